@@ -1,0 +1,17 @@
+# The image that everything stands on: where it cannot be pulled, `inv build` passes one made from Debian packages.
+ARG BASE=python:3.14-slim@sha256:a2b82f3c48559aa0a8446d9af49826b6e2b2016f4cd2afabfe6013ec53729170
+
+FROM ${BASE} AS packages
+COPY requirements/server.txt /
+RUN python3 -m venv /installer \
+    && /installer/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --target=/app -r /server.txt
+
+FROM ${BASE}
+WORKDIR /app
+COPY --from=packages /app /app
+COPY simple_server /app/simple_server
+ARG BUILD_ID=source
+ENV BUILD_ID=${BUILD_ID} PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+USER 65532:65532
+EXPOSE 8080
+ENTRYPOINT ["python3", "-m", "simple_server", "--host=0.0.0.0"]

@@ -1,0 +1,138 @@
+"""Everything that a person reads. Progress goes to standard error, results to standard output."""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+QUIET_SECONDS = 20.0  # without a terminal, a long step says where it is this often
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 0.4 s, 12 s, 3 min 5 s."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+class Step:
+    """A step under way: tell it where it is, and how far of how many."""
+
+    def __init__(self, report: "Report", text: str) -> None:
+        self._report = report
+        self._text = text
+        self._started = time.monotonic()
+        self._told = self._started
+        self._bar = report.live.add_task(text, total=None, detail="") if report.live else None
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self._started
+
+    def at(self, detail: str, done: int | None = None, total: int | None = None) -> None:
+        """Say what the step is doing now; with `done` and `total` a terminal shows a bar."""
+        if self._report.live and self._bar is not None:
+            self._report.live.update(self._bar, detail=detail, completed=done, total=total)
+        elif time.monotonic() - self._told >= QUIET_SECONDS:
+            self._told = time.monotonic()
+            count = f" {done} of {total}" if total else ""
+            self._report.say(f"  {self._text}:{count} {detail} ({duration(self.elapsed)})")
+
+    def close(self, ending: str) -> None:
+        if self._report.live and self._bar is not None:
+            self._report.live.remove_task(self._bar)
+        self._report.say(f"{self._text}: {ending} ({duration(self.elapsed)})")
+
+
+class Report:
+    """One command's conversation with a person. `echo` and `dry` are invoke's own --echo and --dry."""
+
+    def __init__(self, *, echo: bool = False, dry: bool = False) -> None:
+        self.echo = echo
+        self.dry = dry
+        self.live: Progress | None = None
+        self._lock = threading.Lock()
+        self._environment: str | None = None
+
+    def say(self, text: str) -> None:
+        """A line of progress."""
+        with self._lock:
+            if self.live:
+                self.live.console.print(text, markup=False, highlight=False)
+            else:
+                print(text, file=sys.stderr, flush=True)
+
+    def result(self, text: str) -> None:
+        """A line that is what the task was called for."""
+        print(text, flush=True)
+
+    def document(self, document: Any) -> None:
+        """The one JSON document of a task called with --json."""
+        print(json.dumps(document, indent=2), flush=True)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Rows under headings."""
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+        for row in rows:
+            table.add_row(*(str(cell) for cell in row))
+        console = Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False)
+        console.print(table)
+
+    def mirror(self, *commands: str) -> bool:
+        """Show the commands that do by hand what comes next; False under --dry, when nothing may come."""
+        if self.echo or self.dry:
+            for command in commands:
+                with self._lock:
+                    print(command, flush=True)
+        return not self.dry
+
+    def environment(self, assignments: str) -> None:
+        """Show, once for each different one, the `export` line that the mirrored commands need."""
+        if assignments and assignments != self._environment and (self.echo or self.dry):
+            self._environment = assignments
+            print(assignments, flush=True)
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[Step]:
+        """A piece of work that takes time: on a terminal a live line, else a line when it ends (and some if it is long)."""
+        with self._live():
+            step = Step(self, text)
+            try:
+                yield step
+            except BaseException:
+                step.close("failed")
+                raise
+            step.close("done")
+
+    @contextmanager
+    def _live(self) -> Iterator[None]:
+        if self.live or not sys.stderr.isatty():
+            yield
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self.live = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[detail]}"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        try:
+            with self.live:
+                yield
+        finally:
+            self.live = None

