@@ -2,6 +2,7 @@
 ARG BASE=python:3.14-slim@sha256:a2b82f3c48559aa0a8446d9af49826b6e2b2016f4cd2afabfe6013ec53729170
 
 FROM ${BASE} AS packages
+LABEL app.kubernetes.io/managed-by=simple-server-tasks
 COPY requirements/server.txt /
 RUN python3 -m venv /installer \
     && /installer/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --target=/app -r /server.txt

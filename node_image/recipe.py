@@ -8,6 +8,9 @@ from kubetasks.versions import DEBIAN, KIND, KUBERNETES, METALLB, Kubernetes
 
 FOLDER = Path(__file__).resolve().parent
 
+NODE_REPOSITORY = "simple-server-node"
+BASE_REPOSITORY = "simple-server-base"
+
 NODE_PACKAGES = (
     "systemd dbus conntrack iptables nftables iproute2 ethtool mount kmod libseccomp2 pigz e2fsprogs ca-certificates "
     "curl jq procps runc ebtables socat catatonit"
@@ -54,9 +57,9 @@ def python_digest() -> str:
 def node_reference(minor: str) -> str:
     """The node image's name in the engine, as in `simple-server-node:v1.36.3-0123456789ab`."""
     version = KUBERNETES[minor]
-    return f"simple-server-node:v{version.built}-{node_digest(version)}"
+    return f"{NODE_REPOSITORY}:v{version.built}-{node_digest(version)}"
 
 
 def python_reference() -> str:
     """The base image's name in the engine."""
-    return f"simple-server-base:{DEBIAN}-{python_digest()}"
+    return f"{BASE_REPOSITORY}:{DEBIAN}-{python_digest()}"

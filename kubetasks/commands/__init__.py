@@ -1,0 +1,1 @@
+"""The tasks that a person types, a theme a file."""

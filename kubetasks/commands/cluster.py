@@ -1,0 +1,60 @@
+"""Tasks that make, stop and remove the cluster."""
+
+from invoke import Context, task
+
+from kubetasks.commands import steps
+from kubetasks.commands.session import Session
+
+
+@task
+def start(c: Context) -> None:
+    """Start the cluster, made first where there is none (minikube start).
+
+    Example: INVOKE_CLUSTER_NAME=other INVOKE_CLUSTER_PORT=8090 ./inv start
+    """
+    steps.start(Session(c))
+
+
+@task
+def stop(c: Context) -> None:
+    """Stop the cluster; what runs in it is there again after `start` (minikube stop).
+
+    Example: ./inv stop
+    """
+    session = Session(c)
+    if session.report.mirror(f"docker stop {session.settings.cluster}-control-plane") and not session.provider.stop():
+        session.report.say(f"Cluster {session.settings.cluster} does not run.")
+
+
+@task
+def delete(c: Context) -> None:
+    """Delete the cluster with everything in it (minikube delete).
+
+    Example: INVOKE_CLUSTER_NAME=other ./inv delete
+    """
+    session = Session(c)
+    if not steps.delete(session) and not session.report.dry:
+        session.report.say(f"There is no cluster {session.settings.cluster}.")
+
+
+@task
+def kubeconfig(c: Context) -> None:
+    """Print the path of the cluster's kubeconfig file, for your own kubectl.
+
+    Example: KUBECONFIG=$(./inv kubeconfig) kubectl get pods
+    """
+    session = Session(c)
+    session.report.result(session.cluster.kubeconfig or session.kubeconfig)
+
+
+@task(help={"unset": "print what takes the variables away again"})
+def docker_env(c: Context, unset: bool = False) -> None:
+    """Print how your docker client reaches the engine that the cluster's images come from (minikube docker-env).
+
+    Example: eval "$(./inv docker-env)"
+    """
+    report = Session(c).report
+    if unset:
+        report.result("# nothing to unset: the engine is the one that your docker client uses already")
+    else:
+        report.result("# a kind node has no Docker engine: `inv build` uses yours, and `inv deploy` loads the image")

@@ -1,0 +1,22 @@
+"""Tasks for whoever changes this project."""
+
+from invoke import Context, task
+
+from kubetasks.commands.session import Session
+from kubetasks.errors import TaskError
+
+ENVIRONMENTS = "lint,type,py311,integration"
+
+
+@task(help={"only": "tox environments, with commas between them"})
+def test(c: Context, only: str = ENVIRONMENTS) -> None:
+    """Run everything that is tested, with tox: style, types, unit tests, and the whole path on a throwaway cluster.
+
+    Example: ./inv test --only=lint,py311
+    """
+    report = Session(c).report
+    if not report.mirror(f"tox run -e {only}"):
+        return
+    result = c.run(f"tox run -e {only}", pty=False, warn=True, echo=False)
+    if result is None or not result.ok:
+        raise TaskError("Tests failed; see above.", f"./inv test --only=... runs a part of {only}")

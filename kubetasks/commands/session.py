@@ -1,0 +1,94 @@
+"""What a task works with, made from invoke's context when the task begins."""
+
+from functools import cached_property
+
+from invoke import Context
+
+from kubetasks import engine, image, manifests, settings
+from kubetasks.engine import Engine
+from kubetasks.errors import EngineError, TaskError
+from kubetasks.image import Image
+from kubetasks.kube import client
+from kubetasks.kube.client import Kube, Object
+from kubetasks.providers.base import Cluster, Provider
+from kubetasks.providers.existing import Existing
+from kubetasks.providers.kind import Kind
+from kubetasks.report import Report
+from kubetasks.settings import APP, Settings
+from kubetasks.setup import images, plan
+
+
+class Session:
+    """Settings, report, engine, provider and cluster of one task; each is made when it is first asked for."""
+
+    def __init__(self, context: Context, report: Report | None = None) -> None:
+        self.settings: Settings = settings.read(context.config)
+        self.report = report or Report(echo=bool(context.config.run.echo), dry=bool(context.config.run.dry))
+        self.report.environment(plan.environment_line(self.settings, self.kubeconfig))
+
+    @property
+    def kubeconfig(self) -> str:
+        """The path of the kubeconfig file that kubectl is to use."""
+        if self.settings.provider == "existing":
+            return self.settings.kubeconfig or "$HOME/.kube/config"
+        return str(self.settings.state_folder / "kubeconfig")
+
+    @property
+    def kubectl(self) -> str:
+        """How the mirrored kubectl commands begin."""
+        context = f" --context {self.settings.context}" if self.settings.provider == "existing" else ""
+        namespace = "" if self.settings.namespace == "default" else f" --namespace {self.settings.namespace}"
+        return f"kubectl{context}{namespace}"
+
+    @cached_property
+    def engine(self) -> Engine:
+        return engine.connect()
+
+    @cached_property
+    def provider(self) -> Provider:
+        return self.kind if self.settings.provider == "kind" else Existing(self.settings)
+
+    @cached_property
+    def kind(self) -> Kind:
+        node, _present = images.node_image(self.engine, self.settings)
+        program = images.kind_program(self.settings)
+        return Kind(self.settings, self.engine, self.report, str(program) if program.exists() else "kind", node)
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """The cluster, running. Raises ClusterError."""
+        return self.provider.cluster()
+
+    @cached_property
+    def kube(self) -> Kube:
+        return client.connect(self.cluster.kubeconfig, self.cluster.context)
+
+    @cached_property
+    def image(self) -> Image:
+        """The image of the present source, built or not."""
+        from kubetasks.settings import PROJECT
+
+        try:
+            found: Engine | None = self.engine
+        except EngineError:
+            if not self.report.dry:
+                raise
+            found = None
+        base, _present = images.base_image(found, self.settings)
+        return image.current(engine.context_files(PROJECT), base)
+
+    def manifest(self, name: str) -> Object:
+        """The one object of k8s/NAME.yaml."""
+        return manifests.read(manifests.FOLDER / f"{name}.yaml")[0]
+
+    def deployed(self) -> Object | None:
+        """The deployment, if there is one."""
+        return self.kube.get("Deployment", APP, self.settings.namespace)
+
+    def require_namespace(self) -> None:
+        """Raises TaskError where the namespace is missing."""
+        if self.kube.get("Namespace", self.settings.namespace) is None:
+            raise TaskError(
+                f"The namespace {self.settings.namespace} does not exist.",
+                f"kubectl create namespace {self.settings.namespace}",
+            )

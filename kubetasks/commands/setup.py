@@ -1,0 +1,51 @@
+"""Tasks that look at what the machine lacks, bring it, and take it away again."""
+
+from invoke import Context, task
+
+from kubetasks.commands.session import Session
+from kubetasks.errors import SettingError, SetupError
+from kubetasks.report import Report
+from kubetasks.setup import engine, plan
+
+
+@task(help={"remove": "take away what setup made", "stop": "stop the container engine that setup started"})
+def setup(c: Context, remove: bool = False, stop: bool = False) -> None:
+    """Bring what this machine lacks: container engine, kind, node image, base image, load balancer.
+
+    Example: ./inv setup build deploy expose scale
+    """
+    if remove and stop:
+        raise SettingError("--remove and --stop exclude each other; --remove stops the engine too.")
+    session = Session(c)
+    report, settings = session.report, session.settings
+    if report.dry:
+        _show(report, plan.look(settings))
+    elif stop:
+        if not engine.stop(settings.cache, report):
+            report.say("No engine that setup started runs.")
+    elif remove:
+        gone = plan.take_away(settings, report)
+        report.say("Removed:\n  " + "\n  ".join(gone) if gone else "Nothing was to be removed.")
+    elif not plan.bring(settings, report):
+        report.say("Everything is there: nothing to be done.")
+
+
+@task(help={"json": "one JSON document on standard output"})
+def doctor(c: Context, json: bool = False) -> None:
+    """Show what is there and what setup would bring; changes nothing, and fails where something is missing.
+
+    Example: ./inv doctor --json
+    """
+    session = Session(c)
+    items = plan.look(session.settings)
+    if json:
+        session.report.document({"items": plan.documents(items)})
+    else:
+        _show(session.report, items)
+    missing = [item.name for item in items if not item.present]
+    if missing:
+        raise SetupError(f"Missing: {', '.join(missing)}.", "./inv setup")
+
+
+def _show(report: Report, items: list[plan.Item]) -> None:
+    report.table(("NEEDED", "THERE", ""), [(item.name, "yes" if item.present else "no", item.detail) for item in items])

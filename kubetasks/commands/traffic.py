@@ -1,0 +1,86 @@
+"""Tasks that let requests in, and show who answers them."""
+
+import webbrowser
+
+from invoke import Context, task
+
+from kubetasks.commands import steps
+from kubetasks.commands.session import Session
+from kubetasks.errors import ExposeError
+from kubetasks.kube import endpoints, rollout
+from kubetasks.settings import APP, whole_number
+
+MOST_REQUESTS = 1_000_000
+
+
+@task
+def expose(c: Context) -> None:
+    """Give the deployment an address that answers from here (kubectl expose deployment simple-server --type=LoadBalancer).
+
+    Example: ./inv expose service
+    """
+    session = Session(c)
+    for endpoint in steps.expose(session):
+        session.report.say(f"  {endpoint.url} ({endpoint.way})")
+
+
+@task
+def unexpose(c: Context) -> None:
+    """Delete the service (kubectl delete service simple-server).
+
+    Example: ./inv unexpose
+    """
+    session = Session(c)
+    if not steps.unexpose(session) and not session.report.dry:
+        session.report.say("There was no service.")
+
+
+@task(help={"open": "open it in the browser as well"})
+def service(c: Context, open: bool = False) -> None:
+    """Print the URL that answers (minikube service simple-server).
+
+    Example: curl $(./inv service)
+    """
+    session = Session(c)
+    if not session.report.mirror(f"{session.kubectl} get service {APP}"):
+        return
+    url = steps.answering_url(session)
+    session.report.result(url)
+    if open:
+        webbrowser.open(url)
+
+
+@task(help={"requests": "how many requests", "json": "one JSON document on standard output"})
+def traffic(c: Context, requests: str = "60", json: bool = False) -> None:
+    """Send requests, each over a connection of its own, and show which pods answered.
+
+    Example: ./inv traffic --requests=300
+    """
+    session = Session(c)
+    number = whole_number("--requests", requests, 1, MOST_REQUESTS)
+    report, namespace = session.report, session.settings.namespace
+    if not report.mirror(f"for i in $(seq {number}); do curl --silent $(./inv service); done"):
+        return
+    url = steps.answering_url(session)
+    ready = rollout.ready_endpoints(session.kube.list("EndpointSlice", namespace, labelSelector=steps.SLICES))
+    with report.step(f"Sending {number} requests to {url}") as step:
+        spread = endpoints.spread(url, number, lambda sent: step.at("", sent, number))
+    pods = [
+        {"pod": pod, "requests": spread.requests[pod], "count": spread.counts[pod], "build": spread.builds[pod]}
+        for pod in sorted(spread.requests)
+    ]
+    if json:
+        report.document({"url": url, "requests": number, "failed": spread.failed, "ready": len(ready), "pods": pods})
+    else:
+        report.table(
+            ("POD", "ANSWERED", "ITS COUNT", "BUILD"),
+            [(row["pod"], row["requests"], row["count"], row["build"]) for row in pods],
+        )
+    if spread.failed:
+        raise ExposeError(f"{spread.failed} of {number} requests had no answer.", "./inv status; ./inv logs")
+    if len(pods) < len(ready):
+        raise ExposeError(
+            f"Only {len(pods)} of {len(ready)} ready pods answered {number} requests.",
+            f"{endpoints.enough(len(ready))} requests miss one once in a million times: "
+            f"./inv traffic --requests={endpoints.enough(len(ready))}",
+        )

@@ -1,0 +1,191 @@
+"""A connection to one cluster's API: objects go in and come out as the API's own JSON (dicts)."""
+
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from kubetasks.errors import ClusterError, TaskError
+
+Object = dict[str, Any]
+
+FIELD_MANAGER = "simple-server-tasks"
+REQUEST_SECONDS = 30
+
+# kind -> (API group and version, plural, lives in a namespace)
+RESOURCES: dict[str, tuple[str, str, bool]] = {
+    "Namespace": ("v1", "namespaces", False),
+    "Node": ("v1", "nodes", False),
+    "Pod": ("v1", "pods", True),
+    "Event": ("v1", "events", True),
+    "Service": ("v1", "services", True),
+    "Secret": ("v1", "secrets", True),
+    "ConfigMap": ("v1", "configmaps", True),
+    "ServiceAccount": ("v1", "serviceaccounts", True),
+    "Deployment": ("apps/v1", "deployments", True),
+    "ReplicaSet": ("apps/v1", "replicasets", True),
+    "DaemonSet": ("apps/v1", "daemonsets", True),
+    "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices", True),
+    "Role": ("rbac.authorization.k8s.io/v1", "roles", True),
+    "RoleBinding": ("rbac.authorization.k8s.io/v1", "rolebindings", True),
+    "ClusterRole": ("rbac.authorization.k8s.io/v1", "clusterroles", False),
+    "ClusterRoleBinding": ("rbac.authorization.k8s.io/v1", "clusterrolebindings", False),
+    "CustomResourceDefinition": ("apiextensions.k8s.io/v1", "customresourcedefinitions", False),
+    "IPAddressPool": ("metallb.io/v1beta1", "ipaddresspools", True),
+    "L2Advertisement": ("metallb.io/v1beta1", "l2advertisements", True),
+}
+
+
+class ApiError(TaskError):
+    """The API refused: `status` is the HTTP status, `reason` Kubernetes' own word for it (NotFound, Forbidden, ...)."""
+
+    code = ClusterError.code
+
+    def __init__(self, what: str, status: int, reason: str, message: str) -> None:
+        self.status = status
+        self.reason = reason
+        super().__init__(f"{what} was refused by the cluster: {message or reason or status}")
+
+
+def path(kind: str, namespace: str = "", name: str = "", subresource: str = "") -> str:
+    """The API path of a kind's list, or of one object, or of its sub-resource."""
+    version, plural, namespaced = RESOURCES[kind]
+    parts = ["api" if version == "v1" else "apis", version]
+    if namespaced and namespace:
+        parts += ["namespaces", quote(namespace)]
+    parts += [plural, *([quote(name)] if name else []), *([subresource] if subresource else [])]
+    return "/" + "/".join(parts)
+
+
+class Kube:
+    """One cluster's API. Every method raises ApiError, and ClusterError where nothing answers."""
+
+    def __init__(self, api: Any, cluster: str) -> None:
+        self._api = api
+        self._cluster = cluster
+
+    def _send(
+        self,
+        method: str,
+        target: str,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        content_type: str = "application/json",
+        seconds: float = REQUEST_SECONDS,
+    ) -> Any:
+        from urllib3.exceptions import HTTPError
+
+        request = self._api.param_serialize(
+            method=method,
+            resource_path=target,
+            query_params=list((query or {}).items()),
+            header_params={"Accept": "application/json", "Content-Type": content_type},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            return self._api.call_api(*request, _request_timeout=seconds)
+        except HTTPError as error:
+            raise ClusterError(
+                f"The API server of cluster {self._cluster} does not answer ({type(error).__name__}).",
+                "./inv start starts it; ./inv doctor says what is wrong",
+            ) from error
+
+    def request(
+        self,
+        method: str,
+        target: str,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        """One request and its answer as JSON (an empty answer as {})."""
+        response = self._send(method, target, query, body, content_type)
+        text = (response.read() or b"").decode()
+        if not 200 <= response.status <= 299:
+            try:
+                status = json.loads(text)
+            except ValueError:
+                status = {}
+            raise ApiError(f"{method} {target}", response.status, status.get("reason", ""), status.get("message", text))
+        return json.loads(text) if text else {}
+
+    def text(self, target: str, query: Mapping[str, str]) -> str:
+        """The plain text of `target`, as logs are."""
+        response = self._send("GET", target, query)
+        return (response.read() or b"").decode(errors="replace") if response.status == 200 else ""
+
+    def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
+        """One object, or None."""
+        try:
+            return self.request("GET", path(kind, namespace, name))
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def list(self, kind: str, namespace: str = "", **selectors: str) -> list[Object]:
+        """The objects of a kind; selectors are labelSelector and fieldSelector. The kind is put in: lists leave it out."""
+        items = self.request("GET", path(kind, namespace), selectors)["items"]
+        return [{"kind": kind, **item} for item in items]
+
+    def changes(self, sources: Iterable[tuple[str, str, dict[str, str]]]) -> "Changes":
+        """A signal for whatever changes in `sources`: (kind, namespace, selectors) each."""
+        return Changes(self, list(sources))
+
+
+class Changes:
+    """Watches in the background and says only that something changed: who waits then reads the state anew.
+
+    A watch that ends or is answered with 410 is opened again; a change in between is seen by the next look,
+    which comes without a signal too.
+    """
+
+    def __init__(self, kube: Kube, sources: list[tuple[str, str, dict[str, str]]]) -> None:
+        self._kube = kube
+        self._changed = threading.Event()
+        self._closed = False
+        self._responses: list[Any] = []
+        for source in sources:
+            threading.Thread(target=self._watch, args=source, daemon=True).start()
+
+    def _watch(self, kind: str, namespace: str, selectors: dict[str, str]) -> None:
+        while not self._closed:
+            try:
+                response = self._kube._send("GET", path(kind, namespace), {**selectors, "watch": "true"}, seconds=600)
+                self._responses.append(response)
+                for _piece in response.response.stream(amt=None, decode_content=True):
+                    self._changed.set()
+                    if self._closed:
+                        return
+            except Exception:  # noqa: BLE001  whatever ends a watch: the waiting loop looks by itself, and reports
+                return
+
+    def wait(self, seconds: float) -> None:
+        """Block until something changed, at most `seconds`."""
+        self._changed.wait(seconds)
+        self._changed.clear()
+
+    def __enter__(self) -> "Changes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed = True
+        for response in self._responses:
+            response.response.close()
+
+
+def connect(kubeconfig: str, context: str) -> Kube:
+    """A connection with that file and that context; nothing is asked yet. Raises ClusterError."""
+    try:
+        import kubernetes.config
+        from kubernetes.config.config_exception import ConfigException
+    except ImportError as error:
+        raise ClusterError("The Python package kubernetes is missing.", "./inv brings it; or pip install it") from error
+    try:
+        api = kubernetes.config.new_client_from_config(kubeconfig or None, context, persist_config=False)
+    except (ConfigException, OSError) as error:
+        raise ClusterError(f"The context {context} cannot be used: {error}", "./inv start") from error
+    api.configuration.retries = False
+    return Kube(api, context)

@@ -1,0 +1,81 @@
+"""Objects of ours: applied, scaled and deleted so that a second time changes nothing, and no other's is touched."""
+
+from kubetasks import wait
+from kubetasks.errors import LeftoverError, OwnershipError
+from kubetasks.kube.client import FIELD_MANAGER, ApiError, Kube, Object, path
+from kubetasks.settings import OWNER, OWNER_LABEL
+
+
+def describe(item: Object) -> str:
+    """As kubectl names it: deployment/simple-server."""
+    return f"{item['kind'].lower()}/{item['metadata']['name']}"
+
+
+def ours(item: Object) -> bool:
+    return bool(item["metadata"].get("labels", {}).get(OWNER_LABEL) == OWNER)
+
+
+def require_ours(item: Object) -> None:
+    """Raises OwnershipError for an object without our label."""
+    if not ours(item):
+        metadata = item["metadata"]
+        where = f" -n {metadata['namespace']}" if metadata.get("namespace") else ""
+        raise OwnershipError(
+            f"{describe(item)}{where} exists and was not made by these tasks (no label {OWNER_LABEL}={OWNER}).",
+            f"Delete it, or hand it over: kubectl label{where} {describe(item)} {OWNER_LABEL}={OWNER} --overwrite",
+        )
+
+
+def apply(kube: Kube, item: Object) -> bool:
+    """Server-side apply; True where it changed something. Raises OwnershipError, ApiError."""
+    metadata = item["metadata"]
+    namespace = metadata.get("namespace", "")
+    before = kube.get(item["kind"], metadata["name"], namespace)
+    if before:
+        require_ours(before)
+    after = kube.request(
+        "PATCH",
+        path(item["kind"], namespace, metadata["name"]),
+        {"fieldManager": FIELD_MANAGER, "force": "true"},
+        item,
+        "application/apply-patch+yaml",
+    )
+    return not before or before["metadata"]["resourceVersion"] != after["metadata"]["resourceVersion"]
+
+
+def scale(kube: Kube, name: str, namespace: str, replicas: int) -> bool:
+    """Set a deployment's replicas through its scale sub-resource; True where that was a change."""
+    target = path("Deployment", namespace, name, "scale")
+    if kube.request("GET", target)["spec"].get("replicas", 0) == replicas:
+        return False
+    kube.request("PATCH", target, {}, {"spec": {"replicas": replicas}}, "application/merge-patch+json")
+    return True
+
+
+def delete(kube: Kube, kind: str, name: str, namespace: str, timeout: float) -> bool:
+    """Delete an object of ours with what it owns, and wait until it is gone. False where there was none.
+
+    Raises OwnershipError, and LeftoverError after `timeout` seconds.
+    """
+    item = kube.get(kind, name, namespace)
+    if not item:
+        return False
+    require_ours({"kind": kind, **item})
+    try:
+        kube.request(
+            "DELETE",
+            path(kind, namespace, name),
+            body={"propagationPolicy": "Foreground", "preconditions": {"uid": item["metadata"]["uid"]}},
+        )
+    except ApiError as error:
+        if error.status != 404:
+            raise
+
+    def check() -> wait.State:
+        return wait.Pending("still there") if kube.get(kind, name, namespace) else wait.Done()
+
+    with kube.changes([(kind, namespace, {"fieldSelector": f"metadata.name={name}"})]) as changes:
+        end = wait.until(check, timeout=timeout, changed=changes.wait)
+    if not isinstance(end, wait.Done):
+        raise LeftoverError(f"{kind.lower()}/{name} is still there after {timeout:.0f} s.", "./inv status")
+    return True

@@ -1,0 +1,107 @@
+"""Whether a deployment has become what was asked for: pure functions of the API's own objects."""
+
+from collections.abc import Sequence
+
+from kubetasks.kube.client import Object
+from kubetasks.wait import Done, Failed, Pending, State
+
+LOGS = "./inv logs shows what the pod said"
+# what a container waits for in vain: reason -> (sentence, hint)
+HOPELESS = {
+    "ErrImageNeverPull": ("the image {image} is not on the node", "./inv build deploy"),
+    "ImagePullBackOff": ("the image {image} cannot be pulled", "./inv build deploy"),
+    "InvalidImageName": ("{image} is no name of an image", "look at k8s/deployment.yaml"),
+    "CrashLoopBackOff": ("its container ends again and again ({ending})", LOGS),
+    "RunContainerError": ("its container cannot be started: {message}", "look at k8s/deployment.yaml"),
+    "CreateContainerError": ("its container cannot be made: {message}", "look at k8s/deployment.yaml"),
+}
+
+
+def deployment_state(deployment: Object | None, pods: Sequence[Object]) -> State:
+    """Done when every replica that is wanted runs the newest template, is available, and no older pod is left.
+
+    `pods` are those that the deployment's selector finds.
+    """
+    if deployment is None:
+        return Failed("The deployment is gone.", "./inv deploy")
+    name = deployment["metadata"]["name"]
+    spec, status = deployment["spec"], deployment.get("status", {})
+    conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
+    if status.get("observedGeneration", 0) < deployment["metadata"]["generation"]:
+        return Pending("waiting for the deployment to be noticed")
+    refused = conditions.get("ReplicaFailure")
+    if refused and refused["status"] == "True":
+        return Failed(f"The cluster refuses pods of {name}: {refused['message']}", "./inv status")
+    for pod in pods:
+        problem = pod_problem(pod)
+        if problem:
+            return problem
+    progressing = conditions.get("Progressing")
+    if progressing and progressing.get("reason") == "ProgressDeadlineExceeded":
+        return Failed(f"The roll-out of {name} made no progress: {progressing['message']}", LOGS)
+
+    wanted = spec.get("replicas", 1)
+    updated = status.get("updatedReplicas", 0)
+    available = status.get("availableReplicas", 0)
+    total = status.get("replicas", 0)
+    if updated < wanted:
+        return Pending(f"{updated} of {wanted} new pods made")
+    if total > updated:
+        return Pending(f"{total - updated} old pods still to end")
+    if total > wanted:
+        return Pending(f"{total - wanted} pods too many still to end")
+    if available < wanted:
+        return Pending(f"{available} of {wanted} pods ready")
+    return Done(f"{available} of {wanted} pods ready")
+
+
+def pod_problem(pod: Object) -> Failed | None:
+    """What keeps a pod from ever running, if anything does. A pod on its way out has no problems."""
+    name = pod["metadata"]["name"]
+    if pod["metadata"].get("deletionTimestamp"):
+        return None
+    status = pod.get("status", {})
+    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+        waiting = container.get("state", {}).get("waiting") or {}
+        if waiting.get("reason") in HOPELESS:
+            sentence, hint = HOPELESS[waiting["reason"]]
+            ended = (container.get("lastState", {}).get("terminated")) or {}
+            text = sentence.format(
+                image=container.get("image", "?"),
+                message=waiting.get("message", ""),
+                ending=f"{ended.get('reason', 'ended')}, exit code {ended.get('exitCode', '?')}",
+            )
+            return Failed(f"Pod {name} does not run: {text}.", hint)
+    for condition in status.get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            return Failed(f"Pod {name} fits on no node: {condition.get('message', '')}", "./inv scale --replicas=1")
+    return None
+
+
+def pod_phase(pod: Object) -> str:
+    """One word for a pod, as kubectl shows it: Running, Terminating, ErrImageNeverPull, ..."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return "Terminating"
+    for container in pod.get("status", {}).get("containerStatuses", []):
+        waiting = container.get("state", {}).get("waiting")
+        if waiting:
+            return str(waiting.get("reason", "Waiting"))
+    return str(pod.get("status", {}).get("phase", "Unknown"))
+
+
+def pod_ready(pod: Object) -> bool:
+    """Whether a service sends requests to the pod."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return False
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def ready_endpoints(slices: Sequence[Object]) -> set[str]:
+    """The names of the pods that a service's EndpointSlices send requests to."""
+    return {
+        endpoint["targetRef"]["name"]
+        for endpoint_slice in slices
+        for endpoint in endpoint_slice.get("endpoints") or []
+        if endpoint.get("conditions", {}).get("ready") and endpoint.get("targetRef")
+    }

@@ -1,0 +1,79 @@
+"""MetalLB on a cluster that has no load balancer: services get an address from the network of its nodes.
+
+Settings of MetalLB: https://metallb.io/configuration/
+"""
+
+import copy
+import ipaddress
+from pathlib import Path
+
+from kubetasks import manifests
+from kubetasks.kube import objects
+from kubetasks.kube.client import Kube, Object
+
+NAMESPACE = "metallb-system"
+POOL = "nodes-network"
+POOL_SIZE = 32
+
+
+def pool(subnet: str) -> str:
+    """The addresses to give away, as in 172.18.255.223-172.18.255.254: the end of the network, which Docker fills from the start."""
+    network = ipaddress.ip_network(subnet)
+    size = min(POOL_SIZE, network.num_addresses // 4)
+    last = int(network.broadcast_address) - 1
+    return f"{ipaddress.ip_address(last - size + 1)}-{ipaddress.ip_address(last)}"
+
+
+def installation(released: list[Object], subnet: str) -> list[Object]:
+    """The objects of MetalLB's own manifest, with our label, without its webhooks, and with probes that begin at once.
+
+    The webhooks only check settings that we make ourselves, and their certificates take ten seconds.
+    """
+    wanted = []
+    for item in released:
+        if item["kind"] == "ValidatingWebhookConfiguration":
+            continue
+        item = manifests.owned(item)
+        if item["kind"] == "CustomResourceDefinition":
+            item["spec"].pop("conversion", None)
+        if item["kind"] in ("Deployment", "DaemonSet"):
+            for container in item["spec"]["template"]["spec"]["containers"]:
+                container["readinessProbe"] |= {"initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": 60}
+                if container["name"] == "controller":
+                    container["args"] = [*container["args"], "--webhook-mode=disabled"]
+        wanted.append(item)
+    return wanted
+
+
+def settings(subnet: str) -> list[Object]:
+    """The pool, and that it is announced on the nodes' network."""
+    made = [
+        {
+            "apiVersion": "metallb.io/v1beta1",
+            "kind": "IPAddressPool",
+            "metadata": {"name": POOL, "namespace": NAMESPACE},
+            "spec": {"addresses": [pool(subnet)]},
+        },
+        {
+            "apiVersion": "metallb.io/v1beta1",
+            "kind": "L2Advertisement",
+            "metadata": {"name": POOL, "namespace": NAMESPACE},
+            "spec": {"ipAddressPools": [POOL]},
+        },
+    ]
+    return [manifests.owned(copy.deepcopy(item)) for item in made]
+
+
+def installed(kube: Kube) -> bool:
+    """Whether our MetalLB is there, whole: its settings are applied last."""
+    if not kube.get("CustomResourceDefinition", "l2advertisements.metallb.io"):
+        return False
+    return kube.get("L2Advertisement", POOL, NAMESPACE) is not None
+
+
+def install(kube: Kube, manifest: Path, subnet: str) -> None:
+    """Apply all; the pods come up by themselves, and `expose` waits for the address."""
+    for item in installation(manifests.read(manifest), subnet):
+        objects.apply(kube, item)
+    for item in settings(subnet):
+        objects.apply(kube, item)

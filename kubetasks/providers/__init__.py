@@ -1,0 +1,1 @@
+"""The clusters to run on, an adapter a file."""

@@ -1,0 +1,252 @@
+"""kind: a cluster whose node is a container. kind has no SDK, so it is called as a program."""
+
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import kubetasks.shell as shell
+from kubetasks.engine import LABELS, Engine
+from kubetasks.errors import ClusterError, LeftoverError, OwnershipError, ProgramError
+from kubetasks.image import HUMAN_TAG, Image
+from kubetasks.providers.base import Cluster, Condition
+from kubetasks.report import Report
+from kubetasks.settings import APP, CLUSTER_LABEL, OWNER, OWNER_LABEL, Settings
+
+NODE_PORT = 30080  # of the node, mapped to 127.0.0.1 when the cluster is made; a service asks for it
+NETWORK_VARIABLE = "KIND_EXPERIMENTAL_DOCKER_NETWORK"
+PORTS_TRIED = 100
+
+CONFIG = """\
+kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+nodes:
+  - role: control-plane
+    extraPortMappings:
+      - containerPort: {node_port}
+        hostPort: {port}
+        listenAddress: 127.0.0.1
+        protocol: TCP
+"""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How kind is asked for a cluster: its own network must exist first, and be named in `environment`."""
+
+    name: str
+    image: str
+    port: int
+    config_file: Path
+    kubeconfig: Path
+    environment: dict[str, str]
+
+    @property
+    def config(self) -> str:
+        """kind's configuration file."""
+        return CONFIG.format(node_port=NODE_PORT, port=self.port)
+
+    def argv(self, kind: str, config: str) -> list[str]:
+        """The command line."""
+        return [
+            *(kind, "create", "cluster", "--name", self.name, "--image", self.image),
+            *("--config", config, "--kubeconfig", str(self.kubeconfig)),
+        ]
+
+
+def free_port(wanted: int) -> int:
+    """`wanted`, or the next port of 127.0.0.1 that nobody listens on. Raises ClusterError after PORTS_TRIED."""
+    for port in range(wanted, min(wanted + PORTS_TRIED, 65536)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise ClusterError(f"No port from {wanted} on is free on 127.0.0.1.", "INVOKE_CLUSTER_PORT=NUMBER ./inv start")
+
+
+class Kind:
+    """The cluster named in the settings, on a Docker network of its own that carries our label."""
+
+    def __init__(self, settings: Settings, engine: Engine, report: Report, program: str, node_image: str) -> None:
+        self._settings = settings
+        self._name = settings.cluster
+        self._engine = engine
+        self._report = report
+        self._program = program
+        self._node_image = node_image
+
+    def recipe(self) -> Recipe:
+        """What a new cluster would be made with, on a port that is free now."""
+        folder = self._settings.state_folder
+        return Recipe(
+            name=self._name,
+            image=self._node_image,
+            port=free_port(self._settings.port),
+            config_file=folder / "kind.yaml",
+            kubeconfig=folder / "kubeconfig",
+            environment={NETWORK_VARIABLE: self._name},
+        )
+
+    def prepare(self, recipe: Recipe) -> None:
+        """Make what must be there before kind is called: the network and the configuration file. Raises OwnershipError."""
+        network = self._engine.network(recipe.name)
+        if network is None:
+            self._engine.create_network(recipe.name)
+        else:
+            self._require_ours(network)
+        recipe.config_file.parent.mkdir(parents=True, exist_ok=True)
+        recipe.config_file.write_text(recipe.config)
+
+    def condition(self) -> Condition:
+        nodes = self._nodes()
+        if not nodes:
+            return "missing"
+        return "running" if all(node.status == "running" for node in nodes) else "stopped"
+
+    def ensure(self) -> tuple[Cluster, bool]:
+        condition = self.condition()
+        if condition == "missing":
+            self._create()
+        elif condition == "stopped":
+            self._require_our_network()
+            with self._report.step(f"Starting cluster {self._name}"):
+                for node in self._nodes():
+                    self._engine.start(node)
+        return self.cluster(), condition != "running"
+
+    def cluster(self) -> Cluster:
+        if self.condition() != "running":
+            raise ClusterError(f"Cluster {self._name} is {self.condition()}.", "./inv start")
+        network = self._require_our_network()
+        kubeconfig = self._settings.state_folder / "kubeconfig"
+        if not kubeconfig.exists():
+            kubeconfig.parent.mkdir(parents=True, exist_ok=True)
+            self._kind("export", "kubeconfig", "--name", self._name, "--kubeconfig", str(kubeconfig))
+        bindings = self._nodes()[0].attrs["HostConfig"]["PortBindings"].get(f"{NODE_PORT}/tcp") or []
+        subnets = [part["Subnet"] for part in network["IPAM"]["Config"] or [] if ":" not in part["Subnet"]]
+        return Cluster(
+            name=self._name,
+            context=f"kind-{self._name}",
+            kubeconfig=str(kubeconfig),
+            mapped_port=(NODE_PORT, int(bindings[0]["HostPort"])) if bindings else None,
+            subnet=subnets[0] if subnets else "",
+        )
+
+    def deliver(self, image: Image) -> bool:
+        if image.reference in self.delivered():
+            return False
+        with self._report.step(f"Loading {image.reference} into cluster {self._name}"):
+            self._kind("load", "docker-image", "--name", self._name, HUMAN_TAG, image.reference)
+        return True
+
+    def delivered(self) -> list[str]:
+        if self.condition() != "running":
+            return []
+        listing = self._engine.run_in(self._nodes()[0], "ctr", "--namespace=k8s.io", "images", "ls", "--quiet")
+        prefix = "docker.io/library/"
+        return [name.removeprefix(prefix) for name in listing.split() if name.startswith(f"{prefix}{APP}:")]
+
+    def withdraw(self) -> list[str]:
+        references = self.delivered()
+        for node in self._nodes() if references else []:
+            names = [f"docker.io/library/{reference}" for reference in references]
+            self._engine.run_in(node, "ctr", "--namespace=k8s.io", "images", "rm", "--sync", *names)
+        return references
+
+    def stop(self) -> bool:
+        if self.condition() != "running":
+            return False
+        self._require_our_network()
+        with self._report.step(f"Stopping cluster {self._name}"):
+            for node in self._nodes():
+                self._engine.stop(node)
+        return True
+
+    def delete(self) -> bool:
+        network = self._engine.network(self._name)
+        nodes = self._nodes()
+        if nodes:
+            self._require_our_network()
+        if not nodes and not (network and self._ours(network)):
+            shutil.rmtree(self._settings.state_folder, ignore_errors=True)
+            return False
+        with self._report.step(f"Deleting cluster {self._name}"):
+            self._remove_all()
+        return True
+
+    # the rest is ours
+
+    def _nodes(self) -> list:  # type: ignore[type-arg]
+        nodes = self._engine.containers(f"io.x-k8s.kind.cluster={self._name}")
+        return [node for node in nodes if node.name.startswith(f"{self._name}-")]
+
+    def _kind(self, *words: str, environment: dict[str, str] | None = None, stdin: str | None = None) -> str:
+        return shell.run([self._program, *words], env=environment, stdin=stdin)
+
+    def _create(self) -> None:
+        recipe = self.recipe()
+        if recipe.port != self._settings.port:
+            self._report.say(f"Port {self._settings.port} of 127.0.0.1 is taken: the cluster gets {recipe.port}.")
+        self.prepare(recipe)
+        try:
+            with self._report.step(f"Making cluster {self._name} (Kubernetes {self._settings.kubernetes})") as step:
+                shell.run(
+                    recipe.argv(self._program, str(recipe.config_file)),
+                    env=recipe.environment,
+                    on_line=lambda line: step.at(line.strip(" •✓")),
+                )
+        except BaseException as error:
+            self._remove_all()
+            if isinstance(error, ProgramError):
+                raise ClusterError(
+                    f"Cluster {self._name} could not be made.\n  {error.sentence}", "./inv doctor"
+                ) from error
+            raise
+
+    def _remove_all(self) -> None:
+        kubeconfig = self._settings.state_folder / "kubeconfig"
+        self._kind("delete", "cluster", "--name", self._name, "--kubeconfig", str(kubeconfig))
+        if self._nodes():
+            raise LeftoverError(f"Nodes of cluster {self._name} are still there.", "./inv delete again")
+        network = self._engine.network(self._name)
+        if network and self._ours(network):
+            self._engine.remove_network(self._name)
+        shutil.rmtree(self._settings.state_folder, ignore_errors=True)
+
+    def _ours(self, network: dict) -> bool:  # type: ignore[type-arg]
+        return bool((network.get("Labels") or {}).get(OWNER_LABEL) == OWNER)
+
+    def _require_ours(self, network: dict) -> None:  # type: ignore[type-arg]
+        if not self._ours(network):
+            raise OwnershipError(
+                f"A Docker network {self._name} exists and was not made by these tasks.",
+                "Take another name: INVOKE_CLUSTER_NAME=NAME ./inv ...",
+            )
+
+    def _require_our_network(self) -> dict:  # type: ignore[type-arg]
+        network = self._engine.network(self._name)
+        if network is None or not self._ours(network):
+            raise OwnershipError(
+                f"A kind cluster {self._name} exists and was not made by these tasks.",
+                "Take another name: INVOKE_CLUSTER_NAME=NAME ./inv ...",
+            )
+        return network
+
+
+def mirror_create(recipe: Recipe) -> tuple[str, ...]:
+    """The commands that make the same cluster by hand; kind reads its configuration from a here-document."""
+    labels = {**LABELS, CLUSTER_LABEL: recipe.name}
+    options = [word for name, value in labels.items() for word in ("--label", f"{name}={value}")]
+    create = shell.line(recipe.argv("kind", "-"), recipe.environment)
+    return (
+        shell.line(["docker", "network", "create", *options, recipe.name]),
+        f"{create} <<'EOF'\n{recipe.config}EOF",
+    )
+
+
+def mirror_start(name: str) -> str:
+    """The command that starts a stopped cluster by hand."""
+    return shell.line(["docker", "start", f"{name}-control-plane"])

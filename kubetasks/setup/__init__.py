@@ -1,0 +1,1 @@
+"""What a bare machine lacks, and how it is brought."""

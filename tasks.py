@@ -1,0 +1,22 @@
+"""The tasks, and the defaults of their settings. `./inv --list` shows them; docs/settings.md says what each setting does."""
+
+import sys
+
+if sys.version_info < (3, 11):
+    sys.exit("Python 3.11 or newer is needed, not {}.{}: ./inv looks for one.".format(*sys.version_info[:2]))
+
+from invoke import Collection
+
+from kubetasks.commands import app, cluster, quality, setup, traffic
+from kubetasks.settings import DEFAULTS
+
+ns = Collection()
+for task in (
+    *(setup.setup, setup.doctor),
+    *(cluster.start, cluster.stop, cluster.delete, cluster.kubeconfig, cluster.docker_env),
+    *(app.build, app.deploy, app.status, app.scale, app.logs, app.undeploy, app.rmi, app.clean, app.up),
+    *(traffic.expose, traffic.service, traffic.traffic, traffic.unexpose),
+    quality.test,
+):
+    ns.add_task(task)
+ns.configure(DEFAULTS)
