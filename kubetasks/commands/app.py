@@ -30,6 +30,7 @@ def deploy(c: Context) -> None:
     Example: ./inv build deploy
     """
     session = Session(c)
+    steps.require_built(session)  # before a cluster is made for nothing
     steps.start(session)
     steps.deploy(session)
 

@@ -1,5 +1,7 @@
 """The steps that tasks are made of. Each shows its mirrored commands, changes nothing under --dry, and can be run twice."""
 
+from datetime import UTC, datetime
+
 import tenacity
 
 from kubetasks import image, loadbalancer, manifests, shell, wait
@@ -32,9 +34,10 @@ def start(session: Session) -> None:
         _mirror_start(session)
     if report.dry:
         return
+    started = datetime.now(UTC)
     cluster, changed = session.provider.ensure()
     if changed:
-        _wait_for_nodes(session)
+        _wait_for_nodes(session, started)
     if settings.provider == "kind":
         _install_load_balancer(session)
     if not changed:
@@ -55,20 +58,18 @@ def _mirror_start(session: Session) -> None:
         report.mirror(kind.mirror_start(session.settings.cluster))
 
 
-def _wait_for_nodes(session: Session) -> None:
+def _wait_for_nodes(session: Session, started: datetime) -> None:
     """Until the API answers and every node is ready. Raises ClusterError."""
     kube = session.kube
 
     def check() -> wait.State:
-        nodes = kube.list("Node")
-        ready = sum(rollout.pod_ready(node) for node in nodes)
-        return wait.Done() if nodes and ready == len(nodes) else wait.Pending(f"{ready} of {len(nodes)} nodes ready")
+        return rollout.node_state(kube.list("Node"), kube.list("Lease", "kube-node-lease"), started)
 
     with session.report.step("Waiting for the node") as step:
         for attempt in _until_answered(session.settings.timeout):
             with attempt:
                 kube.list("Node")
-        with kube.changes([("Node", "", {})]) as changes:
+        with kube.changes([("Node", "", {}), ("Lease", "kube-node-lease", {})]) as changes:
             end = wait.until(check, timeout=session.settings.timeout, changed=changes.wait, on_change=step.at)
         if not isinstance(end, wait.Done):
             raise ClusterError(
@@ -113,6 +114,12 @@ def build(session: Session) -> None:
         image.build(session.engine, made, step.at)
 
 
+def require_built(session: Session) -> None:
+    """Raises ImageError where the present source has not been built."""
+    if not session.report.dry:
+        image.require_built(session.engine, session.image)
+
+
 def deploy(session: Session) -> None:
     """The image of the present source, on the nodes and rolled out."""
     report, made, settings = session.report, session.image, session.settings
@@ -125,7 +132,7 @@ def deploy(session: Session) -> None:
     )
     if not report.mirror(*mirrored[settings.provider != "kind" :]):
         return
-    image.require_built(session.engine, made)
+    require_built(session)
     session.require_namespace()
     session.provider.deliver(made)
     changed = objects.apply(
@@ -299,20 +306,26 @@ def wait_for_traffic(session: Session, replicas: int) -> None:
     if service is None:
         return
     seen: set[str] = set()
-    url = next((end.url for end in service_endpoints(session, service) if endpoints.ask(end.url, endpoints.HEALTH)), "")
+    known = service_endpoints(session, service)
+    url = ""
 
     def check() -> wait.State:
+        nonlocal url
         ready = rollout.ready_endpoints(kube.list("EndpointSlice", settings.namespace, labelSelector=SLICES))
         if len(ready) != replicas:
             return wait.Pending(f"{len(ready)} of {replicas} endpoints ready")
-        for _ in range(10 * replicas if url else 0):
+        if replicas == 0:
+            return wait.Done()
+        url = url or next((end.url for end in known if endpoints.ask(end.url, endpoints.HEALTH)), "")
+        if not url:
+            # another's cluster may have addresses that this machine cannot reach
+            return wait.Done() if settings.provider == "existing" else wait.Pending("no address answers yet")
+        for _ in range(10 * replicas):
             answer = endpoints.ask(url, endpoints.HEALTH)
             seen.update({str(answer["pod"])} if answer else ())
             if seen >= ready:
-                break
-        if url and not seen >= ready:
-            return wait.Pending(f"{len(seen & ready)} of {replicas} pods have answered")
-        return wait.Done()
+                return wait.Done()
+        return wait.Pending(f"{len(seen & ready)} of {replicas} pods have answered")
 
     with session.report.step("Waiting for traffic") as step:
         end = wait.until(check, timeout=settings.timeout, on_change=step.at, longest_pause=0.1)

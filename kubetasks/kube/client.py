@@ -1,5 +1,6 @@
 """A connection to one cluster's API: objects go in and come out as the API's own JSON (dicts)."""
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterable, Mapping
@@ -26,6 +27,7 @@ RESOURCES: dict[str, tuple[str, str, bool]] = {
     "Deployment": ("apps/v1", "deployments", True),
     "ReplicaSet": ("apps/v1", "replicasets", True),
     "DaemonSet": ("apps/v1", "daemonsets", True),
+    "Lease": ("coordination.k8s.io/v1", "leases", True),
     "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices", True),
     "Role": ("rbac.authorization.k8s.io/v1", "roles", True),
     "RoleBinding": ("rbac.authorization.k8s.io/v1", "rolebindings", True),
@@ -173,7 +175,8 @@ class Changes:
     def __exit__(self, *_: object) -> None:
         self._closed = True
         for response in self._responses:
-            response.response.close()
+            with contextlib.suppress(ValueError, RuntimeError):  # it ended by itself
+                response.response.shutdown()  # close() would wait for the thread that reads
 
 
 def connect(kubeconfig: str, context: str) -> Kube:

@@ -1,6 +1,7 @@
 """Whether a deployment has become what was asked for: pure functions of the API's own objects."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from kubetasks.kube.client import Object
 from kubetasks.wait import Done, Failed, Pending, State
@@ -78,6 +79,20 @@ def pod_problem(pod: Object) -> Failed | None:
     return None
 
 
+def node_state(nodes: Sequence[Object], leases: Sequence[Object], since: datetime) -> State:
+    """Done when every node is ready and its kubelet has said so after `since`: what a stopped cluster last knew is stale.
+
+    `leases` are those of the namespace kube-node-lease.
+    """
+    renewed = {
+        lease["metadata"]["name"]
+        for lease in leases
+        if lease["spec"].get("renewTime") and datetime.fromisoformat(lease["spec"]["renewTime"]) >= since
+    }
+    ready = [node for node in nodes if pod_ready(node) and node["metadata"]["name"] in renewed]
+    return Done() if nodes and len(ready) == len(nodes) else Pending(f"{len(ready)} of {len(nodes)} nodes ready")
+
+
 def pod_phase(pod: Object) -> str:
     """One word for a pod, as kubectl shows it: Running, Terminating, ErrImageNeverPull, ..."""
     if pod["metadata"].get("deletionTimestamp"):
@@ -90,7 +105,7 @@ def pod_phase(pod: Object) -> str:
 
 
 def pod_ready(pod: Object) -> bool:
-    """Whether a service sends requests to the pod."""
+    """Whether the pod (or node) says that it is ready, and is not on its way out."""
     if pod["metadata"].get("deletionTimestamp"):
         return False
     conditions = pod.get("status", {}).get("conditions", [])

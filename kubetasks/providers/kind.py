@@ -17,6 +17,8 @@ NODE_PORT = 30080  # of the node, mapped to 127.0.0.1 when the cluster is made; 
 NETWORK_VARIABLE = "KIND_EXPERIMENTAL_DOCKER_NETWORK"
 PORTS_TRIED = 100
 
+# The one node's managers need no election: a cluster that is started again would wait for the lease of the stopped ones.
+# kube-proxy writes its rules at once, where kind lets it gather changes for a second.
 CONFIG = """\
 kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
@@ -27,6 +29,23 @@ nodes:
         hostPort: {port}
         listenAddress: 127.0.0.1
         protocol: TCP
+kubeadmConfigPatches:
+  - |
+    apiVersion: kubeadm.k8s.io/v1beta4
+    kind: ClusterConfiguration
+    controllerManager:
+      extraArgs:
+        - name: leader-elect
+          value: "false"
+    scheduler:
+      extraArgs:
+        - name: leader-elect
+          value: "false"
+  - |
+    apiVersion: kubeproxy.config.k8s.io/v1alpha1
+    kind: KubeProxyConfiguration
+    iptables:
+      minSyncPeriod: 0s
 """
 
 
