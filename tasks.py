@@ -2,10 +2,10 @@
 
 import sys
 
-if sys.version_info < (3, 11):
+if sys.version_info < (3, 11):  # noqa: UP036  an older one should hear it in a sentence
     sys.exit("Python 3.11 or newer is needed, not {}.{}: ./inv looks for one.".format(*sys.version_info[:2]))
 
-from invoke import Collection
+from invoke.collection import Collection
 
 from kubetasks.commands import app, cluster, quality, setup, traffic
 from kubetasks.settings import DEFAULTS
@@ -18,5 +18,5 @@ for task in (
     *(traffic.expose, traffic.service, traffic.traffic, traffic.unexpose),
     quality.test,
 ):
-    ns.add_task(task)
+    ns.add_task(task)  # type: ignore[arg-type]  # invoke's decorator is typed as returning any callable
 ns.configure(DEFAULTS)

@@ -10,7 +10,7 @@ from kubetasks.settings import CLUSTER_LABEL, OWNER, OWNER_LABEL
 
 if TYPE_CHECKING:
     import docker
-    from docker.models.containers import Container
+    from docker.models.containers import Container as Container
 
 LABELS = {OWNER_LABEL: OWNER}
 ANSWER_SECONDS = 10
@@ -33,9 +33,7 @@ def connect(timeout: int = LONG_SECONDS) -> "Engine":
                 "You may not use the container engine's socket.",
                 "Join its group and log in again: sudo usermod -aG docker $USER",
             ) from error
-        raise EngineError(
-            "No container engine answers.", "./inv setup brings one; DOCKER_HOST names one elsewhere"
-        ) from error
+        raise EngineError("No container engine answers.", "./inv setup brings one; DOCKER_HOST names one elsewhere") from error
     return Engine(client)
 
 
@@ -81,7 +79,10 @@ class Engine:
         with _told("Listing images"):
             images = self._client.images.list(name=repository, filters={"label": f"{OWNER_LABEL}={OWNER}"})
             return sorted(
-                tag for image in images for tag in image.tags if tag.removeprefix("docker.io/library/").split(":")[0] == repository
+                tag
+                for image in images
+                for tag in image.tags
+                if tag.removeprefix("docker.io/library/").split(":")[0] == repository
             )
 
     def pull(self, reference: str) -> None:
@@ -113,7 +114,7 @@ class Engine:
             filters = {"label": f"{OWNER_LABEL}={OWNER}", "dangling": True}
             for image in self._client.images.list(filters=filters):
                 try:
-                    self._client.images.remove(image.id)
+                    self._client.images.remove(str(image.id))
                 except APIError as error:
                     if error.status_code not in (404, 409):  # gone with another, or a parent of one in use
                         raise
@@ -180,8 +181,9 @@ class Engine:
     def run_in(self, container: "Container", *argv: str) -> str:
         """Run a command in a container and return what it printed. Raises EngineError where it fails."""
         with _told(f"Running {argv[0]} in {container.name}"):
-            code, (output, errors) = container.exec_run(list(argv), demux=True)
-        if code != 0:
+            ended: Any = container.exec_run(list(argv), demux=True)
+        output, errors = ended.output
+        if ended.exit_code != 0:
             raise EngineError(f"`{' '.join(argv)}` in {container.name} failed: {(errors or b'').decode().strip()}")
         return (output or b"").decode()
 

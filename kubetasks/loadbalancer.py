@@ -17,14 +17,14 @@ POOL_SIZE = 32
 
 
 def pool(subnet: str) -> str:
-    """The addresses to give away, as in 172.18.255.223-172.18.255.254: the end of the network, which Docker fills from the start."""
+    """The addresses to give away, as in 172.18.255.223-172.18.255.254: the end of a network that Docker fills from the start."""
     network = ipaddress.ip_network(subnet)
     size = min(POOL_SIZE, network.num_addresses // 4)
     last = int(network.broadcast_address) - 1
     return f"{ipaddress.ip_address(last - size + 1)}-{ipaddress.ip_address(last)}"
 
 
-def installation(released: list[Object], subnet: str) -> list[Object]:
+def installation(released: list[Object]) -> list[Object]:
     """The objects of MetalLB's own manifest, with our label, without its webhooks, and with probes that begin at once.
 
     The webhooks only check settings that we make ourselves, and their certificates take ten seconds.
@@ -73,7 +73,7 @@ def installed(kube: Kube) -> bool:
 
 def install(kube: Kube, manifest: Path, subnet: str) -> None:
     """Apply all; the pods come up by themselves, and `expose` waits for the address."""
-    for item in installation(manifests.read(manifest), subnet):
+    for item in installation(manifests.read(manifest)):
         objects.apply(kube, item)
     for item in settings(subnet):
         objects.apply(kube, item)

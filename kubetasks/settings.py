@@ -92,14 +92,12 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
     return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "simple-server-tasks"
 
 
-def read(config: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
+def read(config: Any, environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from invoke's merged configuration (keys as in DEFAULTS). Raises SettingError on the first that makes no sense."""
     cluster, app, setup = config["cluster"], config["app"], config["setup"]
     provider = one_of("INVOKE_CLUSTER_PROVIDER", str(cluster["provider"]), PROVIDERS)
     if provider == "existing" and not cluster["context"]:
-        raise SettingError(
-            "The provider `existing` needs the context that it may use.", "INVOKE_CLUSTER_CONTEXT=NAME ./inv ..."
-        )
+        raise SettingError("The provider `existing` needs the context that it may use.", "INVOKE_CLUSTER_CONTEXT=NAME ./inv ...")
     kubernetes = str(cluster["kubernetes"]).removeprefix("v")
     return Settings(
         # a node's name is the cluster's plus "-control-plane", and has 63 characters at most

@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -145,13 +145,13 @@ def _write_layer(root: Path, programs: Path, folder: Path, layer: Path, log: Pat
         for line in info.read_text().splitlines()
     ]
     for line in [*paths, *(f"/usr/sbin/{name}" for name in _alternatives(root))]:
-        source = root / line.lstrip("/")
-        if not source.is_symlink() and not source.is_file():
+        file = root / line.lstrip("/")
+        if not file.is_symlink() and not file.is_file():
             continue
         target = folder / _real(line)
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.is_symlink() and not target.exists():
-            shutil.copy2(source, target, follow_symlinks=False)
+            shutil.copy2(file, target, follow_symlinks=False)
     for name, program in _alternatives(root).items():
         link = folder / "usr/sbin" / name
         link.unlink(missing_ok=True)
@@ -185,7 +185,7 @@ def _import_images(programs: Path, images: Path, root: Path, work: Path, log: Pa
 
 
 @contextmanager
-def _containerd(programs: Path, root: Path, work: Path, log: Path, stop: threading.Event) -> Iterator[object]:
+def _containerd(programs: Path, root: Path, work: Path, log: Path, stop: threading.Event) -> Iterator[Callable[..., str]]:
     state, address, config = work / "containerd", work / "containerd" / "c.sock", work / "containerd.toml"
     config.write_text(
         "version = 2\n"
@@ -203,9 +203,7 @@ def _containerd(programs: Path, root: Path, work: Path, log: Path, stop: threadi
             [str(programs / "containerd"), "--config", str(config)], stdin=subprocess.DEVNULL, stdout=sink, stderr=sink
         )
     try:
-        answers = wait.until(
-            lambda: wait.Done() if address.exists() else wait.Pending("starting"), timeout=30, longest_pause=0.1
-        )
+        answers = wait.until(lambda: wait.Done() if address.exists() else wait.Pending("starting"), timeout=30, longest_pause=0.1)
         if not isinstance(answers, wait.Done):
             raise SetupError("The containerd that was built did not start.", f"The log says why: {log}")
         yield ctr

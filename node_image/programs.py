@@ -47,9 +47,7 @@ class Go:
         }
 
     def run(self, folder: Path, *words: str, on_line: Callable[[str], None] | None = None) -> str:
-        return shell.run(
-            [self._go, *words], env=self.environment, cwd=folder, log=self._log, on_line=on_line, stop=self._stop
-        )
+        return shell.run([self._go, *words], env=self.environment, cwd=folder, log=self._log, on_line=on_line, stop=self._stop)
 
     def module(self, folder: Path, name: str) -> Path:
         """The unpacked source of `name` as in path@version, checked against go.sum."""

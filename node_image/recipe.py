@@ -44,9 +44,7 @@ def node_root_digest() -> str:
 
 def node_digest(version: Kubernetes) -> str:
     """Names the whole node image."""
-    return digest(
-        programs_digest(version), node_root_digest(), KIND, METALLB, *_sources("node.py", "archive.py", "files/**/*")
-    )
+    return digest(programs_digest(version), node_root_digest(), KIND, METALLB, *_sources("node.py", "archive.py", "files/**/*"))
 
 
 def python_digest() -> str:

@@ -8,7 +8,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-import waitress
+from waitress.server import create_server
 
 from simple_server.app import create_app
 
@@ -32,17 +32,17 @@ def main() -> int:
     options = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    app = create_app(
-        pod=os.environ.get("POD_NAME") or socket.gethostname(), build=os.environ.get("BUILD_ID") or "source"
-    )
+    app = create_app(pod=os.environ.get("POD_NAME") or socket.gethostname(), build=os.environ.get("BUILD_ID") or "source")
     try:
-        server = waitress.create_server(app, host=options.host, port=options.port, ident=None)
-    except (OSError, ValueError) as error:
+        listener = socket.create_server((options.host, options.port))
+    except OSError as error:
         print(
-            f"Cannot listen on {options.host}:{options.port}: {error}. Try another one: --port NUMBER", file=sys.stderr
+            f"Cannot listen on {options.host}:{options.port}: {error.strerror}. Try another one: --port NUMBER",
+            file=sys.stderr,
         )
         return 3
-    print(f"serving on http://{server.effective_host}:{server.effective_port}", flush=True)
+    server = create_server(app, sockets=[listener], ident=None)
+    print(f"serving on http://{options.host}:{listener.getsockname()[1]}", flush=True)
     server.run()
     return 0
 

@@ -16,24 +16,24 @@ def create_app(pod: str, build: str) -> Bottle:
     app = Bottle()
     counter = Counter()
 
-    @app.get("/")
     def count() -> dict[str, Any]:
         response.set_header("Cache-Control", "no-store")
         return {"count": counter.next(), "pod": pod, "build": build}
 
-    @app.get("/healthz")
     def healthz() -> dict[str, Any]:
         response.set_header("Cache-Control", "no-store")
         return {"status": "ok", "pod": pod, "build": build}
 
-    @app.route("/", method="HEAD")  # Bottle would answer it as GET, and count it
-    @app.route("/healthz", method="HEAD")
     def head() -> None:
         raise HTTPError(405, "Method not allowed.", Allow="GET")
+
+    for path, answer in (("/", count), ("/healthz", healthz)):
+        app.route(path, "GET", answer)
+        app.route(path, "HEAD", head)  # Bottle would answer it as GET, and count it
 
     def plain(error: HTTPError) -> str:
         response.content_type = "text/plain; charset=utf-8"
         return f"{error.status_line}\n"
 
-    app.default_error_handler = plain  # type: ignore[method-assign]  # Bottle's own answers with a page
+    app.default_error_handler = plain  # Bottle's own answers with a page
     return app

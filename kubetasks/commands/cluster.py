@@ -1,6 +1,7 @@
 """Tasks that make, stop and remove the cluster."""
 
-from invoke import Context, task
+from invoke.context import Context
+from invoke.tasks import task
 
 from kubetasks.commands import steps
 from kubetasks.commands.session import Session

@@ -1,6 +1,7 @@
 """Tasks for whoever changes this project."""
 
-from invoke import Context, task
+from invoke.context import Context
+from invoke.tasks import task
 
 from kubetasks.commands.session import Session
 from kubetasks.errors import TaskError

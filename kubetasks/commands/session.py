@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from invoke import Context
+from invoke.context import Context
 
 from kubetasks import engine, image, manifests, settings
 from kubetasks.engine import Engine

@@ -1,6 +1,7 @@
 """Tasks that look at what the machine lacks, bring it, and take it away again."""
 
-from invoke import Context, task
+from invoke.context import Context
+from invoke.tasks import task
 
 from kubetasks.commands.session import Session
 from kubetasks.errors import SettingError, SetupError

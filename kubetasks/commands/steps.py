@@ -1,8 +1,8 @@
 """The steps that tasks are made of. Each shows its mirrored commands, changes nothing under --dry, and can be run twice."""
 
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-
-import tenacity
+from typing import TYPE_CHECKING
 
 from kubetasks import image, loadbalancer, manifests, shell, wait
 from kubetasks.commands.session import Session
@@ -19,6 +19,9 @@ from kubetasks.kube.endpoints import Endpoint
 from kubetasks.providers import kind
 from kubetasks.settings import APP, OWNER, OWNER_LABEL
 from kubetasks.setup import images
+
+if TYPE_CHECKING:
+    from tenacity import AttemptManager
 
 SELECTOR = f"app.kubernetes.io/name={APP}"
 SLICES = f"kubernetes.io/service-name={APP}"
@@ -78,8 +81,10 @@ def _wait_for_nodes(session: Session, started: datetime) -> None:
             )
 
 
-def _until_answered(seconds: float) -> tenacity.Retrying:
-    """For what may not be up yet: an API server that has just been started."""
+def _until_answered(seconds: float) -> "Iterable[AttemptManager]":
+    """Attempts at what may not be up yet: an API server that has just been started."""
+    import tenacity
+
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type((ClusterError, ApiError)),
         stop=tenacity.stop_after_delay(seconds),
@@ -125,9 +130,13 @@ def deploy(session: Session) -> None:
     report, made, settings = session.report, session.image, session.settings
     mirrored = (
         shell.line(["kind", "load", "docker-image", "--name", settings.cluster, image.HUMAN_TAG, made.reference]),
-        f"kubectl set image --local -f k8s/deployment.yaml {APP}={made.reference} -o yaml"
-        f" | kubectl label --local -f - {OWNER_LABEL}={OWNER} -o yaml"
-        f" | {session.kubectl} apply --server-side --force-conflicts --field-manager={OWNER} -f -",
+        " | ".join(
+            (
+                f"kubectl set image --local -f k8s/deployment.yaml {APP}={made.reference} -o yaml",
+                f"kubectl label --local -f - {OWNER_LABEL}={OWNER} -o yaml",
+                f"{session.kubectl} apply --server-side --force-conflicts --field-manager={OWNER} -f -",
+            )
+        ),
         f"{session.kubectl} rollout status deployment/{APP}",
     )
     if not report.mirror(*mirrored[settings.provider != "kind" :]):
@@ -193,8 +202,7 @@ def undeploy(session: Session) -> bool:
     if not session.report.mirror(f"{session.kubectl} delete deployment {APP}"):
         return False
     with session.report.step("Deleting the deployment"):
-        existed = objects.delete(session.kube, "Deployment", APP, settings.namespace, settings.timeout)
-    return existed
+        return objects.delete(session.kube, "Deployment", APP, settings.namespace, settings.timeout)
 
 
 # traffic
@@ -230,9 +238,7 @@ def expose(session: Session) -> list[Endpoint]:
     ):
         return []
     require_deployed(session)
-    changed = objects.apply(
-        session.kube, manifests.service(session.manifest("service"), settings.namespace, _node_port(session))
-    )
+    changed = objects.apply(session.kube, manifests.service(session.manifest("service"), settings.namespace, _node_port(session)))
     with report.step("Exposing" if changed else "Exposed already") as step:
         return _wait_for_address(session, step.at)
 
@@ -259,7 +265,7 @@ def _node_port(session: Session) -> int | None:
     return mapped[0]
 
 
-def _wait_for_address(session: Session, at: object) -> list[Endpoint]:
+def _wait_for_address(session: Session, at: Callable[[str], None]) -> list[Endpoint]:
     """The endpoints that answer, or, where no pod is ready, that would. Raises ExposeError."""
     kube, settings = session.kube, session.settings
     answering: list[Endpoint] = []
@@ -286,7 +292,7 @@ def _wait_for_address(session: Session, at: object) -> list[Endpoint]:
             check,
             timeout=settings.timeout,
             changed=changes.wait,
-            on_change=at,  # type: ignore[arg-type]
+            on_change=at,
             longest_pause=0.2,
         )
     if answering:

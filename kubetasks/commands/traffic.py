@@ -2,7 +2,8 @@
 
 import webbrowser
 
-from invoke import Context, task
+from invoke.context import Context
+from invoke.tasks import task
 
 from kubetasks.commands import steps
 from kubetasks.commands.session import Session

@@ -187,7 +187,8 @@ def connect(kubeconfig: str, context: str) -> Kube:
     except ImportError as error:
         raise ClusterError("The Python package kubernetes is missing.", "./inv brings it; or pip install it") from error
     try:
-        api = kubernetes.config.new_client_from_config(kubeconfig or None, context, persist_config=False)
+        load: Any = kubernetes.config.new_client_from_config
+        api = load(kubeconfig or None, context, persist_config=False)
     except (ConfigException, OSError) as error:
         raise ClusterError(f"The context {context} cannot be used: {error}", "./inv start") from error
     api.configuration.retries = False

@@ -4,14 +4,18 @@ import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import kubetasks.shell as shell
+from kubetasks import shell
 from kubetasks.engine import LABELS, Engine
 from kubetasks.errors import ClusterError, LeftoverError, OwnershipError, ProgramError
 from kubetasks.image import HUMAN_TAG, Image
 from kubetasks.providers.base import Cluster, Condition
 from kubetasks.report import Report
 from kubetasks.settings import APP, CLUSTER_LABEL, OWNER, OWNER_LABEL, Settings
+
+if TYPE_CHECKING:
+    from kubetasks.engine import Container
 
 NODE_PORT = 30080  # of the node, mapped to 127.0.0.1 when the cluster is made; a service asks for it
 NETWORK_VARIABLE = "KIND_EXPERIMENTAL_DOCKER_NETWORK"
@@ -198,9 +202,9 @@ class Kind:
 
     # the rest is ours
 
-    def _nodes(self) -> list:  # type: ignore[type-arg]
+    def _nodes(self) -> "list[Container]":
         nodes = self._engine.containers(f"io.x-k8s.kind.cluster={self._name}")
-        return [node for node in nodes if node.name.startswith(f"{self._name}-")]
+        return [node for node in nodes if str(node.name).startswith(f"{self._name}-")]
 
     def _kind(self, *words: str, environment: dict[str, str] | None = None, stdin: str | None = None) -> str:
         return shell.run([self._program, *words], env=environment, stdin=stdin)
@@ -220,9 +224,7 @@ class Kind:
         except BaseException as error:
             self._remove_all()
             if isinstance(error, ProgramError):
-                raise ClusterError(
-                    f"Cluster {self._name} could not be made.\n  {error.sentence}", "./inv doctor"
-                ) from error
+                raise ClusterError(f"Cluster {self._name} could not be made.\n  {error.sentence}", "./inv doctor") from error
             raise
 
     def _remove_all(self) -> None:
@@ -235,17 +237,17 @@ class Kind:
             self._engine.remove_network(self._name)
         shutil.rmtree(self._settings.state_folder, ignore_errors=True)
 
-    def _ours(self, network: dict) -> bool:  # type: ignore[type-arg]
+    def _ours(self, network: dict[str, Any]) -> bool:
         return bool((network.get("Labels") or {}).get(OWNER_LABEL) == OWNER)
 
-    def _require_ours(self, network: dict) -> None:  # type: ignore[type-arg]
+    def _require_ours(self, network: dict[str, Any]) -> None:
         if not self._ours(network):
             raise OwnershipError(
                 f"A Docker network {self._name} exists and was not made by these tasks.",
                 "Take another name: INVOKE_CLUSTER_NAME=NAME ./inv ...",
             )
 
-    def _require_our_network(self) -> dict:  # type: ignore[type-arg]
+    def _require_our_network(self) -> dict[str, Any]:
         network = self._engine.network(self._name)
         if network is None or not self._ours(network):
             raise OwnershipError(

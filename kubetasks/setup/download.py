@@ -13,9 +13,7 @@ from kubetasks.settings import Settings
 from kubetasks.setup import images
 
 KIND_URL = f"https://github.com/kubernetes-sigs/kind/releases/download/{versions.KIND}/kind-linux-amd64"
-METALLB_URL = (
-    f"https://raw.githubusercontent.com/metallb/metallb/{versions.METALLB}/config/manifests/metallb-native.yaml"
-)
+METALLB_URL = f"https://raw.githubusercontent.com/metallb/metallb/{versions.METALLB}/config/manifests/metallb-native.yaml"
 SECONDS = 30
 PIECE = 1 << 20
 

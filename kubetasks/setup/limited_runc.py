@@ -4,9 +4,11 @@ Docker before 23 gives a privileged container every capability that it knows, an
 process may not hand on. The engine starts this file as its runtime, so it stands alone: standard library only.
 """
 
+import itertools
 import json
 import os
 import sys
+from typing import Any
 
 # The numbers of Linux' capabilities, in order from 0: include/uapi/linux/capability.h
 CAPABILITIES = (
@@ -29,7 +31,7 @@ def lacking(status: str, last: int) -> list[str]:
     return [f"CAP_{name}" for name in CAPABILITIES[: last + 1] if f"CAP_{name}" not in held]
 
 
-def limit(process: dict, held: set[str]) -> None:
+def limit(process: dict[str, Any], held: set[str]) -> None:
     """Leave in a runtime specification's process object only capabilities that are held."""
     for names in (process.get("capabilities") or {}).values():
         names[:] = [name for name in names if name in held]
@@ -37,7 +39,7 @@ def limit(process: dict, held: set[str]) -> None:
 
 def specification(arguments: list[str]) -> tuple[str, bool] | None:
     """The file that runc is about to read, and whether it is a whole container's: (path, True) or one process', or None."""
-    values = dict(zip(arguments, arguments[1:], strict=False))
+    values = dict(itertools.pairwise(arguments))
     if "create" in arguments or "run" in arguments:
         return os.path.join(values.get("--bundle", values.get("-b", ".")), "config.json"), True
     if "exec" in arguments and ("--process" in values or "-p" in values):

@@ -42,7 +42,11 @@ def look(settings: Settings) -> list[Item]:
         Item("kubectl", bool(kubectl), kubectl or "to be brought: ./inv installs it in .venv"),
         Item("node image", has_node, _short(node) if has_node else missing_image),
         Item("base image", has_base, _short(base) if has_base else missing_image),
-        Item("load balancer", manifest.exists(), f"MetalLB {versions.METALLB}" + ("" if manifest.exists() else ", to be brought")),
+        Item(
+            "load balancer",
+            manifest.exists(),
+            f"MetalLB {versions.METALLB}" + ("" if manifest.exists() else ", to be brought"),
+        ),
     ]
 
 

@@ -1,0 +1,103 @@
+"""The command line as a person meets it, where no engine and no cluster is needed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kubetasks.settings import PROJECT
+
+TASKS = (
+    "start docker-env build deploy status expose scale service traffic unexpose undeploy rmi stop delete clean up setup "
+    "doctor kubeconfig logs test"
+).split()
+
+
+def invoke(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=PROJECT,
+        env={**os.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_the_list_names_every_task() -> None:
+    listed = invoke("--list").stdout
+    assert {line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "} == set(TASKS)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_help_of_every_task_has_an_example(task: str) -> None:
+    shown = invoke("--help", task)
+    assert shown.returncode == 0
+    assert "Example: " in shown.stdout
+
+
+def test_the_list_needs_nothing_but_invoke(tmp_path: Path) -> None:
+    """Every other package is hidden: importing one would fail."""
+    for name in ("docker", "kubernetes", "rich", "yaml", "tenacity", "requests", "urllib3", "bottle", "waitress"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('hidden')\n")
+    shown = invoke("--list", PYTHONPATH=str(tmp_path))
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "deploy" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "code", "sentence"),
+    [
+        (["scale", "--replicas=-1"], {}, 2, "--replicas must be a whole number from 0 to 100, not '-1'"),
+        (["scale", "--replicas=three"], {}, 2, "--replicas must be a whole number"),
+        (["scale"], {"INVOKE_APP_REPLICAS": "no"}, 2, "INVOKE_APP_REPLICAS must be a whole number"),
+        (["start"], {"INVOKE_CLUSTER_NAME": "My_Cluster"}, 2, "INVOKE_CLUSTER_NAME must be"),
+        (["start"], {"INVOKE_CLUSTER_PROVIDER": "podman"}, 2, "INVOKE_CLUSTER_PROVIDER must be one of kind, existing"),
+        (["traffic", "--requests=0"], {}, 2, "--requests must be"),
+        (["setup", "--remove", "--stop"], {}, 2, "--remove and --stop exclude each other"),
+        (["build"], {}, 3, "No container engine answers"),
+        (["start"], {}, 3, "No container engine answers"),
+    ],
+)
+def test_what_makes_no_sense_is_one_sentence_and_an_exit_code(
+    words: list[str], environment: dict[str, str], code: int, sentence: str
+) -> None:
+    ended = invoke(*words, **environment)
+    assert ended.returncode == code
+    assert ended.stderr.startswith(sentence)
+    assert "Traceback" not in ended.stderr
+    assert len(ended.stderr.splitlines()) <= 2
+
+
+def test_a_missing_package_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "docker.py").write_text("raise ImportError('hidden')\n")
+    ended = invoke("build", PYTHONPATH=str(tmp_path))
+    assert (ended.returncode, ended.stderr.splitlines()[0]) == (3, "The Python package docker is missing.")
+
+
+def test_a_docker_socket_that_may_not_be_used_is_said(tmp_path: Path) -> None:
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker" / "__init__.py").write_text(
+        "from docker.errors import DockerException\n"
+        "def from_env(**_): raise DockerException(\"('Connection aborted.', PermissionError(13, 'Permission denied'))\")\n"
+    )
+    (tmp_path / "docker" / "errors.py").write_text("class DockerException(Exception): pass\n")
+    ended = invoke("build", PYTHONPATH=str(tmp_path))
+    assert ended.returncode == 3
+    assert "may not use the container engine's socket" in ended.stderr
+    assert "usermod -aG docker" in ended.stderr
+
+
+def test_cleaning_where_nothing_ever_was_is_fine() -> None:
+    ended = invoke("clean", "--all", INVOKE_CLUSTER_NAME="never-made")
+    assert ended.returncode == 0
+    assert "nothing to clean" in ended.stderr
+
+
+def test_dry_shows_commands_even_without_an_engine() -> None:
+    shown = invoke("--dry", "build", "deploy", "expose", "scale")
+    assert shown.returncode == 0
+    assert "docker build --tag simple-server:v1" in shown.stdout
+    assert "kubectl scale deployments/simple-server --replicas=3" in shown.stdout

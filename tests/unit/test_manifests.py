@@ -1,0 +1,60 @@
+"""The manifests: plain as they lie there, and what becomes of them for one cluster."""
+
+import pytest
+
+from kubetasks import loadbalancer, manifests
+from kubetasks.settings import OWNER, OWNER_LABEL
+
+
+def manifest(name: str) -> manifests.Object:
+    (item,) = manifests.read(manifests.FOLDER / f"{name}.yaml")
+    return item
+
+
+def test_the_deployment_gets_image_namespace_and_label_and_keeps_the_rest() -> None:
+    plain = manifest("deployment")
+    made = manifests.deployment(plain, "simple-server:abc", "somewhere")
+    assert made["metadata"]["namespace"] == "somewhere"
+    assert made["metadata"]["labels"][OWNER_LABEL] == OWNER
+    assert made["spec"]["template"]["spec"]["containers"][0]["image"] == "simple-server:abc"
+    assert "replicas" not in made["spec"]
+    made["spec"]["template"]["spec"]["containers"][0]["image"] = "simple-server:v1"
+    assert made["spec"] == plain["spec"]
+
+
+def test_replicas_in_the_file_would_not_undo_what_scale_asked_for() -> None:
+    item = manifest("deployment")
+    item["spec"]["replicas"] = 7
+    assert "replicas" not in manifests.deployment(item, "simple-server:abc", "default")["spec"]
+    assert item["spec"]["replicas"] == 7
+
+
+def test_the_plain_files_are_the_tutorials() -> None:
+    (container,) = manifest("deployment")["spec"]["template"]["spec"]["containers"]
+    assert (container["image"], container["imagePullPolicy"]) == ("simple-server:v1", "Never")
+    assert container["ports"][0]["containerPort"] == 8080
+    assert manifest("service")["spec"]["type"] == "LoadBalancer"
+    assert "namespace" not in manifest("service")["metadata"]
+
+
+def test_the_service_selects_the_pods_of_the_deployment() -> None:
+    labels = manifest("deployment")["spec"]["template"]["metadata"]["labels"]
+    assert manifest("service")["spec"]["selector"].items() <= labels.items()
+
+
+@pytest.mark.parametrize("port", [None, 30080])
+def test_the_service_asks_for_a_node_port_only_where_one_is_mapped(port: int | None) -> None:
+    made = manifests.service(manifest("service"), "default", port)
+    assert made["spec"]["ports"][0].get("nodePort") == port
+
+
+@pytest.mark.parametrize(
+    ("subnet", "addresses"),
+    [
+        ("172.18.0.0/16", "172.18.255.223-172.18.255.254"),
+        ("192.168.32.0/20", "192.168.47.223-192.168.47.254"),
+        ("10.1.2.0/28", "10.1.2.11-10.1.2.14"),
+    ],
+)
+def test_the_pool_is_the_end_of_the_network_without_its_broadcast_address(subnet: str, addresses: str) -> None:
+    assert loadbalancer.pool(subnet) == addresses

@@ -1,0 +1,102 @@
+"""What a person is told about a deployment, from objects as a real API server sent them."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubetasks.kube import rollout
+from kubetasks.wait import Done, Failed, Pending, State
+
+RECORDED = Path(__file__).parent / "recorded"
+
+
+def recorded(name: str) -> Any:
+    return json.loads((RECORDED / f"{name}.json").read_text())
+
+
+def state(name: str) -> State:
+    objects = recorded(name)
+    return rollout.deployment_state(objects["deployment"], objects["pods"])
+
+
+def test_a_finished_roll_out_is_done() -> None:
+    assert state("ready") == Done("3 of 3 pods ready")
+
+
+def test_a_pod_that_starts_is_pending() -> None:
+    assert state("starting") == Pending("0 of 1 pods ready")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence", "hint"),
+    [
+        ("missing-image", "the image simple-server:missing is not on the node", "./inv build deploy"),
+        ("crashing", "its container ends again and again (Error, exit code 2)", "./inv logs"),
+        ("unschedulable", "1 Insufficient cpu", "./inv scale"),
+        ("quota", "exceeded quota: none", "./inv status"),
+    ],
+)
+def test_what_cannot_heal_fails_at_once_and_says_why(name: str, sentence: str, hint: str) -> None:
+    found = state(name)
+    assert isinstance(found, Failed)
+    assert sentence in found.reason
+    assert hint in found.hint
+
+
+def test_a_deployment_that_was_not_noticed_yet_is_pending_however_ready_it_looks() -> None:
+    objects = recorded("ready")
+    objects["deployment"]["metadata"]["generation"] += 1
+    assert isinstance(rollout.deployment_state(objects["deployment"], objects["pods"]), Pending)
+
+
+@pytest.mark.parametrize(
+    ("status", "detail"),
+    [
+        ({"updatedReplicas": 1, "replicas": 4}, "1 of 3 new pods made"),
+        ({"updatedReplicas": 3, "replicas": 4}, "1 old pods still to end"),
+        ({"updatedReplicas": 5, "replicas": 5}, "2 pods too many still to end"),
+        ({"updatedReplicas": 3, "replicas": 3, "availableReplicas": 2}, "2 of 3 pods ready"),
+    ],
+)
+def test_pending_says_what_is_missing(status: dict[str, int], detail: str) -> None:
+    objects = recorded("ready")
+    objects["deployment"]["status"].update(status)
+    assert rollout.deployment_state(objects["deployment"], objects["pods"]) == Pending(detail)
+
+
+def test_a_deployment_that_vanished_fails() -> None:
+    assert isinstance(rollout.deployment_state(None, []), Failed)
+
+
+def test_a_pod_on_its_way_out_has_no_problem_and_is_not_ready() -> None:
+    pod = recorded("crashing")["pods"][0]
+    assert rollout.pod_problem(pod)
+    pod["metadata"]["deletionTimestamp"] = "2026-11-24T14:00:00Z"
+    assert rollout.pod_problem(pod) is None
+    assert rollout.pod_phase(pod) == "Terminating"
+    assert not rollout.pod_ready(pod)
+
+
+def test_phase_is_the_word_that_kubectl_shows() -> None:
+    assert {rollout.pod_phase(pod) for pod in recorded("missing-image")["pods"]} == {"Running", "ErrImageNeverPull"}
+    assert rollout.pod_phase(recorded("ready")["pods"][0]) == "Running"
+
+
+def test_a_node_counts_as_ready_only_when_its_kubelet_has_spoken_since() -> None:
+    nodes, leases = recorded("nodes")["nodes"], recorded("leases")["leases"]
+    renewed = datetime.fromisoformat(leases[0]["spec"]["renewTime"])
+    assert rollout.node_state(nodes, leases, renewed) == Done()
+    later = datetime(2100, 1, 1, tzinfo=UTC)
+    assert rollout.node_state(nodes, leases, later) == Pending("0 of 1 nodes ready")
+    assert isinstance(rollout.node_state([], [], renewed), Pending)
+
+
+def test_only_ready_endpoints_count() -> None:
+    slices = recorded("endpointslices")
+    assert len(rollout.ready_endpoints(slices)) == 3
+    slices[0]["endpoints"][0]["conditions"]["ready"] = False
+    assert len(rollout.ready_endpoints(slices)) == 2
+    assert rollout.ready_endpoints([{"endpoints": None}]) == set()

@@ -1,0 +1,55 @@
+"""Programs are run from argument lists; what fails says what it said."""
+
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from kubetasks import shell
+from kubetasks.errors import ProgramError, SetupError
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def test_output_comes_back_and_errors_go_to_the_log(tmp_path: Path) -> None:
+    seen: list[str] = []
+    log = tmp_path / "log"
+    code = "import sys; print('out'); print('working', file=sys.stderr)"
+    assert shell.run(python(code), log=log, on_line=seen.append) == "out\n"
+    assert log.read_text() == "working\n"
+    assert seen == ["working"]
+
+
+def test_no_word_is_taken_for_shell() -> None:
+    assert shell.run([*python("import sys; print(sys.argv[1])"), "$(id); `id`"]) == "$(id); `id`\n"
+
+
+def test_environment_and_input_reach_the_program() -> None:
+    code = "import os, sys; print(os.environ['GREETING'] + sys.stdin.read())"
+    assert shell.run(python(code), env={"GREETING": "hello "}, stdin="you") == "hello you\n"
+
+
+def test_a_failure_carries_code_and_output() -> None:
+    with pytest.raises(ProgramError, match="no room") as failure:
+        shell.run(python("import sys; sys.exit('no room')"))
+    assert failure.value.returncode == 1
+
+
+def test_a_program_that_is_not_there_is_one_sentence() -> None:
+    with pytest.raises(SetupError, match="no-such-program"):
+        shell.run(["no-such-program"])
+
+
+def test_a_stopped_job_ends_its_program() -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(ProgramError) as ended:
+        shell.run(python("import signal; signal.pause()"), stop=stop)
+    assert ended.value.returncode < 0
+
+
+def test_the_line_can_be_pasted() -> None:
+    assert shell.line(["echo", "a b"], {"NAME": "x y"}) == "NAME='x y' echo 'a b'"

@@ -1,0 +1,49 @@
+"""Waiting, with a clock that the test turns."""
+
+from kubetasks.wait import Done, Failed, Pending, State, until
+
+
+class Clock:
+    """Time passes only when somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def run(states: list[State], timeout: float = 10) -> tuple[State, Clock, list[str]]:
+    clock, told = Clock(), list[str]()
+    remaining = iter(states)
+    last = states[-1]
+    end = until(lambda: next(remaining, last), timeout=timeout, changed=clock.wait, on_change=told.append, clock=clock)
+    return end, clock, told
+
+
+def test_what_is_there_already_costs_no_wait() -> None:
+    end, clock, _ = run([Done()])
+    assert end == Done()
+    assert clock.now == 0
+
+
+def test_it_ends_as_soon_as_it_is_done_and_tells_each_change_once() -> None:
+    end, clock, told = run([Pending("0 of 2"), Pending("0 of 2"), Pending("1 of 2"), Done()])
+    assert end == Done()
+    assert clock.now == 3
+    assert told == ["0 of 2", "1 of 2"]
+
+
+def test_what_cannot_heal_ends_it_at_once() -> None:
+    end, clock, _ = run([Pending("starting"), Failed("broken"), Done()])
+    assert end == Failed("broken")
+    assert clock.now == 1
+
+
+def test_the_deadline_ends_it_with_what_was_missing_and_not_a_moment_later() -> None:
+    end, clock, _ = run([Pending("0 of 2")], timeout=2.5)
+    assert end == Pending("0 of 2")
+    assert clock.now == 2.5
