@@ -5,11 +5,13 @@ Settings of MetalLB: https://metallb.io/configuration/
 
 import copy
 import ipaddress
+import json
 from pathlib import Path
 
 from kubetasks import manifests
 from kubetasks.kube import objects
 from kubetasks.kube.client import Kube, Object
+from kubetasks.settings import OWNER, OWNER_LABEL
 
 NAMESPACE = "metallb-system"
 POOL = "nodes-network"
@@ -62,6 +64,17 @@ def settings(subnet: str) -> list[Object]:
         },
     ]
     return [manifests.owned(copy.deepcopy(item)) for item in made]
+
+
+def mirror(manifest: Path, subnet: str = "") -> list[str]:
+    """The commands that do the same by hand; the pool only where the network is known already."""
+    applied = f"kubectl apply --server-side --field-manager={OWNER} -f -"
+    lines = [f"kubectl label --local -f {manifest} {OWNER_LABEL}={OWNER} -o yaml | {applied}"]
+    if subnet:
+        pooled = json.dumps({"apiVersion": "v1", "kind": "List", "items": settings(subnet)})
+        lines.append(f"kubectl --namespace={NAMESPACE} rollout status deployment/controller")
+        lines.append(f"{applied} <<'EOF'\n{pooled}\nEOF")
+    return lines
 
 
 def installed(kube: Kube) -> bool:

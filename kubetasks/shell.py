@@ -1,5 +1,6 @@
 """Running the few programs that have no SDK: argument lists in, output out, never a shell string."""
 
+import contextlib
 import os
 import shlex
 import subprocess
@@ -70,28 +71,27 @@ def run(
         output.append(process.stdout.read())
 
     readers = [threading.Thread(target=read_errors), threading.Thread(target=read_output)]
-    for reader in readers:
-        reader.start()
-    try:
-        if stdin is not None:
-            assert process.stdin is not None
-            try:
-                process.stdin.write(stdin)
-                process.stdin.close()
-            except BrokenPipeError:
-                pass  # it ended without reading all; its exit code says the rest
-        while stop and process.poll() is None:
-            if stop.wait(0.2):
-                process.terminate()
-                break
-        process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
-    finally:
+    with process:  # closes its pipes
         for reader in readers:
-            reader.join()
+            reader.start()
+        try:
+            if stdin is not None:
+                assert process.stdin is not None
+                with contextlib.suppress(BrokenPipeError):  # it ended without reading all; its exit code says the rest
+                    process.stdin.write(stdin)
+                    process.stdin.close()
+            while stop and process.poll() is None:
+                if stop.wait(0.2):
+                    process.terminate()
+                    break
+            process.wait()
+        except BaseException:
+            process.terminate()
+            raise
+        finally:
+            process.wait()
+            for reader in readers:
+                reader.join()
     if process.returncode != 0:
         raise ProgramError(argv, process.returncode, "".join(errors) or "".join(output), str(log or ""))
     return "".join(output)

@@ -56,7 +56,8 @@ def _mirror_start(session: Session) -> None:
         return
     if condition == "missing":
         report.mirror(*kind.mirror_create(session.kind.recipe()), "kubectl wait --for=condition=Ready nodes --all")
-        report.mirror(f"kubectl apply --server-side -f {images.metallb_manifest(session.settings)}")
+        if report.dry:
+            report.mirror(*loadbalancer.mirror(images.metallb_manifest(session.settings)))
     elif condition == "stopped":
         report.mirror(kind.mirror_start(session.settings.cluster))
 
@@ -99,6 +100,7 @@ def _install_load_balancer(session: Session) -> None:
     manifest = images.metallb_manifest(session.settings)
     if not manifest.exists():
         raise ClusterError("MetalLB's manifest is missing.", "./inv setup")
+    session.report.mirror(*loadbalancer.mirror(manifest, session.cluster.subnet))
     with session.report.step("Installing the load balancer (MetalLB)"):
         loadbalancer.install(session.kube, manifest, session.cluster.subnet)
 
