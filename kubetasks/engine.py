@@ -19,11 +19,9 @@ LONG_SECONDS = 1800
 
 def connect(timeout: int = LONG_SECONDS) -> "Engine":
     """The engine that DOCKER_HOST names, else the local one. Raises EngineError where none answers or none may be used."""
-    try:
-        import docker
-        from docker.errors import DockerException
-    except ImportError as error:
-        raise EngineError("The Python package docker is missing.", "./inv brings it; or pip install it") from error
+    import docker
+    from docker.errors import DockerException
+
     try:
         client = docker.from_env(timeout=timeout)
         client.ping()

@@ -24,7 +24,8 @@ METALLB_PATCH = (
     "conversion.NewWebhookHandler(mgr.GetScheme())",
     "conversion.NewWebhookHandler(mgr.GetScheme(), mgr.GetConverterRegistry())",
 )
-TARGETS = ("tool", "./kubernetes", "./coredns")
+KIND_ALONE: tuple[str, ...] = ("sigs.k8s.io/kind",)
+ALL: tuple[str, ...] = ("tool", "./kubernetes", "./coredns")
 
 Progress = Callable[[str, int, int], None]
 
@@ -54,8 +55,8 @@ class Go:
         return Path(json.loads(self.run(folder, "mod", "download", "-json", name))["Dir"])
 
 
-def build(version: Kubernetes, programs: Path, go: Go, work: Path, progress: Progress) -> None:
-    """Compile all into `programs`, and put beside them what of kind's and MetalLB's modules the images need.
+def build(version: Kubernetes, programs: Path, go: Go, work: Path, progress: Progress, targets: tuple[str, ...] = ALL) -> None:
+    """Compile `targets` into `programs`, and put beside them what of kind's and MetalLB's modules the images need.
 
     Afterwards `programs` holds the executables, kind-base/ (kind's files for a node) and metallb-native.yaml.
     """
@@ -69,7 +70,7 @@ def build(version: Kubernetes, programs: Path, go: Go, work: Path, progress: Pro
     out = work / "programs"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    packages = set(go.run(source, "list", "-deps", *TARGETS).split())
+    packages = set(go.run(source, "list", "-deps", *targets).split())
     compiled = 0
 
     def on_line(line: str) -> None:
@@ -95,10 +96,11 @@ def build(version: Kubernetes, programs: Path, go: Go, work: Path, progress: Pro
         "-ldflags=" + " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in stamp.items())]),
         "-o",
         f"{out}/",
-        *TARGETS,
+        *targets,
         on_line=on_line,
     )
-    (out / "server").rename(out / "etcd")
+    if targets == ALL:
+        (out / "server").rename(out / "etcd")  # etcd's module calls its program so
     kind = go.module(source, f"sigs.k8s.io/kind@{KIND}")
     shutil.copytree(kind / "images" / "base" / "files", out / "kind-base")
     shutil.copy(metallb / "config" / "manifests" / "metallb-native.yaml", out)

@@ -8,9 +8,9 @@ from invoke.tasks import task
 
 from kubetasks.commands import steps
 from kubetasks.commands.session import Session
-from kubetasks.errors import EngineError
 from kubetasks.kube import client, rollout
 from kubetasks.settings import APP, whole_number
+from kubetasks.setup import engine as engine_setup
 
 MOST_REPLICAS = 100
 
@@ -79,17 +79,12 @@ def clean(c: Context, all: bool = False) -> None:
     Example: ./inv clean --all
     """
     session = Session(c)
-    try:
-        everything_but_files = session.report.dry or session.engine
-    except EngineError:
-        if session.settings.state_folder.exists():
-            raise
+    if not (session.report.dry or session.settings.state_folder.exists() or engine_setup.answers()):
         session.report.say("No container engine answers, and no cluster was made from here: nothing to clean.")
         return
-    assert everything_but_files
     if all:
         steps.delete(session)
-    elif session.report.dry or steps.cluster_runs(session):
+    else:
         steps.unexpose(session)
         steps.undeploy(session)
     steps.remove_images(session, from_nodes=not all)

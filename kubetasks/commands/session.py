@@ -1,12 +1,14 @@
 """What a task works with, made from invoke's context when the task begins."""
 
+import importlib.util
+import signal
 from functools import cached_property
 
 from invoke.context import Context
 
 from kubetasks import engine, image, manifests, settings
 from kubetasks.engine import Engine
-from kubetasks.errors import EngineError, TaskError
+from kubetasks.errors import EngineError, SetupError, TaskError
 from kubetasks.image import Image
 from kubetasks.kube import client
 from kubetasks.kube.client import Kube, Object
@@ -14,16 +16,30 @@ from kubetasks.providers.base import Cluster, Provider
 from kubetasks.providers.existing import Existing
 from kubetasks.providers.kind import Kind
 from kubetasks.report import Report
-from kubetasks.settings import APP, Settings
+from kubetasks.settings import APP, PROJECT, Settings
 from kubetasks.setup import images, plan
+
+PACKAGES = ("docker", "filelock", "kubernetes", "rich", "tenacity", "yaml")  # what tasks import when they need it
+
+
+def require_packages() -> None:
+    """Raises SetupError where invoke runs without the other packages of requirements/tasks.txt."""
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SetupError(
+            f"Python packages are missing: {', '.join(missing)}.",
+            "./inv brings them; or: pip install -r requirements/tasks.txt",
+        )
 
 
 class Session:
     """Settings, report, engine, provider and cluster of one task; each is made when it is first asked for."""
 
-    def __init__(self, context: Context, report: Report | None = None) -> None:
+    def __init__(self, context: Context) -> None:
+        require_packages()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to end, a task takes back what is half made
         self.settings: Settings = settings.read(context.config)
-        self.report = report or Report(echo=bool(context.config.run.echo), dry=bool(context.config.run.dry))
+        self.report = Report(echo=bool(context.config.run.echo), dry=bool(context.config.run.dry))
         self.report.environment(plan.environment_line(self.settings, self.kubeconfig))
 
     @property
@@ -66,8 +82,6 @@ class Session:
     @cached_property
     def image(self) -> Image:
         """The image of the present source, built or not."""
-        from kubetasks.settings import PROJECT
-
         try:
             found: Engine | None = self.engine
         except EngineError:

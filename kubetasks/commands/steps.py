@@ -201,7 +201,7 @@ def require_deployed(session: Session) -> Object:
 def undeploy(session: Session) -> bool:
     """No deployment and no pod of it."""
     settings = session.settings
-    if not session.report.mirror(f"{session.kubectl} delete deployment {APP}"):
+    if not session.report.mirror(f"{session.kubectl} delete deployment {APP}") or not cluster_runs(session):
         return False
     with session.report.step("Deleting the deployment"):
         return objects.delete(session.kube, "Deployment", APP, settings.namespace, settings.timeout)
@@ -344,7 +344,7 @@ def wait_for_traffic(session: Session, replicas: int) -> None:
 def unexpose(session: Session) -> bool:
     """No service."""
     settings = session.settings
-    if not session.report.mirror(f"{session.kubectl} delete service {APP}"):
+    if not session.report.mirror(f"{session.kubectl} delete service {APP}") or not cluster_runs(session):
         return False
     with session.report.step("Deleting the service"):
         return objects.delete(session.kube, "Service", APP, settings.namespace, settings.timeout)

@@ -181,11 +181,9 @@ class Changes:
 
 def connect(kubeconfig: str, context: str) -> Kube:
     """A connection with that file and that context; nothing is asked yet. Raises ClusterError."""
-    try:
-        import kubernetes.config
-        from kubernetes.config.config_exception import ConfigException
-    except ImportError as error:
-        raise ClusterError("The Python package kubernetes is missing.", "./inv brings it; or pip install it") from error
+    import kubernetes.config
+    from kubernetes.config.config_exception import ConfigException
+
     try:
         load: Any = kubernetes.config.new_client_from_config
         api = load(kubeconfig or None, context, persist_config=False)

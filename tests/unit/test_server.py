@@ -23,7 +23,7 @@ def call(app: Any, path: str = "/", method: str = "GET") -> tuple[str, dict[str,
     environ: dict[str, Any] = {"PATH_INFO": path, "REQUEST_METHOD": method}
     setup_testing_defaults(environ)
     answer: list[Any] = []
-    body = b"".join(app(environ, lambda status, headers: answer.extend([status, dict(headers)])))
+    body = b"".join(app(environ, lambda status, headers, _error=None: answer.extend([status, dict(headers)])))
     return answer[0], answer[1], body
 
 
