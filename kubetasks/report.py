@@ -52,9 +52,13 @@ class Step:
 
 
 class Report:
-    """One command's conversation with a person. `echo` and `dry` are invoke's own --echo and --dry."""
+    """One command's conversation with a person. `echo` and `dry` are invoke's own --echo and --dry.
 
-    def __init__(self, *, echo: bool = False, dry: bool = False) -> None:
+    With `json`, standard output belongs to the one document alone.
+    """
+
+    def __init__(self, *, echo: bool = False, dry: bool = False, json: bool = False) -> None:
+        self._commands = sys.stderr if json else sys.stdout
         self.echo = echo
         self.dry = dry
         self.live: Progress | None = None
@@ -93,14 +97,14 @@ class Report:
         if self.echo or self.dry:
             for command in commands:
                 with self._lock:
-                    print(command, flush=True)
+                    print(command, file=self._commands, flush=True)
         return not self.dry
 
     def environment(self, assignments: str) -> None:
         """Show, once for each different one, the `export` line that the mirrored commands need."""
         if assignments and assignments != self._environment and (self.echo or self.dry):
             self._environment = assignments
-            print(assignments, flush=True)
+            print(assignments, file=self._commands, flush=True)
 
     @contextmanager
     def step(self, text: str) -> Iterator[Step]:

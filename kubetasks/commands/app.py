@@ -137,7 +137,7 @@ def status(c: Context, json: bool = False) -> None:
 
     Example: ./inv status --json
     """
-    session = Session(c)
+    session = Session(c, json=json)
     if not session.report.mirror(f"{session.kubectl} get deployments,pods,services"):
         return
     document = _status(session)

@@ -35,11 +35,11 @@ def require_packages() -> None:
 class Session:
     """Settings, report, engine, provider and cluster of one task; each is made when it is first asked for."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, *, json: bool = False) -> None:
         require_packages()
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to end, a task takes back what is half made
         self.settings: Settings = settings.read(context.config)
-        self.report = Report(echo=bool(context.config.run.echo), dry=bool(context.config.run.dry))
+        self.report = Report(echo=bool(context.config.run.echo), dry=bool(context.config.run.dry), json=json)
         self.report.environment(plan.environment_line(self.settings, self.kubeconfig))
 
     @property

@@ -37,7 +37,7 @@ def doctor(c: Context, json: bool = False) -> None:
 
     Example: ./inv doctor --json
     """
-    session = Session(c)
+    session = Session(c, json=json)
     items = plan.look(session.settings)
     if json:
         session.report.document({"items": plan.documents(items)})

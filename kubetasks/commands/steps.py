@@ -1,5 +1,6 @@
 """The steps that tasks are made of. Each shows its mirrored commands, changes nothing under --dry, and can be run twice."""
 
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 SELECTOR = f"app.kubernetes.io/name={APP}"
 SLICES = f"kubernetes.io/service-name={APP}"
+OTHERS_SECONDS = 2.0  # that a second address gets once one answers: not every machine can reach a load balancer's
 
 
 # the cluster
@@ -271,9 +273,10 @@ def _wait_for_address(session: Session, at: Callable[[str], None]) -> list[Endpo
     """The endpoints that answer, or, where no pod is ready, that would. Raises ExposeError."""
     kube, settings = session.kube, session.settings
     answering: list[Endpoint] = []
+    first_answer = 0.0
 
     def check() -> wait.State:
-        nonlocal answering
+        nonlocal answering, first_answer
         service = find_service(session)
         if service is None:
             return wait.Failed("The service is gone.", "./inv expose")
@@ -287,7 +290,12 @@ def _wait_for_address(session: Session, at: Callable[[str], None]) -> list[Endpo
             idle = deployed is None or deployed["spec"].get("replicas", 1) == 0
             return wait.Done() if idle else wait.Pending("waiting for a pod to be ready")
         answering = [endpoint for endpoint in known if endpoints.ask(endpoint.url, endpoints.HEALTH)]
-        return wait.Done() if answering else wait.Pending("waiting for an answer")
+        if not answering:
+            return wait.Pending("waiting for an answer")
+        first_answer = first_answer or time.monotonic()
+        if len(answering) < len(known) and time.monotonic() - first_answer < OTHERS_SECONDS:
+            return wait.Pending("waiting for the other address")
+        return wait.Done()
 
     with kube.changes([("Service", settings.namespace, {"fieldSelector": f"metadata.name={APP}"})]) as changes:
         end = wait.until(

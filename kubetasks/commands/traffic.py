@@ -57,7 +57,7 @@ def traffic(c: Context, requests: str = "60", json: bool = False) -> None:
 
     Example: ./inv traffic --requests=300
     """
-    session = Session(c)
+    session = Session(c, json=json)
     number = whole_number("--requests", requests, 1, MOST_REQUESTS)
     report, namespace = session.report, session.settings.namespace
     if not report.mirror(f"for i in $(seq {number}); do curl --silent $(./inv service); done"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubetasks import shell
 from kubetasks.engine import LABELS, Engine
-from kubetasks.errors import ClusterError, LeftoverError, OwnershipError, ProgramError
+from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
 from kubetasks.image import HUMAN_TAG, Image
 from kubetasks.providers.base import Cluster, Condition
 from kubetasks.report import Report
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 NODE_PORT = 30080  # of the node, mapped to 127.0.0.1 when the cluster is made; a service asks for it
 NETWORK_VARIABLE = "KIND_EXPERIMENTAL_DOCKER_NETWORK"
 PORTS_TRIED = 100
+PORT_TAKEN = ("address already in use", "port is already allocated")  # as Docker says it
 
 # The one node's managers need no election: a cluster that is started again would wait for the lease of the stopped ones.
 # kube-proxy writes its rules at once, where kind lets it gather changes for a second.
@@ -136,8 +137,7 @@ class Kind:
         elif condition == "stopped":
             self._require_our_network()
             with self._report.step(f"Starting cluster {self._name}"):
-                for node in self._nodes():
-                    self._engine.start(node)
+                self._start()
         return self.cluster(), condition != "running"
 
     def cluster(self) -> Cluster:
@@ -208,6 +208,18 @@ class Kind:
 
     def _kind(self, *words: str, environment: dict[str, str] | None = None, stdin: str | None = None) -> str:
         return shell.run([self._program, *words], env=environment, stdin=stdin)
+
+    def _start(self) -> None:
+        try:
+            for node in self._nodes():
+                self._engine.start(node)
+        except EngineError as error:
+            if any(words in error.sentence for words in PORT_TAKEN):
+                raise ClusterError(
+                    f"A port of cluster {self._name} is taken by another program: {error.sentence}",
+                    "End that program and ./inv start again; ./inv delete start makes the cluster anew on a free port",
+                ) from error
+            raise
 
     def _create(self) -> None:
         recipe = self.recipe()
