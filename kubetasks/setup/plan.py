@@ -83,9 +83,11 @@ def bring(settings: Settings, report: Report) -> bool:
     except filelock.Timeout:
         report.say("Another setup is at work; waiting for it to end.")
         lock.acquire()
-    with lock:
+    try:
         if not _complete(settings):
             _bring(settings, report)
+    finally:
+        lock.release()
     return True
 
 
@@ -112,7 +114,8 @@ def _bring(settings: Settings, report: Report) -> None:
         found = _connect_or_none()
         node_missing = not images.node_image(found, settings)[1]
         base_missing = not images.base_image(found, settings)[1]
-        if node_missing or base_missing or not images.kind_program(settings).exists():
+        files = (images.kind_program(settings), images.metallb_manifest(settings))
+        if node_missing or base_missing or not all(file.exists() for file in files):
             why = "INVOKE_SETUP_IMAGES=build" if settings.images == "build" else "no image registry answers"
             report.say(f"The images are built here, from package registries ({why}). Once, in some minutes.")
             build.Build(settings, report, log, engine_ready).run(node_missing=node_missing, base_missing=base_missing)
