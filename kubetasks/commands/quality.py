@@ -1,5 +1,8 @@
 """Tasks for whoever changes this project."""
 
+import shlex
+import sys
+
 from invoke.context import Context
 from invoke.tasks import task
 
@@ -18,6 +21,7 @@ def test(c: Context, only: str = ENVIRONMENTS) -> None:
     report = Session(c).report
     if not report.mirror(f"tox run -e {only}"):
         return
-    result = c.run(f"tox run -e {only}", pty=False, warn=True, echo=False)
+    # not the tox of PATH: this environment's, with the locked plugins
+    result = c.run(shlex.join([sys.executable, "-m", "tox", "run", "-e", only]), warn=True, echo=False)
     if result is None or not result.ok:
         raise TaskError("Tests failed; see above.", f"./inv test --only=... runs a part of {only}")
