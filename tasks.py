@@ -3,7 +3,7 @@
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036  an older one should hear it in a sentence
-    sys.exit("Python 3.11 or newer is needed, not {}.{}: ./inv looks for one.".format(*sys.version_info[:2]))
+    sys.exit("Python 3.11 or newer is needed, not {}.{}: put one first on PATH as python3.".format(*sys.version_info[:2]))
 
 from invoke.collection import Collection
 

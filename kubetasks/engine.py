@@ -83,10 +83,13 @@ class Engine:
                 if tag.removeprefix("docker.io/library/").split(":")[0] == repository
             )
 
-    def pull(self, reference: str) -> None:
+    def pull(self, reference: str, on_line: Callable[[str], None]) -> None:
         """Fetch an image by digest or tag."""
         with _told(f"Pulling {reference}"):
-            self._client.images.pull(reference)
+            for event in self._client.api.pull(reference, stream=True, decode=True):
+                if "error" in event:
+                    raise EngineError(f"Pulling {reference} failed: {event['error']}", "Try again: ./inv setup")
+                on_line(f"{event.get('status', '')} {event.get('progress', '')}".strip())
 
     def tag(self, reference: str, name: str) -> None:
         repository, _, tag = name.rpartition(":")
@@ -151,7 +154,7 @@ class Engine:
                     tail = "\n  ".join("\n".join(output).splitlines()[-15:])
                     raise ImageError(
                         f"Building {first} failed: {event['error'].strip()}\n  {tail}",
-                        "Mend it and run ./inv build again",
+                        "Mend it and run ./inv build again; ./inv setup brings the image that it builds on",
                     )
         for name in others:
             self.tag(first, name)
@@ -163,10 +166,21 @@ class Engine:
         with _told("Listing containers"):
             return list(self._client.containers.list(all=True, filters={"label": label}))
 
-    def all_containers(self) -> list[str]:
-        """The names of every container, whoever made it."""
+    def everything(self) -> list[str]:
+        """Whatever is in the engine, whoever made it: containers, volumes, and images that do not carry our label."""
+        with _told("Listing what is in the engine"):
+            ours = {image.id for image in self._client.images.list(filters={"label": f"{OWNER_LABEL}={OWNER}"})}
+            return [
+                *(f"container {container.name}" for container in self._client.containers.list(all=True)),
+                *(f"volume {volume.name}" for volume in self._client.volumes.list()),
+                *(f"image {image.tags[0]}" for image in self._client.images.list() if image.tags and image.id not in ours),
+            ]
+
+    def users(self, reference: str) -> list[str]:
+        """The names of the containers made from an image."""
         with _told("Listing containers"):
-            return sorted(str(container.name) for container in self._client.containers.list(all=True))
+            containers = self._client.containers.list(all=True, filters={"ancestor": reference})
+            return sorted(str(container.name) for container in containers)
 
     def start(self, container: "Container") -> None:
         with _told(f"Starting {container.name}"):

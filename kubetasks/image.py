@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubetasks.engine import LABELS, Engine
-from kubetasks.errors import ImageError
+from kubetasks.errors import ImageError, LeftoverError
 from kubetasks.settings import APP, PROJECT
 
 HUMAN_TAG = f"{APP}:v1"
@@ -45,8 +45,11 @@ def build_id(files: Mapping[str, bytes], base: str) -> str:
 
 
 def current(names: list[str], base: str, folder: Path = PROJECT) -> Image:
-    """The image of the present source; `names` are the context's files. Nothing is built."""
-    files = {name: (folder / name).read_bytes() for name in {"Dockerfile", *names}}
+    """The image of the present source; `names` are the context's files. Nothing is built. Raises ImageError."""
+    try:
+        files = {name: (folder / name).read_bytes() for name in {"Dockerfile", *names}}
+    except OSError as error:
+        raise ImageError(f"A file of the image cannot be read: {error}", "Bring it back, or make it readable") from error
     return Image(build_id(files, base), base)
 
 
@@ -67,8 +70,11 @@ def require_built(engine: Engine, image: Image) -> None:
 
 
 def remove(engine: Engine) -> list[str]:
-    """Take away every image of the application; returns their names."""
+    """Take away every image of the application; returns their names. Raises LeftoverError where a container has one."""
     references = engine.image_tags(APP)
+    users = sorted({user for reference in references for user in engine.users(reference)})
+    if users:
+        raise LeftoverError(f"The application's image is in use by {', '.join(users)}.", f"docker rm --force {' '.join(users)}")
     for reference in references:
         engine.remove_image(reference)
     engine.remove_dangling()

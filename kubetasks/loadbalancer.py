@@ -6,12 +6,12 @@ Settings of MetalLB: https://metallb.io/configuration/
 import copy
 import ipaddress
 import json
+import sys
 from pathlib import Path
 
 from kubetasks import manifests
 from kubetasks.kube import objects
 from kubetasks.kube.client import Kube, Object
-from kubetasks.settings import OWNER, OWNER_LABEL
 
 NAMESPACE = "metallb-system"
 POOL = "nodes-network"
@@ -66,17 +66,6 @@ def settings(subnet: str) -> list[Object]:
     return [manifests.owned(copy.deepcopy(item)) for item in made]
 
 
-def mirror(manifest: Path, subnet: str = "") -> list[str]:
-    """The commands that do the same by hand; the pool only where the network is known already."""
-    applied = f"kubectl apply --server-side --field-manager={OWNER} -f -"
-    lines = [f"kubectl label --local -f {manifest} {OWNER_LABEL}={OWNER} -o yaml | {applied}"]
-    if subnet:
-        pooled = json.dumps({"apiVersion": "v1", "kind": "List", "items": settings(subnet)})
-        lines.append(f"kubectl --namespace={NAMESPACE} rollout status deployment/controller")
-        lines.append(f"{applied} <<'EOF'\n{pooled}\nEOF")
-    return lines
-
-
 def installed(kube: Kube) -> bool:
     """Whether our MetalLB is there, whole: its settings are applied last."""
     if not kube.get("CustomResourceDefinition", "l2advertisements.metallb.io"):
@@ -84,9 +73,17 @@ def installed(kube: Kube) -> bool:
     return kube.get("L2Advertisement", POOL, NAMESPACE) is not None
 
 
-def install(kube: Kube, manifest: Path, subnet: str) -> None:
-    """Apply all; the pods come up by themselves, and `expose` waits for the address."""
+def install(kube: Kube, manifest: Path) -> None:
+    """Apply MetalLB's objects; the pods come up by themselves, and `expose` waits for the address."""
     for item in installation(manifests.read(manifest)):
         objects.apply(kube, item)
+
+
+def configure(kube: Kube, subnet: str) -> None:
+    """Apply its settings. Raises ApiError with status 404 for the moment in which the API does not know their kinds yet."""
     for item in settings(subnet):
         objects.apply(kube, item)
+
+
+if __name__ == "__main__":  # the mirrored commands ask for the settings so
+    print(json.dumps({"apiVersion": "v1", "kind": "List", "items": settings(sys.argv[1])}))

@@ -1,10 +1,10 @@
 """The manifests of k8s/, made ready for one cluster: pure functions from objects to objects."""
 
 import copy
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kubetasks.errors import SettingError
 from kubetasks.settings import APP, OWNER, OWNER_LABEL, PROJECT
 
 Object = dict[str, Any]
@@ -13,10 +13,17 @@ FOLDER = PROJECT / "k8s"
 
 
 def read(path: Path) -> list[Object]:
-    """The objects of a manifest file."""
+    """The objects of a manifest file. Raises SettingError where it cannot be read as one."""
     import yaml
 
-    return [item for item in yaml.safe_load_all(path.read_text(encoding="utf-8")) if item]
+    try:
+        items = [item for item in yaml.safe_load_all(path.read_text(encoding="utf-8")) if item]
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
+        raise SettingError(f"{path} cannot be read as a manifest: {error}", "Mend the file") from error
+    for item in items:
+        if not isinstance(item, dict) or not item.get("kind") or not (item.get("metadata") or {}).get("name"):
+            raise SettingError(f"{path} holds something without kind and name.", "Mend the file")
+    return items
 
 
 def owned(item: Object, namespace: str = "") -> Object:
@@ -29,24 +36,24 @@ def owned(item: Object, namespace: str = "") -> Object:
 
 
 def deployment(item: Object, reference: str, namespace: str) -> Object:
-    """The deployment with that image. Its replicas stay with whoever scales it."""
+    """The deployment with that image. Its replicas stay with whoever scales it. Raises SettingError."""
     item = owned(item, namespace)
-    item["spec"].pop("replicas", None)
-    for container in item["spec"]["template"]["spec"]["containers"]:
-        if container["name"] == APP:
-            container["image"] = reference
+    try:
+        item["spec"].pop("replicas", None)
+        (container,) = [one for one in item["spec"]["template"]["spec"]["containers"] if one["name"] == APP]
+    except (KeyError, TypeError, ValueError) as error:
+        raise SettingError(f"k8s/deployment.yaml has no container {APP} in its pod template.", "Mend the file") from error
+    container["image"] = reference
     return item
 
 
 def service(item: Object, namespace: str, node_port: int | None) -> Object:
-    """The service, on the node port that the cluster maps to this machine where it may have it."""
+    """The service, on the node port that the cluster maps to this machine where it may have it. Raises SettingError."""
     item = owned(item, namespace)
+    try:
+        port = item["spec"]["ports"][0]
+    except (KeyError, TypeError, IndexError) as error:
+        raise SettingError("k8s/service.yaml has no port.", "Mend the file") from error
     if node_port:
-        item["spec"]["ports"][0]["nodePort"] = node_port
+        port["nodePort"] = node_port
     return item
-
-
-def selector(item: Object) -> str:
-    """The label selector of a deployment, as the API takes it."""
-    labels: Mapping[str, str] = item["spec"]["selector"]["matchLabels"]
-    return ",".join(f"{name}={value}" for name, value in sorted(labels.items()))

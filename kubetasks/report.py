@@ -23,32 +23,39 @@ def duration(seconds: float) -> str:
 
 
 class Step:
-    """A step under way: tell it where it is, and how far of how many."""
+    """A step under way: tell it where it is, and how far of how many.
+
+    Without a terminal it says by itself, every QUIET_SECONDS, that it is still at it.
+    """
 
     def __init__(self, report: "Report", text: str) -> None:
         self._report = report
         self._text = text
         self._started = time.monotonic()
-        self._told = self._started
+        self._where = ""
+        self._closed = threading.Event()
         self._bar = report.live.add_task(text, total=None, detail="") if report.live else None
+        if self._bar is None:
+            threading.Thread(target=self._tick, daemon=True).start()
 
-    @property
-    def elapsed(self) -> float:
-        return time.monotonic() - self._started
+    def _tick(self) -> None:
+        while not self._closed.wait(QUIET_SECONDS):
+            self._report.say(f"  {self._text}: {self._where or 'under way'} ({self._elapsed()})")
+
+    def _elapsed(self) -> str:
+        return duration(time.monotonic() - self._started)
 
     def at(self, detail: str, done: int | None = None, total: int | None = None) -> None:
         """Say what the step is doing now; with `done` and `total` a terminal shows a bar."""
+        self._where = f"{done} of {total} {detail}".strip() if total else detail
         if self._report.live and self._bar is not None:
             self._report.live.update(self._bar, detail=detail, completed=done, total=total)
-        elif time.monotonic() - self._told >= QUIET_SECONDS:
-            self._told = time.monotonic()
-            count = f" {done} of {total}" if total else ""
-            self._report.say(f"  {self._text}:{count} {detail} ({duration(self.elapsed)})")
 
     def close(self, ending: str) -> None:
+        self._closed.set()
         if self._report.live and self._bar is not None:
             self._report.live.remove_task(self._bar)
-        self._report.say(f"{self._text}: {ending} ({duration(self.elapsed)})")
+        self._report.say(f"{self._text}: {ending} ({self._elapsed()})")
 
 
 class Report:
@@ -128,10 +135,10 @@ class Report:
 
         self.live = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             console=Console(stderr=True),
             transient=True,
         )

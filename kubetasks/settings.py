@@ -35,6 +35,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
 
 PROVIDERS = ("kind", "existing")
 IMAGE_SOURCES = ("auto", "pull", "build")
+MOST_REPLICAS = 100
 ENGINE_WAYS = ("install", "refuse")
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
@@ -107,7 +108,7 @@ def read(config: Any, environment: Mapping[str, str] = os.environ) -> Settings:
         port=whole_number("INVOKE_CLUSTER_PORT", cluster["port"], 1, 65535),
         context=str(cluster["context"]),
         kubeconfig=str(cluster["kubeconfig"]),
-        replicas=whole_number("INVOKE_APP_REPLICAS", app["replicas"], 0, 100),
+        replicas=whole_number("INVOKE_APP_REPLICAS", app["replicas"], 0, MOST_REPLICAS),
         namespace=dns_label("INVOKE_APP_NAMESPACE", str(app["namespace"]), 63),
         timeout=whole_number("INVOKE_APP_TIMEOUT", app["timeout"], 1, 3600),
         images=one_of("INVOKE_SETUP_IMAGES", str(setup["images"]), IMAGE_SOURCES),

@@ -6,13 +6,11 @@ from typing import Any
 from invoke.context import Context
 from invoke.tasks import task
 
-from kubetasks.commands import steps
-from kubetasks.commands.session import Session
 from kubetasks.kube import client, rollout
-from kubetasks.settings import APP, whole_number
+from kubetasks.settings import APP, MOST_REPLICAS, whole_number
 from kubetasks.setup import engine as engine_setup
-
-MOST_REPLICAS = 100
+from kubetasks.steps import cluster, deployment, traffic
+from kubetasks.steps.session import Session
 
 
 @task
@@ -21,7 +19,7 @@ def build(c: Context) -> None:
 
     Example: ./inv --echo build
     """
-    steps.build(Session(c))
+    deployment.build(Session(c))
 
 
 @task
@@ -31,9 +29,9 @@ def deploy(c: Context) -> None:
     Example: ./inv build deploy
     """
     session = Session(c)
-    steps.require_built(session)  # before a cluster is made for nothing
-    steps.start(session)
-    steps.deploy(session)
+    deployment.require_built(session)  # before a cluster is made for nothing
+    cluster.start(session)
+    deployment.deploy(session)
 
 
 @task(help={"replicas": "how many pods; INVOKE_APP_REPLICAS is the default"})
@@ -44,7 +42,7 @@ def scale(c: Context, replicas: str = "") -> None:
     """
     session = Session(c)
     wanted = whole_number("--replicas", replicas or session.settings.replicas, 0, MOST_REPLICAS)
-    steps.scale(session, wanted)
+    deployment.scale(session, wanted)
 
 
 @task
@@ -54,7 +52,7 @@ def undeploy(c: Context) -> None:
     Example: ./inv undeploy
     """
     session = Session(c)
-    if not steps.undeploy(session) and not session.report.dry:
+    if not deployment.undeploy(session):
         session.report.say("There was no deployment.")
 
 
@@ -62,13 +60,12 @@ def undeploy(c: Context) -> None:
 def rmi(c: Context) -> None:
     """Remove the application's images (docker rmi simple-server:v1 -f).
 
-    The nodes keep theirs while a deployment needs them.
+    A node keeps what a deployment runs.
 
     Example: ./inv undeploy rmi
     """
     session = Session(c)
-    from_nodes = not session.report.dry and session.provider.condition() == "running" and not session.deployed()
-    if not steps.remove_images(session, from_nodes=from_nodes) and not session.report.dry:
+    if not deployment.remove_images(session):
         session.report.say("There was no image.")
 
 
@@ -79,16 +76,18 @@ def clean(c: Context, all: bool = False) -> None:
     Example: ./inv clean --all
     """
     session = Session(c)
-    if not (session.report.dry or session.settings.state_folder.exists() or engine_setup.answers()):
-        session.report.say("No container engine answers, and no cluster was made from here: nothing to clean.")
+    settings, report = session.settings, session.report
+    if settings.provider == "kind" and not (report.dry or settings.state_folder.exists() or engine_setup.answers()):
+        report.say("No container engine answers, and no cluster was made from here: nothing to clean.")
         return
     if all:
-        steps.delete(session)
+        cluster.delete(session)
     else:
-        steps.unexpose(session)
-        steps.undeploy(session)
-    steps.remove_images(session, from_nodes=not all)
-    session.report.say("Clean.")
+        traffic.unexpose(session)
+        deployment.undeploy(session)
+    deployment.remove_images(session)
+    if not report.dry:
+        report.say("Clean.")
 
 
 @task
@@ -99,18 +98,19 @@ def up(c: Context) -> None:
     """
     session = Session(c)
     if session.report.dry:
-        steps.start(session)
-        steps.build(session)
+        cluster.start(session)
+        deployment.build(session)
     else:
-        with session.report.step("Cluster and image"), ThreadPoolExecutor(max_workers=2) as pool:
-            assert session.engine
-            for job in [pool.submit(steps.start, session), pool.submit(steps.build, session)]:
-                job.result()
-    steps.deploy(session)
-    steps.expose(session)
-    steps.scale(session, session.settings.replicas)
+        assert session.engine
+        with session.report.step("Cluster and image"), ThreadPoolExecutor(max_workers=1) as pool:
+            image = pool.submit(deployment.build, session)
+            cluster.start(session)  # in this thread: a signal must reach what takes a half-made cluster back
+            image.result()
+    deployment.deploy(session)
+    traffic.expose(session)
+    deployment.scale(session, session.settings.replicas)
     if not session.report.dry:
-        session.report.result(steps.answering_url(session))
+        session.report.result(traffic.answering_url(session))
 
 
 @task(help={"tail": "how many lines of each pod"})
@@ -121,10 +121,10 @@ def logs(c: Context, tail: str = "100") -> None:
     """
     session = Session(c)
     lines = whole_number("--tail", tail, 1, 100000)
-    if not session.report.mirror(f"{session.kubectl} logs --prefix --tail={lines} --selector={steps.SELECTOR}"):
+    if not session.report.mirror(f"{session.kubectl} logs --prefix --tail={lines} --selector={deployment.SELECTOR}"):
         return
     namespace = session.settings.namespace
-    for pod in session.kube.list("Pod", namespace, labelSelector=steps.SELECTOR):
+    for pod in session.kube.list("Pod", namespace, labelSelector=deployment.SELECTOR):
         name = pod["metadata"]["name"]
         text = session.kube.text(client.path("Pod", namespace, name, "log"), {"tailLines": str(lines)})
         for line in text.splitlines():
@@ -146,11 +146,11 @@ def status(c: Context, json: bool = False) -> None:
         return
     report = session.report
     report.table(("CLUSTER", "STATE"), [(document["cluster"], document["state"])])
-    deployment, pods = document["deployment"], document["pods"]
-    if deployment:
+    found, pods = document["deployment"], document["pods"]
+    if found:
         report.table(
             ("DEPLOYMENT", "READY", "IMAGE", "STATE"),
-            [(APP, f"{deployment['ready']}/{deployment['replicas']}", deployment["image"], deployment["state"])],
+            [(APP, f"{found['ready']}/{found['replicas']}", found["image"], found["state"])],
         )
     if pods:
         report.table(
@@ -159,7 +159,7 @@ def status(c: Context, json: bool = False) -> None:
         )
     if document["endpoints"]:
         report.table(("ADDRESS", "BY"), [(end["url"], end["way"]) for end in document["endpoints"]])
-    if not deployment and document["state"] == "running":
+    if not found and document["state"] == "running":
         report.say("Nothing is deployed: ./inv build deploy")
 
 
@@ -173,14 +173,12 @@ def _status(session: Session) -> dict[str, Any]:
     }
     if document["state"] != "running":
         return document
-    deployment = session.deployed()
-    pods = session.kube.list("Pod", session.settings.namespace, labelSelector=steps.SELECTOR)
-    if deployment:
-        state = rollout.deployment_state(deployment, pods)
+    state, found, pods = deployment.state(session)
+    if found:
         document["deployment"] = {
-            "image": deployment["spec"]["template"]["spec"]["containers"][0]["image"],
-            "replicas": deployment["spec"].get("replicas", 1),
-            "ready": deployment["status"].get("readyReplicas", 0),
+            "image": found["spec"]["template"]["spec"]["containers"][0]["image"],
+            "replicas": found["spec"].get("replicas", 1),
+            "ready": found["status"].get("readyReplicas", 0),
             "state": getattr(state, "detail", None) or getattr(state, "reason", ""),
         }
     document["pods"] = [
@@ -192,8 +190,8 @@ def _status(session: Session) -> dict[str, Any]:
         }
         for pod in pods
     ]
-    service = steps.find_service(session)
+    service = traffic.find_service(session)
     if service:
-        known = steps.service_endpoints(session, service)
+        known = traffic.service_endpoints(session, service)
         document["endpoints"] = [{"url": end.url, "way": end.way} for end in known]
     return document

@@ -3,8 +3,8 @@
 from invoke.context import Context
 from invoke.tasks import task
 
-from kubetasks.commands import steps
-from kubetasks.commands.session import Session
+from kubetasks.steps import cluster
+from kubetasks.steps.session import Session
 
 
 @task
@@ -13,7 +13,7 @@ def start(c: Context) -> None:
 
     Example: INVOKE_CLUSTER_NAME=other INVOKE_CLUSTER_PORT=8090 ./inv start
     """
-    steps.start(Session(c))
+    cluster.start(Session(c))
 
 
 @task
@@ -23,7 +23,7 @@ def stop(c: Context) -> None:
     Example: ./inv stop
     """
     session = Session(c)
-    if session.report.mirror(f"docker stop {session.settings.cluster}-control-plane") and not session.provider.stop():
+    if not cluster.stop(session):
         session.report.say(f"Cluster {session.settings.cluster} does not run.")
 
 
@@ -34,7 +34,7 @@ def delete(c: Context) -> None:
     Example: INVOKE_CLUSTER_NAME=other ./inv delete
     """
     session = Session(c)
-    if not steps.delete(session) and not session.report.dry:
+    if not cluster.delete(session):
         session.report.say(f"There is no cluster {session.settings.cluster}.")
 
 
@@ -45,7 +45,9 @@ def kubeconfig(c: Context) -> None:
     Example: KUBECONFIG=$(./inv kubeconfig) kubectl get pods
     """
     session = Session(c)
-    session.report.result(session.cluster.kubeconfig or session.kubeconfig)
+    if session.settings.provider == "kind":
+        assert session.cluster  # raises where there is none to speak to
+    session.report.result(session.kubeconfig)
 
 
 @task(help={"unset": "print what takes the variables away again"})

@@ -6,8 +6,8 @@ import sys
 from invoke.context import Context
 from invoke.tasks import task
 
-from kubetasks.commands.session import Session
 from kubetasks.errors import TaskError
+from kubetasks.steps.session import Session
 
 ENVIRONMENTS = "lint,type,py311,integration"
 

@@ -3,10 +3,10 @@
 from invoke.context import Context
 from invoke.tasks import task
 
-from kubetasks.commands.session import Session
 from kubetasks.errors import SettingError, SetupError
 from kubetasks.report import Report
 from kubetasks.setup import engine, plan
+from kubetasks.steps.session import Session
 
 
 @task(help={"remove": "take away what setup made", "stop": "stop the container engine that setup started"})

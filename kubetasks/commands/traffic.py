@@ -5,11 +5,11 @@ import webbrowser
 from invoke.context import Context
 from invoke.tasks import task
 
-from kubetasks.commands import steps
-from kubetasks.commands.session import Session
 from kubetasks.errors import ExposeError
-from kubetasks.kube import endpoints, rollout
+from kubetasks.kube import endpoints
 from kubetasks.settings import APP, whole_number
+from kubetasks.steps import traffic as steps
+from kubetasks.steps.session import Session
 
 MOST_REQUESTS = 1_000_000
 
@@ -32,7 +32,7 @@ def unexpose(c: Context) -> None:
     Example: ./inv unexpose
     """
     session = Session(c)
-    if not steps.unexpose(session) and not session.report.dry:
+    if not steps.unexpose(session):
         session.report.say("There was no service.")
 
 
@@ -59,11 +59,11 @@ def traffic(c: Context, requests: str = "60", json: bool = False) -> None:
     """
     session = Session(c, json=json)
     number = whole_number("--requests", requests, 1, MOST_REQUESTS)
-    report, namespace = session.report, session.settings.namespace
+    report = session.report
     if not report.mirror(f"for i in $(seq {number}); do curl --silent $(./inv service); done"):
         return
     url = steps.answering_url(session)
-    ready = rollout.ready_endpoints(session.kube.list("EndpointSlice", namespace, labelSelector=steps.SLICES))
+    ready = steps.ready_pods(session)
     with report.step(f"Sending {number} requests to {url}") as step:
         spread = endpoints.spread(url, number, lambda sent: step.at("", sent, number))
     pods = [

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -76,8 +76,6 @@ class Kube:
         content_type: str = "application/json",
         seconds: float = REQUEST_SECONDS,
     ) -> Any:
-        from urllib3.exceptions import HTTPError
-
         request = self._api.param_serialize(
             method=method,
             resource_path=target,
@@ -86,12 +84,24 @@ class Kube:
             body=body,
             auth_settings=["BearerToken"],
         )
-        try:
+        with self._answering():
             return self._api.call_api(*request, _request_timeout=seconds)
-        except HTTPError as error:
+
+    def _body(self, response: Any) -> str:
+        with self._answering():
+            return (response.read() or b"").decode(errors="replace")
+
+    @contextlib.contextmanager
+    def _answering(self) -> Iterator[None]:
+        from kubernetes.client.exceptions import ApiException
+        from urllib3.exceptions import HTTPError
+
+        try:
+            yield
+        except (HTTPError, ApiException) as error:  # ApiException: a certificate that is not the one of the kubeconfig
             raise ClusterError(
                 f"The API server of cluster {self._cluster} does not answer ({type(error).__name__}).",
-                "./inv start starts it; ./inv doctor says what is wrong",
+                "./inv start starts it; ./inv status says whether it runs",
             ) from error
 
     def request(
@@ -104,7 +114,7 @@ class Kube:
     ) -> Object:
         """One request and its answer as JSON (an empty answer as {})."""
         response = self._send(method, target, query, body, content_type)
-        text = (response.read() or b"").decode()
+        text = self._body(response)
         if not 200 <= response.status <= 299:
             try:
                 status = json.loads(text)
@@ -116,7 +126,7 @@ class Kube:
     def text(self, target: str, query: Mapping[str, str]) -> str:
         """The plain text of `target`, as logs are."""
         response = self._send("GET", target, query)
-        return (response.read() or b"").decode(errors="replace") if response.status == 200 else ""
+        return self._body(response) if response.status == 200 else ""
 
     def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
         """One object, or None."""
@@ -156,6 +166,8 @@ class Changes:
         while not self._closed:
             try:
                 response = self._kube._send("GET", path(kind, namespace), {**selectors, "watch": "true"}, seconds=600)
+                if response.status not in (200, 410):  # 410: too old, begin anew
+                    return
                 self._responses.append(response)
                 for _piece in response.response.stream(amt=None, decode_content=True):
                     self._changed.set()
@@ -181,13 +193,16 @@ class Changes:
 
 def connect(kubeconfig: str, context: str) -> Kube:
     """A connection with that file and that context; nothing is asked yet. Raises ClusterError."""
+    import kubernetes.client
     import kubernetes.config
+    import yaml
     from kubernetes.config.config_exception import ConfigException
 
+    configuration = kubernetes.client.Configuration()
+    configuration.retries = False  # who waits asks again by itself, and under a deadline
+    load: Any = kubernetes.config.load_kube_config
     try:
-        load: Any = kubernetes.config.new_client_from_config
-        api = load(kubeconfig or None, context, persist_config=False)
-    except (ConfigException, OSError) as error:
+        load(kubeconfig or None, context, client_configuration=configuration, persist_config=False)
+    except (ConfigException, OSError, yaml.YAMLError) as error:
         raise ClusterError(f"The context {context} cannot be used: {error}", "./inv start") from error
-    api.configuration.retries = False
-    return Kube(api, context)
+    return Kube(kubernetes.client.ApiClient(configuration), context)

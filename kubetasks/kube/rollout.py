@@ -6,6 +6,7 @@ from datetime import datetime
 from kubetasks.kube.client import Object
 from kubetasks.wait import Done, Failed, Pending, State
 
+REVISION = "deployment.kubernetes.io/revision"
 LOGS = "./inv logs shows what the pod said"
 # what a container waits for in vain: reason -> (sentence, hint)
 HOPELESS = {
@@ -18,10 +19,11 @@ HOPELESS = {
 }
 
 
-def deployment_state(deployment: Object | None, pods: Sequence[Object]) -> State:
+def deployment_state(deployment: Object | None, replica_sets: Sequence[Object], pods: Sequence[Object]) -> State:
     """Done when every replica that is wanted runs the newest template, is available, and no older pod is left.
 
-    `pods` are those that the deployment's selector finds.
+    `replica_sets` and `pods` are those that the deployment's selector finds. Only pods of the newest template are looked
+    at for problems: those of an older one may well be what the roll-out mends.
     """
     if deployment is None:
         return Failed("The deployment is gone.", "./inv deploy")
@@ -33,27 +35,42 @@ def deployment_state(deployment: Object | None, pods: Sequence[Object]) -> State
     refused = conditions.get("ReplicaFailure")
     if refused and refused["status"] == "True":
         return Failed(f"The cluster refuses pods of {name}: {refused['message']}", "./inv status")
-    for pod in pods:
-        problem = pod_problem(pod)
-        if problem:
-            return problem
     progressing = conditions.get("Progressing")
     if progressing and progressing.get("reason") == "ProgressDeadlineExceeded":
         return Failed(f"The roll-out of {name} made no progress: {progressing['message']}", LOGS)
 
     wanted = spec.get("replicas", 1)
+    newest = [pod for pod in pods if _template(pod) == _newest_template(deployment, replica_sets)]
     updated = status.get("updatedReplicas", 0)
     available = status.get("availableReplicas", 0)
     total = status.get("replicas", 0)
+    if updated > wanted:
+        return Pending(f"{updated - wanted} pods too many still to end")
+    for pod in newest:
+        problem = pod_problem(pod)
+        if problem:
+            return problem
     if updated < wanted:
         return Pending(f"{updated} of {wanted} new pods made")
     if total > updated:
         return Pending(f"{total - updated} old pods still to end")
-    if total > wanted:
-        return Pending(f"{total - wanted} pods too many still to end")
     if available < wanted:
-        return Pending(f"{available} of {wanted} pods ready")
+        reasons = sorted({pod_phase(pod) for pod in newest if not pod_ready(pod)} - {"Running", "Pending", "Terminating"})
+        return Pending(f"{available} of {wanted} pods ready" + (f" ({', '.join(reasons)})" if reasons else ""))
     return Done(f"{available} of {wanted} pods ready")
+
+
+def _template(item: Object) -> str:
+    return str(item["metadata"].get("labels", {}).get("pod-template-hash", ""))
+
+
+def _newest_template(deployment: Object, replica_sets: Sequence[Object]) -> str:
+    """The hash of the template that the deployment asks for now: its replica set has the deployment's own revision."""
+    revision = deployment["metadata"].get("annotations", {}).get(REVISION)
+    for replica_set in replica_sets:
+        if replica_set["metadata"].get("annotations", {}).get(REVISION) == revision:
+            return _template(replica_set)
+    return ""
 
 
 def pod_problem(pod: Object) -> Failed | None:

@@ -41,8 +41,8 @@ class Provider(Protocol):
     def delivered(self) -> list[str]:
         """The application's images on the nodes."""
 
-    def withdraw(self) -> list[str]:
-        """Take the application's images off the nodes; returns their names."""
+    def withdraw(self, keep: set[str]) -> list[str]:
+        """Take the application's images off the nodes, but for those in `keep`; returns their names."""
 
     def stop(self) -> bool:
         """Stop it, keeping what is in it; False where it did not run."""

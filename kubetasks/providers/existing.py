@@ -1,6 +1,6 @@
 """A cluster that is there already: used through an explicit context, never made, stopped or deleted."""
 
-from kubetasks.errors import ClusterError, ImageError
+from kubetasks.errors import ImageError
 from kubetasks.image import Image
 from kubetasks.kube import client
 from kubetasks.providers.base import Cluster, Condition
@@ -40,14 +40,11 @@ class Existing:
         }
         return sorted(name for name in names if name.startswith(f"{APP}:"))
 
-    def withdraw(self) -> list[str]:
+    def withdraw(self, keep: set[str]) -> list[str]:  # noqa: ARG002  its images are its owner's
         return []
 
     def stop(self) -> bool:
-        raise self._not_ours()
+        raise NotImplementedError("Session.require_our_cluster comes first")
 
     def delete(self) -> bool:
-        raise self._not_ours()
-
-    def _not_ours(self) -> ClusterError:
-        return ClusterError(f"The cluster {self._settings.context} is not ours to stop or delete.", "./inv clean")
+        raise NotImplementedError("Session.require_our_cluster comes first")

@@ -2,6 +2,8 @@
 
 import shutil
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from kubetasks.settings import APP, CLUSTER_LABEL, OWNER, OWNER_LABEL, Settings
 if TYPE_CHECKING:
     from kubetasks.engine import Container
 
+API_PORT = 6443
 NODE_PORT = 30080  # of the node, mapped to 127.0.0.1 when the cluster is made; a service asks for it
 NETWORK_VARIABLE = "KIND_EXPERIMENTAL_DOCKER_NETWORK"
 PORTS_TRIED = 100
@@ -131,6 +134,10 @@ class Kind:
         return "running" if all(node.status == "running" for node in nodes) else "stopped"
 
     def ensure(self) -> tuple[Cluster, bool]:
+        with self._lock():
+            return self._ensure()
+
+    def _ensure(self) -> tuple[Cluster, bool]:
         condition = self.condition()
         if condition == "missing":
             self._create()
@@ -145,10 +152,13 @@ class Kind:
             raise ClusterError(f"Cluster {self._name} is {self.condition()}.", "./inv start")
         network = self._require_our_network()
         kubeconfig = self._settings.state_folder / "kubeconfig"
-        if not kubeconfig.exists():
+        ports = self._nodes()[0].attrs["HostConfig"]["PortBindings"]
+        api = ports[f"{API_PORT}/tcp"][0]["HostPort"]
+        # another clone may have made the cluster, or made it anew
+        if not kubeconfig.exists() or f":{api}\n" not in kubeconfig.read_text():
             kubeconfig.parent.mkdir(parents=True, exist_ok=True)
             self._kind("export", "kubeconfig", "--name", self._name, "--kubeconfig", str(kubeconfig))
-        bindings = self._nodes()[0].attrs["HostConfig"]["PortBindings"].get(f"{NODE_PORT}/tcp") or []
+        bindings = ports.get(f"{NODE_PORT}/tcp") or []
         subnets = [part["Subnet"] for part in network["IPAM"]["Config"] or [] if ":" not in part["Subnet"]]
         return Cluster(
             name=self._name,
@@ -172,8 +182,8 @@ class Kind:
         prefix = "docker.io/library/"
         return [name.removeprefix(prefix) for name in listing.split() if name.startswith(f"{prefix}{APP}:")]
 
-    def withdraw(self) -> list[str]:
-        references = self.delivered()
+    def withdraw(self, keep: set[str]) -> list[str]:
+        references = [reference for reference in self.delivered() if reference not in keep]
         for node in self._nodes() if references else []:
             names = [f"docker.io/library/{reference}" for reference in references]
             self._engine.run_in(node, "ctr", "--namespace=k8s.io", "images", "rm", "--sync", *names)
@@ -189,6 +199,10 @@ class Kind:
         return True
 
     def delete(self) -> bool:
+        with self._lock():
+            return self._delete()
+
+    def _delete(self) -> bool:
         network = self._engine.network(self._name)
         nodes = self._nodes()
         if nodes:
@@ -209,6 +223,24 @@ class Kind:
     def _kind(self, *words: str, environment: dict[str, str] | None = None, stdin: str | None = None) -> str:
         return shell.run([self._program, *words], env=environment, stdin=stdin)
 
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Of two that make or delete the same cluster, from whichever clone, one goes first."""
+        import filelock
+
+        folder = self._settings.cache / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / self._name
+        with filelock.FileLock(path):
+            yield
+            if self.condition() == "missing":
+                path.unlink(missing_ok=True)
+
+    @property
+    def _log(self) -> Path:
+        """What kind said when it made the cluster; kept where that failed."""
+        return self._settings.cache / "logs" / f"kind-{self._name}.log"
+
     def _start(self) -> None:
         try:
             for node in self._nodes():
@@ -225,23 +257,32 @@ class Kind:
         recipe = self.recipe()
         if recipe.port != self._settings.port:
             self._report.say(f"Port {self._settings.port} of 127.0.0.1 is taken: the cluster gets {recipe.port}.")
-        self.prepare(recipe)
+        if shutil.which(self._program) is None:
+            raise ClusterError("kind is not there.", "./inv setup brings it")
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._log.write_text("")
         try:
+            self.prepare(recipe)
             with self._report.step(f"Making cluster {self._name} (Kubernetes {self._settings.kubernetes})") as step:
                 shell.run(
                     recipe.argv(self._program, str(recipe.config_file)),
                     env=recipe.environment,
+                    log=self._log,
                     on_line=lambda line: step.at(line.strip(" •✓")),
                 )
+        except OwnershipError:
+            raise
         except BaseException as error:
             self._remove_all()
             if isinstance(error, ProgramError):
                 raise ClusterError(f"Cluster {self._name} could not be made.\n  {error.sentence}", "./inv doctor") from error
             raise
+        self._log.unlink()
 
     def _remove_all(self) -> None:
         kubeconfig = self._settings.state_folder / "kubeconfig"
-        self._kind("delete", "cluster", "--name", self._name, "--kubeconfig", str(kubeconfig))
+        if self._nodes():
+            self._kind("delete", "cluster", "--name", self._name, "--kubeconfig", str(kubeconfig))
         if self._nodes():
             raise LeftoverError(f"Nodes of cluster {self._name} are still there.", "./inv delete again")
         network = self._engine.network(self._name)

@@ -80,6 +80,9 @@ class Build:
                 rootfs.make(self._fresh("node-root"), recipe.NODE_PACKAGES, log=self._log, stop=self._stop)
 
     def _compile(self, node_missing: bool) -> None:
+        targets_there = images.kind_program(self._settings).exists() and images.metallb_manifest(self._settings).exists()
+        if targets_there and not node_missing:
+            return
         if node_missing:
             folder, targets, text = self._programs, programs.ALL, f"Kubernetes {self._version.built} and what goes with it"
         else:

@@ -10,7 +10,7 @@ from kubetasks.engine import Engine
 from kubetasks.errors import SetupError
 from kubetasks.report import Report
 from kubetasks.settings import Settings
-from kubetasks.setup import images
+from kubetasks.setup import images, record
 
 KIND_URL = f"https://github.com/kubernetes-sigs/kind/releases/download/{versions.KIND}/kind-linux-amd64"
 METALLB_URL = f"https://raw.githubusercontent.com/metallb/metallb/{versions.METALLB}/config/manifests/metallb-native.yaml"
@@ -46,12 +46,18 @@ def bring(engine: Engine, settings: Settings, report: Report) -> None:
     if not kind.exists():
         checksum = versions.KIND_SHA256.get(platform.machine())
         if checksum is None:
-            raise SetupError(f"No checksum of kind {versions.KIND} is known for {platform.machine()}.")
+            raise SetupError(
+                f"No checksum of kind {versions.KIND} is known for {platform.machine()}: only x86_64 is supported so far."
+            )
         file(KIND_URL, checksum, kind, report)
         kind.chmod(0o755)
     if not manifest.exists():
         file(METALLB_URL, versions.METALLB_MANIFEST_SHA256, manifest, report)
     for reference, present in (images.node_image(engine, settings), images.base_image(engine, settings)):
         if not present:
-            with report.step(f"Pulling {reference.split('@')[0]}"):
-                engine.pull(reference)
+            report.mirror(f"docker pull {reference}")
+            with report.step(f"Pulling {reference.split('@')[0]}") as step:
+                engine.pull(reference, step.at)
+            made = record.read(settings.cache)
+            made.pulled = sorted({*made.pulled, reference})
+            record.write(settings.cache, made)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from kubetasks import engine, shell, wait
-from kubetasks.errors import EngineError, SetupError, TaskError
+from kubetasks.errors import EngineError, SetupError
 from kubetasks.report import Report
 from kubetasks.settings import Settings
 from kubetasks.setup import limited_runc, packages, record
@@ -46,6 +46,11 @@ def ensure(settings: Settings, report: Report, log: Path) -> None:
         raise EngineError(
             "No container engine answers, and INVOKE_SETUP_ENGINE=refuse forbids to install one.",
             "Start yours, or unset INVOKE_SETUP_ENGINE",
+        )
+    if os.environ.get("DOCKER_HOST"):
+        raise EngineError(
+            f"The engine that DOCKER_HOST names does not answer: {os.environ['DOCKER_HOST']}",
+            "Start it, or unset DOCKER_HOST for one on this machine",
         )
     if not packages.possible():
         raise EngineError(
@@ -166,4 +171,4 @@ def _remove_data(folder: Path) -> None:
     try:
         shutil.rmtree(folder)
     except OSError as error:
-        raise TaskError(f"The engine's data could not be removed: {error}", f"rm -r {folder}") from error
+        raise SetupError(f"The engine's data could not be removed: {error}", f"rm -r {folder}") from error

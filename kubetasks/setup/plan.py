@@ -1,6 +1,7 @@
 """What a machine must have, looked at, brought, and taken away again."""
 
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -136,11 +137,17 @@ def _new_log(settings: Settings) -> Path:
 def take_away(settings: Settings, report: Report) -> list[str]:
     """Remove what setup made: images, the engine that it installed, the cache folder. Returns their names.
 
-    Raises ClusterError while a cluster of ours exists, and where the engine that setup installed holds other's containers.
+    Everything that forbids it is looked for first. Raises ClusterError while a cluster of ours exists, EngineError where the
+    engine does not answer, SetupError where the engine that setup installed holds something of others.
     """
-    gone: list[str] = []
-    log = settings.cache / "logs" / "setup.log"
+    if not settings.cache.exists():
+        return []
+    made = record.read(settings.cache)
+    log = _new_log(settings)
+    if not engine_setup.answers() and shutil.which("dockerd"):
+        engine_setup.ensure(settings, report, log)  # nothing in an engine can be seen or removed while it stands still
     found = _connect_or_none()
+    images_of_ours: list[str] = []
     if found:
         clusters = found.our_clusters()
         if clusters:
@@ -148,32 +155,36 @@ def take_away(settings: Settings, report: Report) -> list[str]:
                 f"Clusters of ours are still there: {', '.join(clusters)}.",
                 f"INVOKE_CLUSTER_NAME={clusters[0]} ./inv clean --all",
             )
-        for repository in (recipe.NODE_REPOSITORY, recipe.BASE_REPOSITORY):
-            for reference in found.image_tags(repository):
-                found.remove_image(reference)
-                gone.append(reference)
-    if record.read(settings.cache).packages:
-        _require_unused(found)
+        images_of_ours = [
+            *found.image_tags(recipe.NODE_REPOSITORY),
+            *found.image_tags(recipe.BASE_REPOSITORY),
+            *(reference for reference in made.pulled if found.image_id(reference)),
+        ]
+        if made.data_root:
+            _require_unused(found, made.pulled)
+    for reference in images_of_ours if found else []:
+        assert found
+        found.remove_image(reference)
+    gone = images_of_ours
     if engine_setup.stop(settings.cache, report):
         gone.append("the engine that setup started")
-    if log.exists():
-        gone += engine_setup.uninstall(settings.cache, report, log)
-    if settings.cache.exists():
-        shutil.rmtree(settings.cache)
-        gone.append(str(settings.cache))
-    return gone
+    gone += engine_setup.uninstall(settings.cache, report, log)
+    shutil.rmtree(settings.cache)
+    return [*gone, str(settings.cache)]
 
 
 def _connect_or_none() -> Engine | None:
     return engine.connect() if engine_setup.answers() else None
 
 
-def _require_unused(found: Engine | None) -> None:
-    others = found.all_containers() if found else []
+def _require_unused(found: Engine, pulled: list[str]) -> None:
+    """The data folder goes with the engine: nobody else's things may be in it."""
+    names = {f"image {reference.split('@')[0]}" for reference in pulled}
+    others = [thing for thing in found.everything() if thing not in names]
     if others:
         raise SetupError(
-            f"The engine that setup installed holds containers of others: {', '.join(others[:5])}.",
-            "Remove them first, or keep the engine",
+            f"The engine that setup installed holds what is not ours: {', '.join(others[:5])}.",
+            "Remove it first (docker system prune --all --volumes), or keep the engine",
         )
 
 
@@ -183,5 +194,5 @@ def environment_line(settings: Settings, kubeconfig: str) -> str:
     for program in (str(images.kind_program(settings)), kubectl_program()):
         if program and shutil.which(Path(program).name) != program and str(Path(program).parent) not in folders:
             folders.append(str(Path(program).parent))
-    path = f'PATH="{os.pathsep.join(folders)}:$PATH" ' if folders else ""
-    return f"export {path}KUBECONFIG={kubeconfig}"
+    path = f'PATH={shlex.quote(os.pathsep.join(folders))}:"$PATH" ' if folders else ""
+    return f"export {path}KUBECONFIG={shlex.quote(kubeconfig)}"

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 from pytest_kind import KindCluster
 
-from kubetasks import engine, settings
+from kubetasks import engine, image, settings
 from kubetasks.providers.kind import Kind
 from kubetasks.report import Report
 from kubetasks.settings import PROJECT
 from kubetasks.setup import images, plan
 
 SECONDS = 300
+ASIDE = "simple-server-aside"
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,26 @@ class Throwaway:
 
 
 @pytest.fixture
-def throwaway() -> Iterator[Throwaway]:
+def images_aside() -> Iterator[None]:
+    """The person's own images of the application, under another name while the test builds and removes its own."""
+    connection = engine.connect()
+    own = {reference: reference.replace(settings.APP, ASIDE, 1) for reference in connection.image_tags(settings.APP)}
+    for reference, name in own.items():
+        connection.tag(reference, name)
+    image.remove(connection)
+    try:
+        yield
+    finally:
+        image.remove(connection)
+        for reference, name in own.items():
+            connection.tag(name, reference)
+            connection.remove_image(name)
+
+
+@pytest.fixture
+def throwaway(images_aside: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Throwaway]:  # noqa: ARG001
     """A name and nothing made yet; what the test made under it is gone afterwards."""
+    monkeypatch.setenv("KUBECACHEDIR", str(tmp_path / "kubectl"))  # kubectl's own cache is not the tests' to fill
     config = copy.deepcopy(settings.DEFAULTS)
     config["cluster"]["name"] = f"test-{secrets.token_hex(3)}"
     # a port of its own, so that no cluster of the person's is in the way of a test that names it

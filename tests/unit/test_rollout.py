@@ -17,9 +17,13 @@ def recorded(name: str) -> Any:
     return json.loads((RECORDED / f"{name}.json").read_text())
 
 
+def judge(objects: Any) -> State:
+    return rollout.deployment_state(objects["deployment"], objects["replica_sets"], objects["pods"])
+
+
 def state(name: str) -> State:
     objects = recorded(name)
-    return rollout.deployment_state(objects["deployment"], objects["pods"])
+    return judge(objects)
 
 
 def test_a_finished_roll_out_is_done() -> None:
@@ -27,7 +31,7 @@ def test_a_finished_roll_out_is_done() -> None:
 
 
 def test_a_pod_that_starts_is_pending() -> None:
-    assert state("starting") == Pending("0 of 1 pods ready")
+    assert state("starting") == Pending("0 of 1 pods ready (ContainerCreating)")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +53,7 @@ def test_what_cannot_heal_fails_at_once_and_says_why(name: str, sentence: str, h
 def test_a_deployment_that_was_not_noticed_yet_is_pending_however_ready_it_looks() -> None:
     objects = recorded("ready")
     objects["deployment"]["metadata"]["generation"] += 1
-    assert isinstance(rollout.deployment_state(objects["deployment"], objects["pods"]), Pending)
+    assert isinstance(judge(objects), Pending)
 
 
 @pytest.mark.parametrize(
@@ -64,11 +68,30 @@ def test_a_deployment_that_was_not_noticed_yet_is_pending_however_ready_it_looks
 def test_pending_says_what_is_missing(status: dict[str, int], detail: str) -> None:
     objects = recorded("ready")
     objects["deployment"]["status"].update(status)
-    assert rollout.deployment_state(objects["deployment"], objects["pods"]) == Pending(detail)
+    assert judge(objects) == Pending(detail)
+
+
+def test_a_broken_pod_of_an_older_template_does_not_fail_the_roll_out_that_mends_it() -> None:
+    objects = recorded("mending")
+    assert any(rollout.pod_problem(pod) for pod in objects["pods"])
+    assert isinstance(judge(objects), Pending)
+
+
+def test_pods_that_a_smaller_scale_will_end_do_not_fail_it() -> None:
+    objects = recorded("unschedulable")
+    objects["deployment"]["spec"]["replicas"] = 0
+    assert judge(objects) == Pending("1 pods too many still to end")
+
+
+def test_what_a_pod_waits_for_is_told() -> None:
+    objects = recorded("starting")
+    waiting = {"state": {"waiting": {"reason": "CreateContainerConfigError"}}, "restartCount": 0}
+    objects["pods"][0]["status"]["containerStatuses"] = [waiting]
+    assert judge(objects) == Pending("0 of 1 pods ready (CreateContainerConfigError)")
 
 
 def test_a_deployment_that_vanished_fails() -> None:
-    assert isinstance(rollout.deployment_state(None, []), Failed)
+    assert isinstance(rollout.deployment_state(None, [], []), Failed)
 
 
 def test_a_pod_on_its_way_out_has_no_problem_and_is_not_ready() -> None:

@@ -1,16 +1,18 @@
 """What a task works with, made from invoke's context when the task begins."""
 
 import importlib.util
+import os
 import signal
 from functools import cached_property
+from pathlib import Path
 
 from invoke.context import Context
 
 from kubetasks import engine, image, manifests, settings
 from kubetasks.engine import Engine
-from kubetasks.errors import EngineError, SetupError, TaskError
+from kubetasks.errors import ClusterError, EngineError, RolloutError, SetupError
 from kubetasks.image import Image
-from kubetasks.kube import client
+from kubetasks.kube import client, objects
 from kubetasks.kube.client import Kube, Object
 from kubetasks.providers.base import Cluster, Provider
 from kubetasks.providers.existing import Existing
@@ -46,7 +48,7 @@ class Session:
     def kubeconfig(self) -> str:
         """The path of the kubeconfig file that kubectl is to use."""
         if self.settings.provider == "existing":
-            return self.settings.kubeconfig or "$HOME/.kube/config"
+            return self.settings.kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
         return str(self.settings.state_folder / "kubeconfig")
 
     @property
@@ -99,10 +101,25 @@ class Session:
         """The deployment, if there is one."""
         return self.kube.get("Deployment", APP, self.settings.namespace)
 
+    def require_deployed(self) -> None:
+        """Raises RolloutError where there is no deployment, OwnershipError where it is not ours."""
+        found = self.deployed()
+        if found is None:
+            raise RolloutError(f"There is no deployment {APP} in namespace {self.settings.namespace}.", "./inv deploy")
+        objects.require_ours({"kind": "Deployment", **found})
+
+    def require_our_cluster(self) -> None:
+        """Raises ClusterError for a cluster that was there before us."""
+        if self.settings.provider == "existing":
+            raise ClusterError(
+                f"The cluster of context {self.settings.context} is not ours to stop or delete.",
+                "./inv clean takes the application out of it",
+            )
+
     def require_namespace(self) -> None:
-        """Raises TaskError where the namespace is missing."""
+        """Raises ClusterError where the namespace is missing."""
         if self.kube.get("Namespace", self.settings.namespace) is None:
-            raise TaskError(
+            raise ClusterError(
                 f"The namespace {self.settings.namespace} does not exist.",
                 f"kubectl create namespace {self.settings.namespace}",
             )

@@ -1,0 +1,184 @@
+"""The service: an address that answers from here, and the pods behind it."""
+
+import json
+import time
+from collections.abc import Callable
+
+from kubetasks import manifests, wait
+from kubetasks.errors import ExposeError
+from kubetasks.kube import endpoints, objects, rollout
+from kubetasks.kube.client import Object
+from kubetasks.kube.endpoints import Endpoint
+from kubetasks.providers import kind
+from kubetasks.settings import APP, OWNER, OWNER_LABEL
+from kubetasks.steps import cluster
+from kubetasks.steps.session import Session
+
+SLICES = f"kubernetes.io/service-name={APP}"
+OTHERS_SECONDS = 2.0  # that a second address gets once one answers: not every machine can reach a load balancer's
+
+
+def find_service(session: Session) -> Object | None:
+    """The service, if there is one."""
+    return session.kube.get("Service", APP, session.settings.namespace)
+
+
+def service_endpoints(session: Session, service: Object) -> list[Endpoint]:
+    """Every URL that may answer from here."""
+    addresses = []
+    if session.settings.provider == "existing":
+        addresses = [
+            address["address"]
+            for node in session.kube.list("Node")
+            for address in node["status"].get("addresses", [])
+            if address["type"] == "InternalIP"
+        ]
+    return endpoints.candidates(service, session.cluster.mapped_port, addresses)
+
+
+def ready_pods(session: Session) -> set[str]:
+    """The pods that the service sends requests to."""
+    return rollout.ready_endpoints(session.kube.list("EndpointSlice", session.settings.namespace, labelSelector=SLICES))
+
+
+def expose(session: Session) -> list[Endpoint]:
+    """A service with an address that answers from here. Raises ExposeError, RolloutError, OwnershipError."""
+    report, settings = session.report, session.settings
+    if report.dry:
+        report.mirror(_mirror_expose(session, kind.NODE_PORT if settings.provider == "kind" else None))
+        return []
+    session.require_deployed()
+    node_port = _node_port(session)
+    report.mirror(_mirror_expose(session, node_port))
+    changed = objects.apply(session.kube, manifests.service(session.manifest("service"), settings.namespace, node_port))
+    with report.step("Exposing" if changed else "Exposed already") as step:
+        return _wait_for_address(session, step.at)
+
+
+def _mirror_expose(session: Session, node_port: int | None) -> str:
+    patch = json.dumps([{"op": "add", "path": "/spec/ports/0/nodePort", "value": node_port}])
+    commands = [
+        f"kubectl label --local -f k8s/service.yaml {OWNER_LABEL}={OWNER} -o yaml",
+        *([f"kubectl patch --local -f - --type=json -o yaml -p '{patch}'"] if node_port else []),
+        f"{session.kubectl} apply --server-side --force-conflicts --field-manager={OWNER} -f -",
+    ]
+    return " | ".join(commands)
+
+
+def _node_port(session: Session) -> int | None:
+    """The node port that is mapped to this machine, unless another service of the cluster has it."""
+    mapped = session.cluster.mapped_port
+    if mapped is None:
+        return None
+    for service in session.kube.list("Service"):
+        metadata = service["metadata"]
+        if (metadata["namespace"], metadata["name"]) == (session.settings.namespace, APP):
+            continue
+        if any(port.get("nodePort") == mapped[0] for port in service["spec"].get("ports", [])):
+            session.report.say(
+                f"Port {mapped[1]} of 127.0.0.1 belongs to service {metadata['name']} in namespace"
+                f" {metadata['namespace']}: this one gets a load balancer's address alone."
+            )
+            return None
+    return mapped[0]
+
+
+def _wait_for_address(session: Session, at: Callable[[str], None]) -> list[Endpoint]:
+    """The endpoints that answer, or, where no pod is to run, that would. Raises ExposeError."""
+    settings = session.settings
+    answering: list[Endpoint] = []
+    first_answer = 0.0
+
+    def check() -> wait.State:
+        nonlocal answering, first_answer
+        service = find_service(session)
+        if service is None:
+            return wait.Failed("The service is gone.", "./inv expose")
+        known = service_endpoints(session, service)
+        if not known or (settings.provider == "kind" and not service["status"].get("loadBalancer", {}).get("ingress")):
+            return wait.Pending("waiting for the load balancer's address")
+        if not ready_pods(session):
+            answering = known
+            deployed = session.deployed()
+            idle = deployed is None or deployed["spec"].get("replicas", 1) == 0
+            return wait.Done() if idle else wait.Pending("waiting for a pod to be ready")
+        answering = [endpoint for endpoint in known if endpoints.ask(endpoint.url, endpoints.HEALTH)]
+        if not answering:
+            return wait.Pending("waiting for an answer")
+        first_answer = first_answer or time.monotonic()
+        if len(answering) < len(known) and time.monotonic() - first_answer < OTHERS_SECONDS:
+            return wait.Pending("waiting for the other address")
+        return wait.Done()
+
+    source = ("Service", settings.namespace, {"fieldSelector": f"metadata.name={APP}"})
+    with session.kube.changes([source]) as changes:
+        end = wait.until(check, timeout=settings.timeout, changed=changes.wait, on_change=at, longest_pause=0.2)
+    if isinstance(end, wait.Done):
+        return answering
+    if isinstance(end, wait.Failed):
+        raise ExposeError(end.reason, end.hint)
+    raise ExposeError(f"The service is not reachable after {settings.timeout:.0f} s: {end.detail}.", "./inv status; ./inv logs")
+
+
+def wait_for_all(session: Session, replicas: int) -> None:
+    """Until `replicas` pods are ready endpoints and, where the service answers from here, each has answered.
+
+    A finished roll-out is not yet traffic: kube-proxy needs some tenths of a second more. Raises ExposeError.
+    """
+    settings = session.settings
+    service = find_service(session)
+    if service is None:
+        return
+    seen: set[str] = set()
+    known = service_endpoints(session, service)
+    url = ""
+
+    def check() -> wait.State:
+        nonlocal url
+        ready = ready_pods(session)
+        if len(ready) != replicas:
+            return wait.Pending(f"{len(ready)} of {replicas} endpoints ready")
+        if replicas == 0:
+            return wait.Done()
+        url = url or next((end.url for end in known if endpoints.ask(end.url, endpoints.HEALTH)), "")
+        if not url:
+            # another's cluster may have addresses that this machine cannot reach
+            return wait.Done() if settings.provider == "existing" else wait.Pending("no address answers yet")
+        for _ in range(10 * replicas):
+            answer = endpoints.ask(url, endpoints.HEALTH)
+            if answer is None:
+                break
+            seen.add(str(answer["pod"]))
+            if seen >= ready:
+                return wait.Done()
+        return wait.Pending(f"{len(seen & ready)} of {replicas} pods have answered")
+
+    with session.report.step("Waiting for traffic") as step:
+        end = wait.until(check, timeout=settings.timeout, on_change=step.at, longest_pause=0.1)
+        if isinstance(end, wait.Pending):
+            raise ExposeError(f"After {settings.timeout:.0f} s {end.detail}.", "./inv status; ./inv logs")
+
+
+def unexpose(session: Session) -> bool:
+    """No service; False where there was none. Raises OwnershipError, LeftoverError."""
+    settings = session.settings
+    if not session.report.mirror(f"{session.kubectl} delete service {APP}"):
+        return True
+    if not cluster.runs(session):
+        return False
+    with session.report.step("Deleting the service"):
+        return objects.delete(session.kube, "Service", APP, settings.namespace, settings.timeout)
+
+
+def answering_url(session: Session) -> str:
+    """The URL to prefer. Raises ExposeError where there is no service or none of its addresses is known."""
+    service = find_service(session)
+    if service is None:
+        raise ExposeError(f"There is no service {APP} in namespace {session.settings.namespace}.", "./inv expose")
+    known = service_endpoints(session, service)
+    for endpoint in known:
+        if endpoints.ask(endpoint.url, endpoints.HEALTH):
+            return endpoint.url
+    if not known:
+        raise ExposeError("The service has no address yet.", "./inv expose waits for one")
+    return known[0].url
