@@ -3,7 +3,7 @@
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -208,7 +208,7 @@ class Kind:
         if nodes:
             self._require_our_network()
         if not nodes and not (network and self._ours(network)):
-            shutil.rmtree(self._settings.state_folder, ignore_errors=True)
+            self._remove_files()
             return False
         with self._report.step(f"Deleting cluster {self._name}"):
             self._remove_all()
@@ -228,9 +228,8 @@ class Kind:
         """Of two that make or delete the same cluster, from whichever clone, one goes first."""
         import filelock
 
-        folder = self._settings.cache / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / self._name
+        self._settings.cache.mkdir(parents=True, exist_ok=True)
+        path = self._settings.cache / f"{self._name}.lock"
         with filelock.FileLock(path):
             yield
             if self.condition() == "missing":
@@ -288,7 +287,12 @@ class Kind:
         network = self._engine.network(self._name)
         if network and self._ours(network):
             self._engine.remove_network(self._name)
+        self._remove_files()
+
+    def _remove_files(self) -> None:
         shutil.rmtree(self._settings.state_folder, ignore_errors=True)
+        with suppress(OSError):  # other clusters have theirs there
+            self._settings.state.rmdir()
 
     def _ours(self, network: dict[str, Any]) -> bool:
         return bool((network.get("Labels") or {}).get(OWNER_LABEL) == OWNER)

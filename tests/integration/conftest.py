@@ -135,6 +135,11 @@ class Snapshot:
     images: frozenset[str]
     files: frozenset[tuple[str, str]]
 
+    def since(self, before: "Snapshot") -> dict[str, list[object]]:
+        """What is here and was not before, and the other way round; {} where nothing is."""
+        now, then = vars(self), vars(before)
+        return {name: sorted(now[name] ^ then[name]) for name in now if now[name] != then[name]}
+
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
@@ -153,8 +158,8 @@ def snapshot(throwaway: Throwaway) -> Callable[[], Snapshot]:
         files = {
             (str(path), _digest(path))
             for place in places
-            for path in [place, *place.glob("*"), *place.glob("*/*")]
-            if path.exists() and path.suffix != ".log"
+            for path in [*place.glob("*"), *place.glob("*/*")]
+            if path.suffix != ".log"
         }
         return Snapshot(
             ids("ps", "--all", "--quiet", "--no-trunc"),
