@@ -1,4 +1,4 @@
-"""The tasks against the bare commands that they mirror, in one run on one cluster; prints a table for docs/benchmarks.md.
+"""The tasks against the bare commands that they mirror, in one run on one cluster; prints a table.
 
     .venv/bin/python benchmarks/tasks.py        after: ./inv setup up
 

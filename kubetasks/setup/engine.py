@@ -20,6 +20,7 @@ PID_FILES = (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/conta
 DATA_ROOT = Path("/var/lib/docker")
 SYSTEMD = Path("/run/systemd/system")  # is there where systemd runs: sd_booted(3)
 START_SECONDS = 60
+START_ATTEMPTS = 3
 LIMITED = "limited-runc"
 CAREFUL_SINCE = 23  # from this release on Docker asks only for capabilities that it has
 
@@ -42,6 +43,8 @@ def lacking() -> list[str]:
 
 def ensure(settings: Settings, report: Report, log: Path) -> None:
     """Install and start an engine; only called where none answers. Raises EngineError, SetupError."""
+    import tenacity
+
     if settings.engine == "refuse":
         raise EngineError(
             "No container engine answers, and INVOKE_SETUP_ENGINE=refuse forbids to install one.",
@@ -70,7 +73,10 @@ def ensure(settings: Settings, report: Report, log: Path) -> None:
         if SYSTEMD.exists():
             shell.run(["systemctl", "start", "docker"], log=log)
         else:
-            _start(settings.cache)
+            # containers that outlived a killed engine can keep the first new one from coming up
+            for attempt in tenacity.Retrying(stop=tenacity.stop_after_attempt(START_ATTEMPTS), reraise=True):
+                with attempt:
+                    _start(settings.cache)
 
 
 def _start(cache: Path) -> None:

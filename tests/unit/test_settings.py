@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks import settings
+from kubetasks import errors, settings
 from kubetasks.errors import SettingError
+from kubetasks.versions import PYTHON_IMAGE
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -66,3 +67,19 @@ def test_kubernetes_may_be_written_with_its_v() -> None:
 def test_every_setting_is_documented_and_no_other() -> None:
     variables = {f"INVOKE_{s}_{n}".upper() for s, names in settings.DEFAULTS.items() for n in names}
     assert set(re.findall(r"INVOKE_[A-Z_]+", DOCUMENTED.read_text())) == variables
+
+
+def test_every_exit_code_is_documented() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TaskError)]
+    documented = set(re.findall(r"^\| (\d+) \|", DOCUMENTED.read_text(), re.MULTILINE))
+    assert documented == {str(kind.code) for kind in kinds}
+
+
+def test_every_link_of_the_documents_leads_somewhere() -> None:
+    for document in [DOCUMENTED.parents[1] / "README.md", *DOCUMENTED.parent.glob("*.md")]:
+        for link in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text()):
+            assert (document.parent / link).exists(), f"{document.name}: {link}"
+
+
+def test_the_pinned_base_image_is_written_the_same_in_the_dockerfile() -> None:
+    assert f"ARG BASE={PYTHON_IMAGE}\n" in (DOCUMENTED.parents[1] / "Dockerfile").read_text()
