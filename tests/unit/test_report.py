@@ -1,0 +1,63 @@
+"""What a person reads, and where: results on standard output, progress beside it."""
+
+import pytest
+
+from kubetasks import report
+from kubetasks.report import Report, duration
+
+
+def test_progress_does_not_mix_with_results(capsys: pytest.CaptureFixture[str]) -> None:
+    talk = Report()
+    talk.say("working")
+    talk.result("http://127.0.0.1:8080/")
+    talk.document({"a": 1})
+    assert capsys.readouterr() == ('http://127.0.0.1:8080/\n{\n  "a": 1\n}\n', "working\n")
+
+
+@pytest.mark.parametrize(
+    ("echo", "dry", "shown", "go_on"), [(False, False, "", True), (True, False, "x\n", True), (False, True, "x\n", False)]
+)
+def test_echo_shows_a_command_and_dry_only_shows_it(
+    capsys: pytest.CaptureFixture[str], echo: bool, dry: bool, shown: str, go_on: bool
+) -> None:
+    assert Report(echo=echo, dry=dry).mirror("x") is go_on
+    assert capsys.readouterr().out == shown
+
+
+def test_with_json_the_commands_leave_standard_output_to_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    talk = Report(echo=True, json=True)
+    talk.environment("export A=1")
+    talk.environment("export A=1")
+    talk.mirror("x")
+    assert capsys.readouterr() == ("", "export A=1\nx\n")
+
+
+def test_a_step_says_how_it_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    talk = Report()
+    with talk.step("One"):
+        pass
+    with pytest.raises(RuntimeError), talk.step("Two"):
+        raise RuntimeError
+    assert capsys.readouterr().err == "One: done (0.0 s)\nTwo: failed (0.0 s)\n"
+
+
+def test_a_long_step_says_where_it_is_without_being_asked(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "QUIET_SECONDS", 0.001)
+    told = ""
+    with Report().step("Compiling") as step:
+        step.at("runtime", 3, 9)
+        while "3 of 9 runtime" not in told:
+            told += capsys.readouterr().err
+    assert "  Compiling: 3 of 9 runtime (" in told
+
+
+def test_a_table_keeps_brackets_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    Report().table(("A", "B"), [("[bold]x[/x]", 1)])
+    assert capsys.readouterr().out.split() == ["A", "B", "[bold]x[/x]", "1"]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (9.96, "10.0 s"), (59.6, "1 min 0 s"), (125, "2 min 5 s")])
+def test_durations_are_said_as_people_do(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
