@@ -28,7 +28,7 @@ def start(session: Session) -> None:
         return
     started = datetime.now(UTC)
     cluster, changed = session.provider.ensure()
-    if changed:
+    if changed or (settings.provider == "kind" and not _answers(session)):
         _wait_for_nodes(session, started)
     if settings.provider == "kind":
         _install_load_balancer(session)
@@ -64,6 +64,15 @@ def _mirror_load_balancer(session: Session) -> tuple[str, ...]:
         "kubectl delete validatingwebhookconfiguration metallb-webhook-configuration",
         f"{documents} $({network}) | {apply} -f -",
     )
+
+
+def _answers(session: Session) -> bool:
+    """Whether the API can be spoken to: a node that the engine has just started again on its own runs before it can."""
+    try:
+        session.kube.list("Node")
+    except (ClusterError, ApiError):
+        return False
+    return True
 
 
 def _wait_for_nodes(session: Session, started: datetime) -> None:
