@@ -17,7 +17,7 @@ from kubetasks.setup import limited_runc, packages, record
 
 PACKAGES = ["docker.io", "docker-cli", "iptables", "ca-certificates"]
 PID_FILES = (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/containerd.pid"))
-DATA_ROOT = Path("/var/lib/docker")
+FOLDERS = ("/var/lib/docker", "/etc/docker")  # what an engine makes and its packages leave
 SYSTEMD = Path("/run/systemd/system")  # is there where systemd runs: sd_booted(3)
 START_SECONDS = 60
 START_ATTEMPTS = 3
@@ -62,13 +62,12 @@ def ensure(settings: Settings, report: Report, log: Path) -> None:
         )
     if shutil.which("dockerd") is None:
         report.say("No container engine: installing Debian's docker.io with apt (INVOKE_SETUP_ENGINE=refuse forbids it).")
-        had_data = DATA_ROOT.exists()
+        fresh = [folder for folder in FOLDERS if not Path(folder).exists()]
         with report.step("Installing the container engine"):
             packages.install(PACKAGES, settings.cache, log)
-        if not had_data:
-            made = record.read(settings.cache)
-            made.data_root = str(DATA_ROOT)
-            record.write(settings.cache, made)
+        made = record.read(settings.cache)
+        made.folders = fresh
+        record.write(settings.cache, made)
     with report.step("Starting the container engine"):
         if SYSTEMD.exists():
             shell.run(["systemctl", "start", "docker"], log=log)
@@ -160,21 +159,25 @@ def stop(cache: Path, report: Report) -> bool:
 
 
 def uninstall(cache: Path, report: Report, log: Path) -> list[str]:
-    """Take away the packages that we installed and the engine's data that came with them; returns what went."""
+    """Take away the packages that we installed and the folders that came with them; returns what went. Raises SetupError."""
     made = record.read(cache)
-    gone = list(made.packages)
     if made.packages:
         with report.step("Removing the packages that setup installed"):
             packages.remove(made.packages, log)
-    if made.data_root and made.packages:
-        _remove_data(Path(made.data_root))
-        gone.append(made.data_root)
+    for folder in made.folders:
+        _remove_folder(Path(folder), log)
     record.write(cache, record.Record())
-    return gone
+    return [*made.packages, *made.folders]
 
 
-def _remove_data(folder: Path) -> None:
-    try:
-        shutil.rmtree(folder)
-    except OSError as error:
-        raise SetupError(f"The engine's data could not be removed: {error}", f"rm -r {folder}") from error
+def _remove_folder(folder: Path, log: Path) -> None:
+    # an engine that was killed leaves its mounts, the folder itself among them
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for mount in sorted(mounts, reverse=True):
+        if Path(mount).is_relative_to(folder):
+            shell.run(["umount", mount], log=log)
+    if folder.exists():
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise SetupError(f"{folder} could not be removed: {error}", f"rm -r {folder}") from error

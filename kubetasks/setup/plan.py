@@ -160,7 +160,7 @@ def take_away(settings: Settings, report: Report) -> list[str]:
             *found.image_tags(recipe.BASE_REPOSITORY),
             *(reference for reference in made.pulled if found.image_id(reference)),
         ]
-        if made.data_root:
+        if made.folders:
             _require_unused(found, made.pulled)
     for reference in images_of_ours if found else []:
         assert found

@@ -8,11 +8,11 @@ from pathlib import Path
 @dataclass
 class Record:
     """`packages`: installed with apt by us; `engine_pid`: of the engine that we started, 0 for none;
-    `data_root`: the engine's data folder where it was not there before, else empty; `pulled`: images that setup pulled."""
+    `folders`: of the engine that were not there before; `pulled`: images that setup pulled."""
 
     packages: list[str] = field(default_factory=list)
     engine_pid: int = 0
-    data_root: str = ""
+    folders: list[str] = field(default_factory=list)
     pulled: list[str] = field(default_factory=list)
 
 

@@ -53,7 +53,7 @@ def test_a_download_that_cannot_be_had_is_one_sentence(tmp_path: Path) -> None:
 
 def test_the_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert record.read(tmp_path) == record.Record()
-    made = record.Record(packages=["docker.io"], engine_pid=7, data_root="/var/lib/docker")
+    made = record.Record(packages=["docker.io"], engine_pid=7, folders=["/var/lib/docker"])
     record.write(tmp_path / "new", made)
     assert record.read(tmp_path / "new") == made
 
