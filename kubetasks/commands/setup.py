@@ -5,7 +5,7 @@ from invoke.tasks import task
 
 from kubetasks.errors import SettingError, SetupError
 from kubetasks.report import Report
-from kubetasks.setup import engine, plan
+from kubetasks.setup import engine, plan, removal
 from kubetasks.steps.session import Session
 
 
@@ -25,7 +25,7 @@ def setup(c: Context, remove: bool = False, stop: bool = False) -> None:
         if not engine.stop(settings.cache, report):
             report.say("No engine that setup started runs.")
     elif remove:
-        gone = plan.take_away(settings, report)
+        gone = removal.take_away(settings, report)
         report.say("Removed:\n  " + "\n  ".join(gone) if gone else "Nothing was to be removed.")
     elif not plan.bring(settings, report):
         report.say("Everything is there: nothing to be done.")

@@ -1,7 +1,5 @@
 """What a machine must have, looked at, brought, and taken away again."""
 
-import os
-import shlex
 import shutil
 import sys
 import time
@@ -11,12 +9,11 @@ from typing import Any
 
 from kubetasks import engine, versions
 from kubetasks.engine import Engine
-from kubetasks.errors import ClusterError, SetupError
+from kubetasks.errors import SetupError
 from kubetasks.report import Report, duration
 from kubetasks.settings import Settings
-from kubetasks.setup import build, download, images, record
+from kubetasks.setup import build, download, images
 from kubetasks.setup import engine as engine_setup
-from node_image import recipe
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ def _complete(settings: Settings) -> bool:
 
 def _bring(settings: Settings, report: Report) -> None:
     started = time.monotonic()
-    log = _new_log(settings)
+    log = new_log(settings)
     source = images.source(settings)
     report.say(f"What this prints in short is told at length in {log}")
 
@@ -112,7 +109,7 @@ def _bring(settings: Settings, report: Report) -> None:
     else:
         if shutil.which("dockerd"):
             engine_ready()  # one that stood still may have the images; one to be installed can come while Go compiles
-        found = _connect_or_none()
+        found = connect_or_none()
         node_missing = not images.node_image(found, settings)[1]
         base_missing = not images.base_image(found, settings)[1]
         files = (images.kind_program(settings), images.metallb_manifest(settings))
@@ -126,7 +123,8 @@ def _bring(settings: Settings, report: Report) -> None:
     report.say(f"Set up in {duration(time.monotonic() - started)}.")
 
 
-def _new_log(settings: Settings) -> Path:
+def new_log(settings: Settings) -> Path:
+    """The log of this run, empty."""
     folder = settings.cache / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "setup.log"
@@ -134,65 +132,6 @@ def _new_log(settings: Settings) -> Path:
     return log
 
 
-def take_away(settings: Settings, report: Report) -> list[str]:
-    """Remove what setup made: images, the engine that it installed, the cache folder. Returns their names.
-
-    Everything that forbids it is looked for first. Raises ClusterError while a cluster of ours exists, EngineError where the
-    engine does not answer, SetupError where the engine that setup installed holds something of others.
-    """
-    if not settings.cache.exists():
-        return []
-    made = record.read(settings.cache)
-    log = _new_log(settings)
-    if not engine_setup.answers() and shutil.which("dockerd"):
-        engine_setup.ensure(settings, report, log)  # nothing in an engine can be seen or removed while it stands still
-    found = _connect_or_none()
-    images_of_ours: list[str] = []
-    if found:
-        clusters = found.our_clusters()
-        if clusters:
-            raise ClusterError(
-                f"Clusters of ours are still there: {', '.join(clusters)}.",
-                f"INVOKE_CLUSTER_NAME={clusters[0]} ./inv clean --all",
-            )
-        images_of_ours = [
-            *found.image_tags(recipe.NODE_REPOSITORY),
-            *found.image_tags(recipe.BASE_REPOSITORY),
-            *(reference for reference in made.pulled if found.image_id(reference)),
-        ]
-        if made.folders:
-            _require_unused(found, made.pulled)
-    for reference in images_of_ours if found else []:
-        assert found
-        found.remove_image(reference)
-    gone = images_of_ours
-    if engine_setup.stop(settings.cache, report):
-        gone.append("the engine that setup started")
-    gone += engine_setup.uninstall(settings.cache, report, log)
-    shutil.rmtree(settings.cache)
-    return [*gone, str(settings.cache)]
-
-
-def _connect_or_none() -> Engine | None:
+def connect_or_none() -> Engine | None:
+    """The engine, where one answers."""
     return engine.connect() if engine_setup.answers() else None
-
-
-def _require_unused(found: Engine, pulled: list[str]) -> None:
-    """The data folder goes with the engine: nobody else's things may be in it."""
-    names = {f"image {reference.split('@')[0]}" for reference in pulled}
-    others = [thing for thing in found.everything() if thing not in names]
-    if others:
-        raise SetupError(
-            f"The engine that setup installed holds what is not ours: {', '.join(others[:5])}.",
-            "Remove it first (docker system prune --all --volumes), or keep the engine",
-        )
-
-
-def environment_line(settings: Settings, kubeconfig: str) -> str:
-    """The export line that makes pasted kind and kubectl commands use our programs and our cluster."""
-    folders = []
-    for program in (str(images.kind_program(settings)), kubectl_program()):
-        if program and shutil.which(Path(program).name) != program and str(Path(program).parent) not in folders:
-            folders.append(str(Path(program).parent))
-    path = f'PATH={shlex.quote(os.pathsep.join(folders))}:"$PATH" ' if folders else ""
-    return f"export {path}KUBECONFIG={shlex.quote(kubeconfig)}"

@@ -10,7 +10,7 @@ from kubetasks import loadbalancer, shell, wait
 from kubetasks.errors import ClusterError, EngineError
 from kubetasks.kube import rollout
 from kubetasks.kube.client import ApiError
-from kubetasks.providers import kind
+from kubetasks.providers import kind_recipe
 from kubetasks.settings import OWNER, OWNER_LABEL
 from kubetasks.setup import images
 from kubetasks.steps.session import Session
@@ -44,10 +44,10 @@ def _mirror_start(session: Session) -> None:
         report.mirror("# no container engine answers: ./inv setup")
         return
     if condition == "missing":
-        report.mirror(*kind.mirror_create(session.kind.recipe()), "kubectl wait --for=condition=Ready nodes --all")
+        report.mirror(*kind_recipe.mirror_create(session.kind.recipe()), "kubectl wait --for=condition=Ready nodes --all")
         report.mirror(*_mirror_load_balancer(session))
     elif condition == "stopped":
-        report.mirror(kind.mirror_start(session.settings.cluster))
+        report.mirror(kind_recipe.mirror_start(session.settings.cluster))
 
 
 def _mirror_load_balancer(session: Session) -> tuple[str, ...]:

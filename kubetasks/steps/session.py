@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import shlex
+import shutil
 import signal
 from functools import cached_property
 from pathlib import Path
@@ -42,7 +44,7 @@ class Session:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to end, a task takes back what is half made
         self.settings: Settings = settings.read(context.config)
         self.report = Report(echo=bool(context.config.run.echo), dry=bool(context.config.run.dry), json=json)
-        self.report.environment(plan.environment_line(self.settings, self.kubeconfig))
+        self.report.environment(_environment_line(self.settings, self.kubeconfig))
 
     @property
     def kubeconfig(self) -> str:
@@ -123,3 +125,13 @@ class Session:
                 f"The namespace {self.settings.namespace} does not exist.",
                 f"kubectl create namespace {self.settings.namespace}",
             )
+
+
+def _environment_line(settings: Settings, kubeconfig: str) -> str:
+    """The export line that makes pasted kind and kubectl commands use our programs and our cluster."""
+    folders = []
+    for program in (str(images.kind_program(settings)), plan.kubectl_program()):
+        if program and shutil.which(Path(program).name) != program and str(Path(program).parent) not in folders:
+            folders.append(str(Path(program).parent))
+    path = f'PATH={shlex.quote(os.pathsep.join(folders))}:"$PATH" ' if folders else ""
+    return f"export {path}KUBECONFIG={shlex.quote(kubeconfig)}"

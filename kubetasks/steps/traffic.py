@@ -9,7 +9,7 @@ from kubetasks.errors import ExposeError
 from kubetasks.kube import endpoints, objects, rollout
 from kubetasks.kube.client import Object
 from kubetasks.kube.endpoints import Endpoint
-from kubetasks.providers import kind
+from kubetasks.providers import kind_recipe
 from kubetasks.settings import APP, OWNER, OWNER_LABEL
 from kubetasks.steps import cluster
 from kubetasks.steps.session import Session
@@ -45,7 +45,7 @@ def expose(session: Session) -> list[Endpoint]:
     """A service with an address that answers from here. Raises ExposeError, RolloutError, OwnershipError."""
     report, settings = session.report, session.settings
     if report.dry:
-        report.mirror(_mirror_expose(session, kind.NODE_PORT if settings.provider == "kind" else None))
+        report.mirror(_mirror_expose(session, kind_recipe.NODE_PORT if settings.provider == "kind" else None))
         return []
     session.require_deployed()
     node_port = _node_port(session)

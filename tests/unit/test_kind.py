@@ -7,15 +7,15 @@ import pytest
 import yaml
 
 from kubetasks.errors import ClusterError
-from kubetasks.providers import kind
+from kubetasks.providers import kind_recipe
 
-RECIPE = kind.Recipe(
+RECIPE = kind_recipe.Recipe(
     name="demo",
     image="node:1",
     port=8085,
     config_file=Path("/state/demo/kind.yaml"),
     kubeconfig=Path("/state/demo/kubeconfig"),
-    environment={kind.NETWORK_VARIABLE: "demo"},
+    environment={kind_recipe.NETWORK_VARIABLE: "demo"},
 )
 
 
@@ -38,7 +38,7 @@ def test_kind_gets_a_kubeconfig_of_our_own() -> None:
 
 
 def test_the_mirrored_commands_label_the_network_and_name_it_to_kind() -> None:
-    network, create = kind.mirror_create(RECIPE)
+    network, create = kind_recipe.mirror_create(RECIPE)
     assert "app.kubernetes.io/managed-by=simple-server-tasks" in network
     assert create.startswith("KIND_EXPERIMENTAL_DOCKER_NETWORK=demo kind create cluster")
     assert create.endswith("EOF")
@@ -49,10 +49,10 @@ def test_a_taken_port_gives_way_to_the_next_one() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert kind.free_port(port) > port
+        assert kind_recipe.free_port(port) > port
 
 
 def test_no_port_at_all_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kind, "PORTS_TRIED", 0)
+    monkeypatch.setattr(kind_recipe, "PORTS_TRIED", 0)
     with pytest.raises(ClusterError, match="No port from 8080"):
-        kind.free_port(8080)
+        kind_recipe.free_port(8080)
