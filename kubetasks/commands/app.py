@@ -15,8 +15,9 @@ from kubetasks.steps.session import Session
 
 @task
 def build(c: Context) -> None:
-    """Build the image of the present source (docker build -t simple-server:v1 .).
+    """Build the image of the present source.
 
+    The tutorial: docker build -t simple-server:v1 .
     Example: ./inv --echo build
     """
     deployment.build(Session(c))
@@ -24,8 +25,11 @@ def build(c: Context) -> None:
 
 @task
 def deploy(c: Context) -> None:
-    """Run the image of the present source in the cluster (kubectl create deployment), started first where it is not.
+    """Run the image of the present source in the cluster.
 
+    The cluster is made or started first where it has to be.
+
+    The tutorial: kubectl create deployment simple-server --image=simple-server:v1
     Example: ./inv build deploy
     """
     session = Session(c)
@@ -36,8 +40,9 @@ def deploy(c: Context) -> None:
 
 @task(help={"replicas": "how many pods; INVOKE_APP_REPLICAS is the default"})
 def scale(c: Context, replicas: str = "") -> None:
-    """Run that many pods (kubectl scale deployments/simple-server --replicas=3).
+    """Run that many pods, done when each of them answers.
 
+    The tutorial: kubectl scale deployments/simple-server --replicas=3
     Example: ./inv scale --replicas=5
     """
     session = Session(c)
@@ -47,8 +52,9 @@ def scale(c: Context, replicas: str = "") -> None:
 
 @task
 def undeploy(c: Context) -> None:
-    """Delete the deployment and its pods (kubectl delete deployment simple-server).
+    """Delete the deployment and its pods.
 
+    The tutorial: kubectl delete deployment simple-server
     Example: ./inv undeploy
     """
     session = Session(c)
@@ -58,10 +64,11 @@ def undeploy(c: Context) -> None:
 
 @task
 def rmi(c: Context) -> None:
-    """Remove the application's images (docker rmi simple-server:v1 -f).
+    """Remove the application's images.
 
     A node keeps what a deployment runs.
 
+    The tutorial: docker rmi simple-server:v1 -f
     Example: ./inv undeploy rmi
     """
     session = Session(c)
@@ -71,7 +78,9 @@ def rmi(c: Context) -> None:
 
 @task(help={"all": "the cluster as well"})
 def clean(c: Context, all: bool = False) -> None:
-    """Remove service, deployment and images, and wait until they are gone; with --all the cluster too.
+    """Remove service, deployment and images; --all the cluster too.
+
+    It waits until they are gone, and fails where something is left.
 
     Example: ./inv clean --all
     """
@@ -92,7 +101,9 @@ def clean(c: Context, all: bool = False) -> None:
 
 @task
 def up(c: Context) -> None:
-    """All of it: cluster and image side by side, then deployed, exposed and scaled.
+    """All of it: start, build, deploy, expose and scale.
+
+    Cluster and image are made side by side; the URL is printed at the end.
 
     Example: ./inv setup up
     """
@@ -115,8 +126,9 @@ def up(c: Context) -> None:
 
 @task(help={"tail": "how many lines of each pod"})
 def logs(c: Context, tail: str = "100") -> None:
-    """Print what the pods have written, each line with its pod's name (kubectl logs).
+    """Print what the pods have written, with their names.
 
+    By hand: kubectl logs --prefix --selector=app.kubernetes.io/name=simple-server
     Example: ./inv logs --tail=20
     """
     session = Session(c)
@@ -133,8 +145,9 @@ def logs(c: Context, tail: str = "100") -> None:
 
 @task(help={"json": "one JSON document on standard output"})
 def status(c: Context, json: bool = False) -> None:
-    """Show cluster, deployment, pods and address (kubectl get deployments,pods).
+    """Show cluster, deployment, pods and addresses.
 
+    The tutorial: kubectl get deployments,pods
     Example: ./inv status --json
     """
     session = Session(c, json=json)
@@ -159,7 +172,9 @@ def status(c: Context, json: bool = False) -> None:
         )
     if document["endpoints"]:
         report.table(("ADDRESS", "BY"), [(end["url"], end["way"]) for end in document["endpoints"]])
-    if not found and document["state"] == "running":
+    if document["state"] != "running":
+        report.say("./inv start starts it")
+    elif not found:
         report.say("Nothing is deployed: ./inv build deploy")
 
 

@@ -9,8 +9,9 @@ from kubetasks.steps.session import Session
 
 @task
 def start(c: Context) -> None:
-    """Start the cluster, made first where there is none (minikube start).
+    """Start the cluster, made first where there is none.
 
+    The tutorial: minikube start
     Example: INVOKE_CLUSTER_NAME=other INVOKE_CLUSTER_PORT=8090 ./inv start
     """
     cluster.start(Session(c))
@@ -18,8 +19,9 @@ def start(c: Context) -> None:
 
 @task
 def stop(c: Context) -> None:
-    """Stop the cluster; what runs in it is there again after `start` (minikube stop).
+    """Stop the cluster; `start` brings back what ran in it.
 
+    The tutorial: minikube stop
     Example: ./inv stop
     """
     session = Session(c)
@@ -29,8 +31,9 @@ def stop(c: Context) -> None:
 
 @task
 def delete(c: Context) -> None:
-    """Delete the cluster with everything in it (minikube delete).
+    """Delete the cluster with everything in it.
 
+    The tutorial: minikube delete
     Example: INVOKE_CLUSTER_NAME=other ./inv delete
     """
     session = Session(c)
@@ -40,7 +43,9 @@ def delete(c: Context) -> None:
 
 @task
 def kubeconfig(c: Context) -> None:
-    """Print the path of the cluster's kubeconfig file, for your own kubectl.
+    """Print the path of the cluster's kubeconfig file.
+
+    With it your own kubectl speaks to the cluster.
 
     Example: KUBECONFIG=$(./inv kubeconfig) kubectl get pods
     """
@@ -52,8 +57,9 @@ def kubeconfig(c: Context) -> None:
 
 @task(help={"unset": "print what takes the variables away again"})
 def docker_env(c: Context, unset: bool = False) -> None:
-    """Print how your docker client reaches the engine that the cluster's images come from (minikube docker-env).
+    """Print how docker reaches the engine that builds for the cluster.
 
+    The tutorial: eval $(minikube docker-env)
     Example: eval "$(./inv docker-env)"
     """
     report = Session(c).report

@@ -14,7 +14,9 @@ ENVIRONMENTS = "lint,type,py311,integration"
 
 @task(help={"only": "tox environments, with commas between them"})
 def test(c: Context, only: str = ENVIRONMENTS) -> None:
-    """Run everything that is tested, with tox: style, types, unit tests, and the whole path on a throwaway cluster.
+    """Run everything that is tested, with tox.
+
+    Style, types, unit tests, and the whole path on throwaway clusters.
 
     Example: ./inv test --only=lint,py311
     """

@@ -11,7 +11,9 @@ from kubetasks.steps.session import Session
 
 @task(help={"remove": "take away what setup made", "stop": "stop the container engine that setup started"})
 def setup(c: Context, remove: bool = False, stop: bool = False) -> None:
-    """Bring what this machine lacks: container engine, kind, node image, base image, load balancer.
+    """Bring what this machine lacks.
+
+    That is: container engine, kind, node image, base image, load balancer.
 
     Example: ./inv setup build deploy expose scale
     """
@@ -33,7 +35,9 @@ def setup(c: Context, remove: bool = False, stop: bool = False) -> None:
 
 @task(help={"json": "one JSON document on standard output"})
 def doctor(c: Context, json: bool = False) -> None:
-    """Show what is there and what setup would bring; changes nothing, and fails where something is missing.
+    """Show what is there and what setup would bring.
+
+    It changes nothing, and fails where something is missing.
 
     Example: ./inv doctor --json
     """

@@ -16,8 +16,9 @@ MOST_REQUESTS = 1_000_000
 
 @task
 def expose(c: Context) -> None:
-    """Give the deployment an address that answers from here (kubectl expose deployment simple-server --type=LoadBalancer).
+    """Give the deployment an address that answers from here.
 
+    The tutorial: kubectl expose deployment simple-server --type=LoadBalancer
     Example: ./inv expose service
     """
     session = Session(c)
@@ -27,8 +28,9 @@ def expose(c: Context) -> None:
 
 @task
 def unexpose(c: Context) -> None:
-    """Delete the service (kubectl delete service simple-server).
+    """Delete the service, and its addresses with it.
 
+    The tutorial: kubectl delete service simple-server
     Example: ./inv unexpose
     """
     session = Session(c)
@@ -38,8 +40,9 @@ def unexpose(c: Context) -> None:
 
 @task(help={"open": "open it in the browser as well"})
 def service(c: Context, open: bool = False) -> None:
-    """Print the URL that answers (minikube service simple-server).
+    """Print the URL that answers.
 
+    The tutorial: minikube service simple-server
     Example: curl $(./inv service)
     """
     session = Session(c)
@@ -53,7 +56,9 @@ def service(c: Context, open: bool = False) -> None:
 
 @task(help={"requests": "how many requests", "json": "one JSON document on standard output"})
 def traffic(c: Context, requests: str = "60", json: bool = False) -> None:
-    """Send requests, each over a connection of its own, and show which pods answered.
+    """Send requests and show which pods answered.
+
+    Each goes over a connection of its own: a kept one stays with one pod.
 
     Example: ./inv traffic --requests=300
     """
