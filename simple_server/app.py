@@ -25,7 +25,7 @@ def create_app(pod: str, build: str) -> Bottle:
         return {"status": "ok", "pod": pod, "build": build}
 
     def head() -> None:
-        raise HTTPError(405, "Method not allowed.", Allow="GET")
+        raise HTTPError(405)
 
     for path, answer in (("/", count), ("/healthz", healthz)):
         app.route(path, "GET", answer)
@@ -33,6 +33,8 @@ def create_app(pod: str, build: str) -> Bottle:
 
     def plain(error: HTTPError) -> str:
         response.content_type = "text/plain; charset=utf-8"
+        if error.status_code == 405:
+            response.set_header("Allow", "GET")
         return f"{error.status_line}\n"
 
     app.default_error_handler = plain  # Bottle's own answers with a page

@@ -48,7 +48,7 @@ def test_nothing_but_get_of_the_root_counts(method: str, path: str, status: str)
 
 def test_a_wrong_method_is_told_the_right_one() -> None:
     for method in ("HEAD", "POST"):
-        assert "GET" in call(create_app("p", "b"), "/", method)[1]["Allow"]
+        assert call(create_app("p", "b"), "/", method)[1]["Allow"] == "GET"
 
 
 class Switching(int):
