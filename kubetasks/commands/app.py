@@ -34,7 +34,7 @@ def deploy(c: Context) -> None:
     """
     session = Session(c)
     deployment.require_built(session)  # before a cluster is made for nothing
-    cluster.start(session)
+    deployment.start(session)
     deployment.deploy(session)
 
 
@@ -109,13 +109,13 @@ def up(c: Context) -> None:
     """
     session = Session(c)
     if session.report.dry:
-        cluster.start(session)
+        deployment.start(session)
         deployment.build(session)
     else:
         assert session.engine
         with session.report.step("Cluster and image"), ThreadPoolExecutor(max_workers=1) as pool:
             image = pool.submit(deployment.build, session)
-            cluster.start(session)  # in this thread: a signal must reach what takes a half-made cluster back
+            deployment.start(session)  # in this thread: a signal must reach what takes a half-made cluster back
             image.result()
     deployment.deploy(session)
     traffic.expose(session)

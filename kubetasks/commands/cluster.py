@@ -3,7 +3,7 @@
 from invoke.context import Context
 from invoke.tasks import task
 
-from kubetasks.steps import cluster
+from kubetasks.steps import cluster, deployment
 from kubetasks.steps.session import Session
 
 
@@ -14,7 +14,7 @@ def start(c: Context) -> None:
     The tutorial: minikube start
     Example: INVOKE_CLUSTER_NAME=other INVOKE_CLUSTER_PORT=8090 ./inv start
     """
-    cluster.start(Session(c))
+    deployment.start(Session(c))
 
 
 @task

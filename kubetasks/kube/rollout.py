@@ -110,6 +110,22 @@ def node_state(nodes: Sequence[Object], leases: Sequence[Object], since: datetim
     return Done() if nodes and len(ready) == len(nodes) else Pending(f"{len(ready)} of {len(nodes)} nodes ready")
 
 
+def back_state(pods: Sequence[Object], since: datetime) -> State:
+    """Done when every pod is ready with containers that were started after `since`: before that a node tells what was."""
+
+    def back(pod: Object) -> bool:
+        started = [
+            (container.get("state", {}).get("running") or {}).get("startedAt")
+            for container in pod.get("status", {}).get("containerStatuses", [])
+        ]
+        fresh = all(one and datetime.fromisoformat(one) >= since.replace(microsecond=0) for one in started)
+        return pod_ready(pod) and fresh
+
+    staying = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    number = sum(back(pod) for pod in staying)
+    return Done() if number == len(staying) else Pending(f"{number} of {len(staying)} pods are back")
+
+
 def pod_phase(pod: Object) -> str:
     """One word for a pod, as kubectl shows it: Running, Terminating, ErrImageNeverPull, ..."""
     if pod["metadata"].get("deletionTimestamp"):

@@ -19,21 +19,24 @@ if TYPE_CHECKING:
     from tenacity import AttemptManager
 
 
-def start(session: Session) -> None:
-    """A running cluster with a load balancer, made or started where needed. Raises ClusterError."""
+def start(session: Session) -> datetime | None:
+    """A running cluster with a load balancer; since when it runs, where it had to be made or started. Raises ClusterError."""
     report, settings = session.report, session.settings
     if settings.provider == "kind" and (report.echo or report.dry):
         _mirror_start(session)
     if report.dry:
-        return
+        return None
     started = datetime.now(UTC)
     cluster, changed = session.provider.ensure()
-    if changed or (settings.provider == "kind" and not _answers(session)):
+    changed = changed or (settings.provider == "kind" and not _answers(session))
+    if changed:
         _wait_for_nodes(session, started)
     if settings.provider == "kind":
         _install_load_balancer(session)
-    if not changed:
-        report.say(f"Cluster {cluster.name} is running.")
+    if changed:
+        return started
+    report.say(f"Cluster {cluster.name} is running.")
+    return None
 
 
 def _mirror_start(session: Session) -> None:

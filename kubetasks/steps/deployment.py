@@ -11,6 +11,26 @@ from kubetasks.steps.session import Session
 SELECTOR = f"app.kubernetes.io/name={APP}"
 
 
+def start(session: Session) -> None:
+    """A running cluster, in which what was deployed before a stop runs and answers again. Raises ClusterError, RolloutError."""
+    since = cluster.start(session)
+    deployed = session.deployed() if since else None
+    if since is None or deployed is None:
+        return
+    kube, namespace = session.kube, session.settings.namespace
+    selected = {"labelSelector": SELECTOR}
+    with session.report.step("Waiting for the pods") as step, kube.changes([("Pod", namespace, selected)]) as changes:
+        end = wait.until(
+            lambda: rollout.back_state(kube.list("Pod", namespace, **selected), since),
+            timeout=session.settings.timeout,
+            changed=changes.wait,
+            on_change=step.at,
+        )
+        if isinstance(end, wait.Pending):
+            raise RolloutError(f"After {session.settings.timeout:.0f} s {end.detail}.", "./inv status; ./inv logs")
+    traffic.wait_for_all(session, deployed["spec"].get("replicas", 1))
+
+
 def build(session: Session) -> None:
     """The image of the present source, in the engine. Raises ImageError."""
     report, made = session.report, session.image

@@ -103,7 +103,7 @@ def test_up_from_nothing_and_there_again_after_a_stop(snapshot: Callable[[], Sna
     refused = throwaway.run("scale", ok=False)
     assert refused.returncode == 4
     assert refused.stderr.splitlines() == [f"Cluster {throwaway.name} is stopped.", "  ./inv start"]
-    throwaway.run("start", "scale")
+    throwaway.run("start")
     assert len(traffic(throwaway)["pods"]) == PODS
     throwaway.run("scale", "--replicas=0")
     assert endpoints.ask(url, endpoints.HEALTH) is None

@@ -117,6 +117,15 @@ def test_a_node_counts_as_ready_only_when_its_kubelet_has_spoken_since() -> None
     assert isinstance(rollout.node_state([], [], renewed), Pending)
 
 
+def test_after_a_restart_only_containers_that_were_started_since_count() -> None:
+    pods = recorded("ready")["pods"]
+    started = [pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"] for pod in pods]
+    assert rollout.back_state(pods, datetime.fromisoformat(min(started))) == Done()
+    assert isinstance(rollout.back_state(pods, datetime(2100, 1, 1, tzinfo=UTC)), Pending)
+    pods[0]["status"]["containerStatuses"][0]["state"] = {"terminated": {"exitCode": 137}}
+    assert rollout.back_state(pods, datetime.fromisoformat(min(started))) == Pending("2 of 3 pods are back")
+
+
 def test_only_ready_endpoints_count() -> None:
     slices = recorded("endpointslices")
     assert len(rollout.ready_endpoints(slices)) == 3
