@@ -1,16 +1,18 @@
 """Everything that a person reads. Progress goes to standard error, results to standard output."""
 
 import json
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+BROKEN_PIPE = 128 + 13  # what a shell says of a program that SIGPIPE ended
 QUIET_SECONDS = 20.0  # without a terminal, a long step says where it is this often
 
 
@@ -82,11 +84,11 @@ class Report:
 
     def result(self, text: str) -> None:
         """A line that is what the task was called for."""
-        print(text, flush=True)
+        self._print(text, sys.stdout)
 
     def document(self, document: Any) -> None:
         """The one JSON document of a task called with --json."""
-        print(json.dumps(document, indent=2), flush=True)
+        self._print(json.dumps(document, indent=2), sys.stdout)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Rows under headings."""
@@ -97,21 +99,30 @@ class Report:
         for row in rows:
             table.add_row(*(str(cell) for cell in row))
         console = Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False)
-        console.print(table)
+        with console.capture() as capture:
+            console.print(table)
+        self._print("\n".join(line.rstrip() for line in capture.get().splitlines()), sys.stdout)
+
+    def _print(self, text: str, to: TextIO) -> None:
+        try:
+            with self._lock:
+                print(text, file=to, flush=True)
+        except BrokenPipeError:  # `| head` has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())  # or Python complains once more at its end
+            raise SystemExit(BROKEN_PIPE) from None
 
     def mirror(self, *commands: str) -> bool:
         """Show the commands that do by hand what comes next; False under --dry, when nothing may come."""
         if self.echo or self.dry:
             for command in commands:
-                with self._lock:
-                    print(command, file=self._commands, flush=True)
+                self._print(command, self._commands)
         return not self.dry
 
     def environment(self, assignments: str) -> None:
         """Show, once for each different one, the `export` line that the mirrored commands need."""
         if assignments and assignments != self._environment and (self.echo or self.dry):
             self._environment = assignments
-            print(assignments, file=self._commands, flush=True)
+            self._print(assignments, self._commands)
 
     @contextmanager
     def step(self, text: str) -> Iterator[Step]:

@@ -108,6 +108,13 @@ def test_cleaning_where_nothing_ever_was_is_fine() -> None:
     assert "nothing to clean" in ended.stderr
 
 
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = f"{sys.executable} -m invoke --dry up | head -n 1"
+    ended = subprocess.run(command, shell=True, cwd=PROJECT, capture_output=True, text=True)  # noqa: S602  a pipe is the point
+    assert ended.stdout.startswith("export ")
+    assert ended.stderr == ""
+
+
 def test_dry_shows_commands_even_without_an_engine() -> None:
     shown = invoke("--dry", "build", "deploy", "expose", "scale")
     assert shown.returncode == 0
