@@ -164,14 +164,14 @@ class Engine:
     def containers(self, label: str) -> "list[Container]":
         """All containers that carry `label` (name=value), stopped ones too."""
         with _told("Listing containers"):
-            return list(self._client.containers.list(all=True, filters={"label": label}))
+            return list(self._client.containers.list(all=True, filters={"label": label}, ignore_removed=True))
 
     def everything(self) -> list[str]:
         """Whatever is in the engine, whoever made it: containers, volumes, and images that do not carry our label."""
         with _told("Listing what is in the engine"):
             ours = {image.id for image in self._client.images.list(filters={"label": f"{OWNER_LABEL}={OWNER}"})}
             return [
-                *(f"container {container.name}" for container in self._client.containers.list(all=True)),
+                *(f"container {container.name}" for container in self._client.containers.list(all=True, ignore_removed=True)),
                 *(f"volume {volume.name}" for volume in self._client.volumes.list()),
                 *(f"image {image.tags[0]}" for image in self._client.images.list() if image.tags and image.id not in ours),
             ]
@@ -179,7 +179,7 @@ class Engine:
     def users(self, reference: str) -> list[str]:
         """The names of the containers made from an image."""
         with _told("Listing containers"):
-            containers = self._client.containers.list(all=True, filters={"ancestor": reference})
+            containers = self._client.containers.list(all=True, filters={"ancestor": reference}, ignore_removed=True)
             return sorted(str(container.name) for container in containers)
 
     def start(self, container: "Container") -> None:

@@ -54,7 +54,7 @@ def run(
 
     def read_errors() -> None:
         assert process.stderr is not None
-        sink = log.open("a", encoding="utf-8") if log else None
+        sink = log.open("a", buffering=1, encoding="utf-8") if log else None
         try:
             for text in process.stderr:
                 errors.append(text)

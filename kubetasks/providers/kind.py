@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kubetasks import shell
+from kubetasks import shell, wait
 from kubetasks.engine import Engine
 from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
 from kubetasks.image import HUMAN_TAG, Image
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kubetasks.engine import Container
 
 API_PORT = 6443
+SETTLE_SECONDS = 2.0  # in which an engine ends a request whose caller is gone
 PORT_TAKEN = ("address already in use", "port is already allocated")  # as Docker says it
 
 
@@ -85,7 +86,12 @@ class Kind:
         # another clone may have made the cluster, or made it anew
         if not kubeconfig.exists() or f":{api}\n" not in kubeconfig.read_text():
             kubeconfig.parent.mkdir(parents=True, exist_ok=True)
-            self._kind("export", "kubeconfig", "--name", self._name, "--kubeconfig", str(kubeconfig))
+            try:
+                self._kind("export", "kubeconfig", "--name", self._name, "--kubeconfig", str(kubeconfig))
+            except ProgramError as error:
+                raise ClusterError(
+                    f"Cluster {self._name} is only half made: its making was cut off.", "./inv delete start makes it anew"
+                ) from error
         bindings = ports.get(f"{NODE_PORT}/tcp") or []
         subnets = [part["Subnet"] for part in network["IPAM"]["Config"] or [] if ":" not in part["Subnet"]]
         return Cluster(
@@ -159,9 +165,11 @@ class Kind:
         self._settings.cache.mkdir(parents=True, exist_ok=True)
         path = self._settings.cache / f"{self._name}.lock"
         with filelock.FileLock(path):
-            yield
-            if self.condition() == "missing":
-                path.unlink(missing_ok=True)
+            try:
+                yield
+            finally:
+                if not self._nodes():
+                    path.unlink(missing_ok=True)
 
     @property
     def _log(self) -> Path:
@@ -201,11 +209,21 @@ class Kind:
             self._log.unlink()
             raise
         except BaseException as error:
-            self._remove_all()
+            self._take_back()
             if isinstance(error, ProgramError):
                 raise ClusterError(f"Cluster {self._name} could not be made.\n  {error.sentence}", "./inv doctor") from error
+            self._log.unlink()
             raise
         self._log.unlink()
+
+    def _take_back(self) -> None:
+        """Remove what an interrupted kind leaves; the engine may still be at the container that it was asked for last."""
+        wait.until(
+            lambda: wait.Done() if self._nodes() else wait.Pending("no container yet"),
+            timeout=SETTLE_SECONDS,
+            longest_pause=0.2,
+        )
+        self._remove_all()
 
     def _remove_all(self) -> None:
         kubeconfig = self._settings.state_folder / "kubeconfig"
