@@ -121,7 +121,7 @@ def _wait_for_address(session: Session, at: Callable[[str], None]) -> list[Endpo
 
 
 def wait_for_all(session: Session, replicas: int) -> None:
-    """Until `replicas` pods are ready endpoints and, where the service answers from here, each has answered.
+    """Until `replicas` pods are ready endpoints and, where the service answers from here, each has answered; with 0, nobody.
 
     A finished roll-out is not yet traffic: kube-proxy needs some tenths of a second more. Raises ExposeError.
     """
@@ -138,8 +138,9 @@ def wait_for_all(session: Session, replicas: int) -> None:
         ready = ready_pods(session)
         if len(ready) != replicas:
             return wait.Pending(f"{len(ready)} of {replicas} endpoints ready")
-        if replicas == 0:
-            return wait.Done()
+        if replicas == 0:  # a pod on its way out answers to its end, where no other does
+            answering = any(endpoints.ask(end.url, endpoints.HEALTH) for end in known)
+            return wait.Pending("a pod still answers") if answering else wait.Done()
         url = url or next((end.url for end in known if endpoints.ask(end.url, endpoints.HEALTH)), "")
         if not url:
             # another's cluster may have addresses that this machine cannot reach
