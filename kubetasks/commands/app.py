@@ -1,6 +1,5 @@
 """Tasks that build, run, watch and remove the application."""
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from invoke.context import Context
@@ -112,6 +111,8 @@ def up(c: Context) -> None:
         deployment.start(session)
         deployment.build(session)
     else:
+        from concurrent.futures import ThreadPoolExecutor
+
         assert session.engine
         with session.report.step("Cluster and image"), ThreadPoolExecutor(max_workers=1) as pool:
             image = pool.submit(deployment.build, session)

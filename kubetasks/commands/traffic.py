@@ -1,7 +1,5 @@
 """Tasks that let requests in, and show who answers them."""
 
-import webbrowser
-
 from invoke.context import Context
 from invoke.tasks import task
 
@@ -51,6 +49,8 @@ def service(c: Context, open: bool = False) -> None:
     url = steps.answering_url(session)
     session.report.result(url)
     if open:
+        import webbrowser
+
         webbrowser.open(url)
 
 

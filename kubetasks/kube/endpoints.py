@@ -3,14 +3,12 @@
 A kept connection, as `kubectl port-forward` and browsers hold it, stays with one pod.
 """
 
-import http.client
 import json
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from kubetasks.kube.client import Object
 
@@ -45,6 +43,9 @@ def candidates(service: Object, mapped: tuple[int, int] | None, node_addresses: 
 
 def ask(url: str, path: str = "/", seconds: float = SECONDS) -> dict[str, Any] | None:
     """One GET over a connection of its own: the JSON object that comes back, or None for anything else."""
+    import http.client
+    from urllib.parse import urlsplit
+
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
     try:

@@ -2,7 +2,6 @@
 
 import hashlib
 import platform
-import urllib.request
 from pathlib import Path
 
 from kubetasks import versions
@@ -20,6 +19,8 @@ PIECE = 1 << 20
 
 def file(url: str, sha256: str, target: Path, report: Report) -> None:
     """Download `url` to `target` if its checksum is right. Raises SetupError; then there is no target."""
+    import urllib.request
+
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(".part")
     total = hashlib.sha256()

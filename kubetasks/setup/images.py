@@ -3,8 +3,6 @@
 Each has two origins: pulled or downloaded as pinned, or built by node_image/ where no image registry answers.
 """
 
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +25,9 @@ def source(settings: Settings) -> Source:
 
 
 def _reached(url: str) -> bool:
+    import urllib.error
+    import urllib.request
+
     try:
         urllib.request.urlopen(url, timeout=PROBE_SECONDS).close()
     except urllib.error.HTTPError:

@@ -12,8 +12,8 @@ from kubetasks.engine import Engine
 from kubetasks.errors import SetupError
 from kubetasks.report import Report, duration
 from kubetasks.settings import Settings
-from kubetasks.setup import build, download, images
 from kubetasks.setup import engine as engine_setup
+from kubetasks.setup import images
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,8 @@ def _complete(settings: Settings) -> bool:
 
 
 def _bring(settings: Settings, report: Report) -> None:
+    from kubetasks.setup import build, download
+
     started = time.monotonic()
     log = new_log(settings)
     source = images.source(settings)
