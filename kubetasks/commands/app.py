@@ -7,7 +7,6 @@ from invoke.tasks import task
 
 from kubetasks.kube import client, rollout
 from kubetasks.settings import APP, MOST_REPLICAS, whole_number
-from kubetasks.setup import engine as engine_setup
 from kubetasks.steps import cluster, deployment, traffic
 from kubetasks.steps.session import Session
 
@@ -84,6 +83,8 @@ def clean(c: Context, all: bool = False) -> None:
     Example: ./inv clean --all
     """
     session = Session(c)
+    from kubetasks.setup import engine as engine_setup
+
     settings, report = session.settings, session.report
     if settings.provider == "kind" and not (report.dry or settings.state_folder.exists() or engine_setup.answers()):
         report.say("No container engine answers, and no cluster was made from here: nothing to clean.")

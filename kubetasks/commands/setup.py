@@ -1,12 +1,16 @@
 """Tasks that look at what the machine lacks, bring it, and take it away again."""
 
+from typing import TYPE_CHECKING
+
 from invoke.context import Context
 from invoke.tasks import task
 
 from kubetasks.errors import SettingError, SetupError
 from kubetasks.report import Report
-from kubetasks.setup import engine, plan, removal
 from kubetasks.steps.session import Session
+
+if TYPE_CHECKING:
+    from kubetasks.setup import plan
 
 
 @task(help={"remove": "take away what setup made", "stop": "stop the container engine that setup started"})
@@ -17,6 +21,8 @@ def setup(c: Context, remove: bool = False, stop: bool = False) -> None:
 
     Example: ./inv setup build deploy expose scale
     """
+    from kubetasks.setup import engine, plan, removal
+
     if remove and stop:
         raise SettingError("--remove and --stop exclude each other; --remove stops the engine too.")
     session = Session(c)
@@ -41,6 +47,8 @@ def doctor(c: Context, json: bool = False) -> None:
 
     Example: ./inv doctor --json
     """
+    from kubetasks.setup import plan
+
     session = Session(c, json=json)
     items = plan.look(session.settings)
     if json:
@@ -52,5 +60,5 @@ def doctor(c: Context, json: bool = False) -> None:
         raise SetupError(f"Missing: {', '.join(missing)}.", "./inv setup")
 
 
-def _show(report: Report, items: list[plan.Item]) -> None:
+def _show(report: Report, items: "list[plan.Item]") -> None:
     report.table(("NEEDED", "THERE", ""), [(item.name, "yes" if item.present else "no", item.detail) for item in items])

@@ -21,7 +21,7 @@ from kubetasks.providers.existing import Existing
 from kubetasks.providers.kind import Kind
 from kubetasks.report import Report
 from kubetasks.settings import APP, PROJECT, Settings
-from kubetasks.setup import images, plan
+from kubetasks.setup import images
 
 PACKAGES = ("docker", "filelock", "kubernetes", "rich", "tenacity", "yaml")  # what tasks import when they need it
 
@@ -129,6 +129,8 @@ class Session:
 
 def _environment_line(settings: Settings, kubeconfig: str) -> str:
     """The export line that makes pasted kind and kubectl commands use our programs and our cluster."""
+    from kubetasks.setup import plan
+
     folders = []
     for program in (str(images.kind_program(settings)), plan.kubectl_program()):
         if program and shutil.which(Path(program).name) != program and str(Path(program).parent) not in folders:
