@@ -154,8 +154,8 @@ class Kind:
         nodes = self._engine.containers(f"io.x-k8s.kind.cluster={self._name}")
         return [node for node in nodes if str(node.name).startswith(f"{self._name}-")]
 
-    def _kind(self, *words: str, environment: dict[str, str] | None = None, stdin: str | None = None) -> str:
-        return shell.run([self._program, *words], env=environment, stdin=stdin)
+    def _kind(self, *words: str) -> str:
+        return shell.run([self._program, *words])
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
