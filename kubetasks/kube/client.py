@@ -187,7 +187,7 @@ class Changes:
     def __exit__(self, *_: object) -> None:
         self._closed = True
         for response in self._responses:
-            with contextlib.suppress(ValueError, RuntimeError):  # it ended by itself
+            with contextlib.suppress(ValueError, RuntimeError, OSError):  # it ended by itself, perhaps just now
                 response.response.shutdown()  # close() would wait for the thread that reads
 
 
