@@ -39,14 +39,19 @@ IMAGE_CHANGES = ['ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]', "ENV 
 STOP_SIGNAL = "SIGRTMIN+3"  # systemd takes SIGTERM for "start again"
 
 
-def complete(root: Path, programs: Path, version: Kubernetes, work: Path, *, log: Path, stop: threading.Event) -> None:
-    """Turn the Debian file system `root` into a node's. Raises ProgramError, SetupError."""
+def complete(
+    root: Path, programs: Path, kubernetes: Path, version: Kubernetes, work: Path, *, log: Path, stop: threading.Event
+) -> None:
+    """Turn the Debian file system `root` into a node's, with the programs compiled into two folders.
+
+    Raises ProgramError, SetupError.
+    """
     for pattern in BOOT_UNITS:
         for path in root.glob(pattern):
             path.unlink()
     _copy_kind_files(programs / "kind-base", root)
     shutil.copytree(FOLDER / "files", root, dirs_exist_ok=True)
-    _install_programs(programs, root)
+    _install_programs(programs, kubernetes, root)
     _configure_containerd(programs, root)
 
     with (root / "etc/systemd/journald.conf").open("a") as journald:
@@ -59,19 +64,18 @@ def complete(root: Path, programs: Path, version: Kubernetes, work: Path, *, log
     shell.run(["systemctl", f"--root={root}", "mask", "systemd-binfmt.service"], log=log)
 
     layer, images = work / "layer.tar", work / "images.tar"
-    _write_layer(root, programs, work / "layer", layer, log)
-    archive.write(images, layer, references(version), architecture="amd64")
+    _write_layer(root, programs, kubernetes, work / "layer", layer, log)
+    wanted = shell.run([str(kubernetes / "kubeadm"), "config", "images", "list", f"--kubernetes-version=v{version.built}"])
+    archive.write(images, layer, references(wanted.split()), architecture="amd64")
     _import_images(programs, images, root, work, log, stop)
 
 
-def references(version: Kubernetes) -> dict[str, list[str]]:
-    """Every image of the control plane and of MetalLB (reference -> entrypoint), as kubeadm and the manifests name them."""
-    pause = ["/usr/bin/catatonit", "-P"]
+def references(wanted: list[str]) -> dict[str, list[str]]:
+    """Every image of the control plane and of MetalLB (reference -> entrypoint); `wanted` is what kubeadm lists."""
+    entrypoints = {"pause": ["/usr/bin/catatonit", "-P"]}  # every other has one program, of its own name
+    names = {reference: reference.rpartition("/")[2].partition(":")[0] for reference in wanted}
     return {
-        **{f"registry.k8s.io/{name}:v{version.built}": [name] for name in CONTROL_PLANE_NAMES},
-        f"registry.k8s.io/etcd:{version.etcd}": ["etcd"],
-        f"registry.k8s.io/coredns/coredns:{version.coredns}": ["coredns"],
-        f"registry.k8s.io/pause:{version.pause}": pause,
+        **{reference: entrypoints.get(name, [name]) for reference, name in names.items()},
         **{image: [f"metallb-{name}"] for name, image in METALLB_IMAGES.items()},
     }
 
@@ -84,8 +88,8 @@ def _copy_kind_files(base: Path, root: Path) -> None:
         target.chmod(0o755 if target.parent in (root / "usr/local/bin", root / "kind/bin") else 0o644)
 
 
-def _install_programs(programs: Path, root: Path) -> None:
-    shutil.copy(programs / "kubernetes", root / "usr/bin/kubernetes")
+def _install_programs(programs: Path, kubernetes: Path, root: Path) -> None:
+    shutil.copy(kubernetes / "kubernetes", root / "usr/bin/kubernetes")
     for name in NODE_NAMES:
         (root / "usr/bin" / name).symlink_to("kubernetes")
     for name in RUNTIME_PROGRAMS:
@@ -117,18 +121,18 @@ def _sandbox_image(root: Path) -> str:
     raise SetupError("kind's containerd configuration names no sandbox image.")
 
 
-def _write_layer(root: Path, programs: Path, folder: Path, layer: Path, log: Path) -> None:
+def _write_layer(root: Path, programs: Path, kubernetes: Path, folder: Path, layer: Path, log: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     binaries = folder / "usr/local/bin"
     binaries.mkdir(parents=True)
     for name, source in {
-        "kubernetes": "kubernetes",
-        "etcd": "etcd",
-        "coredns": "coredns",
-        "metallb-controller": "controller",
-        "metallb-speaker": "speaker",
+        "kubernetes": kubernetes / "kubernetes",
+        "etcd": programs / "etcd",
+        "coredns": programs / "coredns",
+        "metallb-controller": programs / "controller",
+        "metallb-speaker": programs / "speaker",
     }.items():
-        shutil.copy(programs / source, binaries / name)
+        shutil.copy(source, binaries / name)
     for name in CONTROL_PLANE_NAMES:
         (binaries / name).symlink_to("kubernetes")
     (folder / "tmp").mkdir(mode=0o1777)

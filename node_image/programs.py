@@ -1,7 +1,8 @@
-"""The Go programs of a node and of its control plane, compiled from one locked module (go/go.mod, go/go.sum).
+"""The Go programs of a node and of its control plane, compiled from locked modules.
 
-One module means one version of every dependency: client-go, grpc and the rest compile once for Kubernetes, CoreDNS,
-containerd and MetalLB together.
+go/go.mod is everything with the default Kubernetes. One module means one version of every dependency: client-go, grpc and
+the rest compile once for Kubernetes, CoreDNS, containerd and MetalLB together. Another minor has a module of its own
+(go/kubernetes-MINOR.mod) for Kubernetes alone; the programs around it stay the same.
 """
 
 import json
@@ -15,8 +16,8 @@ from pathlib import Path
 
 from kubetasks import shell
 from kubetasks.errors import SetupError
-from kubetasks.versions import KIND, METALLB, Kubernetes
-from node_image.recipe import FOLDER
+from kubetasks.versions import DEFAULT_KUBERNETES, KIND, METALLB, Kubernetes
+from node_image.recipe import FOLDER, module_file
 
 # MetalLB's only line that does not compile against the controller-runtime that fits this client-go.
 METALLB_PATCH = (
@@ -25,7 +26,8 @@ METALLB_PATCH = (
     "conversion.NewWebhookHandler(mgr.GetScheme(), mgr.GetConverterRegistry())",
 )
 KIND_ALONE: tuple[str, ...] = ("sigs.k8s.io/kind",)
-ALL: tuple[str, ...] = ("tool", "./kubernetes", "./coredns")
+KUBERNETES_NAMES = ("kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubeadm kubectl").split()
+AROUND: tuple[str, ...] = ("tool", "./coredns")  # everything but Kubernetes itself
 
 Progress = Callable[[str, int, int], None]
 
@@ -55,30 +57,8 @@ class Go:
         return Path(json.loads(self.run(folder, "mod", "download", "-json", name))["Dir"])
 
 
-def build(version: Kubernetes, programs: Path, go: Go, work: Path, progress: Progress, targets: tuple[str, ...] = ALL) -> None:
-    """Compile `targets` into `programs`, and put beside them what of kind's and MetalLB's modules the images need.
-
-    Afterwards `programs` holds the executables, kind-base/ (kind's files for a node) and metallb-native.yaml.
-    """
-    source = work / "go"
-    shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(FOLDER / "go", source)
-    metallb = go.module(source, f"go.universe.tf/metallb@{METALLB}")
-    shutil.copytree(metallb, source / "metallb")
-    _patch(source / "metallb")
-
-    out = work / "programs"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    packages = set(go.run(source, "list", "-deps", *targets).split())
-    compiled = 0
-
-    def on_line(line: str) -> None:
-        nonlocal compiled
-        if line in packages:
-            compiled += 1
-            progress(line, compiled, len(packages))
-
+def build_kubernetes(version: Kubernetes, folder: Path, go: Go, work: Path, progress: Progress) -> None:
+    """Compile the release's one program into `folder`."""
     release = version.built
     stamp = {
         "k8s.io/component-base/version.gitVersion": f"v{release}",
@@ -87,11 +67,59 @@ def build(version: Kubernetes, programs: Path, go: Go, work: Path, progress: Pro
         "k8s.io/component-base/version.gitTreeState": "clean",
         "k8s.io/client-go/pkg/version.gitVersion": f"v{release}",
     }
+    out = _compile(_source(go, work), ("./kubernetes",), go, work, progress, module_file(version.minor), stamp)
+    (out / "kubeadm").symlink_to("kubernetes")  # who puts the node together asks it for the images that it wants
+    _put(out, folder)
+
+
+def build_around(folder: Path, go: Go, work: Path, progress: Progress, targets: tuple[str, ...] = AROUND) -> None:
+    """Compile `targets` into `folder`, and put beside them what of kind's and MetalLB's modules the images need.
+
+    Afterwards `folder` holds the executables, kind-base/ (kind's files for a node) and metallb-native.yaml.
+    """
+    source = _source(go, work)
+    out = _compile(source, targets, go, work, progress, module_file(DEFAULT_KUBERNETES), {})
+    if targets == AROUND:
+        (out / "server").rename(out / "etcd")  # etcd's module calls its program so
+    kind = go.module(source, f"sigs.k8s.io/kind@{KIND}")
+    shutil.copytree(kind / "images" / "base" / "files", out / "kind-base")
+    shutil.copy(source / "metallb" / "config" / "manifests" / "metallb-native.yaml", out)
+    _put(out, folder)
+
+
+def _source(go: Go, work: Path) -> Path:
+    """A copy of go/ beside which MetalLB's source lies, patched."""
+    source = work / "go"
+    if not source.exists():
+        shutil.copytree(FOLDER / "go", source)
+        metallb = go.module(source, f"go.universe.tf/metallb@{METALLB}")
+        shutil.copytree(metallb, source / "metallb")
+        _patch(source / "metallb")
+    return source
+
+
+def _compile(
+    source: Path, targets: tuple[str, ...], go: Go, work: Path, progress: Progress, module: str, stamp: dict[str, str]
+) -> Path:
+    """A fresh folder with the programs; `stamp` sets string variables of packages."""
+    out = work / "programs"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    packages = set(go.run(source, "list", f"-modfile={module}", "-deps", *targets).split())
+    compiled = 0
+
+    def on_line(line: str) -> None:
+        nonlocal compiled
+        if line in packages:
+            compiled += 1
+            progress(line, compiled, len(packages))
+
     go.run(
         source,
         "build",
         "-v",
         "-trimpath",
+        f"-modfile={module}",
         "-gcflags=all=-dwarf=false",  # -s -w drops it at the end: not making it saves a tenth of the time
         "-ldflags=" + " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in stamp.items())]),
         "-o",
@@ -99,15 +127,14 @@ def build(version: Kubernetes, programs: Path, go: Go, work: Path, progress: Pro
         *targets,
         on_line=on_line,
     )
-    if targets == ALL:
-        (out / "server").rename(out / "etcd")  # etcd's module calls its program so
-    kind = go.module(source, f"sigs.k8s.io/kind@{KIND}")
-    shutil.copytree(kind / "images" / "base" / "files", out / "kind-base")
-    shutil.copy(metallb / "config" / "manifests" / "metallb-native.yaml", out)
+    return out
+
+
+def _put(out: Path, folder: Path) -> None:
     _writable(out)
-    shutil.rmtree(programs, ignore_errors=True)
-    programs.parent.mkdir(parents=True, exist_ok=True)
-    out.rename(programs)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    out.rename(folder)
 
 
 def _patch(metallb: Path) -> None:
@@ -121,6 +148,8 @@ def _patch(metallb: Path) -> None:
 
 def _writable(folder: Path) -> None:
     for path in [folder, *folder.rglob("*")]:
+        if path.is_symlink():
+            continue
         path.chmod(path.stat().st_mode | stat.S_IWUSR)
 
 

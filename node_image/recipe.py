@@ -1,10 +1,9 @@
 """What is built, and the digests that name it: pure functions of this folder and of the pinned versions."""
 
 import hashlib
-from dataclasses import asdict
 from pathlib import Path
 
-from kubetasks.versions import DEBIAN, KIND, KUBERNETES, METALLB, Kubernetes
+from kubetasks.versions import DEBIAN, DEFAULT_KUBERNETES, KIND, KUBERNETES, METALLB, Kubernetes
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -32,9 +31,20 @@ def _sources(*patterns: str) -> list[bytes]:
     return [part for path in found for part in (str(path.relative_to(FOLDER)).encode(), path.read_bytes())]
 
 
-def programs_digest(version: Kubernetes) -> str:
-    """Names the compiled programs: the Go sources, the locked modules, the release."""
-    return digest(*_sources("go/go.*", "go/*/*.go", "programs.py"), repr(asdict(version)))
+def module_file(minor: str) -> str:
+    """The locked Go module, in go/, that Kubernetes of that minor is compiled from."""
+    return "go.mod" if minor == DEFAULT_KUBERNETES else f"kubernetes-{minor}.mod"
+
+
+def kubernetes_digest(version: Kubernetes) -> str:
+    """Names the compiled Kubernetes: its Go source, its locked modules, its release."""
+    locked = module_file(version.minor).removesuffix("mod")
+    return digest(version.built, *_sources(f"go/{locked}*", "go/kubernetes/*.go", "programs.py"))
+
+
+def programs_digest() -> str:
+    """Names the compiled programs around Kubernetes: containerd, etcd, CoreDNS, the CNI plugins, MetalLB and kind."""
+    return digest(*_sources("go/go.*", "go/coredns/*.go", "programs.py"))
 
 
 def node_root_digest() -> str:
@@ -44,7 +54,8 @@ def node_root_digest() -> str:
 
 def node_digest(version: Kubernetes) -> str:
     """Names the whole node image."""
-    return digest(programs_digest(version), node_root_digest(), KIND, METALLB, *_sources("node.py", "archive.py", "files/**/*"))
+    parts = kubernetes_digest(version), programs_digest(), node_root_digest(), KIND, METALLB
+    return digest(*parts, *_sources("node.py", "archive.py", "files/**/*"))
 
 
 def python_digest() -> str:

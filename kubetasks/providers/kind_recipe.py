@@ -14,6 +14,7 @@ NETWORK_VARIABLE = "KIND_EXPERIMENTAL_DOCKER_NETWORK"
 PORTS_TRIED = 100
 
 # The one node's managers need no election: a cluster that is started again would wait for the lease of the stopped ones.
+# kind applies the form that fits: v1beta3 before Kubernetes 1.36.
 # kube-proxy writes its rules at once, where kind lets it gather changes for a second.
 CONFIG = """\
 kind: Cluster
@@ -37,6 +38,15 @@ kubeadmConfigPatches:
       extraArgs:
         - name: leader-elect
           value: "false"
+  - |
+    apiVersion: kubeadm.k8s.io/v1beta3
+    kind: ClusterConfiguration
+    controllerManager:
+      extraArgs:
+        leader-elect: "false"
+    scheduler:
+      extraArgs:
+        leader-elect: "false"
   - |
     apiVersion: kubeproxy.config.k8s.io/v1alpha1
     kind: KubeProxyConfiguration

@@ -42,7 +42,8 @@ class Build:
         self._work = settings.cache / "build"
         self._stop = threading.Event()
         self._version = versions.KUBERNETES[settings.kubernetes]
-        self._programs = settings.cache / f"programs-{recipe.programs_digest(self._version)}"
+        self._programs = settings.cache / f"programs-{recipe.programs_digest()}"
+        self._kubernetes = settings.cache / f"kubernetes-{self._version.built}-{recipe.kubernetes_digest(self._version)}"
         self._engine: Engine | None = None
 
     def run(self, *, node_missing: bool, base_missing: bool) -> None:
@@ -80,24 +81,29 @@ class Build:
                 rootfs.make(self._fresh("node-root"), recipe.NODE_PACKAGES, log=self._log, stop=self._stop)
 
     def _compile(self, node_missing: bool) -> None:
-        targets_there = images.kind_program(self._settings).exists() and images.metallb_manifest(self._settings).exists()
-        if targets_there and not node_missing:
-            return
-        if node_missing:
-            folder, targets, text = self._programs, programs.ALL, f"Kubernetes {self._version.built} and what goes with it"
-        else:
-            folder, targets, text = self._work / "kind", programs.KIND_ALONE, f"kind {versions.KIND}"
+        files = {"kind": images.kind_program(self._settings), "metallb-native.yaml": images.metallb_manifest(self._settings)}
+        if node_missing and not self._kubernetes.exists():
+            with self._compiling(f"Kubernetes {self._version.built}") as (go, progress):
+                programs.build_kubernetes(self._version, self._kubernetes, go, self._work, progress)
+        folder = self._programs
         if not folder.exists():
-            go = programs.Go(self._go(), self._work, self._log, self._stop)
-            with self._report.step(f"Compiling {text}") as step:
-                programs.build(self._version, folder, go, self._work, step.at, targets)
-        for source, target in (
-            ("kind", images.kind_program(self._settings)),
-            ("metallb-native.yaml", images.metallb_manifest(self._settings)),
-        ):
+            if node_missing:
+                with self._compiling("the programs around Kubernetes") as (go, progress):
+                    programs.build_around(folder, go, self._work, progress)
+            elif not all(file.exists() for file in files.values()):
+                folder = self._work / "kind"
+                with self._compiling(f"kind {versions.KIND}") as (go, progress):
+                    programs.build_around(folder, go, self._work, progress, programs.KIND_ALONE)
+        for source, target in files.items():
             if not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(folder / source, target)
+
+    @contextmanager
+    def _compiling(self, what: str) -> Iterator[tuple[programs.Go, programs.Progress]]:
+        go = programs.Go(self._go(), self._work, self._log, self._stop)
+        with self._report.step(f"Compiling {what}") as step:
+            yield go, step.at
 
     def _go(self) -> str:
         """A Go that is new enough: this machine's, else the one that PyPI has as a wheel."""
@@ -121,7 +127,7 @@ class Build:
         reference = recipe.node_reference(self._version.minor)
         root = self._work / "node-root"
         with self._report.step(f"Putting the node image together ({reference})"):
-            node.complete(root, self._programs, self._version, self._work, log=self._log, stop=self._stop)
+            node.complete(root, self._programs, self._kubernetes, self._version, self._work, log=self._log, stop=self._stop)
             unfinished = f"{reference}-unfinished"
             self._import(root, unfinished, node.IMAGE_CHANGES)
             assert self._engine is not None

@@ -28,7 +28,11 @@ def test_the_mapped_port_listens_on_loopback_alone() -> None:
 
 def test_every_patch_of_kubeadms_configuration_is_yaml_of_its_own() -> None:
     patches = [yaml.safe_load(patch) for patch in yaml.safe_load(RECIPE.config)["kubeadmConfigPatches"]]
-    assert [patch["kind"] for patch in patches] == ["ClusterConfiguration", "KubeProxyConfiguration"]
+    assert [(patch["kind"], patch["apiVersion"]) for patch in patches] == [
+        ("ClusterConfiguration", "kubeadm.k8s.io/v1beta4"),
+        ("ClusterConfiguration", "kubeadm.k8s.io/v1beta3"),
+        ("KubeProxyConfiguration", "kubeproxy.config.k8s.io/v1alpha1"),
+    ]
 
 
 def test_kind_gets_a_kubeconfig_of_our_own() -> None:

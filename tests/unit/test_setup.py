@@ -11,7 +11,6 @@ from kubetasks import settings
 from kubetasks.errors import SetupError
 from kubetasks.report import Report
 from kubetasks.setup import download, images, limited_runc, record
-from kubetasks.versions import KUBERNETES
 from node_image import archive, node, programs, recipe
 
 # /proc/self/status of a process that may hand on everything but CAP_SYS_RESOURCE (number 24)
@@ -99,10 +98,14 @@ def test_images_of_an_archive_share_one_layer(tmp_path: Path) -> None:
 
 
 def test_the_node_holds_every_image_that_kubeadm_and_metallb_name() -> None:
-    found = node.references(KUBERNETES["1.36"])
-    assert "registry.k8s.io/kube-apiserver:v1.36.3" in found
-    assert "registry.k8s.io/coredns/coredns:v1.14.2" in found
-    assert "quay.io/metallb/speaker:v0.16.1" in found
+    wanted = ["registry.k8s.io/kube-proxy:v1.36.3", "registry.k8s.io/coredns/coredns:v1.14.2", "registry.k8s.io/pause:3.10.2"]
+    assert node.references(wanted) == {
+        "registry.k8s.io/kube-proxy:v1.36.3": ["kube-proxy"],
+        "registry.k8s.io/coredns/coredns:v1.14.2": ["coredns"],
+        "registry.k8s.io/pause:3.10.2": ["/usr/bin/catatonit", "-P"],
+        "quay.io/metallb/controller:v0.16.1": ["metallb-controller"],
+        "quay.io/metallb/speaker:v0.16.1": ["metallb-speaker"],
+    }
 
 
 def test_names_of_built_images_follow_their_recipe() -> None:
