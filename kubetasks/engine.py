@@ -190,6 +190,35 @@ class Engine:
         with _told(f"Stopping {container.name}"):
             container.stop(timeout=20)
 
+    def run(
+        self,
+        image: str,
+        argv: list[str],
+        mounts: Mapping[Path, tuple[str, str]],
+        environment: Mapping[str, str],
+        user: str,
+        on_line: Callable[[str], None],
+    ) -> int:
+        """Run a command in a container of its own, standing in /project, and return its exit code; then the container is gone.
+
+        `mounts` are host path -> (path in the container, "ro" or "rw"); `on_line` hears each line of its output.
+        """
+        volumes = {str(path): {"bind": target, "mode": mode} for path, (target, mode) in mounts.items()}
+        with _told(f"Running {argv[0]} in {image}"):
+            container = self._client.containers.create(
+                image, argv, volumes=volumes, environment=dict(environment), user=user, working_dir="/project", labels=LABELS
+            )
+            try:
+                container.start()
+                rest = b""
+                for piece in container.logs(stream=True, follow=True):
+                    *lines, rest = (rest + piece).split(b"\n")
+                    for line in lines:
+                        on_line(line.decode(errors="replace").rstrip())
+                return int(container.wait()["StatusCode"])
+            finally:
+                container.remove(force=True, v=True)
+
     def run_in(self, container: "Container", *argv: str) -> str:
         """Run a command in a container and return what it printed. Raises EngineError where it fails."""
         with _told(f"Running {argv[0]} in {container.name}"):

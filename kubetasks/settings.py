@@ -6,7 +6,7 @@ Defaults are strings: invoke casts an INVOKE_* variable by the type of its defau
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,10 @@ DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 @dataclass(frozen=True)
 class Settings:
-    """What was asked for. Paths are absolute; `timeout` is seconds; `context` and `kubeconfig` serve provider `existing`."""
+    """What was asked for. Paths are absolute; `timeout` is seconds; `context` and `kubeconfig` serve provider `existing`.
+
+    `job_summary` is the file that GitHub Actions shows on a job's page.
+    """
 
     cluster: str
     provider: str
@@ -57,6 +60,11 @@ class Settings:
     engine: str
     cache: Path
     state: Path
+    job_summary: Path | None
+
+    def for_kubernetes(self, minor: str) -> "Settings":
+        """The same with another Kubernetes minor."""
+        return replace(self, kubernetes=minor)
 
     @property
     def state_folder(self) -> Path:
@@ -115,4 +123,5 @@ def read(config: Any, environment: Mapping[str, str] = os.environ) -> Settings:
         engine=one_of("INVOKE_SETUP_ENGINE", str(setup["engine"]), ENGINE_WAYS),
         cache=cache_folder(environment),
         state=PROJECT / ".state",
+        job_summary=Path(environment["GITHUB_STEP_SUMMARY"]) if environment.get("GITHUB_STEP_SUMMARY") else None,
     )

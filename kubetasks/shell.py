@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import threading
 from collections import deque
@@ -17,6 +18,31 @@ TAIL_LINES = 40
 def line(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
     """The command as a person would type it."""
     return " ".join([*(f"{key}={shlex.quote(value)}" for key, value in (env or {}).items()), shlex.join(argv)])
+
+
+def show(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
+    """Run `argv` to its end, its output going where ours goes, and return its exit code.
+
+    Interrupted, it is waited for: of Ctrl-C a terminal tells it by itself, and what else ends us is passed on as the same.
+    """
+    told: list[int] = []
+    with subprocess.Popen(argv, env={**os.environ, **(env or {})}) as process:
+
+        def pass_on(number: int, _frame: object) -> None:
+            told.append(number)
+            process.send_signal(signal.SIGINT)
+
+        before = signal.signal(signal.SIGTERM, pass_on)
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            process.wait()
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
+    if told:
+        raise KeyboardInterrupt
+    return process.returncode
 
 
 def run(

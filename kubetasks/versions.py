@@ -50,8 +50,33 @@ KUBERNETES = {
 }
 DEFAULT_KUBERNETES = "1.36"
 
-PYTHON_IMAGE = "python:3.14-slim@sha256:a2b82f3c48559aa0a8446d9af49826b6e2b2016f4cd2afabfe6013ec53729170"
-DEBIAN = "bookworm"  # newer ones carry a systemd that refuses cgroup v1
+
+@dataclass(frozen=True)
+class Python:
+    """One Python minor: the image that is pulled, and the Debian release that has it, if one does.
+
+    Two are pulled by tag: no digest of theirs was to be found.
+    """
+
+    minor: str
+    pulled: str
+    debian: str
+
+
+PYTHONS = {
+    version.minor: version
+    for version in (
+        Python("3.11", "python:3.11-slim", "bookworm"),
+        Python("3.12", "python:3.12-slim", ""),
+        Python("3.13", "python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b", "trixie"),
+        Python("3.14", "python:3.14-slim@sha256:a2b82f3c48559aa0a8446d9af49826b6e2b2016f4cd2afabfe6013ec53729170", "sid"),
+    )
+}
+
+PYTHON_IMAGE = PYTHONS["3.14"].pulled  # what the application's image stands on
+DEBIAN = (
+    "bookworm"  # of a node, and of what is built in the place of PYTHON_IMAGE; newer ones carry a systemd that refuses cgroup v1
+)
 
 METALLB = "v0.16.1"
 METALLB_MANIFEST_SHA256 = "bf25feebb7582ca7df845efd52ffbc2960d6cbf4cfc972f47fded9f788b67f0b"

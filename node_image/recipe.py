@@ -58,9 +58,9 @@ def node_digest(version: Kubernetes) -> str:
     return digest(*parts, *_sources("node.py", "archive.py", "files/**/*"))
 
 
-def python_digest() -> str:
-    """Names the base image with Python."""
-    return digest(DEBIAN, *PYTHON_PACKAGES, *_sources("rootfs.py", "python.py"))
+def python_digest(debian: str) -> str:
+    """Names an image with the Python of that Debian release."""
+    return digest(debian, *PYTHON_PACKAGES, *_sources("rootfs.py", "python.py"))
 
 
 def node_reference(minor: str) -> str:
@@ -69,6 +69,6 @@ def node_reference(minor: str) -> str:
     return f"{NODE_REPOSITORY}:v{version.built}-{node_digest(version)}"
 
 
-def python_reference() -> str:
-    """The base image's name in the engine."""
-    return f"{BASE_REPOSITORY}:{DEBIAN}-{python_digest()}"
+def python_reference(debian: str = DEBIAN) -> str:
+    """Its name in the engine; that of bookworm is what the application's image stands on."""
+    return f"{BASE_REPOSITORY}:{debian}-{python_digest(debian)}"

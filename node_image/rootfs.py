@@ -10,8 +10,8 @@ from kubetasks.versions import DEBIAN
 UNREAD = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/lintian/*")
 
 
-def make(folder: Path, packages: list[str], *, log: Path, stop: threading.Event) -> None:
-    """A new root file system in `folder` with Debian's essential packages and `packages`, without documentation.
+def make(folder: Path, packages: list[str], *, log: Path, stop: threading.Event, debian: str = DEBIAN) -> None:
+    """A new root file system in `folder` with the release's essential packages and `packages`, without documentation.
 
     Raises ProgramError; then `folder` is gone again.
     """
@@ -23,7 +23,7 @@ def make(folder: Path, packages: list[str], *, log: Path, stop: threading.Event)
                 f"--include={','.join(packages)}",
                 *(f"--dpkgopt=path-exclude={pattern}" for pattern in UNREAD),
                 "--quiet",
-                DEBIAN,
+                debian,
                 str(folder),
             ],
             log=log,

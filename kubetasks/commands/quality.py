@@ -1,29 +1,45 @@
 """Tasks for whoever changes this project."""
 
-import shlex
-import sys
-
 from invoke.context import Context
 from invoke.tasks import task
 
 from kubetasks.errors import TaskError
+from kubetasks.settings import one_of
 from kubetasks.steps.session import Session
+from kubetasks.versions import KUBERNETES, PYTHONS
 
-ENVIRONMENTS = "lint,type,py311,integration"
 
-
-@task(help={"only": "tox environments, with commas between them"})
-def test(c: Context, only: str = ENVIRONMENTS) -> None:
+@task(
+    help={
+        "lint": "style, types and workflows alone",
+        "unit": "the unit tests alone, on each Python",
+        "python": "the unit tests on that Python",
+        "kubernetes": "the tests on throwaway clusters of that minor",
+    }
+)
+def test(c: Context, lint: bool = False, unit: bool = False, python: str = "", kubernetes: str = "") -> None:
     """Run everything that is tested, with tox.
 
-    Style, types, unit tests, and the whole path on throwaway clusters.
+    Style, types, workflows, unit tests on each Python, clusters of each Kubernetes that setup has brought.
+    A Python that this machine lacks runs in a container. JUnit files go to reports/.
 
-    Example: ./inv test --only=lint,py311
+    Example: ./inv test --python=3.14 --kubernetes=1.36
     """
-    report = Session(c).report
-    if not report.mirror(f"tox run -e {only}"):
+    from kubetasks.steps import matrix
+
+    if python:
+        one_of("--python", python, tuple(PYTHONS))
+    if kubernetes:
+        one_of("--kubernetes", kubernetes, tuple(KUBERNETES))
+    session = Session(c)
+    report, wanted = session.report, matrix.cells(lint=lint, unit=unit, python=python, kubernetes=kubernetes)
+    if not report.mirror(*(f"tox run -e {cell.environment}" for cell in wanted)):
         return
-    # not the tox of PATH: this environment's, with the locked plugins
-    result = c.run(shlex.join([sys.executable, "-m", "tox", "run", "-e", only]), warn=True, echo=False)
-    if result is None or not result.ok:
-        raise TaskError("Tests failed; see above.", f"./inv test --only=... runs a part of {only}")
+    results = list(matrix.run(session, wanted))
+    report.table(("TESTED", "RESULT", "TIME", "WHERE, OR WHY NOT"), matrix.rows(results))
+    if session.settings.job_summary:
+        with session.settings.job_summary.open("a") as page:
+            page.write(matrix.summary(results))
+    failed = [one.cell.title for one in results if one.outcome == "failed"]
+    if failed:
+        raise TaskError(f"Failed: {', '.join(failed)}.", "Above is why, and how to run one test alone; reports/ has the rest")

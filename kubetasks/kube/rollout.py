@@ -32,9 +32,6 @@ def deployment_state(deployment: Object | None, replica_sets: Sequence[Object], 
     conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
     if status.get("observedGeneration", 0) < deployment["metadata"]["generation"]:
         return Pending("waiting for the deployment to be noticed")
-    refused = conditions.get("ReplicaFailure")
-    if refused and refused["status"] == "True":
-        return Failed(f"The cluster refuses pods of {name}: {refused['message']}", "./inv status")
     progressing = conditions.get("Progressing")
     if progressing and progressing.get("reason") == "ProgressDeadlineExceeded":
         return Failed(f"The roll-out of {name} made no progress: {progressing['message']}", LOGS)
@@ -44,6 +41,9 @@ def deployment_state(deployment: Object | None, replica_sets: Sequence[Object], 
     updated = status.get("updatedReplicas", 0)
     available = status.get("availableReplicas", 0)
     total = status.get("replicas", 0)
+    refused = conditions.get("ReplicaFailure")
+    if refused and refused["status"] == "True" and updated < wanted:  # it outlives what was wanted when it came
+        return Failed(f"The cluster refuses pods of {name}: {refused['message']}", "./inv status")
     if updated > wanted:
         return Pending(f"{updated - wanted} pods too many still to end")
     for pod in newest:

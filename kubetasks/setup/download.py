@@ -56,9 +56,14 @@ def bring(engine: Engine, settings: Settings, report: Report) -> None:
         file(METALLB_URL, versions.METALLB_MANIFEST_SHA256, manifest, report)
     for reference, present in (images.node_image(engine, settings), images.base_image(engine, settings)):
         if not present:
-            report.mirror(f"docker pull {reference}")
-            with report.step(f"Pulling {reference.split('@')[0]}") as step:
-                engine.pull(reference, step.at)
-            made = record.read(settings.cache)
-            made.pulled = sorted({*made.pulled, reference})
-            record.write(settings.cache, made)
+            image(engine, settings, report, reference)
+
+
+def image(engine: Engine, settings: Settings, report: Report, reference: str) -> None:
+    """Pull an image, and note that we did. Raises EngineError."""
+    report.mirror(f"docker pull {reference}")
+    with report.step(f"Pulling {reference.split('@')[0]}") as step:
+        engine.pull(reference, step.at)
+    made = record.read(settings.cache)
+    made.pulled = sorted({*made.pulled, reference})
+    record.write(settings.cache, made)

@@ -38,8 +38,8 @@ def look(settings: Settings) -> list[Item]:
         Item("engine", bool(release), f"Docker {release}" if release else _engine_advice(settings)),
         Item("kind", kind.exists(), versions.KIND if kind.exists() else f"to be brought: {versions.KIND}"),
         Item("kubectl", bool(kubectl), kubectl or "to be brought: ./inv installs it in .venv"),
-        Item("node image", has_node, _short(node) if has_node else missing_image),
-        Item("base image", has_base, _short(base) if has_base else missing_image),
+        Item("node image", has_node, short(node) if has_node else missing_image),
+        Item("base image", has_base, short(base) if has_base else missing_image),
         Item(
             "load balancer",
             manifest.exists(),
@@ -48,7 +48,8 @@ def look(settings: Settings) -> list[Item]:
     ]
 
 
-def _short(reference: str) -> str:
+def short(reference: str) -> str:
+    """A reference without its digest, as a person reads it."""
     return reference.split("@")[0]
 
 

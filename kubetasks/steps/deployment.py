@@ -51,7 +51,10 @@ def require_built(session: Session) -> None:
 
 
 def deploy(session: Session) -> None:
-    """The image of the present source, on the nodes and rolled out. Raises ImageError, RolloutError, OwnershipError."""
+    """The image of the present source, on the nodes, rolled out and, where exposed, answering.
+
+    Raises ImageError, RolloutError, ExposeError, OwnershipError.
+    """
     report, made, settings = session.report, session.image, session.settings
     load = shell.line(["kind", "load", "docker-image", "--name", settings.cluster, image.HUMAN_TAG, made.reference])
     apply = (
@@ -71,6 +74,9 @@ def deploy(session: Session) -> None:
     session.provider.deliver(made)
     changed = objects.apply(session.kube, item)
     _wait_for_rollout(session, f"Rolling out {made.reference}" if changed else f"{made.reference} is deployed")
+    deployed = session.deployed() if changed else None
+    if deployed:
+        traffic.wait_for_all(session, deployed["spec"].get("replicas", 1))
 
 
 def state(session: Session) -> tuple[wait.State, Object | None, list[Object]]:

@@ -1,172 +1,153 @@
-"""A throwaway cluster, made with pytest-kind after the recipe of `inv start`, and the command line to drive it."""
+"""Fixtures: the run's cluster with a namespace for each test, throwaway clusters, and a report that says why a test failed."""
 
-import copy
-import hashlib
 import os
 import secrets
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_kind import KindCluster
 
-from kubetasks import engine, image, settings
-from kubetasks.providers.kind import Kind
-from kubetasks.report import Report
-from kubetasks.settings import PROJECT
-from kubetasks.setup import images, plan
+from tests.integration import diagnosis, run, snapshot
+from tests.integration.driver import Tasks
+from tests.integration.run import Run
 
-SECONDS = 300
-ASIDE = "simple-server-aside"
+RUN = pytest.StashKey[Run]()
+FAILED = pytest.StashKey[bool]()
+HEARD = ("INVOKE_CLUSTER_KUBERNETES", "INVOKE_SETUP_IMAGES")  # of the person's settings; the others are the tests' to make
+
+OTHER_CLUSTERS = """\
+apiVersion: v1
+kind: Config
+current-context: theirs
+clusters: [{name: theirs, cluster: {server: "https://192.0.2.1:6443"}}]
+contexts: [{name: theirs, context: {cluster: theirs, user: theirs}}]
+users: [{name: theirs, user: {}}]
+"""
+
+NAMESPACE = """\
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: {name}
+  labels:
+    pod-security.kubernetes.io/enforce: restricted
+    pod-security.kubernetes.io/warn: restricted
+"""
 
 
-@dataclass(frozen=True)
-class Throwaway:
-    """A name that no other cluster has, the settings that belong to it, and the tasks as a person types them."""
+def pytest_configure(config: pytest.Config) -> None:
+    for name in [name for name in os.environ if name.startswith("INVOKE_") and name not in HEARD]:
+        del os.environ[name]
+    run.take_signals()
+    config.stash[RUN] = run.of(config)
+    os.environ["KUBECACHEDIR"] = config.stash[RUN].kubectl_cache  # kubectl's own cache is not the tests' to fill
 
-    settings: settings.Settings
-    environment: dict[str, str]
 
-    @property
-    def name(self) -> str:
-        return self.settings.cluster
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if RUN in config.stash:
+        said = config.stash[RUN].end()
+        if said:
+            print(said)
 
-    @property
-    def kubeconfig(self) -> Path:
-        return self.settings.state_folder / "kubeconfig"
 
-    def provider(self) -> Kind:
-        """The provider that makes, and the one that finally removes, this cluster."""
-        connection = engine.connect()
-        node, _ = images.node_image(connection, self.settings)
-        return Kind(self.settings, connection, Report(), str(images.kind_program(self.settings)), node)
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    mine: Run = node.config.stash[RUN]
+    mine.begin()
+    mine.cluster()
+    node.workerinput |= {"run": mine.name, "port": mine.port}
 
-    def run(self, *words: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
-        """`inv WORDS` in this environment; with `ok`, it must succeed."""
-        ended = subprocess.run(
-            [sys.executable, "-m", "invoke", *words],
-            cwd=PROJECT,
-            env={**os.environ, **self.environment},
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    timings = config.stash[RUN].timings
+    if timings:
+        terminalreporter.write_line(
+            "The run's cluster: " + ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in timings.items())
         )
-        assert ended.returncode == 0 or not ok, f"{words} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}"
-        return ended
-
-    def kubectl(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """kubectl on this cluster; it must succeed."""
-        ended = subprocess.run(
-            [plan.kubectl_program(), "--kubeconfig", str(self.kubeconfig), *words],
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            input=stdin,
-        )
-        assert ended.returncode == 0, f"kubectl {words}: {ended.stderr}"
-        return ended
 
 
-@pytest.fixture
-def images_aside() -> Iterator[None]:
-    """The person's own images of the application, under another name while the test builds and removes its own."""
-    connection = engine.connect()
-    own = {reference: reference.replace(settings.APP, ASIDE, 1) for reference in connection.image_tags(settings.APP)}
-    for reference, name in own.items():
-        connection.tag(reference, name)
-    image.remove(connection)
-    try:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:  # noqa: ARG001
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+        if hasattr(report.longrepr, "addsection"):
+            report.longrepr.addsection("to run it alone", diagnosis.reproduce(item.nodeid))
+            for tasks in [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Tasks)]:
+                for title, text in diagnosis.look(tasks):
+                    report.longrepr.addsection(f"{tasks.cluster} {tasks.namespace}: {title}", text)
+                report.longrepr.addsection("kind's logs", diagnosis.export(tasks))
+    return report
+
+
+@pytest.fixture(scope="session")
+def this_run(pytestconfig: pytest.Config) -> Run:
+    """The run, begun."""
+    mine = pytestconfig.stash[RUN]
+    mine.begin()
+    return mine
+
+
+@pytest.fixture(scope="session")
+def kind_cluster(this_run: Run) -> KindCluster:
+    """pytest-kind's fixture: the cluster that the run's tests share, with a load balancer and the application's image."""
+    return this_run.cluster()
+
+
+@pytest.fixture(autouse=True)
+def engine_lock(request: pytest.FixtureRequest, this_run: Run) -> Iterator[None]:  # noqa: ARG001
+    """A test that compares all that the engine holds, or takes images away, has it to itself."""
+    engine = run.lock("engine")
+    with engine.write_lock() if "alone" in request.fixturenames else engine.read_lock():
         yield
-    finally:
-        image.remove(connection)
-        for reference, name in own.items():
-            connection.tag(name, reference)
-            connection.remove_image(name)
 
 
 @pytest.fixture
-def throwaway(images_aside: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Throwaway]:  # noqa: ARG001
-    """A name and nothing made yet; what the test made under it is gone afterwards."""
-    monkeypatch.setenv("KUBECACHEDIR", str(tmp_path / "kubectl"))  # kubectl's own cache is not the tests' to fill
-    config = copy.deepcopy(settings.DEFAULTS)
-    config["cluster"]["name"] = f"test-{secrets.token_hex(3)}"
-    # a port of its own, so that no cluster of the person's is in the way of a test that names it
-    config["cluster"]["port"] = str(20000 + secrets.randbelow(9000))
-    found = Throwaway(
-        settings.read(config),
-        {"INVOKE_CLUSTER_NAME": config["cluster"]["name"], "INVOKE_CLUSTER_PORT": config["cluster"]["port"]},
-    )
+def alone(this_run: Run) -> Iterator[None]:  # noqa: ARG001
+    """No other test at the same time, and no image of the application to begin with."""
+    with run.images_aside(f"{run.ASIDE}-too"):
+        yield
+
+
+@pytest.fixture
+def app(request: pytest.FixtureRequest, this_run: Run, kind_cluster: KindCluster) -> Iterator[Tasks]:
+    """The tasks in a fresh namespace of the run's cluster, which admits restricted pods alone."""
+    name = f"test-{secrets.token_hex(4)}"
+    tasks = Tasks(this_run.name, this_run.port, name)
+    tasks.kubectl("create", "--filename=-", stdin=NAMESPACE.format(name=name))
+    yield tasks
+    if request.config.getoption("keep_cluster") and FAILED in request.node.stash:
+        return
+    # at once, not with the namespace some seconds later: the next test may want the mapped port
+    kind_cluster.kubectl("delete", "service", "--all", f"--namespace={name}")
+    kind_cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def throwaway(this_run: Run) -> Iterator[Tasks]:
+    """The tasks for a cluster that is not made yet; what the test makes under its name is gone afterwards."""
+    tasks = this_run.throwaway()
     try:
-        yield found
+        yield tasks
     finally:
-        found.provider().delete()
+        tasks.provider().delete()
 
 
 @pytest.fixture
-def cluster(throwaway: Throwaway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KindCluster:
-    """pytest-kind's cluster, made with the provider's own configuration on a network of its own."""
-    monkeypatch.chdir(tmp_path)  # pytest-kind keeps its files in the working folder
-    provider = throwaway.provider()
-    recipe = provider.recipe()
-    provider.prepare(recipe)
-    for name, value in recipe.environment.items():
-        monkeypatch.setenv(name, value)
-    made = KindCluster(
-        recipe.name,
-        kubeconfig=recipe.kubeconfig,
-        image=recipe.image,
-        kind_path=images.kind_program(throwaway.settings),
-        kubectl_path=Path(plan.kubectl_program()),
-    )
-    made.create(config_file=recipe.config_file)
-    return made
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What must be the same after a clean-up: the engine's things by id, and the files of the places that we write to."""
-
-    containers: frozenset[str]
-    networks: frozenset[str]
-    volumes: frozenset[str]
-    images: frozenset[str]
-    files: frozenset[tuple[str, str]]
-
-    def since(self, before: "Snapshot") -> dict[str, list[object]]:
-        """What is here and was not before, and the other way round; {} where nothing is."""
-        now, then = vars(self), vars(before)
-        return {name: sorted(now[name] ^ then[name]) for name in now if now[name] != then[name]}
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder with a kubeconfig of other clusters; the cache stays where it is."""
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    (tmp_path / ".kube").mkdir()
+    (tmp_path / ".kube" / "config").write_text(OTHER_CLUSTERS)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    return tmp_path
 
 
 @pytest.fixture
-def snapshot(throwaway: Throwaway) -> Callable[[], Snapshot]:
-    """Takes one."""
-
-    def take() -> Snapshot:
-        def ids(*words: str) -> frozenset[str]:
-            return frozenset(subprocess.check_output(["docker", *words], text=True).split())
-
-        # the log of the last setup is not ours to compare: another run may write it
-        places = [settings.PROJECT / ".state", throwaway.settings.cache, Path.home() / ".kube"]
-        files = {
-            (str(path), _digest(path))
-            for place in places
-            for path in [*place.glob("*"), *place.glob("*/*")]
-            if path.suffix != ".log"
-        }
-        return Snapshot(
-            ids("ps", "--all", "--quiet", "--no-trunc"),
-            ids("network", "ls", "--quiet", "--no-trunc"),
-            ids("volume", "ls", "--quiet"),
-            ids("images", "--all", "--quiet", "--no-trunc"),
-            frozenset(files),
-        )
-
-    return take
+def snapshot_of(alone: None, throwaway: Tasks, home: Path) -> Callable[[], snapshot.Snapshot]:  # noqa: ARG001
+    """Takes a snapshot of the engine, the cache and the home folder."""
+    return partial(snapshot.take, throwaway, home)

@@ -1,29 +1,28 @@
-"""A task that is told to end while it makes a cluster takes back what is half made."""
+"""Told to end in the middle, neither a task nor the suite itself leaves anything behind."""
 
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from kubetasks import wait
+from kubetasks import engine, wait
 from kubetasks.settings import PROJECT
-from tests.integration.conftest import Snapshot, Throwaway
+from tests.integration.driver import Tasks
+from tests.integration.run import Run
+from tests.integration.snapshot import Snapshot
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ["Ensuring node image", "Preparing nodes", "Starting control-plane"])
-def test_nothing_half_made_stays(
-    snapshot: Callable[[], Snapshot], throwaway: Throwaway, number: signal.Signals, moment: str
-) -> None:
-    before = snapshot()
-    log = throwaway.settings.cache / "logs" / f"kind-{throwaway.name}.log"
+@contextmanager
+def started(argv: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A program with a process group of its own, as a terminal gives it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "invoke", "start"],
+        argv,
         cwd=PROJECT,
-        env={**os.environ, **throwaway.environment},
+        env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -31,17 +30,58 @@ def test_nothing_half_made_stays(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
     )
     try:
-        wait.until(
-            lambda: wait.Done() if log.exists() and moment in log.read_text() else wait.Pending("not there yet"),
-            timeout=60,
-            longest_pause=0.02,
-        )
-        os.killpg(process.pid, number)  # the whole group, as a terminal does
-        output, _ = process.communicate(timeout=60)
+        yield process
     finally:
         process.kill()
         process.communicate()
+
+
+def until(happened: Callable[[], bool]) -> None:
+    state = wait.until(lambda: wait.Done() if happened() else wait.Pending("not yet"), timeout=90, longest_pause=0.02)
+    assert isinstance(state, wait.Done)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", ["Ensuring node image", "Preparing nodes", "Starting control-plane"])
+def test_start_takes_back_what_is_half_made(
+    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, number: signal.Signals, moment: str
+) -> None:
+    before = snapshot_of()
+    log = throwaway.settings.cache / "logs" / f"kind-{throwaway.cluster}.log"
+    try:
+        with started([sys.executable, "-m", "invoke", "start"], throwaway.environment) as process:
+            until(lambda: log.exists() and moment in log.read_text())
+            os.killpg(process.pid, number)  # the whole group, as a terminal does
+            output, _ = process.communicate(timeout=60)
+    finally:
         log.unlink(missing_ok=True)
     assert process.returncode != 0
     assert "Traceback" not in output
-    assert snapshot().since(before) == {}
+    assert snapshot_of().since(before) == {}
+
+
+@pytest.mark.parametrize(
+    ("number", "moment", "workers"),
+    [
+        (signal.SIGTERM, "Preparing nodes", "0"),
+        (signal.SIGTERM, "test_scaling.py::", "2"),
+        (signal.SIGINT, "test_scaling.py::", "0"),
+    ],
+)
+def test_the_suite_leaves_no_cluster(this_run: Run, number: signal.Signals, moment: str, workers: str) -> None:
+    name = this_run.throwaway().cluster
+    argv = [sys.executable, "-m", "pytest", "-vs", f"-n{workers}", f"--cluster-name={name}", "tests/integration/test_scaling.py"]
+    with started(argv, {}) as process:
+        assert process.stdout
+        seen = next((line for line in process.stdout if moment in line), None)
+        assert seen, "it came to that moment"
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # the whole group, as a terminal does
+        else:
+            process.send_signal(number)  # the suite alone, as a job's runner does
+        output, _ = process.communicate(timeout=90)
+    assert process.returncode != 0
+    connection = engine.connect()
+    assert [one for one in connection.our_clusters() if one.startswith(name)] == [], output
+    assert [node.name for node in connection.containers("io.x-k8s.kind.cluster") if str(node.name).startswith(name)] == []
+    assert list((PROJECT / ".state").glob(f"{name}*")) == []

@@ -1,0 +1,35 @@
+"""JUnit files as pytest writes them: how many tests passed, and what they have to say."""
+
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Tests:
+    """Numbers of one file; `failures` are (test, what it says), `notes` are (name, value) of the tests' properties."""
+
+    passed: int
+    failed: int
+    skipped: int
+    failures: tuple[tuple[str, str], ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        others = [f"{number} {word}" for number, word in ((self.failed, "failed"), (self.skipped, "skipped")) if number]
+        return ", ".join([f"{self.passed} passed", *others])
+
+
+def read(path: Path) -> Tests | None:
+    """The file's tests; None where there is no such file, as when the suite could not begin."""
+    if not path.exists():
+        return None
+    cases = list(ElementTree.parse(path).iter("testcase"))  # noqa: S314  our own suite wrote it
+    failures, skipped = [], 0
+    for case in cases:
+        skipped += case.find("skipped") is not None
+        name = f"{case.get('classname')}::{case.get('name')}"
+        failures += [(name, found.text or "") for found in (*case.findall("failure"), *case.findall("error"))]
+    failed = len({name for name, _text in failures})
+    notes = [(str(one.get("name")), str(one.get("value"))) for case in cases for one in case.iter("property")]
+    return Tests(len(cases) - failed - skipped, failed, skipped, tuple(failures), tuple(notes))

@@ -1,0 +1,187 @@
+"""What `test` runs, a cell each: style, types, each Python, each Kubernetes; and what it may say about them afterwards."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from kubetasks import shell
+from kubetasks.errors import ProgramError, SetupError, TaskError
+from kubetasks.report import duration
+from kubetasks.settings import PROJECT
+from kubetasks.setup import images, plan, pythons
+from kubetasks.steps import junit
+from kubetasks.steps.session import Session
+from kubetasks.versions import KUBERNETES, PYTHONS
+
+REPORTS = PROJECT / "reports"
+LINTS = ("lint", "type", "lint-ci")
+SUMMARY_CHARACTERS = 8000  # of one failure; GitHub takes a mebibyte in all
+
+Outcome = Literal["passed", "failed", "not tested"]
+
+# The interpreter is all that a container brings: packages, tox and tests are the same as here. What a run writes goes to /tmp.
+IN_CONTAINER = """\
+uv venv --quiet /tmp/tox
+uv pip install --quiet --python /tmp/tox --require-hashes --requirement requirements/tox.txt
+/tmp/tox/bin/tox run --workdir /tmp/work -e "$1"
+"""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """`kind` is lint, python or kubernetes; `name` the tox environment or the minor; `required`: it was asked for by name."""
+
+    kind: Literal["lint", "python", "kubernetes"]
+    name: str
+    required: bool = False
+
+    @property
+    def title(self) -> str:
+        return self.name if self.kind == "lint" else f"{self.kind.capitalize()} {self.name}"
+
+    @property
+    def environment(self) -> str:
+        """The tox environment."""
+        return {"lint": self.name, "python": f"py{self.name.replace('.', '')}", "kubernetes": "integration"}[self.kind]
+
+    @property
+    def report(self) -> Path:
+        """Its JUnit file."""
+        return REPORTS / f"{self.environment if self.kind == 'python' else self.title.lower().replace(' ', '-')}.xml"
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a cell ended: `where` it ran, or, not tested, why not."""
+
+    cell: Cell
+    outcome: Outcome
+    where: str
+    seconds: float = 0.0
+    tests: junit.Tests | None = None
+
+
+def cells(*, lint: bool, unit: bool, python: str, kubernetes: str) -> list[Cell]:
+    """What was asked for; everything, where nothing was."""
+    everything = not (lint or unit or python or kubernetes)
+    chosen = [Cell("lint", name) for name in LINTS] if lint or everything else []
+    if python:
+        chosen.append(Cell("python", python, required=True))
+    elif unit or everything:
+        chosen += [Cell("python", minor) for minor in PYTHONS]
+    if kubernetes:
+        chosen.append(Cell("kubernetes", kubernetes, required=True))
+    elif everything:
+        chosen += [Cell("kubernetes", minor) for minor in KUBERNETES]
+    return chosen
+
+
+def run(session: Session, wanted: list[Cell]) -> Iterator[Result]:
+    """Run each, one after the other. Raises SetupError for one that was asked for by name and cannot be had."""
+    REPORTS.mkdir(exist_ok=True)
+    for cell in wanted:
+        cell.report.unlink(missing_ok=True)
+        started = time.monotonic()
+        try:
+            code, where = _start(session, cell)
+        except TaskError as error:
+            if cell.required:
+                raise
+            yield Result(cell, "not tested", error.sentence)
+            continue
+        tests = junit.read(cell.report)
+        yield Result(cell, "failed" if code else "passed", where, time.monotonic() - started, tests)
+
+
+def _start(session: Session, cell: Cell) -> tuple[int, str]:
+    """The exit code, and where it ran."""
+    if cell.kind == "kubernetes":
+        node = _node_image(session, cell.name)
+        variables = {"INVOKE_CLUSTER_KUBERNETES": cell.name}
+        return _tox(cell, "--", f"--junitxml={cell.report}", "tests/integration", **variables), node
+    if cell.kind == "python":
+        interpreter = find_python(cell.name)
+        if not interpreter:
+            image = pythons.bring(session.settings, session.report, cell.name)
+            return _contained(session, cell, image), image.split("@")[0]
+        return _tox(cell), interpreter
+    return _tox(cell), "this machine"
+
+
+def _tox(cell: Cell, *words: str, **variables: str) -> int:
+    argv = [sys.executable, "-m", "tox", "run", "--skip-missing-interpreters=false", "-e", cell.environment, *words]
+    return shell.show(argv, env=variables)
+
+
+def find_python(minor: str) -> str:
+    """The interpreter of that minor on this machine, or nothing."""
+    options = ["--system", "--no-python-downloads", "--python-preference=only-system"]
+    try:
+        return shell.run([str(_uv()), "python", "find", *options, minor]).strip()
+    except ProgramError:
+        return ""
+
+
+def _uv() -> Path:
+    return Path(sys.executable).with_name("uv")
+
+
+def _contained(session: Session, cell: Cell, image: str) -> int:
+    cache = session.settings.cache / "uv"
+    cache.mkdir(parents=True, exist_ok=True)
+    return session.engine.run(
+        image,
+        ["sh", "-euc", IN_CONTAINER, "sh", cell.environment],
+        {PROJECT: ("/project", "ro"), REPORTS: ("/reports", "rw"), cache: ("/uv", "rw"), _uv(): ("/usr/local/bin/uv", "ro")},
+        {
+            "HOME": "/tmp",  # noqa: S108  the container's own
+            "UV_CACHE_DIR": "/uv",
+            "UV_PYTHON_DOWNLOADS": "never",
+            "REPORTS": "/reports",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTEST_ADDOPTS": "-p no:cacheprovider",
+        },
+        f"{os.getuid()}:{os.getgid()}",
+        session.report.say,
+    )
+
+
+def _node_image(session: Session, minor: str) -> str:
+    """The node image of that minor. Raises SetupError where it has not been brought."""
+    node, present = images.node_image(session.engine, session.settings.for_kubernetes(minor))
+    if not present:
+        raise SetupError(
+            f"Its node image is not here: INVOKE_CLUSTER_KUBERNETES={minor} ./inv setup brings it.",
+            f"INVOKE_CLUSTER_KUBERNETES={minor} ./inv setup test --kubernetes={minor}",
+        )
+    return plan.short(node)
+
+
+def rows(results: list[Result]) -> list[tuple[str, str, str, str]]:
+    """The closing table: part, result, time, and where it ran or why it did not."""
+    return [
+        (
+            one.cell.title,
+            one.outcome if one.tests is None else str(one.tests) if one.outcome == "passed" else f"{one.outcome}: {one.tests}",
+            duration(one.seconds) if one.seconds else "",
+            one.where,
+        )
+        for one in results
+    ]
+
+
+def summary(results: list[Result]) -> str:
+    """The same in Markdown for a job's page, with what the tests noted and what the failing ones say."""
+    lines = ["| part | result | time | where |", "|---|---|---|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in rows(results)]
+    for one in results:
+        for name, value in one.tests.notes if one.tests else ():
+            lines += ["", f"**{one.cell.title}: {name}**", "", "```", value.rstrip(), "```"]
+        for name, text in one.tests.failures if one.tests else ():
+            head, tail = text[: SUMMARY_CHARACTERS // 2], text[SUMMARY_CHARACTERS // 2 :][-SUMMARY_CHARACTERS // 2 :]
+            lines += ["", f"<details><summary>{one.cell.title}: {name}</summary>", "", "```", head + tail, "```", "</details>"]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,223 @@
+"""One run of the suite: its cluster, its images, and that neither stays.
+
+With pytest-xdist the controller owns the run; its workers are given the cluster's name and port and make none.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import docker
+import pytest
+from filelock import ReadWriteLock, Timeout
+from pytest_kind import KindCluster
+
+from kubetasks import engine, image, settings
+from kubetasks.errors import TaskError
+from kubetasks.kube import endpoints
+from kubetasks.settings import OWNER, OWNER_LABEL
+from kubetasks.setup import images, plan
+from tests.integration.driver import Tasks
+from tests.integration.snapshot import LOCKS
+
+PYTEST_KINDS_OWN_NAME = "pytest-kind"  # the default of its option: nobody asked for a name
+ASIDE = "simple-server-aside"
+STAGES = "simple-server-stages"
+REQUESTS = endpoints.enough(3)  # miss one of three pods once in a million times
+
+
+def lock(name: str) -> ReadWriteLock:
+    """A lock that every run of the suite on this machine shares: they share the engine."""
+    cache = settings.cache_folder(os.environ)
+    cache.mkdir(parents=True, exist_ok=True)
+    return ReadWriteLock(cache / f"{LOCKS}{name}")
+
+
+@contextmanager
+def images_aside(name: str) -> Iterator[None]:
+    """The application's images under another name, while others of the same name are built and removed."""
+    park(name)
+    try:
+        yield
+    finally:
+        unpark(name)
+
+
+def park(name: str) -> None:
+    connection = engine.connect()
+    for reference in connection.image_tags(settings.APP):
+        connection.tag(reference, reference.replace(settings.APP, name, 1))
+    image.remove(connection)
+
+
+def keep_stages() -> None:
+    """Name the earlier stages of the build, which a clean-up takes away: the tests need not install the packages each time."""
+    client = docker.from_env()
+    for number, stage in enumerate(client.images.list(filters={"label": f"{OWNER_LABEL}={OWNER}", "dangling": True})):
+        stage.tag(STAGES, str(number))
+    client.close()
+
+
+def unpark(name: str) -> None:
+    connection = engine.connect()
+    image.remove(connection)
+    for reference in connection.image_tags(name):
+        connection.tag(reference, reference.replace(name, settings.APP, 1))
+        connection.remove_image(reference)
+
+
+def make(tasks: Tasks, config: pytest.Config) -> KindCluster:
+    """pytest-kind's cluster after the recipe of `inv start`, with its options where they are given."""
+    provider = tasks.provider()
+    recipe = provider.recipe()
+    option = config.getoption
+    # pytest-kind makes a folder for its downloads where it stands; here it has none to make
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        cluster = KindCluster(
+            recipe.name,
+            kubeconfig=Path(option("kubeconfig") or recipe.kubeconfig),
+            image=option("kind_image") or recipe.image,
+            kind_path=Path(option("kind_bin") or images.kind_program(tasks.settings)),
+            kubectl_path=Path(option("kind_kubectl_bin") or plan.kubectl_program()),
+        )
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in recipe.environment.items():
+            patch.setenv(name, value)
+        if provider.condition() == "missing":
+            provider.prepare(recipe)
+        cluster.create(config_file=recipe.config_file)
+    return cluster
+
+
+@dataclass
+class Run:
+    """`name` begins the name of every cluster of this run; `timings` are seconds by stage."""
+
+    config: pytest.Config
+    name: str
+    port: int
+    owner: bool
+    kubectl_cache: str = field(default_factory=lambda: tempfile.mkdtemp(prefix="simple-server-kubectl-"))
+    timings: dict[str, float] = field(default_factory=dict)
+    found: bool = False
+    _cluster: KindCluster | None = None
+    _sessions: ReadWriteLock | None = None
+
+    @property
+    def tasks(self) -> Tasks:
+        return Tasks(self.name, self.port)
+
+    def begin(self) -> None:
+        """Before the first test: the person's own images are put aside, once for all runs at the same time."""
+        if self._sessions or not self.owner:
+            return
+        sessions = lock("sessions")
+        with contextlib.suppress(Timeout), sessions.write_lock(blocking=False):
+            park(ASIDE)
+        sessions.acquire_read()
+        self._sessions = sessions
+        with lock("engine").read_lock(), self._timed("image"):
+            self.tasks("build")
+            keep_stages()
+
+    def cluster(self) -> KindCluster:
+        """The run's cluster, made when it is first asked for. Raises UsageError for one that is there and is not ours."""
+        if self._cluster is None:
+            if self.owner:
+                try:
+                    self.found = self.tasks.provider().condition() != "missing"
+                    if self.found:
+                        self.tasks.provider().cluster()
+                except TaskError as error:
+                    raise pytest.UsageError(f"--cluster-name {self.name}: {error.sentence}") from None
+            with lock("engine").read_lock():  # not while another run compares all that the engine holds
+                self._make()
+        assert self._cluster
+        return self._cluster
+
+    def _make(self) -> None:
+        with self._timed("cluster"):
+            self._cluster = make(self.tasks, self.config)
+        if self.owner:
+            with self._timed("load balancer"):
+                self.tasks("start")
+            with self._timed("first deployment"):
+                self.tasks("deploy")
+                self.tasks("undeploy")
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.timings[stage] = time.monotonic() - started
+
+    def throwaway(self) -> Tasks:
+        """A name that no cluster has yet, and a port that no cluster of the person's is likely to want."""
+        return Tasks(f"{self.name}-{secrets.token_hex(2)}", any_port())
+
+    def end(self) -> str:
+        """Nothing of this run is left but, with --keep-cluster, its cluster; returns how to reach that."""
+        shutil.rmtree(self.kubectl_cache, ignore_errors=True)
+        if not self.owner or self._sessions is None:
+            return ""
+        keep = self._cluster is not None and (self.found or self.config.getoption("keep_cluster"))
+        with lock("engine").read_lock():
+            for name in engine.connect().our_clusters():
+                if name.startswith(f"{self.name}-") or (name == self.name and not keep):
+                    Tasks(name, self.port).provider().delete()
+        self._sessions.release()
+        with contextlib.suppress(Timeout), self._sessions.write_lock(blocking=False):  # the last run puts them back
+            unpark(ASIDE)
+            for reference in engine.connect().image_tags(STAGES):
+                engine.connect().remove_image(reference)
+        if not keep:
+            return ""
+        return (
+            f"Cluster {self.name} is kept:\n  export INVOKE_CLUSTER_NAME={self.name} KUBECONFIG={self.tasks.kubeconfig}\n"
+            "  kubectl get pods --all-namespaces; ./inv status\n  ./inv delete removes it; --cluster-name uses it again"
+        )
+
+
+def any_port() -> int:
+    """A free port of those that no cluster of the person's is likely to want."""
+    from kubetasks.providers.kind_recipe import free_port
+
+    return free_port(20000 + secrets.randbelow(9000))
+
+
+def of(config: pytest.Config) -> Run:
+    """The run that this process belongs to."""
+    given = getattr(config, "workerinput", None)
+    if given:
+        return Run(config, given["run"], given["port"], owner=False)
+    asked = str(config.getoption("cluster_name"))
+    name = f"test-{secrets.token_hex(3)}" if asked == PYTEST_KINDS_OWN_NAME else asked
+    return Run(config, name, any_port(), owner=True)
+
+
+def take_signals() -> None:
+    """The first SIGINT or SIGTERM ends the run; from then on nothing may disturb what takes things back.
+
+    A terminal tells workers and programs of a SIGINT by itself, tox repeats it; of a SIGTERM nobody but us is told.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for one in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(one, signal.SIG_IGN)
+        if number == signal.SIGTERM:
+            for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(child), signal.SIGTERM)
+        signal.default_int_handler(number, frame)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)

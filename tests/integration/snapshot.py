@@ -1,0 +1,67 @@
+"""What must be the same after a clean-up as before."""
+
+import hashlib
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubetasks.settings import PROJECT
+from tests.integration.driver import Tasks
+
+PASSING = ("events", "events.events.k8s.io", "leases.coordination.k8s.io")  # the cluster writes these for itself
+LOCKS = "tests-"  # the suite's own, in the cache
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The engine's things by id, and the files of the places that the tasks write to."""
+
+    containers: frozenset[str]
+    networks: frozenset[str]
+    volumes: frozenset[str]
+    images: frozenset[str]
+    files: frozenset[str]
+
+    def since(self, before: "Snapshot") -> dict[str, list[str]]:
+        """What is here and was not before, and the other way round; {} where nothing is."""
+        now, then = vars(self), vars(before)
+        return {name: sorted(now[name] ^ then[name]) for name in now if now[name] != then[name]}
+
+
+def take(tasks: Tasks, home: Path) -> Snapshot:
+    """Of the engine, the state of clusters, the cache and `home`."""
+
+    def ids(*words: str) -> frozenset[str]:
+        return frozenset(subprocess.check_output(["docker", *words], text=True).split())
+
+    cache = tasks.settings.cache
+    # the log of the last setup is not ours to compare: another run may write it
+    kept = [path for path in [*cache.glob("*"), *cache.glob("*/*")] if path.suffix != ".log" and not path.name.startswith(LOCKS)]
+    files = {f"{path} {_stamp(path)}" for path in kept if path.is_file()} | {str(path) for path in kept if path.is_dir()}
+    for place in (PROJECT / ".state", home):
+        files |= {f"{path} {_digest(path)}" for path in place.rglob("*")}
+    return Snapshot(
+        ids("ps", "--all", "--quiet", "--no-trunc"),
+        ids("network", "ls", "--quiet", "--no-trunc"),
+        ids("volume", "ls", "--quiet"),
+        ids("images", "--all", "--quiet", "--no-trunc"),
+        frozenset(files),
+    )
+
+
+def _stamp(path: Path) -> str:
+    found = path.stat()
+    return f"{found.st_size} {found.st_mtime_ns}"  # the cache is too large to be read each time
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def objects(tasks: Tasks) -> set[tuple[str, ...]]:
+    """(kind, namespace, name) of every object of the cluster."""
+    kinds = tasks.kubectl("api-resources", "--verbs=list", "--output=name").split()
+    wanted = ",".join(kind for kind in kinds if kind not in PASSING)
+    columns = "custom-columns=:kind,:metadata.namespace,:metadata.name"
+    lines = tasks.kubectl("get", wanted, "--all-namespaces", "--no-headers", f"--output={columns}").splitlines()
+    return {tuple(line.split()) for line in lines}

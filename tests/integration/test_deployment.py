@@ -1,0 +1,80 @@
+"""Deployment: the image that was built runs, the same image is left alone, another one takes its place."""
+
+import shutil
+from pathlib import Path
+
+from kubetasks import engine, image
+from kubetasks.kube import endpoints
+from kubetasks.settings import PROJECT
+from tests.integration.driver import Tasks
+
+SOURCE = ("tasks.py", "kubetasks", "node_image", "simple_server", "k8s", "requirements", "Dockerfile", ".dockerignore")
+
+
+def answer(app: Tasks) -> dict[str, object]:
+    found = endpoints.ask(app("service").stdout.strip(), endpoints.HEALTH)
+    assert found
+    return found
+
+
+def identity(app: Tasks) -> tuple[int, set[tuple[str, int]]]:
+    """The deployment's generation, and each pod with its restarts."""
+    pods = app.get("pods")["items"]
+    return app.get("deployment", "simple-server")["metadata"]["generation"], {
+        (pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"]) for pod in pods
+    }
+
+
+def test_it_comes_up_and_serves_the_image_that_was_built(app: Tasks) -> None:
+    app("build", "deploy", "expose")
+    (pod,) = app.get("pods")["items"]
+    reference = pod["spec"]["containers"][0]["image"]
+    found = engine.connect().image_id(reference)
+    assert found, "the pod runs an image that the engine has"
+    served = answer(app)
+    assert served["build"] == image.Image(str(served["build"]), "").reference.removeprefix("simple-server:")
+    assert reference == f"simple-server:{served['build']}", "the build id that is served is the one of the image"
+    assert pod["spec"]["containers"][0]["imagePullPolicy"] == "Never"
+
+
+def test_restricted_pod_security_admits_its_pods_without_a_warning(app: Tasks) -> None:
+    labels = app.get("namespace", app.namespace)["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    app("build", "deploy")
+    (pod,) = app.get("pods")["items"]
+    assert pod["status"]["phase"] == "Running"
+    app("undeploy")
+    app.kubectl("apply", "--warnings-as-errors", f"--filename={PROJECT / 'k8s'}")  # as they are
+
+
+def test_a_second_deploy_changes_nothing_and_restarts_no_pod(app: Tasks) -> None:
+    app("build", "deploy")
+    first = identity(app)
+    app("deploy")
+    assert identity(app) == first
+
+    app("scale", "--replicas=2")
+    scaled = identity(app)
+    app("deploy")
+    assert identity(app) == scaled, "also after scale: it does not take the replicas back"
+
+
+def test_a_changed_source_rolls_out_and_the_old_replica_set_goes_to_zero(app: Tasks, tmp_path: Path) -> None:
+    app("build", "deploy", "expose")
+    before = answer(app)["build"]
+
+    for name in SOURCE:
+        source = PROJECT / name
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, tmp_path / name)
+    with (tmp_path / "simple_server" / "app.py").open("a") as file:
+        file.write("\n# changed\n")
+    app.typed("build", "deploy", folder=tmp_path)
+
+    after = answer(app)["build"]
+    assert after != before
+    sets = app.get("replicasets")["items"]
+    replicas = {one["spec"]["template"]["spec"]["containers"][0]["image"]: one["spec"]["replicas"] for one in sets}
+    assert replicas == {f"simple-server:{before}": 0, f"simple-server:{after}": 1}

@@ -1,0 +1,58 @@
+"""What cannot be done is said in a sentence, with an exit code of its own, and nothing is lost."""
+
+from pathlib import Path
+
+import pytest
+
+from kubetasks import engine, settings
+from kubetasks.errors import ImageError
+from kubetasks.kube import endpoints
+from kubetasks.setup import images
+from tests.integration.driver import Tasks
+
+QUOTA = """\
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: one-pod}
+spec: {hard: {pods: "1"}}
+"""
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_source_that_was_not_built_is_refused_before_a_cluster_is_made(throwaway: Tasks) -> None:
+    assert throwaway("deploy", code=5).stderr.splitlines()[-1] == "  ./inv build"
+    assert throwaway.provider().condition() == "missing"
+
+
+@pytest.mark.parametrize("kind", ["deployment", "service"])
+def test_a_foreign_object_of_our_name_is_refused_and_left_alone(app: Tasks, kind: str) -> None:
+    app("build")
+    if kind == "deployment":
+        app.kubectl("create", "deployment", "simple-server", "--image=theirs:1", "--replicas=0")
+        refused = ["deploy", "scale", "expose", "undeploy"]
+    else:
+        app("deploy")
+        app.kubectl("create", "service", "clusterip", "simple-server", "--tcp=80")
+        refused = ["expose", "unexpose"]
+    theirs = app.get(kind, "simple-server")["metadata"]["resourceVersion"]
+    for task in refused:
+        assert "was not made by these tasks" in app(task, code=8).stderr
+    assert app.get(kind, "simple-server")["metadata"]["resourceVersion"] == theirs
+
+
+def test_a_quota_is_named_and_what_ran_before_still_serves(app: Tasks) -> None:
+    app("build", "deploy", "expose")
+    app.kubectl("create", "--filename=-", stdin=QUOTA)
+    said = app("scale", code=6).stderr
+    assert "exceeded quota: one-pod" in said
+    assert endpoints.ask(app("service").stdout.strip(), endpoints.HEALTH)
+    app("scale", "--replicas=1")
+
+
+def test_a_build_that_fails_shows_the_end_of_its_output_and_leaves_no_image(tmp_path: Path) -> None:
+    connection = engine.connect()
+    base, _ = images.base_image(connection, settings.read(settings.DEFAULTS))
+    (tmp_path / "Dockerfile").write_text(f"FROM {base}\nRUN echo it cannot work && exit 7\n")
+    with pytest.raises(ImageError, match="it cannot work"):
+        connection.build(tmp_path, ["test-broken:1"], {}, lambda _line: None)
+    assert connection.image_id("test-broken:1") is None

@@ -1,0 +1,79 @@
+"""Clean removal: afterwards everything is as it was before, and what others made is untouched."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kubetasks import wait
+from tests.integration import run, snapshot
+from tests.integration.conftest import OTHER_CLUSTERS
+from tests.integration.driver import Tasks
+from tests.integration.snapshot import Snapshot
+
+THEIRS = """\
+apiVersion: v1
+kind: List
+items:
+  - {apiVersion: v1, kind: ConfigMap, metadata: {name: simple-server, namespace: NAMESPACE}}
+  - apiVersion: v1
+    kind: Service
+    metadata: {name: theirs, namespace: NAMESPACE, labels: {app.kubernetes.io/name: simple-server}}
+    spec: {ports: [{port: 80}], selector: {app.kubernetes.io/name: simple-server}}
+  - apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: theirs, namespace: NAMESPACE, labels: {app: theirs}}
+    spec:
+      replicas: 0
+      selector: {matchLabels: {app: theirs}}
+      template: {metadata: {labels: {app: theirs}}, spec: {containers: [{name: theirs, image: "theirs:1"}]}}
+"""
+
+
+def settled(tasks: Tasks) -> set[tuple[str, ...]]:
+    """The objects of a fresh cluster once it makes no more of its own."""
+    for namespace, kind in (("kube-system", "deployment"), ("metallb-system", "deployment"), ("metallb-system", "daemonset")):
+        for name in tasks.kubectl("get", kind, f"--namespace={namespace}", "--output=name").split():
+            tasks.kubectl("rollout", "status", name, f"--namespace={namespace}")
+    seen: list[set[tuple[str, ...]]] = [set()]
+
+    def same_again() -> wait.State:
+        seen.append(snapshot.objects(tasks))
+        return wait.Done() if seen[-1] == seen[-2] else wait.Pending("more than before")
+
+    assert isinstance(wait.until(same_again, timeout=60), wait.Done)
+    return seen[-1]
+
+
+def test_clean_leaves_cluster_engine_and_home_as_they_were(
+    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, home: Path, pytestconfig: pytest.Config
+) -> None:
+    before = snapshot_of()
+    run.make(throwaway, pytestconfig)
+    throwaway("start")
+    objects_before = settled(throwaway)
+    throwaway("build", "deploy", "expose", "scale")
+    assert len(throwaway.json("traffic")["pods"]) == 3
+    throwaway("clean")
+    assert snapshot.objects(throwaway) == objects_before
+    assert throwaway.provider().delivered() == [], "nor has the node an image of it"
+
+    throwaway("build", "deploy")
+    assert throwaway("clean").stderr.endswith("Clean.\n"), "also after half a deployment, of which nothing is exposed"
+    assert snapshot.objects(throwaway) == objects_before
+    throwaway("clean")  # on nothing
+
+    throwaway("clean", "--all")
+    assert snapshot_of().since(before) == {}
+    throwaway("clean", "--all")  # on nothing
+    assert snapshot_of().since(before) == {}
+    assert (home / ".kube" / "config").read_text() == OTHER_CLUSTERS
+
+
+def test_what_does_not_carry_our_label_is_left_alone(app: Tasks) -> None:
+    app.kubectl("apply", "--filename=-", stdin=THEIRS.replace("NAMESPACE", app.namespace))
+    kinds = "configmaps/simple-server,services/theirs,deployments/theirs".split(",")
+    theirs = [app.get(*kind.split("/"))["metadata"]["uid"] for kind in kinds]
+    app("build", "deploy", "expose", "unexpose", "undeploy")
+    assert [app.get(*kind.split("/"))["metadata"]["uid"] for kind in kinds] == theirs
+    assert app.get("pods")["items"] == []

@@ -1,0 +1,43 @@
+"""Scaling: as many pods answer as were asked for."""
+
+from collections.abc import Callable
+
+from kubetasks.kube import endpoints
+from tests.integration.driver import Tasks
+from tests.integration.run import REQUESTS
+
+
+def ready(app: Tasks) -> int:
+    slices = app.get("endpointslices", "--selector=kubernetes.io/service-name=simple-server")["items"]
+    return sum(bool(end["conditions"]["ready"]) for one in slices for end in one.get("endpoints") or [])
+
+
+def test_three_pods_answer_and_their_counts_add_up(app: Tasks, record_property: Callable[[str, object], None]) -> None:
+    app("build", "deploy", "expose", "scale")
+    assert ready(app) == 3
+    url = app("service").stdout.strip()
+    answered = endpoints.spread(url, REQUESTS)
+    record_property("traffic", ", ".join(f"{pod} {number}" for pod, number in sorted(answered.requests.items())))
+    assert answered.failed == 0
+    assert len(answered.requests) == 3, "three pods answer over fresh connections"
+    assert sum(answered.counts.values()) == REQUESTS, "their counts add up to the requests sent"
+
+
+def test_from_three_to_one_and_back(app: Tasks) -> None:
+    app("build", "deploy", "expose", "scale")
+    url = app("service").stdout.strip()
+    for replicas in (1, 3):
+        app("scale", f"--replicas={replicas}")
+        assert ready(app) == replicas
+        assert len(endpoints.spread(url, REQUESTS).requests) == replicas
+
+
+def test_scaled_to_nothing_nobody_answers_and_status_says_so(app: Tasks) -> None:
+    app("build", "deploy", "expose", "scale", "--replicas=0")
+    document = app.json("status")
+    assert (document["deployment"]["ready"], document["deployment"]["replicas"]) == (0, 0)
+    assert not any(pod["ready"] for pod in document["pods"])
+    assert document["endpoints"]
+    for end in document["endpoints"]:
+        assert endpoints.ask(end["url"], endpoints.HEALTH) is None
+    assert "0/0" in app("status").stdout
