@@ -21,10 +21,11 @@ def source(settings: Settings) -> Source:
     """Pull, unless the settings say build or not one registry answers: a hiccup must not compile Kubernetes on a laptop."""
     if settings.images == "pull" or settings.images == "build":
         return settings.images  # type: ignore[return-value]  # mypy does not narrow a str to the two literals
-    return "pull" if any(_reached(url) for url in REGISTRIES) else "build"
+    return "pull" if any(reached(url) for url in REGISTRIES) else "build"
 
 
-def _reached(url: str) -> bool:
+def reached(url: str) -> bool:
+    """Whether a registry answers there, be it with a refusal."""
     import urllib.error
     import urllib.request
 

@@ -65,7 +65,7 @@ class Result:
     tests: junit.Tests | None = None
 
 
-def cells(*, lint: bool, unit: bool, python: str, kubernetes: str) -> list[Cell]:
+def cells(*, lint: bool = False, unit: bool = False, python: str = "", kubernetes: str = "") -> list[Cell]:
     """What was asked for; everything, where nothing was."""
     everything = not (lint or unit or python or kubernetes)
     chosen = [Cell("lint", name) for name in LINTS] if lint or everything else []

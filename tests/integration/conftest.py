@@ -99,10 +99,21 @@ def kind_cluster(this_run: Run) -> KindCluster:
 
 @pytest.fixture(autouse=True)
 def engine_lock(request: pytest.FixtureRequest, this_run: Run) -> Iterator[None]:  # noqa: ARG001
-    """A test that compares all that the engine holds, or takes images away, has it to itself."""
-    engine = run.lock("engine")
-    with engine.write_lock() if "alone" in request.fixturenames else engine.read_lock():
+    """A test that compares all that the engine holds, takes images away or needs the mapped port has it to itself.
+
+    One that runs the suite takes no lock: that run takes its own, and would wait for us.
+    """
+    if request.node.get_closest_marker("runs_the_suite"):
         yield
+        return
+    engine = run.lock("engine")
+    with engine.write_lock() if {"alone", "mapped_port"} & set(request.fixturenames) else engine.read_lock():
+        yield
+
+
+@pytest.fixture
+def mapped_port() -> None:
+    """The run's cluster has one, and the first service takes it: engine_lock sees to it that this is the test's."""
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ import pytest
 
 from kubetasks.kube import endpoints
 from tests.integration.driver import Tasks
-from tests.integration.run import REQUESTS
 
 
 def ways(app: Tasks) -> dict[str, str]:
     return {end["way"]: end["url"] for end in app.json("status")["endpoints"]}
 
 
+@pytest.mark.usefixtures("mapped_port")
 @pytest.mark.xdist_group("mapped port")
 def test_it_answers_at_the_load_balancers_address_and_at_the_mapped_port(app: Tasks) -> None:
     app("build", "deploy", "expose")
@@ -22,6 +22,7 @@ def test_it_answers_at_the_load_balancers_address_and_at_the_mapped_port(app: Ta
     assert app.typed("service").stdout == f"{found['mapped port']}\n", "`service` prints exactly that URL"
 
 
+@pytest.mark.usefixtures("mapped_port")
 @pytest.mark.xdist_group("mapped port")
 def test_the_mapped_port_belongs_to_one_service_and_the_next_one_is_told(app: Tasks) -> None:
     app("build", "deploy")
@@ -43,14 +44,3 @@ def test_unexpose_ends_it_and_a_second_expose_keeps_the_address(app: Tasks) -> N
     assert endpoints.ask(first, endpoints.HEALTH) is None
     assert ways(app) == {}
     assert app("service", code=7).stderr.splitlines()[-1] == "  ./inv expose"
-
-
-@pytest.mark.xdist_group("mapped port")
-def test_two_clusters_side_by_side_answer_with_their_own_pods(app: Tasks, throwaway: Tasks) -> None:
-    throwaway("build", "start", "deploy", "expose")
-    app("deploy", "expose")
-    for tasks in (app, throwaway):
-        own = {pod["metadata"]["name"] for pod in tasks.get("pods")["items"]}
-        for url in ways(tasks).values():
-            answered = endpoints.spread(url, REQUESTS)
-            assert (set(answered.requests), answered.failed) == (own, 0)

@@ -60,12 +60,13 @@ def test_start_takes_back_what_is_half_made(
     assert snapshot_of().since(before) == {}
 
 
+@pytest.mark.runs_the_suite
 @pytest.mark.parametrize(
     ("number", "moment", "workers"),
     [
         (signal.SIGTERM, "Preparing nodes", "0"),
         (signal.SIGTERM, "test_scaling.py::", "2"),
-        (signal.SIGINT, "test_scaling.py::", "0"),
+        (signal.SIGINT, "Starting control-plane", "0"),
     ],
 )
 def test_the_suite_leaves_no_cluster(this_run: Run, number: signal.Signals, moment: str, workers: str) -> None:

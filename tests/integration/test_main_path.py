@@ -12,8 +12,8 @@ from tests.integration.run import REQUESTS
 from tests.integration.snapshot import Snapshot
 
 
-def test_all_of_it_on_the_command_line_and_there_again_after_a_stop(
-    throwaway: Tasks, record_property: Callable[[str, object], None]
+def test_all_of_it_on_the_command_line_beside_another_cluster_and_there_again_after_a_stop(
+    app: Tasks, throwaway: Tasks, record_property: Callable[[str, object], None]
 ) -> None:
     with socket.create_server(("127.0.0.1", throwaway.port)):
         made = throwaway.typed("up")
@@ -28,6 +28,13 @@ def test_all_of_it_on_the_command_line_and_there_again_after_a_stop(
     seen = json.loads(throwaway.typed("traffic", f"--requests={REQUESTS}", "--json").stdout)
     assert (len(seen["pods"]), seen["failed"]) == (3, 0)
     assert sum(pod["count"] for pod in seen["pods"]) == REQUESTS
+
+    app("build", "deploy", "expose")
+    for tasks in (app, throwaway):
+        own = {pod["metadata"]["name"] for pod in tasks.get("pods")["items"]}
+        for end in tasks.json("status")["endpoints"]:
+            answered = endpoints.spread(end["url"], REQUESTS)
+            assert (set(answered.requests), answered.failed) == (own, 0), "each cluster answers with its own pods"
 
     throwaway("stop")
     refused = throwaway("scale", code=4)

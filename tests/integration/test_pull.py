@@ -14,7 +14,7 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from kubetasks import engine, settings, versions
+from kubetasks import engine, settings, versions, wait
 from kubetasks.errors import EngineError, SetupError
 from kubetasks.report import Report
 from kubetasks.setup import download, golang, images, plan, record
@@ -68,20 +68,22 @@ def registry(program: Path, tmp_path: Path, this_run: Run) -> Iterator[Registry]
     shutil.copy(program, tmp_path / "registry")
     (tmp_path / "Dockerfile").write_text(DOCKERFILE)
     (tmp_path / "config.yml").write_text(CONFIG)
-    name = f"{this_run.name}-registry:1"
-    engine.connect().build(tmp_path, [name], {}, lambda _line: None)
+    name = f"{this_run.throwaway().cluster}-registry"
+    engine.connect().build(tmp_path, [f"{name}:1"], {}, lambda _line: None)
     client = docker.from_env()
     container = client.containers.run(
-        name, detach=True, ports={"5000/tcp": ("127.0.0.1", 0)}, labels=engine.LABELS, name=f"{this_run.name}-registry"
+        f"{name}:1", detach=True, ports={"5000/tcp": ("127.0.0.1", 0)}, labels=engine.LABELS, name=name
     )
     try:
         container.reload()
         (port,) = container.ports["5000/tcp"] or []
         address = f"127.0.0.1:{port['HostPort']}"
         found = Registry(address, {}, container)
+        up = wait.until(lambda: wait.Done() if images.reached(f"http://{address}/v2/") else wait.Pending("not yet"), timeout=30)
+        assert isinstance(up, wait.Done)
         for image in (NODE, BASE):
             reference = f"{address}/{image}"
-            client.images.get(name).tag(reference)
+            client.images.get(f"{name}:1").tag(reference)
             for event in client.api.push(reference, stream=True, decode=True):
                 assert "error" not in event, event
                 if "aux" in event:
@@ -90,7 +92,7 @@ def registry(program: Path, tmp_path: Path, this_run: Run) -> Iterator[Registry]
         yield found
     finally:
         container.remove(force=True, v=True)
-        client.images.remove(name, force=True)
+        client.images.remove(f"{name}:1", force=True)
         client.close()
 
 

@@ -13,6 +13,7 @@ from invoke.context import Context
 from kubetasks import settings, shell
 from kubetasks.errors import ProgramError, SetupError
 from kubetasks.settings import PROJECT
+from kubetasks.setup import pythons
 from kubetasks.steps import junit, matrix
 from kubetasks.steps.matrix import Cell, Result
 from kubetasks.steps.session import Session
@@ -27,7 +28,7 @@ JUNIT = """<testsuites><testsuite>
 
 
 def titles(**asked: Any) -> list[str]:
-    return [cell.title for cell in matrix.cells(**{"lint": False, "unit": False, "python": "", "kubernetes": ""} | asked)]
+    return [cell.title for cell in matrix.cells(**asked)]
 
 
 def test_asked_for_nothing_it_tests_everything() -> None:
@@ -71,7 +72,7 @@ def test_what_cannot_be_had_is_not_claimed_but_told_why(monkeypatch: pytest.Monk
     def nothing(_settings: object, _report: object, minor: str) -> str:
         raise SetupError(f"Nobody has Python {minor}.")
 
-    monkeypatch.setattr(matrix.pythons, "bring", nothing)
+    monkeypatch.setattr(pythons, "bring", nothing)
     (one,) = matrix.run(session(), [Cell("python", "3.12")])
     assert (one.outcome, one.where) == ("not tested", "Nobody has Python 3.12.")
     with pytest.raises(SetupError, match=r"Nobody has Python 3\.12"):

@@ -23,14 +23,14 @@ def configured(images_from: str) -> settings.Settings:
 
 @pytest.mark.parametrize("way", ["pull", "build"])
 def test_a_setting_decides_without_asking_any_registry(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "_reached", lambda url: pytest.fail(f"asked {url}"))
+    monkeypatch.setattr(images, "reached", lambda url: pytest.fail(f"asked {url}"))
     assert images.source(configured(way)) == way
 
 
 def test_one_registry_that_answers_is_enough_to_pull(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "_reached", lambda url: "quay" in url)
+    monkeypatch.setattr(images, "reached", lambda url: "quay" in url)
     assert images.source(configured("auto")) == "pull"
-    monkeypatch.setattr(images, "_reached", lambda _url: False)
+    monkeypatch.setattr(images, "reached", lambda _url: False)
     assert images.source(configured("auto")) == "build"
 
 
