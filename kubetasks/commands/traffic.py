@@ -69,6 +69,8 @@ def traffic(c: Context, requests: str = "60", json: bool = False) -> None:
         return
     url = steps.answering_url(session)
     ready = steps.ready_pods(session)
+    if not ready:
+        raise ExposeError("No pod is ready to answer.", "./inv status shows why; ./inv scale runs some")
     with report.step(f"Sending {number} requests to {url}") as step:
         spread = endpoints.spread(url, number, lambda sent: step.at("", sent, number))
     pods = [

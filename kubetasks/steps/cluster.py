@@ -28,6 +28,8 @@ def start(session: Session) -> datetime | None:
         return None
     started = datetime.now(UTC)
     cluster, changed = session.provider.ensure()
+    if settings.provider == "existing":
+        session.require_namespace()  # asks it something: its owner may have stopped it
     changed = changed or (settings.provider == "kind" and not _answers(session))
     if changed:
         _wait_for_nodes(session, started)

@@ -141,6 +141,7 @@ def _contained(session: Session, cell: Cell, image: str) -> int:
             "HOME": "/tmp",  # noqa: S108  the container's own
             "UV_CACHE_DIR": "/uv",
             "UV_PYTHON_DOWNLOADS": "never",
+            "UV_SYSTEM_CERTS": "true",  # the image trusts whom this machine trusts
             "REPORTS": "/reports",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTEST_ADDOPTS": "-p no:cacheprovider",

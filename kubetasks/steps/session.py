@@ -41,7 +41,9 @@ class Session:
 
     def __init__(self, context: Context, *, json: bool = False) -> None:
         require_packages()
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to end, a task takes back what is half made
+        for number in (signal.SIGTERM, signal.SIGHUP):  # told to end, a task takes back what is half made
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
+                signal.signal(number, signal.default_int_handler)
         self.settings: Settings = settings.read(context.config)
         self.report = Report(echo=bool(context.config.run.echo), dry=bool(context.config.run.dry), json=json)
         self.report.environment(_environment_line(self.settings, self.kubeconfig))

@@ -15,6 +15,8 @@ from tests.integration.driver import Tasks
 from tests.integration.run import Run
 from tests.integration.snapshot import Snapshot
 
+MOMENTS = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  # as kind says them
+
 
 @contextmanager
 def started(argv: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
@@ -41,8 +43,14 @@ def until(happened: Callable[[], bool]) -> None:
     assert isinstance(state, wait.Done)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ["Ensuring node image", "Preparing nodes", "Starting control-plane"])
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [
+        *((signal.SIGINT, moment) for moment in MOMENTS),
+        *((signal.SIGTERM, moment) for moment in MOMENTS),
+        (signal.SIGHUP, MOMENTS[-1]),
+    ],
+)
 def test_start_takes_back_what_is_half_made(
     snapshot_of: Callable[[], Snapshot], throwaway: Tasks, number: signal.Signals, moment: str
 ) -> None:

@@ -41,3 +41,4 @@ def test_scaled_to_nothing_nobody_answers_and_status_says_so(app: Tasks) -> None
     for end in document["endpoints"]:
         assert endpoints.ask(end["url"], endpoints.HEALTH) is None
     assert "0/0" in app("status").stdout
+    assert "No pod is ready" in app("traffic", code=7).stderr
