@@ -32,14 +32,15 @@ def show(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
             told.append(number)
             process.send_signal(signal.SIGINT)
 
-        before = signal.signal(signal.SIGTERM, pass_on)
+        before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGHUP)}
         try:
             process.wait()
         except KeyboardInterrupt:
             process.wait()
             raise
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
     if told:
         raise KeyboardInterrupt
     return process.returncode

@@ -3,7 +3,7 @@
 from invoke.context import Context
 from invoke.tasks import task
 
-from kubetasks.errors import TaskError
+from kubetasks.errors import SetupError, TaskError
 from kubetasks.settings import one_of
 from kubetasks.steps.session import Session
 from kubetasks.versions import KUBERNETES, PYTHONS
@@ -41,5 +41,8 @@ def test(c: Context, lint: bool = False, unit: bool = False, python: str = "", k
         with session.settings.job_summary.open("a") as page:
             page.write(matrix.summary(results))
     failed = [one.cell.title for one in results if one.outcome == "failed"]
+    missing = [one for one in results if one.cell.required and one.outcome == "not tested"]
     if failed:
         raise TaskError(f"Failed: {', '.join(failed)}.", "Above is why, and how to run one test alone; reports/ has the rest")
+    if missing:
+        raise SetupError(f"{missing[0].cell.title} was asked for and not tested: {missing[0].where}")

@@ -51,6 +51,7 @@ class Build:
         if reason:
             raise SetupError(f"No image registry answers, and {reason}.", "Connect to one, or run this as root on Debian")
         self._work.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self._work / "go", ignore_errors=True)  # of a build that was cut off; what is compiled already still serves
         with ThreadPoolExecutor(max_workers=2) as pool:
             jobs = [pool.submit(self._debian, node_missing, base_missing), pool.submit(self._compile, node_missing)]
             try:

@@ -1,9 +1,10 @@
 """What `test` runs, a cell each: style, types, each Python, each Kubernetes; and what it may say about them afterwards."""
 
 import os
+import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -81,35 +82,35 @@ def cells(*, lint: bool = False, unit: bool = False, python: str = "", kubernete
 
 
 def run(session: Session, wanted: list[Cell]) -> Iterator[Result]:
-    """Run each, one after the other. Raises SetupError for one that was asked for by name and cannot be had."""
+    """Run each, one after the other; one that cannot be had is not tested, whatever becomes of the others."""
     REPORTS.mkdir(exist_ok=True)
     for cell in wanted:
         cell.report.unlink(missing_ok=True)
-        started = time.monotonic()
         try:
-            code, where = _start(session, cell)
+            where, start = _prepare(session, cell)
         except TaskError as error:
-            if cell.required:
-                raise
             yield Result(cell, "not tested", error.sentence)
             continue
-        tests = junit.read(cell.report)
-        yield Result(cell, "failed" if code else "passed", where, time.monotonic() - started, tests)
+        started = time.monotonic()
+        code = start()
+        if cell.kind == "lint":
+            junit.write(cell.report, cell.name, f"tox run -e {cell.name} ended with {code}" if code else "")
+        yield Result(cell, "failed" if code else "passed", where, time.monotonic() - started, junit.read(cell.report))
 
 
-def _start(session: Session, cell: Cell) -> tuple[int, str]:
-    """The exit code, and where it ran."""
+def _prepare(session: Session, cell: Cell) -> tuple[str, Callable[[], int]]:
+    """Where it is to run, and what runs it and returns the exit code. Raises TaskError where it cannot be had."""
     if cell.kind == "kubernetes":
-        node = _node_image(session, cell.name)
-        variables = {"INVOKE_CLUSTER_KUBERNETES": cell.name}
-        return _tox(cell, "--", f"--junitxml={cell.report}", "tests/integration", **variables), node
+        where = f"{_node_image(session, cell.name)}, Python {platform.python_version()}"
+        words, variables = ("--", f"--junitxml={cell.report}", "tests/integration"), {"INVOKE_CLUSTER_KUBERNETES": cell.name}
+        return where, lambda: _tox(cell, *words, **variables)
     if cell.kind == "python":
         interpreter = find_python(cell.name)
         if not interpreter:
             image = pythons.bring(session.settings, session.report, cell.name)
-            return _contained(session, cell, image), image.split("@")[0]
-        return _tox(cell), interpreter
-    return _tox(cell), "this machine"
+            return plan.short(image), lambda: _contained(session, cell, image)
+        return interpreter, lambda: _tox(cell)
+    return "this machine", lambda: _tox(cell)
 
 
 def _tox(cell: Cell, *words: str, **variables: str) -> int:
@@ -167,12 +168,18 @@ def rows(results: list[Result]) -> list[tuple[str, str, str, str]]:
     return [
         (
             one.cell.title,
-            one.outcome if one.tests is None else str(one.tests) if one.outcome == "passed" else f"{one.outcome}: {one.tests}",
+            _result(one),
             duration(one.seconds) if one.seconds else "",
             one.where,
         )
         for one in results
     ]
+
+
+def _result(one: Result) -> str:
+    if one.tests is None or one.cell.kind == "lint":
+        return one.outcome
+    return str(one.tests) if one.outcome == "passed" else f"{one.outcome}: {one.tests}"
 
 
 def summary(results: list[Result]) -> str:

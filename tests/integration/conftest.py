@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import traceback
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
@@ -57,8 +58,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:
     mine: Run = node.config.stash[RUN]
     mine.begin()
-    mine.cluster()
-    node.workerinput |= {"run": mine.name, "port": mine.port}
+    if not mine.broken:
+        try:
+            mine.cluster()
+        except Exception:  # noqa: BLE001  each test says it, so that it is in the report
+            mine.broken = f"The run's cluster could not be made.\n{traceback.format_exc()}\n{diagnosis.text(mine.tasks)}"
+    node.workerinput |= {"run": mine.name, "cluster": mine.cluster_name, "port": mine.port, "broken": mine.broken}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -76,10 +81,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         item.stash[FAILED] = True
         if hasattr(report.longrepr, "addsection"):
             report.longrepr.addsection("to run it alone", diagnosis.reproduce(item.nodeid))
-            for tasks in [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Tasks)]:
+            used = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Tasks)]
+            for tasks in used or [item.config.stash[RUN].tasks]:
                 for title, text in diagnosis.look(tasks):
                     report.longrepr.addsection(f"{tasks.cluster} {tasks.namespace}: {title}", text)
-                report.longrepr.addsection("kind's logs", diagnosis.export(tasks))
     return report
 
 
@@ -119,7 +124,7 @@ def mapped_port() -> None:
 @pytest.fixture
 def alone(this_run: Run) -> Iterator[None]:  # noqa: ARG001
     """No other test at the same time, and no image of the application to begin with."""
-    with run.images_aside(f"{run.ASIDE}-too"):
+    with run.images_aside(run.ASIDE_TOO):
         yield
 
 
@@ -127,7 +132,7 @@ def alone(this_run: Run) -> Iterator[None]:  # noqa: ARG001
 def app(request: pytest.FixtureRequest, this_run: Run, kind_cluster: KindCluster) -> Iterator[Tasks]:
     """The tasks in a fresh namespace of the run's cluster, which admits restricted pods alone."""
     name = f"test-{secrets.token_hex(4)}"
-    tasks = Tasks(this_run.name, this_run.port, name)
+    tasks = Tasks(this_run.cluster_name, this_run.port, name)
     tasks.kubectl("create", "--filename=-", stdin=NAMESPACE.format(name=name))
     yield tasks
     if request.config.getoption("keep_cluster") and FAILED in request.node.stash:

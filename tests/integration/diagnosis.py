@@ -19,6 +19,11 @@ def reproduce(node_id: str) -> str:
     return f"{''.join(kept)}.venv/bin/tox run -e integration -- '{node_id.split('@')[0]}'  # --keep-cluster leaves it for a look"
 
 
+def text(tasks: Tasks) -> str:
+    """The same as one text."""
+    return "\n".join(f"--- {title}\n{found}" for title, found in look(tasks))
+
+
 def look(tasks: Tasks) -> Iterator[tuple[str, str]]:
     """(title, text) of everything worth seeing, as far as it can be had."""
     yield "containers", _run("docker", "ps", "--all", "--filter", f"label=io.x-k8s.kind.cluster={tasks.cluster}")
@@ -33,12 +38,13 @@ def look(tasks: Tasks) -> Iterator[tuple[str, str]]:
     yield "images of the pods", _run(*kubectl, "get", "pods", f"--output=jsonpath={ids}")
     for pod in _run(*kubectl, "get", "pods", "--output=name").split():
         for title, previous in (("log", "false"), ("log of the container before", "true")):
-            text = _run(*kubectl, "logs", pod, f"--tail={LINES}", f"--previous={previous}")
-            if "previous terminated container" not in text:
-                yield f"{title}: {pod}", text
+            log = _run(*kubectl, "logs", pod, f"--tail={LINES}", f"--previous={previous}")
+            if "previous terminated container" not in log:
+                yield f"{title}: {pod}", log
+    yield "kind's logs", _export(tasks)
 
 
-def export(tasks: Tasks) -> str:
+def _export(tasks: Tasks) -> str:
     """kind's own logs of the cluster, kept as files; returns where."""
     folder = REPORTS / f"kind-{tasks.cluster}"
     _run(str(images.kind_program(tasks.settings)), "export", "logs", str(folder), "--name", tasks.cluster)

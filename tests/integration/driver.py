@@ -86,7 +86,10 @@ class Tasks:
 
     def __call__(self, *words: str, code: int = 0) -> Ended:
         out, err = io.StringIO(), io.StringIO()
-        ended, handler = 0, signal.getsignal(signal.SIGTERM)  # a task sets its own
+        ended, handlers = (
+            0,
+            {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)},
+        )  # a task sets its own
         with mock.patch.dict(os.environ, self.environment), redirect_stdout(out), redirect_stderr(err):
             try:
                 _Program(namespace=ns).run(["inv", *words])
@@ -95,7 +98,8 @@ class Tasks:
             except _Interrupted:
                 raise KeyboardInterrupt from None
             finally:
-                signal.signal(signal.SIGTERM, handler)
+                for number, handler in handlers.items():
+                    signal.signal(number, handler)
         return _expect(words, Ended(ended, out.getvalue(), err.getvalue()), code)
 
     def typed(self, *words: str, code: int = 0, folder: Path = PROJECT, **environment: str) -> Ended:

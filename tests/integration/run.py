@@ -18,7 +18,7 @@ from types import FrameType
 
 import docker
 import pytest
-from filelock import ReadWriteLock, Timeout
+from filelock import FileLock, ReadWriteLock, Timeout
 from pytest_kind import KindCluster
 
 from kubetasks import engine, image, settings
@@ -31,7 +31,9 @@ from tests.integration.snapshot import LOCKS
 
 PYTEST_KINDS_OWN_NAME = "pytest-kind"  # the default of its option: nobody asked for a name
 ASIDE = "simple-server-aside"
+ASIDE_TOO = f"{ASIDE}-too"
 STAGES = "simple-server-stages"
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 REQUESTS = endpoints.enough(3)  # miss one of three pods once in a million times
 
 
@@ -100,45 +102,55 @@ def make(tasks: Tasks, config: pytest.Config) -> KindCluster:
 
 @dataclass
 class Run:
-    """`name` begins the name of every cluster of this run; `timings` are seconds by stage."""
+    """`cluster_name` is the cluster that the tests share; `name` is of this run alone and begins all other names that it gives.
+
+    `broken` says, to a worker, why the controller could not make the cluster; `timings` are seconds by stage.
+    """
 
     config: pytest.Config
     name: str
+    cluster_name: str
     port: int
     owner: bool
+    broken: str = ""
     kubectl_cache: str = field(default_factory=lambda: tempfile.mkdtemp(prefix="simple-server-kubectl-"))
     timings: dict[str, float] = field(default_factory=dict)
-    found: bool = False
+    _found: bool = False
     _cluster: KindCluster | None = None
     _sessions: ReadWriteLock | None = None
 
     @property
     def tasks(self) -> Tasks:
-        return Tasks(self.name, self.port)
+        return Tasks(self.cluster_name, self.port)
 
     def begin(self) -> None:
-        """Before the first test: the person's own images are put aside, once for all runs at the same time."""
+        """Before the first test. The person's own images are put aside, once for all runs at the same time.
+
+        Raises UsageError where the cluster that was asked for is there and cannot be used.
+        """
         if self._sessions or not self.owner:
             return
-        sessions = lock("sessions")
-        with contextlib.suppress(Timeout), sessions.write_lock(blocking=False):
-            park(ASIDE)
-        sessions.acquire_read()
-        self._sessions = sessions
+        provider = self.tasks.provider()
+        self._found = provider.condition() != "missing"
+        if self._found:
+            try:
+                provider.cluster()
+            except TaskError as error:
+                raise pytest.UsageError(f"--cluster-name {self.cluster_name}: {error.sentence}") from None
+        with gate():
+            self._sessions = lock("sessions")
+            with contextlib.suppress(Timeout), self._sessions.write_lock(blocking=False):
+                park(ASIDE)
+            self._sessions.acquire_read()
         with lock("engine").read_lock(), self._timed("image"):
             self.tasks("build")
             keep_stages()
 
     def cluster(self) -> KindCluster:
-        """The run's cluster, made when it is first asked for. Raises UsageError for one that is there and is not ours."""
+        """The run's cluster, made when it is first asked for."""
+        if self.broken:
+            pytest.fail(self.broken, pytrace=False)
         if self._cluster is None:
-            if self.owner:
-                try:
-                    self.found = self.tasks.provider().condition() != "missing"
-                    if self.found:
-                        self.tasks.provider().cluster()
-                except TaskError as error:
-                    raise pytest.UsageError(f"--cluster-name {self.name}: {error.sentence}") from None
             with lock("engine").read_lock():  # not while another run compares all that the engine holds
                 self._make()
         assert self._cluster
@@ -147,7 +159,7 @@ class Run:
     def _make(self) -> None:
         with self._timed("cluster"):
             self._cluster = make(self.tasks, self.config)
-        if self.owner:
+        if self.owner and not self._found:
             with self._timed("load balancer"):
                 self.tasks("start")
             with self._timed("first deployment"):
@@ -161,30 +173,57 @@ class Run:
         self.timings[stage] = time.monotonic() - started
 
     def throwaway(self) -> Tasks:
-        """A name that no cluster has yet, and a port that no cluster of the person's is likely to want."""
+        """A name that nothing has yet, and a port that no cluster of the person's is likely to want."""
         return Tasks(f"{self.name}-{secrets.token_hex(2)}", any_port())
 
     def end(self) -> str:
-        """Nothing of this run is left but, with --keep-cluster, its cluster; returns how to reach that."""
+        """Nothing of this run is left but a cluster that is to be kept; returns how to reach that."""
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         shutil.rmtree(self.kubectl_cache, ignore_errors=True)
         if not self.owner or self._sessions is None:
             return ""
-        keep = self._cluster is not None and (self.found or self.config.getoption("keep_cluster"))
+        keep = self._found or self.config.getoption("keep_cluster")
+        connection = engine.connect()
         with lock("engine").read_lock():
-            for name in engine.connect().our_clusters():
-                if name.startswith(f"{self.name}-") or (name == self.name and not keep):
-                    Tasks(name, self.port).provider().delete()
-        self._sessions.release()
-        with contextlib.suppress(Timeout), self._sessions.write_lock(blocking=False):  # the last run puts them back
-            unpark(ASIDE)
-            for reference in engine.connect().image_tags(STAGES):
-                engine.connect().remove_image(reference)
-        if not keep:
+            for cluster in connection.our_clusters():
+                if cluster.startswith(f"{self.name}-") or (cluster == self.cluster_name and not keep):
+                    Tasks(cluster, self.port).provider().delete()
+            remove_others(f"{self.name}-")  # a worker that was killed left them
+        with gate():
+            if self._sessions is not None:
+                with contextlib.suppress(RuntimeError):  # interrupted before it was held
+                    self._sessions.release()
+            with contextlib.suppress(Timeout), self._sessions.write_lock(blocking=False):  # the last run puts them back
+                for name in (ASIDE_TOO, STAGES):
+                    for reference in connection.image_tags(name):
+                        connection.remove_image(reference)
+                unpark(ASIDE)
+        if not keep or self._cluster is None:
             return ""
         return (
-            f"Cluster {self.name} is kept:\n  export INVOKE_CLUSTER_NAME={self.name} KUBECONFIG={self.tasks.kubeconfig}\n"
+            f"Cluster {self.cluster_name} is kept:\n"
+            f"  export INVOKE_CLUSTER_NAME={self.cluster_name} KUBECONFIG={self.tasks.kubeconfig}\n"
             "  kubectl get pods --all-namespaces; ./inv status\n  ./inv delete removes it; --cluster-name uses it again"
         )
+
+
+def gate() -> FileLock:
+    """Of two runs that begin or end, one goes first: the person's images are put aside and back once."""
+    return FileLock(settings.cache_folder(os.environ) / f"{LOCKS}gate")
+
+
+def remove_others(prefix: str) -> None:
+    """Containers and images that begin with `prefix`."""
+    client = docker.from_env()
+    for container in client.containers.list(all=True, filters={"label": f"{OWNER_LABEL}={OWNER}"}):
+        if str(container.name).startswith(prefix):
+            container.remove(force=True, v=True)
+    for image_ in client.images.list(filters={"label": f"{OWNER_LABEL}={OWNER}"}):
+        for tag in image_.tags:
+            if tag.startswith(prefix):
+                client.images.remove(tag, force=True)
+    client.close()
 
 
 def any_port() -> int:
@@ -198,26 +237,25 @@ def of(config: pytest.Config) -> Run:
     """The run that this process belongs to."""
     given = getattr(config, "workerinput", None)
     if given:
-        return Run(config, given["run"], given["port"], owner=False)
+        return Run(config, given["run"], given["cluster"], given["port"], owner=False, broken=given["broken"])
+    name = f"test-{secrets.token_hex(3)}"
     asked = str(config.getoption("cluster_name"))
-    name = f"test-{secrets.token_hex(3)}" if asked == PYTEST_KINDS_OWN_NAME else asked
-    return Run(config, name, any_port(), owner=True)
+    return Run(config, name, name if asked == PYTEST_KINDS_OWN_NAME else asked, any_port(), owner=True)
 
 
 def take_signals() -> None:
-    """The first SIGINT or SIGTERM ends the run; from then on nothing may disturb what takes things back.
+    """The first signal to end ends the run; from then on nothing may disturb what takes things back.
 
-    A terminal tells workers and programs of a SIGINT by itself, tox repeats it; of a SIGTERM nobody but us is told.
+    It is passed on, because nobody else does so reliably: a terminal tells workers and programs too, tox and job runners do not.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
-        for one in (signal.SIGINT, signal.SIGTERM):
+        for one in SIGNALS:
             signal.signal(one, signal.SIG_IGN)
-        if number == signal.SIGTERM:
-            for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(child), signal.SIGTERM)
+        for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGTERM)
         signal.default_int_handler(number, frame)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, stop)

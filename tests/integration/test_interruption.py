@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -52,8 +53,9 @@ def until(happened: Callable[[], bool]) -> None:
     ],
 )
 def test_start_takes_back_what_is_half_made(
-    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, number: signal.Signals, moment: str
+    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, home: Path, number: signal.Signals, moment: str
 ) -> None:
+    (home / ".kube" / "config").unlink()  # nor is one made
     before = snapshot_of()
     log = throwaway.settings.cache / "logs" / f"kind-{throwaway.cluster}.log"
     try:
@@ -88,7 +90,7 @@ def test_the_suite_leaves_no_cluster(this_run: Run, number: signal.Signals, mome
             os.killpg(process.pid, number)  # the whole group, as a terminal does
         else:
             process.send_signal(number)  # the suite alone, as a job's runner does
-        output, _ = process.communicate(timeout=90)
+        output, _ = process.communicate(timeout=200)  # it may have to wait for another test's lock
     assert process.returncode != 0
     connection = engine.connect()
     assert [one for one in connection.our_clusters() if one.startswith(name)] == [], output

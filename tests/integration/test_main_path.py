@@ -43,11 +43,15 @@ def test_all_of_it_on_the_command_line_beside_another_cluster_and_there_again_af
     assert len(throwaway.json("traffic")["pods"]) == 3, "what ran before the stop runs again"
 
 
-def test_the_mirrored_commands_do_the_same_when_they_are_pasted(snapshot_of: Callable[[], Snapshot], throwaway: Tasks) -> None:
+def test_dry_changes_nothing(snapshot_of: Callable[[], Snapshot], throwaway: Tasks) -> None:
     before = snapshot_of()
-    script = throwaway.typed("--dry", "up").stdout
-    assert snapshot_of().since(before) == {}, "--dry changes nothing"
-    paste(script)
+    for words in (("up",), ("clean", "--all"), ("setup",)):
+        throwaway.typed("--dry", *words)
+    assert snapshot_of().since(before) == {}
+
+
+def test_the_mirrored_commands_do_the_same_when_they_are_pasted(throwaway: Tasks) -> None:
+    paste(throwaway.typed("--dry", "up").stdout)
 
     status = throwaway.json("status")
     assert (status["deployment"]["ready"], status["deployment"]["replicas"]) == (3, 3)
@@ -56,8 +60,6 @@ def test_the_mirrored_commands_do_the_same_when_they_are_pasted(snapshot_of: Cal
     for lines in (throwaway("--echo", "deploy", "expose", "scale", "--replicas=1").stdout, exposed.stdout):
         paste(lines)
     assert throwaway.json("status")["deployment"] is None
-    throwaway("clean", "--all")
-    assert snapshot_of().since(before) == {}
 
 
 def paste(script: str) -> None:

@@ -47,7 +47,7 @@ class Registry:
         return f"{self.address}/{name}@{digest or self.digests[name]}"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def program(this_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The registry, compiled once and kept in the cache."""
     digest = recipe.digest(*(path.read_bytes() for path in sorted(SOURCE.iterdir())))
@@ -64,7 +64,7 @@ def program(this_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def registry(program: Path, tmp_path: Path, this_run: Run) -> Iterator[Registry]:
-    """A registry that holds two small images, which the engine itself has no longer."""
+    """A registry that holds two small images, under names that the engine itself has no longer."""
     shutil.copy(program, tmp_path / "registry")
     (tmp_path / "Dockerfile").write_text(DOCKERFILE)
     (tmp_path / "config.yml").write_text(CONFIG)

@@ -61,7 +61,7 @@ def test_clean_leaves_cluster_engine_and_home_as_they_were(
     assert throwaway.provider().delivered() == [], "nor has the node an image of it"
 
     throwaway("build", "deploy")
-    assert throwaway("clean").stderr.endswith("Clean.\n"), "also after half a deployment, of which nothing is exposed"
+    assert throwaway("clean").stderr.endswith("Clean.\n"), "also where a deployment was not exposed"
     assert of_others(objects_before ^ snapshot.objects(throwaway)) == set()
     throwaway("clean")  # on nothing
 

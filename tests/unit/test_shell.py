@@ -1,5 +1,7 @@
 """Programs are run from argument lists; what fails says what it said."""
 
+import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -53,3 +55,23 @@ def test_a_stopped_job_ends_its_program() -> None:
 
 def test_the_line_can_be_pasted() -> None:
     assert shell.line(["echo", "a b"], {"NAME": "x y"}) == "NAME='x y' echo 'a b'"
+
+
+CHILD = """
+import sys, time
+try:
+    print("up", flush=True); time.sleep(30)
+except KeyboardInterrupt:
+    print("interrupted", flush=True); sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_is_shown_is_told_to_end_and_waited_for(number: signal.Signals) -> None:
+    code = f"import sys; from kubetasks import shell; shell.show([sys.executable, '-c', {CHILD!r}])"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as shown:
+        assert shown.stdout
+        assert shown.stdout.readline() == "up\n"
+        shown.send_signal(number)
+        assert shown.stdout.read() == "interrupted\n"
+    assert shown.returncode == -signal.SIGINT, "it ends as if by Ctrl-C, and nothing comes after"
