@@ -1,14 +1,15 @@
 """Tasks that build, run, watch and remove the application."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 from invoke.tasks import task
 
-from kubetasks.kube import client, rollout
+from kubetasks import steps
 from kubetasks.settings import APP, MOST_REPLICAS, whole_number
-from kubetasks.steps import cluster, deployment, traffic
-from kubetasks.steps.session import Session
+
+if TYPE_CHECKING:
+    from kubetasks.steps.session import Session
 
 
 @task
@@ -18,7 +19,7 @@ def build(c: Context) -> None:
     The tutorial: docker build -t simple-server:v1 .
     Example: ./inv --echo build
     """
-    deployment.build(Session(c))
+    steps.deployment.build(steps.session.Session(c))
 
 
 @task
@@ -30,10 +31,10 @@ def deploy(c: Context) -> None:
     The tutorial: kubectl create deployment simple-server --image=simple-server:v1
     Example: ./inv build deploy
     """
-    session = Session(c)
-    deployment.require_built(session)  # before a cluster is made for nothing
-    deployment.start(session)
-    deployment.deploy(session)
+    session = steps.session.Session(c)
+    steps.deployment.require_built(session)  # before a cluster is made for nothing
+    steps.deployment.start(session)
+    steps.deployment.deploy(session)
 
 
 @task(help={"replicas": "how many pods; INVOKE_APP_REPLICAS is the default"})
@@ -43,9 +44,9 @@ def scale(c: Context, replicas: str = "") -> None:
     The tutorial: kubectl scale deployments/simple-server --replicas=3
     Example: ./inv scale --replicas=5
     """
-    session = Session(c)
+    session = steps.session.Session(c)
     wanted = whole_number("--replicas", replicas or session.settings.replicas, 0, MOST_REPLICAS)
-    deployment.scale(session, wanted)
+    steps.deployment.scale(session, wanted)
 
 
 @task
@@ -55,8 +56,8 @@ def undeploy(c: Context) -> None:
     The tutorial: kubectl delete deployment simple-server
     Example: ./inv undeploy
     """
-    session = Session(c)
-    if not deployment.undeploy(session):
+    session = steps.session.Session(c)
+    if not steps.deployment.undeploy(session):
         session.report.say("There was no deployment.")
 
 
@@ -69,8 +70,8 @@ def rmi(c: Context) -> None:
     The tutorial: docker rmi simple-server:v1 -f
     Example: ./inv undeploy rmi
     """
-    session = Session(c)
-    if not deployment.remove_images(session):
+    session = steps.session.Session(c)
+    if not steps.deployment.remove_images(session):
         session.report.say("There was no image.")
 
 
@@ -82,7 +83,7 @@ def clean(c: Context, all: bool = False) -> None:
 
     Example: ./inv clean --all
     """
-    session = Session(c)
+    session = steps.session.Session(c)
     from kubetasks.setup import engine as engine_setup
 
     settings, report = session.settings, session.report
@@ -90,11 +91,11 @@ def clean(c: Context, all: bool = False) -> None:
         report.say("No container engine answers, and no cluster was made from here: nothing to clean.")
         return
     if all:
-        cluster.delete(session)
+        steps.cluster.delete(session)
     else:
-        traffic.unexpose(session)
-        deployment.undeploy(session)
-    deployment.remove_images(session)
+        steps.traffic.unexpose(session)
+        steps.deployment.undeploy(session)
+    steps.deployment.remove_images(session)
     if not report.dry:
         report.say("Clean.")
 
@@ -107,23 +108,23 @@ def up(c: Context) -> None:
 
     Example: ./inv setup up
     """
-    session = Session(c)
+    session = steps.session.Session(c)
     if session.report.dry:
-        deployment.start(session)
-        deployment.build(session)
+        steps.deployment.start(session)
+        steps.deployment.build(session)
     else:
         from concurrent.futures import ThreadPoolExecutor
 
         assert session.engine
         with session.report.step("Cluster and image"), ThreadPoolExecutor(max_workers=1) as pool:
-            image = pool.submit(deployment.build, session)
-            deployment.start(session)  # in this thread: a signal must reach what takes a half-made cluster back
+            image = pool.submit(steps.deployment.build, session)
+            steps.deployment.start(session)  # in this thread: a signal must reach what takes a half-made cluster back
             image.result()
-    deployment.deploy(session)
-    traffic.expose(session)
-    deployment.scale(session, session.settings.replicas)
+    steps.deployment.deploy(session)
+    steps.traffic.expose(session)
+    steps.deployment.scale(session, session.settings.replicas)
     if not session.report.dry:
-        session.report.result(traffic.answering_url(session))
+        session.report.result(steps.traffic.answering_url(session))
 
 
 @task(help={"tail": "how many lines of each pod"})
@@ -133,12 +134,14 @@ def logs(c: Context, tail: str = "100") -> None:
     By hand: kubectl logs --prefix --selector=app.kubernetes.io/name=simple-server
     Example: ./inv logs --tail=20
     """
-    session = Session(c)
+    from kubetasks.kube import client
+
+    session = steps.session.Session(c)
     lines = whole_number("--tail", tail, 1, 100000)
-    if not session.report.mirror(f"{session.kubectl} logs --prefix --tail={lines} --selector={deployment.SELECTOR}"):
+    if not session.report.mirror(f"{session.kubectl} logs --prefix --tail={lines} --selector={steps.deployment.SELECTOR}"):
         return
     namespace = session.settings.namespace
-    for pod in session.kube.list("Pod", namespace, labelSelector=deployment.SELECTOR):
+    for pod in session.kube.list("Pod", namespace, labelSelector=steps.deployment.SELECTOR):
         name = pod["metadata"]["name"]
         text = session.kube.text(client.path("Pod", namespace, name, "log"), {"tailLines": str(lines)})
         for line in text.splitlines():
@@ -152,7 +155,7 @@ def status(c: Context, json: bool = False) -> None:
     The tutorial: kubectl get deployments,pods
     Example: ./inv status --json
     """
-    session = Session(c, json=json)
+    session = steps.session.Session(c, json=json)
     if not session.report.mirror(f"{session.kubectl} get deployments,pods,services"):
         return
     document = _status(session)
@@ -180,7 +183,9 @@ def status(c: Context, json: bool = False) -> None:
         report.say("Nothing is deployed: ./inv build deploy")
 
 
-def _status(session: Session) -> dict[str, Any]:
+def _status(session: "Session") -> dict[str, Any]:
+    from kubetasks.kube import rollout
+
     document: dict[str, Any] = {
         "cluster": session.settings.cluster if session.settings.provider == "kind" else session.settings.context,
         "state": session.provider.condition(),
@@ -190,7 +195,7 @@ def _status(session: Session) -> dict[str, Any]:
     }
     if document["state"] != "running":
         return document
-    state, found, pods = deployment.state(session)
+    state, found, pods = steps.deployment.state(session)
     if found:
         document["deployment"] = {
             "image": found["spec"]["template"]["spec"]["containers"][0]["image"],
@@ -207,8 +212,8 @@ def _status(session: Session) -> dict[str, Any]:
         }
         for pod in pods
     ]
-    service = traffic.find_service(session)
+    service = steps.traffic.find_service(session)
     if service:
-        known = traffic.service_endpoints(session, service)
+        known = steps.traffic.service_endpoints(session, service)
         document["endpoints"] = [{"url": end.url, "way": end.way} for end in known]
     return document

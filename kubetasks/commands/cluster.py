@@ -3,8 +3,7 @@
 from invoke.context import Context
 from invoke.tasks import task
 
-from kubetasks.steps import cluster, deployment
-from kubetasks.steps.session import Session
+from kubetasks import steps
 
 
 @task
@@ -14,7 +13,7 @@ def start(c: Context) -> None:
     The tutorial: minikube start
     Example: INVOKE_CLUSTER_NAME=other INVOKE_CLUSTER_PORT=8090 ./inv start
     """
-    deployment.start(Session(c))
+    steps.deployment.start(steps.session.Session(c))
 
 
 @task
@@ -24,8 +23,8 @@ def stop(c: Context) -> None:
     The tutorial: minikube stop
     Example: ./inv stop
     """
-    session = Session(c)
-    if not cluster.stop(session):
+    session = steps.session.Session(c)
+    if not steps.cluster.stop(session):
         session.report.say(f"Cluster {session.settings.cluster} does not run.")
 
 
@@ -36,8 +35,8 @@ def delete(c: Context) -> None:
     The tutorial: minikube delete
     Example: INVOKE_CLUSTER_NAME=other ./inv delete
     """
-    session = Session(c)
-    if not cluster.delete(session):
+    session = steps.session.Session(c)
+    if not steps.cluster.delete(session):
         session.report.say(f"There is no cluster {session.settings.cluster}.")
 
 
@@ -49,7 +48,7 @@ def kubeconfig(c: Context) -> None:
 
     Example: KUBECONFIG=$(./inv kubeconfig) kubectl get pods
     """
-    session = Session(c)
+    session = steps.session.Session(c)
     if session.settings.provider == "kind":
         assert session.cluster  # raises where there is none to speak to
     session.report.result(session.kubeconfig)
@@ -62,7 +61,7 @@ def docker_env(c: Context, unset: bool = False) -> None:
     The tutorial: eval $(minikube docker-env)
     Example: eval "$(./inv docker-env)"
     """
-    report = Session(c).report
+    report = steps.session.Session(c).report
     if unset:
         report.result("# nothing to unset: the engine is the one that your docker client uses already")
     else:

@@ -3,9 +3,9 @@
 from invoke.context import Context
 from invoke.tasks import task
 
+from kubetasks import steps
 from kubetasks.errors import SetupError, TaskError
 from kubetasks.settings import one_of
-from kubetasks.steps.session import Session
 from kubetasks.versions import KUBERNETES, PYTHONS
 
 
@@ -25,21 +25,19 @@ def test(c: Context, lint: bool = False, unit: bool = False, python: str = "", k
 
     Example: ./inv test --python=3.14 --kubernetes=1.36
     """
-    from kubetasks.steps import matrix
-
     if python:
         one_of("--python", python, tuple(PYTHONS))
     if kubernetes:
         one_of("--kubernetes", kubernetes, tuple(KUBERNETES))
-    session = Session(c)
-    report, wanted = session.report, matrix.cells(lint=lint, unit=unit, python=python, kubernetes=kubernetes)
+    session = steps.session.Session(c)
+    report, wanted = session.report, steps.matrix.cells(lint=lint, unit=unit, python=python, kubernetes=kubernetes)
     if not report.mirror(*(f"tox run -e {cell.environment}" for cell in wanted)):
         return
-    results = list(matrix.run(session, wanted))
-    report.table(("TESTED", "RESULT", "TIME", "WHERE, OR WHY NOT"), matrix.rows(results))
+    results = list(steps.matrix.run(session, wanted))
+    report.table(("TESTED", "RESULT", "TIME", "WHERE, OR WHY NOT"), steps.matrix.rows(results))
     if session.settings.job_summary:
         with session.settings.job_summary.open("a") as page:
-            page.write(matrix.summary(results))
+            page.write(steps.matrix.summary(results))
     failed = [one.cell.title for one in results if one.outcome == "failed"]
     missing = [one for one in results if one.cell.required and one.outcome == "not tested"]
     if failed:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from invoke.context import Context
 from invoke.tasks import task
 
+from kubetasks import steps
 from kubetasks.errors import SettingError, SetupError
 from kubetasks.report import Report
-from kubetasks.steps.session import Session
 
 if TYPE_CHECKING:
     from kubetasks.setup import plan
@@ -25,7 +25,7 @@ def setup(c: Context, remove: bool = False, stop: bool = False) -> None:
 
     if remove and stop:
         raise SettingError("--remove and --stop exclude each other; --remove stops the engine too.")
-    session = Session(c)
+    session = steps.session.Session(c)
     report, settings = session.report, session.settings
     if report.dry:
         _show(report, plan.look(settings))
@@ -49,7 +49,7 @@ def doctor(c: Context, json: bool = False) -> None:
     """
     from kubetasks.setup import plan
 
-    session = Session(c, json=json)
+    session = steps.session.Session(c, json=json)
     items = plan.look(session.settings)
     if json:
         session.report.document({"items": plan.documents(items)})

@@ -3,11 +3,9 @@
 from invoke.context import Context
 from invoke.tasks import task
 
+from kubetasks import steps
 from kubetasks.errors import ExposeError
-from kubetasks.kube import endpoints
 from kubetasks.settings import APP, whole_number
-from kubetasks.steps import traffic as steps
-from kubetasks.steps.session import Session
 
 MOST_REQUESTS = 1_000_000
 
@@ -19,8 +17,8 @@ def expose(c: Context) -> None:
     The tutorial: kubectl expose deployment simple-server --type=LoadBalancer
     Example: ./inv expose service
     """
-    session = Session(c)
-    for endpoint in steps.expose(session):
+    session = steps.session.Session(c)
+    for endpoint in steps.traffic.expose(session):
         session.report.say(f"  {endpoint.url} ({endpoint.way})")
 
 
@@ -31,8 +29,8 @@ def unexpose(c: Context) -> None:
     The tutorial: kubectl delete service simple-server
     Example: ./inv unexpose
     """
-    session = Session(c)
-    if not steps.unexpose(session):
+    session = steps.session.Session(c)
+    if not steps.traffic.unexpose(session):
         session.report.say("There was no service.")
 
 
@@ -43,10 +41,10 @@ def service(c: Context, open: bool = False) -> None:
     The tutorial: minikube service simple-server
     Example: curl $(./inv service)
     """
-    session = Session(c)
+    session = steps.session.Session(c)
     if not session.report.mirror(f"{session.kubectl} get service {APP}"):
         return
-    url = steps.answering_url(session)
+    url = steps.traffic.answering_url(session)
     session.report.result(url)
     if open:
         import webbrowser
@@ -62,13 +60,15 @@ def traffic(c: Context, requests: str = "60", json: bool = False) -> None:
 
     Example: ./inv traffic --requests=300
     """
-    session = Session(c, json=json)
+    from kubetasks.kube import endpoints
+
+    session = steps.session.Session(c, json=json)
     number = whole_number("--requests", requests, 1, MOST_REQUESTS)
     report = session.report
     if not report.mirror(f"for i in $(seq {number}); do curl --silent $(./inv service); done"):
         return
-    url = steps.answering_url(session)
-    ready = steps.ready_pods(session)
+    url = steps.traffic.answering_url(session)
+    ready = steps.traffic.ready_pods(session)
     if not ready:
         raise ExposeError("No pod is ready to answer.", "./inv status shows why; ./inv scale runs some")
     with report.step(f"Sending {number} requests to {url}") as step:

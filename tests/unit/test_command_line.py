@@ -120,3 +120,9 @@ def test_dry_shows_commands_even_without_an_engine() -> None:
     assert shown.returncode == 0
     assert "docker build --tag simple-server:v1" in shown.stdout
     assert "kubectl scale deployments/simple-server --replicas=3" in shown.stdout
+
+
+def test_the_list_loads_nothing_that_only_a_running_task_needs() -> None:
+    code = "import sys, tasks; print([name for name in sys.modules if name.startswith('kubetasks.steps.')])"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    assert shown.stdout == "[]\n", shown.stderr
