@@ -7,7 +7,7 @@ from collections.abc import Callable
 from kubetasks import manifests, wait
 from kubetasks.errors import ExposeError, LeftoverError
 from kubetasks.kube import endpoints, objects, rollout
-from kubetasks.kube.client import Object
+from kubetasks.kube.client import ApiError, Object
 from kubetasks.kube.endpoints import Endpoint
 from kubetasks.providers import kind_recipe
 from kubetasks.settings import APP, OWNER, OWNER_LABEL
@@ -15,6 +15,7 @@ from kubetasks.steps import cluster
 from kubetasks.steps.session import Session
 
 SLICES = f"kubernetes.io/service-name={APP}"
+TAKEN = "port is already allocated"  # as the API says it of a node port
 STRANGER_REQUESTS = 10  # for each pod: one pod too many behind the address goes unseen once in 20,000 times: e^-10
 CLOSED_SECONDS = 0.3  # in which an address that is open answers: a closed one may swallow the question
 OTHERS_SECONDS = 2.0  # that a second address gets once one answers: not every machine can reach a load balancer's
@@ -52,7 +53,14 @@ def expose(session: Session) -> list[Endpoint]:
     session.require_deployed()
     node_port = _node_port(session)
     report.mirror(_mirror_expose(session, node_port))
-    changed = objects.apply(session.kube, manifests.service(session.manifest("service"), settings.namespace, node_port))
+    manifest = session.manifest("service")
+    try:
+        changed = objects.apply(session.kube, manifests.service(manifest, settings.namespace, node_port))
+    except ApiError as error:
+        if not node_port or TAKEN not in str(error):
+            raise
+        # another service was quicker: now it can be seen, and is named
+        changed = objects.apply(session.kube, manifests.service(manifest, settings.namespace, _node_port(session)))
     with report.step("Exposing" if changed else "Exposed already") as step:
         return _wait_for_address(session, step.at)
 

@@ -1,6 +1,7 @@
 """What cannot be done is said in a sentence, with an exit code of its own, and nothing is lost."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,11 @@ def test_a_source_that_was_not_built_is_refused_before_a_cluster_is_made(throwaw
     assert throwaway.provider().condition() == "missing"
 
 
+def identity(item: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, str]]:
+    """Which object it is and what it asks for; its status changes by itself."""
+    return item["metadata"]["uid"], item["spec"], item["metadata"].get("labels", {})
+
+
 @pytest.mark.parametrize("kind", ["deployment", "service"])
 def test_a_foreign_object_of_our_name_is_refused_and_left_alone(app: Tasks, kind: str) -> None:
     app("build")
@@ -34,10 +40,10 @@ def test_a_foreign_object_of_our_name_is_refused_and_left_alone(app: Tasks, kind
         app("deploy")
         app.kubectl("create", "service", "clusterip", "simple-server", "--tcp=80")
         refused = ["expose", "unexpose"]
-    theirs = app.get(kind, "simple-server")["metadata"]["resourceVersion"]
+    theirs = identity(app.get(kind, "simple-server"))
     for task in refused:
         assert "was not made by these tasks" in app(task, code=8).stderr
-    assert app.get(kind, "simple-server")["metadata"]["resourceVersion"] == theirs
+    assert identity(app.get(kind, "simple-server")) == theirs
 
 
 def test_a_quota_is_named_and_what_ran_before_still_serves(app: Tasks) -> None:
