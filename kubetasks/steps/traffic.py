@@ -57,7 +57,7 @@ def expose(session: Session) -> list[Endpoint]:
     try:
         changed = objects.apply(session.kube, manifests.service(manifest, settings.namespace, node_port))
     except ApiError as error:
-        if not node_port or TAKEN not in str(error):
+        if not node_port or TAKEN not in error.sentence:
             raise
         # another service was quicker: now it can be seen, and is named
         changed = objects.apply(session.kube, manifests.service(manifest, settings.namespace, _node_port(session)))
