@@ -1,4 +1,4 @@
-"""Told to end in the middle, neither a task nor the suite itself leaves anything behind."""
+"""Told to end in the middle, neither a task nor the suite itself leaves anything behind; and it takes only what it made."""
 
 import os
 import signal
@@ -96,3 +96,16 @@ def test_the_suite_leaves_no_cluster(this_run: Run, number: signal.Signals, mome
     assert [one for one in connection.our_clusters() if one.startswith(name)] == [], output
     assert [node.name for node in connection.containers("io.x-k8s.kind.cluster") if str(node.name).startswith(name)] == []
     assert list((PROJECT / ".state").glob(f"{name}*")) == []
+
+
+@pytest.mark.runs_the_suite
+@pytest.mark.usefixtures("kind_cluster")
+def test_the_suite_leaves_a_cluster_that_was_there_before(this_run: Run) -> None:
+    nodes = f"io.x-k8s.kind.cluster={this_run.cluster_name}"
+    before = [node.id for node in engine.connect().containers(nodes)]
+    argv = [sys.executable, "-m", "pytest", "-n0", f"--cluster-name={this_run.cluster_name}", "tests/integration/test_setup.py"]
+    with started(argv, {}) as process:
+        output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    assert [node.id for node in engine.connect().containers(nodes)] == before
+    assert this_run.tasks.provider().condition() == "running"
