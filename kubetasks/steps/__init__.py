@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> ModuleType:
+    module = f"{__name__}.{name}"
     try:
-        return importlib.import_module(f"{__name__}.{name}")
+        return importlib.import_module(module)
     except ModuleNotFoundError as error:
+        if error.name != module:  # what a step itself imports is missing: that is to be told as it is
+            raise
         raise AttributeError(name) from error

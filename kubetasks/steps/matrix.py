@@ -156,10 +156,7 @@ def _node_image(session: Session, minor: str) -> str:
     """The node image of that minor. Raises SetupError where it has not been brought."""
     node, present = images.node_image(session.engine, session.settings.for_kubernetes(minor))
     if not present:
-        raise SetupError(
-            f"Its node image is not here: INVOKE_CLUSTER_KUBERNETES={minor} ./inv setup brings it.",
-            f"INVOKE_CLUSTER_KUBERNETES={minor} ./inv setup test --kubernetes={minor}",
-        )
+        raise SetupError(f"Its node image is not here: INVOKE_CLUSTER_KUBERNETES={minor} ./inv setup brings it.")
     return plan.short(node)
 
 

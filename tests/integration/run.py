@@ -191,9 +191,8 @@ class Run:
                     Tasks(cluster, self.port).provider().delete()
             remove_others(f"{self.name}-")  # a worker that was killed left them
         with gate():
-            if self._sessions is not None:
-                with contextlib.suppress(RuntimeError):  # interrupted before it was held
-                    self._sessions.release()
+            with contextlib.suppress(RuntimeError):  # interrupted before it was held
+                self._sessions.release()
             with contextlib.suppress(Timeout), self._sessions.write_lock(blocking=False):  # the last run puts them back
                 for name in (ASIDE_TOO, STAGES):
                     for reference in connection.image_tags(name):
