@@ -1,49 +1,40 @@
 """`python -m simple_server`: serve until told to stop."""
 
-import argparse
-import os
 import signal
-import socket
 import sys
+import time
 from types import FrameType
 from typing import NoReturn
 
-from waitress.server import create_server
-
+from simple_server import identity, options, serve
 from simple_server.app import create_app
+from simple_server.log import Log
+from simple_server.observe import Application
+from simple_server.readiness import Readiness
+
+CANNOT_LISTEN = 3
 
 
-def port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise ValueError
-    return number
-
-
-def stop(_signal: int, _frame: FrameType | None) -> NoReturn:
-    # Python as process 1 of a container would ignore SIGTERM; waitress takes SystemExit for the end
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    # Python as process 1 of a container would ignore SIGTERM until the server takes it
     raise SystemExit(0)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m simple_server", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", default=8080, type=port, help="port to listen on, 0 for any (default: %(default)s)")
-    options = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    app = create_app(pod=os.environ.get("POD_NAME") or socket.gethostname(), build=os.environ.get("BUILD_ID") or "source")
+    given = options.read(sys.argv[1:])
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+    time.sleep(given.start_delay)
+    readiness, log = Readiness(), Log(given.log_format, given.log_probes)
+
+    def application() -> Application:
+        return create_app(identity.from_environment(), readiness, log, faults=given.faults, close_connections=True)
+
     try:
-        listener = socket.create_server((options.host, options.port))
-    except OSError as error:
-        print(
-            f"Cannot listen on {options.host}:{options.port}: {error.strerror}. Try another one: --port NUMBER",
-            file=sys.stderr,
-        )
-        return 3
-    server = create_server(app, sockets=[listener], ident=None)
-    print(f"serving on http://{options.host}:{listener.getsockname()[1]}", flush=True)
-    server.run()
+        serve.run(application, readiness, given.host, given.port, given.drain, log.serving)
+    except serve.ListenError as error:
+        print(f"Cannot listen on {given.host}:{given.port}: {error}. Try another one: --port PORT", file=sys.stderr)
+        return CANNOT_LISTEN
     return 0
 
 

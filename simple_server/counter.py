@@ -10,6 +10,11 @@ class Counter:
         self._lock = threading.Lock()
         self._count = 0
 
+    @property
+    def value(self) -> int:
+        """The last number handed out; 0 before the first."""
+        return self._count
+
     def next(self) -> int:
         """One more, counted."""
         with self._lock:

@@ -17,7 +17,7 @@ TASKS = (
 ).split()
 
 
-OTHERS = ("docker", "filelock", "kubernetes", "rich", "yaml", "tenacity", "requests", "urllib3", "bottle", "waitress")
+OTHERS = ("docker", "filelock", "kubernetes", "rich", "yaml", "tenacity", "requests", "urllib3", "bottle", "granian")
 
 
 def invoke(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:

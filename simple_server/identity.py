@@ -1,0 +1,24 @@
+"""Which pod this is, what it was built from and since when it runs."""
+
+import os
+import socket
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """`started` is UTC in ISO 8601, to the second."""
+
+    pod: str
+    build: str
+    started: str = field(default_factory=_now)
+
+
+def from_environment() -> Identity:
+    """The pod is POD_NAME or the host's name, the build BUILD_ID or `source`."""
+    return Identity(os.environ.get("POD_NAME") or socket.gethostname(), os.environ.get("BUILD_ID") or "source")

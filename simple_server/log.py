@@ -1,0 +1,44 @@
+"""Standard output: a line for each request, and one that says where the server answers."""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+LONGEST = 200  # characters of what a client sent
+STANDARD_OUTPUT = 1
+
+
+def _write(line: str) -> None:
+    # in one call, so that no other thread's line gets between; where nobody reads any more, requests are answered all the same
+    with contextlib.suppress(OSError):
+        os.write(STANDARD_OUTPUT, f"{line}\n".encode("ascii", "backslashreplace"))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Log:
+    """In one of options.LOG_FORMATS. What a client sent cannot make lines of its own: it is written as JSON strings."""
+
+    def __init__(self, form: str, probes: bool = False, write: Callable[[str], None] = _write) -> None:
+        self._form, self._probes, self._write = form, probes, write
+
+    def request(self, environ: dict[str, Any], path: str, status: str, seconds: float) -> None:
+        """One request for `path`, as it was sent, answered."""
+        if self._form == "none" or (path in PROBES and not self._probes):
+            return
+        method, path = environ.get("REQUEST_METHOD", "")[:LONGEST], path[:LONGEST]
+        if self._form == "json":
+            line = {"time": _now(), "client": environ.get("REMOTE_ADDR", ""), "method": method, "path": path}
+            self._write(json.dumps(line | {"status": int(status), "ms": round(seconds * 1000, 3)}))
+        else:
+            self._write(f"{_now()} {json.dumps(method)[1:-1]} {json.dumps(path)[1:-1]} {status} {seconds * 1000:.3f} ms")
+
+    def serving(self, url: str) -> None:
+        """It answers from now on."""
+        self._write(json.dumps({"time": _now(), "serving": url}) if self._form == "json" else f"serving on {url}")

@@ -1,0 +1,148 @@
+"""The application as any WSGI server gets it."""
+
+import wsgiref.util
+from io import BytesIO
+from typing import Any
+from wsgiref.validate import validator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from simple_server.app import create_app
+from simple_server.readiness import Readiness
+from tests.unit.server.test_counting import PATHS
+from tests.unit.server.wsgi import BROWSER, Answer, application, call, count_of
+
+
+def samples(answer: Answer) -> dict[tuple[str, ...], float]:
+    """By name and values of labels in the order of their names, read by Prometheus' own parser."""
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.body.decode())
+        for sample in family.samples
+    }
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/nothing"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize("accept", ["", BROWSER])
+def test_it_keeps_to_the_wsgi_specification(method: str, path: str, accept: str) -> None:
+    environ: dict[str, Any] = {
+        "SCRIPT_NAME": "",
+        "PATH_INFO": path,
+        "REQUEST_METHOD": method,
+        "HTTP_ACCEPT": accept,
+        "QUERY_STRING": "close",
+        "wsgi.input": BytesIO(),
+    }
+    wsgiref.util.setup_testing_defaults(environ)
+    said: list[Any] = []
+    readiness = Readiness()
+    readiness.stop()
+
+    def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> Any:
+        said.extend((status, headers))
+        return lambda _data: None
+
+    body = validator(create_app(readiness=readiness))(environ, start_response)
+    b"".join(body)
+    body.close()  # type: ignore[attr-defined]
+    assert not [name for name, _ in said[1] if wsgiref.util.is_hop_by_hop(name)]
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/nothing"])
+def test_no_answer_is_kept_or_guessed_about(path: str) -> None:
+    headers = call(application(), path).headers
+    assert (headers["Cache-Control"], headers["Vary"], headers["X-Content-Type-Options"]) == ("no-store", "Accept", "nosniff")
+
+
+def test_each_application_has_a_count_of_its_own() -> None:
+    assert [count_of(application()) for _ in range(2)] == [1, 1]
+
+
+def test_it_names_the_pod_and_the_build_from_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POD_NAME", "pod-from-environment")
+    monkeypatch.setenv("BUILD_ID", "0123456789ab")
+    answer = call(create_app(), "/version").json
+    assert (answer["pod"], answer["build"]) == ("pod-from-environment", "0123456789ab")
+    assert set(answer) == {"pod", "build", "started", "python", "bottle"}
+
+
+def test_ready_until_told_to_stop() -> None:
+    readiness = Readiness()
+    app = application(readiness=readiness)
+    assert (call(app, "/readyz").status, call(app, "/readyz").json["status"]) == (200, "ready")
+    readiness.stop()
+    assert (call(app, "/readyz").status, call(app, "/readyz").json["status"]) == (503, "stopping")
+    assert call(app, "/healthz").status == 200, "a pod that drains is alive"
+    assert count_of(app) == 1, "and answers"
+
+
+def test_where_the_server_takes_it_a_page_ends_its_connection_and_other_answers_keep_theirs() -> None:
+    readiness = Readiness()
+    app = application(readiness=readiness, close_connections=True)
+    asked = [("/", BROWSER, "", "close"), ("/", "", "close", "close"), ("/", "", "", None), ("/healthz", BROWSER, "", None)]
+    for path, accept, query, connection in asked:
+        assert call(app, path, accept=accept, QUERY_STRING=query).headers.get("Connection") == connection, (path, query)
+    readiness.stop()
+    for path, accept, query, _ in asked:
+        assert call(app, path, accept=accept, QUERY_STRING=query).headers.get("Connection") == "close", (path, query)
+
+
+def test_metrics_tell_what_was_answered() -> None:
+    app = application()
+    for path, method in [("/", "GET"), ("/", "GET"), ("/", "POST"), ("/healthz", "GET"), ("/a", "GET"), ("/b", "GET")]:
+        call(app, path, method)
+    answer = call(app, "/metrics")
+    told = samples(answer)
+    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert {labels[1:]: value for labels, value in told.items() if labels[0] == "http_requests_total"} == {
+        ("/", "200"): 2,
+        ("/", "405"): 1,
+        ("/healthz", "200"): 1,
+        ("other", "404"): 2,
+    }
+    assert told["simple_server_counted_requests_total",] == 2
+    assert told["simple_server_build_info", "build-1", "pod-1"] == 1
+    assert told["http_requests_in_flight",] == 1, "the one that asks"
+    assert told["http_request_duration_seconds_count",] == 6
+    assert told["http_request_duration_seconds_bucket", "+Inf"] == 6
+    assert told["process_resident_memory_bytes",] > 1_000_000
+    told = samples(call(app, "/metrics"))
+    assert told["http_requests_total", "/metrics", "200"] == 1
+    assert told["http_requests_in_flight",] == 1
+
+
+def test_what_clients_ask_for_makes_no_new_series() -> None:
+    app = application()
+    call(app, "/x")
+    call(app, "/metrics")
+    before = len(samples(call(app, "/metrics")))
+    for number in range(50):
+        call(app, f"/{number}", f"METHOD{number}")
+    assert len(samples(call(app, "/metrics"))) == before
+
+
+@pytest.mark.parametrize("name", ["crash", "hang", "not-ready", "ready"])
+def test_without_the_flag_there_are_no_faults(name: str) -> None:
+    for method in ("GET", "POST"):
+        assert call(application(), f"/fault/{name}", method).status == 404
+
+
+def test_not_ready_is_a_fault_to_order_and_to_take_back() -> None:
+    app = application(faults=True)
+    assert call(app, "/fault/not-ready", "POST").status == 200
+    assert (call(app, "/readyz").status, call(app, "/readyz").json["status"]) == (503, "not ready")
+    assert call(app, "/healthz").status == 200
+    call(app, "/fault/ready", "POST")
+    assert call(app, "/readyz").status == 200
+    wrong = call(app, "/fault/not-ready")
+    assert (wrong.status, wrong.headers["Allow"]) == (405, "POST")
+
+
+def test_a_server_that_stops_is_not_made_ready_again() -> None:
+    readiness = Readiness()
+    app = application(readiness=readiness, faults=True)
+    readiness.stop()
+    call(app, "/fault/ready", "POST")
+    assert call(app, "/readyz").json["status"] == "stopping"

@@ -1,0 +1,80 @@
+"""What a client can do to a connection: the server goes on serving, and counts what it answered."""
+
+import contextlib
+import socket
+import struct
+
+import pytest
+
+from tests.unit.server.process import received, running
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"hello\r\n\r\n", b"400"),
+        (b"GET / HTTP/9.9\r\n\r\n", b"400"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"400"),
+        (b"G\x00T / HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
+        (b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
+        (GET + b"Broken header\r\n\r\n", b"400"),
+        (GET + b"Content-Length: -1\r\n\r\n", b"400"),
+        (GET + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n", b"400"),
+        (GET + b"X: " + 200_000 * b"x" + b"\r\n\r\n", b"431"),
+        (b"GET /" + 100_000 * b"x" + b" HTTP/1.1\r\nHost: a\r\n\r\n", b"414"),
+        (GET + 200 * b"X: y\r\n" + b"\r\n", b"431"),
+    ],
+)
+def test_what_is_no_request_gets_an_answer_and_no_number(data: bytes, expected: bytes) -> None:
+    with running() as server:
+        assert server.send(data)[:12] == b"HTTP/1.1 " + expected
+        assert server.count() == 1
+
+
+def test_requests_cut_off_half_way_count_only_where_they_were_whole() -> None:
+    with running() as server:
+        for part in (b"", b"GE", GET, GET + b"X-Half", GET + b"Content-Length: 100\r\n"):
+            with server.connected() as connection:
+                connection.sendall(part)
+        assert server.count() == 1
+
+
+def test_a_client_that_does_not_wait_for_its_answer_does_not_stop_the_next() -> None:
+    with running() as server:
+        for _ in range(50):
+            with server.connected() as connection:
+                connection.sendall(GET + b"\r\n")
+                # closed with a reset, while the answer is on its way
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        first, second = server.count(), server.count()
+        assert 1 <= first < second <= 52, "some of the fifty may be answered in between"
+
+
+def test_a_body_that_never_comes_keeps_nobody_waiting() -> None:
+    with running() as server, server.connected() as slow:
+        slow.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+        assert slow.recv(65536)[9:12] == b"405"
+        assert server.count() == 1
+
+
+def test_a_huge_body_is_not_read() -> None:
+    with running() as server:
+        with server.connected() as sender, contextlib.suppress(OSError):
+            sender.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n")
+            for _ in range(100):
+                sender.sendall(1_000_000 * b"x")
+        assert server.count() == 1
+
+
+def test_a_hundred_slow_clients_keep_nobody_waiting() -> None:
+    with running() as server, contextlib.ExitStack() as slow:
+        clients = [slow.enter_context(server.connected()) for _ in range(100)]
+        for client in clients:
+            client.sendall(b"GET / HTTP/1.1\r\nHo")
+        assert [server.count() for _ in range(3)] == [1, 2, 3]
+        for client in clients:
+            client.sendall(b"st: a\r\nConnection: close\r\n\r\n")
+        numbers = [int(received(client).split(b'"count": ')[1].split(b",")[0]) for client in clients]
+        assert sorted(numbers) == list(range(4, 104))

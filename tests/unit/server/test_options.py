@@ -1,0 +1,96 @@
+"""The command line and its environment variables."""
+
+import re
+
+import pytest
+
+from simple_server import options
+from tests.unit.server.process import refused, running
+
+
+def test_the_defaults_listen_on_loopback() -> None:
+    assert options.read([], {}) == options.Options("127.0.0.1", 8080, 1.0, "json", False, False, 0.0)
+
+
+def test_each_option_has_a_variable_and_what_is_typed_comes_first() -> None:
+    environment = {
+        "LISTEN_HOST": "::1",
+        "LISTEN_PORT": "81",
+        "DRAIN_SECONDS": "2.5",
+        "LOG_FORMAT": "text",
+        "LOG_PROBES": "1",
+        "FAULTS": "1",
+        "START_DELAY_SECONDS": "3",
+    }
+    assert options.read([], environment) == options.Options("::1", 81, 2.5, "text", True, True, 3.0)
+    typed = ["--host=0.0.0.0", "--port=82", "--drain=0", "--log-format=none", "--start-delay=1"]
+    assert options.read(typed, environment) == options.Options("0.0.0.0", 82, 0.0, "none", True, True, 1.0)
+
+
+def test_help_names_each_option_and_its_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        options.read(["--help"], {})
+    assert ended.value.code == 0
+    help_text = capsys.readouterr().out
+    told = re.sub(r"\s+", " ", help_text.split("options:")[1])
+    assert re.findall(r"(--[a-z-]+) .*?\[([A-Z_]+), default: (.+?)\]", told.split("exit", 1)[1]) == [
+        ("--host", "LISTEN_HOST", "127.0.0.1"),
+        ("--port", "LISTEN_PORT", "8080"),
+        ("--drain", "DRAIN_SECONDS", "1"),
+        ("--log-format", "LOG_FORMAT", "json"),
+        ("--log-probes", "LOG_PROBES", "0"),
+        ("--faults", "FAULTS", "0"),
+        ("--start-delay", "START_DELAY_SECONDS", "0"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "--port=-1",
+        "--port=65536",
+        "--port=web",
+        "--port=",
+        "--port=\N{FULLWIDTH DIGIT EIGHT}",
+        "--drain=-1",
+        "--drain=nan",
+        "--drain=inf",
+        "--drain=601",
+        "--drain=soon",
+        "--log-format=xml",
+        "--host=",
+        "--host=a\nb",
+        "--start-delay=1",
+        "--hos=1",
+        "--nothing",
+        "more",
+    ],
+)
+def test_a_wrong_option_is_one_sentence(typed: str) -> None:
+    result = refused(typed)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert re.fullmatch(r"[A-Z].+\. See: python -m simple_server --help\n", result.stderr), result.stderr
+
+
+@pytest.mark.parametrize("variable", ["LISTEN_PORT=web", "DRAIN_SECONDS=soon", "LOG_FORMAT=xml", "LOG_PROBES=yes", "FAULTS=2"])
+def test_a_wrong_variable_is_one_sentence_that_names_it(variable: str) -> None:
+    name, _, value = variable.partition("=")
+    result = refused(**{name: value})
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"{name}: '{value}' is n")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_taken_port_is_one_sentence() -> None:
+    with running() as server:
+        second = refused(f"--port={server.port}")
+        assert server.count() == 1
+    assert (second.returncode, second.stdout) == (3, "")
+    assert second.stderr == (f"Cannot listen on 127.0.0.1:{server.port}: Address already in use. Try another one: --port PORT\n")
+
+
+def test_an_address_that_is_not_here_is_one_sentence() -> None:
+    result = refused("--host=192.0.2.1", "--port=0")
+    assert result.returncode == 3
+    assert result.stderr.startswith("Cannot listen on 192.0.2.1:0: ")
+    assert result.stderr.count("\n") == 1

@@ -1,0 +1,62 @@
+"""The page that a browser gets; how it works in one is tested with one."""
+
+import base64
+import hashlib
+import re
+
+import pytest
+
+from simple_server.identity import Identity
+from simple_server.page import Page, prefers_html
+from tests.unit.server.wsgi import BROWSER, application, call, count_of
+
+
+@pytest.mark.parametrize(
+    ("accept", "html"),
+    [
+        (BROWSER, True),
+        ("text/html", True),
+        ("TEXT/HTML; q=0.5", True),
+        ("text/html, application/json", True),
+        ("text/html;q=0.5, application/json", False),
+        ("text/html;q=0", False),
+        ("text/html;q=0.000", False),
+        ("text/html;q=much", False),
+        ("text/html;q=nan", False),
+        ("application/json", False),
+        ("*/*", False),
+        ("text/htmlx", False),
+        ("", False),
+    ],
+)
+def test_who_gets_the_page(accept: str, html: bool) -> None:
+    assert prefers_html(accept) == html
+    assert call(application(), accept=accept).headers["Content-Type"].startswith("text/html" if html else "application/json")
+
+
+def test_the_page_counts_and_says_who_answered() -> None:
+    app = application()
+    assert count_of(app) == 1
+    text = call(app, accept=BROWSER).body.decode()
+    assert '<dd id="pod">pod-1</dd>' in text
+    assert '<dd id="count">2</dd>' in text
+    assert '<dd id="build">build-1</dd>' in text
+    assert count_of(app) == 3
+
+
+def test_a_name_is_text_on_the_page_whatever_is_in_it() -> None:
+    text = Page(Identity("<script>$count</script>", "${style}", "now")).render(7)
+    assert "&lt;script&gt;$count&lt;/script&gt;" in text
+    assert '<dd id="build">${style}</dd>' in text
+
+
+def test_the_policy_allows_what_is_on_the_page_and_nothing_else() -> None:
+    answer = call(application(), accept=BROWSER)
+    policy = dict(part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == "'none'"
+    assert not re.search("unsafe|http|\\*", answer.headers["Content-Security-Policy"])
+    for tag in ("style", "script"):
+        (inside,) = re.findall(f"<{tag}>(.*?)</{tag}>", answer.body.decode(), re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+        assert policy[f"{tag}-src"] == f"'sha256-{digest}'"
+    assert not re.search(r"\s(on\w+|style|src)=", answer.body.decode()), "an inline handler or style would be refused"

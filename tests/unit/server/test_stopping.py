@@ -1,0 +1,126 @@
+"""How the process ends: when told to, when ordered to crash, and when it is killed."""
+
+import http.client
+import json
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from kubetasks.settings import PROJECT
+from tests.unit.server.process import COMMAND, ENVIRONMENT, SECONDS, Server, received, running
+
+LONG = "--drain=600"  # until a second signal ends it
+SIGNALS = [signal.SIGTERM, signal.SIGINT]
+
+
+def wait_until_stopping(server: Server) -> None:
+    for _ in range(SECONDS * 100):
+        if server.get("/readyz")[0].status == 503:
+            return
+        time.sleep(0.01)
+    raise AssertionError("it is still ready")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_it_ends_cleanly_when_told(number: signal.Signals) -> None:
+    with running("--drain=0", "--log-format=none") as server:
+        assert server.count() == 1
+        server.process.send_signal(number)
+        assert server.ended() == (0, "", "")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_told_to_stop_it_is_not_ready_and_answers_until_the_drain_is_over(number: signal.Signals) -> None:
+    with running(LONG, "--log-format=none") as server:
+        server.process.send_signal(number)
+        wait_until_stopping(server)
+        response, body = server.get()
+        assert (response.status, json.loads(body)["count"]) == (200, 1)
+        assert response.getheader("Connection") == "close", "a kept connection would be cut later"
+        assert server.get("/healthz")[0].status == 200
+        server.process.send_signal(number)
+        assert server.ended() == (0, "", "")
+
+
+def test_a_kept_connection_ends_with_its_next_answer_once_it_is_told_to_stop() -> None:
+    with running(LONG) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=SECONDS)
+        connection.request("GET", "/")
+        assert connection.getresponse().read()
+        kept = connection.sock
+        server.process.terminate()
+        wait_until_stopping(server)
+        kept.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b'"count": 2' in received(kept)
+        connection.close()
+
+
+def test_the_drain_lasts_as_long_as_it_is_set() -> None:
+    with running("--drain=0.5") as server:
+        before = time.monotonic()
+        server.process.terminate()
+        assert server.ended()[0] == 0
+        assert time.monotonic() - before >= 0.5
+
+
+def test_a_request_that_is_half_sent_when_it_is_told_to_stop_is_answered() -> None:
+    with running("--drain=0.5") as server, server.connected() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHo")
+        server.process.terminate()
+        wait_until_stopping(server)
+        connection.sendall(b"st: a\r\n\r\n")
+        assert b'"count": 1' in received(connection)
+        assert server.ended()[0] == 0
+
+
+def test_a_worker_that_hangs_does_not_keep_it_from_ending() -> None:
+    with running("--faults", "--drain=0") as server:
+        assert server.get("/fault/hang", "POST")[0].status == 200
+        with server.connected() as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            connection.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                connection.recv(1)
+            server.process.terminate()
+            assert server.ended()[0] == 0
+
+
+def test_a_crash_ends_it_with_a_code_of_failure() -> None:
+    with running("--faults", "--log-format=none") as server:
+        with pytest.raises((http.client.HTTPException, OSError)):
+            server.get("/fault/crash", "POST")
+        code, _, errors = server.ended()
+        assert code == 1
+        assert "Traceback" not in errors
+
+
+def test_killed_it_leaves_nobody_who_answers() -> None:
+    with running() as server:
+        server.process.kill()
+        server.process.communicate(timeout=SECONDS)  # until the worker too has let go of its output
+        with pytest.raises(ConnectionRefusedError):
+            server.get()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_it_ends_cleanly_before_it_serves(number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "--port=0", "--faults", "--start-delay=600"],
+        cwd=PROJECT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for _ in range(SECONDS * 100):
+        (caught,) = re.findall(r"SigCgt:\s(\w+)", Path(f"/proc/{process.pid}/status").read_text())
+        if all(int(caught, 16) >> (each - 1) & 1 for each in SIGNALS):
+            break
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=SECONDS)
+    assert (process.returncode, errors) == (0, "")
