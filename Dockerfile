@@ -5,14 +5,26 @@ FROM ${BASE} AS packages
 LABEL app.kubernetes.io/managed-by=simple-server-tasks
 COPY requirements/server.txt /
 RUN python3 -m venv /installer \
-    && /installer/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --target=/app -r /server.txt
+    && /installer/bin/pip install --no-cache-dir --no-compile --disable-pip-version-check \
+        --only-binary=:all: --require-hashes --target=/app -r /server.txt
 
-FROM ${BASE}
-WORKDIR /app
-COPY --from=packages /app /app
-COPY simple_server /app/simple_server
+FROM packages AS root
+LABEL app.kubernetes.io/managed-by=simple-server-tasks
+COPY app_image/assemble.py /
+RUN python3 /assemble.py /root-file-system /app
+
+FROM scratch
+ARG BASE
 ARG BUILD_ID=source
-ENV BUILD_ID=${BUILD_ID} PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+LABEL org.opencontainers.image.title=simple-server \
+    org.opencontainers.image.description="A small web server that counts the requests it has served" \
+    org.opencontainers.image.licenses=MIT \
+    org.opencontainers.image.base.name=${BASE} \
+    org.opencontainers.image.version=${BUILD_ID}
+COPY --from=root /root-file-system /
+COPY simple_server /app/simple_server
+WORKDIR /app
+ENV BUILD_ID=${BUILD_ID} PATH=/bin PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["python3", "-m", "simple_server", "--host=0.0.0.0"]

@@ -31,7 +31,7 @@ def main() -> int:
         return create_app(identity.from_environment(), readiness, log, faults=given.faults, close_connections=True)
 
     try:
-        serve.run(application, readiness, given.host, given.port, given.drain, log.serving)
+        serve.run(application, readiness, given.host, given.port, given.drain, log.serving, log.stopping)
     except serve.ListenError as error:
         print(f"Cannot listen on {given.host}:{given.port}: {error}. Try another one: --port PORT", file=sys.stderr)
         return CANNOT_LISTEN

@@ -1,4 +1,4 @@
-"""Standard output: a line for each request, and one that says where the server answers."""
+"""Standard output: a line for each request, one that says where the server answers, and one that it is told to stop."""
 
 import contextlib
 import json
@@ -41,4 +41,12 @@ class Log:
 
     def serving(self, url: str) -> None:
         """It answers from now on."""
-        self._write(json.dumps({"time": _now(), "serving": url}) if self._form == "json" else f"serving on {url}")
+        self._say("serving", f"serving on {url}", url)
+
+    def stopping(self) -> None:
+        """It was told to stop: what is asked from now on is what had not heard of it."""
+        if self._form != "none":
+            self._say("stopping", "stopping", True)
+
+    def _say(self, key: str, text: str, value: object) -> None:
+        self._write(json.dumps({"time": _now(), key: value}) if self._form == "json" else text)

@@ -30,12 +30,19 @@ class ListenError(Exception):
 
 
 def run(
-    load: Callable[[], Application], readiness: Readiness, host: str, port: int, drain: float, on_serving: Callable[[str], None]
+    load: Callable[[], Application],
+    readiness: Readiness,
+    host: str,
+    port: int,
+    drain: float,
+    on_serving: Callable[[str], None],
+    on_stopping: Callable[[], None],
 ) -> None:
     """Serve what `load` makes until SIGTERM or SIGINT: drain for that many seconds, end the open requests, and return.
 
-    `load` and `on_serving`, which is given the URL once it answers, are called in the worker. Port 0 is any that is free.
-    A second signal ends the drain. Raises ListenError. Ends the program with code 1 where the worker ended by itself.
+    `load` and `on_serving`, which is given the URL once it answers, are called in the worker, `on_stopping` when the drain
+    begins. Port 0 is any that is free. A second signal ends the drain. Raises ListenError. Ends the program with code 1
+    where the worker ended by itself.
     """
     multiprocessing.set_start_method("fork")  # the worker shares the readiness, and starts in no time
     reserved = _reserve(host, port)
@@ -60,6 +67,7 @@ def run(
             end()
             return
         readiness.stop()
+        on_stopping()
         timer = threading.Timer(drain, end)
         timer.daemon = True
         timer.start()

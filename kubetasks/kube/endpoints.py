@@ -50,8 +50,12 @@ def ask(url: str, path: str = "/", seconds: float = SECONDS) -> dict[str, Any] |
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
     try:
         connection.request("GET", path, headers={"Connection": "close", "Accept": "application/json"})
-        response = connection.getresponse()
-        document = json.loads(response.read())
+        with connection.sock.dup() as own:
+            response = connection.getresponse()
+            document = json.loads(response.read())
+            # The server ends the connection first. If we did, a node would, for two minutes, send a new one that happens to come
+            # from the same port to the same pod, there or not.
+            own.recv(1)
         return document if response.status == 200 and isinstance(document, dict) and "pod" in document else None
     except (OSError, http.client.HTTPException, ValueError):
         return None

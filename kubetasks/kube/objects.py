@@ -26,13 +26,19 @@ def require_ours(item: Object) -> None:
         )
 
 
+def there(kube: Kube, kind: str, name: str, namespace: str = "") -> Object | None:
+    """The object of ours, if there is one. Raises OwnershipError where there is another's."""
+    found = kube.get(kind, name, namespace)
+    if found:
+        require_ours({"kind": kind, **found})
+    return found
+
+
 def apply(kube: Kube, item: Object) -> bool:
     """Server-side apply; True where it changed something. Raises OwnershipError, ApiError."""
     metadata = item["metadata"]
     namespace = metadata.get("namespace", "")
-    before = kube.get(item["kind"], metadata["name"], namespace)
-    if before:
-        require_ours(before)
+    before = there(kube, item["kind"], metadata["name"], namespace)
     after = kube.request(
         "PATCH",
         path(item["kind"], namespace, metadata["name"]),
@@ -57,10 +63,9 @@ def delete(kube: Kube, kind: str, name: str, namespace: str, timeout: float) -> 
 
     Raises OwnershipError, and LeftoverError after `timeout` seconds.
     """
-    item = kube.get(kind, name, namespace)
+    item = there(kube, kind, name, namespace)
     if not item:
         return False
-    require_ours({"kind": kind, **item})
     try:
         kube.request(
             "DELETE",

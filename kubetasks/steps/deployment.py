@@ -8,6 +8,7 @@ from kubetasks.settings import APP, OWNER, OWNER_LABEL
 from kubetasks.steps import cluster, traffic
 from kubetasks.steps.session import Session
 
+KINDS = ("Deployment", "PodDisruptionBudget")
 SELECTOR = f"app.kubernetes.io/name={APP}"
 
 
@@ -57,21 +58,23 @@ def deploy(session: Session) -> None:
     """
     report, made, settings = session.report, session.image, session.settings
     load = shell.line(["kind", "load", "docker-image", "--name", settings.cluster, image.HUMAN_TAG, made.reference])
-    apply = (
-        f"kubectl set image --local -f k8s/deployment.yaml {APP}={made.reference} -o yaml",
-        f"kubectl label --local -f - {OWNER_LABEL}={OWNER} -o yaml",
-        f"{session.kubectl} apply --server-side --force-conflicts --field-manager={OWNER} -f -",
-    )
+    label = f"kubectl label --local {OWNER_LABEL}={OWNER} -o yaml -f"
+    apply = f"{session.kubectl} apply --server-side --force-conflicts --field-manager={OWNER} -f -"
     if not report.mirror(
         *([load] if settings.provider == "kind" else []),
-        " | ".join(apply),
+        f"{label} k8s/poddisruptionbudget.yaml | {apply}",
+        f"kubectl set image --local -f k8s/deployment.yaml {APP}={made.reference} -o yaml | {label} - | {apply}",
         f"{session.kubectl} rollout status deployment/{APP}",
     ):
         return
     require_built(session)
     session.require_namespace()
     item = manifests.deployment(session.manifest("deployment"), made.reference, settings.namespace)
+    budget = manifests.owned(session.manifest("poddisruptionbudget"), settings.namespace)
+    for kind in KINDS:
+        objects.there(session.kube, kind, APP, settings.namespace)  # another's is refused before anything is changed
     session.provider.deliver(made)
+    objects.apply(session.kube, budget)
     changed = objects.apply(session.kube, item)
     _wait_for_rollout(session, f"Rolling out {made.reference}" if changed else f"{made.reference} is deployed")
     deployed = session.deployed() if changed else None
@@ -119,14 +122,17 @@ def scale(session: Session, replicas: int) -> None:
 
 
 def undeploy(session: Session) -> bool:
-    """No deployment and no pod of it; False where there was none. Raises OwnershipError, LeftoverError."""
+    """No deployment, no pod of it, no budget for them; False where there was none. Raises OwnershipError, LeftoverError."""
     settings = session.settings
-    if not session.report.mirror(f"{session.kubectl} delete deployment {APP}"):
+    if not session.report.mirror(*(f"{session.kubectl} delete {kind.lower()} {APP}" for kind in KINDS)):
         return True
     if not cluster.runs(session):
         return False
     with session.report.step("Deleting the deployment"):
-        return objects.delete(session.kube, "Deployment", APP, settings.namespace, settings.timeout)
+        for kind in KINDS:
+            objects.there(session.kube, kind, APP, settings.namespace)  # all of them or none
+        gone = [objects.delete(session.kube, kind, APP, settings.namespace, settings.timeout) for kind in KINDS]
+        return any(gone)
 
 
 def remove_images(session: Session) -> bool:

@@ -107,10 +107,8 @@ class Session:
 
     def require_deployed(self) -> None:
         """Raises RolloutError where there is no deployment, OwnershipError where it is not ours."""
-        found = self.deployed()
-        if found is None:
+        if objects.there(self.kube, "Deployment", APP, self.settings.namespace) is None:
             raise RolloutError(f"There is no deployment {APP} in namespace {self.settings.namespace}.", "./inv deploy")
-        objects.require_ours({"kind": "Deployment", **found})
 
     def require_our_cluster(self) -> None:
         """Raises ClusterError for a cluster that was there before us."""

@@ -1,15 +1,13 @@
 """Deployment: the image that was built runs, the same image is left alone, another one takes its place."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 from kubetasks.kube import endpoints
 from kubetasks.settings import PROJECT
+from tests.integration import source
 from tests.integration.driver import Tasks
-
-SOURCE = ("tasks.py", "kubetasks", "node_image", "simple_server", "k8s", "requirements", "Dockerfile", ".dockerignore")
 
 
 def answer(app: Tasks) -> dict[str, object]:
@@ -44,7 +42,9 @@ def test_restricted_pod_security_admits_its_pods_without_a_warning(app: Tasks) -
     (pod,) = app.get("pods")["items"]
     assert pod["status"]["phase"] == "Running"
     app("undeploy")
-    app.kubectl("apply", "--warnings-as-errors", f"--filename={PROJECT / 'k8s'}")  # as they are
+    as_they_are = ["--warnings-as-errors", f"--filename={PROJECT / 'k8s'}"]
+    app.kubectl("apply", "--dry-run=server", "--validate=strict", *as_they_are)
+    app.kubectl("apply", *as_they_are)
 
 
 def test_a_second_deploy_changes_nothing_and_restarts_no_pod(app: Tasks) -> None:
@@ -63,15 +63,7 @@ def test_a_changed_source_rolls_out_and_the_old_replica_set_goes_to_zero(app: Ta
     app("build", "deploy", "expose")
     before = answer(app)["build"]
 
-    for name in SOURCE:
-        source = PROJECT / name
-        if source.is_dir():
-            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, tmp_path / name)
-    with (tmp_path / "simple_server" / "app.py").open("a") as file:
-        file.write("\n# changed\n")
-    app.typed("build", "deploy", folder=tmp_path)
+    app.typed("build", "deploy", folder=source.changed(tmp_path))
 
     after = answer(app)["build"]
     assert after != before

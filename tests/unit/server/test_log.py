@@ -15,11 +15,12 @@ def test_a_line_of_json_for_each_request_but_probes() -> None:
             server.get(path)
         server.process.terminate()
         _, output, errors = server.ended()
-    first, second = lines(output)
+    first, second, last = lines(output)
     assert (first["method"], first["path"], first["status"], first["client"]) == ("GET", "/", 200, "127.0.0.1")
     assert (second["path"], second["status"]) == ("/nothing", 404)
     assert 0 < first["ms"] < 1000
     assert first["time"].endswith("Z")
+    assert last["stopping"] is True
     assert errors == ""
 
 

@@ -1,0 +1,83 @@
+"""A root file system with an interpreter, packages and what both need, and nothing else: no shell, no package manager.
+
+`python3 assemble.py TARGET PACKAGES` runs in the base image, whichever distribution that is: it copies the interpreter that
+runs it, the standard library, the folder PACKAGES, and the shared libraries that `ldd` finds for them, each to its own place
+under TARGET. Modules are compiled ahead, because the file system will be read-only: otherwise each start compiled them.
+"""
+
+import compileall
+import py_compile
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+# what a server never imports: tests, tools to develop with, windows, and their data
+UNUSED = (
+    "__pycache__",
+    "*.a",
+    "*.pyi",
+    "config-*",
+    "dist-packages",
+    "ensurepip",
+    "idlelib",
+    "lib2to3",
+    "pydoc_data",
+    "site-packages",
+    "test",
+    "tests",
+    "tkinter",
+    "turtledemo",
+    "_tkinter*",
+    "_test*",
+    "_xxtestfuzz*",
+)
+USER = "nonroot:x:65532:65532::/:/nonexistent\n"
+GROUP = "nonroot:x:65532:\n"
+
+
+def copy(path: Path, target: Path) -> Path:
+    """The file or folder, links resolved, at the same place under `target`."""
+    there = target / path.relative_to("/")
+    there.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        shutil.copytree(path, there, ignore=shutil.ignore_patterns(*UNUSED))
+    else:
+        shutil.copy(path, there)
+    return there
+
+
+def libraries(programs: list[Path]) -> set[Path]:
+    """The shared libraries that they load, the loader among them. Raises RuntimeError where one is missing."""
+    found = set[Path]()
+    for program in programs:
+        said = subprocess.run(["ldd", program], capture_output=True, text=True).stdout
+        if "not found" in said:
+            raise RuntimeError(f"{program} lacks a library:\n{said}")
+        found.update(map(Path, re.findall(r"(?:=> |^\s+)(/\S+) \(0x", said, re.MULTILINE)))
+    return found
+
+
+def main(target: Path, packages: Path) -> None:
+    interpreter = Path(sys.executable)
+    modules = [copy(Path(sysconfig.get_path("stdlib")), target), copy(packages, target)]
+    binaries = [copy(interpreter.resolve(), target), *(path for folder in modules for path in folder.rglob("*.so*"))]
+    for path in libraries([interpreter, *binaries[1:]]):
+        if not (target / path.relative_to("/")).exists():
+            copy(path, target)
+    (target / "bin").mkdir(exist_ok=True)
+    (target / "bin/python3").symlink_to(interpreter.resolve())
+    (target / "etc").mkdir(exist_ok=True)
+    (target / "etc/passwd").write_text(USER)
+    (target / "etc/group").write_text(GROUP)
+    for folder in modules:
+        # by no clock: the same sources give the same bytes
+        compileall.compile_dir(
+            folder, quiet=2, stripdir=target, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH, workers=0
+        )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

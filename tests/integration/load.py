@@ -1,0 +1,75 @@
+"""Requests all the time, over fresh connections and over kept ones, while something else happens."""
+
+import http.client
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
+
+from kubetasks.kube import endpoints
+
+SECONDS = 5  # that an answer may take
+PAUSE = 0.002  # seconds between two requests of a client: the cluster needs the processor too
+
+
+@dataclass
+class Load:
+    """`answered` by pod and build, `failed` with the reasons in words."""
+
+    answered: Counter[tuple[str, str]] = field(default_factory=Counter)
+    failed: list[str] = field(default_factory=list)
+    _ended: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def builds(self) -> set[str]:
+        return {build for _, build in self.answered}
+
+    def client(self, url: str, keep: bool) -> None:
+        """Ask until told to end; a kept connection is given up where the server asks for it, as browsers do."""
+        parts = urlsplit(url)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=SECONDS)
+        while not self._ended.wait(PAUSE):
+            try:
+                connection.request("GET", "/", headers={} if keep else {"Connection": "close"})
+                with connection.sock.dup() as own:
+                    response = connection.getresponse()
+                    answer = json.loads(response.read())
+                    if response.will_close:
+                        own.recv(1)  # as endpoints.ask does, the server first
+                self.answered[answer["pod"], answer["build"]] += 1
+                if response.status != 200:
+                    self.failed.append(f"{response.status} {answer}")
+            except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
+                self.failed.append(f"{url}, connection {'kept' if keep else 'fresh'}: {error!r}")
+                connection.close()
+        connection.close()
+
+    def end(self) -> None:
+        self._ended.set()
+
+
+@retry(wait=wait_fixed(0.1), stop=stop_after_delay(30), retry=retry_if_result(lambda answer: answer is None))
+def answers(url: str) -> dict[str, object] | None:
+    return endpoints.ask(url, endpoints.HEALTH)
+
+
+@contextmanager
+def load(urls: Sequence[str]) -> Iterator[Load]:
+    """Begins when each answers, and runs until the block ends; then it has ended as well."""
+    for url in urls:
+        answers(url)
+    running = Load()
+    threads = [threading.Thread(target=running.client, args=(url, keep)) for url in urls for keep in (False, False, True)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield running
+    finally:
+        running.end()
+        for thread in threads:
+            thread.join()

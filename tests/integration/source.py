@@ -1,0 +1,31 @@
+"""A copy of the project whose application is another: its build has another id."""
+
+import shutil
+from pathlib import Path
+
+from kubetasks.settings import PROJECT
+
+PARTS = (
+    "tasks.py",
+    "kubetasks",
+    "node_image",
+    "app_image",
+    "simple_server",
+    "k8s",
+    "requirements",
+    "Dockerfile",
+    ".dockerignore",
+)
+
+
+def changed(folder: Path) -> Path:
+    """Make it in an empty folder."""
+    for name in PARTS:
+        source = PROJECT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    with (folder / "simple_server" / "app.py").open("a") as file:
+        file.write("\n# changed\n")
+    return folder

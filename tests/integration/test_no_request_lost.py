@@ -1,0 +1,53 @@
+"""No request fails while pods come and go."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from tests.integration import source
+from tests.integration.driver import Tasks
+from tests.integration.load import load
+
+ENDED_SECONDS = 60
+ENOUGH = 500  # requests that a change must have been under
+
+
+@retry(wait=wait_fixed(0.5), stop=stop_after_delay(ENDED_SECONDS), retry=retry_if_exception_type(AssertionError), reraise=True)
+def pods(app: Tasks, number: int) -> None:
+    """What was told to stop has ended: so many are left."""
+    assert len(app.get("pods")["items"]) == number
+
+
+def test_while_scaling_to_one_and_back(
+    app: Tasks,
+    mapped_port: None,  # noqa: ARG001
+    record_property: Callable[[str, object], None],
+) -> None:
+    app("build", "deploy", "expose", "scale")
+    urls = [end["url"] for end in app.json("status")["endpoints"]]
+    assert len(urls) == 2, "the mapped port and the load balancer's address"
+    with load(urls) as sent:
+        for replicas in (1, 3):
+            app.typed("scale", f"--replicas={replicas}")
+            pods(app, replicas)
+    record_property("requests", sent.answered.total())
+    assert sent.failed == []
+    assert sent.answered.total() > ENOUGH
+    assert len(sent.answered) == 5, "three pods, and two new ones"
+
+
+def test_while_a_new_build_rolls_out(app: Tasks, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    app("build", "deploy", "expose", "scale")
+    urls = [end["url"] for end in app.json("status")["endpoints"]]
+    before = app.json("status")["deployment"]["image"]
+    changed = source.changed(tmp_path)
+    with load(urls) as sent:
+        app.typed("build", "deploy", folder=changed)
+        pods(app, 3)
+    record_property("requests", sent.answered.total())
+    assert sent.failed == []
+    assert sent.answered.total() > ENOUGH
+    assert len(sent.answered) == 6, "three pods, and three new ones"
+    assert len(sent.builds) == 2
+    assert f"simple-server:{next(iter(sent.builds - {before.partition(':')[2]}))}" != before
