@@ -15,12 +15,15 @@ from kubetasks.versions import KUBERNETES, PYTHONS
         "unit": "the unit tests alone, on each Python",
         "python": "the unit tests on that Python",
         "kubernetes": "the tests on throwaway clusters of that minor",
+        "browser": "the tests of the page in Chromium, on a throwaway cluster",
     }
 )
-def test(c: Context, lint: bool = False, unit: bool = False, python: str = "", kubernetes: str = "") -> None:
+def test(
+    c: Context, lint: bool = False, unit: bool = False, python: str = "", kubernetes: str = "", browser: bool = False
+) -> None:
     """Run everything that is tested, with tox.
 
-    Style, types, workflows, unit tests on each Python, clusters of each Kubernetes that setup has brought.
+    Style, types, workflows, unit tests on each Python, clusters of each Kubernetes that setup has brought, the page in Chromium.
     A Python that this machine lacks runs in a container. JUnit files go to reports/.
 
     Example: ./inv test --python=3.14 --kubernetes=1.36
@@ -30,7 +33,8 @@ def test(c: Context, lint: bool = False, unit: bool = False, python: str = "", k
     if kubernetes:
         one_of("--kubernetes", kubernetes, tuple(KUBERNETES))
     session = steps.session.Session(c)
-    report, wanted = session.report, steps.matrix.cells(lint=lint, unit=unit, python=python, kubernetes=kubernetes)
+    report = session.report
+    wanted = steps.matrix.cells(lint=lint, unit=unit, python=python, kubernetes=kubernetes, browser=browser)
     if not report.mirror(*(f"tox run -e {cell.environment}" for cell in wanted)):
         return
     results = list(steps.matrix.run(session, wanted))

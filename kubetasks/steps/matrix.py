@@ -1,4 +1,4 @@
-"""What `test` runs, a cell each: style, types, each Python, each Kubernetes; and what it may say about them afterwards."""
+"""What `test` runs, a cell each: style, types, each Python, each Kubernetes, the page; and what it says about them afterwards."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ from kubetasks import shell
 from kubetasks.errors import ProgramError, SetupError, TaskError
 from kubetasks.report import duration
 from kubetasks.settings import PROJECT
-from kubetasks.setup import images, plan, pythons
+from kubetasks.setup import browsers, images, plan, pythons
 from kubetasks.steps import junit
 from kubetasks.steps.session import Session
 from kubetasks.versions import KUBERNETES, PYTHONS
@@ -34,20 +34,20 @@ uv pip install --quiet --python /tmp/tox --require-hashes --requirement requirem
 
 @dataclass(frozen=True)
 class Cell:
-    """`kind` is lint, python or kubernetes; `name` the tox environment or the minor; `required`: it was asked for by name."""
+    """`name` is the tox environment of lint and browser, the minor of the others; `required`: it was asked for by name."""
 
-    kind: Literal["lint", "python", "kubernetes"]
+    kind: Literal["lint", "python", "kubernetes", "browser"]
     name: str
     required: bool = False
 
     @property
     def title(self) -> str:
-        return self.name if self.kind == "lint" else f"{self.kind.capitalize()} {self.name}"
+        return f"{self.kind.capitalize()} {self.name}" if self.kind in ("python", "kubernetes") else self.name
 
     @property
     def environment(self) -> str:
         """The tox environment."""
-        return {"lint": self.name, "python": f"py{self.name.replace('.', '')}", "kubernetes": "integration"}[self.kind]
+        return {"python": f"py{self.name.replace('.', '')}", "kubernetes": "integration"}.get(self.kind, self.name)
 
     @property
     def report(self) -> Path:
@@ -66,9 +66,9 @@ class Result:
     tests: junit.Tests | None = None
 
 
-def cells(*, lint: bool = False, unit: bool = False, python: str = "", kubernetes: str = "") -> list[Cell]:
+def cells(*, lint: bool = False, unit: bool = False, python: str = "", kubernetes: str = "", browser: bool = False) -> list[Cell]:
     """What was asked for; everything, where nothing was."""
-    everything = not (lint or unit or python or kubernetes)
+    everything = not (lint or unit or python or kubernetes or browser)
     chosen = [Cell("lint", name) for name in LINTS] if lint or everything else []
     if python:
         chosen.append(Cell("python", python, required=True))
@@ -78,6 +78,8 @@ def cells(*, lint: bool = False, unit: bool = False, python: str = "", kubernete
         chosen.append(Cell("kubernetes", kubernetes, required=True))
     elif everything:
         chosen += [Cell("kubernetes", minor) for minor in KUBERNETES]
+    if browser or everything:
+        chosen.append(Cell("browser", "browser", required=browser))
     return chosen
 
 
@@ -104,6 +106,10 @@ def _prepare(session: Session, cell: Cell) -> tuple[str, Callable[[], int]]:
         where = f"{_node_image(session, cell.name)}, Python {platform.python_version()}"
         words, variables = ("--", f"--junitxml={cell.report}", "tests/integration"), {"INVOKE_CLUSTER_KUBERNETES": cell.name}
         return where, lambda: _tox(cell, *words, **variables)
+    if cell.kind == "browser":
+        # on the Kubernetes of the settings: the page does not change with it
+        where = f"{browsers.bring(session.settings, session.report)}, {_node_image(session, session.settings.kubernetes)}"
+        return where, lambda: _tox(cell, "--", f"--junitxml={cell.report}", "tests/browser")
     if cell.kind == "python":
         interpreter = find_python(cell.name)
         if not interpreter:

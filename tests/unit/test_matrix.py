@@ -34,7 +34,7 @@ def titles(**asked: Any) -> list[str]:
 
 def test_asked_for_nothing_it_tests_everything() -> None:
     wanted = ["lint", "type", "lint-ci", *(f"Python {minor}" for minor in PYTHONS), *(f"Kubernetes {one}" for one in KUBERNETES)]
-    assert titles() == wanted
+    assert titles() == [*wanted, "browser"]
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,7 @@ def test_asked_for_nothing_it_tests_everything() -> None:
         ({"unit": True, "python": "3.14"}, ["Python 3.14"]),
         ({"kubernetes": "1.34"}, ["Kubernetes 1.34"]),
         ({"python": "3.11", "kubernetes": "1.37"}, ["Python 3.11", "Kubernetes 1.37"]),
+        ({"kubernetes": "1.37", "browser": True}, ["Kubernetes 1.37", "browser"]),
     ],
 )
 def test_asked_for_a_part_it_tests_that_part(asked: dict[str, Any], expected: list[str]) -> None:

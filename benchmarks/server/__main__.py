@@ -1,0 +1,156 @@
+"""The server against others under wrk, one core for the server and one for wrk; prints Markdown.
+
+    uv venv /tmp/benchmark && uv pip install -p /tmp/benchmark --require-hashes -r requirements/benchmark.txt
+    /tmp/benchmark/bin/python benchmarks/server [--seconds 5] [--requests 1000000]
+
+It needs two cores and Debian's wrk, gcc and libev-dev (for bjoern, which has no wheel).
+"""
+
+import argparse
+import contextlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import parts
+import serving
+
+CONNECTIONS = 16
+START_SECONDS = 20
+UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
+CLOSE = ("-H", "Connection: close")
+
+
+@dataclass(frozen=True)
+class Load:
+    """What wrk says: latencies in milliseconds."""
+
+    requests: int
+    per_second: float
+    p50: float
+    p99: float
+
+
+def wrk(url: str, seconds: float, core: int, *more: str) -> Load:
+    """Raises SystemExit where a request failed: then the figures mean nothing."""
+    command = ["wrk", "--threads=1", f"--connections={CONNECTIONS}", f"--duration={seconds:.0f}s", "--latency", *more, url]
+    said = subprocess.run(
+        command, check=True, capture_output=True, text=True, preexec_fn=lambda: os.sched_setaffinity(0, {core})
+    ).stdout
+    bad = re.search(r"Non-2xx.*|Socket errors.*", said)
+    # a connection that the server ends as it was told to counts as a read error where wrk still listened
+    if bad and not (more == CLOSE and re.search(r"connect 0, read \d+, write 0, timeout 0", bad[0])):
+        raise SystemExit(f"{' '.join(command)}: {bad[0]}")
+
+    def latency(percent: int) -> float:
+        number, unit = re.findall(rf"{percent}%\s+([\d.]+)(us|ms|s)", said)[0]
+        return float(number) * UNITS[unit]
+
+    (requests,) = re.findall(r"(\d+) requests in", said)
+    (per_second,) = re.findall(r"Requests/sec:\s+([\d.]+)", said)
+    return Load(int(requests), float(per_second), latency(50), latency(99))
+
+
+@contextlib.contextmanager
+def running(name: str, core: int) -> Iterator[tuple[str, int]]:
+    """The server of that name on one core: its URL and its process."""
+    with socket.create_server((serving.HOST, 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, str(Path(serving.__file__)), name, str(port)],
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+    )
+    try:
+        until = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                socket.create_connection((serving.HOST, port)).close()
+                break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > until:
+                    raise SystemExit(f"{name} does not serve") from None
+                time.sleep(0.01)
+        yield f"http://{serving.HOST}:{port}/", process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    for row in (head, ["---", *["---:"] * (len(head) - 1)], *rows):
+        print(f"| {' | '.join(row)} |")
+    print()
+
+
+def compare(seconds: float, server_core: int, client_core: int) -> None:
+    rows, first = list[list[str]](), Load(0, 0, 0, 0)
+    for name in serving.SERVERS:
+        with running(name, server_core) as (url, _):
+            wrk(url, 1, client_core)  # warm
+            kept = wrk(url, seconds, client_core)
+            fresh = wrk(url, seconds, client_core, *CLOSE)
+        first = first if first.requests else kept
+        figures = [
+            f"{kept.per_second:,.0f}",
+            f"{kept.p50:.2f}",
+            f"{kept.p99:.2f}",
+            f"{fresh.per_second:,.0f}",
+            f"{fresh.p99:.2f}",
+        ]
+        rows.append([name, *figures, f"{first.per_second / kept.per_second:.2f}"])
+    head = ["server", "kept: requests/s", "p50 ms", "p99 ms", "fresh: requests/s", "p99 ms", "simple_server is faster by"]
+    table(head, rows)
+
+
+def processes(parent: int) -> list[int]:
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [parent, *(one for child in children for one in processes(int(child)))]
+
+
+def memory(parent: int) -> float:
+    """Proportional set size of a process and its children, in MB."""
+    said = [Path(f"/proc/{one}/smaps_rollup").read_text() for one in processes(parent)]
+    return sum(int(re.findall(r"^Pss:\s+(\d+) kB", one, re.MULTILINE)[0]) for one in said) * 1024 / 1e6
+
+
+def grow(requests: int, server_core: int, client_core: int) -> None:
+    """Memory while it answers so many, and that it counted each of them once."""
+    with running("simple_server", server_core) as (url, process):
+        rows, sent = [["0", f"{memory(process):.1f}"]], 0
+        while sent < requests:
+            sent += wrk(url, 5, client_core).requests
+            rows.append([f"{sent:,}", f"{memory(process):.1f}"])
+        told = urllib.request.urlopen(f"{url}metrics").read().decode()  # noqa: S310
+        counted = int(float(re.findall(r"^simple_server_counted_requests_total (\S+)", told, re.MULTILINE)[0]))
+    table(["requests", "memory, MB"], rows)
+    # wrk ends while each connection waits for an answer
+    open_requests = CONNECTIONS * (len(rows) - 1)
+    exact = "as it should" if sent <= counted <= sent + open_requests else "WRONG"
+    print(f"wrk had {sent:,} answers, at most {open_requests} more were on their way, the server counted {counted:,}: {exact}.\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=5, help="that each load lasts")
+    parser.add_argument("--requests", type=int, default=1_000_000, help="over which memory is watched")
+    given = parser.parse_args()
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2 or not shutil.which("wrk"):
+        raise SystemExit("It needs two cores and wrk: apt-get install wrk")
+    server_core, client_core = cores[:2]
+    compare(given.seconds, server_core, client_core)
+    table(["part of an answer", "µs"], [(name, f"{cost:.2f}") for name, cost in parts.measure()])
+    grow(given.requests, server_core, client_core)
+
+
+if __name__ == "__main__":
+    main()

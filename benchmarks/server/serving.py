@@ -1,0 +1,61 @@
+"""The servers that are compared, each a program of its own: `python serving.py NAME PORT`."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from simple_server import serve
+from simple_server.app import create_app
+from simple_server.log import Log
+from simple_server.observe import Application
+from simple_server.readiness import Readiness
+
+HOST = "127.0.0.1"
+BODY = b'{"count": 1, "pod": "a-pod-with-a-usual-name", "build": "0123456789ab", "started": "2026-01-01T00:00:00Z"}'
+HEADERS = [("Content-Type", "application/json"), ("Content-Length", str(len(BODY)))]
+WAITRESS_THREADS = 4  # its default
+
+
+def bare(_environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """What a server costs without an application: the same answer, always."""
+    start_response("200 OK", HEADERS[:])
+    return [BODY]
+
+
+def application() -> Application:
+    return create_app(close_connections=False)
+
+
+def under_granian(load: Callable[[], Application], port: int) -> None:
+    serve.run(load, Readiness(), HOST, port, 0, lambda _url: None, lambda: None)
+
+
+def under_waitress(app: Application, port: int) -> None:
+    import waitress
+
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a warning for each request that waits
+    waitress.serve(app, host=HOST, port=port, threads=WAITRESS_THREADS)
+
+
+def under_bjoern(app: Application, port: int) -> None:
+    import bjoern
+
+    bjoern.run(app, HOST, port)
+
+
+SERVERS: dict[str, Callable[[int], None]] = {
+    "simple_server": lambda port: under_granian(application, port),
+    "simple_server, access log": lambda port: under_granian(lambda: create_app(log=Log("json")), port),
+    "the same under waitress": lambda port: under_waitress(application(), port),
+    "the same under bjoern": lambda port: under_bjoern(application(), port),
+    "bare granian": lambda port: under_granian(lambda: bare, port),
+    "bare waitress": lambda port: under_waitress(bare, port),
+    "bare bjoern": lambda port: under_bjoern(bare, port),
+}
+
+if __name__ == "__main__":
+    SERVERS[sys.argv[1]](int(sys.argv[2]))

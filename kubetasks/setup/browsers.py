@@ -1,0 +1,31 @@
+"""Chromium, and npm to bring axe-core, for the tests of the page alone: those on PATH, or else Debian's."""
+
+import shutil
+
+from kubetasks import shell
+from kubetasks.errors import SetupError
+from kubetasks.report import Report
+from kubetasks.settings import Settings
+from kubetasks.setup import packages, plan
+
+PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "npm": ("npm",)}  # by Debian package
+
+
+def bring(settings: Settings, report: Report) -> str:
+    """The browser's name and version, brought where it is missing. Raises SetupError where it cannot be had."""
+    missing = [package for package in PROGRAMS if not _find(package)]
+    if missing:
+        names = " and ".join(missing)
+        if not packages.possible():
+            raise SetupError(f"The tests of the page need {names}.", f"sudo apt-get install {' '.join(missing)}")
+        report.say(f"No {names}: installing Debian's with apt, for the tests of the page.")
+        import filelock
+
+        with filelock.FileLock(settings.cache / "setup.lock"), report.step(f"Installing {names}"):
+            packages.install(missing, settings.cache, plan.new_log(settings))
+    version = shell.run([_find("chromium"), "--version"]).split()
+    return " ".join(word for word in version[:2] if word)
+
+
+def _find(package: str) -> str:
+    return next(filter(None, map(shutil.which, PROGRAMS[package])), "")

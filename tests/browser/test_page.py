@@ -1,0 +1,119 @@
+"""The page of one server: by keyboard, by screen reader, on a phone, in both schemes, without JavaScript."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PHONE
+from tests.unit.server.process import Server, running
+
+AXE = (Path(__file__).parent / "node_modules/axe-core/axe.min.js").read_text()
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with running("--log-format=none") as one:
+        yield one
+
+
+@pytest.fixture
+def url(server: Server) -> str:
+    return f"http://127.0.0.1:{server.port}/"
+
+
+def count(page: Page) -> int:
+    return int(page.locator("#count").inner_text())
+
+
+def test_each_reload_is_one_request_counted(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    assert count(page) == 1, "and the browser asks for nothing else that counts"
+    page.reload()
+    assert count(page) == 2
+    page.get_by_role("link", name="Refresh").click()
+    expect(page.locator("#count")).to_have_text("3")
+    assert page.locator("#pod").inner_text() == "pod-1"
+    assert page.locator("#build").inner_text() == "build-1"
+
+
+def test_live_mode_goes_on_and_off(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    live = page.get_by_role("button", name="Live mode")
+    expect(live).to_have_attribute("aria-pressed", "false")
+    live.click()
+    expect(live).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#last li").nth(2)).to_be_visible()
+    live.click()
+    expect(live).to_have_attribute("aria-pressed", "false")
+    before = page.locator("#last li").count()
+    expect(page.get_by_role("status")).to_have_text("1 pod answers")
+    page.wait_for_timeout(600)  # three times the pause between two requests
+    assert page.locator("#last li").count() - before <= 1, "the one that was on its way"
+
+
+def test_an_answer_that_does_not_come_is_shown(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    page.route("**/?close", lambda route: route.fulfill(status=204))
+    page.get_by_role("button", name="Live mode").click()
+    expect(page.get_by_role("status")).to_contain_text("without an answer")
+    expect(page.locator("#last li.none")).not_to_have_count(0)
+
+
+def test_by_keyboard_alone(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Refresh")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#count")).to_have_text("2")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    live = page.get_by_role("button", name="Live mode")
+    expect(live).to_be_focused()
+    assert live.evaluate("element => getComputedStyle(element).outlineStyle") == "solid", "one sees where the focus is"
+    page.keyboard.press("Space")
+    expect(live).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#bars li")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(live).to_have_attribute("aria-pressed", "false")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [None, PHONE], ids=["desktop", "phone"])
+def test_axe_finds_nothing(open_page: OpenPage, url: str, scheme: str, viewport: dict[str, int] | None) -> None:
+    options: dict[str, Any] = {"color_scheme": scheme, "reduced_motion": "reduce"} | ({"viewport": viewport} if viewport else {})
+    page = open_page(url, **options)
+    page.evaluate(AXE)
+    for part in ("as it comes", "in live mode"):
+        found = page.evaluate("() => axe.run()")
+        assert found["passes"], part
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == [], part
+        page.get_by_role("button", name="Live mode").click()
+        expect(page.locator("#last li")).not_to_have_count(0)
+
+
+def test_on_a_phone_nothing_is_cut_off(open_page: OpenPage, url: str) -> None:
+    page = open_page(url, viewport=PHONE, has_touch=True, is_mobile=True)
+    page.get_by_role("button", name="Live mode").tap()
+    expect(page.locator("#last li").nth(14)).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    for button in page.locator(".button").all():
+        box = button.bounding_box()
+        assert box
+        assert box["height"] >= 44, "a finger's width, in pixels of CSS"
+
+
+def test_the_schemes_differ(open_page: OpenPage, url: str) -> None:
+    colours = "getComputedStyle(document.body).backgroundColor"
+    assert open_page(url, color_scheme="light").evaluate(colours) != open_page(url, color_scheme="dark").evaluate(colours)
+
+
+def test_without_javascript_a_reload_is_what_there_is(open_page: OpenPage, url: str) -> None:
+    page = open_page(url, java_script_enabled=False)
+    expect(page.locator("noscript p")).to_be_visible()
+    expect(page.locator("#live")).to_be_hidden()
+    page.get_by_role("link", name="Refresh").click()
+    expect(page.locator("#count")).to_have_text("2")
