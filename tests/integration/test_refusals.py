@@ -30,12 +30,15 @@ def identity(item: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, str]]
     return item["metadata"]["uid"], item["spec"], item["metadata"].get("labels", {})
 
 
-@pytest.mark.parametrize("kind", ["deployment", "service"])
+@pytest.mark.parametrize("kind", ["deployment", "poddisruptionbudget", "service"])
 def test_a_foreign_object_of_our_name_is_refused_and_left_alone(app: Tasks, kind: str) -> None:
     app("build")
     if kind == "deployment":
         app.kubectl("create", "deployment", "simple-server", "--image=theirs:1", "--replicas=0")
         refused = ["deploy", "scale", "expose", "undeploy"]
+    elif kind == "poddisruptionbudget":
+        app.kubectl("create", kind, "simple-server", "--min-available=1", "--selector=theirs=yes")
+        refused = ["deploy", "undeploy"]
     else:
         app("deploy")
         app.kubectl("create", "service", "clusterip", "simple-server", "--tcp=80")

@@ -2,6 +2,7 @@
 
 import configparser
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from invoke.context import Context
 
 from kubetasks import settings, shell
 from kubetasks.errors import ProgramError, SetupError
+from kubetasks.report import Report
 from kubetasks.settings import PROJECT
-from kubetasks.setup import pythons
+from kubetasks.setup import browsers, packages, pythons
 from kubetasks.steps import junit, matrix
 from kubetasks.steps.matrix import Cell, Result
 from kubetasks.steps.session import Session
@@ -51,6 +53,14 @@ def test_asked_for_nothing_it_tests_everything() -> None:
 )
 def test_asked_for_a_part_it_tests_that_part(asked: dict[str, Any], expected: list[str]) -> None:
     assert titles(**asked) == expected
+
+
+def test_without_a_browser_and_without_apt_the_tests_of_the_page_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "possible", lambda: False)
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/npm" if name == "npm" else None)
+    with pytest.raises(SetupError, match="need chromium") as told:
+        browsers.bring(session().settings, Report())
+    assert told.value.hint == "sudo apt-get install chromium"
 
 
 def test_a_junit_file_is_counted_and_its_notes_and_failures_are_read(tmp_path: Path) -> None:

@@ -1,0 +1,60 @@
+"""Faults to order: what the cluster makes of a pod that goes wrong."""
+
+import http.client
+import urllib.request
+
+import pytest
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from kubetasks.kube import endpoints
+from tests.integration.driver import Tasks
+from tests.integration.run import REQUESTS
+
+MANY = 600  # requests: more than what comes after
+SECONDS = 60  # that the cluster may take to see it
+CAUSE = "import urllib.request as r; r.urlopen(r.Request('http://127.0.0.1:8080/fault/{name}', method='POST'))"
+
+seen = retry(wait=wait_fixed(0.2), stop=stop_after_delay(SECONDS), retry=retry_if_exception_type(AssertionError), reraise=True)
+
+
+def cause(app: Tasks, pod: str, name: str) -> None:
+    app.kubectl("exec", pod, "--", "python3", "-c", CAUSE.format(name=name))
+
+
+@seen
+def answer(url: str, pods: set[str]) -> None:
+    """They do, and no other."""
+    spread = endpoints.spread(url, REQUESTS)
+    assert set(spread.requests) == pods
+    assert spread.failed == 0
+
+
+@seen
+def restarted(app: Tasks) -> str:
+    """The one pod that was, ready again."""
+    pods = {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0] for pod in app.get("pods")["items"]}
+    assert sorted(status["restartCount"] for status in pods.values()) == [0, 1]
+    assert all(status["ready"] for status in pods.values())
+    return str(next(name for name, status in pods.items() if status["restartCount"]))
+
+
+def test_a_pod_that_is_not_ready_is_left_out_and_one_that_crashes_begins_anew(app: Tasks) -> None:
+    app("build", "deploy", "expose")
+    app.kubectl("set", "env", "deployment/simple-server", "FAULTS=1")
+    app.kubectl("rollout", "status", "deployment/simple-server", "--timeout=60s")
+    app("scale", "--replicas=2")
+    url = app("service").stdout.strip()
+    first, second = pods = sorted(endpoints.spread(url, REQUESTS).requests)
+
+    cause(app, first, "not-ready")
+    answer(url, {second})
+    assert "1 of 2" in app("status").stdout
+    cause(app, first, "ready")
+    answer(url, set(pods))
+
+    before = endpoints.spread(url, MANY).counts
+    crash = urllib.request.Request(f"{url}fault/crash", method="POST")
+    with pytest.raises((OSError, http.client.HTTPException)):
+        urllib.request.urlopen(crash, timeout=SECONDS)
+    crashed = restarted(app)
+    assert endpoints.spread(url, REQUESTS).counts[crashed] < before[crashed], "it counts from one again"
