@@ -17,7 +17,8 @@ def possible() -> bool:
 
 def _installed() -> set[str]:
     listing = shell.run(["dpkg-query", "--show", "--showformat", "${db:Status-Abbrev} ${Package}\n"])
-    return {line.split()[1] for line in listing.splitlines() if line.startswith("ii")}
+    # one that another apt is unpacking just now is there too: it is not ours to remove later
+    return {line.split()[1] for line in listing.splitlines() if line[1] not in "nc"}
 
 
 def install(names: list[str], cache: Path, log: Path) -> None:

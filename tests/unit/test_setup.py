@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks import settings
+from kubetasks import settings, shell
 from kubetasks.errors import SetupError
 from kubetasks.report import Report
-from kubetasks.setup import download, images, limited_runc, record
+from kubetasks.setup import download, images, limited_runc, packages, record
 from node_image import archive, node, programs, recipe
 
 # /proc/self/status of a process that may hand on everything but CAP_SYS_RESOURCE (number 24)
@@ -119,3 +119,10 @@ def test_names_of_built_images_follow_their_recipe() -> None:
 )
 def test_the_version_of_go_is_read(output: str, version: tuple[int, ...]) -> None:
     assert programs.version_of(output) == version
+
+
+def test_a_package_that_another_apt_is_unpacking_is_not_taken_for_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    states = iter(["ii  curl\niU  libc-bin\nun  runc\nrc  tini\n", "ii  curl\nii  libc-bin\nii  runc\nii  tini\n"])
+    monkeypatch.setattr(shell, "run", lambda argv, **_more: next(states) if argv[0] == "dpkg-query" else "runc\ntini\n")
+    packages.install(["runc", "tini"], tmp_path, tmp_path / "log")
+    assert record.read(tmp_path).packages == ["runc", "tini"]
