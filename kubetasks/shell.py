@@ -26,21 +26,27 @@ def show(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
     Interrupted, it is waited for: of Ctrl-C a terminal tells it by itself, and what else ends us is passed on as the same.
     """
     told: list[int] = []
-    with subprocess.Popen(argv, env={**os.environ, **(env or {})}) as process:
+    started: list[subprocess.Popen[bytes]] = []
 
-        def pass_on(number: int, _frame: object) -> None:
-            told.append(number)
+    def pass_on(number: int, _frame: object) -> None:
+        told.append(number)
+        for process in started:
             process.send_signal(signal.SIGINT)
 
-        before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGHUP)}
-        try:
-            process.wait()
-        except KeyboardInterrupt:
-            process.wait()
-            raise
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with subprocess.Popen(argv, env={**os.environ, **(env or {})}) as process:
+            started.append(process)
+            if told:  # while it was being started
+                process.send_signal(signal.SIGINT)
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                process.wait()
+                raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if told:
         raise KeyboardInterrupt
     return process.returncode

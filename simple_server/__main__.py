@@ -2,28 +2,29 @@
 
 import signal
 import sys
-import time
 from types import FrameType
 from typing import NoReturn
-
-from simple_server import identity, options, serve
-from simple_server.app import create_app
-from simple_server.log import Log
-from simple_server.observe import Application
-from simple_server.readiness import Readiness
 
 CANNOT_LISTEN = 3
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
-    # Python as process 1 of a container would ignore SIGTERM until the server takes it
     raise SystemExit(0)
 
 
 def main() -> int:
-    given = options.read(sys.argv[1:])
+    # before the other imports, which take a while: as process 1 of a container Python would ignore SIGTERM
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
+    import time
+
+    from simple_server import identity, options, serve
+    from simple_server.app import create_app
+    from simple_server.log import Log
+    from simple_server.observe import Application
+    from simple_server.readiness import Readiness
+
+    given = options.read(sys.argv[1:])
     time.sleep(given.start_delay)
     readiness, log = Readiness(), Log(given.log_format, given.log_probes)
 
@@ -33,7 +34,7 @@ def main() -> int:
     try:
         serve.run(application, readiness, given.host, given.port, given.drain, log.serving, log.stopping)
     except serve.ListenError as error:
-        print(f"Cannot listen on {given.host}:{given.port}: {error}. Try another one: --port PORT", file=sys.stderr)
+        print(f"Cannot listen on {given.host}:{given.port}: {error}. Try --host ADDRESS or --port PORT.", file=sys.stderr)
         return CANNOT_LISTEN
     return 0
 

@@ -21,4 +21,9 @@ class Identity:
 
 def from_environment() -> Identity:
     """The pod is POD_NAME or the host's name, the build BUILD_ID or `source`."""
-    return Identity(os.environ.get("POD_NAME") or socket.gethostname(), os.environ.get("BUILD_ID") or "source")
+    return Identity(_text("POD_NAME") or socket.gethostname(), _text("BUILD_ID") or "source")
+
+
+def _text(variable: str) -> str:
+    # bytes that are no UTF-8 could not be sent
+    return os.fsencode(os.environ.get(variable, "")).decode("utf-8", "replace")

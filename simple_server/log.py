@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import select
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -10,12 +11,23 @@ from typing import Any
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 LONGEST = 200  # characters of what a client sent
 STANDARD_OUTPUT = 1
+PATIENCE = 100  # milliseconds for a reader who is late
 
 
-def _write(line: str) -> None:
-    # in one call, so that no other thread's line gets between; where nobody reads any more, requests are answered all the same
-    with contextlib.suppress(OSError):
-        os.write(STANDARD_OUTPUT, f"{line}\n".encode("ascii", "backslashreplace"))
+class _Output:
+    """Standard output. A line that nobody takes is dropped: a log that is not read must not keep anybody from an answer."""
+
+    def __init__(self) -> None:
+        self._stuck = False
+
+    def __call__(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            writable = select.poll()
+            writable.register(STANDARD_OUTPUT, select.POLLOUT)
+            self._stuck = not writable.poll(0 if self._stuck else PATIENCE)
+            if not self._stuck:
+                # a pipe that takes anything takes a line of ours, whole and in one piece
+                os.write(STANDARD_OUTPUT, f"{line}\n".encode("ascii", "backslashreplace"))
 
 
 def _now() -> str:
@@ -25,8 +37,8 @@ def _now() -> str:
 class Log:
     """In one of options.LOG_FORMATS. What a client sent cannot make lines of its own: it is written as JSON strings."""
 
-    def __init__(self, form: str, probes: bool = False, write: Callable[[str], None] = _write) -> None:
-        self._form, self._probes, self._write = form, probes, write
+    def __init__(self, form: str, probes: bool = False, write: Callable[[str], None] | None = None) -> None:
+        self._form, self._probes, self._write = form, probes, write or _Output()
 
     def request(self, environ: dict[str, Any], path: str, status: str, seconds: float) -> None:
         """One request for `path`, as it was sent, answered."""

@@ -57,7 +57,7 @@ class Page:
                 "connect-src 'self'",
                 "img-src data:",
                 "base-uri 'none'",
-                "form-action 'self'",
+                "form-action 'none'",
                 "frame-ancestors 'none'",
             )
         )

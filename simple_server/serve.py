@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from types import FrameType
 
 from granian import Granian
@@ -23,6 +24,7 @@ CONNECTIONS = 1024  # at once
 OPEN_REQUESTS_SECONDS = 5  # that requests have for their end after the drain
 HEADER_SECONDS = 10  # that a client has for its request line and headers
 HEADER_BYTES = 64 * 1024
+UNREAD_SECONDS = 10  # that an answer waits for a client to take some of it
 
 
 class ListenError(Exception):
@@ -45,8 +47,8 @@ def run(
     where the worker ended by itself.
     """
     multiprocessing.set_start_method("fork")  # the worker shares the readiness, and starts in no time
-    reserved = _reserve(host, port)
-    port = reserved.getsockname()[1]
+    reserved, _exclusive = _reserve(host, port)
+    host, port = reserved.getsockname()[:2]
     server = Granian(
         "",
         host,
@@ -67,10 +69,10 @@ def run(
             end()
             return
         readiness.stop()
-        on_stopping()
         timer = threading.Timer(drain, end)
         timer.daemon = True
         timer.start()
+        on_stopping()
 
     @server.on_startup
     def take_signals() -> None:
@@ -81,17 +83,33 @@ def run(
     server.serve(target_loader=partial(_worker, load, partial(_announce, host, port, on_serving)), wrap_loader=False)
 
 
-def _reserve(host: str, port: int) -> socket.socket:
-    """A bound socket that keeps others from the port, which granian's own may share. Raises ListenError."""
+def _reserve(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """A bound socket that keeps others from the port, which granian's own may share, and one that keeps our own kind from it.
+
+    Raises ListenError.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         reserved = socket.socket(family, kind, protocol)
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind(address)
+        # Two that start at the same moment both get so far. Only one gets this name, which is gone when its processes are.
+        exclusive = socket.socket(socket.AF_UNIX)
+        exclusive.bind(f"\0simple-server {reserved.getsockname()[:2]}")
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    except OSError as error:
-        raise ListenError(error.strerror or str(error)) from error
-    return reserved
+    except (OSError, UnicodeError) as error:
+        raise ListenError(getattr(error, "strerror", None) or str(error)) from error
+    return reserved, exclusive
+
+
+def _give_up_on_who_does_not_read(port: int) -> None:
+    """Connections taken on the port end when the other side has taken nothing for UNREAD_SECONDS: granian has no such limit."""
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if path.is_socket():
+                with socket.socket(fileno=os.dup(int(path.name))) as one:
+                    if one.family != socket.AF_UNIX and one.getsockname()[1] == port:
+                        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
 
 
 def _worker(load: Callable[[], Application], announce: Callable[[], None]) -> Application:
@@ -113,4 +131,5 @@ def _announce(host: str, port: int, on_serving: Callable[[str], None]) -> None:
         with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
             break
         time.sleep(0.005)
+    _give_up_on_who_does_not_read(port)
     on_serving(f"http://{f'[{host}]' if ':' in host else host}:{port}/")

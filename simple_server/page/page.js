@@ -4,7 +4,7 @@
   const PAUSE = 200; // milliseconds between two questions
   const PATIENCE = 3000; // milliseconds that one may take
   const SHOWN = 40; // answers in the row
-  const QUIET = 40; // of three pods, one is missing from so many answers by chance once in three million times: 3 x (2/3)^40
+  const QUIET = 14; // answers for each pod: one of n is missing from 14 n by chance about once in a million times: n x e^-14
   const COLOURS = 6;
 
   const find = (id) => document.getElementById(id);
@@ -51,7 +51,7 @@
     const most = Math.max(...[...pods.values()].map((pod) => pod.answers), 1);
     let answering = 0;
     for (const pod of pods.values()) {
-      const quiet = asked - pod.last >= QUIET;
+      const quiet = asked - pod.last >= QUIET * pods.size;
       if (!quiet) answering += 1;
       pod.row.classList.toggle("quiet", quiet);
       pod.bar.style.width = `${(100 * pod.answers) / most}%`;

@@ -57,4 +57,5 @@ def test_a_pod_that_is_not_ready_is_left_out_and_one_that_crashes_begins_anew(ap
     with pytest.raises((OSError, http.client.HTTPException)):
         urllib.request.urlopen(crash, timeout=SECONDS)
     crashed = restarted(app)
+    answer(url, set(pods))
     assert endpoints.spread(url, REQUESTS).counts[crashed] < before[crashed], "it counts from one again"

@@ -69,7 +69,13 @@ except KeyboardInterrupt:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_what_is_shown_is_told_to_end_and_waited_for(number: signal.Signals) -> None:
     code = f"import sys; from kubetasks import shell; shell.show([sys.executable, '-c', {CHILD!r}])"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as shown:
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell's background job would ignore it
+    ) as shown:
         assert shown.stdout
         assert shown.stdout.readline() == "up\n"
         shown.send_signal(number)

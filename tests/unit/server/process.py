@@ -66,16 +66,20 @@ def refused(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
-@contextmanager
-def running(*arguments: str, **environment: str) -> Iterator[Server]:
-    process = subprocess.Popen(
-        [*COMMAND, "--port=0", *arguments],
+def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
         cwd=PROJECT,
         env=ENVIRONMENT | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@contextmanager
+def running(*arguments: str, **environment: str) -> Iterator[Server]:
+    process = start("--port=0", *arguments, **environment)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -1,12 +1,13 @@
 """What a client can do to a connection: the server goes on serving, and counts what it answered."""
 
 import contextlib
+import select
 import socket
 import struct
 
 import pytest
 
-from tests.unit.server.process import received, running
+from tests.unit.server.process import SECONDS, received, running
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n"
 
@@ -38,6 +39,34 @@ def test_requests_cut_off_half_way_count_only_where_they_were_whole() -> None:
         for part in (b"", b"GE", GET, GET + b"X-Half", GET + b"Content-Length: 100\r\n"):
             with server.connected() as connection:
                 connection.sendall(part)
+        assert server.count() == 1
+
+
+def test_a_request_whose_body_is_cut_off_counts_once() -> None:
+    with running() as server:
+        with server.connected() as connection:
+            connection.sendall(GET + b"Content-Length: 100\r\n\r\nabc")
+            assert b'"count": 1' in connection.recv(65536), "its body is of no interest"
+        assert server.count() == 2
+
+
+def test_a_path_is_decoded_and_nothing_else_is_done_to_it() -> None:
+    with running() as server:
+        for path, status in (("/%68ealthz", 200), ("/%2f", 404), ("/./healthz", 404), ("/healthz%00", 404)):
+            assert server.get(path)[0].status == status, path
+        assert server.count() == 1
+
+
+def test_a_client_that_does_not_take_its_answers_is_given_up() -> None:
+    with running("--log-format=none") as server, server.connected() as stalled:
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stalled.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                stalled.send(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+        ended = select.poll()
+        ended.register(stalled, 0)  # hang-up and error are always told
+        assert ended.poll(SECONDS * 1000)
         assert server.count() == 1
 
 

@@ -83,8 +83,7 @@ class Switching(int):
 
 
 def test_64_threads_get_each_number_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    app, numbers = application(), list[int]()
-    made = counting.Counter.__init__
+    numbers, made = list[int](), counting.Counter.__init__
 
     def with_a_switching_number(self: counting.Counter) -> None:
         made(self)
@@ -124,7 +123,7 @@ def test_64_connections_at_once_kept_or_not_get_each_number_once() -> None:
 TEXT = some.text(some.characters(codec="latin-1"), max_size=40)  # what WSGI gives: a byte a character
 
 
-@settings(deadline=None)
+@settings(deadline=None, database=None)
 @given(
     method=some.sampled_from(["GET", "HEAD", "POST", "OPTIONS"]) | TEXT,
     path=some.sampled_from(PATHS) | TEXT | TEXT.map(lambda text: f"/{text}"),

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from simple_server.log import Log
-from tests.unit.server.process import lines, running
+from tests.unit.server.process import SECONDS, lines, running
 from tests.unit.server.wsgi import application, call
 
 
@@ -52,6 +52,16 @@ def test_none_is_nothing() -> None:
         server.get()
         server.process.terminate()
         assert server.ended() == (0, "", "")
+
+
+def test_it_answers_and_ends_where_its_log_is_open_and_not_read() -> None:
+    with running() as server:
+        many = 2000  # their lines are more than a pipe holds
+        request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+        server.send(request * (many - 1) + b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert server.count() == many + 1
+        server.process.terminate()
+        assert server.process.wait(SECONDS) == 0
 
 
 def test_it_answers_where_nobody_reads_its_log() -> None:

@@ -1,11 +1,12 @@
 """The command line and its environment variables."""
 
 import re
+import socket
 
 import pytest
 
 from simple_server import options
-from tests.unit.server.process import refused, running
+from tests.unit.server.process import SECONDS, refused, running, start
 
 
 def test_the_defaults_listen_on_loopback() -> None:
@@ -86,11 +87,34 @@ def test_a_taken_port_is_one_sentence() -> None:
         second = refused(f"--port={server.port}")
         assert server.count() == 1
     assert (second.returncode, second.stdout) == (3, "")
-    assert second.stderr == (f"Cannot listen on 127.0.0.1:{server.port}: Address already in use. Try another one: --port PORT\n")
+    assert second.stderr == (
+        f"Cannot listen on 127.0.0.1:{server.port}: Address already in use. Try --host ADDRESS or --port PORT.\n"
+    )
 
 
-def test_an_address_that_is_not_here_is_one_sentence() -> None:
-    result = refused("--host=192.0.2.1", "--port=0")
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", "a..b", "..", 64 * "a", "::g"])
+def test_an_address_that_is_not_here_is_one_sentence(host: str) -> None:
+    result = refused(f"--host={host}", "--port=0")
     assert result.returncode == 3
-    assert result.stderr.startswith("Cannot listen on 192.0.2.1:0: ")
+    assert result.stderr.startswith(f"Cannot listen on {host}:0: ")
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.1", "::1"])
+def test_a_name_for_an_address_of_this_machine_is_one(host: str) -> None:
+    with running(f"--host={host}") as server:
+        assert server.process.poll() is None
+
+
+def test_of_two_that_start_together_on_one_port_one_serves() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    for _ in range(5):
+        both = [start(f"--port={port}") for _ in range(2)]
+        try:
+            ended = [one.wait(SECONDS) for one in both if not (one.stdout and "serving" in one.stdout.readline())]
+            assert ended == [3]
+        finally:
+            for one in both:
+                one.kill()
+                one.communicate()
