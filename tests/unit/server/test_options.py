@@ -100,7 +100,7 @@ def test_an_address_that_is_not_here_is_one_sentence(host: str) -> None:
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.1", "::1"])
+@pytest.mark.parametrize("host", ["localhost", "127.1"])
 def test_a_name_for_an_address_of_this_machine_is_one(host: str) -> None:
     with running(f"--host={host}") as server:
         assert server.process.poll() is None
