@@ -1,5 +1,6 @@
 """Chromium, and npm to bring axe-core, for the tests of the page alone: those on PATH, or else Debian's."""
 
+import re
 import shutil
 
 from kubetasks import shell
@@ -23,8 +24,9 @@ def bring(settings: Settings, report: Report) -> str:
 
         with filelock.FileLock(settings.cache / "setup.lock"), report.step(f"Installing {names}"):
             packages.install(missing, settings.cache, plan.new_log(settings))
-    version = shell.run([_find("chromium"), "--version"]).split()
-    return " ".join(word for word in version[:2] if word)
+    said = shell.run([_find("chromium"), "--version"])
+    version = re.match(r"\D+[\d.]+", said)  # Debian's says more
+    return version[0] if version else said.strip()
 
 
 def _find(package: str) -> str:
