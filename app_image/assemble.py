@@ -51,24 +51,21 @@ def copy(path: Path, target: Path) -> Path:
 
 def libraries(programs: list[Path]) -> set[Path]:
     """The shared libraries that they load, the loader among them. Raises RuntimeError where one is missing."""
-    found = set[Path]()
-    for program in programs:
-        said = subprocess.run(["ldd", program], capture_output=True, text=True).stdout
-        if "not found" in said:
-            raise RuntimeError(f"{program} lacks a library:\n{said}")
-        found.update(map(Path, re.findall(r"(?:=> |^\s+)(/\S+) \(0x", said, re.MULTILINE)))
-    return found
+    said = subprocess.run(["ldd", *programs], capture_output=True, text=True).stdout
+    if "not found" in said:
+        raise RuntimeError(f"A library is missing:\n{said}")
+    return set(map(Path, re.findall(r"(?:=> |^\s+)(/\S+) \(0x", said, re.MULTILINE)))
 
 
 def main(target: Path, packages: Path) -> None:
-    interpreter = Path(sys.executable)
+    interpreter = Path(sys.executable).resolve()
     modules = [copy(Path(sysconfig.get_path("stdlib")), target), copy(packages, target)]
-    binaries = [copy(interpreter.resolve(), target), *(path for folder in modules for path in folder.rglob("*.so*"))]
-    for path in libraries([interpreter, *binaries[1:]]):
+    copy(interpreter, target)
+    for path in libraries([interpreter, *(path for folder in modules for path in folder.rglob("*.so*"))]):
         if not (target / path.relative_to("/")).exists():
             copy(path, target)
     (target / "bin").mkdir(exist_ok=True)
-    (target / "bin/python3").symlink_to(interpreter.resolve())
+    (target / "bin/python3").symlink_to(interpreter)
     (target / "etc").mkdir(exist_ok=True)
     (target / "etc/passwd").write_text(USER)
     (target / "etc/group").write_text(GROUP)

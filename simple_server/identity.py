@@ -3,11 +3,8 @@
 import os
 import socket
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+from simple_server.clock import now
 
 
 @dataclass(frozen=True)
@@ -16,7 +13,7 @@ class Identity:
 
     pod: str
     build: str
-    started: str = field(default_factory=_now)
+    started: str = field(default_factory=lambda: now("seconds"))
 
 
 def from_environment() -> Identity:

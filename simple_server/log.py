@@ -5,13 +5,14 @@ import json
 import os
 import select
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
+
+from simple_server.clock import now
 
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 LONGEST = 200  # characters of what a client sent
 STANDARD_OUTPUT = 1
-PATIENCE = 100  # milliseconds for a reader who is late
+PATIENCE = 0.1  # seconds for a reader who is late
 
 
 class _Output:
@@ -21,17 +22,12 @@ class _Output:
         self._stuck = False
 
     def __call__(self, line: str) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            writable = select.poll()
-            writable.register(STANDARD_OUTPUT, select.POLLOUT)
-            self._stuck = not writable.poll(0 if self._stuck else PATIENCE)
-            if not self._stuck:
+        with contextlib.suppress(OSError):
+            _, writable, _ = select.select((), (STANDARD_OUTPUT,), (), 0 if self._stuck else PATIENCE)
+            self._stuck = not writable
+            if writable:
                 # a pipe that takes anything takes a line of ours, whole and in one piece
                 os.write(STANDARD_OUTPUT, f"{line}\n".encode("ascii", "backslashreplace"))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Log:
@@ -46,10 +42,12 @@ class Log:
             return
         method, path = environ.get("REQUEST_METHOD", "")[:LONGEST], path[:LONGEST]
         if self._form == "json":
-            line = {"time": _now(), "client": environ.get("REMOTE_ADDR", ""), "method": method, "path": path}
+            line = {"time": now("milliseconds"), "client": environ.get("REMOTE_ADDR", ""), "method": method, "path": path}
             self._write(json.dumps(line | {"status": int(status), "ms": round(seconds * 1000, 3)}))
         else:
-            self._write(f"{_now()} {json.dumps(method)[1:-1]} {json.dumps(path)[1:-1]} {status} {seconds * 1000:.3f} ms")
+            self._write(
+                f"{now('milliseconds')} {json.dumps(method)[1:-1]} {json.dumps(path)[1:-1]} {status} {seconds * 1000:.3f} ms"
+            )
 
     def serving(self, url: str) -> None:
         """It answers from now on."""
@@ -61,4 +59,4 @@ class Log:
             self._say("stopping", "stopping", True)
 
     def _say(self, key: str, text: str, value: object) -> None:
-        self._write(json.dumps({"time": _now(), key: value}) if self._form == "json" else text)
+        self._write(json.dumps({"time": now("milliseconds"), key: value}) if self._form == "json" else text)

@@ -86,25 +86,11 @@ def read(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
 
     add("--host", "LISTEN_HOST", "127.0.0.1", _host, "ADDRESS", "listen on this address")
     add("--port", "LISTEN_PORT", "8080", _port, "PORT", "listen on this port; 0: any that is free")
-    add(
-        "--drain",
-        "DRAIN_SECONDS",
-        "1",
-        _seconds,
-        "SECONDS",
-        "told to stop, say so on /readyz and answer for so long",
-    )
+    add("--drain", "DRAIN_SECONDS", "1", _seconds, "SECONDS", "told to stop, say so on /readyz and answer for so long")
     add("--log-format", "LOG_FORMAT", "json", _format, "|".join(LOG_FORMATS), "a line for each request on standard output")
     add("--log-probes", "LOG_PROBES", "0", _switch, "", "log /healthz, /readyz and /metrics as well")
     add("--faults", "FAULTS", "0", _switch, "", "let POST /fault/NAME cause faults: crash, hang, not-ready, ready")
-    add(
-        "--start-delay",
-        "START_DELAY_SECONDS",
-        "0",
-        _seconds,
-        "SECONDS",
-        "with --faults: listen only after so long",
-    )
+    add("--start-delay", "START_DELAY_SECONDS", "0", _seconds, "SECONDS", "with --faults: listen only after so long")
     options = Options(**vars(parser.parse_args(arguments)))
     if options.start_delay and not options.faults:
         parser.error("a delay of the start is a fault to order: --start-delay needs --faults")

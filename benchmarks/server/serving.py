@@ -26,10 +26,6 @@ def bare(_environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterab
     return [BODY]
 
 
-def application() -> Application:
-    return create_app(close_connections=False)
-
-
 def under_granian(load: Callable[[], Application], port: int) -> None:
     serve.run(load, Readiness(), HOST, port, 0, lambda _url: None, lambda: None)
 
@@ -48,10 +44,10 @@ def under_bjoern(app: Application, port: int) -> None:
 
 
 SERVERS: dict[str, Callable[[int], None]] = {
-    "simple_server": lambda port: under_granian(application, port),
+    "simple_server": lambda port: under_granian(create_app, port),
     "simple_server, access log": lambda port: under_granian(lambda: create_app(log=Log("json")), port),
-    "the same under waitress": lambda port: under_waitress(application(), port),
-    "the same under bjoern": lambda port: under_bjoern(application(), port),
+    "the same under waitress": lambda port: under_waitress(create_app(), port),
+    "the same under bjoern": lambda port: under_bjoern(create_app(), port),
     "bare granian": lambda port: under_granian(lambda: bare, port),
     "bare waitress": lambda port: under_waitress(bare, port),
     "bare bjoern": lambda port: under_bjoern(bare, port),

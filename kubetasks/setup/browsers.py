@@ -14,7 +14,7 @@ PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "npm"
 
 def bring(settings: Settings, report: Report) -> str:
     """The browser's name and version, brought where it is missing. Raises SetupError where it cannot be had."""
-    missing = [package for package in PROGRAMS if not _find(package)]
+    missing = [package for package in PROGRAMS if not find(package)]
     if missing:
         names = " and ".join(missing)
         if not packages.possible():
@@ -24,10 +24,11 @@ def bring(settings: Settings, report: Report) -> str:
 
         with filelock.FileLock(settings.cache / "setup.lock"), report.step(f"Installing {names}"):
             packages.install(missing, settings.cache, plan.new_log(settings))
-    said = shell.run([_find("chromium"), "--version"])
+    said = shell.run([find("chromium"), "--version"])
     version = re.match(r"\D+[\d.]+", said)  # Debian's says more
     return version[0] if version else said.strip()
 
 
-def _find(package: str) -> str:
+def find(package: str) -> str:
+    """The program of that package on PATH, or nothing."""
     return next(filter(None, map(shutil.which, PROGRAMS[package])), "")

@@ -58,12 +58,10 @@ def deploy(session: Session) -> None:
     """
     report, made, settings = session.report, session.image, session.settings
     load = shell.line(["kind", "load", "docker-image", "--name", settings.cluster, image.HUMAN_TAG, made.reference])
-    label = f"kubectl label --local {OWNER_LABEL}={OWNER} -o yaml -f"
-    apply = f"{session.kubectl} apply --server-side --force-conflicts --field-manager={OWNER} -f -"
     if not report.mirror(
         *([load] if settings.provider == "kind" else []),
-        f"{label} k8s/poddisruptionbudget.yaml | {apply}",
-        f"kubectl set image --local -f k8s/deployment.yaml {APP}={made.reference} -o yaml | {label} - | {apply}",
+        session.applied("poddisruptionbudget"),
+        session.applied("deployment", f"kubectl set image --local -f - {APP}={made.reference} -o yaml"),
         f"{session.kubectl} rollout status deployment/{APP}",
     ):
         return
@@ -71,8 +69,7 @@ def deploy(session: Session) -> None:
     session.require_namespace()
     item = manifests.deployment(session.manifest("deployment"), made.reference, settings.namespace)
     budget = manifests.owned(session.manifest("poddisruptionbudget"), settings.namespace)
-    for kind in KINDS:
-        objects.there(session.kube, kind, APP, settings.namespace)  # another's is refused before anything is changed
+    _refuse_others(session)
     session.provider.deliver(made)
     objects.apply(session.kube, budget)
     changed = objects.apply(session.kube, item)
@@ -121,6 +118,12 @@ def scale(session: Session, replicas: int) -> None:
     traffic.wait_for_all(session, replicas)
 
 
+def _refuse_others(session: Session) -> None:
+    """Before anything is changed: all of KINDS or none. Raises OwnershipError."""
+    for kind in KINDS:
+        objects.there(session.kube, kind, APP, session.settings.namespace)
+
+
 def undeploy(session: Session) -> bool:
     """No deployment, no pod of it, no budget for them; False where there was none. Raises OwnershipError, LeftoverError."""
     settings = session.settings
@@ -129,8 +132,7 @@ def undeploy(session: Session) -> bool:
     if not cluster.runs(session):
         return False
     with session.report.step("Deleting the deployment"):
-        for kind in KINDS:
-            objects.there(session.kube, kind, APP, settings.namespace)  # all of them or none
+        _refuse_others(session)
         gone = [objects.delete(session.kube, kind, APP, settings.namespace, settings.timeout) for kind in KINDS]
         return any(gone)
 

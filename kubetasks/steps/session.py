@@ -20,7 +20,7 @@ from kubetasks.providers.base import Cluster, Provider
 from kubetasks.providers.existing import Existing
 from kubetasks.providers.kind import Kind
 from kubetasks.report import Report
-from kubetasks.settings import APP, PROJECT, Settings
+from kubetasks.settings import APP, OWNER, OWNER_LABEL, PROJECT, Settings
 from kubetasks.setup import images
 
 PACKAGES = ("docker", "filelock", "kubernetes", "rich", "tenacity", "yaml")  # what tasks import when they need it
@@ -61,6 +61,16 @@ class Session:
         context = f" --context {self.settings.context}" if self.settings.provider == "existing" else ""
         namespace = "" if self.settings.namespace == "default" else f" --namespace {self.settings.namespace}"
         return f"kubectl{context}{namespace}"
+
+    def applied(self, manifest: str, *edits: str) -> str:
+        """The mirrored pipe that applies a manifest of k8s/ as ours; each of `edits` reads and writes YAML."""
+        return " | ".join(
+            (
+                f"kubectl label --local -f k8s/{manifest}.yaml {OWNER_LABEL}={OWNER} -o yaml",
+                *edits,
+                f"{self.kubectl} apply --server-side --force-conflicts --field-manager={OWNER} -f -",
+            )
+        )
 
     @cached_property
     def engine(self) -> Engine:

@@ -10,7 +10,7 @@ from kubetasks.kube import endpoints, objects, rollout
 from kubetasks.kube.client import ApiError, Object
 from kubetasks.kube.endpoints import Endpoint
 from kubetasks.providers import kind_recipe
-from kubetasks.settings import APP, OWNER, OWNER_LABEL
+from kubetasks.settings import APP
 from kubetasks.steps import cluster
 from kubetasks.steps.session import Session
 
@@ -67,12 +67,7 @@ def expose(session: Session) -> list[Endpoint]:
 
 def _mirror_expose(session: Session, node_port: int | None) -> str:
     patch = json.dumps([{"op": "add", "path": "/spec/ports/0/nodePort", "value": node_port}])
-    commands = [
-        f"kubectl label --local -f k8s/service.yaml {OWNER_LABEL}={OWNER} -o yaml",
-        *([f"kubectl patch --local -f - --type=json -o yaml -p '{patch}'"] if node_port else []),
-        f"{session.kubectl} apply --server-side --force-conflicts --field-manager={OWNER} -f -",
-    ]
-    return " | ".join(commands)
+    return session.applied("service", *([f"kubectl patch --local -f - --type=json -o yaml -p '{patch}'"] if node_port else []))
 
 
 def _node_port(session: Session) -> int | None:

@@ -1,11 +1,13 @@
 """Fixtures: a real Chromium, a page that may neither complain nor ask elsewhere, and the clusters of tests/integration."""
 
-import shutil
+import os
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from kubetasks.setup import browsers
 
 # the same run, cluster and clean-up
 from tests.integration.conftest import (  # noqa: F401
@@ -20,25 +22,31 @@ from tests.integration.conftest import (  # noqa: F401
     this_run,
 )
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+OpenPage = Callable[..., Page]
 PHONE = {"width": 360, "height": 640}
 MILLISECONDS = 30_000
 expect.set_options(timeout=MILLISECONDS)
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, or the one that is on PATH."""
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    assert program, f"none of {', '.join(PROGRAMS)} is on PATH"
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Debian's Chromium, or the one that is on PATH; what it writes of its own is not for the home folder."""
+    program = browsers.find("chromium")
+    assert program, f"none of {', '.join(browsers.PROGRAMS['chromium'])} is on PATH"
+    aside = {"XDG_CONFIG_HOME": str(tmp_path_factory.mktemp("config")), "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program)
+        started = playwright.chromium.launch(executable_path=program, env={**os.environ, **aside})
         yield started
         started.close()
 
 
+def origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+def open_page(browser: Browser) -> Iterator[OpenPage]:
     """Opens a URL in a context of its own, with playwright's options for one.
 
     At the end of the test: no error on its console, no request to another address than that one.
@@ -49,11 +57,11 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     def open_one(url: str, **options: object) -> Page:
         context = browser.new_context(**options)  # type: ignore[arg-type]
         contexts.append(context)
-        allowed.add(urlsplit(url).netloc)
+        allowed.add(origin(url))
         context.set_default_timeout(MILLISECONDS)
         context.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
         context.on("weberror", lambda error: complaints.append(str(error.error)))
-        context.on("request", lambda request: asked.add(urlsplit(request.url)._replace(path="", query="", fragment="").geturl()))
+        context.on("request", lambda request: asked.add(origin(request.url)))
         page = context.new_page()
         page.goto(url)
         return page
@@ -62,4 +70,4 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     for context in contexts:
         context.close()
     assert complaints == []
-    assert {address for address in asked if address != "data:"} <= {f"http://{one}" for one in allowed}
+    assert asked - {"data://"} <= allowed

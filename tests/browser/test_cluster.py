@@ -1,15 +1,11 @@
 """The page of a service: a person sees which pods answer, and that others come and go."""
 
-from collections.abc import Callable
-
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from kubetasks.kube.endpoints import enough
-from tests.browser.conftest import MILLISECONDS
+from tests.browser.conftest import MILLISECONDS, OpenPage
 from tests.integration.diagnosis import REPORTS
 from tests.integration.driver import Tasks
-
-OpenPage = Callable[..., Page]
 
 
 def test_live_mode_draws_a_bar_for_each_pod_and_two_of_three_stop(app: Tasks, mapped_port: None, open_page: OpenPage) -> None:  # noqa: ARG001

@@ -1,17 +1,16 @@
 """The page of one server: by keyboard, by screen reader, on a phone, in both schemes, without JavaScript."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PHONE
+from tests.browser.conftest import PHONE, OpenPage
 from tests.unit.server.process import Server, running
 
 AXE = (Path(__file__).parent / "node_modules/axe-core/axe.min.js").read_text()
-OpenPage = Callable[..., Page]
 
 
 @pytest.fixture

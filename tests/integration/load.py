@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
-
 from kubetasks.kube import endpoints
+from tests.integration.eventually import eventually
 
 SECONDS = 5  # that an answer may take
 PAUSE = 0.002  # seconds between two requests of a client: the cluster needs the processor too
@@ -50,9 +49,9 @@ class Load:
         self._ended.set()
 
 
-@retry(wait=wait_fixed(0.1), stop=stop_after_delay(30), retry=retry_if_result(lambda answer: answer is None))
-def answers(url: str) -> dict[str, object] | None:
-    return endpoints.ask(url, endpoints.HEALTH)
+@eventually(30)
+def answers(url: str) -> None:
+    assert endpoints.ask(url, endpoints.HEALTH), f"{url} does not answer"
 
 
 @contextmanager

@@ -4,24 +4,22 @@ import http.client
 import urllib.request
 
 import pytest
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from kubetasks.kube import endpoints
 from tests.integration.driver import Tasks
+from tests.integration.eventually import eventually
 from tests.integration.run import REQUESTS
 
 MANY = 600  # requests: more than what comes after
 SECONDS = 60  # that the cluster may take to see it
 CAUSE = "import urllib.request as r; r.urlopen(r.Request('http://127.0.0.1:8080/fault/{name}', method='POST'))"
 
-seen = retry(wait=wait_fixed(0.2), stop=stop_after_delay(SECONDS), retry=retry_if_exception_type(AssertionError), reraise=True)
-
 
 def cause(app: Tasks, pod: str, name: str) -> None:
     app.kubectl("exec", pod, "--", "python3", "-c", CAUSE.format(name=name))
 
 
-@seen
+@eventually(SECONDS)
 def answer(url: str, pods: set[str]) -> None:
     """They do, and no other."""
     spread = endpoints.spread(url, REQUESTS)
@@ -29,7 +27,7 @@ def answer(url: str, pods: set[str]) -> None:
     assert spread.failed == 0
 
 
-@seen
+@eventually(SECONDS)
 def restarted(app: Tasks) -> str:
     """The one pod that was, ready again."""
     pods = {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0] for pod in app.get("pods")["items"]}

@@ -3,17 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
-
 from tests.integration import source
 from tests.integration.driver import Tasks
+from tests.integration.eventually import eventually
 from tests.integration.load import load
 
 ENDED_SECONDS = 60
 ENOUGH = 500  # requests that a change must have been under
 
 
-@retry(wait=wait_fixed(0.5), stop=stop_after_delay(ENDED_SECONDS), retry=retry_if_exception_type(AssertionError), reraise=True)
+@eventually(ENDED_SECONDS)
 def pods(app: Tasks, number: int) -> None:
     """What was told to stop has ended: so many are left."""
     assert len(app.get("pods")["items"]) == number

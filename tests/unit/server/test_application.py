@@ -1,8 +1,6 @@
 """The application as any WSGI server gets it."""
 
 import wsgiref.util
-from io import BytesIO
-from typing import Any
 from wsgiref.validate import validator
 
 import pytest
@@ -10,8 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from simple_server.app import create_app
 from simple_server.readiness import Readiness
-from tests.unit.server.test_counting import PATHS
-from tests.unit.server.wsgi import BROWSER, Answer, application, call, count_of
+from tests.unit.server.wsgi import BROWSER, PATHS, Answer, application, call, count_of
 
 
 def samples(answer: Answer) -> dict[tuple[str, ...], float]:
@@ -27,27 +24,11 @@ def samples(answer: Answer) -> dict[tuple[str, ...], float]:
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("accept", ["", BROWSER])
 def test_it_keeps_to_the_wsgi_specification(method: str, path: str, accept: str) -> None:
-    environ: dict[str, Any] = {
-        "SCRIPT_NAME": "",
-        "PATH_INFO": path,
-        "REQUEST_METHOD": method,
-        "HTTP_ACCEPT": accept,
-        "QUERY_STRING": "close",
-        "wsgi.input": BytesIO(),
-    }
-    wsgiref.util.setup_testing_defaults(environ)
-    said: list[Any] = []
     readiness = Readiness()
     readiness.stop()
-
-    def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> Any:
-        said.extend((status, headers))
-        return lambda _data: None
-
-    body = validator(create_app(readiness=readiness))(environ, start_response)
-    b"".join(body)
-    body.close()  # type: ignore[attr-defined]
-    assert not [name for name, _ in said[1] if wsgiref.util.is_hop_by_hop(name)]
+    app = validator(create_app(readiness=readiness))
+    answer = call(app, path, method, accept, SCRIPT_NAME="", QUERY_STRING="close")
+    assert not [name for name in answer.headers if wsgiref.util.is_hop_by_hop(name)]
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/nothing"])

@@ -15,11 +15,8 @@ from hypothesis import strategies as some
 
 from kubetasks.settings import PROJECT
 from simple_server import counter as counting
-from tests.unit.server import wsgi
 from tests.unit.server.process import running
-from tests.unit.server.wsgi import application, call, count_of
-
-PATHS = ["/", "/healthz", "/readyz", "/metrics", "/version"]
+from tests.unit.server.wsgi import BROWSER, PATHS, application, call, count_of
 
 
 def schema() -> dict[str, Any]:
@@ -128,7 +125,7 @@ TEXT = some.text(some.characters(codec="latin-1"), max_size=40)  # what WSGI giv
     method=some.sampled_from(["GET", "HEAD", "POST", "OPTIONS"]) | TEXT,
     path=some.sampled_from(PATHS) | TEXT | TEXT.map(lambda text: f"/{text}"),
     query=TEXT,
-    accept=TEXT | some.sampled_from([wsgi.BROWSER, "text/html;q=", "text/html;q=nan", "*/*"]),
+    accept=TEXT | some.sampled_from([BROWSER, "text/html;q=", "text/html;q=nan", "*/*"]),
     headers=some.dictionaries(
         some.sampled_from(
             ["CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_COOKIE", "HTTP_HOST", "HTTP_RANGE", "HTTP_X_HTTP_METHOD_OVERRIDE"]

@@ -11,6 +11,7 @@ from simple_server.identity import Identity
 from simple_server.observe import Application
 
 IDENTITY = Identity("pod-1", "build-1", "2026-01-02T03:04:05Z")
+PATHS = ["/", "/healthz", "/readyz", "/metrics", "/version"]
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
@@ -37,7 +38,11 @@ def call(app: Application, path: str = "/", method: str = "GET", accept: str = "
     environ |= more
     setup_testing_defaults(environ)
     said: list[tuple[str, list[tuple[str, str]]]] = []
-    body = b"".join(app(environ, lambda status, headers, _error=None: said.append((status, headers))))
+    parts = app(environ, lambda status, headers, _error=None: said.append((status, headers)))
+    try:
+        body = b"".join(parts)
+    finally:
+        getattr(parts, "close", lambda: None)()
     ((status, headers),) = said
     assert len({name.lower() for name, _ in headers}) == len(headers), f"a header twice: {headers}"
     return Answer(int(status[:3]), dict(headers), body)
