@@ -1,4 +1,4 @@
-# The image that everything stands on: where it cannot be pulled, `inv build` passes one made from Debian packages.
+# The base image. If it cannot be pulled, `inv build` passes one made from Debian packages.
 ARG BASE=python:3.14-slim@sha256:a2b82f3c48559aa0a8446d9af49826b6e2b2016f4cd2afabfe6013ec53729170
 
 FROM ${BASE} AS packages
@@ -10,7 +10,7 @@ RUN python3 -m venv /installer \
 
 FROM packages AS root
 LABEL app.kubernetes.io/managed-by=simple-server-tasks
-COPY app_image/assemble.py /
+COPY images/app/assemble.py /
 RUN python3 /assemble.py /root-file-system /app
 
 FROM scratch

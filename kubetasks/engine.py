@@ -1,43 +1,47 @@
-"""The container engine, through Docker's SDK. Everything of ours in it carries our label."""
+"""The container engine, through Docker's SDK. What we make in it carries our label."""
 
+import io
+import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubetasks.errors import EngineError, ImageError
-from kubetasks.settings import CLUSTER_LABEL, OWNER, OWNER_LABEL
+from kubetasks.labels import LABELS, SELECTOR
 
 if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container as Container
 
-LABELS = {OWNER_LABEL: OWNER}
-ANSWER_SECONDS = 10
-LONG_SECONDS = 1800
+QUESTION_SECONDS = 60  # for an answer; a build or a pull may be silent for longer
+SILENT_SECONDS = 1800
 
 
-def connect(timeout: int = LONG_SECONDS) -> "Engine":
-    """The engine that DOCKER_HOST names, else the local one. Raises EngineError where none answers or none may be used."""
+def connect(timeout: int = QUESTION_SECONDS) -> "Engine":
+    """Connect to the engine that DOCKER_HOST names, otherwise to the local one. Raises EngineError."""
     import docker
     from docker.errors import DockerException
+    from requests.exceptions import RequestException
 
     try:
         client = docker.from_env(timeout=timeout)
         client.ping()
-    except DockerException as error:
+    except (DockerException, RequestException) as error:
         if "Permission denied" in str(error) or "PermissionError" in str(error):
             raise EngineError(
                 "You may not use the container engine's socket.",
                 "Join its group and log in again: sudo usermod -aG docker $USER",
             ) from error
-        raise EngineError("No container engine answers.", "./inv setup brings one; DOCKER_HOST names one elsewhere") from error
+        raise EngineError(
+            "No container engine answers.", "./inv setup installs or starts one; DOCKER_HOST names another socket"
+        ) from error
     return Engine(client)
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Docker's errors in one sentence."""
+def _reported(what: str) -> Iterator[None]:
+    """Turn Docker's errors into one sentence."""
     from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
 
@@ -50,32 +54,43 @@ def _told(what: str) -> Iterator[None]:
 
 
 class Engine:
-    """What we ask of the engine. Methods raise EngineError; a missing thing is None or False."""
+    """Methods raise EngineError; something missing is None or False."""
 
     def __init__(self, client: "docker.DockerClient") -> None:
         self._client = client
 
+    @contextmanager
+    def _silent(self) -> Iterator["docker.DockerClient"]:
+        """A client for requests whose answer may pause for minutes."""
+        import docker
+
+        client = docker.from_env(timeout=SILENT_SECONDS)
+        try:
+            yield client
+        finally:
+            client.close()
+
     def version(self) -> str:
-        """The engine's release, as in 28.0.4."""
-        with _told("Asking the engine for its version"):
+        """The engine's release, for example 28.0.4."""
+        with _reported("Asking the engine for its version"):
             return str(self._client.version()["Version"])
 
     # images
 
     def image_id(self, reference: str) -> str | None:
-        """sha256:... of an image, or None."""
+        """The image's id (sha256:...), or None."""
         from docker.errors import ImageNotFound
 
-        with _told(f"Looking for image {reference}"):
+        with _reported(f"Looking for image {reference}"):
             try:
                 return str(self._client.images.get(reference).id)
             except ImageNotFound:
                 return None
 
     def image_tags(self, repository: str) -> list[str]:
-        """The references of our own images of that name."""
-        with _told("Listing images"):
-            images = self._client.images.list(name=repository, filters={"label": f"{OWNER_LABEL}={OWNER}"})
+        """The references of our images with that name, sorted."""
+        with _reported("Listing images"):
+            images = self._client.images.list(name=repository, filters={"label": SELECTOR})
             return sorted(
                 tag
                 for image in images
@@ -84,23 +99,23 @@ class Engine:
             )
 
     def pull(self, reference: str, on_line: Callable[[str], None]) -> None:
-        """Fetch an image by digest or tag."""
-        with _told(f"Pulling {reference}"):
-            for event in self._client.api.pull(reference, stream=True, decode=True):
+        """Pull an image by digest or tag."""
+        with _reported(f"Pulling {reference}"), self._silent() as client:
+            for event in client.api.pull(reference, stream=True, decode=True):
                 if "error" in event:
                     raise EngineError(f"Pulling {reference} failed: {event['error']}", "Try again: ./inv setup")
                 on_line(f"{event.get('status', '')} {event.get('progress', '')}".strip())
 
     def tag(self, reference: str, name: str) -> None:
         repository, _, tag = name.rpartition(":")
-        with _told(f"Tagging {reference}"):
+        with _reported(f"Tagging {reference}"):
             self._client.images.get(reference).tag(repository, tag)
 
     def remove_image(self, reference: str) -> bool:
-        """Take a name away, and the image with its last name. False where there is none."""
+        """Remove a name, and the image with its last name. False if there is none."""
         from docker.errors import ImageNotFound
 
-        with _told(f"Removing image {reference}"):
+        with _reported(f"Removing image {reference}"):
             try:
                 self._client.images.remove(reference, force=True)
             except ImageNotFound:
@@ -108,11 +123,11 @@ class Engine:
             return True
 
     def remove_dangling(self) -> None:
-        """Take away our images that no name and no child holds: the earlier stages of builds."""
+        """Remove our images without name and child: the earlier stages of builds."""
         from docker.errors import APIError
 
-        with _told("Removing what builds left"):
-            filters = {"label": f"{OWNER_LABEL}={OWNER}", "dangling": True}
+        with _reported("Removing stages of builds"):
+            filters = {"label": SELECTOR, "dangling": True}
             for image in self._client.images.list(filters=filters):
                 try:
                     self._client.images.remove(str(image.id))
@@ -121,11 +136,11 @@ class Engine:
                         raise
 
     def import_image(self, stream: Any, reference: str, changes: list[str]) -> None:
-        """An image of one layer from a tar stream; `changes` are Dockerfile instructions."""
+        """Create an image of one layer from a tar stream; `changes` are Dockerfile instructions."""
         repository, _, tag = reference.rpartition(":")
         labels = [f'LABEL {name}="{value}"' for name, value in LABELS.items()]
-        with _told(f"Importing image {reference}"):
-            self._client.api.import_image_from_stream(stream, repository=repository, tag=tag, changes=changes + labels)
+        with _reported(f"Importing image {reference}"), self._silent() as client:
+            client.api.import_image_from_stream(stream, repository=repository, tag=tag, changes=changes + labels)
 
     def build(
         self,
@@ -135,15 +150,15 @@ class Engine:
         on_line: Callable[[str], None],
         dockerfile: Any = None,
     ) -> None:
-        """Build an image from `folder` (or from the file object `dockerfile` alone) under each of the names.
+        """Build an image from `folder`, or from the file object `dockerfile` alone, under each of the references.
 
         Raises ImageError with the end of the failing step's output.
         """
         first, *others = references
         output: list[str] = []
         source: dict[str, Any] = {"fileobj": dockerfile} if dockerfile else {"path": str(folder)}
-        with _told(f"Building {first}"):
-            for event in self._client.api.build(
+        with _reported(f"Building {first}"), self._silent() as client:
+            for event in client.api.build(
                 **source, tag=first, buildargs=dict(arguments), labels=LABELS, decode=True, rm=True, forcerm=True
             ):
                 text = str(event.get("stream") or event.get("status") or "").strip()
@@ -154,7 +169,7 @@ class Engine:
                     tail = "\n  ".join("\n".join(output).splitlines()[-15:])
                     raise ImageError(
                         f"Building {first} failed: {event['error'].strip()}\n  {tail}",
-                        "Mend it and run ./inv build again; ./inv setup brings the image that it builds on",
+                        "Fix it and run ./inv build again; ./inv setup provides the base image",
                     )
         for name in others:
             self.tag(first, name)
@@ -162,32 +177,36 @@ class Engine:
     # containers
 
     def containers(self, label: str) -> "list[Container]":
-        """All containers that carry `label` (name=value), stopped ones too."""
-        with _told("Listing containers"):
+        """All containers with `label` (name=value), stopped ones too."""
+        with _reported("Listing containers"):
             return list(self._client.containers.list(all=True, filters={"label": label}, ignore_removed=True))
 
     def everything(self) -> list[str]:
-        """Whatever is in the engine, whoever made it: containers, volumes, and images that do not carry our label."""
-        with _told("Listing what is in the engine"):
-            ours = {image.id for image in self._client.images.list(filters={"label": f"{OWNER_LABEL}={OWNER}"})}
+        """All containers, volumes and top-level images of the engine, whoever made them, but for images with our label."""
+        with _reported("Listing the engine's content"):
+            ours = {image.id for image in self._client.images.list(filters={"label": SELECTOR})}
             return [
                 *(f"container {container.name}" for container in self._client.containers.list(all=True, ignore_removed=True)),
                 *(f"volume {volume.name}" for volume in self._client.volumes.list()),
-                *(f"image {image.tags[0]}" for image in self._client.images.list() if image.tags and image.id not in ours),
+                *(
+                    f"image {image.tags[0] if image.tags else image.short_id}"
+                    for image in self._client.images.list()
+                    if image.id not in ours
+                ),
             ]
 
     def users(self, reference: str) -> list[str]:
-        """The names of the containers made from an image."""
-        with _told("Listing containers"):
+        """The names of the containers created from an image."""
+        with _reported("Listing containers"):
             containers = self._client.containers.list(all=True, filters={"ancestor": reference}, ignore_removed=True)
             return sorted(str(container.name) for container in containers)
 
     def start(self, container: "Container") -> None:
-        with _told(f"Starting {container.name}"):
+        with _reported(f"Starting {container.name}"):
             container.start()
 
     def stop(self, container: "Container") -> None:
-        with _told(f"Stopping {container.name}"):
+        with _reported(f"Stopping {container.name}"):
             container.stop(timeout=20)
 
     def run(
@@ -199,13 +218,13 @@ class Engine:
         user: str,
         on_line: Callable[[str], None],
     ) -> int:
-        """Run a command in a container of its own, standing in /project, and return its exit code; then the container is gone.
+        """Run a command in a new container, in folder /project, and return its exit code; then remove the container.
 
-        `mounts` are host path -> (path in the container, "ro" or "rw"); `on_line` hears each line of its output.
+        `mounts` maps a host path to (path in the container, "ro" or "rw"); `on_line` gets each line of output.
         """
         volumes = {str(path): {"bind": target, "mode": mode} for path, (target, mode) in mounts.items()}
-        with _told(f"Running {argv[0]} in {image}"):
-            container = self._client.containers.create(
+        with _reported(f"Running {argv[0]} in {image}"), self._silent() as client:
+            container = client.containers.create(
                 image, argv, volumes=volumes, environment=dict(environment), user=user, working_dir="/project", labels=LABELS
             )
             try:
@@ -220,50 +239,78 @@ class Engine:
                 container.remove(force=True, v=True)
 
     def run_in(self, container: "Container", *argv: str) -> str:
-        """Run a command in a container and return what it printed. Raises EngineError where it fails."""
-        with _told(f"Running {argv[0]} in {container.name}"):
+        """Run a command in a running container and return its output. Raises EngineError if it fails."""
+        with _reported(f"Running {argv[0]} in {container.name}"):
             ended: Any = container.exec_run(list(argv), demux=True)
         output, errors = ended.output
         if ended.exit_code != 0:
             raise EngineError(f"`{' '.join(argv)}` in {container.name} failed: {(errors or b'').decode().strip()}")
         return (output or b"").decode()
 
+    def has_file(self, container: "Container", path: str) -> bool:
+        """Whether a container, running or stopped, has that file."""
+        from docker.errors import NotFound
+
+        with _reported(f"Looking for {path} in {container.name}"):
+            try:
+                stream, _ = container.get_archive(path)
+            except NotFound:
+                return False
+            for _piece in stream:  # read to its end, or the connection cannot be used again
+                pass
+            return True
+
+    def add_file(self, container: "Container", path: str) -> None:
+        """Create an empty file in a container, in a folder that it has."""
+        folder, _, name = path.rpartition("/")
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            tar.addfile(tarfile.TarInfo(name))
+        with _reported(f"Writing {path} in {container.name}"):
+            container.put_archive(folder, archive.getvalue())
+
     # networks
 
     def network(self, name: str) -> dict[str, Any] | None:
-        """A network's description (Labels, IPAM, Containers), or None."""
+        """A network's description (Labels, IPAM, Options), or None."""
         from docker.errors import NotFound
 
-        with _told(f"Looking for network {name}"):
+        with _reported(f"Looking for network {name}"):
             try:
                 found: dict[str, Any] = self._client.api.inspect_network(name)
             except NotFound:
                 return None
             return found if found["Name"] == name else None
 
-    def create_network(self, name: str) -> None:
-        with _told(f"Making network {name}"):
-            self._client.networks.create(
-                name,
-                driver="bridge",
-                labels={**LABELS, CLUSTER_LABEL: name},
-                options={"com.docker.network.bridge.enable_ip_masquerade": "true"},
-                check_duplicate=True,
-            )
+    def create_network(self, name: str, labels: Mapping[str, str], options: Mapping[str, str]) -> None:
+        with _reported(f"Creating network {name}"):
+            self._client.networks.create(name, driver="bridge", labels=dict(labels), options=dict(options), check_duplicate=True)
+
+    def reconnect(self, network: str, container: "Container") -> None:
+        """Connect a stopped container to the network of that name instead of one that was removed."""
+        from docker.errors import APIError
+
+        with _reported(f"Connecting {container.name} to network {network}"):
+            try:
+                self._client.api.disconnect_container_from_network(str(container.id), network, force=True)
+            except APIError as error:
+                if error.status_code not in (403, 404, 500):  # the engine has forgotten the old one
+                    raise
+            self._client.api.connect_container_to_network(str(container.id), network)
 
     def remove_network(self, name: str) -> None:
-        with _told(f"Removing network {name}"):
+        with _reported(f"Removing network {name}"):
             self._client.api.remove_network(name)
 
-    def our_clusters(self) -> list[str]:
-        """The names of the clusters that we made: each has a network that carries our label."""
-        with _told("Listing networks"):
-            networks = self._client.networks.list(filters={"label": f"{OWNER_LABEL}={OWNER}"})
-            return sorted((network.attrs.get("Labels") or {}).get(CLUSTER_LABEL, "") for network in networks)
+    def our_networks(self) -> list[dict[str, str]]:
+        """The labels of every network that carries our label."""
+        with _reported("Listing networks"):
+            networks = self._client.networks.list(filters={"label": SELECTOR})
+            return [dict(network.attrs.get("Labels") or {}) for network in networks]
 
 
 def context_files(folder: Path) -> list[str]:
-    """The relative paths of the files that a build of `folder` sends, after .dockerignore, sorted."""
+    """The relative paths of the files in the build context `folder`, after .dockerignore, sorted."""
     from docker.utils.build import exclude_paths
 
     ignore = folder / ".dockerignore"

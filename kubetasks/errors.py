@@ -1,12 +1,12 @@
-"""What a person sees when something cannot be done: one sentence, the next command to type, one exit code a kind."""
+"""Errors that a person can act on: one sentence, the next command to type, and an exit code for each kind."""
 
 from invoke.exceptions import Exit
 
 
 class TaskError(Exit):
-    """A failure that a person can act on. invoke prints it once and ends with `code`.
+    """A failure that a person can act on. invoke prints it once and exits with `code`.
 
-    `sentence` says what and where, `hint` the next command or setting to try.
+    `sentence` says what failed and where, `hint` the next command or setting to try.
     """
 
     code = 1
@@ -18,19 +18,19 @@ class TaskError(Exit):
 
 
 class SettingError(TaskError):
-    """A setting or an option that makes no sense; nothing was changed."""
+    """A setting or an option is invalid; nothing was changed."""
 
     code = 2
 
 
 class EngineError(TaskError):
-    """The container engine does not answer, refuses us, or failed at what it was asked."""
+    """The container engine does not answer, denies access, or failed."""
 
     code = 3
 
 
 class ClusterError(TaskError):
-    """The cluster is missing, stopped, unreachable, or could not be made."""
+    """The cluster is missing, stopped, unreachable, or could not be created."""
 
     code = 4
 
@@ -42,37 +42,37 @@ class ImageError(TaskError):
 
 
 class RolloutError(TaskError):
-    """The pods did not become what was asked for."""
+    """The rollout failed or timed out."""
 
     code = 6
 
 
 class ExposeError(TaskError):
-    """No address answers from here, or the wanted one is taken."""
+    """No address of the service answers from this machine."""
 
     code = 7
 
 
 class OwnershipError(TaskError):
-    """Something of our name exists that does not carry our label."""
+    """Something with our name exists but does not carry our label."""
 
     code = 8
 
 
 class SetupError(TaskError):
-    """Something that this machine lacks could not be brought."""
+    """Something that this machine lacks could not be installed."""
 
     code = 9
 
 
 class LeftoverError(TaskError):
-    """A clean-up ended, and something of ours is still there."""
+    """Something of ours is left after a clean-up."""
 
     code = 10
 
 
 class ProgramError(TaskError):
-    """A program that we call failed: its command line and the end of what it said."""
+    """A program failed: its command line and the end of its output."""
 
     code = 11
 
@@ -81,5 +81,5 @@ class ProgramError(TaskError):
         self.returncode = returncode
         self.output = output
         tail = "\n  ".join(output.strip().splitlines()[-12:])
-        where = f"\n  the whole log: {log}" if log else ""
+        where = f"\n  full log: {log}" if log else ""
         super().__init__(f"`{' '.join(argv)}` ended with {returncode}:\n  {tail}{where}")

@@ -1,42 +1,40 @@
-"""The application's image: named by its content, so that a changed source always rolls out and the same never does."""
+"""The application's image: named by its content, so that a changed source always rolls out and an unchanged one never does."""
 
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from kubetasks.engine import LABELS, Engine
+from kubetasks.application import Application
+from kubetasks.engine import Engine, context_files
 from kubetasks.errors import ImageError, LeftoverError
-from kubetasks.settings import APP, PROJECT
-
-HUMAN_TAG = f"{APP}:v1"
 
 
 @dataclass(frozen=True)
 class Image:
-    """`build` is the build id (12 hex digits over Dockerfile, context and base), `reference` the name that carries it."""
+    """`build` is the build id: 12 hex digits over Dockerfile, context and base."""
 
+    app: Application
     build: str
     base: str
 
     @property
     def reference(self) -> str:
-        return f"{APP}:{self.build}"
+        """The name that carries the build id."""
+        return f"{self.app.name}:{self.build}"
+
+    @property
+    def names(self) -> list[str]:
+        """The reference, and the tutorial's name for the newest build."""
+        return [self.reference, self.app.tutorial_tag]
 
     @property
     def arguments(self) -> dict[str, str]:
         """The build arguments."""
         return {"BASE": self.base, "BUILD_ID": self.build}
 
-    def mirror(self) -> str:
-        """The docker line that makes the same image."""
-        arguments = " ".join(f"--build-arg {name}={value}" for name, value in self.arguments.items())
-        labels = " ".join(f"--label {name}={value}" for name, value in LABELS.items())
-        return f"docker build --tag {HUMAN_TAG} --tag {self.reference} {arguments} {labels} ."
-
 
 def build_id(files: Mapping[str, bytes], base: str) -> str:
-    """12 hex digits of the SHA-256 over every file's name and content, and over the base's name."""
+    """12 hex digits of the SHA-256 over each file's name and content, and over the base's name."""
     total = hashlib.sha256(base.encode())
     for name in sorted(files):
         for part in (name.encode(), files[name]):
@@ -44,34 +42,41 @@ def build_id(files: Mapping[str, bytes], base: str) -> str:
     return total.hexdigest()[:12]
 
 
-def current(names: list[str], base: str, folder: Path = PROJECT) -> Image:
-    """The image of the present source; `names` are the context's files. Nothing is built. Raises ImageError."""
+def current(app: Application, base: str) -> Image:
+    """The image of the current source, built or not. Raises ImageError."""
     try:
-        files = {name: (folder / name).read_bytes() for name in {"Dockerfile", *names}}
+        files = {name: (app.source / name).read_bytes() for name in {"Dockerfile", *context_files(app.source)}}
     except OSError as error:
-        raise ImageError(f"A file of the image cannot be read: {error}", "Bring it back, or make it readable") from error
-    return Image(build_id(files, base), base)
+        raise ImageError(f"A file of the image cannot be read: {error}", "Restore it, or make it readable") from error
+    return Image(app, build_id(files, base), base)
 
 
-def build(engine: Engine, image: Image, on_line: Callable[[str], None]) -> bool:
-    """Build it unless the engine has it; True where it was built. Raises ImageError."""
-    fresh = engine.image_id(image.reference) is None
-    if fresh:
-        engine.build(PROJECT, [image.reference, HUMAN_TAG], image.arguments, on_line)
-    elif engine.image_id(HUMAN_TAG) != engine.image_id(image.reference):
-        engine.tag(image.reference, HUMAN_TAG)
-    return fresh
+def our_names(engine: Engine, image: Image) -> list[str]:
+    """The image's names but for those that the engine has on an image that is not ours."""
+    ours = engine.image_tags(image.app.name)
+    return [name for name in image.names if name in ours or not engine.image_id(name)]
+
+
+def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> bool:
+    """Build the image under `names` unless the engine has it; True if it was built. Raises ImageError."""
+    if engine.image_id(image.reference) is None:
+        engine.build(image.app.source, names, image.arguments, on_line)
+        return True
+    for name in names[1:]:
+        if engine.image_id(name) != engine.image_id(image.reference):
+            engine.tag(image.reference, name)
+    return False
 
 
 def require_built(engine: Engine, image: Image) -> None:
-    """Raises ImageError where the present source has not been built."""
+    """Raises ImageError if the current source has not been built."""
     if engine.image_id(image.reference) is None:
-        raise ImageError(f"The present source has not been built ({image.reference} is not in the engine).", "./inv build")
+        raise ImageError(f"The current source has not been built: {image.reference} is not in the engine.", "./inv build")
 
 
-def remove(engine: Engine) -> list[str]:
-    """Take away every image of the application; returns their names. Raises LeftoverError where a container has one."""
-    references = engine.image_tags(APP)
+def remove(engine: Engine, app: Application) -> list[str]:
+    """Remove every image of the application from the engine; return their names. Raises LeftoverError if one is in use."""
+    references = engine.image_tags(app.name)
     users = sorted({user for reference in references for user in engine.users(reference)})
     if users:
         raise LeftoverError(f"The application's image is in use by {', '.join(users)}.", f"docker rm --force {' '.join(users)}")

@@ -19,7 +19,7 @@ POOL_SIZE = 32
 
 
 def pool(subnet: str) -> str:
-    """The addresses to give away, as in 172.18.255.223-172.18.255.254: the end of a network that Docker fills from the start."""
+    """The address pool, for example 172.18.255.223-172.18.255.254: the end of a network that Docker fills from the start."""
     network = ipaddress.ip_network(subnet)
     size = min(POOL_SIZE, network.num_addresses // 4)
     last = int(network.broadcast_address) - 1
@@ -27,9 +27,9 @@ def pool(subnet: str) -> str:
 
 
 def installation(released: list[Object]) -> list[Object]:
-    """The objects of MetalLB's own manifest, with our label, without its webhooks, and with probes that begin at once.
+    """The objects of MetalLB's manifest, with our label, without its webhooks, and with probes that start at once.
 
-    The webhooks only check settings that we make ourselves, and their certificates take ten seconds.
+    The webhooks only validate settings, which are ours, and their certificates take ten seconds.
     """
     wanted = []
     for item in released:
@@ -48,7 +48,7 @@ def installation(released: list[Object]) -> list[Object]:
 
 
 def settings(subnet: str) -> list[Object]:
-    """The pool, and that it is announced on the nodes' network."""
+    """The address pool, and its announcement on the nodes' network."""
     made = [
         {
             "apiVersion": "metallb.io/v1beta1",
@@ -66,24 +66,25 @@ def settings(subnet: str) -> list[Object]:
     return [manifests.owned(copy.deepcopy(item)) for item in made]
 
 
-def installed(kube: Kube) -> bool:
-    """Whether our MetalLB is there, whole: its settings are applied last."""
-    if not kube.get("CustomResourceDefinition", "l2advertisements.metallb.io"):
+def installed(kube: Kube, subnet: str) -> bool:
+    """Whether MetalLB is there, with the pool of that network: its settings are applied last."""
+    if kube.get("L2Advertisement", POOL, NAMESPACE) is None:
         return False
-    return kube.get("L2Advertisement", POOL, NAMESPACE) is not None
+    found = kube.get("IPAddressPool", POOL, NAMESPACE)
+    return found is not None and found["spec"]["addresses"] == [pool(subnet)]
 
 
 def install(kube: Kube, manifest: Path) -> None:
-    """Apply MetalLB's objects; the pods come up by themselves, and `expose` waits for the address."""
+    """Apply MetalLB's objects; its pods come up in the background, and `expose` waits for the address."""
     for item in installation(manifests.read(manifest)):
         objects.apply(kube, item)
 
 
 def configure(kube: Kube, subnet: str) -> None:
-    """Apply its settings. Raises ApiError with status 404 for the moment in which the API does not know their kinds yet."""
+    """Apply its settings. Raises ApiError with status 404 while the API does not know their kinds yet."""
     for item in settings(subnet):
         objects.apply(kube, item)
 
 
-if __name__ == "__main__":  # the mirrored commands ask for the settings so
+if __name__ == "__main__":  # the equivalent commands get the settings this way
     print(json.dumps({"apiVersion": "v1", "kind": "List", "items": settings(sys.argv[1])}))

@@ -1,33 +1,41 @@
-"""The manifests of k8s/, made ready for one cluster: pure functions from objects to objects."""
+"""The application's manifests, adapted to one cluster: pure functions from objects to objects."""
 
 import copy
 from pathlib import Path
 from typing import Any
 
+from kubetasks.application import Application
 from kubetasks.errors import SettingError
-from kubetasks.settings import APP, OWNER, OWNER_LABEL, PROJECT
+from kubetasks.labels import OWNER, OWNER_LABEL
 
 Object = dict[str, Any]
 
-FOLDER = PROJECT / "k8s"
-
 
 def read(path: Path) -> list[Object]:
-    """The objects of a manifest file. Raises SettingError where it cannot be read as one."""
+    """Read the objects of a manifest file. Raises SettingError if it is not one."""
     import yaml
 
     try:
         items = [item for item in yaml.safe_load_all(path.read_text(encoding="utf-8")) if item]
     except (OSError, UnicodeError, yaml.YAMLError) as error:
-        raise SettingError(f"{path} cannot be read as a manifest: {error}", "Mend the file") from error
+        raise SettingError(f"{path} cannot be read as a manifest: {error}", "Fix the file") from error
     for item in items:
         if not isinstance(item, dict) or not item.get("kind") or not (item.get("metadata") or {}).get("name"):
-            raise SettingError(f"{path} holds something without kind and name.", "Mend the file")
+            raise SettingError(f"{path} holds something without kind and name.", "Fix the file")
     return items
 
 
+def read_one(app: Application, name: str) -> Object:
+    """Read the object of the application's manifest NAME.yaml. Raises SettingError if there is none."""
+    path = app.manifests / f"{name}.yaml"
+    items = read(path)
+    if len(items) != 1:
+        raise SettingError(f"{path} must hold one object, not {len(items)}.", "Fix the file")
+    return items[0]
+
+
 def owned(item: Object, namespace: str = "") -> Object:
-    """A copy that carries our label and, where given, lives in `namespace`."""
+    """Return a copy with our label and, if given, that namespace."""
     item = copy.deepcopy(item)
     item["metadata"].setdefault("labels", {})[OWNER_LABEL] = OWNER
     if namespace:
@@ -35,25 +43,37 @@ def owned(item: Object, namespace: str = "") -> Object:
     return item
 
 
-def deployment(item: Object, reference: str, namespace: str) -> Object:
-    """The deployment with that image. Its replicas stay with whoever scales it. Raises SettingError."""
+def deployment(item: Object, app: Application, reference: str, namespace: str) -> Object:
+    """Return the deployment with the image `reference` and without replicas: only `scale` sets those. Raises SettingError."""
     item = owned(item, namespace)
     try:
         item["spec"].pop("replicas", None)
-        (container,) = [one for one in item["spec"]["template"]["spec"]["containers"] if one["name"] == APP]
+        (container,) = [one for one in item["spec"]["template"]["spec"]["containers"] if one["name"] == app.name]
     except (KeyError, TypeError, ValueError) as error:
-        raise SettingError(f"k8s/deployment.yaml has no container {APP} in its pod template.", "Mend the file") from error
+        raise SettingError(
+            f"{app.manifests}/deployment.yaml has no container {app.name} in its pod template.", "Fix the file"
+        ) from error
     container["image"] = reference
     return item
 
 
-def service(item: Object, namespace: str, node_port: int | None) -> Object:
-    """The service, on the node port that the cluster maps to this machine where it may have it. Raises SettingError."""
+def service(item: Object, app: Application, namespace: str, node_port: int | None) -> Object:
+    """Return the service, on `node_port` if one is given. Raises SettingError."""
     item = owned(item, namespace)
-    try:
-        port = item["spec"]["ports"][0]
-    except (KeyError, TypeError, IndexError) as error:
-        raise SettingError("k8s/service.yaml has no port.", "Mend the file") from error
+    port = service_port(item, app)
     if node_port:
         port["nodePort"] = node_port
     return item
+
+
+def service_port(item: Object, app: Application) -> Object:
+    """The port of the service that the application is asked at. Raises SettingError."""
+    try:
+        (port,) = [one for one in item["spec"]["ports"] if one.get("name") == app.port]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise SettingError(
+            f"Service {item['metadata']['name']} has no port {app.port}.",
+            f"Name its port {app.port} in {app.manifests}/service.yaml",
+        ) from error
+    found: Object = port
+    return found

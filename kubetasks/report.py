@@ -1,4 +1,4 @@
-"""Everything that a person reads. Progress goes to standard error, results to standard output."""
+"""Everything that a person reads: progress on standard error, results on standard output."""
 
 import json
 import os
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 BROKEN_PIPE = 128 + 13  # what a shell says of a program that SIGPIPE ended
-QUIET_SECONDS = 20.0  # without a terminal, a long step says where it is this often
+QUIET_SECONDS = 20.0  # without a terminal, a long step reports this often
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 0.4 s, 12 s, 3 min 5 s."""
+    """Seconds in words: 0.4 s, 12 s, 3 min 5 s."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -25,10 +25,7 @@ def duration(seconds: float) -> str:
 
 
 class Step:
-    """A step under way: tell it where it is, and how far of how many.
-
-    Without a terminal it says by itself, every QUIET_SECONDS, that it is still at it.
-    """
+    """A step in progress. Without a terminal it prints a line every QUIET_SECONDS."""
 
     def __init__(self, report: "Report", text: str) -> None:
         self._report = report
@@ -42,13 +39,13 @@ class Step:
 
     def _tick(self) -> None:
         while not self._closed.wait(QUIET_SECONDS):
-            self._report.say(f"  {self._text}: {self._where or 'under way'} ({self._elapsed()})")
+            self._report.say(f"  {self._text}: {self._where or 'in progress'} ({self._elapsed()})")
 
     def _elapsed(self) -> str:
         return duration(time.monotonic() - self._started)
 
     def at(self, detail: str, done: int | None = None, total: int | None = None) -> None:
-        """Say what the step is doing now; with `done` and `total` a terminal shows a bar."""
+        """Set what the step is doing now; with `done` and `total`, a terminal shows a bar."""
         self._where = f"{done} of {total} {detail}".strip() if total else detail
         if self._report.live and self._bar is not None:
             self._report.live.update(self._bar, detail=detail, completed=done, total=total)
@@ -61,9 +58,9 @@ class Step:
 
 
 class Report:
-    """One command's conversation with a person. `echo` and `dry` are invoke's own --echo and --dry.
+    """The output of one task. `echo` and `dry` are invoke's own --echo and --dry.
 
-    With `json`, standard output belongs to the one document alone.
+    With `json`, standard output carries the one document and nothing else.
     """
 
     def __init__(self, *, echo: bool = False, dry: bool = False, json: bool = False) -> None:
@@ -72,10 +69,9 @@ class Report:
         self.dry = dry
         self.live: Progress | None = None
         self._lock = threading.Lock()
-        self._environment: str | None = None
 
     def say(self, text: str) -> None:
-        """A line of progress."""
+        """Print a line of progress."""
         with self._lock:
             if self.live:
                 self.live.console.print(text, markup=False, highlight=False)
@@ -83,15 +79,15 @@ class Report:
                 print(text, file=sys.stderr, flush=True)
 
     def result(self, text: str) -> None:
-        """A line that is what the task was called for."""
+        """Print a line of the task's result."""
         self._print(text, sys.stdout)
 
     def document(self, document: Any) -> None:
-        """The one JSON document of a task called with --json."""
+        """Print the one JSON document of a task called with --json."""
         self._print(json.dumps(document, indent=2), sys.stdout)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Rows under headings."""
+        """Print rows under headings."""
         from rich.console import Console
         from rich.table import Table
 
@@ -111,22 +107,16 @@ class Report:
             os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())  # or Python complains once more at its end
             raise SystemExit(BROKEN_PIPE) from None
 
-    def mirror(self, *commands: str) -> bool:
-        """Show the commands that do by hand what comes next; False under --dry, when nothing may come."""
+    def equivalent(self, *commands: str) -> bool:
+        """Under --echo and --dry, print the equivalent commands; return False under --dry, when nothing may be changed."""
         if self.echo or self.dry:
             for command in commands:
                 self._print(command, self._commands)
         return not self.dry
 
-    def environment(self, assignments: str) -> None:
-        """Show, once for each different one, the `export` line that the mirrored commands need."""
-        if assignments and assignments != self._environment and (self.echo or self.dry):
-            self._environment = assignments
-            self._print(assignments, self._commands)
-
     @contextmanager
     def step(self, text: str) -> Iterator[Step]:
-        """A piece of work that takes time: on a terminal a live line, else a line when it ends (and some if it is long)."""
+        """Show work that takes time: a live line on a terminal, otherwise a line at its end."""
         with self._live():
             step = Step(self, text)
             try:

@@ -1,8 +1,9 @@
-"""The settings: read once from invoke's configuration, checked before anything is changed, never read elsewhere.
+"""The settings: read once from invoke's configuration and checked before anything is changed.
 
-Defaults are strings: invoke casts an INVOKE_* variable by the type of its default and answers a bad one with a traceback.
+Defaults are strings: invoke casts an INVOKE_* variable to the type of its default, and a bad number is a traceback.
 """
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -10,19 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from kubetasks.application import APPLICATION, PROJECT
 from kubetasks.errors import SettingError
+from kubetasks.labels import OWNER
 from kubetasks.versions import DEFAULT_KUBERNETES, KUBERNETES
-
-PROJECT = Path(__file__).resolve().parent.parent
-
-APP = "simple-server"
-OWNER_LABEL = "app.kubernetes.io/managed-by"
-OWNER = "simple-server-tasks"  # in the cluster and in the engine: what carries it is ours
-CLUSTER_LABEL = "simple-server-tasks/cluster"
 
 DEFAULTS: dict[str, dict[str, str]] = {
     "cluster": {
-        "name": "simple-server",
+        "name": APPLICATION.name,
         "provider": "kind",
         "kubernetes": DEFAULT_KUBERNETES,
         "port": "8080",
@@ -33,6 +29,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
     "setup": {"images": "auto", "engine": "install"},
 }
 
+INVOKE_SECTIONS = ("run", "runners", "sudo", "tasks", "timeouts")  # of invoke's own configuration
 PROVIDERS = ("kind", "existing")
 IMAGE_SOURCES = ("auto", "pull", "build")
 MOST_REPLICAS = 100
@@ -42,7 +39,7 @@ DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 @dataclass(frozen=True)
 class Settings:
-    """What was asked for. Paths are absolute; `timeout` is seconds; `context` and `kubeconfig` serve provider `existing`.
+    """The settings of one task. Paths are absolute; `timeout` is in seconds; `context` and `kubeconfig` are for `existing`.
 
     `job_summary` is the file that GitHub Actions shows on a job's page.
     """
@@ -63,17 +60,17 @@ class Settings:
     job_summary: Path | None
 
     def for_kubernetes(self, minor: str) -> "Settings":
-        """The same with another Kubernetes minor."""
+        """The same settings with another Kubernetes minor."""
         return replace(self, kubernetes=minor)
 
     @property
     def state_folder(self) -> Path:
-        """The folder of this cluster's own files: kubeconfig, kind's configuration."""
+        """The folder of this cluster's files: kubeconfig, kind's configuration."""
         return self.state / self.cluster
 
 
 def whole_number(name: str, value: object, least: int, most: int) -> int:
-    """`value` as a number from `least` to `most`. Raises SettingError."""
+    """Return `value` as a number from `least` to `most`. Raises SettingError."""
     text = str(value)
     if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
         raise SettingError(f"{name} must be a whole number from {least} to {most}, not {text!r}.")
@@ -81,32 +78,58 @@ def whole_number(name: str, value: object, least: int, most: int) -> int:
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
-    """`value` where it is allowed. Raises SettingError."""
+    """Return `value` if it is allowed. Raises SettingError."""
     if value not in allowed:
         raise SettingError(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
     return value
 
 
 def dns_label(name: str, value: str, longest: int) -> str:
-    """`value` where Kubernetes takes it as a name. Raises SettingError."""
+    """Return `value` if Kubernetes accepts it as a name. Raises SettingError."""
     if len(value) > longest or not DNS_LABEL.fullmatch(value):
         raise SettingError(
-            f"{name} must be at most {longest} small letters, digits and dashes, with no dash at either end, not {value!r}."
+            f"{name} must be at most {longest} lower-case letters, digits and dashes, with no dash at either end, not {value!r}."
         )
     return value
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:
-    """Where downloads and builds are kept for every clone, after the XDG base directory specification."""
-    return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "simple-server-tasks"
+    """The folder of downloads and builds, shared by all clones: the XDG base directory specification."""
+    return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / OWNER
+
+
+def refuse_unknown(config: Any, environment: Mapping[str, str]) -> None:
+    """Refuse settings that do not exist: a misspelt one must not act on another cluster. Raises SettingError.
+
+    Sections of invoke.yaml that are not ours or invoke's are refused too; in a person's own ~/.invoke.yaml they are not.
+    """
+    variables = {f"INVOKE_{section}_{name}".upper() for section, names in DEFAULTS.items() for name in names}
+    prefixes = tuple(f"INVOKE_{section}_".upper() for section in DEFAULTS)
+    for name in sorted(environment):
+        if name.startswith(prefixes) and name not in variables:
+            raise _unknown(name, variables)
+    keys = {f"{section}.{name}" for section, names in DEFAULTS.items() for name in names}
+    for section in DEFAULTS:
+        for name in config[section].keys():  # noqa: SIM118  invoke's own mapping has no other way
+            if f"{section}.{name}" not in keys:
+                raise _unknown(f"{section}.{name}", keys)
+    for section in getattr(config, "_project", {}):
+        if section not in {*DEFAULTS, *INVOKE_SECTIONS}:
+            raise _unknown(section, set(DEFAULTS))
+
+
+def _unknown(name: str, known: set[str]) -> SettingError:
+    near = difflib.get_close_matches(name, known, 1)
+    return SettingError(f"There is no setting {name}.", f"Did you mean {near[0]}?" if near else "docs/settings.md lists them")
 
 
 def read(config: Any, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from invoke's merged configuration (keys as in DEFAULTS). Raises SettingError on the first that makes no sense."""
+    """Read the settings from invoke's merged configuration (keys as in DEFAULTS). Raises SettingError on the first bad one."""
+    refuse_unknown(config, environment)
     cluster, app, setup = config["cluster"], config["app"], config["setup"]
     provider = one_of("INVOKE_CLUSTER_PROVIDER", str(cluster["provider"]), PROVIDERS)
     if provider == "existing" and not cluster["context"]:
-        raise SettingError("The provider `existing` needs the context that it may use.", "INVOKE_CLUSTER_CONTEXT=NAME ./inv ...")
+        raise SettingError("The provider `existing` needs an explicit context.", "INVOKE_CLUSTER_CONTEXT=NAME ./inv ...")
     kubernetes = str(cluster["kubernetes"]).removeprefix("v")
     return Settings(
         # a node's name is the cluster's plus "-control-plane", and has 63 characters at most

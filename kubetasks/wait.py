@@ -1,8 +1,11 @@
-"""Waiting: one deadline, a check first and then whenever something changed, and an early end where nothing can heal."""
+"""Wait under one deadline: check first, then whenever something changed, and stop early if waiting cannot help."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+from kubetasks.errors import TaskError
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """It cannot get there by waiting."""
+    """Waiting cannot help."""
 
     reason: str
     hint: str = ""
@@ -39,9 +42,9 @@ def until(
     longest_pause: float = 1.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> State:
-    """Ask `check` until it says Done or Failed, or until `timeout` seconds are over; then the last Pending is returned.
+    """Call `check` until it returns Done or Failed; after `timeout` seconds return the last Pending.
 
-    `changed(seconds)` blocks until something may have changed, at most that long; `on_change` hears each new detail once.
+    `changed(seconds)` blocks until something may have changed, at most that long. `on_change` gets each new detail once.
     """
     deadline = clock() + timeout
     told = None
@@ -56,3 +59,17 @@ def until(
         if left <= 0:
             return state
         changed(min(left, longest_pause))
+
+
+def until_done(
+    check: Callable[[], State], error: type[TaskError], late: str, hint: str = "", *, timeout: float, **options: Any
+) -> None:
+    """Call `check` until it returns Done; `options` are those of `until`.
+
+    Raise `error`: with the reason and hint of a Failed, or, after `timeout` seconds, with `late`, what was missing and `hint`.
+    """
+    end = until(check, timeout=timeout, **options)
+    if isinstance(end, Failed):
+        raise error(end.reason, end.hint or hint)
+    if isinstance(end, Pending):
+        raise error(f"{late} after {timeout:.0f} s: {end.detail}.", hint)

@@ -1,1 +1,1 @@
-"""Everything that speaks to the Kubernetes API."""
+"""Everything that talks to the Kubernetes API, and pure functions of its objects. Which cluster it is does not matter here."""

@@ -1,25 +1,26 @@
-"""A connection to one cluster's API: objects go in and come out as the API's own JSON (dicts)."""
+"""A connection to one cluster's API. Objects are the API's own JSON (dicts)."""
 
 import contextlib
+import ipaddress
 import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from kubetasks.errors import ClusterError, TaskError
+from kubetasks.labels import OWNER
 
 Object = dict[str, Any]
 
-FIELD_MANAGER = "simple-server-tasks"
+FIELD_MANAGER = OWNER
 REQUEST_SECONDS = 30
 
-# kind -> (API group and version, plural, lives in a namespace)
+# kind -> (API group and version, plural, namespaced)
 RESOURCES: dict[str, tuple[str, str, bool]] = {
     "Namespace": ("v1", "namespaces", False),
     "Node": ("v1", "nodes", False),
     "Pod": ("v1", "pods", True),
-    "Event": ("v1", "events", True),
     "Service": ("v1", "services", True),
     "Secret": ("v1", "secrets", True),
     "ConfigMap": ("v1", "configmaps", True),
@@ -41,7 +42,7 @@ RESOURCES: dict[str, tuple[str, str, bool]] = {
 
 
 class ApiError(TaskError):
-    """The API refused: `status` is the HTTP status, `reason` Kubernetes' own word for it (NotFound, Forbidden, ...)."""
+    """The API refused a request: `status` is the HTTP status, `reason` Kubernetes' word for it (NotFound, Forbidden, ...)."""
 
     code = ClusterError.code
 
@@ -52,7 +53,7 @@ class ApiError(TaskError):
 
 
 def path(kind: str, namespace: str = "", name: str = "", subresource: str = "") -> str:
-    """The API path of a kind's list, or of one object, or of its sub-resource."""
+    """The API path of a kind's list, of one object, or of its subresource."""
     version, plural, namespaced = RESOURCES[kind]
     parts = ["api" if version == "v1" else "apis", version]
     if namespaced and namespace:
@@ -62,7 +63,7 @@ def path(kind: str, namespace: str = "", name: str = "", subresource: str = "") 
 
 
 class Kube:
-    """One cluster's API. Every method raises ApiError, and ClusterError where nothing answers."""
+    """One cluster's API. Every method raises ApiError, and ClusterError if nothing answers."""
 
     def __init__(self, api: Any, cluster: str) -> None:
         self._api = api
@@ -102,7 +103,7 @@ class Kube:
         except (HTTPError, ApiException) as error:  # ApiException: a certificate that is not the one of the kubeconfig
             raise ClusterError(
                 f"The API server of cluster {self._cluster} does not answer ({type(error).__name__}).",
-                "./inv start starts it; ./inv status says whether it runs",
+                "./inv status shows whether it runs; ./inv start starts it",
             ) from error
 
     def request(
@@ -113,7 +114,7 @@ class Kube:
         body: Object | None = None,
         content_type: str = "application/json",
     ) -> Object:
-        """One request and its answer as JSON (an empty answer as {})."""
+        """Send one request and return the answer as JSON (an empty one as {})."""
         response = self._send(method, target, query, body, content_type)
         text = self._body(response)
         if not 200 <= response.status <= 299:
@@ -125,7 +126,7 @@ class Kube:
         return json.loads(text) if text else {}
 
     def text(self, target: str, query: Mapping[str, str]) -> str:
-        """The plain text of `target`, as logs are."""
+        """The plain text of `target`, for example logs."""
         response = self._send("GET", target, query)
         return self._body(response) if response.status == 200 else ""
 
@@ -139,20 +140,19 @@ class Kube:
             raise
 
     def list(self, kind: str, namespace: str = "", **selectors: str) -> list[Object]:
-        """The objects of a kind; selectors are labelSelector and fieldSelector. The kind is put in: lists leave it out."""
+        """The objects of a kind; selectors are labelSelector and fieldSelector. The kind is added: lists leave it out."""
         items = self.request("GET", path(kind, namespace), selectors)["items"]
         return [{"kind": kind, **item} for item in items]
 
     def changes(self, sources: Iterable[tuple[str, str, dict[str, str]]]) -> "Changes":
-        """A signal for whatever changes in `sources`: (kind, namespace, selectors) each."""
+        """Watch `sources`: (kind, namespace, selectors) each."""
         return Changes(self, list(sources))
 
 
 class Changes:
-    """Watches in the background and says only that something changed: who waits then reads the state anew.
+    """Watches in the background that only tell that something changed; the waiting loop then reads the state again.
 
-    A watch that ends or is answered with 410 is opened again; a change in between is seen by the next look,
-    which comes without a signal too.
+    A watch that ends, or is answered with 410, is opened again. The loop also looks without a signal, so no change is missed.
     """
 
     def __init__(self, kube: Kube, sources: list[tuple[str, str, dict[str, str]]]) -> None:
@@ -167,14 +167,14 @@ class Changes:
         while not self._closed:
             try:
                 response = self._kube._send("GET", path(kind, namespace), {**selectors, "watch": "true"}, seconds=600)
-                if response.status not in (200, 410):  # 410: too old, begin anew
+                if response.status not in (200, 410):  # 410: too old, start again
                     return
                 self._responses.append(response)
                 for _piece in response.response.stream(amt=None, decode_content=True):
                     self._changed.set()
                     if self._closed:
                         return
-            except Exception:  # noqa: BLE001  whatever ends a watch: the waiting loop looks by itself, and reports
+            except Exception:  # noqa: BLE001  the waiting loop looks without a watch too, and reports
                 return
 
     def wait(self, seconds: float) -> None:
@@ -188,22 +188,32 @@ class Changes:
     def __exit__(self, *_: object) -> None:
         self._closed = True
         for response in self._responses:
-            with contextlib.suppress(ValueError, RuntimeError, OSError):  # it ended by itself, perhaps just now
+            with contextlib.suppress(ValueError, RuntimeError, OSError):  # it may just have ended
                 response.response.shutdown()  # close() would wait for the thread that reads
 
 
 def connect(kubeconfig: str, context: str) -> Kube:
-    """A connection with that file and that context; nothing is asked yet. Raises ClusterError."""
+    """Connect with that file and context; nothing is sent yet. Raises ClusterError."""
     import kubernetes.client
     import kubernetes.config
     import yaml
     from kubernetes.config.config_exception import ConfigException
 
     configuration = kubernetes.client.Configuration()
-    configuration.retries = False  # who waits asks again by itself, and under a deadline
+    configuration.retries = False  # the waiting loops retry, under a deadline
     load: Any = kubernetes.config.load_kube_config
     try:
         load(kubeconfig or None, context, client_configuration=configuration, persist_config=False)
-    except (ConfigException, OSError, yaml.YAMLError) as error:
+    except (ConfigException, OSError, UnicodeError, yaml.YAMLError) as error:
         raise ClusterError(f"The context {context} cannot be used: {error}", "./inv start") from error
+    if _loopback(configuration.host):
+        configuration.proxy = None  # as Go, and so kubectl, does: a proxy cannot reach this machine's loopback
     return Kube(kubernetes.client.ApiClient(configuration), context)
+
+
+def _loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,17 +1,18 @@
-"""Objects of ours: applied, scaled and deleted so that a second time changes nothing, and no other's is touched."""
+"""Apply, scale and delete our objects. A second time changes nothing, and objects without our label are refused."""
 
 from kubetasks import wait
 from kubetasks.errors import LeftoverError, OwnershipError
 from kubetasks.kube.client import FIELD_MANAGER, ApiError, Kube, Object, path
-from kubetasks.settings import OWNER, OWNER_LABEL
+from kubetasks.labels import OWNER, OWNER_LABEL
 
 
 def describe(item: Object) -> str:
-    """As kubectl names it: deployment/simple-server."""
+    """The object's name as kubectl prints it: deployment/NAME."""
     return f"{item['kind'].lower()}/{item['metadata']['name']}"
 
 
 def ours(item: Object) -> bool:
+    """Whether the object carries our label."""
     return bool(item["metadata"].get("labels", {}).get(OWNER_LABEL) == OWNER)
 
 
@@ -21,13 +22,13 @@ def require_ours(item: Object) -> None:
         metadata = item["metadata"]
         where = f" -n {metadata['namespace']}" if metadata.get("namespace") else ""
         raise OwnershipError(
-            f"{describe(item)}{where} exists and was not made by these tasks (no label {OWNER_LABEL}={OWNER}).",
+            f"{describe(item)}{where} exists and was not created by these tasks (no label {OWNER_LABEL}={OWNER}).",
             f"Delete it, or hand it over: kubectl label{where} {describe(item)} {OWNER_LABEL}={OWNER} --overwrite",
         )
 
 
 def there(kube: Kube, kind: str, name: str, namespace: str = "") -> Object | None:
-    """The object of ours, if there is one. Raises OwnershipError where there is another's."""
+    """Our object of that name, or None. Raises OwnershipError if there is one without our label."""
     found = kube.get(kind, name, namespace)
     if found:
         require_ours({"kind": kind, **found})
@@ -35,7 +36,7 @@ def there(kube: Kube, kind: str, name: str, namespace: str = "") -> Object | Non
 
 
 def apply(kube: Kube, item: Object) -> bool:
-    """Server-side apply; True where it changed something. Raises OwnershipError, ApiError."""
+    """Apply on the server's side; True if that changed something. Raises OwnershipError, ApiError."""
     metadata = item["metadata"]
     namespace = metadata.get("namespace", "")
     before = there(kube, item["kind"], metadata["name"], namespace)
@@ -50,7 +51,7 @@ def apply(kube: Kube, item: Object) -> bool:
 
 
 def scale(kube: Kube, name: str, namespace: str, replicas: int) -> bool:
-    """Set a deployment's replicas through its scale sub-resource; True where that was a change."""
+    """Set a deployment's replicas through its scale subresource; True if that was a change."""
     target = path("Deployment", namespace, name, "scale")
     if kube.request("GET", target)["spec"].get("replicas", 0) == replicas:
         return False
@@ -59,7 +60,7 @@ def scale(kube: Kube, name: str, namespace: str, replicas: int) -> bool:
 
 
 def delete(kube: Kube, kind: str, name: str, namespace: str, timeout: float) -> bool:
-    """Delete an object of ours with what it owns, and wait until it is gone. False where there was none.
+    """Delete our object with its dependents, and wait until it is gone. False if there is none.
 
     Raises OwnershipError, and LeftoverError after `timeout` seconds.
     """
@@ -80,7 +81,6 @@ def delete(kube: Kube, kind: str, name: str, namespace: str, timeout: float) -> 
         return wait.Pending("still there") if kube.get(kind, name, namespace) else wait.Done()
 
     with kube.changes([(kind, namespace, {"fieldSelector": f"metadata.name={name}"})]) as changes:
-        end = wait.until(check, timeout=timeout, changed=changes.wait)
-    if not isinstance(end, wait.Done):
-        raise LeftoverError(f"{kind.lower()}/{name} is still there after {timeout:.0f} s.", "./inv status")
+        late = f"{kind.lower()}/{name} was not deleted"
+        wait.until_done(check, LeftoverError, late, "./inv status", timeout=timeout, changed=changes.wait)
     return True

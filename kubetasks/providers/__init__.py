@@ -1,1 +1,30 @@
-"""The clusters to run on, an adapter a file."""
+"""The clusters to run on: one adapter each behind the port in `base`. Actions know the port, never an adapter."""
+
+from collections.abc import Callable
+
+from kubetasks.application import Application
+from kubetasks.engine import Engine
+from kubetasks.errors import ClusterError
+from kubetasks.providers.base import Lifecycle, Provider
+from kubetasks.report import Report
+from kubetasks.settings import Settings
+
+
+def select(settings: Settings, app: Application, report: Report, connect: Callable[[], Engine]) -> Provider:
+    """The provider that the settings name; `connect` is called if it needs the container engine."""
+    if settings.provider == "existing":
+        from kubetasks.providers.existing import Existing
+
+        return Existing(settings, app, report)
+    from kubetasks.providers.kind.provider import Kind
+
+    return Kind(settings, app, report, connect)
+
+
+def lifecycle(provider: Provider) -> Lifecycle:
+    """The provider as one that starts, stops and deletes its cluster. Raises ClusterError if the cluster is not ours."""
+    if isinstance(provider, Lifecycle):
+        return provider
+    raise ClusterError(
+        f"The cluster {provider.name} is not ours to stop or delete.", "./inv clean removes the application from it"
+    )

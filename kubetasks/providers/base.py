@@ -1,51 +1,80 @@
-"""What every kind of cluster can do for us."""
+"""The port to a cluster: what every provider does, what only some do, and the facts in which clusters differ."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from datetime import datetime
+from typing import Literal, Protocol, runtime_checkable
 
 from kubetasks.image import Image
 
-Condition = Literal["missing", "stopped", "running"]
+# incomplete: its creation was interrupted
+Condition = Literal["missing", "incomplete", "stopped", "running"]
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster that can be spoken to.
+    """The facts about a running cluster.
 
-    `mapped_port` is (node port, port of 127.0.0.1) where one was mapped; `subnet` is the network of its nodes in CIDR
-    form, where it is ours to give addresses from.
+    `mapped_port` is (node port, port of 127.0.0.1) if one is mapped. `subnet` is the network of its nodes in CIDR form if we
+    give load balancer addresses from it. `load_balancer`: whether a service will get an address, so that waiting for it makes
+    sense. `node_ports`: whether this machine reaches node ports at the nodes' own addresses. `reachable`: whether one of the
+    addresses must answer from this machine. `since` is when its nodes started, if that is known.
     """
 
-    name: str
-    context: str
     kubeconfig: str
-    mapped_port: tuple[int, int] | None = None
-    subnet: str = ""
+    context: str
+    mapped_port: tuple[int, int] | None
+    subnet: str
+    load_balancer: bool
+    node_ports: bool
+    reachable: bool
+    since: datetime | None
 
 
 class Provider(Protocol):
-    """A cluster to run on. Methods raise ClusterError and OwnershipError."""
+    """A cluster to run on. Methods raise ClusterError, OwnershipError, and EngineError if they need the engine."""
+
+    @property
+    def name(self) -> str:
+        """The cluster's name for people."""
+
+    @property
+    def kubeconfig(self) -> str:
+        """The path of the kubeconfig file, whether there is a cluster or not."""
+
+    @property
+    def kubectl(self) -> tuple[str, ...]:
+        """The flags that make kubectl use this cluster, besides KUBECONFIG."""
+
+    @property
+    def node_port(self) -> int | None:
+        """The node port that this machine maps once the cluster is there."""
 
     def condition(self) -> Condition:
-        """Whether it is there and runs."""
-
-    def ensure(self) -> tuple[Cluster, bool]:
-        """Make it or start it where needed; True where that was so. It may still be coming up."""
+        """Whether the cluster is there and runs."""
 
     def cluster(self) -> Cluster:
-        """The running cluster."""
+        """The running cluster. Raises ClusterError if it does not run."""
 
-    def deliver(self, image: Image) -> bool:
-        """Put the image on the nodes; False where they have it."""
-
-    def delivered(self) -> list[str]:
+    def images(self) -> list[str]:
         """The application's images on the nodes."""
 
-    def withdraw(self, keep: set[str]) -> list[str]:
-        """Take the application's images off the nodes, but for those in `keep`; returns their names."""
+    def load_image(self, image: Image) -> bool:
+        """Put the image on the nodes; False if they have it."""
+
+    def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
+        """Remove the application's images from the nodes, except those that `used` returns; return their names."""
+
+
+@runtime_checkable
+class Lifecycle(Protocol):
+    """What only the provider of a cluster of our own does. Under --dry nothing changes, and `start` returns None."""
+
+    def start(self) -> tuple[Cluster, bool] | None:
+        """Create or start the cluster if necessary; True if it was. It may still be coming up."""
 
     def stop(self) -> bool:
-        """Stop it, keeping what is in it; False where it did not run."""
+        """Stop the cluster and keep what is in it; False if it did not run."""
 
     def delete(self) -> bool:
-        """Remove it with all that was made for it; False where there was none."""
+        """Delete the cluster and everything created for it; False if there was none."""

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from kubetasks.setup import browsers
+from kubetasks.testing import browsers
 
 # the same run, cluster and clean-up
 from tests.integration.conftest import (  # noqa: F401

@@ -2,8 +2,8 @@
 
 from playwright.sync_api import expect
 
-from kubetasks.kube.endpoints import enough
 from tests.browser.conftest import MILLISECONDS, OpenPage
+from tests.integration.answers import REQUESTS
 from tests.integration.diagnosis import REPORTS
 from tests.integration.driver import Tasks
 
@@ -37,7 +37,7 @@ def test_without_javascript_a_reload_shows_another_pod(app: Tasks, open_page: Op
     app("build", "deploy", "expose", "scale")
     page = open_page(app("service").stdout.strip(), java_script_enabled=False)
     seen = set()
-    for _ in range(enough(3)):
+    for _ in range(REQUESTS):
         seen.add(page.locator("#pod").inner_text())
         page.reload()
     assert len(seen) == 3

@@ -4,8 +4,8 @@ import os
 import subprocess
 from collections.abc import Iterator
 
-from kubetasks.settings import APP, PROJECT
-from kubetasks.setup import images, plan
+from kubetasks import artifacts
+from kubetasks.application import APPLICATION, PROJECT
 from tests.integration.driver import Tasks
 
 SECONDS = 20
@@ -27,10 +27,10 @@ def text(tasks: Tasks) -> str:
 def look(tasks: Tasks) -> Iterator[tuple[str, str]]:
     """(title, text) of everything worth seeing, as far as it can be had."""
     yield "containers", _run("docker", "ps", "--all", "--filter", f"label=io.x-k8s.kind.cluster={tasks.cluster}")
-    yield "images of the engine", _run("docker", "images", "--no-trunc", "--filter", f"reference={APP}")
+    yield "images of the engine", _run("docker", "images", "--no-trunc", "--filter", f"reference={APPLICATION.name}")
     if not tasks.kubeconfig.exists():
         return
-    kubectl = [plan.kubectl_program(), "--kubeconfig", str(tasks.kubeconfig), "--namespace", tasks.namespace]
+    kubectl = [artifacts.kubectl().reference, "--kubeconfig", str(tasks.kubeconfig), "--namespace", tasks.namespace]
     kinds = "nodes,deployments,replicasets,pods,services,endpointslices,resourcequotas"
     yield "objects", _run(*kubectl, "get", kinds, "--output=wide")
     yield "events", _run(*kubectl, "get", "events", "--sort-by=.lastTimestamp")
@@ -47,7 +47,7 @@ def look(tasks: Tasks) -> Iterator[tuple[str, str]]:
 def _export(tasks: Tasks) -> str:
     """kind's own logs of the cluster, kept as files; returns where."""
     folder = REPORTS / f"kind-{tasks.cluster}"
-    _run(str(images.kind_program(tasks.settings)), "export", "logs", str(folder), "--name", tasks.cluster)
+    _run(artifacts.kind(tasks.settings).reference, "export", "logs", str(folder), "--name", tasks.cluster)
     return str(folder.relative_to(PROJECT))
 
 

@@ -15,11 +15,10 @@ from unittest import mock
 
 from invoke.program import Program
 
-from kubetasks import engine, settings
-from kubetasks.providers.kind import Kind
+from kubetasks import artifacts, engine, settings
+from kubetasks.application import APPLICATION, PROJECT
+from kubetasks.providers.kind.provider import Kind
 from kubetasks.report import Report
-from kubetasks.settings import PROJECT
-from kubetasks.setup import images, plan
 from tasks import ns
 
 SECONDS = 300
@@ -80,9 +79,7 @@ class Tasks:
 
     def provider(self) -> Kind:
         """The provider that makes, and the one that finally removes, this cluster."""
-        connection = engine.connect()
-        node, _ = images.node_image(connection, self.settings)
-        return Kind(self.settings, connection, Report(), str(images.kind_program(self.settings)), node)
+        return Kind(self.settings, APPLICATION, Report(), engine.connect)
 
     def __call__(self, *words: str, code: int = 0) -> Ended:
         out, err = io.StringIO(), io.StringIO()
@@ -104,7 +101,7 @@ class Tasks:
 
     def typed(self, *words: str, code: int = 0, folder: Path = PROJECT, **environment: str) -> Ended:
         """The command line of the project in `folder`."""
-        argv = [sys.executable, "-m", "invoke", *words]
+        argv = [sys.executable, "-m", "kubetasks", *words]
         return _expect(words, run(argv, folder, self.environment | environment), code)
 
     def json(self, *words: str) -> dict[str, Any]:
@@ -115,7 +112,7 @@ class Tasks:
     def kubectl(self, *words: str, stdin: str = "") -> str:
         """What kubectl prints in this namespace; it must succeed."""
         where = ["--kubeconfig", str(self.kubeconfig), "--namespace", self.namespace]
-        ended = run([plan.kubectl_program(), *where, *words], PROJECT, {}, stdin)
+        ended = run([artifacts.kubectl().reference, *where, *words], PROJECT, {}, stdin)
         assert ended.code == 0, f"kubectl {words}: {ended.stderr}"
         return ended.stdout
 

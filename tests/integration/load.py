@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from kubetasks.kube import endpoints
+from tests.integration import answers
 from tests.integration.eventually import eventually
 
 SECONDS = 5  # that an answer may take
@@ -50,15 +50,15 @@ class Load:
 
 
 @eventually(30)
-def answers(url: str) -> None:
-    assert endpoints.ask(url, endpoints.HEALTH), f"{url} does not answer"
+def answering(url: str) -> None:
+    assert answers.health(url), f"{url} does not answer"
 
 
 @contextmanager
 def load(urls: Sequence[str]) -> Iterator[Load]:
     """Begins when each answers, and runs until the block ends; then it has ended as well."""
     for url in urls:
-        answers(url)
+        answering(url)
     running = Load()
     threads = [threading.Thread(target=running.client, args=(url, keep)) for url in urls for keep in (False, False, True)]
     for thread in threads:

@@ -21,11 +21,11 @@ import pytest
 from filelock import FileLock, ReadWriteLock, Timeout
 from pytest_kind import KindCluster
 
-from kubetasks import engine, image, settings
+from kubetasks import artifacts, engine, equivalents, image, settings
+from kubetasks.application import APPLICATION
 from kubetasks.errors import TaskError
-from kubetasks.kube import endpoints
-from kubetasks.settings import OWNER, OWNER_LABEL
-from kubetasks.setup import images, plan
+from kubetasks.labels import CLUSTER_LABEL, OWNER, OWNER_LABEL
+from kubetasks.providers.kind.config import free_port
 from tests.integration.driver import Tasks
 from tests.integration.snapshot import LOCKS
 
@@ -34,7 +34,6 @@ ASIDE = "simple-server-aside"
 ASIDE_TOO = f"{ASIDE}-too"
 STAGES = "simple-server-stages"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-REQUESTS = endpoints.enough(3)  # miss one of three pods once in a million times
 
 
 def lock(name: str) -> ReadWriteLock:
@@ -56,9 +55,9 @@ def images_aside(name: str) -> Iterator[None]:
 
 def park(name: str) -> None:
     connection = engine.connect()
-    for reference in connection.image_tags(settings.APP):
-        connection.tag(reference, reference.replace(settings.APP, name, 1))
-    image.remove(connection)
+    for reference in connection.image_tags(APPLICATION.name):
+        connection.tag(reference, reference.replace(APPLICATION.name, name, 1))
+    image.remove(connection, APPLICATION)
 
 
 def keep_stages() -> None:
@@ -71,32 +70,33 @@ def keep_stages() -> None:
 
 def unpark(name: str) -> None:
     connection = engine.connect()
-    image.remove(connection)
+    image.remove(connection, APPLICATION)
     for reference in connection.image_tags(name):
-        connection.tag(reference, reference.replace(name, settings.APP, 1))
+        connection.tag(reference, reference.replace(name, APPLICATION.name, 1))
         connection.remove_image(reference)
 
 
-def make(tasks: Tasks, config: pytest.Config) -> KindCluster:
-    """pytest-kind's cluster after the recipe of `inv start`, with its options where they are given."""
+def make(tasks: Tasks, pytestconfig: pytest.Config) -> KindCluster:
+    """pytest-kind's cluster with the configuration of `inv start`, and with pytest-kind's options if given."""
     provider = tasks.provider()
-    recipe = provider.recipe()
-    option = config.getoption
+    config = provider.config()
+    option = pytestconfig.getoption
     # pytest-kind makes a folder for its downloads where it stands; here it has none to make
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         cluster = KindCluster(
-            recipe.name,
-            kubeconfig=Path(option("kubeconfig") or recipe.kubeconfig),
-            image=option("kind_image") or recipe.image,
-            kind_path=Path(option("kind_bin") or images.kind_program(tasks.settings)),
-            kubectl_path=Path(option("kind_kubectl_bin") or plan.kubectl_program()),
+            config.name,
+            kubeconfig=Path(option("kubeconfig") or config.kubeconfig),
+            image=option("kind_image") or config.image,
+            kind_path=Path(option("kind_bin") or artifacts.kind(tasks.settings).reference),
+            kubectl_path=Path(option("kind_kubectl_bin") or artifacts.kubectl().reference),
         )
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in recipe.environment.items():
+        for name, value in equivalents.create_environment(config).items():
             patch.setenv(name, value)
         if provider.condition() == "missing":
-            provider.prepare(recipe)
-        cluster.create(config_file=recipe.config_file)
+            provider.prepare(config)
+        cluster.create(config_file=provider.config_file)
+        provider.finish()
     return cluster
 
 
@@ -186,7 +186,7 @@ class Run:
         keep = self._found or self.config.getoption("keep_cluster")
         connection = engine.connect()
         with lock("engine").read_lock():
-            for cluster in connection.our_clusters():
+            for cluster in our_clusters():
                 if cluster.startswith(f"{self.name}-") or (cluster == self.cluster_name and not keep):
                     Tasks(cluster, self.port).provider().delete()
             remove_others(f"{self.name}-")  # a worker that was killed left them
@@ -225,10 +225,13 @@ def remove_others(prefix: str) -> None:
     client.close()
 
 
+def our_clusters() -> list[str]:
+    """The names of the clusters that have a network with our label."""
+    return sorted(labels.get(CLUSTER_LABEL, "") for labels in engine.connect().our_networks())
+
+
 def any_port() -> int:
     """A free port of those that no cluster of the person's is likely to want."""
-    from kubetasks.providers.kind_recipe import free_port
-
     return free_port(20000 + secrets.randbelow(9000))
 
 

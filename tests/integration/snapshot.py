@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubetasks.settings import PROJECT
+from kubetasks.application import PROJECT
 from tests.integration.driver import Tasks
 
 PASSING = ("events", "events.events.k8s.io", "leases.coordination.k8s.io")  # the cluster writes these for itself

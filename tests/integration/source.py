@@ -3,13 +3,12 @@
 import shutil
 from pathlib import Path
 
-from kubetasks.settings import PROJECT
+from kubetasks.application import PROJECT
 
 PARTS = (
     "tasks.py",
     "kubetasks",
-    "node_image",
-    "app_image",
+    "images",
     "simple_server",
     "k8s",
     "requirements",

@@ -4,14 +4,13 @@ import re
 import subprocess
 from pathlib import Path
 
-from kubetasks.kube import endpoints
-from kubetasks.settings import PROJECT
-from tests.integration import source
+from kubetasks.application import PROJECT
+from tests.integration import answers, source
 from tests.integration.driver import Tasks
 
 
 def answer(app: Tasks) -> dict[str, object]:
-    found = endpoints.ask(app("service").stdout.strip(), endpoints.HEALTH)
+    found = answers.health(app("service").stdout.strip())
     assert found
     return found
 

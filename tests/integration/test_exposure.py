@@ -2,12 +2,12 @@
 
 import pytest
 
-from kubetasks.kube import endpoints
+from tests.integration import answers
 from tests.integration.driver import Tasks
 
 
 def ways(app: Tasks) -> dict[str, str]:
-    return {end["way"]: end["url"] for end in app.json("status")["endpoints"]}
+    return {end["way"]: end["url"] for end in app.json("status")["addresses"]}
 
 
 @pytest.mark.usefixtures("mapped_port")
@@ -17,7 +17,7 @@ def test_it_answers_at_the_load_balancers_address_and_at_the_mapped_port(app: Ta
     found = ways(app)
     assert set(found) == {"mapped port", "load balancer"}
     for way, url in found.items():
-        assert endpoints.ask(url, endpoints.HEALTH), f"the {way} answers from here"
+        assert answers.health(url), f"the {way} answers from here"
     assert found["mapped port"].startswith("http://127.0.0.1:")
     assert app.typed("service").stdout == f"{found['mapped port']}\n", "`service` prints exactly that URL"
 
@@ -39,8 +39,8 @@ def test_unexpose_ends_it_and_a_second_expose_keeps_the_address(app: Tasks) -> N
     first = ways(app)["load balancer"]
     app("expose")
     assert ways(app)["load balancer"] == first
-    assert endpoints.ask(first, endpoints.HEALTH)
+    assert answers.health(first)
     app("unexpose")
-    assert endpoints.ask(first, endpoints.HEALTH) is None
+    assert answers.health(first) is None
     assert ways(app) == {}
     assert app("service", code=7).stderr.splitlines()[-1] == "  ./inv expose"

@@ -5,10 +5,10 @@ import urllib.request
 
 import pytest
 
-from kubetasks.kube import endpoints
+from tests.integration import answers
+from tests.integration.answers import REQUESTS
 from tests.integration.driver import Tasks
 from tests.integration.eventually import eventually
-from tests.integration.run import REQUESTS
 
 MANY = 600  # requests: more than what comes after
 SECONDS = 60  # that the cluster may take to see it
@@ -22,7 +22,7 @@ def cause(app: Tasks, pod: str, name: str) -> None:
 @eventually(SECONDS)
 def answer(url: str, pods: set[str]) -> None:
     """They do, and no other."""
-    spread = endpoints.spread(url, REQUESTS)
+    spread = answers.spread(url, REQUESTS)
     assert set(spread.requests) == pods
     assert spread.failed == 0
 
@@ -42,7 +42,7 @@ def test_a_pod_that_is_not_ready_is_left_out_and_one_that_crashes_begins_anew(ap
     app.kubectl("rollout", "status", "deployment/simple-server", "--timeout=60s")
     app("scale", "--replicas=2")
     url = app("service").stdout.strip()
-    first, second = pods = sorted(endpoints.spread(url, REQUESTS).requests)
+    first, second = pods = sorted(answers.spread(url, REQUESTS).requests)
 
     cause(app, first, "not-ready")
     answer(url, {second})
@@ -50,10 +50,10 @@ def test_a_pod_that_is_not_ready_is_left_out_and_one_that_crashes_begins_anew(ap
     cause(app, first, "ready")
     answer(url, set(pods))
 
-    before = endpoints.spread(url, MANY).counts
+    before = answers.spread(url, MANY).counts
     crash = urllib.request.Request(f"{url}fault/crash", method="POST")
     with pytest.raises((OSError, http.client.HTTPException)):
         urllib.request.urlopen(crash, timeout=SECONDS)
     crashed = restarted(app)
     answer(url, set(pods))
-    assert endpoints.spread(url, REQUESTS).counts[crashed] < before[crashed], "it counts from one again"
+    assert answers.spread(url, REQUESTS).counts[crashed] < before[crashed], "it counts from one again"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from kubetasks import engine, wait
-from kubetasks.settings import PROJECT
+from kubetasks.application import PROJECT
 from tests.integration.driver import Tasks
-from tests.integration.run import Run
+from tests.integration.run import Run, our_clusters
 from tests.integration.snapshot import Snapshot
 
 MOMENTS = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  # as kind says them
@@ -59,7 +59,7 @@ def test_start_takes_back_what_is_half_made(
     before = snapshot_of()
     log = throwaway.settings.cache / "logs" / f"kind-{throwaway.cluster}.log"
     try:
-        with started([sys.executable, "-m", "invoke", "start"], throwaway.environment) as process:
+        with started([sys.executable, "-m", "kubetasks", "start"], throwaway.environment) as process:
             until(lambda: log.exists() and moment in log.read_text())
             os.killpg(process.pid, number)  # the whole group, as a terminal does
             output, _ = process.communicate(timeout=60)
@@ -92,9 +92,8 @@ def test_the_suite_leaves_no_cluster(this_run: Run, number: signal.Signals, mome
             process.send_signal(number)  # the suite alone, as a job's runner does
         output, _ = process.communicate(timeout=200)  # it may have to wait for another test's lock
     assert process.returncode != 0
-    connection = engine.connect()
-    assert [one for one in connection.our_clusters() if one.startswith(name)] == [], output
-    assert [node.name for node in connection.containers("io.x-k8s.kind.cluster") if str(node.name).startswith(name)] == []
+    assert [one for one in our_clusters() if one.startswith(name)] == [], output
+    assert [node.name for node in engine.connect().containers("io.x-k8s.kind.cluster") if str(node.name).startswith(name)] == []
     assert list((PROJECT / ".state").glob(f"{name}*")) == []
 
 

@@ -5,10 +5,10 @@ import socket
 import subprocess
 from collections.abc import Callable
 
-from kubetasks.kube import endpoints
-from kubetasks.settings import PROJECT
+from kubetasks.application import PROJECT
+from tests.integration import answers
+from tests.integration.answers import REQUESTS
 from tests.integration.driver import SECONDS, Tasks
-from tests.integration.run import REQUESTS
 from tests.integration.snapshot import Snapshot
 
 
@@ -19,11 +19,11 @@ def test_all_of_it_on_the_command_line_beside_another_cluster_and_there_again_af
         made = throwaway.typed("up")
     record_property("stages", made.stderr)
     assert f"Port {throwaway.port} of 127.0.0.1 is taken" in made.stderr
-    assert endpoints.ask(made.stdout.strip(), endpoints.HEALTH), "the next port serves"
+    assert answers.health(made.stdout.strip()), "the next port serves"
 
     again = throwaway.typed("build", "deploy", "expose", "scale", "service")
     assert again.stdout == made.stdout
-    for words in ("is built already", "is deployed", "Exposed already", "Scaled to 3 already"):
+    for words in ("is already built", "is deployed", "Already exposed", "Already scaled to 3"):
         assert words in again.stderr, "a second time changes nothing"
     seen = json.loads(throwaway.typed("traffic", f"--requests={REQUESTS}", "--json").stdout)
     assert (len(seen["pods"]), seen["failed"]) == (3, 0)
@@ -32,8 +32,8 @@ def test_all_of_it_on_the_command_line_beside_another_cluster_and_there_again_af
     app("build", "deploy", "expose")
     for tasks in (app, throwaway):
         own = {pod["metadata"]["name"] for pod in tasks.get("pods")["items"]}
-        for end in tasks.json("status")["endpoints"]:
-            answered = endpoints.spread(end["url"], REQUESTS)
+        for end in tasks.json("status")["addresses"]:
+            answered = answers.spread(end["url"], REQUESTS)
             assert (set(answered.requests), answered.failed) == (own, 0), "each cluster answers with its own pods"
 
     throwaway("stop")

@@ -24,7 +24,7 @@ def test_while_scaling_to_one_and_back(
     record_property: Callable[[str, object], None],
 ) -> None:
     app("build", "deploy", "expose", "scale")
-    urls = [end["url"] for end in app.json("status")["endpoints"]]
+    urls = [end["url"] for end in app.json("status")["addresses"]]
     assert len(urls) == 2, "the mapped port and the load balancer's address"
     with load(urls) as sent:
         for replicas in (1, 3):
@@ -38,7 +38,7 @@ def test_while_scaling_to_one_and_back(
 
 def test_while_a_new_build_rolls_out(app: Tasks, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     app("build", "deploy", "expose", "scale")
-    urls = [end["url"] for end in app.json("status")["endpoints"]]
+    urls = [end["url"] for end in app.json("status")["addresses"]]
     before = app.json("status")["deployment"]["image"]
     changed = source.changed(tmp_path)
     with load(urls) as sent:

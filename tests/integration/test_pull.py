@@ -14,11 +14,13 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from kubetasks import engine, settings, versions, wait
+from kubetasks import artifacts, engine, settings, versions, wait
+from kubetasks.artifacts import Artifact
 from kubetasks.errors import EngineError, SetupError
+from kubetasks.labels import LABELS
+from kubetasks.machine import downloads, install, inventory, receipt
+from kubetasks.offline import golang, programs
 from kubetasks.report import Report
-from kubetasks.setup import download, golang, images, plan, record
-from node_image import programs, recipe
 from tests.integration.run import Run
 
 SOURCE = Path(__file__).with_name("registry")
@@ -50,7 +52,7 @@ class Registry:
 @pytest.fixture
 def program(this_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The registry, compiled once and kept in the cache."""
-    digest = recipe.digest(*(path.read_bytes() for path in sorted(SOURCE.iterdir())))
+    digest = artifacts.digest(*(path.read_bytes() for path in sorted(SOURCE.iterdir())))
     kept = this_run.tasks.settings.cache / f"registry-{digest}" / "registry"
     if not kept.exists():
         work = tmp_path_factory.mktemp("registry")
@@ -71,15 +73,15 @@ def registry(program: Path, tmp_path: Path, this_run: Run) -> Iterator[Registry]
     name = f"{this_run.throwaway().cluster}-registry"
     engine.connect().build(tmp_path, [f"{name}:1"], {}, lambda _line: None)
     client = docker.from_env()
-    container = client.containers.run(
-        f"{name}:1", detach=True, ports={"5000/tcp": ("127.0.0.1", 0)}, labels=engine.LABELS, name=name
-    )
+    container = client.containers.run(f"{name}:1", detach=True, ports={"5000/tcp": ("127.0.0.1", 0)}, labels=LABELS, name=name)
     try:
         container.reload()
         (port,) = container.ports["5000/tcp"] or []
         address = f"127.0.0.1:{port['HostPort']}"
         found = Registry(address, {}, container)
-        up = wait.until(lambda: wait.Done() if images.reached(f"http://{address}/v2/") else wait.Pending("not yet"), timeout=30)
+        up = wait.until(
+            lambda: wait.Done() if downloads.reached(f"http://{address}/v2/") else wait.Pending("not yet"), timeout=30
+        )
         assert isinstance(up, wait.Done)
         for image in (NODE, BASE):
             reference = f"{address}/{image}"
@@ -101,7 +103,10 @@ def site(this_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     """The files that setup downloads, served from this machine."""
     folder = tmp_path / "site"
     folder.mkdir()
-    for path in (images.kind_program(this_run.tasks.settings), images.metallb_manifest(this_run.tasks.settings)):
+    for path in (
+        artifacts.kind(this_run.tasks.settings).reference,
+        artifacts.metallb_manifest(this_run.tasks.settings).reference,
+    ):
         shutil.copy(path, folder)
 
     class Quiet(SimpleHTTPRequestHandler):
@@ -112,8 +117,8 @@ def site(this_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         address = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setattr(download, "KIND_URL", f"{address}/kind")
-        monkeypatch.setattr(download, "METALLB_URL", f"{address}/metallb-native.yaml")
+        monkeypatch.setattr(downloads, "KIND_URL", f"{address}/kind")
+        monkeypatch.setattr(downloads, "METALLB_URL", f"{address}/metallb-native.yaml")
         monkeypatch.setattr(versions, "KIND_SHA256", {"x86_64": hashlib.sha256((folder / "kind").read_bytes()).hexdigest()})
         yield
         server.shutdown()
@@ -123,7 +128,7 @@ def site(this_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 def pin(monkeypatch: pytest.MonkeyPatch, node: str, base: str) -> None:
     default = versions.KUBERNETES[versions.DEFAULT_KUBERNETES]
     monkeypatch.setitem(versions.KUBERNETES, default.minor, dataclasses.replace(default, pulled=node))
-    monkeypatch.setattr(images, "PYTHON_IMAGE", base)
+    monkeypatch.setattr(artifacts, "PYTHON_IMAGE", base)
 
 
 @pytest.fixture
@@ -143,11 +148,11 @@ def test_what_is_missing_is_pulled_as_pinned_and_a_second_time_is_there(
     pin(monkeypatch, *pulled)
     connection = engine.connect()
     try:
-        assert plan.bring(bare, Report())
-        assert all(item.present for item in plan.look(bare))
-        assert images.node_image(connection, bare) == (pulled[0], True)
-        assert record.read(bare.cache).pulled == sorted(pulled), "what setup pulled it can take away again"
-        assert not plan.bring(bare, Report())
+        assert install.install(bare, Report())
+        assert all(item.present for item in inventory.look(bare))
+        assert artifacts.node_image(connection, bare) == Artifact(pulled[0], True)
+        assert receipt.read(bare.cache).pulled == sorted(pulled), "what setup pulled it can take away again"
+        assert not install.install(bare, Report())
     finally:
         for reference in pulled:
             connection.remove_image(reference)
@@ -168,6 +173,6 @@ def test_what_cannot_be_pulled_is_one_sentence(
         registry.container.stop(timeout=1)
     pin(monkeypatch, node, registry.pinned(BASE))
     with pytest.raises((EngineError, SetupError)) as caught:
-        plan.bring(bare, Report())
+        install.install(bare, Report())
     assert f"Pulling {node} failed" in caught.value.sentence
-    assert record.read(bare.cache).pulled == []
+    assert receipt.read(bare.cache).pulled == []

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from kubetasks import engine, settings
+from kubetasks import artifacts, engine, settings
 from kubetasks.errors import ImageError
-from kubetasks.kube import endpoints
-from kubetasks.setup import images
+from tests.integration import answers
 from tests.integration.driver import Tasks
 
 QUOTA = """\
@@ -45,7 +44,7 @@ def test_a_foreign_object_of_our_name_is_refused_and_left_alone(app: Tasks, kind
         refused = ["expose", "unexpose"]
     theirs = identity(app.get(kind, "simple-server"))
     for task in refused:
-        assert "was not made by these tasks" in app(task, code=8).stderr
+        assert "was not created by these tasks" in app(task, code=8).stderr
     assert identity(app.get(kind, "simple-server")) == theirs
 
 
@@ -54,13 +53,13 @@ def test_a_quota_is_named_and_what_ran_before_still_serves(app: Tasks) -> None:
     app.kubectl("create", "--filename=-", stdin=QUOTA)
     said = app("scale", code=6).stderr
     assert "exceeded quota: one-pod" in said
-    assert endpoints.ask(app("service").stdout.strip(), endpoints.HEALTH)
+    assert answers.health(app("service").stdout.strip())
     app("scale", "--replicas=1")
 
 
 def test_a_build_that_fails_shows_the_end_of_its_output_and_leaves_no_image(tmp_path: Path) -> None:
     connection = engine.connect()
-    base, _ = images.base_image(connection, settings.read(settings.DEFAULTS))
+    base = artifacts.base_image(connection, settings.read(settings.DEFAULTS)).reference
     (tmp_path / "Dockerfile").write_text(f"FROM {base}\nRUN echo it cannot work && exit 7\n")
     with pytest.raises(ImageError, match="it cannot work"):
         connection.build(tmp_path, ["test-broken:1"], {}, lambda _line: None)

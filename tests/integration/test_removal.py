@@ -58,7 +58,7 @@ def test_clean_leaves_cluster_engine_and_home_as_they_were(
     assert len(throwaway.json("traffic")["pods"]) == 3
     throwaway("clean")
     assert of_others(objects_before ^ snapshot.objects(throwaway)) == set()
-    assert throwaway.provider().delivered() == [], "nor has the node an image of it"
+    assert throwaway.provider().images() == [], "nor has the node an image of it"
 
     throwaway("build")
     assert throwaway("clean").stderr.endswith("Clean.\n"), "also half way, where there is an image and no deployment"

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from kubetasks.kube import endpoints
+from tests.integration import answers
+from tests.integration.answers import REQUESTS
 from tests.integration.driver import Tasks
-from tests.integration.run import REQUESTS
 
 
 def ready(app: Tasks) -> int:
@@ -16,7 +16,7 @@ def test_three_pods_answer_and_their_counts_add_up(app: Tasks, record_property: 
     app("build", "deploy", "expose", "scale")
     assert ready(app) == 3
     url = app("service").stdout.strip()
-    answered = endpoints.spread(url, REQUESTS)
+    answered = answers.spread(url, REQUESTS)
     record_property("traffic", ", ".join(f"{pod} {number}" for pod, number in sorted(answered.requests.items())))
     assert answered.failed == 0
     assert len(answered.requests) == 3, "three pods answer over fresh connections"
@@ -29,7 +29,7 @@ def test_from_three_to_one_and_back(app: Tasks) -> None:
     for replicas in (1, 3):
         app("scale", f"--replicas={replicas}")
         assert ready(app) == replicas
-        assert len(endpoints.spread(url, REQUESTS).requests) == replicas
+        assert len(answers.spread(url, REQUESTS).requests) == replicas
 
 
 def test_scaled_to_nothing_nobody_answers_and_status_says_so(app: Tasks) -> None:
@@ -37,8 +37,8 @@ def test_scaled_to_nothing_nobody_answers_and_status_says_so(app: Tasks) -> None
     document = app.json("status")
     assert (document["deployment"]["ready"], document["deployment"]["replicas"]) == (0, 0)
     assert not any(pod["ready"] for pod in document["pods"])
-    assert document["endpoints"]
-    for end in document["endpoints"]:
-        assert endpoints.ask(end["url"], endpoints.HEALTH) is None
+    assert document["addresses"]
+    for end in document["addresses"]:
+        assert answers.health(end["url"]) is None
     assert "0/0" in app("status").stdout
     assert "No pod is ready" in app("traffic", code=7).stderr

@@ -4,5 +4,5 @@ from tests.integration.driver import Tasks
 
 
 def test_a_second_setup_finds_everything_there(throwaway: Tasks) -> None:
-    assert throwaway("setup").stderr == "Everything is there: nothing to be done.\n"
+    assert throwaway("setup").stderr == "Nothing is missing.\n"
     assert all(item["present"] for item in throwaway.json("doctor")["items"])

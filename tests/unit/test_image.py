@@ -1,10 +1,11 @@
 """The build id: the same for the same source, another for any other."""
 
+import dataclasses
 from pathlib import Path
 
-from kubetasks import image
+from kubetasks import equivalents, image
+from kubetasks.application import APPLICATION, PROJECT
 from kubetasks.engine import context_files
-from kubetasks.settings import PROJECT
 
 FILES = {"Dockerfile": b"FROM x", "simple_server/app.py": b"1"}
 
@@ -32,7 +33,7 @@ def test_the_context_holds_the_server_and_nothing_else() -> None:
 
 def test_the_image_carries_its_build_id_in_name_and_arguments(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM scratch")
-    made = image.current([], "base", tmp_path)
+    made = image.current(dataclasses.replace(APPLICATION, source=tmp_path), "base")
     assert made.reference == f"simple-server:{made.build}"
     assert made.arguments == {"BASE": "base", "BUILD_ID": made.build}
-    assert f"--tag {made.reference}" in made.mirror()
+    assert f"--tag {made.reference}" in equivalents.build([made.reference], made.arguments)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.settings import PROJECT
+from kubetasks.application import PROJECT
 
 
 @pytest.fixture

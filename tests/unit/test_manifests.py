@@ -3,17 +3,17 @@
 import pytest
 
 from kubetasks import loadbalancer, manifests
-from kubetasks.settings import OWNER, OWNER_LABEL
+from kubetasks.application import APPLICATION
+from kubetasks.labels import OWNER, OWNER_LABEL
 
 
 def manifest(name: str) -> manifests.Object:
-    (item,) = manifests.read(manifests.FOLDER / f"{name}.yaml")
-    return item
+    return manifests.read_one(APPLICATION, name)
 
 
 def test_the_deployment_gets_image_namespace_and_label_and_keeps_the_rest() -> None:
     plain = manifest("deployment")
-    made = manifests.deployment(plain, "simple-server:abc", "somewhere")
+    made = manifests.deployment(plain, APPLICATION, "simple-server:abc", "somewhere")
     assert made["metadata"]["namespace"] == "somewhere"
     assert made["metadata"]["labels"][OWNER_LABEL] == OWNER
     assert made["spec"]["template"]["spec"]["containers"][0]["image"] == "simple-server:abc"
@@ -25,7 +25,7 @@ def test_the_deployment_gets_image_namespace_and_label_and_keeps_the_rest() -> N
 def test_replicas_in_the_file_would_not_undo_what_scale_asked_for() -> None:
     item = manifest("deployment")
     item["spec"]["replicas"] = 7
-    assert "replicas" not in manifests.deployment(item, "simple-server:abc", "default")["spec"]
+    assert "replicas" not in manifests.deployment(item, APPLICATION, "simple-server:abc", "default")["spec"]
     assert item["spec"]["replicas"] == 7
 
 
@@ -44,7 +44,7 @@ def test_the_service_selects_the_pods_of_the_deployment() -> None:
 
 @pytest.mark.parametrize("port", [None, 30080])
 def test_the_service_asks_for_a_node_port_only_where_one_is_mapped(port: int | None) -> None:
-    made = manifests.service(manifest("service"), "default", port)
+    made = manifests.service(manifest("service"), APPLICATION, "default", port)
     assert made["spec"]["ports"][0].get("nodePort") == port
 
 

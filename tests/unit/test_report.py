@@ -20,16 +20,14 @@ def test_progress_does_not_mix_with_results(capsys: pytest.CaptureFixture[str]) 
 def test_echo_shows_a_command_and_dry_only_shows_it(
     capsys: pytest.CaptureFixture[str], echo: bool, dry: bool, shown: str, go_on: bool
 ) -> None:
-    assert Report(echo=echo, dry=dry).mirror("x") is go_on
+    assert Report(echo=echo, dry=dry).equivalent("x") is go_on
     assert capsys.readouterr().out == shown
 
 
 def test_with_json_the_commands_leave_standard_output_to_the_document(capsys: pytest.CaptureFixture[str]) -> None:
     talk = Report(echo=True, json=True)
-    talk.environment("export A=1")
-    talk.environment("export A=1")
-    talk.mirror("x")
-    assert capsys.readouterr() == ("", "export A=1\nx\n")
+    talk.equivalent("x", "y")
+    assert capsys.readouterr() == ("", "x\ny\n")
 
 
 def test_a_step_says_how_it_ended(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from invoke.config import Config
 
 from kubetasks import errors, settings
 from kubetasks.errors import SettingError
@@ -56,7 +57,7 @@ def test_nonsense_is_refused_with_its_name(section: str, name: str, value: str) 
 
 
 def test_an_existing_cluster_is_used_only_through_an_explicit_context() -> None:
-    with pytest.raises(SettingError, match="needs the context"):
+    with pytest.raises(SettingError, match="needs an explicit context"):
         read("cluster", "provider", "existing")
 
 
@@ -83,3 +84,33 @@ def test_every_link_of_the_documents_leads_somewhere() -> None:
 
 def test_the_pinned_base_image_is_written_the_same_in_the_dockerfile() -> None:
     assert f"ARG BASE={PYTHON_IMAGE}\n" in (DOCUMENTED.parents[1] / "Dockerfile").read_text()
+
+
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [("INVOKE_CLUSTER_NAMES", "Did you mean INVOKE_CLUSTER_NAME?"), ("INVOKE_APP_QQQQQQQQ", "docs/settings.md lists them")],
+)
+def test_a_misspelt_variable_is_refused(variable: str, hint: str) -> None:
+    with pytest.raises(SettingError, match=f"There is no setting {variable}") as refusal:
+        settings.read(settings.DEFAULTS, {variable: "other"})
+    assert refusal.value.hint == hint
+
+
+def test_other_variables_of_invoke_are_not_ours_to_refuse() -> None:
+    settings.read(settings.DEFAULTS, {"INVOKE_RUN_ECHO": "1", "INVOKE_DEBUG": "1"})
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("cluster: {nmae: other}", "There is no setting cluster.nmae"),
+        ("clusters: {name: other}", "There is no setting clusters"),
+    ],
+)
+def test_a_misspelt_key_of_the_projects_configuration_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "invoke.yaml").write_text(text)
+    config = Config(project_location=tmp_path)
+    config.load_project()
+    config.load_collection(settings.DEFAULTS)
+    with pytest.raises(SettingError, match=sentence):
+        settings.read(config, {})

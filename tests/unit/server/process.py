@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from kubetasks.settings import PROJECT
+from kubetasks.application import PROJECT
 
 COMMAND = [sys.executable, "-m", "simple_server"]
 ENVIRONMENT = {"PATH": os.environ["PATH"], "POD_NAME": "pod-1", "BUILD_ID": "build-1"}

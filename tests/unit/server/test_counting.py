@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from kubetasks.settings import PROJECT
+from kubetasks.application import PROJECT
 from simple_server import counter as counting
 from tests.unit.server.process import running
 from tests.unit.server.wsgi import BROWSER, PATHS, application, call, count_of

@@ -1,0 +1,76 @@
+"""`python -m kubetasks`: invoke with our tasks in groups, a suggestion for a mistyped task, and the exit codes of a shell."""
+
+import difflib
+import os
+import sys
+
+from invoke.config import AmbiguousMergeError
+from invoke.exceptions import Exit, ParseError
+from invoke.program import Program
+
+BAD_SETTING = 2
+INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
+BROKEN_PIPE = 128 + 13  # and SIGPIPE
+GROUPS = {
+    "This machine": ("setup", "doctor"),
+    "Cluster": ("start", "stop", "delete", "kubeconfig", "docker-env"),
+    "Application": ("build", "deploy", "scale", "status", "logs", "undeploy", "rmi"),
+    "Service": ("expose", "service", "traffic", "unexpose"),
+    "All of it": ("up", "clean"),
+    "This project": ("test",),
+}
+
+
+class Tasks(Program):
+    """invoke's program, run in the project's folder."""
+
+    def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
+        try:
+            super().run(argv, exit)
+        except AmbiguousMergeError as error:
+            print(f"invoke.yaml has a value in the place of a section, or the other way round: {error}", file=sys.stderr)
+            sys.exit(BAD_SETTING)
+
+    def parse_tasks(self) -> None:
+        try:
+            super().parse_tasks()
+        except ParseError as error:
+            word = str(error).partition("'")[2].partition("'")[0]
+            near = difflib.get_close_matches(word, self.collection.task_names, 1)
+            if near and "No idea what" in str(error):
+                raise Exit(f"There is no task {word}.\n  Did you mean {near[0]}?", code=1) from error
+            raise
+
+    def list_flat(self) -> None:
+        """Print the tasks in GROUPS; others last."""
+        pairs = dict(self._make_pairs(self.scoped_collection))
+        groups = {title: [name for name in names if name in pairs] for title, names in GROUPS.items()}
+        grouped = {name for names in groups.values() for name in names}
+        groups["Others"] = [name for name in pairs if name not in grouped]
+        width = max(map(len, pairs))
+        for title, names in groups.items():
+            if names:
+                print(f"{title}:")
+                for name in names:
+                    print(f"  {name:<{width}}  {pairs[name]}")
+                print()
+
+    def execute(self) -> None:
+        self.config.tasks.dedupe = False  # `stop start stop` is three tasks
+        try:
+            super().execute()
+        except KeyboardInterrupt:
+            raise Exit("Interrupted.", code=INTERRUPTED) from None
+
+
+def main() -> None:
+    try:
+        Tasks(name="inv", binary="./inv", binary_names=["inv"]).run()
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python reports it again at its end
+        sys.exit(BROKEN_PIPE)
+
+
+if __name__ == "__main__":
+    main()

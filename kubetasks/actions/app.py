@@ -1,0 +1,247 @@
+"""The application: built, rolled out, scaled, watched and removed."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from kubetasks import artifacts, equivalents, image, manifests
+from kubetasks.actions import cluster, service, state
+from kubetasks.actions.context import Context
+from kubetasks.engine import Engine
+from kubetasks.errors import EngineError, LeftoverError
+from kubetasks.image import Image
+from kubetasks.kube import client, objects, readiness
+
+
+def current_image(context: Context) -> Image:
+    """The image of the current source, built or not. Raises ImageError."""
+    try:
+        found: Engine | None = context.engine
+    except EngineError:
+        if not context.report.dry:
+            raise
+        found = None
+    return image.current(context.app, artifacts.base_image(found, context.settings).reference)
+
+
+def build(context: Context) -> Image:
+    """Build the image of the current source. Raises ImageError."""
+    report, made = context.report, current_image(context)
+    if report.dry:
+        report.equivalent(equivalents.build(made.names, made.arguments))
+        return made
+    names = image.our_names(context.engine, made)
+    for name in made.names:
+        if name not in names:
+            report.say(f"{name} was not built by these tasks: it stays as it is.")
+    report.equivalent(equivalents.build(names, made.arguments))
+    if context.engine.image_id(made.reference):
+        image.build(context.engine, made, names, lambda _line: None)
+        report.say(f"{made.reference} is already built.")
+        return made
+    with report.step(f"Building {made.reference}") as step:
+        image.build(context.engine, made, names, step.at)
+    return made
+
+
+def deploy(context: Context) -> None:
+    """Roll out the image of the current source, in a cluster that is started first if it does not run.
+
+    Raises ImageError, ClusterError, RolloutError, ExposeError, OwnershipError.
+    """
+    made = current_image(context)
+    if not context.report.dry:
+        image.require_built(context.engine, made)  # before a cluster is created for nothing
+    cluster.ensure(context)
+    roll_out(context, made)
+
+
+def roll_out(context: Context, made: Image) -> None:
+    """Load the image into the cluster, roll it out and, if the application is exposed, wait until it answers."""
+    app, report, namespace = context.app, context.report, context.settings.namespace
+    deployment = manifests.deployment(manifests.read_one(app, "deployment"), app, made.reference, namespace)
+    budget = manifests.owned(manifests.read_one(app, "poddisruptionbudget"), namespace)
+    if not report.dry:
+        cluster.require_namespace(context)
+        _refuse_others(context)
+    context.provider.load_image(made)
+    if not report.equivalent(*equivalents.deploy(app, context.kubectl, made.reference)):
+        return
+    objects.apply(context.kube, budget)
+    changed = objects.apply(context.kube, deployment)
+    state.wait_for_rollout(context, f"Rolling out {made.reference}" if changed else f"{made.reference} is deployed")
+    found = state.deployment(context) if changed else None
+    if found:
+        state.wait_for_traffic(context, found["spec"].get("replicas", 1))
+
+
+def _refuse_others(context: Context) -> None:
+    """Raises OwnershipError, before anything is changed, if one of the objects is not ours."""
+    for kind in equivalents.ROLLED_OUT:
+        objects.there(context.kube, kind, context.app.name, context.settings.namespace)
+
+
+def scale(context: Context, replicas: int) -> None:
+    """Scale the deployment, and wait until every pod answers or, not exposed, is ready. Raises RolloutError, ExposeError."""
+    if not context.report.equivalent(*equivalents.scale(context.app, context.kubectl, replicas)):
+        return
+    state.require_deployment(context)
+    changed = objects.scale(context.kube, context.app.name, context.settings.namespace, replicas)
+    state.wait_for_rollout(context, f"Scaling to {replicas}" if changed else f"Already scaled to {replicas}")
+    state.wait_for_traffic(context, replicas)
+
+
+def logs(context: Context, lines: int) -> Iterator[str]:
+    """The last lines of each pod, with the pod's name."""
+    if not context.report.equivalent(equivalents.logs(context.app, context.kubectl, lines)):
+        return
+    namespace = context.settings.namespace
+    for pod in context.kube.list("Pod", namespace, labelSelector=context.app.selector):
+        name = pod["metadata"]["name"]
+        text = context.kube.text(client.path("Pod", namespace, name, "log"), {"tailLines": str(lines)})
+        yield from (f"[{name}] {line}" for line in text.splitlines())
+
+
+def status(context: Context) -> dict[str, Any] | None:
+    """The cluster with its condition, the deployment (or None), its pods and addresses; None under --dry."""
+    if not context.report.equivalent(equivalents.status(context.kubectl)):
+        return None
+    condition = context.provider.condition()
+    document: dict[str, Any] = {"cluster": context.provider.name, "state": condition, "deployment": None}
+    document |= {"pods": [], "addresses": []}
+    if condition != "running":
+        return document
+    rollout, found, pods = state.rollout(context)
+    if found:
+        document["deployment"] = {
+            "image": found["spec"]["template"]["spec"]["containers"][0]["image"],
+            "replicas": found["spec"].get("replicas", 1),
+            "ready": found["status"].get("readyReplicas", 0),
+            "state": getattr(rollout, "detail", None) or getattr(rollout, "reason", ""),
+        }
+    document["pods"] = [
+        {
+            "name": pod["metadata"]["name"],
+            "ready": readiness.pod_ready(pod),
+            "state": readiness.pod_phase(pod),
+            "restarts": sum(one["restartCount"] for one in pod["status"].get("containerStatuses", [])),
+        }
+        for pod in pods
+    ]
+    exposed = state.find_service(context)
+    if exposed:
+        document["addresses"] = [{"url": one.url, "way": one.way} for one in state.addresses(context, exposed)]
+    return document
+
+
+def undeploy(context: Context) -> bool:
+    """Delete the deployment with its pods and its budget; False if there was none. Raises OwnershipError, LeftoverError."""
+    app, settings = context.app, context.settings
+    if not context.report.equivalent(*equivalents.undeploy(app, context.kubectl)):
+        return True
+    if not cluster.runs(context):
+        return False
+    with context.report.step("Deleting the deployment"):
+        _refuse_others(context)
+        gone = [
+            objects.delete(context.kube, kind, app.name, settings.namespace, settings.timeout) for kind in equivalents.ROLLED_OUT
+        ]
+        return any(gone)
+
+
+def remove_images(context: Context) -> bool:
+    """Remove the application's images from the engine, and from the nodes unless a pod or a deployment uses them.
+
+    False if there were none. Raises LeftoverError.
+    """
+    app, report = context.app, context.report
+    if report.dry:
+        report.equivalent(equivalents.remove_images(current_image(context).names))
+        return True
+    references = context.engine.image_tags(app.name)
+    if references:
+        report.equivalent(equivalents.remove_images(references))
+    with report.step("Removing the images"):
+        gone = image.remove(context.engine, app)
+        if context.provider.condition() == "running":
+            gone += context.provider.remove_images(lambda: _used_images(context))
+    left = context.engine.image_tags(app.name)
+    if left:
+        raise LeftoverError(f"Images are left: {', '.join(left)}.", "./inv rmi")
+    return bool(gone)
+
+
+def _used_images(context: Context) -> set[str]:
+    """The images of all pods and deployments, whoever created them."""
+    specs = [pod["spec"] for pod in context.kube.list("Pod")]
+    specs += [deployment["spec"]["template"]["spec"] for deployment in context.kube.list("Deployment")]
+    return {
+        container["image"].removeprefix("docker.io/library/")
+        for spec in specs
+        for container in [*spec["containers"], *spec.get("initContainers", [])]
+    }
+
+
+def clean(context: Context, everything: bool) -> bool:
+    """Remove service, deployment and images, and the cluster too if `everything`; False if nothing can be there.
+
+    Raises LeftoverError, OwnershipError, ClusterError.
+    """
+    if not context.report.dry and not _reachable(context):
+        return False
+    if everything:
+        cluster.delete(context)
+    else:
+        service.unexpose(context)
+        undeploy(context)
+    remove_images(context)
+    return True
+
+
+def _reachable(context: Context) -> bool:
+    """Whether the cluster can be asked. Raises EngineError if it cannot, although a cluster was created from here."""
+    try:
+        context.provider.condition()
+    except EngineError:
+        if context.settings.state_folder.exists():
+            raise
+        return False
+    return True
+
+
+def up(context: Context) -> str:
+    """Start, build, deploy, expose and scale; return an address that answers ("" under --dry).
+
+    Image and cluster are created side by side.
+    """
+    if context.report.dry:
+        cluster.ensure(context)
+        made = build(context)
+    else:
+        made = _side_by_side(context)
+    roll_out(context, made)
+    service.expose(context)
+    scale(context, context.settings.replicas)
+    return "" if context.report.dry else state.address(context).url
+
+
+def _side_by_side(context: Context) -> Image:
+    built: list[Image] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            built.append(build(context))
+        except BaseException as error:  # noqa: BLE001  raised again in the main thread
+            failed.append(error)
+
+    assert context.engine
+    assert context.provider  # both are created once, before there are two threads
+    with context.report.step("Cluster and image"):
+        builder = threading.Thread(target=work, daemon=True)  # a daemon, or Ctrl-C would wait for the build
+        builder.start()
+        cluster.ensure(context)  # in this thread: a signal must reach the clean-up of a half-created cluster
+        builder.join()
+        if failed:
+            raise failed[0]
+    return built[0]

@@ -1,0 +1,159 @@
+"""The cluster: created, started, stopped and deleted, with a load balancer in it if it brings none."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kubetasks import artifacts, equivalents, loadbalancer, providers, wait
+from kubetasks.actions import state
+from kubetasks.actions.context import Context
+from kubetasks.errors import ClusterError, EngineError, RolloutError
+from kubetasks.kube import readiness
+from kubetasks.kube.client import ApiError
+from kubetasks.providers.base import Lifecycle
+
+if TYPE_CHECKING:
+    from tenacity import AttemptManager
+
+
+def start(context: Context) -> None:
+    """Start the cluster, created first if there is none, and wait until what was deployed in it is back. Raises ClusterError."""
+    if not ensure(context) or context.report.dry:
+        return
+    found = state.deployment(context)
+    if found is None:
+        return
+    try:
+        state.wait_for_rollout(context, "Waiting for the pods")
+        state.wait_for_traffic(context, found["spec"].get("replicas", 1))
+    except RolloutError as error:  # the cluster runs: a broken deployment must not keep anybody from fixing it
+        context.report.say(f"The cluster runs, but not what was deployed in it: {error.message}")
+
+
+def ensure(context: Context) -> bool:
+    """Make sure that the cluster runs, and has a load balancer if it brings none; True if it was created or started.
+
+    Raises ClusterError.
+    """
+    provider = context.provider
+    if not isinstance(provider, Lifecycle):
+        if not context.report.dry:
+            require_namespace(context)  # also shows that the cluster answers
+            context.report.say(f"Cluster {provider.name} is running.")
+        return False
+    try:
+        started = provider.start()
+        if started is None:
+            if provider.condition() == "missing":
+                context.report.equivalent(*_new_cluster(context))
+            return False
+    except EngineError:
+        if not context.report.dry:
+            raise
+        context.report.equivalent("# no container engine answers: ./inv setup")
+        return False
+    context.cluster, changed = started
+    _wait_for_nodes(context)
+    if context.cluster.subnet:
+        _install_load_balancer(context)
+    if not changed:
+        context.report.say(f"Cluster {provider.name} is running.")
+    return changed
+
+
+def _new_cluster(context: Context) -> tuple[str, ...]:
+    """What follows the creation of a cluster."""
+    manifest = artifacts.metallb_manifest(context.settings).reference
+    return equivalents.wait_for_nodes(()), *equivalents.load_balancer(manifest, context.provider.name)
+
+
+def _wait_for_nodes(context: Context) -> None:
+    """Wait until the API answers and every node is ready. Nodes may come back by themselves, after a reboot for example."""
+    kube, since, timeout = context.kube, context.cluster.since, context.settings.timeout
+
+    def check() -> wait.State:
+        return readiness.node_state(kube.list("Node"), kube.list("Lease", "kube-node-lease"), since)
+
+    try:
+        if isinstance(check(), wait.Done):
+            return
+    except (ClusterError, ApiError):
+        pass
+    with context.report.step("Waiting for the node") as step:
+        for attempt in _until_answered(timeout):
+            with attempt:
+                kube.list("Node")
+        with kube.changes([("Node", "", {}), ("Lease", "kube-node-lease", {})]) as changes:
+            wait.until_done(
+                check,
+                ClusterError,
+                f"Cluster {context.provider.name} is not ready",
+                f"docker logs {context.provider.name}-control-plane shows more; ./inv delete start creates it again",
+                timeout=timeout,
+                changed=changes.wait,
+                on_change=step.at,
+            )
+
+
+def _until_answered(seconds: float) -> "Iterable[AttemptManager]":
+    """Attempts at what may not be up yet: an API server that has just started, a kind of object that is not known yet."""
+    import tenacity
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type((ClusterError, ApiError)),
+        stop=tenacity.stop_after_delay(seconds),
+        wait=tenacity.wait_random(0.1, 0.4),
+        reraise=True,
+    )
+
+
+def _install_load_balancer(context: Context) -> None:
+    if loadbalancer.installed(context.kube, context.cluster.subnet):
+        return
+    manifest = artifacts.metallb_manifest(context.settings)
+    if not manifest.present:
+        raise ClusterError("MetalLB's manifest is missing.", "./inv setup")
+    context.report.equivalent(*_new_cluster(context))
+    with context.report.step("Installing the load balancer (MetalLB)"):
+        loadbalancer.install(context.kube, Path(manifest.reference))
+        for attempt in _until_answered(10):
+            with attempt:
+                loadbalancer.configure(context.kube, context.cluster.subnet)
+
+
+def require_namespace(context: Context) -> None:
+    """Raises ClusterError if the namespace is missing."""
+    namespace = context.settings.namespace
+    if context.kube.get("Namespace", namespace) is None:
+        raise ClusterError(f"The namespace {namespace} does not exist.", f"kubectl create namespace {namespace}")
+
+
+def stop(context: Context) -> bool:
+    """Stop the cluster; False if it did not run. Raises ClusterError if it is not ours."""
+    return providers.lifecycle(context.provider).stop()
+
+
+def delete(context: Context) -> bool:
+    """Delete the cluster, its network and its files; False if there was none. Raises ClusterError, LeftoverError."""
+    return providers.lifecycle(context.provider).delete()
+
+
+def runs(context: Context) -> bool:
+    """Whether there is a cluster to clean. Raises ClusterError if it cannot be cleaned as it is."""
+    condition = context.provider.condition()
+    if condition in ("missing", "running"):
+        return condition == "running"
+    raise ClusterError(f"Cluster {context.provider.name} is {condition}.", "./inv start, or ./inv delete to remove it as it is")
+
+
+def kubeconfig(context: Context) -> str:
+    """The path of the kubeconfig file of the running cluster. Raises ClusterError."""
+    assert context.cluster
+    return context.provider.kubeconfig
+
+
+def docker_env(unset: bool) -> str:
+    """The lines for a person's shell: no cluster here has an engine of its own, so they are comments."""
+    if unset:
+        return "# nothing to unset: your docker client was not changed"
+    return "# a kind node has no Docker engine: `inv build` uses yours, and `inv deploy` loads the image"

@@ -1,0 +1,88 @@
+"""What an action works with: settings, report, engine, provider and cluster."""
+
+import importlib.util
+import os
+import shutil
+import signal
+from functools import cached_property
+from pathlib import Path
+
+from invoke.context import Context as InvokeContext
+
+from kubetasks import artifacts, engine, equivalents, providers, settings
+from kubetasks.application import APPLICATION, Application
+from kubetasks.engine import Engine
+from kubetasks.errors import SetupError
+from kubetasks.kube import client
+from kubetasks.kube.client import Kube
+from kubetasks.providers.base import Cluster, Provider
+from kubetasks.report import Report
+from kubetasks.settings import Settings
+
+PACKAGES = ("docker", "filelock", "kubernetes", "rich", "tenacity", "yaml")  # imported only when they are needed
+
+
+class Context:
+    """Each part is created when it is first used."""
+
+    def __init__(self, settings: Settings, app: Application, report: Report) -> None:
+        self.settings = settings
+        self.app = app
+        self.report = report
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The container engine. Raises EngineError."""
+        return engine.connect()
+
+    @cached_property
+    def provider(self) -> Provider:
+        return providers.select(self.settings, self.app, self.report, lambda: self.engine)
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """The running cluster. Raises ClusterError."""
+        return self.provider.cluster()
+
+    @cached_property
+    def kube(self) -> Kube:
+        """The cluster's API."""
+        return client.connect(self.cluster.kubeconfig, self.cluster.context)
+
+    @property
+    def kubectl(self) -> tuple[str, ...]:
+        """The flags of equivalent kubectl commands."""
+        namespace = self.settings.namespace
+        return (*self.provider.kubectl, *(("--namespace", namespace) if namespace != "default" else ()))
+
+
+def begin(c: InvokeContext, *, json: bool = False) -> Context:
+    """The context of one task. Raises SetupError, SettingError."""
+    require_packages()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # like Ctrl-C: what is half created is removed
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
+            signal.signal(number, signal.default_int_handler)
+    report = Report(echo=bool(c.config.run.echo), dry=bool(c.config.run.dry), json=json)
+    context = Context(settings.read(c.config), APPLICATION, report)
+    if report.echo or report.dry:
+        report.equivalent(_environment(context))
+    return context
+
+
+def require_packages() -> None:
+    """Raises SetupError if invoke runs without the other packages of requirements/tasks.txt."""
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SetupError(
+            f"Python packages are missing: {', '.join(missing)}.",
+            "./inv installs them; or: pip install -r requirements/tasks.txt",
+        )
+
+
+def _environment(context: Context) -> str:
+    folders: list[str] = []
+    for program in (artifacts.kind(context.settings).reference, artifacts.kubectl().reference):
+        folder = str(Path(program).parent)
+        if os.sep in program and shutil.which(Path(program).name) != program and folder not in folders:
+            folders.append(folder)
+    return equivalents.environment(folders, context.provider.kubeconfig)

@@ -1,0 +1,25 @@
+"""This machine: what it lacks, installed and removed again."""
+
+from kubetasks.actions.context import Context
+from kubetasks.machine import engine, install, inventory, removal
+from kubetasks.machine.inventory import Item
+
+
+def setup(context: Context) -> bool:
+    """Install what is missing; False if nothing is. Raises SetupError, EngineError, ProgramError."""
+    return install.install(context.settings, context.report)
+
+
+def stop(context: Context) -> bool:
+    """Stop the container engine that setup started; False if none of that runs. Raises SetupError."""
+    return engine.stop(context.settings.cache, context.report)
+
+
+def remove(context: Context) -> list[str]:
+    """Remove what setup installed; return the names. Raises ClusterError, EngineError, SetupError."""
+    return removal.remove(context.settings, context.report)
+
+
+def inspect(context: Context) -> list[Item]:
+    """What the tasks need, and whether it is there."""
+    return inventory.look(context.settings)

@@ -1,0 +1,162 @@
+"""The service: exposed at an address that answers, asked, and deleted."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kubetasks import equivalents, manifests, probe, wait
+from kubetasks.actions import cluster, state
+from kubetasks.actions.context import Context
+from kubetasks.errors import ExposeError, LeftoverError
+from kubetasks.kube import objects, service
+from kubetasks.kube.client import ApiError
+from kubetasks.kube.service import Address
+from kubetasks.probe import Spread
+
+TAKEN = "port is already allocated"  # the API's words for a node port
+SECOND_ADDRESS_SECONDS = 2.0  # after the first answer: not every machine can reach a load balancer's address
+LEAST_REQUESTS = 60
+
+
+def expose(context: Context) -> list[Address]:
+    """Give the deployment a service, and return the addresses that answer. Raises ExposeError, RolloutError, OwnershipError."""
+    app, report, namespace = context.app, context.report, context.settings.namespace
+    if report.dry:
+        report.equivalent(equivalents.expose(app, context.kubectl, context.provider.node_port))
+        return []
+    state.require_deployment(context)
+    manifest = manifests.read_one(app, "service")
+    node_port = _free_node_port(context)
+    report.equivalent(equivalents.expose(app, context.kubectl, node_port))
+    try:
+        changed = objects.apply(context.kube, manifests.service(manifest, app, namespace, node_port))
+    except ApiError as error:
+        if not node_port or TAKEN not in error.sentence:
+            raise
+        # another service was faster, and can be named now
+        changed = objects.apply(context.kube, manifests.service(manifest, app, namespace, _free_node_port(context)))
+    with report.step("Exposing" if changed else "Already exposed") as step:
+        return _wait_for_address(context, step.at)
+
+
+def _free_node_port(context: Context) -> int | None:
+    """The node port that is mapped to this machine, unless another service has it."""
+    mapped = context.cluster.mapped_port
+    if mapped is None:
+        return None
+    node_port, port = mapped
+    owner = service.node_port_owner(context.kube.list("Service"), node_port, context.app.name, context.settings.namespace)
+    if owner is None:
+        return node_port
+    metadata = owner["metadata"]
+    context.report.say(
+        f"Port {port} of 127.0.0.1 belongs to service {metadata['name']} in namespace {metadata['namespace']}:"
+        " this service gets a load balancer address only."
+    )
+    return None
+
+
+def _wait_for_address(context: Context, at: Callable[[str], None]) -> list[Address]:
+    """The addresses that answer or, if no pod is wanted, that would. Raises ExposeError."""
+    result: list[Address] = []
+    first_answer = 0.0
+
+    def check() -> wait.State:
+        nonlocal result, first_answer
+        found = state.find_service(context)
+        if found is None:
+            return wait.Failed("The service is gone.", "./inv expose")
+        known = state.addresses(context, found)
+        awaited = context.cluster.load_balancer and not found["status"].get("loadBalancer", {}).get("ingress")
+        if not known or awaited:
+            return wait.Pending("waiting for the load balancer's address")
+        if not state.ready_pods(context):
+            result = known
+            deployed = state.deployment(context)
+            idle = deployed is None or deployed["spec"].get("replicas", 1) == 0
+            return wait.Done() if idle else wait.Pending("waiting for a ready pod")
+        result = probe.answering(context.app, known)
+        if not result:
+            return wait.Pending("waiting for an answer")
+        first_answer = first_answer or time.monotonic()
+        if len(result) < len(known) and time.monotonic() - first_answer < SECOND_ADDRESS_SECONDS:
+            return wait.Pending("waiting for the other address")
+        return wait.Done()
+
+    source = ("Service", context.settings.namespace, {"fieldSelector": f"metadata.name={context.app.name}"})
+    with context.kube.changes([source]) as changes:
+        wait.until_done(
+            check,
+            ExposeError,
+            "The service is not reachable",
+            state.LOGS,
+            timeout=context.settings.timeout,
+            changed=changes.wait,
+            on_change=at,
+            longest_pause=0.2,
+        )
+    return result
+
+
+def unexpose(context: Context) -> bool:
+    """Delete the service and wait until no address answers; False if there was none. Raises OwnershipError, LeftoverError."""
+    app, settings = context.app, context.settings
+    if not context.report.equivalent(equivalents.unexpose(app, context.kubectl)):
+        return True
+    if not cluster.runs(context):
+        return False
+    found = state.find_service(context)
+    if found is None:
+        return False
+    known = state.addresses(context, found)
+
+    def check() -> wait.State:
+        answering = probe.answering(app, known, probe.CLOSED_SECONDS)
+        return wait.Pending(f"{answering[0].url} still answers") if answering else wait.Done()
+
+    with context.report.step("Deleting the service") as step:
+        deleted = objects.delete(context.kube, "Service", app.name, settings.namespace, settings.timeout)
+        wait.until_done(
+            check,
+            LeftoverError,
+            "The service was deleted but its address is not closed",
+            "./inv status",
+            timeout=settings.timeout,
+            on_change=step.at,
+            longest_pause=0.1,
+        )
+        return deleted
+
+
+def url(context: Context) -> str:
+    """The URL that answers; "" under --dry. Raises ExposeError."""
+    if not context.report.equivalent(equivalents.service(context.app, context.kubectl)):
+        return ""
+    return state.address(context).url
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What `requests` requests to `url` met; `ready` is how many pods were ready."""
+
+    url: str
+    requests: int
+    ready: int
+    spread: Spread
+
+
+def traffic(context: Context, requests: int | None) -> Traffic | None:
+    """Send requests and see which pods answer; None under --dry. Raises ExposeError.
+
+    Without a number, as many as miss none of the ready pods but for one run in a million, and LEAST_REQUESTS at least.
+    """
+    if not context.report.equivalent(equivalents.traffic(requests or LEAST_REQUESTS)):
+        return None
+    address = state.address(context).url
+    ready = len(state.ready_pods(context))
+    if not ready:
+        raise ExposeError("No pod is ready to answer.", "./inv status shows why; ./inv scale starts some")
+    number = requests or max(LEAST_REQUESTS, probe.enough(ready))
+    with context.report.step(f"Sending {number} requests to {address}") as step:
+        spread = probe.spread(context.app, address, number, lambda sent: step.at("", sent, number))
+    return Traffic(address, number, ready, spread)

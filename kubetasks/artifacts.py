@@ -1,0 +1,120 @@
+"""Which images and programs are wanted, and whether they are there: one answer for setup, doctor and the tasks.
+
+Each has two origins: downloaded or pulled as pinned, or built on this machine if no image registry can be reached. What is
+built is named by a digest over the files that it is built from, so that a change builds it again.
+"""
+
+import hashlib
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubetasks.application import PROJECT
+from kubetasks.engine import Engine
+from kubetasks.settings import Settings
+from kubetasks.versions import DEBIAN, DEFAULT_KUBERNETES, KIND, KUBERNETES, METALLB, PYTHON_IMAGE, Kubernetes
+
+NODE_REPOSITORY = "simple-server-node"
+BASE_REPOSITORY = "simple-server-base"
+NODE_SOURCE = PROJECT / "images" / "node"
+RECIPES = Path(__file__).parent / "offline"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """`reference` names an image in the engine, or is the path of a file; `present`: whether it is there."""
+
+    reference: str
+    present: bool
+
+    @property
+    def short(self) -> str:
+        """The reference without its digest."""
+        return self.reference.split("@")[0]
+
+
+def node_image(engine: Engine | None, settings: Settings) -> Artifact:
+    """The node image for the settings' Kubernetes; without an engine it is not there."""
+    version = KUBERNETES[settings.kubernetes]
+    return _image(engine, settings, version.pulled, built_node(version.minor))
+
+
+def base_image(engine: Engine | None, settings: Settings) -> Artifact:
+    """The image that the application's Dockerfile builds on; without an engine it is not there."""
+    return _image(engine, settings, PYTHON_IMAGE, built_python(DEBIAN))
+
+
+def _image(engine: Engine | None, settings: Settings, pulled: str, built: str) -> Artifact:
+    wanted = {"pull": [pulled], "build": [built], "auto": [pulled, built]}[settings.images]
+    for reference in wanted if engine else []:
+        if engine and engine.image_id(reference):
+            return Artifact(reference, True)
+    return Artifact(wanted[0], False)
+
+
+def kind(settings: Settings) -> Artifact:
+    """The kind program in the cache folder."""
+    return _file(settings.cache / f"kind-{KIND}" / "kind")
+
+
+def metallb_manifest(settings: Settings) -> Artifact:
+    """MetalLB's manifest in the cache folder."""
+    return _file(settings.cache / f"metallb-{METALLB}" / "metallb-native.yaml")
+
+
+def kubectl() -> Artifact:
+    """The kubectl of this Python environment, otherwise the one on PATH."""
+    own = Path(sys.executable).with_name("kubectl")
+    found = str(own) if own.exists() else shutil.which("kubectl")
+    return Artifact(found or "kubectl", bool(found))
+
+
+def _file(path: Path) -> Artifact:
+    return Artifact(str(path), path.exists())
+
+
+# names of what is built
+
+
+def built_node(minor: str) -> str:
+    """The node image's name, as in `simple-server-node:v1.36.3-0123456789ab`."""
+    version = KUBERNETES[minor]
+    parts = kubernetes_digest(version), programs_digest(), digest(DEBIAN, *_content(RECIPES, "rootfs.py")), KIND, METALLB
+    whole = digest(*parts, *_content(RECIPES, "node.py", "archive.py"), *_content(NODE_SOURCE, "files/**/*"))
+    return f"{NODE_REPOSITORY}:v{version.built}-{whole}"
+
+
+def built_python(debian: str) -> str:
+    """The name of an image with the Python of a Debian release."""
+    return f"{BASE_REPOSITORY}:{debian}-{digest(debian, *_content(RECIPES, 'rootfs.py', 'python.py'))}"
+
+
+def kubernetes_digest(version: Kubernetes) -> str:
+    """Names the compiled Kubernetes: its Go source, its locked modules, its release."""
+    locked = module_file(version.minor).removesuffix("mod")
+    return digest(version.built, *_content(NODE_SOURCE, f"go/{locked}*", "go/kubernetes/*.go"), *_content(RECIPES, "programs.py"))
+
+
+def programs_digest() -> str:
+    """Names the compiled programs around Kubernetes: containerd, etcd, CoreDNS, the CNI plugins, MetalLB and kind."""
+    return digest(*_content(NODE_SOURCE, "go/go.*", "go/coredns/*.go"), *_content(RECIPES, "programs.py"))
+
+
+def module_file(minor: str) -> str:
+    """The locked Go module, in images/node/go, that Kubernetes of that minor is compiled from."""
+    return "go.mod" if minor == DEFAULT_KUBERNETES else f"kubernetes-{minor}.mod"
+
+
+def digest(*parts: str | bytes) -> str:
+    """12 hex digits of the SHA-256 over the parts."""
+    total = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        total.update(len(data).to_bytes(8, "big") + data)
+    return total.hexdigest()[:12]
+
+
+def _content(folder: Path, *patterns: str) -> list[bytes]:
+    found = sorted(path for pattern in patterns for path in folder.glob(pattern) if path.is_file())
+    return [part for path in found for part in (str(path.relative_to(folder)).encode(), path.read_bytes())]

@@ -1,0 +1,63 @@
+"""This machine: what it lacks."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from kubetasks.errors import SettingError, SetupError
+from kubetasks.report import Report
+
+if TYPE_CHECKING:
+    from kubetasks.machine.inventory import Item
+
+
+@task(help={"remove": "remove what setup installed", "stop": "stop the container engine that setup started"})
+def setup(c: Context, remove: bool = False, stop: bool = False) -> None:
+    """Install what this machine lacks.
+
+    That is: container engine, kind, node image, base image, load balancer.
+
+    Example: ./inv setup build deploy expose scale
+    """
+    from kubetasks.actions import context, machine
+
+    if remove and stop:
+        raise SettingError("--remove and --stop exclude each other; --remove stops the engine too.")
+    run = context.begin(c)
+    if run.report.dry:
+        _show(run.report, machine.inspect(run))
+    elif stop:
+        if not machine.stop(run):
+            run.report.say("No engine that setup started is running.")
+    elif remove:
+        gone = machine.remove(run)
+        run.report.say("Removed:\n  " + "\n  ".join(gone) if gone else "There was nothing to remove.")
+    elif not machine.setup(run):
+        run.report.say("Nothing is missing.")
+
+
+@task(help={"json": "one JSON document on standard output"})
+def doctor(c: Context, json: bool = False) -> None:
+    """Show what this machine has and what setup would install.
+
+    It changes nothing, and fails if something is missing.
+
+    Example: ./inv doctor --json
+    """
+    from kubetasks.actions import context, machine
+
+    run = context.begin(c, json=json)
+    items = machine.inspect(run)
+    if json:
+        run.report.document({"items": [asdict(item) for item in items]})
+    else:
+        _show(run.report, items)
+    missing = [item.name for item in items if not item.present]
+    if missing:
+        raise SetupError(f"Missing: {', '.join(missing)}.", "./inv setup")
+
+
+def _show(report: Report, items: "list[Item]") -> None:
+    report.table(("NEEDED", "THERE", ""), [(item.name, "yes" if item.present else "no", item.detail) for item in items])

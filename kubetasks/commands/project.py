@@ -1,0 +1,49 @@
+"""The project: for those who change it."""
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from kubetasks.errors import SetupError, TaskError
+from kubetasks.settings import one_of
+from kubetasks.versions import KUBERNETES, PYTHONS
+
+
+@task(
+    help={
+        "lint": "only style, types and workflows",
+        "unit": "only the unit tests, on each Python",
+        "python": "only the unit tests, on that Python",
+        "kubernetes": "only the tests on throwaway clusters of that minor",
+        "browser": "only the tests of the page in Chromium, on a throwaway cluster",
+    }
+)
+def test(
+    c: Context, lint: bool = False, unit: bool = False, python: str = "", kubernetes: str = "", browser: bool = False
+) -> None:
+    """Run everything that is tested, with tox.
+
+    That is: style, types, workflows, unit tests on each Python, throwaway clusters of each Kubernetes
+    that setup has installed, and the page in Chromium. A Python that this machine lacks runs in a container.
+    JUnit files go to reports/.
+
+    Example: ./inv test --python=3.14 --kubernetes=1.36
+    """
+    from kubetasks.actions import context, project
+    from kubetasks.testing import matrix
+
+    if python:
+        one_of("--python", python, tuple(PYTHONS))
+    if kubernetes:
+        one_of("--kubernetes", kubernetes, tuple(KUBERNETES))
+    run = context.begin(c)
+    wanted = matrix.cells(lint=lint, unit=unit, python=python, kubernetes=kubernetes, browser=browser)
+    results = project.test(run, wanted)
+    if run.report.dry:
+        return
+    run.report.table(("TESTED", "RESULT", "TIME", "WHERE, OR WHY NOT"), matrix.rows(results))
+    failed = [one.cell.title for one in results if one.outcome == "failed"]
+    missing = [one for one in results if one.cell.required and one.outcome == "not tested"]
+    if failed:
+        raise TaskError(f"Failed: {', '.join(failed)}.", "The reasons are above, with the command for one test; more in reports/")
+    if missing:
+        raise SetupError(f"{missing[0].cell.title} was requested and not tested: {missing[0].where}")

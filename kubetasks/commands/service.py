@@ -1,0 +1,94 @@
+"""The service: exposed, asked and deleted."""
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from kubetasks.errors import ExposeError
+from kubetasks.settings import whole_number
+
+MOST_REQUESTS = 1_000_000
+
+
+@task
+def expose(c: Context) -> None:
+    """Give the deployment an address that answers from this machine.
+
+    The tutorial: kubectl expose deployment simple-server --type=LoadBalancer
+    Example: ./inv expose service
+    """
+    from kubetasks.actions import context, service
+
+    run = context.begin(c)
+    for address in service.expose(run):
+        run.report.say(f"  {address.url} ({address.way})")
+
+
+@task
+def unexpose(c: Context) -> None:
+    """Delete the service, and its addresses with it.
+
+    The tutorial: kubectl delete service simple-server
+    Example: ./inv unexpose
+    """
+    from kubetasks.actions import context, service
+
+    run = context.begin(c)
+    if not service.unexpose(run):
+        run.report.say("There was no service.")
+
+
+@task(help={"open": "open it in the browser too"})
+def service(c: Context, open: bool = False) -> None:
+    """Print the URL that answers.
+
+    The tutorial: minikube service simple-server
+    Example: curl $(./inv service)
+    """
+    from kubetasks.actions import context
+    from kubetasks.actions import service as actions
+
+    run = context.begin(c)
+    url = actions.url(run)
+    if not url:
+        return
+    run.report.result(url)
+    if open:
+        import webbrowser
+
+        webbrowser.open(url)
+
+
+@task(help={"requests": "how many requests; enough for the pods by default", "json": "one JSON document on standard output"})
+def traffic(c: Context, requests: str = "", json: bool = False) -> None:
+    """Send requests and show which pods answered.
+
+    Each request has a new connection: a kept one stays with one pod.
+
+    Example: ./inv traffic --requests=300
+    """
+    from kubetasks import probe
+    from kubetasks.actions import context, service
+
+    run = context.begin(c, json=json)
+    found = service.traffic(run, whole_number("--requests", requests, 1, MOST_REQUESTS) if requests else None)
+    if found is None:
+        return
+    spread = found.spread
+    pods = [
+        {"pod": pod, "requests": spread.requests[pod], "count": spread.counts[pod], "build": spread.builds[pod]}
+        for pod in sorted(spread.requests)
+    ]
+    if json:
+        summary = {"url": found.url, "requests": found.requests, "failed": spread.failed, "ready": found.ready}
+        run.report.document({**summary, "pods": pods})
+    else:
+        rows = [(row["pod"], row["requests"], row["count"], row["build"]) for row in pods]
+        run.report.table(("POD", "ANSWERED", "ITS COUNT", "BUILD"), rows)
+    if spread.failed:
+        raise ExposeError(f"{spread.failed} of {found.requests} requests had no answer.", "./inv status; ./inv logs")
+    if len(pods) < found.ready:
+        enough = probe.enough(found.ready)
+        raise ExposeError(
+            f"Only {len(pods)} of {found.ready} ready pods answered {found.requests} requests.",
+            f"{enough} requests miss one once in a million times: ./inv traffic --requests={enough}",
+        )

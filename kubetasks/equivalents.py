@@ -1,0 +1,191 @@
+"""The docker, kind and kubectl commands that --echo and --dry print, in the order of the tutorial.
+
+Pure functions of the values that the actions use: the same names, flags and files go into the line and into the action.
+"""
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from kubetasks import shell
+from kubetasks.application import Application
+from kubetasks.labels import LABELS, OWNER, OWNER_LABEL
+
+NETWORK_VARIABLE = "KIND_EXPERIMENTAL_DOCKER_NETWORK"
+ROLLED_OUT = ("Deployment", "PodDisruptionBudget")  # what `deploy` applies and `undeploy` deletes
+
+
+class ClusterConfig(Protocol):
+    """What kind is asked for."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def image(self) -> str: ...
+    @property
+    def kubeconfig(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+
+
+def environment(folders: Sequence[str], kubeconfig: str) -> str:
+    """The line that makes pasted commands use our programs and our cluster."""
+    path = f'PATH={shlex.quote(":".join(folders))}:"$PATH" ' if folders else ""
+    return f"export {path}KUBECONFIG={shlex.quote(kubeconfig)}"
+
+
+def pull(reference: str) -> str:
+    return shell.line(["docker", "pull", reference])
+
+
+# start: minikube start
+
+
+def create_network(name: str, labels: Mapping[str, str], options: Mapping[str, str]) -> str:
+    words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
+    words += [word for key, value in options.items() for word in ("--opt", f"{key}={value}")]
+    return shell.line(["docker", "network", "create", *words, name])
+
+
+def create_argv(program: str, config: ClusterConfig, file: str) -> list[str]:
+    """The argument list; the file `-` is standard input."""
+    words = ["--name", config.name, "--image", config.image, "--config", file, "--kubeconfig", config.kubeconfig]
+    return [program, "create", "cluster", *words]
+
+
+def create_environment(config: ClusterConfig) -> dict[str, str]:
+    """What makes kind use the cluster's own network."""
+    return {NETWORK_VARIABLE: config.name}
+
+
+def create_cluster(config: ClusterConfig) -> str:
+    line = shell.line(create_argv("kind", config, "-"), create_environment(config))
+    return f"{line} <<'EOF'\n{config.text}EOF"
+
+
+def wait_for_nodes(kubectl: Sequence[str]) -> str:
+    return shell.line(["kubectl", *kubectl, "wait", "--for=condition=Ready", "nodes", "--all"])
+
+
+def load_balancer(manifest: str, network: str) -> tuple[str, ...]:
+    """Install MetalLB. Its address pool depends on the network, which may not be there yet: the shell asks for it."""
+    subnet = shell.line(["docker", "network", "inspect", network, "--format", "{{(index .IPAM.Config 0).Subnet}}"])
+    settings = shlex.join([sys.executable, "-m", "kubetasks.loadbalancer"])
+    apply = f"kubectl apply --server-side --field-manager={OWNER}"
+    return (
+        f"{apply} -f {shlex.quote(manifest)}",
+        f"kubectl label --overwrite -f {shlex.quote(manifest)} {OWNER_LABEL}={OWNER}",
+        "kubectl delete validatingwebhookconfiguration metallb-webhook-configuration",
+        f"{settings} $({subnet}) | {apply} -f -",
+    )
+
+
+def start_cluster(name: str) -> str:
+    return shell.line(["docker", "start", f"{name}-control-plane"])
+
+
+# build: docker build -t simple-server:v1 .
+
+
+def build(names: Sequence[str], arguments: Mapping[str, str]) -> str:
+    words = [word for name in names for word in ("--tag", name)]
+    words += [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
+    words += [word for key, value in LABELS.items() for word in ("--label", f"{key}={value}")]
+    return shell.line(["docker", "build", *words, "."])
+
+
+def load_words(cluster: str, names: Sequence[str]) -> list[str]:
+    """The words after the program's name."""
+    return ["load", "docker-image", "--name", cluster, *names]
+
+
+def load_image(words: Sequence[str]) -> str:
+    return shell.line(["kind", *words])
+
+
+# deploy: kubectl create deployment simple-server --image=simple-server:v1
+
+
+def apply(app: Application, kubectl: Sequence[str], manifest: str, *edits: str) -> str:
+    """Apply a manifest as ours; each of `edits` reads and writes YAML."""
+    file = app.manifests.relative_to(app.source) / f"{manifest}.yaml"
+    flags = shell.line(["kubectl", *kubectl])
+    return " | ".join(
+        (
+            f"kubectl label --local -f {shlex.quote(str(file))} {OWNER_LABEL}={OWNER} -o yaml",
+            *edits,
+            f"{flags} apply --server-side --force-conflicts --field-manager={OWNER} -f -",
+        )
+    )
+
+
+def deploy(app: Application, kubectl: Sequence[str], reference: str) -> tuple[str, ...]:
+    set_image = f"kubectl set image --local -f - {app.name}={reference} -o yaml"
+    return (
+        apply(app, kubectl, "poddisruptionbudget"),
+        apply(app, kubectl, "deployment", set_image),
+        rollout_status(app, kubectl),
+    )
+
+
+def rollout_status(app: Application, kubectl: Sequence[str]) -> str:
+    return shell.line(["kubectl", *kubectl, "rollout", "status", f"deployment/{app.name}"])
+
+
+def status(kubectl: Sequence[str]) -> str:
+    return shell.line(["kubectl", *kubectl, "get", "deployments,pods,services"])
+
+
+def logs(app: Application, kubectl: Sequence[str], lines: int) -> str:
+    return shell.line(["kubectl", *kubectl, "logs", "--prefix", f"--tail={lines}", f"--selector={app.selector}"])
+
+
+# expose: kubectl expose deployment simple-server --type=LoadBalancer
+
+
+def expose(app: Application, kubectl: Sequence[str], node_port: int | None) -> str:
+    patch = json.dumps([{"op": "add", "path": "/spec/ports/0/nodePort", "value": node_port}])
+    edits = [f"kubectl patch --local -f - --type=json -o yaml -p '{patch}'"] if node_port else []
+    return apply(app, kubectl, "service", *edits)
+
+
+def scale(app: Application, kubectl: Sequence[str], replicas: int) -> tuple[str, ...]:
+    words = ["scale", f"deployments/{app.name}", f"--replicas={replicas}"]
+    return shell.line(["kubectl", *kubectl, *words]), rollout_status(app, kubectl)
+
+
+def service(app: Application, kubectl: Sequence[str]) -> str:
+    return shell.line(["kubectl", *kubectl, "get", "service", app.name])
+
+
+def traffic(requests: int) -> str:
+    return f"for i in $(seq {requests}); do curl --silent $(./inv service); done"
+
+
+# clean
+
+
+def unexpose(app: Application, kubectl: Sequence[str]) -> str:
+    return shell.line(["kubectl", *kubectl, "delete", "service", app.name])
+
+
+def undeploy(app: Application, kubectl: Sequence[str]) -> tuple[str, ...]:
+    return tuple(shell.line(["kubectl", *kubectl, "delete", kind.lower(), app.name]) for kind in ROLLED_OUT)
+
+
+def remove_images(references: Sequence[str]) -> str:
+    return shell.line(["docker", "rmi", "--force", *references])
+
+
+def stop_cluster(name: str) -> str:
+    return shell.line(["docker", "stop", f"{name}-control-plane"])
+
+
+def delete_cluster(name: str) -> tuple[str, ...]:
+    return shell.line(["kind", "delete", "cluster", "--name", name]), shell.line(["docker", "network", "rm", name])
+
+
+def test(environment_name: str) -> str:
+    return shell.line(["tox", "run", "-e", environment_name])

@@ -1,0 +1,65 @@
+"""The address book: where a service may answer, and which pods it sends requests to. Pure functions of the API's objects."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kubetasks import manifests
+from kubetasks.application import Application
+from kubetasks.kube.client import Object
+
+
+@dataclass(frozen=True)
+class Address:
+    """A URL that may answer, and its kind: `mapped port`, `load balancer` or `node port`."""
+
+    url: str
+    way: str
+
+
+def addresses(app: Application, service: Object, mapped: tuple[int, int] | None, nodes: Sequence[Object] = ()) -> list[Address]:
+    """Every URL that may answer, the preferred one first.
+
+    `mapped` is (node port, port of 127.0.0.1) if the cluster maps one; `nodes` are those whose node ports this machine may
+    reach. Raises SettingError if the service has no port of the application.
+    """
+    port = manifests.service_port(service, app)
+    found = []
+    if mapped and port.get("nodePort") == mapped[0]:
+        found.append(Address(f"http://127.0.0.1:{mapped[1]}/", "mapped port"))
+    for ingress in service.get("status", {}).get("loadBalancer", {}).get("ingress") or []:
+        host = ingress.get("ip") or ingress.get("hostname")
+        found.append(Address(f"http://{_bracketed(host)}:{port['port']}/", "load balancer"))
+    if port.get("nodePort"):
+        found += [Address(f"http://{_bracketed(host)}:{port['nodePort']}/", "node port") for host in _internal(nodes)]
+    return found
+
+
+def _internal(nodes: Sequence[Object]) -> list[str]:
+    return [
+        address["address"] for node in nodes for address in node["status"].get("addresses", []) if address["type"] == "InternalIP"
+    ]
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def node_port_owner(services: Sequence[Object], port: int, name: str, namespace: str) -> Object | None:
+    """The service other than NAMESPACE/NAME that has that node port, if there is one."""
+    for service in services:
+        metadata = service["metadata"]
+        if (metadata["namespace"], metadata["name"]) != (namespace, name) and any(
+            one.get("nodePort") == port for one in service["spec"].get("ports", [])
+        ):
+            return service
+    return None
+
+
+def ready_pods(slices: Sequence[Object]) -> set[str]:
+    """The names of the pods that a service's EndpointSlices send requests to."""
+    return {
+        endpoint["targetRef"]["name"]
+        for endpoint_slice in slices
+        for endpoint in endpoint_slice.get("endpoints") or []
+        if endpoint.get("conditions", {}).get("ready") and endpoint.get("targetRef")
+    }

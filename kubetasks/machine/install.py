@@ -1,0 +1,153 @@
+"""Install what this machine lacks: pulled and downloaded as pinned, or built if no image registry can be reached."""
+
+import platform
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from kubetasks import artifacts, engine
+from kubetasks.engine import Engine
+from kubetasks.errors import SetupError
+from kubetasks.machine import downloads, inventory, packages
+from kubetasks.machine import engine as machine_engine
+from kubetasks.report import Report, duration
+from kubetasks.settings import Settings
+from kubetasks.versions import PYTHONS
+
+Source = Literal["pull", "build"]
+
+
+def install(settings: Settings, report: Report) -> bool:
+    """Install whatever is missing; True if anything was. Raises SetupError, EngineError, ProgramError."""
+    if not inventory.missing(settings):
+        return False
+    with locked(settings, report):
+        if inventory.missing(settings):
+            _install(settings, report)
+    return True
+
+
+@contextmanager
+def locked(settings: Settings, report: Report) -> Iterator[None]:
+    """Let one process at a time install or remove something on this machine."""
+    import filelock
+
+    settings.cache.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(settings.cache / "setup.lock")
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        report.say("Another setup is running; waiting for it to end.")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def source(settings: Settings) -> Source:
+    """Pull, unless the settings say build or no registry answers: a network hiccup must not compile Kubernetes."""
+    if settings.images == "pull" or settings.images == "build":
+        return settings.images  # type: ignore[return-value]  # mypy does not narrow a str to the two literals
+    return "pull" if any(downloads.reached(url) for url in downloads.REGISTRIES) else "build"
+
+
+def _install(settings: Settings, report: Report) -> None:
+    started = time.monotonic()
+    log = new_log(settings)
+    report.say(f"Full log: {log}")
+    if source(settings) == "pull":
+        _start_engine(settings, report, log)
+        downloads.pull(engine.connect(), settings, report)
+    else:
+        _build(settings, report, log)
+    left = inventory.missing(settings)
+    if left:
+        raise SetupError(f"After setup this is still missing: {', '.join(left)}.", f"The log may say why: {log}")
+    report.say(f"Set up in {duration(time.monotonic() - started)}.")
+
+
+def _build(settings: Settings, report: Report, log: Path) -> None:
+    from kubetasks.offline import build
+
+    if shutil.which("dockerd"):
+        _start_engine(settings, report, log)  # an engine that was stopped may have the images
+    found = engine.connect() if machine_engine.release() else None
+    node_missing = not artifacts.node_image(found, settings).present
+    base_missing = not artifacts.base_image(found, settings).present
+    files = artifacts.kind(settings), artifacts.metallb_manifest(settings)
+    if not (node_missing or base_missing) and all(file.present for file in files):
+        return
+    _require_buildable()
+
+    def prepare() -> Engine:
+        _start_engine(settings, report, log)
+        packages.install(build.PACKAGES, settings.cache, log)
+        return engine.connect()
+
+    if settings.images == "build":
+        report.say("INVOKE_SETUP_IMAGES=build: building the images from package registries (one time, a few minutes).")
+    else:
+        report.say("No image registry is reachable: building the images from package registries (one time, a few minutes).")
+    build.Build(settings, report, log, prepare).run(node_missing=node_missing, base_missing=base_missing)
+
+
+def _require_buildable() -> None:
+    reason = ""
+    if not packages.possible():
+        reason = "building the images needs root on Debian or Ubuntu"
+    elif platform.machine() != "x86_64":
+        reason = f"the images can be built for x86_64 only, not for {platform.machine()}"
+    if reason:
+        raise SetupError(f"No image registry is reachable, and {reason}.", "Connect to one, or run this as root on Debian")
+
+
+def _start_engine(settings: Settings, report: Report, log: Path) -> None:
+    if not machine_engine.release():
+        machine_engine.ensure(settings, report, log)
+
+
+def python_image(settings: Settings, report: Report, minor: str) -> str:
+    """The name of an image with that Python, pulled or built if it is missing. Raises EngineError, SetupError."""
+    found, version = engine.connect(), PYTHONS[minor]
+    built = artifacts.built_python(version.debian) if version.debian else ""
+    there = [reference for reference in (version.pulled, built) if reference and found.image_id(reference)]
+    if there:
+        return there[0]
+    if source(settings) == "pull":
+        downloads.image(found, settings, report, version.pulled)
+        return version.pulled
+    if not built:
+        raise SetupError(f"No image registry is reachable, and no available Debian release has Python {minor}.")
+    _require_buildable()
+    from kubetasks.offline import build
+
+    root = settings.cache / f"build-python-{minor}"
+    with locked(settings, report):
+        log = new_log(settings)
+        packages.install(build.PACKAGES, settings.cache, log)
+        with report.step(f"Making an image with Python {minor} from Debian packages ({version.debian})"):
+            try:
+                build.make_python(found, version.debian, root, log, threading.Event())
+            finally:
+                shutil.rmtree(root, ignore_errors=True)
+    return built
+
+
+def debian_packages(settings: Settings, report: Report, names: list[str]) -> None:
+    """Install Debian packages that only the tests need. Raises ProgramError, SetupError."""
+    with locked(settings, report), report.step(f"Installing {' and '.join(names)}"):
+        packages.install(names, settings.cache, new_log(settings))
+
+
+def new_log(settings: Settings) -> Path:
+    """The log of this run, emptied."""
+    folder = settings.cache / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "setup.log"
+    log.write_text("")
+    return log

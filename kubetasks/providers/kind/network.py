@@ -1,0 +1,87 @@
+"""The cluster's own Docker network. It carries our label, which kind cannot put on its containers: so it says what is ours."""
+
+from typing import TYPE_CHECKING, Any
+
+from kubetasks import equivalents
+from kubetasks.engine import Engine
+from kubetasks.errors import OwnershipError
+from kubetasks.labels import CLUSTER_LABEL, LABELS, OWNER, OWNER_LABEL
+from kubetasks.report import Report
+
+if TYPE_CHECKING:
+    from kubetasks.engine import Container
+
+MTU = "com.docker.network.driver.mtu"
+
+
+class Network:
+    """The network of the cluster `name`; both have the same name."""
+
+    def __init__(self, engine: Engine, report: Report, name: str) -> None:
+        self._engine = engine
+        self._report = report
+        self._name = name
+
+    def create(self) -> bool:
+        """Create the network unless it is there; False under --dry. Raises OwnershipError if it is not ours."""
+        if self.ours():
+            return not self._report.dry
+        labels, options = {**LABELS, CLUSTER_LABEL: self._name}, self._options()
+        if not self._report.equivalent(equivalents.create_network(self._name, labels, options)):
+            return False
+        self._engine.create_network(self._name, labels, options)
+        return True
+
+    def _options(self) -> dict[str, str]:
+        """What kind would give a network of its own: the default bridge's MTU, or large packets vanish behind a VPN."""
+        bridge = self._engine.network("bridge") or {}
+        mtu = (bridge.get("Options") or {}).get(MTU)
+        return {"com.docker.network.bridge.enable_ip_masquerade": "true", **({MTU: mtu} if mtu else {})}
+
+    def ours(self) -> bool:
+        """Whether the network is there. Raises OwnershipError if it is not ours."""
+        found = self._engine.network(self._name)
+        if found and not _is_ours(found):
+            raise OwnershipError(
+                f"A Docker network {self._name} exists and was not created by these tasks.",
+                "Choose another name: INVOKE_CLUSTER_NAME=NAME ./inv ...",
+            )
+        return found is not None
+
+    def require_ours(self, nodes: "list[Container]") -> bool:
+        """Whether the network is there. Raises OwnershipError if it is not ours or the nodes belong to another one.
+
+        A missing network is not a foreign one: `docker network prune` removes that of a stopped cluster.
+        """
+        if any(self._name not in node.attrs["NetworkSettings"]["Networks"] for node in nodes):
+            raise OwnershipError(
+                f"A kind cluster {self._name} exists and was not created by these tasks.",
+                "Choose another name: INVOKE_CLUSTER_NAME=NAME ./inv ...",
+            )
+        return self.ours()
+
+    def restore(self, nodes: "list[Container]") -> None:
+        """Create the network again if it was pruned, and connect the stopped nodes."""
+        if not self.ours() and self.create():
+            for node in nodes:
+                self._engine.reconnect(self._name, node)
+
+    def subnet(self) -> str:
+        """Its IPv4 network in CIDR form, or ""."""
+        found: dict[str, Any] = self._engine.network(self._name) or {}
+        subnets = [part["Subnet"] for part in (found.get("IPAM") or {}).get("Config") or []]
+        return next((subnet for subnet in subnets if ":" not in subnet), "")
+
+    def labelled(self) -> bool:
+        """Whether the network is there and ours."""
+        found = self._engine.network(self._name)
+        return found is not None and _is_ours(found)
+
+    def remove(self) -> None:
+        """Remove the network if it is there and ours."""
+        if self.labelled():
+            self._engine.remove_network(self._name)
+
+
+def _is_ours(network: dict[str, Any]) -> bool:
+    return bool((network.get("Labels") or {}).get(OWNER_LABEL) == OWNER)

@@ -1,0 +1,298 @@
+"""The adapter for kind: a cluster of containers on a Docker network of its own."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kubetasks import artifacts, equivalents, shell, wait
+from kubetasks.application import Application
+from kubetasks.engine import Engine
+from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
+from kubetasks.image import Image, our_names
+from kubetasks.providers.base import Cluster, Condition
+from kubetasks.providers.kind import images as node_images
+from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, free_port
+from kubetasks.providers.kind.network import Network
+from kubetasks.report import Report
+from kubetasks.settings import Settings
+
+if TYPE_CHECKING:
+    from kubetasks.engine import Container
+
+CTR = ("ctr", "--namespace=k8s.io", "images")
+CREATED = "/kind/simple-server-tasks-created"  # a file on the node, written last: its creation was not interrupted
+SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is gone
+PORT_TAKEN = ("address already in use", "port is already allocated")  # Docker's words
+
+
+class Kind:
+    """The cluster named in the settings."""
+
+    node_port = NODE_PORT
+    kubectl: tuple[str, ...] = ()
+
+    def __init__(self, settings: Settings, app: Application, report: Report, connect: Callable[[], Engine]) -> None:
+        self.name = settings.cluster
+        self.kubeconfig = str(settings.state_folder / "kubeconfig")
+        self._settings = settings
+        self._app = app
+        self._report = report
+        self._connect = connect
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return self._connect()
+
+    @cached_property
+    def _network(self) -> Network:
+        return Network(self._engine, self._report, self.name)
+
+    def config(self) -> Config:
+        """What a new cluster would be created with, on a port that is free now."""
+        node = artifacts.node_image(self._engine, self._settings)
+        return Config(self.name, node.reference, free_port(self._settings.port), self.kubeconfig)
+
+    def condition(self) -> Condition:
+        nodes = self._nodes()
+        if not nodes:
+            return "missing"
+        if not all(node.status == "running" for node in nodes):
+            return "stopped"
+        return "running" if self._has_kubeconfig(nodes) or self._complete(nodes) else "incomplete"
+
+    def cluster(self) -> Cluster:
+        nodes = self._nodes()
+        condition = self.condition()
+        if condition == "incomplete":
+            raise ClusterError(f"The creation of cluster {self.name} was interrupted.", "./inv start creates it again")
+        if condition != "running":
+            raise ClusterError(f"Cluster {self.name} is {condition}.", "./inv start")
+        self._network.require_ours(nodes)
+        if not self._has_kubeconfig(nodes):  # another clone created the cluster
+            Path(self.kubeconfig).parent.mkdir(parents=True, exist_ok=True)
+            self._kind("export", "kubeconfig", "--name", self.name, "--kubeconfig", self.kubeconfig)
+        bindings = nodes[0].attrs["HostConfig"]["PortBindings"].get(f"{NODE_PORT}/tcp") or []
+        return Cluster(
+            kubeconfig=self.kubeconfig,
+            context=f"kind-{self.name}",
+            mapped_port=(NODE_PORT, int(bindings[0]["HostPort"])) if bindings else None,
+            subnet=self._network.subnet(),
+            load_balancer=True,
+            node_ports=False,
+            reachable=True,
+            since=max(datetime.fromisoformat(node.attrs["State"]["StartedAt"]) for node in nodes),
+        )
+
+    # images
+
+    def images(self) -> list[str]:
+        if self.condition() != "running":
+            return []
+        return [one.short for one in node_images.of_application(self._references(self._nodes()[0]), self._app.name)]
+
+    def load_image(self, image: Image) -> bool:
+        names = image.names if self._report.dry else our_names(self._engine, image)
+        words = equivalents.load_words(self.name, names)
+        if not self._report.equivalent(equivalents.load_image(words)) or image.reference in self.images():
+            return False
+        with self._report.step(f"Loading {image.reference} into cluster {self.name}"):
+            self._kind(*words)
+        return True
+
+    def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
+        removed: set[str] = set()
+        nodes = self._nodes() if self.images() else []
+        kept = used() if nodes else set()
+        for node in nodes:
+            unused = node_images.unused(self._references(node), self._app.name, kept)
+            if unused:
+                self._engine.run_in(node, *CTR, "rm", "--sync", *(one.name for one in unused))
+            removed |= {one.short for one in node_images.of_application(unused, self._app.name)}
+        return sorted(removed)
+
+    def _references(self, node: "Container") -> list[node_images.Reference]:
+        return node_images.parse(self._engine.run_in(node, *CTR, "ls"))
+
+    # lifecycle
+
+    def start(self) -> tuple[Cluster, bool] | None:
+        if self._report.dry:
+            self._show_start()
+            return None
+        with self._lock():
+            condition = self.condition()
+            if condition == "stopped":
+                self._start()
+                if self.condition() == "incomplete":
+                    condition = "incomplete"
+            if condition == "incomplete":
+                self._report.say(f"The creation of cluster {self.name} was interrupted: creating it again.")
+                self._network.require_ours(self._nodes())
+                self._remove()
+            if condition in ("missing", "incomplete"):
+                self._create()
+            return self.cluster(), condition != "running"
+
+    def _show_start(self) -> None:
+        condition = self.condition()
+        if condition == "missing":
+            self._network.create()
+            self._report.equivalent(equivalents.create_cluster(self.config()))
+        elif condition == "stopped":
+            self._report.equivalent(equivalents.start_cluster(self.name))
+
+    def stop(self) -> bool:
+        if not self._report.equivalent(equivalents.stop_cluster(self.name)):
+            return True
+        nodes = [node for node in self._nodes() if node.status == "running"]
+        if not nodes:
+            return False
+        self._network.require_ours(nodes)
+        with self._report.step(f"Stopping cluster {self.name}"):
+            for node in nodes:
+                self._engine.stop(node)
+        return True
+
+    def delete(self) -> bool:
+        if not self._report.equivalent(*equivalents.delete_cluster(self.name)):
+            return True
+        with self._lock():
+            nodes = self._nodes()
+            if nodes:
+                self._network.require_ours(nodes)
+            elif not self._network.labelled():
+                self._remove_files()
+                return False
+            with self._report.step(f"Deleting cluster {self.name}"):
+                self._remove()
+            return True
+
+    def _nodes(self) -> "list[Container]":
+        nodes = self._engine.containers(f"io.x-k8s.kind.cluster={self.name}")
+        return [node for node in nodes if str(node.name).startswith(f"{self.name}-")]
+
+    def _kind(self, *words: str) -> str:
+        return shell.run([self._program, *words])
+
+    @property
+    def _program(self) -> str:
+        found = artifacts.kind(self._settings)
+        return found.reference if found.present else "kind"
+
+    def _has_kubeconfig(self, nodes: "list[Container]") -> bool:
+        """Whether our kubeconfig file is that of these nodes: kind writes it when all else is done."""
+        port = nodes[0].attrs["HostConfig"]["PortBindings"][f"{API_PORT}/tcp"][0]["HostPort"]
+        path = Path(self.kubeconfig)
+        return path.exists() and f":{port}\n".encode() in path.read_bytes()
+
+    def _complete(self, nodes: "list[Container]") -> bool:
+        return all(self._engine.has_file(node, CREATED) for node in nodes)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Serialise creation and deletion across clones."""
+        import filelock
+
+        self._settings.cache.mkdir(parents=True, exist_ok=True)
+        path = self._settings.cache / f"{self.name}.lock"
+        with filelock.FileLock(path):
+            try:
+                yield
+            finally:
+                if not self._nodes():
+                    path.unlink(missing_ok=True)
+
+    def _start(self) -> None:
+        nodes = self._nodes()
+        self._network.require_ours(nodes)
+        self._report.equivalent(equivalents.start_cluster(self.name))
+        try:
+            with self._report.step(f"Starting cluster {self.name}"):
+                self._network.restore(nodes)
+                for node in nodes:
+                    self._engine.start(node)
+        except EngineError as error:
+            if any(words in error.sentence for words in PORT_TAKEN):
+                raise ClusterError(
+                    f"A port of cluster {self.name} is taken by another program: {error.sentence}",
+                    "End that program and run ./inv start again, or ./inv delete start for a new cluster on a free port",
+                ) from error
+            raise
+
+    @property
+    def _log(self) -> Path:
+        """The output of kind while it creates the cluster; kept only if that fails."""
+        return self._settings.cache / "logs" / f"kind-{self.name}.log"
+
+    def _create(self) -> None:
+        config = self.config()
+        if config.port != self._settings.port:
+            self._report.say(f"Port {self._settings.port} of 127.0.0.1 is taken: the cluster gets {config.port}.")
+        if shutil.which(self._program) is None:
+            raise ClusterError("kind is not installed.", "./inv setup")
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._log.write_text("")
+        try:
+            self.prepare(config)
+            self._report.equivalent(equivalents.create_cluster(config))
+            with self._report.step(f"Creating cluster {self.name} (Kubernetes {self._settings.kubernetes})") as step:
+                shell.run(
+                    equivalents.create_argv(self._program, config, str(self.config_file)),
+                    env=equivalents.create_environment(config),
+                    log=self._log,
+                    on_line=lambda line: step.at(line.strip(" •✓")),
+                )
+                self.finish()
+        except OwnershipError:
+            self._log.unlink()
+            raise
+        except BaseException as error:
+            self._clean_up()
+            if isinstance(error, ProgramError):
+                raise ClusterError(f"Cluster {self.name} could not be created.\n  {error.sentence}", "./inv doctor") from error
+            self._log.unlink()
+            raise
+        self._log.unlink()
+
+    @property
+    def config_file(self) -> Path:
+        """Where kind finds its configuration."""
+        return self._settings.state_folder / "kind.yaml"
+
+    def prepare(self, config: Config) -> None:
+        """Create what must be there before kind is called: the network and the configuration file. Raises OwnershipError."""
+        self._network.create()
+        self.config_file.parent.mkdir(parents=True, exist_ok=True)
+        self.config_file.write_text(config.text)
+        Path(self.kubeconfig).unlink(missing_ok=True)  # of a cluster that is gone
+
+    def finish(self) -> None:
+        """Mark the cluster as complete, after kind has returned."""
+        for node in self._nodes():
+            self._engine.add_file(node, CREATED)
+
+    def _clean_up(self) -> None:
+        """Remove what an interrupted kind leaves; the engine may still be creating the last container."""
+        wait.until(
+            lambda: wait.Done() if self._nodes() else wait.Pending("no container yet"),
+            timeout=SETTLE_SECONDS,
+            longest_pause=0.2,
+        )
+        self._remove()
+
+    def _remove(self) -> None:
+        if self._nodes():
+            self._kind("delete", "cluster", "--name", self.name, "--kubeconfig", self.kubeconfig)
+        if self._nodes():
+            raise LeftoverError(f"Nodes of cluster {self.name} are left.", "./inv delete")
+        self._network.remove()
+        self._remove_files()
+
+    def _remove_files(self) -> None:
+        shutil.rmtree(self._settings.state_folder, ignore_errors=True)
+        with suppress(OSError):  # other clusters have theirs there
+            self._settings.state.rmdir()

@@ -1,1 +1,0 @@
-"""What a bare machine lacks, and how it is brought."""

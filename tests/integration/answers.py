@@ -1,0 +1,49 @@
+"""Who answers at a URL: asked with the standard library alone, so that the tasks' own probe is not its own witness."""
+
+import json
+import urllib.request
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+SECONDS = 3
+REQUESTS = 37  # miss one of three pods once in a million times: 3 * (2/3) ** 37
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy a test has set
+
+
+def health(url: str) -> dict[str, Any] | None:
+    """The answer of /healthz, which does not count; None if nobody answers."""
+    return _get(f"{url.rstrip('/')}/healthz")
+
+
+def _get(url: str) -> dict[str, Any] | None:
+    request = urllib.request.Request(url, headers={"Accept": "application/json", "Connection": "close"})
+    try:
+        with _direct.open(request, timeout=SECONDS) as response:
+            document: dict[str, Any] = json.load(response)
+            return document
+    except (OSError, ValueError):
+        return None
+
+
+@dataclass
+class Spread:
+    """Requests by pod, the highest count that each pod reported, and how many requests failed."""
+
+    requests: Counter[str] = field(default_factory=Counter)
+    counts: dict[str, int] = field(default_factory=dict)
+    failed: int = 0
+
+
+def spread(url: str, requests: int) -> Spread:
+    """Send GET / so many times, each over a new connection."""
+    found = Spread()
+    for _ in range(requests):
+        answer = _get(url)
+        if answer is None:
+            found.failed += 1
+            continue
+        found.requests[answer["pod"]] += 1
+        found.counts[answer["pod"]] = max(found.counts.get(answer["pod"], 0), answer["count"])
+    return found

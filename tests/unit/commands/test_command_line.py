@@ -1,0 +1,171 @@
+"""The command line as a person meets it, where no engine and no cluster is needed."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from invoke.executor import Executor
+
+from kubetasks.__main__ import Tasks
+from kubetasks.application import PROJECT
+from tasks import ns
+
+TASKS = (
+    "start docker-env build deploy status expose scale service traffic unexpose undeploy rmi stop delete clean up setup "
+    "doctor kubeconfig logs test"
+).split()
+
+
+OTHERS = ("docker", "filelock", "kubernetes", "rich", "yaml", "tenacity", "requests", "urllib3", "bottle", "granian")
+
+
+def invoke(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kubetasks", *words],
+        cwd=PROJECT,
+        env={**os.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_the_list_names_every_task() -> None:
+    listed = invoke("--list").stdout
+    assert {line.split()[0] for line in listed.splitlines() if line.startswith("  ")} == set(TASKS)
+    assert "Others:" not in listed, "each task has a group"
+
+
+def test_plain_invoke_lists_them_too() -> None:
+    listed = subprocess.run([sys.executable, "-m", "invoke", "--list"], cwd=PROJECT, capture_output=True, text=True).stdout
+    assert {line.split()[0] for line in listed.splitlines() if line.startswith("  ")} == set(TASKS)
+
+
+def test_a_mistyped_task_gets_the_nearest_name() -> None:
+    ended = invoke("buidl")
+    assert (ended.returncode, ended.stderr) == (1, "There is no task buidl.\n  Did you mean build?\n")
+
+
+def test_an_interrupted_task_ends_as_a_shell_expects(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Executor, "execute", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        Tasks(namespace=ns).run(["inv", "build"])
+    assert (ended.value.code, capsys.readouterr().err) == (130, "Interrupted.\n")
+
+
+def test_a_task_that_is_typed_twice_runs_twice() -> None:
+    shown = invoke("--dry", "build", "build").stdout
+    assert shown.count("docker build") == 2
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_help_of_every_task_has_an_example(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Tasks(namespace=ns).run(["inv", "--help", task], exit=False)
+    assert "Example: " in capsys.readouterr().out
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> str:
+    """A PYTHONPATH on which invoke is the only package of others that can be found."""
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import sys\nsys.modules.update(dict.fromkeys({OTHERS}))\n"  # None: as if it could not be found
+    )
+    return str(tmp_path)
+
+
+def test_the_list_needs_nothing_but_invoke(bare: str) -> None:
+    shown = invoke("--list", PYTHONPATH=bare)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "deploy" in shown.stdout
+
+
+def test_missing_packages_are_one_sentence(bare: str) -> None:
+    ended = invoke("build", PYTHONPATH=bare)
+    assert (ended.returncode, ended.stderr.splitlines()[0]) == (
+        9,
+        "Python packages are missing: docker, filelock, kubernetes, rich, tenacity, yaml.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "code", "sentence"),
+    [
+        (["scale", "--replicas=-1"], {}, 2, "--replicas must be a whole number from 0 to 100, not '-1'"),
+        (["scale", "--replicas=three"], {}, 2, "--replicas must be a whole number"),
+        (["scale"], {"INVOKE_APP_REPLICAS": "no"}, 2, "INVOKE_APP_REPLICAS must be a whole number"),
+        (["start"], {"INVOKE_CLUSTER_NAME": "My_Cluster"}, 2, "INVOKE_CLUSTER_NAME must be"),
+        (["start"], {"INVOKE_CLUSTER_PROVIDER": "podman"}, 2, "INVOKE_CLUSTER_PROVIDER must be one of kind, existing"),
+        (["traffic", "--requests=0"], {}, 2, "--requests must be"),
+        (["setup", "--remove", "--stop"], {}, 2, "--remove and --stop exclude each other"),
+        (["build"], {}, 3, "No container engine answers"),
+        (["start"], {}, 3, "No container engine answers"),
+    ],
+)
+def test_what_makes_no_sense_is_one_sentence_and_an_exit_code(
+    words: list[str], environment: dict[str, str], code: int, sentence: str
+) -> None:
+    ended = invoke(*words, **environment)
+    assert ended.returncode == code
+    assert ended.stderr.startswith(sentence)
+    assert "Traceback" not in ended.stderr
+    assert len(ended.stderr.splitlines()) <= 2
+
+
+def test_a_docker_socket_that_may_not_be_used_is_said(tmp_path: Path) -> None:
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker" / "__init__.py").write_text(
+        "from docker.errors import DockerException\n"
+        "def from_env(**_): raise DockerException(\"('Connection aborted.', PermissionError(13, 'Permission denied'))\")\n"
+    )
+    (tmp_path / "docker" / "errors.py").write_text("class DockerException(Exception): pass\n")
+    ended = invoke("build", PYTHONPATH=str(tmp_path))
+    assert ended.returncode == 3
+    assert "may not use the container engine's socket" in ended.stderr
+    assert "usermod -aG docker" in ended.stderr
+
+
+def test_cleaning_where_nothing_ever_was_is_fine() -> None:
+    ended = invoke("clean", "--all", INVOKE_CLUSTER_NAME="never-made")
+    assert ended.returncode == 0
+    assert "nothing to clean" in ended.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = f"{sys.executable} -m kubetasks --dry up | head -n 1"
+    ended = subprocess.run(command, shell=True, cwd=PROJECT, capture_output=True, text=True)  # noqa: S602  a pipe is the point
+    assert ended.stdout.startswith("export ")
+    assert ended.stderr == ""
+
+
+def test_dry_shows_commands_even_without_an_engine() -> None:
+    shown = invoke("--dry", "build", "deploy", "expose", "scale")
+    assert shown.returncode == 0
+    assert re.search("docker build --tag simple-server:[0-9a-f]{12} --tag simple-server:v1 ", shown.stdout)
+    assert "kubectl scale deployments/simple-server --replicas=3" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("loaded", "absent"),
+    [
+        ("tasks", ("kubetasks.actions", "kubetasks.providers", "kubetasks.machine", "kubetasks.engine", "kubetasks.kube")),
+        ("kubetasks.actions.app, kubetasks.actions.machine", ("kubetasks.offline", "kubetasks.testing", "docker", "kubernetes")),
+    ],
+)
+def test_nothing_is_loaded_before_it_is_needed(loaded: str, absent: tuple[str, ...]) -> None:
+    code = f"import sys, {loaded}; print([name for name in sys.modules if name.startswith({absent})])"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    assert shown.stdout == "[]\n", shown.stderr
+
+
+def test_a_configuration_of_the_wrong_shape_is_one_sentence(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("cluster: [name]\n")
+    ended = invoke("--config", str(wrong), "build")
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
+    assert "invoke.yaml has a value in the place of a section" in ended.stderr

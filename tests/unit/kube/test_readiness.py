@@ -1,0 +1,127 @@
+"""What a person is told about a deployment, from objects as a real API server sent them."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubetasks.kube import readiness
+from kubetasks.wait import Done, Failed, Pending, State
+
+RECORDED = Path(__file__).parent / "recorded"
+
+
+def recorded(name: str) -> Any:
+    return json.loads((RECORDED / f"{name}.json").read_text())
+
+
+def judge(objects: Any, since: datetime | None = None) -> State:
+    return readiness.deployment_state(objects["deployment"], objects["replica_sets"], objects["pods"], since)
+
+
+def state(name: str) -> State:
+    objects = recorded(name)
+    return judge(objects)
+
+
+def test_a_complete_rollout_is_done() -> None:
+    assert state("ready") == Done("3 of 3 pods ready")
+
+
+def test_a_pod_that_starts_is_pending() -> None:
+    assert state("starting") == Pending("0 of 1 pods ready (ContainerCreating)")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence", "hint"),
+    [
+        ("missing-image", "the image simple-server:missing is not on the node", "./inv build deploy"),
+        ("crashing", "its container keeps crashing (Error, exit code 2)", "./inv logs"),
+        ("unschedulable", "1 Insufficient cpu", "./inv scale"),
+        ("quota", "exceeded quota: none", "./inv status"),
+    ],
+)
+def test_what_cannot_heal_fails_at_once_and_says_why(name: str, sentence: str, hint: str) -> None:
+    found = state(name)
+    assert isinstance(found, Failed)
+    assert sentence in found.reason
+    assert hint in found.hint
+
+
+def test_a_deployment_that_was_not_noticed_yet_is_pending_however_ready_it_looks() -> None:
+    objects = recorded("ready")
+    objects["deployment"]["metadata"]["generation"] += 1
+    assert isinstance(judge(objects), Pending)
+
+
+@pytest.mark.parametrize(
+    ("status", "detail"),
+    [
+        ({"updatedReplicas": 1, "replicas": 4}, "1 of 3 new pods created"),
+        ({"updatedReplicas": 3, "replicas": 4}, "1 old pods still terminating"),
+        ({"updatedReplicas": 5, "replicas": 5}, "2 surplus pods still terminating"),
+        ({"updatedReplicas": 3, "replicas": 3, "availableReplicas": 2}, "2 of 3 pods ready"),
+    ],
+)
+def test_pending_says_what_is_missing(status: dict[str, int], detail: str) -> None:
+    objects = recorded("ready")
+    objects["deployment"]["status"].update(status)
+    assert judge(objects) == Pending(detail)
+
+
+def test_a_broken_pod_of_an_older_template_does_not_fail_the_rollout_that_mends_it() -> None:
+    objects = recorded("mending")
+    assert any(readiness.pod_problem(pod) for pod in objects["pods"])
+    assert isinstance(judge(objects), Pending)
+
+
+def test_pods_that_a_smaller_scale_will_end_do_not_fail_it() -> None:
+    objects = recorded("unschedulable")
+    objects["deployment"]["spec"]["replicas"] = 0
+    assert judge(objects) == Pending("1 surplus pods still terminating")
+
+
+def test_what_a_pod_waits_for_is_told() -> None:
+    objects = recorded("starting")
+    waiting = {"state": {"waiting": {"reason": "CreateContainerConfigError"}}, "restartCount": 0}
+    objects["pods"][0]["status"]["containerStatuses"] = [waiting]
+    assert judge(objects) == Pending("0 of 1 pods ready (CreateContainerConfigError)")
+
+
+def test_a_deployment_that_vanished_fails() -> None:
+    assert isinstance(readiness.deployment_state(None, [], []), Failed)
+
+
+def test_a_pod_on_its_way_out_has_no_problem_and_is_not_ready() -> None:
+    pod = recorded("crashing")["pods"][0]
+    assert readiness.pod_problem(pod)
+    pod["metadata"]["deletionTimestamp"] = "2026-11-24T14:00:00Z"
+    assert readiness.pod_problem(pod) is None
+    assert readiness.pod_phase(pod) == "Terminating"
+    assert not readiness.pod_ready(pod)
+
+
+def test_phase_is_the_word_that_kubectl_shows() -> None:
+    assert {readiness.pod_phase(pod) for pod in recorded("missing-image")["pods"]} == {"Running", "ErrImageNeverPull"}
+    assert readiness.pod_phase(recorded("ready")["pods"][0]) == "Running"
+
+
+def test_a_node_counts_as_ready_only_when_its_kubelet_has_spoken_since() -> None:
+    nodes, leases = recorded("nodes")["nodes"], recorded("leases")["leases"]
+    renewed = datetime.fromisoformat(leases[0]["spec"]["renewTime"])
+    assert readiness.node_state(nodes, leases, renewed) == Done()
+    later = datetime(2100, 1, 1, tzinfo=UTC)
+    assert readiness.node_state(nodes, leases, later) == Pending("0 of 1 nodes ready")
+    assert isinstance(readiness.node_state([], [], renewed), Pending)
+
+
+def test_after_a_restart_only_containers_that_were_started_since_count() -> None:
+    objects = recorded("ready")
+    pods = objects["pods"]
+    started = [pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"] for pod in pods]
+    assert judge(objects, datetime.fromisoformat(min(started))) == Done("3 of 3 pods ready")
+    assert judge(objects, datetime(2100, 1, 1, tzinfo=UTC)) == Pending("0 of 3 pods are back")
+    pods[0]["status"]["containerStatuses"][0]["state"] = {"terminated": {"exitCode": 137}}
+    assert judge(objects, datetime.fromisoformat(min(started))) == Pending("2 of 3 pods are back")

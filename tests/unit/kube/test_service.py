@@ -1,0 +1,67 @@
+"""The address book, from a service as a real API server sent it."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubetasks.application import APPLICATION
+from kubetasks.errors import SettingError
+from kubetasks.kube import service
+
+RECORDED = Path(__file__).parent / "recorded"
+
+
+def recorded(name: str) -> Any:
+    return json.loads((RECORDED / f"{name}.json").read_text())
+
+
+def node(address: str) -> dict[str, Any]:
+    return {"status": {"addresses": [{"type": "Hostname", "address": "a"}, {"type": "InternalIP", "address": address}]}}
+
+
+def test_the_mapped_port_comes_first_and_only_if_the_service_has_it() -> None:
+    item: dict[str, Any] = recorded("service")
+    balanced = item["status"]["loadBalancer"]["ingress"][0]["ip"]
+    found = service.addresses(APPLICATION, item, (30080, 8081))
+    assert [one.url for one in found] == ["http://127.0.0.1:8081/", f"http://{balanced}:8080/"]
+    assert [one.way for one in service.addresses(APPLICATION, item, (30081, 8081))] == ["load balancer"]
+
+
+def test_a_service_without_an_address_yet_has_none() -> None:
+    item: dict[str, Any] = recorded("service")
+    item["status"] = {"loadBalancer": {}}
+    assert service.addresses(APPLICATION, item, None) == []
+
+
+def test_node_ports_are_addresses_of_the_nodes_that_can_be_reached() -> None:
+    item: dict[str, Any] = recorded("service")
+    item["status"] = {}
+    found = service.addresses(APPLICATION, item, None, [node("10.0.0.1"), node("fd00::1")])
+    assert [one.url for one in found] == ["http://10.0.0.1:30080/", "http://[fd00::1]:30080/"]
+
+
+def test_the_port_is_found_by_its_name() -> None:
+    item: dict[str, Any] = recorded("service")
+    item["spec"]["ports"].insert(0, {"name": "metrics", "port": 9090, "nodePort": 30090})
+    assert service.addresses(APPLICATION, item, (30080, 8081))[0].url == "http://127.0.0.1:8081/"
+    with pytest.raises(SettingError, match="has no port web"):
+        service.addresses(dataclasses.replace(APPLICATION, port="web"), item, None)
+
+
+def test_the_owner_of_a_node_port_is_another_service() -> None:
+    item: dict[str, Any] = recorded("service")
+    name, namespace = item["metadata"]["name"], item["metadata"]["namespace"]
+    assert service.node_port_owner([item], 30080, name, namespace) is None
+    assert service.node_port_owner([item], 30080, "other", namespace) is item
+    assert service.node_port_owner([item], 30081, "other", namespace) is None
+
+
+def test_only_ready_endpoints_count() -> None:
+    slices = recorded("endpointslices")
+    assert len(service.ready_pods(slices)) == 3
+    slices[0]["endpoints"][0]["conditions"]["ready"] = False
+    assert len(service.ready_pods(slices)) == 2
+    assert service.ready_pods([{"endpoints": None}]) == set()

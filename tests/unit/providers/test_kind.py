@@ -1,0 +1,55 @@
+"""What kind is asked for, and on which port."""
+
+import socket
+
+import pytest
+import yaml
+
+from kubetasks import equivalents
+from kubetasks.errors import ClusterError
+from kubetasks.providers.kind import config
+from kubetasks.providers.kind.config import Config
+
+CONFIG = Config(name="demo", image="node:1", port=8085, kubeconfig="/state/demo/kubeconfig")
+
+
+def test_the_mapped_port_listens_on_loopback_alone() -> None:
+    (node,) = yaml.safe_load(CONFIG.text)["nodes"]
+    assert node["extraPortMappings"] == [
+        {"containerPort": 30080, "hostPort": 8085, "listenAddress": "127.0.0.1", "protocol": "TCP"}
+    ]
+
+
+def test_every_patch_of_kubeadms_configuration_is_yaml_of_its_own() -> None:
+    patches = [yaml.safe_load(patch) for patch in yaml.safe_load(CONFIG.text)["kubeadmConfigPatches"]]
+    assert [(patch["kind"], patch["apiVersion"]) for patch in patches] == [
+        ("ClusterConfiguration", "kubeadm.k8s.io/v1beta4"),
+        ("ClusterConfiguration", "kubeadm.k8s.io/v1beta3"),
+        ("KubeProxyConfiguration", "kubeproxy.config.k8s.io/v1alpha1"),
+    ]
+
+
+def test_kind_gets_a_kubeconfig_of_our_own() -> None:
+    argv = equivalents.create_argv("kind", CONFIG, "file.yaml")
+    assert argv[:3] == ["kind", "create", "cluster"]
+    assert argv[argv.index("--kubeconfig") + 1] == "/state/demo/kubeconfig"
+
+
+def test_the_equivalent_command_names_the_network_to_kind_and_holds_the_configuration() -> None:
+    create = equivalents.create_cluster(CONFIG)
+    assert create.startswith("KIND_EXPERIMENTAL_DOCKER_NETWORK=demo kind create cluster")
+    assert create.endswith(f"{CONFIG.text}EOF")
+
+
+def test_a_taken_port_gives_way_to_the_next_one() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert config.free_port(port) > port
+
+
+def test_no_port_at_all_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "PORTS_TRIED", 0)
+    with pytest.raises(ClusterError, match="No port from 8080"):
+        config.free_port(8080)

@@ -1,0 +1,188 @@
+"""What `test` plans to run, and what it says afterwards; and that every place names the same versions."""
+
+import configparser
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kubetasks import artifacts, settings, shell
+from kubetasks.application import PROJECT
+from kubetasks.errors import ProgramError, SetupError
+from kubetasks.machine import install, packages
+from kubetasks.report import Report
+from kubetasks.testing import browsers, junit, matrix
+from kubetasks.testing.matrix import Cell, Result
+from kubetasks.versions import DEFAULT_KUBERNETES, KUBERNETES, PYTHON_IMAGE, PYTHONS
+
+JUNIT = """<testsuites><testsuite>
+<testcase classname="a" name="good"><properties><property name="traffic" value="pod 3"/></properties></testcase>
+<testcase classname="a" name="bad"><failure message="m">it broke | here</failure></testcase>
+<testcase classname="a" name="bad"><error message="m">and again</error></testcase>
+<testcase classname="a" name="left"><skipped message="why"/></testcase>
+</testsuite></testsuites>"""
+
+
+def titles(**asked: Any) -> list[str]:
+    return [cell.title for cell in matrix.cells(**asked)]
+
+
+def test_asked_for_nothing_it_tests_everything() -> None:
+    wanted = ["lint", "type", "lint-ci", *(f"Python {minor}" for minor in PYTHONS), *(f"Kubernetes {one}" for one in KUBERNETES)]
+    assert titles() == [*wanted, "browser"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"lint": True}, ["lint", "type", "lint-ci"]),
+        ({"unit": True}, [f"Python {minor}" for minor in PYTHONS]),
+        ({"python": "3.14"}, ["Python 3.14"]),
+        ({"unit": True, "python": "3.14"}, ["Python 3.14"]),
+        ({"kubernetes": "1.34"}, ["Kubernetes 1.34"]),
+        ({"python": "3.11", "kubernetes": "1.37"}, ["Python 3.11", "Kubernetes 1.37"]),
+        ({"kubernetes": "1.37", "browser": True}, ["Kubernetes 1.37", "browser"]),
+    ],
+)
+def test_asked_for_a_part_it_tests_that_part(asked: dict[str, Any], expected: list[str]) -> None:
+    assert titles(**asked) == expected
+
+
+def test_without_a_browser_and_without_apt_the_tests_of_the_page_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "possible", lambda: False)
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/npm" if name == "npm" else None)
+    with pytest.raises(SetupError, match="need chromium") as told:
+        browsers.ensure(settings.read(settings.DEFAULTS, {}), Report())
+    assert told.value.hint == "sudo apt-get install chromium"
+
+
+def test_a_junit_file_is_counted_and_its_notes_and_failures_are_read(tmp_path: Path) -> None:
+    (tmp_path / "one.xml").write_text(JUNIT)
+    found = junit.read(tmp_path / "one.xml")
+    assert found
+    assert str(found) == "1 passed, 1 failed, 1 skipped"
+    assert found.failures == (("a::bad", "it broke | here"), ("a::bad", "and again"))
+    assert found.notes == (("traffic", "pod 3"),)
+    assert junit.read(tmp_path / "none.xml") is None
+
+
+def run(cells: list[Cell]) -> list[Result]:
+    return list(matrix.run(settings.read(settings.DEFAULTS, {}), Report(), cells))
+
+
+def test_what_cannot_be_had_is_not_claimed_but_told_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(matrix, "REPORTS", tmp_path)
+    monkeypatch.setattr(matrix, "find_python", lambda _minor: "")
+
+    def nothing(_settings: object, _report: object, minor: str) -> str:
+        raise SetupError(f"Nobody has Python {minor}.")
+
+    monkeypatch.setattr(install, "python_image", nothing)
+    here = [Cell("lint", "lint"), Cell("python", "3.12"), Cell("lint", "type")]
+    monkeypatch.setattr(shell, "show", lambda argv, **_more: int(argv[-1] == "type"))
+    results = run(here)
+    assert [(one.outcome, one.where) for one in results] == [
+        ("passed", "this machine"),
+        ("not tested", "Nobody has Python 3.12."),
+        ("failed", "this machine"),
+    ]
+    assert [str(junit.read(tmp_path / name)) for name in ("lint.xml", "type.xml")] == ["1 passed", "0 passed, 1 failed"]
+
+
+def test_the_last_runs_file_does_not_count_for_a_suite_that_could_not_begin(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(matrix, "REPORTS", tmp_path)
+    monkeypatch.setattr(matrix, "find_python", lambda _minor: "/usr/bin/python")
+    monkeypatch.setattr(shell, "show", lambda *_words, **_more: 1)
+    (tmp_path / "py311.xml").write_text(JUNIT)
+    (one,) = run([Cell("python", "3.11")])
+    assert (one.outcome, one.tests) == ("failed", None)
+
+
+def test_a_python_that_the_machine_lacks_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacks(argv: list[str]) -> str:
+        raise ProgramError(argv, 2, "No interpreter found")
+
+    monkeypatch.setattr(shell, "run", lacks)
+    assert matrix.find_python("3.13") == ""
+
+
+def test_the_table_and_the_jobs_page_say_the_same_and_show_why_a_test_failed() -> None:
+    tests = junit.Tests(1, 1, 0, (("a::bad", "it broke"),), (("traffic", "pod 3"),))
+    results = [
+        Result(Cell("lint", "lint"), "passed", "this machine", 1.0),
+        Result(Cell("kubernetes", "1.36"), "failed", "kindest/node:v1", 61.0, tests),
+        Result(Cell("python", "3.12"), "not tested", "nobody has it"),
+    ]
+    assert matrix.rows(results) == [
+        ("lint", "passed", "1.0 s", "this machine"),
+        ("Kubernetes 1.36", "failed: 1 passed, 1 failed", "1 min 1 s", "kindest/node:v1"),
+        ("Python 3.12", "not tested", "", "nobody has it"),
+    ]
+    page = matrix.summary(results)
+    assert "| Kubernetes 1.36 | failed: 1 passed, 1 failed | 1 min 1 s | kindest/node:v1 |" in page
+    for words in ("it broke", "pod 3", "nobody has it"):
+        assert words in page
+
+
+def tox() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(PROJECT / "tox.ini")
+    return parser
+
+
+def workflow(name: str) -> Any:
+    return yaml.safe_load((PROJECT / ".github" / "workflows" / f"{name}.yml").read_text())
+
+
+def newest(versions: dict[str, Any]) -> str:
+    return list(versions)[-1]
+
+
+def test_tox_has_an_environment_for_each_python_and_a_description_for_each_environment() -> None:
+    parser = tox()
+    listed = [name.strip() for name in parser["tox"]["env_list"].split(",")]
+    assert [name for name in listed if name.startswith("py")] == [f"py{minor.replace('.', '')}" for minor in PYTHONS]
+    assert all(parser[name].get("description") for name in parser.sections() if name.startswith("testenv"))
+
+
+def test_actions_run_every_python_and_every_kubernetes() -> None:
+    assert workflow("quick")["jobs"]["unit"]["strategy"]["matrix"]["python"] == list(PYTHONS)
+    cells = [(one["python"], one["kubernetes"]) for one in workflow("main")["jobs"]["cluster"]["strategy"]["matrix"]["include"]]
+    wanted = {(minor, newest(KUBERNETES)) for minor in PYTHONS} | {(newest(PYTHONS), minor) for minor in KUBERNETES}
+    assert (len(cells), set(cells)) == (len(wanted), wanted)
+    given = workflow("pull-request")["jobs"]["cluster"]["with"]
+    assert (given["python"], given["kubernetes"]) == (newest(PYTHONS), newest(KUBERNETES))
+
+
+def test_the_pinned_releases_are_of_the_minors_that_name_them() -> None:
+    for minor, version in KUBERNETES.items():
+        assert re.fullmatch(rf"kindest/node:v{re.escape(minor)}\.\d+@sha256:[0-9a-f]{{64}}", version.pulled)
+        assert version.built.startswith(f"{minor}.")
+    for minor, python in PYTHONS.items():
+        assert python.pulled.startswith(f"python:{minor}-slim")
+    assert PYTHONS[newest(PYTHONS)].pulled == PYTHON_IMAGE
+
+
+@pytest.mark.parametrize("minor", KUBERNETES)
+def test_each_kubernetes_is_built_from_a_module_that_locks_its_release(minor: str) -> None:
+    release = KUBERNETES[minor].built
+    text = (artifacts.NODE_SOURCE / "go" / artifacts.module_file(minor)).read_text()
+    assert f"k8s.io/kubernetes v{release}" in text
+    staged = set(re.findall(r"^\s+k8s\.io/[a-z-]+ => k8s\.io/[a-z-]+ v0\.(\S+)$", text, re.MULTILINE))
+    assert staged == {release.removeprefix("1.")}
+    assert (artifacts.NODE_SOURCE / "go" / artifacts.module_file(minor).replace(".mod", ".sum")).exists()
+
+
+def test_the_documents_name_the_versions() -> None:
+    page = (PROJECT / "docs" / "testing.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| 1.")]
+    assert len(rows) == len(KUBERNETES)
+    for version, row in zip(KUBERNETES.values(), rows, strict=True):
+        assert row.startswith(f"| {version.minor} | {version.pulled.split('@')[0]} | {version.built} |")
+    assert ", ".join(PYTHONS) in page
+    assert DEFAULT_KUBERNETES in (PROJECT / "docs" / "settings.md").read_text()
