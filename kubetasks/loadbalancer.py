@@ -67,7 +67,12 @@ def settings(subnet: str) -> list[Object]:
 
 
 def installed(kube: Kube, subnet: str) -> bool:
-    """Whether MetalLB is there, with the pool of that network: its settings are applied last."""
+    """Whether MetalLB is there, with the pool of that network: its settings are applied last.
+
+    Raises ApiError with status 404 while an API server that has just started does not serve their kinds yet.
+    """
+    if kube.get("CustomResourceDefinition", "l2advertisements.metallb.io") is None:
+        return False
     if kube.get("L2Advertisement", POOL, NAMESPACE) is None:
         return False
     found = kube.get("IPAddressPool", POOL, NAMESPACE)

@@ -15,6 +15,8 @@ from kubetasks.providers.base import Lifecycle
 if TYPE_CHECKING:
     from tenacity import AttemptManager
 
+SERVED_SECONDS = 20  # until an API server that has just started serves the kinds that MetalLB defines
+
 
 def start(context: Context) -> None:
     """Start the cluster, created first if there is none, and wait until what was deployed in it is back. Raises ClusterError."""
@@ -108,7 +110,7 @@ def _until_answered(seconds: float) -> "Iterable[AttemptManager]":
 
 
 def _install_load_balancer(context: Context) -> None:
-    if loadbalancer.installed(context.kube, context.cluster.subnet):
+    if _has_load_balancer(context):
         return
     manifest = artifacts.metallb_manifest(context.settings)
     if not manifest.present:
@@ -116,9 +118,19 @@ def _install_load_balancer(context: Context) -> None:
     context.report.equivalent(*_new_cluster(context))
     with context.report.step("Installing the load balancer (MetalLB)"):
         loadbalancer.install(context.kube, Path(manifest.reference))
-        for attempt in _until_answered(10):
+        for attempt in _until_answered(SERVED_SECONDS):
             with attempt:
                 loadbalancer.configure(context.kube, context.cluster.subnet)
+
+
+def _has_load_balancer(context: Context) -> bool:
+    try:
+        return loadbalancer.installed(context.kube, context.cluster.subnet)
+    except ApiError:
+        for attempt in _until_answered(SERVED_SECONDS):
+            with attempt:
+                return loadbalancer.installed(context.kube, context.cluster.subnet)
+        raise
 
 
 def require_namespace(context: Context) -> None:

@@ -131,11 +131,11 @@ class Kube:
         return self._body(response) if response.status == 200 else ""
 
     def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
-        """One object, or None."""
+        """One object, or None. Raises ApiError with status 404 and no reason while the API does not serve the kind."""
         try:
             return self.request("GET", path(kind, namespace, name))
         except ApiError as error:
-            if error.status == 404:
+            if error.reason == "NotFound":
                 return None
             raise
 

@@ -1,6 +1,7 @@
 """The tasks as a person types them, on one cluster and in one namespace."""
 
 import copy
+import dataclasses
 import io
 import json
 import os
@@ -19,6 +20,7 @@ from kubetasks import artifacts, engine, settings
 from kubetasks.application import APPLICATION, PROJECT
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.report import Report
+from kubetasks.settings import Settings
 from tasks import ns
 
 SECONDS = 300
@@ -65,7 +67,7 @@ class Tasks:
         }
 
     @property
-    def settings(self) -> settings.Settings:
+    def settings(self) -> Settings:
         config = copy.deepcopy(settings.DEFAULTS)
         config["cluster"] |= {"name": self.cluster, "port": str(self.port)}
         config["cluster"]["kubernetes"] = os.environ.get("INVOKE_CLUSTER_KUBERNETES", config["cluster"]["kubernetes"])
@@ -76,6 +78,19 @@ class Tasks:
     @property
     def kubeconfig(self) -> Path:
         return self.settings.state_folder / "kubeconfig"
+
+    def existing_environment(self) -> dict[str, str]:
+        """What makes the tasks take this cluster for one of others."""
+        return {
+            "INVOKE_CLUSTER_PROVIDER": "existing",
+            "INVOKE_CLUSTER_CONTEXT": f"kind-{self.cluster}",
+            "INVOKE_CLUSTER_KUBECONFIG": str(self.kubeconfig),
+        }
+
+    def existing(self) -> Settings:
+        """The settings for the same."""
+        context, kubeconfig = f"kind-{self.cluster}", str(self.kubeconfig)
+        return dataclasses.replace(self.settings, provider="existing", context=context, kubeconfig=kubeconfig)
 
     def provider(self) -> Kind:
         """The provider that makes, and the one that finally removes, this cluster."""

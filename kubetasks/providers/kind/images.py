@@ -1,14 +1,20 @@
-"""The application's images on the nodes, seen and removed by digest: containerd keeps several names for one image."""
+"""The application's images on a node, found and removed by digest: containerd keeps several names for one image.
 
-from collections.abc import Sequence
+Beside APP:TAG these are `sha256:...`, by which the CRI plugin keeps an image that has no other name, and
+`import-DATE@sha256:...`, the index of the archive that `kind load` imported.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 PREFIX = "docker.io/library/"  # what containerd writes before a name without a registry
+ARCHIVE = "import-"
 
 
 @dataclass(frozen=True)
 class Reference:
-    """One of containerd's names for an image, and the digest of that image."""
+    """One of containerd's names for an image or an index, and its digest."""
 
     name: str
     digest: str
@@ -24,17 +30,24 @@ def parse(listing: str) -> list[Reference]:
     return [Reference(row[0], row[2]) for row in rows if len(row) > 2]
 
 
-def of_application(references: Sequence[Reference], app: str) -> list[Reference]:
+def of_application(references: Iterable[Reference], app: str) -> list[Reference]:
     """The names that the application gave its images: APP:TAG."""
     return [one for one in references if one.short.startswith(f"{app}:")]
 
 
-def unused(references: Sequence[Reference], app: str, used: set[str]) -> list[Reference]:
-    """Every name of each image of the application that no name in `used` (APP:TAG) refers to.
+def unused(references: Sequence[Reference], app: str, used: set[str], content: Callable[[str], str]) -> list[Reference]:
+    """Every name of the application's images, except of those that a name in `used` (APP:TAG) refers to.
 
-    That includes the name `sha256:...` under which containerd's CRI plugin keeps an image even without any other name.
+    `content` returns the text behind a digest; it is asked for the indexes of archives only.
     """
     own = of_application(references, app)
-    kept = {one.digest for one in own if one.short in used}
-    gone = {one.digest for one in own} - kept
-    return [one for one in references if one.digest in gone]
+    gone = {one.digest for one in own} - {one.digest for one in own if one.short in used}
+    if not gone:
+        return []
+    archives = [one for one in references if one.name.startswith(ARCHIVE)]
+    pinning = {one for one in archives if _manifests(content(one.digest)) <= gone}
+    return [one for one in references if one.digest in gone or one in pinning]
+
+
+def _manifests(index: str) -> set[str]:
+    return {manifest["digest"] for manifest in json.loads(index)["manifests"]}

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from kubetasks.settings import Settings
 if TYPE_CHECKING:
     from kubetasks.engine import Container
 
-CTR = ("ctr", "--namespace=k8s.io", "images")
+CTR = ("ctr", "--namespace=k8s.io")
 CREATED = "/kind/simple-server-tasks-created"  # a file on the node, written last: its creation was not interrupted
 SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is gone
 PORT_TAKEN = ("address already in use", "port is already allocated")  # Docker's words
@@ -108,14 +108,15 @@ class Kind:
         nodes = self._nodes() if self.images() else []
         kept = used() if nodes else set()
         for node in nodes:
-            unused = node_images.unused(self._references(node), self._app.name, kept)
+            content = partial(self._engine.run_in, node, *CTR, "content", "get")
+            unused = node_images.unused(self._references(node), self._app.name, kept, content)
             if unused:
-                self._engine.run_in(node, *CTR, "rm", "--sync", *(one.name for one in unused))
+                self._engine.run_in(node, *CTR, "images", "rm", "--sync", *(one.name for one in unused))
             removed |= {one.short for one in node_images.of_application(unused, self._app.name)}
         return sorted(removed)
 
     def _references(self, node: "Container") -> list[node_images.Reference]:
-        return node_images.parse(self._engine.run_in(node, *CTR, "ls"))
+        return node_images.parse(self._engine.run_in(node, *CTR, "images", "ls"))
 
     # lifecycle
 

@@ -1,0 +1,61 @@
+"""The application's images: a stranger's is left alone, a node keeps what is in use and nothing else."""
+
+import io
+import subprocess
+import tarfile
+from collections.abc import Iterator
+
+import pytest
+
+from kubetasks import engine
+from kubetasks.application import PROJECT
+from tests.integration.driver import Tasks
+
+V1 = "simple-server:v1"
+
+
+@pytest.fixture
+def foreign(alone: None) -> Iterator[str]:  # noqa: ARG001
+    """An image of the tutorial's name that these tasks did not build, as everybody has who did the tutorial by hand."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("theirs"))
+    subprocess.run(["docker", "import", "-", V1], input=archive.getvalue(), check=True, capture_output=True)
+    found = engine.connect().image_id(V1)
+    assert found
+    yield found
+    subprocess.run(["docker", "rmi", found], check=True, capture_output=True)
+
+
+def test_a_foreign_image_of_the_tutorials_name_is_left_alone(foreign: str, throwaway: Tasks) -> None:
+    connection = engine.connect()
+    assert f"{V1} was not built by these tasks" in throwaway("build").stderr
+    assert V1 not in throwaway("--echo", "build").stdout
+    assert connection.image_id(V1) == foreign
+    throwaway("rmi")
+    assert connection.image_id(V1) == foreign
+    assert connection.image_tags("simple-server") == []
+
+
+def digests(tasks: Tasks) -> set[str]:
+    """Of all images on the node."""
+    node = f"{tasks.cluster}-control-plane"
+    listing = subprocess.check_output(["docker", "exec", node, "ctr", "--namespace=k8s.io", "images", "ls"], text=True)
+    return {line.split()[2] for line in listing.splitlines()[1:]}
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_node_keeps_an_image_that_any_pod_uses_and_no_other(throwaway: Tasks) -> None:
+    throwaway("start")
+    before = digests(throwaway)
+    throwaway("build", "deploy")
+    throwaway("undeploy")
+    throwaway.kubectl("apply", f"--filename={PROJECT / 'k8s' / 'deployment.yaml'}")  # by hand: without our label
+    throwaway.kubectl("rollout", "status", "deployment/simple-server", "--timeout=60s")
+    throwaway("rmi")
+    assert digests(throwaway) - before, "the image that runs"
+    throwaway.kubectl("delete", "pods", "--all", "--now")
+    throwaway.kubectl("rollout", "status", "deployment/simple-server", "--timeout=60s")
+    throwaway.kubectl("delete", "deployment", "simple-server", "--cascade=foreground")
+    throwaway("build", "rmi")
+    assert digests(throwaway) == before, "nor is the content kept under the name of its digest"

@@ -1,0 +1,110 @@
+"""The contract of the port: what every adapter must do, on a real cluster. The next adapter joins with one line."""
+
+import os
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from kubetasks import artifacts, engine, providers
+from kubetasks.application import APPLICATION
+from kubetasks.errors import ClusterError, ImageError
+from kubetasks.image import Image
+from kubetasks.kube import client
+from kubetasks.providers.base import Lifecycle, Provider
+from kubetasks.providers.existing import Existing
+from kubetasks.providers.kind.provider import Kind
+from kubetasks.report import Report
+from tests.integration import answers
+from tests.integration.driver import Tasks
+
+Make = Callable[[Tasks, Report], Provider]
+
+
+def kind(tasks: Tasks, report: Report) -> Provider:
+    return Kind(tasks.settings, APPLICATION, report, engine.connect)
+
+
+def existing(tasks: Tasks, report: Report) -> Provider:
+    """The run's cluster, as if a stranger had created it."""
+    return Existing(tasks.existing(), APPLICATION, report)
+
+
+ADAPTERS = [kind, existing]
+OURS = [kind]  # those with a lifecycle
+
+
+@pytest.fixture(params=ADAPTERS)
+def adapter(request: pytest.FixtureRequest) -> Make:
+    made: Make = request.param
+    return made
+
+
+def test_its_facts_lead_to_the_cluster(app: Tasks, adapter: Make) -> None:
+    provider = adapter(app, Report())
+    assert provider.condition() == "running"
+    assert provider.name
+    facts = provider.cluster()
+    (node,) = client.connect(facts.kubeconfig, facts.context).list("Node")
+    command = [artifacts.kubectl().reference, *provider.kubectl, "get", "nodes", "--output=name"]
+    environment = os.environ | {"KUBECONFIG": provider.kubeconfig}
+    listed = subprocess.check_output(command, env=environment, text=True)
+    assert listed == f"node/{node['metadata']['name']}\n", "kubectl reaches the same cluster"
+    assert (facts.mapped_port or (None,))[0] == provider.node_port
+    assert not facts.subnet or facts.load_balancer, "who gives addresses has a load balancer"
+
+
+def test_an_image_that_the_nodes_have_is_not_loaded_again(app: Tasks, adapter: Make) -> None:
+    app("build", "deploy")
+    image = app.get("pods")["items"][0]["spec"]["containers"][0]["image"]
+    build = image.partition(":")[2]
+    provider = adapter(app, Report())
+    if adapter in OURS:  # the kubelet names images late
+        assert image in provider.images()
+        assert provider.load_image(Image(APPLICATION, build, "")) is False
+        assert provider.remove_images(lambda: {image, APPLICATION.tutorial_tag}) == []
+        assert image in provider.images()
+    else:
+        assert provider.remove_images(set) == [], "the nodes of others keep their images"
+
+
+def test_an_image_that_nobody_built_cannot_be_loaded(app: Tasks) -> None:
+    with pytest.raises(ImageError, match="do not have simple-server:nowhere"):
+        existing(app, Report()).load_image(Image(APPLICATION, "nowhere", ""))
+
+
+def test_only_a_cluster_of_ours_is_started_stopped_and_deleted(app: Tasks, adapter: Make) -> None:
+    provider = adapter(app, Report(dry=True))
+    if adapter in OURS:
+        assert isinstance(provider, Lifecycle)
+        assert provider.start() is None
+        assert provider.stop()
+        assert provider.delete()
+    else:
+        with pytest.raises(ClusterError, match=f"{provider.name} is not ours"):
+            providers.lifecycle(provider)
+    assert provider.condition() == "running", "nothing changes under --dry"
+
+
+def test_a_proxy_that_cannot_reach_the_cluster_does_not_matter(app: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    app.typed("build", "deploy", "expose", "scale", "--replicas=2")
+    assert app.json("status")["deployment"]["ready"] == 2, "as kubectl does, the tasks reach a loopback address without it"
+
+
+def test_the_tasks_run_on_a_cluster_of_others(app: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    app("build", "deploy", "expose")
+    (address, *_) = app.json("status")["addresses"]
+    for name, value in app.existing_environment().items():
+        monkeypatch.setenv(name, value)
+    app.typed("expose", "scale", "--replicas=2")
+    assert set(answers.spread(address["url"], answers.REQUESTS).requests) == {
+        pod["metadata"]["name"] for pod in app.get("pods")["items"]
+    }
+    for task in ("stop", "delete"):
+        assert "is not ours to stop or delete" in app.typed(task, code=4).stderr
+    app.typed("unexpose", "undeploy")
+    assert app.get("pods")["items"] == []

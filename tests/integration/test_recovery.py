@@ -1,0 +1,72 @@
+"""A cluster that was cut off, pruned or restarted behind our back is whole again after the next task."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from kubetasks import engine
+from tests.integration import answers
+from tests.integration.driver import Tasks
+from tests.integration.test_interruption import started, until
+
+
+def docker(*words: str) -> str:
+    return subprocess.check_output(["docker", *words], text=True)
+
+
+def test_a_creation_that_was_killed_is_seen_and_made_good(throwaway: Tasks) -> None:
+    log = throwaway.settings.cache / "logs" / f"kind-{throwaway.cluster}.log"
+    try:
+        with started([sys.executable, "-m", "kubetasks", "start"], throwaway.environment) as process:
+            until(lambda: log.exists() and "Starting control-plane" in log.read_text())
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    finally:
+        log.unlink(missing_ok=True)
+    assert throwaway.json("status")["state"] == "incomplete"
+    refused = throwaway("scale", code=4)
+    assert "was interrupted" in refused.stderr
+    assert "creating it again" in throwaway("start").stderr
+    throwaway("build", "deploy", "expose")
+    assert answers.health(throwaway("service").stdout.strip())
+
+
+@pytest.fixture
+def taken_subnet() -> Iterator[list[str]]:
+    """Subnets to take before the test's cluster gets them back; they are free again afterwards."""
+    networks: list[str] = []
+    yield networks
+    for network in networks:
+        docker("network", "rm", network)
+
+
+def test_a_restarted_node_and_a_pruned_network(throwaway: Tasks, taken_subnet: list[str]) -> None:
+    throwaway("build", "deploy", "expose", "scale")
+    url = throwaway("service").stdout.strip()
+    pods = {pod["metadata"]["name"] for pod in throwaway.get("pods")["items"]}
+
+    docker("restart", f"{throwaway.cluster}-control-plane")
+    throwaway("deploy", "traffic")  # neither believes what the API says from before
+    assert set(answers.spread(url, answers.REQUESTS).requests) == pods
+
+    throwaway("stop")
+    (network,) = json.loads(docker("network", "inspect", throwaway.cluster))
+    subnet = network["IPAM"]["Config"][0]["Subnet"]
+    docker("network", "rm", throwaway.cluster)  # as `docker network prune` does
+    docker("network", "create", "--subnet", subnet, f"{throwaway.cluster}-taken")
+    taken_subnet.append(f"{throwaway.cluster}-taken")
+    throwaway("start")
+    exposed = throwaway("expose").stderr
+    found = {one["way"]: one["url"] for one in throwaway.json("status")["addresses"]}
+    assert found["load balancer"] in exposed, "an address of the new network"
+    assert all(answers.health(one) for one in found.values())
+
+    throwaway("stop")
+    docker("network", "rm", throwaway.cluster)
+    throwaway("delete")
+    assert engine.connect().containers(f"io.x-k8s.kind.cluster={throwaway.cluster}") == []

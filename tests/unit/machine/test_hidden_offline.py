@@ -1,0 +1,50 @@
+"""Without the package that builds images, those that are pulled still install."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from kubetasks.application import PROJECT
+
+HIDDEN = """
+import dataclasses, sys
+from pathlib import Path
+
+sys.modules["kubetasks.offline"] = None  # as if the folder were not there
+
+from kubetasks import artifacts, engine, settings
+from kubetasks.machine import downloads, engine as machine_engine, install, inventory
+from kubetasks.report import Report
+
+
+class Pulled:
+    images = set()
+
+    def image_id(self, reference):
+        return "sha256:1" if reference in self.images else None
+
+    def pull(self, reference, on_line):
+        self.images.add(reference)
+
+
+def download(url, sha256, target, report):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(url)
+
+
+machine_engine.release = lambda: "28.0.4"
+engine.connect = Pulled
+downloads.file = download
+wanted = dataclasses.replace(settings.read(settings.DEFAULTS, {}), images="pull", cache=Path(sys.argv[1]))
+assert install.install(wanted, Report())
+assert inventory.missing(wanted) == []
+print(*sorted(Pulled.images), sep="\\n")
+"""
+
+
+def test_the_pull_path_runs_with_offline_hidden(tmp_path: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", HIDDEN, tmp_path], cwd=PROJECT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    node, base = ended.stdout.splitlines()
+    assert node.startswith("kindest/node:")
+    assert base.startswith("python:")

@@ -1,0 +1,106 @@
+"""The equivalent commands and the pure parts of the actions, for an application of another name, port and folder."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kubetasks import equivalents, image, manifests, probe
+from kubetasks.application import APPLICATION, Application
+from kubetasks.kube import service
+from kubetasks.labels import OWNER, OWNER_LABEL
+
+OTHER = Application(
+    name="shop",
+    source=Path("/source"),
+    manifests=Path("/source/deploy"),
+    port="web",
+    health="/alive",
+    pod_key="host",
+)
+KUBECTL = ("--context", "theirs", "--namespace", "ns")
+
+
+def lines(app: Application) -> list[str]:
+    return [
+        equivalents.build(image.Image(app, "0123456789ab", "base").names, {"BASE": "base"}),
+        *equivalents.deploy(app, KUBECTL, f"{app.name}:0123456789ab"),
+        equivalents.expose(app, KUBECTL, 30080),
+        *equivalents.scale(app, KUBECTL, 3),
+        equivalents.logs(app, KUBECTL, 10),
+        equivalents.service(app, KUBECTL),
+        equivalents.unexpose(app, KUBECTL),
+        *equivalents.undeploy(app, KUBECTL),
+    ]
+
+
+def test_every_line_names_the_application_and_no_other() -> None:
+    for line in lines(OTHER):
+        assert "shop" in line or "-f deploy/" in line
+        assert APPLICATION.name not in line.replace(OWNER, "")
+
+
+def test_every_kubectl_line_uses_the_context_and_the_namespace() -> None:
+    for line in lines(OTHER)[1:]:
+        assert "kubectl --context theirs --namespace ns" in line
+
+
+def test_the_lines_of_the_tutorial() -> None:
+    plain = lines(APPLICATION)[0]
+    assert plain.startswith("docker build --tag simple-server:0123456789ab --tag simple-server:v1 --build-arg BASE=base")
+    assert equivalents.scale(APPLICATION, (), 3)[0] == "kubectl scale deployments/simple-server --replicas=3"
+    assert equivalents.unexpose(APPLICATION, ()) == "kubectl delete service simple-server"
+
+
+def test_manifests_come_from_its_folder_and_carry_our_label() -> None:
+    (_, deployment, _) = equivalents.deploy(OTHER, (), "shop:1")
+    assert deployment.startswith(f"kubectl label --local -f deploy/deployment.yaml {OWNER_LABEL}={OWNER}")
+    assert "kubectl set image --local -f - shop=shop:1" in deployment
+
+
+def test_its_container_its_port_and_its_image_are_found_by_name() -> None:
+    containers = [{"name": "sidecar", "image": "a"}, {"name": "shop", "image": "b"}]
+    deployment = {"metadata": {"name": "shop"}, "spec": {"template": {"spec": {"containers": containers}}}}
+    made = manifests.deployment(deployment, OTHER, "shop:1", "ns")
+    assert [one["image"] for one in made["spec"]["template"]["spec"]["containers"]] == ["a", "shop:1"]
+
+    ports = [{"name": "metrics", "port": 1}, {"name": "web", "port": 80, "nodePort": 30080}]
+    item = {"metadata": {"name": "shop"}, "spec": {"ports": ports}, "status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.9"}]}}}
+    assert service.addresses(OTHER, item, None)[0].url == "http://10.0.0.9:80/"
+    assert manifests.service(item, OTHER, "ns", 30081)["spec"]["ports"][1]["nodePort"] == 30081
+    assert image.Image(OTHER, "1", "base").reference == "shop:1"
+    assert OTHER.selector == "app.kubernetes.io/name=shop"
+
+
+def test_its_source_names_its_image(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch")
+    (tmp_path / "code").write_text("1")
+    app = dataclasses.replace(OTHER, source=tmp_path)
+    first = image.current(app, "base")
+    (tmp_path / "code").write_text("2")
+    assert first.reference.startswith("shop:")
+    assert image.current(app, "base").reference != first.reference
+
+
+def test_it_is_asked_at_its_own_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(_app: Application, _url: str, path: str, _seconds: float) -> dict[str, str] | None:
+        return {"host": "pod-1"} if path == "/alive" else None
+
+    monkeypatch.setattr(probe, "ask", answer)
+    assert probe.health(OTHER, "http://127.0.0.1:1/") == "pod-1"
+
+
+def test_the_manifests_of_this_application_are_named_after_it() -> None:
+    for name in ("deployment", "poddisruptionbudget", "service"):
+        assert manifests.read_one(APPLICATION, name)["metadata"]["name"] == APPLICATION.name
+    assert yaml.safe_load((APPLICATION.manifests / "service.yaml").read_text())["spec"]["ports"][0]["name"] == APPLICATION.port
+
+
+def test_no_other_module_knows_the_name_of_the_application() -> None:
+    package = Path(equivalents.__file__).parent
+    allowed = {"application.py", "labels.py"}
+    for path in package.rglob("*.py"):
+        text = path.read_text().replace(OWNER, "").replace("simple-server-node", "").replace("simple-server-base", "")
+        code = "\n".join(line for line in text.splitlines() if "The tutorial" not in line and not line.strip().startswith("#"))
+        assert path.name in allowed or '"simple-server' not in code, path
