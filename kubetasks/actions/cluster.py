@@ -46,7 +46,7 @@ def ensure(context: Context) -> bool:
     try:
         started = provider.start()
         if started is None:
-            if provider.condition() == "missing":
+            if provider.condition() in ("missing", "incomplete"):
                 context.report.equivalent(*_new_cluster(context))
             return False
     except EngineError:

@@ -1,5 +1,7 @@
 """What cannot be done is said in a sentence, with an exit code of its own, and nothing is lost."""
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,34 @@ def test_a_foreign_object_of_our_name_is_refused_and_left_alone(app: Tasks, kind
     for task in refused:
         assert "was not created by these tasks" in app(task, code=8).stderr
     assert identity(app.get(kind, "simple-server")) == theirs
+
+
+@pytest.fixture
+def foreign_cluster(throwaway: Tasks) -> Iterator[str]:
+    """What a kind cluster of our name is made of, if a person created it: a container outside of any network of ours."""
+    node = f"{throwaway.cluster}-control-plane"
+    image = artifacts.base_image(engine.connect(), throwaway.settings).reference
+    label = f"io.x-k8s.kind.cluster={throwaway.cluster}"
+    subprocess.run(["docker", "create", "--label", label, "--name", node, image], check=True, capture_output=True)
+    yield node
+    subprocess.run(["docker", "rm", node], check=True, capture_output=True)
+
+
+def test_a_kind_cluster_of_others_is_neither_started_nor_deleted(foreign_cluster: str, throwaway: Tasks) -> None:
+    for words in (("start",), ("status",), ("stop",), ("delete",), ("clean", "--all")):
+        assert "exists and was not created by these tasks" in throwaway(*words, code=8).stderr
+    assert [node.name for node in engine.connect().containers(f"io.x-k8s.kind.cluster={throwaway.cluster}")] == [foreign_cluster]
+
+
+def test_a_network_of_others_is_neither_used_nor_removed(throwaway: Tasks) -> None:
+    name = throwaway.cluster
+    subprocess.run(["docker", "network", "create", name], check=True, capture_output=True)
+    try:
+        assert f"A Docker network {name} exists" in throwaway("start", code=8).stderr
+        throwaway("delete")
+        assert engine.connect().network(name)
+    finally:
+        subprocess.run(["docker", "network", "rm", name], check=True, capture_output=True)
 
 
 def test_a_quota_is_named_and_what_ran_before_still_serves(app: Tasks) -> None:

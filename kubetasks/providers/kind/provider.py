@@ -60,6 +60,7 @@ class Kind:
         nodes = self._nodes()
         if not nodes:
             return "missing"
+        self._network.require_ours(nodes)
         if not all(node.status == "running" for node in nodes):
             return "stopped"
         return "running" if self._has_kubeconfig(nodes) or self._complete(nodes) else "incomplete"
@@ -71,7 +72,6 @@ class Kind:
             raise ClusterError(f"The creation of cluster {self.name} was interrupted.", "./inv start creates it again")
         if condition != "running":
             raise ClusterError(f"Cluster {self.name} is {condition}.", "./inv start")
-        self._network.require_ours(nodes)
         if not self._has_kubeconfig(nodes):  # another clone created the cluster
             Path(self.kubeconfig).parent.mkdir(parents=True, exist_ok=True)
             self._kind("export", "kubeconfig", "--name", self.name, "--kubeconfig", self.kubeconfig)
@@ -132,7 +132,6 @@ class Kind:
                     condition = "incomplete"
             if condition == "incomplete":
                 self._report.say(f"The creation of cluster {self.name} was interrupted: creating it again.")
-                self._network.require_ours(self._nodes())
                 self._remove()
             if condition in ("missing", "incomplete"):
                 self._create()
@@ -140,7 +139,9 @@ class Kind:
 
     def _show_start(self) -> None:
         condition = self.condition()
-        if condition == "missing":
+        if condition == "incomplete":
+            self._report.equivalent(*equivalents.delete_cluster(self.name))
+        if condition in ("missing", "incomplete"):
             self._network.create()
             self._report.equivalent(equivalents.create_cluster(self.config()))
         elif condition == "stopped":
@@ -209,7 +210,6 @@ class Kind:
 
     def _start(self) -> None:
         nodes = self._nodes()
-        self._network.require_ours(nodes)
         self._report.equivalent(equivalents.start_cluster(self.name))
         try:
             with self._report.step(f"Starting cluster {self.name}"):
