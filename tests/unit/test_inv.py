@@ -1,5 +1,7 @@
-"""The first step of all: `./inv` on a machine that lacks what it needs."""
+"""The first step of all: `./inv` installs .venv and runs the tasks in it, wherever the clone is, or says what is in the way."""
 
+import os
+import select
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,44 +10,324 @@ import pytest
 
 from kubetasks.application import PROJECT
 
+# Stands for each Python: it adds what it is asked for to $LOG, waits in pip for $GATE and kills its
+# process group, as Ctrl-C would, after the step $KILL.
+PYTHON = """\
+step=$2
+echo "$step" >>"$LOG"
+case "$step" in
+venv) mkdir -p .venv/bin && ln -s "$0" .venv/bin/python ;;
+pip) [ -z "${GATE-}" ] || read -r _ <"$GATE" ;;
+kubetasks)
+    shift 2
+    [ ! -e /proc/$$/fd/9 ] || echo "descriptor 9 is open" >&2
+    printf '%s\\0' "$PWD${PYTHONSAFEPATH-}" "$@"
+    ;;
+esac
+[ "$step" != "${KILL-nothing}" ] || kill -KILL 0
+"""
+MAKING = "Making .venv from requirements/tasks.txt, which takes 20 to 30 seconds ...\n"
+WAITING = "Another ./inv is making .venv: waiting for it ...\n"
+
+
+class Clone:
+    """A checkout without .venv, and beside it a bin/ that is the whole PATH."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.folder, self.bin, self.log = home, home / "clone", home / "bin", home / "log"
+        (self.folder / "requirements").mkdir(parents=True)
+        self.lock("invoke==1\n")
+        shutil.copy(PROJECT / "inv", self.folder)
+        self.bin.mkdir()
+        for program in "cat cmp flock ln mkdir readlink rm sed sh".split():
+            found = shutil.which(program)
+            assert found
+            (self.bin / program).symlink_to(found)
+
+    @property
+    def venv(self) -> Path:
+        return self.folder / ".venv"
+
+    def lock(self, requirements: str) -> None:
+        (self.folder / "requirements" / "tasks.txt").write_text(requirements)
+
+    def program(self, name: str, script: str) -> None:
+        path = self.bin / name
+        path.unlink(missing_ok=True)  # else the script would be written through a link
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def python(self, version: str) -> None:
+        self.program(version, PYTHON)
+        (self.bin / "python3").unlink(missing_ok=True)
+        (self.bin / "python3").symlink_to(version)
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        return {"PATH": str(self.bin), "LOG": str(self.log), **variables}
+
+    def inv(self, *argv: str | Path, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            argv or ["./inv"],
+            cwd=cwd or self.folder,
+            env=self.environment(**variables),
+            capture_output=True,
+            text=True,
+            start_new_session=True,  # a process group of its own
+        )
+
+    def start(self, **variables: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["./inv"],
+            cwd=self.folder,
+            env=self.environment(**variables),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def calls(self) -> list[str]:
+        return self.log.read_text().split() if self.log.exists() else []
+
+    @property
+    def installations(self) -> int:
+        return self.calls.count("pip")
+
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    """A checkout without .venv, and beside it a bin/ that is the whole PATH."""
-    (tmp_path / "bin").mkdir()
-    for program in ("sh", "dirname", "cmp"):
-        found = shutil.which(program)
-        assert found
-        (tmp_path / "bin" / program).symlink_to(found)
-    shutil.copy(PROJECT / "inv", tmp_path)
-    return tmp_path
+def bare(tmp_path: Path) -> Clone:
+    """A clone on a machine without Python."""
+    return Clone(tmp_path)
 
 
-def inv(clone: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([clone / "inv"], env={"PATH": str(clone / "bin")}, capture_output=True, text=True)
+@pytest.fixture
+def clone(bare: Clone) -> Clone:
+    """A clone in which ./inv was never run."""
+    bare.python("python3.11")
+    return bare
 
 
-def python3(clone: Path, script: str) -> None:
-    program = clone / "bin" / "python3"
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
+@pytest.fixture
+def installed(clone: Clone) -> Clone:
+    """A clone in which ./inv has made .venv."""
+    assert clone.inv().returncode == 0
+    assert clone.installations == 1
+    return clone
 
 
-def test_no_python_is_one_sentence(clone: Path) -> None:
-    ended = inv(clone)
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file below, to see that nothing was touched."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_no_python_is_one_sentence(bare: Clone) -> None:
+    ended = bare.inv()
     assert (ended.returncode, ended.stderr) == (9, "python3 is missing: install Python 3.11 or newer.\n")
 
 
-def test_a_python_that_is_too_old_is_one_sentence(clone: Path) -> None:
-    python3(clone, 'case "$1" in --version) echo Python 3.9.2;; *) exit 1;; esac')
-    ended = inv(clone)
+def test_a_python_that_is_too_old_is_one_sentence(bare: Clone) -> None:
+    bare.program("python3", 'case "$1" in --version) echo Python 3.9.2;; *) exit 1;; esac')
+    ended = bare.inv()
     assert ended.returncode == 9
     assert ended.stderr.startswith("Python 3.9.2 is too old: Python 3.11 or newer is needed")
-    assert not (clone / ".venv").exists()
+    assert not bare.venv.exists()
 
 
-def test_a_python_without_venv_names_the_package(clone: Path) -> None:
-    python3(clone, 'case "$2" in *ensurepip*) exit 1;; *) exit 0;; esac')
-    ended = inv(clone)
+def test_a_python_without_venv_names_the_package(bare: Clone) -> None:
+    bare.program("python3", 'case "$2" in *ensurepip*) exit 1;; *) exit 0;; esac')
+    ended = bare.inv()
     assert (ended.returncode, len(ended.stderr.splitlines())) == (9, 1)
     assert "apt-get install python3-venv" in ended.stderr
+
+
+def test_the_first_run_says_what_takes_long_and_leaves_no_lock(clone: Clone) -> None:
+    ended = clone.inv()
+    assert (ended.returncode, ended.stderr) == (0, MAKING)  # descriptor 9, the lock, is not open in the tasks either
+    assert sorted(path.name for path in clone.folder.iterdir()) == [".venv", "inv", "requirements"]
+
+
+def test_a_second_run_starts_no_python_but_the_tasks(installed: Clone) -> None:
+    installed.log.unlink()
+    ended = installed.inv()
+    assert (ended.returncode, ended.stderr, installed.calls) == (0, "", ["kubetasks"])
+
+
+def test_arguments_and_folder_are_passed_exactly(installed: Clone) -> None:
+    argv = ["--list", "", "a  b", "$HOME", '"', "'", "\\n", "*", "two\nlines", "--", "-c"]
+    ended = installed.inv(installed.folder / "inv", *argv, cwd=installed.home, PYTHONSAFEPATH="1")
+    assert ended.stdout.split("\0")[:-1] == [str(installed.folder), *argv]  # PYTHONSAFEPATH would hide kubetasks
+
+
+@pytest.mark.parametrize("kind", ["absolute", "relative", "chain"])
+def test_through_a_link_the_venv_beside_the_link_stays(clone: Clone, kind: str) -> None:
+    elsewhere = clone.home / "elsewhere"
+    (elsewhere / ".venv").mkdir(parents=True)
+    (elsewhere / ".venv" / "installed.txt").write_text("somebody's")
+    if kind == "chain":
+        (clone.home / "first").symlink_to("clone/inv")
+    target = {"absolute": clone.folder / "inv", "relative": Path("../clone/inv"), "chain": Path("../first")}[kind]
+    (elsewhere / "inv").symlink_to(target)
+    ended = clone.inv("elsewhere/inv", cwd=clone.home)
+    assert (ended.returncode, ended.stderr) == (0, MAKING)
+    assert ended.stdout.split("\0")[0] == str(clone.folder)
+    assert content(elsewhere / ".venv") == {"installed.txt": b"somebody's"}
+
+
+def test_cdpath_leads_nowhere_else(clone: Clone) -> None:
+    decoy = clone.home / "decoy"
+    shutil.copytree(clone.folder, decoy / "clone")
+    ended = clone.inv("clone/inv", cwd=clone.home, CDPATH=str(decoy))
+    assert (ended.returncode, ended.stdout.split("\0")[0]) == (0, str(clone.folder))
+    assert not (decoy / "clone" / ".venv").exists()
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "link", "dangling link"])
+def test_a_venv_of_somebody_else_is_refused_and_untouched(clone: Clone, kind: str) -> None:
+    theirs = clone.home / "theirs"
+    (theirs / "bin").mkdir(parents=True)
+    (theirs / "bin" / "python").write_text("theirs")
+    if kind == "folder":
+        theirs.rename(clone.venv)
+    elif kind == "file":
+        clone.venv.write_text("theirs")
+    elif kind == "link":
+        (theirs / "installed.txt").write_text("not that of this folder")
+        clone.venv.symlink_to(theirs)
+    else:
+        clone.venv.symlink_to("gone")
+    before = content(clone.home)
+    ended = clone.inv()
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (9, 2)
+    assert ended.stderr.startswith(f"{clone.folder}/.venv does not look like one that ./inv made, so it stays.")
+    assert (content(clone.home), clone.venv.is_symlink()) == (before, "link" in kind)
+
+
+def test_any_character_may_be_in_the_path(tmp_path: Path) -> None:
+    clone = Clone(tmp_path / """ it's "a" $HOME `b` \\n * """)
+    clone.python("python3.11")
+    clone.venv.mkdir()
+    command = clone.inv().stderr.splitlines()[-1]
+    subprocess.run(["sh", "-c", command], check=True, cwd=tmp_path)
+    assert (clone.folder / ".venv.kept").is_dir()
+    for _ in range(2):
+        ended = clone.inv(clone.folder / "inv", "--list", cwd=tmp_path)
+        assert (ended.returncode, ended.stdout.split("\0")[:2]) == (0, [str(clone.folder), "--list"])
+    assert clone.installations == 1
+
+
+@pytest.mark.parametrize("change", ["moved", "copied", "interpreter changed", "interpreter gone", "lock changed"])
+def test_a_stale_venv_is_made_again_once(installed: Clone, change: str) -> None:
+    (installed.venv / "lib").mkdir()
+    (installed.venv / "lib" / "old.py").touch()
+    match change:
+        case "moved":
+            installed.folder = installed.folder.rename(installed.home / "moved")
+        case "copied":
+            installed.folder = shutil.copytree(installed.folder, installed.home / "copied", symlinks=True)
+        case "interpreter changed":
+            installed.python("python3.12")
+        case "interpreter gone":
+            installed.python("python3.12")
+            (installed.bin / "python3.11").unlink()
+        case "lock changed":
+            installed.lock("invoke==2\n")
+    ended = [installed.inv() for _ in range(2)]
+    assert [(run.returncode, run.stderr) for run in ended] == [(0, MAKING), (0, "")]
+    assert installed.installations == 2
+    assert not (installed.venv / "lib").exists()
+
+
+@pytest.mark.parametrize("step", ["venv", "pip"])
+def test_an_interrupted_installation_is_repaired(clone: Clone, step: str) -> None:
+    assert clone.inv(KILL=step).returncode == -9
+    ended = clone.inv()
+    assert (ended.returncode, ended.stderr, clone.calls[-2:]) == (0, MAKING, ["pip", "kubetasks"])
+
+
+def test_an_interrupted_removal_is_repaired(installed: Clone) -> None:
+    rm = (installed.bin / "rm").readlink()
+    # removes the files at the top alone: a folder has no order, so the mark may go before the rest
+    installed.program("rm", f"""for name; do {rm} -f "$name/installed.txt"; done; kill -KILL 0""")
+    installed.lock("invoke==2\n")
+    assert installed.inv().returncode == -9
+    installed.program("rm", f'exec {rm} "$@"')
+    ended = installed.inv()
+    assert (ended.returncode, ended.stderr) == (0, MAKING)
+
+
+@pytest.mark.parametrize(
+    ("step", "sentence"),
+    [
+        ("venv", "No space left.\npython3 could not make .venv: see above, mend it and run this again.\n"),
+        ("pip", "The packages of requirements/tasks.txt could not be installed: see above, mend it and run this again.\n"),
+    ],
+)
+def test_a_failed_installation_is_told_and_tried_again(clone: Clone, step: str, sentence: str) -> None:
+    clone.program("python3.11", f'[ "$2" != {step} ] || {{ echo "No space left." >&2; exit 1; }}\n{PYTHON}')
+    for _ in range(2):
+        ended = clone.inv()
+        assert (ended.returncode, ended.stdout) == (9, "")
+        assert ended.stderr.endswith(sentence)
+    clone.python("python3.11")
+    assert clone.inv().returncode == 0
+
+
+def test_of_two_at_once_one_installs_and_the_other_waits(clone: Clone) -> None:
+    gate = clone.home / "gate"
+    os.mkfifo(gate)
+    opened = os.open(gate, os.O_RDWR)  # blocks neither side; pip reads from it until a line comes
+    runs = []
+    try:
+        for says, variables in ((MAKING, {"GATE": str(gate)}), (WAITING, {})):
+            runs.append(clone.start(**variables))
+            assert runs[-1].stderr
+            assert select.select([runs[-1].stderr], [], [], 60)[0]
+            assert runs[-1].stderr.readline() == says
+        os.write(opened, b"\n")
+        assert [(run.communicate(timeout=60)[1], run.returncode) for run in runs] == [("", 0), ("", 0)]
+    finally:
+        os.close(opened)  # ends a pip that still waits
+        for run in runs:
+            run.kill()
+            run.communicate()
+    assert clone.installations == 1
+
+
+@pytest.mark.parametrize("flock", ["missing", "not on this file system"])
+def test_without_flock_it_goes_on(clone: Clone, flock: str) -> None:
+    clone.program("flock", "echo 'flock: 9: Bad file descriptor' >&2; exit 65")
+    if flock == "missing":
+        (clone.bin / "flock").unlink()
+    ended = clone.inv()
+    assert (ended.returncode, ended.stderr) == (0, MAKING)
+
+
+@pytest.fixture
+def unprivileged() -> list[str]:
+    """What makes root respect the permissions of its own files."""
+    if os.geteuid():
+        return []
+    program = shutil.which("setpriv")
+    assert program
+    return [program, "--bounding-set=-dac_override,-dac_read_search"]
+
+
+@pytest.mark.parametrize("part", [".", ".venv", ".venv/bin"])
+def test_a_folder_that_cannot_be_written_is_one_sentence(installed: Clone, unprivileged: list[str], part: str) -> None:
+    installed.lock("invoke==2\n")
+    if part == ".":
+        shutil.rmtree(installed.venv)
+    (installed.folder / part).chmod(0o555)
+    ended = installed.inv(*unprivileged, "./inv")
+    (installed.folder / part).chmod(0o755)
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (9, 1)
+    assert ended.stderr.startswith(f"{installed.folder}/.venv cannot be written: run ./inv as the owner")
+
+
+def test_a_complete_venv_is_used_in_a_read_only_folder(installed: Clone, unprivileged: list[str]) -> None:
+    for folder in (installed.venv, installed.folder):
+        folder.chmod(0o555)
+    ended = installed.inv(*unprivileged, "./inv")
+    for folder in (installed.folder, installed.venv):
+        folder.chmod(0o755)
+    assert (ended.returncode, ended.stderr) == (0, "")
