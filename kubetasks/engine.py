@@ -182,7 +182,7 @@ class Engine:
             return list(self._client.containers.list(all=True, filters={"label": label}, ignore_removed=True))
 
     def everything(self) -> list[str]:
-        """All containers, volumes and top-level images of the engine, whoever made them, but for images with our label."""
+        """The names of all containers, volumes and images in the engine, except images with our label."""
         with _reported("Listing the engine's content"):
             ours = {image.id for image in self._client.images.list(filters={"label": SELECTOR})}
             return [

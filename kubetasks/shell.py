@@ -1,4 +1,4 @@
-"""Running the few programs that have no SDK: argument lists in, output out, never a shell string."""
+"""Run programs that have no SDK: argument lists in, output out, never a shell string."""
 
 import contextlib
 import os
@@ -16,14 +16,14 @@ TAIL_LINES = 40
 
 
 def line(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
-    """The command as a person would type it."""
+    """The command as a person types it."""
     return " ".join([*(f"{key}={shlex.quote(value)}" for key, value in (env or {}).items()), shlex.join(argv)])
 
 
 def show(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
-    """Run `argv` to its end, its output going where ours goes, and return its exit code.
+    """Run `argv` with our standard streams, and return its exit code.
 
-    Interrupted, it is waited for: of Ctrl-C a terminal tells it by itself, and what else ends us is passed on as the same.
+    After an interruption, wait for it. A terminal sends Ctrl-C to it too; SIGTERM and SIGHUP are passed on as SIGINT.
     """
     told: list[int] = []
     started: list[subprocess.Popen[bytes]] = []
@@ -37,7 +37,7 @@ def show(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
     try:
         with subprocess.Popen(argv, env={**os.environ, **(env or {})}) as process:
             started.append(process)
-            if told:  # while it was being started
+            if told:  # while it was starting
                 process.send_signal(signal.SIGINT)
             try:
                 process.wait()
@@ -62,11 +62,11 @@ def run(
     on_line: Callable[[str], None] | None = None,
     stop: threading.Event | None = None,
 ) -> str:
-    """Run `argv` to its end and return its standard output.
+    """Run `argv` and return its standard output.
 
-    `env` is added to ours. Standard error goes, line by line, to `log` and to `on_line`.
-    When `stop` is set (another part of the same job failed), the program is ended.
-    Raises SetupError where the program does not exist, ProgramError where it ends with another code than 0.
+    `env` is added to our environment. Standard error goes, line by line, to `log` and to `on_line`. If `stop` is set, because
+    another part of the same job failed, the program is terminated. Raises SetupError if the program cannot be run, ProgramError
+    if it exits with another code than 0.
     """
     argv = [str(word) for word in argv]
     try:
@@ -80,8 +80,8 @@ def run(
             text=True,
             errors="replace",
         )
-    except FileNotFoundError as error:
-        raise SetupError(f"The program {argv[0]} is not there.", "./inv setup") from error
+    except OSError as error:
+        raise SetupError(f"The program {argv[0]} cannot be run: {error.strerror}.", "./inv setup") from error
     errors: deque[str] = deque(maxlen=TAIL_LINES)
     output: list[str] = []
 
@@ -110,7 +110,7 @@ def run(
         try:
             if stdin is not None:
                 assert process.stdin is not None
-                with contextlib.suppress(BrokenPipeError):  # it ended without reading all; its exit code says the rest
+                with contextlib.suppress(BrokenPipeError):  # it did not read all of it; its exit code says the rest
                     process.stdin.write(stdin)
                     process.stdin.close()
             while stop and process.poll() is None:

@@ -1,4 +1,4 @@
-"""Every version that is pinned, once. Plain data.
+"""Every pinned version, once. Plain data.
 
 Digests and checksums were read from the projects' own release pages and registries in November 2026.
 """
@@ -13,7 +13,7 @@ KIND_SHA256 = {  # of the program for linux, by machine, as published with the r
 
 @dataclass(frozen=True)
 class Kubernetes:
-    """One Kubernetes minor: the node image that is pulled, and the release that is built where nothing can be pulled.
+    """One Kubernetes minor: the node image to pull, and the release to build if no image registry can be reached.
 
     The patch releases differ: kind publishes some, the Go module proxy others.
     """
@@ -53,9 +53,9 @@ DEFAULT_KUBERNETES = "1.36"
 
 @dataclass(frozen=True)
 class Python:
-    """One Python minor: the image that is pulled, and the Debian release that has it, if one does.
+    """One Python minor: the image to pull, and the Debian release that has it, or "".
 
-    Two are pulled by tag: no digest of theirs was to be found.
+    Two are pulled by tag: no digest is known for them.
     """
 
     minor: str
@@ -73,10 +73,9 @@ PYTHONS = {
     )
 }
 
-PYTHON_IMAGE = PYTHONS["3.14"].pulled  # what the application's image stands on
-DEBIAN = (
-    "bookworm"  # of a node, and of what is built in the place of PYTHON_IMAGE; newer ones carry a systemd that refuses cgroup v1
-)
+PYTHON_IMAGE = PYTHONS["3.14"].pulled  # the base of the application's image
+# of a built node and of the image built instead of PYTHON_IMAGE; the systemd of newer releases refuses cgroup v1
+DEBIAN = "bookworm"
 
 METALLB = "v0.16.1"
 METALLB_MANIFEST_SHA256 = "bf25feebb7582ca7df845efd52ffbc2960d6cbf4cfc972f47fded9f788b67f0b"
@@ -86,4 +85,4 @@ METALLB_IMAGES = {
 }
 
 GO_WHEEL = "1.27.3"
-GO_LEAST = (1, 26, 8)  # what node_image/go/go.mod asks for
+GO_LEAST = (1, 26, 8)  # required by images/node/go/go.mod

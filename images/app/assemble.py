@@ -50,7 +50,7 @@ def copy(path: Path, target: Path) -> Path:
 
 
 def libraries(programs: list[Path]) -> set[Path]:
-    """The shared libraries that they load, the loader among them. Raises RuntimeError where one is missing."""
+    """The shared libraries that the programs load, with the loader. Raises RuntimeError if one is missing."""
     said = subprocess.run(["ldd", *programs], capture_output=True, text=True).stdout
     if "not found" in said:
         raise RuntimeError(f"A library is missing:\n{said}")

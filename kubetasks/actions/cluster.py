@@ -1,4 +1,4 @@
-"""The cluster: created, started, stopped and deleted, with a load balancer in it if it brings none."""
+"""The cluster: created, started, stopped and deleted, with a load balancer installed if it has none."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,7 +33,7 @@ def start(context: Context) -> None:
 
 
 def ensure(context: Context) -> bool:
-    """Make sure that the cluster runs, and has a load balancer if it brings none; True if it was created or started.
+    """Make sure that the cluster runs and has a load balancer; True if it was created or started.
 
     Raises ClusterError.
     """

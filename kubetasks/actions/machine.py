@@ -20,6 +20,6 @@ def remove(context: Context) -> list[str]:
     return removal.remove(context.settings, context.report)
 
 
-def inspect(context: Context) -> list[Item]:
+def doctor(context: Context) -> list[Item]:
     """What the tasks need, and whether it is there."""
     return inventory.look(context.settings)

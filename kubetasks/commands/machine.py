@@ -27,7 +27,7 @@ def setup(c: Context, remove: bool = False, stop: bool = False) -> None:
         raise SettingError("--remove and --stop exclude each other; --remove stops the engine too.")
     run = context.begin(c)
     if run.report.dry:
-        _show(run.report, machine.inspect(run))
+        _show(run.report, machine.doctor(run))
     elif stop:
         if not machine.stop(run):
             run.report.say("No engine that setup started is running.")
@@ -49,7 +49,7 @@ def doctor(c: Context, json: bool = False) -> None:
     from kubetasks.actions import context, machine
 
     run = context.begin(c, json=json)
-    items = machine.inspect(run)
+    items = machine.doctor(run)
     if json:
         run.report.document({"items": [asdict(item) for item in items]})
     else:

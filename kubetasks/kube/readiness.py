@@ -117,7 +117,7 @@ def node_state(nodes: Sequence[Object], leases: Sequence[Object], since: datetim
 
 
 def started_since(pod: Object, since: datetime) -> bool:
-    """Whether all of a pod's containers were started at or after `since` (compared to the second, as the API tells it)."""
+    """Whether all of a pod's containers were started at or after `since`, to the second, as the API reports it."""
     started = [
         (container.get("state", {}).get("running") or {}).get("startedAt")
         for container in pod.get("status", {}).get("containerStatuses", [])

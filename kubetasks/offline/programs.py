@@ -154,6 +154,6 @@ def _writable(folder: Path) -> None:
 
 
 def version_of(output: str) -> tuple[int, ...]:
-    """The release in what `go version` prints, as in (1, 26, 8); () where there is none."""
+    """The release in the output of `go version`, for example (1, 26, 8), or ()."""
     found = re.search(r"\bgo(\d+)\.(\d+)(?:\.(\d+))?", output)
     return tuple(int(part or 0) for part in found.groups()) if found else ()

@@ -1,4 +1,4 @@
-"""What a person reads, and where: results on standard output, progress beside it."""
+"""What a person reads: results on standard output, progress on standard error."""
 
 import pytest
 

@@ -41,7 +41,7 @@ def test_a_failure_carries_code_and_output() -> None:
 
 
 def test_a_program_that_is_not_there_is_one_sentence() -> None:
-    with pytest.raises(SetupError, match="no-such-program"):
+    with pytest.raises(SetupError, match="no-such-program cannot be run: No such file"):
         shell.run(["no-such-program"])
 
 

@@ -1,4 +1,4 @@
-"""The command line as a person meets it, where no engine and no cluster is needed."""
+"""The command line as a person sees it, without an engine or a cluster."""
 
 import os
 import re

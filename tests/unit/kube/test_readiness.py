@@ -1,4 +1,4 @@
-"""What a person is told about a deployment, from objects as a real API server sent them."""
+"""What the readiness of a deployment is, from objects as a real API server sent them."""
 
 import json
 from datetime import UTC, datetime
