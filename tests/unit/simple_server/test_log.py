@@ -5,8 +5,8 @@ import json
 import pytest
 
 from simple_server.log import Log
-from tests.unit.server.process import SECONDS, lines, running
-from tests.unit.server.wsgi import application, call
+from tests.unit.simple_server.process import SECONDS, lines, running
+from tests.unit.simple_server.wsgi import application, call
 
 
 def test_a_line_of_json_for_each_request_but_probes() -> None:

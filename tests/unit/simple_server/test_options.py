@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from simple_server import options
-from tests.unit.server.process import SECONDS, refused, running, start
+from tests.unit.simple_server.process import SECONDS, refused, running, start
 
 
 def test_the_defaults_listen_on_loopback() -> None:

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from simple_server.app import create_app
 from simple_server.readiness import Readiness
-from tests.unit.server.wsgi import BROWSER, PATHS, Answer, application, call, count_of
+from tests.unit.simple_server.wsgi import BROWSER, PATHS, Answer, application, call, count_of
 
 
 def samples(answer: Answer) -> dict[tuple[str, ...], float]:

@@ -8,7 +8,7 @@ import pytest
 
 from simple_server.identity import Identity
 from simple_server.page import Page, prefers_html
-from tests.unit.server.wsgi import BROWSER, application, call, count_of
+from tests.unit.simple_server.wsgi import BROWSER, application, call, count_of
 
 
 @pytest.mark.parametrize(

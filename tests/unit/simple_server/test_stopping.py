@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.server.process import SECONDS, Server, received, running, start
+from tests.unit.simple_server.process import SECONDS, Server, received, running, start
 
 LONG = "--drain=600"  # until a second signal ends it
 SIGNALS = [signal.SIGTERM, signal.SIGINT]

@@ -15,8 +15,8 @@ from hypothesis import strategies as some
 
 from kubetasks.settings import PROJECT
 from simple_server import counter as counting
-from tests.unit.server.process import running
-from tests.unit.server.wsgi import BROWSER, PATHS, application, call, count_of
+from tests.unit.simple_server.process import running
+from tests.unit.simple_server.wsgi import BROWSER, PATHS, application, call, count_of
 
 
 def schema() -> dict[str, Any]:

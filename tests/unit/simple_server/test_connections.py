@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from tests.unit.server.process import SECONDS, received, running
+from tests.unit.simple_server.process import SECONDS, received, running
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n"
 
