@@ -21,7 +21,7 @@ def main() -> int:
     from simple_server import identity, options, serve
     from simple_server.app import create_app
     from simple_server.log import Log
-    from simple_server.observe import Application
+    from simple_server.middleware import Application
     from simple_server.readiness import Readiness
 
     given = options.read(sys.argv[1:])

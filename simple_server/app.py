@@ -13,7 +13,7 @@ from simple_server.counter import Counter
 from simple_server.faults import Faults
 from simple_server.identity import Identity
 from simple_server.log import Log
-from simple_server.observe import Application, observed
+from simple_server.middleware import Application, instrument
 from simple_server.page import Page, prefers_html
 from simple_server.readiness import Readiness, State
 
@@ -106,7 +106,7 @@ def create_app(
         return f"{error.status_line}\n"
 
     app.default_error_handler = plain  # Bottle's own answers with a page
-    return observed(app, metrics, log, frozenset(allowed), lambda: close_connections and readiness.stopping)
+    return instrument(app, metrics, log, frozenset(allowed), lambda: close_connections and readiness.stopping)
 
 
 def _json(document: dict[str, str]) -> str:

@@ -16,7 +16,7 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
-from simple_server.observe import Application
+from simple_server.middleware import Application
 from simple_server.readiness import Readiness
 
 THREADS = 1  # that run Python: the interpreter runs one at a time anyway, and a second costs a fifth of the throughput

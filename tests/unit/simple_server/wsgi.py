@@ -8,7 +8,7 @@ from wsgiref.util import setup_testing_defaults
 
 from simple_server.app import create_app
 from simple_server.identity import Identity
-from simple_server.observe import Application
+from simple_server.middleware import Application
 
 IDENTITY = Identity("pod-1", "build-1", "2026-01-02T03:04:05Z")
 PATHS = ["/", "/healthz", "/readyz", "/metrics", "/version"]
