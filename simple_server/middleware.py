@@ -21,9 +21,9 @@ def instrument(
 ) -> Application:
     """Wrap an application: measure and log each request, and add the common headers to each response.
 
-    The metrics name each path in `paths` and count every other one as OTHER. While `closing` returns true, each response
-    closes its connection. The application must return its response complete, not as a stream: the time until it returns
-    is recorded as the duration.
+    The metrics name each path in `paths` and count every other one as OTHER. While `closing` returns true, each
+    response closes its connection. The application must return its response complete, not as a stream: the time until
+    it returns is recorded as the duration.
     """
 
     def instrumented(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
