@@ -1,4 +1,4 @@
-"""Requests to an application without a server."""
+"""Call a WSGI application without a server."""
 
 import io
 import json
@@ -31,7 +31,7 @@ def application(**options: Any) -> Application:
 
 
 def call(app: Application, path: str = "/", method: str = "GET", accept: str = "", **more: Any) -> Answer:
-    """One request; `more` goes into its environment."""
+    """Send a request; `more` goes into its environment."""
     environ: dict[str, Any] = {"PATH_INFO": path, "REQUEST_METHOD": method, "wsgi.input": io.BytesIO()}
     if accept:
         environ["HTTP_ACCEPT"] = accept
@@ -44,7 +44,7 @@ def call(app: Application, path: str = "/", method: str = "GET", accept: str = "
     finally:
         getattr(parts, "close", lambda: None)()
     ((status, headers),) = said
-    assert len({name.lower() for name, _ in headers}) == len(headers), f"a header twice: {headers}"
+    assert len({name.lower() for name, _ in headers}) == len(headers), f"duplicate header: {headers}"
     return Answer(int(status[:3]), dict(headers), body)
 
 
