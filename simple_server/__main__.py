@@ -5,23 +5,26 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
+from simple_server.limits import DEFAULTS, Limits
+
 CANNOT_LISTEN = 3
 
 
-def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+def _exit(_number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(0)
 
 
-def main() -> int:
-    # before the other imports, which take a while: as process 1 of a container Python would ignore SIGTERM
+def main(limits: Limits = DEFAULTS) -> int:
+    # Before the slow imports: as process 1 of a container, Python ignores SIGTERM unless it has a handler.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)
+        signal.signal(number, _exit)
     import time
 
     from simple_server import identity, options, serve
     from simple_server.app import create_app
+    from simple_server.granian_gaps import ListenError
     from simple_server.log import Log
-    from simple_server.observe import Application
+    from simple_server.middleware import Application
     from simple_server.readiness import Readiness
 
     given = options.read(sys.argv[1:])
@@ -32,8 +35,8 @@ def main() -> int:
         return create_app(identity.from_environment(), readiness, log, faults=given.faults, close_connections=True)
 
     try:
-        serve.run(application, readiness, given.host, given.port, given.drain, log.serving, log.stopping)
-    except serve.ListenError as error:
+        serve.run(application, readiness, given.host, given.port, given.drain, log.serving, log.stopping, limits)
+    except ListenError as error:
         print(f"Cannot listen on {given.host}:{given.port}: {error}. Try --host ADDRESS or --port PORT.", file=sys.stderr)
         return CANNOT_LISTEN
     return 0

@@ -1,8 +1,8 @@
-"""The time as the server tells it."""
+"""Timestamps."""
 
 from datetime import UTC, datetime
 
 
 def now(timespec: str) -> str:
-    """UTC in ISO 8601, to the `timespec` of datetime.isoformat: `seconds`, `milliseconds`."""
+    """Return the time in UTC and ISO 8601, with the precision `timespec` of datetime.isoformat."""
     return datetime.now(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")

@@ -1,10 +1,10 @@
-"""The count of one process's lifetime."""
+"""The request counter."""
 
 import threading
 
 
 class Counter:
-    """Hands out 1, 2, 3, ...: each number once, whichever threads ask."""
+    """Return 1, 2, 3, ...: each number once, also to concurrent threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -12,11 +12,11 @@ class Counter:
 
     @property
     def value(self) -> int:
-        """The last number handed out; 0 before the first."""
+        """The number that `next` returned last; 0 before the first."""
         return self._count
 
     def next(self) -> int:
-        """One more, counted."""
+        """Add one and return the count."""
         with self._lock:
             self._count += 1
             return self._count

@@ -1,4 +1,4 @@
-"""Faults to order, for tests and demonstrations: what the probes and the cluster make of a pod that goes wrong."""
+"""Fault injection, for tests and demonstrations: how the probes and the cluster react to a faulty pod."""
 
 import os
 import threading
@@ -9,7 +9,7 @@ CRASHED = 70  # the exit code of a crash: EX_SOFTWARE of sysexits.h
 
 
 class Faults:
-    """`crash` ends the process at once, `hang` leaves every later request without an answer; `not-ready` lasts until `ready`."""
+    """`crash` ends the process, `hang` leaves every later request unanswered, `not-ready` lasts until `ready`."""
 
     NAMES = ("crash", "hang", "not-ready", "ready")
 
@@ -18,8 +18,8 @@ class Faults:
         self._never = threading.Event()
         self._hanging = False
 
-    def cause(self, name: str) -> None:
-        """One of NAMES."""
+    def inject(self, name: str) -> None:
+        """Inject the fault `name`, one of NAMES."""
         if name == "crash":
             os._exit(CRASHED)
         elif name == "hang":
@@ -27,7 +27,7 @@ class Faults:
         else:
             self._readiness.set(name == "ready")
 
-    def wait(self) -> None:
-        """Returns at once, or never."""
+    def hang_if_injected(self) -> None:
+        """Return at once, or never if `hang` was injected."""
         if self._hanging:
             self._never.wait()

@@ -1,4 +1,4 @@
-"""Which pod this is, what it was built from and since when it runs."""
+"""The identity of a server: its pod, its build and its start time."""
 
 import os
 import socket
@@ -17,10 +17,10 @@ class Identity:
 
 
 def from_environment() -> Identity:
-    """The pod is POD_NAME or the host's name, the build BUILD_ID or `source`."""
+    """Read the pod from POD_NAME (default: the host name) and the build from BUILD_ID (default: `source`)."""
     return Identity(_text("POD_NAME") or socket.gethostname(), _text("BUILD_ID") or "source")
 
 
 def _text(variable: str) -> str:
-    # bytes that are no UTF-8 could not be sent
+    # Invalid UTF-8 could not be encoded in a response.
     return os.fsencode(os.environ.get(variable, "")).decode("utf-8", "replace")

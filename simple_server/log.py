@@ -1,4 +1,4 @@
-"""Standard output: a line for each request, one that says where the server answers, and one that it is told to stop."""
+"""The log on standard output: one line when the server answers, one per request, one when it begins to stop."""
 
 import contextlib
 import json
@@ -10,13 +10,13 @@ from typing import Any
 from simple_server.clock import now
 
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
-LONGEST = 200  # characters of what a client sent
+LONGEST = 200  # characters of a method or path, which the client chooses
 STANDARD_OUTPUT = 1
-PATIENCE = 0.1  # seconds for a reader who is late
+PATIENCE = 0.1  # seconds to wait for a reader
 
 
 class _Output:
-    """Standard output. A line that nobody takes is dropped: a log that is not read must not keep anybody from an answer."""
+    """Write to standard output. Drop the line if the reader is blocked: a stalled reader must never delay responses."""
 
     def __init__(self) -> None:
         self._stuck = False
@@ -26,18 +26,18 @@ class _Output:
             _, writable, _ = select.select((), (STANDARD_OUTPUT,), (), 0 if self._stuck else PATIENCE)
             self._stuck = not writable
             if writable:
-                # a pipe that takes anything takes a line of ours, whole and in one piece
+                # A writable pipe has room for PIPE_BUF bytes, more than a line of ours: it is written whole.
                 os.write(STANDARD_OUTPUT, f"{line}\n".encode("ascii", "backslashreplace"))
 
 
 class Log:
-    """In one of options.LOG_FORMATS. What a client sent cannot make lines of its own: it is written as JSON strings."""
+    """The log in one of options.LOG_FORMATS. Escape client data as JSON strings: it must not be able to forge lines."""
 
     def __init__(self, form: str, probes: bool = False, write: Callable[[str], None] | None = None) -> None:
         self._form, self._probes, self._write = form, probes, write or _Output()
 
     def request(self, environ: dict[str, Any], path: str, status: str, seconds: float) -> None:
-        """One request for `path`, as it was sent, answered."""
+        """Log a request; `path` is the path as it was sent."""
         if self._form == "none" or (path in PROBES and not self._probes):
             return
         method, path = environ.get("REQUEST_METHOD", "")[:LONGEST], path[:LONGEST]
@@ -50,11 +50,11 @@ class Log:
             )
 
     def serving(self, url: str) -> None:
-        """It answers from now on."""
+        """Log that the server answers at `url`."""
         self._say("serving", f"serving on {url}", url)
 
     def stopping(self) -> None:
-        """It was told to stop: what is asked from now on is what had not heard of it."""
+        """Log that the server begins to stop: requests after this line come from clients that do not know yet."""
         if self._form != "none":
             self._say("stopping", "stopping", True)
 

@@ -1,4 +1,4 @@
-"""What Prometheus scrapes: a registry of its own for each application."""
+"""The Prometheus metrics; each application has its own registry."""
 
 from collections.abc import Callable
 
@@ -9,12 +9,12 @@ from prometheus_client.registry import Collector
 from simple_server.identity import Identity
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-# seconds: an answer takes some 0.0001, a scrape 0.001, and what takes longer waited for the interpreter or the processor
+# Seconds: a usual response takes about 0.0001, a scrape 0.001; a slower one waited for the interpreter or the CPU.
 BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.1, 1.0)
 
 
 class _Counted(Collector):
-    """The server's own count, read when it is asked for: a second count could differ."""
+    """Export the server's own count, read at each scrape: a second counter could differ from it."""
 
     def __init__(self, count: Callable[[], int]) -> None:
         self._count = count
@@ -28,15 +28,15 @@ class _Counted(Collector):
 
 
 class Metrics:
-    """`http_requests_total{path,status}`, `http_requests_in_flight`, `http_request_duration_seconds`, the count, the build.
+    """The metrics of one application: requests, requests in flight, durations, the count, the build and the process.
 
-    And what the process uses: processor, memory, files.
+    docs/server.md lists their names and labels.
     """
 
     def __init__(self, identity: Identity, count: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter("http_requests", "Requests answered.", ["path", "status"], registry=self._registry)
-        self._answered: dict[tuple[str, str], Counter] = {}  # `labels` looks up under a lock each time
+        self._answered: dict[tuple[str, str], Counter] = {}  # avoid `labels`, which takes a lock each time
         self.in_flight = Gauge("http_requests_in_flight", "Requests being answered.", registry=self._registry)
         self.duration = Histogram(
             "http_request_duration_seconds", "Time in the application.", buckets=BUCKETS, registry=self._registry
@@ -48,12 +48,12 @@ class Metrics:
         PlatformCollector(registry=self._registry)
 
     def answered(self, path: str, status: str) -> None:
-        """One more request; both are from small sets, so that nobody's requests make new series."""
+        """Count a request. Both labels must come from small sets: clients must not be able to create new series."""
         child = self._answered.get((path, status))
         if child is None:
             child = self._answered[path, status] = self._requests.labels(path, status)
         child.inc()
 
     def text(self) -> bytes:
-        """In Prometheus' text format 0.0.4."""
+        """Return the metrics in Prometheus' text format 0.0.4."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""The command line and its environment variables, read once."""
+"""The command line options and their environment variables."""
 
 import argparse
 import os
@@ -12,7 +12,7 @@ LONGEST = 600.0  # seconds
 
 @dataclass(frozen=True)
 class Options:
-    """`drain` and `start_delay` are in seconds, `log_format` is one of LOG_FORMATS."""
+    """The options; `drain` and `start_delay` are in seconds, `log_format` is one of LOG_FORMATS."""
 
     host: str
     port: int
@@ -63,11 +63,11 @@ def _switch(text: str) -> bool:
 
 
 def read(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Options:
-    """What is typed, else what the environment says, else the defaults. A wrong value ends the program: one sentence, code 2."""
+    """Read the options; each overrides its variable, which overrides its default. Exit with code 2 on a wrong value."""
     parser = _Parser(
         prog="python -m simple_server",
         description="A small web server that counts the requests it has served in its lifetime.",
-        epilog="Each option has an environment variable; what is typed comes first.",
+        epilog="Each option has an environment variable, which it overrides.",
         allow_abbrev=False,
     )
 
@@ -85,13 +85,13 @@ def read(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
             parser.add_argument(name, type=kind, default=value, metavar=metavar, help=about)
 
     add("--host", "LISTEN_HOST", "127.0.0.1", _host, "ADDRESS", "listen on this address")
-    add("--port", "LISTEN_PORT", "8080", _port, "PORT", "listen on this port; 0: any that is free")
-    add("--drain", "DRAIN_SECONDS", "1", _seconds, "SECONDS", "told to stop, say so on /readyz and answer for so long")
-    add("--log-format", "LOG_FORMAT", "json", _format, "|".join(LOG_FORMATS), "a line for each request on standard output")
-    add("--log-probes", "LOG_PROBES", "0", _switch, "", "log /healthz, /readyz and /metrics as well")
-    add("--faults", "FAULTS", "0", _switch, "", "let POST /fault/NAME cause faults: crash, hang, not-ready, ready")
-    add("--start-delay", "START_DELAY_SECONDS", "0", _seconds, "SECONDS", "with --faults: listen only after so long")
+    add("--port", "LISTEN_PORT", "8080", _port, "PORT", "listen on this port; 0: any free port")
+    add("--drain", "DRAIN_SECONDS", "1", _seconds, "SECONDS", "after SIGTERM, fail /readyz and answer requests for this long")
+    add("--log-format", "LOG_FORMAT", "json", _format, "|".join(LOG_FORMATS), "format of the log on standard output")
+    add("--log-probes", "LOG_PROBES", "0", _switch, "", "log /healthz, /readyz and /metrics too")
+    add("--faults", "FAULTS", "0", _switch, "", "enable POST /fault/NAME: crash, hang, not-ready, ready")
+    add("--start-delay", "START_DELAY_SECONDS", "0", _seconds, "SECONDS", "with --faults: wait this long before listening")
     options = Options(**vars(parser.parse_args(arguments)))
     if options.start_delay and not options.faults:
-        parser.error("a delay of the start is a fault to order: --start-delay needs --faults")
+        parser.error("a start delay is fault injection: --start-delay needs --faults")
     return options

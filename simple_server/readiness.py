@@ -1,11 +1,11 @@
-"""Whether requests should come here: one byte that the process which hears the signals and the one that answers share."""
+"""Readiness: one byte of memory shared by the main process, which handles signals, and the worker, which answers."""
 
 import mmap
 from enum import IntEnum
 
 
 class State(IntEnum):
-    """What `/readyz` says."""
+    """The states that `/readyz` reports."""
 
     READY = 0
     NOT_READY = 1
@@ -13,7 +13,7 @@ class State(IntEnum):
 
 
 class Readiness:
-    """Ready from the start; stopping is for good. What one process sets, those that it forks see, and the other way round."""
+    """Ready at first; once stopping, always stopping. A process and its forks see each other's changes."""
 
     def __init__(self) -> None:
         self._byte = mmap.mmap(-1, 1)
@@ -27,10 +27,10 @@ class Readiness:
         return self._byte[0] == State.STOPPING
 
     def stop(self) -> None:
-        """No more requests, please: the end is near."""
+        """Report `stopping` from now on."""
         self._byte[0] = State.STOPPING
 
     def set(self, ready: bool) -> None:
-        """Ready or not, unless stopping."""
+        """Report `ready` or `not ready`, unless stopping."""
         if not self.stopping:
             self._byte[0] = State.READY if ready else State.NOT_READY

@@ -16,7 +16,7 @@ from simple_server.counter import Counter
 from simple_server.identity import Identity
 from simple_server.log import Log
 from simple_server.metrics import Metrics
-from simple_server.observe import Application
+from simple_server.middleware import Application
 from simple_server.page import prefers_html
 
 ROUNDS, TIMES = 7, 20_000

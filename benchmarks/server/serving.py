@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from simple_server import serve
 from simple_server.app import create_app
 from simple_server.log import Log
-from simple_server.observe import Application
+from simple_server.middleware import Application
 from simple_server.readiness import Readiness
 
 HOST = "127.0.0.1"

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PHONE, OpenPage
-from tests.unit.server.process import Server, running
+from tests.unit.simple_server.process import Server, running
 
 AXE = (Path(__file__).parent / "node_modules/axe-core/axe.min.js").read_text()
 

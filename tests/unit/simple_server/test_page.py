@@ -1,4 +1,4 @@
-"""The page that a browser gets; how it works in one is tested with one."""
+"""The page as text; tests/browser tests it in a browser."""
 
 import base64
 import hashlib
@@ -8,7 +8,7 @@ import pytest
 
 from simple_server.identity import Identity
 from simple_server.page import Page, prefers_html
-from tests.unit.server.wsgi import BROWSER, application, call, count_of
+from tests.unit.simple_server.wsgi import BROWSER, application, call, count_of
 
 
 @pytest.mark.parametrize(
@@ -29,12 +29,12 @@ from tests.unit.server.wsgi import BROWSER, application, call, count_of
         ("", False),
     ],
 )
-def test_who_gets_the_page(accept: str, html: bool) -> None:
+def test_a_client_that_prefers_html_gets_the_page(accept: str, html: bool) -> None:
     assert prefers_html(accept) == html
     assert call(application(), accept=accept).headers["Content-Type"].startswith("text/html" if html else "application/json")
 
 
-def test_the_page_counts_and_says_who_answered() -> None:
+def test_the_page_counts_and_reports_the_identity() -> None:
     app = application()
     assert count_of(app) == 1
     text = call(app, accept=BROWSER).body.decode()
@@ -44,13 +44,13 @@ def test_the_page_counts_and_says_who_answered() -> None:
     assert count_of(app) == 3
 
 
-def test_a_name_is_text_on_the_page_whatever_is_in_it() -> None:
+def test_names_are_escaped_on_the_page() -> None:
     text = Page(Identity("<script>$count</script>", "${style}", "now")).render(7)
     assert "&lt;script&gt;$count&lt;/script&gt;" in text
     assert '<dd id="build">${style}</dd>' in text
 
 
-def test_the_policy_allows_what_is_on_the_page_and_nothing_else() -> None:
+def test_the_policy_allows_the_style_and_script_of_the_page_and_nothing_else() -> None:
     answer = call(application(), accept=BROWSER)
     policy = dict(part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; "))
     assert policy["default-src"] == "'none'"
@@ -59,4 +59,4 @@ def test_the_policy_allows_what_is_on_the_page_and_nothing_else() -> None:
         (inside,) = re.findall(f"<{tag}>(.*?)</{tag}>", answer.body.decode(), re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
         assert policy[f"{tag}-src"] == f"'sha256-{digest}'"
-    assert not re.search(r"\s(on\w+|style|src)=", answer.body.decode()), "an inline handler or style would be refused"
+    assert not re.search(r"\s(on\w+|style|src)=", answer.body.decode()), "an inline handler or style would be blocked"

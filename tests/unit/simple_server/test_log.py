@@ -1,15 +1,15 @@
-"""What the server writes to standard output."""
+"""The log on standard output."""
 
 import json
 
 import pytest
 
 from simple_server.log import Log
-from tests.unit.server.process import SECONDS, lines, running
-from tests.unit.server.wsgi import application, call
+from tests.unit.simple_server.process import SECONDS, lines, running
+from tests.unit.simple_server.wsgi import application, call
 
 
-def test_a_line_of_json_for_each_request_but_probes() -> None:
+def test_a_line_of_json_for_each_request_except_probes() -> None:
     with running() as server:
         for path in ("/healthz", "/readyz", "/metrics", "/", "/nothing"):
             server.get(path)
@@ -24,7 +24,7 @@ def test_a_line_of_json_for_each_request_but_probes() -> None:
     assert errors == ""
 
 
-def test_the_first_line_says_where_it_serves() -> None:
+def test_the_first_line_contains_the_url() -> None:
     written = list[str]()
     Log("json", write=written.append).serving("http://127.0.0.1:1/")
     Log("text", write=written.append).serving("http://127.0.0.1:1/")
@@ -32,14 +32,14 @@ def test_the_first_line_says_where_it_serves() -> None:
     assert written[1] == "serving on http://127.0.0.1:1/"
 
 
-def test_probes_are_logged_where_asked_for() -> None:
+def test_probes_are_logged_on_request() -> None:
     written = list[str]()
     call(application(log=Log("json", probes=True, write=written.append)), "/healthz")
     assert json.loads(written[0])["path"] == "/healthz"
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
-def test_a_client_cannot_write_lines_of_its_own(form: str) -> None:
+def test_a_client_cannot_forge_lines(form: str) -> None:
     written = list[str]()
     call(application(log=Log(form, write=written.append)), '/a\nb"\x1b[31m' + 5000 * "x", "P\rT")
     (line,) = written
@@ -47,14 +47,14 @@ def test_a_client_cannot_write_lines_of_its_own(form: str) -> None:
     assert len(line) < 1000
 
 
-def test_none_is_nothing() -> None:
+def test_none_writes_nothing() -> None:
     with running("--log-format=none") as server:
         server.get()
         server.process.terminate()
         assert server.ended() == (0, "", "")
 
 
-def test_it_answers_and_ends_where_its_log_is_open_and_not_read() -> None:
+def test_a_blocked_log_delays_neither_responses_nor_the_end() -> None:
     with running() as server:
         many = 2000  # their lines are more than a pipe holds
         request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -64,7 +64,7 @@ def test_it_answers_and_ends_where_its_log_is_open_and_not_read() -> None:
         assert server.process.wait(SECONDS) == 0
 
 
-def test_it_answers_where_nobody_reads_its_log() -> None:
+def test_a_closed_log_does_not_affect_responses() -> None:
     with running() as server:
         assert server.process.stdout is not None
         server.process.stdout.close()

@@ -1,4 +1,4 @@
-"""Requests to an application without a server."""
+"""Call a WSGI application without a server."""
 
 import io
 import json
@@ -8,7 +8,7 @@ from wsgiref.util import setup_testing_defaults
 
 from simple_server.app import create_app
 from simple_server.identity import Identity
-from simple_server.observe import Application
+from simple_server.middleware import Application
 
 IDENTITY = Identity("pod-1", "build-1", "2026-01-02T03:04:05Z")
 PATHS = ["/", "/healthz", "/readyz", "/metrics", "/version"]
@@ -31,7 +31,7 @@ def application(**options: Any) -> Application:
 
 
 def call(app: Application, path: str = "/", method: str = "GET", accept: str = "", **more: Any) -> Answer:
-    """One request; `more` goes into its environment."""
+    """Send a request; `more` goes into its environment."""
     environ: dict[str, Any] = {"PATH_INFO": path, "REQUEST_METHOD": method, "wsgi.input": io.BytesIO()}
     if accept:
         environ["HTTP_ACCEPT"] = accept
@@ -44,7 +44,7 @@ def call(app: Application, path: str = "/", method: str = "GET", accept: str = "
     finally:
         getattr(parts, "close", lambda: None)()
     ((status, headers),) = said
-    assert len({name.lower() for name, _ in headers}) == len(headers), f"a header twice: {headers}"
+    assert len({name.lower() for name, _ in headers}) == len(headers), f"duplicate header: {headers}"
     return Answer(int(status[:3]), dict(headers), body)
 
 

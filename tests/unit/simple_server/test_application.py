@@ -1,4 +1,4 @@
-"""The application as any WSGI server gets it."""
+"""The application without a server."""
 
 import wsgiref.util
 from wsgiref.validate import validator
@@ -8,11 +8,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from simple_server.app import create_app
 from simple_server.readiness import Readiness
-from tests.unit.server.wsgi import BROWSER, PATHS, Answer, application, call, count_of
+from tests.unit.simple_server.wsgi import BROWSER, PATHS, Answer, application, call, count_of
 
 
 def samples(answer: Answer) -> dict[tuple[str, ...], float]:
-    """By name and values of labels in the order of their names, read by Prometheus' own parser."""
+    """Parse metrics with Prometheus' own parser; the key is the name and the label values, sorted by label."""
     return {
         (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(answer.body.decode())
@@ -23,7 +23,7 @@ def samples(answer: Answer) -> dict[tuple[str, ...], float]:
 @pytest.mark.parametrize("path", [*PATHS, "/nothing"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("accept", ["", BROWSER])
-def test_it_keeps_to_the_wsgi_specification(method: str, path: str, accept: str) -> None:
+def test_it_conforms_to_wsgi(method: str, path: str, accept: str) -> None:
     readiness = Readiness()
     readiness.stop()
     app = validator(create_app(readiness=readiness))
@@ -32,16 +32,16 @@ def test_it_keeps_to_the_wsgi_specification(method: str, path: str, accept: str)
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/nothing"])
-def test_no_answer_is_kept_or_guessed_about(path: str) -> None:
+def test_no_response_may_be_stored_or_sniffed(path: str) -> None:
     headers = call(application(), path).headers
     assert (headers["Cache-Control"], headers["Vary"], headers["X-Content-Type-Options"]) == ("no-store", "Accept", "nosniff")
 
 
-def test_each_application_has_a_count_of_its_own() -> None:
+def test_each_application_has_its_own_count() -> None:
     assert [count_of(application()) for _ in range(2)] == [1, 1]
 
 
-def test_it_names_the_pod_and_the_build_from_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pod_and_build_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POD_NAME", "pod-from-environment")
     monkeypatch.setenv("BUILD_ID", "0123456789ab")
     answer = call(create_app(), "/version").json
@@ -49,17 +49,17 @@ def test_it_names_the_pod_and_the_build_from_its_environment(monkeypatch: pytest
     assert set(answer) == {"pod", "build", "started", "python", "bottle"}
 
 
-def test_ready_until_told_to_stop() -> None:
+def test_it_is_ready_until_it_stops() -> None:
     readiness = Readiness()
     app = application(readiness=readiness)
     assert (call(app, "/readyz").status, call(app, "/readyz").json["status"]) == (200, "ready")
     readiness.stop()
     assert (call(app, "/readyz").status, call(app, "/readyz").json["status"]) == (503, "stopping")
-    assert call(app, "/healthz").status == 200, "a pod that drains is alive"
-    assert count_of(app) == 1, "and answers"
+    assert call(app, "/healthz").status == 200, "a draining pod is alive"
+    assert count_of(app) == 1, "and still answers"
 
 
-def test_where_the_server_takes_it_a_page_ends_its_connection_and_other_answers_keep_theirs() -> None:
+def test_with_close_connections_the_page_closes_its_connection_and_other_responses_do_not() -> None:
     readiness = Readiness()
     app = application(readiness=readiness, close_connections=True)
     asked = [("/", BROWSER, "", "close"), ("/", "", "close", "close"), ("/", "", "", None), ("/healthz", BROWSER, "", None)]
@@ -70,7 +70,7 @@ def test_where_the_server_takes_it_a_page_ends_its_connection_and_other_answers_
         assert call(app, path, accept=accept, QUERY_STRING=query).headers.get("Connection") == "close", (path, query)
 
 
-def test_metrics_tell_what_was_answered() -> None:
+def test_metrics_count_the_responses() -> None:
     app = application()
     for path, method in [("/", "GET"), ("/", "GET"), ("/", "POST"), ("/healthz", "GET"), ("/a", "GET"), ("/b", "GET")]:
         call(app, path, method)
@@ -85,7 +85,7 @@ def test_metrics_tell_what_was_answered() -> None:
     }
     assert told["simple_server_counted_requests_total",] == 2
     assert told["simple_server_build_info", "build-1", "pod-1"] == 1
-    assert told["http_requests_in_flight",] == 1, "the one that asks"
+    assert told["http_requests_in_flight",] == 1, "the scrape itself"
     assert told["http_request_duration_seconds_count",] == 6
     assert told["http_request_duration_seconds_bucket", "+Inf"] == 6
     assert told["process_resident_memory_bytes",] > 1_000_000
@@ -94,7 +94,7 @@ def test_metrics_tell_what_was_answered() -> None:
     assert told["http_requests_in_flight",] == 1
 
 
-def test_what_clients_ask_for_makes_no_new_series() -> None:
+def test_unknown_paths_and_methods_create_no_series() -> None:
     app = application()
     call(app, "/x")
     call(app, "/metrics")
@@ -105,12 +105,12 @@ def test_what_clients_ask_for_makes_no_new_series() -> None:
 
 
 @pytest.mark.parametrize("name", ["crash", "hang", "not-ready", "ready"])
-def test_without_the_flag_there_are_no_faults(name: str) -> None:
+def test_fault_injection_is_off_by_default(name: str) -> None:
     for method in ("GET", "POST"):
         assert call(application(), f"/fault/{name}", method).status == 404
 
 
-def test_not_ready_is_a_fault_to_order_and_to_take_back() -> None:
+def test_not_ready_can_be_injected_and_cleared() -> None:
     app = application(faults=True)
     assert call(app, "/fault/not-ready", "POST").status == 200
     assert (call(app, "/readyz").status, call(app, "/readyz").json["status"]) == (503, "not ready")
@@ -121,7 +121,7 @@ def test_not_ready_is_a_fault_to_order_and_to_take_back() -> None:
     assert (wrong.status, wrong.headers["Allow"]) == (405, "POST")
 
 
-def test_a_server_that_stops_is_not_made_ready_again() -> None:
+def test_a_stopping_server_cannot_be_made_ready() -> None:
     readiness = Readiness()
     app = application(readiness=readiness, faults=True)
     readiness.stop()

@@ -1,4 +1,4 @@
-"""How the process ends: when told to, when ordered to crash, and when it is killed."""
+"""How the process ends: on a signal, by an injected crash, and when it is killed."""
 
 import http.client
 import json
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.server.process import SECONDS, Server, received, running, start
+from simple_server.limits import Limits
+from tests.unit.simple_server.process import SECONDS, Server, received, running, start
 
 LONG = "--drain=600"  # until a second signal ends it
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
@@ -20,11 +21,11 @@ def wait_until_stopping(server: Server) -> None:
         if server.get("/readyz")[0].status == 503:
             return
         time.sleep(0.01)
-    raise AssertionError("it is still ready")
+    raise AssertionError("still ready")
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_it_ends_cleanly_when_told(number: signal.Signals) -> None:
+def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
     with running("--drain=0", "--log-format=none") as server:
         assert server.count() == 1
         server.process.send_signal(number)
@@ -32,7 +33,7 @@ def test_it_ends_cleanly_when_told(number: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_told_to_stop_it_is_not_ready_and_answers_until_the_drain_is_over(number: signal.Signals) -> None:
+def test_during_the_drain_it_is_not_ready_and_still_answers(number: signal.Signals) -> None:
     with running(LONG, "--log-format=none") as server:
         server.process.send_signal(number)
         wait_until_stopping(server)
@@ -44,7 +45,7 @@ def test_told_to_stop_it_is_not_ready_and_answers_until_the_drain_is_over(number
         assert server.ended() == (0, "", "")
 
 
-def test_a_kept_connection_ends_with_its_next_answer_once_it_is_told_to_stop() -> None:
+def test_during_the_drain_a_kept_connection_ends_with_its_next_response() -> None:
     with running(LONG) as server:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=SECONDS)
         connection.request("GET", "/")
@@ -57,7 +58,7 @@ def test_a_kept_connection_ends_with_its_next_answer_once_it_is_told_to_stop() -
         connection.close()
 
 
-def test_the_drain_lasts_as_long_as_it_is_set() -> None:
+def test_the_drain_lasts_as_long_as_set() -> None:
     with running("--drain=0.5") as server:
         before = time.monotonic()
         server.process.terminate()
@@ -65,7 +66,7 @@ def test_the_drain_lasts_as_long_as_it_is_set() -> None:
         assert time.monotonic() - before >= 0.5
 
 
-def test_a_request_that_is_half_sent_when_it_is_told_to_stop_is_answered() -> None:
+def test_a_request_half_sent_at_the_signal_is_answered() -> None:
     with running("--drain=0.5") as server, server.connected() as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHo")
         server.process.terminate()
@@ -75,8 +76,8 @@ def test_a_request_that_is_half_sent_when_it_is_told_to_stop_is_answered() -> No
         assert server.ended()[0] == 0
 
 
-def test_a_worker_that_hangs_does_not_keep_it_from_ending() -> None:
-    with running("--faults", "--drain=0") as server:
+def test_a_hung_worker_is_killed_after_the_shutdown_timeout() -> None:
+    with running("--faults", "--drain=0", limits=Limits(shutdown_timeout=1)) as server:
         assert server.get("/fault/hang", "POST")[0].status == 200
         with server.connected() as connection:
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -87,7 +88,7 @@ def test_a_worker_that_hangs_does_not_keep_it_from_ending() -> None:
             assert server.ended()[0] == 0
 
 
-def test_a_crash_ends_it_with_a_code_of_failure() -> None:
+def test_a_crash_of_the_worker_ends_it_with_a_failure_code() -> None:
     with running("--faults", "--log-format=none") as server:
         with pytest.raises((http.client.HTTPException, OSError)):
             server.get("/fault/crash", "POST")
@@ -96,10 +97,10 @@ def test_a_crash_ends_it_with_a_code_of_failure() -> None:
         assert "Traceback" not in errors
 
 
-def test_killed_it_leaves_nobody_who_answers() -> None:
+def test_killed_it_leaves_no_worker_that_answers() -> None:
     with running() as server:
         server.process.kill()
-        server.process.communicate(timeout=SECONDS)  # until the worker too has let go of its output
+        server.process.communicate(timeout=SECONDS)  # until the worker too has closed its output
         with pytest.raises(ConnectionRefusedError):
             server.get()
 
@@ -110,7 +111,7 @@ def test_it_ends_cleanly_before_it_serves(number: signal.Signals, delay: list[st
     process = start("--port=0", "--drain=0", "--log-format=none", *delay)
     for _ in range(SECONDS * 1000):
         (caught,) = re.findall(r"SigCgt:\s(\w+)", Path(f"/proc/{process.pid}/status").read_text())
-        if int(caught, 16) >> (signal.SIGTERM - 1) & 1:  # the one that is taken last
+        if int(caught, 16) >> (signal.SIGTERM - 1) & 1:  # the last that gets its handler
             break
         time.sleep(0.001)
     process.send_signal(number)

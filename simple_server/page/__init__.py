@@ -1,4 +1,4 @@
-"""The page that a browser gets: one answer, with its style and its script inside, and a policy that allows nothing else."""
+"""The HTML page: one response with its style and script inline, and a Content-Security-Policy that allows nothing else."""
 
 import base64
 import hashlib
@@ -8,20 +8,20 @@ from string import Template
 
 from simple_server.identity import Identity
 
-FOLDER = Path(__file__).parent / "page"
+FOLDER = Path(__file__).parent
 
 
 def prefers_html(accept: str) -> bool:
-    """Whether an Accept header names text/html, and no less gladly than application/json."""
+    """Return whether an Accept header names text/html with at least the quality of application/json."""
     accept = accept.lower()
-    if "text/html" not in accept:  # nor is it in most that are no browser's
+    if "text/html" not in accept:  # true of most clients but browsers: skip the parsing
         return False
-    wishes = {}
+    qualities = {}
     for part in accept.split(","):
         media, *parameters = (word.strip() for word in part.split(";"))
-        wishes[media] = next((_quality(word[2:]) for word in parameters if word.startswith("q=")), 1.0)
-    html_wish = wishes.get("text/html", 0.0)
-    return html_wish > 0 and html_wish >= wishes.get("application/json", 0.0)
+        qualities[media] = next((_quality(word[2:]) for word in parameters if word.startswith("q=")), 1.0)
+    html_quality = qualities.get("text/html", 0.0)
+    return html_quality > 0 and html_quality >= qualities.get("application/json", 0.0)
 
 
 def _quality(text: str) -> float:
@@ -32,12 +32,12 @@ def _quality(text: str) -> float:
 
 
 def _source(text: str) -> str:
-    """As Content-Security-Policy names an inline script or style: by the digest of its text."""
+    """Return the Content-Security-Policy source of an inline script or style: the digest of its text."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 class Page:
-    """`policy` is the Content-Security-Policy to send with it."""
+    """The page of one server; `policy` is the Content-Security-Policy to send with it."""
 
     def __init__(self, identity: Identity) -> None:
         style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
@@ -63,5 +63,5 @@ class Page:
         )
 
     def render(self, count: int) -> str:
-        """The page that this request, the `count`-th, is answered with."""
+        """Return the page for the `count`-th request."""
         return self._template.substitute(count=count)

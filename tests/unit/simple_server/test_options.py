@@ -6,14 +6,14 @@ import socket
 import pytest
 
 from simple_server import options
-from tests.unit.server.process import SECONDS, refused, running, start
+from tests.unit.simple_server.process import SECONDS, refused, running, start
 
 
 def test_the_defaults_listen_on_loopback() -> None:
     assert options.read([], {}) == options.Options("127.0.0.1", 8080, 1.0, "json", False, False, 0.0)
 
 
-def test_each_option_has_a_variable_and_what_is_typed_comes_first() -> None:
+def test_each_option_has_a_variable_and_overrides_it() -> None:
     environment = {
         "LISTEN_HOST": "::1",
         "LISTEN_PORT": "81",
@@ -67,14 +67,14 @@ def test_help_names_each_option_and_its_variable(capsys: pytest.CaptureFixture[s
         "more",
     ],
 )
-def test_a_wrong_option_is_one_sentence(typed: str) -> None:
+def test_a_wrong_option_prints_one_sentence(typed: str) -> None:
     result = refused(typed)
     assert (result.returncode, result.stdout) == (2, "")
     assert re.fullmatch(r"[A-Z].+\. See: python -m simple_server --help\n", result.stderr), result.stderr
 
 
 @pytest.mark.parametrize("variable", ["LISTEN_PORT=web", "DRAIN_SECONDS=soon", "LOG_FORMAT=xml", "LOG_PROBES=yes", "FAULTS=2"])
-def test_a_wrong_variable_is_one_sentence_that_names_it(variable: str) -> None:
+def test_a_wrong_variable_prints_one_sentence_that_names_it(variable: str) -> None:
     name, _, value = variable.partition("=")
     result = refused(**{name: value})
     assert result.returncode == 2
@@ -82,7 +82,7 @@ def test_a_wrong_variable_is_one_sentence_that_names_it(variable: str) -> None:
     assert result.stderr.count("\n") == 1
 
 
-def test_a_taken_port_is_one_sentence() -> None:
+def test_a_port_in_use_prints_one_sentence() -> None:
     with running() as server:
         second = refused(f"--port={server.port}")
         assert server.count() == 1
@@ -93,7 +93,7 @@ def test_a_taken_port_is_one_sentence() -> None:
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", "a..b", "..", 64 * "a", "::g"])
-def test_an_address_that_is_not_here_is_one_sentence(host: str) -> None:
+def test_an_address_of_another_machine_prints_one_sentence(host: str) -> None:
     result = refused(f"--host={host}", "--port=0")
     assert result.returncode == 3
     assert result.stderr.startswith(f"Cannot listen on {host}:0: ")
@@ -101,12 +101,12 @@ def test_an_address_that_is_not_here_is_one_sentence(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.1"])
-def test_a_name_for_an_address_of_this_machine_is_one(host: str) -> None:
+def test_a_host_may_be_a_name(host: str) -> None:
     with running(f"--host={host}") as server:
         assert server.process.poll() is None
 
 
-def test_of_two_that_start_together_on_one_port_one_serves() -> None:
+def test_of_two_servers_started_together_on_one_port_one_serves() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     for _ in range(5):

@@ -1,4 +1,4 @@
-"""The server as a process of its own, on a free port."""
+"""Run the server as a process, on a free port."""
 
 import http.client
 import json
@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubetasks.application import PROJECT
+from simple_server.limits import Limits
 
 COMMAND = [sys.executable, "-m", "simple_server"]
+LIMITED = "import sys; from simple_server.__main__ import main; from simple_server.limits import Limits; sys.exit(main({}))"
 ENVIRONMENT = {"PATH": os.environ["PATH"], "POD_NAME": "pod-1", "BUILD_ID": "build-1"}
-SECONDS = 30  # that anything may take before it counts as stuck
+SECONDS = 30  # until a test counts as stuck
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Server:
             yield connection
 
     def send(self, data: bytes) -> bytes:
-        """All that comes back until the connection ends."""
+        """Send bytes and return everything received until the connection ends."""
         with self.connected() as connection:
             connection.sendall(data)
             return received(connection)
@@ -44,31 +46,32 @@ class Server:
         return response, body
 
     def count(self) -> int:
-        """One more request, counted."""
+        """Send a request that counts and return the count."""
         number: int = json.loads(self.get()[1])["count"]
         return number
 
     def ended(self) -> tuple[int, str, str]:
-        """Exit code, standard output and error, once it has ended."""
+        """Wait for the end of the process; return its exit code, standard output and standard error."""
         output, errors = self.process.communicate(timeout=SECONDS)
         return self.process.returncode, output, errors
 
 
 def received(connection: socket.socket) -> bytes:
-    """All that comes until the connection ends."""
+    """Return everything received until the connection ends."""
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 def refused(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """What a server that does not start says."""
+    """Run a server that does not start."""
     return subprocess.run(
         [*COMMAND, *arguments], cwd=PROJECT, env=ENVIRONMENT | environment, capture_output=True, text=True, timeout=SECONDS
     )
 
 
-def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+def start(*arguments: str, limits: Limits | None = None, **environment: str) -> subprocess.Popen[str]:
+    """Start a server; `limits` replaces its own, so that a test of a timeout need not wait as long as a client."""
     return subprocess.Popen(
-        [*COMMAND, *arguments],
+        [*([sys.executable, "-c", LIMITED.format(limits)] if limits else COMMAND), *arguments],
         cwd=PROJECT,
         env=ENVIRONMENT | environment,
         stdout=subprocess.PIPE,
@@ -78,8 +81,9 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def running(*arguments: str, **environment: str) -> Iterator[Server]:
-    process = start("--port=0", *arguments, **environment)
+def running(*arguments: str, limits: Limits | None = None, **environment: str) -> Iterator[Server]:
+    """Run a server until the end of the block; `limits` as in `start`."""
+    process = start("--port=0", *arguments, limits=limits, **environment)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -92,5 +96,5 @@ def running(*arguments: str, **environment: str) -> Iterator[Server]:
 
 
 def lines(output: str) -> Sequence[dict[str, Any]]:
-    """Of a log in JSON."""
+    """Parse a log in JSON."""
     return [json.loads(line) for line in output.splitlines()]

@@ -1,4 +1,4 @@
-"""What counts, what does not, and that each number is given once."""
+"""Which requests count, and that each number occurs once."""
 
 import itertools
 import json
@@ -15,8 +15,8 @@ from hypothesis import strategies as some
 
 from kubetasks.application import PROJECT
 from simple_server import counter as counting
-from tests.unit.server.process import running
-from tests.unit.server.wsgi import BROWSER, PATHS, application, call, count_of
+from tests.unit.simple_server.process import running
+from tests.unit.simple_server.wsgi import BROWSER, PATHS, application, call, count_of
 
 
 def schema() -> dict[str, Any]:
@@ -25,7 +25,7 @@ def schema() -> dict[str, Any]:
     return read
 
 
-def test_it_counts_from_one_and_says_who_it_is() -> None:
+def test_it_counts_from_one_and_reports_its_identity() -> None:
     app = application()
     assert [call(app).json for _ in range(2)] == [
         {"count": 1, "pod": "pod-1", "build": "build-1", "started": "2026-01-02T03:04:05Z"},
@@ -33,7 +33,7 @@ def test_it_counts_from_one_and_says_who_it_is() -> None:
     ]
 
 
-def test_the_answer_keeps_to_its_documented_schema() -> None:
+def test_the_json_conforms_to_its_documented_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
     checker = jsonschema.Draft202012Validator(schema(), format_checker=jsonschema.FormatChecker())
     with running() as server:
@@ -45,7 +45,7 @@ def test_the_answer_keeps_to_its_documented_schema() -> None:
 
 
 @pytest.mark.parametrize("path", PATHS[1:])
-def test_what_is_asked_about_the_server_does_not_count(path: str) -> None:
+def test_other_paths_do_not_count(path: str) -> None:
     app = application()
     assert call(app, path).status == 200
     assert count_of(app) == 1
@@ -53,7 +53,7 @@ def test_what_is_asked_about_the_server_does_not_count(path: str) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PURGE", "get"])
-def test_another_method_is_refused_and_told_the_right_one(method: str, path: str) -> None:
+def test_another_method_is_not_allowed(method: str, path: str) -> None:
     app = application()
     answer = call(app, path, method)
     assert (answer.status, answer.headers["Allow"]) == (405, "GET")
@@ -71,11 +71,11 @@ def test_another_path_is_not_found(path: str) -> None:
 
 
 class Switching(int):
-    """A number that lets another thread run in the middle of each addition, where a count without a lock goes wrong."""
+    """A number that switches threads in the middle of each addition: a count without a lock goes wrong."""
 
     def __add__(self, other: int) -> "Switching":
         os.sched_yield()
-        time.sleep(0)  # lets go of the interpreter's lock
+        time.sleep(0)  # releases the interpreter's lock
         return Switching(int(self) + other)
 
 
@@ -96,7 +96,7 @@ def test_64_threads_get_each_number_once(monkeypatch: pytest.MonkeyPatch) -> Non
     assert sorted(numbers) == list(range(1, 64 * 50 + 1))
 
 
-def test_64_connections_at_once_kept_or_not_get_each_number_once() -> None:
+def test_64_concurrent_connections_kept_or_fresh_get_each_number_once() -> None:
     with running("--log-format=none") as server:
         numbers = list[int]()
 
@@ -117,7 +117,7 @@ def test_64_connections_at_once_kept_or_not_get_each_number_once() -> None:
         assert sorted(numbers) == list(range(1, 641))
 
 
-TEXT = some.text(some.characters(codec="latin-1"), max_size=40)  # what WSGI gives: a byte a character
+TEXT = some.text(some.characters(codec="latin-1"), max_size=40)  # as in WSGI: one character per byte
 
 
 @settings(deadline=None, database=None)
@@ -133,7 +133,7 @@ TEXT = some.text(some.characters(codec="latin-1"), max_size=40)  # what WSGI giv
         TEXT,
     ),
 )
-def test_no_request_makes_an_error_or_loses_a_count(
+def test_no_request_causes_an_error_or_loses_a_count(
     method: str, path: str, query: str, accept: str, headers: dict[str, str]
 ) -> None:
     app = application()
