@@ -145,8 +145,8 @@ def logs(app: Application, kubectl: Sequence[str], lines: int) -> str:
 # expose: kubectl expose deployment simple-server --type=LoadBalancer
 
 
-def expose(app: Application, kubectl: Sequence[str], node_port: int | None) -> str:
-    patch = json.dumps([{"op": "add", "path": "/spec/ports/0/nodePort", "value": node_port}])
+def expose(app: Application, kubectl: Sequence[str], port_index: int, node_port: int | None) -> str:
+    patch = json.dumps([{"op": "add", "path": f"/spec/ports/{port_index}/nodePort", "value": node_port}])
     edits = [f"kubectl patch --local -f - --type=json -o yaml -p '{patch}'"] if node_port else []
     return apply(app, kubectl, "service", *edits)
 

@@ -68,12 +68,16 @@ def service(item: Object, app: Application, namespace: str, node_port: int | Non
 
 def service_port(item: Object, app: Application) -> Object:
     """The port of the service that the application is asked at. Raises SettingError."""
+    found: Object = item["spec"]["ports"][port_index(item, app)]
+    return found
+
+
+def port_index(item: Object, app: Application) -> int:
+    """The position of that port in the service. Raises SettingError if there is no port of that name."""
     try:
-        (port,) = [one for one in item["spec"]["ports"] if one.get("name") == app.port]
+        return [port.get("name") for port in item["spec"]["ports"]].index(app.port)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise SettingError(
             f"Service {item['metadata']['name']} has no port {app.port}.",
             f"Name its port {app.port} in {app.manifests}/service.yaml",
         ) from error
-    found: Object = port
-    return found

@@ -21,13 +21,14 @@ LEAST_REQUESTS = 60
 def expose(context: Context) -> list[Address]:
     """Give the deployment a service, and return the addresses that answer. Raises ExposeError, RolloutError, OwnershipError."""
     app, report, namespace = context.app, context.report, context.settings.namespace
+    manifest = manifests.read_one(app, "service")
+    port_index = manifests.port_index(manifest, app)
     if report.dry:
-        report.equivalent(equivalents.expose(app, context.kubectl, context.provider.node_port))
+        report.equivalent(equivalents.expose(app, context.kubectl, port_index, context.provider.node_port))
         return []
     state.require_deployment(context)
-    manifest = manifests.read_one(app, "service")
     node_port = _free_node_port(context)
-    report.equivalent(equivalents.expose(app, context.kubectl, node_port))
+    report.equivalent(equivalents.expose(app, context.kubectl, port_index, node_port))
     try:
         changed = objects.apply(context.kube, manifests.service(manifest, app, namespace, node_port))
     except ApiError as error:

@@ -26,7 +26,7 @@ def lines(app: Application) -> list[str]:
     return [
         equivalents.build(image.Image(app, "0123456789ab", "base").names, {"BASE": "base"}),
         *equivalents.deploy(app, KUBECTL, f"{app.name}:0123456789ab"),
-        equivalents.expose(app, KUBECTL, 30080),
+        equivalents.expose(app, KUBECTL, 1, 30080),
         *equivalents.scale(app, KUBECTL, 3),
         equivalents.logs(app, KUBECTL, 10),
         equivalents.service(app, KUBECTL),
@@ -69,6 +69,7 @@ def test_its_container_its_port_and_its_image_are_found_by_name() -> None:
     item = {"metadata": {"name": "shop"}, "spec": {"ports": ports}, "status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.9"}]}}}
     assert service.addresses(OTHER, item, None)[0].url == "http://10.0.0.9:80/"
     assert manifests.service(item, OTHER, "ns", 30081)["spec"]["ports"][1]["nodePort"] == 30081
+    assert "/spec/ports/1/nodePort" in equivalents.expose(OTHER, (), manifests.port_index(item, OTHER), 30081)
     assert image.Image(OTHER, "1", "base").reference == "shop:1"
     assert OTHER.selector == "app.kubernetes.io/name=shop"
 

@@ -1,0 +1,97 @@
+"""A provider and an API for unit tests; the same actions run on real ones in tests/integration."""
+
+from collections.abc import Callable
+from typing import Any
+
+from kubetasks import settings
+from kubetasks.actions.context import Context
+from kubetasks.application import APPLICATION
+from kubetasks.errors import EngineError
+from kubetasks.image import Image
+from kubetasks.kube.client import Kube
+from kubetasks.providers.base import Cluster, Condition
+from kubetasks.report import Report
+
+FACTS = Cluster("kubeconfig", "context", None, "", load_balancer=False, node_ports=False, reachable=False, since=None)
+
+
+class FakeProvider:
+    """A cluster of others: it has no lifecycle."""
+
+    name = "theirs"
+    kubeconfig = "/nowhere/kubeconfig"
+    kubectl: tuple[str, ...] = ("--context", "theirs")
+    node_port: int | None = None
+
+    def __init__(self, condition: Condition | None = "running") -> None:
+        self._condition = condition
+
+    def condition(self) -> Condition:
+        if self._condition is None:
+            raise EngineError("No container engine answers.")
+        return self._condition
+
+    def cluster(self) -> Cluster:
+        return FACTS
+
+    def images(self) -> list[str]:
+        return []
+
+    def load_image(self, image: Image) -> bool:  # noqa: ARG002
+        return False
+
+    def remove_images(self, used: Callable[[], set[str]]) -> list[str]:  # noqa: ARG002
+        return []
+
+
+class OwnProvider(FakeProvider):
+    """A cluster of our own, which `changed` says was created or started."""
+
+    def __init__(self, *, changed: bool) -> None:
+        super().__init__()
+        self._changed = changed
+        self.called: list[str] = []
+
+    def start(self) -> tuple[Cluster, bool] | None:
+        self.called.append("start")
+        return FACTS, self._changed
+
+    def stop(self) -> bool:
+        self.called.append("stop")
+        return True
+
+    def delete(self) -> bool:
+        self.called.append("delete")
+        return True
+
+
+class FakeKube(Kube):
+    """Objects by kind; nothing changes."""
+
+    def __init__(self, **objects: list[dict[str, Any]]) -> None:
+        self._objects = objects
+
+    def get(self, kind: str, name: str, namespace: str = "") -> dict[str, Any] | None:  # noqa: ARG002
+        return next((item for item in self._objects.get(kind, []) if item["metadata"]["name"] == name), None)
+
+    def list(self, kind: str, namespace: str = "", **selectors: str) -> list[dict[str, Any]]:  # noqa: ARG002
+        return self._objects.get(kind, [])
+
+    def changes(self, sources: object) -> Any:  # noqa: ARG002
+        return self
+
+    def wait(self, seconds: float) -> None:
+        pass
+
+    def __enter__(self) -> "FakeKube":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def context(provider: FakeProvider, kube: FakeKube | None = None, *, dry: bool = False) -> Context:
+    made = Context(settings.read(settings.DEFAULTS, {}), APPLICATION, Report(dry=dry))
+    made.provider = provider
+    made.kube = kube or FakeKube()
+    return made

@@ -1,0 +1,74 @@
+"""What the actions ask of a provider, whichever it is."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kubetasks.actions import app, cluster
+from kubetasks.errors import ClusterError, EngineError
+from tests.unit.actions.fakes import FakeKube, FakeProvider, OwnProvider, context
+
+RECORDED = Path(__file__).parents[1] / "kube" / "recorded"
+DEFAULT = [{"metadata": {"name": "default"}}]
+
+
+def nodes() -> dict[str, list[dict[str, object]]]:
+    found = json.loads((RECORDED / "nodes.json").read_text())["nodes"]
+    leases = json.loads((RECORDED / "leases.json").read_text())["leases"]
+    return {"Node": found, "Lease": leases}
+
+
+def test_a_cluster_of_others_is_used_and_not_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    theirs = context(FakeProvider(), FakeKube(Namespace=DEFAULT))
+    assert not cluster.ensure(theirs)
+    assert capsys.readouterr().err == "Cluster theirs is running.\n"
+    for action in (cluster.stop, cluster.delete):
+        with pytest.raises(ClusterError, match="theirs is not ours to stop or delete"):
+            action(theirs)
+
+
+def test_a_namespace_that_is_missing_is_named() -> None:
+    with pytest.raises(ClusterError, match="namespace default does not exist") as refused:
+        cluster.ensure(context(FakeProvider(), FakeKube()))
+    assert refused.value.hint == "kubectl create namespace default"
+
+
+def test_a_cluster_of_our_own_is_started_stopped_and_deleted() -> None:
+    provider = OwnProvider(changed=True)
+    ours = context(provider, FakeKube(**nodes()))
+    assert cluster.ensure(ours)
+    assert cluster.stop(ours)
+    assert cluster.delete(ours)
+    assert provider.called == ["start", "stop", "delete"]
+
+
+def test_a_broken_deployment_does_not_keep_a_started_cluster_from_being_used(capsys: pytest.CaptureFixture[str]) -> None:
+    broken = json.loads((RECORDED / "crashing.json").read_text())
+    objects = {"Deployment": [broken["deployment"]], "ReplicaSet": broken["replica_sets"], "Pod": broken["pods"]}
+    cluster.start(context(OwnProvider(changed=True), FakeKube(**nodes(), **objects)))
+    assert "The cluster runs, but not what was deployed in it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("condition", ["stopped", "incomplete"])
+def test_a_cluster_that_cannot_be_cleaned_as_it_is_says_so(condition: str) -> None:
+    with pytest.raises(ClusterError, match=f"Cluster theirs is {condition}"):
+        cluster.runs(context(FakeProvider(condition)))  # type: ignore[arg-type]
+
+
+def test_without_an_engine_there_is_nothing_to_clean_unless_a_cluster_was_created_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lost = context(FakeProvider(None))
+    monkeypatch.setattr(type(lost.settings), "state_folder", tmp_path / "absent")
+    assert not app.clean(lost, everything=True)
+    monkeypatch.setattr(type(lost.settings), "state_folder", tmp_path)
+    with pytest.raises(EngineError):
+        app.clean(lost, everything=True)
+
+
+def test_images_that_a_pod_or_a_deployment_of_anybody_uses_are_kept() -> None:
+    spec = {"containers": [{"image": "docker.io/library/simple-server:v1"}], "initContainers": [{"image": "theirs:1"}]}
+    idle = {"spec": {"template": {"spec": {"containers": [{"image": "simple-server:abc"}]}}}}
+    kube = FakeKube(Pod=[{"spec": spec}], Deployment=[idle])
+    assert app._used_images(context(FakeProvider(), kube)) == {"simple-server:v1", "theirs:1", "simple-server:abc"}
