@@ -60,20 +60,14 @@ def deployment(item: Object, app: Application, reference: str, namespace: str) -
 def service(item: Object, app: Application, namespace: str, node_port: int | None) -> Object:
     """Return the service, on `node_port` if one is given. Raises SettingError."""
     item = owned(item, namespace)
-    port = service_port(item, app)
+    port = item["spec"]["ports"][port_index(item, app)]
     if node_port:
         port["nodePort"] = node_port
     return item
 
 
-def service_port(item: Object, app: Application) -> Object:
-    """The port of the service that the application is asked at. Raises SettingError."""
-    found: Object = item["spec"]["ports"][port_index(item, app)]
-    return found
-
-
 def port_index(item: Object, app: Application) -> int:
-    """The position of that port in the service. Raises SettingError if there is no port of that name."""
+    """The position of the application's port in the service. Raises SettingError if there is none of that name."""
     try:
         return [port.get("name") for port in item["spec"]["ports"]].index(app.port)
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kubetasks import manifests
 from kubetasks.application import Application
 from kubetasks.kube.client import Object
 
@@ -20,9 +19,11 @@ def addresses(app: Application, service: Object, mapped: tuple[int, int] | None,
     """Every URL that may answer, the preferred one first.
 
     `mapped` is (node port, port of 127.0.0.1) if the cluster maps one; `nodes` are those whose node ports this machine may
-    reach. Raises SettingError if the service has no port of the application.
+    reach. A service without the application's port, of somebody else perhaps, has no address.
     """
-    port = manifests.service_port(service, app)
+    port = next((one for one in service["spec"].get("ports", []) if one.get("name") == app.port), None)
+    if port is None:
+        return []
     found = []
     if mapped and port.get("nodePort") == mapped[0]:
         found.append(Address(f"http://127.0.0.1:{mapped[1]}/", "mapped port"))

@@ -1,9 +1,12 @@
 """The manifests: plain as they lie there, and what becomes of them for one cluster."""
 
+import dataclasses
+
 import pytest
 
 from kubetasks import loadbalancer, manifests
 from kubetasks.application import APPLICATION
+from kubetasks.errors import SettingError
 from kubetasks.labels import OWNER, OWNER_LABEL
 
 
@@ -40,6 +43,12 @@ def test_the_plain_files_are_the_tutorials() -> None:
 def test_the_service_selects_the_pods_of_the_deployment() -> None:
     labels = manifest("deployment")["spec"]["template"]["metadata"]["labels"]
     assert manifest("service")["spec"]["selector"].items() <= labels.items()
+
+
+def test_a_service_without_the_applications_port_is_refused() -> None:
+    app = dataclasses.replace(APPLICATION, port="web")
+    with pytest.raises(SettingError, match="has no port web"):
+        manifests.service(manifest("service"), app, "default", None)
 
 
 @pytest.mark.parametrize("port", [None, 30080])

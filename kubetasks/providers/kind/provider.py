@@ -150,10 +150,10 @@ class Kind:
     def stop(self) -> bool:
         if not self._report.equivalent(equivalents.stop_cluster(self.name)):
             return True
+        self._network.require_ours(self._nodes())
         nodes = [node for node in self._nodes() if node.status == "running"]
         if not nodes:
             return False
-        self._network.require_ours(nodes)
         with self._report.step(f"Stopping cluster {self.name}"):
             for node in nodes:
                 self._engine.stop(node)

@@ -5,10 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from kubetasks.application import APPLICATION
-from kubetasks.errors import SettingError
 from kubetasks.kube import service
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -47,8 +44,7 @@ def test_the_port_is_found_by_its_name() -> None:
     item: dict[str, Any] = recorded("service")
     item["spec"]["ports"].insert(0, {"name": "metrics", "port": 9090, "nodePort": 30090})
     assert service.addresses(APPLICATION, item, (30080, 8081))[0].url == "http://127.0.0.1:8081/"
-    with pytest.raises(SettingError, match="has no port web"):
-        service.addresses(dataclasses.replace(APPLICATION, port="web"), item, None)
+    assert service.addresses(dataclasses.replace(APPLICATION, port="web"), item, (30080, 8081)) == []
 
 
 def test_the_owner_of_a_node_port_is_another_service() -> None:
