@@ -22,7 +22,7 @@ GROUPS = {
 
 
 class Tasks(Program):
-    """invoke's program, run in the project's folder."""
+    """invoke's program, for the tasks in the current folder's tasks.py."""
 
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
         try:

@@ -1,7 +1,7 @@
 """Which images and programs are wanted, and whether they are there: one answer for setup, doctor and the tasks.
 
 Each has two origins: downloaded or pulled as pinned, or built on this machine if no image registry can be reached. What is
-built is named by a digest over the files that it is built from, so that a change builds it again.
+built is named by a digest over the files that decide its content, so that a change builds it again.
 """
 
 import hashlib

@@ -30,6 +30,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
 }
 
 INVOKE_SECTIONS = ("run", "runners", "sudo", "tasks", "timeouts")  # of invoke's own configuration
+ALIKE = 0.85  # from here on a name is taken for a misspelt one of ours
 PROVIDERS = ("kind", "existing")
 IMAGE_SOURCES = ("auto", "pull", "build")
 MOST_REPLICAS = 100
@@ -106,7 +107,8 @@ def refuse_unknown(config: Any, environment: Mapping[str, str]) -> None:
     variables = {f"INVOKE_{section}_{name}".upper() for section, names in DEFAULTS.items() for name in names}
     prefixes = tuple(f"INVOKE_{section}_".upper() for section in DEFAULTS)
     for name in sorted(environment):
-        if name.startswith(prefixes) and name not in variables:
+        ours = name.startswith(prefixes) or (name.startswith("INVOKE_") and difflib.get_close_matches(name, variables, 1, ALIKE))
+        if ours and name not in variables:
             raise _unknown(name, variables)
     keys = {f"{section}.{name}" for section, names in DEFAULTS.items() for name in names}
     for section in DEFAULTS:

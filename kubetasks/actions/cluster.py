@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kubetasks import artifacts, equivalents, loadbalancer, providers, wait
 from kubetasks.actions import state
 from kubetasks.actions.context import Context
-from kubetasks.errors import ClusterError, EngineError, RolloutError
+from kubetasks.errors import ClusterError, EngineError, ExposeError, RolloutError
 from kubetasks.kube import readiness
 from kubetasks.kube.client import ApiError
 from kubetasks.providers.base import Lifecycle
@@ -28,7 +28,7 @@ def start(context: Context) -> None:
     try:
         state.wait_for_rollout(context, "Waiting for the pods")
         state.wait_for_traffic(context, found["spec"].get("replicas", 1))
-    except RolloutError as error:  # the cluster runs: a broken deployment must not keep anybody from fixing it
+    except (RolloutError, ExposeError) as error:  # the cluster runs: a broken deployment must not keep anybody from fixing it
         context.report.say(f"The cluster runs, but not what was deployed in it: {error.message}")
 
 
@@ -90,7 +90,7 @@ def _wait_for_nodes(context: Context) -> None:
                 check,
                 ClusterError,
                 f"Cluster {context.provider.name} is not ready",
-                f"docker logs {context.provider.name}-control-plane shows more; ./inv delete start creates it again",
+                "./inv delete start creates it again",
                 timeout=timeout,
                 changed=changes.wait,
                 on_change=step.at,
@@ -168,4 +168,4 @@ def docker_env(unset: bool) -> str:
     """The lines for a person's shell: no cluster here has an engine of its own, so they are comments."""
     if unset:
         return "# nothing to unset: your docker client was not changed"
-    return "# a kind node has no Docker engine: `inv build` uses yours, and `inv deploy` loads the image"
+    return "# the cluster has no Docker engine for builds: `./inv build` uses yours, and `./inv deploy` loads the image"

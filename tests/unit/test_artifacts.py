@@ -3,6 +3,6 @@
 from kubetasks import artifacts
 
 
-def test_names_of_built_images_follow_their_recipe() -> None:
+def test_names_of_built_images_follow_their_content() -> None:
     assert artifacts.built_node("1.36").startswith("simple-server-node:v1.36.3-")
     assert artifacts.digest("ab", "c") != artifacts.digest("a", "bc")

@@ -8,6 +8,7 @@ import pytest
 from invoke.config import Config
 
 from kubetasks import errors, settings
+from kubetasks.application import PROJECT
 from kubetasks.errors import SettingError
 from kubetasks.versions import PYTHON_IMAGE
 
@@ -77,7 +78,7 @@ def test_every_exit_code_is_documented() -> None:
 
 
 def test_every_link_of_the_documents_leads_somewhere() -> None:
-    for document in [DOCUMENTED.parents[1] / "README.md", *DOCUMENTED.parent.glob("*.md")]:
+    for document in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("images/*/*.md")]:
         for link in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text()):
             assert (document.parent / link).exists(), f"{document.name}: {link}"
 
@@ -88,7 +89,12 @@ def test_the_pinned_base_image_is_written_the_same_in_the_dockerfile() -> None:
 
 @pytest.mark.parametrize(
     ("variable", "hint"),
-    [("INVOKE_CLUSTER_NAMES", "Did you mean INVOKE_CLUSTER_NAME?"), ("INVOKE_APP_QQQQQQQQ", "docs/settings.md lists them")],
+    [
+        ("INVOKE_CLUSTER_NAMES", "Did you mean INVOKE_CLUSTER_NAME?"),
+        ("INVOKE_CLUSTR_NAME", "Did you mean INVOKE_CLUSTER_NAME?"),
+        ("INVOKE_CLUSTERNAME", "Did you mean INVOKE_CLUSTER_NAME?"),
+        ("INVOKE_APP_QQQQQQQQ", "docs/settings.md lists them"),
+    ],
 )
 def test_a_misspelt_variable_is_refused(variable: str, hint: str) -> None:
     with pytest.raises(SettingError, match=f"There is no setting {variable}") as refusal:
@@ -97,7 +103,10 @@ def test_a_misspelt_variable_is_refused(variable: str, hint: str) -> None:
 
 
 def test_other_variables_of_invoke_are_not_ours_to_refuse() -> None:
-    settings.read(settings.DEFAULTS, {"INVOKE_RUN_ECHO": "1", "INVOKE_DEBUG": "1"})
+    settings.read(
+        settings.DEFAULTS,
+        dict.fromkeys(("INVOKE_RUN_ECHO", "INVOKE_DEBUG", "INVOKE_RUNTIME_CONFIG", "INVOKEAI_ROOT", "INVOKE_AI_PORT"), "1"),
+    )
 
 
 @pytest.mark.parametrize(
