@@ -34,7 +34,7 @@ def reached(url: str) -> bool:
 
 
 def file(url: str, sha256: str, target: Path, report: Report) -> None:
-    """Download `url` to `target` and check it. Raises SetupError; then there is no target."""
+    """Download `url` to `target` and check it. Raises SetupError, and then leaves no target."""
     import urllib.request
 
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def file(url: str, sha256: str, target: Path, report: Report) -> None:
 
 
 def pull(engine: Engine, settings: Settings, report: Report) -> None:
-    """Get whatever is missing of kind, MetalLB's manifest, the node image and the base image. Raises SetupError, EngineError."""
+    """Download kind and MetalLB's manifest and pull the images, whichever is missing. Raises SetupError, EngineError."""
     kind, manifest = Path(artifacts.kind(settings).reference), Path(artifacts.metallb_manifest(settings).reference)
     if not kind.exists():
         checksum = versions.KIND_SHA256.get(platform.machine())
@@ -76,10 +76,9 @@ def pull(engine: Engine, settings: Settings, report: Report) -> None:
 
 
 def image(engine: Engine, settings: Settings, report: Report, reference: str) -> None:
-    """Pull an image, and note it in the receipt. Raises EngineError."""
+    """Pull an image, and record it in the receipt. Raises EngineError."""
     report.equivalent(equivalents.pull(reference))
     with report.step(f"Pulling {reference.split('@')[0]}") as step:
         engine.pull(reference, step.at)
-    made = receipt.read(settings.cache)
-    made.pulled = sorted({*made.pulled, reference})
-    receipt.write(settings.cache, made)
+    with receipt.changed(settings.cache) as made:
+        made.pulled = sorted({*made.pulled, reference})

@@ -1,4 +1,4 @@
-"""A container engine on a machine that has none: Debian's, started by us where nothing else starts it."""
+"""The container engine of this machine: Debian's, installed if there is none, started if nothing else starts it, and stopped."""
 
 import contextlib
 import os
@@ -7,19 +7,29 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from kubetasks import engine, shell, wait
+from kubetasks.engine import Engine
 from kubetasks.errors import EngineError, SetupError
 from kubetasks.machine import limited_runc, packages, receipt
 from kubetasks.report import Report
 from kubetasks.settings import Settings
 
-PACKAGES = ["docker.io", "docker-cli", "iptables", "ca-certificates"]
+PACKAGE = "docker.io"
+PACKAGES = [PACKAGE, "iptables", "ca-certificates"]
+SINCE_DEBIAN_13 = ["docker-cli"]  # before that the command line is part of docker.io
+SOCKET = Path("/var/run/docker.sock")
 PID_FILES = (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/containerd.pid"))
-FOLDERS = ("/var/lib/docker", "/etc/docker")  # what an engine makes and its packages leave
-SYSTEMD = Path("/run/systemd/system")  # is there where systemd runs: sd_booted(3)
+DATA = "/var/lib/docker"
+FOLDERS = (DATA, "/etc/docker")  # what an engine creates and its packages leave
+SYSTEMD = Path("/run/systemd/system")  # exists if systemd is the init system: sd_booted(3)
+UNIT = "docker.service"
+NAMES_AN_ENGINE = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 START_SECONDS = 60
+STOP_SECONDS = 60
 ANSWER_SECONDS = 10
 START_ATTEMPTS = 3
 LIMITED = "limited-runc"
@@ -27,13 +37,44 @@ CAREFUL_SINCE = 23  # from this release on Docker asks only for capabilities tha
 
 
 def release() -> str | None:
-    """The release of the engine that answers, or None. Raises EngineError where one answers that we may not use."""
+    """The release of the engine that the tasks use, or None if it does not answer. Raises EngineError if it denies access."""
     try:
         return engine.connect(timeout=ANSWER_SECONDS).version()
     except EngineError as error:
         if "may not" in error.sentence:
             raise
         return None
+
+
+def local(socket: Path = SOCKET) -> Engine | None:
+    """The engine of this machine, or None if it does not answer. Raises EngineError if it denies access."""
+    if not socket.is_socket():
+        return None
+    try:
+        with _environment_of(socket):
+            return engine.connect()
+    except EngineError as error:
+        if "may not" in error.sentence:
+            raise
+        return None
+
+
+def data_folder(socket: Path = SOCKET) -> Path:
+    """The folder that the engine of this machine keeps its data in. Raises ProgramError, SetupError."""
+    with _environment_of(socket):
+        return Path(shell.run(["docker", "info", "--format", "{{.DockerRootDir}}"]).strip())
+
+
+@contextmanager
+def _environment_of(socket: Path) -> Iterator[None]:
+    """Let Docker's SDK and command line use that socket, whatever engine the environment names."""
+    before = {name: os.environ.pop(name) for name in NAMES_AN_ENGINE if name in os.environ}
+    os.environ["DOCKER_HOST"] = f"unix://{socket}"
+    try:
+        yield
+    finally:
+        del os.environ["DOCKER_HOST"]
+        os.environ.update(before)
 
 
 def lacking() -> list[str]:
@@ -43,12 +84,10 @@ def lacking() -> list[str]:
 
 
 def ensure(settings: Settings, report: Report, log: Path) -> None:
-    """Install and start an engine; only called where none answers. Raises EngineError, SetupError."""
-    import tenacity
-
+    """Install and start an engine; called only if none answers. Raises EngineError, SetupError, ProgramError."""
     if settings.engine == "refuse":
         raise EngineError(
-            "No container engine answers, and INVOKE_SETUP_ENGINE=refuse forbids to install one.",
+            "No container engine answers, and INVOKE_SETUP_ENGINE=refuse forbids installing one.",
             "Start yours, or unset INVOKE_SETUP_ENGINE",
         )
     if os.environ.get("DOCKER_HOST"):
@@ -63,24 +102,37 @@ def ensure(settings: Settings, report: Report, log: Path) -> None:
         )
     if shutil.which("dockerd") is None:
         report.say("No container engine: installing Debian's docker.io with apt (INVOKE_SETUP_ENGINE=refuse forbids it).")
-        fresh = [folder for folder in FOLDERS if not Path(folder).exists()]
         with report.step("Installing the container engine"):
-            packages.install(PACKAGES, settings.cache, log)
-        made = receipt.read(settings.cache)
-        made.folders = fresh
-        receipt.write(settings.cache, made)
+            _install(settings.cache, log)
+    start(settings.cache, report, log)
+
+
+def _install(cache: Path, log: Path) -> None:
+    """Install Debian's engine, and record the folders that come with it."""
+    fresh = [folder for folder in FOLDERS if not Path(folder).exists()]
+    packages.install(PACKAGES, cache, log, if_known=SINCE_DEBIAN_13)
+    with receipt.changed(cache) as made:
+        made.folders = sorted({*made.folders, *fresh})
+
+
+def start(cache: Path, report: Report, log: Path) -> None:
+    """Start the engine that is installed, and record how to stop it. Raises SetupError, ProgramError."""
+    import tenacity
+
     with report.step("Starting the container engine"):
         if SYSTEMD.exists():
-            shell.run(["systemctl", "start", "docker"], log=log)
-        else:
-            # containers that outlived a killed engine can keep the first new one from coming up
-            for attempt in tenacity.Retrying(stop=tenacity.stop_after_attempt(START_ATTEMPTS), reraise=True):
-                with attempt:
-                    _start(settings.cache)
+            shell.run(["systemctl", "start", UNIT], log=log)
+            with receipt.changed(cache) as made:
+                made.engine_unit, made.engine_pid = UNIT, 0
+            return
+        # containers that outlived a killed engine can keep the first new one from coming up
+        for attempt in tenacity.Retrying(stop=tenacity.stop_after_attempt(START_ATTEMPTS), reraise=True):
+            with attempt:
+                _start_process(cache)
 
 
-def _start(cache: Path) -> None:
-    """Start dockerd on its own: no terminal, no pipe of ours held open. Raises SetupError."""
+def _start_process(cache: Path) -> None:
+    """Start dockerd in a session of its own, without a terminal or a pipe of ours. Raises SetupError."""
     _remove_stale_pid_files()
     folder = cache / "engine"
     folder.mkdir(parents=True, exist_ok=True)
@@ -94,23 +146,22 @@ def _start(cache: Path) -> None:
             start_new_session=True,
             cwd="/",
         )
-    made = receipt.read(cache)
-    made.engine_pid = daemon.pid
-    receipt.write(cache, made)
+    with receipt.changed(cache) as made:
+        made.engine_unit, made.engine_pid = "", daemon.pid
 
     def check() -> wait.State:
         if daemon.poll() is not None:
             return wait.Failed(f"dockerd ended with {daemon.returncode}")
-        return wait.Done() if release() else wait.Pending("starting")
+        return wait.Done() if local() else wait.Pending("starting")
 
     end = wait.until(check, timeout=START_SECONDS, longest_pause=0.2)
     if not isinstance(end, wait.Done):
         tail = "\n  ".join(log.read_text(errors="replace").splitlines()[-8:])
-        raise SetupError(f"The container engine did not start:\n  {tail}", f"The whole log: {log}")
+        raise SetupError(f"The container engine did not start:\n  {tail}", f"Full log: {log}")
 
 
 def _runtime_options(folder: Path) -> list[str]:
-    """What an older engine needs on a machine that lacks a capability; nothing elsewhere."""
+    """The options that make an older engine work on a machine that lacks a capability; none elsewhere."""
     found = re.search(r"version (\d+)", shell.run(["dockerd", "--version"]))
     if not lacking() or not found or int(found.group(1)) >= CAREFUL_SINCE:
         return []
@@ -124,54 +175,70 @@ def _runtime_options(folder: Path) -> list[str]:
 
 
 def _remove_stale_pid_files() -> None:
-    """An engine that was killed leaves them, and a new one refuses where their number lives on in another process."""
+    """Remove what a killed engine left: a new one refuses to start if another process has the number in it."""
     for path in PID_FILES:
         with contextlib.suppress(OSError, ValueError):
-            if not _is(int(path.read_text()), ("dockerd", "containerd")):
+            if not _runs(int(path.read_text()), ("dockerd", "containerd")):
                 path.unlink()
 
 
-def _is(pid: int, names: tuple[str, ...]) -> bool:
-    """Whether `pid` is a process of one of those programs."""
+def _runs(pid: int, names: tuple[str, ...] = ("dockerd",)) -> bool:
+    """Whether `pid` is a process of one of those programs; one that ended but was not waited for is none."""
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/comm").read_text().strip() in names
+        status = Path(f"/proc/{pid}/status").read_text()
+        name, state = re.findall(r"^(?:Name|State):\t(\S+)", status, re.MULTILINE)
+        return name in names and state != "Z"
     return False
 
 
+def running(made: receipt.Receipt) -> bool:
+    """Whether the engine that setup started is running."""
+    if made.engine_unit:
+        return _unit(made.engine_unit)["ActiveState"] == "active"
+    return bool(made.engine_pid) and _runs(made.engine_pid)
+
+
 def stop(cache: Path, report: Report) -> bool:
-    """Stop the engine that we started; False where we started none or it does not run."""
+    """Stop the engine that setup started; return False if it does not run. Raises SetupError, ProgramError."""
+    if not cache.exists():
+        return False
+    with receipt.locked(cache, report):
+        return stop_locked(cache, report)
+
+
+def stop_locked(cache: Path, report: Report) -> bool:
+    """Do what `stop` does, for a caller that holds the lock."""
     made = receipt.read(cache)
-    running = made.engine_pid and _is(made.engine_pid, ("dockerd",))
-    if running:
-        pid = made.engine_pid
+    found = running(made)
+    if found:
         with report.step("Stopping the container engine"):
-            os.kill(pid, signal.SIGTERM)
-            end = wait.until(
-                lambda: wait.Pending("stopping") if _is(pid, ("dockerd",)) else wait.Done(),
-                timeout=60,
-                longest_pause=0.1,
-            )
-        if not isinstance(end, wait.Done):
-            raise SetupError(f"The container engine (process {pid}) did not stop in a minute.", "./inv setup --stop")
-    if made.engine_pid:
-        made.engine_pid = 0
+            _stop_unit(made.engine_unit) if made.engine_unit else _stop_process(made.engine_pid)
+    if made.engine_pid or made.engine_unit:
+        made.engine_pid, made.engine_unit = 0, ""
         receipt.write(cache, made)
-    return bool(running)
+    return found
 
 
-def uninstall(cache: Path, report: Report, log: Path) -> list[str]:
-    """Take away the packages that we installed and the folders that came with them; returns what went. Raises SetupError."""
-    made = receipt.read(cache)
-    if made.packages:
-        with report.step("Removing the packages that setup installed"):
-            packages.remove(made.packages, log)
-    for folder in made.folders:
-        _remove_folder(Path(folder), log)
-    receipt.write(cache, receipt.Receipt())
-    return [*made.packages, *made.folders]
+def _stop_unit(unit: str) -> None:
+    # with its socket, or the next question would start it again
+    shell.run(["systemctl", "stop", *_unit(unit)["TriggeredBy"].split(), unit])
 
 
-def _remove_folder(folder: Path, log: Path) -> None:
+def _unit(name: str) -> dict[str, str]:
+    """The state of a systemd unit, and the units that start it on demand."""
+    output = shell.run(["systemctl", "show", "--property=ActiveState,TriggeredBy", name])
+    return {"ActiveState": "", "TriggeredBy": "", **dict(line.split("=", 1) for line in output.splitlines())}
+
+
+def _stop_process(pid: int) -> None:
+    os.kill(pid, signal.SIGTERM)
+    end = wait.until(lambda: wait.Pending("stopping") if _runs(pid) else wait.Done(), timeout=STOP_SECONDS, longest_pause=0.1)
+    if not isinstance(end, wait.Done):
+        raise SetupError(f"The container engine (process {pid}) did not stop in {STOP_SECONDS} s.", "./inv setup --stop")
+
+
+def remove_folder(folder: Path, log: Path) -> None:
+    """Remove a folder of an engine that does not run. Raises SetupError, ProgramError."""
     # an engine that was killed leaves its mounts, the folder itself among them
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     for mount in sorted(mounts, reverse=True):

@@ -1,52 +1,34 @@
 """Install what this machine lacks: pulled and downloaded as pinned, or built if no image registry can be reached."""
 
+import os
 import platform
 import shutil
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from kubetasks import artifacts, engine
 from kubetasks.engine import Engine
 from kubetasks.errors import SetupError
-from kubetasks.machine import downloads, inventory, packages
+from kubetasks.machine import downloads, inventory, packages, receipt
 from kubetasks.machine import engine as machine_engine
 from kubetasks.report import Report, duration
 from kubetasks.settings import Settings
 from kubetasks.versions import PYTHONS
 
 Source = Literal["pull", "build"]
+LARGE_LOG = 5_000_000  # bytes
 
 
 def install(settings: Settings, report: Report) -> bool:
     """Install whatever is missing; True if anything was. Raises SetupError, EngineError, ProgramError."""
     if not inventory.missing(settings):
         return False
-    with locked(settings, report):
+    with receipt.locked(settings.cache, report):
         if inventory.missing(settings):
             _install(settings, report)
     return True
-
-
-@contextmanager
-def locked(settings: Settings, report: Report) -> Iterator[None]:
-    """Let one process at a time install or remove something on this machine."""
-    import filelock
-
-    settings.cache.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(settings.cache / "setup.lock")
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        report.say("Another setup is running; waiting for it to end.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def source(settings: Settings) -> Source:
@@ -119,7 +101,8 @@ def python_image(settings: Settings, report: Report, minor: str) -> str:
     if there:
         return there[0]
     if source(settings) == "pull":
-        downloads.image(found, settings, report, version.pulled)
+        with receipt.locked(settings.cache, report):
+            downloads.image(found, settings, report, version.pulled)
         return version.pulled
     if not built:
         raise SetupError(f"No image registry is reachable, and no available Debian release has Python {minor}.")
@@ -127,7 +110,7 @@ def python_image(settings: Settings, report: Report, minor: str) -> str:
     from kubetasks.offline import build
 
     root = settings.cache / f"build-python-{minor}"
-    with locked(settings, report):
+    with receipt.locked(settings.cache, report):
         log = new_log(settings)
         packages.install(build.PACKAGES, settings.cache, log)
         with report.step(f"Making an image with Python {minor} from Debian packages ({version.debian})"):
@@ -140,14 +123,17 @@ def python_image(settings: Settings, report: Report, minor: str) -> str:
 
 def debian_packages(settings: Settings, report: Report, names: list[str]) -> None:
     """Install Debian packages that only the tests need. Raises ProgramError, SetupError."""
-    with locked(settings, report), report.step(f"Installing {' and '.join(names)}"):
+    with receipt.locked(settings.cache, report), report.step(f"Installing {' and '.join(names)}"):
         packages.install(names, settings.cache, new_log(settings))
 
 
 def new_log(settings: Settings) -> Path:
-    """The log of this run, emptied."""
+    """Begin this run's section of the log, and return its path; a log that has grown large is renamed to setup.old.log first."""
     folder = settings.cache / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "setup.log"
-    log.write_text("")
+    if log.exists() and log.stat().st_size > LARGE_LOG:
+        log.replace(folder / "setup.old.log")
+    with log.open("a", encoding="utf-8") as out:
+        out.write(f"\n=== {time.strftime('%Y-%m-%d %H:%M:%S')}, process {os.getpid()} ===\n")
     return log

@@ -1,17 +1,31 @@
-"""The receipt of what setup installed on this machine, so that it can be removed: one JSON file in the cache folder."""
+"""The receipt of what setup installed on this machine, so that it can be removed: one JSON file in the cache folder.
 
+One process at a time installs or removes; `locked` is held by whoever changes the receipt.
+"""
+
+import contextlib
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from kubetasks.report import Report
+
+LOCK = "setup.lock"
 
 
 @dataclass
 class Receipt:
-    """`packages`: installed with apt by us; `engine_pid`: of the engine that we started, 0 for none;
-    `folders`: of the engine that were not there before; `pulled`: images that setup pulled."""
+    """`packages`: installed with apt by setup; `folders`: of the engine that did not exist before; `pulled`: pulled images.
+
+    `engine_pid` is the process of the engine that setup started, `engine_unit` its systemd service; at most one is set.
+    """
 
     packages: list[str] = field(default_factory=list)
     engine_pid: int = 0
+    engine_unit: str = ""
     folders: list[str] = field(default_factory=list)
     pulled: list[str] = field(default_factory=list)
 
@@ -26,3 +40,44 @@ def write(cache: Path, receipt: Receipt) -> None:
     fresh = cache / "receipt.json.new"
     fresh.write_text(json.dumps(asdict(receipt), indent=2))
     fresh.rename(cache / "receipt.json")
+
+
+@contextmanager
+def changed(cache: Path) -> Iterator[Receipt]:
+    """Read the receipt, and write it at the end of the block unless that fails."""
+    made = read(cache)
+    yield made
+    write(cache, made)
+
+
+@contextmanager
+def locked(cache: Path, report: Report) -> Iterator[None]:
+    """Let one process at a time install or remove something on this machine; say so if another one does."""
+    import filelock
+
+    waiting = False
+    while True:
+        cache.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(cache / LOCK)
+        try:
+            lock.acquire(blocking=waiting)
+            break
+        except filelock.Timeout:
+            report.say("Another setup is running; waiting for it to end.")
+            waiting = True
+        except FileNotFoundError:  # the other process removed the cache folder, lock and all
+            continue
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def discard(cache: Path) -> None:
+    """Remove the cache folder, the lock last: until then nobody else can take it."""
+    for entry in cache.iterdir():
+        if entry.name != LOCK:
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+    (cache / LOCK).unlink()
+    with contextlib.suppress(OSError):  # another setup may have made its lock already
+        cache.rmdir()

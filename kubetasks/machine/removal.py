@@ -1,63 +1,165 @@
-"""Taking away what setup made."""
+"""Remove what setup installed."""
 
+import os
 import shutil
+from pathlib import Path
 
 from kubetasks import artifacts, engine
 from kubetasks.engine import Engine
-from kubetasks.errors import ClusterError, SetupError
+from kubetasks.errors import ClusterError, EngineError, SetupError, TaskError
 from kubetasks.labels import CLUSTER_LABEL
 from kubetasks.machine import engine as machine_engine
-from kubetasks.machine import receipt
+from kubetasks.machine import packages, receipt
 from kubetasks.machine.install import new_log
+from kubetasks.machine.receipt import Receipt
 from kubetasks.report import Report
 from kubetasks.settings import Settings
 
+AGAIN = "./inv setup --remove"
+WRITTEN_BY_ENGINES = ("key.json",)  # in /etc/docker
+LISTED = 10  # foreign things that a message names
 
-def remove(settings: Settings, report: Report) -> list[str]:
-    """Remove what setup made: images, the engine that it installed, the cache folder. Returns their names.
 
-    Everything that forbids it is looked for first. Raises ClusterError while a cluster of ours exists, EngineError where the
-    engine does not answer, SetupError where the engine that setup installed holds something of others.
+def remove(settings: Settings, report: Report, socket: Path = machine_engine.SOCKET) -> list[str]:
+    """Remove images, the engine that setup installed, and the cache folder. Return their names.
+
+    `socket` is that of this machine's engine, whatever DOCKER_HOST says. Whatever forbids the removal is looked for before
+    anything is removed. Raises ClusterError while a cluster of ours exists, EngineError if the engine does not answer, SetupError
+    if the engine that setup installed holds something of others or cannot be asked.
     """
     if not settings.cache.exists():
         return []
-    made = receipt.read(settings.cache)
-    log = new_log(settings)
-    if not machine_engine.release() and shutil.which("dockerd"):
-        machine_engine.ensure(settings, report, log)  # nothing in an engine can be seen or removed while it stands still
-    found = engine.connect() if machine_engine.release() else None
-    images_of_ours: list[str] = []
-    if found:
-        clusters = sorted(labels.get(CLUSTER_LABEL, "") for labels in found.our_networks())
-        if clusters:
-            raise ClusterError(
-                f"Clusters of ours are still there: {', '.join(clusters)}.",
-                f"INVOKE_CLUSTER_NAME={clusters[0]} ./inv clean --all",
-            )
-        images_of_ours = [
-            *found.image_tags(artifacts.NODE_REPOSITORY),
-            *found.image_tags(artifacts.BASE_REPOSITORY),
-            *(reference for reference in made.pulled if found.image_id(reference)),
-        ]
-        if made.folders:
-            _require_unused(found, made.pulled)
-    for reference in images_of_ours if found else []:
-        assert found
-        found.remove_image(reference)
-    gone = images_of_ours
-    if machine_engine.stop(settings.cache, report):
-        gone.append("the engine that setup started")
-    gone += machine_engine.uninstall(settings.cache, report, log)
-    shutil.rmtree(settings.cache)
-    return [*gone, str(settings.cache)]
+    with receipt.locked(settings.cache, report):
+        log = new_log(settings)
+        local = _local_engine(settings, report, socket, log)
+        used = engine.connect() if os.environ.get("DOCKER_HOST") else local
+        made = receipt.read(settings.cache)
+        doomed = _doomed_folders(made)
+        for found in filter(None, (used, local)):
+            _require_no_clusters(found)
+        if local and doomed:
+            _require_ours(local, socket, made, doomed)
+            _require_stoppable(made)
+        plan = packages.plan_removal(made.packages)
+        gone = _remove_images(used, made, report) if used else []
+        # a service that setup only started is the person's to manage; a process uses files of the cache
+        if (doomed or made.engine_pid) and machine_engine.stop_locked(settings.cache, report):
+            gone.append("the engine that setup started")
+        gone += _uninstall(plan, made, report, log)
+        receipt.discard(settings.cache)
+        return [*gone, str(settings.cache)]
 
 
-def _require_unused(found: Engine, pulled: list[str]) -> None:
-    """The data folder goes with the engine: nobody else's things may be in it."""
-    names = {f"image {reference.split('@')[0]}" for reference in pulled}
-    others = [thing for thing in found.everything() if thing not in names]
-    if others:
-        raise SetupError(
-            f"The engine that setup installed holds what is not ours: {', '.join(others[:5])}.",
-            "Remove it first (docker system prune --all --volumes), or keep the engine",
+def _doomed_folders(made: Receipt) -> list[Path]:
+    """The existing folders that go with the engine: those that setup recorded, and what purging its package deletes."""
+    purged = [machine_engine.DATA] if machine_engine.PACKAGE in made.packages else []
+    return [folder for folder in map(Path, dict.fromkeys([*made.folders, *purged])) if folder.exists()]
+
+
+def _local_engine(settings: Settings, report: Report, socket: Path, log: Path) -> Engine | None:
+    """The engine of this machine, or None if it has none; a stopped one is started, because its content cannot be seen.
+
+    With DOCKER_HOST set, the tasks do not use it: it matters only if its folders are to be removed. Raises EngineError or,
+    if they are, SetupError.
+    """
+    doomed = _doomed_folders(receipt.read(settings.cache))
+    if not doomed and os.environ.get("DOCKER_HOST"):
+        return None
+    if doomed and os.geteuid() != 0:
+        raise SetupError("Only root can remove the engine that setup installed.", f"As root: {AGAIN}")
+    try:
+        found = machine_engine.local(socket)
+        if not found and shutil.which("dockerd"):
+            _start(settings, report, log)
+            found = machine_engine.local(socket)
+    except (EngineError, SetupError) as error:
+        raise _unasked(doomed, error.sentence) if doomed else error from error
+    if doomed and not found:
+        raise _unasked(doomed, f"None answers on {socket}.")
+    return found
+
+
+def _start(settings: Settings, report: Report, log: Path) -> None:
+    if settings.engine == "refuse":
+        raise EngineError(
+            "No container engine answers, and INVOKE_SETUP_ENGINE=refuse forbids starting one.",
+            f"Start yours, or unset INVOKE_SETUP_ENGINE; then {AGAIN}",
         )
+    machine_engine.start(settings.cache, report, log)
+
+
+def _unasked(doomed: list[Path], reason: str) -> SetupError:
+    folders = " ".join(map(str, doomed))
+    return SetupError(
+        f"The engine that setup installed cannot be asked whether {folders} holds something of others. {reason}",
+        f"Start it, then {AGAIN}; or, if nothing in there is needed: rm -r {folders}",
+    )
+
+
+def _require_no_clusters(found: Engine) -> None:
+    clusters = sorted(labels.get(CLUSTER_LABEL, "") for labels in found.our_networks())
+    if clusters:
+        raise ClusterError(
+            f"Clusters of ours still exist: {', '.join(clusters)}.", f"INVOKE_CLUSTER_NAME={clusters[0]} ./inv clean --all"
+        )
+
+
+def _require_ours(found: Engine, socket: Path, made: Receipt, doomed: list[Path]) -> None:
+    """Refuse to remove folders that hold something of others, or of an engine that is not the one that answers."""
+    try:
+        data = machine_engine.data_folder(socket)
+    except TaskError as error:
+        raise _unasked(doomed, error.sentence) from error
+    if not any(data.is_relative_to(folder) for folder in doomed):
+        raise _unasked(doomed, f"The one that answers on {socket} keeps its data in {data}.")
+    others = _foreign(found, made.pulled)
+    for folder in doomed:
+        if not data.is_relative_to(folder):
+            others += [f"file {path}" for path in folder.rglob("*") if path.is_file() and path.name not in WRITTEN_BY_ENGINES]
+    if others:
+        more = f" and {len(others) - LISTED} more" if len(others) > LISTED else ""
+        raise SetupError(
+            f"The engine that setup installed holds what is not ours: {', '.join(others[:LISTED])}{more}.",
+            f"Remove it by hand (docker rm, docker rmi, docker volume rm), then {AGAIN}; or keep the engine",
+        )
+
+
+def _foreign(found: Engine, pulled: list[str]) -> list[str]:
+    """What the engine holds but for images with our label and those that setup pulled: by digest, they have no tag."""
+    names = {f"image {reference.split('@')[0]}" for reference in pulled}
+    ids = [f"image {id_}" for id_ in map(found.image_id, pulled) if id_]
+    return [thing for thing in found.everything() if thing not in names and not any(id_.startswith(thing) for id_ in ids)]
+
+
+def _require_stoppable(made: Receipt) -> None:
+    if not machine_engine.running(made):
+        raise SetupError(
+            "The engine that setup installed is running, but setup did not start it.",
+            f"Stop it (systemctl stop docker.socket docker, or kill $(cat /var/run/docker.pid)), then {AGAIN}",
+        )
+
+
+def _remove_images(found: Engine, made: Receipt, report: Report) -> list[str]:
+    """Remove the images that setup built or pulled, unless a container uses them. Return their names."""
+    built = [*found.image_tags(artifacts.NODE_REPOSITORY), *found.image_tags(artifacts.BASE_REPOSITORY)]
+    gone = []
+    for reference in [*built, *made.pulled]:
+        users = found.users(reference)
+        if users:
+            report.say(f"Kept image {reference}: {', '.join(users)} uses it.")
+        elif found.remove_image(reference):
+            gone.append(reference)
+    return gone
+
+
+def _uninstall(plan: packages.Removal, made: Receipt, report: Report, log: Path) -> list[str]:
+    """Remove folders and packages. Return their names."""
+    folders = [folder for folder in made.folders if Path(folder).exists()]
+    for folder in folders:
+        machine_engine.remove_folder(Path(folder), log)
+    for name, user in sorted(plan.kept.items()):
+        report.say(f"Kept package {name}: {user} needs it.")
+    if plan.going or plan.kept:
+        with report.step("Removing the packages that setup installed"):
+            packages.remove(plan, log)
+    return [*plan.going, *folders]

@@ -1,0 +1,196 @@
+"""`setup --remove` and `--stop` on a container engine that the test starts, beside the one that the suite uses."""
+
+import dataclasses
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from kubetasks import artifacts, settings, shell, wait
+from kubetasks.errors import SetupError
+from kubetasks.labels import LABELS
+from kubetasks.machine import engine as machine_engine
+from kubetasks.machine import receipt, removal
+from kubetasks.machine.receipt import Receipt
+from kubetasks.report import Report
+
+SECONDS = 60
+HARMLESS = ("docker", "umount")
+SHORT = 19  # characters of an id in a message
+OURS = f"{artifacts.NODE_REPOSITORY}:test"
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("dockerd"), reason="starting a second engine needs root and dockerd"
+)
+
+
+@dataclass
+class OtherEngine:
+    """An engine with its own socket and folders, and the settings and receipt of a setup that installed it."""
+
+    socket: Path
+    data: Path
+    process: subprocess.Popen[bytes]
+    settings: settings.Settings
+
+    def add_image(self, name: str = "", labels: dict[str, str] | None = None) -> str:
+        """Import an image of one empty file. Return its tag, or its id if `name` is ""."""
+        repository, _, tag = name.rpartition(":")
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            tar.addfile(tarfile.TarInfo("file"))
+        changes = [f'LABEL {label}="{value}"' for label, value in (labels or {}).items()]
+        before = self.images()
+        with self._client() as client:
+            client.api.import_image_from_data(archive.getvalue(), repository or None, tag or None, changes)
+        (added,) = self.images() - before
+        return added
+
+    def images(self) -> set[str]:
+        """The tags of the images, or the ids of those without one."""
+        with self._client() as client:
+            return {name for image in client.images.list() for name in image.tags or [str(image.id)]}
+
+    def remove_image(self, image: str) -> None:
+        with self._client() as client:
+            client.images.remove(image)
+
+    @contextmanager
+    def _client(self) -> Iterator[docker.DockerClient]:
+        client = docker.DockerClient(base_url=f"unix://{self.socket}", timeout=SECONDS)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def remove(self) -> list[str]:
+        return removal.remove(self.settings, Report(), self.socket)
+
+
+@contextmanager
+def started() -> Iterator[OtherEngine]:
+    """Run a dockerd in a network namespace of its own: in the main engine's it would delete the bridge docker0."""
+    folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))  # a socket's path has 108 characters at most
+    data, socket, log = folder / "data", folder / "docker.sock", folder / "log"
+    (folder / "daemon.json").write_text("{}")
+    argv = [
+        *("unshare", "--net", "dockerd", f"--config-file={folder / 'daemon.json'}", f"--host=unix://{socket}"),
+        *(f"--data-root={data}", f"--exec-root={folder / 'exec'}", f"--pidfile={folder / 'pid'}"),
+        *("--bridge=none", "--iptables=false", "--ip-forward=false"),
+        # if the machine runs a containerd, the engine uses that one, but not what the main engine has in it
+        *(f"--containerd-namespace={folder.name}", f"--containerd-plugins-namespace={folder.name}-plugins"),
+    ]
+    # "refuse": whatever happens, the removal starts no engine at the usual place
+    made = dataclasses.replace(settings.read(settings.DEFAULTS), cache=folder / "cache", engine="refuse")
+    with log.open("wb") as sink:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd="/")
+    receipt.write(made.cache, Receipt(engine_pid=process.pid, folders=[str(data)]))
+
+    def check() -> wait.State:
+        if process.poll() is not None:
+            return wait.Failed(f"dockerd ended with {process.returncode}")
+        return wait.Done() if machine_engine.local(socket) else wait.Pending("no answer")
+
+    try:
+        end = wait.until(check, timeout=SECONDS, longest_pause=0.2)
+        assert isinstance(end, wait.Done), f"{end}\n{log.read_text()[-3000:]}"
+        yield OtherEngine(socket, data, process, made)
+    finally:
+        process.terminate()
+        process.wait(SECONDS)
+        machine_engine.remove_folder(folder, log)
+
+
+@pytest.fixture
+def other_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtherEngine]:
+    """The only engine that the code under test can reach, and no package manager or service manager: a fault must not act."""
+    run = shell.run
+
+    def harmless(argv: Sequence[str], **options: Any) -> str:
+        assert argv[0] in HARMLESS, f"ran {argv}"
+        return run(argv, **options)
+
+    monkeypatch.setattr(shell, "run", harmless)
+    with started() as engine:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{engine.socket}")
+        yield engine
+
+
+@pytest.fixture(autouse=True)
+def main_engine() -> Iterator[None]:
+    """The engine that the suite uses is the same afterwards: its process, its data folder, its bridge."""
+
+    def state() -> list[str]:
+        told = subprocess.check_output(["docker", "info", "--format", "{{.ID}} {{.DockerRootDir}}"], text=True)
+        pids = [path.read_text() for path in machine_engine.PID_FILES if path.exists()]
+        return [told, *pids, *sorted(path.name for path in Path("/sys/class/net").glob("docker*"))]
+
+    before = state()
+    yield
+    assert state() == before
+
+
+def files(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if "logs" not in path.parts}
+
+
+@pytest.mark.parametrize("name", ["", "theirs:1"])
+def test_an_engine_with_an_image_of_somebody_is_kept_and_without_it_removed(other_engine: OtherEngine, name: str) -> None:
+    other_engine.add_image(OURS, LABELS)
+    theirs = other_engine.add_image(name)
+    cache = other_engine.settings.cache
+    receipt_before, files_before = receipt.read(cache), {*files(cache), cache / receipt.LOCK}
+    with pytest.raises(SetupError, match=f"holds what is not ours: image {theirs[:SHORT]}"):
+        other_engine.remove()
+    assert other_engine.images() == {OURS, theirs}
+    assert (receipt.read(cache), files(cache)) == (receipt_before, files_before)
+
+    other_engine.remove_image(theirs)
+    assert other_engine.remove() == [OURS, "the engine that setup started", str(other_engine.data), str(cache)]
+    assert other_engine.process.wait(SECONDS) == 0
+    assert not other_engine.data.exists()
+    assert not cache.exists()
+
+
+def test_the_engine_of_the_machine_is_inspected_if_docker_host_names_another(
+    other_engine: OtherEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_engine.add_image("theirs:1")
+    with started() as named:
+        named.add_image(OURS, LABELS)
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{named.socket}")
+        with pytest.raises(SetupError, match="holds what is not ours: image theirs:1"):
+            other_engine.remove()
+        assert named.images() == {OURS}
+    assert other_engine.images() == {"theirs:1"}
+
+
+def test_an_engine_that_keeps_its_data_elsewhere_is_not_the_one_to_ask(other_engine: OtherEngine, tmp_path: Path) -> None:
+    (tmp_path / "data" / "volumes").mkdir(parents=True)
+    receipt.write(other_engine.settings.cache, Receipt(engine_pid=other_engine.process.pid, folders=[str(tmp_path / "data")]))
+    with pytest.raises(SetupError, match=f"keeps its data in {other_engine.data}"):
+        other_engine.remove()
+    assert other_engine.process.poll() is None
+    assert (tmp_path / "data" / "volumes").exists()
+
+
+def test_stop_ends_the_engine_and_keeps_its_data(other_engine: OtherEngine) -> None:
+    assert machine_engine.stop(other_engine.settings.cache, Report())
+    assert other_engine.process.wait(SECONDS) == 0
+    assert not machine_engine.local(other_engine.socket)
+    assert other_engine.data.exists()
+    assert receipt.read(other_engine.settings.cache) == Receipt(folders=[str(other_engine.data)])
+    assert not machine_engine.stop(other_engine.settings.cache, Report())
+    with pytest.raises(SetupError, match="cannot be asked"):
+        other_engine.remove()
+    assert other_engine.data.exists()
