@@ -18,14 +18,13 @@ QUESTION_SECONDS = 60  # for an answer; a build or a pull may be silent for long
 SILENT_SECONDS = 1800
 
 
-def connect(timeout: int = QUESTION_SECONDS) -> "Engine":
-    """Connect to the engine that DOCKER_HOST names, otherwise to the local one. Raises EngineError."""
-    import docker
+def connect(timeout: int = QUESTION_SECONDS, host: str = "") -> "Engine":
+    """Connect to the engine at `host`, otherwise to the one that DOCKER_HOST names or the local one. Raises EngineError."""
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 
     try:
-        client = docker.from_env(timeout=timeout)
+        client = _client(timeout, host)
         client.ping()
     except (DockerException, RequestException) as error:
         if "Permission denied" in str(error) or "PermissionError" in str(error):
@@ -36,7 +35,13 @@ def connect(timeout: int = QUESTION_SECONDS) -> "Engine":
         raise EngineError(
             "No container engine answers.", "./inv setup installs or starts one; DOCKER_HOST names another socket"
         ) from error
-    return Engine(client)
+    return Engine(client, host)
+
+
+def _client(timeout: int, host: str) -> "docker.DockerClient":
+    import docker
+
+    return docker.DockerClient(base_url=host, timeout=timeout) if host else docker.from_env(timeout=timeout)
 
 
 @contextmanager
@@ -56,15 +61,14 @@ def _reported(what: str) -> Iterator[None]:
 class Engine:
     """Methods raise EngineError; something missing is None or False."""
 
-    def __init__(self, client: "docker.DockerClient") -> None:
+    def __init__(self, client: "docker.DockerClient", host: str) -> None:
         self._client = client
+        self._host = host
 
     @contextmanager
     def _silent(self) -> Iterator["docker.DockerClient"]:
         """A client for requests whose answer may pause for minutes."""
-        import docker
-
-        client = docker.from_env(timeout=SILENT_SECONDS)
+        client = _client(SILENT_SECONDS, self._host)
         try:
             yield client
         finally:
@@ -74,6 +78,11 @@ class Engine:
         """The engine's release, for example 28.0.4."""
         with _reported("Asking the engine for its version"):
             return str(self._client.version()["Version"])
+
+    def data_folder(self) -> Path:
+        """The folder in which the engine keeps its data."""
+        with _reported("Asking the engine for its data folder"):
+            return Path(self._client.info()["DockerRootDir"])
 
     # images
 

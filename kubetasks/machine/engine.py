@@ -7,8 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from kubetasks import engine, shell, wait
@@ -27,7 +25,6 @@ DATA = "/var/lib/docker"
 FOLDERS = (DATA, "/etc/docker")  # what an engine creates and its packages leave
 SYSTEMD = Path("/run/systemd/system")  # exists if systemd is the init system: sd_booted(3)
 UNIT = "docker.service"
-NAMES_AN_ENGINE = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 START_SECONDS = 60
 STOP_SECONDS = 60
 ANSWER_SECONDS = 10
@@ -51,30 +48,11 @@ def local(socket: Path = SOCKET) -> Engine | None:
     if not socket.is_socket():
         return None
     try:
-        with _environment_of(socket):
-            return engine.connect()
+        return engine.connect(host=f"unix://{socket}")
     except EngineError as error:
         if "may not" in error.sentence:
             raise
         return None
-
-
-def data_folder(socket: Path = SOCKET) -> Path:
-    """The folder that the engine of this machine keeps its data in. Raises ProgramError, SetupError."""
-    with _environment_of(socket):
-        return Path(shell.run(["docker", "info", "--format", "{{.DockerRootDir}}"]).strip())
-
-
-@contextmanager
-def _environment_of(socket: Path) -> Iterator[None]:
-    """Let Docker's SDK and command line use that socket, whatever engine the environment names."""
-    before = {name: os.environ.pop(name) for name in NAMES_AN_ENGINE if name in os.environ}
-    os.environ["DOCKER_HOST"] = f"unix://{socket}"
-    try:
-        yield
-    finally:
-        del os.environ["DOCKER_HOST"]
-        os.environ.update(before)
 
 
 def lacking() -> list[str]:

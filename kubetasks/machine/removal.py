@@ -107,7 +107,7 @@ def _require_no_clusters(found: Engine) -> None:
 def _require_ours(found: Engine, socket: Path, made: Receipt, doomed: list[Path]) -> None:
     """Refuse to remove folders that hold something of others, or of an engine that is not the one that answers."""
     try:
-        data = machine_engine.data_folder(socket)
+        data = found.data_folder()
     except TaskError as error:
         raise _unasked(doomed, error.sentence) from error
     if not any(data.is_relative_to(folder) for folder in doomed):

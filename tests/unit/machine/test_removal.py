@@ -27,6 +27,8 @@ PULLED_ID = "sha256:aea4c94241907fd0c1ab6d0b8f5a3a6e5ddf36e2ae0a0a2f6f6a5f1c1c7a
 class FakeEngine:
     """Stands for kubetasks.engine.Engine."""
 
+    root = Path()  # where it keeps its data
+
     def __init__(self, *things: str, clusters: tuple[str, ...] = (), used: str = "") -> None:
         self._things, self._clusters, self._used = things, clusters, used
         self.removed: list[str] = []
@@ -39,6 +41,9 @@ class FakeEngine:
 
     def image_id(self, reference: str) -> str | None:
         return PULLED_ID if reference == DIGEST else None
+
+    def data_folder(self) -> Path:
+        return self.root
 
     def everything(self) -> list[str]:
         return list(self._things)
@@ -61,14 +66,13 @@ class Machine:
         (self.etc / "key.json").touch()
         self.settings = dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=self.cache)
         self.here: FakeEngine | None = FakeEngine()
-        self.root = self.data
         self.done: list[str] = []
         self.write(folders=[str(self.data), str(self.etc)], engine_pid=7)
         patch.delenv("DOCKER_HOST", raising=False)
         patch.setattr(os, "geteuid", lambda: 0)
         patch.setattr(shutil, "which", lambda _program: None)
         patch.setattr(machine_engine, "local", lambda _socket: self.here)
-        patch.setattr(machine_engine, "data_folder", lambda _socket: self.root)
+        patch.setattr(FakeEngine, "root", self.data)
         patch.setattr(machine_engine, "running", lambda made: bool(made.engine_pid))
         patch.setattr(machine_engine, "stop_locked", self._stop)
 
@@ -169,8 +173,9 @@ def test_the_engine_of_this_machine_is_inspected_whatever_docker_host_names(
 
 
 def test_an_engine_whose_data_is_elsewhere_is_not_the_one_to_ask(machine: Machine, tmp_path: Path) -> None:
-    machine.root = tmp_path / "other"
-    with pytest.raises(SetupError, match=f"cannot be asked whether {machine.data}.* keeps its data in {machine.root}"):
+    assert machine.here
+    machine.here.root = tmp_path / "other"
+    with pytest.raises(SetupError, match=f"cannot be asked whether {machine.data}.* keeps its data in {tmp_path / 'other'}"):
         machine.remove()
     assert machine.unchanged()
 
