@@ -1,7 +1,7 @@
 """What granian lacks, and how this server closes each gap. Issue and pull request numbers are granian's own.
 
 - Two servers can share a port. granian sets SO_REUSEPORT on Linux (issue 544, pull request 546), so a second server
-  starts without an error, and two counters answer. `reserve_port` binds the port before granian does.
+  starts without an error, and clients reach two counters. `reserve_port` binds the port before granian does.
 - The port that replaces port 0 is not reported (issue 711). `reserve_port` returns it.
 - Nothing tells when the server answers: "Listening at" is logged before a worker runs (issue 711), and there is no
   systemd notification (issue 381, open). `run_in_worker` connects until it succeeds, then calls `on_serving`.

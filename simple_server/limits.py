@@ -1,4 +1,4 @@
-"""What one client may take of the server, and how long."""
+"""How much of the server clients may use, and for how long."""
 
 from typing import NamedTuple
 
