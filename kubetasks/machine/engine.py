@@ -210,9 +210,14 @@ def _unit(name: str) -> dict[str, str]:
 
 def _stop_process(pid: int) -> None:
     os.kill(pid, signal.SIGTERM)
-    end = wait.until(lambda: wait.Pending("stopping") if _runs(pid) else wait.Done(), timeout=STOP_SECONDS, longest_pause=0.1)
-    if not isinstance(end, wait.Done):
-        raise SetupError(f"The container engine (process {pid}) did not stop in {STOP_SECONDS} s.", "./inv setup --stop")
+    wait.until_done(
+        lambda: wait.Pending("still running") if _runs(pid) else wait.Done(),
+        SetupError,
+        f"The container engine (process {pid}) did not stop",
+        "./inv setup --stop",
+        timeout=STOP_SECONDS,
+        longest_pause=0.1,
+    )
 
 
 def remove_folder(folder: Path, log: Path) -> None:
