@@ -33,10 +33,7 @@ def start(context: Context) -> None:
 
 
 def ensure(context: Context) -> bool:
-    """Make sure that the cluster runs and has a load balancer; True if it was created or started.
-
-    Raises ClusterError.
-    """
+    """Make sure that the cluster runs and has a load balancer; True if it has just come up. Raises ClusterError."""
     provider = context.provider
     if not isinstance(provider, Lifecycle):
         if not context.report.dry:
@@ -55,7 +52,7 @@ def ensure(context: Context) -> bool:
         context.report.equivalent("# no container engine answers: ./inv setup")
         return False
     context.cluster, changed = started
-    _wait_for_nodes(context)
+    changed |= _wait_for_nodes(context)
     if context.cluster.subnet:
         _install_load_balancer(context)
     if not changed:
@@ -69,8 +66,8 @@ def _new_cluster(context: Context) -> tuple[str, ...]:
     return equivalents.wait_for_nodes(()), *equivalents.load_balancer(manifest, context.provider.name)
 
 
-def _wait_for_nodes(context: Context) -> None:
-    """Wait until the API answers and every node is ready. Nodes may come back by themselves, after a reboot for example."""
+def _wait_for_nodes(context: Context) -> bool:
+    """Wait until the API answers and every node is ready; False if they are. Nodes come back by themselves after a reboot."""
     kube, since, timeout = context.kube, context.cluster.since, context.settings.timeout
 
     def check() -> wait.State:
@@ -78,7 +75,7 @@ def _wait_for_nodes(context: Context) -> None:
 
     try:
         if isinstance(check(), wait.Done):
-            return
+            return False
     except (ClusterError, ApiError):
         pass
     with context.report.step("Waiting for the node") as step:
@@ -95,6 +92,7 @@ def _wait_for_nodes(context: Context) -> None:
                 changed=changes.wait,
                 on_change=step.at,
             )
+    return True
 
 
 def _until_answered(seconds: float) -> "Iterable[AttemptManager]":
