@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kubetasks import artifacts
 from kubetasks.application import APPLICATION, PROJECT
-from tests.integration.driver import Tasks
+from tests.integration.driver import HEARD, Tasks
 
 SECONDS = 20
 LINES = 30
@@ -15,13 +15,8 @@ REPORTS = PROJECT / "reports"
 
 def reproduce(node_id: str) -> str:
     """The command that runs one test alone."""
-    kept = [f"{name}={os.environ[name]} " for name in ("INVOKE_CLUSTER_KUBERNETES", "INVOKE_SETUP_IMAGES") if name in os.environ]
+    kept = [f"{name}={os.environ[name]} " for name in HEARD if name in os.environ]
     return f"{''.join(kept)}.venv/bin/tox run -e integration -- '{node_id.split('@')[0]}'  # --keep-cluster leaves it for a look"
-
-
-def text(tasks: Tasks) -> str:
-    """The same as one text."""
-    return "\n".join(f"--- {title}\n{found}" for title, found in look(tasks))
 
 
 def look(tasks: Tasks) -> Iterator[tuple[str, str]]:

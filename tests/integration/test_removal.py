@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kubetasks import wait
-from tests.integration import run, snapshot
+from tests.integration import cluster, snapshot, source
 from tests.integration.conftest import OTHER_CLUSTERS
 from tests.integration.driver import Tasks
 from tests.integration.snapshot import Snapshot
@@ -48,19 +48,26 @@ def of_others(found: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
 
 
 def test_clean_leaves_cluster_engine_and_home_as_they_were(
-    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, home: Path, pytestconfig: pytest.Config
+    snapshot_of: Callable[[], Snapshot],
+    throwaway: Tasks,
+    home: Path,
+    pytestconfig: pytest.Config,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
+    # of another source, because `clean` refuses an image that a person's container was made from
+    another = source.changed(tmp_path_factory.mktemp("source"))
     before = snapshot_of()
-    run.make(throwaway, pytestconfig)
+    cluster.create(throwaway, pytestconfig)
     throwaway("start")
     objects_before = settled(throwaway)
-    throwaway("build", "deploy", "expose", "scale")
+    throwaway.typed("build", "deploy", folder=another)
+    throwaway("expose", "scale")
     assert len(throwaway.json("traffic")["pods"]) == 3
     throwaway("clean")
     assert of_others(objects_before ^ snapshot.objects(throwaway)) == set()
     assert throwaway.provider().images() == [], "nor has the node an image of it"
 
-    throwaway("build")
+    throwaway.typed("build", folder=another)
     assert throwaway("clean").stderr.endswith("Clean.\n"), "also half way, where there is an image and no deployment"
     assert of_others(objects_before ^ snapshot.objects(throwaway)) == set()
     throwaway("clean")  # on nothing
