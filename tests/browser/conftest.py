@@ -1,4 +1,4 @@
-"""Fixtures: a real Chromium, a page that may neither complain nor ask elsewhere, and the clusters of tests/integration."""
+"""Fixtures: a real Chromium, pages that may neither log errors nor ask other addresses, and the clusters of tests/integration."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ expect.set_options(timeout=MILLISECONDS)
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Debian's Chromium, or the one that is on PATH; what it writes of its own is not for the home folder."""
+    """The Chromium on PATH; its own files stay out of the home folder."""
     program = browsers.find("chromium")
     assert program, f"none of {', '.join(browsers.PROGRAMS['chromium'])} is on PATH"
     aside = {"XDG_CONFIG_HOME": str(tmp_path_factory.mktemp("config")), "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
@@ -47,9 +47,9 @@ def origin(url: str) -> str:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[OpenPage]:
-    """Opens a URL in a context of its own, with playwright's options for one.
+    """Open a URL in a new context, with playwright's options for one.
 
-    At the end of the test: no error on its console, no request to another address than that one.
+    The test fails at its end if the console has an error or a warning, or if a page sent a request to another address.
     """
     contexts, complaints, asked = list[BrowserContext](), list[str](), set[str]()
     allowed = set[str]()

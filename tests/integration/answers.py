@@ -1,6 +1,7 @@
-"""Who answers at a URL: asked with the standard library alone, so that the tasks' own probe is not its own witness."""
+"""Answers: who answers at a URL. Only the standard library asks: the tasks' own probe cannot be its own witness."""
 
 import json
+import urllib.error
 import urllib.request
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,8 +14,26 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatev
 
 
 def health(url: str) -> dict[str, Any] | None:
-    """The answer of /healthz, which does not count; None if nobody answers."""
+    """The answer of /healthz, which is not counted; None if nobody gives one."""
     return _get(f"{url.rstrip('/')}/healthz")
+
+
+def pod(url: str) -> str | None:
+    """The name of the pod that answers at the URL; None if nobody does."""
+    answer = health(url)
+    return None if answer is None else str(answer["pod"])
+
+
+def silent(url: str) -> bool:
+    """Whether nothing answers at the URL, not even with an error."""
+    try:
+        with _direct.open(url, timeout=SECONDS):
+            return False
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
+    except OSError:
+        return True
 
 
 def _get(url: str) -> dict[str, Any] | None:

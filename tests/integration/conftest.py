@@ -1,8 +1,8 @@
-"""Fixtures: the run's cluster with a namespace for each test, throwaway clusters, and a report that says why a test failed."""
+"""Fixtures: the run's cluster with a namespace for each test, throwaway clusters, and a report that explains a failure."""
 
 import os
 import secrets
-import traceback
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 from pytest_kind import KindCluster
 
-from tests.integration import diagnosis, run, snapshot
-from tests.integration.driver import Tasks
+from tests.integration import diagnosis, images, locks, run, signals, snapshot
+from tests.integration.driver import HEARD, Tasks
 from tests.integration.run import Run
 
 RUN = pytest.StashKey[Run]()
 FAILED = pytest.StashKey[bool]()
-HEARD = ("INVOKE_CLUSTER_KUBERNETES", "INVOKE_SETUP_IMAGES")  # of the person's settings; the others are the tests' to make
 
 OTHER_CLUSTERS = """\
 apiVersion: v1
@@ -42,36 +41,26 @@ metadata:
 def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("INVOKE_") and name not in HEARD]:
         del os.environ[name]
-    run.take_signals()
+    kubectl_cache = tempfile.TemporaryDirectory(prefix="kubectl-")  # kubectl's own is not for the tests to fill
+    config.add_cleanup(kubectl_cache.cleanup)
+    os.environ["KUBECACHEDIR"] = kubectl_cache.name
+    signals.take()
     config.stash[RUN] = run.of(config)
-    os.environ["KUBECACHEDIR"] = config.stash[RUN].kubectl_cache  # kubectl's own cache is not the tests' to fill
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if RUN in config.stash:
-        said = config.stash[RUN].end()
-        if said:
-            print(said)
+        config.stash[RUN].end()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    mine: Run = node.config.stash[RUN]
-    mine.begin()
-    if not mine.broken:
-        try:
-            mine.cluster()
-        except Exception:  # noqa: BLE001  each test says it, so that it is in the report
-            mine.broken = f"The run's cluster could not be made.\n{traceback.format_exc()}\n{diagnosis.text(mine.tasks)}"
-    node.workerinput |= {"run": mine.name, "cluster": mine.cluster_name, "port": mine.port, "broken": mine.broken}
+    node.workerinput["run"] = node.config.stash[RUN].for_worker()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    timings = config.stash[RUN].timings
-    if timings:
-        terminalreporter.write_line(
-            "The run's cluster: " + ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in timings.items())
-        )
+    for line in config.stash[RUN].summary():
+        terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -98,53 +87,52 @@ def this_run(pytestconfig: pytest.Config) -> Run:
 
 @pytest.fixture(scope="session")
 def kind_cluster(this_run: Run) -> KindCluster:
-    """pytest-kind's fixture: the cluster that the run's tests share, with a load balancer and the application's image."""
+    """The cluster that the tests share, in place of pytest-kind's fixture: with a load balancer and the application's image."""
     return this_run.cluster()
 
 
 @pytest.fixture(autouse=True)
 def engine_lock(request: pytest.FixtureRequest, this_run: Run) -> Iterator[None]:  # noqa: ARG001
-    """A test that compares all that the engine holds, takes images away or needs the mapped port has it to itself.
+    """Share the engine with other tests, or have it alone if the test uses `alone` or `mapped_port`.
 
-    One that runs the suite takes no lock: that run takes its own, and would wait for us.
+    A test that runs the suite holds no lock: the run that it starts would wait for it.
     """
     if request.node.get_closest_marker("runs_the_suite"):
         yield
         return
-    engine = run.lock("engine")
-    with engine.write_lock() if {"alone", "mapped_port"} & set(request.fixturenames) else engine.read_lock():
+    exclusive = {"alone", "mapped_port"} & set(request.fixturenames)
+    with locks.engine().write_lock() if exclusive else locks.engine().read_lock():
         yield
 
 
 @pytest.fixture
 def mapped_port() -> None:
-    """The run's cluster has one, and the first service takes it: engine_lock sees to it that this is the test's."""
+    """The shared cluster's mapped port, which its first service takes: no other test runs at the same time."""
 
 
 @pytest.fixture
-def alone(this_run: Run) -> Iterator[None]:  # noqa: ARG001
+def alone(this_run: Run) -> None:  # noqa: ARG001
     """No other test at the same time, and no image of the application to begin with."""
-    with run.images_aside(run.ASIDE_TOO):
-        yield
+    images.remove()
 
 
 @pytest.fixture
 def app(request: pytest.FixtureRequest, this_run: Run, kind_cluster: KindCluster) -> Iterator[Tasks]:
-    """The tasks in a fresh namespace of the run's cluster, which admits restricted pods alone."""
+    """The tasks in a fresh namespace of the shared cluster, which admits only restricted pods."""
     name = f"test-{secrets.token_hex(4)}"
     tasks = Tasks(this_run.cluster_name, this_run.port, name)
     tasks.kubectl("create", "--filename=-", stdin=NAMESPACE.format(name=name))
     yield tasks
     if request.config.getoption("keep_cluster") and FAILED in request.node.stash:
         return
-    # at once, not with the namespace some seconds later: the next test may want the mapped port
+    # first and at once: the namespace takes seconds, and the next test may want the mapped port
     kind_cluster.kubectl("delete", "service", "--all", f"--namespace={name}")
     kind_cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture
 def throwaway(this_run: Run) -> Iterator[Tasks]:
-    """The tasks for a cluster that is not made yet; what the test makes under its name is gone afterwards."""
+    """The tasks on a cluster that does not exist yet; it is deleted if the test creates it."""
     tasks = this_run.throwaway()
     try:
         yield tasks
@@ -165,5 +153,5 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def snapshot_of(alone: None, throwaway: Tasks, home: Path) -> Callable[[], snapshot.Snapshot]:  # noqa: ARG001
-    """Takes a snapshot of the engine, the cache and the home folder."""
+    """Take a snapshot of the engine, the cache and the home folder."""
     return partial(snapshot.take, throwaway, home)

@@ -1,11 +1,9 @@
 """The tasks as a person types them, on one cluster and in one namespace."""
 
-import copy
 import dataclasses
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -14,15 +12,17 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from invoke.program import Program
-
 from kubetasks import artifacts, engine, settings
+from kubetasks.__main__ import INTERRUPTED
+from kubetasks.__main__ import Tasks as Program
 from kubetasks.application import APPLICATION, PROJECT
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.report import Report
 from kubetasks.settings import Settings
 from tasks import ns
+from tests.integration import signals
 
+HEARD = ("INVOKE_CLUSTER_KUBERNETES", "INVOKE_SETUP_IMAGES")  # of a person's settings; the tests choose the others
 SECONDS = 300
 
 
@@ -35,28 +35,48 @@ class Ended:
     stderr: str
 
 
-class _Interrupted(BaseException):
-    """Ctrl-C, past invoke: it would make an exit code of it, and the suite would go on."""
-
-
-class _Program(Program):
-    def execute(self) -> None:
-        try:
-            super().execute()
-        except KeyboardInterrupt as error:
-            raise _Interrupted from error
-
-
 @dataclass(frozen=True)
 class Tasks:
     """`tasks("deploy")` does what `inv deploy` does, in this process; `tasks.typed("deploy")` is the real command line.
 
-    The exit code must be the one that is expected.
+    Each fails the test if it ends with another exit code than `code`.
     """
 
     cluster: str
     port: int
     namespace: str = "default"
+
+    def __call__(self, *words: str, code: int = 0) -> Ended:
+        out, err = io.StringIO(), io.StringIO()
+        with mock.patch.dict(os.environ, self.environment), redirect_stdout(out), redirect_stderr(err):
+            ended = _invoke(words)
+        return _expect(words, Ended(ended, out.getvalue(), err.getvalue()), code)
+
+    def typed(self, *words: str, code: int = 0, folder: Path = PROJECT, **environment: str) -> Ended:
+        """Run the command line of the project in `folder`."""
+        argv = [sys.executable, "-m", "kubetasks", *words]
+        return _expect(words, _run(argv, folder, self.environment | environment), code)
+
+    def json(self, *words: str) -> dict[str, Any]:
+        """The document that a task prints with --json."""
+        document: dict[str, Any] = json.loads(self(*words, "--json").stdout)
+        return document
+
+    def kubectl(self, *words: str, stdin: str = "") -> str:
+        """What kubectl prints in this namespace; it must succeed."""
+        where = ["--kubeconfig", str(self.kubeconfig), "--namespace", self.namespace]
+        ended = _run([artifacts.kubectl().reference, *where, *words], PROJECT, {}, stdin)
+        assert ended.code == 0, f"kubectl {words}: {ended.stderr}"
+        return ended.stdout
+
+    def get(self, *words: str) -> dict[str, Any]:
+        """One object, or a list of them under `items`."""
+        document: dict[str, Any] = json.loads(self.kubectl("get", *words, "--output=json"))
+        return document
+
+    def pods(self) -> set[str]:
+        """The names of the pods in this namespace, terminating ones too."""
+        return {pod["metadata"]["name"] for pod in self.get("pods")["items"]}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -68,11 +88,12 @@ class Tasks:
 
     @property
     def settings(self) -> Settings:
-        config = copy.deepcopy(settings.DEFAULTS)
-        config["cluster"] |= {"name": self.cluster, "port": str(self.port)}
-        config["cluster"]["kubernetes"] = os.environ.get("INVOKE_CLUSTER_KUBERNETES", config["cluster"]["kubernetes"])
-        config["setup"]["images"] = os.environ.get("INVOKE_SETUP_IMAGES", config["setup"]["images"])
-        config["app"]["namespace"] = self.namespace
+        """The settings that this environment gives."""
+        given = os.environ | self.environment
+        config = {
+            section: {name: given.get(f"INVOKE_{section}_{name}".upper(), default) for name, default in names.items()}
+            for section, names in settings.DEFAULTS.items()
+        }
         return settings.read(config)
 
     @property
@@ -93,52 +114,25 @@ class Tasks:
         return dataclasses.replace(self.settings, provider="existing", context=context, kubeconfig=kubeconfig)
 
     def provider(self) -> Kind:
-        """The provider that makes, and the one that finally removes, this cluster."""
+        """The provider of this cluster."""
         return Kind(self.settings, APPLICATION, Report(), engine.connect)
 
-    def __call__(self, *words: str, code: int = 0) -> Ended:
-        out, err = io.StringIO(), io.StringIO()
-        ended, handlers = (
-            0,
-            {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)},
-        )  # a task sets its own
-        with mock.patch.dict(os.environ, self.environment), redirect_stdout(out), redirect_stderr(err):
-            try:
-                _Program(namespace=ns).run(["inv", *words])
-            except SystemExit as error:
-                ended = int(error.code or 0)
-            except _Interrupted:
-                raise KeyboardInterrupt from None
-            finally:
-                for number, handler in handlers.items():
-                    signal.signal(number, handler)
-        return _expect(words, Ended(ended, out.getvalue(), err.getvalue()), code)
 
-    def typed(self, *words: str, code: int = 0, folder: Path = PROJECT, **environment: str) -> Ended:
-        """The command line of the project in `folder`."""
-        argv = [sys.executable, "-m", "kubetasks", *words]
-        return _expect(words, run(argv, folder, self.environment | environment), code)
-
-    def json(self, *words: str) -> dict[str, Any]:
-        """The document of a task called with --json."""
-        document: dict[str, Any] = json.loads(self(*words, "--json").stdout)
-        return document
-
-    def kubectl(self, *words: str, stdin: str = "") -> str:
-        """What kubectl prints in this namespace; it must succeed."""
-        where = ["--kubeconfig", str(self.kubeconfig), "--namespace", self.namespace]
-        ended = run([artifacts.kubectl().reference, *where, *words], PROJECT, {}, stdin)
-        assert ended.code == 0, f"kubectl {words}: {ended.stderr}"
-        return ended.stdout
-
-    def get(self, *words: str) -> dict[str, Any]:
-        """One object, or a list of them under `items`."""
-        document: dict[str, Any] = json.loads(self.kubectl("get", *words, "--output=json"))
-        return document
+def _invoke(words: tuple[str, ...]) -> int:
+    """Run tasks in this process; return the exit code. Ctrl-C, of which the tasks make one too, ends the suite."""
+    code = 0
+    with signals.kept():
+        try:
+            Program(name="inv", binary="./inv", binary_names=["inv"], namespace=ns).run(["inv", *words])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    if code == INTERRUPTED or signals.received():
+        raise KeyboardInterrupt
+    return code
 
 
-def run(argv: list[str], folder: Path, environment: dict[str, str], stdin: str = "") -> Ended:
-    """A program to its end. Interrupted, it is told to end too, and waited for: it takes back what is half made."""
+def _run(argv: list[str], folder: Path, environment: dict[str, str], stdin: str = "") -> Ended:
+    """Run a program. If the suite is interrupted the program is too, and may still clean up."""
     with subprocess.Popen(
         argv,
         cwd=folder,

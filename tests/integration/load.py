@@ -1,4 +1,4 @@
-"""Requests all the time, over fresh connections and over kept ones, while something else happens."""
+"""Load: steady requests, over fresh and kept connections, while something else happens."""
 
 import http.client
 import json
@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 from tests.integration import answers
 from tests.integration.eventually import eventually
 
-SECONDS = 5  # that an answer may take
-PAUSE = 0.002  # seconds between two requests of a client: the cluster needs the processor too
+SECONDS = 5  # limit for an answer
+PAUSE = 0.002  # seconds between two requests of a client: leaves the cluster some of the processor
 
 
 @dataclass
 class Load:
-    """`answered` by pod and build, `failed` with the reasons in words."""
+    """`answered` counts by pod and build; `failed` holds the reasons."""
 
     answered: Counter[tuple[str, str]] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Load:
         return {build for _, build in self.answered}
 
     def client(self, url: str, keep: bool) -> None:
-        """Ask until told to end; a kept connection is given up where the server asks for it, as browsers do."""
+        """Send requests until the end; close a kept connection when the server asks for it, as browsers do."""
         parts = urlsplit(url)
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=SECONDS)
         while not self._ended.wait(PAUSE):
@@ -56,7 +56,7 @@ def answering(url: str) -> None:
 
 @contextmanager
 def load(urls: Sequence[str]) -> Iterator[Load]:
-    """Begins when each answers, and runs until the block ends; then it has ended as well."""
+    """Wait until every URL answers, then send requests until the block ends."""
     for url in urls:
         answering(url)
     running = Load()

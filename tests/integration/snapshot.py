@@ -1,4 +1,4 @@
-"""What must be the same after a clean-up as before."""
+"""Snapshots: what must be the same after a clean-up as before."""
 
 import hashlib
 import subprocess
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubetasks.application import PROJECT
+from tests.integration import locks
 from tests.integration.driver import Tasks
 
-PASSING = ("events", "events.events.k8s.io", "leases.coordination.k8s.io")  # the cluster writes these for itself
-LOCKS = "tests-"  # the suite's own, in the cache
+PASSING = ("events", "events.events.k8s.io", "leases.coordination.k8s.io")  # the cluster writes these by itself
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The engine's things by id, and the files of the places that the tasks write to."""
+    """The ids of everything in the engine, and the files in the folders that the tasks write to."""
 
     containers: frozenset[str]
     networks: frozenset[str]
@@ -23,20 +23,21 @@ class Snapshot:
     files: frozenset[str]
 
     def since(self, before: "Snapshot") -> dict[str, list[str]]:
-        """What is here and was not before, and the other way round; {} where nothing is."""
+        """What was added or removed since `before`; {} if nothing was."""
         now, then = vars(self), vars(before)
         return {name: sorted(now[name] ^ then[name]) for name in now if now[name] != then[name]}
 
 
 def take(tasks: Tasks, home: Path) -> Snapshot:
-    """Of the engine, the state of clusters, the cache and `home`."""
+    """Take a snapshot of the engine, the clusters' state, the cache and `home`."""
 
     def ids(*words: str) -> frozenset[str]:
         return frozenset(subprocess.check_output(["docker", *words], text=True).split())
 
     cache = tasks.settings.cache
-    # the log of the last setup is not ours to compare: another run may write it
-    kept = [path for path in [*cache.glob("*"), *cache.glob("*/*")] if path.suffix != ".log" and not path.name.startswith(LOCKS)]
+    found = [*cache.glob("*"), *cache.glob("*/*")]
+    # without the log of the last setup, which another run may write
+    kept = [path for path in found if path.suffix != ".log" and not path.name.startswith(locks.PREFIX)]
     files = {f"{path} {_stamp(path)}" for path in kept if path.is_file()} | {str(path) for path in kept if path.is_dir()}
     for place in (PROJECT / ".state", home):
         files |= {f"{path} {_digest(path)}" for path in place.rglob("*")}
@@ -51,7 +52,7 @@ def take(tasks: Tasks, home: Path) -> Snapshot:
 
 def _stamp(path: Path) -> str:
     found = path.stat()
-    return f"{found.st_size} {found.st_mtime_ns}"  # the cache is too large to be read each time
+    return f"{found.st_size} {found.st_mtime_ns}"  # the cache is too large to be hashed each time
 
 
 def _digest(path: Path) -> str:
@@ -59,7 +60,7 @@ def _digest(path: Path) -> str:
 
 
 def objects(tasks: Tasks) -> set[tuple[str, ...]]:
-    """(kind, namespace, name) of every object of the cluster."""
+    """The (kind, namespace, name) of every object in the cluster."""
     kinds = tasks.kubectl("api-resources", "--verbs=list", "--output=name").split()
     wanted = ",".join(kind for kind in kinds if kind not in PASSING)
     columns = "custom-columns=:kind,:metadata.namespace,:metadata.name"

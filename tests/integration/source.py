@@ -1,4 +1,4 @@
-"""A copy of the project whose application is another: its build has another id."""
+"""Source: a copy of the project whose application has another build id."""
 
 import shutil
 from pathlib import Path
@@ -18,7 +18,7 @@ PARTS = (
 
 
 def changed(folder: Path) -> Path:
-    """Make it in an empty folder."""
+    """Copy the project to an empty folder, with a changed application."""
     for name in PARTS:
         source = PROJECT / name
         if source.is_dir():

@@ -1,5 +1,7 @@
 """External exposure: the service answers from this machine, at the addresses that the tasks print."""
 
+import re
+
 import pytest
 
 from tests.integration import answers
@@ -12,14 +14,19 @@ def ways(app: Tasks) -> dict[str, str]:
 
 @pytest.mark.usefixtures("mapped_port")
 @pytest.mark.xdist_group("mapped port")
-def test_it_answers_at_the_load_balancers_address_and_at_the_mapped_port(app: Tasks) -> None:
+def test_it_answers_at_the_load_balancers_address_and_at_the_mapped_port_until_unexpose(app: Tasks) -> None:
     app("build", "deploy", "expose")
     found = ways(app)
     assert set(found) == {"mapped port", "load balancer"}
+    pods = app.pods()
+    assert len(pods) == 1
     for way, url in found.items():
-        assert answers.health(url), f"the {way} answers from here"
+        assert answers.pod(url) in pods, f"the {way} answers from here"
     assert found["mapped port"].startswith("http://127.0.0.1:")
     assert app.typed("service").stdout == f"{found['mapped port']}\n", "`service` prints exactly that URL"
+    app("unexpose")
+    for way, url in found.items():
+        assert answers.silent(url), f"the {way} is closed"
 
 
 @pytest.mark.usefixtures("mapped_port")
@@ -28,10 +35,13 @@ def test_the_mapped_port_belongs_to_one_service_and_the_next_one_is_told(app: Ta
     app("build", "deploy")
     app.kubectl("create", "service", "nodeport", "theirs", "--tcp=80", "--node-port=30080")
     said = app("expose").stderr
-    assert f"belongs to service theirs in namespace {app.namespace}" in said
-    (way,) = ways(app).items()
-    assert way[0] == "load balancer"
-    assert app("service").stdout == f"{way[1]}\n"
+    taken = re.search(rf"Port (\d+) of 127.0.0.1 belongs to service theirs in namespace {app.namespace}", said)
+    assert taken
+    ((way, url),) = ways(app).items()
+    assert way == "load balancer"
+    assert app("service").stdout == f"{url}\n"
+    assert answers.pod(url) in app.pods()
+    assert answers.silent(f"http://127.0.0.1:{taken[1]}/"), "their service has no pod"
 
 
 def test_unexpose_ends_it_and_a_second_expose_keeps_the_address(app: Tasks) -> None:
@@ -39,8 +49,8 @@ def test_unexpose_ends_it_and_a_second_expose_keeps_the_address(app: Tasks) -> N
     first = ways(app)["load balancer"]
     app("expose")
     assert ways(app)["load balancer"] == first
-    assert answers.health(first)
+    assert answers.pod(first) in app.pods()
     app("unexpose")
-    assert answers.health(first) is None
+    assert answers.silent(first)
     assert ways(app) == {}
     assert app("service", code=7).stderr.splitlines()[-1] == "  ./inv expose"

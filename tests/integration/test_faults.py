@@ -8,23 +8,14 @@ import pytest
 from tests.integration import answers
 from tests.integration.answers import REQUESTS
 from tests.integration.driver import Tasks
-from tests.integration.eventually import eventually
+from tests.integration.eventually import SECONDS, answer, eventually
 
 MANY = 600  # requests: more than what comes after
-SECONDS = 60  # that the cluster may take to see it
 CAUSE = "import urllib.request as r; r.urlopen(r.Request('http://127.0.0.1:8080/fault/{name}', method='POST'))"
 
 
 def cause(app: Tasks, pod: str, name: str) -> None:
     app.kubectl("exec", pod, "--", "python3", "-c", CAUSE.format(name=name))
-
-
-@eventually(SECONDS)
-def answer(url: str, pods: set[str]) -> None:
-    """They do, and no other."""
-    spread = answers.spread(url, REQUESTS)
-    assert set(spread.requests) == pods
-    assert spread.failed == 0
 
 
 @eventually(SECONDS)

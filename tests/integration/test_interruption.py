@@ -13,7 +13,8 @@ import pytest
 from kubetasks import engine, wait
 from kubetasks.application import PROJECT
 from tests.integration.driver import Tasks
-from tests.integration.run import Run, our_clusters
+from tests.integration.leftovers import our_clusters
+from tests.integration.run import Run
 from tests.integration.snapshot import Snapshot
 
 MOMENTS = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  # as kind says them

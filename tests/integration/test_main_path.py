@@ -9,6 +9,7 @@ from kubetasks.application import PROJECT
 from tests.integration import answers
 from tests.integration.answers import REQUESTS
 from tests.integration.driver import SECONDS, Tasks
+from tests.integration.eventually import answer, closed
 from tests.integration.snapshot import Snapshot
 
 
@@ -19,19 +20,22 @@ def test_all_of_it_on_the_command_line_beside_another_cluster_and_there_again_af
         made = throwaway.typed("up")
     record_property("stages", made.stderr)
     assert f"Port {throwaway.port} of 127.0.0.1 is taken" in made.stderr
-    assert answers.health(made.stdout.strip()), "the next port serves"
+    url = made.stdout.strip()
+    pods = throwaway.pods()
+    assert len(pods) == 3
+    assert answers.pod(url) in pods, "a free port serves"
 
     again = throwaway.typed("build", "deploy", "expose", "scale", "service")
     assert again.stdout == made.stdout
     for words in ("is already built", "is deployed", "Already exposed", "Already scaled to 3"):
         assert words in again.stderr, "a second time changes nothing"
     seen = json.loads(throwaway.typed("traffic", f"--requests={REQUESTS}", "--json").stdout)
-    assert (len(seen["pods"]), seen["failed"]) == (3, 0)
+    assert ({pod["pod"] for pod in seen["pods"]}, seen["failed"]) == (pods, 0)
     assert sum(pod["count"] for pod in seen["pods"]) == REQUESTS
 
     app("build", "deploy", "expose")
     for tasks in (app, throwaway):
-        own = {pod["metadata"]["name"] for pod in tasks.get("pods")["items"]}
+        own = tasks.pods()
         for end in tasks.json("status")["addresses"]:
             answered = answers.spread(end["url"], REQUESTS)
             assert (set(answered.requests), answered.failed) == (own, 0), "each cluster answers with its own pods"
@@ -41,6 +45,10 @@ def test_all_of_it_on_the_command_line_beside_another_cluster_and_there_again_af
     assert refused.stderr.splitlines() == [f"Cluster {throwaway.cluster} is stopped.", "  ./inv start"]
     throwaway("start")
     assert len(throwaway.json("traffic")["pods"]) == 3, "what ran before the stop runs again"
+    answered = answers.spread(url, REQUESTS)
+    assert (set(answered.requests), answered.failed) == (pods, 0), "at the same address"
+    throwaway("unexpose")
+    assert answers.silent(url)
 
 
 def test_dry_changes_nothing(snapshot_of: Callable[[], Snapshot], throwaway: Tasks) -> None:
@@ -55,11 +63,18 @@ def test_the_mirrored_commands_do_the_same_when_they_are_pasted(throwaway: Tasks
 
     status = throwaway.json("status")
     assert (status["deployment"]["ready"], status["deployment"]["replicas"]) == (3, 3)
+    urls = [end["url"] for end in status["addresses"]]
+    assert urls
+    for url in urls:
+        answer(url, throwaway.pods())
     exposed = throwaway("--echo", "expose", "scale", "unexpose", "undeploy")
     assert "load balancer" in exposed.stderr, "the pasted address pool gave an address"
     for lines in (throwaway("--echo", "deploy", "expose", "scale", "--replicas=1").stdout, exposed.stdout):
         paste(lines)
-    assert throwaway.json("status")["deployment"] is None
+    status = throwaway.json("status")
+    assert (status["deployment"], status["addresses"]) == (None, [])
+    for url in urls:
+        closed(url)
 
 
 def paste(script: str) -> None:

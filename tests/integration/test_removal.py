@@ -1,14 +1,17 @@
 """Clean removal: afterwards everything is as it was before, and what others made is untouched."""
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from kubetasks import wait
-from tests.integration import run, snapshot
+from tests.integration import answers, cluster, snapshot, source
 from tests.integration.conftest import OTHER_CLUSTERS
 from tests.integration.driver import Tasks
+from tests.integration.eventually import answer
 from tests.integration.snapshot import Snapshot
 
 THEIRS = """\
@@ -48,19 +51,33 @@ def of_others(found: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
 
 
 def test_clean_leaves_cluster_engine_and_home_as_they_were(
-    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, home: Path, pytestconfig: pytest.Config
+    snapshot_of: Callable[[], Snapshot],
+    throwaway: Tasks,
+    home: Path,
+    pytestconfig: pytest.Config,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
+    # of another source, because `clean` refuses an image that a person's container was made from
+    another = source.changed(tmp_path_factory.mktemp("source"))
     before = snapshot_of()
-    run.make(throwaway, pytestconfig)
+    cluster.create(throwaway, pytestconfig)
     throwaway("start")
     objects_before = settled(throwaway)
-    throwaway("build", "deploy", "expose", "scale")
+    throwaway.typed("build", "deploy", folder=another)
+    throwaway("expose", "scale")
     assert len(throwaway.json("traffic")["pods"]) == 3
+    urls = {end["way"]: end["url"] for end in throwaway.json("status")["addresses"]}
+    assert set(urls) == {"mapped port", "load balancer"}
+    for url in urls.values():
+        answer(url, throwaway.pods())
+
     throwaway("clean")
+    for way, url in urls.items():
+        assert answers.silent(url), f"the {way} is closed"
     assert of_others(objects_before ^ snapshot.objects(throwaway)) == set()
     assert throwaway.provider().images() == [], "nor has the node an image of it"
 
-    throwaway("build")
+    throwaway.typed("build", folder=another)
     assert throwaway("clean").stderr.endswith("Clean.\n"), "also half way, where there is an image and no deployment"
     assert of_others(objects_before ^ snapshot.objects(throwaway)) == set()
     throwaway("clean")  # on nothing
@@ -70,6 +87,8 @@ def test_clean_leaves_cluster_engine_and_home_as_they_were(
     throwaway("clean", "--all")  # on nothing
     assert snapshot_of().since(before) == {}
     assert (home / ".kube" / "config").read_text() == OTHER_CLUSTERS
+    port = urlsplit(urls["mapped port"]).port
+    socket.create_server(("127.0.0.1", port)).close()  # nobody listens there any more
 
 
 def test_what_does_not_carry_our_label_is_left_alone(app: Tasks) -> None:

@@ -1,0 +1,58 @@
+"""Locks: runs of the suite on one machine, from whichever clone, share its container engine."""
+
+import contextlib
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from filelock import FileLock, ReadWriteLock, Timeout
+
+from kubetasks import settings
+
+PREFIX = "tests-"  # of the locks' files in the cache folder
+
+
+def engine() -> ReadWriteLock:
+    """The engine: hold it for reading to use the engine, for writing to have it alone."""
+    return _lock("engine")
+
+
+def join(if_first: Callable[[], object]) -> None:
+    """Count this run as one of those that are under way; if there is no other, call `if_first` before."""
+    with _gate():
+        _if_none(if_first)
+        _runs().acquire_read()
+
+
+def leave(if_last: Callable[[], object]) -> None:
+    """Count this run no longer; if there is no other, call `if_last`. Works too if `join` was interrupted."""
+    with _gate():
+        _runs().release(force=True)
+        _if_none(if_last)
+
+
+def _if_none(call: Callable[[], object]) -> None:
+    with contextlib.suppress(Timeout), _runs().write_lock(blocking=False):
+        call()
+
+
+def _runs() -> ReadWriteLock:
+    """The runs under way: each holds it for reading. That of a killed run is released by the operating system."""
+    return _lock("sessions")
+
+
+def _gate() -> FileLock:
+    """Serialises runs that begin or end."""
+    return FileLock(_path("gate"))
+
+
+@cache  # a lock without a reference is collected, and released with it
+def _lock(name: str) -> ReadWriteLock:
+    return ReadWriteLock(_path(name))
+
+
+def _path(name: str) -> Path:
+    folder = settings.cache_folder(os.environ)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{PREFIX}{name}"
