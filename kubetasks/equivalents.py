@@ -82,8 +82,17 @@ def load_balancer(manifest: str, network: str) -> tuple[str, ...]:
     )
 
 
-def start_cluster(name: str) -> str:
-    return shell.line(["docker", "start", f"{name}-control-plane"])
+def mark_cluster(nodes: Sequence[str], file: str) -> str:
+    """Write the file that says of each node that its creation was not interrupted."""
+    return "\n".join(run_in(node, ["touch", file]) for node in nodes)
+
+
+def start_cluster(nodes: Sequence[str]) -> str:
+    return shell.line(["docker", "start", *nodes])
+
+
+def run_in(node: str, argv: Sequence[str]) -> str:
+    return shell.line(["docker", "exec", node, *argv])
 
 
 # build: docker build -t simple-server:v1 .
@@ -179,12 +188,17 @@ def remove_images(references: Sequence[str]) -> str:
     return shell.line(["docker", "rmi", "--force", *references])
 
 
-def stop_cluster(name: str) -> str:
-    return shell.line(["docker", "stop", f"{name}-control-plane"])
+def stop_cluster(nodes: Sequence[str]) -> str:
+    return shell.line(["docker", "stop", *nodes])
 
 
-def delete_cluster(name: str) -> tuple[str, ...]:
-    return shell.line(["kind", "delete", "cluster", "--name", name]), shell.line(["docker", "network", "rm", name])
+def delete_words(name: str, kubeconfig: str) -> list[str]:
+    """The words after the program's name."""
+    return ["delete", "cluster", "--name", name, "--kubeconfig", kubeconfig]
+
+
+def delete_cluster(name: str, kubeconfig: str) -> tuple[str, ...]:
+    return shell.line(["kind", *delete_words(name, kubeconfig)]), shell.line(["docker", "network", "rm", name])
 
 
 def test(environment_name: str) -> str:

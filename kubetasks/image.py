@@ -33,6 +33,12 @@ class Image:
         return {"BASE": self.base, "BUILD_ID": self.build}
 
 
+def familiar(reference: str) -> str:
+    """The reference as `docker images` shows it: without Docker's own registry, with the tag that a name alone means."""
+    name = reference.removeprefix("docker.io/library/")
+    return name if "@" in name or ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
 def build_id(files: Mapping[str, bytes], base: str) -> str:
     """12 hex digits of the SHA-256 over each file's name and content, and over the base's name."""
     total = hashlib.sha256(base.encode())

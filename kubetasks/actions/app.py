@@ -15,22 +15,26 @@ from kubetasks.kube import client, objects, readiness
 
 def current_image(context: Context) -> Image:
     """The image of the current source, built or not. Raises ImageError."""
+    return image.current(context.app, artifacts.base_image(_engine(context), context.settings).reference)
+
+
+def _engine(context: Context) -> Engine | None:
+    """The engine; None under --dry if none answers. Raises EngineError."""
     try:
-        found: Engine | None = context.engine
+        return context.engine
     except EngineError:
         if not context.report.dry:
             raise
-        found = None
-    return image.current(context.app, artifacts.base_image(found, context.settings).reference)
+        return None
 
 
 def build(context: Context) -> Image:
     """Build the image of the current source. Raises ImageError."""
-    report, made = context.report, current_image(context)
+    report, made, found = context.report, current_image(context), _engine(context)
+    names = image.our_names(found, made) if found else made.names
     if report.dry:
-        report.equivalent(equivalents.build(made.names, made.arguments))
+        report.equivalent(equivalents.build(names, made.arguments))
         return made
-    names = image.our_names(context.engine, made)
     for name in made.names:
         if name not in names:
             report.say(f"{name} was not built by these tasks: it stays as it is.")
@@ -154,13 +158,12 @@ def remove_images(context: Context) -> bool:
 
     False if there were none. Raises LeftoverError.
     """
-    app, report = context.app, context.report
-    if report.dry:
-        report.equivalent(equivalents.remove_images(current_image(context).names))
-        return True
-    references = context.engine.image_tags(app.name)
+    app, report, found = context.app, context.report, _engine(context)
+    references = found.image_tags(app.name) if found else current_image(context).names
     if references:
         report.equivalent(equivalents.remove_images(references))
+    if report.dry:
+        return True
     with report.step("Removing the images"):
         gone = image.remove(context.engine, app)
         if context.provider.condition() == "running":
@@ -176,7 +179,7 @@ def _used_images(context: Context) -> set[str]:
     specs = [pod["spec"] for pod in context.kube.list("Pod")]
     specs += [deployment["spec"]["template"]["spec"] for deployment in context.kube.list("Deployment")]
     return {
-        container["image"].removeprefix("docker.io/library/")
+        image.familiar(container["image"])
         for spec in specs
         for container in [*spec["containers"], *spec.get("initContainers", [])]
     }
@@ -235,8 +238,7 @@ def _side_by_side(context: Context) -> Image:
         except BaseException as error:  # noqa: BLE001  raised again in the main thread
             failed.append(error)
 
-    assert context.engine
-    assert context.provider  # both are created once, before there are two threads
+    context.connect()  # once, before there are two threads
     with context.report.step("Cluster and image"):
         builder = threading.Thread(target=work, daemon=True)  # a daemon, or Ctrl-C would wait for the build
         builder.start()

@@ -157,9 +157,8 @@ def runs(context: Context) -> bool:
 
 
 def kubeconfig(context: Context) -> str:
-    """The path of the kubeconfig file of the running cluster. Raises ClusterError."""
-    assert context.cluster
-    return context.provider.kubeconfig
+    """The path of the kubeconfig file of the running cluster; under --dry, whether it runs or not. Raises ClusterError."""
+    return context.provider.kubeconfig if context.report.dry else context.cluster.kubeconfig
 
 
 def docker_env(unset: bool) -> str:

@@ -49,6 +49,10 @@ class Context:
         """The cluster's API."""
         return client.connect(self.cluster.kubeconfig, self.cluster.context)
 
+    def connect(self) -> None:
+        """Create engine and provider now. Raises EngineError."""
+        _ = self.engine, self.provider
+
     @property
     def kubectl(self) -> tuple[str, ...]:
         """The flags of equivalent kubectl commands."""

@@ -151,13 +151,15 @@ def traffic(context: Context, requests: int | None) -> Traffic | None:
 
     Without a number, as many as miss none of the ready pods but for one run in a million, and LEAST_REQUESTS at least.
     """
-    if not context.report.equivalent(equivalents.traffic(requests or LEAST_REQUESTS)):
+    if context.report.dry:
+        context.report.equivalent(equivalents.traffic(requests or LEAST_REQUESTS))
         return None
     address = state.address(context).url
     ready = len(state.ready_pods(context))
     if not ready:
         raise ExposeError("No pod is ready to answer.", "./inv status shows why; ./inv scale starts some")
     number = requests or max(LEAST_REQUESTS, probe.enough(ready))
+    context.report.equivalent(equivalents.traffic(number))
     with context.report.step(f"Sending {number} requests to {address}") as step:
         spread = probe.spread(context.app, address, number, lambda sent: step.at("", sent, number))
     return Traffic(address, number, ready, spread)

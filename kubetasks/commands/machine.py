@@ -26,6 +26,8 @@ def setup(c: Context, remove: bool = False, stop: bool = False) -> None:
     if remove and stop:
         raise SettingError("--remove and --stop exclude each other; --remove stops the engine too.")
     run = context.begin(c)
+    if run.report.dry and (remove or stop):
+        raise SettingError("--dry shows what setup would install; there is no plan of a removal.", "./inv setup --remove")
     if run.report.dry:
         _show(run.report, machine.doctor(run))
     elif stop:
@@ -54,9 +56,10 @@ def doctor(c: Context, json: bool = False) -> None:
         run.report.document({"items": [asdict(item) for item in items]})
     else:
         _show(run.report, items)
-    missing = [item.name for item in items if not item.present]
+    missing = [item for item in items if not item.present]
     if missing:
-        raise SetupError(f"Missing: {', '.join(missing)}.", "./inv setup")
+        names = ", ".join(item.name for item in missing)
+        raise SetupError(f"Missing: {names}.", "; ".join(dict.fromkeys(item.remedy for item in missing)))
 
 
 def _show(report: Report, items: "list[Item]") -> None:

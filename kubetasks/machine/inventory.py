@@ -12,11 +12,12 @@ MISSING_IMAGE = "to be pulled, or built if no image registry can be reached"
 
 @dataclass(frozen=True)
 class Item:
-    """One thing that is needed; `detail` says which one is there, or what setup would do."""
+    """One thing that is needed; `detail` says which one is there, or what `remedy`, a command, would do."""
 
     name: str
     present: bool
     detail: str
+    remedy: str = "./inv setup"
 
 
 def look(settings: Settings) -> list[Item]:
@@ -27,7 +28,12 @@ def look(settings: Settings) -> list[Item]:
     return [
         Item("engine", bool(release), f"Docker {release}" if release else _engine_advice(settings)),
         Item("kind", kind.present, versions.KIND if kind.present else f"{versions.KIND}, to be downloaded or built"),
-        Item("kubectl", kubectl.present, kubectl.reference if kubectl.present else "./inv installs it in .venv"),
+        Item(
+            "kubectl",
+            kubectl.present,
+            kubectl.reference if kubectl.present else "./inv installs it in .venv",
+            "pip install -r requirements/tasks.txt",
+        ),
         _image("node image", artifacts.node_image(found, settings)),
         _image("base image", artifacts.base_image(found, settings)),
         Item(

@@ -14,6 +14,7 @@ from pathlib import Path
 from kubetasks.report import Report
 
 LOCK = "setup.lock"
+NAMES = ("receipt.json", "record.json")  # the second by earlier versions
 
 
 @dataclass
@@ -31,15 +32,19 @@ class Receipt:
 
 
 def read(cache: Path) -> Receipt:
-    path = cache / "receipt.json"
-    return Receipt(**json.loads(path.read_text())) if path.exists() else Receipt()
+    for name in NAMES:
+        if (cache / name).exists():
+            return Receipt(**json.loads((cache / name).read_text()))
+    return Receipt()
 
 
 def write(cache: Path, receipt: Receipt) -> None:
     cache.mkdir(parents=True, exist_ok=True)
-    fresh = cache / "receipt.json.new"
+    name, old = NAMES
+    fresh = cache / f"{name}.new"
     fresh.write_text(json.dumps(asdict(receipt), indent=2))
-    fresh.rename(cache / "receipt.json")
+    fresh.rename(cache / name)
+    (cache / old).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -31,6 +31,7 @@ def remove(settings: Settings, report: Report, socket: Path = machine_engine.SOC
         return []
     with receipt.locked(settings.cache, report):
         log = new_log(settings)
+        ran = machine_engine.running(receipt.read(settings.cache))
         local = _local_engine(settings, report, socket, log)
         used = engine.connect() if os.environ.get("DOCKER_HOST") else local
         made = receipt.read(settings.cache)
@@ -42,8 +43,9 @@ def remove(settings: Settings, report: Report, socket: Path = machine_engine.SOC
             _require_stoppable(made)
         plan = packages.plan_removal(made.packages)
         gone = _remove_images(used, made, report) if used else []
-        # a service that setup only started is the person's to manage; a process uses files of the cache
-        if (doomed or made.engine_pid) and machine_engine.stop_locked(settings.cache, report):
+        started_now = not ran and machine_engine.running(made)
+        # a service that an earlier setup started is the person's to manage; a process uses files of the cache
+        if (doomed or made.engine_pid or started_now) and machine_engine.stop_locked(settings.cache, report):
             gone.append("the engine that setup started")
         gone += _uninstall(plan, made, report, log)
         receipt.discard(settings.cache)
@@ -72,7 +74,7 @@ def _local_engine(settings: Settings, report: Report, socket: Path, log: Path) -
         if not found and shutil.which("dockerd"):
             _start(settings, report, log)
             found = machine_engine.local(socket)
-    except (EngineError, SetupError) as error:
+    except TaskError as error:
         raise _unasked(doomed, error.sentence) if doomed else error from error
     if doomed and not found:
         raise _unasked(doomed, f"None answers on {socket}.")

@@ -31,7 +31,7 @@ class Existing:
 
     def cluster(self) -> Cluster:
         return Cluster(
-            kubeconfig=self._settings.kubeconfig,
+            kubeconfig=self.kubeconfig,
             context=self._settings.context,
             mapped_port=None,
             subnet="",
@@ -42,7 +42,7 @@ class Existing:
         )
 
     def images(self) -> list[str]:
-        kube = client.connect(self._settings.kubeconfig, self._settings.context)
+        kube = client.connect(self.kubeconfig, self._settings.context)
         names = {
             name.removeprefix("docker.io/library/")
             for node in kube.list("Node")

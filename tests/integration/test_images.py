@@ -32,6 +32,8 @@ def test_a_foreign_image_of_the_tutorials_name_is_left_alone(foreign: str, throw
     assert f"{V1} was not built by these tasks" in throwaway("build").stderr
     assert V1 not in throwaway("--echo", "build").stdout
     assert connection.image_id(V1) == foreign
+    for words in (("build",), ("build", "deploy"), ("rmi",)):
+        assert V1 not in throwaway("--dry", *words).stdout
     throwaway("rmi")
     assert connection.image_id(V1) == foreign
     assert connection.image_tags("simple-server") == []

@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from kubetasks import engine
+from kubetasks.providers.kind.provider import CREATED
 from tests.integration import answers
 from tests.integration.driver import Tasks
 from tests.integration.eventually import eventually
@@ -37,6 +39,13 @@ def test_a_creation_that_was_killed_is_seen_and_made_good(throwaway: Tasks) -> N
     assert "creating it again" in throwaway("start").stderr
     throwaway("build", "deploy", "expose")
     assert answers.health(throwaway("service").stdout.strip())
+
+    shutil.rmtree(throwaway.settings.state_folder)  # as in another clone
+    docker("exec", f"{throwaway.cluster}-control-plane", "rm", CREATED)  # as an older version created it
+    before = docker("ps", "--quiet", f"--filter=name={throwaway.cluster}-")
+    refused = throwaway("start", code=4)
+    assert refused.stderr.splitlines()[-1] == "  ./inv delete start creates it again"
+    assert docker("ps", "--quiet", f"--filter=name={throwaway.cluster}-") == before, "it may be whole: nobody deletes it unasked"
 
 
 @pytest.fixture

@@ -62,9 +62,23 @@ def foreign_cluster(throwaway: Tasks) -> Iterator[str]:
 
 
 def test_a_kind_cluster_of_others_is_neither_started_nor_deleted(foreign_cluster: str, throwaway: Tasks) -> None:
-    for words in (("start",), ("status",), ("stop",), ("delete",), ("clean", "--all")):
+    for words in (("start",), ("status",), ("stop",), ("delete",), ("clean", "--all"), ("--dry", "stop"), ("--dry", "delete")):
         assert "exists and was not created by these tasks" in throwaway(*words, code=8).stderr
     assert [node.name for node in engine.connect().containers(f"io.x-k8s.kind.cluster={throwaway.cluster}")] == [foreign_cluster]
+
+
+def test_a_kind_cluster_of_others_whose_network_was_pruned_is_not_taken_for_ours(throwaway: Tasks) -> None:
+    name = throwaway.cluster
+    image = artifacts.base_image(engine.connect(), throwaway.settings).reference
+    words = ["--label", f"io.x-k8s.kind.cluster={name}", "--network", name, "--name", f"{name}-control-plane", image]
+    for argv in (["network", "create", name], ["create", *words], ["network", "rm", name]):
+        subprocess.run(["docker", *argv], check=True, capture_output=True)
+    try:
+        for task in ("start", "delete"):
+            assert "nothing says that these tasks created it" in throwaway(task, code=8).stderr
+        assert engine.connect().containers(f"io.x-k8s.kind.cluster={name}")
+    finally:
+        subprocess.run(["docker", "rm", f"{name}-control-plane"], check=True, capture_output=True)
 
 
 def test_a_network_of_others_is_neither_used_nor_removed(throwaway: Tasks) -> None:

@@ -61,6 +61,11 @@ class Config:
     kubeconfig: str
 
     @property
+    def nodes(self) -> list[str]:
+        """The names that kind gives the nodes' containers."""
+        return [f"{self.name}-control-plane"]
+
+    @property
     def text(self) -> str:
         """kind's configuration file."""
         return TEMPLATE.format(node_port=NODE_PORT, port=self.port)

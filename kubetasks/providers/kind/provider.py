@@ -60,7 +60,7 @@ class Kind:
         nodes = self._nodes()
         if not nodes:
             return "missing"
-        self._network.require_ours(nodes)
+        self._require_ours(nodes)
         if not all(node.status == "running" for node in nodes):
             return "stopped"
         return "running" if self._has_kubeconfig(nodes) or self._complete(nodes) else "incomplete"
@@ -95,13 +95,20 @@ class Kind:
         return [one.short for one in node_images.of_application(self._references(self._nodes()[0]), self._app.name)]
 
     def load_image(self, image: Image) -> bool:
-        names = image.names if self._report.dry else our_names(self._engine, image)
-        words = equivalents.load_words(self.name, names)
+        words = equivalents.load_words(self.name, self._names_of(image))
         if not self._report.equivalent(equivalents.load_image(words)) or image.reference in self.images():
             return False
         with self._report.step(f"Loading {image.reference} into cluster {self.name}"):
             self._kind(*words)
         return True
+
+    def _names_of(self, image: Image) -> list[str]:
+        try:
+            return our_names(self._engine, image)
+        except EngineError:
+            if not self._report.dry:
+                raise
+            return image.names
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
         removed: set[str] = set()
@@ -110,8 +117,9 @@ class Kind:
         for node in nodes:
             content = partial(self._engine.run_in, node, *CTR, "content", "get")
             unused = node_images.unused(self._references(node), self._app.name, kept, content)
-            if unused:
-                self._engine.run_in(node, *CTR, "images", "rm", "--sync", *(one.name for one in unused))
+            argv = [*CTR, "images", "rm", "--sync", *(one.name for one in unused)]
+            if unused and self._report.equivalent(equivalents.run_in(str(node.name), argv)):
+                self._engine.run_in(node, *argv)
             removed |= {one.short for one in node_images.of_application(unused, self._app.name)}
         return sorted(removed)
 
@@ -131,6 +139,7 @@ class Kind:
                 if self.condition() == "incomplete":
                     condition = "incomplete"
             if condition == "incomplete":
+                self._require_interrupted_here()
                 self._report.say(f"The creation of cluster {self.name} was interrupted: creating it again.")
                 self._remove()
             if condition in ("missing", "incomplete"):
@@ -140,35 +149,50 @@ class Kind:
     def _show_start(self) -> None:
         condition = self.condition()
         if condition == "incomplete":
-            self._report.equivalent(*equivalents.delete_cluster(self.name))
+            self._require_interrupted_here()
+            self._report.equivalent(*equivalents.delete_cluster(self.name, self.kubeconfig))
         if condition in ("missing", "incomplete"):
             self._network.create()
-            self._report.equivalent(equivalents.create_cluster(self.config()))
+            config = self.config()
+            self._report.equivalent(equivalents.create_cluster(config), equivalents.mark_cluster(config.nodes, CREATED))
         elif condition == "stopped":
-            self._report.equivalent(equivalents.start_cluster(self.name))
+            self._report.equivalent(equivalents.start_cluster(_names(self._nodes())))
+
+    def _require_interrupted_here(self) -> None:
+        """Raises ClusterError for a cluster that may be whole: only this clone's own half-created one is replaced unasked."""
+        if not self.config_file.exists():
+            raise ClusterError(
+                f"Cluster {self.name} does not carry the mark of a complete one: its creation was interrupted in another"
+                " clone, or is under way, or an older version created it.",
+                "./inv delete start creates it again",
+            )
 
     def stop(self) -> bool:
-        if not self._report.equivalent(equivalents.stop_cluster(self.name)):
-            return True
-        self._network.require_ours(self._nodes())
-        nodes = [node for node in self._nodes() if node.status == "running"]
+        nodes = self._nodes()
+        self._require_ours(nodes)
+        nodes = [node for node in nodes if node.status == "running"]
         if not nodes:
             return False
+        if not self._report.equivalent(equivalents.stop_cluster(_names(nodes))):
+            return True
         with self._report.step(f"Stopping cluster {self.name}"):
             for node in nodes:
                 self._engine.stop(node)
         return True
 
     def delete(self) -> bool:
-        if not self._report.equivalent(*equivalents.delete_cluster(self.name)):
+        if self._report.dry:
+            self._require_ours(self._nodes())
+            self._report.equivalent(*equivalents.delete_cluster(self.name, self.kubeconfig))
             return True
         with self._lock():
             nodes = self._nodes()
             if nodes:
-                self._network.require_ours(nodes)
+                self._require_ours(nodes)
             elif not self._network.labelled():
                 self._remove_files()
                 return False
+            self._report.equivalent(*equivalents.delete_cluster(self.name, self.kubeconfig))
             with self._report.step(f"Deleting cluster {self.name}"):
                 self._remove()
             return True
@@ -191,6 +215,14 @@ class Kind:
         path = Path(self.kubeconfig)
         return path.exists() and f":{port}\n".encode() in path.read_bytes()
 
+    def _require_ours(self, nodes: "list[Container]") -> None:
+        """Raises OwnershipError if the nodes are not ours. A pruned network cannot say so: then a mark of ours must."""
+        if nodes and not self._network.require_ours(nodes) and not self.config_file.exists() and not self._complete(nodes):
+            raise OwnershipError(
+                f"A kind cluster {self.name} exists, and nothing says that these tasks created it.",
+                "Choose another name: INVOKE_CLUSTER_NAME=NAME ./inv ...",
+            )
+
     def _complete(self, nodes: "list[Container]") -> bool:
         return all(self._engine.has_file(node, CREATED) for node in nodes)
 
@@ -210,7 +242,7 @@ class Kind:
 
     def _start(self) -> None:
         nodes = self._nodes()
-        self._report.equivalent(equivalents.start_cluster(self.name))
+        self._report.equivalent(equivalents.start_cluster(_names(nodes)))
         try:
             with self._report.step(f"Starting cluster {self.name}"):
                 self._network.restore(nodes)
@@ -248,6 +280,7 @@ class Kind:
                     on_line=lambda line: step.at(line.strip(" •✓")),
                 )
                 self.finish()
+            self._report.equivalent(equivalents.mark_cluster(config.nodes, CREATED))
         except OwnershipError:
             self._log.unlink()
             raise
@@ -287,7 +320,7 @@ class Kind:
 
     def _remove(self) -> None:
         if self._nodes():
-            self._kind("delete", "cluster", "--name", self.name, "--kubeconfig", self.kubeconfig)
+            self._kind(*equivalents.delete_words(self.name, self.kubeconfig))
         if self._nodes():
             raise LeftoverError(f"Nodes of cluster {self.name} are left.", "./inv delete")
         self._network.remove()
@@ -297,3 +330,7 @@ class Kind:
         shutil.rmtree(self._settings.state_folder, ignore_errors=True)
         with suppress(OSError):  # other clusters have theirs there
             self._settings.state.rmdir()
+
+
+def _names(nodes: "list[Container]") -> list[str]:
+    return [str(node.name) for node in nodes]

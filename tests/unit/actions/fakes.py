@@ -49,12 +49,13 @@ class OwnProvider(FakeProvider):
 
     def __init__(self, *, changed: bool) -> None:
         super().__init__()
+        self.facts = FACTS
         self._changed = changed
         self.called: list[str] = []
 
     def start(self) -> tuple[Cluster, bool] | None:
         self.called.append("start")
-        return FACTS, self._changed
+        return self.facts, self._changed
 
     def stop(self) -> bool:
         self.called.append("stop")

@@ -1,15 +1,19 @@
 """What the actions ask of a provider, whichever it is."""
 
+import dataclasses
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kubetasks.actions import app, cluster
 from kubetasks.errors import ClusterError, EngineError
-from tests.unit.actions.fakes import FakeKube, FakeProvider, OwnProvider, context
+from tests.unit.actions.fakes import FACTS, FakeKube, FakeProvider, OwnProvider, context
 
 RECORDED = Path(__file__).parents[1] / "kube" / "recorded"
+SINCE = datetime(2026, 11, 24, 12, tzinfo=UTC)  # when the nodes started
 DEFAULT = [{"metadata": {"name": "default"}}]
 
 
@@ -68,7 +72,37 @@ def test_without_an_engine_there_is_nothing_to_clean_unless_a_cluster_was_create
 
 
 def test_images_that_a_pod_or_a_deployment_of_anybody_uses_are_kept() -> None:
-    spec = {"containers": [{"image": "docker.io/library/simple-server:v1"}], "initContainers": [{"image": "theirs:1"}]}
-    idle = {"spec": {"template": {"spec": {"containers": [{"image": "simple-server:abc"}]}}}}
+    spec = {"containers": [{"image": "docker.io/library/simple-server:v1"}], "initContainers": [{"image": "host:5000/theirs"}]}
+    idle = {"spec": {"template": {"spec": {"containers": [{"image": "simple-server"}, {"image": "a@sha256:b"}]}}}}
     kube = FakeKube(Pod=[{"spec": spec}], Deployment=[idle])
-    assert app._used_images(context(FakeProvider(), kube)) == {"simple-server:v1", "theirs:1", "simple-server:abc"}
+    used = {"simple-server:v1", "host:5000/theirs:latest", "simple-server:latest", "a@sha256:b"}
+    assert app._used_images(context(FakeProvider(), kube)) == used
+
+
+class WakingKube(FakeKube):
+    """At first its leases are those from before the nodes stopped."""
+
+    def __init__(self, **objects: list[dict[str, Any]]) -> None:
+        super().__init__(**objects)
+        self.asked = 0
+
+    def list(self, kind: str, namespace: str = "", **selectors: str) -> list[dict[str, Any]]:
+        found = super().list(kind, namespace, **selectors)
+        if kind != "Lease":
+            return found
+        self.asked += 1
+        renewed = SINCE - timedelta(minutes=1) if self.asked < 3 else SINCE + timedelta(seconds=1)
+        return [{**lease, "spec": {**lease["spec"], "renewTime": renewed.isoformat()}} for lease in found]
+
+
+def test_nodes_that_came_back_by_themselves_are_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    provider = OwnProvider(changed=False)
+    provider.facts = dataclasses.replace(FACTS, since=SINCE)
+    kube = WakingKube(**nodes())
+    assert cluster.ensure(context(provider, kube)), "start then waits for the pods too"
+    assert kube.asked >= 3
+    assert "Waiting for the node" in capsys.readouterr().err
+
+
+def test_under_dry_the_kubeconfigs_path_needs_no_cluster() -> None:
+    assert cluster.kubeconfig(context(FakeProvider("missing"), dry=True)) == FakeProvider.kubeconfig

@@ -12,7 +12,7 @@ import filelock
 import pytest
 
 from kubetasks import engine, settings, shell
-from kubetasks.errors import ClusterError, EngineError, SetupError
+from kubetasks.errors import ClusterError, EngineError, ProgramError, SetupError
 from kubetasks.labels import CLUSTER_LABEL
 from kubetasks.machine import engine as machine_engine
 from kubetasks.machine import receipt, removal
@@ -73,7 +73,7 @@ class Machine:
         patch.setattr(shutil, "which", lambda _program: None)
         patch.setattr(machine_engine, "local", lambda _socket: self.here)
         patch.setattr(FakeEngine, "root", self.data)
-        patch.setattr(machine_engine, "running", lambda made: bool(made.engine_pid))
+        patch.setattr(machine_engine, "running", lambda made: bool(made.engine_pid or made.engine_unit))
         patch.setattr(machine_engine, "stop_locked", self._stop)
 
     def _stop(self, *_: object) -> bool:
@@ -204,6 +204,17 @@ def test_data_is_not_removed_if_its_engine_cannot_be_started(machine: Machine, m
     assert machine.unchanged()
 
 
+def test_data_is_not_removed_if_the_start_of_its_engine_fails(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(*_: object) -> None:
+        raise ProgramError(["systemctl", "start", "docker.service"], 1, "no such unit")
+
+    installed(monkeypatch, start)
+    machine.here = None
+    with pytest.raises(SetupError, match="cannot be asked"):
+        machine.remove()
+    assert machine.unchanged()
+
+
 def test_data_is_not_removed_if_its_engine_may_not_be_started(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     machine.here = None
     machine.settings = dataclasses.replace(machine.settings, engine="refuse")
@@ -269,6 +280,20 @@ def test_an_engine_that_setup_did_not_install_keeps_what_others_have_in_it(machi
     machine.write(pulled=[DIGEST])
     assert machine.remove() == ["simple-server-node:built", "simple-server-base:built", str(machine.cache)]
     assert machine.done == [], "and it runs on"
+
+
+@pytest.mark.parametrize("ran", [False, True])
+def test_a_service_runs_afterwards_only_if_it_ran_before(machine: Machine, monkeypatch: pytest.MonkeyPatch, ran: bool) -> None:
+    def start(cache: Path, *_: object) -> None:
+        machine.here = FakeEngine()
+        with receipt.changed(cache) as made:
+            made.engine_unit = "docker.service"
+
+    installed(monkeypatch, start)
+    machine.here = FakeEngine() if ran else None
+    machine.write(engine_unit="docker.service" if ran else "")
+    machine.remove()
+    assert machine.done == ([] if ran else ["stopped"])
 
 
 def test_without_any_engine_the_cache_is_removed(machine: Machine) -> None:
