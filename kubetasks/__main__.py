@@ -11,10 +11,10 @@ from invoke.program import Program
 BAD_SETTING = 2
 INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
 BROKEN_PIPE = 128 + 13  # and SIGPIPE
-GROUPS = {
+GROUPS = {  # each in the order of the tutorial's table in README.md
     "This machine": ("setup", "doctor"),
-    "Cluster": ("start", "stop", "delete", "kubeconfig", "docker-env"),
-    "Application": ("build", "deploy", "scale", "status", "logs", "undeploy", "rmi"),
+    "Cluster": ("start", "docker-env", "stop", "delete", "kubeconfig"),
+    "Application": ("build", "deploy", "status", "scale", "logs", "undeploy", "rmi"),
     "Service": ("expose", "service", "traffic", "unexpose"),
     "All of it": ("up", "clean"),
     "This project": ("test",),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from invoke.executor import Executor
 
-from kubetasks.__main__ import Tasks
+from kubetasks.__main__ import GROUPS, Tasks
 from kubetasks.application import PROJECT
 from tasks import ns
 
@@ -37,6 +37,17 @@ def test_the_list_names_every_task() -> None:
     listed = invoke("--list").stdout
     assert {line.split()[0] for line in listed.splitlines() if line.startswith("  ")} == set(TASKS)
     assert "Others:" not in listed, "each task has a group"
+
+
+def test_each_group_has_the_order_of_the_tutorial() -> None:
+    table = (PROJECT / "README.md").read_text().partition("## The tutorial's commands")[2].partition("\n## ")[0]
+    order = list(
+        dict.fromkeys(re.findall(r"`\./inv (?:setup )?([a-z-]+)", "\n".join(re.findall(r"^\|.*\|$", table, re.MULTILINE))))
+    )
+    assert {"start", "docker-env", "status", "scale", "clean", "up"} <= set(order)
+    for names in GROUPS.values():
+        told = [name for name in names if name in order]
+        assert told == sorted(told, key=order.index)
 
 
 def test_plain_invoke_lists_them_too() -> None:
