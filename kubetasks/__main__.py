@@ -1,16 +1,16 @@
 """`python -m kubetasks`: invoke with our tasks in groups, a suggestion for a mistyped task, and the exit codes of a shell."""
 
 import difflib
-import os
 import sys
 
 from invoke.config import AmbiguousMergeError
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
+from kubetasks.report import end_unread
+
 BAD_SETTING = 2
 INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
-BROKEN_PIPE = 128 + 13  # and SIGPIPE
 GROUPS = {  # each in the order of the tutorial's table in README.md
     "This machine": ("setup", "doctor"),
     "Cluster": ("start", "docker-env", "stop", "delete", "kubeconfig"),
@@ -67,9 +67,8 @@ def main() -> None:
     try:
         Tasks(name="inv", binary="./inv", binary_names=["inv"]).run()
         sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python reports it again at its end
-        sys.exit(BROKEN_PIPE)
+    except BrokenPipeError:
+        end_unread(sys.stdout)
 
 
 if __name__ == "__main__":

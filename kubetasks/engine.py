@@ -18,6 +18,10 @@ QUESTION_SECONDS = 60  # for an answer; a build or a pull may be silent for long
 SILENT_SECONDS = 1800
 
 
+class AccessError(EngineError):
+    """The engine's socket denies access: there is an engine."""
+
+
 def connect(timeout: int = QUESTION_SECONDS, host: str = "") -> "Engine":
     """Connect to the engine at `host`, otherwise to the one that DOCKER_HOST names or the local one. Raises EngineError."""
     from docker.errors import DockerException
@@ -28,7 +32,7 @@ def connect(timeout: int = QUESTION_SECONDS, host: str = "") -> "Engine":
         client.ping()
     except (DockerException, RequestException) as error:
         if "Permission denied" in str(error) or "PermissionError" in str(error):
-            raise EngineError(
+            raise AccessError(
                 "You may not use the container engine's socket.",
                 "Join its group and log in again: sudo usermod -aG docker $USER",
             ) from error

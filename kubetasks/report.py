@@ -7,12 +7,12 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-BROKEN_PIPE = 128 + 13  # what a shell says of a program that SIGPIPE ended
+BROKEN_PIPE = 128 + 13  # what a shell reports for a program that SIGPIPE ended
 QUIET_SECONDS = 20.0  # without a terminal, a long step reports this often
 
 
@@ -22,6 +22,12 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def end_unread(stream: TextIO) -> NoReturn:
+    """Exit as if by SIGPIPE: whoever reads the stream, such as `head`, has read enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or Python reports it again at its end
+    sys.exit(BROKEN_PIPE)
 
 
 class Step:
@@ -103,9 +109,8 @@ class Report:
         try:
             with self._lock:
                 print(text, file=to, flush=True)
-        except BrokenPipeError:  # `| head` has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())  # or Python complains once more at its end
-            raise SystemExit(BROKEN_PIPE) from None
+        except BrokenPipeError:
+            end_unread(to)
 
     def equivalent(self, *commands: str) -> bool:
         """Under --echo and --dry, print the equivalent commands; return False under --dry, when nothing may be changed."""

@@ -1,6 +1,5 @@
 """Run programs that have no SDK: argument lists in, output out, never a shell string."""
 
-import contextlib
 import os
 import shlex
 import signal
@@ -57,7 +56,6 @@ def run(
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    stdin: str | None = None,
     log: Path | None = None,
     on_line: Callable[[str], None] | None = None,
     stop: threading.Event | None = None,
@@ -74,7 +72,7 @@ def run(
             argv,
             env={**os.environ, **(env or {})},
             cwd=cwd,
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -108,11 +106,6 @@ def run(
         for reader in readers:
             reader.start()
         try:
-            if stdin is not None:
-                assert process.stdin is not None
-                with contextlib.suppress(BrokenPipeError):  # it did not read all of it; its exit code says the rest
-                    process.stdin.write(stdin)
-                    process.stdin.close()
             while stop and process.poll() is None:
                 if stop.wait(0.2):
                     process.terminate()

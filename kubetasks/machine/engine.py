@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from kubetasks import engine, shell, wait
-from kubetasks.engine import Engine
+from kubetasks.engine import AccessError, Engine
 from kubetasks.errors import EngineError, SetupError
 from kubetasks.machine import limited_runc, packages, receipt
 from kubetasks.report import Report
@@ -34,24 +34,24 @@ CAREFUL_SINCE = 23  # from this release on Docker asks only for capabilities tha
 
 
 def release() -> str | None:
-    """The release of the engine that the tasks use, or None if it does not answer. Raises EngineError if it denies access."""
+    """The release of the engine that the tasks use, or None if it does not answer. Raises AccessError if it denies access."""
     try:
         return engine.connect(timeout=ANSWER_SECONDS).version()
-    except EngineError as error:
-        if "may not" in error.sentence:
-            raise
+    except AccessError:
+        raise
+    except EngineError:
         return None
 
 
 def local(socket: Path = SOCKET) -> Engine | None:
-    """The engine of this machine, or None if it does not answer. Raises EngineError if it denies access."""
+    """The engine of this machine, or None if it does not answer. Raises AccessError if it denies access."""
     if not socket.is_socket():
         return None
     try:
         return engine.connect(host=f"unix://{socket}")
-    except EngineError as error:
-        if "may not" in error.sentence:
-            raise
+    except AccessError:
+        raise
+    except EngineError:
         return None
 
 

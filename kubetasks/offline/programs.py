@@ -26,7 +26,6 @@ METALLB_PATCH = (
     "conversion.NewWebhookHandler(mgr.GetScheme(), mgr.GetConverterRegistry())",
 )
 KIND_ALONE: tuple[str, ...] = ("sigs.k8s.io/kind",)
-KUBERNETES_NAMES = ("kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubeadm kubectl").split()
 AROUND: tuple[str, ...] = ("tool", "./coredns")  # everything but Kubernetes itself
 
 Progress = Callable[[str, int, int], None]

@@ -9,6 +9,7 @@ import docker
 
 from kubetasks import engine
 from kubetasks.application import APPLICATION
+from kubetasks.image import familiar
 from kubetasks.labels import SELECTOR
 
 ASIDE = f"{APPLICATION.name}-aside"
@@ -60,8 +61,8 @@ def _rename(old: str, new: str) -> list[str]:
     renamed = []
     with closing(docker.from_env().api) as api:
         for reference in [name for image in api.images(name=old) for name in image["RepoTags"] or ()]:
-            repository, _, tag = reference.rpartition(":")
-            if repository.removeprefix("docker.io/library/") == old:
+            repository, _, tag = familiar(reference).rpartition(":")
+            if repository == old:
                 api.tag(reference, new, tag)
                 api.remove_image(reference)
                 renamed.append(f"{new}:{tag}")

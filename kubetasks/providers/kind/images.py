@@ -8,7 +8,8 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-PREFIX = "docker.io/library/"  # what containerd writes before a name without a registry
+from kubetasks.image import familiar
+
 ARCHIVE = "import-"
 
 
@@ -21,7 +22,7 @@ class Reference:
 
     @property
     def short(self) -> str:
-        return self.name.removeprefix(PREFIX)
+        return familiar(self.name)
 
 
 def parse(listing: str) -> list[Reference]:

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from docker.errors import DockerException
 
 from kubetasks import engine, settings
+from kubetasks.engine import AccessError
 from kubetasks.errors import EngineError, SetupError
 from kubetasks.machine import engine as machine_engine
 from kubetasks.machine import packages, receipt
@@ -22,6 +24,9 @@ from tests.unit.machine.recorded import Programs
 # as systemd 252 prints it
 ACTIVE = "TriggeredBy=docker.socket\nActiveState=active\n"
 INACTIVE = "TriggeredBy=docker.socket\nActiveState=inactive\n"
+
+
+CONNECT = engine.connect
 
 
 @pytest.fixture
@@ -47,12 +52,24 @@ def test_the_local_engine_is_asked_whatever_the_environment_names(monkeypatch: p
 
 def test_an_engine_that_denies_access_is_not_taken_for_none(monkeypatch: pytest.MonkeyPatch, listening: Path) -> None:
     def connect(**_options: object) -> None:
-        raise EngineError("You may not use the container engine's socket.")
+        raise AccessError("You may not use the container engine's socket.")
 
     monkeypatch.setattr(engine, "connect", connect)
-    with pytest.raises(EngineError, match="may not"):
+    with pytest.raises(AccessError):
         machine_engine.local(listening)
     assert machine_engine.local(listening.with_name("none")) is None
+
+
+def test_denied_access_is_told_from_an_engine_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, listening: Path) -> None:
+    def denies(*_: object) -> None:
+        raise DockerException("('Connection aborted.', PermissionError(13, 'Permission denied'))")  # as the SDK says it
+
+    monkeypatch.setattr(engine, "connect", CONNECT)
+    monkeypatch.setattr(engine, "_client", denies)
+    with pytest.raises(AccessError):
+        machine_engine.release()
+    with pytest.raises(AccessError):
+        machine_engine.local(listening)
 
 
 @pytest.fixture

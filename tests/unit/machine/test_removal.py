@@ -12,7 +12,7 @@ import filelock
 import pytest
 
 from kubetasks import engine, settings, shell
-from kubetasks.errors import ClusterError, EngineError, ProgramError, SetupError
+from kubetasks.errors import ClusterError, ProgramError, SetupError
 from kubetasks.labels import CLUSTER_LABEL
 from kubetasks.machine import engine as machine_engine
 from kubetasks.machine import receipt, removal
@@ -226,7 +226,7 @@ def test_data_is_not_removed_if_its_engine_may_not_be_started(machine: Machine, 
 
 def test_data_is_not_removed_if_its_engine_denies_access(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(_socket: Path) -> None:
-        raise EngineError("You may not use the container engine's socket.")
+        raise engine.AccessError("You may not use the container engine's socket.")
 
     monkeypatch.setattr(machine_engine, "local", denied)
     with pytest.raises(SetupError, match="You may not use"):
