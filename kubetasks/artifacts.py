@@ -13,7 +13,7 @@ from pathlib import Path
 from kubetasks.application import PROJECT
 from kubetasks.engine import Engine
 from kubetasks.settings import Settings
-from kubetasks.versions import DEBIAN, DEFAULT_KUBERNETES, KIND, KUBERNETES, METALLB, PYTHON_IMAGE, Kubernetes
+from kubetasks.versions import DEBIAN, DEFAULT_KUBERNETES, KIND, KUBERNETES, METALLB, PYTHON_IMAGE, PYTHONS, Kubernetes
 
 NODE_REPOSITORY = "simple-server-node"
 BASE_REPOSITORY = "simple-server-base"
@@ -45,9 +45,15 @@ def base_image(engine: Engine | None, settings: Settings) -> Artifact:
     return _image(engine, settings, PYTHON_IMAGE, built_python(DEBIAN))
 
 
+def python_image(engine: Engine | None, settings: Settings, minor: str) -> Artifact:
+    """An image with that Python; its reference is "" if it must be built and no Debian release has that Python."""
+    version = PYTHONS[minor]
+    return _image(engine, settings, version.pulled, built_python(version.debian) if version.debian else "")
+
+
 def _image(engine: Engine | None, settings: Settings, pulled: str, built: str) -> Artifact:
     wanted = {"pull": [pulled], "build": [built], "auto": [pulled, built]}[settings.images]
-    for reference in wanted if engine else []:
+    for reference in filter(None, wanted):
         if engine and engine.image_id(reference):
             return Artifact(reference, True)
     return Artifact(wanted[0], False)

@@ -1,6 +1,5 @@
 """Install what this machine lacks: pulled and downloaded as pinned, or built if no image registry can be reached."""
 
-import os
 import platform
 import shutil
 import threading
@@ -13,12 +12,11 @@ from kubetasks.engine import Engine
 from kubetasks.errors import SetupError
 from kubetasks.machine import downloads, inventory, packages, receipt
 from kubetasks.machine import engine as machine_engine
+from kubetasks.machine.log import new_log
 from kubetasks.report import Report, duration
 from kubetasks.settings import Settings
-from kubetasks.versions import PYTHONS
 
 Source = Literal["pull", "build"]
-LARGE_LOG = 5_000_000  # bytes
 
 
 def install(settings: Settings, report: Report) -> bool:
@@ -93,47 +91,18 @@ def _start_engine(settings: Settings, report: Report, log: Path) -> None:
         machine_engine.ensure(settings, report, log)
 
 
-def python_image(settings: Settings, report: Report, minor: str) -> str:
-    """The name of an image with that Python, pulled or built if it is missing. Raises EngineError, SetupError."""
-    found, version = engine.connect(), PYTHONS[minor]
-    built = artifacts.built_python(version.debian) if version.debian else ""
-    there = [reference for reference in (version.pulled, built) if reference and found.image_id(reference)]
-    if there:
-        return there[0]
-    if source(settings) == "pull":
-        with receipt.locked(settings.cache, report):
-            downloads.image(found, settings, report, version.pulled)
-        return version.pulled
-    if not built:
-        raise SetupError(f"No image registry is reachable, and no available Debian release has Python {minor}.")
+def build_python(found: Engine, settings: Settings, report: Report, debian: str) -> str:
+    """Build an image with the Python of a Debian release, and return its name. Raises EngineError, SetupError, ProgramError."""
     _require_buildable()
     from kubetasks.offline import build
 
-    root = settings.cache / f"build-python-{minor}"
+    root = settings.cache / f"build-python-{debian}"
     with receipt.locked(settings.cache, report):
         log = new_log(settings)
         packages.install(build.PACKAGES, settings.cache, log)
-        with report.step(f"Making an image with Python {minor} from Debian packages ({version.debian})"):
+        with report.step(f"Creating an image with Python from Debian packages ({debian})"):
             try:
-                build.make_python(found, version.debian, root, log, threading.Event())
+                build.make_python(found, debian, root, log, threading.Event())
             finally:
                 shutil.rmtree(root, ignore_errors=True)
-    return built
-
-
-def debian_packages(settings: Settings, report: Report, names: list[str]) -> None:
-    """Install Debian packages that only the tests need. Raises ProgramError, SetupError."""
-    with receipt.locked(settings.cache, report), report.step(f"Installing {' and '.join(names)}"):
-        packages.install(names, settings.cache, new_log(settings))
-
-
-def new_log(settings: Settings) -> Path:
-    """Begin this run's section of the log, and return its path; a log that has grown large is renamed to setup.old.log first."""
-    folder = settings.cache / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "setup.log"
-    if log.exists() and log.stat().st_size > LARGE_LOG:
-        log.replace(folder / "setup.old.log")
-    with log.open("a", encoding="utf-8") as out:
-        out.write(f"\n=== {time.strftime('%Y-%m-%d %H:%M:%S')}, process {os.getpid()} ===\n")
-    return log
+    return artifacts.built_python(debian)

@@ -10,7 +10,7 @@ from kubetasks.errors import ClusterError, EngineError, SetupError, TaskError
 from kubetasks.labels import CLUSTER_LABEL
 from kubetasks.machine import engine as machine_engine
 from kubetasks.machine import packages, receipt
-from kubetasks.machine.install import new_log
+from kubetasks.machine.log import new_log
 from kubetasks.machine.receipt import Receipt
 from kubetasks.report import Report
 from kubetasks.settings import Settings

@@ -5,7 +5,8 @@ import shutil
 
 from kubetasks import shell
 from kubetasks.errors import SetupError
-from kubetasks.machine import install, packages
+from kubetasks.machine import packages, receipt
+from kubetasks.machine.log import new_log
 from kubetasks.report import Report
 from kubetasks.settings import Settings
 
@@ -20,7 +21,8 @@ def ensure(settings: Settings, report: Report) -> str:
         if not packages.possible():
             raise SetupError(f"The tests of the page need {names}.", f"sudo apt-get install {' '.join(missing)}")
         report.say(f"No {names}: installing Debian's with apt, for the tests of the page.")
-        install.debian_packages(settings, report, missing)
+        with receipt.locked(settings.cache, report), report.step(f"Installing {names}"):
+            packages.install(missing, settings.cache, new_log(settings))
     said = shell.run([find("chromium"), "--version"])
     version = re.match(r"\D+[\d.]+", said)  # Debian's says more
     return version[0] if version else said.strip()

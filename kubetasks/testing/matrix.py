@@ -12,10 +12,9 @@ from typing import Literal
 from kubetasks import artifacts, engine, shell
 from kubetasks.application import PROJECT
 from kubetasks.errors import ProgramError, SetupError, TaskError
-from kubetasks.machine import install
 from kubetasks.report import Report, duration
 from kubetasks.settings import Settings
-from kubetasks.testing import browsers, junit
+from kubetasks.testing import browsers, junit, pythons
 from kubetasks.versions import KUBERNETES, PYTHONS
 
 REPORTS = PROJECT / "reports"
@@ -113,7 +112,7 @@ def _prepare(settings: Settings, report: Report, cell: Cell) -> tuple[str, Calla
     if cell.kind == "python":
         interpreter = find_python(cell.name)
         if not interpreter:
-            image = install.python_image(settings, report, cell.name)
+            image = pythons.image(settings, report, cell.name)
             return image.split("@")[0], lambda: _contained(settings, report, cell, image)
         return interpreter, lambda: _tox(cell)
     return "this machine", lambda: _tox(cell)

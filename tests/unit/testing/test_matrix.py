@@ -12,9 +12,9 @@ import yaml
 from kubetasks import artifacts, settings, shell
 from kubetasks.application import PROJECT
 from kubetasks.errors import ProgramError, SetupError
-from kubetasks.machine import install, packages
+from kubetasks.machine import packages
 from kubetasks.report import Report
-from kubetasks.testing import browsers, junit, matrix
+from kubetasks.testing import browsers, junit, matrix, pythons
 from kubetasks.testing.matrix import Cell, Result
 from kubetasks.versions import DEFAULT_KUBERNETES, KUBERNETES, PYTHON_IMAGE, PYTHONS
 
@@ -80,7 +80,7 @@ def test_what_cannot_be_had_is_not_claimed_but_told_why(monkeypatch: pytest.Monk
     def nothing(_settings: object, _report: object, minor: str) -> str:
         raise SetupError(f"Nobody has Python {minor}.")
 
-    monkeypatch.setattr(install, "python_image", nothing)
+    monkeypatch.setattr(pythons, "image", nothing)
     here = [Cell("lint", "lint"), Cell("python", "3.12"), Cell("lint", "type")]
     monkeypatch.setattr(shell, "show", lambda argv, **_more: int(argv[-1] == "type"))
     results = run(here)

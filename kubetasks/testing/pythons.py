@@ -1,0 +1,23 @@
+"""Find or install a Python for the unit tests: the machine's own, otherwise an image that has it."""
+
+from kubetasks import artifacts, engine
+from kubetasks.errors import SetupError
+from kubetasks.machine import downloads, install, receipt
+from kubetasks.report import Report
+from kubetasks.settings import Settings
+from kubetasks.versions import PYTHONS
+
+
+def image(settings: Settings, report: Report, minor: str) -> str:
+    """The name of an image with that Python, pulled or built if it is missing. Raises EngineError, SetupError."""
+    found, version = engine.connect(), PYTHONS[minor]
+    wanted = artifacts.python_image(found, settings, minor)
+    if wanted.present:
+        return wanted.reference
+    if install.source(settings) == "pull":
+        with receipt.locked(settings.cache, report):
+            downloads.image(found, settings, report, version.pulled)
+        return version.pulled
+    if not version.debian:
+        raise SetupError(f"No image registry is reachable, and no available Debian release has Python {minor}.")
+    return install.build_python(found, settings, report, version.debian)

@@ -1,0 +1,71 @@
+"""Where an image with a Python comes from, decided without an engine and a registry."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from kubetasks import artifacts, engine, settings
+from kubetasks.errors import SetupError
+from kubetasks.machine import downloads, install
+from kubetasks.report import Report
+from kubetasks.testing import pythons
+from kubetasks.versions import PYTHONS
+
+BUILT = artifacts.built_python("trixie")
+PULLED = PYTHONS["3.13"].pulled
+
+
+class Present:
+    """Stands for an engine that has those images."""
+
+    def __init__(self, *references: str) -> None:
+        self._references = references
+
+    def image_id(self, reference: str) -> str | None:
+        return "sha256:1" if reference in self._references else None
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was pulled or built, by name."""
+    made: list[str] = []
+
+    def build(_engine: object, _settings: object, _report: object, debian: str) -> str:
+        made.append(debian)
+        return artifacts.built_python(debian)
+
+    monkeypatch.setattr(downloads, "image", lambda _engine, _settings, _report, reference: made.append(reference))
+    monkeypatch.setattr(install, "build_python", build)
+    monkeypatch.setattr(downloads, "reached", lambda _url: False)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("way", "there", "name", "made"),
+    [
+        ("auto", BUILT, BUILT, []),
+        ("auto", PULLED, PULLED, []),
+        ("auto", "", BUILT, ["trixie"]),
+        ("build", PULLED, BUILT, ["trixie"]),
+        ("pull", BUILT, PULLED, [PULLED]),
+    ],
+)
+def test_an_image_that_is_there_is_used_and_another_is_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, done: list[str], way: str, there: str, name: str, made: list[str]
+) -> None:
+    monkeypatch.setattr(engine, "connect", lambda: Present(there))
+    configuration = dataclasses.replace(settings.read(settings.DEFAULTS, {}), images=way, cache=tmp_path)
+    assert pythons.image(configuration, Report(), "3.13") == name
+    assert done == made
+
+
+@pytest.mark.parametrize("way", ["auto", "build"])
+def test_a_python_that_no_debian_has_cannot_be_built(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, done: list[str], way: str
+) -> None:
+    monkeypatch.setattr(engine, "connect", Present)
+    configuration = dataclasses.replace(settings.read(settings.DEFAULTS, {}), images=way, cache=tmp_path)
+    with pytest.raises(SetupError, match=r"no available Debian release has Python 3\.12"):
+        pythons.image(configuration, Report(), "3.12")
+    assert done == []
