@@ -122,5 +122,11 @@ def digest(*parts: str | bytes) -> str:
 
 
 def _content(folder: Path, *patterns: str) -> list[bytes]:
-    found = sorted(path for pattern in patterns for path in folder.glob(pattern) if path.is_file())
-    return [part for path in found for part in (str(path.relative_to(folder)).encode(), path.read_bytes())]
+    """Name and content of each file. Raises ValueError if a pattern finds none: the digest would no longer depend on it."""
+    found: set[Path] = set()
+    for pattern in patterns:
+        files = {path for path in folder.glob(pattern) if path.is_file()}
+        if not files:
+            raise ValueError(f"{folder} has no file {pattern}.")
+        found |= files
+    return [part for path in sorted(found) for part in (str(path.relative_to(folder)).encode(), path.read_bytes())]

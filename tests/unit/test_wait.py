@@ -1,6 +1,9 @@
 """Waiting, with a clock that the test turns."""
 
-from kubetasks.wait import Done, Failed, Pending, State, until
+import pytest
+
+from kubetasks.errors import RolloutError
+from kubetasks.wait import Done, Failed, Pending, State, until, until_done
 
 
 class Clock:
@@ -47,3 +50,26 @@ def test_the_deadline_ends_it_with_what_was_missing_and_not_a_moment_later() -> 
     end, clock, _ = run([Pending("0 of 2")], timeout=2.5)
     assert end == Pending("0 of 2")
     assert clock.now == 2.5
+
+
+def run_until_done(state: State) -> None:
+    clock = Clock()
+    until_done(lambda: state, RolloutError, "It is not complete", "wait longer", timeout=10, changed=clock.wait, clock=clock)
+
+
+def test_what_is_done_in_time_is_no_error() -> None:
+    run_until_done(Done())
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence", "hint"),
+    [
+        (Failed("It crashes.", "read the log"), "It crashes.", "read the log"),
+        (Failed("It crashes."), "It crashes.", "wait longer"),
+        (Pending("0 of 2 pods"), "It is not complete after 10 s: 0 of 2 pods.", "wait longer"),
+    ],
+)
+def test_an_error_says_what_failed_or_what_was_missing_and_what_to_try(state: State, sentence: str, hint: str) -> None:
+    with pytest.raises(RolloutError) as raised:
+        run_until_done(state)
+    assert (raised.value.sentence, raised.value.hint) == (sentence, hint)
