@@ -1,4 +1,4 @@
-"""Faults to order: what the cluster makes of a pod that goes wrong."""
+"""Fault injection: the service excludes a pod that is not ready, and a pod that crashes restarts."""
 
 import http.client
 import urllib.request
@@ -10,24 +10,25 @@ from tests.integration.answers import REQUESTS
 from tests.integration.driver import Tasks
 from tests.integration.eventually import SECONDS, answer, eventually
 
-MANY = 600  # requests: more than what comes after
+MANY = 600  # requests: more than follow the crash
 CAUSE = "import urllib.request as r; r.urlopen(r.Request('http://127.0.0.1:8080/fault/{name}', method='POST'))"
 
 
 def cause(app: Tasks, pod: str, name: str) -> None:
+    """Inject a fault into a pod."""
     app.kubectl("exec", pod, "--", "python3", "-c", CAUSE.format(name=name))
 
 
 @eventually(SECONDS)
 def restarted(app: Tasks) -> str:
-    """The one pod that was, ready again."""
+    """Return the pod that restarted, once both are ready."""
     pods = {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0] for pod in app.get("pods")["items"]}
     assert sorted(status["restartCount"] for status in pods.values()) == [0, 1]
     assert all(status["ready"] for status in pods.values())
     return str(next(name for name, status in pods.items() if status["restartCount"]))
 
 
-def test_a_pod_that_is_not_ready_is_left_out_and_one_that_crashes_begins_anew(app: Tasks) -> None:
+def test_a_pod_that_is_not_ready_gets_no_requests_and_one_that_crashes_restarts(app: Tasks) -> None:
     app("build", "deploy", "expose")
     app.kubectl("set", "env", "deployment/simple-server", "FAULTS=1")
     app.kubectl("rollout", "status", "deployment/simple-server", "--timeout=60s")
@@ -47,4 +48,4 @@ def test_a_pod_that_is_not_ready_is_left_out_and_one_that_crashes_begins_anew(ap
         urllib.request.urlopen(crash, timeout=SECONDS)
     crashed = restarted(app)
     answer(url, set(pods))
-    assert answers.spread(url, REQUESTS).counts[crashed] < before[crashed], "it counts from one again"
+    assert answers.spread(url, REQUESTS).counts[crashed] < before[crashed], "its count starts again"

@@ -1,4 +1,4 @@
-"""Told to end in the middle, neither a task nor the suite itself leaves anything behind; and it takes only what it made."""
+"""An interrupted task or suite removes what it created, and nothing else."""
 
 import os
 import signal
@@ -11,18 +11,19 @@ from pathlib import Path
 import pytest
 
 from kubetasks import engine, wait
+from kubetasks.__main__ import INTERRUPTED
 from kubetasks.application import PROJECT
 from tests.integration.driver import Tasks
 from tests.integration.leftovers import our_clusters
 from tests.integration.run import Run
 from tests.integration.snapshot import Snapshot
 
-MOMENTS = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  # as kind says them
+PHASES = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  # of kind, in its own words
 
 
 @contextmanager
 def started(argv: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A program with a process group of its own, as a terminal gives it."""
+    """Run a program in a process group of its own, as a terminal does."""
     process = subprocess.Popen(
         argv,
         cwd=PROJECT,
@@ -41,56 +42,57 @@ def started(argv: list[str], environment: dict[str, str]) -> Iterator[subprocess
 
 
 def until(happened: Callable[[], bool]) -> None:
+    """Wait until the condition holds."""
     state = wait.until(lambda: wait.Done() if happened() else wait.Pending("not yet"), timeout=90, longest_pause=0.02)
     assert isinstance(state, wait.Done)
 
 
 @pytest.mark.parametrize(
-    ("number", "moment"),
+    ("number", "phase"),
     [
-        *((signal.SIGINT, moment) for moment in MOMENTS),
-        (signal.SIGTERM, MOMENTS[1]),
-        (signal.SIGHUP, MOMENTS[2]),
+        *((signal.SIGINT, phase) for phase in PHASES),
+        (signal.SIGTERM, PHASES[1]),
+        (signal.SIGHUP, PHASES[2]),
     ],
 )
-def test_start_takes_back_what_is_half_made(
-    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, home: Path, number: signal.Signals, moment: str
+def test_an_interrupted_start_cleans_up(
+    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, home: Path, number: signal.Signals, phase: str
 ) -> None:
-    (home / ".kube" / "config").unlink()  # nor is one made
+    (home / ".kube" / "config").unlink()  # start must not create one either
     before = snapshot_of()
     log = throwaway.settings.cache / "logs" / f"kind-{throwaway.cluster}.log"
     try:
         with started([sys.executable, "-m", "kubetasks", "start"], throwaway.environment) as process:
-            until(lambda: log.exists() and moment in log.read_text())
+            until(lambda: log.exists() and phase in log.read_text())
             os.killpg(process.pid, number)  # the whole group, as a terminal does
             output, _ = process.communicate(timeout=60)
     finally:
         log.unlink(missing_ok=True)
-    assert process.returncode != 0
+    assert process.returncode == INTERRUPTED
     assert "Traceback" not in output
     assert snapshot_of().since(before) == {}
 
 
 @pytest.mark.runs_the_suite
 @pytest.mark.parametrize(
-    ("number", "moment", "workers"),
+    ("number", "phase", "workers"),
     [
         (signal.SIGTERM, "Preparing nodes", "0"),
         (signal.SIGTERM, "test_scaling.py::", "2"),
         (signal.SIGINT, "Starting control-plane", "0"),
     ],
 )
-def test_the_suite_leaves_no_cluster(this_run: Run, number: signal.Signals, moment: str, workers: str) -> None:
+def test_the_suite_leaves_no_cluster(this_run: Run, number: signal.Signals, phase: str, workers: str) -> None:
     name = this_run.throwaway().cluster
     argv = [sys.executable, "-m", "pytest", "-vs", f"-n{workers}", f"--cluster-name={name}", "tests/integration/test_scaling.py"]
     with started(argv, {}) as process:
         assert process.stdout
-        seen = next((line for line in process.stdout if moment in line), None)
-        assert seen, "it came to that moment"
+        seen = next((line for line in process.stdout if phase in line), None)
+        assert seen, f"it never printed {phase}"
         if number == signal.SIGINT:
             os.killpg(process.pid, number)  # the whole group, as a terminal does
         else:
-            process.send_signal(number)  # the suite alone, as a job's runner does
+            process.send_signal(number)  # the suite alone, as a CI runner does
         output, _ = process.communicate(timeout=200)  # it may have to wait for another test's lock
     assert process.returncode != 0
     assert [one for one in our_clusters() if one.startswith(name)] == [], output

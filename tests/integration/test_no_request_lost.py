@@ -9,12 +9,12 @@ from tests.integration.eventually import eventually
 from tests.integration.load import load
 
 ENDED_SECONDS = 60
-ENOUGH = 500  # requests that a change must have been under
+ENOUGH = 500  # requests during a change
 
 
 @eventually(ENDED_SECONDS)
 def pods(app: Tasks, number: int) -> None:
-    """What was told to stop has ended: so many are left."""
+    """Wait until the terminating pods are gone and `number` are left."""
     assert len(app.get("pods")["items"]) == number
 
 
@@ -49,4 +49,4 @@ def test_while_a_new_build_rolls_out(app: Tasks, tmp_path: Path, record_property
     assert sent.answered.total() > ENOUGH
     assert len(sent.answered) == 6, "three pods, and three new ones"
     assert len(sent.builds) == 2
-    assert before.partition(":")[2] in sent.builds, "the old one answered until the new one did"
+    assert before.partition(":")[2] in sent.builds, "the old build answered until the new one did"
