@@ -1,4 +1,4 @@
-"""`python -m simple_server`: serve until told to stop."""
+"""`python -m simple_server`: serve until SIGTERM or SIGINT."""
 
 import signal
 import sys

@@ -1,4 +1,4 @@
-"""Serve a WSGI application with granian until told to stop: the main process handles signals, a worker requests."""
+"""Serve a WSGI application with granian until SIGTERM or SIGINT: the main process handles signals, a worker requests."""
 
 import multiprocessing
 import threading

@@ -1,4 +1,4 @@
-"""The server against others under wrk, one core for the server and one for wrk; prints Markdown.
+"""Compare the server with others under wrk, one core for the server and one for wrk; print Markdown.
 
     uv venv /tmp/benchmark && uv pip install -p /tmp/benchmark --require-hashes -r requirements/benchmark.txt
     /tmp/benchmark/bin/python benchmarks/server [--seconds 5] [--requests 1000000]
@@ -31,7 +31,7 @@ CLOSE = ("-H", "Connection: close")
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk says: latencies in milliseconds."""
+    """What wrk reports; latencies are in milliseconds."""
 
     requests: int
     per_second: float
@@ -40,13 +40,13 @@ class Load:
 
 
 def wrk(url: str, seconds: float, core: int, *more: str) -> Load:
-    """Raises SystemExit where a request failed: then the figures mean nothing."""
+    """Load a URL from one core. Raises SystemExit if a request failed: the figures would mean nothing."""
     command = ["wrk", "--threads=1", f"--connections={CONNECTIONS}", f"--duration={seconds:.0f}s", "--latency", *more, url]
     said = subprocess.run(
         command, check=True, capture_output=True, text=True, preexec_fn=lambda: os.sched_setaffinity(0, {core})
     ).stdout
     bad = re.search(r"Non-2xx.*|Socket errors.*", said)
-    # a connection that the server ends as it was told to counts as a read error where wrk still listened
+    # with Connection: close, wrk counts a connection that the server closes while wrk still reads as a read error
     if bad and not (more == CLOSE and re.search(r"connect 0, read \d+, write 0, timeout 0", bad[0])):
         raise SystemExit(f"{' '.join(command)}: {bad[0]}")
 
@@ -61,7 +61,7 @@ def wrk(url: str, seconds: float, core: int, *more: str) -> Load:
 
 @contextlib.contextmanager
 def running(name: str, core: int) -> Iterator[tuple[str, int]]:
-    """The server of that name on one core: its URL and its process."""
+    """Run the server of that name on one core; yield its URL and its process id."""
     with socket.create_server((serving.HOST, 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(
@@ -117,13 +117,13 @@ def processes(parent: int) -> list[int]:
 
 
 def memory(parent: int) -> float:
-    """Proportional set size of a process and its children, in MB."""
+    """Return the proportional set size of a process and its children, in MB."""
     said = [Path(f"/proc/{one}/smaps_rollup").read_text() for one in processes(parent)]
     return sum(int(re.findall(r"^Pss:\s+(\d+) kB", one, re.MULTILINE)[0]) for one in said) * 1024 / 1e6
 
 
 def grow(requests: int, server_core: int, client_core: int) -> None:
-    """Memory while it answers so many, and that it counted each of them once."""
+    """Print the memory over that many requests, and whether the server counted each of them once."""
     with running("simple_server", server_core) as (url, process):
         rows, sent = [["0", f"{memory(process):.1f}"]], 0
         while sent < requests:
@@ -132,16 +132,17 @@ def grow(requests: int, server_core: int, client_core: int) -> None:
         told = urllib.request.urlopen(f"{url}metrics").read().decode()  # noqa: S310
         counted = int(float(re.findall(r"^simple_server_counted_requests_total (\S+)", told, re.MULTILINE)[0]))
     table(["requests", "memory, MB"], rows)
-    # wrk ends while each connection waits for an answer
+    # wrk ends while each connection waits for a response
     open_requests = CONNECTIONS * (len(rows) - 1)
     exact = "as it should" if sent <= counted <= sent + open_requests else "WRONG"
-    print(f"wrk had {sent:,} answers, at most {open_requests} more were on their way, the server counted {counted:,}: {exact}.\n")
+    print(f"wrk received {sent:,} responses, at most {open_requests} more were in flight,")
+    print(f"and the server counted {counted:,}: {exact}.\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=5, help="that each load lasts")
-    parser.add_argument("--requests", type=int, default=1_000_000, help="over which memory is watched")
+    parser.add_argument("--seconds", type=float, default=5, help="duration of each load")
+    parser.add_argument("--requests", type=int, default=1_000_000, help="requests to send while memory is measured")
     given = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2 or not shutil.which("wrk"):

@@ -1,4 +1,4 @@
-"""Where the time of one answer goes: each part of the application alone, in microseconds."""
+"""Measure where the time of one response goes: each part of the application alone, in microseconds."""
 
 import io
 import sys
@@ -24,7 +24,7 @@ IDENTITY = Identity("a-pod-with-a-usual-name", "0123456789ab")
 
 
 def microseconds(work: Callable[[], object]) -> float:
-    """Of one call: the best round, the one that was disturbed least."""
+    """Return the time of one call in the best round, the least disturbed one."""
     best = float("inf")
     for _ in range(ROUNDS):
         started = time.perf_counter()
@@ -65,7 +65,7 @@ def content_type() -> None:
 
 
 def measure() -> list[tuple[str, float]]:
-    """Part and microseconds, the whole answer first."""
+    """Return (part, microseconds) pairs, the whole answer first."""
     counter, metrics = Counter(), Metrics(IDENTITY, lambda: 0)
     rest = b'"pod": "a-pod-with-a-usual-name", "build": "0123456789ab", "started": "2026-01-01T00:00:00Z"}'
     log = Log("json", write=lambda _line: None)
@@ -92,5 +92,5 @@ def measure() -> list[tuple[str, float]]:
         ("the whole answer", whole),
         *found,
         ("the rest: what surrounds Bottle, its clock, the headers that are always sent", rest_of_it),
-        ("left out unless asked for: a line of the access log", microseconds(lambda: log.request(environ, "/", "200", 0.0001))),
+        ("not included: a line of the access log", microseconds(lambda: log.request(environ, "/", "200", 0.0001))),
     ]

@@ -1,4 +1,4 @@
-"""The servers that are compared, each a program of its own: `python serving.py NAME PORT`."""
+"""The servers to compare; each runs as a program of its own: `python serving.py NAME PORT`."""
 
 import logging
 import sys
@@ -21,7 +21,7 @@ WAITRESS_THREADS = 4  # its default
 
 
 def bare(_environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """What a server costs without an application: the same answer, always."""
+    """Return the same bytes for every request: what the server costs without an application."""
     start_response("200 OK", HEADERS[:])
     return [BODY]
 

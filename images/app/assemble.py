@@ -1,8 +1,8 @@
-"""A root file system with an interpreter, packages and what both need, and nothing else: no shell, no package manager.
+"""Assemble a root file system with an interpreter, packages and what both need, and nothing else: no shell, no package manager.
 
-`python3 assemble.py TARGET PACKAGES` runs in the base image, whichever distribution that is: it copies the interpreter that
-runs it, the standard library, the folder PACKAGES, and the shared libraries that `ldd` finds for them, each to its own place
-under TARGET. Modules are compiled ahead, because the file system will be read-only: otherwise each start compiled them.
+`python3 assemble.py TARGET PACKAGES` runs in the base image, on any distribution. It copies the interpreter that runs it, the
+standard library, the folder PACKAGES and the shared libraries that `ldd` finds for them to the same paths under TARGET.
+Modules are compiled here: the file system will be read-only, so each start would compile them again.
 """
 
 import compileall
@@ -14,7 +14,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-# what a server never imports: tests, tools to develop with, windows, and their data
+# never imported by a server: tests, development tools, GUI toolkits, and their data
 UNUSED = (
     "__pycache__",
     "*.a",
@@ -39,7 +39,7 @@ GROUP = "nonroot:x:65532:\n"
 
 
 def copy(path: Path, target: Path) -> Path:
-    """The file or folder, links resolved, at the same place under `target`."""
+    """Copy a file or folder, links resolved, to the same path under `target`, and return that path."""
     there = target / path.relative_to("/")
     there.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
@@ -50,7 +50,7 @@ def copy(path: Path, target: Path) -> Path:
 
 
 def libraries(programs: list[Path]) -> set[Path]:
-    """The shared libraries that the programs load, with the loader. Raises RuntimeError if one is missing."""
+    """Return the shared libraries that the programs load, and the loader. Raises RuntimeError if one is missing."""
     said = subprocess.run(["ldd", *programs], capture_output=True, text=True).stdout
     if "not found" in said:
         raise RuntimeError(f"A library is missing:\n{said}")
@@ -70,7 +70,7 @@ def main(target: Path, packages: Path) -> None:
     (target / "etc/passwd").write_text(USER)
     (target / "etc/group").write_text(GROUP)
     for folder in modules:
-        # by no clock: the same sources give the same bytes
+        # without time stamps: the same sources give the same bytes
         compileall.compile_dir(
             folder, quiet=2, stripdir=target, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH, workers=0
         )

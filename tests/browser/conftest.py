@@ -1,4 +1,4 @@
-"""Fixtures: a real Chromium, pages that may neither log errors nor ask other addresses, and the clusters of tests/integration."""
+"""Fixtures: a real Chromium, pages that must not log errors or send requests elsewhere, and the clusters of tests/integration."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ expect.set_options(timeout=MILLISECONDS)
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """The Chromium on PATH; its own files stay out of the home folder."""
+    """Start the Chromium on PATH; its own files stay out of the home folder."""
     program = browsers.find("chromium")
     assert program, f"none of {', '.join(browsers.PROGRAMS['chromium'])} is on PATH"
     aside = {"XDG_CONFIG_HOME": str(tmp_path_factory.mktemp("config")), "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}

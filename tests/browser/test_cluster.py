@@ -1,4 +1,4 @@
-"""The page of a service: a person sees which pods answer, and that others come and go."""
+"""The page of a service shows which pods answer, and which no longer do."""
 
 from playwright.sync_api import expect
 

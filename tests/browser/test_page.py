@@ -1,4 +1,4 @@
-"""The page of one server: by keyboard, by screen reader, on a phone, in both schemes, without JavaScript."""
+"""The page of one server: with a keyboard, with axe, on a phone, in both colour schemes, without JavaScript."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +30,7 @@ def count(page: Page) -> int:
 
 def test_each_reload_is_one_request_counted(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
-    assert count(page) == 1, "and the browser asks for nothing else that counts"
+    assert count(page) == 1, "the browser sends no other request that counts"
     page.reload()
     assert count(page) == 2
     page.get_by_role("link", name="Refresh").click()
@@ -39,7 +39,7 @@ def test_each_reload_is_one_request_counted(open_page: OpenPage, url: str) -> No
     assert page.locator("#build").inner_text() == "build-1"
 
 
-def test_live_mode_goes_on_and_off(open_page: OpenPage, url: str) -> None:
+def test_live_mode_can_be_switched_on_and_off(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
     live = page.get_by_role("button", name="Live mode")
     expect(live).to_have_attribute("aria-pressed", "false")
@@ -51,10 +51,10 @@ def test_live_mode_goes_on_and_off(open_page: OpenPage, url: str) -> None:
     before = page.locator("#last li").count()
     expect(page.get_by_role("status")).to_have_text("1 pod answers")
     page.wait_for_timeout(600)  # three times the pause between two requests
-    assert page.locator("#last li").count() - before <= 1, "the one that was on its way"
+    assert page.locator("#last li").count() - before <= 1, "the request that was in flight"
 
 
-def test_an_answer_that_does_not_come_is_shown(open_page: OpenPage, url: str) -> None:
+def test_a_missing_answer_is_shown(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
     page.route("**/?close", lambda route: route.fulfill(status=204))
     page.get_by_role("button", name="Live mode").click()
@@ -72,7 +72,7 @@ def test_by_keyboard_alone(open_page: OpenPage, url: str) -> None:
     page.keyboard.press("Tab")
     live = page.get_by_role("button", name="Live mode")
     expect(live).to_be_focused()
-    assert live.evaluate("element => getComputedStyle(element).outlineStyle") == "solid", "one sees where the focus is"
+    assert live.evaluate("element => getComputedStyle(element).outlineStyle") == "solid", "the focus is visible"
     page.keyboard.press("Space")
     expect(live).to_have_attribute("aria-pressed", "true")
     expect(page.locator("#bars li")).to_have_count(1)
@@ -86,7 +86,7 @@ def test_axe_finds_nothing(open_page: OpenPage, url: str, scheme: str, viewport:
     options: dict[str, Any] = {"color_scheme": scheme, "reduced_motion": "reduce"} | ({"viewport": viewport} if viewport else {})
     page = open_page(url, **options)
     page.evaluate(AXE)
-    for part in ("as it comes", "in live mode"):
+    for part in ("at first", "in live mode"):
         found = page.evaluate("() => axe.run()")
         assert found["passes"], part
         assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == [], part
@@ -110,7 +110,7 @@ def test_the_schemes_differ(open_page: OpenPage, url: str) -> None:
     assert open_page(url, color_scheme="light").evaluate(colours) != open_page(url, color_scheme="dark").evaluate(colours)
 
 
-def test_without_javascript_a_reload_is_what_there_is(open_page: OpenPage, url: str) -> None:
+def test_without_javascript_a_reload_shows_the_next_count(open_page: OpenPage, url: str) -> None:
     page = open_page(url, java_script_enabled=False)
     expect(page.locator("noscript p")).to_be_visible()
     expect(page.locator("#live")).to_be_hidden()
