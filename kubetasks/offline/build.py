@@ -1,4 +1,4 @@
-"""Build what is missing on this machine: Go compiles while Debian's file systems are made."""
+"""Build what is missing on this machine: Go compiles while Debian's file systems are created."""
 
 import io
 import shutil
@@ -56,10 +56,10 @@ class Build:
         """Everything but Go: the engine, then the file systems."""
         self._engine = self._prepare()
         if base_missing:
-            with self._report.step("Making the base image with Python from Debian packages"):
+            with self._report.step("Creating the base image with Python from Debian packages"):
                 make_python(self._engine, versions.DEBIAN, self._fresh("python-root"), self._log, self._stop)
         if node_missing:
-            with self._report.step("Making the node's file system from Debian packages"):
+            with self._report.step("Creating the node's file system from Debian packages"):
                 rootfs.make(self._fresh("node-root"), node.PACKAGES, log=self._log, stop=self._stop)
 
     def _compile(self, node_missing: bool) -> None:

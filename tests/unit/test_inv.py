@@ -26,8 +26,8 @@ kubetasks)
 esac
 [ "$step" != "${KILL-nothing}" ] || kill -KILL 0
 """
-MAKING = "Making .venv from requirements/tasks.txt, which takes 20 to 30 seconds ...\n"
-WAITING = "Another ./inv is making .venv: waiting for it ...\n"
+CREATING = "Creating .venv from requirements/tasks.txt, which takes 20 to 30 seconds ...\n"
+WAITING = "Another ./inv is creating .venv: waiting for it ...\n"
 
 
 class Clone:
@@ -109,7 +109,7 @@ def clone(bare: Clone) -> Clone:
 
 @pytest.fixture
 def installed(clone: Clone) -> Clone:
-    """A clone in which ./inv has made .venv."""
+    """A clone in which ./inv has created .venv."""
     assert clone.inv().returncode == 0
     assert clone.installations == 1
     return clone
@@ -142,7 +142,7 @@ def test_a_python_without_venv_names_the_package(bare: Clone) -> None:
 
 def test_the_first_run_says_what_takes_long_and_leaves_no_lock(clone: Clone) -> None:
     ended = clone.inv()
-    assert (ended.returncode, ended.stderr) == (0, MAKING)  # descriptor 9, the lock, is not open in the tasks either
+    assert (ended.returncode, ended.stderr) == (0, CREATING)  # descriptor 9, the lock, is not open in the tasks either
     assert sorted(path.name for path in clone.folder.iterdir()) == [".venv", "inv", "requirements"]
 
 
@@ -168,7 +168,7 @@ def test_through_a_link_the_venv_beside_the_link_stays(clone: Clone, kind: str) 
     target = {"absolute": clone.folder / "inv", "relative": Path("../clone/inv"), "chain": Path("../first")}[kind]
     (elsewhere / "inv").symlink_to(target)
     ended = clone.inv("elsewhere/inv", cwd=clone.home)
-    assert (ended.returncode, ended.stderr) == (0, MAKING)
+    assert (ended.returncode, ended.stderr) == (0, CREATING)
     assert ended.stdout.split("\0")[0] == str(clone.folder)
     assert content(elsewhere / ".venv") == {"installed.txt": b"somebody's"}
 
@@ -198,7 +198,7 @@ def test_a_venv_of_somebody_else_is_refused_and_untouched(clone: Clone, kind: st
     before = content(clone.home)
     ended = clone.inv()
     assert (ended.returncode, len(ended.stderr.splitlines())) == (9, 2)
-    assert ended.stderr.startswith(f"{clone.folder}/.venv does not look like one that ./inv made, so it stays.")
+    assert ended.stderr.startswith(f"{clone.folder}/.venv does not look like one that ./inv created, so it stays.")
     assert (content(clone.home), clone.venv.is_symlink()) == (before, "link" in kind)
 
 
@@ -232,7 +232,7 @@ def test_a_stale_venv_is_made_again_once(installed: Clone, change: str) -> None:
         case "lock changed":
             installed.lock("invoke==2\n")
     ended = [installed.inv() for _ in range(2)]
-    assert [(run.returncode, run.stderr) for run in ended] == [(0, MAKING), (0, "")]
+    assert [(run.returncode, run.stderr) for run in ended] == [(0, CREATING), (0, "")]
     assert installed.installations == 2
     assert not (installed.venv / "lib").exists()
 
@@ -241,7 +241,7 @@ def test_a_stale_venv_is_made_again_once(installed: Clone, change: str) -> None:
 def test_an_interrupted_installation_is_repaired(clone: Clone, step: str) -> None:
     assert clone.inv(KILL=step).returncode == -9
     ended = clone.inv()
-    assert (ended.returncode, ended.stderr, clone.calls[-2:]) == (0, MAKING, ["pip", "kubetasks"])
+    assert (ended.returncode, ended.stderr, clone.calls[-2:]) == (0, CREATING, ["pip", "kubetasks"])
 
 
 def test_an_interrupted_removal_is_repaired(installed: Clone) -> None:
@@ -252,14 +252,14 @@ def test_an_interrupted_removal_is_repaired(installed: Clone) -> None:
     assert installed.inv().returncode == -9
     installed.program("rm", f'exec {rm} "$@"')
     ended = installed.inv()
-    assert (ended.returncode, ended.stderr) == (0, MAKING)
+    assert (ended.returncode, ended.stderr) == (0, CREATING)
 
 
 @pytest.mark.parametrize(
     ("step", "sentence"),
     [
-        ("venv", "No space left.\npython3 could not make .venv: see above, mend it and run this again.\n"),
-        ("pip", "The packages of requirements/tasks.txt could not be installed: see above, mend it and run this again.\n"),
+        ("venv", "No space left.\npython3 could not create .venv: see above, fix it and run this again.\n"),
+        ("pip", "The packages of requirements/tasks.txt could not be installed: see above, fix it and run this again.\n"),
     ],
 )
 def test_a_failed_installation_is_told_and_tried_again(clone: Clone, step: str, sentence: str) -> None:
@@ -278,7 +278,7 @@ def test_of_two_at_once_one_installs_and_the_other_waits(clone: Clone) -> None:
     opened = os.open(gate, os.O_RDWR)  # blocks neither side; pip reads from it until a line comes
     runs = []
     try:
-        for says, variables in ((MAKING, {"GATE": str(gate)}), (WAITING, {})):
+        for says, variables in ((CREATING, {"GATE": str(gate)}), (WAITING, {})):
             runs.append(clone.start(**variables))
             assert runs[-1].stderr
             assert select.select([runs[-1].stderr], [], [], 60)[0]
@@ -299,7 +299,7 @@ def test_without_flock_it_goes_on(clone: Clone, flock: str) -> None:
     if flock == "missing":
         (clone.bin / "flock").unlink()
     ended = clone.inv()
-    assert (ended.returncode, ended.stderr) == (0, MAKING)
+    assert (ended.returncode, ended.stderr) == (0, CREATING)
 
 
 @pytest.fixture
