@@ -1,0 +1,34 @@
+"""What the documents say about the repository's files."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kubetasks.application import PROJECT
+
+DOCUMENTS = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("images/*/README.md")]
+FOLDERS = (".ci", ".github", "benchmarks", "docs", "images", "k8s", "kubetasks", "requirements", "simple_server", "tests")
+PATH = re.compile(r"(?:[\w.-]+/)*[\w.-]+(?:/|\.(?:py|md|ya?ml|toml|ini|mod|sum|txt|png))")
+OTHERS = re.compile(r"invoke\.yaml|reports/.*|\.venv/.*|.*MINOR.*")  # a person's own, generated, or a stand-in
+
+
+def paths(text: str) -> list[str]:
+    """Whatever in backticks looks like a path of the repository."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    quoted = re.findall(r"`([^`\n]+)`", prose)
+    return [word for word in quoted if PATH.fullmatch(word) and not OTHERS.fullmatch(word)]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_every_path_in_a_document_exists(document: Path) -> None:
+    # the glossary leaves kubetasks/ out, a folder's own document the folder, and prose may name a file alone
+    roots = (PROJECT, PROJECT / "kubetasks", document.parent)
+    names = {path.name for folder in FOLDERS for path in (PROJECT / folder).rglob("*")}
+    longer = [path for path in paths(document.read_text()) if path not in names]
+    assert [path for path in longer if not any((root / path).exists() for root in roots)] == []
+
+
+def test_a_path_is_told_from_other_words() -> None:
+    text = "`images/app/gone.py` `docs/` `tox.ini` `kindest/node` `/etc/docker` `~/.kube/config` `./inv` `reports/x.png`"
+    assert paths(text) == ["images/app/gone.py", "docs/", "tox.ini"]
