@@ -5,6 +5,7 @@ import sys
 
 from invoke.config import AmbiguousMergeError
 from invoke.exceptions import Exit, ParseError
+from invoke.parser.argument import Argument
 from invoke.program import Program
 
 from kubetasks.report import end_unread
@@ -30,6 +31,15 @@ class Tasks(Program):
         except AmbiguousMergeError as error:
             print(f"invoke.yaml has a value in the place of a section, or the other way round: {error}", file=sys.stderr)
             sys.exit(BAD_SETTING)
+
+    def core_args(self) -> list[Argument]:
+        agreed = Argument(names=("yes", "y"), kind=bool, default=False, help="Change a cluster of others without asking.")
+        return [*super().core_args(), agreed]
+
+    def update_config(self, merge: bool = True) -> None:
+        super().update_config(merge=merge)
+        if self.args.yes.value:
+            self.config.run.yes = True
 
     def parse_tasks(self) -> None:
         try:

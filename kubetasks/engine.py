@@ -101,15 +101,10 @@ class Engine:
                 return None
 
     def image_tags(self, repository: str) -> list[str]:
-        """The references of our images with that name, sorted."""
+        """The references of our images with that name, in any registry, sorted."""
         with _reported("Listing images"):
-            images = self._client.images.list(name=repository, filters={"label": SELECTOR})
-            return sorted(
-                tag
-                for image in images
-                for tag in image.tags
-                if tag.removeprefix("docker.io/library/").split(":")[0] == repository
-            )
+            images = self._client.images.list(filters={"label": SELECTOR})
+            return sorted(tag for image in images for tag in image.tags if tag.rpartition("/")[2].split(":")[0] == repository)
 
     def pull(self, reference: str, on_line: Callable[[str], None]) -> None:
         """Pull an image by digest or tag."""
@@ -118,6 +113,32 @@ class Engine:
                 if "error" in event:
                     raise EngineError(f"Pulling {reference} failed: {event['error']}", "Try again: ./inv setup")
                 on_line(f"{event.get('status', '')} {event.get('progress', '')}".strip())
+
+    def pushed_digest(self, reference: str, name: str) -> str | None:
+        """The digest of the image `reference` in the registry in `name`, or None if it is not known to be there."""
+        from docker.errors import APIError, ImageNotFound
+
+        repository = name.rpartition(":")[0]
+        with _reported(f"Looking for {name}"):
+            try:
+                known = self._client.images.get(reference).attrs["RepoDigests"] or []
+                ask: Any = self._client.api.inspect_distribution
+                found = str(ask(name)["Descriptor"]["digest"])
+            except (APIError, ImageNotFound):  # a push says why
+                return None
+            return found if f"{repository}@{found}" in known else None
+
+    def push(self, name: str, on_line: Callable[[str], None]) -> str:
+        """Push an image to the registry in its name, with the engine's own credentials; return its digest. Raises ImageError."""
+        digest = ""
+        repository, _, tag = name.rpartition(":")
+        with _reported(f"Pushing {name}"), self._silent() as client:
+            for event in client.api.push(repository, tag=tag, stream=True, decode=True):
+                if "error" in event:
+                    raise _push_error(repository, event["error"])
+                digest = (event.get("aux") or {}).get("Digest", digest)
+                on_line(f"{event.get('status', '')} {event.get('progress', '')}".strip())
+        return digest
 
     def tag(self, reference: str, name: str) -> None:
         repository, _, tag = name.rpartition(":")
@@ -320,6 +341,17 @@ class Engine:
         with _reported("Listing networks"):
             networks = self._client.networks.list(filters={"label": SELECTOR})
             return [dict(network.attrs.get("Labels") or {}) for network in networks]
+
+
+def _push_error(repository: str, error: str) -> ImageError:
+    registry = repository.split("/")[0]
+    if "x509" in error or "certificate" in error:
+        hint = f"Put the certificate of its authority into /etc/docker/certs.d/{registry}/ca.crt"
+    elif any(word in error for word in ("denied", "unauthorized", "authentication", "no basic auth")):
+        hint = f"docker login {registry}; you must be allowed to push to {repository}"
+    else:
+        hint = f"Is INVOKE_APP_REGISTRY right? docker push {repository} shows the same"
+    return ImageError(f"The registry did not take {repository}: {error.strip()}", hint)
 
 
 def context_files(folder: Path) -> list[str]:

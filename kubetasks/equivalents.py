@@ -11,6 +11,7 @@ from typing import Protocol
 
 from kubetasks import shell
 from kubetasks.application import Application
+from kubetasks.image import Delivered
 from kubetasks.labels import LABELS, OWNER, OWNER_LABEL
 
 NETWORK_VARIABLE = "KIND_EXPERIMENTAL_DOCKER_NETWORK"
@@ -114,6 +115,11 @@ def load_image(words: Sequence[str]) -> str:
     return shell.line(["kind", *words])
 
 
+def push(reference: str, name: str) -> tuple[str, ...]:
+    """Push an image to the registry in `name`."""
+    return shell.line(["docker", "tag", reference, name]), shell.line(["docker", "push", name])
+
+
 # deploy: kubectl create deployment simple-server --image=simple-server:v1
 
 
@@ -130,13 +136,20 @@ def apply(app: Application, kubectl: Sequence[str], manifest: str, *edits: str) 
     )
 
 
-def deploy(app: Application, kubectl: Sequence[str], reference: str) -> tuple[str, ...]:
-    set_image = f"kubectl set image --local -f - {app.name}={reference} -o yaml"
+def deploy(app: Application, kubectl: Sequence[str], container_index: int, image: Delivered) -> tuple[str, ...]:
+    edits = [f"kubectl set image --local -f - {app.name}={image.reference} -o yaml"]
+    if image.pulled:
+        target = f"/spec/template/spec/containers/{container_index}/imagePullPolicy"
+        edits.append(_patch({"op": "replace", "path": target, "value": image.pull_policy}))
     return (
         apply(app, kubectl, "poddisruptionbudget"),
-        apply(app, kubectl, "deployment", set_image),
+        apply(app, kubectl, "deployment", *edits),
         rollout_status(app, kubectl),
     )
+
+
+def _patch(operation: Mapping[str, object]) -> str:
+    return f"kubectl patch --local -f - --type=json -o yaml -p '{json.dumps([operation])}'"
 
 
 def rollout_status(app: Application, kubectl: Sequence[str]) -> str:
@@ -155,9 +168,8 @@ def logs(app: Application, kubectl: Sequence[str], lines: int) -> str:
 
 
 def expose(app: Application, kubectl: Sequence[str], port_index: int, node_port: int | None) -> str:
-    patch = json.dumps([{"op": "add", "path": f"/spec/ports/{port_index}/nodePort", "value": node_port}])
-    edits = [f"kubectl patch --local -f - --type=json -o yaml -p '{patch}'"] if node_port else []
-    return apply(app, kubectl, "service", *edits)
+    patch = _patch({"op": "add", "path": f"/spec/ports/{port_index}/nodePort", "value": node_port})
+    return apply(app, kubectl, "service", *([patch] if node_port else []))
 
 
 def scale(app: Application, kubectl: Sequence[str], replicas: int) -> tuple[str, ...]:

@@ -33,6 +33,19 @@ class Image:
         return {"BASE": self.base, "BUILD_ID": self.build}
 
 
+@dataclass(frozen=True)
+class Delivered:
+    """An image as the pods of a cluster name it; `pulled`: its nodes pull it from a registry."""
+
+    reference: str
+    pulled: bool
+
+    @property
+    def pull_policy(self) -> str:
+        """The policy in the pod template: a pull of an image that no registry has could only fail."""
+        return "IfNotPresent" if self.pulled else "Never"
+
+
 def familiar(reference: str) -> str:
     """The reference as `docker images` shows it: without Docker's own registry, with the tag that a name alone means."""
     name = reference.removeprefix("docker.io/library/")

@@ -43,18 +43,23 @@ def owned(item: Object, namespace: str = "") -> Object:
     return item
 
 
-def deployment(item: Object, app: Application, reference: str, namespace: str) -> Object:
+def deployment(item: Object, app: Application, reference: str, pull_policy: str, namespace: str) -> Object:
     """Return the deployment with the image `reference` and without replicas: only `scale` sets those. Raises SettingError."""
     item = owned(item, namespace)
+    index = container_index(item, app)
+    item["spec"].pop("replicas", None)
+    item["spec"]["template"]["spec"]["containers"][index] |= {"image": reference, "imagePullPolicy": pull_policy}
+    return item
+
+
+def container_index(item: Object, app: Application) -> int:
+    """The position of the application's container in the pod template. Raises SettingError if there is none of that name."""
     try:
-        item["spec"].pop("replicas", None)
-        (container,) = [one for one in item["spec"]["template"]["spec"]["containers"] if one["name"] == app.name]
-    except (KeyError, TypeError, ValueError) as error:
+        return [one.get("name") for one in item["spec"]["template"]["spec"]["containers"]].index(app.name)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise SettingError(
             f"{app.manifests}/deployment.yaml has no container {app.name} in its pod template.", "Fix the file"
         ) from error
-    container["image"] = reference
-    return item
 
 
 def service(item: Object, app: Application, namespace: str, node_port: int | None) -> Object:

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from kubetasks.errors import SettingError
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -111,6 +113,13 @@ class Report:
                 print(text, file=to, flush=True)
         except BrokenPipeError:
             end_unread(to)
+
+    def agrees(self, question: str) -> bool:
+        """Whether a person answers yes on the terminal. Raises SettingError if there is none."""
+        if not sys.stdin.isatty():
+            raise SettingError(f"{question} Standard input is no terminal, so that nobody can agree.", "./inv --yes ...")
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def equivalent(self, *commands: str) -> bool:
         """Under --echo and --dry, print the equivalent commands; return False under --dry, when nothing may be changed."""

@@ -25,7 +25,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "context": "",
         "kubeconfig": "",
     },
-    "app": {"replicas": "3", "namespace": "default", "timeout": "120"},
+    "app": {"replicas": "3", "namespace": "", "timeout": "120", "registry": ""},
     "setup": {"images": "auto", "engine": "install"},
 }
 
@@ -35,12 +35,17 @@ PROVIDERS = ("kind", "existing")
 IMAGE_SOURCES = ("auto", "pull", "build")
 MOST_REPLICAS = 100
 ENGINE_WAYS = ("install", "refuse")
+# a host with a dot or a port, or localhost, as docker tells registries from paths; a path is lower-case
+REGISTRY = re.compile(r"(localhost|(?=[^/]*[.:])[A-Za-z0-9.-]+)(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one task. Paths are absolute; `timeout` is in seconds; `context` and `kubeconfig` are for `existing`.
+    """The settings of one task. Paths are absolute; `timeout` is in seconds.
+
+    `context`, `kubeconfig` and `registry` are for `existing`; `registry` is where its nodes pull the image from, for example
+    registry.example.com/team, or "".
 
     `job_summary` is the file that GitHub Actions shows on a job's page.
     """
@@ -54,6 +59,7 @@ class Settings:
     replicas: int
     namespace: str
     timeout: float
+    registry: str
     images: str
     engine: str
     cache: Path
@@ -91,6 +97,13 @@ def dns_label(name: str, value: str, longest: int) -> str:
         raise SettingError(
             f"{name} must be at most {longest} lower-case letters, digits and dashes, with no dash at either end, not {value!r}."
         )
+    return value
+
+
+def repository_prefix(name: str, value: str) -> str:
+    """Return `value` if it is "", or a registry with a path in it. Raises SettingError."""
+    if value and not REGISTRY.fullmatch(value):
+        raise SettingError(f"{name} must be HOST, HOST:PORT or one of these with /PATH, not {value!r}.", "Leave https:// out")
     return value
 
 
@@ -142,8 +155,12 @@ def read(config: Any, environment: Mapping[str, str] = os.environ) -> Settings:
         context=str(cluster["context"]),
         kubeconfig=str(cluster["kubeconfig"]),
         replicas=whole_number("INVOKE_APP_REPLICAS", app["replicas"], 0, MOST_REPLICAS),
-        namespace=dns_label("INVOKE_APP_NAMESPACE", str(app["namespace"]), 63),
+        # never by chance in the namespace `default` of a cluster of others
+        namespace=dns_label(
+            "INVOKE_APP_NAMESPACE", str(app["namespace"]) or (APPLICATION.name if provider == "existing" else "default"), 63
+        ),
         timeout=whole_number("INVOKE_APP_TIMEOUT", app["timeout"], 1, 3600),
+        registry=repository_prefix("INVOKE_APP_REGISTRY", str(app["registry"])),
         images=one_of("INVOKE_SETUP_IMAGES", str(setup["images"]), IMAGE_SOURCES),
         engine=one_of("INVOKE_SETUP_ENGINE", str(setup["engine"]), ENGINE_WAYS),
         cache=cache_folder(environment),

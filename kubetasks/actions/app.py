@@ -61,16 +61,19 @@ def deploy(context: Context) -> None:
 
 
 def roll_out(context: Context, made: Image) -> None:
-    """Load the image into the cluster, roll it out and, if the application is exposed, wait until it answers."""
+    """Deliver the image to the cluster, roll it out and, if the application is exposed, wait until it answers."""
     app, report, namespace = context.app, context.report, context.settings.namespace
-    deployment = manifests.deployment(manifests.read_one(app, "deployment"), app, made.reference, namespace)
+    manifest = manifests.read_one(app, "deployment")
+    container = manifests.container_index(manifest, app)
     budget = manifests.owned(manifests.read_one(app, "poddisruptionbudget"), namespace)
     if not report.dry:
         cluster.require_namespace(context)
-        _refuse_others(context)
-    context.provider.load_image(made)
-    if not report.equivalent(*equivalents.deploy(app, context.kubectl, made.reference)):
+        _deployed(context)
+        context.agree()
+    delivered = context.provider.deliver(made)
+    if not report.equivalent(*equivalents.deploy(app, context.kubectl, container, delivered)):
         return
+    deployment = manifests.deployment(manifest, app, delivered.reference, delivered.pull_policy, namespace)
     objects.apply(context.kube, budget)
     changed = objects.apply(context.kube, deployment)
     state.wait_for_rollout(context, f"Rolling out {made.reference}" if changed else f"{made.reference} is deployed")
@@ -79,10 +82,11 @@ def roll_out(context: Context, made: Image) -> None:
         state.wait_for_traffic(context, found["spec"].get("replicas", 1))
 
 
-def _refuse_others(context: Context) -> None:
-    """Raises OwnershipError, before anything is changed, if one of the objects is not ours."""
-    for kind in equivalents.ROLLED_OUT:
-        objects.there(context.kube, kind, context.app.name, context.settings.namespace)
+def _deployed(context: Context) -> bool:
+    """Whether one of the objects is there. Raises OwnershipError, before anything is changed, if one is not ours."""
+    name, namespace = context.app.name, context.settings.namespace
+    found = [objects.there(context.kube, kind, name, namespace) for kind in equivalents.ROLLED_OUT]
+    return any(found)
 
 
 def scale(context: Context, replicas: int) -> None:
@@ -90,6 +94,7 @@ def scale(context: Context, replicas: int) -> None:
     if not context.report.equivalent(*equivalents.scale(context.app, context.kubectl, replicas)):
         return
     state.require_deployment(context)
+    context.agree()
     changed = objects.scale(context.kube, context.app.name, context.settings.namespace, replicas)
     state.wait_for_rollout(context, f"Scaling to {replicas}" if changed else f"Already scaled to {replicas}")
     state.wait_for_traffic(context, replicas)
@@ -143,14 +148,13 @@ def undeploy(context: Context) -> bool:
     app, settings = context.app, context.settings
     if not context.report.equivalent(*equivalents.undeploy(app, context.kubectl)):
         return True
-    if not cluster.runs(context):
+    if not cluster.runs(context) or not _deployed(context):
         return False
+    context.agree()
     with context.report.step("Deleting the deployment"):
-        _refuse_others(context)
-        gone = [
-            objects.delete(context.kube, kind, app.name, settings.namespace, settings.timeout) for kind in equivalents.ROLLED_OUT
-        ]
-        return any(gone)
+        for kind in equivalents.ROLLED_OUT:
+            objects.delete(context.kube, kind, app.name, settings.namespace, settings.timeout)
+    return True
 
 
 def remove_images(context: Context) -> bool:

@@ -4,7 +4,8 @@ import importlib.util
 import os
 import shutil
 import signal
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from pathlib import Path
 
 from invoke.context import Context as InvokeContext
@@ -12,7 +13,7 @@ from invoke.context import Context as InvokeContext
 from kubetasks import artifacts, engine, equivalents, providers, settings
 from kubetasks.application import APPLICATION, Application
 from kubetasks.engine import Engine
-from kubetasks.errors import SetupError
+from kubetasks.errors import SetupError, TaskError
 from kubetasks.kube import client
 from kubetasks.kube.client import Kube
 from kubetasks.providers.base import Cluster, Provider
@@ -25,10 +26,11 @@ PACKAGES = ("docker", "filelock", "kubernetes", "rich", "tenacity", "yaml")  # i
 class Context:
     """Each part is created when it is first used."""
 
-    def __init__(self, settings: Settings, app: Application, report: Report) -> None:
+    def __init__(self, settings: Settings, app: Application, report: Report, agree: Callable[[str], None]) -> None:
         self.settings = settings
         self.app = app
         self.report = report
+        self._agree = agree
 
     @cached_property
     def engine(self) -> Engine:
@@ -47,7 +49,10 @@ class Context:
     @cached_property
     def kube(self) -> Kube:
         """The cluster's API."""
-        return client.connect(self.cluster.kubeconfig, self.cluster.context)
+        made = client.connect(self.cluster.kubeconfig, self.cluster.context, self.cluster.advice)
+        if self.provider.shared:
+            self.report.say(f"Context {self.provider.name} ({made.server}), namespace {self.settings.namespace}")
+        return made
 
     def connect(self) -> None:
         """Create engine and provider now. Raises EngineError."""
@@ -59,6 +64,11 @@ class Context:
         namespace = self.settings.namespace
         return (*self.provider.kubectl, *(("--namespace", namespace) if namespace != "default" else ()))
 
+    def agree(self) -> None:
+        """Let a person agree to the first change of a cluster that others use too. Raises SettingError, TaskError."""
+        if self.provider.shared:
+            self._agree(f"Change namespace {self.settings.namespace} of context {self.provider.name} ({self.kube.server})?")
+
 
 def begin(c: InvokeContext, *, json: bool = False) -> Context:
     """The context of one task. Raises SetupError, SettingError."""
@@ -67,10 +77,19 @@ def begin(c: InvokeContext, *, json: bool = False) -> Context:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, signal.default_int_handler)
     report = Report(echo=bool(c.config.run.echo), dry=bool(c.config.run.dry), json=json)
-    context = Context(settings.read(c.config), APPLICATION, report)
+    context = Context(settings.read(c.config), APPLICATION, report, partial(_agree, c, report))
     if report.echo or report.dry:
         report.equivalent(_environment(context))
     return context
+
+
+def _agree(c: InvokeContext, report: Report, question: str) -> None:
+    """Ask, unless --yes or an earlier task of the run has the answer: invoke keeps the configuration for the run."""
+    if c.config.run.get("yes"):
+        return
+    if not report.agrees(question):
+        raise TaskError("Nothing was changed.")
+    c.config.run.yes = True
 
 
 def require_packages() -> None:

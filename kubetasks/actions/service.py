@@ -16,6 +16,7 @@ from kubetasks.probe import Spread
 TAKEN = "port is already allocated"  # the API's words for a node port
 SECOND_ADDRESS_SECONDS = 2.0  # after the first answer: not every machine can reach a load balancer's address
 LEAST_REQUESTS = 60
+WITHOUT_LOAD_BALANCER = "INVOKE_APP_TIMEOUT=SECONDS waits longer; without a load balancer: docs/existing.md"
 
 
 def expose(context: Context) -> list[Address]:
@@ -27,6 +28,8 @@ def expose(context: Context) -> list[Address]:
         report.equivalent(equivalents.expose(app, context.kubectl, port_index, context.provider.node_port))
         return []
     state.require_deployment(context)
+    objects.there(context.kube, "Service", app.name, namespace)
+    context.agree()
     node_port = _free_node_port(context)
     report.equivalent(equivalents.expose(app, context.kubectl, port_index, node_port))
     try:
@@ -70,7 +73,7 @@ def _wait_for_address(context: Context, at: Callable[[str], None]) -> list[Addre
         known = state.addresses(context, found)
         awaited = context.cluster.load_balancer and not found["status"].get("loadBalancer", {}).get("ingress")
         if not known or awaited:
-            return wait.Pending("waiting for the load balancer's address")
+            return wait.Pending("no load balancer has given it an address yet")
         if not state.ready_pods(context):
             result = known
             deployed = state.deployment(context)
@@ -78,7 +81,7 @@ def _wait_for_address(context: Context, at: Callable[[str], None]) -> list[Addre
             return wait.Done() if idle else wait.Pending("waiting for a ready pod")
         result = probe.answering(context.app, known)
         if not result:
-            return wait.Pending("waiting for an answer")
+            return wait.Pending(f"waiting for an answer at {' or '.join(one.url for one in known)}")
         first_answer = first_answer or time.monotonic()
         if len(result) < len(known) and time.monotonic() - first_answer < SECOND_ADDRESS_SECONDS:
             return wait.Pending("waiting for the other address")
@@ -90,7 +93,7 @@ def _wait_for_address(context: Context, at: Callable[[str], None]) -> list[Addre
             check,
             ExposeError,
             "The service is not reachable",
-            state.LOGS,
+            WITHOUT_LOAD_BALANCER if context.provider.shared else state.LOGS,
             timeout=context.settings.timeout,
             changed=changes.wait,
             on_change=at,
@@ -109,6 +112,8 @@ def unexpose(context: Context) -> bool:
     found = state.find_service(context)
     if found is None:
         return False
+    objects.require_ours({"kind": "Service", **found})
+    context.agree()
     known = state.addresses(context, found)
 
     def check() -> wait.State:

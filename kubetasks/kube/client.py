@@ -49,7 +49,8 @@ class ApiError(TaskError):
     def __init__(self, what: str, status: int, reason: str, message: str) -> None:
         self.status = status
         self.reason = reason
-        super().__init__(f"{what} was refused by the cluster: {message or reason or status}")
+        hints = {401: "Its credentials may have expired: log in to the cluster again", 403: "docs/existing.md lists the rights"}
+        super().__init__(f"{what} was refused by the cluster: {message or reason or status}", hints.get(status, ""))
 
 
 def path(kind: str, namespace: str = "", name: str = "", subresource: str = "") -> str:
@@ -65,9 +66,15 @@ def path(kind: str, namespace: str = "", name: str = "", subresource: str = "") 
 class Kube:
     """One cluster's API. Every method raises ApiError, and ClusterError if nothing answers."""
 
-    def __init__(self, api: Any, cluster: str) -> None:
+    def __init__(self, api: Any, cluster: str, advice: str) -> None:
         self._api = api
         self._cluster = cluster
+        self._advice = advice
+
+    @property
+    def server(self) -> str:
+        """The address of the API server."""
+        return str(self._api.configuration.host)
 
     def _send(
         self,
@@ -103,7 +110,7 @@ class Kube:
         except (HTTPError, ApiException) as error:  # ApiException: a certificate that is not the one of the kubeconfig
             raise ClusterError(
                 f"The API server of cluster {self._cluster} does not answer ({type(error).__name__}).",
-                "./inv status shows whether it runs; ./inv start starts it",
+                self._advice,
             ) from error
 
     def request(
@@ -192,8 +199,8 @@ class Changes:
                 response.response.shutdown()  # close() would wait for the thread that reads
 
 
-def connect(kubeconfig: str, context: str) -> Kube:
-    """Connect with that file and context; nothing is sent yet. Raises ClusterError."""
+def connect(kubeconfig: str, context: str, advice: str) -> Kube:
+    """Connect with that file and context; nothing is sent yet. `advice` is the hint of a failure. Raises ClusterError."""
     import kubernetes.client
     import kubernetes.config
     import yaml
@@ -205,10 +212,10 @@ def connect(kubeconfig: str, context: str) -> Kube:
     try:
         load(kubeconfig or None, context, client_configuration=configuration, persist_config=False)
     except (ConfigException, OSError, UnicodeError, yaml.YAMLError) as error:
-        raise ClusterError(f"The context {context} cannot be used: {error}", "./inv start") from error
+        raise ClusterError(f"The context {context} cannot be used: {error}", advice) from error
     if _loopback(configuration.host):
         configuration.proxy = None  # as Go, and so kubectl, does: a proxy cannot reach this machine's loopback
-    return Kube(kubernetes.client.ApiClient(configuration), context)
+    return Kube(kubernetes.client.ApiClient(configuration), context, advice)
 
 
 def _loopback(url: str) -> bool:

@@ -10,8 +10,11 @@ REVISION = "deployment.kubernetes.io/revision"
 LOGS = "./inv logs shows the output of the pods"
 # reasons of waiting containers that waiting does not cure: (sentence, hint)
 HOPELESS = {
-    "ErrImageNeverPull": ("the image {image} is not on the node", "./inv build deploy"),
-    "ImagePullBackOff": ("the image {image} cannot be pulled", "./inv build deploy"),
+    "ErrImageNeverPull": ("the image {image} is not on the node", "./inv build deploy; docs/existing.md for a cluster of others"),
+    "ImagePullBackOff": (
+        "the image {image} cannot be pulled: {message}",
+        "./inv build deploy; docs/existing.md for a cluster of others",
+    ),
     "InvalidImageName": ("{image} is not a valid image name", "Fix k8s/deployment.yaml"),
     "CrashLoopBackOff": ("its container keeps crashing ({ending})", LOGS),
     "RunContainerError": ("its container cannot be started: {message}", "Fix k8s/deployment.yaml"),

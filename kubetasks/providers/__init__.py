@@ -15,7 +15,7 @@ def select(settings: Settings, app: Application, report: Report, connect: Callab
     if settings.provider == "existing":
         from kubetasks.providers.existing import Existing
 
-        return Existing(settings, app, report)
+        return Existing(settings, app, report, connect)
     from kubetasks.providers.kind.provider import Kind
 
     return Kind(settings, app, report, connect)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 
-from kubetasks.image import Image
+from kubetasks.image import Delivered, Image
 
 # incomplete: its creation was interrupted
 Condition = Literal["missing", "incomplete", "stopped", "running"]
@@ -18,7 +18,8 @@ class Cluster:
     `mapped_port` is (node port, port of 127.0.0.1) if one is mapped. `subnet` is the network of its nodes in CIDR form if we
     give load balancer addresses from it. `load_balancer`: whether a service will get an address, so that waiting for it makes
     sense. `node_ports`: whether this machine reaches node ports at the nodes' own addresses. `reachable`: whether one of the
-    addresses must answer from this machine. `since` is when its nodes started, if that is known.
+    addresses must answer from this machine. `since` is when its nodes started, if that is known. `advice` is what a person can
+    try if the API does not answer.
     """
 
     kubeconfig: str
@@ -29,6 +30,7 @@ class Cluster:
     node_ports: bool
     reachable: bool
     since: datetime | None
+    advice: str
 
 
 class Provider(Protocol):
@@ -47,6 +49,10 @@ class Provider(Protocol):
         """The flags that make kubectl use this cluster, besides KUBECONFIG."""
 
     @property
+    def shared(self) -> bool:
+        """Whether others use the cluster too: it is named, and a change is confirmed."""
+
+    @property
     def node_port(self) -> int | None:
         """The node port that this machine maps once the cluster is there."""
 
@@ -56,11 +62,8 @@ class Provider(Protocol):
     def cluster(self) -> Cluster:
         """The running cluster. Raises ClusterError if it does not run."""
 
-    def images(self) -> list[str]:
-        """The application's images on the nodes."""
-
-    def load_image(self, image: Image) -> bool:
-        """Put the image on the nodes; False if they have it."""
+    def deliver(self, image: Image) -> Delivered:
+        """Make the image available to the nodes, if they do not have it, and say how pods name it."""
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
         """Remove the application's images from the nodes, except those that `used` returns; return their names."""

@@ -2,29 +2,36 @@
 
 import os
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
+from kubetasks import equivalents
 from kubetasks.application import Application
-from kubetasks.errors import ImageError
-from kubetasks.image import Image
-from kubetasks.kube import client
+from kubetasks.engine import Engine
+from kubetasks.image import Delivered, Image
 from kubetasks.providers.base import Cluster, Condition
 from kubetasks.report import Report
 from kubetasks.settings import Settings
 
 
 class Existing:
-    """The cluster of the context in the settings."""
+    """The cluster of the context in the settings. Its nodes pull the image from a registry, if one is set."""
 
     node_port = None
+    shared = True
 
-    def __init__(self, settings: Settings, app: Application, report: Report) -> None:
+    def __init__(self, settings: Settings, app: Application, report: Report, connect: Callable[[], Engine]) -> None:
         self._settings = settings
         self._report = report
         self._app = app
+        self._connect = connect
         self.name = settings.context
         self.kubeconfig = settings.kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
         self.kubectl = ("--context", settings.context)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return self._connect()
 
     def condition(self) -> Condition:
         return "running"
@@ -32,32 +39,31 @@ class Existing:
     def cluster(self) -> Cluster:
         return Cluster(
             kubeconfig=self.kubeconfig,
-            context=self._settings.context,
+            context=self.name,
             mapped_port=None,
             subnet="",
             load_balancer=False,
             node_ports=True,
             reachable=False,
             since=None,
+            advice=f"kubectl config get-contexts lists the contexts; kubectl --context {self.name} version must answer",
         )
 
-    def images(self) -> list[str]:
-        kube = client.connect(self.kubeconfig, self._settings.context)
-        names = {
-            name.removeprefix("docker.io/library/")
-            for node in kube.list("Node")
-            for image in node["status"].get("images", [])
-            for name in image.get("names") or []
-        }
-        return sorted(name for name in names if name.startswith(f"{self._app.name}:"))
-
-    def load_image(self, image: Image) -> bool:
-        if not self._report.dry and image.reference not in self.images():
-            raise ImageError(
-                f"The nodes of {self.name} do not have {image.reference}, and only their owner can load it.",
-                f"docker save {image.reference}, then load it on each node",
+    def deliver(self, image: Image) -> Delivered:
+        if not self._settings.registry:
+            self._report.say(
+                f"No registry is set (INVOKE_APP_REGISTRY): the owner of the nodes must have loaded {image.reference}."
             )
-        return False
+            return Delivered(image.reference, pulled=False)
+        name = f"{self._settings.registry}/{image.reference}"
+        if not self._report.equivalent(*equivalents.push(image.reference, name)):
+            return Delivered(name, pulled=True)  # the registry computes the digest
+        digest = self._engine.pushed_digest(image.reference, name)
+        if digest is None:
+            with self._report.step(f"Pushing {name}") as step:
+                self._engine.tag(image.reference, name)
+                digest = self._engine.push(name, step.at)
+        return Delivered(f"{name}@{digest}", pulled=True)
 
-    def remove_images(self, used: Callable[[], set[str]]) -> list[str]:  # noqa: ARG002  the nodes' images are their owner's
+    def remove_images(self, used: Callable[[], set[str]]) -> list[str]:  # noqa: ARG002  what a registry keeps is its owner's
         return []

@@ -8,8 +8,8 @@ import pytest
 
 from kubetasks import artifacts, engine, providers
 from kubetasks.application import APPLICATION
-from kubetasks.errors import ClusterError, ImageError
-from kubetasks.image import Image
+from kubetasks.errors import ClusterError
+from kubetasks.image import Delivered, Image
 from kubetasks.kube import client
 from kubetasks.providers.base import Lifecycle, Provider
 from kubetasks.providers.existing import Existing
@@ -27,7 +27,7 @@ def kind(tasks: Tasks, report: Report) -> Provider:
 
 def existing(tasks: Tasks, report: Report) -> Provider:
     """The run's cluster, as if a stranger had created it."""
-    return Existing(tasks.existing(), APPLICATION, report)
+    return Existing(tasks.existing(), APPLICATION, report, engine.connect)
 
 
 ADAPTERS = [kind, existing]
@@ -45,7 +45,7 @@ def test_its_facts_lead_to_the_cluster(app: Tasks, adapter: Make) -> None:
     assert provider.condition() == "running"
     assert provider.name
     facts = provider.cluster()
-    (node,) = client.connect(facts.kubeconfig, facts.context).list("Node")
+    (node,) = client.connect(facts.kubeconfig, facts.context, facts.advice).list("Node")
     command = [artifacts.kubectl().reference, *provider.kubectl, "get", "nodes", "--output=name"]
     environment = os.environ | {"KUBECONFIG": provider.kubeconfig}
     listed = subprocess.check_output(command, env=environment, text=True)
@@ -54,23 +54,21 @@ def test_its_facts_lead_to_the_cluster(app: Tasks, adapter: Make) -> None:
     assert not facts.subnet or facts.load_balancer, "who gives addresses has a load balancer"
 
 
-def test_an_image_that_the_nodes_have_is_not_loaded_again(app: Tasks, adapter: Make) -> None:
+def test_an_image_that_the_nodes_have_is_not_loaded_again(app: Tasks, adapter: Make, capsys: pytest.CaptureFixture[str]) -> None:
     app("build", "deploy")
     image = app.get("pods")["items"][0]["spec"]["containers"][0]["image"]
     build = image.partition(":")[2]
     provider = adapter(app, Report())
     if adapter in OURS:  # the kubelet names images late
-        assert image in provider.images()
-        assert provider.load_image(Image(APPLICATION, build, "")) is False
-        assert provider.remove_images(lambda: {image, APPLICATION.tutorial_tag}) == []
-        assert image in provider.images()
+        assert provider.deliver(Image(APPLICATION, build, "")) == Delivered(image, pulled=False)
+        assert capsys.readouterr().err == "", "nothing was loaded"
+        assert provider.remove_images(lambda: {image, APPLICATION.tutorial_tag}) == [], "what is in use stays"
+        provider.deliver(Image(APPLICATION, build, ""))
+        assert capsys.readouterr().err == ""
     else:
+        assert provider.deliver(Image(APPLICATION, build, "")) == Delivered(image, pulled=False)
+        assert f"must have loaded {image}" in capsys.readouterr().err
         assert provider.remove_images(set) == [], "the nodes of others keep their images"
-
-
-def test_an_image_that_nobody_built_cannot_be_loaded(app: Tasks) -> None:
-    with pytest.raises(ImageError, match="do not have simple-server:nowhere"):
-        existing(app, Report()).load_image(Image(APPLICATION, "nowhere", ""))
 
 
 def test_only_a_cluster_of_ours_is_started_stopped_and_deleted(app: Tasks, adapter: Make) -> None:
@@ -100,11 +98,11 @@ def test_the_tasks_run_on_a_cluster_of_others(app: Tasks, monkeypatch: pytest.Mo
     (address, *_) = app.json("status")["addresses"]
     for name, value in app.existing_environment().items():
         monkeypatch.setenv(name, value)
-    app.typed("expose", "scale", "--replicas=2")
+    app.typed("--yes", "expose", "scale", "--replicas=2")
     assert set(answers.spread(address["url"], answers.REQUESTS).requests) == {
         pod["metadata"]["name"] for pod in app.get("pods")["items"]
     }
     for task in ("stop", "delete"):
         assert "is not ours to stop or delete" in app.typed(task, code=4).stderr
-    app.typed("unexpose", "undeploy")
+    app.typed("unexpose", "undeploy", "--yes")
     assert app.get("pods")["items"] == []

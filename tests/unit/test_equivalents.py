@@ -27,7 +27,7 @@ KUBECTL = ("--context", "theirs", "--namespace", "ns")
 def lines(app: Application) -> list[str]:
     return [
         equivalents.build(image.Image(app, "0123456789ab", "base").names, {"BASE": "base"}),
-        *equivalents.deploy(app, KUBECTL, f"{app.name}:0123456789ab"),
+        *equivalents.deploy(app, KUBECTL, 0, image.Delivered(f"{app.name}:0123456789ab", pulled=False)),
         equivalents.expose(app, KUBECTL, 1, 30080),
         *equivalents.scale(app, KUBECTL, 3),
         equivalents.logs(app, KUBECTL, 10),
@@ -56,7 +56,7 @@ def test_the_lines_of_the_tutorial() -> None:
 
 
 def test_manifests_come_from_its_folder_and_carry_our_label() -> None:
-    (_, deployment, _) = equivalents.deploy(OTHER, (), "shop:1")
+    (_, deployment, _) = equivalents.deploy(OTHER, (), 0, image.Delivered("shop:1", pulled=False))
     assert deployment.startswith(f"kubectl label --local -f deploy/deployment.yaml {OWNER_LABEL}={OWNER}")
     assert "kubectl set image --local -f - shop=shop:1" in deployment
 
@@ -64,7 +64,7 @@ def test_manifests_come_from_its_folder_and_carry_our_label() -> None:
 def test_its_container_its_port_and_its_image_are_found_by_name() -> None:
     containers = [{"name": "sidecar", "image": "a"}, {"name": "shop", "image": "b"}]
     deployment = {"metadata": {"name": "shop"}, "spec": {"template": {"spec": {"containers": containers}}}}
-    made = manifests.deployment(deployment, OTHER, "shop:1", "ns")
+    made = manifests.deployment(deployment, OTHER, "shop:1", "Never", "ns")
     assert [one["image"] for one in made["spec"]["template"]["spec"]["containers"]] == ["a", "shop:1"]
 
     ports = [{"name": "metrics", "port": 1}, {"name": "web", "port": 80, "nodePort": 30080}]

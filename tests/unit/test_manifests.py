@@ -16,19 +16,20 @@ def manifest(name: str) -> manifests.Object:
 
 def test_the_deployment_gets_image_namespace_and_label_and_keeps_the_rest() -> None:
     plain = manifest("deployment")
-    made = manifests.deployment(plain, APPLICATION, "simple-server:abc", "somewhere")
+    made = manifests.deployment(plain, APPLICATION, "reg.example.com/simple-server:abc", "IfNotPresent", "somewhere")
     assert made["metadata"]["namespace"] == "somewhere"
     assert made["metadata"]["labels"][OWNER_LABEL] == OWNER
-    assert made["spec"]["template"]["spec"]["containers"][0]["image"] == "simple-server:abc"
     assert "replicas" not in made["spec"]
-    made["spec"]["template"]["spec"]["containers"][0]["image"] = "simple-server:v1"
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    assert (container["image"], container["imagePullPolicy"]) == ("reg.example.com/simple-server:abc", "IfNotPresent")
+    container |= {"image": "simple-server:v1", "imagePullPolicy": "Never"}
     assert made["spec"] == plain["spec"]
 
 
 def test_replicas_in_the_file_would_not_undo_what_scale_asked_for() -> None:
     item = manifest("deployment")
     item["spec"]["replicas"] = 7
-    assert "replicas" not in manifests.deployment(item, APPLICATION, "simple-server:abc", "default")["spec"]
+    assert "replicas" not in manifests.deployment(item, APPLICATION, "simple-server:abc", "Never", "default")["spec"]
     assert item["spec"]["replicas"] == 7
 
 

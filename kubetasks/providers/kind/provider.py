@@ -12,7 +12,7 @@ from kubetasks import artifacts, equivalents, shell, wait
 from kubetasks.application import Application
 from kubetasks.engine import Engine
 from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
-from kubetasks.image import Image, our_names
+from kubetasks.image import Delivered, Image, our_names
 from kubetasks.providers.base import Cluster, Condition
 from kubetasks.providers.kind import images as node_images
 from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, free_port
@@ -34,6 +34,7 @@ class Kind:
 
     node_port = NODE_PORT
     kubectl: tuple[str, ...] = ()
+    shared = False
 
     def __init__(self, settings: Settings, app: Application, report: Report, connect: Callable[[], Engine]) -> None:
         self.name = settings.cluster
@@ -85,22 +86,22 @@ class Kind:
             node_ports=False,
             reachable=True,
             since=max(datetime.fromisoformat(node.attrs["State"]["StartedAt"]) for node in nodes),
+            advice="./inv status shows whether it runs; ./inv start starts it",
         )
 
     # images
 
-    def images(self) -> list[str]:
+    def _images(self) -> list[str]:
         if self.condition() != "running":
             return []
         return [one.short for one in node_images.of_application(self._references(self._nodes()[0]), self._app.name)]
 
-    def load_image(self, image: Image) -> bool:
+    def deliver(self, image: Image) -> Delivered:
         words = equivalents.load_words(self.name, self._names_of(image))
-        if not self._report.equivalent(equivalents.load_image(words)) or image.reference in self.images():
-            return False
-        with self._report.step(f"Loading {image.reference} into cluster {self.name}"):
-            self._kind(*words)
-        return True
+        if self._report.equivalent(equivalents.load_image(words)) and image.reference not in self._images():
+            with self._report.step(f"Loading {image.reference} into cluster {self.name}"):
+                self._kind(*words)
+        return Delivered(image.reference, pulled=False)
 
     def _names_of(self, image: Image) -> list[str]:
         try:
@@ -112,7 +113,7 @@ class Kind:
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
         removed: set[str] = set()
-        nodes = self._nodes() if self.images() else []
+        nodes = self._nodes() if self._images() else []
         kept = used() if nodes else set()
         for node in nodes:
             content = partial(self._engine.run_in, node, *CTR, "content", "get")

@@ -7,12 +7,22 @@ from kubetasks import settings
 from kubetasks.actions.context import Context
 from kubetasks.application import APPLICATION
 from kubetasks.errors import EngineError
-from kubetasks.image import Image
+from kubetasks.image import Delivered, Image
 from kubetasks.kube.client import Kube
 from kubetasks.providers.base import Cluster, Condition
 from kubetasks.report import Report
 
-FACTS = Cluster("kubeconfig", "context", None, "", load_balancer=False, node_ports=False, reachable=False, since=None)
+FACTS = Cluster(
+    kubeconfig="kubeconfig",
+    context="context",
+    mapped_port=None,
+    subnet="",
+    load_balancer=False,
+    node_ports=False,
+    reachable=False,
+    since=None,
+    advice="look",
+)
 
 
 class FakeProvider:
@@ -22,6 +32,7 @@ class FakeProvider:
     kubeconfig = "/nowhere/kubeconfig"
     kubectl: tuple[str, ...] = ("--context", "theirs")
     node_port: int | None = None
+    shared = True
 
     def __init__(self, condition: Condition | None = "running") -> None:
         self._condition = condition
@@ -34,11 +45,8 @@ class FakeProvider:
     def cluster(self) -> Cluster:
         return FACTS
 
-    def images(self) -> list[str]:
-        return []
-
-    def load_image(self, image: Image) -> bool:  # noqa: ARG002
-        return False
+    def deliver(self, image: Image) -> Delivered:
+        return Delivered(image.reference, pulled=False)
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:  # noqa: ARG002
         return []
@@ -46,6 +54,8 @@ class FakeProvider:
 
 class OwnProvider(FakeProvider):
     """A cluster of our own, which `changed` says was created or started."""
+
+    shared = False
 
     def __init__(self, *, changed: bool) -> None:
         super().__init__()
@@ -69,6 +79,8 @@ class OwnProvider(FakeProvider):
 class FakeKube(Kube):
     """Objects by kind; nothing changes."""
 
+    server = "https://theirs:6443"
+
     def __init__(self, **objects: list[dict[str, Any]]) -> None:
         self._objects = objects
 
@@ -91,8 +103,17 @@ class FakeKube(Kube):
         pass
 
 
+class RefusedError(Exception):
+    """Somebody was asked, and did not agree."""
+
+
+def refuse(question: str) -> None:
+    raise RefusedError(question)
+
+
 def context(provider: FakeProvider, kube: FakeKube | None = None, *, dry: bool = False) -> Context:
-    made = Context(settings.read(settings.DEFAULTS, {}), APPLICATION, Report(dry=dry))
+    """A context in which nobody agrees to a change of the cluster of others."""
+    made = Context(settings.read(settings.DEFAULTS, {}), APPLICATION, Report(dry=dry), refuse)
     made.provider = provider
     made.kube = kube or FakeKube()
     return made

@@ -1,0 +1,285 @@
+"""A cluster of others: created without the tasks, with a registry, for a user who may use one namespace."""
+
+import base64
+import contextlib
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pytest_kind import KindCluster
+
+from kubetasks import artifacts, engine
+from kubetasks.application import APPLICATION, PROJECT
+from kubetasks.equivalents import NETWORK_VARIABLE
+from kubetasks.image import Image
+from kubetasks.providers.existing import Existing
+from kubetasks.report import Report
+from tests.integration import answers, locks, registries
+from tests.integration.answers import REQUESTS
+from tests.integration.driver import SECONDS, Ended, Tasks
+from tests.integration.registries import Registry
+from tests.integration.run import Run
+from tests.integration.test_main_path import paste
+
+RBAC = PROJECT / "docs" / "existing-rbac.yaml"
+NAMESPACE = APPLICATION.name  # the default on a cluster of others
+USER = "ann"
+HOSTS = """\
+server = "http://{inside}"
+"""
+
+pytestmark = pytest.mark.xdist_group("existing")  # its cluster and its registry are created once
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """A cluster that carries no label of ours; `kubeconfig` is that of its administrator."""
+
+    cluster: KindCluster
+    kubeconfig: Path
+    registry: Registry
+    network: str
+
+    def kubectl(self, *words: str, stdin: str = "") -> str:
+        argv = [artifacts.kubectl().reference, "--kubeconfig", str(self.kubeconfig), *words]
+        ended = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=120)
+        assert ended.returncode == 0, f"kubectl {words}: {ended.stderr}"
+        return ended.stdout
+
+    def get(self, *words: str) -> Any:
+        return json.loads(self.kubectl("get", "--namespace", NAMESPACE, "--output=json", *words))
+
+
+@pytest.fixture(scope="module")
+def stranger(this_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stranger]:
+    """A kind cluster on a network without our label, and a registry that its node knows."""
+    folder = tmp_path_factory.mktemp("stranger")
+    name = f"{this_run.throwaway().cluster}-theirs"
+    kubeconfig = folder / "kubeconfig"
+    with contextlib.chdir(folder):  # where pytest-kind creates a folder for downloads
+        cluster = KindCluster(
+            name,
+            kubeconfig=kubeconfig,
+            image=artifacts.node_image(engine.connect(), this_run.tasks.settings).reference,
+            kind_path=Path(artifacts.kind(this_run.tasks.settings).reference),
+            kubectl_path=Path(artifacts.kubectl().reference),
+        )
+    with contextlib.ExitStack() as made:
+        with locks.engine().read_lock(), pytest.MonkeyPatch.context() as environment:
+            subprocess.run(["docker", "network", "create", name], check=True, capture_output=True)
+            made.callback(subprocess.run, ["docker", "network", "rm", name], check=True, capture_output=True)
+            environment.setenv(NETWORK_VARIABLE, name)
+            made.callback(cluster.delete)
+            cluster.create()
+            registry = made.enter_context(registries.serve(this_run, folder, network=name))
+            _trust(f"{name}-control-plane", registry)
+        yield Stranger(cluster, kubeconfig, registry, name)
+        made.enter_context(locks.engine().read_lock())
+
+
+def _trust(node: str, registry: Registry) -> None:
+    """Let the node pull without TLS, under the name that this machine has for the registry."""
+    folder = f"/etc/containerd/certs.d/{registry.address}"
+    script = f"mkdir -p {folder} && cat > {folder}/hosts.toml"
+    hosts = HOSTS.format(inside=registry.inside)
+    subprocess.run(["docker", "exec", "-i", node, "sh", "-ec", script], input=hosts, text=True, check=True)
+
+
+@pytest.fixture
+def user(stranger: Stranger, this_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tasks]:
+    """The tasks of a user who has the rights of docs/existing-rbac.yaml."""
+    stranger.kubectl("apply", "--filename=-", stdin=RBAC.read_text().replace("USER_NAME", USER))
+    kubeconfig = tmp_path / "ann.kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(_kubeconfig_of(stranger, tmp_path)))
+    for name, value in {
+        "INVOKE_CLUSTER_PROVIDER": "existing",
+        "INVOKE_CLUSTER_CONTEXT": "anns",
+        "INVOKE_CLUSTER_KUBECONFIG": str(kubeconfig),
+        "INVOKE_APP_REGISTRY": f"{stranger.registry.address}/team",
+    }.items():
+        monkeypatch.setenv(name, value)
+    yield Tasks(this_run.cluster_name, this_run.port, NAMESPACE)
+    stranger.kubectl("delete", "--filename=-", "--ignore-not-found", stdin=RBAC.read_text())
+
+
+def _kubeconfig_of(stranger: Stranger, folder: Path) -> dict[str, Any]:
+    """A kubeconfig for USER, whose certificate the cluster has signed; it has no current context."""
+    key, request = folder / "key.pem", folder / "request.pem"
+    words = ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={USER}", "-keyout", str(key), "-out", str(request)]
+    subprocess.run(["openssl", *words], check=True, capture_output=True)
+    name = f"{USER}-{os.urandom(3).hex()}"
+    spec = {
+        "request": base64.b64encode(request.read_bytes()).decode(),
+        "signerName": "kubernetes.io/kube-apiserver-client",
+        "usages": ["client auth"],
+    }
+    item = {"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": {"name": name}, "spec": spec}
+    stranger.kubectl("create", "--filename=-", stdin=json.dumps(item))
+    stranger.kubectl("certificate", "approve", name)
+    stranger.kubectl("wait", f"csr/{name}", "--for=jsonpath={.status.certificate}", "--timeout=30s")
+    certificate = stranger.kubectl("get", "csr", name, "--output=jsonpath={.status.certificate}")
+    cluster = yaml.safe_load(stranger.kubeconfig.read_text())["clusters"][0]["cluster"]
+    data = {"client-certificate-data": certificate, "client-key-data": base64.b64encode(key.read_bytes()).decode()}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "theirs", "cluster": cluster}],
+        "users": [{"name": USER, "user": data}],
+        "contexts": [{"name": "anns", "context": {"cluster": "theirs", "user": USER}}],
+    }
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_user_of_one_namespace_goes_the_whole_path_through_a_registry(stranger: Stranger, user: Tasks) -> None:
+    made = user.typed("--yes", "build", "deploy", "expose", "scale")
+    assert made.stderr.count("Context anns (https://127.0.0.1:") == 3, "each task that uses the cluster names it"
+    container = stranger.get("deployment", APPLICATION.name)["spec"]["template"]["spec"]["containers"][0]
+    build = user.json("traffic")["pods"][0]["build"]
+    assert container["image"].startswith(f"{stranger.registry.address}/team/{APPLICATION.name}:{build}@sha256:")
+    assert container["imagePullPolicy"] == "IfNotPresent"
+    url = user.typed("service").stdout.strip()
+    pods = {pod["metadata"]["name"] for pod in stranger.get("pods")["items"]}
+    answered = answers.spread(url, REQUESTS)
+    assert (set(answered.requests), answered.failed, len(pods)) == (pods, 0, 3)
+
+    again = user.typed("--yes", "build", "deploy", "expose", "scale")
+    for words in ("is already built", "is deployed", "Already exposed", "Already scaled to 3"):
+        assert words in again.stderr, "a second time changes nothing"
+    assert "Pushing" not in again.stderr
+    assert user.typed("logs", "--tail=1").stdout.count("[simple-server-") == 3
+
+    gone = user.typed("clean", "--yes")
+    assert gone.stderr.splitlines()[-1] == "Clean."
+    left = stranger.get("deployments,replicasets,services,poddisruptionbudgets,pods")["items"]
+    assert left == []
+    assert answers.silent(url)
+    assert engine.connect().image_tags(APPLICATION.name) == [], "the name for the registry too"
+
+
+def test_the_mirrored_commands_do_the_same_when_they_are_pasted(stranger: Stranger, user: Tasks) -> None:
+    paste(user.typed("--dry", "build", "deploy", "expose", "scale", "--replicas=2").stdout)
+    deployment = stranger.get("deployment", APPLICATION.name)
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    assert (deployment["status"]["readyReplicas"], container["imagePullPolicy"]) == (2, "IfNotPresent")
+    user.typed("unexpose", "undeploy", "--yes")
+
+
+def test_nothing_is_changed_before_a_person_agrees(stranger: Stranger, user: Tasks) -> None:
+    user.typed("build")
+    unasked = user.typed("deploy", code=2)
+    assert unasked.stderr.splitlines()[-1] == "  ./inv --yes ..."
+    assert "Change namespace simple-server of context anns" in unasked.stderr
+    assert answered(user, "n\n", "deploy").code == 1
+    assert stranger.get("deployments")["items"] == []
+    agreed = answered(user, "y\n", "deploy", "scale", "--replicas=1")
+    assert (agreed.code, agreed.stderr.count("[y/N]")) == (0, 1), "asked once for all tasks of a run"
+    user.typed("undeploy", "--yes")
+
+
+def answered(user: Tasks, text: str, *words: str) -> Ended:
+    """Run tasks while somebody types on their terminal."""
+    ours, theirs = pty.openpty()
+    os.write(ours, text.encode())
+    argv = [sys.executable, "-m", "kubetasks", *words]
+    try:
+        ended = subprocess.run(
+            argv, cwd=PROJECT, env=os.environ | user.environment, stdin=theirs, capture_output=True, text=True, timeout=SECONDS
+        )
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+@pytest.mark.parametrize(
+    ("right", "task", "named"),
+    [("deployments/scale", "scale", 'cannot get resource "deployments/scale"'), ("services", "expose", "services")],
+)
+def test_a_missing_right_is_named(stranger: Stranger, user: Tasks, right: str, task: str, named: str) -> None:
+    user.typed("build", "deploy", "--yes")
+    role = stranger.get("role", "simple-server-tasks")
+    role["rules"] = [rule for rule in role["rules"] if rule["resources"] != [right]]
+    stranger.kubectl("replace", "--filename=-", stdin=json.dumps(role))
+    refused = user.typed(task, "--yes", code=4)
+    assert named in refused.stderr
+    assert f'User "{USER}"' in refused.stderr
+    assert "docs/existing.md" in refused.stderr
+
+
+def test_a_cluster_without_a_load_balancer_answers_at_a_node_port_or_says_that_it_cannot(
+    stranger: Stranger, user: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exposed = user.typed("build", "deploy", "expose", "--yes")
+    assert "(node port)" in exposed.stderr
+    user.typed("unexpose", "--yes")
+    stranger.kubectl("delete", "clusterrolebinding", "simple-server-tasks-nodes")
+    monkeypatch.setenv("INVOKE_APP_TIMEOUT", "3")
+    refused = user.typed("expose", "--yes", code=7)
+    assert "no load balancer" in refused.stderr
+    assert "docs/existing.md" in refused.stderr
+
+
+def test_a_context_that_is_not_there_and_credentials_that_have_expired(
+    user: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INVOKE_CLUSTER_CONTEXT", "nobodys")
+    refused = user.typed("status", code=4)
+    assert "The context nobodys cannot be used" in refused.stderr
+    assert "kubectl config get-contexts" in refused.stderr
+    monkeypatch.setenv("INVOKE_CLUSTER_CONTEXT", "anns")
+    expired = yaml.safe_load((tmp_path / "ann.kubeconfig").read_text())
+    expired["users"][0]["user"] = {"token": "expired"}
+    (tmp_path / "ann.kubeconfig").write_text(yaml.safe_dump(expired))
+    assert "Its credentials may have expired" in user.typed("status", code=4).stderr
+
+
+def test_a_registry_with_a_password_takes_the_engines_own_and_nobody_reads_it(
+    this_run: Run, user: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user.typed("build")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with registries.serve(this_run, tmp_path, registries.WITH_PASSWORD) as registry:
+        monkeypatch.setenv("INVOKE_APP_REGISTRY", registry.address)
+        refused = user.typed("deploy", "--yes", code=5)
+        assert f"docker login {registry.address}" in refused.stderr
+        secret = base64.b64encode(f"{registries.USER}:{registries.PASSWORD}".encode()).decode()
+        (tmp_path / "config.json").write_text(json.dumps({"auths": {registry.address: {"auth": secret}}}))
+        monkeypatch.setenv("INVOKE_APP_TIMEOUT", "20")
+        pushed = user.typed("--echo", "deploy", "--yes", code=6)  # the nodes have no password
+        assert "cannot be pulled" in pushed.stderr
+        assert f"Pushing {registry.address}/{APPLICATION.name}" in pushed.stderr
+        for printed in (pushed.stdout, pushed.stderr, refused.stderr):
+            assert registries.PASSWORD not in printed
+            assert secret not in printed
+    user.typed("undeploy", "--yes")
+
+
+def test_a_registry_whose_certificate_nobody_knows_is_named(
+    this_run: Run, stranger: Stranger, user: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user.typed("build")
+    with registries.serve(this_run, tmp_path, registries.WITH_CERTIFICATE, network=stranger.network) as registry:
+        monkeypatch.setenv("INVOKE_APP_REGISTRY", registry.inside)
+        refused = user.typed("deploy", "--yes", code=5)
+        assert "x509" in refused.stderr
+        assert f"/etc/docker/certs.d/{registry.inside}/ca.crt" in refused.stderr
+    assert stranger.get("deployments")["items"] == [], "nothing was changed"
+
+
+def test_a_pushed_image_is_found_again_by_its_digest(user: Tasks, capsys: pytest.CaptureFixture[str]) -> None:
+    user.typed("build")
+    (reference,) = [name for name in engine.connect().image_tags(APPLICATION.name) if not name.endswith(":v1")]
+    image = Image(APPLICATION, reference.partition(":")[2], "")
+    provider = Existing(user.settings, APPLICATION, Report(), engine.connect)
+    first = provider.deliver(image)
+    assert "Pushing" in capsys.readouterr().err
+    assert provider.deliver(image) == first
+    assert "Pushing" not in capsys.readouterr().err
