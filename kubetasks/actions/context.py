@@ -77,13 +77,13 @@ def begin(c: InvokeContext, *, json: bool = False) -> Context:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, signal.default_int_handler)
     report = Report(echo=bool(c.config.run.echo), dry=bool(c.config.run.dry), json=json)
-    context = Context(settings.read(c.config), APPLICATION, report, partial(_agree, c, report))
+    context = Context(settings.read(c.config), APPLICATION, report, partial(require_agreement, c, report))
     if report.echo or report.dry:
         report.equivalent(_environment(context))
     return context
 
 
-def _agree(c: InvokeContext, report: Report, question: str) -> None:
+def require_agreement(c: InvokeContext, report: Report, question: str) -> None:
     """Ask, unless --yes or an earlier task of the run has the answer: invoke keeps the configuration for the run."""
     if c.config.run.get("yes"):
         return

@@ -1,6 +1,7 @@
 """Clean removal: afterwards everything is as it was before, and what others made is untouched."""
 
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -75,7 +76,8 @@ def test_clean_leaves_cluster_engine_and_home_as_they_were(
     for way, url in urls.items():
         assert answers.silent(url), f"the {way} is closed"
     assert of_others(objects_before ^ snapshot.objects(throwaway)) == set()
-    assert throwaway.provider().images() == [], "nor has the node an image of it"
+    words = ["docker", "exec", f"{throwaway.cluster}-control-plane", "ctr", "--namespace=k8s.io", "images", "ls", "--quiet"]
+    assert "simple-server" not in subprocess.check_output(words, text=True), "nor has the node an image of it"
 
     throwaway.typed("build", folder=another)
     assert throwaway("clean").stderr.endswith("Clean.\n"), "also half way, where there is an image and no deployment"

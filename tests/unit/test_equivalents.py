@@ -61,6 +61,16 @@ def test_manifests_come_from_its_folder_and_carry_our_label() -> None:
     assert "kubectl set image --local -f - shop=shop:1" in deployment
 
 
+def test_a_pulled_image_gets_a_pull_policy_that_pulls() -> None:
+    (_, deployment, _) = equivalents.deploy(OTHER, (), 1, image.Delivered("r.example.com/shop:1", pulled=True))
+    assert "kubectl set image --local -f - shop=r.example.com/shop:1 -o yaml" in deployment
+    assert "/spec/template/spec/containers/1/imagePullPolicy" in deployment
+    assert equivalents.push("shop:1", "r.example.com/shop:1") == (
+        "docker tag shop:1 r.example.com/shop:1",
+        "docker push r.example.com/shop:1",
+    )
+
+
 def test_its_container_its_port_and_its_image_are_found_by_name() -> None:
     containers = [{"name": "sidecar", "image": "a"}, {"name": "shop", "image": "b"}]
     deployment = {"metadata": {"name": "shop"}, "spec": {"template": {"spec": {"containers": containers}}}}

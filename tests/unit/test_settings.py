@@ -47,6 +47,11 @@ def test_the_defaults_make_sense() -> None:
         ("cluster", "port", "65536"),
         ("cluster", "provider", "docker-swarm"),
         ("cluster", "kubernetes", "1.2"),
+        ("app", "registry", "https://registry.example.com"),
+        ("app", "registry", "team"),
+        ("app", "registry", "registry.example.com/Team"),
+        ("app", "registry", "registry.example.com/team/"),
+        ("app", "registry", "registry.example.com:port"),
         ("setup", "images", "download"),
         ("setup", "engine", "podman"),
     ],
@@ -60,6 +65,22 @@ def test_nonsense_is_refused_with_its_name(section: str, name: str, value: str) 
 def test_an_existing_cluster_is_used_only_through_an_explicit_context() -> None:
     with pytest.raises(SettingError, match="needs an explicit context"):
         read("cluster", "provider", "existing")
+
+
+def test_the_namespace_of_an_existing_cluster_is_never_default_by_chance() -> None:
+    config = copy.deepcopy(settings.DEFAULTS)
+    assert settings.read(config, {}).namespace == "default"
+    config["cluster"] |= {"provider": "existing", "context": "theirs"}
+    assert settings.read(config, {}).namespace == "simple-server"
+    config["app"]["namespace"] = "default"
+    assert settings.read(config, {}).namespace == "default"
+
+
+@pytest.mark.parametrize(
+    "value", ["", "localhost", "localhost:5000/team", "registry.example.com", "10.0.0.1:5000", "ghcr.io/a/b-c"]
+)
+def test_a_registry_is_a_host_with_or_without_port_and_path(value: str) -> None:
+    assert read("app", "registry", value).registry == value
 
 
 def test_kubernetes_may_be_written_with_its_v() -> None:

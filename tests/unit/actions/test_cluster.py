@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from invoke.config import Config
+from invoke.context import Context as InvokeContext
 
-from kubetasks.actions import app, cluster
+from kubetasks.actions import app, cluster, service
+from kubetasks.actions import context as made
 from kubetasks.errors import ClusterError, EngineError
-from tests.unit.actions.fakes import FACTS, FakeKube, FakeProvider, OwnProvider, context
+from kubetasks.labels import LABELS
+from kubetasks.report import Report
+from tests.unit.actions.fakes import FACTS, FakeKube, FakeProvider, OwnProvider, RefusedError, context
 
 RECORDED = Path(__file__).parents[1] / "kube" / "recorded"
 SINCE = datetime(2026, 11, 24, 12, tzinfo=UTC)  # when the nodes started
@@ -77,6 +82,30 @@ def test_images_that_a_pod_or_a_deployment_of_anybody_uses_are_kept() -> None:
     kube = FakeKube(Pod=[{"spec": spec}], Deployment=[idle])
     used = {"simple-server:v1", "host:5000/theirs:latest", "simple-server:latest", "a@sha256:b"}
     assert app._used_images(context(FakeProvider(), kube)) == used
+
+
+def test_nothing_of_others_is_changed_unless_somebody_agrees() -> None:
+    deployment = {"metadata": {"name": "simple-server", "labels": LABELS, "uid": "1"}, "spec": {}}
+    theirs = context(FakeProvider(), FakeKube(Namespace=DEFAULT, Deployment=[deployment], Service=[deployment]))
+    for change in (lambda: app.scale(theirs, 3), lambda: app.undeploy(theirs), lambda: service.unexpose(theirs)):
+        with pytest.raises(RefusedError, match="namespace default of context theirs"):
+            change()
+    ours = context(OwnProvider(changed=False), FakeKube())
+    ours.agree()
+
+
+def test_who_agreed_once_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def agrees(_report: Report, question: str) -> bool:
+        asked.append(question)
+        return True
+
+    monkeypatch.setattr(Report, "agrees", agrees)
+    c = InvokeContext(Config())
+    for _task in range(2):
+        made.require_agreement(c, Report(), "Change it?")
+    assert asked == ["Change it?"]
 
 
 class WakingKube(FakeKube):
