@@ -11,10 +11,10 @@ from typing import Protocol
 
 from kubetasks import shell
 from kubetasks.application import Application
-from kubetasks.image import Delivered
 from kubetasks.labels import LABELS, OWNER, OWNER_LABEL
 
 NETWORK_VARIABLE = "KIND_EXPERIMENTAL_DOCKER_NETWORK"
+MANIFEST_POLICY = "Never"
 ROLLED_OUT = ("Deployment", "PodDisruptionBudget")  # what `deploy` applies and `undeploy` deletes
 
 
@@ -136,11 +136,12 @@ def apply(app: Application, kubectl: Sequence[str], manifest: str, *edits: str) 
     )
 
 
-def deploy(app: Application, kubectl: Sequence[str], container_index: int, image: Delivered) -> tuple[str, ...]:
-    edits = [f"kubectl set image --local -f - {app.name}={image.reference} -o yaml"]
-    if image.pulled:
-        target = f"/spec/template/spec/containers/{container_index}/imagePullPolicy"
-        edits.append(_patch({"op": "replace", "path": target, "value": image.pull_policy}))
+def deploy(app: Application, kubectl: Sequence[str], reference: str, container: int, pull_policy: str) -> tuple[str, ...]:
+    """`container` is the position of the application's container; the manifest's own pull policy is MANIFEST_POLICY."""
+    edits = [f"kubectl set image --local -f - {app.name}={reference} -o yaml"]
+    if pull_policy != MANIFEST_POLICY:
+        target = f"/spec/template/spec/containers/{container}/imagePullPolicy"
+        edits.append(_patch({"op": "replace", "path": target, "value": pull_policy}))
     return (
         apply(app, kubectl, "poddisruptionbudget"),
         apply(app, kubectl, "deployment", *edits),

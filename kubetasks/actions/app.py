@@ -71,9 +71,10 @@ def roll_out(context: Context, made: Image) -> None:
         _deployed(context)
         context.agree()
     delivered = context.provider.deliver(made)
-    if not report.equivalent(*equivalents.deploy(app, context.kubectl, container, delivered)):
+    reference, policy = delivered.reference, delivered.pull_policy
+    if not report.equivalent(*equivalents.deploy(app, context.kubectl, reference, container, policy)):
         return
-    deployment = manifests.deployment(manifest, app, delivered.reference, delivered.pull_policy, namespace)
+    deployment = manifests.deployment(manifest, app, reference, policy, namespace)
     objects.apply(context.kube, budget)
     changed = objects.apply(context.kube, deployment)
     state.wait_for_rollout(context, f"Rolling out {made.reference}" if changed else f"{made.reference} is deployed")

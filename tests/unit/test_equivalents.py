@@ -27,7 +27,7 @@ KUBECTL = ("--context", "theirs", "--namespace", "ns")
 def lines(app: Application) -> list[str]:
     return [
         equivalents.build(image.Image(app, "0123456789ab", "base").names, {"BASE": "base"}),
-        *equivalents.deploy(app, KUBECTL, 0, image.Delivered(f"{app.name}:0123456789ab", pulled=False)),
+        *equivalents.deploy(app, KUBECTL, f"{app.name}:0123456789ab", 0, "Never"),
         equivalents.expose(app, KUBECTL, 1, 30080),
         *equivalents.scale(app, KUBECTL, 3),
         equivalents.logs(app, KUBECTL, 10),
@@ -56,13 +56,13 @@ def test_the_lines_of_the_tutorial() -> None:
 
 
 def test_manifests_come_from_its_folder_and_carry_our_label() -> None:
-    (_, deployment, _) = equivalents.deploy(OTHER, (), 0, image.Delivered("shop:1", pulled=False))
+    (_, deployment, _) = equivalents.deploy(OTHER, (), "shop:1", 0, "Never")
     assert deployment.startswith(f"kubectl label --local -f deploy/deployment.yaml {OWNER_LABEL}={OWNER}")
     assert "kubectl set image --local -f - shop=shop:1" in deployment
 
 
 def test_a_pulled_image_gets_a_pull_policy_that_pulls() -> None:
-    (_, deployment, _) = equivalents.deploy(OTHER, (), 1, image.Delivered("r.example.com/shop:1", pulled=True))
+    (_, deployment, _) = equivalents.deploy(OTHER, (), "r.example.com/shop:1", 1, "IfNotPresent")
     assert "kubectl set image --local -f - shop=r.example.com/shop:1 -o yaml" in deployment
     assert "/spec/template/spec/containers/1/imagePullPolicy" in deployment
     assert equivalents.push("shop:1", "r.example.com/shop:1") == (
