@@ -19,9 +19,6 @@ from pytest_kind import KindCluster
 from kubetasks import artifacts, engine
 from kubetasks.application import APPLICATION, PROJECT
 from kubetasks.equivalents import NETWORK_VARIABLE
-from kubetasks.image import Image
-from kubetasks.providers.existing import Existing
-from kubetasks.report import Report
 from tests.integration import answers, locks, registries
 from tests.integration.answers import REQUESTS
 from tests.integration.driver import SECONDS, Ended, Tasks
@@ -272,14 +269,3 @@ def test_a_registry_whose_certificate_nobody_knows_is_named(
         assert "x509" in refused.stderr
         assert f"/etc/docker/certs.d/{registry.inside}/ca.crt" in refused.stderr
     assert stranger.get("deployments")["items"] == [], "nothing was changed"
-
-
-def test_a_pushed_image_is_found_again_by_its_digest(user: Tasks, capsys: pytest.CaptureFixture[str]) -> None:
-    user.typed("build")
-    (reference,) = [name for name in engine.connect().image_tags(APPLICATION.name) if not name.endswith(":v1")]
-    image = Image(APPLICATION, reference.partition(":")[2], "")
-    provider = Existing(user.settings, APPLICATION, Report(), engine.connect)
-    first = provider.deliver(image)
-    assert "Pushing" in capsys.readouterr().err
-    assert provider.deliver(image) == first
-    assert "Pushing" not in capsys.readouterr().err
