@@ -22,10 +22,10 @@ def paths(text: str) -> list[str]:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
 def test_every_path_in_a_document_exists(document: Path) -> None:
-    # the glossary leaves kubetasks/ out, a folder's own document the folder, and prose may name a file alone
+    # the glossary leaves kubetasks/ out, a folder's own document the folder, and prose may name a file or a folder alone
     roots = (PROJECT, PROJECT / "kubetasks", document.parent)
     names = {path.name for folder in FOLDERS for path in (PROJECT / folder).rglob("*")}
-    longer = [path for path in paths(document.read_text()) if path not in names]
+    longer = [path for path in paths(document.read_text()) if path.rstrip("/") not in names]
     assert [path for path in longer if not any((root / path).exists() for root in roots)] == []
 
 
