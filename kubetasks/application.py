@@ -12,7 +12,8 @@ class Application:
 
     `name` names its objects, its container and its image. `source` is the build context, with the Dockerfile in it;
     `manifests` holds one file for each object. `port` is the name of the service's port. `health` is a path that answers
-    without counting; each answer is a JSON object that names its pod under `pod_key`.
+    without counting; each answer is a JSON object that names its pod under `pod_key`, and that of GET / the pod's node under
+    `node_key`.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Application:
     port: str
     health: str
     pod_key: str
+    node_key: str
 
     @property
     def selector(self) -> str:
@@ -45,4 +47,5 @@ APPLICATION = Application(
     port="http",
     health="/healthz",
     pod_key="pod",
+    node_key="node",
 )

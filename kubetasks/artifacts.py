@@ -103,8 +103,8 @@ def kubernetes_digest(version: Kubernetes) -> str:
 
 
 def programs_digest() -> str:
-    """Names the compiled programs around Kubernetes: containerd, etcd, CoreDNS, the CNI plugins, MetalLB and kind."""
-    return digest(*_content(NODE_SOURCE, "go/go.*", "go/coredns/*.go"), *_content(RECIPES, "programs.py"))
+    """Names the compiled programs around Kubernetes: containerd, etcd, CoreDNS, the pod network, MetalLB and kind."""
+    return digest(*_content(NODE_SOURCE, "go/go.*", "go/coredns/*.go", "go/podnetwork/*.go"), *_content(RECIPES, "programs.py"))
 
 
 def module_file(minor: str) -> str:

@@ -55,17 +55,18 @@ def first_answering(app: Application, addresses: Iterable[Address]) -> Address |
 
 @dataclass
 class Spread:
-    """Requests by pod, the highest count and the build that each pod reported, and how many requests failed."""
+    """Requests by pod, the highest count, the build and the node that each pod reported, and how many requests failed."""
 
     requests: Counter[str]
     counts: dict[str, int]
     builds: dict[str, str]
+    nodes: dict[str, str]
     failed: int = 0
 
 
 def spread(app: Application, url: str, requests: int, on_answer: Callable[[int], None] = lambda _number: None) -> Spread:
     """Send `requests` GET / and note who answered."""
-    result = Spread(Counter(), {}, {})
+    result = Spread(Counter(), {}, {}, {})
     for number in range(1, requests + 1):
         answer = ask(app, url)
         if answer is None:
@@ -75,6 +76,7 @@ def spread(app: Application, url: str, requests: int, on_answer: Callable[[int],
             result.requests[pod] += 1
             result.counts[pod] = max(result.counts.get(pod, 0), int(answer.get("count", 0)))
             result.builds[pod] = str(answer.get("build", ""))
+            result.nodes[pod] = str(answer.get(app.node_key, ""))
         on_answer(number)
     return result
 

@@ -22,6 +22,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "provider": "kind",
         "kubernetes": DEFAULT_KUBERNETES,
         "port": "8080",
+        "nodes": "1",
         "context": "",
         "kubeconfig": "",
     },
@@ -34,6 +35,7 @@ ALIKE = 0.85  # from here on a name is taken for a misspelt one of ours
 PROVIDERS = ("kind", "existing")
 IMAGE_SOURCES = ("auto", "pull", "build")
 MOST_REPLICAS = 100
+MOST_NODES = 10
 ENGINE_WAYS = ("install", "refuse")
 # a host with a dot or a port, or localhost, as docker tells registries from paths; a path is lower-case
 REGISTRY = re.compile(r"(localhost|(?=[^/]*[.:])[A-Za-z0-9.-]+)(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
@@ -54,6 +56,7 @@ class Settings:
     provider: str
     kubernetes: str
     port: int
+    nodes: int
     context: str
     kubeconfig: str
     replicas: int
@@ -152,6 +155,7 @@ def read(config: Any, environment: Mapping[str, str] = os.environ) -> Settings:
         provider=provider,
         kubernetes=one_of("INVOKE_CLUSTER_KUBERNETES", kubernetes, tuple(KUBERNETES)),
         port=whole_number("INVOKE_CLUSTER_PORT", cluster["port"], 1, 65535),
+        nodes=whole_number("INVOKE_CLUSTER_NODES", cluster["nodes"], 1, MOST_NODES),
         context=str(cluster["context"]),
         kubeconfig=str(cluster["kubeconfig"]),
         replicas=whole_number("INVOKE_APP_REPLICAS", app["replicas"], 0, MOST_REPLICAS),

@@ -37,7 +37,8 @@ class Context:
     json_tail: bytes = field(init=False)  # of GET /: all but the count stays the same
 
     def __post_init__(self) -> None:
-        constant = {"pod": self.identity.pod, "build": self.identity.build, "started": self.identity.started}
+        identity = self.identity
+        constant = {"pod": identity.pod, "node": identity.node, "build": identity.build, "started": identity.started}
         self.json_tail = json.dumps(constant)[1:].encode()
 
 
@@ -76,11 +77,12 @@ def metrics(context: Context) -> bytes:
 
 
 def version(context: Context) -> str:
-    """Report the build and the versions of Python and Bottle."""
+    """Report the identity and the versions of Python and Bottle."""
     identity = context.identity
     return _json(
         {
             "pod": identity.pod,
+            "node": identity.node,
             "build": identity.build,
             "started": identity.started,
             "python": platform.python_version(),

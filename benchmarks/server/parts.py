@@ -20,7 +20,7 @@ from simple_server.middleware import Application
 from simple_server.page import prefers_html
 
 ROUNDS, TIMES = 7, 20_000
-IDENTITY = Identity("a-pod-with-a-usual-name", "0123456789ab")
+IDENTITY = Identity("a-pod-with-a-usual-name", "a-node-with-a-usual-name", "0123456789ab")
 
 
 def microseconds(work: Callable[[], object]) -> float:

@@ -78,7 +78,7 @@ def _wait_for_nodes(context: Context) -> bool:
             return False
     except (ClusterError, ApiError):
         pass
-    with context.report.step("Waiting for the node") as step:
+    with context.report.step("Waiting for the nodes" if len(since) > 1 else "Waiting for the node") as step:
         for attempt in _until_answered(timeout):
             with attempt:
                 kube.list("Node")

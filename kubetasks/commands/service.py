@@ -75,15 +75,21 @@ def traffic(c: Context, requests: str = "", json: bool = False) -> None:
         return
     spread = found.spread
     pods = [
-        {"pod": pod, "requests": spread.requests[pod], "count": spread.counts[pod], "build": spread.builds[pod]}
+        {
+            "pod": pod,
+            "requests": spread.requests[pod],
+            "count": spread.counts[pod],
+            "build": spread.builds[pod],
+            "node": spread.nodes[pod],
+        }
         for pod in sorted(spread.requests)
     ]
     if json:
         summary = {"url": found.url, "requests": found.requests, "failed": spread.failed, "ready": found.ready}
         run.report.document({**summary, "pods": pods})
     else:
-        rows = [(row["pod"], row["requests"], row["count"], row["build"]) for row in pods]
-        run.report.table(("POD", "ANSWERED", "ITS COUNT", "BUILD"), rows)
+        rows = [(row["pod"], row["requests"], row["count"], row["build"], row["node"]) for row in pods]
+        run.report.table(("POD", "ANSWERED", "ITS COUNT", "BUILD", "NODE"), rows)
     if spread.failed:
         raise ExposeError(f"{spread.failed} of {found.requests} requests had no answer.", "./inv status; ./inv logs")
     if len(pods) < found.ready:

@@ -1,6 +1,6 @@
 """Whether nodes and a deployment are ready, and why not: pure functions of the API's objects."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from kubetasks.kube.client import Object
@@ -8,6 +8,7 @@ from kubetasks.wait import Done, Failed, Pending, State
 
 REVISION = "deployment.kubernetes.io/revision"
 LOGS = "./inv logs shows the output of the pods"
+NOT_KNOWN: Mapping[str, datetime] = {}  # when any node started
 # reasons of waiting containers that waiting does not cure: (sentence, hint)
 HOPELESS = {
     "ErrImageNeverPull": ("the image {image} is not on the node", "./inv build deploy; docs/existing.md for a cluster of others"),
@@ -23,12 +24,15 @@ HOPELESS = {
 
 
 def deployment_state(
-    deployment: Object | None, replica_sets: Sequence[Object], pods: Sequence[Object], since: datetime | None = None
+    deployment: Object | None,
+    replica_sets: Sequence[Object],
+    pods: Sequence[Object],
+    since: Mapping[str, datetime] = NOT_KNOWN,
 ) -> State:
     """Done if every wanted replica runs the newest template and is available, and no older pod is left.
 
     `replica_sets` and `pods` are those that the deployment's selector finds. Only pods of the newest template are checked
-    for problems: those of an older one may be what the rollout fixes. `since` is when the nodes started: what the API says
+    for problems: those of an older one may be what the rollout fixes. `since` is when each node started: what the API says
     of containers that started earlier is from before that.
     """
     if deployment is None:
@@ -63,7 +67,7 @@ def deployment_state(
     if available < wanted:
         reasons = sorted({pod_phase(pod) for pod in newest if not pod_ready(pod)} - {"Running", "Pending", "Terminating"})
         return Pending(f"{available} of {wanted} pods ready" + (f" ({', '.join(reasons)})" if reasons else ""))
-    fresh = [pod for pod in newest if since is None or started_since(pod, since)]
+    fresh = [pod for pod in newest if started_since(pod, since.get(pod["spec"].get("nodeName", "")))]
     if len(fresh) < len(newest):
         return Pending(f"{len(fresh)} of {len(newest)} pods are back")
     return Done(f"{available} of {wanted} pods ready")
@@ -105,22 +109,30 @@ def pod_problem(pod: Object) -> Failed | None:
     return None
 
 
-def node_state(nodes: Sequence[Object], leases: Sequence[Object], since: datetime | None) -> State:
-    """Done if every node is ready and its kubelet has renewed its lease after `since`.
+def node_state(nodes: Sequence[Object], leases: Sequence[Object], since: Mapping[str, datetime]) -> State:
+    """Done if every node is ready, those in `since` among them, and its kubelet has renewed its lease since it started.
 
     Until then the API reports the state before the nodes stopped. `leases` are those of the namespace kube-node-lease.
     """
     renewed = {
-        lease["metadata"]["name"]
+        lease["metadata"]["name"]: datetime.fromisoformat(lease["spec"]["renewTime"])
         for lease in leases
-        if since is None or (lease["spec"].get("renewTime") and datetime.fromisoformat(lease["spec"]["renewTime"]) >= since)
+        if lease["spec"].get("renewTime")
     }
-    ready = [node for node in nodes if pod_ready(node) and node["metadata"]["name"] in renewed]
-    return Done() if nodes and len(ready) == len(nodes) else Pending(f"{len(ready)} of {len(nodes)} nodes ready")
+    expected = since.keys() | {_name(node) for node in nodes}
+    ready = {_name(node) for node in nodes if pod_ready(node) and _name(node) in renewed}
+    ready -= {name for name in ready & since.keys() if renewed[name] < since[name]}
+    return Done() if expected and len(ready) == len(expected) else Pending(f"{len(ready)} of {len(expected)} nodes ready")
 
 
-def started_since(pod: Object, since: datetime) -> bool:
+def _name(item: Object) -> str:
+    return str(item["metadata"]["name"])
+
+
+def started_since(pod: Object, since: datetime | None) -> bool:
     """Whether all of a pod's containers were started at or after `since`, to the second, as the API reports it."""
+    if since is None:
+        return True
     started = [
         (container.get("state", {}).get("running") or {}).get("startedAt")
         for container in pod.get("status", {}).get("containerStatuses", [])

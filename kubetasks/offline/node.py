@@ -24,6 +24,7 @@ PACKAGES = (
 NODE_NAMES = ("kubelet", "kubeadm", "kubectl")
 CONTROL_PLANE_NAMES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 CNI_PLUGINS = ("ptp", "host-local", "loopback", "portmap")
+POD_NETWORK = "localhost/pod-network:built"  # as files/kind/manifests/default-cni.yaml names it
 RUNTIME_PROGRAMS = ("containerd", "containerd-shim-runc-v2", "ctr")
 IPTABLES_PACKAGES = (  # kube-proxy's: the programs, their extensions and every library that these load
     "iptables libip4tc2 libip6tc2 libxtables12 libmnl0 libnftnl11 libnetfilter-conntrack3 libnfnetlink0 libnftables1 "
@@ -75,12 +76,13 @@ def complete(
 
 
 def references(wanted: list[str]) -> dict[str, list[str]]:
-    """Map each image of the control plane and of MetalLB to its entrypoint; `wanted` is what kubeadm lists."""
+    """Map each image of the control plane, the pod network and MetalLB to its entrypoint; `wanted` is what kubeadm lists."""
     entrypoints = {"pause": ["/usr/bin/catatonit", "-P"]}  # every other has one program, of its own name
     names = {reference: reference.rpartition("/")[2].partition(":")[0] for reference in wanted}
     return {
         **{reference: entrypoints.get(name, [name]) for reference, name in names.items()},
         **{image: [f"metallb-{name}"] for name, image in METALLB_IMAGES.items()},
+        POD_NETWORK: ["podnetwork"],
     }
 
 
@@ -135,6 +137,7 @@ def _write_layer(root: Path, programs: Path, kubernetes: Path, folder: Path, lay
         "coredns": programs / "coredns",
         "metallb-controller": programs / "controller",
         "metallb-speaker": programs / "speaker",
+        "podnetwork": programs / "podnetwork",
     }.items():
         shutil.copy(source, binaries / name)
     for name in CONTROL_PLANE_NAMES:

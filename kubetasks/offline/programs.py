@@ -26,7 +26,7 @@ METALLB_PATCH = (
     "conversion.NewWebhookHandler(mgr.GetScheme(), mgr.GetConverterRegistry())",
 )
 KIND_ALONE: tuple[str, ...] = ("sigs.k8s.io/kind",)
-AROUND: tuple[str, ...] = ("tool", "./coredns")  # everything but Kubernetes itself
+AROUND: tuple[str, ...] = ("tool", "./coredns", "./podnetwork")  # everything but Kubernetes itself
 
 Progress = Callable[[str, int, int], None]
 

@@ -1,6 +1,6 @@
 """The port to a cluster: what every provider does, what only some do, and the facts in which clusters differ."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
@@ -18,8 +18,8 @@ class Cluster:
     `mapped_port` is (node port, port of 127.0.0.1) if one is mapped. `subnet` is the network of its nodes in CIDR form if we
     give load balancer addresses from it. `load_balancer`: whether a service will get an address, so that waiting for it makes
     sense. `node_ports`: whether this machine reaches node ports at the nodes' own addresses. `reachable`: whether one of the
-    addresses must answer from this machine. `since` is when its nodes started, if that is known. `advice` is what a person can
-    try if the API does not answer.
+    addresses must answer from this machine. `since` is when each of its nodes started (empty if that is not known). `advice` is
+    what a person can try if the API does not answer.
     """
 
     kubeconfig: str
@@ -29,7 +29,7 @@ class Cluster:
     load_balancer: bool
     node_ports: bool
     reachable: bool
-    since: datetime | None
+    since: Mapping[str, datetime]
     advice: str
 
 

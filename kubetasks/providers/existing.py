@@ -45,7 +45,7 @@ class Existing:
             load_balancer=False,
             node_ports=True,
             reachable=False,
-            since=None,
+            since={},
             advice=f"kubectl config get-contexts lists the contexts; kubectl --context {self.name} version must answer",
         )
 

@@ -56,7 +56,7 @@
       pod.row.classList.toggle("quiet", quiet);
       pod.bar.style.width = `${(100 * pod.answers) / most}%`;
       const times = pod.answers === 1 ? "1 answer" : `${pod.answers} answers`;
-      pod.text.textContent = `${times}, its count ${pod.count}, build ${pod.build}${quiet ? ", answers no more" : ""}`;
+      pod.text.textContent = `${times}, its count ${pod.count}, build ${pod.build}, node ${pod.node}${quiet ? ", answers no more" : ""}`;
     }
     const lost = failed ? `, ${failed} without an answer` : "";
     const text = `${answering === 1 ? "1 pod answers" : `${answering} pods answer`}${lost}`;
@@ -79,7 +79,8 @@
       pod.last = asked;
       pod.count = answer.count;
       pod.build = answer.build;
-      for (const name of ["pod", "count", "build", "started"]) find(name).textContent = answer[name];
+      pod.node = answer.node;
+      for (const name of ["pod", "node", "count", "build", "started"]) find(name).textContent = answer[name];
       find("started").dateTime = answer.started;
       mark(pod, answer.pod);
     } catch (error) {

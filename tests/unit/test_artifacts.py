@@ -55,6 +55,7 @@ EVERY_KUBERNETES = {"Kubernetes", "older Kubernetes", *NODES}
         (f"NODE_SOURCE/go/kubernetes-{OLDER}.sum", {"older Kubernetes", "older node"}),
         ("NODE_SOURCE/go/kubernetes/main.go", EVERY_KUBERNETES),
         ("NODE_SOURCE/go/coredns/main.go", {"programs", *NODES}),
+        ("NODE_SOURCE/go/podnetwork/main.go", {"programs", *NODES}),
         ("NODE_SOURCE/files/kind/manifests/default-cni.yaml", NODES),
         ("NODE_SOURCE/files/etc/default/kubelet", NODES),
         ("NODE_SOURCE/README.md", set()),

@@ -20,6 +20,7 @@ OTHER = Application(
     port="web",
     health="/alive",
     pod_key="host",
+    node_key="machine",
 )
 KUBECTL = ("--context", "theirs", "--namespace", "ns")
 

@@ -21,7 +21,7 @@ class Silent(WSGIRequestHandler):
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    with make_server("127.0.0.1", 0, create_app(Identity("pod-1", "build-1")), handler_class=Silent) as server:
+    with make_server("127.0.0.1", 0, create_app(Identity("pod-1", "node-1", "build-1")), handler_class=Silent) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/"

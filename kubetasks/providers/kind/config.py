@@ -9,7 +9,7 @@ NODE_PORT = 30080  # mapped to 127.0.0.1 when the cluster is created; the first 
 API_PORT = 6443  # of the API server, in the node
 PORTS_TRIED = 100
 
-# One node's managers need no leader election: a cluster that starts again would wait for the lease of the stopped ones.
+# The managers of one control plane need no leader election: a cluster that starts again would wait for the stopped ones' lease.
 # kind uses the form that fits: v1beta3 before Kubernetes 1.36.
 # minSyncPeriod: kind lets kube-proxy gather changes for a second; ours writes its rules at once.
 TEMPLATE = """\
@@ -22,7 +22,7 @@ nodes:
         hostPort: {port}
         listenAddress: 127.0.0.1
         protocol: TCP
-kubeadmConfigPatches:
+{workers}kubeadmConfigPatches:
   - |
     apiVersion: kubeadm.k8s.io/v1beta4
     kind: ClusterConfiguration
@@ -49,26 +49,49 @@ kubeadmConfigPatches:
     iptables:
       minSyncPeriod: 0s
 """
+WORKER = "  - role: worker\n"
+# kind takes the taint from the control plane only if it is the one node; with workers, pods would not run there
+NO_TAINT = """\
+  - |
+    apiVersion: kubeadm.k8s.io/v1beta4
+    kind: InitConfiguration
+    nodeRegistration:
+      taints: []
+  - |
+    apiVersion: kubeadm.k8s.io/v1beta3
+    kind: InitConfiguration
+    nodeRegistration:
+      taints: []
+"""
 
 
 @dataclass(frozen=True)
 class Config:
-    """A cluster to create: `port` is that of 127.0.0.1, `image` the node image."""
+    """A cluster to create: `port` is that of 127.0.0.1, `image` the node image, `size` the number of nodes."""
 
     name: str
     image: str
     port: int
     kubeconfig: str
+    size: int
 
     @property
     def nodes(self) -> list[str]:
         """The names that kind gives the nodes' containers."""
-        return [f"{self.name}-control-plane"]
+        workers = [f"{self.name}-worker{number if number > 1 else ''}" for number in range(1, self.size)]
+        return [control_plane(self.name), *workers]
 
     @property
     def text(self) -> str:
         """kind's configuration file."""
-        return TEMPLATE.format(node_port=NODE_PORT, port=self.port)
+        workers = self.size - 1
+        text = TEMPLATE.format(node_port=NODE_PORT, port=self.port, workers=WORKER * workers)
+        return text + (NO_TAINT if workers else "")
+
+
+def control_plane(cluster: str) -> str:
+    """The name of the node that runs the API server and maps the ports."""
+    return f"{cluster}-control-plane"
 
 
 def free_port(wanted: int) -> int:

@@ -1,10 +1,11 @@
-"""The application's images on a node, found and removed by digest: containerd keeps several names for one image.
+"""The application's images on a node, found and removed by digest, and what a node's own image says of it.
 
-Beside APP:TAG these are `sha256:...`, by which the CRI plugin keeps an image that has no other name, and
-`import-DATE@sha256:...`, the index of the archive that `kind load` imported.
+containerd keeps several names for one image. Beside APP:TAG these are `sha256:...`, by which the CRI plugin keeps an image
+that has no other name, and `import-DATE@sha256:...`, the index of the archive that `kind load` imported.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,12 @@ class Reference:
     @property
     def short(self) -> str:
         return familiar(self.name)
+
+
+def kubernetes(node_image: str) -> str:
+    """The Kubernetes minor in a node image's tag, as in kindest/node:v1.36.4; "" if there is none."""
+    found = re.search(r":v(\d+\.\d+)\.", node_image)
+    return found[1] if found else ""
 
 
 def parse(listing: str) -> list[Reference]:

@@ -15,7 +15,7 @@ from kubetasks.errors import ClusterError, EngineError, LeftoverError, Ownership
 from kubetasks.image import Delivered, Image, our_names
 from kubetasks.providers.base import Cluster, Condition
 from kubetasks.providers.kind import images as node_images
-from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, free_port
+from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port
 from kubetasks.providers.kind.network import Network
 from kubetasks.report import Report
 from kubetasks.settings import Settings
@@ -55,7 +55,7 @@ class Kind:
     def config(self) -> Config:
         """What a new cluster would be created with, on a port that is free now."""
         node = artifacts.node_image(self._engine, self._settings)
-        return Config(self.name, node.reference, free_port(self._settings.port), self.kubeconfig)
+        return Config(self.name, node.reference, free_port(self._settings.port), self.kubeconfig, self._settings.nodes)
 
     def condition(self) -> Condition:
         nodes = self._nodes()
@@ -85,20 +85,20 @@ class Kind:
             load_balancer=True,
             node_ports=False,
             reachable=True,
-            since=max(datetime.fromisoformat(node.attrs["State"]["StartedAt"]) for node in nodes),
+            since={str(node.name): datetime.fromisoformat(node.attrs["State"]["StartedAt"]) for node in nodes},
             advice="./inv status shows whether it runs; ./inv start starts it",
         )
 
     # images
 
-    def _images(self) -> list[str]:
-        if self.condition() != "running":
-            return []
-        return [one.short for one in node_images.of_application(self._references(self._nodes()[0]), self._app.name)]
+    def _images(self, node: "Container") -> set[str]:
+        return {one.short for one in node_images.of_application(self._references(node), self._app.name)}
 
     def deliver(self, image: Image) -> Delivered:
         words = equivalents.load_words(self.name, self._names_of(image))
-        if self._report.equivalent(equivalents.load_image(words)) and image.reference not in self._images():
+        if not self._report.equivalent(equivalents.load_image(words)):
+            return Delivered(image.reference, pulled=False)
+        if not all(image.reference in self._images(node) for node in self._nodes()):
             with self._report.step(f"Loading {image.reference} into cluster {self.name}"):
                 self._kind(*words)
         return Delivered(image.reference, pulled=False)
@@ -113,7 +113,7 @@ class Kind:
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
         removed: set[str] = set()
-        nodes = self._nodes() if self._images() else []
+        nodes = [node for node in self._nodes() if self._images(node)] if self.condition() == "running" else []
         kept = used() if nodes else set()
         for node in nodes:
             content = partial(self._engine.run_in, node, *CTR, "content", "get")
@@ -135,6 +135,8 @@ class Kind:
             return None
         with self._lock():
             condition = self.condition()
+            if condition in ("stopped", "running"):
+                self._say_differences()
             if condition == "stopped":
                 self._start()
                 if self.condition() == "incomplete":
@@ -158,6 +160,23 @@ class Kind:
             self._report.equivalent(equivalents.create_cluster(config), equivalents.mark_cluster(config.nodes, CREATED))
         elif condition == "stopped":
             self._report.equivalent(equivalents.start_cluster(_names(self._nodes())))
+
+    def _say_differences(self) -> None:
+        """Say what the settings ask of a new cluster and this one, which keeps what it was created with, does not have."""
+        nodes = self._nodes()
+        kubernetes = node_images.kubernetes(str(nodes[0].attrs["Config"]["Image"]))
+        differences = [
+            f"{name} is {wanted}, the cluster has {found}"
+            for name, wanted, found in (
+                ("INVOKE_CLUSTER_NODES", str(self._settings.nodes), str(len(nodes))),
+                ("INVOKE_CLUSTER_KUBERNETES", self._settings.kubernetes, kubernetes or self._settings.kubernetes),
+            )
+            if wanted != found
+        ]
+        if differences:
+            self._report.say(
+                f"Cluster {self.name} stays as it is ({'; '.join(differences)}): ./inv delete start creates a new one."
+            )
 
     def _require_interrupted_here(self) -> None:
         """Raises ClusterError for a cluster that may be whole: only this clone's own half-created one is replaced unasked."""
@@ -199,8 +218,10 @@ class Kind:
             return True
 
     def _nodes(self) -> "list[Container]":
+        """The nodes' containers, the control plane first."""
         nodes = self._engine.containers(f"io.x-k8s.kind.cluster={self.name}")
-        return [node for node in nodes if str(node.name).startswith(f"{self.name}-")]
+        ours = [node for node in nodes if str(node.name).startswith(f"{self.name}-")]
+        return sorted(ours, key=lambda node: (node.name != control_plane(self.name), node.name))
 
     def _kind(self, *words: str) -> str:
         return shell.run([self._program, *words])

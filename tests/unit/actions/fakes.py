@@ -20,7 +20,7 @@ FACTS = Cluster(
     load_balancer=False,
     node_ports=False,
     reachable=False,
-    since=None,
+    since={},
     advice="look",
 )
 

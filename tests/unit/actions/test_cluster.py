@@ -22,7 +22,7 @@ SINCE = datetime(2026, 11, 24, 12, tzinfo=UTC)  # when the nodes started
 DEFAULT = [{"metadata": {"name": "default"}}]
 
 
-def nodes() -> dict[str, list[dict[str, object]]]:
+def nodes() -> dict[str, list[dict[str, Any]]]:
     found = json.loads((RECORDED / "nodes.json").read_text())["nodes"]
     leases = json.loads((RECORDED / "leases.json").read_text())["leases"]
     return {"Node": found, "Lease": leases}
@@ -126,7 +126,7 @@ class WakingKube(FakeKube):
 
 def test_nodes_that_came_back_by_themselves_are_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     provider = OwnProvider(changed=False)
-    provider.facts = dataclasses.replace(FACTS, since=SINCE)
+    provider.facts = dataclasses.replace(FACTS, since={nodes()["Node"][0]["metadata"]["name"]: SINCE})
     kube = WakingKube(**nodes())
     assert cluster.ensure(context(provider, kube)), "start then waits for the pods too"
     assert kube.asked >= 3

@@ -1,5 +1,6 @@
 """What the readiness of a deployment is, from objects as a real API server sent them."""
 
+import copy
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,8 @@ from kubetasks.kube import readiness
 from kubetasks.wait import Done, Failed, Pending, State
 
 RECORDED = Path(__file__).parent / "recorded"
+NODE = "simple-server-control-plane"
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def recorded(name: str) -> Any:
@@ -18,7 +21,8 @@ def recorded(name: str) -> Any:
 
 
 def judge(objects: Any, since: datetime | None = None) -> State:
-    return readiness.deployment_state(objects["deployment"], objects["replica_sets"], objects["pods"], since)
+    started = {NODE: since} if since else {}
+    return readiness.deployment_state(objects["deployment"], objects["replica_sets"], objects["pods"], started)
 
 
 def state(name: str) -> State:
@@ -111,10 +115,21 @@ def test_phase_is_the_word_that_kubectl_shows() -> None:
 def test_a_node_counts_as_ready_only_when_its_kubelet_has_spoken_since() -> None:
     nodes, leases = recorded("nodes")["nodes"], recorded("leases")["leases"]
     renewed = datetime.fromisoformat(leases[0]["spec"]["renewTime"])
-    assert readiness.node_state(nodes, leases, renewed) == Done()
-    later = datetime(2100, 1, 1, tzinfo=UTC)
-    assert readiness.node_state(nodes, leases, later) == Pending("0 of 1 nodes ready")
-    assert isinstance(readiness.node_state([], [], renewed), Pending)
+    assert readiness.node_state(nodes, leases, {NODE: renewed}) == Done()
+    assert readiness.node_state(nodes, leases, {}) == Done(), "when it started is not known"
+    assert readiness.node_state(nodes, leases, {NODE: LATER}) == Pending("0 of 1 nodes ready")
+    assert isinstance(readiness.node_state([], [], {}), Pending)
+
+
+def test_each_node_is_compared_with_its_own_start_and_one_that_has_not_joined_is_awaited() -> None:
+    nodes, leases = recorded("nodes")["nodes"], recorded("leases")["leases"]
+    renewed = datetime.fromisoformat(leases[0]["spec"]["renewTime"])
+    assert readiness.node_state(nodes, leases, {NODE: renewed, "worker": renewed}) == Pending("1 of 2 nodes ready")
+    worker, lease = copy.deepcopy(nodes[0]), copy.deepcopy(leases[0])
+    worker["metadata"]["name"] = lease["metadata"]["name"] = "worker"
+    both = [*nodes, worker], [*leases, lease]
+    assert readiness.node_state(*both, {NODE: renewed, "worker": renewed}) == Done()
+    assert readiness.node_state(*both, {NODE: renewed, "worker": LATER}) == Pending("1 of 2 nodes ready")
 
 
 def test_after_a_restart_only_containers_that_were_started_since_count() -> None:
@@ -122,6 +137,6 @@ def test_after_a_restart_only_containers_that_were_started_since_count() -> None
     pods = objects["pods"]
     started = [pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"] for pod in pods]
     assert judge(objects, datetime.fromisoformat(min(started))) == Done("3 of 3 pods ready")
-    assert judge(objects, datetime(2100, 1, 1, tzinfo=UTC)) == Pending("0 of 3 pods are back")
+    assert judge(objects, LATER) == Pending("0 of 3 pods are back")
     pods[0]["status"]["containerStatuses"][0]["state"] = {"terminated": {"exitCode": 137}}
     assert judge(objects, datetime.fromisoformat(min(started))) == Pending("2 of 3 pods are back")

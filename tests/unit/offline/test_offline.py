@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kubetasks.artifacts import NODE_SOURCE
 from kubetasks.offline import archive, node, programs
 
 
@@ -25,7 +26,7 @@ def test_images_of_an_archive_share_one_layer(tmp_path: Path) -> None:
     assert len(names) == len(set(names))
 
 
-def test_the_node_holds_every_image_that_kubeadm_and_metallb_name() -> None:
+def test_the_node_holds_every_image_that_kubeadm_metallb_and_kinds_manifest_name() -> None:
     wanted = ["registry.k8s.io/kube-proxy:v1.36.3", "registry.k8s.io/coredns/coredns:v1.14.2", "registry.k8s.io/pause:3.10.2"]
     assert node.references(wanted) == {
         "registry.k8s.io/kube-proxy:v1.36.3": ["kube-proxy"],
@@ -33,7 +34,10 @@ def test_the_node_holds_every_image_that_kubeadm_and_metallb_name() -> None:
         "registry.k8s.io/pause:3.10.2": ["/usr/bin/catatonit", "-P"],
         "quay.io/metallb/controller:v0.16.1": ["metallb-controller"],
         "quay.io/metallb/speaker:v0.16.1": ["metallb-speaker"],
+        "localhost/pod-network:built": ["podnetwork"],
     }
+    manifest = (NODE_SOURCE / "files/kind/manifests/default-cni.yaml").read_text()
+    assert "image: localhost/pod-network:built" in manifest
 
 
 @pytest.mark.parametrize(

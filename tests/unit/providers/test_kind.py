@@ -1,5 +1,6 @@
 """What kind is asked for, and on which port."""
 
+import dataclasses
 import socket
 
 import pytest
@@ -7,10 +8,10 @@ import yaml
 
 from kubetasks import equivalents
 from kubetasks.errors import ClusterError
-from kubetasks.providers.kind import config
+from kubetasks.providers.kind import config, images
 from kubetasks.providers.kind.config import Config
 
-CONFIG = Config(name="demo", image="node:1", port=8085, kubeconfig="/state/demo/kubeconfig")
+CONFIG = Config(name="demo", image="node:1", port=8085, kubeconfig="/state/demo/kubeconfig", size=1)
 
 
 def test_the_mapped_port_listens_on_loopback_alone() -> None:
@@ -18,6 +19,29 @@ def test_the_mapped_port_listens_on_loopback_alone() -> None:
     assert node["extraPortMappings"] == [
         {"containerPort": 30080, "hostPort": 8085, "listenAddress": "127.0.0.1", "protocol": "TCP"}
     ]
+
+
+def test_only_the_control_plane_maps_a_port_and_every_node_takes_pods() -> None:
+    document = yaml.safe_load(dataclasses.replace(CONFIG, size=3).text)
+    assert [(node["role"], "extraPortMappings" in node) for node in document["nodes"]] == [
+        ("control-plane", True),
+        ("worker", False),
+        ("worker", False),
+    ]
+    patches = [yaml.safe_load(patch) for patch in document["kubeadmConfigPatches"]]
+    assert [patch["nodeRegistration"]["taints"] for patch in patches if patch["kind"] == "InitConfiguration"] == [[], []]
+
+
+def test_the_nodes_have_the_names_that_kind_gives_them() -> None:
+    assert dataclasses.replace(CONFIG, size=3).nodes == ["demo-control-plane", "demo-worker", "demo-worker2"]
+
+
+@pytest.mark.parametrize(
+    ("image", "minor"),
+    [("kindest/node:v1.36.4@sha256:0", "1.36"), ("simple-server-node:v1.35.4-0123456789ab", "1.35"), ("mine:latest", "")],
+)
+def test_a_node_images_tag_tells_its_kubernetes(image: str, minor: str) -> None:
+    assert images.kubernetes(image) == minor
 
 
 def test_every_patch_of_kubeadms_configuration_is_yaml_of_its_own() -> None:

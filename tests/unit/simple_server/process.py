@@ -17,7 +17,7 @@ from simple_server.limits import Limits
 
 COMMAND = [sys.executable, "-m", "simple_server"]
 LIMITED = "import sys; from simple_server.__main__ import main; from simple_server.limits import Limits; sys.exit(main({}))"
-ENVIRONMENT = {"PATH": os.environ["PATH"], "POD_NAME": "pod-1", "BUILD_ID": "build-1"}
+ENVIRONMENT = {"PATH": os.environ["PATH"], "POD_NAME": "pod-1", "NODE_NAME": "node-1", "BUILD_ID": "build-1"}
 SECONDS = 30  # until a test counts as stuck
 
 

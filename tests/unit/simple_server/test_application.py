@@ -41,12 +41,14 @@ def test_each_application_has_its_own_count() -> None:
     assert [count_of(application()) for _ in range(2)] == [1, 1]
 
 
-def test_pod_and_build_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pod_node_and_build_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POD_NAME", "pod-from-environment")
+    monkeypatch.setenv("NODE_NAME", "node-from-environment")
     monkeypatch.setenv("BUILD_ID", "0123456789ab")
     answer = call(create_app(), "/version").json
-    assert (answer["pod"], answer["build"]) == ("pod-from-environment", "0123456789ab")
-    assert set(answer) == {"pod", "build", "started", "python", "bottle"}
+    assert (answer["pod"], answer["node"]) == ("pod-from-environment", "node-from-environment")
+    assert answer["build"] == "0123456789ab"
+    assert set(answer) == {"pod", "node", "build", "started", "python", "bottle"}
 
 
 def test_it_is_ready_until_it_stops() -> None:

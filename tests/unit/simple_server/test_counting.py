@@ -28,8 +28,8 @@ def schema() -> dict[str, Any]:
 def test_it_counts_from_one_and_reports_its_identity() -> None:
     app = application()
     assert [call(app).json for _ in range(2)] == [
-        {"count": 1, "pod": "pod-1", "build": "build-1", "started": "2026-01-02T03:04:05Z"},
-        {"count": 2, "pod": "pod-1", "build": "build-1", "started": "2026-01-02T03:04:05Z"},
+        {"count": 1, "pod": "pod-1", "node": "node-1", "build": "build-1", "started": "2026-01-02T03:04:05Z"},
+        {"count": 2, "pod": "pod-1", "node": "node-1", "build": "build-1", "started": "2026-01-02T03:04:05Z"},
     ]
 
 

@@ -45,7 +45,7 @@ def test_the_page_counts_and_reports_the_identity() -> None:
 
 
 def test_names_are_escaped_on_the_page() -> None:
-    text = Page(Identity("<script>$count</script>", "${style}", "now")).render(7)
+    text = Page(Identity("<script>$count</script>", "node-1", "${style}", "now")).render(7)
     assert "&lt;script&gt;$count&lt;/script&gt;" in text
     assert '<dd id="build">${style}</dd>' in text
 

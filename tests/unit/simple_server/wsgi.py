@@ -10,7 +10,7 @@ from simple_server.app import create_app
 from simple_server.identity import Identity
 from simple_server.middleware import Application
 
-IDENTITY = Identity("pod-1", "build-1", "2026-01-02T03:04:05Z")
+IDENTITY = Identity("pod-1", "node-1", "build-1", "2026-01-02T03:04:05Z")
 PATHS = ["/", "/healthz", "/readyz", "/metrics", "/version"]
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 

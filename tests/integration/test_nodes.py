@@ -1,0 +1,100 @@
+"""A cluster of three nodes: pods on each of them, which reach each other, and no request lost while a node goes."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from tests.integration import eventually
+from tests.integration.driver import Tasks
+from tests.integration.load import Load, load
+
+NODES = 3
+SECONDS = 120  # limit for a drain and what follows it
+ENOUGH = 500  # requests after the node's end
+ASK = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode())"
+
+
+@pytest.fixture
+def three_nodes(throwaway: Tasks, monkeypatch: pytest.MonkeyPatch) -> Tasks:
+    monkeypatch.setenv("INVOKE_CLUSTER_NODES", str(NODES))
+    throwaway("start", "build", "deploy", "expose", "scale")
+    return throwaway
+
+
+def places(tasks: Tasks) -> dict[str, str]:
+    """The node of each pod."""
+    return {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in tasks.get("pods")["items"]}
+
+
+def announcer(tasks: Tasks) -> str:
+    """The node that answers for the load balancer's address, as MetalLB's last event says."""
+    events = tasks.get("events", "--field-selector=reason=nodeAssigned", "--sort-by=.lastTimestamp")["items"]
+    named = re.search(r'from node "([^"]+)"', events[-1]["message"])
+    assert named, events[-1]
+    return named[1]
+
+
+def ask_from(tasks: Tasks, pod: str, address: str) -> str:
+    """The name of the pod that answers a pod's own request to an address of the pod network."""
+    answer = tasks.kubectl("exec", pod, "--", "python3", "-c", ASK, f"http://{address}:8080/healthz")
+    return str(json.loads(answer)["pod"])
+
+
+@eventually.eventually(SECONDS)
+def moved(tasks: Tasks, node: str) -> None:
+    """No pod is on the node any more, and three are elsewhere."""
+    found = places(tasks)
+    assert len(found) == 3
+    assert node not in found.values()
+
+
+@eventually.eventually(SECONDS)
+def uncordoned(tasks: Tasks, node: str) -> None:
+    """The node takes pods again: the control plane takes the taint away some time after `uncordon`."""
+    assert "taints" not in tasks.get("node", node)["spec"]
+
+
+@eventually.eventually(SECONDS)
+def more(sent: Load, requests: int) -> None:
+    assert sent.answered.total() >= requests
+
+
+def test_three_pods_on_three_nodes_and_no_request_lost_when_a_node_is_drained_and_stopped(
+    three_nodes: Tasks, record_property: Callable[[str, object], None]
+) -> None:
+    tasks = three_nodes
+    nodes = {node["metadata"]["name"] for node in tasks.get("nodes")["items"]}
+    assert nodes == {f"{tasks.cluster}-{role}" for role in ("control-plane", "worker", "worker2")}
+    where = places(tasks)
+    assert set(where.values()) == nodes, "a pod on each"
+    addresses = {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in tasks.get("pods")["items"]}
+    reached = {(pod, ask_from(tasks, pod, address)) for pod in where for address in addresses.values()}
+    assert reached == {(pod, other) for pod in where for other in where}, "each pod reaches each"
+
+    urls = [one["url"] for one in tasks.json("status")["addresses"]]
+    assert len(urls) == 2, "the mapped port and the load balancer's address"
+    for url in urls:
+        eventually.answer(url, set(where))
+    assert {one["pod"]: one["node"] for one in tasks.json("traffic")["pods"]} == where
+
+    # who stops the node that announces the address waits some seconds for another one to do it
+    gone = next(node for node in sorted(nodes) if "worker" in node and node != announcer(tasks))
+    with load(urls) as sent:
+        tasks.kubectl("drain", gone, "--ignore-daemonsets", "--delete-emptydir-data")
+        moved(tasks, gone)
+        subprocess.run(["docker", "stop", gone], check=True, stdout=subprocess.DEVNULL)
+        more(sent, sent.answered.total() + ENOUGH)
+    record_property("requests", sent.answered.total())
+    assert sent.failed == []
+
+    assert tasks.json("status")["state"] == "stopped", "a cluster runs if all its nodes do"
+    tasks("start")
+    tasks.kubectl("uncordon", gone)
+    uncordoned(tasks, gone)
+    tasks("scale", "--replicas=4")
+    assert gone in places(tasks).values(), "it takes pods again"
+    tasks("stop", "start")
+    eventually.answer(tasks("service").stdout.strip(), set(places(tasks)))
