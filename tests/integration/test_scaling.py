@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+from kubetasks.application import PROJECT
 from tests.integration import answers
 from tests.integration.answers import REQUESTS
 from tests.integration.driver import Tasks
+from tests.integration.eventually import SECONDS, eventually
 
 
 def ready(app: Tasks) -> set[str]:
@@ -46,3 +48,17 @@ def test_scaled_to_nothing_nobody_answers_and_status_says_so(app: Tasks) -> None
         assert answers.silent(end["url"])
     assert "0/0" in app("status").stdout
     assert "No pod is ready" in app("traffic", code=7).stderr
+
+
+def test_the_documented_autoscaler_is_accepted_and_deploy_leaves_its_replicas_alone(app: Tasks) -> None:
+    app("build", "deploy")
+    app.kubectl("apply", "--filename", str(PROJECT / "docs" / "scale-hpa.yaml"))
+    raised(app)  # to minReplicas: no metric is needed for that
+    app("deploy")
+    assert app.get("deployment", "simple-server")["spec"]["replicas"] == 3
+
+
+@eventually(SECONDS)
+def raised(app: Tasks) -> None:
+    """The autoscaler has raised one replica to its minimum."""
+    assert app.get("deployment", "simple-server")["spec"]["replicas"] == 3
