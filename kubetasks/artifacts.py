@@ -13,9 +13,21 @@ from pathlib import Path
 from kubetasks.application import PROJECT
 from kubetasks.engine import Engine
 from kubetasks.settings import Settings
-from kubetasks.versions import DEBIAN, DEFAULT_KUBERNETES, KIND, KUBERNETES, METALLB, PYTHON_IMAGE, PYTHONS, Kubernetes
+from kubetasks.versions import (
+    DEBIAN,
+    DEFAULT_KUBERNETES,
+    KICBASE,
+    KIND,
+    KUBERNETES,
+    METALLB,
+    MINIKUBE,
+    PYTHON_IMAGE,
+    PYTHONS,
+    Kubernetes,
+)
 
 NODE_REPOSITORY = "simple-server-node"
+KICBASE_REPOSITORY = "simple-server-kicbase"
 BASE_REPOSITORY = "simple-server-base"
 NODE_SOURCE = PROJECT / "images" / "node"
 RECIPES = Path(__file__).parent / "offline"
@@ -40,6 +52,11 @@ def node_image(engine: Engine | None, settings: Settings) -> Artifact:
     return _image(engine, settings, version.pulled, built_node(version.minor))
 
 
+def kicbase_image(engine: Engine | None, settings: Settings) -> Artifact:
+    """The image of minikube's nodes; a built one holds the settings' Kubernetes. Without an engine it is not there."""
+    return _image(engine, settings, KICBASE, built_kicbase(settings.kubernetes))
+
+
 def base_image(engine: Engine | None, settings: Settings) -> Artifact:
     """The image that the application's Dockerfile builds on; without an engine it is not there."""
     return _image(engine, settings, PYTHON_IMAGE, built_python(DEBIAN))
@@ -62,6 +79,11 @@ def _image(engine: Engine | None, settings: Settings, pulled: str, built: str) -
 def kind(settings: Settings) -> Artifact:
     """The kind program in the cache folder."""
     return _file(settings.cache / f"kind-{KIND}" / "kind")
+
+
+def minikube(settings: Settings) -> Artifact:
+    """The minikube program in the cache folder."""
+    return _file(settings.cache / f"minikube-{MINIKUBE}" / "minikube")
 
 
 def metallb_manifest(settings: Settings) -> Artifact:
@@ -89,6 +111,13 @@ def built_node(minor: str) -> str:
     parts = kubernetes_digest(version), programs_digest(), digest(DEBIAN, *_content(RECIPES, "rootfs.py")), KIND, METALLB
     whole = digest(*parts, *_content(RECIPES, "node.py", "archive.py"), *_content(NODE_SOURCE, "files/**/*"))
     return f"{NODE_REPOSITORY}:v{version.built}-{whole}"
+
+
+def built_kicbase(minor: str) -> str:
+    """The name of the image of minikube's nodes, as in `simple-server-kicbase:v1.36.3-0123456789ab`."""
+    version = KUBERNETES[minor]
+    parts = kubernetes_digest(version), programs_digest(), digest(DEBIAN, *_content(RECIPES, "rootfs.py")), MINIKUBE
+    return f"{KICBASE_REPOSITORY}:v{version.built}-{digest(*parts)}"
 
 
 def built_python(debian: str) -> str:
