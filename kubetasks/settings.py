@@ -31,7 +31,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
 
 INVOKE_SECTIONS = ("run", "runners", "sudo", "tasks", "timeouts")  # of invoke's own configuration
 ALIKE = 0.85  # from here on a name is taken for a misspelt one of ours
-PROVIDERS = ("kind", "existing")
+PROVIDERS = ("kind", "minikube", "existing")
 IMAGE_SOURCES = ("auto", "pull", "build")
 MOST_REPLICAS = 100
 ENGINE_WAYS = ("install", "refuse")
@@ -72,8 +72,8 @@ class Settings:
 
     @property
     def state_folder(self) -> Path:
-        """The folder of this cluster's files: kubeconfig, kind's configuration."""
-        return self.state / self.cluster
+        """The folder of this cluster's files: kubeconfig, and what its provider keeps. A cluster's name has no dot."""
+        return self.state / (self.cluster if self.provider == "kind" else f"{self.cluster}.{self.provider}")
 
 
 def whole_number(name: str, value: object, least: int, most: int) -> int:

@@ -104,8 +104,8 @@ def require_packages() -> None:
 
 def _environment(context: Context) -> str:
     folders: list[str] = []
-    for program in (artifacts.kind(context.settings).reference, artifacts.kubectl().reference):
+    for program in (context.provider.program, artifacts.kubectl().reference):
         folder = str(Path(program).parent)
         if os.sep in program and shutil.which(Path(program).name) != program and folder not in folders:
             folders.append(folder)
-    return equivalents.environment(folders, context.provider.kubeconfig)
+    return equivalents.environment(folders, context.provider.environment)

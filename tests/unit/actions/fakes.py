@@ -1,6 +1,6 @@
 """A provider and an API for unit tests; the same actions run on real ones in tests/integration."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kubetasks import settings
@@ -33,6 +33,8 @@ class FakeProvider:
     kubectl: tuple[str, ...] = ("--context", "theirs")
     node_port: int | None = None
     shared = True
+    program = ""
+    environment: Mapping[str, str] = {}
 
     def __init__(self, condition: Condition | None = "running") -> None:
         self._condition = condition
@@ -45,6 +47,9 @@ class FakeProvider:
     def cluster(self) -> Cluster:
         return FACTS
 
+    def service_line(self, kubectl: Sequence[str]) -> str:
+        return f"kubectl {' '.join(kubectl)}"
+
     def deliver(self, image: Image) -> Delivered:
         return Delivered(image.reference, pulled=False)
 
@@ -56,6 +61,7 @@ class OwnProvider(FakeProvider):
     """A cluster of our own, which `changed` says was created or started."""
 
     shared = False
+    network = ""
 
     def __init__(self, *, changed: bool) -> None:
         super().__init__()

@@ -33,7 +33,7 @@ class FakeEngine:
         self._things, self._clusters, self._used = things, clusters, used
         self.removed: list[str] = []
 
-    def our_networks(self) -> list[dict[str, str]]:
+    def our_clusters(self) -> list[dict[str, str]]:
         return [{CLUSTER_LABEL: name} for name in self._clusters]
 
     def image_tags(self, repository: str) -> list[str]:
