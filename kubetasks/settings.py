@@ -31,7 +31,8 @@ DEFAULTS: dict[str, dict[str, str]] = {
 
 INVOKE_SECTIONS = ("run", "runners", "sudo", "tasks", "timeouts")  # of invoke's own configuration
 ALIKE = 0.85  # from here on a name is taken for a misspelt one of ours
-PROVIDERS = ("kind", "minikube", "existing")
+PROVIDERS_OF_OUR_OWN = ("kind", "minikube")  # those that create clusters
+PROVIDERS = (*PROVIDERS_OF_OUR_OWN, "existing")
 IMAGE_SOURCES = ("auto", "pull", "build")
 MOST_REPLICAS = 100
 ENGINE_WAYS = ("install", "refuse")
@@ -69,6 +70,10 @@ class Settings:
     def for_kubernetes(self, minor: str) -> "Settings":
         """The same settings with another Kubernetes minor."""
         return replace(self, kubernetes=minor)
+
+    def for_provider(self, name: str) -> "Settings":
+        """The same settings with another provider."""
+        return replace(self, provider=name)
 
     @property
     def state_folder(self) -> Path:

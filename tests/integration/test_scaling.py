@@ -5,6 +5,9 @@ from collections.abc import Callable
 from tests.integration import answers
 from tests.integration.answers import REQUESTS
 from tests.integration.driver import Tasks
+from tests.integration.marks import every_provider
+
+pytestmark = every_provider
 
 
 def ready(app: Tasks) -> set[str]:
