@@ -23,13 +23,16 @@ from kubetasks.versions import (
     MINIKUBE,
     PYTHON_IMAGE,
     PYTHONS,
+    STORAGE_PROVISIONER,
     Kubernetes,
 )
 
 NODE_REPOSITORY = "simple-server-node"
 KICBASE_REPOSITORY = "simple-server-kicbase"
 BASE_REPOSITORY = "simple-server-base"
+REPOSITORIES = (NODE_REPOSITORY, KICBASE_REPOSITORY, BASE_REPOSITORY)  # of what is built
 NODE_SOURCE = PROJECT / "images" / "node"
+MINIKUBE_SOURCE = PROJECT / "images" / "minikube"
 RECIPES = Path(__file__).parent / "offline"
 
 
@@ -106,18 +109,21 @@ def _file(path: Path) -> Artifact:
 
 
 def built_node(minor: str) -> str:
-    """The node image's name, as in `simple-server-node:v1.36.3-0123456789ab`."""
-    version = KUBERNETES[minor]
-    parts = kubernetes_digest(version), programs_digest(), digest(DEBIAN, *_content(RECIPES, "rootfs.py")), KIND, METALLB
-    whole = digest(*parts, *_content(RECIPES, "node.py", "archive.py"), *_content(NODE_SOURCE, "files/**/*"))
-    return f"{NODE_REPOSITORY}:v{version.built}-{whole}"
+    """The name of the image of kind's nodes, as in `simple-server-node:v1.36.3-0123456789ab`."""
+    recipe = _content(RECIPES, "node.py", "archive.py", "kind_node.py")
+    return _node_name(NODE_REPOSITORY, minor, kind_programs_digest(), *recipe, *_content(NODE_SOURCE, "files/**/*"))
 
 
 def built_kicbase(minor: str) -> str:
     """The name of the image of minikube's nodes, as in `simple-server-kicbase:v1.36.3-0123456789ab`."""
+    recipe = _content(RECIPES, "node.py", "archive.py", "minikube_node.py")
+    return _node_name(KICBASE_REPOSITORY, minor, minikube_programs_digest(), *recipe, *_content(MINIKUBE_SOURCE, "files/**/*"))
+
+
+def _node_name(repository: str, minor: str, *own: str | bytes) -> str:
     version = KUBERNETES[minor]
-    parts = kubernetes_digest(version), programs_digest(), digest(DEBIAN, *_content(RECIPES, "rootfs.py")), MINIKUBE
-    return f"{KICBASE_REPOSITORY}:v{version.built}-{digest(*parts)}"
+    parts = kubernetes_digest(version), programs_digest(), digest(DEBIAN, *_content(RECIPES, "rootfs.py"))
+    return f"{repository}:v{version.built}-{digest(*parts, *own)}"
 
 
 def built_python(debian: str) -> str:
@@ -128,12 +134,26 @@ def built_python(debian: str) -> str:
 def kubernetes_digest(version: Kubernetes) -> str:
     """Names the compiled Kubernetes: its Go source, its locked modules, its release."""
     locked = module_file(version.minor).removesuffix("mod")
-    return digest(version.built, *_content(NODE_SOURCE, f"go/{locked}*", "go/kubernetes/*.go"), *_content(RECIPES, "programs.py"))
+    recipe = _content(RECIPES, "compiler.py", "programs.py")
+    return digest(version.built, *_content(NODE_SOURCE, f"go/{locked}*", "go/kubernetes/*.go"), *recipe)
 
 
 def programs_digest() -> str:
-    """Names the compiled programs around Kubernetes: containerd, etcd, CoreDNS, the CNI plugins, MetalLB and kind."""
-    return digest(*_content(NODE_SOURCE, "go/go.*", "go/coredns/*.go"), *_content(RECIPES, "programs.py"))
+    """Names the compiled programs around Kubernetes: containerd, etcd, CoreDNS and network plugins."""
+    recipe = _content(RECIPES, "compiler.py", "programs.py")
+    return digest(*_content(NODE_SOURCE, "go/go.*", "go/coredns/*.go"), *recipe)
+
+
+def kind_programs_digest() -> str:
+    """Names the compiled kind and MetalLB."""
+    recipe = _content(RECIPES, "compiler.py", "programs.py", "kind_programs.py")
+    return digest(KIND, METALLB, *_content(NODE_SOURCE, "go/go.*"), *recipe)
+
+
+def minikube_programs_digest() -> str:
+    """Names the compiled minikube and what its node has besides Kubernetes' programs."""
+    recipe = _content(RECIPES, "compiler.py", "minikube_programs.py")
+    return digest(MINIKUBE, STORAGE_PROVISIONER, *_content(MINIKUBE_SOURCE, "go/go.*"), *recipe)
 
 
 def module_file(minor: str) -> str:

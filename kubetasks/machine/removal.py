@@ -146,7 +146,7 @@ def _require_stoppable(made: Receipt) -> None:
 
 def _remove_images(found: Engine, made: Receipt, report: Report) -> list[str]:
     """Remove the images that setup built or pulled, unless a container uses them. Return their names."""
-    built = [*found.image_tags(artifacts.NODE_REPOSITORY), *found.image_tags(artifacts.BASE_REPOSITORY)]
+    built = [tag for repository in artifacts.REPOSITORIES for tag in found.image_tags(repository)]
     gone = []
     for reference in [*built, *made.pulled]:
         users = found.users(reference)

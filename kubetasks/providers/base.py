@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 
 from kubetasks.image import Delivered, Image
+from kubetasks.needs import Need
 
 # incomplete: its creation was interrupted
 Condition = Literal["missing", "incomplete", "stopped", "running"]
@@ -52,6 +53,10 @@ class Provider(Protocol):
     @property
     def shared(self) -> bool:
         """Whether others use the cluster too: it is named, and a change is confirmed."""
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What setup installs for it."""
 
     @property
     def node_port(self) -> int | None:

@@ -17,6 +17,7 @@ from kubetasks.settings import Settings
 class Existing:
     """The cluster of the context in the settings. Its nodes pull the image from a registry, if one is set."""
 
+    needs = ()
     node_port = None
     program = ""
     shared = True

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubetasks import artifacts, equivalents, shell, wait
+from kubetasks import artifacts, equivalents, needs, shell, wait
 from kubetasks.application import Application
 from kubetasks.engine import Engine
 from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
@@ -32,6 +32,7 @@ PORT_TAKEN = ("address already in use", "port is already allocated")  # Docker's
 class Kind:
     """The cluster named in the settings."""
 
+    needs = (needs.KIND, needs.KIND_NODE_IMAGE, needs.LOAD_BALANCER)
     node_port = NODE_PORT
     kubectl: tuple[str, ...] = ()
     shared = False

@@ -9,6 +9,7 @@ from kubetasks.application import APPLICATION
 from kubetasks.errors import EngineError
 from kubetasks.image import Delivered, Image
 from kubetasks.kube.client import Kube
+from kubetasks.needs import Need
 from kubetasks.providers.base import Cluster, Condition
 from kubetasks.report import Report
 
@@ -31,6 +32,7 @@ class FakeProvider:
     name = "theirs"
     kubeconfig = "/nowhere/kubeconfig"
     kubectl: tuple[str, ...] = ("--context", "theirs")
+    needs: tuple[Need, ...] = ()
     node_port: int | None = None
     shared = True
     program = ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.offline import archive, node, programs
+from kubetasks.offline import archive, compiler, node
 
 
 def test_images_of_an_archive_share_one_layer(tmp_path: Path) -> None:
@@ -25,14 +25,12 @@ def test_images_of_an_archive_share_one_layer(tmp_path: Path) -> None:
     assert len(names) == len(set(names))
 
 
-def test_the_node_holds_every_image_that_kubeadm_and_metallb_name() -> None:
+def test_the_node_holds_every_image_that_kubeadm_names() -> None:
     wanted = ["registry.k8s.io/kube-proxy:v1.36.3", "registry.k8s.io/coredns/coredns:v1.14.2", "registry.k8s.io/pause:3.10.2"]
     assert node.references(wanted) == {
         "registry.k8s.io/kube-proxy:v1.36.3": ["kube-proxy"],
         "registry.k8s.io/coredns/coredns:v1.14.2": ["coredns"],
         "registry.k8s.io/pause:3.10.2": ["/usr/bin/catatonit", "-P"],
-        "quay.io/metallb/controller:v0.16.1": ["metallb-controller"],
-        "quay.io/metallb/speaker:v0.16.1": ["metallb-speaker"],
     }
 
 
@@ -41,4 +39,4 @@ def test_the_node_holds_every_image_that_kubeadm_and_metallb_name() -> None:
     [("go version go1.26.8 linux/amd64", (1, 26, 8)), ("go version go1.27 linux/amd64", (1, 27, 0)), ("?", ())],
 )
 def test_the_version_of_go_is_read(output: str, version: tuple[int, ...]) -> None:
-    assert programs.version_of(output) == version
+    assert compiler.version_of(output) == version

@@ -1,0 +1,48 @@
+"""minikube, its storage provisioner and crictl, from a locked module of their own, and minikube's files for a node.
+
+The module has the same client-go as go/go.mod of the node, so that it compiles once if both are built together.
+"""
+
+import shutil
+from pathlib import Path
+
+from kubetasks.artifacts import MINIKUBE_SOURCE
+from kubetasks.offline import compiler
+from kubetasks.offline.compiler import Go, Progress
+from kubetasks.versions import MINIKUBE, STORAGE_PROVISIONER
+
+TARGETS = (
+    "k8s.io/minikube/cmd/minikube",
+    "k8s.io/minikube/cmd/storage-provisioner",
+    "sigs.k8s.io/cri-tools/cmd/crictl",
+    "github.com/containernetworking/plugins/plugins/main/bridge",
+    "github.com/containernetworking/plugins/plugins/meta/firewall",
+)
+KVM_DRIVER = "pkg/minikube/registry/drvs/kvm2/kvm2.go"  # needs libvirt and a C compiler; its package is empty without it
+KNOWN_IMAGES = "pkg/minikube/constants/constants_kubeadm_images.go"
+# the library that fits this client-go no longer elects a leader through the endpoints that minikube lets the provisioner use
+PROVISIONER_PATCH = (
+    "pkg/storage/storage_provisioner.go",
+    "hostPathProvisioner, serverVersion.GitVersion)",
+    "hostPathProvisioner, serverVersion.GitVersion, controller.LeaderElection(false))",
+)
+
+
+def build(folder: Path, go: Go, work: Path, progress: Progress) -> None:
+    """Compile them into `folder`, beside them kicbase/ (minikube's files for a node) and kubeadm-images.go (names it knows)."""
+    source = work / "minikube"
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(MINIKUBE_SOURCE / "go", source)
+    minikube = source / "minikube"
+    compiler.copy_module(go.module(source, f"k8s.io/minikube@{MINIKUBE}"), minikube)
+    (minikube / KVM_DRIVER).unlink()
+    compiler.patch(minikube, *PROVISIONER_PATCH)
+    out = work / "programs"
+    stamp = {
+        "k8s.io/minikube/pkg/version.version": MINIKUBE,
+        "k8s.io/minikube/pkg/version.storageProvisionerVersion": STORAGE_PROVISIONER.partition(":")[2],
+    }
+    compiler.build(go, source, TARGETS, out, progress, stamp=stamp)
+    shutil.copytree(minikube / "deploy" / "kicbase", out / "kicbase")
+    shutil.copy(minikube / KNOWN_IMAGES, out / "kubeadm-images.go")
+    compiler.keep(out, folder)
