@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kubetasks import artifacts, engine, shell
-from kubetasks.application import PROJECT
+from kubetasks import artifacts, engine, providers, shell
+from kubetasks.application import APPLICATION, PROJECT
 from kubetasks.errors import ProgramError, SetupError, TaskError
 from kubetasks.machine import inventory
 from kubetasks.report import Report, duration
@@ -125,7 +125,7 @@ def _prepare(settings: Settings, report: Report, cell: Cell) -> tuple[str, Calla
         variables = {"INVOKE_CLUSTER_KUBERNETES": cell.name, "INVOKE_CLUSTER_PROVIDER": DEFAULT_PROVIDER}
         return where, lambda: _tox(cell, *_integration(cell), **variables)
     if cell.kind == "provider":
-        where = _set_up(settings.for_provider(cell.name))
+        where = _set_up(settings.for_provider(cell.name), report)
         return where, lambda: _tox(cell, *_integration(cell), INVOKE_CLUSTER_PROVIDER=cell.name)
     if cell.kind == "browser":
         # on the Kubernetes of the settings: the page does not depend on it
@@ -146,12 +146,13 @@ def _integration(cell: Cell) -> tuple[str, ...]:
     return "--", f"--junitxml={cell.report}", "tests/integration"
 
 
-def _set_up(settings: Settings) -> str:
+def _set_up(settings: Settings, report: Report) -> str:
     """What the provider's clusters run on. Raises SetupError if something is missing."""
-    items = inventory.look(settings)
+    items = inventory.look(settings, providers.select(settings, APPLICATION, report, engine.connect).needs)
     if not all(item.present for item in items):
         raise SetupError(f"INVOKE_CLUSTER_PROVIDER={settings.provider} ./inv setup brings it.")
-    return ", ".join(item.detail for item in items if item.name in ("node image", settings.provider))
+    node = next(item.detail for item in items if item.name == "node image")
+    return f"{node}, Python {platform.python_version()}"
 
 
 def _tox(cell: Cell, *words: str, **variables: str) -> int:

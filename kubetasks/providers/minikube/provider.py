@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubetasks import artifacts, equivalents, shell, wait
+from kubetasks import artifacts, equivalents, needs, shell, wait
 from kubetasks.application import Application
 from kubetasks.engine import Engine
 from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
@@ -36,6 +36,7 @@ QUIET = {"MINIKUBE_WANTUPDATENOTIFICATION": "false"}
 class Minikube:
     """The cluster named in the settings. A volume, which minikube would create without our label, says that it is ours."""
 
+    needs = (needs.MINIKUBE, needs.MINIKUBE_NODE_IMAGE)
     node_port = None
     kubectl: tuple[str, ...] = ()
     shared = False

@@ -1,18 +1,21 @@
 """What `test` plans to run, and what it says afterwards; and that every place names the same versions."""
 
 import configparser
+import platform
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from kubetasks import artifacts, settings, shell
+from kubetasks import artifacts, needs, settings, shell
 from kubetasks.application import PROJECT
 from kubetasks.errors import ProgramError, SetupError
 from kubetasks.machine import inventory, packages
+from kubetasks.needs import Need
 from kubetasks.report import Report
 from kubetasks.testing import browsers, junit, matrix, pythons
 from kubetasks.testing.matrix import Cell, Result
@@ -108,11 +111,11 @@ def test_the_last_runs_file_does_not_count_for_a_suite_that_could_not_begin(
 def test_another_provider_is_tested_where_it_was_set_up_and_elsewhere_the_table_says_how(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, present: bool
 ) -> None:
-    asked: list[str] = []
+    asked: list[Need] = []
     given: dict[str, str] = {}
 
-    def look(wanted: settings.Settings) -> list[inventory.Item]:
-        asked.append(wanted.provider)
+    def look(_settings: settings.Settings, needed: Sequence[Need]) -> list[inventory.Item]:
+        asked.extend(needed)
         return [inventory.Item("engine", True, "Docker 1"), inventory.Item("node image", present, "simple-server-kicbase:1")]
 
     def show(argv: list[str], *, env: dict[str, str]) -> int:
@@ -125,10 +128,10 @@ def test_another_provider_is_tested_where_it_was_set_up_and_elsewhere_the_table_
     monkeypatch.setattr(shell, "show", show)
     (result,) = run(matrix.cells(minikube=True))
     (row,) = matrix.rows([result])
-    assert asked == ["minikube"]
+    assert asked == [needs.MINIKUBE, needs.MINIKUBE_NODE_IMAGE]
     if present:
         assert given == {"INVOKE_CLUSTER_PROVIDER": "minikube"}
-        assert (row[:2], row[3]) == (("minikube", "passed"), "simple-server-kicbase:1")
+        assert (row[:2], row[3]) == (("minikube", "passed"), f"simple-server-kicbase:1, Python {platform.python_version()}")
     else:
         assert given == {}
         assert row == ("minikube", "not tested", "", "INVOKE_CLUSTER_PROVIDER=minikube ./inv setup brings it.")
