@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks import engine, wait
+from kubetasks import engine
 from kubetasks.__main__ import INTERRUPTED
 from kubetasks.application import APPLICATION, PROJECT
 from kubetasks.providers.minikube import tunnel
@@ -128,9 +128,7 @@ def test_a_creation_that_was_killed_is_seen_and_made_good(throwaway: Tasks) -> N
         until(lambda: reached(throwaway.cluster, "kubelet"))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    assert isinstance(
-        wait.until(lambda: wait.Pending("") if minikubes(throwaway.cluster) else wait.Done(), timeout=30), wait.Done
-    )
+    until(lambda: not minikubes(throwaway.cluster))
     assert throwaway.json("status")["state"] == "incomplete"
     assert "was interrupted" in throwaway("scale", code=4).stderr
     assert "creating it again" in throwaway("start").stderr
