@@ -49,7 +49,8 @@ class Context:
     @cached_property
     def kube(self) -> Kube:
         """The cluster's API."""
-        made = client.connect(self.cluster.kubeconfig, self.cluster.context, self.cluster.advice)
+        there = self.cluster
+        made = client.connect(there.kubeconfig, there.context, there.advice, there.direct)
         if self.provider.shared:
             self.report.say(f"Context {self.provider.name} ({made.server}), namespace {self.settings.namespace}")
         return made

@@ -21,7 +21,7 @@ class Cluster:
     give load balancer addresses from it. `load_balancer`: whether a service will get an address, so that waiting for it makes
     sense. `node_ports`: whether this machine reaches node ports at the nodes' own addresses. `reachable`: whether one of the
     addresses must answer from this machine. `since` is when its nodes started, if that is known. `advice` is what a person can
-    try if the API does not answer.
+    try if the API does not answer. `direct`: whether the API server is on this machine, where no proxy reaches it.
     """
 
     kubeconfig: str
@@ -31,6 +31,7 @@ class Cluster:
     load_balancer: bool
     node_ports: bool
     reachable: bool
+    direct: bool
     since: datetime | None
     advice: str
 

@@ -51,6 +51,7 @@ class Existing:
             load_balancer=False,
             node_ports=True,
             reachable=False,
+            direct=False,
             since=None,
             advice=f"kubectl config get-contexts lists the contexts; kubectl --context {self.name} version must answer",
         )

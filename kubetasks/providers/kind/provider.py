@@ -90,6 +90,7 @@ class Kind:
             load_balancer=True,
             node_ports=False,
             reachable=True,
+            direct=True,
             since=max(datetime.fromisoformat(node.attrs["State"]["StartedAt"]) for node in nodes),
             advice="./inv status shows whether it runs; ./inv start starts it",
         )

@@ -103,6 +103,7 @@ class Minikube:
             load_balancer=False,
             node_ports=True,
             reachable=True,
+            direct=True,
             since=datetime.fromisoformat(node.attrs["State"]["StartedAt"]),
             advice="./inv status shows whether it runs; ./inv start starts it",
         )

@@ -21,6 +21,7 @@ FACTS = Cluster(
     load_balancer=False,
     node_ports=False,
     reachable=False,
+    direct=False,
     since=None,
     advice="look",
 )

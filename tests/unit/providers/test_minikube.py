@@ -155,7 +155,7 @@ def test_it_is_created_stopped_started_and_deleted_with_files_of_its_own(world: 
     assert started
     facts, changed = started
     assert changed
-    assert (facts.context, facts.node_ports, facts.reachable, facts.load_balancer) == (NAME, True, True, False)
+    assert (facts.context, facts.node_ports, facts.direct, facts.load_balancer) == (NAME, True, True, False)
     assert facts.kubeconfig == str(tmp_path / "clone" / ".state" / "demo.minikube" / "kubeconfig")
     assert world.minikube.environment["KUBECONFIG"] == facts.kubeconfig
     assert world.minikube.environment["MINIKUBE_HOME"] == str(Path(facts.kubeconfig).parent)
