@@ -48,7 +48,7 @@ def complete(root: Path, parts: Parts) -> None:
     (root / "version.json").write_text(json.dumps({"kicbase_version": _tag(KICBASE), "minikube_version": MINIKUBE}))
     node.units(root, parts, "ssh.service", "containerd.service", "minikube-automount.service")
     programs = {"storage-provisioner": parts.own / "storage-provisioner"}
-    node.preload(root, parts, programs, {STORAGE_PROVISIONER: ["/storage-provisioner"]}, _pauses(root, parts))
+    node.preload(root, parts, programs, {STORAGE_PROVISIONER: ["/storage-provisioner"]}, pauses(root, parts))
 
 
 def _add_user(root: Path, parts: Parts) -> None:
@@ -63,7 +63,7 @@ def _add_user(root: Path, parts: Parts) -> None:
     rule.chmod(0o440)
 
 
-def _pauses(root: Path, parts: Parts) -> list[str]:
+def pauses(root: Path, parts: Parts) -> list[str]:
     """All names of the pause image that minikube may choose: its table of releases ends before ours."""
     repository = node.sandbox_image(root).rpartition(":")[0]
     known = re.findall(r'"pause":\s*"([^"]+)"', (parts.own / "kubeadm-images.go").read_text())

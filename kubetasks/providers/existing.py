@@ -9,6 +9,7 @@ from kubetasks import equivalents
 from kubetasks.application import Application
 from kubetasks.engine import Engine
 from kubetasks.image import Delivered, Image
+from kubetasks.needs import Need
 from kubetasks.providers.base import Cluster, Condition
 from kubetasks.report import Report
 from kubetasks.settings import Settings
@@ -17,7 +18,7 @@ from kubetasks.settings import Settings
 class Existing:
     """The cluster of the context in the settings. Its nodes pull the image from a registry, if one is set."""
 
-    needs = ()
+    needs: tuple[Need, ...] = ()
     node_port = None
     program = ""
     shared = True

@@ -13,6 +13,7 @@ from kubetasks.application import Application
 from kubetasks.engine import Engine
 from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
 from kubetasks.image import Delivered, Image, names_to_load
+from kubetasks.needs import Need
 from kubetasks.providers import containerd
 from kubetasks.providers.base import Cluster, Condition
 from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, free_port
@@ -32,7 +33,7 @@ PORT_TAKEN = ("address already in use", "port is already allocated")  # Docker's
 class Kind:
     """The cluster named in the settings."""
 
-    needs = (needs.KIND, needs.KIND_NODE_IMAGE, needs.LOAD_BALANCER)
+    needs: tuple[Need, ...] = (needs.KIND, needs.KIND_NODE_IMAGE, needs.LOAD_BALANCER)
     node_port = NODE_PORT
     kubectl: tuple[str, ...] = ()
     shared = False
