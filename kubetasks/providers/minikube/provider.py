@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kubetasks.engine import Container
 
 CREATED = "/etc/simple-server-tasks-created"  # a file on the node, written last: its creation was not interrupted
+COPIES = "/var/lib/minikube/images"  # where minikube copies, in the node, what it loads, and leaves it
 SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is gone
 QUIET = {"MINIKUBE_WANTUPDATENOTIFICATION": "false"}
 
@@ -90,11 +91,7 @@ class Minikube:
         return state.strip() in ("active", "activating")
 
     def cluster(self) -> Cluster:
-        condition, node = self.condition(), self._node()
-        if condition == "incomplete":
-            raise ClusterError(f"The creation of cluster {self.name} was interrupted.", "./inv start creates it again")
-        if condition != "running" or node is None:
-            raise ClusterError(f"Cluster {self.name} is {condition}.", "./inv start")
+        node = self._running_node()
         return Cluster(
             kubeconfig=self.kubeconfig,
             context=self.name,
@@ -108,31 +105,44 @@ class Minikube:
             advice="./inv status shows whether it runs; ./inv start starts it",
         )
 
+    def _running_node(self) -> "Container":
+        """The node's container. Raises ClusterError if the cluster does not run."""
+        condition, node = self.condition(), self._node()
+        if condition == "incomplete":
+            raise ClusterError(f"The creation of cluster {self.name} was interrupted.", "./inv start creates it again")
+        if condition != "running" or node is None:
+            raise ClusterError(f"Cluster {self.name} is {condition}.", "./inv start")
+        return node
+
     # images
 
     def deliver(self, image: Image) -> Delivered:
         names = names_to_load(lambda: self._engine, image, self._report.dry)
         file = self._settings.state_folder / "image.tar"
-        words = ["image", "load", "--profile", self.name, str(file)]
-        lines = equivalents.load_file(names, str(file), equivalents.minikube(words))
-        if self._report.equivalent(*lines) and image.reference not in self._images():
+        load = ["image", "load", "--profile", self.name, str(file)]
+        forget = ["rm", "--force", f"{COPIES}/{file.name}"]
+        lines = equivalents.load_file(names, str(file), equivalents.minikube(load), equivalents.run_in(self.name, forget))
+        if not self._report.equivalent(*lines):
+            return Delivered(image.reference, pulled=False)
+        node = self._running_node()
+        if image.reference not in self._images(node):
             with self._report.step(f"Loading {image.reference} into cluster {self.name}"):
                 try:  # by name, minikube needs four times as long, and keeps an old image of the same name
                     self._engine.save(names, file)
-                    self._minikube(*words)
+                    self._minikube(*load)
+                    self._engine.run_in(node, *forget)
                 finally:
                     file.unlink(missing_ok=True)
-            if image.reference not in self._images():  # minikube only logs what goes wrong
-                raise ClusterError(f"minikube did not load {image.reference}.", shell.line(["minikube", "logs"]))
+            if image.reference not in self._images(node):  # minikube ends with 0 whatever happens
+                raise ClusterError(f"minikube did not load {image.reference}.", "./inv --echo deploy shows how to do it by hand")
         return Delivered(image.reference, pulled=False)
 
-    def _images(self) -> list[str]:
-        node = self._node()
-        return containerd.names(self._engine, node, self._app) if node else []
+    def _images(self, node: "Container") -> list[str]:
+        return containerd.names(self._engine, node, self._app)
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
-        node = self._node()
-        if node is None or not self._images():
+        node = self._running_node()
+        if not self._images(node):
             return []
         return sorted(containerd.remove_unused(self._engine, self._report, node, self._app, used()))
 
@@ -154,16 +164,11 @@ class Minikube:
     def tunnel(self) -> Iterator[tunnel.Tunnel]:
         self._require_program()
         tunnel.require_rights()
-        tunnel.require_free(self._address())
+        networks = self._running_node().attrs["NetworkSettings"]["Networks"]
+        tunnel.require_free(networks[self.name]["IPAddress"])
         log = self._settings.state_folder / "tunnel.log"
         with tunnel.opened([self.program, *self._tunnel_words], self.environment, log) as opened:
             yield opened
-
-    def _address(self) -> str:
-        """The node's address, or "" if there is no node."""
-        node = self._node()
-        networks = node.attrs["NetworkSettings"]["Networks"] if node else {}
-        return str(next((one["IPAddress"] for one in networks.values()), ""))
 
     # lifecycle
 

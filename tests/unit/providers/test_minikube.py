@@ -44,6 +44,7 @@ class FakeEngine:
         self.files: set[str] = set()
         self.kubelet = "active"
         self.loaded: list[str] = []
+        self.removed: list[str] = []
 
     def container(self, name: str) -> Node | None:
         return self.nodes.get(name)
@@ -72,6 +73,9 @@ class FakeEngine:
     def run_in(self, _node: Node, *argv: str) -> str:
         if argv[0] == "ctr":
             return "\n".join(["REF TYPE DIGEST", *(f"docker.io/library/{name} type sha256:1" for name in self.loaded)])
+        if argv[0] == "rm":
+            self.removed.append(argv[-1])
+            return ""
         if self.kubelet == "booting":
             raise EngineError("no bus yet")
         return self.kubelet
@@ -271,6 +275,7 @@ def test_the_image_is_loaded_from_a_file_once(world: World, capsys: pytest.Captu
     assert world.minikube.words == ["start", "image"]
     file = Path(world.minikube.called[-1][-1])
     assert not file.exists()
+    assert world.engine.removed == [f"/var/lib/minikube/images/{file.name}"], "nor does the node keep a copy"
 
 
 def test_an_image_that_minikube_did_not_load_is_missed(world: World) -> None:
@@ -323,13 +328,14 @@ def test_under_dry_minikubes_own_lines_are_printed_and_nothing_is_changed(
     dry = world.make(dry=True)
     assert dry.start() is None
     dry.deliver(IMAGE)
-    volume, start, mark, save, load, remove = capsys.readouterr().out.splitlines()
+    volume, start, mark, save, load, forget, remove = capsys.readouterr().out.splitlines()
     assert volume.startswith(f"docker volume create --label {OWNER_LABEL}={OWNER}")
     assert start.startswith("minikube start --profile demo")
     assert mark == f"docker exec demo touch {CREATED}"
     file = load.split()[-1]
     assert save == f"docker save --output {file} {' '.join(IMAGE.names)}"
     assert load == f"minikube image load --profile demo {file}"
+    assert forget == "docker exec demo rm --force /var/lib/minikube/images/image.tar"
     assert remove == f"rm {file}"
     assert dry.service_line(()) == "minikube service simple-server --url --profile demo"
     assert dry.tunnel_line == "minikube tunnel --profile demo"
