@@ -1,6 +1,7 @@
 """The adapter for minikube, with an engine and a minikube that only remember; the real ones run in tests/integration."""
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,7 @@ class FakeMinikube:
         word = argv[1]
         if word == "start":
             assert NAME in self._engine.volumes, "without the volume, minikube would create one that nobody knows for ours"
+            Path(env["MINIKUBE_HOME"]).mkdir(parents=True, exist_ok=True)
             self._engine.nodes[NAME] = Node(NAME, dict(OWN))
             self._engine.networks[NAME] = dict(OWN)
             self._engine.kubelet = "active"
@@ -251,19 +253,36 @@ def test_what_minikube_cannot_create_is_said_and_removed(world: World) -> None:
     assert (world.engine.nodes, world.engine.volumes, world.engine.networks) == ({}, {}, {})
 
 
-def test_another_clone_has_no_keys_and_says_which_one_has(world: World, tmp_path: Path) -> None:
+def test_another_clone_uses_the_keys_of_the_one_that_created_the_cluster(world: World) -> None:
     world.provider.start()
-    (tmp_path / "clone" / ".state" / "demo.minikube").mkdir(parents=True, exist_ok=True)
+    other = world.make("other")
+    assert other.condition() == "running"
+    assert (other.environment, other.cluster()) == (world.provider.environment, world.provider.cluster())
+    other.deliver(IMAGE)
+    assert world.minikube.environment["MINIKUBE_HOME"] == world.provider.environment["MINIKUBE_HOME"]
+    folder = Path(world.provider.kubeconfig).parent
+    assert folder.exists()
+    assert other.delete()
+    assert not folder.parent.exists()
+
+
+def test_without_the_clone_that_has_the_keys_a_cluster_can_only_be_deleted(world: World, tmp_path: Path) -> None:
+    world.provider.start()
+    shutil.rmtree(tmp_path / "clone")
     other = world.make("other")
     for refused in (other.condition, other.start, other.stop, other.cluster):
-        with pytest.raises(ClusterError, match="was created in another clone"):
+        with pytest.raises(ClusterError, match="The keys to cluster demo are gone") as told:
             refused()
-    world.engine.volumes[NAME][STATE_LABEL] = str(tmp_path / "gone")
-    with pytest.raises(ClusterError, match="which is gone") as told:
-        other.start()
-    assert told.value.hint == "./inv delete start creates it again"
+        assert told.value.hint == "./inv delete start creates it again"
     assert other.delete()
     assert world.minikube.words == ["start", "delete"]
+
+
+def test_a_folder_that_a_label_names_and_that_is_not_of_a_cluster_is_not_removed(world: World, tmp_path: Path) -> None:
+    world.provider.start()
+    world.engine.volumes[NAME][STATE_LABEL] = str(tmp_path)
+    assert world.provider.delete()
+    assert tmp_path.exists()
 
 
 def test_the_image_is_loaded_from_a_file_once(world: World, capsys: pytest.CaptureFixture[str]) -> None:
