@@ -7,6 +7,7 @@ built is named by a digest over the files that decide its content, so that a cha
 import hashlib
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,26 +73,35 @@ def python_image(engine: Engine | None, settings: Settings, minor: str) -> Artif
 
 
 def _image(engine: Engine | None, settings: Settings, pulled: str, built: str) -> Artifact:
+    return _wanted(settings, pulled, built, lambda reference: bool(engine and engine.image_id(reference)))
+
+
+def _file(settings: Settings, downloaded: str, built: str) -> Artifact:
+    return _wanted(settings, str(settings.cache / downloaded), str(settings.cache / built), lambda path: Path(path).exists())
+
+
+def _wanted(settings: Settings, pulled: str, built: str, present: Callable[[str], bool]) -> Artifact:
     wanted = {"pull": [pulled], "build": [built], "auto": [pulled, built]}[settings.images]
     for reference in filter(None, wanted):
-        if engine and engine.image_id(reference):
+        if present(reference):
             return Artifact(reference, True)
     return Artifact(wanted[0], False)
 
 
 def kind(settings: Settings) -> Artifact:
     """The kind program in the cache folder."""
-    return _file(settings.cache / f"kind-{KIND}" / "kind")
+    return _file(settings, f"kind-{KIND}/kind", f"kind-{kind_programs_digest()}/kind")
 
 
 def minikube(settings: Settings) -> Artifact:
     """The minikube program in the cache folder."""
-    return _file(settings.cache / f"minikube-{MINIKUBE}" / "minikube")
+    return _file(settings, f"minikube-{MINIKUBE}/minikube", f"minikube-{minikube_programs_digest()}/minikube")
 
 
 def metallb_manifest(settings: Settings) -> Artifact:
     """MetalLB's manifest in the cache folder."""
-    return _file(settings.cache / f"metallb-{METALLB}" / "metallb-native.yaml")
+    name = "metallb-native.yaml"
+    return _file(settings, f"metallb-{METALLB}/{name}", f"metallb-{kind_programs_digest()}/{name}")
 
 
 def kubectl() -> Artifact:
@@ -99,10 +109,6 @@ def kubectl() -> Artifact:
     own = Path(sys.executable).with_name("kubectl")
     found = str(own) if own.exists() else shutil.which("kubectl")
     return Artifact(found or "kubectl", bool(found))
-
-
-def _file(path: Path) -> Artifact:
-    return Artifact(str(path), path.exists())
 
 
 # names of what is built

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kubetasks import artifacts, needs, versions
@@ -41,7 +41,6 @@ class Recipe:
     compile: Callable[[Path, compiler.Go, Path, compiler.Progress], None]
     files: Mapping[str, File]
     image: Need
-    reference: Callable[[str], str]
     packages: list[str]
     complete: Callable[[Path, node.Parts], None]
 
@@ -55,7 +54,6 @@ def recipes() -> tuple[Recipe, ...]:
             compile=kind_programs.build,
             files={"kind": needs.KIND, "metallb-native.yaml": needs.LOAD_BALANCER},
             image=needs.KIND_NODE_IMAGE,
-            reference=artifacts.built_node,
             packages=kind_node.PACKAGES,
             complete=kind_node.complete,
         ),
@@ -65,7 +63,6 @@ def recipes() -> tuple[Recipe, ...]:
             compile=minikube_programs.build,
             files={"minikube": needs.MINIKUBE},
             image=needs.MINIKUBE_NODE_IMAGE,
-            reference=artifacts.built_kicbase,
             packages=minikube_node.PACKAGES,
             complete=minikube_node.complete,
         ),
@@ -78,7 +75,7 @@ class Build:
     def __init__(
         self, settings: Settings, report: Report, log: Path, prepare: Callable[[], Engine], missing: Collection[Need]
     ) -> None:
-        self._settings = settings
+        self._settings = replace(settings, images="build")  # what is built, whether it could be pulled or not
         self._report = report
         self._log = log
         self._prepare = prepare
@@ -146,7 +143,7 @@ class Build:
             yield go, step.at
 
     def _make_node(self, recipe: Recipe) -> None:
-        reference = recipe.reference(self._version.minor)
+        reference = recipe.image.find(None, self._settings).reference
         root = self._root(recipe)
         own = self._settings.cache / recipe.folder
         parts = node.Parts(self._version, self._kubernetes, self._around, own, self._work, self._log, self._stop)

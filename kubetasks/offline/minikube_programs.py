@@ -20,11 +20,25 @@ TARGETS = (
 )
 KVM_DRIVER = "pkg/minikube/registry/drvs/kvm2/kvm2.go"  # needs libvirt and a C compiler; its package is empty without it
 KNOWN_IMAGES = "pkg/minikube/constants/constants_kubeadm_images.go"
-# the library that fits this client-go no longer elects a leader through the endpoints that minikube lets the provisioner use
-PROVISIONER_PATCH = (
-    "pkg/storage/storage_provisioner.go",
-    "hostPathProvisioner, serverVersion.GitVersion)",
-    "hostPathProvisioner, serverVersion.GitVersion, controller.LeaderElection(false))",
+PATCHES = (
+    # the library that fits this client-go cannot elect a leader through the endpoints that minikube lets the provisioner use
+    (
+        "pkg/storage/storage_provisioner.go",
+        "hostPathProvisioner, serverVersion.GitVersion)",
+        "hostPathProvisioner, serverVersion.GitVersion, controller.LeaderElection(false))",
+    ),
+    # this client-go wraps the transport, which minikube would report as an error each time
+    (
+        "pkg/minikube/proxy/proxy.go",
+        "if ht, ok := rt.(*http.Transport); ok {\n\t\t\tht.Proxy = nil\n\t\t\trt = ht\n",
+        (
+            "inner := rt\n"
+            "\t\tif wrapper, ok := rt.(interface{ WrappedRoundTripper() http.RoundTripper }); ok {\n"
+            "\t\t\tinner = wrapper.WrappedRoundTripper()\n"
+            "\t\t}\n"
+            "\t\tif ht, ok := inner.(*http.Transport); ok {\n\t\t\tht.Proxy = nil\n"
+        ),
+    ),
 )
 
 
@@ -36,7 +50,8 @@ def build(folder: Path, go: Go, work: Path, progress: Progress) -> None:
     minikube = source / "minikube"
     compiler.copy_module(go.module(source, f"k8s.io/minikube@{MINIKUBE}"), minikube)
     (minikube / KVM_DRIVER).unlink()
-    compiler.patch(minikube, *PROVISIONER_PATCH)
+    for change in PATCHES:
+        compiler.patch(minikube, *change)
     out = work / "programs"
     stamp = {
         "k8s.io/minikube/pkg/version.version": MINIKUBE,

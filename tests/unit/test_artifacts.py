@@ -9,6 +9,7 @@ import pytest
 
 from kubetasks import artifacts, settings
 from kubetasks.engine import Engine
+from kubetasks.settings import Settings
 from kubetasks.versions import DEBIAN, DEFAULT_KUBERNETES, KUBERNETES
 
 OLDER = next(minor for minor in KUBERNETES if minor != DEFAULT_KUBERNETES)
@@ -146,6 +147,22 @@ def test_an_image_is_pulled_or_built_as_the_setting_says(
     configuration = dataclasses.replace(settings.read(settings.DEFAULTS, {}), images=way)
     found = artifacts.node_image(Present(*(name() for name in there)), configuration)
     assert found == artifacts.Artifact(wanted(), present)
+
+
+@pytest.mark.parametrize("find", [artifacts.kind, artifacts.minikube, artifacts.metallb_manifest])
+def test_a_built_file_is_another_one_if_its_recipe_changes(
+    find: Callable[[Settings], artifacts.Artifact], sources: Path, tmp_path: Path
+) -> None:
+    configuration = dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=tmp_path)
+    building = dataclasses.replace(configuration, images="build")
+    built = Path(find(building).reference)
+    built.parent.mkdir()
+    built.touch()
+    assert find(building) == find(configuration) == artifacts.Artifact(str(built), True)
+    with (sources / "RECIPES" / "compiler.py").open("a") as out:
+        out.write("\n")
+    assert not find(building).present
+    assert not find(configuration).present
 
 
 def test_without_an_engine_no_image_is_there() -> None:

@@ -40,7 +40,7 @@ class Parts:
         own = ("kind", "metallb-native.yaml")
         monkeypatch.setattr(kind_programs, "build", lambda folder, *_: self._make("kind", folder, *own))
         monkeypatch.setattr(minikube_programs, "build", lambda folder, *_: self._make("minikube", folder, "minikube"))
-        monkeypatch.setattr(build.Build, "_make_node", lambda _self, recipe: self.built.append(recipe.reference("1.36")))
+        monkeypatch.setattr(build.Build, "_make_node", lambda _self, recipe: self.built.append(recipe.image.name))
 
     def _make(self, name: str, folder: Path, *files: str) -> None:
         self.built.append(name)
@@ -62,17 +62,17 @@ def parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Parts:
 
 def test_each_provider_gets_its_own_parts_and_what_both_need_is_built_once(parts: Parts) -> None:
     first = parts.build(KIND)
-    assert first == {"Debian", "Kubernetes", "around", "kind", artifacts.built_node("1.36")}
+    assert first == {"Debian", "Kubernetes", "around", "kind", "node image"}
     assert artifacts.kind(parts.settings).present
     assert artifacts.metallb_manifest(parts.settings).present
     assert not artifacts.minikube(parts.settings).present
     second = parts.build(MINIKUBE)
-    assert second == {"Debian", "minikube", artifacts.built_kicbase("1.36")}
+    assert second == {"Debian", "minikube", "node image"}
     assert artifacts.minikube(parts.settings).present
 
 
 def test_minikube_alone_needs_nothing_of_kind(parts: Parts) -> None:
-    assert parts.build(MINIKUBE) == {"Debian", "Kubernetes", "around", "minikube", artifacts.built_kicbase("1.36")}
+    assert parts.build(MINIKUBE) == {"Debian", "Kubernetes", "around", "minikube", "node image"}
 
 
 def test_a_lost_program_is_copied_from_the_compiled_ones(parts: Parts) -> None:
