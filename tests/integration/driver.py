@@ -103,7 +103,7 @@ class Tasks:
 
     @property
     def kubeconfig(self) -> Path:
-        return self.settings.state_folder / "kubeconfig"
+        return Path(self.provider().kubeconfig)
 
     def existing_environment(self) -> dict[str, str]:
         """What makes the tasks take this cluster for one of others."""

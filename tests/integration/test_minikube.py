@@ -91,7 +91,7 @@ def test_a_restart_behind_our_back_a_pasted_stop_and_lost_keys(throwaway: Tasks,
     paste(throwaway("--dry", "stop").stdout)
     assert throwaway.json("status")["state"] == "stopped"
     paste(throwaway("--dry", "start").stdout)
-    throwaway("start", "traffic")
+    throwaway("scale", "traffic")  # which waits for the pods, as minikube's own line does not
 
     throwaway.kubeconfig.parent.rename(tmp_path / "gone")  # as with the clone that created the cluster
     assert "The keys to cluster" in throwaway("status", code=4).stderr
@@ -149,7 +149,7 @@ def theirs(throwaway: Tasks) -> Iterator[str]:
 
 
 def test_a_minikube_cluster_of_others_is_neither_started_nor_deleted(theirs: str, throwaway: Tasks) -> None:
-    for words in (("start",), ("status",), ("stop",), ("delete",), ("clean", "--all"), ("--dry", "delete")):
+    for words in (("start",), ("status",), ("stop",), ("delete",), ("clean", "--all"), ("--dry", "stop"), ("--dry", "delete")):
         assert "exists and was not created by these tasks" in throwaway(*words, code=8).stderr
     assert docker("inspect", "--format={{.Id}}", throwaway.cluster) == theirs
 

@@ -271,9 +271,11 @@ class Minikube:
 
     def stop(self) -> bool:
         node = self._node()
-        if node is None or node.status != "running":
+        if node is None:
             return False
         self._require_ours()
+        if node.status != "running":
+            return False
         self._require_keys()
         words = ["stop", "--profile", self.name]
         if not self._report.equivalent(equivalents.minikube(words)):
