@@ -124,9 +124,9 @@ def load_image(words: Sequence[str]) -> str:
     return shell.line(["kind", *words])
 
 
-def load_file(names: Sequence[str], file: str, load: str) -> tuple[str, ...]:
-    """Save the image to a file, and load that with the line `load`."""
-    return shell.line(["docker", "save", "--output", file, *names]), load, shell.line(["rm", file])
+def load_file(names: Sequence[str], file: str, *load: str) -> tuple[str, ...]:
+    """Save the image to a file, and load that with the lines `load`."""
+    return shell.line(["docker", "save", "--output", file, *names]), *load, shell.line(["rm", file])
 
 
 def push(reference: str, name: str) -> tuple[str, ...]:

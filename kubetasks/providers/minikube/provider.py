@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kubetasks.engine import Container
 
 CREATED = "/etc/simple-server-tasks-created"  # a file on the node, written last: its creation was not interrupted
+COPIES = "/var/lib/minikube/images"  # where minikube copies, in the node, what it loads, and leaves it
 SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is gone
 QUIET = {"MINIKUBE_WANTUPDATENOTIFICATION": "false"}
 
@@ -44,7 +45,6 @@ class Minikube:
 
     def __init__(self, settings: Settings, app: Application, report: Report, connect: Callable[[], Engine]) -> None:
         self.name = settings.cluster
-        self.kubeconfig = str(settings.state_folder / "kubeconfig")
         self._settings = settings
         self._app = app
         self._report = report
@@ -52,7 +52,20 @@ class Minikube:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        return {"MINIKUBE_HOME": str(self._settings.state_folder), "KUBECONFIG": self.kubeconfig}
+        return {"MINIKUBE_HOME": str(self._folder), "KUBECONFIG": self.kubeconfig}
+
+    @property
+    def kubeconfig(self) -> str:
+        return str(self._folder / "kubeconfig")
+
+    @property
+    def _folder(self) -> Path:
+        """The folder of the cluster's files: in the clone that created it, if both are still there."""
+        try:
+            recorded = self._labels_of_volume().get(STATE_LABEL, "")
+        except EngineError:  # under --dry
+            recorded = ""
+        return Path(recorded) if recorded and Path(recorded).exists() else self._settings.state_folder
 
     @property
     def program(self) -> str:
@@ -76,7 +89,7 @@ class Minikube:
         if node is None:
             return "missing"
         self._require_ours()
-        self._require_here()
+        self._require_keys()
         if not self._engine.has_file(node, CREATED):
             return "incomplete"
         return "running" if node.status == "running" and self._serves(node) else "stopped"
@@ -90,11 +103,7 @@ class Minikube:
         return state.strip() in ("active", "activating")
 
     def cluster(self) -> Cluster:
-        condition, node = self.condition(), self._node()
-        if condition == "incomplete":
-            raise ClusterError(f"The creation of cluster {self.name} was interrupted.", "./inv start creates it again")
-        if condition != "running" or node is None:
-            raise ClusterError(f"Cluster {self.name} is {condition}.", "./inv start")
+        node = self._running_node()
         return Cluster(
             kubeconfig=self.kubeconfig,
             context=self.name,
@@ -108,31 +117,44 @@ class Minikube:
             advice="./inv status shows whether it runs; ./inv start starts it",
         )
 
+    def _running_node(self) -> "Container":
+        """The node's container. Raises ClusterError if the cluster does not run."""
+        condition, node = self.condition(), self._node()
+        if condition == "incomplete":
+            raise ClusterError(f"The creation of cluster {self.name} was interrupted.", "./inv start creates it again")
+        if condition != "running" or node is None:
+            raise ClusterError(f"Cluster {self.name} is {condition}.", "./inv start")
+        return node
+
     # images
 
     def deliver(self, image: Image) -> Delivered:
         names = names_to_load(lambda: self._engine, image, self._report.dry)
-        file = self._settings.state_folder / "image.tar"
-        words = ["image", "load", "--profile", self.name, str(file)]
-        lines = equivalents.load_file(names, str(file), equivalents.minikube(words))
-        if self._report.equivalent(*lines) and image.reference not in self._images():
+        file = self._folder / "image.tar"
+        load = ["image", "load", "--profile", self.name, str(file)]
+        forget = ["rm", "--force", f"{COPIES}/{file.name}"]
+        lines = equivalents.load_file(names, str(file), equivalents.minikube(load), equivalents.run_in(self.name, forget))
+        if not self._report.equivalent(*lines):
+            return Delivered(image.reference, pulled=False)
+        node = self._running_node()
+        if image.reference not in self._images(node):
             with self._report.step(f"Loading {image.reference} into cluster {self.name}"):
                 try:  # by name, minikube needs four times as long, and keeps an old image of the same name
                     self._engine.save(names, file)
-                    self._minikube(*words)
+                    self._minikube(*load)
+                    self._engine.run_in(node, *forget)
                 finally:
                     file.unlink(missing_ok=True)
-            if image.reference not in self._images():  # minikube only logs what goes wrong
-                raise ClusterError(f"minikube did not load {image.reference}.", shell.line(["minikube", "logs"]))
+            if image.reference not in self._images(node):  # minikube ends with 0 whatever happens
+                raise ClusterError(f"minikube did not load {image.reference}.", "./inv --echo deploy shows how to do it by hand")
         return Delivered(image.reference, pulled=False)
 
-    def _images(self) -> list[str]:
-        node = self._node()
-        return containerd.names(self._engine, node, self._app) if node else []
+    def _images(self, node: "Container") -> list[str]:
+        return containerd.names(self._engine, node, self._app)
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
-        node = self._node()
-        if node is None or not self._images():
+        node = self._running_node()
+        if not self._images(node):
             return []
         return sorted(containerd.remove_unused(self._engine, self._report, node, self._app, used()))
 
@@ -154,16 +176,11 @@ class Minikube:
     def tunnel(self) -> Iterator[tunnel.Tunnel]:
         self._require_program()
         tunnel.require_rights()
-        tunnel.require_free(self._address())
-        log = self._settings.state_folder / "tunnel.log"
+        networks = self._running_node().attrs["NetworkSettings"]["Networks"]
+        tunnel.require_free(networks[self.name]["IPAddress"])
+        log = self._folder / "tunnel.log"
         with tunnel.opened([self.program, *self._tunnel_words], self.environment, log) as opened:
             yield opened
-
-    def _address(self) -> str:
-        """The node's address, or "" if there is no node."""
-        node = self._node()
-        networks = node.attrs["NetworkSettings"]["Networks"] if node else {}
-        return str(next((one["IPAddress"] for one in networks.values()), ""))
 
     # lifecycle
 
@@ -225,7 +242,7 @@ class Minikube:
 
     @property
     def _labels(self) -> dict[str, str]:
-        """The labels of the volume. minikube removes it by its own label; our keys are in the state folder alone."""
+        """The labels of the volume. minikube removes it by its own one; the keys to the cluster are in the state folder alone."""
         ours = {**LABELS, CLUSTER_LABEL: self.name, PROVIDER_LABEL: "minikube", STATE_LABEL: str(self._settings.state_folder)}
         return {**ours, PROFILE_LABEL: self.name}
 
@@ -257,7 +274,7 @@ class Minikube:
         if node is None or node.status != "running":
             return False
         self._require_ours()
-        self._require_here()
+        self._require_keys()
         words = ["stop", "--profile", self.name]
         if not self._report.equivalent(equivalents.minikube(words)):
             return True
@@ -274,7 +291,7 @@ class Minikube:
             return True
         with locked(self._settings, lambda: self._node() is None):
             if not self._left():
-                self._remove_files()
+                self._remove_files(self._settings.state_folder)
                 return False
             self._require_program()
             self._report.equivalent(self._delete_line)
@@ -296,8 +313,11 @@ class Minikube:
         network = (self._engine.network(self.name) or {}).get("Labels") or {}
         return [f"volume {self.name}", *containers, *([f"network {self.name}"] if PROFILE_LABEL in network else [])]
 
+    def _labels_of_volume(self) -> dict[str, str]:
+        return self._engine.volume(self.name) or {}
+
     def _is_ours(self) -> bool:
-        return (self._engine.volume(self.name) or {}).get(OWNER_LABEL) == OWNER
+        return self._labels_of_volume().get(OWNER_LABEL) == OWNER
 
     def _require_ours(self) -> None:
         """Raises OwnershipError for a cluster without our volume."""
@@ -307,19 +327,13 @@ class Minikube:
                 "Choose another name: INVOKE_CLUSTER_NAME=NAME ./inv ...",
             )
 
-    def _require_here(self) -> None:
-        """Raises ClusterError for a cluster of another clone: minikube's keys are there."""
-        folder = (self._engine.volume(self.name) or {}).get(STATE_LABEL, "")
-        if folder == str(self._settings.state_folder):
-            return
-        if Path(folder).exists():
+    def _require_keys(self) -> None:
+        """Raises ClusterError if the folder with minikube's keys to the cluster is gone."""
+        recorded = self._labels_of_volume().get(STATE_LABEL, "")
+        if not Path(recorded).exists():
             raise ClusterError(
-                f"Cluster {self.name} was created in another clone, which has the keys to it: {folder}.",
-                "Use it from there, or delete it: ./inv delete",
+                f"The keys to cluster {self.name} are gone: they were in {recorded}.", "./inv delete start creates it again"
             )
-        raise ClusterError(
-            f"Cluster {self.name} was created with the keys in {folder}, which is gone.", "./inv delete start creates it again"
-        )
 
     def _require_names_free(self) -> None:
         """Raises OwnershipError for what minikube would use, or remove, as its own: a network, volume or container."""
@@ -364,17 +378,19 @@ class Minikube:
         self._remove()
 
     def _remove(self) -> None:
+        folder = self._folder
         self._minikube(*self._delete_words)
         if self._is_ours():  # minikube had not used it yet
             self._engine.remove_volume(self.name)
         if self._engine.containers(f"{PROFILE_LABEL}={self.name}"):
             raise LeftoverError(f"Parts of cluster {self.name} are left.", "./inv delete")
-        self._remove_files()
+        self._remove_files(folder)
 
-    def _remove_files(self) -> None:
-        shutil.rmtree(self._settings.state_folder, ignore_errors=True)
+    def _remove_files(self, folder: Path) -> None:
+        if folder.name == self._settings.state_folder.name:  # else it was not the tasks that wrote the label
+            shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):  # other clusters have theirs there
-            self._settings.state.rmdir()
+            folder.parent.rmdir()
 
 
 def _numbers(version: str) -> tuple[int, ...]:

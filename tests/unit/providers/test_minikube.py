@@ -1,6 +1,7 @@
 """The adapter for minikube, with an engine and a minikube that only remember; the real ones run in tests/integration."""
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ class FakeEngine:
         self.files: set[str] = set()
         self.kubelet = "active"
         self.loaded: list[str] = []
+        self.removed: list[str] = []
 
     def container(self, name: str) -> Node | None:
         return self.nodes.get(name)
@@ -72,6 +74,9 @@ class FakeEngine:
     def run_in(self, _node: Node, *argv: str) -> str:
         if argv[0] == "ctr":
             return "\n".join(["REF TYPE DIGEST", *(f"docker.io/library/{name} type sha256:1" for name in self.loaded)])
+        if argv[0] == "rm":
+            self.removed.append(argv[-1])
+            return ""
         if self.kubelet == "booting":
             raise EngineError("no bus yet")
         return self.kubelet
@@ -103,6 +108,7 @@ class FakeMinikube:
         word = argv[1]
         if word == "start":
             assert NAME in self._engine.volumes, "without the volume, minikube would create one that nobody knows for ours"
+            Path(env["MINIKUBE_HOME"]).mkdir(parents=True, exist_ok=True)
             self._engine.nodes[NAME] = Node(NAME, dict(OWN))
             self._engine.networks[NAME] = dict(OWN)
             self._engine.kubelet = "active"
@@ -247,19 +253,36 @@ def test_what_minikube_cannot_create_is_said_and_removed(world: World) -> None:
     assert (world.engine.nodes, world.engine.volumes, world.engine.networks) == ({}, {}, {})
 
 
-def test_another_clone_has_no_keys_and_says_which_one_has(world: World, tmp_path: Path) -> None:
+def test_another_clone_uses_the_keys_of_the_one_that_created_the_cluster(world: World) -> None:
     world.provider.start()
-    (tmp_path / "clone" / ".state" / "demo.minikube").mkdir(parents=True, exist_ok=True)
+    other = world.make("other")
+    assert other.condition() == "running"
+    assert (other.environment, other.cluster()) == (world.provider.environment, world.provider.cluster())
+    other.deliver(IMAGE)
+    assert world.minikube.environment["MINIKUBE_HOME"] == world.provider.environment["MINIKUBE_HOME"]
+    folder = Path(world.provider.kubeconfig).parent
+    assert folder.exists()
+    assert other.delete()
+    assert not folder.parent.exists()
+
+
+def test_without_the_clone_that_has_the_keys_a_cluster_can_only_be_deleted(world: World, tmp_path: Path) -> None:
+    world.provider.start()
+    shutil.rmtree(tmp_path / "clone")
     other = world.make("other")
     for refused in (other.condition, other.start, other.stop, other.cluster):
-        with pytest.raises(ClusterError, match="was created in another clone"):
+        with pytest.raises(ClusterError, match="The keys to cluster demo are gone") as told:
             refused()
-    world.engine.volumes[NAME][STATE_LABEL] = str(tmp_path / "gone")
-    with pytest.raises(ClusterError, match="which is gone") as told:
-        other.start()
-    assert told.value.hint == "./inv delete start creates it again"
+        assert told.value.hint == "./inv delete start creates it again"
     assert other.delete()
     assert world.minikube.words == ["start", "delete"]
+
+
+def test_a_folder_that_a_label_names_and_that_is_not_of_a_cluster_is_not_removed(world: World, tmp_path: Path) -> None:
+    world.provider.start()
+    world.engine.volumes[NAME][STATE_LABEL] = str(tmp_path)
+    assert world.provider.delete()
+    assert tmp_path.exists()
 
 
 def test_the_image_is_loaded_from_a_file_once(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -271,6 +294,7 @@ def test_the_image_is_loaded_from_a_file_once(world: World, capsys: pytest.Captu
     assert world.minikube.words == ["start", "image"]
     file = Path(world.minikube.called[-1][-1])
     assert not file.exists()
+    assert world.engine.removed == [f"/var/lib/minikube/images/{file.name}"], "nor does the node keep a copy"
 
 
 def test_an_image_that_minikube_did_not_load_is_missed(world: World) -> None:
@@ -323,13 +347,14 @@ def test_under_dry_minikubes_own_lines_are_printed_and_nothing_is_changed(
     dry = world.make(dry=True)
     assert dry.start() is None
     dry.deliver(IMAGE)
-    volume, start, mark, save, load, remove = capsys.readouterr().out.splitlines()
+    volume, start, mark, save, load, forget, remove = capsys.readouterr().out.splitlines()
     assert volume.startswith(f"docker volume create --label {OWNER_LABEL}={OWNER}")
     assert start.startswith("minikube start --profile demo")
     assert mark == f"docker exec demo touch {CREATED}"
     file = load.split()[-1]
     assert save == f"docker save --output {file} {' '.join(IMAGE.names)}"
     assert load == f"minikube image load --profile demo {file}"
+    assert forget == "docker exec demo rm --force /var/lib/minikube/images/image.tar"
     assert remove == f"rm {file}"
     assert dry.service_line(()) == "minikube service simple-server --url --profile demo"
     assert dry.tunnel_line == "minikube tunnel --profile demo"
