@@ -27,13 +27,15 @@ PATCHES = (
         "hostPathProvisioner, serverVersion.GitVersion)",
         "hostPathProvisioner, serverVersion.GitVersion, controller.LeaderElection(false))",
     ),
-    # this client-go wraps the transport, which minikube would report as an error each time
+    # this client-go wraps the transport more than once, which minikube would report as an error each time
     (
         "pkg/minikube/proxy/proxy.go",
         "if ht, ok := rt.(*http.Transport); ok {\n\t\t\tht.Proxy = nil\n\t\t\trt = ht\n",
         (
             "inner := rt\n"
-            "\t\tif wrapper, ok := rt.(interface{ WrappedRoundTripper() http.RoundTripper }); ok {\n"
+            "\t\tfor {\n"
+            "\t\t\twrapper, ok := inner.(interface{ WrappedRoundTripper() http.RoundTripper })\n"
+            "\t\t\tif !ok {\n\t\t\t\tbreak\n\t\t\t}\n"
             "\t\t\tinner = wrapper.WrappedRoundTripper()\n"
             "\t\t}\n"
             "\t\tif ht, ok := inner.(*http.Transport); ok {\n\t\t\tht.Proxy = nil\n"
