@@ -122,7 +122,7 @@ def built_node(minor: str) -> str:
 
 def built_kicbase(minor: str) -> str:
     """The name of the image of minikube's nodes, as in `simple-server-kicbase:v1.36.3-0123456789ab`."""
-    recipe = _content(RECIPES, "node.py", "archive.py", "minikube_node.py")
+    recipe = _content(RECIPES, "node.py", "archive.py", "docker_store.py", "minikube_node.py")
     return _node_name(KICBASE_REPOSITORY, minor, minikube_programs_digest(), *recipe, *_content(MINIKUBE_SOURCE, "files/**/*"))
 
 
@@ -159,7 +159,7 @@ def kind_programs_digest() -> str:
 def minikube_programs_digest() -> str:
     """Names the compiled minikube and what its node has besides Kubernetes' programs."""
     recipe = _content(RECIPES, "compiler.py", "minikube_programs.py")
-    return digest(MINIKUBE, STORAGE_PROVISIONER, *_content(MINIKUBE_SOURCE, "go/go.*"), *recipe)
+    return digest(MINIKUBE, STORAGE_PROVISIONER, *_content(MINIKUBE_SOURCE, "go/*.mod", "go/*.sum"), *recipe)
 
 
 def module_file(minor: str) -> str:

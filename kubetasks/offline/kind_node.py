@@ -27,8 +27,8 @@ def complete(root: Path, parts: Parts) -> None:
     (root / "kind/version").write_text(f"v{parts.version.built}\n")
     node.units(root, parts, "kubelet.service", "containerd.service", "undo-mount-hacks.service")
     metallb = {f"usr/local/bin/metallb-{name}": parts.own / name for name in METALLB_IMAGES}
-    images = {image: [f"metallb-{name}"] for name, image in METALLB_IMAGES.items()}
-    node.preload(root, parts, metallb, images, [node.sandbox_image(root)])
+    own = {image: [f"metallb-{name}"] for name, image in METALLB_IMAGES.items()}
+    node.import_images(root, parts, node.images(root, parts, metallb, own, [node.sandbox_image(root)]))
 
 
 def _copy_kind_files(base: Path, root: Path) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from kubetasks import shell
 from kubetasks.artifacts import MINIKUBE_SOURCE
-from kubetasks.offline import node
+from kubetasks.offline import docker_store, node
 from kubetasks.offline.node import Parts
 from kubetasks.versions import KICBASE, MINIKUBE, STORAGE_PROVISIONER
 
-PACKAGES = [*node.PACKAGES, "openssh-server", "sudo"]
+PACKAGES = [*node.PACKAGES, "docker.io", "openssh-server", "sudo"]
 FILES = {  # of deploy/kicbase -> on the node, with its mode
     "10-network-security.conf": ("etc/sysctl.d/10-network-security.conf", 0o644),
     "11-tcp-mtu-probing.conf": ("etc/sysctl.d/11-tcp-mtu-probing.conf", 0o644),
@@ -43,17 +43,22 @@ def complete(root: Path, parts: Parts) -> None:
     plugins = dict.fromkeys(("host-local", "loopback", "portmap"), parts.around)
     node.install_programs(root, parts, binaries, plugins | dict.fromkeys(("bridge", "firewall"), parts.own))
     shutil.copy(parts.own / "crictl", root / "usr/local/bin/crictl")
+    shutil.copy(parts.own / "cri-dockerd", root / "usr/bin/cri-dockerd")
+    (root / "usr/bin/dockerd").symlink_to("/usr/sbin/dockerd")  # where minikube's unit starts it
     _add_user(root, parts)
     (root / "kind").mkdir()  # minikube's entrypoint writes there
     (root / "version.json").write_text(json.dumps({"kicbase_version": _tag(KICBASE), "minikube_version": MINIKUBE}))
     node.units(root, parts, "ssh.service", "containerd.service", "minikube-automount.service")
     programs = {"storage-provisioner": parts.own / "storage-provisioner"}
-    node.preload(root, parts, programs, {STORAGE_PROVISIONER: ["/storage-provisioner"]}, pauses(root, parts))
+    images = node.images(root, parts, programs, {STORAGE_PROVISIONER: ["/storage-provisioner"]}, pauses(root, parts))
+    node.import_images(root, parts, images)
+    store = root / "var/lib/docker"
+    docker_store.write(store, images.layer, images.diff_id, images.configurations, parts.log, parts.stop)
 
 
 def _add_user(root: Path, parts: Parts) -> None:
     """Add the user `docker`, as whom minikube logs in with a key; it may become root."""
-    user = ["useradd", "--create-home", "--shell=/bin/bash", "--user-group", "--password=*", "docker"]  # not locked, no password
+    user = ["useradd", "--create-home", "--shell=/bin/bash", "--gid=docker", "--password=*", "docker"]  # not locked, no password
     shell.run(["chroot", str(root), *user], log=parts.log)
     shell.run(
         ["chroot", str(root), "install", "--directory", "--owner=docker", "--group=docker", "/home/docker/.ssh"], log=parts.log

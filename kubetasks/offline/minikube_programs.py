@@ -1,4 +1,4 @@
-"""minikube, its storage provisioner and crictl, from a locked module of their own, and minikube's files for a node.
+"""minikube, its storage provisioner, crictl and cri-dockerd, from locked modules of their own, and minikube's files for a node.
 
 The module has the same client-go as go/go.mod of the node, so that it compiles once if both are built together.
 """
@@ -18,6 +18,7 @@ TARGETS = (
     "github.com/containernetworking/plugins/plugins/main/bridge",
     "github.com/containernetworking/plugins/plugins/meta/firewall",
 )
+CRI_DOCKERD = "github.com/Mirantis/cri-dockerd"  # needs another client-go, so that it has a module of its own
 KVM_DRIVER = "pkg/minikube/registry/drvs/kvm2/kvm2.go"  # needs libvirt and a C compiler; its package is empty without it
 KNOWN_IMAGES = "pkg/minikube/constants/constants_kubeadm_images.go"
 PATCHES = (
@@ -59,7 +60,9 @@ def build(folder: Path, go: Go, work: Path, progress: Progress) -> None:
         "k8s.io/minikube/pkg/version.version": MINIKUBE,
         "k8s.io/minikube/pkg/version.storageProvisionerVersion": STORAGE_PROVISIONER.partition(":")[2],
     }
+    compiler.build(go, source, (CRI_DOCKERD,), work / "cri-dockerd", progress, module="cri-dockerd.mod", stamp={})
     compiler.build(go, source, TARGETS, out, progress, stamp=stamp)
+    (work / "cri-dockerd" / "cri-dockerd").rename(out / "cri-dockerd")
     shutil.copytree(minikube / "deploy" / "kicbase", out / "kicbase")
     shutil.copy(minikube / KNOWN_IMAGES, out / "kubeadm-images.go")
     compiler.keep(out, folder)

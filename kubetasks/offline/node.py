@@ -36,6 +36,7 @@ BOOT_UNITS = (  # units of Debian that a container does not need; the globs are 
 )
 IMAGE_CHANGES = ['ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]', "ENV container=docker"]
 STOP_SIGNAL = "SIGRTMIN+3"  # SIGTERM makes systemd re-execute itself
+PAUSE = ["/usr/bin/catatonit", "-P"]
 STOP_SECONDS = 3  # pods outlive their services: without this a node takes as long to stop as its engine lets it
 CONTAINERD_CONFIG = "etc/containerd/config.toml"
 
@@ -106,28 +107,38 @@ def sandbox_image(root: Path) -> str:
     raise SetupError("containerd's configuration for a node names no sandbox image.")
 
 
-def preload(
-    root: Path,
-    parts: Parts,
-    programs: Mapping[str, Path],
-    images: Mapping[str, Sequence[str]],
-    pauses: Iterable[str],
-) -> None:
-    """Unpack the control plane's images and `images` (reference -> entrypoint) into the node, with more names of the pause image.
+@dataclass(frozen=True)
+class Images:
+    """Images that share the tar file `layer`: reference -> configuration."""
+
+    layer: Path
+    diff_id: str
+    configurations: dict[str, bytes]
+
+
+def images(
+    root: Path, parts: Parts, programs: Mapping[str, Path], own: Mapping[str, Sequence[str]], pauses: Iterable[str]
+) -> Images:
+    """Make the control plane's images and the provider's `own` (reference -> entrypoint), and more names of the pause image.
 
     `programs` maps paths in the images to the provider's programs. Raises ProgramError, SetupError.
     """
-    layer, file = parts.work / "layer.tar", parts.work / "images.tar"
+    layer = parts.work / "layer.tar"
     _write_layer(root, parts, programs, parts.work / "layer", layer)
     release = f"--kubernetes-version=v{parts.version.built}"
     wanted = shell.run([str(parts.kubernetes / "kubeadm"), "config", "images", "list", release]).split()
-    archive.write(file, layer, {**references(wanted), **images}, architecture="amd64")
-    _import_images(root, parts, file, pauses)
+    entrypoints = {**dict.fromkeys(pauses, PAUSE), **references(wanted), **own}
+    diff_id = archive.diff_id(layer)
+    return Images(
+        layer,
+        diff_id,
+        {reference: archive.configuration(diff_id, words, "amd64") for reference, words in entrypoints.items()},
+    )
 
 
 def references(wanted: list[str]) -> dict[str, list[str]]:
     """Map each image of the control plane to its entrypoint; `wanted` is what kubeadm lists."""
-    entrypoints = {"pause": ["/usr/bin/catatonit", "-P"]}  # every other has one program, of its own name
+    entrypoints = {"pause": PAUSE}  # every other has one program, of its own name
     names = {reference: reference.rpartition("/")[2].partition(":")[0] for reference in wanted}
     return {reference: entrypoints.get(name, [name]) for reference, name in names.items()}
 
@@ -184,13 +195,15 @@ def _alternatives(root: Path) -> dict[str, str]:
     }
 
 
-def _import_images(root: Path, parts: Parts, images: Path, pauses: Iterable[str]) -> None:
-    """Unpack the archive into `root`'s containerd, run outside any container: a cluster then starts 2 s faster."""
+def import_images(root: Path, parts: Parts, images: Images) -> None:
+    """Unpack images into `root`'s containerd, run outside any container: a cluster then starts 2 s faster.
+
+    Raises ProgramError, SetupError.
+    """
+    file = parts.work / "images.tar"
+    archive.write(file, images.layer, images.configurations)
     with _containerd(root, parts) as ctr:
-        ctr("images", "import", "--all-platforms", str(images))
-        pause = next(name for name in ctr("images", "ls", "-q").split() if "/pause:" in name)
-        for name in sorted({*pauses} - {pause}):
-            ctr("images", "tag", pause, name)
+        ctr("images", "import", "--all-platforms", str(file))
         ctr("content", "prune", "references")  # the packed layers are not needed once unpacked
 
 

@@ -93,6 +93,7 @@ def test_every_program_of_the_locked_modules_is_compiled() -> None:
     own = {name for name in programs.AROUND if not name.startswith("./")}
     assert own | set(kind_programs.TARGETS) == tools(artifacts.NODE_SOURCE / "go" / "go.mod")
     assert set(minikube_programs.TARGETS) == tools(artifacts.MINIKUBE_SOURCE / "go" / "go.mod")
+    assert f"tool {minikube_programs.CRI_DOCKERD}\n" in (artifacts.MINIKUBE_SOURCE / "go" / "cri-dockerd.mod").read_text()
 
 
 def versions(module: Path) -> dict[str, str]:
