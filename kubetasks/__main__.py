@@ -16,7 +16,7 @@ GROUPS = {  # each in the order of the tutorial's table in README.md
     "This machine": ("setup", "doctor"),
     "Cluster": ("start", "docker-env", "stop", "delete", "kubeconfig"),
     "Application": ("build", "deploy", "status", "scale", "logs", "undeploy", "rmi"),
-    "Service": ("expose", "service", "traffic", "unexpose"),
+    "Service": ("expose", "service", "tunnel", "traffic", "unexpose"),
     "All of it": ("up", "clean"),
     "This project": ("test",),
 }

@@ -7,17 +7,33 @@ built is named by a digest over the files that decide its content, so that a cha
 import hashlib
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from kubetasks.application import PROJECT
 from kubetasks.engine import Engine
 from kubetasks.settings import Settings
-from kubetasks.versions import DEBIAN, DEFAULT_KUBERNETES, KIND, KUBERNETES, METALLB, PYTHON_IMAGE, PYTHONS, Kubernetes
+from kubetasks.versions import (
+    DEBIAN,
+    DEFAULT_KUBERNETES,
+    KICBASE,
+    KIND,
+    KUBERNETES,
+    METALLB,
+    MINIKUBE,
+    PYTHON_IMAGE,
+    PYTHONS,
+    STORAGE_PROVISIONER,
+    Kubernetes,
+)
 
 NODE_REPOSITORY = "simple-server-node"
+KICBASE_REPOSITORY = "simple-server-kicbase"
 BASE_REPOSITORY = "simple-server-base"
+REPOSITORIES = (NODE_REPOSITORY, KICBASE_REPOSITORY, BASE_REPOSITORY)  # of what is built
 NODE_SOURCE = PROJECT / "images" / "node"
+MINIKUBE_SOURCE = PROJECT / "images" / "minikube"
 RECIPES = Path(__file__).parent / "offline"
 
 
@@ -40,6 +56,11 @@ def node_image(engine: Engine | None, settings: Settings) -> Artifact:
     return _image(engine, settings, version.pulled, built_node(version.minor))
 
 
+def kicbase_image(engine: Engine | None, settings: Settings) -> Artifact:
+    """The image of minikube's nodes; a built one holds the settings' Kubernetes. Without an engine it is not there."""
+    return _image(engine, settings, KICBASE, built_kicbase(settings.kubernetes))
+
+
 def base_image(engine: Engine | None, settings: Settings) -> Artifact:
     """The image that the application's Dockerfile builds on; without an engine it is not there."""
     return _image(engine, settings, PYTHON_IMAGE, built_python(DEBIAN))
@@ -52,21 +73,35 @@ def python_image(engine: Engine | None, settings: Settings, minor: str) -> Artif
 
 
 def _image(engine: Engine | None, settings: Settings, pulled: str, built: str) -> Artifact:
+    return _wanted(settings, pulled, built, lambda reference: bool(engine and engine.image_id(reference)))
+
+
+def _file(settings: Settings, downloaded: str, built: str) -> Artifact:
+    return _wanted(settings, str(settings.cache / downloaded), str(settings.cache / built), lambda path: Path(path).exists())
+
+
+def _wanted(settings: Settings, pulled: str, built: str, present: Callable[[str], bool]) -> Artifact:
     wanted = {"pull": [pulled], "build": [built], "auto": [pulled, built]}[settings.images]
     for reference in filter(None, wanted):
-        if engine and engine.image_id(reference):
+        if present(reference):
             return Artifact(reference, True)
     return Artifact(wanted[0], False)
 
 
 def kind(settings: Settings) -> Artifact:
     """The kind program in the cache folder."""
-    return _file(settings.cache / f"kind-{KIND}" / "kind")
+    return _file(settings, f"kind-{KIND}/kind", f"kind-{kind_programs_digest()}/kind")
+
+
+def minikube(settings: Settings) -> Artifact:
+    """The minikube program in the cache folder."""
+    return _file(settings, f"minikube-{MINIKUBE}/minikube", f"minikube-{minikube_programs_digest()}/minikube")
 
 
 def metallb_manifest(settings: Settings) -> Artifact:
     """MetalLB's manifest in the cache folder."""
-    return _file(settings.cache / f"metallb-{METALLB}" / "metallb-native.yaml")
+    name = "metallb-native.yaml"
+    return _file(settings, f"metallb-{METALLB}/{name}", f"metallb-{kind_programs_digest()}/{name}")
 
 
 def kubectl() -> Artifact:
@@ -76,19 +111,25 @@ def kubectl() -> Artifact:
     return Artifact(found or "kubectl", bool(found))
 
 
-def _file(path: Path) -> Artifact:
-    return Artifact(str(path), path.exists())
-
-
 # names of what is built
 
 
 def built_node(minor: str) -> str:
-    """The node image's name, as in `simple-server-node:v1.36.3-0123456789ab`."""
+    """The name of the image of kind's nodes, as in `simple-server-node:v1.36.3-0123456789ab`."""
+    recipe = _content(RECIPES, "node.py", "archive.py", "kind_node.py")
+    return _node_name(NODE_REPOSITORY, minor, kind_programs_digest(), *recipe, *_content(NODE_SOURCE, "files/**/*"))
+
+
+def built_kicbase(minor: str) -> str:
+    """The name of the image of minikube's nodes, as in `simple-server-kicbase:v1.36.3-0123456789ab`."""
+    recipe = _content(RECIPES, "node.py", "archive.py", "docker_store.py", "minikube_node.py")
+    return _node_name(KICBASE_REPOSITORY, minor, minikube_programs_digest(), *recipe, *_content(MINIKUBE_SOURCE, "files/**/*"))
+
+
+def _node_name(repository: str, minor: str, *own: str | bytes) -> str:
     version = KUBERNETES[minor]
-    parts = kubernetes_digest(version), programs_digest(), digest(DEBIAN, *_content(RECIPES, "rootfs.py")), KIND, METALLB
-    whole = digest(*parts, *_content(RECIPES, "node.py", "archive.py"), *_content(NODE_SOURCE, "files/**/*"))
-    return f"{NODE_REPOSITORY}:v{version.built}-{whole}"
+    parts = kubernetes_digest(version), programs_digest(), digest(DEBIAN, *_content(RECIPES, "rootfs.py"))
+    return f"{repository}:v{version.built}-{digest(*parts, *own)}"
 
 
 def built_python(debian: str) -> str:
@@ -99,12 +140,26 @@ def built_python(debian: str) -> str:
 def kubernetes_digest(version: Kubernetes) -> str:
     """Names the compiled Kubernetes: its Go source, its locked modules, its release."""
     locked = module_file(version.minor).removesuffix("mod")
-    return digest(version.built, *_content(NODE_SOURCE, f"go/{locked}*", "go/kubernetes/*.go"), *_content(RECIPES, "programs.py"))
+    recipe = _content(RECIPES, "compiler.py", "programs.py")
+    return digest(version.built, *_content(NODE_SOURCE, f"go/{locked}*", "go/kubernetes/*.go"), *recipe)
 
 
 def programs_digest() -> str:
-    """Names the compiled programs around Kubernetes: containerd, etcd, CoreDNS, the pod network, MetalLB and kind."""
-    return digest(*_content(NODE_SOURCE, "go/go.*", "go/coredns/*.go", "go/podnetwork/*.go"), *_content(RECIPES, "programs.py"))
+    """Names the compiled programs around Kubernetes: containerd, etcd, CoreDNS and network plugins."""
+    recipe = _content(RECIPES, "compiler.py", "programs.py")
+    return digest(*_content(NODE_SOURCE, "go/go.*", "go/coredns/*.go"), *recipe)
+
+
+def kind_programs_digest() -> str:
+    """Names the compiled kind, MetalLB and pod network."""
+    recipe = _content(RECIPES, "compiler.py", "programs.py", "kind_programs.py")
+    return digest(KIND, METALLB, *_content(NODE_SOURCE, "go/go.*", "go/podnetwork/*.go"), *recipe)
+
+
+def minikube_programs_digest() -> str:
+    """Names the compiled minikube and what its node has besides Kubernetes' programs."""
+    recipe = _content(RECIPES, "compiler.py", "minikube_programs.py")
+    return digest(MINIKUBE, STORAGE_PROVISIONER, *_content(MINIKUBE_SOURCE, "go/*.mod", "go/*.sum"), *recipe)
 
 
 def module_file(minor: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubetasks.errors import EngineError, ImageError
-from kubetasks.labels import LABELS, SELECTOR
+from kubetasks.labels import CLUSTER_LABEL, LABELS, SELECTOR
 
 if TYPE_CHECKING:
     import docker
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 QUESTION_SECONDS = 60  # for an answer; a build or a pull may be silent for longer
 SILENT_SECONDS = 1800
+SAVED_BYTES = 1 << 20  # read at a time
 
 
 class AccessError(EngineError):
@@ -145,6 +146,16 @@ class Engine:
         with _reported(f"Tagging {reference}"):
             self._client.images.get(reference).tag(repository, tag)
 
+    def save(self, references: list[str], file: Path) -> None:
+        """Write images with these names to a file that `docker load` reads."""
+        with _reported(f"Saving {references[0]}"), self._silent() as client, file.open("wb") as sink:
+            api = client.api  # its own method takes one name
+            url = f"{api.base_url}/v{api.api_version}/images/get"
+            with api.get(url, params={"names": references}, stream=True) as answer:
+                answer.raise_for_status()
+                for piece in answer.iter_content(SAVED_BYTES):
+                    sink.write(piece)
+
     def remove_image(self, reference: str) -> bool:
         """Remove a name, and the image with its last name. False if there is none."""
         from docker.errors import ImageNotFound
@@ -234,6 +245,17 @@ class Engine:
         with _reported("Listing containers"):
             containers = self._client.containers.list(all=True, filters={"ancestor": reference}, ignore_removed=True)
             return sorted(str(container.name) for container in containers)
+
+    def container(self, name: str) -> "Container | None":
+        """The container of that name, running or stopped, or None."""
+        from docker.errors import NotFound
+
+        with _reported(f"Looking for container {name}"):
+            try:
+                found = self._client.containers.get(name)
+            except NotFound:
+                return None
+            return found if found.name == name else None
 
     def start(self, container: "Container") -> None:
         with _reported(f"Starting {container.name}"):
@@ -336,11 +358,32 @@ class Engine:
         with _reported(f"Removing network {name}"):
             self._client.api.remove_network(name)
 
-    def our_networks(self) -> list[dict[str, str]]:
-        """The labels of every network that carries our label."""
-        with _reported("Listing networks"):
-            networks = self._client.networks.list(filters={"label": SELECTOR})
-            return [dict(network.attrs.get("Labels") or {}) for network in networks]
+    # volumes
+
+    def volume(self, name: str) -> dict[str, str] | None:
+        """A volume's labels, or None if there is none."""
+        from docker.errors import NotFound
+
+        with _reported(f"Looking for volume {name}"):
+            try:
+                return dict(self._client.volumes.get(name).attrs.get("Labels") or {})
+            except NotFound:
+                return None
+
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        with _reported(f"Creating volume {name}"):
+            self._client.volumes.create(name, labels=dict(labels))
+
+    def remove_volume(self, name: str) -> None:
+        with _reported(f"Removing volume {name}"):
+            self._client.volumes.get(name).remove()
+
+    def our_clusters(self) -> list[dict[str, str]]:
+        """The labels of what says of each cluster that it is ours: a network or a volume."""
+        with _reported("Listing networks and volumes"):
+            filters = {"label": [SELECTOR, CLUSTER_LABEL]}
+            found = [*self._client.networks.list(filters=filters), *self._client.volumes.list(filters=filters)]
+            return [dict(one.attrs.get("Labels") or {}) for one in found]
 
 
 def _push_error(repository: str, error: str) -> ImageError:

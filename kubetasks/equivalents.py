@@ -1,4 +1,4 @@
-"""The docker, kind and kubectl commands that --echo and --dry print, in the order of the tutorial.
+"""The docker, kind, minikube and kubectl commands that --echo and --dry print, in the order of the tutorial.
 
 Pure functions of the values that the actions use: the same names, flags and files go into the line and into the action.
 """
@@ -31,10 +31,10 @@ class ClusterConfig(Protocol):
     def text(self) -> str: ...
 
 
-def environment(folders: Sequence[str], kubeconfig: str) -> str:
+def environment(folders: Sequence[str], variables: Mapping[str, str]) -> str:
     """The line that makes pasted commands use our programs and our cluster."""
-    path = f'PATH={shlex.quote(":".join(folders))}:"$PATH" ' if folders else ""
-    return f"export {path}KUBECONFIG={shlex.quote(kubeconfig)}"
+    path = [f'PATH={shlex.quote(":".join(folders))}:"$PATH"'] if folders else []
+    return " ".join(["export", *path, *(f"{name}={shlex.quote(value)}" for name, value in variables.items())])
 
 
 def pull(reference: str) -> str:
@@ -48,6 +48,15 @@ def create_network(name: str, labels: Mapping[str, str], options: Mapping[str, s
     words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
     words += [word for key, value in options.items() for word in ("--opt", f"{key}={value}")]
     return shell.line(["docker", "network", "create", *words, name])
+
+
+def create_volume(name: str, labels: Mapping[str, str]) -> str:
+    words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
+    return shell.line(["docker", "volume", "create", *words, name])
+
+
+def minikube(words: Sequence[str]) -> str:
+    return shell.line(["minikube", *words])
 
 
 def create_argv(program: str, config: ClusterConfig, file: str) -> list[str]:
@@ -113,6 +122,11 @@ def load_words(cluster: str, names: Sequence[str]) -> list[str]:
 
 def load_image(words: Sequence[str]) -> str:
     return shell.line(["kind", *words])
+
+
+def load_file(names: Sequence[str], file: str, *load: str) -> tuple[str, ...]:
+    """Save the image to a file, and load that with the lines `load`."""
+    return shell.line(["docker", "save", "--output", file, *names]), *load, shell.line(["rm", file])
 
 
 def push(reference: str, name: str) -> tuple[str, ...]:

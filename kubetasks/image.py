@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kubetasks.application import Application
 from kubetasks.engine import Engine, context_files
-from kubetasks.errors import ImageError, LeftoverError
+from kubetasks.errors import EngineError, ImageError, LeftoverError
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,16 @@ def our_names(engine: Engine, image: Image) -> list[str]:
     """The image's names but for those that the engine has on an image that is not ours."""
     ours = engine.image_tags(image.app.name)
     return [name for name in image.names if name in ours or not engine.image_id(name)]
+
+
+def names_to_load(connect: Callable[[], Engine], image: Image, dry: bool) -> list[str]:
+    """The names under which the image is loaded into a node: ours or, if no engine answers under --dry, all."""
+    try:
+        return our_names(connect(), image)
+    except EngineError:
+        if not dry:
+            raise
+        return image.names
 
 
 def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> bool:

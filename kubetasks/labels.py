@@ -2,7 +2,9 @@
 
 OWNER_LABEL = "app.kubernetes.io/managed-by"
 OWNER = "simple-server-tasks"
-CLUSTER_LABEL = "simple-server-tasks/cluster"  # on a network: which cluster it belongs to
+CLUSTER_LABEL = "simple-server-tasks/cluster"  # on a network or a volume: which cluster it belongs to
+PROVIDER_LABEL = "simple-server-tasks/provider"  # beside it, unless that is the default
+STATE_LABEL = "simple-server-tasks/state"  # beside it: the folder of that cluster's files, if nobody can do without them
 
 LABELS = {OWNER_LABEL: OWNER}
 SELECTOR = f"{OWNER_LABEL}={OWNER}"

@@ -32,7 +32,8 @@ DEFAULTS: dict[str, dict[str, str]] = {
 
 INVOKE_SECTIONS = ("run", "runners", "sudo", "tasks", "timeouts")  # of invoke's own configuration
 ALIKE = 0.85  # from here on a name is taken for a misspelt one of ours
-PROVIDERS = ("kind", "existing")
+PROVIDERS_OF_OUR_OWN = ("kind", "minikube")  # those that create clusters
+PROVIDERS = (*PROVIDERS_OF_OUR_OWN, "existing")
 IMAGE_SOURCES = ("auto", "pull", "build")
 MOST_REPLICAS = 100
 MOST_NODES = 10
@@ -73,10 +74,14 @@ class Settings:
         """The same settings with another Kubernetes minor."""
         return replace(self, kubernetes=minor)
 
+    def for_provider(self, name: str) -> "Settings":
+        """The same settings with another provider."""
+        return replace(self, provider=name)
+
     @property
     def state_folder(self) -> Path:
-        """The folder of this cluster's files: kubeconfig, kind's configuration."""
-        return self.state / self.cluster
+        """The folder of this cluster's files: kubeconfig, and what its provider keeps. A cluster's name has no dot."""
+        return self.state / (self.cluster if self.provider == "kind" else f"{self.cluster}.{self.provider}")
 
 
 def whole_number(name: str, value: object, least: int, most: int) -> int:
@@ -148,6 +153,9 @@ def read(config: Any, environment: Mapping[str, str] = os.environ) -> Settings:
     provider = one_of("INVOKE_CLUSTER_PROVIDER", str(cluster["provider"]), PROVIDERS)
     if provider == "existing" and not cluster["context"]:
         raise SettingError("The provider `existing` needs an explicit context.", "INVOKE_CLUSTER_CONTEXT=NAME ./inv ...")
+    nodes = whole_number("INVOKE_CLUSTER_NODES", cluster["nodes"], 1, MOST_NODES)
+    if provider != "kind" and nodes != 1:
+        raise SettingError(f"INVOKE_CLUSTER_NODES is for the provider `kind`, not for `{provider}`.", "Unset it")
     kubernetes = str(cluster["kubernetes"]).removeprefix("v")
     return Settings(
         # a node's name is the cluster's plus "-control-plane", and has 63 characters at most
@@ -155,7 +163,7 @@ def read(config: Any, environment: Mapping[str, str] = os.environ) -> Settings:
         provider=provider,
         kubernetes=one_of("INVOKE_CLUSTER_KUBERNETES", kubernetes, tuple(KUBERNETES)),
         port=whole_number("INVOKE_CLUSTER_PORT", cluster["port"], 1, 65535),
-        nodes=whole_number("INVOKE_CLUSTER_NODES", cluster["nodes"], 1, MOST_NODES),
+        nodes=nodes,
         context=str(cluster["context"]),
         kubeconfig=str(cluster["kubeconfig"]),
         replicas=whole_number("INVOKE_APP_REPLICAS", app["replicas"], 0, MOST_REPLICAS),

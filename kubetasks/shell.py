@@ -58,13 +58,14 @@ def run(
     cwd: Path | None = None,
     log: Path | None = None,
     on_line: Callable[[str], None] | None = None,
+    merged: bool = False,
     stop: threading.Event | None = None,
 ) -> str:
     """Run `argv` and return its standard output.
 
-    `env` is added to our environment. Standard error goes, line by line, to `log` and to `on_line`. If `stop` is set, because
-    another part of the same job failed, the program is terminated. Raises SetupError if the program cannot be run, ProgramError
-    if it exits with another code than 0.
+    `env` is added to our environment. Standard error goes, line by line, to `log` and to `on_line`; with `merged`, standard
+    output does too, and "" is returned. If `stop` is set, because another part of the same job failed, the program is terminated.
+    Raises SetupError if the program cannot be run, ProgramError if it exits with another code than 0.
     """
     argv = [str(word) for word in argv]
     try:
@@ -74,7 +75,7 @@ def run(
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merged else subprocess.PIPE,
             text=True,
             errors="replace",
         )
@@ -83,11 +84,12 @@ def run(
     errors: deque[str] = deque(maxlen=TAIL_LINES)
     output: list[str] = []
 
-    def read_errors() -> None:
-        assert process.stderr is not None
+    def read_lines() -> None:
+        lines = process.stdout if merged else process.stderr
+        assert lines is not None
         sink = log.open("a", buffering=1, encoding="utf-8") if log else None
         try:
-            for text in process.stderr:
+            for text in lines:
                 errors.append(text)
                 if sink:
                     sink.write(text)
@@ -101,7 +103,7 @@ def run(
         assert process.stdout is not None
         output.append(process.stdout.read())
 
-    readers = [threading.Thread(target=read_errors), threading.Thread(target=read_output)]
+    readers = [threading.Thread(target=target) for target in ((read_lines,) if merged else (read_lines, read_output))]
     with process:  # closes its pipes
         for reader in readers:
             reader.start()

@@ -10,6 +10,14 @@ KIND_SHA256 = {  # of the program for linux, by machine, as published with the r
     "x86_64": "aee6151561422756b764a4ae28e7f44cda5af5a9eead3cc9985112b1de8d8e0d",
 }
 
+MINIKUBE = "v1.38.1"
+MINIKUBE_SHA256 = {
+    "x86_64": "099477eaf248bcb5bcea8ce78a2898e93ac01461c35189da1848c3de82ecd22e",
+}
+# what that release's nodes are made from, and an image that it starts on them
+KICBASE = "gcr.io/k8s-minikube/kicbase:v0.0.50@sha256:eb4fec00e8ad70adf8e6436f195cc429825ffb85f95afcdb5d8d9deb576f3e93"
+STORAGE_PROVISIONER = "gcr.io/k8s-minikube/storage-provisioner:v5"
+
 
 @dataclass(frozen=True)
 class Kubernetes:

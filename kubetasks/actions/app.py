@@ -56,12 +56,14 @@ def deploy(context: Context) -> None:
     made = current_image(context)
     if not context.report.dry:
         image.require_built(context.engine, made)  # before a cluster is created for nothing
-    cluster.ensure(context)
-    roll_out(context, made)
+    roll_out(context, made, came_up=cluster.ensure(context))
 
 
-def roll_out(context: Context, made: Image) -> None:
-    """Deliver the image to the cluster, roll it out and, if the application is exposed, wait until it answers."""
+def roll_out(context: Context, made: Image, *, came_up: bool = False) -> None:
+    """Deliver the image to the cluster, roll it out and, if the application is exposed, wait until it answers.
+
+    `came_up`: the cluster has just started, so that the same pods may not answer yet.
+    """
     app, report, namespace = context.app, context.report, context.settings.namespace
     manifest = manifests.read_one(app, "deployment")
     container = manifests.container_index(manifest, app)
@@ -78,7 +80,7 @@ def roll_out(context: Context, made: Image) -> None:
     objects.apply(context.kube, budget)
     changed = objects.apply(context.kube, deployment)
     state.wait_for_rollout(context, f"Rolling out {made.reference}" if changed else f"{made.reference} is deployed")
-    found = state.deployment(context) if changed else None
+    found = state.deployment(context) if changed or came_up else None
     if found:
         state.wait_for_traffic(context, found["spec"].get("replicas", 1))
 

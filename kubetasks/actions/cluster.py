@@ -44,7 +44,7 @@ def ensure(context: Context) -> bool:
         started = provider.start()
         if started is None:
             if provider.condition() in ("missing", "incomplete"):
-                context.report.equivalent(*_new_cluster(context))
+                context.report.equivalent(*_new_cluster(context, provider))
             return False
     except EngineError:
         if not context.report.dry:
@@ -54,16 +54,17 @@ def ensure(context: Context) -> bool:
     context.cluster, changed = started
     changed |= _wait_for_nodes(context)
     if context.cluster.subnet:
-        _install_load_balancer(context)
+        _install_load_balancer(context, provider)
     if not changed:
         context.report.say(f"Cluster {provider.name} is running.")
     return changed
 
 
-def _new_cluster(context: Context) -> tuple[str, ...]:
+def _new_cluster(context: Context, provider: Lifecycle) -> tuple[str, ...]:
     """What follows the creation of a cluster."""
     manifest = artifacts.metallb_manifest(context.settings).reference
-    return equivalents.wait_for_nodes(()), *equivalents.load_balancer(manifest, context.provider.name)
+    balancer = equivalents.load_balancer(manifest, provider.network) if provider.network else ()
+    return equivalents.wait_for_nodes(()), *balancer
 
 
 def _wait_for_nodes(context: Context) -> bool:
@@ -107,13 +108,13 @@ def _until_answered(seconds: float) -> "Iterable[AttemptManager]":
     )
 
 
-def _install_load_balancer(context: Context) -> None:
+def _install_load_balancer(context: Context, provider: Lifecycle) -> None:
     if _has_load_balancer(context):
         return
     manifest = artifacts.metallb_manifest(context.settings)
     if not manifest.present:
         raise ClusterError("MetalLB's manifest is missing.", "./inv setup")
-    context.report.equivalent(*_new_cluster(context))
+    context.report.equivalent(*_new_cluster(context, provider))
     with context.report.step("Installing the load balancer (MetalLB)"):
         loadbalancer.install(context.kube, Path(manifest.reference))
         for attempt in _until_answered(SERVED_SECONDS):

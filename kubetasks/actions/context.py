@@ -49,7 +49,8 @@ class Context:
     @cached_property
     def kube(self) -> Kube:
         """The cluster's API."""
-        made = client.connect(self.cluster.kubeconfig, self.cluster.context, self.cluster.advice)
+        there = self.cluster
+        made = client.connect(there.kubeconfig, there.context, there.advice, there.direct)
         if self.provider.shared:
             self.report.say(f"Context {self.provider.name} ({made.server}), namespace {self.settings.namespace}")
         return made
@@ -104,8 +105,8 @@ def require_packages() -> None:
 
 def _environment(context: Context) -> str:
     folders: list[str] = []
-    for program in (artifacts.kind(context.settings).reference, artifacts.kubectl().reference):
+    for program in (context.provider.program, artifacts.kubectl().reference):
         folder = str(Path(program).parent)
         if os.sep in program and shutil.which(Path(program).name) != program and folder not in folders:
             folders.append(folder)
-    return equivalents.environment(folders, context.provider.kubeconfig)
+    return equivalents.environment(folders, context.provider.environment)

@@ -7,7 +7,7 @@ from kubetasks.machine.inventory import Item
 
 def setup(context: Context) -> bool:
     """Install what is missing; False if nothing is. Raises SetupError, EngineError, ProgramError."""
-    return install.install(context.settings, context.report)
+    return install.install(context.settings, context.report, context.provider.needs)
 
 
 def stop(context: Context) -> bool:
@@ -22,4 +22,4 @@ def remove(context: Context) -> list[str]:
 
 def doctor(context: Context) -> list[Item]:
     """What the tasks need, and whether it is there."""
-    return inventory.look(context.settings)
+    return inventory.look(context.settings, context.provider.needs)

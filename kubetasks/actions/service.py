@@ -12,6 +12,7 @@ from kubetasks.kube import objects, service
 from kubetasks.kube.client import ApiError
 from kubetasks.kube.service import Address
 from kubetasks.probe import Spread
+from kubetasks.providers.base import OpenTunnel, Tunnels
 
 TAKEN = "port is already allocated"  # the API's words for a node port
 SECOND_ADDRESS_SECONDS = 2.0  # after the first answer: not every machine can reach a load balancer's address
@@ -136,9 +137,68 @@ def unexpose(context: Context) -> bool:
 
 def url(context: Context) -> str:
     """The URL that answers; "" under --dry. Raises ExposeError."""
-    if not context.report.equivalent(equivalents.service(context.app, context.kubectl)):
+    if not context.report.equivalent(context.provider.service_line(context.kubectl)):
         return ""
     return state.address(context).url
+
+
+def tunnel(context: Context) -> None:
+    """Keep a tunnel to the service's load balancer address open until Ctrl-C.
+
+    Raises ExposeError, and SetupError or ClusterError if no tunnel can be opened.
+    """
+    provider, report = context.provider, context.report
+    if not isinstance(provider, Tunnels):
+        report.say(f"Cluster {provider.name} needs no tunnel: ./inv service prints the address.")
+        return
+    if not report.equivalent(provider.tunnel_line):
+        return
+    state.address(context)  # there is a service
+    opened = False
+    try:
+        with provider.tunnel() as through:
+            with report.step("Opening the tunnel") as step:
+                found = _wait_for_tunnel(context, through, step.at)
+            opened = True
+            report.result(found.url)
+            report.say("Ctrl-C closes the tunnel.")
+            through.wait()
+    except KeyboardInterrupt:
+        if not opened:
+            raise
+        report.say("The tunnel is closed.")
+
+
+def _wait_for_tunnel(context: Context, through: OpenTunnel, at: Callable[[str], None]) -> Address:
+    """The address that answers through the tunnel. Raises ExposeError."""
+    result: list[Address] = []
+
+    def check() -> wait.State:
+        nonlocal result
+        problem = through.problem()
+        if problem:
+            return wait.Failed(f"The tunnel gives no address: {problem}")
+        found = state.find_service(context)
+        if found is None:
+            return wait.Failed("The service is gone.", "./inv expose")
+        known = [one for one in state.addresses(context, found) if one.way == "load balancer"]
+        if not known:
+            return wait.Pending("no address yet")
+        result = known
+        if not state.ready_pods(context) or probe.answering(context.app, known):
+            return wait.Done()
+        return wait.Pending(f"waiting for an answer at {known[0].url}")
+
+    wait.until_done(
+        check,
+        ExposeError,
+        "No address answers through the tunnel",
+        state.LOGS,
+        timeout=context.settings.timeout,
+        on_change=at,
+        longest_pause=0.2,
+    )
+    return result[0]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def setup(c: Context, remove: bool = False, stop: bool = False) -> None:
     """Install what this machine lacks.
 
-    That is: container engine, kind, node image, base image, load balancer.
+    That is: container engine, base image, and what the provider needs: for kind its program, a node image and a load balancer.
 
     Example: ./inv setup build deploy expose scale
     """

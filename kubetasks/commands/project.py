@@ -14,16 +14,24 @@ from kubetasks.versions import KUBERNETES, PYTHONS
         "unit": "only the unit tests, on each Python",
         "python": "only the unit tests, on that Python",
         "kubernetes": "only the tests on throwaway clusters of that minor",
+        "minikube": "only the tests on a throwaway minikube cluster",
         "browser": "only the tests of the page in Chromium, on a throwaway cluster",
     }
 )
 def test(
-    c: Context, lint: bool = False, unit: bool = False, python: str = "", kubernetes: str = "", browser: bool = False
+    c: Context,
+    lint: bool = False,
+    unit: bool = False,
+    python: str = "",
+    kubernetes: str = "",
+    minikube: bool = False,
+    browser: bool = False,
 ) -> None:
     """Run everything that is tested, with tox.
 
     That is: style, types, workflows, unit tests on each Python, throwaway clusters of each Kubernetes
-    that setup has installed, and the page in Chromium. A Python that this machine lacks runs in a container.
+    that setup has installed, one of minikube if that was set up, and the page in Chromium. A Python that
+    this machine lacks runs in a container.
     JUnit files go to reports/.
 
     Example: ./inv test --python=3.14 --kubernetes=1.36
@@ -36,7 +44,7 @@ def test(
     if kubernetes:
         one_of("--kubernetes", kubernetes, tuple(KUBERNETES))
     run = context.begin(c)
-    wanted = matrix.cells(lint=lint, unit=unit, python=python, kubernetes=kubernetes, browser=browser)
+    wanted = matrix.cells(lint=lint, unit=unit, python=python, kubernetes=kubernetes, minikube=minikube, browser=browser)
     results = project.test(run, wanted)
     if run.report.dry:
         return

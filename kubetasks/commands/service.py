@@ -58,6 +58,20 @@ def service(c: Context, open: bool = False) -> None:
         webbrowser.open(url)
 
 
+@task
+def tunnel(c: Context) -> None:
+    """Open a tunnel to the load balancer's address, until Ctrl-C.
+
+    Only minikube needs one; it adds a route with sudo, and removes it at the end.
+
+    The tutorial: minikube tunnel
+    Example: INVOKE_CLUSTER_PROVIDER=minikube ./inv tunnel
+    """
+    from kubetasks.actions import context, service
+
+    service.tunnel(context.begin(c))
+
+
 @task(help={"requests": "how many requests; enough for the pods by default", "json": "one JSON document on standard output"})
 def traffic(c: Context, requests: str = "", json: bool = False) -> None:
     """Send requests and show which pods answered.

@@ -199,8 +199,11 @@ class Changes:
                 response.response.shutdown()  # close() would wait for the thread that reads
 
 
-def connect(kubeconfig: str, context: str, advice: str) -> Kube:
-    """Connect with that file and context; nothing is sent yet. `advice` is the hint of a failure. Raises ClusterError."""
+def connect(kubeconfig: str, context: str, advice: str, direct: bool = False) -> Kube:
+    """Connect with that file and context; nothing is sent yet. `advice` is the hint of a failure. Raises ClusterError.
+
+    `direct`: no proxy can reach the API server.
+    """
     import kubernetes.client
     import kubernetes.config
     import yaml
@@ -213,8 +216,8 @@ def connect(kubeconfig: str, context: str, advice: str) -> Kube:
         load(kubeconfig or None, context, client_configuration=configuration, persist_config=False)
     except (ConfigException, OSError, UnicodeError, yaml.YAMLError) as error:
         raise ClusterError(f"The context {context} cannot be used: {error}", advice) from error
-    if _loopback(configuration.host):
-        configuration.proxy = None  # as Go, and so kubectl, does: a proxy cannot reach this machine's loopback
+    if direct or _loopback(configuration.host):  # Go, and so kubectl, leaves a proxy out for loopback addresses
+        configuration.proxy = None
     return Kube(kubernetes.client.ApiClient(configuration), context, advice)
 
 

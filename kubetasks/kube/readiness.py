@@ -7,6 +7,7 @@ from kubetasks.kube.client import Object
 from kubetasks.wait import Done, Failed, Pending, State
 
 REVISION = "deployment.kubernetes.io/revision"
+NODE_STOPPED = ("CrashLoopBackOff", "Unknown")  # why a container waits and how it ended, if its runtime did not see the end
 LOGS = "./inv logs shows the output of the pods"
 NOT_KNOWN: Mapping[str, datetime] = {}  # when any node started
 # reasons of waiting containers that waiting does not cure: (sentence, hint)
@@ -94,9 +95,9 @@ def pod_problem(pod: Object) -> Failed | None:
     status = pod.get("status", {})
     for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
         waiting = container.get("state", {}).get("waiting") or {}
-        if waiting.get("reason") in HOPELESS:
+        ended = (container.get("lastState", {}).get("terminated")) or {}
+        if waiting.get("reason") in HOPELESS and (waiting["reason"], ended.get("reason")) != NODE_STOPPED:
             sentence, hint = HOPELESS[waiting["reason"]]
-            ended = (container.get("lastState", {}).get("terminated")) or {}
             text = sentence.format(
                 image=container.get("image", "?"),
                 message=waiting.get("message", ""),

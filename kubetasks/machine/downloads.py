@@ -2,17 +2,17 @@
 
 import hashlib
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 
-from kubetasks import artifacts, equivalents, versions
+from kubetasks import equivalents
 from kubetasks.engine import Engine
 from kubetasks.errors import SetupError
 from kubetasks.machine import receipt
+from kubetasks.needs import File, Need
 from kubetasks.report import Report
 from kubetasks.settings import Settings
 
-KIND_URL = f"https://github.com/kubernetes-sigs/kind/releases/download/{versions.KIND}/kind-linux-amd64"
-METALLB_URL = f"https://raw.githubusercontent.com/metallb/metallb/{versions.METALLB}/config/manifests/metallb-native.yaml"
 REGISTRIES = ("https://registry-1.docker.io/v2/", "https://quay.io/v2/", "https://registry.k8s.io/v2/")
 SECONDS = 30
 PROBE_SECONDS = 3
@@ -57,22 +57,30 @@ def file(url: str, sha256: str, target: Path, report: Report) -> None:
     part.rename(target)
 
 
-def pull(engine: Engine, settings: Settings, report: Report) -> None:
-    """Download kind and MetalLB's manifest and pull the images, whichever is missing. Raises SetupError, EngineError."""
-    kind, manifest = Path(artifacts.kind(settings).reference), Path(artifacts.metallb_manifest(settings).reference)
-    if not kind.exists():
-        checksum = versions.KIND_SHA256.get(platform.machine())
-        if checksum is None:
-            raise SetupError(
-                f"No checksum of kind {versions.KIND} is known for {platform.machine()}: only x86_64 is supported so far."
-            )
-        file(KIND_URL, checksum, kind, report)
-        kind.chmod(0o755)
-    if not manifest.exists():
-        file(METALLB_URL, versions.METALLB_MANIFEST_SHA256, manifest, report)
-    for wanted in (artifacts.node_image(engine, settings), artifacts.base_image(engine, settings)):
-        if not wanted.present:
-            image(engine, settings, report, wanted.reference)
+def pull(engine: Engine, settings: Settings, report: Report, needed: Sequence[Need]) -> None:
+    """Download the files and pull the images that are missing. Raises SetupError, EngineError."""
+    for need in needed:
+        found = need.find(engine, settings)
+        if found.present:
+            continue
+        if isinstance(need, File):
+            _download(need, Path(found.reference), report)
+        else:
+            image(engine, settings, report, found.reference)
+            if need.tagged and not engine.image_id(found.short):
+                engine.tag(found.reference, found.short)
+                _record(settings, found.short)
+
+
+def _download(need: File, target: Path, report: Report) -> None:
+    checksum = need.sha256.get(platform.machine())
+    if checksum is None:
+        raise SetupError(
+            f"No checksum of {need.name} {need.version} is known for {platform.machine()}: only x86_64 is supported so far."
+        )
+    file(need.url, checksum, target, report)
+    if need.program:
+        target.chmod(0o755)
 
 
 def image(engine: Engine, settings: Settings, report: Report, reference: str) -> None:
@@ -80,5 +88,9 @@ def image(engine: Engine, settings: Settings, report: Report, reference: str) ->
     report.equivalent(equivalents.pull(reference))
     with report.step(f"Pulling {reference.split('@')[0]}") as step:
         engine.pull(reference, step.at)
+    _record(settings, reference)
+
+
+def _record(settings: Settings, reference: str) -> None:
     with receipt.changed(settings.cache) as made:
         made.pulled = sorted({*made.pulled, reference})

@@ -4,6 +4,7 @@ import platform
 import shutil
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,19 +14,20 @@ from kubetasks.errors import SetupError
 from kubetasks.machine import downloads, inventory, packages, receipt
 from kubetasks.machine import engine as machine_engine
 from kubetasks.machine.log import new_log
+from kubetasks.needs import BASE_IMAGE, Need
 from kubetasks.report import Report, duration
 from kubetasks.settings import Settings
 
 Source = Literal["pull", "build"]
 
 
-def install(settings: Settings, report: Report) -> bool:
+def install(settings: Settings, report: Report, needed: Sequence[Need]) -> bool:
     """Install whatever is missing; True if anything was. Raises SetupError, EngineError, ProgramError."""
-    if not inventory.missing(settings):
+    if not inventory.missing(settings, needed):
         return False
     with receipt.locked(settings.cache, report):
-        if inventory.missing(settings):
-            _install(settings, report)
+        if inventory.missing(settings, needed):
+            _install(settings, report, needed)
     return True
 
 
@@ -36,31 +38,29 @@ def source(settings: Settings) -> Source:
     return "pull" if any(downloads.reached(url) for url in downloads.REGISTRIES) else "build"
 
 
-def _install(settings: Settings, report: Report) -> None:
+def _install(settings: Settings, report: Report, needed: Sequence[Need]) -> None:
     started = time.monotonic()
     log = new_log(settings)
     report.say(f"Full log: {log}")
     if source(settings) == "pull":
         _start_engine(settings, report, log)
-        downloads.pull(engine.connect(), settings, report)
+        downloads.pull(engine.connect(), settings, report, [*needed, BASE_IMAGE])
     else:
-        _build(settings, report, log)
-    left = inventory.missing(settings)
+        _build(settings, report, log, [*needed, BASE_IMAGE])
+    left = inventory.missing(settings, needed)
     if left:
         raise SetupError(f"After setup this is still missing: {', '.join(left)}.", f"The log may say why: {log}")
     report.say(f"Set up in {duration(time.monotonic() - started)}.")
 
 
-def _build(settings: Settings, report: Report, log: Path) -> None:
+def _build(settings: Settings, report: Report, log: Path, needed: Sequence[Need]) -> None:
     from kubetasks.offline import build
 
     if shutil.which("dockerd"):
         _start_engine(settings, report, log)  # an engine that was stopped may have the images
     found = engine.connect() if machine_engine.release() else None
-    node_missing = not artifacts.node_image(found, settings).present
-    base_missing = not artifacts.base_image(found, settings).present
-    files = artifacts.kind(settings), artifacts.metallb_manifest(settings)
-    if not (node_missing or base_missing) and all(file.present for file in files):
+    missing = [need for need in needed if not need.find(found, settings).present]
+    if not missing:
         return
     _require_buildable()
 
@@ -73,7 +73,7 @@ def _build(settings: Settings, report: Report, log: Path) -> None:
         report.say("INVOKE_SETUP_IMAGES=build: building the images from package registries (one time, a few minutes).")
     else:
         report.say("No image registry is reachable: building the images from package registries (one time, a few minutes).")
-    build.Build(settings, report, log, prepare).run(node_missing=node_missing, base_missing=base_missing)
+    build.Build(settings, report, log, prepare, missing).run()
 
 
 def _require_buildable() -> None:

@@ -1,10 +1,12 @@
 """What the tasks need of this machine, and whether it is there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kubetasks import artifacts, engine, versions
+from kubetasks import artifacts, engine
 from kubetasks.artifacts import Artifact
 from kubetasks.machine import engine as machine_engine
+from kubetasks.needs import BASE_IMAGE, File, Need
 from kubetasks.settings import Settings
 
 MISSING_IMAGE = "to be pulled, or built if no image registry can be reached"
@@ -20,32 +22,27 @@ class Item:
     remedy: str = "./inv setup"
 
 
-def look(settings: Settings) -> list[Item]:
-    """Every item as it is now; nothing is changed. Raises EngineError if the engine denies access."""
+def look(settings: Settings, needed: Sequence[Need]) -> list[Item]:
+    """Every item as it is now, `needed` among them; nothing is changed. Raises EngineError if the engine denies access."""
     release = machine_engine.release()
     found = engine.connect() if release else None
-    kind, manifest, kubectl = artifacts.kind(settings), artifacts.metallb_manifest(settings), artifacts.kubectl()
+    kubectl = artifacts.kubectl()
     return [
         Item("engine", bool(release), f"Docker {release}" if release else _engine_advice(settings)),
-        Item("kind", kind.present, versions.KIND if kind.present else f"{versions.KIND}, to be downloaded or built"),
         Item(
             "kubectl",
             kubectl.present,
             kubectl.reference if kubectl.present else "./inv installs it in .venv",
             "pip install -r requirements/tasks.txt",
         ),
-        _image("node image", artifacts.node_image(found, settings)),
-        _image("base image", artifacts.base_image(found, settings)),
-        Item(
-            "load balancer",
-            manifest.present,
-            f"MetalLB {versions.METALLB}" + ("" if manifest.present else ", to be downloaded or built"),
-        ),
+        *(_item(need, need.find(found, settings)) for need in (*needed, BASE_IMAGE)),
     ]
 
 
-def _image(name: str, image: Artifact) -> Item:
-    return Item(name, image.present, image.short if image.present else MISSING_IMAGE)
+def _item(need: Need, found: Artifact) -> Item:
+    if isinstance(need, File):
+        return Item(need.name, found.present, need.version if found.present else f"{need.version}, to be downloaded or built")
+    return Item(need.name, found.present, found.short if found.present else MISSING_IMAGE)
 
 
 def _engine_advice(settings: Settings) -> str:
@@ -54,6 +51,6 @@ def _engine_advice(settings: Settings) -> str:
     return "none answers: setup installs (on Debian, as root) and starts one"
 
 
-def missing(settings: Settings) -> list[str]:
+def missing(settings: Settings, needed: Sequence[Need]) -> list[str]:
     """The names of what setup would install; kubectl comes with .venv."""
-    return [item.name for item in look(settings) if not item.present and item.name != "kubectl"]
+    return [item.name for item in look(settings, needed) if not item.present and item.name != "kubectl"]

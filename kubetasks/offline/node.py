@@ -1,21 +1,17 @@
-"""Complete a kind node's file system: Debian, kind's own files, our programs, and the control plane's images unpacked.
+"""What the nodes of every provider have in common: Debian, our programs, and the control plane's images unpacked."""
 
-What kind expects of a node image: https://kind.sigs.k8s.io/docs/design/node-image/
-"""
-
-import json
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from kubetasks import shell, wait
-from kubetasks.artifacts import NODE_SOURCE
 from kubetasks.errors import SetupError
 from kubetasks.offline import archive
-from kubetasks.versions import METALLB_IMAGES, Kubernetes
+from kubetasks.versions import Kubernetes
 
 PACKAGES = (
     "systemd dbus conntrack iptables nftables iproute2 ethtool mount kmod libseccomp2 pigz e2fsprogs ca-certificates "
@@ -23,15 +19,13 @@ PACKAGES = (
 ).split()
 NODE_NAMES = ("kubelet", "kubeadm", "kubectl")
 CONTROL_PLANE_NAMES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
-CNI_PLUGINS = ("ptp", "host-local", "loopback", "portmap")
-POD_NETWORK = "localhost/pod-network:built"  # as files/kind/manifests/default-cni.yaml names it
 RUNTIME_PROGRAMS = ("containerd", "containerd-shim-runc-v2", "ctr")
 IPTABLES_PACKAGES = (  # kube-proxy's: the programs, their extensions and every library that these load
     "iptables libip4tc2 libip6tc2 libxtables12 libmnl0 libnftnl11 libnetfilter-conntrack3 libnfnetlink0 libnftables1 "
     "nftables libjansson4 libgmp10 libedit2 libbsd0 libmd0 libtinfo6 libc6"
 ).split()
 MERGED_USR = ("bin", "sbin", "lib", "lib64")
-BOOT_UNITS = (  # units of Debian that a container does not need; the globs are kind's
+BOOT_UNITS = (  # units of Debian that a container does not need; the globs are kind's and minikube's
     "lib/systemd/system/sysinit.target.wants/systemd-tmpfiles-setup.service",
     "lib/systemd/system/multi-user.target.wants/*",
     "etc/systemd/system/*.wants/*",
@@ -42,104 +36,120 @@ BOOT_UNITS = (  # units of Debian that a container does not need; the globs are 
 )
 IMAGE_CHANGES = ['ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]', "ENV container=docker"]
 STOP_SIGNAL = "SIGRTMIN+3"  # SIGTERM makes systemd re-execute itself
+PAUSE = ["/usr/bin/catatonit", "-P"]
+STOP_SECONDS = 3  # pods outlive their services: without this a node takes as long to stop as its engine lets it
+CONTAINERD_CONFIG = "etc/containerd/config.toml"
 
 
-def complete(
-    root: Path, programs: Path, kubernetes: Path, version: Kubernetes, work: Path, *, log: Path, stop: threading.Event
-) -> None:
-    """Turn the Debian file system `root` into a node's, with the programs compiled into two folders.
+@dataclass(frozen=True)
+class Parts:
+    """What a node is put together from: folders of compiled programs, `own` being the provider's, and where to work."""
 
-    Raises ProgramError, SetupError.
-    """
+    version: Kubernetes
+    kubernetes: Path
+    around: Path
+    own: Path
+    work: Path
+    log: Path
+    stop: threading.Event
+
+
+def prepare(root: Path) -> None:
+    """Let the Debian file system `root` boot in a container."""
     for pattern in BOOT_UNITS:
         for path in root.glob(pattern):
             path.unlink()
-    _copy_kind_files(programs / "kind-base", root)
-    shutil.copytree(NODE_SOURCE / "files", root, dirs_exist_ok=True)
-    _install_programs(programs, kubernetes, root)
-    _configure_containerd(programs, root)
-
     with (root / "etc/systemd/journald.conf").open("a") as journald:
         journald.write("ReadKMsg=no\n")
+    configured = root / "etc/systemd/system.conf.d/stop.conf"
+    configured.parent.mkdir(parents=True)
+    configured.write_text(f"[Manager]\nDefaultTimeoutStopSec={STOP_SECONDS}s\n")
     (root / "sbin/init").symlink_to("/lib/systemd/systemd")
     (root / "etc/kubernetes/manifests").mkdir(parents=True)
-    (root / "kind/version").write_text(f"v{version.built}\n")
-    for unit in ("kubelet.service", "containerd.service", "undo-mount-hacks.service"):
-        shell.run(["systemctl", f"--root={root}", "enable", unit], log=log)
-    shell.run(["systemctl", f"--root={root}", "mask", "systemd-binfmt.service"], log=log)
-
-    layer, images = work / "layer.tar", work / "images.tar"
-    _write_layer(root, programs, kubernetes, work / "layer", layer, log)
-    wanted = shell.run([str(kubernetes / "kubeadm"), "config", "images", "list", f"--kubernetes-version=v{version.built}"])
-    archive.write(images, layer, references(wanted.split()), architecture="amd64")
-    _import_images(programs, images, root, work, log, stop)
 
 
-def references(wanted: list[str]) -> dict[str, list[str]]:
-    """Map each image of the control plane, the pod network and MetalLB to its entrypoint; `wanted` is what kubeadm lists."""
-    entrypoints = {"pause": ["/usr/bin/catatonit", "-P"]}  # every other has one program, of its own name
-    names = {reference: reference.rpartition("/")[2].partition(":")[0] for reference in wanted}
-    return {
-        **{reference: entrypoints.get(name, [name]) for reference, name in names.items()},
-        **{image: [f"metallb-{name}"] for name, image in METALLB_IMAGES.items()},
-        POD_NETWORK: ["podnetwork"],
-    }
+def units(root: Path, parts: Parts, *enabled: str) -> None:
+    """Have systemd start these units, and never the one that would change the host's kernel. Raises ProgramError."""
+    for unit in enabled:
+        shell.run(["systemctl", f"--root={root}", "enable", unit], log=parts.log)
+    shell.run(["systemctl", f"--root={root}", "mask", "systemd-binfmt.service"], log=parts.log)
 
 
-def _copy_kind_files(base: Path, root: Path) -> None:
-    for source in sorted(path for path in base.rglob("*") if path.is_file()):
-        target = root / source.relative_to(base)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
-        target.chmod(0o755 if target.parent in (root / "usr/local/bin", root / "kind/bin") else 0o644)
-
-
-def _install_programs(programs: Path, kubernetes: Path, root: Path) -> None:
-    shutil.copy(kubernetes / "kubernetes", root / "usr/bin/kubernetes")
+def install_programs(root: Path, parts: Parts, names: Path, plugins: Mapping[str, Path]) -> None:
+    """Install Kubernetes, called by its programs' names in the folder `names`, containerd and network plugins."""
+    shutil.copy(parts.kubernetes / "kubernetes", root / "usr/bin/kubernetes")
+    (root / names).mkdir(parents=True, exist_ok=True)
     for name in NODE_NAMES:
-        (root / "usr/bin" / name).symlink_to("kubernetes")
+        (root / names / name).symlink_to("/usr/bin/kubernetes")
     for name in RUNTIME_PROGRAMS:
-        shutil.copy(programs / name, root / "usr/local/bin" / name)
+        shutil.copy(parts.around / name, root / "usr/local/bin" / name)
     (root / "opt/cni/bin").mkdir(parents=True)
-    for name in CNI_PLUGINS:
-        shutil.copy(programs / name, root / "opt/cni/bin" / name)
+    for name, folder in plugins.items():
+        shutil.copy(folder / name, root / "opt/cni/bin" / name)
 
 
-def _configure_containerd(programs: Path, root: Path) -> None:
-    spec = json.loads(shell.run([str(programs / "ctr"), "oci", "spec"]))
-    spec.setdefault("hooks", {}).setdefault("createContainer", []).append({"path": "/kind/bin/mount-product-files.sh"})
-    spec["process"].pop("rlimits", None)
-    (root / "etc/containerd/cri-base.json").write_text(json.dumps(spec))
-    path = root / "etc/containerd/config.toml"
+def adapt_containerd(root: Path, new: str) -> None:
+    """Let pods start where a runtime may not lower oom_score_adj, for want of CAP_SYS_RESOURCE. Raises SetupError."""
+    path = root / CONTAINERD_CONFIG
     text = path.read_text()
-    # without CAP_SYS_RESOURCE a runtime may not lower oom_score_adj, and no pod would start
-    changed = text.replace("restrict_oom_score_adj = false", "restrict_oom_score_adj = true")
+    changed = text.replace("restrict_oom_score_adj = false", new)
     if changed == text:
-        raise SetupError("kind's containerd configuration is not the one that offline/node.py adapts.")
+        raise SetupError("containerd's configuration for a node is not the one that offline/node.py adapts.")
     path.write_text(changed)
 
 
-def _sandbox_image(root: Path) -> str:
-    for line in (root / "etc/containerd/config.toml").read_text().splitlines():
+def sandbox_image(root: Path) -> str:
+    """The pause image that containerd's configuration names. Raises SetupError."""
+    for line in (root / CONTAINERD_CONFIG).read_text().splitlines():
         name, _, value = line.partition("=")
         if name.strip() == "sandbox_image":
             return value.strip().strip('"')
-    raise SetupError("kind's containerd configuration names no sandbox image.")
+    raise SetupError("containerd's configuration for a node names no sandbox image.")
 
 
-def _write_layer(root: Path, programs: Path, kubernetes: Path, folder: Path, layer: Path, log: Path) -> None:
+@dataclass(frozen=True)
+class Images:
+    """Images that share the tar file `layer`: reference -> configuration."""
+
+    layer: Path
+    diff_id: str
+    configurations: dict[str, bytes]
+
+
+def images(
+    root: Path, parts: Parts, programs: Mapping[str, Path], own: Mapping[str, Sequence[str]], pauses: Iterable[str]
+) -> Images:
+    """Make the control plane's images and the provider's `own` (reference -> entrypoint), and more names of the pause image.
+
+    `programs` maps paths in the images to the provider's programs. Raises ProgramError, SetupError.
+    """
+    layer = parts.work / "layer.tar"
+    _write_layer(root, parts, programs, parts.work / "layer", layer)
+    release = f"--kubernetes-version=v{parts.version.built}"
+    wanted = shell.run([str(parts.kubernetes / "kubeadm"), "config", "images", "list", release]).split()
+    entrypoints = {**dict.fromkeys(pauses, PAUSE), **references(wanted), **own}
+    diff_id = archive.diff_id(layer)
+    return Images(
+        layer,
+        diff_id,
+        {reference: archive.configuration(diff_id, words, "amd64") for reference, words in entrypoints.items()},
+    )
+
+
+def references(wanted: list[str]) -> dict[str, list[str]]:
+    """Map each image of the control plane to its entrypoint; `wanted` is what kubeadm lists."""
+    entrypoints = {"pause": PAUSE}  # every other has one program, of its own name
+    names = {reference: reference.rpartition("/")[2].partition(":")[0] for reference in wanted}
+    return {reference: entrypoints.get(name, [name]) for reference, name in names.items()}
+
+
+def _write_layer(root: Path, parts: Parts, programs: Mapping[str, Path], folder: Path, layer: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     binaries = folder / "usr/local/bin"
     binaries.mkdir(parents=True)
-    for name, source in {
-        "kubernetes": kubernetes / "kubernetes",
-        "etcd": programs / "etcd",
-        "coredns": programs / "coredns",
-        "metallb-controller": programs / "controller",
-        "metallb-speaker": programs / "speaker",
-        "podnetwork": programs / "podnetwork",
-    }.items():
-        shutil.copy(source, binaries / name)
+    ours = {"kubernetes": parts.kubernetes, "etcd": parts.around, "coredns": parts.around}
+    for path, source in {**{f"usr/local/bin/{name}": place / name for name, place in ours.items()}, **programs}.items():
+        shutil.copy(source, folder / path)
     for name in CONTROL_PLANE_NAMES:
         (binaries / name).symlink_to("kubernetes")
     (folder / "tmp").mkdir(mode=0o1777)
@@ -167,7 +177,7 @@ def _write_layer(root: Path, programs: Path, kubernetes: Path, folder: Path, lay
         link = folder / "usr/sbin" / name
         link.unlink(missing_ok=True)
         link.symlink_to(program)
-    shell.run(["tar", "-C", str(folder), "--numeric-owner", "--owner=0", "--group=0", "-cf", str(layer), "."], log=log)
+    shell.run(["tar", "-C", str(folder), "--numeric-owner", "--owner=0", "--group=0", "-cf", str(layer), "."], log=parts.log)
 
 
 def _real(path: str) -> str:
@@ -185,19 +195,22 @@ def _alternatives(root: Path) -> dict[str, str]:
     }
 
 
-def _import_images(programs: Path, images: Path, root: Path, work: Path, log: Path, stop: threading.Event) -> None:
-    """Unpack the archive into `root`'s containerd, run outside any container: a cluster then starts 2 s faster."""
-    with _containerd(programs, root, work, log, stop) as ctr:
-        ctr("images", "import", "--all-platforms", str(images))
-        pause = next(name for name in ctr("images", "ls", "-q").split() if "/pause:" in name)
-        if _sandbox_image(root) != pause:
-            ctr("images", "tag", pause, _sandbox_image(root))
+def import_images(root: Path, parts: Parts, images: Images) -> None:
+    """Unpack images into `root`'s containerd, run outside any container: a cluster then starts 2 s faster.
+
+    Raises ProgramError, SetupError.
+    """
+    file = parts.work / "images.tar"
+    archive.write(file, images.layer, images.configurations)
+    with _containerd(root, parts) as ctr:
+        ctr("images", "import", "--all-platforms", str(file))
         ctr("content", "prune", "references")  # the packed layers are not needed once unpacked
 
 
 @contextmanager
-def _containerd(programs: Path, root: Path, work: Path, log: Path, stop: threading.Event) -> Iterator[Callable[..., str]]:
-    state, address, config = work / "containerd", work / "containerd" / "c.sock", work / "containerd.toml"
+def _containerd(root: Path, parts: Parts) -> Iterator[Callable[..., str]]:
+    state, config = parts.work / "containerd", parts.work / "containerd.toml"
+    address = state / "c.sock"
     config.write_text(
         "version = 2\n"
         f'root = "{root}/var/lib/containerd"\nstate = "{state}"\n'
@@ -206,19 +219,19 @@ def _containerd(programs: Path, root: Path, work: Path, log: Path, stop: threadi
     )
 
     def ctr(*words: str) -> str:
-        command = [str(programs / "ctr"), "--address", str(address), "--namespace", "k8s.io", *words]
-        return shell.run(command, log=log, stop=stop)
+        command = [str(parts.around / "ctr"), "--address", str(address), "--namespace", "k8s.io", *words]
+        return shell.run(command, log=parts.log, stop=parts.stop)
 
-    with log.open("a") as sink:
+    with parts.log.open("a") as sink:
         daemon = subprocess.Popen(
-            [str(programs / "containerd"), "--config", str(config)], stdin=subprocess.DEVNULL, stdout=sink, stderr=sink
+            [str(parts.around / "containerd"), "--config", str(config)], stdin=subprocess.DEVNULL, stdout=sink, stderr=sink
         )
     try:
         wait.until_done(
             lambda: wait.Done() if address.exists() else wait.Pending("no socket"),
             SetupError,
             "The containerd that was built did not start",
-            f"Full log: {log}",
+            f"Full log: {parts.log}",
             timeout=30,
             longest_pause=0.1,
         )

@@ -16,6 +16,10 @@ def select(settings: Settings, app: Application, report: Report, connect: Callab
         from kubetasks.providers.existing import Existing
 
         return Existing(settings, app, report, connect)
+    if settings.provider == "minikube":
+        from kubetasks.providers.minikube.provider import Minikube
+
+        return Minikube(settings, app, report, connect)
     from kubetasks.providers.kind.provider import Kind
 
     return Kind(settings, app, report, connect)

@@ -1,11 +1,13 @@
 """The port to a cluster: what every provider does, what only some do, and the facts in which clusters differ."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 
 from kubetasks.image import Delivered, Image
+from kubetasks.needs import Need
 
 # incomplete: its creation was interrupted
 Condition = Literal["missing", "incomplete", "stopped", "running"]
@@ -19,7 +21,8 @@ class Cluster:
     give load balancer addresses from it. `load_balancer`: whether a service will get an address, so that waiting for it makes
     sense. `node_ports`: whether this machine reaches node ports at the nodes' own addresses. `reachable`: whether one of the
     addresses must answer from this machine. `since` is when each of its nodes started (empty if that is not known). `advice` is
-    what a person can try if the API does not answer.
+    what a person can try if the API does not answer. `direct`: whether the API server is on this machine, where no proxy
+    reaches it.
     """
 
     kubeconfig: str
@@ -29,6 +32,7 @@ class Cluster:
     load_balancer: bool
     node_ports: bool
     reachable: bool
+    direct: bool
     since: Mapping[str, datetime]
     advice: str
 
@@ -53,8 +57,23 @@ class Provider(Protocol):
         """Whether others use the cluster too: it is named, and a change is confirmed."""
 
     @property
+    def needs(self) -> tuple[Need, ...]:
+        """What setup installs for it."""
+
+    @property
     def node_port(self) -> int | None:
         """The node port that this machine maps once the cluster is there."""
+
+    @property
+    def program(self) -> str:
+        """The provider's own program, which its equivalent commands call, or ""."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables that make that program and kubectl use this cluster."""
+
+    def service_line(self, kubectl: Sequence[str]) -> str:
+        """The equivalent command that shows where the service answers; `kubectl` are the flags of kubectl."""
 
     def condition(self) -> Condition:
         """Whether the cluster is there and runs."""
@@ -73,6 +92,10 @@ class Provider(Protocol):
 class Lifecycle(Protocol):
     """What only the provider of a cluster of our own does. Under --dry nothing changes, and `start` returns None."""
 
+    @property
+    def network(self) -> str:
+        """The Docker network from which we give services of a new cluster addresses, or ""."""
+
     def start(self) -> tuple[Cluster, bool] | None:
         """Create or start the cluster if necessary; True if it was. It may still be coming up."""
 
@@ -81,3 +104,25 @@ class Lifecycle(Protocol):
 
     def delete(self) -> bool:
         """Delete the cluster and everything created for it; False if there was none."""
+
+
+class OpenTunnel(Protocol):
+    """A tunnel that is open."""
+
+    def problem(self) -> str:
+        """What it says has gone wrong, or ""."""
+
+    def wait(self) -> None:
+        """Wait until it ends by itself. Raises ClusterError then."""
+
+
+@runtime_checkable
+class Tunnels(Protocol):
+    """What only a provider does whose load balancer gives addresses as long as a tunnel is open."""
+
+    @property
+    def tunnel_line(self) -> str:
+        """The equivalent command."""
+
+    def tunnel(self) -> AbstractContextManager[OpenTunnel]:
+        """Open a tunnel until the end of the block. Raises SetupError or ClusterError before, LeftoverError after it."""

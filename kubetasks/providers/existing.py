@@ -1,7 +1,7 @@
 """A cluster that already exists: used through an explicit context, never created, stopped or deleted."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from kubetasks import equivalents
 from kubetasks.application import Application
 from kubetasks.engine import Engine
 from kubetasks.image import Delivered, Image
+from kubetasks.needs import Need
 from kubetasks.providers.base import Cluster, Condition
 from kubetasks.report import Report
 from kubetasks.settings import Settings
@@ -17,7 +18,9 @@ from kubetasks.settings import Settings
 class Existing:
     """The cluster of the context in the settings. Its nodes pull the image from a registry, if one is set."""
 
+    needs: tuple[Need, ...] = ()
     node_port = None
+    program = ""
     shared = True
 
     def __init__(self, settings: Settings, app: Application, report: Report, connect: Callable[[], Engine]) -> None:
@@ -28,6 +31,10 @@ class Existing:
         self.name = settings.context
         self.kubeconfig = settings.kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
         self.kubectl = ("--context", settings.context)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {"KUBECONFIG": self.kubeconfig}
 
     @cached_property
     def _engine(self) -> Engine:
@@ -45,6 +52,7 @@ class Existing:
             load_balancer=False,
             node_ports=True,
             reachable=False,
+            direct=False,
             since={},
             advice=f"kubectl config get-contexts lists the contexts; kubectl --context {self.name} version must answer",
         )
@@ -67,3 +75,6 @@ class Existing:
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:  # noqa: ARG002  what a registry keeps is its owner's
         return []
+
+    def service_line(self, kubectl: Sequence[str]) -> str:
+        return equivalents.service(self._app, kubectl)

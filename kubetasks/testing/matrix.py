@@ -1,4 +1,7 @@
-"""The cells of `inv test`: style, types, each Python, each Kubernetes, the page. Run one by one, with a table at the end."""
+"""The cells of `inv test`: style, types, each Python, each Kubernetes, each other provider, the page.
+
+They run one by one, with a table at the end.
+"""
 
 import os
 import platform
@@ -9,16 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kubetasks import artifacts, engine, shell
-from kubetasks.application import PROJECT
+from kubetasks import artifacts, engine, providers, shell
+from kubetasks.application import APPLICATION, PROJECT
 from kubetasks.errors import ProgramError, SetupError, TaskError
+from kubetasks.machine import inventory
 from kubetasks.report import Report, duration
-from kubetasks.settings import Settings
+from kubetasks.settings import DEFAULTS, Settings
 from kubetasks.testing import browsers, junit, pythons
 from kubetasks.versions import KUBERNETES, PYTHONS
 
 REPORTS = PROJECT / "reports"
 LINTS = ("lint", "type", "lint-ci")
+DEFAULT_PROVIDER = DEFAULTS["cluster"]["provider"]
 SUMMARY_CHARACTERS = 8000  # of one failure; GitHub takes a mebibyte in all
 
 Outcome = Literal["passed", "failed", "not tested"]
@@ -33,9 +38,12 @@ uv pip install --quiet --python /tmp/tox --require-hashes --requirement requirem
 
 @dataclass(frozen=True)
 class Cell:
-    """`name` is the tox environment of lint and browser, the minor of the others; `required`: it was requested by name."""
+    """`name` is the tox environment of lint and browser, the provider, or the minor of the others.
 
-    kind: Literal["lint", "python", "kubernetes", "browser"]
+    `required`: it was requested by name.
+    """
+
+    kind: Literal["lint", "python", "kubernetes", "provider", "browser"]
     name: str
     required: bool = False
 
@@ -46,7 +54,8 @@ class Cell:
     @property
     def environment(self) -> str:
         """The tox environment."""
-        return {"python": f"py{self.name.replace('.', '')}", "kubernetes": "integration"}.get(self.kind, self.name)
+        python = f"py{self.name.replace('.', '')}"
+        return {"python": python, "kubernetes": "integration", "provider": "integration"}.get(self.kind, self.name)
 
     @property
     def report(self) -> Path:
@@ -65,9 +74,17 @@ class Result:
     tests: junit.Tests | None = None
 
 
-def cells(*, lint: bool = False, unit: bool = False, python: str = "", kubernetes: str = "", browser: bool = False) -> list[Cell]:
+def cells(
+    *,
+    lint: bool = False,
+    unit: bool = False,
+    python: str = "",
+    kubernetes: str = "",
+    minikube: bool = False,
+    browser: bool = False,
+) -> list[Cell]:
     """The cells that were requested, or all."""
-    everything = not (lint or unit or python or kubernetes or browser)
+    everything = not (lint or unit or python or kubernetes or minikube or browser)
     chosen = [Cell("lint", name) for name in LINTS] if lint or everything else []
     if python:
         chosen.append(Cell("python", python, required=True))
@@ -77,6 +94,8 @@ def cells(*, lint: bool = False, unit: bool = False, python: str = "", kubernete
         chosen.append(Cell("kubernetes", kubernetes, required=True))
     elif everything:
         chosen += [Cell("kubernetes", minor) for minor in KUBERNETES]
+    if minikube or everything:
+        chosen.append(Cell("provider", "minikube", required=minikube))
     if browser or everything:
         chosen.append(Cell("browser", "browser", required=browser))
     return chosen
@@ -103,12 +122,16 @@ def _prepare(settings: Settings, report: Report, cell: Cell) -> tuple[str, Calla
     """Where the cell will run, and a function that runs it and returns the exit code. Raises TaskError if it lacks something."""
     if cell.kind == "kubernetes":
         where = f"{_node_image(settings, cell.name)}, Python {platform.python_version()}"
-        words, variables = ("--", f"--junitxml={cell.report}", "tests/integration"), {"INVOKE_CLUSTER_KUBERNETES": cell.name}
-        return where, lambda: _tox(cell, *words, **variables)
+        variables = {"INVOKE_CLUSTER_KUBERNETES": cell.name, "INVOKE_CLUSTER_PROVIDER": DEFAULT_PROVIDER}
+        return where, lambda: _tox(cell, *_integration(cell), **variables)
+    if cell.kind == "provider":
+        where = _set_up(settings.for_provider(cell.name), report)
+        return where, lambda: _tox(cell, *_integration(cell), INVOKE_CLUSTER_PROVIDER=cell.name)
     if cell.kind == "browser":
         # on the Kubernetes of the settings: the page does not depend on it
         where = f"{browsers.ensure(settings, report)}, {_node_image(settings, settings.kubernetes)}"
-        return where, lambda: _tox(cell, "--", f"--junitxml={cell.report}", "tests/browser")
+        words = ("--", f"--junitxml={cell.report}", "tests/browser")
+        return where, lambda: _tox(cell, *words, INVOKE_CLUSTER_PROVIDER=DEFAULT_PROVIDER)
     if cell.kind == "python":
         interpreter = find_python(cell.name)
         if not interpreter:
@@ -116,6 +139,20 @@ def _prepare(settings: Settings, report: Report, cell: Cell) -> tuple[str, Calla
             return image.split("@")[0], lambda: _contained(settings, report, cell, image)
         return interpreter, lambda: _tox(cell)
     return "this machine", lambda: _tox(cell)
+
+
+def _integration(cell: Cell) -> tuple[str, ...]:
+    """The words after those of tox that run the tests on clusters; of another provider, those that it has in common."""
+    return "--", f"--junitxml={cell.report}", "tests/integration"
+
+
+def _set_up(settings: Settings, report: Report) -> str:
+    """What the provider's clusters run on. Raises SetupError if something is missing."""
+    items = inventory.look(settings, providers.select(settings, APPLICATION, report, engine.connect).needs)
+    if not all(item.present for item in items):
+        raise SetupError(f"INVOKE_CLUSTER_PROVIDER={settings.provider} ./inv setup brings it.")
+    node = next(item.detail for item in items if item.name == "node image")
+    return f"{node}, Python {platform.python_version()}"
 
 
 def _tox(cell: Cell, *words: str, **variables: str) -> int:

@@ -1,4 +1,4 @@
-"""Clusters: created by pytest-kind, with the configuration of `inv start`."""
+"""Clusters: kind's created by pytest-kind, with the configuration of `inv start`, others by `inv start` itself."""
 
 import contextlib
 import os
@@ -12,12 +12,16 @@ from pytest_kind import KindCluster
 
 from kubetasks import artifacts, equivalents
 from kubetasks.providers.kind.config import Config, free_port
+from kubetasks.providers.kind.provider import Kind
 from tests.integration.driver import Tasks
 
 
-def create(tasks: Tasks, options: pytest.Config) -> KindCluster:
+def create(tasks: Tasks, options: pytest.Config) -> None:
     """Create the cluster, or use the one that is there. pytest-kind's options, if given, replace the tasks' choices."""
     provider = tasks.provider()
+    if not isinstance(provider, Kind):
+        tasks("start")
+        return
     config = provider.config()
     cluster = _described(tasks, config, options)
     if provider.condition() == "missing":
@@ -25,7 +29,6 @@ def create(tasks: Tasks, options: pytest.Config) -> KindCluster:
     with mock.patch.dict(os.environ, equivalents.create_environment(config)):
         cluster.create(config_file=provider.config_file)
     provider.finish()
-    return cluster
 
 
 def any_port() -> int:

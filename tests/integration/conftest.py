@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_kind import KindCluster
 
+from kubetasks import settings
 from tests.integration import diagnosis, images, locks, run, signals, snapshot
 from tests.integration.driver import HEARD, Tasks
 from tests.integration.run import Run
@@ -41,6 +41,8 @@ metadata:
 def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("INVOKE_") and name not in HEARD]:
         del os.environ[name]
+    if provider() not in settings.PROVIDERS_OF_OUR_OWN:
+        raise pytest.UsageError("The tests create clusters: INVOKE_CLUSTER_PROVIDER must be one that does, or unset.")
     kubectl_cache = tempfile.TemporaryDirectory(prefix="kubectl-")  # kubectl's own is not for the tests to fill
     config.add_cleanup(kubectl_cache.cleanup)
     os.environ["KUBECACHEDIR"] = kubectl_cache.name
@@ -77,6 +79,21 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
+def provider() -> str:
+    """The provider on whose clusters the tests run."""
+    return os.environ.get("INVOKE_CLUSTER_PROVIDER", settings.DEFAULTS["cluster"]["provider"])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of other providers: one without a mark is of the default provider."""
+    chosen: dict[bool, list[pytest.Item]] = {True: [], False: []}
+    for item in items:
+        mark = item.get_closest_marker("providers")
+        chosen[provider() in (mark.args if mark else (settings.DEFAULTS["cluster"]["provider"],))].append(item)
+    items[:] = chosen[True]
+    config.hook.pytest_deselected(items=chosen[False])
+
+
 @pytest.fixture(scope="session")
 def this_run(pytestconfig: pytest.Config) -> Run:
     """The run, begun."""
@@ -86,9 +103,9 @@ def this_run(pytestconfig: pytest.Config) -> Run:
 
 
 @pytest.fixture(scope="session")
-def kind_cluster(this_run: Run) -> KindCluster:
+def kind_cluster(this_run: Run) -> None:
     """The cluster that the tests share, in place of pytest-kind's fixture: with a load balancer and the application's image."""
-    return this_run.cluster()
+    this_run.cluster()
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +134,7 @@ def alone(this_run: Run) -> None:  # noqa: ARG001
 
 
 @pytest.fixture
-def app(request: pytest.FixtureRequest, this_run: Run, kind_cluster: KindCluster) -> Iterator[Tasks]:
+def app(request: pytest.FixtureRequest, this_run: Run, kind_cluster: None) -> Iterator[Tasks]:  # noqa: ARG001
     """The tasks in a fresh namespace of the shared cluster, which admits only restricted pods."""
     name = f"test-{secrets.token_hex(4)}"
     tasks = Tasks(this_run.cluster_name, this_run.port, name)
@@ -126,8 +143,8 @@ def app(request: pytest.FixtureRequest, this_run: Run, kind_cluster: KindCluster
     if request.config.getoption("keep_cluster") and FAILED in request.node.stash:
         return
     # first and at once: the namespace takes seconds, and the next test may want the mapped port
-    kind_cluster.kubectl("delete", "service", "--all", f"--namespace={name}")
-    kind_cluster.kubectl("delete", "namespace", name, "--wait=false")
+    tasks.kubectl("delete", "service", "--all")
+    tasks.kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture
@@ -137,7 +154,7 @@ def throwaway(this_run: Run) -> Iterator[Tasks]:
     try:
         yield tasks
     finally:
-        tasks.provider().delete()
+        tasks.lifecycle().delete()
 
 
 @pytest.fixture

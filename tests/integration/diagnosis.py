@@ -21,7 +21,7 @@ def reproduce(node_id: str) -> str:
 
 def look(tasks: Tasks) -> Iterator[tuple[str, str]]:
     """Yield (title, text) for each part of the cluster's state."""
-    yield "containers", _run("docker", "ps", "--all", "--filter", f"label=io.x-k8s.kind.cluster={tasks.cluster}")
+    yield "containers", _run("docker", "ps", "--all", "--filter", f"name=^{tasks.cluster}")
     yield "images of the engine", _run("docker", "images", "--no-trunc", "--filter", f"reference={APPLICATION.name}")
     if tasks.kubeconfig.exists():
         yield from _cluster(tasks)
@@ -44,20 +44,25 @@ def _cluster(tasks: Tasks) -> Iterator[tuple[str, str]]:
                 log = _run(*kubectl, "logs", pod, f"--tail={LINES}", f"--previous={previous}")
                 if "previous terminated container" not in log:
                     yield f"{title}: {pod}", log
-    yield "kind's logs", _export(tasks)
+    yield f"{tasks.settings.provider}'s logs", _export(tasks)
 
 
 def _export(tasks: Tasks) -> str:
-    """Save kind's own logs of the cluster as files; return their folder."""
-    folder = REPORTS / f"kind-{tasks.cluster}"
-    _run(artifacts.kind(tasks.settings).reference, "export", "logs", str(folder), "--name", tasks.cluster)
-    return str(folder.relative_to(PROJECT))
+    """Save the provider's own logs of the cluster; return where."""
+    provider = tasks.provider()
+    path = REPORTS / f"{tasks.settings.provider}-{tasks.cluster}"
+    words = {
+        "kind": ("export", "logs", str(path), "--name", tasks.cluster),
+        "minikube": ("logs", f"--file={path}", "--profile", tasks.cluster),
+    }[tasks.settings.provider]
+    _run(provider.program, *words, **provider.environment)
+    return str(path.relative_to(PROJECT))
 
 
-def _run(*argv: str) -> str:
+def _run(*argv: str, **environment: str) -> str:
     """What a program prints, or why it prints nothing."""
     try:
-        ended = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS)
+        ended = subprocess.run(argv, env=os.environ | environment, capture_output=True, text=True, timeout=SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"({error})"
     return (ended.stdout + ended.stderr).rstrip() or "(none)"

@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from kubetasks import artifacts, engine, settings
+from kubetasks import artifacts, engine, providers, settings
 from kubetasks.__main__ import INTERRUPTED
 from kubetasks.__main__ import Tasks as Program
 from kubetasks.application import APPLICATION, PROJECT
-from kubetasks.providers.kind.provider import Kind
+from kubetasks.providers.base import Lifecycle, Provider
 from kubetasks.report import Report
 from kubetasks.settings import Settings
 from tasks import ns
 from tests.integration import signals
 
-HEARD = ("INVOKE_CLUSTER_KUBERNETES", "INVOKE_SETUP_IMAGES")  # of a person's settings; the tests choose the others
+# of a person's settings; the tests choose the others
+HEARD = ("INVOKE_CLUSTER_PROVIDER", "INVOKE_CLUSTER_KUBERNETES", "INVOKE_SETUP_IMAGES")
 SECONDS = 300
 
 
@@ -74,6 +75,10 @@ class Tasks:
         document: dict[str, Any] = json.loads(self.kubectl("get", *words, "--output=json"))
         return document
 
+    def nodes(self) -> list[str]:
+        """The names of the nodes, which their containers have too."""
+        return [node["metadata"]["name"] for node in self.get("nodes")["items"]]
+
     def pods(self) -> set[str]:
         """The names of the pods in this namespace, terminating ones too."""
         return {pod["metadata"]["name"] for pod in self.get("pods")["items"]}
@@ -98,24 +103,35 @@ class Tasks:
 
     @property
     def kubeconfig(self) -> Path:
-        return self.settings.state_folder / "kubeconfig"
+        return Path(self.provider().kubeconfig)
 
     def existing_environment(self) -> dict[str, str]:
         """What makes the tasks take this cluster for one of others."""
+        there = self.existing()
         return {
-            "INVOKE_CLUSTER_PROVIDER": "existing",
-            "INVOKE_CLUSTER_CONTEXT": f"kind-{self.cluster}",
-            "INVOKE_CLUSTER_KUBECONFIG": str(self.kubeconfig),
+            "INVOKE_CLUSTER_PROVIDER": there.provider,
+            "INVOKE_CLUSTER_CONTEXT": there.context,
+            "INVOKE_CLUSTER_KUBECONFIG": there.kubeconfig,
         }
 
     def existing(self) -> Settings:
         """The settings for the same."""
-        context, kubeconfig = f"kind-{self.cluster}", str(self.kubeconfig)
-        return dataclasses.replace(self.settings, provider="existing", context=context, kubeconfig=kubeconfig)
+        facts = self.provider().cluster()
+        return dataclasses.replace(self.settings, provider="existing", context=facts.context, kubeconfig=facts.kubeconfig)
 
-    def provider(self) -> Kind:
+    def provider(self) -> Provider:
         """The provider of this cluster."""
-        return Kind(self.settings, APPLICATION, Report(), engine.connect)
+        return providers.select(self.settings, APPLICATION, Report(), engine.connect)
+
+    def lifecycle(self) -> Lifecycle:
+        """The same, as one that deletes its cluster."""
+        return providers.lifecycle(self.provider())
+
+    def ways(self) -> set[str]:
+        """The ways at which an exposed service answers here, if it is the first one of this cluster."""
+        facts = self.provider().cluster()
+        ways = {"mapped port": facts.mapped_port, "load balancer": facts.load_balancer, "node port": facts.node_ports}
+        return {way for way, given in ways.items() if given}
 
 
 def _invoke(words: tuple[str, ...]) -> int:

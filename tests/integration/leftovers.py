@@ -9,8 +9,8 @@ from kubetasks.labels import CLUSTER_LABEL, SELECTOR
 
 
 def our_clusters() -> list[str]:
-    """The names of the clusters that have a network with our label."""
-    return sorted(labels.get(CLUSTER_LABEL, "") for labels in engine.connect().our_networks())
+    """The names of the clusters that have a network or a volume with our label."""
+    return sorted(labels[CLUSTER_LABEL] for labels in engine.connect().our_clusters())
 
 
 def remove(prefix: str) -> None:

@@ -17,7 +17,7 @@ from docker.models.containers import Container
 
 from kubetasks import artifacts, engine
 from kubetasks.labels import LABELS
-from kubetasks.offline import golang, programs
+from kubetasks.offline import compiler, golang
 from kubetasks.report import Report
 from kubetasks.settings import Settings
 from tests.integration.eventually import eventually
@@ -102,7 +102,7 @@ def _program(settings: Settings) -> Path:
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)
             log, stop = work / "log", threading.Event()
-            go = programs.Go(golang.program(settings, Report(), log, stop), work, log, stop)
+            go = compiler.Go(golang.program(settings, Report(), log, stop), work, log, stop)
             go.run(SOURCE, "build", "-trimpath", "-ldflags=-s -w", "-o", str(work / "made"), ".")
             kept.parent.mkdir(exist_ok=True)
             shutil.move(work / "made", kept)

@@ -3,6 +3,7 @@
 With pytest-xdist the controller owns the run; the workers use its cluster.
 """
 
+import os
 import secrets
 import time
 import traceback
@@ -12,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from pytest_kind import KindCluster
 
 from kubetasks.errors import TaskError
 from tests.integration import cluster, images, leftovers, locks, signals
@@ -37,7 +37,7 @@ class Run:
     owner: bool = True
     _begun: bool = False
     _found: bool = False
-    _cluster: KindCluster | None = None
+    _created: bool = False
     _timings: dict[str, float] = field(default_factory=dict)  # seconds by stage
     _notes: list[str] = field(default_factory=list)
 
@@ -57,15 +57,14 @@ class Run:
             self.tasks("build")
             images.keep_stages()
 
-    def cluster(self) -> KindCluster:
-        """The shared cluster, created on the first call."""
+    def cluster(self) -> None:
+        """Create the shared cluster on the first call."""
         if self.broken:
             pytest.fail(self.broken, pytrace=False)
-        if self._cluster is None:
+        if not self._created:
             with locks.engine().read_lock():
                 self._create()
-        assert self._cluster
-        return self._cluster
+            self._created = True
 
     def throwaway(self) -> Tasks:
         """The tasks on a cluster that does not exist yet."""
@@ -80,7 +79,7 @@ class Run:
             with locks.engine().read_lock():
                 for name in leftovers.our_clusters():
                     if name.startswith(f"{self.name}-") or (name == self.cluster_name and not self._kept):
-                        Tasks(name, self.port).provider().delete()
+                        Tasks(name, self.port).lifecycle().delete()
                 leftovers.remove(f"{self.name}-")
         finally:
             locks.leave(if_last=images.put_back)
@@ -100,10 +99,12 @@ class Run:
         lines = list(self._notes)
         if self._timings:
             lines.append("The run's cluster: " + ", ".join(f"{stage} {took:.1f} s" for stage, took in self._timings.items()))
-        if self._cluster and self._kept:
+        if self._created and self._kept:
+            variable = "INVOKE_CLUSTER_PROVIDER"
+            named = f"{variable}={os.environ[variable]} " if variable in os.environ else ""
             lines += [
                 f"Cluster {self.cluster_name} is kept:",
-                f"  export INVOKE_CLUSTER_NAME={self.cluster_name} KUBECONFIG={self.tasks.kubeconfig}",
+                f"  export {named}INVOKE_CLUSTER_NAME={self.cluster_name} KUBECONFIG={self.tasks.kubeconfig}",
                 "  kubectl get pods --all-namespaces; ./inv status",
                 "  ./inv delete removes it; --cluster-name uses it again",
             ]
@@ -131,7 +132,7 @@ class Run:
 
     def _create(self) -> None:
         with self._timed("cluster"):
-            self._cluster = cluster.create(self.tasks, self.config)
+            cluster.create(self.tasks, self.config)
         if self.owner and not self._found:
             with self._timed("load balancer"):
                 self.tasks("start")

@@ -7,6 +7,9 @@ from pathlib import Path
 from kubetasks.application import PROJECT
 from tests.integration import answers, source
 from tests.integration.driver import Tasks
+from tests.integration.marks import every_provider
+
+pytestmark = every_provider
 
 
 def answer(app: Tasks) -> dict[str, object]:

@@ -9,9 +9,12 @@ from tests.integration import answers
 from tests.integration.answers import REQUESTS
 from tests.integration.driver import Tasks
 from tests.integration.eventually import SECONDS, answer, eventually
+from tests.integration.marks import every_provider
 
 MANY = 600  # requests: more than follow the crash
 CAUSE = "import urllib.request as r; r.urlopen(r.Request('http://127.0.0.1:8080/fault/{name}', method='POST'))"
+
+pytestmark = every_provider
 
 
 def cause(app: Tasks, pod: str, name: str) -> None:

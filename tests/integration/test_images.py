@@ -10,6 +10,7 @@ import pytest
 from kubetasks import engine
 from kubetasks.application import PROJECT
 from tests.integration.driver import Tasks
+from tests.integration.marks import every_provider
 
 V1 = "simple-server:v1"
 
@@ -41,11 +42,12 @@ def test_a_foreign_image_of_the_tutorials_name_is_left_alone(foreign: str, throw
 
 def node_images(tasks: Tasks) -> dict[str, str]:
     """The digests of all images on the node, by name."""
-    node = f"{tasks.cluster}-control-plane"
+    (node,) = tasks.nodes()
     listing = subprocess.check_output(["docker", "exec", node, "ctr", "--namespace=k8s.io", "images", "ls"], text=True)
     return {name: digest for name, _type, digest, *_ in map(str.split, listing.splitlines()[1:])}
 
 
+@every_provider
 @pytest.mark.usefixtures("alone")
 def test_a_node_keeps_an_image_that_any_pod_uses_and_no_other(throwaway: Tasks) -> None:
     throwaway("start")

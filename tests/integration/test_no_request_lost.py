@@ -7,9 +7,12 @@ from tests.integration import source
 from tests.integration.driver import Tasks
 from tests.integration.eventually import eventually
 from tests.integration.load import load
+from tests.integration.marks import every_provider
 
 ENDED_SECONDS = 60
 ENOUGH = 500  # requests during a change
+
+pytestmark = every_provider
 
 
 @eventually(ENDED_SECONDS)
@@ -25,7 +28,7 @@ def test_while_scaling_to_one_and_back(
 ) -> None:
     app("build", "deploy", "expose", "scale")
     urls = [end["url"] for end in app.json("status")["addresses"]]
-    assert len(urls) == 2, "the mapped port and the load balancer's address"
+    assert len(urls) == len(app.ways()), "in each way that the provider has"
     with load(urls) as sent:
         for replicas in (1, 3):
             app.typed("scale", f"--replicas={replicas}")

@@ -1,4 +1,4 @@
-"""The contract of the port: what every adapter must do, on a real cluster. The next adapter joins with one line."""
+"""The contract of the port: what every adapter must do, on a real cluster of the run's provider."""
 
 import os
 import subprocess
@@ -13,16 +13,19 @@ from kubetasks.image import Delivered, Image
 from kubetasks.kube import client
 from kubetasks.providers.base import Lifecycle, Provider
 from kubetasks.providers.existing import Existing
-from kubetasks.providers.kind.provider import Kind
 from kubetasks.report import Report
 from tests.integration import answers
 from tests.integration.driver import Tasks
+from tests.integration.marks import every_provider
+
+pytestmark = every_provider
 
 Make = Callable[[Tasks, Report], Provider]
 
 
-def kind(tasks: Tasks, report: Report) -> Provider:
-    return Kind(tasks.settings, APPLICATION, report, engine.connect)
+def own(tasks: Tasks, report: Report) -> Provider:
+    """The adapter of the run's provider."""
+    return providers.select(tasks.settings, APPLICATION, report, engine.connect)
 
 
 def existing(tasks: Tasks, report: Report) -> Provider:
@@ -30,8 +33,7 @@ def existing(tasks: Tasks, report: Report) -> Provider:
     return Existing(tasks.existing(), APPLICATION, report, engine.connect)
 
 
-ADAPTERS = [kind, existing]
-OURS = [kind]  # those with a lifecycle
+ADAPTERS = [own, existing]
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -45,9 +47,9 @@ def test_its_facts_lead_to_the_cluster(app: Tasks, adapter: Make) -> None:
     assert provider.condition() == "running"
     assert provider.name
     facts = provider.cluster()
-    (node,) = client.connect(facts.kubeconfig, facts.context, facts.advice).list("Node")
+    (node,) = client.connect(facts.kubeconfig, facts.context, facts.advice, facts.direct).list("Node")
     command = [artifacts.kubectl().reference, *provider.kubectl, "get", "nodes", "--output=name"]
-    environment = os.environ | {"KUBECONFIG": provider.kubeconfig}
+    environment = os.environ | dict(provider.environment)
     listed = subprocess.check_output(command, env=environment, text=True)
     assert listed == f"node/{node['metadata']['name']}\n", "kubectl reaches the same cluster"
     assert (facts.mapped_port or (None,))[0] == provider.node_port
@@ -59,7 +61,7 @@ def test_an_image_that_the_nodes_have_is_not_loaded_again(app: Tasks, adapter: M
     image = app.get("pods")["items"][0]["spec"]["containers"][0]["image"]
     build = image.partition(":")[2]
     provider = adapter(app, Report())
-    if adapter in OURS:  # the kubelet names images late
+    if adapter is own:  # the kubelet names images late
         assert provider.deliver(Image(APPLICATION, build, "")) == Delivered(image, pulled=False)
         assert capsys.readouterr().err == "", "nothing was loaded"
         assert provider.remove_images(lambda: {image, APPLICATION.tutorial_tag}) == [], "what is in use stays"
@@ -73,7 +75,7 @@ def test_an_image_that_the_nodes_have_is_not_loaded_again(app: Tasks, adapter: M
 
 def test_only_a_cluster_of_ours_is_started_stopped_and_deleted(app: Tasks, adapter: Make) -> None:
     provider = adapter(app, Report(dry=True))
-    if adapter in OURS:
+    if adapter is own:
         assert isinstance(provider, Lifecycle)
         assert provider.start() is None
         assert provider.stop()

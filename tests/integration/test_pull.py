@@ -2,9 +2,9 @@
 
 import dataclasses
 import hashlib
-import shutil
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -14,10 +14,11 @@ from pathlib import Path
 import docker
 import pytest
 
-from kubetasks import artifacts, engine, settings, versions
+from kubetasks import artifacts, engine, needs, settings, shell, versions
 from kubetasks.artifacts import Artifact
 from kubetasks.errors import EngineError, SetupError
-from kubetasks.machine import downloads, install, inventory, receipt
+from kubetasks.machine import install, inventory, receipt
+from kubetasks.needs import File
 from kubetasks.report import Report
 from tests.integration import registries
 from tests.integration.registries import Registry
@@ -54,28 +55,26 @@ def images(this_run: Run, tmp_path: Path) -> Iterator[Images]:
 
 
 @pytest.fixture
-def site(this_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The files that setup downloads, served from this machine."""
+def site(this_run: Run, tmp_path: Path) -> Iterator[Callable[[File], File]]:
+    """Serve what setup downloads from this machine: a need as it is, but for its address and checksum."""
     folder = tmp_path / "site"
     folder.mkdir()
-    for path in (
-        artifacts.kind(this_run.tasks.settings).reference,
-        artifacts.metallb_manifest(this_run.tasks.settings).reference,
-    ):
-        shutil.copy(path, folder)
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             pass
 
+    def served(need: File) -> File:
+        file = folder / need.name.replace(" ", "-")
+        source = Path(need.find(None, this_run.tasks.settings).reference)
+        file.write_bytes(source.read_bytes() if source.exists() else b"#!/bin/sh\n")
+        checksum = hashlib.sha256(file.read_bytes()).hexdigest()
+        return dataclasses.replace(need, url=f"http://127.0.0.1:{server.server_port}/{file.name}", sha256={"x86_64": checksum})
+
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        address = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setattr(downloads, "KIND_URL", f"{address}/kind")
-        monkeypatch.setattr(downloads, "METALLB_URL", f"{address}/metallb-native.yaml")
-        monkeypatch.setattr(versions, "KIND_SHA256", {"x86_64": hashlib.sha256((folder / "kind").read_bytes()).hexdigest()})
-        yield
+        yield served
         server.shutdown()
         thread.join()
 
@@ -83,6 +82,7 @@ def site(this_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 def pin(monkeypatch: pytest.MonkeyPatch, node: str, base: str) -> None:
     default = versions.KUBERNETES[versions.DEFAULT_KUBERNETES]
     monkeypatch.setitem(versions.KUBERNETES, default.minor, dataclasses.replace(default, pulled=node))
+    monkeypatch.setattr(artifacts, "KICBASE", node)
     monkeypatch.setattr(artifacts, "PYTHON_IMAGE", base)
 
 
@@ -93,30 +93,56 @@ def bare(tmp_path: Path) -> settings.Settings:
     return dataclasses.replace(made, images="pull", cache=tmp_path / "cache")
 
 
-def test_what_is_missing_is_pulled_as_pinned_and_a_second_time_is_there(
+def test_what_kind_needs_is_pulled_as_pinned_and_a_second_time_is_there(
     images: Images,
-    site: None,  # noqa: ARG001
+    site: Callable[[File], File],
     bare: settings.Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pulled = [images.pinned(NODE), images.pinned(BASE)]
     pin(monkeypatch, *pulled)
+    needed = site(needs.KIND), needs.KIND_NODE_IMAGE, site(needs.LOAD_BALANCER)
     connection = engine.connect()
     try:
-        assert install.install(bare, Report())
-        assert all(item.present for item in inventory.look(bare))
+        assert install.install(bare, Report(), needed)
+        assert all(item.present for item in inventory.look(bare, needed))
         assert artifacts.node_image(connection, bare) == Artifact(pulled[0], True)
         assert receipt.read(bare.cache).pulled == sorted(pulled), "what setup pulled it can take away again"
-        assert not install.install(bare, Report())
+        assert not install.install(bare, Report(), needed)
     finally:
         for reference in pulled:
             connection.remove_image(reference)
 
 
+def test_what_minikube_needs_is_pulled_so_that_it_finds_it_and_nothing_of_kind_is(
+    images: Images,
+    site: Callable[[File], File],
+    bare: settings.Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tag = f"{images.registry.address}/{NODE}"
+    pinned, base = f"{tag}@{images.digests[NODE]}", images.pinned(BASE)
+    pin(monkeypatch, pinned, base)
+    needed = site(needs.MINIKUBE), needs.MINIKUBE_NODE_IMAGE
+    connection = engine.connect()
+    try:
+        assert install.install(bare, Report(), needed)
+        assert os.access(artifacts.minikube(bare).reference, os.X_OK)
+        assert not artifacts.kind(bare).present
+        listed = shell.run(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}@{{.Digest}}"])
+        assert pinned in listed.split(), "minikube looks for its image in this list"
+        assert receipt.read(bare.cache).pulled == sorted([tag, pinned, base])
+        assert not install.install(bare, Report(), needed)
+    finally:
+        for reference in (tag, pinned, base):
+            connection.remove_image(reference)
+    assert connection.image_id(pinned) is None
+
+
 @pytest.mark.parametrize("trouble", ["another digest", "no such image", "no registry"])
 def test_what_cannot_be_pulled_is_one_sentence(
     images: Images,
-    site: None,  # noqa: ARG001
+    site: Callable[[File], File],
     bare: settings.Settings,
     monkeypatch: pytest.MonkeyPatch,
     trouble: str,
@@ -128,6 +154,6 @@ def test_what_cannot_be_pulled_is_one_sentence(
         images.registry.container.stop(timeout=1)
     pin(monkeypatch, node, images.pinned(BASE))
     with pytest.raises((EngineError, SetupError)) as caught:
-        install.install(bare, Report())
+        install.install(bare, Report(), [site(needs.KIND), needs.KIND_NODE_IMAGE])
     assert f"Pulling {node} failed" in caught.value.sentence
     assert receipt.read(bare.cache).pulled == []

@@ -7,6 +7,9 @@ from tests.integration import answers
 from tests.integration.answers import REQUESTS
 from tests.integration.driver import Tasks
 from tests.integration.eventually import SECONDS, eventually
+from tests.integration.marks import every_provider
+
+pytestmark = every_provider
 
 
 def ready(app: Tasks) -> set[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from kubetasks import artifacts, settings
 from kubetasks.engine import Engine
+from kubetasks.settings import Settings
 from kubetasks.versions import DEBIAN, DEFAULT_KUBERNETES, KUBERNETES
 
 OLDER = next(minor for minor in KUBERNETES if minor != DEFAULT_KUBERNETES)
@@ -18,7 +19,7 @@ PULLED = KUBERNETES[DEFAULT_KUBERNETES].pulled
 @pytest.fixture
 def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the files that decide the content of what is built."""
-    for name in ("RECIPES", "NODE_SOURCE"):
+    for name in ("RECIPES", "NODE_SOURCE", "MINIKUBE_SOURCE"):
         copy = tmp_path / name
         shutil.copytree(getattr(artifacts, name), copy, ignore=shutil.ignore_patterns("__pycache__"))
         monkeypatch.setattr(artifacts, name, copy)
@@ -30,14 +31,18 @@ def names() -> dict[str, str]:
     return {
         "node": artifacts.built_node(DEFAULT_KUBERNETES),
         "older node": artifacts.built_node(OLDER),
+        "kicbase": artifacts.built_kicbase(DEFAULT_KUBERNETES),
         "Python": artifacts.built_python(DEBIAN),
         "Kubernetes": artifacts.kubernetes_digest(KUBERNETES[DEFAULT_KUBERNETES]),
         "older Kubernetes": artifacts.kubernetes_digest(KUBERNETES[OLDER]),
         "programs": artifacts.programs_digest(),
+        "kind": artifacts.kind_programs_digest(),
+        "minikube": artifacts.minikube_programs_digest(),
     }
 
 
-NODES = {"node", "older node"}
+KIND_NODES = {"node", "older node"}
+NODES = {*KIND_NODES, "kicbase"}
 EVERY_KUBERNETES = {"Kubernetes", "older Kubernetes", *NODES}
 
 
@@ -46,18 +51,28 @@ EVERY_KUBERNETES = {"Kubernetes", "older Kubernetes", *NODES}
     [
         ("RECIPES/rootfs.py", {"Python", *NODES}),
         ("RECIPES/python.py", {"Python"}),
-        ("RECIPES/programs.py", {"programs", *EVERY_KUBERNETES}),
+        ("RECIPES/compiler.py", {"programs", "kind", "minikube", *EVERY_KUBERNETES}),
+        ("RECIPES/programs.py", {"programs", "kind", *EVERY_KUBERNETES}),
+        ("RECIPES/kind_programs.py", {"kind", *KIND_NODES}),
+        ("RECIPES/minikube_programs.py", {"minikube", "kicbase"}),
         ("RECIPES/node.py", NODES),
         ("RECIPES/archive.py", NODES),
-        ("NODE_SOURCE/go/go.mod", {"Kubernetes", "programs", *NODES}),
-        ("NODE_SOURCE/go/go.sum", {"Kubernetes", "programs", *NODES}),
+        ("RECIPES/kind_node.py", KIND_NODES),
+        ("RECIPES/minikube_node.py", {"kicbase"}),
+        ("RECIPES/docker_store.py", {"kicbase"}),
+        ("NODE_SOURCE/go/go.mod", {"Kubernetes", "programs", "kind", *NODES}),
+        ("NODE_SOURCE/go/go.sum", {"Kubernetes", "programs", "kind", *NODES}),
         (f"NODE_SOURCE/go/kubernetes-{OLDER}.mod", {"older Kubernetes", "older node"}),
         (f"NODE_SOURCE/go/kubernetes-{OLDER}.sum", {"older Kubernetes", "older node"}),
         ("NODE_SOURCE/go/kubernetes/main.go", EVERY_KUBERNETES),
         ("NODE_SOURCE/go/coredns/main.go", {"programs", *NODES}),
-        ("NODE_SOURCE/go/podnetwork/main.go", {"programs", *NODES}),
-        ("NODE_SOURCE/files/kind/manifests/default-cni.yaml", NODES),
-        ("NODE_SOURCE/files/etc/default/kubelet", NODES),
+        ("NODE_SOURCE/go/podnetwork/main.go", {"kind", *KIND_NODES}),
+        ("NODE_SOURCE/files/kind/manifests/default-cni.yaml", KIND_NODES),
+        ("NODE_SOURCE/files/etc/default/kubelet", KIND_NODES),
+        ("MINIKUBE_SOURCE/go/go.mod", {"minikube", "kicbase"}),
+        ("MINIKUBE_SOURCE/go/go.sum", {"minikube", "kicbase"}),
+        ("MINIKUBE_SOURCE/go/cri-dockerd.mod", {"minikube", "kicbase"}),
+        ("MINIKUBE_SOURCE/files/etc/systemd/system/containerd.service", {"kicbase"}),
         ("NODE_SOURCE/README.md", set()),
         ("RECIPES/build.py", set()),
     ],
@@ -88,6 +103,7 @@ def test_a_file_that_is_gone_is_an_error_and_not_another_name(sources: Path, fil
 
 def test_a_name_says_what_it_is() -> None:
     assert artifacts.built_node(DEFAULT_KUBERNETES).startswith(f"simple-server-node:v{KUBERNETES[DEFAULT_KUBERNETES].built}-")
+    assert artifacts.built_kicbase(OLDER).startswith(f"simple-server-kicbase:v{KUBERNETES[OLDER].built}-")
     assert artifacts.built_python("sid").startswith("simple-server-base:sid-")
 
 
@@ -134,6 +150,22 @@ def test_an_image_is_pulled_or_built_as_the_setting_says(
     configuration = dataclasses.replace(settings.read(settings.DEFAULTS, {}), images=way)
     found = artifacts.node_image(Present(*(name() for name in there)), configuration)
     assert found == artifacts.Artifact(wanted(), present)
+
+
+@pytest.mark.parametrize("find", [artifacts.kind, artifacts.minikube, artifacts.metallb_manifest])
+def test_a_built_file_is_another_one_if_its_recipe_changes(
+    find: Callable[[Settings], artifacts.Artifact], sources: Path, tmp_path: Path
+) -> None:
+    configuration = dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=tmp_path)
+    building = dataclasses.replace(configuration, images="build")
+    built = Path(find(building).reference)
+    built.parent.mkdir()
+    built.touch()
+    assert find(building) == find(configuration) == artifacts.Artifact(str(built), True)
+    with (sources / "RECIPES" / "compiler.py").open("a") as out:
+        out.write("\n")
+    assert not find(building).present
+    assert not find(configuration).present
 
 
 def test_without_an_engine_no_image_is_there() -> None:

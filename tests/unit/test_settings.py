@@ -62,6 +62,14 @@ def test_nonsense_is_refused_with_its_name(section: str, name: str, value: str) 
     assert refusal.value.code == 2
 
 
+@pytest.mark.parametrize("provider", ["minikube", "existing"])
+def test_several_nodes_are_refused_where_they_cannot_be_had(provider: str) -> None:
+    config = copy.deepcopy(settings.DEFAULTS)
+    config["cluster"].update(provider=provider, nodes="3", context="theirs")
+    with pytest.raises(SettingError, match="INVOKE_CLUSTER_NODES is for the provider `kind`"):
+        settings.read(config, {})
+
+
 def test_an_existing_cluster_is_used_only_through_an_explicit_context() -> None:
     with pytest.raises(SettingError, match="needs an explicit context"):
         read("cluster", "provider", "existing")

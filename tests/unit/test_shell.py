@@ -25,6 +25,15 @@ def test_output_comes_back_and_errors_go_to_the_log(tmp_path: Path) -> None:
     assert seen == ["working"]
 
 
+def test_merged_progress_on_either_stream_is_seen_line_by_line() -> None:
+    seen: list[str] = []
+    code = "import sys; print('one', flush=True); print('two', file=sys.stderr)"
+    assert shell.run(python(code), on_line=seen.append, merged=True) == ""
+    assert seen == ["one", "two"]
+    with pytest.raises(ProgramError, match="no room"):
+        shell.run(python("print('no room'); raise SystemExit(1)"), merged=True)
+
+
 def test_no_word_is_taken_for_shell() -> None:
     assert shell.run([*python("import sys; print(sys.argv[1])"), "$(id); `id`"]) == "$(id); `id`\n"
 

@@ -1,5 +1,6 @@
 """How kind is asked for a cluster: its configuration file, its name, its ports."""
 
+import re
 import socket
 from dataclasses import dataclass
 
@@ -87,6 +88,12 @@ class Config:
         workers = self.size - 1
         text = TEMPLATE.format(node_port=NODE_PORT, port=self.port, workers=WORKER * workers)
         return text + (NO_TAINT if workers else "")
+
+
+def kubernetes_of(image: str) -> str:
+    """The Kubernetes minor in a node image's tag, as in kindest/node:v1.36.4; "" if there is none."""
+    found = re.search(r":v(\d+\.\d+)\.", image)
+    return found[1] if found else ""
 
 
 def control_plane(cluster: str) -> str:

@@ -1,29 +1,30 @@
 """The adapter for kind: a cluster of containers on a Docker network of its own."""
 
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubetasks import artifacts, equivalents, shell, wait
+from kubetasks import artifacts, equivalents, needs, shell, wait
 from kubetasks.application import Application
 from kubetasks.engine import Engine
 from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
-from kubetasks.image import Delivered, Image, our_names
+from kubetasks.image import Delivered, Image, names_to_load
+from kubetasks.needs import Need
+from kubetasks.providers import containerd
 from kubetasks.providers.base import Cluster, Condition
-from kubetasks.providers.kind import images as node_images
-from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port
+from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port, kubernetes_of
 from kubetasks.providers.kind.network import Network
+from kubetasks.providers.locking import locked
 from kubetasks.report import Report
 from kubetasks.settings import Settings
 
 if TYPE_CHECKING:
     from kubetasks.engine import Container
 
-CTR = ("ctr", "--namespace=k8s.io")
 CREATED = "/kind/simple-server-tasks-created"  # a file on the node, written last: its creation was not interrupted
 SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is gone
 PORT_TAKEN = ("address already in use", "port is already allocated")  # Docker's words
@@ -32,17 +33,22 @@ PORT_TAKEN = ("address already in use", "port is already allocated")  # Docker's
 class Kind:
     """The cluster named in the settings."""
 
+    needs: tuple[Need, ...] = (needs.KIND, needs.KIND_NODE_IMAGE, needs.LOAD_BALANCER)
     node_port = NODE_PORT
     kubectl: tuple[str, ...] = ()
     shared = False
 
     def __init__(self, settings: Settings, app: Application, report: Report, connect: Callable[[], Engine]) -> None:
-        self.name = settings.cluster
+        self.name = self.network = settings.cluster
         self.kubeconfig = str(settings.state_folder / "kubeconfig")
         self._settings = settings
         self._app = app
         self._report = report
         self._connect = connect
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {"KUBECONFIG": self.kubeconfig}
 
     @cached_property
     def _engine(self) -> Engine:
@@ -85,6 +91,7 @@ class Kind:
             load_balancer=True,
             node_ports=False,
             reachable=True,
+            direct=True,
             since={str(node.name): datetime.fromisoformat(node.attrs["State"]["StartedAt"]) for node in nodes},
             advice="./inv status shows whether it runs; ./inv start starts it",
         )
@@ -92,10 +99,10 @@ class Kind:
     # images
 
     def _images(self, node: "Container") -> set[str]:
-        return {one.short for one in node_images.of_application(self._references(node), self._app.name)}
+        return set(containerd.names(self._engine, node, self._app))
 
     def deliver(self, image: Image) -> Delivered:
-        words = equivalents.load_words(self.name, self._names_of(image))
+        words = equivalents.load_words(self.name, names_to_load(lambda: self._engine, image, self._report.dry))
         if not self._report.equivalent(equivalents.load_image(words)):
             return Delivered(image.reference, pulled=False)
         if not all(image.reference in self._images(node) for node in self._nodes()):
@@ -103,29 +110,16 @@ class Kind:
                 self._kind(*words)
         return Delivered(image.reference, pulled=False)
 
-    def _names_of(self, image: Image) -> list[str]:
-        try:
-            return our_names(self._engine, image)
-        except EngineError:
-            if not self._report.dry:
-                raise
-            return image.names
-
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
         removed: set[str] = set()
         nodes = [node for node in self._nodes() if self._images(node)] if self.condition() == "running" else []
         kept = used() if nodes else set()
         for node in nodes:
-            content = partial(self._engine.run_in, node, *CTR, "content", "get")
-            unused = node_images.unused(self._references(node), self._app.name, kept, content)
-            argv = [*CTR, "images", "rm", "--sync", *(one.name for one in unused)]
-            if unused and self._report.equivalent(equivalents.run_in(str(node.name), argv)):
-                self._engine.run_in(node, *argv)
-            removed |= {one.short for one in node_images.of_application(unused, self._app.name)}
+            removed |= containerd.remove_unused(self._engine, self._report, node, self._app, kept)
         return sorted(removed)
 
-    def _references(self, node: "Container") -> list[node_images.Reference]:
-        return node_images.parse(self._engine.run_in(node, *CTR, "images", "ls"))
+    def service_line(self, kubectl: Sequence[str]) -> str:
+        return equivalents.service(self._app, kubectl)
 
     # lifecycle
 
@@ -133,7 +127,7 @@ class Kind:
         if self._report.dry:
             self._show_start()
             return None
-        with self._lock():
+        with locked(self._settings, lambda: not self._nodes()):
             condition = self.condition()
             if condition in ("stopped", "running"):
                 self._say_differences()
@@ -164,7 +158,7 @@ class Kind:
     def _say_differences(self) -> None:
         """Say what the settings ask of a new cluster and this one, which keeps what it was created with, does not have."""
         nodes = self._nodes()
-        kubernetes = node_images.kubernetes(str(nodes[0].attrs["Config"]["Image"]))
+        kubernetes = kubernetes_of(str(nodes[0].attrs["Config"]["Image"]))
         differences = [
             f"{name} is {wanted}, the cluster has {found}"
             for name, wanted, found in (
@@ -205,7 +199,7 @@ class Kind:
             self._require_ours(self._nodes())
             self._report.equivalent(*equivalents.delete_cluster(self.name, self.kubeconfig))
             return True
-        with self._lock():
+        with locked(self._settings, lambda: not self._nodes()):
             nodes = self._nodes()
             if nodes:
                 self._require_ours(nodes)
@@ -224,10 +218,10 @@ class Kind:
         return sorted(ours, key=lambda node: (node.name != control_plane(self.name), node.name))
 
     def _kind(self, *words: str) -> str:
-        return shell.run([self._program, *words])
+        return shell.run([self.program, *words])
 
     @property
-    def _program(self) -> str:
+    def program(self) -> str:
         found = artifacts.kind(self._settings)
         return found.reference if found.present else "kind"
 
@@ -247,20 +241,6 @@ class Kind:
 
     def _complete(self, nodes: "list[Container]") -> bool:
         return all(self._engine.has_file(node, CREATED) for node in nodes)
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Serialise creation and deletion across clones."""
-        import filelock
-
-        self._settings.cache.mkdir(parents=True, exist_ok=True)
-        path = self._settings.cache / f"{self.name}.lock"
-        with filelock.FileLock(path):
-            try:
-                yield
-            finally:
-                if not self._nodes():
-                    path.unlink(missing_ok=True)
 
     def _start(self) -> None:
         nodes = self._nodes()
@@ -287,7 +267,7 @@ class Kind:
         config = self.config()
         if config.port != self._settings.port:
             self._report.say(f"Port {self._settings.port} of 127.0.0.1 is taken: the cluster gets {config.port}.")
-        if shutil.which(self._program) is None:
+        if shutil.which(self.program) is None:
             raise ClusterError("kind is not installed.", "./inv setup")
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._log.write_text("")
@@ -296,7 +276,7 @@ class Kind:
             self._report.equivalent(equivalents.create_cluster(config))
             with self._report.step(f"Creating cluster {self.name} (Kubernetes {self._settings.kubernetes})") as step:
                 shell.run(
-                    equivalents.create_argv(self._program, config, str(self.config_file)),
+                    equivalents.create_argv(self.program, config, str(self.config_file)),
                     env=equivalents.create_environment(config),
                     log=self._log,
                     on_line=lambda line: step.at(line.strip(" •✓")),

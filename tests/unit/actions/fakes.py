@@ -1,6 +1,6 @@
 """A provider and an API for unit tests; the same actions run on real ones in tests/integration."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kubetasks import settings
@@ -9,6 +9,7 @@ from kubetasks.application import APPLICATION
 from kubetasks.errors import EngineError
 from kubetasks.image import Delivered, Image
 from kubetasks.kube.client import Kube
+from kubetasks.needs import Need
 from kubetasks.providers.base import Cluster, Condition
 from kubetasks.report import Report
 
@@ -20,6 +21,7 @@ FACTS = Cluster(
     load_balancer=False,
     node_ports=False,
     reachable=False,
+    direct=False,
     since={},
     advice="look",
 )
@@ -31,8 +33,11 @@ class FakeProvider:
     name = "theirs"
     kubeconfig = "/nowhere/kubeconfig"
     kubectl: tuple[str, ...] = ("--context", "theirs")
+    needs: tuple[Need, ...] = ()
     node_port: int | None = None
     shared = True
+    program = ""
+    environment: Mapping[str, str] = {}
 
     def __init__(self, condition: Condition | None = "running") -> None:
         self._condition = condition
@@ -45,6 +50,9 @@ class FakeProvider:
     def cluster(self) -> Cluster:
         return FACTS
 
+    def service_line(self, kubectl: Sequence[str]) -> str:
+        return f"kubectl {' '.join(kubectl)}"
+
     def deliver(self, image: Image) -> Delivered:
         return Delivered(image.reference, pulled=False)
 
@@ -56,6 +64,7 @@ class OwnProvider(FakeProvider):
     """A cluster of our own, which `changed` says was created or started."""
 
     shared = False
+    network = ""
 
     def __init__(self, *, changed: bool) -> None:
         super().__init__()

@@ -133,5 +133,19 @@ def test_nodes_that_came_back_by_themselves_are_waited_for(capsys: pytest.Captur
     assert "Waiting for the node" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("network", ["", "ours"])
+def test_a_new_cluster_gets_our_load_balancer_only_if_we_give_addresses_from_its_network(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, network: str
+) -> None:
+    provider = OwnProvider(changed=True)
+    monkeypatch.setattr(provider, "network", network)
+    monkeypatch.setattr(provider, "start", lambda: None)  # as under --dry
+    monkeypatch.setattr(provider, "condition", lambda: "missing")
+    cluster.ensure(context(provider, dry=True))
+    shown = capsys.readouterr().out
+    assert "kubectl wait --for=condition=Ready nodes --all" in shown
+    assert ("docker network inspect ours" in shown) == bool(network)
+
+
 def test_under_dry_the_kubeconfigs_path_needs_no_cluster() -> None:
     assert cluster.kubeconfig(context(FakeProvider("missing"), dry=True)) == FakeProvider.kubeconfig

@@ -14,7 +14,7 @@ from kubetasks.application import PROJECT
 from tasks import ns
 
 TASKS = (
-    "start docker-env build deploy status expose scale service traffic unexpose undeploy rmi stop delete clean up setup "
+    "start docker-env build deploy status expose scale service tunnel traffic unexpose undeploy rmi stop delete clean up setup "
     "doctor kubeconfig logs test"
 ).split()
 
@@ -111,7 +111,7 @@ def test_missing_packages_are_one_sentence(bare: str) -> None:
         (["scale", "--replicas=three"], {}, 2, "--replicas must be a whole number"),
         (["scale"], {"INVOKE_APP_REPLICAS": "no"}, 2, "INVOKE_APP_REPLICAS must be a whole number"),
         (["start"], {"INVOKE_CLUSTER_NAME": "My_Cluster"}, 2, "INVOKE_CLUSTER_NAME must be"),
-        (["start"], {"INVOKE_CLUSTER_PROVIDER": "podman"}, 2, "INVOKE_CLUSTER_PROVIDER must be one of kind, existing"),
+        (["start"], {"INVOKE_CLUSTER_PROVIDER": "podman"}, 2, "INVOKE_CLUSTER_PROVIDER must be one of kind, minikube, existing"),
         (["traffic", "--requests=0"], {}, 2, "--requests must be"),
         (["setup", "--remove", "--stop"], {}, 2, "--remove and --stop exclude each other"),
         (["build"], {}, 3, "No container engine answers"),

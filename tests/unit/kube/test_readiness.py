@@ -54,6 +54,13 @@ def test_what_cannot_heal_fails_at_once_and_says_why(name: str, sentence: str, h
     assert hint in found.hint
 
 
+def test_a_container_that_ended_with_its_node_does_not_keep_crashing() -> None:
+    objects = recorded("crashing")
+    (status,) = objects["pods"][0]["status"]["containerStatuses"]
+    status["lastState"]["terminated"] |= {"reason": "Unknown", "exitCode": 255}
+    assert judge(objects) == Pending("0 of 1 pods ready (CrashLoopBackOff)")
+
+
 def test_a_deployment_that_was_not_noticed_yet_is_pending_however_ready_it_looks() -> None:
     objects = recorded("ready")
     objects["deployment"]["metadata"]["generation"] += 1

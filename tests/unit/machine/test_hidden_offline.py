@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.modules["kubetasks.offline"] = None  # as if the folder were not there
 
-from kubetasks import artifacts, engine, settings
+from kubetasks import artifacts, engine, needs, settings
 from kubetasks.machine import downloads, engine as machine_engine, install, inventory
 from kubetasks.report import Report
 
@@ -36,8 +36,9 @@ machine_engine.release = lambda: "28.0.4"
 engine.connect = Pulled
 downloads.file = download
 wanted = dataclasses.replace(settings.read(settings.DEFAULTS, {}), images="pull", cache=Path(sys.argv[1]))
-assert install.install(wanted, Report())
-assert inventory.missing(wanted) == []
+needed = needs.KIND, needs.KIND_NODE_IMAGE, needs.LOAD_BALANCER
+assert install.install(wanted, Report(), needed)
+assert inventory.missing(wanted, needed) == []
 print(*sorted(Pulled.images), sep="\\n")
 """
 

@@ -33,7 +33,7 @@ class FakeEngine:
         self._things, self._clusters, self._used = things, clusters, used
         self.removed: list[str] = []
 
-    def our_networks(self) -> list[dict[str, str]]:
+    def our_clusters(self) -> list[dict[str, str]]:
         return [{CLUSTER_LABEL: name} for name in self._clusters]
 
     def image_tags(self, repository: str) -> list[str]:
@@ -99,7 +99,7 @@ def test_images_engine_folders_and_cache_are_removed(machine: Machine) -> None:
     machine.here = FakeEngine("image kindest/node:v1.36.3")
     machine.write(folders=[str(machine.data), str(machine.etc)], engine_pid=7, pulled=[DIGEST])
     gone, folders = machine.remove(), (machine.data, machine.etc, machine.cache)
-    assert machine.here.removed == ["simple-server-node:built", "simple-server-base:built", DIGEST]
+    assert machine.here.removed == ["simple-server-node:built", "simple-server-kicbase:built", "simple-server-base:built", DIGEST]
     assert gone == [*machine.here.removed, "the engine that setup started", *map(str, folders)]
     assert not any(path.exists() for path in folders)
     assert machine.remove() == []
@@ -278,7 +278,12 @@ def test_purging_the_engines_package_counts_as_removing_its_data(machine: Machin
 def test_an_engine_that_setup_did_not_install_keeps_what_others_have_in_it(machine: Machine) -> None:
     machine.here = FakeEngine("image theirs:1", "volume theirs", used=DIGEST)
     machine.write(pulled=[DIGEST])
-    assert machine.remove() == ["simple-server-node:built", "simple-server-base:built", str(machine.cache)]
+    assert machine.remove() == [
+        "simple-server-node:built",
+        "simple-server-kicbase:built",
+        "simple-server-base:built",
+        str(machine.cache),
+    ]
     assert machine.done == [], "and it runs on"
 
 
@@ -312,7 +317,7 @@ def test_with_docker_host_set_a_stopped_engine_of_this_machine_is_left_alone(
     machine.here = None
     machine.write(pulled=[DIGEST])
     assert machine.remove() == [*elsewhere.removed, str(machine.cache)]
-    assert elsewhere.removed == ["simple-server-node:built", "simple-server-base:built", DIGEST]
+    assert elsewhere.removed == ["simple-server-node:built", "simple-server-kicbase:built", "simple-server-base:built", DIGEST]
 
 
 # packages

@@ -8,7 +8,7 @@ import yaml
 
 from kubetasks import equivalents
 from kubetasks.errors import ClusterError
-from kubetasks.providers.kind import config, images
+from kubetasks.providers.kind import config
 from kubetasks.providers.kind.config import Config
 
 CONFIG = Config(name="demo", image="node:1", port=8085, kubeconfig="/state/demo/kubeconfig", size=1)
@@ -41,7 +41,7 @@ def test_the_nodes_have_the_names_that_kind_gives_them() -> None:
     [("kindest/node:v1.36.4@sha256:0", "1.36"), ("simple-server-node:v1.35.4-0123456789ab", "1.35"), ("mine:latest", "")],
 )
 def test_a_node_images_tag_tells_its_kubernetes(image: str, minor: str) -> None:
-    assert images.kubernetes(image) == minor
+    assert config.kubernetes_of(image) == minor
 
 
 def test_every_patch_of_kubeadms_configuration_is_yaml_of_its_own() -> None:

@@ -1,18 +1,21 @@
 """What `test` plans to run, and what it says afterwards; and that every place names the same versions."""
 
 import configparser
+import platform
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from kubetasks import artifacts, settings, shell
+from kubetasks import artifacts, needs, settings, shell
 from kubetasks.application import PROJECT
 from kubetasks.errors import ProgramError, SetupError
-from kubetasks.machine import packages
+from kubetasks.machine import inventory, packages
+from kubetasks.needs import Need
 from kubetasks.report import Report
 from kubetasks.testing import browsers, junit, matrix, pythons
 from kubetasks.testing.matrix import Cell, Result
@@ -32,7 +35,7 @@ def titles(**asked: Any) -> list[str]:
 
 def test_asked_for_nothing_it_tests_everything() -> None:
     wanted = ["lint", "type", "lint-ci", *(f"Python {minor}" for minor in PYTHONS), *(f"Kubernetes {one}" for one in KUBERNETES)]
-    assert titles() == [*wanted, "browser"]
+    assert titles() == [*wanted, "minikube", "browser"]
 
 
 @pytest.mark.parametrize(
@@ -45,6 +48,7 @@ def test_asked_for_nothing_it_tests_everything() -> None:
         ({"kubernetes": "1.34"}, ["Kubernetes 1.34"]),
         ({"python": "3.11", "kubernetes": "1.37"}, ["Python 3.11", "Kubernetes 1.37"]),
         ({"kubernetes": "1.37", "browser": True}, ["Kubernetes 1.37", "browser"]),
+        ({"minikube": True}, ["minikube"]),
     ],
 )
 def test_asked_for_a_part_it_tests_that_part(asked: dict[str, Any], expected: list[str]) -> None:
@@ -101,6 +105,36 @@ def test_the_last_runs_file_does_not_count_for_a_suite_that_could_not_begin(
     (tmp_path / "py311.xml").write_text(JUNIT)
     (one,) = run([Cell("python", "3.11")])
     assert (one.outcome, one.tests) == ("failed", None)
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_another_provider_is_tested_where_it_was_set_up_and_elsewhere_the_table_says_how(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, present: bool
+) -> None:
+    asked: list[Need] = []
+    given: dict[str, str] = {}
+
+    def look(_settings: settings.Settings, needed: Sequence[Need]) -> list[inventory.Item]:
+        asked.extend(needed)
+        return [inventory.Item("engine", True, "Docker 1"), inventory.Item("node image", present, "simple-server-kicbase:1")]
+
+    def show(argv: list[str], *, env: dict[str, str]) -> int:
+        given.update(env)
+        assert argv[-1] == "tests/integration"
+        return 0
+
+    monkeypatch.setattr(matrix, "REPORTS", tmp_path)
+    monkeypatch.setattr(inventory, "look", look)
+    monkeypatch.setattr(shell, "show", show)
+    (result,) = run(matrix.cells(minikube=True))
+    (row,) = matrix.rows([result])
+    assert asked == [needs.MINIKUBE, needs.MINIKUBE_NODE_IMAGE]
+    if present:
+        assert given == {"INVOKE_CLUSTER_PROVIDER": "minikube"}
+        assert (row[:2], row[3]) == (("minikube", "passed"), f"simple-server-kicbase:1, Python {platform.python_version()}")
+    else:
+        assert given == {}
+        assert row == ("minikube", "not tested", "", "INVOKE_CLUSTER_PROVIDER=minikube ./inv setup brings it.")
 
 
 def test_a_python_that_the_machine_lacks_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:

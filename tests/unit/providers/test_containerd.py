@@ -2,7 +2,7 @@
 
 import json
 
-from kubetasks.providers.kind import images
+from kubetasks.providers import containerd
 
 LISTING = """\
 REF TYPE DIGEST SIZE PLATFORMS LABELS
@@ -25,7 +25,7 @@ def content(digest: str) -> str:
 
 
 def unused(*used: str) -> set[str]:
-    return {one.short for one in images.unused(images.parse(LISTING), "simple-server", set(used), content)}
+    return {one.short for one in containerd.unused(containerd.parse(LISTING), "simple-server", set(used), content)}
 
 
 def test_every_name_of_an_image_goes_also_those_that_only_pin_its_content() -> None:
@@ -39,5 +39,5 @@ def test_an_image_in_use_keeps_all_its_names() -> None:
 
 
 def test_an_image_whose_name_only_begins_alike_is_not_ours() -> None:
-    references = [images.Reference("docker.io/library/simple-server-two:v1", "sha256:x")]
-    assert images.unused(references, "simple-server", set(), content) == []
+    references = [containerd.Reference("docker.io/library/simple-server-two:v1", "sha256:x")]
+    assert containerd.unused(references, "simple-server", set(), content) == []

@@ -1,17 +1,26 @@
 """The application's images on a node, found and removed by digest, and what a node's own image says of it.
 
-containerd keeps several names for one image. Beside APP:TAG these are `sha256:...`, by which the CRI plugin keeps an image
-that has no other name, and `import-DATE@sha256:...`, the index of the archive that `kind load` imported.
+Beside APP:TAG these are `sha256:...`, by which the CRI plugin keeps an image that has no other name, and
+`import-DATE@sha256:...`, the index of an archive that was imported.
 """
 
 import json
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
+from kubetasks import equivalents
+from kubetasks.application import Application
+from kubetasks.engine import Engine
 from kubetasks.image import familiar
+from kubetasks.report import Report
+
+if TYPE_CHECKING:
+    from kubetasks.engine import Container
 
 ARCHIVE = "import-"
+CTR = ("ctr", "--namespace=k8s.io")
 
 
 @dataclass(frozen=True)
@@ -26,10 +35,24 @@ class Reference:
         return familiar(self.name)
 
 
-def kubernetes(node_image: str) -> str:
-    """The Kubernetes minor in a node image's tag, as in kindest/node:v1.36.4; "" if there is none."""
-    found = re.search(r":v(\d+\.\d+)\.", node_image)
-    return found[1] if found else ""
+def listed(engine: Engine, node: "Container") -> list[Reference]:
+    """Every name that containerd has on a node."""
+    return parse(engine.run_in(node, *CTR, "images", "ls"))
+
+
+def names(engine: Engine, node: "Container", app: Application) -> list[str]:
+    """The names of the application's images on a node: APP:TAG."""
+    return [one.short for one in of_application(listed(engine, node), app.name)]
+
+
+def remove_unused(engine: Engine, report: Report, node: "Container", app: Application, used: set[str]) -> set[str]:
+    """Remove the application's images from a node, except those in `used`; return their names."""
+    content = partial(engine.run_in, node, *CTR, "content", "get")
+    gone = unused(listed(engine, node), app.name, used, content)
+    argv = [*CTR, "images", "rm", "--sync", *(one.name for one in gone)]
+    if gone and report.equivalent(equivalents.run_in(str(node.name), argv)):
+        engine.run_in(node, *argv)
+    return {one.short for one in of_application(gone, app.name)}
 
 
 def parse(listing: str) -> list[Reference]:

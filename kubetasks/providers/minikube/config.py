@@ -1,0 +1,38 @@
+"""How minikube is asked for a cluster: the words of its command line."""
+
+from dataclasses import dataclass
+
+PROFILE_LABEL = "name.minikube.sigs.k8s.io"  # minikube's own, on all that belongs to a profile
+# a built image holds all that minikube would download, and one network plugin
+BUILT = ("--preload=false", "--cache-images=false")
+BUILT_NETWORK = "--cni=bridge"
+
+
+@dataclass(frozen=True)
+class Config:
+    """A cluster to create: `image` is that of its node, `built` here or pulled; `kubernetes` a release such as v1.36.3.
+
+    `forced`: minikube refuses to run as root, and a release that it can neither know nor look up.
+    """
+
+    name: str
+    image: str
+    built: bool
+    kubernetes: str
+    forced: bool
+
+    @property
+    def create(self) -> list[str]:
+        chosen = [f"--kubernetes-version={self.kubernetes}", f"--base-image={self.image}"]
+        network = [BUILT_NETWORK] if self.built else []
+        return [*self.start, "--driver=docker", "--container-runtime=containerd", *chosen, *network]
+
+    @property
+    def start(self) -> list[str]:
+        """The words for a cluster that is there: minikube keeps what it was created with."""
+        return ["start", "--profile", self.name, *(BUILT if self.built else ()), *(["--force"] if self.forced else [])]
+
+
+def pulled_release(node_image: str) -> str:
+    """The Kubernetes release in the name of one of kind's images, as in kindest/node:v1.36.4@sha256:..."""
+    return node_image.partition(":")[2].partition("@")[0]

@@ -1,0 +1,399 @@
+"""The adapter for minikube: a profile named after the cluster, with a home folder and a kubeconfig of its own."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kubetasks import artifacts, equivalents, needs, shell, wait
+from kubetasks.application import Application
+from kubetasks.engine import Engine
+from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
+from kubetasks.image import Delivered, Image, names_to_load
+from kubetasks.labels import CLUSTER_LABEL, LABELS, OWNER, OWNER_LABEL, PROVIDER_LABEL, STATE_LABEL
+from kubetasks.providers import containerd
+from kubetasks.providers.base import Cluster, Condition
+from kubetasks.providers.locking import locked
+from kubetasks.providers.minikube import tunnel
+from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
+from kubetasks.report import Report
+from kubetasks.settings import Settings
+from kubetasks.versions import KICBASE, KUBERNETES, MINIKUBE
+
+if TYPE_CHECKING:
+    from kubetasks.engine import Container
+
+CREATED = "/etc/simple-server-tasks-created"  # a file on the node, written last: its creation was not interrupted
+COPIES = "/var/lib/minikube/images"  # where minikube copies, in the node, what it loads, and leaves it
+SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is gone
+QUIET = {"MINIKUBE_WANTUPDATENOTIFICATION": "false"}
+
+
+class Minikube:
+    """The cluster named in the settings. A volume, which minikube would create without our label, says that it is ours."""
+
+    needs = (needs.MINIKUBE, needs.MINIKUBE_NODE_IMAGE)
+    node_port = None
+    kubectl: tuple[str, ...] = ()
+    shared = False
+    network = ""  # minikube's own tunnel gives the addresses
+
+    def __init__(self, settings: Settings, app: Application, report: Report, connect: Callable[[], Engine]) -> None:
+        self.name = settings.cluster
+        self._settings = settings
+        self._app = app
+        self._report = report
+        self._connect = connect
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {"MINIKUBE_HOME": str(self._folder), "KUBECONFIG": self.kubeconfig}
+
+    @property
+    def kubeconfig(self) -> str:
+        return str(self._folder / "kubeconfig")
+
+    @property
+    def _folder(self) -> Path:
+        """The folder of the cluster's files: in the clone that created it, if both are still there."""
+        try:
+            recorded = self._labels_of_volume().get(STATE_LABEL, "")
+        except EngineError:  # under --dry
+            recorded = ""
+        return Path(recorded) if recorded and Path(recorded).exists() else self._settings.state_folder
+
+    @property
+    def program(self) -> str:
+        found = artifacts.minikube(self._settings)
+        return found.reference if found.present else "minikube"
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return self._connect()
+
+    def config(self) -> Config:
+        """What a new cluster would be created with."""
+        image = artifacts.kicbase_image(self._engine, self._settings)
+        version = KUBERNETES[self._settings.kubernetes]
+        built = image.reference != KICBASE
+        release = f"v{version.built}" if built else pulled_release(version.pulled)
+        return Config(self.name, image.reference, built, release, forced=built or os.geteuid() == 0)
+
+    def condition(self) -> Condition:
+        node = self._node()
+        if node is None:
+            return "missing"
+        self._require_ours()
+        self._require_keys()
+        if not self._engine.has_file(node, CREATED):
+            return "incomplete"
+        return "running" if node.status == "running" and self._serves(node) else "stopped"
+
+    def _serves(self, node: "Container") -> bool:
+        """Whether the kubelet runs: only minikube starts it, not a restart of the container."""
+        try:
+            state = self._engine.run_in(node, "systemctl", "show", "--property=ActiveState", "--value", "kubelet")
+        except EngineError:  # the container is still booting
+            return False
+        return state.strip() in ("active", "activating")
+
+    def cluster(self) -> Cluster:
+        node = self._running_node()
+        return Cluster(
+            kubeconfig=self.kubeconfig,
+            context=self.name,
+            mapped_port=None,
+            subnet="",
+            load_balancer=False,
+            node_ports=True,
+            reachable=True,
+            direct=True,
+            since={self.name: datetime.fromisoformat(node.attrs["State"]["StartedAt"])},
+            advice="./inv status shows whether it runs; ./inv start starts it",
+        )
+
+    def _running_node(self) -> "Container":
+        """The node's container. Raises ClusterError if the cluster does not run."""
+        condition, node = self.condition(), self._node()
+        if condition == "incomplete":
+            raise ClusterError(f"The creation of cluster {self.name} was interrupted.", "./inv start creates it again")
+        if condition != "running" or node is None:
+            raise ClusterError(f"Cluster {self.name} is {condition}.", "./inv start")
+        return node
+
+    # images
+
+    def deliver(self, image: Image) -> Delivered:
+        names = names_to_load(lambda: self._engine, image, self._report.dry)
+        file = self._folder / "image.tar"
+        load = ["image", "load", "--profile", self.name, str(file)]
+        forget = ["rm", "--force", f"{COPIES}/{file.name}"]
+        lines = equivalents.load_file(names, str(file), equivalents.minikube(load), equivalents.run_in(self.name, forget))
+        if not self._report.equivalent(*lines):
+            return Delivered(image.reference, pulled=False)
+        node = self._running_node()
+        if image.reference not in self._images(node):
+            with self._report.step(f"Loading {image.reference} into cluster {self.name}"):
+                try:  # by name, minikube needs four times as long, and keeps an old image of the same name
+                    self._engine.save(names, file)
+                    self._minikube(*load)
+                    self._engine.run_in(node, *forget)
+                finally:
+                    file.unlink(missing_ok=True)
+            if image.reference not in self._images(node):  # minikube ends with 0 whatever happens
+                raise ClusterError(f"minikube did not load {image.reference}.", "./inv --echo deploy shows how to do it by hand")
+        return Delivered(image.reference, pulled=False)
+
+    def _images(self, node: "Container") -> list[str]:
+        return containerd.names(self._engine, node, self._app)
+
+    def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
+        node = self._running_node()
+        if not self._images(node):
+            return []
+        return sorted(containerd.remove_unused(self._engine, self._report, node, self._app, used()))
+
+    def service_line(self, kubectl: Sequence[str]) -> str:  # noqa: ARG002  minikube asks the cluster of its profile
+        namespace = ["--namespace", self._settings.namespace] if self._settings.namespace != "default" else []
+        return equivalents.minikube(["service", self._app.name, "--url", "--profile", self.name, *namespace])
+
+    # tunnel
+
+    @property
+    def _tunnel_words(self) -> list[str]:
+        return ["tunnel", "--profile", self.name]
+
+    @property
+    def tunnel_line(self) -> str:
+        return equivalents.minikube(self._tunnel_words)
+
+    @contextmanager
+    def tunnel(self) -> Iterator[tunnel.Tunnel]:
+        self._require_program()
+        tunnel.require_rights()
+        networks = self._running_node().attrs["NetworkSettings"]["Networks"]
+        tunnel.require_free(networks[self.name]["IPAddress"])
+        log = self._folder / "tunnel.log"
+        with tunnel.opened([self.program, *self._tunnel_words], self.environment, log) as opened:
+            yield opened
+
+    # lifecycle
+
+    def start(self) -> tuple[Cluster, bool] | None:
+        if self._report.dry:
+            self._show_start()
+            return None
+        with locked(self._settings, lambda: self._node() is None):
+            condition = self.condition()
+            if condition == "stopped":
+                self._start()
+            if condition == "incomplete":
+                self._report.say(f"The creation of cluster {self.name} was interrupted: creating it again.")
+            if condition in ("missing", "incomplete"):
+                self._create()
+            return self.cluster(), condition != "running"
+
+    def _show_start(self) -> None:
+        condition = self.condition()
+        if condition == "incomplete":
+            self._report.equivalent(self._delete_line)
+        if condition in ("missing", "incomplete"):
+            self._report.equivalent(self._create_volume_line, equivalents.minikube(self.config().create), self._mark_line)
+        elif condition == "stopped":
+            self._report.equivalent(equivalents.minikube(self.config().start))
+
+    def _start(self) -> None:
+        self._require_program()
+        words = self.config().start
+        self._report.equivalent(equivalents.minikube(words))
+        with self._report.step(f"Starting cluster {self.name}") as step:
+            try:
+                self._minikube(*words, on_line=step.at)
+            except ProgramError as error:
+                raise ClusterError(
+                    f"Cluster {self.name} could not be started.\n  {error.sentence}", "./inv delete start creates it again"
+                ) from error
+
+    def _create(self) -> None:
+        self._require_program()
+        config = self.config()
+        if self._engine.image_id(config.image) is None:
+            raise ClusterError(f"The image of minikube's nodes is missing: {config.image}.", "./inv setup")
+        self._require_names_free()
+        if self._left():
+            self._remove()
+        try:
+            self._report.equivalent(self._create_volume_line, equivalents.minikube(config.create))
+            with self._report.step(f"Creating cluster {self.name} (Kubernetes {self._settings.kubernetes})") as step:
+                self._engine.create_volume(self.name, self._labels)
+                self._minikube(*config.create, on_line=step.at)
+                self.finish()
+            self._report.equivalent(self._mark_line)
+        except BaseException as error:
+            self._clean_up()
+            if isinstance(error, ProgramError):
+                raise ClusterError(f"Cluster {self.name} could not be created.\n  {error.sentence}", "./inv doctor") from error
+            raise
+
+    @property
+    def _labels(self) -> dict[str, str]:
+        """The labels of the volume. minikube removes it by its own one; the keys to the cluster are in the state folder alone."""
+        ours = {**LABELS, CLUSTER_LABEL: self.name, PROVIDER_LABEL: "minikube", STATE_LABEL: str(self._settings.state_folder)}
+        return {**ours, PROFILE_LABEL: self.name}
+
+    @property
+    def _create_volume_line(self) -> str:
+        return equivalents.create_volume(self.name, self._labels)
+
+    @property
+    def _mark_line(self) -> str:
+        return equivalents.mark_cluster([self.name], CREATED)
+
+    @property
+    def _delete_words(self) -> list[str]:
+        return ["delete", "--profile", self.name]
+
+    @property
+    def _delete_line(self) -> str:
+        return equivalents.minikube(self._delete_words)
+
+    def finish(self) -> None:
+        """Mark the cluster as complete, after minikube has returned."""
+        node = self._node()
+        if node is None:
+            raise ClusterError(f"minikube created no container {self.name}.", "./inv doctor")
+        self._engine.add_file(node, CREATED)
+
+    def stop(self) -> bool:
+        node = self._node()
+        if node is None:
+            return False
+        self._require_ours()
+        if node.status != "running":
+            return False
+        self._require_keys()
+        words = ["stop", "--profile", self.name]
+        if not self._report.equivalent(equivalents.minikube(words)):
+            return True
+        self._require_program()
+        with self._report.step(f"Stopping cluster {self.name}") as step:
+            self._minikube(*words, on_line=step.at)
+        return True
+
+    def delete(self) -> bool:
+        if self._node():
+            self._require_ours()
+        if self._report.dry:
+            self._report.equivalent(self._delete_line)
+            return True
+        with locked(self._settings, lambda: self._node() is None):
+            if not self._left():
+                self._remove_files(self._settings.state_folder)
+                return False
+            self._require_program()
+            self._report.equivalent(self._delete_line)
+            with self._report.step(f"Deleting cluster {self.name}"):
+                self._remove()
+            return True
+
+    # what is there
+
+    def _node(self) -> "Container | None":
+        found = self._engine.container(self.name)
+        return found if found and found.labels.get(PROFILE_LABEL) == self.name else None
+
+    def _left(self) -> list[str]:
+        """What is there of the cluster, by name; whose network and containers these are, our volume says."""
+        if not self._is_ours():
+            return []
+        containers = [f"container {one.name}" for one in self._engine.containers(f"{PROFILE_LABEL}={self.name}")]
+        network = (self._engine.network(self.name) or {}).get("Labels") or {}
+        return [f"volume {self.name}", *containers, *([f"network {self.name}"] if PROFILE_LABEL in network else [])]
+
+    def _labels_of_volume(self) -> dict[str, str]:
+        return self._engine.volume(self.name) or {}
+
+    def _is_ours(self) -> bool:
+        return self._labels_of_volume().get(OWNER_LABEL) == OWNER
+
+    def _require_ours(self) -> None:
+        """Raises OwnershipError for a cluster without our volume."""
+        if not self._is_ours():
+            raise OwnershipError(
+                f"A minikube cluster {self.name} exists and was not created by these tasks.",
+                "Choose another name: INVOKE_CLUSTER_NAME=NAME ./inv ...",
+            )
+
+    def _require_keys(self) -> None:
+        """Raises ClusterError if the folder with minikube's keys to the cluster is gone."""
+        recorded = self._labels_of_volume().get(STATE_LABEL, "")
+        if not Path(recorded).exists():
+            raise ClusterError(
+                f"The keys to cluster {self.name} are gone: they were in {recorded}.", "./inv delete start creates it again"
+            )
+
+    def _require_names_free(self) -> None:
+        """Raises OwnershipError for what minikube would use, or remove, as its own: a network, volume or container."""
+        network = self._engine.network(self.name)
+        container = self._engine.container(self.name)
+        volume = self._engine.volume(self.name)
+        taken = {
+            "network": network is not None and (network.get("Labels") or {}).get(PROFILE_LABEL) != self.name,
+            "container": container is not None and container.labels.get(PROFILE_LABEL) != self.name,
+            "volume": volume is not None and not self._is_ours(),
+        }
+        for kind in (kind for kind, foreign in taken.items() if foreign):
+            raise OwnershipError(
+                f"A Docker {kind} {self.name} exists and is not of this cluster.",
+                "Choose another name: INVOKE_CLUSTER_NAME=NAME ./inv ...",
+            )
+
+    # minikube
+
+    def _minikube(self, *words: str, on_line: Callable[[str], None] = lambda _line: None) -> None:
+        shell.run(
+            [self.program, *words], env={**self.environment, **QUIET}, on_line=lambda line: on_line(line.strip(" *")), merged=True
+        )
+
+    def _require_program(self) -> None:
+        """Raises ClusterError if minikube is not installed, or on PATH alone and too old."""
+        if artifacts.minikube(self._settings).present:
+            return
+        if shutil.which("minikube") is None:
+            raise ClusterError("minikube is not installed.", "./inv setup")
+        found = shell.run(["minikube", "version", "--short"], env=self.environment).strip()
+        if _numbers(found) < _numbers(MINIKUBE):
+            raise ClusterError(f"minikube on PATH is {found}, and older than {MINIKUBE}.", "./inv setup installs that one")
+
+    def _clean_up(self) -> None:
+        """Remove what an interrupted minikube leaves; the engine may still be creating the container."""
+        wait.until(
+            lambda: wait.Done() if self._node() else wait.Pending("no container yet"),
+            timeout=SETTLE_SECONDS,
+            longest_pause=0.2,
+        )
+        self._remove()
+
+    def _remove(self) -> None:
+        folder = self._folder
+        self._minikube(*self._delete_words)
+        if self._is_ours():  # minikube had not used it yet
+            self._engine.remove_volume(self.name)
+        if self._engine.containers(f"{PROFILE_LABEL}={self.name}"):
+            raise LeftoverError(f"Parts of cluster {self.name} are left.", "./inv delete")
+        self._remove_files(folder)
+
+    def _remove_files(self, folder: Path) -> None:
+        if folder.name == self._settings.state_folder.name:  # else it was not the tasks that wrote the label
+            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # other clusters have theirs there
+            folder.parent.rmdir()
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])

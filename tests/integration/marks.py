@@ -1,0 +1,7 @@
+"""Marks: on which providers' clusters a test runs. Without one, a test is of the default provider alone."""
+
+import pytest
+
+from kubetasks.settings import PROVIDERS_OF_OUR_OWN
+
+every_provider = pytest.mark.providers(*PROVIDERS_OF_OUR_OWN)

@@ -1,0 +1,166 @@
+"""What only minikube has: a tunnel, keys to the cluster, and a kubelet that nobody but minikube starts again."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kubetasks import engine
+from kubetasks.__main__ import INTERRUPTED
+from kubetasks.application import APPLICATION, PROJECT
+from kubetasks.providers.minikube import tunnel
+from kubetasks.providers.minikube.config import PROFILE_LABEL
+from tests.integration import answers
+from tests.integration.answers import REQUESTS
+from tests.integration.driver import Tasks
+from tests.integration.snapshot import Snapshot
+from tests.integration.test_interruption import started, until
+from tests.integration.test_main_path import paste
+
+pytestmark = pytest.mark.providers("minikube")
+
+
+def docker(*words: str) -> str:
+    return subprocess.check_output(["docker", *words], text=True)
+
+
+@pytest.fixture
+def sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sudo for root, if the machine has none: it runs what it is given."""
+    if os.geteuid() == 0 and not shutil.which("sudo"):
+        program = tmp_path / "sudo"
+        program.write_text('#!/bin/sh\n[ "$1" = --validate ] || exec "$@"\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+
+def minikubes(cluster: str) -> list[str]:
+    """The running minikube programs of that cluster."""
+    lines = [path.read_bytes().split(b"\0") for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    return [str(line) for line in lines if line[0].endswith(b"minikube") and cluster.encode() in line]
+
+
+@pytest.mark.usefixtures("sudo", "mapped_port")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_tunnel_gives_the_load_balancers_address_until_it_is_closed(app: Tasks, number: signal.Signals) -> None:
+    app("build", "deploy", "expose", "scale")
+    with started([sys.executable, "-m", "kubetasks", "tunnel"], app.environment) as process:
+        assert process.stdout
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "Ctrl-C" in line:
+                break
+        (url,) = [line.strip() for line in lines if line.startswith("http")]
+        answered = answers.spread(url, REQUESTS)
+        assert (set(answered.requests), answered.failed) == (app.pods(), 0)
+        assert {"load balancer", "node port"} == {one["way"] for one in app.json("status")["addresses"]}
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # the whole group, as a terminal does
+        else:
+            process.send_signal(number)
+        output, _ = process.communicate(timeout=60)
+    assert (process.returncode, output.splitlines()[-1]) == (0, "The tunnel is closed."), output
+    assert tunnel.route(tunnel.ROUTES.read_text()) == ""
+    assert minikubes(app.cluster) == []
+    assert {one["way"] for one in app.json("status")["addresses"]} == {"node port"}
+
+
+def test_without_sudo_no_tunnel_is_started(app: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app("build", "deploy", "expose")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    refused = app("tunnel", code=9)
+    assert "needs sudo on PATH" in refused.stderr
+
+
+def test_a_restart_behind_our_back_a_pasted_stop_and_lost_keys(throwaway: Tasks, tmp_path: Path) -> None:
+    throwaway("build", "deploy", "expose", "scale")
+    url = throwaway("service").stdout
+    pods = throwaway.pods()
+    docker("restart", throwaway.cluster)
+    assert throwaway.json("status")["state"] == "stopped", "nobody has started the kubelet"
+    throwaway("deploy", "traffic")
+    assert throwaway("service").stdout == url
+    assert throwaway.pods() == pods
+
+    paste(throwaway("--dry", "stop").stdout)
+    assert throwaway.json("status")["state"] == "stopped"
+    paste(throwaway("--dry", "start").stdout)
+    throwaway("scale", "traffic")  # which waits for the pods, as minikube's own line does not
+
+    throwaway.kubeconfig.parent.rename(tmp_path / "gone")  # as with the clone that created the cluster
+    assert "The keys to cluster" in throwaway("status", code=4).stderr
+    throwaway("delete")
+    assert docker("ps", "--all", "--quiet", f"--filter=label={PROFILE_LABEL}={throwaway.cluster}") == ""
+
+
+@pytest.mark.parametrize(("number", "phase"), [(signal.SIGINT, "container"), (signal.SIGTERM, "kubelet")])
+def test_an_interrupted_start_cleans_up(
+    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, home: Path, number: signal.Signals, phase: str
+) -> None:
+    (home / ".kube" / "config").unlink()  # start must not create one either
+    before = snapshot_of()
+    with started([sys.executable, "-m", "kubetasks", "start"], throwaway.environment) as process:
+        until(lambda: reached(throwaway.cluster, phase))
+        os.killpg(process.pid, number)
+        output, _ = process.communicate(timeout=90)
+    assert process.returncode == INTERRUPTED
+    assert "Traceback" not in output
+    assert snapshot_of().since(before) == {}
+
+
+def reached(cluster: str, phase: str) -> bool:
+    """Whether a start has come so far: there is a container, or something runs in it."""
+    node = engine.connect().container(cluster)
+    if node is None or node.status != "running":
+        return False
+    return phase == "container" or "kubeadm" in docker("top", cluster)
+
+
+def test_a_creation_that_was_killed_is_seen_and_made_good(throwaway: Tasks) -> None:
+    with started([sys.executable, "-m", "kubetasks", "start"], throwaway.environment) as process:
+        until(lambda: reached(throwaway.cluster, "kubelet"))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    until(lambda: not minikubes(throwaway.cluster))
+    assert throwaway.json("status")["state"] == "incomplete"
+    assert "was interrupted" in throwaway("scale", code=4).stderr
+    assert "creating it again" in throwaway("start").stderr
+    throwaway("build", "deploy", "expose")
+    assert answers.health(throwaway("service").stdout.strip())
+
+
+@pytest.fixture
+def theirs(throwaway: Tasks) -> Iterator[str]:
+    """What a person's own minikube cluster of our name is made of."""
+    name, image = throwaway.cluster, f"{APPLICATION.name}:v1"
+    throwaway("build")
+    label = f"--label={PROFILE_LABEL}={name}"
+    docker("volume", "create", label, name)
+    docker("create", label, "--name", name, image)
+    yield docker("inspect", "--format={{.Id}}", name)
+    docker("rm", name)
+    docker("volume", "rm", name)
+
+
+def test_a_minikube_cluster_of_others_is_neither_started_nor_deleted(theirs: str, throwaway: Tasks) -> None:
+    for words in (("start",), ("status",), ("stop",), ("delete",), ("clean", "--all"), ("--dry", "stop"), ("--dry", "delete")):
+        assert "exists and was not created by these tasks" in throwaway(*words, code=8).stderr
+    assert docker("inspect", "--format={{.Id}}", throwaway.cluster) == theirs
+
+
+def test_a_kind_cluster_of_the_same_name_is_in_the_way(throwaway: Tasks) -> None:
+    name = throwaway.cluster
+    docker("network", "create", "--label=app.kubernetes.io/managed-by=simple-server-tasks", name)
+    try:
+        assert f"A Docker network {name} exists" in throwaway("start", code=8).stderr
+        throwaway("delete")
+        assert engine.connect().network(name)
+        assert not (PROJECT / ".state" / f"{name}.minikube").exists()
+    finally:
+        docker("network", "rm", name)

@@ -1,0 +1,45 @@
+"""What is looked for, for each provider."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from kubetasks import needs, settings
+from kubetasks.machine import engine, inventory
+from kubetasks.needs import Need
+from kubetasks.providers.existing import Existing
+from kubetasks.providers.kind.provider import Kind
+from kubetasks.settings import Settings
+
+COMMON = ["engine", "kubectl", "base image"]
+MINIKUBE = needs.MINIKUBE, needs.MINIKUBE_NODE_IMAGE
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    """The settings of a machine that has no engine and no cache."""
+    monkeypatch.setattr(engine, "release", lambda: None)
+    return dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("needed", "own"),
+    [
+        (Kind.needs, ["kind", "node image", "load balancer"]),
+        (MINIKUBE, ["minikube", "node image"]),
+        (Existing.needs, []),
+    ],
+)
+def test_only_what_the_provider_needs_is_looked_for(bare: Settings, needed: tuple[Need, ...], own: list[str]) -> None:
+    items = inventory.look(bare, needed)
+    assert sorted(item.name for item in items) == sorted(COMMON + own)
+    assert set(inventory.missing(bare, needed)) == {"engine", "base image", *own}
+
+
+def test_minikube_is_there_once_its_program_is(bare: Settings) -> None:
+    program = Path(needs.MINIKUBE.find(None, bare).reference)
+    program.parent.mkdir()
+    program.touch()
+    found = next(item for item in inventory.look(bare, MINIKUBE) if item.name == "minikube")
+    assert (found.present, found.detail) == (True, needs.MINIKUBE.version)

@@ -1,0 +1,366 @@
+"""The adapter for minikube, with an engine and a minikube that only remember; the real ones run in tests/integration."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubetasks import artifacts, settings, shell
+from kubetasks.application import APPLICATION
+from kubetasks.artifacts import Artifact
+from kubetasks.errors import ClusterError, EngineError, OwnershipError, ProgramError, TaskError
+from kubetasks.image import Delivered, Image
+from kubetasks.labels import LABELS, OWNER, OWNER_LABEL, STATE_LABEL
+from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
+from kubetasks.providers.minikube.provider import CREATED, Minikube
+from kubetasks.report import Report
+from kubetasks.versions import KICBASE, KUBERNETES
+
+NAME = "demo"
+BUILT = Artifact("simple-server-kicbase:v1.36.3-0123456789ab", True)
+IMAGE = Image(APPLICATION, "0123456789ab", "base")
+OWN = {PROFILE_LABEL: NAME}
+
+
+@dataclasses.dataclass
+class Node:
+    """A container."""
+
+    name: str
+    labels: dict[str, str]
+    status: str = "running"
+    attrs: dict[str, Any] = dataclasses.field(default_factory=lambda: {"State": {"StartedAt": "2026-11-25T12:00:00Z"}})
+
+
+class FakeEngine:
+    """Stands for kubetasks.engine.Engine."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, Node] = {}
+        self.volumes: dict[str, dict[str, str]] = {}
+        self.networks: dict[str, dict[str, str]] = {}
+        self.files: set[str] = set()
+        self.kubelet = "active"
+        self.loaded: list[str] = []
+        self.removed: list[str] = []
+
+    def container(self, name: str) -> Node | None:
+        return self.nodes.get(name)
+
+    def containers(self, label: str) -> list[Node]:
+        return [node for node in self.nodes.values() if "=".join((PROFILE_LABEL, node.labels.get(PROFILE_LABEL, ""))) == label]
+
+    def volume(self, name: str) -> dict[str, str] | None:
+        return self.volumes.get(name)
+
+    def create_volume(self, name: str, labels: dict[str, str]) -> None:
+        self.volumes[name] = dict(labels)
+
+    def remove_volume(self, name: str) -> None:
+        del self.volumes[name]
+
+    def network(self, name: str) -> dict[str, Any] | None:
+        return {"Labels": self.networks[name]} if name in self.networks else None
+
+    def has_file(self, _node: Node, path: str) -> bool:
+        return path in self.files
+
+    def add_file(self, _node: Node, path: str) -> None:
+        self.files.add(path)
+
+    def run_in(self, _node: Node, *argv: str) -> str:
+        if argv[0] == "ctr":
+            return "\n".join(["REF TYPE DIGEST", *(f"docker.io/library/{name} type sha256:1" for name in self.loaded)])
+        if argv[0] == "rm":
+            self.removed.append(argv[-1])
+            return ""
+        if self.kubelet == "booting":
+            raise EngineError("no bus yet")
+        return self.kubelet
+
+    def image_id(self, reference: str) -> str | None:
+        return "sha256:1" if reference == BUILT.reference else None
+
+    def image_tags(self, _repository: str) -> list[str]:
+        return list(IMAGE.names)
+
+    def save(self, references: list[str], file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("\n".join(references))
+
+
+class FakeMinikube:
+    """Does to the engine what minikube would; `broken` is the word at which it fails."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+        self.called: list[list[str]] = []
+        self.environment: dict[str, str] = {}
+        self.broken = ""
+        self.version = "v1.38.1"
+
+    def __call__(self, argv: list[str], *, env: dict[str, str], **_options: Any) -> str:
+        self.called.append(argv[1:])
+        self.environment = dict(env)
+        word = argv[1]
+        if word == "start":
+            assert NAME in self._engine.volumes, "without the volume, minikube would create one that nobody knows for ours"
+            Path(env["MINIKUBE_HOME"]).mkdir(parents=True, exist_ok=True)
+            self._engine.nodes[NAME] = Node(NAME, dict(OWN))
+            self._engine.networks[NAME] = dict(OWN)
+            self._engine.kubelet = "active"
+        if word == "stop":
+            self._engine.nodes[NAME].status = "exited"
+        if word == "delete":
+            for things in (self._engine.nodes, self._engine.volumes, self._engine.networks):
+                things.pop(NAME, None)
+            self._engine.files.clear()
+        if word == "image" and self.broken != "image":
+            self._engine.loaded += Path(argv[-1]).read_text().splitlines()
+        if word == self.broken == "start":
+            raise ProgramError(argv, 80, "X Exiting due to GUEST_PROVISION")
+        return self.version
+
+    @property
+    def words(self) -> list[str]:
+        return [words[0] for words in self.called]
+
+
+@dataclasses.dataclass
+class World:
+    """An adapter with what it works on; `make` creates another one, for example for another clone."""
+
+    provider: Minikube
+    engine: FakeEngine
+    minikube: FakeMinikube
+    make: Callable[..., Minikube]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    engine = FakeEngine()
+    minikube = FakeMinikube(engine)
+    monkeypatch.setattr(shell, "run", minikube)
+    monkeypatch.setattr(artifacts, "minikube", lambda _settings: Artifact("/cache/minikube", True))
+    monkeypatch.setattr(artifacts, "kicbase_image", lambda _engine, _settings: BUILT)
+    read = dataclasses.replace(settings.read(settings.DEFAULTS, {}), cluster=NAME, provider="minikube", cache=tmp_path / "cache")
+
+    def make(clone: str = "clone", *, dry: bool = False) -> Minikube:
+        there = dataclasses.replace(read, state=tmp_path / clone / ".state")
+        return Minikube(there, APPLICATION, Report(dry=dry), lambda: engine)  # type: ignore[arg-type,return-value]
+
+    return World(make(), engine, minikube, make)
+
+
+def test_it_is_created_stopped_started_and_deleted_with_files_of_its_own(world: World, tmp_path: Path) -> None:
+    assert world.provider.condition() == "missing"
+    started = world.provider.start()
+    assert started
+    facts, changed = started
+    assert changed
+    assert (facts.context, facts.node_ports, facts.direct, facts.load_balancer) == (NAME, True, True, False)
+    assert facts.kubeconfig == str(tmp_path / "clone" / ".state" / "demo.minikube" / "kubeconfig")
+    assert world.minikube.environment["KUBECONFIG"] == facts.kubeconfig
+    assert world.minikube.environment["MINIKUBE_HOME"] == str(Path(facts.kubeconfig).parent)
+    assert world.engine.volumes[NAME][OWNER_LABEL] == OWNER
+    assert world.provider.start() == (facts, False)
+    assert world.provider.stop()
+    assert world.provider.condition() == "stopped"
+    assert not world.provider.stop()
+    with pytest.raises(ClusterError, match="demo is stopped"):
+        world.provider.cluster()
+    world.engine.nodes[NAME].status = "running"
+    world.engine.kubelet = "inactive"
+    assert world.provider.condition() == "stopped", "a container that the engine restarted has no kubelet"
+    world.engine.kubelet = "booting"
+    assert world.provider.condition() == "stopped"
+    assert world.provider.start() == (facts, True)
+    assert world.provider.delete()
+    assert (world.provider.condition(), world.engine.volumes) == ("missing", {})
+    assert not world.provider.delete()
+    assert world.minikube.words == ["start", "stop", "start", "delete"]
+
+
+def test_a_cluster_that_is_started_again_keeps_what_it_was_created_with() -> None:
+    config = Config(NAME, BUILT.reference, built=True, kubernetes="v1.36.3", forced=True)
+    chosen = {"--kubernetes-version=v1.36.3", f"--base-image={BUILT.reference}", "--cni=bridge"}
+    assert chosen < set(config.create)
+    assert not chosen & set(config.start)
+    assert {"--preload=false", "--cache-images=false", "--force"} < set(config.start), "it holds all that minikube needs"
+
+
+def test_on_an_ordinary_machine_minikube_decides_all_but_the_versions() -> None:
+    release = pulled_release(KUBERNETES["1.36"].pulled)
+    assert release.startswith("v1.36.")
+    config = Config(NAME, KICBASE, built=False, kubernetes=release, forced=False)
+    assert set(config.create) == {
+        "start",
+        "--profile",
+        NAME,
+        "--driver=docker",
+        "--container-runtime=containerd",
+        f"--kubernetes-version={release}",
+        f"--base-image={KICBASE}",
+    }
+
+
+def test_a_minikube_cluster_of_a_person_is_neither_used_nor_deleted(world: World) -> None:
+    world.engine.nodes[NAME] = Node(NAME, dict(OWN))
+    world.engine.volumes[NAME] = dict(OWN)
+    for refused in (world.provider.condition, world.provider.start, world.provider.stop, world.provider.delete):
+        with pytest.raises(OwnershipError, match="minikube cluster demo exists and was not created by these tasks"):
+            refused()
+    assert world.minikube.called == []
+
+
+@pytest.mark.parametrize("kind", ["network", "container", "volume"])
+def test_what_has_the_clusters_name_and_is_of_others_is_neither_used_nor_removed(world: World, kind: str) -> None:
+    if kind == "network":
+        world.engine.networks[NAME] = dict(LABELS)  # of a kind cluster of ours, for example
+    elif kind == "container":
+        world.engine.nodes[NAME] = Node(NAME, {})
+    else:
+        world.engine.volumes[NAME] = {}
+    with pytest.raises(OwnershipError, match=f"A Docker {kind} demo exists"):
+        world.provider.start()
+    assert not world.provider.delete()
+    assert world.minikube.called == []
+
+
+def test_a_creation_that_was_interrupted_is_made_good(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.provider.start()
+    world.engine.files.clear()
+    assert world.provider.condition() == "incomplete"
+    with pytest.raises(ClusterError, match="was interrupted"):
+        world.provider.cluster()
+    world.provider.start()
+    assert world.minikube.words == ["start", "delete", "start"]
+    assert "creating it again" in capsys.readouterr().err
+
+    world.engine.nodes.clear()  # killed before there was a container
+    world.provider.start()
+    assert world.minikube.words[-2:] == ["delete", "start"]
+
+
+def test_what_minikube_cannot_create_is_said_and_removed(world: World) -> None:
+    world.minikube.broken = "start"
+    with pytest.raises(ClusterError, match=r"(?s)demo could not be created.*GUEST_PROVISION") as told:
+        world.provider.start()
+    assert told.value.hint == "./inv doctor"
+    assert (world.engine.nodes, world.engine.volumes, world.engine.networks) == ({}, {}, {})
+
+
+def test_another_clone_uses_the_keys_of_the_one_that_created_the_cluster(world: World) -> None:
+    world.provider.start()
+    other = world.make("other")
+    assert other.condition() == "running"
+    assert (other.environment, other.cluster()) == (world.provider.environment, world.provider.cluster())
+    other.deliver(IMAGE)
+    assert world.minikube.environment["MINIKUBE_HOME"] == world.provider.environment["MINIKUBE_HOME"]
+    folder = Path(world.provider.kubeconfig).parent
+    assert folder.exists()
+    assert other.delete()
+    assert not folder.parent.exists()
+
+
+def test_without_the_clone_that_has_the_keys_a_cluster_can_only_be_deleted(world: World, tmp_path: Path) -> None:
+    world.provider.start()
+    shutil.rmtree(tmp_path / "clone")
+    other = world.make("other")
+    for refused in (other.condition, other.start, other.stop, other.cluster):
+        with pytest.raises(ClusterError, match="The keys to cluster demo are gone") as told:
+            refused()
+        assert told.value.hint == "./inv delete start creates it again"
+    assert other.delete()
+    assert world.minikube.words == ["start", "delete"]
+
+
+def test_a_folder_that_a_label_names_and_that_is_not_of_a_cluster_is_not_removed(world: World, tmp_path: Path) -> None:
+    world.provider.start()
+    world.engine.volumes[NAME][STATE_LABEL] = str(tmp_path)
+    assert world.provider.delete()
+    assert tmp_path.exists()
+
+
+def test_the_image_is_loaded_from_a_file_once(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.provider.start()
+    assert world.provider.deliver(IMAGE) == Delivered(IMAGE.reference, pulled=False)
+    assert world.engine.loaded == IMAGE.names
+    assert "Loading" in capsys.readouterr().err
+    world.provider.deliver(IMAGE)
+    assert world.minikube.words == ["start", "image"]
+    file = Path(world.minikube.called[-1][-1])
+    assert not file.exists()
+    assert world.engine.removed == [f"/var/lib/minikube/images/{file.name}"], "nor does the node keep a copy"
+
+
+def test_an_image_that_minikube_did_not_load_is_missed(world: World) -> None:
+    world.provider.start()
+    world.minikube.broken = "image"  # it logs a warning, and ends with 0
+    with pytest.raises(ClusterError, match="did not load"):
+        world.provider.deliver(IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("version", "sentence", "hint"),
+    [
+        ("", "minikube is not installed.", "./inv setup"),
+        ("v1.9.2", "minikube on PATH is v1.9.2, and older than v1.38.1.", "./inv setup installs that one"),
+    ],
+)
+def test_a_minikube_that_is_missing_or_too_old_is_said_before_anything_is_made(
+    world: World, monkeypatch: pytest.MonkeyPatch, version: str, sentence: str, hint: str
+) -> None:
+    monkeypatch.setattr(artifacts, "minikube", lambda _settings: Artifact("/cache/minikube", False))
+    monkeypatch.setattr("shutil.which", lambda _name: "/usr/bin/minikube" if version else None)
+    world.minikube.version = version
+    with pytest.raises(ClusterError) as told:
+        world.provider.start()
+    assert (told.value.sentence, told.value.hint) == (sentence, hint)
+    assert world.engine.volumes == {}
+
+
+def test_a_newer_minikube_on_path_serves(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artifacts, "minikube", lambda _settings: Artifact("/cache/minikube", False))
+    monkeypatch.setattr("shutil.which", lambda _name: "/usr/bin/minikube")
+    world.minikube.version = "v1.39.0"
+    assert world.provider.start()
+    assert world.provider.program == "minikube"
+
+
+def test_an_image_of_the_node_that_is_missing_is_said_before_anything_is_made(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifacts, "kicbase_image", lambda _engine, _settings: Artifact(KICBASE, False))
+    with pytest.raises(TaskError, match="image of minikube's nodes is missing") as told:
+        world.provider.start()
+    assert told.value.hint == "./inv setup"
+    assert (world.engine.volumes, world.minikube.called) == ({}, [])
+
+
+def test_under_dry_minikubes_own_lines_are_printed_and_nothing_is_changed(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dry = world.make(dry=True)
+    assert dry.start() is None
+    dry.deliver(IMAGE)
+    volume, start, mark, save, load, forget, remove = capsys.readouterr().out.splitlines()
+    assert volume.startswith(f"docker volume create --label {OWNER_LABEL}={OWNER}")
+    assert start.startswith("minikube start --profile demo")
+    assert mark == f"docker exec demo touch {CREATED}"
+    file = load.split()[-1]
+    assert save == f"docker save --output {file} {' '.join(IMAGE.names)}"
+    assert load == f"minikube image load --profile demo {file}"
+    assert forget == "docker exec demo rm --force /var/lib/minikube/images/image.tar"
+    assert remove == f"rm {file}"
+    assert dry.service_line(()) == "minikube service simple-server --url --profile demo"
+    assert dry.tunnel_line == "minikube tunnel --profile demo"
+    world.provider.start()
+    capsys.readouterr()
+    assert dry.stop()
+    assert dry.delete()
+    assert capsys.readouterr().out.splitlines() == ["minikube stop --profile demo", "minikube delete --profile demo"]
+    assert (world.provider.condition(), world.minikube.words) == ("running", ["start"])
