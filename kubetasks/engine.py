@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 QUESTION_SECONDS = 60  # for an answer; a build or a pull may be silent for longer
 SILENT_SECONDS = 1800
+UNASKED = "1.41"  # a version of the API for a client that asks nothing
 LOCAL = "unix:///var/run/docker.sock"
 # set by what minikube's docker-env prints: the node whose engine DOCKER_HOST names, and the DOCKER_HOST from before, if any
 NODE_VARIABLE, BEFORE_VARIABLE = "MINIKUBE_ACTIVE_DOCKERD", "MINIKUBE_EXISTING_DOCKER_HOST"
@@ -64,7 +65,21 @@ def _connect(timeout: int, host: str) -> "Engine":
 def _client(timeout: int, host: str) -> "docker.DockerClient":
     import docker
 
-    return docker.DockerClient(base_url=host, timeout=timeout) if host else docker.from_env(timeout=timeout)
+    if host or "DOCKER_CERT_PATH" not in os.environ:
+        return docker.DockerClient(base_url=host, timeout=timeout) if host else docker.from_env(timeout=timeout)
+    from docker.utils import kwargs_from_env
+
+    class Api(docker.APIClient):
+        """Verifies the engine's certificate with that engine's authority: requests prefers REQUESTS_CA_BUNDLE to it."""
+
+        def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, _verify: Any, cert: Any) -> Any:
+            return super().merge_environment_settings(url, proxies, stream, self.verify, cert)
+
+    options: Any = kwargs_from_env()
+    client = docker.DockerClient(version=UNASKED, **options)
+    client.api.close()
+    client.api = Api(timeout=timeout, **options)
+    return client
 
 
 @contextmanager
