@@ -1,6 +1,7 @@
 """The container engine, through Docker's SDK. What we make in it carries our label."""
 
 import io
+import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 QUESTION_SECONDS = 60  # for an answer; a build or a pull may be silent for longer
 SILENT_SECONDS = 1800
+UNASKED = "1.41"  # a version of the API for a client that asks nothing
+LOCAL = "unix:///var/run/docker.sock"
+# set by what minikube's docker-env prints: the node whose engine DOCKER_HOST names, and the DOCKER_HOST from before, if any
+NODE_VARIABLE, BEFORE_VARIABLE = "MINIKUBE_ACTIVE_DOCKERD", "MINIKUBE_EXISTING_DOCKER_HOST"
 SAVED_BYTES = 1 << 20  # read at a time
 
 
@@ -24,7 +29,21 @@ class AccessError(EngineError):
 
 
 def connect(timeout: int = QUESTION_SECONDS, host: str = "") -> "Engine":
-    """Connect to the engine at `host`, otherwise to the one that DOCKER_HOST names or the local one. Raises EngineError."""
+    """Connect to the engine at `host`, otherwise to the one that DOCKER_HOST names or the local one. Raises EngineError.
+
+    Where docker-env has pointed DOCKER_HOST at a node's engine, that is the one from before.
+    """
+    if not host and NODE_VARIABLE in os.environ:
+        host = os.environ.get(BEFORE_VARIABLE) or LOCAL
+    return _connect(timeout, host)
+
+
+def connect_for_builds() -> "Engine":
+    """Connect to the engine that docker itself uses: after docker-env, a node's. Raises EngineError."""
+    return _connect(QUESTION_SECONDS, "")
+
+
+def _connect(timeout: int, host: str) -> "Engine":
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 
@@ -46,7 +65,21 @@ def connect(timeout: int = QUESTION_SECONDS, host: str = "") -> "Engine":
 def _client(timeout: int, host: str) -> "docker.DockerClient":
     import docker
 
-    return docker.DockerClient(base_url=host, timeout=timeout) if host else docker.from_env(timeout=timeout)
+    if host or "DOCKER_CERT_PATH" not in os.environ:
+        return docker.DockerClient(base_url=host, timeout=timeout) if host else docker.from_env(timeout=timeout)
+    from docker.utils import kwargs_from_env
+
+    class Api(docker.APIClient):
+        """Verifies the engine's certificate with that engine's authority: requests prefers REQUESTS_CA_BUNDLE to it."""
+
+        def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, _verify: Any, cert: Any) -> Any:
+            return super().merge_environment_settings(url, proxies, stream, self.verify, cert)
+
+    options: Any = kwargs_from_env()
+    client = docker.DockerClient(version=UNASKED, **options)
+    client.api.close()
+    client.api = Api(timeout=timeout, **options)
+    return client
 
 
 @contextmanager

@@ -20,6 +20,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
     "cluster": {
         "name": APPLICATION.name,
         "provider": "kind",
+        "runtime": "containerd",
         "kubernetes": DEFAULT_KUBERNETES,
         "port": "8080",
         "nodes": "1",
@@ -34,6 +35,7 @@ INVOKE_SECTIONS = ("run", "runners", "sudo", "tasks", "timeouts")  # of invoke's
 ALIKE = 0.85  # from here on a name is taken for a misspelt one of ours
 PROVIDERS_OF_OUR_OWN = ("kind", "minikube")  # those that create clusters
 PROVIDERS = (*PROVIDERS_OF_OUR_OWN, "existing")
+RUNTIMES = ("containerd", "docker")
 IMAGE_SOURCES = ("auto", "pull", "build")
 MOST_REPLICAS = 100
 MOST_NODES = 10
@@ -47,6 +49,8 @@ DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 class Settings:
     """The settings of one task. Paths are absolute; `timeout` is in seconds.
 
+    `runtime` is for minikube: what runs the containers of its node.
+
     `context`, `kubeconfig` and `registry` are for `existing`; `registry` is where its nodes pull the image from, for example
     registry.example.com/team, or "".
 
@@ -55,6 +59,7 @@ class Settings:
 
     cluster: str
     provider: str
+    runtime: str
     kubernetes: str
     port: int
     nodes: int
@@ -161,6 +166,7 @@ def read(config: Any, environment: Mapping[str, str] = os.environ) -> Settings:
         # a node's name is the cluster's plus "-control-plane", and has 63 characters at most
         cluster=dns_label("INVOKE_CLUSTER_NAME", str(cluster["name"]), 40),
         provider=provider,
+        runtime=one_of("INVOKE_CLUSTER_RUNTIME", str(cluster["runtime"]), RUNTIMES),
         kubernetes=one_of("INVOKE_CLUSTER_KUBERNETES", kubernetes, tuple(KUBERNETES)),
         port=whole_number("INVOKE_CLUSTER_PORT", cluster["port"], 1, 65535),
         nodes=nodes,

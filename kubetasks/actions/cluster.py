@@ -10,7 +10,7 @@ from kubetasks.actions.context import Context
 from kubetasks.errors import ClusterError, EngineError, ExposeError, RolloutError
 from kubetasks.kube import readiness
 from kubetasks.kube.client import ApiError
-from kubetasks.providers.base import Lifecycle
+from kubetasks.providers.base import Lifecycle, NodeEngine
 
 if TYPE_CHECKING:
     from tenacity import AttemptManager
@@ -162,8 +162,12 @@ def kubeconfig(context: Context) -> str:
     return context.provider.kubeconfig if context.report.dry else context.cluster.kubeconfig
 
 
-def docker_env(unset: bool) -> str:
-    """The lines for a person's shell: no cluster here has an engine of its own, so they are comments."""
+def docker_env(context: Context, unset: bool) -> str:
+    """The lines for a person's shell: comments, if the cluster has no engine of its own. Raises ClusterError."""
+    provider = context.provider
+    lines = provider.docker_env(unset) if isinstance(provider, NodeEngine) else None
+    if lines is not None:
+        return lines
     if unset:
         return "# nothing to unset: your docker client was not changed"
     return "# the cluster has no Docker engine for builds: `./inv build` uses yours, and `./inv deploy` loads the image"

@@ -34,12 +34,17 @@ class Context:
 
     @cached_property
     def engine(self) -> Engine:
-        """The container engine. Raises EngineError."""
+        """The engine that holds the application's images. Raises EngineError."""
+        return engine.connect_for_builds()
+
+    @cached_property
+    def machine(self) -> Engine:
+        """The engine whose containers are nodes. Raises EngineError."""
         return engine.connect()
 
     @cached_property
     def provider(self) -> Provider:
-        return providers.select(self.settings, self.app, self.report, lambda: self.engine)
+        return providers.select(self.settings, self.app, self.report, lambda: self.machine)
 
     @cached_property
     def cluster(self) -> Cluster:

@@ -126,3 +126,11 @@ class Tunnels(Protocol):
 
     def tunnel(self) -> AbstractContextManager[OpenTunnel]:
         """Open a tunnel until the end of the block. Raises SetupError or ClusterError before, LeftoverError after it."""
+
+
+@runtime_checkable
+class NodeEngine(Protocol):
+    """What only a provider does whose nodes may have a Docker engine that builds for them."""
+
+    def docker_env(self, unset: bool) -> str | None:
+        """The lines that point a shell's docker at the node's engine, or back; None if it has none. Raises ClusterError."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks import engine
+from kubetasks import artifacts, engine
 from kubetasks.__main__ import INTERRUPTED
 from kubetasks.application import APPLICATION, PROJECT
 from kubetasks.providers.minikube import tunnel
@@ -23,6 +23,15 @@ from tests.integration.test_interruption import started, until
 from tests.integration.test_main_path import paste
 
 pytestmark = pytest.mark.providers("minikube")
+
+
+TUTORIAL = """\
+eval "$(python -m kubetasks docker-env)"
+docker build --quiet --build-arg BASE={base} --tag simple-server:by-hand .
+python -m kubetasks build deploy expose scale traffic
+eval "$(python -m kubetasks docker-env --unset)"
+test -z "${{DOCKER_HOST:-}}${{DOCKER_CERT_PATH:-}}${{MINIKUBE_ACTIVE_DOCKERD:-}}"
+"""
 
 
 def docker(*words: str) -> str:
@@ -76,6 +85,24 @@ def test_without_sudo_no_tunnel_is_started(app: Tasks, tmp_path: Path, monkeypat
     monkeypatch.setenv("PATH", str(tmp_path))
     refused = app("tunnel", code=9)
     assert "needs sudo on PATH" in refused.stderr
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_node_that_runs_docker_builds_as_in_the_tutorial(throwaway: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVOKE_CLUSTER_RUNTIME", "docker")
+    throwaway("start")
+    assert throwaway("docker-env", "--unset").stdout.startswith("unset ")
+    base = artifacts.base_image(engine.connect(), throwaway.settings).reference
+    for name, value in throwaway.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    paste(TUTORIAL.format(base=base))
+    assert engine.connect().image_tags(APPLICATION.name) == [], "everything was built in the node"
+    assert "by-hand" in docker("exec", throwaway.cluster, "docker", "images", APPLICATION.name)
+    assert len(throwaway.json("traffic")["pods"]) == 3
+    throwaway("undeploy", "rmi")
+    assert docker("exec", throwaway.cluster, "docker", "images", "--quiet", f"{APPLICATION.name}:v1") == ""
 
 
 def test_a_restart_behind_our_back_a_pasted_stop_and_lost_keys(throwaway: Tasks, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ BUILT_NETWORK = "--cni=bridge"
 class Config:
     """A cluster to create: `image` is that of its node, `built` here or pulled; `kubernetes` a release such as v1.36.3.
 
+    `runtime` runs the node's containers: containerd or docker.
+
     `forced`: minikube refuses to run as root, and a release that it can neither know nor look up.
     """
 
@@ -20,12 +22,13 @@ class Config:
     built: bool
     kubernetes: str
     forced: bool
+    runtime: str
 
     @property
     def create(self) -> list[str]:
         chosen = [f"--kubernetes-version={self.kubernetes}", f"--base-image={self.image}"]
         network = [BUILT_NETWORK] if self.built else []
-        return [*self.start, "--driver=docker", "--container-runtime=containerd", *chosen, *network]
+        return [*self.start, "--driver=docker", f"--container-runtime={self.runtime}", *chosen, *network]
 
     @property
     def start(self) -> list[str]:

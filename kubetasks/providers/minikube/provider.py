@@ -1,5 +1,6 @@
 """The adapter for minikube: a profile named after the cluster, with a home folder and a kubeconfig of its own."""
 
+import json
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ from kubetasks.labels import CLUSTER_LABEL, LABELS, OWNER, OWNER_LABEL, PROVIDER
 from kubetasks.providers import containerd
 from kubetasks.providers.base import Cluster, Condition
 from kubetasks.providers.locking import locked
-from kubetasks.providers.minikube import tunnel
+from kubetasks.providers.minikube import docker_images, tunnel
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
 from kubetasks.report import Report
 from kubetasks.settings import Settings
@@ -82,7 +83,7 @@ class Minikube:
         version = KUBERNETES[self._settings.kubernetes]
         built = image.reference != KICBASE
         release = f"v{version.built}" if built else pulled_release(version.pulled)
-        return Config(self.name, image.reference, built, release, forced=built or os.geteuid() == 0)
+        return Config(self.name, image.reference, built, release, built or os.geteuid() == 0, self._settings.runtime)
 
     def condition(self) -> Condition:
         node = self._node()
@@ -130,33 +131,76 @@ class Minikube:
 
     def deliver(self, image: Image) -> Delivered:
         names = names_to_load(lambda: self._engine, image, self._report.dry)
-        file = self._folder / "image.tar"
-        load = ["image", "load", "--profile", self.name, str(file)]
-        forget = ["rm", "--force", f"{COPIES}/{file.name}"]
-        lines = equivalents.load_file(names, str(file), equivalents.minikube(load), equivalents.run_in(self.name, forget))
-        if not self._report.equivalent(*lines):
+        file = str(self._image_file)
+        lines = equivalents.minikube(self._load_words), equivalents.run_in(self.name, self._forget_words)
+        if not self._report.equivalent(*equivalents.load_file(names, file, *lines)):
             return Delivered(image.reference, pulled=False)
         node = self._running_node()
         if image.reference not in self._images(node):
             with self._report.step(f"Loading {image.reference} into cluster {self.name}"):
-                try:  # by name, minikube needs four times as long, and keeps an old image of the same name
-                    self._engine.save(names, file)
-                    self._minikube(*load)
-                    self._engine.run_in(node, *forget)
-                finally:
-                    file.unlink(missing_ok=True)
+                self._load(node, names)
             if image.reference not in self._images(node):  # minikube ends with 0 whatever happens
                 raise ClusterError(f"minikube did not load {image.reference}.", "./inv --echo deploy shows how to do it by hand")
         return Delivered(image.reference, pulled=False)
 
+    @property
+    def _image_file(self) -> Path:
+        return self._folder / "image.tar"
+
+    @property
+    def _load_words(self) -> list[str]:
+        return ["image", "load", "--profile", self.name, str(self._image_file)]
+
+    @property
+    def _forget_words(self) -> list[str]:
+        """minikube leaves a copy of the file on the node."""
+        return ["rm", "--force", f"{COPIES}/{self._image_file.name}"]
+
+    def _load(self, node: "Container", names: list[str]) -> None:
+        """Load images through a file: by name, minikube needs four times as long, and keeps an old image of the same name."""
+        try:
+            self._engine.save(names, self._image_file)
+            self._minikube(*self._load_words)
+            self._engine.run_in(node, *self._forget_words)
+        finally:
+            self._image_file.unlink(missing_ok=True)
+
     def _images(self, node: "Container") -> list[str]:
-        return containerd.names(self._engine, node, self._app)
+        names = docker_images.names if self._has_docker else containerd.names
+        return names(self._engine, node, self._app)
+
+    @property
+    def _has_docker(self) -> bool:
+        """Whether Docker runs the node's containers: a cluster keeps what it was created with."""
+        profile = self._folder / ".minikube" / "profiles" / self.name / "config.json"
+        if not profile.exists():
+            return self._settings.runtime == "docker"
+        return bool(json.loads(profile.read_text())["KubernetesConfig"]["ContainerRuntime"] == "docker")
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
         node = self._running_node()
         if not self._images(node):
             return []
-        return sorted(containerd.remove_unused(self._engine, self._report, node, self._app, used()))
+        remove = docker_images.remove_unused if self._has_docker else containerd.remove_unused
+        return sorted(remove(self._engine, self._report, node, self._app, used()))
+
+    def docker_env(self, unset: bool) -> str | None:
+        if not self._has_docker:
+            return None
+        words = ["docker-env", "--profile", self.name, *(["--unset"] if unset else [])]
+        if not self._report.equivalent(equivalents.minikube(words)):
+            return ""
+        self._require_program()
+        if not unset:
+            self._load_base(self._running_node())
+        return shell.run([self.program, *words], env={**self.environment, **QUIET}).strip()
+
+    def _load_base(self, node: "Container") -> None:
+        """Load the image that the application is built on, if it was built here: the node could pull it from nowhere."""
+        base = artifacts.base_image(self._engine, self._settings)
+        if base.present and "@" not in base.reference and base.reference not in docker_images.listed(self._engine, node):
+            with self._report.step(f"Loading {base.reference} into cluster {self.name}"):
+                self._load(node, [base.reference])
 
     def service_line(self, kubectl: Sequence[str]) -> str:  # noqa: ARG002  minikube asks the cluster of its profile
         namespace = ["--namespace", self._settings.namespace] if self._settings.namespace != "default" else []

@@ -74,6 +74,11 @@ class FakeEngine:
     def run_in(self, _node: Node, *argv: str) -> str:
         if argv[0] == "ctr":
             return "\n".join(["REF TYPE DIGEST", *(f"docker.io/library/{name} type sha256:1" for name in self.loaded)])
+        if argv[:2] == ("docker", "images"):
+            return "\n".join(self.loaded)
+        if argv[:2] == ("docker", "rmi"):
+            self.loaded = [name for name in self.loaded if name not in argv]
+            return ""
         if argv[0] == "rm":
             self.removed.append(argv[-1])
             return ""
@@ -185,8 +190,8 @@ def test_it_is_created_stopped_started_and_deleted_with_files_of_its_own(world: 
 
 
 def test_a_cluster_that_is_started_again_keeps_what_it_was_created_with() -> None:
-    config = Config(NAME, BUILT.reference, built=True, kubernetes="v1.36.3", forced=True)
-    chosen = {"--kubernetes-version=v1.36.3", f"--base-image={BUILT.reference}", "--cni=bridge"}
+    config = Config(NAME, BUILT.reference, built=True, kubernetes="v1.36.3", forced=True, runtime="docker")
+    chosen = {"--kubernetes-version=v1.36.3", f"--base-image={BUILT.reference}", "--cni=bridge", "--container-runtime=docker"}
     assert chosen < set(config.create)
     assert not chosen & set(config.start)
     assert {"--preload=false", "--cache-images=false", "--force"} < set(config.start), "it holds all that minikube needs"
@@ -195,7 +200,7 @@ def test_a_cluster_that_is_started_again_keeps_what_it_was_created_with() -> Non
 def test_on_an_ordinary_machine_minikube_decides_all_but_the_versions() -> None:
     release = pulled_release(KUBERNETES["1.36"].pulled)
     assert release.startswith("v1.36.")
-    config = Config(NAME, KICBASE, built=False, kubernetes=release, forced=False)
+    config = Config(NAME, KICBASE, built=False, kubernetes=release, forced=False, runtime="containerd")
     assert set(config.create) == {
         "start",
         "--profile",
@@ -295,6 +300,28 @@ def test_the_image_is_loaded_from_a_file_once(world: World, capsys: pytest.Captu
     file = Path(world.minikube.called[-1][-1])
     assert not file.exists()
     assert world.engine.removed == [f"/var/lib/minikube/images/{file.name}"], "nor does the node keep a copy"
+
+
+def test_a_node_with_docker_has_an_engine_and_what_the_application_is_built_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(artifacts, "base_image", lambda _engine, _settings: Artifact("simple-server-base:1", True))
+    assert world.provider.docker_env(unset=False) is None, "containerd builds nothing"
+    world.provider.start()
+    profile = Path(world.provider.kubeconfig).parent / ".minikube" / "profiles" / NAME / "config.json"
+    profile.parent.mkdir(parents=True)
+    profile.write_text('{"KubernetesConfig": {"ContainerRuntime": "docker"}}')
+    world.minikube.version = 'export DOCKER_HOST="tcp://192.168.49.2:2376"\n'
+    assert world.provider.docker_env(unset=False) == 'export DOCKER_HOST="tcp://192.168.49.2:2376"'
+    assert "simple-server-base:1" in world.engine.loaded
+    assert world.minikube.called[-1] == ["docker-env", "--profile", NAME]
+    world.provider.docker_env(unset=True)
+    assert world.minikube.called[-1] == ["docker-env", "--profile", NAME, "--unset"]
+    assert world.minikube.words.count("image") == 1, "loaded once"
+    world.provider.deliver(IMAGE)
+    assert world.provider.remove_images(set) == IMAGE.names
+    assert world.make(dry=True).docker_env(unset=False) == ""
+    assert capsys.readouterr().out == "minikube docker-env --profile demo\n"
 
 
 def test_an_image_that_minikube_did_not_load_is_missed(world: World) -> None:

@@ -1,0 +1,39 @@
+"""Which container engine is used: for builds docker's own, for the nodes always that of the machine."""
+
+import pytest
+
+from kubetasks import engine
+
+
+class Client:
+    def ping(self) -> None:
+        pass
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The hosts that were connected to; "" is the one that docker itself uses."""
+    hosts: list[str] = []
+
+    def client(_timeout: int, host: str) -> Client:
+        hosts.append(host)
+        return Client()
+
+    monkeypatch.setattr(engine, "_client", client)
+    for name in (engine.NODE_VARIABLE, engine.BEFORE_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    return hosts
+
+
+def test_after_docker_env_builds_go_to_the_node_and_nodes_are_found_as_before(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.connect()
+    engine.connect_for_builds()
+    monkeypatch.setenv(engine.NODE_VARIABLE, "demo")
+    engine.connect()
+    engine.connect_for_builds()
+    monkeypatch.setenv(engine.BEFORE_VARIABLE, "tcp://elsewhere:2375")
+    engine.connect()
+    engine.connect(host="unix:///other.sock")
+    assert asked == ["", "", engine.LOCAL, "", "tcp://elsewhere:2375", "unix:///other.sock"]
