@@ -50,7 +50,7 @@ def recipes() -> tuple[Recipe, ...]:
     return (
         Recipe(
             folder=f"kind-programs-{artifacts.kind_programs_digest()}",
-            programs="kind and MetalLB",
+            programs="kind, MetalLB and the pod network",
             compile=kind_programs.build,
             files={"kind": needs.KIND, "metallb-native.yaml": needs.LOAD_BALANCER},
             image=needs.KIND_NODE_IMAGE,
