@@ -401,7 +401,10 @@ class Minikube:
 
     def _minikube(self, *words: str, on_line: Callable[[str], None] = lambda _line: None) -> None:
         shell.run(
-            [self.program, *words], env={**self.environment, **QUIET}, on_line=lambda line: on_line(line.strip(" *")), merged=True
+            [self.program, *words],
+            env={**self.environment, **QUIET, **_own_kubectl()},
+            on_line=lambda line: on_line(line.strip(" *")),
+            merged=True,
         )
 
     def _require_program(self) -> None:
@@ -441,3 +444,9 @@ class Minikube:
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+
+
+def _own_kubectl() -> dict[str, str]:
+    """Put our kubectl first on PATH: minikube asks the first one for its version, and some then write into ~/.kube."""
+    found = artifacts.kubectl()
+    return {"PATH": f"{Path(found.reference).parent}{os.pathsep}{os.environ.get('PATH', '')}"} if found.present else {}

@@ -189,6 +189,14 @@ def test_it_is_created_stopped_started_and_deleted_with_files_of_its_own(world: 
     assert world.minikube.words == ["start", "stop", "start", "delete"]
 
 
+def test_minikube_finds_our_kubectl_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs the first one on PATH, and another one may write into ~/.kube."""
+    monkeypatch.setattr(artifacts, "kubectl", lambda: Artifact("/clone/.venv/bin/kubectl", True))
+    monkeypatch.setenv("PATH", "/usr/bin")
+    world.provider.start()
+    assert world.minikube.environment["PATH"] == "/clone/.venv/bin:/usr/bin"
+
+
 def test_a_cluster_that_is_started_again_keeps_what_it_was_created_with() -> None:
     config = Config(NAME, BUILT.reference, built=True, kubernetes="v1.36.3", forced=True, runtime="docker")
     chosen = {"--kubernetes-version=v1.36.3", f"--base-image={BUILT.reference}", "--cni=bridge", "--container-runtime=docker"}
