@@ -11,7 +11,7 @@ import pytest
 from kubetasks import artifacts, settings, shell
 from kubetasks.application import APPLICATION
 from kubetasks.artifacts import Artifact
-from kubetasks.errors import ClusterError, EngineError, OwnershipError, ProgramError, TaskError
+from kubetasks.errors import ClusterError, OwnershipError, ProgramError, TaskError
 from kubetasks.image import Delivered, Image
 from kubetasks.labels import LABELS, OWNER, OWNER_LABEL, STATE_LABEL
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
@@ -43,7 +43,7 @@ class FakeEngine:
         self.volumes: dict[str, dict[str, str]] = {}
         self.networks: dict[str, dict[str, str]] = {}
         self.files: set[str] = set()
-        self.kubelet = "active"
+        self.kubelet = True
         self.loaded: list[str] = []
         self.removed: list[str] = []
 
@@ -82,9 +82,7 @@ class FakeEngine:
         if argv[0] == "rm":
             self.removed.append(argv[-1])
             return ""
-        if self.kubelet == "booting":
-            raise EngineError("no bus yet")
-        return self.kubelet
+        return "\n".join(["systemd", "containerd", *(["kubelet"] if self.kubelet else [])])
 
     def image_id(self, reference: str) -> str | None:
         return "sha256:1" if reference == BUILT.reference else None
@@ -116,7 +114,7 @@ class FakeMinikube:
             Path(env["MINIKUBE_HOME"]).mkdir(parents=True, exist_ok=True)
             self._engine.nodes[NAME] = Node(NAME, dict(OWN))
             self._engine.networks[NAME] = dict(OWN)
-            self._engine.kubelet = "active"
+            self._engine.kubelet = True
         if word == "stop":
             self._engine.nodes[NAME].status = "exited"
         if word == "delete":
@@ -178,10 +176,8 @@ def test_it_is_created_stopped_started_and_deleted_with_files_of_its_own(world: 
     with pytest.raises(ClusterError, match="demo is stopped"):
         world.provider.cluster()
     world.engine.nodes[NAME].status = "running"
-    world.engine.kubelet = "inactive"
+    world.engine.kubelet = False
     assert world.provider.condition() == "stopped", "a container that the engine restarted has no kubelet"
-    world.engine.kubelet = "booting"
-    assert world.provider.condition() == "stopped"
     assert world.provider.start() == (facts, True)
     assert world.provider.delete()
     assert (world.provider.condition(), world.engine.volumes) == ("missing", {})
