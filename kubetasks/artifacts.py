@@ -33,6 +33,7 @@ KICBASE_REPOSITORY = "simple-server-kicbase"
 BASE_REPOSITORY = "simple-server-base"
 REPOSITORIES = (NODE_REPOSITORY, KICBASE_REPOSITORY, BASE_REPOSITORY)  # of what is built
 NODE_SOURCE = PROJECT / "images" / "node"
+EVERY_NODE = PROJECT / "images" / "every-node"
 MINIKUBE_SOURCE = PROJECT / "images" / "minikube"
 RECIPES = Path(__file__).parent / "offline"
 
@@ -129,7 +130,7 @@ def built_kicbase(minor: str) -> str:
 def _node_name(repository: str, minor: str, *own: str | bytes) -> str:
     version = KUBERNETES[minor]
     parts = kubernetes_digest(version), programs_digest(), digest(DEBIAN, *_content(RECIPES, "rootfs.py"))
-    return f"{repository}:v{version.built}-{digest(*parts, *own)}"
+    return f"{repository}:v{version.built}-{digest(*parts, *_content(EVERY_NODE, '**/*'), *own)}"
 
 
 def built_python(debian: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubetasks import shell, wait
+from kubetasks.artifacts import EVERY_NODE
 from kubetasks.errors import SetupError
 from kubetasks.offline import archive
 from kubetasks.versions import Kubernetes
@@ -37,7 +38,6 @@ BOOT_UNITS = (  # units of Debian that a container does not need; the globs are 
 IMAGE_CHANGES = ['ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]', "ENV container=docker"]
 STOP_SIGNAL = "SIGRTMIN+3"  # SIGTERM makes systemd re-execute itself
 PAUSE = ["/usr/bin/catatonit", "-P"]
-STOP_SECONDS = 3  # pods outlive their services: without this a node takes as long to stop as its engine lets it
 CONTAINERD_CONFIG = "etc/containerd/config.toml"
 
 
@@ -61,9 +61,7 @@ def prepare(root: Path) -> None:
             path.unlink()
     with (root / "etc/systemd/journald.conf").open("a") as journald:
         journald.write("ReadKMsg=no\n")
-    configured = root / "etc/systemd/system.conf.d/stop.conf"
-    configured.parent.mkdir(parents=True)
-    configured.write_text(f"[Manager]\nDefaultTimeoutStopSec={STOP_SECONDS}s\n")
+    shutil.copytree(EVERY_NODE, root, dirs_exist_ok=True)
     (root / "sbin/init").symlink_to("/lib/systemd/systemd")
     (root / "etc/kubernetes/manifests").mkdir(parents=True)
 

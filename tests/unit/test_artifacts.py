@@ -19,7 +19,7 @@ PULLED = KUBERNETES[DEFAULT_KUBERNETES].pulled
 @pytest.fixture
 def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the files that decide the content of what is built."""
-    for name in ("RECIPES", "NODE_SOURCE", "MINIKUBE_SOURCE"):
+    for name in ("RECIPES", "EVERY_NODE", "NODE_SOURCE", "MINIKUBE_SOURCE"):
         copy = tmp_path / name
         shutil.copytree(getattr(artifacts, name), copy, ignore=shutil.ignore_patterns("__pycache__"))
         monkeypatch.setattr(artifacts, name, copy)
@@ -67,6 +67,7 @@ EVERY_KUBERNETES = {"Kubernetes", "older Kubernetes", *NODES}
         ("NODE_SOURCE/go/kubernetes/main.go", EVERY_KUBERNETES),
         ("NODE_SOURCE/go/coredns/main.go", {"programs", *NODES}),
         ("NODE_SOURCE/go/podnetwork/main.go", {"kind", *KIND_NODES}),
+        ("EVERY_NODE/etc/systemd/system.conf.d/stop.conf", NODES),
         ("NODE_SOURCE/files/kind/manifests/default-cni.yaml", KIND_NODES),
         ("NODE_SOURCE/files/etc/default/kubelet", KIND_NODES),
         ("MINIKUBE_SOURCE/go/go.mod", {"minikube", "kicbase"}),
