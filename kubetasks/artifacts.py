@@ -59,7 +59,11 @@ def node_image(engine: Engine | None, settings: Settings) -> Artifact:
 
 def kicbase_image(engine: Engine | None, settings: Settings) -> Artifact:
     """The image of minikube's nodes; a built one holds the settings' Kubernetes. Without an engine it is not there."""
-    return _image(engine, settings, KICBASE, built_kicbase(settings.kubernetes))
+
+    def tagged(reference: str) -> bool:  # minikube looks for the tag too
+        return bool(engine and engine.image_id(reference) and engine.image_id(reference.split("@")[0]))
+
+    return _wanted(settings, KICBASE, built_kicbase(settings.kubernetes), tagged)
 
 
 def base_image(engine: Engine | None, settings: Settings) -> Artifact:

@@ -31,16 +31,35 @@ class AccessError(EngineError):
 def connect(timeout: int = QUESTION_SECONDS, host: str = "") -> "Engine":
     """Connect to the engine at `host`, otherwise to the one that DOCKER_HOST names or the local one. Raises EngineError.
 
-    Where docker-env has pointed DOCKER_HOST at a node's engine, that is the one from before.
+    After docker-env that is the engine that DOCKER_HOST named before.
     """
-    if not host and NODE_VARIABLE in os.environ:
-        host = os.environ.get(BEFORE_VARIABLE) or LOCAL
-    return _connect(timeout, host)
+    return _connect(timeout, host or environment().get("DOCKER_HOST", ""))
 
 
 def connect_for_builds() -> "Engine":
     """Connect to the engine that docker itself uses: after docker-env, a node's. Raises EngineError."""
-    return _connect(QUESTION_SECONDS, "")
+    try:
+        return _connect(QUESTION_SECONDS, "")
+    except EngineError as error:
+        if not node_of_shell():
+            raise
+        raise EngineError(
+            f"This shell's docker uses the engine of node {node_of_shell()}, which does not answer.",
+            './inv start; or: eval "$(./inv docker-env --unset)"',
+        ) from error
+
+
+def node_of_shell() -> str:
+    """The node whose engine this shell's docker uses since docker-env, or ""."""
+    return os.environ.get(NODE_VARIABLE, "")
+
+
+def environment() -> dict[str, str]:
+    """The variables that make a program use the engine whose containers are nodes, if docker-env named another one."""
+    if not node_of_shell():
+        return {}
+    before = {name: os.environ.get(f"MINIKUBE_EXISTING_{name}", "") for name in ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")}
+    return before | {"DOCKER_HOST": os.environ.get(BEFORE_VARIABLE) or LOCAL}
 
 
 def _connect(timeout: int, host: str) -> "Engine":
@@ -181,13 +200,16 @@ class Engine:
 
     def save(self, references: list[str], file: Path) -> None:
         """Write images with these names to a file that `docker load` reads."""
-        with _reported(f"Saving {references[0]}"), self._silent() as client, file.open("wb") as sink:
-            api = client.api  # its own method takes one name
-            url = f"{api.base_url}/v{api.api_version}/images/get"
-            with api.get(url, params={"names": references}, stream=True) as answer:
-                answer.raise_for_status()
-                for piece in answer.iter_content(SAVED_BYTES):
-                    sink.write(piece)
+        try:
+            with _reported(f"Saving {references[0]}"), self._silent() as client, file.open("wb") as sink:
+                api = client.api  # its own method takes one name
+                url = f"{api.base_url}/v{api.api_version}/images/get"
+                with api.get(url, params={"names": references}, stream=True) as answer:
+                    answer.raise_for_status()
+                    for piece in answer.iter_content(SAVED_BYTES):
+                        sink.write(piece)
+        except OSError as error:
+            raise EngineError(f"{file} could not be written: {error.strerror}.", "Make room on the disk") from error
 
     def remove_image(self, reference: str) -> bool:
         """Remove a name, and the image with its last name. False if there is none."""

@@ -88,6 +88,7 @@ def load_balancer(manifest: str, network: str) -> tuple[str, ...]:
         f"{apply} -f {shlex.quote(manifest)}",
         f"kubectl label --overwrite -f {shlex.quote(manifest)} {OWNER_LABEL}={OWNER}",
         "kubectl delete validatingwebhookconfiguration metallb-webhook-configuration",
+        "kubectl label nodes --all node.kubernetes.io/exclude-from-external-load-balancers-",
         f"{settings} $({subnet}) | {apply} -f -",
     )
 

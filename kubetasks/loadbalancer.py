@@ -16,6 +16,11 @@ from kubetasks.kube.client import Kube, Object
 NAMESPACE = "metallb-system"
 POOL = "nodes-network"
 POOL_SIZE = 32
+ADDED_ARGUMENTS = {
+    "controller": "--webhook-mode=disabled",
+    # kubeadm labels the control plane as one that takes no external traffic; here it is a node like the others
+    "speaker": "--ignore-exclude-lb",
+}
 
 
 def pool(subnet: str) -> str:
@@ -41,8 +46,7 @@ def installation(released: list[Object]) -> list[Object]:
         if item["kind"] in ("Deployment", "DaemonSet"):
             for container in item["spec"]["template"]["spec"]["containers"]:
                 container["readinessProbe"] |= {"initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": 60}
-                if container["name"] == "controller":
-                    container["args"] = [*container["args"], "--webhook-mode=disabled"]
+                container["args"] = [*container["args"], ADDED_ARGUMENTS[container["name"]]]
         wanted.append(item)
     return wanted
 

@@ -161,12 +161,15 @@ def read(config: Any, environment: Mapping[str, str] = os.environ) -> Settings:
     nodes = whole_number("INVOKE_CLUSTER_NODES", cluster["nodes"], 1, MOST_NODES)
     if provider != "kind" and nodes != 1:
         raise SettingError(f"INVOKE_CLUSTER_NODES is for the provider `kind`, not for `{provider}`.", "Unset it")
+    runtime = one_of("INVOKE_CLUSTER_RUNTIME", str(cluster["runtime"]), RUNTIMES)
+    if provider != "minikube" and runtime != "containerd":
+        raise SettingError(f"INVOKE_CLUSTER_RUNTIME is for the provider `minikube`, not for `{provider}`.", "Unset it")
     kubernetes = str(cluster["kubernetes"]).removeprefix("v")
     return Settings(
         # a node's name is the cluster's plus "-control-plane", and has 63 characters at most
         cluster=dns_label("INVOKE_CLUSTER_NAME", str(cluster["name"]), 40),
         provider=provider,
-        runtime=one_of("INVOKE_CLUSTER_RUNTIME", str(cluster["runtime"]), RUNTIMES),
+        runtime=runtime,
         kubernetes=one_of("INVOKE_CLUSTER_KUBERNETES", kubernetes, tuple(KUBERNETES)),
         port=whole_number("INVOKE_CLUSTER_PORT", cluster["port"], 1, 65535),
         nodes=nodes,

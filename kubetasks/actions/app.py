@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from kubetasks import artifacts, equivalents, image, manifests
+from kubetasks import artifacts, engine, equivalents, image, manifests
 from kubetasks.actions import cluster, service, state
 from kubetasks.actions.context import Context
 from kubetasks.engine import Engine
@@ -172,10 +172,11 @@ def remove_images(context: Context) -> bool:
     if report.dry:
         return True
     with report.step("Removing the images"):
-        gone = image.remove(context.engine, app)
+        in_node = engine.node_of_shell() and context.engine is not context.machine  # where pods use images
+        gone = [] if in_node else image.remove(context.engine, app)
         if context.provider.condition() == "running":
             gone += context.provider.remove_images(lambda: _used_images(context))
-    left = context.engine.image_tags(app.name)
+    left = [] if in_node else context.engine.image_tags(app.name)
     if left:
         raise LeftoverError(f"Images are left: {', '.join(left)}.", "./inv rmi")
     return bool(gone)
@@ -201,6 +202,8 @@ def clean(context: Context, everything: bool) -> bool:
         return False
     if everything:
         cluster.delete(context)
+        if engine.node_of_shell() == context.settings.cluster:
+            context.engine = context.machine  # that of the node is gone
     else:
         service.unexpose(context)
         undeploy(context)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubetasks import artifacts, equivalents, loadbalancer, providers, wait
+from kubetasks import artifacts, engine, equivalents, loadbalancer, providers, wait
 from kubetasks.actions import state
 from kubetasks.actions.context import Context
 from kubetasks.errors import ClusterError, EngineError, ExposeError, RolloutError
@@ -168,6 +168,11 @@ def docker_env(context: Context, unset: bool) -> str:
     lines = provider.docker_env(unset) if isinstance(provider, NodeEngine) else None
     if lines is not None:
         return lines
+    if unset and engine.node_of_shell():
+        name = engine.node_of_shell()
+        return (
+            f"# INVOKE_CLUSTER_PROVIDER=minikube INVOKE_CLUSTER_NAME={name} ./inv docker-env --unset: that node's engine is used"
+        )
     if unset:
         return "# nothing to unset: your docker client was not changed"
     return "# the cluster has no Docker engine for builds: `./inv build` uses yours, and `./inv deploy` loads the image"

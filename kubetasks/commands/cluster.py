@@ -68,4 +68,6 @@ def docker_env(c: Context, unset: bool = False) -> None:
     from kubetasks.actions import cluster, context
 
     run = context.begin(c)
-    run.report.result(cluster.docker_env(run, unset))
+    lines = cluster.docker_env(run, unset)
+    if lines:
+        run.report.result(lines)

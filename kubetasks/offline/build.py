@@ -112,10 +112,10 @@ class Build:
         self._engine = self._prepare()
         if needs.BASE_IMAGE in self._missing:
             with self._report.step("Creating the base image with Python from Debian packages"):
-                make_python(self._engine, versions.DEBIAN, self._fresh("python-root"), self._log, self._stop)
+                make_python(self._engine, versions.DEBIAN, self._fresh(self._work / "python-root"), self._log, self._stop)
         for recipe in nodes:
             with self._report.step("Creating the node's file system from Debian packages"):
-                rootfs.make(self._root(recipe), recipe.packages, log=self._log, stop=self._stop)
+                rootfs.make(self._fresh(self._root(recipe)), recipe.packages, log=self._log, stop=self._stop)
 
     def _compile(self, wanted: list[Recipe], nodes: list[Recipe]) -> None:
         if nodes and not self._kubernetes.exists():
@@ -133,7 +133,9 @@ class Build:
                 target = Path(need.find(None, self._settings).reference)
                 if not target.exists():
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy(folder / name, target)
+                    part = target.with_suffix(".part")  # whoever finds the file takes it for whole
+                    shutil.copy(folder / name, part)
+                    part.rename(target)
 
     @contextmanager
     def _compiling(self, what: str) -> Iterator[tuple[compiler.Go, compiler.Progress]]:
@@ -159,8 +161,8 @@ class Build:
     def _root(self, recipe: Recipe) -> Path:
         return self._work / f"{recipe.folder}-root"
 
-    def _fresh(self, name: str) -> Path:
-        folder = self._work / name
+    def _fresh(self, folder: Path) -> Path:
+        """The folder, without what an interrupted build left in it."""
         shutil.rmtree(folder, ignore_errors=True)
         return folder
 

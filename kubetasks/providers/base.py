@@ -118,7 +118,7 @@ class OpenTunnel(Protocol):
 
 @runtime_checkable
 class Tunnels(Protocol):
-    """What only a provider does whose load balancer gives addresses as long as a tunnel is open."""
+    """Implemented if the load balancer's addresses need an open tunnel."""
 
     @property
     def tunnel_line(self) -> str:
@@ -130,7 +130,7 @@ class Tunnels(Protocol):
 
 @runtime_checkable
 class NodeEngine(Protocol):
-    """What only a provider does whose nodes may have a Docker engine that builds for them."""
+    """Implemented if nodes may run a Docker engine that builds for them."""
 
     def docker_env(self, unset: bool) -> str | None:
         """The lines that point a shell's docker at the node's engine, or back; None if it has none. Raises ClusterError."""

@@ -142,7 +142,7 @@ def _prepare(settings: Settings, report: Report, cell: Cell) -> tuple[str, Calla
 
 
 def _integration(cell: Cell) -> tuple[str, ...]:
-    """The words after those of tox that run the tests on clusters; of another provider, those that it has in common."""
+    """The words after those of tox that run the tests on clusters."""
     return "--", f"--junitxml={cell.report}", "tests/integration"
 
 
@@ -150,7 +150,9 @@ def _set_up(settings: Settings, report: Report) -> str:
     """What the provider's clusters run on. Raises SetupError if something is missing."""
     items = inventory.look(settings, providers.select(settings, APPLICATION, report, engine.connect).needs)
     if not all(item.present for item in items):
-        raise SetupError(f"INVOKE_CLUSTER_PROVIDER={settings.provider} ./inv setup brings it.")
+        raise SetupError(
+            f"{settings.provider} is not set up: INVOKE_CLUSTER_PROVIDER={settings.provider} ./inv setup installs it."
+        )
     node = next(item.detail for item in items if item.name == "node image")
     return f"{node}, Python {platform.python_version()}"
 

@@ -23,6 +23,9 @@ def test_live_mode_draws_a_bar_for_each_pod_and_two_of_three_stop(app: Tasks, ma
     pods = {pod["metadata"]["name"] for pod in app.get("pods")["items"]}
     names = page.locator("#bars .name")
     assert {name[1:] for name in names.all_inner_texts()} == pods
+    node = app.nodes()[0]
+    assert page.locator("#node").inner_text() == node
+    assert all(f"node {node}" in text for text in page.locator("#bars .number").all_inner_texts())
     widths = [float(bar.evaluate("element => parseFloat(element.style.width)")) for bar in page.locator("#bars .bar").all()]
     assert max(widths) == 100
     assert min(widths) > 0

@@ -66,7 +66,7 @@ def test_three_pods_on_three_nodes_and_no_request_lost_when_a_node_is_drained_an
     three_nodes: Tasks, record_property: Callable[[str, object], None]
 ) -> None:
     tasks = three_nodes
-    nodes = {node["metadata"]["name"] for node in tasks.get("nodes")["items"]}
+    nodes = set(tasks.nodes())
     assert nodes == {f"{tasks.cluster}-{role}" for role in ("control-plane", "worker", "worker2")}
     where = places(tasks)
     assert set(where.values()) == nodes, "a pod on each"
@@ -80,6 +80,8 @@ def test_three_pods_on_three_nodes_and_no_request_lost_when_a_node_is_drained_an
         eventually.answer(url, set(where))
     assert {one["pod"]: one["node"] for one in tasks.json("traffic")["pods"]} == where
 
+    announcers = tasks.kubectl("get", "daemonset", "speaker", "--namespace=metallb-system", "--output=jsonpath={..args}")
+    assert "--ignore-exclude-lb" in announcers, "the control plane announces too, if the workers are gone"
     # who stops the node that announces the address waits some seconds for another one to do it
     gone = next(node for node in sorted(nodes) if "worker" in node and node != announcer(tasks))
     with load(urls) as sent:
@@ -98,3 +100,6 @@ def test_three_pods_on_three_nodes_and_no_request_lost_when_a_node_is_drained_an
     assert gone in places(tasks).values(), "it takes pods again"
     tasks("stop", "start")
     eventually.answer(tasks("service").stdout.strip(), set(places(tasks)))
+
+    subprocess.run(["docker", "rm", "--force", f"{tasks.cluster}-control-plane"], check=True, stdout=subprocess.DEVNULL)
+    assert tasks.json("status")["state"] == "incomplete"

@@ -10,7 +10,7 @@ import pytest
 from kubetasks import artifacts, settings
 from kubetasks.engine import Engine
 from kubetasks.settings import Settings
-from kubetasks.versions import DEBIAN, DEFAULT_KUBERNETES, KUBERNETES
+from kubetasks.versions import DEBIAN, DEFAULT_KUBERNETES, KICBASE, KUBERNETES
 
 OLDER = next(minor for minor in KUBERNETES if minor != DEFAULT_KUBERNETES)
 PULLED = KUBERNETES[DEFAULT_KUBERNETES].pulled
@@ -167,6 +167,13 @@ def test_a_built_file_is_another_one_if_its_recipe_changes(
         out.write("\n")
     assert not find(building).present
     assert not find(configuration).present
+
+
+def test_the_image_of_minikubes_nodes_is_there_only_with_its_tag() -> None:
+    configuration = dataclasses.replace(settings.read(settings.DEFAULTS, {}), images="pull")
+    tag = KICBASE.partition("@")[0]
+    assert not artifacts.kicbase_image(Present(KICBASE), configuration).present, "minikube would pull it again"
+    assert artifacts.kicbase_image(Present(KICBASE, tag), configuration).present
 
 
 def test_without_an_engine_no_image_is_there() -> None:

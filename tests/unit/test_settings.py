@@ -70,6 +70,14 @@ def test_several_nodes_are_refused_where_they_cannot_be_had(provider: str) -> No
         settings.read(config, {})
 
 
+@pytest.mark.parametrize("provider", ["kind", "existing"])
+def test_a_runtime_is_refused_where_it_cannot_be_chosen(provider: str) -> None:
+    config = copy.deepcopy(settings.DEFAULTS)
+    config["cluster"].update(provider=provider, runtime="docker", context="theirs")
+    with pytest.raises(SettingError, match="INVOKE_CLUSTER_RUNTIME is for the provider `minikube`"):
+        settings.read(config, {})
+
+
 def test_an_existing_cluster_is_used_only_through_an_explicit_context() -> None:
     with pytest.raises(SettingError, match="needs an explicit context"):
         read("cluster", "provider", "existing")

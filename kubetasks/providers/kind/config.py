@@ -51,7 +51,7 @@ nodes:
       minSyncPeriod: 0s
 """
 WORKER = "  - role: worker\n"
-# kind takes the taint from the control plane only if it is the one node; with workers, pods would not run there
+# kind removes the taint of the control plane only from a cluster of one node
 NO_TAINT = """\
   - |
     apiVersion: kubeadm.k8s.io/v1beta4

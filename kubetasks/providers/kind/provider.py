@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubetasks import artifacts, equivalents, needs, shell, wait
+from kubetasks import artifacts, engine, equivalents, needs, shell, wait
 from kubetasks.application import Application
 from kubetasks.engine import Engine
 from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
@@ -71,6 +71,8 @@ class Kind:
         self._require_ours(nodes)
         if not all(node.status == "running" for node in nodes):
             return "stopped"
+        if nodes[0].name != control_plane(self.name):
+            return "incomplete"
         return "running" if self._has_kubeconfig(nodes) or self._complete(nodes) else "incomplete"
 
     def cluster(self) -> Cluster:
@@ -219,7 +221,7 @@ class Kind:
         return sorted(ours, key=lambda node: (node.name != control_plane(self.name), node.name))
 
     def _kind(self, *words: str) -> str:
-        return shell.run([self.program, *words])
+        return shell.run([self.program, *words], env=engine.environment())
 
     @property
     def program(self) -> str:
@@ -278,7 +280,7 @@ class Kind:
             with self._report.step(f"Creating cluster {self.name} (Kubernetes {self._settings.kubernetes})") as step:
                 shell.run(
                     equivalents.create_argv(self.program, config, str(self.config_file)),
-                    env=equivalents.create_environment(config),
+                    env={**engine.environment(), **equivalents.create_environment(config)},
                     log=self._log,
                     on_line=lambda line: step.at(line.strip(" •✓")),
                 )
@@ -288,7 +290,7 @@ class Kind:
             self._log.unlink()
             raise
         except BaseException as error:
-            self._clean_up()
+            self._clean_up(config.size)
             if isinstance(error, ProgramError):
                 raise ClusterError(f"Cluster {self.name} could not be created.\n  {error.sentence}", "./inv doctor") from error
             self._log.unlink()
@@ -312,10 +314,10 @@ class Kind:
         for node in self._nodes():
             self._engine.add_file(node, CREATED)
 
-    def _clean_up(self) -> None:
-        """Remove what an interrupted kind leaves; the engine may still be creating the last container."""
+    def _clean_up(self, size: int) -> None:
+        """Remove what an interrupted kind leaves; the engine may still be creating containers."""
         wait.until(
-            lambda: wait.Done() if self._nodes() else wait.Pending("no container yet"),
+            lambda: wait.Done() if len(self._nodes()) == size else wait.Pending("not every container yet"),
             timeout=SETTLE_SECONDS,
             longest_pause=0.2,
         )

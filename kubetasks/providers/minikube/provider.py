@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubetasks import artifacts, equivalents, needs, shell, wait
+from kubetasks import artifacts, engine, equivalents, needs, shell, wait
 from kubetasks.application import Application
 from kubetasks.engine import Engine
 from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
@@ -67,7 +67,7 @@ class Minikube:
             recorded = self._labels_of_volume().get(STATE_LABEL, "")
         except EngineError:  # under --dry
             recorded = ""
-        return Path(recorded) if recorded and Path(recorded).exists() else self._settings.state_folder
+        return Path(recorded) if _exists(recorded) else self._settings.state_folder
 
     @property
     def program(self) -> str:
@@ -155,12 +155,13 @@ class Minikube:
 
     def _load(self, node: "Container", names: list[str]) -> None:
         """Load images through a file: by name, minikube needs four times as long, and keeps an old image of the same name."""
-        try:
-            self._engine.save(names, self._image_file)
-            self._minikube(*self._load_words)
-            self._engine.run_in(node, *self._forget_words)
-        finally:
-            self._image_file.unlink(missing_ok=True)
+        with locked(self._settings, lambda: self._node() is None):  # one file for all namespaces and clones
+            try:
+                self._engine.save(names, self._image_file)
+                self._minikube(*self._load_words)
+                self._engine.run_in(node, *self._forget_words)
+            finally:
+                self._image_file.unlink(missing_ok=True)
 
     def _images(self, node: "Container") -> list[str]:
         names = docker_images.names if self._has_docker else containerd.names
@@ -182,7 +183,7 @@ class Minikube:
         return sorted(remove(self._engine, self._report, node, self._app, used()))
 
     def docker_env(self, unset: bool) -> str | None:
-        if not self._has_docker:
+        if not self._has_docker and not (unset and engine.node_of_shell()):
             return None
         words = ["docker-env", "--profile", self.name, *(["--unset"] if unset else [])]
         if not self._report.equivalent(equivalents.minikube(words)):
@@ -231,6 +232,11 @@ class Minikube:
             return None
         with locked(self._settings, lambda: self._node() is None):
             condition = self.condition()
+            if condition in ("stopped", "running") and self._has_docker != (self._settings.runtime == "docker"):
+                self._report.say(
+                    f"Cluster {self.name} stays as it is (INVOKE_CLUSTER_RUNTIME is {self._settings.runtime}, the cluster has"
+                    " another runtime): ./inv delete start creates a new one."
+                )
             if condition == "stopped":
                 self._start()
             if condition == "incomplete":
@@ -350,11 +356,13 @@ class Minikube:
 
     def _left(self) -> list[str]:
         """What is there of the cluster, by name; whose network and containers these are, our volume says."""
-        if not self._is_ours():
-            return []
+        return [f"volume {self.name}", *self._minikubes()] if self._is_ours() else []
+
+    def _minikubes(self) -> list[str]:
+        """What is there of what minikube created, by name."""
         containers = [f"container {one.name}" for one in self._engine.containers(f"{PROFILE_LABEL}={self.name}")]
         network = (self._engine.network(self.name) or {}).get("Labels") or {}
-        return [f"volume {self.name}", *containers, *([f"network {self.name}"] if PROFILE_LABEL in network else [])]
+        return [*containers, *([f"network {self.name}"] if network.get(PROFILE_LABEL) == self.name else [])]
 
     def _labels_of_volume(self) -> dict[str, str]:
         return self._engine.volume(self.name) or {}
@@ -373,7 +381,7 @@ class Minikube:
     def _require_keys(self) -> None:
         """Raises ClusterError if the folder with minikube's keys to the cluster is gone."""
         recorded = self._labels_of_volume().get(STATE_LABEL, "")
-        if not Path(recorded).exists():
+        if not _exists(recorded):
             raise ClusterError(
                 f"The keys to cluster {self.name} are gone: they were in {recorded}.", "./inv delete start creates it again"
             )
@@ -426,10 +434,11 @@ class Minikube:
     def _remove(self) -> None:
         folder = self._folder
         self._minikube(*self._delete_words)
+        left = self._minikubes()
+        if left:
+            raise LeftoverError(f"Parts of cluster {self.name} are left: {', '.join(left)}.", "docker rm, or docker network rm")
         if self._is_ours():  # minikube had not used it yet
             self._engine.remove_volume(self.name)
-        if self._engine.containers(f"{PROFILE_LABEL}={self.name}"):
-            raise LeftoverError(f"Parts of cluster {self.name} are left.", "./inv delete")
         self._remove_files(folder)
 
     def _remove_files(self, folder: Path) -> None:
@@ -437,6 +446,11 @@ class Minikube:
             shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):  # other clusters have theirs there
             folder.parent.rmdir()
+
+
+def _exists(folder: str) -> bool:
+    """Whether the folder is there for us: another user's may be closed, which is an error to Path.exists."""
+    return os.path.exists(folder)  # noqa: PTH110
 
 
 def _numbers(version: str) -> tuple[int, ...]:

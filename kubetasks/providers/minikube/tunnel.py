@@ -19,6 +19,7 @@ from kubetasks.errors import ClusterError, LeftoverError, SetupError
 SERVICES = ipaddress.IPv4Network("10.96.0.0/12")  # the range of service addresses that minikube gives a cluster
 ROUTES = Path("/proc/net/route")
 CLOSING_SECONDS = 20
+RIGHT_SECONDS = 60.0  # sudo forgets a password after some minutes
 TAIL_LINES = 8
 NO_ERROR = "no errors"
 
@@ -38,7 +39,12 @@ class Tunnel:
         return "; ".join(line for line in shown if not line.endswith(NO_ERROR))
 
     def wait(self) -> None:
-        self.process.wait()
+        while True:
+            try:
+                self.process.wait(RIGHT_SECONDS)
+                break
+            except subprocess.TimeoutExpired:  # minikube removes the route with sudo too, which would ask for a password again
+                subprocess.run(["sudo", "--non-interactive", "--validate"], check=False, capture_output=True)
         raise ClusterError(f"The tunnel ended: {self._tail()}", "./inv status shows whether the cluster runs")
 
     def _tail(self) -> str:
@@ -78,6 +84,7 @@ def _address(text: str) -> ipaddress.IPv4Address:
 @contextmanager
 def opened(argv: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[Tunnel]:
     """Run minikube's tunnel until the end of the block. Raises LeftoverError if the route is left."""
+    before = route(ROUTES.read_text())
     with log.open("wb") as sink:
         process = subprocess.Popen(
             argv, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT
@@ -87,7 +94,8 @@ def opened(argv: Sequence[str], environment: Mapping[str, str], log: Path) -> It
     finally:
         _close(process)
         log.unlink(missing_ok=True)
-        if route(ROUTES.read_text()):
+        others = before and process.returncode > 0  # minikube has refused a second tunnel: the route is that of the first
+        if not others and route(ROUTES.read_text()):
             raise LeftoverError(f"The tunnel is closed, but the route to {SERVICES} is left.", f"sudo ip route delete {SERVICES}")
 
 

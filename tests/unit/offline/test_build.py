@@ -34,13 +34,18 @@ class Parts:
         self.built: list[str] = []
         self.settings = dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=cache)
         monkeypatch.setattr(golang, "program", lambda *_: "go")
-        monkeypatch.setattr(rootfs, "make", lambda *_, **__: self.built.append("Debian"))
+        monkeypatch.setattr(rootfs, "make", self._make_root)
         monkeypatch.setattr(programs, "build_kubernetes", lambda _version, folder, *_: self._make("Kubernetes", folder))
         monkeypatch.setattr(programs, "build_around", lambda folder, *_: self._make("around", folder))
         own = ("kind", "metallb-native.yaml")
         monkeypatch.setattr(kind_programs, "build", lambda folder, *_: self._make("kind", folder, *own))
         monkeypatch.setattr(minikube_programs, "build", lambda folder, *_: self._make("minikube", folder, "minikube"))
         monkeypatch.setattr(build.Build, "_make_node", lambda _self, recipe: self.built.append(recipe.image.name))
+
+    def _make_root(self, folder: Path, *_: object, **__: object) -> None:
+        """As mmdebstrap, refuse a folder that is not empty."""
+        folder.mkdir()
+        self.built.append("Debian")
 
     def _make(self, name: str, folder: Path, *files: str) -> None:
         self.built.append(name)
@@ -73,6 +78,12 @@ def test_each_provider_gets_its_own_parts_and_what_both_need_is_built_once(parts
 
 def test_minikube_alone_needs_nothing_of_kind(parts: Parts) -> None:
     assert parts.build(MINIKUBE) == {"Debian", "Kubernetes", "around", "minikube", "node image"}
+
+
+def test_what_an_interrupted_build_left_is_not_in_the_way(parts: Parts) -> None:
+    for recipe in build.recipes():
+        (parts.settings.cache / "build" / f"{recipe.folder}-root" / "half").mkdir(parents=True)
+    assert "Debian" in parts.build(KIND)
 
 
 def test_a_lost_program_is_copied_from_the_compiled_ones(parts: Parts) -> None:

@@ -116,6 +116,17 @@ def test_one_that_ended_by_itself_says_why(routes: Path, tmp_path: Path) -> None
         assert through.problem().startswith("minikube tunnel ended with 81")
 
 
+def test_a_second_one_that_minikube_refuses_leaves_the_first_its_route(routes: Path, tmp_path: Path) -> None:
+    routes.write_text(TABLE + ROUTE)
+
+    def second() -> None:
+        with opened(tmp_path, "print('X Exiting due to SVC_TUNNEL_ALREADY_RUNNING'); raise SystemExit(81)") as through:
+            through.wait()
+
+    with pytest.raises(ClusterError, match="SVC_TUNNEL_ALREADY_RUNNING"):
+        second()
+
+
 @pytest.mark.parametrize(
     ("router", "problem"), [("no errors", ""), ("error adding Route: not permitted", "router: error adding Route: not permitted")]
 )

@@ -134,7 +134,12 @@ def test_another_provider_is_tested_where_it_was_set_up_and_elsewhere_the_table_
         assert (row[:2], row[3]) == (("minikube", "passed"), f"simple-server-kicbase:1, Python {platform.python_version()}")
     else:
         assert given == {}
-        assert row == ("minikube", "not tested", "", "INVOKE_CLUSTER_PROVIDER=minikube ./inv setup brings it.")
+        assert row == (
+            "minikube",
+            "not tested",
+            "",
+            "minikube is not set up: INVOKE_CLUSTER_PROVIDER=minikube ./inv setup installs it.",
+        )
 
 
 def test_a_python_that_the_machine_lacks_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
