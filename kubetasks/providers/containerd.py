@@ -6,6 +6,7 @@ Beside APP:TAG these are `sha256:...`, by which the CRI plugin keeps an image th
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from kubetasks import equivalents
 from kubetasks.application import Application
 from kubetasks.engine import Engine
+from kubetasks.errors import EngineError
 from kubetasks.image import familiar
 from kubetasks.report import Report
 
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 ARCHIVE = "import-"
 CTR = ("ctr", "--namespace=k8s.io")
+END = """\
+timeout 5 systemctl stop kubelet docker containerd
+find /sys/fs/cgroup -name freezer.state -exec sh -c 'for file; do echo THAWED > "$file"; done' sh {} +
+"""
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,16 @@ class Reference:
     @property
     def short(self) -> str:
         return familiar(self.name)
+
+
+def end(engine: Engine, node: "Container") -> None:
+    """End what starts containers in a node that is about to end.
+
+    On cgroup v1 a runtime freezes a container for a moment while it sets it up. If the runtime is killed then, the
+    container stays frozen and never ends, nor does its node.
+    """
+    with suppress(EngineError):  # it does not run
+        engine.run_in(node, "sh", "-c", END)
 
 
 def listed(engine: Engine, node: "Container") -> list[Reference]:

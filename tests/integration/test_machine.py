@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import os
+import secrets
 import shutil
 import subprocess
 import tarfile
@@ -83,12 +84,13 @@ def started() -> Iterator[OtherEngine]:
     folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))  # a socket's path has 108 characters at most
     data, socket, log = folder / "data", folder / "docker.sock", folder / "log"
     (folder / "daemon.json").write_text("{}")
+    namespace = f"engine-{secrets.token_hex(4)}"
     argv = [
         *("unshare", "--net", "dockerd", f"--config-file={folder / 'daemon.json'}", f"--host=unix://{socket}"),
         *(f"--data-root={data}", f"--exec-root={folder / 'exec'}", f"--pidfile={folder / 'pid'}"),
         *("--bridge=none", "--iptables=false", "--ip-forward=false"),
         # if the machine runs a containerd, the engine uses that one, but not what the main engine has in it
-        *(f"--containerd-namespace={folder.name}", f"--containerd-plugins-namespace={folder.name}-plugins"),
+        *(f"--containerd-namespace={namespace}", f"--containerd-plugins-namespace={namespace}-plugins"),
     ]
     # "refuse": whatever happens, the removal starts no engine at the usual place
     made = dataclasses.replace(settings.read(settings.DEFAULTS), cache=folder / "cache", engine="refuse")

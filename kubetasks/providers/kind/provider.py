@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 CREATED = "/kind/simple-server-tasks-created"  # a file on the node, written last: its creation was not interrupted
 SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is gone
-RUNTIME_SECONDS = "5"  # in which the programs that start containers end
 PORT_TAKEN = ("address already in use", "port is already allocated")  # Docker's words
 
 
@@ -194,6 +193,7 @@ class Kind:
             return True
         with self._report.step(f"Stopping cluster {self.name}"):
             for node in nodes:
+                containerd.end(self._engine, node)
                 self._engine.stop(node)
         return True
 
@@ -325,18 +325,13 @@ class Kind:
 
     def _remove(self) -> None:
         if self._nodes():
-            self._end_runtimes()
+            for node in self._nodes():
+                containerd.end(self._engine, node)
             self._kind(*equivalents.delete_words(self.name, self.kubeconfig))
         if self._nodes():
             raise LeftoverError(f"Nodes of cluster {self.name} are left.", "./inv delete")
         self._network.remove()
         self._remove_files()
-
-    def _end_runtimes(self) -> None:
-        """End what starts containers in the nodes: killed meanwhile, on cgroup v1, one stays frozen and the node with it."""
-        for node in self._nodes():
-            with suppress(EngineError):  # it does not run
-                self._engine.run_in(node, "timeout", RUNTIME_SECONDS, "systemctl", "stop", "kubelet", "containerd")
 
     def _remove_files(self) -> None:
         shutil.rmtree(self._settings.state_folder, ignore_errors=True)

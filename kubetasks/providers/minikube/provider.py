@@ -432,7 +432,9 @@ class Minikube:
         self._remove()
 
     def _remove(self) -> None:
-        folder = self._folder
+        folder, node = self._folder, self._node()
+        if node:
+            containerd.end(self._engine, node)
         self._minikube(*self._delete_words)
         left = self._minikubes()
         if left:
