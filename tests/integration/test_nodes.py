@@ -110,5 +110,7 @@ def test_three_pods_on_three_nodes_and_no_request_lost_when_a_node_is_drained_an
     eventually.answer(tasks("service").stdout.strip(), set(places(tasks)))
 
     subprocess.run(["docker", "exec", gone, "sh", "-c", FREEZE], check=True)  # the fixture deletes this node all the same
-    subprocess.run(["docker", "rm", "--force", f"{tasks.cluster}-control-plane"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["docker", "rm", "--force", "--volumes", f"{tasks.cluster}-control-plane"], check=True, stdout=subprocess.DEVNULL
+    )
     assert tasks.json("status")["state"] == "incomplete"
