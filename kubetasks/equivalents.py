@@ -45,14 +45,16 @@ def pull(reference: str) -> str:
 
 
 def create_network(name: str, labels: Mapping[str, str], options: Mapping[str, str]) -> str:
-    words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
-    words += [word for key, value in options.items() for word in ("--opt", f"{key}={value}")]
-    return shell.line(["docker", "network", "create", *words, name])
+    return shell.line(["docker", "network", "create", *_pairs("--label", labels), *_pairs("--opt", options), name])
+
+
+def _pairs(flag: str, values: Mapping[str, str]) -> list[str]:
+    """The words that give each of the values: FLAG KEY=VALUE."""
+    return [word for key, value in values.items() for word in (flag, f"{key}={value}")]
 
 
 def create_volume(name: str, labels: Mapping[str, str]) -> str:
-    words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
-    return shell.line(["docker", "volume", "create", *words, name])
+    return shell.line(["docker", "volume", "create", *_pairs("--label", labels), name])
 
 
 def minikube(words: Sequence[str]) -> str:
@@ -110,9 +112,8 @@ def run_in(node: str, argv: Sequence[str]) -> str:
 
 
 def build(names: Sequence[str], arguments: Mapping[str, str]) -> str:
-    words = [word for name in names for word in ("--tag", name)]
-    words += [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
-    words += [word for key, value in LABELS.items() for word in ("--label", f"{key}={value}")]
+    tags = [word for name in names for word in ("--tag", name)]
+    words = [*tags, *_pairs("--build-arg", arguments), *_pairs("--label", LABELS)]
     return shell.line(["docker", "build", *words, "."])
 
 

@@ -168,8 +168,8 @@ def docker_env(context: Context, unset: bool) -> str:
     lines = provider.docker_env(unset) if isinstance(provider, NodeEngine) else None
     if lines is not None:
         return lines
-    if unset and engine.node_of_shell():
-        name = engine.node_of_shell()
+    name = engine.node_of_shell()
+    if unset and name:
         return (
             f"# INVOKE_CLUSTER_PROVIDER=minikube INVOKE_CLUSTER_NAME={name} ./inv docker-env --unset: that node's engine is used"
         )
