@@ -15,16 +15,20 @@ RUN python3 /assemble.py /root-file-system /app
 
 FROM scratch
 ARG BASE
-ARG BUILD_ID=source
-LABEL org.opencontainers.image.title=simple-server \
+ARG MANAGED_BY=
+LABEL app.kubernetes.io/managed-by=${MANAGED_BY} \
+    org.opencontainers.image.title=simple-server \
     org.opencontainers.image.description="A small web server that counts the requests it has served" \
     org.opencontainers.image.licenses=MIT \
-    org.opencontainers.image.base.name=${BASE} \
-    org.opencontainers.image.version=${BUILD_ID}
+    org.opencontainers.image.base.name=${BASE}
 COPY --from=root /root-file-system /
-COPY simple_server /app/simple_server
 WORKDIR /app
-ENV BUILD_ID=${BUILD_ID} PATH=/bin PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+ENV PATH=/bin PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["python3", "-m", "simple_server", "--host=0.0.0.0"]
+
+# What an edit changes comes last: each of these steps is one more for every build
+COPY simple_server /app/simple_server
+ARG BUILD_ID=source
+ENV BUILD_ID=${BUILD_ID}

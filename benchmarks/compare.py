@@ -1,81 +1,298 @@
-"""The tasks against the bare commands that they mirror, in one run on one cluster; prints a table.
+"""The tasks against the shell commands that they mirror, alternating, on one machine; writes docs/loop.md.
 
-    .venv/bin/python benchmarks/compare.py        after: ./inv setup up
+    ./inv setup && .venv/bin/python benchmarks/compare.py [ROUNDS]        about 20 minutes with 10 rounds
 
-Each pair is run in turn, ROUNDS times, and the medians are compared.
+The first round is dropped. A changed source counts as served when its build id has come from each of the pods over fresh
+connections, whoever rolled it out. The cluster is one of its own and is deleted at the end.
 """
 
 import os
+import platform
+import re
+import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
-INV = str(PROJECT / "inv")
-INVOKE = str(PROJECT / ".venv/bin/invoke")
-KUBECTL = str(PROJECT / ".venv/bin/kubectl")
-ROUNDS = 7
+sys.path.insert(0, str(PROJECT))
+
+from kubetasks import artifacts, engine, probe, settings  # noqa: E402
+from kubetasks.application import APPLICATION  # noqa: E402
+
+PAGE = PROJECT / "docs" / "loop.md"
+FIGURES = "<!-- figures -->"
+NAME = "benchmark"
+ROUNDS = 11
+COLD_ROUNDS = 4  # of what takes half a minute
+REPLICAS = 3
+SETTLE_SECONDS = 7.0  # until the pods of the round before are gone
+SECONDS = 60.0
+BIN = Path(sys.executable).parent
+COPIED = (
+    "tasks.py",
+    "kubetasks",
+    "images",
+    "simple_server",
+    "k8s",
+    "requirements",
+    "Dockerfile",
+    ".dockerignore",
+    "pyproject.toml",
+)
 
 
-def seconds(commands: list[list[str]], folder: Path) -> float:
-    """How long the commands take, one after the other."""
-    started = time.perf_counter()
-    for argv in commands:
-        subprocess.run(argv, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - started
+@dataclass
+class Row:
+    """Seconds of `ours` and `theirs`; `goal` is the ratio that was aimed at."""
+
+    name: str
+    goal: float
+    ours: list[float] = field(default_factory=list)
+    theirs: list[float] = field(default_factory=list)
+
+    def cells(self) -> list[str]:
+        ours, theirs = self.ours[1:], self.theirs[1:]
+        ratio = statistics.median(ours) / statistics.median(theirs)
+        bar = "█" * round(min(ratio, 4) * 5)
+        return [self.name, *map(_both, (ours, theirs)), f"{ratio:.2f}", f"{self.goal:.2f}", bar]
 
 
-def compare(name: str, ours: list[list[str]], theirs: list[list[str]], folder: Path = PROJECT) -> None:
-    """Print a row of the table; `theirs` run in `folder`."""
-    rounds = [(seconds(ours, PROJECT), seconds(theirs, folder)) for _ in range(ROUNDS)]
-    first, second = (statistics.median(times) for times in zip(*rounds, strict=True))
-    print(f"| {name} | {first:.2f} s | {second:.2f} s | {first / second:.2f} |")
+def _both(seconds: list[float]) -> str:
+    """Median and 90th percentile."""
+    high = statistics.quantiles(seconds, n=10)[-1] if len(seconds) > 1 else seconds[0]
+    return f"{statistics.median(seconds):.2f} ({high:.2f})"
+
+
+def run(*argv: str, folder: Path = PROJECT) -> str:
+    ended = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        sys.exit(f"{argv} ended with {ended.returncode}: {ended.stdout}{ended.stderr}")
+    return ended.stdout
+
+
+def inv(folder: Path, *words: str) -> str:
+    return run(sys.executable, "-m", "kubetasks", *words, folder=folder)
 
 
 def kubectl(*words: str) -> str:
-    return " ".join([KUBECTL, *words])
+    return run(str(BIN / "kubectl"), *words)
 
 
-def shell(*lines: str) -> list[str]:
-    """Commands one after the other in one shell, as a person would chain them."""
-    return ["sh", "-ec", "\n".join(lines)]
+def timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
 
 
-NODES = kubectl("get", "nodes")
-DEPLOYMENT = kubectl("get", "deployment", "simple-server")
-SERVICE = kubectl("get", "service", "simple-server")
-ROLLOUT_STATUS = kubectl("rollout", "status", "deployment/simple-server")
+def served(url: str, build: str, replicas: int = REPLICAS) -> None:
+    """Wait until so many pods have answered with that build, and no other build among ten answers for each."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        answers = [probe.ask(APPLICATION, url, APPLICATION.health) for _ in range(10 * replicas)]
+        builds = {str(answer["build"]) if answer else "" for answer in answers}
+        if builds == {build} and len({answer[APPLICATION.pod_key] for answer in answers if answer}) == replicas:
+            return
+    sys.exit(f"{replicas} pods did not serve {build} within {SECONDS:.0f} s")
 
 
-def scaled(replicas: int) -> list[str]:
-    return shell(kubectl("scale", "deployments/simple-server", f"--replicas={replicas}"), ROLLOUT_STATUS)
+class Copy:
+    """A copy of the project whose source is edited."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder / name
+        self.folder.mkdir()
+        for part in COPIED:
+            source = PROJECT / part
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, self.folder / part)
+
+    def edit(self) -> None:
+        with (self.folder / "simple_server" / "app.py").open("a") as file:
+            file.write(f"\n# {time.time()}\n")
+
+
+class Shell:
+    """What a person types."""
+
+    def __init__(self, copy: Copy, kind: str, base: str, node: str) -> None:
+        self._copy, self._kind, self._base, self._node = copy, kind, base, node
+        self._number = 0
+
+    def roll_out(self) -> str:
+        """Build, load and roll out; return the build id."""
+        self._number += 1
+        build = f"shell-{self._number}"
+        image = f"{APPLICATION.name}:{build}"
+        arguments = ["--build-arg", f"BASE={self._base}", "--build-arg", f"BUILD_ID={build}"]
+        run("docker", "build", "--quiet", *arguments, "--tag", image, ".", folder=self._copy.folder)
+        run(self._kind, "load", "docker-image", "--name", NAME, image)
+        kubectl("set", "image", "deployment/simple-server", f"{APPLICATION.name}={image}")
+        kubectl("rollout", "status", "deployment/simple-server")
+        return build
+
+    def up(self, kubeconfig: Path) -> None:
+        """Cluster, image, three pods behind a service; no load balancer, which `kubectl` alone does not bring."""
+        config = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes: [{role: control-plane, extraPortMappings: "
+        config += "[{containerPort: 30080, hostPort: 18080, listenAddress: 127.0.0.1}]}]\n"
+        file = self._copy.folder / "kind.yaml"
+        file.write_text(config)
+        where = ["--name", NAME, "--kubeconfig", str(kubeconfig)]
+        run(self._kind, "create", "cluster", *where, "--image", self._node, "--config", str(file), "--wait", "60s")
+        image = f"{APPLICATION.name}:v1"
+        arguments = ["--build-arg", f"BASE={self._base}", "--build-arg", "BUILD_ID=shell"]
+        run("docker", "build", "--quiet", *arguments, "--tag", image, ".", folder=self._copy.folder)
+        run(self._kind, "load", "docker-image", "--name", NAME, image)
+        kubectl("apply", "--kubeconfig", str(kubeconfig), "-f", str(PROJECT / "k8s"))
+        port = '[{"op": "add", "path": "/spec/ports/0/nodePort", "value": 30080}]'
+        kubectl("patch", "service", "simple-server", "--type=json", "-p", port, "--kubeconfig", str(kubeconfig))
+        kubectl("scale", "deployment/simple-server", f"--replicas={REPLICAS}", "--kubeconfig", str(kubeconfig))
+        kubectl("rollout", "status", "deployment/simple-server", "--kubeconfig", str(kubeconfig))
+        served("http://127.0.0.1:18080/", "shell")
+
+    def delete(self, kubeconfig: Path) -> None:
+        run(self._kind, "delete", "cluster", "--name", NAME, "--kubeconfig", str(kubeconfig))
+        run("docker", "rmi", "--force", f"{APPLICATION.name}:v1")
+
+
+@contextmanager
+def dev(copy: Copy) -> Iterator[Callable[[], str]]:
+    """`inv dev` in a copy; the function waits for its next line of a served build, and returns the build id."""
+    argv = [sys.executable, "-m", "kubetasks", "dev"]
+    with subprocess.Popen(argv, cwd=copy.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        lines = iter(process.stdout.readline if process.stdout else str, "")
+        next(line for line in lines if "Watching" in line)
+
+        def next_build() -> str:
+            for line in lines:
+                found = re.search(r"pods serve ([0-9a-f]{12})", line)
+                if found:
+                    return found[1]
+            sys.exit("inv dev has ended")
+
+        try:
+            yield next_build
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def scaled(url: str, build: str, replicas: int) -> None:
+    kubectl("scale", "deployment/simple-server", f"--replicas={replicas}")
+    kubectl("rollout", "status", "deployment/simple-server")
+    served(url, build, replicas)
+
+
+def cold(shell: Shell, copy: Copy, folder: Path) -> Row:
+    """Nothing but the images that setup installs -> three pods answering."""
+    row = Row("nothing → three pods answer (`inv up`; the shell installs no load balancer)", 0.75)
+    kubeconfig = folder / "kubeconfig"
+    for _ in range(COLD_ROUNDS):
+        row.ours.append(timed(lambda: inv(copy.folder, "up")))
+        inv(copy.folder, "clean", "--all")
+        row.theirs.append(timed(lambda: shell.up(kubeconfig)))
+        shell.delete(kubeconfig)
+    return row
+
+
+def warm(shell: Shell, watched: Copy, edited: Copy, rounds: int) -> list[Row]:
+    """What is measured on one cluster."""
+    url = inv(edited.folder, "service").strip()
+    rows = {
+        "dev": Row("edit → served by three pods (`inv dev`)", 0.35),
+        "deploy": Row("the same (`inv build deploy`)", 0.5),
+        "nothing": Row("nothing changed (`inv build deploy expose scale` / importing invoke, docker and kubernetes)", 1.5),
+        "three": Row("scale 1 → 3, all answer", 1.1),
+        "thirty": Row("scale 1 → 30, all answer", 1.1),
+        "list": Row("`inv --list` / `invoke --list` with an empty tasks.py", 1.5),
+    }
+    empty = edited.folder / "empty"
+    empty.mkdir()
+    (empty / "tasks.py").write_text("from invoke import task\n@task\ndef nothing(c):\n    pass\n")
+    with dev(watched) as next_build:
+        for _ in range(rounds):
+
+            def by_dev() -> None:
+                watched.edit()
+                served(url, next_build())
+
+            def by_tasks() -> None:
+                edited.edit()
+                said = inv(edited.folder, "build", "deploy", "traffic", "--requests=1", "--json")
+                served(url, re.search(r'"build": "([^"]+)"', said)[1])  # type: ignore[index]
+
+            def by_shell() -> None:
+                edited.edit()
+                served(url, shell.roll_out())
+
+            for key, works in (("dev", (by_dev,)), ("deploy", (by_tasks, by_shell))):
+                for side, work in zip(("ours", "theirs"), works, strict=False):
+                    getattr(rows[key], side).append(timed(work))
+                    time.sleep(SETTLE_SECONDS)
+            rows["dev"].theirs.append(rows["deploy"].theirs[-1])
+    inv(edited.folder, "build", "deploy")
+    build = str((probe.ask(APPLICATION, url, APPLICATION.health) or {})["build"])
+    imports = "import invoke, docker, kubernetes.client, kubernetes.config"
+    for _ in range(rounds):
+        rows["nothing"].ours.append(timed(lambda: inv(edited.folder, "build", "deploy", "expose", "scale")))
+        rows["nothing"].theirs.append(timed(lambda: run(sys.executable, "-c", imports)))
+        rows["list"].ours.append(timed(lambda: inv(edited.folder, "--list")))
+        rows["list"].theirs.append(timed(lambda: run(str(BIN / "invoke"), "--list", folder=empty)))
+    for key, replicas in (("three", 3), ("thirty", 30)):
+        for _ in range(rounds if key == "three" else COLD_ROUNDS):
+            for side, scaling in (
+                ("ours", partial(inv, edited.folder, "scale", f"--replicas={replicas}")),
+                ("theirs", partial(scaled, url, build, replicas)),
+            ):
+                inv(edited.folder, "scale", "--replicas=1")
+                time.sleep(SETTLE_SECONDS)
+                getattr(rows[key], side).append(timed(scaling))
+    return list(rows.values())
+
+
+def write(rows: list[Row]) -> None:
+    """Put the figures into the page, after the line FIGURES."""
+    cpu = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
+    memory = int(re.findall(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())[0]) / 2**20
+    machine = f"{os.cpu_count()} cores ({cpu.partition(':')[2].strip()}), {memory:.0f} GiB, Linux {platform.release()}"
+    lines = [
+        f"{machine}, Python {platform.python_version()}, Docker {engine.connect().version()}.",
+        f"Median and, in brackets, 90th percentile of {len(rows[1].ours) - 1} rounds ({COLD_ROUNDS - 1} of the slow ones).",
+        "",
+        "| what | ours, s | shell, s | ratio | goal | |",
+        "|---|---:|---:|---:|---:|:---|",
+        *(f"| {' | '.join(row.cells())} |" for row in rows),
+    ]
+    text = PAGE.read_text() if PAGE.exists() else FIGURES
+    PAGE.write_text(text.partition(FIGURES)[0] + FIGURES + "\n\n" + "\n".join(lines) + "\n")
+    print("\n".join(lines))
 
 
 def main() -> None:
-    os.environ["KUBECONFIG"] = subprocess.check_output([INV, "kubeconfig"], cwd=PROJECT, text=True).strip()
-    print("| ours / theirs | ours | theirs | ratio |\n|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as empty:
-        (Path(empty) / "tasks.py").write_text("from invoke import task\n@task\ndef nothing(c):\n    pass\n")
-        for name, program in (("./inv", INV), ("invoke", INVOKE)):
-            title = f"`{name} --list` / `invoke --list` with an empty tasks.py"
-            compare(title, [[program, "--list"]], [[INVOKE, "--list"]], Path(empty))
-    compare(
-        "`./inv scale` to 1 and to 3, until all answer / `kubectl scale` and `rollout status`",
-        [[INV, "scale", "--replicas=1"], [INV, "scale", "--replicas=3"]],
-        [scaled(1), scaled(3)],
-    )
-    compare(
-        "`./inv deploy` with nothing to do / `kubectl get` twice and `rollout status`",
-        [[INV, "deploy"]],
-        [shell(NODES, DEPLOYMENT, ROLLOUT_STATUS)],
-    )
-    compare(
-        "`./inv build deploy expose scale` with nothing to do / `kubectl get` four times and `rollout status` twice",
-        [[INV, "build", "deploy", "expose", "scale"]],
-        [shell(NODES, DEPLOYMENT, ROLLOUT_STATUS, SERVICE, DEPLOYMENT, ROLLOUT_STATUS)],
-    )
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work)
+        os.environ |= {"INVOKE_CLUSTER_NAME": NAME, "INVOKE_CLUSTER_PORT": "18090"}
+        found = settings.read(settings.DEFAULTS)
+        base = artifacts.base_image(engine.connect(), found).reference
+        node = artifacts.node_image(engine.connect(), found).reference
+        watched, edited = Copy(folder, "watched"), Copy(folder, "edited")
+        shell = Shell(edited, artifacts.kind(found).reference, base, node)
+        try:
+            rows = [cold(shell, edited, folder)]
+            inv(edited.folder, "up")
+            os.environ["KUBECONFIG"] = inv(edited.folder, "kubeconfig").strip()
+            rows += warm(shell, watched, edited, rounds)
+        finally:
+            inv(edited.folder, "clean", "--all")
+        write(rows)
 
 
 if __name__ == "__main__":

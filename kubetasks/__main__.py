@@ -17,7 +17,7 @@ GROUPS = {  # each in the order of the tutorial's table in README.md
     "Cluster": ("start", "docker-env", "stop", "delete", "kubeconfig"),
     "Application": ("build", "deploy", "status", "scale", "logs", "undeploy", "rmi"),
     "Service": ("expose", "service", "tunnel", "traffic", "unexpose"),
-    "All of it": ("up", "clean"),
+    "All of it": ("up", "dev", "clean"),
     "This project": ("test",),
 }
 

@@ -24,6 +24,7 @@ from kubetasks.versions import (
     MINIKUBE,
     PYTHON_IMAGE,
     PYTHONS,
+    REGISTRY,
     STORAGE_PROVISIONER,
     Kubernetes,
 )
@@ -31,10 +32,12 @@ from kubetasks.versions import (
 NODE_REPOSITORY = "simple-server-node"
 KICBASE_REPOSITORY = "simple-server-kicbase"
 BASE_REPOSITORY = "simple-server-base"
-REPOSITORIES = (NODE_REPOSITORY, KICBASE_REPOSITORY, BASE_REPOSITORY)  # of what is built
+REGISTRY_REPOSITORY = "simple-server-registry"
+REPOSITORIES = (NODE_REPOSITORY, KICBASE_REPOSITORY, BASE_REPOSITORY, REGISTRY_REPOSITORY)  # of what is built
 NODE_SOURCE = PROJECT / "images" / "node"
 EVERY_NODE = PROJECT / "images" / "every-node"
 MINIKUBE_SOURCE = PROJECT / "images" / "minikube"
+REGISTRY_SOURCE = PROJECT / "images" / "registry"
 RECIPES = Path(__file__).parent / "offline"
 
 
@@ -69,6 +72,11 @@ def kicbase_image(engine: Engine | None, settings: Settings) -> Artifact:
 def base_image(engine: Engine | None, settings: Settings) -> Artifact:
     """The image that the application's Dockerfile builds on; without an engine it is not there."""
     return _image(engine, settings, PYTHON_IMAGE, built_python(DEBIAN))
+
+
+def registry_image(engine: Engine | None, settings: Settings) -> Artifact:
+    """The image of a cluster's registry; without an engine it is not there."""
+    return _image(engine, settings, REGISTRY, built_registry())
 
 
 def python_image(engine: Engine | None, settings: Settings, minor: str) -> Artifact:
@@ -140,6 +148,11 @@ def _node_name(repository: str, minor: str, *own: str | bytes) -> str:
 def built_python(debian: str) -> str:
     """The name of an image with the Python of a Debian release."""
     return f"{BASE_REPOSITORY}:{debian}-{digest(debian, *_content(RECIPES, 'rootfs.py', 'python.py'))}"
+
+
+def built_registry() -> str:
+    """The name of the image with a compiled registry."""
+    return f"{REGISTRY_REPOSITORY}:{digest(*_content(RECIPES, 'compiler.py', 'registry.py'), *_content(REGISTRY_SOURCE, '*'))}"
 
 
 def kubernetes_digest(version: Kubernetes) -> str:

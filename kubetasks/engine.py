@@ -2,11 +2,12 @@
 
 import io
 import os
+import stat
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Any
 
 from kubetasks.errors import EngineError, ImageError
 from kubetasks.labels import CLUSTER_LABEL, LABELS, SELECTOR
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 
 QUESTION_SECONDS = 60  # for an answer; a build or a pull may be silent for longer
 SILENT_SECONDS = 1800
-UNASKED = "1.41"  # a version of the API for a client that asks nothing
+UNASKED = "1.41"  # a version of the API for a client that has asked nothing yet
 LOCAL = "unix:///var/run/docker.sock"
 # set by what minikube's docker-env prints: the node whose engine DOCKER_HOST names, and the DOCKER_HOST from before, if any
 NODE_VARIABLE, BEFORE_VARIABLE = "MINIKUBE_ACTIVE_DOCKERD", "MINIKUBE_EXISTING_DOCKER_HOST"
+IGNORE_FILE = ".dockerignore"
 SAVED_BYTES = 1 << 20  # read at a time
 
 
@@ -33,13 +35,13 @@ def connect(timeout: int = QUESTION_SECONDS, host: str = "") -> "Engine":
 
     After docker-env that is the engine that DOCKER_HOST named before.
     """
-    return _connect(timeout, host or environment().get("DOCKER_HOST", ""))
+    return _connect(timeout, {"DOCKER_HOST": host} if host else environment() or os.environ)
 
 
 def connect_for_builds() -> "Engine":
     """Connect to the engine that docker itself uses: after docker-env, a node's. Raises EngineError."""
     try:
-        return _connect(QUESTION_SECONDS, "")
+        return _connect(QUESTION_SECONDS, os.environ)
     except EngineError as error:
         if not node_of_shell():
             raise
@@ -47,6 +49,12 @@ def connect_for_builds() -> "Engine":
             f"This shell's docker uses the engine of node {node_of_shell()}, which does not answer.",
             './inv start; or: eval "$(./inv docker-env --unset)"',
         ) from error
+
+
+def connect_to_node(address: str, certificates: Path) -> "Engine":
+    """Connect to a node's engine at `address` (host:port), with the client's certificate in that folder. Raises EngineError."""
+    access = {"DOCKER_HOST": f"tcp://{address}", "DOCKER_CERT_PATH": str(certificates), "DOCKER_TLS_VERIFY": "1"}
+    return _connect(QUESTION_SECONDS, access)
 
 
 def node_of_shell() -> str:
@@ -62,13 +70,13 @@ def environment() -> dict[str, str]:
     return before | {"DOCKER_HOST": os.environ.get(BEFORE_VARIABLE) or LOCAL}
 
 
-def _connect(timeout: int, host: str) -> "Engine":
+def _connect(timeout: int, access: Mapping[str, str]) -> "Engine":
+    """`access` holds the variables that docker reads: DOCKER_HOST, DOCKER_CERT_PATH, DOCKER_TLS_VERIFY."""
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 
     try:
-        client = _client(timeout, host)
-        client.ping()
+        client = _client(timeout, access)
     except (DockerException, RequestException) as error:
         if "Permission denied" in str(error) or "PermissionError" in str(error):
             raise AccessError(
@@ -78,14 +86,12 @@ def _connect(timeout: int, host: str) -> "Engine":
         raise EngineError(
             "No container engine answers.", "./inv setup installs or starts one; DOCKER_HOST names another socket"
         ) from error
-    return Engine(client, host)
+    return Engine(client, access)
 
 
-def _client(timeout: int, host: str) -> "docker.DockerClient":
+def _client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClient":
+    """A client of an engine that answers, with the version of its API."""
     import docker
-
-    if host or "DOCKER_CERT_PATH" not in os.environ:
-        return docker.DockerClient(base_url=host, timeout=timeout) if host else docker.from_env(timeout=timeout)
     from docker.utils import kwargs_from_env
 
     class Api(docker.APIClient):
@@ -94,10 +100,16 @@ def _client(timeout: int, host: str) -> "docker.DockerClient":
         def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, _verify: Any, cert: Any) -> Any:
             return super().merge_environment_settings(url, proxies, stream, self.verify, cert)
 
-    options: Any = kwargs_from_env()
-    client = docker.DockerClient(version=UNASKED, **options)
-    client.api.close()
-    client.api = Api(timeout=timeout, **options)
+    options: Any = {"timeout": timeout, "version": UNASKED, **kwargs_from_env(environment=access)}
+    client = docker.DockerClient(**options)
+    if "tls" in options:
+        client.api.close()
+        client.api = Api(**options)
+    # the answer names the version: asking for the version itself takes an engine ten times as long
+    api: Any = client.api
+    answer = api.get(f"{api.base_url}/_ping", timeout=timeout)
+    answer.raise_for_status()
+    api._version = answer.headers.get("Api-Version", UNASKED)
     return client
 
 
@@ -118,14 +130,14 @@ def _reported(what: str) -> Iterator[None]:
 class Engine:
     """Methods raise EngineError; something missing is None or False."""
 
-    def __init__(self, client: "docker.DockerClient", host: str) -> None:
+    def __init__(self, client: "docker.DockerClient", access: Mapping[str, str]) -> None:
         self._client = client
-        self._host = host
+        self._access = access
 
     @contextmanager
     def _silent(self) -> Iterator["docker.DockerClient"]:
         """A client for requests whose answer may pause for minutes."""
-        client = _client(SILENT_SECONDS, self._host)
+        client = _client(SILENT_SECONDS, self._access)
         try:
             yield client
         finally:
@@ -156,8 +168,9 @@ class Engine:
     def image_tags(self, repository: str) -> list[str]:
         """The references of our images with that name, in any registry, sorted."""
         with _reported("Listing images"):
-            images = self._client.images.list(filters={"label": SELECTOR})
-            return sorted(tag for image in images for tag in image.tags if tag.rpartition("/")[2].split(":")[0] == repository)
+            images = self._client.api.images(filters={"label": SELECTOR})  # the list of the client asks again for each one
+            tags = [str(tag) for image in images for tag in image["RepoTags"] or ()]
+            return sorted(tag for tag in tags if tag.rpartition("/")[2].split(":")[0] == repository)
 
     def pull(self, reference: str, on_line: Callable[[str], None]) -> None:
         """Pull an image by digest or tag."""
@@ -244,22 +257,29 @@ class Engine:
 
     def build(
         self,
-        folder: Path,
+        context: IO[bytes],
         references: Iterable[str],
         arguments: Mapping[str, str],
         on_line: Callable[[str], None],
-        dockerfile: Any = None,
+        labels: Mapping[str, str] = LABELS,
     ) -> None:
-        """Build an image from `folder`, or from the file object `dockerfile` alone, under each of the references.
+        """Build an image from a tar archive with a Dockerfile, under each of the references.
 
-        Raises ImageError with the end of the failing step's output.
+        `labels` are added to those of the Dockerfile, which may give ours itself. Raises ImageError with the end of the
+        failing step's output.
         """
         first, *others = references
         output: list[str] = []
-        source: dict[str, Any] = {"fileobj": dockerfile} if dockerfile else {"path": str(folder)}
         with _reported(f"Building {first}"), self._silent() as client:
             for event in client.api.build(
-                **source, tag=first, buildargs=dict(arguments), labels=LABELS, decode=True, rm=True, forcerm=True
+                fileobj=context,
+                custom_context=True,
+                tag=first,
+                buildargs=dict(arguments),
+                labels=dict(labels),
+                decode=True,
+                rm=True,
+                forcerm=True,
             ):
                 text = str(event.get("stream") or event.get("status") or "").strip()
                 if text:
@@ -348,6 +368,29 @@ class Engine:
                 return int(container.wait()["StatusCode"])
             finally:
                 container.remove(force=True, v=True)
+
+    def serve(
+        self, name: str, image: str, network: str, ports: tuple[int, int], labels: Mapping[str, str], env: Mapping[str, str]
+    ) -> "Container":
+        """Start a container in the background. `ports` are (port of 127.0.0.1, port in the container)."""
+        outside, inside = ports
+        with _reported(f"Starting container {name}"):
+            return self._client.containers.run(
+                image,
+                detach=True,
+                name=name,
+                network=network,
+                ports={f"{inside}/tcp": ("127.0.0.1", outside)},
+                labels=dict(labels),
+                environment=dict(env),
+            )
+
+    def remove(self, container: "Container") -> None:
+        """Remove a container, running or stopped, with its volumes."""
+        from docker.errors import NotFound
+
+        with _reported(f"Removing {container.name}"), suppress(NotFound):
+            container.remove(force=True, v=True)
 
     def run_in(self, container: "Container", *argv: str) -> str:
         """Run a command in a running container and return its output. Raises EngineError if it fails."""
@@ -452,11 +495,26 @@ def _push_error(repository: str, error: str) -> ImageError:
     return ImageError(f"The registry did not take {repository}: {error.strip()}", hint)
 
 
+def build_context(files: Mapping[str, bytes], folder: Path | None = None) -> IO[bytes]:
+    """A tar archive of files by their relative path, with the modes that they and their folders have in `folder`."""
+    archive = io.BytesIO()
+    folders = {str(parent) for name in files for parent in PurePosixPath(name).parents} - {"."}
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name in sorted({*folders, *files}):
+            entry = tarfile.TarInfo(name)
+            entry.type = tarfile.DIRTYPE if name in folders else tarfile.REGTYPE
+            entry.mode = stat.S_IMODE((folder / name).stat().st_mode) if folder else 0o644
+            entry.size = len(files.get(name, b""))
+            tar.addfile(entry, io.BytesIO(files.get(name, b"")))
+    archive.seek(0)
+    return archive
+
+
 def context_files(folder: Path) -> list[str]:
     """The relative paths of the files in the build context `folder`, after .dockerignore, sorted."""
     from docker.utils.build import exclude_paths
 
-    ignore = folder / ".dockerignore"
+    ignore = folder / IGNORE_FILE
     lines = ignore.read_text().splitlines() if ignore.exists() else []
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     return sorted(name for name in exclude_paths(str(folder), patterns) if (folder / name).is_file())

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from kubetasks import shell
 from kubetasks.application import Application
-from kubetasks.labels import LABELS, OWNER, OWNER_LABEL
+from kubetasks.labels import OWNER, OWNER_LABEL
 
 NETWORK_VARIABLE = "KIND_EXPERIMENTAL_DOCKER_NETWORK"
 MANIFEST_POLICY = "Never"
@@ -53,12 +53,23 @@ def _pairs(flag: str, values: Mapping[str, str]) -> list[str]:
     return [word for key, value in values.items() for word in (flag, f"{key}={value}")]
 
 
+def serve(name: str, image: str, network: str, ports: tuple[int, int], labels: Mapping[str, str], env: Mapping[str, str]) -> str:
+    """Start a container in the background. `ports` are (port of 127.0.0.1, port in the container)."""
+    where = ["--name", name, "--network", network, "--publish", f"127.0.0.1:{ports[0]}:{ports[1]}"]
+    return shell.line(["docker", "run", "--detach", *where, *_pairs("--label", labels), *_pairs("--env", env), image])
+
+
 def create_volume(name: str, labels: Mapping[str, str]) -> str:
     return shell.line(["docker", "volume", "create", *_pairs("--label", labels), name])
 
 
 def minikube(words: Sequence[str]) -> str:
     return shell.line(["minikube", *words])
+
+
+def use_engine(words: Sequence[str]) -> str:
+    """Point the shell's docker at the node's engine, or back."""
+    return f'eval "$({minikube(words)})"'
 
 
 def create_argv(program: str, config: ClusterConfig, file: str) -> list[str]:
@@ -95,6 +106,16 @@ def load_balancer(manifest: str, network: str) -> tuple[str, ...]:
     )
 
 
+def port_of(container: str, port: int) -> str:
+    """What the shell replaces by the address at which this machine reaches a container's port."""
+    return f"$(docker port {container} {port})"
+
+
+def announce_registry(announcement: Mapping[str, object]) -> str:
+    """The shell replaces `port_of` in it."""
+    return f"kubectl apply --server-side --field-manager={OWNER} -f - <<EOF\n{json.dumps(announcement)}\nEOF"
+
+
 def mark_cluster(nodes: Sequence[str], file: str) -> str:
     """Write the file that says of each node that its creation was not interrupted."""
     return "\n".join(run_in(node, ["touch", file]) for node in nodes)
@@ -113,7 +134,7 @@ def run_in(node: str, argv: Sequence[str]) -> str:
 
 def build(names: Sequence[str], arguments: Mapping[str, str]) -> str:
     tags = [word for name in names for word in ("--tag", name)]
-    words = [*tags, *_pairs("--build-arg", arguments), *_pairs("--label", LABELS)]
+    words = [*tags, *_pairs("--build-arg", arguments)]
     return shell.line(["docker", "build", *words, "."])
 
 
@@ -134,6 +155,12 @@ def load_file(names: Sequence[str], file: str, *load: str) -> tuple[str, ...]:
 def push(reference: str, name: str) -> tuple[str, ...]:
     """Push an image to the registry in `name`."""
     return shell.line(["docker", "tag", reference, name]), shell.line(["docker", "push", name])
+
+
+def push_to_own(reference: str, registry: str, port: int) -> tuple[str, ...]:
+    """Push an image to the registry in the container of that name."""
+    pushed = f'"{port_of(registry, port)}/{reference}"'
+    return f"docker tag {reference} {pushed}", f"docker push {pushed}", f"docker rmi {pushed}"
 
 
 # deploy: kubectl create deployment simple-server --image=simple-server:v1
@@ -226,8 +253,13 @@ def delete_words(name: str, kubeconfig: str) -> list[str]:
     return ["delete", "cluster", "--name", name, "--kubeconfig", kubeconfig]
 
 
-def delete_cluster(name: str, kubeconfig: str) -> tuple[str, ...]:
-    return shell.line(["kind", *delete_words(name, kubeconfig)]), shell.line(["docker", "network", "rm", name])
+def delete_cluster(name: str, kubeconfig: str, others: Sequence[str]) -> tuple[str, ...]:
+    """`others` are the names of containers on its network that kind does not know."""
+    return (
+        shell.line(["kind", *delete_words(name, kubeconfig)]),
+        *([shell.line(["docker", "rm", "--force", "--volumes", *others])] if others else []),
+        shell.line(["docker", "network", "rm", name]),
+    )
 
 
 def test(environment_name: str) -> str:

@@ -1,21 +1,26 @@
 """The application's image: named by its content, so that a changed source always rolls out and an unchanged one never does."""
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from kubetasks.application import Application
-from kubetasks.engine import Engine, context_files
+from kubetasks.engine import Engine, build_context, context_files
 from kubetasks.errors import EngineError, ImageError, LeftoverError
+from kubetasks.labels import OWNER
 
 
 @dataclass(frozen=True)
 class Image:
-    """`build` is the build id: 12 hex digits over Dockerfile, context and base."""
+    """`build` is the build id: 12 hex digits over Dockerfile, context and base.
+
+    `files` is what that was computed from, by relative path, and what is built: the source may change meanwhile.
+    """
 
     app: Application
     build: str
     base: str
+    files: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def reference(self) -> str:
@@ -29,8 +34,8 @@ class Image:
 
     @property
     def arguments(self) -> dict[str, str]:
-        """The build arguments."""
-        return {"BASE": self.base, "BUILD_ID": self.build}
+        """The build arguments. The Dockerfile labels the image: the engine would need one more step to do so at the end."""
+        return {"BASE": self.base, "BUILD_ID": self.build, "MANAGED_BY": OWNER}
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def current(app: Application, base: str) -> Image:
         files = {name: (app.source / name).read_bytes() for name in {"Dockerfile", *context_files(app.source)}}
     except OSError as error:
         raise ImageError(f"A file of the image cannot be read: {error}", "Restore it, or make it readable") from error
-    return Image(app, build_id(files, base), base)
+    return Image(app, build_id(files, base), base, files)
 
 
 def our_names(engine: Engine, image: Image) -> list[str]:
@@ -89,7 +94,11 @@ def names_to_load(connect: Callable[[], Engine], image: Image, dry: bool) -> lis
 def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> bool:
     """Build the image under `names` unless the engine has it; True if it was built. Raises ImageError."""
     if engine.image_id(image.reference) is None:
-        engine.build(image.app.source, names, image.arguments, on_line)
+        try:
+            context = build_context(image.files, image.app.source)
+        except OSError as error:
+            raise ImageError(f"A file of the image cannot be read any more: {error}", "./inv build") from error
+        engine.build(context, names, image.arguments, on_line, labels={})
         return True
     for name in names[1:]:
         if engine.image_id(name) != engine.image_id(image.reference):
@@ -97,9 +106,9 @@ def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str
     return False
 
 
-def require_built(engine: Engine, image: Image) -> None:
-    """Raises ImageError if the current source has not been built."""
-    if engine.image_id(image.reference) is None:
+def require_built(engines: Iterable[Engine], image: Image) -> None:
+    """Raises ImageError if none of the engines has the image of the current source."""
+    if not any(engine.image_id(image.reference) for engine in engines):
         raise ImageError(f"The current source has not been built: {image.reference} is not in the engine.", "./inv build")
 
 

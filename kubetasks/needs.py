@@ -32,6 +32,7 @@ class File(Need):
 
 
 BASE_IMAGE = Need("base image", artifacts.base_image)
+REGISTRY = Need("registry", artifacts.registry_image)
 KIND_NODE_IMAGE = Need("node image", artifacts.node_image)
 MINIKUBE_NODE_IMAGE = Need("node image", artifacts.kicbase_image, tagged=True)
 KIND = File(

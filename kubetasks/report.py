@@ -62,24 +62,30 @@ class Step:
         self._closed.set()
         if self._report.live and self._bar is not None:
             self._report.live.remove_task(self._bar)
+        self._report.stages.append((self._text, time.monotonic() - self._started))
         self._report.say(f"{self._text}: {ending} ({self._elapsed()})")
 
 
 class Report:
     """The output of one task. `echo` and `dry` are invoke's own --echo and --dry.
 
-    With `json`, standard output carries the one document and nothing else.
+    With `json`, standard output carries the one document and nothing else. `stages` are the steps that have ended, with their
+    seconds. While it is `quiet`, a person sees results and steps in progress only.
     """
 
     def __init__(self, *, echo: bool = False, dry: bool = False, json: bool = False) -> None:
         self._commands = sys.stderr if json else sys.stdout
         self.echo = echo
         self.dry = dry
+        self.quiet = False
+        self.stages: list[tuple[str, float]] = []
         self.live: Progress | None = None
         self._lock = threading.Lock()
 
     def say(self, text: str) -> None:
         """Print a line of progress."""
+        if self.quiet:
+            return
         with self._lock:
             if self.live:
                 self.live.console.print(text, markup=False, highlight=False)

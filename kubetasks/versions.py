@@ -92,5 +92,7 @@ METALLB_IMAGES = {
     "speaker": "quay.io/metallb/speaker:v0.16.1",
 }
 
+REGISTRY = "registry:3.1.2@sha256:ddf754342cfc8acc51a56d5d0ab6af06826461864460636d8bd5c546dab2a7b8"  # Distribution's
+
 GO_WHEEL = "1.27.3"
 GO_LEAST = (1, 26, 8)  # required by images/node/go/go.mod

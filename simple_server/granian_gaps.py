@@ -1,13 +1,13 @@
 """What granian lacks, and how this server closes each gap. Issue and pull request numbers are granian's own.
 
-- Two servers can share a port. granian sets SO_REUSEPORT on Linux (issue 544, pull request 546), so a second server
-  starts without an error, and clients reach two counters. `reserve_port` binds the port before granian does.
-- The port that replaces port 0 is not reported (issue 711). `reserve_port` returns it.
+- It opens its own socket, in the worker, after all imports: clients are refused meanwhile. On Linux that socket has
+  SO_REUSEPORT (issue 544, pull request 546), so that a second server on the same port starts without an error. And the port
+  that replaces port 0 is not reported (issue 711). `Server` accepts from a socket that is open already.
 - Nothing tells when the server answers: "Listening at" is logged before a worker runs (issue 711), and there is no
-  systemd notification (issue 381, open). `run_in_worker` connects until it succeeds, then calls `on_serving`.
+  systemd notification (issue 381, open). `run_in_worker` calls `on_serving` once the application is loaded.
 - A response has no write timeout, so as many stalled clients as there may be connections block the server for good.
   No upstream issue found; the one about reading a slow body (728) is closed as "wontfix". The kernel closes such
-  connections: `set_write_timeout`.
+  connections: `listening.listen`.
 - There is no drain: workers stop at the signal, and no hook runs before (issue 293, open, asks for one).
   `replace_signal_handlers` leaves it to the caller when to stop.
 - SIGHUP starts a new worker (issue 100, pull request 182), whose count begins again at 1, and no option turns that off.
@@ -18,60 +18,33 @@
   waits for the main process to end: `run_in_worker`.
 """
 
-import contextlib
 import multiprocessing
 import os
 import signal
-import socket
 import threading
-import time
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
+from typing import Any
 
+from granian._granian import SocketHolder
+from granian.server.mp import MPServer
+
+from simple_server.listening import BACKLOG, Listener
 from simple_server.middleware import Application
 
-CONNECT_TIMEOUT = 1.0  # seconds
-CONNECT_INTERVAL = 0.005  # seconds between attempts
 
+class Server(MPServer):
+    """granian, accepting from `listener`."""
 
-class ListenError(Exception):
-    """The address cannot be listened on; the message is the reason."""
+    def __init__(self, listener: Listener, **options: Any) -> None:
+        super().__init__("", listener.host, listener.port, **options)
+        self._listener = listener
 
-
-class Reservation(NamedTuple):
-    """An address that belongs to this process and its worker for as long as the sockets are open."""
-
-    host: str
-    port: int
-    sockets: tuple[socket.socket, socket.socket]
-
-    @property
-    def url(self) -> str:
-        """The URL of the server."""
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/"
-
-
-def reserve_port(host: str, port: int) -> Reservation:
-    """Bind an address for granian to share, and prevent any other process from listening on it.
-
-    Port 0 is any free port. Raise ListenError.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        reserved = socket.socket(family, kind, protocol)
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.bind(address)
-        host, port = reserved.getsockname()[:2]
-        # Two servers that start at the same moment can both bind. Only one of them gets this name in the abstract
-        # namespace, which the kernel frees once the processes that hold the socket end.
-        exclusive = socket.socket(socket.AF_UNIX)
-        exclusive.bind(f"\0simple-server {(host, port)}")
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # only now: it admits granian's own socket
-    except (OSError, UnicodeError) as error:
-        raise ListenError(getattr(error, "strerror", None) or str(error)) from error
-    return Reservation(host, port, (reserved, exclusive))
+    def _init_shared_socket(self) -> None:
+        holder: Any = SocketHolder  # its stub knows no arguments
+        self._sso: Any = self._listener.socket
+        self._sfd: Any = os.dup(self._listener.socket.fileno())
+        self._shd: Any = holder(self._sfd, False, BACKLOG)
 
 
 def replace_signal_handlers(stop: Callable[[], None]) -> None:
@@ -85,33 +58,13 @@ def replace_signal_handlers(stop: Callable[[], None]) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-def run_in_worker(
-    load: Callable[[], Application], reservation: Reservation, write_timeout: int, on_serving: Callable[[str], None]
-) -> Application:
-    """Prepare the worker process and return the application that `load` returns. Call `on_serving` once it answers."""
+def run_in_worker(load: Callable[[], Application], on_serving: Callable[[], None]) -> Application:
+    """Prepare the worker process and return the application that `load` returns; then it answers: call `on_serving`."""
     os.setpgid(0, 0)
-
-    def announce() -> None:
-        _wait_until_serving(reservation)
-        set_write_timeout(reservation.port, write_timeout)
-        on_serving(reservation.url)
-
-    for target in (_exit_with_parent, announce):
-        threading.Thread(target=target, daemon=True).start()
-    return load()
-
-
-def set_write_timeout(port: int, seconds: int) -> None:
-    """Close connections to `port` whose client has acknowledged nothing for `seconds`.
-
-    granian does not expose its listening socket, so find it among the open files. Connections inherit the option.
-    """
-    for path in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):
-            if path.is_socket():
-                with socket.socket(fileno=os.dup(int(path.name))) as one:
-                    if one.family != socket.AF_UNIX and one.getsockname()[1] == port:
-                        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, seconds * 1000)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    application = load()
+    on_serving()
+    return application
 
 
 def _exit_with_parent() -> None:
@@ -119,10 +72,3 @@ def _exit_with_parent() -> None:
     if parent:
         parent.join()
     os._exit(1)
-
-
-def _wait_until_serving(reservation: Reservation) -> None:
-    while True:
-        with contextlib.suppress(OSError), socket.create_connection(reservation[:2], timeout=CONNECT_TIMEOUT):
-            return
-        time.sleep(CONNECT_INTERVAL)

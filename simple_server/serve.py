@@ -5,12 +5,12 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
 from simple_server import granian_gaps as gaps
-from simple_server.limits import DEFAULTS, Limits
+from simple_server.limits import Limits
+from simple_server.listening import Listener
 from simple_server.middleware import Application
 from simple_server.readiness import Readiness
 
@@ -20,25 +20,21 @@ THREADS = 1  # The interpreter runs one thread at a time; a second one costs a f
 def run(
     load: Callable[[], Application],
     readiness: Readiness,
-    host: str,
-    port: int,
+    listener: Listener,
     drain: float,
-    on_serving: Callable[[str], None],
+    on_serving: Callable[[], None],
     on_stopping: Callable[[], None],
-    limits: Limits = DEFAULTS,
+    limits: Limits,
 ) -> None:
     """Serve the application that `load` returns until SIGTERM or SIGINT; then drain, finish open requests and return.
 
-    The drain lasts `drain` seconds; a second signal ends it. Port 0 is any free port. `load` runs in the worker, and so
-    does `on_serving`, with the URL, once the server answers; `on_stopping` runs in this process when the drain begins.
-    Raise ListenError if the address cannot be listened on. Exit with code 1 if the worker ends by itself.
+    The drain lasts `drain` seconds; a second signal ends it. `load` runs in the worker, and so does `on_serving`, once the
+    application is loaded; `on_stopping` runs in this process when the drain begins.
+    Exit with code 1 if the worker ends by itself.
     """
     multiprocessing.set_start_method("fork")  # the worker shares the readiness and starts at once
-    reservation = gaps.reserve_port(host, port)
-    server = Granian(
-        "",
-        reservation.host,
-        reservation.port,
+    server = gaps.Server(
+        listener,
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
         blocking_threads=THREADS,
@@ -60,5 +56,5 @@ def run(
         on_stopping()
 
     server.on_startup(partial(gaps.replace_signal_handlers, stop))
-    in_worker = partial(gaps.run_in_worker, load, reservation, limits.write_timeout, on_serving)
+    in_worker = partial(gaps.run_in_worker, load, on_serving)
     server.serve(target_loader=in_worker, wrap_loader=False)

@@ -8,8 +8,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from simple_server import serve
+from simple_server import listening, serve
 from simple_server.app import create_app
+from simple_server.limits import DEFAULTS
 from simple_server.log import Log
 from simple_server.middleware import Application
 from simple_server.readiness import Readiness
@@ -27,7 +28,8 @@ def bare(_environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterab
 
 
 def under_granian(load: Callable[[], Application], port: int) -> None:
-    serve.run(load, Readiness(), HOST, port, 0, lambda _url: None, lambda: None)
+    listener = listening.listen(HOST, port, DEFAULTS.write_timeout)
+    serve.run(load, Readiness(), listener, 0, lambda: None, lambda: None, DEFAULTS)
 
 
 def under_waitress(app: Application, port: int) -> None:

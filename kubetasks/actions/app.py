@@ -1,51 +1,60 @@
 """The application: built, rolled out, scaled, watched and removed."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from kubetasks import artifacts, engine, equivalents, image, manifests
+from kubetasks import artifacts, equivalents, image, manifests
 from kubetasks.actions import cluster, service, state
 from kubetasks.actions.context import Context
 from kubetasks.engine import Engine
 from kubetasks.errors import EngineError, LeftoverError
 from kubetasks.image import Image
 from kubetasks.kube import client, objects, readiness
+from kubetasks.providers.base import NodeEngine
 
 
 def current_image(context: Context) -> Image:
     """The image of the current source, built or not. Raises ImageError."""
-    return image.current(context.app, artifacts.base_image(_engine(context), context.settings).reference)
+    machine = _if_it_answers(context, lambda: context.machine)
+    return image.current(context.app, artifacts.base_image(machine, context.settings).reference)
 
 
-def _engine(context: Context) -> Engine | None:
-    """The engine; None under --dry if none answers. Raises EngineError."""
+def _if_it_answers(context: Context, connect: Callable[[], Engine]) -> Engine | None:
+    """The engine; None under --dry if it does not answer. Raises EngineError."""
     try:
-        return context.engine
+        return connect()
     except EngineError:
         if not context.report.dry:
             raise
         return None
 
 
-def build(context: Context) -> Image:
-    """Build the image of the current source. Raises ImageError."""
-    report, made, found = context.report, current_image(context), _engine(context)
+def build(context: Context, made: Image | None = None) -> Image:
+    """Build the image of the current source, which `made` is if it is known already. Raises ImageError."""
+    report, made = context.report, made or current_image(context)
+    found = _if_it_answers(context, lambda: context.engine)
     names = image.our_names(found, made) if found else made.names
-    if report.dry:
-        report.equivalent(equivalents.build(names, made.arguments))
-        return made
     for name in made.names:
         if name not in names:
             report.say(f"{name} was not built by these tasks: it stays as it is.")
-    report.equivalent(equivalents.build(names, made.arguments))
-    if context.engine.image_id(made.reference):
-        image.build(context.engine, made, names, lambda _line: None)
-        report.say(f"{made.reference} is already built.")
-        return made
-    with report.step(f"Building {made.reference}") as step:
-        image.build(context.engine, made, names, step.at)
+    with _ready_for_builds(context):
+        if not report.equivalent(equivalents.build(names, made.arguments)):
+            return made
+        if context.engine.image_id(made.reference):
+            image.build(context.engine, made, names, lambda _line: None)
+            report.say(f"{made.reference} is already built.")
+            return made
+        with report.step(f"Building {made.reference}" + (" in the node" if context.node_engine else "")) as step:
+            image.build(context.engine, made, names, step.at)
     return made
+
+
+def _ready_for_builds(context: Context) -> AbstractContextManager[None]:
+    """Until the end of the block, the engine has what it needs for a build."""
+    provider = context.provider
+    return provider.building() if isinstance(provider, NodeEngine) and context.node_engine else nullcontext()
 
 
 def deploy(context: Context) -> None:
@@ -55,14 +64,15 @@ def deploy(context: Context) -> None:
     """
     made = current_image(context)
     if not context.report.dry:
-        image.require_built(context.engine, made)  # before a cluster is created for nothing
+        image.require_built([context.engine, context.machine], made)  # before a cluster is created for nothing
     roll_out(context, made, came_up=cluster.ensure(context))
 
 
-def roll_out(context: Context, made: Image, *, came_up: bool = False) -> None:
+def roll_out(context: Context, made: Image, *, came_up: bool = False) -> int:
     """Deliver the image to the cluster, roll it out and, if the application is exposed, wait until it answers.
 
-    `came_up`: the cluster has just started, so that the same pods may not answer yet.
+    `came_up`: the cluster has just started, so that the same pods may not answer yet. Return how many pods have answered with
+    the image's build id: 0 if nothing changed, or if nobody can ask from here.
     """
     app, report, namespace = context.app, context.report, context.settings.namespace
     manifest = manifests.read_one(app, "deployment")
@@ -75,14 +85,15 @@ def roll_out(context: Context, made: Image, *, came_up: bool = False) -> None:
     delivered = context.provider.deliver(made)
     reference, policy = delivered.reference, delivered.pull_policy
     if not report.equivalent(*equivalents.deploy(app, context.kubectl, reference, container, policy)):
-        return
+        return 0
     deployment = manifests.deployment(manifest, app, reference, policy, namespace)
     objects.apply(context.kube, budget)
     changed = objects.apply(context.kube, deployment)
     state.wait_for_rollout(context, f"Rolling out {made.reference}" if changed else f"{made.reference} is deployed")
     found = state.deployment(context) if changed or came_up else None
     if found:
-        state.wait_for_traffic(context, found["spec"].get("replicas", 1))
+        return state.wait_for_traffic(context, found["spec"].get("replicas", 1), made.build)
+    return 0
 
 
 def _deployed(context: Context) -> bool:
@@ -165,18 +176,17 @@ def remove_images(context: Context) -> bool:
 
     False if there were none. Raises LeftoverError.
     """
-    app, report, found = context.app, context.report, _engine(context)
+    app, report, found = context.app, context.report, _if_it_answers(context, lambda: context.machine)
     references = found.image_tags(app.name) if found else current_image(context).names
     if references:
         report.equivalent(equivalents.remove_images(references))
     if report.dry:
         return True
     with report.step("Removing the images"):
-        in_node = engine.node_of_shell() and context.engine is not context.machine  # where pods use images
-        gone = [] if in_node else image.remove(context.engine, app)
+        gone = image.remove(context.machine, app)
         if context.provider.condition() == "running":
             gone += context.provider.remove_images(lambda: _used_images(context))
-    left = [] if in_node else context.engine.image_tags(app.name)
+    left = context.machine.image_tags(app.name)
     if left:
         raise LeftoverError(f"Images are left: {', '.join(left)}.", "./inv rmi")
     return bool(gone)
@@ -202,8 +212,6 @@ def clean(context: Context, everything: bool) -> bool:
         return False
     if everything:
         cluster.delete(context)
-        if engine.node_of_shell() == context.settings.cluster:
-            context.engine = context.machine  # that of the node is gone
     else:
         service.unexpose(context)
         undeploy(context)

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubetasks import artifacts, engine, equivalents, loadbalancer, providers, wait
+from kubetasks import artifacts, engine, equivalents, loadbalancer, localregistry, providers, wait
 from kubetasks.actions import state
 from kubetasks.actions.context import Context
 from kubetasks.errors import ClusterError, EngineError, ExposeError, RolloutError
-from kubetasks.kube import readiness
+from kubetasks.kube import objects, readiness
 from kubetasks.kube.client import ApiError
 from kubetasks.providers.base import Lifecycle, NodeEngine
 
@@ -55,6 +55,9 @@ def ensure(context: Context) -> bool:
     changed |= _wait_for_nodes(context)
     if context.cluster.subnet:
         _install_load_balancer(context, provider)
+    if changed and context.cluster.registry:
+        addresses = context.cluster.registry
+        objects.apply(context.kube, localregistry.config_map(addresses.outside, addresses.inside))
     if not changed:
         context.report.say(f"Cluster {provider.name} is running.")
     return changed
@@ -64,7 +67,14 @@ def _new_cluster(context: Context, provider: Lifecycle) -> tuple[str, ...]:
     """What follows the creation of a cluster."""
     manifest = artifacts.metallb_manifest(context.settings).reference
     balancer = equivalents.load_balancer(manifest, provider.network) if provider.network else ()
-    return equivalents.wait_for_nodes(()), *balancer
+    return equivalents.wait_for_nodes(()), *balancer, *_announcement(provider.registry())
+
+
+def _announcement(registry: tuple[str, int] | None) -> tuple[str, ...]:
+    if registry is None:
+        return ()
+    name, port = registry
+    return (equivalents.announce_registry(localregistry.config_map(equivalents.port_of(name, port), f"{name}:{port}")),)
 
 
 def _wait_for_nodes(context: Context) -> bool:

@@ -16,11 +16,11 @@ from kubetasks.engine import Engine
 from kubetasks.errors import SetupError, TaskError
 from kubetasks.kube import client
 from kubetasks.kube.client import Kube
-from kubetasks.providers.base import Cluster, Provider
+from kubetasks.providers.base import Cluster, NodeEngine, Provider
 from kubetasks.report import Report
 from kubetasks.settings import Settings
 
-PACKAGES = ("docker", "filelock", "kubernetes", "rich", "tenacity", "yaml")  # imported only when they are needed
+PACKAGES = ("docker", "filelock", "kubernetes", "rich", "tenacity", "watchfiles", "yaml")  # imported only when they are needed
 
 
 class Context:
@@ -31,11 +31,20 @@ class Context:
         self.app = app
         self.report = report
         self._agree = agree
+        self.superseded: Callable[[], bool] = lambda: False  # whether what is waited for is not wanted any more
 
     @cached_property
     def engine(self) -> Engine:
-        """The engine that holds the application's images. Raises EngineError."""
-        return engine.connect_for_builds()
+        """The engine that builds the application's image: a node's, if it has one. Raises EngineError."""
+        if engine.node_of_shell():
+            return engine.connect_for_builds()
+        return self.node_engine or self.machine
+
+    @cached_property
+    def node_engine(self) -> Engine | None:
+        """The engine of a running node, if it has one, and docker-env has not chosen one for this shell. Raises EngineError."""
+        provider = self.provider
+        return provider.node_engine() if isinstance(provider, NodeEngine) and not engine.node_of_shell() else None
 
     @cached_property
     def machine(self) -> Engine:

@@ -9,6 +9,7 @@ from kubetasks.kube.service import Address
 
 STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
 LOGS = "./inv status; ./inv logs"
+SUPERSEDED = wait.Failed("Something newer is to be rolled out.")
 
 
 def deployment(context: Context) -> Object | None:
@@ -40,7 +41,7 @@ def wait_for_rollout(context: Context, text: str) -> None:
     ]
     with context.report.step(text) as step, context.kube.changes(sources) as changes:
         wait.until_done(
-            lambda: rollout(context)[0],
+            lambda: SUPERSEDED if context.superseded() else rollout(context)[0],
             RolloutError,
             "The rollout is not complete",
             "./inv status; INVOKE_APP_TIMEOUT=SECONDS waits longer",
@@ -86,21 +87,24 @@ def ready_pods(context: Context) -> set[str]:
     return service.ready_pods(slices)
 
 
-def wait_for_traffic(context: Context, replicas: int) -> None:
+def wait_for_traffic(context: Context, replicas: int, build: str = "") -> int:
     """Wait until `replicas` endpoints are ready and, if an address answers here, each of them and no other pod answers.
 
-    A complete rollout is not yet traffic: kube-proxy needs some tenths of a second more. Raises ExposeError.
+    Each must answer with that build id, if one is given. Return how many pods have answered. A complete rollout is not yet
+    traffic: kube-proxy needs some tenths of a second more. Raises ExposeError.
     """
     app = context.app
     found = find_service(context)
     if found is None:
-        return
+        return 0
     known = addresses(context, found)
     seen: set[str] = set()
     chosen: Address | None = None
 
     def check() -> wait.State:
         nonlocal chosen
+        if context.superseded():
+            return SUPERSEDED
         ready = ready_pods(context)
         if len(ready) != replicas:
             return wait.Pending(f"{len(ready)} of {replicas} endpoints ready")
@@ -110,9 +114,12 @@ def wait_for_traffic(context: Context, replicas: int) -> None:
         if chosen is None:
             return wait.Pending("no address answers yet") if context.cluster.reachable else wait.Done()
         for _ in range(STRANGER_REQUESTS * replicas):
-            pod = probe.health(app, chosen.url)
-            if pod is None or pod not in ready:
+            answer = probe.ask(app, chosen.url, app.health)
+            pod = "" if answer is None else str(answer[app.pod_key])
+            if answer is None or pod not in ready:
                 return wait.Pending("a terminating pod still gets requests")
+            if build and answer.get("build", build) != build:
+                return wait.Failed(f"Pod {pod} serves build {answer['build']}, not {build}.", "./inv status; ./inv build deploy")
             seen.add(pod)
         return wait.Done() if seen >= ready else wait.Pending(f"{len(seen)} of {replicas} pods have answered")
 
@@ -126,3 +133,4 @@ def wait_for_traffic(context: Context, replicas: int) -> None:
             on_change=step.at,
             longest_pause=0.1,
         )
+    return len(seen)

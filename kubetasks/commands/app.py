@@ -108,6 +108,20 @@ def up(c: Context) -> None:
         run.report.result(url)
 
 
+@task(help={"clean": "at the end, remove everything: the cluster too, if it is ours"})
+def dev(c: Context, clean: bool = False) -> None:
+    """Bring each change of the source into the cluster, until Ctrl-C.
+
+    It starts as `up` does. Then each saved change is built, delivered and rolled out; a line says which build all pods serve,
+    or what is wrong while the last good build keeps serving.
+
+    Example: ./inv dev --clean
+    """
+    from kubetasks.actions import context, dev
+
+    dev.run(context.begin(c), clean)
+
+
 @task(help={"tail": "how many lines of each pod"})
 def logs(c: Context, tail: str = "100") -> None:
     """Print the logs of the pods, with the pods' names.

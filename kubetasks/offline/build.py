@@ -1,6 +1,5 @@
 """Build what is missing on this machine: Go compiles while Debian's file systems are created."""
 
-import io
 import shutil
 import subprocess
 import threading
@@ -11,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kubetasks import artifacts, needs, versions
-from kubetasks.engine import Engine
+from kubetasks.engine import Engine, build_context
 from kubetasks.errors import SetupError
 from kubetasks.needs import File, Need
 from kubetasks.offline import (
@@ -24,6 +23,7 @@ from kubetasks.offline import (
     node,
     programs,
     python,
+    registry,
     rootfs,
 )
 from kubetasks.report import Report
@@ -103,6 +103,9 @@ class Build:
             except BaseException:
                 self._stop.set()
                 raise
+        if needs.REGISTRY in self._missing:
+            assert self._engine is not None
+            _import(self._engine, self._registry_root, artifacts.built_registry(), registry.IMAGE_CHANGES)
         for recipe in nodes:
             self._make_node(recipe)
         shutil.rmtree(self._work)
@@ -137,6 +140,14 @@ class Build:
                     shutil.copy(folder / name, part)
                     part.rename(target)
 
+        if needs.REGISTRY in self._missing:
+            with self._compiling("the registry") as (go, progress):
+                registry.build(self._registry_root, go, progress)
+
+    @property
+    def _registry_root(self) -> Path:
+        return self._work / "registry-root"
+
     @contextmanager
     def _compiling(self, what: str) -> Iterator[tuple[compiler.Go, compiler.Progress]]:
         program = golang.program(self._settings, self._report, self._log, self._stop)
@@ -154,8 +165,8 @@ class Build:
             unfinished = f"{reference}-unfinished"
             assert self._engine is not None
             _import(self._engine, root, unfinished, node.IMAGE_CHANGES)
-            dockerfile = io.BytesIO(f"FROM {unfinished}\nSTOPSIGNAL {node.STOP_SIGNAL}\n".encode())
-            self._engine.build(self._work, [reference], {}, lambda _line: None, dockerfile)
+            dockerfile = f"FROM {unfinished}\nSTOPSIGNAL {node.STOP_SIGNAL}\n".encode()
+            self._engine.build(build_context({"Dockerfile": dockerfile}), [reference], {}, lambda _line: None)
             self._engine.remove_image(unfinished)
 
     def _root(self, recipe: Recipe) -> Path:

@@ -16,7 +16,10 @@ Progress = Callable[[str, int, int], None]
 
 
 class Go:
-    """The go command with caches of its own under `work`, so that nothing is left in the person's."""
+    """The go command, with caches of its own under `work` so that nothing is left in the person's.
+
+    With GOCACHE and GOMODCACHE set, it uses those: builds that follow each other share what they compile.
+    """
 
     def __init__(self, go: str, work: Path, log: Path, stop: threading.Event) -> None:
         self._go = go
@@ -24,8 +27,8 @@ class Go:
         self._stop = stop
         self.environment = {
             "CGO_ENABLED": "0",
-            "GOCACHE": str(work / "gocache"),
-            "GOMODCACHE": str(work / "gomodcache"),
+            "GOCACHE": os.environ.get("GOCACHE") or str(work / "gocache"),
+            "GOMODCACHE": os.environ.get("GOMODCACHE") or str(work / "gomodcache"),
             "GOFLAGS": "-mod=readonly -modcacherw -buildvcs=false",
             "GOTOOLCHAIN": "local",
             "GOWORK": "off",

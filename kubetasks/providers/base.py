@@ -4,13 +4,24 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from kubetasks.image import Delivered, Image
 from kubetasks.needs import Need
 
+if TYPE_CHECKING:
+    from kubetasks.engine import Engine
+
 # incomplete: its creation was interrupted
 Condition = Literal["missing", "incomplete", "stopped", "running"]
+
+
+@dataclass(frozen=True)
+class RegistryAddress:
+    """The addresses (host:port) of a cluster's own registry: `outside` for this machine, `inside` for nodes and pods."""
+
+    outside: str
+    inside: str
 
 
 @dataclass(frozen=True)
@@ -20,9 +31,9 @@ class Cluster:
     `mapped_port` is (node port, port of 127.0.0.1) if one is mapped. `subnet` is the network of its nodes in CIDR form if we
     give load balancer addresses from it. `load_balancer`: whether a service will get an address, so that waiting for it makes
     sense. `node_ports`: whether this machine reaches node ports at the nodes' own addresses. `reachable`: whether one of the
-    addresses must answer from this machine. `since` is when each of its nodes started (empty if that is not known). `advice` is
-    what a person can try if the API does not answer. `direct`: whether the API server is on this machine, where no proxy
-    reaches it.
+    addresses must answer from this machine. `registry` is the cluster's own one, if it has one. `since` is when each of its
+    nodes started (empty if that is not known). `advice` is what a person can try if the API does not answer. `direct`:
+    whether the API server is on this machine, where no proxy reaches it.
     """
 
     kubeconfig: str
@@ -33,6 +44,7 @@ class Cluster:
     node_ports: bool
     reachable: bool
     direct: bool
+    registry: RegistryAddress | None
     since: Mapping[str, datetime]
     advice: str
 
@@ -96,6 +108,9 @@ class Lifecycle(Protocol):
     def network(self) -> str:
         """The Docker network from which we give services of a new cluster addresses, or ""."""
 
+    def registry(self) -> tuple[str, int] | None:
+        """The container of a new cluster's registry and its port there, or None."""
+
     def start(self) -> tuple[Cluster, bool] | None:
         """Create or start the cluster if necessary; True if it was. It may still be coming up."""
 
@@ -131,6 +146,12 @@ class Tunnels(Protocol):
 @runtime_checkable
 class NodeEngine(Protocol):
     """Implemented if nodes may run a Docker engine that builds for them."""
+
+    def node_engine(self) -> "Engine | None":
+        """The node's engine, if the cluster runs and has one. Raises EngineError."""
+
+    def building(self) -> AbstractContextManager[None]:
+        """Ready the node's engine for a build until the end of the block: it has what the image is built on."""
 
     def docker_env(self, unset: bool) -> str | None:
         """The lines that point a shell's docker at the node's engine, or back; None if it has none. Raises ClusterError."""

@@ -58,7 +58,8 @@ def listed(engine: Engine, node: "Container") -> list[Reference]:
 
 def names(engine: Engine, node: "Container", app: Application) -> list[str]:
     """The names of the application's images on a node: APP:TAG."""
-    return [one.short for one in of_application(listed(engine, node), app.name)]
+    found = map(familiar, engine.run_in(node, *CTR, "images", "ls", "--quiet").split())
+    return [name for name in found if name.startswith(f"{app.name}:")]
 
 
 def remove_unused(engine: Engine, report: Report, node: "Container", app: Application, used: set[str]) -> set[str]:

@@ -53,6 +53,7 @@ class Existing:
             node_ports=True,
             reachable=False,
             direct=False,
+            registry=None,
             since={},
             advice=f"kubectl config get-contexts lists the contexts; kubectl --context {self.name} version must answer",
         )

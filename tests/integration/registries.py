@@ -1,10 +1,8 @@
 """Registries: Distribution's own in a container, plain, with a password, or with a certificate that nobody knows."""
 
-import shutil
 import ssl
 import subprocess
 import tempfile
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,18 +15,14 @@ from docker.models.containers import Container
 
 from kubetasks import artifacts, engine
 from kubetasks.labels import LABELS
-from kubetasks.offline import compiler, golang
-from kubetasks.report import Report
-from kubetasks.settings import Settings
 from tests.integration.eventually import eventually
 from tests.integration.run import Run
 
-SOURCE = Path(__file__).with_name("registry")
 PORT = 5000
 DOCKERFILE = """\
-FROM scratch
+FROM {image}
 COPY . /
-ENTRYPOINT ["/registry", "serve", "/config.yml"]
+ENTRYPOINT ["registry", "serve", "/config.yml"]
 """
 CONFIG = """\
 version: 0.1
@@ -55,8 +49,9 @@ class Registry:
 def serve(this_run: Run, folder: Path, config: str = CONFIG, network: str = "bridge") -> Iterator[Registry]:
     """Serve an empty registry from a container on that network of the engine; `folder` is for its files."""
     work = Path(tempfile.mkdtemp(dir=folder))
-    shutil.copy(_program(this_run.tasks.settings), work / "registry")
-    (work / "Dockerfile").write_text(DOCKERFILE)
+    found = artifacts.registry_image(engine.connect(), this_run.tasks.settings)
+    assert found.present, "./inv setup installs the registry's image"
+    (work / "Dockerfile").write_text(DOCKERFILE.format(image=found.reference))
     (work / "config.yml").write_text(config)
     (work / "htpasswd").write_text(f"{USER}:{HASH}\n")
     if config == WITH_CERTIFICATE:
@@ -65,7 +60,8 @@ def serve(this_run: Run, folder: Path, config: str = CONFIG, network: str = "bri
         subprocess.run(["openssl", *words], check=True, capture_output=True)
     name = f"{this_run.throwaway().cluster}-registry"
     image = f"{name}:1"
-    engine.connect().build(work, [image], {}, lambda _line: None)
+    content = {path.name: path.read_bytes() for path in work.iterdir()}
+    engine.connect().build(engine.build_context(content), [image], {}, lambda _line: None)
     with closing(docker.from_env()) as client:
         ports = {f"{PORT}/tcp": ("127.0.0.1", 0)}
         container = client.containers.run(image, detach=True, ports=ports, labels=LABELS, name=name, network=network)
@@ -92,18 +88,3 @@ def _answering(url: str) -> None:
     except OSError as error:
         if not isinstance(getattr(error, "reason", None), ssl.SSLError):
             raise AssertionError(f"{url} does not answer") from error
-
-
-def _program(settings: Settings) -> Path:
-    """The registry, compiled once and kept in the cache."""
-    digest = artifacts.digest(*(path.read_bytes() for path in sorted(SOURCE.iterdir())))
-    kept = settings.cache / f"registry-{digest}" / "registry"
-    if not kept.exists():
-        with tempfile.TemporaryDirectory() as folder:
-            work = Path(folder)
-            log, stop = work / "log", threading.Event()
-            go = compiler.Go(golang.program(settings, Report(), log, stop), work, log, stop)
-            go.run(SOURCE, "build", "-trimpath", "-ldflags=-s -w", "-o", str(work / "made"), ".")
-            kept.parent.mkdir(exist_ok=True)
-            shutil.move(work / "made", kept)
-    return kept

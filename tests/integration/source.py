@@ -25,6 +25,11 @@ def changed(folder: Path) -> Path:
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, folder / name)
-    with (folder / "simple_server" / "app.py").open("a") as file:
-        file.write("\n# changed\n")
+    edit(folder)
     return folder
+
+
+def edit(folder: Path, line: str = "# changed") -> None:
+    """Add a line to the application in a copy of the project."""
+    with (folder / "simple_server" / "app.py").open("a") as file:
+        file.write(f"\n{line}\n")

@@ -1,14 +1,17 @@
 """The application's images: a stranger's is left alone, a node keeps what is in use and nothing else."""
 
 import io
+import re
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from kubetasks import engine
 from kubetasks.application import PROJECT
+from tests.integration import source
 from tests.integration.driver import Tasks
 from tests.integration.marks import every_provider
 
@@ -64,3 +67,14 @@ def test_a_node_keeps_an_image_that_any_pod_uses_and_no_other(throwaway: Tasks) 
     throwaway.kubectl("delete", "deployment", "simple-server", "--cascade=foreground")
     throwaway("build", "rmi")
     assert set(node_images(throwaway).values()) == before, "nor is the content kept under the name of its digest"
+
+
+@every_provider
+@pytest.mark.usefixtures("mapped_port")
+def test_the_tutorials_name_means_the_newest_build_on_the_node_too(app: Tasks, tmp_path: Path) -> None:
+    app("build", "deploy")
+    first = node_images(app)[f"docker.io/library/{V1}"]
+    newest = app.typed("build", "deploy", folder=source.changed(tmp_path)).stderr
+    (reference,) = set(re.findall(r"simple-server:[0-9a-f]{12}", newest))
+    images = node_images(app)
+    assert images[f"docker.io/library/{V1}"] == images[f"docker.io/library/{reference}"] != first

@@ -22,11 +22,11 @@ PHASES = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  #
 
 
 @contextmanager
-def started(argv: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+def started(argv: list[str], environment: dict[str, str], folder: Path = PROJECT) -> Iterator[subprocess.Popen[str]]:
     """Run a program in a process group of its own, as a terminal does."""
     process = subprocess.Popen(
         argv,
-        cwd=PROJECT,
+        cwd=folder,
         env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

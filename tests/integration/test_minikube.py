@@ -38,6 +38,10 @@ def docker(*words: str) -> str:
     return subprocess.check_output(["docker", *words], text=True)
 
 
+def in_node(tasks: Tasks, *words: str) -> str:
+    return docker("exec", tasks.cluster, *words)
+
+
 @pytest.fixture
 def sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sudo for root, if the machine has none: it runs what it is given."""
@@ -99,10 +103,18 @@ def test_a_node_that_runs_docker_builds_as_in_the_tutorial(throwaway: Tasks, mon
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     paste(TUTORIAL.format(base=base))
     assert engine.connect().image_tags(APPLICATION.name) == [], "everything was built in the node"
-    assert "by-hand" in docker("exec", throwaway.cluster, "docker", "images", APPLICATION.name)
+    assert "by-hand" in in_node(throwaway, "docker", "images", APPLICATION.name)
     assert len(throwaway.json("traffic")["pods"]) == 3
     throwaway("undeploy", "rmi")
-    assert docker("exec", throwaway.cluster, "docker", "images", "--quiet", f"{APPLICATION.name}:v1") == ""
+    assert in_node(throwaway, "docker", "images", "--quiet", f"{APPLICATION.name}:v1") == ""
+
+    assert "in the node: done" in throwaway("build").stderr, "without docker-env too"
+    assert "Loading" not in throwaway("deploy", "expose").stderr
+    assert engine.connect().image_tags(APPLICATION.name) == []
+    throwaway("undeploy", "rmi")
+    paste(throwaway("--dry", "build", "deploy").stdout)
+    throwaway("expose", "traffic")
+    assert engine.connect().image_tags(APPLICATION.name) == [], "nor do the pasted lines build anywhere else"
 
 
 def test_a_restart_behind_our_back_a_pasted_stop_and_lost_keys(throwaway: Tasks, tmp_path: Path) -> None:

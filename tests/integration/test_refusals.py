@@ -2,7 +2,6 @@
 
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,10 +100,10 @@ def test_a_quota_is_named_and_what_ran_before_still_serves(app: Tasks) -> None:
     app("scale", "--replicas=1")
 
 
-def test_a_build_that_fails_shows_the_end_of_its_output_and_leaves_no_image(tmp_path: Path) -> None:
+def test_a_build_that_fails_shows_the_end_of_its_output_and_leaves_no_image() -> None:
     connection = engine.connect()
     base = artifacts.base_image(connection, settings.read(settings.DEFAULTS)).reference
-    (tmp_path / "Dockerfile").write_text(f"FROM {base}\nRUN echo it cannot work && exit 7\n")
+    context = engine.build_context({"Dockerfile": f"FROM {base}\nRUN echo it cannot work && exit 7\n".encode()})
     with pytest.raises(ImageError, match="it cannot work"):
-        connection.build(tmp_path, ["test-broken:1"], {}, lambda _line: None)
+        connection.build(context, ["test-broken:1"], {}, lambda _line: None)
     assert connection.image_id("test-broken:1") is None

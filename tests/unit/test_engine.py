@@ -1,13 +1,14 @@
 """Which container engine is used: for builds docker's own, for the nodes always that of the machine."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from kubetasks import engine
 
 
 class Client:
-    def ping(self) -> None:
-        pass
+    """Stands for docker.DockerClient."""
 
 
 @pytest.fixture
@@ -15,12 +16,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The hosts that were connected to; "" is the one that docker itself uses."""
     hosts: list[str] = []
 
-    def client(_timeout: int, host: str) -> Client:
-        hosts.append(host)
+    def client(_timeout: int, access: Mapping[str, str]) -> Client:
+        hosts.append(access.get("DOCKER_HOST", ""))
         return Client()
 
     monkeypatch.setattr(engine, "_client", client)
-    for name in (engine.NODE_VARIABLE, engine.BEFORE_VARIABLE):
+    for name in (engine.NODE_VARIABLE, engine.BEFORE_VARIABLE, "DOCKER_HOST"):
         monkeypatch.delenv(name, raising=False)
     return hosts
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from kubetasks import equivalents, image
 from kubetasks.application import APPLICATION, PROJECT
 from kubetasks.engine import context_files
+from kubetasks.labels import OWNER
 
 FILES = {"Dockerfile": b"FROM x", "simple_server/app.py": b"1"}
 
@@ -35,5 +36,5 @@ def test_the_image_carries_its_build_id_in_name_and_arguments(tmp_path: Path) ->
     (tmp_path / "Dockerfile").write_text("FROM scratch")
     made = image.current(dataclasses.replace(APPLICATION, source=tmp_path), "base")
     assert made.reference == f"simple-server:{made.build}"
-    assert made.arguments == {"BASE": "base", "BUILD_ID": made.build}
+    assert made.arguments == {"BASE": "base", "BUILD_ID": made.build, "MANAGED_BY": OWNER}
     assert f"--tag {made.reference}" in equivalents.build([made.reference], made.arguments)

@@ -14,11 +14,12 @@ from kubetasks.engine import Engine
 from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
 from kubetasks.image import Delivered, Image, names_to_load
 from kubetasks.needs import Need
-from kubetasks.providers import containerd
+from kubetasks.providers import containerd, registry
 from kubetasks.providers.base import Cluster, Condition
-from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port, kubernetes_of
+from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port, kubernetes_of, node_names
 from kubetasks.providers.kind.network import Network
 from kubetasks.providers.locking import locked
+from kubetasks.providers.registry import Registry
 from kubetasks.report import Report
 from kubetasks.settings import Settings
 
@@ -33,7 +34,7 @@ PORT_TAKEN = ("address already in use", "port is already allocated")  # Docker's
 class Kind:
     """The cluster named in the settings."""
 
-    needs: tuple[Need, ...] = (needs.KIND, needs.KIND_NODE_IMAGE, needs.LOAD_BALANCER)
+    needs: tuple[Need, ...] = (needs.KIND, needs.KIND_NODE_IMAGE, needs.LOAD_BALANCER, needs.REGISTRY)
     node_port = NODE_PORT
     kubectl: tuple[str, ...] = ()
     shared = False
@@ -57,6 +58,13 @@ class Kind:
     @cached_property
     def _network(self) -> Network:
         return Network(self._engine, self._report, self.name)
+
+    @cached_property
+    def _registry(self) -> Registry:
+        return Registry(self._engine, self._report, self._settings, self.name)
+
+    def registry(self) -> tuple[str, int] | None:
+        return (self._registry.name, registry.PORT) if self._registry.available() else None
 
     def config(self) -> Config:
         """What a new cluster would be created with, on a port that is free now."""
@@ -94,6 +102,7 @@ class Kind:
             node_ports=False,
             reachable=True,
             direct=True,
+            registry=self._registry.address(),
             since={str(node.name): datetime.fromisoformat(node.attrs["State"]["StartedAt"]) for node in nodes},
             advice="./inv status shows whether it runs; ./inv start starts it",
         )
@@ -104,13 +113,31 @@ class Kind:
         return set(containerd.names(self._engine, node, self._app))
 
     def deliver(self, image: Image) -> Delivered:
-        words = equivalents.load_words(self.name, names_to_load(lambda: self._engine, image, self._report.dry))
-        if not self._report.equivalent(equivalents.load_image(words)):
+        names = names_to_load(lambda: self._engine, image, self._report.dry)
+        words = equivalents.load_words(self.name, names)
+        if not self._report.equivalent(*self._delivery(words, names)):
             return Delivered(image.reference, pulled=False)
-        if not all(image.reference in self._images(node) for node in self._nodes()):
+        through = self._registry.available()
+        known = not through or self._registry.has(image.reference)  # else no node can have it from there
+        lacking = [node for node in self._nodes() if not known or image.reference not in self._images(node)]
+        if lacking and through:
+            with self._report.step(f"Delivering {image.reference} through the registry of cluster {self.name}") as step:
+                self._registry.deliver(names, lacking, step.at)
+        elif lacking:
+            self._report.say("There is no image of a registry, so that nodes get all layers: ./inv setup installs it.")
             with self._report.step(f"Loading {image.reference} into cluster {self.name}"):
                 self._kind(*words)
         return Delivered(image.reference, pulled=False)
+
+    def _delivery(self, words: list[str], names: list[str]) -> tuple[str, ...]:
+        """The equivalent commands."""
+        try:
+            if self._registry.available():
+                return self._registry.lines(names, _names(self._nodes()) or node_names(self.name, self._settings.nodes))
+        except EngineError:
+            if not self._report.dry:
+                raise
+        return (equivalents.load_image(words),)
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
         removed: set[str] = set()
@@ -149,13 +176,16 @@ class Kind:
         condition = self.condition()
         if condition == "incomplete":
             self._require_interrupted_here()
-            self._report.equivalent(*equivalents.delete_cluster(self.name, self.kubeconfig))
+            self._report.equivalent(*self._delete_lines)
         if condition in ("missing", "incomplete"):
             self._network.create()
             config = self.config()
-            self._report.equivalent(equivalents.create_cluster(config), equivalents.mark_cluster(config.nodes, CREATED))
+            address = self._registry.serve()
+            self._report.equivalent(equivalents.create_cluster(config))
+            self._registry.announce(address, config.nodes)
+            self._report.equivalent(equivalents.mark_cluster(config.nodes, CREATED))
         elif condition == "stopped":
-            self._report.equivalent(equivalents.start_cluster(_names(self._nodes())))
+            self._report.equivalent(self._start_line)
 
     def _say_differences(self) -> None:
         """Say what the settings ask of a new cluster and this one, which keeps what it was created with, does not have."""
@@ -189,18 +219,19 @@ class Kind:
         nodes = [node for node in nodes if node.status == "running"]
         if not nodes:
             return False
-        if not self._report.equivalent(equivalents.stop_cluster(_names(nodes))):
+        if not self._report.equivalent(equivalents.stop_cluster([*_names(nodes), *self._registry.containers()])):
             return True
         with self._report.step(f"Stopping cluster {self.name}"):
             for node in nodes:
                 containerd.end(self._engine, node)
                 self._engine.stop(node)
+            self._registry.stop()
         return True
 
     def delete(self) -> bool:
         if self._report.dry:
             self._require_ours(self._nodes())
-            self._report.equivalent(*equivalents.delete_cluster(self.name, self.kubeconfig))
+            self._report.equivalent(*self._delete_lines)
             return True
         with locked(self._settings, lambda: not self._nodes()):
             nodes = self._nodes()
@@ -209,7 +240,7 @@ class Kind:
             elif not self._network.labelled():
                 self._remove_files()
                 return False
-            self._report.equivalent(*equivalents.delete_cluster(self.name, self.kubeconfig))
+            self._report.equivalent(*self._delete_lines)
             with self._report.step(f"Deleting cluster {self.name}"):
                 self._remove()
             return True
@@ -245,14 +276,23 @@ class Kind:
     def _complete(self, nodes: "list[Container]") -> bool:
         return all(self._engine.has_file(node, CREATED) for node in nodes)
 
+    @property
+    def _start_line(self) -> str:
+        return equivalents.start_cluster([*self._registry.containers(), *_names(self._nodes())])
+
+    @property
+    def _delete_lines(self) -> tuple[str, ...]:
+        return equivalents.delete_cluster(self.name, self.kubeconfig, self._registry.containers())
+
     def _start(self) -> None:
         nodes = self._nodes()
-        self._report.equivalent(equivalents.start_cluster(_names(nodes)))
+        self._report.equivalent(self._start_line)
         try:
             with self._report.step(f"Starting cluster {self.name}"):
                 self._network.restore(nodes)
                 for node in nodes:
                     self._engine.start(node)
+                self._registry.announce(self._registry.serve(), _names(nodes))
         except EngineError as error:
             if any(words in error.sentence for words in PORT_TAKEN):
                 raise ClusterError(
@@ -303,14 +343,16 @@ class Kind:
         return self._settings.state_folder / "kind.yaml"
 
     def prepare(self, config: Config) -> None:
-        """Create what must be there before kind is called: the network and the configuration file. Raises OwnershipError."""
+        """Create what must be there before kind is called: network, registry, configuration file. Raises OwnershipError."""
         self._network.create()
+        self._registry.serve()
         self.config_file.parent.mkdir(parents=True, exist_ok=True)
         self.config_file.write_text(config.text)
         Path(self.kubeconfig).unlink(missing_ok=True)  # of a cluster that is gone
 
     def finish(self) -> None:
         """Mark the cluster as complete, after kind has returned."""
+        self._registry.announce(self._registry.serve(), _names(self._nodes()))
         for node in self._nodes():
             self._engine.add_file(node, CREATED)
 
@@ -330,6 +372,7 @@ class Kind:
             self._kind(*equivalents.delete_words(self.name, self.kubeconfig))
         if self._nodes():
             raise LeftoverError(f"Nodes of cluster {self.name} are left.", "./inv delete")
+        self._registry.remove()
         self._network.remove()
         self._remove_files()
 

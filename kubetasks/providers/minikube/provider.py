@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 CREATED = "/etc/simple-server-tasks-created"  # a file on the node, written last: its creation was not interrupted
 COPIES = "/var/lib/minikube/images"  # where minikube copies, in the node, what it loads, and leaves it
+ENGINE_PORT = 2376  # of the engine in the node
 SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is gone
 PROCESSES = "cat /proc/[0-9]*/comm 2>/dev/null || true"  # their names; systemd may be too busy to answer
 QUIET = {"MINIKUBE_WANTUPDATENOTIFICATION": "false"}
@@ -111,6 +112,7 @@ class Minikube:
             node_ports=True,
             reachable=True,
             direct=True,
+            registry=None,
             since={self.name: datetime.fromisoformat(node.attrs["State"]["StartedAt"])},
             advice="./inv status shows whether it runs; ./inv start starts it",
         )
@@ -127,10 +129,10 @@ class Minikube:
     # images
 
     def deliver(self, image: Image) -> Delivered:
+        if self._builds() and (self._report.dry or image.reference in self._images(self._running_node())):
+            return Delivered(image.reference, pulled=False)
         names = names_to_load(lambda: self._engine, image, self._report.dry)
-        file = str(self._image_file)
-        lines = equivalents.minikube(self._load_words), equivalents.run_in(self.name, self._forget_words)
-        if not self._report.equivalent(*equivalents.load_file(names, file, *lines)):
+        if not self._report.equivalent(*self._load_lines(names)):
             return Delivered(image.reference, pulled=False)
         node = self._running_node()
         if image.reference not in self._images(node):
@@ -139,6 +141,10 @@ class Minikube:
             if image.reference not in self._images(node):  # minikube ends with 0 whatever happens
                 raise ClusterError(f"minikube did not load {image.reference}.", "./inv --echo deploy shows how to do it by hand")
         return Delivered(image.reference, pulled=False)
+
+    def _load_lines(self, names: list[str]) -> tuple[str, ...]:
+        lines = equivalents.minikube(self._load_words), equivalents.run_in(self.name, self._forget_words)
+        return equivalents.load_file(names, str(self._image_file), *lines)
 
     @property
     def _image_file(self) -> Path:
@@ -182,10 +188,38 @@ class Minikube:
         remove = docker_images.remove_unused if self._has_docker else containerd.remove_unused
         return sorted(remove(self._engine, self._report, node, self._app, used()))
 
+    # the node's engine
+
+    def _builds(self) -> bool:
+        """Whether the node runs and has an engine."""
+        try:
+            return self._has_docker and self.condition() == "running"
+        except EngineError:
+            if not self._report.dry:
+                raise
+            return False
+
+    def node_engine(self) -> Engine | None:
+        if not self._builds():
+            return None
+        address = self._running_node().attrs["NetworkSettings"]["Networks"][self.name]["IPAddress"]
+        return engine.connect_to_node(f"{address}:{ENGINE_PORT}", self._folder / ".minikube" / "certs")
+
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        self._load_base(self._running_node())
+        self._report.equivalent(equivalents.use_engine(self._docker_env_words))
+        yield
+        self._report.equivalent(equivalents.use_engine([*self._docker_env_words, "--unset"]))
+
+    @property
+    def _docker_env_words(self) -> list[str]:
+        return ["docker-env", "--profile", self.name]
+
     def docker_env(self, unset: bool) -> str | None:
         if not self._has_docker and not (unset and engine.node_of_shell()):
             return None
-        words = ["docker-env", "--profile", self.name, *(["--unset"] if unset else [])]
+        words = [*self._docker_env_words, *(["--unset"] if unset else [])]
         if not self._report.equivalent(equivalents.minikube(words)):
             return ""
         self._require_program()
@@ -196,7 +230,9 @@ class Minikube:
     def _load_base(self, node: "Container") -> None:
         """Load the image that the application is built on, if it was built here: the node could pull it from nowhere."""
         base = artifacts.base_image(self._engine, self._settings)
-        if base.present and "@" not in base.reference and base.reference not in docker_images.listed(self._engine, node):
+        if not base.present or "@" in base.reference or base.reference in docker_images.listed(self._engine, node):
+            return
+        if self._report.equivalent(*self._load_lines([base.reference])):
             with self._report.step(f"Loading {base.reference} into cluster {self.name}"):
                 self._load(node, [base.reference])
 
@@ -225,6 +261,9 @@ class Minikube:
             yield opened
 
     # lifecycle
+
+    def registry(self) -> tuple[str, int] | None:
+        return None
 
     def start(self) -> tuple[Cluster, bool] | None:
         if self._report.dry:

@@ -22,6 +22,7 @@ FACTS = Cluster(
     node_ports=False,
     reachable=False,
     direct=False,
+    registry=None,
     since={},
     advice="look",
 )
@@ -71,6 +72,9 @@ class OwnProvider(FakeProvider):
         self.facts = FACTS
         self._changed = changed
         self.called: list[str] = []
+
+    def registry(self) -> tuple[str, int] | None:
+        return None
 
     def start(self) -> tuple[Cluster, bool] | None:
         self.called.append("start")

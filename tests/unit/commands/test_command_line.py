@@ -14,8 +14,8 @@ from kubetasks.application import PROJECT
 from tasks import ns
 
 TASKS = (
-    "start docker-env build deploy status expose scale service tunnel traffic unexpose undeploy rmi stop delete clean up setup "
-    "doctor kubeconfig logs test"
+    "start docker-env build deploy status expose scale service tunnel traffic unexpose undeploy rmi stop delete clean up dev "
+    "setup doctor kubeconfig logs test"
 ).split()
 
 
@@ -132,8 +132,10 @@ def test_a_docker_socket_that_may_not_be_used_is_said(tmp_path: Path) -> None:
     (tmp_path / "docker").mkdir()
     (tmp_path / "docker" / "__init__.py").write_text(
         "from docker.errors import DockerException\n"
-        "def from_env(**_): raise DockerException(\"('Connection aborted.', PermissionError(13, 'Permission denied'))\")\n"
+        "class APIClient: pass\n"
+        "def DockerClient(**_): raise DockerException(\"('Connection aborted.', PermissionError(13, 'Permission denied'))\")\n"
     )
+    (tmp_path / "docker" / "utils.py").write_text("def kwargs_from_env(environment): return {}\n")
     (tmp_path / "docker" / "errors.py").write_text("class DockerException(Exception): pass\n")
     ended = invoke("build", PYTHONPATH=str(tmp_path))
     assert ended.returncode == 3

@@ -26,7 +26,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
 @pytest.mark.parametrize(
     ("needed", "own"),
     [
-        (Kind.needs, ["kind", "node image", "load balancer"]),
+        (Kind.needs, ["kind", "node image", "load balancer", "registry"]),
         (MINIKUBE, ["minikube", "node image"]),
         (Existing.needs, []),
     ],

@@ -20,6 +20,7 @@ from kubetasks.machine.receipt import Receipt
 from kubetasks.report import Report
 from tests.unit.machine.recorded import Programs
 
+REGISTRY = "simple-server-registry:built"
 DIGEST = "kindest/node:v1.36.3@sha256:1111"
 PULLED_ID = "sha256:aea4c94241907fd0c1ab6d0b8f5a3a6e5ddf36e2ae0a0a2f6f6a5f1c1c7ad1fe"
 
@@ -99,7 +100,13 @@ def test_images_engine_folders_and_cache_are_removed(machine: Machine) -> None:
     machine.here = FakeEngine("image kindest/node:v1.36.3")
     machine.write(folders=[str(machine.data), str(machine.etc)], engine_pid=7, pulled=[DIGEST])
     gone, folders = machine.remove(), (machine.data, machine.etc, machine.cache)
-    assert machine.here.removed == ["simple-server-node:built", "simple-server-kicbase:built", "simple-server-base:built", DIGEST]
+    assert machine.here.removed == [
+        "simple-server-node:built",
+        "simple-server-kicbase:built",
+        "simple-server-base:built",
+        REGISTRY,
+        DIGEST,
+    ]
     assert gone == [*machine.here.removed, "the engine that setup started", *map(str, folders)]
     assert not any(path.exists() for path in folders)
     assert machine.remove() == []
@@ -282,6 +289,7 @@ def test_an_engine_that_setup_did_not_install_keeps_what_others_have_in_it(machi
         "simple-server-node:built",
         "simple-server-kicbase:built",
         "simple-server-base:built",
+        REGISTRY,
         str(machine.cache),
     ]
     assert machine.done == [], "and it runs on"
@@ -317,7 +325,13 @@ def test_with_docker_host_set_a_stopped_engine_of_this_machine_is_left_alone(
     machine.here = None
     machine.write(pulled=[DIGEST])
     assert machine.remove() == [*elsewhere.removed, str(machine.cache)]
-    assert elsewhere.removed == ["simple-server-node:built", "simple-server-kicbase:built", "simple-server-base:built", DIGEST]
+    assert elsewhere.removed == [
+        "simple-server-node:built",
+        "simple-server-kicbase:built",
+        "simple-server-base:built",
+        REGISTRY,
+        DIGEST,
+    ]
 
 
 # packages

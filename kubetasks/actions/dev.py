@@ -1,0 +1,153 @@
+"""The inner loop: each change of the source is built, delivered and rolled out, and seen to be served."""
+
+import queue
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from kubetasks.actions import app, service
+from kubetasks.actions.context import Context
+from kubetasks.application import Application
+from kubetasks.engine import IGNORE_FILE, context_files
+from kubetasks.errors import TaskError
+from kubetasks.providers.base import Lifecycle
+from kubetasks.report import duration
+
+DEBOUNCE_MS = 50  # in which an editor has written all files of one save
+BEGIN_MS = 100
+NAMED = 3  # changed files that a line names
+
+
+class Watch:
+    """Changes of an application's source and manifests, seen in the background from now on."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+        self._changes: queue.Queue[set[Path]] = queue.Queue()
+        self._end = threading.Event()
+        tops = {app.source / Path(name).parts[0] for name in context_files(app.source)}
+        # the source's own folder holds more than the image, such as .venv: what lies under it is not watched
+        watched = [({app.manifests, *filter(Path.is_dir, tops)}, True), ({app.source}, False)]
+        begun = [threading.Event() for _ in watched]
+        self._threads = [
+            threading.Thread(target=self._run, args=(*one, event), daemon=True) for one, event in zip(watched, begun, strict=True)
+        ]
+        for thread in self._threads:
+            thread.start()
+        for event in begun:
+            event.wait()
+
+    def _run(self, folders: set[Path], recursive: bool, begun: threading.Event) -> None:
+        import watchfiles
+
+        for changes in watchfiles.watch(
+            *folders,
+            recursive=recursive,
+            watch_filter=lambda _change, path: self._matters(Path(path)),
+            debounce=DEBOUNCE_MS,
+            step=DEBOUNCE_MS // 2,
+            stop_event=self._end,
+            rust_timeout=BEGIN_MS,
+            yield_on_timeout=True,  # nothing else says that the watch has begun
+        ):
+            begun.set()
+            if changes:
+                self._changes.put({Path(path) for _, path in changes})
+
+    def _matters(self, path: Path) -> bool:
+        """Whether a path is part of the image or the manifests; one that is gone may have been."""
+        if self._app.manifests in path.parents:
+            return path.suffix == ".yaml"
+        if path.parent == self._app.source and path.name in ("Dockerfile", IGNORE_FILE):
+            return True
+        return not path.exists() or str(path.relative_to(self._app.source)) in context_files(self._app.source)
+
+    def pending(self) -> bool:
+        """Whether there are changes that `next` has not returned."""
+        return not self._changes.empty()
+
+    def next(self) -> set[Path]:
+        """Wait for changes, and return all that there are."""
+        found = self._changes.get()
+        while self.pending():
+            found |= self._changes.get()
+        return found
+
+    def close(self) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def run(context: Context, clean: bool) -> None:
+    """Bring the application up, and then each change of its source, until Ctrl-C. Remove everything at the end if `clean`.
+
+    A change that fails is told, and the last good build keeps serving. Raises what `up` raises.
+    """
+    report = context.report
+    if report.dry:
+        app.up(context)
+        return
+    watch = Watch(context.app)  # first: what changes while it comes up is not lost
+    try:
+        report.result(app.up(context))
+        report.say(f"Watching {context.app.source}. Ctrl-C ends it.")
+        with suppress(KeyboardInterrupt):
+            _follow(context, watch)
+    finally:
+        watch.close()
+    if clean:
+        app.clean(context, everything=isinstance(context.provider, Lifecycle))
+    else:
+        report.say("The last good build keeps serving: ./inv clean removes it.")
+
+
+def _follow(context: Context, watch: Watch) -> None:
+    served = ""
+    context.superseded, context.report.quiet = watch.pending, True
+    try:
+        while True:
+            served = _bring(context, watch.next(), served)
+    finally:
+        context.superseded, context.report.quiet = lambda: False, False
+
+
+def _bring(context: Context, changed: set[Path], served: str) -> str:
+    """Build, deliver and roll out, and print a line. `served` is the build before, "" if that is not known; return that now."""
+    report, started = context.report, time.monotonic()
+    exposed = any(context.app.manifests in path.parents for path in changed)
+    report.stages.clear()
+    try:
+        made = app.current_image(context)
+        if made.build == served and not exposed:
+            return served  # saved without a change
+        app.build(context, made)
+        pods = app.roll_out(context, made)
+        if exposed:
+            service.expose(context)
+    except TaskError as error:
+        if not context.superseded():
+            report.result(f"{_time()}  {_names(context, changed)}: {error.message}")
+        return ""
+    stages = ", ".join(f"{_stage(text, context.app.name)} {duration(seconds)}" for text, seconds in report.stages)
+    seen = f"{pods} pods serve" if pods else "rolled out:"
+    total = duration(time.monotonic() - started)
+    report.result(f"{_time()}  {_names(context, changed)}: {seen} {made.build} after {total} ({stages})")
+    return made.build
+
+
+def _time() -> str:
+    return time.strftime("%H:%M:%S")
+
+
+def _stage(text: str, name: str) -> str:
+    """What a step did, without the image's name: "building", "rolling out"."""
+    return text.partition(f" {name}")[0].lower()
+
+
+def _names(context: Context, changed: Iterable[Path]) -> str:
+    names = sorted(str(path.relative_to(context.app.source)) for path in changed)
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

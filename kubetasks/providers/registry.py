@@ -1,0 +1,195 @@
+"""The registry of a cluster of our own: through it a node gets the layers that it lacks, and no other.
+
+It is only a way, not a store: whatever is in it is in the engine too, and pods name what the node has got.
+How a cluster announces it: https://kind.sigs.k8s.io/docs/user/local-registry/
+"""
+
+import http
+import http.client
+import socket
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from kubetasks import artifacts, equivalents
+from kubetasks.engine import Engine
+from kubetasks.errors import EngineError, OwnershipError
+from kubetasks.labels import CLUSTER_LABEL, LABELS, OWNER, OWNER_LABEL
+from kubetasks.providers.base import RegistryAddress
+from kubetasks.report import Report
+from kubetasks.settings import Settings
+
+if TYPE_CHECKING:
+    from kubetasks.engine import Container
+
+PORT = 5000  # in the container
+SECONDS = 5  # for an answer
+MANIFESTS = (  # Docker's, or OCI's if the engine keeps its images in containerd
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+)
+ENVIRONMENT = {"OTEL_TRACES_EXPORTER": "none"}  # the published image would look for a collector of traces
+
+
+class Registry:
+    """A container on the cluster's Docker network. `cluster` is the name of both."""
+
+    def __init__(self, engine: Engine, report: Report, settings: Settings, cluster: str) -> None:
+        self._engine = engine
+        self._report = report
+        self._settings = settings
+        self._cluster = cluster
+        self.name = f"{cluster}-registry"
+
+    @property
+    def inside(self) -> str:
+        """Its address (host:port) for nodes and pods."""
+        return f"{self.name}:{PORT}"
+
+    def available(self) -> bool:
+        """Whether it is there, or there is an image that it can run."""
+        return bool(self._container()) or artifacts.registry_image(self._engine, self._settings).present
+
+    def containers(self) -> list[str]:
+        """The name of its container, if it has one."""
+        return [self.name] if self._container() else []
+
+    def address(self) -> RegistryAddress | None:
+        """Where it answers, or None if there is none or it does not run."""
+        container = self._container()
+        if container is None or container.status != "running":
+            return None
+        (binding,) = container.attrs["HostConfig"]["PortBindings"][f"{PORT}/tcp"]
+        return self._address(int(binding["HostPort"]))
+
+    def _address(self, port: int) -> RegistryAddress:
+        return RegistryAddress(f"127.0.0.1:{port}", self.inside)
+
+    def serve(self) -> RegistryAddress | None:
+        """Start it, created first if necessary, and return where it answers; None if there is no image that it could run.
+
+        Raises OwnershipError, EngineError.
+        """
+        container = self._container()
+        if container is not None and container.status != "running":
+            try:
+                self._engine.start(container)
+            except EngineError:  # its port may be taken by now; what it held is in the engine
+                self._engine.remove(container)
+                container = None
+        if container is not None:
+            return self.address()
+        port, image = _free_port(), artifacts.registry_image(self._engine, self._settings)
+        if not image.present:
+            return None
+        options = (self.name, image.reference, self._cluster, (port, PORT), self._labels, ENVIRONMENT)
+        if self._report.equivalent(equivalents.serve(*options)):
+            self._engine.serve(*options)
+        return self._address(port)
+
+    def announce(self, address: RegistryAddress | None, nodes: Sequence[str]) -> None:
+        """Tell the containerd of the nodes of these names how to reach it, if it is there."""
+        for name in nodes if address else ():
+            assert address is not None
+            argv = ["sh", "-c", _hosts(address)]
+            node = self._engine.container(name)
+            if self._report.equivalent(equivalents.run_in(name, argv)) and node:
+                self._engine.run_in(node, *argv)
+
+    def has(self, reference: str) -> bool:
+        """Whether it has got the image NAME:TAG since it was started."""
+        address = self.address()
+        name, _, tag = reference.partition(":")
+        return address is not None and _answers(address.outside, f"/v2/{name}/manifests/{tag}")
+
+    def deliver(self, names: Sequence[str], nodes: "Sequence[Container]", at: Callable[[str], None]) -> None:
+        """Push the image with these names, the first of which says which one it is, and let the nodes pull it."""
+        address = self.address()
+        if address is None:
+            address = self.serve()
+            self.announce(address, [str(node.name) for node in nodes])
+        if address is None:
+            raise EngineError(f"The image of registry {self.name} is gone.", "./inv setup")
+        if not self.has(names[0]):
+            self._push(names[0], f"{address.outside}/{names[0]}", at)
+        at("pulling")
+        with ThreadPoolExecutor() as pool:
+            for _ in pool.map(lambda node: self._engine.run_in(node, *self._pull(names)), nodes):
+                pass
+
+    def _push(self, reference: str, pushed: str, at: Callable[[str], None]) -> None:
+        self._engine.tag(reference, pushed)
+        try:
+            self._engine.push(pushed, at)
+        finally:
+            self._engine.remove_image(pushed)
+
+    def lines(self, names: Sequence[str], nodes: Sequence[str]) -> tuple[str, ...]:
+        """The equivalent commands of `deliver`."""
+        return (
+            *equivalents.push_to_own(names[0], self.name, PORT),
+            *(equivalents.run_in(node, self._pull(names)) for node in nodes),
+        )
+
+    def _pull(self, names: Sequence[str]) -> list[str]:
+        """The words that make a node pull the image, and call it as if it had been loaded."""
+        source = f"{self.inside}/{names[0]}"
+        known = " ".join(f"docker.io/library/{name}" for name in names)
+        ctr = "ctr --namespace=k8s.io images"
+        pull = f"{ctr} pull --plain-http {source}"
+        return ["sh", "-ec", f"{pull}; {ctr} tag --force {source} {known}; {ctr} rm {source}"]
+
+    def stop(self) -> None:
+        container = self._container()
+        if container is not None and container.status == "running":
+            self._engine.stop(container)
+
+    def remove(self) -> None:
+        """Remove it, if it is there and ours."""
+        container = self._engine.container(self.name)
+        if container is not None and self._is_ours(container):
+            self._engine.remove(container)
+
+    @property
+    def _labels(self) -> dict[str, str]:
+        return {**LABELS, CLUSTER_LABEL: self._cluster}
+
+    def _container(self) -> "Container | None":
+        """Raises OwnershipError if the container of that name is not ours."""
+        found = self._engine.container(self.name)
+        if found is not None and not self._is_ours(found):
+            raise OwnershipError(
+                f"A container {self.name} exists and was not created by these tasks.",
+                "Choose another name: INVOKE_CLUSTER_NAME=NAME ./inv ...",
+            )
+        return found
+
+    def _is_ours(self, container: "Container") -> bool:
+        return (container.labels.get(OWNER_LABEL), container.labels.get(CLUSTER_LABEL)) == (OWNER, self._cluster)
+
+
+def _free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on; it stays the container's, also when that starts again."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(address: str, path: str) -> bool:
+    """Whether a registry has what a path names; not through a proxy, which could not reach it."""
+    connection = http.client.HTTPConnection(address, timeout=SECONDS)
+    try:
+        connection.request("HEAD", path, headers={"Accept": ", ".join(MANIFESTS)})
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _hosts(address: RegistryAddress) -> str:
+    """A script that tells containerd, in a file for each of the addresses, that plain HTTP reaches the registry."""
+    text = f'[host."http://{address.inside}"]\\n'
+    folders = " ".join(f"/etc/containerd/certs.d/{name}" for name in (address.inside, address.outside))
+    return f"for folder in {folders}; do mkdir -p $folder && printf '{text}' > $folder/hosts.toml; done"

@@ -1,0 +1,64 @@
+"""The inner loop as a person sees it: a file is saved, and a line says what is served."""
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration import answers, source
+from tests.integration.driver import Tasks
+from tests.integration.marks import every_provider
+from tests.integration.test_interruption import started
+
+SERVED = re.compile(r"3 pods serve ([0-9a-f]{12}) after [0-9.]+ s \(building [0-9.]+ s, .+rolling out [0-9.]+ s")
+
+
+def builds(url: str) -> set[str]:
+    """The builds that answer at the URL."""
+    found = [answers.health(url) for _ in range(answers.REQUESTS)]
+    return {str(answer["build"]) if answer else "no answer" for answer in found}
+
+
+def following(lines: Iterator[str], words: str) -> str:
+    """The next line with these words; the lines before it must not look like a failure of ours."""
+    for line in lines:
+        assert "Traceback" not in line
+        if words in line:
+            return line
+    raise AssertionError(f"no line with {words!r}")
+
+
+@every_provider
+@pytest.mark.usefixtures("alone")
+def test_a_saved_change_is_served_and_a_broken_one_is_told_until_ctrl_c_takes_all_away(throwaway: Tasks, tmp_path: Path) -> None:
+    project = source.changed(tmp_path)
+    with started([sys.executable, "-m", "kubetasks", "dev", "--clean"], throwaway.environment, project) as process:
+        assert process.stdout
+        lines = iter(process.stdout.readline, "")
+        url = next(line for line in lines if line.startswith("http")).strip()
+        following(lines, "Watching")
+        (first,) = builds(url)
+
+        source.edit(project)
+        seen = SERVED.search(following(lines, "simple_server/app.py: "))
+        assert seen
+        assert builds(url) == {seen[1]} != {first}
+
+        source.edit(project, "raise RuntimeError")
+        assert "keeps crashing" in following(lines, "simple_server/app.py: ")
+        assert builds(url) == {seen[1]}, "the last good build keeps serving"
+
+        text = (project / "simple_server" / "app.py").read_text()
+        (project / "simple_server" / "app.py").write_text(text.replace("raise RuntimeError", "# mended"))
+        mended = SERVED.search(following(lines, "simple_server/app.py: "))
+        assert mended
+        assert builds(url) == {mended[1]}
+
+        os.killpg(process.pid, signal.SIGINT)
+        rest, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, rest
+    assert throwaway.json("status")["state"] == "missing"

@@ -1,0 +1,75 @@
+"""A cluster's registry: nodes get changed layers through it, and it may be gone at any time."""
+
+import json
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kubetasks import artifacts
+from kubetasks.artifacts import Artifact
+from tests.integration import answers, source
+from tests.integration.driver import Tasks
+
+THROUGH = "through the registry"
+
+
+def docker(*words: str) -> str:
+    return subprocess.check_output(["docker", *words], text=True)
+
+
+def served(tasks: Tasks) -> str:
+    answer = answers.health(tasks("service").stdout.strip())
+    assert answer
+    return str(answer["build"])
+
+
+@pytest.mark.usefixtures("alone")
+def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
+    throwaway: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"{throwaway.cluster}-registry"
+    project = source.changed(tmp_path)
+    throwaway.typed("start", "build", "deploy", "expose", folder=project)
+    (binding,) = json.loads(docker("inspect", name))[0]["NetworkSettings"]["Ports"]["5000/tcp"]
+    assert binding["HostIp"] == "127.0.0.1"
+    announced = throwaway.get("configmap", "local-registry-hosting", "--namespace=kube-public")["data"]
+    hosting = yaml.safe_load(announced["localRegistryHosting.v1"])
+    assert hosting["host"] == f"127.0.0.1:{binding['HostPort']}"
+    builds = {served(throwaway)}
+
+    def after_an_edit() -> str:
+        """What deploying a change says; it must be served."""
+        source.edit(project)
+        said = throwaway.typed("build", "deploy", folder=project).stderr
+        builds.add(served(throwaway))
+        return said
+
+    assert THROUGH in after_an_edit()
+    node = docker("exec", *throwaway.nodes(), "ctr", "--namespace=k8s.io", "images", "ls", "--quiet")
+    assert name not in node, "pods do not depend on it"
+    # what a pod of anybody names is pulled from it by the node itself
+    docker("exec", *throwaway.nodes(), "ctr", "--namespace=k8s.io", "images", "pull", "--hosts-dir=/etc/containerd/certs.d", *(
+        f"{host}/simple-server:{served(throwaway)}" for host in [hosting["hostFromContainerRuntime"]]
+    ))  # fmt: skip
+
+    docker("rm", "--force", name)
+    assert THROUGH in after_an_edit(), "one that is gone is made anew"
+
+    (port,) = json.loads(docker("inspect", name))[0]["HostConfig"]["PortBindings"]["5000/tcp"]
+    docker("stop", name)
+    with socket.create_server(("127.0.0.1", int(port["HostPort"]))):
+        assert THROUGH in after_an_edit(), "nor does it matter that its port was taken meanwhile"
+
+    docker("rm", "--force", name)
+    monkeypatch.setattr(artifacts, "registry_image", lambda _engine, _settings: Artifact("nowhere:1", False))
+    throwaway("undeploy", "rmi")
+    said = throwaway("build", "deploy").stderr
+    assert "There is no image of a registry" in said
+    assert THROUGH not in said
+    builds.add(served(throwaway))
+    assert len(builds) == 5
+    throwaway("delete")
+    assert docker("ps", "--all", "--quiet", f"--filter=name={throwaway.cluster}") == ""

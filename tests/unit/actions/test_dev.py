@@ -1,0 +1,117 @@
+"""The inner loop: what is watched, and what a person reads of each change."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubetasks.actions import app, dev
+from kubetasks.application import APPLICATION, Application
+from kubetasks.errors import ImageError, RolloutError
+from kubetasks.image import Image
+from tests.unit.actions.fakes import OwnProvider, context
+
+pytestmark = pytest.mark.timeout(60)  # a change that is not seen is waited for
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Application:
+    """A project with an image of two files."""
+    for name, text in {
+        "Dockerfile": "FROM scratch\n",
+        ".dockerignore": "*\n!server\n**/__pycache__\n",
+        "server/app.py": "1\n",
+        "server/__pycache__/app.pyc": "",
+        "k8s/deployment.yaml": "",
+        "docs/page.md": "",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return dataclasses.replace(APPLICATION, source=tmp_path, manifests=tmp_path / "k8s")
+
+
+@pytest.fixture
+def watch(project: Application) -> Iterator[dev.Watch]:
+    watching = dev.Watch(project)
+    yield watching
+    watching.close()
+
+
+@pytest.mark.parametrize("name", ["server/app.py", "server/new.py", "Dockerfile", ".dockerignore", "k8s/deployment.yaml"])
+def test_a_change_of_the_image_or_a_manifest_is_seen_and_no_other(watch: dev.Watch, project: Application, name: str) -> None:
+    for other in ("docs/page.md", "server/__pycache__/app.pyc", "k8s/notes.txt", "notes.txt"):
+        (project.source / other).write_text("changed")
+    with (project.source / name).open("a") as file:
+        file.write("# changed\n")
+    assert watch.next() == {project.source / name}
+
+
+def test_a_file_that_is_gone_is_a_change_too(watch: dev.Watch, project: Application) -> None:
+    (project.source / "server" / "app.py").unlink()
+    assert watch.next() == {project.source / "server" / "app.py"}
+
+
+EDITED = {APPLICATION.source / "simple_server" / "app.py"}
+BEFORE, NOW = Image(APPLICATION, "0" * 12, "base"), Image(APPLICATION, "1" * 12, "base")
+
+
+@pytest.fixture
+def rolled_out(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The builds that were rolled out."""
+    found: list[str] = []
+
+    def roll_out(_context: object, made: Image) -> int:
+        found.append(made.build)
+        return 3
+
+    monkeypatch.setattr(app, "current_image", lambda _context: NOW)
+    monkeypatch.setattr(app, "build", lambda _context, made: made)
+    monkeypatch.setattr(app, "roll_out", roll_out)
+    return found
+
+
+def test_a_change_gets_one_line_with_the_build_that_all_pods_serve(
+    rolled_out: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dev._bring(context(OwnProvider(changed=False)), EDITED, BEFORE.build) == NOW.build
+    assert rolled_out == [NOW.build]
+    line = capsys.readouterr().out
+    assert re.fullmatch(rf"\d\d:\d\d:\d\d  simple_server/app\.py: 3 pods serve {NOW.build} after 0\.\d s \(.*\)\n", line)
+
+
+def test_a_file_that_was_saved_without_a_change_rolls_out_nothing(
+    rolled_out: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dev._bring(context(OwnProvider(changed=False)), EDITED, NOW.build) == NOW.build
+    assert (rolled_out, capsys.readouterr().out) == ([], "")
+
+
+def test_a_failure_is_told_and_the_same_source_is_rolled_out_again_afterwards(
+    rolled_out: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_context: object, made: Image) -> Image:  # noqa: ARG001
+        raise ImageError("It cannot be built.", "Fix it")
+
+    made = context(OwnProvider(changed=False))
+    with monkeypatch.context() as broken:
+        broken.setattr(app, "build", fail)
+        served = dev._bring(made, EDITED, BEFORE.build)
+    assert "simple_server/app.py: It cannot be built.\n  Fix it\n" in capsys.readouterr().out
+    monkeypatch.setattr(app, "current_image", lambda _context: BEFORE)
+    dev._bring(made, EDITED, served)
+    assert rolled_out == [BEFORE.build], "what the cluster runs is not known after a failure"
+
+
+def test_a_wait_that_a_newer_change_ends_is_no_failure(
+    rolled_out: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_context: object, made: Image) -> int:
+        raise RolloutError(f"{made.build} {rolled_out}")
+
+    monkeypatch.setattr(app, "roll_out", fail)
+    made = context(OwnProvider(changed=False))
+    made.superseded = lambda: True
+    dev._bring(made, EDITED, BEFORE.build)
+    assert capsys.readouterr().out == ""
