@@ -12,7 +12,7 @@ from kubetasks.engine import Engine
 from kubetasks.errors import EngineError, LeftoverError
 from kubetasks.image import Image
 from kubetasks.kube import client, objects, readiness
-from kubetasks.providers.base import NodeEngine
+from kubetasks.providers.base import Lifecycle, NodeEngine
 
 
 def current_image(context: Context) -> Image:
@@ -251,8 +251,11 @@ def _side_by_side(context: Context) -> Image:
     failed: list[BaseException] = []
 
     def work() -> None:
+        provider = context.provider
         try:
             built.append(build(context))
+            if isinstance(provider, Lifecycle):
+                provider.stage(built[0])
         except BaseException as error:  # noqa: BLE001  raised again in the main thread
             failed.append(error)
 
@@ -262,6 +265,6 @@ def _side_by_side(context: Context) -> Image:
         builder.start()
         cluster.ensure(context)  # in this thread: a signal must reach the clean-up of a half-created cluster
         builder.join()
-        if failed:
-            raise failed[0]
+    if failed:
+        raise failed[0]
     return built[0]

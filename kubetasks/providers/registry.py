@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kubetasks import artifacts, equivalents
 from kubetasks.engine import Engine
-from kubetasks.errors import EngineError, OwnershipError
+from kubetasks.errors import EngineError, ImageError, OwnershipError
 from kubetasks.labels import CLUSTER_LABEL, LABELS, OWNER, OWNER_LABEL
 from kubetasks.providers.base import RegistryAddress
 from kubetasks.report import Report
@@ -122,6 +122,8 @@ class Registry:
         self._engine.tag(reference, pushed)
         try:
             self._engine.push(pushed, at)
+        except ImageError as error:
+            raise EngineError(f"Registry {self.name}: {error.sentence}", f"docker rm --force {self.name}, and again") from error
         finally:
             self._engine.remove_image(pushed)
 

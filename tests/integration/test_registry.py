@@ -32,7 +32,8 @@ def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
 ) -> None:
     name = f"{throwaway.cluster}-registry"
     project = source.changed(tmp_path)
-    throwaway.typed("start", "build", "deploy", "expose", folder=project)
+    throwaway("start")
+    throwaway.typed("build", "deploy", "expose", folder=project)
     (binding,) = json.loads(docker("inspect", name))[0]["NetworkSettings"]["Ports"]["5000/tcp"]
     assert binding["HostIp"] == "127.0.0.1"
     announced = throwaway.get("configmap", "local-registry-hosting", "--namespace=kube-public")["data"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kubetasks import artifacts, engine, equivalents, needs, shell, wait
 from kubetasks.application import Application
 from kubetasks.engine import Engine
-from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
+from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError, TaskError
 from kubetasks.image import Delivered, Image, names_to_load
 from kubetasks.needs import Need
 from kubetasks.providers import containerd, registry
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kubetasks.engine import Container
 
 CREATED = "/kind/simple-server-tasks-created"  # a file on the node, written last: its creation was not interrupted
+STAGE_SECONDS = 20.0  # in which the containerd of a new node runs
 SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is gone
 PORT_TAKEN = ("address already in use", "port is already allocated")  # Docker's words
 
@@ -212,6 +213,22 @@ class Kind:
                 " clone, or is under way, or an older version created it.",
                 "./inv delete start creates it again",
             )
+
+    def stage(self, image: Image) -> None:
+        names = names_to_load(lambda: self._engine, image, self._report.dry)
+
+        def check() -> wait.State:
+            nodes = self._nodes()
+            if self._registry.address() is None or len(nodes) < self._settings.nodes:
+                return wait.Pending("no registry or no node yet")
+            try:
+                self._registry.deliver(names, nodes, lambda _line: None)
+            except TaskError:  # a node's containerd does not run yet
+                return wait.Pending("a node does not pull yet")
+            return wait.Done()
+
+        if self._registry.available():
+            wait.until(check, timeout=STAGE_SECONDS, longest_pause=0.2)
 
     def stop(self) -> bool:
         nodes = self._nodes()

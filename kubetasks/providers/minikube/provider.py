@@ -355,6 +355,9 @@ class Minikube:
             raise ClusterError(f"minikube created no container {self.name}.", "./inv doctor")
         self._engine.add_file(node, CREATED)
 
+    def stage(self, image: Image) -> None:
+        """Nothing: minikube itself must have started the node."""
+
     def stop(self) -> bool:
         node = self._node()
         if node is None:

@@ -80,6 +80,9 @@ class OwnProvider(FakeProvider):
         self.called.append("start")
         return self.facts, self._changed
 
+    def stage(self, image: Image) -> None:
+        self.called.append(f"stage {image.reference}")
+
     def stop(self) -> bool:
         self.called.append("stop")
         return True
