@@ -1,4 +1,4 @@
-// Command registry is the Distribution registry with its memory as the only storage: what the tests push is gone with it.
+// Command registry is the Distribution registry with its memory as the only storage: what is pushed to it is gone with it.
 package main
 
 import (
