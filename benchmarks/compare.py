@@ -225,8 +225,9 @@ def warm(shell: Shell, watched: Copy, edited: Copy, rounds: int) -> list[Row]:
 
             def by_tasks() -> None:
                 edited.edit()
-                said = inv(edited.folder, "build", "deploy", "traffic", "--requests=1", "--json")
-                served(url, re.search(r'"build": "([^"]+)"', said)[1])  # type: ignore[index]
+                argv = [sys.executable, "-m", "kubetasks", "build", "deploy"]
+                said = subprocess.run(argv, cwd=edited.folder, capture_output=True, text=True, check=True).stderr
+                served(url, re.findall(rf"{APPLICATION.name}:([0-9a-f]{{12}})", said)[0])
 
             def by_shell() -> None:
                 edited.edit()

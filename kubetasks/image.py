@@ -82,9 +82,15 @@ def our_names(engine: Engine, image: Image) -> list[str]:
 
 
 def names_to_load(connect: Callable[[], Engine], image: Image, dry: bool) -> list[str]:
-    """The names under which the image is loaded into a node: ours or, if no engine answers under --dry, all."""
+    """The names under which a node gets the image: the reference, and the tutorial's if it is ours and means this build.
+
+    Under --dry: what `build` would give it, or all names if no engine answers.
+    """
     try:
-        return our_names(connect(), image)
+        engine = connect()
+        names = our_names(engine, image)
+        build = None if dry else engine.image_id(image.reference)
+        return [name for name in names if build is None or engine.image_id(name) == build]
     except EngineError:
         if not dry:
             raise

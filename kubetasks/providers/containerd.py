@@ -62,6 +62,12 @@ def names(engine: Engine, node: "Container", app: Application) -> list[str]:
     return [name for name in found if name.startswith(f"{app.name}:")]
 
 
+def has(engine: Engine, node: "Container", wanted: Sequence[str]) -> bool:
+    """Whether a node has the image under all of these names (APP:TAG), each of which means the same one."""
+    digests = {one.short: one.digest for one in listed(engine, node)}
+    return all(name in digests for name in wanted) and len({digests[name] for name in wanted}) == 1
+
+
 def remove_unused(engine: Engine, report: Report, node: "Container", app: Application, used: set[str]) -> set[str]:
     """Remove the application's images from a node, except those in `used`; return their names."""
     content = partial(engine.run_in, node, *CTR, "content", "get")

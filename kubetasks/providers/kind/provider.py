@@ -120,7 +120,7 @@ class Kind:
             return Delivered(image.reference, pulled=False)
         through = self._registry.available()
         known = not through or self._registry.has(image.reference)  # else no node can have it from there
-        lacking = [node for node in self._nodes() if not known or image.reference not in self._images(node)]
+        lacking = [node for node in self._nodes() if not known or not containerd.has(self._engine, node, names)]
         if lacking and through:
             with self._report.step(f"Delivering {image.reference} through the registry of cluster {self.name}") as step:
                 self._registry.deliver(names, lacking, step.at)

@@ -1,5 +1,6 @@
 """The application's images in a node that runs Docker."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kubetasks import equivalents
@@ -11,14 +12,21 @@ if TYPE_CHECKING:
     from kubetasks.engine import Container
 
 
-def listed(engine: Engine, node: "Container") -> set[str]:
-    """The names of all images in the node."""
-    return set(engine.run_in(node, "docker", "images", "--format={{.Repository}}:{{.Tag}}").split())
+def listed(engine: Engine, node: "Container") -> dict[str, str]:
+    """The names of all images in the node, and their ids."""
+    lines = engine.run_in(node, "docker", "images", "--no-trunc", "--format={{.Repository}}:{{.Tag}} {{.ID}}")
+    return dict(line.split() for line in lines.splitlines())
 
 
 def names(engine: Engine, node: "Container", app: Application) -> list[str]:
     """The names of the application's images: APP:TAG."""
     return sorted(name for name in listed(engine, node) if name.startswith(f"{app.name}:"))
+
+
+def has(engine: Engine, node: "Container", wanted: Sequence[str]) -> bool:
+    """Whether the node has the image under all of these names (APP:TAG), each of which means the same one."""
+    known = listed(engine, node)
+    return all(name in known for name in wanted) and len({known[name] for name in wanted}) == 1
 
 
 def remove_unused(engine: Engine, report: Report, node: "Container", app: Application, used: set[str]) -> set[str]:

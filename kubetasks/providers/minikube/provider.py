@@ -135,10 +135,10 @@ class Minikube:
         if not self._report.equivalent(*self._load_lines(names)):
             return Delivered(image.reference, pulled=False)
         node = self._running_node()
-        if image.reference not in self._images(node):
+        if not self._has(node, names):
             with self._report.step(f"Loading {image.reference} into cluster {self.name}"):
                 self._load(node, names)
-            if image.reference not in self._images(node):  # minikube ends with 0 whatever happens
+            if not self._has(node, names):  # minikube ends with 0 whatever happens
                 raise ClusterError(f"minikube did not load {image.reference}.", "./inv --echo deploy shows how to do it by hand")
         return Delivered(image.reference, pulled=False)
 
@@ -168,6 +168,10 @@ class Minikube:
                 self._engine.run_in(node, *self._forget_words)
             finally:
                 self._image_file.unlink(missing_ok=True)
+
+    def _has(self, node: "Container", names: list[str]) -> bool:
+        has = docker_images.has if self._has_docker else containerd.has
+        return has(self._engine, node, names)
 
     def _images(self, node: "Container") -> list[str]:
         names = docker_images.names if self._has_docker else containerd.names

@@ -75,7 +75,7 @@ class FakeEngine:
         if argv[0] == "ctr":
             return "\n".join(["REF TYPE DIGEST", *(f"docker.io/library/{name} type sha256:1" for name in self.loaded)])
         if argv[:2] == ("docker", "images"):
-            return "\n".join(self.loaded)
+            return "\n".join(f"{name} sha256:1" for name in self.loaded)
         if argv[:2] == ("docker", "rmi"):
             self.loaded = [name for name in self.loaded if name not in argv]
             return ""
