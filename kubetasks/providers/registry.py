@@ -99,9 +99,26 @@ class Registry:
 
     def has(self, reference: str) -> bool:
         """Whether it has got the image NAME:TAG since it was started."""
-        address = self.address()
         name, _, tag = reference.partition(":")
-        return address is not None and _answers(address.outside, f"/v2/{name}/manifests/{tag}")
+        return self._answers(f"/v2/{name}/manifests/{tag}")
+
+    def has_any(self, name: str) -> bool:
+        """Whether it has got any image of that name since it was started."""
+        return self._answers(f"/v2/{name}/tags/list")
+
+    def _answers(self, path: str) -> bool:
+        """Whether it has what a path names; it is asked directly, because no proxy could reach it."""
+        address = self.address()
+        if address is None:
+            return False
+        connection = http.client.HTTPConnection(address.outside, timeout=SECONDS)
+        try:
+            connection.request("GET", path, headers={"Accept": ", ".join(MANIFESTS)})
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
 
     def deliver(self, names: Sequence[str], nodes: "Sequence[Container]", at: Callable[[str], None]) -> None:
         """Push the image with these names, the first of which says which one it is, and let the nodes pull it."""
@@ -176,18 +193,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _answers(address: str, path: str) -> bool:
-    """Whether a registry has what a path names; not through a proxy, which could not reach it."""
-    connection = http.client.HTTPConnection(address, timeout=SECONDS)
-    try:
-        connection.request("HEAD", path, headers={"Accept": ", ".join(MANIFESTS)})
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def _hosts(address: RegistryAddress) -> str:

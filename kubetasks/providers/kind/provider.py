@@ -16,7 +16,7 @@ from kubetasks.image import Delivered, Image, names_to_load
 from kubetasks.needs import Need
 from kubetasks.providers import containerd, registry
 from kubetasks.providers.base import Cluster, Condition
-from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port, kubernetes_of, node_names
+from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port, kubernetes_of
 from kubetasks.providers.kind.network import Network
 from kubetasks.providers.locking import locked
 from kubetasks.providers.registry import Registry
@@ -115,30 +115,33 @@ class Kind:
 
     def deliver(self, image: Image) -> Delivered:
         names = names_to_load(lambda: self._engine, image, self._report.dry)
+        lacking, through = ([], False) if self._report.dry else self._lacking(names)
         words = equivalents.load_words(self.name, names)
-        if not self._report.equivalent(*self._delivery(words, names)):
+        lines = self._registry.lines(names, _names(lacking)) if through else (equivalents.load_image(words),)
+        if not self._report.equivalent(*lines) or not lacking:
             return Delivered(image.reference, pulled=False)
-        through = self._registry.available()
-        known = not through or self._registry.has(image.reference)  # else no node can have it from there
-        lacking = [node for node in self._nodes() if not known or not containerd.has(self._engine, node, names)]
-        if lacking and through:
+        if through:
             with self._report.step(f"Delivering {image.reference} through the registry of cluster {self.name}") as step:
                 self._registry.deliver(names, lacking, step.at)
-        elif lacking:
-            self._report.say("There is no image of a registry, so that nodes get all layers: ./inv setup installs it.")
+        else:
             with self._report.step(f"Loading {image.reference} into cluster {self.name}"):
                 self._kind(*words)
         return Delivered(image.reference, pulled=False)
 
-    def _delivery(self, words: list[str], names: list[str]) -> tuple[str, ...]:
-        """The equivalent commands."""
-        try:
-            if self._registry.available():
-                return self._registry.lines(names, _names(self._nodes()) or node_names(self.name, self._settings.nodes))
-        except EngineError:
-            if not self._report.dry:
-                raise
-        return (equivalents.load_image(words),)
+    def _lacking(self, names: list[str]) -> "tuple[list[Container], bool]":
+        """The nodes that lack the image, and whether they get it through the registry.
+
+        For nodes that have no build of the application there is no layer to leave out: they get the image from the engine.
+        """
+        nodes, repository = self._nodes(), self._app.name
+        if self._registry.has_any(repository):
+            known = self._registry.has(names[0])
+            return [node for node in nodes if not known or not containerd.has(self._engine, node, names)], True
+        lacking = [node for node in nodes if not containerd.has(self._engine, node, names)]
+        changed = any(self._images(node) for node in lacking)
+        if changed and not self._registry.available():
+            self._report.say("There is no image of a registry, so that nodes get all layers: ./inv setup installs it.")
+        return lacking, changed and self._registry.available()
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
         removed: set[str] = set()
