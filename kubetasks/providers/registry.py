@@ -90,9 +90,10 @@ class Registry:
 
     def announce(self, address: RegistryAddress | None, nodes: Sequence[str]) -> None:
         """Tell the containerd of the nodes of these names how to reach it, if it is there."""
-        for name in nodes if address else ():
-            assert address is not None
-            argv = ["sh", "-c", _hosts(address)]
+        if address is None:
+            return
+        argv = ["sh", "-c", _hosts(address)]
+        for name in nodes:
             node = self._engine.container(name)
             if self._report.equivalent(equivalents.run_in(name, argv)) and node:
                 self._engine.run_in(node, *argv)
