@@ -21,12 +21,13 @@ NAMED = 3  # changed files that a line names
 
 
 class Watch:
-    """Changes of an application's source and manifests, seen in the background from now on."""
+    """Changes of an application's source and manifests, seen in the background from now on. Raises TaskError."""
 
     def __init__(self, app: Application) -> None:
         self._app = app
         self._changes: queue.Queue[set[Path]] = queue.Queue()
         self._end = threading.Event()
+        self._broken: list[Exception] = []
         tops = {app.source / Path(name).parts[0] for name in context_files(app.source)}
         # the source's own folder holds more than the image, such as .venv: what lies under it is not watched
         watched = [({app.manifests, *filter(Path.is_dir, tops)}, True), ({app.source}, False)]
@@ -38,8 +39,21 @@ class Watch:
             thread.start()
         for event in begun:
             event.wait()
+        if self._broken:
+            self.close()
+            raise TaskError(
+                f"The source cannot be watched: {self._broken[0]}", "WATCHFILES_FORCE_POLLING=1 ./inv dev looks instead"
+            )
 
     def _run(self, folders: set[Path], recursive: bool, begun: threading.Event) -> None:
+        try:
+            self._see(folders, recursive, begun)
+        except Exception as error:  # noqa: BLE001  a folder that is gone, or the kernel's limit of watches
+            self._broken.append(error)
+        finally:
+            begun.set()
+
+    def _see(self, folders: set[Path], recursive: bool, begun: threading.Event) -> None:
         import watchfiles
 
         for changes in watchfiles.watch(

@@ -9,7 +9,7 @@ import pytest
 
 from kubetasks.actions import app, dev
 from kubetasks.application import APPLICATION, Application
-from kubetasks.errors import ImageError, RolloutError
+from kubetasks.errors import ImageError, RolloutError, TaskError
 from kubetasks.image import Image
 from tests.unit.actions.fakes import OwnProvider, context
 
@@ -51,6 +51,13 @@ def test_a_change_of_the_image_or_a_manifest_is_seen_and_no_other(watch: dev.Wat
 def test_a_file_that_is_gone_is_a_change_too(watch: dev.Watch, project: Application) -> None:
     (project.source / "server" / "app.py").unlink()
     assert watch.next() == {project.source / "server" / "app.py"}
+
+
+def test_what_cannot_be_watched_is_said(project: Application) -> None:
+    (project.manifests / "deployment.yaml").unlink()
+    project.manifests.rmdir()
+    with pytest.raises(TaskError, match="cannot be watched"):
+        dev.Watch(project)
 
 
 EDITED = {APPLICATION.source / "simple_server" / "app.py"}
