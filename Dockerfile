@@ -28,7 +28,7 @@ USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["python3", "-m", "simple_server", "--host=0.0.0.0"]
 
+ARG BUILD_ID=source
 # What an edit changes comes last: each of these steps is one more for every build
 COPY simple_server /app/simple_server
-ARG BUILD_ID=source
 ENV BUILD_ID=${BUILD_ID}

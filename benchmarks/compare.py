@@ -26,6 +26,7 @@ sys.path.insert(0, str(PROJECT))
 
 from kubetasks import artifacts, engine, probe, settings  # noqa: E402
 from kubetasks.application import APPLICATION  # noqa: E402
+from kubetasks.labels import OWNER  # noqa: E402
 
 PAGE = PROJECT / "docs" / "loop.md"
 FIGURES = "<!-- figures -->"
@@ -67,7 +68,7 @@ class Row:
 
 def _both(seconds: list[float]) -> str:
     """Median and 90th percentile."""
-    high = statistics.quantiles(seconds, n=10)[-1] if len(seconds) > 1 else seconds[0]
+    high = statistics.quantiles(seconds, n=10, method="inclusive")[-1] if len(seconds) > 1 else seconds[0]
     return f"{statistics.median(seconds):.2f} ({high:.2f})"
 
 
@@ -126,12 +127,16 @@ class Shell:
         self._copy, self._kind, self._base, self._node = copy, kind, base, node
         self._number = 0
 
+    def _arguments(self, build: str) -> list[str]:
+        given = {"BASE": self._base, "BUILD_ID": build, "MANAGED_BY": OWNER}  # so that `clean` removes these images too
+        return [word for name, value in given.items() for word in ("--build-arg", f"{name}={value}")]
+
     def roll_out(self) -> str:
         """Build, load and roll out; return the build id."""
         self._number += 1
         build = f"shell-{self._number}"
         image = f"{APPLICATION.name}:{build}"
-        arguments = ["--build-arg", f"BASE={self._base}", "--build-arg", f"BUILD_ID={build}"]
+        arguments = self._arguments(build)
         run("docker", "build", "--quiet", *arguments, "--tag", image, ".", folder=self._copy.folder)
         run(self._kind, "load", "docker-image", "--name", NAME, image)
         kubectl("set", "image", "deployment/simple-server", f"{APPLICATION.name}={image}")
@@ -145,10 +150,11 @@ class Shell:
         file = self._copy.folder / "kind.yaml"
         file.write_text(config)
         where = ["--name", NAME, "--kubeconfig", str(kubeconfig)]
+        run("docker", "network", "create", NAME)  # not kind's own, which would stay
+        os.environ["KIND_EXPERIMENTAL_DOCKER_NETWORK"] = NAME
         run(self._kind, "create", "cluster", *where, "--image", self._node, "--config", str(file), "--wait", "60s")
         image = f"{APPLICATION.name}:v1"
-        arguments = ["--build-arg", f"BASE={self._base}", "--build-arg", "BUILD_ID=shell"]
-        run("docker", "build", "--quiet", *arguments, "--tag", image, ".", folder=self._copy.folder)
+        run("docker", "build", "--quiet", *self._arguments("shell"), "--tag", image, ".", folder=self._copy.folder)
         run(self._kind, "load", "docker-image", "--name", NAME, image)
         kubectl("apply", "--kubeconfig", str(kubeconfig), "-f", str(PROJECT / "k8s"))
         port = '[{"op": "add", "path": "/spec/ports/0/nodePort", "value": 30080}]'
@@ -159,7 +165,8 @@ class Shell:
 
     def delete(self, kubeconfig: Path) -> None:
         run(self._kind, "delete", "cluster", "--name", NAME, "--kubeconfig", str(kubeconfig))
-        run("docker", "rmi", "--force", f"{APPLICATION.name}:v1")
+        run("docker", "network", "rm", NAME)
+        inv(self._copy.folder, "rmi")
 
 
 @contextmanager

@@ -54,7 +54,10 @@ def connect_for_builds() -> "Engine":
 def connect_to_node(address: str, certificates: Path) -> "Engine":
     """Connect to a node's engine at `address` (host:port), with the client's certificate in that folder. Raises EngineError."""
     access = {"DOCKER_HOST": f"tcp://{address}", "DOCKER_CERT_PATH": str(certificates), "DOCKER_TLS_VERIFY": "1"}
-    return _connect(QUESTION_SECONDS, access)
+    try:
+        return _connect(QUESTION_SECONDS, access)
+    except EngineError as error:
+        raise EngineError(f"The node's engine at {address} does not answer.", "./inv status; ./inv start") from error
 
 
 def node_of_shell() -> str:
@@ -107,6 +110,7 @@ def _client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClient":
         client.api = Api(**options)
     # the answer names the version: asking for the version itself takes an engine ten times as long
     api: Any = client.api
+    api.trust_env = access is os.environ  # a proxy of this environment is for what the environment names
     answer = api.get(f"{api.base_url}/_ping", timeout=timeout)
     answer.raise_for_status()
     api._version = answer.headers.get("Api-Version", UNASKED)

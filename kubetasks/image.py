@@ -76,9 +76,10 @@ def current(app: Application, base: str) -> Image:
 
 
 def our_names(engine: Engine, image: Image) -> list[str]:
-    """The image's names but for those that the engine has on an image that is not ours."""
+    """The reference, and the tutorial's name unless the engine has it on an image that is not ours."""
+    others = [name for name in image.names if name != image.reference]
     ours = engine.image_tags(image.app.name)
-    return [name for name in image.names if name in ours or not engine.image_id(name)]
+    return [image.reference, *(name for name in others if name in ours or not engine.image_id(name))]
 
 
 def names_to_load(connect: Callable[[], Engine], image: Image, dry: bool) -> list[str]:
@@ -105,6 +106,11 @@ def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str
         except OSError as error:
             raise ImageError(f"A file of the image cannot be read any more: {error}", "./inv build") from error
         engine.build(context, names, image.arguments, on_line, labels={})
+        if image.reference not in engine.image_tags(image.app.name):
+            raise ImageError(
+                f"{image.reference} does not carry our label, so that nothing would remove it.",
+                "Its Dockerfile must set app.kubernetes.io/managed-by from the argument MANAGED_BY, as ours does",
+            )
         return True
     for name in names[1:]:
         if engine.image_id(name) != engine.image_id(image.reference):

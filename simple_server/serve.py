@@ -1,6 +1,8 @@
 """Serve a WSGI application with granian until SIGTERM or SIGINT: the main process handles signals, a worker requests."""
 
+import contextlib
 import multiprocessing
+import socket
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -43,7 +45,13 @@ def run(
         workers_kill_timeout=limits.shutdown_timeout,
         log_enabled=False,
     )
-    end: Callable[[], None] = server.signal_handler_interrupt
+
+    interrupt: Callable[[], None] = server.signal_handler_interrupt
+
+    def end() -> None:
+        interrupt()
+        with contextlib.suppress(OSError):  # both processes have the socket: to close it in one would leave it open
+            listener.socket.shutdown(socket.SHUT_RDWR)
 
     def stop() -> None:
         if readiness.stopping:

@@ -186,6 +186,8 @@ def remove_images(context: Context) -> bool:
         gone = image.remove(context.machine, app)
         if context.provider.condition() == "running":
             gone += context.provider.remove_images(lambda: _used_images(context))
+        if context.node_engine:
+            context.node_engine.remove_dangling()
     left = context.machine.image_tags(app.name)
     if left:
         raise LeftoverError(f"Images are left: {', '.join(left)}.", "./inv rmi")
@@ -251,20 +253,22 @@ def _side_by_side(context: Context) -> Image:
     failed: list[BaseException] = []
 
     def work() -> None:
-        provider = context.provider
         try:
             built.append(build(context))
-            if isinstance(provider, Lifecycle):
-                provider.stage(built[0])
+            if created:
+                created.stage(built[0])
         except BaseException as error:  # noqa: BLE001  raised again in the main thread
             failed.append(error)
 
     context.connect()  # once, before there are two threads
+    provider = context.provider
+    created = provider if isinstance(provider, Lifecycle) and provider.condition() in ("missing", "incomplete") else None
     with context.report.step("Cluster and image"):
         builder = threading.Thread(target=work, daemon=True)  # a daemon, or Ctrl-C would wait for the build
         builder.start()
         cluster.ensure(context)  # in this thread: a signal must reach the clean-up of a half-created cluster
         builder.join()
-    if failed:
-        raise failed[0]
+        if failed:
+            raise failed[0]
+    context.forget_engine()  # a node that runs now may have one
     return built[0]

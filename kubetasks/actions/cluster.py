@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kubetasks import artifacts, engine, equivalents, loadbalancer, localregistry, providers, wait
 from kubetasks.actions import state
 from kubetasks.actions.context import Context
-from kubetasks.errors import ClusterError, EngineError, ExposeError, RolloutError
+from kubetasks.errors import ClusterError, EngineError, ExposeError, OwnershipError, RolloutError
 from kubetasks.kube import objects, readiness
 from kubetasks.kube.client import ApiError
 from kubetasks.providers.base import Lifecycle, NodeEngine
@@ -55,9 +55,7 @@ def ensure(context: Context) -> bool:
     changed |= _wait_for_nodes(context)
     if context.cluster.subnet:
         _install_load_balancer(context, provider)
-    if changed and context.cluster.registry:
-        addresses = context.cluster.registry
-        objects.apply(context.kube, localregistry.config_map(addresses.outside, addresses.inside))
+    _announce_registry(context)
     if not changed:
         context.report.say(f"Cluster {provider.name} is running.")
     return changed
@@ -68,6 +66,20 @@ def _new_cluster(context: Context, provider: Lifecycle) -> tuple[str, ...]:
     manifest = artifacts.metallb_manifest(context.settings).reference
     balancer = equivalents.load_balancer(manifest, provider.network) if provider.network else ()
     return equivalents.wait_for_nodes(()), *balancer, *_announcement(provider.registry())
+
+
+def _announce_registry(context: Context) -> None:
+    """Tell other tools of the cluster's registry, unless somebody has told them of another one."""
+    addresses = context.cluster.registry
+    if addresses is None:
+        return
+    wanted = localregistry.config_map(addresses.outside, addresses.inside)
+    found = context.kube.get("ConfigMap", wanted["metadata"]["name"], wanted["metadata"]["namespace"])
+    if found is None or found["data"] != wanted["data"]:
+        try:
+            objects.apply(context.kube, wanted)
+        except OwnershipError as error:
+            context.report.say(f"{error.sentence} The cluster's own registry is not announced.")
 
 
 def _announcement(registry: tuple[str, int] | None) -> tuple[str, ...]:

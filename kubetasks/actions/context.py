@@ -73,6 +73,11 @@ class Context:
         """Create engine and provider now. Raises EngineError."""
         _ = self.engine, self.provider
 
+    def forget_engine(self) -> None:
+        """Look again for the engine that builds, when it is needed next."""
+        for name in ("engine", "node_engine"):
+            self.__dict__.pop(name, None)
+
     @property
     def kubectl(self) -> tuple[str, ...]:
         """The flags of equivalent kubectl commands."""

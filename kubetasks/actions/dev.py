@@ -25,10 +25,11 @@ class Watch:
 
     def __init__(self, app: Application) -> None:
         self._app = app
-        self._changes: queue.Queue[set[Path]] = queue.Queue()
+        self._changes: queue.Queue[set[Path] | TaskError] = queue.Queue()
         self._end = threading.Event()
-        self._broken: list[Exception] = []
-        tops = {app.source / Path(name).parts[0] for name in context_files(app.source)}
+        self._broken: list[TaskError] = []
+        self._known: set[str] = set()  # the files of the image when it was looked at last
+        tops = {app.source / Path(name).parts[0] for name in self._files()}
         # the source's own folder holds more than the image, such as .venv: what lies under it is not watched
         watched = [({app.manifests, *filter(Path.is_dir, tops)}, True), ({app.source}, False)]
         begun = [threading.Event() for _ in watched]
@@ -41,15 +42,15 @@ class Watch:
             event.wait()
         if self._broken:
             self.close()
-            raise TaskError(
-                f"The source cannot be watched: {self._broken[0]}", "WATCHFILES_FORCE_POLLING=1 ./inv dev looks instead"
-            )
+            raise self._broken[0]
 
     def _run(self, folders: set[Path], recursive: bool, begun: threading.Event) -> None:
         try:
             self._see(folders, recursive, begun)
         except Exception as error:  # noqa: BLE001  a folder that is gone, or the kernel's limit of watches
-            self._broken.append(error)
+            hint = "WATCHFILES_FORCE_POLLING=1 ./inv dev looks instead"
+            self._broken.append(TaskError(f"The source cannot be watched: {error}", hint))
+            self._changes.put(self._broken[0])
         finally:
             begun.set()
 
@@ -71,22 +72,31 @@ class Watch:
                 self._changes.put({Path(path) for _, path in changes})
 
     def _matters(self, path: Path) -> bool:
-        """Whether a path is part of the image or the manifests; one that is gone may have been."""
+        """Whether a path is part of the image or the manifests, or was until now."""
         if self._app.manifests in path.parents:
             return path.suffix == ".yaml"
         if path.parent == self._app.source and path.name in ("Dockerfile", IGNORE_FILE):
             return True
-        return not path.exists() or str(path.relative_to(self._app.source)) in context_files(self._app.source)
+        before = self._known
+        return str(path.relative_to(self._app.source)) in before | self._files()
+
+    def _files(self) -> set[str]:
+        with suppress(OSError):  # a folder has gone while it was read: its own change comes
+            self._known = set(context_files(self._app.source))
+        return self._known
 
     def pending(self) -> bool:
         """Whether there are changes that `next` has not returned."""
         return not self._changes.empty()
 
     def next(self) -> set[Path]:
-        """Wait for changes, and return all that there are."""
-        found = self._changes.get()
-        while self.pending():
-            found |= self._changes.get()
+        """Wait for changes, and return all that there are. Raises TaskError if nothing is watched any more."""
+        found: set[Path] = set()
+        while not found or self.pending():
+            change = self._changes.get()
+            if isinstance(change, TaskError):
+                raise change
+            found |= change
         return found
 
     def close(self) -> None:
@@ -110,20 +120,23 @@ def run(context: Context, clean: bool) -> None:
         report.say(f"Watching {context.app.source}. Ctrl-C ends it.")
         with suppress(KeyboardInterrupt):
             _follow(context, watch)
+        if not clean:
+            report.say("The last good build keeps serving: ./inv clean removes it.")
     finally:
         watch.close()
-    if clean:
-        app.clean(context, everything=isinstance(context.provider, Lifecycle))
-    else:
-        report.say("The last good build keeps serving: ./inv clean removes it.")
+        if clean:
+            app.clean(context, everything=isinstance(context.provider, Lifecycle))
 
 
 def _follow(context: Context, watch: Watch) -> None:
-    served = ""
+    served, changed = "", set[Path]()
     context.superseded, context.report.quiet = watch.pending, True
     try:
         while True:
-            served = _bring(context, watch.next(), served)
+            changed |= watch.next()
+            served = _bring(context, changed, served)
+            if served:
+                changed = set()  # otherwise the next line is of these changes too
     finally:
         context.superseded, context.report.quiet = lambda: False, False
 
@@ -138,7 +151,7 @@ def _bring(context: Context, changed: set[Path], served: str) -> str:
         if made.build == served and not exposed:
             return served  # saved without a change
         app.build(context, made)
-        pods = app.roll_out(context, made)
+        pods = app.roll_out(context, made, came_up=not served)
         if exposed:
             service.expose(context)
     except TaskError as error:

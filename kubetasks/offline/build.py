@@ -142,7 +142,7 @@ class Build:
 
         if needs.REGISTRY in self._missing:
             with self._compiling("the registry") as (go, progress):
-                registry.build(self._registry_root, go, progress)
+                registry.build(self._fresh(self._registry_root), go, progress)
 
     @property
     def _registry_root(self) -> Path:

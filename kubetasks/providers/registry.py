@@ -29,7 +29,8 @@ MANIFESTS = (  # Docker's, or OCI's if the engine keeps its images in containerd
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.oci.image.index.v1+json",
 )
-ENVIRONMENT = {"OTEL_TRACES_EXPORTER": "none"}  # the published image would look for a collector of traces
+# the published image would look for a collector of traces, and keep what it gets in a volume
+ENVIRONMENT = {"OTEL_TRACES_EXPORTER": "none", "REGISTRY_STORAGE": "inmemory"}
 
 
 class Registry:
@@ -71,7 +72,8 @@ class Registry:
 
         Raises OwnershipError, EngineError.
         """
-        container = self._container()
+        self.require_free()
+        container = None if self._report.dry else self._container()
         if container is not None and container.status != "running":
             try:
                 self._engine.start(container)
@@ -129,6 +131,12 @@ class Registry:
             self.announce(address, [str(node.name) for node in nodes])
         if address is None:
             raise EngineError(f"The image of registry {self.name} is gone.", "./inv setup")
+        self.bring(address, names, nodes, at)
+
+    def bring(
+        self, address: RegistryAddress, names: Sequence[str], nodes: "Sequence[Container]", at: Callable[[str], None]
+    ) -> None:
+        """The same with a registry that runs."""
         if not self.has(names[0]):
             self._push(names[0], f"{address.outside}/{names[0]}", at)
         at("pulling")
@@ -141,7 +149,9 @@ class Registry:
         try:
             self._engine.push(pushed, at)
         except ImageError as error:
-            raise EngineError(f"Registry {self.name}: {error.sentence}", f"docker rm --force {self.name}, and again") from error
+            raise EngineError(
+                f"Registry {self.name}: {error.sentence}", f"docker rm --force --volumes {self.name}, and again"
+            ) from error
         finally:
             self._engine.remove_image(pushed)
 
@@ -167,26 +177,28 @@ class Registry:
 
     def remove(self) -> None:
         """Remove it, if it is there and ours."""
-        container = self._engine.container(self.name)
-        if container is not None and self._is_ours(container):
+        container = self._container()
+        if container is not None:
             self._engine.remove(container)
+
+    def require_free(self) -> None:
+        """Raises OwnershipError if a container of that name is not ours."""
+        if self._engine.container(self.name) and self._container() is None:
+            raise OwnershipError(
+                f"A container {self.name} exists and was not created by these tasks.",
+                "Choose another name: INVOKE_CLUSTER_NAME=NAME ./inv ...",
+            )
 
     @property
     def _labels(self) -> dict[str, str]:
         return {**LABELS, CLUSTER_LABEL: self._cluster}
 
     def _container(self) -> "Container | None":
-        """Raises OwnershipError if the container of that name is not ours."""
         found = self._engine.container(self.name)
-        if found is not None and not self._is_ours(found):
-            raise OwnershipError(
-                f"A container {self.name} exists and was not created by these tasks.",
-                "Choose another name: INVOKE_CLUSTER_NAME=NAME ./inv ...",
-            )
-        return found
-
-    def _is_ours(self, container: "Container") -> bool:
-        return (container.labels.get(OWNER_LABEL), container.labels.get(CLUSTER_LABEL)) == (OWNER, self._cluster)
+        if found is None:
+            return None
+        labels = (found.labels.get(OWNER_LABEL), found.labels.get(CLUSTER_LABEL))
+        return found if labels == (OWNER, self._cluster) else None
 
 
 def _free_port() -> int:

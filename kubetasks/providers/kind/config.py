@@ -79,7 +79,8 @@ class Config:
     @property
     def nodes(self) -> list[str]:
         """The names of the nodes' containers."""
-        return node_names(self.name, self.size)
+        workers = [f"{self.name}-worker{number if number > 1 else ''}" for number in range(1, self.size)]
+        return [control_plane(self.name), *workers]
 
     @property
     def text(self) -> str:
@@ -93,11 +94,6 @@ def kubernetes_of(image: str) -> str:
     """The Kubernetes minor in a node image's tag, as in kindest/node:v1.36.4; "" if there is none."""
     found = re.search(r":v(\d+\.\d+)\.", image)
     return found[1] if found else ""
-
-
-def node_names(cluster: str, size: int) -> list[str]:
-    """The names that kind gives the containers of a cluster's nodes."""
-    return [control_plane(cluster), *(f"{cluster}-worker{number if number > 1 else ''}" for number in range(1, size))]
 
 
 def control_plane(cluster: str) -> str:

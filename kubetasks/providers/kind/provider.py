@@ -117,16 +117,24 @@ class Kind:
         names = names_to_load(lambda: self._engine, image, self._report.dry)
         lacking, through = ([], False) if self._report.dry else self._lacking(names)
         words = equivalents.load_words(self.name, names)
-        lines = self._registry.lines(names, _names(lacking)) if through else (equivalents.load_image(words),)
+        nodes = _names(lacking or self._nodes()) if through else []
+        lines = self._registry.lines(names, nodes) if through else (equivalents.load_image(words),)
         if not self._report.equivalent(*lines) or not lacking:
             return Delivered(image.reference, pulled=False)
-        if through:
-            with self._report.step(f"Delivering {image.reference} through the registry of cluster {self.name}") as step:
-                self._registry.deliver(names, lacking, step.at)
-        else:
+        if not through or not self._delivered(image, names, lacking):
             with self._report.step(f"Loading {image.reference} into cluster {self.name}"):
                 self._kind(*words)
         return Delivered(image.reference, pulled=False)
+
+    def _delivered(self, image: Image, names: list[str], nodes: "list[Container]") -> bool:
+        """Deliver through the registry; False if that fails: behind a proxy, a node may not reach it."""
+        try:
+            with self._report.step(f"Delivering {image.reference} through the registry of cluster {self.name}") as step:
+                self._registry.deliver(names, nodes, step.at)
+        except EngineError as error:
+            self._report.say(error.sentence)
+            return False
+        return True
 
     def _lacking(self, names: list[str]) -> "tuple[list[Container], bool]":
         """The nodes that lack the image, and whether they get it through the registry.
@@ -221,11 +229,11 @@ class Kind:
         names = names_to_load(lambda: self._engine, image, self._report.dry)
 
         def check() -> wait.State:
-            nodes = self._nodes()
-            if self._registry.address() is None or len(nodes) < self._settings.nodes:
+            nodes, address = self._nodes(), self._registry.address()
+            if address is None or len(nodes) < self._settings.nodes:
                 return wait.Pending("no registry or no node yet")
             try:
-                self._registry.deliver(names, nodes, lambda _line: None)
+                self._registry.bring(address, names, nodes, lambda _line: None)
             except TaskError:  # a node's containerd does not run yet
                 return wait.Pending("a node does not pull yet")
             return wait.Done()
@@ -364,6 +372,7 @@ class Kind:
 
     def prepare(self, config: Config) -> None:
         """Create what must be there before kind is called: network, registry, configuration file. Raises OwnershipError."""
+        self._registry.require_free()
         self._network.create()
         self._registry.serve()
         self.config_file.parent.mkdir(parents=True, exist_ok=True)

@@ -69,7 +69,7 @@ def rolled_out(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The builds that were rolled out."""
     found: list[str] = []
 
-    def roll_out(_context: object, made: Image) -> int:
+    def roll_out(_context: object, made: Image, came_up: bool) -> int:  # noqa: ARG001
         found.append(made.build)
         return 3
 
@@ -114,7 +114,7 @@ def test_a_failure_is_told_and_the_same_source_is_rolled_out_again_afterwards(
 def test_a_wait_that_a_newer_change_ends_is_no_failure(
     rolled_out: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(_context: object, made: Image) -> int:
+    def fail(_context: object, made: Image, came_up: bool) -> int:  # noqa: ARG001
         raise RolloutError(f"{made.build} {rolled_out}")
 
     monkeypatch.setattr(app, "roll_out", fail)

@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -73,6 +74,25 @@ def test_a_request_half_sent_at_the_signal_is_answered() -> None:
         wait_until_stopping(server)
         connection.sendall(b"st: a\r\n\r\n")
         assert b'"count": 1' in received(connection)
+        assert server.ended()[0] == 0
+
+
+def test_after_the_drain_a_new_connection_is_refused_while_an_open_request_is_finished() -> None:
+    with running("--drain=0") as server, server.connected() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert connection.recv(65536)
+        connection.sendall(b"GET / HTTP/1.1\r\nHo")
+        server.process.terminate()
+        for _ in range(SECONDS * 100):
+            try:
+                socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS).close()
+            except ConnectionRefusedError:
+                break
+            time.sleep(0.01)
+        else:
+            raise AssertionError("the port is still open")
+        connection.sendall(b"st: a\r\n\r\n")
+        assert b'"count": 2' in received(connection)
         assert server.ended()[0] == 0
 
 
