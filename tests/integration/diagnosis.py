@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from kubetasks import artifacts
 from kubetasks.application import APPLICATION, PROJECT
+from kubetasks.settings import PROVIDERS_OF_OUR_OWN
 from tests.integration.driver import HEARD, Tasks
 
 SECONDS = 20
@@ -44,7 +45,8 @@ def _cluster(tasks: Tasks) -> Iterator[tuple[str, str]]:
                 log = _run(*kubectl, "logs", pod, f"--tail={LINES}", f"--previous={previous}")
                 if "previous terminated container" not in log:
                     yield f"{title}: {pod}", log
-    yield f"{tasks.settings.provider}'s logs", _export(tasks)
+    if tasks.settings.provider in PROVIDERS_OF_OUR_OWN:
+        yield f"{tasks.settings.provider}'s logs", _export(tasks)
 
 
 def _export(tasks: Tasks) -> str:
