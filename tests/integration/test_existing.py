@@ -22,6 +22,7 @@ from kubetasks.equivalents import NETWORK_VARIABLE
 from tests.integration import answers, locks, registries
 from tests.integration.answers import REQUESTS
 from tests.integration.driver import SECONDS, Ended, Tasks
+from tests.integration.eventually import eventually
 from tests.integration.registries import Registry
 from tests.integration.run import Run
 from tests.integration.test_main_path import paste
@@ -218,10 +219,20 @@ def test_a_cluster_without_a_load_balancer_answers_at_a_node_port_or_says_that_i
     assert "(node port)" in exposed.stderr
     user.typed("unexpose", "--yes")
     stranger.kubectl("delete", "clusterrolebinding", "simple-server-tasks-nodes")
+    no_right_to_list_nodes(stranger)
     monkeypatch.setenv("INVOKE_APP_TIMEOUT", "3")
     refused = user.typed("expose", "--yes", code=7)
     assert "no load balancer" in refused.stderr
     assert "docs/existing.md" in refused.stderr
+
+
+@eventually(30)
+def no_right_to_list_nodes(stranger: Stranger) -> None:
+    """The API server has noticed that the right is gone."""
+    spec = {"user": USER, "resourceAttributes": {"verb": "list", "resource": "nodes"}}
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+    said = stranger.kubectl("create", "--filename=-", "--output=json", stdin=json.dumps(review))
+    assert not json.loads(said)["status"]["allowed"]
 
 
 def test_a_context_that_is_not_there_and_credentials_that_have_expired(
