@@ -79,8 +79,11 @@ def stranger(this_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             cluster.create()
             registry = made.enter_context(registries.serve(this_run, folder, network=name))
             _trust(f"{name}-control-plane", registry)
-        yield Stranger(cluster, kubeconfig, registry, name)
-        made.enter_context(locks.engine().read_lock())
+        there = Stranger(cluster, kubeconfig, registry, name)
+        there.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s")
+        yield there
+        with locks.engine().read_lock():
+            made.close()
 
 
 def _trust(node: str, registry: Registry) -> None:
