@@ -9,7 +9,6 @@ connections, whoever rolled it out. The cluster is one of its own and is deleted
 import os
 import platform
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -27,6 +26,7 @@ sys.path.insert(0, str(PROJECT))
 from kubetasks import artifacts, engine, probe, settings  # noqa: E402
 from kubetasks.application import APPLICATION  # noqa: E402
 from kubetasks.labels import OWNER  # noqa: E402
+from tests.integration import source  # noqa: E402
 
 PAGE = PROJECT / "docs" / "loop.md"
 FIGURES = "<!-- figures -->"
@@ -37,17 +37,6 @@ REPLICAS = 3
 SETTLE_SECONDS = 7.0  # until the pods of the round before are gone
 SECONDS = 60.0
 BIN = Path(sys.executable).parent
-COPIED = (
-    "tasks.py",
-    "kubetasks",
-    "images",
-    "simple_server",
-    "k8s",
-    "requirements",
-    "Dockerfile",
-    ".dockerignore",
-    "pyproject.toml",
-)
 
 
 @dataclass
@@ -110,14 +99,10 @@ class Copy:
     def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder / name
         self.folder.mkdir()
-        for part in COPIED:
-            source = PROJECT / part
-            copy = shutil.copytree if source.is_dir() else shutil.copy
-            copy(source, self.folder / part)
+        source.changed(self.folder)
 
     def edit(self) -> None:
-        with (self.folder / "simple_server" / "app.py").open("a") as file:
-            file.write(f"\n# {time.time()}\n")
+        source.edit(self.folder, f"# {time.time()}")
 
 
 class Shell:

@@ -77,9 +77,9 @@ def current(app: Application, base: str) -> Image:
 
 def our_names(engine: Engine, image: Image) -> list[str]:
     """The reference, and the tutorial's name unless the engine has it on an image that is not ours."""
-    others = [name for name in image.names if name != image.reference]
+    reference, *others = image.names
     ours = engine.image_tags(image.app.name)
-    return [image.reference, *(name for name in others if name in ours or not engine.image_id(name))]
+    return [reference, *(name for name in others if name in ours or not engine.image_id(name))]
 
 
 def names_to_load(connect: Callable[[], Engine], image: Image, dry: bool) -> list[str]:
@@ -96,6 +96,12 @@ def names_to_load(connect: Callable[[], Engine], image: Image, dry: bool) -> lis
         if not dry:
             raise
         return image.names
+
+
+def all_mean_one(known: Mapping[str, str], names: Iterable[str]) -> bool:
+    """Whether all of the names are known, and mean one image; `known` has the digest or id of each name."""
+    found = {known.get(name) for name in names}
+    return len(found) == 1 and None not in found
 
 
 def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> bool:

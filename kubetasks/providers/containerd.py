@@ -15,7 +15,7 @@ from kubetasks import equivalents
 from kubetasks.application import Application
 from kubetasks.engine import Engine
 from kubetasks.errors import EngineError
-from kubetasks.image import familiar
+from kubetasks.image import all_mean_one, familiar
 from kubetasks.report import Report
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ def names(engine: Engine, node: "Container", app: Application) -> list[str]:
 
 def has(engine: Engine, node: "Container", wanted: Sequence[str]) -> bool:
     """Whether a node has the image under all of these names (APP:TAG), each of which means the same one."""
-    digests = {one.short: one.digest for one in listed(engine, node)}
-    return all(name in digests for name in wanted) and len({digests[name] for name in wanted}) == 1
+    return all_mean_one({one.short: one.digest for one in listed(engine, node)}, wanted)
 
 
 def remove_unused(engine: Engine, report: Report, node: "Container", app: Application, used: set[str]) -> set[str]:

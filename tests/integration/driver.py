@@ -134,6 +134,11 @@ class Tasks:
         return {way for way, given in ways.items() if given}
 
 
+def docker(*words: str) -> str:
+    """What docker prints; it must succeed."""
+    return subprocess.check_output(["docker", *words], text=True)
+
+
 def _invoke(words: tuple[str, ...]) -> int:
     """Run tasks in this process; return the exit code. Ctrl-C, of which the tasks make one too, ends the suite."""
     code = 0

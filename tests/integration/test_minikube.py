@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from kubetasks.providers.minikube import tunnel
 from kubetasks.providers.minikube.config import PROFILE_LABEL
 from tests.integration import answers
 from tests.integration.answers import REQUESTS
-from tests.integration.driver import Tasks
+from tests.integration.driver import Tasks, docker
 from tests.integration.snapshot import Snapshot
 from tests.integration.test_interruption import started, until
 from tests.integration.test_main_path import paste
@@ -32,10 +31,6 @@ python -m kubetasks build deploy expose scale traffic
 eval "$(python -m kubetasks docker-env --unset)"
 test -z "${{DOCKER_HOST:-}}${{DOCKER_CERT_PATH:-}}${{MINIKUBE_ACTIVE_DOCKERD:-}}"
 """
-
-
-def docker(*words: str) -> str:
-    return subprocess.check_output(["docker", *words], text=True)
 
 
 def in_node(tasks: Tasks, *words: str) -> str:

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -15,13 +14,9 @@ import pytest
 from kubetasks import engine
 from kubetasks.providers.kind.provider import CREATED
 from tests.integration import answers
-from tests.integration.driver import Tasks
+from tests.integration.driver import Tasks, docker
 from tests.integration.eventually import eventually
 from tests.integration.test_interruption import started, until
-
-
-def docker(*words: str) -> str:
-    return subprocess.check_output(["docker", *words], text=True)
 
 
 def test_a_creation_that_was_killed_is_seen_and_made_good(throwaway: Tasks) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,9 @@ import yaml
 from kubetasks import artifacts
 from kubetasks.artifacts import Artifact
 from tests.integration import answers, source
-from tests.integration.driver import Tasks
+from tests.integration.driver import Tasks, docker
 
 THROUGH = "through the registry"
-
-
-def docker(*words: str) -> str:
-    return subprocess.check_output(["docker", *words], text=True)
 
 
 def served(tasks: Tasks) -> str:

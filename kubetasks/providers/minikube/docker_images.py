@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from kubetasks import equivalents
 from kubetasks.application import Application
 from kubetasks.engine import Engine
+from kubetasks.image import all_mean_one
 from kubetasks.report import Report
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ def names(engine: Engine, node: "Container", app: Application) -> list[str]:
 
 def has(engine: Engine, node: "Container", wanted: Sequence[str]) -> bool:
     """Whether the node has the image under all of these names (APP:TAG), each of which means the same one."""
-    known = listed(engine, node)
-    return all(name in known for name in wanted) and len({known[name] for name in wanted}) == 1
+    return all_mean_one(listed(engine, node), wanted)
 
 
 def remove_unused(engine: Engine, report: Report, node: "Container", app: Application, used: set[str]) -> set[str]:
