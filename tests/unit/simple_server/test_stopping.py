@@ -78,11 +78,12 @@ def test_a_request_half_sent_at_the_signal_is_answered() -> None:
 
 
 def test_after_the_drain_a_new_connection_is_refused_while_an_open_request_is_finished() -> None:
-    with running("--drain=0") as server, server.connected() as connection:
+    with running("--drain=0.5") as server, server.connected() as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert connection.recv(65536)
         connection.sendall(b"GET / HTTP/1.1\r\nHo")
         server.process.terminate()
+        wait_until_stopping(server)  # by now the server has read the half request: a connection without one is closed
         for _ in range(SECONDS * 100):
             try:
                 socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS).close()
