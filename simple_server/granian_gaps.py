@@ -42,8 +42,8 @@ class Server(MPServer):
 
     def _init_shared_socket(self) -> None:
         holder: Any = SocketHolder  # its stub knows no arguments
-        self._sso: Any = self._listener.socket
-        self._sfd: Any = os.dup(self._listener.socket.fileno())
+        self._sso: Any = self._listener.socket  # closed here when granian stops, and by the worker when that stops
+        self._sfd: Any = self._sso.fileno()
         self._shd: Any = holder(self._sfd, False, BACKLOG)
 
 

@@ -1,8 +1,6 @@
 """Serve a WSGI application with granian until SIGTERM or SIGINT: the main process handles signals, a worker requests."""
 
-import contextlib
 import multiprocessing
-import socket
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -46,12 +44,7 @@ def run(
         log_enabled=False,
     )
 
-    interrupt: Callable[[], None] = server.signal_handler_interrupt
-
-    def end() -> None:
-        interrupt()
-        with contextlib.suppress(OSError):  # both processes have the socket: to close it in one would leave it open
-            listener.socket.shutdown(socket.SHUT_RDWR)
+    end: Callable[[], None] = server.signal_handler_interrupt
 
     def stop() -> None:
         if readiness.stopping:

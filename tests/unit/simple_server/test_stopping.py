@@ -26,8 +26,8 @@ def wait_until_stopping(server: Server) -> None:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
-    with running("--drain=0", "--log-format=none") as server:
+def test_a_signal_ends_it_cleanly_without_waiting_for_the_shutdown_timeout(number: signal.Signals) -> None:
+    with running("--drain=0", "--log-format=none", limits=Limits(shutdown_timeout=600)) as server:
         assert server.count() == 1
         server.process.send_signal(number)
         assert server.ended() == (0, "", "")
@@ -77,13 +77,11 @@ def test_a_request_half_sent_at_the_signal_is_answered() -> None:
         assert server.ended()[0] == 0
 
 
-def test_after_the_drain_a_new_connection_is_refused_while_an_open_request_is_finished() -> None:
-    with running("--drain=0.5") as server, server.connected() as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert connection.recv(65536)
-        connection.sendall(b"GET / HTTP/1.1\r\nHo")
+def test_after_the_drain_a_new_connection_is_refused_while_a_request_is_open() -> None:
+    with running("--faults", "--drain=0") as server, server.connected() as connection:
+        assert server.get("/fault/hang", "POST")[0].status == 200
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
         server.process.terminate()
-        wait_until_stopping(server)  # by now the server has read the half request: a connection without one is closed
         for _ in range(SECONDS * 100):
             try:
                 socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS).close()
@@ -92,9 +90,7 @@ def test_after_the_drain_a_new_connection_is_refused_while_an_open_request_is_fi
             time.sleep(0.01)
         else:
             raise AssertionError("the port is still open")
-        connection.sendall(b"st: a\r\n\r\n")
-        assert b'"count": 2' in received(connection)
-        assert server.ended()[0] == 0
+        assert server.process.poll() is None
 
 
 def test_a_hung_worker_is_killed_after_the_shutdown_timeout() -> None:
