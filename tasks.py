@@ -13,7 +13,8 @@ from kubetasks.settings import DEFAULTS
 ns = Collection(
     *(machine.setup, machine.doctor, project.test),
     *(cluster.start, cluster.stop, cluster.delete, cluster.kubeconfig, cluster.docker_env),
-    *(app.build, app.deploy, app.scale, app.status, app.logs, app.undeploy, app.rmi, app.clean, app.up, app.dev),
+    *(app.build, app.deploy, app.scale, app.status, app.logs, app.diagnose, app.rollback),
+    *(app.undeploy, app.rmi, app.clean, app.up, app.dev),
     *(service.expose, service.service, service.tunnel, service.traffic, service.unexpose),
 )
 ns.configure(DEFAULTS)

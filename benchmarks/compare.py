@@ -25,6 +25,7 @@ sys.path.insert(0, str(PROJECT))
 
 from kubetasks import artifacts, engine, probe, settings  # noqa: E402
 from kubetasks.application import APPLICATION  # noqa: E402
+from kubetasks.errors import RolloutError  # noqa: E402
 from kubetasks.labels import OWNER  # noqa: E402
 from tests.integration import source  # noqa: E402
 
@@ -34,7 +35,8 @@ NAME = "benchmark"
 ROUNDS = 11
 COLD_ROUNDS = 4  # of what takes half a minute
 REPLICAS = 3
-SETTLE_SECONDS = 7.0  # until the pods of the round before are gone
+MANY_ROUNDS = 3  # of 100 pods
+SETTLE_SECONDS = 5.0  # until the pods of the round before are gone
 SECONDS = 60.0
 BIN = Path(sys.executable).parent
 
@@ -61,15 +63,15 @@ def _both(seconds: list[float]) -> str:
     return f"{statistics.median(seconds):.2f} ({high:.2f})"
 
 
-def run(*argv: str, folder: Path = PROJECT) -> str:
+def run(*argv: str, folder: Path = PROJECT, code: int = 0) -> str:
     ended = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
-    if ended.returncode:
+    if ended.returncode != code:
         sys.exit(f"{argv} ended with {ended.returncode}: {ended.stdout}{ended.stderr}")
     return ended.stdout
 
 
-def inv(folder: Path, *words: str) -> str:
-    return run(sys.executable, "-m", "kubetasks", *words, folder=folder)
+def inv(folder: Path, *words: str, code: int = 0) -> str:
+    return run(sys.executable, "-m", "kubetasks", *words, folder=folder, code=code)
 
 
 def kubectl(*words: str) -> str:
@@ -127,6 +129,24 @@ class Shell:
         kubectl("set", "image", "deployment/simple-server", f"{APPLICATION.name}={image}")
         kubectl("rollout", "status", "deployment/simple-server")
         return build
+
+    def name_broken_image(self) -> None:
+        """Look at the pods until one says that its image is not on the node: the soonest that a person can know."""
+        reason = "{.status.containerStatuses[*].state.waiting.reason}{'\\n'}".replace("'", '"')
+        argv = [str(BIN / "kubectl"), "get", "pods", "--watch", f"--output=jsonpath={reason}"]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+            next(line for line in process.stdout or () if "ErrImageNeverPull" in line)
+            process.terminate()
+
+    def clean(self) -> None:
+        """Remove what `inv clean` removes."""
+        kinds = ("service/simple-server", "deployment/simple-server", "poddisruptionbudget/simple-server")
+        kubectl("delete", *kinds)
+        kubectl("wait", "--for=delete", "pod", f"--selector={APPLICATION.selector}", f"--timeout={SECONDS:.0f}s")
+        mine = [f"--filter=label=app.kubernetes.io/managed-by={OWNER}", f"--filter=reference={APPLICATION.name}"]
+        run("docker", "rmi", "--force", *run("docker", "images", "--quiet", *mine).split())
+        crictl = ("docker", "exec", f"{NAME}-control-plane", "crictl")
+        run(*crictl, "rmi", *run(*crictl, "images", "--quiet", f"docker.io/library/{APPLICATION.name}").split())
 
     def up(self, kubeconfig: Path) -> None:
         """Cluster, image, three pods behind a service; no load balancer, which `kubectl` alone does not bring."""
@@ -203,6 +223,9 @@ def warm(shell: Shell, watched: Copy, edited: Copy, rounds: int) -> list[Row]:
         "nothing": Row("nothing changed (`inv build deploy expose scale` / importing invoke, docker and kubernetes)", 1.5),
         "three": Row("scale 1 → 3, all answer", 1.1),
         "thirty": Row("scale 1 → 30, all answer", 1.1),
+        "hundred": Row("scale 1 → 100, all answer", 1.1),
+        "broken": Row("an image that is not on the node is named (the shell: in a watch of the pods)", 1.1),
+        "clean": Row("clean: service, three pods and images are gone", 1.1),
         "list": Row("`inv --list` / `invoke --list` with an empty tasks.py", 1.5),
     }
     empty = edited.folder / "empty"
@@ -238,15 +261,29 @@ def warm(shell: Shell, watched: Copy, edited: Copy, rounds: int) -> list[Row]:
         rows["nothing"].theirs.append(timed(lambda: run(sys.executable, "-c", imports)))
         rows["list"].ours.append(timed(lambda: inv(edited.folder, "--list")))
         rows["list"].theirs.append(timed(lambda: run(str(BIN / "invoke"), "--list", folder=empty)))
-    for key, replicas in (("three", 3), ("thirty", 30)):
-        for _ in range(rounds if key == "three" else min(rounds, COLD_ROUNDS)):
+    for key, replicas, times in (("three", 3, rounds), ("thirty", 30, COLD_ROUNDS), ("hundred", 100, MANY_ROUNDS)):
+        for _ in range(min(rounds, times)):
             for side, scaling in (
                 ("ours", partial(inv, edited.folder, "scale", f"--replicas={replicas}")),
                 ("theirs", partial(scaled, url, build, replicas)),
             ):
                 inv(edited.folder, "scale", "--replicas=1")
-                time.sleep(SETTLE_SECONDS)
+                time.sleep(SETTLE_SECONDS * max(1, replicas // 30))
                 getattr(rows[key], side).append(timed(scaling))
+    for _ in range(rounds):
+        inv(edited.folder, "build", "deploy", "expose", "scale")
+        for side, naming in (
+            ("ours", partial(inv, edited.folder, "scale", code=RolloutError.code)),
+            ("theirs", shell.name_broken_image),
+        ):
+            kubectl("set", "image", "deployment/simple-server", f"{APPLICATION.name}={APPLICATION.name}:missing")
+            getattr(rows["broken"], side).append(timed(naming))
+            inv(edited.folder, "deploy")
+            time.sleep(SETTLE_SECONDS)
+        rows["clean"].ours.append(timed(lambda: inv(edited.folder, "clean")))
+        inv(edited.folder, "build", "deploy", "expose", "scale")
+        time.sleep(SETTLE_SECONDS)
+        rows["clean"].theirs.append(timed(shell.clean))
     return list(rows.values())
 
 

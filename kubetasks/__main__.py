@@ -15,7 +15,7 @@ INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
 GROUPS = {  # each in the order of the tutorial's table in README.md
     "This machine": ("setup", "doctor"),
     "Cluster": ("start", "docker-env", "stop", "delete", "kubeconfig"),
-    "Application": ("build", "deploy", "status", "scale", "logs", "undeploy", "rmi"),
+    "Application": ("build", "deploy", "status", "scale", "logs", "diagnose", "rollback", "undeploy", "rmi"),
     "Service": ("expose", "service", "tunnel", "traffic", "unexpose"),
     "All of it": ("up", "dev", "clean"),
     "This project": ("test",),

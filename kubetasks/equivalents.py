@@ -204,6 +204,16 @@ def status(kubectl: Sequence[str]) -> str:
     return shell.line(["kubectl", *kubectl, "get", "deployments,pods,services"])
 
 
+def rollback(app: Application, kubectl: Sequence[str], revision: int | None = None) -> tuple[str, ...]:
+    """Without a revision, the one before."""
+    to = [f"--to-revision={revision}"] if revision else []
+    return shell.line(["kubectl", *kubectl, "rollout", "undo", f"deployment/{app.name}", *to]), rollout_status(app, kubectl)
+
+
+def diagnose(kubectl: Sequence[str]) -> tuple[str, ...]:
+    return status(kubectl), shell.line(["kubectl", *kubectl, "get", "events", "--sort-by=.lastTimestamp"])
+
+
 def logs(app: Application, kubectl: Sequence[str], lines: int) -> str:
     return shell.line(["kubectl", *kubectl, "logs", "--prefix", f"--tail={lines}", f"--selector={app.selector}"])
 

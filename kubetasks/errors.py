@@ -42,9 +42,14 @@ class ImageError(TaskError):
 
 
 class RolloutError(TaskError):
-    """The rollout failed or timed out."""
+    """The rollout failed or timed out. `screen` is the diagnosis, if there is one: it begins with the sentence."""
 
     code = 6
+
+    def __init__(self, sentence: str, hint: str = "", screen: str = "") -> None:
+        super().__init__(sentence, hint)
+        if screen:
+            self.message = screen
 
 
 class ExposeError(TaskError):

@@ -27,7 +27,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "context": "",
         "kubeconfig": "",
     },
-    "app": {"replicas": "3", "namespace": "", "timeout": "120", "registry": ""},
+    "app": {"replicas": "3", "namespace": "", "timeout": "120", "patience": "2", "registry": ""},
     "setup": {"images": "auto", "engine": "install"},
 }
 
@@ -47,7 +47,7 @@ DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one task. Paths are absolute; `timeout` is in seconds.
+    """The settings of one task. Paths are absolute; `timeout` and `patience` are in seconds.
 
     `runtime` is for minikube: what runs the containers of its node.
 
@@ -68,6 +68,7 @@ class Settings:
     replicas: int
     namespace: str
     timeout: float
+    patience: float
     registry: str
     images: str
     engine: str
@@ -181,6 +182,7 @@ def read(config: Any, environment: Mapping[str, str] = os.environ) -> Settings:
             "INVOKE_APP_NAMESPACE", str(app["namespace"]) or (APPLICATION.name if provider == "existing" else "default"), 63
         ),
         timeout=whole_number("INVOKE_APP_TIMEOUT", app["timeout"], 1, 3600),
+        patience=whole_number("INVOKE_APP_PATIENCE", app["patience"], 0, 3600),
         registry=repository_prefix("INVOKE_APP_REGISTRY", str(app["registry"])),
         images=one_of("INVOKE_SETUP_IMAGES", str(setup["images"]), IMAGE_SOURCES),
         engine=one_of("INVOKE_SETUP_ENGINE", str(setup["engine"]), ENGINE_WAYS),

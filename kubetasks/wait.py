@@ -24,10 +24,16 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """Waiting cannot help."""
+    """Waiting cannot help, once this has lasted for `patience` seconds.
+
+    `code` names the kind of failure and `subject` what has it: both the same in the next state means that it lasts.
+    """
 
     reason: str
     hint: str = ""
+    code: str = ""
+    subject: str = ""
+    patience: float = 0.0
 
 
 State = Pending | Done | Failed
@@ -42,22 +48,30 @@ def until(
     longest_pause: float = 1.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> State:
-    """Call `check` until it returns Done or Failed; after `timeout` seconds return the last Pending.
+    """Call `check` until it returns Done, or a Failed that has lasted; after `timeout` seconds return the last state.
 
     `changed(seconds)` blocks until something may have changed, at most that long. `on_change` gets each new detail once.
     """
     deadline = clock() + timeout
     told = None
+    failing, since = None, 0.0
     while True:
-        state = check()
-        if not isinstance(state, Pending):
+        state, now = check(), clock()
+        if isinstance(state, Done):
             return state
-        if state.detail != told:
-            told = state.detail
-            on_change(told)
-        left = deadline - clock()
+        left = deadline - now
+        if isinstance(state, Failed):
+            if (state.code, state.subject) != failing:
+                failing, since = (state.code, state.subject), now
+            left = min(left, since + state.patience - now)
+        else:
+            failing = None
+        detail = state.detail if isinstance(state, Pending) else state.reason
         if left <= 0:
             return state
+        if detail != told:
+            told = detail
+            on_change(told)
         changed(min(left, longest_pause))
 
 

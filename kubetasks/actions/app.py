@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from kubetasks import artifacts, equivalents, image, manifests
-from kubetasks.actions import cluster, service, state
+from kubetasks.actions import cluster, rollout, service, state
 from kubetasks.actions.context import Context
 from kubetasks.engine import Engine
-from kubetasks.errors import EngineError, LeftoverError
+from kubetasks.errors import EngineError, LeftoverError, RolloutError
 from kubetasks.image import Image
 from kubetasks.kube import client, objects, readiness
 from kubetasks.providers.base import Lifecycle, NodeEngine
@@ -89,10 +89,10 @@ def roll_out(context: Context, made: Image, *, came_up: bool = False) -> int:
     deployment = manifests.deployment(manifest, app, reference, policy, namespace)
     objects.apply(context.kube, budget)
     changed = objects.apply(context.kube, deployment)
-    state.wait_for_rollout(context, f"Rolling out {made.reference}" if changed else f"{made.reference} is deployed")
+    rollout.wait_for_rollout(context, f"Rolling out {made.reference}" if changed else f"{made.reference} is deployed")
     found = state.deployment(context) if changed or came_up else None
     if found:
-        return state.wait_for_traffic(context, found["spec"].get("replicas", 1), made.build)
+        return rollout.wait_for_traffic(context, found["spec"].get("replicas", 1), made.build)
     return 0
 
 
@@ -110,8 +110,27 @@ def scale(context: Context, replicas: int) -> None:
     state.require_deployment(context)
     context.agree()
     changed = objects.scale(context.kube, context.app.name, context.settings.namespace, replicas)
-    state.wait_for_rollout(context, f"Scaling to {replicas}" if changed else f"Already scaled to {replicas}")
-    state.wait_for_traffic(context, replicas)
+    rollout.wait_for_rollout(context, f"Scaling to {replicas}" if changed else f"Already scaled to {replicas}")
+    rollout.wait_for_traffic(context, replicas)
+
+
+def rollback(context: Context) -> None:
+    """Roll back to the revision that served before, and wait until its pods answer. Raises RolloutError, ExposeError."""
+    app, kubectl = context.app, context.kubectl
+    if context.report.dry:
+        context.report.equivalent(*equivalents.rollback(app, kubectl))
+        return
+    state.require_deployment(context)
+    found = state.rollout(context)
+    deployment = found.deployment or {}
+    before = readiness.revision_before(deployment, found.replica_sets)
+    if before is None:
+        raise RolloutError(f"The deployment {app.name} has no earlier revision.", "./inv build deploy")
+    context.report.equivalent(*equivalents.rollback(app, kubectl, before.number))
+    context.agree()
+    objects.replace_template(context.kube, deployment, before.template)
+    rollout.wait_for_rollout(context, f"Rolling back to revision {before.number}")
+    rollout.wait_for_traffic(context, deployment["spec"].get("replicas", 1))
 
 
 def logs(context: Context, lines: int) -> Iterator[str]:
@@ -134,13 +153,14 @@ def status(context: Context) -> dict[str, Any] | None:
     document |= {"pods": [], "addresses": []}
     if condition != "running":
         return document
-    rollout, found, pods = state.rollout(context)
+    seen = state.rollout(context)
+    found, pods, progress = seen.deployment, seen.pods, state.rollout_state(context, seen)
     if found:
         document["deployment"] = {
             "image": found["spec"]["template"]["spec"]["containers"][0]["image"],
             "replicas": found["spec"].get("replicas", 1),
             "ready": found["status"].get("readyReplicas", 0),
-            "state": getattr(rollout, "detail", None) or getattr(rollout, "reason", ""),
+            "state": getattr(progress, "detail", None) or getattr(progress, "reason", ""),
         }
     document["pods"] = [
         {

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubetasks import artifacts, engine, equivalents, loadbalancer, localregistry, providers, wait
-from kubetasks.actions import state
+from kubetasks.actions import rollout, state
 from kubetasks.actions.context import Context
 from kubetasks.errors import ClusterError, EngineError, ExposeError, OwnershipError, RolloutError
 from kubetasks.kube import objects, readiness
@@ -26,8 +26,8 @@ def start(context: Context) -> None:
     if found is None:
         return
     try:
-        state.wait_for_rollout(context, "Waiting for the pods")
-        state.wait_for_traffic(context, found["spec"].get("replicas", 1))
+        rollout.wait_for_rollout(context, "Waiting for the pods")
+        rollout.wait_for_traffic(context, found["spec"].get("replicas", 1))
     except (RolloutError, ExposeError) as error:  # the cluster runs: a broken deployment must not keep anybody from fixing it
         context.report.say(f"The cluster runs, but not what was deployed in it: {error.message}")
 

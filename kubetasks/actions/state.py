@@ -1,15 +1,15 @@
-"""The application's state in the cluster: read, and waited for."""
+"""The application's state in the cluster."""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 from kubetasks import probe, wait
 from kubetasks.actions.context import Context
 from kubetasks.errors import ExposeError, RolloutError
-from kubetasks.kube import objects, readiness, service
+from kubetasks.kube import objects, problems, readiness, service
 from kubetasks.kube.client import ApiError, Object
+from kubetasks.kube.problems import Evidence
 from kubetasks.kube.service import Address
-
-STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
-LOGS = "./inv status; ./inv logs"
-SUPERSEDED = wait.Failed("Something newer is to be rolled out.")
 
 
 def deployment(context: Context) -> Object | None:
@@ -23,32 +23,53 @@ def require_deployment(context: Context) -> None:
         raise RolloutError(f"There is no deployment {name} in namespace {namespace}.", "./inv deploy")
 
 
-def rollout(context: Context) -> tuple[wait.State, Object | None, list[Object]]:
-    """How far the rollout is, with the deployment and its pods."""
+LOGS = "./inv status; ./inv logs"
+
+
+class Rollout(NamedTuple):
+    """The deployment, None if there is none, with what its selector finds, and what was asked about pods that do not start."""
+
+    deployment: Object | None
+    replica_sets: list[Object]
+    pods: list[Object]
+    evidence: Evidence
+
+
+def rollout(context: Context) -> Rollout:
     kube, namespace = context.kube, context.settings.namespace
     found = deployment(context)
     replica_sets = kube.list("ReplicaSet", namespace, labelSelector=context.app.selector)
     pods = kube.list("Pod", namespace, labelSelector=context.app.selector)
-    return readiness.deployment_state(found, replica_sets, pods, context.cluster.since), found, pods
+    return Rollout(found, replica_sets, pods, _evidence(context, pods))
 
 
-def wait_for_rollout(context: Context, text: str) -> None:
-    """Show `text` until the rollout is complete. Raises RolloutError."""
-    namespace = context.settings.namespace
-    sources = [
-        ("Deployment", namespace, {"fieldSelector": f"metadata.name={context.app.name}"}),
-        ("Pod", namespace, {"labelSelector": context.app.selector}),
-    ]
-    with context.report.step(text) as step, context.kube.changes(sources) as changes:
-        wait.until_done(
-            lambda: SUPERSEDED if context.superseded() else rollout(context)[0],
-            RolloutError,
-            "The rollout is not complete",
-            "./inv status; INVOKE_APP_TIMEOUT=SECONDS waits longer",
-            timeout=context.settings.timeout,
-            changed=changes.wait,
-            on_change=step.at,
-        )
+def _evidence(context: Context, pods: list[Object]) -> Evidence:
+    now = datetime.now(UTC)
+    nodes = _visible(context, "Node") if any(problems.unschedulable(pod) is not None for pod in pods) else None
+    unhealthy = (
+        _visible(context, "Event", fieldSelector="reason=Unhealthy") if any(problems.overdue(pod, now) for pod in pods) else None
+    )
+    return Evidence(now, nodes, problems.probe_answers(unhealthy or []))
+
+
+def rollout_state(context: Context, found: Rollout) -> wait.State:
+    """How far the rollout is, and whether waiting helps."""
+    return readiness.deployment_state(*found[:3], context.cluster.since, found.evidence, context.settings.patience)
+
+
+def events(context: Context) -> list[Object]:
+    """The events of the namespace; none if they may not be seen."""
+    return _visible(context, "Event") or []
+
+
+def _visible(context: Context, kind: str, **selectors: str) -> list[Object] | None:
+    """The objects of a kind, those of the namespace if it has one; None if they may not be seen."""
+    try:
+        return context.kube.list(kind, context.settings.namespace, **selectors)
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return None
 
 
 def find_service(context: Context) -> Object | None:
@@ -57,17 +78,9 @@ def find_service(context: Context) -> Object | None:
 
 def addresses(context: Context, found: Object) -> list[Address]:
     """Every address at which the service may answer this machine, the preferred one first."""
-    nodes = _nodes(context) if context.cluster.node_ports else []
+    # whoever may use a namespace alone knows no node: a load balancer's address is enough
+    nodes = (_visible(context, "Node") if context.cluster.node_ports else None) or []
     return service.addresses(context.app, found, context.cluster.mapped_port, nodes)
-
-
-def _nodes(context: Context) -> list[Object]:
-    try:
-        return context.kube.list("Node")
-    except ApiError as error:
-        if error.status != 403:  # whoever may use a namespace alone knows no node: a load balancer's address is enough
-            raise
-        return []
 
 
 def address(context: Context) -> Address:
@@ -85,52 +98,3 @@ def ready_pods(context: Context) -> set[str]:
     """The names of the pods that the service sends requests to."""
     slices = context.kube.list("EndpointSlice", context.settings.namespace, labelSelector=context.app.slices)
     return service.ready_pods(slices)
-
-
-def wait_for_traffic(context: Context, replicas: int, build: str = "") -> int:
-    """Wait until `replicas` endpoints are ready and, if an address answers here, each of them and no other pod answers.
-
-    Each must answer with that build id, if one is given. Return how many pods have answered. A complete rollout is not yet
-    traffic: kube-proxy needs some tenths of a second more. Raises ExposeError.
-    """
-    app = context.app
-    found = find_service(context)
-    if found is None:
-        return 0
-    known = addresses(context, found)
-    seen: set[str] = set()
-    chosen: Address | None = None
-
-    def check() -> wait.State:
-        nonlocal chosen
-        if context.superseded():
-            return SUPERSEDED
-        ready = ready_pods(context)
-        if len(ready) != replicas:
-            return wait.Pending(f"{len(ready)} of {replicas} endpoints ready")
-        if replicas == 0:  # a terminating pod answers until its end if there is no other
-            return wait.Pending("a pod still answers") if probe.first_answering(app, known) else wait.Done()
-        chosen = chosen or probe.first_answering(app, known)
-        if chosen is None:
-            return wait.Pending("no address answers yet") if context.cluster.reachable else wait.Done()
-        for _ in range(STRANGER_REQUESTS * replicas):
-            answer = probe.ask(app, chosen.url, app.health)
-            pod = "" if answer is None else str(answer[app.pod_key])
-            if answer is None or pod not in ready:
-                return wait.Pending("a terminating pod still gets requests")
-            if build and answer.get("build", build) != build:
-                return wait.Failed(f"Pod {pod} serves build {answer['build']}, not {build}.", "./inv status; ./inv build deploy")
-            seen.add(pod)
-        return wait.Done() if seen >= ready else wait.Pending(f"{len(seen)} of {replicas} pods have answered")
-
-    with context.report.step("Waiting for traffic") as step:
-        wait.until_done(
-            check,
-            ExposeError,
-            "Not every pod gets requests",
-            LOGS,
-            timeout=context.settings.timeout,
-            on_change=step.at,
-            longest_pause=0.1,
-        )
-    return len(seen)

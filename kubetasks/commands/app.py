@@ -1,6 +1,7 @@
 """The application: built, deployed, scaled, watched and removed."""
 
 from invoke.context import Context
+from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from kubetasks.settings import MOST_REPLICAS, whole_number
@@ -134,6 +135,42 @@ def logs(c: Context, tail: str = "100") -> None:
     run = context.begin(c)
     for line in app.logs(run, whole_number("--tail", tail, 1, 100000)):
         run.report.result(line)
+
+
+@task
+def rollback(c: Context) -> None:
+    """Go back to the revision that served before.
+
+    After a rollout that failed: the pods of the revision before are still there, and stay. `deploy` rolls out the source again.
+
+    The tutorial's kubectl: kubectl rollout undo deployment/simple-server
+    Example: ./inv rollback
+    """
+    from kubetasks.actions import app, context
+
+    app.rollback(context.begin(c))
+
+
+@task(help={"json": "one JSON document on standard output"})
+def diagnose(c: Context, json: bool = False) -> None:
+    """Show what is wrong, why, and what to type next.
+
+    It changes nothing. `healthy` and exit code 0 if nothing is wrong; docs/problems.md has a paragraph for each code.
+
+    Example: ./inv diagnose --json
+    """
+    from kubetasks.actions import context, diagnose
+
+    run = context.begin(c, json=json)
+    found = diagnose.now(run)
+    if found is None:
+        return
+    if json:
+        run.report.document(found.document())
+    else:
+        run.report.result(found.text())
+    if found.exit_code:
+        raise Exit(code=found.exit_code)
 
 
 @task(help={"json": "one JSON document on standard output"})

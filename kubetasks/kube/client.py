@@ -29,6 +29,7 @@ RESOURCES: dict[str, tuple[str, str, bool]] = {
     "ReplicaSet": ("apps/v1", "replicasets", True),
     "DaemonSet": ("apps/v1", "daemonsets", True),
     "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets", True),
+    "Event": ("v1", "events", True),
     "Lease": ("coordination.k8s.io/v1", "leases", True),
     "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices", True),
     "Role": ("rbac.authorization.k8s.io/v1", "roles", True),
@@ -63,6 +64,11 @@ def path(kind: str, namespace: str = "", name: str = "", subresource: str = "") 
     return "/" + "/".join(parts)
 
 
+def describe(item: Object) -> str:
+    """The object's name as kubectl prints it: deployment/NAME."""
+    return f"{item['kind'].lower()}/{item['metadata']['name']}"
+
+
 class Kube:
     """One cluster's API. Every method raises ApiError, and ClusterError if nothing answers."""
 
@@ -81,7 +87,7 @@ class Kube:
         method: str,
         target: str,
         query: Mapping[str, str] | None = None,
-        body: Object | None = None,
+        body: Object | list[Object] | None = None,
         content_type: str = "application/json",
         seconds: float = REQUEST_SECONDS,
     ) -> Any:
@@ -118,7 +124,7 @@ class Kube:
         method: str,
         target: str,
         query: Mapping[str, str] | None = None,
-        body: Object | None = None,
+        body: Object | list[Object] | None = None,
         content_type: str = "application/json",
     ) -> Object:
         """Send one request and return the answer as JSON (an empty one as {})."""

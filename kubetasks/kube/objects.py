@@ -2,13 +2,10 @@
 
 from kubetasks import wait
 from kubetasks.errors import LeftoverError, OwnershipError
-from kubetasks.kube.client import FIELD_MANAGER, ApiError, Kube, Object, path
+from kubetasks.kube.client import FIELD_MANAGER, ApiError, Kube, Object, describe, path
 from kubetasks.labels import OWNER, OWNER_LABEL
 
-
-def describe(item: Object) -> str:
-    """The object's name as kubectl prints it: deployment/NAME."""
-    return f"{item['kind'].lower()}/{item['metadata']['name']}"
+JSON_PATCH = "application/json-patch+json"
 
 
 def ours(item: Object) -> bool:
@@ -48,6 +45,33 @@ def apply(kube: Kube, item: Object) -> bool:
         "application/apply-patch+yaml",
     )
     return not before or before["metadata"]["resourceVersion"] != after["metadata"]["resourceVersion"]
+
+
+def _with_template(live: Object, template: Object) -> Object:
+    """What to apply so that a deployment in the cluster, of ours, gets that pod template and stays as it is otherwise."""
+    metadata = {key: live["metadata"][key] for key in ("name", "namespace", "labels")}
+    spec = {key: value for key, value in live["spec"].items() if key != "replicas"}
+    return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata, "spec": {**spec, "template": template}}
+
+
+def replace_template(kube: Kube, item: Object, template: Object) -> None:
+    """Give our deployment that pod template, and nothing else, whoever set the fields that it has now. Raises ApiError.
+
+    Applying would keep what others have added. Replacing alone would make us the owner of each field as by an update, and a
+    later `apply` removes only what an apply owns: so the same is applied too, and the update forgotten.
+    """
+    metadata = item["metadata"]
+    target = path("Deployment", metadata["namespace"], metadata["name"])
+    query = {"fieldManager": FIELD_MANAGER}
+    replaced = [{"op": "replace", "path": "/spec/template", "value": template}]
+    changed = kube.request("PATCH", target, query, replaced, JSON_PATCH)
+    apply(kube, _with_template(changed, template))
+    entries = kube.request("GET", target)["metadata"]["managedFields"]
+    updates = [number for number, one in enumerate(entries) if (one["manager"], one["operation"]) == (FIELD_MANAGER, "Update")]
+    for number in reversed([number for number in updates if not entries[number].get("subresource")]):
+        place = f"/metadata/managedFields/{number}"
+        same = {"op": "test", "path": place, "value": entries[number]}
+        kube.request("PATCH", target, query, [same, {"op": "remove", "path": place}], JSON_PATCH)
 
 
 def scale(kube: Kube, name: str, namespace: str, replicas: int) -> bool:

@@ -1,27 +1,17 @@
 """Whether nodes and a deployment are ready, and why not: pure functions of the API's objects."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
+from kubetasks.kube import problems
 from kubetasks.kube.client import Object
+from kubetasks.kube.problems import Evidence, Patience, Problem
 from kubetasks.wait import Done, Failed, Pending, State
 
 REVISION = "deployment.kubernetes.io/revision"
-NODE_STOPPED = ("CrashLoopBackOff", "Unknown")  # why a container waits and how it ended, if its runtime did not see the end
-LOGS = "./inv logs shows the output of the pods"
 NOT_KNOWN: Mapping[str, datetime] = {}  # when any node started
-# reasons of waiting containers that waiting does not cure: (sentence, hint)
-HOPELESS = {
-    "ErrImageNeverPull": ("the image {image} is not on the node", "./inv build deploy; docs/existing.md for a cluster of others"),
-    "ImagePullBackOff": (
-        "the image {image} cannot be pulled: {message}",
-        "./inv build deploy; docs/existing.md for a cluster of others",
-    ),
-    "InvalidImageName": ("{image} is not a valid image name", "Fix k8s/deployment.yaml"),
-    "CrashLoopBackOff": ("its container keeps crashing ({ending})", LOGS),
-    "RunContainerError": ("its container cannot be started: {message}", "Fix k8s/deployment.yaml"),
-    "CreateContainerError": ("its container cannot be created: {message}", "Fix k8s/deployment.yaml"),
-}
 
 
 def deployment_state(
@@ -29,38 +19,78 @@ def deployment_state(
     replica_sets: Sequence[Object],
     pods: Sequence[Object],
     since: Mapping[str, datetime] = NOT_KNOWN,
+    evidence: Evidence | None = None,
+    patience: float = 1.0,
 ) -> State:
     """Done if every wanted replica runs the newest template and is available, and no older pod is left.
 
-    `replica_sets` and `pods` are those that the deployment's selector finds. Only pods of the newest template are checked
-    for problems: those of an older one may be what the rollout fixes. `since` is when each node started: what the API says
-    of containers that started earlier is from before that.
+    `replica_sets` and `pods` are those that the deployment's selector finds. `since` is when each node started: what the API
+    says of containers that started earlier is from before that. `patience` is what a problem's own is multiplied by, seconds.
     """
-    if deployment is None:
-        return Failed("The deployment is gone.", "./inv deploy")
-    name = deployment["metadata"]["name"]
-    spec, status = deployment["spec"], deployment.get("status", {})
-    conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
-    if status.get("observedGeneration", 0) < deployment["metadata"]["generation"]:
-        return Pending("waiting for the deployment controller")
-    progressing = conditions.get("Progressing")
-    if progressing and progressing.get("reason") == "ProgressDeadlineExceeded":
-        return Failed(f"The rollout of {name} made no progress: {progressing['message']}", LOGS)
+    found = problem(deployment, replica_sets, pods, evidence)
+    if found:
+        return Failed(found.sentence, found.hint, found.code, found.name, found.patience * patience)
+    return _progress(deployment or {}, newest_pods(deployment or {}, replica_sets, pods), since)
 
-    wanted = spec.get("replicas", 1)
-    newest = [pod for pod in pods if _template(pod) == _newest_template(deployment, replica_sets)]
+
+def problem(
+    deployment: Object | None, replica_sets: Sequence[Object], pods: Sequence[Object], evidence: Evidence | None = None
+) -> Problem | None:
+    """What is wrong with the rollout, or None.
+
+    Only pods of the newest template are looked at: the rollout may mend those of an older one.
+    """
+    evidence = evidence or Evidence()
+    if deployment is None:
+        return problems.of_kind("deployment-gone", "")
+    name = deployment["metadata"]["name"]
+    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+    conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
+    if not _noticed(deployment):
+        return None
+    progressing = conditions.get("Progressing", {})
+    if progressing.get("reason") == "ProgressDeadlineExceeded":
+        return problems.of_kind("no-progress", name, message=progressing["message"])
+    newest = newest_pods(deployment, replica_sets, pods)
     updated = status.get("updatedReplicas", 0)
-    available = status.get("availableReplicas", 0)
+    if updated > wanted:
+        return None
+    ready = sum(map(pod_ready, pods))
+    broken = [one for one in (problems.of_pod(pod, evidence) for pod in newest) if one]
+    well = len(newest) - len(broken) - sum(map(pod_ready, newest))
+    releasing = well > 0 or any(pod["metadata"].get("deletionTimestamp") for pod in pods)
+    refused = conditions.get("ReplicaFailure", {})
+    if refused.get("status") == "True" and updated < wanted:  # the condition outlives its cause
+        message = str(refused.get("message", ""))
+        code = "quota" if "exceeded quota" in message else "pods-refused"
+        return problems.of_kind(code, name, patience=Patience.LONG if releasing else None, message=message)
+    found = [one for one in (problems.of_pod(pod, evidence, releasing=releasing, ready=ready) for pod in newest) if one]
+    return min(found, key=lambda one: one.patience, default=None)
+
+
+def late(
+    deployment: Object | None, replica_sets: Sequence[Object], pods: Sequence[Object], seconds: float, missing: str
+) -> Problem:
+    """The problem of a rollout that is not complete in time, at a pod that is not ready if there is one."""
+    newest = newest_pods(deployment, replica_sets, pods) if deployment else []
+    pod = next((pod for pod in newest if not pod_ready(pod)), None)
+    name, container = (_name(pod), pod["spec"]["containers"][0]["name"]) if pod else (_name(deployment) if deployment else "", "")
+    return problems.of_kind("timeout", name, container, seconds=f"{seconds:.0f}", message=missing)
+
+
+def _noticed(deployment: Object) -> bool:
+    """Whether the deployment controller has seen the newest specification."""
+    return bool(deployment.get("status", {}).get("observedGeneration", 0) >= deployment["metadata"]["generation"])
+
+
+def _progress(deployment: Object, newest: Sequence[Object], since: Mapping[str, datetime]) -> State:
+    if not _noticed(deployment):
+        return Pending("waiting for the deployment controller")
+    wanted, status = deployment["spec"].get("replicas", 1), deployment.get("status", {})
+    updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
     total = status.get("replicas", 0)
-    refused = conditions.get("ReplicaFailure")
-    if refused and refused["status"] == "True" and updated < wanted:  # the condition outlives its cause
-        return Failed(f"The cluster refuses pods of {name}: {refused['message']}", "./inv status")
     if updated > wanted:
         return Pending(f"{updated - wanted} surplus pods still terminating")
-    for pod in newest:
-        problem = pod_problem(pod)
-        if problem:
-            return problem
     if updated < wanted:
         return Pending(f"{updated} of {wanted} new pods created")
     if total > updated:
@@ -74,6 +104,36 @@ def deployment_state(
     return Done(f"{available} of {wanted} pods ready")
 
 
+class Revision(NamedTuple):
+    """A revision of a deployment: its number and its pod template."""
+
+    number: int
+    template: Object
+
+
+def revision_before(deployment: Object, replica_sets: Sequence[Object]) -> Revision | None:
+    """The newest earlier revision that still has ready pods, or the newest earlier one; None if there is none."""
+    newest = _newest_template(deployment, replica_sets)
+    earlier = [one for one in replica_sets if _template(one) != newest and REVISION in one["metadata"].get("annotations", {})]
+    serving = [one for one in earlier if one.get("status", {}).get("readyReplicas")]
+    found = max(serving or earlier, key=_revision, default=None)
+    if found is None:
+        return None
+    template = copy.deepcopy(found["spec"]["template"])
+    template["metadata"].get("labels", {}).pop("pod-template-hash", None)
+    return Revision(_revision(found), template)
+
+
+def _revision(replica_set: Object) -> int:
+    return int(replica_set["metadata"]["annotations"][REVISION])
+
+
+def newest_pods(deployment: Object, replica_sets: Sequence[Object], pods: Sequence[Object]) -> list[Object]:
+    """The pods of the deployment's current template."""
+    newest = _newest_template(deployment, replica_sets)
+    return [pod for pod in pods if _template(pod) == newest]
+
+
 def _template(item: Object) -> str:
     return str(item["metadata"].get("labels", {}).get("pod-template-hash", ""))
 
@@ -85,29 +145,6 @@ def _newest_template(deployment: Object, replica_sets: Sequence[Object]) -> str:
         if replica_set["metadata"].get("annotations", {}).get(REVISION) == revision:
             return _template(replica_set)
     return ""
-
-
-def pod_problem(pod: Object) -> Failed | None:
-    """Why a pod will never run, or None. A terminating pod has no problem."""
-    name = pod["metadata"]["name"]
-    if pod["metadata"].get("deletionTimestamp"):
-        return None
-    status = pod.get("status", {})
-    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
-        waiting = container.get("state", {}).get("waiting") or {}
-        ended = (container.get("lastState", {}).get("terminated")) or {}
-        if waiting.get("reason") in HOPELESS and (waiting["reason"], ended.get("reason")) != NODE_STOPPED:
-            sentence, hint = HOPELESS[waiting["reason"]]
-            text = sentence.format(
-                image=container.get("image", "?"),
-                message=waiting.get("message", ""),
-                ending=f"{ended.get('reason', 'ended')}, exit code {ended.get('exitCode', '?')}",
-            )
-            return Failed(f"Pod {name} does not run: {text}.", hint)
-    for condition in status.get("conditions", []):
-        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
-            return Failed(f"Pod {name} fits on no node: {condition.get('message', '')}", "./inv scale --replicas=1")
-    return None
 
 
 def node_state(nodes: Sequence[Object], leases: Sequence[Object], since: Mapping[str, datetime]) -> State:

@@ -76,6 +76,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             for tasks in used or [item.config.stash[RUN].tasks]:
                 for title, text in diagnosis.look(tasks):
                     report.longrepr.addsection(f"{tasks.cluster} {tasks.namespace}: {title}", text)
+                    if title == diagnosis.SCREEN:
+                        item.user_properties.append((f"{item.name}: {title}", text))  # for the job's page
     return report
 
 
@@ -84,13 +86,17 @@ def provider() -> str:
     return os.environ.get("INVOKE_CLUSTER_PROVIDER", settings.DEFAULTS["cluster"]["provider"])
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests of other providers: one without a mark is of the default provider."""
+    """Leave out the tests of other providers: one without a mark is of the default provider.
+
+    Those that must have the engine alone come last: between the others they would keep every worker waiting.
+    """
     chosen: dict[bool, list[pytest.Item]] = {True: [], False: []}
     for item in items:
         mark = item.get_closest_marker("providers")
         chosen[provider() in (mark.args if mark else (settings.DEFAULTS["cluster"]["provider"],))].append(item)
-    items[:] = chosen[True]
+    items[:] = sorted(chosen[True], key=exclusive)
     config.hook.pytest_deselected(items=chosen[False])
 
 
@@ -110,21 +116,25 @@ def kind_cluster(this_run: Run) -> None:
 
 @pytest.fixture(autouse=True)
 def engine_lock(request: pytest.FixtureRequest, this_run: Run) -> Iterator[None]:  # noqa: ARG001
-    """Share the engine with other tests, or have it alone if the test uses `alone` or `mapped_port`.
+    """Share the engine with other tests, or have it alone if the test uses `alone`.
 
     A test that runs the suite holds no lock: the run that it starts would wait for it.
     """
     if request.node.get_closest_marker("runs_the_suite"):
         yield
         return
-    exclusive = {"alone", "mapped_port"} & set(request.fixturenames)
-    with locks.engine().write_lock() if exclusive else locks.engine().read_lock():
+    with locks.engine().write_lock() if exclusive(request.node) else locks.engine().read_lock():
         yield
+
+
+def exclusive(item: Any) -> bool:
+    """Whether a test must have the engine alone."""
+    return "alone" in item.fixturenames
 
 
 @pytest.fixture
 def mapped_port() -> None:
-    """The shared cluster's mapped port, which its first service takes: no other test runs at the same time."""
+    """The shared cluster's mapped port, which its first service takes: no other test exposes one there at the same time."""
 
 
 @pytest.fixture
@@ -138,13 +148,15 @@ def app(request: pytest.FixtureRequest, this_run: Run, kind_cluster: None) -> It
     """The tasks in a fresh namespace of the shared cluster, which admits only restricted pods."""
     name = f"test-{secrets.token_hex(4)}"
     tasks = Tasks(this_run.cluster_name, this_run.port, name)
-    tasks.kubectl("create", "--filename=-", stdin=NAMESPACE.format(name=name))
-    yield tasks
-    if request.config.getoption("keep_cluster") and FAILED in request.node.stash:
-        return
-    # first and at once: the namespace takes seconds, and the next test may want the mapped port
-    tasks.kubectl("delete", "service", "--all")
-    tasks.kubectl("delete", "namespace", name, "--wait=false")
+    port = locks.mapped_port()
+    with port.write_lock() if "mapped_port" in request.fixturenames else port.read_lock():
+        tasks.kubectl("create", "--filename=-", stdin=NAMESPACE.format(name=name))
+        yield tasks
+        if request.config.getoption("keep_cluster") and FAILED in request.node.stash:
+            return
+        # first and at once: the namespace takes seconds, and the next test may want the mapped port
+        tasks.kubectl("delete", "service", "--all")
+        tasks.kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture

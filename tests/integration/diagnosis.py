@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 
 from kubetasks import artifacts
@@ -9,6 +10,7 @@ from kubetasks.application import APPLICATION, PROJECT
 from kubetasks.settings import PROVIDERS_OF_OUR_OWN
 from tests.integration.driver import HEARD, Tasks
 
+SCREEN = "diagnosis"  # the title of what `inv diagnose` says
 SECONDS = 20
 LINES = 30
 REPORTS = PROJECT / "reports"
@@ -25,6 +27,7 @@ def look(tasks: Tasks) -> Iterator[tuple[str, str]]:
     yield "containers", _run("docker", "ps", "--all", "--filter", f"name=^{tasks.cluster}")
     yield "images of the engine", _run("docker", "images", "--no-trunc", "--filter", f"reference={APPLICATION.name}")
     if tasks.kubeconfig.exists():
+        yield SCREEN, _run(sys.executable, "-m", "kubetasks", "diagnose", **tasks.environment)
         yield from _cluster(tasks)
 
 

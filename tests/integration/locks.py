@@ -18,6 +18,14 @@ def engine() -> ReadWriteLock:
     return _lock("engine")
 
 
+def mapped_port() -> ReadWriteLock:
+    """The shared cluster's mapped port: hold it for reading to expose there, for writing to be sure to get the port.
+
+    Who holds both has the engine's lock first.
+    """
+    return _lock("mapped-port")
+
+
 def join(if_first: Callable[[], object]) -> None:
     """Count this run as one of those that are under way; if there is no other, call `if_first` before."""
     with _gate():

@@ -8,15 +8,7 @@ import pytest
 
 from kubetasks import artifacts, engine, settings
 from kubetasks.errors import ImageError
-from tests.integration import answers
 from tests.integration.driver import Tasks
-
-QUOTA = """\
-apiVersion: v1
-kind: ResourceQuota
-metadata: {name: one-pod}
-spec: {hard: {pods: "1"}}
-"""
 
 
 @pytest.mark.usefixtures("alone")
@@ -89,15 +81,6 @@ def test_a_network_of_others_is_neither_used_nor_removed(throwaway: Tasks) -> No
         assert engine.connect().network(name)
     finally:
         subprocess.run(["docker", "network", "rm", name], check=True, capture_output=True)
-
-
-def test_a_quota_is_named_and_what_ran_before_still_serves(app: Tasks) -> None:
-    app("build", "deploy", "expose")
-    app.kubectl("create", "--filename=-", stdin=QUOTA)
-    said = app("scale", code=6).stderr
-    assert "exceeded quota: one-pod" in said
-    assert answers.health(app("service").stdout.strip())
-    app("scale", "--replicas=1")
 
 
 def test_a_build_that_fails_shows_the_end_of_its_output_and_leaves_no_image() -> None:

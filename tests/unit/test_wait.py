@@ -46,6 +46,29 @@ def test_what_cannot_heal_ends_it_at_once() -> None:
     assert clock.now == 1
 
 
+def test_what_may_heal_ends_it_once_it_has_lasted() -> None:
+    crashed = Failed("broken", code="crash", subject="a", patience=3)
+    end, clock, told = run([Pending("starting"), crashed])
+    assert end == crashed
+    assert clock.now == 4
+    assert told == ["starting", "broken"]
+
+
+@pytest.mark.parametrize("between", [Pending("starting"), Failed("b", code="crash", subject="b", patience=3)])
+def test_what_has_healed_in_between_has_not_lasted(between: State) -> None:
+    crashed = Failed("a", code="crash", subject="a", patience=3)
+    end, clock, _ = run([crashed, crashed, between, crashed, crashed, Done()])
+    assert end == Done()
+    assert clock.now == 5
+
+
+def test_at_the_deadline_it_ends_with_what_would_have_had_more_time() -> None:
+    slow = Failed("slow", code="slow", patience=60)
+    end, clock, _ = run([slow], timeout=10)
+    assert end == slow
+    assert clock.now == 10
+
+
 def test_the_deadline_ends_it_with_what_was_missing_and_not_a_moment_later() -> None:
     end, clock, _ = run([Pending("0 of 2")], timeout=2.5)
     assert end == Pending("0 of 2")

@@ -106,6 +106,9 @@ class FakeKube(Kube):
     def list(self, kind: str, namespace: str = "", **selectors: str) -> list[dict[str, Any]]:  # noqa: ARG002
         return self._objects.get(kind, [])
 
+    def text(self, target: str, query: Mapping[str, str]) -> str:
+        return f"the log of {target}, {query['tailLines']} lines"
+
     def changes(self, sources: object) -> Any:  # noqa: ARG002
         return self
 

@@ -52,11 +52,17 @@ def test_a_cluster_of_our_own_is_started_stopped_and_deleted() -> None:
     assert provider.called == ["start", "stop", "delete"]
 
 
-def test_a_broken_deployment_does_not_keep_a_started_cluster_from_being_used(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_deployment_does_not_keep_a_started_cluster_from_being_used(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     broken = json.loads((RECORDED / "crashing.json").read_text())
     objects = {"Deployment": [broken["deployment"]], "ReplicaSet": broken["replica_sets"], "Pod": broken["pods"]}
-    cluster.start(context(OwnProvider(changed=True), FakeKube(**nodes(), **objects)))
+    ours = context(OwnProvider(changed=True), FakeKube(**nodes(), **objects))
+    monkeypatch.setattr(ours, "settings", dataclasses.replace(ours.settings, cache=tmp_path))
+    cluster.start(ours)
     assert "The cluster runs, but not what was deployed in it" in capsys.readouterr().err
+    (file,) = (tmp_path / "logs").iterdir()
+    assert "the log of" in file.read_text()
 
 
 @pytest.mark.parametrize("condition", ["stopped", "incomplete"])

@@ -49,11 +49,11 @@ def shop() -> Context:
 
 
 def test_its_rollout_is_that_of_its_own_pods(shop: Context) -> None:
-    end, deployment, pods = state.rollout(shop)
-    assert end == Done("3 of 3 pods ready")
-    assert deployment
-    assert deployment["metadata"]["name"] == "shop"
-    assert {pod["metadata"]["name"].rsplit("-", 2)[0] for pod in pods} == {"shop"}
+    found = state.rollout(shop)
+    assert state.rollout_state(shop, found) == Done("3 of 3 pods ready")
+    assert found.deployment
+    assert found.deployment["metadata"]["name"] == "shop"
+    assert {pod["metadata"]["name"].rsplit("-", 2)[0] for pod in found.pods} == {"shop"}
 
 
 def test_its_addresses_are_those_of_the_port_that_it_names(shop: Context) -> None:

@@ -15,7 +15,7 @@ from tasks import ns
 
 TASKS = (
     "start docker-env build deploy status expose scale service tunnel traffic unexpose undeploy rmi stop delete clean up dev "
-    "setup doctor kubeconfig logs test"
+    "setup doctor kubeconfig logs diagnose rollback test"
 ).split()
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from kubetasks.kube import readiness
+from kubetasks.kube import problems, readiness
+from kubetasks.kube.problems import Evidence
 from kubetasks.wait import Done, Failed, Pending, State
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -39,17 +40,18 @@ def test_a_pod_that_starts_is_pending() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "sentence", "hint"),
+    ("name", "code", "sentence", "hint"),
     [
-        ("missing-image", "the image simple-server:missing is not on the node", "./inv build deploy"),
-        ("crashing", "its container keeps crashing (Error, exit code 2)", "./inv logs"),
-        ("unschedulable", "1 Insufficient cpu", "./inv scale"),
-        ("quota", "exceeded quota: none", "./inv status"),
+        ("missing-image", "image-never-pull", "the image simple-server:missing is not on the node", "./inv build deploy"),
+        ("crashing", "crash-loop", "its container keeps crashing (Error, exit code 2)", "./inv logs"),
+        ("unschedulable", "unschedulable", "1 Insufficient cpu", "resources.requests"),
+        ("quota", "quota", "exceeded quota: none", "resourcequota"),
     ],
 )
-def test_what_cannot_heal_fails_at_once_and_says_why(name: str, sentence: str, hint: str) -> None:
+def test_what_will_not_heal_has_a_code_a_reason_and_a_hint(name: str, code: str, sentence: str, hint: str) -> None:
     found = state(name)
     assert isinstance(found, Failed)
+    assert found.code == code
     assert sentence in found.reason
     assert hint in found.hint
 
@@ -84,7 +86,7 @@ def test_pending_says_what_is_missing(status: dict[str, int], detail: str) -> No
 
 def test_a_broken_pod_of_an_older_template_does_not_fail_the_rollout_that_mends_it() -> None:
     objects = recorded("mending")
-    assert any(readiness.pod_problem(pod) for pod in objects["pods"])
+    assert any(problems.of_pod(pod, Evidence()) for pod in objects["pods"])
     assert isinstance(judge(objects), Pending)
 
 
@@ -96,9 +98,9 @@ def test_pods_that_a_smaller_scale_will_end_do_not_fail_it() -> None:
 
 def test_what_a_pod_waits_for_is_told() -> None:
     objects = recorded("starting")
-    waiting = {"state": {"waiting": {"reason": "CreateContainerConfigError"}}, "restartCount": 0}
+    waiting = {"name": "simple-server", "state": {"waiting": {"reason": "PodInitializing"}}, "restartCount": 0}
     objects["pods"][0]["status"]["containerStatuses"] = [waiting]
-    assert judge(objects) == Pending("0 of 1 pods ready (CreateContainerConfigError)")
+    assert judge(objects) == Pending("0 of 1 pods ready (PodInitializing)")
 
 
 def test_a_deployment_that_vanished_fails() -> None:
@@ -107,9 +109,9 @@ def test_a_deployment_that_vanished_fails() -> None:
 
 def test_a_pod_on_its_way_out_has_no_problem_and_is_not_ready() -> None:
     pod = recorded("crashing")["pods"][0]
-    assert readiness.pod_problem(pod)
+    assert problems.of_pod(pod, Evidence())
     pod["metadata"]["deletionTimestamp"] = "2026-11-24T14:00:00Z"
-    assert readiness.pod_problem(pod) is None
+    assert problems.of_pod(pod, Evidence()) is None
     assert readiness.pod_phase(pod) == "Terminating"
     assert not readiness.pod_ready(pod)
 

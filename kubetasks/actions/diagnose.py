@@ -1,0 +1,61 @@
+"""What is wrong now: read from the cluster, put on one screen, and everything that was read into a file."""
+
+import json
+
+from kubetasks import equivalents, wait
+from kubetasks.actions import state
+from kubetasks.actions.context import Context
+from kubetasks.actions.state import Rollout
+from kubetasks.kube import client, diagnosis, readiness
+from kubetasks.kube.diagnosis import Diagnosis
+from kubetasks.kube.problems import Problem
+
+LOG_TAIL = 200  # lines in the file
+NO_CLUSTER = {
+    "missing": ("There is no cluster {name}.", "./inv start"),
+    "stopped": ("Cluster {name} is stopped.", "./inv start"),
+    "incomplete": ("The creation of cluster {name} was interrupted.", "./inv start creates it again"),
+}
+
+
+def now(context: Context) -> Diagnosis | None:
+    """What is wrong with cluster and application at this moment; None under --dry. Raises EngineError, ClusterError."""
+    if not context.report.equivalent(*equivalents.diagnose(context.kubectl)):
+        return None
+    condition = context.provider.condition()
+    if condition != "running":
+        sentence, hint = NO_CLUSTER[condition]
+        return Diagnosis(f"cluster-{condition}", sentence.format(name=context.provider.name), hint)
+    found = state.rollout(context)
+    if found.deployment is None:
+        return Diagnosis("not-deployed", f"Nothing is deployed in namespace {context.settings.namespace}.", "./inv build deploy")
+    problem = readiness.problem(*found)
+    if problem:
+        return explain(context, problem, found)
+    progress = state.rollout_state(context, found)
+    if isinstance(progress, wait.Pending):
+        return Diagnosis("progressing", f"The rollout is in progress: {progress.detail}.", "./inv status")
+    return Diagnosis(diagnosis.HEALTHY, f"{context.app.name}: {getattr(progress, 'detail', '')}.")
+
+
+def explain(context: Context, problem: Problem, found: Rollout) -> Diagnosis:
+    """The problem with what shows it. What was read is in the file that `details` names."""
+    events = state.events(context)
+    log = _log(context, problem, found)
+    made = diagnosis.diagnose(problem, *found[:3], events, log)
+    file = context.settings.cache / "logs" / f"diagnosis-{context.provider.name}.txt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # the objects' states and not their templates, in which somebody may have written a password
+    statuses = {client.describe(one): one.get("status", {}) for one in [*found.replica_sets, *found.pods]}
+    parts = [made.text(), *(json.dumps(part, indent=2) for part in (statuses, [diagnosis.told(one) for one in events])), *log]
+    file.write_text("\n\n".join(parts) + "\n")
+    return made.with_details(str(file))
+
+
+def _log(context: Context, problem: Problem, found: Rollout) -> list[str]:
+    source = diagnosis.log_source(problem, found.pods)
+    if not source:
+        return []
+    pod, container, previous = source
+    query = {"container": container, "tailLines": str(LOG_TAIL), "previous": str(previous).lower()}
+    return context.kube.text(client.path("Pod", context.settings.namespace, pod, "log"), query).splitlines()

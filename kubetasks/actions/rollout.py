@@ -1,0 +1,94 @@
+"""Waiting for the application: until a rollout is complete, and until its pods get the requests."""
+
+from contextlib import suppress
+
+from kubetasks import probe, wait
+from kubetasks.actions import diagnose, state
+from kubetasks.actions.context import Context
+from kubetasks.actions.state import Rollout
+from kubetasks.errors import ExposeError, RolloutError, TaskError
+from kubetasks.kube import readiness
+from kubetasks.kube.service import Address
+
+STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
+SUPERSEDED = wait.Failed("Something newer is to be rolled out.")
+
+
+def wait_for_rollout(context: Context, text: str) -> None:
+    """Show `text` until the rollout is complete. Raises RolloutError, with a diagnosis."""
+    namespace, timeout = context.settings.namespace, context.settings.timeout
+    sources = [
+        ("Deployment", namespace, {"fieldSelector": f"metadata.name={context.app.name}"}),
+        ("Pod", namespace, {"labelSelector": context.app.selector}),
+    ]
+    found: list[Rollout] = []
+
+    def check() -> wait.State:
+        if context.superseded():
+            return SUPERSEDED
+        found[:] = [state.rollout(context)]
+        return state.rollout_state(context, found[0])
+
+    with context.report.step(text) as step:
+        with context.kube.changes(sources) as changes:
+            end = wait.until(check, timeout=timeout, changed=changes.wait, on_change=step.at)
+        if end is SUPERSEDED:
+            raise RolloutError(SUPERSEDED.reason)
+        if isinstance(end, wait.Done):
+            return
+        problem = readiness.problem(*found[0]) if isinstance(end, wait.Failed) else None
+        detail = end.reason if isinstance(end, wait.Failed) else end.detail
+        problem = problem or readiness.late(*found[0][:3], timeout, detail)
+        screen = ""
+        with suppress(TaskError, OSError):  # the cluster may be gone meanwhile: the sentence is known
+            screen = diagnose.explain(context, problem, found[0]).text()
+        raise RolloutError(problem.sentence, problem.hint, screen)
+
+
+def wait_for_traffic(context: Context, replicas: int, build: str = "") -> int:
+    """Wait until `replicas` endpoints are ready and, if an address answers here, each of them and no other pod answers.
+
+    Each must answer with that build id, if one is given. Return how many pods have answered. A complete rollout is not yet
+    traffic: kube-proxy needs some tenths of a second more. Raises ExposeError.
+    """
+    app = context.app
+    found = state.find_service(context)
+    if found is None:
+        return 0
+    known = state.addresses(context, found)
+    seen: set[str] = set()
+    chosen: Address | None = None
+
+    def check() -> wait.State:
+        nonlocal chosen
+        if context.superseded():
+            return SUPERSEDED
+        ready = state.ready_pods(context)
+        if len(ready) != replicas:
+            return wait.Pending(f"{len(ready)} of {replicas} endpoints ready")
+        if replicas == 0:  # a terminating pod answers until its end if there is no other
+            return wait.Pending("a pod still answers") if probe.first_answering(app, known) else wait.Done()
+        chosen = chosen or probe.first_answering(app, known)
+        if chosen is None:
+            return wait.Pending("no address answers yet") if context.cluster.reachable else wait.Done()
+        for _ in range(STRANGER_REQUESTS * replicas):
+            answer = probe.ask(app, chosen.url, app.health)
+            pod = "" if answer is None else str(answer[app.pod_key])
+            if answer is None or pod not in ready:
+                return wait.Pending("a terminating pod still gets requests")
+            if build and answer.get("build", build) != build:
+                return wait.Failed(f"Pod {pod} serves build {answer['build']}, not {build}.", "./inv status; ./inv build deploy")
+            seen.add(pod)
+        return wait.Done() if seen >= ready else wait.Pending(f"{len(seen)} of {replicas} pods have answered")
+
+    with context.report.step("Waiting for traffic") as step:
+        wait.until_done(
+            check,
+            ExposeError,
+            "Not every pod gets requests",
+            state.LOGS,
+            timeout=context.settings.timeout,
+            on_change=step.at,
+            longest_pause=0.1,
+        )
+    return len(seen)

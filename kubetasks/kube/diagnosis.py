@@ -1,0 +1,209 @@
+"""What went wrong, on one screen: pure functions of the API's objects, of events and of logs."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from kubetasks.errors import ClusterError, RolloutError
+from kubetasks.kube import readiness
+from kubetasks.kube.client import Object
+from kubetasks.kube.problems import KINDS, Problem, event_time
+
+LINES = 24  # at most, on a screen
+LOG_LINES = 10
+WIDTH = 200  # of a line of the log or of an event
+HEALTHY = "healthy"
+EXIT_CODES = {
+    HEALTHY: 0,
+    "progressing": 0,
+    "not-deployed": RolloutError.code,
+    **dict.fromkeys(("cluster-missing", "cluster-stopped", "cluster-incomplete"), ClusterError.code),
+    **dict.fromkeys(KINDS, RolloutError.code),
+}
+INDENT = " " * 12
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is wrong, with what shows it. A part that is not known is "" or empty.
+
+    `code` is HEALTHY, or that of a problem (docs/problems.md). `log` are the last lines of `log_of`.
+    """
+
+    code: str
+    sentence: str
+    next: str = ""
+    object: str = ""
+    event: str = ""
+    probe: str = ""
+    wanted: str = ""
+    running: list[str] = field(default_factory=list)
+    changed: str = ""
+    serving: str = ""
+    log_of: str = ""
+    log: list[str] = field(default_factory=list)
+    details: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """What a task that ends with this diagnosis exits with."""
+        return EXIT_CODES[self.code]
+
+    def with_details(self, file: str) -> "Diagnosis":
+        """The same, naming the file that has everything."""
+        return replace(self, details=file)
+
+    def document(self) -> dict[str, Any]:
+        """The same as data for JSON."""
+        return asdict(self)
+
+    def text(self) -> str:
+        """At most LINES lines: the sentence, the parts that are known, and the next command."""
+        parts = {
+            "code": self.code,
+            "object": self.object,
+            "event": self.event,
+            "probe": self.probe,
+            "wanted": self.wanted,
+            "running": ", ".join(self.running),
+            "changed": self.changed,
+            "serving": self.serving,
+            "details": self.details,
+        }
+        before = [self.sentence, *(f"  {name:<9} {_cut(value)}" for name, value in parts.items() if value)]
+        after = [f"  next      {self.next}"] if self.next else []
+        room = min(LOG_LINES, LINES - len(before) - len(after) - 1)
+        log = (
+            [f"  log       the last lines of {self.log_of}", *(INDENT + _cut(line) for line in self.log[-room:])]
+            if self.log
+            else []
+        )
+        return "\n".join([*before, *log, *after])
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
+
+
+def told(event: Object) -> str:
+    """An event in a line."""
+    about = event["involvedObject"]
+    name = f"{about.get('kind', '').lower()}/{about['name']}"
+    return f"{event_time(event)} {event.get('type')} {name} {event.get('reason')}: {event.get('message')}"
+
+
+def log_source(problem: Problem, pods: Sequence[Object]) -> tuple[str, str, bool] | None:
+    """Whose log tells most: pod, container, and whether the one before its restart; None if nothing has run."""
+    pod = next((pod for pod in pods if pod["metadata"]["name"] == problem.name), None)
+    if pod is None:
+        return None
+    status = pod.get("status", {})
+    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+        if container["name"] == problem.container:
+            state = container.get("state", {})
+            if state.get("running") or state.get("terminated"):
+                return problem.name, problem.container, False
+            if container.get("lastState", {}).get("terminated"):
+                return problem.name, problem.container, True
+    return None
+
+
+def decisive(events: Sequence[Object], problem: Problem, replica_sets: Sequence[Object]) -> Object | None:
+    """The newest warning about the object that has the problem, or its newest event if there is no warning.
+
+    What kept a pod from being created is told of the replica set. Failed probes tell something only of a pod that runs, and
+    that the kubelet backs off tells less than why.
+    """
+    of_sets = problem.code in ("quota", "pods-refused")
+    names = {one["metadata"]["name"] for one in replica_sets} if of_sets else {problem.name}
+    of_object = [event for event in events if event["involvedObject"]["name"] in names]
+    warnings = [event for event in of_object if event.get("type") == "Warning"]
+    running = problem.code in ("not-ready", "timeout")
+    telling = [one for one in warnings if one.get("reason") != "BackOff" and (running or one.get("reason") != "Unhealthy")]
+    return max(telling or warnings or of_object, key=event_time, default=None)
+
+
+def diagnose(
+    problem: Problem,
+    deployment: Object | None,
+    replica_sets: Sequence[Object],
+    pods: Sequence[Object],
+    events: Sequence[Object] = (),
+    log: Sequence[str] = (),
+    now: datetime | None = None,
+) -> Diagnosis:
+    """Put together what shows the problem. `log` are the lines of `log_source`; `events` those of the namespace."""
+    pod = next((pod for pod in pods if pod["metadata"]["name"] == problem.name), None)
+    source = log_source(problem, pods)
+    event = decisive(events, problem, replica_sets)
+    return Diagnosis(
+        code=problem.code,
+        sentence=problem.sentence,
+        next=problem.hint,
+        object=_where(problem, pod),
+        event=_event(event, now or datetime.now(UTC)) if event else "",
+        probe=_probe(pod, problem) if pod else "",
+        wanted=_images(deployment["spec"]["template"]["spec"]) if deployment else "",
+        running=sorted({_images(one["spec"]) for one in pods if readiness.pod_ready(one)}),
+        changed=_revision(deployment, replica_sets, pods) if deployment else "",
+        serving=_serving(deployment, replica_sets, pods) if deployment else "",
+        log_of=f"{source[1]}{' before its restart' if source[2] else ''}" if source and log else "",
+        log=list(log),
+    )
+
+
+def _where(problem: Problem, pod: Object | None) -> str:
+    if pod is None:
+        return f"deployment/{problem.name}" if problem.name else ""
+    parts = [f"pod/{problem.name}"]
+    if problem.container:
+        parts.append(f"container {problem.container}")
+    if pod["spec"].get("nodeName"):
+        parts.append(f"node {pod['spec']['nodeName']}")
+    return ", ".join(parts)
+
+
+def _event(event: Object, now: datetime) -> str:
+    times = (event.get("series") or {}).get("count") or event.get("count") or 1
+    at = event_time(event)
+    ago = f", {max(0, round((now - datetime.fromisoformat(at)).total_seconds()))} s ago" if at else ""
+    return f"{event.get('reason', '')}{f' {times} times' if times > 1 else ''}{ago}: {event.get('message', '')}"
+
+
+def _probe(pod: Object, problem: Problem) -> str:
+    for container in pod["spec"]["containers"]:
+        probe = container.get("readinessProbe")
+        if probe and container["name"] == problem.container and problem.code == "not-ready":
+            get = probe.get("httpGet")
+            kind = f"GET {get.get('path', '/')} at port {get['port']}" if get else next(iter(probe))
+            times = probe.get("failureThreshold", 3)
+            return (
+                f"{kind} every {probe.get('periodSeconds', 10)} s, {probe.get('timeoutSeconds', 1)} s each, fails after {times}"
+            )
+    return ""
+
+
+def _images(spec: Object) -> str:
+    return ", ".join(container["image"] for container in spec["containers"])
+
+
+def _revision(deployment: Object, replica_sets: Sequence[Object], pods: Sequence[Object]) -> str:
+    metadata, wanted = deployment["metadata"], deployment["spec"].get("replicas", 1)
+    number = metadata.get("annotations", {}).get(readiness.REVISION, "?")
+    ready = sum(map(readiness.pod_ready, readiness.newest_pods(deployment, replica_sets, pods)))
+    return f"deployment/{metadata['name']}, now revision {number}: {ready} of {wanted} pods ready"
+
+
+def _serving(deployment: Object, replica_sets: Sequence[Object], pods: Sequence[Object]) -> str:
+    newest = {pod["metadata"]["name"] for pod in readiness.newest_pods(deployment, replica_sets, pods)}
+    older = [pod for pod in pods if readiness.pod_ready(pod) and pod["metadata"]["name"] not in newest]
+    ready = [pod for pod in pods if readiness.pod_ready(pod)]
+    if older:
+        return f"{_count(older)} of the revision before, as until now"
+    return _count(ready)
+
+
+def _count(pods: Sequence[Object]) -> str:
+    return "1 pod" if len(pods) == 1 else f"{len(pods) or 'no'} pods"

@@ -1,0 +1,107 @@
+"""A rollout that cannot succeed: named with its code on one screen, while what served goes on serving, and taken back."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubetasks import settings
+from kubetasks.kube.diagnosis import LINES
+from tests.integration import answers
+from tests.integration.driver import Ended, Tasks
+
+PLANTED = "kept-to-itself-7f3a"
+QUOTA = """\
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: full}
+spec: {hard: {pods: "1"}}
+"""
+FAULTS: dict[str, tuple[dict[str, Any], str]] = {  # code: (change of the container, words that the screen must have)
+    "image-never-pull": ({"image": "simple-server:missing"}, "simple-server:missing"),
+    "invalid-image-name": ({"image": "Simple-Server:v1"}, "Simple-Server:v1"),
+    "image-pull": ({"image": "registry.invalid/simple-server:v1", "imagePullPolicy": "Always"}, "registry.invalid"),
+    "container-config": (
+        {"env": [{"name": "GONE", "valueFrom": {"configMapKeyRef": {"name": "gone", "key": "a"}}}]},
+        'configmap "gone" not found',
+    ),
+    "container-start": ({"command": ["/no/such/program"]}, "/no/such/program"),
+    "crash-loop": ({"args": ["--no-such-option"]}, "--no-such-option"),
+    "not-ready": ({"readinessProbe": {"httpGet": {"path": "/nowhere"}}}, "statuscode: 404"),
+    "unschedulable": ({"resources": {"requests": {"cpu": "1000"}}}, "Insufficient cpu"),
+    "quota": ({"env": [{"name": "CHANGED", "value": "1"}]}, "exceeded quota"),
+    "pods-refused": ({"securityContext": {"privileged": True, "allowPrivilegeEscalation": True}}, "violates PodSecurity"),
+}
+NO_PATIENCE = ("image-pull", "container-start")  # whose state may go to and fro
+
+
+def change(app: Tasks, **container: Any) -> None:
+    """Change the deployment's container behind the tasks' back."""
+    template = {"spec": {"containers": [{"name": "simple-server", **container}]}}
+    app.kubectl("patch", "deployment", "simple-server", "--patch", json.dumps({"spec": {"template": template}}))
+
+
+def screen(ended: Ended) -> list[str]:
+    """The lines of the diagnosis that a task ended with."""
+    lines = ended.stderr.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("  code "))
+    return lines[start - 1 :]
+
+
+@pytest.mark.parametrize("code", FAULTS)
+def test_it_is_named_what_served_goes_on_and_rollback_takes_it_back(app: Tasks, code: str) -> None:
+    container, words = FAULTS[code]
+    app("build", "deploy", "expose")
+    pods = app.pods()
+    if code == "quota":
+        app.kubectl("create", "--filename=-", stdin=QUOTA)
+    change(app, **container)
+
+    patience = "0" if code in NO_PATIENCE else settings.DEFAULTS["app"]["patience"]
+    said = screen(app.typed("scale", "--replicas=1", code=6, INVOKE_APP_PATIENCE=patience))
+    assert said[1].split() == ["code", code]
+    assert len(said) <= LINES
+    assert words in "\n".join(said)
+    assert said[-1].startswith("  next ")
+    assert any(line.split() == "serving 1 pod of the revision before, as until now".split() for line in said)
+    (details,) = [line.split()[1] for line in said if line.startswith("  details ")]
+    assert words in Path(details).read_text()
+    assert answers.health(app("service").stdout.strip())
+
+    told = json.loads(app("diagnose", "--json", code=6).stdout)
+    assert told["code"] == code
+    app("rollback")
+    assert app.pods() >= pods, "the pod that served was not restarted"
+    assert app.json("diagnose")["code"] == "healthy"
+
+
+def test_what_is_late_is_told_with_what_is_missing_and_is_no_problem_yet(app: Tasks) -> None:
+    app("build", "deploy")
+    assert "no earlier revision" in app("rollback", code=6).stderr
+    app.kubectl("patch", "deployment", "simple-server", "--patch", '{"spec": {"minReadySeconds": 500}}')
+    said = screen(app.typed("scale", "--replicas=1", code=6, INVOKE_APP_TIMEOUT="2"))
+    assert said[1].split() == ["code", "timeout"]
+    assert said[0].startswith("The rollout is not complete after 2 s: ")
+    assert app.json("diagnose")["code"] == "progressing"
+
+
+def test_no_secret_and_no_variable_is_shown(app: Tasks) -> None:
+    app("build", "deploy")
+    app.kubectl("create", "secret", "generic", "planted", f"--from-literal=word={PLANTED}")
+    reference = {"secretKeyRef": {"name": "planted", "key": "word"}}
+    variables = [{"name": "SECRET", "valueFrom": reference}, {"name": "PLAIN", "value": PLANTED}]
+    change(app, env=variables, args=["--no-such-option"])
+    said = app("scale", "--replicas=1", code=6)
+    (details,) = [line.split()[1] for line in screen(said) if line.startswith("  details ")]
+    told = app("diagnose", "--json", code=6)
+    for text in (said.stdout, said.stderr, told.stdout, told.stderr, Path(details).read_text()):
+        assert PLANTED not in text
+    assert "crash-loop" in told.stdout
+
+
+def test_where_nothing_is_it_says_what_to_type(throwaway: Tasks, app: Tasks) -> None:
+    told = json.loads(throwaway("diagnose", "--json", code=4).stdout)
+    assert (told["code"], told["next"]) == ("cluster-missing", "./inv start")
+    told = json.loads(app("diagnose", "--json", code=6).stdout)
+    assert (told["code"], told["next"]) == ("not-deployed", "./inv build deploy")

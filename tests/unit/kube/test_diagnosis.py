@@ -1,0 +1,129 @@
+"""The one screen: what it says of real objects of an API server, with events and logs."""
+
+import copy
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kubetasks.application import PROJECT
+from kubetasks.kube import diagnosis, readiness
+from kubetasks.kube.diagnosis import EXIT_CODES, HEALTHY, LINES, Diagnosis
+
+RECORDED = Path(__file__).parent / "recorded"
+NOW = datetime(2026, 11, 24, 14, 46, tzinfo=UTC)
+
+
+def recorded(name: str) -> Any:
+    return json.loads((RECORDED / f"{name}.json").read_text())
+
+
+def event(name: str, time: str, reason: str, message: str, kind: str = "Warning", count: int = 1) -> dict[str, Any]:
+    about = {"kind": "Pod", "name": name}
+    return {"involvedObject": about, "lastTimestamp": time, "reason": reason, "message": message, "type": kind, "count": count}
+
+
+def diagnose(objects: Any, events: list[dict[str, Any]] | None = None, log: list[str] | None = None) -> Diagnosis:
+    parts = objects["deployment"], objects["replica_sets"], objects["pods"]
+    problem = readiness.problem(*parts)
+    assert problem is not None
+    return diagnosis.diagnose(problem, *parts, events or [], log or [], NOW)
+
+
+def test_a_missing_image_beside_what_still_serves() -> None:
+    objects = recorded("missing-image")
+    broken = next(pod["metadata"]["name"] for pod in objects["pods"] if not readiness.pod_ready(pod))
+    told = [
+        event(
+            broken, "2026-11-24T14:45:55Z", "ErrImageNeverPull", 'Container image "simple-server:missing" is not present', count=4
+        ),
+        event(broken, "2026-11-24T14:45:59Z", "BackOff", "Back-off"),
+        event(broken, "2026-11-24T14:45:59Z", "Scheduled", "Successfully assigned", "Normal"),
+    ]
+    assert diagnose(objects, told).text() == (
+        f"Pod {broken} does not run: the image simple-server:missing is not on the node.\n"
+        "  code      image-never-pull\n"
+        f"  object    pod/{broken}, container simple-server, node simple-server-control-plane\n"
+        '  event     ErrImageNeverPull 4 times, 5 s ago: Container image "simple-server:missing" is not present\n'
+        "  wanted    simple-server:missing\n"
+        "  running   simple-server:v1\n"
+        "  changed   deployment/simple-server, now revision 2: 0 of 1 pods ready\n"
+        "  serving   1 pod of the revision before, as until now\n"
+        "  next      ./inv build deploy; docs/existing.md for a cluster of others"
+    )
+
+
+def test_a_crash_shows_the_end_of_the_log_before_the_restart() -> None:
+    objects = recorded("crashing")
+    problem = readiness.problem(objects["deployment"], objects["replica_sets"], objects["pods"])
+    assert problem is not None
+    assert diagnosis.log_source(problem, objects["pods"]) == (problem.name, "simple-server", True)
+    lines = diagnose(objects, [], [f"line {number}" for number in range(500)]).text().splitlines()
+    assert lines[-2].strip() == "line 499"
+    assert any("log       the last lines of simple-server before its restart" in line for line in lines)
+
+
+def test_the_screen_has_24_lines_at_most_whatever_there_is_to_say() -> None:
+    objects = recorded("crashing")
+    (pod,) = objects["pods"]
+    long = event(pod["metadata"]["name"], "2026-11-24T14:45:59Z", "Failed", "first line\nsecond line " + "x" * 5000)
+    text = diagnose(objects, [long], ["y" * 5000] * 500).with_details("diagnosis.txt").text()
+    assert len(text.splitlines()) <= LINES
+    assert max(map(len, text.splitlines())) < 230
+    assert text.splitlines()[-1].startswith("  next ")
+
+
+def test_what_no_pod_can_tell_is_read_from_the_replica_set() -> None:
+    objects = recorded("quota")
+    name = objects["replica_sets"][0]["metadata"]["name"]
+    told = diagnose(objects, [event(name, "2026-11-24T14:45:50Z", "FailedCreate", "exceeded quota: none")])
+    assert told.object == "deployment/simple-server"
+    assert told.event == "FailedCreate, 10 s ago: exceeded quota: none"
+    assert told.serving == "no pods"
+
+
+def test_a_pod_that_never_ran_has_no_log() -> None:
+    objects = recorded("unschedulable")
+    problem = readiness.problem(objects["deployment"], objects["replica_sets"], objects["pods"])
+    assert problem is not None
+    assert diagnosis.log_source(problem, objects["pods"]) is None
+
+
+def test_json_has_the_same_parts() -> None:
+    told = diagnose(recorded("crashing"), [], ["the last line"])
+    document = json.loads(json.dumps(told.document()))
+    assert document["code"] == "crash-loop"
+    assert document["log"] == ["the last line"]
+    assert document["sentence"] in told.text()
+
+
+def test_each_code_has_an_exit_code_and_a_paragraph() -> None:
+    page = (PROJECT / "docs" / "problems.md").read_text()
+    headings = [line.removeprefix("### ").strip("`") for line in page.splitlines() if line.startswith("### ")]
+    assert headings == list(EXIT_CODES)
+    assert [code for code, number in EXIT_CODES.items() if number == 0] == [HEALTHY, "progressing"]
+
+
+def test_the_revision_to_go_back_to_is_one_that_still_serves() -> None:
+    objects = recorded("missing-image")
+    before = readiness.revision_before(objects["deployment"], objects["replica_sets"])
+    assert before is not None
+    assert before.number == 1
+    assert before.template["spec"]["containers"][0]["image"] == "simple-server:v1"
+    assert "pod-template-hash" not in before.template["metadata"]["labels"]
+
+    broken_too = copy.deepcopy(next(one for one in objects["replica_sets"] if one["status"].get("readyReplicas")))
+    broken_too["metadata"]["annotations"][readiness.REVISION] = "2"
+    broken_too["metadata"]["labels"]["pod-template-hash"] = "second"
+    broken_too["status"] = {"replicas": 1}
+    objects["deployment"]["metadata"]["annotations"][readiness.REVISION] = "3"
+    newest = next(one for one in objects["replica_sets"] if not one["status"].get("readyReplicas"))
+    newest["metadata"]["annotations"][readiness.REVISION] = "3"
+    before = readiness.revision_before(objects["deployment"], [*objects["replica_sets"], broken_too])
+    assert before is not None
+    assert before.number == 1
+
+
+def test_the_first_revision_has_none_before_it() -> None:
+    objects = recorded("crashing")
+    assert readiness.revision_before(objects["deployment"], objects["replica_sets"]) is None

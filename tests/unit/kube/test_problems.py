@@ -1,0 +1,179 @@
+"""What counts as a problem, and for how long it may still heal: real objects of an API server, some of them changed."""
+
+import copy
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubetasks.kube import problems, readiness
+from kubetasks.kube.problems import KINDS, Evidence, Patience, Problem
+
+RECORDED = Path(__file__).parent / "recorded"
+READY = Evidence(nodes=[{"spec": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}])
+BEING_MADE = {"spec": {"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]}, "status": {"conditions": []}}
+ANSWERED = "Readiness probe failed: HTTP probe failed with statuscode: 503"
+REFUSED = 'Readiness probe failed: Get "http://10.244.0.7:8080/readyz": dial tcp 10.244.0.7:8080: connect: connection refused'
+
+
+def recorded(name: str) -> Any:
+    return json.loads((RECORDED / f"{name}.json").read_text())
+
+
+def found(objects: Any, evidence: Evidence = READY) -> Problem | None:
+    return readiness.problem(objects["deployment"], objects["replica_sets"], objects["pods"], evidence)
+
+
+def waiting(reason: str, message: str = "") -> Problem | None:
+    objects = recorded("starting")
+    objects["pods"][0]["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": reason, "message": message}}
+    return found(objects)
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "code", "patience"),
+    [
+        ("ErrImageNeverPull", "", "image-never-pull", Patience.AT_ONCE),
+        ("InvalidImageName", "", "invalid-image-name", Patience.AT_ONCE),
+        ("CreateContainerConfigError", 'configmap "gone" not found', "container-config", Patience.AT_ONCE),
+        ("CrashLoopBackOff", "back-off 10s", "crash-loop", Patience.AT_ONCE),
+        ("ErrImagePull", "example.com/a:b: not found", "image-pull", Patience.BRIEF),
+        ("ImagePullBackOff", "pull access denied", "image-pull", Patience.BRIEF),
+        ("ImagePullBackOff", "dial tcp: i/o timeout", "image-pull", Patience.LONG),
+        ("RunContainerError", "no such file", "container-start", Patience.BRIEF),
+        ("CreateContainerError", "context deadline exceeded", "container-create", Patience.LONG),
+    ],
+)
+def test_a_container_that_waits_has_the_patience_of_its_reason(reason: str, message: str, code: str, patience: Patience) -> None:
+    problem = waiting(reason, message)
+    assert problem is not None
+    assert (problem.code, problem.patience, problem.container) == (code, patience, "simple-server")
+    assert message.rstrip(".") in problem.sentence or code == "crash-loop"
+
+
+@pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing"])
+def test_a_container_that_is_being_made_has_no_problem(reason: str) -> None:
+    assert waiting(reason) is None
+
+
+def test_an_init_container_that_crashes_is_named() -> None:
+    objects = recorded("starting")
+    crashing = recorded("crashing")["pods"][0]["status"]["containerStatuses"][0]
+    objects["pods"][0]["status"]["initContainerStatuses"] = [crashing | {"name": "migrate"}]
+    problem = found(objects)
+    assert problem is not None
+    assert (problem.code, problem.container) == ("crash-loop", "migrate")
+
+
+def test_a_pod_that_fits_nowhere_counts_soon_only_if_every_node_takes_pods() -> None:
+    objects = recorded("unschedulable")
+    patience = [found(objects, Evidence(nodes=nodes)) for nodes in (READY.nodes, [*(READY.nodes or ()), BEING_MADE], None)]
+    assert [one and one.patience for one in patience] == [Patience.BRIEF, Patience.LONG, Patience.LONG]
+
+
+def test_a_pod_that_fits_nowhere_may_get_the_room_of_one_that_ends() -> None:
+    objects = recorded("unschedulable")
+    ending = copy.deepcopy(objects["pods"][0])
+    ending["metadata"] |= {"name": "ending", "deletionTimestamp": "2026-11-24T14:45:42Z"}
+    objects["pods"].append(ending)
+    problem = found(objects)
+    assert problem is not None
+    assert problem.patience is Patience.LONG
+
+
+def test_scaling_down_is_the_hint_only_if_some_pods_fit() -> None:
+    objects = recorded("unschedulable")
+    alone = found(objects)
+    assert alone is not None
+    assert "scale" not in alone.hint
+    others = recorded("ready")
+    others["deployment"]["spec"]["replicas"] = others["deployment"]["status"]["updatedReplicas"] = 4
+    pod = copy.deepcopy(others["pods"][0])
+    pod["metadata"]["name"] = "another"
+    pod["status"] = objects["pods"][0]["status"]
+    others["pods"].append(pod)
+    problem = found(others)
+    assert problem is not None
+    assert (problem.name, problem.hint) == ("another", "./inv scale --replicas=3")
+
+
+def not_ready(seconds: float, answer: str = "") -> Problem | None:
+    """The problem of a pod whose container started so long ago and is not ready; its probe may fail 3 times, once a second."""
+    objects = recorded("ready")
+    objects["deployment"]["status"]["availableReplicas"] = 2
+    pod = objects["pods"][0]
+    pod["spec"]["containers"][0]["readinessProbe"] = {"periodSeconds": 1, "failureThreshold": 3}
+    (status,) = pod["status"]["containerStatuses"]
+    status["ready"] = False
+    for condition in pod["status"]["conditions"]:
+        if condition["type"] in ("Ready", "ContainersReady"):
+            condition["status"] = "False"
+    now = datetime.fromisoformat(status["state"]["running"]["startedAt"]) + timedelta(seconds=seconds)
+    return found(objects, Evidence(now, answers={pod["metadata"]["name"]: answer} if answer else {}))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "answer", "patience"),
+    [
+        (2.9, ANSWERED, None),
+        (3.1, ANSWERED, Patience.BRIEF),
+        (3.1, REFUSED, Patience.LONG),
+        (3.1, "", Patience.LONG),
+    ],
+    ids=["its probe may still succeed", "it says that it is not ready", "nobody listens yet", "no event yet"],
+)
+def test_a_pod_that_is_not_ready_counts_after_its_probes_own_time(seconds: float, answer: str, patience: Patience | None) -> None:
+    problem = not_ready(seconds, answer)
+    assert (problem and (problem.code, problem.patience)) == (patience and ("not-ready", patience))
+
+
+def test_the_last_answer_of_a_probe_counts() -> None:
+    def event(pod: str, time: str, message: str, reason: str = "Unhealthy") -> dict[str, Any]:
+        return {"involvedObject": {"name": pod}, "reason": reason, "lastTimestamp": time, "message": message}
+
+    events = [
+        event("a", "2026-11-24T14:45:44Z", ANSWERED),
+        event("a", "2026-11-24T14:45:43Z", REFUSED),
+        event("a", "2026-11-24T14:45:45Z", "Liveness probe failed: HTTP probe failed with statuscode: 500"),
+        event("b", "2026-11-24T14:45:45Z", "Back-off restarting failed container", "BackOff"),
+    ]
+    assert problems.probe_answers(events) == {"a": ANSWERED}
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ('pods "a" is forbidden: exceeded quota: none, requested: pods=1', "quota"),
+        ('pods "a" is forbidden: violates PodSecurity "restricted:latest"', "pods-refused"),
+    ],
+)
+def test_what_refuses_a_pod_is_told_apart(message: str, code: str) -> None:
+    objects = recorded("quota")
+    conditions = objects["deployment"]["status"]["conditions"]
+    next(one for one in conditions if one["type"] == "ReplicaFailure")["message"] = message
+    problem = found(objects)
+    assert problem is not None
+    assert (problem.code, problem.patience) == (code, Patience.BRIEF)
+
+
+def test_a_pod_beyond_the_quota_waits_while_another_starts() -> None:
+    objects = recorded("quota")
+    starting = recorded("starting")
+    objects["replica_sets"], objects["pods"] = starting["replica_sets"], starting["pods"]
+    problem = found(objects)
+    assert problem is not None
+    assert problem.patience is Patience.LONG
+
+
+def test_every_kind_can_be_put_into_words() -> None:
+    facts = dict.fromkeys(("image", "message", "ending", "fits", "seconds"), "WORD")
+    for code in KINDS:
+        problem = problems.of_kind(code, "NAME", "", None, **facts)
+        assert "{" not in problem.sentence + problem.hint
+        assert problem.hint
+
+
+def test_a_recorded_time_is_not_needed_where_nothing_is_wrong() -> None:
+    assert found(recorded("ready"), Evidence(datetime.now(UTC))) is None
