@@ -21,7 +21,7 @@ sys.path.insert(0, str(PROJECT))
 
 from kubetasks.errors import RolloutError  # noqa: E402
 from tests.integration import source  # noqa: E402
-from tests.integration.test_problems import FAULTS  # noqa: E402
+from tests.integration.faults import FAULTS  # noqa: E402
 
 PAGE = PROJECT / "docs" / "problems.md"
 FIGURES = "<!-- figures -->"

@@ -43,7 +43,7 @@ def explain(context: Context, problem: Problem, found: Rollout) -> Diagnosis:
     events = state.events(context)
     log = _log(context, problem, found)
     made = diagnosis.diagnose(problem, *found[:3], events, log)
-    file = context.settings.cache / "logs" / f"diagnosis-{context.provider.name}.txt"
+    file = context.settings.cache / "logs" / f"diagnosis-{context.provider.name}.log"
     file.parent.mkdir(parents=True, exist_ok=True)
     # the objects' states and not their templates, in which somebody may have written a password
     statuses = {client.describe(one): one.get("status", {}) for one in [*found.replica_sets, *found.pods]}

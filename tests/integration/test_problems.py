@@ -10,6 +10,7 @@ from kubetasks import settings
 from kubetasks.kube.diagnosis import LINES
 from tests.integration import answers
 from tests.integration.driver import Ended, Tasks
+from tests.integration.faults import FAULTS
 
 PLANTED = "kept-to-itself-7f3a"
 QUOTA = """\
@@ -18,21 +19,6 @@ kind: ResourceQuota
 metadata: {name: full}
 spec: {hard: {pods: "1"}}
 """
-FAULTS: dict[str, tuple[dict[str, Any], str]] = {  # code: (change of the container, words that the screen must have)
-    "image-never-pull": ({"image": "simple-server:missing"}, "simple-server:missing"),
-    "invalid-image-name": ({"image": "Simple-Server:v1"}, "Simple-Server:v1"),
-    "image-pull": ({"image": "registry.invalid/simple-server:v1", "imagePullPolicy": "Always"}, "registry.invalid"),
-    "container-config": (
-        {"env": [{"name": "GONE", "valueFrom": {"configMapKeyRef": {"name": "gone", "key": "a"}}}]},
-        'configmap "gone" not found',
-    ),
-    "container-start": ({"command": ["/no/such/program"]}, "/no/such/program"),
-    "crash-loop": ({"args": ["--no-such-option"]}, "--no-such-option"),
-    "not-ready": ({"readinessProbe": {"httpGet": {"path": "/nowhere"}}}, "statuscode: 404"),
-    "unschedulable": ({"resources": {"requests": {"cpu": "1000"}}}, "Insufficient cpu"),
-    "quota": ({"env": [{"name": "CHANGED", "value": "1"}]}, "exceeded quota"),
-    "pods-refused": ({"securityContext": {"privileged": True, "allowPrivilegeEscalation": True}}, "violates PodSecurity"),
-}
 NO_PATIENCE = ("image-pull", "container-start")  # whose state may go to and fro
 
 

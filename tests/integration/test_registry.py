@@ -21,7 +21,6 @@ def served(tasks: Tasks) -> str:
     return str(answer["build"])
 
 
-@pytest.mark.usefixtures("alone")
 def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
     throwaway: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
