@@ -145,8 +145,8 @@ class Shell:
         kubectl("wait", "--for=delete", "pod", f"--selector={APPLICATION.selector}", f"--timeout={SECONDS:.0f}s")
         mine = [f"--filter=label=app.kubernetes.io/managed-by={OWNER}", f"--filter=reference={APPLICATION.name}"]
         run("docker", "rmi", "--force", *run("docker", "images", "--quiet", *mine).split())
-        crictl = ("docker", "exec", f"{NAME}-control-plane", "crictl")
-        run(*crictl, "rmi", *run(*crictl, "images", "--quiet", f"docker.io/library/{APPLICATION.name}").split())
+        images = ("docker", "exec", f"{NAME}-control-plane", "ctr", "--namespace=k8s.io", "images")
+        run(*images, "rm", *(one for one in run(*images, "ls", "--quiet").split() if f"/{APPLICATION.name}:" in one))
 
     def up(self, kubeconfig: Path) -> None:
         """Cluster, image, three pods behind a service; no load balancer, which `kubectl` alone does not bring."""

@@ -27,6 +27,7 @@ class Failed:
     """Waiting cannot help, once this has lasted for `patience` seconds.
 
     `code` names the kind of failure and `subject` what has it: both the same in the next state means that it lasts.
+    `error` is what to raise, if that is known already.
     """
 
     reason: str
@@ -34,6 +35,7 @@ class Failed:
     code: str = ""
     subject: str = ""
     patience: float = 0.0
+    error: TaskError | None = None
 
 
 State = Pending | Done | Failed
@@ -84,6 +86,6 @@ def until_done(
     """
     end = until(check, timeout=timeout, **options)
     if isinstance(end, Failed):
-        raise error(end.reason, end.hint or hint)
+        raise end.error or error(end.reason, end.hint or hint)
     if isinstance(end, Pending):
         raise error(f"{late} after {timeout:.0f} s: {end.detail}.", hint)

@@ -9,7 +9,7 @@ from kubetasks.actions import rollout, state
 from kubetasks.actions.context import Context
 from kubetasks.errors import ClusterError, EngineError, ExposeError, OwnershipError, RolloutError
 from kubetasks.kube import objects, readiness
-from kubetasks.kube.client import ApiError
+from kubetasks.kube.client import ApiError, surviving
 from kubetasks.providers.base import Lifecycle, NodeEngine
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _wait_for_nodes(context: Context) -> bool:
                 kube.list("Node")
         with kube.changes([("Node", "", {}), ("Lease", "kube-node-lease", {})]) as changes:
             wait.until_done(
-                check,
+                surviving(check),
                 ClusterError,
                 f"Cluster {context.provider.name} is not ready",
                 "./inv delete start creates it again",

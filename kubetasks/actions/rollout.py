@@ -8,6 +8,7 @@ from kubetasks.actions.context import Context
 from kubetasks.actions.state import Rollout
 from kubetasks.errors import ExposeError, RolloutError, TaskError
 from kubetasks.kube import readiness
+from kubetasks.kube.client import surviving
 from kubetasks.kube.service import Address
 
 STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
@@ -31,11 +32,13 @@ def wait_for_rollout(context: Context, text: str) -> None:
 
     with context.report.step(text) as step:
         with context.kube.changes(sources) as changes:
-            end = wait.until(check, timeout=timeout, changed=changes.wait, on_change=step.at)
+            end = wait.until(surviving(check), timeout=timeout, changed=changes.wait, on_change=step.at)
         if end is SUPERSEDED:
             raise RolloutError(SUPERSEDED.reason)
         if isinstance(end, wait.Done):
             return
+        if isinstance(end, wait.Failed) and end.error:
+            raise end.error
         problem = readiness.problem(*found[0]) if isinstance(end, wait.Failed) else None
         detail = end.reason if isinstance(end, wait.Failed) else end.detail
         problem = problem or readiness.late(*found[0][:3], timeout, detail)
@@ -83,7 +86,7 @@ def wait_for_traffic(context: Context, replicas: int, build: str = "") -> int:
 
     with context.report.step("Waiting for traffic") as step:
         wait.until_done(
-            check,
+            surviving(check),
             ExposeError,
             "Not every pod gets requests",
             state.LOGS,

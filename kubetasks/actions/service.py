@@ -9,7 +9,7 @@ from kubetasks.actions import cluster, state
 from kubetasks.actions.context import Context
 from kubetasks.errors import ExposeError, LeftoverError
 from kubetasks.kube import objects, service
-from kubetasks.kube.client import ApiError
+from kubetasks.kube.client import ApiError, surviving
 from kubetasks.kube.service import Address
 from kubetasks.probe import Spread
 from kubetasks.providers.base import OpenTunnel, Tunnels
@@ -91,7 +91,7 @@ def _wait_for_address(context: Context, at: Callable[[str], None]) -> list[Addre
     source = ("Service", context.settings.namespace, {"fieldSelector": f"metadata.name={context.app.name}"})
     with context.kube.changes([source]) as changes:
         wait.until_done(
-            check,
+            surviving(check),
             ExposeError,
             "The service is not reachable",
             WITHOUT_LOAD_BALANCER if context.provider.shared else state.LOGS,

@@ -13,6 +13,7 @@ def build(c: Context) -> None:
 
     The tutorial: docker build -t simple-server:v1 .
     Example: ./inv --echo build
+    Undo: ./inv rmi
     """
     from kubetasks.actions import app, context
 
@@ -27,6 +28,7 @@ def deploy(c: Context) -> None:
 
     The tutorial: kubectl create deployment simple-server --image=simple-server:v1
     Example: ./inv build deploy
+    Undo: ./inv rollback, or ./inv undeploy
     """
     from kubetasks.actions import app, context
 
@@ -39,6 +41,7 @@ def scale(c: Context, replicas: str = "") -> None:
 
     The tutorial: kubectl scale deployments/simple-server --replicas=3
     Example: ./inv scale --replicas=5
+    Undo: the number before
     """
     from kubetasks.actions import app, context
 
@@ -52,6 +55,7 @@ def undeploy(c: Context) -> None:
 
     The tutorial: kubectl delete deployment simple-server
     Example: ./inv undeploy
+    Undo: ./inv deploy
     """
     from kubetasks.actions import app, context
 
@@ -68,6 +72,7 @@ def rmi(c: Context) -> None:
 
     The tutorial: docker rmi simple-server:v1 -f
     Example: ./inv undeploy rmi
+    Undo: ./inv build
     """
     from kubetasks.actions import app, context
 
@@ -83,6 +88,7 @@ def clean(c: Context, all: bool = False) -> None:
     It waits until they are gone, and fails if something is left.
 
     Example: ./inv clean --all
+    Undo: ./inv up
     """
     from kubetasks.actions import app, context
 
@@ -100,6 +106,7 @@ def up(c: Context) -> None:
     Cluster and image are created side by side; the URL is printed at the end.
 
     Example: ./inv setup up
+    Undo: ./inv clean --all
     """
     from kubetasks.actions import app, context
 
@@ -117,6 +124,7 @@ def dev(c: Context, clean: bool = False) -> None:
     or what is wrong while the last good build keeps serving.
 
     Example: ./inv dev --clean
+    Undo: --clean, or ./inv clean --all
     """
     from kubetasks.actions import context, dev
 
@@ -126,6 +134,8 @@ def dev(c: Context, clean: bool = False) -> None:
 @task(help={"tail": "how many lines of each pod"})
 def logs(c: Context, tail: str = "100") -> None:
     """Print the logs of the pods, with the pods' names.
+
+    It changes nothing.
 
     The tutorial's kubectl: kubectl logs --prefix --selector=app.kubernetes.io/name=simple-server
     Example: ./inv logs --tail=20
@@ -145,6 +155,7 @@ def rollback(c: Context) -> None:
 
     The tutorial's kubectl: kubectl rollout undo deployment/simple-server
     Example: ./inv rollback
+    Undo: ./inv deploy
     """
     from kubetasks.actions import app, context
 
@@ -176,6 +187,8 @@ def diagnose(c: Context, json: bool = False) -> None:
 @task(help={"json": "one JSON document on standard output"})
 def status(c: Context, json: bool = False) -> None:
     """Show cluster, deployment, pods and addresses.
+
+    It changes nothing.
 
     The tutorial: kubectl get deployments,pods
     Example: ./inv status --json

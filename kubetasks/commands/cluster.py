@@ -10,6 +10,7 @@ def start(c: Context) -> None:
 
     The tutorial: minikube start
     Example: INVOKE_CLUSTER_NAME=other INVOKE_CLUSTER_PORT=8090 ./inv start
+    Undo: ./inv stop, or ./inv delete
     """
     from kubetasks.actions import cluster, context
 
@@ -22,6 +23,7 @@ def stop(c: Context) -> None:
 
     The tutorial: minikube stop
     Example: ./inv stop
+    Undo: ./inv start
     """
     from kubetasks.actions import cluster, context
 
@@ -33,6 +35,8 @@ def stop(c: Context) -> None:
 @task
 def delete(c: Context) -> None:
     """Delete the cluster with everything in it.
+
+    It cannot be undone; ./inv up makes all of it anew.
 
     The tutorial: minikube delete
     Example: INVOKE_CLUSTER_NAME=other ./inv delete
@@ -50,6 +54,8 @@ def kubeconfig(c: Context) -> None:
 
     Your own kubectl reaches the cluster with it.
 
+    It changes nothing.
+
     Example: KUBECONFIG=$(./inv kubeconfig) kubectl get pods
     """
     from kubetasks.actions import cluster, context
@@ -64,6 +70,7 @@ def docker_env(c: Context, unset: bool = False) -> None:
 
     The tutorial: eval $(minikube docker-env)
     Example: eval "$(./inv docker-env)"
+    Undo: --unset
     """
     from kubetasks.actions import cluster, context
 

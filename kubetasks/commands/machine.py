@@ -20,6 +20,7 @@ def setup(c: Context, remove: bool = False, stop: bool = False) -> None:
     That is: container engine, base image, and what the provider needs: for kind its program, a node image and a load balancer.
 
     Example: ./inv setup build deploy expose scale
+    Undo: ./inv setup --remove
     """
     from kubetasks.actions import context, machine
 

@@ -34,6 +34,8 @@ def test(
     this machine lacks runs in a container.
     JUnit files go to reports/.
 
+    It removes what it creates.
+
     Example: ./inv test --python=3.14 --kubernetes=1.36
     """
     from kubetasks.actions import context, project

@@ -15,6 +15,7 @@ def expose(c: Context) -> None:
 
     The tutorial: kubectl expose deployment simple-server --type=LoadBalancer
     Example: ./inv expose service
+    Undo: ./inv unexpose
     """
     from kubetasks.actions import context, service
 
@@ -29,6 +30,7 @@ def unexpose(c: Context) -> None:
 
     The tutorial: kubectl delete service simple-server
     Example: ./inv unexpose
+    Undo: ./inv expose
     """
     from kubetasks.actions import context, service
 
@@ -40,6 +42,8 @@ def unexpose(c: Context) -> None:
 @task(help={"open": "open it in the browser too"})
 def service(c: Context, open: bool = False) -> None:
     """Print the URL that answers.
+
+    It changes nothing.
 
     The tutorial: minikube service simple-server
     Example: curl $(./inv service)
@@ -66,6 +70,7 @@ def tunnel(c: Context) -> None:
 
     The tutorial: minikube tunnel
     Example: INVOKE_CLUSTER_PROVIDER=minikube ./inv tunnel
+    Undo: Ctrl-C
     """
     from kubetasks.actions import context, service
 
@@ -77,6 +82,8 @@ def traffic(c: Context, requests: str = "", json: bool = False) -> None:
     """Send requests and show which pods answered.
 
     Each request has a new connection: a kept one stays with one pod.
+
+    It changes nothing but the pods' counts.
 
     Example: ./inv traffic --requests=300
     """

@@ -4,10 +4,11 @@ import contextlib
 import ipaddress
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from kubetasks import wait
 from kubetasks.errors import ClusterError, TaskError
 from kubetasks.labels import OWNER
 
@@ -15,6 +16,9 @@ Object = dict[str, Any]
 
 FIELD_MANAGER = OWNER
 REQUEST_SECONDS = 30
+UNAVAILABLE = "api-unavailable"
+UNAVAILABLE_SECONDS = 30.0  # a control plane that restarts needs ten
+TOO_MANY_REQUESTS = 429
 
 # kind -> (API group and version, plural, namespaced)
 RESOURCES: dict[str, tuple[str, str, bool]] = {
@@ -52,6 +56,20 @@ class ApiError(TaskError):
         self.reason = reason
         hints = {401: "Its credentials may have expired: log in to the cluster again", 403: "docs/existing.md lists the rights"}
         super().__init__(f"{what} was refused by the cluster: {message or reason or status}", hints.get(status, ""))
+
+
+def surviving(check: Callable[[], wait.State]) -> Callable[[], wait.State]:
+    """The same check, for which the API server may be away for UNAVAILABLE_SECONDS: it may be restarting."""
+
+    def survive() -> wait.State:
+        try:
+            return check()
+        except (ClusterError, ApiError) as error:
+            if isinstance(error, ApiError) and error.status < 500 and error.status != TOO_MANY_REQUESTS:
+                raise
+            return wait.Failed(error.sentence, error.hint, UNAVAILABLE, patience=UNAVAILABLE_SECONDS, error=error)
+
+    return survive
 
 
 def path(kind: str, namespace: str = "", name: str = "", subresource: str = "") -> str:

@@ -2,7 +2,7 @@
 
 from kubetasks import wait
 from kubetasks.errors import LeftoverError, OwnershipError
-from kubetasks.kube.client import FIELD_MANAGER, ApiError, Kube, Object, describe, path
+from kubetasks.kube.client import FIELD_MANAGER, ApiError, Kube, Object, describe, path, surviving
 from kubetasks.labels import OWNER, OWNER_LABEL
 
 JSON_PATCH = "application/json-patch+json"
@@ -102,9 +102,13 @@ def delete(kube: Kube, kind: str, name: str, namespace: str, timeout: float) -> 
             raise
 
     def check() -> wait.State:
-        return wait.Pending("still there") if kube.get(kind, name, namespace) else wait.Done()
+        found = kube.get(kind, name, namespace)
+        if not found:
+            return wait.Done()
+        waits_for = ", ".join(found["metadata"].get("finalizers", []))
+        return wait.Pending(f"it waits for {waits_for}" if waits_for else "it is still there")
 
     with kube.changes([(kind, namespace, {"fieldSelector": f"metadata.name={name}"})]) as changes:
         late = f"{kind.lower()}/{name} was not deleted"
-        wait.until_done(check, LeftoverError, late, "./inv status", timeout=timeout, changed=changes.wait)
+        wait.until_done(surviving(check), LeftoverError, late, "./inv status", timeout=timeout, changed=changes.wait)
     return True

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from kubetasks import wait
+from kubetasks.application import PROJECT
+from kubetasks.labels import SELECTOR
 from tests.integration import answers, cluster, snapshot, source
 from tests.integration.conftest import OTHER_CLUSTERS
 from tests.integration.driver import Tasks
@@ -104,3 +106,14 @@ def test_what_does_not_carry_our_label_is_left_alone(app: Tasks) -> None:
     app("build", "deploy", "expose", "unexpose", "undeploy")
     assert [app.get(*kind.split("/"))["metadata"]["uid"] for kind in kinds] == theirs
     assert app.get("pods")["items"] == []
+
+
+def test_what_cannot_be_deleted_is_named_with_what_keeps_it(app: Tasks) -> None:
+    budget = "poddisruptionbudget", "simple-server"
+    app.kubectl("apply", f"--filename={PROJECT / 'k8s' / 'poddisruptionbudget.yaml'}")
+    app.kubectl("label", *budget, SELECTOR)
+    app.kubectl("patch", *budget, "--type=merge", "--patch", '{"metadata": {"finalizers": ["example.com/kept"]}}')
+    said = app.typed("undeploy", code=10, INVOKE_APP_TIMEOUT="1").stderr
+    assert "poddisruptionbudget/simple-server was not deleted after 1 s: it waits for example.com/kept" in said
+    app.kubectl("patch", *budget, "--type=merge", "--patch", '{"metadata": {"finalizers": null}}')
+    assert "There was no deployment" in app("undeploy").stderr

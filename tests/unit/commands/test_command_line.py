@@ -76,9 +76,11 @@ def test_a_task_that_is_typed_twice_runs_twice() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_help_of_every_task_has_an_example(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_of_every_task_has_an_example_and_says_how_it_is_undone(task: str, capsys: pytest.CaptureFixture[str]) -> None:
     Tasks(namespace=ns).run(["inv", "--help", task], exit=False)
-    assert "Example: " in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "Example: " in shown
+    assert any(words in shown for words in ("Undo: ", "It changes nothing", "It cannot be undone", "It removes what it creates"))
 
 
 @pytest.fixture

@@ -1,12 +1,16 @@
 """Ownership: no object without our label is changed or removed. The API is a fake; the same is shown on a real one."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kubetasks.errors import OwnershipError
-from kubetasks.kube import objects
-from kubetasks.kube.client import Kube, path
+from kubetasks import wait
+from kubetasks.errors import ClusterError, LeftoverError, OwnershipError, RolloutError, TaskError
+from kubetasks.kube import client, objects
+from kubetasks.kube.client import ApiError, Kube, path
 from kubetasks.labels import OWNER, OWNER_LABEL
 
 
@@ -14,11 +18,18 @@ class FakeKube(Kube):
     """One deployment, and a note of every request that would change it."""
 
     def __init__(self, labels: dict[str, str]) -> None:
-        self.item = {"kind": "Deployment", "metadata": {"name": "simple-server", "uid": "1", "labels": labels}}
+        metadata: dict[str, Any] = {"name": "simple-server", "uid": "1", "labels": labels}
+        self.item: dict[str, Any] = {"kind": "Deployment", "metadata": metadata}
         self.changed: list[str] = []
 
     def get(self, kind: str, name: str, namespace: str = "") -> dict[str, Any] | None:  # noqa: ARG002
         return self.item
+
+    def changes(self, _sources: object) -> Any:
+        return nullcontext(self)
+
+    def wait(self, seconds: float) -> None:
+        pass
 
     def request(self, method: str, *_args: Any, **_more: Any) -> dict[str, Any]:
         self.changed.append(method)
@@ -33,6 +44,63 @@ def test_an_object_of_others_is_neither_applied_nor_deleted(labels: dict[str, st
     with pytest.raises(OwnershipError, match="kubectl label"):
         objects.delete(kube, "Deployment", "simple-server", "default", 1)
     assert kube.changed == []
+
+
+@given(labels=st.dictionaries(st.text(), st.text()).filter(lambda labels: labels.get(OWNER_LABEL) != OWNER))
+def test_whatever_else_it_carries_an_object_without_our_label_is_not_changed(labels: dict[str, str]) -> None:
+    kube = FakeKube(labels)
+    for change in (
+        lambda: objects.apply(kube, kube.item),
+        lambda: objects.delete(kube, "Deployment", "simple-server", "default", 1),
+        lambda: objects.require_ours(kube.item),
+    ):
+        with pytest.raises(OwnershipError):
+            change()
+    assert kube.changed == []
+
+
+def test_what_is_not_deleted_in_time_is_named_with_its_finalizers() -> None:
+    kube = FakeKube({OWNER_LABEL: OWNER})
+    kube.item["metadata"]["finalizers"] = ["kept"]
+    with pytest.raises(LeftoverError, match="deployment/simple-server was not deleted after 0 s: it waits for kept"):
+        objects.delete(kube, "Deployment", "simple-server", "default", 0)
+
+
+AWAY = ClusterError("The API server does not answer.", "./inv start")
+
+
+@pytest.mark.parametrize("error", [AWAY, ApiError("GET /", 503, "", ""), ApiError("GET /", 429, "", "")], ids=str)
+def test_a_wait_survives_an_api_server_that_restarts(error: TaskError) -> None:
+    answers = iter([error, error])
+
+    def check() -> wait.State:
+        for one in answers:
+            raise one
+        return wait.Done()
+
+    wait.until_done(client.surviving(check), RolloutError, "late", timeout=60, changed=lambda _: None)
+
+
+def test_one_that_stays_away_ends_the_wait_with_what_it_said() -> None:
+    seconds = iter(range(1000))
+
+    def check() -> wait.State:
+        raise AWAY
+
+    with pytest.raises(ClusterError) as raised:
+        wait.until_done(
+            client.surviving(check), RolloutError, "late", timeout=600, changed=lambda _: None, clock=lambda: float(next(seconds))
+        )
+    assert raised.value is AWAY
+    assert next(seconds) < 2 * client.UNAVAILABLE_SECONDS
+
+
+def test_what_the_api_refuses_ends_the_wait_at_once() -> None:
+    def check() -> wait.State:
+        raise ApiError("GET /", 403, "Forbidden", "no rights")
+
+    with pytest.raises(ApiError, match="no rights"):
+        wait.until_done(client.surviving(check), RolloutError, "late", timeout=60, changed=lambda _: None)
 
 
 def test_ours_may_be_touched() -> None:
