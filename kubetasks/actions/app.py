@@ -89,7 +89,8 @@ def roll_out(context: Context, made: Image, *, came_up: bool = False) -> int:
     deployment = manifests.deployment(manifest, app, reference, policy, namespace)
     objects.apply(context.kube, budget)
     changed = objects.apply(context.kube, deployment)
-    rollout.wait_for_rollout(context, f"Rolling out {made.reference}" if changed else f"{made.reference} is deployed")
+    text = f"Rolling out {made.reference}" if changed else f"{made.reference} is deployed"
+    rollout.wait_for_rollout(context, text, reference)
     found = state.deployment(context) if changed or came_up else None
     if found:
         return rollout.wait_for_traffic(context, found["spec"].get("replicas", 1), made.build)

@@ -15,8 +15,11 @@ STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 t
 SUPERSEDED = wait.Failed("Something newer is to be rolled out.")
 
 
-def wait_for_rollout(context: Context, text: str) -> None:
-    """Show `text` until the rollout is complete. Raises RolloutError, with a diagnosis."""
+def wait_for_rollout(context: Context, text: str, delivered: str = "") -> None:
+    """Show `text` until the rollout is complete. `delivered` is the image that the nodes have just been given.
+
+    Raises RolloutError, with a diagnosis.
+    """
     namespace, timeout = context.settings.namespace, context.settings.timeout
     sources = [
         ("Deployment", namespace, {"fieldSelector": f"metadata.name={context.app.name}"}),
@@ -27,7 +30,7 @@ def wait_for_rollout(context: Context, text: str) -> None:
     def check() -> wait.State:
         if context.superseded():
             return SUPERSEDED
-        found[:] = [state.rollout(context)]
+        found[:] = [state.rollout(context, delivered)]
         return state.rollout_state(context, found[0])
 
     with context.report.step(text) as step:

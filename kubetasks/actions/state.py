@@ -35,21 +35,22 @@ class Rollout(NamedTuple):
     evidence: Evidence
 
 
-def rollout(context: Context) -> Rollout:
+def rollout(context: Context, delivered: str = "") -> Rollout:
+    """Read the rollout. `delivered` is the image that the nodes have just been given."""
     kube, namespace = context.kube, context.settings.namespace
     found = deployment(context)
     replica_sets = kube.list("ReplicaSet", namespace, labelSelector=context.app.selector)
     pods = kube.list("Pod", namespace, labelSelector=context.app.selector)
-    return Rollout(found, replica_sets, pods, _evidence(context, pods))
+    return Rollout(found, replica_sets, pods, _evidence(context, pods, delivered))
 
 
-def _evidence(context: Context, pods: list[Object]) -> Evidence:
+def _evidence(context: Context, pods: list[Object], delivered: str) -> Evidence:
     now = datetime.now(UTC)
     nodes = _visible(context, "Node") if any(problems.unschedulable(pod) is not None for pod in pods) else None
     unhealthy = (
         _visible(context, "Event", fieldSelector="reason=Unhealthy") if any(problems.overdue(pod, now) for pod in pods) else None
     )
-    return Evidence(now, nodes, problems.probe_answers(unhealthy or []))
+    return Evidence(now, nodes, problems.probe_answers(unhealthy or []), delivered)
 
 
 def rollout_state(context: Context, found: Rollout) -> wait.State:

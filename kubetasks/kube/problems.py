@@ -124,11 +124,13 @@ class Evidence:
     """What is asked only if a pod does not start.
 
     `nodes` are all of them, None if they may not be seen. `answers` is what each pod's readiness probe got last, by pod.
+    `delivered` is the image that the nodes have just been given: what the kubelet says of it may be from before that.
     """
 
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     nodes: Sequence[Object] | None = None
     answers: Mapping[str, str] = field(default_factory=dict)
+    delivered: str = ""
 
 
 def probe_answers(events: Sequence[Object]) -> dict[str, str]:
@@ -187,14 +189,19 @@ def of_pod(pod: Object, evidence: Evidence, *, releasing: bool = False, ready: i
         ended = (container.get("lastState", {}).get("terminated")) or {}
         reason = waiting.get("reason")
         if reason in WAITING and (reason, ended.get("reason")) != NODE_STOPPED:
-            final = WAITING[reason] == "image-pull" and any(word in waiting.get("message", "") for word in PULL_REFUSED)
+            code, image, message = WAITING[reason], container.get("image", "?"), waiting.get("message", "")
+            patience = None
+            if code == "image-pull" and any(word in message for word in PULL_REFUSED):
+                patience = Patience.BRIEF
+            elif code == "image-never-pull" and image == evidence.delivered:
+                patience = Patience.LONG
             return of_kind(
-                WAITING[reason],
+                code,
                 name,
                 container["name"],
-                Patience.BRIEF if final else None,
-                image=container.get("image", "?"),
-                message=waiting.get("message", ""),
+                patience,
+                image=image,
+                message=message,
                 ending=f"{ended.get('reason', 'ended')}, exit code {ended.get('exitCode', '?')}",
             )
     message = unschedulable(pod)

@@ -53,6 +53,13 @@ def test_a_container_that_waits_has_the_patience_of_its_reason(reason: str, mess
     assert message.rstrip(".") in problem.sentence or code == "crash-loop"
 
 
+def test_an_image_that_the_node_has_just_got_may_still_be_told_as_missing() -> None:
+    objects = recorded("missing-image")
+    problem = found(objects, Evidence(delivered="simple-server:missing"))
+    assert problem is not None
+    assert (problem.code, problem.patience) == ("image-never-pull", Patience.LONG)
+
+
 @pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing"])
 def test_a_container_that_is_being_made_has_no_problem(reason: str) -> None:
     assert waiting(reason) is None
