@@ -26,7 +26,8 @@ class Done:
 class Failed:
     """Waiting cannot help, once this has lasted for `patience` seconds.
 
-    `code` names the kind of failure and `subject` what has it: both the same in the next state means that it lasts.
+    `code` names the kind of failure and `subject` what has it: both, and the patience, the same in the next state means that
+    it lasts.
     `error` is what to raise, if that is known already.
     """
 
@@ -63,8 +64,9 @@ def until(
             return state
         left = deadline - now
         if isinstance(state, Failed):
-            if (state.code, state.subject) != failing:
-                failing, since = (state.code, state.subject), now
+            same = state.code, state.subject, state.patience
+            if same != failing:
+                failing, since = same, now
             left = min(left, since + state.patience - now)
         else:
             failing = None

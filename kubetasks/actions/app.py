@@ -11,7 +11,7 @@ from kubetasks.actions.context import Context
 from kubetasks.engine import Engine
 from kubetasks.errors import EngineError, LeftoverError, RolloutError
 from kubetasks.image import Image
-from kubetasks.kube import client, objects, readiness
+from kubetasks.kube import client, objects, problems, readiness
 from kubetasks.providers.base import Lifecycle, NodeEngine
 
 
@@ -124,6 +124,9 @@ def rollback(context: Context) -> None:
     state.require_deployment(context)
     found = state.rollout(context)
     deployment = found.deployment or {}
+    if deployment["spec"].get("paused"):
+        paused = problems.of_kind("paused", app.name)
+        raise RolloutError(paused.sentence, paused.hint)
     before = readiness.revision_before(deployment, found.replica_sets)
     if before is None:
         raise RolloutError(f"The deployment {app.name} has no earlier revision.", "./inv build deploy")

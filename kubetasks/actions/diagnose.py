@@ -33,9 +33,10 @@ def now(context: Context) -> Diagnosis | None:
     if problem:
         return explain(context, problem, found)
     progress = state.rollout_state(context, found)
-    if isinstance(progress, wait.Pending):
-        return Diagnosis("progressing", f"The rollout is in progress: {progress.detail}.", "./inv status")
-    return Diagnosis(diagnosis.HEALTHY, f"{context.app.name}: {getattr(progress, 'detail', '')}.")
+    if isinstance(progress, wait.Done):
+        return Diagnosis(diagnosis.HEALTHY, f"{context.app.name}: {progress.detail}.")
+    detail = progress.detail if isinstance(progress, wait.Pending) else progress.reason
+    return Diagnosis("progressing", f"The rollout is in progress: {detail}.", "./inv status")
 
 
 def explain(context: Context, problem: Problem, found: Rollout) -> Diagnosis:
@@ -43,12 +44,17 @@ def explain(context: Context, problem: Problem, found: Rollout) -> Diagnosis:
     events = state.events(context)
     log = _log(context, problem, found)
     made = diagnosis.diagnose(problem, *found[:3], events, log)
-    file = context.settings.cache / "logs" / f"diagnosis-{context.provider.name}.log"
-    file.parent.mkdir(parents=True, exist_ok=True)
     # the objects' states and not their templates, in which somebody may have written a password
     statuses = {client.describe(one): one.get("status", {}) for one in [*found.replica_sets, *found.pods]}
     parts = [made.text(), *(json.dumps(part, indent=2) for part in (statuses, [diagnosis.told(one) for one in events])), *log]
-    file.write_text("\n\n".join(parts) + "\n")
+    where = f"{context.provider.name}-{context.settings.namespace}".replace("/", "_")
+    file = context.settings.cache / "logs" / f"diagnosis-{where}.log"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)  # logs are shown as they are
+        file.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    except OSError:  # the screen is worth more than the file
+        return made
     return made.with_details(str(file))
 
 

@@ -46,7 +46,7 @@ def wait_for_rollout(context: Context, text: str, delivered: str = "") -> None:
         detail = end.reason if isinstance(end, wait.Failed) else end.detail
         problem = problem or readiness.late(*found[0][:3], timeout, detail)
         screen = ""
-        with suppress(TaskError, OSError):  # the cluster may be gone meanwhile: the sentence is known
+        with suppress(TaskError):  # the cluster may be gone meanwhile: the sentence is known
             screen = diagnose.explain(context, problem, found[0]).text()
         raise RolloutError(problem.sentence, problem.hint, screen)
 

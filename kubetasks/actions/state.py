@@ -11,6 +11,8 @@ from kubetasks.kube.client import ApiError, Object
 from kubetasks.kube.problems import Evidence
 from kubetasks.kube.service import Address
 
+LOGS = "./inv status; ./inv logs"
+
 
 def deployment(context: Context) -> Object | None:
     return context.kube.get("Deployment", context.app.name, context.settings.namespace)
@@ -21,9 +23,6 @@ def require_deployment(context: Context) -> None:
     name, namespace = context.app.name, context.settings.namespace
     if objects.there(context.kube, "Deployment", name, namespace) is None:
         raise RolloutError(f"There is no deployment {name} in namespace {namespace}.", "./inv deploy")
-
-
-LOGS = "./inv status; ./inv logs"
 
 
 class Rollout(NamedTuple):

@@ -19,6 +19,7 @@ REQUEST_SECONDS = 30
 UNAVAILABLE = "api-unavailable"
 UNAVAILABLE_SECONDS = 30.0  # a control plane that restarts needs ten
 TOO_MANY_REQUESTS = 429
+NOT_ALLOWED = (401, 403)
 
 # kind -> (API group and version, plural, namespaced)
 RESOURCES: dict[str, tuple[str, str, bool]] = {
@@ -59,15 +60,24 @@ class ApiError(TaskError):
 
 
 def surviving(check: Callable[[], wait.State]) -> Callable[[], wait.State]:
-    """The same check, for which the API server may be away for UNAVAILABLE_SECONDS: it may be restarting."""
+    """The same check, for which the API server may be away for UNAVAILABLE_SECONDS: it may be restarting.
+
+    Until it has read its own rules, one that has just started may refuse what it will allow.
+    """
+    away = False
 
     def survive() -> wait.State:
+        nonlocal away
         try:
-            return check()
+            state = check()
         except (ClusterError, ApiError) as error:
-            if isinstance(error, ApiError) and error.status < 500 and error.status != TOO_MANY_REQUESTS:
+            status = error.status if isinstance(error, ApiError) else 0
+            if 400 <= status < 500 and status != TOO_MANY_REQUESTS and not (away and status in NOT_ALLOWED):
                 raise
+            away = True
             return wait.Failed(error.sentence, error.hint, UNAVAILABLE, patience=UNAVAILABLE_SECONDS, error=error)
+        away = False
+        return state
 
     return survive
 

@@ -8,7 +8,7 @@ from typing import Any
 from kubetasks.errors import ClusterError, RolloutError
 from kubetasks.kube import readiness
 from kubetasks.kube.client import Object
-from kubetasks.kube.problems import KINDS, Problem, event_time
+from kubetasks.kube.problems import KINDS, Problem, event_object, event_time
 
 LINES = 24  # at most, on a screen
 LOG_LINES = 10
@@ -69,9 +69,10 @@ class Diagnosis:
             "running": ", ".join(self.running),
             "changed": self.changed,
             "serving": self.serving,
-            "details": self.details,
         }
         before = [self.sentence, *(f"  {name:<9} {_cut(value)}" for name, value in parts.items() if value)]
+        if self.details:
+            before.append(f"  details   {self.details}")
         after = [f"  next      {self.next}"] if self.next else []
         room = min(LOG_LINES, LINES - len(before) - len(after) - 1)
         log = (
@@ -89,9 +90,8 @@ def _cut(text: str) -> str:
 
 def told(event: Object) -> str:
     """An event in a line."""
-    about = event["involvedObject"]
-    name = f"{about.get('kind', '').lower()}/{about['name']}"
-    return f"{event_time(event)} {event.get('type')} {name} {event.get('reason')}: {event.get('message')}"
+    kind, name = event_object(event)
+    return f"{event_time(event)} {event.get('type')} {kind.lower()}/{name} {event.get('reason')}: {event.get('message')}"
 
 
 def log_source(problem: Problem, pods: Sequence[Object]) -> tuple[str, str, bool] | None:
@@ -110,15 +110,16 @@ def log_source(problem: Problem, pods: Sequence[Object]) -> tuple[str, str, bool
     return None
 
 
-def decisive(events: Sequence[Object], problem: Problem, replica_sets: Sequence[Object]) -> Object | None:
+def decisive(events: Sequence[Object], problem: Problem, newest_set: str) -> Object | None:
     """The newest warning about the object that has the problem, or its newest event if there is no warning.
 
-    What kept a pod from being created is told of the replica set. Failed probes tell something only of a pod that runs, and
-    that the kubelet backs off tells less than why.
+    What kept a pod from being created is told of the newest replica set. Failed probes tell something only of a pod that runs,
+    and that the kubelet backs off tells less than why.
     """
-    of_sets = problem.code in ("quota", "pods-refused")
-    names = {one["metadata"]["name"] for one in replica_sets} if of_sets else {problem.name}
-    of_object = [event for event in events if event["involvedObject"]["name"] in names]
+    about = ("Pod", problem.name) if problem.container or problem.code == "unschedulable" else ("Deployment", problem.name)
+    if problem.code in ("quota", "pods-refused"):
+        about = ("ReplicaSet", newest_set)
+    of_object = [event for event in events if event_object(event) == about]
     warnings = [event for event in of_object if event.get("type") == "Warning"]
     running = problem.code in ("not-ready", "timeout")
     telling = [one for one in warnings if one.get("reason") != "BackOff" and (running or one.get("reason") != "Unhealthy")]
@@ -137,7 +138,7 @@ def diagnose(
     """Put together what shows the problem. `log` are the lines of `log_source`; `events` those of the namespace."""
     pod = next((pod for pod in pods if pod["metadata"]["name"] == problem.name), None)
     source = log_source(problem, pods)
-    event = decisive(events, problem, replica_sets)
+    event = decisive(events, problem, readiness.newest_set(deployment, replica_sets) if deployment else "")
     return Diagnosis(
         code=problem.code,
         sentence=problem.sentence,
@@ -167,9 +168,8 @@ def _where(problem: Problem, pod: Object | None) -> str:
 
 def _event(event: Object, now: datetime) -> str:
     times = (event.get("series") or {}).get("count") or event.get("count") or 1
-    at = event_time(event)
-    ago = f", {max(0, round((now - datetime.fromisoformat(at)).total_seconds()))} s ago" if at else ""
-    return f"{event.get('reason', '')}{f' {times} times' if times > 1 else ''}{ago}: {event.get('message', '')}"
+    ago = max(0, round((now - event_time(event)).total_seconds()))
+    return f"{event.get('reason', '')}{f' {times} times' if times > 1 else ''}, {ago} s ago: {event.get('message', '')}"
 
 
 def _probe(pod: Object, problem: Problem) -> str:
@@ -179,9 +179,8 @@ def _probe(pod: Object, problem: Problem) -> str:
             get = probe.get("httpGet")
             kind = f"GET {get.get('path', '/')} at port {get['port']}" if get else next(iter(probe))
             times = probe.get("failureThreshold", 3)
-            return (
-                f"{kind} every {probe.get('periodSeconds', 10)} s, {probe.get('timeoutSeconds', 1)} s each, fails after {times}"
-            )
+            seconds = f"every {probe.get('periodSeconds', 10)} s, {probe.get('timeoutSeconds', 1)} s each"
+            return f"{kind} {seconds}, not ready after {times} failures"
     return ""
 
 
@@ -198,11 +197,11 @@ def _revision(deployment: Object, replica_sets: Sequence[Object], pods: Sequence
 
 def _serving(deployment: Object, replica_sets: Sequence[Object], pods: Sequence[Object]) -> str:
     newest = {pod["metadata"]["name"] for pod in readiness.newest_pods(deployment, replica_sets, pods)}
-    older = [pod for pod in pods if readiness.pod_ready(pod) and pod["metadata"]["name"] not in newest]
     ready = [pod for pod in pods if readiness.pod_ready(pod)]
-    if older:
-        return f"{_count(older)} of the revision before, as until now"
-    return _count(ready)
+    older = [pod for pod in ready if pod["metadata"]["name"] not in newest]
+    if not older:
+        return _count(ready)
+    return f"{_count(ready)}{'' if len(older) == len(ready) else f', {len(older)} of them'} of an earlier revision"
 
 
 def _count(pods: Sequence[Object]) -> str:

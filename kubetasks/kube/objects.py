@@ -6,6 +6,8 @@ from kubetasks.kube.client import FIELD_MANAGER, ApiError, Kube, Object, describ
 from kubetasks.labels import OWNER, OWNER_LABEL
 
 JSON_PATCH = "application/json-patch+json"
+CHANGED_MEANWHILE = 422  # the answer to a JSON patch whose test fails
+DEPENDENTS = "foregroundDeletion"  # the finalizer of an object whose dependents go first
 
 
 def ours(item: Object) -> bool:
@@ -62,16 +64,31 @@ def replace_template(kube: Kube, item: Object, template: Object) -> None:
     """
     metadata = item["metadata"]
     target = path("Deployment", metadata["namespace"], metadata["name"])
-    query = {"fieldManager": FIELD_MANAGER}
     replaced = [{"op": "replace", "path": "/spec/template", "value": template}]
-    changed = kube.request("PATCH", target, query, replaced, JSON_PATCH)
+    changed = kube.request("PATCH", target, {"fieldManager": FIELD_MANAGER}, replaced, JSON_PATCH)
     apply(kube, _with_template(changed, template))
-    entries = kube.request("GET", target)["metadata"]["managedFields"]
-    updates = [number for number, one in enumerate(entries) if (one["manager"], one["operation"]) == (FIELD_MANAGER, "Update")]
-    for number in reversed([number for number in updates if not entries[number].get("subresource")]):
+    _forget_update(kube, target)
+
+
+def _forget_update(kube: Kube, target: str) -> None:
+    """Remove what says that we own fields by an update."""
+    while True:
+        entries = kube.request("GET", target)["metadata"].get("managedFields", [])
+        ours = [(number, one) for number, one in enumerate(entries) if _updated_by_us(one)]
+        if not ours:
+            return
+        number, entry = ours[0]
         place = f"/metadata/managedFields/{number}"
-        same = {"op": "test", "path": place, "value": entries[number]}
-        kube.request("PATCH", target, query, [same, {"op": "remove", "path": place}], JSON_PATCH)
+        patch = [{"op": "test", "path": place, "value": entry}, {"op": "remove", "path": place}]
+        try:
+            kube.request("PATCH", target, {"fieldManager": FIELD_MANAGER}, patch, JSON_PATCH)
+        except ApiError as error:
+            if error.status != CHANGED_MEANWHILE:
+                raise
+
+
+def _updated_by_us(entry: Object) -> bool:
+    return (entry["manager"], entry["operation"], entry.get("subresource", "")) == (FIELD_MANAGER, "Update", "")
 
 
 def scale(kube: Kube, name: str, namespace: str, replicas: int) -> bool:
@@ -105,8 +122,8 @@ def delete(kube: Kube, kind: str, name: str, namespace: str, timeout: float) -> 
         found = kube.get(kind, name, namespace)
         if not found:
             return wait.Done()
-        waits_for = ", ".join(found["metadata"].get("finalizers", []))
-        return wait.Pending(f"it waits for {waits_for}" if waits_for else "it is still there")
+        waits_for = [one for one in found["metadata"].get("finalizers", []) if one != DEPENDENTS]
+        return wait.Pending(f"it waits for {', '.join(waits_for)}" if waits_for else "what belongs to it is still there")
 
     with kube.changes([(kind, namespace, {"fieldSelector": f"metadata.name={name}"})]) as changes:
         late = f"{kind.lower()}/{name} was not deleted"

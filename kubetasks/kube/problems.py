@@ -8,21 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
+from typing import NamedTuple
 
 from kubetasks.kube.client import Object
 
 NODE_STOPPED = ("CrashLoopBackOff", "Unknown")  # why a container waits and how it ended, if its runtime did not see the end
 NOT_READY_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/network-unavailable")
 PULL_REFUSED = ("not found", "unauthorized", "denied", "manifest unknown", "no such host", "x509")  # another try would not help
-UNANSWERED = (
-    "connection refused",
-    "deadline exceeded",
-    "timeout",
-    "timed out",
-    "EOF",
-    "reset by peer",
-)  # of a probe, as Go says it
-LOGS = "./inv logs"
+UNANSWERED = ("refused", "exceeded", "timeout", "timed out", "EOF", "reset by", "no route", "unreachable")  # as Go says it
+NOT_STARTED = ("StartError", "ContainerCannotRun")  # how a container ended whose program could not be started
 IMAGE = "./inv build deploy; docs/existing.md for a cluster of others"
 MANIFEST = "Fix k8s/deployment.yaml, then ./inv deploy"
 
@@ -32,12 +26,13 @@ class Patience(IntEnum):
 
     AT_ONCE = 0
     BRIEF = 1
+    SOME = 5
     LONG = 10
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of problem. `sentence` and `hint` are templates of {name}, {image}, {message}, {ending} and {fits}."""
+    """A kind of problem. `sentence` and `hint` are templates of {name}, and of the facts that `of_kind` is given."""
 
     code: str
     patience: Patience
@@ -56,7 +51,7 @@ KINDS = {
             "Pod {name} does not run: {image} is not a valid image name.",
             MANIFEST,
         ),
-        Kind("image-pull", Patience.LONG, "Pod {name} does not run: the image {image} cannot be pulled: {message}", IMAGE),
+        Kind("image-pull", Patience.LONG, "Pod {name} does not run: the image {image} cannot be pulled: {message}.", IMAGE),
         Kind(
             "container-config",
             Patience.AT_ONCE,
@@ -74,15 +69,15 @@ KINDS = {
             "crash-loop",
             Patience.AT_ONCE,
             "Pod {name} does not run: its container keeps crashing ({ending}).",
-            f"{LOGS} shows the output of the pods; ./inv rollback",
+            "./inv logs; {back}",
         ),
-        Kind("not-ready", Patience.BRIEF, "Pod {name} runs and is not ready: {message}.", f"{LOGS}; ./inv rollback"),
-        Kind("unschedulable", Patience.BRIEF, "Pod {name} fits on no node: {message}", "{fits}"),
+        Kind("not-ready", Patience.BRIEF, "Pod {name} runs and is not ready: {message}.", "./inv logs; {back}"),
+        Kind("unschedulable", Patience.BRIEF, "Pod {name} fits on no node: {message}.", "{fits}"),
         Kind(
             "quota",
-            Patience.BRIEF,
+            Patience.SOME,  # the replica set tries again more and more rarely
             "The namespace's quota is used up: {message}.",
-            "kubectl describe resourcequota shows what is used",
+            "Raise the quota, or run fewer pods: ./inv scale --replicas=NUMBER",
         ),
         Kind("pods-refused", Patience.BRIEF, "The cluster refuses pods of {name}: {message}.", MANIFEST),
         Kind(
@@ -91,7 +86,13 @@ KINDS = {
             "The rollout is not complete after {seconds} s: {message}.",
             "./inv status; INVOKE_APP_TIMEOUT=SECONDS waits longer",
         ),
-        Kind("no-progress", Patience.AT_ONCE, "The rollout of {name} made no progress: {message}", f"./inv status; {LOGS}"),
+        Kind(
+            "paused",
+            Patience.BRIEF,
+            "The rollout of {name} is paused.",
+            "export KUBECONFIG=$(./inv kubeconfig); kubectl rollout resume deployment/{name}",
+        ),
+        Kind("no-progress", Patience.BRIEF, "The rollout of {name} made no progress: {message}.", "./inv status; ./inv logs"),
     )
 }
 
@@ -123,104 +124,136 @@ class Problem:
 class Evidence:
     """What is asked only if a pod does not start.
 
-    `nodes` are all of them, None if they may not be seen. `answers` is what each pod's readiness probe got last, by pod.
+    `nodes` are all of them, None if they may not be seen. `answers` is what each pod's readiness probe got last and when, by pod.
     `delivered` is the image that the nodes have just been given: what the kubelet says of it may be from before that.
     """
 
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     nodes: Sequence[Object] | None = None
-    answers: Mapping[str, str] = field(default_factory=dict)
+    answers: Mapping[str, tuple[datetime, str]] = field(default_factory=dict)
     delivered: str = ""
 
 
-def probe_answers(events: Sequence[Object]) -> dict[str, str]:
-    """What each pod's readiness probe got last, by pod."""
+class Around(NamedTuple):
+    """What else there is when a pod does not start.
+
+    `releasing`: a pod is starting or ending, after which another may have room. `fitting` pods of the same template are ready.
+    `revertible`: there is an earlier revision.
+    """
+
+    releasing: bool = False
+    fitting: int = 0
+    revertible: bool = False
+
+
+ALONE = Around()
+
+
+def probe_answers(events: Sequence[Object]) -> dict[str, tuple[datetime, str]]:
+    """What each pod's readiness probe got last and when, by pod."""
     failed = [one for one in events if one.get("reason") == "Unhealthy" and one.get("message", "").startswith("Readiness")]
-    return {event["involvedObject"]["name"]: event["message"] for event in sorted(failed, key=event_time)}
+    return {event_object(event)[1]: (event_time(event), event["message"]) for event in sorted(failed, key=event_time)}
 
 
-def event_time(event: Object) -> str:
-    """When an event was seen last, as the API writes times."""
+def event_object(event: Object) -> tuple[str, str]:
+    """Kind and name of what an event is about."""
+    about = event.get("involvedObject", {})
+    return about.get("kind", ""), about.get("name", "")
+
+
+def event_time(event: Object) -> datetime:
+    """When an event was seen last."""
     series = event.get("series") or {}
-    return str(series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime") or "")
+    told = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
+    return datetime.fromisoformat(told) if told else datetime.min.replace(tzinfo=UTC)
 
 
 def of_kind(code: str, name: str, container: str = "", patience: Patience | None = None, **facts: str) -> Problem:
     """A problem with the words of its kind. `patience` is the kind's own by default."""
     kind = KINDS[code]
-    facts = {
-        key: value.rstrip(". \n") if key == "message" and kind.sentence.endswith(".") else value for key, value in facts.items()
-    }
-    text = kind.sentence.format(name=name, **facts)
-    return Problem(code, name, text, kind.hint.format(**facts), kind.patience if patience is None else patience, container)
+    told = {key: " ".join(value.split()).rstrip(".") for key, value in facts.items()}
+    text, hint = kind.sentence.format(name=name, **told), kind.hint.format(name=name, **told)
+    return Problem(code, name, text, hint, kind.patience if patience is None else patience, container)
 
 
 def unschedulable(pod: Object) -> str | None:
     """The scheduler's message if the pod fits on no node now, otherwise None."""
-    for condition in pod.get("status", {}).get("conditions", []):
-        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
-            return str(condition.get("message", ""))
-    return None
+    condition = _condition(pod, "PodScheduled")
+    if condition.get("reason") != "Unschedulable" or pod["metadata"].get("deletionTimestamp"):
+        return None
+    return str(condition.get("message", ""))
 
 
 def overdue(pod: Object, now: datetime) -> str | None:
-    """The container whose readiness probe has failed as often as it may since the container started, otherwise None."""
+    """The container that runs and has not become ready in its readiness probe's own time, otherwise None."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return None
     probes = {one["name"]: one["readinessProbe"] for one in pod["spec"]["containers"] if "readinessProbe" in one}
+    changed = _condition(pod, "Ready").get("lastTransitionTime")
     for container in pod.get("status", {}).get("containerStatuses", []):
         running, probe = container.get("state", {}).get("running"), probes.get(container["name"])
-        if running and probe and not container.get("ready"):
+        if running and probe and not container.get("ready") and container.get("started") is not False:  # False: startup probe
             own = probe.get("initialDelaySeconds", 0) + probe.get("periodSeconds", 10) * probe.get("failureThreshold", 3)
-            if now - datetime.fromisoformat(running["startedAt"]) > timedelta(seconds=own):
+            since = max(datetime.fromisoformat(one) for one in (running["startedAt"], changed) if one)
+            if now - since > timedelta(seconds=own):
                 return str(container["name"])
     return None
 
 
-def of_pod(pod: Object, evidence: Evidence, *, releasing: bool = False, ready: int = 0) -> Problem | None:
-    """Why a pod does not become ready, or None. A terminating pod has no problem.
+def _condition(item: Object, kind: str) -> Object:
+    return next((one for one in item.get("status", {}).get("conditions", []) if one["type"] == kind), {})
 
-    `releasing`: another pod is starting or ending, after which this one may have room. `ready` pods are well.
-    """
+
+def of_pod(pod: Object, evidence: Evidence, around: Around = ALONE) -> Problem | None:
+    """Why a pod does not become ready, or None. A terminating pod has no problem."""
     name = pod["metadata"]["name"]
     if pod["metadata"].get("deletionTimestamp"):
         return None
     status = pod.get("status", {})
+    back = "./inv rollback" if around.revertible else "./inv build deploy"
     for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
-        waiting = container.get("state", {}).get("waiting") or {}
-        ended = (container.get("lastState", {}).get("terminated")) or {}
-        reason = waiting.get("reason")
-        if reason in WAITING and (reason, ended.get("reason")) != NODE_STOPPED:
-            code, image, message = WAITING[reason], container.get("image", "?"), waiting.get("message", "")
-            patience = None
-            if code == "image-pull" and any(word in message for word in PULL_REFUSED):
-                patience = Patience.BRIEF
-            elif code == "image-never-pull" and image == evidence.delivered:
-                patience = Patience.LONG
-            return of_kind(
-                code,
-                name,
-                container["name"],
-                patience,
-                image=image,
-                message=message,
-                ending=f"{ended.get('reason', 'ended')}, exit code {ended.get('exitCode', '?')}",
-            )
+        problem = _of_container(container, name, evidence.delivered, back)
+        if problem:
+            return problem
     message = unschedulable(pod)
     if message is not None:
-        fits = (
-            f"./inv scale --replicas={ready}" if ready else "Lower resources.requests in k8s/deployment.yaml, then ./inv deploy"
-        )
-        healing = releasing or evidence.nodes is None or not all(map(_takes_pods, evidence.nodes))
+        less = "Lower resources.requests in k8s/deployment.yaml, then ./inv deploy"
+        fits = f"./inv scale --replicas={around.fitting}" if around.fitting else less
+        healing = around.releasing or evidence.nodes is None or not all(map(_takes_pods, evidence.nodes))
         return of_kind("unschedulable", name, patience=Patience.LONG if healing else None, message=message, fits=fits)
     late = overdue(pod, evidence.now)
     if late:
-        answer = evidence.answers.get(name, "")
+        answer = _answer(pod, evidence)
         slow = not answer or any(word in answer for word in UNANSWERED)
         told = answer.partition(": ")[2] or answer or "its readiness probe has not succeeded"
-        return of_kind("not-ready", name, late, Patience.LONG if slow else None, message=told)
+        return of_kind("not-ready", name, late, Patience.LONG if slow else None, message=told, back=back)
     return None
+
+
+def _of_container(container: Object, pod: str, delivered: str, back: str) -> Problem | None:
+    waiting = container.get("state", {}).get("waiting") or {}
+    ended = (container.get("lastState", {}).get("terminated")) or {}
+    reason, message, image = waiting.get("reason"), waiting.get("message") or "no message", container.get("image", "?")
+    if reason not in WAITING or (reason, ended.get("reason")) == NODE_STOPPED:
+        return None
+    code, patience = WAITING[reason], None
+    if code == "crash-loop" and ended.get("reason") in NOT_STARTED:
+        code, message, patience = "container-start", ended.get("message") or message, Patience.AT_ONCE
+    elif code == "image-pull" and any(word in message for word in PULL_REFUSED):
+        patience = Patience.BRIEF
+    elif code == "image-never-pull" and image == delivered:
+        patience = Patience.LONG
+    ending = f"{ended.get('reason', 'ended')}, exit code {ended.get('exitCode', '?')}"
+    return of_kind(code, pod, container["name"], patience, image=image, message=message, ending=ending, back=back)
+
+
+def _answer(pod: Object, evidence: Evidence) -> str:
+    """What the pod's readiness probe got last, if that was since its containers started."""
+    at, answer = evidence.answers.get(pod["metadata"]["name"], (None, ""))
+    running = [one["state"]["running"] for one in pod["status"].get("containerStatuses", []) if "running" in one.get("state", {})]
+    return answer if at and all(at >= datetime.fromisoformat(one["startedAt"]) for one in running) else ""
 
 
 def _takes_pods(node: Object) -> bool:
     taints = [taint["key"] for taint in node["spec"].get("taints", [])]
-    ready = any(one["type"] == "Ready" and one["status"] == "True" for one in node["status"].get("conditions", []))
-    return ready and not any(key in NOT_READY_TAINTS for key in taints)
+    return _condition(node, "Ready").get("status") == "True" and not any(key in NOT_READY_TAINTS for key in taints)

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from kubetasks.kube import problems
 from kubetasks.kube.client import Object
-from kubetasks.kube.problems import Evidence, Patience, Problem
+from kubetasks.kube.problems import Around, Evidence, Patience, Problem
 from kubetasks.wait import Done, Failed, Pending, State
 
 REVISION = "deployment.kubernetes.io/revision"
+ENDED = ("Failed", "Succeeded")  # phases of pods that the replica set has replaced
 NOT_KNOWN: Mapping[str, datetime] = {}  # when any node started
 
 
@@ -48,24 +49,29 @@ def problem(
     conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
     if not _noticed(deployment):
         return None
-    progressing = conditions.get("Progressing", {})
-    if progressing.get("reason") == "ProgressDeadlineExceeded":
-        return problems.of_kind("no-progress", name, message=progressing["message"])
     newest = newest_pods(deployment, replica_sets, pods)
     updated = status.get("updatedReplicas", 0)
     if updated > wanted:
         return None
-    ready = sum(map(pod_ready, pods))
-    broken = [one for one in (problems.of_pod(pod, evidence) for pod in newest) if one]
-    well = len(newest) - len(broken) - sum(map(pod_ready, newest))
-    releasing = well > 0 or any(pod["metadata"].get("deletionTimestamp") for pod in pods)
+    ready = sum(map(pod_ready, newest))
+    starting = [pod for pod in newest if not pod_ready(pod) and problems.of_pod(pod, evidence) is None]
+    ending = [pod for pod in pods if pod["metadata"].get("deletionTimestamp")]
+    releasing = bool(starting or ending)
     refused = conditions.get("ReplicaFailure", {})
     if refused.get("status") == "True" and updated < wanted:  # the condition outlives its cause
         message = str(refused.get("message", ""))
         code = "quota" if "exceeded quota" in message else "pods-refused"
         return problems.of_kind(code, name, patience=Patience.LONG if releasing else None, message=message)
-    found = [one for one in (problems.of_pod(pod, evidence, releasing=releasing, ready=ready) for pod in newest) if one]
-    return min(found, key=lambda one: one.patience, default=None)
+    around = Around(releasing, ready if ready < wanted else 0, revision_before(deployment, replica_sets) is not None)
+    found = [one for one in (problems.of_pod(pod, evidence, around) for pod in newest) if one]
+    if found:
+        return min(found, key=lambda one: one.patience)
+    if deployment["spec"].get("paused") and (updated < wanted or status.get("replicas", 0) > updated):
+        return problems.of_kind("paused", name)
+    progressing = conditions.get("Progressing", {})
+    if progressing.get("reason") == "ProgressDeadlineExceeded":
+        return problems.of_kind("no-progress", name, message=progressing.get("message", ""))
+    return None
 
 
 def late(
@@ -128,10 +134,16 @@ def _revision(replica_set: Object) -> int:
     return int(replica_set["metadata"]["annotations"][REVISION])
 
 
-def newest_pods(deployment: Object, replica_sets: Sequence[Object], pods: Sequence[Object]) -> list[Object]:
-    """The pods of the deployment's current template."""
+def newest_set(deployment: Object, replica_sets: Sequence[Object]) -> str:
+    """The name of the replica set of the deployment's current template; "" if there is none yet."""
     newest = _newest_template(deployment, replica_sets)
-    return [pod for pod in pods if _template(pod) == newest]
+    return next((_name(one) for one in replica_sets if _template(one) == newest), "")
+
+
+def newest_pods(deployment: Object, replica_sets: Sequence[Object], pods: Sequence[Object]) -> list[Object]:
+    """The pods of the deployment's current template, without those that have ended for good, such as evicted ones."""
+    newest = _newest_template(deployment, replica_sets)
+    return [pod for pod in pods if _template(pod) == newest and pod.get("status", {}).get("phase") not in ENDED]
 
 
 def _template(item: Object) -> str:

@@ -1,6 +1,7 @@
 """An interrupted task or suite removes what it created, and nothing else."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,11 +14,14 @@ import pytest
 from kubetasks import engine, wait
 from kubetasks.__main__ import INTERRUPTED
 from kubetasks.application import PROJECT
+from tests.integration import source
 from tests.integration.driver import Tasks
 from tests.integration.leftovers import our_clusters
 from tests.integration.run import Run
 from tests.integration.snapshot import Snapshot
 
+STAGE = re.compile(r"^(\S+)[^\n]*: done \(", re.MULTILINE)  # the first word of a stage's line
+SECONDS_TO_END = 10
 PHASES = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  # of kind, in its own words
 
 
@@ -71,6 +75,27 @@ def test_an_interrupted_start_cleans_up(
     assert process.returncode == INTERRUPTED
     assert "Traceback" not in output
     assert snapshot_of().since(before) == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_whichever_stage_a_signal_ends_the_next_run_makes_good(app: Tasks, tmp_path: Path, number: signal.Signals) -> None:
+    project = source.changed(tmp_path)
+    words = ("build", "deploy", "expose", "scale", "--replicas=2")
+    stages = STAGE.findall(app.typed(*words, folder=project).stderr)
+    assert len(stages) >= len(words) - 1, "each of the tasks has one"
+    for ended in dict.fromkeys(stages[:-1]):  # the signal comes in the next one
+        app.kubectl("delete", "service", "simple-server", "--ignore-not-found")
+        app.kubectl("scale", "deployment", "simple-server", "--replicas=1")
+        source.edit(project, f"# after {ended}")
+        with started([sys.executable, "-m", "kubetasks", *words], app.environment, project) as process:
+            assert process.stdout
+            assert any(STAGE.match(line) and line.startswith(ended) for line in process.stdout), f"it never ended {ended}"
+            os.killpg(process.pid, number)
+            output, _ = process.communicate(timeout=SECONDS_TO_END)
+        assert process.returncode in (-number, INTERRUPTED, 0), output  # 0: it was done already
+        assert "Traceback" not in output
+    app.typed(*words, folder=project)
+    assert app.json("diagnose")["code"] == "healthy"
 
 
 @pytest.mark.runs_the_suite

@@ -8,7 +8,7 @@ import pytest
 
 from kubetasks import settings
 from kubetasks.kube.diagnosis import LINES
-from tests.integration import answers
+from tests.integration import answers, source
 from tests.integration.driver import Ended, Tasks
 from tests.integration.faults import FAULTS
 
@@ -19,7 +19,7 @@ kind: ResourceQuota
 metadata: {name: full}
 spec: {hard: {pods: "1"}}
 """
-NO_PATIENCE = ("image-pull", "container-start")  # whose state may go to and fro
+NO_PATIENCE = ("image-pull", "quota")  # their own would be 20 and 10 s
 
 
 def change(app: Tasks, **container: Any) -> None:
@@ -50,7 +50,7 @@ def test_it_is_named_what_served_goes_on_and_rollback_takes_it_back(app: Tasks, 
     assert len(said) <= LINES
     assert words in "\n".join(said)
     assert said[-1].startswith("  next ")
-    assert any(line.split() == "serving 1 pod of the revision before, as until now".split() for line in said)
+    assert any(line.split() == "serving 1 pod of an earlier revision".split() for line in said)
     (details,) = [line.split()[1] for line in said if line.startswith("  details ")]
     assert words in Path(details).read_text()
     assert answers.health(app("service").stdout.strip())
@@ -60,6 +60,25 @@ def test_it_is_named_what_served_goes_on_and_rollback_takes_it_back(app: Tasks, 
     app("rollback")
     assert app.pods() >= pods, "the pod that served was not restarted"
     assert app.json("diagnose")["code"] == "healthy"
+
+
+def test_after_a_rollback_deploy_removes_what_only_the_earlier_revision_had(app: Tasks, tmp_path: Path) -> None:
+    def variables() -> set[str]:
+        (container,) = app.get("deployment", "simple-server")["spec"]["template"]["spec"]["containers"]
+        return {one["name"] for one in container["env"]}
+
+    project = source.changed(tmp_path)
+    manifest = project / "k8s" / "deployment.yaml"
+    manifest.write_text(
+        manifest.read_text().replace("          env:\n", "          env:\n            - {name: EARLIER, value: a}\n")
+    )
+    app.typed("build", "deploy", folder=project)
+    app("build", "deploy")
+    now = variables()
+    app("rollback")
+    assert variables() == now | {"EARLIER"}
+    app("deploy")
+    assert variables() == now
 
 
 def test_what_is_late_is_told_with_what_is_missing_and_is_no_problem_yet(app: Tasks) -> None:

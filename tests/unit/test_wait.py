@@ -54,7 +54,14 @@ def test_what_may_heal_ends_it_once_it_has_lasted() -> None:
     assert told == ["starting", "broken"]
 
 
-@pytest.mark.parametrize("between", [Pending("starting"), Failed("b", code="crash", subject="b", patience=3)])
+@pytest.mark.parametrize(
+    "between",
+    [
+        Pending("starting"),
+        Failed("b", code="crash", subject="b", patience=3),
+        Failed("a", code="crash", subject="a", patience=60),
+    ],
+)
 def test_what_has_healed_in_between_has_not_lasted(between: State) -> None:
     crashed = Failed("a", code="crash", subject="a", patience=3)
     end, clock, _ = run([crashed, crashed, between, crashed, crashed, Done()])

@@ -18,8 +18,10 @@ def recorded(name: str) -> Any:
     return json.loads((RECORDED / f"{name}.json").read_text())
 
 
-def event(name: str, time: str, reason: str, message: str, kind: str = "Warning", count: int = 1) -> dict[str, Any]:
-    about = {"kind": "Pod", "name": name}
+def event(
+    name: str, time: str, reason: str, message: str, kind: str = "Warning", count: int = 1, what: str = "Pod"
+) -> dict[str, Any]:
+    about = {"kind": what, "name": name}
     return {"involvedObject": about, "lastTimestamp": time, "reason": reason, "message": message, "type": kind, "count": count}
 
 
@@ -48,7 +50,7 @@ def test_a_missing_image_beside_what_still_serves() -> None:
         "  wanted    simple-server:missing\n"
         "  running   simple-server:v1\n"
         "  changed   deployment/simple-server, now revision 2: 0 of 1 pods ready\n"
-        "  serving   1 pod of the revision before, as until now\n"
+        "  serving   1 pod of an earlier revision\n"
         "  next      ./inv build deploy; docs/existing.md for a cluster of others"
     )
 
@@ -67,16 +69,18 @@ def test_the_screen_has_24_lines_at_most_whatever_there_is_to_say() -> None:
     objects = recorded("crashing")
     (pod,) = objects["pods"]
     long = event(pod["metadata"]["name"], "2026-11-24T14:45:59Z", "Failed", "first line\nsecond line " + "x" * 5000)
-    text = diagnose(objects, [long], ["y" * 5000] * 500).with_details("diagnosis.txt").text()
+    (status,) = pod["status"]["containerStatuses"]
+    status["state"]["waiting"] = {"reason": "CreateContainerConfigError", "message": "many\nlines\n" * 50}
+    text = diagnose(objects, [long], ["y" * 5000] * 500).with_details("diagnosis.log").text()
     assert len(text.splitlines()) <= LINES
-    assert max(map(len, text.splitlines())) < 230
+    assert max(map(len, text.splitlines()[1:])) < 230
     assert text.splitlines()[-1].startswith("  next ")
 
 
 def test_what_no_pod_can_tell_is_read_from_the_replica_set() -> None:
     objects = recorded("quota")
     name = objects["replica_sets"][0]["metadata"]["name"]
-    told = diagnose(objects, [event(name, "2026-11-24T14:45:50Z", "FailedCreate", "exceeded quota: none")])
+    told = diagnose(objects, [event(name, "2026-11-24T14:45:50Z", "FailedCreate", "exceeded quota: none", what="ReplicaSet")])
     assert told.object == "deployment/simple-server"
     assert told.event == "FailedCreate, 10 s ago: exceeded quota: none"
     assert told.serving == "no pods"

@@ -81,6 +81,17 @@ def test_a_wait_survives_an_api_server_that_restarts(error: TaskError) -> None:
     wait.until_done(client.surviving(check), RolloutError, "late", timeout=60, changed=lambda _: None)
 
 
+def test_one_that_has_just_started_may_refuse_at_first() -> None:
+    answers = iter([AWAY, ApiError("GET /", 403, "Forbidden", "no rules yet")])
+
+    def check() -> wait.State:
+        for one in answers:
+            raise one
+        return wait.Done()
+
+    wait.until_done(client.surviving(check), RolloutError, "late", timeout=60, changed=lambda _: None)
+
+
 def test_one_that_stays_away_ends_the_wait_with_what_it_said() -> None:
     seconds = iter(range(1000))
 

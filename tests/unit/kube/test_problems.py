@@ -65,6 +65,16 @@ def test_a_container_that_is_being_made_has_no_problem(reason: str) -> None:
     assert waiting(reason) is None
 
 
+def test_a_program_that_cannot_be_started_is_no_crash() -> None:
+    objects = recorded("crashing")
+    (status,) = objects["pods"][0]["status"]["containerStatuses"]
+    status["lastState"]["terminated"] |= {"reason": "StartError", "message": 'exec: "/no/such/program": no such file'}
+    problem = found(objects)
+    assert problem is not None
+    assert (problem.code, problem.patience) == ("container-start", Patience.AT_ONCE)
+    assert "/no/such/program" in problem.sentence
+
+
 def test_an_init_container_that_crashes_is_named() -> None:
     objects = recorded("starting")
     crashing = recorded("crashing")["pods"][0]["status"]["containerStatuses"][0]
@@ -106,8 +116,58 @@ def test_scaling_down_is_the_hint_only_if_some_pods_fit() -> None:
     assert (problem.name, problem.hint) == ("another", "./inv scale --replicas=3")
 
 
-def not_ready(seconds: float, answer: str = "") -> Problem | None:
-    """The problem of a pod whose container started so long ago and is not ready; its probe may fail 3 times, once a second."""
+def test_a_change_that_fits_nowhere_is_not_mended_by_fewer_of_it_although_pods_of_before_run() -> None:
+    objects, pod = recorded("ready"), copy.deepcopy(recorded("unschedulable")["pods"][0])
+    newest = copy.deepcopy(objects["replica_sets"][0])
+    for one in (pod, newest):
+        one["metadata"]["labels"]["pod-template-hash"] = "changed"
+    newest["metadata"]["annotations"][readiness.REVISION] = objects["deployment"]["metadata"]["annotations"][
+        readiness.REVISION
+    ] = "9"
+    objects["replica_sets"].append(newest)
+    objects["pods"].append(pod)
+    objects["deployment"]["status"]["updatedReplicas"] = 1
+    problem = found(objects)
+    assert problem is not None
+    assert "resources.requests" in problem.hint
+
+
+def test_a_deployment_that_is_paused_says_so() -> None:
+    objects = recorded("ready")
+    objects["deployment"]["spec"]["paused"] = True
+    assert found(objects) is None, "nothing waits"
+    objects["deployment"]["status"]["updatedReplicas"] = 0
+    problem = found(objects)
+    assert problem is not None
+    assert problem.code == "paused"
+
+
+def test_a_deadline_that_has_passed_does_not_hide_why() -> None:
+    objects = recorded("crashing")
+    late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out progressing."}
+    objects["deployment"]["status"]["conditions"] = [late]
+    problem = found(objects)
+    assert problem is not None
+    assert problem.code == "crash-loop"
+    objects["pods"] = []
+    problem = found(objects)
+    assert problem is not None
+    assert problem.code == "no-progress"
+
+
+def test_a_pod_that_was_evicted_has_been_replaced() -> None:
+    objects = recorded("ready")
+    evicted = copy.deepcopy(objects["pods"][0])
+    evicted["metadata"]["name"], evicted["status"] = "evicted", {"phase": "Failed", "reason": "Evicted"}
+    objects["pods"].append(evicted)
+    assert evicted not in readiness.newest_pods(*(objects[name] for name in ("deployment", "replica_sets", "pods")))
+
+
+def not_ready(seconds: float, answer: str = "", answered: float = 1) -> Problem | None:
+    """The problem of a pod whose container started so long ago and is not ready; its probe may fail 3 times, once a second.
+
+    The probe got its answer so many seconds after the start.
+    """
     objects = recorded("ready")
     objects["deployment"]["status"]["availableReplicas"] = 2
     pod = objects["pods"][0]
@@ -117,8 +177,10 @@ def not_ready(seconds: float, answer: str = "") -> Problem | None:
     for condition in pod["status"]["conditions"]:
         if condition["type"] in ("Ready", "ContainersReady"):
             condition["status"] = "False"
-    now = datetime.fromisoformat(status["state"]["running"]["startedAt"]) + timedelta(seconds=seconds)
-    return found(objects, Evidence(now, answers={pod["metadata"]["name"]: answer} if answer else {}))
+            condition["lastTransitionTime"] = status["state"]["running"]["startedAt"]
+    started = datetime.fromisoformat(status["state"]["running"]["startedAt"])
+    answers = {pod["metadata"]["name"]: (started + timedelta(seconds=answered), answer)} if answer else {}
+    return found(objects, Evidence(started + timedelta(seconds=seconds), answers=answers))
 
 
 @pytest.mark.parametrize(
@@ -136,6 +198,38 @@ def test_a_pod_that_is_not_ready_counts_after_its_probes_own_time(seconds: float
     assert (problem and (problem.code, problem.patience)) == (patience and ("not-ready", patience))
 
 
+def test_what_a_probe_got_before_the_container_started_does_not_count() -> None:
+    problem = not_ready(3.1, ANSWERED, answered=-60)
+    assert problem is not None
+    assert problem.patience is Patience.LONG
+
+
+@pytest.mark.parametrize("what", ["terminating", "starting up"])
+def test_a_pod_that_ends_or_has_a_startup_probe_is_not_overdue(what: str) -> None:
+    pod = recorded("ready")["pods"][0]
+    (status,) = pod["status"]["containerStatuses"]
+    status["ready"] = False
+    pod["spec"]["containers"][0]["readinessProbe"] = {"periodSeconds": 1, "failureThreshold": 3}
+    later = datetime.fromisoformat(status["state"]["running"]["startedAt"]) + timedelta(hours=1)
+    assert problems.overdue(pod, later)
+    if what == "terminating":
+        pod["metadata"]["deletionTimestamp"] = "2026-11-24T15:45:44Z"
+    else:
+        status["started"] = False
+    assert problems.overdue(pod, later) is None
+
+
+def test_a_pod_that_was_ready_until_now_has_its_probes_own_time_again() -> None:
+    pod = recorded("ready")["pods"][0]
+    (status,) = pod["status"]["containerStatuses"]
+    status["ready"] = False
+    pod["spec"]["containers"][0]["readinessProbe"] = {"periodSeconds": 1, "failureThreshold": 3}
+    now = datetime.fromisoformat(status["state"]["running"]["startedAt"]) + timedelta(hours=1)
+    for condition in pod["status"]["conditions"]:
+        condition["lastTransitionTime"] = (now - timedelta(seconds=1)).isoformat()
+    assert problems.overdue(pod, now) is None
+
+
 def test_the_last_answer_of_a_probe_counts() -> None:
     def event(pod: str, time: str, message: str, reason: str = "Unhealthy") -> dict[str, Any]:
         return {"involvedObject": {"name": pod}, "reason": reason, "lastTimestamp": time, "message": message}
@@ -146,7 +240,7 @@ def test_the_last_answer_of_a_probe_counts() -> None:
         event("a", "2026-11-24T14:45:45Z", "Liveness probe failed: HTTP probe failed with statuscode: 500"),
         event("b", "2026-11-24T14:45:45Z", "Back-off restarting failed container", "BackOff"),
     ]
-    assert problems.probe_answers(events) == {"a": ANSWERED}
+    assert problems.probe_answers(events) == {"a": (datetime(2026, 11, 24, 14, 45, 44, tzinfo=UTC), ANSWERED)}
 
 
 @pytest.mark.parametrize(
@@ -162,7 +256,8 @@ def test_what_refuses_a_pod_is_told_apart(message: str, code: str) -> None:
     next(one for one in conditions if one["type"] == "ReplicaFailure")["message"] = message
     problem = found(objects)
     assert problem is not None
-    assert (problem.code, problem.patience) == (code, Patience.BRIEF)
+    assert problem.code == code
+    assert problem.patience < Patience.LONG
 
 
 def test_a_pod_beyond_the_quota_waits_while_another_starts() -> None:
@@ -175,7 +270,7 @@ def test_a_pod_beyond_the_quota_waits_while_another_starts() -> None:
 
 
 def test_every_kind_can_be_put_into_words() -> None:
-    facts = dict.fromkeys(("image", "message", "ending", "fits", "seconds"), "WORD")
+    facts = dict.fromkeys(("image", "message", "ending", "fits", "seconds", "back"), "WORD")
     for code in KINDS:
         problem = problems.of_kind(code, "NAME", "", None, **facts)
         assert "{" not in problem.sentence + problem.hint

@@ -45,7 +45,7 @@ def test_a_pod_that_starts_is_pending() -> None:
         ("missing-image", "image-never-pull", "the image simple-server:missing is not on the node", "./inv build deploy"),
         ("crashing", "crash-loop", "its container keeps crashing (Error, exit code 2)", "./inv logs"),
         ("unschedulable", "unschedulable", "1 Insufficient cpu", "resources.requests"),
-        ("quota", "quota", "exceeded quota: none", "resourcequota"),
+        ("quota", "quota", "exceeded quota: none", "Raise the quota"),
     ],
 )
 def test_what_will_not_heal_has_a_code_a_reason_and_a_hint(name: str, code: str, sentence: str, hint: str) -> None:
