@@ -95,7 +95,8 @@ def _connect(timeout: int, access: Mapping[str, str]) -> "Engine":
 def _client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClient":
     """A client of an engine that answers, with the version of its API."""
     import docker
-    from docker.utils import kwargs_from_env
+    from docker.constants import MINIMUM_DOCKER_API_VERSION
+    from docker.utils import kwargs_from_env, version_lt
 
     class Api(docker.APIClient):
         """Verifies the engine's certificate with that engine's authority: requests prefers REQUESTS_CA_BUNDLE to it."""
@@ -114,6 +115,9 @@ def _client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClient":
     answer = api.get(f"{api.base_url}/_ping", timeout=timeout)
     answer.raise_for_status()
     api._version = answer.headers.get("Api-Version", UNASKED)
+    if version_lt(api._version, MINIMUM_DOCKER_API_VERSION):
+        least = MINIMUM_DOCKER_API_VERSION
+        raise EngineError(f"The container engine is too old: it has API {api._version}, and {least} is needed.", "Update it")
     return client
 
 
@@ -122,13 +126,14 @@ def _reported(what: str) -> Iterator[None]:
     """Turn Docker's errors into one sentence."""
     from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
+    from urllib3.exceptions import HTTPError
 
     try:
         yield
     except APIError as error:
         raise EngineError(f"{what} failed: {error.explanation or error}") from error
-    except (DockerException, RequestException) as error:
-        raise EngineError(f"{what} failed: {error}") from error
+    except (DockerException, RequestException, HTTPError, ConnectionError) as error:  # the last two: it ended meanwhile
+        raise EngineError(f"{what} failed: {error}", "./inv doctor says whether the engine answers") from error
 
 
 class Engine:

@@ -1,0 +1,116 @@
+"""An engine that is too old, that accepts and does not answer, or that ends in the middle of a build: a server on a socket."""
+
+import http.server
+import io
+import json
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kubetasks import engine
+from kubetasks.errors import EngineError, ImageError
+
+STEP = json.dumps({"stream": "Step 1/2 : FROM base"}) + "\n"
+FAILED = json.dumps({"error": "write /layer: no space left on device"}) + "\n"
+
+
+class Engine(http.server.BaseHTTPRequestHandler):
+    """Answers /_ping, and a build with the chunks `says`; then it ends the answer, or the connection if it `dies`."""
+
+    protocol_version = "HTTP/1.1"
+    version = "1.41"
+    says: tuple[str, ...] = ()
+    dies = False
+    mute = threading.Event()  # set: it answers nothing
+
+    def do_GET(self) -> None:
+        if self.mute.is_set():
+            self.rfile.read(1)  # until the client gives up
+            return
+        self.send_response(200)
+        self.send_header("Api-Version", self.version)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for text in self.says:
+            self.wfile.write(f"{len(text):x}\r\n{text}\r\n".encode())
+        if not self.dies:
+            self.wfile.write(b"0\r\n\r\n")
+        self.close_connection = True
+
+    def address_string(self) -> str:
+        return "the test"
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[type[Engine]], None]]:
+    """Start an engine on a socket that DOCKER_HOST names."""
+    address = tmp_path / "docker.sock"
+    servers: list[socketserver.BaseServer] = []
+
+    def starts(kind: type[Engine]) -> None:
+        server = socketserver.ThreadingUnixStreamServer(str(address), kind)
+        server.daemon_threads = True
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{address}")
+    yield starts
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def build() -> None:
+    engine.connect().build(io.BytesIO(b""), ["simple-server:1"], {}, lambda _line: None)
+
+
+def test_one_that_accepts_and_does_not_answer_is_none(start: Callable[[type[Engine]], None]) -> None:
+    class Mute(Engine):
+        mute = threading.Event()
+
+    Mute.mute.set()
+    start(Mute)
+    with pytest.raises(EngineError, match="No container engine answers"):
+        engine.connect(timeout=1)
+
+
+def test_one_that_is_too_old_is_said(start: Callable[[type[Engine]], None]) -> None:
+    class Old(Engine):
+        version = "1.12"
+
+    start(Old)
+    with pytest.raises(EngineError, match="too old: it has API") as raised:
+        engine.connect()
+    assert raised.value.hint == "Update it"
+
+
+def test_one_that_ends_during_a_build_is_one_sentence(start: Callable[[type[Engine]], None]) -> None:
+    class Dying(Engine):
+        says = (STEP,)
+        dies = True
+
+    start(Dying)
+    with pytest.raises(EngineError, match="Building simple-server:1 failed") as raised:
+        build()
+    assert "doctor" in raised.value.hint
+
+
+def test_a_full_disk_is_told_with_the_step(start: Callable[[type[Engine]], None]) -> None:
+    class Full(Engine):
+        says = (STEP, FAILED)
+
+    start(Full)
+    with pytest.raises(ImageError, match="no space left on device") as raised:
+        build()
+    assert "Step 1/2 : FROM base" in raised.value.sentence
