@@ -47,9 +47,14 @@ class Tasks(Program):
         except ParseError as error:
             word = str(error).partition("'")[2].partition("'")[0]
             near = difflib.get_close_matches(word, self.collection.task_names, 1)
-            if near and "No idea what" in str(error):
-                raise Exit(f"There is no task {word}.\n  Did you mean {near[0]}?", code=1) from error
-            raise
+            if "No idea what" not in str(error):
+                raise
+            hint = f"Did you mean {near[0]}?" if near else "./inv --list shows the tasks, ./inv --help TASK the options of one"
+            raise Exit(f"There is no task {word}.\n  {hint}", code=1) from error
+
+    def no_tasks_given(self) -> None:
+        self.list_tasks()
+        raise Exit
 
     def list_flat(self) -> None:
         """Print the tasks in GROUPS; others last."""

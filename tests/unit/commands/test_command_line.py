@@ -58,6 +58,13 @@ def test_plain_invoke_lists_them_too() -> None:
 def test_a_mistyped_task_gets_the_nearest_name() -> None:
     ended = invoke("buidl")
     assert (ended.returncode, ended.stderr) == (1, "There is no task buidl.\n  Did you mean build?\n")
+    ended = invoke("scale", "5")
+    assert (ended.returncode, ended.stderr.splitlines()[0]) == (1, "There is no task 5.")
+    assert "./inv --help TASK" in ended.stderr
+
+
+def test_without_a_task_the_tasks_are_listed() -> None:
+    assert invoke().stdout == invoke("--list").stdout
 
 
 def test_an_interrupted_task_ends_as_a_shell_expects(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
