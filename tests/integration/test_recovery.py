@@ -79,6 +79,10 @@ def test_a_restarted_node_and_a_pruned_network(throwaway: Tasks, taken_subnet: l
     throwaway("deploy", "traffic")  # neither believes what the API says from before
     assert set(answers.spread(url, answers.REQUESTS).requests) == pods
 
+    whole = throwaway.kubeconfig.read_bytes()
+    throwaway.kubeconfig.write_bytes(whole[: len(whole) // 2])
+    assert len(throwaway.json("status")["pods"]) == len(pods), "a damaged kubeconfig is written anew"
+
     throwaway("stop")
     (network,) = json.loads(docker("network", "inspect", throwaway.cluster))
     subnet = network["IPAM"]["Config"][0]["Subnet"]

@@ -1,5 +1,6 @@
 """The adapter for kind: a cluster of containers on a Docker network of its own."""
 
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -288,10 +289,13 @@ class Kind:
         return found.reference if found.present else "kind"
 
     def _has_kubeconfig(self, nodes: "list[Container]") -> bool:
-        """Whether our kubeconfig file is that of these nodes: kind writes it when all else is done."""
+        """Whether our kubeconfig file is that of these nodes, and whole: kind writes it when all else is done."""
         port = nodes[0].attrs["HostConfig"]["PortBindings"][f"{API_PORT}/tcp"][0]["HostPort"]
-        path = Path(self.kubeconfig)
-        return path.exists() and f":{port}\n".encode() in path.read_bytes()
+        try:
+            text = Path(self.kubeconfig).read_bytes()
+        except OSError:
+            return False
+        return f":{port}\n".encode() in text and re.search(rb"client-key-data: \S+\n$", text) is not None
 
     def _require_ours(self, nodes: "list[Container]") -> None:
         """Raises OwnershipError if the nodes are not ours. A pruned network cannot say so: then a mark of ours must."""
