@@ -90,13 +90,14 @@ def provider() -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests of other providers: one without a mark is of the default provider.
 
-    Those that must have the engine alone come last: between the others they would keep every worker waiting.
+    Those with a cluster of their own come first, because they take longest. Those that must have the engine alone come last:
+    between the others they would keep every worker waiting.
     """
     chosen: dict[bool, list[pytest.Item]] = {True: [], False: []}
     for item in items:
         mark = item.get_closest_marker("providers")
         chosen[provider() in (mark.args if mark else (settings.DEFAULTS["cluster"]["provider"],))].append(item)
-    items[:] = sorted(chosen[True], key=exclusive)
+    items[:] = sorted(chosen[True], key=lambda item: (exclusive(item), "throwaway" not in getattr(item, "fixturenames", ())))
     config.hook.pytest_deselected(items=chosen[False])
 
 

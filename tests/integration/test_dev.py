@@ -7,8 +7,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.integration import answers, source
 from tests.integration.driver import Tasks
 from tests.integration.marks import every_provider
@@ -33,10 +31,9 @@ def following(lines: Iterator[str], words: str) -> str:
 
 
 @every_provider
-@pytest.mark.usefixtures("alone")
-def test_a_saved_change_is_served_and_a_broken_one_is_told_until_ctrl_c_takes_all_away(throwaway: Tasks, tmp_path: Path) -> None:
+def test_a_saved_change_is_served_and_a_broken_one_is_told_until_ctrl_c(app: Tasks, tmp_path: Path) -> None:
     project = source.changed(tmp_path)
-    with started([sys.executable, "-m", "kubetasks", "dev", "--clean"], throwaway.environment, project) as process:
+    with started([sys.executable, "-m", "kubetasks", "dev"], app.environment, project) as process:
         assert process.stdout
         lines = iter(process.stdout.readline, "")
         url = next(line for line in lines if line.startswith("http")).strip()
@@ -61,4 +58,4 @@ def test_a_saved_change_is_served_and_a_broken_one_is_told_until_ctrl_c_takes_al
         os.killpg(process.pid, signal.SIGINT)
         rest, _ = process.communicate(timeout=120)
     assert process.returncode == 0, rest
-    assert throwaway.json("status")["state"] == "missing"
+    assert builds(url) == {mended[1]}, "and after it"

@@ -41,7 +41,8 @@ def test_a_pod_that_is_not_ready_gets_no_requests_and_one_that_crashes_restarts(
 
     cause(app, first, "not-ready")
     answer(url, {second})
-    assert "1 of 2" in app("status").stdout
+    assert "1/2" in app("status").stdout
+    assert app.json("diagnose")["code"] in ("progressing", "not-ready")  # by how long it lasts
     cause(app, first, "ready")
     answer(url, set(pods))
 

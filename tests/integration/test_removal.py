@@ -1,7 +1,10 @@
 """Clean removal: afterwards everything is as it was before, and what others made is untouched."""
 
+import os
+import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +20,7 @@ from tests.integration.driver import Tasks
 from tests.integration.eventually import answer
 from tests.integration.marks import every_provider
 from tests.integration.snapshot import Snapshot
+from tests.integration.test_interruption import started
 
 pytestmark = every_provider
 
@@ -90,7 +94,14 @@ def test_clean_leaves_cluster_engine_and_home_as_they_were(
     assert of_others(objects_before ^ snapshot.objects(throwaway)) == set()
     throwaway("clean")  # on nothing
 
-    throwaway("clean", "--all")
+    with started([sys.executable, "-m", "kubetasks", "dev", "--clean"], throwaway.environment, another) as process:
+        assert process.stdout
+        assert any("Watching" in line for line in process.stdout)
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert throwaway.json("status")["state"] == "missing"
+    throwaway("clean", "--all")  # what this clone kept of a cluster that another one has deleted
     assert snapshot_of().since(before) == {}
     throwaway("clean", "--all")  # on nothing
     assert snapshot_of().since(before) == {}

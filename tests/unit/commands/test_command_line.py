@@ -144,7 +144,10 @@ def test_a_docker_socket_that_may_not_be_used_is_said(tmp_path: Path) -> None:
         "class APIClient: pass\n"
         "def DockerClient(**_): raise DockerException(\"('Connection aborted.', PermissionError(13, 'Permission denied'))\")\n"
     )
-    (tmp_path / "docker" / "utils.py").write_text("def kwargs_from_env(environment): return {}\n")
+    (tmp_path / "docker" / "utils.py").write_text(
+        "def kwargs_from_env(environment): return {}\ndef version_lt(a, b): return False\n"
+    )
+    (tmp_path / "docker" / "constants.py").write_text("MINIMUM_DOCKER_API_VERSION = ''\n")
     (tmp_path / "docker" / "errors.py").write_text("class DockerException(Exception): pass\n")
     ended = invoke("build", PYTHONPATH=str(tmp_path))
     assert ended.returncode == 3

@@ -4,7 +4,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubetasks import wait
@@ -46,6 +46,7 @@ def test_an_object_of_others_is_neither_applied_nor_deleted(labels: dict[str, st
     assert kube.changed == []
 
 
+@settings(database=None)
 @given(labels=st.dictionaries(st.text(), st.text()).filter(lambda labels: labels.get(OWNER_LABEL) != OWNER))
 def test_whatever_else_it_carries_an_object_without_our_label_is_not_changed(labels: dict[str, str]) -> None:
     kube = FakeKube(labels)
