@@ -137,7 +137,7 @@ class Evidence:
 class Around(NamedTuple):
     """What else there is when a pod does not start.
 
-    `releasing`: a pod is starting or ending, after which another may have room. `fitting` pods of the same template are ready.
+    `releasing`: a pod is starting or ending, after which another may have room. `fitting` pods of the same template have a node.
     `revertible`: there is an earlier revision.
     """
 

@@ -53,7 +53,6 @@ def problem(
     updated = status.get("updatedReplicas", 0)
     if updated > wanted:
         return None
-    ready = sum(map(pod_ready, newest))
     starting = [pod for pod in newest if not pod_ready(pod) and problems.of_pod(pod, evidence) is None]
     ending = [pod for pod in pods if pod["metadata"].get("deletionTimestamp")]
     releasing = bool(starting or ending)
@@ -62,7 +61,8 @@ def problem(
         message = str(refused.get("message", ""))
         code = "quota" if "exceeded quota" in message else "pods-refused"
         return problems.of_kind(code, name, patience=Patience.LONG if releasing else None, message=message)
-    around = Around(releasing, ready if ready < wanted else 0, revision_before(deployment, replica_sets) is not None)
+    fitting = sum(problems.unschedulable(pod) is None for pod in newest)
+    around = Around(releasing, fitting, revision_before(deployment, replica_sets) is not None)
     found = [one for one in (problems.of_pod(pod, evidence, around) for pod in newest) if one]
     if found:
         return min(found, key=lambda one: one.patience)
