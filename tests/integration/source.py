@@ -1,5 +1,6 @@
 """Source: a copy of the project whose application has another build id."""
 
+import secrets
 import shutil
 from pathlib import Path
 
@@ -27,6 +28,11 @@ def changed(folder: Path) -> Path:
             shutil.copy(source, folder / name)
     edit(folder)
     return folder
+
+
+def edit_uniquely(folder: Path, line: str = "") -> None:
+    """Add a line, and a comment that makes the source one that nobody has built yet."""
+    edit(folder, f"{line}  # {secrets.token_hex(4)}")
 
 
 def edit(folder: Path, line: str = "# changed") -> None:

@@ -40,12 +40,12 @@ def test_a_saved_change_is_served_and_a_broken_one_is_told_until_ctrl_c(app: Tas
         following(lines, "Watching")
         (first,) = builds(url)
 
-        source.edit(project)
+        source.edit_uniquely(project)
         seen = SERVED.search(following(lines, "simple_server/app.py: "))
         assert seen
         assert builds(url) == {seen[1]} != {first}
 
-        source.edit(project, "raise RuntimeError")
+        source.edit_uniquely(project, "raise RuntimeError")
         assert "keeps crashing" in following(lines, "simple_server/app.py: ")
         assert builds(url) == {seen[1]}, "the last good build keeps serving"
 

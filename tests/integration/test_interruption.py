@@ -80,13 +80,14 @@ def test_an_interrupted_start_cleans_up(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_whichever_stage_a_signal_ends_the_next_run_makes_good(app: Tasks, tmp_path: Path, number: signal.Signals) -> None:
     project = source.changed(tmp_path)
+    source.edit_uniquely(project)
     words = ("build", "deploy", "expose", "scale", "--replicas=2")
     stages = STAGE.findall(app.typed(*words, folder=project).stderr)
     assert len(stages) >= len(words) - 1, "each of the tasks has one"
     for ended in dict.fromkeys(stages[:-1]):  # the signal comes in the next one
         app.kubectl("delete", "service", "simple-server", "--ignore-not-found")
         app.kubectl("scale", "deployment", "simple-server", "--replicas=1")
-        source.edit(project, f"# after {ended}")
+        source.edit_uniquely(project)
         with started([sys.executable, "-m", "kubetasks", *words], app.environment, project) as process:
             assert process.stdout
             assert any(STAGE.match(line) and line.startswith(ended) for line in process.stdout), f"it never ended {ended}"
