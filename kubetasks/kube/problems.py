@@ -231,8 +231,10 @@ def of_pod(pod: Object, evidence: Evidence, around: Around = ALONE) -> Problem |
 
 
 def _of_container(container: Object, pod: str, delivered: str, back: str) -> Problem | None:
-    waiting = container.get("state", {}).get("waiting") or {}
-    ended = (container.get("lastState", {}).get("terminated")) or {}
+    state, ended = container.get("state", {}), container.get("lastState", {}).get("terminated") or {}
+    waiting, just = state.get("waiting") or {}, state.get("terminated") or {}
+    if just.get("reason") in NOT_STARTED:
+        return of_kind("container-start", pod, container["name"], message=just.get("message") or "no message")
     reason, message, image = waiting.get("reason"), waiting.get("message") or "no message", container.get("image", "?")
     if reason not in WAITING or (reason, ended.get("reason")) == NODE_STOPPED:
         return None

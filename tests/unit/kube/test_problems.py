@@ -73,6 +73,10 @@ def test_a_program_that_cannot_be_started_is_no_crash() -> None:
     assert problem is not None
     assert (problem.code, problem.patience) == ("container-start", Patience.AT_ONCE)
     assert "/no/such/program" in problem.sentence
+    status["state"] = {"terminated": status["lastState"]["terminated"]}
+    problem = found(objects)
+    assert problem is not None
+    assert (problem.code, problem.patience) == ("container-start", Patience.BRIEF), "between two starts"
 
 
 def test_an_init_container_that_crashes_is_named() -> None:
