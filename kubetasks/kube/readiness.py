@@ -61,8 +61,8 @@ def problem(
         message = str(refused.get("message", ""))
         code = "quota" if "exceeded quota" in message else "pods-refused"
         return problems.of_kind(code, name, patience=Patience.LONG if releasing else None, message=message)
-    fitting = sum(problems.unschedulable(pod) is None for pod in newest)
-    around = Around(releasing, fitting, revision_before(deployment, replica_sets) is not None)
+    fitting = sum("nodeName" in pod["spec"] and pod not in ending for pod in newest)
+    around = Around(releasing, fitting if fitting < wanted else 0, revision_before(deployment, replica_sets) is not None)
     found = [one for one in (problems.of_pod(pod, evidence, around) for pod in newest) if one]
     if found:
         return min(found, key=lambda one: one.patience)

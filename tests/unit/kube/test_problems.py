@@ -113,6 +113,7 @@ def test_scaling_down_is_the_hint_only_if_some_pods_fit() -> None:
     others["deployment"]["spec"]["replicas"] = others["deployment"]["status"]["updatedReplicas"] = 4
     pod = copy.deepcopy(others["pods"][0])
     pod["metadata"]["name"] = "another"
+    del pod["spec"]["nodeName"]
     pod["status"] = objects["pods"][0]["status"]
     others["pods"].append(pod)
     problem = found(others)
