@@ -96,7 +96,7 @@ def told(event: Object) -> str:
 
 def log_source(problem: Problem, pods: Sequence[Object]) -> tuple[str, str, bool] | None:
     """Whose log tells most: pod, container, and whether the one before its restart; None if nothing has run."""
-    pod = next((pod for pod in pods if pod["metadata"]["name"] == problem.name), None)
+    pod = _pod(problem, pods)
     if pod is None:
         return None
     status = pod.get("status", {})
@@ -136,7 +136,7 @@ def diagnose(
     now: datetime | None = None,
 ) -> Diagnosis:
     """Put together what shows the problem. `log` are the lines of `log_source`; `events` those of the namespace."""
-    pod = next((pod for pod in pods if pod["metadata"]["name"] == problem.name), None)
+    pod = _pod(problem, pods)
     source = log_source(problem, pods)
     event = decisive(events, problem, readiness.newest_set(deployment, replica_sets) if deployment else "")
     return Diagnosis(
@@ -153,6 +153,11 @@ def diagnose(
         log_of=f"{source[1]}{' before its restart' if source[2] else ''}" if source and log else "",
         log=list(log),
     )
+
+
+def _pod(problem: Problem, pods: Sequence[Object]) -> Object | None:
+    """The pod that has the problem; None if it is the deployment's."""
+    return next((pod for pod in pods if pod["metadata"]["name"] == problem.name), None)
 
 
 def _where(problem: Problem, pod: Object | None) -> str:
