@@ -1,6 +1,7 @@
 """`python -m kubetasks`: invoke with our tasks in groups, a suggestion for a mistyped task, and the exit codes of a shell."""
 
 import difflib
+import errno
 import sys
 
 from invoke.config import AmbiguousMergeError
@@ -8,10 +9,13 @@ from invoke.exceptions import Exit, ParseError
 from invoke.parser.argument import Argument
 from invoke.program import Program
 
+from kubetasks.errors import FileError
 from kubetasks.report import end_unread
 
 BAD_SETTING = 2
 INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
+FULL = (errno.ENOSPC, errno.EDQUOT)
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, *FULL)
 GROUPS = {  # each in the order of the tutorial's table in README.md
     "This machine": ("setup", "doctor"),
     "Cluster": ("start", "docker-env", "stop", "delete", "kubeconfig"),
@@ -76,6 +80,18 @@ class Tasks(Program):
             super().execute()
         except KeyboardInterrupt:
             raise Exit("Interrupted.", code=INTERRUPTED) from None
+        except OSError as error:
+            if error.errno not in REFUSALS:
+                raise
+            raise _refused(error) from error
+
+
+def _refused(error: OSError) -> FileError:
+    """What a person can do about a file that somebody else owns, a file system that is read-only or full."""
+    sentence = f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    if error.errno in FULL:
+        return FileError(sentence, "df --human-readable shows where there is room")
+    return FileError(sentence, f"Run ./inv as the owner of that file: ls -ld {error.filename or '.'}")
 
 
 def main() -> None:

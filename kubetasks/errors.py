@@ -76,6 +76,12 @@ class LeftoverError(TaskError):
     code = 10
 
 
+class FileError(TaskError):
+    """The operating system refuses a file or folder of ours."""
+
+    code = 12
+
+
 class ProgramError(TaskError):
     """A program failed: its command line and the end of its output."""
 

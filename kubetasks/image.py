@@ -130,13 +130,17 @@ def require_built(engines: Iterable[Engine], image: Image) -> None:
         raise ImageError(f"The current source has not been built: {image.reference} is not in the engine.", "./inv build")
 
 
-def remove(engine: Engine, app: Application) -> list[str]:
-    """Remove every image of the application from the engine; return their names. Raises LeftoverError if one is in use."""
+def remove(engine: Engine, app: Application, at: Callable[[str], None]) -> list[str]:
+    """Remove every image of the application from the engine; return their names. `at` gets each.
+
+    Raises LeftoverError if one is in use.
+    """
     references = engine.image_tags(app.name)
     users = sorted({user for reference in references for user in engine.users(reference)})
     if users:
         raise LeftoverError(f"The application's image is in use by {', '.join(users)}.", f"docker rm --force {' '.join(users)}")
     for reference in references:
+        at(reference)
         engine.remove_image(reference)
     engine.remove_dangling()
     return references

@@ -189,9 +189,9 @@ def undeploy(context: Context) -> bool:
     if not cluster.runs(context) or not _deployed(context):
         return False
     context.agree()
-    with context.report.step("Deleting the deployment"):
+    with context.report.step("Deleting the deployment") as step:
         for kind in equivalents.ROLLED_OUT:
-            objects.delete(context.kube, kind, app.name, settings.namespace, settings.timeout)
+            objects.delete(context.kube, kind, app.name, settings.namespace, settings.timeout, step.at)
     return True
 
 
@@ -206,8 +206,8 @@ def remove_images(context: Context) -> bool:
         report.equivalent(equivalents.remove_images(references))
     if report.dry:
         return True
-    with report.step("Removing the images"):
-        gone = image.remove(context.machine, app)
+    with report.step("Removing the images") as step:
+        gone = image.remove(context.machine, app, step.at)
         if context.provider.condition() == "running":
             gone += context.provider.remove_images(lambda: _used_images(context))
         if context.node_engine:

@@ -122,7 +122,7 @@ def unexpose(context: Context) -> bool:
         return wait.Pending(f"{answering[0].url} still answers") if answering else wait.Done()
 
     with context.report.step("Deleting the service") as step:
-        deleted = objects.delete(context.kube, "Service", app.name, settings.namespace, settings.timeout)
+        deleted = objects.delete(context.kube, "Service", app.name, settings.namespace, settings.timeout, step.at)
         wait.until_done(
             check,
             LeftoverError,

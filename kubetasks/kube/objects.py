@@ -1,5 +1,7 @@
 """Apply, scale and delete our objects. A second time changes nothing, and objects without our label are refused."""
 
+from collections.abc import Callable
+
 from kubetasks import wait
 from kubetasks.errors import LeftoverError, OwnershipError
 from kubetasks.kube.client import FIELD_MANAGER, ApiError, Kube, Object, describe, path, surviving
@@ -100,8 +102,8 @@ def scale(kube: Kube, name: str, namespace: str, replicas: int) -> bool:
     return True
 
 
-def delete(kube: Kube, kind: str, name: str, namespace: str, timeout: float) -> bool:
-    """Delete our object with its dependents, and wait until it is gone. False if there is none.
+def delete(kube: Kube, kind: str, name: str, namespace: str, timeout: float, at: Callable[[str], None]) -> bool:
+    """Delete our object with its dependents, and wait until it is gone. False if there is none. `at` gets what keeps it.
 
     Raises OwnershipError, and LeftoverError after `timeout` seconds.
     """
@@ -125,7 +127,14 @@ def delete(kube: Kube, kind: str, name: str, namespace: str, timeout: float) -> 
         waits_for = [one for one in found["metadata"].get("finalizers", []) if one != DEPENDENTS]
         return wait.Pending(f"it waits for {', '.join(waits_for)}" if waits_for else "what belongs to it is still there")
 
+    called = f"{kind.lower()}/{name}"
+
+    def on_change(detail: str) -> None:
+        at(f"{called}: {detail}")
+
     with kube.changes([(kind, namespace, {"fieldSelector": f"metadata.name={name}"})]) as changes:
-        late = f"{kind.lower()}/{name} was not deleted"
-        wait.until_done(surviving(check), LeftoverError, late, "./inv status", timeout=timeout, changed=changes.wait)
+        late = f"{called} was not deleted"
+        wait.until_done(
+            surviving(check), LeftoverError, late, "./inv status", timeout=timeout, changed=changes.wait, on_change=on_change
+        )
     return True

@@ -1,21 +1,43 @@
-"""One process at a time creates or deletes a cluster, from whichever clone."""
+"""One process at a time creates or deletes a cluster, from whichever clone, and only if it may write what belongs to it."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from kubetasks.errors import FileError
+from kubetasks.report import Report
 from kubetasks.settings import Settings
 
 
 @contextmanager
-def locked(settings: Settings, gone: Callable[[], bool]) -> Iterator[None]:
-    """Hold the lock of the settings' cluster; its file is removed if `gone` says at the end that there is no cluster."""
+def locked(settings: Settings, report: Report, gone: Callable[[], bool]) -> Iterator[None]:
+    """Hold the lock of the settings' cluster, and say so if another run does.
+
+    The lock's file is removed if `gone` says at the end that there is no cluster. Raises FileError before anything is changed.
+    """
     import filelock
 
+    _require_writable(settings.state_folder)
     settings.cache.mkdir(parents=True, exist_ok=True)
     path = settings.cache / f"{settings.state_folder.name}.lock"
-    with filelock.FileLock(path):
+    lock = filelock.FileLock(path)
+    try:
+        held = lock.acquire(blocking=False)
+    except filelock.Timeout:
+        report.say(f"Another run is creating, changing or deleting cluster {settings.cluster}; waiting for it to end.")
+        held = lock.acquire()
+    with held:
         try:
             yield
         finally:
             if gone():
                 path.unlink(missing_ok=True)
+
+
+def _require_writable(folder: Path) -> None:
+    """Raises FileError if the folder, or something in it, is of another user: half of a cluster would be created or deleted."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    for path in (there, *(there.rglob("*") if there == folder else ())):
+        if not os.access(path, os.W_OK):
+            raise FileError(f"{path} cannot be written.", f"Run ./inv as its owner: ls -ld {path}")

@@ -60,8 +60,18 @@ def balanced_address(tasks: Tasks, old: ipaddress.IPv4Network) -> None:
     assert answers.health(url)
 
 
-def test_a_restarted_node_and_a_pruned_network(throwaway: Tasks, taken_subnet: list[str]) -> None:
-    throwaway("build", "deploy", "expose", "scale")
+def both_come_up(tasks: Tasks) -> None:
+    """Two runs of `up` that begin at once on a cluster that does not exist: one creates it, the other waits and uses it."""
+    argv = [sys.executable, "-m", "kubetasks", "up"]
+    with started(argv, tasks.environment) as first, started(argv, tasks.environment) as second:
+        outputs = [process.communicate(timeout=200)[0] for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0], outputs
+    assert sum("Another run is creating" in output for output in outputs) == 1
+    assert sum("Creating cluster" in output for output in outputs) == 1
+
+
+def test_two_runs_at_once_a_restarted_node_and_a_pruned_network(throwaway: Tasks, taken_subnet: list[str]) -> None:
+    both_come_up(throwaway)
     url = throwaway("service").stdout.strip()
 
     node = f"{throwaway.cluster}-control-plane"

@@ -1,13 +1,17 @@
 """What cannot be done is said in a sentence, with an exit code of its own, and nothing is lost."""
 
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kubetasks import artifacts, engine, settings
-from kubetasks.errors import ImageError
+from kubetasks.errors import FileError, ImageError
+from tests.integration import source
 from tests.integration.driver import Tasks
 
 
@@ -81,6 +85,22 @@ def test_a_network_of_others_is_neither_used_nor_removed(throwaway: Tasks) -> No
         assert engine.connect().network(name)
     finally:
         subprocess.run(["docker", "network", "rm", name], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("options", ["ro", "nr_inodes=1"])
+def test_where_nothing_can_be_written_nothing_is_created(throwaway: Tasks, tmp_path: Path, options: str) -> None:
+    project = source.changed(tmp_path)
+    state = project / ".state"
+    state.mkdir()
+    # in a mount namespace of its own, because no permission stops root
+    unshare = ["unshare", "--mount", *(() if os.geteuid() == 0 else ("--map-root-user",))]
+    command = ["sh", "-c", 'mount -t tmpfs -o "$1" none "$2" && shift 2 && exec "$@"', "sh", options, str(state)]
+    argv = [*unshare, *command, sys.executable, "-m", "kubetasks", "start"]
+    ended = subprocess.run(argv, cwd=project, env=os.environ | throwaway.environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == FileError.code, ended.stderr
+    assert str(state) in ended.stderr.splitlines()[-2]
+    assert throwaway.provider().condition() == "missing"
+    assert engine.connect().network(throwaway.cluster) is None
 
 
 def test_a_build_that_fails_shows_the_end_of_its_output_and_leaves_no_image() -> None:

@@ -9,10 +9,12 @@ import yaml
 
 from kubetasks import artifacts
 from kubetasks.artifacts import Artifact
+from kubetasks.errors import ClusterError
 from tests.integration import answers, source
 from tests.integration.driver import Tasks, docker
 
 THROUGH = "through the registry"
+INCOMING = "/var/lib/containerd/io.containerd.content.v1.content/ingest"  # where a node writes what it is given
 
 
 def served(tasks: Tasks) -> str:
@@ -48,6 +50,19 @@ def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
     announced_image = f"{hosting['hostFromContainerRuntime']}/simple-server:{served(throwaway)}"
     docker(*on_node, "pull", "--hosts-dir=/etc/containerd/certs.d", announced_image)
 
+    before = served(throwaway)
+    source.edit(project)
+    throwaway.typed("build", folder=project)
+    mounted = ["exec", *throwaway.nodes(), "mount", "-t", "tmpfs", "-o", "size=4k", "full", INCOMING]
+    docker(*mounted)
+    full = throwaway.typed("deploy", folder=project, code=ClusterError.code).stderr.splitlines()
+    assert "no space left on device" in "\n".join(full)
+    assert full[-1].startswith("  docker exec ")
+    assert served(throwaway) == before, "what served goes on serving"
+    docker("exec", *throwaway.nodes(), "umount", INCOMING)
+    assert THROUGH in throwaway.typed("deploy", folder=project).stderr
+    builds.add(served(throwaway))
+
     docker("rm", "--force", name)
     assert THROUGH in after_an_edit(), "one that is gone is made anew"
 
@@ -62,6 +77,6 @@ def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
     assert "There is no image of a registry" in said
     assert THROUGH not in said
     builds.add(served(throwaway))
-    assert len(builds) == 5
+    assert len(builds) == 6
     throwaway("delete")
     assert docker("ps", "--all", "--quiet", f"--filter=name={throwaway.cluster}") == ""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 CREATED = "/kind/simple-server-tasks-created"  # a file on the node, written last: its creation was not interrupted
 STAGE_SECONDS = 20.0  # in which the containerd of a new node runs
 SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is gone
+NO_SPACE = "no space left on device"
 PORT_TAKEN = ("address already in use", "port is already allocated")  # Docker's words
 
 
@@ -124,8 +125,19 @@ class Kind:
             return Delivered(image.reference, pulled=False)
         if not through or not self._delivered(image, names, lacking):
             with self._report.step(f"Loading {image.reference} into cluster {self.name}"):
-                self._kind(*words)
+                self._load(words, lacking)
         return Delivered(image.reference, pulled=False)
+
+    def _load(self, words: Sequence[str], nodes: "list[Container]") -> None:
+        try:
+            self._kind(*words)
+        except ProgramError as error:
+            if NO_SPACE not in error.output:
+                raise
+            raise ClusterError(
+                f"A node of cluster {self.name} has no space for the image: {NO_SPACE}.",
+                f"docker exec {nodes[0].name} df --human-readable /var; docker system df shows what could be removed",
+            ) from error
 
     def _delivered(self, image: Image, names: list[str], nodes: "list[Container]") -> bool:
         """Deliver through the registry; False if that fails: behind a proxy, a node may not reach it."""
@@ -169,7 +181,7 @@ class Kind:
         if self._report.dry:
             self._show_start()
             return None
-        with locked(self._settings, lambda: not self._nodes()):
+        with locked(self._settings, self._report, lambda: not self._nodes()):
             condition = self.condition()
             if condition in ("stopped", "running"):
                 self._say_differences()
@@ -262,7 +274,7 @@ class Kind:
             self._require_ours(self._nodes())
             self._report.equivalent(*self._delete_lines)
             return True
-        with locked(self._settings, lambda: not self._nodes()):
+        with locked(self._settings, self._report, lambda: not self._nodes()):
             nodes = self._nodes()
             if nodes:
                 self._require_ours(nodes)

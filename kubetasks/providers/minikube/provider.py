@@ -161,7 +161,7 @@ class Minikube:
 
     def _load(self, node: "Container", names: list[str]) -> None:
         """Load images through a file: by name, minikube needs four times as long, and keeps an old image of the same name."""
-        with locked(self._settings, lambda: self._node() is None):  # one file for all namespaces and clones
+        with locked(self._settings, self._report, lambda: self._node() is None):  # one file for all namespaces and clones
             try:
                 self._engine.save(names, self._image_file)
                 self._minikube(*self._load_words)
@@ -273,7 +273,7 @@ class Minikube:
         if self._report.dry:
             self._show_start()
             return None
-        with locked(self._settings, lambda: self._node() is None):
+        with locked(self._settings, self._report, lambda: self._node() is None):
             condition = self.condition()
             if condition in ("stopped", "running") and self._has_docker != (self._settings.runtime == "docker"):
                 self._report.say(
@@ -384,7 +384,7 @@ class Minikube:
         if self._report.dry:
             self._report.equivalent(self._delete_line)
             return True
-        with locked(self._settings, lambda: self._node() is None):
+        with locked(self._settings, self._report, lambda: self._node() is None):
             if not self._left():
                 self._remove_files(self._settings.state_folder)
                 return False

@@ -42,7 +42,7 @@ def test_an_object_of_others_is_neither_applied_nor_deleted(labels: dict[str, st
     with pytest.raises(OwnershipError, match="deployment/simple-server exists"):
         objects.apply(kube, kube.item)
     with pytest.raises(OwnershipError, match="kubectl label"):
-        objects.delete(kube, "Deployment", "simple-server", "default", 1)
+        objects.delete(kube, "Deployment", "simple-server", "default", 1, print)
     assert kube.changed == []
 
 
@@ -52,7 +52,7 @@ def test_whatever_else_it_carries_an_object_without_our_label_is_not_changed(lab
     kube = FakeKube(labels)
     for change in (
         lambda: objects.apply(kube, kube.item),
-        lambda: objects.delete(kube, "Deployment", "simple-server", "default", 1),
+        lambda: objects.delete(kube, "Deployment", "simple-server", "default", 1, print),
         lambda: objects.require_ours(kube.item),
     ):
         with pytest.raises(OwnershipError):
@@ -63,8 +63,10 @@ def test_whatever_else_it_carries_an_object_without_our_label_is_not_changed(lab
 def test_what_is_not_deleted_in_time_is_named_with_its_finalizers() -> None:
     kube = FakeKube({OWNER_LABEL: OWNER})
     kube.item["metadata"]["finalizers"] = ["kept"]
+    told: list[str] = []
     with pytest.raises(LeftoverError, match="deployment/simple-server was not deleted after 0 s: it waits for kept"):
-        objects.delete(kube, "Deployment", "simple-server", "default", 0)
+        objects.delete(kube, "Deployment", "simple-server", "default", 0.05, told.append)
+    assert told == ["deployment/simple-server: it waits for kept"]
 
 
 AWAY = ClusterError("The API server does not answer.", "./inv start")

@@ -1,0 +1,113 @@
+"""Whatever somebody else has in the engine and in a kubeconfig, under names of ours or others, no task changes it."""
+
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+import yaml
+from hypothesis import HealthCheck, given
+from hypothesis import settings as property_settings
+from hypothesis import strategies as st
+
+from kubetasks.labels import OWNER, OWNER_LABEL
+from tests.integration import cluster, test_machine
+from tests.integration.driver import Tasks
+
+EXAMPLES = 12
+NAME = "foreign"
+REMOVING = (("stop",), ("unexpose",), ("undeploy",), ("rmi",), ("delete",), ("clean",), ("clean", "--all"))
+
+pytestmark = test_machine.pytestmark
+
+words = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=2, max_size=8)
+names = st.one_of(st.sampled_from([NAME, f"{NAME}-control-plane", f"{NAME}-registry", f"{NAME}-worker", "simple-server"]), words)
+labels = st.dictionaries(
+    st.one_of(
+        st.sampled_from([OWNER_LABEL, "io.x-k8s.kind.cluster", "name.minikube.sigs.k8s.io", "created_by.minikube.sigs.k8s.io"]),
+        words,
+    ),
+    st.one_of(st.just(NAME), words),
+).filter(lambda found: found.get(OWNER_LABEL) != OWNER)
+things = st.dictionaries(names, labels, max_size=3)
+images = st.dictionaries(
+    st.builds("{}:{}".format, st.one_of(st.sampled_from(["simple-server", "simple-server-node"]), words), words),
+    labels,
+    max_size=3,
+)
+entries = st.lists(names, max_size=3, unique=True)
+
+
+@pytest.fixture
+def other(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[docker.DockerClient]:
+    """A client of an engine of the test's own, which is the one that the tasks use."""
+    with test_machine.started() as engine:
+        host = f"unix://{engine.socket}"
+        monkeypatch.setenv("DOCKER_HOST", host)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(home.parent / "cache"))
+        client = docker.DockerClient(base_url=host)
+        yield client
+        client.close()
+
+
+def image(client: docker.DockerClient, name: str, labels: dict[str, str]) -> str:
+    """Import an image of one file that is its name; return its id."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo(name))
+    repository, _, tag = name.partition(":")
+    changes = [f'LABEL {label}="{value}"' for label, value in labels.items()]
+    client.api.import_image_from_data(archive.getvalue(), repository, tag, changes)
+    return str(client.images.get(name).id)
+
+
+def world(client: docker.DockerClient, home: Path) -> dict[str, Any]:
+    """All that there is, with its state, and the files of a home folder."""
+    return {
+        "containers": {(one.id, one.name, one.status) for one in client.containers.list(all=True)},
+        "networks": {(one.id, one.name) for one in client.networks.list()},
+        "images": {(one.id, *one.tags) for one in client.images.list(all=True)},
+        "home": {path: path.read_bytes() for path in home.rglob("*") if path.is_file()},
+    }
+
+
+def clear(client: docker.DockerClient) -> None:
+    for container in client.containers.list(all=True):
+        container.remove(force=True)
+    client.networks.prune()
+    for found in client.images.list(all=True):
+        client.images.remove(str(found.id), force=True)
+
+
+def test_what_others_have_stays_as_it_is(other: docker.DockerClient, home: Path) -> None:
+    tasks = Tasks(NAME, cluster.any_port())
+
+    @property_settings(
+        max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
+    @given(containers=things, networks=things, pictures=images, known=entries)
+    def holds(
+        containers: dict[str, dict[str, str]],
+        networks: dict[str, dict[str, str]],
+        pictures: dict[str, dict[str, str]],
+        known: list[str],
+    ) -> None:
+        clear(other)
+        base = image(other, "theirs:1", {})
+        for name, found in pictures.items():
+            image(other, name, found)
+        for name, found in networks.items():
+            other.networks.create(name, labels=found)
+        for name, found in containers.items():
+            other.containers.create(base, ["none"], name=name, labels=found)
+        clusters = [{"name": name, "cluster": {"server": "https://192.0.2.1:6443"}} for name in known]
+        (home / ".kube" / "config").write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", "clusters": clusters}))
+        before = world(other, home)
+        for task in REMOVING:
+            assert "Traceback" not in tasks(*task, code=None).stderr
+            assert world(other, home) == before, task
+
+    holds()
