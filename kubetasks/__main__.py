@@ -8,6 +8,7 @@ from invoke.config import AmbiguousMergeError
 from invoke.exceptions import Exit, ParseError
 from invoke.parser.argument import Argument
 from invoke.program import Program
+from invoke.vendor.yaml import YAMLError
 
 from kubetasks.errors import FileError
 from kubetasks.report import end_unread
@@ -34,6 +35,9 @@ class Tasks(Program):
             super().run(argv, exit)
         except AmbiguousMergeError as error:
             print(f"invoke.yaml has a value in the place of a section, or the other way round: {error}", file=sys.stderr)
+            sys.exit(BAD_SETTING)
+        except YAMLError as error:
+            print(f"invoke.yaml cannot be read: {' '.join(str(error).split())}", file=sys.stderr)
             sys.exit(BAD_SETTING)
 
     def core_args(self) -> list[Argument]:
@@ -96,8 +100,10 @@ def _refused(error: OSError) -> FileError:
 
 def main() -> None:
     try:
-        Tasks(name="inv", binary="./inv", binary_names=["inv"]).run()
-        sys.stdout.flush()
+        try:
+            Tasks(name="inv", binary="./inv", binary_names=["inv"]).run()
+        finally:  # run() exits
+            sys.stdout.flush()
     except BrokenPipeError:
         end_unread(sys.stdout)
 

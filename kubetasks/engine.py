@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import stat
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,6 +24,8 @@ LOCAL = "unix:///var/run/docker.sock"
 # set by what minikube's docker-env prints: the node whose engine DOCKER_HOST names, and the DOCKER_HOST from before, if any
 NODE_VARIABLE, BEFORE_VARIABLE = "MINIKUBE_ACTIVE_DOCKERD", "MINIKUBE_EXISTING_DOCKER_HOST"
 IGNORE_FILE = ".dockerignore"
+COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of a program that thinks it writes to a terminal
+BAD_REQUEST = 400
 SAVED_BYTES = 1 << 20  # read at a time
 
 
@@ -33,7 +36,8 @@ class AccessError(EngineError):
 def connect(timeout: int = QUESTION_SECONDS, host: str = "") -> "Engine":
     """Connect to the engine at `host`, otherwise to the one that DOCKER_HOST names or the local one. Raises EngineError.
 
-    After docker-env that is the engine that DOCKER_HOST named before.
+    Without DOCKER_HOST, docker's current context counts, as for docker itself and for kind. After docker-env that is the engine
+    that DOCKER_HOST named before.
     """
     return _connect(timeout, {"DOCKER_HOST": host} if host else environment() or os.environ)
 
@@ -104,7 +108,8 @@ def _client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClient":
         def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, _verify: Any, cert: Any) -> Any:
             return super().merge_environment_settings(url, proxies, stream, self.verify, cert)
 
-    options: Any = {"timeout": timeout, "version": UNASKED, **kwargs_from_env(environment=access)}
+    named = kwargs_from_env(environment=access) if access.get("DOCKER_HOST") else _of_context()
+    options: Any = {"timeout": timeout, "version": UNASKED, **named}
     client = docker.DockerClient(**options)
     if "tls" in options:
         client.api.close()
@@ -119,6 +124,14 @@ def _client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClient":
         least = MINIMUM_DOCKER_API_VERSION
         raise EngineError(f"The container engine is too old: it has API {api._version}, and {least} is needed.", "Update it")
     return client
+
+
+def _of_context() -> dict[str, Any]:
+    """What docker's current context says of its engine: DOCKER_CONTEXT, or the one that `docker context use` chose."""
+    from docker.context import ContextAPI
+
+    found: Any = ContextAPI.kwargs_from_context()
+    return dict(found)
 
 
 @contextmanager
@@ -277,29 +290,40 @@ class Engine:
         `labels` are added to those of the Dockerfile, which may give ours itself. Raises ImageError with the end of the
         failing step's output.
         """
+        from docker.errors import APIError
+
         first, *others = references
         output: list[str] = []
+
+        def failed(error: str) -> ImageError:
+            tail = "".join(f"\n  {line}" for line in "\n".join(output).splitlines()[-15:])
+            return ImageError(
+                f"Building {first} failed: {error.strip()}{tail}",
+                "Fix it and run ./inv build again; ./inv setup provides the base image",
+            )
+
         with _reported(f"Building {first}"), self._silent() as client:
-            for event in client.api.build(
-                fileobj=context,
-                custom_context=True,
-                tag=first,
-                buildargs=dict(arguments),
-                labels=dict(labels),
-                decode=True,
-                rm=True,
-                forcerm=True,
-            ):
-                text = str(event.get("stream") or event.get("status") or "").strip()
-                if text:
-                    output.append(text)
-                    on_line(text.splitlines()[-1])
-                if "error" in event:
-                    tail = "\n  ".join("\n".join(output).splitlines()[-15:])
-                    raise ImageError(
-                        f"Building {first} failed: {event['error'].strip()}\n  {tail}",
-                        "Fix it and run ./inv build again; ./inv setup provides the base image",
-                    )
+            try:
+                for event in client.api.build(
+                    fileobj=context,
+                    custom_context=True,
+                    tag=first,
+                    buildargs=dict(arguments),
+                    labels=dict(labels),
+                    decode=True,
+                    rm=True,
+                    forcerm=True,
+                ):
+                    text = COLORS.sub("", str(event.get("stream") or event.get("status") or "")).strip()
+                    if text:
+                        output.append(text)
+                        on_line(text.splitlines()[-1])
+                    if "error" in event:
+                        raise failed(event["error"])
+            except APIError as error:
+                if error.status_code != BAD_REQUEST:
+                    raise
+                raise failed(str(error.explanation)) from error  # the Dockerfile cannot be read
         for name in others:
             self.tag(first, name)
 

@@ -31,13 +31,19 @@ def read_one(app: Application, name: str) -> Object:
     items = read(path)
     if len(items) != 1:
         raise SettingError(f"{path} must hold one object, not {len(items)}.", "Fix the file")
-    return items[0]
+    (item,) = items
+    if (item["kind"].lower(), item["metadata"]["name"]) != (name, app.name):
+        raise SettingError(
+            f"{path} must hold the {name} {app.name}, not {item['kind']} {item['metadata']['name']}.",
+            "Fix the file: the tasks find, change and delete it by that name",
+        )
+    return item
 
 
 def owned(item: Object, namespace: str = "") -> Object:
     """Return a copy with our label and, if given, that namespace."""
     item = copy.deepcopy(item)
-    item["metadata"].setdefault("labels", {})[OWNER_LABEL] = OWNER
+    item["metadata"]["labels"] = {**(item["metadata"].get("labels") or {}), OWNER_LABEL: OWNER}
     if namespace:
         item["metadata"]["namespace"] = namespace
     return item

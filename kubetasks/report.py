@@ -141,6 +141,9 @@ class Report:
             step = Step(self, text)
             try:
                 yield step
+            except KeyboardInterrupt:
+                step.close("interrupted")
+                raise
             except BaseException:
                 step.close("failed")
                 raise

@@ -121,6 +121,16 @@ def repository_prefix(name: str, value: str) -> str:
     return value
 
 
+def absolute(name: str, value: str) -> str:
+    """Return the path with ~ replaced, or "". Raises SettingError for one that depends on the current folder."""
+    if not value:
+        return ""
+    path = Path(value).expanduser()
+    if not path.is_absolute():
+        raise SettingError(f"{name} must be an absolute path, not {value!r}.", f'{name}="$PWD/{value}" ./inv ...')
+    return str(path)
+
+
 def cache_folder(environment: Mapping[str, str]) -> Path:
     """The folder of downloads and builds, shared by all clones: the XDG base directory specification."""
     return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / OWNER
@@ -175,7 +185,7 @@ def read(config: Any, environment: Mapping[str, str] = os.environ) -> Settings:
         port=whole_number("INVOKE_CLUSTER_PORT", cluster["port"], 1, 65535),
         nodes=nodes,
         context=str(cluster["context"]),
-        kubeconfig=str(cluster["kubeconfig"]),
+        kubeconfig=absolute("INVOKE_CLUSTER_KUBECONFIG", str(cluster["kubeconfig"])),
         replicas=whole_number("INVOKE_APP_REPLICAS", app["replicas"], 0, MOST_REPLICAS),
         # never by chance in the namespace `default` of a cluster of others
         namespace=dns_label(

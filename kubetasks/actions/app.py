@@ -65,15 +65,13 @@ def deploy(context: Context) -> None:
     made = current_image(context)
     if not context.report.dry:
         image.require_built([context.engine, context.machine], made)  # before a cluster is created for nothing
-    roll_out(context, made, came_up=cluster.ensure(context))
+    came_up = cluster.ensure(context)  # then the same pods may not answer yet
+    if roll_out(context, made) or came_up:
+        wait_until_served(context, made)
 
 
-def roll_out(context: Context, made: Image, *, came_up: bool = False) -> int:
-    """Deliver the image to the cluster, roll it out and, if the application is exposed, wait until it answers.
-
-    `came_up`: the cluster has just started, so that the same pods may not answer yet. Return how many pods have answered with
-    the image's build id: 0 if nothing changed, or if nobody can ask from here.
-    """
+def roll_out(context: Context, made: Image) -> bool:
+    """Deliver the image to the cluster and roll it out; True if that was a change."""
     app, report, namespace = context.app, context.report, context.settings.namespace
     manifest = manifests.read_one(app, "deployment")
     container = manifests.container_index(manifest, app)
@@ -85,16 +83,22 @@ def roll_out(context: Context, made: Image, *, came_up: bool = False) -> int:
     delivered = context.provider.deliver(made)
     reference, policy = delivered.reference, delivered.pull_policy
     if not report.equivalent(*equivalents.deploy(app, context.kubectl, reference, container, policy)):
-        return 0
+        return False
     deployment = manifests.deployment(manifest, app, reference, policy, namespace)
     objects.apply(context.kube, budget)
     changed = objects.apply(context.kube, deployment)
     text = f"Rolling out {made.reference}" if changed else f"{made.reference} is deployed"
     rollout.wait_for_rollout(context, text, reference)
-    found = state.deployment(context) if changed or came_up else None
-    if found:
-        return rollout.wait_for_traffic(context, found["spec"].get("replicas", 1), made.build)
-    return 0
+    return changed
+
+
+def wait_until_served(context: Context, made: Image) -> int:
+    """If the application is exposed, wait until every pod has answered with the image's build id; return how many have.
+
+    0 if nobody can ask from here.
+    """
+    found = state.deployment(context)
+    return rollout.wait_for_traffic(context, found["spec"].get("replicas", 1), made.build) if found else 0
 
 
 def _deployed(context: Context) -> bool:
@@ -104,15 +108,18 @@ def _deployed(context: Context) -> bool:
     return any(found)
 
 
-def scale(context: Context, replicas: int) -> None:
-    """Scale the deployment, and wait until every pod answers or, not exposed, is ready. Raises RolloutError, ExposeError."""
+def scale(context: Context, replicas: int, build: str = "") -> None:
+    """Scale the deployment, and wait until every pod answers or, not exposed, is ready. Raises RolloutError, ExposeError.
+
+    Each must answer with that build id, if one is given.
+    """
     if not context.report.equivalent(*equivalents.scale(context.app, context.kubectl, replicas)):
         return
     state.require_deployment(context)
     context.agree()
     changed = objects.scale(context.kube, context.app.name, context.settings.namespace, replicas)
     rollout.wait_for_rollout(context, f"Scaling to {replicas}" if changed else f"Already scaled to {replicas}")
-    rollout.wait_for_traffic(context, replicas)
+    rollout.wait_for_traffic(context, replicas, build)
 
 
 def rollback(context: Context) -> None:
@@ -163,7 +170,7 @@ def status(context: Context) -> dict[str, Any] | None:
         document["deployment"] = {
             "image": found["spec"]["template"]["spec"]["containers"][0]["image"],
             "replicas": found["spec"].get("replicas", 1),
-            "ready": found["status"].get("readyReplicas", 0),
+            "ready": sum(map(readiness.pod_ready, readiness.newest_pods(found, seen.replica_sets, pods))),
             "state": getattr(progress, "detail", None) or getattr(progress, "reason", ""),
         }
     document["pods"] = [
@@ -267,8 +274,8 @@ def up(context: Context) -> str:
     else:
         made = _side_by_side(context)
     roll_out(context, made)
-    service.expose(context)
-    scale(context, context.settings.replicas)
+    service.expose(context)  # also mends a service at which nothing answers
+    scale(context, context.settings.replicas, made.build)
     return "" if context.report.dry else state.address(context).url
 
 

@@ -158,7 +158,7 @@ def require_namespace(context: Context) -> None:
     """Raises ClusterError if the namespace is missing."""
     namespace = context.settings.namespace
     if context.kube.get("Namespace", namespace) is None:
-        raise ClusterError(f"The namespace {namespace} does not exist.", f"kubectl create namespace {namespace}")
+        raise ClusterError(f"The namespace {namespace} does not exist.", f"{context.kube.kubectl} create namespace {namespace}")
 
 
 def stop(context: Context) -> bool:

@@ -64,7 +64,7 @@ class Context:
     def kube(self) -> Kube:
         """The cluster's API."""
         there = self.cluster
-        made = client.connect(there.kubeconfig, there.context, there.advice, there.direct)
+        made = client.connect(there.kubeconfig, there.context, there.advice, there.direct, artifacts.kubectl().reference)
         if self.provider.shared:
             self.report.say(f"Context {self.provider.name} ({made.server}), namespace {self.settings.namespace}")
         return made

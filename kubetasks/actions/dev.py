@@ -151,9 +151,10 @@ def _bring(context: Context, changed: set[Path], served: str) -> str:
         if made.build == served and not exposed:
             return served  # saved without a change
         app.build(context, made)
-        pods = app.roll_out(context, made, came_up=not served)
+        app.roll_out(context, made)
         if exposed:
             service.expose(context)
+        pods = app.wait_until_served(context, made)
     except TaskError as error:
         if not context.superseded():
             report.result(f"{_time()}  {_names(context, changed)}: {error.message}")

@@ -15,6 +15,7 @@ from kubetasks.probe import Spread
 from kubetasks.providers.base import OpenTunnel, Tunnels
 
 TAKEN = "port is already allocated"  # the API's words for a node port
+EFFECT_SECONDS = 2.0  # in which kube-proxy has put a change into effect: what answers before may be what was there
 SECOND_ADDRESS_SECONDS = 2.0  # after the first answer: not every machine can reach a load balancer's address
 LEAST_REQUESTS = 60
 WITHOUT_LOAD_BALANCER = "INVOKE_APP_TIMEOUT=SECONDS waits longer; without a load balancer: docs/existing.md"
@@ -29,7 +30,7 @@ def expose(context: Context) -> list[Address]:
         report.equivalent(equivalents.expose(app, context.kubectl, port_index, context.provider.node_port))
         return []
     state.require_deployment(context)
-    objects.there(context.kube, "Service", app.name, namespace)
+    there = objects.there(context.kube, "Service", app.name, namespace)
     context.agree()
     node_port = _free_node_port(context)
     report.equivalent(equivalents.expose(app, context.kubectl, port_index, node_port))
@@ -41,7 +42,7 @@ def expose(context: Context) -> list[Address]:
         # another service was faster, and can be named now
         changed = objects.apply(context.kube, manifests.service(manifest, app, namespace, _free_node_port(context)))
     with report.step("Exposing" if changed else "Already exposed") as step:
-        return _wait_for_address(context, step.at)
+        return _wait_for_address(context, EFFECT_SECONDS if there and changed else 0, step.at)
 
 
 def _free_node_port(context: Context) -> int | None:
@@ -61,8 +62,8 @@ def _free_node_port(context: Context) -> int | None:
     return None
 
 
-def _wait_for_address(context: Context, at: Callable[[str], None]) -> list[Address]:
-    """The addresses that answer or, if no pod is wanted, that would. Raises ExposeError."""
+def _wait_for_address(context: Context, lasting: float, at: Callable[[str], None]) -> list[Address]:
+    """The addresses that answer, for `lasting` seconds, or, if no pod is wanted, that would. Raises ExposeError."""
     result: list[Address] = []
     first_answer = 0.0
 
@@ -82,8 +83,11 @@ def _wait_for_address(context: Context, at: Callable[[str], None]) -> list[Addre
             return wait.Done() if idle else wait.Pending("waiting for a ready pod")
         result = probe.answering(context.app, known)
         if not result:
+            first_answer = 0.0
             return wait.Pending(f"waiting for an answer at {' or '.join(one.url for one in known)}")
         first_answer = first_answer or time.monotonic()
+        if time.monotonic() - first_answer < lasting:
+            return wait.Pending("waiting until the change is in effect")
         if len(result) < len(known) and time.monotonic() - first_answer < SECOND_ADDRESS_SECONDS:
             return wait.Pending("waiting for the other address")
         return wait.Done()
@@ -113,7 +117,7 @@ def unexpose(context: Context) -> bool:
     found = state.find_service(context)
     if found is None:
         return False
-    objects.require_ours({"kind": "Service", **found})
+    objects.require_ours(context.kube, {"kind": "Service", **found})
     context.agree()
     known = state.addresses(context, found)
 
@@ -223,6 +227,8 @@ def traffic(context: Context, requests: int | None) -> Traffic | None:
     ready = len(state.ready_pods(context))
     if not ready:
         raise ExposeError("No pod is ready to answer.", "./inv status shows why; ./inv scale starts some")
+    if probe.health(context.app, address) is None:
+        raise ExposeError(f"Nothing answers at {address}.", "./inv expose applies k8s/service.yaml again; ./inv logs")
     number = requests or max(LEAST_REQUESTS, probe.enough(ready))
     context.report.equivalent(equivalents.traffic(number))
     with context.report.step(f"Sending {number} requests to {address}") as step:

@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import json
+import shlex
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -100,10 +101,11 @@ def describe(item: Object) -> str:
 class Kube:
     """One cluster's API. Every method raises ApiError, and ClusterError if nothing answers."""
 
-    def __init__(self, api: Any, cluster: str, advice: str) -> None:
+    def __init__(self, api: Any, cluster: str, advice: str, kubectl: str) -> None:
         self._api = api
         self._cluster = cluster
         self._advice = advice
+        self.kubectl = kubectl  # the words of a shell that ask the same cluster
 
     @property
     def server(self) -> str:
@@ -233,10 +235,10 @@ class Changes:
                 response.response.shutdown()  # close() would wait for the thread that reads
 
 
-def connect(kubeconfig: str, context: str, advice: str, direct: bool = False) -> Kube:
+def connect(kubeconfig: str, context: str, advice: str, direct: bool = False, kubectl: str = "kubectl") -> Kube:
     """Connect with that file and context; nothing is sent yet. `advice` is the hint of a failure. Raises ClusterError.
 
-    `direct`: no proxy can reach the API server.
+    `direct`: no proxy can reach the API server. `kubectl` is the program's path, for hints.
     """
     import kubernetes.client
     import kubernetes.config
@@ -248,11 +250,12 @@ def connect(kubeconfig: str, context: str, advice: str, direct: bool = False) ->
     load: Any = kubernetes.config.load_kube_config
     try:
         load(kubeconfig or None, context, client_configuration=configuration, persist_config=False)
-    except (ConfigException, OSError, UnicodeError, yaml.YAMLError) as error:
+    except (ConfigException, OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:  # no kubeconfig at all
         raise ClusterError(f"The context {context} cannot be used: {error}", advice) from error
     if direct or _loopback(configuration.host):  # Go, and so kubectl, leaves a proxy out for loopback addresses
         configuration.proxy = None
-    return Kube(kubernetes.client.ApiClient(configuration), context, advice)
+    words = [kubectl, *(("--kubeconfig", kubeconfig) if kubeconfig else ()), "--context", context]
+    return Kube(kubernetes.client.ApiClient(configuration), context, advice, shlex.join(words))
 
 
 def _loopback(url: str) -> bool:

@@ -17,14 +17,14 @@ def ours(item: Object) -> bool:
     return bool(item["metadata"].get("labels", {}).get(OWNER_LABEL) == OWNER)
 
 
-def require_ours(item: Object) -> None:
+def require_ours(kube: Kube, item: Object) -> None:
     """Raises OwnershipError for an object without our label."""
     if not ours(item):
         metadata = item["metadata"]
         where = f" -n {metadata['namespace']}" if metadata.get("namespace") else ""
         raise OwnershipError(
             f"{describe(item)}{where} exists and was not created by these tasks (no label {OWNER_LABEL}={OWNER}).",
-            f"Delete it, or hand it over: kubectl label{where} {describe(item)} {OWNER_LABEL}={OWNER} --overwrite",
+            f"Delete it, or hand it over: {kube.kubectl} label{where} {describe(item)} {OWNER_LABEL}={OWNER} --overwrite",
         )
 
 
@@ -32,7 +32,7 @@ def there(kube: Kube, kind: str, name: str, namespace: str = "") -> Object | Non
     """Our object of that name, or None. Raises OwnershipError if there is one without our label."""
     found = kube.get(kind, name, namespace)
     if found:
-        require_ours({"kind": kind, **found})
+        require_ours(kube, {"kind": kind, **found})
     return found
 
 

@@ -18,6 +18,7 @@ PULL_REFUSED = ("not found", "unauthorized", "denied", "manifest unknown", "no s
 UNANSWERED = ("refused", "exceeded", "timeout", "timed out", "EOF", "reset by", "no route", "unreachable")  # as Go says it
 NOT_STARTED = ("StartError", "ContainerCannotRun")  # how a container ended whose program could not be started
 IMAGE = "./inv build deploy; docs/existing.md for a cluster of others"
+MEMORY = "Raise resources.limits.memory in k8s/deployment.yaml, then ./inv deploy"
 MANIFEST = "Fix k8s/deployment.yaml, then ./inv deploy"
 
 
@@ -69,7 +70,7 @@ KINDS = {
             "crash-loop",
             Patience.AT_ONCE,
             "Pod {name} does not run: its container keeps crashing ({ending}).",
-            "./inv logs; {back}",
+            "{more}; {back}",
         ),
         Kind("not-ready", Patience.BRIEF, "Pod {name} runs and is not ready: {message}.", "./inv logs; {back}"),
         Kind("unschedulable", Patience.BRIEF, "Pod {name} fits on no node: {message}.", "{fits}"),
@@ -246,7 +247,8 @@ def _of_container(container: Object, pod: str, delivered: str, back: str) -> Pro
     elif code == "image-never-pull" and image == delivered:
         patience = Patience.LONG
     ending = f"{ended.get('reason', 'ended')}, exit code {ended.get('exitCode', '?')}"
-    return of_kind(code, pod, container["name"], patience, image=image, message=message, ending=ending, back=back)
+    more = MEMORY if ended.get("reason") == "OOMKilled" else "./inv logs"
+    return of_kind(code, pod, container["name"], patience, image=image, message=message, ending=ending, more=more, back=back)
 
 
 def _answer(pod: Object, evidence: Evidence) -> str:

@@ -1,8 +1,10 @@
 """An engine that is too old, that accepts and does not answer, or that ends in the middle of a build: a server on a socket."""
 
+import hashlib
 import http.server
 import io
 import json
+import os
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
@@ -18,11 +20,15 @@ FAILED = json.dumps({"error": "write /layer: no space left on device"}) + "\n"
 
 
 class Engine(http.server.BaseHTTPRequestHandler):
-    """Answers /_ping, and a build with the chunks `says`; then it ends the answer, or the connection if it `dies`."""
+    """Answers /_ping, and a build with the chunks `says`; then it ends the answer, or the connection if it `dies`.
+
+    A build that it `refuses`, with these words, does not begin.
+    """
 
     protocol_version = "HTTP/1.1"
     version = "1.41"
     says: tuple[str, ...] = ()
+    refuses = ""
     dies = False
     mute = threading.Event()  # set: it answers nothing
 
@@ -36,6 +42,14 @@ class Engine(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_POST(self) -> None:
+        if self.refuses:
+            answer = json.dumps({"message": self.refuses}).encode()
+            self.send_response(400)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+            return
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
@@ -114,3 +128,37 @@ def test_a_full_disk_is_told_with_the_step(start: Callable[[type[Engine]], None]
     with pytest.raises(ImageError, match="no space left on device") as raised:
         build()
     assert "Step 1/2 : FROM base" in raised.value.sentence
+
+
+def test_a_dockerfile_that_cannot_be_read_is_a_failed_build(start: Callable[[type[Engine]], None]) -> None:
+    class Refusing(Engine):
+        refuses = "dockerfile parse error line 2: unknown instruction: FORM"
+
+    start(Refusing)
+    with pytest.raises(ImageError, match="Building simple-server:1 failed: dockerfile parse error line 2"):
+        build()
+
+
+def test_the_colors_of_a_program_are_not_shown(start: Callable[[type[Engine]], None]) -> None:
+    class Colored(Engine):
+        says = (json.dumps({"stream": "\x1b[31mred\x1b[0m"}) + "\n", FAILED)
+
+    start(Colored)
+    with pytest.raises(ImageError) as raised:
+        build()
+    assert raised.value.sentence.endswith("\n  red")
+
+
+def test_without_docker_host_dockers_current_context_is_followed(
+    start: Callable[[type[Engine]], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(Engine)
+    host = os.environ["DOCKER_HOST"]
+    monkeypatch.delenv("DOCKER_HOST")
+    monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps({"currentContext": "elsewhere"}))
+    folder = tmp_path / "contexts" / "meta" / hashlib.sha256(b"elsewhere").hexdigest()
+    folder.mkdir(parents=True)
+    (folder / "meta.json").write_text(json.dumps({"Name": "elsewhere", "Metadata": {}, "Endpoints": {"docker": {"Host": host}}}))
+    build()

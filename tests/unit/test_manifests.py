@@ -1,6 +1,9 @@
 """The manifests: plain as they lie there, and what becomes of them for one cluster."""
 
 import dataclasses
+import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,3 +71,15 @@ def test_the_service_asks_for_a_node_port_only_where_one_is_mapped(port: int | N
 )
 def test_the_pool_is_the_end_of_the_network_without_its_broadcast_address(subnet: str, addresses: str) -> None:
     assert loadbalancer.pool(subnet) == addresses
+
+
+@pytest.mark.parametrize("change", [{"kind": "StatefulSet"}, {"metadata": {"name": "another"}}])
+def test_what_the_tasks_would_not_find_again_is_refused_with_its_file(tmp_path: Path, change: dict[str, Any]) -> None:
+    app = dataclasses.replace(APPLICATION, manifests=tmp_path)
+    (tmp_path / "deployment.yaml").write_text(json.dumps(manifest("deployment") | change))
+    with pytest.raises(SettingError, match=r"deployment\.yaml must hold the deployment simple-server, not"):
+        manifests.read_one(app, "deployment")
+
+
+def test_labels_that_are_empty_get_ours() -> None:
+    assert manifests.owned({"metadata": {"name": "x", "labels": None}})["metadata"]["labels"] == {OWNER_LABEL: OWNER}

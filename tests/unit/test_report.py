@@ -36,7 +36,9 @@ def test_a_step_says_how_it_ended(capsys: pytest.CaptureFixture[str]) -> None:
         pass
     with pytest.raises(RuntimeError), talk.step("Two"):
         raise RuntimeError
-    assert capsys.readouterr().err == "One: done (0.0 s)\nTwo: failed (0.0 s)\n"
+    with pytest.raises(KeyboardInterrupt), talk.step("Three"):
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err == "One: done (0.0 s)\nTwo: failed (0.0 s)\nThree: interrupted (0.0 s)\n"
 
 
 def test_a_long_step_says_where_it_is_without_being_asked(

@@ -28,6 +28,11 @@ def test_the_defaults_make_sense() -> None:
     assert found.cache == Path("/cache/simple-server-tasks")
 
 
+def test_a_home_folder_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/somebody")
+    assert read("cluster", "kubeconfig", "~/theirs.yaml").kubeconfig == "/somebody/theirs.yaml"
+
+
 @pytest.mark.parametrize(
     ("section", "name", "value"),
     [
@@ -52,6 +57,7 @@ def test_the_defaults_make_sense() -> None:
         ("app", "registry", "registry.example.com/Team"),
         ("app", "registry", "registry.example.com/team/"),
         ("app", "registry", "registry.example.com:port"),
+        ("cluster", "kubeconfig", "theirs.yaml"),
         ("setup", "images", "download"),
         ("setup", "engine", "podman"),
     ],

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -17,6 +18,7 @@ from kubetasks.image import Delivered, Image, names_to_load
 from kubetasks.needs import Need
 from kubetasks.providers import containerd, registry
 from kubetasks.providers.base import Cluster, Condition
+from kubetasks.providers.differences import say_differences
 from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port, kubernetes_of
 from kubetasks.providers.kind.network import Network
 from kubetasks.providers.locking import locked
@@ -32,6 +34,10 @@ STAGE_SECONDS = 20.0  # in which the containerd of a new node runs
 SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is gone
 NO_SPACE = "no space left on device"
 PORT_TAKEN = ("address already in use", "port is already allocated")  # Docker's words
+
+
+class PortTakenError(ClusterError):
+    """Another program has the port that the cluster was to be mapped to."""
 
 
 class Kind:
@@ -94,6 +100,7 @@ class Kind:
             raise ClusterError(f"Cluster {self.name} is {condition}.", "./inv start")
         if not self._has_kubeconfig(nodes):  # another clone created the cluster
             Path(self.kubeconfig).parent.mkdir(parents=True, exist_ok=True)
+            Path(self.kubeconfig).unlink(missing_ok=True)  # kind would add to it, which it cannot if it is damaged
             self._kind("export", "kubeconfig", "--name", self.name, "--kubeconfig", self.kubeconfig)
         bindings = nodes[0].attrs["HostConfig"]["PortBindings"].get(f"{NODE_PORT}/tcp") or []
         return Cluster(
@@ -130,7 +137,8 @@ class Kind:
 
     def _load(self, words: Sequence[str], nodes: "list[Container]") -> None:
         try:
-            self._kind(*words)
+            with tempfile.TemporaryDirectory() as folder:  # kind leaves its archive behind if it is interrupted
+                self._kind(*words, TMPDIR=folder)
         except ProgramError as error:
             if NO_SPACE not in error.output:
                 raise
@@ -194,7 +202,7 @@ class Kind:
                 self._report.say(f"The creation of cluster {self.name} was interrupted: creating it again.")
                 self._remove()
             if condition in ("missing", "incomplete"):
-                self._create()
+                self._create_on_a_free_port()
             return self.cluster(), condition != "running"
 
     def _show_start(self) -> None:
@@ -215,19 +223,15 @@ class Kind:
     def _say_differences(self) -> None:
         """Say what the settings ask of a new cluster and this one, which keeps what it was created with, does not have."""
         nodes = self._nodes()
-        kubernetes = kubernetes_of(str(nodes[0].attrs["Config"]["Image"]))
-        differences = [
-            f"{name} is {wanted}, the cluster has {found}"
-            for name, wanted, found in (
-                ("INVOKE_CLUSTER_NODES", str(self._settings.nodes), str(len(nodes))),
-                ("INVOKE_CLUSTER_KUBERNETES", self._settings.kubernetes, kubernetes or self._settings.kubernetes),
-            )
-            if wanted != found
-        ]
-        if differences:
-            self._report.say(
-                f"Cluster {self.name} stays as it is ({'; '.join(differences)}): ./inv delete start creates a new one."
-            )
+        kubernetes = kubernetes_of(str(nodes[0].attrs["Config"]["Image"])) or self._settings.kubernetes
+        say_differences(
+            self._report,
+            self.name,
+            {
+                "INVOKE_CLUSTER_NODES": (str(self._settings.nodes), str(len(nodes))),
+                "INVOKE_CLUSTER_KUBERNETES": (self._settings.kubernetes, kubernetes),
+            },
+        )
 
     def _require_interrupted_here(self) -> None:
         """Raises ClusterError for a cluster that may be whole: only this clone's own half-created one is replaced unasked."""
@@ -292,8 +296,8 @@ class Kind:
         ours = [node for node in nodes if str(node.name).startswith(f"{self.name}-")]
         return sorted(ours, key=lambda node: (node.name != control_plane(self.name), node.name))
 
-    def _kind(self, *words: str) -> str:
-        return shell.run([self.program, *words], env=engine.environment())
+    def _kind(self, *words: str, **variables: str) -> str:
+        return shell.run([self.program, *words], env=engine.environment() | variables)
 
     @property
     def program(self) -> str:
@@ -350,8 +354,22 @@ class Kind:
         """The output of kind while it creates the cluster; kept only if that fails."""
         return self._settings.cache / "logs" / f"kind-{self.name}.log"
 
+    def _create_on_a_free_port(self) -> None:
+        """Create the cluster; once more if somebody took the port between our look and the engine's."""
+        try:
+            self._create()
+        except PortTakenError as error:
+            self._report.say(f"{error.sentence.splitlines()[0]} Its port was taken meanwhile; trying the next one.")
+            self._create()
+
     def _create(self) -> None:
         config = self.config()
+        if not artifacts.node_image(self._engine, self._settings).present:
+            minor = self._settings.kubernetes
+            raise ClusterError(
+                f"The image of kind's nodes for Kubernetes {minor} is missing: {config.image}.",
+                f"INVOKE_CLUSTER_KUBERNETES={minor} ./inv setup",
+            )
         if config.port != self._settings.port:
             self._report.say(f"Port {self._settings.port} of 127.0.0.1 is taken: the cluster gets {config.port}.")
         if shutil.which(self.program) is None:
@@ -376,7 +394,9 @@ class Kind:
         except BaseException as error:
             self._clean_up(config.size)
             if isinstance(error, ProgramError):
-                raise ClusterError(f"Cluster {self.name} could not be created.\n  {error.sentence}", "./inv doctor") from error
+                taken = any(words in error.output for words in PORT_TAKEN)
+                kind = PortTakenError if taken else ClusterError
+                raise kind(f"Cluster {self.name} could not be created.\n  {error.sentence}", "./inv doctor") from error
             self._log.unlink()
             raise
         self._log.unlink()

@@ -16,9 +16,10 @@ from kubetasks.application import Application
 from kubetasks.engine import Engine
 from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
 from kubetasks.image import Delivered, Image, names_to_load
-from kubetasks.labels import CLUSTER_LABEL, LABELS, OWNER, OWNER_LABEL, PROVIDER_LABEL, STATE_LABEL
+from kubetasks.labels import CLUSTER_LABEL, KUBERNETES_LABEL, LABELS, OWNER, OWNER_LABEL, PROVIDER_LABEL, STATE_LABEL
 from kubetasks.providers import containerd
 from kubetasks.providers.base import Cluster, Condition
+from kubetasks.providers.differences import say_differences
 from kubetasks.providers.locking import locked
 from kubetasks.providers.minikube import docker_images, tunnel
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
@@ -275,11 +276,8 @@ class Minikube:
             return None
         with locked(self._settings, self._report, lambda: self._node() is None):
             condition = self.condition()
-            if condition in ("stopped", "running") and self._has_docker != (self._settings.runtime == "docker"):
-                self._report.say(
-                    f"Cluster {self.name} stays as it is (INVOKE_CLUSTER_RUNTIME is {self._settings.runtime}, the cluster has"
-                    " another runtime): ./inv delete start creates a new one."
-                )
+            if condition in ("stopped", "running"):
+                self._say_differences()
             if condition == "stopped":
                 self._start()
             if condition == "incomplete":
@@ -287,6 +285,19 @@ class Minikube:
             if condition in ("missing", "incomplete"):
                 self._create()
             return self.cluster(), condition != "running"
+
+    def _say_differences(self) -> None:
+        """Say what the settings ask of a new cluster and this one, which keeps what it was created with, does not have."""
+        created = self._labels_of_volume().get(KUBERNETES_LABEL, self._settings.kubernetes)
+        runtime = "docker" if self._has_docker else "containerd"
+        say_differences(
+            self._report,
+            self.name,
+            {
+                "INVOKE_CLUSTER_KUBERNETES": (self._settings.kubernetes, created),
+                "INVOKE_CLUSTER_RUNTIME": (self._settings.runtime, runtime),
+            },
+        )
 
     def _show_start(self) -> None:
         condition = self.condition()
@@ -334,7 +345,7 @@ class Minikube:
     def _labels(self) -> dict[str, str]:
         """The labels of the volume. minikube removes it by its own one; the keys to the cluster are in the state folder alone."""
         ours = {**LABELS, CLUSTER_LABEL: self.name, PROVIDER_LABEL: "minikube", STATE_LABEL: str(self._settings.state_folder)}
-        return {**ours, PROFILE_LABEL: self.name}
+        return {**ours, KUBERNETES_LABEL: self._settings.kubernetes, PROFILE_LABEL: self.name}
 
     @property
     def _create_volume_line(self) -> str:

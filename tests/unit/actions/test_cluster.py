@@ -40,7 +40,7 @@ def test_a_cluster_of_others_is_used_and_not_changed(capsys: pytest.CaptureFixtu
 def test_a_namespace_that_is_missing_is_named() -> None:
     with pytest.raises(ClusterError, match="namespace default does not exist") as refused:
         cluster.ensure(context(FakeProvider(), FakeKube()))
-    assert refused.value.hint == "kubectl create namespace default"
+    assert refused.value.hint == "kubectl --context theirs create namespace default"
 
 
 def test_a_cluster_of_our_own_is_started_stopped_and_deleted() -> None:

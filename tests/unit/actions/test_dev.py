@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.actions import app, dev
+from kubetasks.actions import app, dev, service
 from kubetasks.application import APPLICATION, Application
 from kubetasks.errors import ImageError, RolloutError, TaskError
 from kubetasks.image import Image
@@ -69,13 +69,14 @@ def rolled_out(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The builds that were rolled out."""
     found: list[str] = []
 
-    def roll_out(_context: object, made: Image, came_up: bool) -> int:  # noqa: ARG001
+    def roll_out(_context: object, made: Image) -> bool:
         found.append(made.build)
-        return 3
+        return True
 
     monkeypatch.setattr(app, "current_image", lambda _context: NOW)
     monkeypatch.setattr(app, "build", lambda _context, made: made)
     monkeypatch.setattr(app, "roll_out", roll_out)
+    monkeypatch.setattr(app, "wait_until_served", lambda _context, _made: 3)
     return found
 
 
@@ -86,6 +87,20 @@ def test_a_change_gets_one_line_with_the_build_that_all_pods_serve(
     assert rolled_out == [NOW.build]
     line = capsys.readouterr().out
     assert re.fullmatch(rf"\d\d:\d\d:\d\d  simple_server/app\.py: 3 pods serve {NOW.build} after 0\.\d s \(.*\)\n", line)
+
+
+def test_a_service_that_was_mended_is_exposed_before_anybody_waits_for_its_answer(
+    rolled_out: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exposed: list[str] = []
+
+    def wait_until_served(_context: object, made: Image) -> int:
+        assert exposed == rolled_out == [made.build]
+        return 3
+
+    monkeypatch.setattr(service, "expose", lambda _context: exposed.extend(rolled_out))
+    monkeypatch.setattr(app, "wait_until_served", wait_until_served)
+    assert dev._bring(context(OwnProvider(changed=False)), {APPLICATION.manifests / "service.yaml"}, "") == NOW.build
 
 
 def test_a_file_that_was_saved_without_a_change_rolls_out_nothing(
@@ -114,7 +129,7 @@ def test_a_failure_is_told_and_the_same_source_is_rolled_out_again_afterwards(
 def test_a_wait_that_a_newer_change_ends_is_no_failure(
     rolled_out: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(_context: object, made: Image, came_up: bool) -> int:  # noqa: ARG001
+    def fail(_context: object, made: Image) -> bool:
         raise RolloutError(f"{made.build} {rolled_out}")
 
     monkeypatch.setattr(app, "roll_out", fail)

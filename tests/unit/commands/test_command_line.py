@@ -1,5 +1,6 @@
 """The command line as a person sees it, without an engine or a cluster."""
 
+import errno
 import os
 import re
 import subprocess
@@ -75,6 +76,33 @@ def test_an_interrupted_task_ends_as_a_shell_expects(monkeypatch: pytest.MonkeyP
     with pytest.raises(SystemExit) as ended:
         Tasks(namespace=ns).run(["inv", "build"])
     assert (ended.value.code, capsys.readouterr().err) == (130, "Interrupted.\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "/theirs/kubeconfig"), "ls -ld /theirs/kubeconfig"),
+        (OSError(errno.ENOSPC, "No space left on device", "/full/image.tar"), "df --human-readable"),
+    ],
+)
+def test_what_the_system_refuses_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: OSError, hint: str
+) -> None:
+    def refused(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Executor, "execute", refused)
+    with pytest.raises(SystemExit) as ended:
+        Tasks(namespace=ns).run(["inv", "build"])
+    told = capsys.readouterr().err.splitlines()
+    assert (ended.value.code, told[0]) == (12, f"{error.filename}: {error.strerror}.")
+    assert hint in told[1]
+
+
+def test_output_that_nobody_reads_is_no_error() -> None:
+    command = f"{sys.executable} -m kubetasks --list | true"
+    ended = subprocess.run(["sh", "-c", command], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.stderr == ""
 
 
 def test_a_task_that_is_typed_twice_runs_twice() -> None:
@@ -188,9 +216,16 @@ def test_nothing_is_loaded_before_it_is_needed(loaded: str, absent: tuple[str, .
     assert shown.stdout == "[]\n", shown.stderr
 
 
-def test_a_configuration_of_the_wrong_shape_is_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("cluster: [name]\n", "invoke.yaml has a value in the place of a section"),
+        ("cluster: [\n", "invoke.yaml cannot be read: while parsing"),
+    ],
+)
+def test_a_configuration_of_the_wrong_shape_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     wrong = tmp_path / "wrong.yaml"
-    wrong.write_text("cluster: [name]\n")
+    wrong.write_text(text)
     ended = invoke("--config", str(wrong), "build")
     assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
-    assert "invoke.yaml has a value in the place of a section" in ended.stderr
+    assert ended.stderr.startswith(sentence)

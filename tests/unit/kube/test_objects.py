@@ -17,6 +17,8 @@ from kubetasks.labels import OWNER, OWNER_LABEL
 class FakeKube(Kube):
     """One deployment, and a note of every request that would change it."""
 
+    kubectl = "kubectl --context theirs"
+
     def __init__(self, labels: dict[str, str]) -> None:
         metadata: dict[str, Any] = {"name": "simple-server", "uid": "1", "labels": labels}
         self.item: dict[str, Any] = {"kind": "Deployment", "metadata": metadata}
@@ -41,7 +43,7 @@ def test_an_object_of_others_is_neither_applied_nor_deleted(labels: dict[str, st
     kube = FakeKube(labels)
     with pytest.raises(OwnershipError, match="deployment/simple-server exists"):
         objects.apply(kube, kube.item)
-    with pytest.raises(OwnershipError, match="kubectl label"):
+    with pytest.raises(OwnershipError, match="kubectl --context theirs label"):
         objects.delete(kube, "Deployment", "simple-server", "default", 1, print)
     assert kube.changed == []
 
@@ -53,7 +55,7 @@ def test_whatever_else_it_carries_an_object_without_our_label_is_not_changed(lab
     for change in (
         lambda: objects.apply(kube, kube.item),
         lambda: objects.delete(kube, "Deployment", "simple-server", "default", 1, print),
-        lambda: objects.require_ours(kube.item),
+        lambda: objects.require_ours(kube, kube.item),
     ):
         with pytest.raises(OwnershipError):
             change()
@@ -111,7 +113,8 @@ def test_what_the_api_refuses_ends_the_wait_at_once() -> None:
 
 
 def test_ours_may_be_touched() -> None:
-    objects.require_ours(FakeKube({OWNER_LABEL: OWNER}).item)
+    kube = FakeKube({OWNER_LABEL: OWNER})
+    objects.require_ours(kube, kube.item)
 
 
 def test_paths_are_those_of_the_api() -> None:

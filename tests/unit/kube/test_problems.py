@@ -275,7 +275,7 @@ def test_a_pod_beyond_the_quota_waits_while_another_starts() -> None:
 
 
 def test_every_kind_can_be_put_into_words() -> None:
-    facts = dict.fromkeys(("image", "message", "ending", "fits", "seconds", "back"), "WORD")
+    facts = dict.fromkeys(("image", "message", "ending", "fits", "seconds", "more", "back"), "WORD")
     for code in KINDS:
         problem = problems.of_kind(code, "NAME", "", None, **facts)
         assert "{" not in problem.sentence + problem.hint
@@ -284,3 +284,14 @@ def test_every_kind_can_be_put_into_words() -> None:
 
 def test_a_recorded_time_is_not_needed_where_nothing_is_wrong() -> None:
     assert found(recorded("ready"), Evidence(datetime.now(UTC))) is None
+
+
+def test_a_container_that_needs_more_memory_is_told_so_and_not_to_read_an_empty_log() -> None:
+    objects = recorded("crashing")
+    for pod in objects["pods"]:
+        for status in pod["status"]["containerStatuses"]:
+            status["lastState"]["terminated"] |= {"reason": "OOMKilled", "exitCode": 137}
+    problem = found(objects, Evidence(datetime.now(UTC)))
+    assert problem
+    assert "OOMKilled" in problem.sentence
+    assert problem.hint.startswith("Raise resources.limits.memory")

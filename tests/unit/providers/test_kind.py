@@ -6,10 +6,13 @@ import socket
 import pytest
 import yaml
 
-from kubetasks import equivalents
+from kubetasks import equivalents, settings
+from kubetasks.application import APPLICATION
 from kubetasks.errors import ClusterError
 from kubetasks.providers.kind import config
 from kubetasks.providers.kind.config import Config
+from kubetasks.providers.kind.provider import Kind, PortTakenError
+from kubetasks.report import Report
 
 CONFIG = Config(name="demo", image="node:1", port=8085, kubeconfig="/state/demo/kubeconfig", size=1)
 
@@ -77,3 +80,21 @@ def test_no_port_at_all_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "PORTS_TRIED", 0)
     with pytest.raises(ClusterError, match="No port from 8080"):
         config.free_port(8080)
+
+
+class Racing(Kind):
+    """Somebody takes the port before the engine does; `tries` counts the creations."""
+
+    tries = 0
+
+    def _create(self) -> None:
+        self.tries += 1
+        if self.tries == 1:
+            raise PortTakenError("Cluster demo could not be created.\n  address already in use")
+
+
+def test_a_port_that_is_taken_meanwhile_is_tried_once_more_with_the_next_one(capsys: pytest.CaptureFixture[str]) -> None:
+    provider = Racing(settings.read(settings.DEFAULTS), APPLICATION, Report(), lambda: pytest.fail("nobody asks the engine"))
+    provider._create_on_a_free_port()
+    assert provider.tries == 2
+    assert "taken meanwhile" in capsys.readouterr().err
