@@ -122,3 +122,31 @@ def test_paths_are_those_of_the_api() -> None:
     assert path("Deployment", "a", "b", "scale") == "/apis/apps/v1/namespaces/a/deployments/b/scale"
     assert path("Node", name="n") == "/api/v1/nodes/n"
     assert path("Service") == "/api/v1/services"
+
+
+class Clock:
+    """Stands for the module `time`: it passes when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.mark.parametrize(("took", "longest", "rested"), [(0.5, 10, 1.0), (0.5, 0.2, 0.2), (0.0, 10, 0.0)])
+def test_however_often_something_changes_the_loop_looks_a_third_of_the_time(
+    monkeypatch: pytest.MonkeyPatch, took: float, longest: float, rested: float
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(client, "time", clock)
+    changes = client.Changes(FakeKube({}), [])
+    for _ in range(2):
+        clock.now += took
+        changes._changed.set()
+        before = clock.now
+        changes.wait(longest)
+        assert clock.now - before == pytest.approx(rested)
