@@ -203,6 +203,16 @@ def scaled(url: str, build: str, replicas: int) -> None:
     served(url, build, replicas)
 
 
+def settle() -> None:
+    """Wait until one pod is left: those that are terminating count against what a node takes."""
+    deadline = time.monotonic() + SECONDS
+    while len(kubectl("get", "pods", "--output=name").split()) > 1:
+        if time.monotonic() > deadline:
+            sys.exit(f"Pods were still terminating after {SECONDS:.0f} s")
+        time.sleep(1)
+    time.sleep(SETTLE_SECONDS)
+
+
 def cold(shell: Shell, copy: Copy, folder: Path, rounds: int) -> Row:
     """Nothing but the images that setup installs -> three pods answering."""
     row = Row("nothing → three pods answer (`inv up`; the shell installs no load balancer)", 0.75)
@@ -273,7 +283,7 @@ def warm(shell: Shell, watched: Copy, edited: Copy, rounds: int, measured: list[
                 ("theirs", partial(scaled, url, build, replicas)),
             ):
                 inv(edited.folder, "scale", "--replicas=1")
-                time.sleep(SETTLE_SECONDS * max(1, replicas // 30))
+                settle()
                 getattr(rows[key], side).append(timed(scaling))
     for _ in range(min(rounds, REMOVAL_ROUNDS)):
         inv(edited.folder, "build", "deploy", "expose", "scale")

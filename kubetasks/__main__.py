@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import shlex
 import sys
 
 from invoke.config import AmbiguousMergeError
@@ -16,7 +17,7 @@ from kubetasks.report import end_unread
 BAD_SETTING = 2
 INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
 FULL = (errno.ENOSPC, errno.EDQUOT)
-REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, *FULL)
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
 GROUPS = {  # each in the order of the tutorial's table in README.md
     "This machine": ("setup", "doctor"),
     "Cluster": ("start", "docker-env", "stop", "delete", "kubeconfig"),
@@ -37,8 +38,14 @@ class Tasks(Program):
             print(f"invoke.yaml has a value in the place of a section, or the other way round: {error}", file=sys.stderr)
             sys.exit(BAD_SETTING)
         except YAMLError as error:
-            print(f"invoke.yaml cannot be read: {' '.join(str(error).split())}", file=sys.stderr)
+            print(f"A configuration file is not YAML: {' '.join(str(error).split())}", file=sys.stderr)
             sys.exit(BAD_SETTING)
+        except OSError as error:
+            refused = _refused(error)
+            if refused is None:
+                raise
+            print(refused.message, file=sys.stderr)
+            sys.exit(refused.code)
 
     def core_args(self) -> list[Argument]:
         agreed = Argument(names=("yes", "y"), kind=bool, default=False, help="Change a cluster of others without asking.")
@@ -84,18 +91,18 @@ class Tasks(Program):
             super().execute()
         except KeyboardInterrupt:
             raise Exit("Interrupted.", code=INTERRUPTED) from None
-        except OSError as error:
-            if error.errno not in REFUSALS:
-                raise
-            raise _refused(error) from error
 
 
-def _refused(error: OSError) -> FileError:
-    """What a person can do about a file that somebody else owns, a file system that is read-only or full."""
-    sentence = f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+def _refused(error: OSError) -> FileError | None:
+    """What a person can do about a full disk, or about a file that somebody else owns; None if that does not explain it."""
     if error.errno in FULL:
-        return FileError(sentence, "df --human-readable shows where there is room")
-    return FileError(sentence, f"Run ./inv as the owner of that file: ls -ld {error.filename or '.'}")
+        return FileError(f"{error.filename or 'A file'}: {error.strerror}.", "df --human-readable shows where there is room")
+    if error.errno in REFUSALS and error.filename:
+        path = shlex.quote(str(error.filename))
+        return FileError(
+            f"{error.filename}: {error.strerror}.", f"ls -ld {path} shows whose it is; mount shows what is read-only"
+        )
+    return None
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ NODE_VARIABLE, BEFORE_VARIABLE = "MINIKUBE_ACTIVE_DOCKERD", "MINIKUBE_EXISTING_D
 IGNORE_FILE = ".dockerignore"
 COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of a program that thinks it writes to a terminal
 BAD_REQUEST = 400
+CONTEXTS = "docker context ls shows them; docker context use default"
 SAVED_BYTES = 1 << 20  # read at a time
 
 
@@ -74,7 +75,7 @@ def environment() -> dict[str, str]:
     if not node_of_shell():
         return {}
     before = {name: os.environ.get(f"MINIKUBE_EXISTING_{name}", "") for name in ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")}
-    return before | {"DOCKER_HOST": os.environ.get(BEFORE_VARIABLE) or LOCAL}
+    return before | {"DOCKER_HOST": os.environ.get(BEFORE_VARIABLE, "")}
 
 
 def _connect(timeout: int, access: Mapping[str, str]) -> "Engine":
@@ -90,8 +91,10 @@ def _connect(timeout: int, access: Mapping[str, str]) -> "Engine":
                 "You may not use the container engine's socket.",
                 "Join its group and log in again: sudo usermod -aG docker $USER",
             ) from error
+        where = named() if access is os.environ else ""
         raise EngineError(
-            "No container engine answers.", "./inv setup installs or starts one; DOCKER_HOST names another socket"
+            f"No container engine answers{f' ({where})' if where else ''}.",
+            "./inv setup installs or starts one; DOCKER_HOST or docker's context names another",
         ) from error
     return Engine(client, access)
 
@@ -126,11 +129,28 @@ def _client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClient":
     return client
 
 
+def named() -> str:
+    """What names the engine: "DOCKER_HOST", "the docker context NAME", or "" if it is this machine's own."""
+    if os.environ.get("DOCKER_HOST"):
+        return "DOCKER_HOST"
+    from docker.context.config import get_current_context_name
+
+    current: Any = get_current_context_name
+    name = os.environ.get("DOCKER_CONTEXT") or current()
+    return "" if name == "default" else f"the docker context {name}"
+
+
 def _of_context() -> dict[str, Any]:
-    """What docker's current context says of its engine: DOCKER_CONTEXT, or the one that `docker context use` chose."""
+    """What docker's current context says of its engine. Raises EngineError."""
     from docker.context import ContextAPI
 
-    found: Any = ContextAPI.kwargs_from_context()
+    context = named()
+    try:
+        found: Any = ContextAPI.kwargs_from_context()
+    except Exception as error:
+        raise EngineError(f"What {context} says cannot be read: {error}", CONTEXTS) from error
+    if context and not found:
+        raise EngineError(f"There is no docker context {context.rpartition(' ')[2]}.", CONTEXTS)
     return dict(found)
 
 

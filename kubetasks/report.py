@@ -96,9 +96,10 @@ class Report:
         """Print a line of the task's result."""
         self._print(text, sys.stdout)
 
-    def document(self, document: Any) -> None:
-        """Print the one JSON document of a task called with --json."""
-        self._print(json.dumps(document, indent=2), sys.stdout)
+    def document(self, document: dict[str, Any]) -> None:
+        """Print the one JSON document of a task called with --json; its `stages` are the steps with their seconds."""
+        stages = [{"stage": text, "seconds": round(seconds, 3)} for text, seconds in self.stages]
+        self._print(json.dumps({**document, "stages": stages}, indent=2), sys.stdout)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print rows under headings."""

@@ -125,7 +125,10 @@ def absolute(name: str, value: str) -> str:
     """Return the path with ~ replaced, or "". Raises SettingError for one that depends on the current folder."""
     if not value:
         return ""
-    path = Path(value).expanduser()
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError as error:
+        raise SettingError(f"{name} names a home folder that is not there: {value!r}.") from error
     if not path.is_absolute():
         raise SettingError(f"{name} must be an absolute path, not {value!r}.", f'{name}="$PWD/{value}" ./inv ...')
     return str(path)

@@ -6,17 +6,47 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from kubetasks.errors import ProgramError, SetupError
 
 TAIL_LINES = 40
+INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def line(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
     """The command as a person types it."""
     return " ".join([*(f"{key}={shlex.quote(value)}" for key, value in (env or {}).items()), shlex.join(argv)])
+
+
+def interrupt_once() -> None:
+    """Raise KeyboardInterrupt at the first signal that asks us to end, and ignore those that follow: the clean-up has begun."""
+    for number in INTERRUPTING:
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    for other in INTERRUPTING:
+        signal.signal(other, signal.SIG_IGN)
+    signal.default_int_handler(number, frame)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let no signal interrupt the block, nor the programs that it starts: a second Ctrl-C must not hurt a clean-up."""
+    before: dict[signal.Signals, Any] = {}
+    try:
+        for number in INTERRUPTING:
+            before[number] = signal.signal(number, signal.SIG_IGN)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def show(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
@@ -78,11 +108,14 @@ def run(
             stderr=subprocess.STDOUT if merged else subprocess.PIPE,
             text=True,
             errors="replace",
+            # Go programs may listen for a signal that is ignored here: in a group of their own a terminal does not send it
+            process_group=0 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN else None,
         )
     except OSError as error:
         raise SetupError(f"The program {argv[0]} cannot be run: {error.strerror}.", "./inv setup") from error
     errors: deque[str] = deque(maxlen=TAIL_LINES)
     output: list[str] = []
+    unwritten: list[OSError] = []
 
     def read_lines() -> None:
         lines = process.stdout if merged else process.stderr
@@ -91,13 +124,17 @@ def run(
         try:
             for text in lines:
                 errors.append(text)
-                if sink:
-                    sink.write(text)
+                if sink and not unwritten:
+                    try:
+                        sink.write(text)
+                    except OSError as error:  # the disk is full: go on reading, or the program would wait for us
+                        unwritten.append(error)
                 if on_line:
                     on_line(text.rstrip())
         finally:
             if sink:
-                sink.close()
+                with suppress(OSError):
+                    sink.close()
 
     def read_output() -> None:
         assert process.stdout is not None
@@ -122,4 +159,6 @@ def run(
                 reader.join()
     if process.returncode != 0:
         raise ProgramError(argv, process.returncode, "".join(errors) or "".join(output), str(log or ""))
+    if unwritten:
+        raise unwritten[0]
     return "".join(output)

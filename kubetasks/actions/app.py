@@ -67,11 +67,14 @@ def deploy(context: Context) -> None:
         image.require_built([context.engine, context.machine], made)  # before a cluster is created for nothing
     came_up = cluster.ensure(context)  # then the same pods may not answer yet
     if roll_out(context, made) or came_up:
-        wait_until_served(context, made)
+        rollout.wait_until_served(context, made.build)
 
 
 def roll_out(context: Context, made: Image) -> bool:
-    """Deliver the image to the cluster and roll it out; True if that was a change."""
+    """Deliver the image to the cluster and roll it out; return whether anything changed.
+
+    Raises SettingError, ClusterError, RolloutError, OwnershipError.
+    """
     app, report, namespace = context.app, context.report, context.settings.namespace
     manifest = manifests.read_one(app, "deployment")
     container = manifests.container_index(manifest, app)
@@ -90,15 +93,6 @@ def roll_out(context: Context, made: Image) -> bool:
     text = f"Rolling out {made.reference}" if changed else f"{made.reference} is deployed"
     rollout.wait_for_rollout(context, text, reference)
     return changed
-
-
-def wait_until_served(context: Context, made: Image) -> int:
-    """If the application is exposed, wait until every pod has answered with the image's build id; return how many have.
-
-    0 if nobody can ask from here.
-    """
-    found = state.deployment(context)
-    return rollout.wait_for_traffic(context, found["spec"].get("replicas", 1), made.build) if found else 0
 
 
 def _deployed(context: Context) -> bool:
@@ -132,7 +126,7 @@ def rollback(context: Context) -> None:
     found = state.rollout(context)
     deployment = found.deployment or {}
     if deployment["spec"].get("paused"):
-        paused = problems.of_kind("paused", app.name)
+        paused = problems.of_kind("paused", app.name, kubectl=found.evidence.kubectl)
         raise RolloutError(paused.sentence, paused.hint)
     before = readiness.revision_before(deployment, found.replica_sets)
     if before is None:
@@ -141,7 +135,7 @@ def rollback(context: Context) -> None:
     context.agree()
     objects.replace_template(context.kube, deployment, before.template)
     rollout.wait_for_rollout(context, f"Rolling back to revision {before.number}")
-    rollout.wait_for_traffic(context, deployment["spec"].get("replicas", 1))
+    rollout.wait_until_served(context)
 
 
 def logs(context: Context, lines: int) -> Iterator[str]:

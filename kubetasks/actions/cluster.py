@@ -22,12 +22,11 @@ def start(context: Context) -> None:
     """Start the cluster, created first if there is none, and wait until what was deployed in it is back. Raises ClusterError."""
     if not ensure(context) or context.report.dry:
         return
-    found = state.deployment(context)
-    if found is None:
+    if state.deployment(context) is None:
         return
     try:
         rollout.wait_for_rollout(context, "Waiting for the pods")
-        rollout.wait_for_traffic(context, found["spec"].get("replicas", 1))
+        rollout.wait_until_served(context)
     except (RolloutError, ExposeError) as error:  # the cluster runs: a broken deployment must not keep anybody from fixing it
         context.report.say(f"The cluster runs, but not what was deployed in it: {error.message}")
 
@@ -158,7 +157,9 @@ def require_namespace(context: Context) -> None:
     """Raises ClusterError if the namespace is missing."""
     namespace = context.settings.namespace
     if context.kube.get("Namespace", namespace) is None:
-        raise ClusterError(f"The namespace {namespace} does not exist.", f"{context.kube.kubectl} create namespace {namespace}")
+        raise ClusterError(
+            f"The namespace {namespace} does not exist.", f"{context.kube.kubectl_line} create namespace {namespace}"
+        )
 
 
 def stop(context: Context) -> bool:

@@ -3,14 +3,13 @@
 import importlib.util
 import os
 import shutil
-import signal
 from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 
 from invoke.context import Context as InvokeContext
 
-from kubetasks import artifacts, engine, equivalents, providers, settings
+from kubetasks import artifacts, engine, equivalents, providers, settings, shell
 from kubetasks.application import APPLICATION, Application
 from kubetasks.engine import Engine
 from kubetasks.errors import SetupError, TaskError
@@ -93,9 +92,7 @@ class Context:
 def begin(c: InvokeContext, *, json: bool = False) -> Context:
     """The context of one task. Raises SetupError, SettingError."""
     require_packages()
-    for number in (signal.SIGTERM, signal.SIGHUP):  # like Ctrl-C: what is half created is removed
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
-            signal.signal(number, signal.default_int_handler)
+    shell.interrupt_once()  # SIGTERM and SIGHUP too: what is half created is removed
     report = Report(echo=bool(c.config.run.echo), dry=bool(c.config.run.dry), json=json)
     context = Context(settings.read(c.config), APPLICATION, report, partial(require_agreement, c, report))
     if report.echo or report.dry:

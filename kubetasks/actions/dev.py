@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from kubetasks.actions import app, service
+from kubetasks.actions import app, rollout, service
 from kubetasks.actions.context import Context
 from kubetasks.application import Application
 from kubetasks.engine import IGNORE_FILE, context_files
@@ -154,7 +154,7 @@ def _bring(context: Context, changed: set[Path], served: str) -> str:
         app.roll_out(context, made)
         if exposed:
             service.expose(context)
-        pods = app.wait_until_served(context, made)
+        pods = rollout.wait_until_served(context, made.build)
     except TaskError as error:
         if not context.superseded():
             report.result(f"{_time()}  {_names(context, changed)}: {error.message}")

@@ -6,16 +6,12 @@ from kubetasks import equivalents, wait
 from kubetasks.actions import state
 from kubetasks.actions.context import Context
 from kubetasks.actions.state import Rollout
+from kubetasks.errors import ClusterError
 from kubetasks.kube import client, diagnosis, readiness
 from kubetasks.kube.diagnosis import Diagnosis
 from kubetasks.kube.problems import Problem
 
 LOG_TAIL = 200  # lines in the file
-NO_CLUSTER = {
-    "missing": ("There is no cluster {name}.", "./inv start"),
-    "stopped": ("Cluster {name} is stopped.", "./inv start"),
-    "incomplete": ("The creation of cluster {name} was interrupted.", "./inv start creates it again"),
-}
 
 
 def now(context: Context) -> Diagnosis | None:
@@ -24,8 +20,10 @@ def now(context: Context) -> Diagnosis | None:
         return None
     condition = context.provider.condition()
     if condition != "running":
-        sentence, hint = NO_CLUSTER[condition]
-        return Diagnosis(f"cluster-{condition}", sentence.format(name=context.provider.name), hint)
+        try:
+            context.provider.cluster()
+        except ClusterError as error:
+            return Diagnosis(f"cluster-{condition}", error.sentence, error.hint)
     found = state.rollout(context)
     if found.deployment is None:
         return Diagnosis("not-deployed", f"Nothing is deployed in namespace {context.settings.namespace}.", "./inv build deploy")

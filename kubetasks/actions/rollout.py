@@ -51,6 +51,12 @@ def wait_for_rollout(context: Context, text: str, delivered: str = "") -> None:
         raise RolloutError(problem.sentence, problem.hint, screen)
 
 
+def wait_until_served(context: Context, build: str = "") -> int:
+    """Wait for the traffic of as many pods as the deployment wants, and return how many have answered. Raises ExposeError."""
+    found = state.deployment(context)
+    return wait_for_traffic(context, found["spec"].get("replicas", 1), build) if found else 0
+
+
 def wait_for_traffic(context: Context, replicas: int, build: str = "") -> int:
     """Wait until `replicas` endpoints are ready and, if an address answers here, each of them and no other pod answers.
 

@@ -223,12 +223,11 @@ def traffic(context: Context, requests: int | None) -> Traffic | None:
     if context.report.dry:
         context.report.equivalent(equivalents.traffic(requests or LEAST_REQUESTS))
         return None
-    address = state.address(context).url
+    state.require_addresses(context)
     ready = len(state.ready_pods(context))
     if not ready:
         raise ExposeError("No pod is ready to answer.", "./inv status shows why; ./inv scale starts some")
-    if probe.health(context.app, address) is None:
-        raise ExposeError(f"Nothing answers at {address}.", "./inv expose applies k8s/service.yaml again; ./inv logs")
+    address = state.answering_address(context).url
     number = requests or max(LEAST_REQUESTS, probe.enough(ready))
     context.report.equivalent(equivalents.traffic(number))
     with context.report.step(f"Sending {number} requests to {address}") as step:

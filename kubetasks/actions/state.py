@@ -49,7 +49,14 @@ def _evidence(context: Context, pods: list[Object], delivered: str) -> Evidence:
     unhealthy = (
         _visible(context, "Event", fieldSelector="reason=Unhealthy") if any(problems.overdue(pod, now) for pod in pods) else None
     )
-    return Evidence(now, nodes, problems.probe_answers(unhealthy or []), delivered)
+    unmounted = _mount_events(context) if any(problems.creating(pod, now) for pod in pods) else []
+    kubectl = f"{context.kube.kubectl_line} --namespace {context.settings.namespace}"
+    return Evidence(now, nodes, problems.probe_answers(unhealthy or []), problems.mount_failures(unmounted), delivered, kubectl)
+
+
+def _mount_events(context: Context) -> list[Object]:
+    found = [_visible(context, "Event", fieldSelector=f"reason={reason}") or [] for reason in problems.NOT_MOUNTED]
+    return [event for events in found for event in events]
 
 
 def rollout_state(context: Context, found: Rollout) -> wait.State:
@@ -85,13 +92,29 @@ def addresses(context: Context, found: Object) -> list[Address]:
 
 def address(context: Context) -> Address:
     """An address that answers, otherwise the preferred one. Raises ExposeError if there is no service or no address."""
+    known = require_addresses(context)
+    return probe.first_answering(context.app, known) or known[0]
+
+
+def answering_address(context: Context) -> Address:
+    """An address that answers. Raises ExposeError if none does."""
+    known = require_addresses(context)
+    found = probe.first_answering(context.app, known)
+    if found is None:
+        urls = " or ".join(one.url for one in known)
+        raise ExposeError(f"Nothing answers at {urls}.", "./inv expose applies k8s/service.yaml again; ./inv logs")
+    return found
+
+
+def require_addresses(context: Context) -> list[Address]:
+    """Every address of the service. Raises ExposeError if there is no service or no address."""
     found = find_service(context)
     if found is None:
         raise ExposeError(f"There is no service {context.app.name} in namespace {context.settings.namespace}.", "./inv expose")
     known = addresses(context, found)
     if not known:
         raise ExposeError("The service has no address yet.", "./inv expose waits for one")
-    return probe.first_answering(context.app, known) or known[0]
+    return known
 
 
 def ready_pods(context: Context) -> set[str]:

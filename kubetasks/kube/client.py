@@ -3,14 +3,13 @@
 import contextlib
 import ipaddress
 import json
-import shlex
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from kubetasks import wait
+from kubetasks import shell, wait
 from kubetasks.errors import ClusterError, TaskError
 from kubetasks.labels import OWNER
 
@@ -103,11 +102,11 @@ def describe(item: Object) -> str:
 class Kube:
     """One cluster's API. Every method raises ApiError, and ClusterError if nothing answers."""
 
-    def __init__(self, api: Any, cluster: str, advice: str, kubectl: str) -> None:
+    def __init__(self, api: Any, cluster: str, advice: str, kubectl_line: str) -> None:
         self._api = api
         self._cluster = cluster
         self._advice = advice
-        self.kubectl = kubectl  # the words of a shell that ask the same cluster
+        self.kubectl_line = kubectl_line  # kubectl as a person types it to ask this cluster, for hints
 
     @property
     def server(self) -> str:
@@ -244,7 +243,7 @@ class Changes:
                 response.response.shutdown()  # close() would wait for the thread that reads
 
 
-def connect(kubeconfig: str, context: str, advice: str, direct: bool = False, kubectl: str = "kubectl") -> Kube:
+def connect(kubeconfig: str, context: str, advice: str, direct: bool, kubectl: str) -> Kube:
     """Connect with that file and context; nothing is sent yet. `advice` is the hint of a failure. Raises ClusterError.
 
     `direct`: no proxy can reach the API server. `kubectl` is the program's path, for hints.
@@ -259,12 +258,14 @@ def connect(kubeconfig: str, context: str, advice: str, direct: bool = False, ku
     load: Any = kubernetes.config.load_kube_config
     try:
         load(kubeconfig or None, context, client_configuration=configuration, persist_config=False)
-    except (ConfigException, OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:  # no kubeconfig at all
+    except (ConfigException, OSError, UnicodeError, yaml.YAMLError) as error:
         raise ClusterError(f"The context {context} cannot be used: {error}", advice) from error
+    except (ValueError, TypeError, AttributeError) as error:  # YAML, and of another shape
+        raise ClusterError(f"The context {context} cannot be used: {kubeconfig} is not a kubeconfig.", advice) from error
     if direct or _loopback(configuration.host):  # Go, and so kubectl, leaves a proxy out for loopback addresses
         configuration.proxy = None
-    words = [kubectl, *(("--kubeconfig", kubeconfig) if kubeconfig else ()), "--context", context]
-    return Kube(kubernetes.client.ApiClient(configuration), context, advice, shlex.join(words))
+    line = shell.line([kubectl, "--context", context], {"KUBECONFIG": kubeconfig} if kubeconfig else {})
+    return Kube(kubernetes.client.ApiClient(configuration), context, advice, line)
 
 
 def _loopback(url: str) -> bool:

@@ -116,7 +116,8 @@ def decisive(events: Sequence[Object], problem: Problem, newest_set: str) -> Obj
     What kept a pod from being created is told of the newest replica set. Failed probes tell something only of a pod that runs,
     and that the kubelet backs off tells less than why.
     """
-    about = ("Pod", problem.name) if problem.container or problem.code == "unschedulable" else ("Deployment", problem.name)
+    of_pod = problem.container or problem.code in ("unschedulable", "volume-mount")
+    about = ("Pod" if of_pod else "Deployment", problem.name)
     if problem.code in ("quota", "pods-refused"):
         about = ("ReplicaSet", newest_set)
     of_object = [event for event in events if event_object(event) == about]

@@ -24,7 +24,7 @@ def require_ours(kube: Kube, item: Object) -> None:
         where = f" -n {metadata['namespace']}" if metadata.get("namespace") else ""
         raise OwnershipError(
             f"{describe(item)}{where} exists and was not created by these tasks (no label {OWNER_LABEL}={OWNER}).",
-            f"Delete it, or hand it over: {kube.kubectl} label{where} {describe(item)} {OWNER_LABEL}={OWNER} --overwrite",
+            f"Delete it, or hand it over: {kube.kubectl_line} label{where} {describe(item)} {OWNER_LABEL}={OWNER} --overwrite",
         )
 
 

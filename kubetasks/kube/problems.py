@@ -15,6 +15,8 @@ from kubetasks.kube.client import Object
 NODE_STOPPED = ("CrashLoopBackOff", "Unknown")  # why a container waits and how it ended, if its runtime did not see the end
 NOT_READY_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/network-unavailable")
 PULL_REFUSED = ("not found", "unauthorized", "denied", "manifest unknown", "no such host", "x509")  # another try would not help
+NOT_MOUNTED = ("FailedMount", "FailedAttachVolume")  # the kubelet's and the attach controller's reasons of events
+CREATING_SECONDS = 3.0  # an ordinary pod needs one
 UNANSWERED = ("refused", "exceeded", "timeout", "timed out", "EOF", "reset by", "no route", "unreachable")  # as Go says it
 NOT_STARTED = ("StartError", "ContainerCannotRun")  # how a container ended whose program could not be started
 IMAGE = "./inv build deploy; docs/existing.md for a cluster of others"
@@ -60,6 +62,12 @@ KINDS = {
             MANIFEST,
         ),
         Kind(
+            "volume-mount",
+            Patience.LONG,  # the kubelet tries again after half a second, then ever more rarely
+            "Pod {name} does not run: a volume cannot be mounted: {message}.",
+            MANIFEST,
+        ),
+        Kind(
             "container-create",
             Patience.LONG,
             "Pod {name} does not run: its container cannot be created: {message}.",
@@ -70,7 +78,7 @@ KINDS = {
             "crash-loop",
             Patience.AT_ONCE,
             "Pod {name} does not run: its container keeps crashing ({ending}).",
-            "{more}; {back}",
+            "{first}; {back}",
         ),
         Kind("not-ready", Patience.BRIEF, "Pod {name} runs and is not ready: {message}.", "./inv logs; {back}"),
         Kind("unschedulable", Patience.BRIEF, "Pod {name} fits on no node: {message}.", "{fits}"),
@@ -91,7 +99,7 @@ KINDS = {
             "paused",
             Patience.BRIEF,
             "The rollout of {name} is paused.",
-            "export KUBECONFIG=$(./inv kubeconfig); kubectl rollout resume deployment/{name}",
+            "{kubectl} rollout resume deployment/{name}",
         ),
         Kind("no-progress", Patience.BRIEF, "The rollout of {name} made no progress: {message}.", "./inv status; ./inv logs"),
     )
@@ -125,14 +133,18 @@ class Problem:
 class Evidence:
     """What is asked only if a pod does not start.
 
-    `nodes` are all of them, None if they may not be seen. `answers` is what each pod's readiness probe got last and when, by pod.
+    `nodes` are all of them, None if they may not be seen. `answers` is what each pod's readiness probe got last and when, by pod,
+    `mounts` why its volumes could not be mounted.
     `delivered` is the image that the nodes have just been given: what the kubelet says of it may be from before that.
+    `kubectl` are the words of a shell that ask the same namespace.
     """
 
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     nodes: Sequence[Object] | None = None
     answers: Mapping[str, tuple[datetime, str]] = field(default_factory=dict)
+    mounts: Mapping[str, str] = field(default_factory=dict)
     delivered: str = ""
+    kubectl: str = "kubectl"
 
 
 class Around(NamedTuple):
@@ -154,6 +166,12 @@ def probe_answers(events: Sequence[Object]) -> dict[str, tuple[datetime, str]]:
     """What each pod's readiness probe got last and when, by pod."""
     failed = [one for one in events if one.get("reason") == "Unhealthy" and one.get("message", "").startswith("Readiness")]
     return {event_object(event)[1]: (event_time(event), event["message"]) for event in sorted(failed, key=event_time)}
+
+
+def mount_failures(events: Sequence[Object]) -> dict[str, str]:
+    """Why each pod's volumes could not be mounted last, by pod."""
+    failed = [one for one in events if one.get("reason") in NOT_MOUNTED]
+    return {event_object(event)[1]: event.get("message", "") for event in sorted(failed, key=event_time)}
 
 
 def event_object(event: Object) -> tuple[str, str]:
@@ -183,6 +201,16 @@ def unschedulable(pod: Object) -> str | None:
     if condition.get("reason") != "Unschedulable" or pod["metadata"].get("deletionTimestamp"):
         return None
     return str(condition.get("message", ""))
+
+
+def creating(pod: Object, now: datetime) -> bool:
+    """Whether the pod has a node, and its volumes and network are not there after longer than usual."""
+    scheduled = _condition(pod, "PodScheduled")
+    since = scheduled.get("lastTransitionTime")
+    if scheduled.get("status") != "True" or not since or pod["metadata"].get("deletionTimestamp"):
+        return False
+    late = now - datetime.fromisoformat(since) > timedelta(seconds=CREATING_SECONDS)
+    return late and _condition(pod, "PodReadyToStartContainers").get("status") == "False"
 
 
 def overdue(pod: Object, now: datetime) -> str | None:
@@ -222,6 +250,8 @@ def of_pod(pod: Object, evidence: Evidence, around: Around = ALONE) -> Problem |
         fits = f"./inv scale --replicas={around.fitting}" if around.fitting else less
         healing = around.releasing or evidence.nodes is None or not all(map(_takes_pods, evidence.nodes))
         return of_kind("unschedulable", name, patience=Patience.LONG if healing else None, message=message, fits=fits)
+    if name in evidence.mounts and creating(pod, evidence.now):
+        return of_kind("volume-mount", name, message=evidence.mounts[name])
     late = overdue(pod, evidence.now)
     if late:
         answer = _answer(pod, evidence)
@@ -247,8 +277,8 @@ def _of_container(container: Object, pod: str, delivered: str, back: str) -> Pro
     elif code == "image-never-pull" and image == delivered:
         patience = Patience.LONG
     ending = f"{ended.get('reason', 'ended')}, exit code {ended.get('exitCode', '?')}"
-    more = MEMORY if ended.get("reason") == "OOMKilled" else "./inv logs"
-    return of_kind(code, pod, container["name"], patience, image=image, message=message, ending=ending, more=more, back=back)
+    first = MEMORY if ended.get("reason") == "OOMKilled" else "./inv logs"
+    return of_kind(code, pod, container["name"], patience, image=image, message=message, ending=ending, first=first, back=back)
 
 
 def _answer(pod: Object, evidence: Evidence) -> str:

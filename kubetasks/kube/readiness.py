@@ -67,7 +67,7 @@ def problem(
     if found:
         return min(found, key=lambda one: one.patience)
     if deployment["spec"].get("paused") and (updated < wanted or status.get("replicas", 0) > updated):
-        return problems.of_kind("paused", name)
+        return problems.of_kind("paused", name, kubectl=evidence.kubectl)
     progressing = conditions.get("Progressing", {})
     if progressing.get("reason") == "ProgressDeadlineExceeded":
         return problems.of_kind("no-progress", name, message=progressing.get("message", ""))

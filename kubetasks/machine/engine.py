@@ -68,10 +68,10 @@ def ensure(settings: Settings, report: Report, log: Path) -> None:
             "No container engine answers, and INVOKE_SETUP_ENGINE=refuse forbids installing one.",
             "Start yours, or unset INVOKE_SETUP_ENGINE",
         )
-    if os.environ.get("DOCKER_HOST"):
+    if engine.named():
         raise EngineError(
-            f"The engine that DOCKER_HOST names does not answer: {os.environ['DOCKER_HOST']}",
-            "Start it, or unset DOCKER_HOST for one on this machine",
+            f"The engine that {engine.named()} names does not answer.",
+            "Start it; or, for one on this machine, unset DOCKER_HOST or: docker context use default",
         )
     if not packages.possible():
         raise EngineError(

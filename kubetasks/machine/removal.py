@@ -23,9 +23,9 @@ LISTED = 10  # foreign things that a message names
 def remove(settings: Settings, report: Report, socket: Path = machine_engine.SOCKET) -> list[str]:
     """Remove images, the engine that setup installed, and the cache folder. Return their names.
 
-    `socket` is that of this machine's engine, whatever DOCKER_HOST says. Whatever forbids the removal is looked for before
-    anything is removed. Raises ClusterError while a cluster of ours exists, EngineError if the engine does not answer, SetupError
-    if the engine that setup installed holds something of others or cannot be asked.
+    `socket` is that of this machine's engine, whatever DOCKER_HOST or docker's context says. Whatever forbids the removal is
+    looked for before anything is removed. Raises ClusterError while a cluster of ours exists, EngineError if the engine does not
+    answer, SetupError if the engine that setup installed holds something of others or cannot be asked.
     """
     if not settings.cache.exists():
         return []
@@ -33,7 +33,7 @@ def remove(settings: Settings, report: Report, socket: Path = machine_engine.SOC
         log = new_log(settings)
         ran = machine_engine.running(receipt.read(settings.cache))
         local = _local_engine(settings, report, socket, log)
-        used = engine.connect() if os.environ.get("DOCKER_HOST") else local
+        used = engine.connect() if engine.named() else local
         made = receipt.read(settings.cache)
         doomed = _doomed_folders(made)
         for found in filter(None, (used, local)):
@@ -61,11 +61,11 @@ def _doomed_folders(made: Receipt) -> list[Path]:
 def _local_engine(settings: Settings, report: Report, socket: Path, log: Path) -> Engine | None:
     """The engine of this machine, or None if it has none; a stopped one is started, because its content cannot be seen.
 
-    With DOCKER_HOST set, the tasks do not use it: it matters only if its folders are to be removed. Raises EngineError or,
+    If another one is named, the tasks do not use it: it matters only if its folders are to be removed. Raises EngineError or,
     if they are, SetupError.
     """
     doomed = _doomed_folders(receipt.read(settings.cache))
-    if not doomed and os.environ.get("DOCKER_HOST"):
+    if not doomed and engine.named():
         return None
     if doomed and os.geteuid() != 0:
         raise SetupError("Only root can remove the engine that setup installed.", f"As root: {AGAIN}")

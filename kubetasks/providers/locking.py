@@ -1,6 +1,7 @@
 """One process at a time creates or deletes a cluster, from whichever clone, and only if it may write what belongs to it."""
 
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,14 +12,13 @@ from kubetasks.settings import Settings
 
 
 @contextmanager
-def locked(settings: Settings, report: Report, gone: Callable[[], bool]) -> Iterator[None]:
-    """Hold the lock of the settings' cluster, and say so if another run does.
+def locked(settings: Settings, folder: Path, report: Report, gone: Callable[[], bool]) -> Iterator[None]:
+    """Hold the lock of the settings' cluster, whose files are in `folder`; say so if another run holds it.
 
     The lock's file is removed if `gone` says at the end that there is no cluster. Raises FileError before anything is changed.
     """
     import filelock
 
-    _require_writable(settings.state_folder)
     settings.cache.mkdir(parents=True, exist_ok=True)
     path = settings.cache / f"{settings.state_folder.name}.lock"
     lock = filelock.FileLock(path)
@@ -29,6 +29,7 @@ def locked(settings: Settings, report: Report, gone: Callable[[], bool]) -> Iter
         held = lock.acquire()
     with held:
         try:
+            _require_writable(folder)
             yield
         finally:
             if gone():
@@ -36,8 +37,8 @@ def locked(settings: Settings, report: Report, gone: Callable[[], bool]) -> Iter
 
 
 def _require_writable(folder: Path) -> None:
-    """Raises FileError if the folder, or something in it, is of another user: half of a cluster would be created or deleted."""
+    """Raises FileError if files cannot be created and removed there: half of a cluster would be created or deleted."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
-    for path in (there, *(there.rglob("*") if there == folder else ())):
+    for path in (there, *(Path(inside) for inside, _, _ in os.walk(folder))):
         if not os.access(path, os.W_OK):
-            raise FileError(f"{path} cannot be written.", f"Run ./inv as its owner: ls -ld {path}")
+            raise FileError(f"{path} cannot be written.", f"Run ./inv as its owner: ls -ld {shlex.quote(str(path))}")

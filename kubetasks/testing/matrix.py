@@ -129,7 +129,8 @@ def _prepare(settings: Settings, report: Report, cell: Cell) -> tuple[str, Calla
         return where, lambda: _tox(cell, *_integration(cell), INVOKE_CLUSTER_PROVIDER=cell.name)
     if cell.kind == "browser":
         # on the Kubernetes of the settings: the page does not depend on it
-        where = f"{browsers.ensure(settings, report)}, {_node_image(settings, settings.kubernetes)}"
+        node = _node_image(settings, settings.kubernetes)  # first: without one, no browser needs to be installed
+        where = f"{browsers.ensure(settings, report)}, {node}"
         words = ("--", f"--junitxml={cell.report}", "tests/browser")
         return where, lambda: _tox(cell, *words, INVOKE_CLUSTER_PROVIDER=DEFAULT_PROVIDER)
     if cell.kind == "python":

@@ -53,7 +53,7 @@ class Tasks:
             ended = _invoke(words)
         return _expect(words, Ended(ended, out.getvalue(), err.getvalue()), code)
 
-    def typed(self, *words: str, code: int = 0, folder: Path = PROJECT, **environment: str) -> Ended:
+    def typed(self, *words: str, code: int | None = 0, folder: Path = PROJECT, **environment: str) -> Ended:
         """Run the command line of the project in `folder`."""
         argv = [sys.executable, "-m", "kubetasks", *words]
         return _expect(words, _run(argv, folder, self.environment | environment), code)

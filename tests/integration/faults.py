@@ -10,6 +10,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {  # code: (change of the contai
         {"env": [{"name": "GONE", "valueFrom": {"configMapKeyRef": {"name": "gone", "key": "a"}}}]},
         'configmap "gone" not found',
     ),
+    "volume-mount": ({"volumeMounts": [{"name": "gone", "mountPath": "/gone"}]}, 'configmap "gone" not found'),
     "container-start": ({"command": ["/no/such/program"]}, "/no/such/program"),
     "crash-loop": ({"args": ["--no-such-option"]}, "--no-such-option"),
     "not-ready": ({"readinessProbe": {"httpGet": {"path": "/nowhere"}}}, "statuscode: 404"),

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from kubetasks.application import PROJECT
+from kubetasks.errors import ExposeError
 from tests.integration import answers, source
 from tests.integration.driver import Tasks
 from tests.integration.marks import every_provider
@@ -72,3 +73,12 @@ def test_a_changed_source_rolls_out_and_the_old_replica_set_goes_to_zero(app: Ta
     sets = app.get("replicasets")["items"]
     replicas = {one["spec"]["template"]["spec"]["containers"][0]["image"]: one["spec"]["replicas"] for one in sets}
     assert replicas == {f"simple-server:{before}": 0, f"simple-server:{after}": 1}
+
+
+def test_pods_that_serve_another_build_than_the_one_that_was_built_are_named(app: Tasks, tmp_path: Path) -> None:
+    app("build", "deploy", "expose")
+    app.kubectl("set", "env", "deployment/simple-server", "BUILD_ID=stale")
+    app.kubectl("rollout", "status", "deployment/simple-server", "--timeout=60s")
+    told = app.typed("build", "deploy", folder=source.changed(tmp_path), code=ExposeError.code).stderr
+    assert "serves build stale, not " in told
+    assert told.rstrip().endswith("./inv status; ./inv build deploy")

@@ -13,17 +13,20 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as property_settings
 from hypothesis import strategies as st
 
+from kubetasks.errors import ClusterError, OwnershipError
 from kubetasks.labels import OWNER, OWNER_LABEL
 from tests.integration import cluster, test_machine
 from tests.integration.driver import Tasks
 
 EXAMPLES = 12
 NAME = "foreign"
+CODES = (0, ClusterError.code, OwnershipError.code)
+OF_THE_ENGINE = ("none", "host", "bridge", "default")  # networks that nobody may create
 REMOVING = (("stop",), ("unexpose",), ("undeploy",), ("rmi",), ("delete",), ("clean",), ("clean", "--all"))
 
 pytestmark = test_machine.pytestmark
 
-words = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=2, max_size=8)
+words = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=2, max_size=8).filter(lambda word: word not in OF_THE_ENGINE)
 names = st.one_of(st.sampled_from([NAME, f"{NAME}-control-plane", f"{NAME}-registry", f"{NAME}-worker", "simple-server"]), words)
 labels = st.dictionaries(
     st.one_of(
@@ -68,6 +71,7 @@ def world(client: docker.DockerClient, home: Path) -> dict[str, Any]:
     """All that there is, with its state, and the files of a home folder."""
     return {
         "containers": {(one.id, one.name, one.status) for one in client.containers.list(all=True)},
+        "volumes": {one.name for one in client.volumes.list()},
         "networks": {(one.id, one.name) for one in client.networks.list()},
         "images": {(one.id, *one.tags) for one in client.images.list(all=True)},
         "home": {path: path.read_bytes() for path in home.rglob("*") if path.is_file()},
@@ -78,6 +82,8 @@ def clear(client: docker.DockerClient) -> None:
     for container in client.containers.list(all=True):
         container.remove(force=True)
     client.networks.prune()
+    for volume in client.volumes.list():
+        volume.remove(force=True)
     for found in client.images.list(all=True):
         client.images.remove(str(found.id), force=True)
 
@@ -101,13 +107,14 @@ def test_what_others_have_stays_as_it_is(other: docker.DockerClient, home: Path)
             image(other, name, found)
         for name, found in networks.items():
             other.networks.create(name, labels=found)
+            other.volumes.create(name, labels=found)
         for name, found in containers.items():
             other.containers.create(base, ["none"], name=name, labels=found)
         clusters = [{"name": name, "cluster": {"server": "https://192.0.2.1:6443"}} for name in known]
         (home / ".kube" / "config").write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", "clusters": clusters}))
         before = world(other, home)
         for task in REMOVING:
-            assert "Traceback" not in tasks(*task, code=None).stderr
+            assert tasks(*task, code=None).code in CODES, task
             assert world(other, home) == before, task
 
     holds()

@@ -21,6 +21,7 @@ from tests.integration.run import Run
 from tests.integration.snapshot import Snapshot
 
 STAGE = re.compile(r"^(\S+)[^\n]*: done \(", re.MULTILINE)  # the first word of a stage's line
+INTERRUPTED_STEP = ": interrupted ("  # after it the clean-up begins
 SECONDS_TO_END = 10
 PHASES = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  # of kind, in its own words
 
@@ -52,15 +53,15 @@ def until(happened: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "phase"),
+    ("number", "phase", "again"),
     [
-        *((signal.SIGINT, phase) for phase in PHASES),
-        (signal.SIGTERM, PHASES[1]),
-        (signal.SIGHUP, PHASES[2]),
+        *((signal.SIGINT, phase, phase == PHASES[1]) for phase in PHASES),
+        (signal.SIGTERM, PHASES[1], False),
+        (signal.SIGHUP, PHASES[2], True),
     ],
 )
-def test_an_interrupted_start_cleans_up(
-    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, home: Path, number: signal.Signals, phase: str
+def test_an_interrupted_start_cleans_up_and_another_signal_does_not_disturb_it(
+    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, home: Path, number: signal.Signals, phase: str, again: bool
 ) -> None:
     (home / ".kube" / "config").unlink()  # start must not create one either
     before = snapshot_of()
@@ -69,10 +70,15 @@ def test_an_interrupted_start_cleans_up(
         with started([sys.executable, "-m", "kubetasks", "start"], throwaway.environment) as process:
             until(lambda: log.exists() and phase in log.read_text())
             os.killpg(process.pid, number)  # the whole group, as a terminal does
+            if again:
+                assert process.stdout
+                assert any(INTERRUPTED_STEP in line for line in process.stdout)
+                os.killpg(process.pid, number)
             output, _ = process.communicate(timeout=60)
     finally:
         log.unlink(missing_ok=True)
     assert process.returncode == INTERRUPTED
+    assert "Removing what was created" in output
     assert "Traceback" not in output
     assert snapshot_of().since(before) == {}
 

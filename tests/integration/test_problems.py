@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kubetasks import settings
+from kubetasks.errors import ClusterError
 from kubetasks.kube.diagnosis import LINES
 from tests.integration import source
 from tests.integration.driver import Ended, Tasks
@@ -19,12 +20,20 @@ kind: ResourceQuota
 metadata: {name: full}
 spec: {hard: {pods: "1"}}
 """
-NO_PATIENCE = ("image-pull", "quota")  # their own would be 20 and 10 s
+TOKEN = """\
+apiVersion: v1
+kind: Config
+clusters: [{{name: theirs, cluster: {{server: "https://127.0.0.1:9"}}}}]
+contexts: [{{name: theirs, context: {{cluster: theirs, user: theirs}}}}]
+users: [{{name: theirs, user: {{token: {token}}}}}]
+"""
+NO_PATIENCE = ("image-pull", "volume-mount", "quota")  # their own would be 20 and 10 s
 
 
 def change(app: Tasks, **container: Any) -> None:
-    """Change the deployment's container behind the tasks' back."""
-    template = {"spec": {"containers": [{"name": "simple-server", **container}]}}
+    """Change the deployment's container behind the tasks' back. What it mounts is a ConfigMap that is not there."""
+    volumes = [{"name": one["name"], "configMap": {"name": one["name"]}} for one in container.get("volumeMounts", [])]
+    template = {"spec": {"containers": [{"name": "simple-server", **container}], "volumes": volumes}}
     app.kubectl("patch", "deployment", "simple-server", "--patch", json.dumps({"spec": {"template": template}}))
 
 
@@ -90,7 +99,9 @@ def test_what_is_late_is_told_with_what_is_missing_and_is_no_problem_yet(app: Ta
     assert app.json("diagnose")["code"] == "progressing"
 
 
-def test_no_secret_and_no_variable_is_shown(app: Tasks) -> None:
+def test_no_secret_no_variable_no_token_and_no_password_of_a_proxy_is_shown(
+    app: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app("build", "deploy")
     app.kubectl("create", "secret", "generic", "planted", f"--from-literal=word={PLANTED}")
     reference = {"secretKeyRef": {"name": "planted", "key": "word"}}
@@ -99,9 +110,19 @@ def test_no_secret_and_no_variable_is_shown(app: Tasks) -> None:
     said = app("scale", "--replicas=1", code=6)
     (details,) = [line.split()[1] for line in screen(said) if line.startswith("  details ")]
     told = app("diagnose", "--json", code=6)
-    for text in (said.stdout, said.stderr, told.stdout, told.stderr, Path(details).read_text()):
-        assert PLANTED not in text
     assert "crash-loop" in told.stdout
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://user:{PLANTED}@127.0.0.1:9")
+    behind = [app.typed(*words, code=None) for words in (("--echo", "build", "deploy"), ("doctor",), ("status",))]
+    theirs = tmp_path / "kubeconfig"
+    theirs.write_text(TOKEN.format(token=PLANTED))
+    monkeypatch.setenv("INVOKE_CLUSTER_PROVIDER", "existing")
+    monkeypatch.setenv("INVOKE_CLUSTER_CONTEXT", "theirs")
+    monkeypatch.setenv("INVOKE_CLUSTER_KUBECONFIG", str(theirs))
+    refused = app.typed("--echo", "status", code=ClusterError.code)
+    for text in (said, told, *behind, refused):
+        assert PLANTED not in text.stdout + text.stderr
+    assert PLANTED not in Path(details).read_text()
 
 
 def test_where_nothing_is_it_says_what_to_type(throwaway: Tasks, app: Tasks) -> None:

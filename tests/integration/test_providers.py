@@ -55,7 +55,7 @@ def test_its_facts_lead_to_the_cluster(app: Tasks, adapter: Make) -> None:
     assert provider.condition() == "running"
     assert provider.name
     facts = provider.cluster()
-    (node,) = client.connect(facts.kubeconfig, facts.context, facts.advice, facts.direct).list("Node")
+    (node,) = client.connect(facts.kubeconfig, facts.context, facts.advice, facts.direct, "kubectl").list("Node")
     command = [artifacts.kubectl().reference, *provider.kubectl, "get", "nodes", "--output=name"]
     environment = os.environ | dict(provider.environment)
     listed = subprocess.check_output(command, env=environment, text=True)

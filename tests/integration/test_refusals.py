@@ -1,16 +1,20 @@
 """What cannot be done is said in a sentence, with an exit code of its own, and nothing is lost."""
 
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from kubetasks import artifacts, engine, settings
-from kubetasks.errors import FileError, ImageError
+from kubetasks.artifacts import Artifact
+from kubetasks.errors import ClusterError, FileError, ImageError
+from kubetasks.providers.kind.config import Config
 from tests.integration import source
 from tests.integration.driver import Tasks
 
@@ -101,6 +105,52 @@ def test_where_nothing_can_be_written_nothing_is_created(throwaway: Tasks, tmp_p
     assert str(state) in ended.stderr.splitlines()[-2]
     assert throwaway.provider().condition() == "missing"
     assert engine.connect().network(throwaway.cluster) is None
+
+
+def test_a_creation_that_fails_half_way_is_told_and_undone(throwaway: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = vars(Config)["text"].fget
+    patch = "kind: ClusterConfiguration\napiVersion: kubeadm.k8s.io/v1beta4\nkubernetesVersion: v0.0.1\n"
+
+    def broken(self: Config) -> str:
+        document = yaml.safe_load(whole(self))
+        document["kubeadmConfigPatches"] = [*document["kubeadmConfigPatches"], patch]
+        return yaml.safe_dump(document)
+
+    monkeypatch.setattr(Config, "text", property(broken))
+    told = throwaway("start", code=ClusterError.code).stderr
+    assert f"Cluster {throwaway.cluster} could not be created." in told
+    (log,) = re.findall(r"full log: (\S+)", told)
+    assert "kubeadm" in Path(log).read_text()
+    Path(log).unlink()
+    assert throwaway.provider().condition() == "missing"
+    assert engine.connect().network(throwaway.cluster) is None
+
+
+def test_programs_and_images_that_are_missing_are_named_before_anything_is_created(
+    throwaway: Tasks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def missing(name: str) -> Callable[..., Artifact]:
+        return lambda *_: Artifact(name, False)
+
+    for artifact, name, sentence in (
+        ("kind", "kind-that-is-not-there", "kind is not installed"),
+        ("node_image", "simple-server-node:gone", "is missing: simple-server-node:gone"),
+    ):
+        with monkeypatch.context() as without:
+            without.setenv("PATH", str(tmp_path))
+            without.setattr(artifacts, artifact, missing(name))
+            told = throwaway("start", code=ClusterError.code).stderr
+        assert sentence in told
+        assert told.rstrip().endswith("./inv setup")
+    with monkeypatch.context() as without:
+        without.setenv("PATH", str(tmp_path))
+        assert "the command line of Docker, which is missing" in throwaway("start", code=ClusterError.code).stderr
+    with monkeypatch.context() as without:
+        without.setattr(artifacts, "base_image", missing("simple-server-base:gone"))
+        told = throwaway("build", code=ImageError.code).stderr
+    assert "simple-server-base:gone" in told
+    assert "./inv setup" in told
+    assert throwaway.provider().condition() == "missing"
 
 
 def test_a_build_that_fails_shows_the_end_of_its_output_and_leaves_no_image() -> None:

@@ -37,4 +37,4 @@ def test_after_docker_env_builds_go_to_the_node_and_nodes_are_found_as_before(
     monkeypatch.setenv(engine.BEFORE_VARIABLE, "tcp://elsewhere:2375")
     engine.connect()
     engine.connect(host="unix:///other.sock")
-    assert asked == ["", "", engine.LOCAL, "", "tcp://elsewhere:2375", "unix:///other.sock"]
+    assert asked == ["", "", "", "", "tcp://elsewhere:2375", "unix:///other.sock"]

@@ -162,3 +162,20 @@ def test_without_docker_host_dockers_current_context_is_followed(
     folder.mkdir(parents=True)
     (folder / "meta.json").write_text(json.dumps({"Name": "elsewhere", "Metadata": {}, "Endpoints": {"docker": {"Host": host}}}))
     build()
+
+
+def test_a_context_that_is_not_there_or_cannot_be_read_is_not_taken_for_this_machines_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("DOCKER_CONTEXT", "elsewhere")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(EngineError, match="There is no docker context elsewhere") as raised:
+        engine.connect()
+    assert "docker context ls" in raised.value.hint
+    folder = tmp_path / "contexts" / "meta" / hashlib.sha256(b"elsewhere").hexdigest()
+    folder.mkdir(parents=True)
+    (folder / "meta.json").write_text("{")
+    with pytest.raises(EngineError, match="the docker context elsewhere says cannot be read"):
+        engine.connect()

@@ -1,5 +1,7 @@
 """What a person reads: results on standard output, progress on standard error."""
 
+import json
+
 import pytest
 
 from kubetasks import report
@@ -10,8 +12,14 @@ def test_progress_does_not_mix_with_results(capsys: pytest.CaptureFixture[str]) 
     talk = Report()
     talk.say("working")
     talk.result("http://127.0.0.1:8080/")
+    with talk.step("Sending"):
+        pass
     talk.document({"a": 1})
-    assert capsys.readouterr() == ('http://127.0.0.1:8080/\n{\n  "a": 1\n}\n', "working\n")
+    out, err = capsys.readouterr()
+    url, _, document = out.partition("\n")
+    assert (url, err) == ("http://127.0.0.1:8080/", "working\nSending: done (0.0 s)\n")
+    told = json.loads(document)
+    assert (told["a"], [one["stage"] for one in told["stages"]]) == (1, ["Sending"])
 
 
 @pytest.mark.parametrize(

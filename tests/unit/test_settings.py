@@ -58,6 +58,7 @@ def test_a_home_folder_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
         ("app", "registry", "registry.example.com/team/"),
         ("app", "registry", "registry.example.com:port"),
         ("cluster", "kubeconfig", "theirs.yaml"),
+        ("cluster", "kubeconfig", "~nobody-of-that-name/theirs.yaml"),
         ("setup", "images", "download"),
         ("setup", "engine", "podman"),
     ],

@@ -90,3 +90,88 @@ def test_what_is_shown_is_told_to_end_and_waited_for(number: signal.Signals) -> 
         shown.send_signal(number)
         assert shown.stdout.read() == "interrupted\n"
     assert shown.returncode == -signal.SIGINT, "it ends as if by Ctrl-C, and nothing comes after"
+
+
+CLEANING = """
+import sys
+from kubetasks import shell
+try:
+    with shell.undisturbed():
+        print("cleaning", flush=True)
+        sys.stdin.readline()
+        shell.run(["sh", "-c", "kill -INT $PPID $$; true"])
+    print("clean", flush=True)
+    sys.stdin.readline()
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+def test_no_signal_disturbs_a_clean_up_nor_its_programs_and_afterwards_they_count_again() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", CLEANING],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stdout.readline() == "cleaning\n"
+        for number in shell.INTERRUPTING:
+            process.send_signal(number)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "clean\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "interrupted\n"
+
+
+ONCE = """
+import sys
+from kubetasks import shell
+shell.interrupt_once()
+try:
+    print("working", flush=True)
+    sys.stdin.readline()
+except KeyboardInterrupt:
+    print("cleaning", flush=True)
+    sys.stdin.readline()
+    print("clean", flush=True)
+"""
+
+
+@pytest.mark.parametrize("first", shell.INTERRUPTING)
+def test_the_first_signal_interrupts_and_those_that_follow_do_not(first: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", ONCE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(first)
+        assert process.stdout.readline() == "cleaning\n"
+        for number in shell.INTERRUPTING:
+            process.send_signal(number)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.read() == "clean\n"
+    assert process.returncode == 0
+
+
+def test_a_log_that_cannot_be_written_is_told_once_the_program_has_ended() -> None:
+    lines: list[str] = []
+    with pytest.raises(OSError, match="No space left on device"):
+        shell.run(python("import sys; sys.stderr.write('one\\ntwo\\n')"), log=Path("/dev/full"), on_line=lines.append)
+    assert lines == ["one", "two"]
+
+
+def test_programs_of_a_clean_up_get_no_signal_of_the_terminal() -> None:
+    group = python("import os; print(os.getpgrp() == os.getpid())")
+    assert shell.run(group) == "False\n"
+    with shell.undisturbed():
+        assert shell.run(group) == "True\n"

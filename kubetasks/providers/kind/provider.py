@@ -40,6 +40,11 @@ class PortTakenError(ClusterError):
     """Another program has the port that the cluster was to be mapped to."""
 
 
+def port_taken(output: str, port: int) -> bool:
+    """Whether the engine says that another program has that port of 127.0.0.1."""
+    return f"127.0.0.1:{port}" in output and any(words in output for words in PORT_TAKEN)
+
+
 class Kind:
     """The cluster named in the settings."""
 
@@ -140,11 +145,12 @@ class Kind:
             with tempfile.TemporaryDirectory() as folder:  # kind leaves its archive behind if it is interrupted
                 self._kind(*words, TMPDIR=folder)
         except ProgramError as error:
-            if NO_SPACE not in error.output:
+            told = next((line.strip() for line in error.output.splitlines() if NO_SPACE in line), "")
+            if not told:
                 raise
             raise ClusterError(
-                f"A node of cluster {self.name} has no space for the image: {NO_SPACE}.",
-                f"docker exec {nodes[0].name} df --human-readable /var; docker system df shows what could be removed",
+                f"There is no space for the image, in {tempfile.gettempdir()} or on a node of cluster {self.name}: {told}",
+                f"docker exec {nodes[0].name} df --human-readable; docker system df shows what could be removed",
             ) from error
 
     def _delivered(self, image: Image, names: list[str], nodes: "list[Container]") -> bool:
@@ -189,7 +195,7 @@ class Kind:
         if self._report.dry:
             self._show_start()
             return None
-        with locked(self._settings, self._report, lambda: not self._nodes()):
+        with locked(self._settings, self._settings.state_folder, self._report, lambda: not self._nodes()):
             condition = self.condition()
             if condition in ("stopped", "running"):
                 self._say_differences()
@@ -221,7 +227,7 @@ class Kind:
             self._report.equivalent(self._start_line)
 
     def _say_differences(self) -> None:
-        """Say what the settings ask of a new cluster and this one, which keeps what it was created with, does not have."""
+        """Report each setting that only a new cluster would follow."""
         nodes = self._nodes()
         kubernetes = kubernetes_of(str(nodes[0].attrs["Config"]["Image"])) or self._settings.kubernetes
         say_differences(
@@ -278,7 +284,7 @@ class Kind:
             self._require_ours(self._nodes())
             self._report.equivalent(*self._delete_lines)
             return True
-        with locked(self._settings, self._report, lambda: not self._nodes()):
+        with locked(self._settings, self._settings.state_folder, self._report, lambda: not self._nodes()):
             nodes = self._nodes()
             if nodes:
                 self._require_ours(nodes)
@@ -374,6 +380,10 @@ class Kind:
             self._report.say(f"Port {self._settings.port} of 127.0.0.1 is taken: the cluster gets {config.port}.")
         if shutil.which(self.program) is None:
             raise ClusterError("kind is not installed.", "./inv setup")
+        if shutil.which("docker") is None:
+            raise ClusterError(
+                "kind uses the command line of Docker, which is missing.", "Install it: https://docs.docker.com/engine/install/"
+            )
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._log.write_text("")
         try:
@@ -394,9 +404,8 @@ class Kind:
         except BaseException as error:
             self._clean_up(config.size)
             if isinstance(error, ProgramError):
-                taken = any(words in error.output for words in PORT_TAKEN)
-                kind = PortTakenError if taken else ClusterError
-                raise kind(f"Cluster {self.name} could not be created.\n  {error.sentence}", "./inv doctor") from error
+                error_type = PortTakenError if port_taken(error.output, config.port) else ClusterError
+                raise error_type(f"Cluster {self.name} could not be created.\n  {error.sentence}", "./inv doctor") from error
             self._log.unlink()
             raise
         self._log.unlink()
@@ -423,12 +432,13 @@ class Kind:
 
     def _clean_up(self, size: int) -> None:
         """Remove what an interrupted kind leaves; the engine may still be creating containers."""
-        wait.until(
-            lambda: wait.Done() if len(self._nodes()) == size else wait.Pending("not every container yet"),
-            timeout=SETTLE_SECONDS,
-            longest_pause=0.2,
-        )
-        self._remove()
+        with shell.undisturbed(), self._report.step(f"Removing what was created of cluster {self.name}"):
+            wait.until(
+                lambda: wait.Done() if len(self._nodes()) == size else wait.Pending("not every container yet"),
+                timeout=SETTLE_SECONDS,
+                longest_pause=0.2,
+            )
+            self._remove()
 
     def _remove(self) -> None:
         if self._nodes():

@@ -162,7 +162,9 @@ class Minikube:
 
     def _load(self, node: "Container", names: list[str]) -> None:
         """Load images through a file: by name, minikube needs four times as long, and keeps an old image of the same name."""
-        with locked(self._settings, self._report, lambda: self._node() is None):  # one file for all namespaces and clones
+        with locked(
+            self._settings, self._folder, self._report, lambda: self._node() is None
+        ):  # one file for all namespaces and clones
             try:
                 self._engine.save(names, self._image_file)
                 self._minikube(*self._load_words)
@@ -274,7 +276,7 @@ class Minikube:
         if self._report.dry:
             self._show_start()
             return None
-        with locked(self._settings, self._report, lambda: self._node() is None):
+        with locked(self._settings, self._folder, self._report, lambda: self._node() is None):
             condition = self.condition()
             if condition in ("stopped", "running"):
                 self._say_differences()
@@ -287,7 +289,7 @@ class Minikube:
             return self.cluster(), condition != "running"
 
     def _say_differences(self) -> None:
-        """Say what the settings ask of a new cluster and this one, which keeps what it was created with, does not have."""
+        """Report each setting that only a new cluster would follow."""
         created = self._labels_of_volume().get(KUBERNETES_LABEL, self._settings.kubernetes)
         runtime = "docker" if self._has_docker else "containerd"
         say_differences(
@@ -395,7 +397,7 @@ class Minikube:
         if self._report.dry:
             self._report.equivalent(self._delete_line)
             return True
-        with locked(self._settings, self._report, lambda: self._node() is None):
+        with locked(self._settings, self._folder, self._report, lambda: self._node() is None):
             if not self._left():
                 self._remove_files(self._settings.state_folder)
                 return False
@@ -481,12 +483,13 @@ class Minikube:
 
     def _clean_up(self) -> None:
         """Remove what an interrupted minikube leaves; the engine may still be creating the container."""
-        wait.until(
-            lambda: wait.Done() if self._node() else wait.Pending("no container yet"),
-            timeout=SETTLE_SECONDS,
-            longest_pause=0.2,
-        )
-        self._remove()
+        with shell.undisturbed(), self._report.step(f"Removing what was created of cluster {self.name}"):
+            wait.until(
+                lambda: wait.Done() if self._node() else wait.Pending("no container yet"),
+                timeout=SETTLE_SECONDS,
+                longest_pause=0.2,
+            )
+            self._remove()
 
     def _remove(self) -> None:
         folder, node = self._folder, self._node()

@@ -101,14 +101,11 @@ def opened(argv: Sequence[str], environment: Mapping[str, str], log: Path) -> It
 
 def _close(process: subprocess.Popen[bytes]) -> None:
     """Interrupt minikube as Ctrl-C does, which it may have seen already; nothing interrupts us until it has ended."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
+    with shell.undisturbed():
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-        process.wait(CLOSING_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        try:
+            process.wait(CLOSING_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -96,7 +96,7 @@ class FakeKube(Kube):
     """Objects by kind; nothing changes."""
 
     server = "https://theirs:6443"
-    kubectl = "kubectl --context theirs"
+    kubectl_line = "kubectl --context theirs"
 
     def __init__(self, **objects: list[dict[str, Any]]) -> None:
         self._objects = objects

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.actions import app, dev, service
+from kubetasks.actions import app, dev, rollout, service
 from kubetasks.application import APPLICATION, Application
 from kubetasks.errors import ImageError, RolloutError, TaskError
 from kubetasks.image import Image
@@ -76,7 +76,7 @@ def rolled_out(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(app, "current_image", lambda _context: NOW)
     monkeypatch.setattr(app, "build", lambda _context, made: made)
     monkeypatch.setattr(app, "roll_out", roll_out)
-    monkeypatch.setattr(app, "wait_until_served", lambda _context, _made: 3)
+    monkeypatch.setattr(rollout, "wait_until_served", lambda _context, _build: 3)
     return found
 
 
@@ -94,12 +94,12 @@ def test_a_service_that_was_mended_is_exposed_before_anybody_waits_for_its_answe
 ) -> None:
     exposed: list[str] = []
 
-    def wait_until_served(_context: object, made: Image) -> int:
-        assert exposed == rolled_out == [made.build]
+    def wait_until_served(_context: object, build: str) -> int:
+        assert exposed == rolled_out == [build]
         return 3
 
     monkeypatch.setattr(service, "expose", lambda _context: exposed.extend(rolled_out))
-    monkeypatch.setattr(app, "wait_until_served", wait_until_served)
+    monkeypatch.setattr(rollout, "wait_until_served", wait_until_served)
     assert dev._bring(context(OwnProvider(changed=False)), {APPLICATION.manifests / "service.yaml"}, "") == NOW.build
 
 

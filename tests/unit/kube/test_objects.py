@@ -1,5 +1,7 @@
 """Ownership: no object without our label is changed or removed. The API is a fake; the same is shown on a real one."""
 
+import threading
+from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -17,7 +19,7 @@ from kubetasks.labels import OWNER, OWNER_LABEL
 class FakeKube(Kube):
     """One deployment, and a note of every request that would change it."""
 
-    kubectl = "kubectl --context theirs"
+    kubectl_line = "kubectl --context theirs"
 
     def __init__(self, labels: dict[str, str]) -> None:
         metadata: dict[str, Any] = {"name": "simple-server", "uid": "1", "labels": labels}
@@ -150,3 +152,37 @@ def test_however_often_something_changes_the_loop_looks_a_third_of_the_time(
         before = clock.now
         changes.wait(longest)
         assert clock.now - before == pytest.approx(rested)
+
+
+class Answer:
+    """What a watch is answered with: these pieces, and then its end."""
+
+    def __init__(self, status: int, *pieces: bytes) -> None:
+        self.status, self._pieces = status, pieces
+        self.response = self
+
+    def stream(self, **_: object) -> Iterator[bytes]:
+        yield from self._pieces
+
+    def shutdown(self) -> None:
+        pass
+
+
+def test_a_watch_that_ends_or_is_too_old_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [Answer(200), Answer(410, b"Expired"), Answer(200, b"ADDED"), Answer(404)]
+    asked: list[str] = []
+    ended = threading.Event()
+
+    def send(_method: str, target: str, query: dict[str, str], **_: object) -> Answer:
+        assert query == {"watch": "true"}
+        asked.append(target)
+        if len(asked) == len(answers):
+            ended.set()
+        return answers[len(asked) - 1]
+
+    kube = FakeKube({})
+    monkeypatch.setattr(kube, "_send", send)
+    with client.Changes(kube, [("Pod", "default", {})]) as changes:
+        assert ended.wait(10)
+        assert changes._changed.is_set()
+    assert asked == ["/api/v1/namespaces/default/pods"] * len(answers)

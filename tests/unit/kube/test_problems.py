@@ -275,7 +275,7 @@ def test_a_pod_beyond_the_quota_waits_while_another_starts() -> None:
 
 
 def test_every_kind_can_be_put_into_words() -> None:
-    facts = dict.fromkeys(("image", "message", "ending", "fits", "seconds", "more", "back"), "WORD")
+    facts = dict.fromkeys(("image", "message", "ending", "fits", "seconds", "first", "back", "kubectl"), "WORD")
     for code in KINDS:
         problem = problems.of_kind(code, "NAME", "", None, **facts)
         assert "{" not in problem.sentence + problem.hint
@@ -295,3 +295,25 @@ def test_a_container_that_needs_more_memory_is_told_so_and_not_to_read_an_empty_
     assert problem
     assert "OOMKilled" in problem.sentence
     assert problem.hint.startswith("Raise resources.limits.memory")
+
+
+def test_a_volume_that_cannot_be_mounted_is_a_problem_once_creating_takes_longer_than_usual() -> None:
+    objects = recorded("starting")
+    name = objects["pods"][0]["metadata"]["name"]
+    message = 'MountVolume.SetUp failed for volume "gone" : configmap "gone" not found'
+    events = [
+        {"reason": "FailedMount", "message": message, "involvedObject": {"kind": "Pod", "name": name}},
+        {"reason": "Scheduled", "message": "assigned", "involvedObject": {"kind": "Pod", "name": name}},
+    ]
+    scheduled = datetime(2026, 11, 24, 14, 45, 43, tzinfo=UTC)
+    mounts = problems.mount_failures(events)
+    late = Evidence(scheduled + timedelta(seconds=5), mounts=mounts)
+    assert found(objects, late) is None, "its volumes are mounted: an image is being pulled, or a container created"
+    conditions = objects["pods"][0]["status"]["conditions"]
+    next(one for one in conditions if one["type"] == "PodReadyToStartContainers")["status"] = "False"
+    assert found(objects, Evidence(scheduled + timedelta(seconds=1), mounts=mounts)) is None
+    assert found(objects, Evidence(scheduled + timedelta(seconds=5))) is None
+    problem = found(objects, late)
+    assert problem
+    assert (problem.code, problem.patience) == ("volume-mount", Patience.LONG)
+    assert message in problem.sentence

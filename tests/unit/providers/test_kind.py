@@ -9,7 +9,7 @@ import yaml
 from kubetasks import equivalents, settings
 from kubetasks.application import APPLICATION
 from kubetasks.errors import ClusterError
-from kubetasks.providers.kind import config
+from kubetasks.providers.kind import config, provider
 from kubetasks.providers.kind.config import Config
 from kubetasks.providers.kind.provider import Kind, PortTakenError
 from kubetasks.report import Report
@@ -94,7 +94,20 @@ class Racing(Kind):
 
 
 def test_a_port_that_is_taken_meanwhile_is_tried_once_more_with_the_next_one(capsys: pytest.CaptureFixture[str]) -> None:
-    provider = Racing(settings.read(settings.DEFAULTS), APPLICATION, Report(), lambda: pytest.fail("nobody asks the engine"))
-    provider._create_on_a_free_port()
-    assert provider.tries == 2
+    racing = Racing(settings.read(settings.DEFAULTS), APPLICATION, Report(), lambda: pytest.fail("nobody asks the engine"))
+    racing._create_on_a_free_port()
+    assert racing.tries == 2
     assert "taken meanwhile" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("output", "taken"),
+    [
+        ("Error: Bind for 127.0.0.1:8080 failed: port is already allocated", True),
+        ("listen tcp4 127.0.0.1:8080: bind: address already in use", True),
+        ("etcd: listen tcp 127.0.0.1:2379: bind: address already in use", False),
+        ("no space left on device", False),
+    ],
+)
+def test_only_the_mapped_ports_own_refusal_is_worth_another_try(output: str, taken: bool) -> None:
+    assert provider.port_taken(output, 8080) == taken

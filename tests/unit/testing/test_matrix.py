@@ -6,14 +6,14 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import yaml
 
-from kubetasks import artifacts, needs, settings, shell
+from kubetasks import artifacts, engine, needs, settings, shell
 from kubetasks.application import PROJECT
-from kubetasks.errors import ProgramError, SetupError
+from kubetasks.errors import EngineError, ProgramError, SetupError
 from kubetasks.machine import inventory, packages
 from kubetasks.needs import Need
 from kubetasks.report import Report
@@ -94,6 +94,28 @@ def test_what_cannot_be_had_is_not_claimed_but_told_why(monkeypatch: pytest.Monk
         ("failed", "this machine"),
     ]
     assert [str(junit.read(tmp_path / name)) for name in ("lint.xml", "type.xml")] == ["1 passed", "0 passed, 1 failed"]
+
+
+def test_without_an_engine_what_needs_none_is_tested_and_nothing_is_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(matrix, "REPORTS", tmp_path)
+    monkeypatch.setattr(matrix, "find_python", lambda minor: "/usr/bin/python" if minor == "3.11" else "")
+    monkeypatch.setattr(shell, "show", lambda *_words, **_more: 0)
+    monkeypatch.setattr(browsers, "ensure", lambda *_: pytest.fail("a browser would be of no use"))
+
+    def none(*_: object, **_more: object) -> NoReturn:
+        raise EngineError("No container engine answers.")
+
+    monkeypatch.setattr(engine, "connect", none)
+    results = run(matrix.cells())
+    tested = [one.cell.title for one in results if one.outcome == "passed"]
+    assert tested == ["lint", "type", "lint-ci", "Python 3.11"]
+    reasons = {one.where for one in results if one.outcome == "not tested"}
+    assert reasons == {
+        "No container engine answers.",
+        "minikube is not set up: INVOKE_CLUSTER_PROVIDER=minikube ./inv setup installs it.",
+    }
 
 
 def test_the_last_runs_file_does_not_count_for_a_suite_that_could_not_begin(
