@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import io
 import shlex
 import sys
 
@@ -106,6 +107,9 @@ def _refused(error: OSError) -> FileError | None:
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode is no reason to fail
     try:
         try:
             Tasks(name="inv", binary="./inv", binary_names=["inv"]).run()

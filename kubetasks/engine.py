@@ -111,8 +111,8 @@ def _client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClient":
         def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, _verify: Any, cert: Any) -> Any:
             return super().merge_environment_settings(url, proxies, stream, self.verify, cert)
 
-    named = kwargs_from_env(environment=access) if access.get("DOCKER_HOST") else _of_context()
-    options: Any = {"timeout": timeout, "version": UNASKED, **named}
+    where = kwargs_from_env(environment=access) if access.get("DOCKER_HOST") else _of_context()
+    options: Any = {"timeout": timeout, "version": UNASKED, **where}
     client = docker.DockerClient(**options)
     if "tls" in options:
         client.api.close()
@@ -453,6 +453,12 @@ class Engine:
         if ended.exit_code != 0:
             raise EngineError(f"`{' '.join(argv)}` in {container.name} failed: {(errors or b'').decode().strip()}")
         return (output or b"").decode()
+
+    def succeeds(self, container: "Container", *argv: str) -> bool:
+        """Run a command in a running container and return whether it ended with 0."""
+        with _reported(f"Running {argv[0]} in {container.name}"):
+            ended: Any = container.exec_run(list(argv))
+        return bool(ended.exit_code == 0)
 
     def has_file(self, container: "Container", path: str) -> bool:
         """Whether a container, running or stopped, has that file."""

@@ -111,7 +111,12 @@ def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str
             context = build_context(image.files, image.app.source)
         except OSError as error:
             raise ImageError(f"A file of the image cannot be read any more: {error}", "./inv build") from error
-        engine.build(context, names, image.arguments, on_line, labels={})
+        try:
+            engine.build(context, names, image.arguments, on_line, labels={})
+        except ImageError as error:
+            if engine.image_id(image.base):
+                raise
+            raise ImageError(f"The base image {image.base} is missing. {error.sentence}", "./inv setup") from error
         if image.reference not in engine.image_tags(image.app.name):
             raise ImageError(
                 f"{image.reference} does not carry our label, so that nothing would remove it.",

@@ -80,7 +80,7 @@ def roll_out(context: Context, made: Image) -> bool:
     container = manifests.container_index(manifest, app)
     budget = manifests.owned(manifests.read_one(app, "poddisruptionbudget"), namespace)
     if not report.dry:
-        cluster.require_namespace(context)
+        state.require_namespace(context)
         _deployed(context)
         context.agree()
     delivered = context.provider.deliver(made)
@@ -88,8 +88,10 @@ def roll_out(context: Context, made: Image) -> bool:
     if not report.equivalent(*equivalents.deploy(app, context.kubectl, reference, container, policy)):
         return False
     deployment = manifests.deployment(manifest, app, reference, policy, namespace)
-    objects.apply(context.kube, budget)
-    changed = objects.apply(context.kube, deployment)
+    with objects.of_file(app.manifests / "poddisruptionbudget.yaml"):
+        objects.apply(context.kube, budget)
+    with objects.of_file(app.manifests / "deployment.yaml"):
+        changed = objects.apply(context.kube, deployment)
     text = f"Rolling out {made.reference}" if changed else f"{made.reference} is deployed"
     rollout.wait_for_rollout(context, text, reference)
     return changed
@@ -150,7 +152,10 @@ def logs(context: Context, lines: int) -> Iterator[str]:
 
 
 def status(context: Context) -> dict[str, Any] | None:
-    """The cluster with its condition, the deployment (or None), its pods and addresses; None under --dry."""
+    """The cluster with its condition, the deployment (or None), its pods and addresses; None under --dry.
+
+    Raises ClusterError if the namespace is missing.
+    """
     if not context.report.equivalent(equivalents.status(context.kubectl)):
         return None
     condition = context.provider.condition()
@@ -160,7 +165,9 @@ def status(context: Context) -> dict[str, Any] | None:
         return document
     seen = state.rollout(context)
     found, pods, progress = seen.deployment, seen.pods, state.rollout_state(context, seen)
-    if found:
+    if found is None:
+        state.require_namespace(context)
+    else:
         document["deployment"] = {
             "image": found["spec"]["template"]["spec"]["containers"][0]["image"],
             "replicas": found["spec"].get("replicas", 1),

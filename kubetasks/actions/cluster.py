@@ -36,7 +36,7 @@ def ensure(context: Context) -> bool:
     provider = context.provider
     if not isinstance(provider, Lifecycle):
         if not context.report.dry:
-            require_namespace(context)  # also shows that the cluster answers
+            state.require_namespace(context)  # also shows that the cluster answers
             context.report.say(f"Cluster {provider.name} is running.")
         return False
     try:
@@ -151,15 +151,6 @@ def _has_load_balancer(context: Context) -> bool:
             with attempt:
                 return loadbalancer.installed(context.kube, context.cluster.subnet)
         raise
-
-
-def require_namespace(context: Context) -> None:
-    """Raises ClusterError if the namespace is missing."""
-    namespace = context.settings.namespace
-    if context.kube.get("Namespace", namespace) is None:
-        raise ClusterError(
-            f"The namespace {namespace} does not exist.", f"{context.kube.kubectl_line} create namespace {namespace}"
-        )
 
 
 def stop(context: Context) -> bool:

@@ -26,6 +26,7 @@ def now(context: Context) -> Diagnosis | None:
             return Diagnosis(f"cluster-{condition}", error.sentence, error.hint)
     found = state.rollout(context)
     if found.deployment is None:
+        state.require_namespace(context)
         return Diagnosis("not-deployed", f"Nothing is deployed in namespace {context.settings.namespace}.", "./inv build deploy")
     problem = readiness.problem(*found)
     if problem:

@@ -77,7 +77,7 @@ def wait_for_traffic(context: Context, replicas: int, build: str = "") -> int:
             return SUPERSEDED
         ready = state.ready_pods(context)
         if len(ready) != replicas:
-            return wait.Pending(f"{len(ready)} of {replicas} endpoints ready")
+            return state.mismatch(context, found) or wait.Pending(f"{len(ready)} of {replicas} endpoints ready")
         if replicas == 0:  # a terminating pod answers until its end if there is no other
             return wait.Pending("a pod still answers") if probe.first_answering(app, known) else wait.Done()
         chosen = chosen or probe.first_answering(app, known)

@@ -34,13 +34,14 @@ def expose(context: Context) -> list[Address]:
     context.agree()
     node_port = _free_node_port(context)
     report.equivalent(equivalents.expose(app, context.kubectl, port_index, node_port))
-    try:
-        changed = objects.apply(context.kube, manifests.service(manifest, app, namespace, node_port))
-    except ApiError as error:
-        if not node_port or TAKEN not in error.sentence:
-            raise
-        # another service was faster, and can be named now
-        changed = objects.apply(context.kube, manifests.service(manifest, app, namespace, _free_node_port(context)))
+    with objects.of_file(app.manifests / "service.yaml"):
+        try:
+            changed = objects.apply(context.kube, manifests.service(manifest, app, namespace, node_port))
+        except ApiError as error:
+            if not node_port or TAKEN not in error.sentence:
+                raise
+            # another service was faster, and can be named now
+            changed = objects.apply(context.kube, manifests.service(manifest, app, namespace, _free_node_port(context)))
     with report.step("Exposing" if changed else "Already exposed") as step:
         return _wait_for_address(context, EFFECT_SECONDS if there and changed else 0, step.at)
 
@@ -80,7 +81,7 @@ def _wait_for_address(context: Context, lasting: float, at: Callable[[str], None
             result = known
             deployed = state.deployment(context)
             idle = deployed is None or deployed["spec"].get("replicas", 1) == 0
-            return wait.Done() if idle else wait.Pending("waiting for a ready pod")
+            return wait.Done() if idle else state.mismatch(context, found) or wait.Pending("waiting for a ready pod")
         result = probe.answering(context.app, known)
         if not result:
             first_answer = 0.0

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from kubetasks import probe, wait
 from kubetasks.actions.context import Context
-from kubetasks.errors import ExposeError, RolloutError
+from kubetasks.errors import ClusterError, ExposeError, RolloutError
 from kubetasks.kube import objects, problems, readiness, service
 from kubetasks.kube.client import ApiError, Object
 from kubetasks.kube.problems import Evidence
@@ -16,6 +16,15 @@ LOGS = "./inv status; ./inv logs"
 
 def deployment(context: Context) -> Object | None:
     return context.kube.get("Deployment", context.app.name, context.settings.namespace)
+
+
+def require_namespace(context: Context) -> None:
+    """Raises ClusterError if the namespace is missing."""
+    namespace = context.settings.namespace
+    if context.kube.get("Namespace", namespace) is None:
+        raise ClusterError(
+            f"The namespace {namespace} does not exist.", f"{context.kube.kubectl_line} create namespace {namespace}"
+        )
 
 
 def require_deployment(context: Context) -> None:
@@ -115,6 +124,18 @@ def require_addresses(context: Context) -> list[Address]:
     if not known:
         raise ExposeError("The service has no address yet.", "./inv expose waits for one")
     return known
+
+
+def mismatch(context: Context, found: Object) -> wait.Failed | None:
+    """Why the service never gets a pod of the deployment, or None."""
+    deployed = deployment(context)
+    missing = service.unselected(found, deployed["spec"]["template"]) if deployed else ""
+    if not missing:
+        return None
+    return wait.Failed(
+        f"The service selects no pod of the deployment: they do not have {missing}.",
+        "Fix the selector in k8s/service.yaml, then ./inv expose",
+    )
 
 
 def ready_pods(context: Context) -> set[str]:

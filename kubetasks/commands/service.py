@@ -115,7 +115,8 @@ def traffic(c: Context, requests: str = "", json: bool = False) -> None:
         raise ExposeError(f"{spread.failed} of {found.requests} requests had no answer.", "./inv status; ./inv logs")
     if len(pods) < found.ready:
         enough = probe.enough(found.ready)
+        more = f"{enough} requests miss one once in a million times: ./inv traffic --requests={enough}"
         raise ExposeError(
             f"Only {len(pods)} of {found.ready} ready pods answered {found.requests} requests.",
-            f"{enough} requests miss one once in a million times: ./inv traffic --requests={enough}",
+            more if found.requests < enough else "./inv diagnose",
         )

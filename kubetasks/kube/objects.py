@@ -1,14 +1,17 @@
 """Apply, scale and delete our objects. A second time changes nothing, and objects without our label are refused."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from kubetasks import wait
-from kubetasks.errors import LeftoverError, OwnershipError
+from kubetasks.errors import LeftoverError, OwnershipError, SettingError
 from kubetasks.kube.client import FIELD_MANAGER, ApiError, Kube, Object, describe, path, surviving
 from kubetasks.labels import OWNER, OWNER_LABEL
 
 JSON_PATCH = "application/json-patch+json"
 CHANGED_MEANWHILE = 422  # the answer to a JSON patch whose test fails
+INVALID = (400, 422)
 DEPENDENTS = "foregroundDeletion"  # the finalizer of an object whose dependents go first
 
 
@@ -91,6 +94,17 @@ def _forget_update(kube: Kube, target: str) -> None:
 
 def _updated_by_us(entry: Object) -> bool:
     return (entry["manager"], entry["operation"], entry.get("subresource", "")) == (FIELD_MANAGER, "Update", "")
+
+
+@contextmanager
+def of_file(file: Path) -> Iterator[None]:
+    """Name the file if the API server finds what it applies invalid. Raises SettingError."""
+    try:
+        yield
+    except ApiError as error:
+        if error.status not in INVALID:
+            raise
+        raise SettingError(f"{file}: {error.sentence}", "Fix the file, and run it again") from error
 
 
 def scale(kube: Kube, name: str, namespace: str, replicas: int) -> bool:

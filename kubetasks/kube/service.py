@@ -45,6 +45,13 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def unselected(service: Object, template: Object) -> str:
+    """What the service's selector asks for and pods of that template do not have, as LABEL=VALUE, ...; "" if it selects them."""
+    labels = template["metadata"].get("labels") or {}
+    wanted = service["spec"].get("selector") or {}
+    return ", ".join(f"{name}={value}" for name, value in wanted.items() if labels.get(name) != value)
+
+
 def node_port_owner(services: Sequence[Object], port: int, name: str, namespace: str) -> Object | None:
     """The service other than NAMESPACE/NAME that has that node port, if there is one."""
     for service in services:

@@ -1,10 +1,13 @@
 """External exposure: the service answers from this machine, at the addresses that the tasks print."""
 
 import re
+from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.integration import answers
+from kubetasks.errors import ExposeError, SettingError
+from tests.integration import answers, source
 from tests.integration.driver import Tasks
 from tests.integration.marks import every_provider
 
@@ -59,3 +62,21 @@ def test_unexpose_ends_it_and_a_second_expose_keeps_the_address(app: Tasks) -> N
     assert answers.silent(first)
     assert ways(app) == {}
     assert app("service", code=7).stderr.splitlines()[-1] == "  ./inv expose"
+
+
+def test_a_service_that_selects_no_pod_is_told_at_once_and_a_mended_one_answers(app: Tasks, tmp_path: Path) -> None:
+    project = source.changed(tmp_path)
+    manifest = project / "k8s" / "service.yaml"
+    plain = manifest.read_text()
+    app.typed("build", "deploy", folder=project)
+    wrong = yaml.safe_load(plain)
+    wrong["spec"]["selector"]["app.kubernetes.io/name"] = "simple-sever"
+    manifest.write_text(yaml.safe_dump(wrong))
+    told = app.typed("expose", folder=project, code=ExposeError.code).stderr
+    assert "they do not have app.kubernetes.io/name=simple-sever" in told
+    wrong["spec"]["ports"][0]["port"] = 0
+    manifest.write_text(yaml.safe_dump(wrong))
+    assert f"{manifest}: " in app.typed("expose", folder=project, code=SettingError.code).stderr
+    manifest.write_text(plain)
+    app.typed("expose", folder=project)
+    assert answers.pod(app("service").stdout.strip()) in app.pods()

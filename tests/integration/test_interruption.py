@@ -83,8 +83,10 @@ def test_an_interrupted_start_cleans_up_and_another_signal_does_not_disturb_it(
     assert snapshot_of().since(before) == {}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_whichever_stage_a_signal_ends_the_next_run_makes_good(app: Tasks, tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1), (signal.SIGKILL, 1)])
+def test_whichever_stage_a_signal_ends_the_next_run_makes_good(
+    app: Tasks, tmp_path: Path, number: signal.Signals, times: int
+) -> None:
     project = source.changed(tmp_path)
     source.edit_uniquely(project)
     words = ("build", "deploy", "expose", "scale", "--replicas=2")
@@ -97,7 +99,8 @@ def test_whichever_stage_a_signal_ends_the_next_run_makes_good(app: Tasks, tmp_p
         with started([sys.executable, "-m", "kubetasks", *words], app.environment, project) as process:
             assert process.stdout
             assert any(STAGE.match(line) and line.startswith(ended) for line in process.stdout), f"it never ended {ended}"
-            os.killpg(process.pid, number)
+            for _ in range(times):
+                os.killpg(process.pid, number)
             output, _ = process.communicate(timeout=SECONDS_TO_END)
         assert process.returncode in (-number, INTERRUPTED, 0), output  # 0: it was done already
         assert "Traceback" not in output

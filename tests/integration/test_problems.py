@@ -126,7 +126,13 @@ def test_no_secret_no_variable_no_token_and_no_password_of_a_proxy_is_shown(
 
 
 def test_where_nothing_is_it_says_what_to_type(throwaway: Tasks, app: Tasks) -> None:
+    app("build")
     told = json.loads(throwaway("diagnose", "--json", code=4).stdout)
     assert (told["code"], told["next"]) == ("cluster-missing", "./inv start")
     told = json.loads(app("diagnose", "--json", code=6).stdout)
     assert (told["code"], told["next"]) == ("not-deployed", "./inv build deploy")
+    nowhere = Tasks(app.cluster, app.port, "nowhere")
+    for task in ("status", "diagnose", "deploy"):
+        refused = nowhere(task, code=4).stderr
+        assert "The namespace nowhere does not exist." in refused
+        assert refused.rstrip().endswith("create namespace nowhere")

@@ -24,7 +24,7 @@ from kubetasks.providers.kind.network import Network
 from kubetasks.providers.locking import locked
 from kubetasks.providers.registry import Registry
 from kubetasks.report import Report
-from kubetasks.settings import Settings
+from kubetasks.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
     from kubetasks.engine import Container
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 CREATED = "/kind/simple-server-tasks-created"  # a file on the node, written last: its creation was not interrupted
 STAGE_SECONDS = 20.0  # in which the containerd of a new node runs
 SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is gone
+DEFAULT_PORT = int(DEFAULTS["cluster"]["port"])
 NO_SPACE = "no space left on device"
 PORT_TAKEN = ("address already in use", "port is already allocated")  # Docker's words
 
@@ -107,11 +108,11 @@ class Kind:
             Path(self.kubeconfig).parent.mkdir(parents=True, exist_ok=True)
             Path(self.kubeconfig).unlink(missing_ok=True)  # kind would add to it, which it cannot if it is damaged
             self._kind("export", "kubeconfig", "--name", self.name, "--kubeconfig", self.kubeconfig)
-        bindings = nodes[0].attrs["HostConfig"]["PortBindings"].get(f"{NODE_PORT}/tcp") or []
+        mapped = _mapped_port(nodes[0])
         return Cluster(
             kubeconfig=self.kubeconfig,
             context=f"kind-{self.name}",
-            mapped_port=(NODE_PORT, int(bindings[0]["HostPort"])) if bindings else None,
+            mapped_port=(NODE_PORT, mapped) if mapped else None,
             subnet=self._network.subnet(),
             load_balancer=True,
             node_ports=False,
@@ -230,12 +231,15 @@ class Kind:
         """Report each setting that only a new cluster would follow."""
         nodes = self._nodes()
         kubernetes = kubernetes_of(str(nodes[0].attrs["Config"]["Image"])) or self._settings.kubernetes
+        asked, mapped = self._settings.port, _mapped_port(nodes[0])
+        port = str(mapped if mapped and asked != DEFAULT_PORT else asked)  # the default one may have been taken
         say_differences(
             self._report,
             self.name,
             {
                 "INVOKE_CLUSTER_NODES": (str(self._settings.nodes), str(len(nodes))),
                 "INVOKE_CLUSTER_KUBERNETES": (self._settings.kubernetes, kubernetes),
+                "INVOKE_CLUSTER_PORT": (str(asked), port),
             },
         )
 
@@ -455,6 +459,12 @@ class Kind:
         shutil.rmtree(self._settings.state_folder, ignore_errors=True)
         with suppress(OSError):  # other clusters have theirs there
             self._settings.state.rmdir()
+
+
+def _mapped_port(node: "Container") -> int | None:
+    """The port of 127.0.0.1 that is mapped to the node port."""
+    bindings = node.attrs["HostConfig"]["PortBindings"].get(f"{NODE_PORT}/tcp")
+    return int(bindings[0]["HostPort"]) if bindings else None
 
 
 def _names(nodes: "list[Container]") -> list[str]:

@@ -105,6 +105,13 @@ def test_output_that_nobody_reads_is_no_error() -> None:
     assert ended.stderr == ""
 
 
+def test_a_terminal_without_unicode_is_no_reason_to_fail() -> None:
+    code = "from kubetasks import __main__ as program; program.Tasks.run = lambda self: print('\xf6'); program.main()"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    printed = subprocess.check_output([sys.executable, "-c", code], cwd=PROJECT, env=environment)
+    assert printed == b"\\xf6\n"
+
+
 def test_a_task_that_is_typed_twice_runs_twice() -> None:
     shown = invoke("--dry", "build", "build").stdout
     assert shown.count("docker build") == 2

@@ -61,3 +61,12 @@ def test_only_ready_endpoints_count() -> None:
     slices[0]["endpoints"][0]["conditions"]["ready"] = False
     assert len(service.ready_pods(slices)) == 2
     assert service.ready_pods([{"endpoints": None}]) == set()
+
+
+def test_what_a_selector_asks_for_and_the_pods_do_not_have_is_named() -> None:
+    item: dict[str, Any] = recorded("service")
+    template: dict[str, Any] = recorded("ready")["deployment"]["spec"]["template"]
+    assert service.unselected(item, template) == ""
+    item["spec"]["selector"] |= {"app.kubernetes.io/name": "simple-sever"}
+    assert service.unselected(item, template) == "app.kubernetes.io/name=simple-sever"
+    assert service.unselected({"spec": {}}, template) == "", "one without a selector has endpoints that somebody else gives it"

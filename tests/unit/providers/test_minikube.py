@@ -82,7 +82,11 @@ class FakeEngine:
         if argv[0] == "rm":
             self.removed.append(argv[-1])
             return ""
-        return "\n".join(["systemd", "containerd", *(["kubelet"] if self.kubelet else [])])
+        return ""
+
+    def succeeds(self, _node: Node, *argv: str) -> bool:
+        assert "kubelet" in argv[-1]
+        return self.kubelet
 
     def image_id(self, reference: str) -> str | None:
         return "sha256:1" if reference == BUILT.reference else None
