@@ -14,11 +14,13 @@ from kubetasks.errors import SetupError
 from kubetasks.machine import downloads, inventory, packages, receipt
 from kubetasks.machine import engine as machine_engine
 from kubetasks.machine.log import new_log
-from kubetasks.needs import BASE_IMAGE, Need
+from kubetasks.needs import BASE_IMAGE, File, Need
 from kubetasks.report import Report, duration
 from kubetasks.settings import Settings
 
 Source = Literal["pull", "build"]
+CONNECT = "Connect to an image registry, or run this as root on Debian"
+DOWNLOAD = "INVOKE_SETUP_IMAGES=pull ./inv setup downloads it: that needs no image registry"
 
 
 def install(settings: Settings, report: Report, needed: Sequence[Need]) -> bool:
@@ -62,7 +64,8 @@ def _build(settings: Settings, report: Report, log: Path, needed: Sequence[Need]
     missing = [need for need in needed if not need.find(found, settings).present]
     if not missing:
         return
-    _require_buildable()
+    files_only = all(isinstance(need, File) for need in missing)
+    _require_buildable(", ".join(need.name for need in missing), DOWNLOAD if files_only else CONNECT)
 
     def prepare() -> Engine:
         _start_engine(settings, report, log)
@@ -76,14 +79,14 @@ def _build(settings: Settings, report: Report, log: Path, needed: Sequence[Need]
     build.Build(settings, report, log, prepare, missing).run()
 
 
-def _require_buildable() -> None:
+def _require_buildable(what: str, hint: str = CONNECT) -> None:
     reason = ""
     if not packages.possible():
-        reason = "building the images needs root on Debian or Ubuntu"
+        reason = "that needs root on Debian or Ubuntu"
     elif platform.machine() != "x86_64":
-        reason = f"the images can be built for x86_64 only, not for {platform.machine()}"
+        reason = f"only for x86_64, not for {platform.machine()}"
     if reason:
-        raise SetupError(f"No image registry is reachable, and {reason}.", "Connect to one, or run this as root on Debian")
+        raise SetupError(f"What is missing cannot be built here ({what}): {reason}.", hint)
 
 
 def _start_engine(settings: Settings, report: Report, log: Path) -> None:
@@ -93,7 +96,7 @@ def _start_engine(settings: Settings, report: Report, log: Path) -> None:
 
 def build_python(found: Engine, settings: Settings, report: Report, debian: str) -> str:
     """Build an image with the Python of a Debian release, and return its name. Raises EngineError, SetupError, ProgramError."""
-    _require_buildable()
+    _require_buildable(f"Python of Debian {debian}")
     from kubetasks.offline import build
 
     root = settings.cache / f"build-python-{debian}"
