@@ -26,6 +26,7 @@ NODE_VARIABLE, BEFORE_VARIABLE = "MINIKUBE_ACTIVE_DOCKERD", "MINIKUBE_EXISTING_D
 IGNORE_FILE = ".dockerignore"
 COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of a program that thinks it writes to a terminal
 BAD_REQUEST = 400
+DEFAULT_CONTEXT = "default"  # this machine's own engine
 CONTEXTS = "docker context ls shows them; docker context use default"
 SAVED_BYTES = 1 << 20  # read at a time
 
@@ -133,24 +134,29 @@ def named() -> str:
     """What names the engine: "DOCKER_HOST", "the docker context NAME", or "" if it is this machine's own."""
     if os.environ.get("DOCKER_HOST"):
         return "DOCKER_HOST"
+    name = _context()
+    return "" if name == DEFAULT_CONTEXT else f"the docker context {name}"
+
+
+def _context() -> str:
+    """The name of docker's current context."""
     from docker.context.config import get_current_context_name
 
     current: Any = get_current_context_name
-    name = os.environ.get("DOCKER_CONTEXT") or current()
-    return "" if name == "default" else f"the docker context {name}"
+    return str(os.environ.get("DOCKER_CONTEXT") or current())
 
 
 def _of_context() -> dict[str, Any]:
     """What docker's current context says of its engine. Raises EngineError."""
     from docker.context import ContextAPI
 
-    context = named()
+    name = _context()
     try:
-        found: Any = ContextAPI.kwargs_from_context()
+        found: Any = ContextAPI.kwargs_from_context(name)
     except Exception as error:
-        raise EngineError(f"What {context} says cannot be read: {error}", CONTEXTS) from error
-    if context and not found:
-        raise EngineError(f"There is no docker context {context.rpartition(' ')[2]}.", CONTEXTS)
+        raise EngineError(f"What the docker context {name} says cannot be read: {error}", CONTEXTS) from error
+    if name != DEFAULT_CONTEXT and not found:
+        raise EngineError(f"There is no docker context {name}.", CONTEXTS)
     return dict(found)
 
 

@@ -68,9 +68,10 @@ def ensure(settings: Settings, report: Report, log: Path) -> None:
             "No container engine answers, and INVOKE_SETUP_ENGINE=refuse forbids installing one.",
             "Start yours, or unset INVOKE_SETUP_ENGINE",
         )
-    if engine.named():
+    named = engine.named()
+    if named:
         raise EngineError(
-            f"The engine that {engine.named()} names does not answer.",
+            f"The engine that {named} names does not answer.",
             "Start it; or, for one on this machine, unset DOCKER_HOST or: docker context use default",
         )
     if not packages.possible():

@@ -1,7 +1,5 @@
 """Whatever somebody else has in the engine and in a kubeconfig, under names of ours or others, no task changes it."""
 
-import io
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from kubetasks.errors import ClusterError, OwnershipError
 from kubetasks.labels import OWNER, OWNER_LABEL
 from tests.integration import cluster, test_machine
 from tests.integration.driver import Tasks
+from tests.integration.test_machine import OtherEngine
 
 EXAMPLES = 12
 NAME = "foreign"
@@ -45,26 +44,12 @@ entries = st.lists(names, max_size=3, unique=True)
 
 
 @pytest.fixture
-def other(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[docker.DockerClient]:
-    """A client of an engine of the test's own, which is the one that the tasks use."""
+def other(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[OtherEngine]:
+    """An engine of the test's own, which is the one that the tasks use."""
     with test_machine.started() as engine:
-        host = f"unix://{engine.socket}"
-        monkeypatch.setenv("DOCKER_HOST", host)
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{engine.socket}")
         monkeypatch.setenv("XDG_CACHE_HOME", str(home.parent / "cache"))
-        client = docker.DockerClient(base_url=host)
-        yield client
-        client.close()
-
-
-def image(client: docker.DockerClient, name: str, labels: dict[str, str]) -> str:
-    """Import an image of one file that is its name; return its id."""
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        tar.addfile(tarfile.TarInfo(name))
-    repository, _, tag = name.partition(":")
-    changes = [f'LABEL {label}="{value}"' for label, value in labels.items()]
-    client.api.import_image_from_data(archive.getvalue(), repository, tag, changes)
-    return str(client.images.get(name).id)
+        yield engine
 
 
 def world(client: docker.DockerClient, home: Path) -> dict[str, Any]:
@@ -88,7 +73,7 @@ def clear(client: docker.DockerClient) -> None:
         client.images.remove(str(found.id), force=True)
 
 
-def test_what_others_have_stays_as_it_is(other: docker.DockerClient, home: Path) -> None:
+def test_what_others_have_stays_as_it_is(other: OtherEngine, home: Path) -> None:
     tasks = Tasks(NAME, cluster.any_port())
 
     @property_settings(
@@ -101,20 +86,21 @@ def test_what_others_have_stays_as_it_is(other: docker.DockerClient, home: Path)
         pictures: dict[str, dict[str, str]],
         known: list[str],
     ) -> None:
-        clear(other)
-        base = image(other, "theirs:1", {})
+        clear(client)
+        base = other.add_image("theirs:1")
         for name, found in pictures.items():
-            image(other, name, found)
+            other.add_image(name, found)
         for name, found in networks.items():
-            other.networks.create(name, labels=found)
-            other.volumes.create(name, labels=found)
+            client.networks.create(name, labels=found)
+            client.volumes.create(name, labels=found)
         for name, found in containers.items():
-            other.containers.create(base, ["none"], name=name, labels=found)
+            client.containers.create(base, ["none"], name=name, labels=found)
         clusters = [{"name": name, "cluster": {"server": "https://192.0.2.1:6443"}} for name in known]
         (home / ".kube" / "config").write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", "clusters": clusters}))
-        before = world(other, home)
+        before = world(client, home)
         for task in REMOVING:
             assert tasks(*task, code=None).code in CODES, task
-            assert world(other, home) == before, task
+            assert world(client, home) == before, task
 
-    holds()
+    with other.client() as client:
+        holds()

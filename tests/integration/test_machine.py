@@ -52,22 +52,22 @@ class OtherEngine:
             tar.addfile(tarfile.TarInfo("file"))
         changes = [f'LABEL {label}="{value}"' for label, value in (labels or {}).items()]
         before = self.images()
-        with self._client() as client:
+        with self.client() as client:
             client.api.import_image_from_data(archive.getvalue(), repository or None, tag or None, changes)
         (added,) = self.images() - before
         return added
 
     def images(self) -> set[str]:
         """The tags of the images, or the ids of those without one."""
-        with self._client() as client:
+        with self.client() as client:
             return {name for image in client.images.list() for name in image.tags or [str(image.id)]}
 
     def remove_image(self, image: str) -> None:
-        with self._client() as client:
+        with self.client() as client:
             client.images.remove(image)
 
     @contextmanager
-    def _client(self) -> Iterator[docker.DockerClient]:
+    def client(self) -> Iterator[docker.DockerClient]:
         client = docker.DockerClient(base_url=f"unix://{self.socket}", timeout=SECONDS)
         try:
             yield client

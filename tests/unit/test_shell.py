@@ -92,6 +92,17 @@ def test_what_is_shown_is_told_to_end_and_waited_for(number: signal.Signals) -> 
     assert shown.returncode == -signal.SIGINT, "it ends as if by Ctrl-C, and nothing comes after"
 
 
+def talking(code: str) -> "subprocess.Popen[str]":
+    """Run Python code that waits for lines of ours, and that Ctrl-C interrupts: a shell's background job would ignore it."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
 CLEANING = """
 import sys
 from kubetasks import shell
@@ -108,13 +119,7 @@ except KeyboardInterrupt:
 
 
 def test_no_signal_disturbs_a_clean_up_nor_its_programs_and_afterwards_they_count_again() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", CLEANING],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    ) as process:
+    with talking(CLEANING) as process:
         assert process.stdin
         assert process.stdout
         assert process.stdout.readline() == "cleaning\n"
@@ -143,13 +148,7 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("first", shell.INTERRUPTING)
 def test_the_first_signal_interrupts_and_those_that_follow_do_not(first: signal.Signals) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", ONCE],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    ) as process:
+    with talking(ONCE) as process:
         assert process.stdin
         assert process.stdout
         assert process.stdout.readline() == "working\n"

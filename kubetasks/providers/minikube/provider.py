@@ -163,9 +163,8 @@ class Minikube:
 
     def _load(self, node: "Container", names: list[str]) -> None:
         """Load images through a file: by name, minikube needs four times as long, and keeps an old image of the same name."""
-        with locked(
-            self._settings, self._folder, self._report, lambda: self._node() is None
-        ):  # one file for all namespaces and clones
+        # there is one file for all namespaces and clones
+        with locked(self._settings, self._folder, self._report, lambda: self._node() is None):
             try:
                 self._engine.save(names, self._image_file)
                 self._minikube(*self._load_words)

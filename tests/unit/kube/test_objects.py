@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from kubetasks.errors import ClusterError, LeftoverError, OwnershipError, Rollou
 from kubetasks.kube import client, objects
 from kubetasks.kube.client import ApiError, Kube, path
 from kubetasks.labels import OWNER, OWNER_LABEL
+from tests.unit.test_wait import Clock
 
 
 class FakeKube(Kube):
@@ -126,25 +128,12 @@ def test_paths_are_those_of_the_api() -> None:
     assert path("Service") == "/api/v1/services"
 
 
-class Clock:
-    """Stands for the module `time`: it passes when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
 @pytest.mark.parametrize(("took", "longest", "rested"), [(0.5, 10, 1.0), (0.5, 0.2, 0.2), (0.0, 10, 0.0)])
 def test_however_often_something_changes_the_loop_looks_a_third_of_the_time(
     monkeypatch: pytest.MonkeyPatch, took: float, longest: float, rested: float
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(client, "time", clock)
+    monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=clock, sleep=clock.wait))
     changes = client.Changes(FakeKube({}), [])
     for _ in range(2):
         clock.now += took
