@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 from kubetasks import artifacts, equivalents, image, manifests
@@ -189,8 +189,11 @@ def status(context: Context) -> dict[str, Any] | None:
     return document
 
 
-def undeploy(context: Context) -> bool:
-    """Delete the deployment with its pods and its budget; False if there was none. Raises OwnershipError, LeftoverError."""
+def undeploy(context: Context, meanwhile: Callable[[Callable[[str], None]], None] = lambda _at: None) -> bool:
+    """Delete the deployment with its pods and its budget; False if there was none. Raises OwnershipError, LeftoverError.
+
+    `meanwhile` is called while the pods end, with what shows where it is.
+    """
     app, settings = context.app, context.settings
     if not context.report.equivalent(*equivalents.undeploy(app, context.kubectl)):
         return True
@@ -198,8 +201,11 @@ def undeploy(context: Context) -> bool:
         return False
     context.agree()
     with context.report.step("Deleting the deployment") as step:
-        for kind in equivalents.ROLLED_OUT:
-            objects.delete(context.kube, kind, app.name, settings.namespace, settings.timeout, step.at)
+        pods, *others = equivalents.ROLLED_OUT
+        place = (app.name, settings.namespace, settings.timeout, step.at)
+        objects.delete(context.kube, pods, *place, meanwhile=lambda: meanwhile(step.at))
+        for kind in others:
+            objects.delete(context.kube, kind, *place)
     return True
 
 
@@ -208,14 +214,15 @@ def remove_images(context: Context) -> bool:
 
     False if there were none. Raises LeftoverError.
     """
-    app, report, found = context.app, context.report, _if_it_answers(context, lambda: context.machine)
-    references = found.image_tags(app.name) if found else current_image(context).names
-    if references:
-        report.equivalent(equivalents.remove_images(references))
+    app, report = context.app, context.report
     if report.dry:
+        found = _if_it_answers(context, lambda: context.machine)
+        references = found.image_tags(app.name) if found else current_image(context).names
+        if references:
+            report.equivalent(equivalents.remove_images(references))
         return True
     with report.step("Removing the images") as step:
-        gone = image.remove(context.machine, app, step.at)
+        gone = _remove_from_engine(context, step.at)
         if context.provider.condition() == "running":
             gone += context.provider.remove_images(lambda: _used_images(context))
         if context.node_engine:
@@ -224,6 +231,14 @@ def remove_images(context: Context) -> bool:
     if left:
         raise LeftoverError(f"Images are left: {', '.join(left)}.", "./inv rmi")
     return bool(gone)
+
+
+def _remove_from_engine(context: Context, at: Callable[[str], None]) -> list[str]:
+    """Remove the application's images from the engine; return their names. Raises LeftoverError."""
+    references = context.machine.image_tags(context.app.name)
+    if references:
+        context.report.equivalent(equivalents.remove_images(references))
+    return image.remove(context.machine, context.app, at)
 
 
 def _used_images(context: Context) -> set[str]:
@@ -248,7 +263,12 @@ def clean(context: Context, everything: bool) -> bool:
         cluster.delete(context)
     else:
         service.unexpose(context)
-        undeploy(context)
+
+        def begin_with_images(at: Callable[[str], None]) -> None:
+            with suppress(LeftoverError, EngineError):  # raised again by the removal that follows
+                _remove_from_engine(context, at)
+
+        undeploy(context, begin_with_images)
     remove_images(context)
     return True
 

@@ -1,5 +1,6 @@
 """The cluster: created, started, stopped and deleted, with a load balancer installed if it has none."""
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,12 +10,13 @@ from kubetasks.actions import rollout, state
 from kubetasks.actions.context import Context
 from kubetasks.errors import ClusterError, EngineError, ExposeError, OwnershipError, RolloutError
 from kubetasks.kube import objects, readiness
-from kubetasks.kube.client import ApiError, surviving
+from kubetasks.kube.client import UNAUTHORIZED, ApiError, CredentialsError, surviving
 from kubetasks.providers.base import Lifecycle, NodeEngine
 
 if TYPE_CHECKING:
     from tenacity import AttemptManager
 
+REFUSED_SECONDS = 5.0
 SERVED_SECONDS = 20  # until an API server that has just started serves the kinds that MetalLB defines
 
 
@@ -101,9 +103,15 @@ def _wait_for_nodes(context: Context) -> bool:
     except (ClusterError, ApiError):
         pass
     with context.report.step("Waiting for the nodes" if len(since) > 1 else "Waiting for the node") as step:
-        for attempt in _until_answered(timeout):
-            with attempt:
-                kube.list("Node")
+        wait.until_done(
+            lambda: _answers(context),
+            ClusterError,
+            f"The API server of cluster {context.provider.name} does not answer",
+            "./inv delete start creates it again",
+            timeout=timeout,
+            on_change=step.at,
+            longest_pause=0.3,
+        )
         with kube.changes([("Node", "", {}), ("Lease", "kube-node-lease", {})]) as changes:
             wait.until_done(
                 surviving(check),
@@ -115,6 +123,18 @@ def _wait_for_nodes(context: Context) -> bool:
                 on_change=step.at,
             )
     return True
+
+
+def _answers(context: Context) -> wait.State:
+    """Whether the API server answers and accepts our kubeconfig; one that has just started may refuse it for a moment."""
+    try:
+        context.kube.list("Node")
+    except (ClusterError, ApiError) as error:
+        if isinstance(error, CredentialsError) or (isinstance(error, ApiError) and error.status == UNAUTHORIZED):
+            file = shlex.quote(context.provider.kubeconfig)
+            return wait.Failed(error.sentence, f"rm {file}; ./inv start writes it anew", "credentials", patience=REFUSED_SECONDS)
+        return wait.Pending(error.sentence)
+    return wait.Done()
 
 
 def _until_answered(seconds: float) -> "Iterable[AttemptManager]":

@@ -117,8 +117,8 @@ def run(context: Context, clean: bool) -> None:
     watch = Watch(context.app)  # first: what changes while it comes up is not lost
     try:
         report.result(app.up(context))
-        report.say(f"Watching {context.app.source}. Ctrl-C ends it.")
         with suppress(KeyboardInterrupt):
+            report.say(f"Watching {context.app.source}. Ctrl-C ends it.")
             _follow(context, watch)
         if not clean:
             report.say("The last good build keeps serving: ./inv clean removes it.")

@@ -31,11 +31,10 @@ def now(context: Context) -> Diagnosis | None:
     problem = readiness.problem(*found)
     if problem:
         return explain(context, problem, found)
-    progress = state.rollout_state(context, found)
+    progress = readiness.progress(found.deployment, found.replica_sets, found.pods, context.cluster.since)
     if isinstance(progress, wait.Done):
         return Diagnosis(diagnosis.HEALTHY, f"{context.app.name}: {progress.detail}.")
-    detail = progress.detail if isinstance(progress, wait.Pending) else progress.reason
-    return Diagnosis("progressing", f"The rollout is in progress: {detail}.", "./inv status")
+    return Diagnosis("progressing", f"The rollout is in progress: {progress.detail}.", "./inv status")
 
 
 def explain(context: Context, problem: Problem, found: Rollout) -> Diagnosis:

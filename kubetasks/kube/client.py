@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,7 +22,8 @@ REST = 2  # times as long as it took to look
 UNAVAILABLE = "api-unavailable"
 UNAVAILABLE_SECONDS = 30.0  # a control plane that restarts needs ten
 TOO_MANY_REQUESTS = 429
-NOT_ALLOWED = (401, 403)
+UNAUTHORIZED = 401
+NOT_ALLOWED = (UNAUTHORIZED, 403)
 
 # kind -> (API group and version, plural, namespaced)
 RESOURCES: dict[str, tuple[str, str, bool]] = {
@@ -57,8 +59,15 @@ class ApiError(TaskError):
     def __init__(self, what: str, status: int, reason: str, message: str) -> None:
         self.status = status
         self.reason = reason
-        hints = {401: "Its credentials may have expired: log in to the cluster again", 403: "docs/existing.md lists the rights"}
+        hints = {
+            UNAUTHORIZED: "Its credentials may have expired: log in to the cluster again",
+            403: "docs/existing.md lists the rights",
+        }
         super().__init__(f"{what} was refused by the cluster: {message or reason or status}", hints.get(status, ""))
+
+
+class CredentialsError(ClusterError):
+    """The API server answers, but its certificate or our key is not the one that fits the kubeconfig."""
 
 
 def surviving(check: Callable[[], wait.State]) -> Callable[[], wait.State]:
@@ -144,7 +153,11 @@ class Kube:
 
         try:
             yield
-        except (HTTPError, ApiException) as error:  # ApiException: a certificate that is not the one of the kubeconfig
+        except ApiException as error:  # the client's word for a failure of TLS
+            raise CredentialsError(
+                f"The kubeconfig does not fit the API server of cluster {self._cluster}: {_of_tls(error)}", self._advice
+            ) from error
+        except HTTPError as error:
             raise ClusterError(
                 f"The API server of cluster {self._cluster} does not answer ({type(error).__name__}).",
                 self._advice,
@@ -266,6 +279,11 @@ def connect(kubeconfig: str, context: str, advice: str, direct: bool, kubectl: s
         configuration.proxy = None
     line = shell.line([kubectl, "--context", context], {"KUBECONFIG": kubeconfig} if kubeconfig else {})
     return Kube(kubernetes.client.ApiClient(configuration), context, advice, line)
+
+
+def _of_tls(error: Exception) -> str:
+    """What TLS says, without what Python's ssl puts around it: its own code, and the place in C."""
+    return re.sub(r"^.*\[[A-Z0-9_: ]+\] | \(_ssl.*", "", " ".join(str(error.__context__ or error).split()))
 
 
 def _loopback(url: str) -> bool:

@@ -31,7 +31,7 @@ def deployment_state(
     found = problem(deployment, replica_sets, pods, evidence)
     if found:
         return Failed(found.sentence, found.hint, found.code, found.name, found.patience * patience)
-    return _progress(deployment or {}, newest_pods(deployment or {}, replica_sets, pods), since)
+    return progress(deployment or {}, replica_sets, pods, since)
 
 
 def problem(
@@ -89,9 +89,13 @@ def _noticed(deployment: Object) -> bool:
     return bool(deployment.get("status", {}).get("observedGeneration", 0) >= deployment["metadata"]["generation"])
 
 
-def _progress(deployment: Object, newest: Sequence[Object], since: Mapping[str, datetime]) -> State:
+def progress(
+    deployment: Object, replica_sets: Sequence[Object], pods: Sequence[Object], since: Mapping[str, datetime]
+) -> Done | Pending:
+    """How far a rollout in which nothing is wrong is."""
     if not _noticed(deployment):
         return Pending("waiting for the deployment controller")
+    newest = newest_pods(deployment, replica_sets, pods)
     wanted, status = deployment["spec"].get("replicas", 1), deployment.get("status", {})
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
     total = status.get("replicas", 0)

@@ -67,10 +67,13 @@ def has(engine: Engine, node: "Container", wanted: Sequence[str]) -> bool:
     return all_mean_one({one.short: one.digest for one in listed(engine, node)}, wanted)
 
 
-def remove_unused(engine: Engine, report: Report, node: "Container", app: Application, used: set[str]) -> set[str]:
-    """Remove the application's images from a node, except those in `used`; return their names."""
+def remove_unused(engine: Engine, report: Report, node: "Container", app: Application, used: Callable[[], set[str]]) -> set[str]:
+    """Remove the application's images from a node, except those that `used` returns; return their names."""
     content = partial(engine.run_in, node, *CTR, "content", "get")
-    gone = unused(listed(engine, node), app.name, used, content)
+    references = listed(engine, node)
+    if not of_application(references, app.name):
+        return set()
+    gone = unused(references, app.name, used(), content)
     argv = [*CTR, "images", "rm", "--sync", *(one.name for one in gone)]
     if gone and report.equivalent(equivalents.run_in(str(node.name), argv)):
         engine.run_in(node, *argv)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from kubetasks import engine
 from kubetasks.providers.kind.provider import CREATED
@@ -92,6 +93,15 @@ def test_two_runs_at_once_a_restarted_node_and_a_pruned_network(throwaway: Tasks
     whole = throwaway.kubeconfig.read_bytes()
     throwaway.kubeconfig.write_bytes(whole[: len(whole) // 2])
     assert len(throwaway.json("status")["pods"]) == len(pods), "a damaged kubeconfig is written anew"
+
+    another = yaml.safe_load(whole)  # whole, and not of this cluster: its authority is another one
+    another["clusters"][0]["cluster"]["certificate-authority-data"] = another["users"][0]["user"]["client-certificate-data"]
+    throwaway.kubeconfig.write_text(yaml.safe_dump(another, sort_keys=False))
+    said = throwaway("start", code=4).stderr
+    assert "The kubeconfig does not fit the API server" in said
+    assert f"rm {throwaway.kubeconfig}; ./inv start writes it anew" in said
+    throwaway.kubeconfig.unlink()
+    throwaway("start")
 
     throwaway("stop")
     (network,) = json.loads(docker("network", "inspect", throwaway.cluster))

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -181,9 +181,8 @@ class Kind:
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
         removed: set[str] = set()
-        nodes = [node for node in self._nodes() if self._images(node)] if self.condition() == "running" else []
-        kept = used() if nodes else set()
-        for node in nodes:
+        kept = cache(used)
+        for node in self._nodes() if self.condition() == "running" else []:
             removed |= containerd.remove_unused(self._engine, self._report, node, self._app, kept)
         return sorted(removed)
 

@@ -1,6 +1,6 @@
 """The application's images in a node that runs Docker."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from kubetasks import equivalents
@@ -29,9 +29,11 @@ def has(engine: Engine, node: "Container", wanted: Sequence[str]) -> bool:
     return all_mean_one(listed(engine, node), wanted)
 
 
-def remove_unused(engine: Engine, report: Report, node: "Container", app: Application, used: set[str]) -> set[str]:
-    """Remove the application's images, except those in `used`; return their names."""
-    gone = [name for name in names(engine, node, app) if name not in used]
+def remove_unused(engine: Engine, report: Report, node: "Container", app: Application, used: Callable[[], set[str]]) -> set[str]:
+    """Remove the application's images, except those that `used` returns; return their names."""
+    found = names(engine, node, app)
+    kept = used() if found else set()
+    gone = [name for name in found if name not in kept]
     argv = ["docker", "rmi", *gone]
     if gone and report.equivalent(equivalents.run_in(str(node.name), argv)):
         engine.run_in(node, *argv)

@@ -190,10 +190,8 @@ class Minikube:
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
         node = self._running_node()
-        if not self._images(node):
-            return []
         remove = docker_images.remove_unused if self._has_docker else containerd.remove_unused
-        return sorted(remove(self._engine, self._report, node, self._app, used()))
+        return sorted(remove(self._engine, self._report, node, self._app, used))
 
     # the node's engine
 
