@@ -5,6 +5,7 @@ import errno
 import io
 import shlex
 import sys
+import tomllib
 
 from invoke.config import AmbiguousMergeError
 from invoke.exceptions import Exit, ParseError
@@ -12,6 +13,7 @@ from invoke.parser.argument import Argument
 from invoke.program import Program
 from invoke.vendor.yaml import YAMLError
 
+from kubetasks.application import PROJECT
 from kubetasks.errors import FileError
 from kubetasks.report import end_unread
 
@@ -19,6 +21,10 @@ BAD_SETTING = 2
 INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
 FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
+CORE_HELP: dict[str, str | None] = {  # what invoke's own options mean here
+    "echo": "Print the equivalent docker, kind, minikube and kubectl commands.",
+    "dry": "Print them, and change nothing.",
+}
 GROUPS = {  # each in the order of the tutorial's table in README.md
     "This machine": ("setup", "doctor"),
     "Cluster": ("start", "docker-env", "stop", "delete", "kubeconfig"),
@@ -49,8 +55,11 @@ class Tasks(Program):
             sys.exit(refused.code)
 
     def core_args(self) -> list[Argument]:
+        given: list[Argument] = super().core_args()
+        for argument in given:
+            argument.help = CORE_HELP.get(str(argument.name), argument.help)
         agreed = Argument(names=("yes", "y"), kind=bool, default=False, help="Change a cluster of others without asking.")
-        return [*super().core_args(), agreed]
+        return [*given, agreed]
 
     def update_config(self, merge: bool = True) -> None:
         super().update_config(merge=merge)
@@ -65,8 +74,15 @@ class Tasks(Program):
             near = difflib.get_close_matches(word, self.collection.task_names, 1)
             if "No idea what" not in str(error):
                 raise
+            if word.startswith("-"):
+                more = "./inv --help TASK shows the options of a task, ./inv --help those of ./inv itself"
+                raise Exit(f"There is no option {word}.\n  {more}", code=1) from error
             hint = f"Did you mean {near[0]}?" if near else "./inv --list shows the tasks, ./inv --help TASK the options of one"
             raise Exit(f"There is no task {word}.\n  {hint}", code=1) from error
+
+    def print_version(self) -> None:
+        with (PROJECT / "pyproject.toml").open("rb") as file:
+            print(f"inv {tomllib.load(file)['project']['version']}")
 
     def no_tasks_given(self) -> None:
         self.list_tasks()

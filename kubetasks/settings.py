@@ -35,6 +35,13 @@ INVOKE_SECTIONS = ("run", "runners", "sudo", "tasks", "timeouts")  # of invoke's
 ALIKE = 0.85  # from here on a name is taken for a misspelt one of ours
 PROVIDERS_OF_OUR_OWN = ("kind", "minikube")  # those that create clusters
 PROVIDERS = (*PROVIDERS_OF_OUR_OWN, "existing")
+OF_ONE_PROVIDER = {
+    ("cluster", "nodes"): "kind",
+    ("cluster", "runtime"): "minikube",
+    ("cluster", "context"): "existing",
+    ("cluster", "kubeconfig"): "existing",
+    ("app", "registry"): "existing",
+}
 RUNTIMES = ("containerd", "docker")
 IMAGE_SOURCES = ("auto", "pull", "build")
 MOST_REPLICAS = 100
@@ -172,21 +179,19 @@ def read(config: Any, environment: Mapping[str, str] = os.environ) -> Settings:
     provider = one_of("INVOKE_CLUSTER_PROVIDER", str(cluster["provider"]), PROVIDERS)
     if provider == "existing" and not cluster["context"]:
         raise SettingError("The provider `existing` needs an explicit context.", "INVOKE_CLUSTER_CONTEXT=NAME ./inv ...")
-    nodes = whole_number("INVOKE_CLUSTER_NODES", cluster["nodes"], 1, MOST_NODES)
-    if provider != "kind" and nodes != 1:
-        raise SettingError(f"INVOKE_CLUSTER_NODES is for the provider `kind`, not for `{provider}`.", "Unset it")
-    runtime = one_of("INVOKE_CLUSTER_RUNTIME", str(cluster["runtime"]), RUNTIMES)
-    if provider != "minikube" and runtime != "containerd":
-        raise SettingError(f"INVOKE_CLUSTER_RUNTIME is for the provider `minikube`, not for `{provider}`.", "Unset it")
+    for (section, name), only in OF_ONE_PROVIDER.items():
+        if provider != only and str(config[section][name]) != DEFAULTS[section][name]:
+            variable = f"INVOKE_{section}_{name}".upper()
+            raise SettingError(f"{variable} is for the provider `{only}`, not for `{provider}`.", "Unset it")
     kubernetes = str(cluster["kubernetes"]).removeprefix("v")
     return Settings(
         # a node's name is the cluster's plus "-control-plane", and has 63 characters at most
         cluster=dns_label("INVOKE_CLUSTER_NAME", str(cluster["name"]), 40),
         provider=provider,
-        runtime=runtime,
+        runtime=one_of("INVOKE_CLUSTER_RUNTIME", str(cluster["runtime"]), RUNTIMES),
         kubernetes=one_of("INVOKE_CLUSTER_KUBERNETES", kubernetes, tuple(KUBERNETES)),
         port=whole_number("INVOKE_CLUSTER_PORT", cluster["port"], 1, 65535),
-        nodes=nodes,
+        nodes=whole_number("INVOKE_CLUSTER_NODES", cluster["nodes"], 1, MOST_NODES),
         context=str(cluster["context"]),
         kubeconfig=absolute("INVOKE_CLUSTER_KUBECONFIG", str(cluster["kubeconfig"])),
         replicas=whole_number("INVOKE_APP_REPLICAS", app["replicas"], 0, MOST_REPLICAS),

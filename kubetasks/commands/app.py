@@ -11,6 +11,8 @@ from kubetasks.settings import MOST_REPLICAS, whole_number
 def build(c: Context) -> None:
     """Build the image of the current source.
 
+    It is named by the build id too, and simple-server:v1 is moved to it.
+
     The tutorial: docker build -t simple-server:v1 .
     Example: ./inv --echo build
     Undo: ./inv rmi
@@ -24,7 +26,7 @@ def build(c: Context) -> None:
 def deploy(c: Context) -> None:
     """Run the image of the current source in the cluster.
 
-    The cluster is created or started first if necessary.
+    It applies the deployment and its disruption budget. The cluster is created or started first if necessary.
 
     The tutorial: kubectl create deployment simple-server --image=simple-server:v1
     Example: ./inv build deploy
@@ -41,7 +43,7 @@ def scale(c: Context, replicas: str = "") -> None:
 
     The tutorial: kubectl scale deployments/simple-server --replicas=3
     Example: ./inv scale --replicas=5
-    Undo: the number before
+    Undo: ./inv scale --replicas=BEFORE
     """
     from kubetasks.actions import app, context
 
@@ -51,7 +53,7 @@ def scale(c: Context, replicas: str = "") -> None:
 
 @task
 def undeploy(c: Context) -> None:
-    """Delete the deployment and its pods.
+    """Delete the deployment with its pods, and its disruption budget.
 
     The tutorial: kubectl delete deployment simple-server
     Example: ./inv undeploy
@@ -68,7 +70,7 @@ def undeploy(c: Context) -> None:
 def rmi(c: Context) -> None:
     """Remove the application's images.
 
-    A node keeps those that a pod or a deployment uses.
+    Those that other clones built too. A node keeps those that a pod or a deployment uses.
 
     The tutorial: docker rmi simple-server:v1 -f
     Example: ./inv undeploy rmi
@@ -85,7 +87,7 @@ def rmi(c: Context) -> None:
 def clean(c: Context, all: bool = False) -> None:
     """Remove service, deployment and images; --all the cluster too.
 
-    It waits until they are gone, and fails if something is left.
+    Images of other clones too. It waits until all is gone, and fails if something is left.
 
     Example: ./inv clean --all
     Undo: ./inv up
@@ -131,7 +133,7 @@ def dev(c: Context, clean: bool = False) -> None:
     dev.run(context.begin(c), clean)
 
 
-@task(help={"tail": "how many lines of each pod"})
+@task(help={"tail": "how many lines of each pod, 100 by default"})
 def logs(c: Context, tail: str = "100") -> None:
     """Print the logs of the pods, with the pods' names.
 
@@ -151,7 +153,8 @@ def logs(c: Context, tail: str = "100") -> None:
 def rollback(c: Context) -> None:
     """Go back to the revision that served before.
 
-    After a rollout that failed: the pods of the revision before are still there, and stay. `deploy` rolls out the source again.
+    That is the newest earlier one that still has ready pods, as after a rollout that failed. If none has, it is the newest
+    earlier one: a second rollback undoes the first. `deploy` rolls out the source again.
 
     The tutorial's kubectl: kubectl rollout undo deployment/simple-server
     Example: ./inv rollback
@@ -166,7 +169,8 @@ def rollback(c: Context) -> None:
 def diagnose(c: Context, json: bool = False) -> None:
     """Show what is wrong, why, and what to type next.
 
-    It changes nothing. `healthy` and exit code 0 if nothing is wrong; docs/problems.md has a paragraph for each code.
+    It changes nothing in the cluster, and writes the details to the file that it names. `healthy` and exit code 0 if nothing is
+    wrong; docs/problems.md has a paragraph for each code.
 
     Example: ./inv diagnose --json
     """

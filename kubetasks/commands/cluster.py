@@ -8,6 +8,8 @@ from invoke.tasks import task
 def start(c: Context) -> None:
     """Start the cluster, created first if there is none.
 
+    On kind that is a Docker network, the nodes, a registry and a load balancer. Its files are in .state/.
+
     The tutorial: minikube start
     Example: INVOKE_CLUSTER_NAME=other INVOKE_CLUSTER_PORT=8090 ./inv start
     Undo: ./inv stop, or ./inv delete
@@ -68,9 +70,11 @@ def kubeconfig(c: Context) -> None:
 def docker_env(c: Context, unset: bool = False) -> None:
     """Print how docker reaches the engine that builds for the cluster.
 
+    It changes nothing: the shell that evaluates it uses that engine. Only a minikube node with Docker has one.
+
     The tutorial: eval $(minikube docker-env)
     Example: eval "$(./inv docker-env)"
-    Undo: --unset
+    Undo: eval "$(./inv docker-env --unset)"
     """
     from kubetasks.actions import cluster, context
 

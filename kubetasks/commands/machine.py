@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def setup(c: Context, remove: bool = False, stop: bool = False) -> None:
     """Install what this machine lacks.
 
-    That is: container engine, base image, and what the provider needs: for kind its program, a node image and a load balancer.
+    That is: container engine, kubectl, base image, and what the provider needs: for kind its program, a node image, a load
+    balancer and a registry. It goes into the engine and ~/.cache/simple-server-tasks; packages are installed with apt, as root.
 
     Example: ./inv setup build deploy expose scale
     Undo: ./inv setup --remove
@@ -28,7 +29,7 @@ def setup(c: Context, remove: bool = False, stop: bool = False) -> None:
         raise SettingError("--remove and --stop exclude each other; --remove stops the engine too.")
     run = context.begin(c)
     if run.report.dry and (remove or stop):
-        raise SettingError("--dry shows what setup would install; there is no plan of a removal.", "./inv setup --remove")
+        raise SettingError("--dry shows what setup would install, and not what --remove or --stop would do.")
     if run.report.dry:
         _show(run.report, machine.doctor(run))
     elif stop:

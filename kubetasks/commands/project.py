@@ -34,7 +34,10 @@ def test(
     this machine lacks runs in a container.
     JUnit files go to reports/.
 
-    It removes what it creates.
+    It removes its clusters. .tox, reports/ and tests/browser/node_modules stay; Chromium and npm are installed with apt, as root,
+    and images of Pythons go into the engine.
+
+    Undo: ./inv setup --remove; rm -rf .tox reports tests/browser/node_modules
 
     Example: ./inv test --python=3.14 --kubernetes=1.36
     """

@@ -58,6 +58,15 @@ class Cell:
         return {"python": python, "kubernetes": "integration", "provider": "integration"}.get(self.kind, self.name)
 
     @property
+    def variables(self) -> dict[str, str]:
+        """The settings that the environment runs with, besides those that are there."""
+        if self.kind == "kubernetes":
+            return {"INVOKE_CLUSTER_KUBERNETES": self.name, "INVOKE_CLUSTER_PROVIDER": DEFAULT_PROVIDER}
+        # the page is tested on the Kubernetes of the settings: it does not depend on it
+        providers = {"provider": self.name, "browser": DEFAULT_PROVIDER}
+        return {"INVOKE_CLUSTER_PROVIDER": providers[self.kind]} if self.kind in providers else {}
+
+    @property
     def report(self) -> Path:
         """Its JUnit file."""
         return REPORTS / f"{self.environment if self.kind == 'python' else self.title.lower().replace(' ', '-')}.xml"
@@ -122,17 +131,15 @@ def _prepare(settings: Settings, report: Report, cell: Cell) -> tuple[str, Calla
     """Where the cell will run, and a function that runs it and returns the exit code. Raises TaskError if it lacks something."""
     if cell.kind == "kubernetes":
         where = f"{_node_image(settings, cell.name)}, Python {platform.python_version()}"
-        variables = {"INVOKE_CLUSTER_KUBERNETES": cell.name, "INVOKE_CLUSTER_PROVIDER": DEFAULT_PROVIDER}
-        return where, lambda: _tox(cell, *_integration(cell), **variables)
+        return where, lambda: _tox(cell, *_integration(cell))
     if cell.kind == "provider":
         where = _set_up(settings.for_provider(cell.name), report)
-        return where, lambda: _tox(cell, *_integration(cell), INVOKE_CLUSTER_PROVIDER=cell.name)
+        return where, lambda: _tox(cell, *_integration(cell))
     if cell.kind == "browser":
-        # on the Kubernetes of the settings: the page does not depend on it
         node = _node_image(settings, settings.kubernetes)  # first: without one, no browser needs to be installed
         where = f"{browsers.ensure(settings, report)}, {node}"
         words = ("--", f"--junitxml={cell.report}", "tests/browser")
-        return where, lambda: _tox(cell, *words, INVOKE_CLUSTER_PROVIDER=DEFAULT_PROVIDER)
+        return where, lambda: _tox(cell, *words)
     if cell.kind == "python":
         interpreter = find_python(cell.name)
         if not interpreter:
@@ -158,9 +165,9 @@ def _set_up(settings: Settings, report: Report) -> str:
     return f"{node}, Python {platform.python_version()}"
 
 
-def _tox(cell: Cell, *words: str, **variables: str) -> int:
+def _tox(cell: Cell, *words: str) -> int:
     argv = [sys.executable, "-m", "tox", "run", "--skip-missing-interpreters=false", "-e", cell.environment, *words]
-    return shell.show(argv, env=variables)
+    return shell.show(argv, env=cell.variables)
 
 
 def find_python(minor: str) -> str:

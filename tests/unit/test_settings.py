@@ -16,7 +16,13 @@ DOCUMENTED = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
 def read(section: str = "", name: str = "", value: str = "") -> settings.Settings:
+    """Read the settings with that one, of the provider that it is for."""
+    return read_with(settings.OF_ONE_PROVIDER.get((section, name), "kind"), section, name, value)
+
+
+def read_with(provider: str, section: str, name: str, value: str) -> settings.Settings:
     config = copy.deepcopy(settings.DEFAULTS)
+    config["cluster"] |= {"provider": provider, "context": "theirs" if provider == "existing" else ""}
     if section:
         config[section][name] = value
     return settings.read(config, {"XDG_CACHE_HOME": "/cache"})
@@ -69,20 +75,22 @@ def test_nonsense_is_refused_with_its_name(section: str, name: str, value: str) 
     assert refusal.value.code == 2
 
 
-@pytest.mark.parametrize("provider", ["minikube", "existing"])
-def test_several_nodes_are_refused_where_they_cannot_be_had(provider: str) -> None:
-    config = copy.deepcopy(settings.DEFAULTS)
-    config["cluster"].update(provider=provider, nodes="3", context="theirs")
-    with pytest.raises(SettingError, match="INVOKE_CLUSTER_NODES is for the provider `kind`"):
-        settings.read(config, {})
-
-
-@pytest.mark.parametrize("provider", ["kind", "existing"])
-def test_a_runtime_is_refused_where_it_cannot_be_chosen(provider: str) -> None:
-    config = copy.deepcopy(settings.DEFAULTS)
-    config["cluster"].update(provider=provider, runtime="docker", context="theirs")
-    with pytest.raises(SettingError, match="INVOKE_CLUSTER_RUNTIME is for the provider `minikube`"):
-        settings.read(config, {})
+@pytest.mark.parametrize(
+    ("section", "name", "value", "only"),
+    [
+        ("cluster", "nodes", "3", "kind"),
+        ("cluster", "runtime", "docker", "minikube"),
+        ("cluster", "context", "theirs", "existing"),
+        ("cluster", "kubeconfig", "/theirs.yaml", "existing"),
+        ("app", "registry", "registry.example.com", "existing"),
+    ],
+)
+def test_what_only_one_provider_heeds_is_refused_with_another(section: str, name: str, value: str, only: str) -> None:
+    read_with(only, section, name, value)
+    for other in sorted({*settings.PROVIDERS} - {only}):
+        variable = f"INVOKE_{section}_{name}".upper()
+        with pytest.raises(SettingError, match=f"{variable} is for the provider `{only}`, not for `{other}`"):
+            read_with(other, section, name, value)
 
 
 def test_an_existing_cluster_is_used_only_through_an_explicit_context() -> None:

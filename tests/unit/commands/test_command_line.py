@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,19 @@ def test_a_mistyped_task_gets_the_nearest_name() -> None:
     ended = invoke("scale", "5")
     assert (ended.returncode, ended.stderr.splitlines()[0]) == (1, "There is no task 5.")
     assert "./inv --help TASK" in ended.stderr
+    ended = invoke("scale", "--replica=5")
+    assert (ended.returncode, ended.stderr.splitlines()[0]) == (1, "There is no option --replica.")
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert invoke("--version").stdout == f"inv {project['version']}\n"
+
+
+def test_the_mirrored_tests_are_those_of_each_kubernetes_and_provider() -> None:
+    lines = invoke("--dry", "test").stdout.splitlines()
+    assert len(lines) == len(set(lines))
+    assert "INVOKE_CLUSTER_PROVIDER=minikube tox run -e integration" in lines
 
 
 def test_without_a_task_the_tasks_are_listed() -> None:
