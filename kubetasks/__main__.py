@@ -3,6 +3,7 @@
 import difflib
 import errno
 import io
+import os
 import shlex
 import sys
 import tomllib
@@ -133,6 +134,13 @@ def main() -> None:
             sys.stdout.flush()
     except BrokenPipeError:
         end_unread(sys.stdout)
+    except OSError as error:  # what was left in the buffer: the file that it goes to is full
+        refused = _refused(error)
+        if refused is None:
+            raise
+        print(refused.message, file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(refused.code)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,8 @@
 import io
 import os
 import re
-import stat
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 QUESTION_SECONDS = 60  # for an answer; a build or a pull may be silent for longer
 SILENT_SECONDS = 1800
 UNASKED = "1.41"  # a version of the API for a client that has asked nothing yet
-LOCAL = "unix:///var/run/docker.sock"
 # set by what minikube's docker-env prints: the node whose engine DOCKER_HOST names, and the DOCKER_HOST from before, if any
 NODE_VARIABLE, BEFORE_VARIABLE = "MINIKUBE_ACTIVE_DOCKERD", "MINIKUBE_EXISTING_DOCKER_HOST"
 IGNORE_FILE = ".dockerignore"
@@ -29,6 +27,10 @@ BAD_REQUEST = 400
 DEFAULT_CONTEXT = "default"  # this machine's own engine
 CONTEXTS = "docker context ls shows them; docker context use default"
 SAVED_BYTES = 1 << 20  # read at a time
+
+
+class AbsentError(EngineError):
+    """No engine answers."""
 
 
 class AccessError(EngineError):
@@ -93,7 +95,7 @@ def _connect(timeout: int, access: Mapping[str, str]) -> "Engine":
                 "Join its group and log in again: sudo usermod -aG docker $USER",
             ) from error
         where = named() if access is os.environ else ""
-        raise EngineError(
+        raise AbsentError(
             f"No container engine answers{f' ({where})' if where else ''}.",
             "./inv setup installs or starts one; DOCKER_HOST or docker's context names another",
         ) from error
@@ -560,15 +562,15 @@ def _push_error(repository: str, error: str) -> ImageError:
     return ImageError(f"The registry did not take {repository}: {error.strip()}", hint)
 
 
-def build_context(files: Mapping[str, bytes], folder: Path | None = None) -> IO[bytes]:
-    """A tar archive of files by their relative path, with the modes that they and their folders have in `folder`."""
+def build_context(files: Mapping[str, bytes], programs: Collection[str] = ()) -> IO[bytes]:
+    """A tar archive of files by their relative path. Everybody may read them, whatever the umask, and run the `programs`."""
     archive = io.BytesIO()
     folders = {str(parent) for name in files for parent in PurePosixPath(name).parents} - {"."}
     with tarfile.open(fileobj=archive, mode="w") as tar:
         for name in sorted({*folders, *files}):
             entry = tarfile.TarInfo(name)
             entry.type = tarfile.DIRTYPE if name in folders else tarfile.REGTYPE
-            entry.mode = stat.S_IMODE((folder / name).stat().st_mode) if folder else 0o644
+            entry.mode = 0o755 if name in folders or name in programs else 0o644
             entry.size = len(files.get(name, b""))
             tar.addfile(entry, io.BytesIO(files.get(name, b"")))
     archive.seek(0)

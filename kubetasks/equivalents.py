@@ -88,8 +88,8 @@ def create_cluster(config: ClusterConfig) -> str:
     return f"{line} <<'EOF'\n{config.text}EOF"
 
 
-def wait_for_nodes(kubectl: Sequence[str]) -> str:
-    return shell.line(["kubectl", *kubectl, "wait", "--for=condition=Ready", "nodes", "--all"])
+def wait_for_nodes() -> str:
+    return shell.line(["kubectl", "wait", "--for=condition=Ready", "nodes", "--all"])
 
 
 def load_balancer(manifest: str, network: str) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """The application's image: named by its content, so that a changed source always rolls out and an unchanged one never does."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+import stat
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kubetasks.application import Application
@@ -14,13 +15,15 @@ from kubetasks.labels import OWNER
 class Image:
     """`build` is the build id: 12 hex digits over Dockerfile, context and base.
 
-    `files` is what that was computed from, by relative path, and what is built: the source may change meanwhile.
+    `files` is what that was computed from, by relative path, and what is built: the source may change meanwhile. Those in
+    `programs` are executable.
     """
 
     app: Application
     build: str
     base: str
     files: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
+    programs: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
     @property
     def reference(self) -> str:
@@ -57,11 +60,11 @@ def familiar(reference: str) -> str:
     return name if "@" in name or ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
-def build_id(files: Mapping[str, bytes], base: str) -> str:
-    """12 hex digits of the SHA-256 over each file's name and content, and over the base's name."""
+def build_id(files: Mapping[str, bytes], base: str, programs: Collection[str] = ()) -> str:
+    """12 hex digits of the SHA-256 over each file's name and content, whether it is executable, and over the base's name."""
     total = hashlib.sha256(base.encode())
     for name in sorted(files):
-        for part in (name.encode(), files[name]):
+        for part in (name.encode() + (b"\0executable" if name in programs else b""), files[name]):
             total.update(len(part).to_bytes(8, "big") + part)
     return total.hexdigest()[:12]
 
@@ -70,9 +73,10 @@ def current(app: Application, base: str) -> Image:
     """The image of the current source, built or not. Raises ImageError."""
     try:
         files = {name: (app.source / name).read_bytes() for name in {"Dockerfile", *context_files(app.source)}}
+        programs = frozenset(name for name in files if (app.source / name).stat().st_mode & stat.S_IXUSR)
     except OSError as error:
         raise ImageError(f"A file of the image cannot be read: {error}", "Restore it, or make it readable") from error
-    return Image(app, build_id(files, base), base, files)
+    return Image(app, build_id(files, base, programs), base, files, programs)
 
 
 def our_names(engine: Engine, image: Image) -> list[str]:
@@ -104,15 +108,11 @@ def all_mean_one(known: Mapping[str, str], names: Iterable[str]) -> bool:
     return len(found) == 1 and None not in found
 
 
-def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> bool:
-    """Build the image under `names` unless the engine has it; True if it was built. Raises ImageError."""
+def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> None:
+    """Build the image under `names` unless the engine has it, which then only names it. Raises ImageError."""
     if engine.image_id(image.reference) is None:
         try:
-            context = build_context(image.files, image.app.source)
-        except OSError as error:
-            raise ImageError(f"A file of the image cannot be read any more: {error}", "./inv build") from error
-        try:
-            engine.build(context, names, image.arguments, on_line, labels={})
+            engine.build(build_context(image.files, image.programs), names, image.arguments, on_line, labels={})
         except ImageError as error:
             if engine.image_id(image.base):
                 raise
@@ -122,11 +122,10 @@ def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str
                 f"{image.reference} does not carry our label, so that nothing would remove it.",
                 "Its Dockerfile must set app.kubernetes.io/managed-by from the argument MANAGED_BY, as ours does",
             )
-        return True
+        return
     for name in names[1:]:
         if engine.image_id(name) != engine.image_id(image.reference):
             engine.tag(image.reference, name)
-    return False
 
 
 def require_built(engines: Iterable[Engine], image: Image) -> None:
@@ -135,17 +134,18 @@ def require_built(engines: Iterable[Engine], image: Image) -> None:
         raise ImageError(f"The current source has not been built: {image.reference} is not in the engine.", "./inv build")
 
 
-def remove(engine: Engine, app: Application, at: Callable[[str], None]) -> list[str]:
-    """Remove every image of the application from the engine; return their names. `at` gets each.
-
-    Raises LeftoverError if one is in use.
-    """
+def unused(engine: Engine, app: Application) -> list[str]:
+    """The names of all the application's images in the engine. Raises LeftoverError if one is in use."""
     references = engine.image_tags(app.name)
     users = sorted({user for reference in references for user in engine.users(reference)})
     if users:
         raise LeftoverError(f"The application's image is in use by {', '.join(users)}.", f"docker rm --force {' '.join(users)}")
+    return references
+
+
+def remove(engine: Engine, references: Iterable[str], at: Callable[[str], None]) -> None:
+    """Remove these images, and the stages of their builds. `at` gets each name."""
     for reference in references:
         at(reference)
         engine.remove_image(reference)
     engine.remove_dangling()
-    return references

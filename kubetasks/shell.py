@@ -16,6 +16,7 @@ from kubetasks.errors import ProgramError, SetupError
 
 TAIL_LINES = 40
 INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_silenced: set[signal.Signals] = set()  # since the first of them came: a task that ends in order may be followed by another
 
 
 def line(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
@@ -26,13 +27,15 @@ def line(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
 def interrupt_once() -> None:
     """Raise KeyboardInterrupt at the first signal that asks us to end, and ignore those that follow: the clean-up has begun."""
     for number in INTERRUPTING:
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
+        if number in _silenced or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, _interrupt)
+    _silenced.clear()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     for other in INTERRUPTING:
-        signal.signal(other, signal.SIG_IGN)
+        if signal.signal(other, signal.SIG_IGN) != signal.SIG_IGN:
+            _silenced.add(other)
     signal.default_int_handler(number, frame)
 
 
@@ -62,7 +65,8 @@ def show(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
         for process in started:
             process.send_signal(signal.SIGINT)
 
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGHUP)}
+    heard = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]  # see nohup
+    before = {number: signal.signal(number, pass_on) for number in heard}
     try:
         with subprocess.Popen(argv, env={**os.environ, **(env or {})}) as process:
             started.append(process)

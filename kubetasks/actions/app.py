@@ -8,10 +8,12 @@ from typing import Any
 from kubetasks import artifacts, equivalents, image, manifests
 from kubetasks.actions import cluster, rollout, service, state
 from kubetasks.actions.context import Context
-from kubetasks.engine import Engine
+from kubetasks.application import Application
+from kubetasks.engine import AbsentError, Engine
 from kubetasks.errors import EngineError, LeftoverError, RolloutError
 from kubetasks.image import Image
-from kubetasks.kube import client, objects, problems, readiness
+from kubetasks.kube import objects, problems, readiness
+from kubetasks.kube.client import Object
 from kubetasks.providers.base import Lifecycle, NodeEngine
 
 
@@ -115,7 +117,7 @@ def scale(context: Context, replicas: int, build: str = "") -> None:
     context.agree()
     changed = objects.scale(context.kube, context.app.name, context.settings.namespace, replicas)
     rollout.wait_for_rollout(context, f"Scaling to {replicas}" if changed else f"Already scaled to {replicas}")
-    rollout.wait_for_traffic(context, replicas, build)
+    rollout.wait_until_served(context, build, replicas)
 
 
 def rollback(context: Context) -> None:
@@ -124,9 +126,8 @@ def rollback(context: Context) -> None:
     if context.report.dry:
         context.report.equivalent(*equivalents.rollback(app, kubectl))
         return
-    state.require_deployment(context)
+    deployment = state.require_deployment(context)
     found = state.rollout(context)
-    deployment = found.deployment or {}
     if deployment["spec"].get("paused"):
         paused = problems.of_kind("paused", app.name, kubectl=found.evidence.kubectl)
         raise RolloutError(paused.sentence, paused.hint)
@@ -147,8 +148,14 @@ def logs(context: Context, lines: int) -> Iterator[str]:
     namespace = context.settings.namespace
     for pod in context.kube.list("Pod", namespace, labelSelector=context.app.selector):
         name = pod["metadata"]["name"]
-        text = context.kube.text(client.path("Pod", namespace, name, "log"), {"tailLines": str(lines)})
+        text = context.kube.log(namespace, name, _container(pod["spec"], context.app)["name"], lines)
         yield from (f"[{name}] {line}" for line in text.splitlines())
+
+
+def _container(spec: Object, app: Application) -> Object:
+    """The application's container in the specification of a pod, or the first one if somebody else made it."""
+    containers: list[Object] = spec["containers"]
+    return next((one for one in containers if one["name"] == app.name), containers[0])
 
 
 def status(context: Context) -> dict[str, Any] | None:
@@ -169,7 +176,7 @@ def status(context: Context) -> dict[str, Any] | None:
         state.require_namespace(context)
     else:
         document["deployment"] = {
-            "image": found["spec"]["template"]["spec"]["containers"][0]["image"],
+            "image": _container(found["spec"]["template"]["spec"], context.app)["image"],
             "replicas": found["spec"].get("replicas", 1),
             "ready": sum(map(readiness.pod_ready, readiness.newest_pods(found, seen.replica_sets, pods))),
             "state": getattr(progress, "detail", None) or getattr(progress, "reason", ""),
@@ -201,11 +208,9 @@ def undeploy(context: Context, meanwhile: Callable[[Callable[[str], None]], None
         return False
     context.agree()
     with context.report.step("Deleting the deployment") as step:
-        pods, *others = equivalents.ROLLED_OUT
-        place = (app.name, settings.namespace, settings.timeout, step.at)
-        objects.delete(context.kube, pods, *place, meanwhile=lambda: meanwhile(step.at))
-        for kind in others:
-            objects.delete(context.kube, kind, *place)
+        where = (app.name, settings.namespace, settings.timeout, step.at)
+        objects.delete(context.kube, "Deployment", *where, meanwhile=lambda: meanwhile(step.at))
+        objects.delete(context.kube, "PodDisruptionBudget", *where)
     return True
 
 
@@ -235,10 +240,11 @@ def remove_images(context: Context) -> bool:
 
 def _remove_from_engine(context: Context, at: Callable[[str], None]) -> list[str]:
     """Remove the application's images from the engine; return their names. Raises LeftoverError."""
-    references = context.machine.image_tags(context.app.name)
+    references = image.unused(context.machine, context.app)
     if references:
         context.report.equivalent(equivalents.remove_images(references))
-    return image.remove(context.machine, context.app, at)
+    image.remove(context.machine, references, at)
+    return references
 
 
 def _used_images(context: Context) -> set[str]:
@@ -274,10 +280,10 @@ def clean(context: Context, everything: bool) -> bool:
 
 
 def _reachable(context: Context) -> bool:
-    """Whether the cluster can be asked. Raises EngineError if it cannot, although a cluster was created from here."""
+    """Whether there is an engine. Raises EngineError if none answers, although a cluster was created from here."""
     try:
         context.provider.condition()
-    except EngineError:
+    except AbsentError:
         if context.settings.state_folder.exists():
             raise
         return False

@@ -1,6 +1,5 @@
 """The cluster: created, started, stopped and deleted, with a load balancer installed if it has none."""
 
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from kubetasks.providers.base import Lifecycle, NodeEngine
 if TYPE_CHECKING:
     from tenacity import AttemptManager
 
-REFUSED_SECONDS = 5.0
+REFUSED_SECONDS = 5.0  # in which an API server that has just started has read whom it trusts
 SERVED_SECONDS = 20  # until an API server that has just started serves the kinds that MetalLB defines
 
 
@@ -66,7 +65,7 @@ def _new_cluster(context: Context, provider: Lifecycle) -> tuple[str, ...]:
     """What follows the creation of a cluster."""
     manifest = artifacts.metallb_manifest(context.settings).reference
     balancer = equivalents.load_balancer(manifest, provider.network) if provider.network else ()
-    return equivalents.wait_for_nodes(()), *balancer, *_announcement(provider.registry())
+    return equivalents.wait_for_nodes(), *balancer, *_announcement(provider.registry())
 
 
 def _announce_registry(context: Context) -> None:
@@ -106,8 +105,8 @@ def _wait_for_nodes(context: Context) -> bool:
         wait.until_done(
             lambda: _answers(context),
             ClusterError,
-            f"The API server of cluster {context.provider.name} does not answer",
-            "./inv delete start creates it again",
+            f"Cluster {context.provider.name} is not up",
+            "./inv stop start; or, without what is in it, ./inv delete start",
             timeout=timeout,
             on_change=step.at,
             longest_pause=0.3,
@@ -131,14 +130,13 @@ def _answers(context: Context) -> wait.State:
         context.kube.list("Node")
     except (ClusterError, ApiError) as error:
         if isinstance(error, CredentialsError) or (isinstance(error, ApiError) and error.status == UNAUTHORIZED):
-            file = shlex.quote(context.provider.kubeconfig)
-            return wait.Failed(error.sentence, f"rm {file}; ./inv start writes it anew", "credentials", patience=REFUSED_SECONDS)
-        return wait.Pending(error.sentence)
+            return wait.Failed(error.sentence, error.hint, "credentials", patience=REFUSED_SECONDS)
+        return wait.Pending(error.sentence.rstrip("."))
     return wait.Done()
 
 
 def _until_answered(seconds: float) -> "Iterable[AttemptManager]":
-    """Attempts at what may not be up yet: an API server that has just started, a kind of object that is not known yet."""
+    """Attempts at what an API server does not know yet: a kind of object that was just defined."""
     import tenacity
 
     return tenacity.Retrying(

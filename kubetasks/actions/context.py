@@ -63,7 +63,8 @@ class Context:
     def kube(self) -> Kube:
         """The cluster's API."""
         there = self.cluster
-        made = client.connect(there.kubeconfig, there.context, there.advice, there.direct, artifacts.kubectl().reference)
+        kubectl = artifacts.kubectl().reference
+        made = client.connect(there.kubeconfig, there.context, there.advice, there.renewal, there.direct, kubectl)
         if self.provider.shared:
             self.report.say(f"Context {self.provider.name} ({made.server}), namespace {self.settings.namespace}")
         return made

@@ -108,24 +108,32 @@ class Watch:
 def run(context: Context, clean: bool) -> None:
     """Bring the application up, and then each change of its source, until Ctrl-C. Remove everything at the end if `clean`.
 
-    A change that fails is told, and the last good build keeps serving. Raises what `up` raises.
+    A change that fails is told, and the last good build keeps serving. Raises what `up` raises; then a cluster that was there
+    before stays.
     """
     report = context.report
     if report.dry:
         app.up(context)
         return
+    provider = context.provider
+    ours = isinstance(provider, Lifecycle)
+    may_clean = ours and provider.condition() == "missing"
     watch = Watch(context.app)  # first: what changes while it comes up is not lost
     try:
         report.result(app.up(context))
+        may_clean = True
         with suppress(KeyboardInterrupt):
             report.say(f"Watching {context.app.source}. Ctrl-C ends it.")
             _follow(context, watch)
         if not clean:
             report.say("The last good build keeps serving: ./inv clean removes it.")
+    except TaskError:
+        clean = clean and may_clean
+        raise
     finally:
         watch.close()
         if clean:
-            app.clean(context, everything=isinstance(context.provider, Lifecycle))
+            app.clean(context, everything=ours)
 
 
 def _follow(context: Context, watch: Watch) -> None:

@@ -61,5 +61,4 @@ def _log(context: Context, problem: Problem, found: Rollout) -> list[str]:
     if not source:
         return []
     pod, container, previous = source
-    query = {"container": container, "tailLines": str(LOG_TAIL), "previous": str(previous).lower()}
-    return context.kube.text(client.path("Pod", context.settings.namespace, pod, "log"), query).splitlines()
+    return context.kube.log(context.settings.namespace, pod, container, LOG_TAIL, previous=previous).splitlines()

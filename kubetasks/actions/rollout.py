@@ -51,23 +51,24 @@ def wait_for_rollout(context: Context, text: str, delivered: str = "") -> None:
         raise RolloutError(problem.sentence, problem.hint, screen)
 
 
-def wait_until_served(context: Context, build: str = "") -> int:
-    """Wait for the traffic of as many pods as the deployment wants, and return how many have answered. Raises ExposeError."""
+def _wanted(context: Context, replicas: int | None) -> int:
+    """`replicas`, or how many pods the deployment wants."""
+    if replicas is not None:
+        return replicas
     found = state.deployment(context)
-    return wait_for_traffic(context, found["spec"].get("replicas", 1), build) if found else 0
+    return int(found["spec"].get("replicas", 1)) if found else 0
 
 
-def wait_for_traffic(context: Context, replicas: int, build: str = "") -> int:
-    """Wait until `replicas` endpoints are ready and, if an address answers here, each of them and no other pod answers.
+def wait_until_served(context: Context, build: str = "", replicas: int | None = None) -> int:
+    """Wait until as many endpoints are ready and, if an address answers here, each of them and no other pod answers.
 
-    Each must answer with that build id, if one is given. Return how many pods have answered. A complete rollout is not yet
-    traffic: kube-proxy needs some tenths of a second more. Raises ExposeError.
+    That is `replicas`, or as many as the deployment wants, which an autoscaler may change meanwhile. Each must answer with that
+    build id, if one is given. Return how many pods have answered. A complete rollout is not yet traffic: kube-proxy needs some
+    tenths of a second more. Raises ExposeError.
     """
     app = context.app
-    found = state.find_service(context)
-    if found is None:
+    if state.find_service(context) is None:
         return 0
-    known = state.addresses(context, found)
     seen: set[str] = set()
     chosen: Address | None = None
 
@@ -75,15 +76,18 @@ def wait_for_traffic(context: Context, replicas: int, build: str = "") -> int:
         nonlocal chosen
         if context.superseded():
             return SUPERSEDED
-        ready = state.ready_pods(context)
-        if len(ready) != replicas:
-            return state.mismatch(context, found) or wait.Pending(f"{len(ready)} of {replicas} endpoints ready")
-        if replicas == 0:  # a terminating pod answers until its end if there is no other
+        found = state.find_service(context)
+        if found is None:
+            return wait.Failed("The service is gone.", "./inv expose")
+        known, wanted, ready = state.addresses(context, found), _wanted(context, replicas), state.ready_pods(context)
+        if len(ready) != wanted:
+            return state.mismatch(context, found) or wait.Pending(f"{len(ready)} of {wanted} endpoints ready")
+        if wanted == 0:  # a terminating pod answers until its end if there is no other
             return wait.Pending("a pod still answers") if probe.first_answering(app, known) else wait.Done()
-        chosen = chosen or probe.first_answering(app, known)
+        chosen = chosen if chosen in known else probe.first_answering(app, known)
         if chosen is None:
             return wait.Pending("no address answers yet") if context.cluster.reachable else wait.Done()
-        for _ in range(STRANGER_REQUESTS * replicas):
+        for _ in range(STRANGER_REQUESTS * wanted):
             answer = probe.ask(app, chosen.url, app.health)
             pod = "" if answer is None else str(answer[app.pod_key])
             if answer is None or pod not in ready:
@@ -91,7 +95,7 @@ def wait_for_traffic(context: Context, replicas: int, build: str = "") -> int:
             if build and answer.get("build", build) != build:
                 return wait.Failed(f"Pod {pod} serves build {answer['build']}, not {build}.", "./inv status; ./inv build deploy")
             seen.add(pod)
-        return wait.Done() if seen >= ready else wait.Pending(f"{len(seen)} of {replicas} pods have answered")
+        return wait.Done() if seen >= ready else wait.Pending(f"{len(seen & ready)} of {wanted} pods have answered")
 
     with context.report.step("Waiting for traffic") as step:
         wait.until_done(

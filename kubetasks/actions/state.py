@@ -27,11 +27,13 @@ def require_namespace(context: Context) -> None:
         )
 
 
-def require_deployment(context: Context) -> None:
-    """Raises RolloutError if there is no deployment, OwnershipError if it is not ours."""
+def require_deployment(context: Context) -> Object:
+    """Our deployment. Raises RolloutError if there is none, OwnershipError if it is not ours."""
     name, namespace = context.app.name, context.settings.namespace
-    if objects.there(context.kube, "Deployment", name, namespace) is None:
+    found = objects.there(context.kube, "Deployment", name, namespace)
+    if found is None:
         raise RolloutError(f"There is no deployment {name} in namespace {namespace}.", "./inv deploy")
+    return found
 
 
 class Rollout(NamedTuple):

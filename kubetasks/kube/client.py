@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import json
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,8 +23,11 @@ REST = 2  # times as long as it took to look
 UNAVAILABLE = "api-unavailable"
 UNAVAILABLE_SECONDS = 30.0  # a control plane that restarts needs ten
 TOO_MANY_REQUESTS = 429
-UNAUTHORIZED = 401
-NOT_ALLOWED = (UNAUTHORIZED, 403)
+UNAUTHORIZED, FORBIDDEN = 401, 403
+NOT_ALLOWED = (UNAUTHORIZED, FORBIDDEN)
+RIGHTS = "docs/existing.md lists the rights"
+REOPEN_SECONDS = 0.2  # before a watch that ended is opened again: a proxy may end each at once
+MISTRUST = ("CERTIFICATE", "KEY_VALUES_MISMATCH", "UNKNOWN_CA", "PEM_LIB")  # words of OpenSSL
 
 # kind -> (API group and version, plural, namespaced)
 RESOURCES: dict[str, tuple[str, str, bool]] = {
@@ -56,18 +60,14 @@ class ApiError(TaskError):
 
     code = ClusterError.code
 
-    def __init__(self, what: str, status: int, reason: str, message: str) -> None:
+    def __init__(self, what: str, status: int, reason: str, message: str, hint: str = "") -> None:
         self.status = status
         self.reason = reason
-        hints = {
-            UNAUTHORIZED: "Its credentials may have expired: log in to the cluster again",
-            403: "docs/existing.md lists the rights",
-        }
-        super().__init__(f"{what} was refused by the cluster: {message or reason or status}", hints.get(status, ""))
+        super().__init__(f"{what} was refused by the cluster: {message or reason or status}", hint)
 
 
 class CredentialsError(ClusterError):
-    """The API server answers, but its certificate or our key is not the one that fits the kubeconfig."""
+    """Something answers, and the kubeconfig has the authority or the key of another cluster."""
 
 
 def surviving(check: Callable[[], wait.State]) -> Callable[[], wait.State]:
@@ -111,10 +111,11 @@ def describe(item: Object) -> str:
 class Kube:
     """One cluster's API. Every method raises ApiError, and ClusterError if nothing answers."""
 
-    def __init__(self, api: Any, cluster: str, advice: str, kubectl_line: str) -> None:
+    def __init__(self, api: Any, cluster: str, advice: str, renewal: str, kubectl_line: str) -> None:
         self._api = api
         self._cluster = cluster
         self._advice = advice
+        self._renewal = renewal
         self.kubectl_line = kubectl_line  # kubectl as a person types it to ask this cluster, for hints
 
     @property
@@ -153,14 +154,14 @@ class Kube:
 
         try:
             yield
-        except ApiException as error:  # the client's word for a failure of TLS
-            raise CredentialsError(
-                f"The kubeconfig does not fit the API server of cluster {self._cluster}: {_of_tls(error)}", self._advice
-            ) from error
-        except HTTPError as error:
+        except (HTTPError, ApiException) as error:  # ApiException: the client's word for any failure of TLS
+            mistrust = _mistrust(error)
+            if mistrust:
+                raise CredentialsError(
+                    f"The kubeconfig does not fit the API server of cluster {self._cluster}: {mistrust}.", self._renewal
+                ) from error
             raise ClusterError(
-                f"The API server of cluster {self._cluster} does not answer ({type(error).__name__}).",
-                self._advice,
+                f"The API server of cluster {self._cluster} does not answer ({type(error).__name__}).", self._advice
             ) from error
 
     def request(
@@ -179,13 +180,28 @@ class Kube:
                 status = json.loads(text)
             except ValueError:
                 status = {}
-            raise ApiError(f"{method} {target}", response.status, status.get("reason", ""), status.get("message", text))
-        return json.loads(text) if text else {}
+            hint = {UNAUTHORIZED: self._renewal, FORBIDDEN: RIGHTS}.get(response.status, "")
+            reason, message = status.get("reason", ""), status.get("message", text)
+            raise ApiError(f"{method} {target}", response.status, reason, message, hint)
+        try:
+            return json.loads(text) if text else {}
+        except ValueError as error:
+            raise ClusterError(
+                f"What answers at {self.server} is not the API server of cluster {self._cluster}: it sends no JSON.",
+                self._advice,
+            ) from error
 
-    def text(self, target: str, query: Mapping[str, str]) -> str:
-        """The plain text of `target`, for example logs."""
+    def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
+        """The last lines of a container's log, or of the one before its restart; "" if it has not started."""
+        query = {"container": container, "tailLines": str(lines), "previous": str(previous).lower()}
+        target = path("Pod", namespace, pod, "log")
         response = self._send("GET", target, query)
-        return self._body(response) if response.status == 200 else ""
+        text = self._body(response)
+        if response.status in (400, 404):  # it has no log, or the pod is gone
+            return ""
+        if response.status != 200:
+            raise ApiError(f"GET {target}", response.status, "", text, RIGHTS if response.status == FORBIDDEN else "")
+        return text
 
     def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
         """One object, or None. Raises ApiError with status 404 and no reason while the API does not serve the kind."""
@@ -217,14 +233,14 @@ class Changes:
     def __init__(self, kube: Kube, sources: list[tuple[str, str, dict[str, str]]]) -> None:
         self._kube = kube
         self._changed = threading.Event()
-        self._closed = False
+        self._closed = threading.Event()
         self._looking_since = time.monotonic()
         self._responses: list[Any] = []
         for source in sources:
             threading.Thread(target=self._watch, args=source, daemon=True).start()
 
     def _watch(self, kind: str, namespace: str, selectors: dict[str, str]) -> None:
-        while not self._closed:
+        while not self._closed.is_set():
             try:
                 response = self._kube._send("GET", path(kind, namespace), {**selectors, "watch": "true"}, seconds=600)
                 if response.status not in (200, 410):  # 410: too old, start again
@@ -232,8 +248,9 @@ class Changes:
                 self._responses.append(response)
                 for _piece in response.response.stream(amt=None, decode_content=True):
                     self._changed.set()
-                    if self._closed:
+                    if self._closed.is_set():
                         return
+                self._closed.wait(REOPEN_SECONDS)
             except Exception:  # noqa: BLE001  the waiting loop looks without a watch too, and reports
                 return
 
@@ -250,14 +267,15 @@ class Changes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._closed = True
+        self._closed.set()
         for response in self._responses:
             with contextlib.suppress(ValueError, RuntimeError, OSError):  # it may just have ended
                 response.response.shutdown()  # close() would wait for the thread that reads
 
 
-def connect(kubeconfig: str, context: str, advice: str, direct: bool, kubectl: str) -> Kube:
-    """Connect with that file and context; nothing is sent yet. `advice` is the hint of a failure. Raises ClusterError.
+def connect(kubeconfig: str, context: str, advice: str, renewal: str, direct: bool, kubectl: str) -> Kube:
+    """Connect with that file and context; nothing is sent yet. `advice` and `renewal` are the hints if the API server does not
+    answer, and if it and the kubeconfig do not fit. Raises ClusterError.
 
     `direct`: no proxy can reach the API server. `kubectl` is the program's path, for hints.
     """
@@ -278,12 +296,17 @@ def connect(kubeconfig: str, context: str, advice: str, direct: bool, kubectl: s
     if direct or _loopback(configuration.host):  # Go, and so kubectl, leaves a proxy out for loopback addresses
         configuration.proxy = None
     line = shell.line([kubectl, "--context", context], {"KUBECONFIG": kubeconfig} if kubeconfig else {})
-    return Kube(kubernetes.client.ApiClient(configuration), context, advice, line)
+    return Kube(kubernetes.client.ApiClient(configuration), context, advice, renewal, line)
 
 
-def _of_tls(error: Exception) -> str:
-    """What TLS says, without what Python's ssl puts around it: its own code, and the place in C."""
-    return re.sub(r"^.*\[[A-Z0-9_: ]+\] | \(_ssl.*", "", " ".join(str(error.__context__ or error).split()))
+def _mistrust(error: BaseException | None) -> str:
+    """Why one side of TLS does not trust the other; "" for another failure, such as a connection that ended."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError) and any(word in str(error).upper().replace(" ", "_") for word in MISTRUST):
+            # without what Python's ssl puts around it: its own code, and the place in C
+            return re.sub(r"^\[[^]]*\] | \(_ssl.*", "", " ".join(str(error).split()))
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _loopback(url: str) -> bool:

@@ -135,6 +135,12 @@ def _start_process(cache: Path) -> None:
 
     end = wait.until(check, timeout=START_SECONDS, longest_pause=0.2)
     if not isinstance(end, wait.Done):
+        daemon.terminate()
+        try:
+            daemon.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            daemon.wait()
         tail = "\n  ".join(log.read_text(errors="replace").splitlines()[-8:])
         raise SetupError(f"The container engine did not start:\n  {tail}", f"Full log: {log}")
 

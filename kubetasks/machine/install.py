@@ -20,7 +20,6 @@ from kubetasks.settings import Settings
 
 Source = Literal["pull", "build"]
 CONNECT = "Connect to an image registry, or run this as root on Debian"
-DOWNLOAD = "INVOKE_SETUP_IMAGES=pull ./inv setup downloads it: that needs no image registry"
 
 
 def install(settings: Settings, report: Report, needed: Sequence[Need]) -> bool:
@@ -64,8 +63,11 @@ def _build(settings: Settings, report: Report, log: Path, needed: Sequence[Need]
     missing = [need for need in needed if not need.find(found, settings).present]
     if not missing:
         return
-    files_only = all(isinstance(need, File) for need in missing)
-    _require_buildable(", ".join(need.name for need in missing), DOWNLOAD if files_only else CONNECT)
+    reason = _unbuildable()
+    if reason and found and settings.images != "build" and all(isinstance(need, File) for need in missing):
+        downloads.pull(found, settings, report, missing)  # files need no image registry
+        return
+    _require_buildable(", ".join(need.name for need in missing))
 
     def prepare() -> Engine:
         _start_engine(settings, report, log)
@@ -79,14 +81,17 @@ def _build(settings: Settings, report: Report, log: Path, needed: Sequence[Need]
     build.Build(settings, report, log, prepare, missing).run()
 
 
-def _require_buildable(what: str, hint: str = CONNECT) -> None:
-    reason = ""
+def _unbuildable() -> str:
+    """Why nothing can be built here, or ""."""
     if not packages.possible():
-        reason = "that needs root on Debian or Ubuntu"
-    elif platform.machine() != "x86_64":
-        reason = f"only for x86_64, not for {platform.machine()}"
+        return "that needs root on Debian or Ubuntu"
+    return "" if platform.machine() == "x86_64" else f"only for x86_64, not for {platform.machine()}"
+
+
+def _require_buildable(what: str) -> None:
+    reason = _unbuildable()
     if reason:
-        raise SetupError(f"What is missing cannot be built here ({what}): {reason}.", hint)
+        raise SetupError(f"What is missing cannot be built here ({what}): {reason}.", CONNECT)
 
 
 def _start_engine(settings: Settings, report: Report, log: Path) -> None:

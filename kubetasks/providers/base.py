@@ -32,8 +32,8 @@ class Cluster:
     give load balancer addresses from it. `load_balancer`: whether a service will get an address, so that waiting for it makes
     sense. `node_ports`: whether this machine reaches node ports at the nodes' own addresses. `reachable`: whether one of the
     addresses must answer from this machine. `registry` is the cluster's own one, if it has one. `since` is when each of its
-    nodes started (empty if that is not known). `advice` is what a person can try if the API does not answer. `direct`:
-    whether the API server is on this machine, where no proxy reaches it.
+    nodes started (empty if that is not known). `advice` is what a person can try if the API does not answer, `renewal`
+    if it refuses the kubeconfig. `direct`: whether the API server is on this machine, where no proxy reaches it.
     """
 
     kubeconfig: str
@@ -47,6 +47,7 @@ class Cluster:
     registry: RegistryAddress | None
     since: Mapping[str, datetime]
     advice: str
+    renewal: str
 
 
 class Provider(Protocol):

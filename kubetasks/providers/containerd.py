@@ -58,8 +58,7 @@ def listed(engine: Engine, node: "Container") -> list[Reference]:
 
 def names(engine: Engine, node: "Container", app: Application) -> list[str]:
     """The names of the application's images on a node: APP:TAG."""
-    found = map(familiar, engine.run_in(node, *CTR, "images", "ls", "--quiet").split())
-    return [name for name in found if name.startswith(f"{app.name}:")]
+    return [one.short for one in of_application(listed(engine, node), app.name)]
 
 
 def has(engine: Engine, node: "Container", wanted: Sequence[str]) -> bool:

@@ -121,7 +121,11 @@ def run(settings: Settings, report: Report, wanted: list[Cell]) -> Iterator[Resu
             yield Result(cell, "not tested", error.sentence)
             continue
         started = time.monotonic()
-        code = start()
+        try:
+            code = start()
+        except TaskError as error:  # for example an engine that ended meanwhile
+            yield Result(cell, "failed", error.sentence, time.monotonic() - started)
+            continue
         if cell.kind == "lint":
             junit.write(cell.report, cell.name, f"tox run -e {cell.name} ended with {code}" if code else "")
         yield Result(cell, "failed" if code else "passed", where, time.monotonic() - started, junit.read(cell.report))

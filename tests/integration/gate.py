@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from kubetasks.engine import LOCAL
+from kubetasks.machine.engine import SOCKET
 
 REQUEST = re.compile(rb"(GET|HEAD|POST|PUT|DELETE) /(?:v[0-9.]+/)?([^ ?]*)\S* HTTP/1\.1\r\n")
 VARIABLE = re.compile(r"(?<=/)[^/]*(?:[0-9a-f]{12}|[-:.])[^/]*")  # the part of a path that names one container, image or network
@@ -58,7 +58,7 @@ class Gate:
             while True:
                 inside, _ = listener.accept()
                 outside = socket.socket(socket.AF_UNIX)
-                outside.connect(urlsplit(os.environ.get("DOCKER_HOST", LOCAL)).path)
+                outside.connect(urlsplit(os.environ.get("DOCKER_HOST", str(SOCKET))).path)
                 with self._lock:
                     self._connections += [inside, outside]
                 threading.Thread(target=self._pass, args=(inside, outside, True), daemon=True).start()

@@ -55,7 +55,8 @@ def test_its_facts_lead_to_the_cluster(app: Tasks, adapter: Make) -> None:
     assert provider.condition() == "running"
     assert provider.name
     facts = provider.cluster()
-    (node,) = client.connect(facts.kubeconfig, facts.context, facts.advice, facts.direct, "kubectl").list("Node")
+    kube = client.connect(facts.kubeconfig, facts.context, facts.advice, facts.renewal, facts.direct, "kubectl")
+    (node,) = kube.list("Node")
     command = [artifacts.kubectl().reference, *provider.kubectl, "get", "nodes", "--output=name"]
     environment = os.environ | dict(provider.environment)
     listed = subprocess.check_output(command, env=environment, text=True)

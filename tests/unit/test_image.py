@@ -1,11 +1,12 @@
 """The build id: the same for the same source, another for any other."""
 
 import dataclasses
+import tarfile
 from pathlib import Path
 
 from kubetasks import equivalents, image
 from kubetasks.application import APPLICATION, PROJECT
-from kubetasks.engine import context_files
+from kubetasks.engine import build_context, context_files
 from kubetasks.labels import OWNER
 
 FILES = {"Dockerfile": b"FROM x", "simple_server/app.py": b"1"}
@@ -17,8 +18,9 @@ def test_it_depends_on_every_files_name_and_content_and_on_the_base() -> None:
         image.build_id({**FILES, "simple_server/new.py": b""}, "base"),
         image.build_id({"Dockerfile": b"FROM x", "simple_server/ap.py": b"p.py1"}, "base"),
         image.build_id(FILES, "other"),
+        image.build_id(FILES, "base", {"simple_server/app.py"}),
     ]
-    assert len({image.build_id(FILES, "base"), *others}) == 5
+    assert len({image.build_id(FILES, "base"), *others}) == 6
 
 
 def test_it_does_not_depend_on_the_order_of_the_files() -> None:
@@ -30,6 +32,18 @@ def test_the_context_holds_the_server_and_nothing_else() -> None:
     assert {"simple_server/app.py", "requirements/server.txt"} <= names
     assert not [name for name in names if name.startswith(("kubetasks", "tests", ".git", ".venv"))]
     assert not [name for name in names if "__pycache__" in name]
+
+
+def test_everybody_may_read_its_files_whatever_the_umask(tmp_path: Path) -> None:
+    folder = tmp_path / "simple_server"
+    folder.mkdir(mode=0o700)
+    for name, mode in (("Dockerfile", 0o600), ("simple_server/app.py", 0o600), ("simple_server/run", 0o700)):
+        (tmp_path / name).write_text("")
+        (tmp_path / name).chmod(mode)
+    made = image.current(dataclasses.replace(APPLICATION, source=tmp_path), "base")
+    with tarfile.open(fileobj=build_context(made.files, made.programs)) as archive:
+        modes = {entry.name: entry.mode for entry in archive}
+    assert modes == {"Dockerfile": 0o644, "simple_server": 0o755, "simple_server/app.py": 0o644, "simple_server/run": 0o755}
 
 
 def test_the_image_carries_its_build_id_in_name_and_arguments(tmp_path: Path) -> None:

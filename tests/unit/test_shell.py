@@ -143,11 +143,17 @@ except KeyboardInterrupt:
     print("cleaning", flush=True)
     sys.stdin.readline()
     print("clean", flush=True)
+shell.interrupt_once()
+try:
+    print("working", flush=True)
+    sys.stdin.readline()
+except KeyboardInterrupt:
+    print("interrupted again", flush=True)
 """
 
 
 @pytest.mark.parametrize("first", shell.INTERRUPTING)
-def test_the_first_signal_interrupts_and_those_that_follow_do_not(first: signal.Signals) -> None:
+def test_the_first_signal_interrupts_and_those_that_follow_do_not_until_the_next_task(first: signal.Signals) -> None:
     with talking(ONCE) as process:
         assert process.stdin
         assert process.stdout
@@ -158,7 +164,10 @@ def test_the_first_signal_interrupts_and_those_that_follow_do_not(first: signal.
             process.send_signal(number)
         process.stdin.write("\n")
         process.stdin.flush()
-        assert process.stdout.read() == "clean\n"
+        assert process.stdout.readline() == "clean\n"
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(first)
+        assert process.stdout.read() == "interrupted again\n"
     assert process.returncode == 0
 
 

@@ -1,6 +1,7 @@
 """The adapter for kind: a cluster of containers on a Docker network of its own."""
 
 import re
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -121,6 +122,7 @@ class Kind:
             registry=self._registry.address(),
             since={str(node.name): datetime.fromisoformat(node.attrs["State"]["StartedAt"]) for node in nodes},
             advice="./inv status shows whether it runs; ./inv start starts it",
+            renewal=f"rm {shlex.quote(self.kubeconfig)}; ./inv start writes it anew",
         )
 
     # images
@@ -182,7 +184,7 @@ class Kind:
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
         removed: set[str] = set()
         kept = cache(used)
-        for node in self._nodes() if self.condition() == "running" else []:
+        for node in self._nodes():
             removed |= containerd.remove_unused(self._engine, self._report, node, self._app, kept)
         return sorted(removed)
 

@@ -116,6 +116,7 @@ class Minikube:
             registry=None,
             since={self.name: datetime.fromisoformat(node.attrs["State"]["StartedAt"])},
             advice="./inv status shows whether it runs; ./inv start starts it",
+            renewal="./inv stop start writes the kubeconfig anew",
         )
 
     def _running_node(self) -> "Container":

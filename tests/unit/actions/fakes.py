@@ -6,7 +6,7 @@ from typing import Any
 from kubetasks import settings
 from kubetasks.actions.context import Context
 from kubetasks.application import APPLICATION
-from kubetasks.errors import EngineError
+from kubetasks.engine import AbsentError
 from kubetasks.image import Delivered, Image
 from kubetasks.kube.client import Kube
 from kubetasks.needs import Need
@@ -25,6 +25,7 @@ FACTS = Cluster(
     registry=None,
     since={},
     advice="look",
+    renewal="log in",
 )
 
 
@@ -45,7 +46,7 @@ class FakeProvider:
 
     def condition(self) -> Condition:
         if self._condition is None:
-            raise EngineError("No container engine answers.")
+            raise AbsentError("No container engine answers.")
         return self._condition
 
     def cluster(self) -> Cluster:
@@ -107,8 +108,8 @@ class FakeKube(Kube):
     def list(self, kind: str, namespace: str = "", **selectors: str) -> list[dict[str, Any]]:  # noqa: ARG002
         return self._objects.get(kind, [])
 
-    def text(self, target: str, query: Mapping[str, str]) -> str:
-        return f"the log of {target}, {query['tailLines']} lines"
+    def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:  # noqa: ARG002
+        return f"the log of {container} in {namespace}/{pod}, {lines} lines"
 
     def changes(self, sources: object) -> Any:  # noqa: ARG002
         return self

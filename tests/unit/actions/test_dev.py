@@ -11,6 +11,7 @@ from kubetasks.actions import app, dev, rollout, service
 from kubetasks.application import APPLICATION, Application
 from kubetasks.errors import ImageError, RolloutError, TaskError
 from kubetasks.image import Image
+from kubetasks.providers.base import Condition
 from tests.unit.actions.fakes import OwnProvider, context
 
 pytestmark = pytest.mark.timeout(60)  # a change that is not seen is waited for
@@ -58,6 +59,30 @@ def test_what_cannot_be_watched_is_said(project: Application) -> None:
     project.manifests.rmdir()
     with pytest.raises(TaskError, match="cannot be watched"):
         dev.Watch(project)
+
+
+@pytest.mark.parametrize(
+    ("ending", "condition", "cleaned"),
+    [
+        (ImageError("It cannot be built."), "running", False),
+        (ImageError("It cannot be built."), "missing", True),
+        (KeyboardInterrupt(), "running", True),
+    ],
+)
+def test_with_clean_only_an_interruption_removes_a_cluster_that_was_there_before(
+    monkeypatch: pytest.MonkeyPatch, ending: BaseException, condition: Condition, cleaned: bool
+) -> None:
+    def up(_context: object) -> str:
+        raise ending
+
+    cleanings: list[bool] = []
+    monkeypatch.setattr(app, "up", up)
+    monkeypatch.setattr(app, "clean", lambda _context, everything: cleanings.append(everything))
+    ours = OwnProvider(changed=False)
+    monkeypatch.setattr(ours, "condition", lambda: condition)
+    with pytest.raises(type(ending)):
+        dev.run(context(ours), clean=True)
+    assert cleanings == ([True] if cleaned else [])
 
 
 EDITED = {APPLICATION.source / "simple_server" / "app.py"}

@@ -13,6 +13,7 @@ from invoke.executor import Executor
 
 from kubetasks.__main__ import GROUPS, Tasks
 from kubetasks.application import PROJECT
+from kubetasks.errors import FileError
 from tasks import ns
 
 TASKS = (
@@ -44,7 +45,9 @@ def test_the_list_names_every_task() -> None:
 def test_each_group_has_the_order_of_the_tutorial() -> None:
     table = (PROJECT / "README.md").read_text().partition("## The tutorial's commands")[2].partition("\n## ")[0]
     order = list(
-        dict.fromkeys(re.findall(r"`\./inv (?:setup )?([a-z-]+)", "\n".join(re.findall(r"^\|.*\|$", table, re.MULTILINE))))
+        dict.fromkeys(
+            re.findall(r"`(?:eval \"\$\()?\./inv (?:setup )?([a-z-]+)", "\n".join(re.findall(r"^\|.*\|$", table, re.MULTILINE)))
+        )
     )
     assert {"start", "docker-env", "status", "scale", "clean", "up"} <= set(order)
     for names in GROUPS.values():
@@ -65,6 +68,13 @@ def test_a_mistyped_task_gets_the_nearest_name() -> None:
     assert "./inv --help TASK" in ended.stderr
     ended = invoke("scale", "--replica=5")
     assert (ended.returncode, ended.stderr.splitlines()[0]) == (1, "There is no option --replica.")
+
+
+def test_a_full_disk_is_said_in_a_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        argv = [sys.executable, "-m", "kubetasks", "--list"]
+        ended = subprocess.run(argv, cwd=PROJECT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr.splitlines()[0]) == (FileError.code, "A file: No space left on device.")
 
 
 def test_the_version_is_that_of_the_project() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kubetasks import engine as used_engine
 from kubetasks import settings
 from kubetasks.errors import SetupError
 from kubetasks.machine import downloads, engine, install, packages
@@ -30,17 +31,42 @@ def test_one_registry_that_answers_is_enough_to_pull(monkeypatch: pytest.MonkeyP
     assert install.source(configured("auto")) == "build"
 
 
-@pytest.mark.parametrize(
-    ("lacking", "hint"), [(["kind", "load balancer"], install.DOWNLOAD), (["kind", "registry"], install.CONNECT)]
-)
-def test_who_cannot_build_is_told_what_is_missing_and_that_files_need_no_image_registry(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lacking: list[str], hint: str
-) -> None:
+@pytest.fixture
+def unbuildable(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A machine with an engine that cannot build. Return the names of what was downloaded."""
+    got: list[str] = []
     monkeypatch.setattr(packages, "possible", lambda: False)
     monkeypatch.setattr(shutil, "which", lambda _name: None)
-    monkeypatch.setattr(engine, "release", lambda: None)
+    monkeypatch.setattr(engine, "release", lambda: "20.10")
+    monkeypatch.setattr(used_engine, "connect", EngineWithoutImages)
+    monkeypatch.setattr(downloads, "pull", lambda _engine, _settings, _report, needs: got.extend(need.name for need in needs))
+    return got
+
+
+class EngineWithoutImages:
+    def image_id(self, reference: str) -> None:
+        pass
+
+
+def build(images_from: str, lacking: list[str], folder: Path) -> None:
     wanted = [need for need in Kind.needs if need.name in lacking]
-    made = dataclasses.replace(configured("build"), cache=tmp_path)
+    install._build(dataclasses.replace(configured(images_from), cache=folder), Report(), folder / "log", wanted)
+
+
+@pytest.mark.parametrize(
+    ("images_from", "lacking"), [("auto", ["kind", "registry"]), ("build", ["kind", "registry"]), ("build", ["kind"])]
+)
+def test_who_cannot_build_is_told_what_is_missing(
+    unbuildable: list[str], tmp_path: Path, images_from: str, lacking: list[str]
+) -> None:
     with pytest.raises(SetupError, match=f"cannot be built here \\({', '.join(lacking)}\\)") as refused:
-        install._build(made, Report(), tmp_path / "log", wanted)
-    assert refused.value.hint == hint
+        build(images_from, lacking, tmp_path)
+    assert refused.value.hint == install.CONNECT
+    assert unbuildable == []
+
+
+def test_who_cannot_build_still_downloads_files_because_they_need_no_image_registry(
+    unbuildable: list[str], tmp_path: Path
+) -> None:
+    build("auto", ["kind", "load balancer"], tmp_path)
+    assert unbuildable == ["kind", "load balancer"]

@@ -40,8 +40,11 @@ def test_the_json_conforms_to_its_documented_schema() -> None:
         response, body = server.get()
     checker.validate(json.loads(body))
     assert response.getheader("Content-Type") == "application/json"
-    assert not checker.is_valid({"count": 0, "pod": "p", "build": "b", "started": "2026-01-02T03:04:05Z"})
-    assert not checker.is_valid({"count": 1, "pod": "p", "build": "b"})
+    valid = {"count": 1, "pod": "p", "node": "n", "build": "b", "started": "2026-01-02T03:04:05Z"}
+    checker.validate(valid)
+    assert not checker.is_valid(valid | {"count": 0})
+    for name in valid:
+        assert not checker.is_valid({key: value for key, value in valid.items() if key != name}), f"without {name}"
 
 
 @pytest.mark.parametrize("path", PATHS[1:])

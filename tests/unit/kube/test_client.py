@@ -1,0 +1,117 @@
+"""What is told if something answers that is no API server, or none that fits the kubeconfig."""
+
+import http.server
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from kubernetes.client.exceptions import ApiException
+
+from kubetasks.errors import ClusterError
+from kubetasks.kube import client
+from kubetasks.kube.client import ApiError, CredentialsError, Kube
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    """Answers each request with that status and text."""
+
+    status, text = 200, ""
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(self.text)))
+        self.end_headers()
+        self.wfile.write(self.text.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def connect(folder: Path, url: str) -> Kube:
+    cluster, user = {"name": "one", "cluster": {"server": url}}, {"name": "me", "user": {}}
+    context = {"name": "one", "context": {"cluster": "one", "user": "me"}}
+    file = folder / "kubeconfig"
+    file.write_text(yaml.safe_dump({"clusters": [cluster], "users": [user], "contexts": [context]}))
+    return client.connect(str(file), "one", "look", "log in", direct=True, kubectl="kubectl")
+
+
+@pytest.fixture
+def kube(tmp_path: Path) -> Iterator[Kube]:
+    """The API of a server that answers as `Answer` says."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield connect(tmp_path, f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+
+
+def test_who_accepts_and_closes_does_not_answer_and_is_waited_for(tmp_path: Path) -> None:
+    def close() -> None:
+        while True:
+            try:
+                listener.accept()[0].close()
+            except OSError:
+                return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # as Docker does for a container in which nothing listens yet
+        threading.Thread(target=close, daemon=True).start()
+        with pytest.raises(ClusterError, match="does not answer") as told:
+            connect(tmp_path, f"https://127.0.0.1:{listener.getsockname()[1]}").list("Node")
+        listener.shutdown(socket.SHUT_RDWR)
+    assert not isinstance(told.value, CredentialsError)
+    assert told.value.hint == "look"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1006)", "self-signed"),
+        ("[X509: KEY_VALUES_MISMATCH] key values mismatch (_ssl.c:4044)", "key values mismatch."),
+        ("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required (_ssl.c:2580)", "certificate required."),
+        ("[SSL] PEM lib (_ssl.c:4032)", "PEM lib."),
+    ],
+)
+def test_who_does_not_trust_us_or_is_not_trusted_needs_another_kubeconfig(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, told: str
+) -> None:
+    def call_api(*_: object, **_options: object) -> None:
+        try:
+            raise ssl.SSLError(1, words)
+        except ssl.SSLError as error:
+            raise ApiException(status=0, reason="SSLError") from error
+
+    kube = connect(tmp_path, "https://127.0.0.1:1")
+    monkeypatch.setattr(kube._api, "call_api", call_api)
+    with pytest.raises(CredentialsError) as raised:
+        kube.list("Node")
+    assert raised.value.sentence.startswith("The kubeconfig does not fit the API server of cluster one: ")
+    assert told in raised.value.sentence
+    assert "_ssl" not in raised.value.sentence
+    assert raised.value.hint == "log in"
+
+
+def test_expired_credentials_and_missing_rights_say_what_to_do(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
+    for status, hint in ((401, "log in"), (403, "docs/existing.md lists the rights"), (500, "")):
+        monkeypatch.setattr(Answer, "status", status)
+        with pytest.raises(ApiError) as refused:
+            kube.list("Node")
+        assert (refused.value.status, refused.value.hint) == (status, hint)
+
+
+def test_a_page_in_place_of_an_api_is_said(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Answer, "text", "<html>Log in</html>")
+    with pytest.raises(ClusterError, match="is not the API server of cluster one"):
+        kube.list("Node")
+
+
+def test_a_log_that_may_not_be_read_is_no_empty_one(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Answer, "text", "one line")
+    assert kube.log("default", "pod", "server", 10) == "one line"
+    monkeypatch.setattr(Answer, "status", 400)
+    assert kube.log("default", "pod", "server", 10) == "", "its container has not started"
+    monkeypatch.setattr(Answer, "status", 403)
+    with pytest.raises(ApiError, match="one line"):
+        kube.log("default", "pod", "server", 10)
