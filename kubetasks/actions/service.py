@@ -141,7 +141,7 @@ def unexpose(context: Context) -> bool:
 
 
 def url(context: Context) -> str:
-    """The URL that answers; "" under --dry. Raises ExposeError."""
+    """The URL that answers, or the preferred one if none does; "" under --dry. Raises ExposeError."""
     if not context.report.equivalent(context.provider.service_line(context.kubectl)):
         return ""
     return state.address(context).url

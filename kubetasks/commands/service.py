@@ -41,7 +41,7 @@ def unexpose(c: Context) -> None:
 
 @task(help={"open": "open it in the browser too"})
 def service(c: Context, open: bool = False) -> None:
-    """Print the URL that answers.
+    """Print the URL that answers, or the one that should.
 
     It changes nothing.
 

@@ -12,9 +12,11 @@ from invoke.context import Context as InvokeContext
 
 from kubetasks.actions import app, cluster, service
 from kubetasks.actions import context as made
-from kubetasks.errors import ClusterError, EngineError
+from kubetasks.errors import ClusterError, EngineError, TaskError
+from kubetasks.kube.client import ApiError, CredentialsError
 from kubetasks.labels import LABELS
 from kubetasks.report import Report
+from kubetasks.wait import Failed, Pending, State
 from tests.unit.actions.fakes import FACTS, FakeKube, FakeProvider, OwnProvider, RefusedError, context
 
 RECORDED = Path(__file__).parents[1] / "kube" / "recorded"
@@ -112,6 +114,29 @@ def test_who_agreed_once_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> 
     for _task in range(2):
         made.require_agreement(c, Report(), "Change it?")
     assert asked == ["Change it?"]
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (ClusterError("Nobody answers.", "look"), Pending("Nobody answers")),
+        (ApiError("GET", 503, "", "starting"), Pending("GET was refused by the cluster: starting")),
+        (CredentialsError("It does not fit.", "log in"), Failed("It does not fit.", "log in", "credentials", patience=5)),
+        (
+            ApiError("GET", 401, "", "who?", "log in"),
+            Failed("GET was refused by the cluster: who?", "log in", "credentials", patience=5),
+        ),
+    ],
+)
+def test_an_api_server_that_is_not_up_is_waited_for_and_one_that_refuses_the_kubeconfig_is_not(
+    monkeypatch: pytest.MonkeyPatch, error: TaskError, state: State
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    kube = FakeKube()
+    monkeypatch.setattr(kube, "list", fail)
+    assert cluster._answers(context(OwnProvider(changed=True), kube)) == state
 
 
 class WakingKube(FakeKube):

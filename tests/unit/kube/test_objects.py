@@ -66,6 +66,15 @@ def test_whatever_else_it_carries_an_object_without_our_label_is_not_changed(lab
     assert kube.changed == []
 
 
+def test_other_work_is_done_between_the_deletion_and_the_wait_for_its_end() -> None:
+    kube = FakeKube({OWNER_LABEL: OWNER})
+    before: list[list[str]] = []
+    where = ("Deployment", "simple-server", "default", 0)
+    with pytest.raises(LeftoverError):  # nothing ever goes away here
+        objects.delete(kube, *where, at=lambda _detail: None, meanwhile=lambda: before.append(list(kube.changed)))
+    assert before == [["DELETE"]]
+
+
 def test_what_is_not_deleted_in_time_is_named_with_its_finalizers() -> None:
     kube = FakeKube({OWNER_LABEL: OWNER})
     kube.item["metadata"]["finalizers"] = ["kept"]
