@@ -16,6 +16,8 @@ from kubetasks.kube import objects, problems, readiness
 from kubetasks.kube.client import Object
 from kubetasks.providers.base import Lifecycle, NodeEngine
 
+ABANDON_SECONDS = 3.0
+
 
 def current_image(context: Context) -> Image:
     """The image of the current source, built or not. Raises ImageError."""
@@ -33,8 +35,11 @@ def _if_it_answers(context: Context, connect: Callable[[], Engine]) -> Engine | 
         return None
 
 
-def build(context: Context, made: Image | None = None) -> Image:
-    """Build the image of the current source, which `made` is if it is known already. Raises ImageError."""
+def build(context: Context, made: Image | None = None, abandoned: Callable[[], bool] = lambda: False) -> Image:
+    """Build the image of the current source, which `made` is if it is known already. Raises ImageError.
+
+    Once `abandoned` returns True, the build ends at its next line of output. Raises EngineError then.
+    """
     report, made = context.report, made or current_image(context)
     found = _if_it_answers(context, lambda: context.engine)
     names = image.our_names(found, made) if found else made.names
@@ -49,7 +54,13 @@ def build(context: Context, made: Image | None = None) -> Image:
             report.say(f"{made.reference} is already built.")
             return made
         with report.step(f"Building {made.reference}" + (" in the node" if context.node_engine else "")) as step:
-            image.build(context.engine, made, names, step.at)
+
+            def on_line(text: str) -> None:
+                if abandoned():
+                    raise EngineError(f"The build of {made.reference} was abandoned.", "./inv build")
+                step.at(text)
+
+            image.build(context.engine, made, names, on_line)
     return made
 
 
@@ -309,10 +320,11 @@ def up(context: Context) -> str:
 def _side_by_side(context: Context) -> Image:
     built: list[Image] = []
     failed: list[BaseException] = []
+    over = threading.Event()
 
     def work() -> None:
         try:
-            built.append(build(context))
+            built.append(build(context, abandoned=over.is_set))
             if created:
                 created.stage(built[0])
         except BaseException as error:  # noqa: BLE001  raised again in the main thread
@@ -324,7 +336,12 @@ def _side_by_side(context: Context) -> Image:
     with context.report.step("Cluster and image"):
         builder = threading.Thread(target=work, daemon=True)  # a daemon, or Ctrl-C would wait for the build
         builder.start()
-        cluster.ensure(context)  # in this thread: a signal must reach the clean-up of a half-created cluster
+        try:
+            cluster.ensure(context)  # in this thread: a signal must reach the clean-up of a half-created cluster
+        except BaseException:
+            over.set()
+            builder.join(ABANDON_SECONDS)  # or its image would come after a clean-up that follows
+            raise
         builder.join()
         if failed:
             raise failed[0]
