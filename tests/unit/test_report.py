@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kubetasks import report
+from kubetasks import report, wait
 from kubetasks.report import Report, duration
 
 
@@ -53,12 +53,15 @@ def test_a_long_step_says_where_it_is_without_being_asked(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report, "QUIET_SECONDS", 0.001)
-    told = ""
+    told: list[str] = []
+
+    def check() -> wait.State:
+        told.append(capsys.readouterr().err)
+        return wait.Done() if "  Compiling: 3 of 9 runtime (" in "".join(told) else wait.Pending("not told")
+
     with Report().step("Compiling") as step:
         step.at("runtime", 3, 9)
-        while "3 of 9 runtime" not in told:
-            told += capsys.readouterr().err
-    assert "  Compiling: 3 of 9 runtime (" in told
+        assert isinstance(wait.until(check, timeout=60, longest_pause=0.01), wait.Done)
 
 
 def test_a_table_keeps_brackets_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
