@@ -4,18 +4,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubetasks import artifacts, engine, equivalents, loadbalancer, localregistry, providers, wait
-from kubetasks.actions import rollout, state
+from kubetasks import artifacts, engine, equivalents, loadbalancer, localregistry, providers
+from kubetasks.actions import nodes, rollout, state
 from kubetasks.actions.context import Context
 from kubetasks.errors import ClusterError, EngineError, ExposeError, OwnershipError, RolloutError
-from kubetasks.kube import objects, readiness
-from kubetasks.kube.client import UNAUTHORIZED, ApiError, CredentialsError, surviving
+from kubetasks.kube import objects
+from kubetasks.kube.client import ApiError
 from kubetasks.providers.base import Lifecycle, NodeEngine
 
 if TYPE_CHECKING:
     from tenacity import AttemptManager
 
-REFUSED_SECONDS = 5.0  # in which an API server that has just started has read whom it trusts
 SERVED_SECONDS = 20  # until an API server that has just started serves the kinds that MetalLB defines
 
 
@@ -52,7 +51,7 @@ def ensure(context: Context) -> bool:
         context.report.equivalent("# no container engine answers: ./inv setup")
         return False
     context.cluster, changed = started
-    changed |= _wait_for_nodes(context)
+    changed |= nodes.wait_for(context)
     if context.cluster.subnet:
         _install_load_balancer(context, provider)
     _announce_registry(context)
@@ -87,52 +86,6 @@ def _announcement(registry: tuple[str, int] | None) -> tuple[str, ...]:
         return ()
     name, port = registry
     return (equivalents.announce_registry(localregistry.config_map(equivalents.port_of(name, port), f"{name}:{port}")),)
-
-
-def _wait_for_nodes(context: Context) -> bool:
-    """Wait until the API answers and every node is ready; False if they are. Nodes come back by themselves after a reboot."""
-    kube, since, timeout = context.kube, context.cluster.since, context.settings.timeout
-
-    def check() -> wait.State:
-        return readiness.node_state(kube.list("Node"), kube.list("Lease", "kube-node-lease"), since)
-
-    try:
-        if isinstance(check(), wait.Done):
-            return False
-    except (ClusterError, ApiError):
-        pass
-    with context.report.step("Waiting for the nodes" if len(since) > 1 else "Waiting for the node") as step:
-        wait.until_done(
-            lambda: _answers(context),
-            ClusterError,
-            f"Cluster {context.provider.name} is not up",
-            "./inv stop start; or, without what is in it, ./inv delete start",
-            timeout=timeout,
-            on_change=step.at,
-            longest_pause=0.3,
-        )
-        with kube.changes([("Node", "", {}), ("Lease", "kube-node-lease", {})]) as changes:
-            wait.until_done(
-                surviving(check),
-                ClusterError,
-                f"Cluster {context.provider.name} is not ready",
-                "./inv delete start creates it again",
-                timeout=timeout,
-                changed=changes.wait,
-                on_change=step.at,
-            )
-    return True
-
-
-def _answers(context: Context) -> wait.State:
-    """Whether the API server answers and accepts our kubeconfig; one that has just started may refuse it for a moment."""
-    try:
-        context.kube.list("Node")
-    except (ClusterError, ApiError) as error:
-        if isinstance(error, CredentialsError) or (isinstance(error, ApiError) and error.status == UNAUTHORIZED):
-            return wait.Failed(error.sentence, error.hint, "credentials", patience=REFUSED_SECONDS)
-        return wait.Pending(error.sentence.rstrip("."))
-    return wait.Done()
 
 
 def _until_answered(seconds: float) -> "Iterable[AttemptManager]":

@@ -12,6 +12,7 @@ from invoke.context import Context as InvokeContext
 
 from kubetasks.actions import app, cluster, service
 from kubetasks.actions import context as made
+from kubetasks.actions import nodes as nodes_action
 from kubetasks.errors import ClusterError, EngineError, TaskError
 from kubetasks.kube.client import ApiError, CredentialsError
 from kubetasks.labels import LABELS
@@ -136,7 +137,26 @@ def test_an_api_server_that_is_not_up_is_waited_for_and_one_that_refuses_the_kub
 
     kube = FakeKube()
     monkeypatch.setattr(kube, "list", fail)
-    assert cluster._answers(context(OwnProvider(changed=True), kube)) == state
+    assert nodes_action._answers(context(OwnProvider(changed=True), kube)) == state
+
+
+@pytest.mark.parametrize(
+    ("last", "hint"),
+    [
+        ("too many open files", "sudo sysctl fs.inotify.max_user_instances=512"),
+        ("no route to host", "./inv delete start creates it again"),
+    ],
+)
+def test_what_crashes_in_a_cluster_that_does_not_come_up_is_named_with_its_last_words(
+    monkeypatch: pytest.MonkeyPatch, last: str, hint: str
+) -> None:
+    crashing = json.loads((RECORDED / "crashing.json").read_text())["pods"]
+    kube = FakeKube(Node=nodes()["Node"], Pod=crashing)  # without a lease, no node is ready
+    monkeypatch.setattr(kube, "log", lambda *_, **_options: f"{last}\n")
+    monkeypatch.setattr(nodes_action, "CRASHING_SECONDS", 0.0)
+    with pytest.raises(ClusterError, match=f"does not come up. Pod {crashing[0]['metadata']['name']} .* {last}") as told:
+        cluster.ensure(context(OwnProvider(changed=True), kube))
+    assert hint in told.value.hint
 
 
 class WakingKube(FakeKube):

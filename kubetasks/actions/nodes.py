@@ -1,0 +1,83 @@
+"""Waiting for a cluster of our own: until its API answers, and until its nodes are ready."""
+
+from contextlib import suppress
+
+from kubetasks import wait
+from kubetasks.actions.context import Context
+from kubetasks.errors import ClusterError
+from kubetasks.kube import problems, readiness
+from kubetasks.kube.client import UNAUTHORIZED, ApiError, CredentialsError, surviving
+from kubetasks.machine import inotify
+
+SYSTEM = "kube-system"
+HEALING_RESTARTS, CRASHING_SECONDS = 2, 5.0  # a crash or two heal while a cluster comes up; then the kubelet waits for 40 s
+TOO_MANY_FILES = "too many open files"  # Linux's word for a user's limit of inotify instances too, of which a node needs 15 to 28
+MORE_FILES = "sudo sysctl fs.inotify.max_user_instances=512 on the engine's machine, then ./inv stop start: docs/setup.md"
+REFUSED_SECONDS = 5.0  # in which an API server that has just started has read whom it trusts
+
+
+def wait_for(context: Context) -> bool:
+    """Wait until the API answers and every node is ready; False if they are. Raises ClusterError.
+
+    They come back by themselves after a reboot.
+    """
+    kube, since, timeout = context.kube, context.cluster.since, context.settings.timeout
+
+    def check() -> wait.State:
+        state = readiness.node_state(kube.list("Node"), kube.list("Lease", "kube-node-lease"), since)
+        return state if isinstance(state, wait.Done) else _crashing(context) or state
+
+    try:
+        if isinstance(check(), wait.Done):
+            return False
+    except (ClusterError, ApiError):
+        pass
+    with context.report.step("Waiting for the nodes" if len(since) > 1 else "Waiting for the node") as step:
+        wait.until_done(
+            lambda: _answers(context),
+            ClusterError,
+            f"Cluster {context.provider.name} is not up",
+            "./inv stop start; or, without what is in it, ./inv delete start",
+            timeout=timeout,
+            on_change=step.at,
+            longest_pause=0.3,
+        )
+        with kube.changes([("Node", "", {}), ("Lease", "kube-node-lease", {})]) as changes:
+            end = wait.until(surviving(check), timeout=timeout, changed=changes.wait, on_change=step.at)
+        if isinstance(end, wait.Failed):
+            raise end.error or ClusterError(end.reason, end.hint)
+        if isinstance(end, wait.Pending):
+            raise ClusterError(f"Cluster {context.provider.name} is not ready after {timeout:.0f} s: {end.detail}.", _remedy())
+    return True
+
+
+def _remedy() -> str:
+    """What to type if nodes do not become ready."""
+    return MORE_FILES if inotify.used_up() else "./inv delete start creates it again"
+
+
+def _crashing(context: Context) -> wait.Failed | None:
+    """What keeps crashing of the cluster's own, for example its pod network, without which no node becomes ready."""
+    for pod in context.kube.list("Pod", SYSTEM):
+        found = problems.of_pod(pod, problems.Evidence())
+        restarts = sum(one["restartCount"] for one in pod.get("status", {}).get("containerStatuses", []))
+        if found is None or found.code != "crash-loop" or restarts < HEALING_RESTARTS:
+            continue
+        last = ""
+        with suppress(ClusterError, ApiError):  # the sentence is worth more than the log
+            last = context.kube.log(SYSTEM, found.name, found.container, 1, previous=True).strip()
+        hint = MORE_FILES if TOO_MANY_FILES in last else _remedy()
+        told = f"Cluster {context.provider.name} does not come up. {found.sentence} {last}".strip()
+        return wait.Failed(told, hint, found.code, found.container, CRASHING_SECONDS)
+    return None
+
+
+def _answers(context: Context) -> wait.State:
+    """Whether the API server answers and accepts our kubeconfig; one that has just started may refuse it for a moment."""
+    try:
+        context.kube.list("Node")
+    except (ClusterError, ApiError) as error:
+        if isinstance(error, CredentialsError) or (isinstance(error, ApiError) and error.status == UNAUTHORIZED):
+            return wait.Failed(error.sentence, error.hint, "credentials", patience=REFUSED_SECONDS)
+        return wait.Pending(error.sentence.rstrip("."))
+    return wait.Done()
