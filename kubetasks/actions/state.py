@@ -62,7 +62,15 @@ def _evidence(context: Context, pods: list[Object], delivered: str) -> Evidence:
     )
     unmounted = _mount_events(context) if any(problems.creating(pod, now) for pod in pods) else []
     kubectl = f"{context.kube.kubectl_line} --namespace {context.settings.namespace}"
-    return Evidence(now, nodes, problems.probe_answers(unhealthy or []), problems.mount_failures(unmounted), delivered, kubectl)
+    return Evidence(
+        now,
+        nodes,
+        problems.probe_answers(unhealthy or []),
+        problems.mount_failures(unmounted),
+        delivered,
+        kubectl,
+        growing=context.provider.shared,
+    )
 
 
 def _mount_events(context: Context) -> list[Object]:

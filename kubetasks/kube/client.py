@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -101,6 +102,14 @@ def path(kind: str, namespace: str = "", name: str = "", subresource: str = "") 
         parts += ["namespaces", quote(namespace)]
     parts += [plural, *([quote(name)] if name else []), *([subresource] if subresource else [])]
     return "/" + "/".join(parts)
+
+
+def quantity(text: str) -> Decimal:
+    """A quantity of the API as a number: 100m is 0.1, 96Mi is 100663296."""
+    from kubernetes.utils.quantity import parse_quantity
+
+    parse: Any = parse_quantity
+    return Decimal(parse(text))
 
 
 def describe(item: Object) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import NamedTuple
 
-from kubetasks.kube.client import Object
+from kubetasks.kube.client import Object, quantity
 
 NODE_STOPPED = ("CrashLoopBackOff", "Unknown")  # why a container waits and how it ended, if its runtime did not see the end
 NOT_READY_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/network-unavailable")
@@ -133,8 +133,8 @@ class Problem:
 class Evidence:
     """What is asked only if a pod does not start.
 
-    `nodes` are all of them, None if they may not be seen. `answers` is what each pod's readiness probe got last and when, by pod,
-    `mounts` why its volumes could not be mounted.
+    `nodes` are all of them, None if they may not be seen; `growing`: others may be added. `answers` is what each pod's readiness
+    probe got last and when, by pod, `mounts` why its volumes could not be mounted.
     `delivered` is the image that the nodes have just been given: what the kubelet says of it may be from before that.
     `kubectl` are the words of a shell that ask the same namespace.
     """
@@ -145,6 +145,7 @@ class Evidence:
     mounts: Mapping[str, str] = field(default_factory=dict)
     delivered: str = ""
     kubectl: str = "kubectl"
+    growing: bool = True
 
 
 class Around(NamedTuple):
@@ -249,7 +250,10 @@ def of_pod(pod: Object, evidence: Evidence, around: Around = ALONE) -> Problem |
         less = "Lower resources.requests in k8s/deployment.yaml, then ./inv deploy"
         fits = f"./inv scale --replicas={around.fitting}" if around.fitting else less
         healing = around.releasing or evidence.nodes is None or not all(map(_takes_pods, evidence.nodes))
-        return of_kind("unschedulable", name, patience=Patience.LONG if healing else None, message=message, fits=fits)
+        patience = Patience.LONG if healing else None
+        if evidence.nodes and not evidence.growing and all(_too_large(pod, node) for node in evidence.nodes):
+            patience = Patience.AT_ONCE
+        return of_kind("unschedulable", name, patience=patience, message=message, fits=fits)
     if name in evidence.mounts and creating(pod, evidence.now):
         return of_kind("volume-mount", name, message=evidence.mounts[name])
     late = overdue(pod, evidence.now)
@@ -286,6 +290,15 @@ def _answer(pod: Object, evidence: Evidence) -> str:
     at, answer = evidence.answers.get(pod["metadata"]["name"], (None, ""))
     running = [one["state"]["running"] for one in pod["status"].get("containerStatuses", []) if "running" in one.get("state", {})]
     return answer if at and all(at >= datetime.fromisoformat(one["startedAt"]) for one in running) else ""
+
+
+def _too_large(pod: Object, node: Object) -> bool:
+    """Whether the pod's containers request more CPU or memory than the node has without any pod."""
+    requests = [one.get("resources", {}).get("requests", {}) for one in pod["spec"]["containers"]]
+    room = node.get("status", {}).get("allocatable", {})
+    return any(
+        sum(quantity(one.get(name, "0")) for one in requests) > quantity(room[name]) for name in ("cpu", "memory") if name in room
+    )
 
 
 def _takes_pods(node: Object) -> bool:

@@ -94,6 +94,24 @@ def test_a_pod_that_fits_nowhere_counts_soon_only_if_every_node_takes_pods() -> 
     assert [one and one.patience for one in patience] == [Patience.BRIEF, Patience.LONG, Patience.LONG]
 
 
+@pytest.mark.parametrize(
+    ("cpu", "memory", "patience"),
+    [("2", "24684084Ki", Patience.BRIEF), ("2001m", "1Mi", Patience.AT_ONCE), ("1", "32Gi", Patience.AT_ONCE)],
+)
+def test_a_pod_that_an_empty_node_would_not_hold_counts_at_once_unless_others_may_add_nodes(
+    cpu: str, memory: str, patience: Patience
+) -> None:
+    objects = recorded("unschedulable")
+    objects["pods"][0]["spec"]["containers"][0]["resources"]["requests"] = {"cpu": cpu, "memory": memory}
+    (node,) = recorded("nodes")["nodes"]
+    problem = found(objects, Evidence(nodes=[node], growing=False))
+    assert problem is not None
+    assert problem.patience is patience
+    problem = found(objects, Evidence(nodes=[node]))
+    assert problem is not None
+    assert problem.patience is Patience.BRIEF
+
+
 def test_a_pod_that_fits_nowhere_may_get_the_room_of_one_that_ends() -> None:
     objects = recorded("unschedulable")
     ending = copy.deepcopy(objects["pods"][0])
