@@ -14,7 +14,9 @@ from kubetasks.errors import EngineError, LeftoverError, RolloutError
 from kubetasks.image import Image
 from kubetasks.kube import objects, problems, readiness
 from kubetasks.kube.client import Object
+from kubetasks.labels import CLUSTER_LABEL, PROVIDER_LABEL
 from kubetasks.providers.base import Lifecycle, NodeEngine
+from kubetasks.settings import DEFAULTS
 
 ABANDON_SECONDS = 3.0
 
@@ -170,7 +172,7 @@ def _container(spec: Object, app: Application) -> Object:
 
 
 def status(context: Context) -> dict[str, Any] | None:
-    """The cluster with its condition, the deployment (or None), its pods and addresses; None under --dry.
+    """The cluster with its condition, the deployment (or None), its pods and addresses, and our other clusters; None under --dry.
 
     Raises ClusterError if the namespace is missing.
     """
@@ -178,7 +180,7 @@ def status(context: Context) -> dict[str, Any] | None:
         return None
     condition = context.provider.condition()
     document: dict[str, Any] = {"cluster": context.provider.name, "state": condition, "deployment": None}
-    document |= {"pods": [], "addresses": []}
+    document |= {"pods": [], "addresses": [], "others": _other_clusters(context)}
     if condition != "running":
         return document
     seen = state.rollout(context)
@@ -205,6 +207,15 @@ def status(context: Context) -> dict[str, Any] | None:
     if exposed:
         document["addresses"] = [{"url": one.url, "way": one.way} for one in state.addresses(context, exposed)]
     return document
+
+
+def _other_clusters(context: Context) -> list[dict[str, str]]:
+    """Name and provider of our other clusters in the engine; none if this one is not ours, which needs no engine."""
+    if not isinstance(context.provider, Lifecycle):
+        return []
+    default = DEFAULTS["cluster"]["provider"]
+    found = [(labels[CLUSTER_LABEL], labels.get(PROVIDER_LABEL, default)) for labels in context.machine.our_clusters()]
+    return [{"name": name, "provider": provider} for name, provider in sorted(found) if name != context.provider.name]
 
 
 def undeploy(context: Context, meanwhile: Callable[[Callable[[str], None]], None] = lambda _at: None) -> bool:

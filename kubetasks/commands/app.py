@@ -192,7 +192,7 @@ def diagnose(c: Context, json: bool = False) -> None:
 def status(c: Context, json: bool = False) -> None:
     """Show cluster, deployment, pods and addresses.
 
-    It changes nothing.
+    Your other clusters too. It changes nothing.
 
     The tutorial: kubectl get deployments,pods
     Example: ./inv status --json
@@ -216,6 +216,8 @@ def status(c: Context, json: bool = False) -> None:
         report.table(("POD", "READY", "STATE", "RESTARTS"), rows)
     if document["addresses"]:
         report.table(("ADDRESS", "BY"), [(one["url"], one["way"]) for one in document["addresses"]])
+    if document["others"]:
+        report.table(("OTHER CLUSTER", "PROVIDER"), [(one["name"], one["provider"]) for one in document["others"]])
     if document["state"] != "running":
         report.say("./inv start starts it")
     elif not deployment:

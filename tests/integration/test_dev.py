@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.integration import answers, source
 from tests.integration.driver import Tasks
 from tests.integration.marks import every_provider
-from tests.integration.test_interruption import started
+from tests.integration.programs import started
 
 SERVED = re.compile(r"3 pods serve ([0-9a-f]{12}) after [0-9.]+ s \(building [0-9.]+ s, .+rolling out [0-9.]+ s")
 

@@ -11,7 +11,7 @@ from kubetasks.errors import ClusterError, EngineError, ImageError, ProgramError
 from tests.integration import answers, source
 from tests.integration.driver import Tasks
 from tests.integration.gate import Gate
-from tests.integration.test_interruption import started
+from tests.integration.programs import started
 
 WORDS = ("build", "deploy", "expose", "scale", "--replicas=2")
 CODES = (0, EngineError.code, ClusterError.code, ImageError.code, ProgramError.code)  # 0: it could do without

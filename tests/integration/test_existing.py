@@ -23,9 +23,9 @@ from tests.integration import answers, locks, registries
 from tests.integration.answers import REQUESTS
 from tests.integration.driver import SECONDS, Ended, Tasks
 from tests.integration.eventually import eventually
+from tests.integration.programs import paste
 from tests.integration.registries import Registry
 from tests.integration.run import Run
-from tests.integration.test_main_path import paste
 
 RBAC = PROJECT / "docs" / "existing-rbac.yaml"
 NAMESPACE = APPLICATION.name  # the default on a cluster of others

@@ -3,20 +3,19 @@
 import os
 import re
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from kubetasks import engine, wait
+from kubetasks import engine
 from kubetasks.__main__ import INTERRUPTED
 from kubetasks.application import PROJECT
 from tests.integration import source
 from tests.integration.driver import Tasks
 from tests.integration.leftovers import our_clusters
+from tests.integration.programs import started, until
 from tests.integration.run import Run
 from tests.integration.snapshot import Snapshot
 
@@ -24,32 +23,6 @@ STAGE = re.compile(r"^(\S+)[^\n]*: done \(", re.MULTILINE)  # the first word of 
 INTERRUPTED_STEP = ": interrupted ("  # after it the clean-up begins
 SECONDS_TO_END = 10
 PHASES = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  # of kind, in its own words
-
-
-@contextmanager
-def started(argv: list[str], environment: dict[str, str], folder: Path = PROJECT) -> Iterator[subprocess.Popen[str]]:
-    """Run a program in a process group of its own, as a terminal does."""
-    process = subprocess.Popen(
-        argv,
-        cwd=folder,
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def until(happened: Callable[[], bool]) -> None:
-    """Wait until the condition holds."""
-    state = wait.until(lambda: wait.Done() if happened() else wait.Pending("not yet"), timeout=90, longest_pause=0.02)
-    assert isinstance(state, wait.Done)
 
 
 @pytest.mark.parametrize(

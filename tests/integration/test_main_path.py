@@ -2,15 +2,14 @@
 
 import json
 import socket
-import subprocess
 from collections.abc import Callable
 
-from kubetasks.application import PROJECT
 from tests.integration import answers
 from tests.integration.answers import REQUESTS
-from tests.integration.driver import SECONDS, Tasks
+from tests.integration.driver import Tasks
 from tests.integration.eventually import answer, closed
 from tests.integration.marks import every_provider
+from tests.integration.programs import paste
 from tests.integration.snapshot import Snapshot
 
 pytestmark = every_provider
@@ -38,7 +37,8 @@ def test_all_of_it_on_the_command_line_beside_another_cluster_and_there_again_af
     assert sum(pod["count"] for pod in seen["pods"]) == REQUESTS
 
     app("build", "deploy", "expose")
-    for tasks in (app, throwaway):
+    for tasks, other in ((app, throwaway), (throwaway, app)):
+        assert other.cluster in {one["name"] for one in tasks.json("status")["others"]}
         own = tasks.pods()
         for end in tasks.json("status")["addresses"]:
             answered = answers.spread(end["url"], REQUESTS)
@@ -80,9 +80,3 @@ def test_the_mirrored_commands_do_the_same_when_they_are_pasted(throwaway: Tasks
     assert (status["deployment"], status["addresses"]) == (None, [])
     for url in urls:
         closed(url)
-
-
-def paste(script: str) -> None:
-    """Run lines that were printed, as a person would: in a shell, one after the other."""
-    pasted = subprocess.run(["bash", "-eu"], input=script, cwd=PROJECT, capture_output=True, text=True, timeout=SECONDS)
-    assert pasted.returncode == 0, f"{script}\n{pasted.stdout}{pasted.stderr}"

@@ -17,9 +17,8 @@ from kubetasks.providers.minikube.config import PROFILE_LABEL
 from tests.integration import answers
 from tests.integration.answers import REQUESTS
 from tests.integration.driver import Tasks, docker
+from tests.integration.programs import paste, started, until
 from tests.integration.snapshot import Snapshot
-from tests.integration.test_interruption import started, until
-from tests.integration.test_main_path import paste
 
 pytestmark = pytest.mark.providers("minikube")
 

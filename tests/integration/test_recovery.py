@@ -17,7 +17,7 @@ from kubetasks.providers.kind.provider import CREATED
 from tests.integration import answers
 from tests.integration.driver import Tasks, docker
 from tests.integration.eventually import eventually
-from tests.integration.test_interruption import started, until
+from tests.integration.programs import started, until
 
 
 def test_a_creation_that_was_killed_is_seen_and_made_good(throwaway: Tasks) -> None:

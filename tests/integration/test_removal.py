@@ -19,8 +19,8 @@ from tests.integration.conftest import OTHER_CLUSTERS
 from tests.integration.driver import Tasks
 from tests.integration.eventually import answer
 from tests.integration.marks import every_provider
+from tests.integration.programs import started
 from tests.integration.snapshot import Snapshot
-from tests.integration.test_interruption import started
 
 pytestmark = every_provider
 

@@ -1,7 +1,6 @@
 """What the actions ask of a provider, whichever it is."""
 
 import dataclasses
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,15 @@ from kubetasks.labels import LABELS
 from kubetasks.report import Report
 from kubetasks.wait import Failed, Pending, State
 from tests.unit.actions.fakes import FACTS, FakeKube, FakeProvider, OwnProvider, RefusedError, context
+from tests.unit.kube.answers import recorded
 
-RECORDED = Path(__file__).parents[1] / "kube" / "recorded"
 SINCE = datetime(2026, 11, 24, 12, tzinfo=UTC)  # when the nodes started
 DEFAULT = [{"metadata": {"name": "default"}}]
 
 
 def nodes() -> dict[str, list[dict[str, Any]]]:
-    found = json.loads((RECORDED / "nodes.json").read_text())["nodes"]
-    leases = json.loads((RECORDED / "leases.json").read_text())["leases"]
+    found = recorded("nodes")["nodes"]
+    leases = recorded("leases")["leases"]
     return {"Node": found, "Lease": leases}
 
 
@@ -58,7 +57,7 @@ def test_a_cluster_of_our_own_is_started_stopped_and_deleted() -> None:
 def test_a_broken_deployment_does_not_keep_a_started_cluster_from_being_used(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    broken = json.loads((RECORDED / "crashing.json").read_text())
+    broken = recorded("crashing")
     objects = {"Deployment": [broken["deployment"]], "ReplicaSet": broken["replica_sets"], "Pod": broken["pods"]}
     ours = context(OwnProvider(changed=True), FakeKube(**nodes(), **objects))
     monkeypatch.setattr(ours, "settings", dataclasses.replace(ours.settings, cache=tmp_path))
@@ -150,7 +149,7 @@ def test_an_api_server_that_is_not_up_is_waited_for_and_one_that_refuses_the_kub
 def test_what_crashes_in_a_cluster_that_does_not_come_up_is_named_with_its_last_words(
     monkeypatch: pytest.MonkeyPatch, last: str, hint: str
 ) -> None:
-    crashing = json.loads((RECORDED / "crashing.json").read_text())["pods"]
+    crashing = recorded("crashing")["pods"]
     kube = FakeKube(Node=nodes()["Node"], Pod=crashing)  # without a lease, no node is ready
     monkeypatch.setattr(kube, "log", lambda *_, **_options: f"{last}\n")
     monkeypatch.setattr(nodes_action, "CRASHING_SECONDS", 0.0)

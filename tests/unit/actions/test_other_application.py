@@ -1,7 +1,6 @@
 """What the actions read of the cluster, for an application of another name beside this one."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,12 +8,11 @@ import pytest
 from kubetasks.actions import app, state
 from kubetasks.actions.context import Context
 from kubetasks.application import APPLICATION
-from kubetasks.labels import OWNER
 from kubetasks.wait import Done
 from tests.unit.actions.fakes import FakeKube, FakeProvider, context
+from tests.unit.kube.answers import recorded
 from tests.unit.test_equivalents import OTHER
 
-RECORDED = Path(__file__).parents[1] / "kube" / "recorded"
 PORT = {"name": "metrics", "port": 9090, "nodePort": 30090}
 
 
@@ -26,22 +24,16 @@ class SelectingKube(FakeKube):
         return [one for one in super().list(kind, namespace) if not key or one["metadata"]["labels"].get(key) == value]
 
 
-def named(name: str, recorded: str) -> Any:
-    """A recorded answer as if the application had that name."""
-    text = (RECORDED / f"{recorded}.json").read_text()
-    return json.loads(text.replace(APPLICATION.name, name).replace(f"{name}-tasks", OWNER))
-
-
 @pytest.fixture
 def shop() -> Context:
     """Three ready pods of the shop, with its service, beside broken ones of this application."""
-    theirs, ours, exposed = named("shop", "ready"), named(APPLICATION.name, "crashing"), named("shop", "service")
+    theirs, ours, exposed = recorded("ready", "shop"), recorded("crashing"), recorded("service", "shop")
     exposed["spec"]["ports"] = [PORT, {**exposed["spec"]["ports"][0], "name": OTHER.port, "port": 80}]
     kube = SelectingKube(
         Deployment=[ours["deployment"], theirs["deployment"]],
         ReplicaSet=[*ours["replica_sets"], *theirs["replica_sets"]],
         Pod=[*ours["pods"], *theirs["pods"]],
-        Service=[named(APPLICATION.name, "service"), exposed],
+        Service=[recorded("service"), exposed],
     )
     made = context(FakeProvider(), kube)
     made.app = OTHER

@@ -3,19 +3,14 @@
 import copy
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from kubetasks.application import PROJECT
 from kubetasks.kube import diagnosis, readiness
 from kubetasks.kube.diagnosis import EXIT_CODES, HEALTHY, LINES, Diagnosis
+from tests.unit.kube.answers import recorded
 
-RECORDED = Path(__file__).parent / "recorded"
 NOW = datetime(2026, 11, 24, 14, 46, tzinfo=UTC)
-
-
-def recorded(name: str) -> Any:
-    return json.loads((RECORDED / f"{name}.json").read_text())
 
 
 def event(

@@ -1,25 +1,19 @@
 """What counts as a problem, and for how long it may still heal: real objects of an API server, some of them changed."""
 
 import copy
-import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kubetasks.kube import problems, readiness
 from kubetasks.kube.problems import KINDS, Evidence, Patience, Problem
+from tests.unit.kube.answers import recorded
 
-RECORDED = Path(__file__).parent / "recorded"
 READY = Evidence(nodes=[{"spec": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}])
 BEING_MADE = {"spec": {"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]}, "status": {"conditions": []}}
 ANSWERED = "Readiness probe failed: HTTP probe failed with statuscode: 503"
 REFUSED = 'Readiness probe failed: Get "http://10.244.0.7:8080/readyz": dial tcp 10.244.0.7:8080: connect: connection refused'
-
-
-def recorded(name: str) -> Any:
-    return json.loads((RECORDED / f"{name}.json").read_text())
 
 
 def found(objects: Any, evidence: Evidence = READY) -> Problem | None:

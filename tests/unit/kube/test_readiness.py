@@ -1,9 +1,7 @@
 """What the readiness of a deployment is, from objects as a real API server sent them."""
 
 import copy
-import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,14 +9,10 @@ import pytest
 from kubetasks.kube import problems, readiness
 from kubetasks.kube.problems import Evidence
 from kubetasks.wait import Done, Failed, Pending, State
+from tests.unit.kube.answers import recorded
 
-RECORDED = Path(__file__).parent / "recorded"
 NODE = "simple-server-control-plane"
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
-
-
-def recorded(name: str) -> Any:
-    return json.loads((RECORDED / f"{name}.json").read_text())
 
 
 def judge(objects: Any, since: datetime | None = None) -> State:

@@ -1,18 +1,11 @@
 """The address book, from a service as a real API server sent it."""
 
 import dataclasses
-import json
-from pathlib import Path
 from typing import Any
 
 from kubetasks.application import APPLICATION
 from kubetasks.kube import service
-
-RECORDED = Path(__file__).parent / "recorded"
-
-
-def recorded(name: str) -> Any:
-    return json.loads((RECORDED / f"{name}.json").read_text())
+from tests.unit.kube.answers import recorded
 
 
 def node(address: str) -> dict[str, Any]:

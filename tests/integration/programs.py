@@ -1,0 +1,44 @@
+"""Programs that run beside a test, and lines that a person would paste into a shell."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kubetasks import wait
+from kubetasks.application import PROJECT
+from tests.integration.driver import SECONDS
+
+
+@contextmanager
+def started(argv: list[str], environment: dict[str, str], folder: Path = PROJECT) -> Iterator[subprocess.Popen[str]]:
+    """Run a program in a process group of its own, as a terminal does."""
+    process = subprocess.Popen(
+        argv,
+        cwd=folder,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def until(happened: Callable[[], bool]) -> None:
+    """Wait until the condition holds."""
+    state = wait.until(lambda: wait.Done() if happened() else wait.Pending("not yet"), timeout=90, longest_pause=0.02)
+    assert isinstance(state, wait.Done)
+
+
+def paste(script: str) -> None:
+    """Run lines that were printed, as a person would: in a shell, one after the other."""
+    pasted = subprocess.run(["bash", "-eu"], input=script, cwd=PROJECT, capture_output=True, text=True, timeout=SECONDS)
+    assert pasted.returncode == 0, f"{script}\n{pasted.stdout}{pasted.stderr}"

@@ -1,0 +1,16 @@
+"""Answers of a real API server, recorded in the folder `recorded`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from kubetasks.application import APPLICATION
+from kubetasks.labels import OWNER
+
+FOLDER = Path(__file__).parent / "recorded"
+
+
+def recorded(name: str, app: str = APPLICATION.name) -> Any:
+    """The answers of that name, as if the application were called `app`."""
+    text = (FOLDER / f"{name}.json").read_text()
+    return json.loads(text.replace(APPLICATION.name, app).replace(f"{app}-tasks", OWNER))
