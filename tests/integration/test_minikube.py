@@ -121,6 +121,9 @@ def test_a_restart_behind_our_back_a_pasted_stop_and_lost_keys(throwaway: Tasks,
     assert throwaway("service").stdout == url
     assert throwaway.pods() == pods
 
+    throwaway.kubeconfig.write_text(throwaway.kubeconfig.read_text()[:400])
+    assert len(throwaway.json("status")["pods"]) == len(pods), "a damaged kubeconfig is written anew"
+
     paste(throwaway("--dry", "stop").stdout)
     assert throwaway.json("status")["state"] == "stopped"
     paste(throwaway("--dry", "start").stdout)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 CREATED = "/etc/simple-server-tasks-created"  # a file on the node, written last: its creation was not interrupted
 COPIES = "/var/lib/minikube/images"  # where minikube copies, in the node, what it loads, and leaves it
+WHOLE_KUBECONFIG = re.compile(rb"client-key: \S+\n$")  # minikube writes our key last
 ENGINE_PORT = 2376  # of the engine in the node
 SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is gone
 KUBELET_RUNS = "grep --quiet --no-messages --line-regexp kubelet /proc/[0-9]*/comm"  # systemd may be too busy to answer
@@ -104,6 +106,7 @@ class Minikube:
 
     def cluster(self) -> Cluster:
         node = self._running_node()
+        self._restore_kubeconfig()
         return Cluster(
             kubeconfig=self.kubeconfig,
             context=self.name,
@@ -116,8 +119,17 @@ class Minikube:
             registry=None,
             since={self.name: datetime.fromisoformat(node.attrs["State"]["StartedAt"])},
             advice="./inv status shows whether it runs; ./inv start starts it",
-            renewal="./inv stop start writes the kubeconfig anew",
+            renewal=f"rm {shlex.quote(self.kubeconfig)}; ./inv start writes it anew",
         )
+
+    def _restore_kubeconfig(self) -> None:
+        """Let minikube write our kubeconfig file anew if it is gone or cut off."""
+        file = Path(self.kubeconfig)
+        with suppress(OSError):
+            if WHOLE_KUBECONFIG.search(file.read_bytes()):
+                return
+        file.unlink(missing_ok=True)  # minikube would add to it, which it cannot if it is damaged
+        self._minikube("update-context", "--profile", self.name)
 
     def _running_node(self) -> "Container":
         """The node's container. Raises ClusterError if the cluster does not run."""

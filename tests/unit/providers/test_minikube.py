@@ -35,6 +35,9 @@ class Node:
     attrs: dict[str, Any] = dataclasses.field(default_factory=lambda: {"State": {"StartedAt": "2026-11-25T12:00:00Z"}})
 
 
+KUBECONFIG = "users:\n- name: demo\n  user:\n    client-key: /home/.minikube/profiles/demo/client.key\n"
+
+
 class FakeEngine:
     """Stands for kubetasks.engine.Engine."""
 
@@ -119,6 +122,8 @@ class FakeMinikube:
             self._engine.nodes[NAME] = Node(NAME, dict(OWN))
             self._engine.networks[NAME] = dict(OWN)
             self._engine.kubelet = True
+        if word in ("start", "update-context"):
+            Path(env["KUBECONFIG"]).write_text(KUBECONFIG)
         if word == "stop":
             self._engine.nodes[NAME].status = "exited"
         if word == "delete":
@@ -160,6 +165,18 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         return Minikube(there, APPLICATION, Report(dry=dry), lambda: engine)  # type: ignore[arg-type,return-value]
 
     return World(make(), engine, minikube, make)
+
+
+@pytest.mark.parametrize("damaged", [None, KUBECONFIG[:-10], ""])
+def test_a_kubeconfig_that_is_gone_or_cut_off_is_written_anew(world: World, damaged: str | None) -> None:
+    started = world.provider.start()
+    assert started
+    file = Path(started[0].kubeconfig)
+    file.unlink() if damaged is None else file.write_text(damaged)
+    assert world.provider.cluster().kubeconfig == str(file)
+    assert file.read_text() == KUBECONFIG
+    world.provider.cluster()
+    assert world.minikube.words == ["start", "update-context"], "only once"
 
 
 def test_it_is_created_stopped_started_and_deleted_with_files_of_its_own(world: World, tmp_path: Path) -> None:
