@@ -7,6 +7,8 @@ import os
 import shlex
 import sys
 import tomllib
+from contextlib import suppress
+from typing import NoReturn
 
 from invoke.config import AmbiguousMergeError
 from invoke.exceptions import Exit, ParseError
@@ -24,7 +26,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
 CORE_HELP: dict[str, str | None] = {  # what invoke's own options mean here
     "echo": "Print the equivalent docker, kind, minikube and kubectl commands.",
-    "dry": "Print them, and change nothing.",
+    "dry": "Print the equivalent commands, and change nothing.",
 }
 GROUPS = {  # each in the order of the tutorial's table in README.md
     "This machine": ("setup", "doctor"),
@@ -49,11 +51,7 @@ class Tasks(Program):
             print(f"A configuration file is not YAML: {' '.join(str(error).split())}", file=sys.stderr)
             sys.exit(BAD_SETTING)
         except OSError as error:
-            refused = _refused(error)
-            if refused is None:
-                raise
-            print(refused.message, file=sys.stderr)
-            sys.exit(refused.code)
+            _exit_refused(error)
 
     def core_args(self) -> list[Argument]:
         given: list[Argument] = super().core_args()
@@ -111,6 +109,17 @@ class Tasks(Program):
             raise Exit("Interrupted.", code=INTERRUPTED) from None
 
 
+def _exit_refused(error: OSError) -> NoReturn:
+    """Say what the system refuses, and exit with a code for it. Raises the error again if that does not explain it."""
+    refused = _refused(error)
+    if refused is None:
+        raise error
+    print(refused.message, file=sys.stderr)
+    with suppress(OSError):  # it is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or what is left in the buffer fails again at the end
+    sys.exit(refused.code)
+
+
 def _refused(error: OSError) -> FileError | None:
     """What a person can do about a full disk, or about a file that somebody else owns; None if that does not explain it."""
     if error.errno in FULL:
@@ -135,12 +144,7 @@ def main() -> None:
     except BrokenPipeError:
         end_unread(sys.stdout)
     except OSError as error:  # what was left in the buffer: the file that it goes to is full
-        refused = _refused(error)
-        if refused is None:
-            raise
-        print(refused.message, file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(refused.code)
+        _exit_refused(error)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from kubetasks.engine import AbsentError, Engine
 from kubetasks.errors import EngineError, LeftoverError, RolloutError
 from kubetasks.image import Image
 from kubetasks.kube import objects, problems, readiness
-from kubetasks.kube.client import Object
+from kubetasks.kube.client import ApiError, Object
 from kubetasks.labels import CLUSTER_LABEL, PROVIDER_LABEL
 from kubetasks.providers.base import Lifecycle, NodeEngine
 from kubetasks.settings import DEFAULTS
@@ -130,7 +130,7 @@ def scale(context: Context, replicas: int, build: str = "") -> None:
     context.agree()
     changed = objects.scale(context.kube, context.app.name, context.settings.namespace, replicas)
     rollout.wait_for_rollout(context, f"Scaling to {replicas}" if changed else f"Already scaled to {replicas}")
-    rollout.wait_until_served(context, build, replicas)
+    rollout.wait_until_served(context, build)
 
 
 def rollback(context: Context) -> None:
@@ -155,14 +155,20 @@ def rollback(context: Context) -> None:
 
 
 def logs(context: Context, lines: int) -> Iterator[str]:
-    """The last lines of each pod, with the pod's name."""
+    """The last lines of each pod, with the pod's name. Raises ApiError at the end if one could not be read."""
     if not context.report.equivalent(equivalents.logs(context.app, context.kubectl, lines)):
         return
-    namespace = context.settings.namespace
+    namespace, refused = context.settings.namespace, None
     for pod in context.kube.list("Pod", namespace, labelSelector=context.app.selector):
         name = pod["metadata"]["name"]
-        text = context.kube.log(namespace, name, _container(pod["spec"], context.app)["name"], lines)
+        try:
+            text = context.kube.log(namespace, name, _container(pod["spec"], context.app)["name"], lines)
+        except ApiError as error:  # its node may be away
+            refused = error
+            continue
         yield from (f"[{name}] {line}" for line in text.splitlines())
+    if refused:
+        raise refused
 
 
 def _container(spec: Object, app: Application) -> Object:
@@ -336,8 +342,8 @@ def _side_by_side(context: Context) -> Image:
     def work() -> None:
         try:
             built.append(build(context, abandoned=over.is_set))
-            if created:
-                created.stage(built[0])
+            if created and not over.is_set():
+                created.stage(built[0], over.is_set)
         except BaseException as error:  # noqa: BLE001  raised again in the main thread
             failed.append(error)
 

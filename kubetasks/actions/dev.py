@@ -127,7 +127,7 @@ def run(context: Context, clean: bool) -> None:
             _follow(context, watch)
         if not clean:
             report.say("The last good build keeps serving: ./inv clean removes it.")
-    except TaskError:
+    except Exception:
         clean = clean and may_clean
         raise
     finally:

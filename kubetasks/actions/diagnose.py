@@ -1,6 +1,7 @@
 """What is wrong now: read from the cluster, put on one screen, and everything that was read into a file."""
 
 import json
+from contextlib import suppress
 
 from kubetasks import equivalents, wait
 from kubetasks.actions import state
@@ -8,6 +9,7 @@ from kubetasks.actions.context import Context
 from kubetasks.actions.state import Rollout
 from kubetasks.errors import ClusterError
 from kubetasks.kube import client, diagnosis, readiness
+from kubetasks.kube.client import ApiError
 from kubetasks.kube.diagnosis import Diagnosis
 from kubetasks.kube.problems import Problem
 
@@ -61,4 +63,6 @@ def _log(context: Context, problem: Problem, found: Rollout) -> list[str]:
     if not source:
         return []
     pod, container, previous = source
-    return context.kube.log(context.settings.namespace, pod, container, LOG_TAIL, previous=previous).splitlines()
+    with suppress(ApiError, ClusterError):  # its node may be away: the rest is known
+        return context.kube.log(context.settings.namespace, pod, container, LOG_TAIL, previous=previous).splitlines()
+    return []

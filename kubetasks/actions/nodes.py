@@ -10,16 +10,16 @@ from kubetasks.kube.client import UNAUTHORIZED, ApiError, CredentialsError, surv
 from kubetasks.machine import inotify
 
 SYSTEM = "kube-system"
-HEALING_RESTARTS, CRASHING_SECONDS = 2, 5.0  # a crash or two heal while a cluster comes up; then the kubelet waits for 40 s
+CRASHING_SECONDS = 25.0  # so long the kubelet waits only after a third crash; one or two heal while a cluster comes up
 TOO_MANY_FILES = "too many open files"  # Linux's word for a user's limit of inotify instances too, of which a node needs 15 to 28
 MORE_FILES = "sudo sysctl fs.inotify.max_user_instances=512 on the engine's machine, then ./inv stop start: docs/setup.md"
 REFUSED_SECONDS = 5.0  # in which an API server that has just started has read whom it trusts
 
 
 def wait_for(context: Context) -> bool:
-    """Wait until the API answers and every node is ready; False if they are. Raises ClusterError.
+    """Wait until the API answers and every node is ready; False if that was so already. Raises ClusterError.
 
-    They come back by themselves after a reboot.
+    Nodes come back by themselves after a reboot.
     """
     kube, since, timeout = context.kube, context.cluster.since, context.settings.timeout
 
@@ -37,7 +37,7 @@ def wait_for(context: Context) -> bool:
             lambda: _answers(context),
             ClusterError,
             f"Cluster {context.provider.name} is not up",
-            "./inv stop start; or, without what is in it, ./inv delete start",
+            "./inv stop start; or ./inv delete start, which loses what is in it",
             timeout=timeout,
             on_change=step.at,
             longest_pause=0.3,
@@ -58,10 +58,10 @@ def _remedy() -> str:
 
 def _crashing(context: Context) -> wait.Failed | None:
     """What keeps crashing of the cluster's own, for example its pod network, without which no node becomes ready."""
+    since = context.cluster.since
     for pod in context.kube.list("Pod", SYSTEM):
         found = problems.of_pod(pod, problems.Evidence())
-        restarts = sum(one["restartCount"] for one in pod.get("status", {}).get("containerStatuses", []))
-        if found is None or found.code != "crash-loop" or restarts < HEALING_RESTARTS:
+        if found is None or found.code != "crash-loop" or not readiness.crashed_since(pod, since.get(pod["spec"]["nodeName"])):
             continue
         last = ""
         with suppress(ClusterError, ApiError):  # the sentence is worth more than the log

@@ -51,20 +51,12 @@ def wait_for_rollout(context: Context, text: str, delivered: str = "") -> None:
         raise RolloutError(problem.sentence, problem.hint, screen)
 
 
-def _wanted(context: Context, replicas: int | None) -> int:
-    """`replicas`, or how many pods the deployment wants."""
-    if replicas is not None:
-        return replicas
-    found = state.deployment(context)
-    return int(found["spec"].get("replicas", 1)) if found else 0
+def wait_until_served(context: Context, build: str = "") -> int:
+    """Wait until the service has a ready endpoint for each replica and, if an address answers here, each of them answers.
 
-
-def wait_until_served(context: Context, build: str = "", replicas: int | None = None) -> int:
-    """Wait until as many endpoints are ready and, if an address answers here, each of them and no other pod answers.
-
-    That is `replicas`, or as many as the deployment wants, which an autoscaler may change meanwhile. Each must answer with that
-    build id, if one is given. Return how many pods have answered. A complete rollout is not yet traffic: kube-proxy needs some
-    tenths of a second more. Raises ExposeError.
+    No other pod may answer, and each must do so with that build id, if one is given. How many replicas the deployment wants is
+    read each time: an autoscaler may change it. Return how many pods have answered. A complete rollout is not yet traffic:
+    kube-proxy needs some tenths of a second more. Raises ExposeError.
     """
     app = context.app
     if state.find_service(context) is None:
@@ -79,7 +71,7 @@ def wait_until_served(context: Context, build: str = "", replicas: int | None = 
         found = state.find_service(context)
         if found is None:
             return wait.Failed("The service is gone.", "./inv expose")
-        known, wanted, ready = state.addresses(context, found), _wanted(context, replicas), state.ready_pods(context)
+        known, wanted, ready = state.addresses(context, found), state.replicas(context), state.ready_pods(context)
         if len(ready) != wanted:
             return state.mismatch(context, found) or wait.Pending(f"{len(ready)} of {wanted} endpoints ready")
         if wanted == 0:  # a terminating pod answers until its end if there is no other

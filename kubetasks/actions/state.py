@@ -18,6 +18,12 @@ def deployment(context: Context) -> Object | None:
     return context.kube.get("Deployment", context.app.name, context.settings.namespace)
 
 
+def replicas(context: Context) -> int:
+    """How many pods the deployment wants; 0 if there is none."""
+    found = deployment(context)
+    return int(found["spec"].get("replicas", 1)) if found else 0
+
+
 def require_namespace(context: Context) -> None:
     """Raises ClusterError if the namespace is missing."""
     namespace = context.settings.namespace

@@ -11,7 +11,7 @@ from kubetasks.settings import MOST_REPLICAS, whole_number
 def build(c: Context) -> None:
     """Build the image of the current source.
 
-    It is named by the build id too, and simple-server:v1 is moved to it.
+    The build id is its tag, and simple-server:v1 is moved to it.
 
     The tutorial: docker build -t simple-server:v1 .
     Example: ./inv --echo build
@@ -70,7 +70,7 @@ def undeploy(c: Context) -> None:
 def rmi(c: Context) -> None:
     """Remove the application's images.
 
-    Those that other clones built too. A node keeps those that a pod or a deployment uses.
+    It also removes those that other clones built. A node keeps those that a pod or a deployment uses.
 
     The tutorial: docker rmi simple-server:v1 -f
     Example: ./inv undeploy rmi
@@ -87,7 +87,7 @@ def rmi(c: Context) -> None:
 def clean(c: Context, all: bool = False) -> None:
     """Remove service, deployment and images; --all the cluster too.
 
-    Images of other clones too. It waits until all is gone, and fails if something is left.
+    It also removes images that other clones built. It waits until all is gone, and fails if something is left.
 
     Example: ./inv clean --all
     Undo: ./inv up
@@ -192,7 +192,7 @@ def diagnose(c: Context, json: bool = False) -> None:
 def status(c: Context, json: bool = False) -> None:
     """Show cluster, deployment, pods and addresses.
 
-    Your other clusters too. It changes nothing.
+    It also lists your other clusters. It changes nothing.
 
     The tutorial: kubectl get deployments,pods
     Example: ./inv status --json

@@ -185,13 +185,7 @@ class Kube:
         response = self._send(method, target, query, body, content_type)
         text = self._body(response)
         if not 200 <= response.status <= 299:
-            try:
-                status = json.loads(text)
-            except ValueError:
-                status = {}
-            hint = {UNAUTHORIZED: self._renewal, FORBIDDEN: RIGHTS}.get(response.status, "")
-            reason, message = status.get("reason", ""), status.get("message", text)
-            raise ApiError(f"{method} {target}", response.status, reason, message, hint)
+            raise self._refusal(f"{method} {target}", response.status, text)
         try:
             return json.loads(text) if text else {}
         except ValueError as error:
@@ -199,6 +193,15 @@ class Kube:
                 f"What answers at {self.server} is not the API server of cluster {self._cluster}: it sends no JSON.",
                 self._advice,
             ) from error
+
+    def _refusal(self, what: str, status: int, text: str) -> ApiError:
+        """The error that an answer with another status than a success means."""
+        try:
+            told = json.loads(text)
+        except ValueError:
+            told = {}
+        hint = {UNAUTHORIZED: self._renewal, FORBIDDEN: RIGHTS}.get(status, "")
+        return ApiError(what, status, told.get("reason", ""), told.get("message", text), hint)
 
     def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
         """The last lines of a container's log, or of the one before its restart; "" if it has not started."""
@@ -209,7 +212,7 @@ class Kube:
         if response.status in (400, 404):  # it has no log, or the pod is gone
             return ""
         if response.status != 200:
-            raise ApiError(f"GET {target}", response.status, "", text, RIGHTS if response.status == FORBIDDEN else "")
+            raise self._refusal(f"GET {target}", response.status, text)
         return text
 
     def get(self, kind: str, name: str, namespace: str = "") -> Object | None:

@@ -194,6 +194,16 @@ def started_since(pod: Object, since: datetime | None) -> bool:
     return all(one and datetime.fromisoformat(one) >= since.replace(microsecond=0) for one in started)
 
 
+def crashed_since(pod: Object, since: datetime | None) -> bool:
+    """Whether a container of the pod ended at or after `since`, to the second: what the API says may be from before that."""
+    status = pod.get("status", {})
+    ended = [
+        (container.get("lastState", {}).get("terminated") or {}).get("finishedAt")
+        for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    ]
+    return any(one and (since is None or datetime.fromisoformat(one) >= since.replace(microsecond=0)) for one in ended)
+
+
 def pod_phase(pod: Object) -> str:
     """One word for a pod, as kubectl prints it: Running, Terminating, ErrImageNeverPull, ..."""
     if pod["metadata"].get("deletionTimestamp"):

@@ -19,6 +19,7 @@ from kubetasks.report import Report, duration
 from kubetasks.settings import Settings
 
 Source = Literal["pull", "build"]
+UNSET = "Unset INVOKE_SETUP_IMAGES, or run this as root on Debian"
 CONNECT = "Connect to an image registry, or run this as root on Debian"
 
 
@@ -67,7 +68,7 @@ def _build(settings: Settings, report: Report, log: Path, needed: Sequence[Need]
     if reason and found and settings.images != "build" and all(isinstance(need, File) for need in missing):
         downloads.pull(found, settings, report, missing)  # files need no image registry
         return
-    _require_buildable(", ".join(need.name for need in missing))
+    _require_buildable(", ".join(need.name for need in missing), UNSET if settings.images == "build" else CONNECT)
 
     def prepare() -> Engine:
         _start_engine(settings, report, log)
@@ -88,10 +89,10 @@ def _unbuildable() -> str:
     return "" if platform.machine() == "x86_64" else f"only for x86_64, not for {platform.machine()}"
 
 
-def _require_buildable(what: str) -> None:
+def _require_buildable(what: str, hint: str = CONNECT) -> None:
     reason = _unbuildable()
     if reason:
-        raise SetupError(f"What is missing cannot be built here ({what}): {reason}.", CONNECT)
+        raise SetupError(f"What is missing cannot be built here ({what}): {reason}.", hint)
 
 
 def _start_engine(settings: Settings, report: Report, log: Path) -> None:

@@ -115,8 +115,11 @@ class Lifecycle(Protocol):
     def start(self) -> tuple[Cluster, bool] | None:
         """Create or start the cluster if necessary; True if it was. It may still be coming up."""
 
-    def stage(self, image: Image) -> None:
-        """Deliver the image to nodes that are still being created, as far as that is possible: `start` runs meanwhile."""
+    def stage(self, image: Image, abandoned: Callable[[], bool]) -> None:
+        """Deliver the image to nodes that are still being created, as far as that is possible: `start` runs meanwhile.
+
+        Give up once `abandoned` returns True.
+        """
 
     def stop(self) -> bool:
         """Stop the cluster and keep what is in it; False if it did not run."""

@@ -56,7 +56,7 @@ class Existing:
             registry=None,
             since={},
             advice=f"kubectl config get-contexts lists the contexts; kubectl --context {self.name} version must answer",
-            renewal="Its credentials may have expired: log in to the cluster again",
+            renewal="Its credentials may have expired, or its kubeconfig is out of date: log in to the cluster again",
         )
 
     def deliver(self, image: Image) -> Delivered:

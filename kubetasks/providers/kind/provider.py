@@ -253,10 +253,12 @@ class Kind:
                 "./inv delete start creates it again",
             )
 
-    def stage(self, image: Image) -> None:
+    def stage(self, image: Image, abandoned: Callable[[], bool]) -> None:
         names = names_to_load(lambda: self._engine, image, self._report.dry)
 
         def check() -> wait.State:
+            if abandoned():
+                return wait.Done()
             nodes, address = self._nodes(), self._registry.address()
             if address is None or len(nodes) < self._settings.nodes:
                 return wait.Pending("no registry or no node yet")

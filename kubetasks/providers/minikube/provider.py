@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 CREATED = "/etc/simple-server-tasks-created"  # a file on the node, written last: its creation was not interrupted
 COPIES = "/var/lib/minikube/images"  # where minikube copies, in the node, what it loads, and leaves it
-WHOLE_KUBECONFIG = re.compile(rb"client-key: \S+\n$")  # minikube writes our key last
+WHOLE_KUBECONFIG = re.compile(rb"client-key: .+\n$")  # minikube writes our key last
 ENGINE_PORT = 2376  # of the engine in the node
 SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is gone
 KUBELET_RUNS = "grep --quiet --no-messages --line-regexp kubelet /proc/[0-9]*/comm"  # systemd may be too busy to answer
@@ -383,7 +383,7 @@ class Minikube:
             raise ClusterError(f"minikube created no container {self.name}.", "./inv doctor")
         self._engine.add_file(node, CREATED)
 
-    def stage(self, image: Image) -> None:
+    def stage(self, image: Image, abandoned: Callable[[], bool]) -> None:
         """Nothing: minikube itself must have started the node."""
 
     def stop(self) -> bool:

@@ -81,7 +81,7 @@ class OwnProvider(FakeProvider):
         self.called.append("start")
         return self.facts, self._changed
 
-    def stage(self, image: Image) -> None:
+    def stage(self, image: Image, abandoned: Callable[[], bool]) -> None:  # noqa: ARG002
         self.called.append(f"stage {image.reference}")
 
     def stop(self) -> bool:

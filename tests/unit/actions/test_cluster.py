@@ -15,6 +15,7 @@ from kubetasks.actions import nodes as nodes_action
 from kubetasks.errors import ClusterError, EngineError, TaskError
 from kubetasks.kube.client import ApiError, CredentialsError
 from kubetasks.labels import LABELS
+from kubetasks.machine import inotify
 from kubetasks.report import Report
 from kubetasks.wait import Failed, Pending, State
 from tests.unit.actions.fakes import FACTS, FakeKube, FakeProvider, OwnProvider, RefusedError, context
@@ -140,15 +141,17 @@ def test_an_api_server_that_is_not_up_is_waited_for_and_one_that_refuses_the_kub
 
 
 @pytest.mark.parametrize(
-    ("last", "hint"),
+    ("last", "used_up", "hint"),
     [
-        ("too many open files", "sudo sysctl fs.inotify.max_user_instances=512"),
-        ("no route to host", "./inv delete start creates it again"),
+        ("too many open files", False, "sudo sysctl fs.inotify.max_user_instances=512"),
+        ("no route to host", True, "sudo sysctl fs.inotify.max_user_instances=512"),
+        ("no route to host", False, "./inv delete start creates it again"),
     ],
 )
 def test_what_crashes_in_a_cluster_that_does_not_come_up_is_named_with_its_last_words(
-    monkeypatch: pytest.MonkeyPatch, last: str, hint: str
+    monkeypatch: pytest.MonkeyPatch, last: str, used_up: bool, hint: str
 ) -> None:
+    monkeypatch.setattr(inotify, "used_up", lambda: used_up)
     crashing = recorded("crashing")["pods"]
     kube = FakeKube(Node=nodes()["Node"], Pod=crashing)  # without a lease, no node is ready
     monkeypatch.setattr(kube, "log", lambda *_, **_options: f"{last}\n")

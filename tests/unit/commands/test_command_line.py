@@ -22,6 +22,7 @@ TASKS = (
 ).split()
 
 
+ROOM = "df --human-readable shows where there is room"
 OTHERS = ("docker", "filelock", "kubernetes", "rich", "yaml", "tenacity", "requests", "urllib3", "bottle", "granian")
 
 
@@ -70,11 +71,12 @@ def test_a_mistyped_task_gets_the_nearest_name() -> None:
     assert (ended.returncode, ended.stderr.splitlines()[0]) == (1, "There is no option --replica.")
 
 
-def test_a_full_disk_is_said_in_a_sentence() -> None:
+@pytest.mark.parametrize("words", [["--list"], ["--dry", "traffic"]])  # flushed at the end, and with each line
+def test_a_full_disk_is_said_in_a_sentence(words: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
-        argv = [sys.executable, "-m", "kubetasks", "--list"]
+        argv = [sys.executable, "-m", "kubetasks", *words]
         ended = subprocess.run(argv, cwd=PROJECT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert (ended.returncode, ended.stderr.splitlines()[0]) == (FileError.code, "A file: No space left on device.")
+    assert (ended.returncode, ended.stderr) == (FileError.code, f"A file: No space left on device.\n  {ROOM}\n")
 
 
 def test_the_version_is_that_of_the_project() -> None:

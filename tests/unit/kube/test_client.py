@@ -113,5 +113,7 @@ def test_a_log_that_may_not_be_read_is_no_empty_one(kube: Kube, monkeypatch: pyt
     monkeypatch.setattr(Answer, "status", 400)
     assert kube.log("default", "pod", "server", 10) == "", "its container has not started"
     monkeypatch.setattr(Answer, "status", 403)
-    with pytest.raises(ApiError, match="one line"):
+    monkeypatch.setattr(Answer, "text", '{"kind": "Status", "reason": "Forbidden", "message": "you may not read it"}')
+    with pytest.raises(ApiError) as refused:
         kube.log("default", "pod", "server", 10)
+    assert refused.value.sentence.endswith("was refused by the cluster: you may not read it")

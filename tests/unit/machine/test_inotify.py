@@ -1,5 +1,6 @@
 """Whether Linux's limit of inotify instances leaves room for another node."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ def test_the_instances_of_all_processes_are_counted(tmp_path: Path, limit: str, 
         folder.mkdir(parents=True)
         for number, kind in enumerate(kinds):
             (folder / str(number)).symlink_to(f"anon_inode:{kind}")
-    assert inotify.used_up(tmp_path) is used_up
+    assert inotify.used_up(tmp_path, os.getuid()) is used_up
+    others = int(limit) < inotify.LEAST
+    assert inotify.used_up(tmp_path, os.getuid() + 1) is others, "those of somebody else count for somebody else"
 
 
 def test_where_it_cannot_be_seen_nothing_is_claimed(tmp_path: Path) -> None:

@@ -54,14 +54,19 @@ def build(images_from: str, lacking: list[str], folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("images_from", "lacking"), [("auto", ["kind", "registry"]), ("build", ["kind", "registry"]), ("build", ["kind"])]
+    ("images_from", "lacking", "hint"),
+    [
+        ("auto", ["kind", "registry"], install.CONNECT),
+        ("build", ["kind", "registry"], install.UNSET),
+        ("build", ["kind"], install.UNSET),
+    ],
 )
 def test_who_cannot_build_is_told_what_is_missing(
-    unbuildable: list[str], tmp_path: Path, images_from: str, lacking: list[str]
+    unbuildable: list[str], tmp_path: Path, images_from: str, lacking: list[str], hint: str
 ) -> None:
     with pytest.raises(SetupError, match=f"cannot be built here \\({', '.join(lacking)}\\)") as refused:
         build(images_from, lacking, tmp_path)
-    assert refused.value.hint == install.CONNECT
+    assert refused.value.hint == hint
     assert unbuildable == []
 
 

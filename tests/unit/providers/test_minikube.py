@@ -35,7 +35,7 @@ class Node:
     attrs: dict[str, Any] = dataclasses.field(default_factory=lambda: {"State": {"StartedAt": "2026-11-25T12:00:00Z"}})
 
 
-KUBECONFIG = "users:\n- name: demo\n  user:\n    client-key: /home/.minikube/profiles/demo/client.key\n"
+KUBECONFIG = "users:\n- name: demo\n  user:\n    client-key: /home/me/my clone/.minikube/profiles/demo/client.key\n"
 
 
 class FakeEngine:
