@@ -10,7 +10,7 @@ from kubetasks.actions import cluster, rollout, service, state
 from kubetasks.actions.context import Context
 from kubetasks.application import Application
 from kubetasks.engine import AbsentError, Engine
-from kubetasks.errors import EngineError, LeftoverError, RolloutError
+from kubetasks.errors import EngineError, LeftoverError, RolloutError, TaskError
 from kubetasks.image import Image
 from kubetasks.kube import objects, problems, readiness
 from kubetasks.kube.client import ApiError, Object
@@ -255,30 +255,32 @@ def remove_images(context: Context) -> bool:
             report.equivalent(equivalents.remove_images(references))
         return True
     with report.step("Removing the images") as step:
-        gone = _remove_from_engine(context, step.at)
-        if context.provider.condition() == "running":
-            gone += context.provider.remove_images(lambda: _used_images(context))
-        if context.node_engine:
-            context.node_engine.remove_dangling()
+        gone = _remove_images(context, step.at)
     left = context.machine.image_tags(app.name)
     if left:
         raise LeftoverError(f"Images are left: {', '.join(left)}.", "./inv rmi")
     return bool(gone)
 
 
-def _remove_from_engine(context: Context, at: Callable[[str], None]) -> list[str]:
-    """Remove the application's images from the engine; return their names. Raises LeftoverError."""
+def _remove_images(context: Context, at: Callable[[str], None]) -> list[str]:
+    """Remove what is not in use; return the names. `at` gets each. Raises LeftoverError if a container of the engine uses one."""
     references = image.unused(context.machine, context.app)
     if references:
         context.report.equivalent(equivalents.remove_images(references))
     image.remove(context.machine, references, at)
+    if context.provider.condition() == "running":
+        references += context.provider.remove_images(lambda: _used_images(context))
+    if context.node_engine:
+        context.node_engine.remove_dangling()
     return references
 
 
 def _used_images(context: Context) -> set[str]:
-    """The images of all pods and deployments, whoever created them."""
-    specs = [pod["spec"] for pod in context.kube.list("Pod")]
-    specs += [deployment["spec"]["template"]["spec"] for deployment in context.kube.list("Deployment")]
+    """The images of all pods and deployments that are not being deleted, whoever created them."""
+    pods, deployments = [
+        [one for one in context.kube.list(kind) if not one["metadata"].get("deletionTimestamp")] for kind in ("Pod", "Deployment")
+    ]
+    specs = [pod["spec"] for pod in pods] + [deployment["spec"]["template"]["spec"] for deployment in deployments]
     return {
         image.familiar(container["image"])
         for spec in specs
@@ -299,8 +301,8 @@ def clean(context: Context, everything: bool) -> bool:
         service.unexpose(context)
 
         def begin_with_images(at: Callable[[str], None]) -> None:
-            with suppress(LeftoverError, EngineError):  # raised again by the removal that follows
-                _remove_from_engine(context, at)
+            with suppress(TaskError):  # raised again by the removal that follows
+                _remove_images(context, at)
 
         undeploy(context, begin_with_images)
     remove_images(context)

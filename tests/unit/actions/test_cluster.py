@@ -87,8 +87,9 @@ def test_without_an_engine_there_is_nothing_to_clean_unless_a_cluster_was_create
 
 def test_images_that_a_pod_or_a_deployment_of_anybody_uses_are_kept() -> None:
     spec = {"containers": [{"image": "docker.io/library/simple-server:v1"}], "initContainers": [{"image": "host:5000/theirs"}]}
-    idle = {"spec": {"template": {"spec": {"containers": [{"image": "simple-server"}, {"image": "a@sha256:b"}]}}}}
-    kube = FakeKube(Pod=[{"spec": spec}], Deployment=[idle])
+    idle = {"template": {"spec": {"containers": [{"image": "simple-server"}, {"image": "a@sha256:b"}]}}}
+    ending = {"metadata": {"deletionTimestamp": "2026-11-24T14:45:42Z"}, "spec": {"containers": [{"image": "simple-server:old"}]}}
+    kube = FakeKube(Pod=[{"metadata": {}, "spec": spec}, ending], Deployment=[{"metadata": {}, "spec": idle}])
     used = {"simple-server:v1", "host:5000/theirs:latest", "simple-server:latest", "a@sha256:b"}
     assert app._used_images(context(FakeProvider(), kube)) == used
 
