@@ -74,22 +74,22 @@ class CredentialsError(ClusterError):
 def surviving(check: Callable[[], wait.State]) -> Callable[[], wait.State]:
     """The same check, for which the API server may be away for UNAVAILABLE_SECONDS: it may be restarting.
 
-    Until it has read its own rules, one that has just started may refuse what it will allow.
+    Until it has read its own rules, one that has just started refuses what it has allowed before.
     """
-    away = False
+    first = True
 
     def survive() -> wait.State:
-        nonlocal away
+        nonlocal first
         try:
-            state = check()
+            return check()
         except (ClusterError, ApiError) as error:
             status = error.status if isinstance(error, ApiError) else 0
-            if 400 <= status < 500 and status != TOO_MANY_REQUESTS and not (away and status in NOT_ALLOWED):
+            refused = 400 <= status < 500 and status != TOO_MANY_REQUESTS
+            if refused and (first or status not in NOT_ALLOWED):
                 raise
-            away = True
             return wait.Failed(error.sentence, error.hint, UNAVAILABLE, patience=UNAVAILABLE_SECONDS, error=error)
-        away = False
-        return state
+        finally:
+            first = False
 
     return survive
 

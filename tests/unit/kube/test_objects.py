@@ -91,13 +91,17 @@ UNAVAILABLE, BUSY = ApiError("GET /", 503, "", ""), ApiError("GET /", 429, "", "
 NO_RULES_YET = ApiError("GET /", 403, "Forbidden", "no rules yet")  # of one that has just started
 
 
-@pytest.mark.parametrize("errors", [[AWAY, AWAY], [UNAVAILABLE, UNAVAILABLE], [BUSY, BUSY], [AWAY, NO_RULES_YET]], ids=str)
-def test_a_wait_survives_an_api_server_that_restarts(errors: list[TaskError]) -> None:
-    answers = iter(errors)
+@pytest.mark.parametrize(
+    "answers", [[AWAY, AWAY], [UNAVAILABLE, UNAVAILABLE], [BUSY, BUSY], [AWAY, NO_RULES_YET], [None, NO_RULES_YET]], ids=str
+)
+def test_a_wait_survives_an_api_server_that_restarts_also_between_two_looks(answers: list[TaskError | None]) -> None:
+    coming = iter(answers)
 
     def check() -> wait.State:
-        for one in answers:
-            raise one
+        for error in coming:
+            if error is None:
+                return wait.Pending("not yet")
+            raise error
         return wait.Done()
 
     wait.until_done(client.surviving(check), RolloutError, "late", timeout=60, changed=lambda _: None)
