@@ -216,11 +216,14 @@ class Engine:
                 return None
 
     def image_tags(self, repository: str) -> list[str]:
-        """The references of our images with that name, in any registry, sorted."""
+        """The references of our images with that name, in any registry, sorted: tags, or digests of one that has no tag.
+
+        Of two runs that push the same image, the later one leaves a digest.
+        """
         with _reported("Listing images"):
             images = self._client.api.images(filters={"label": SELECTOR})  # the list of the client asks again for each one
-            tags = [str(tag) for image in images for tag in image["RepoTags"] or ()]
-            return sorted(tag for tag in tags if tag.rpartition("/")[2].split(":")[0] == repository)
+            names = [str(name) for image in images for name in image["RepoTags"] or image["RepoDigests"] or ()]
+            return sorted(name for name in names if re.split("[:@]", name.rpartition("/")[2])[0] == repository)
 
     def pull(self, reference: str, on_line: Callable[[str], None]) -> None:
         """Pull an image by digest or tag."""

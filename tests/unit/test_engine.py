@@ -1,6 +1,7 @@
 """Which container engine is used: for builds docker's own, for the nodes always that of the machine."""
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 
 import pytest
 
@@ -38,3 +39,15 @@ def test_after_docker_env_builds_go_to_the_node_and_nodes_are_found_as_before(
     engine.connect()
     engine.connect(host="unix:///other.sock")
     assert asked == ["", "", "", "", "tcp://elsewhere:2375", "unix:///other.sock"]
+
+
+def test_an_image_that_has_only_a_digest_is_named_by_it() -> None:
+    digest = "127.0.0.1:5000/simple-server@sha256:0123"
+    found = [
+        {"RepoTags": ["simple-server:v1"], "RepoDigests": [digest]},
+        {"RepoTags": None, "RepoDigests": [digest]},
+        {"RepoTags": ["simple-server-base:1"], "RepoDigests": None},
+        {"RepoTags": None, "RepoDigests": None},
+    ]
+    client = SimpleNamespace(api=SimpleNamespace(images=lambda **_: found))
+    assert engine.Engine(client, {}).image_tags("simple-server") == [digest, "simple-server:v1"]  # type: ignore[arg-type]
