@@ -3,7 +3,6 @@
 import difflib
 import errno
 import io
-import os
 import shlex
 import sys
 import tomllib
@@ -18,7 +17,7 @@ from invoke.vendor.yaml import YAMLError
 
 from kubetasks.application import PROJECT
 from kubetasks.errors import FileError
-from kubetasks.report import end_unread
+from kubetasks.report import discard, end_unread
 
 BAD_SETTING = 2
 INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
@@ -116,7 +115,7 @@ def _exit_refused(error: OSError) -> NoReturn:
         raise error
     print(refused.message, file=sys.stderr)
     with suppress(OSError):  # it is no file
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or what is left in the buffer fails again at the end
+        discard(sys.stdout)
     sys.exit(refused.code)
 
 

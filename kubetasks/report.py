@@ -26,9 +26,14 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def discard(stream: TextIO) -> None:
+    """Let what is still in the stream's buffer go nowhere, or Python would fail with it again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def end_unread(stream: TextIO) -> NoReturn:
     """Exit as if by SIGPIPE: whoever reads the stream, such as `head`, has read enough."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or Python reports it again at its end
+    discard(stream)
     sys.exit(BROKEN_PIPE)
 
 

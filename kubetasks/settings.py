@@ -141,6 +141,11 @@ def absolute(name: str, value: str) -> str:
     return str(path)
 
 
+def variable(section: str, name: str) -> str:
+    """The environment variable of a setting."""
+    return f"INVOKE_{section}_{name}".upper()
+
+
 def cache_folder(environment: Mapping[str, str]) -> Path:
     """The folder of downloads and builds, shared by all clones: the XDG base directory specification."""
     return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / OWNER
@@ -151,7 +156,7 @@ def refuse_unknown(config: Any, environment: Mapping[str, str]) -> None:
 
     Sections of invoke.yaml that are not ours or invoke's are refused too; in a person's own ~/.invoke.yaml they are not.
     """
-    variables = {f"INVOKE_{section}_{name}".upper() for section, names in DEFAULTS.items() for name in names}
+    variables = {variable(section, name) for section, names in DEFAULTS.items() for name in names}
     prefixes = tuple(f"INVOKE_{section}_".upper() for section in DEFAULTS)
     for name in sorted(environment):
         ours = name.startswith(prefixes) or (name.startswith("INVOKE_") and difflib.get_close_matches(name, variables, 1, ALIKE))
@@ -181,8 +186,7 @@ def read(config: Any, environment: Mapping[str, str] = os.environ) -> Settings:
         raise SettingError("The provider `existing` needs an explicit context.", "INVOKE_CLUSTER_CONTEXT=NAME ./inv ...")
     for (section, name), only in OF_ONE_PROVIDER.items():
         if provider != only and str(config[section][name]) != DEFAULTS[section][name]:
-            variable = f"INVOKE_{section}_{name}".upper()
-            raise SettingError(f"{variable} is for the provider `{only}`, not for `{provider}`.", "Unset it")
+            raise SettingError(f"{variable(section, name)} is for the provider `{only}`, not for `{provider}`.", "Unset it")
     kubernetes = str(cluster["kubernetes"]).removeprefix("v")
     return Settings(
         # a node's name is the cluster's plus "-control-plane", and has 63 characters at most

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from typing import Any
 
 from kubetasks import artifacts, equivalents, image, manifests
@@ -196,7 +197,7 @@ def status(context: Context) -> dict[str, Any] | None:
     else:
         document["deployment"] = {
             "image": _container(found["spec"]["template"]["spec"], context.app)["image"],
-            "replicas": found["spec"].get("replicas", 1),
+            "replicas": readiness.replicas(found),
             "ready": sum(map(readiness.pod_ready, readiness.newest_pods(found, seen.replica_sets, pods))),
             "state": getattr(progress, "detail", None) or getattr(progress, "reason", ""),
         }
@@ -236,9 +237,10 @@ def undeploy(context: Context, meanwhile: Callable[[Callable[[str], None]], None
         return False
     context.agree()
     with context.report.step("Deleting the deployment") as step:
-        where = (app.name, settings.namespace, settings.timeout, step.at)
-        objects.delete(context.kube, "Deployment", *where, meanwhile=lambda: meanwhile(step.at))
-        objects.delete(context.kube, "PodDisruptionBudget", *where)
+        pods_end = {"Deployment": partial(meanwhile, step.at)}
+        for kind in equivalents.ROLLED_OUT:
+            where = (kind, app.name, settings.namespace)
+            objects.delete(context.kube, *where, settings.timeout, step.at, pods_end.get(kind, lambda: None))
     return True
 
 

@@ -71,9 +71,10 @@ def wait_until_served(context: Context, build: str = "") -> int:
         found = state.find_service(context)
         if found is None:
             return wait.Failed("The service is gone.", "./inv expose")
-        known, wanted, ready = state.addresses(context, found), state.replicas(context), state.ready_pods(context)
+        known, deployed, ready = state.addresses(context, found), state.deployment(context), state.ready_pods(context)
+        wanted = readiness.replicas(deployed)
         if len(ready) != wanted:
-            return state.mismatch(context, found) or wait.Pending(f"{len(ready)} of {wanted} endpoints ready")
+            return state.mismatch(found, deployed) or wait.Pending(f"{len(ready)} of {wanted} endpoints ready")
         if wanted == 0:  # a terminating pod answers until its end if there is no other
             return wait.Pending("a pod still answers") if probe.first_answering(app, known) else wait.Done()
         chosen = chosen if chosen in known else probe.first_answering(app, known)

@@ -8,7 +8,7 @@ from kubetasks import equivalents, manifests, probe, wait
 from kubetasks.actions import cluster, state
 from kubetasks.actions.context import Context
 from kubetasks.errors import ExposeError, LeftoverError
-from kubetasks.kube import objects, service
+from kubetasks.kube import objects, readiness, service
 from kubetasks.kube.client import ApiError, surviving
 from kubetasks.kube.service import Address
 from kubetasks.probe import Spread
@@ -80,8 +80,8 @@ def _wait_for_address(context: Context, lasting: float, at: Callable[[str], None
         if not state.ready_pods(context):
             result = known
             deployed = state.deployment(context)
-            idle = deployed is None or deployed["spec"].get("replicas", 1) == 0
-            return wait.Done() if idle else state.mismatch(context, found) or wait.Pending("waiting for a ready pod")
+            idle = readiness.replicas(deployed) == 0
+            return wait.Done() if idle else state.mismatch(found, deployed) or wait.Pending("waiting for a ready pod")
         result = probe.answering(context.app, known)
         if not result:
             first_answer = 0.0

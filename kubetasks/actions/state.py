@@ -18,12 +18,6 @@ def deployment(context: Context) -> Object | None:
     return context.kube.get("Deployment", context.app.name, context.settings.namespace)
 
 
-def replicas(context: Context) -> int:
-    """How many pods the deployment wants; 0 if there is none."""
-    found = deployment(context)
-    return int(found["spec"].get("replicas", 1)) if found else 0
-
-
 def require_namespace(context: Context) -> None:
     """Raises ClusterError if the namespace is missing."""
     namespace = context.settings.namespace
@@ -142,9 +136,8 @@ def require_addresses(context: Context) -> list[Address]:
     return known
 
 
-def mismatch(context: Context, found: Object) -> wait.Failed | None:
+def mismatch(found: Object, deployed: Object | None) -> wait.Failed | None:
     """Why the service never gets a pod of the deployment, or None."""
-    deployed = deployment(context)
     missing = service.unselected(found, deployed["spec"]["template"]) if deployed else ""
     if not missing:
         return None

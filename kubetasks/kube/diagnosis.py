@@ -195,7 +195,7 @@ def _images(spec: Object) -> str:
 
 
 def _revision(deployment: Object, replica_sets: Sequence[Object], pods: Sequence[Object]) -> str:
-    metadata, wanted = deployment["metadata"], deployment["spec"].get("replicas", 1)
+    metadata, wanted = deployment["metadata"], readiness.replicas(deployment)
     number = metadata.get("annotations", {}).get(readiness.REVISION, "?")
     ready = sum(map(readiness.pod_ready, readiness.newest_pods(deployment, replica_sets, pods)))
     return f"deployment/{metadata['name']}, now revision {number}: {ready} of {wanted} pods ready"

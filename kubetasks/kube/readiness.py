@@ -45,7 +45,7 @@ def problem(
     if deployment is None:
         return problems.of_kind("deployment-gone", "")
     name = deployment["metadata"]["name"]
-    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+    status, wanted = deployment.get("status", {}), replicas(deployment)
     conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
     if not _noticed(deployment):
         return None
@@ -84,6 +84,11 @@ def late(
     return problems.of_kind("timeout", name, container, seconds=f"{seconds:.0f}", message=missing)
 
 
+def replicas(deployment: Object | None) -> int:
+    """How many pods a deployment wants; 0 if there is none."""
+    return int(deployment["spec"].get("replicas", 1)) if deployment else 0
+
+
 def _noticed(deployment: Object) -> bool:
     """Whether the deployment controller has seen the newest specification."""
     return bool(deployment.get("status", {}).get("observedGeneration", 0) >= deployment["metadata"]["generation"])
@@ -96,7 +101,7 @@ def progress(
     if not _noticed(deployment):
         return Pending("waiting for the deployment controller")
     newest = newest_pods(deployment, replica_sets, pods)
-    wanted, status = deployment["spec"].get("replicas", 1), deployment.get("status", {})
+    wanted, status = replicas(deployment), deployment.get("status", {})
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
     total = status.get("replicas", 0)
     if updated > wanted:
@@ -191,7 +196,7 @@ def started_since(pod: Object, since: datetime | None) -> bool:
         (container.get("state", {}).get("running") or {}).get("startedAt")
         for container in pod.get("status", {}).get("containerStatuses", [])
     ]
-    return all(one and datetime.fromisoformat(one) >= since.replace(microsecond=0) for one in started)
+    return all(_not_before(since, one) for one in started)
 
 
 def crashed_since(pod: Object, since: datetime | None) -> bool:
@@ -201,7 +206,12 @@ def crashed_since(pod: Object, since: datetime | None) -> bool:
         (container.get("lastState", {}).get("terminated") or {}).get("finishedAt")
         for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     ]
-    return any(one and (since is None or datetime.fromisoformat(one) >= since.replace(microsecond=0)) for one in ended)
+    return any(_not_before(since, one) for one in ended)
+
+
+def _not_before(since: datetime | None, time: str | None) -> bool:
+    """Whether the API reports a time, and one that is not before the second of `since`."""
+    return time is not None and (since is None or datetime.fromisoformat(time) >= since.replace(microsecond=0))
 
 
 def pod_phase(pod: Object) -> str:

@@ -96,7 +96,7 @@ class Tasks:
         """The settings that this environment gives."""
         given = os.environ | self.environment
         config = {
-            section: {name: given.get(f"INVOKE_{section}_{name}".upper(), default) for name, default in names.items()}
+            section: {name: given.get(settings.variable(section, name), default) for name, default in names.items()}
             for section, names in settings.DEFAULTS.items()
         }
         return settings.read(config)

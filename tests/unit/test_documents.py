@@ -7,7 +7,7 @@ import pytest
 
 from kubetasks.application import PROJECT
 
-DOCUMENTS = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("images/*/README.md")]
+DOCUMENTS = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("images/*/*.md")]
 FOLDERS = (".ci", ".github", "benchmarks", "docs", "images", "k8s", "kubetasks", "requirements", "simple_server", "tests")
 PATH = re.compile(r"(?:[\w.-]+/)*[\w.-]+(?:/|\.(?:py|md|ya?ml|toml|ini|mod|sum|txt|png))")
 OTHERS = re.compile(r"invoke\.yaml|reports/.*|\.venv/.*|.*MINOR.*")  # a person's own, generated, or a stand-in
@@ -32,3 +32,9 @@ def test_every_path_in_a_document_exists(document: Path) -> None:
 def test_a_path_is_told_from_other_words() -> None:
     text = "`images/app/gone.py` `docs/` `tox.ini` `kindest/node` `/etc/docker` `~/.kube/config` `./inv` `reports/x.png`"
     assert paths(text) == ["images/app/gone.py", "docs/", "tox.ini"]
+
+
+def test_every_link_of_the_documents_leads_somewhere() -> None:
+    for document in DOCUMENTS:
+        for link in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text()):
+            assert (document.parent / link).exists(), f"{document.name}: {link}"

@@ -8,7 +8,6 @@ import pytest
 from invoke.config import Config
 
 from kubetasks import errors, settings
-from kubetasks.application import PROJECT
 from kubetasks.errors import SettingError
 from kubetasks.versions import PYTHON_IMAGE
 
@@ -127,12 +126,6 @@ def test_every_exit_code_is_documented() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TaskError)]
     documented = set(re.findall(r"^\| (\d+) \|", DOCUMENTED.read_text(), re.MULTILINE))
     assert documented == {str(kind.code) for kind in kinds}
-
-
-def test_every_link_of_the_documents_leads_somewhere() -> None:
-    for document in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("images/*/*.md")]:
-        for link in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text()):
-            assert (document.parent / link).exists(), f"{document.name}: {link}"
 
 
 def test_the_pinned_base_image_is_written_the_same_in_the_dockerfile() -> None:

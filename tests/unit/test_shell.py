@@ -120,16 +120,21 @@ except KeyboardInterrupt:
 
 def test_no_signal_disturbs_a_clean_up_nor_its_programs_and_afterwards_they_count_again() -> None:
     with talking(CLEANING) as process:
-        assert process.stdin
         assert process.stdout
         assert process.stdout.readline() == "cleaning\n"
-        for number in shell.INTERRUPTING:
-            process.send_signal(number)
-        process.stdin.write("\n")
-        process.stdin.flush()
+        disturb(process)
         assert process.stdout.readline() == "clean\n"
         process.send_signal(signal.SIGINT)
         assert process.stdout.read() == "interrupted\n"
+
+
+def disturb(process: "subprocess.Popen[str]") -> None:
+    """Send every signal that asks to end, and then the line that the process waits for."""
+    assert process.stdin
+    for number in shell.INTERRUPTING:
+        process.send_signal(number)
+    process.stdin.write("\n")
+    process.stdin.flush()
 
 
 ONCE = """
@@ -155,15 +160,11 @@ except KeyboardInterrupt:
 @pytest.mark.parametrize("first", shell.INTERRUPTING)
 def test_the_first_signal_interrupts_and_those_that_follow_do_not_until_the_next_task(first: signal.Signals) -> None:
     with talking(ONCE) as process:
-        assert process.stdin
         assert process.stdout
         assert process.stdout.readline() == "working\n"
         process.send_signal(first)
         assert process.stdout.readline() == "cleaning\n"
-        for number in shell.INTERRUPTING:
-            process.send_signal(number)
-        process.stdin.write("\n")
-        process.stdin.flush()
+        disturb(process)
         assert process.stdout.readline() == "clean\n"
         assert process.stdout.readline() == "working\n"
         process.send_signal(first)
