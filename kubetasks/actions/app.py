@@ -3,8 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from kubetasks import artifacts, equivalents, image, manifests
 from kubetasks.actions import cluster, rollout, service, state
@@ -225,10 +224,10 @@ def _other_clusters(context: Context) -> list[dict[str, str]]:
     return [{"name": name, "provider": provider} for name, provider in sorted(found) if name != context.provider.name]
 
 
-def undeploy(context: Context, meanwhile: Callable[[Callable[[str], None]], None] = lambda _at: None) -> bool:
+def undeploy(context: Context, meanwhile: Callable[[], None] = lambda: None) -> bool:
     """Delete the deployment with its pods and its budget; False if there was none. Raises OwnershipError, LeftoverError.
 
-    `meanwhile` is called while the pods end, with what shows where it is.
+    `meanwhile` is called while the pods end.
     """
     app, settings = context.app, context.settings
     if not context.report.equivalent(*equivalents.undeploy(app, context.kubectl)):
@@ -237,10 +236,10 @@ def undeploy(context: Context, meanwhile: Callable[[Callable[[str], None]], None
         return False
     context.agree()
     with context.report.step("Deleting the deployment") as step:
-        pods_end = {"Deployment": partial(meanwhile, step.at)}
         for kind in equivalents.ROLLED_OUT:
             where = (kind, app.name, settings.namespace)
-            objects.delete(context.kube, *where, settings.timeout, step.at, pods_end.get(kind, lambda: None))
+            pods_end = meanwhile if kind == "Deployment" else lambda: None
+            objects.delete(context.kube, *where, settings.timeout, step.at, pods_end)
     return True
 
 
@@ -256,38 +255,57 @@ def remove_images(context: Context) -> bool:
         if references:
             report.equivalent(equivalents.remove_images(references))
         return True
-    with report.step("Removing the images") as step:
-        gone = _remove_images(context, step.at)
-    left = context.machine.image_tags(app.name)
+    removed = _remove_images(context)
+    _require_no_images(context)
+    return bool(removed.names)
+
+
+def _require_no_images(context: Context) -> None:
+    """Raises LeftoverError if the engine has an image of the application."""
+    left = context.machine.image_tags(context.app.name)
     if left:
         raise LeftoverError(f"Images are left: {', '.join(left)}.", "./inv rmi")
-    return bool(gone)
 
 
-def _remove_images(context: Context, at: Callable[[str], None]) -> list[str]:
-    """Remove what is not in use; return the names. `at` gets each. Raises LeftoverError if a container of the engine uses one."""
-    references = image.unused(context.machine, context.app)
-    if references:
-        context.report.equivalent(equivalents.remove_images(references))
-    image.remove(context.machine, references, at)
-    if context.provider.condition() == "running":
-        references += context.provider.remove_images(lambda: _used_images(context))
-    if context.node_engine:
-        context.node_engine.remove_dangling()
-    return references
+class Removed(NamedTuple):
+    """The names of the images that were removed, and those that the nodes keep because something uses them."""
+
+    names: list[str]
+    used: set[str]
+
+
+def _remove_images(context: Context) -> Removed:
+    """Remove what is not in use. Raises LeftoverError if a container of the engine uses one."""
+    used: set[str] = set()
+
+    def in_use() -> set[str]:
+        used.update(_used_images(context))
+        return used
+
+    with context.report.step("Removing the images") as step:
+        references = image.unused(context.machine, context.app)
+        if references:
+            context.report.equivalent(equivalents.remove_images(references))
+        image.remove(context.machine, references, step.at)
+        if context.provider.condition() == "running":
+            references += context.provider.remove_images(in_use)
+        if context.node_engine:
+            context.node_engine.remove_dangling()
+    return Removed(references, used)
 
 
 def _used_images(context: Context) -> set[str]:
-    """The images of all pods and deployments that are not being deleted, whoever created them."""
+    """The application's images of all pods and deployments that are not being deleted, whoever created them."""
     pods, deployments = [
         [one for one in context.kube.list(kind) if not one["metadata"].get("deletionTimestamp")] for kind in ("Pod", "Deployment")
     ]
     specs = [pod["spec"] for pod in pods] + [deployment["spec"]["template"]["spec"] for deployment in deployments]
-    return {
+    names = {
         image.familiar(container["image"])
         for spec in specs
         for container in [*spec["containers"], *spec.get("initContainers", [])]
     }
+    return {name for name in names if name.startswith(f"{context.app.name}:")}
 
 
 def clean(context: Context, everything: bool) -> bool:
@@ -299,15 +317,21 @@ def clean(context: Context, everything: bool) -> bool:
         return False
     if everything:
         cluster.delete(context)
+        remove_images(context)
+        return True
+    service.unexpose(context)
+    complete = False
+
+    def begin_with_images() -> None:
+        nonlocal complete
+        with suppress(TaskError):  # raised again by the removal that follows
+            complete = not _remove_images(context).used  # the cluster may not have got to all pods yet
+
+    undeploy(context, begin_with_images)
+    if complete:
+        _require_no_images(context)
     else:
-        service.unexpose(context)
-
-        def begin_with_images(at: Callable[[str], None]) -> None:
-            with suppress(TaskError):  # raised again by the removal that follows
-                _remove_images(context, at)
-
-        undeploy(context, begin_with_images)
-    remove_images(context)
+        remove_images(context)
     return True
 
 

@@ -239,25 +239,29 @@ class Changes:
 
     A watch that ends, or is answered with 410, is opened again. The loop also looks without a signal, so no change is missed.
     However often something changes, the loop looks a third of the time at most: while a hundred pods start, the API server and
-    the node have other work.
+    the node have other work. They begin with the first wait, because what is so already needs none. One that has opened is a
+    signal too: something may have changed before.
     """
 
     def __init__(self, kube: Kube, sources: list[tuple[str, str, dict[str, str]]]) -> None:
         self._kube = kube
+        self._unwatched = sources
         self._changed = threading.Event()
         self._closed = threading.Event()
         self._looking_since = time.monotonic()
         self._responses: list[Any] = []
-        for source in sources:
-            threading.Thread(target=self._watch, args=source, daemon=True).start()
 
     def _watch(self, kind: str, namespace: str, selectors: dict[str, str]) -> None:
+        begins = True
         while not self._closed.is_set():
             try:
                 response = self._kube._send("GET", path(kind, namespace), {**selectors, "watch": "true"}, seconds=600)
                 if response.status not in (200, 410):  # 410: too old, start again
                     return
                 self._responses.append(response)
+                if begins:
+                    self._changed.set()
+                    begins = False
                 for _piece in response.response.stream(amt=None, decode_content=True):
                     self._changed.set()
                     if self._closed.is_set():
@@ -268,6 +272,8 @@ class Changes:
 
     def wait(self, seconds: float) -> None:
         """Block until something changed, at most `seconds`, and at least twice as long as it took to look."""
+        while self._unwatched:
+            threading.Thread(target=self._watch, args=self._unwatched.pop(), daemon=True).start()
         now = time.monotonic()
         least = now + min(seconds, REST * (now - self._looking_since))
         self._changed.wait(seconds)

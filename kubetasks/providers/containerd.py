@@ -51,25 +51,27 @@ def end(engine: Engine, node: "Container") -> None:
         engine.run_in(node, "sh", "-c", END)
 
 
-def listed(engine: Engine, node: "Container") -> list[Reference]:
-    """Every name that containerd has on a node."""
-    return parse(engine.run_in(node, *CTR, "images", "ls"))
+def _listed(engine: Engine, node: "Container", app: str = "") -> list[Reference]:
+    """Every name that containerd has on a node, or those of one application: ctr looks into each image that it lists."""
+    chosen = [f'name~="^(docker.io/library/)?{app}:"'] if app else []
+    return parse(engine.run_in(node, *CTR, "images", "ls", *chosen))
 
 
 def names(engine: Engine, node: "Container", app: Application) -> list[str]:
     """The names of the application's images on a node: APP:TAG."""
-    return [one.short for one in of_application(listed(engine, node), app.name)]
+    return [one.short for one in _listed(engine, node, app.name)]
 
 
 def has(engine: Engine, node: "Container", wanted: Sequence[str]) -> bool:
     """Whether a node has the image under all of these names (APP:TAG), each of which means the same one."""
-    return all_mean_one({one.short: one.digest for one in listed(engine, node)}, wanted)
+    app = wanted[0].partition(":")[0]
+    return all_mean_one({one.short: one.digest for one in _listed(engine, node, app)}, wanted)
 
 
 def remove_unused(engine: Engine, report: Report, node: "Container", app: Application, used: Callable[[], set[str]]) -> set[str]:
     """Remove the application's images from a node, except those that `used` returns; return their names."""
     content = partial(engine.run_in, node, *CTR, "content", "get")
-    references = listed(engine, node)
+    references = _listed(engine, node)
     if not of_application(references, app.name):
         return set()
     gone = unused(references, app.name, used(), content)

@@ -88,7 +88,9 @@ class Kind:
         return Config(self.name, node.reference, free_port(self._settings.port), self.kubeconfig, self._settings.nodes)
 
     def condition(self) -> Condition:
-        nodes = self._nodes()
+        return self._condition(self._nodes())
+
+    def _condition(self, nodes: "list[Container]") -> Condition:
         if not nodes:
             return "missing"
         self._require_ours(nodes)
@@ -100,7 +102,7 @@ class Kind:
 
     def cluster(self) -> Cluster:
         nodes = self._nodes()
-        condition = self.condition()
+        condition = self._condition(nodes)
         if condition == "incomplete":
             raise ClusterError(f"The creation of cluster {self.name} was interrupted.", "./inv start creates it again")
         if condition != "running":
@@ -198,9 +200,10 @@ class Kind:
             self._show_start()
             return None
         with locked(self._settings, self._settings.state_folder, self._report, lambda: not self._nodes()):
-            condition = self.condition()
+            nodes = self._nodes()
+            condition = self._condition(nodes)
             if condition in ("stopped", "running"):
-                self._say_differences()
+                self._say_differences(nodes)
             if condition == "stopped":
                 self._start()
                 if self.condition() == "incomplete":
@@ -228,9 +231,8 @@ class Kind:
         elif condition == "stopped":
             self._report.equivalent(self._start_line)
 
-    def _say_differences(self) -> None:
+    def _say_differences(self, nodes: "list[Container]") -> None:
         """Report each setting that only a new cluster would follow."""
-        nodes = self._nodes()
         kubernetes = kubernetes_of(str(nodes[0].attrs["Config"]["Image"])) or self._settings.kubernetes
         asked, mapped = self._settings.port, _mapped_port(nodes[0])
         port = str(mapped if mapped and asked != DEFAULT_PORT else asked)  # the default one may have been taken

@@ -1,6 +1,7 @@
 """Ownership: no object without our label is changed or removed. The API is a fake; the same is shown on a real one."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -185,6 +186,18 @@ def test_a_watch_that_ends_or_is_too_old_is_opened_again(monkeypatch: pytest.Mon
     kube = FakeKube({})
     monkeypatch.setattr(kube, "_send", send)
     with client.Changes(kube, [("Pod", "default", {})]) as changes:
+        assert not asked, "what is so already needs no watch"
+        changes.wait(10)
         assert ended.wait(10)
         assert changes._changed.is_set()
     assert asked == ["/api/v1/namespaces/default/pods"] * len(answers)
+
+
+def test_a_watch_that_has_opened_is_a_signal_because_something_may_have_changed_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([Answer(200), Answer(404)])
+    kube = FakeKube({})
+    monkeypatch.setattr(kube, "_send", lambda *_, **__: next(answers))
+    with client.Changes(kube, [("Pod", "default", {})]) as changes:
+        begun = time.monotonic()
+        changes.wait(60)
+        assert time.monotonic() - begun < 60
