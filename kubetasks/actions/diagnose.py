@@ -7,9 +7,9 @@ from kubetasks import equivalents, wait
 from kubetasks.actions import state
 from kubetasks.actions.context import Context
 from kubetasks.actions.state import Rollout
-from kubetasks.errors import ClusterError
-from kubetasks.kube import client, diagnosis, readiness
-from kubetasks.kube.client import ApiError
+from kubetasks.errors import ClusterError, EngineError, ExposeError
+from kubetasks.kube import client, diagnosis, objects, readiness
+from kubetasks.kube.client import UNAVAILABLE, ApiError, Object
 from kubetasks.kube.diagnosis import Diagnosis
 from kubetasks.kube.problems import Problem
 
@@ -17,26 +17,62 @@ LOG_TAIL = 200  # lines in the file
 
 
 def now(context: Context) -> Diagnosis | None:
-    """What is wrong with cluster and application at this moment; None under --dry. Raises EngineError, ClusterError."""
+    """What is wrong with cluster, application and service at this moment; None under --dry. Raises OwnershipError."""
     if not context.report.equivalent(*equivalents.diagnose(context.kubectl)):
         return None
+    try:
+        return _of_cluster(context) or _of_application(context)
+    except EngineError as error:
+        return Diagnosis("engine-unavailable", error.sentence, error.hint)
+    except ApiError as error:
+        return Diagnosis("api-refused", error.sentence, error.hint)
+    except ClusterError as error:
+        return Diagnosis(UNAVAILABLE, error.sentence, error.hint)
+
+
+def _of_cluster(context: Context) -> Diagnosis | None:
+    """Why the cluster cannot be asked, as its provider sees it; None if it runs."""
     condition = context.provider.condition()
-    if condition != "running":
-        try:
-            context.provider.cluster()
-        except ClusterError as error:
-            return Diagnosis(f"cluster-{condition}", error.sentence, error.hint)
+    if condition == "running":
+        return None
+    try:
+        context.provider.cluster()
+    except ClusterError as error:
+        return Diagnosis(f"cluster-{condition}", error.sentence, error.hint)
+    return None
+
+
+def _of_application(context: Context) -> Diagnosis:
     found = state.rollout(context)
     if found.deployment is None:
-        state.require_namespace(context)
+        try:
+            state.require_namespace(context)
+        except ClusterError as error:
+            return Diagnosis("namespace-missing", error.sentence, error.hint)
         return Diagnosis("not-deployed", f"Nothing is deployed in namespace {context.settings.namespace}.", "./inv build deploy")
     problem = readiness.problem(*found)
     if problem:
         return explain(context, problem, found)
     progress = readiness.progress(found.deployment, found.replica_sets, found.pods, context.cluster.since)
-    if isinstance(progress, wait.Done):
-        return Diagnosis(diagnosis.HEALTHY, f"{context.app.name}: {progress.detail}.")
-    return Diagnosis("progressing", f"The rollout is in progress: {progress.detail}.", "./inv status")
+    if not isinstance(progress, wait.Done):
+        return Diagnosis("progressing", f"The rollout is in progress: {progress.detail}.", "./inv status")
+    return _of_service(context, found.deployment) or Diagnosis(diagnosis.HEALTHY, f"{context.app.name}: {progress.detail}.")
+
+
+def _of_service(context: Context, deployment: Object) -> Diagnosis | None:
+    """Why our service does not answer although its pods are ready; None if there is none, or if it answers."""
+    found = state.find_service(context)
+    if found is None or not objects.ours(found):
+        return None
+    mismatch = state.mismatch(found, deployment)
+    if mismatch:
+        return Diagnosis("service-mismatch", mismatch.reason, mismatch.hint)
+    if readiness.replicas(deployment) and context.cluster.reachable:
+        try:
+            state.answering_address(context)
+        except ExposeError as error:
+            return Diagnosis("no-answer", error.sentence, error.hint)
+    return None
 
 
 def explain(context: Context, problem: Problem, found: Rollout) -> Diagnosis:

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from kubetasks.errors import ClusterError, RolloutError
+from kubetasks.errors import ClusterError, EngineError, ExposeError, RolloutError
 from kubetasks.kube import readiness
-from kubetasks.kube.client import Object
+from kubetasks.kube.client import UNAVAILABLE, Object
 from kubetasks.kube.problems import KINDS, Problem, event_object, event_time
 
 LINES = 24  # at most, on a screen
@@ -17,9 +17,12 @@ HEALTHY = "healthy"
 EXIT_CODES = {
     HEALTHY: 0,
     "progressing": 0,
-    "not-deployed": RolloutError.code,
+    "engine-unavailable": EngineError.code,
     **dict.fromkeys(("cluster-missing", "cluster-stopped", "cluster-incomplete"), ClusterError.code),
+    **dict.fromkeys((UNAVAILABLE, "api-refused", "namespace-missing"), ClusterError.code),
+    "not-deployed": RolloutError.code,
     **dict.fromkeys(KINDS, RolloutError.code),
+    **dict.fromkeys(("service-mismatch", "no-answer"), ExposeError.code),
 }
 INDENT = " " * 12
 
