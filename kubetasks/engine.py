@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from kubetasks.errors import EngineError, ImageError
 from kubetasks.labels import CLUSTER_LABEL, LABELS, SELECTOR
+from kubetasks.loopback import is_loopback
 
 if TYPE_CHECKING:
     import docker
@@ -94,9 +95,9 @@ def _connect(timeout: int, access: Mapping[str, str]) -> "Engine":
                 "You may not use the container engine's socket.",
                 "Join its group and log in again: sudo usermod -aG docker $USER",
             ) from error
-        where = named() if access is os.environ else ""
+        where, told = named() if access is os.environ else "", " ".join(str(error).split())
         raise AbsentError(
-            f"No container engine answers{f' ({where})' if where else ''}.",
+            f"No container engine answers{f' ({where}): {told}' if where else '.'}",
             "./inv setup installs or starts one; DOCKER_HOST or docker's context names another",
         ) from error
     return Engine(client, access)
@@ -123,12 +124,16 @@ def _client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClient":
     # the answer names the version: asking for the version itself takes an engine ten times as long
     api: Any = client.api
     api.trust_env = access is os.environ  # a proxy of this environment is for what the environment names
-    answer = api.get(f"{api.base_url}/_ping", timeout=timeout)
-    answer.raise_for_status()
-    api._version = answer.headers.get("Api-Version", UNASKED)
-    if version_lt(api._version, MINIMUM_DOCKER_API_VERSION):
-        least = MINIMUM_DOCKER_API_VERSION
-        raise EngineError(f"The container engine is too old: it has API {api._version}, and {least} is needed.", "Update it")
+    try:
+        answer = api.get(f"{api.base_url}/_ping", timeout=timeout)
+        answer.raise_for_status()
+        api._version = answer.headers.get("Api-Version", UNASKED)
+        if version_lt(api._version, MINIMUM_DOCKER_API_VERSION):
+            least = MINIMUM_DOCKER_API_VERSION
+            raise EngineError(f"The container engine is too old: it has API {api._version}, and {least} is needed.", "Update it")
+    except BaseException:
+        client.close()
+        raise
     return client
 
 
@@ -192,6 +197,15 @@ class Engine:
             yield client
         finally:
             client.close()
+
+    def require_here(self) -> None:
+        """Raises EngineError for an engine on another machine: a cluster's ports would be of that machine's 127.0.0.1."""
+        where = str(self._client.api.base_url)  # http+docker://localhost for a socket
+        if not is_loopback(where):
+            raise EngineError(
+                f"The container engine is on another machine ({where}), and a cluster there does not answer at 127.0.0.1 here.",
+                "Run ./inv there; or use a cluster there as one of others: docs/existing.md",
+            )
 
     def version(self) -> str:
         """The engine's release, for example 28.0.4."""

@@ -1,7 +1,6 @@
 """A connection to one cluster's API. Objects are the API's own JSON (dicts)."""
 
 import contextlib
-import ipaddress
 import json
 import re
 import ssl
@@ -10,11 +9,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from kubetasks import shell, wait
 from kubetasks.errors import ClusterError, TaskError
 from kubetasks.labels import OWNER
+from kubetasks.loopback import is_loopback
 
 Object = dict[str, Any]
 
@@ -311,7 +311,7 @@ def connect(kubeconfig: str, context: str, advice: str, renewal: str, direct: bo
         raise ClusterError(f"The context {context} cannot be used: {error}", advice) from error
     except (ValueError, TypeError, AttributeError) as error:  # YAML, and of another shape
         raise ClusterError(f"The context {context} cannot be used: {kubeconfig} is not a kubeconfig.", advice) from error
-    if direct or _loopback(configuration.host):  # Go, and so kubectl, leaves a proxy out for loopback addresses
+    if direct or is_loopback(configuration.host):  # Go, and so kubectl, leaves a proxy out for loopback addresses
         configuration.proxy = None
     line = shell.line([kubectl, "--context", context], {"KUBECONFIG": kubeconfig} if kubeconfig else {})
     return Kube(kubernetes.client.ApiClient(configuration), context, advice, renewal, line)
@@ -325,11 +325,3 @@ def _mistrust(error: BaseException | None) -> str:
             return re.sub(r"^\[[^]]*\] | \(_ssl.*", "", " ".join(str(error).split()))
         error = error.__cause__ or error.__context__
     return ""
-
-
-def _loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from kubetasks import engine, shell, wait
-from kubetasks.engine import AccessError, Engine
+from kubetasks.engine import AbsentError, Engine
 from kubetasks.errors import EngineError, SetupError
 from kubetasks.machine import limited_runc, packages, receipt
 from kubetasks.report import Report
@@ -34,24 +34,23 @@ CAREFUL_SINCE = 23  # from this release on Docker asks only for capabilities tha
 
 
 def release() -> str | None:
-    """The release of the engine that the tasks use, or None if it does not answer. Raises AccessError if it denies access."""
+    """The release of the engine that the tasks use, or None if none answers.
+
+    Raises EngineError if it denies access or is too old, or if docker's context cannot be read: another one is no remedy.
+    """
     try:
         return engine.connect(timeout=ANSWER_SECONDS).version()
-    except AccessError:
-        raise
-    except EngineError:
+    except AbsentError:
         return None
 
 
 def local(socket: Path = SOCKET) -> Engine | None:
-    """The engine of this machine, or None if it does not answer. Raises AccessError if it denies access."""
+    """The engine of this machine, or None if none answers. Raises EngineError if it denies access or is too old."""
     if not socket.is_socket():
         return None
     try:
         return engine.connect(host=f"unix://{socket}")
-    except AccessError:
-        raise
-    except EngineError:
+    except AbsentError:
         return None
 
 

@@ -1,5 +1,6 @@
 """What the tasks need of this machine, and whether it is there."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from kubetasks.needs import BASE_IMAGE, File, Need
 from kubetasks.settings import Settings
 
 MISSING_IMAGE = "to be pulled, or built if no image registry can be reached"
+DOCKER = "command line of Docker"
+COMES_OTHERWISE = ("kubectl", DOCKER)  # with .venv, and with the engine
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,16 @@ class Item:
 
 
 def look(settings: Settings, needed: Sequence[Need]) -> list[Item]:
-    """Every item as it is now, `needed` among them; nothing is changed. Raises EngineError if the engine denies access."""
+    """Every item as it is now, `needed` among them; nothing is changed.
+
+    Raises EngineError if the engine denies access, is too old, or cannot be chosen.
+    """
     release = machine_engine.release()
     found = engine.connect() if release else None
     kubectl = artifacts.kubectl()
     return [
         Item("engine", bool(release), f"Docker {release}" if release else _engine_advice(settings)),
+        *([_docker()] if release and needed else []),
         Item(
             "kubectl",
             kubectl.present,
@@ -37,6 +44,13 @@ def look(settings: Settings, needed: Sequence[Need]) -> list[Item]:
         ),
         *(_item(need, need.find(found, settings)) for need in (*needed, BASE_IMAGE)),
     ]
+
+
+def _docker() -> Item:
+    """The program that kind and minikube call."""
+    found = shutil.which("docker")
+    advice = "Install it: https://docs.docker.com/engine/install/"
+    return Item(DOCKER, bool(found), found or "kind and minikube call it", advice)
 
 
 def _item(need: Need, found: Artifact) -> Item:
@@ -52,5 +66,5 @@ def _engine_advice(settings: Settings) -> str:
 
 
 def missing(settings: Settings, needed: Sequence[Need]) -> list[str]:
-    """The names of what setup would install; kubectl comes with .venv."""
-    return [item.name for item in look(settings, needed) if not item.present and item.name != "kubectl"]
+    """The names of what setup would install."""
+    return [item.name for item in look(settings, needed) if not item.present and item.name not in COMES_OTHERWISE]

@@ -8,12 +8,20 @@ import os
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from docker.errors import DockerException
 
-from kubetasks import engine
+from kubetasks import engine, settings
+from kubetasks.application import APPLICATION
+from kubetasks.engine import AbsentError
 from kubetasks.errors import EngineError, ImageError
+from kubetasks.machine import engine as machine_engine
+from kubetasks.providers.kind.provider import Kind
+from kubetasks.report import Report
 
 STEP = json.dumps({"stream": "Step 1/2 : FROM base"}) + "\n"
 FAILED = json.dumps({"error": "write /layer: no space left on device"}) + "\n"
@@ -99,14 +107,45 @@ def test_one_that_accepts_and_does_not_answer_is_none(start: Callable[[type[Engi
         engine.connect(timeout=1)
 
 
-def test_one_that_is_too_old_is_said(start: Callable[[type[Engine]], None]) -> None:
+def test_one_that_is_too_old_is_said_and_not_taken_for_none(start: Callable[[type[Engine]], None]) -> None:
     class Old(Engine):
         version = "1.12"
 
     start(Old)
-    with pytest.raises(EngineError, match="too old: it has API") as raised:
+    for ask in (engine.connect, machine_engine.release):
+        with pytest.raises(EngineError, match="too old: it has API") as raised:
+            ask()
+        assert raised.value.hint == "Update it"
+
+
+def test_why_one_that_was_named_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object) -> None:
+        raise DockerException("Install paramiko package to enable ssh:// support")  # as the SDK says it
+
+    monkeypatch.setattr(engine, "_client", refuses)
+    monkeypatch.setenv("DOCKER_HOST", "ssh://192.0.2.1")
+    with pytest.raises(AbsentError, match=r"answers \(DOCKER_HOST\): Install paramiko"):
         engine.connect()
-    assert raised.value.hint == "Update it"
+    assert machine_engine.release() is None
+
+
+@pytest.mark.parametrize(
+    ("address", "here"),
+    [
+        ("http+docker://localhost", True),  # what the SDK makes of unix:///var/run/docker.sock
+        ("http://127.0.0.1:2375", True),
+        ("http+docker://ssh", False),
+        ("https://192.0.2.1:2376", False),
+    ],
+)
+def test_a_cluster_is_not_created_in_an_engine_on_another_machine(address: str, here: bool) -> None:
+    found = engine.Engine(SimpleNamespace(api=SimpleNamespace(base_url=address)), {})  # type: ignore[arg-type]
+    provider = Kind(settings.read(settings.DEFAULTS, {}), APPLICATION, Report(dry=True), lambda: found)
+    with nullcontext() if here else pytest.raises(EngineError, match="on another machine"):
+        found.require_here()
+    if not here:
+        with pytest.raises(EngineError, match="on another machine"):
+            provider.start()
 
 
 def test_one_that_ends_during_a_build_is_one_sentence(start: Callable[[type[Engine]], None]) -> None:

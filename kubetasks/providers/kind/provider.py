@@ -196,6 +196,7 @@ class Kind:
     # lifecycle
 
     def start(self) -> tuple[Cluster, bool] | None:
+        self._engine.require_here()
         if self._report.dry:
             self._show_start()
             return None

@@ -284,6 +284,7 @@ class Minikube:
         return None
 
     def start(self) -> tuple[Cluster, bool] | None:
+        self._engine.require_here()
         if self._report.dry:
             self._show_start()
             return None

@@ -13,8 +13,8 @@ import pytest
 from docker.errors import DockerException
 
 from kubetasks import engine, settings
-from kubetasks.engine import AccessError
-from kubetasks.errors import EngineError, SetupError
+from kubetasks.engine import AbsentError, AccessError
+from kubetasks.errors import SetupError
 from kubetasks.machine import engine as machine_engine
 from kubetasks.machine import packages, receipt
 from kubetasks.machine.receipt import Receipt
@@ -43,7 +43,7 @@ def test_the_local_engine_is_asked_whatever_the_environment_names(monkeypatch: p
 
     def connect(**options: object) -> None:
         asked.append(options)
-        raise EngineError("No container engine answers.")
+        raise AbsentError("No container engine answers.")
 
     monkeypatch.setattr(engine, "connect", connect)
     assert machine_engine.local(listening) is None

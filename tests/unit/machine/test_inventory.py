@@ -2,9 +2,11 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from kubetasks import engine as docker
 from kubetasks import needs, settings
 from kubetasks.machine import engine, inventory
 from kubetasks.needs import Need
@@ -35,6 +37,21 @@ def test_only_what_the_provider_needs_is_looked_for(bare: Settings, needed: tupl
     items = inventory.look(bare, needed)
     assert sorted(item.name for item in items) == sorted(COMMON + own)
     assert set(inventory.missing(bare, needed)) == {"engine", "base image", *own}
+
+
+def test_the_command_line_that_kind_and_minikube_call_is_looked_for_beside_an_engine(
+    bare: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(engine, "release", lambda: "28.0.4")
+    monkeypatch.setattr(docker, "connect", lambda: SimpleNamespace(image_id=lambda _reference: None))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (item,) = [item for item in inventory.look(bare, Kind.needs) if item.name == inventory.DOCKER]
+    assert (item.present, "https://docs.docker.com" in item.remedy) == (False, True)
+    assert inventory.DOCKER not in inventory.missing(bare, Kind.needs), "setup does not install it"
+    (tmp_path / "docker").touch(mode=0o755)
+    (item,) = [item for item in inventory.look(bare, Kind.needs) if item.name == inventory.DOCKER]
+    assert (item.present, item.detail) == (True, str(tmp_path / "docker"))
+    assert inventory.DOCKER not in [item.name for item in inventory.look(bare, Existing.needs)]
 
 
 def test_minikube_is_there_once_its_program_is(bare: Settings) -> None:

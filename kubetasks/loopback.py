@@ -1,0 +1,13 @@
+"""Whether an address is one of this machine alone."""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the host of a URL is `localhost` or a loopback address, such as 127.0.0.1."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
