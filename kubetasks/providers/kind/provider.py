@@ -17,7 +17,7 @@ from kubetasks.engine import Engine
 from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError, TaskError
 from kubetasks.image import Delivered, Image, names_to_load
 from kubetasks.needs import Need
-from kubetasks.providers import containerd, registry
+from kubetasks.providers import containerd, programs, registry
 from kubetasks.providers.base import Cluster, Condition
 from kubetasks.providers.differences import say_differences
 from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port, kubernetes_of
@@ -26,6 +26,7 @@ from kubetasks.providers.locking import locked
 from kubetasks.providers.registry import Registry
 from kubetasks.report import Report
 from kubetasks.settings import DEFAULTS, Settings
+from kubetasks.versions import KIND
 
 if TYPE_CHECKING:
     from kubetasks.engine import Container
@@ -282,8 +283,9 @@ class Kind:
             return False
         if not self._report.equivalent(equivalents.stop_cluster([*_names(nodes), *self._registry.containers()])):
             return True
-        with self._report.step(f"Stopping cluster {self.name}"):
-            for node in nodes:
+        lock = locked(self._settings, self._settings.state_folder, self._report, lambda: not self._nodes())
+        with lock, self._report.step(f"Stopping cluster {self.name}"):
+            for node in self._nodes():  # another run may have deleted it meanwhile
                 containerd.end(self._engine, node)
                 self._engine.stop(node)
             self._registry.stop()
@@ -388,8 +390,7 @@ class Kind:
             )
         if config.port != self._settings.port:
             self._report.say(f"Port {self._settings.port} of 127.0.0.1 is taken: the cluster gets {config.port}.")
-        if shutil.which(self.program) is None:
-            raise ClusterError("kind is not installed.", "./inv setup")
+        programs.require("kind", artifacts.kind(self._settings), KIND, ["version", "--quiet"], {})
         if shutil.which("docker") is None:
             raise ClusterError(
                 "kind uses the command line of Docker, which is missing.", "Install it: https://docs.docker.com/engine/install/"
@@ -454,9 +455,11 @@ class Kind:
         if self._nodes():
             for node in self._nodes():
                 containerd.end(self._engine, node)
+            Path(self.kubeconfig).unlink(missing_ok=True)  # kind would fail at the end if it is damaged
             self._kind(*equivalents.delete_words(self.name, self.kubeconfig))
-        if self._nodes():
-            raise LeftoverError(f"Nodes of cluster {self.name} are left.", "./inv delete")
+        left = self._nodes()
+        if left:
+            raise LeftoverError(f"Nodes of cluster {self.name} are left: {', '.join(_names(left))}.", "./inv delete")
         self._registry.remove()
         self._network.remove()
         self._remove_files()

@@ -18,7 +18,7 @@ from kubetasks.engine import Engine
 from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
 from kubetasks.image import Delivered, Image, names_to_load
 from kubetasks.labels import CLUSTER_LABEL, KUBERNETES_LABEL, LABELS, OWNER, OWNER_LABEL, PROVIDER_LABEL, STATE_LABEL
-from kubetasks.providers import containerd
+from kubetasks.providers import containerd, programs
 from kubetasks.providers.base import Cluster, Condition
 from kubetasks.providers.differences import say_differences
 from kubetasks.providers.locking import locked
@@ -124,12 +124,17 @@ class Minikube:
 
     def _restore_kubeconfig(self) -> None:
         """Let minikube write our kubeconfig file anew if it is gone or cut off."""
+        if self._remove_damaged_kubeconfig():
+            self._minikube("update-context", "--profile", self.name)
+
+    def _remove_damaged_kubeconfig(self) -> bool:
+        """Whether there is no kubeconfig of ours now. minikube can neither add to a damaged one nor take its part out of it."""
         file = Path(self.kubeconfig)
         with suppress(OSError):
             if WHOLE_KUBECONFIG.search(file.read_bytes()):
-                return
-        file.unlink(missing_ok=True)  # minikube would add to it, which it cannot if it is damaged
-        self._minikube("update-context", "--profile", self.name)
+                return False
+        file.unlink(missing_ok=True)
+        return True
 
     def _running_node(self) -> "Container":
         """The node's container. Raises ClusterError if the cluster does not run."""
@@ -324,6 +329,7 @@ class Minikube:
 
     def _start(self) -> None:
         self._require_program()
+        self._remove_damaged_kubeconfig()
         words = self.config().start
         self._report.equivalent(equivalents.minikube(words))
         with self._report.step(f"Starting cluster {self.name}") as step:
@@ -399,7 +405,8 @@ class Minikube:
         if not self._report.equivalent(equivalents.minikube(words)):
             return True
         self._require_program()
-        with self._report.step(f"Stopping cluster {self.name}") as step:
+        lock = locked(self._settings, self._folder, self._report, lambda: self._node() is None)
+        with lock, self._report.step(f"Stopping cluster {self.name}") as step:
             self._minikube(*words, on_line=step.at)
         return True
 
@@ -485,13 +492,7 @@ class Minikube:
 
     def _require_program(self) -> None:
         """Raises ClusterError if minikube is not installed, or on PATH alone and too old."""
-        if artifacts.minikube(self._settings).present:
-            return
-        if shutil.which("minikube") is None:
-            raise ClusterError("minikube is not installed.", "./inv setup")
-        found = shell.run(["minikube", "version", "--short"], env=self.environment).strip()
-        if _numbers(found) < _numbers(MINIKUBE):
-            raise ClusterError(f"minikube on PATH is {found}, and older than {MINIKUBE}.", "./inv setup installs that one")
+        programs.require("minikube", artifacts.minikube(self._settings), MINIKUBE, ["version", "--short"], self.environment)
 
     def _clean_up(self) -> None:
         """Remove what an interrupted minikube leaves; the engine may still be creating the container."""
@@ -507,6 +508,7 @@ class Minikube:
         folder, node = self._folder, self._node()
         if node:
             containerd.end(self._engine, node)
+        self._remove_damaged_kubeconfig()
         self._minikube(*self._delete_words)
         left = self._minikubes()
         if left:
@@ -525,10 +527,6 @@ class Minikube:
 def _exists(folder: str) -> bool:
     """Whether the folder is there for us: another user's may be closed, which is an error to Path.exists."""
     return os.path.exists(folder)  # noqa: PTH110
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
 def _own_kubectl() -> dict[str, str]:

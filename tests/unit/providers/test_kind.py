@@ -2,17 +2,24 @@
 
 import dataclasses
 import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
 
-from kubetasks import equivalents, settings
+from kubetasks import equivalents, settings, shell
 from kubetasks.application import APPLICATION
-from kubetasks.errors import ClusterError
+from kubetasks.artifacts import Artifact
+from kubetasks.errors import ClusterError, LeftoverError
+from kubetasks.labels import LABELS
+from kubetasks.providers import containerd, programs
 from kubetasks.providers.kind import config, provider
 from kubetasks.providers.kind.config import Config
 from kubetasks.providers.kind.provider import Kind, PortTakenError
 from kubetasks.report import Report
+from kubetasks.versions import KIND
 
 CONFIG = Config(name="demo", image="node:1", port=8085, kubeconfig="/state/demo/kubeconfig", size=1)
 
@@ -98,6 +105,40 @@ def test_a_port_that_is_taken_meanwhile_is_tried_once_more_with_the_next_one(cap
     racing._create_on_a_free_port()
     assert racing.tries == 2
     assert "taken meanwhile" in capsys.readouterr().err
+
+
+class Kept(Kind):
+    """kind ends with 0 and leaves a node."""
+
+    def _nodes(self) -> list[Any]:
+        return [SimpleNamespace(name="simple-server-control-plane", attrs={"NetworkSettings": {"Networks": {self.name: {}}}})]
+
+    def _kind(self, *words: str, **_variables: str) -> str:
+        assert words[0] == "delete"
+        return ""
+
+
+def test_nodes_that_stay_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ours = dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=tmp_path, state=tmp_path / "state")
+    monkeypatch.setattr(containerd, "end", lambda _engine, _node: None)
+    network = {"Labels": LABELS}
+    engine: Any = SimpleNamespace(network=lambda _name: network, has_file=lambda *_: True, container=lambda _name: None)
+    with pytest.raises(LeftoverError, match="are left: simple-server-control-plane") as told:
+        Kept(ours, APPLICATION, Report(), lambda: engine).delete()
+    assert told.value.hint == "./inv delete"
+
+
+@pytest.mark.parametrize(
+    ("version", "sentence"), [("", "kind is not installed."), ("0.20.0", "kind on PATH is 0.20.0, and older")]
+)
+def test_a_kind_that_is_missing_or_too_old_is_said(monkeypatch: pytest.MonkeyPatch, version: str, sentence: str) -> None:
+    monkeypatch.setattr("shutil.which", lambda _name: "/usr/bin/kind" if version else None)
+    monkeypatch.setattr(shell, "run", lambda _argv, env: version)  # noqa: ARG005
+    with pytest.raises(ClusterError, match=sentence):
+        programs.require("kind", Artifact("/cache/kind", False), KIND, ["version", "--quiet"], {})
+    programs.require("kind", Artifact("/cache/kind", True), KIND, [], {})
+    if version:
+        programs.require("kind", Artifact("/cache/kind", False), "v0.19.0", [], {})
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,9 @@ class FakeEngine:
         self.loaded: list[str] = []
         self.removed: list[str] = []
 
+    def require_here(self) -> None:
+        pass
+
     def container(self, name: str) -> Node | None:
         return self.nodes.get(name)
 

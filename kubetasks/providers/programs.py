@@ -1,0 +1,27 @@
+"""A provider's own program: that of setup, otherwise the one on PATH, if it is new enough."""
+
+import re
+import shutil
+from collections.abc import Mapping
+
+from kubetasks import shell
+from kubetasks.artifacts import Artifact
+from kubetasks.errors import ClusterError
+
+
+def require(name: str, found: Artifact, version: str, words: list[str], environment: Mapping[str, str]) -> None:
+    """Raises ClusterError if `found` is not there, and neither is a program `name` on PATH of that version or a newer one.
+
+    `words` make the program print its version.
+    """
+    if found.present:
+        return
+    if shutil.which(name) is None:
+        raise ClusterError(f"{name} is not installed.", "./inv setup")
+    there = shell.run([name, *words], env=environment).strip()
+    if _numbers(there) < _numbers(version):
+        raise ClusterError(f"{name} on PATH is {there}, and older than {version}.", "./inv setup installs that one")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
