@@ -43,10 +43,14 @@ class Image:
 
 @dataclass(frozen=True)
 class Delivered:
-    """An image as the pods of a cluster name it; `pulled`: its nodes pull it from a registry."""
+    """An image as the pods of a cluster name it; `pulled`: its nodes pull it from a registry.
+
+    `through` is the address (host:port) of the cluster's own registry for this machine, if it came to the nodes that way.
+    """
 
     reference: str
     pulled: bool
+    through: str = ""
 
     @property
     def pull_policy(self) -> str:

@@ -100,6 +100,10 @@ def roll_out(context: Context, made: Image) -> bool:
         context.agree()
     delivered = context.provider.deliver(made)
     reference, policy = delivered.reference, delivered.pull_policy
+    known = context.cluster.registry if delivered.through else None
+    if known and delivered.through != known.outside:  # the registry was gone, and is another one now
+        context.cluster = context.provider.cluster()
+        cluster.announce_registry(context)
     if not report.equivalent(*equivalents.deploy(app, context.kubectl, reference, container, policy)):
         return False
     deployment = manifests.deployment(manifest, app, reference, policy, namespace)
@@ -365,7 +369,7 @@ def up(context: Context) -> str:
 def _side_by_side(context: Context) -> Image:
     built: list[Image] = []
     failed: list[BaseException] = []
-    over = threading.Event()
+    over, creating = threading.Event(), threading.Event()
 
     def work() -> None:
         try:
@@ -374,20 +378,24 @@ def _side_by_side(context: Context) -> Image:
                 created.stage(built[0], over.is_set)
         except BaseException as error:  # noqa: BLE001  raised again in the main thread
             failed.append(error)
+            if isinstance(error, TaskError) and creating.is_set():  # who reads it can mend it meanwhile
+                context.report.say(str(error.message))
 
     context.connect()  # once, before there are two threads
     provider = context.provider
     created = provider if isinstance(provider, Lifecycle) and provider.condition() in ("missing", "incomplete") else None
     with context.report.step("Cluster and image"):
         builder = threading.Thread(target=work, daemon=True)  # a daemon, or Ctrl-C would wait for the build
+        creating.set()
         builder.start()
         try:
             cluster.ensure(context)  # in this thread: a signal must reach the clean-up of a half-created cluster
+            creating.clear()
+            builder.join()
         except BaseException:
             over.set()
             builder.join(ABANDON_SECONDS)  # or its image would come after a clean-up that follows
             raise
-        builder.join()
         if failed:
             raise failed[0]
     context.forget_engine()  # a node that runs now may have one

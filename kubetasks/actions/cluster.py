@@ -54,7 +54,7 @@ def ensure(context: Context) -> bool:
     changed |= nodes.wait_for(context)
     if context.cluster.subnet:
         _install_load_balancer(context, provider)
-    _announce_registry(context)
+    announce_registry(context)
     if not changed:
         context.report.say(f"Cluster {provider.name} is running.")
     return changed
@@ -67,7 +67,7 @@ def _new_cluster(context: Context, provider: Lifecycle) -> tuple[str, ...]:
     return equivalents.wait_for_nodes(), *balancer, *_announcement(provider.registry())
 
 
-def _announce_registry(context: Context) -> None:
+def announce_registry(context: Context) -> None:
     """Tell other tools of the cluster's registry, unless somebody has told them of another one."""
     addresses = context.cluster.registry
     if addresses is None:

@@ -158,7 +158,9 @@ def _bring(context: Context, changed: set[Path], served: str) -> str:
         made = app.current_image(context)
         if made.build == served and not exposed:
             return served  # saved without a change
-        app.build(context, made)
+        app.build(context, made, context.superseded)
+        if context.superseded():
+            return ""
         app.roll_out(context, made)
         if exposed:
             service.expose(context)

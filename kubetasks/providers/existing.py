@@ -8,6 +8,7 @@ from pathlib import Path
 from kubetasks import equivalents
 from kubetasks.application import Application
 from kubetasks.engine import Engine
+from kubetasks.errors import TaskError
 from kubetasks.image import Delivered, Image
 from kubetasks.needs import Need
 from kubetasks.providers.base import Cluster, Condition
@@ -72,7 +73,11 @@ class Existing:
         if digest is None:
             with self._report.step(f"Pushing {name}") as step:
                 self._engine.tag(image.reference, name)
-                digest = self._engine.push(name, step.at)
+                try:
+                    digest = self._engine.push(name, step.at)
+                except TaskError:
+                    self._engine.remove_image(name)
+                    raise
         return Delivered(f"{name}@{digest}", pulled=True)
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:  # noqa: ARG002  what a registry keeps is its owner's

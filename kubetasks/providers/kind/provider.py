@@ -141,9 +141,11 @@ class Kind:
         lines = self._registry.lines(names, nodes) if through else (equivalents.load_image(words),)
         if not self._report.equivalent(*lines) or not lacking:
             return Delivered(image.reference, pulled=False)
-        if not through or not self._delivered(image, names, lacking):
-            with self._report.step(f"Loading {image.reference} into cluster {self.name}"):
-                self._load(words, lacking)
+        if through and self._delivered(image, names, lacking):
+            address = self._registry.address()
+            return Delivered(image.reference, pulled=False, through=address.outside if address else "")
+        with self._report.step(f"Loading {image.reference} into cluster {self.name}"):
+            self._load(words, lacking)
         return Delivered(image.reference, pulled=False)
 
     def _load(self, words: Sequence[str], nodes: "list[Container]") -> None:

@@ -2,7 +2,8 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,7 @@ def rolled_out(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return True
 
     monkeypatch.setattr(app, "current_image", lambda _context: NOW)
-    monkeypatch.setattr(app, "build", lambda _context, made: made)
+    monkeypatch.setattr(app, "build", lambda _context, made, _abandoned: made)
     monkeypatch.setattr(app, "roll_out", roll_out)
     monkeypatch.setattr(rollout, "wait_until_served", lambda _context, _build: 3)
     return found
@@ -138,7 +139,7 @@ def test_a_file_that_was_saved_without_a_change_rolls_out_nothing(
 def test_a_failure_is_told_and_the_same_source_is_rolled_out_again_afterwards(
     rolled_out: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(_context: object, made: Image) -> Image:  # noqa: ARG001
+    def fail(*_: object) -> Image:
         raise ImageError("It cannot be built.", "Fix it")
 
     made = context(OwnProvider(changed=False))
@@ -154,11 +155,28 @@ def test_a_failure_is_told_and_the_same_source_is_rolled_out_again_afterwards(
 def test_a_wait_that_a_newer_change_ends_is_no_failure(
     rolled_out: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(_context: object, made: Image) -> bool:
-        raise RolloutError(f"{made.build} {rolled_out}")
+    made = context(OwnProvider(changed=False))
+
+    def fail(_context: object, image: Image) -> bool:
+        made.superseded = lambda: True
+        raise RolloutError(f"{image.build} {rolled_out}")
 
     monkeypatch.setattr(app, "roll_out", fail)
-    made = context(OwnProvider(changed=False))
-    made.superseded = lambda: True
     dev._bring(made, EDITED, BEFORE.build)
     assert capsys.readouterr().out == ""
+
+
+def test_a_file_that_is_saved_again_during_the_build_ends_it_and_the_outdated_image_is_not_rolled_out(
+    rolled_out: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, saved = context(OwnProvider(changed=False)), threading.Event()
+    made.superseded = saved.is_set
+
+    def build(_context: object, image: Image, abandoned: Callable[[], bool]) -> Image:
+        saved.set()
+        assert abandoned(), "a long one ends at once"
+        return image
+
+    monkeypatch.setattr(app, "build", build)
+    assert dev._bring(made, EDITED, BEFORE.build) == ""
+    assert (rolled_out, capsys.readouterr().out) == ([], "")

@@ -1,19 +1,22 @@
 """`up`: the image is built beside the cluster that is being created."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
 from kubetasks import image
 from kubetasks.actions import app, cluster
+from kubetasks.actions.context import Context
 from kubetasks.application import APPLICATION
-from kubetasks.errors import EngineError
+from kubetasks.errors import EngineError, ImageError
 from kubetasks.image import Image
 from tests.unit.actions.fakes import OwnProvider, context
 
 
-def test_a_build_ends_with_the_creation_that_it_accompanies(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("created", [False, True])
+def test_a_build_ends_with_the_creation_that_it_accompanies(monkeypatch: pytest.MonkeyPatch, created: bool) -> None:
     building, ended = threading.Event(), threading.Event()
 
     def build(_engine: object, _image: object, _names: object, on_line: Callable[[str], None]) -> None:
@@ -25,19 +28,58 @@ def test_a_build_ends_with_the_creation_that_it_accompanies(monkeypatch: pytest.
             ended.set()
             raise
 
-    def ensure(_context: object) -> bool:
+    def interrupted(*_: object) -> bool:
         assert building.wait(10)
         raise KeyboardInterrupt
 
+    made = prepared(monkeypatch)
+    monkeypatch.setattr(image, "build", build)
+    if created:
+        monkeypatch.setattr(threading.Thread, "join", once(interrupted, threading.Thread.join))
+    monkeypatch.setattr(cluster, "ensure", (lambda _context: True) if created else interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        app.up(made)
+    assert ended.is_set(), "nothing of it comes after a clean-up that follows"
+
+
+def test_a_build_that_fails_is_told_while_the_cluster_is_created(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = threading.Event()
+    told: list[str] = []
+
+    def build(*_: object) -> None:
+        failed.set()
+        raise ImageError("It cannot be built.", "Fix it")
+
+    def ensure(_context: object) -> bool:
+        assert failed.wait(10)
+        end = time.monotonic() + 10
+        while "Fix it" not in "".join(told) and time.monotonic() < end:
+            told.append(capsys.readouterr().err)
+        return True
+
+    made = prepared(monkeypatch)
+    monkeypatch.setattr(image, "build", build)
+    monkeypatch.setattr(cluster, "ensure", ensure)
+    with pytest.raises(ImageError):
+        app.up(made)
+    assert "It cannot be built.\n  Fix it\n" in "".join(told)
+
+
+def prepared(monkeypatch: pytest.MonkeyPatch) -> Context:
+    """A context with an engine that has no image."""
     made = context(OwnProvider(changed=True))
     made.machine = made.engine = Engine()  # type: ignore[assignment]
     made.node_engine = None
     monkeypatch.setattr(app, "current_image", lambda _context: Image(APPLICATION, "0" * 12, "base"))
-    monkeypatch.setattr(image, "build", build)
-    monkeypatch.setattr(cluster, "ensure", ensure)
-    with pytest.raises(KeyboardInterrupt):
-        app.up(made)
-    assert ended.is_set(), "nothing of it comes after a clean-up that follows"
+    return made
+
+
+def once(first: Callable[..., object], then: Callable[..., object]) -> Callable[..., object]:
+    """What `first` does, and `then` from the second time on."""
+    calls = iter([first])
+    return lambda *given: next(calls, then)(*given)
 
 
 class Engine:
