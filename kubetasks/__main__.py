@@ -4,13 +4,14 @@ import difflib
 import errno
 import gc
 import io
+import os
 import shlex
 import sys
 import tomllib
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from invoke.config import AmbiguousMergeError
+from invoke.config import AmbiguousMergeError, Config
 from invoke.exceptions import Exit, ParseError
 from invoke.parser.argument import Argument
 from invoke.program import Program
@@ -39,6 +40,18 @@ GROUPS = {  # each in the order of the tutorial's table in README.md
 }
 
 
+class Configuration(Config):
+    """invoke's configuration; a file of it holds sections, or nothing."""
+
+    def _load_yaml(self, path: os.PathLike[str]) -> Any:
+        found = super()._load_yaml(path)
+        if found is not None and not isinstance(found, dict):
+            raise YAMLError(f"{path} holds no sections")
+        return found
+
+    _load_yml = _load_yaml
+
+
 class Tasks(Program):
     """invoke's program, for the tasks in the current folder's tasks.py."""
 
@@ -49,7 +62,7 @@ class Tasks(Program):
             print(f"invoke.yaml has a value in the place of a section, or the other way round: {error}", file=sys.stderr)
             sys.exit(BAD_SETTING)
         except YAMLError as error:
-            print(f"A configuration file is not YAML: {' '.join(str(error).split())}", file=sys.stderr)
+            print(f"A configuration file cannot be used: {' '.join(str(error).split())}", file=sys.stderr)
             sys.exit(BAD_SETTING)
         except OSError as error:
             _exit_refused(error)
@@ -140,7 +153,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode is no reason to fail
     try:
         try:
-            Tasks(name="inv", binary="./inv", binary_names=["inv"]).run()
+            Tasks(name="inv", binary="./inv", binary_names=["inv"], config_class=Configuration).run()
         finally:  # run() exits
             sys.stdout.flush()
     except BrokenPipeError:

@@ -20,7 +20,8 @@ def read(path: Path) -> list[Object]:
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise SettingError(f"{path} cannot be read as a manifest: {error}", "Fix the file") from error
     for item in items:
-        if not isinstance(item, dict) or not item.get("kind") or not (item.get("metadata") or {}).get("name"):
+        metadata = item.get("metadata") if isinstance(item, dict) else None
+        if not isinstance(metadata, dict) or not item.get("kind") or not metadata.get("name"):
             raise SettingError(f"{path} holds something without kind and name.", "Fix the file")
     return items
 

@@ -74,12 +74,13 @@ class Step:
 class Report:
     """The output of one task. `echo` and `dry` are invoke's own --echo and --dry.
 
-    With `json`, standard output carries the one document and nothing else. `stages` are the steps that have ended, with their
-    seconds. While it is `quiet`, a person sees results and steps in progress only.
+    With `json`, standard output carries the one document and nothing else; with `piped`, it is for another program, and has
+    equivalent commands only if there is no result. `stages` are the steps that have ended, with their seconds. While it is
+    `quiet`, a person sees results and steps in progress only.
     """
 
-    def __init__(self, *, echo: bool = False, dry: bool = False, json: bool = False) -> None:
-        self._commands = sys.stderr if json else sys.stdout
+    def __init__(self, *, echo: bool = False, dry: bool = False, json: bool = False, piped: bool = False) -> None:
+        self._commands = sys.stderr if json or (piped and not dry) else sys.stdout
         self.echo = echo
         self.dry = dry
         self.quiet = False

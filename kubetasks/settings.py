@@ -167,7 +167,7 @@ def refuse_unknown(config: Any, environment: Mapping[str, str]) -> None:
         for name in config[section].keys():  # noqa: SIM118  invoke's own mapping has no other way
             if f"{section}.{name}" not in keys:
                 raise _unknown(f"{section}.{name}", keys)
-    for section in getattr(config, "_project", {}):
+    for section in getattr(config, "_project", None) or {}:  # None: an empty file
         if section not in {*DEFAULTS, *INVOKE_SECTIONS}:
             raise _unknown(section, set(DEFAULTS))
 

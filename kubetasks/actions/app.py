@@ -182,17 +182,19 @@ def _container(spec: Object, app: Application) -> Object:
 
 
 def status(context: Context) -> dict[str, Any] | None:
-    """The cluster with its condition, the deployment (or None), its pods and addresses, and our other clusters; None under --dry.
+    """The cluster with its condition and Kubernetes, the deployment (or None), pods, addresses, and our other clusters.
 
+    None under --dry.
     Raises ClusterError if the namespace is missing.
     """
     if not context.report.equivalent(equivalents.status(context.kubectl)):
         return None
     condition = context.provider.condition()
-    document: dict[str, Any] = {"cluster": context.provider.name, "state": condition, "deployment": None}
+    document: dict[str, Any] = {"cluster": context.provider.name, "state": condition, "kubernetes": "", "deployment": None}
     document |= {"pods": [], "addresses": [], "others": _other_clusters(context)}
     if condition != "running":
         return document
+    document["kubernetes"] = context.kube.version()
     seen = state.rollout(context)
     found, pods, progress = seen.deployment, seen.pods, state.rollout_state(context, seen)
     if found is None:

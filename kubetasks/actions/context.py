@@ -90,11 +90,11 @@ class Context:
             self._agree(f"Change namespace {self.settings.namespace} of context {self.provider.name} ({self.kube.server})?")
 
 
-def begin(c: InvokeContext, *, json: bool = False) -> Context:
-    """The context of one task. Raises SetupError, SettingError."""
+def begin(c: InvokeContext, *, json: bool = False, piped: bool = False) -> Context:
+    """The context of one task; `json` and `piped` are those of its report. Raises SetupError, SettingError."""
     require_packages()
     shell.interrupt_once()  # SIGTERM and SIGHUP too: what is half created is removed
-    report = Report(echo=bool(c.config.run.echo), dry=bool(c.config.run.dry), json=json)
+    report = Report(echo=bool(c.config.run.echo), dry=bool(c.config.run.dry), json=json, piped=piped)
     context = Context(settings.read(c.config), APPLICATION, report, partial(require_agreement, c, report))
     if report.echo or report.dry:
         report.equivalent(_environment(context))

@@ -17,6 +17,7 @@ from kubetasks.providers.base import OpenTunnel, Tunnels
 TAKEN = "port is already allocated"  # the API's words for a node port
 EFFECT_SECONDS = 2.0  # in which kube-proxy has put a change into effect: what answers before may be what was there
 SECOND_ADDRESS_SECONDS = 2.0  # after the first answer: not every machine can reach a load balancer's address
+BALANCER_SECONDS = 60.0  # after the first answer: a load balancer whose image cannot be pulled gives no address
 LEAST_REQUESTS = 60
 WITHOUT_LOAD_BALANCER = "INVOKE_APP_TIMEOUT=SECONDS waits longer; without a load balancer: docs/existing.md"
 
@@ -43,7 +44,10 @@ def expose(context: Context) -> list[Address]:
             # another service was faster, and can be named now
             changed = objects.apply(context.kube, manifests.service(manifest, app, namespace, _free_node_port(context)))
     with report.step("Exposing" if changed else "Already exposed") as step:
-        return _wait_for_address(context, EFFECT_SECONDS if there and changed else 0, step.at)
+        answering = _wait_for_address(context, EFFECT_SECONDS if there and changed else 0, step.at)
+    if context.cluster.load_balancer and not any(one.way == service.BALANCER for one in answering):
+        report.say("No address of the load balancer answers so far.")
+    return answering
 
 
 def _free_node_port(context: Context) -> int | None:
@@ -75,18 +79,22 @@ def _wait_for_address(context: Context, lasting: float, at: Callable[[str], None
             return wait.Failed("The service is gone.", "./inv expose")
         known = state.addresses(context, found)
         awaited = context.cluster.load_balancer and not found["status"].get("loadBalancer", {}).get("ingress")
-        if not known or awaited:
-            return wait.Pending("no load balancer has given it an address yet")
+        no_address = wait.Pending("no load balancer has given it an address yet")
+        if not known:
+            return no_address
         if not state.ready_pods(context):
             result = known
             deployed = state.deployment(context)
-            idle = readiness.replicas(deployed) == 0
-            return wait.Done() if idle else state.mismatch(found, deployed) or wait.Pending("waiting for a ready pod")
+            if readiness.replicas(deployed) == 0:
+                return no_address if awaited else wait.Done()
+            return state.mismatch(found, deployed) or wait.Pending("waiting for a ready pod")
         result = probe.answering(context.app, known)
         if not result:
             first_answer = 0.0
             return wait.Pending(f"waiting for an answer at {' or '.join(one.url for one in known)}")
         first_answer = first_answer or time.monotonic()
+        if awaited:
+            return no_address if time.monotonic() - first_answer < BALANCER_SECONDS else wait.Done()
         if time.monotonic() - first_answer < lasting:
             return wait.Pending("waiting until the change is in effect")
         if len(result) < len(known) and time.monotonic() - first_answer < SECOND_ADDRESS_SECONDS:
@@ -186,7 +194,7 @@ def _wait_for_tunnel(context: Context, through: OpenTunnel, at: Callable[[str], 
         found = state.find_service(context)
         if found is None:
             return wait.Failed("The service is gone.", "./inv expose")
-        known = [one for one in state.addresses(context, found) if one.way == "load balancer"]
+        known = [one for one in state.addresses(context, found) if one.way == service.BALANCER]
         if not known:
             return wait.Pending("no address yet")
         result = known

@@ -144,7 +144,7 @@ def logs(c: Context, tail: str = "100") -> None:
     """
     from kubetasks.actions import app, context
 
-    run = context.begin(c)
+    run = context.begin(c, piped=True)
     for line in app.logs(run, whole_number("--tail", tail, 1, 100000)):
         run.report.result(line)
 
@@ -206,7 +206,7 @@ def status(c: Context, json: bool = False) -> None:
     if json:
         report.document(document)
         return
-    report.table(("CLUSTER", "STATE"), [(document["cluster"], document["state"])])
+    report.table(("CLUSTER", "STATE", "KUBERNETES"), [(document["cluster"], document["state"], document["kubernetes"])])
     deployment, pods = document["deployment"], document["pods"]
     if deployment:
         row = (run.app.name, f"{deployment['ready']}/{deployment['replicas']}", deployment["image"], deployment["state"])

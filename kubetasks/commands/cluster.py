@@ -62,7 +62,7 @@ def kubeconfig(c: Context) -> None:
     """
     from kubetasks.actions import cluster, context
 
-    run = context.begin(c)
+    run = context.begin(c, piped=True)
     run.report.result(cluster.kubeconfig(run))
 
 
@@ -78,7 +78,7 @@ def docker_env(c: Context, unset: bool = False) -> None:
     """
     from kubetasks.actions import cluster, context
 
-    run = context.begin(c)
+    run = context.begin(c, piped=True)
     lines = cluster.docker_env(run, unset)
     if lines:
         run.report.result(lines)

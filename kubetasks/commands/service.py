@@ -51,7 +51,7 @@ def service(c: Context, open: bool = False) -> None:
     from kubetasks.actions import context
     from kubetasks.actions import service as actions
 
-    run = context.begin(c)
+    run = context.begin(c, piped=True)
     url = actions.url(run)
     if not url:
         return

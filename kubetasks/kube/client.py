@@ -132,6 +132,10 @@ class Kube:
         """The address of the API server."""
         return str(self._api.configuration.host)
 
+    def version(self) -> str:
+        """The release of Kubernetes, for example v1.36.3; whoever may log in may ask."""
+        return str(self.request("GET", "/version")["gitVersion"])
+
     def _send(
         self,
         method: str,

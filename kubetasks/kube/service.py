@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from kubetasks.application import Application
 from kubetasks.kube.client import Object
 
+MAPPED, BALANCER, NODE = "mapped port", "load balancer", "node port"
+
 
 @dataclass(frozen=True)
 class Address:
-    """A URL that may answer, and its kind: `mapped port`, `load balancer` or `node port`."""
+    """A URL that may answer, and its kind: MAPPED, BALANCER or NODE."""
 
     url: str
     way: str
@@ -26,12 +28,12 @@ def addresses(app: Application, service: Object, mapped: tuple[int, int] | None,
         return []
     found = []
     if mapped and port.get("nodePort") == mapped[0]:
-        found.append(Address(f"http://127.0.0.1:{mapped[1]}/", "mapped port"))
+        found.append(Address(f"http://127.0.0.1:{mapped[1]}/", MAPPED))
     for ingress in service.get("status", {}).get("loadBalancer", {}).get("ingress") or []:
         host = ingress.get("ip") or ingress.get("hostname")
-        found.append(Address(f"http://{_bracketed(host)}:{port['port']}/", "load balancer"))
+        found.append(Address(f"http://{_bracketed(host)}:{port['port']}/", BALANCER))
     if port.get("nodePort"):
-        found += [Address(f"http://{_bracketed(host)}:{port['nodePort']}/", "node port") for host in _internal(nodes)]
+        found += [Address(f"http://{_bracketed(host)}:{port['nodePort']}/", NODE) for host in _internal(nodes)]
     return found
 
 

@@ -80,3 +80,5 @@ def test_the_mirrored_commands_do_the_same_when_they_are_pasted(throwaway: Tasks
     assert (status["deployment"], status["addresses"]) == (None, [])
     for url in urls:
         closed(url)
+    paste(throwaway.typed("--dry", "delete").stdout)
+    assert throwaway.json("status")["state"] == "missing"

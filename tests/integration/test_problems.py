@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kubetasks import settings
-from kubetasks.errors import ClusterError
+from kubetasks.errors import ClusterError, RolloutError
 from kubetasks.kube.diagnosis import LINES
 from tests.integration import source
 from tests.integration.driver import Ended, Tasks
@@ -65,7 +65,7 @@ def test_it_is_named_what_served_goes_on_and_rollback_takes_it_back(app: Tasks, 
 
     told = json.loads(app("diagnose", "--json", code=6).stdout)
     assert told["code"] == code
-    app("rollback")
+    assert "kubectl rollout undo deployment/simple-server --to-revision=1" in app("--echo", "rollback").stdout
     assert app.pods() >= pods, "the pod that served was not restarted"
     assert app.json("diagnose")["code"] == "healthy"
 
@@ -113,7 +113,8 @@ def test_no_secret_no_variable_no_token_and_no_password_of_a_proxy_is_shown(
     assert "crash-loop" in told.stdout
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://user:{PLANTED}@127.0.0.1:9")
-    behind = [app.typed(*words, code=None) for words in (("--echo", "build", "deploy"), ("doctor",), ("status",))]
+    crashing = app.typed("--echo", "build", "deploy", code=RolloutError.code)  # the patch of another one stays
+    behind = [crashing, app.typed("doctor"), app.typed("status")]
     theirs = tmp_path / "kubeconfig"
     theirs.write_text(TOKEN.format(token=PLANTED))
     monkeypatch.setenv("INVOKE_CLUSTER_PROVIDER", "existing")
@@ -132,7 +133,8 @@ def test_where_nothing_is_it_says_what_to_type(throwaway: Tasks, app: Tasks) -> 
     told = json.loads(app("diagnose", "--json", code=6).stdout)
     assert (told["code"], told["next"]) == ("not-deployed", "./inv build deploy")
     nowhere = Tasks(app.cluster, app.port, "nowhere")
-    for task in ("status", "diagnose", "deploy"):
+    assert json.loads(nowhere("diagnose", "--json", code=4).stdout)["code"] == "namespace-missing"
+    for task in ("status", "deploy"):
         refused = nowhere(task, code=4).stderr
         assert "The namespace nowhere does not exist." in refused
         assert refused.rstrip().endswith("create namespace nowhere")

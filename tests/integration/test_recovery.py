@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ def test_a_creation_that_was_killed_is_seen_and_made_good(throwaway: Tasks) -> N
     finally:
         log.unlink(missing_ok=True)
     assert throwaway.json("status")["state"] == "incomplete"
+    assert '"cluster-incomplete"' in throwaway("diagnose", "--json", code=4).stdout
     refused = throwaway("scale", code=4)
     assert "was interrupted" in refused.stderr
     assert "creating it again" in throwaway("start").stderr
@@ -104,6 +106,12 @@ def test_two_runs_at_once_a_restarted_node_and_a_pruned_network(throwaway: Tasks
     throwaway("start")
 
     throwaway("stop")
+    mapped = urlsplit(url).port
+    with socket.create_server(("127.0.0.1", mapped or 0)):
+        taken = throwaway("start", code=4).stderr
+    assert "is taken by another program" in taken
+    assert taken.splitlines()[-1].startswith("  End that program")
+    assert throwaway("diagnose", "--json", code=4).stdout.count('"cluster-stopped"') == 1
     (network,) = json.loads(docker("network", "inspect", throwaway.cluster))
     subnet = network["IPAM"]["Config"][0]["Subnet"]
     docker("network", "rm", throwaway.cluster)  # as `docker network prune` does
@@ -115,5 +123,7 @@ def test_two_runs_at_once_a_restarted_node_and_a_pruned_network(throwaway: Tasks
 
     throwaway("stop")
     docker("network", "rm", throwaway.cluster)
+    throwaway.kubeconfig.write_bytes(b"\0")
     throwaway("delete")
+    assert not throwaway.settings.state_folder.exists()
     assert engine.connect().containers(f"io.x-k8s.kind.cluster={throwaway.cluster}") == []

@@ -16,7 +16,7 @@ from kubetasks.artifacts import Artifact
 from kubetasks.errors import ClusterError, FileError, ImageError
 from kubetasks.providers.kind.config import Config
 from tests.integration import source
-from tests.integration.driver import Tasks
+from tests.integration.driver import Tasks, docker
 
 
 @pytest.mark.usefixtures("alone")
@@ -35,7 +35,7 @@ def test_a_foreign_object_of_our_name_is_refused_and_left_alone(app: Tasks, kind
     app("build")
     if kind == "deployment":
         app.kubectl("create", "deployment", "simple-server", "--image=theirs:1", "--replicas=0")
-        refused = ["deploy", "scale", "expose", "undeploy"]
+        refused = ["deploy", "scale", "expose", "rollback", "undeploy"]
     elif kind == "poddisruptionbudget":
         app.kubectl("create", kind, "simple-server", "--min-available=1", "--selector=theirs=yes")
         refused = ["deploy", "undeploy"]
@@ -123,7 +123,9 @@ def test_a_creation_that_fails_half_way_is_told_and_undone(throwaway: Tasks, mon
     assert "kubeadm" in Path(log).read_text()
     Path(log).unlink()
     assert throwaway.provider().condition() == "missing"
+    assert docker("ps", "--all", "--quiet", f"--filter=name={throwaway.cluster}") == "", "nor a registry"
     assert engine.connect().network(throwaway.cluster) is None
+    assert not throwaway.settings.state_folder.exists()
 
 
 def test_programs_and_images_that_are_missing_are_named_before_anything_is_created(
@@ -156,7 +158,7 @@ def test_programs_and_images_that_are_missing_are_named_before_anything_is_creat
 def test_a_build_that_fails_shows_the_end_of_its_output_and_leaves_no_image() -> None:
     connection = engine.connect()
     base = artifacts.base_image(connection, settings.read(settings.DEFAULTS)).reference
-    context = engine.build_context({"Dockerfile": f"FROM {base}\nRUN echo it cannot work && exit 7\n".encode()})
-    with pytest.raises(ImageError, match="it cannot work"):
+    context = engine.build_context({"Dockerfile": f"FROM {base}\nRUN printf 'it %s work\\n' cannot && exit 7\n".encode()})
+    with pytest.raises(ImageError, match="it cannot work"):  # the step's own output, not the command
         connection.build(context, ["test-broken:1"], {}, lambda _line: None)
     assert connection.image_id("test-broken:1") is None

@@ -65,6 +65,14 @@ def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
 
     docker("rm", "--force", name)
     assert THROUGH in after_an_edit(), "one that is gone is made anew"
+    (binding,) = json.loads(docker("inspect", name))[0]["NetworkSettings"]["Ports"]["5000/tcp"]
+    announced = throwaway.get("configmap", "local-registry-hosting", "--namespace=kube-public")["data"]
+    hosting = yaml.safe_load(announced["localRegistryHosting.v1"])
+    assert hosting["host"] == f"127.0.0.1:{binding['HostPort']}", "and announced anew"
+
+    docker(*on_node, "rm", f"docker.io/library/simple-server:{served(throwaway)}")
+    throwaway.typed("deploy", folder=project)
+    assert f"simple-server:{served(throwaway)}" in docker(*on_node, "ls", "--quiet"), "removed behind our back, and brought again"
 
     (port,) = json.loads(docker("inspect", name))[0]["HostConfig"]["PortBindings"]["5000/tcp"]
     docker("stop", name)

@@ -81,5 +81,12 @@ def test_what_the_tasks_would_not_find_again_is_refused_with_its_file(tmp_path: 
         manifests.read_one(app, "deployment")
 
 
+@pytest.mark.parametrize("text", ["metadata: simple-server\nkind: Deployment\n", "- kind: Deployment\n", "text\n"])
+def test_what_has_no_kind_and_name_is_no_manifest(tmp_path: Path, text: str) -> None:
+    (tmp_path / "deployment.yaml").write_text(text)
+    with pytest.raises(SettingError, match="without kind and name"):
+        manifests.read(tmp_path / "deployment.yaml")
+
+
 def test_labels_that_are_empty_get_ours() -> None:
     assert manifests.owned({"metadata": {"name": "x", "labels": None}})["metadata"]["labels"] == {OWNER_LABEL: OWNER}

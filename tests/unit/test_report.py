@@ -38,6 +38,12 @@ def test_with_json_the_commands_leave_standard_output_to_the_document(capsys: py
     assert capsys.readouterr() == ("", "x\ny\n")
 
 
+@pytest.mark.parametrize("dry", [False, True])
+def test_what_another_program_reads_has_commands_only_if_it_has_no_result(capsys: pytest.CaptureFixture[str], dry: bool) -> None:
+    Report(echo=True, dry=dry, piped=True).equivalent("x")
+    assert capsys.readouterr() == (("x\n", "") if dry else ("", "x\n"))
+
+
 def test_a_step_says_how_it_ended(capsys: pytest.CaptureFixture[str]) -> None:
     talk = Report()
     with talk.step("One"):

@@ -162,9 +162,19 @@ def test_other_variables_of_invoke_are_not_ours_to_refuse() -> None:
     ],
 )
 def test_a_misspelt_key_of_the_projects_configuration_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
-    (tmp_path / "invoke.yaml").write_text(text)
-    config = Config(project_location=tmp_path)
+    with pytest.raises(SettingError, match=sentence):
+        read_file(tmp_path, text)
+
+
+def test_the_projects_configuration_chooses_and_may_be_empty(tmp_path: Path) -> None:
+    assert read_file(tmp_path, "cluster: {provider: minikube}").provider == "minikube"
+    assert read_file(tmp_path, "# nothing yet\n").provider == "kind"
+
+
+def read_file(folder: Path, text: str) -> settings.Settings:
+    """Read the settings of a project whose invoke.yaml has that text."""
+    (folder / "invoke.yaml").write_text(text)
+    config = Config(project_location=folder)
     config.load_project()
     config.load_collection(settings.DEFAULTS)
-    with pytest.raises(SettingError, match=sentence):
-        settings.read(config, {})
+    return settings.read(config, {})

@@ -108,6 +108,9 @@ class FakeKube(Kube):
     def list(self, kind: str, namespace: str = "", **selectors: str) -> list[dict[str, Any]]:  # noqa: ARG002
         return self._objects.get(kind, [])
 
+    def version(self) -> str:
+        return "v1.36.3"
+
     def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:  # noqa: ARG002
         return f"the log of {container} in {namespace}/{pod}, {lines} lines"
 

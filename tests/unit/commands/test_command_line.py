@@ -253,7 +253,9 @@ def test_nothing_is_loaded_before_it_is_needed(loaded: str, absent: tuple[str, .
     ("text", "sentence"),
     [
         ("cluster: [name]\n", "invoke.yaml has a value in the place of a section"),
-        ("cluster: [\n", "A configuration file is not YAML: while parsing"),
+        ("cluster: [\n", "A configuration file cannot be used: while parsing"),
+        ("- cluster\n", "A configuration file cannot be used: "),
+        ("cluster\n", "A configuration file cannot be used: "),
     ],
 )
 def test_a_configuration_of_the_wrong_shape_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:

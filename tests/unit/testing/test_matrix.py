@@ -13,7 +13,8 @@ import yaml
 
 from kubetasks import artifacts, engine, needs, settings, shell
 from kubetasks.application import PROJECT
-from kubetasks.errors import EngineError, ProgramError, SetupError
+from kubetasks.engine import AbsentError
+from kubetasks.errors import ProgramError, SetupError
 from kubetasks.machine import inventory, packages
 from kubetasks.needs import Need
 from kubetasks.report import Report
@@ -105,7 +106,7 @@ def test_without_an_engine_what_needs_none_is_tested_and_nothing_is_installed(
     monkeypatch.setattr(browsers, "ensure", lambda *_: pytest.fail("a browser would be of no use"))
 
     def none(*_: object, **_more: object) -> NoReturn:
-        raise EngineError("No container engine answers.")
+        raise AbsentError("No container engine answers.")
 
     monkeypatch.setattr(engine, "connect", none)
     results = run(matrix.cells())
@@ -125,6 +126,18 @@ def test_the_last_runs_file_does_not_count_for_a_suite_that_could_not_begin(
     monkeypatch.setattr(matrix, "find_python", lambda _minor: "/usr/bin/python")
     monkeypatch.setattr(shell, "show", lambda *_words, **_more: 1)
     (tmp_path / "py311.xml").write_text(JUNIT)
+    (one,) = run([Cell("python", "3.11")])
+    assert (one.outcome, one.tests) == ("failed", None)
+
+
+def test_the_file_of_a_suite_that_was_killed_does_not_cost_the_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def killed(*_words: object, **_more: object) -> int:
+        (tmp_path / "py311.xml").write_text(JUNIT[: len(JUNIT) // 2])
+        return 137
+
+    monkeypatch.setattr(matrix, "REPORTS", tmp_path)
+    monkeypatch.setattr(matrix, "find_python", lambda _minor: "/usr/bin/python")
+    monkeypatch.setattr(shell, "show", killed)
     (one,) = run([Cell("python", "3.11")])
     assert (one.outcome, one.tests) == ("failed", None)
 

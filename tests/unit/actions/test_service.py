@@ -1,0 +1,39 @@
+"""Which address `expose` waits for."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from kubetasks import probe
+from kubetasks.actions import service
+from kubetasks.kube.service import Address
+from tests.unit.actions.fakes import FACTS, FakeKube, FakeProvider, context
+from tests.unit.kube.answers import recorded
+
+BALANCED = recorded("service")
+SLICES = recorded("endpointslices")
+
+
+@pytest.fixture(autouse=True)
+def everything_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "answering", lambda _app, known: list(known))
+
+
+def ways(found: dict[str, Any], told: list[str]) -> list[str]:
+    made = context(FakeProvider(), FakeKube(Service=[found], EndpointSlice=SLICES))
+    (port,) = found["spec"]["ports"]
+    made.cluster = dataclasses.replace(FACTS, load_balancer=True, mapped_port=(port["nodePort"], 8080))
+    found_addresses: list[Address] = service._wait_for_address(made, 0, told.append)
+    return [one.way for one in found_addresses]
+
+
+def test_the_load_balancers_address_is_waited_for_beside_the_mapped_port() -> None:
+    assert ways(BALANCED, []) == ["mapped port", "load balancer"]
+
+
+def test_a_load_balancer_that_gives_no_address_does_not_hide_the_one_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "BALANCER_SECONDS", 0.2)
+    told: list[str] = []
+    assert ways({**BALANCED, "status": {"loadBalancer": {}}}, told) == ["mapped port"]
+    assert told == ["no load balancer has given it an address yet"]
