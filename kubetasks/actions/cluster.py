@@ -160,4 +160,7 @@ def docker_env(context: Context, unset: bool) -> str:
         )
     if unset:
         return "# nothing to unset: your docker client was not changed"
-    return "# the cluster has no Docker engine for builds: `./inv build` uses yours, and `./inv deploy` loads the image"
+    return (
+        "# the cluster has no Docker engine for builds: `./inv build` uses yours, and `./inv deploy` loads the image.\n"
+        "# A minikube cluster that is created with INVOKE_CLUSTER_RUNTIME=docker has one."
+    )

@@ -11,6 +11,7 @@ import pytest
 from invoke.config import Config
 from invoke.context import Context as InvokeContext
 
+from kubetasks import engine
 from kubetasks.actions import app, cluster, service
 from kubetasks.actions import context as made
 from kubetasks.actions import nodes as nodes_action
@@ -19,6 +20,7 @@ from kubetasks.kube import objects
 from kubetasks.kube.client import ApiError, CredentialsError
 from kubetasks.labels import LABELS
 from kubetasks.machine import inotify
+from kubetasks.providers.differences import say_differences
 from kubetasks.report import Report
 from kubetasks.wait import Failed, Pending, State
 from tests.unit.actions.fakes import FACTS, FakeKube, FakeProvider, OwnProvider, RefusedError, context
@@ -69,6 +71,30 @@ def test_a_broken_deployment_does_not_keep_a_started_cluster_from_being_used(
     assert "The cluster runs, but not what was deployed in it" in capsys.readouterr().err
     (file,) = (tmp_path / "logs").iterdir()
     assert "the log of" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("node", "unset", "words"),
+    [
+        ("", False, "./inv build` uses yours"),
+        ("", True, "nothing to unset"),
+        ("other", True, "INVOKE_CLUSTER_NAME=other ./inv docker-env --unset"),
+    ],
+)
+def test_without_an_engine_in_the_node_docker_env_is_a_comment_that_a_shell_may_evaluate(
+    monkeypatch: pytest.MonkeyPatch, node: str, unset: bool, words: str
+) -> None:
+    monkeypatch.setenv(engine.NODE_VARIABLE, node)
+    told = cluster.docker_env(context(OwnProvider(changed=False)), unset)
+    assert words in told
+    assert all(line.startswith("# ") for line in told.splitlines())
+
+
+def test_a_cluster_that_differs_from_the_settings_says_what_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    say_differences(Report(), "demo", {"INVOKE_CLUSTER_NODES": ("3", "1"), "INVOKE_CLUSTER_PORT": ("8080", "8080")})
+    assert capsys.readouterr().err == (
+        "Cluster demo stays as it is (INVOKE_CLUSTER_NODES is 3, the cluster has 1): ./inv delete start creates a new one.\n"
+    )
 
 
 @pytest.mark.parametrize("condition", ["stopped", "incomplete"])

@@ -269,21 +269,38 @@ def test_the_last_answer_of_a_probe_counts() -> None:
 )
 def test_what_refuses_a_pod_is_told_apart(message: str, code: str) -> None:
     objects = recorded("quota")
-    conditions = objects["deployment"]["status"]["conditions"]
-    next(one for one in conditions if one["type"] == "ReplicaFailure")["message"] = message
+    refusing(objects)["message"] = message
     problem = found(objects)
     assert problem is not None
     assert problem.code == code
     assert problem.patience < Patience.LONG
 
 
-def test_a_pod_beyond_the_quota_waits_while_another_starts() -> None:
+@pytest.mark.parametrize(
+    ("message", "patience"), [("exceeded quota: none", Patience.LONG), ('violates PodSecurity "restricted"', Patience.BRIEF)]
+)
+def test_a_pod_beyond_the_quota_waits_while_another_starts_and_one_that_is_not_admitted_does_not(
+    message: str, patience: Patience
+) -> None:
     objects = recorded("quota")
     starting = recorded("starting")
     objects["replica_sets"], objects["pods"] = starting["replica_sets"], starting["pods"]
+    refusing(objects)["message"] = message
     problem = found(objects)
     assert problem is not None
-    assert problem.patience is Patience.LONG
+    assert problem.patience is patience
+
+
+def test_a_refusal_that_outlived_its_cause_is_no_problem() -> None:
+    objects = recorded("ready")
+    objects["deployment"]["status"]["conditions"].append(refusing(recorded("quota")))
+    assert found(objects) is None
+
+
+def refusing(objects: Any) -> Any:
+    """The condition that says why pods are refused."""
+    conditions = objects["deployment"]["status"]["conditions"]
+    return next(one for one in conditions if one["type"] == "ReplicaFailure")
 
 
 def test_every_kind_can_be_put_into_words() -> None:

@@ -20,6 +20,12 @@ def test_the_mapped_port_comes_first_and_only_if_the_service_has_it() -> None:
     assert [one.way for one in service.addresses(APPLICATION, item, (30081, 8081))] == ["load balancer"]
 
 
+def test_a_load_balancer_may_have_a_name_instead_of_an_address() -> None:
+    item: dict[str, Any] = recorded("service")
+    item["status"]["loadBalancer"]["ingress"] = [{"hostname": "lb.example.com"}]
+    assert [one.url for one in service.addresses(APPLICATION, item, None)] == ["http://lb.example.com:8080/"]
+
+
 def test_a_service_without_an_address_yet_has_none() -> None:
     item: dict[str, Any] = recorded("service")
     item["status"] = {"loadBalancer": {}}
