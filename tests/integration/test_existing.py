@@ -151,6 +151,8 @@ def test_a_user_of_one_namespace_goes_the_whole_path_through_a_registry(stranger
     answered = answers.spread(url, REQUESTS)
     assert (set(answered.requests), answered.failed, len(pods)) == (pods, 0, 3)
 
+    assert user.json("diagnose")["code"] == "healthy"
+
     again = user.typed("--yes", "build", "deploy", "expose", "scale")
     for words in ("is already built", "is deployed", "Already exposed", "Already scaled to 3"):
         assert words in again.stderr, "a second time changes nothing"
@@ -282,4 +284,14 @@ def test_a_registry_whose_certificate_nobody_knows_is_named(
         refused = user.typed("deploy", "--yes", code=5)
         assert "x509" in refused.stderr
         assert f"/etc/docker/certs.d/{registry.inside}/ca.crt" in refused.stderr
+        assert [name for name in engine.connect().image_tags(APPLICATION.name) if registry.inside in name] == []
     assert stranger.get("deployments")["items"] == [], "nothing was changed"
+
+
+def test_without_a_registry_the_rollout_names_the_image_that_the_nodes_lack(user: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("INVOKE_APP_REGISTRY")
+    user.typed("build")
+    refused = user.typed("deploy", "--yes", code=6)
+    assert "the owner of the nodes must have loaded simple-server:" in refused.stderr
+    assert "image-never-pull" in refused.stderr
+    user.typed("undeploy", "--yes")

@@ -1,5 +1,6 @@
 """External exposure: the service answers from this machine, at the addresses that the tasks print."""
 
+import json
 import re
 from pathlib import Path
 
@@ -64,6 +65,11 @@ def test_unexpose_ends_it_and_a_second_expose_keeps_the_address(app: Tasks) -> N
     assert app("service", code=7).stderr.splitlines()[-1] == "  ./inv expose"
 
 
+def diagnosed(app: Tasks) -> str:
+    """The code of what `diagnose` finds wrong with the service."""
+    return str(json.loads(app("diagnose", "--json", code=ExposeError.code).stdout)["code"])
+
+
 def test_a_service_that_selects_no_pod_is_told_at_once_and_a_mended_one_answers(app: Tasks, tmp_path: Path) -> None:
     project = source.changed(tmp_path)
     manifest = project / "k8s" / "service.yaml"
@@ -74,9 +80,17 @@ def test_a_service_that_selects_no_pod_is_told_at_once_and_a_mended_one_answers(
     manifest.write_text(yaml.safe_dump(wrong))
     told = app.typed("expose", folder=project, code=ExposeError.code).stderr
     assert "they do not have app.kubernetes.io/name=simple-sever" in told
+    assert diagnosed(app) == "service-mismatch"
     wrong["spec"]["ports"][0]["port"] = 0
     manifest.write_text(yaml.safe_dump(wrong))
     assert f"{manifest}: " in app.typed("expose", folder=project, code=SettingError.code).stderr
+    wrong = yaml.safe_load(plain)
+    wrong["spec"]["ports"][0]["targetPort"] = 81
+    manifest.write_text(yaml.safe_dump(wrong))
+    told = app.typed("expose", folder=project, code=ExposeError.code, INVOKE_APP_TIMEOUT="3").stderr
+    assert "waiting for an answer at http" in told
+    assert "Nothing answers at http" in app("traffic", code=ExposeError.code).stderr
+    assert diagnosed(app) == "no-answer"
     manifest.write_text(plain)
     app.typed("expose", folder=project)
     assert answers.pod(app("service").stdout.strip()) in app.pods()

@@ -4,11 +4,12 @@ import json
 import re
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.integration import eventually
-from tests.integration.driver import Tasks
+from tests.integration import eventually, source
+from tests.integration.driver import Tasks, docker
 from tests.integration.load import Load, load
 
 NODES = 3
@@ -71,7 +72,7 @@ def more(sent: Load, requests: int) -> None:
 
 
 def test_three_pods_on_three_nodes_and_no_request_lost_when_a_node_is_drained_and_stopped(
-    three_nodes: Tasks, record_property: Callable[[str, object], None]
+    three_nodes: Tasks, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     tasks = three_nodes
     nodes = set(tasks.nodes())
@@ -87,6 +88,13 @@ def test_three_pods_on_three_nodes_and_no_request_lost_when_a_node_is_drained_an
     for url in urls:
         eventually.answer(url, set(where))
     assert {one["pod"]: one["node"] for one in tasks.json("traffic")["pods"]} == where
+
+    edited = tasks.typed("build", "deploy", folder=source.changed(tmp_path)).stderr
+    assert "through the registry" in edited
+    (build,) = {one["build"] for one in tasks.json("traffic")["pods"]}
+    assert build in edited
+    for node in nodes:
+        assert f"simple-server:{build}" in docker("exec", node, "ctr", "--namespace=k8s.io", "images", "ls", "--quiet")
 
     announcers = tasks.kubectl("get", "daemonset", "speaker", "--namespace=metallb-system", "--output=jsonpath={..args}")
     assert "--ignore-exclude-lb" in announcers, "the control plane announces too, if the workers are gone"

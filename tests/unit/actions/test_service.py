@@ -37,3 +37,16 @@ def test_a_load_balancer_that_gives_no_address_does_not_hide_the_one_that_answer
     told: list[str] = []
     assert ways({**BALANCED, "status": {"loadBalancer": {}}}, told) == ["mapped port"]
     assert told == ["no load balancer has given it an address yet"]
+
+
+@pytest.mark.parametrize(("ready", "requests"), [(3, 60), (20, 328)])
+def test_traffic_sends_enough_to_meet_each_ready_pod(monkeypatch: pytest.MonkeyPatch, ready: int, requests: int) -> None:
+    one = SLICES[0]["endpoints"][0]
+    slices = [{"endpoints": [{**one, "targetRef": {"name": f"pod-{number}"}} for number in range(ready)]}]
+    made = context(FakeProvider(), FakeKube(Service=[BALANCED], EndpointSlice=slices))
+    monkeypatch.setattr(probe, "first_answering", lambda _app, known: known[0])
+    sent: list[int] = []
+    monkeypatch.setattr(probe, "spread", lambda _app, _url, number, _at: sent.append(number))
+    found = service.traffic(made, None)
+    assert found is not None
+    assert (found.ready, found.requests, sent) == (ready, requests, [requests])

@@ -17,6 +17,7 @@ from kubetasks.labels import LABELS
 from kubetasks.providers import containerd, programs
 from kubetasks.providers.kind import config, provider
 from kubetasks.providers.kind.config import Config
+from kubetasks.providers.kind.network import Network
 from kubetasks.providers.kind.provider import Kind, PortTakenError
 from kubetasks.report import Report
 from kubetasks.versions import KIND
@@ -105,6 +106,17 @@ def test_a_port_that_is_taken_meanwhile_is_tried_once_more_with_the_next_one(cap
     racing._create_on_a_free_port()
     assert racing.tries == 2
     assert "taken meanwhile" in capsys.readouterr().err
+
+
+def test_the_network_has_the_mtu_of_the_default_bridge() -> None:
+    created: dict[str, Any] = {}
+    mtu = {"com.docker.network.driver.mtu": "1400"}
+    engine: Any = SimpleNamespace(
+        network=lambda name: {"Options": mtu} if name == "bridge" else None,
+        create_network=lambda _name, _labels, options: created.update(options),
+    )
+    Network(engine, Report(), "demo").create()
+    assert created.items() >= mtu.items()
 
 
 class Kept(Kind):

@@ -1,0 +1,69 @@
+"""The registry of a kind cluster, gone or full in the middle of a delivery."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from kubetasks import settings
+from kubetasks.application import APPLICATION
+from kubetasks.errors import EngineError, ImageError
+from kubetasks.image import Image
+from kubetasks.providers.base import RegistryAddress
+from kubetasks.providers.kind.provider import Kind
+from kubetasks.providers.registry import Registry
+from kubetasks.report import Report
+
+ADDRESS = RegistryAddress("127.0.0.1:5001", "simple-server-registry:5000")
+IMAGE = Image(APPLICATION, "0" * 12, "base")
+NODE: Any = SimpleNamespace(name="simple-server-control-plane")
+
+
+class FakeEngine:
+    """Its push, or what it runs in a node, fails."""
+
+    def __init__(self, failing: str) -> None:
+        self._failing = failing
+        self.names = {IMAGE.reference}
+
+    def image_tags(self, _name: str) -> list[str]:
+        return sorted(self.names)
+
+    def image_id(self, _name: str) -> None:
+        pass
+
+    def tag(self, _reference: str, name: str) -> None:
+        self.names.add(name)
+
+    def push(self, name: str, _on_line: object) -> str:
+        if self._failing == "push":
+            raise ImageError(f"Pushing {name} failed: connection refused")
+        return "sha256:0"
+
+    def remove_image(self, name: str) -> None:
+        self.names.remove(name)
+
+    def run_in(self, _node: object, *_argv: str) -> str:
+        raise EngineError("ctr: failed to resolve reference")
+
+
+def provider(failing: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Kind, FakeEngine]:
+    engine: Any = FakeEngine(failing)
+    monkeypatch.setattr(Registry, "address", lambda _self: ADDRESS)
+    monkeypatch.setattr(Registry, "has", lambda _self, _reference: False)
+    return Kind(settings.read(settings.DEFAULTS, {}), APPLICATION, Report(), lambda: engine), engine
+
+
+@pytest.mark.parametrize(("failing", "words"), [("push", "connection refused"), ("pull", "failed to resolve")])
+def test_a_delivery_that_fails_is_told_and_leaves_no_name_behind_and_the_image_is_loaded_instead(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], failing: str, words: str
+) -> None:
+    kind, engine = provider(failing, monkeypatch)
+    loaded: list[object] = []
+    monkeypatch.setattr(Kind, "_lacking", lambda _self, _names: ([NODE], True))
+    monkeypatch.setattr(Kind, "_load", lambda _self, _words, nodes: loaded.extend(nodes))
+    delivered = kind.deliver(IMAGE)
+    assert (delivered.reference, delivered.through) == (IMAGE.reference, "")
+    assert loaded == [NODE]
+    assert words in capsys.readouterr().err
+    assert engine.names == {IMAGE.reference}
