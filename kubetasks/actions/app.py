@@ -100,8 +100,7 @@ def roll_out(context: Context, made: Image) -> bool:
         context.agree()
     delivered = context.provider.deliver(made)
     reference, policy = delivered.reference, delivered.pull_policy
-    known = context.cluster.registry if delivered.through else None
-    if known and delivered.through != known.outside:  # the registry was gone, and is another one now
+    if delivered.through and delivered.through != getattr(context.cluster.registry, "outside", ""):  # it was gone, and is new
         context.cluster = context.provider.cluster()
         cluster.announce_registry(context)
     if not report.equivalent(*equivalents.deploy(app, context.kubectl, reference, container, policy)):

@@ -65,7 +65,7 @@ def test_it_is_named_what_served_goes_on_and_rollback_takes_it_back(app: Tasks, 
 
     told = json.loads(app("diagnose", "--json", code=6).stdout)
     assert told["code"] == code
-    assert "kubectl rollout undo deployment/simple-server --to-revision=1" in app("--echo", "rollback").stdout
+    assert "rollout undo deployment/simple-server --to-revision=1" in app("--echo", "rollback").stdout
     assert app.pods() >= pods, "the pod that served was not restarted"
     assert app.json("diagnose")["code"] == "healthy"
 
