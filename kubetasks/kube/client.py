@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import re
 import ssl
 import threading
@@ -309,16 +310,33 @@ def connect(kubeconfig: str, context: str, advice: str, renewal: str, direct: bo
     configuration = kubernetes.client.Configuration()
     configuration.retries = False  # the waiting loops retry, under a deadline
     load: Any = kubernetes.config.load_kube_config
+    told: list[str] = []
     try:
-        load(kubeconfig or None, context, client_configuration=configuration, persist_config=False)
+        with _logged(told):
+            load(kubeconfig or None, context, client_configuration=configuration, persist_config=False)
     except (ConfigException, OSError, UnicodeError, yaml.YAMLError) as error:
         raise ClusterError(f"The context {context} cannot be used: {error}", advice) from error
     except (ValueError, TypeError, AttributeError) as error:  # YAML, and of another shape
         raise ClusterError(f"The context {context} cannot be used: {kubeconfig} is not a kubeconfig.", advice) from error
+    if told:  # of the program that gets credentials: the library goes on without any
+        raise ClusterError(f"The context {context} gets no credentials: {told[0]}", renewal)
     if direct or is_loopback(configuration.host):  # Go, and so kubectl, leaves a proxy out for loopback addresses
         configuration.proxy = None
     line = shell.line([kubectl, "--context", context], {"KUBECONFIG": kubeconfig} if kubeconfig else {})
     return Kube(kubernetes.client.ApiClient(configuration), context, advice, renewal, line)
+
+
+@contextlib.contextmanager
+def _logged(told: list[str]) -> Iterator[None]:
+    """Put what a library logs as an error into `told` instead of printing it."""
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
 
 
 def _mistrust(error: BaseException | None) -> str:

@@ -31,8 +31,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def connect(folder: Path, url: str) -> Kube:
-    cluster, user = {"name": "one", "cluster": {"server": url}}, {"name": "me", "user": {}}
+def connect(folder: Path, url: str, **credentials: object) -> Kube:
+    cluster, user = {"name": "one", "cluster": {"server": url}}, {"name": "me", "user": credentials}
     context = {"name": "one", "context": {"cluster": "one", "user": "me"}}
     file = folder / "kubeconfig"
     file.write_text(yaml.safe_dump({"clusters": [cluster], "users": [user], "contexts": [context]}))
@@ -46,6 +46,25 @@ def kube(tmp_path: Path) -> Iterator[Kube]:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield connect(tmp_path, f"http://127.0.0.1:{server.server_port}")
         server.shutdown()
+
+
+@pytest.mark.parametrize(("program", "words"), [("no-such-program", "No such file or directory"), ("false", "returned 1")])
+def test_a_program_that_gives_no_credentials_is_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], program: str, words: str
+) -> None:
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": program, "interactiveMode": "Never"}
+    with pytest.raises(ClusterError, match=f"The context one gets no credentials: .*{words}") as told:
+        connect(tmp_path, "https://127.0.0.1:9", exec=plugin)
+    assert told.value.hint == "log in"
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("content", [b"\xff\0", b"{", b"- a\n", b"clusters: 3\n", b""])
+def test_what_is_no_kubeconfig_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "kubeconfig"
+    file.write_bytes(content)
+    with pytest.raises(ClusterError, match="The context one cannot be used: "):
+        client.connect(str(file), "one", "look", "log in", direct=True, kubectl="kubectl")
 
 
 def test_who_accepts_and_closes_does_not_answer_and_is_waited_for(tmp_path: Path) -> None:
