@@ -23,7 +23,7 @@ from kubetasks.report import discard, end_unread
 
 BAD_SETTING = 2
 INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
-UNCOLLECTED = 100_000  # objects: imports create fewer, all of which stay; collecting takes a twentieth of a short run
+GC_THRESHOLD = 100_000  # objects: imports create fewer, all of which stay; collecting takes a twentieth of a short run
 FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
 CORE_HELP: dict[str, str | None] = {  # what invoke's own options mean here
@@ -46,7 +46,7 @@ class Configuration(Config):
     def _load_yaml(self, path: os.PathLike[str]) -> Any:
         found = super()._load_yaml(path)
         if found is not None and not isinstance(found, dict):
-            raise YAMLError(f"{path} holds no sections")
+            raise YAMLError(f"{path} must hold sections, such as `cluster:`; docs/settings.md lists them")
         return found
 
     _load_yml = _load_yaml
@@ -147,7 +147,7 @@ def _refused(error: OSError) -> FileError | None:
 
 
 def main() -> None:
-    gc.set_threshold(UNCOLLECTED)
+    gc.set_threshold(GC_THRESHOLD)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode is no reason to fail

@@ -95,12 +95,24 @@ def _connect(timeout: int, access: Mapping[str, str]) -> "Engine":
                 "You may not use the container engine's socket.",
                 "Join its group and log in again: sudo usermod -aG docker $USER",
             ) from error
-        where, told = named() if access is os.environ else "", " ".join(str(error).split())
+        where = named() if access is os.environ else ""
         raise AbsentError(
-            f"No container engine answers{f' ({where}): {told}' if where else '.'}",
+            f"No container engine answers{f' ({where}): {_reason(error)}' if where else '.'}",
             "./inv setup installs or starts one; DOCKER_HOST or docker's context names another",
         ) from error
     return Engine(client, access)
+
+
+def _reason(error: BaseException) -> str:
+    """Why an engine does not answer: the SDK's words, or those of the system."""
+    from requests.exceptions import RequestException
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"{cause.strerror}."
+        cause = cause.__cause__ or cause.__context__
+    return "it gives no HTTP answer." if isinstance(error, RequestException) else " ".join(str(error).split())
 
 
 def _client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClient":
@@ -204,7 +216,7 @@ class Engine:
         if not is_loopback(where):
             raise EngineError(
                 f"The container engine is on another machine ({where}), and a cluster there does not answer at 127.0.0.1 here.",
-                "Run ./inv there; or use a cluster there as one of others: docs/existing.md",
+                "Run ./inv there; or use that cluster with the provider `existing`: docs/existing.md",
             )
 
     def version(self) -> str:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 from kubetasks import artifacts, equivalents, image, manifests
@@ -19,6 +20,7 @@ from kubetasks.providers.base import Lifecycle, NodeEngine
 from kubetasks.settings import DEFAULTS
 
 ABANDON_SECONDS = 3.0
+REMOVING = "Removing the images"
 
 
 def current_image(context: Context) -> Image:
@@ -100,7 +102,8 @@ def roll_out(context: Context, made: Image) -> bool:
         context.agree()
     delivered = context.provider.deliver(made)
     reference, policy = delivered.reference, delivered.pull_policy
-    if delivered.through and delivered.through != getattr(context.cluster.registry, "outside", ""):  # it was gone, and is new
+    known = context.cluster.registry if delivered.through else None
+    if delivered.through and (known is None or known.outside != delivered.through):  # the registry was created anew
         context.cluster = context.provider.cluster()
         cluster.announce_registry(context)
     if not report.equivalent(*equivalents.deploy(app, context.kubectl, reference, container, policy)):
@@ -111,7 +114,7 @@ def roll_out(context: Context, made: Image) -> bool:
     with objects.of_file(app.manifests / "deployment.yaml"):
         changed = objects.apply(context.kube, deployment)
     text = f"Rolling out {made.reference}" if changed else f"{made.reference} is deployed"
-    rollout.wait_for_rollout(context, text, "" if context.provider.shared else reference)  # into others' nodes we bring nothing
+    rollout.wait_for_rollout(context, text, "" if context.provider.shared else reference)  # to others' nodes nothing is delivered
     return changed
 
 
@@ -193,7 +196,8 @@ def status(context: Context) -> dict[str, Any] | None:
     document |= {"pods": [], "addresses": [], "others": _other_clusters(context)}
     if condition != "running":
         return document
-    document["kubernetes"] = context.kube.version()
+    with suppress(ApiError):  # others may have forbidden it
+        document["kubernetes"] = context.kube.version()
     seen = state.rollout(context)
     found, pods, progress = seen.deployment, seen.pods, state.rollout_state(context, seen)
     if found is None:
@@ -229,10 +233,10 @@ def _other_clusters(context: Context) -> list[dict[str, str]]:
     return [{"name": name, "provider": provider} for name, provider in sorted(found) if name != context.provider.name]
 
 
-def undeploy(context: Context, meanwhile: Callable[[], None] = lambda: None) -> bool:
+def undeploy(context: Context, meanwhile: Callable[[Callable[[str], None]], None] = lambda _at: None) -> bool:
     """Delete the deployment with its pods and its budget; False if there was none. Raises OwnershipError, LeftoverError.
 
-    `meanwhile` is called while the pods end.
+    `meanwhile` is called while the pods end, with what shows where it is.
     """
     app, settings = context.app, context.settings
     if not context.report.equivalent(*equivalents.undeploy(app, context.kubectl)):
@@ -243,7 +247,7 @@ def undeploy(context: Context, meanwhile: Callable[[], None] = lambda: None) -> 
     with context.report.step("Deleting the deployment") as step:
         for kind in equivalents.ROLLED_OUT:
             where = (kind, app.name, settings.namespace)
-            pods_end = meanwhile if kind == "Deployment" else lambda: None
+            pods_end = partial(meanwhile, step.at) if kind == "Deployment" else lambda: None
             objects.delete(context.kube, *where, settings.timeout, step.at, pods_end)
     return True
 
@@ -260,7 +264,8 @@ def remove_images(context: Context) -> bool:
         if references:
             report.equivalent(equivalents.remove_images(references))
         return True
-    removed = _remove_images(context)
+    with report.step(REMOVING) as step:
+        removed = _remove_images(context, step.at)
     _require_no_images(context)
     return bool(removed.names)
 
@@ -279,23 +284,22 @@ class Removed(NamedTuple):
     used: set[str]
 
 
-def _remove_images(context: Context) -> Removed:
-    """Remove what is not in use. Raises LeftoverError if a container of the engine uses one."""
+def _remove_images(context: Context, at: Callable[[str], None]) -> Removed:
+    """Remove what is not in use. `at` gets each name. Raises LeftoverError if a container of the engine uses one."""
     used: set[str] = set()
 
     def in_use() -> set[str]:
         used.update(_used_images(context))
         return used
 
-    with context.report.step("Removing the images") as step:
-        references = image.unused(context.machine, context.app)
-        if references:
-            context.report.equivalent(equivalents.remove_images(references))
-        image.remove(context.machine, references, step.at)
-        if context.provider.condition() == "running":
-            references += context.provider.remove_images(in_use)
-        if context.node_engine:
-            context.node_engine.remove_dangling()
+    references = image.unused(context.machine, context.app)
+    if references:
+        context.report.equivalent(equivalents.remove_images(references))
+    image.remove(context.machine, references, at)
+    if context.provider.condition() == "running":
+        references += context.provider.remove_images(in_use)
+    if context.node_engine:
+        context.node_engine.remove_dangling()
     return Removed(references, used)
 
 
@@ -327,16 +331,17 @@ def clean(context: Context, everything: bool) -> bool:
     service.unexpose(context)
     complete = False
 
-    def begin_with_images() -> None:
+    def begin_with_images(at: Callable[[str], None]) -> None:
         nonlocal complete
         with suppress(TaskError):  # raised again by the removal that follows
-            complete = not _remove_images(context).used  # the cluster may not have got to all pods yet
+            complete = not _remove_images(context, at).used  # the cluster may not have got to all pods yet
 
     undeploy(context, begin_with_images)
-    if complete:
-        _require_no_images(context)
-    else:
+    if not complete:
         remove_images(context)
+        return True
+    with context.report.step(REMOVING):
+        _require_no_images(context)
     return True
 
 
@@ -379,7 +384,7 @@ def _side_by_side(context: Context) -> Image:
                 created.stage(built[0], over.is_set)
         except BaseException as error:  # noqa: BLE001  raised again in the main thread
             failed.append(error)
-            if isinstance(error, TaskError) and creating.is_set():  # who reads it can mend it meanwhile
+            if isinstance(error, TaskError) and creating.is_set() and not over.is_set():  # who reads it can mend it meanwhile
                 context.report.say(str(error.message))
 
     context.connect()  # once, before there are two threads

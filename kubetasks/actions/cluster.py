@@ -45,10 +45,10 @@ def ensure(context: Context) -> bool:
             if provider.condition() in ("missing", "incomplete"):
                 context.report.equivalent(*_new_cluster(context, provider))
             return False
-    except EngineError:
+    except EngineError as error:
         if not context.report.dry:
             raise
-        context.report.equivalent("# no container engine answers: ./inv setup")
+        context.report.equivalent(*(f"# {line.strip()}" for line in str(error.message).splitlines()))
         return False
     context.cluster, changed = started
     changed |= nodes.wait_for(context)

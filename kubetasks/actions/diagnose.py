@@ -14,6 +14,7 @@ from kubetasks.kube.diagnosis import Diagnosis
 from kubetasks.kube.problems import Problem
 
 LOG_TAIL = 200  # lines in the file
+EFFECT_SECONDS = 2.0  # in which kube-proxy has put a change into effect
 
 
 def now(context: Context) -> Diagnosis | None:
@@ -67,12 +68,18 @@ def _of_service(context: Context, deployment: Object) -> Diagnosis | None:
     mismatch = state.mismatch(found, deployment)
     if mismatch:
         return Diagnosis("service-mismatch", mismatch.reason, mismatch.hint)
-    if readiness.replicas(deployment) and context.cluster.reachable:
+    if not readiness.replicas(deployment) or not context.cluster.reachable:
+        return None
+
+    def check() -> wait.State:
         try:
             state.answering_address(context)
         except ExposeError as error:
-            return Diagnosis("no-answer", error.sentence, error.hint)
-    return None
+            return wait.Failed(error.sentence, error.hint, patience=EFFECT_SECONDS)
+        return wait.Done()
+
+    end = wait.until(check, timeout=EFFECT_SECONDS, longest_pause=0.2)
+    return Diagnosis("no-answer", end.reason, end.hint) if isinstance(end, wait.Failed) else None
 
 
 def explain(context: Context, problem: Problem, found: Rollout) -> Diagnosis:

@@ -1,13 +1,18 @@
 """This machine: what it lacks, installed and removed again."""
 
 from kubetasks.actions.context import Context
+from kubetasks.errors import SetupError
 from kubetasks.machine import engine, install, inventory, removal
 from kubetasks.machine.inventory import Item
 
 
 def setup(context: Context) -> bool:
     """Install what is missing; False if nothing is. Raises SetupError, EngineError, ProgramError."""
-    return install.install(context.settings, context.report, context.provider.needs)
+    installed = install.install(context.settings, context.report, context.provider.needs)
+    for item in doctor(context):
+        if item.name == inventory.DOCKER and not item.present:
+            raise SetupError(f"The {item.name} is missing, and setup does not install it beside your engine.", item.remedy)
+    return installed
 
 
 def stop(context: Context) -> bool:

@@ -17,7 +17,7 @@ from kubetasks.providers.base import OpenTunnel, Tunnels
 TAKEN = "port is already allocated"  # the API's words for a node port
 EFFECT_SECONDS = 2.0  # in which kube-proxy has put a change into effect: what answers before may be what was there
 SECOND_ADDRESS_SECONDS = 2.0  # after the first answer: not every machine can reach a load balancer's address
-BALANCER_SECONDS = 60.0  # after the first answer: a load balancer whose image cannot be pulled gives no address
+BALANCER_SECONDS = 60.0  # a load balancer whose image cannot be pulled gives no address
 LEAST_REQUESTS = 60
 WITHOUT_LOAD_BALANCER = "INVOKE_APP_TIMEOUT=SECONDS waits longer; without a load balancer: docs/existing.md"
 
@@ -71,6 +71,7 @@ def _wait_for_address(context: Context, lasting: float, at: Callable[[str], None
     """The addresses that answer, for `lasting` seconds, or, if no pod is wanted, that would. Raises ExposeError."""
     result: list[Address] = []
     first_answer = 0.0
+    until_balanced = time.monotonic() + min(BALANCER_SECONDS, context.settings.timeout / 2)
 
     def check() -> wait.State:
         nonlocal result, first_answer
@@ -94,7 +95,7 @@ def _wait_for_address(context: Context, lasting: float, at: Callable[[str], None
             return wait.Pending(f"waiting for an answer at {' or '.join(one.url for one in known)}")
         first_answer = first_answer or time.monotonic()
         if awaited:
-            return no_address if time.monotonic() - first_answer < BALANCER_SECONDS else wait.Done()
+            return no_address if time.monotonic() < until_balanced else wait.Done()
         if time.monotonic() - first_answer < lasting:
             return wait.Pending("waiting until the change is in effect")
         if len(result) < len(known) and time.monotonic() - first_answer < SECOND_ADDRESS_SECONDS:

@@ -29,6 +29,7 @@ UNAUTHORIZED, FORBIDDEN = 401, 403
 NOT_ALLOWED = (UNAUTHORIZED, FORBIDDEN)
 RIGHTS = "docs/existing.md lists the rights"
 REOPEN_SECONDS = 0.2  # before a watch that ended is opened again: a proxy may end each at once
+CREDENTIALS_PROGRAM = ("exec:", "[Errno")  # how the library begins what it logs of it
 MISTRUST = ("CERTIFICATE", "KEY_VALUES_MISMATCH", "UNKNOWN_CA", "PEM_LIB")  # words of OpenSSL
 
 # kind -> (API group and version, plural, namespaced)
@@ -244,8 +245,8 @@ class Changes:
 
     A watch that ends, or is answered with 410, is opened again. The loop also looks without a signal, so no change is missed.
     However often something changes, the loop looks a third of the time at most: while a hundred pods start, the API server and
-    the node have other work. They begin with the first wait, because what is so already needs none. One that has opened is a
-    signal too: something may have changed before.
+    the node have other work. The watches open with the first wait, because what is already so needs none. Opening is a signal
+    too: something may have changed before.
     """
 
     def __init__(self, kube: Kube, sources: list[tuple[str, str, dict[str, str]]]) -> None:
@@ -257,16 +258,16 @@ class Changes:
         self._responses: list[Any] = []
 
     def _watch(self, kind: str, namespace: str, selectors: dict[str, str]) -> None:
-        begins = True
+        first = True
         while not self._closed.is_set():
             try:
                 response = self._kube._send("GET", path(kind, namespace), {**selectors, "watch": "true"}, seconds=600)
                 if response.status not in (200, 410):  # 410: too old, start again
                     return
                 self._responses.append(response)
-                if begins:
+                if first:
                     self._changed.set()
-                    begins = False
+                    first = False
                 for _piece in response.response.stream(amt=None, decode_content=True):
                     self._changed.set()
                     if self._closed.is_set():
@@ -319,7 +320,10 @@ def connect(kubeconfig: str, context: str, advice: str, renewal: str, direct: bo
     except (ValueError, TypeError, AttributeError) as error:  # YAML, and of another shape
         raise ClusterError(f"The context {context} cannot be used: {kubeconfig} is not a kubeconfig.", advice) from error
     if told:  # of the program that gets credentials: the library goes on without any
-        raise ClusterError(f"The context {context} gets no credentials: {told[0]}", renewal)
+        why = " ".join(told[0].split())
+        if not why.startswith(CREDENTIALS_PROGRAM):  # on a terminal the library stumbles, and the program's own words are shown
+            why = "the program that gets them failed"
+        raise ClusterError(f"The context {context} gets no credentials: {why}", renewal)
     if direct or is_loopback(configuration.host):  # Go, and so kubectl, leaves a proxy out for loopback addresses
         configuration.proxy = None
     line = shell.line([kubectl, "--context", context], {"KUBECONFIG": kubeconfig} if kubeconfig else {})

@@ -19,6 +19,7 @@ NOT_MOUNTED = ("FailedMount", "FailedAttachVolume")  # the kubelet's and the att
 CREATING_SECONDS = 3.0  # an ordinary pod needs one
 UNANSWERED = ("refused", "exceeded", "timeout", "timed out", "EOF", "reset by", "no route", "unreachable")  # as Go says it
 NOT_STARTED = ("StartError", "ContainerCannotRun")  # how a container ended whose program could not be started
+ADMITTED_LATER = ("failed calling webhook", "error looking up service account")  # the API server's words for what comes up later
 IMAGE = "./inv build deploy; docs/existing.md for a cluster of others"
 MEMORY = "Raise resources.limits.memory in k8s/deployment.yaml, then ./inv deploy"
 MANIFEST = "Fix k8s/deployment.yaml, then ./inv deploy"

@@ -60,8 +60,8 @@ def problem(
     if refused.get("status") == "True" and updated < wanted:  # the condition outlives its cause
         message = str(refused.get("message", ""))
         code = "quota" if "exceeded quota" in message else "pods-refused"
-        frees = code == "quota" and releasing  # what is refused for another reason stays so
-        return problems.of_kind(code, name, patience=Patience.LONG if frees else None, message=message)
+        heals = (code == "quota" and releasing) or any(words in message for words in problems.ADMITTED_LATER)
+        return problems.of_kind(code, name, patience=Patience.LONG if heals else None, message=message)
     fitting = sum("nodeName" in pod["spec"] and pod not in ending for pod in newest)
     around = Around(releasing, fitting if fitting < wanted else 0, revision_before(deployment, replica_sets) is not None)
     found = [one for one in (problems.of_pod(pod, evidence, around) for pod in newest) if one]

@@ -73,8 +73,10 @@ def pull(engine: Engine, settings: Settings, report: Report, needed: Sequence[Ne
 
 
 def _download(need: File, target: Path, report: Report) -> None:
-    if platform.system() != "Linux":
-        raise SetupError(f"{need.name} {need.version} is downloaded for Linux only, and this is {platform.system()}.")
+    if need.program and platform.system() != "Linux":
+        raise SetupError(
+            f"{need.name} {need.version} is downloaded for Linux only, and this is {platform.system()}.", "Use Linux"
+        )
     checksum = need.sha256.get(platform.machine())
     if checksum is None:
         raise SetupError(

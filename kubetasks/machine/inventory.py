@@ -11,7 +11,7 @@ from kubetasks.needs import BASE_IMAGE, File, Need
 from kubetasks.settings import Settings
 
 MISSING_IMAGE = "to be pulled, or built if no image registry can be reached"
-DOCKER = "command line of Docker"
+DOCKER = "Docker CLI"
 COMES_OTHERWISE = ("kubectl", DOCKER)  # with .venv, and with the engine
 
 

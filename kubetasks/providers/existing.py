@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
 from kubetasks import equivalents
 from kubetasks.application import Application
 from kubetasks.engine import Engine
-from kubetasks.errors import TaskError
+from kubetasks.errors import EngineError
 from kubetasks.image import Delivered, Image
 from kubetasks.needs import Need
 from kubetasks.providers.base import Cluster, Condition
@@ -75,8 +76,9 @@ class Existing:
                 self._engine.tag(image.reference, name)
                 try:
                     digest = self._engine.push(name, step.at)
-                except TaskError:
-                    self._engine.remove_image(name)
+                except BaseException:
+                    with suppress(EngineError):
+                        self._engine.remove_image(name)
                     raise
         return Delivered(f"{name}@{digest}", pulled=True)
 

@@ -1,4 +1,4 @@
-"""One process at a time creates or deletes a cluster, from whichever clone, and only if it may write what belongs to it."""
+"""One process at a time creates, starts, stops or deletes a cluster, from whichever clone, if it may write what belongs to it."""
 
 import os
 import shlex

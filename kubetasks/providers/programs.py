@@ -20,7 +20,7 @@ def require(name: str, found: Artifact, version: str, words: list[str], environm
         raise ClusterError(f"{name} is not installed.", "./inv setup")
     there = shell.run([name, *words], env=environment).strip()
     if _numbers(there) < _numbers(version):
-        raise ClusterError(f"{name} on PATH is {there}, and older than {version}.", "./inv setup installs that one")
+        raise ClusterError(f"{name} on PATH is {there}; {version} or newer is needed.", "./inv setup installs that one")
 
 
 def _numbers(version: str) -> tuple[int, ...]:

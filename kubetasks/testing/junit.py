@@ -21,7 +21,7 @@ class Tests:
 
 
 def read(path: Path) -> Tests | None:
-    """Read the file's tests; None if there is none, because the suite could not start, or one that is cut off: it was killed."""
+    """Read the file's tests; None if there is no file (the suite could not start) or half of one (it was killed)."""
     try:
         cases = list(ElementTree.parse(path).iter("testcase"))  # noqa: S314  our own suite wrote it
     except (FileNotFoundError, ElementTree.ParseError):

@@ -161,7 +161,10 @@ def _integration(cell: Cell) -> tuple[str, ...]:
 def _set_up(settings: Settings, report: Report) -> str:
     """What the provider's clusters run on. Raises SetupError if something is missing."""
     items = inventory.look(settings, providers.select(settings, APPLICATION, report, engine.connect).needs)
-    if not all(item.present for item in items):
+    missing = next((item for item in items if not item.present), None)
+    if missing and missing.name == inventory.DOCKER:
+        raise SetupError(f"The {missing.name} is missing.", missing.remedy)
+    if missing:
         raise SetupError(
             f"{settings.provider} is not set up: INVOKE_CLUSTER_PROVIDER={settings.provider} ./inv setup installs it."
         )

@@ -45,6 +45,13 @@ def test_a_saved_change_is_served_and_a_broken_one_is_told_until_ctrl_c(app: Tas
         assert seen
         assert builds(url) == {seen[1]} != {first}
 
+        whole = (project / "Dockerfile").read_text()
+        (project / "Dockerfile").write_text(f"{whole}COPY no-such-file /\n")
+        assert re.search("Dockerfile: Building simple-server:.* failed", following(lines, "Dockerfile: "))
+        assert builds(url) == {seen[1]}
+        (project / "Dockerfile").write_text(whole)
+        assert f"3 pods serve {seen[1]} " in following(lines, "Dockerfile: "), "mended"
+
         source.edit_uniquely(project, "raise RuntimeError")
         assert "keeps crashing" in following(lines, "simple_server/app.py: ")
         assert builds(url) == {seen[1]}, "the last good build keeps serving"

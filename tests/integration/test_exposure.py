@@ -87,6 +87,7 @@ def test_a_service_that_selects_no_pod_is_told_at_once_and_a_mended_one_answers(
     wrong = yaml.safe_load(plain)
     wrong["spec"]["ports"][0]["targetPort"] = 81
     manifest.write_text(yaml.safe_dump(wrong))
+    app("unexpose")
     told = app.typed("expose", folder=project, code=ExposeError.code, INVOKE_APP_TIMEOUT="3").stderr
     assert "waiting for an answer at http" in told
     assert "Nothing answers at http" in app("traffic", code=ExposeError.code).stderr

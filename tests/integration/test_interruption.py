@@ -81,7 +81,7 @@ def test_whichever_stage_a_signal_ends_the_next_run_makes_good(
         assert process.returncode in (-number, INTERRUPTED, 0), output  # 0: it was done already
         assert "Traceback" not in output
         codes.append(process.returncode)
-    assert codes.count(0) < len(codes) / 2, "a signal that is not heard is of no use"
+    assert codes[0] != 0, "the first signal must interrupt"
     app.typed(*words, folder=project)
     assert app.json("diagnose")["code"] == "healthy"
 

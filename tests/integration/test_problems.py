@@ -113,7 +113,7 @@ def test_no_secret_no_variable_no_token_and_no_password_of_a_proxy_is_shown(
     assert "crash-loop" in told.stdout
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://user:{PLANTED}@127.0.0.1:9")
-    crashing = app.typed("--echo", "build", "deploy", code=RolloutError.code)  # the patch of another one stays
+    crashing = app.typed("--echo", "build", "deploy", code=RolloutError.code)  # another field manager's patch stays
     behind = [crashing, app.typed("doctor"), app.typed("status")]
     theirs = tmp_path / "kubeconfig"
     theirs.write_text(TOKEN.format(token=PLANTED))

@@ -21,6 +21,7 @@ from kubetasks.engine import AbsentError
 from kubetasks.errors import EngineError, ImageError
 from kubetasks.machine import engine as machine_engine
 from kubetasks.providers.kind.provider import Kind
+from kubetasks.providers.minikube.provider import Minikube
 from kubetasks.report import Report
 
 STEP = json.dumps({"stream": "Step 1/2 : FROM base"}) + "\n"
@@ -118,7 +119,7 @@ def test_one_that_is_too_old_is_said_and_not_taken_for_none(start: Callable[[typ
         assert raised.value.hint == "Update it"
 
 
-def test_why_one_that_was_named_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_why_one_that_was_named_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuses(*_: object) -> None:
         raise DockerException("Install paramiko package to enable ssh:// support")  # as the SDK says it
 
@@ -127,6 +128,12 @@ def test_why_one_that_was_named_does_not_answer_is_said(monkeypatch: pytest.Monk
     with pytest.raises(AbsentError, match=r"answers \(DOCKER_HOST\): Install paramiko"):
         engine.connect()
     assert machine_engine.release() is None
+
+
+def test_why_one_that_was_named_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
+    with pytest.raises(AbsentError, match=r"^.*No container engine answers \(DOCKER_HOST\): Connection refused\."):
+        engine.connect()
 
 
 @pytest.mark.parametrize(
@@ -140,12 +147,12 @@ def test_why_one_that_was_named_does_not_answer_is_said(monkeypatch: pytest.Monk
 )
 def test_a_cluster_is_not_created_in_an_engine_on_another_machine(address: str, here: bool) -> None:
     found = engine.Engine(SimpleNamespace(api=SimpleNamespace(base_url=address)), {})  # type: ignore[arg-type]
-    provider = Kind(settings.read(settings.DEFAULTS, {}), APPLICATION, Report(dry=True), lambda: found)
     with nullcontext() if here else pytest.raises(EngineError, match="on another machine"):
         found.require_here()
     if not here:
-        with pytest.raises(EngineError, match="on another machine"):
-            provider.start()
+        for provider in (Kind, Minikube):
+            with pytest.raises(EngineError, match="on another machine"):
+                provider(settings.read(settings.DEFAULTS, {}), APPLICATION, Report(), lambda: found).start()
 
 
 def test_one_that_ends_during_a_build_is_one_sentence(start: Callable[[type[Engine]], None]) -> None:

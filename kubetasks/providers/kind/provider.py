@@ -286,11 +286,15 @@ class Kind:
         if not self._report.equivalent(equivalents.stop_cluster([*_names(nodes), *self._registry.containers()])):
             return True
         lock = locked(self._settings, self._settings.state_folder, self._report, lambda: not self._nodes())
-        with lock, self._report.step(f"Stopping cluster {self.name}"):
-            for node in self._nodes():  # another run may have deleted it meanwhile
-                containerd.end(self._engine, node)
-                self._engine.stop(node)
-            self._registry.stop()
+        with lock:
+            nodes = self._nodes()
+            if not nodes:  # another run deleted it meanwhile
+                return False
+            with self._report.step(f"Stopping cluster {self.name}"):
+                for node in nodes:
+                    containerd.end(self._engine, node)
+                    self._engine.stop(node)
+                self._registry.stop()
         return True
 
     def delete(self) -> bool:

@@ -406,8 +406,11 @@ class Minikube:
             return True
         self._require_program()
         lock = locked(self._settings, self._folder, self._report, lambda: self._node() is None)
-        with lock, self._report.step(f"Stopping cluster {self.name}") as step:
-            self._minikube(*words, on_line=step.at)
+        with lock:
+            if self._node() is None:  # another run deleted it meanwhile
+                return False
+            with self._report.step(f"Stopping cluster {self.name}") as step:
+                self._minikube(*words, on_line=step.at)
         return True
 
     def delete(self) -> bool:

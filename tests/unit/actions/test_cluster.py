@@ -51,6 +51,18 @@ def test_a_namespace_that_is_missing_is_named() -> None:
     assert refused.value.hint == "kubectl --context theirs create namespace default"
 
 
+def test_under_dry_an_engine_that_cannot_be_used_is_a_comment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> None:
+        raise EngineError("The container engine is on another machine.", "Run ./inv there")
+
+    provider = OwnProvider(changed=True)
+    monkeypatch.setattr(provider, "start", refuse)
+    assert not cluster.ensure(context(provider, dry=True))
+    assert capsys.readouterr().out == "# The container engine is on another machine.\n# Run ./inv there\n"
+
+
 def test_a_cluster_of_our_own_is_started_stopped_and_deleted() -> None:
     provider = OwnProvider(changed=True)
     ours = context(provider, FakeKube(**nodes()))

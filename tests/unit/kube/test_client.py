@@ -6,6 +6,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -57,6 +58,13 @@ def test_a_program_that_gives_no_credentials_is_told(
         connect(tmp_path, "https://127.0.0.1:9", exec=plugin)
     assert told.value.hint == "log in"
     assert capfd.readouterr().err == ""
+
+
+def test_on_a_terminal_that_program_has_said_why_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(isatty=lambda: True))
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "false", "interactiveMode": "IfAvailable"}
+    with pytest.raises(ClusterError, match="The context one gets no credentials: the program that gets them failed"):
+        connect(tmp_path, "https://127.0.0.1:9", exec=plugin)
 
 
 @pytest.mark.parametrize("content", [b"\xff\0", b"{", b"- a\n", b"clusters: 3\n", b""])

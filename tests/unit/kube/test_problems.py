@@ -277,7 +277,12 @@ def test_what_refuses_a_pod_is_told_apart(message: str, code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "patience"), [("exceeded quota: none", Patience.LONG), ('violates PodSecurity "restricted"', Patience.BRIEF)]
+    ("message", "patience"),
+    [
+        ("exceeded quota: none", Patience.LONG),
+        ('violates PodSecurity "restricted"', Patience.BRIEF),
+        ('Internal error occurred: failed calling webhook "theirs": connection refused', Patience.LONG),
+    ],
 )
 def test_a_pod_beyond_the_quota_waits_while_another_starts_and_one_that_is_not_admitted_does_not(
     message: str, patience: Patience

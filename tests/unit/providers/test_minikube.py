@@ -363,7 +363,7 @@ def test_an_image_that_minikube_did_not_load_is_missed(world: World) -> None:
     ("version", "sentence", "hint"),
     [
         ("", "minikube is not installed.", "./inv setup"),
-        ("v1.9.2", "minikube on PATH is v1.9.2, and older than v1.38.1.", "./inv setup installs that one"),
+        ("v1.9.2", "minikube on PATH is v1.9.2; v1.38.1 or newer is needed.", "./inv setup installs that one"),
     ],
 )
 def test_a_minikube_that_is_missing_or_too_old_is_said_before_anything_is_made(
