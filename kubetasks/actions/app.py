@@ -186,8 +186,7 @@ def _container(spec: Object, app: Application) -> Object:
 def status(context: Context) -> dict[str, Any] | None:
     """The cluster with its condition and Kubernetes, the deployment (or None), pods, addresses, and our other clusters.
 
-    None under --dry.
-    Raises ClusterError if the namespace is missing.
+    None under --dry. Raises ClusterError if the namespace is missing.
     """
     if not context.report.equivalent(equivalents.status(context.kubectl)):
         return None
