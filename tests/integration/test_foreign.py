@@ -21,7 +21,7 @@ EXAMPLES = 12
 NAME = "foreign"
 CODES = (0, ClusterError.code, OwnershipError.code)
 OF_THE_ENGINE = ("none", "host", "bridge", "default")  # networks that nobody may create
-REMOVING = (("stop",), ("unexpose",), ("undeploy",), ("rmi",), ("delete",), ("clean",), ("clean", "--all"))
+CHANGING = (("start",), ("stop",), ("unexpose",), ("undeploy",), ("rmi",), ("delete",), ("clean",), ("clean", "--all"))
 
 pytestmark = test_machine.pytestmark
 
@@ -95,10 +95,14 @@ def test_what_others_have_stays_as_it_is(other: OtherEngine, home: Path) -> None
             client.volumes.create(name, labels=found)
         for name, found in containers.items():
             client.containers.create(base, ["none"], name=name, labels=found)
-        clusters = [{"name": name, "cluster": {"server": "https://192.0.2.1:6443"}} for name in known]
-        (home / ".kube" / "config").write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", "clusters": clusters}))
+        theirs: dict[str, Any] = {
+            "clusters": [{"name": name, "cluster": {"server": "https://192.0.2.1:6443"}} for name in known],
+            "users": [{"name": name, "user": {"token": "theirs"}} for name in known],
+            "contexts": [{"name": f"kind-{name}", "context": {"cluster": name, "user": name}} for name in known],
+        }
+        (home / ".kube" / "config").write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **theirs}))
         before = world(client, home)
-        for task in REMOVING:
+        for task in CHANGING:
             assert tasks(*task, code=None).code in CODES, task
             assert world(client, home) == before, task
 

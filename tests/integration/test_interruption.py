@@ -86,6 +86,20 @@ def test_whichever_stage_a_signal_ends_the_next_run_makes_good(
     assert app.json("diagnose")["code"] == "healthy"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_removal_that_a_signal_ends_is_completed_by_the_next_one(app: Tasks, number: signal.Signals) -> None:
+    app("build", "deploy", "expose")
+    with started([sys.executable, "-m", "kubetasks", "unexpose", "undeploy"], app.environment) as process:
+        assert process.stdout
+        assert any(line.startswith("Deleting the service: done") for line in process.stdout)
+        os.killpg(process.pid, number)  # while the pod drains
+        output, _ = process.communicate(timeout=SECONDS_TO_END)
+    assert process.returncode in (-number, INTERRUPTED), output
+    assert "Traceback" not in output
+    app("unexpose", "undeploy")
+    assert app.get("deployments,replicasets,pods,services,poddisruptionbudgets")["items"] == []
+
+
 @pytest.mark.runs_the_suite
 @pytest.mark.parametrize(
     ("number", "phase", "workers"),
