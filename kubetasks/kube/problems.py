@@ -19,6 +19,7 @@ NOT_MOUNTED = ("FailedMount", "FailedAttachVolume")  # the kubelet's and the att
 CREATING_SECONDS = 3.0  # an ordinary pod needs one
 UNANSWERED = ("refused", "exceeded", "timeout", "timed out", "EOF", "reset by", "no route", "unreachable")  # as Go says it
 NOT_STARTED = ("StartError", "ContainerCannotRun")  # how a container ended whose program could not be started
+KUBELET_STARTS = ("have not yet been read at least once", "failed to sync")  # its words for what it is still reading
 ADMITTED_LATER = ("failed calling webhook", "error looking up service account")  # the API server's words for what comes up later
 IMAGE = "./inv build deploy; docs/existing.md for a cluster of others"
 MEMORY = "Raise resources.limits.memory in k8s/deployment.yaml, then ./inv deploy"
@@ -279,7 +280,9 @@ def _of_container(container: Object, pod: str, delivered: str, back: str) -> Pro
         code, message, patience = "container-start", ended.get("message") or message, Patience.AT_ONCE
     elif code == "image-pull" and any(word in message for word in PULL_REFUSED):
         patience = Patience.BRIEF
-    elif code == "image-never-pull" and image == delivered:
+    elif (code == "container-config" and any(words in message for words in KUBELET_STARTS)) or (
+        code == "image-never-pull" and image == delivered
+    ):
         patience = Patience.LONG
     ending = f"{ended.get('reason', 'ended')}, exit code {ended.get('exitCode', '?')}"
     first = MEMORY if ended.get("reason") == "OOMKilled" else "./inv logs"

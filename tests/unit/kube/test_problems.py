@@ -32,6 +32,12 @@ def waiting(reason: str, message: str = "") -> Problem | None:
         ("ErrImageNeverPull", "", "image-never-pull", Patience.AT_ONCE),
         ("InvalidImageName", "", "invalid-image-name", Patience.AT_ONCE),
         ("CreateContainerConfigError", 'configmap "gone" not found', "container-config", Patience.AT_ONCE),
+        (
+            "CreateContainerConfigError",
+            "services have not yet been read at least once, cannot construct envvars",  # a kubelet that has just started
+            "container-config",
+            Patience.LONG,
+        ),
         ("CrashLoopBackOff", "back-off 10s", "crash-loop", Patience.AT_ONCE),
         ("ErrImagePull", "example.com/a:b: not found", "image-pull", Patience.BRIEF),
         ("ImagePullBackOff", "pull access denied", "image-pull", Patience.BRIEF),
