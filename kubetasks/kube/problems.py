@@ -276,13 +276,12 @@ def _of_container(container: Object, pod: str, delivered: str, back: str) -> Pro
     if reason not in WAITING or (reason, ended.get("reason")) == NODE_STOPPED:
         return None
     code, patience = WAITING[reason], None
+    reading = code == "container-config" and any(words in message for words in KUBELET_STARTS)
     if code == "crash-loop" and ended.get("reason") in NOT_STARTED:
         code, message, patience = "container-start", ended.get("message") or message, Patience.AT_ONCE
     elif code == "image-pull" and any(word in message for word in PULL_REFUSED):
         patience = Patience.BRIEF
-    elif (code == "container-config" and any(words in message for words in KUBELET_STARTS)) or (
-        code == "image-never-pull" and image == delivered
-    ):
+    elif reading or (code == "image-never-pull" and image == delivered):
         patience = Patience.LONG
     ending = f"{ended.get('reason', 'ended')}, exit code {ended.get('exitCode', '?')}"
     first = MEMORY if ended.get("reason") == "OOMKilled" else "./inv logs"
