@@ -285,6 +285,8 @@ def warm(shell: Shell, watched: Copy, edited: Copy, rounds: int, measured: list[
                 inv(edited.folder, "scale", "--replicas=1")
                 settle()
                 getattr(rows[key], side).append(timed(scaling))
+    inv(edited.folder, "scale", "--replicas=1")  # a rollout of 90 pods would not fit
+    settle()
     for _ in range(min(rounds, REMOVAL_ROUNDS)):
         inv(edited.folder, "build", "deploy", "expose", "scale")
         for side, naming in (
