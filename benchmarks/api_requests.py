@@ -42,6 +42,8 @@ def plural(target: str) -> str:
     """The resource in an API path: /apis/apps/v1/namespaces/default/deployments/x?y -> deployments."""
     parts = target.partition("?")[0].strip("/").split("/")
     parts = parts[2:] if parts[0] == "api" else parts[3:]
+    if not parts:
+        return target  # /version
     return parts[2] if parts[0] == "namespaces" and len(parts) > 2 else parts[0]
 
 
