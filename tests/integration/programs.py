@@ -11,6 +11,8 @@ from kubetasks import wait
 from kubetasks.application import PROJECT
 from tests.integration.driver import SECONDS
 
+PHASES = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  # of kind, in its own words
+
 
 @contextmanager
 def started(argv: list[str], environment: dict[str, str], folder: Path = PROJECT) -> Iterator[subprocess.Popen[str]]:

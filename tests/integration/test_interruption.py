@@ -15,7 +15,7 @@ from kubetasks.application import PROJECT
 from tests.integration import source
 from tests.integration.driver import Tasks
 from tests.integration.leftovers import our_clusters
-from tests.integration.programs import started, until
+from tests.integration.programs import PHASES, started, until
 from tests.integration.run import Run
 from tests.integration.snapshot import Snapshot
 
@@ -23,14 +23,13 @@ BUILD = "docker build "  # what --echo prints when the first stage begins
 STAGE = re.compile(r"^(\S+)[^\n]*: done \(", re.MULTILINE)  # the first word of a stage's line
 INTERRUPTED_STEP = ": interrupted ("  # after it the clean-up begins
 SECONDS_TO_END = 10
-PHASES = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  # of kind, in its own words
 
 
 @pytest.mark.parametrize(
     ("number", "phase", "again"),
     [
         *((signal.SIGINT, phase, phase == PHASES[1]) for phase in PHASES),
-        (signal.SIGTERM, PHASES[1], False),
+        *((signal.SIGTERM, phase, False) for phase in PHASES),
         (signal.SIGHUP, PHASES[2], True),
     ],
 )

@@ -18,18 +18,30 @@ from kubetasks.providers.kind.provider import CREATED
 from tests.integration import answers
 from tests.integration.driver import Tasks, docker
 from tests.integration.eventually import eventually
-from tests.integration.programs import started, until
+from tests.integration.programs import PHASES, started, until
 
 
-def test_a_creation_that_was_killed_is_seen_and_made_good(throwaway: Tasks) -> None:
-    log = throwaway.settings.cache / "logs" / f"kind-{throwaway.cluster}.log"
+def kill_start(tasks: Tasks, phase: str) -> None:
+    """Begin to create the cluster, and kill everything that does so in that phase of kind's."""
+    log = tasks.settings.cache / "logs" / f"kind-{tasks.cluster}.log"
     try:
-        with started([sys.executable, "-m", "kubetasks", "start"], throwaway.environment) as process:
-            until(lambda: log.exists() and "Starting control-plane" in log.read_text())
+        with started([sys.executable, "-m", "kubetasks", "start"], tasks.environment) as process:
+            until(lambda: log.exists() and phase in log.read_text())
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     finally:
         log.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("phase", PHASES[:-1])
+def test_a_creation_that_was_killed_early_is_made_good(throwaway: Tasks, phase: str) -> None:
+    kill_start(throwaway, phase)
+    throwaway("start")
+    assert throwaway.json("status")["state"] == "running"
+
+
+def test_a_creation_that_was_killed_is_seen_and_made_good(throwaway: Tasks) -> None:
+    kill_start(throwaway, PHASES[-1])
     assert throwaway.json("status")["state"] == "incomplete"
     assert '"cluster-incomplete"' in throwaway("diagnose", "--json", code=4).stdout
     refused = throwaway("scale", code=4)
