@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
-from kubetasks.errors import EngineError, ImageError
+from kubetasks.errors import EngineError, ImageError, causes
 from kubetasks.labels import CLUSTER_LABEL, LABELS, SELECTOR
 from kubetasks.loopback import is_loopback
 
@@ -107,11 +107,9 @@ def _reason(error: BaseException) -> str:
     """Why an engine does not answer: the SDK's words, or those of the system."""
     from requests.exceptions import RequestException
 
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes(error):
         if isinstance(cause, OSError) and cause.strerror:
             return f"{cause.strerror}."
-        cause = cause.__cause__ or cause.__context__
     return "it gives no HTTP answer." if isinstance(error, RequestException) else " ".join(str(error).split())
 
 

@@ -1,6 +1,15 @@
 """Errors that a person can act on: one sentence, the next command to type, and an exit code for each kind."""
 
+from collections.abc import Iterator
+
 from invoke.exceptions import Exit
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what led to it, the nearest first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 class TaskError(Exit):

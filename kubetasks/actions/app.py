@@ -102,10 +102,11 @@ def roll_out(context: Context, made: Image) -> bool:
         context.agree()
     delivered = context.provider.deliver(made)
     reference, policy = delivered.reference, delivered.pull_policy
-    known = context.cluster.registry if delivered.through else None
-    if delivered.through and (known is None or known.outside != delivered.through):  # the registry was created anew
-        context.cluster = context.provider.cluster()
-        cluster.announce_registry(context)
+    if delivered.through:
+        known = context.cluster.registry
+        if known is None or known.outside != delivered.through:  # the registry was created anew
+            context.cluster = context.provider.cluster()
+            cluster.announce_registry(context)
     if not report.equivalent(*equivalents.deploy(app, context.kubectl, reference, container, policy)):
         return False
     deployment = manifests.deployment(manifest, app, reference, policy, namespace)

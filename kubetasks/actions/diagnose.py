@@ -14,7 +14,6 @@ from kubetasks.kube.diagnosis import Diagnosis
 from kubetasks.kube.problems import Problem
 
 LOG_TAIL = 200  # lines in the file
-EFFECT_SECONDS = 2.0  # in which kube-proxy has put a change into effect
 
 
 def now(context: Context) -> Diagnosis | None:
@@ -75,10 +74,10 @@ def _of_service(context: Context, deployment: Object) -> Diagnosis | None:
         try:
             state.answering_address(context)
         except ExposeError as error:
-            return wait.Failed(error.sentence, error.hint, patience=EFFECT_SECONDS)
+            return wait.Failed(error.sentence, error.hint, patience=state.EFFECT_SECONDS)
         return wait.Done()
 
-    end = wait.until(check, timeout=EFFECT_SECONDS, longest_pause=0.2)
+    end = wait.until(check, timeout=state.EFFECT_SECONDS, longest_pause=0.2)
     return Diagnosis("no-answer", end.reason, end.hint) if isinstance(end, wait.Failed) else None
 
 

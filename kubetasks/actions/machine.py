@@ -9,9 +9,9 @@ from kubetasks.machine.inventory import Item
 def setup(context: Context) -> bool:
     """Install what is missing; False if nothing is. Raises SetupError, EngineError, ProgramError."""
     installed = install.install(context.settings, context.report, context.provider.needs)
-    for item in doctor(context):
-        if item.name == inventory.DOCKER and not item.present:
-            raise SetupError(f"The {item.name} is missing, and setup does not install it beside your engine.", item.remedy)
+    client = inventory.docker()
+    if context.provider.needs and not client.present:
+        raise SetupError(f"The {client.name} is missing, and setup does not install it beside your engine.", client.remedy)
     return installed
 
 

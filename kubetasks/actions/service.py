@@ -15,7 +15,6 @@ from kubetasks.probe import Spread
 from kubetasks.providers.base import OpenTunnel, Tunnels
 
 TAKEN = "port is already allocated"  # the API's words for a node port
-EFFECT_SECONDS = 2.0  # in which kube-proxy has put a change into effect: what answers before may be what was there
 SECOND_ADDRESS_SECONDS = 2.0  # after the first answer: not every machine can reach a load balancer's address
 BALANCER_SECONDS = 60.0  # a load balancer whose image cannot be pulled gives no address
 LEAST_REQUESTS = 60
@@ -44,7 +43,7 @@ def expose(context: Context) -> list[Address]:
             # another service was faster, and can be named now
             changed = objects.apply(context.kube, manifests.service(manifest, app, namespace, _free_node_port(context)))
     with report.step("Exposing" if changed else "Already exposed") as step:
-        answering = _wait_for_address(context, EFFECT_SECONDS if there and changed else 0, step.at)
+        answering = _wait_for_address(context, state.EFFECT_SECONDS if there and changed else 0, step.at)
     if context.cluster.load_balancer and not any(one.way == service.BALANCER for one in answering):
         report.say("No address of the load balancer answers so far.")
     return answering

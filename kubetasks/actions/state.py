@@ -12,6 +12,7 @@ from kubetasks.kube.problems import Evidence
 from kubetasks.kube.service import Address
 
 LOGS = "./inv status; ./inv logs"
+EFFECT_SECONDS = 2.0  # in which kube-proxy has put a change into effect: what answers before may be what was there
 
 
 def deployment(context: Context) -> Object | None:

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from kubetasks import shell, wait
-from kubetasks.errors import ClusterError, TaskError
+from kubetasks.errors import ClusterError, TaskError, causes
 from kubetasks.labels import OWNER
 from kubetasks.loopback import is_loopback
 
@@ -343,11 +343,10 @@ def _logged(told: list[str]) -> Iterator[None]:
         root.removeHandler(handler)
 
 
-def _mistrust(error: BaseException | None) -> str:
+def _mistrust(error: BaseException) -> str:
     """Why one side of TLS does not trust the other; "" for another failure, such as a connection that ended."""
-    while error is not None:
-        if isinstance(error, ssl.SSLError) and any(word in str(error).upper().replace(" ", "_") for word in MISTRUST):
+    for cause in causes(error):
+        if isinstance(cause, ssl.SSLError) and any(word in str(cause).upper().replace(" ", "_") for word in MISTRUST):
             # without what Python's ssl puts around it: its own code, and the place in C
-            return re.sub(r"^\[[^]]*\] | \(_ssl.*", "", " ".join(str(error).split()))
-        error = error.__cause__ or error.__context__
+            return re.sub(r"^\[[^]]*\] | \(_ssl.*", "", " ".join(str(cause).split()))
     return ""

@@ -12,7 +12,7 @@ from kubetasks.settings import Settings
 
 MISSING_IMAGE = "to be pulled, or built if no image registry can be reached"
 DOCKER = "Docker CLI"
-COMES_OTHERWISE = ("kubectl", DOCKER)  # with .venv, and with the engine
+SETUP = "./inv setup"
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Item:
     name: str
     present: bool
     detail: str
-    remedy: str = "./inv setup"
+    remedy: str = SETUP
 
 
 def look(settings: Settings, needed: Sequence[Need]) -> list[Item]:
@@ -35,7 +35,7 @@ def look(settings: Settings, needed: Sequence[Need]) -> list[Item]:
     kubectl = artifacts.kubectl()
     return [
         Item("engine", bool(release), f"Docker {release}" if release else _engine_advice(settings)),
-        *([_docker()] if release and needed else []),
+        *([docker()] if release and needed else []),
         Item(
             "kubectl",
             kubectl.present,
@@ -46,7 +46,7 @@ def look(settings: Settings, needed: Sequence[Need]) -> list[Item]:
     ]
 
 
-def _docker() -> Item:
+def docker() -> Item:
     """The program that kind and minikube call."""
     found = shutil.which("docker")
     advice = "Install it: https://docs.docker.com/engine/install/"
@@ -67,4 +67,4 @@ def _engine_advice(settings: Settings) -> str:
 
 def missing(settings: Settings, needed: Sequence[Need]) -> list[str]:
     """The names of what setup would install."""
-    return [item.name for item in look(settings, needed) if not item.present and item.name not in COMES_OTHERWISE]
+    return [item.name for item in look(settings, needed) if not item.present and item.remedy == SETUP]

@@ -3,13 +3,14 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from kubetasks import wait
 from kubetasks.application import PROJECT
-from tests.integration.driver import SECONDS
+from tests.integration.driver import SECONDS, Tasks
 
 PHASES = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  # of kind, in its own words
 
@@ -32,6 +33,18 @@ def started(argv: list[str], environment: dict[str, str], folder: Path = PROJECT
     finally:
         process.kill()
         process.communicate()
+
+
+@contextmanager
+def creating(tasks: Tasks, phase: str) -> Iterator[subprocess.Popen[str]]:
+    """Run `start` until kind, which creates the cluster, is in that phase; its log does not stay."""
+    log = tasks.settings.cache / "logs" / f"kind-{tasks.cluster}.log"
+    try:
+        with started([sys.executable, "-m", "kubetasks", "start"], tasks.environment) as process:
+            until(lambda: log.exists() and phase in log.read_text())
+            yield process
+    finally:
+        log.unlink(missing_ok=True)
 
 
 def until(happened: Callable[[], bool]) -> None:

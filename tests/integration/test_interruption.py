@@ -15,7 +15,7 @@ from kubetasks.application import PROJECT
 from tests.integration import source
 from tests.integration.driver import Tasks
 from tests.integration.leftovers import our_clusters
-from tests.integration.programs import PHASES, started, until
+from tests.integration.programs import PHASES, creating, started
 from tests.integration.run import Run
 from tests.integration.snapshot import Snapshot
 
@@ -38,18 +38,13 @@ def test_an_interrupted_start_cleans_up_and_another_signal_does_not_disturb_it(
 ) -> None:
     (home / ".kube" / "config").unlink()  # start must not create one either
     before = snapshot_of()
-    log = throwaway.settings.cache / "logs" / f"kind-{throwaway.cluster}.log"
-    try:
-        with started([sys.executable, "-m", "kubetasks", "start"], throwaway.environment) as process:
-            until(lambda: log.exists() and phase in log.read_text())
-            os.killpg(process.pid, number)  # the whole group, as a terminal does
-            if again:
-                assert process.stdout
-                assert any(INTERRUPTED_STEP in line for line in process.stdout)
-                os.killpg(process.pid, number)
-            output, _ = process.communicate(timeout=60)
-    finally:
-        log.unlink(missing_ok=True)
+    with creating(throwaway, phase) as process:
+        os.killpg(process.pid, number)  # the whole group, as a terminal does
+        if again:
+            assert process.stdout
+            assert any(INTERRUPTED_STEP in line for line in process.stdout)
+            os.killpg(process.pid, number)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == INTERRUPTED
     assert "Removing what was created" in output
     assert "Traceback" not in output

@@ -18,19 +18,14 @@ from kubetasks.providers.kind.provider import CREATED
 from tests.integration import answers
 from tests.integration.driver import Tasks, docker
 from tests.integration.eventually import eventually
-from tests.integration.programs import PHASES, started, until
+from tests.integration.programs import PHASES, creating, started, until
 
 
 def kill_start(tasks: Tasks, phase: str) -> None:
     """Begin to create the cluster, and kill everything that does so in that phase of kind's."""
-    log = tasks.settings.cache / "logs" / f"kind-{tasks.cluster}.log"
-    try:
-        with started([sys.executable, "-m", "kubetasks", "start"], tasks.environment) as process:
-            until(lambda: log.exists() and phase in log.read_text())
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    finally:
-        log.unlink(missing_ok=True)
+    with creating(tasks, phase) as process:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @pytest.mark.parametrize("phase", PHASES[:-1])

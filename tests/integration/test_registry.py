@@ -23,6 +23,20 @@ def served(tasks: Tasks) -> str:
     return str(answer["build"])
 
 
+def listening(name: str) -> str:
+    """The address (host:port) of a registry's container on this machine, which is one of loopback alone."""
+    (binding,) = json.loads(docker("inspect", name))[0]["NetworkSettings"]["Ports"]["5000/tcp"]
+    assert binding["HostIp"] == "127.0.0.1"
+    return f"127.0.0.1:{binding['HostPort']}"
+
+
+def hosted(tasks: Tasks) -> dict[str, str]:
+    """What the cluster announces of its registry."""
+    announced = tasks.get("configmap", "local-registry-hosting", "--namespace=kube-public")["data"]
+    found: dict[str, str] = yaml.safe_load(announced["localRegistryHosting.v1"])
+    return found
+
+
 def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
     throwaway: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -30,11 +44,8 @@ def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
     project = source.changed(tmp_path)
     throwaway("start")
     throwaway.typed("build", "deploy", "expose", folder=project)
-    (binding,) = json.loads(docker("inspect", name))[0]["NetworkSettings"]["Ports"]["5000/tcp"]
-    assert binding["HostIp"] == "127.0.0.1"
-    announced = throwaway.get("configmap", "local-registry-hosting", "--namespace=kube-public")["data"]
-    hosting = yaml.safe_load(announced["localRegistryHosting.v1"])
-    assert hosting["host"] == f"127.0.0.1:{binding['HostPort']}"
+    hosting = hosted(throwaway)
+    assert hosting["host"] == listening(name)
     builds = {served(throwaway)}
 
     def after_an_edit() -> str:
@@ -65,10 +76,7 @@ def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
 
     docker("rm", "--force", name)
     assert THROUGH in after_an_edit(), "one that is gone is made anew"
-    (binding,) = json.loads(docker("inspect", name))[0]["NetworkSettings"]["Ports"]["5000/tcp"]
-    announced = throwaway.get("configmap", "local-registry-hosting", "--namespace=kube-public")["data"]
-    hosting = yaml.safe_load(announced["localRegistryHosting.v1"])
-    assert hosting["host"] == f"127.0.0.1:{binding['HostPort']}", "and announced anew"
+    assert hosted(throwaway)["host"] == listening(name), "and announced anew"
 
     docker(*on_node, "rm", f"docker.io/library/simple-server:{served(throwaway)}")
     throwaway.typed("deploy", folder=project)

@@ -285,8 +285,7 @@ class Kind:
             return False
         if not self._report.equivalent(equivalents.stop_cluster([*_names(nodes), *self._registry.containers()])):
             return True
-        lock = locked(self._settings, self._settings.state_folder, self._report, lambda: not self._nodes())
-        with lock:
+        with locked(self._settings, self._settings.state_folder, self._report, lambda: not self._nodes()):
             nodes = self._nodes()
             if not nodes:  # another run deleted it meanwhile
                 return False

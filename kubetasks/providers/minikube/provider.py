@@ -405,8 +405,7 @@ class Minikube:
         if not self._report.equivalent(equivalents.minikube(words)):
             return True
         self._require_program()
-        lock = locked(self._settings, self._folder, self._report, lambda: self._node() is None)
-        with lock:
+        with locked(self._settings, self._folder, self._report, lambda: self._node() is None):
             if self._node() is None:  # another run deleted it meanwhile
                 return False
             with self._report.step(f"Stopping cluster {self.name}") as step:

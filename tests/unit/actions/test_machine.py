@@ -2,6 +2,7 @@
 
 import pytest
 
+from kubetasks import needs
 from kubetasks.actions import machine
 from kubetasks.errors import SetupError
 from kubetasks.machine import install, inventory
@@ -11,11 +12,11 @@ from tests.unit.actions.fakes import OwnProvider, context
 
 def test_without_the_docker_cli_setup_does_not_say_that_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(install, "install", lambda *_: False)
-    for present in (True, False):
-        items = [Item("engine", True, "Docker 28"), Item(inventory.DOCKER, present, "", "Install it")]
-        monkeypatch.setattr(inventory, "look", lambda *_, items=items: items)
-        if present:
-            assert not machine.setup(context(OwnProvider(changed=False)))
+    ours = OwnProvider(changed=False)
+    monkeypatch.setattr(ours, "needs", (needs.KIND,))
+    monkeypatch.setattr(inventory, "docker", lambda: Item(inventory.DOCKER, True, "/usr/bin/docker"))
+    assert not machine.setup(context(ours))
+    monkeypatch.setattr(inventory, "docker", lambda: Item(inventory.DOCKER, False, "", "Install it"))
     with pytest.raises(SetupError, match="The Docker CLI is missing") as told:
-        machine.setup(context(OwnProvider(changed=False)))
+        machine.setup(context(ours))
     assert told.value.hint == "Install it"
