@@ -70,7 +70,7 @@ def test_a_node_keeps_an_image_that_any_pod_uses_and_no_other(throwaway: Tasks) 
 
 
 @every_provider
-@pytest.mark.usefixtures("mapped_port")
+@pytest.mark.usefixtures("alone")  # the name is the engine's: another test's build would take it in between
 def test_the_tutorials_name_means_the_newest_build_on_the_node_too(app: Tasks, tmp_path: Path) -> None:
     app("build", "deploy")
     first = node_images(app)[f"docker.io/library/{V1}"]
