@@ -17,12 +17,12 @@ from invoke.parser.argument import Argument
 from invoke.program import Program
 from invoke.vendor.yaml import YAMLError
 
+from kubetasks import interruption
 from kubetasks.application import PROJECT
 from kubetasks.errors import FileError
 from kubetasks.report import discard, end_unread
 
 BAD_SETTING = 2
-INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
 GC_THRESHOLD = 100_000  # objects: imports create fewer, all of which stay; collecting takes a twentieth of a short run
 FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -120,7 +120,7 @@ class Tasks(Program):
         try:
             super().execute()
         except KeyboardInterrupt:
-            raise Exit("Interrupted.", code=INTERRUPTED) from None
+            raise Exit("Interrupted.", code=interruption.INTERRUPTED) from None
 
 
 def _exit_refused(error: OSError) -> NoReturn:
@@ -148,6 +148,7 @@ def _refused(error: OSError) -> FileError | None:
 
 def main() -> None:
     gc.set_threshold(GC_THRESHOLD)
+    interruption.may_leave()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode is no reason to fail

@@ -6,50 +6,19 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
+from kubetasks import interruption
 from kubetasks.errors import ProgramError, SetupError
 
 TAIL_LINES = 40
-INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_silenced: set[signal.Signals] = set()  # since the first of them came: a task that ends in order may be followed by another
 
 
 def line(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
     """The command as a person types it."""
     return " ".join([*(f"{key}={shlex.quote(value)}" for key, value in (env or {}).items()), shlex.join(argv)])
-
-
-def interrupt_once() -> None:
-    """Raise KeyboardInterrupt at the first signal that asks us to end, and ignore those that follow: the clean-up has begun."""
-    for number in INTERRUPTING:
-        if number in _silenced or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
-            signal.signal(number, _interrupt)
-    _silenced.clear()
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    for other in INTERRUPTING:
-        if signal.signal(other, signal.SIG_IGN) != signal.SIG_IGN:
-            _silenced.add(other)
-    signal.default_int_handler(number, frame)
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Let no signal interrupt the block, nor the programs that it starts: a second Ctrl-C must not hurt a clean-up."""
-    before: dict[signal.Signals, Any] = {}
-    try:
-        for number in INTERRUPTING:
-            before[number] = signal.signal(number, signal.SIG_IGN)
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def show(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
@@ -94,11 +63,13 @@ def run(
     on_line: Callable[[str], None] | None = None,
     merged: bool = False,
     stop: threading.Event | None = None,
+    timeout: float = 0,
 ) -> str:
     """Run `argv` and return its standard output.
 
     `env` is added to our environment. Standard error goes, line by line, to `log` and to `on_line`; with `merged`, standard
-    output does too, and "" is returned. If `stop` is set, because another part of the same job failed, the program is terminated.
+    output does too, and "" is returned. If `stop` is set, because another part of the same job failed, the program is terminated;
+    so it is after `timeout` seconds, if that is not 0.
     Raises SetupError if the program cannot be run, ProgramError if it exits with another code than 0.
     """
     argv = [str(word) for word in argv]
@@ -113,13 +84,18 @@ def run(
             text=True,
             errors="replace",
             # Go programs may listen for a signal that is ignored here: in a group of their own a terminal does not send it
-            process_group=0 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN else None,
+            process_group=0 if interruption.leaves_to_us() else None,
         )
     except OSError as error:
         raise SetupError(f"The program {argv[0]} cannot be run: {error.strerror}.", "./inv setup") from error
     errors: deque[str] = deque(maxlen=TAIL_LINES)
     output: list[str] = []
     unwritten: list[OSError] = []
+    late: list[str] = []
+
+    def end_late() -> None:
+        late.append(f"It was terminated: it had not ended after {timeout:.0f} s.\n")
+        process.terminate()
 
     def read_lines() -> None:
         lines = process.stdout if merged else process.stderr
@@ -145,9 +121,13 @@ def run(
         output.append(process.stdout.read())
 
     readers = [threading.Thread(target=target) for target in ((read_lines,) if merged else (read_lines, read_output))]
+    timer = threading.Timer(timeout, end_late)
+    interruption.programs.add(process)
     with process:  # closes its pipes
         for reader in readers:
             reader.start()
+        if timeout:
+            timer.start()
         try:
             while stop and process.poll() is None:
                 if stop.wait(0.2):
@@ -159,10 +139,12 @@ def run(
             raise
         finally:
             process.wait()
+            interruption.programs.discard(process)
+            timer.cancel()
             for reader in readers:
                 reader.join()
     if process.returncode != 0:
-        raise ProgramError(argv, process.returncode, "".join(errors) or "".join(output), str(log or ""))
+        raise ProgramError(argv, process.returncode, "".join([*errors, *late]) or "".join(output), str(log or ""))
     if unwritten:
         raise unwritten[0]
     return "".join(output)

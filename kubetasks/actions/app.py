@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from kubetasks import artifacts, equivalents, image, manifests
 from kubetasks.actions import cluster, rollout, service, state
-from kubetasks.actions.context import Context
+from kubetasks.actions.context import Context, one_at_a_time
 from kubetasks.application import Application
 from kubetasks.engine import AbsentError, Engine
 from kubetasks.errors import EngineError, LeftoverError, RolloutError, TaskError
@@ -83,8 +83,9 @@ def deploy(context: Context) -> None:
     if not context.report.dry:
         image.require_built([context.engine, context.machine], made)  # before a cluster is created for nothing
     came_up = cluster.ensure(context)  # then the same pods may not answer yet
-    if roll_out(context, made) or came_up:
-        rollout.wait_until_served(context, made.build)
+    with context.alone():
+        if roll_out(context, made) or came_up:
+            rollout.wait_until_served(context, made.build)
 
 
 def roll_out(context: Context, made: Image) -> bool:
@@ -126,6 +127,7 @@ def _deployed(context: Context) -> bool:
     return any(found)
 
 
+@one_at_a_time
 def scale(context: Context, replicas: int, build: str = "") -> None:
     """Scale the deployment, and wait until every pod answers or, not exposed, is ready. Raises RolloutError, ExposeError.
 
@@ -140,6 +142,7 @@ def scale(context: Context, replicas: int, build: str = "") -> None:
     rollout.wait_until_served(context, build)
 
 
+@one_at_a_time
 def rollback(context: Context) -> None:
     """Roll back to the revision that served before, and wait until its pods answer. Raises RolloutError, ExposeError."""
     app, kubectl = context.app, context.kubectl
@@ -244,7 +247,7 @@ def undeploy(context: Context, meanwhile: Callable[[Callable[[str], None]], None
     if not cluster.runs(context) or not _deployed(context):
         return False
     context.agree()
-    with context.report.step("Deleting the deployment") as step:
+    with context.alone(), context.report.step("Deleting the deployment") as step:
         for kind in equivalents.ROLLED_OUT:
             where = (kind, app.name, settings.namespace)
             pods_end = partial(meanwhile, step.at) if kind == "Deployment" else lambda: None
@@ -252,6 +255,7 @@ def undeploy(context: Context, meanwhile: Callable[[Callable[[str], None]], None
     return True
 
 
+@one_at_a_time
 def remove_images(context: Context) -> bool:
     """Remove the application's images from the engine, and from the nodes unless a pod or a deployment uses them.
 
@@ -324,10 +328,16 @@ def clean(context: Context, everything: bool) -> bool:
     """
     if not context.report.dry and not _reachable(context):
         return False
-    if everything:
-        cluster.delete(context)
-        remove_images(context)
-        return True
+    with context.alone():
+        if everything:
+            cluster.delete(context)
+            remove_images(context)
+        else:
+            _clean(context)
+    return True
+
+
+def _clean(context: Context) -> None:
     service.unexpose(context)
     complete = False
 
@@ -339,10 +349,9 @@ def clean(context: Context, everything: bool) -> bool:
     undeploy(context, begin_with_images)
     if not complete:
         remove_images(context)
-        return True
+        return
     with context.report.step(REMOVING):
         _require_no_images(context)
-    return True
 
 
 def _reachable(context: Context) -> bool:
@@ -366,9 +375,10 @@ def up(context: Context) -> str:
         made = build(context)
     else:
         made = _side_by_side(context)
-    roll_out(context, made)
-    service.expose(context)  # also mends a service at which nothing answers
-    scale(context, context.settings.replicas, made.build)
+    with context.alone():
+        roll_out(context, made)
+        service.expose(context)  # also mends a service at which nothing answers
+        scale(context, context.settings.replicas, made.build)
     return "" if context.report.dry else state.address(context).url
 
 

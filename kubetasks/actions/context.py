@@ -3,13 +3,15 @@
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable
-from functools import cached_property, partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property, partial, wraps
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 from invoke.context import Context as InvokeContext
 
-from kubetasks import artifacts, engine, equivalents, providers, settings, shell
+from kubetasks import artifacts, engine, equivalents, interruption, locking, providers, settings
 from kubetasks.application import APPLICATION, Application
 from kubetasks.engine import Engine
 from kubetasks.errors import SetupError, TaskError
@@ -21,6 +23,9 @@ from kubetasks.settings import Settings
 
 PACKAGES = ("docker", "filelock", "kubernetes", "rich", "tenacity", "watchfiles", "yaml")  # imported only when they are needed
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 
 class Context:
     """Each part is created when it is first used."""
@@ -31,6 +36,7 @@ class Context:
         self.report = report
         self._agree = agree
         self.superseded: Callable[[], bool] = lambda: False  # whether what is waited for is not wanted any more
+        self._alone = False
 
     @cached_property
     def engine(self) -> Engine:
@@ -89,11 +95,35 @@ class Context:
         if self.provider.shared:
             self._agree(f"Change namespace {self.settings.namespace} of context {self.provider.name} ({self.kube.server})?")
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Until the end of the block, no other run of this machine changes the application in its namespace."""
+        if self._alone or self.report.dry:
+            yield
+            return
+        with locking.application(self.settings, self.app.name, self.provider.name, self.report):
+            self._alone = True
+            try:
+                yield
+            finally:
+                self._alone = False
+
+
+def one_at_a_time(action: Callable[Concatenate[Context, P], R]) -> Callable[Concatenate[Context, P], R]:
+    """Let no other run of this machine change the application meanwhile: each would wait for the other one's pods."""
+
+    @wraps(action)
+    def alone(context: Context, /, *args: P.args, **options: P.kwargs) -> R:
+        with context.alone():
+            return action(context, *args, **options)
+
+    return alone
+
 
 def begin(c: InvokeContext, *, json: bool = False, piped: bool = False) -> Context:
     """The context of one task; `json` and `piped` are those of its report. Raises SetupError, SettingError."""
     require_packages()
-    shell.interrupt_once()  # SIGTERM and SIGHUP too: what is half created is removed
+    interruption.interrupt_once()  # SIGTERM and SIGHUP too: what is half created is removed
     report = Report(echo=bool(c.config.run.echo), dry=bool(c.config.run.dry), json=json, piped=piped)
     context = Context(settings.read(c.config), APPLICATION, report, partial(require_agreement, c, report))
     if report.echo or report.dry:

@@ -4,9 +4,10 @@ import queue
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
+from kubetasks import interruption
 from kubetasks.actions import app, rollout, service
 from kubetasks.actions.context import Context
 from kubetasks.application import Application
@@ -111,11 +112,15 @@ def run(context: Context, clean: bool) -> None:
     A change that fails is told, and the last good build keeps serving. Raises what `up` raises; then a cluster that was there
     before stays.
     """
-    report = context.report
-    if report.dry:
+    if context.report.dry:
         app.up(context)
         return
-    provider = context.provider
+    with interruption.completed_by("clean", context.settings) if clean else nullcontext():
+        _up_and_follow(context, clean)
+
+
+def _up_and_follow(context: Context, clean: bool) -> None:
+    report, provider = context.report, context.provider
     ours = isinstance(provider, Lifecycle)
     may_clean = ours and provider.condition() == "missing"
     watch = Watch(context.app)  # first: what changes while it comes up is not lost
@@ -161,10 +166,11 @@ def _bring(context: Context, changed: set[Path], served: str) -> str:
         app.build(context, made, context.superseded)
         if context.superseded():
             return ""
-        app.roll_out(context, made)
-        if exposed:
-            service.expose(context)
-        pods = rollout.wait_until_served(context, made.build)
+        with context.alone():
+            app.roll_out(context, made)
+            if exposed:
+                service.expose(context)
+            pods = rollout.wait_until_served(context, made.build)
     except TaskError as error:
         if not context.superseded():
             report.result(f"{_time()}  {_names(context, changed)}: {error.message}")

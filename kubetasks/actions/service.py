@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kubetasks import equivalents, manifests, probe, wait
 from kubetasks.actions import cluster, state
-from kubetasks.actions.context import Context
+from kubetasks.actions.context import Context, one_at_a_time
 from kubetasks.errors import ExposeError, LeftoverError
 from kubetasks.kube import objects, readiness, service
 from kubetasks.kube.client import ApiError, surviving
@@ -21,6 +21,7 @@ LEAST_REQUESTS = 60
 WITHOUT_LOAD_BALANCER = "INVOKE_APP_TIMEOUT=SECONDS waits longer; without a load balancer: docs/existing.md"
 
 
+@one_at_a_time
 def expose(context: Context) -> list[Address]:
     """Give the deployment a service, and return the addresses that answer. Raises ExposeError, RolloutError, OwnershipError."""
     app, report, namespace = context.app, context.report, context.settings.namespace
@@ -134,7 +135,7 @@ def unexpose(context: Context) -> bool:
         answering = probe.answering(app, known, probe.CLOSED_SECONDS)
         return wait.Pending(f"{answering[0].url} still answers") if answering else wait.Done()
 
-    with context.report.step("Deleting the service") as step:
+    with context.alone(), context.report.step("Deleting the service") as step:
         deleted = objects.delete(context.kube, "Service", app.name, settings.namespace, settings.timeout, step.at)
         wait.until_done(
             check,

@@ -1,9 +1,11 @@
 """Snapshots: what must be the same after a clean-up as before."""
 
 import hashlib
+import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kubetasks.application import PROJECT
 from tests.integration import locks
@@ -60,9 +62,14 @@ def _digest(path: Path) -> str:
 
 
 def objects(tasks: Tasks) -> set[tuple[str, ...]]:
-    """The (kind, namespace, name) of every object in the cluster."""
+    """The (kind, namespace, name, digest) of every object in the cluster; the digest is of what others than the cluster write."""
     kinds = tasks.kubectl("api-resources", "--verbs=list", "--output=name").split()
     wanted = ",".join(kind for kind in kinds if kind not in PASSING)
-    columns = "custom-columns=:kind,:metadata.namespace,:metadata.name"
-    lines = tasks.kubectl("get", wanted, "--all-namespaces", "--no-headers", f"--output={columns}").splitlines()
-    return {tuple(line.split()) for line in lines}
+    found = json.loads(tasks.kubectl("get", wanted, "--all-namespaces", "--output=json"))["items"]
+    return {(one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"], _content_digest(one)) for one in found}
+
+
+def _content_digest(item: dict[str, Any]) -> str:
+    metadata = {name: item["metadata"].get(name) for name in ("uid", "labels", "annotations", "finalizers")}
+    content = {name: value for name, value in item.items() if name not in ("metadata", "status")}
+    return hashlib.sha256(json.dumps([metadata, content], sort_keys=True).encode()).hexdigest()

@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from kubetasks.application import PROJECT
@@ -9,6 +11,7 @@ from kubetasks.errors import ExposeError
 from tests.integration import answers, source
 from tests.integration.driver import Tasks
 from tests.integration.marks import every_provider
+from tests.integration.programs import started
 
 pytestmark = every_provider
 
@@ -82,3 +85,21 @@ def test_pods_that_serve_another_build_than_the_one_that_was_built_are_named(app
     told = app.typed("build", "deploy", folder=source.changed(tmp_path), code=ExposeError.code).stderr
     assert "serves build stale, not " in told
     assert told.rstrip().endswith("./inv status; ./inv build deploy")
+
+
+def test_two_sources_that_are_deployed_at_once_come_one_after_the_other(app: Tasks, tmp_path: Path) -> None:
+    app("build", "deploy", "expose")
+    projects = [tmp_path / name for name in ("one", "other")]
+    for project in projects:
+        project.mkdir()
+        source.edit_uniquely(source.changed(project))
+        app.typed("build", folder=project)
+    argv = [sys.executable, "-m", "kubetasks", "deploy"]
+    with ExitStack() as stack:
+        processes = [stack.enter_context(started(argv, app.environment, project)) for project in projects]
+        outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert sum("Another run is changing simple-server" in output for output in outputs) == 1, outputs
+    builds = {build for output in outputs for build in re.findall(r"Rolling out simple-server:([0-9a-f]{12}): done", output)}
+    assert len(builds) == 2, outputs
+    assert answer(app)["build"] in builds

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from kubetasks import artifacts, engine
-from kubetasks.__main__ import INTERRUPTED
 from kubetasks.application import APPLICATION, PROJECT
+from kubetasks.interruption import INTERRUPTED
 from kubetasks.providers.minikube import tunnel
 from kubetasks.providers.minikube.config import PROFILE_LABEL
 from tests.integration import answers

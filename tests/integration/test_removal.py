@@ -13,13 +13,14 @@ import pytest
 
 from kubetasks import wait
 from kubetasks.application import PROJECT
+from kubetasks.interruption import INTERRUPTED
 from kubetasks.labels import SELECTOR
 from tests.integration import answers, cluster, snapshot, source
 from tests.integration.conftest import OTHER_CLUSTERS
-from tests.integration.driver import Tasks
+from tests.integration.driver import Tasks, docker
 from tests.integration.eventually import answer
 from tests.integration.marks import every_provider
-from tests.integration.programs import started
+from tests.integration.programs import started, until
 from tests.integration.snapshot import Snapshot
 
 pytestmark = every_provider
@@ -103,6 +104,16 @@ def test_clean_leaves_cluster_engine_and_home_as_they_were(
     assert throwaway.json("status")["state"] == "missing"
     throwaway("clean", "--all")  # what this clone kept of a cluster that another one has deleted
     assert snapshot_of().since(before) == {}
+
+    with started([sys.executable, "-m", "kubetasks", "dev", "--clean"], throwaway.environment, another) as process:
+        until(lambda: docker("ps", "--quiet", f"--filter=name={throwaway.cluster}") != "")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.killpg(process.pid, number)
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == INTERRUPTED, output
+    assert "goes on in the background" in output
+    until(lambda: snapshot_of().since(before) == {})
+
     throwaway("clean", "--all")  # on nothing
     assert snapshot_of().since(before) == {}
     assert (home / ".kube" / "config").read_text() == OTHER_CLUSTERS

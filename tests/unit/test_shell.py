@@ -62,6 +62,15 @@ def test_a_stopped_job_ends_its_program() -> None:
     assert ended.value.returncode < 0
 
 
+def test_a_program_that_does_not_end_is_ended_at_its_deadline() -> None:
+    code = "import signal, sys; print('asked', file=sys.stderr, flush=True); signal.pause()"
+    with pytest.raises(ProgramError) as ended:
+        shell.run(python(code), timeout=1)
+    assert ended.value.returncode == -signal.SIGTERM
+    assert ended.value.output == "asked\nIt was terminated: it had not ended after 1 s.\n"
+    assert shell.run(python("print('in time')"), timeout=30) == "in time\n"
+
+
 def test_the_line_can_be_pasted() -> None:
     assert shell.line(["echo", "a b"], {"NAME": "x y"}) == "NAME='x y' echo 'a b'"
 
@@ -92,95 +101,8 @@ def test_what_is_shown_is_told_to_end_and_waited_for(number: signal.Signals) -> 
     assert shown.returncode == -signal.SIGINT, "it ends as if by Ctrl-C, and nothing comes after"
 
 
-def talking(code: str) -> "subprocess.Popen[str]":
-    """Run Python code that waits for lines of ours, and that Ctrl-C interrupts: a shell's background job would ignore it."""
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-
-
-CLEANING = """
-import sys
-from kubetasks import shell
-try:
-    with shell.undisturbed():
-        print("cleaning", flush=True)
-        sys.stdin.readline()
-        shell.run(["sh", "-c", "kill -INT $PPID $$; true"])
-    print("clean", flush=True)
-    sys.stdin.readline()
-except KeyboardInterrupt:
-    print("interrupted", flush=True)
-"""
-
-
-def test_no_signal_disturbs_a_clean_up_nor_its_programs_and_afterwards_they_count_again() -> None:
-    with talking(CLEANING) as process:
-        assert process.stdout
-        assert process.stdout.readline() == "cleaning\n"
-        disturb(process)
-        assert process.stdout.readline() == "clean\n"
-        process.send_signal(signal.SIGINT)
-        assert process.stdout.read() == "interrupted\n"
-
-
-def disturb(process: "subprocess.Popen[str]") -> None:
-    """Send every signal that asks to end, and then the line that the process waits for."""
-    assert process.stdin
-    for number in shell.INTERRUPTING:
-        process.send_signal(number)
-    process.stdin.write("\n")
-    process.stdin.flush()
-
-
-ONCE = """
-import sys
-from kubetasks import shell
-shell.interrupt_once()
-try:
-    print("working", flush=True)
-    sys.stdin.readline()
-except KeyboardInterrupt:
-    print("cleaning", flush=True)
-    sys.stdin.readline()
-    print("clean", flush=True)
-shell.interrupt_once()
-try:
-    print("working", flush=True)
-    sys.stdin.readline()
-except KeyboardInterrupt:
-    print("interrupted again", flush=True)
-"""
-
-
-@pytest.mark.parametrize("first", shell.INTERRUPTING)
-def test_the_first_signal_interrupts_and_those_that_follow_do_not_until_the_next_task(first: signal.Signals) -> None:
-    with talking(ONCE) as process:
-        assert process.stdout
-        assert process.stdout.readline() == "working\n"
-        process.send_signal(first)
-        assert process.stdout.readline() == "cleaning\n"
-        disturb(process)
-        assert process.stdout.readline() == "clean\n"
-        assert process.stdout.readline() == "working\n"
-        process.send_signal(first)
-        assert process.stdout.read() == "interrupted again\n"
-    assert process.returncode == 0
-
-
 def test_a_log_that_cannot_be_written_is_told_once_the_program_has_ended() -> None:
     lines: list[str] = []
     with pytest.raises(OSError, match="No space left on device"):
         shell.run(python("import sys; sys.stderr.write('one\\ntwo\\n')"), log=Path("/dev/full"), on_line=lines.append)
     assert lines == ["one", "two"]
-
-
-def test_programs_of_a_clean_up_get_no_signal_of_the_terminal() -> None:
-    group = python("import os; print(os.getpgrp() == os.getpid())")
-    assert shell.run(group) == "False\n"
-    with shell.undisturbed():
-        assert shell.run(group) == "True\n"

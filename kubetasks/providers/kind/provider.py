@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubetasks import artifacts, engine, equivalents, needs, shell, wait
+from kubetasks import artifacts, engine, equivalents, interruption, locking, needs, shell, wait
 from kubetasks.application import Application
 from kubetasks.engine import Engine
 from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError, TaskError
@@ -22,7 +22,6 @@ from kubetasks.providers.base import Cluster, Condition
 from kubetasks.providers.differences import say_differences
 from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port, kubernetes_of
 from kubetasks.providers.kind.network import Network
-from kubetasks.providers.locking import locked
 from kubetasks.providers.registry import Registry
 from kubetasks.report import Report
 from kubetasks.settings import DEFAULTS, Settings
@@ -203,7 +202,7 @@ class Kind:
         if self._report.dry:
             self._show_start()
             return None
-        with locked(self._settings, self._settings.state_folder, self._report, lambda: not self._nodes()):
+        with locking.cluster(self._settings, self._settings.state_folder, self._report):
             nodes = self._nodes()
             condition = self._condition(nodes)
             if condition in ("stopped", "running"):
@@ -217,7 +216,8 @@ class Kind:
                 self._report.say(f"The creation of cluster {self.name} was interrupted: creating it again.")
                 self._remove()
             if condition in ("missing", "incomplete"):
-                self._create_on_a_free_port()
+                with interruption.completed_by("discard", self._settings):
+                    self._create_on_a_free_port()
             return self.cluster(), condition != "running"
 
     def _show_start(self) -> None:
@@ -285,7 +285,7 @@ class Kind:
             return False
         if not self._report.equivalent(equivalents.stop_cluster([*_names(nodes), *self._registry.containers()])):
             return True
-        with locked(self._settings, self._settings.state_folder, self._report, lambda: not self._nodes()):
+        with locking.cluster(self._settings, self._settings.state_folder, self._report):
             nodes = self._nodes()
             if not nodes:  # another run deleted it meanwhile
                 return False
@@ -301,7 +301,7 @@ class Kind:
             self._require_ours(self._nodes())
             self._report.equivalent(*self._delete_lines)
             return True
-        with locked(self._settings, self._settings.state_folder, self._report, lambda: not self._nodes()):
+        with locking.cluster(self._settings, self._settings.state_folder, self._report):
             nodes = self._nodes()
             if nodes:
                 self._require_ours(nodes)
@@ -313,14 +313,20 @@ class Kind:
                 self._remove()
             return True
 
+    def discard(self) -> None:
+        with locking.cluster(self._settings, self._settings.state_folder, self._report):
+            nodes = self._nodes()
+            if not nodes or (self._condition(nodes) != "running" and not self._complete(nodes)):
+                self._clean_up(self._settings.nodes)
+
     def _nodes(self) -> "list[Container]":
         """The nodes' containers, the control plane first."""
         nodes = self._engine.containers(f"io.x-k8s.kind.cluster={self.name}")
         ours = [node for node in nodes if str(node.name).startswith(f"{self.name}-")]
         return sorted(ours, key=lambda node: (node.name != control_plane(self.name), node.name))
 
-    def _kind(self, *words: str, **variables: str) -> str:
-        return shell.run([self.program, *words], env=engine.environment() | variables)
+    def _kind(self, *words: str, timeout: float = 0, **variables: str) -> str:
+        return shell.run([self.program, *words], env=engine.environment() | variables, timeout=timeout)
 
     @property
     def program(self) -> str:
@@ -448,7 +454,7 @@ class Kind:
 
     def _clean_up(self, size: int) -> None:
         """Remove what an interrupted kind leaves; the engine may still be creating containers."""
-        with shell.undisturbed(), self._report.step(f"Removing what was created of cluster {self.name}"):
+        with interruption.undisturbed(), self._report.step(f"Removing what was created of cluster {self.name}"):
             wait.until(
                 lambda: wait.Done() if len(self._nodes()) == size else wait.Pending("not every container yet"),
                 timeout=SETTLE_SECONDS,
@@ -461,10 +467,15 @@ class Kind:
             for node in self._nodes():
                 containerd.end(self._engine, node)
             Path(self.kubeconfig).unlink(missing_ok=True)  # kind would fail at the end if it is damaged
-            self._kind(*equivalents.delete_words(self.name, self.kubeconfig))
-        left = self._nodes()
-        if left:
-            raise LeftoverError(f"Nodes of cluster {self.name} are left: {', '.join(_names(left))}.", "./inv delete")
+            failed = ""
+            try:
+                self._kind(*equivalents.delete_words(self.name, self.kubeconfig), timeout=self._settings.timeout)
+            except ProgramError as error:
+                failed = f"\n  {error.sentence}"
+            left = self._nodes()
+            if left:
+                names = ", ".join(_names(left))
+                raise LeftoverError(f"Nodes of cluster {self.name} are left: {names}.{failed}", "./inv delete")
         self._registry.remove()
         self._network.remove()
         self._remove_files()

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubetasks import artifacts, engine, equivalents, needs, shell, wait
+from kubetasks import artifacts, engine, equivalents, interruption, locking, needs, shell, wait
 from kubetasks.application import Application
 from kubetasks.engine import Engine
 from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
@@ -21,7 +21,6 @@ from kubetasks.labels import CLUSTER_LABEL, KUBERNETES_LABEL, LABELS, OWNER, OWN
 from kubetasks.providers import containerd, programs
 from kubetasks.providers.base import Cluster, Condition
 from kubetasks.providers.differences import say_differences
-from kubetasks.providers.locking import locked
 from kubetasks.providers.minikube import docker_images, tunnel
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
 from kubetasks.report import Report
@@ -182,7 +181,7 @@ class Minikube:
     def _load(self, node: "Container", names: list[str]) -> None:
         """Load images through a file: by name, minikube needs four times as long, and keeps an old image of the same name."""
         # there is one file for all namespaces and clones
-        with locked(self._settings, self._folder, self._report, lambda: self._node() is None):
+        with locking.cluster(self._settings, self._folder, self._report):
             try:
                 self._engine.save(names, self._image_file)
                 self._minikube(*self._load_words)
@@ -293,7 +292,7 @@ class Minikube:
         if self._report.dry:
             self._show_start()
             return None
-        with locked(self._settings, self._folder, self._report, lambda: self._node() is None):
+        with locking.cluster(self._settings, self._folder, self._report):
             condition = self.condition()
             if condition in ("stopped", "running"):
                 self._say_differences()
@@ -302,7 +301,8 @@ class Minikube:
             if condition == "incomplete":
                 self._report.say(f"The creation of cluster {self.name} was interrupted: creating it again.")
             if condition in ("missing", "incomplete"):
-                self._create()
+                with interruption.completed_by("discard", self._settings):
+                    self._create()
             return self.cluster(), condition != "running"
 
     def _say_differences(self) -> None:
@@ -405,7 +405,7 @@ class Minikube:
         if not self._report.equivalent(equivalents.minikube(words)):
             return True
         self._require_program()
-        with locked(self._settings, self._folder, self._report, lambda: self._node() is None):
+        with locking.cluster(self._settings, self._folder, self._report):
             if self._node() is None:  # another run deleted it meanwhile
                 return False
             with self._report.step(f"Stopping cluster {self.name}") as step:
@@ -418,7 +418,7 @@ class Minikube:
         if self._report.dry:
             self._report.equivalent(self._delete_line)
             return True
-        with locked(self._settings, self._folder, self._report, lambda: self._node() is None):
+        with locking.cluster(self._settings, self._folder, self._report):
             if not self._left():
                 self._remove_files(self._settings.state_folder)
                 return False
@@ -427,6 +427,11 @@ class Minikube:
             with self._report.step(f"Deleting cluster {self.name}"):
                 self._remove()
             return True
+
+    def discard(self) -> None:
+        with locking.cluster(self._settings, self._folder, self._report):
+            if self.condition() in ("missing", "incomplete"):
+                self._clean_up()
 
     # what is there
 
@@ -484,12 +489,13 @@ class Minikube:
 
     # minikube
 
-    def _minikube(self, *words: str, on_line: Callable[[str], None] = lambda _line: None) -> None:
+    def _minikube(self, *words: str, on_line: Callable[[str], None] = lambda _line: None, timeout: float = 0) -> None:
         shell.run(
             [self.program, *words],
             env={**self.environment, **QUIET, **_own_kubectl()},
             on_line=lambda line: on_line(line.strip(" *")),
             merged=True,
+            timeout=timeout,
         )
 
     def _require_program(self) -> None:
@@ -498,7 +504,7 @@ class Minikube:
 
     def _clean_up(self) -> None:
         """Remove what an interrupted minikube leaves; the engine may still be creating the container."""
-        with shell.undisturbed(), self._report.step(f"Removing what was created of cluster {self.name}"):
+        with interruption.undisturbed(), self._report.step(f"Removing what was created of cluster {self.name}"):
             wait.until(
                 lambda: wait.Done() if self._node() else wait.Pending("no container yet"),
                 timeout=SETTLE_SECONDS,
@@ -511,10 +517,15 @@ class Minikube:
         if node:
             containerd.end(self._engine, node)
         self._remove_damaged_kubeconfig()
-        self._minikube(*self._delete_words)
+        failed = ""
+        try:
+            self._minikube(*self._delete_words, timeout=self._settings.timeout)
+        except ProgramError as error:
+            failed = f"\n  {error.sentence}"
         left = self._minikubes()
         if left:
-            raise LeftoverError(f"Parts of cluster {self.name} are left: {', '.join(left)}.", "docker rm, or docker network rm")
+            names = ", ".join(left)
+            raise LeftoverError(f"Parts of cluster {self.name} are left: {names}.{failed}", "docker rm, or docker network rm")
         if self._is_ours():  # minikube had not used it yet
             self._engine.remove_volume(self.name)
         self._remove_files(folder)

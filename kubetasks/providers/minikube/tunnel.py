@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubetasks import shell
+from kubetasks import interruption, shell
 from kubetasks.errors import ClusterError, LeftoverError, SetupError
 
 SERVICES = ipaddress.IPv4Network("10.96.0.0/12")  # the range of service addresses that minikube gives a cluster
@@ -101,7 +101,7 @@ def opened(argv: Sequence[str], environment: Mapping[str, str], log: Path) -> It
 
 def _close(process: subprocess.Popen[bytes]) -> None:
     """Interrupt minikube as Ctrl-C does, which it may have seen already; nothing interrupts us until it has ended."""
-    with shell.undisturbed():
+    with interruption.undisturbed():
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         try:

@@ -12,7 +12,7 @@ import yaml
 from kubetasks import equivalents, settings, shell
 from kubetasks.application import APPLICATION
 from kubetasks.artifacts import Artifact
-from kubetasks.errors import ClusterError, LeftoverError
+from kubetasks.errors import ClusterError, LeftoverError, ProgramError
 from kubetasks.labels import LABELS
 from kubetasks.providers import containerd, programs
 from kubetasks.providers.kind import config, provider
@@ -120,17 +120,24 @@ def test_the_network_has_the_mtu_of_the_default_bridge() -> None:
 
 
 class Kept(Kind):
-    """kind ends with 0 and leaves a node."""
+    """kind leaves a node, whether it ends with 0 or fails."""
+
+    failure: ProgramError | None = None
 
     def _nodes(self) -> list[Any]:
         return [SimpleNamespace(name="simple-server-control-plane", attrs={"NetworkSettings": {"Networks": {self.name: {}}}})]
 
-    def _kind(self, *words: str, **_variables: str) -> str:
+    def _kind(self, *words: str, timeout: float = 0, **_variables: str) -> str:
         assert words[0] == "delete"
+        assert timeout == self._settings.timeout, "it must not hang"
+        if self.failure:
+            raise self.failure
         return ""
 
 
-def test_nodes_that_stay_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("failure", [None, ProgramError(["kind", "delete"], -15, "It was terminated.")])
+def test_nodes_that_stay_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failure: ProgramError | None) -> None:
+    monkeypatch.setattr(Kept, "failure", failure)
     ours = dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=tmp_path, state=tmp_path / "state")
     monkeypatch.setattr(containerd, "end", lambda _engine, _node: None)
     network = {"Labels": LABELS}
@@ -138,6 +145,7 @@ def test_nodes_that_stay_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     with pytest.raises(LeftoverError, match="are left: simple-server-control-plane") as told:
         Kept(ours, APPLICATION, Report(), lambda: engine).delete()
     assert told.value.hint == "./inv delete"
+    assert ("It was terminated." in str(told.value.message)) == (failure is not None)
 
 
 @pytest.mark.parametrize(("version", "sentence"), [("", "kind is not installed."), ("0.20.0", "kind on PATH is 0.20.0; v0.33")])

@@ -11,7 +11,7 @@ import pytest
 from kubetasks import artifacts, settings, shell
 from kubetasks.application import APPLICATION
 from kubetasks.artifacts import Artifact
-from kubetasks.errors import ClusterError, OwnershipError, ProgramError, TaskError
+from kubetasks.errors import ClusterError, LeftoverError, OwnershipError, ProgramError, TaskError
 from kubetasks.image import Delivered, Image
 from kubetasks.labels import LABELS, OWNER, OWNER_LABEL, STATE_LABEL
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
@@ -129,6 +129,8 @@ class FakeMinikube:
             Path(env["KUBECONFIG"]).write_text(KUBECONFIG)
         if word == "stop":
             self._engine.nodes[NAME].status = "exited"
+        if word == self.broken == "delete":
+            raise ProgramError(argv, -15, "It was terminated.")
         if word == "delete":
             for things in (self._engine.nodes, self._engine.volumes, self._engine.networks):
                 things.pop(NAME, None)
@@ -309,6 +311,16 @@ def test_without_the_clone_that_has_the_keys_a_cluster_can_only_be_deleted(world
         assert told.value.hint == "./inv delete start creates it again"
     assert other.delete()
     assert world.minikube.words == ["start", "delete"]
+
+
+def test_what_stays_after_a_deletion_that_fails_is_named(world: World) -> None:
+    world.provider.start()
+    world.minikube.broken = "delete"
+    with pytest.raises(LeftoverError, match=r"are left: container demo, network demo\..*It was terminated"):
+        world.provider.delete()
+    assert world.engine.volumes, "or nobody would know that it is ours"
+    world.minikube.broken = ""
+    assert world.provider.delete()
 
 
 def test_a_folder_that_a_label_names_and_that_is_not_of_a_cluster_is_not_removed(world: World, tmp_path: Path) -> None:

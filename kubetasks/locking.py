@@ -1,0 +1,63 @@
+"""Locks: one run at a time changes a cluster, or the application in a namespace, from whichever clone."""
+
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from kubetasks.errors import FileError
+from kubetasks.report import Report
+from kubetasks.settings import Settings
+
+
+@contextmanager
+def cluster(settings: Settings, folder: Path, report: Report) -> Iterator[None]:
+    """Hold the lock of the settings' cluster, whose files are in `folder`; say so if another run holds it.
+
+    Raises FileError before anything is changed, if what belongs to the cluster cannot be written.
+    """
+    waiting = f"Another run is creating, changing or deleting cluster {settings.cluster}; waiting for it to end."
+    with _held(settings.cache / f"{settings.state_folder.name}.lock", report, waiting):
+        _require_writable(folder)
+        yield
+
+
+@contextmanager
+def application(settings: Settings, name: str, where: str, report: Report) -> Iterator[None]:
+    """Hold the lock of the application `name` in its namespace of the cluster or context `where`; say so if another run holds it.
+
+    Whoever holds the cluster's lock too has this one first.
+    """
+    waiting = f"Another run is changing {name} in namespace {settings.namespace} of {where}; waiting for it to end."
+    file = quote(f"{where}.{settings.provider}.{settings.namespace}.lock", safe="")  # a context's name may be a path
+    with _held(settings.cache / file, report, waiting):
+        yield
+
+
+@contextmanager
+def _held(path: Path, report: Report, waiting: str) -> Iterator[None]:
+    """Hold the lock whose file is `path`, which is removed at the end: who waits for it opens the file that is there by then."""
+    import filelock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path)
+    try:
+        held = lock.acquire(blocking=False)
+    except filelock.Timeout:
+        report.say(waiting)
+        held = lock.acquire()
+    with held:
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _require_writable(folder: Path) -> None:
+    """Raises FileError if files cannot be created and removed there: half of a cluster would be created or deleted."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    for path in (there, *(Path(inside) for inside, _, _ in os.walk(folder))):
+        if not os.access(path, os.W_OK):
+            raise FileError(f"{path} cannot be written.", f"Run ./inv as its owner: ls -ld {shlex.quote(str(path))}")

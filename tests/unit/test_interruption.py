@@ -1,0 +1,158 @@
+"""The first signal ends a task in order; those that follow never hurt the clean-up, and can leave it to another process."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kubetasks import interruption, settings, shell
+
+
+def talking(code: str) -> "subprocess.Popen[str]":
+    """Run Python code that waits for lines of ours, and that Ctrl-C interrupts: a shell's background job would ignore it."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+CLEANING = """
+import sys
+from kubetasks import interruption, shell
+try:
+    with interruption.undisturbed():
+        print("cleaning", flush=True)
+        sys.stdin.readline()
+        shell.run(["sh", "-c", "kill -INT $PPID $$; true"])
+    print("clean", flush=True)
+    sys.stdin.readline()
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+def test_no_signal_disturbs_a_clean_up_nor_its_programs_and_afterwards_they_count_again() -> None:
+    with talking(CLEANING) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "cleaning\n"
+        disturb(process)
+        assert process.stdout.readline() == "clean\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "interrupted\n"
+
+
+def disturb(process: "subprocess.Popen[str]") -> None:
+    """Send every signal that asks to end, and then the line that the process waits for."""
+    assert process.stdin
+    for number in interruption.INTERRUPTING:
+        process.send_signal(number)
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+ONCE = """
+import sys
+from kubetasks import interruption
+interruption.interrupt_once()
+try:
+    print("working", flush=True)
+    sys.stdin.readline()
+except KeyboardInterrupt:
+    print("cleaning", flush=True)
+    sys.stdin.readline()
+    print("clean", flush=True)
+interruption.interrupt_once()
+try:
+    print("working", flush=True)
+    sys.stdin.readline()
+except KeyboardInterrupt:
+    print("interrupted again", flush=True)
+"""
+
+
+@pytest.mark.parametrize("first", interruption.INTERRUPTING)
+def test_the_first_signal_interrupts_and_those_that_follow_do_not_until_the_next_task(first: signal.Signals) -> None:
+    with talking(ONCE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(first)
+        assert process.stdout.readline() == "cleaning\n"
+        disturb(process)
+        assert process.stdout.readline() == "clean\n"
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(first)
+        assert process.stdout.read() == "interrupted again\n"
+    assert process.returncode == 0
+
+
+def test_programs_of_a_clean_up_get_no_signal_of_the_terminal() -> None:
+    group = [sys.executable, "-c", "import os; print(os.getpgrp() == os.getpid())"]
+    assert shell.run(group) == "False\n"
+    with interruption.undisturbed():
+        assert shell.run(group) == "True\n"
+
+
+LEAVING = """
+import signal, sys
+from kubetasks import interruption, settings
+interruption.COMPLETION = "completing"
+interruption.may_leave()
+interruption.interrupt_once()
+ours = settings.read(settings.DEFAULTS, {"XDG_CACHE_HOME": "/cache"})
+with interruption.completed_by("discard", ours), interruption.completed_by("inner", ours):
+    try:
+        print("working", flush=True)
+        signal.pause()
+    except KeyboardInterrupt:
+        with interruption.undisturbed():
+            print("cleaning", flush=True)
+            sys.stdin.readline()
+print("clean", flush=True)
+"""
+COMPLETING = """
+import pathlib, sys
+pathlib.Path(__file__).with_name("fresh").write_text(sys.argv[1] + " " + sys.stdin.read())
+pathlib.Path(__file__).with_name("fresh").rename(pathlib.Path(__file__).with_name("completed"))
+"""
+
+
+@pytest.fixture
+def completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the program that completes a clean-up was told, once it runs."""
+    (tmp_path / "completing.py").write_text(COMPLETING)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return tmp_path / "completed"
+
+
+def test_a_signal_during_a_clean_up_ends_the_run_and_another_process_completes_it(completed: Path) -> None:
+    with talking(LEAVING) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "cleaning\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.read() == ""
+    assert process.returncode == interruption.INTERRUPTED
+    while not completed.exists():
+        pass
+    word, _, given = completed.read_text().partition(" ")
+    assert word == "discard", "the outermost one"
+    ours = settings.read(settings.DEFAULTS, {"XDG_CACHE_HOME": "/cache"})
+    assert settings.from_json(given) == ours
+    assert json.loads(given)["cluster"] == ours.cluster
+
+
+def test_one_signal_starts_no_other_process(completed: Path) -> None:
+    with talking(LEAVING) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate("\n")[0] == "cleaning\nclean\n"
+    assert process.returncode == 0
+    assert not completed.exists()
