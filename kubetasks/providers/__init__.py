@@ -13,7 +13,7 @@ from kubetasks.settings import Settings
 def select(settings: Settings, app: Application, report: Report, connect: Callable[[], Engine]) -> Provider:
     """The provider that the settings name; `connect` is called if it needs the container engine."""
     if settings.provider == "existing":
-        from kubetasks.providers.existing import Existing
+        from kubetasks.providers.existing.provider import Existing
 
         return Existing(settings, app, report, connect)
     if settings.provider == "minikube":

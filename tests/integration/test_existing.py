@@ -5,12 +5,14 @@ import contextlib
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import yaml
@@ -19,10 +21,12 @@ from pytest_kind import KindCluster
 from kubetasks import artifacts, engine
 from kubetasks.application import APPLICATION, PROJECT
 from kubetasks.equivalents import NETWORK_VARIABLE
-from tests.integration import answers, locks, registries
+from kubetasks.kube.client import Kube
+from tests.integration import answers, locks, registries, source
 from tests.integration.answers import REQUESTS
 from tests.integration.driver import SECONDS, Ended, Tasks
 from tests.integration.eventually import eventually
+from tests.integration.load import load
 from tests.integration.programs import paste
 from tests.integration.registries import Registry
 from tests.integration.run import Run
@@ -30,6 +34,10 @@ from tests.integration.run import Run
 RBAC = PROJECT / "docs" / "existing-rbac.yaml"
 NAMESPACE = APPLICATION.name  # the default on a cluster of others
 USER = "ann"
+CREATED = 201
+API_PATH = re.compile(
+    r"/api(s/[^/]+)?/[^/]+(/namespaces/[^/]+(?=/))?/(?P<resource>[a-z]+)(/(?P<name>[^/]+)(/(?P<subresource>[a-z]+))?)?"
+)
 HOSTS = """\
 server = "http://{inside}"
 """
@@ -167,6 +175,57 @@ def test_a_user_of_one_namespace_goes_the_whole_path_through_a_registry(stranger
     assert engine.connect().image_tags(APPLICATION.name) == [], "the name for the registry too"
 
 
+def test_no_request_fails_while_pods_come_and_go(user: Tasks, tmp_path: Path) -> None:
+    user("build", "deploy", "expose", "scale", "--yes")
+    url = user("service").stdout.strip()
+    changed = source.changed(tmp_path)
+    with load([url]) as sent:
+        for replicas in (1, 3):
+            user("scale", f"--replicas={replicas}", "--yes")
+        user.typed("build", "deploy", "--yes", folder=changed)
+    assert sent.failed == []
+    assert len(sent.builds) == 2
+    assert len(sent.answered) == 8, "three pods, two new ones, and three of the other build"
+    user("unexpose", "undeploy", "--yes")
+
+
+def test_the_role_has_the_rights_that_the_tasks_and_the_pasted_commands_use(stranger: Stranger, user: Tasks) -> None:
+    rules = [rule for document in yaml.safe_load_all(RBAC.read_text()) for rule in document.get("rules", [])]
+    granted = {(verb, resource) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
+    used: set[tuple[str, str]] = set()
+    send = Kube._send
+
+    def recorded(kube: Kube, method: str, target: str, query: Any = None, *rest: Any, **options: Any) -> Any:
+        response = send(kube, method, target, query, *rest, **options)
+        used.update(rights(method, target, query or {}, response.status))
+        return response
+
+    with mock.patch.object(Kube, "_send", recorded):
+        user("build", "deploy", "expose", "scale", "--replicas=2", "--yes")
+        user("status")
+        user("logs")
+        stranger.kubectl("set", "image", "--namespace", NAMESPACE, f"deployment/{APPLICATION.name}", "*=broken:1")
+        user("scale", "--replicas=3", "--yes", code=6)
+        user("rollback", "--yes")
+        user("clean", "--yes")
+    assert used - granted == set()
+    assert granted - used == {("list", kind) for kind in ("deployments", "poddisruptionbudgets", "services")}, (
+        "what kubectl waits with"
+    )
+
+
+def rights(method: str, target: str, query: dict[str, str], status: int) -> set[tuple[str, str]]:
+    """What the API server asks for before it serves the request: (verb, resource) as in the rules of a role."""
+    parts = API_PATH.fullmatch(target)
+    if parts is None:  # not of an object
+        return set()
+    resource = "/".join(filter(None, (parts["resource"], parts["subresource"])))
+    if method == "GET":
+        return {("watch" if "watch" in query else "get" if parts["name"] else "list", resource)}
+    verbs = {"patch", "create"} if status == CREATED else {method.lower()}
+    return {(verb, resource) for verb in verbs}
+
+
 def test_the_mirrored_commands_do_the_same_when_they_are_pasted(stranger: Stranger, user: Tasks) -> None:
     paste(user.typed("--dry", "build", "deploy", "expose", "scale", "--replicas=2").stdout)
     deployment = stranger.get("deployment", APPLICATION.name)
@@ -255,11 +314,12 @@ def test_a_context_that_is_not_there_and_credentials_that_have_expired(
 
 
 def test_a_registry_with_a_password_takes_the_engines_own_and_nobody_reads_it(
-    this_run: Run, user: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    this_run: Run, stranger: Stranger, user: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user.typed("build")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    with registries.serve(this_run, tmp_path, registries.WITH_PASSWORD) as registry:
+    with registries.serve(this_run, tmp_path, registries.WITH_PASSWORD, network=stranger.network) as registry:
+        _trust(f"{stranger.network}-control-plane", registry)
         monkeypatch.setenv("INVOKE_APP_REGISTRY", registry.address)
         refused = user.typed("deploy", "--yes", code=5)
         assert f"docker login {registry.address}" in refused.stderr
@@ -272,6 +332,12 @@ def test_a_registry_with_a_password_takes_the_engines_own_and_nobody_reads_it(
         for printed in (pushed.stdout, pushed.stderr, refused.stderr):
             assert registries.PASSWORD not in printed
             assert secret not in printed
+        words = [f"--docker-server={registry.address}", f"--docker-username={registries.USER}"]
+        login = [*words, f"--docker-password={registries.PASSWORD}", f"--namespace={NAMESPACE}"]
+        stranger.kubectl("create", "secret", "docker-registry", "pull", *login)
+        secrets = '{"imagePullSecrets": [{"name": "pull"}]}'
+        stranger.kubectl("patch", "serviceaccount", "default", "--patch", secrets, f"--namespace={NAMESPACE}")
+        user.typed("undeploy", "deploy", "--yes")
     user.typed("undeploy", "--yes")
 
 

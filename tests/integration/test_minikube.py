@@ -23,6 +23,10 @@ from tests.integration.snapshot import Snapshot
 pytestmark = pytest.mark.providers("minikube")
 
 
+BY_HAND = """\
+eval "$(python -m kubetasks docker-env)"
+docker build --quiet --build-arg BASE={base} --tag simple-server:v1 .
+"""
 TUTORIAL = """\
 eval "$(python -m kubetasks docker-env)"
 docker build --quiet --build-arg BASE={base} --tag simple-server:by-hand .
@@ -88,13 +92,20 @@ def test_without_sudo_no_tunnel_is_started(app: Tasks, tmp_path: Path, monkeypat
 @pytest.mark.usefixtures("alone")
 def test_a_node_that_runs_docker_builds_as_in_the_tutorial(throwaway: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INVOKE_CLUSTER_RUNTIME", "docker")
-    throwaway("start")
+    throwaway("up")
+    assert len(throwaway.json("traffic")["pods"]) == 3, "from nothing too, where the image is built before there is a node"
+    throwaway("clean")
     assert throwaway("docker-env", "--unset").stdout.startswith("unset ")
     base = artifacts.base_image(engine.connect(), throwaway.settings).reference
     for name, value in throwaway.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     monkeypatch.delenv("DOCKER_HOST", raising=False)
+    paste(BY_HAND.format(base=base))
+    throwaway.kubectl("apply", f"--filename={PROJECT / 'k8s' / 'deployment.yaml'}")
+    throwaway.kubectl("rollout", "status", "deployment/simple-server", "--timeout=60s")
+    throwaway.kubectl("delete", "deployment", "simple-server", "--cascade=foreground")
+    in_node(throwaway, "docker", "rmi", f"{APPLICATION.name}:v1")
     paste(TUTORIAL.format(base=base))
     assert engine.connect().image_tags(APPLICATION.name) == [], "everything was built in the node"
     assert "by-hand" in in_node(throwaway, "docker", "images", APPLICATION.name)

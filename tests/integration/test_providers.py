@@ -12,7 +12,7 @@ from kubetasks.errors import ClusterError
 from kubetasks.image import Delivered, Image
 from kubetasks.kube import client
 from kubetasks.providers.base import Lifecycle, Provider
-from kubetasks.providers.existing import Existing
+from kubetasks.providers.existing.provider import Existing
 from kubetasks.report import Report
 from tests.integration import answers
 from tests.integration.driver import Tasks

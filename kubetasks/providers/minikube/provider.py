@@ -247,7 +247,7 @@ class Minikube:
         self._require_program()
         if not unset:
             self._load_base(self._running_node())
-        return shell.run([self.program, *words], env={**self.environment, **QUIET}).strip()
+        return shell.run([self.program, *words], env=self._programs_environment).strip()
 
     def _load_base(self, node: "Container") -> None:
         """Load the image that the application is built on, if it was built here: the node could pull it from nowhere."""
@@ -279,7 +279,7 @@ class Minikube:
         networks = self._running_node().attrs["NetworkSettings"]["Networks"]
         tunnel.require_free(networks[self.name]["IPAddress"])
         log = self._folder / "tunnel.log"
-        with tunnel.opened([self.program, *self._tunnel_words], self.environment, log) as opened:
+        with tunnel.opened([self.program, *self._tunnel_words], self._programs_environment, log) as opened:
             yield opened
 
     # lifecycle
@@ -489,10 +489,14 @@ class Minikube:
 
     # minikube
 
+    @property
+    def _programs_environment(self) -> dict[str, str]:
+        return {**self.environment, **QUIET, **_own_kubectl()}
+
     def _minikube(self, *words: str, on_line: Callable[[str], None] = lambda _line: None, timeout: float = 0) -> None:
         shell.run(
             [self.program, *words],
-            env={**self.environment, **QUIET, **_own_kubectl()},
+            env=self._programs_environment,
             on_line=lambda line: on_line(line.strip(" *")),
             merged=True,
             timeout=timeout,

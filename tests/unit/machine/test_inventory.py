@@ -10,7 +10,7 @@ from kubetasks import engine as docker
 from kubetasks import needs, settings
 from kubetasks.machine import engine, inventory
 from kubetasks.needs import Need
-from kubetasks.providers.existing import Existing
+from kubetasks.providers.existing.provider import Existing
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.settings import Settings
 

@@ -1,0 +1,1 @@
+"""existing: a cluster that somebody else created, and whose nodes are not ours to reach."""
