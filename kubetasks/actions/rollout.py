@@ -1,6 +1,9 @@
 """Waiting for the application: until a rollout is complete, and until its pods get the requests."""
 
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from kubetasks import probe, wait
 from kubetasks.actions import diagnose, state
@@ -9,10 +12,41 @@ from kubetasks.actions.state import Rollout
 from kubetasks.errors import ExposeError, RolloutError, TaskError
 from kubetasks.kube import readiness
 from kubetasks.kube.client import surviving
+from kubetasks.kube.problems import Evidence
 from kubetasks.kube.service import Address
 
 STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
+GLANCE_SECONDS = 0.3  # between two lists of the pods while nothing is wrong: each costs the API server what a pod's start does
 SUPERSEDED = wait.Failed("Something newer is to be rolled out.")
+
+
+class Look:
+    """Looks at a rollout: at all of it, or, for GLANCE_SECONDS after nothing was wrong, at the deployment alone."""
+
+    def __init__(self, context: Context, delivered: str) -> None:
+        self._context = context
+        self._delivered = delivered
+        self._state: wait.State | None = None
+        self._until = 0.0  # when all of it is to be looked at again
+        self._glanced = False
+        self.found = Rollout(None, [], [], Evidence())
+
+    def check(self) -> wait.State:
+        """How far the rollout is."""
+        if self._context.superseded():
+            return SUPERSEDED
+        deployed = state.deployment(self._context)
+        known = isinstance(self._state, wait.Pending) and time.monotonic() < self._until
+        self._glanced = known and deployed is not None and not readiness.complete(deployed)
+        if self._state is None or not self._glanced:
+            self.found = state.rollout_of(self._context, deployed, self._delivered)
+            self._state = state.rollout_state(self._context, self.found)
+            self._until = time.monotonic() + GLANCE_SECONDS
+        return self._state
+
+    def pause(self, changed: Callable[[float], None], seconds: float) -> None:
+        """Wait until something changes; after a glance, until all of the rollout is to be looked at again at the latest."""
+        changed(min(seconds, max(0.0, self._until - time.monotonic())) if self._glanced else seconds)
 
 
 def wait_for_rollout(context: Context, text: str, delivered: str = "") -> None:
@@ -25,29 +59,24 @@ def wait_for_rollout(context: Context, text: str, delivered: str = "") -> None:
         ("Deployment", namespace, {"fieldSelector": f"metadata.name={context.app.name}"}),
         ("Pod", namespace, {"labelSelector": context.app.selector}),
     ]
-    found: list[Rollout] = []
-
-    def check() -> wait.State:
-        if context.superseded():
-            return SUPERSEDED
-        found[:] = [state.rollout(context, delivered)]
-        return state.rollout_state(context, found[0])
-
+    look = Look(context, delivered)
     with context.report.step(text) as step:
         with context.kube.changes(sources) as changes:
-            end = wait.until(surviving(check), timeout=timeout, changed=changes.wait, on_change=step.at)
+            pause = partial(look.pause, changes.wait)
+            end = wait.until(surviving(look.check), timeout=timeout, changed=pause, on_change=step.at)
+        found = look.found
         if end is SUPERSEDED:
             raise RolloutError(SUPERSEDED.reason)
         if isinstance(end, wait.Done):
             return
         if isinstance(end, wait.Failed) and end.error:
             raise end.error
-        problem = readiness.problem(*found[0]) if isinstance(end, wait.Failed) else None
+        problem = readiness.problem(*found) if isinstance(end, wait.Failed) else None
         detail = end.reason if isinstance(end, wait.Failed) else end.detail
-        problem = problem or readiness.late(*found[0][:3], timeout, detail)
+        problem = problem or readiness.late(*found[:3], timeout, detail)
         screen = ""
         with suppress(TaskError):  # the cluster may be gone meanwhile: the sentence is known
-            screen = diagnose.explain(context, problem, found[0]).text()
+            screen = diagnose.explain(context, problem, found).text()
         raise RolloutError(problem.sentence, problem.hint, screen)
 
 

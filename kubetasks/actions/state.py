@@ -48,8 +48,12 @@ class Rollout(NamedTuple):
 
 def rollout(context: Context, delivered: str = "") -> Rollout:
     """Read the rollout. `delivered` is the image that the nodes have just been given."""
+    return rollout_of(context, deployment(context), delivered)
+
+
+def rollout_of(context: Context, found: Object | None, delivered: str = "") -> Rollout:
+    """Read the rest of the rollout, after the deployment."""
     kube, namespace = context.kube, context.settings.namespace
-    found = deployment(context)
     replica_sets = kube.list("ReplicaSet", namespace, labelSelector=context.app.selector)
     pods = kube.list("Pod", namespace, labelSelector=context.app.selector)
     return Rollout(found, replica_sets, pods, _evidence(context, pods, delivered))
