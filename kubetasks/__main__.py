@@ -148,7 +148,7 @@ def _refused(error: OSError) -> FileError | None:
 
 def main() -> None:
     gc.set_threshold(GC_THRESHOLD)
-    interruption.may_leave()
+    interruption.may_leave([sys.executable, "-m", "kubetasks.actions.completion"])
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode is no reason to fail

@@ -19,40 +19,45 @@ def cluster(settings: Settings, folder: Path, report: Report) -> Iterator[None]:
     Raises FileError before anything is changed, if what belongs to the cluster cannot be written.
     """
     waiting = f"Another run is creating, changing or deleting cluster {settings.cluster}; waiting for it to end."
-    with _held(settings.cache / f"{settings.state_folder.name}.lock", report, waiting):
+    with held(settings.cache / f"{settings.state_folder.name}.lock", report, waiting):
         _require_writable(folder)
         yield
 
 
 @contextmanager
 def application(settings: Settings, name: str, where: str, report: Report) -> Iterator[None]:
-    """Hold the lock of the application `name` in its namespace of the cluster or context `where`; say so if another run holds it.
+    """Hold the lock of the application `name` in its namespace of the cluster or context `where`; say so if another task has it.
 
-    Whoever holds the cluster's lock too has this one first.
+    Lock order: application, then cluster.
     """
     waiting = f"Another run is changing {name} in namespace {settings.namespace} of {where}; waiting for it to end."
     file = quote(f"{where}.{settings.provider}.{settings.namespace}.lock", safe="")  # a context's name may be a path
-    with _held(settings.cache / file, report, waiting):
+    with held(settings.cache / file, report, waiting):
         yield
 
 
 @contextmanager
-def _held(path: Path, report: Report, waiting: str) -> Iterator[None]:
-    """Hold the lock whose file is `path`, which is removed at the end: who waits for it opens the file that is there by then."""
+def held(path: Path, report: Report, waiting: str) -> Iterator[None]:
+    """Hold the lock whose file is `path`, and say `waiting` if another run holds it. The file is removed at the end."""
     import filelock
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(path)
-    try:
-        held = lock.acquire(blocking=False)
-    except filelock.Timeout:
-        report.say(waiting)
-        held = lock.acquire()
-    with held:
+    blocking = False
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(path)  # of a file that was removed while we waited, it takes the one that is there by then
         try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+            lock.acquire(blocking=blocking)
+            break
+        except filelock.Timeout:
+            report.tell(waiting)
+            blocking = True
+        except FileNotFoundError:  # `setup --remove` has just removed the folder
+            continue
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
 
 
 def _require_writable(folder: Path) -> None:

@@ -76,7 +76,7 @@ class Report:
 
     With `json`, standard output carries the one document and nothing else; with `piped`, it is for another program, and has
     equivalent commands only if there is no result. `stages` are the steps that have ended, with their seconds. While it is
-    `quiet`, a person sees results and steps in progress only.
+    `quiet`, `say` prints nothing.
     """
 
     def __init__(self, *, echo: bool = False, dry: bool = False, json: bool = False, piped: bool = False) -> None:
@@ -90,8 +90,11 @@ class Report:
 
     def say(self, text: str) -> None:
         """Print a line of progress."""
-        if self.quiet:
-            return
+        if not self.quiet:
+            self.tell(text)
+
+    def tell(self, text: str) -> None:
+        """Print a line of progress that a person needs even if the report is quiet."""
         with self._lock:
             if self.live:
                 self.live.console.print(text, markup=False, highlight=False)

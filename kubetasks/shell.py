@@ -14,6 +14,7 @@ from kubetasks import interruption
 from kubetasks.errors import ProgramError, SetupError
 
 TAIL_LINES = 40
+GRACE_SECONDS = 5.0  # in which a program that was told to end does so
 
 
 def line(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
@@ -69,7 +70,7 @@ def run(
 
     `env` is added to our environment. Standard error goes, line by line, to `log` and to `on_line`; with `merged`, standard
     output does too, and "" is returned. If `stop` is set, because another part of the same job failed, the program is terminated;
-    so it is after `timeout` seconds, if that is not 0.
+    so it is, with the programs that it started, after `timeout` seconds, if that is not 0.
     Raises SetupError if the program cannot be run, ProgramError if it exits with another code than 0.
     """
     argv = [str(word) for word in argv]
@@ -84,7 +85,7 @@ def run(
             text=True,
             errors="replace",
             # Go programs may listen for a signal that is ignored here: in a group of their own a terminal does not send it
-            process_group=0 if interruption.leaves_to_us() else None,
+            process_group=0 if interruption.cleaning_up() or timeout else None,
         )
     except OSError as error:
         raise SetupError(f"The program {argv[0]} cannot be run: {error.strerror}.", "./inv setup") from error
@@ -95,7 +96,13 @@ def run(
 
     def end_late() -> None:
         late.append(f"It was terminated: it had not ended after {timeout:.0f} s.\n")
-        process.terminate()
+        with suppress(ProcessLookupError):  # it has just ended
+            os.killpg(process.pid, signal.SIGTERM)
+            killer.start()
+
+    def kill() -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
     def read_lines() -> None:
         lines = process.stdout if merged else process.stderr
@@ -121,7 +128,7 @@ def run(
         output.append(process.stdout.read())
 
     readers = [threading.Thread(target=target) for target in ((read_lines,) if merged else (read_lines, read_output))]
-    timer = threading.Timer(timeout, end_late)
+    timer, killer = threading.Timer(timeout, end_late), threading.Timer(GRACE_SECONDS, kill)
     interruption.programs.add(process)
     with process:  # closes its pipes
         for reader in readers:
@@ -143,7 +150,8 @@ def run(
             timer.cancel()
             for reader in readers:
                 reader.join()
-    if process.returncode != 0:
+            killer.cancel()
+    if process.returncode != 0 or late:
         raise ProgramError(argv, process.returncode, "".join([*errors, *late]) or "".join(output), str(log or ""))
     if unwritten:
         raise unwritten[0]

@@ -83,7 +83,7 @@ def deploy(context: Context) -> None:
     if not context.report.dry:
         image.require_built([context.engine, context.machine], made)  # before a cluster is created for nothing
     came_up = cluster.ensure(context)  # then the same pods may not answer yet
-    with context.alone():
+    with context.locked():
         if roll_out(context, made) or came_up:
             rollout.wait_until_served(context, made.build)
 
@@ -236,6 +236,7 @@ def _other_clusters(context: Context) -> list[dict[str, str]]:
     return [{"name": name, "provider": provider} for name, provider in sorted(found) if name != context.provider.name]
 
 
+@one_at_a_time
 def undeploy(context: Context, meanwhile: Callable[[Callable[[str], None]], None] = lambda _at: None) -> bool:
     """Delete the deployment with its pods and its budget; False if there was none. Raises OwnershipError, LeftoverError.
 
@@ -247,7 +248,7 @@ def undeploy(context: Context, meanwhile: Callable[[Callable[[str], None]], None
     if not cluster.runs(context) or not _deployed(context):
         return False
     context.agree()
-    with context.alone(), context.report.step("Deleting the deployment") as step:
+    with context.report.step("Deleting the deployment") as step:
         for kind in equivalents.ROLLED_OUT:
             where = (kind, app.name, settings.namespace)
             pods_end = partial(meanwhile, step.at) if kind == "Deployment" else lambda: None
@@ -328,7 +329,7 @@ def clean(context: Context, everything: bool) -> bool:
     """
     if not context.report.dry and not _reachable(context):
         return False
-    with context.alone():
+    with context.locked():
         if everything:
             cluster.delete(context)
             remove_images(context)
@@ -375,7 +376,7 @@ def up(context: Context) -> str:
         made = build(context)
     else:
         made = _side_by_side(context)
-    with context.alone():
+    with context.locked():
         roll_out(context, made)
         service.expose(context)  # also mends a service at which nothing answers
         scale(context, context.settings.replicas, made.build)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kubetasks import artifacts, engine, equivalents, loadbalancer, localregistry, providers
 from kubetasks.actions import nodes, rollout, state
-from kubetasks.actions.context import Context
+from kubetasks.actions.context import Context, one_at_a_time
 from kubetasks.errors import ClusterError, EngineError, ExposeError, OwnershipError, RolloutError
 from kubetasks.kube import objects
 from kubetasks.kube.client import ApiError
@@ -124,11 +124,13 @@ def _has_load_balancer(context: Context) -> bool:
         raise
 
 
+@one_at_a_time
 def stop(context: Context) -> bool:
     """Stop the cluster; False if it did not run. Raises ClusterError if it is not ours."""
     return providers.lifecycle(context.provider).stop()
 
 
+@one_at_a_time
 def delete(context: Context) -> bool:
     """Delete the cluster, its network and its files; False if there was none. Raises ClusterError, LeftoverError."""
     return providers.lifecycle(context.provider).delete()

@@ -1,27 +1,28 @@
-"""Complete a clean-up whose run ended at a second Ctrl-C: `python -m kubetasks.actions.completion discard`, or `clean`.
+"""Complete a clean-up whose run ended at a second Ctrl-C: `python -m kubetasks.actions.completion discard|clean`.
 
 The settings come as JSON on standard input. `discard` removes a cluster whose creation was interrupted, unless another run has
-completed it meanwhile; `clean` removes everything, as `inv dev --clean` does at its end.
+completed it meanwhile. `clean` removes everything, as `inv dev --clean` does at its end.
 """
 
 import sys
 
-from kubetasks import settings
+from kubetasks import providers, settings
 from kubetasks.actions import app
 from kubetasks.actions.context import Context
 from kubetasks.application import APPLICATION
-from kubetasks.providers.base import Lifecycle
 from kubetasks.report import Report
 
 
 def complete(word: str, context: Context) -> None:
-    """Do what the word says. Raises TaskError."""
-    provider = context.provider
-    if isinstance(provider, Lifecycle):
-        provider.discard()
+    """Do what the word says. Raises ClusterError if the cluster is not ours."""
+    providers.lifecycle(context.provider).discard()
     if word == "clean":
-        app.clean(context, everything=isinstance(provider, Lifecycle))
+        app.clean(context, everything=True)
+
+
+def _unasked(question: str) -> None:
+    raise AssertionError(question)  # only a cluster of others is asked for
 
 
 if __name__ == "__main__":
-    complete(sys.argv[1], Context(settings.from_json(sys.stdin.read()), APPLICATION, Report(), lambda _question: None))
+    complete(sys.argv[1], Context(settings.from_json(sys.stdin.read()), APPLICATION, Report(), _unasked))

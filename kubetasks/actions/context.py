@@ -36,7 +36,7 @@ class Context:
         self.report = report
         self._agree = agree
         self.superseded: Callable[[], bool] = lambda: False  # whether what is waited for is not wanted any more
-        self._alone = False
+        self._locked = False
 
     @cached_property
     def engine(self) -> Engine:
@@ -96,34 +96,34 @@ class Context:
             self._agree(f"Change namespace {self.settings.namespace} of context {self.provider.name} ({self.kube.server})?")
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Until the end of the block, no other run of this machine changes the application in its namespace."""
-        if self._alone or self.report.dry:
+    def locked(self) -> Iterator[None]:
+        """Until the end of the block, no other task of this user changes the application in its namespace."""
+        if self._locked or self.report.dry:
             yield
             return
         with locking.application(self.settings, self.app.name, self.provider.name, self.report):
-            self._alone = True
+            self._locked = True
             try:
                 yield
             finally:
-                self._alone = False
+                self._locked = False
 
 
 def one_at_a_time(action: Callable[Concatenate[Context, P], R]) -> Callable[Concatenate[Context, P], R]:
-    """Let no other run of this machine change the application meanwhile: each would wait for the other one's pods."""
+    """Let no other task of this user change the application meanwhile: each would wait for the other one's pods."""
 
     @wraps(action)
-    def alone(context: Context, /, *args: P.args, **options: P.kwargs) -> R:
-        with context.alone():
+    def locked(context: Context, /, *args: P.args, **options: P.kwargs) -> R:
+        with context.locked():
             return action(context, *args, **options)
 
-    return alone
+    return locked
 
 
 def begin(c: InvokeContext, *, json: bool = False, piped: bool = False) -> Context:
     """The context of one task; `json` and `piped` are those of its report. Raises SetupError, SettingError."""
     require_packages()
-    interruption.interrupt_once()  # SIGTERM and SIGHUP too: what is half created is removed
+    interruption.handle_signals()  # SIGTERM and SIGHUP too: what is half created is removed
     report = Report(echo=bool(c.config.run.echo), dry=bool(c.config.run.dry), json=json, piped=piped)
     context = Context(settings.read(c.config), APPLICATION, report, partial(require_agreement, c, report))
     if report.echo or report.dry:

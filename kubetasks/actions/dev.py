@@ -115,13 +115,13 @@ def run(context: Context, clean: bool) -> None:
     if context.report.dry:
         app.up(context)
         return
-    with interruption.completed_by("clean", context.settings) if clean else nullcontext():
-        _up_and_follow(context, clean)
+    ours = isinstance(context.provider, Lifecycle)  # nobody has agreed yet that one of others is changed
+    with interruption.completed_by("clean", context.settings) if clean and ours else nullcontext():
+        _up_and_follow(context, clean, ours)
 
 
-def _up_and_follow(context: Context, clean: bool) -> None:
+def _up_and_follow(context: Context, clean: bool, ours: bool) -> None:
     report, provider = context.report, context.provider
-    ours = isinstance(provider, Lifecycle)
     may_clean = ours and provider.condition() == "missing"
     watch = Watch(context.app)  # first: what changes while it comes up is not lost
     try:
@@ -166,7 +166,7 @@ def _bring(context: Context, changed: set[Path], served: str) -> str:
         app.build(context, made, context.superseded)
         if context.superseded():
             return ""
-        with context.alone():
+        with context.locked():
             app.roll_out(context, made)
             if exposed:
                 service.expose(context)

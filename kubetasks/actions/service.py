@@ -117,6 +117,7 @@ def _wait_for_address(context: Context, lasting: float, at: Callable[[str], None
     return result
 
 
+@one_at_a_time
 def unexpose(context: Context) -> bool:
     """Delete the service and wait until no address answers; False if there was none. Raises OwnershipError, LeftoverError."""
     app, settings = context.app, context.settings
@@ -135,7 +136,7 @@ def unexpose(context: Context) -> bool:
         answering = probe.answering(app, known, probe.CLOSED_SECONDS)
         return wait.Pending(f"{answering[0].url} still answers") if answering else wait.Done()
 
-    with context.alone(), context.report.step("Deleting the service") as step:
+    with context.report.step("Deleting the service") as step:
         deleted = objects.delete(context.kube, "Service", app.name, settings.namespace, settings.timeout, step.at)
         wait.until_done(
             check,

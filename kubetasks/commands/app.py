@@ -26,7 +26,7 @@ def build(c: Context) -> None:
 def deploy(c: Context) -> None:
     """Run the image of the current source in the cluster.
 
-    It applies the deployment and its disruption budget. The cluster is created or started first if necessary.
+    Applies the deployment and its disruption budget. Creates or starts the cluster first if necessary.
 
     The tutorial: kubectl create deployment simple-server --image=simple-server:v1
     Example: ./inv build deploy
@@ -139,7 +139,7 @@ def logs(c: Context, tail: str = "100") -> None:
 
     It changes nothing.
 
-    The tutorial's kubectl: kubectl logs --prefix --selector=app.kubernetes.io/name=simple-server
+    With kubectl: kubectl logs --prefix --selector=app.kubernetes.io/name=simple-server
     Example: ./inv logs --tail=20
     """
     from kubetasks.actions import app, context
@@ -156,7 +156,7 @@ def rollback(c: Context) -> None:
     That is the newest earlier one that still has ready pods, as after a rollout that failed. If none has, it is the newest
     earlier one: a second rollback undoes the first. `deploy` rolls out the source again.
 
-    The tutorial's kubectl: kubectl rollout undo deployment/simple-server
+    With kubectl: kubectl rollout undo deployment/simple-server
     Example: ./inv rollback
     Undo: ./inv deploy
     """

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 def setup(c: Context, remove: bool = False, stop: bool = False) -> None:
     """Install what this machine lacks.
 
-    That is: container engine, base image, and what the provider needs: for kind its program, a node image, a load
-    balancer and a registry. It goes into the engine and ~/.cache/simple-server-tasks; packages are installed with apt, as root.
+    Installs the container engine, the base image, and what the provider needs: for kind its program, a node image, a load
+    balancer and a registry. Images go into the engine, programs into ~/.cache/simple-server-tasks. Packages are installed
+    with apt, as root.
 
     Example: ./inv setup build deploy expose scale
     Undo: ./inv setup --remove

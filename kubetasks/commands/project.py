@@ -29,17 +29,16 @@ def test(
 ) -> None:
     """Run everything that is tested, with tox.
 
-    That is: style, types, workflows, unit tests on each Python, throwaway clusters of each Kubernetes
-    that setup has installed, one of minikube if that was set up, and the page in Chromium. A Python that
-    this machine lacks runs in a container.
+    Runs style, types, workflows, unit tests on each Python, throwaway clusters of each Kubernetes that setup has
+    installed, one of minikube if that was set up, and the page in Chromium. A Python that this machine lacks runs in a
+    container.
     JUnit files go to reports/.
 
     It removes its clusters. .tox, reports/ and tests/browser/node_modules stay; Chromium and npm are installed with apt, as root,
     and images of Pythons go into the engine.
 
-    Undo: ./inv setup --remove; rm -rf .tox reports tests/browser/node_modules
-
     Example: ./inv test --python=3.14 --kubernetes=1.36
+    Undo: ./inv setup --remove; rm -rf .tox reports tests/browser/node_modules
     """
     from kubetasks.actions import context, project
     from kubetasks.testing import matrix

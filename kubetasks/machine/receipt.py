@@ -3,14 +3,14 @@
 One process at a time installs or removes; `locked` is held by whoever changes the receipt.
 """
 
-import contextlib
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from kubetasks import locking
 from kubetasks.report import Report
 
 LOCK = "setup.lock"
@@ -58,31 +58,14 @@ def changed(cache: Path) -> Iterator[Receipt]:
 @contextmanager
 def locked(cache: Path, report: Report) -> Iterator[None]:
     """Let one process at a time install or remove something on this machine; say so if another one does."""
-    import filelock
-
-    waiting = False
-    while True:
-        cache.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(cache / LOCK)
-        try:
-            lock.acquire(blocking=waiting)
-            break
-        except filelock.Timeout:
-            report.say("Another setup is running; waiting for it to end.")
-            waiting = True
-        except FileNotFoundError:  # the other process removed the cache folder, lock and all
-            continue
-    try:
+    with locking.held(cache / LOCK, report, "Another setup is running; waiting for it to end."):
         yield
-    finally:
-        lock.release()
+    with suppress(OSError):  # there is something else in it
+        cache.rmdir()
 
 
 def discard(cache: Path) -> None:
-    """Remove the cache folder, the lock last: until then nobody else can take it."""
+    """Empty the cache folder but for the lock, at whose end the folder goes."""
     for entry in cache.iterdir():
         if entry.name != LOCK:
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-    (cache / LOCK).unlink()
-    with contextlib.suppress(OSError):  # another setup may have made its lock already
-        cache.rmdir()

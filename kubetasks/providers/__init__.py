@@ -1,4 +1,4 @@
-"""The clusters to run on: one adapter each behind the port in `base`. Actions know the port, never an adapter."""
+"""The clusters to run on: one adapter each behind the interface in `base`. Actions know that, never an adapter."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The port to a cluster: what every provider does, what only some do, and the facts in which clusters differ."""
+"""The interface of a cluster: what every provider does, what only some do, and the facts in which clusters differ."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager

@@ -41,14 +41,14 @@ class Reference:
         return familiar(self.name)
 
 
-def end(engine: Engine, node: "Container") -> None:
-    """End what starts containers in a node that is about to end.
+def end(engine: Engine, node: "Container", mark: str = "") -> None:
+    """End what starts containers in a node that is about to end. If it is never to run again, remove the file `mark` first.
 
     On cgroup v1 a runtime freezes a container for a moment while it sets it up. If the runtime is killed then, the
     container stays frozen and never ends, nor does its node.
     """
     with suppress(EngineError):  # it does not run
-        engine.run_in(node, "sh", "-c", END)
+        engine.run_in(node, "sh", "-c", (f"rm --force {mark}\n" if mark else "") + END)
 
 
 def _listed(engine: Engine, node: "Container", app: str = "") -> list[Reference]:

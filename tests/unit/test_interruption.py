@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks import interruption, settings, shell
+from kubetasks import interruption, settings, shell, wait
+from tests.foreground import hear_signals
 
 
 def talking(code: str) -> "subprocess.Popen[str]":
-    """Run Python code that waits for lines of ours, and that Ctrl-C interrupts: a shell's background job would ignore it."""
+    """Run Python code that waits for lines of ours, and that signals interrupt."""
     return subprocess.Popen(
         [sys.executable, "-c", code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=hear_signals,
     )
 
 
@@ -59,7 +60,7 @@ def disturb(process: "subprocess.Popen[str]") -> None:
 ONCE = """
 import sys
 from kubetasks import interruption
-interruption.interrupt_once()
+interruption.handle_signals()
 try:
     print("working", flush=True)
     sys.stdin.readline()
@@ -67,7 +68,7 @@ except KeyboardInterrupt:
     print("cleaning", flush=True)
     sys.stdin.readline()
     print("clean", flush=True)
-interruption.interrupt_once()
+interruption.handle_signals()
 try:
     print("working", flush=True)
     sys.stdin.readline()
@@ -99,16 +100,15 @@ def test_programs_of_a_clean_up_get_no_signal_of_the_terminal() -> None:
 
 
 LEAVING = """
-import signal, sys
+import sys
 from kubetasks import interruption, settings
-interruption.COMPLETION = "completing"
-interruption.may_leave()
-interruption.interrupt_once()
+interruption.may_leave([sys.executable, "-m", "completing"])
+interruption.handle_signals()
 ours = settings.read(settings.DEFAULTS, {"XDG_CACHE_HOME": "/cache"})
 with interruption.completed_by("discard", ours), interruption.completed_by("inner", ours):
     try:
         print("working", flush=True)
-        signal.pause()
+        sys.stdin.readline()
     except KeyboardInterrupt:
         with interruption.undisturbed():
             print("cleaning", flush=True)
@@ -139,8 +139,8 @@ def test_a_signal_during_a_clean_up_ends_the_run_and_another_process_completes_i
         process.send_signal(signal.SIGTERM)
         assert process.stdout.read() == ""
     assert process.returncode == interruption.INTERRUPTED
-    while not completed.exists():
-        pass
+    state = wait.until(lambda: wait.Done() if completed.exists() else wait.Pending("not yet"), timeout=60, longest_pause=0.05)
+    assert isinstance(state, wait.Done)
     word, _, given = completed.read_text().partition(" ")
     assert word == "discard", "the outermost one"
     ours = settings.read(settings.DEFAULTS, {"XDG_CACHE_HOME": "/cache"})
@@ -148,11 +148,10 @@ def test_a_signal_during_a_clean_up_ends_the_run_and_another_process_completes_i
     assert json.loads(given)["cluster"] == ours.cluster
 
 
-def test_one_signal_starts_no_other_process(completed: Path) -> None:
+def test_after_one_signal_the_run_cleans_up_itself() -> None:
     with talking(LEAVING) as process:
         assert process.stdout
         assert process.stdout.readline() == "working\n"
         process.send_signal(signal.SIGINT)
         assert process.communicate("\n")[0] == "cleaning\nclean\n"
     assert process.returncode == 0
-    assert not completed.exists()

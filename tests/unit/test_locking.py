@@ -47,7 +47,8 @@ def test_another_run_waits_and_says_so(
     told = ""
     with lock(ours):
         waiting.start()
-        while said not in told:
+        while said not in told and waiting.is_alive():
+            waiting.join(timeout=0.02)
             told += capsys.readouterr().err
         order.append("first")
     waiting.join(timeout=30)

@@ -10,6 +10,7 @@ import pytest
 
 from kubetasks import shell
 from kubetasks.errors import ProgramError, SetupError
+from tests.foreground import hear_signals
 
 
 def python(code: str) -> list[str]:
@@ -71,6 +72,26 @@ def test_a_program_that_does_not_end_is_ended_at_its_deadline() -> None:
     assert shell.run(python("print('in time')"), timeout=30) == "in time\n"
 
 
+STUBBORN = """
+import signal, subprocess, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+subprocess.Popen([sys.executable, "-c", "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.pause()"])
+signal.pause()
+"""
+POLITE = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('up', file=sys.stderr); signal.pause()"
+
+
+@pytest.mark.parametrize(("code", "returned"), [(STUBBORN, -signal.SIGKILL), (POLITE, 0)])
+def test_at_its_deadline_a_program_ends_whether_it_wants_or_not(
+    monkeypatch: pytest.MonkeyPatch, code: str, returned: int
+) -> None:
+    monkeypatch.setattr(shell, "GRACE_SECONDS", 0.5)
+    with pytest.raises(ProgramError) as ended:
+        shell.run(python(code), timeout=1)
+    assert ended.value.returncode == returned
+    assert "had not ended after 1 s" in ended.value.output
+
+
 def test_the_line_can_be_pasted() -> None:
     assert shell.line(["echo", "a b"], {"NAME": "x y"}) == "NAME='x y' echo 'a b'"
 
@@ -92,7 +113,7 @@ def test_what_is_shown_is_told_to_end_and_waited_for(number: signal.Signals) -> 
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell's background job would ignore it
+        preexec_fn=hear_signals,
     ) as shown:
         assert shown.stdout
         assert shown.stdout.readline() == "up\n"

@@ -203,6 +203,8 @@ class Kind:
             self._show_start()
             return None
         with locking.cluster(self._settings, self._settings.state_folder, self._report):
+            if not self._nodes() and self.config_file.exists():  # the engine may still be at work for a creation that was killed
+                self._settle(1)
             nodes = self._nodes()
             condition = self._condition(nodes)
             if condition in ("stopped", "running"):
@@ -318,6 +320,7 @@ class Kind:
             nodes = self._nodes()
             if not nodes or (self._condition(nodes) != "running" and not self._complete(nodes)):
                 self._clean_up(self._settings.nodes)
+                self._log.unlink(missing_ok=True)
 
     def _nodes(self) -> "list[Container]":
         """The nodes' containers, the control plane first."""
@@ -455,18 +458,22 @@ class Kind:
     def _clean_up(self, size: int) -> None:
         """Remove what an interrupted kind leaves; the engine may still be creating containers."""
         with interruption.undisturbed(), self._report.step(f"Removing what was created of cluster {self.name}"):
-            wait.until(
-                lambda: wait.Done() if len(self._nodes()) == size else wait.Pending("not every container yet"),
-                timeout=SETTLE_SECONDS,
-                longest_pause=0.2,
-            )
+            self._settle(size)
             self._remove()
+
+    def _settle(self, size: int) -> None:
+        """Wait for so many nodes, as long as an engine may still create them for somebody who is gone."""
+        wait.until(
+            lambda: wait.Done() if len(self._nodes()) >= size else wait.Pending("not every container yet"),
+            timeout=SETTLE_SECONDS,
+            longest_pause=0.2,
+        )
 
     def _remove(self) -> None:
         if self._nodes():
-            for node in self._nodes():
-                containerd.end(self._engine, node)
             Path(self.kubeconfig).unlink(missing_ok=True)  # kind would fail at the end if it is damaged
+            for node in self._nodes():
+                containerd.end(self._engine, node, CREATED)
             failed = ""
             try:
                 self._kind(*equivalents.delete_words(self.name, self.kubeconfig), timeout=self._settings.timeout)

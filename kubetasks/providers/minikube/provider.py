@@ -519,7 +519,7 @@ class Minikube:
     def _remove(self) -> None:
         folder, node = self._folder, self._node()
         if node:
-            containerd.end(self._engine, node)
+            containerd.end(self._engine, node, CREATED)
         self._remove_damaged_kubeconfig()
         failed = ""
         try:

@@ -1,5 +1,6 @@
 """A provider and an API for unit tests; the same actions run on real ones in tests/integration."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from kubetasks.engine import AbsentError
 from kubetasks.image import Delivered, Image
 from kubetasks.kube.client import Kube
 from kubetasks.needs import Need
-from kubetasks.providers.base import Cluster, Condition
+from kubetasks.providers.base import Cluster, Condition, Lifecycle
 from kubetasks.report import Report
 
 FACTS = Cluster(
@@ -92,6 +93,12 @@ class OwnProvider(FakeProvider):
         self.called.append("delete")
         return True
 
+    def discard(self) -> None:
+        self.called.append("discard")
+
+
+_own: Lifecycle = OwnProvider(changed=False)  # the type checker holds it to the interface
+
 
 class FakeKube(Kube):
     """Objects by kind; nothing changes."""
@@ -137,7 +144,8 @@ def refuse(question: str) -> None:
 
 def context(provider: FakeProvider, kube: FakeKube | None = None, *, dry: bool = False) -> Context:
     """A context in which nobody agrees to a change of the cluster of others."""
-    made = Context(settings.read(settings.DEFAULTS, {}), APPLICATION, Report(dry=dry), refuse)
+    ours = settings.read(settings.DEFAULTS, {"XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"]})  # a test's own: conftest.py
+    made = Context(ours, APPLICATION, Report(dry=dry), refuse)
     made.provider = provider
     made.kube = kube or FakeKube()
     return made

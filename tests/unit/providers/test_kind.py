@@ -137,15 +137,53 @@ class Kept(Kind):
 
 @pytest.mark.parametrize("failure", [None, ProgramError(["kind", "delete"], -15, "It was terminated.")])
 def test_nodes_that_stay_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failure: ProgramError | None) -> None:
+    marks: list[str] = []
     monkeypatch.setattr(Kept, "failure", failure)
     ours = dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=tmp_path, state=tmp_path / "state")
-    monkeypatch.setattr(containerd, "end", lambda _engine, _node: None)
+    monkeypatch.setattr(containerd, "end", lambda _engine, _node, mark: marks.append(mark))
     network = {"Labels": LABELS}
     engine: Any = SimpleNamespace(network=lambda _name: network, has_file=lambda *_: True, container=lambda _name: None)
     with pytest.raises(LeftoverError, match="are left: simple-server-control-plane") as told:
         Kept(ours, APPLICATION, Report(), lambda: engine).delete()
     assert told.value.hint == "./inv delete"
+    assert marks == [provider.CREATED], "what is left of a cluster must not pass for a whole one"
     assert ("It was terminated." in str(told.value.message)) == (failure is not None)
+
+
+class Begun(Kind):
+    """A creation has begun; whether it is complete is for the nodes to say."""
+
+    nodes: tuple[str, ...] = ()
+    complete = False
+    cleaned = False
+
+    def _nodes(self) -> list[Any]:
+        bindings = {"HostConfig": {"PortBindings": {"6443/tcp": [{"HostPort": "1"}]}}}
+        return [SimpleNamespace(name=name, status="running", attrs=bindings) for name in self.nodes]
+
+    def _require_ours(self, nodes: list[Any]) -> None:
+        pass
+
+    def _complete(self, nodes: list[Any]) -> bool:
+        return bool(nodes) and self.complete
+
+    def _clean_up(self, size: int) -> None:
+        assert size == self._settings.nodes
+        self.cleaned = True
+
+
+@pytest.mark.parametrize(
+    ("nodes", "complete", "cleaned"),
+    [((), False, True), (("simple-server-control-plane",), False, True), (("simple-server-control-plane",), True, False)],
+)
+def test_what_a_creation_has_left_is_discarded_unless_another_run_has_completed_it(
+    tmp_path: Path, nodes: tuple[str, ...], complete: bool, cleaned: bool
+) -> None:
+    ours = dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=tmp_path / "cache", state=tmp_path / "state")
+    begun = Begun(ours, APPLICATION, Report(), lambda: pytest.fail("nobody asks the engine"))
+    begun.nodes, begun.complete = nodes, complete
+    begun.discard()
+    assert begun.cleaned == cleaned
 
 
 @pytest.mark.parametrize(("version", "sentence"), [("", "kind is not installed."), ("0.20.0", "kind on PATH is 0.20.0; v0.33")])
