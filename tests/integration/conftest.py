@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler.loadgroup import LoadGroupScheduling
 
 from kubetasks import settings
 from tests.integration import diagnosis, images, locks, run, signals, snapshot
@@ -91,13 +92,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out the tests of other providers: one without a mark is of the default provider.
 
     Those with a cluster of their own come first, because they take longest. Those that must have the engine alone come last:
-    between the others they would keep every worker waiting.
+    between the others they would keep every worker waiting, and a run that a test starts would wait for each of them.
     """
     chosen: dict[bool, list[pytest.Item]] = {True: [], False: []}
     for item in items:
         mark = item.get_closest_marker("providers")
         chosen[provider() in (mark.args if mark else (settings.DEFAULTS["cluster"]["provider"],))].append(item)
-    items[:] = sorted(chosen[True], key=lambda item: (exclusive(item), "throwaway" not in getattr(item, "fixturenames", ())))
+    items[:] = sorted(chosen[True], key=lambda item: (exclusive(item), not has_own_cluster(item)))
     config.hook.pytest_deselected(items=chosen[False])
 
 
@@ -126,6 +127,22 @@ def engine_lock(request: pytest.FixtureRequest, this_run: Run) -> Iterator[None]
         return
     with locks.engine().write_lock() if exclusive(request.node) else locks.engine().read_lock():
         yield
+
+
+def has_own_cluster(item: Any) -> bool:
+    """Whether a test, or a run of the suite that it starts, creates a cluster for it."""
+    return bool({"throwaway", "stranger"} & set(item.fixturenames)) or item.get_closest_marker("runs_the_suite") is not None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadGroupScheduling:
+    """Hand out one test after the other, and those that share the cluster of others to one worker.
+
+    xdist's own marks of groups have no effect with pytest 9.2.
+    """
+    made = LoadGroupScheduling(config, log)
+    made._split_scope = lambda nodeid: "existing" if "/test_existing.py::" in nodeid else nodeid
+    return made
 
 
 def exclusive(item: Any) -> bool:

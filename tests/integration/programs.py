@@ -1,7 +1,7 @@
 """Programs that run beside a test, and lines that a person would paste into a shell."""
 
+import contextlib
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kubetasks import wait
 from kubetasks.application import PROJECT
+from tests.foreground import hear_signals
 from tests.integration.driver import SECONDS, Tasks
 
 PHASES = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  # of kind, in its own words
@@ -26,7 +27,7 @@ def started(argv: list[str], environment: dict[str, str], folder: Path = PROJECT
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
+        preexec_fn=hear_signals,
     )
     try:
         yield process
@@ -49,8 +50,14 @@ def creating(tasks: Tasks, phase: str) -> Iterator[subprocess.Popen[str]]:
 
 def until(happened: Callable[[], bool]) -> None:
     """Wait until the condition holds."""
-    state = wait.until(lambda: wait.Done() if happened() else wait.Pending("not yet"), timeout=90, longest_pause=0.02)
-    assert isinstance(state, wait.Done)
+
+    def check() -> wait.State:
+        with contextlib.suppress(FileNotFoundError):  # another process has removed what is looked at
+            if happened():
+                return wait.Done()
+        return wait.Pending("not yet")
+
+    assert isinstance(wait.until(check, timeout=90, longest_pause=0.02), wait.Done)
 
 
 def paste(script: str) -> None:

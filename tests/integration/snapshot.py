@@ -62,7 +62,7 @@ def _digest(path: Path) -> str:
 
 
 def objects(tasks: Tasks) -> set[tuple[str, ...]]:
-    """The (kind, namespace, name, digest) of every object in the cluster; the digest is of what others than the cluster write."""
+    """The (kind, namespace, name, digest) of every object in the cluster; the digest is of all but its status."""
     kinds = tasks.kubectl("api-resources", "--verbs=list", "--output=name").split()
     wanted = ",".join(kind for kind in kinds if kind not in PASSING)
     found = json.loads(tasks.kubectl("get", wanted, "--all-namespaces", "--output=json"))["items"]

@@ -31,7 +31,7 @@ def identity(app: Tasks) -> tuple[int, set[tuple[str, int]]]:
 
 
 def test_it_comes_up_and_serves_the_image_that_was_built(app: Tasks) -> None:
-    (built,) = re.findall(r"simple-server:[0-9a-f]{12}", app("build").stderr)
+    (built,) = set(re.findall(r"simple-server:[0-9a-f]{12}", app("build").stderr))
     app("deploy", "expose")
     (pod,) = app.get("pods")["items"]
     assert pod["spec"]["containers"][0]["image"] == built

@@ -11,7 +11,7 @@ import pytest
 
 from kubetasks import engine
 from kubetasks.application import PROJECT
-from kubetasks.interruption import INTERRUPTED
+from kubetasks.interruption import INTERRUPTED, LEFT
 from tests.integration import source
 from tests.integration.driver import Tasks
 from tests.integration.leftovers import our_clusters
@@ -22,35 +22,40 @@ from tests.integration.snapshot import Snapshot
 BUILD = "docker build "  # what --echo prints when the first stage begins
 STAGE = re.compile(r"^(\S+)[^\n]*: done \(", re.MULTILINE)  # the first word of a stage's line
 INTERRUPTED_STEP = ": interrupted ("  # after it the clean-up begins
-SECONDS_TO_END = 10
+LOADED = "Loading"
+SECONDS_TO_END = 60  # only a hang takes so long
 
 
-@pytest.mark.parametrize(
-    ("number", "phase", "again"),
-    [
-        *((signal.SIGINT, phase, phase == PHASES[1]) for phase in PHASES),
-        *((signal.SIGTERM, phase, False) for phase in PHASES),
-        (signal.SIGHUP, PHASES[2], True),
-    ],
-)
-def test_an_interrupted_start_cleans_up_also_if_another_signal_ends_it_at_once(
-    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, home: Path, number: signal.Signals, phase: str, again: bool
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_start_cleans_up(
+    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, home: Path, number: signal.Signals, phase: str
 ) -> None:
     (home / ".kube" / "config").unlink()  # start must not create one either
     before = snapshot_of()
     with creating(throwaway, phase) as process:
         os.killpg(process.pid, number)  # the whole group, as a terminal does
-        if again:
-            assert process.stdout
-            assert any(INTERRUPTED_STEP in line for line in process.stdout)
-            os.killpg(process.pid, number)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=SECONDS_TO_END)
     assert process.returncode == INTERRUPTED
-    assert ("Removing what was created" in output) != again
-    assert ("goes on in the background" in output) == again
+    assert "Removing what was created" in output
     assert "Traceback" not in output
-    until(lambda: not again or snapshot_of().since(before) == {})
     assert snapshot_of().since(before) == {}
+
+
+@pytest.mark.parametrize(("number", "phase"), [(signal.SIGINT, PHASES[1]), (signal.SIGHUP, PHASES[2])])
+def test_a_second_signal_ends_the_start_at_once_and_another_process_cleans_up(
+    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, number: signal.Signals, phase: str
+) -> None:
+    before = snapshot_of()
+    with creating(throwaway, phase) as process:
+        os.killpg(process.pid, number)
+        assert process.stdout
+        assert any(INTERRUPTED_STEP in line for line in process.stdout)
+        os.killpg(process.pid, number)
+        output, _ = process.communicate(timeout=SECONDS_TO_END)
+    assert process.returncode == INTERRUPTED
+    assert output.splitlines()[-1] == LEFT["discard"]
+    until(lambda: snapshot_of().since(before) == {})
 
 
 @pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1), (signal.SIGKILL, 1)])
@@ -70,7 +75,8 @@ def test_whichever_stage_a_signal_ends_the_next_run_makes_good(
         with started([sys.executable, "-m", "kubetasks", *words], app.environment, project) as process:
             assert process.stdout
             lines = (line for line in process.stdout if ended == BUILD or STAGE.match(line))
-            assert any(line.startswith(ended) for line in lines), f"it never ended {ended}"
+            either = (ended, LOADED) if ended == "Delivering" else (ended,)  # another test's delivery can disturb this one
+            assert any(line.startswith(either) for line in lines), f"it never ended {ended}"
             for _ in range(times):
                 os.killpg(process.pid, number)
             output, _ = process.communicate(timeout=SECONDS_TO_END)
@@ -90,7 +96,7 @@ def test_a_removal_that_a_signal_ends_is_completed_by_the_next_one(app: Tasks, n
         assert any(line.startswith("Deleting the service: done") for line in process.stdout)
         os.killpg(process.pid, number)  # while the pod drains
         output, _ = process.communicate(timeout=SECONDS_TO_END)
-    assert process.returncode in (-number, INTERRUPTED), output
+    assert process.returncode in (-number, INTERRUPTED, 0), output  # 0: it was done already
     assert "Traceback" not in output
     app("unexpose", "undeploy")
     assert app.get("deployments,replicasets,pods,services,poddisruptionbudgets")["items"] == []
@@ -116,7 +122,7 @@ def test_the_suite_leaves_no_cluster(this_run: Run, number: signal.Signals, phas
             os.killpg(process.pid, number)  # the whole group, as a terminal does
         else:
             process.send_signal(number)  # the suite alone, as a CI runner does
-        output, _ = process.communicate(timeout=200)  # it may have to wait for another test's lock
+        output, _ = process.communicate(timeout=600)  # it may have to wait for another test's lock
     assert process.returncode != 0
     assert [one for one in our_clusters() if one.startswith(name)] == [], output
     assert [node.name for node in engine.connect().containers("io.x-k8s.kind.cluster") if str(node.name).startswith(name)] == []
@@ -130,7 +136,7 @@ def test_the_suite_leaves_a_cluster_that_was_there_before(this_run: Run) -> None
     before = [node.id for node in engine.connect().containers(nodes)]
     argv = [sys.executable, "-m", "pytest", "-n0", f"--cluster-name={this_run.cluster_name}", "tests/integration/test_setup.py"]
     with started(argv, {}) as process:
-        output, _ = process.communicate(timeout=200)
+        output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
     assert [node.id for node in engine.connect().containers(nodes)] == before
     assert this_run.tasks.provider().condition() == "running"

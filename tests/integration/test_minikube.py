@@ -1,5 +1,6 @@
 """What only minikube has: a tunnel, keys to the cluster, and a kubelet that nobody but minikube starts again."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -52,8 +53,13 @@ def sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def minikubes(cluster: str) -> list[str]:
     """The running minikube programs of that cluster."""
-    lines = [path.read_bytes().split(b"\0") for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
-    return [str(line) for line in lines if line[0].endswith(b"minikube") and cluster.encode() in line]
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has just ended
+            line = path.read_bytes().split(b"\0")
+            if line[0].endswith(b"minikube") and cluster.encode() in line:
+                found.append(str(line))
+    return found
 
 
 @pytest.mark.usefixtures("sudo", "mapped_port")

@@ -94,6 +94,7 @@ def test_what_is_late_is_told_with_what_is_missing_and_is_no_problem_yet(app: Ta
     app("build", "deploy")
     assert "no earlier revision" in app("rollback", code=6).stderr
     app.kubectl("patch", "deployment", "simple-server", "--patch", '{"spec": {"minReadySeconds": 500}}')
+    app.kubectl("wait", "deployment/simple-server", "--for=condition=Available=False", "--timeout=30s")
     said = screen(app.typed("scale", "--replicas=1", code=6, INVOKE_APP_TIMEOUT="2"))
     assert said[1].split() == ["code", "timeout"]
     assert said[0].startswith("The rollout is not complete after 2 s: ")

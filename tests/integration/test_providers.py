@@ -1,4 +1,4 @@
-"""The contract of the port: what every adapter must do, on a real cluster of the run's provider."""
+"""The contract of the interface: what every adapter must do, on a real cluster of the run's provider."""
 
 import os
 import subprocess
@@ -65,6 +65,7 @@ def test_its_facts_lead_to_the_cluster(app: Tasks, adapter: Make) -> None:
     assert not facts.subnet or facts.load_balancer, "who gives addresses has a load balancer"
 
 
+@pytest.mark.usefixtures("alone")  # the tutorial's name is the engine's: another test's build would take it in between
 def test_an_image_that_the_nodes_have_is_not_loaded_again(app: Tasks, adapter: Make, capsys: pytest.CaptureFixture[str]) -> None:
     app("build", "deploy")
     image = app.get("pods")["items"][0]["spec"]["containers"][0]["image"]

@@ -1,11 +1,17 @@
 """What a person reads: results on standard output, progress on standard error."""
 
 import json
+import re
 
 import pytest
 
 from kubetasks import report, wait
 from kubetasks.report import Report, duration
+
+
+def untimed(text: str) -> str:
+    """Without the seconds of the steps, of which a busy machine has some."""
+    return re.sub(r" \([0-9.]+ s\)", "", text)
 
 
 def test_progress_does_not_mix_with_results(capsys: pytest.CaptureFixture[str]) -> None:
@@ -17,7 +23,7 @@ def test_progress_does_not_mix_with_results(capsys: pytest.CaptureFixture[str]) 
     talk.document({"a": 1})
     out, err = capsys.readouterr()
     url, _, document = out.partition("\n")
-    assert (url, err) == ("http://127.0.0.1:8080/", "working\nSending: done (0.0 s)\n")
+    assert (url, untimed(err)) == ("http://127.0.0.1:8080/", "working\nSending: done\n")
     told = json.loads(document)
     assert (told["a"], [one["stage"] for one in told["stages"]]) == (1, ["Sending"])
 
@@ -52,7 +58,7 @@ def test_a_step_says_how_it_ended(capsys: pytest.CaptureFixture[str]) -> None:
         raise RuntimeError
     with pytest.raises(KeyboardInterrupt), talk.step("Three"):
         raise KeyboardInterrupt
-    assert capsys.readouterr().err == "One: done (0.0 s)\nTwo: failed (0.0 s)\nThree: interrupted (0.0 s)\n"
+    assert untimed(capsys.readouterr().err) == "One: done\nTwo: failed\nThree: interrupted\n"
 
 
 def test_a_long_step_says_where_it_is_without_being_asked(

@@ -68,7 +68,7 @@ def test_the_drain_lasts_as_long_as_set() -> None:
 
 
 def test_a_request_half_sent_at_the_signal_is_answered() -> None:
-    with running("--drain=0.5") as server, server.connected() as connection:
+    with running("--drain=3") as server, server.connected() as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHo")
         server.process.terminate()
         wait_until_stopping(server)
