@@ -32,6 +32,21 @@ def may_leave(program: Sequence[str]) -> None:
     _completing[:] = program
 
 
+def restore() -> None:
+    """Let signals end this process, which has inherited that they are ignored."""
+    for number in INTERRUPTING:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def terminate(program: "subprocess.Popen[str]") -> None:
+    """Tell a program to end and, if it has a process group of its own, those that it has started."""
+    with suppress(ProcessLookupError):  # it has just ended
+        if os.getpgid(program.pid) == program.pid:
+            os.killpg(program.pid, signal.SIGTERM)
+        else:
+            program.terminate()
+
+
 def handle_signals() -> None:
     """Raise KeyboardInterrupt at the first signal that asks us to end; those that follow find a clean-up under way."""
     for number in INTERRUPTING:
@@ -54,6 +69,8 @@ def _second_handler() -> Any:
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
     """End at once, and let another process complete the clean-up. It waits for our locks, which end with us."""
+    if not _completions:  # the block has just ended
+        return
     for number in INTERRUPTING:
         signal.signal(number, signal.SIG_IGN)
     word, settings = _completions[0]  # the outermost one completes the others' too
@@ -73,7 +90,7 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
     except OSError:  # then we go on ourselves
         return
     for program in tuple(programs):  # it may not have been told of the first signal yet
-        program.terminate()
+        terminate(program)
     cursor = SHOW_CURSOR if os.isatty(2) else ""
     with suppress(OSError):  # nobody reads it; and print is not to be called again from within itself
         os.write(2, f"{cursor}\n{LEFT[word]}\n".encode())

@@ -56,8 +56,10 @@ def held(path: Path, report: Report, waiting: str) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
-        lock.release()
+        try:
+            path.unlink(missing_ok=True)
+        finally:
+            lock.release()
 
 
 def _require_writable(folder: Path) -> None:

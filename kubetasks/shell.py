@@ -70,8 +70,8 @@ def run(
 
     `env` is added to our environment. Standard error goes, line by line, to `log` and to `on_line`; with `merged`, standard
     output does too, and "" is returned. If `stop` is set, because another part of the same job failed, the program is terminated;
-    so it is, with the programs that it started, after `timeout` seconds, if that is not 0.
-    Raises SetupError if the program cannot be run, ProgramError if it exits with another code than 0.
+    so it is, with the programs that it started, after `timeout` seconds, if that is not 0, and killed after GRACE_SECONDS more.
+    Raises SetupError if the program cannot be run, ProgramError if it exits with another code than 0 or was late.
     """
     argv = [str(word) for word in argv]
     try:
@@ -84,7 +84,8 @@ def run(
             stderr=subprocess.STDOUT if merged else subprocess.PIPE,
             text=True,
             errors="replace",
-            # Go programs may listen for a signal that is ignored here: in a group of their own a terminal does not send it
+            # Go programs may listen for a signal that is ignored here: in a group of their own a terminal does not send it;
+            # and at the deadline the whole group ends
             process_group=0 if interruption.cleaning_up() or timeout else None,
         )
     except OSError as error:
@@ -96,9 +97,8 @@ def run(
 
     def end_late() -> None:
         late.append(f"It was terminated: it had not ended after {timeout:.0f} s.\n")
-        with suppress(ProcessLookupError):  # it has just ended
-            os.killpg(process.pid, signal.SIGTERM)
-            killer.start()
+        interruption.terminate(process)
+        killer.start()
 
     def kill() -> None:
         with suppress(ProcessLookupError):
@@ -131,25 +131,26 @@ def run(
     timer, killer = threading.Timer(timeout, end_late), threading.Timer(GRACE_SECONDS, kill)
     interruption.programs.add(process)
     with process:  # closes its pipes
-        for reader in readers:
-            reader.start()
-        if timeout:
-            timer.start()
         try:
+            for reader in readers:
+                reader.start()
+            if timeout:
+                timer.start()
             while stop and process.poll() is None:
                 if stop.wait(0.2):
-                    process.terminate()
+                    interruption.terminate(process)
                     break
             process.wait()
         except BaseException:
-            process.terminate()
+            interruption.terminate(process)
             raise
         finally:
             process.wait()
             interruption.programs.discard(process)
-            timer.cancel()
             for reader in readers:
-                reader.join()
+                if reader.ident is not None:  # it was started
+                    reader.join()  # what the program has started may still hold its pipes
+            timer.cancel()
             killer.cancel()
     if process.returncode != 0 or late:
         raise ProgramError(argv, process.returncode, "".join([*errors, *late]) or "".join(output), str(log or ""))

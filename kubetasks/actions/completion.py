@@ -6,7 +6,7 @@ completed it meanwhile. `clean` removes everything, as `inv dev --clean` does at
 
 import sys
 
-from kubetasks import providers, settings
+from kubetasks import interruption, providers, settings
 from kubetasks.actions import app
 from kubetasks.actions.context import Context
 from kubetasks.application import APPLICATION
@@ -14,10 +14,12 @@ from kubetasks.report import Report
 
 
 def complete(word: str, context: Context) -> None:
-    """Do what the word says. Raises ClusterError if the cluster is not ours."""
-    providers.lifecycle(context.provider).discard()
+    """Do what the word says. Raises TaskError, for one if the cluster is not ours."""
+    own = providers.lifecycle(context.provider)
     if word == "clean":
         app.clean(context, everything=True)
+    else:
+        own.discard()
 
 
 def _unasked(question: str) -> None:
@@ -25,4 +27,5 @@ def _unasked(question: str) -> None:
 
 
 if __name__ == "__main__":
+    interruption.restore()
     complete(sys.argv[1], Context(settings.from_json(sys.stdin.read()), APPLICATION, Report(), _unasked))

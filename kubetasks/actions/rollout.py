@@ -23,9 +23,10 @@ SUPERSEDED = wait.Failed("Something newer is to be rolled out.")
 class Look:
     """Looks at a rollout: at all of it, or, for GLANCE_SECONDS after nothing was wrong, at the deployment alone."""
 
-    def __init__(self, context: Context, delivered: str) -> None:
+    def __init__(self, context: Context, delivered: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._context = context
         self._delivered = delivered
+        self._clock = clock
         self._state: wait.State | None = None
         self._until = 0.0  # when all of it is to be looked at again
         self._glanced = False
@@ -33,20 +34,21 @@ class Look:
 
     def check(self) -> wait.State:
         """How far the rollout is."""
+        self._glanced = False  # also if the API server is away
         if self._context.superseded():
             return SUPERSEDED
         deployed = state.deployment(self._context)
-        known = isinstance(self._state, wait.Pending) and time.monotonic() < self._until
+        known = isinstance(self._state, wait.Pending) and self._clock() < self._until
         self._glanced = known and deployed is not None and not readiness.complete(deployed)
         if self._state is None or not self._glanced:
             self.found = state.rollout_of(self._context, deployed, self._delivered)
             self._state = state.rollout_state(self._context, self.found)
-            self._until = time.monotonic() + GLANCE_SECONDS
+            self._until = self._clock() + GLANCE_SECONDS
         return self._state
 
     def pause(self, changed: Callable[[float], None], seconds: float) -> None:
         """Wait until something changes; after a glance, until all of the rollout is to be looked at again at the latest."""
-        changed(min(seconds, max(0.0, self._until - time.monotonic())) if self._glanced else seconds)
+        changed(min(seconds, max(0.0, self._until - self._clock())) if self._glanced else seconds)
 
 
 def wait_for_rollout(context: Context, text: str, delivered: str = "") -> None:

@@ -12,7 +12,7 @@ from kubetasks.needs import Need
 if TYPE_CHECKING:
     from kubetasks.engine import Engine
 
-# incomplete: its creation was interrupted
+# incomplete: its creation or deletion was interrupted
 Condition = Literal["missing", "incomplete", "stopped", "running"]
 
 

@@ -92,7 +92,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out the tests of other providers: one without a mark is of the default provider.
 
     Those with a cluster of their own come first, because they take longest. Those that must have the engine alone come last:
-    between the others they would keep every worker waiting, and a run that a test starts would wait for each of them.
+    between the others they would keep every worker waiting, and a run that a test starts would wait for each of them. The
+    one on the cluster of others comes where that is done with.
     """
     chosen: dict[bool, list[pytest.Item]] = {True: [], False: []}
     for item in items:

@@ -30,11 +30,25 @@ def kill_start(tasks: Tasks, phase: str) -> None:
         process.wait()
 
 
+def kill_delete(tasks: Tasks) -> None:
+    """Begin to delete the cluster, and kill that once the node is not whole any more."""
+    connection = engine.connect()
+    (node,) = connection.containers(f"io.x-k8s.kind.cluster={tasks.cluster}")
+    with started([sys.executable, "-m", "kubetasks", "delete"], tasks.environment) as process:
+        until(lambda: not connection.has_file(node, CREATED))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
 @pytest.mark.parametrize("phase", PHASES[:-1])
-def test_a_creation_that_was_killed_early_is_made_good(throwaway: Tasks, phase: str) -> None:
+def test_a_creation_and_a_deletion_that_were_killed_are_made_good(throwaway: Tasks, phase: str) -> None:
     kill_start(throwaway, phase)
     throwaway("start")
     assert throwaway.json("status")["state"] == "running"
+    kill_delete(throwaway)
+    assert throwaway.json("status")["state"] != "running", "it does not pass for a whole one"
+    throwaway("delete")
+    assert throwaway.json("status")["state"] == "missing"
 
 
 def test_a_creation_that_was_killed_is_seen_and_made_good(throwaway: Tasks) -> None:

@@ -104,7 +104,9 @@ class Kind:
         nodes = self._nodes()
         condition = self._condition(nodes)
         if condition == "incomplete":
-            raise ClusterError(f"The creation of cluster {self.name} was interrupted.", "./inv start creates it again")
+            raise ClusterError(
+                f"The creation or deletion of cluster {self.name} was interrupted.", "./inv start creates it again"
+            )
         if condition != "running":
             raise ClusterError(f"Cluster {self.name} is {condition}.", "./inv start")
         if not self._has_kubeconfig(nodes):  # another clone created the cluster
@@ -203,9 +205,7 @@ class Kind:
             self._show_start()
             return None
         with locking.cluster(self._settings, self._settings.state_folder, self._report):
-            if not self._nodes() and self.config_file.exists():  # the engine may still be at work for a creation that was killed
-                self._settle(1)
-            nodes = self._nodes()
+            nodes = self._settled_nodes()
             condition = self._condition(nodes)
             if condition in ("stopped", "running"):
                 self._say_differences(nodes)
@@ -215,7 +215,7 @@ class Kind:
                     condition = "incomplete"
             if condition == "incomplete":
                 self._require_interrupted_here()
-                self._report.say(f"The creation of cluster {self.name} was interrupted: creating it again.")
+                self._report.say(f"The creation or deletion of cluster {self.name} was interrupted: creating it again.")
                 self._remove()
             if condition in ("missing", "incomplete"):
                 with interruption.completed_by("discard", self._settings):
@@ -256,8 +256,8 @@ class Kind:
         """Raises ClusterError for a cluster that may be whole: only this clone's own half-created one is replaced unasked."""
         if not self.config_file.exists():
             raise ClusterError(
-                f"Cluster {self.name} does not carry the mark of a complete one: its creation was interrupted in another"
-                " clone, or is under way, or an older version created it.",
+                f"Cluster {self.name} does not carry the mark of a complete one: its creation or deletion was interrupted in"
+                " another clone, or is under way, or an older version created it.",
                 "./inv delete start creates it again",
             )
 
@@ -304,7 +304,7 @@ class Kind:
             self._report.equivalent(*self._delete_lines)
             return True
         with locking.cluster(self._settings, self._settings.state_folder, self._report):
-            nodes = self._nodes()
+            nodes = self._settled_nodes()
             if nodes:
                 self._require_ours(nodes)
             elif not self._network.labelled():
@@ -460,6 +460,12 @@ class Kind:
         with interruption.undisturbed(), self._report.step(f"Removing what was created of cluster {self.name}"):
             self._settle(size)
             self._remove()
+
+    def _settled_nodes(self) -> "list[Container]":
+        """The nodes, also those that the engine is still creating for a run of ours that was killed."""
+        if not self._nodes() and self.config_file.exists():
+            self._settle(1)
+        return self._nodes()
 
     def _settle(self, size: int) -> None:
         """Wait for so many nodes, as long as an engine may still create them for somebody who is gone."""

@@ -139,7 +139,9 @@ class Minikube:
         """The node's container. Raises ClusterError if the cluster does not run."""
         condition, node = self.condition(), self._node()
         if condition == "incomplete":
-            raise ClusterError(f"The creation of cluster {self.name} was interrupted.", "./inv start creates it again")
+            raise ClusterError(
+                f"The creation or deletion of cluster {self.name} was interrupted.", "./inv start creates it again"
+            )
         if condition != "running" or node is None:
             raise ClusterError(f"Cluster {self.name} is {condition}.", "./inv start")
         return node
@@ -293,13 +295,15 @@ class Minikube:
             self._show_start()
             return None
         with locking.cluster(self._settings, self._folder, self._report):
+            if self._is_ours():  # a run that was killed may have begun
+                self._settle()
             condition = self.condition()
             if condition in ("stopped", "running"):
                 self._say_differences()
             if condition == "stopped":
                 self._start()
             if condition == "incomplete":
-                self._report.say(f"The creation of cluster {self.name} was interrupted: creating it again.")
+                self._report.say(f"The creation or deletion of cluster {self.name} was interrupted: creating it again.")
             if condition in ("missing", "incomplete"):
                 with interruption.completed_by("discard", self._settings):
                     self._create()
@@ -419,6 +423,8 @@ class Minikube:
             self._report.equivalent(self._delete_line)
             return True
         with locking.cluster(self._settings, self._folder, self._report):
+            if self._is_ours():
+                self._settle()
             if not self._left():
                 self._remove_files(self._settings.state_folder)
                 return False
@@ -509,12 +515,14 @@ class Minikube:
     def _clean_up(self) -> None:
         """Remove what an interrupted minikube leaves; the engine may still be creating the container."""
         with interruption.undisturbed(), self._report.step(f"Removing what was created of cluster {self.name}"):
-            wait.until(
-                lambda: wait.Done() if self._node() else wait.Pending("no container yet"),
-                timeout=SETTLE_SECONDS,
-                longest_pause=0.2,
-            )
+            self._settle()
             self._remove()
+
+    def _settle(self) -> None:
+        """Wait for the node, as long as an engine may still create it for somebody who is gone."""
+        wait.until(
+            lambda: wait.Done() if self._node() else wait.Pending("no container yet"), timeout=SETTLE_SECONDS, longest_pause=0.2
+        )
 
     def _remove(self) -> None:
         folder, node = self._folder, self._node()

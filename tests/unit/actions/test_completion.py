@@ -8,7 +8,7 @@ from kubetasks.errors import ClusterError
 from tests.unit.actions import fakes
 
 
-@pytest.mark.parametrize(("word", "called"), [("discard", ["discard"]), ("clean", ["discard", "clean"])])
+@pytest.mark.parametrize(("word", "called"), [("discard", ["discard"]), ("clean", ["clean"])])
 def test_the_rest_of_a_clean_up_is_done(monkeypatch: pytest.MonkeyPatch, word: str, called: list[str]) -> None:
     own = fakes.OwnProvider(changed=False)
 

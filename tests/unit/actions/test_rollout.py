@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from kubetasks import wait
-from kubetasks.actions import rollout
-from kubetasks.actions.rollout import Look
+from kubetasks.actions.rollout import GLANCE_SECONDS, Look
+from kubetasks.errors import ClusterError
 from tests.unit.actions import fakes
 
 
@@ -30,36 +30,56 @@ def deployment(ready: int) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time by which looks go; the test moves it."""
-    now = [100.0]
-    monkeypatch.setattr("kubetasks.actions.rollout.time.monotonic", lambda: now[0])
-    return now
+class Clock:
+    """Stands still until the test moves it."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
-def test_while_nothing_is_wrong_pods_are_listed_now_and_then_and_once_the_deployment_is_complete(time: list[float]) -> None:
-    found = deployment(ready=0)
+def test_while_nothing_is_wrong_pods_are_listed_now_and_then_and_once_the_deployment_is_complete() -> None:
+    found, clock = deployment(ready=0), Clock()
     kube = Listing(Deployment=[found])
-    look = Look(fakes.context(fakes.FakeProvider(), kube), "")
+    look = Look(fakes.context(fakes.FakeProvider(), kube), "", clock)
     pauses: list[float] = []
 
     assert look.check() == wait.Pending("0 of 3 pods ready")
     look.pause(pauses.append, 1.0)
-    time[0] += 0.1
+    clock.now += 0.1
     assert look.check() == wait.Pending("0 of 3 pods ready")
     look.pause(pauses.append, 1.0)
     assert kube.lists == 1
-    time[0] += rollout.GLANCE_SECONDS
+    clock.now += GLANCE_SECONDS
     look.check()
     assert kube.lists == 2
     found["status"]["availableReplicas"] = 3
     assert look.check() == wait.Done("3 of 3 pods ready")
     assert kube.lists == 3
-    assert pauses == [1.0, pytest.approx(rollout.GLANCE_SECONDS - 0.1)], "after a glance, no longer than until the next look"
+    assert pauses == [1.0, pytest.approx(GLANCE_SECONDS - 0.1)], "after a glance, no longer than until the next look"
 
 
-def test_what_is_wrong_is_looked_at_each_time(time: list[float]) -> None:  # noqa: ARG001
+def test_while_the_api_server_is_away_the_pauses_are_not_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    kube = Listing(Deployment=[deployment(ready=0)])
+    look = Look(fakes.context(fakes.FakeProvider(), kube), "", clock)
+    look.check()
+    look.check()
+
+    def away(*_: object) -> None:
+        raise ClusterError("The API server does not answer.")
+
+    monkeypatch.setattr(kube, "get", away)
+    clock.now += 10
+    with pytest.raises(ClusterError):
+        look.check()
+    pauses: list[float] = []
+    look.pause(pauses.append, 1.0)
+    assert pauses == [1.0]
+
+
+def test_what_is_wrong_is_looked_at_each_time() -> None:
     paused = deployment(ready=3)
     paused["spec"]["paused"] = True
     paused["status"]["updatedReplicas"] = 1

@@ -259,4 +259,6 @@ def test_the_documents_name_the_versions() -> None:
     for version, row in zip(KUBERNETES.values(), rows, strict=True):
         assert row.startswith(f"| {version.minor} | {version.pulled.split('@')[0]} | {version.built} |")
     assert ", ".join(PYTHONS) in page
-    assert DEFAULT_KUBERNETES in (PROJECT / "docs" / "settings.md").read_text()
+    (row,) = [line for line in (PROJECT / "docs" / "settings.md").read_text().splitlines() if "INVOKE_CLUSTER_KUBERNETES" in line]
+    assert f"`{DEFAULT_KUBERNETES}`" in row
+    assert [minor for minor in KUBERNETES if minor not in row.rpartition("|")[0].rpartition("|")[2]] == []
