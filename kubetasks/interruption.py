@@ -33,7 +33,7 @@ def may_leave(program: Sequence[str]) -> None:
 
 
 def restore() -> None:
-    """Let signals end this process, which has inherited that they are ignored."""
+    """Let signals end this process: in the background, under nohup and after `_leave` it inherits that they are ignored."""
     for number in INTERRUPTING:
         signal.signal(number, signal.SIG_DFL)
 

@@ -16,7 +16,7 @@ from kubetasks.kube.problems import Evidence
 from kubetasks.kube.service import Address
 
 STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
-GLANCE_SECONDS = 0.3  # between two lists of the pods while nothing is wrong: each costs the API server what a pod's start does
+GLANCE_SECONDS = 0.3  # between two lists of the pods while nothing is wrong: one for each of their changes slows their start
 SUPERSEDED = wait.Failed("Something newer is to be rolled out.")
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from tests.integration import answers
 from tests.integration.eventually import eventually
 
-SECONDS = 10  # limit for an answer: some pass while another test boots a cluster
+SECONDS = 5  # limit for an answer
 PAUSE = 0.002  # seconds between two requests of a client: leaves the cluster some of the processor
 
 

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kubetasks import wait
+from kubetasks import interruption, wait
 from kubetasks.application import PROJECT
-from tests.foreground import hear_signals
 from tests.integration.driver import SECONDS, Tasks
 
 PHASES = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  # of kind, in its own words
@@ -27,7 +26,7 @@ def started(argv: list[str], environment: dict[str, str], folder: Path = PROJECT
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=hear_signals,
+        preexec_fn=interruption.restore,  # as in the foreground of a terminal
     )
     try:
         yield process

@@ -23,7 +23,8 @@ BUILD = "docker build "  # what --echo prints when the first stage begins
 STAGE = re.compile(r"^(\S+)[^\n]*: done \(", re.MULTILINE)  # the first word of a stage's line
 INTERRUPTED_STEP = ": interrupted ("  # after it the clean-up begins
 LOADED = "Loading"
-SECONDS_TO_END = 60  # only a hang takes so long
+SECONDS_TO_END = 10
+SECONDS_TO_CLEAN_UP = 60  # of a cluster that was half created
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -35,7 +36,7 @@ def test_an_interrupted_start_cleans_up(
     before = snapshot_of()
     with creating(throwaway, phase) as process:
         os.killpg(process.pid, number)  # the whole group, as a terminal does
-        output, _ = process.communicate(timeout=SECONDS_TO_END)
+        output, _ = process.communicate(timeout=SECONDS_TO_CLEAN_UP)
     assert process.returncode == INTERRUPTED
     assert "Removing what was created" in output
     assert "Traceback" not in output
@@ -96,7 +97,7 @@ def test_a_removal_that_a_signal_ends_is_completed_by_the_next_one(app: Tasks, n
         assert any(line.startswith("Deleting the service: done") for line in process.stdout)
         os.killpg(process.pid, number)  # while the pod drains
         output, _ = process.communicate(timeout=SECONDS_TO_END)
-    assert process.returncode in (-number, INTERRUPTED, 0), output  # 0: it was done already
+    assert process.returncode in (-number, INTERRUPTED), output
     assert "Traceback" not in output
     app("unexpose", "undeploy")
     assert app.get("deployments,replicasets,pods,services,poddisruptionbudgets")["items"] == []

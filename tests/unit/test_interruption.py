@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from kubetasks import interruption, settings, shell, wait
-from tests.foreground import hear_signals
 
 
 def talking(code: str) -> "subprocess.Popen[str]":
@@ -19,7 +18,7 @@ def talking(code: str) -> "subprocess.Popen[str]":
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=hear_signals,
+        preexec_fn=interruption.restore,  # as in the foreground of a terminal
     )
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks import shell
+from kubetasks import interruption, shell
 from kubetasks.errors import ProgramError, SetupError
-from tests.foreground import hear_signals
 
 
 def python(code: str) -> list[str]:
@@ -113,7 +112,7 @@ def test_what_is_shown_is_told_to_end_and_waited_for(number: signal.Signals) -> 
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        preexec_fn=hear_signals,
+        preexec_fn=interruption.restore,  # as in the foreground of a terminal
     ) as shown:
         assert shown.stdout
         assert shown.stdout.readline() == "up\n"
