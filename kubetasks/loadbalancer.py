@@ -6,6 +6,7 @@ Settings of MetalLB: https://metallb.io/configuration/
 import copy
 import ipaddress
 import json
+import secrets
 import sys
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from kubetasks.kube.client import Kube, Object
 NAMESPACE = "metallb-system"
 POOL = "nodes-network"
 POOL_SIZE = 32
+SPEAKERS_KEY = "memberlist"  # the Secret that the speakers mount
+KEY_BYTES = 128  # as the controller generates them
 ADDED_ARGUMENTS = {
     "controller": "--webhook-mode=disabled",
     # kubeadm labels the control plane as one that takes no external traffic; here it is a node like the others
@@ -70,6 +73,13 @@ def settings(subnet: str) -> list[Object]:
     return [manifests.owned(copy.deepcopy(item)) for item in made]
 
 
+def speakers_key() -> Object:
+    """A new key for what the speakers say to each other."""
+    metadata = {"name": SPEAKERS_KEY, "namespace": NAMESPACE}
+    key = {"secretkey": secrets.token_urlsafe(KEY_BYTES)}
+    return manifests.owned({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": key})
+
+
 def installed(kube: Kube, subnet: str) -> bool:
     """Whether MetalLB is there, with the pool of that network: its settings are applied last.
 
@@ -87,6 +97,9 @@ def install(kube: Kube, manifest: Path) -> None:
     """Apply MetalLB's objects; its pods come up in the background, and `expose` waits for the address."""
     for item in installation(manifests.read(manifest)):
         objects.apply(kube, item)
+        if item["kind"] == "Namespace" and kube.get("Secret", SPEAKERS_KEY, NAMESPACE) is None:
+            # the controller makes one too, but only once the speakers have failed to mount it, and try again 2 s later
+            objects.apply(kube, speakers_key())
 
 
 def configure(kube: Kube, subnet: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kubetasks import loadbalancer, manifests
+from kubetasks import manifests
 from kubetasks.application import APPLICATION
 from kubetasks.errors import SettingError
 from kubetasks.labels import OWNER, OWNER_LABEL
@@ -59,18 +59,6 @@ def test_a_service_without_the_applications_port_is_refused() -> None:
 def test_the_service_asks_for_a_node_port_only_where_one_is_mapped(port: int | None) -> None:
     made = manifests.service(manifest("service"), APPLICATION, "default", port)
     assert made["spec"]["ports"][0].get("nodePort") == port
-
-
-@pytest.mark.parametrize(
-    ("subnet", "addresses"),
-    [
-        ("172.18.0.0/16", "172.18.255.223-172.18.255.254"),
-        ("192.168.32.0/20", "192.168.47.223-192.168.47.254"),
-        ("10.1.2.0/28", "10.1.2.11-10.1.2.14"),
-    ],
-)
-def test_the_pool_is_the_end_of_the_network_without_its_broadcast_address(subnet: str, addresses: str) -> None:
-    assert loadbalancer.pool(subnet) == addresses
 
 
 @pytest.mark.parametrize("change", [{"kind": "StatefulSet"}, {"metadata": {"name": "another"}}])

@@ -5,6 +5,7 @@ import socket
 from dataclasses import dataclass
 
 from kubetasks.errors import ClusterError
+from kubetasks.providers import controllers
 
 NODE_PORT = 30080  # mapped to 127.0.0.1 when the cluster is created; the first service asks for it
 API_PORT = 6443  # of the API server, in the node
@@ -31,6 +32,10 @@ nodes:
       extraArgs:
         - name: leader-elect
           value: "false"
+        - name: kube-api-qps
+          value: "{rate}"
+        - name: kube-api-burst
+          value: "{rate}"
     scheduler:
       extraArgs:
         - name: leader-elect
@@ -41,6 +46,8 @@ nodes:
     controllerManager:
       extraArgs:
         leader-elect: "false"
+        kube-api-qps: "{rate}"
+        kube-api-burst: "{rate}"
     scheduler:
       extraArgs:
         leader-elect: "false"
@@ -86,7 +93,7 @@ class Config:
     def text(self) -> str:
         """kind's configuration file."""
         workers = self.size - 1
-        text = TEMPLATE.format(node_port=NODE_PORT, port=self.port, workers=WORKER * workers)
+        text = TEMPLATE.format(node_port=NODE_PORT, port=self.port, workers=WORKER * workers, rate=controllers.RATE)
         return text + (NO_TAINT if workers else "")
 
 

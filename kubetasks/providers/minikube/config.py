@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+from kubetasks.providers import controllers
+
 PROFILE_LABEL = "name.minikube.sigs.k8s.io"  # minikube's own, on all that belongs to a profile
 # a built image holds all that minikube would download, and one network plugin
 BUILT = ("--preload=false", "--cache-images=false")
 BUILT_NETWORK = "--cni=bridge"
+CONTROLLERS = tuple(f"--extra-config=controller-manager.kube-api-{limit}={controllers.RATE}" for limit in ("qps", "burst"))
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Config:
     def create(self) -> list[str]:
         chosen = [f"--kubernetes-version={self.kubernetes}", f"--base-image={self.image}"]
         network = [BUILT_NETWORK] if self.built else []
-        return [*self.start, "--driver=docker", f"--container-runtime={self.runtime}", *chosen, *network]
+        return [*self.start, "--driver=docker", f"--container-runtime={self.runtime}", *chosen, *network, *CONTROLLERS]
 
     @property
     def start(self) -> list[str]:

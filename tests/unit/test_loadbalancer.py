@@ -1,0 +1,61 @@
+"""MetalLB: its address pool, and the key of its speakers. The API is a fake; expose shows the rest on a real one."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubetasks import loadbalancer
+from kubetasks.kube.client import Kube
+
+
+class FakeKube(Kube):
+    """Keeps what is applied, under its path."""
+
+    def __init__(self, there: dict[str, Any]) -> None:
+        self.there = there
+
+    def get(self, kind: str, name: str, namespace: str = "") -> dict[str, Any] | None:  # noqa: ARG002
+        return self.there.get(name)
+
+    def request(self, *given: Any, **_more: Any) -> dict[str, Any]:
+        item = given[3]
+        self.there[item["metadata"]["name"]] = item
+        return {"metadata": {"resourceVersion": "1"}}
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    file = tmp_path / "metallb.yaml"
+    file.write_text(json.dumps({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": loadbalancer.NAMESPACE}}))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("subnet", "addresses"),
+    [
+        ("172.18.0.0/16", "172.18.255.223-172.18.255.254"),
+        ("192.168.32.0/20", "192.168.47.223-192.168.47.254"),
+        ("10.1.2.0/28", "10.1.2.11-10.1.2.14"),
+    ],
+)
+def test_the_pool_is_the_end_of_the_network_without_its_broadcast_address(subnet: str, addresses: str) -> None:
+    assert loadbalancer.pool(subnet) == addresses
+
+
+def test_the_speakers_find_their_key_and_each_cluster_has_another(manifest: Path) -> None:
+    keys = set()
+    for _ in range(2):
+        kube = FakeKube({})
+        loadbalancer.install(kube, manifest)
+        keys.add(kube.there["memberlist"]["stringData"]["secretkey"])
+    assert len(keys) == 2
+    assert all(len(key) > 100 for key in keys)
+
+
+def test_an_installation_that_goes_on_keeps_the_key_of_the_speakers_that_run(manifest: Path) -> None:
+    theirs = {"metadata": {"name": "memberlist", "labels": {}}, "data": {"secretkey": "a2V5"}}
+    kube = FakeKube({"memberlist": theirs})
+    loadbalancer.install(kube, manifest)
+    assert kube.there["memberlist"] is theirs
