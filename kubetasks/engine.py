@@ -25,6 +25,8 @@ NODE_VARIABLE, BEFORE_VARIABLE = "MINIKUBE_ACTIVE_DOCKERD", "MINIKUBE_EXISTING_D
 IGNORE_FILE = ".dockerignore"
 COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of a program that thinks it writes to a terminal
 BAD_REQUEST = 400
+NO_BUILDER = (404, 405, 501)  # the answers of an engine without a classic builder
+BUILDKIT = re.compile("buildkit", re.IGNORECASE)  # in what the classic builder says of a step that only BuildKit knows
 DEFAULT_CONTEXT = "default"  # this machine's own engine
 CONTEXTS = "docker context ls shows them; docker context use default"
 SAVED_BYTES = 1 << 20  # read at a time
@@ -32,6 +34,10 @@ SAVED_BYTES = 1 << 20  # read at a time
 
 class AbsentError(EngineError):
     """No engine answers."""
+
+
+class BuildKitNeededError(ImageError):
+    """The engine refuses to build with its classic builder, and would with BuildKit."""
 
 
 class AccessError(EngineError):
@@ -199,6 +205,11 @@ class Engine:
         self._client = client
         self._access = access
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables that make docker's own program use this engine, if the environment does not."""
+        return {} if self._access is os.environ else dict(self._access)
+
     @contextmanager
     def _silent(self) -> Iterator["docker.DockerClient"]:
         """A client for requests whose answer may pause for minutes."""
@@ -343,7 +354,7 @@ class Engine:
         """Build an image from a tar archive with a Dockerfile, under each of the references.
 
         `labels` are added to those of the Dockerfile, which may give ours itself. Raises ImageError with the end of the
-        failing step's output.
+        failing step's output, and BuildKitNeededError.
         """
         from docker.errors import APIError
 
@@ -352,7 +363,7 @@ class Engine:
 
         def failed(error: str) -> ImageError:
             tail = "".join(f"\n  {line}" for line in "\n".join(output).splitlines()[-15:])
-            return ImageError(
+            return (BuildKitNeededError if BUILDKIT.search(error) else ImageError)(
                 f"Building {first} failed: {error.strip()}{tail}",
                 "Fix it and run ./inv build again; ./inv setup provides the base image",
             )
@@ -376,6 +387,8 @@ class Engine:
                     if "error" in event:
                         raise failed(event["error"])
             except APIError as error:
+                if error.status_code in NO_BUILDER:
+                    raise BuildKitNeededError(f"The engine has no classic builder: {error.explanation}", "") from error
                 if error.status_code != BAD_REQUEST:
                     raise
                 raise failed(str(error.explanation)) from error  # the Dockerfile cannot be read

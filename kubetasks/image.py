@@ -5,8 +5,9 @@ import stat
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from kubetasks import buildkit
 from kubetasks.application import Application
-from kubetasks.engine import Engine, build_context, context_files
+from kubetasks.engine import BuildKitNeededError, Engine, build_context, context_files
 from kubetasks.errors import EngineError, ImageError, LeftoverError
 from kubetasks.labels import OWNER
 
@@ -116,7 +117,10 @@ def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str
     """Build the image under `names` unless the engine has it, which then only names it. Raises ImageError."""
     if engine.image_id(image.reference) is None:
         try:
-            engine.build(build_context(image.files, image.programs), names, image.arguments, on_line, labels={})
+            try:
+                engine.build(build_context(image.files, image.programs), names, image.arguments, on_line, labels={})
+            except BuildKitNeededError:
+                buildkit.build(engine, build_context(image.files, image.programs), names, image.arguments, on_line)
         except ImageError as error:
             if engine.image_id(image.base):
                 raise

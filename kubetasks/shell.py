@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from kubetasks import interruption
 from kubetasks.errors import ProgramError, SetupError
@@ -63,15 +64,17 @@ def run(
     log: Path | None = None,
     on_line: Callable[[str], None] | None = None,
     merged: bool = False,
+    stdin: IO[bytes] | None = None,
     stop: threading.Event | None = None,
     timeout: float = 0,
 ) -> str:
     """Run `argv` and return its standard output.
 
-    `env` is added to our environment. Standard error goes, line by line, to `log` and to `on_line`; with `merged`, standard
-    output does too, and "" is returned. If `stop` is set, because another part of the same job failed, the program is terminated;
-    so it is, with the programs that it started, after `timeout` seconds, if that is not 0, and killed after GRACE_SECONDS more.
-    Raises SetupError if the program cannot be run, ProgramError if it exits with another code than 0 or was late.
+    `env` is added to our environment; `stdin` is a file that the program reads. Standard error goes, line by line, to `log`
+    and to `on_line`; with `merged`, standard output does too, and "" is returned. If `stop` is set, because another part of the
+    same job failed, the program is terminated; so it is, with the programs that it started, after `timeout` seconds, if that is
+    not 0, and killed after GRACE_SECONDS more. Raises SetupError if the program cannot be run, ProgramError if it exits with
+    another code than 0 or was late.
     """
     argv = [str(word) for word in argv]
     try:
@@ -79,7 +82,7 @@ def run(
             argv,
             env={**os.environ, **(env or {})},
             cwd=cwd,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin or subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if merged else subprocess.PIPE,
             text=True,

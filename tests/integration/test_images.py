@@ -1,17 +1,21 @@
 """The application's images: a stranger's is left alone, a node keeps what is in use and nothing else."""
 
 import io
+import os
 import re
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import docker
 import pytest
 
 from kubetasks import engine
 from kubetasks.application import PROJECT
-from tests.integration import source
+from tests.integration import answers, source
 from tests.integration.driver import Tasks
 from tests.integration.marks import every_provider
 
@@ -41,6 +45,43 @@ def test_a_foreign_image_of_the_tutorials_name_is_left_alone(foreign: str, throw
     throwaway("rmi")
     assert connection.image_id(V1) == foreign
     assert connection.image_tags("simple-server") == []
+
+
+@pytest.fixture
+def build_cache() -> Iterator[None]:
+    """Remove what BuildKit has added to its cache, which carries no label."""
+    with closing(docker.from_env().api) as api:
+
+        def cached() -> set[str]:
+            return {entry["ID"] for entry in api.df()["BuildCache"] or ()}
+
+        before = cached()
+        yield
+        while added := cached() - before:
+            for entry in added:  # one goes only after those that were made from it
+                only: Any = {"id": [entry]}
+                api.prune_builds(filters=only, all=True)
+            assert cached() - before < added
+
+
+@pytest.mark.usefixtures("build_cache")
+def test_a_dockerfile_that_only_buildkit_can_build_is_built_with_it(app: Tasks, tmp_path: Path) -> None:
+    project = source.changed(tmp_path)
+    source.edit_uniquely(project)
+    dockerfile = project / "Dockerfile"
+    dockerfile.write_text(dockerfile.read_text().replace("\nRUN ", "\nRUN --mount=type=cache,target=/unused ", 1))
+    path = f"/usr/bin:{os.environ['PATH']}"  # docker there came with the engine, and can use its BuildKit
+    built = app.typed("build", "deploy", folder=project, PATH=path).stderr
+    assert re.search(r"^Building simple-server:[0-9a-f]{12}: done", built, re.MULTILINE)
+    assert "is already built" in app.typed("build", "deploy", "expose", folder=project, PATH=path).stderr
+    served = answers.health(app("service").stdout.strip())
+    assert served
+    assert served["build"] in built
+
+    dockerfile.write_text(dockerfile.read_text().replace("/unused ", "/unused echo Nothing works && false ", 1))
+    failed = app.typed("build", code=5, folder=project, PATH=path).stderr
+    assert "with BuildKit failed:" in failed
+    assert "Nothing works" in failed
 
 
 def node_images(tasks: Tasks) -> dict[str, str]:

@@ -17,7 +17,7 @@ from docker.errors import DockerException
 
 from kubetasks import engine, settings
 from kubetasks.application import APPLICATION
-from kubetasks.engine import AbsentError
+from kubetasks.engine import AbsentError, BuildKitNeededError
 from kubetasks.errors import EngineError, ImageError
 from kubetasks.machine import engine as machine_engine
 from kubetasks.providers.kind.provider import Kind
@@ -31,13 +31,14 @@ FAILED = json.dumps({"error": "write /layer: no space left on device"}) + "\n"
 class Engine(http.server.BaseHTTPRequestHandler):
     """Answers /_ping, and a build with the chunks `says`; then it ends the answer, or the connection if it `dies`.
 
-    A build that it `refuses`, with these words, does not begin.
+    A build that it `refuses`, with these words and that status, does not begin.
     """
 
     protocol_version = "HTTP/1.1"
     version = "1.41"
     says: tuple[str, ...] = ()
     refuses = ""
+    status = 400
     dies = False
     mute = threading.Event()  # set: it answers nothing
 
@@ -53,7 +54,7 @@ class Engine(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         if self.refuses:
             answer = json.dumps({"message": self.refuses}).encode()
-            self.send_response(400)
+            self.send_response(self.status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
@@ -182,6 +183,21 @@ def test_a_dockerfile_that_cannot_be_read_is_a_failed_build(start: Callable[[typ
 
     start(Refusing)
     with pytest.raises(ImageError, match="Building simple-server:1 failed: dockerfile parse error line 2"):
+        build()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [(400, "the --mount option requires BuildKit"), (404, "page not found"), (501, "the classic builder has been removed")],
+)
+def test_what_only_buildkit_can_build_is_told_from_what_nobody_can(
+    start: Callable[[type[Engine]], None], answer: int, words: str
+) -> None:
+    class Refusing(Engine):
+        refuses, status = words, answer
+
+    start(Refusing)
+    with pytest.raises(BuildKitNeededError, match=words):
         build()
 
 
