@@ -4,6 +4,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -118,16 +119,16 @@ def kind_cluster(this_run: Run) -> None:
 
 
 @pytest.fixture(autouse=True)
-def engine_lock(request: pytest.FixtureRequest, this_run: Run) -> Iterator[None]:  # noqa: ARG001
+def engine_lock(request: pytest.FixtureRequest, this_run: Run) -> Iterator[ExitStack]:  # noqa: ARG001
     """Share the engine with other tests, or have it alone if the test uses `alone`.
 
     A test that runs the suite holds no lock: the run that it starts would wait for it.
     """
-    if request.node.get_closest_marker("runs_the_suite"):
-        yield
-        return
-    with locks.engine().write_lock() if exclusive(request.node) else locks.engine().read_lock():
-        yield
+    with ExitStack() as held:
+        if not request.node.get_closest_marker("runs_the_suite"):
+            lock = locks.engine()
+            held.enter_context(lock.write_lock() if "alone" in request.fixturenames else lock.read_lock())
+        yield held
 
 
 def has_own_cluster(item: Any) -> bool:
@@ -147,8 +148,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadGroupSch
 
 
 def exclusive(item: Any) -> bool:
-    """Whether a test must have the engine alone."""
-    return "alone" in item.fixturenames
+    """Whether a test must have the engine alone, at first or later."""
+    return bool({"alone", "alone_from_here"} & set(item.fixturenames))
 
 
 @pytest.fixture
@@ -160,6 +161,18 @@ def mapped_port() -> None:
 def alone(this_run: Run) -> None:  # noqa: ARG001
     """No other test at the same time, and no image of the application to begin with."""
     images.remove()
+
+
+@pytest.fixture
+def alone_from_here(engine_lock: ExitStack) -> Callable[[], None]:
+    """Call it once the test needs what `alone` gives: what comes before may go on beside other tests."""
+
+    def become() -> None:
+        engine_lock.close()
+        engine_lock.enter_context(locks.engine().write_lock())
+        images.remove()
+
+    return become
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -92,9 +92,9 @@ def node_images(tasks: Tasks) -> dict[str, str]:
 
 
 @every_provider
-@pytest.mark.usefixtures("alone")
-def test_a_node_keeps_an_image_that_any_pod_uses_and_no_other(throwaway: Tasks) -> None:
+def test_a_node_keeps_an_image_that_any_pod_uses_and_no_other(throwaway: Tasks, alone_from_here: Callable[[], None]) -> None:
     throwaway("start")
+    alone_from_here()
     before = set(node_images(throwaway).values())
     throwaway("build", "deploy")
     throwaway("undeploy")
