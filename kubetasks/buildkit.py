@@ -1,5 +1,6 @@
-"""Builds with the engine's BuildKit, through docker's own program: Docker's SDK does not speak BuildKit's protocol."""
+"""Builds with the engine's BuildKit through the docker CLI: Docker's SDK does not speak BuildKit's protocol."""
 
+import re
 import shutil
 import tempfile
 import threading
@@ -7,10 +8,23 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import IO
 
 from kubetasks import shell
-from kubetasks.engine import Engine
-from kubetasks.errors import ImageError, ProgramError, SetupError, TaskError
+from kubetasks.engine import COLORS, Engine
+from kubetasks.errors import ImageError, ProgramError
 
+# Both of buildx: an attestation would make it an image of two platforms, which not every engine can save for a node; and the
+# image must get into the engine, whichever builder a person has chosen for something else.
+VARIABLES = {"DOCKER_BUILDKIT": "1", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "BUILDX_BUILDER": ""}
 LINES = 15  # of the output of a build that failed
+MISSING = "buildx"  # what the docker CLI names, from release 23 on, if it cannot use BuildKit
+HEREDOC = re.compile(rb"^\s*(?:RUN|COPY|ADD)\b.*<<-?[\"']?[A-Za-z_]", re.IGNORECASE | re.MULTILINE)
+
+
+def required(dockerfile: bytes) -> bool:
+    """Whether the classic builder would build something else from it: it runs the first line of a here-document alone.
+
+    What else it does not know it refuses.
+    """
+    return HEREDOC.search(dockerfile) is not None
 
 
 def build(
@@ -18,34 +32,42 @@ def build(
 ) -> None:
     """Build an image from a tar archive with a Dockerfile, under each of the references; `on_line` gets the output.
 
-    A TaskError that `on_line` raises ends the build. Raises ImageError with the end of the output. BuildKit keeps what it built
-    in a cache, where `docker builder prune` removes it.
+    What `on_line` raises ends the build, and is raised. BuildKit keeps what it built in a cache, which
+    `docker builder prune` empties. Raises ImageError with the end of the output, SetupError if there is no docker CLI.
     """
     first, *_ = references = list(references)
     argv = ["docker", "build", "--progress=plain", *(f"--tag={name}" for name in references)]
     argv += [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
-    ended, reasons = threading.Event(), list[TaskError]()
+    ended, reasons = threading.Event(), list[Exception]()
 
     def heard(line: str) -> None:
+        text = COLORS.sub("", line).strip()
+        if not text or reasons:
+            return
         try:
-            on_line(line)
-        except TaskError as error:
+            on_line(text)
+        except Exception as error:  # noqa: BLE001  raised again: here it would end the thread that reads the output
             reasons.append(error)
             ended.set()
 
+    failed: ProgramError | None = None
     with tempfile.TemporaryFile() as archive:
-        shutil.copyfileobj(context, archive)
-        archive.seek(0)
         try:
-            shell.run([*argv, "-"], env=engine.variables | {"DOCKER_BUILDKIT": "1"}, stdin=archive, on_line=heard, stop=ended)
-        except (ProgramError, SetupError) as error:
-            if reasons:
-                raise reasons[0] from error
-            output = error.output if isinstance(error, ProgramError) else error.sentence
-            tail = "".join(f"\n  {line}" for line in output.strip().splitlines()[-LINES:])
-            raise ImageError(
-                f"Building {first} with BuildKit failed:{tail}",
-                "Fix it and run ./inv build again; docker needs its plugin buildx for this: docker buildx version",
-            ) from error
+            shutil.copyfileobj(context, archive)
+            archive.seek(0)
+        except OSError as error:
+            raise ImageError(f"The build context cannot be written: {error}", "df --human-readable /tmp") from error
+        try:
+            shell.run([*argv, "-"], env=engine.variables | VARIABLES, stdin=archive, on_line=heard, stop=ended)
+        except ProgramError as error:
+            failed = error
+    if reasons:
+        raise reasons[0]
+    if failed:
+        tail = "".join(f"\n  {line}" for line in failed.output.strip().splitlines()[-LINES:])
+        fix = (
+            "Install docker-buildx, or docker-buildx-plugin from Docker's own packages" if MISSING in failed.output else "Fix it"
+        )
+        raise ImageError(f"Building {first} with BuildKit failed:{tail}", f"{fix}, and run ./inv build again") from failed
     if engine.image_id(first) is None:
-        raise ImageError(f"docker's current builder kept {first} for itself.", "docker buildx use default; ./inv build")
+        raise ImageError(f"The docker CLI's builder kept {first} for itself.", "docker buildx uninstall; ./inv build")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from kubetasks.errors import EngineError, ImageError, causes
 from kubetasks.labels import CLUSTER_LABEL, LABELS, SELECTOR
@@ -25,8 +26,8 @@ NODE_VARIABLE, BEFORE_VARIABLE = "MINIKUBE_ACTIVE_DOCKERD", "MINIKUBE_EXISTING_D
 IGNORE_FILE = ".dockerignore"
 COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of a program that thinks it writes to a terminal
 BAD_REQUEST = 400
-NO_BUILDER = (404, 405, 501)  # the answers of an engine without a classic builder
-BUILDKIT = re.compile("buildkit", re.IGNORECASE)  # in what the classic builder says of a step that only BuildKit knows
+NO_BUILDER = (404, 405, 501)  # presumably the answers of an engine without a classic builder: none has been seen yet
+REQUIRES_BUILDKIT = "requires BuildKit"  # what the classic builder says of RUN --mount, COPY --chmod and others
 DEFAULT_CONTEXT = "default"  # this machine's own engine
 CONTEXTS = "docker context ls shows them; docker context use default"
 SAVED_BYTES = 1 << 20  # read at a time
@@ -37,7 +38,7 @@ class AbsentError(EngineError):
 
 
 class BuildKitNeededError(ImageError):
-    """The engine refuses to build with its classic builder, and would with BuildKit."""
+    """The engine refuses to build with its classic builder; BuildKit may build it."""
 
 
 class AccessError(EngineError):
@@ -207,8 +208,12 @@ class Engine:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The variables that make docker's own program use this engine, if the environment does not."""
-        return {} if self._access is os.environ else dict(self._access)
+        """The variables that make the docker CLI use this engine, if the environment does not; without a proxy, as we do."""
+        if self._access is os.environ:
+            return {}
+        host = urlsplit(self._access.get("DOCKER_HOST", "")).hostname or ""
+        direct = ",".join(filter(None, (os.environ.get("NO_PROXY", os.environ.get("no_proxy", "")), host)))
+        return {**self._access, "NO_PROXY": direct, "no_proxy": direct}
 
     @contextmanager
     def _silent(self) -> Iterator["docker.DockerClient"]:
@@ -363,7 +368,7 @@ class Engine:
 
         def failed(error: str) -> ImageError:
             tail = "".join(f"\n  {line}" for line in "\n".join(output).splitlines()[-15:])
-            return (BuildKitNeededError if BUILDKIT.search(error) else ImageError)(
+            return (BuildKitNeededError if REQUIRES_BUILDKIT in error else ImageError)(
                 f"Building {first} failed: {error.strip()}{tail}",
                 "Fix it and run ./inv build again; ./inv setup provides the base image",
             )
@@ -388,7 +393,9 @@ class Engine:
                         raise failed(event["error"])
             except APIError as error:
                 if error.status_code in NO_BUILDER:
-                    raise BuildKitNeededError(f"The engine has no classic builder: {error.explanation}", "") from error
+                    raise BuildKitNeededError(
+                        f"The engine has no classic builder: {error.explanation}", "INVOKE_SETUP_IMAGES=pull ./inv setup"
+                    ) from error
                 if error.status_code != BAD_REQUEST:
                     raise
                 raise failed(str(error.explanation)) from error  # the Dockerfile cannot be read

@@ -4,6 +4,7 @@ import hashlib
 import stat
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import IO
 
 from kubetasks import buildkit
 from kubetasks.application import Application
@@ -117,10 +118,7 @@ def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str
     """Build the image under `names` unless the engine has it, which then only names it. Raises ImageError."""
     if engine.image_id(image.reference) is None:
         try:
-            try:
-                engine.build(build_context(image.files, image.programs), names, image.arguments, on_line, labels={})
-            except BuildKitNeededError:
-                buildkit.build(engine, build_context(image.files, image.programs), names, image.arguments, on_line)
+            _build(engine, image, names, on_line)
         except ImageError as error:
             if engine.image_id(image.base):
                 raise
@@ -134,6 +132,24 @@ def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str
     for name in names[1:]:
         if engine.image_id(name) != engine.image_id(image.reference):
             engine.tag(image.reference, name)
+
+
+def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> None:
+    """Build it with the classic builder, or with BuildKit if that is needed."""
+
+    def context() -> IO[bytes]:
+        return build_context(image.files, image.programs)
+
+    refused = ""
+    if not buildkit.required(image.files.get("Dockerfile", b"")):
+        try:
+            return engine.build(context(), names, image.arguments, on_line, labels={})
+        except BuildKitNeededError as error:
+            refused = f"{error.sentence.splitlines()[0]}\n"
+    try:
+        buildkit.build(engine, context(), names, image.arguments, on_line)
+    except ImageError as error:
+        raise ImageError(refused + error.sentence, error.hint) from error
 
 
 def require_built(engines: Iterable[Engine], image: Image) -> None:

@@ -18,7 +18,7 @@ NAMESPACE = "metallb-system"
 POOL = "nodes-network"
 POOL_SIZE = 32
 SPEAKERS_KEY = "memberlist"  # the Secret that the speakers mount
-KEY_BYTES = 128  # as the controller generates them
+KEY_BYTES = 16  # 128 bits, as in a key that the controller makes
 ADDED_ARGUMENTS = {
     "controller": "--webhook-mode=disabled",
     # kubeadm labels the control plane as one that takes no external traffic; here it is a node like the others
@@ -74,7 +74,7 @@ def settings(subnet: str) -> list[Object]:
 
 
 def speakers_key() -> Object:
-    """A new key for what the speakers say to each other."""
+    """A new key that encrypts what the speakers send each other to know who is there."""
     metadata = {"name": SPEAKERS_KEY, "namespace": NAMESPACE}
     key = {"secretkey": secrets.token_urlsafe(KEY_BYTES)}
     return manifests.owned({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": key})

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import Any, NamedTuple
 
-from kubetasks import artifacts, equivalents, image, manifests
+from kubetasks import artifacts, equivalents, image, interruption, manifests
 from kubetasks.actions import cluster, rollout, service, state
 from kubetasks.actions.context import Context, one_at_a_time
 from kubetasks.application import Application
@@ -412,6 +412,11 @@ def _side_by_side(context: Context) -> Image:
         except BaseException:
             over.set()
             builder.join(ABANDON_SECONDS)  # or its image would come after a clean-up that follows
+            running = tuple(interruption.programs) if builder.is_alive() else ()
+            for program in running:
+                interruption.terminate(program)
+            if running:
+                builder.join(ABANDON_SECONDS)
             raise
         if failed:
             raise failed[0]

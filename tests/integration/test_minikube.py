@@ -96,13 +96,11 @@ def test_without_sudo_no_tunnel_is_started(app: Tasks, tmp_path: Path, monkeypat
     assert "needs sudo on PATH" in refused.stderr
 
 
-def test_a_node_that_runs_docker_builds_as_in_the_tutorial(
-    throwaway: Tasks, alone_from_here: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("alone")
+def test_a_node_that_runs_docker_builds_as_in_the_tutorial(throwaway: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INVOKE_CLUSTER_RUNTIME", "docker")
     throwaway("up")
     assert len(throwaway.json("traffic")["pods"]) == 3, "from nothing too, where the image is built before there is a node"
-    alone_from_here()
     throwaway("clean")
     assert throwaway("docker-env", "--unset").stdout.startswith("unset ")
     base = artifacts.base_image(engine.connect(), throwaway.settings).reference

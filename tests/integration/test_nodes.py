@@ -46,6 +46,12 @@ def announcer(tasks: Tasks) -> str:
     return named[1]
 
 
+def restarted(tasks: Tasks) -> set[str]:
+    """The pods of the system, but for the control plane's own, that have restarted: those that found no API to begin with do."""
+    found = tasks.get("pods", "--all-namespaces", "--selector=!tier")["items"]
+    return {one["metadata"]["name"] for one in found for status in one["status"]["containerStatuses"] if status["restartCount"]}
+
+
 def ask_from(tasks: Tasks, pod: str, address: str) -> str:
     """The name of the pod that answers a pod's own request to an address of the pod network."""
     answer = tasks.kubectl("exec", pod, "--", "python3", "-c", ASK, f"http://{address}:8080/healthz")
@@ -77,6 +83,7 @@ def test_three_pods_on_three_nodes_and_no_request_lost_when_a_node_is_drained_an
     tasks = three_nodes
     nodes = set(tasks.nodes())
     assert nodes == {f"{tasks.cluster}-{role}" for role in ("control-plane", "worker", "worker2")}
+    assert restarted(tasks) == set(), "no pod started before its node reached the API"
     where = places(tasks)
     assert set(where.values()) == nodes, "a pod on each"
     addresses = {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in tasks.get("pods")["items"]}

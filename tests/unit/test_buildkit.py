@@ -1,4 +1,4 @@
-"""Builds with BuildKit: a program named docker on PATH. One with the engine's own BuildKit is beside the tests on clusters."""
+"""Builds with BuildKit: a program named docker on PATH. The tests on clusters have one with the engine's own BuildKit."""
 
 import io
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kubetasks import buildkit
-from kubetasks.errors import EngineError, ImageError
+from kubetasks.errors import EngineError, ImageError, SetupError
 
 VARIABLES = {"DOCKER_HOST": "unix:///its/socket"}
 SAYS = """\
@@ -51,12 +51,19 @@ def test_a_build_that_fails_is_told_with_the_end_of_its_output(docker: Any) -> N
     with pytest.raises(ImageError, match="Building app:1 with BuildKit failed") as raised:
         buildkit.build(engine(), io.BytesIO(), ["app:1"], {}, lambda _line: None)
     assert raised.value.sentence.splitlines()[1:] == [*(f"  {line}" for line in range(26, 40)), "  ERROR: no such step"]
-    assert "buildx" in raised.value.hint
+    assert raised.value.hint == "Fix it, and run ./inv build again"
+
+
+def test_a_cli_without_its_plugin_is_told_with_what_to_install(docker: Any) -> None:
+    docker("import sys; sys.exit('ERROR: BuildKit is enabled but the buildx component is missing or broken.')")
+    with pytest.raises(ImageError, match="buildx component is missing") as raised:
+        buildkit.build(engine(), io.BytesIO(), ["app:1"], {}, lambda _line: None)
+    assert raised.value.hint.startswith("Install docker-buildx")
 
 
 def test_without_docker_it_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ImageError, match="The program docker cannot be run"):
+    with pytest.raises(SetupError, match="The program docker cannot be run"):
         buildkit.build(engine(), io.BytesIO(), ["app:1"], {}, lambda _line: None)
 
 
@@ -64,14 +71,28 @@ def test_a_builder_that_keeps_the_image_for_itself_is_named(docker: Any) -> None
     docker(SAYS)
     with pytest.raises(ImageError, match="kept app:1 for itself") as raised:
         buildkit.build(engine(image=None), io.BytesIO(), ["app:1"], {}, lambda _line: None)
-    assert "docker buildx use default" in raised.value.hint
+    assert "docker buildx uninstall" in raised.value.hint
 
 
-def test_a_build_that_is_abandoned_ends_at_its_next_line(docker: Any) -> None:
-    docker(f"{SAYS}import time; time.sleep(60)")
+@pytest.mark.parametrize("then", ["import time; time.sleep(60)", "", "sys.exit(1)"])
+def test_a_build_that_is_abandoned_ends_at_its_next_line_and_counts_as_that_however_it_ends(docker: Any, then: str) -> None:
+    docker(f"{SAYS}{then}")
 
     def abandoned(_line: str) -> None:
         raise EngineError("abandoned", "")
 
     with pytest.raises(EngineError, match="abandoned"):
-        buildkit.build(engine(), io.BytesIO(), ["app:1"], {}, abandoned)
+        buildkit.build(engine(image=None), io.BytesIO(), ["app:1"], {}, abandoned)
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "needed"),
+    [
+        (b"FROM x\nRUN <<EOF\necho 1\nEOF\n", True),
+        (b"FROM x\ncopy <<-'end' /file\nend\n", True),
+        (b"FROM x\nRUN python3 -c 'print(1 << 2)'\n# RUN <<EOF\n", False),
+        (b"# syntax=docker/dockerfile:1\nFROM x\nRUN --mount=type=cache,target=/x true\n", False),
+    ],
+)
+def test_a_here_document_is_not_for_the_classic_builder(dockerfile: bytes, needed: bool) -> None:
+    assert buildkit.required(dockerfile) is needed

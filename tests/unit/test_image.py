@@ -3,10 +3,14 @@
 import dataclasses
 import tarfile
 from pathlib import Path
+from typing import Any
 
-from kubetasks import equivalents, image
+import pytest
+
+from kubetasks import buildkit, equivalents, image
 from kubetasks.application import APPLICATION, PROJECT
-from kubetasks.engine import build_context, context_files
+from kubetasks.engine import BuildKitNeededError, build_context, context_files
+from kubetasks.errors import ImageError
 from kubetasks.labels import OWNER
 
 FILES = {"Dockerfile": b"FROM x", "simple_server/app.py": b"1"}
@@ -52,3 +56,56 @@ def test_the_image_carries_its_build_id_in_name_and_arguments(tmp_path: Path) ->
     assert made.reference == f"simple-server:{made.build}"
     assert made.arguments == {"BASE": "base", "BUILD_ID": made.build, "MANAGED_BY": OWNER}
     assert f"--tag {made.reference}" in equivalents.build([made.reference], made.arguments)
+
+
+class Engine:
+    """Has the base image, and an image once it was built; its classic builder refuses."""
+
+    def __init__(self) -> None:
+        self.built = ""
+        self.asked = 0
+
+    def image_id(self, reference: str) -> str | None:
+        return "sha256:1" if reference in ("base", self.built) else None
+
+    def image_tags(self, _name: str) -> list[str]:
+        return [self.built]
+
+    def build(self, *_given: Any, **_more: Any) -> None:
+        self.asked += 1
+        raise BuildKitNeededError("Building it failed: the --mount option requires BuildKit\n  Step 1", "Fix it")
+
+
+@pytest.mark.parametrize(("dockerfile", "asked"), [(b"FROM base\nRUN --mount=type=cache true\n", 1), (b"RUN <<EOF\nEOF\n", 0)])
+def test_what_the_classic_builder_cannot_build_is_built_with_buildkit(
+    monkeypatch: pytest.MonkeyPatch, dockerfile: bytes, asked: int
+) -> None:
+    engine: Any = Engine()
+    made = image.Image(APPLICATION, "0123456789ab", "base", {"Dockerfile": dockerfile}, frozenset())
+
+    def builds(_engine: object, context: Any, names: list[str], *_more: object) -> None:
+        with tarfile.open(fileobj=context) as archive:
+            assert archive.getnames() == ["Dockerfile"]
+        engine.built = names[0]
+
+    monkeypatch.setattr(buildkit, "build", builds)
+    image.build(engine, made, made.names, lambda _line: None)
+    assert (engine.built, engine.asked) == (made.reference, asked)
+
+
+def test_if_buildkit_fails_too_both_reasons_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_given: object) -> None:
+        raise ImageError("Building it with BuildKit failed:\n  no buildx", "Install it")
+
+    monkeypatch.setattr(buildkit, "build", fails)
+    made = image.Image(APPLICATION, "0123456789ab", "base", {}, frozenset())
+    engine: Any = Engine()
+    with pytest.raises(ImageError) as raised:
+        image.build(engine, made, made.names, lambda _line: None)
+    lines = raised.value.sentence.splitlines()
+    assert lines == [
+        "Building it failed: the --mount option requires BuildKit",
+        "Building it with BuildKit failed:",
+        "  no buildx",
+    ]
+    assert raised.value.hint == "Install it"

@@ -64,7 +64,7 @@ def test_every_patch_of_kubeadms_configuration_is_yaml_of_its_own() -> None:
     ]
 
 
-def test_the_controllers_may_ask_as_often_as_they_like_in_each_form_of_kubeadms_configuration() -> None:
+def test_the_controllers_rate_is_set_in_each_form_of_kubeadms_configuration() -> None:
     new, old, _ = [yaml.safe_load(patch) for patch in yaml.safe_load(CONFIG.text)["kubeadmConfigPatches"]]
     limits = {"leader-elect": "false", "kube-api-qps": "500", "kube-api-burst": "500"}
     assert {one["name"]: one["value"] for one in new["controllerManager"]["extraArgs"]} == limits

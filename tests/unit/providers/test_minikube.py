@@ -227,7 +227,7 @@ def test_a_cluster_that_is_started_again_keeps_what_it_was_created_with() -> Non
     assert {"--preload=false", "--cache-images=false", "--force"} < set(config.start), "it holds all that minikube needs"
 
 
-def test_on_an_ordinary_machine_minikube_decides_all_but_versions_and_what_makes_it_slow() -> None:
+def test_on_an_ordinary_machine_minikube_decides_all_but_the_versions_and_the_controllers_rate() -> None:
     release = pulled_release(KUBERNETES["1.36"].pulled)
     assert release.startswith("v1.36.")
     config = Config(NAME, KICBASE, built=False, kubernetes=release, forced=False, runtime="containerd")
