@@ -66,7 +66,9 @@ def problem(
     around = Around(releasing, fitting if fitting < wanted else 0, revision_before(deployment, replica_sets) is not None)
     found = [one for one in (problems.of_pod(pod, evidence, around) for pod in newest) if one]
     if found:
-        return min(found, key=lambda one: one.patience)
+        worst = min(found, key=lambda one: one.patience)
+        # the nodes may be too busy with those that start for this one to answer
+        return None if starting and (worst.code, worst.patience) == ("not-ready", Patience.LONG) else worst
     if deployment["spec"].get("paused") and (updated < wanted or status.get("replicas", 0) > updated):
         return problems.of_kind("paused", name, kubectl=evidence.kubectl)
     progressing = conditions.get("Progressing", {})

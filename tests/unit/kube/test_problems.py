@@ -186,10 +186,10 @@ def test_a_pod_that_was_evicted_has_been_replaced() -> None:
     assert evicted not in readiness.newest_pods(*(objects[name] for name in ("deployment", "replica_sets", "pods")))
 
 
-def not_ready(seconds: float, answer: str = "", answered: float = 1) -> Problem | None:
+def not_ready(seconds: float, answer: str = "", answered: float = 1, *, another_starts: bool = False) -> Problem | None:
     """The problem of a pod whose container started so long ago and is not ready; its probe may fail 3 times, once a second.
 
-    The probe got its answer so many seconds after the start.
+    The probe got its answer so many seconds after the start. `another_starts`: the container of another pod has not started.
     """
     objects = recorded("ready")
     objects["deployment"]["status"]["availableReplicas"] = 2
@@ -202,6 +202,10 @@ def not_ready(seconds: float, answer: str = "", answered: float = 1) -> Problem 
             condition["status"] = "False"
             condition["lastTransitionTime"] = status["state"]["running"]["startedAt"]
     started = datetime.fromisoformat(status["state"]["running"]["startedAt"])
+    if another_starts:
+        other = objects["pods"][1]["status"]
+        other["containerStatuses"][0] |= {"ready": False, "state": {"waiting": {"reason": "ContainerCreating"}}}
+        other["conditions"] = [one | {"status": "False"} for one in other["conditions"] if "Ready" in one["type"]]
     answers = {pod["metadata"]["name"]: (started + timedelta(seconds=answered), answer)} if answer else {}
     return found(objects, Evidence(started + timedelta(seconds=seconds), answers=answers))
 
@@ -219,6 +223,12 @@ def not_ready(seconds: float, answer: str = "", answered: float = 1) -> Problem 
 def test_a_pod_that_is_not_ready_counts_after_its_probes_own_time(seconds: float, answer: str, patience: Patience | None) -> None:
     problem = not_ready(seconds, answer)
     assert (problem and (problem.code, problem.patience)) == (patience and ("not-ready", patience))
+
+
+def test_a_pod_that_does_not_answer_is_no_problem_while_its_node_still_starts_others() -> None:
+    assert not_ready(60, REFUSED, another_starts=True) is None
+    assert not_ready(60, "", another_starts=True) is None
+    assert not_ready(60, ANSWERED, another_starts=True), "it has answered that it is not ready"
 
 
 def test_what_a_probe_got_before_the_container_started_does_not_count() -> None:
