@@ -6,7 +6,7 @@ A kept connection, as `kubectl port-forward` and browsers hold it, stays with on
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,9 +43,12 @@ def health(app: Application, url: str, seconds: float = SECONDS) -> str | None:
     return None if answer is None else str(answer[app.pod_key])
 
 
-def answering(app: Application, addresses: Iterable[Address], seconds: float = SECONDS) -> list[Address]:
-    """Those of the addresses that answer."""
-    return [address for address in addresses if health(app, address.url, seconds) is not None]
+def answering(
+    app: Application, addresses: Iterable[Address], seconds: float = SECONDS, pods: Container[str] | None = None
+) -> list[Address]:
+    """Those of the addresses at which anybody answers, or, if `pods` are given, one of these."""
+    found = [(address, health(app, address.url, seconds)) for address in addresses]
+    return [address for address, pod in found if pod is not None and (pods is None or pod in pods)]
 
 
 def first_answering(app: Application, addresses: Iterable[Address]) -> Address | None:

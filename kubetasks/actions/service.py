@@ -83,13 +83,15 @@ def _wait_for_address(context: Context, lasting: float, at: Callable[[str], None
         no_address = wait.Pending("no load balancer has given it an address yet")
         if not known:
             return no_address
-        if not state.ready_pods(context):
+        ready = state.ready_pods(context)
+        if not ready:
             result = known
             deployed = state.deployment(context)
             if readiness.replicas(deployed) == 0:
                 return no_address if awaited else wait.Done()
             return state.mismatch(found, deployed) or wait.Pending("waiting for a ready pod")
-        result = probe.answering(context.app, known)
+        # by pod: for a moment, the nodes still send requests to those of the service that had the address before
+        result = probe.answering(context.app, known, pods=ready)
         if not result:
             first_answer = 0.0
             return wait.Pending(f"waiting for an answer at {' or '.join(one.url for one in known)}")
@@ -200,7 +202,8 @@ def _wait_for_tunnel(context: Context, through: OpenTunnel, at: Callable[[str], 
         if not known:
             return wait.Pending("no address yet")
         result = known
-        if not state.ready_pods(context) or probe.answering(context.app, known):
+        ready = state.ready_pods(context)
+        if not ready or probe.answering(context.app, known, pods=ready):
             return wait.Done()
         return wait.Pending(f"waiting for an answer at {known[0].url}")
 

@@ -15,9 +15,12 @@ BALANCED = recorded("service")
 SLICES = recorded("endpointslices")
 
 
+OURS = SLICES[0]["endpoints"][0]["targetRef"]["name"]
+
+
 @pytest.fixture(autouse=True)
 def everything_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "answering", lambda _app, known: list(known))
+    monkeypatch.setattr(probe, "health", lambda *_: OURS)
 
 
 def ways(found: dict[str, Any], told: list[str]) -> list[str]:
@@ -30,6 +33,15 @@ def ways(found: dict[str, Any], told: list[str]) -> list[str]:
 
 def test_the_load_balancers_address_is_waited_for_beside_the_mapped_port() -> None:
     assert ways(BALANCED, []) == ["mapped port", "load balancer"]
+
+
+def test_an_address_counts_once_a_pod_of_this_service_answers_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = ["of-the-service-before", "of-the-service-before", OURS, OURS]
+    monkeypatch.setattr(probe, "health", lambda *_: answers.pop(0))
+    told: list[str] = []
+    assert ways(BALANCED, told) == ["mapped port", "load balancer"]
+    assert answers == []
+    assert told[0].startswith("waiting for an answer at http://127.0.0.1:8080/")
 
 
 def test_a_load_balancer_that_gives_no_address_does_not_hide_the_one_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
