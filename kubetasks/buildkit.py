@@ -1,20 +1,17 @@
 """Builds with the engine's BuildKit through the docker CLI: Docker's SDK does not speak BuildKit's protocol."""
 
 import re
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import IO
 
 from kubetasks import shell
-from kubetasks.engine import COLORS, Engine
+from kubetasks.engine import COLORS, Engine, end_of
 from kubetasks.errors import ImageError, ProgramError
 
 # Both of buildx: an attestation would make it an image of two platforms, which not every engine can save for a node; and the
 # image must get into the engine, whichever builder a person has chosen for something else.
 VARIABLES = {"DOCKER_BUILDKIT": "1", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "BUILDX_BUILDER": ""}
-LINES = 15  # of the output of a build that failed
 MISSING = "buildx"  # what the docker CLI names, from release 23 on, if it cannot use BuildKit
 HEREDOC = re.compile(rb"^\s*(?:RUN|COPY|ADD)\b.*<<-?[\"']?[A-Za-z_]", re.IGNORECASE | re.MULTILINE)
 
@@ -35,6 +32,8 @@ def build(
     What `on_line` raises ends the build, and is raised. BuildKit keeps what it built in a cache, which
     `docker builder prune` empties. Raises ImageError with the end of the output, SetupError if there is no docker CLI.
     """
+    import tempfile
+
     first, *_ = references = list(references)
     argv = ["docker", "build", "--progress=plain", *(f"--tag={name}" for name in references)]
     argv += [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
@@ -53,7 +52,7 @@ def build(
     failed: ProgramError | None = None
     with tempfile.TemporaryFile() as archive:
         try:
-            shutil.copyfileobj(context, archive)
+            archive.write(context.read())
             archive.seek(0)
         except OSError as error:
             raise ImageError(f"The build context cannot be written: {error}", "df --human-readable /tmp") from error
@@ -64,10 +63,11 @@ def build(
     if reasons:
         raise reasons[0]
     if failed:
-        tail = "".join(f"\n  {line}" for line in failed.output.strip().splitlines()[-LINES:])
         fix = (
             "Install docker-buildx, or docker-buildx-plugin from Docker's own packages" if MISSING in failed.output else "Fix it"
         )
-        raise ImageError(f"Building {first} with BuildKit failed:{tail}", f"{fix}, and run ./inv build again") from failed
+        raise ImageError(
+            f"Building {first} with BuildKit failed:{end_of([failed.output])}", f"{fix}, and run ./inv build again"
+        ) from failed
     if engine.image_id(first) is None:
         raise ImageError(f"The docker CLI's builder kept {first} for itself.", "docker buildx uninstall; ./inv build")

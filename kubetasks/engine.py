@@ -25,6 +25,7 @@ UNASKED = "1.41"  # a version of the API for a client that has asked nothing yet
 NODE_VARIABLE, BEFORE_VARIABLE = "MINIKUBE_ACTIVE_DOCKERD", "MINIKUBE_EXISTING_DOCKER_HOST"
 IGNORE_FILE = ".dockerignore"
 COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of a program that thinks it writes to a terminal
+BUILD_LINES = 15  # of the output of a build that failed
 BAD_REQUEST = 400
 NO_BUILDER = (404, 405, 501)  # presumably the answers of an engine without a classic builder: none has been seen yet
 REQUIRES_BUILDKIT = "requires BuildKit"  # what the classic builder says of RUN --mount, COPY --chmod and others
@@ -367,9 +368,8 @@ class Engine:
         output: list[str] = []
 
         def failed(error: str) -> ImageError:
-            tail = "".join(f"\n  {line}" for line in "\n".join(output).splitlines()[-15:])
             return (BuildKitNeededError if REQUIRES_BUILDKIT in error else ImageError)(
-                f"Building {first} failed: {error.strip()}{tail}",
+                f"Building {first} failed: {error.strip()}{end_of(output)}",
                 "Fix it and run ./inv build again; ./inv setup provides the base image",
             )
 
@@ -622,6 +622,11 @@ def build_context(files: Mapping[str, bytes], programs: Collection[str] = ()) ->
             tar.addfile(entry, io.BytesIO(files.get(name, b"")))
     archive.seek(0)
     return archive
+
+
+def end_of(output: Iterable[str]) -> str:
+    """The last lines of a build's output, each after a line break and indented."""
+    return "".join(f"\n  {line}" for line in "\n".join(output).strip().splitlines()[-BUILD_LINES:])
 
 
 def context_files(folder: Path) -> list[str]:

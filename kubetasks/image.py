@@ -143,7 +143,8 @@ def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[st
     refused = ""
     if not buildkit.required(image.files.get("Dockerfile", b"")):
         try:
-            return engine.build(context(), names, image.arguments, on_line, labels={})
+            engine.build(context(), names, image.arguments, on_line, labels={})
+            return
         except BuildKitNeededError as error:
             refused = f"{error.sentence.splitlines()[0]}\n"
     try:

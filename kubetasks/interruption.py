@@ -47,6 +47,14 @@ def terminate(program: "subprocess.Popen[str]") -> None:
             program.terminate()
 
 
+def terminate_all() -> bool:
+    """Tell all programs that run for us to end; False if there is none."""
+    running = tuple(programs)
+    for program in running:
+        terminate(program)
+    return bool(running)
+
+
 def handle_signals() -> None:
     """Raise KeyboardInterrupt at the first signal that asks us to end; those that follow find a clean-up under way."""
     for number in INTERRUPTING:
@@ -89,8 +97,7 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
             given.write(settings)
     except OSError:  # then we go on ourselves
         return
-    for program in tuple(programs):  # it may not have been told of the first signal yet
-        terminate(program)
+    terminate_all()  # they may not have been told of the first signal yet
     cursor = SHOW_CURSOR if os.isatty(2) else ""
     with suppress(OSError):  # nobody reads it; and print is not to be called again from within itself
         os.write(2, f"{cursor}\n{LEFT[word]}\n".encode())

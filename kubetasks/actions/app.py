@@ -412,10 +412,7 @@ def _side_by_side(context: Context) -> Image:
         except BaseException:
             over.set()
             builder.join(ABANDON_SECONDS)  # or its image would come after a clean-up that follows
-            running = tuple(interruption.programs) if builder.is_alive() else ()
-            for program in running:
-                interruption.terminate(program)
-            if running:
+            if builder.is_alive() and interruption.terminate_all():
                 builder.join(ABANDON_SECONDS)
             raise
         if failed:
