@@ -8,13 +8,15 @@ import ipaddress
 import json
 import secrets
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from kubetasks import manifests
 from kubetasks.kube import objects
-from kubetasks.kube.client import Kube, Object
+from kubetasks.kube.client import ApiError, Kube, Object
 
 NAMESPACE = "metallb-system"
+GROUP = "metallb.io"
 POOL = "nodes-network"
 POOL_SIZE = 32
 SPEAKERS_KEY = "memberlist"  # the Secret that the speakers mount
@@ -58,13 +60,13 @@ def settings(subnet: str) -> list[Object]:
     """The address pool, and its announcement on the nodes' network."""
     made = [
         {
-            "apiVersion": "metallb.io/v1beta1",
+            "apiVersion": f"{GROUP}/v1beta1",
             "kind": "IPAddressPool",
             "metadata": {"name": POOL, "namespace": NAMESPACE},
             "spec": {"addresses": [pool(subnet)]},
         },
         {
-            "apiVersion": "metallb.io/v1beta1",
+            "apiVersion": f"{GROUP}/v1beta1",
             "kind": "L2Advertisement",
             "metadata": {"name": POOL, "namespace": NAMESPACE},
             "spec": {"ipAddressPools": [POOL]},
@@ -106,6 +108,22 @@ def configure(kube: Kube, subnet: str) -> None:
     """Apply its settings. Raises ApiError with status 404 while the API does not know their kinds yet."""
     for item in settings(subnet):
         objects.apply(kube, item)
+    _prepare_kinds(kube)
+
+
+def _prepare_kinds(kube: Kube) -> None:
+    """Ask for objects of each kind of MetalLB's once.
+
+    The API server sets up what stores a kind at the first request for it. A watch that comes first is told to come again a
+    second later: each of MetalLB's pods would lose that second as it starts.
+    """
+    for definition in kube.list("CustomResourceDefinition"):
+        spec = definition["spec"]
+        if spec["group"] != GROUP:
+            continue
+        for version in spec["versions"]:
+            with suppress(ApiError):  # not served yet
+                kube.request("GET", f"/apis/{GROUP}/{version['name']}/{spec['names']['plural']}", {"limit": "1"})
 
 
 if __name__ == "__main__":  # the equivalent commands get the settings this way

@@ -3,10 +3,11 @@
 A kept connection, as `kubectl port-forward` and browsers hold it, stays with one pod.
 """
 
+import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,11 @@ def answering(
     """Those of the addresses at which anybody answers, or, if `pods` are given, one of these."""
     found = [(address, health(app, address.url, seconds)) for address in addresses]
     return [address for address, pod in found if pod is not None and (pods is None or pod in pods)]
+
+
+def growing_patience() -> Iterator[float]:
+    """Seconds for one question after another: short at first, for a network that is not ready swallows a whole connection."""
+    return (min(SECONDS, CLOSED_SECONDS * number) for number in itertools.count(1))
 
 
 def first_answering(app: Application, addresses: Iterable[Address]) -> Address | None:

@@ -93,6 +93,22 @@ def roll_out(context: Context, made: Image) -> bool:
 
     Raises SettingError, ClusterError, RolloutError, OwnershipError.
     """
+    applied = _apply(context, made)
+    if not context.report.dry:
+        rollout.wait_for_rollout(context, applied.text, applied.delivered)
+    return applied.changed
+
+
+class Applied(NamedTuple):
+    """Whether applying changed the deployment, what to show until it is complete, and the image that the nodes were given."""
+
+    changed: bool = False
+    text: str = ""
+    delivered: str = ""
+
+
+def _apply(context: Context, made: Image) -> Applied:
+    """Deliver the image to the cluster and apply the deployment. Raises SettingError, ClusterError, OwnershipError."""
     app, report, namespace = context.app, context.report, context.settings.namespace
     manifest = manifests.read_one(app, "deployment")
     container = manifests.container_index(manifest, app)
@@ -109,15 +125,14 @@ def roll_out(context: Context, made: Image) -> bool:
             context.cluster = context.provider.cluster()
             cluster.announce_registry(context)
     if not report.equivalent(*equivalents.deploy(app, context.kubectl, reference, container, policy)):
-        return False
+        return Applied()
     deployment = manifests.deployment(manifest, app, reference, policy, namespace)
     with objects.of_file(app.manifests / "poddisruptionbudget.yaml"):
         objects.apply(context.kube, budget)
     with objects.of_file(app.manifests / "deployment.yaml"):
         changed = objects.apply(context.kube, deployment)
     text = f"Rolling out {made.reference}" if changed else f"{made.reference} is deployed"
-    rollout.wait_for_rollout(context, text, "" if context.provider.shared else reference)  # to others' nodes nothing is delivered
-    return changed
+    return Applied(changed, text, "" if context.provider.shared else reference)  # to others' nodes nothing is delivered
 
 
 def _deployed(context: Context) -> bool:
@@ -128,18 +143,22 @@ def _deployed(context: Context) -> bool:
 
 
 @one_at_a_time
-def scale(context: Context, replicas: int, build: str = "") -> None:
-    """Scale the deployment, and wait until every pod answers or, not exposed, is ready. Raises RolloutError, ExposeError.
-
-    Each must answer with that build id, if one is given.
-    """
-    if not context.report.equivalent(*equivalents.scale(context.app, context.kubectl, replicas)):
+def scale(context: Context, replicas: int) -> None:
+    """Scale the deployment, and wait until every pod answers or, not exposed, is ready. Raises RolloutError, ExposeError."""
+    changed = _set_replicas(context, replicas)
+    if context.report.dry:
         return
+    rollout.wait_for_rollout(context, f"Scaling to {replicas}" if changed else f"Already scaled to {replicas}")
+    rollout.wait_until_served(context)
+
+
+def _set_replicas(context: Context, replicas: int) -> bool:
+    """Return whether that is a change. Raises RolloutError if there is no deployment."""
+    if not context.report.equivalent(*equivalents.scale(context.app, context.kubectl, replicas)):
+        return False
     state.require_deployment(context)
     context.agree()
-    changed = objects.scale(context.kube, context.app.name, context.settings.namespace, replicas)
-    rollout.wait_for_rollout(context, f"Scaling to {replicas}" if changed else f"Already scaled to {replicas}")
-    rollout.wait_until_served(context, build)
+    return objects.scale(context.kube, context.app.name, context.settings.namespace, replicas)
 
 
 @one_at_a_time
@@ -369,18 +388,25 @@ def _reachable(context: Context) -> bool:
 def up(context: Context) -> str:
     """Start, build, deploy, expose and scale; return an address that answers ("" under --dry).
 
-    Image and cluster are created side by side.
+    Image and cluster are created side by side, and all objects are applied before the first of them is waited for.
     """
+    replicas = context.settings.replicas
     if context.report.dry:
         cluster.ensure(context)
         made = build(context)
     else:
         made = _side_by_side(context)
     with context.locked():
-        roll_out(context, made)
-        service.expose(context)  # also mends a service at which nothing answers
-        scale(context, context.settings.replicas, made.build)
-    return "" if context.report.dry else state.address(context).url
+        applied = _apply(context, made)
+        exposed = service.apply(context)  # also mends a service at which nothing answers
+        scaled = _set_replicas(context, replicas)
+        if context.report.dry:
+            return ""
+        text = f"Scaling to {replicas}" if scaled and not applied.changed else applied.text
+        rollout.wait_for_rollout(context, text, applied.delivered)
+        service.wait_until_answered(context, exposed)
+        rollout.wait_until_served(context, made.build)
+        return state.address(context).url
 
 
 def _side_by_side(context: Context) -> Image:

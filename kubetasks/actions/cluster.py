@@ -51,9 +51,10 @@ def ensure(context: Context) -> bool:
         context.report.equivalent(*(f"# {line.strip()}" for line in str(error.message).splitlines()))
         return False
     context.cluster, changed = started
-    changed |= nodes.wait_for(context)
+    changed |= nodes.wait_for_api(context)
     if context.cluster.subnet:
-        _install_load_balancer(context, provider)
+        _install_load_balancer(context, provider)  # its pods start as soon as there is a node for them
+    changed |= nodes.wait_for(context)
     announce_registry(context)
     if not changed:
         context.report.say(f"Cluster {provider.name} is running.")
@@ -64,7 +65,7 @@ def _new_cluster(context: Context, provider: Lifecycle) -> tuple[str, ...]:
     """What follows the creation of a cluster."""
     manifest = artifacts.metallb_manifest(context.settings).reference
     balancer = equivalents.load_balancer(manifest, provider.network) if provider.network else ()
-    return equivalents.wait_for_nodes(), *balancer, *_announcement(provider.registry())
+    return *balancer, equivalents.wait_for_nodes(), *_announcement(provider.registry())
 
 
 def announce_registry(context: Context) -> None:
@@ -117,7 +118,7 @@ def _install_load_balancer(context: Context, provider: Lifecycle) -> None:
 def _has_load_balancer(context: Context) -> bool:
     try:
         return loadbalancer.installed(context.kube, context.cluster.subnet)
-    except ApiError:
+    except (ClusterError, ApiError):
         for attempt in _until_answered(SERVED_SECONDS):
             with attempt:
                 return loadbalancer.installed(context.kube, context.cluster.subnet)

@@ -16,8 +16,25 @@ MORE_FILES = "sudo sysctl fs.inotify.max_user_instances=512 on the engine's mach
 REFUSED_SECONDS = 5.0  # in which an API server that has just started has read whom it trusts
 
 
+def wait_for_api(context: Context) -> bool:
+    """Wait until the API answers; False if it does so already. Raises ClusterError."""
+    if isinstance(_answers(context), wait.Done):
+        return False
+    with context.report.step("Waiting for the API") as step:
+        wait.until_done(
+            lambda: _answers(context),
+            ClusterError,
+            f"Cluster {context.provider.name} is not up",
+            "./inv stop start; or ./inv delete start, which loses what is in it",
+            timeout=context.settings.timeout,
+            on_change=step.at,
+            longest_pause=0.3,
+        )
+    return True
+
+
 def wait_for(context: Context) -> bool:
-    """Wait until the API answers and every node is ready; False if that was so already. Raises ClusterError.
+    """Wait until every node is ready; False if that was so already. Raises ClusterError.
 
     Nodes come back by themselves after a reboot.
     """
@@ -33,15 +50,6 @@ def wait_for(context: Context) -> bool:
     except (ClusterError, ApiError):
         pass
     with context.report.step("Waiting for the nodes" if len(since) > 1 else "Waiting for the node") as step:
-        wait.until_done(
-            lambda: _answers(context),
-            ClusterError,
-            f"Cluster {context.provider.name} is not up",
-            "./inv stop start; or ./inv delete start, which loses what is in it",
-            timeout=timeout,
-            on_change=step.at,
-            longest_pause=0.3,
-        )
         with kube.changes([("Node", "", {}), ("Lease", "kube-node-lease", {})]) as changes:
             end = wait.until(surviving(check), timeout=timeout, changed=changes.wait, on_change=step.at)
         if isinstance(end, wait.Failed):

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kubetasks import equivalents, manifests, probe, wait
 from kubetasks.actions import cluster, state
@@ -24,12 +25,25 @@ WITHOUT_LOAD_BALANCER = "INVOKE_APP_TIMEOUT=SECONDS waits longer; without a load
 @one_at_a_time
 def expose(context: Context) -> list[Address]:
     """Give the deployment a service, and return the addresses that answer. Raises ExposeError, RolloutError, OwnershipError."""
+    applied = apply(context)
+    return [] if context.report.dry else wait_until_answered(context, applied)
+
+
+class Applied(NamedTuple):
+    """Whether the service was there, and whether applying changed it."""
+
+    there: bool = False
+    changed: bool = False
+
+
+def apply(context: Context) -> Applied:
+    """Apply the deployment's service. Raises RolloutError, OwnershipError, SettingError."""
     app, report, namespace = context.app, context.report, context.settings.namespace
     manifest = manifests.read_one(app, "service")
     port_index = manifests.port_index(manifest, app)
     if report.dry:
         report.equivalent(equivalents.expose(app, context.kubectl, port_index, context.provider.node_port))
-        return []
+        return Applied()
     state.require_deployment(context)
     there = objects.there(context.kube, "Service", app.name, namespace)
     context.agree()
@@ -43,10 +57,15 @@ def expose(context: Context) -> list[Address]:
                 raise
             # another service was faster, and can be named now
             changed = objects.apply(context.kube, manifests.service(manifest, app, namespace, _free_node_port(context)))
-    with report.step("Exposing" if changed else "Already exposed") as step:
-        answering = _wait_for_address(context, state.EFFECT_SECONDS if there and changed else 0, step.at)
+    return Applied(there is not None, changed)
+
+
+def wait_until_answered(context: Context, applied: Applied) -> list[Address]:
+    """Wait for the addresses of a service that was applied, and return those that answer. Raises ExposeError."""
+    with context.report.step("Exposing" if applied.changed else "Already exposed") as step:
+        answering = _wait_for_address(context, state.EFFECT_SECONDS if applied.there and applied.changed else 0, step.at)
     if context.cluster.load_balancer and not any(one.way == service.BALANCER for one in answering):
-        report.say("No address of the load balancer answers so far.")
+        context.report.say("No address of the load balancer answers so far.")
     return answering
 
 
@@ -70,6 +89,7 @@ def _free_node_port(context: Context) -> int | None:
 def _wait_for_address(context: Context, lasting: float, at: Callable[[str], None]) -> list[Address]:
     """The addresses that answer, for `lasting` seconds, or, if no pod is wanted, that would. Raises ExposeError."""
     result: list[Address] = []
+    seconds = probe.growing_patience()
     first_answer = 0.0
     until_balanced = time.monotonic() + min(BALANCER_SECONDS, context.settings.timeout / 2)
 
@@ -91,7 +111,7 @@ def _wait_for_address(context: Context, lasting: float, at: Callable[[str], None
                 return no_address if awaited else wait.Done()
             return state.mismatch(found, deployed) or wait.Pending("waiting for a ready pod")
         # by pod: for a moment, the nodes still send requests to those of the service that had the address before
-        result = probe.answering(context.app, known, pods=ready)
+        result = probe.answering(context.app, known, next(seconds), ready)
         if not result:
             first_answer = 0.0
             return wait.Pending(f"waiting for an answer at {' or '.join(one.url for one in known)}")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kubetasks import loadbalancer
-from kubetasks.kube.client import Kube
+from kubetasks.kube.client import ApiError, Kube
 
 
 class FakeKube(Kube):
@@ -23,6 +23,29 @@ class FakeKube(Kube):
         item = given[3]
         self.there[item["metadata"]["name"]] = item
         return {"metadata": {"resourceVersion": "1"}}
+
+
+class NewKube(FakeKube):
+    """An API server that has just been told of some kinds, and serves one of them not yet."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__({})
+        self.asked: list[str] = []
+        self._names = names
+
+    def get(self, kind: str, name: str, namespace: str = "") -> None:
+        pass
+
+    def list(self, kind: str, namespace: str = "", **selectors: str) -> list[dict[str, Any]]:  # noqa: ARG002
+        groups = [name.partition(".") for name in self._names]
+        versions = [{"name": "v1beta1"}]
+        return [{"spec": {"group": group, "names": {"plural": plural}, "versions": versions}} for plural, _, group in groups]
+
+    def request(self, *given: Any, **more: Any) -> dict[str, Any]:
+        if given[0] != "GET":
+            return super().request(*given, **more)
+        self.asked.append(given[1])
+        raise ApiError("The request", 404, "", "")
 
 
 @pytest.fixture
@@ -62,3 +85,10 @@ def test_an_installation_that_goes_on_keeps_the_key_of_the_speakers_that_run(man
     kube = FakeKube({"memberlist": theirs})
     loadbalancer.install(kube, manifest)
     assert kube.there["memberlist"] is theirs
+
+
+def test_each_of_its_kinds_is_asked_for_before_its_pods_watch_them_and_none_of_others() -> None:
+    kube = NewKube("ipaddresspools.metallb.io", "certificates.cert-manager.io", "bgppeers.metallb.io")
+    loadbalancer.configure(kube, "172.18.0.0/16")
+    assert kube.asked == ["/apis/metallb.io/v1beta1/ipaddresspools", "/apis/metallb.io/v1beta1/bgppeers"]
+    assert loadbalancer.POOL in kube.there

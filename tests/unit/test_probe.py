@@ -1,6 +1,7 @@
 """Who answers at an address: a real server on a free port."""
 
 import dataclasses
+import itertools
 import threading
 from collections.abc import Iterator
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -56,6 +57,13 @@ def test_of_several_addresses_those_that_answer_are_found(url: str) -> None:
     assert probe.answering(APPLICATION, [closed, first, second]) == [first, second]
     assert probe.first_answering(APPLICATION, [closed, second, first]) == second
     assert probe.first_answering(APPLICATION, [closed]) is None
+
+
+def test_who_waits_for_an_answer_is_impatient_at_first_and_as_patient_as_others_in_the_end() -> None:
+    looks = list(itertools.islice(probe.growing_patience(), 20))
+    assert looks[0] == probe.CLOSED_SECONDS
+    assert looks == sorted(looks)
+    assert looks[-1] == probe.SECONDS
 
 
 @pytest.mark.parametrize(("pods", "requests"), [(1, 1), (2, 21), (3, 37), (20, 328)])

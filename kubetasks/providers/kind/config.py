@@ -13,7 +13,7 @@ PORTS_TRIED = 100
 
 # The managers of one control plane need no leader election: a cluster that starts again would wait for the stopped ones' lease.
 # kind uses the form that fits: v1beta3 before Kubernetes 1.36.
-# minSyncPeriod: kind lets kube-proxy gather changes for a second; ours writes its rules at once.
+# minSyncPeriod: kube-proxy gathers changes for a second, also if it is told 0; ours writes its rules at once.
 TEMPLATE = """\
 kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
@@ -55,7 +55,7 @@ nodes:
     apiVersion: kubeproxy.config.k8s.io/v1alpha1
     kind: KubeProxyConfiguration
     iptables:
-      minSyncPeriod: 0s
+      minSyncPeriod: 1ms
 """
 WORKER = "  - role: worker\n"
 # kind removes the taint of the control plane only from a cluster of one node

@@ -6,11 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from kubetasks import image
-from kubetasks.actions import app, cluster
+from kubetasks.actions import app, cluster, rollout, service, state
 from kubetasks.actions.context import Context
 from kubetasks.application import APPLICATION
 from kubetasks.errors import EngineError, ImageError
 from kubetasks.image import Image
+from kubetasks.kube.service import Address
 from tests.unit.actions.fakes import OwnProvider, context
 
 
@@ -64,6 +65,32 @@ def test_a_build_that_fails_is_told_while_the_cluster_is_created(monkeypatch: py
     monkeypatch.setattr(cluster, "ensure", ensure)
     with pytest.raises(ImageError):
         app.up(made)
+
+
+def test_everything_is_applied_before_the_first_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def does(what: str, result: object = None) -> Callable[..., object]:
+        def do(*_given: object) -> object:
+            done.append(what)
+            return result
+
+        return do
+
+    made = prepared(monkeypatch)
+    monkeypatch.setattr(app, "_side_by_side", does("cluster and image", Image(APPLICATION, "0" * 12, "base")))
+    monkeypatch.setattr(app, "_apply", does("apply the deployment", app.Applied(changed=True, text="Rolling out")))
+    monkeypatch.setattr(service, "apply", does("apply the service", service.Applied()))
+    monkeypatch.setattr(app, "_set_replicas", does("scale", True))
+    monkeypatch.setattr(rollout, "wait_for_rollout", does("wait for the rollout"))
+    monkeypatch.setattr(service, "wait_until_answered", does("wait for an address"))
+    monkeypatch.setattr(rollout, "wait_until_served", does("wait for the pods' answers"))
+    monkeypatch.setattr(state, "address", does("choose", Address("http://127.0.0.1:8080/", "mapped port")))
+    assert app.up(made) == "http://127.0.0.1:8080/"
+    assert done == [
+        *("cluster and image", "apply the deployment", "apply the service", "scale"),
+        *("wait for the rollout", "wait for an address", "wait for the pods' answers", "choose"),
+    ]
 
 
 def prepared(monkeypatch: pytest.MonkeyPatch) -> Context:

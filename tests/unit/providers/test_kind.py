@@ -71,6 +71,11 @@ def test_the_controllers_rate_is_set_in_each_form_of_kubeadms_configuration() ->
     assert old["controllerManager"]["extraArgs"] == limits
 
 
+def test_kube_proxy_does_not_gather_changes_for_a_second() -> None:
+    *_, proxy = [yaml.safe_load(patch) for patch in yaml.safe_load(CONFIG.text)["kubeadmConfigPatches"]]
+    assert proxy["iptables"]["minSyncPeriod"] == "1ms", "it takes 0 for its default"
+
+
 def test_kind_gets_a_kubeconfig_of_our_own() -> None:
     argv = equivalents.create_argv("kind", CONFIG, "file.yaml")
     assert argv[:3] == ["kind", "create", "cluster"]
