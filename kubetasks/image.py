@@ -42,6 +42,10 @@ class Image:
         """The build arguments. The Dockerfile labels the image: the engine would need one more step to do so at the end."""
         return {"BASE": self.base, "BUILD_ID": self.build, "MANAGED_BY": OWNER}
 
+    def document(self) -> dict[str, str]:
+        """What a task's JSON says of it."""
+        return {"image": self.reference, "build": self.build}
+
 
 @dataclass(frozen=True)
 class Delivered:

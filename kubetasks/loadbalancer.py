@@ -8,12 +8,11 @@ import ipaddress
 import json
 import secrets
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from kubetasks import manifests
 from kubetasks.kube import objects
-from kubetasks.kube.client import ApiError, Kube, Object
+from kubetasks.kube.client import Kube, Object
 
 NAMESPACE = "metallb-system"
 GROUP = "metallb.io"
@@ -122,7 +121,7 @@ def _prepare_kinds(kube: Kube) -> None:
         if spec["group"] != GROUP:
             continue
         for version in spec["versions"]:
-            with suppress(ApiError):  # not served yet
+            if version["served"]:
                 kube.request("GET", f"/apis/{GROUP}/{version['name']}/{spec['names']['plural']}", {"limit": "1"})
 
 

@@ -52,8 +52,8 @@ def answering(
     return [address for address, pod in found if pod is not None and (pods is None or pod in pods)]
 
 
-def growing_patience() -> Iterator[float]:
-    """Seconds for one question after another: short at first, for a network that is not ready swallows a whole connection."""
+def growing_timeouts() -> Iterator[float]:
+    """The timeouts of successive requests, in seconds: short at first, for a network that is not ready drops a connection."""
     return (min(SECONDS, CLOSED_SECONDS * number) for number in itertools.count(1))
 
 

@@ -80,6 +80,7 @@ class Report:
     """
 
     def __init__(self, *, echo: bool = False, dry: bool = False, json: bool = False, piped: bool = False) -> None:
+        self._json = json
         self._commands = sys.stderr if json or (piped and not dry) else sys.stdout
         self.echo = echo
         self.dry = dry
@@ -106,9 +107,17 @@ class Report:
         self._print(text, sys.stdout)
 
     def document(self, document: dict[str, Any]) -> None:
-        """Print the one JSON document of a task called with --json; its `stages` are the steps with their seconds."""
+        """Print the one JSON document of a task called with --json.
+
+        Its `stages` are the steps with their seconds, in the order in which they ended; one may contain others.
+        """
         stages = [{"stage": text, "seconds": round(seconds, 3)} for text, seconds in self.stages]
         self._print(json.dumps({**document, "stages": stages}, indent=2), sys.stdout)
+
+    def outcome(self, document: dict[str, Any]) -> None:
+        """Print, with --json, what a task has done; nothing under --dry."""
+        if self._json and not self.dry:
+            self.document(document)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print rows under headings."""

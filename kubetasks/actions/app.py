@@ -74,8 +74,8 @@ def _ready_for_builds(context: Context) -> AbstractContextManager[None]:
     return provider.building() if isinstance(provider, NodeEngine) and context.node_engine else nullcontext()
 
 
-def deploy(context: Context) -> None:
-    """Roll out the image of the current source, in a cluster that is started first if it does not run.
+def deploy(context: Context) -> Image:
+    """Roll out the image of the current source, and return it. The cluster is started first if it does not run.
 
     Raises ImageError, ClusterError, RolloutError, ExposeError, OwnershipError.
     """
@@ -86,6 +86,7 @@ def deploy(context: Context) -> None:
     with context.locked():
         if roll_out(context, made) or came_up:
             rollout.wait_until_served(context, made.build)
+    return made
 
 
 def roll_out(context: Context, made: Image) -> bool:
@@ -143,13 +144,16 @@ def _deployed(context: Context) -> bool:
 
 
 @one_at_a_time
-def scale(context: Context, replicas: int) -> None:
-    """Scale the deployment, and wait until every pod answers or, not exposed, is ready. Raises RolloutError, ExposeError."""
+def scale(context: Context, replicas: int, build: str = "") -> None:
+    """Scale the deployment, and wait until every pod answers or, not exposed, is ready. Raises RolloutError, ExposeError.
+
+    Each must answer with that build id, if one is given.
+    """
     changed = _set_replicas(context, replicas)
     if context.report.dry:
         return
     rollout.wait_for_rollout(context, f"Scaling to {replicas}" if changed else f"Already scaled to {replicas}")
-    rollout.wait_until_served(context)
+    rollout.wait_until_served(context, build)
 
 
 def _set_replicas(context: Context, replicas: int) -> bool:
@@ -242,7 +246,7 @@ def status(context: Context) -> dict[str, Any] | None:
     ]
     exposed = state.find_service(context)
     if exposed:
-        document["addresses"] = [{"url": one.url, "way": one.way} for one in state.addresses(context, exposed)]
+        document["addresses"] = [one.document() for one in state.addresses(context, exposed)]
     return document
 
 
@@ -385,28 +389,42 @@ def _reachable(context: Context) -> bool:
     return True
 
 
-def up(context: Context) -> str:
-    """Start, build, deploy, expose and scale; return an address that answers ("" under --dry).
+class Up(NamedTuple):
+    """The image that is served, and an address that answers."""
 
-    Image and cluster are created side by side, and all objects are applied before the first of them is waited for.
+    made: Image
+    url: str
+
+
+def up(context: Context) -> Up:
+    """Start, build, deploy, expose and scale. Under --dry there is no address.
+
+    Image and cluster are created side by side.
     """
-    replicas = context.settings.replicas
     if context.report.dry:
         cluster.ensure(context)
         made = build(context)
     else:
         made = _side_by_side(context)
     with context.locked():
-        applied = _apply(context, made)
-        exposed = service.apply(context)  # also mends a service at which nothing answers
-        scaled = _set_replicas(context, replicas)
-        if context.report.dry:
-            return ""
-        text = f"Scaling to {replicas}" if scaled and not applied.changed else applied.text
-        rollout.wait_for_rollout(context, text, applied.delivered)
-        service.wait_until_answered(context, exposed)
-        rollout.wait_until_served(context, made.build)
-        return state.address(context).url
+        if context.report.dry or _deployed(context):  # what serves stays as it is until the image is known to run
+            roll_out(context, made)
+            service.expose(context)  # also mends a service at which nothing answers
+            scale(context, context.settings.replicas, made.build)
+        else:
+            _deploy_at_once(context, made)
+        return Up(made, "" if context.report.dry else state.address(context).url)
+
+
+def _deploy_at_once(context: Context, made: Image) -> None:
+    """Apply everything, and then wait for all of it: nothing serves yet that could suffer from what fails."""
+    service.require_applicable(context)
+    applied = _apply(context, made)
+    exposed = service.apply(context)
+    _set_replicas(context, context.settings.replicas)
+    rollout.wait_for_rollout(context, applied.text, applied.delivered)
+    service.wait_for_addresses(context, exposed)
+    rollout.wait_until_served(context, made.build)
 
 
 def _side_by_side(context: Context) -> Image:

@@ -109,7 +109,9 @@ def _install_load_balancer(context: Context, provider: Lifecycle) -> None:
         raise ClusterError("MetalLB's manifest is missing.", "./inv setup")
     context.report.equivalent(*_new_cluster(context, provider))
     with context.report.step("Installing the load balancer (MetalLB)"):
-        loadbalancer.install(context.kube, Path(manifest.reference))
+        for attempt in _until_answered(SERVED_SECONDS):
+            with attempt:
+                loadbalancer.install(context.kube, Path(manifest.reference))
         for attempt in _until_answered(SERVED_SECONDS):
             with attempt:
                 loadbalancer.configure(context.kube, context.cluster.subnet)

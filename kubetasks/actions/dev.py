@@ -125,7 +125,7 @@ def _up_and_follow(context: Context, clean: bool, ours: bool) -> None:
     may_clean = ours and provider.condition() == "missing"
     watch = Watch(context.app)  # first: what changes while it comes up is not lost
     try:
-        report.result(app.up(context))
+        report.result(app.up(context).url)
         may_clean = True
         with suppress(KeyboardInterrupt):
             report.say(f"Watching {context.app.source}. Ctrl-C ends it.")

@@ -87,7 +87,7 @@ def wait_until_served(context: Context, build: str = "") -> int:
 
     No other pod may answer, and each must do so with that build id, if one is given. How many replicas the deployment wants is
     read each time: an autoscaler may change it. Return how many pods have answered. A complete rollout is not yet traffic:
-    kube-proxy needs some tenths of a second more. Raises ExposeError.
+    kube-proxy needs a moment more, up to a second. Raises ExposeError.
     """
     app = context.app
     if state.find_service(context) is None:

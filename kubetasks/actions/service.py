@@ -26,7 +26,7 @@ WITHOUT_LOAD_BALANCER = "INVOKE_APP_TIMEOUT=SECONDS waits longer; without a load
 def expose(context: Context) -> list[Address]:
     """Give the deployment a service, and return the addresses that answer. Raises ExposeError, RolloutError, OwnershipError."""
     applied = apply(context)
-    return [] if context.report.dry else wait_until_answered(context, applied)
+    return [] if context.report.dry else wait_for_addresses(context, applied)
 
 
 class Applied(NamedTuple):
@@ -34,6 +34,12 @@ class Applied(NamedTuple):
 
     there: bool = False
     changed: bool = False
+
+
+def require_applicable(context: Context) -> None:
+    """Raises SettingError if the manifest is none of a service, OwnershipError if there is a service of others."""
+    manifests.port_index(manifests.read_one(context.app, "service"), context.app)
+    objects.there(context.kube, "Service", context.app.name, context.settings.namespace)
 
 
 def apply(context: Context) -> Applied:
@@ -60,7 +66,7 @@ def apply(context: Context) -> Applied:
     return Applied(there is not None, changed)
 
 
-def wait_until_answered(context: Context, applied: Applied) -> list[Address]:
+def wait_for_addresses(context: Context, applied: Applied) -> list[Address]:
     """Wait for the addresses of a service that was applied, and return those that answer. Raises ExposeError."""
     with context.report.step("Exposing" if applied.changed else "Already exposed") as step:
         answering = _wait_for_address(context, state.EFFECT_SECONDS if applied.there and applied.changed else 0, step.at)
@@ -89,12 +95,13 @@ def _free_node_port(context: Context) -> int | None:
 def _wait_for_address(context: Context, lasting: float, at: Callable[[str], None]) -> list[Address]:
     """The addresses that answer, for `lasting` seconds, or, if no pod is wanted, that would. Raises ExposeError."""
     result: list[Address] = []
-    seconds = probe.growing_patience()
+    asked: list[Address] = []
     first_answer = 0.0
+    timeouts = probe.growing_timeouts()
     until_balanced = time.monotonic() + min(BALANCER_SECONDS, context.settings.timeout / 2)
 
     def check() -> wait.State:
-        nonlocal result, first_answer
+        nonlocal result, first_answer, asked, timeouts
         found = state.find_service(context)
         if found is None:
             return wait.Failed("The service is gone.", "./inv expose")
@@ -110,8 +117,10 @@ def _wait_for_address(context: Context, lasting: float, at: Callable[[str], None
             if readiness.replicas(deployed) == 0:
                 return no_address if awaited else wait.Done()
             return state.mismatch(found, deployed) or wait.Pending("waiting for a ready pod")
+        if known != asked:  # one that is new may swallow the first connections
+            asked, timeouts = known, probe.growing_timeouts()
         # by pod: for a moment, the nodes still send requests to those of the service that had the address before
-        result = probe.answering(context.app, known, next(seconds), ready)
+        result = probe.answering(context.app, known, next(timeouts), ready)
         if not result:
             first_answer = 0.0
             return wait.Pending(f"waiting for an answer at {' or '.join(one.url for one in known)}")

@@ -7,8 +7,8 @@ from invoke.tasks import task
 from kubetasks.settings import MOST_REPLICAS, whole_number
 
 
-@task
-def build(c: Context) -> None:
+@task(help={"json": "one JSON document on standard output"})
+def build(c: Context, json: bool = False) -> None:
     """Build the image of the current source.
 
     The build id is its tag, and simple-server:v1 is moved to it.
@@ -19,11 +19,12 @@ def build(c: Context) -> None:
     """
     from kubetasks.actions import app, context
 
-    app.build(context.begin(c))
+    run = context.begin(c, json=json)
+    run.report.outcome(app.build(run).document())
 
 
-@task
-def deploy(c: Context) -> None:
+@task(help={"json": "one JSON document on standard output"})
+def deploy(c: Context, json: bool = False) -> None:
     """Run the image of the current source in the cluster.
 
     Applies the deployment and its disruption budget. Creates or starts the cluster first if necessary.
@@ -34,11 +35,12 @@ def deploy(c: Context) -> None:
     """
     from kubetasks.actions import app, context
 
-    app.deploy(context.begin(c))
+    run = context.begin(c, json=json)
+    run.report.outcome({"build": app.deploy(run).build})
 
 
-@task(help={"replicas": "how many pods; INVOKE_APP_REPLICAS is the default"})
-def scale(c: Context, replicas: str = "") -> None:
+@task(help={"replicas": "how many pods; INVOKE_APP_REPLICAS is the default", "json": "one JSON document on standard output"})
+def scale(c: Context, replicas: str = "", json: bool = False) -> None:
     """Run that many pods, and wait until each of them answers.
 
     The tutorial: kubectl scale deployments/simple-server --replicas=3
@@ -47,8 +49,10 @@ def scale(c: Context, replicas: str = "") -> None:
     """
     from kubetasks.actions import app, context
 
-    run = context.begin(c)
-    app.scale(run, whole_number("--replicas", replicas or run.settings.replicas, 0, MOST_REPLICAS))
+    run = context.begin(c, json=json)
+    wanted = whole_number("--replicas", replicas or run.settings.replicas, 0, MOST_REPLICAS)
+    app.scale(run, wanted)
+    run.report.outcome({"replicas": wanted})
 
 
 @task
@@ -83,8 +87,8 @@ def rmi(c: Context) -> None:
         run.report.say("There was no image.")
 
 
-@task(help={"all": "the cluster too"})
-def clean(c: Context, all: bool = False) -> None:
+@task(help={"all": "the cluster too", "json": "one JSON document on standard output"})
+def clean(c: Context, all: bool = False, json: bool = False) -> None:
     """Remove service, deployment and images; --all the cluster too.
 
     It also removes images that other clones built. It waits until all is gone, and fails if something is left.
@@ -94,15 +98,17 @@ def clean(c: Context, all: bool = False) -> None:
     """
     from kubetasks.actions import app, context
 
-    run = context.begin(c)
-    if not app.clean(run, everything=all):
+    run = context.begin(c, json=json)
+    cleaned = app.clean(run, everything=all)
+    if not cleaned:
         run.report.say("No container engine answers, and no cluster was created from here: nothing to clean.")
     elif not run.report.dry:
         run.report.say("Clean.")
+    run.report.outcome({"cleaned": cleaned})
 
 
-@task
-def up(c: Context) -> None:
+@task(help={"json": "one JSON document on standard output"})
+def up(c: Context, json: bool = False) -> None:
     """Start, build, deploy, expose and scale.
 
     Cluster and image are created side by side; the URL is printed at the end.
@@ -112,9 +118,10 @@ def up(c: Context) -> None:
     """
     from kubetasks.actions import app, context
 
-    run = context.begin(c)
-    url = app.up(run)
-    if url:
+    run = context.begin(c, json=json)
+    made, url = app.up(run)
+    run.report.outcome({"build": made.build, "url": url})
+    if url and not json:
         run.report.result(url)
 
 

@@ -4,8 +4,8 @@ from invoke.context import Context
 from invoke.tasks import task
 
 
-@task
-def start(c: Context) -> None:
+@task(help={"json": "one JSON document on standard output"})
+def start(c: Context, json: bool = False) -> None:
     """Start the cluster, created first if there is none.
 
     On kind that is a Docker network, the nodes, a registry and a load balancer. Its files are in .state/.
@@ -16,7 +16,9 @@ def start(c: Context) -> None:
     """
     from kubetasks.actions import cluster, context
 
-    cluster.start(context.begin(c))
+    run = context.begin(c, json=json)
+    cluster.start(run)
+    run.report.outcome({"cluster": run.provider.name})
 
 
 @task

@@ -9,8 +9,8 @@ from kubetasks.settings import whole_number
 MOST_REQUESTS = 1_000_000
 
 
-@task
-def expose(c: Context) -> None:
+@task(help={"json": "one JSON document on standard output"})
+def expose(c: Context, json: bool = False) -> None:
     """Give the deployment an address that answers from this machine.
 
     The tutorial: kubectl expose deployment simple-server --type=LoadBalancer
@@ -19,9 +19,11 @@ def expose(c: Context) -> None:
     """
     from kubetasks.actions import context, service
 
-    run = context.begin(c)
-    for address in service.expose(run):
+    run = context.begin(c, json=json)
+    addresses = service.expose(run)
+    for address in addresses:
         run.report.say(f"  {address.url} ({address.way})")
+    run.report.outcome({"addresses": [address.document() for address in addresses]})
 
 
 @task

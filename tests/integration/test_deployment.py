@@ -41,6 +41,19 @@ def test_it_comes_up_and_serves_the_image_that_was_built(app: Tasks) -> None:
     assert pod["spec"]["containers"][0]["imagePullPolicy"] == "Never"
 
 
+def test_as_json_a_task_tells_its_outcome_and_the_seconds_of_its_stages(app: Tasks) -> None:
+    built = app.json("build")
+    assert built["image"] == f"simple-server:{built['build']}"
+    assert app.json("deploy")["build"] == app.json("up")["build"] == built["build"]
+    exposed, known = app.json("expose")["addresses"], app.json("status")["addresses"]
+    assert exposed
+    assert all(address in known for address in exposed)
+    scaled = app.json("scale", "--replicas=2")
+    assert scaled["replicas"] == len(app.pods()) == 2
+    assert [one["stage"] for one in scaled["stages"]] == ["Scaling to 2", "Waiting for traffic"]
+    assert all(one["seconds"] > 0 for one in scaled["stages"])
+
+
 def test_restricted_pod_security_admits_its_pods_without_a_warning(app: Tasks) -> None:
     labels = app.get("namespace", app.namespace)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"

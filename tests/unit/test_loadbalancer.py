@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kubetasks import loadbalancer
-from kubetasks.kube.client import ApiError, Kube
+from kubetasks.kube.client import Kube
 
 
 class FakeKube(Kube):
@@ -26,7 +26,7 @@ class FakeKube(Kube):
 
 
 class NewKube(FakeKube):
-    """An API server that has just been told of some kinds, and serves one of them not yet."""
+    """An API server that has just been told of some kinds: each in a version that it serves, and in an older one."""
 
     def __init__(self, *names: str) -> None:
         super().__init__({})
@@ -38,14 +38,14 @@ class NewKube(FakeKube):
 
     def list(self, kind: str, namespace: str = "", **selectors: str) -> list[dict[str, Any]]:  # noqa: ARG002
         groups = [name.partition(".") for name in self._names]
-        versions = [{"name": "v1beta1"}]
+        versions = [{"name": "v1alpha1", "served": False}, {"name": "v1beta1", "served": True}]
         return [{"spec": {"group": group, "names": {"plural": plural}, "versions": versions}} for plural, _, group in groups]
 
     def request(self, *given: Any, **more: Any) -> dict[str, Any]:
         if given[0] != "GET":
             return super().request(*given, **more)
         self.asked.append(given[1])
-        raise ApiError("The request", 404, "", "")
+        return {"items": []}
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def test_of_several_addresses_those_that_answer_are_found(url: str) -> None:
 
 
 def test_who_waits_for_an_answer_is_impatient_at_first_and_as_patient_as_others_in_the_end() -> None:
-    looks = list(itertools.islice(probe.growing_patience(), 20))
+    looks = list(itertools.islice(probe.growing_timeouts(), 20))
     assert looks[0] == probe.CLOSED_SECONDS
     assert looks == sorted(looks)
     assert looks[-1] == probe.SECONDS

@@ -28,6 +28,14 @@ def test_progress_does_not_mix_with_results(capsys: pytest.CaptureFixture[str]) 
     assert (told["a"], [one["stage"] for one in told["stages"]]) == (1, ["Sending"])
 
 
+def test_the_outcome_is_told_with_json_and_not_under_dry(capsys: pytest.CaptureFixture[str]) -> None:
+    Report(dry=True, json=True).outcome({"a": 1})
+    Report().outcome({"a": 1})
+    assert capsys.readouterr().out == ""
+    Report(json=True).outcome({"a": 1})
+    assert json.loads(capsys.readouterr().out)["a"] == 1
+
+
 @pytest.mark.parametrize(
     ("echo", "dry", "shown", "go_on"), [(False, False, "", True), (True, False, "x\n", True), (False, True, "x\n", False)]
 )

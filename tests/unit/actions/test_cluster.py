@@ -256,6 +256,43 @@ def test_nodes_that_came_back_by_themselves_are_waited_for(capsys: pytest.Captur
     assert "Waiting for the node" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("since_when", [0, 2])
+def test_an_api_server_that_is_not_up_is_waited_for_before_the_nodes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, since_when: int
+) -> None:
+    answers: list[TaskError] = [ClusterError("Nobody answers.", "look")] * since_when
+    kube = FakeKube(**nodes())
+    known = kube.list
+
+    def find(kind: str, namespace: str = "", **selectors: str) -> list[dict[str, Any]]:
+        if answers:
+            raise answers.pop()
+        return known(kind, namespace, **selectors)
+
+    monkeypatch.setattr(kube, "list", find)
+    assert nodes_action.wait_for_api(context(OwnProvider(changed=True), kube)) == bool(since_when)
+    assert ("Waiting for the API" in capsys.readouterr().err) == bool(since_when)
+
+
+def test_the_load_balancer_starts_as_soon_as_there_is_a_node_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    def does(what: str) -> Callable[..., bool]:
+        def do(*_: object) -> bool:
+            order.append(what)
+            return True
+
+        return do
+
+    provider = OwnProvider(changed=True)
+    provider.facts = dataclasses.replace(FACTS, subnet="172.18.0.0/16")
+    monkeypatch.setattr(cluster, "_install_load_balancer", does("load balancer"))
+    for name in ("wait_for_api", "wait_for"):
+        monkeypatch.setattr(nodes_action, name, does(name))
+    cluster.ensure(context(provider))
+    assert order == ["wait_for_api", "load balancer", "wait_for"]
+
+
 @pytest.mark.parametrize("network", ["", "ours"])
 def test_a_new_cluster_gets_our_load_balancer_only_if_we_give_addresses_from_its_network(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, network: str

@@ -73,7 +73,7 @@ def test_what_cannot_be_watched_is_said(project: Application) -> None:
 def test_with_clean_only_an_interruption_removes_a_cluster_that_was_there_before(
     monkeypatch: pytest.MonkeyPatch, ending: BaseException, condition: Condition, cleaned: bool
 ) -> None:
-    def up(_context: object) -> str:
+    def up(_context: object) -> None:
         raise ending
 
     cleanings: list[bool] = []

@@ -1,12 +1,13 @@
 """Which address `expose` waits for."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from kubetasks import probe
-from kubetasks.actions import service
+from kubetasks.actions import service, state
 from kubetasks.kube.service import Address
 from tests.unit.actions.fakes import FACTS, FakeKube, FakeProvider, context
 from tests.unit.kube.answers import recorded
@@ -42,6 +43,22 @@ def test_an_address_counts_once_a_pod_of_this_service_answers_there(monkeypatch:
     assert ways(BALANCED, told) == ["mapped port", "load balancer"]
     assert answers == []
     assert told[0].startswith("waiting for an answer at http://127.0.0.1:8080/")
+
+
+def test_a_new_address_is_asked_impatiently_however_long_it_was_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, float]] = []
+
+    def health(_app: object, url: str, seconds: float) -> str:
+        asked.append((url, seconds))
+        return OURS if len(asked) > 4 else ""
+
+    balanced = BALANCED["status"]
+    looks: Iterator[dict[str, Any]] = iter([{"loadBalancer": {}}] * 3)
+    made_of = state.find_service
+    monkeypatch.setattr(state, "find_service", lambda given: {**(made_of(given) or {}), "status": next(looks, balanced)})
+    monkeypatch.setattr(probe, "health", health)
+    assert ways(BALANCED, []) == ["mapped port", "load balancer"]
+    assert next(seconds for url, seconds in asked if not url.startswith("http://127.0.0.1")) == probe.CLOSED_SECONDS
 
 
 def test_a_load_balancer_that_gives_no_address_does_not_hide_the_one_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,16 @@ def test_a_build_that_fails_is_told_while_the_cluster_is_created(monkeypatch: py
         app.up(made)
 
 
-def test_everything_is_applied_before_the_first_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("deployed", "order"),
+    [
+        (False, ["check the service", "apply the deployment", "apply the service", "scale", "roll out", "expose", "serve"]),
+        (True, ["apply the deployment", "roll out", "apply the service", "expose", "scale", "roll out", "serve"]),
+    ],
+)
+def test_all_is_applied_before_the_first_wait_unless_something_serves_that_could_suffer(
+    monkeypatch: pytest.MonkeyPatch, deployed: bool, order: list[str]
+) -> None:
     done: list[str] = []
 
     def does(what: str, result: object = None) -> Callable[..., object]:
@@ -77,20 +86,19 @@ def test_everything_is_applied_before_the_first_wait(monkeypatch: pytest.MonkeyP
 
         return do
 
-    made = prepared(monkeypatch)
-    monkeypatch.setattr(app, "_side_by_side", does("cluster and image", Image(APPLICATION, "0" * 12, "base")))
+    made, built = prepared(monkeypatch), Image(APPLICATION, "0" * 12, "base")
+    monkeypatch.setattr(app, "_side_by_side", lambda _context: built)
+    monkeypatch.setattr(app, "_deployed", lambda _context: deployed)
     monkeypatch.setattr(app, "_apply", does("apply the deployment", app.Applied(changed=True, text="Rolling out")))
-    monkeypatch.setattr(service, "apply", does("apply the service", service.Applied()))
     monkeypatch.setattr(app, "_set_replicas", does("scale", True))
-    monkeypatch.setattr(rollout, "wait_for_rollout", does("wait for the rollout"))
-    monkeypatch.setattr(service, "wait_until_answered", does("wait for an address"))
-    monkeypatch.setattr(rollout, "wait_until_served", does("wait for the pods' answers"))
-    monkeypatch.setattr(state, "address", does("choose", Address("http://127.0.0.1:8080/", "mapped port")))
-    assert app.up(made) == "http://127.0.0.1:8080/"
-    assert done == [
-        *("cluster and image", "apply the deployment", "apply the service", "scale"),
-        *("wait for the rollout", "wait for an address", "wait for the pods' answers", "choose"),
-    ]
+    monkeypatch.setattr(service, "require_applicable", does("check the service"))
+    monkeypatch.setattr(service, "apply", does("apply the service", service.Applied()))
+    monkeypatch.setattr(service, "wait_for_addresses", does("expose"))
+    monkeypatch.setattr(rollout, "wait_for_rollout", does("roll out"))
+    monkeypatch.setattr(rollout, "wait_until_served", does("serve"))
+    monkeypatch.setattr(state, "address", lambda _context: Address("http://127.0.0.1:8080/", "mapped port"))
+    assert app.up(made) == (built, "http://127.0.0.1:8080/")
+    assert done == order
 
 
 def prepared(monkeypatch: pytest.MonkeyPatch) -> Context:
