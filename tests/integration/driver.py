@@ -9,7 +9,7 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 from kubetasks import artifacts, engine, providers, settings
@@ -42,6 +42,8 @@ class Tasks:
 
     Each fails the test if it ends with another exit code than `code`; None stands for any.
     """
+
+    pull_policy: ClassVar[str] = "Never"  # of the pods: the tasks have brought the image to the nodes
 
     cluster: str
     port: int

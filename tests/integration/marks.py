@@ -2,6 +2,7 @@
 
 import pytest
 
-from kubetasks.settings import PROVIDERS_OF_OUR_OWN
+from kubetasks.settings import DEFAULTS, PROVIDERS_OF_OUR_OWN
 
+default_provider = pytest.mark.providers(DEFAULTS["cluster"]["provider"])
 every_provider = pytest.mark.providers(*PROVIDERS_OF_OUR_OWN)

@@ -6,12 +6,13 @@ import json
 import os
 import pty
 import re
+import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 import pytest
@@ -22,14 +23,41 @@ from kubetasks import artifacts, engine
 from kubetasks.application import APPLICATION, PROJECT
 from kubetasks.equivalents import NETWORK_VARIABLE
 from kubetasks.kube.client import Kube
-from tests.integration import answers, locks, registries, source
+from tests.integration import answers, locks, registries
 from tests.integration.answers import REQUESTS
 from tests.integration.driver import SECONDS, Ended, Tasks
 from tests.integration.eventually import eventually
-from tests.integration.load import load
 from tests.integration.programs import paste
 from tests.integration.registries import Registry
 from tests.integration.run import Run
+
+# what holds on each provider is tested here with the `app` below
+from tests.integration.test_deployment import (  # noqa: F401
+    test_a_changed_source_rolls_out_and_the_old_replica_set_goes_to_zero,
+    test_a_second_deploy_changes_nothing_and_restarts_no_pod,
+    test_as_json_a_task_tells_its_outcome_and_the_seconds_of_its_stages,
+    test_it_comes_up_and_serves_the_image_that_was_built,
+    test_pods_that_serve_another_build_than_the_one_that_was_built_are_named,
+    test_restricted_pod_security_admits_its_pods_without_a_warning,
+)
+from tests.integration.test_exposure import (  # noqa: F401
+    test_it_answers_in_each_way_that_the_provider_has_until_unexpose,
+    test_unexpose_ends_it_and_a_second_expose_keeps_the_address,
+)
+from tests.integration.test_no_request_lost import (  # noqa: F401
+    test_while_a_new_build_rolls_out,
+    test_while_scaling_to_one_and_back,
+)
+from tests.integration.test_removal import (  # noqa: F401
+    test_what_cannot_be_deleted_is_named_with_what_keeps_it,
+    test_what_does_not_carry_our_label_is_left_alone,
+)
+from tests.integration.test_scaling import (  # noqa: F401
+    test_from_three_to_one_and_back,
+    test_scaled_to_nothing_nobody_answers_and_status_says_so,
+    test_the_documented_autoscaler_is_accepted_and_deploy_leaves_its_replicas_alone,
+    test_three_pods_answer_and_their_counts_add_up,
+)
 
 RBAC = PROJECT / "docs" / "existing-rbac.yaml"
 NAMESPACE = APPLICATION.name  # the default on a cluster of others
@@ -103,18 +131,58 @@ def _trust(node: str, registry: Registry) -> None:
 @pytest.fixture
 def user(stranger: Stranger, this_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tasks]:
     """The tasks of a user who has the rights of docs/existing-rbac.yaml."""
-    stranger.kubectl("apply", "--filename=-", stdin=RBAC.read_text().replace("USER_NAME", USER))
-    kubeconfig = tmp_path / "ann.kubeconfig"
-    kubeconfig.write_text(yaml.safe_dump(_kubeconfig_of(stranger, tmp_path)))
-    for name, value in {
+    for name, value in _admitted(stranger, tmp_path, NAMESPACE).items():
+        monkeypatch.setenv(name, value)
+    yield Tasks(this_run.cluster_name, this_run.port, NAMESPACE)
+    stranger.kubectl("delete", "--filename=-", "--ignore-not-found", stdin=RBAC.read_text())
+
+
+@dataclass(frozen=True)
+class AgreeingTasks(Tasks):
+    """The tasks of a user who agrees to each change of the cluster of others; `kubectl` is its administrator's."""
+
+    pull_policy: ClassVar[str] = "IfNotPresent"
+
+    user: Mapping[str, str] = field(default_factory=dict)
+    administrator: Path = Path()
+
+    def __call__(self, *words: str, code: int | None = 0) -> Ended:
+        return super().__call__("--yes", *words, code=code)
+
+    def typed(self, *words: str, code: int | None = 0, folder: Path = PROJECT, **environment: str) -> Ended:
+        return super().typed("--yes", *words, code=code, folder=folder, **environment)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**super().environment, **self.user}
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.administrator
+
+
+@pytest.fixture
+def app(stranger: Stranger, this_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tasks]:
+    """The tasks of such a user in a fresh namespace, in place of the suite's own `app`."""
+    namespace = f"test-{secrets.token_hex(4)}"
+    user = _admitted(stranger, tmp_path_factory.mktemp("user"), namespace)
+    yield AgreeingTasks(this_run.cluster_name, this_run.port, namespace, user, stranger.kubeconfig)
+    stranger.kubectl("delete", "service", "--all", f"--namespace={namespace}")
+    stranger.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+def _admitted(stranger: Stranger, folder: Path, namespace: str) -> dict[str, str]:
+    """Give USER the rights of docs/existing-rbac.yaml in that namespace; return what makes the tasks the user's."""
+    rights = re.sub(rf"(?m)(?<=: ){NAMESPACE}$", namespace, RBAC.read_text()).replace("USER_NAME", USER)
+    stranger.kubectl("apply", "--filename=-", stdin=rights)
+    kubeconfig = folder / "ann.kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(_kubeconfig_of(stranger, folder)))
+    return {
         "INVOKE_CLUSTER_PROVIDER": "existing",
         "INVOKE_CLUSTER_CONTEXT": "anns",
         "INVOKE_CLUSTER_KUBECONFIG": str(kubeconfig),
         "INVOKE_APP_REGISTRY": f"{stranger.registry.address}/team",
-    }.items():
-        monkeypatch.setenv(name, value)
-    yield Tasks(this_run.cluster_name, this_run.port, NAMESPACE)
-    stranger.kubectl("delete", "--filename=-", "--ignore-not-found", stdin=RBAC.read_text())
+    }
 
 
 def _kubeconfig_of(stranger: Stranger, folder: Path) -> dict[str, Any]:
@@ -171,20 +239,6 @@ def test_a_user_of_one_namespace_goes_the_whole_path_through_a_registry(stranger
     assert left == []
     assert answers.silent(url)
     assert engine.connect().image_tags(APPLICATION.name) == [], "the name for the registry too"
-
-
-def test_no_request_fails_while_pods_come_and_go(user: Tasks, tmp_path: Path) -> None:
-    user("build", "deploy", "expose", "scale", "--yes")
-    url = user("service").stdout.strip()
-    changed = source.changed(tmp_path)
-    with load([url]) as sent:
-        for replicas in (1, 3):
-            user("scale", f"--replicas={replicas}", "--yes")
-        user.typed("build", "deploy", "--yes", folder=changed)
-    assert sent.failed == []
-    assert len(sent.builds) == 2
-    assert len(sent.answered) == 8, "three pods, two new ones, and three of the other build"
-    user("unexpose", "undeploy", "--yes")
 
 
 def test_the_role_has_the_rights_that_the_tasks_and_the_pasted_commands_use(stranger: Stranger, user: Tasks) -> None:
@@ -336,8 +390,8 @@ def test_a_registry_with_a_password_takes_the_engines_own_and_nobody_reads_it(
         words = [f"--docker-server={registry.address}", f"--docker-username={registries.USER}"]
         login = [*words, f"--docker-password={registries.PASSWORD}", f"--namespace={NAMESPACE}"]
         stranger.kubectl("create", "secret", "docker-registry", "pull", *login)
-        secrets = '{"imagePullSecrets": [{"name": "pull"}]}'
-        stranger.kubectl("patch", "serviceaccount", "default", "--patch", secrets, f"--namespace={NAMESPACE}")
+        pull_secrets = '{"imagePullSecrets": [{"name": "pull"}]}'
+        stranger.kubectl("patch", "serviceaccount", "default", "--patch", pull_secrets, f"--namespace={NAMESPACE}")
         user.typed("undeploy", "deploy", "--yes")
     user.typed("undeploy", "--yes")
 

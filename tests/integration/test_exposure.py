@@ -10,14 +10,15 @@ import yaml
 from kubetasks.errors import ExposeError, SettingError
 from tests.integration import answers, source
 from tests.integration.driver import Tasks
-from tests.integration.marks import every_provider
+from tests.integration.marks import default_provider, every_provider
+
+pytestmark = every_provider
 
 
 def ways(app: Tasks) -> dict[str, str]:
     return {end["way"]: end["url"] for end in app.json("status")["addresses"]}
 
 
-@every_provider
 @pytest.mark.usefixtures("mapped_port")
 def test_it_answers_in_each_way_that_the_provider_has_until_unexpose(app: Tasks) -> None:
     app("build", "deploy", "expose")
@@ -36,6 +37,7 @@ def test_it_answers_in_each_way_that_the_provider_has_until_unexpose(app: Tasks)
         assert answers.silent(url), f"the {way} is closed"
 
 
+@default_provider
 @pytest.mark.usefixtures("mapped_port")
 def test_the_mapped_port_belongs_to_one_service_and_the_next_one_is_told(app: Tasks) -> None:
     app("build", "deploy")
@@ -50,7 +52,6 @@ def test_the_mapped_port_belongs_to_one_service_and_the_next_one_is_told(app: Ta
     assert answers.silent(f"http://127.0.0.1:{taken[1]}/"), "their service has no pod"
 
 
-@every_provider
 def test_unexpose_ends_it_and_a_second_expose_keeps_the_address(app: Tasks) -> None:
     app("build", "deploy", "expose")
     way, first = list(ways(app).items())[-1]
@@ -69,6 +70,7 @@ def diagnosed(app: Tasks) -> str:
     return str(json.loads(app("diagnose", "--json", code=ExposeError.code).stdout)["code"])
 
 
+@default_provider
 def test_a_service_that_selects_no_pod_is_told_at_once_and_a_mended_one_answers(app: Tasks, tmp_path: Path) -> None:
     project = source.changed(tmp_path)
     manifest = project / "k8s" / "service.yaml"
