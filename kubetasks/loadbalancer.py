@@ -104,14 +104,14 @@ def install(kube: Kube, manifest: Path) -> None:
 
 
 def configure(kube: Kube, subnet: str) -> None:
-    """Apply its settings. Raises ApiError with status 404 while the API does not know their kinds yet."""
+    """Apply its settings, and prepare its kinds. Raises ApiError with status 404 while the API does not know them yet."""
     for item in settings(subnet):
         objects.apply(kube, item)
     _prepare_kinds(kube)
 
 
 def _prepare_kinds(kube: Kube) -> None:
-    """Ask for objects of each kind of MetalLB's once.
+    """Ask once for objects of each of MetalLB's kinds.
 
     The API server sets up what stores a kind at the first request for it. A watch that comes first is told to come again a
     second later: each of MetalLB's pods would lose that second as it starts.

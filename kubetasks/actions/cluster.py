@@ -15,7 +15,7 @@ from kubetasks.providers.base import Lifecycle, NodeEngine
 if TYPE_CHECKING:
     from tenacity import AttemptManager
 
-SERVED_SECONDS = 20  # until an API server that has just started serves the kinds that MetalLB defines
+SERVED_SECONDS = 20  # until an API server that has just started takes MetalLB's objects, and serves the kinds that it defines
 
 
 def start(context: Context) -> None:
@@ -90,7 +90,7 @@ def _announcement(registry: tuple[str, int] | None) -> tuple[str, ...]:
 
 
 def _until_answered(seconds: float) -> "Iterable[AttemptManager]":
-    """Attempts at what an API server does not know yet: a kind of object that was just defined."""
+    """Attempts at what an API server that has just started may not take yet, such as a kind of object that was just defined."""
     import tenacity
 
     return tenacity.Retrying(

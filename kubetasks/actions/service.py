@@ -37,7 +37,7 @@ class Applied(NamedTuple):
 
 
 def require_applicable(context: Context) -> None:
-    """Raises SettingError if the manifest is none of a service, OwnershipError if there is a service of others."""
+    """Raises SettingError if the manifest is not that of a service, OwnershipError if there is a service of others."""
     manifests.port_index(manifests.read_one(context.app, "service"), context.app)
     objects.there(context.kube, "Service", context.app.name, context.settings.namespace)
 
@@ -117,8 +117,8 @@ def _wait_for_address(context: Context, lasting: float, at: Callable[[str], None
             if readiness.replicas(deployed) == 0:
                 return no_address if awaited else wait.Done()
             return state.mismatch(found, deployed) or wait.Pending("waiting for a ready pod")
-        if known != asked:  # one that is new may swallow the first connections
-            asked, timeouts = known, probe.growing_timeouts()
+        if known != asked:  # one that is new may drop the first connections, and gets its time too
+            asked, timeouts, first_answer = known, probe.growing_timeouts(), 0.0
         # by pod: for a moment, the nodes still send requests to those of the service that had the address before
         result = probe.answering(context.app, known, next(timeouts), ready)
         if not result:

@@ -166,7 +166,8 @@ def app(stranger: Stranger, this_run: Run, tmp_path_factory: pytest.TempPathFact
     """The tasks of such a user in a fresh namespace, in place of the suite's own `app`."""
     namespace = f"test-{secrets.token_hex(4)}"
     user = _admitted(stranger, tmp_path_factory.mktemp("user"), namespace)
-    yield AgreeingTasks(this_run.cluster_name, this_run.port, namespace, user, stranger.kubeconfig)
+    stranger.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/warn=restricted")
+    yield AgreeingTasks(stranger.network, this_run.port, namespace, user, stranger.kubeconfig)
     stranger.kubectl("delete", "service", "--all", f"--namespace={namespace}")
     stranger.kubectl("delete", "namespace", namespace, "--wait=false")
 
@@ -239,6 +240,17 @@ def test_a_user_of_one_namespace_goes_the_whole_path_through_a_registry(stranger
     assert left == []
     assert answers.silent(url)
     assert engine.connect().image_tags(APPLICATION.name) == [], "the name for the registry too"
+
+
+def test_up_brings_three_pods_to_an_empty_namespace_and_a_second_one_changes_nothing(app: Tasks) -> None:
+    url = app("up").stdout.strip()
+    pods = app.pods()
+    answered = answers.spread(url, REQUESTS)
+    assert (set(answered.requests), answered.failed, len(pods)) == (pods, 0, 3)
+    again = app("up")
+    assert again.stdout.strip() == url
+    assert "is deployed" in again.stderr
+    assert app.pods() == pods
 
 
 def test_the_role_has_the_rights_that_the_tasks_and_the_pasted_commands_use(stranger: Stranger, user: Tasks) -> None:

@@ -61,6 +61,36 @@ def test_a_new_address_is_asked_impatiently_however_long_it_was_waited_for(monke
     assert next(seconds for url, seconds in asked if not url.startswith("http://127.0.0.1")) == probe.CLOSED_SECONDS
 
 
+class Clock:
+    """Each look takes a second."""
+
+    def __init__(self) -> None:
+        self.now = 1.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wait(self, _seconds: float) -> None:
+        self.now += 1
+
+
+def test_an_address_that_comes_late_has_its_time_to_answer_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, silent = Clock(), iter(["balanced"])
+
+    def health(_app: object, url: str, _seconds: float) -> str | None:
+        return None if not url.startswith("http://127.0.0.1") and next(silent, "") else OURS
+
+    looks: Iterator[dict[str, Any]] = iter([{"loadBalancer": {}}] * 4)
+    made_of = state.find_service
+    monkeypatch.setattr(service, "time", clock)
+    monkeypatch.setattr(FakeKube, "wait", lambda _kube, seconds: clock.wait(seconds))
+    monkeypatch.setattr(
+        state, "find_service", lambda given: {**(made_of(given) or {}), "status": next(looks, BALANCED["status"])}
+    )
+    monkeypatch.setattr(probe, "health", health)
+    assert ways(BALANCED, []) == ["mapped port", "load balancer"]
+
+
 def test_a_load_balancer_that_gives_no_address_does_not_hide_the_one_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "BALANCER_SECONDS", 0.2)
     told: list[str] = []
