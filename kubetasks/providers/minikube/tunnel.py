@@ -5,6 +5,7 @@ minikube adds the route with sudo, also as root, and removes it if it is interru
 
 import ipaddress
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -39,12 +40,13 @@ class Tunnel:
         return "; ".join(line for line in shown if not line.endswith(NO_ERROR))
 
     def wait(self) -> None:
-        while True:
-            try:
-                self.process.wait(RIGHT_SECONDS)
-                break
-            except subprocess.TimeoutExpired:  # minikube removes the route with sudo too, which would ask for a password again
+        ended = os.pidfd_open(self.process.pid)  # an interruption within Popen.wait can leave its lock held for good
+        try:
+            while not select.select([ended], [], [], RIGHT_SECONDS)[0]:
+                # minikube removes the route with sudo too, which would ask for a password again
                 subprocess.run(["sudo", "--non-interactive", "--validate"], check=False, capture_output=True)
+        finally:
+            os.close(ended)
         raise ClusterError(f"The tunnel ended: {self._tail()}", "./inv status shows whether the cluster runs")
 
     def _tail(self) -> str:
