@@ -1,8 +1,9 @@
 """The cluster: created, started, stopped and deleted, with a load balancer installed if it has none."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from kubetasks import artifacts, engine, equivalents, loadbalancer, localregistry, providers
 from kubetasks.actions import nodes, rollout, state
@@ -12,8 +13,7 @@ from kubetasks.kube import objects
 from kubetasks.kube.client import ApiError
 from kubetasks.providers.base import Lifecycle, NodeEngine
 
-if TYPE_CHECKING:
-    from tenacity import AttemptManager
+R = TypeVar("R")
 
 SERVED_SECONDS = 20  # until an API server that has just started takes MetalLB's objects, and serves the kinds that it defines
 
@@ -89,16 +89,20 @@ def _announcement(registry: tuple[str, int] | None) -> tuple[str, ...]:
     return (equivalents.announce_registry(localregistry.config_map(equivalents.port_of(name, port), f"{name}:{port}")),)
 
 
-def _until_answered(seconds: float) -> "Iterable[AttemptManager]":
-    """Attempts at what an API server that has just started may not take yet, such as a kind of object that was just defined."""
+def _retried(request: Callable[[], R]) -> R:
+    """Call `request` again while an API server that has just started does not take it, as for a kind that was just defined.
+
+    Raises what the last attempt raises, after SERVED_SECONDS.
+    """
     import tenacity
 
-    return tenacity.Retrying(
+    retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type((ClusterError, ApiError)),
-        stop=tenacity.stop_after_delay(seconds),
+        stop=tenacity.stop_after_delay(SERVED_SECONDS),
         wait=tenacity.wait_random(0.1, 0.4),
         reraise=True,
     )
+    return retrying(request)
 
 
 def _install_load_balancer(context: Context, provider: Lifecycle) -> None:
@@ -109,22 +113,16 @@ def _install_load_balancer(context: Context, provider: Lifecycle) -> None:
         raise ClusterError("MetalLB's manifest is missing.", "./inv setup")
     context.report.equivalent(*_new_cluster(context, provider))
     with context.report.step("Installing the load balancer (MetalLB)"):
-        for attempt in _until_answered(SERVED_SECONDS):
-            with attempt:
-                loadbalancer.install(context.kube, Path(manifest.reference))
-        for attempt in _until_answered(SERVED_SECONDS):
-            with attempt:
-                loadbalancer.configure(context.kube, context.cluster.subnet)
+        _retried(partial(loadbalancer.install, context.kube, Path(manifest.reference)))
+        _retried(partial(loadbalancer.configure, context.kube, context.cluster.subnet))
 
 
 def _has_load_balancer(context: Context) -> bool:
+    installed = partial(loadbalancer.installed, context.kube, context.cluster.subnet)
     try:
-        return loadbalancer.installed(context.kube, context.cluster.subnet)
+        return installed()
     except (ClusterError, ApiError):
-        for attempt in _until_answered(SERVED_SECONDS):
-            with attempt:
-                return loadbalancer.installed(context.kube, context.cluster.subnet)
-        raise
+        return _retried(installed)
 
 
 @one_at_a_time

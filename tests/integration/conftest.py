@@ -15,6 +15,7 @@ from xdist.scheduler.loadgroup import LoadGroupScheduling
 from kubetasks import settings
 from tests.integration import diagnosis, images, locks, run, signals, snapshot
 from tests.integration.driver import HEARD, Tasks
+from tests.integration.marks import default_provider
 from tests.integration.run import Run
 
 RUN = pytest.StashKey[Run]()
@@ -99,7 +100,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     chosen: dict[bool, list[pytest.Item]] = {True: [], False: []}
     for item in items:
         mark = item.get_closest_marker("providers")
-        chosen[provider() in (mark.args if mark else (settings.DEFAULTS["cluster"]["provider"],))].append(item)
+        chosen[provider() in (mark or default_provider).args].append(item)
     items[:] = sorted(chosen[True], key=lambda item: (exclusive(item), not has_own_cluster(item)))
     config.hook.pytest_deselected(items=chosen[False])
 

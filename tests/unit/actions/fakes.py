@@ -134,6 +134,16 @@ class FakeKube(Kube):
         pass
 
 
+def doing(done: list[str], what: str, result: object = None) -> Callable[..., object]:
+    """A function that only notes in `done` that it was called, and returns `result`."""
+
+    def do(*_given: object) -> object:
+        done.append(what)
+        return result
+
+    return do
+
+
 class RefusedError(Exception):
     """Somebody was asked, and did not agree."""
 

@@ -23,7 +23,7 @@ from kubetasks.machine import inotify
 from kubetasks.providers.differences import say_differences
 from kubetasks.report import Report
 from kubetasks.wait import Failed, Pending, State
-from tests.unit.actions.fakes import FACTS, FakeKube, FakeProvider, OwnProvider, RefusedError, context
+from tests.unit.actions.fakes import FACTS, FakeKube, FakeProvider, OwnProvider, RefusedError, context, doing
 from tests.unit.kube.answers import recorded
 
 SINCE = datetime(2026, 11, 24, 12, tzinfo=UTC)  # when the nodes started
@@ -276,19 +276,11 @@ def test_an_api_server_that_is_not_up_is_waited_for_before_the_nodes(
 
 def test_the_load_balancer_starts_as_soon_as_there_is_a_node_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
-
-    def does(what: str) -> Callable[..., bool]:
-        def do(*_: object) -> bool:
-            order.append(what)
-            return True
-
-        return do
-
     provider = OwnProvider(changed=True)
     provider.facts = dataclasses.replace(FACTS, subnet="172.18.0.0/16")
-    monkeypatch.setattr(cluster, "_install_load_balancer", does("load balancer"))
+    monkeypatch.setattr(cluster, "_install_load_balancer", doing(order, "load balancer"))
     for name in ("wait_for_api", "wait_for"):
-        monkeypatch.setattr(nodes_action, name, does(name))
+        monkeypatch.setattr(nodes_action, name, doing(order, name, True))
     cluster.ensure(context(provider))
     assert order == ["wait_for_api", "load balancer", "wait_for"]
 

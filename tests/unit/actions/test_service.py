@@ -45,6 +45,13 @@ def test_an_address_counts_once_a_pod_of_this_service_answers_there(monkeypatch:
     assert told[0].startswith("waiting for an answer at http://127.0.0.1:8080/")
 
 
+def balance_after(looks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service gets the load balancer's address only after so many looks at it."""
+    before: Iterator[dict[str, Any]] = iter([{"loadBalancer": {}}] * looks)
+    find = state.find_service
+    monkeypatch.setattr(state, "find_service", lambda given: {**(find(given) or {}), "status": next(before, BALANCED["status"])})
+
+
 def test_a_new_address_is_asked_impatiently_however_long_it_was_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, float]] = []
 
@@ -52,10 +59,7 @@ def test_a_new_address_is_asked_impatiently_however_long_it_was_waited_for(monke
         asked.append((url, seconds))
         return OURS if len(asked) > 4 else ""
 
-    balanced = BALANCED["status"]
-    looks: Iterator[dict[str, Any]] = iter([{"loadBalancer": {}}] * 3)
-    made_of = state.find_service
-    monkeypatch.setattr(state, "find_service", lambda given: {**(made_of(given) or {}), "status": next(looks, balanced)})
+    balance_after(3, monkeypatch)
     monkeypatch.setattr(probe, "health", health)
     assert ways(BALANCED, []) == ["mapped port", "load balancer"]
     assert next(seconds for url, seconds in asked if not url.startswith("http://127.0.0.1")) == probe.CLOSED_SECONDS
@@ -80,13 +84,9 @@ def test_an_address_that_comes_late_has_its_time_to_answer_too(monkeypatch: pyte
     def health(_app: object, url: str, _seconds: float) -> str | None:
         return None if not url.startswith("http://127.0.0.1") and next(silent, "") else OURS
 
-    looks: Iterator[dict[str, Any]] = iter([{"loadBalancer": {}}] * 4)
-    made_of = state.find_service
+    balance_after(4, monkeypatch)
     monkeypatch.setattr(service, "time", clock)
     monkeypatch.setattr(FakeKube, "wait", lambda _kube, seconds: clock.wait(seconds))
-    monkeypatch.setattr(
-        state, "find_service", lambda given: {**(made_of(given) or {}), "status": next(looks, BALANCED["status"])}
-    )
     monkeypatch.setattr(probe, "health", health)
     assert ways(BALANCED, []) == ["mapped port", "load balancer"]
 

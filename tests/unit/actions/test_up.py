@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -12,7 +13,7 @@ from kubetasks.application import APPLICATION
 from kubetasks.errors import EngineError, ImageError
 from kubetasks.image import Image
 from kubetasks.kube.service import Address
-from tests.unit.actions.fakes import OwnProvider, context
+from tests.unit.actions.fakes import OwnProvider, context, doing
 
 
 @pytest.mark.parametrize("created", [False, True])
@@ -79,13 +80,7 @@ def test_all_is_applied_before_the_first_wait_unless_something_serves_that_could
 ) -> None:
     done: list[str] = []
 
-    def does(what: str, result: object = None) -> Callable[..., object]:
-        def do(*_given: object) -> object:
-            done.append(what)
-            return result
-
-        return do
-
+    does = partial(doing, done)
     made, built = prepared(monkeypatch), Image(APPLICATION, "0" * 12, "base")
     monkeypatch.setattr(app, "_side_by_side", lambda _context: built)
     monkeypatch.setattr(app, "_deployed", lambda _context: deployed)
