@@ -362,15 +362,21 @@ def clean(context: Context, everything: bool) -> bool:
 
 
 def _clean(context: Context) -> None:
-    service.unexpose(context)
+    if not context.report.dry and cluster.runs(context):
+        _deployed(context)  # refuses what is not ours before the service is deleted
+    open_addresses = service.delete(context) or []
     complete = False
 
-    def begin_with_images(at: Callable[[str], None]) -> None:
+    def while_pods_end(at: Callable[[str], None]) -> None:
         nonlocal complete
+        service.wait_until_closed(context, open_addresses, at)
+        open_addresses.clear()
         with suppress(TaskError):  # raised again by the removal that follows
             complete = not _remove_images(context, at).used  # the cluster may not have got to all pods yet
 
-    undeploy(context, begin_with_images)
+    undeploy(context, while_pods_end)
+    if open_addresses:  # there were no pods
+        service.close(context, open_addresses)
     if not complete:
         remove_images(context)
         return

@@ -151,34 +151,50 @@ def _wait_for_address(context: Context, lasting: float, at: Callable[[str], None
 @one_at_a_time
 def unexpose(context: Context) -> bool:
     """Delete the service and wait until no address answers; False if there was none. Raises OwnershipError, LeftoverError."""
+    known = delete(context)
+    if known:
+        close(context, known)
+    return known is not None
+
+
+def delete(context: Context) -> list[Address] | None:
+    """Delete the service; return the addresses that it had, or None if there was none. Raises OwnershipError, LeftoverError."""
     app, settings = context.app, context.settings
     if not context.report.equivalent(equivalents.unexpose(app, context.kubectl)):
-        return True
-    if not cluster.runs(context):
-        return False
-    found = state.find_service(context)
+        return []
+    found = state.find_service(context) if cluster.runs(context) else None
     if found is None:
-        return False
+        return None
     objects.require_ours(context.kube, {"kind": "Service", **found})
     context.agree()
     known = state.addresses(context, found)
+    with context.report.step("Deleting the service") as step:
+        objects.delete(context.kube, "Service", app.name, settings.namespace, settings.timeout, step.at)
+    return known
+
+
+def close(context: Context, known: list[Address]) -> None:
+    """Show that the addresses of a deleted service are closed. Raises LeftoverError."""
+    with context.report.step("Waiting until its addresses are closed") as step:
+        wait_until_closed(context, known, step.at)
+
+
+def wait_until_closed(context: Context, known: list[Address], at: Callable[[str], None]) -> None:
+    """Wait until none of the addresses of a deleted service answers. `at` gets what is missing. Raises LeftoverError."""
 
     def check() -> wait.State:
-        answering = probe.answering(app, known, probe.CLOSED_SECONDS)
+        answering = probe.answering(context.app, known, probe.CLOSED_SECONDS)
         return wait.Pending(f"{answering[0].url} still answers") if answering else wait.Done()
 
-    with context.report.step("Deleting the service") as step:
-        deleted = objects.delete(context.kube, "Service", app.name, settings.namespace, settings.timeout, step.at)
-        wait.until_done(
-            check,
-            LeftoverError,
-            "The service was deleted but its address is not closed",
-            "./inv status",
-            timeout=settings.timeout,
-            on_change=step.at,
-            longest_pause=0.1,
-        )
-        return deleted
+    wait.until_done(
+        check,
+        LeftoverError,
+        "The service was deleted but its address is not closed",
+        "./inv status",
+        timeout=context.settings.timeout,
+        on_change=at,
+        longest_pause=0.1,
+    )
 
 
 def url(context: Context) -> str:

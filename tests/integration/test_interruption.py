@@ -94,7 +94,7 @@ def test_a_removal_that_a_signal_ends_is_completed_by_the_next_one(app: Tasks, n
     app("build", "deploy", "expose")
     with started([sys.executable, "-m", "kubetasks", "unexpose", "undeploy"], app.environment) as process:
         assert process.stdout
-        assert any(line.startswith("Deleting the service: done") for line in process.stdout)
+        assert any(line.startswith("Waiting until its addresses are closed: done") for line in process.stdout)
         os.killpg(process.pid, number)  # while the pod drains
         output, _ = process.communicate(timeout=SECONDS_TO_END)
     assert process.returncode in (-number, INTERRUPTED), output

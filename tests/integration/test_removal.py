@@ -13,8 +13,9 @@ import pytest
 
 from kubetasks import wait
 from kubetasks.application import PROJECT
+from kubetasks.errors import OwnershipError
 from kubetasks.interruption import INTERRUPTED, LEFT
-from kubetasks.labels import SELECTOR
+from kubetasks.labels import OWNER_LABEL, SELECTOR
 from tests.integration import answers, cluster, snapshot, source
 from tests.integration.conftest import OTHER_CLUSTERS
 from tests.integration.driver import Tasks, docker
@@ -128,6 +129,13 @@ def test_what_does_not_carry_our_label_is_left_alone(app: Tasks) -> None:
     app("build", "deploy", "expose", "unexpose", "undeploy")
     assert [app.get(*kind.split("/"))["metadata"]["uid"] for kind in kinds] == theirs
     assert app.get("pods")["items"] == []
+
+
+def test_clean_refuses_what_is_not_ours_before_it_deletes_anything(app: Tasks) -> None:
+    app("build", "deploy", "expose")
+    app.kubectl("label", "deployment/simple-server", f"{OWNER_LABEL}-")
+    app.typed("clean", code=OwnershipError.code)
+    assert app.json("status")["addresses"]
 
 
 def test_what_cannot_be_deleted_is_named_with_what_keeps_it(app: Tasks) -> None:
