@@ -1,6 +1,6 @@
 """The tasks against the shell commands that they mirror, alternating, on one machine; writes docs/loop.md.
 
-    ./inv setup && .venv/bin/python benchmarks/compare.py [ROUNDS]        about 30 minutes with 11 rounds
+    ./inv setup && .venv/bin/python benchmarks/compare.py [ROUNDS]        about an hour with 11 rounds
 
 The first round is dropped. A changed source counts as served when its build id has come from each of the pods over fresh
 connections, whoever rolled it out. The cluster is one of its own and is deleted at the end.
@@ -33,10 +33,7 @@ PAGE = PROJECT / "docs" / "loop.md"
 FIGURES = "<!-- figures -->"
 NAME = "benchmark"
 ROUNDS = 11
-COLD_ROUNDS = 4  # of what takes half a minute
 REPLICAS = 3
-REMOVAL_ROUNDS = 7  # of what has to be deployed again each time
-MANY_ROUNDS = 3  # of 90 pods
 SETTLE_SECONDS = 5.0  # until the pods of the round before are gone
 SECONDS = 60.0
 BIN = Path(sys.executable).parent
@@ -273,21 +270,7 @@ def warm(shell: Shell, watched: Copy, edited: Copy, rounds: int, measured: list[
         rows["nothing"].theirs.append(timed(lambda: run(sys.executable, "-c", imports)))
         rows["list"].ours.append(timed(lambda: inv(edited.folder, "--list")))
         rows["list"].theirs.append(timed(lambda: run(str(BIN / "invoke"), "--list", folder=empty)))
-    # a node takes 110 pods, and 90 of them with the requests of the manifest do not fit on two cores
-    kubectl("set", "resources", "deployment/simple-server", "--requests=cpu=5m")
-    kubectl("rollout", "status", "deployment/simple-server")
-    for key, replicas, times in (("three", 3, rounds), ("thirty", 30, COLD_ROUNDS), ("ninety", 90, MANY_ROUNDS)):
-        for _ in range(min(rounds, times)):
-            for side, scaling in (
-                ("ours", partial(inv, edited.folder, "scale", f"--replicas={replicas}")),
-                ("theirs", partial(scaled, url, build, replicas)),
-            ):
-                inv(edited.folder, "scale", "--replicas=1")
-                settle()
-                getattr(rows[key], side).append(timed(scaling))
-    inv(edited.folder, "scale", "--replicas=1")  # a rollout of 90 pods would not fit
-    settle()
-    for _ in range(min(rounds, REMOVAL_ROUNDS)):
+    for _ in range(rounds):
         inv(edited.folder, "build", "deploy", "expose", "scale")
         for side, naming in (
             ("ours", partial(inv, edited.folder, "scale", code=RolloutError.code)),
@@ -301,6 +284,19 @@ def warm(shell: Shell, watched: Copy, edited: Copy, rounds: int, measured: list[
         inv(edited.folder, "build", "deploy", "expose", "scale")
         time.sleep(SETTLE_SECONDS)
         rows["clean"].theirs.append(timed(shell.clean))
+    inv(edited.folder, "build", "deploy", "expose", "scale")
+    # a node takes 110 pods, and 90 of them with the requests of the manifest do not fit on two cores
+    kubectl("set", "resources", "deployment/simple-server", "--requests=cpu=5m")
+    kubectl("rollout", "status", "deployment/simple-server")
+    for key, replicas in (("three", 3), ("thirty", 30), ("ninety", 90)):
+        for _ in range(rounds):
+            for side, scaling in (
+                ("ours", partial(inv, edited.folder, "scale", f"--replicas={replicas}")),
+                ("theirs", partial(scaled, url, build, replicas)),
+            ):
+                inv(edited.folder, "scale", "--replicas=1")
+                settle()
+                getattr(rows[key], side).append(timed(scaling))
 
 
 def write(rows: list[Row]) -> None:
@@ -333,7 +329,7 @@ def main() -> None:
         shell = Shell(edited, artifacts.kind(found).reference, base, node)
         rows: list[Row] = []
         try:
-            rows.append(cold(shell, edited, folder, min(rounds, COLD_ROUNDS)))
+            rows.append(cold(shell, edited, folder, rounds))
             inv(edited.folder, "up")
             os.environ["KUBECONFIG"] = inv(edited.folder, "kubeconfig").strip()
             warm(shell, watched, edited, rounds, rows)
