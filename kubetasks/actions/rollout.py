@@ -17,11 +17,12 @@ from kubetasks.kube.service import Address
 
 STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
 GLANCE_SECONDS = 0.3  # between two lists of the pods while nothing is wrong: one for each of their changes slows their start
+PAUSE_FACTOR = 10  # a look at many pods, or among thousands of events, keeps the API server busy: it pauses ten times as long
 SUPERSEDED = wait.Failed("Something newer is to be rolled out.")
 
 
 class Look:
-    """Looks at a rollout: at all of it, or, for GLANCE_SECONDS after nothing was wrong, at the deployment alone."""
+    """Looks at a rollout: at all of it, or, for a while after nothing was wrong, at the deployment alone."""
 
     def __init__(self, context: Context, delivered: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._context = context
@@ -41,9 +42,11 @@ class Look:
         known = isinstance(self._state, wait.Pending) and self._clock() < self._until
         self._glanced = known and deployed is not None and not readiness.complete(deployed)
         if self._state is None or not self._glanced:
+            began = self._clock()
             self.found = state.rollout_of(self._context, deployed, self._delivered)
             self._state = state.rollout_state(self._context, self.found)
-            self._until = self._clock() + GLANCE_SECONDS
+            ended = self._clock()
+            self._until = ended + max(GLANCE_SECONDS, PAUSE_FACTOR * (ended - began))
         return self._state
 
     def pause(self, changed: Callable[[float], None], seconds: float) -> None:
