@@ -1,12 +1,16 @@
-"""Interruption: the first signal ends a task in order. During some clean-ups, a second one leaves the rest to another process."""
+"""Interruption: the first signal ends a task in order. During some clean-ups, a second one leaves the rest to another process;
+otherwise it ends the task if the first one has not.
+"""
 
 import os
 import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from kubetasks.application import PROJECT
 from kubetasks.settings import Settings
@@ -17,10 +21,15 @@ LEFT = {  # by what the other process does: what a person reads
     "discard": "The clean-up goes on in the background; ./inv delete waits for it, and removes what is left.",
     "clean": "The clean-up goes on in the background; ./inv clean --all waits for it, and removes what is left.",
 }
+ENDED = "Interrupted."
+PATIENCE_SECONDS = 5.0  # a task that has not ended by then ends at once at the next signal; most need one or two
+AGAIN_SECONDS = 0.01
 SHOW_CURSOR = "\x1b[?25h"  # a terminal's; rich hides it while it shows progress
 
 programs: "set[subprocess.Popen[str]]" = set()  # those that run for us
 _interrupted: set[signal.Signals] = set()  # what is handled as a second signal, since the first one came
+_interrupted_at = 0.0  # by time.monotonic()
+_undisturbed: list[None] = []  # one for each such block under way
 _completions: list[tuple[str, str]] = []  # for each block under way that has one: a word of LEFT, and settings as JSON
 _completing: list[str] = []  # the program that completes a clean-up
 
@@ -64,6 +73,9 @@ def handle_signals() -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    global _interrupted_at
+    _interrupted_at = time.monotonic()
+    sys.unraisablehook = _lost
     for other in INTERRUPTING:
         if signal.getsignal(other) != signal.SIG_IGN:
             signal.signal(other, _second_handler())
@@ -71,8 +83,40 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     signal.default_int_handler(number, frame)
 
 
+def _lost(lost: "sys.UnraisableHookArgs") -> None:
+    """Raise the interruption again: Python drops it if it comes while an object is destroyed, and the task would go on."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        signal.signal(signal.SIGALRM, _interrupt_again)
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+    else:
+        sys.__unraisablehook__(lost)
+
+
+def _interrupt_again(number: int, frame: FrameType | None) -> None:
+    if _undisturbed:
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+    else:
+        signal.default_int_handler(number, frame)
+
+
 def _second_handler() -> Any:
-    return _leave if _completing and _completions else signal.SIG_IGN
+    if _completions:
+        return _leave if _completing else signal.SIG_IGN
+    return signal.SIG_IGN if _undisturbed else _end
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    """End at once if the task had its time to end in order: something blocks it."""
+    if time.monotonic() - _interrupted_at >= PATIENCE_SECONDS:
+        _exit(ENDED)
+
+
+def _exit(words: str) -> NoReturn:
+    terminate_all()  # they may not have been told of the first signal yet
+    cursor = SHOW_CURSOR if os.isatty(2) else ""
+    with suppress(OSError):  # nobody reads it; and print is not to be called again from within itself
+        os.write(2, f"{cursor}\n{words}\n".encode())
+    os._exit(INTERRUPTED)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
@@ -97,16 +141,12 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
             given.write(settings)
     except OSError:  # then we go on ourselves
         return
-    terminate_all()  # they may not have been told of the first signal yet
-    cursor = SHOW_CURSOR if os.isatty(2) else ""
-    with suppress(OSError):  # nobody reads it; and print is not to be called again from within itself
-        os.write(2, f"{cursor}\n{LEFT[word]}\n".encode())
-    os._exit(INTERRUPTED)
+    _exit(LEFT[word])
 
 
 def cleaning_up() -> bool:
     """Whether a signal must not reach the programs that we start, because a clean-up of ours uses them."""
-    return signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, _leave)
+    return signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, _leave, _end)
 
 
 @contextmanager
@@ -130,12 +170,15 @@ def _handle_second() -> None:
 def undisturbed() -> Iterator[None]:
     """Let no signal disturb the clean-up in the block, nor the programs that it starts; it may be left to another process."""
     before: dict[signal.Signals, Any] = {}
+    depth = len(_undisturbed)
     try:
+        _undisturbed.append(None)
         for number in INTERRUPTING:
             before[number] = signal.getsignal(number)
             if before[number] != signal.SIG_IGN:
                 signal.signal(number, _second_handler())
         yield
     finally:
+        del _undisturbed[depth:]
         for number, handler in before.items():
             signal.signal(number, handler)

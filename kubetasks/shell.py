@@ -46,7 +46,8 @@ def show(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
             try:
                 process.wait()
             except KeyboardInterrupt:
-                process.wait()
+                with interruption.undisturbed():  # its clean-up may take long
+                    process.wait()
                 raise
     finally:
         for number, handler in before.items():

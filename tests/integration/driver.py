@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 from unittest import mock
 
 from kubetasks import artifacts, engine, providers, settings
-from kubetasks.__main__ import Tasks as Program
 from kubetasks.application import APPLICATION, PROJECT
 from kubetasks.interruption import INTERRUPTED
+from kubetasks.program import Tasks as Program
 from kubetasks.providers.base import Lifecycle, Provider
 from kubetasks.report import Report
 from kubetasks.settings import Settings

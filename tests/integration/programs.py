@@ -2,11 +2,14 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from kubetasks import interruption, wait
 from kubetasks.application import PROJECT
@@ -21,7 +24,7 @@ def started(argv: list[str], environment: dict[str, str], folder: Path = PROJECT
     process = subprocess.Popen(
         argv,
         cwd=folder,
-        env=os.environ | environment,
+        env=os.environ | environment | {"PYTHONFAULTHANDLER": "1"},  # see `ended`
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -33,6 +36,16 @@ def started(argv: list[str], environment: dict[str, str], folder: Path = PROJECT
     finally:
         process.kill()
         process.communicate()
+
+
+def ended(process: "subprocess.Popen[str]", seconds: float) -> str:
+    """Wait until a program of `started` has ended, and return its output; if it is late, show where each of its threads is."""
+    try:
+        return process.communicate(timeout=seconds)[0]
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # Python's fault handler prints the stacks
+        output, _ = process.communicate()
+        pytest.fail(f"{process.args!r} had not ended after {seconds} s:\n{output}")
 
 
 @contextmanager

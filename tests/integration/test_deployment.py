@@ -11,7 +11,7 @@ from kubetasks.errors import ExposeError
 from tests.integration import answers, source
 from tests.integration.driver import Tasks
 from tests.integration.marks import every_provider
-from tests.integration.programs import started
+from tests.integration.programs import ended, started
 
 pytestmark = every_provider
 
@@ -121,7 +121,7 @@ def test_two_sources_that_are_deployed_at_once_come_one_after_the_other(app: Tas
     argv = [sys.executable, "-m", "kubetasks", "deploy"]
     with ExitStack() as stack:
         processes = [stack.enter_context(started(argv, app.environment, project)) for project in projects]
-        outputs = [process.communicate(timeout=120)[0] for process in processes]
+        outputs = [ended(process, 120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert sum("Another run is changing simple-server" in output for output in outputs) == 1, outputs
     builds = {build for output in outputs for build in re.findall(r"Rolling out simple-server:([0-9a-f]{12}): done", output)}

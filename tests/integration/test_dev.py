@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.integration import answers, source
 from tests.integration.driver import Tasks
 from tests.integration.marks import every_provider
-from tests.integration.programs import started
+from tests.integration.programs import ended, started
 
 SERVED = re.compile(r"3 pods serve ([0-9a-f]{12}) after [0-9.]+ s \(building [0-9.]+ s, .+rolling out [0-9.]+ s")
 
@@ -65,6 +65,6 @@ def test_a_saved_change_is_served_and_a_broken_one_is_told_until_ctrl_c(app: Tas
         assert builds(url) == {mended[1]}
 
         os.killpg(process.pid, signal.SIGINT)
-        rest, _ = process.communicate(timeout=120)
+        rest = ended(process, 120)
     assert process.returncode == 0, rest
     assert builds(url) == {mended[1]}, "and after it"

@@ -11,7 +11,7 @@ from kubetasks.errors import ClusterError, EngineError, ImageError, ProgramError
 from tests.integration import answers, source
 from tests.integration.driver import Tasks
 from tests.integration.gate import Gate
-from tests.integration.programs import started
+from tests.integration.programs import ended, started
 
 WORDS = ("build", "deploy", "expose", "scale", "--replicas=2")
 CODES = (0, EngineError.code, ClusterError.code, ImageError.code, ProgramError.code)  # 0: it could do without
@@ -47,7 +47,7 @@ def test_whichever_request_the_engine_ends_at_the_next_run_makes_good(app: Tasks
         with started(
             [sys.executable, "-m", "kubetasks", *WORDS], app.environment | {"DOCKER_HOST": gate.host}, project
         ) as process:
-            output, _ = process.communicate(timeout=SECONDS)
+            output = ended(process, SECONDS)
         closed |= {kind} if gate.closed else set()
         assert process.returncode in CODES, f"{kind}: {output}"
         assert "Traceback" not in output, kind

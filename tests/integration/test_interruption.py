@@ -15,7 +15,7 @@ from kubetasks.interruption import INTERRUPTED, LEFT
 from tests.integration import source
 from tests.integration.driver import Tasks
 from tests.integration.leftovers import our_clusters
-from tests.integration.programs import PHASES, creating, started, until
+from tests.integration.programs import PHASES, creating, ended, started, until
 from tests.integration.run import Run
 from tests.integration.snapshot import Snapshot
 
@@ -36,7 +36,7 @@ def test_an_interrupted_start_cleans_up(
     before = snapshot_of()
     with creating(throwaway, phase) as process:
         os.killpg(process.pid, number)  # the whole group, as a terminal does
-        output, _ = process.communicate(timeout=SECONDS_TO_CLEAN_UP)
+        output = ended(process, SECONDS_TO_CLEAN_UP)
     assert process.returncode == INTERRUPTED
     assert "Removing what was created" in output
     assert "Traceback" not in output
@@ -53,7 +53,7 @@ def test_a_second_signal_ends_the_start_at_once_and_another_process_cleans_up(
         assert process.stdout
         assert any(INTERRUPTED_STEP in line for line in process.stdout)
         os.killpg(process.pid, number)
-        output, _ = process.communicate(timeout=SECONDS_TO_END)
+        output = ended(process, SECONDS_TO_END)
     assert process.returncode == INTERRUPTED
     assert output.splitlines()[-1] == LEFT["discard"]
     until(lambda: snapshot_of().since(before) == {})
@@ -69,18 +69,18 @@ def test_whichever_stage_a_signal_ends_the_next_run_makes_good(
     stages = STAGE.findall(app.typed(*words, folder=project).stderr)
     assert len(stages) >= len(words) - 2, "each of the tasks has one"
     codes = []
-    for ended in (BUILD, *dict.fromkeys(stages[:-1])):  # the signal comes in the next one
+    for done in (BUILD, *dict.fromkeys(stages[:-1])):  # the signal comes in the next one
         app.kubectl("delete", "service", "simple-server", "--ignore-not-found")
         app.kubectl("scale", "deployment", "simple-server", "--replicas=1")
         source.edit_uniquely(project)
         with started([sys.executable, "-m", "kubetasks", *words], app.environment, project) as process:
             assert process.stdout
-            lines = (line for line in process.stdout if ended == BUILD or STAGE.match(line))
-            either = (ended, LOADED) if ended == "Delivering" else (ended,)  # another test's delivery can disturb this one
-            assert any(line.startswith(either) for line in lines), f"it never ended {ended}"
+            lines = (line for line in process.stdout if done == BUILD or STAGE.match(line))
+            either = (done, LOADED) if done == "Delivering" else (done,)  # another test's delivery can disturb this one
+            assert any(line.startswith(either) for line in lines), f"it never ended {done}"
             for _ in range(times):
                 os.killpg(process.pid, number)
-            output, _ = process.communicate(timeout=SECONDS_TO_END)
+            output = ended(process, SECONDS_TO_END)
         assert process.returncode in (-number, INTERRUPTED, 0), output  # 0: it was done already
         assert "Traceback" not in output
         codes.append(process.returncode)
@@ -96,7 +96,7 @@ def test_a_removal_that_a_signal_ends_is_completed_by_the_next_one(app: Tasks, n
         assert process.stdout
         assert any(line.startswith("Waiting until its addresses are closed: done") for line in process.stdout)
         os.killpg(process.pid, number)  # while the pod drains
-        output, _ = process.communicate(timeout=SECONDS_TO_END)
+        output = ended(process, SECONDS_TO_END)
     assert process.returncode in (-number, INTERRUPTED), output
     assert "Traceback" not in output
     app("unexpose", "undeploy")
@@ -123,7 +123,7 @@ def test_the_suite_leaves_no_cluster(this_run: Run, number: signal.Signals, phas
             os.killpg(process.pid, number)  # the whole group, as a terminal does
         else:
             process.send_signal(number)  # the suite alone, as a CI runner does
-        output, _ = process.communicate(timeout=600)  # it may have to wait for another test's lock
+        output = ended(process, 600)  # it may have to wait for another test's lock
     assert process.returncode != 0
     assert [one for one in our_clusters() if one.startswith(name)] == [], output
     assert [node.name for node in engine.connect().containers("io.x-k8s.kind.cluster") if str(node.name).startswith(name)] == []
@@ -137,7 +137,7 @@ def test_the_suite_leaves_a_cluster_that_was_there_before(this_run: Run) -> None
     before = [node.id for node in engine.connect().containers(nodes)]
     argv = [sys.executable, "-m", "pytest", "-n0", f"--cluster-name={this_run.cluster_name}", "tests/integration/test_setup.py"]
     with started(argv, {}) as process:
-        output, _ = process.communicate(timeout=600)
+        output = ended(process, 600)
     assert process.returncode == 0, output
     assert [node.id for node in engine.connect().containers(nodes)] == before
     assert this_run.tasks.provider().condition() == "running"

@@ -19,7 +19,7 @@ from kubetasks.providers.minikube.config import PROFILE_LABEL
 from tests.integration import answers
 from tests.integration.answers import REQUESTS
 from tests.integration.driver import Tasks, docker
-from tests.integration.programs import paste, started, until
+from tests.integration.programs import ended, paste, started, until
 from tests.integration.snapshot import Snapshot
 
 pytestmark = pytest.mark.providers("minikube")
@@ -82,7 +82,7 @@ def test_a_tunnel_gives_the_load_balancers_address_until_it_is_closed(app: Tasks
             os.killpg(process.pid, number)  # the whole group, as a terminal does
         else:
             process.send_signal(number)
-        output, _ = process.communicate(timeout=60)
+        output = ended(process, 60)
     assert (process.returncode, output.splitlines()[-1]) == (0, "The tunnel is closed."), output
     assert tunnel.route(tunnel.ROUTES.read_text()) == ""
     assert minikubes(app.cluster) == []
@@ -162,7 +162,7 @@ def test_an_interrupted_start_cleans_up(
     with started([sys.executable, "-m", "kubetasks", "start"], throwaway.environment) as process:
         until(lambda: reached(throwaway.cluster, phase))
         os.killpg(process.pid, number)
-        output, _ = process.communicate(timeout=90)
+        output = ended(process, 90)
     assert process.returncode == INTERRUPTED
     assert "Traceback" not in output
     assert snapshot_of().since(before) == {}

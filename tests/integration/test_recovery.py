@@ -20,7 +20,7 @@ from kubetasks.providers.kind.provider import CREATED
 from tests.integration import answers
 from tests.integration.driver import Tasks, docker
 from tests.integration.eventually import eventually
-from tests.integration.programs import PHASES, creating, started, until
+from tests.integration.programs import PHASES, creating, ended, started, until
 
 
 def kill_start(tasks: Tasks, phase: str) -> None:
@@ -90,7 +90,7 @@ def both_come_up(tasks: Tasks) -> None:
     """Two runs of `up` that begin at once on a cluster that does not exist: one creates it, the other waits and uses it."""
     argv = [sys.executable, "-m", "kubetasks", "up"]
     with started(argv, tasks.environment) as first, started(argv, tasks.environment) as second:
-        outputs = [process.communicate(timeout=200)[0] for process in (first, second)]
+        outputs = [ended(process, 200) for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], outputs
     assert sum("Another run is creating" in output for output in outputs) == 1
     assert sum("Creating cluster" in output for output in outputs) == 1
@@ -105,7 +105,7 @@ def test_two_runs_at_once_a_restarted_node_and_a_pruned_network(throwaway: Tasks
     with started([sys.executable, "-m", "kubetasks", "scale", "--replicas=4"], throwaway.environment) as process:
         until(lambda: len(throwaway.pods()) == 4)
         docker("exec", node, "kill", "-KILL", docker("exec", node, "pidof", "kube-apiserver").strip())
-        output, _ = process.communicate(timeout=120)
+        output = ended(process, 120)
     assert process.returncode == 0, f"an API server that restarts meanwhile does not matter: {output}"
     throwaway("scale")
     pods = set(answers.spread(url, answers.REQUESTS).requests)

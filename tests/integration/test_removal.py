@@ -21,7 +21,7 @@ from tests.integration.conftest import OTHER_CLUSTERS
 from tests.integration.driver import Tasks, docker
 from tests.integration.eventually import answer
 from tests.integration.marks import every_provider
-from tests.integration.programs import started, until
+from tests.integration.programs import ended, started, until
 from tests.integration.snapshot import Snapshot
 
 pytestmark = every_provider
@@ -100,7 +100,7 @@ def test_clean_leaves_cluster_engine_and_home_as_they_were(
         assert process.stdout
         assert any("Watching" in line for line in process.stdout)
         os.killpg(process.pid, signal.SIGINT)
-        output, _ = process.communicate(timeout=120)
+        output = ended(process, 120)
     assert process.returncode == 0, output
     assert throwaway.json("status")["state"] == "missing"
     throwaway("clean", "--all")  # what this clone kept of a cluster that another one has deleted
@@ -110,7 +110,7 @@ def test_clean_leaves_cluster_engine_and_home_as_they_were(
         until(lambda: docker("ps", "--quiet", f"--filter=name={throwaway.cluster}") != "")
         for number in (signal.SIGINT, signal.SIGTERM):
             os.killpg(process.pid, number)
-        output, _ = process.communicate(timeout=30)
+        output = ended(process, 30)
     assert process.returncode == INTERRUPTED, output
     assert output.splitlines()[-1] == LEFT["clean"]
     until(lambda: snapshot_of().since(before) == {})

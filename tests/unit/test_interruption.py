@@ -1,6 +1,7 @@
 """The first signal ends a task in order; those that follow never hurt the clean-up, and can leave it to another process."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kubetasks import interruption, settings, shell, wait
+from kubetasks.application import PROJECT
 
 
 def talking(code: str) -> "subprocess.Popen[str]":
@@ -89,6 +91,102 @@ def test_the_first_signal_interrupts_and_those_that_follow_do_not_until_the_next
         process.send_signal(first)
         assert process.stdout.read() == "interrupted again\n"
     assert process.returncode == 0
+
+
+BLOCKED = """
+import sys
+from kubetasks import interruption
+interruption.PATIENCE_SECONDS = 0
+interruption.handle_signals()
+try:
+    print("working", flush=True)
+    sys.stdin.readline()
+except KeyboardInterrupt:
+    print("blocked", flush=True)
+    sys.stdin.readline()
+    {then}
+    print("ended", flush=True)
+"""
+PROTECTED = """
+    with interruption.undisturbed():
+        print("cleaning", flush=True)
+        sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("second", interruption.INTERRUPTING)
+def test_a_later_signal_ends_a_task_that_something_blocks(second: signal.Signals) -> None:
+    with talking(BLOCKED.format(then="")) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "blocked\n"
+        process.send_signal(second)
+        assert process.stdout.read() == ""
+    assert process.returncode == interruption.INTERRUPTED
+
+
+def test_a_later_signal_does_not_end_what_must_not_be_disturbed() -> None:
+    with talking(BLOCKED.format(then=PROTECTED)) as process:
+        assert process.stdout
+        assert process.stdin
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "blocked\n"
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "cleaning\n"
+        disturb(process)
+        assert process.stdout.read() == "ended\n"
+    assert process.returncode == 0
+
+
+DESTROYING = """
+import os, signal
+from kubetasks import interruption
+class Destroyed:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+interruption.handle_signals()
+try:
+    Destroyed()
+    while True:
+        signal.pause()
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+def test_a_signal_while_an_object_is_destroyed_is_not_lost() -> None:
+    with talking(DESTROYING) as process:
+        try:
+            assert process.communicate(timeout=30)[0] == "interrupted\n"
+        finally:
+            process.kill()
+    assert process.returncode == 0
+
+
+def test_ctrl_c_before_a_task_begins_prints_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text("import sys; print('loading', flush=True); sys.stdin.readline()")
+    argv = [sys.executable, "-m", "kubetasks", "--list"]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    process = subprocess.Popen(
+        argv,
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=interruption.restore,
+    )
+    with process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == "loading\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == ""
+    assert process.returncode == -signal.SIGINT
 
 
 def test_programs_of_a_clean_up_get_no_signal_of_the_terminal() -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from invoke.executor import Executor
 
-from kubetasks.__main__ import GROUPS, Tasks
 from kubetasks.application import PROJECT
 from kubetasks.errors import FileError
+from kubetasks.program import GROUPS, Tasks
 from tasks import ns
 
 TASKS = (
@@ -132,7 +132,7 @@ def test_output_that_nobody_reads_is_no_error() -> None:
 
 
 def test_a_terminal_without_unicode_is_no_reason_to_fail() -> None:
-    code = "from kubetasks import __main__ as program; program.Tasks.run = lambda self: print('\xf6'); program.main()"
+    code = "from kubetasks import program; program.Tasks.run = lambda self: print('\xf6'); program.main()"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     printed = subprocess.check_output([sys.executable, "-c", code], cwd=PROJECT, env=environment)
     assert printed == b"\\xf6\n"
