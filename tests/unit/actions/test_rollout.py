@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from kubetasks import wait
-from kubetasks.actions.rollout import GLANCE_SECONDS, Look
+from kubetasks.actions.rollout import GLANCE_SECONDS, PAUSE_FACTOR, Look
 from kubetasks.errors import ClusterError
 from tests.unit.actions import fakes
 
@@ -58,6 +58,29 @@ def test_while_nothing_is_wrong_pods_are_listed_now_and_then_and_once_the_deploy
     assert look.check() == wait.Done("3 of 3 pods ready")
     assert kube.lists == 3
     assert pauses == [1.0, pytest.approx(GLANCE_SECONDS - 0.1)], "after a glance, no longer than until the next look"
+
+
+def test_a_look_that_takes_long_is_repeated_the_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    kube = Listing(Deployment=[deployment(ready=0)])
+    listed = kube.list
+
+    def slowly(*words: str, **selectors: str) -> list[dict[str, Any]]:
+        clock.now += 0.1  # for each kind of object
+        return listed(*words, **selectors)
+
+    monkeypatch.setattr(kube, "list", slowly)
+    began = clock.now
+    look = Look(fakes.context(fakes.FakeProvider(), kube), "", clock)
+    look.check()
+    took = clock.now - began
+    assert took * PAUSE_FACTOR > GLANCE_SECONDS
+    clock.now += took * PAUSE_FACTOR - 0.01
+    look.check()
+    assert kube.lists == 1
+    clock.now += 0.02
+    look.check()
+    assert kube.lists == 2
 
 
 def test_while_the_api_server_is_away_the_pauses_are_not_short(monkeypatch: pytest.MonkeyPatch) -> None:
