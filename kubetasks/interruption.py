@@ -1,13 +1,14 @@
 """Interruption: the first signal ends a task in order. During some clean-ups, a second one leaves the rest to another process;
-otherwise it ends the task if the first one has not.
+otherwise one that comes late ends the task at once, because something blocks it.
 """
 
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
@@ -21,8 +22,8 @@ LEFT = {  # by what the other process does: what a person reads
     "discard": "The clean-up goes on in the background; ./inv delete waits for it, and removes what is left.",
     "clean": "The clean-up goes on in the background; ./inv clean --all waits for it, and removes what is left.",
 }
-ENDED = "Interrupted."
-PATIENCE_SECONDS = 5.0  # a task that has not ended by then ends at once at the next signal; most need one or two
+INTERRUPTED_LINE = "Interrupted."
+PATIENCE_SECONDS = 5.0  # most tasks end within one or two; one that has not by then ends at once at the next signal
 AGAIN_SECONDS = 0.01
 SHOW_CURSOR = "\x1b[?25h"  # a terminal's; rich hides it while it shows progress
 
@@ -30,6 +31,7 @@ programs: "set[subprocess.Popen[str]]" = set()  # those that run for us
 _interrupted: set[signal.Signals] = set()  # what is handled as a second signal, since the first one came
 _interrupted_at = 0.0  # by time.monotonic()
 _undisturbed: list[None] = []  # one for each such block under way
+_completed: list[None] = []  # the same
 _completions: list[tuple[str, str]] = []  # for each block under way that has one: a word of LEFT, and settings as JSON
 _completing: list[str] = []  # the program that completes a clean-up
 
@@ -65,7 +67,7 @@ def terminate_all() -> bool:
 
 
 def handle_signals() -> None:
-    """Raise KeyboardInterrupt at the first signal that asks us to end; those that follow find a clean-up under way."""
+    """Raise KeyboardInterrupt at the first signal that asks us to end. See the module for those that follow."""
     for number in INTERRUPTING:
         if number in _interrupted or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, _interrupt)
@@ -75,7 +77,7 @@ def handle_signals() -> None:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     global _interrupted_at
     _interrupted_at = time.monotonic()
-    sys.unraisablehook = _lost
+    sys.unraisablehook = _raise_dropped
     for other in INTERRUPTING:
         if signal.getsignal(other) != signal.SIG_IGN:
             signal.signal(other, _second_handler())
@@ -83,38 +85,38 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     signal.default_int_handler(number, frame)
 
 
-def _lost(lost: "sys.UnraisableHookArgs") -> None:
+def _raise_dropped(dropped: "sys.UnraisableHookArgs") -> None:
     """Raise the interruption again: Python drops it if it comes while an object is destroyed, and the task would go on."""
-    if issubclass(lost.exc_type, KeyboardInterrupt):
+    if issubclass(dropped.exc_type, KeyboardInterrupt):
         signal.signal(signal.SIGALRM, _interrupt_again)
         signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
     else:
-        sys.__unraisablehook__(lost)
+        sys.__unraisablehook__(dropped)
 
 
 def _interrupt_again(number: int, frame: FrameType | None) -> None:
     if _undisturbed:
         signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
     else:
-        signal.default_int_handler(number, frame)
+        _interrupt(number, frame)
 
 
 def _second_handler() -> Any:
     if _completions:
         return _leave if _completing else signal.SIG_IGN
-    return signal.SIG_IGN if _undisturbed else _end
+    return signal.SIG_IGN if _undisturbed else _end_if_late
 
 
-def _end(_number: int, _frame: FrameType | None) -> None:
-    """End at once if the task had its time to end in order: something blocks it."""
-    if time.monotonic() - _interrupted_at >= PATIENCE_SECONDS:
-        _exit(ENDED)
+def _end_if_late(_number: int, _frame: FrameType | None) -> None:
+    if not _completed and time.monotonic() - _interrupted_at >= PATIENCE_SECONDS:
+        _end_at_once(INTERRUPTED_LINE)
 
 
-def _exit(words: str) -> NoReturn:
+def _end_at_once(words: str) -> NoReturn:
     terminate_all()  # they may not have been told of the first signal yet
     cursor = SHOW_CURSOR if os.isatty(2) else ""
-    with suppress(OSError):  # nobody reads it; and print is not to be called again from within itself
+    if select.select([], [2], [], 0)[1]:  # what blocks the task may be that nobody reads it
+        # not print, which is not to be called again from within itself
         os.write(2, f"{cursor}\n{words}\n".encode())
     os._exit(INTERRUPTED)
 
@@ -141,12 +143,17 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
             given.write(settings)
     except OSError:  # then we go on ourselves
         return
-    _exit(LEFT[word])
+    _end_at_once(LEFT[word])
 
 
 def cleaning_up() -> bool:
     """Whether a signal must not reach the programs that we start, because a clean-up of ours uses them."""
-    return signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, _leave, _end)
+    return signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, _leave, _end_if_late)
+
+
+def interrupted() -> bool:
+    """Whether the first signal has come to the task."""
+    return bool(_interrupted)
 
 
 @contextmanager
@@ -159,6 +166,17 @@ def completed_by(word: str, settings: Settings) -> Iterator[None]:
     finally:
         _completions.pop()
         _handle_second()
+
+
+@contextmanager
+def completed() -> Iterator[None]:
+    """Within the block, no later signal ends the task at once: what it changes on this machine is to be recorded."""
+    depth = len(_completed)
+    try:
+        _completed.append(None)
+        yield
+    finally:
+        del _completed[depth:]
 
 
 def _handle_second() -> None:
@@ -180,5 +198,11 @@ def undisturbed() -> Iterator[None]:
         yield
     finally:
         del _undisturbed[depth:]
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        put_back(before)
+
+
+def put_back(before: Mapping[signal.Signals, Any]) -> None:
+    """Handle signals as before, or, if the first one has come meanwhile, as after it."""
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    _handle_second()

@@ -120,7 +120,7 @@ class Tasks(Program):
         try:
             super().execute()
         except KeyboardInterrupt:
-            raise Exit(interruption.ENDED, code=interruption.INTERRUPTED) from None
+            raise Exit(interruption.INTERRUPTED_LINE, code=interruption.INTERRUPTED) from None
 
 
 def _exit_refused(error: OSError) -> NoReturn:

@@ -50,8 +50,7 @@ def show(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
                     process.wait()
                 raise
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        interruption.put_back(before)
     if told:
         raise KeyboardInterrupt
     return process.returncode

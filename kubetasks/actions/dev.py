@@ -138,7 +138,8 @@ def _up_and_follow(context: Context, clean: bool, ours: bool) -> None:
     finally:
         watch.close()
         if clean:
-            app.clean(context, everything=ours)
+            with interruption.undisturbed():
+                app.clean(context, everything=ours)
 
 
 def _follow(context: Context, watch: Watch) -> None:

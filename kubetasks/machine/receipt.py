@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from kubetasks import locking
+from kubetasks import interruption, locking
 from kubetasks.report import Report
 
 LOCK = "setup.lock"
@@ -58,7 +58,7 @@ def changed(cache: Path) -> Iterator[Receipt]:
 @contextmanager
 def locked(cache: Path, report: Report) -> Iterator[None]:
     """Let one process at a time install or remove something on this machine; say so if another one does."""
-    with locking.held(cache / LOCK, report, "Another setup is running; waiting for it to end."):
+    with interruption.completed(), locking.held(cache / LOCK, report, "Another setup is running; waiting for it to end."):
         yield
     with suppress(OSError):  # there is something else in it
         cache.rmdir()

@@ -44,7 +44,11 @@ def ended(process: "subprocess.Popen[str]", seconds: float) -> str:
         return process.communicate(timeout=seconds)[0]
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGABRT)  # Python's fault handler prints the stacks
-        output, _ = process.communicate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it has started holds its output open
+        output, _ = process.communicate(timeout=10)
         pytest.fail(f"{process.args!r} had not ended after {seconds} s:\n{output}")
 
 

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from kubetasks import interruption
+
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -24,7 +26,7 @@ def ignore() -> None:
 
 def received() -> bool:
     """Whether the first signal has come."""
-    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN or interruption.interrupted()
 
 
 @contextmanager
@@ -34,7 +36,9 @@ def kept() -> Iterator[None]:
     try:
         yield
     finally:
-        if not received():
+        if received():
+            ignore()
+        else:
             for number, handler in before.items():
                 signal.signal(number, handler)
 

@@ -61,6 +61,7 @@ def disturb(process: "subprocess.Popen[str]") -> None:
 ONCE = """
 import sys
 from kubetasks import interruption
+interruption.PATIENCE_SECONDS = 600
 interruption.handle_signals()
 try:
     print("working", flush=True)
@@ -108,7 +109,7 @@ except KeyboardInterrupt:
     print("ended", flush=True)
 """
 PROTECTED = """
-    with interruption.undisturbed():
+    with interruption.{block}():
         print("cleaning", flush=True)
         sys.stdin.readline()
 """
@@ -126,8 +127,9 @@ def test_a_later_signal_ends_a_task_that_something_blocks(second: signal.Signals
     assert process.returncode == interruption.INTERRUPTED
 
 
-def test_a_later_signal_does_not_end_what_must_not_be_disturbed() -> None:
-    with talking(BLOCKED.format(then=PROTECTED)) as process:
+@pytest.mark.parametrize("block", ["undisturbed", "completed"])
+def test_a_later_signal_does_not_end_what_must_be_completed(block: str) -> None:
+    with talking(BLOCKED.format(then=PROTECTED.format(block=block))) as process:
         assert process.stdout
         assert process.stdin
         assert process.stdout.readline() == "working\n"
@@ -142,7 +144,7 @@ def test_a_later_signal_does_not_end_what_must_not_be_disturbed() -> None:
 
 
 DESTROYING = """
-import os, signal
+import os, signal, time
 from kubetasks import interruption
 class Destroyed:
     def __del__(self):
@@ -151,7 +153,7 @@ interruption.handle_signals()
 try:
     Destroyed()
     while True:
-        signal.pause()
+        time.sleep(0.01)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
@@ -167,13 +169,11 @@ def test_a_signal_while_an_object_is_destroyed_is_not_lost() -> None:
 
 
 def test_ctrl_c_before_a_task_begins_prints_no_traceback(tmp_path: Path) -> None:
-    (tmp_path / "tasks.py").write_text("import sys; print('loading', flush=True); sys.stdin.readline()")
-    argv = [sys.executable, "-m", "kubetasks", "--list"]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    (tmp_path / "invoke.py").write_text("import sys; print('importing', flush=True); sys.stdin.readline()")
     process = subprocess.Popen(
-        argv,
+        [sys.executable, "-m", "kubetasks", "--list"],
         cwd=tmp_path,
-        env=environment,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -183,7 +183,7 @@ def test_ctrl_c_before_a_task_begins_prints_no_traceback(tmp_path: Path) -> None
     with process:
         assert process.stdout
         assert process.stderr
-        assert process.stdout.readline() == "loading\n"
+        assert process.stdout.readline() == "importing\n"
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() == ""
     assert process.returncode == -signal.SIGINT

@@ -40,13 +40,9 @@ class Tunnel:
         return "; ".join(line for line in shown if not line.endswith(NO_ERROR))
 
     def wait(self) -> None:
-        ended = os.pidfd_open(self.process.pid)  # an interruption within Popen.wait can leave its lock held for good
-        try:
-            while not select.select([ended], [], [], RIGHT_SECONDS)[0]:
-                # minikube removes the route with sudo too, which would ask for a password again
-                subprocess.run(["sudo", "--non-interactive", "--validate"], check=False, capture_output=True)
-        finally:
-            os.close(ended)
+        while not _ends(self.process, RIGHT_SECONDS):
+            # minikube removes the route with sudo too, which would ask for a password again
+            subprocess.run(["sudo", "--non-interactive", "--validate"], check=False, capture_output=True)
         raise ClusterError(f"The tunnel ended: {self._tail()}", "./inv status shows whether the cluster runs")
 
     def _tail(self) -> str:
@@ -96,7 +92,7 @@ def opened(argv: Sequence[str], environment: Mapping[str, str], log: Path) -> It
     finally:
         _close(process)
         log.unlink(missing_ok=True)
-        others = before and process.returncode > 0  # minikube has refused a second tunnel: the route is that of the first
+        others = before and (process.returncode or 0) > 0  # minikube has refused a second tunnel: the route is that of the first
         if not others and route(ROUTES.read_text()):
             raise LeftoverError(f"The tunnel is closed, but the route to {SERVICES} is left.", f"sudo ip route delete {SERVICES}")
 
@@ -104,10 +100,22 @@ def opened(argv: Sequence[str], environment: Mapping[str, str], log: Path) -> It
 def _close(process: subprocess.Popen[bytes]) -> None:
     """Interrupt minikube as Ctrl-C does, which it may have seen already; nothing interrupts us until it has ended."""
     with interruption.undisturbed():
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        try:
-            process.wait(CLOSING_SECONDS)
-        except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        if not _ends(process, CLOSING_SECONDS):
             process.kill()
-            process.wait()
+            _ends(process, CLOSING_SECONDS)
+        process.poll()
+
+
+def _ends(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Whether the process ends within that time. Popen.wait is no way to know: it waits for ever for a lock, which an
+    interruption within poll can leave held.
+    """
+    try:
+        end = os.pidfd_open(process.pid)
+    except ProcessLookupError:  # it has been waited for
+        return True
+    try:
+        return bool(select.select([end], [], [], seconds)[0])
+    finally:
+        os.close(end)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kubetasks import interruption
 from kubetasks.actions import app, dev, rollout, service
 from kubetasks.application import APPLICATION, Application
 from kubetasks.errors import ImageError, RolloutError, TaskError
@@ -76,14 +77,14 @@ def test_with_clean_only_an_interruption_removes_a_cluster_that_was_there_before
     def up(_context: object) -> None:
         raise ending
 
-    cleanings: list[bool] = []
+    cleanings: list[tuple[bool, bool]] = []
     monkeypatch.setattr(app, "up", up)
-    monkeypatch.setattr(app, "clean", lambda _context, everything: cleanings.append(everything))
+    monkeypatch.setattr(app, "clean", lambda _context, everything: cleanings.append((everything, interruption.cleaning_up())))
     ours = OwnProvider(changed=False)
     monkeypatch.setattr(ours, "condition", lambda: condition)
     with pytest.raises(type(ending)):
         dev.run(context(ours), clean=True)
-    assert cleanings == ([True] if cleaned else [])
+    assert cleanings == ([(True, True)] if cleaned else []), "and no signal disturbs it"
 
 
 EDITED = {APPLICATION.source / "simple_server" / "app.py"}
