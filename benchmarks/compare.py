@@ -52,7 +52,7 @@ class Row:
     def cells(self) -> list[str]:
         ours, theirs = self.ours[1:], self.theirs[1:]
         ratio = statistics.median(ours) / statistics.median(theirs)
-        reached = "yes" if ratio <= self.goal else "no"
+        reached = "yes" if round(ratio, 2) <= self.goal else "no"
         bar = "█" * round(min(ratio, 4) * 5)
         return [self.name, str(len(ours)), *map(_both, (ours, theirs)), f"{ratio:.2f}", f"{self.goal:.2f}", reached, bar]
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from kubetasks import interruption
 from kubetasks.errors import EngineError, ImageError, causes
 from kubetasks.labels import CLUSTER_LABEL, LABELS, SELECTOR
 from kubetasks.loopback import is_loopback
@@ -475,7 +476,8 @@ class Engine:
                         on_line(line.decode(errors="replace").rstrip())
                 return int(container.wait()["StatusCode"])
             finally:
-                container.remove(force=True, v=True)
+                with interruption.patient():
+                    container.remove(force=True, v=True)
 
     def serve(
         self, name: str, image: str, network: str, ports: tuple[int, int], labels: Mapping[str, str], env: Mapping[str, str]

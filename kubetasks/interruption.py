@@ -27,11 +27,11 @@ PATIENCE_SECONDS = 5.0  # most tasks end within one or two; one that has not by 
 AGAIN_SECONDS = 0.01
 SHOW_CURSOR = "\x1b[?25h"  # a terminal's; rich hides it while it shows progress
 
-programs: "set[subprocess.Popen[str]]" = set()  # those that run for us
+programs: "set[subprocess.Popen[Any]]" = set()  # those that run for us
 _interrupted: set[signal.Signals] = set()  # what is handled as a second signal, since the first one came
 _interrupted_at = 0.0  # by time.monotonic()
 _undisturbed: list[None] = []  # one for each such block under way
-_completed: list[None] = []  # the same
+_patient: list[None] = []  # the same
 _completions: list[tuple[str, str]] = []  # for each block under way that has one: a word of LEFT, and settings as JSON
 _completing: list[str] = []  # the program that completes a clean-up
 
@@ -49,7 +49,7 @@ def restore() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def terminate(program: "subprocess.Popen[str]") -> None:
+def terminate(program: "subprocess.Popen[Any]") -> None:
     """Tell a program to end and, if it has a process group of its own, those that it has started."""
     with suppress(ProcessLookupError):  # it has just ended
         if os.getpgid(program.pid) == program.pid:
@@ -108,17 +108,19 @@ def _second_handler() -> Any:
 
 
 def _end_if_late(_number: int, _frame: FrameType | None) -> None:
-    if not _completed and time.monotonic() - _interrupted_at >= PATIENCE_SECONDS:
+    if not _patient and time.monotonic() - _interrupted_at >= PATIENCE_SECONDS:
         _end_at_once(INTERRUPTED_LINE)
 
 
 def _end_at_once(words: str) -> NoReturn:
-    terminate_all()  # they may not have been told of the first signal yet
-    cursor = SHOW_CURSOR if os.isatty(2) else ""
-    if select.select([], [2], [], 0)[1]:  # what blocks the task may be that nobody reads it
-        # not print, which is not to be called again from within itself
-        os.write(2, f"{cursor}\n{words}\n".encode())
-    os._exit(INTERRUPTED)
+    try:
+        terminate_all()  # they may not have been told of the first signal yet
+        cursor = SHOW_CURSOR if os.isatty(2) else ""
+        if select.select([], [2], [], 0)[1]:  # what blocks the task may be that nobody reads it
+            # not print, which is not to be called again from within itself
+            os.write(2, f"{cursor}\n{words}\n".encode())
+    finally:  # also if standard error is closed
+        os._exit(INTERRUPTED)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
@@ -169,14 +171,13 @@ def completed_by(word: str, settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def completed() -> Iterator[None]:
-    """Within the block, no later signal ends the task at once: what it changes on this machine is to be recorded."""
-    depth = len(_completed)
+def patient() -> Iterator[None]:
+    """Within the block, in whichever thread, no later signal ends the task at once: it removes or records what it has made."""
+    _patient.append(None)
     try:
-        _completed.append(None)
         yield
     finally:
-        del _completed[depth:]
+        _patient.pop()
 
 
 def _handle_second() -> None:

@@ -47,6 +47,8 @@ def show(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
                 process.wait()
             except KeyboardInterrupt:
                 with interruption.undisturbed():  # its clean-up may take long
+                    for number in heard:
+                        signal.signal(number, pass_on)
                     process.wait()
                 raise
     finally:

@@ -132,6 +132,9 @@ def _up_and_follow(context: Context, clean: bool, ours: bool) -> None:
             _follow(context, watch)
         if not clean:
             report.say("The last good build keeps serving: ./inv clean removes it.")
+    except KeyboardInterrupt:
+        clean = clean and (ours or may_clean)  # a person who has not agreed to a change is not asked now
+        raise
     except Exception:
         clean = clean and may_clean
         raise

@@ -58,7 +58,7 @@ def changed(cache: Path) -> Iterator[Receipt]:
 @contextmanager
 def locked(cache: Path, report: Report) -> Iterator[None]:
     """Let one process at a time install or remove something on this machine; say so if another one does."""
-    with interruption.completed(), locking.held(cache / LOCK, report, "Another setup is running; waiting for it to end."):
+    with interruption.patient(), locking.held(cache / LOCK, report, "Another setup is running; waiting for it to end."):
         yield
     with suppress(OSError):  # there is something else in it
         cache.rmdir()

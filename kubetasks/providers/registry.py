@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from kubetasks import artifacts, equivalents
+from kubetasks import artifacts, equivalents, interruption
 from kubetasks.engine import Engine
 from kubetasks.errors import EngineError, ImageError, OwnershipError
 from kubetasks.labels import CLUSTER_LABEL, LABELS, OWNER, OWNER_LABEL
@@ -153,7 +153,8 @@ class Registry:
                 f"Registry {self.name}: {error.sentence}", f"docker rm --force --volumes {self.name}, and again"
             ) from error
         finally:
-            self._engine.remove_image(pushed)
+            with interruption.patient():
+                self._engine.remove_image(pushed)
 
     def lines(self, names: Sequence[str], nodes: Sequence[str]) -> tuple[str, ...]:
         """The equivalent commands of `deliver`."""

@@ -34,7 +34,8 @@ def kept() -> Iterator[None]:
     """Restore the handlers at the end of the block, as tasks install their own, unless the run ends."""
     before = {number: signal.getsignal(number) for number in ENDING}
     try:
-        yield
+        with interruption.patient():
+            yield
     finally:
         if received():
             ignore()

@@ -13,13 +13,14 @@ from kubetasks import interruption, settings, shell, wait
 from kubetasks.application import PROJECT
 
 
-def talking(code: str) -> "subprocess.Popen[str]":
+def talking(code: str, *inherited: int) -> "subprocess.Popen[str]":
     """Run Python code that waits for lines of ours, and that signals interrupt."""
     return subprocess.Popen(
         [sys.executable, "-c", code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        pass_fds=inherited,
         preexec_fn=interruption.restore,  # as in the foreground of a terminal
     )
 
@@ -127,7 +128,21 @@ def test_a_later_signal_ends_a_task_that_something_blocks(second: signal.Signals
     assert process.returncode == interruption.INTERRUPTED
 
 
-@pytest.mark.parametrize("block", ["undisturbed", "completed"])
+def test_a_later_signal_ends_it_too_if_nobody_reads_its_errors_any_more() -> None:
+    ours, theirs = os.pipe()
+    with talking(f"import os; os.dup2({theirs}, 2)\n" + BLOCKED.format(then=""), theirs) as process:
+        os.close(theirs)
+        os.close(ours)
+        assert process.stdout
+        assert process.stdout.readline() == "working\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "blocked\n"
+        process.send_signal(signal.SIGHUP)
+        assert process.stdout.read() == ""
+    assert process.returncode == interruption.INTERRUPTED
+
+
+@pytest.mark.parametrize("block", ["undisturbed", "patient"])
 def test_a_later_signal_does_not_end_what_must_be_completed(block: str) -> None:
     with talking(BLOCKED.format(then=PROTECTED.format(block=block))) as process:
         assert process.stdout

@@ -1,14 +1,17 @@
 """Programs are run from argument lists; what fails says what it said."""
 
+import re
+import select
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from kubetasks import interruption, shell
+from kubetasks import interruption, shell, wait
 from kubetasks.errors import ProgramError, SetupError
 
 
@@ -104,8 +107,19 @@ except KeyboardInterrupt:
 """
 
 
+def ignored(pid: int) -> int:
+    """The signals that a process ignores: bit 0 is signal 1, see proc(5)."""
+    return int(re.findall(r"SigIgn:\s+(\w+)", Path(f"/proc/{pid}/status").read_text())[0], 16)
+
+
+def until(happened: Callable[[], bool]) -> None:
+    state = wait.until(lambda: wait.Done() if happened() else wait.Pending("not yet"), timeout=20, longest_pause=0.05)
+    assert isinstance(state, wait.Done)
+
+
+@pytest.mark.parametrize("interrupted", [False, True])  # a terminal sends that one to the program too, others do not
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_what_is_shown_is_told_to_end_and_waited_for(number: signal.Signals) -> None:
+def test_what_is_shown_is_told_to_end_and_waited_for(number: signal.Signals, interrupted: bool) -> None:
     code = f"import sys; from kubetasks import shell; shell.show([sys.executable, '-c', {CHILD!r}])"
     with subprocess.Popen(
         [sys.executable, "-c", code],
@@ -116,7 +130,16 @@ def test_what_is_shown_is_told_to_end_and_waited_for(number: signal.Signals) -> 
     ) as shown:
         assert shown.stdout
         assert shown.stdout.readline() == "up\n"
-        shown.send_signal(number)
+        output = shown.stdout.fileno()
+        if interrupted:
+            shown.send_signal(signal.SIGINT)
+            until(lambda: bool(ignored(shown.pid) & 1 << signal.SIGINT - 1))
+
+        def ended() -> bool:
+            shown.send_signal(number)  # again: for a moment after SIGINT, nothing is passed on
+            return bool(select.select([output], [], [], 0.5)[0])
+
+        until(ended)
         assert shown.stdout.read() == "interrupted\n"
     assert shown.returncode == -signal.SIGINT, "it ends as if by Ctrl-C, and nothing comes after"
 

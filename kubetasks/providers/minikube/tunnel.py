@@ -87,6 +87,7 @@ def opened(argv: Sequence[str], environment: Mapping[str, str], log: Path) -> It
         process = subprocess.Popen(
             argv, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT
         )
+    interruption.programs.add(process)
     try:
         yield Tunnel(process, log)
     finally:
@@ -105,16 +106,16 @@ def _close(process: subprocess.Popen[bytes]) -> None:
             process.kill()
             _ends(process, CLOSING_SECONDS)
         process.poll()
+    interruption.programs.discard(process)
 
 
 def _ends(process: subprocess.Popen[bytes], seconds: float) -> bool:
     """Whether the process ends within that time. Popen.wait is no way to know: it waits for ever for a lock, which an
     interruption within poll can leave held.
     """
-    try:
-        end = os.pidfd_open(process.pid)
-    except ProcessLookupError:  # it has been waited for
+    if process.returncode is not None:
         return True
+    end = os.pidfd_open(process.pid)
     try:
         return bool(select.select([end], [], [], seconds)[0])
     finally:

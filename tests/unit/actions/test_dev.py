@@ -14,7 +14,7 @@ from kubetasks.application import APPLICATION, Application
 from kubetasks.errors import ImageError, RolloutError, TaskError
 from kubetasks.image import Image
 from kubetasks.providers.base import Condition
-from tests.unit.actions.fakes import OwnProvider, context
+from tests.unit.actions.fakes import FakeProvider, OwnProvider, context
 
 pytestmark = pytest.mark.timeout(60)  # a change that is not seen is waited for
 
@@ -85,6 +85,16 @@ def test_with_clean_only_an_interruption_removes_a_cluster_that_was_there_before
     with pytest.raises(type(ending)):
         dev.run(context(ours), clean=True)
     assert cleanings == ([(True, True)] if cleaned else []), "and no signal disturbs it"
+
+
+def test_with_clean_an_interruption_before_it_serves_leaves_a_cluster_of_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def up(_context: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "up", up)
+    monkeypatch.setattr(app, "clean", lambda *_, **__: pytest.fail("nobody has agreed"))
+    with pytest.raises(KeyboardInterrupt):
+        dev.run(context(FakeProvider()), clean=True)
 
 
 EDITED = {APPLICATION.source / "simple_server" / "app.py"}
