@@ -2,6 +2,7 @@
 otherwise one that comes late ends the task at once, because something blocks it.
 """
 
+import _thread
 import os
 import select
 import signal
@@ -89,14 +90,25 @@ def _raise_dropped(dropped: "sys.UnraisableHookArgs") -> None:
     """Raise the interruption again: Python drops it if it comes while an object is destroyed, and the task would go on."""
     if issubclass(dropped.exc_type, KeyboardInterrupt):
         signal.signal(signal.SIGALRM, _interrupt_again)
-        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+        _signal_again()
     else:
         sys.__unraisablehook__(dropped)
 
 
+def _signal_again() -> None:
+    """Send SIGALRM soon. A timer would send it also once Python has given up its handlers, which ends the process."""
+
+    def send() -> None:
+        time.sleep(AGAIN_SECONDS)
+        os.kill(os.getpid(), signal.SIGALRM)
+
+    with suppress(RuntimeError):  # Python is ending
+        _thread.start_new_thread(send, ())  # it takes no lock of threading's, which the main thread may hold
+
+
 def _interrupt_again(number: int, frame: FrameType | None) -> None:
     if _undisturbed:
-        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+        _signal_again()
     else:
         _interrupt(number, frame)
 

@@ -164,9 +164,13 @@ from kubetasks import interruption
 class Destroyed:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGINT)
+interruption.AGAIN_SECONDS = 0.2
 interruption.handle_signals()
 try:
     Destroyed()
+    with interruption.undisturbed():
+        time.sleep(0.5)
+        print("clean", flush=True)
     while True:
         time.sleep(0.01)
 except KeyboardInterrupt:
@@ -174,12 +178,30 @@ except KeyboardInterrupt:
 """
 
 
-def test_a_signal_while_an_object_is_destroyed_is_not_lost() -> None:
+def test_a_signal_while_an_object_is_destroyed_is_not_lost_and_disturbs_no_clean_up() -> None:
     with talking(DESTROYING) as process:
         try:
-            assert process.communicate(timeout=30)[0] == "interrupted\n"
+            assert process.communicate(timeout=30)[0] == "clean\ninterrupted\n"
         finally:
             process.kill()
+    assert process.returncode == 0
+
+
+AT_THE_END = """
+import atexit, os, signal
+from kubetasks import interruption
+interruption.AGAIN_SECONDS = 0.001
+class Destroyed:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+interruption.handle_signals()
+atexit.register(Destroyed)
+"""
+
+
+def test_a_signal_while_python_ends_changes_nothing() -> None:
+    with talking(AT_THE_END) as process:
+        assert process.communicate(timeout=30)[0] == ""
     assert process.returncode == 0
 
 
