@@ -1,7 +1,9 @@
 """A cluster's registry: nodes get changed layers through it, and it may be gone at any time."""
 
 import json
+import re
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import yaml
 
 from kubetasks import artifacts
 from kubetasks.artifacts import Artifact
+from kubetasks.engine import Engine
 from kubetasks.errors import ClusterError
 from tests.integration import answers, source
 from tests.integration.driver import Tasks, docker
@@ -35,6 +38,18 @@ def hosted(tasks: Tasks) -> dict[str, str]:
     announced = tasks.get("configmap", "local-registry-hosting", "--namespace=kube-public")["data"]
     found: dict[str, str] = yaml.safe_load(announced["localRegistryHosting.v1"])
     return found
+
+
+def lost_after_pushing(registry: str) -> Callable[[Engine, str, Callable[[str], None]], str]:
+    """Engine.push, after which that registry's container is killed."""
+    push = Engine.push
+
+    def pushing(engine: Engine, name: str, on_line: Callable[[str], None]) -> str:
+        digest = push(engine, name, on_line)
+        docker("kill", registry)
+        return digest
+
+    return pushing
 
 
 def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
@@ -74,6 +89,13 @@ def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
     assert THROUGH in throwaway.typed("deploy", folder=project).stderr
     builds.add(served(throwaway))
 
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(Engine, "push", lost_after_pushing(name))
+        lost = throwaway("build", "deploy").stderr
+    assert re.search(f"{THROUGH}.*: failed.*\n.* cannot pull .*\nLoading simple-server:", lost), lost
+    unedited = served(throwaway)
+    builds.add(unedited)
+
     docker("rm", "--force", name)
     assert THROUGH in after_an_edit(), "one that is gone is made anew"
     assert hosted(throwaway)["host"] == listening(name), "and announced anew"
@@ -88,11 +110,12 @@ def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
         assert THROUGH in after_an_edit(), "nor does it matter that its port was taken meanwhile"
 
     docker("rm", "--force", name)
+    docker(*on_node, "rm", f"docker.io/library/simple-server:{unedited}")
     monkeypatch.setattr(artifacts, "registry_image", lambda _engine, _settings: Artifact("nowhere:1", False))
     said = throwaway("build", "deploy").stderr
     assert "There is no image of a registry" in said
     assert THROUGH not in said
-    builds.add(served(throwaway))
+    assert served(throwaway) == unedited
     assert len(builds) == 6
     throwaway("delete")
     assert docker("ps", "--all", "--quiet", f"--filter=name={throwaway.cluster}") == ""

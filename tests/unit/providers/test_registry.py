@@ -44,7 +44,7 @@ class FakeEngine:
         self.names.remove(name)
 
     def run_in(self, _node: object, *_argv: str) -> str:
-        raise EngineError("ctr: failed to resolve reference")
+        raise EngineError("`sh -ec ctr` in it failed: level=warning msg=DEPRECATION\nctr: failed to resolve reference")
 
 
 def provider(failing: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Kind, FakeEngine]:
@@ -54,7 +54,13 @@ def provider(failing: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Kind, FakeE
     return Kind(settings.read(settings.DEFAULTS, {}), APPLICATION, Report(), lambda: engine), engine
 
 
-@pytest.mark.parametrize(("failing", "words"), [("push", "connection refused"), ("pull", "failed to resolve")])
+@pytest.mark.parametrize(
+    ("failing", "words"),
+    [
+        ("push", "connection refused\n"),
+        ("pull", "\nNode simple-server-control-plane cannot pull from registry simple-server-registry: ctr: failed to resolve"),
+    ],
+)
 def test_a_delivery_that_fails_is_told_and_leaves_no_name_behind_and_the_image_is_loaded_instead(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], failing: str, words: str
 ) -> None:
