@@ -164,12 +164,12 @@ from kubetasks import interruption
 class Destroyed:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGINT)
-interruption.AGAIN_SECONDS = 0.2
+interruption.AGAIN_SECONDS = 1
 interruption.handle_signals()
 try:
     Destroyed()
     with interruption.undisturbed():
-        time.sleep(0.5)
+        time.sleep(1.5)
         print("clean", flush=True)
     while True:
         time.sleep(0.01)

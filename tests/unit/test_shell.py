@@ -137,7 +137,7 @@ def test_what_is_shown_is_told_to_end_and_waited_for(number: signal.Signals, int
 
         def ended() -> bool:
             shown.send_signal(number)  # again: for a moment after SIGINT, nothing is passed on
-            return bool(select.select([output], [], [], 0.5)[0])
+            return bool(select.select([output], [], [], 5)[0])
 
         until(ended)
         assert shown.stdout.read() == "interrupted\n"
