@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import figures
+
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
@@ -30,8 +32,6 @@ from kubetasks.labels import OWNER  # noqa: E402
 from tests.integration import source  # noqa: E402
 
 PAGE = PROJECT / "docs" / "loop.md"
-FIGURES = "<!-- figures -->"
-SECTION = "\n## "  # the figures end there
 NAME = "benchmark"
 ROUNDS = 11
 REPLICAS = 3
@@ -302,7 +302,7 @@ def warm(shell: Shell, watched: Copy, edited: Copy, rounds: int, measured: list[
 
 
 def write(rows: list[Row]) -> None:
-    """Put the figures into the page, between the line FIGURES and the next section."""
+    """Put the figures into the page, and print them."""
     cpu = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
     memory = int(re.findall(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())[0]) / 2**20
     machine = f"{os.cpu_count()} cores ({cpu.partition(':')[2].strip()}), {memory:.0f} GiB, Linux {platform.release()}"
@@ -314,8 +314,7 @@ def write(rows: list[Row]) -> None:
         "|---|---:|---:|---:|---:|---:|---|:---|",
         *(f"| {' | '.join(row.cells())} |" for row in rows),
     ]
-    before, _, after = PAGE.read_text().partition(FIGURES)
-    PAGE.write_text("\n".join([f"{before}{FIGURES}", "", *lines, "".join(after.partition(SECTION)[1:])]))
+    figures.write(PAGE, lines)
     print("\n".join(lines))
 
 

@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import figures
+
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
@@ -24,7 +26,6 @@ from tests.integration import source  # noqa: E402
 from tests.integration.faults import FAULTS  # noqa: E402
 
 PAGE = PROJECT / "docs" / "problems.md"
-FIGURES = "<!-- figures -->"
 ENVIRONMENT = os.environ | {"INVOKE_CLUSTER_NAME": "benchmark", "INVOKE_CLUSTER_PORT": "18090"}
 ROUNDS = 5
 DEPLOYMENTS = 50
@@ -105,7 +106,7 @@ def main() -> None:
     lines += [
         f"Of {number} ordinary deployments of {REPLICAS} replicas with every core busy, {len(failed)} were taken for a problem."
     ]
-    PAGE.write_text(PAGE.read_text().partition(FIGURES)[0] + FIGURES + "\n\n" + "\n".join(lines) + "\n")
+    figures.write(PAGE, lines)
     print("\n".join([*lines, *failed]))
 
 

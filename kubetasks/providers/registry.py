@@ -140,16 +140,8 @@ class Registry:
         if not self.has(names[0]):
             self._push(names[0], f"{address.outside}/{names[0]}", at)
         at("pulling")
-
-        def pull(node: "Container") -> None:
-            try:
-                self._engine.run_in(node, *self._pull(names))
-            except EngineError as error:  # the last line has the reason
-                reason = error.sentence.splitlines()[-1]
-                raise EngineError(f"Node {node.name} cannot pull from registry {self.name}: {reason}") from error
-
         with ThreadPoolExecutor() as pool:
-            for _ in pool.map(pull, nodes):
+            for _ in pool.map(lambda node: self._pull_into(node, names), nodes):
                 pass
 
     def _push(self, reference: str, pushed: str, at: Callable[[str], None]) -> None:
@@ -163,6 +155,13 @@ class Registry:
         finally:
             with interruption.patient():
                 self._engine.remove_image(pushed)
+
+    def _pull_into(self, node: "Container", names: Sequence[str]) -> None:
+        try:
+            self._engine.run_in(node, *self._pull(names))
+        except EngineError as error:  # the last line has the reason
+            reason = error.sentence.splitlines()[-1]
+            raise EngineError(f"Node {node.name} cannot pull from registry {self.name}: {reason}") from error
 
     def lines(self, names: Sequence[str], nodes: Sequence[str]) -> tuple[str, ...]:
         """The equivalent commands of `deliver`."""

@@ -5,15 +5,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from kubetasks import interruption, wait
+from kubetasks import interruption
 from kubetasks.application import PROJECT
 from tests.integration.driver import SECONDS, Tasks
+from tests.waiting import until
 
 PHASES = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  # of kind, in its own words
 
@@ -62,18 +63,6 @@ def creating(tasks: Tasks, phase: str) -> Iterator[subprocess.Popen[str]]:
             yield process
     finally:
         log.unlink(missing_ok=True)
-
-
-def until(happened: Callable[[], bool]) -> None:
-    """Wait until the condition holds."""
-
-    def check() -> wait.State:
-        with contextlib.suppress(FileNotFoundError):  # another process has removed what is looked at
-            if happened():
-                return wait.Done()
-        return wait.Pending("not yet")
-
-    assert isinstance(wait.until(check, timeout=90, longest_pause=0.02), wait.Done)
 
 
 def paste(script: str) -> None:

@@ -10,17 +10,15 @@ from types import FrameType
 
 from kubetasks import interruption
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
 
 def take() -> None:
     """End the run on the first signal."""
-    for number in ENDING:
+    for number in interruption.INTERRUPTING:
         signal.signal(number, _end)
 
 
 def ignore() -> None:
-    for number in ENDING:
+    for number in interruption.INTERRUPTING:
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -32,7 +30,7 @@ def received() -> bool:
 @contextmanager
 def kept() -> Iterator[None]:
     """Restore the handlers at the end of the block, as tasks install their own, unless the run ends."""
-    before = {number: signal.getsignal(number) for number in ENDING}
+    before = {number: signal.getsignal(number) for number in interruption.INTERRUPTING}
     try:
         with interruption.patient():
             yield
@@ -40,8 +38,7 @@ def kept() -> Iterator[None]:
         if received():
             ignore()
         else:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            interruption.put_back(before)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -18,7 +18,7 @@ from kubetasks.application import PROJECT
 from tests.integration import answers, source
 from tests.integration.driver import Tasks
 from tests.integration.marks import every_provider
-from tests.integration.programs import until
+from tests.waiting import until
 
 V1 = "simple-server:v1"
 

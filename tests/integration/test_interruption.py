@@ -15,9 +15,10 @@ from kubetasks.interruption import INTERRUPTED, LEFT
 from tests.integration import source
 from tests.integration.driver import Tasks
 from tests.integration.leftovers import our_clusters
-from tests.integration.programs import PHASES, creating, ended, started, until
+from tests.integration.programs import PHASES, creating, ended, started
 from tests.integration.run import Run
 from tests.integration.snapshot import Snapshot
+from tests.waiting import until
 
 BUILD = "docker build "  # what --echo prints when the first stage begins
 STAGE = re.compile(r"^(\S+)[^\n]*: done \(", re.MULTILINE)  # the first word of a stage's line

@@ -19,8 +19,9 @@ from kubetasks.providers.minikube.config import PROFILE_LABEL
 from tests.integration import answers
 from tests.integration.answers import REQUESTS
 from tests.integration.driver import Tasks, docker
-from tests.integration.programs import ended, paste, started, until
+from tests.integration.programs import ended, paste, started
 from tests.integration.snapshot import Snapshot
+from tests.waiting import until
 
 pytestmark = pytest.mark.providers("minikube")
 

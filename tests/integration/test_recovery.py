@@ -20,7 +20,8 @@ from kubetasks.providers.kind.provider import CREATED
 from tests.integration import answers
 from tests.integration.driver import Tasks, docker
 from tests.integration.eventually import eventually
-from tests.integration.programs import PHASES, creating, ended, started, until
+from tests.integration.programs import PHASES, creating, ended, started
+from tests.waiting import until
 
 
 def kill_start(tasks: Tasks, phase: str) -> None:

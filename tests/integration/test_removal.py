@@ -21,8 +21,9 @@ from tests.integration.conftest import OTHER_CLUSTERS
 from tests.integration.driver import Tasks, docker
 from tests.integration.eventually import answer
 from tests.integration.marks import every_provider
-from tests.integration.programs import ended, started, until
+from tests.integration.programs import ended, started
 from tests.integration.snapshot import Snapshot
+from tests.waiting import until
 
 pytestmark = every_provider
 

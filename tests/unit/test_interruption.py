@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks import interruption, settings, shell, wait
+from kubetasks import interruption, settings, shell
 from kubetasks.application import PROJECT
+from tests.waiting import until
 
 
 def talking(code: str, *inherited: int) -> "subprocess.Popen[str]":
@@ -59,10 +60,18 @@ def disturb(process: "subprocess.Popen[str]") -> None:
     process.stdin.flush()
 
 
-ONCE = """
+def interrupt(process: "subprocess.Popen[str]", number: signal.Signals = signal.SIGINT) -> None:
+    """Send the first signal while the process works, and wait until its clean-up begins."""
+    assert process.stdout
+    assert process.stdout.readline() == "working\n"
+    process.send_signal(number)
+    assert process.stdout.readline() == "cleaning\n"
+
+
+INTERRUPTIBLE = """
 import sys
 from kubetasks import interruption
-interruption.PATIENCE_SECONDS = 600
+interruption.PATIENCE_SECONDS = {patience}
 interruption.handle_signals()
 try:
     print("working", flush=True)
@@ -70,7 +79,10 @@ try:
 except KeyboardInterrupt:
     print("cleaning", flush=True)
     sys.stdin.readline()
+    {then}
     print("clean", flush=True)
+"""
+NEXT_TASK = """
 interruption.handle_signals()
 try:
     print("working", flush=True)
@@ -78,15 +90,19 @@ try:
 except KeyboardInterrupt:
     print("interrupted again", flush=True)
 """
+PROTECTED = """
+    with interruption.{block}():
+        print("protected", flush=True)
+        sys.stdin.readline()
+"""
+BLOCKED = INTERRUPTIBLE.format(patience=0, then="")
 
 
 @pytest.mark.parametrize("first", interruption.INTERRUPTING)
 def test_the_first_signal_interrupts_and_those_that_follow_do_not_until_the_next_task(first: signal.Signals) -> None:
-    with talking(ONCE) as process:
+    with talking(INTERRUPTIBLE.format(patience=600, then="") + NEXT_TASK) as process:
         assert process.stdout
-        assert process.stdout.readline() == "working\n"
-        process.send_signal(first)
-        assert process.stdout.readline() == "cleaning\n"
+        interrupt(process, first)
         disturb(process)
         assert process.stdout.readline() == "clean\n"
         assert process.stdout.readline() == "working\n"
@@ -95,34 +111,11 @@ def test_the_first_signal_interrupts_and_those_that_follow_do_not_until_the_next
     assert process.returncode == 0
 
 
-BLOCKED = """
-import sys
-from kubetasks import interruption
-interruption.PATIENCE_SECONDS = 0
-interruption.handle_signals()
-try:
-    print("working", flush=True)
-    sys.stdin.readline()
-except KeyboardInterrupt:
-    print("blocked", flush=True)
-    sys.stdin.readline()
-    {then}
-    print("ended", flush=True)
-"""
-PROTECTED = """
-    with interruption.{block}():
-        print("cleaning", flush=True)
-        sys.stdin.readline()
-"""
-
-
 @pytest.mark.parametrize("second", interruption.INTERRUPTING)
 def test_a_later_signal_ends_a_task_that_something_blocks(second: signal.Signals) -> None:
-    with talking(BLOCKED.format(then="")) as process:
+    with talking(BLOCKED) as process:
         assert process.stdout
-        assert process.stdout.readline() == "working\n"
-        process.send_signal(signal.SIGINT)
-        assert process.stdout.readline() == "blocked\n"
+        interrupt(process)
         process.send_signal(second)
         assert process.stdout.read() == ""
     assert process.returncode == interruption.INTERRUPTED
@@ -130,13 +123,11 @@ def test_a_later_signal_ends_a_task_that_something_blocks(second: signal.Signals
 
 def test_a_later_signal_ends_it_too_if_nobody_reads_its_errors_any_more() -> None:
     ours, theirs = os.pipe()
-    with talking(f"import os; os.dup2({theirs}, 2)\n" + BLOCKED.format(then=""), theirs) as process:
+    with talking(f"import os; os.dup2({theirs}, 2)\n{BLOCKED}", theirs) as process:
         os.close(theirs)
         os.close(ours)
         assert process.stdout
-        assert process.stdout.readline() == "working\n"
-        process.send_signal(signal.SIGINT)
-        assert process.stdout.readline() == "blocked\n"
+        interrupt(process)
         process.send_signal(signal.SIGHUP)
         assert process.stdout.read() == ""
     assert process.returncode == interruption.INTERRUPTED
@@ -144,17 +135,15 @@ def test_a_later_signal_ends_it_too_if_nobody_reads_its_errors_any_more() -> Non
 
 @pytest.mark.parametrize("block", ["undisturbed", "patient"])
 def test_a_later_signal_does_not_end_what_must_be_completed(block: str) -> None:
-    with talking(BLOCKED.format(then=PROTECTED.format(block=block))) as process:
+    with talking(INTERRUPTIBLE.format(patience=0, then=PROTECTED.format(block=block))) as process:
         assert process.stdout
         assert process.stdin
-        assert process.stdout.readline() == "working\n"
-        process.send_signal(signal.SIGINT)
-        assert process.stdout.readline() == "blocked\n"
+        interrupt(process)
         process.stdin.write("\n")
         process.stdin.flush()
-        assert process.stdout.readline() == "cleaning\n"
+        assert process.stdout.readline() == "protected\n"
         disturb(process)
-        assert process.stdout.read() == "ended\n"
+        assert process.stdout.read() == "clean\n"
     assert process.returncode == 0
 
 
@@ -267,14 +256,11 @@ def completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_signal_during_a_clean_up_ends_the_run_and_another_process_completes_it(completed: Path) -> None:
     with talking(LEAVING) as process:
         assert process.stdout
-        assert process.stdout.readline() == "working\n"
-        process.send_signal(signal.SIGINT)
-        assert process.stdout.readline() == "cleaning\n"
+        interrupt(process)
         process.send_signal(signal.SIGTERM)
         assert process.stdout.read() == ""
     assert process.returncode == interruption.INTERRUPTED
-    state = wait.until(lambda: wait.Done() if completed.exists() else wait.Pending("not yet"), timeout=60, longest_pause=0.05)
-    assert isinstance(state, wait.Done)
+    until(completed.exists, timeout=60)
     word, _, given = completed.read_text().partition(" ")
     assert word == "discard", "the outermost one"
     ours = settings.read(settings.DEFAULTS, {"XDG_CACHE_HOME": "/cache"})
@@ -284,8 +270,6 @@ def test_a_signal_during_a_clean_up_ends_the_run_and_another_process_completes_i
 
 def test_after_one_signal_the_run_cleans_up_itself() -> None:
     with talking(LEAVING) as process:
-        assert process.stdout
-        assert process.stdout.readline() == "working\n"
-        process.send_signal(signal.SIGINT)
-        assert process.communicate("\n")[0] == "cleaning\nclean\n"
+        interrupt(process)
+        assert process.communicate("\n")[0] == "clean\n"
     assert process.returncode == 0

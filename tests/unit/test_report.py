@@ -5,8 +5,9 @@ import re
 
 import pytest
 
-from kubetasks import report, wait
+from kubetasks import report
 from kubetasks.report import Report, duration
+from tests.waiting import until
 
 
 def untimed(text: str) -> str:
@@ -75,13 +76,13 @@ def test_a_long_step_says_where_it_is_without_being_asked(
     monkeypatch.setattr(report, "QUIET_SECONDS", 0.001)
     told: list[str] = []
 
-    def check() -> wait.State:
+    def said() -> bool:
         told.append(capsys.readouterr().err)
-        return wait.Done() if "  Compiling: 3 of 9 runtime (" in "".join(told) else wait.Pending("not told")
+        return "  Compiling: 3 of 9 runtime (" in "".join(told)
 
     with Report().step("Compiling") as step:
         step.at("runtime", 3, 9)
-        assert isinstance(wait.until(check, timeout=60, longest_pause=0.01), wait.Done)
+        until(said, timeout=60)
 
 
 def test_a_table_keeps_brackets_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

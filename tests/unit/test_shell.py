@@ -6,13 +6,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from kubetasks import interruption, shell, wait
+from kubetasks import interruption, shell
 from kubetasks.errors import ProgramError, SetupError
+from tests.waiting import until
 
 
 def python(code: str) -> list[str]:
@@ -112,12 +112,7 @@ def ignored(pid: int) -> int:
     return int(re.findall(r"SigIgn:\s+(\w+)", Path(f"/proc/{pid}/status").read_text())[0], 16)
 
 
-def until(happened: Callable[[], bool]) -> None:
-    state = wait.until(lambda: wait.Done() if happened() else wait.Pending("not yet"), timeout=20, longest_pause=0.05)
-    assert isinstance(state, wait.Done)
-
-
-@pytest.mark.parametrize("interrupted", [False, True])  # a terminal sends that one to the program too, others do not
+@pytest.mark.parametrize("interrupted", [False, True])  # by a SIGINT to us alone
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_what_is_shown_is_told_to_end_and_waited_for(number: signal.Signals, interrupted: bool) -> None:
     code = f"import sys; from kubetasks import shell; shell.show([sys.executable, '-c', {CHILD!r}])"
@@ -133,13 +128,13 @@ def test_what_is_shown_is_told_to_end_and_waited_for(number: signal.Signals, int
         output = shown.stdout.fileno()
         if interrupted:
             shown.send_signal(signal.SIGINT)
-            until(lambda: bool(ignored(shown.pid) & 1 << signal.SIGINT - 1))
+            until(lambda: bool(ignored(shown.pid) & 1 << signal.SIGINT - 1), timeout=20)
 
         def ended() -> bool:
             shown.send_signal(number)  # again: for a moment after SIGINT, nothing is passed on
             return bool(select.select([output], [], [], 5)[0])
 
-        until(ended)
+        until(ended, timeout=20)
         assert shown.stdout.read() == "interrupted\n"
     assert shown.returncode == -signal.SIGINT, "it ends as if by Ctrl-C, and nothing comes after"
 

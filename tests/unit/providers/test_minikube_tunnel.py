@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks import wait
 from kubetasks.errors import ClusterError, LeftoverError, SetupError
 from kubetasks.providers.minikube import tunnel
+from tests.waiting import until
 
 TABLE = """\
 Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
@@ -78,11 +78,11 @@ def opened(tmp_path: Path, text: str = PROGRAM) -> AbstractContextManager[tunnel
 
 
 def until_ready(through: tunnel.Tunnel) -> None:
-    def check() -> wait.State:
+    def ready() -> bool:
         assert through.process.poll() is None
-        return wait.Done() if "ready" in through.log.read_text() else wait.Pending("not ready")
+        return "ready" in through.log.read_text()
 
-    assert isinstance(wait.until(check, timeout=60, longest_pause=0.02), wait.Done)
+    until(ready, timeout=60)
 
 
 def test_at_the_end_of_the_block_it_has_ended_and_left_no_file(routes: Path, tmp_path: Path) -> None:  # noqa: ARG001
