@@ -29,7 +29,7 @@ from kubetasks import artifacts, engine, probe, settings  # noqa: E402
 from kubetasks.application import APPLICATION  # noqa: E402
 from kubetasks.errors import RolloutError  # noqa: E402
 from kubetasks.labels import OWNER  # noqa: E402
-from tests.integration import source  # noqa: E402
+from tests.support import source  # noqa: E402
 
 PAGE = PROJECT / "docs" / "loop.md"
 NAME = "benchmark"

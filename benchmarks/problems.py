@@ -22,8 +22,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 from kubetasks.errors import RolloutError  # noqa: E402
-from tests.integration import source  # noqa: E402
-from tests.integration.faults import FAULTS  # noqa: E402
+from tests.support import source  # noqa: E402
+from tests.support.faults import FAULTS  # noqa: E402
 
 PAGE = PROJECT / "docs" / "problems.md"
 ENVIRONMENT = os.environ | {"INVOKE_CLUSTER_NAME": "benchmark", "INVOKE_CLUSTER_PORT": "18090"}

@@ -272,5 +272,5 @@ def delete_cluster(name: str, kubeconfig: str, others: Sequence[str]) -> tuple[s
     )
 
 
-def test(environment_name: str, variables: Mapping[str, str]) -> str:
-    return shell.line(["tox", "run", "-e", environment_name], variables)
+def test(environment_name: str, paths: Sequence[str], variables: Mapping[str, str]) -> str:
+    return shell.line(["tox", "run", "-e", environment_name, *(("--", *paths) if paths else ())], variables)

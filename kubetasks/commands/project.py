@@ -1,17 +1,21 @@
 """The project: for those who change it."""
 
+import time
+
 from invoke.context import Context
 from invoke.tasks import task
 
-from kubetasks.errors import SetupError, TaskError
+from kubetasks.errors import SettingError, SetupError, TaskError
 from kubetasks.settings import one_of
 from kubetasks.versions import KUBERNETES, PYTHONS
 
 
 @task(
     help={
-        "lint": "only style, types and workflows",
-        "unit": "only the unit tests, on each Python",
+        "all": "the thorough tier: everything that must hold before a change lands",
+        "exhaustive": "every test on every version, as it runs once a week",
+        "lint": "only style and types; with --all the workflows too",
+        "unit": "only the unit tests; with --all on the oldest and newest Python, with --exhaustive on each",
         "python": "only the unit tests, on that Python",
         "kubernetes": "only the tests on throwaway clusters of that minor",
         "minikube": "only the tests on a throwaway minikube cluster",
@@ -20,6 +24,8 @@ from kubetasks.versions import KUBERNETES, PYTHONS
 )
 def test(
     c: Context,
+    all: bool = False,
+    exhaustive: bool = False,
     lint: bool = False,
     unit: bool = False,
     python: str = "",
@@ -27,35 +33,43 @@ def test(
     minikube: bool = False,
     browser: bool = False,
 ) -> None:
-    """Run everything that is tested, with tox.
+    """Test that what the README promises holds.
 
-    Runs style, types, workflows, unit tests on each Python, throwaway clusters of each Kubernetes that setup has
-    installed, one of minikube if that was set up, and the page in Chromium. A Python that this machine lacks runs in a
-    container.
-    JUnit files go to reports/.
+    Runs style, types, the unit tests on this Python, and the core tests: deployment, exposure, scaling, removal, the page
+    and the README's own commands, on a throwaway cluster. --all tests everything else too: faults, interruptions, images,
+    other clusters, minikube if that was set up. --exhaustive adds every moment of an interruption, every Python, every
+    Kubernetes that is installed, and all of minikube. JUnit files go to reports/.
 
-    It removes its clusters. .tox, reports/ and tests/browser/node_modules stay; Chromium and npm are installed with apt, as root,
-    and images of Pythons go into the engine.
+    It removes its clusters, and leaves .tox and reports/. What a part lacks is named in the table at the end; --all,
+    --exhaustive, --browser and --python install Chromium with apt, as root, and images of Pythons.
 
-    Example: ./inv test --python=3.14 --kubernetes=1.36
-    Undo: ./inv setup --remove; rm -rf .tox reports tests/browser/node_modules
+    Example: ./inv test --all --kubernetes=1.36
+    Undo: ./inv setup --remove; rm -rf .tox reports
     """
     from kubetasks.actions import context, project
     from kubetasks.testing import matrix
 
+    if all and exhaustive:
+        raise SettingError("--all and --exhaustive exclude each other: --exhaustive tests everything that --all does.")
     if python:
         one_of("--python", python, tuple(PYTHONS))
     if kubernetes:
         one_of("--kubernetes", kubernetes, tuple(KUBERNETES))
+    started = time.monotonic()
     run = context.begin(c)
-    wanted = matrix.cells(lint=lint, unit=unit, python=python, kubernetes=kubernetes, minikube=minikube, browser=browser)
+    tier: matrix.Tier = "exhaustive" if exhaustive else "thorough" if all else "core"
+    parts = {"lint": lint, "unit": unit, "python": python, "kubernetes": kubernetes, "minikube": minikube, "browser": browser}
+    wanted = matrix.jobs(tier, run.settings.kubernetes, **parts)  # type: ignore[arg-type]
     results = project.test(run, wanted)
     if run.report.dry:
         return
     run.report.table(("TESTED", "RESULT", "TIME", "WHERE, OR WHY NOT"), matrix.rows(results))
-    failed = [one.cell.title for one in results if one.outcome == "failed"]
-    missing = [one for one in results if one.cell.required and one.outcome == "not tested"]
+    run.report.table(("SLOWEST TESTS", "TIME", "IN"), matrix.slowest(results))
+    if tier == "core" and not any(parts.values()):
+        run.report.say(matrix.of_the_goal(time.monotonic() - started))
+    failed = [one.job.title for one in results if one.outcome == "failed"]
+    missing = [one for one in results if one.job.required and one.outcome == "not tested"]
     if failed:
         raise TaskError(f"Failed: {', '.join(failed)}.", "The reasons are above, with the command for one test; more in reports/")
     if missing:
-        raise SetupError(f"{missing[0].cell.title} was requested and not tested: {missing[0].where}")
+        raise SetupError(f"{missing[0].job.title} was requested and not tested: {missing[0].where}")

@@ -1,4 +1,4 @@
-"""Find or install what the tests of the page need: Chromium, and npm for axe-core."""
+"""Find or install the Chromium that the tests of the page drive."""
 
 import re
 import shutil
@@ -10,24 +10,23 @@ from kubetasks.machine.log import new_log
 from kubetasks.report import Report
 from kubetasks.settings import Settings
 
-PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "npm": ("npm",)}  # by Debian package
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+PACKAGE = "chromium"  # Debian's
 
 
-def ensure(settings: Settings, report: Report) -> str:
-    """Return the browser's name and version; install what is missing. Raises SetupError if that is not possible."""
-    missing = [package for package in PROGRAMS if not find(package)]
-    if missing:
-        names = " and ".join(missing)
-        if not packages.possible():
-            raise SetupError(f"The tests of the page need {names}.", f"sudo apt-get install {' '.join(missing)}")
-        report.say(f"No {names}: installing Debian's with apt, for the tests of the page.")
-        with receipt.locked(settings.cache, report), report.step(f"Installing {names}"):
-            packages.install(missing, settings.cache, new_log(settings))
-    said = shell.run([find("chromium"), "--version"])
+def ensure(settings: Settings, report: Report, install: bool) -> str:
+    """Return the browser's name and version; install a missing one, if `install`. Raises SetupError if there is none."""
+    if not find():
+        if not install or not packages.possible():
+            raise SetupError("The tests of the page need Chromium.", f"sudo apt-get install {PACKAGE}")
+        report.say("No Chromium: installing Debian's with apt, for the tests of the page.")
+        with receipt.locked(settings.cache, report), report.step("Installing Chromium"):
+            packages.install([PACKAGE], settings.cache, new_log(settings))
+    said = shell.run([find(), "--version"])
     version = re.match(r"\D+[\d.]+", said)  # Debian's says more
     return version[0] if version else said.strip()
 
 
-def find(package: str) -> str:
-    """The program of that package on PATH, or ""."""
-    return next(filter(None, map(shutil.which, PROGRAMS[package])), "")
+def find() -> str:
+    """The Chromium or Chrome on PATH, or ""."""
+    return next(filter(None, map(shutil.which, PROGRAMS)), "")

@@ -7,13 +7,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Tests:
-    """The numbers of one file; `failures` are (test, text), `notes` are (name, value) of the tests' properties."""
+    """The numbers of one file; `failures` are (test, text), `notes` are (name, value) of the tests' properties.
+
+    `seconds` are (test, seconds).
+    """
 
     passed: int
     failed: int
     skipped: int
     failures: tuple[tuple[str, str], ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
+    seconds: tuple[tuple[str, float], ...] = ()
 
     def __str__(self) -> str:
         others = [f"{number} {word}" for number, word in ((self.failed, "failed"), (self.skipped, "skipped")) if number]
@@ -36,7 +40,8 @@ def read(path: Path) -> Tests | None:
     failed = len({name for name, _text in failures})
     tests = len({(case.get("classname"), case.get("name")) for case in cases})  # one that fails twice has two entries
     notes = [(str(one.get("name")), str(one.get("value"))) for case in cases for one in case.iter("property")]
-    return Tests(tests - failed - skipped, failed, skipped, tuple(failures), tuple(notes))
+    seconds = [(f"{case.get('classname')}::{case.get('name')}", float(case.get("time") or 0)) for case in cases]
+    return Tests(tests - failed - skipped, failed, skipped, tuple(failures), tuple(notes), tuple(seconds))
 
 
 def write(path: Path, name: str, failure: str) -> None:

@@ -1,4 +1,4 @@
-"""The cells of `inv test`: style, types, each Python, each Kubernetes, each other provider, the page.
+"""The jobs of `inv test`: style, types, Pythons, Kubernetes, other providers, the page; how many depends on the tier.
 
 They run one by one, with a table at the end.
 """
@@ -22,8 +22,15 @@ from kubetasks.testing import browsers, junit, pythons
 from kubetasks.versions import KUBERNETES, PYTHONS
 
 REPORTS = PROJECT / "reports"
-LINTS = ("lint", "type", "lint-ci")
+LINTS = ("lint", "type")
+THOROUGH_LINTS = (*LINTS, "lint-ci")
 DEFAULT_PROVIDER = DEFAULTS["cluster"]["provider"]
+CORE_SECONDS = 300  # the goal for the core tier, on two cores with everything there
+SLOWEST = 10
+PAGE = ("tests/core/test_page.py", "tests/thorough/page")
+YARDSTICK = "import time; start = time.perf_counter(); import invoke, docker, kubernetes; print(time.perf_counter() - start)"
+
+Tier = Literal["core", "thorough", "exhaustive"]
 SUMMARY_CHARACTERS = 8000  # of one failure; GitHub takes a mebibyte in all
 
 Outcome = Literal["passed", "failed", "not tested"]
@@ -37,14 +44,15 @@ uv pip install --quiet --python /tmp/tox --require-hashes --requirement requirem
 
 
 @dataclass(frozen=True)
-class Cell:
-    """`name` is the tox environment of lint and browser, the provider, or the minor of the others.
+class Job:
+    """`name` is the tox environment of lint, the provider, the minor of Python and Kubernetes, or "page".
 
     `required`: it was requested by name.
     """
 
     kind: Literal["lint", "python", "kubernetes", "provider", "browser"]
     name: str
+    tier: Tier = "core"
     required: bool = False
 
     @property
@@ -55,7 +63,19 @@ class Cell:
     def environment(self) -> str:
         """The tox environment."""
         python = f"py{self.name.replace('.', '')}"
-        return {"python": python, "kubernetes": "integration", "provider": "integration"}.get(self.kind, self.name)
+        return {"python": python, "lint": self.name}.get(self.kind, "integration")
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The tests on clusters that run, as pytest gets them."""
+        if self.kind in ("lint", "python"):
+            return ()
+        if self.kind == "browser":
+            return PAGE[:1] if self.tier == "core" else PAGE
+        # another provider's thorough test is the core of this one: deployment, exposure, scaling, removal
+        deep = self.tier == "exhaustive" or (self.tier == "thorough" and self.kind == "kubernetes")
+        marked = ("--exhaustive",) if self.tier == "exhaustive" else ()
+        return ("tests/core", *(("tests/thorough",) if deep else ()), *marked)
 
     @property
     def variables(self) -> dict[str, str]:
@@ -74,16 +94,18 @@ class Cell:
 
 @dataclass(frozen=True)
 class Result:
-    """How a cell ended. `where` it ran, or why it was not tested."""
+    """How a job ended. `where` it ran, or why it was not tested."""
 
-    cell: Cell
+    job: Job
     outcome: Outcome
     where: str
     seconds: float = 0.0
     tests: junit.Tests | None = None
 
 
-def cells(
+def jobs(
+    tier: Tier,
+    kubernetes_of_settings: str,
     *,
     lint: bool = False,
     unit: bool = False,
@@ -91,71 +113,95 @@ def cells(
     kubernetes: str = "",
     minikube: bool = False,
     browser: bool = False,
-) -> list[Cell]:
-    """The cells that were requested, or all."""
+) -> list[Job]:
+    """The jobs of the parts that were requested, or of all, as deep as the tier goes."""
     everything = not (lint or unit or python or kubernetes or minikube or browser)
-    chosen = [Cell("lint", name) for name in LINTS] if lint or everything else []
+    chosen = [Job("lint", name, tier) for name in (LINTS if tier == "core" else THOROUGH_LINTS)] if lint or everything else []
     if python:
-        chosen.append(Cell("python", python, required=True))
+        chosen.append(Job("python", python, tier, required=True))
     elif unit or everything:
-        chosen += [Cell("python", minor) for minor in PYTHONS]
+        chosen += [Job("python", minor, tier) for minor in _pythons(tier)]
     if kubernetes:
-        chosen.append(Cell("kubernetes", kubernetes, required=True))
+        chosen.append(Job("kubernetes", kubernetes, tier, required=True))
     elif everything:
-        chosen += [Cell("kubernetes", minor) for minor in KUBERNETES]
-    if minikube or everything:
-        chosen.append(Cell("provider", "minikube", required=minikube))
-    if browser or everything:
-        chosen.append(Cell("browser", "browser", required=browser))
+        chosen += [Job("kubernetes", minor, tier) for minor in (KUBERNETES if tier == "exhaustive" else [kubernetes_of_settings])]
+    if minikube or (everything and tier != "core"):
+        chosen.append(Job("provider", "minikube", tier, required=minikube))
+    if browser:
+        chosen.append(Job("browser", "page", tier, required=True))
     return chosen
 
 
-def run(settings: Settings, report: Report, wanted: list[Cell]) -> Iterator[Result]:
-    """Run the cells one after the other. One that lacks something is not tested; the others still run."""
+def _pythons(tier: Tier) -> list[str]:
+    """The Pythons of the unit tests: this one, the oldest and the newest, or all."""
+    minors = list(PYTHONS)
+    here = ".".join(platform.python_version_tuple()[:2])
+    return {"core": [here if here in PYTHONS else minors[-1]], "thorough": [minors[0], minors[-1]], "exhaustive": minors}[tier]
+
+
+def run(settings: Settings, report: Report, wanted: list[Job]) -> Iterator[Result]:
+    """Run the jobs one after the other. One that lacks something is not tested; the others still run."""
     REPORTS.mkdir(exist_ok=True)
-    for cell in wanted:
-        cell.report.unlink(missing_ok=True)
+    for job in wanted:
+        job.report.unlink(missing_ok=True)
         try:
-            where, start = _prepare(settings, report, cell)
+            where, start = _prepare(settings, report, job)
         except TaskError as error:
-            yield Result(cell, "not tested", error.sentence)
+            yield Result(job, "not tested", _why(error))
             continue
         started = time.monotonic()
         try:
             code = start()
         except TaskError as error:  # for example an engine that ended meanwhile
-            yield Result(cell, "failed", error.sentence, time.monotonic() - started)
+            yield Result(job, "failed", error.sentence, time.monotonic() - started)
             continue
-        if cell.kind == "lint":
-            junit.write(cell.report, cell.name, f"tox run -e {cell.name} ended with {code}" if code else "")
-        yield Result(cell, "failed" if code else "passed", where, time.monotonic() - started, junit.read(cell.report))
+        if job.kind == "lint":
+            junit.write(job.report, job.name, f"tox run -e {job.name} ended with {code}" if code else "")
+        yield Result(job, "failed" if code else "passed", where, time.monotonic() - started, junit.read(job.report))
+        if job.kind == "kubernetes":
+            yield from _untested_page(settings, report, job)
 
 
-def _prepare(settings: Settings, report: Report, cell: Cell) -> tuple[str, Callable[[], int]]:
-    """Where the cell will run, and a function that runs it and returns the exit code. Raises TaskError if it lacks something."""
-    if cell.kind == "kubernetes":
-        where = f"{_node_image(settings, cell.name)}, Python {platform.python_version()}"
-        return where, lambda: _tox(cell, *_integration(cell))
-    if cell.kind == "provider":
-        where = _set_up(settings.for_provider(cell.name), report)
-        return where, lambda: _tox(cell, *_integration(cell))
-    if cell.kind == "browser":
+def _why(error: TaskError) -> str:
+    """What is missing, and the command that installs it."""
+    return f"{error.sentence} {error.hint}".strip()
+
+
+def _prepare(settings: Settings, report: Report, job: Job) -> tuple[str, Callable[[], int]]:
+    """Where the job will run, and a function that runs it and returns the exit code. Raises TaskError if it lacks something.
+
+    Nothing is installed for the core tier, unless the job was requested by name.
+    """
+    install = job.required or job.tier != "core"
+    if job.kind == "kubernetes":
+        where, left_out = f"{_node_image(settings, job.name)}, Python {platform.python_version()}", list[str]()
+        try:
+            where += f", {browsers.ensure(settings, report, job.tier != 'core')}"
+        except SetupError:  # which `run` reports
+            left_out = [f"--ignore={path}" for path in PAGE]
+        return where, lambda: _tox(job, *left_out)
+    if job.kind == "provider":
+        where = _set_up(settings.for_provider(job.name), report)
+        return where, lambda: _tox(job)
+    if job.kind == "browser":
         node = _node_image(settings, settings.kubernetes)  # first: without one, no browser needs to be installed
-        where = f"{browsers.ensure(settings, report)}, {node}"
-        words = ("--", f"--junitxml={cell.report}", "tests/browser")
-        return where, lambda: _tox(cell, *words)
-    if cell.kind == "python":
-        interpreter = find_python(cell.name)
+        where = f"{browsers.ensure(settings, report, install)}, {node}"
+        return where, lambda: _tox(job)
+    if job.kind == "python":
+        interpreter = find_python(job.name)
         if not interpreter:
-            image = pythons.image(settings, report, cell.name)
-            return image.split("@")[0], lambda: _contained(settings, report, cell, image)
-        return interpreter, lambda: _tox(cell)
-    return "this machine", lambda: _tox(cell)
+            image = pythons.image(settings, report, job.name, install)
+            return image.split("@")[0], lambda: _contained(settings, report, job, image)
+        return interpreter, lambda: _tox(job)
+    return "this machine", lambda: _tox(job)
 
 
-def _integration(cell: Cell) -> tuple[str, ...]:
-    """The words after those of tox that run the tests on clusters."""
-    return "--", f"--junitxml={cell.report}", "tests/integration"
+def _untested_page(settings: Settings, report: Report, job: Job) -> Iterator[Result]:
+    """Why the tests of the page were left out of the job, if they were."""
+    try:
+        browsers.ensure(settings, report, install=False)
+    except SetupError as error:
+        yield Result(Job("browser", "page", job.tier), "not tested", _why(error))
 
 
 def _set_up(settings: Settings, report: Report) -> str:
@@ -172,9 +218,11 @@ def _set_up(settings: Settings, report: Report) -> str:
     return f"{node}, Python {platform.python_version()}"
 
 
-def _tox(cell: Cell, *words: str) -> int:
-    argv = [sys.executable, "-m", "tox", "run", "--skip-missing-interpreters=false", "-e", cell.environment, *words]
-    return shell.show(argv, env=cell.variables)
+def _tox(job: Job, *more: str) -> int:
+    """Run the job's tests, with more arguments for pytest."""
+    argv = [sys.executable, "-m", "tox", "run", "--skip-missing-interpreters=false", "-e", job.environment]
+    arguments = ["--", f"--junitxml={job.report}", *job.paths, *more] if job.paths else []
+    return shell.show([*argv, *arguments], env=job.variables)
 
 
 def find_python(minor: str) -> str:
@@ -190,12 +238,12 @@ def _uv() -> Path:
     return Path(sys.executable).with_name("uv")
 
 
-def _contained(settings: Settings, report: Report, cell: Cell, image: str) -> int:
+def _contained(settings: Settings, report: Report, job: Job, image: str) -> int:
     cache = settings.cache / "uv"
     cache.mkdir(parents=True, exist_ok=True)
     return engine.connect().run(
         image,
-        ["sh", "-euc", IN_CONTAINER, "sh", cell.environment],
+        ["sh", "-euc", IN_CONTAINER, "sh", job.environment],
         {PROJECT: ("/project", "ro"), REPORTS: ("/reports", "rw"), cache: ("/uv", "rw"), _uv(): ("/usr/local/bin/uv", "ro")},
         {
             "HOME": "/tmp",  # noqa: S108  the container's own
@@ -223,7 +271,7 @@ def rows(results: list[Result]) -> list[tuple[str, str, str, str]]:
     """The rows of the closing table: part, result, time, and where it ran or why it did not."""
     return [
         (
-            one.cell.title,
+            one.job.title,
             _result(one),
             duration(one.seconds) if one.seconds else "",
             one.where,
@@ -233,9 +281,28 @@ def rows(results: list[Result]) -> list[tuple[str, str, str, str]]:
 
 
 def _result(one: Result) -> str:
-    if one.tests is None or one.cell.kind == "lint":
+    if one.tests is None or one.job.kind == "lint":
         return one.outcome
     return str(one.tests) if one.outcome == "passed" else f"{one.outcome}: {one.tests}"
+
+
+def slowest(results: list[Result]) -> list[tuple[str, str, str]]:
+    """The rows of the table of the slowest tests: test, time, job."""
+    found = [(seconds, name, one.job.title) for one in results if one.tests for name, seconds in one.tests.seconds]
+    return [(name, duration(seconds), title) for seconds, name, title in sorted(found, reverse=True)[:SLOWEST]]
+
+
+def yardstick() -> float:
+    """The seconds that importing invoke, docker and kubernetes takes: how fast this machine is today."""
+    return min(float(shell.run([sys.executable, "-c", YARDSTICK])) for _ in range(3))
+
+
+def of_the_goal(seconds: float) -> str:
+    """How much of the core tier's goal a run took."""
+    return (
+        f"Core took {duration(seconds)} of {duration(CORE_SECONDS)}. "
+        f"Importing invoke, docker and kubernetes takes {yardstick():.2f} s here."
+    )
 
 
 def summary(results: list[Result]) -> str:
@@ -244,8 +311,8 @@ def summary(results: list[Result]) -> str:
     lines += [f"| {' | '.join(row)} |" for row in rows(results)]
     for one in results:
         for name, value in one.tests.notes if one.tests else ():
-            lines += ["", f"**{one.cell.title}: {name}**", "", "```", value.rstrip(), "```"]
+            lines += ["", f"**{one.job.title}: {name}**", "", "```", value.rstrip(), "```"]
         for name, text in one.tests.failures if one.tests else ():
             head, tail = text[: SUMMARY_CHARACTERS // 2], text[SUMMARY_CHARACTERS // 2 :][-SUMMARY_CHARACTERS // 2 :]
-            lines += ["", f"<details><summary>{one.cell.title}: {name}</summary>", "", "```", head + tail, "```", "</details>"]
+            lines += ["", f"<details><summary>{one.job.title}: {name}</summary>", "", "```", head + tail, "```", "</details>"]
     return "\n".join(lines) + "\n"

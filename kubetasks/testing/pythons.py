@@ -8,12 +8,17 @@ from kubetasks.settings import Settings
 from kubetasks.versions import PYTHONS
 
 
-def image(settings: Settings, report: Report, minor: str) -> str:
-    """The name of an image with that Python, pulled or built if it is missing. Raises EngineError, SetupError."""
+def image(settings: Settings, report: Report, minor: str, may_install: bool) -> str:
+    """The name of an image with that Python; if it is missing, pull or build it, if `may_install`.
+
+    Raises EngineError, SetupError.
+    """
     found, version = engine.connect(), PYTHONS[minor]
     wanted = artifacts.python_image(found, settings, minor)
     if wanted.present:
         return wanted.reference
+    if not may_install:
+        raise SetupError(f"This machine has no Python {minor}.", f"./inv test --python={minor} runs its tests in a container")
     if install.source(settings) == "pull":
         with receipt.locked(settings.cache, report):
             downloads.image(found, settings, report, version.pulled)

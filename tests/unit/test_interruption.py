@@ -11,7 +11,7 @@ import pytest
 
 from kubetasks import interruption, settings, shell
 from kubetasks.application import PROJECT
-from tests.waiting import until
+from tests.support.eventually import until
 
 
 def talking(code: str, *inherited: int) -> "subprocess.Popen[str]":
@@ -153,12 +153,12 @@ from kubetasks import interruption
 class Destroyed:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGINT)
-interruption.AGAIN_SECONDS = 1
+interruption.AGAIN_SECONDS = 0.2
 interruption.handle_signals()
 try:
     Destroyed()
     with interruption.undisturbed():
-        time.sleep(1.5)
+        time.sleep(3)
         print("clean", flush=True)
     while True:
         time.sleep(0.01)

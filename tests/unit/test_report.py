@@ -7,7 +7,7 @@ import pytest
 
 from kubetasks import report
 from kubetasks.report import Report, duration
-from tests.waiting import until
+from tests.support.eventually import until
 
 
 def untimed(text: str) -> str:

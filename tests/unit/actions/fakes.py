@@ -1,4 +1,4 @@
-"""A provider and an API for unit tests; the same actions run on real ones in tests/integration."""
+"""A provider and an API for unit tests; the same actions run on real ones in tests/core and tests/thorough."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence

@@ -85,9 +85,9 @@ def test_the_version_is_that_of_the_project() -> None:
 
 
 def test_the_mirrored_tests_are_those_of_each_kubernetes_and_provider() -> None:
-    lines = invoke("--dry", "test").stdout.splitlines()
+    lines = invoke("--dry", "test", "--exhaustive").stdout.splitlines()
     assert len(lines) == len(set(lines))
-    assert "INVOKE_CLUSTER_PROVIDER=minikube tox run -e integration" in lines
+    assert "INVOKE_CLUSTER_PROVIDER=minikube tox run -e integration -- tests/core tests/thorough --exhaustive" in lines
 
 
 def test_without_a_task_the_tasks_are_listed() -> None:

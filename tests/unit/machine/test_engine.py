@@ -14,7 +14,7 @@ from docker.errors import DockerException
 
 from kubetasks import engine, settings
 from kubetasks.engine import AbsentError, AccessError
-from kubetasks.errors import SetupError
+from kubetasks.errors import EngineError, SetupError
 from kubetasks.machine import engine as machine_engine
 from kubetasks.machine import packages, receipt
 from kubetasks.machine.receipt import Receipt
@@ -128,6 +128,7 @@ def test_without_a_cache_there_is_nothing_to_stop_and_none_is_made(tmp_path: Pat
 def test_an_installed_engine_is_recorded_with_the_folders_that_did_not_exist(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
     systemd: None,  # noqa: ARG001
 ) -> None:
     (tmp_path / "before").mkdir()
@@ -140,8 +141,18 @@ def test_an_installed_engine_is_recorded_with_the_folders_that_did_not_exist(
     Programs(monkeypatch, {"systemctl start": ""})
     receipt.write(cache, Receipt(folders=["/earlier"]))
     machine_engine.ensure(dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=cache), Report(), tmp_path / "log")
+    assert capsys.readouterr().err.startswith("No container engine: installing Debian's docker.io with apt"), "it says so first"
     assert receipt.read(cache).folders == ["/earlier", str(tmp_path / "new")]
     assert asked == ["docker.io", "iptables", "ca-certificates", "docker-cli"]
+
+
+def test_who_may_not_install_an_engine_is_told_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(packages, "possible", lambda: False)
+    monkeypatch.setattr(packages, "install", lambda *_, **_more: pytest.fail("nothing may be installed"))
+    monkeypatch.setattr(engine, "named", lambda: "")
+    with pytest.raises(EngineError, match="only root on Debian or Ubuntu") as told:
+        machine_engine.ensure(settings.read(settings.DEFAULTS, {}), Report(), tmp_path / "log")
+    assert told.value.hint.startswith("sudo apt-get install docker.io")
 
 
 def test_a_folder_that_cannot_be_removed_is_one_sentence(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The adapter for minikube, with an engine and a minikube that only remember; the real ones run in tests/integration."""
+"""The adapter for minikube, with an engine and a minikube that only remember; the real ones run in tests/thorough."""
 
 import dataclasses
 import shutil

@@ -1,4 +1,4 @@
-"""The page as text; tests/browser tests it in a browser."""
+"""The page as text; tests/core and tests/thorough test it in a browser."""
 
 import base64
 import hashlib

@@ -19,49 +19,122 @@ from kubetasks.machine import inventory, packages
 from kubetasks.needs import Need
 from kubetasks.report import Report
 from kubetasks.testing import browsers, junit, matrix, pythons
-from kubetasks.testing.matrix import Cell, Result
+from kubetasks.testing.matrix import Job, Result, Tier
 from kubetasks.versions import DEFAULT_KUBERNETES, KUBERNETES, PYTHON_IMAGE, PYTHONS
 
 JUNIT = """<testsuites><testsuite>
-<testcase classname="a" name="good"><properties><property name="traffic" value="pod 3"/></properties></testcase>
-<testcase classname="a" name="bad"><failure message="m">it broke | here</failure></testcase>
+<testcase classname="a" name="good" time="1.5"><properties><property name="traffic" value="pod 3"/></properties></testcase>
+<testcase classname="a" name="bad" time="12"><failure message="m">it broke | here</failure></testcase>
 <testcase classname="a" name="bad"><error message="m">and again</error></testcase>
 <testcase classname="a" name="left"><skipped message="why"/></testcase>
 </testsuite></testsuites>"""
 
 
-def titles(**asked: Any) -> list[str]:
-    return [cell.title for cell in matrix.cells(**asked)]
+HERE = ".".join(platform.python_version_tuple()[:2])
 
 
-def test_asked_for_nothing_it_tests_everything() -> None:
-    wanted = ["lint", "type", "lint-ci", *(f"Python {minor}" for minor in PYTHONS), *(f"Kubernetes {one}" for one in KUBERNETES)]
-    assert titles() == [*wanted, "minikube", "browser"]
+def titles(tier: Tier, **asked: Any) -> list[str]:
+    return [job.title for job in matrix.jobs(tier, DEFAULT_KUBERNETES, **asked)]
+
+
+def test_each_tier_tests_what_the_smaller_one_does_and_more() -> None:
+    oldest, *_, newest = PYTHONS
+    default = f"Kubernetes {DEFAULT_KUBERNETES}"
+    assert titles("core") == ["lint", "type", f"Python {HERE}", default]
+    assert titles("thorough") == ["lint", "type", "lint-ci", f"Python {oldest}", f"Python {newest}", default, "minikube"]
+    versions = [*(f"Python {minor}" for minor in PYTHONS), *(f"Kubernetes {minor}" for minor in KUBERNETES)]
+    assert titles("exhaustive") == ["lint", "type", "lint-ci", *versions, "minikube"]
 
 
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ({"lint": True}, ["lint", "type", "lint-ci"]),
-        ({"unit": True}, [f"Python {minor}" for minor in PYTHONS]),
+        ({"lint": True}, ["lint", "type"]),
+        ({"unit": True}, [f"Python {HERE}"]),
         ({"python": "3.14"}, ["Python 3.14"]),
         ({"unit": True, "python": "3.14"}, ["Python 3.14"]),
         ({"kubernetes": "1.34"}, ["Kubernetes 1.34"]),
         ({"python": "3.11", "kubernetes": "1.37"}, ["Python 3.11", "Kubernetes 1.37"]),
-        ({"kubernetes": "1.37", "browser": True}, ["Kubernetes 1.37", "browser"]),
+        ({"kubernetes": "1.37", "browser": True}, ["Kubernetes 1.37", "page"]),
         ({"minikube": True}, ["minikube"]),
     ],
 )
 def test_asked_for_a_part_it_tests_that_part(asked: dict[str, Any], expected: list[str]) -> None:
-    assert titles(**asked) == expected
+    assert titles("core", **asked) == expected
 
 
-def test_without_a_browser_and_without_apt_the_tests_of_the_page_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packages, "possible", lambda: False)
-    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/npm" if name == "npm" else None)
-    with pytest.raises(SetupError, match="need chromium") as told:
-        browsers.ensure(settings.read(settings.DEFAULTS, {}), Report())
+@pytest.mark.parametrize(
+    ("tier", "asked", "paths"),
+    [
+        ("core", {"kubernetes": "1.36"}, ["tests/core"]),
+        ("thorough", {"kubernetes": "1.36"}, ["tests/core", "tests/thorough"]),
+        ("exhaustive", {"kubernetes": "1.36"}, ["tests/core", "tests/thorough", "--exhaustive"]),
+        ("core", {"minikube": True}, ["tests/core"]),
+        ("thorough", {"minikube": True}, ["tests/core"]),
+        ("exhaustive", {"minikube": True}, ["tests/core", "tests/thorough", "--exhaustive"]),
+        ("core", {"browser": True}, ["tests/core/test_page.py"]),
+        ("thorough", {"browser": True}, ["tests/core/test_page.py", "tests/thorough/page"]),
+    ],
+)
+def test_the_tier_decides_which_folders_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tier: Tier, asked: dict[str, Any], paths: list[str]
+) -> None:
+    given: list[str] = []
+
+    def show(argv: list[str], **_more: object) -> int:
+        given.extend(argv)
+        return 0
+
+    monkeypatch.setattr(matrix, "REPORTS", tmp_path)
+    monkeypatch.setattr(matrix, "_node_image", lambda *_: "a node image")
+    monkeypatch.setattr(matrix, "_set_up", lambda *_: "a node image")
+    monkeypatch.setattr(browsers, "ensure", lambda *_, **_more: "Chromium 1")
+    monkeypatch.setattr(shell, "show", show)
+    (result,) = run(matrix.jobs(tier, DEFAULT_KUBERNETES, **asked))
+    assert given[given.index("--") + 1 :] == [f"--junitxml={result.job.report}", *paths]
+    assert all((PROJECT / path).exists() for path in paths if not path.startswith("--"))
+
+
+@pytest.mark.parametrize(("install", "possible"), [(True, False), (False, True)])
+def test_where_no_browser_may_be_installed_the_command_is_named(
+    monkeypatch: pytest.MonkeyPatch, install: bool, possible: bool
+) -> None:
+    monkeypatch.setattr(packages, "possible", lambda: possible)
+    monkeypatch.setattr(packages, "install", lambda *_: pytest.fail("nothing may be installed"))
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    with pytest.raises(SetupError, match="need Chromium") as told:
+        browsers.ensure(settings.read(settings.DEFAULTS, {}), Report(), install)
     assert told.value.hint == "sudo apt-get install chromium"
+
+
+def test_core_installs_nothing_and_its_table_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given: list[str] = []
+
+    def show(argv: list[str], **_more: object) -> int:
+        given.extend(argv)
+        return 0
+
+    monkeypatch.setattr(matrix, "REPORTS", tmp_path)
+    monkeypatch.setattr(matrix, "_node_image", lambda *_: "a node image")
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    monkeypatch.setattr(packages, "possible", lambda: True)
+    monkeypatch.setattr(packages, "install", lambda *_: pytest.fail("core installs nothing"))
+    monkeypatch.setattr(shell, "show", show)
+    results = run([job for job in matrix.jobs("core", DEFAULT_KUBERNETES) if job.kind == "kubernetes"])
+    assert [(one.job.title, one.outcome) for one in results] == [
+        (f"Kubernetes {DEFAULT_KUBERNETES}", "passed"),
+        ("page", "not tested"),
+    ]
+    assert results[1].where == "The tests of the page need Chromium. sudo apt-get install chromium"
+    assert [f"--ignore={path}" for path in matrix.PAGE] == given[-len(matrix.PAGE) :]
+    assert all((PROJECT / path).exists() for path in matrix.PAGE)
+
+
+def test_a_python_that_core_lacks_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "connect", lambda: None)
+    with pytest.raises(SetupError, match=r"has no Python 3\.12") as told:
+        pythons.image(settings.read(settings.DEFAULTS, {}), Report(), "3.12", may_install=False)
+    assert told.value.hint.startswith("./inv test --python=3.12")
 
 
 def test_a_junit_file_is_counted_and_its_notes_and_failures_are_read(tmp_path: Path) -> None:
@@ -71,22 +144,24 @@ def test_a_junit_file_is_counted_and_its_notes_and_failures_are_read(tmp_path: P
     assert str(found) == "1 passed, 1 failed, 1 skipped"
     assert found.failures == (("a::bad", "it broke | here"), ("a::bad", "and again"))
     assert found.notes == (("traffic", "pod 3"),)
+    results = [Result(Job("kubernetes", "1.36"), "failed", "a node image", 1.0, found)]
+    assert matrix.slowest(results)[:2] == [("a::bad", "12 s", "Kubernetes 1.36"), ("a::good", "1.5 s", "Kubernetes 1.36")]
     assert junit.read(tmp_path / "none.xml") is None
 
 
-def run(cells: list[Cell]) -> list[Result]:
-    return list(matrix.run(settings.read(settings.DEFAULTS, {}), Report(), cells))
+def run(jobs: list[Job]) -> list[Result]:
+    return list(matrix.run(settings.read(settings.DEFAULTS, {}), Report(), jobs))
 
 
 def test_what_cannot_be_had_is_not_claimed_but_told_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(matrix, "REPORTS", tmp_path)
     monkeypatch.setattr(matrix, "find_python", lambda _minor: "")
 
-    def nothing(_settings: object, _report: object, minor: str) -> str:
+    def nothing(_settings: object, _report: object, minor: str, _may_install: bool) -> str:
         raise SetupError(f"Nobody has Python {minor}.")
 
     monkeypatch.setattr(pythons, "image", nothing)
-    here = [Cell("lint", "lint"), Cell("python", "3.12"), Cell("lint", "type")]
+    here = [Job("lint", "lint"), Job("python", "3.12"), Job("lint", "type")]
     monkeypatch.setattr(shell, "show", lambda argv, **_more: int(argv[-1] == "type"))
     results = run(here)
     assert [(one.outcome, one.where) for one in results] == [
@@ -109,8 +184,8 @@ def test_without_an_engine_what_needs_none_is_tested_and_nothing_is_installed(
         raise AbsentError("No container engine answers.")
 
     monkeypatch.setattr(engine, "connect", none)
-    results = run(matrix.cells())
-    tested = [one.cell.title for one in results if one.outcome == "passed"]
+    results = run(matrix.jobs("exhaustive", DEFAULT_KUBERNETES))
+    tested = [one.job.title for one in results if one.outcome == "passed"]
     assert tested == ["lint", "type", "lint-ci", "Python 3.11"]
     reasons = {one.where for one in results if one.outcome == "not tested"}
     assert reasons == {
@@ -126,7 +201,7 @@ def test_the_last_runs_file_does_not_count_for_a_suite_that_could_not_begin(
     monkeypatch.setattr(matrix, "find_python", lambda _minor: "/usr/bin/python")
     monkeypatch.setattr(shell, "show", lambda *_words, **_more: 1)
     (tmp_path / "py311.xml").write_text(JUNIT)
-    (one,) = run([Cell("python", "3.11")])
+    (one,) = run([Job("python", "3.11")])
     assert (one.outcome, one.tests) == ("failed", None)
 
 
@@ -138,7 +213,7 @@ def test_the_file_of_a_suite_that_was_killed_does_not_cost_the_table(monkeypatch
     monkeypatch.setattr(matrix, "REPORTS", tmp_path)
     monkeypatch.setattr(matrix, "find_python", lambda _minor: "/usr/bin/python")
     monkeypatch.setattr(shell, "show", killed)
-    (one,) = run([Cell("python", "3.11")])
+    (one,) = run([Job("python", "3.11")])
     assert (one.outcome, one.tests) == ("failed", None)
 
 
@@ -155,13 +230,13 @@ def test_another_provider_is_tested_where_it_was_set_up_and_elsewhere_the_table_
 
     def show(argv: list[str], *, env: dict[str, str]) -> int:
         given.update(env)
-        assert argv[-1] == "tests/integration"
+        assert argv[-1] == "tests/core"
         return 0
 
     monkeypatch.setattr(matrix, "REPORTS", tmp_path)
     monkeypatch.setattr(inventory, "look", look)
     monkeypatch.setattr(shell, "show", show)
-    (result,) = run(matrix.cells(minikube=True))
+    (result,) = run(matrix.jobs("core", DEFAULT_KUBERNETES, minikube=True))
     (row,) = matrix.rows([result])
     assert asked == [needs.MINIKUBE, needs.MINIKUBE_NODE_IMAGE]
     if present:
@@ -188,9 +263,9 @@ def test_a_python_that_the_machine_lacks_is_not_found(monkeypatch: pytest.Monkey
 def test_the_table_and_the_jobs_page_say_the_same_and_show_why_a_test_failed() -> None:
     tests = junit.Tests(1, 1, 0, (("a::bad", "it broke"),), (("traffic", "pod 3"),))
     results = [
-        Result(Cell("lint", "lint"), "passed", "this machine", 1.0),
-        Result(Cell("kubernetes", "1.36"), "failed", "kindest/node:v1", 61.0, tests),
-        Result(Cell("python", "3.12"), "not tested", "nobody has it"),
+        Result(Job("lint", "lint"), "passed", "this machine", 1.0),
+        Result(Job("kubernetes", "1.36"), "failed", "kindest/node:v1", 61.0, tests),
+        Result(Job("python", "3.12"), "not tested", "nobody has it"),
     ]
     assert matrix.rows(results) == [
         ("lint", "passed", "1.0 s", "this machine"),
@@ -224,13 +299,27 @@ def test_tox_has_an_environment_for_each_python_and_a_description_for_each_envir
     assert all(parser[name].get("description") for name in parser.sections() if name.startswith("testenv"))
 
 
-def test_actions_run_every_python_and_every_kubernetes() -> None:
+def given(workflow_name: str, job: str) -> dict[str, str]:
+    """What a workflow calls cluster.yml with."""
+    found: dict[str, str] = workflow(workflow_name)["jobs"][job]["with"]
+    return found
+
+
+def test_once_a_week_actions_run_everything_on_every_python_and_every_kubernetes() -> None:
     assert workflow("quick")["jobs"]["unit"]["strategy"]["matrix"]["python"] == list(PYTHONS)
-    cells = [(one["python"], one["kubernetes"]) for one in workflow("main")["jobs"]["cluster"]["strategy"]["matrix"]["include"]]
+    weekly = workflow("weekly")["jobs"]["cluster"]["strategy"]["matrix"]["include"]
+    jobs = [(one["python"], one["kubernetes"]) for one in weekly]
     wanted = {(minor, newest(KUBERNETES)) for minor in PYTHONS} | {(newest(PYTHONS), minor) for minor in KUBERNETES}
-    assert (len(cells), set(cells)) == (len(wanted), wanted)
-    given = workflow("pull-request")["jobs"]["cluster"]["with"]
-    assert (given["python"], given["kubernetes"]) == (newest(PYTHONS), newest(KUBERNETES))
+    assert (len(jobs), set(jobs)) == (len(wanted), wanted)
+    assert given("weekly", "cluster")["tier"] == given("weekly", "minikube")["tier"] == "exhaustive"
+
+
+def test_a_pull_request_runs_core_on_the_oldest_and_newest_kubernetes_and_thorough_on_the_default_one() -> None:
+    core = workflow("pull-request")["jobs"]["core"]["strategy"]["matrix"]["kubernetes"]
+    assert core == [next(iter(KUBERNETES)), newest(KUBERNETES)]
+    assert "tier" not in given("pull-request", "core"), "which is core"
+    for name, job in (("pull-request", "thorough"), ("main", "cluster")):
+        assert given(name, job) == {"python": newest(PYTHONS), "kubernetes": DEFAULT_KUBERNETES, "tier": "all"}
 
 
 def test_the_pinned_releases_are_of_the_minors_that_name_them() -> None:

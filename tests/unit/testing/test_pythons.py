@@ -56,7 +56,7 @@ def test_an_image_that_is_there_is_used_and_another_is_installed(
 ) -> None:
     monkeypatch.setattr(engine, "connect", lambda: Present(there))
     configuration = dataclasses.replace(settings.read(settings.DEFAULTS, {}), images=way, cache=tmp_path)
-    assert pythons.image(configuration, Report(), "3.13") == name
+    assert pythons.image(configuration, Report(), "3.13", may_install=True) == name
     assert done == made
 
 
@@ -67,5 +67,5 @@ def test_a_python_that_no_debian_has_cannot_be_built(
     monkeypatch.setattr(engine, "connect", Present)
     configuration = dataclasses.replace(settings.read(settings.DEFAULTS, {}), images=way, cache=tmp_path)
     with pytest.raises(SetupError, match=r"no available Debian release has Python 3\.12"):
-        pythons.image(configuration, Report(), "3.12")
+        pythons.image(configuration, Report(), "3.12", may_install=True)
     assert done == []

@@ -1,0 +1,57 @@
+"""Time `./inv setup test` and `./inv setup test --all`, each run in a fresh clone, and write docs/testing.md.
+
+    .venv/bin/python benchmarks/suite.py --core=3 --all=2
+
+What setup installs must be there. Beside each run stands the seconds that importing invoke, docker and kubernetes takes then.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import figures
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))
+
+from kubetasks.report import duration  # noqa: E402
+from kubetasks.testing import matrix  # noqa: E402
+
+PAGE = PROJECT / "docs" / "testing.md"
+ROW = re.compile(r"^(\S+(?: [\d.]+)?)  +((?:passed|failed|not tested|\d+ passed).*?)  +(\S.*? s)  ", re.MULTILINE)
+
+
+def run(options: list[str]) -> tuple[float, str]:
+    """The seconds of one run in a fresh clone, and what it printed."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["git", "clone", "--quiet", PROJECT, folder], check=True)
+        started = time.monotonic()
+        ended = subprocess.run(["./inv", "setup", "test", *options], cwd=folder, capture_output=True, text=True)
+        seconds = time.monotonic() - started
+    if ended.returncode:
+        sys.exit(f"{' '.join(options) or 'core'} failed:\n{ended.stdout[-5000:]}{ended.stderr[-5000:]}")
+    return seconds, ended.stdout
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--core", type=int, default=3, metavar="N", help="runs of the core tier")
+    parser.add_argument("--all", type=int, default=2, metavar="N", help="runs of the thorough tier")
+    asked = parser.parse_args()
+    lines = ["| command | whole | its parts | importing |", "|---|---|---|---|"]
+    for options, times in ([], asked.core), (["--all"], asked.all):
+        for _ in range(times):
+            yardstick = matrix.yardstick()
+            seconds, said = run(options)
+            parts = ", ".join(f"{name} {took}" for name, _, took in ROW.findall(said))
+            lines.append(f"| `{' '.join(['./inv setup test', *options])}` | {duration(seconds)} | {parts} | {yardstick:.2f} s |")
+            print(lines[-1], flush=True)
+    figures.write(PAGE, lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""The fixtures of tests on clusters, and of the page."""
+
+from tests.support.browser import browser, open_page  # noqa: F401
+
+pytest_plugins = ("tests.support.fixtures",)

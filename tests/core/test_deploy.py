@@ -1,0 +1,48 @@
+"""`deploy`: the image that was built runs, no registry is asked for it, and a changed source takes its place."""
+
+import subprocess
+from pathlib import Path
+
+from tests.support import answers, source
+from tests.support.driver import Tasks
+from tests.support.images import built_image
+from tests.support.marks import every_provider
+
+pytestmark = every_provider
+
+
+def test_it_comes_up_and_serves_the_image_that_was_built(app: Tasks) -> None:
+    built = built_image(app("build").stderr)
+    app("deploy", "expose")
+    (pod,) = app.get("pods")["items"]
+    assert built_image(pod["spec"]["containers"][0]["image"]) == built
+    variables = "{{range .Config.Env}}{{println .}}{{end}}"
+    inside = subprocess.check_output(["docker", "image", "inspect", f"--format={variables}", built], text=True)
+    assert f"BUILD_ID={answers.build(app.url())}" in inside.splitlines(), "what is served is the build id of the image just built"
+    assert pod["spec"]["containers"][0]["imagePullPolicy"] == app.pull_policy
+
+
+def test_its_image_is_never_pulled(app: Tasks) -> None:
+    app("build", "deploy")
+    (pod,) = app.get("pods")["items"]
+    assert pod["spec"]["containers"][0]["imagePullPolicy"] == "Never"
+    events = app.get("events", f"--field-selector=involvedObject.uid={pod['metadata']['uid']}")["items"]
+    told = {event["reason"]: event["message"] for event in events}
+    assert "Pulling" not in told
+    assert "already present on machine" in told["Pulled"]
+
+
+def test_a_changed_source_rolls_out_and_the_old_replica_set_goes_to_zero(app: Tasks, tmp_path: Path) -> None:
+    app("build", "deploy", "expose")
+    before = answers.build(app.url())
+
+    projects = [source.changed(tmp_path / name) for name in ("one", "same")]
+    app.typed("build", "deploy", folder=projects[0])
+
+    after = answers.build(app.url())
+    assert after != before
+    assert "is already built" in app.typed("build", folder=projects[1]).stderr, "clones share the images"
+    sets = app.get("replicasets")["items"]
+    images = [one["spec"]["template"]["spec"]["containers"][0]["image"] for one in sets]
+    replicas = {built_image(image): one["spec"]["replicas"] for image, one in zip(images, sets, strict=True)}
+    assert replicas == {f"simple-server:{before}": 0, f"simple-server:{after}": 1}

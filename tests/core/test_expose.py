@@ -1,0 +1,33 @@
+"""`expose`: the service answers from outside the cluster, at each address that is printed, until `unexpose`."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import answers
+from tests.support.driver import Tasks
+from tests.support.marks import every_provider
+
+
+@every_provider
+@pytest.mark.usefixtures("mapped_port")
+def test_it_answers_in_each_way_that_the_provider_has_until_unexpose(app: Tasks, tmp_path: Path) -> None:
+    app("build", "deploy", "expose")
+    found = app.addresses()
+    assert set(found) == app.ways() != set()
+    pods = app.pods()
+    assert len(pods) == 1
+    for way, url in found.items():
+        assert answers.pod(url) in pods, f"the {way} answers from here"
+    if "mapped port" in found:
+        assert found["mapped port"].startswith("http://127.0.0.1:")
+    preferred = next(iter(found.values()))
+    assert app.typed("service").stdout == f"{preferred}\n", "`service` prints exactly that URL"
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}\n')
+    browser.chmod(0o755)
+    app.typed("service", "--open", BROWSER=f"{browser} %s")
+    assert opened.read_text() == preferred
+    app("unexpose")
+    for way, url in found.items():
+        assert answers.silent(url), f"the {way} is closed"

@@ -1,0 +1,45 @@
+"""The page: a reload is counted, live mode draws a bar for each pod that answers, and axe-core finds no fault in it."""
+
+from playwright.sync_api import expect
+
+from tests.support.browser import MILLISECONDS, OpenPage, accessible
+from tests.support.diagnosis import REPORTS
+from tests.support.driver import Tasks
+
+
+def test_each_reload_is_counted(app: Tasks, open_page: OpenPage) -> None:
+    app("build", "deploy", "expose")
+    shown = open_page(app.url())
+    assert shown.locator("#count").inner_text() == "1", "the browser sends no other request that counts"
+    shown.reload()
+    assert shown.locator("#count").inner_text() == "2"
+    assert {shown.locator("#pod").inner_text()} == app.pods()
+
+
+def test_live_mode_draws_a_bar_for_each_of_three_pods_and_two_of_them_stop(app: Tasks, open_page: OpenPage) -> None:
+    app("build", "deploy", "expose", "scale")
+    url = app.url()
+    for scheme in ("dark", "light"):
+        shown = open_page(url, color_scheme=scheme, viewport={"width": 800, "height": 800})
+        shown.get_by_role("button", name="Live mode").click()
+        bars = shown.locator("#bars li")
+        expect(bars).to_have_count(3)
+        expect(shown.locator("#last li")).to_have_count(40)
+        expect(shown.get_by_role("status")).to_have_text("3 pods answer")
+        accessible(shown)
+        shown.screenshot(path=REPORTS / f"page-{scheme}.png", full_page=True)
+
+    pods = app.pods()
+    names = shown.locator("#bars .name")
+    assert {name[1:] for name in names.all_inner_texts()} == pods
+    node = app.nodes()[0]
+    assert shown.locator("#node").inner_text() == node
+    assert all(f"node {node}" in text for text in shown.locator("#bars .number").all_inner_texts())
+    widths = [float(bar.evaluate("element => parseFloat(element.style.width)")) for bar in shown.locator("#bars .bar").all()]
+    assert max(widths) == 100
+    assert min(widths) > 0
+
+    app("scale", "--replicas=1")
+    expect(shown.get_by_role("status")).to_have_text("1 pod answers", timeout=2 * MILLISECONDS)
+    expect(shown.locator("#bars li.quiet")).to_have_count(2)
+    expect(bars).to_have_count(3)

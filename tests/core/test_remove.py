@@ -1,0 +1,49 @@
+"""`unexpose` and `undeploy`: afterwards everything is as it was before, and what others made is untouched."""
+
+from tests.support import answers, snapshot
+from tests.support.driver import Tasks
+from tests.support.eventually import eventually
+from tests.support.marks import every_provider
+
+THEIRS = """\
+apiVersion: v1
+kind: List
+items:
+  - {apiVersion: v1, kind: ConfigMap, metadata: {name: simple-server, namespace: NAMESPACE}}
+  - apiVersion: v1
+    kind: Service
+    metadata: {name: theirs, namespace: NAMESPACE, labels: {app.kubernetes.io/name: simple-server}}
+    spec: {ports: [{port: 80}], selector: {app.kubernetes.io/name: simple-server}}
+  - apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: theirs, namespace: NAMESPACE, labels: {app: theirs}}
+    spec:
+      replicas: 0
+      selector: {matchLabels: {app: theirs}}
+      template: {metadata: {labels: {app: theirs}}, spec: {containers: [{name: theirs, image: "theirs:1"}]}}
+"""
+
+
+FOLLOWS = ("Endpoints", "EndpointSlice")  # the cluster writes to theirs as our pods come and go
+
+
+@every_provider
+def test_nothing_is_left_and_what_does_not_carry_our_label_is_left_alone(app: Tasks) -> None:
+    app.kubectl("apply", "--filename=-", stdin=THEIRS.replace("NAMESPACE", app.namespace))
+    app.kubectl("rollout", "status", "deployment/theirs", "--timeout=30s")
+    before = snapshot.objects_of_namespace(app)
+    app("build", "deploy", "expose", "scale")
+    urls, pods = app.addresses(), app.pods()
+    assert len(pods) == 3
+    app("unexpose", "undeploy")
+    as_before(app, before)
+    for url in urls.values():
+        assert answers.pod(url) not in pods, "another test's service may have got the address meanwhile"
+
+
+@eventually(30)
+def as_before(app: Tasks, before: set[tuple[str, ...]]) -> None:
+    """The namespace has the same objects, each as it was; what belonged to a deleted object goes a moment after it."""
+    now = snapshot.objects_of_namespace(app)
+    assert {one[:3] for one in now} == {one[:3] for one in before}
+    assert {one for one in now if one[0] not in FOLLOWS} == {one for one in before if one[0] not in FOLLOWS}

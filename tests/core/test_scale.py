@@ -1,0 +1,46 @@
+"""`scale`: as many pods answer as were asked for, each counts what it answers, and no request is lost on the way."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.support import answers
+from tests.support.answers import REQUESTS
+from tests.support.driver import Tasks
+from tests.support.eventually import pods_left
+from tests.support.load import load
+from tests.support.marks import every_provider
+
+MORE = 100  # requests that are answered after each change
+
+pytestmark = every_provider
+
+
+def test_three_pods_answer_and_their_counts_add_up(app: Tasks, record_property: Callable[[str, object], None]) -> None:
+    app("build", "deploy", "expose", "scale")
+    pods = app.ready_pods()
+    assert len(pods) == 3
+    answered = answers.spread(app.url(), REQUESTS)
+    record_property("traffic", ", ".join(f"{pod} {number}" for pod, number in sorted(answered.requests.items())))
+    assert answered.failed == 0
+    assert set(answered.requests) == pods, "these three pods answer over fresh connections"
+    assert sum(answered.counts.values()) == REQUESTS, "their counts add up to the requests sent"
+
+
+@pytest.mark.usefixtures("mapped_port")
+def test_from_three_to_one_and_back_and_no_request_is_lost(app: Tasks, record_property: Callable[[str, object], None]) -> None:
+    app("build", "deploy", "expose", "scale")
+    urls = app.addresses()
+    assert set(urls) == app.ways(), "in each way that the provider has"
+    with load(urls.values()) as sent:
+        for replicas in (1, 3):
+            app.typed("scale", f"--replicas={replicas}")
+            pods = app.ready_pods()
+            assert len(pods) == replicas
+            answered = answers.spread(app.url(), REQUESTS)
+            assert (set(answered.requests), answered.failed) == (pods, 0)
+            pods_left(app, replicas)
+            sent.at_least(sent.answered.total() + MORE)
+    record_property("requests", sent.answered.total())
+    assert sent.failed == []
+    assert len(sent.answered) == 5, "three pods, and two new ones"

@@ -1,0 +1,73 @@
+"""Diagnosis: what the report of a failing test shows of its cluster, and the command that runs the test alone."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from kubetasks import artifacts
+from kubetasks.application import APPLICATION, PROJECT
+from kubetasks.settings import PROVIDERS_OF_OUR_OWN
+from tests.support.driver import HEARD, Tasks
+
+SCREEN = "diagnosis"  # the title of what `inv diagnose` says
+SECONDS = 20
+LINES = 30
+REPORTS = PROJECT / "reports"
+
+
+def reproduce(node_id: str) -> str:
+    """The command that runs one test alone."""
+    kept = [f"{name}={os.environ[name]} " for name in HEARD if name in os.environ]
+    return f"{''.join(kept)}.venv/bin/tox run -e integration -- '{node_id.split('@')[0]}'  # --keep-cluster leaves it for a look"
+
+
+def look(tasks: Tasks) -> Iterator[tuple[str, str]]:
+    """Yield (title, text) for each part of the cluster's state."""
+    yield "containers", _run("docker", "ps", "--all", "--filter", f"name=^{tasks.cluster}")
+    yield "images of the engine", _run("docker", "images", "--no-trunc", "--filter", f"reference={APPLICATION.name}")
+    if tasks.kubeconfig.exists():
+        yield SCREEN, _run(sys.executable, "-m", "kubetasks", "diagnose", **tasks.environment)
+        yield from _cluster(tasks)
+
+
+def _cluster(tasks: Tasks) -> Iterator[tuple[str, str]]:
+    kubectl = [artifacts.kubectl().reference, "--kubeconfig", str(tasks.kubeconfig), "--namespace", tasks.namespace]
+    try:
+        names = subprocess.check_output([*kubectl, "get", "pods", "--output=name"], text=True, timeout=SECONDS)
+    except (OSError, subprocess.SubprocessError) as error:  # the other questions would each wait as long
+        yield "pods", f"The cluster does not answer: {error}"
+    else:
+        kinds = "nodes,deployments,replicasets,pods,services,endpointslices,resourcequotas"
+        yield "objects", _run(*kubectl, "get", kinds, "--output=wide")
+        yield "events", _run(*kubectl, "get", "events", "--sort-by=.lastTimestamp")
+        ids = "{range .items[*].status.containerStatuses[*]}{.image} {.imageID}{'\\n'}{end}".replace("'", '"')
+        yield "images of the pods", _run(*kubectl, "get", "pods", f"--output=jsonpath={ids}")
+        for pod in names.split():
+            for title, previous in (("log", "false"), ("log of the container before", "true")):
+                log = _run(*kubectl, "logs", pod, f"--tail={LINES}", f"--previous={previous}")
+                if "previous terminated container" not in log:
+                    yield f"{title}: {pod}", log
+    if tasks.settings.provider in PROVIDERS_OF_OUR_OWN:
+        yield f"{tasks.settings.provider}'s logs", _export(tasks)
+
+
+def _export(tasks: Tasks) -> str:
+    """Save the provider's own logs of the cluster; return where."""
+    provider = tasks.provider()
+    path = REPORTS / f"{tasks.settings.provider}-{tasks.cluster}"
+    words = {
+        "kind": ("export", "logs", str(path), "--name", tasks.cluster),
+        "minikube": ("logs", f"--file={path}", "--profile", tasks.cluster),
+    }[tasks.settings.provider]
+    _run(provider.program, *words, **provider.environment)
+    return str(path.relative_to(PROJECT))
+
+
+def _run(*argv: str, **environment: str) -> str:
+    """What a program prints, or why it prints nothing."""
+    try:
+        ended = subprocess.run(argv, env=os.environ | environment, capture_output=True, text=True, timeout=SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"({error})"
+    return (ended.stdout + ended.stderr).rstrip() or "(none)"

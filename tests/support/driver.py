@@ -1,0 +1,191 @@
+"""The tasks as a person types them, on one cluster and in one namespace."""
+
+import dataclasses
+import io
+import json
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+from unittest import mock
+
+from kubetasks import artifacts, engine, providers, settings
+from kubetasks.application import APPLICATION, PROJECT
+from kubetasks.interruption import INTERRUPTED
+from kubetasks.program import Tasks as Program
+from kubetasks.providers.base import Lifecycle, Provider
+from kubetasks.report import Report
+from kubetasks.settings import Settings
+from tasks import ns
+from tests.support import signals
+
+# of a person's settings; the tests choose the others
+HEARD = ("INVOKE_CLUSTER_PROVIDER", "INVOKE_CLUSTER_KUBERNETES", "INVOKE_SETUP_IMAGES")
+SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command printed, and its exit code."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """`tasks("deploy")` does what `inv deploy` does, in this process; `tasks.typed("deploy")` is the real command line.
+
+    Each fails the test if it ends with another exit code than `code`; None stands for any.
+    """
+
+    pull_policy: ClassVar[str] = "Never"  # of the pods: the tasks have brought the image to the nodes
+
+    cluster: str
+    port: int
+    namespace: str = "default"
+
+    def __call__(self, *words: str, code: int | None = 0) -> Ended:
+        out, err = io.StringIO(), io.StringIO()
+        with mock.patch.dict(os.environ, self.environment), redirect_stdout(out), redirect_stderr(err):
+            ended = _invoke(words)
+        return _expect(words, Ended(ended, out.getvalue(), err.getvalue()), code)
+
+    def typed(self, *words: str, code: int | None = 0, folder: Path = PROJECT, **environment: str) -> Ended:
+        """Run the command line of the project in `folder`."""
+        argv = [sys.executable, "-m", "kubetasks", *words]
+        return _expect(words, _run(argv, folder, self.environment | environment), code)
+
+    def json(self, *words: str) -> dict[str, Any]:
+        """The document that a task prints with --json."""
+        document: dict[str, Any] = json.loads(self(*words, "--json").stdout)
+        return document
+
+    def kubectl(self, *words: str, stdin: str = "") -> str:
+        """What kubectl prints in this namespace; it must succeed."""
+        where = ["--kubeconfig", str(self.kubeconfig), "--namespace", self.namespace]
+        ended = _run([artifacts.kubectl().reference, *where, *words], PROJECT, {}, stdin)
+        assert ended.code == 0, f"kubectl {words}: {ended.stderr}"
+        return ended.stdout
+
+    def get(self, *words: str) -> dict[str, Any]:
+        """One object, or a list of them under `items`."""
+        document: dict[str, Any] = json.loads(self.kubectl("get", *words, "--output=json"))
+        return document
+
+    def nodes(self) -> list[str]:
+        """The names of the nodes, which their containers have too."""
+        return [node["metadata"]["name"] for node in self.get("nodes")["items"]]
+
+    def pods(self) -> set[str]:
+        """The names of the pods in this namespace, terminating ones too."""
+        return {pod["metadata"]["name"] for pod in self.get("pods")["items"]}
+
+    def ready_pods(self) -> set[str]:
+        """The names of the pods that the service sends requests to."""
+        slices = self.get("endpointslices", "--selector=kubernetes.io/service-name=simple-server")["items"]
+        return {end["targetRef"]["name"] for one in slices for end in one.get("endpoints") or [] if end["conditions"]["ready"]}
+
+    def url(self) -> str:
+        """The URL of the exposed service."""
+        return self("service").stdout.strip()
+
+    def addresses(self) -> dict[str, str]:
+        """The URL of the exposed service by the way in which it answers."""
+        return {one["way"]: one["url"] for one in self.json("status")["addresses"]}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "INVOKE_CLUSTER_NAME": self.cluster,
+            "INVOKE_CLUSTER_PORT": str(self.port),
+            "INVOKE_APP_NAMESPACE": self.namespace,
+        }
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that this environment gives."""
+        given = os.environ | self.environment
+        config = {
+            section: {name: given.get(settings.variable(section, name), default) for name, default in names.items()}
+            for section, names in settings.DEFAULTS.items()
+        }
+        return settings.read(config)
+
+    @property
+    def kubeconfig(self) -> Path:
+        return Path(self.provider().kubeconfig)
+
+    def existing_environment(self) -> dict[str, str]:
+        """What makes the tasks take this cluster for one of others."""
+        there = self.existing()
+        return {
+            "INVOKE_CLUSTER_PROVIDER": there.provider,
+            "INVOKE_CLUSTER_CONTEXT": there.context,
+            "INVOKE_CLUSTER_KUBECONFIG": there.kubeconfig,
+        }
+
+    def existing(self) -> Settings:
+        """The settings for the same."""
+        facts = self.provider().cluster()
+        return dataclasses.replace(self.settings, provider="existing", context=facts.context, kubeconfig=facts.kubeconfig)
+
+    def provider(self) -> Provider:
+        """The provider of this cluster."""
+        return providers.select(self.settings, APPLICATION, Report(), engine.connect)
+
+    def lifecycle(self) -> Lifecycle:
+        """The same, as one that deletes its cluster."""
+        return providers.lifecycle(self.provider())
+
+    def ways(self) -> set[str]:
+        """The ways at which an exposed service answers here, if it is the first one of this cluster."""
+        facts = self.provider().cluster()
+        ways = {"mapped port": facts.mapped_port, "load balancer": facts.load_balancer, "node port": facts.node_ports}
+        return {way for way, given in ways.items() if given}
+
+
+def docker(*words: str) -> str:
+    """What docker prints; it must succeed."""
+    return subprocess.check_output(["docker", *words], text=True)
+
+
+def _invoke(words: tuple[str, ...]) -> int:
+    """Run tasks in this process; return the exit code. Ctrl-C, of which the tasks make one too, ends the suite."""
+    code = 0
+    with signals.kept():
+        try:
+            Program(name="inv", binary="./inv", binary_names=["inv"], namespace=ns).run(["inv", *words])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    if code == INTERRUPTED or signals.received():
+        raise KeyboardInterrupt
+    return code
+
+
+def _run(argv: list[str], folder: Path, environment: dict[str, str], stdin: str = "") -> Ended:
+    """Run a program. If the suite is interrupted the program is too, and may still clean up."""
+    with subprocess.Popen(
+        argv,
+        cwd=folder,
+        env=os.environ | environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            out, err = process.communicate(stdin, timeout=SECONDS)
+        except BaseException:
+            process.terminate()
+            raise
+    return Ended(process.returncode, out, err)
+
+
+def _expect(words: tuple[str, ...], ended: Ended, code: int | None) -> Ended:
+    assert code in (None, ended.code), f"inv {' '.join(words)} ended with {ended.code}, not {code}:\n{ended.stdout}{ended.stderr}"
+    return ended

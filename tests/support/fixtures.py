@@ -1,0 +1,222 @@
+"""Fixtures: the run's cluster with a namespace for each test, throwaway clusters, and a report that explains a failure."""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubetasks import settings
+from tests.support import diagnosis, images, locks, run, signals, snapshot
+from tests.support.driver import HEARD, Tasks
+from tests.support.marks import default_provider
+from tests.support.run import Run
+
+RUN = pytest.StashKey[Run]()
+FAILED = pytest.StashKey[bool]()
+
+OTHER_CLUSTERS = """\
+apiVersion: v1
+kind: Config
+current-context: theirs
+clusters: [{name: theirs, cluster: {server: "https://192.0.2.1:6443"}}]
+contexts: [{name: theirs, context: {cluster: theirs, user: theirs}}]
+users: [{name: theirs, user: {}}]
+"""
+
+NAMESPACE = """\
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: {name}
+  labels:
+    pod-security.kubernetes.io/enforce: restricted
+    pod-security.kubernetes.io/warn: restricted
+"""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--exhaustive", action="store_true", help="run the tests marked `exhaustive` too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name in [name for name in os.environ if name.startswith("INVOKE_") and name not in HEARD]:
+        del os.environ[name]
+    if provider() not in settings.PROVIDERS_OF_OUR_OWN:
+        raise pytest.UsageError("The tests create clusters: INVOKE_CLUSTER_PROVIDER must be one that does, or unset.")
+    kubectl_cache = tempfile.TemporaryDirectory(prefix="kubectl-")  # kubectl's own is not for the tests to fill
+    config.add_cleanup(kubectl_cache.cleanup)
+    os.environ["KUBECACHEDIR"] = kubectl_cache.name
+    signals.take()
+    config.stash[RUN] = run.of(config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if RUN in config.stash:
+        config.stash[RUN].end()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["run"] = node.config.stash[RUN].for_worker()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash[RUN].summary():
+        terminalreporter.write_line(line)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:  # noqa: ARG001
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+        if hasattr(report.longrepr, "addsection"):
+            report.longrepr.addsection("to run it alone", diagnosis.reproduce(item.nodeid))
+            used = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Tasks)]
+            for tasks in used or [item.config.stash[RUN].tasks]:
+                for title, text in diagnosis.look(tasks):
+                    report.longrepr.addsection(f"{tasks.cluster} {tasks.namespace}: {title}", text)
+                    if title == diagnosis.SCREEN:
+                        item.user_properties.append((f"{item.name}: {title}", text))  # for the job's page
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count no second twice: the time of a test has that of its subtests in it."""
+    if isinstance(report, pytest.SubtestReport):
+        report.duration = 0.0
+
+
+def provider() -> str:
+    """The provider on whose clusters the tests run."""
+    return os.environ.get("INVOKE_CLUSTER_PROVIDER", settings.DEFAULTS["cluster"]["provider"])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of other providers (one without a mark is of the default provider) and of a larger tier.
+
+    Those with a cluster of their own come first, because they take longest, then those on the run's cluster, then those on
+    the cluster of others: a cluster that waits for its tests takes half a core, and Linux limits how many nodes run at a
+    time. Those that must have the engine alone come last: between the others they would keep every worker waiting, and a run
+    that a test starts would wait for each of them.
+    """
+    chosen: dict[bool, list[pytest.Item]] = {True: [], False: []}
+    exhaustive = config.getoption("exhaustive")
+    for item in items:
+        names = (item.get_closest_marker("providers") or default_provider).args
+        chosen[provider() in names and (exhaustive or not item.get_closest_marker("exhaustive"))].append(item)
+    items[:] = sorted(chosen[True], key=_turn)
+    config.hook.pytest_deselected(items=chosen[False])
+
+
+@pytest.fixture(scope="session")
+def this_run(pytestconfig: pytest.Config) -> Run:
+    """The run, begun."""
+    mine = pytestconfig.stash[RUN]
+    mine.begin()
+    return mine
+
+
+@pytest.fixture(scope="session")
+def kind_cluster(this_run: Run) -> None:
+    """The cluster that the tests share, in place of pytest-kind's fixture: with a load balancer and the application's image."""
+    this_run.cluster()
+
+
+@pytest.fixture(autouse=True)
+def engine_lock(request: pytest.FixtureRequest, this_run: Run) -> Iterator[ExitStack]:  # noqa: ARG001
+    """Share the engine with other tests, or have it alone if the test uses `alone`.
+
+    A test that runs the suite holds no lock: the run that it starts would wait for it.
+    """
+    with ExitStack() as held:
+        if not request.node.get_closest_marker("runs_the_suite"):
+            lock = locks.engine()
+            held.enter_context(lock.write_lock() if "alone" in request.fixturenames else lock.read_lock())
+        yield held
+
+
+def _turn(item: Any) -> tuple[bool, bool, bool, bool]:
+    """What an item is sorted by."""
+    uses = set(item.fixturenames)
+    own = "throwaway" in uses or item.get_closest_marker("runs_the_suite") is not None
+    return "alone" in uses, "stranger" in uses, not own, "app" in uses
+
+
+@pytest.fixture
+def mapped_port() -> None:
+    """The shared cluster's mapped port, which its first service takes: no other test exposes one there at the same time."""
+
+
+@pytest.fixture
+def alone(this_run: Run) -> None:  # noqa: ARG001
+    """No other test at the same time, and no image of the application to begin with."""
+    images.remove()
+
+
+@pytest.fixture
+def alone_from_here(engine_lock: ExitStack) -> Callable[[], None]:
+    """Call it once no other test may run at the same time: what comes before may go on beside others."""
+
+    def become() -> None:
+        engine_lock.close()
+        engine_lock.enter_context(locks.engine().write_lock())
+
+    return become
+
+
+@pytest.fixture
+def app(request: pytest.FixtureRequest, this_run: Run, kind_cluster: None) -> Iterator[Tasks]:  # noqa: ARG001
+    """The tasks in a fresh namespace of the shared cluster, which admits only restricted pods."""
+    name = f"test-{secrets.token_hex(4)}"
+    tasks = Tasks(this_run.cluster_name, this_run.port, name)
+    port = locks.mapped_port()
+    with port.write_lock() if "mapped_port" in request.fixturenames else port.read_lock():
+        tasks.kubectl("create", "--filename=-", stdin=NAMESPACE.format(name=name))
+        yield tasks
+        if request.config.getoption("keep_cluster") and FAILED in request.node.stash:
+            return
+        # first and at once: the namespace takes seconds, and the next test may want the mapped port
+        tasks.kubectl("delete", "service", "--all")
+        tasks.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def throwaway(this_run: Run) -> Iterator[Tasks]:
+    """The tasks on a cluster that does not exist yet; it is deleted if the test creates it."""
+    tasks = this_run.throwaway()
+    try:
+        yield tasks
+    finally:
+        tasks.lifecycle().delete()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder with a kubeconfig of other clusters; the cache stays where it is."""
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    (tmp_path / ".kube").mkdir()
+    (tmp_path / ".kube" / "config").write_text(OTHER_CLUSTERS)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    return tmp_path
+
+
+@pytest.fixture
+def snapshot_of(throwaway: Tasks, home: Path) -> Callable[[], snapshot.Snapshot]:
+    """Take a snapshot of what the engine and the cache have of the throwaway cluster, and of the home folder."""
+    return partial(snapshot.of_cluster, throwaway, home)
+
+
+@pytest.fixture
+def snapshot_of_everything(alone: None, throwaway: Tasks, home: Path) -> Callable[[], snapshot.Snapshot]:  # noqa: ARG001
+    """Take a snapshot of the whole engine, the cache and the home folder."""
+    return partial(snapshot.of_everything, throwaway, home)

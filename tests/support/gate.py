@@ -1,0 +1,90 @@
+"""A gate before the container engine: it sees each request, and at a chosen one nobody gets through any more."""
+
+import contextlib
+import os
+import re
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from kubetasks.machine.engine import SOCKET
+
+REQUEST = re.compile(rb"(GET|HEAD|POST|PUT|DELETE) /(?:v[0-9.]+/)?([^ ?]*)\S* HTTP/1\.1\r\n")
+VARIABLE = re.compile(r"(?<=/)[^/]*(?:[0-9a-f]{12}|[-:.])[^/]*")  # the part of a path that names one container, image or network
+CHUNK = 1 << 16
+
+
+class Gate:
+    """Listens at `host`. `requests` are the kinds of requests that have come, each once.
+
+    Once a request of the kind `closes_at` comes, the engine is as good as dead: that request has no answer, connections end, and
+    new ones are refused, until `open`. Or, `then` is called once, when the first request after one of the kind `after` comes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.host = f"unix://{path}"
+        self.requests: list[str] = []
+        self.closes_at = ""
+        self.after = ""
+        self.then: Callable[[], object] | None = None
+        self.closed = False
+        self._path = path
+        self._connections: list[socket.socket] = []
+        self._listener: socket.socket | None = None
+        self._lock = threading.Lock()
+
+    def open(self, closes_at: str = "", after: str = "", then: Callable[[], object] | None = None) -> None:
+        """Let everybody through until a request of that kind."""
+        self.close()
+        self.requests, self.closes_at, self.after, self.then, self.closed = [], closes_at, after, then, False
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(self._path))
+        self._listener.listen()
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def close(self) -> None:
+        """Let nobody through."""
+        self.closed = True
+        self._path.unlink(missing_ok=True)
+        with self._lock:
+            ending, self._connections = [*self._connections, *([self._listener] if self._listener else [])], []
+            self._listener = None
+        for one in ending:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                inside, _ = listener.accept()
+                outside = socket.socket(socket.AF_UNIX)
+                outside.connect(urlsplit(os.environ.get("DOCKER_HOST", str(SOCKET))).path)
+                with self._lock:
+                    self._connections += [inside, outside]
+                threading.Thread(target=self._pass, args=(inside, outside, True), daemon=True).start()
+                threading.Thread(target=self._pass, args=(outside, inside, False), daemon=True).start()
+
+    def _pass(self, source: socket.socket, sink: socket.socket, of_client: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(CHUNK):
+                if of_client and self._closes(data):
+                    self.close()
+                    return
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def _closes(self, data: bytes) -> bool:
+        """Note the request that begins here, if one does."""
+        found = REQUEST.match(data)
+        if not found:
+            return False
+        kind = f"{found[1].decode()} {VARIABLE.sub('*', found[2].decode())}"
+        if self.then and self.after in self.requests and kind != self.after:
+            then, self.then = self.then, None
+            then()
+        if kind not in self.requests:
+            self.requests.append(kind)
+        return kind == self.closes_at

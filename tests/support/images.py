@@ -1,0 +1,75 @@
+"""Images: a person's images of the application are put aside during a run, and put back at its end.
+
+Only their names change, so a container made from one of them is not touched.
+"""
+
+from contextlib import closing
+
+import docker
+
+from kubetasks import engine
+from kubetasks.application import APPLICATION
+from kubetasks.image import familiar
+from kubetasks.labels import SELECTOR
+from tests.support import source
+
+ASIDE = f"{APPLICATION.name}-aside"
+STAGES = f"{APPLICATION.name}-stages"
+
+
+def built_image(text: str) -> str:
+    """The name that the one image in the text got when it was built, without a registry's."""
+    return f"simple-server:{source.build(text)}"
+
+
+def put_aside() -> list[str]:
+    """Leave no image under the application's name, whoever built it.
+
+    A run that was killed did not clean up: that is done first, and returned in names.
+    """
+    left = _restore()
+    _rename(APPLICATION.name, ASIDE)
+    return left
+
+
+def put_back() -> None:
+    """Remove the images of the run, and give a person's images their names again."""
+    remove()
+    _restore()
+
+
+def remove() -> None:
+    """Remove the images that the tasks built under the application's name; one that has another name only loses this one."""
+    connection = engine.connect()
+    for reference in connection.image_tags(APPLICATION.name):
+        connection.remove_image(reference)
+    connection.remove_dangling()
+
+
+def keep_stages() -> None:
+    """Name the earlier stages of the build, so that a clean-up does not remove them and the next build is quick."""
+    with closing(docker.from_env().api) as api:
+        for number, stage in enumerate(api.images(filters={"label": SELECTOR, "dangling": True})):
+            api.tag(stage["Id"], STAGES, str(number))
+
+
+def _restore() -> list[str]:
+    """Put back what is aside and remove the kept stages; return the names of both."""
+    connection = engine.connect()
+    stages = connection.image_tags(STAGES)
+    for reference in stages:
+        connection.remove_image(reference)
+    return _rename(ASIDE, APPLICATION.name) + stages
+
+
+def _rename(old: str, new: str) -> list[str]:
+    """Move every name of one repository to another; return the new names."""
+    renamed = []
+    with closing(docker.from_env().api) as api:
+        for reference in [name for image in api.images(name=old) for name in image["RepoTags"] or ()]:
+            repository, _, tag = familiar(reference).rpartition(":")
+            if repository == old:
+                api.tag(reference, new, tag)
+                api.remove_image(reference)
+                renamed.append(f"{new}:{tag}")
+    return sorted(renamed)

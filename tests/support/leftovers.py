@@ -1,0 +1,25 @@
+"""Leftovers: what a run has made in the engine, found by our label and by its name."""
+
+from contextlib import closing
+
+import docker
+
+from kubetasks import engine
+from kubetasks.labels import CLUSTER_LABEL, SELECTOR
+
+
+def our_clusters() -> list[str]:
+    """The names of the clusters that have a network or a volume with our label."""
+    return sorted(labels[CLUSTER_LABEL] for labels in engine.connect().our_clusters())
+
+
+def remove(prefix: str) -> None:
+    """Remove the containers, networks and images whose names begin with `prefix`, which is that of one run or test alone."""
+    with closing(docker.from_env()) as client:
+        for container in client.containers.list(all=True, filters={"name": f"^/{prefix}"}):
+            container.remove(force=True, v=True)
+        for network in client.networks.list(filters={"name": f"^{prefix}"}):
+            network.remove()
+        for reference in [name for image in client.images.list(filters={"label": SELECTOR}) for name in image.tags]:
+            if reference.startswith(prefix):
+                client.images.remove(reference, force=True)

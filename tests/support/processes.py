@@ -1,0 +1,82 @@
+"""Programs that run beside a test, and lines that a person would paste into a shell."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from kubetasks import interruption
+from kubetasks.application import PROJECT
+from tests.support.driver import SECONDS, Tasks
+from tests.support.eventually import until
+
+PHASES = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  # of kind, in its own words
+
+
+@contextmanager
+def started(argv: list[str], environment: dict[str, str], folder: Path = PROJECT) -> Iterator[subprocess.Popen[str]]:
+    """Run a program in a process group of its own, as a terminal does."""
+    process = subprocess.Popen(
+        argv,
+        cwd=folder,
+        env=os.environ | environment | {"PYTHONFAULTHANDLER": "1"},  # see `ended`
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=interruption.restore,  # as in the foreground of a terminal
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ended(process: "subprocess.Popen[str]", seconds: float) -> str:
+    """Wait until a program of `started` has ended, and return its output; if it is late, show where each of its threads is."""
+    try:
+        return process.communicate(timeout=seconds)[0]
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # Python's fault handler prints the stacks
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it has started holds its output open
+        output, _ = process.communicate(timeout=10)
+        pytest.fail(f"{process.args!r} had not ended after {seconds} s:\n{output}")
+
+
+def until_line(process: "subprocess.Popen[str]", words: str) -> str:
+    """Read the output of a program of `started` up to a line with these words, and return it."""
+    assert process.stdout
+    read = ""
+    for line in process.stdout:
+        read += line
+        if words in line:
+            return read
+    pytest.fail(f"{process.args!r} ended without {words!r}:\n{read}")
+
+
+@contextmanager
+def creating(tasks: Tasks, phase: str) -> Iterator[subprocess.Popen[str]]:
+    """Run `start` until kind, which creates the cluster, is in that phase; its log does not stay."""
+    log = tasks.settings.cache / "logs" / f"kind-{tasks.cluster}.log"
+    try:
+        with started([sys.executable, "-m", "kubetasks", "start"], tasks.environment) as process:
+            until(lambda: log.exists() and phase in log.read_text())
+            yield process
+    finally:
+        log.unlink(missing_ok=True)
+
+
+def paste(script: str) -> None:
+    """Run lines that were printed, as a person would: in a shell, one after the other."""
+    pasted = subprocess.run(["bash", "-eu"], input=script, cwd=PROJECT, capture_output=True, text=True, timeout=SECONDS)
+    assert pasted.returncode == 0, f"{script}\n{pasted.stdout}{pasted.stderr}"

@@ -1,0 +1,108 @@
+"""Snapshots: what must be the same after a clean-up as before."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kubetasks.application import PROJECT
+from kubetasks.labels import CLUSTER_LABEL
+from tests.support import locks
+from tests.support.driver import Tasks, docker
+
+PASSING = ("events", "events.events.k8s.io", "leases.coordination.k8s.io")  # the cluster writes these by itself
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The ids of everything in the engine, and the files in the folders that the tasks write to."""
+
+    containers: frozenset[str]
+    networks: frozenset[str]
+    volumes: frozenset[str]
+    images: frozenset[str]
+    files: frozenset[str]
+
+    def since(self, before: "Snapshot") -> dict[str, list[str]]:
+        """What was added or removed since `before`; {} if nothing was."""
+        now, then = vars(self), vars(before)
+        return {name: sorted(now[name] ^ then[name]) for name in now if now[name] != then[name]}
+
+
+def of_cluster(tasks: Tasks, home: Path) -> Snapshot:
+    """Take a snapshot of what carries the cluster's name or our label for it, and of `home`. Others may use the engine."""
+
+    def ids(*words: str) -> frozenset[str]:
+        """The ids of those with the name, and of those with the label: two filters would ask for both."""
+        by = (f"name={tasks.cluster}", f"label={CLUSTER_LABEL}={tasks.cluster}")
+        return frozenset(one for way in by for one in docker(*words, "--quiet", f"--filter={way}").split())
+
+    found = [path for path in tasks.settings.cache.rglob(f"*{tasks.cluster}*") if path.suffix != ".log"]
+    return Snapshot(
+        ids("ps", "--all"),
+        ids("network", "ls"),
+        ids("volume", "ls"),
+        frozenset(),
+        _files(found, [*(PROJECT / ".state").glob(f"{tasks.cluster}*"), home]),
+    )
+
+
+def of_everything(tasks: Tasks, home: Path) -> Snapshot:
+    """Take a snapshot of the engine, the clusters' state, the cache and `home`. Nobody else may use the engine."""
+
+    def ids(*words: str) -> frozenset[str]:
+        return frozenset(docker(*words).split())
+
+    cache = tasks.settings.cache
+    # without the log of the last setup, which another run may write
+    found = (*cache.glob("*"), *cache.glob("*/*"))
+    kept = [path for path in found if path.suffix != ".log" and not path.name.startswith(locks.PREFIX)]
+    return Snapshot(
+        ids("ps", "--all", "--quiet", "--no-trunc"),
+        ids("network", "ls", "--quiet", "--no-trunc"),
+        ids("volume", "ls", "--quiet"),
+        ids("images", "--all", "--quiet", "--no-trunc"),
+        _files(kept, [PROJECT / ".state", home]),
+    )
+
+
+def _files(cached: Iterable[Path], places: Iterable[Path]) -> frozenset[str]:
+    """What is cached, by size and time of change, and what is in `places`, by content."""
+    files = {f"{path} {_stamp(path)}" if path.is_file() else str(path) for path in cached}
+    for place in places:
+        files |= {f"{path} {_digest(path)}" for path in (place, *place.rglob("*"))}
+    return frozenset(files)
+
+
+def _stamp(path: Path) -> str:
+    found = path.stat()
+    return f"{found.st_size} {found.st_mtime_ns}"  # the cache is too large to be hashed each time
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def objects(tasks: Tasks) -> set[tuple[str, ...]]:
+    """The (kind, namespace, name, digest) of every object in the cluster; the digest is of all but its status."""
+    return _objects(tasks, (), "--all-namespaces")
+
+
+def objects_of_namespace(tasks: Tasks) -> set[tuple[str, ...]]:
+    """The same of the objects in the tasks' namespace."""
+    return _objects(tasks, ("--namespaced=true",), f"--namespace={tasks.namespace}")
+
+
+def _objects(tasks: Tasks, which: tuple[str, ...], where: str) -> set[tuple[str, ...]]:
+    kinds = tasks.kubectl("api-resources", "--verbs=list", "--output=name", *which).split()
+    wanted = ",".join(kind for kind in kinds if kind not in PASSING)
+    found = json.loads(tasks.kubectl("get", wanted, where, "--output=json"))["items"]
+    return {(one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"], _content_digest(one)) for one in found}
+
+
+def _content_digest(item: dict[str, Any]) -> str:
+    metadata = {name: item["metadata"].get(name) for name in ("uid", "labels", "annotations", "finalizers")}
+    content = {name: value for name, value in item.items() if name not in ("metadata", "status")}
+    return hashlib.sha256(json.dumps([metadata, content], sort_keys=True).encode()).hexdigest()

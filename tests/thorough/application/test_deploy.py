@@ -1,0 +1,99 @@
+"""Deployment: the image that was built runs, the same image is left alone, another one takes its place."""
+
+import re
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from kubetasks import locking
+from kubetasks.application import PROJECT
+from kubetasks.errors import ExposeError, OwnershipError
+from kubetasks.report import Report
+from tests.support import answers, source
+from tests.support.driver import Tasks
+from tests.support.marks import every_provider
+from tests.support.processes import ended, started, until_line
+
+pytestmark = every_provider
+
+
+def identity(app: Tasks) -> tuple[int, set[tuple[str, int]]]:
+    """The deployment's generation, and each pod with its restarts."""
+    pods = app.get("pods")["items"]
+    return app.get("deployment", "simple-server")["metadata"]["generation"], {
+        (pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"]) for pod in pods
+    }
+
+
+def test_as_json_a_task_tells_its_outcome_and_the_seconds_of_its_stages(app: Tasks) -> None:
+    built = app.json("build")
+    assert built["image"] == f"simple-server:{built['build']}"
+    assert app.json("deploy")["build"] == built["build"]
+    exposed, known = app.json("expose")["addresses"], app.json("status")["addresses"]
+    assert exposed
+    assert all(address in known for address in exposed)
+    scaled = app.json("scale", "--replicas=2")
+    assert scaled["replicas"] == len(app.pods()) == 2
+    assert [one["stage"] for one in scaled["stages"]] == ["Scaling to 2", "Waiting for traffic"]
+    assert all(one["seconds"] > 0 for one in scaled["stages"])
+    brought = app.json("up")
+    assert brought["build"] == built["build"]
+    assert brought["url"] in {address["url"] for address in app.json("status")["addresses"]}
+
+
+def test_restricted_pod_security_admits_its_pods_without_a_warning(app: Tasks) -> None:
+    labels = app.get("namespace", app.namespace)["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    app("build", "deploy")
+    (pod,) = app.get("pods")["items"]
+    assert pod["status"]["phase"] == "Running"
+    app("undeploy")
+    as_they_are = ["--warnings-as-errors", f"--filename={PROJECT / 'k8s'}"]
+    app.kubectl("apply", "--dry-run=server", "--validate=strict", *as_they_are)
+    app.kubectl("apply", *as_they_are)
+    refused = app("deploy", code=OwnershipError.code).stderr
+    assert "was not created by these tasks" in refused, "what a person applied is that person's"
+    app.kubectl("delete", f"--filename={PROJECT / 'k8s'}")
+    app("deploy", "expose")
+
+
+def test_a_second_deploy_changes_nothing_and_restarts_no_pod(app: Tasks) -> None:
+    app("build", "deploy")
+    first = identity(app)
+    app("deploy")
+    assert identity(app) == first
+
+    app("scale", "--replicas=2")
+    scaled = identity(app)
+    app("deploy")
+    assert identity(app) == scaled, "also after scale: it does not take the replicas back"
+
+
+def test_pods_that_serve_another_build_than_the_one_that_was_built_are_named(app: Tasks, tmp_path: Path) -> None:
+    app("build", "deploy", "expose")
+    app.kubectl("set", "env", "deployment/simple-server", "BUILD_ID=stale")
+    app.kubectl("rollout", "status", "deployment/simple-server", "--timeout=60s")
+    told = app.typed("build", "deploy", folder=source.changed(tmp_path), code=ExposeError.code).stderr
+    assert "serves build stale, not " in told
+    assert told.rstrip().endswith("./inv status; ./inv build deploy")
+
+
+def test_two_sources_that_are_deployed_at_once_come_one_after_the_other(app: Tasks, tmp_path: Path) -> None:
+    app("build", "deploy", "expose")
+    projects = [tmp_path / name for name in ("one", "other")]
+    for project in projects:
+        project.mkdir()
+        source.edit_uniquely(source.changed(project))
+        app.typed("build", folder=project)
+    argv = [sys.executable, "-m", "kubetasks", "deploy"]
+    with ExitStack() as stack, ExitStack() as held:
+        provider = app.provider()
+        held.enter_context(locking.application(app.settings, "simple-server", provider.name, Report()))
+        processes = [stack.enter_context(started(argv, app.environment, project)) for project in projects]
+        outputs = [until_line(process, "Another run is changing simple-server") for process in processes]
+        held.close()  # both are waiting by now
+        outputs = [output + ended(process, 120) for output, process in zip(outputs, processes, strict=True)]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    builds = {build for output in outputs for build in re.findall(r"Rolling out simple-server:([0-9a-f]{12}): done", output)}
+    assert len(builds) == 2, outputs
+    assert answers.build(app.url()) in builds

@@ -1,0 +1,219 @@
+"""The tasks on a cluster of others, for a user who may use one namespace of it."""
+
+import base64
+import json
+import os
+import pty
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kubetasks import engine
+from kubetasks.application import APPLICATION, PROJECT
+from tests.support import answers, registries
+from tests.support.answers import REQUESTS
+from tests.support.driver import SECONDS, Ended
+from tests.support.eventually import eventually
+from tests.support.processes import paste
+from tests.support.run import Run
+from tests.thorough.existing.conftest import RBAC, ROLE, Stranger, UserTasks
+
+CREATED = 201
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_user_of_one_namespace_goes_the_whole_path_through_a_registry(stranger: Stranger, user: UserTasks) -> None:
+    made = user.typed("--yes", "build", "deploy", "expose", "scale")
+    assert made.stderr.count("Context theirs (https://127.0.0.1:") == 3, "each task that uses the cluster names it"
+    container = user.get("deployment", APPLICATION.name)["spec"]["template"]["spec"]["containers"][0]
+    build = user.json("traffic")["pods"][0]["build"]
+    assert container["image"].startswith(f"{stranger.registry.address}/team/{APPLICATION.name}:{build}@sha256:")
+    assert container["imagePullPolicy"] == "IfNotPresent"
+    url = user.typed("service").stdout.strip()
+    pods = {pod["metadata"]["name"] for pod in user.get("pods")["items"]}
+    answered = answers.spread(url, REQUESTS)
+    assert (set(answered.requests), answered.failed, len(pods)) == (pods, 0, 3)
+
+    assert user.json("diagnose")["code"] == "healthy"
+
+    again = user.typed("--yes", "build", "deploy", "expose", "scale")
+    for words in ("is already built", "is deployed", "Already exposed", "Already scaled to 3"):
+        assert words in again.stderr, "a second time changes nothing"
+    assert "Pushing" not in again.stderr
+    assert user.typed("logs", "--tail=1").stdout.count("[simple-server-") == 3
+
+    gone = user.typed("clean", "--yes")
+    assert gone.stderr.splitlines()[-1] == "Clean."
+    left = user.get("deployments,replicasets,services,poddisruptionbudgets,pods")["items"]
+    assert left == []
+    assert answers.silent(url)
+    assert engine.connect().image_tags(APPLICATION.name) == [], "the name for the registry too"
+
+
+def test_up_brings_three_pods_to_an_empty_namespace_and_a_second_one_changes_nothing(app: UserTasks) -> None:
+    url = app("up").stdout.strip()
+    pods = app.pods()
+    answered = answers.spread(url, REQUESTS)
+    assert (set(answered.requests), answered.failed, len(pods)) == (pods, 0, 3)
+    again = app("up")
+    assert again.stdout.strip() == url
+    assert "is deployed" in again.stderr
+    assert app.pods() == pods
+
+
+def test_the_role_has_the_rights_that_the_tasks_and_the_pasted_commands_use(stranger: Stranger, user: UserTasks) -> None:
+    rules = [rule for document in yaml.safe_load_all(RBAC.read_text()) for rule in document.get("rules", [])]
+    granted = {(verb, resource) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
+    user("build", "deploy", "expose", "scale", "--replicas=2", "--yes")
+    user("status")
+    user("logs")
+    user.kubectl("set", "image", f"deployment/{APPLICATION.name}", "*=broken:1")
+    user("scale", "--replicas=3", "--yes", code=6)
+    user("rollback", "--yes")
+    user("unexpose", "undeploy", "--yes")
+    used = rights(stranger, user.person)
+    assert used - granted == set()
+    unused = {right for right in granted - used if right[0] != "watch"}  # watches open only if there is something to wait for
+    assert unused == {("list", kind) for kind in ("deployments", "poddisruptionbudgets", "services")}, "kubectl waits with them"
+
+
+def rights(stranger: Stranger, person: str) -> set[tuple[str, str]]:
+    """What the API server asked for before it served a user's requests: (verb, resource) as in the rules of a role."""
+    used = set()
+    for event in stranger.audited(person):
+        if "objectRef" in event:
+            resource = "/".join(filter(None, (event["objectRef"]["resource"], event["objectRef"].get("subresource"))))
+            used.add((event["verb"], resource))
+            if (event["verb"], event["responseStatus"]["code"]) == ("patch", CREATED):  # server-side apply of a new object
+                used.add(("create", resource))
+    return used
+
+
+def test_the_mirrored_commands_do_the_same_when_they_are_pasted(user: UserTasks) -> None:
+    paste(user.typed("--dry", "build", "deploy", "expose", "scale", "--replicas=2").stdout)
+    deployment = user.get("deployment", APPLICATION.name)
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    assert (deployment["status"]["readyReplicas"], container["imagePullPolicy"]) == (2, "IfNotPresent")
+
+
+def test_nothing_is_changed_before_a_person_agrees(user: UserTasks) -> None:
+    user.typed("build")
+    unasked = user.typed("deploy", code=2)
+    assert unasked.stderr.splitlines()[-1] == "  ./inv --yes ..."
+    assert f"Change namespace {user.namespace} of context theirs" in unasked.stderr
+    assert answered(user, "n\n", "deploy").code == 1
+    assert user.get("deployments")["items"] == []
+    agreed = answered(user, "y\n", "deploy", "scale", "--replicas=1")
+    assert (agreed.code, agreed.stderr.count("[y/N]")) == (0, 1), "asked once for all tasks of a run"
+
+
+def answered(user: UserTasks, text: str, *words: str) -> Ended:
+    """Run tasks while somebody types on their terminal."""
+    ours, theirs = pty.openpty()
+    os.write(ours, text.encode())
+    argv = [sys.executable, "-m", "kubetasks", *words]
+    try:
+        ended = subprocess.run(
+            argv, cwd=PROJECT, env=os.environ | user.environment, stdin=theirs, capture_output=True, text=True, timeout=SECONDS
+        )
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+@pytest.mark.parametrize(
+    ("right", "task", "named"),
+    [("deployments/scale", "scale", 'cannot get resource "deployments/scale"'), ("services", "expose", "services")],
+)
+def test_a_missing_right_is_named(user: UserTasks, right: str, task: str, named: str) -> None:
+    user.typed("build", "deploy", "--yes")
+    role = user.get("role", ROLE)
+    role["rules"] = [rule for rule in role["rules"] if rule["resources"] != [right]]
+    user.kubectl("replace", "--filename=-", stdin=json.dumps(role))
+    refuses(user, "get", right, user.namespace)
+    refused = user.typed(task, "--yes", code=4)
+    assert named in refused.stderr
+    assert f'User "{user.person}"' in refused.stderr
+    assert "docs/existing.md" in refused.stderr
+
+
+def test_a_cluster_without_a_load_balancer_answers_at_a_node_port_or_says_that_it_cannot(user: UserTasks) -> None:
+    exposed = user.typed("build", "deploy", "expose", "--yes")
+    assert "(node port)" in exposed.stderr
+    user.typed("unexpose", "--yes")
+    user.kubectl("delete", "clusterrolebinding", f"{user.namespace}-nodes")
+    refuses(user, "list", "nodes")
+    refused = user.typed("expose", "--yes", code=7, INVOKE_APP_TIMEOUT="3")
+    assert "no load balancer" in refused.stderr
+    assert "docs/existing.md" in refused.stderr
+
+
+@eventually(30)
+def refuses(user: UserTasks, verb: str, resource: str, namespace: str = "") -> None:
+    """The API server has noticed that the right is gone."""
+    kind, _, subresource = resource.partition("/")
+    attributes = {"verb": verb, "resource": kind, "subresource": subresource, "namespace": namespace}
+    group = "apps" if kind == "deployments" else ""
+    spec = {"user": user.person, "resourceAttributes": attributes | {"group": group}}
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+    said = user.kubectl("create", "--filename=-", "--output=json", stdin=json.dumps(review))
+    assert not json.loads(said)["status"]["allowed"]
+
+
+def test_a_context_that_is_not_there_and_credentials_that_have_expired(user: UserTasks) -> None:
+    refused = user.typed("status", code=4, INVOKE_CLUSTER_CONTEXT="nobodys")
+    assert "The context nobodys cannot be used" in refused.stderr
+    assert "kubectl config get-contexts" in refused.stderr
+    expired = yaml.safe_load(user.own_kubeconfig.read_text())
+    expired["users"][0]["user"] = {"token": "expired"}
+    user.own_kubeconfig.write_text(yaml.safe_dump(expired))
+    assert "Its credentials may have expired" in user.typed("status", code=4).stderr
+
+
+def test_a_registry_with_a_password_takes_the_engines_own_and_nobody_reads_it(
+    this_run: Run, stranger: Stranger, user: UserTasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user.typed("build")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with registries.serve(this_run, tmp_path, registries.WITH_PASSWORD, network=stranger.name) as registry:
+        stranger.trust(registry)
+        user = replace(user, registry=registry.address)
+        refused = user.typed("deploy", "--yes", code=5)
+        assert f"docker login {registry.address}" in refused.stderr
+        secret = base64.b64encode(f"{registries.USER}:{registries.PASSWORD}".encode()).decode()
+        (tmp_path / "config.json").write_text(json.dumps({"auths": {registry.address: {"auth": secret}}}))
+        pushed = user.typed("--echo", "deploy", "--yes", code=6, INVOKE_APP_TIMEOUT="20")  # the nodes have no password
+        assert "cannot be pulled" in pushed.stderr
+        assert f"Pushing {registry.address}/{APPLICATION.name}" in pushed.stderr
+        for printed in (pushed.stdout, pushed.stderr, refused.stderr):
+            assert registries.PASSWORD not in printed
+            assert secret not in printed
+        words = [f"--docker-server={registry.address}", f"--docker-username={registries.USER}"]
+        user.kubectl("create", "secret", "docker-registry", "pull", *words, f"--docker-password={registries.PASSWORD}")
+        user.kubectl("patch", "serviceaccount", "default", "--patch", '{"imagePullSecrets": [{"name": "pull"}]}')
+        user.typed("undeploy", "deploy", "--yes")
+
+
+def test_a_registry_whose_certificate_nobody_knows_is_named(
+    this_run: Run, stranger: Stranger, user: UserTasks, tmp_path: Path
+) -> None:
+    user.typed("build")
+    with registries.serve(this_run, tmp_path, registries.WITH_CERTIFICATE, network=stranger.name) as registry:
+        refused = replace(user, registry=registry.inside).typed("deploy", "--yes", code=5)
+        assert "x509" in refused.stderr
+        assert f"/etc/docker/certs.d/{registry.inside}/ca.crt" in refused.stderr
+        assert [name for name in engine.connect().image_tags(APPLICATION.name) if registry.inside in name] == []
+    assert user.get("deployments")["items"] == [], "nothing was changed"
+
+
+def test_without_a_registry_the_rollout_names_the_image_that_the_nodes_lack(user: UserTasks) -> None:
+    user = replace(user, registry="")
+    user.typed("build")
+    refused = user.typed("deploy", "--yes", code=6)
+    assert "the owner of the nodes must have loaded simple-server:" in refused.stderr
+    assert "image-never-pull" in refused.stderr

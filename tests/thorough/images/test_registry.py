@@ -1,0 +1,117 @@
+"""A cluster's registry: nodes get changed layers through it, and it may be gone at any time."""
+
+import json
+import re
+import socket
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kubetasks import artifacts
+from kubetasks.artifacts import Artifact
+from kubetasks.errors import ClusterError
+from tests.support import answers, source
+from tests.support.driver import Tasks, docker
+from tests.support.gate import Gate
+
+PUSH = "POST images/*/*/push"  # a request of the engine's
+THROUGH = "through the registry"
+INCOMING = "/var/lib/containerd/io.containerd.content.v1.content/ingest"  # where a node writes what it is given
+
+
+def served(tasks: Tasks) -> str:
+    answer = answers.health(tasks("service").stdout.strip())
+    assert answer
+    return str(answer["build"])
+
+
+def listening(name: str) -> str:
+    """The address (host:port) of a registry's container on this machine, which is one of loopback alone."""
+    (binding,) = json.loads(docker("inspect", name))[0]["NetworkSettings"]["Ports"]["5000/tcp"]
+    assert binding["HostIp"] == "127.0.0.1"
+    return f"127.0.0.1:{binding['HostPort']}"
+
+
+def hosted(tasks: Tasks) -> dict[str, str]:
+    """What the cluster announces of its registry."""
+    announced = tasks.get("configmap", "local-registry-hosting", "--namespace=kube-public")["data"]
+    found: dict[str, str] = yaml.safe_load(announced["localRegistryHosting.v1"])
+    return found
+
+
+def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
+    throwaway: Tasks, gate: Gate, tmp_path: Path, subtests: pytest.Subtests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"{throwaway.cluster}-registry"
+    project = source.changed(tmp_path)
+    throwaway("start")
+    throwaway.typed("build", "deploy", "expose", folder=project)
+    hosting = hosted(throwaway)
+    assert hosting["host"] == listening(name)
+    builds = {served(throwaway)}
+
+    def after_an_edit() -> str:
+        """What deploying a change says; it must be served."""
+        source.edit(project)
+        said = throwaway.typed("build", "deploy", folder=project).stderr
+        builds.add(served(throwaway))
+        return said
+
+    on_node = ["exec", *throwaway.nodes(), "ctr", "--namespace=k8s.io", "images"]
+    with subtests.test("a change comes through the registry, and the pods do not depend on it"):
+        assert THROUGH in after_an_edit()
+        assert name not in docker(*on_node, "ls", "--quiet")
+        announced_image = f"{hosting['hostFromContainerRuntime']}/simple-server:{served(throwaway)}"
+        docker(*on_node, "pull", "--hosts-dir=/etc/containerd/certs.d", announced_image)
+
+    with subtests.test("a node that is full is named with a command, and what served goes on serving"):
+        before = served(throwaway)
+        source.edit(project)
+        throwaway.typed("build", folder=project)
+        mounted = ["exec", *throwaway.nodes(), "mount", "-t", "tmpfs", "-o", "size=4k", "full", INCOMING]
+        docker(*mounted)
+        full = throwaway.typed("deploy", folder=project, code=ClusterError.code).stderr.splitlines()
+        assert "no space left on device" in "\n".join(full)
+        assert full[-1].startswith("  docker exec ")
+        assert served(throwaway) == before
+        docker("exec", *throwaway.nodes(), "umount", INCOMING)
+        assert THROUGH in throwaway.typed("deploy", folder=project).stderr
+        builds.add(served(throwaway))
+
+    with subtests.test("if it is lost between push and pull, the image is loaded"):
+        gate.open(after=PUSH, then=lambda: docker("kill", name))
+        lost = throwaway.typed("build", "deploy", DOCKER_HOST=gate.host).stderr
+        assert gate.then is None, "the registry was killed after the push"
+        assert re.search(f"{THROUGH}.*: failed.*\n.* cannot pull .*\nLoading simple-server:", lost), lost
+    unedited = served(throwaway)
+    builds.add(unedited)
+
+    with subtests.test("one that is gone is made anew, and announced anew"):
+        docker("rm", "--force", name)
+        assert THROUGH in after_an_edit()
+        assert hosted(throwaway)["host"] == listening(name)
+
+    with subtests.test("an image that was removed behind our back is brought again"):
+        docker(*on_node, "rm", f"docker.io/library/simple-server:{served(throwaway)}")
+        throwaway.typed("deploy", folder=project)
+        assert f"simple-server:{served(throwaway)}" in docker(*on_node, "ls", "--quiet")
+
+    with subtests.test("it does not matter that its port was taken while it was stopped"):
+        (port,) = json.loads(docker("inspect", name))[0]["HostConfig"]["PortBindings"]["5000/tcp"]
+        docker("stop", name)
+        with socket.create_server(("127.0.0.1", int(port["HostPort"]))):
+            assert THROUGH in after_an_edit()
+
+    with subtests.test("without an image of a registry the image is loaded"):
+        docker("rm", "--force", name)
+        docker(*on_node, "rm", f"docker.io/library/simple-server:{unedited}")
+        monkeypatch.setattr(artifacts, "registry_image", lambda _engine, _settings: Artifact("nowhere:1", False))
+        said = throwaway("build", "deploy").stderr
+        assert "There is no image of a registry" in said
+        assert THROUGH not in said
+        assert served(throwaway) == unedited
+        assert len(builds) == 6
+
+    throwaway("delete")
+    assert docker("ps", "--all", "--quiet", f"--filter=name={throwaway.cluster}") == ""

@@ -1,0 +1,37 @@
+"""A removal that a signal ends is completed by the next one."""
+
+import os
+import re
+import signal
+import sys
+
+import pytest
+
+from kubetasks.interruption import INTERRUPTED
+from tests.support.driver import Tasks
+from tests.support.marks import exhaustive
+from tests.support.processes import ended, started
+
+BUILD = "docker build "  # what --echo prints when the first stage begins
+STAGE = re.compile(r"^(\S+)[^\n]*: done \(", re.MULTILINE)  # the first word of a stage's line
+INTERRUPTED_STEP = ": interrupted ("  # after it the clean-up begins
+LOADED = "Loading"
+SECONDS_TO_END = 10
+SECONDS_TO_CLEAN_UP = 60  # of a cluster that was half created
+
+
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=exhaustive), pytest.param(signal.SIGKILL, marks=exhaustive)],
+)
+def test_a_removal_that_a_signal_ends_is_completed_by_the_next_one(app: Tasks, number: signal.Signals) -> None:
+    app("build", "deploy", "expose")
+    with started([sys.executable, "-m", "kubetasks", "unexpose", "undeploy"], app.environment) as process:
+        assert process.stdout
+        assert any(line.startswith("Waiting until its addresses are closed: done") for line in process.stdout)
+        os.killpg(process.pid, number)  # while the pod drains
+        output = ended(process, SECONDS_TO_END)
+    assert process.returncode in (-number, INTERRUPTED), output
+    assert "Traceback" not in output
+    app("unexpose", "undeploy")
+    assert app.get("deployments,replicasets,pods,services,poddisruptionbudgets")["items"] == []

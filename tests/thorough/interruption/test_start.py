@@ -1,0 +1,66 @@
+"""An interrupted `start` removes what it created, and nothing else."""
+
+import os
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kubetasks.interruption import INTERRUPTED, LEFT
+from tests.support.driver import Tasks
+from tests.support.eventually import until
+from tests.support.marks import exhaustive
+from tests.support.processes import PHASES, creating, ended
+from tests.support.snapshot import Snapshot
+
+BUILD = "docker build "  # what --echo prints when the first stage begins
+STAGE = re.compile(r"^(\S+)[^\n]*: done \(", re.MULTILINE)  # the first word of a stage's line
+INTERRUPTED_STEP = ": interrupted ("  # after it the clean-up begins
+LOADED = "Loading"
+SECONDS_TO_END = 10
+SECONDS_TO_CLEAN_UP = 60  # of a cluster that was half created
+
+
+MOMENTS = [
+    (signal.SIGINT, PHASES[0]),
+    (signal.SIGTERM, PHASES[1]),
+    (signal.SIGINT, PHASES[2]),
+    pytest.param(signal.SIGTERM, PHASES[0], marks=exhaustive),
+    pytest.param(signal.SIGINT, PHASES[1], marks=exhaustive),
+    pytest.param(signal.SIGTERM, PHASES[2], marks=exhaustive),
+]
+
+
+@pytest.mark.parametrize(("number", "phase"), MOMENTS)
+def test_an_interrupted_start_cleans_up(
+    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, home: Path, number: signal.Signals, phase: str
+) -> None:
+    (home / ".kube" / "config").unlink()  # start must not create one either
+    before = snapshot_of()
+    with creating(throwaway, phase) as process:
+        os.killpg(process.pid, number)  # the whole group, as a terminal does
+        output = ended(process, SECONDS_TO_CLEAN_UP)
+    assert process.returncode == INTERRUPTED
+    assert "Removing what was created" in output
+    assert "Traceback" not in output
+    assert snapshot_of().since(before) == {}
+
+
+@pytest.mark.parametrize(
+    ("number", "phase"), [(signal.SIGINT, PHASES[1]), pytest.param(signal.SIGHUP, PHASES[2], marks=exhaustive)]
+)
+def test_a_second_signal_ends_the_start_at_once_and_another_process_cleans_up(
+    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, number: signal.Signals, phase: str
+) -> None:
+    before = snapshot_of()
+    with creating(throwaway, phase) as process:
+        os.killpg(process.pid, number)
+        assert process.stdout
+        assert any(INTERRUPTED_STEP in line for line in process.stdout)
+        os.killpg(process.pid, number)
+        output = ended(process, SECONDS_TO_END)
+    assert process.returncode == INTERRUPTED
+    assert output.splitlines()[-1] == LEFT["discard"]
+    until(lambda: snapshot_of().since(before) == {})

@@ -1,0 +1,165 @@
+"""A cluster that was cut off, pruned or restarted behind our back is whole again after the next task."""
+
+import contextlib
+import ipaddress
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from kubetasks import engine, locking
+from kubetasks.providers.kind.provider import CREATED
+from kubetasks.report import Report
+from tests.support import answers
+from tests.support.driver import Tasks, docker
+from tests.support.eventually import eventually, until
+from tests.support.processes import PHASES, creating, ended, started, until_line
+
+
+def kill_start(tasks: Tasks, phase: str) -> None:
+    """Begin to create the cluster, and kill everything that does so in that phase of kind's."""
+    with creating(tasks, phase) as process:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def kill_delete(tasks: Tasks) -> None:
+    """Begin to delete the cluster, and kill that once the node is not whole any more."""
+    connection = engine.connect()
+    (node,) = connection.containers(f"io.x-k8s.kind.cluster={tasks.cluster}")
+    with started([sys.executable, "-m", "kubetasks", "delete"], tasks.environment) as process:
+        until(lambda: not connection.has_file(node, CREATED))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_a_creation_and_a_deletion_that_were_killed_at_any_moment_are_made_good(throwaway: Tasks) -> None:
+    for phase in PHASES:  # from the second on, the next creation begins where the one before was killed
+        kill_start(throwaway, phase)
+        assert throwaway.json("status")["state"] != "running", phase
+    assert throwaway.json("status")["state"] == "incomplete"
+    assert '"cluster-incomplete"' in throwaway("diagnose", "--json", code=4).stdout
+    assert "was interrupted" in throwaway("scale", code=4).stderr
+    assert "creating it again" in throwaway("start").stderr
+    throwaway("build", "deploy", "expose")
+    assert answers.health(throwaway.url())
+
+    node = f"{throwaway.cluster}-control-plane"
+    shutil.rmtree(throwaway.settings.state_folder)  # as in another clone
+    docker("exec", node, "mv", CREATED, "/aside")  # as if another program had created it
+    before = docker("ps", "--quiet", f"--filter=name={throwaway.cluster}-")
+    refused = throwaway("start", code=4)
+    assert refused.stderr.splitlines()[-1] == "  ./inv delete start creates it again"
+    assert docker("ps", "--quiet", f"--filter=name={throwaway.cluster}-") == before, "it may be whole: nobody deletes it unasked"
+    docker("exec", node, "mv", "/aside", CREATED)
+
+    kill_delete(throwaway)
+    assert throwaway.json("status")["state"] != "running", "it does not pass for a whole one"
+    throwaway("delete")
+    assert throwaway.json("status")["state"] == "missing"
+
+
+@pytest.fixture
+def taken_subnet() -> Iterator[list[str]]:
+    """Subnets to take before the test's cluster gets them back; they are free again afterwards."""
+    networks: list[str] = []
+    yield networks
+    for network in networks:
+        docker("network", "rm", network)
+
+
+@eventually(60)
+def balanced_address(tasks: Tasks, old: ipaddress.IPv4Network) -> None:
+    """The load balancer's address is of another network, and answers."""
+    (url,) = [one["url"] for one in tasks.json("status")["addresses"] if one["way"] == "load balancer"]
+    assert ipaddress.ip_address(urlsplit(url).hostname or "") not in old
+    assert answers.health(url)
+
+
+def both_come_up(tasks: Tasks) -> None:
+    """Two runs of `up` that begin at once on a cluster that does not exist: one creates it, the other waits and uses it."""
+    argv = [sys.executable, "-m", "kubetasks", "up"]
+    with started(argv, tasks.environment) as first, started(argv, tasks.environment) as second, ExitStack() as held:
+        held.enter_context(locking.cluster(tasks.settings, tasks.settings.state_folder, Report()))
+        outputs = [until_line(process, "Another run is creating") for process in (first, second)]
+        held.close()  # both are waiting by now
+        outputs = [output + ended(process, 200) for output, process in zip(outputs, (first, second), strict=True)]
+    assert [first.returncode, second.returncode] == [0, 0], outputs
+    assert sum("Creating cluster" in output for output in outputs) == 1
+
+
+def test_two_runs_at_once_a_restarted_node_and_a_pruned_network(
+    throwaway: Tasks, taken_subnet: list[str], subtests: pytest.Subtests
+) -> None:
+    both_come_up(throwaway)
+    url = throwaway.url()
+    node = f"{throwaway.cluster}-control-plane"
+
+    with subtests.test("an API server that restarts in the middle of a task does not matter"):
+        throwaway.kubectl("patch", "deployment", "simple-server", "--patch", '{"spec": {"minReadySeconds": 5}}')
+        with started([sys.executable, "-m", "kubetasks", "scale", "--replicas=4"], throwaway.environment) as process:
+            until(lambda: len(throwaway.pods()) == 4)
+            docker("exec", node, "kill", "-KILL", docker("exec", node, "pidof", "kube-apiserver").strip())
+            output = ended(process, 120)
+        assert process.returncode == 0, output
+
+    throwaway("scale")
+    pods = set(answers.spread(url, answers.REQUESTS).requests)
+    assert len(pods) == 3
+
+    with subtests.test("nobody believes what the API says from before a restart"):
+        docker("restart", node)
+        throwaway("deploy", "traffic")
+        assert set(answers.spread(url, answers.REQUESTS).requests) == pods
+
+    whole = throwaway.kubeconfig.read_bytes()
+    with subtests.test("a damaged kubeconfig is written anew"):
+        throwaway.kubeconfig.write_bytes(whole[: len(whole) // 2])
+        assert len(throwaway.json("status")["pods"]) == len(pods)
+
+    with subtests.test("a whole kubeconfig of another cluster is named, with what writes it anew"):
+        another = yaml.safe_load(whole)  # its authority is another one
+        another["clusters"][0]["cluster"]["certificate-authority-data"] = another["users"][0]["user"]["client-certificate-data"]
+        throwaway.kubeconfig.write_text(yaml.safe_dump(another, sort_keys=False))
+        said = throwaway("start", code=4).stderr
+        assert "The kubeconfig does not fit the API server" in said
+        assert f"rm {throwaway.kubeconfig}; ./inv start writes it anew" in said
+    throwaway.kubeconfig.unlink()
+    throwaway("start")
+
+    throwaway("stop")
+    with subtests.test("a mapped port that somebody has taken is named"):
+        mapped = urlsplit(url).port
+        with socket.create_server(("127.0.0.1", mapped or 0)):
+            taken = throwaway("start", code=4).stderr
+        assert "is taken by another program" in taken
+        assert taken.splitlines()[-1].startswith("  End that program")
+        assert throwaway("diagnose", "--json", code=4).stdout.count('"cluster-stopped"') == 1
+
+    with subtests.test("a pruned network is made anew, and addresses come from where it is then"):
+        (network,) = json.loads(docker("network", "inspect", throwaway.cluster))
+        subnet = network["IPAM"]["Config"][0]["Subnet"]
+        docker("network", "rm", throwaway.cluster)  # as `docker network prune` does
+        with contextlib.suppress(subprocess.CalledProcessError):  # another test's cluster has taken it already
+            docker("network", "create", "--subnet", subnet, f"{throwaway.cluster}-taken")
+            taken_subnet.append(f"{throwaway.cluster}-taken")
+        throwaway("start", "expose")
+        balanced_address(throwaway, ipaddress.IPv4Network(subnet))
+        assert answers.health(url)
+
+    with subtests.test("without network and kubeconfig it can still be deleted"):
+        throwaway("stop")
+        docker("network", "rm", throwaway.cluster)
+        throwaway.kubeconfig.write_bytes(b"\0")
+        throwaway("delete")
+        assert not throwaway.settings.state_folder.exists()
+        assert engine.connect().containers(f"io.x-k8s.kind.cluster={throwaway.cluster}") == []

@@ -1,0 +1,177 @@
+"""What cannot be done is said in a sentence, with an exit code of its own, and nothing is lost."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubetasks import artifacts, engine, settings
+from kubetasks.artifacts import Artifact
+from kubetasks.errors import ClusterError, FileError, ImageError
+from kubetasks.labels import OWNER
+from tests.support import source
+from tests.support.driver import Tasks, docker
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_source_that_was_not_built_is_refused_before_a_cluster_is_made(throwaway: Tasks) -> None:
+    assert throwaway("deploy", code=5).stderr.splitlines()[-1] == "  ./inv build"
+    assert throwaway.provider().condition() == "missing"
+
+
+def identity(item: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, str]]:
+    """Which object it is and what it asks for; its status changes by itself."""
+    return item["metadata"]["uid"], item["spec"], item["metadata"].get("labels", {})
+
+
+@pytest.mark.parametrize("kind", ["deployment", "poddisruptionbudget", "service"])
+def test_a_foreign_object_of_our_name_is_refused_and_left_alone(app: Tasks, kind: str) -> None:
+    app("build")
+    if kind == "deployment":
+        app.kubectl("create", "deployment", "simple-server", "--image=theirs:1", "--replicas=0")
+        refused = ["deploy", "scale", "expose", "rollback", "undeploy"]
+    elif kind == "poddisruptionbudget":
+        app.kubectl("create", kind, "simple-server", "--min-available=1", "--selector=theirs=yes")
+        refused = ["deploy", "undeploy"]
+    else:
+        app("deploy")
+        app.kubectl("create", "service", "clusterip", "simple-server", "--tcp=80")
+        refused = ["expose", "unexpose"]
+    theirs = identity(app.get(kind, "simple-server"))
+    for task in refused:
+        assert "was not created by these tasks" in app(task, code=8).stderr
+    assert identity(app.get(kind, "simple-server")) == theirs
+
+
+@pytest.fixture
+def foreign_cluster(throwaway: Tasks) -> Iterator[str]:
+    """What a kind cluster of our name is made of, if a person created it: a container outside of any network of ours."""
+    node = f"{throwaway.cluster}-control-plane"
+    image = artifacts.base_image(engine.connect(), throwaway.settings).reference
+    label = f"io.x-k8s.kind.cluster={throwaway.cluster}"
+    subprocess.run(["docker", "create", "--label", label, "--name", node, image], check=True, capture_output=True)
+    yield node
+    subprocess.run(["docker", "rm", node], check=True, capture_output=True)
+
+
+def test_a_kind_cluster_of_others_is_neither_started_nor_deleted(foreign_cluster: str, throwaway: Tasks) -> None:
+    for words in (("start",), ("status",), ("stop",), ("delete",), ("clean", "--all"), ("--dry", "stop"), ("--dry", "delete")):
+        assert "exists and was not created by these tasks" in throwaway(*words, code=8).stderr
+    assert [node.name for node in engine.connect().containers(f"io.x-k8s.kind.cluster={throwaway.cluster}")] == [foreign_cluster]
+
+
+def test_a_kind_cluster_of_others_whose_network_was_pruned_is_not_taken_for_ours(throwaway: Tasks) -> None:
+    name = throwaway.cluster
+    image = artifacts.base_image(engine.connect(), throwaway.settings).reference
+    words = ["--label", f"io.x-k8s.kind.cluster={name}", "--network", name, "--name", f"{name}-control-plane", image]
+    for argv in (["network", "create", name], ["create", *words], ["network", "rm", name]):
+        subprocess.run(["docker", *argv], check=True, capture_output=True)
+    try:
+        for task in ("start", "delete"):
+            assert "nothing says that these tasks created it" in throwaway(task, code=8).stderr
+        assert engine.connect().containers(f"io.x-k8s.kind.cluster={name}")
+    finally:
+        subprocess.run(["docker", "rm", f"{name}-control-plane"], check=True, capture_output=True)
+
+
+def test_a_network_of_others_is_neither_used_nor_removed(throwaway: Tasks) -> None:
+    name = throwaway.cluster
+    subprocess.run(["docker", "network", "create", name], check=True, capture_output=True)
+    try:
+        assert f"A Docker network {name} exists" in throwaway("start", code=8).stderr
+        throwaway("delete")
+        assert engine.connect().network(name)
+    finally:
+        subprocess.run(["docker", "network", "rm", name], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("options", ["ro", "nr_inodes=1"])
+def test_where_nothing_can_be_written_nothing_is_created(throwaway: Tasks, tmp_path: Path, options: str) -> None:
+    project = source.changed(tmp_path)
+    state = project / ".state"
+    state.mkdir()
+    # in a mount namespace of its own, because no permission stops root
+    unshare = ["unshare", "--mount", *(() if os.geteuid() == 0 else ("--map-root-user",))]
+    command = ["sh", "-c", 'mount -t tmpfs -o "$1" none "$2" && shift 2 && exec "$@"', "sh", options, str(state)]
+    argv = [*unshare, *command, sys.executable, "-m", "kubetasks", "start"]
+    ended = subprocess.run(argv, cwd=project, env=os.environ | throwaway.environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == FileError.code, ended.stderr
+    assert str(state) in ended.stderr.splitlines()[-2]
+    assert throwaway.provider().condition() == "missing"
+    assert engine.connect().network(throwaway.cluster) is None
+
+
+KIND = """\
+#!/bin/sh
+for word; do case $word in *.yaml)
+    sed -i 's/^    kind: ClusterConfiguration$/&\\n    kubernetesVersion: v0.0.1/' "$word"
+esac; done
+exec REAL "$@"
+"""
+
+
+@pytest.fixture
+def broken_kind(throwaway: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache whose kind asks kubeadm for a Kubernetes that the nodes do not have."""
+    real, cache = Path(artifacts.kind(throwaway.settings).reference), tmp_path / OWNER
+    program = cache / real.relative_to(throwaway.settings.cache)
+    program.parent.mkdir(parents=True)
+    for folder in throwaway.settings.cache.glob("metallb-*"):
+        (cache / folder.name).symlink_to(folder)
+    program.write_text(KIND.replace("REAL", str(real)))
+    program.chmod(0o755)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+@pytest.mark.usefixtures("broken_kind")
+def test_a_creation_that_fails_half_way_is_told_and_undone(throwaway: Tasks) -> None:
+    told = throwaway("start", code=ClusterError.code).stderr
+    assert f"Cluster {throwaway.cluster} could not be created." in told
+    (log,) = re.findall(r"full log: (\S+)", told)
+    assert "kubeadm" in Path(log).read_text()
+    Path(log).unlink()
+    assert throwaway.provider().condition() == "missing"
+    assert docker("ps", "--all", "--quiet", f"--filter=name={throwaway.cluster}") == "", "nor a registry"
+    assert engine.connect().network(throwaway.cluster) is None
+    assert not throwaway.settings.state_folder.exists()
+
+
+def test_programs_and_images_that_are_missing_are_named_before_anything_is_created(
+    throwaway: Tasks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def missing(name: str) -> Callable[..., Artifact]:
+        return lambda *_: Artifact(name, False)
+
+    for artifact, name, sentence in (
+        ("kind", "kind-that-is-not-there", "kind is not installed"),
+        ("node_image", "simple-server-node:gone", "is missing: simple-server-node:gone"),
+    ):
+        with monkeypatch.context() as without:
+            without.setenv("PATH", str(tmp_path))
+            without.setattr(artifacts, artifact, missing(name))
+            told = throwaway("start", code=ClusterError.code).stderr
+        assert sentence in told
+        assert told.rstrip().endswith("./inv setup")
+    with monkeypatch.context() as without:
+        without.setenv("PATH", str(tmp_path))
+        assert "the command line of Docker, which is missing" in throwaway("start", code=ClusterError.code).stderr
+    with monkeypatch.context() as without:
+        without.setattr(artifacts, "base_image", missing("simple-server-base:gone"))
+        told = throwaway("build", code=ImageError.code).stderr
+    assert "simple-server-base:gone" in told
+    assert "./inv setup" in told
+    assert throwaway.provider().condition() == "missing"
+
+
+def test_a_build_that_fails_shows_the_end_of_its_output_and_leaves_no_image() -> None:
+    connection = engine.connect()
+    base = artifacts.base_image(connection, settings.read(settings.DEFAULTS)).reference
+    context = engine.build_context({"Dockerfile": f"FROM {base}\nRUN printf 'it %s work\\n' cannot && exit 7\n".encode()})
+    with pytest.raises(ImageError, match="it cannot work"):  # the step's own output, not the command
+        connection.build(context, ["test-broken:1"], {}, lambda _line: None)
+    assert connection.image_id("test-broken:1") is None

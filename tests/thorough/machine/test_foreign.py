@@ -1,0 +1,145 @@
+"""Whatever somebody else has in the engine and in a kubeconfig, under names of ours or others, no task changes it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+import yaml
+from hypothesis import HealthCheck, given
+from hypothesis import settings as property_settings
+from hypothesis import strategies as st
+from hypothesis.database import DirectoryBasedExampleDatabase
+
+from kubetasks.application import PROJECT
+from kubetasks.errors import ClusterError, OwnershipError
+from kubetasks.labels import CLUSTER_LABEL, LABELS, OWNER, OWNER_LABEL
+from tests.support import cluster
+from tests.support.driver import Tasks
+from tests.support.marks import exhaustive
+from tests.thorough.machine import test_machine
+from tests.thorough.machine.test_machine import OtherEngine
+
+EXAMPLES = 50
+NAME = "foreign"
+CODES = (0, ClusterError.code, OwnershipError.code)
+OF_THE_ENGINE = ("none", "host", "bridge", "default")  # networks that nobody may create
+CHANGING = (("start",), ("stop",), ("unexpose",), ("undeploy",), ("rmi",), ("delete",), ("clean",), ("clean", "--all"))
+
+pytestmark = test_machine.pytestmark
+
+words = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=2, max_size=8).filter(lambda word: word not in OF_THE_ENGINE)
+names = st.one_of(st.sampled_from([NAME, f"{NAME}-control-plane", f"{NAME}-registry", f"{NAME}-worker", "simple-server"]), words)
+labels = st.dictionaries(
+    st.one_of(
+        st.sampled_from([OWNER_LABEL, "io.x-k8s.kind.cluster", "name.minikube.sigs.k8s.io", "created_by.minikube.sigs.k8s.io"]),
+        words,
+    ),
+    st.one_of(st.just(NAME), words),
+).filter(lambda found: found.get(OWNER_LABEL) != OWNER)
+things = st.dictionaries(names, labels, max_size=3)
+pictures = st.dictionaries(
+    st.builds("{}:{}".format, st.one_of(st.sampled_from(["simple-server", "simple-server-node"]), words), words),
+    labels,
+    max_size=3,
+)
+entries = st.lists(names, max_size=3, unique=True)
+
+Things = dict[str, dict[str, str]]  # labels by name
+KIND = {"io.x-k8s.kind.cluster": NAME}
+MINIKUBE = {"name.minikube.sigs.k8s.io": NAME, "created_by.minikube.sigs.k8s.io": "true"}
+CASES: dict[str, tuple[Things, Things, Things, list[str]]] = {  # containers, networks, images, entries of the kubeconfig
+    "a kind cluster of our name": ({f"{NAME}-control-plane": KIND}, {"kind": {}}, {"simple-server:v1": {}}, [NAME]),
+    "a minikube cluster of our name": ({NAME: MINIKUBE}, {NAME: {**MINIKUBE, OWNER_LABEL: "minikube"}}, {}, [NAME]),
+    "containers and images like ours": (
+        {f"{NAME}-registry": {}, "simple-server": {}},
+        {},
+        {"simple-server:0123456789ab": {}},
+        [],
+    ),
+}
+
+
+@pytest.fixture
+def other(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[OtherEngine]:
+    """An engine of the test's own, which is the one that the tasks use."""
+    with test_machine.started() as engine:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{engine.socket}")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(home.parent / "cache"))
+        yield engine
+
+
+def world(client: docker.DockerClient, home: Path) -> dict[str, set[Any]]:
+    """All that there is, with its state, and the files of a home folder."""
+    return {
+        "containers": {(one.id, one.name, one.status) for one in client.containers.list(all=True)},
+        "volumes": {one.name for one in client.volumes.list()},
+        "networks": {(one.id, one.name) for one in client.networks.list()},
+        "images": {(one.id, *one.tags) for one in client.images.list(all=True)},
+        "home": {(path, path.read_bytes()) for path in home.rglob("*") if path.is_file()},
+    }
+
+
+def clear(client: docker.DockerClient) -> None:
+    for container in client.containers.list(all=True):
+        container.remove(force=True)
+    client.networks.prune()
+    for volume in client.volumes.list():
+        volume.remove(force=True)
+    for found in client.images.list(all=True):
+        client.images.remove(str(found.id), force=True)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_others_have_stays_as_it_is_and_what_is_ours_goes(other: OtherEngine, home: Path, case: str) -> None:
+    holds(other, home, *CASES[case])
+
+
+@exhaustive
+def test_so_does_whatever_else_others_have(other: OtherEngine, home: Path) -> None:
+    @property_settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=DirectoryBasedExampleDatabase(PROJECT / ".hypothesis" / "foreign"),
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    @given(containers=things, networks=things, images=pictures, known=entries)
+    def always(containers: Things, networks: Things, images: Things, known: list[str]) -> None:
+        holds(other, home, containers, networks, images, known)
+
+    always()
+
+
+def holds(other: OtherEngine, home: Path, containers: Things, networks: Things, images: Things, known: list[str]) -> None:
+    """Make what others have, and something of ours beside it; whatever task runs, only ours goes."""
+    tasks = Tasks(NAME, cluster.any_port())
+    with other.client() as client:
+        clear(client)
+        base = other.add_image("theirs:1")
+        for name, found in images.items():
+            other.add_image(name, found)
+        for name, found in networks.items():
+            client.networks.create(name, labels=found)
+            client.volumes.create(name, labels=found)
+        for name, found in containers.items():
+            client.containers.create(base, ["none"], name=name, labels=found)
+        theirs: dict[str, Any] = {
+            "clusters": [{"name": name, "cluster": {"server": "https://192.0.2.1:6443"}} for name in known],
+            "users": [{"name": name, "user": {"token": "theirs"}} for name in known],
+            "contexts": [{"name": f"kind-{name}", "context": {"cluster": name, "user": name}} for name in known],
+        }
+        (home / ".kube" / "config").write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **theirs}))
+        before = world(client, home)
+        built = other.add_image(f"simple-server:{'f' * 12}", LABELS)
+        if NAME not in networks:
+            client.networks.create(NAME, labels={**LABELS, CLUSTER_LABEL: NAME})
+        for task in CHANGING:
+            code = tasks(*task, code=None).code
+            assert code in CODES, task
+            now = world(client, home)
+            assert {part: before[part] - now[part] for part in before} == {part: set() for part in before}, task
+            if code == 0 and task == ("rmi",):
+                assert built not in other.images()
+            if code == 0 and task == ("delete",) and NAME not in networks:
+                assert now["networks"] == before["networks"]

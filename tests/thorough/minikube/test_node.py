@@ -1,0 +1,225 @@
+"""What only minikube has: a tunnel, keys to the cluster, and a kubelet that nobody but minikube starts again."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kubetasks import artifacts, engine
+from kubetasks.application import APPLICATION, PROJECT
+from kubetasks.interruption import INTERRUPTED
+from kubetasks.providers.minikube import tunnel
+from kubetasks.providers.minikube.config import PROFILE_LABEL
+from tests.support import answers
+from tests.support.answers import REQUESTS
+from tests.support.driver import Tasks, docker
+from tests.support.eventually import until
+from tests.support.marks import exhaustive
+from tests.support.processes import ended, paste, started
+from tests.support.snapshot import Snapshot
+
+pytestmark = [pytest.mark.providers("minikube"), exhaustive]
+
+
+BY_HAND = """\
+eval "$(python -m kubetasks docker-env)"
+docker build --quiet --build-arg BASE={base} --tag simple-server:v1 .
+"""
+TUTORIAL = """\
+eval "$(python -m kubetasks docker-env)"
+docker build --quiet --build-arg BASE={base} --tag simple-server:by-hand .
+python -m kubetasks build deploy expose scale traffic
+eval "$(python -m kubetasks docker-env --unset)"
+test -z "${{DOCKER_HOST:-}}${{DOCKER_CERT_PATH:-}}${{MINIKUBE_ACTIVE_DOCKERD:-}}"
+"""
+
+
+def in_node(tasks: Tasks, *words: str) -> str:
+    return docker("exec", tasks.cluster, *words)
+
+
+@pytest.fixture
+def sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sudo for root, if the machine has none: it runs what it is given."""
+    if os.geteuid() == 0 and not shutil.which("sudo"):
+        program = tmp_path / "sudo"
+        program.write_text('#!/bin/sh\n[ "$1" = --validate ] || exec "$@"\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+
+def minikubes(cluster: str) -> list[str]:
+    """The running minikube programs of that cluster."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has just ended
+            line = path.read_bytes().split(b"\0")
+            if line[0].endswith(b"minikube") and cluster.encode() in line:
+                found.append(str(line))
+    return found
+
+
+@pytest.mark.usefixtures("sudo", "mapped_port")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_tunnel_gives_the_load_balancers_address_until_it_is_closed(app: Tasks, number: signal.Signals) -> None:
+    app("build", "deploy", "expose", "scale")
+    with started([sys.executable, "-m", "kubetasks", "tunnel"], app.environment) as process:
+        assert process.stdout
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "Ctrl-C" in line:
+                break
+        (url,) = [line.strip() for line in lines if line.startswith("http")]
+        answered = answers.spread(url, REQUESTS)
+        assert (set(answered.requests), answered.failed) == (app.pods(), 0)
+        assert {"load balancer", "node port"} == {one["way"] for one in app.json("status")["addresses"]}
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # the whole group, as a terminal does
+        else:
+            process.send_signal(number)
+        output = ended(process, 60)
+    assert (process.returncode, output.splitlines()[-1]) == (0, "The tunnel is closed."), output
+    assert tunnel.route(tunnel.ROUTES.read_text()) == ""
+    assert minikubes(app.cluster) == []
+    assert {one["way"] for one in app.json("status")["addresses"]} == {"node port"}
+
+
+def test_without_sudo_no_tunnel_is_started(app: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app("build", "deploy", "expose")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    refused = app("tunnel", code=9)
+    assert "needs sudo on PATH" in refused.stderr
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_node_that_runs_docker_builds_as_in_the_tutorial(throwaway: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVOKE_CLUSTER_RUNTIME", "docker")
+    throwaway("up")
+    assert len(throwaway.json("traffic")["pods"]) == 3, "from nothing too, where the image is built before there is a node"
+    throwaway("clean")
+    assert throwaway("docker-env", "--unset").stdout.startswith("unset ")
+    base = artifacts.base_image(engine.connect(), throwaway.settings).reference
+    for name, value in throwaway.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    paste(BY_HAND.format(base=base))
+    throwaway.kubectl("apply", f"--filename={PROJECT / 'k8s' / 'deployment.yaml'}")
+    throwaway.kubectl("rollout", "status", "deployment/simple-server", "--timeout=60s")
+    throwaway.kubectl("delete", "deployment", "simple-server", "--cascade=foreground")
+    in_node(throwaway, "docker", "rmi", f"{APPLICATION.name}:v1")
+    paste(TUTORIAL.format(base=base))
+    assert engine.connect().image_tags(APPLICATION.name) == [], "everything was built in the node"
+    assert "by-hand" in in_node(throwaway, "docker", "images", APPLICATION.name)
+    assert len(throwaway.json("traffic")["pods"]) == 3
+    throwaway("undeploy", "rmi")
+    assert in_node(throwaway, "docker", "images", "--quiet", f"{APPLICATION.name}:v1") == ""
+
+    assert "in the node: done" in throwaway("build").stderr, "without docker-env too"
+    assert "Loading" not in throwaway("deploy", "expose").stderr
+    assert engine.connect().image_tags(APPLICATION.name) == []
+    throwaway("undeploy", "rmi")
+    paste(throwaway("--dry", "build", "deploy").stdout)
+    throwaway("expose", "traffic")
+    assert engine.connect().image_tags(APPLICATION.name) == [], "nor do the pasted lines build anywhere else"
+
+
+def test_a_restart_behind_our_back_a_pasted_stop_and_lost_keys(throwaway: Tasks, tmp_path: Path) -> None:
+    throwaway("build", "deploy", "expose", "scale")
+    url = throwaway("service").stdout
+    pods = throwaway.pods()
+    docker("restart", throwaway.cluster)
+    assert throwaway.json("status")["state"] == "stopped", "nobody has started the kubelet"
+    throwaway("deploy", "traffic")
+    assert throwaway("service").stdout == url
+    assert throwaway.pods() == pods
+
+    throwaway.kubeconfig.write_text(throwaway.kubeconfig.read_text()[:400])
+    assert len(throwaway.json("status")["pods"]) == len(pods), "a damaged kubeconfig is written anew"
+
+    paste(throwaway("--dry", "stop").stdout)
+    assert throwaway.json("status")["state"] == "stopped"
+    paste(throwaway("--dry", "start").stdout)
+    throwaway("scale", "traffic")  # which waits for the pods, as minikube's own line does not
+
+    throwaway.kubeconfig.parent.rename(tmp_path / "gone")  # as with the clone that created the cluster
+    assert "The keys to cluster" in throwaway("status", code=4).stderr
+    throwaway("delete")
+    assert docker("ps", "--all", "--quiet", f"--filter=label={PROFILE_LABEL}={throwaway.cluster}") == ""
+
+
+@pytest.mark.parametrize(("number", "phase"), [(signal.SIGINT, "container"), (signal.SIGTERM, "kubelet")])
+def test_an_interrupted_start_cleans_up(
+    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, home: Path, number: signal.Signals, phase: str
+) -> None:
+    (home / ".kube" / "config").unlink()  # start must not create one either
+    before = snapshot_of()
+    with started([sys.executable, "-m", "kubetasks", "start"], throwaway.environment) as process:
+        until(lambda: reached(throwaway.cluster, phase))
+        os.killpg(process.pid, number)
+        output = ended(process, 90)
+    assert process.returncode == INTERRUPTED
+    assert "Traceback" not in output
+    assert snapshot_of().since(before) == {}
+
+
+def reached(cluster: str, phase: str) -> bool:
+    """Whether a start has come so far: there is a container, or something runs in it."""
+    node = engine.connect().container(cluster)
+    if node is None or node.status != "running":
+        return False
+    shown = subprocess.run(
+        ["docker", "top", cluster], capture_output=True, text=True, check=False
+    )  # fails if a process just ended
+    return phase == "container" or "kubeadm" in shown.stdout
+
+
+def test_a_creation_that_was_killed_is_seen_and_made_good(throwaway: Tasks) -> None:
+    with started([sys.executable, "-m", "kubetasks", "start"], throwaway.environment) as process:
+        until(lambda: reached(throwaway.cluster, "kubelet"))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    until(lambda: not minikubes(throwaway.cluster))
+    assert throwaway.json("status")["state"] == "incomplete"
+    assert "was interrupted" in throwaway("scale", code=4).stderr
+    assert "creating it again" in throwaway("start").stderr
+    throwaway("build", "deploy", "expose")
+    assert answers.health(throwaway("service").stdout.strip())
+
+
+@pytest.fixture
+def theirs(throwaway: Tasks) -> Iterator[str]:
+    """What a person's own minikube cluster of our name is made of."""
+    name, image = throwaway.cluster, f"{APPLICATION.name}:v1"
+    throwaway("build")
+    label = f"--label={PROFILE_LABEL}={name}"
+    docker("volume", "create", label, name)
+    docker("create", label, "--name", name, image)
+    yield docker("inspect", "--format={{.Id}}", name)
+    docker("rm", name)
+    docker("volume", "rm", name)
+
+
+def test_a_minikube_cluster_of_others_is_neither_started_nor_deleted(theirs: str, throwaway: Tasks) -> None:
+    for words in (("start",), ("status",), ("stop",), ("delete",), ("clean", "--all"), ("--dry", "stop"), ("--dry", "delete")):
+        assert "exists and was not created by these tasks" in throwaway(*words, code=8).stderr
+    assert docker("inspect", "--format={{.Id}}", throwaway.cluster) == theirs
+
+
+def test_a_kind_cluster_of_the_same_name_is_in_the_way(throwaway: Tasks) -> None:
+    name = throwaway.cluster
+    docker("network", "create", "--label=app.kubernetes.io/managed-by=simple-server-tasks", name)
+    try:
+        assert f"A Docker network {name} exists" in throwaway("start", code=8).stderr
+        throwaway("delete")
+        assert engine.connect().network(name)
+        assert not (PROJECT / ".state" / f"{name}.minikube").exists()
+    finally:
+        docker("network", "rm", name)
