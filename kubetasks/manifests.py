@@ -23,6 +23,8 @@ def read(path: Path) -> list[Object]:
         metadata = item.get("metadata") if isinstance(item, dict) else None
         if not isinstance(metadata, dict) or not item.get("kind") or not metadata.get("name"):
             raise SettingError(f"{path} holds something without kind and name.", "Fix the file")
+        if not isinstance(metadata.get("labels") or {}, dict):
+            raise SettingError(f"{path}: the labels of {item['kind']} {metadata['name']} are no mapping.", "Fix the file")
     return items
 
 

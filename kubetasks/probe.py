@@ -83,7 +83,8 @@ def spread(app: Application, url: str, requests: int, on_answer: Callable[[int],
         else:
             pod = str(answer[app.pod_key])
             result.requests[pod] += 1
-            result.counts[pod] = max(result.counts.get(pod, 0), int(answer.get("count", 0)))
+            count = answer.get("count")
+            result.counts[pod] = max(result.counts.get(pod, 0), count if isinstance(count, int) else 0)
             result.builds[pod] = str(answer.get("build", ""))
             result.nodes[pod] = str(answer.get(app.node_key, ""))
         on_answer(number)

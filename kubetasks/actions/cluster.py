@@ -75,7 +75,7 @@ def announce_registry(context: Context) -> None:
         return
     wanted = localregistry.config_map(addresses.outside, addresses.inside)
     found = context.kube.get("ConfigMap", wanted["metadata"]["name"], wanted["metadata"]["namespace"])
-    if found is None or found["data"] != wanted["data"]:
+    if found is None or found.get("data") != wanted["data"]:
         try:
             objects.apply(context.kube, wanted)
         except OwnershipError as error:

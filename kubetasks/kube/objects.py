@@ -145,7 +145,7 @@ def delete(
 
     def check() -> wait.State:
         found = kube.get(kind, name, namespace)
-        if not found:
+        if not found or found["metadata"]["uid"] != item["metadata"]["uid"]:  # somebody may have created another one
             return wait.Done()
         waits_for = [one for one in found["metadata"].get("finalizers", []) if one != DEPENDENTS]
         return wait.Pending(f"it waits for {', '.join(waits_for)}" if waits_for else "what belongs to it is still there")

@@ -21,6 +21,7 @@ PIECE = 1 << 20
 
 def reached(url: str) -> bool:
     """Whether a registry answers there, even with a refusal."""
+    import http.client
     import urllib.error
     import urllib.request
 
@@ -28,13 +29,14 @@ def reached(url: str) -> bool:
         urllib.request.urlopen(url, timeout=PROBE_SECONDS).close()
     except urllib.error.HTTPError:
         return True  # registries greet with 401
-    except OSError:
+    except (OSError, http.client.HTTPException):  # the second from what speaks no HTTP
         return False
     return True
 
 
 def file(url: str, sha256: str, target: Path, report: Report) -> None:
     """Download `url` to `target` and check it. Raises SetupError, and then leaves no target."""
+    import http.client
     import urllib.request
 
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +50,9 @@ def file(url: str, sha256: str, target: Path, report: Report) -> None:
                     total.update(piece)
                     out.write(piece)
                     step.at("", out.tell(), size or None)
-    except OSError as error:
+                if out.tell() < size:
+                    raise OSError(f"the connection ended after {out.tell()} of {size} bytes")
+    except (OSError, http.client.HTTPException) as error:
         part.unlink(missing_ok=True)
         raise SetupError(f"{url} could not be downloaded: {error}", "Try again: ./inv setup") from error
     if total.hexdigest() != sha256:
@@ -58,8 +62,8 @@ def file(url: str, sha256: str, target: Path, report: Report) -> None:
 
 
 def pull(engine: Engine, settings: Settings, report: Report, needed: Sequence[Need]) -> None:
-    """Download the files and pull the images that are missing. Raises SetupError, EngineError."""
-    for need in needed:
+    """Pull the images and download the files that are missing, the images first. Raises SetupError, EngineError."""
+    for need in sorted(needed, key=lambda need: isinstance(need, File)):
         found = need.find(engine, settings)
         if found.present:
             continue

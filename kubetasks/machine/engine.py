@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -153,7 +154,7 @@ def _runtime_options(folder: Path) -> list[str]:
     shutil.copy(limited_runc.__file__, program)
     wrapper = folder / LIMITED
     python = os.path.realpath(sys.executable)  # not the one of .venv: the engine outlives it
-    wrapper.write_text(f'#!/bin/sh\nexec {python} -I -S {program} "$@"\n')
+    wrapper.write_text(f'#!/bin/sh\nexec {shlex.join([python, "-I", "-S", str(program)])} "$@"\n')
     wrapper.chmod(0o755)
     return [f"--add-runtime={LIMITED}={wrapper}", f"--default-runtime={LIMITED}"]
 

@@ -14,7 +14,7 @@ from kubetasks.errors import SetupError
 from kubetasks.machine import downloads, inventory, packages, receipt
 from kubetasks.machine import engine as machine_engine
 from kubetasks.machine.log import new_log
-from kubetasks.needs import BASE_IMAGE, File, Need
+from kubetasks.needs import BASE_IMAGE, REGISTRY, File, Need
 from kubetasks.report import Report, duration
 from kubetasks.settings import Settings
 
@@ -46,7 +46,7 @@ def _install(settings: Settings, report: Report, needed: Sequence[Need]) -> None
     report.say(f"Full log: {log}")
     if source(settings) == "pull":
         _start_engine(settings, report, log)
-        downloads.pull(engine.connect(), settings, report, [*needed, BASE_IMAGE])
+        _download(engine.connect(), settings, report, log, [*needed, BASE_IMAGE])
     else:
         _build(settings, report, log, [*needed, BASE_IMAGE])
     left = inventory.missing(settings, needed)
@@ -56,42 +56,63 @@ def _install(settings: Settings, report: Report, needed: Sequence[Need]) -> None
 
 
 def _build(settings: Settings, report: Report, log: Path, needed: Sequence[Need]) -> None:
-    from kubetasks.offline import build
-
     if shutil.which("dockerd"):
         _start_engine(settings, report, log)  # an engine that was stopped may have the images
     found = engine.connect() if machine_engine.release() else None
     missing = [need for need in needed if not need.find(found, settings).present]
     if not missing:
         return
-    reason = _unbuildable()
-    if reason and found and settings.images != "build" and all(isinstance(need, File) for need in missing):
-        downloads.pull(found, settings, report, missing)  # files need no image registry
+    if found and settings.images != "build" and all(isinstance(need, File) for need in missing):
+        _download(found, settings, report, log, missing)  # files need no image registry
         return
-    _require_buildable(", ".join(need.name for need in missing), UNSET if settings.images == "build" else CONNECT)
-
-    def prepare() -> Engine:
-        _start_engine(settings, report, log)
-        packages.install(build.PACKAGES, settings.cache, log)
-        return engine.connect()
-
+    _require_buildable(missing, UNSET if settings.images == "build" else CONNECT)
     if settings.images == "build":
         report.say("INVOKE_SETUP_IMAGES=build: building the images from package registries (one time, a few minutes).")
     else:
         report.say("No image registry is reachable: building the images from package registries (one time, a few minutes).")
+    _run_build(settings, report, log, missing)
+
+
+def _download(found: Engine, settings: Settings, report: Report, log: Path, needed: Sequence[Need]) -> None:
+    """Pull images and download files; build the files if they cannot be downloaded. Raises SetupError, EngineError."""
+    try:
+        downloads.pull(found, settings, report, needed)
+    except SetupError as error:
+        missing = [need for need in needed if not need.find(found, settings).present]
+        if settings.images == "pull" or _unbuildable(missing):
+            raise
+        report.say(f"{error.sentence}\nBuilding it instead, from package registries (one time, a few minutes).")
+        _run_build(settings, report, log, missing)
+
+
+def _run_build(settings: Settings, report: Report, log: Path, missing: Sequence[Need]) -> None:
+    from kubetasks.offline import build
+
+    def prepare() -> Engine:
+        _start_engine(settings, report, log)
+        if not _needs_only_go(missing):
+            packages.install(build.PACKAGES, settings.cache, log)
+        return engine.connect()
+
     build.Build(settings, report, log, prepare, missing).run()
 
 
-def _unbuildable() -> str:
-    """Why nothing can be built here, or ""."""
-    if not packages.possible():
+def _needs_only_go(missing: Sequence[Need]) -> bool:
+    """Whether nobody must be root to build it: Debian's file systems are not part of it."""
+    return all(isinstance(need, File) or need is REGISTRY for need in missing)
+
+
+def _unbuildable(missing: Sequence[Need]) -> str:
+    """Why it cannot be built here, or ""."""
+    if not _needs_only_go(missing) and not packages.possible():
         return "that needs root on Debian or Ubuntu"
     return "" if platform.machine() == "x86_64" else f"only for x86_64, not for {platform.machine()}"
 
 
-def _require_buildable(what: str, hint: str = CONNECT) -> None:
-    reason = _unbuildable()
+def _require_buildable(missing: Sequence[Need], hint: str = CONNECT) -> None:
+    reason = _unbuildable(missing)
     if reason:
+        what = ", ".join(need.name for need in missing)
         raise SetupError(f"What is missing cannot be built here ({what}): {reason}.", hint)
 
 
@@ -102,7 +123,7 @@ def _start_engine(settings: Settings, report: Report, log: Path) -> None:
 
 def build_python(found: Engine, settings: Settings, report: Report, debian: str) -> str:
     """Build an image with the Python of a Debian release, and return its name. Raises EngineError, SetupError, ProgramError."""
-    _require_buildable(f"Python of Debian {debian}")
+    _require_buildable([Need(f"Python of Debian {debian}", artifacts.base_image)])
     from kubetasks.offline import build
 
     root = settings.cache / f"build-python-{debian}"

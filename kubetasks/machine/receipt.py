@@ -7,14 +7,14 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from kubetasks import interruption, locking
 from kubetasks.report import Report
 
-LOCK = "setup.lock"
-NAMES = ("receipt.json", "record.json")  # the second by earlier versions
+LOCK = "setup.machine.lock"  # a cluster's name has no dot, so that none has this lock
+NAME = "receipt.json"
 
 
 @dataclass
@@ -32,19 +32,18 @@ class Receipt:
 
 
 def read(cache: Path) -> Receipt:
-    for name in NAMES:
-        if (cache / name).exists():
-            return Receipt(**json.loads((cache / name).read_text()))
-    return Receipt()
+    """Read the receipt. The cache is shared by clones: fields that only a newer one knows are left out."""
+    if not (cache / NAME).exists():
+        return Receipt()
+    known = {field.name for field in fields(Receipt)}
+    return Receipt(**{name: value for name, value in json.loads((cache / NAME).read_text()).items() if name in known})
 
 
 def write(cache: Path, receipt: Receipt) -> None:
     cache.mkdir(parents=True, exist_ok=True)
-    name, old = NAMES
-    fresh = cache / f"{name}.new"
+    fresh = cache / f"{NAME}.new"
     fresh.write_text(json.dumps(asdict(receipt), indent=2))
-    fresh.rename(cache / name)
-    (cache / old).unlink(missing_ok=True)
+    fresh.rename(cache / NAME)
 
 
 @contextmanager
@@ -65,7 +64,7 @@ def locked(cache: Path, report: Report) -> Iterator[None]:
 
 
 def discard(cache: Path) -> None:
-    """Empty the cache folder but for the lock, at whose end the folder goes."""
+    """Empty the cache folder but for locks: who holds one would share it with the next to ask. Each goes at its own end."""
     for entry in cache.iterdir():
-        if entry.name != LOCK:
+        if entry.suffix != ".lock":
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()

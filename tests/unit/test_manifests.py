@@ -78,3 +78,11 @@ def test_what_has_no_kind_and_name_is_no_manifest(tmp_path: Path, text: str) -> 
 
 def test_labels_that_are_empty_get_ours() -> None:
     assert manifests.owned({"metadata": {"name": "x", "labels": None}})["metadata"]["labels"] == {OWNER_LABEL: OWNER}
+
+
+def test_labels_that_are_a_list_are_refused_with_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "service.yaml"
+    file.write_text("kind: Service\nmetadata: {name: simple-server, labels: [a, b]}\n")
+    with pytest.raises(SettingError, match="the labels of Service simple-server are no mapping") as refused:
+        manifests.read(file)
+    assert str(file) in refused.value.sentence

@@ -42,6 +42,11 @@ def test_the_spread_shows_who_answered_and_how_many_requests_failed(url: str) ->
     assert probe.spread(APPLICATION, "http://127.0.0.1:1/", 2).failed == 2
 
 
+def test_a_count_that_is_no_number_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "ask", lambda *_: {"pod": "pod-1", "count": "many"})
+    assert probe.spread(APPLICATION, "http://127.0.0.1:1/", 2).counts == {"pod-1": 0}
+
+
 def test_another_server_is_no_answer(url: str) -> None:
     assert probe.ask(APPLICATION, url, "/nowhere") is None
     stranger = dataclasses.replace(APPLICATION, pod_key="hostname")

@@ -85,6 +85,15 @@ def test_what_is_not_deleted_in_time_is_named_with_its_finalizers() -> None:
     assert told == ["deployment/simple-server: it waits for kept"]
 
 
+def test_another_object_that_takes_the_name_of_a_deleted_one_is_not_waited_for() -> None:
+    kube = FakeKube({OWNER_LABEL: OWNER})
+
+    def created_again() -> None:
+        kube.item = {"kind": "Deployment", "metadata": {"name": "simple-server", "uid": "2", "labels": {}}}
+
+    assert objects.delete(kube, "Deployment", "simple-server", "default", 0.05, lambda _detail: None, meanwhile=created_again)
+
+
 AWAY = ClusterError("The API server does not answer.", "./inv start")
 
 

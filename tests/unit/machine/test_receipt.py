@@ -1,8 +1,11 @@
 """The receipt of what setup installed."""
 
+import dataclasses
 from pathlib import Path
 
+from kubetasks import locking, settings
 from kubetasks.machine import receipt
+from kubetasks.report import Report
 
 
 def test_the_receipt_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -12,10 +15,20 @@ def test_the_receipt_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert receipt.read(tmp_path / "new") == made
 
 
-def test_the_receipt_of_an_earlier_version_is_read_and_replaced(tmp_path: Path) -> None:
-    (tmp_path / "record.json").write_text('{"packages": ["docker.io"], "engine_pid": 7, "folders": [], "pulled": []}')
-    with receipt.changed(tmp_path) as made:
-        assert made == receipt.Receipt(packages=["docker.io"], engine_pid=7)
-        made.engine_pid = 0
-    assert receipt.read(tmp_path) == receipt.Receipt(packages=["docker.io"])
-    assert [path.name for path in tmp_path.iterdir()] == ["receipt.json"]
+def test_what_only_a_newer_clone_knows_does_not_break_an_older_one(tmp_path: Path) -> None:
+    (tmp_path / "receipt.json").write_text('{"packages": ["docker.io"], "engine_pid": 7, "of_tomorrow": {}}')
+    assert receipt.read(tmp_path) == receipt.Receipt(packages=["docker.io"], engine_pid=7)
+
+
+def test_a_lock_that_another_run_holds_outlives_the_cache(tmp_path: Path) -> None:
+    (tmp_path / "receipt.json").write_text("{}")
+    with locking.held(tmp_path / "other.lock", Report(), "another run"):
+        receipt.discard(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["other.lock"]
+
+
+def test_no_cluster_has_the_lock_of_setup(tmp_path: Path) -> None:
+    named = settings.read({**settings.DEFAULTS, "cluster": {**settings.DEFAULTS["cluster"], "name": "setup"}}, {})
+    named = dataclasses.replace(named, cache=tmp_path)
+    with locking.cluster(named, tmp_path / "state", Report()):
+        assert receipt.LOCK not in {path.name for path in tmp_path.iterdir()}

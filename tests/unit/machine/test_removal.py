@@ -392,7 +392,7 @@ def test_a_second_setup_waits_for_the_first_and_says_so(machine: Machine, what: 
         "remove": lambda: removal.remove(machine.settings, report),
         "stop": lambda: machine_engine.stop(machine.cache, report),
     }
-    with filelock.FileLock(machine.cache / "setup.lock"):
+    with filelock.FileLock(machine.cache / receipt.LOCK):
         thread = threading.Thread(target=work[what])
         thread.start()
         assert report.spoken.wait(10)
@@ -422,8 +422,8 @@ def test_who_waited_for_a_removal_goes_on_in_a_new_cache(machine: Machine) -> No
 
 def test_the_lock_goes_last(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[bool] = []
-    monkeypatch.setattr(shutil, "rmtree", lambda _path: held.append((machine.cache / "setup.lock").exists()))
+    monkeypatch.setattr(shutil, "rmtree", lambda _path: held.append((machine.cache / receipt.LOCK).exists()))
     with receipt.locked(machine.cache, Report()):
         receipt.discard(machine.cache)
     assert set(held) == {True}
-    assert not (machine.cache / "setup.lock").exists()
+    assert not (machine.cache / receipt.LOCK).exists()
