@@ -4,6 +4,7 @@ docs/problems.md has a paragraph for each code. The reasons of waiting container
 `container`), Unschedulable is the scheduler's, and the conditions of a deployment are its controller's.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ PULL_REFUSED = ("not found", "unauthorized", "denied", "manifest unknown", "no s
 NOT_MOUNTED = ("FailedMount", "FailedAttachVolume")  # the kubelet's and the attach controller's reasons of events
 CREATING_SECONDS = 3.0  # an ordinary pod needs one
 UNANSWERED = ("refused", "exceeded", "timeout", "timed out", "EOF", "reset by", "no route", "unreachable")  # as Go says it
+CLIENT_ERROR = "statuscode: 4"  # as the kubelet begins to name 400 to 499
 NOT_STARTED = ("StartError", "ContainerCannotRun")  # how a container ended whose program could not be started
 KUBELET_STARTS = ("have not yet been read at least once", "failed to sync")  # its words for what it is still reading
 ADMITTED_LATER = ("failed calling webhook", "error looking up service account")  # the API server's words for what comes up later
@@ -216,8 +218,11 @@ def creating(pod: Object, now: datetime) -> bool:
     return late and _condition(pod, "PodReadyToStartContainers").get("status") == "False"
 
 
-def overdue(pod: Object, now: datetime) -> str | None:
-    """The container that runs and has not become ready in its readiness probe's own time, otherwise None."""
+def overdue(pod: Object, now: datetime, answer: str = "") -> str | None:
+    """The container that runs and has not become ready in its readiness probe's own time, otherwise None.
+
+    A server whose `answer` is a client error (4xx) is up and lacks the probe's path: that time would not help it.
+    """
     if pod["metadata"].get("deletionTimestamp"):
         return None
     probes = {one["name"]: one["readinessProbe"] for one in pod["spec"]["containers"] if "readinessProbe" in one}
@@ -227,7 +232,7 @@ def overdue(pod: Object, now: datetime) -> str | None:
         if running and probe and not container.get("ready") and container.get("started") is not False:  # False: startup probe
             own = probe.get("initialDelaySeconds", 0) + probe.get("periodSeconds", 10) * probe.get("failureThreshold", 3)
             since = max(datetime.fromisoformat(one) for one in (running["startedAt"], changed) if one)
-            if now - since > timedelta(seconds=own):
+            if now - since > timedelta(seconds=own) or CLIENT_ERROR in answer:
                 return str(container["name"])
     return None
 
@@ -258,9 +263,9 @@ def of_pod(pod: Object, evidence: Evidence, around: Around = ALONE) -> Problem |
         return of_kind("unschedulable", name, patience=patience, message=message, fits=fits)
     if name in evidence.mounts and creating(pod, evidence.now):
         return of_kind("volume-mount", name, message=evidence.mounts[name])
-    late = overdue(pod, evidence.now)
+    answer = _answer(pod, evidence)
+    late = overdue(pod, evidence.now, answer)
     if late:
-        answer = _answer(pod, evidence)
         slow = not answer or any(word in answer for word in UNANSWERED)
         told = answer.partition(": ")[2] or answer or "its readiness probe has not succeeded"
         return of_kind("not-ready", name, late, Patience.LONG if slow else None, message=told, back=back)
@@ -283,15 +288,26 @@ def _of_container(container: Object, pod: str, delivered: str, back: str) -> Pro
         patience = Patience.BRIEF
     elif reading or (code == "image-never-pull" and image == delivered):
         patience = Patience.LONG
+    if code == "image-pull":
+        message = _last_cause(message)
     ending = f"{ended.get('reason', 'ended')}, exit code {ended.get('exitCode', '?')}"
     first = MEMORY if ended.get("reason") == "OOMKilled" else "./inv logs"
     return of_kind(code, pod, container["name"], patience, image=image, message=message, ending=ending, first=first, back=back)
 
 
+def _last_cause(message: str) -> str:
+    """The end of the runtime's chain of causes, each of which names the image again, and the registry that it asked."""
+    registry = re.search(r'"https?://([^/"]+)/', message)
+    cause = message.rpartition(": ")[2]
+    return f"{cause} ({registry[1]})" if registry else cause
+
+
 def _answer(pod: Object, evidence: Evidence) -> str:
     """What the pod's readiness probe got last, if that was since its containers started."""
     at, answer = evidence.answers.get(pod["metadata"]["name"], (None, ""))
-    running = [one["state"]["running"] for one in pod["status"].get("containerStatuses", []) if "running" in one.get("state", {})]
+    running = [
+        one["state"]["running"] for one in pod.get("status", {}).get("containerStatuses", []) if "running" in one.get("state", {})
+    ]
     return answer if at and all(at >= datetime.fromisoformat(one["startedAt"]) for one in running) else ""
 
 

@@ -12,6 +12,7 @@ from tests.unit.kube.answers import recorded
 
 READY = Evidence(nodes=[{"spec": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}])
 BEING_MADE = {"spec": {"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]}, "status": {"conditions": []}}
+LACKING = "Readiness probe failed: HTTP probe failed with statuscode: 404"
 ANSWERED = "Readiness probe failed: HTTP probe failed with statuscode: 503"
 REFUSED = 'Readiness probe failed: Get "http://10.244.0.7:8080/readyz": dial tcp 10.244.0.7:8080: connect: connection refused'
 
@@ -50,7 +51,8 @@ def test_a_container_that_waits_has_the_patience_of_its_reason(reason: str, mess
     problem = waiting(reason, message)
     assert problem is not None
     assert (problem.code, problem.patience, problem.container) == (code, patience, "simple-server")
-    assert message.rstrip(".") in problem.sentence or code == "crash-loop"
+    told = message.rpartition(": ")[2] if code == "image-pull" else message
+    assert told.rstrip(".") in problem.sentence or code == "crash-loop"
 
 
 def test_an_image_that_the_node_has_just_got_may_still_be_told_as_missing() -> None:
@@ -215,14 +217,35 @@ def not_ready(seconds: float, answer: str = "", answered: float = 1, *, another_
     [
         (2.9, ANSWERED, None),
         (3.1, ANSWERED, Patience.BRIEF),
+        (1.1, LACKING, Patience.BRIEF),
         (3.1, REFUSED, Patience.LONG),
         (3.1, "", Patience.LONG),
     ],
-    ids=["its probe may still succeed", "it says that it is not ready", "nobody listens yet", "no event yet"],
+    ids=[
+        "its probe may still succeed",
+        "it says that it is not ready",
+        "it lacks the path",
+        "nobody listens yet",
+        "no event yet",
+    ],
 )
 def test_a_pod_that_is_not_ready_counts_after_its_probes_own_time(seconds: float, answer: str, patience: Patience | None) -> None:
     problem = not_ready(seconds, answer)
     assert (problem and (problem.code, problem.patience)) == (patience and ("not-ready", patience))
+
+
+def test_a_pull_that_fails_is_told_with_the_registry_and_the_last_cause() -> None:
+    image = "localhost:57925/simple-server:abc"
+    chain = 'Head "http://localhost:57925/v2/simple-server/manifests/abc": dial tcp [::1]:57925: connect: connection refused'
+    message = f'failed to pull and unpack image "{image}": failed to resolve reference "{image}": failed to do request: {chain}'
+    objects = recorded("missing-image")
+    for pod in objects["pods"]:
+        for status in pod["status"]["containerStatuses"]:
+            if "waiting" in status["state"]:
+                status |= {"image": image, "state": {"waiting": {"reason": "ErrImagePull", "message": message}}}
+    problem = found(objects)
+    assert problem is not None
+    assert problem.sentence.endswith(f"the image {image} cannot be pulled: connection refused (localhost:57925).")
 
 
 def test_a_pod_that_does_not_answer_is_no_problem_while_its_node_still_starts_others() -> None:
