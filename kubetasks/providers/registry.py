@@ -42,6 +42,7 @@ class Registry:
         self._settings = settings
         self._cluster = cluster
         self.name = f"{cluster}-registry"
+        self._digests: dict[str, str] = {}  # of what this process has pushed, by reference
 
     @property
     def inside(self) -> str:
@@ -136,18 +137,22 @@ class Registry:
     def bring(
         self, address: RegistryAddress, names: Sequence[str], nodes: "Sequence[Container]", at: Callable[[str], None]
     ) -> None:
-        """The same with a registry that runs."""
-        if not self.has(names[0]):
-            self._push(names[0], f"{address.outside}/{names[0]}", at)
+        """The same with a registry that runs.
+
+        Nodes pull by the digest that the push returned: whoever reaches the registry may push another image of that name.
+        """
+        if names[0] not in self._digests or not self.has(names[0]):
+            self._digests[names[0]] = self._push(names[0], f"{address.outside}/{names[0]}", at)
         at("pulling")
         with ThreadPoolExecutor() as pool:
             for _ in pool.map(lambda node: self._pull_into(node, names), nodes):
                 pass
 
-    def _push(self, reference: str, pushed: str, at: Callable[[str], None]) -> None:
+    def _push(self, reference: str, pushed: str, at: Callable[[str], None]) -> str:
+        """Push the image, and return its digest."""
         self._engine.tag(reference, pushed)
         try:
-            self._engine.push(pushed, at)
+            return self._engine.push(pushed, at)
         except ImageError as error:
             raise EngineError(
                 f"Registry {self.name}: {error.sentence}", f"docker rm --force --volumes {self.name}, and again"
@@ -158,7 +163,7 @@ class Registry:
 
     def _pull_into(self, node: "Container", names: Sequence[str]) -> None:
         try:
-            self._engine.run_in(node, *self._pull(names))
+            self._engine.run_in(node, *self._pull(names, self._digests[names[0]]))
         except EngineError as error:  # the last line has the reason
             reason = error.sentence.splitlines()[-1]
             raise EngineError(f"Node {node.name} cannot pull from registry {self.name}: {reason}") from error
@@ -170,9 +175,9 @@ class Registry:
             *(equivalents.run_in(node, self._pull(names)) for node in nodes),
         )
 
-    def _pull(self, names: Sequence[str]) -> list[str]:
-        """The words that make a node pull the image, and call it as if it had been loaded."""
-        source = f"{self.inside}/{names[0]}"
+    def _pull(self, names: Sequence[str], digest: str = "") -> list[str]:
+        """The words that make a node pull the image, by its digest if that is known, and call it as if it had been loaded."""
+        source = f"{self.inside}/{names[0].partition(':')[0]}@{digest}" if digest else f"{self.inside}/{names[0]}"
         known = " ".join(f"docker.io/library/{name}" for name in names)
         ctr = "ctr --namespace=k8s.io images"
         pull = f"{ctr} pull --plain-http {source}"

@@ -16,6 +16,7 @@ from kubetasks.report import Report
 
 ADDRESS = RegistryAddress("127.0.0.1:5001", "simple-server-registry:5000")
 IMAGE = Image(APPLICATION, "0" * 12, "base")
+DIGEST = f"sha256:{'0' * 64}"
 NODE: Any = SimpleNamespace(name="simple-server-control-plane")
 
 
@@ -25,6 +26,7 @@ class FakeEngine:
     def __init__(self, failing: str) -> None:
         self._failing = failing
         self.names = {IMAGE.reference}
+        self.ran: list[tuple[str, ...]] = []
 
     def image_tags(self, _name: str) -> list[str]:
         return sorted(self.names)
@@ -38,12 +40,15 @@ class FakeEngine:
     def push(self, name: str, _on_line: object) -> str:
         if self._failing == "push":
             raise ImageError(f"Pushing {name} failed: connection refused")
-        return "sha256:0"
+        return DIGEST
 
     def remove_image(self, name: str) -> None:
         self.names.remove(name)
 
-    def run_in(self, _node: object, *_argv: str) -> str:
+    def run_in(self, _node: object, *argv: str) -> str:
+        self.ran.append(argv)
+        if not self._failing:
+            return ""
         raise EngineError("`sh -ec ctr` in it failed: level=warning msg=DEPRECATION\nctr: failed to resolve reference")
 
 
@@ -73,3 +78,13 @@ def test_a_delivery_that_fails_is_told_and_leaves_no_name_behind_and_the_image_i
     assert loaded == [NODE]
     assert words in capsys.readouterr().err
     assert engine.names == {IMAGE.reference}
+
+
+def test_nodes_pull_what_was_pushed_whatever_else_has_its_name_by_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind, engine = provider("", monkeypatch)
+    monkeypatch.setattr(Registry, "has", lambda _self, _reference: True)
+    monkeypatch.setattr(Kind, "_lacking", lambda _self, _names: ([NODE, NODE], True))
+    assert kind.deliver(IMAGE).through == ADDRESS.outside
+    assert len(engine.ran) == 2
+    for *_, script in engine.ran:
+        assert f"pull --plain-http {ADDRESS.inside}/simple-server@{DIGEST};" in script
