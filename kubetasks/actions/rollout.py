@@ -116,8 +116,10 @@ def wait_until_served(context: Context, build: str = "") -> int:
             return wait.Pending("no address answers yet") if context.cluster.reachable else wait.Done()
         for _ in range(STRANGER_REQUESTS * wanted):
             answer = probe.ask(app, chosen.url, app.health)
-            pod = "" if answer is None else str(answer[app.pod_key])
-            if answer is None or pod not in ready:
+            if answer is None:
+                return wait.Pending("a request had no answer")
+            pod = str(answer[app.pod_key])
+            if pod not in ready:
                 return wait.Pending("a terminating pod still gets requests")
             if build and answer.get("build", build) != build:
                 return wait.Failed(f"Pod {pod} serves build {answer['build']}, not {build}.", "./inv status; ./inv build deploy")

@@ -146,7 +146,7 @@ def logs(c: Context, tail: str = "100") -> None:
 
     It changes nothing.
 
-    With kubectl: kubectl logs --prefix --selector=app.kubernetes.io/name=simple-server
+    To follow them: kubectl logs --follow --prefix --selector=app.kubernetes.io/name=simple-server
     Example: ./inv logs --tail=20
     """
     from kubetasks.actions import app, context

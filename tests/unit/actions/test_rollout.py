@@ -1,12 +1,15 @@
 """Looking at a rollout: to list pods is dear while they start, so for a moment the deployment alone is looked at."""
 
+import dataclasses
 from typing import Any
 
 import pytest
 
-from kubetasks import wait
+from kubetasks import probe, wait
+from kubetasks.actions import rollout, state
 from kubetasks.actions.rollout import GLANCE_SECONDS, PAUSE_FACTOR, Look
-from kubetasks.errors import ClusterError
+from kubetasks.errors import ClusterError, ExposeError
+from kubetasks.kube.service import Address
 from tests.unit.actions import fakes
 
 
@@ -111,3 +114,23 @@ def test_what_is_wrong_is_looked_at_each_time() -> None:
     for _ in range(3):
         assert isinstance(look.check(), wait.Failed)
     assert kube.lists == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [(None, "a request had no answer"), ({"pod": "gone"}, "a terminating pod still gets requests")],
+)
+def test_what_traffic_waits_for_is_told_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, answer: dict[str, str] | None, told: str
+) -> None:
+    made = fakes.context(fakes.FakeProvider(), fakes.FakeKube())
+    made.settings = dataclasses.replace(made.settings, timeout=0.05)
+    address = Address("http://127.0.0.1:1/", "mapped port")
+    monkeypatch.setattr(state, "find_service", lambda _context: {"spec": {}})
+    monkeypatch.setattr(state, "addresses", lambda *_: [address])
+    monkeypatch.setattr(state, "deployment", lambda _context: deployment(ready=3))
+    monkeypatch.setattr(state, "ready_pods", lambda _context: {"a", "b", "c"})
+    monkeypatch.setattr(probe, "first_answering", lambda *_: address)
+    monkeypatch.setattr(probe, "ask", lambda *_: answer)
+    with pytest.raises(ExposeError, match=told):
+        rollout.wait_until_served(made)
