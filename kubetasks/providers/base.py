@@ -12,6 +12,7 @@ from kubetasks.needs import Need
 if TYPE_CHECKING:
     from kubetasks.engine import Engine
 
+DELETION_SECONDS = 120.0  # at least: a deletion that is cut off leaves something
 # incomplete: its creation or deletion was interrupted
 Condition = Literal["missing", "incomplete", "stopped", "running"]
 

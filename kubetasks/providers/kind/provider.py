@@ -18,7 +18,7 @@ from kubetasks.errors import ClusterError, EngineError, LeftoverError, Ownership
 from kubetasks.image import Delivered, Image, names_to_load
 from kubetasks.needs import Need
 from kubetasks.providers import containerd, programs, registry
-from kubetasks.providers.base import Cluster, Condition
+from kubetasks.providers.base import DELETION_SECONDS, Cluster, Condition
 from kubetasks.providers.differences import say_differences
 from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port, kubernetes_of
 from kubetasks.providers.kind.network import Network
@@ -482,7 +482,9 @@ class Kind:
                 containerd.end(self._engine, node, CREATED)
             failed = ""
             try:
-                self._kind(*equivalents.delete_words(self.name, self.kubeconfig), timeout=self._settings.timeout)
+                self._kind(
+                    *equivalents.delete_words(self.name, self.kubeconfig), timeout=max(self._settings.timeout, DELETION_SECONDS)
+                )
             except ProgramError as error:
                 failed = f"\n  {error.sentence}"
             left = self._nodes()

@@ -19,7 +19,7 @@ from kubetasks.errors import ClusterError, EngineError, LeftoverError, Ownership
 from kubetasks.image import Delivered, Image, names_to_load
 from kubetasks.labels import CLUSTER_LABEL, KUBERNETES_LABEL, LABELS, OWNER, OWNER_LABEL, PROVIDER_LABEL, STATE_LABEL
 from kubetasks.providers import containerd, programs
-from kubetasks.providers.base import Cluster, Condition
+from kubetasks.providers.base import DELETION_SECONDS, Cluster, Condition
 from kubetasks.providers.differences import say_differences
 from kubetasks.providers.minikube import docker_images, tunnel
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
@@ -531,7 +531,7 @@ class Minikube:
         self._remove_damaged_kubeconfig()
         failed = ""
         try:
-            self._minikube(*self._delete_words, timeout=self._settings.timeout)
+            self._minikube(*self._delete_words, timeout=max(self._settings.timeout, DELETION_SECONDS))
         except ProgramError as error:
             failed = f"\n  {error.sentence}"
         left = self._minikubes()

@@ -15,6 +15,7 @@ from kubetasks.artifacts import Artifact
 from kubetasks.errors import ClusterError, LeftoverError, ProgramError
 from kubetasks.labels import LABELS
 from kubetasks.providers import containerd, programs
+from kubetasks.providers.base import DELETION_SECONDS
 from kubetasks.providers.kind import config, provider
 from kubetasks.providers.kind.config import Config
 from kubetasks.providers.kind.network import Network
@@ -141,17 +142,21 @@ class Kept(Kind):
 
     def _kind(self, *words: str, timeout: float = 0, **_variables: str) -> str:
         assert words[0] == "delete"
-        assert timeout == self._settings.timeout, "it must not hang"
+        assert timeout == max(self._settings.timeout, DELETION_SECONDS), "it must not hang, nor be cut off by a short setting"
         if self.failure:
             raise self.failure
         return ""
 
 
+@pytest.mark.parametrize("timeout", [1, 300])
 @pytest.mark.parametrize("failure", [None, ProgramError(["kind", "delete"], -15, "It was terminated.")])
-def test_nodes_that_stay_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failure: ProgramError | None) -> None:
+def test_nodes_that_stay_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failure: ProgramError | None, timeout: float
+) -> None:
     marks: list[str] = []
     monkeypatch.setattr(Kept, "failure", failure)
-    ours = dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=tmp_path, state=tmp_path / "state")
+    ours = settings.read(settings.DEFAULTS, {})
+    ours = dataclasses.replace(ours, cache=tmp_path, state=tmp_path / "state", timeout=timeout)
     monkeypatch.setattr(containerd, "end", lambda _engine, _node, mark: marks.append(mark))
     network = {"Labels": LABELS}
     engine: Any = SimpleNamespace(network=lambda _name: network, has_file=lambda *_: True, container=lambda _name: None)
