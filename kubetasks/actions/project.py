@@ -8,7 +8,7 @@ from kubetasks.testing.matrix import Job, Result
 
 def test(context: Context, jobs: list[Job]) -> list[Result]:
     """Run the jobs one after the other; [] under --dry. What cannot be tested is a result too."""
-    if not context.report.equivalent(*(equivalents.test(job.environment, job.paths, job.variables) for job in jobs)):
+    if not context.report.equivalent(*(equivalents.test(job.environment, job.arguments, job.variables) for job in jobs)):
         return []
     results = list(matrix.run(context.settings, context.report, jobs))
     if context.settings.job_summary:

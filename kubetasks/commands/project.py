@@ -58,14 +58,22 @@ def test(
     started = time.monotonic()
     run = context.begin(c)
     tier: matrix.Tier = "exhaustive" if exhaustive else "thorough" if all else "core"
-    parts = {"lint": lint, "unit": unit, "python": python, "kubernetes": kubernetes, "minikube": minikube, "browser": browser}
-    wanted = matrix.jobs(tier, run.settings.kubernetes, **parts)  # type: ignore[arg-type]
+    wanted = matrix.jobs(
+        tier,
+        run.settings.kubernetes,
+        lint=lint,
+        unit=unit,
+        python=python,
+        kubernetes=kubernetes,
+        minikube=minikube,
+        browser=browser,
+    )
     results = project.test(run, wanted)
     if run.report.dry:
         return
     run.report.table(("TESTED", "RESULT", "TIME", "WHERE, OR WHY NOT"), matrix.rows(results))
     run.report.table(("SLOWEST TESTS", "TIME", "IN"), matrix.slowest(results))
-    if tier == "core" and not any(parts.values()):
+    if wanted == matrix.jobs("core", run.settings.kubernetes):
         run.report.say(matrix.of_the_goal(time.monotonic() - started))
     failed = [one.job.title for one in results if one.outcome == "failed"]
     missing = [one for one in results if one.job.required and one.outcome == "not tested"]

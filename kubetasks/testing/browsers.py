@@ -12,13 +12,15 @@ from kubetasks.settings import Settings
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 PACKAGE = "chromium"  # Debian's
+NEEDED = "The tests of the page need Chromium."
+INSTALL = f"sudo apt-get install {PACKAGE}"
 
 
 def ensure(settings: Settings, report: Report, install: bool) -> str:
     """Return the browser's name and version; install a missing one, if `install`. Raises SetupError if there is none."""
     if not find():
         if not install or not packages.possible():
-            raise SetupError("The tests of the page need Chromium.", f"sudo apt-get install {PACKAGE}")
+            raise SetupError(NEEDED, INSTALL)
         report.say("No Chromium: installing Debian's with apt, for the tests of the page.")
         with receipt.locked(settings.cache, report), report.step("Installing Chromium"):
             packages.install([PACKAGE], settings.cache, new_log(settings))

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kubetasks import artifacts, engine, providers, shell
+from kubetasks import engine, providers, shell
 from kubetasks.application import APPLICATION, PROJECT
 from kubetasks.errors import ProgramError, SetupError, TaskError
 from kubetasks.machine import inventory
+from kubetasks.machine.inventory import SETUP
 from kubetasks.report import Report, duration
-from kubetasks.settings import DEFAULTS, Settings
+from kubetasks.settings import DEFAULTS, Settings, variable
 from kubetasks.testing import browsers, junit, pythons
 from kubetasks.versions import KUBERNETES, PYTHONS
 
@@ -47,13 +48,14 @@ uv pip install --quiet --python /tmp/tox --require-hashes --requirement requirem
 class Job:
     """`name` is the tox environment of lint, the provider, the minor of Python and Kubernetes, or "page".
 
-    `required`: it was requested by name.
+    `required`: it was requested by name. `page`: the tests of the page are part of it.
     """
 
     kind: Literal["lint", "python", "kubernetes", "provider", "browser"]
     name: str
     tier: Tier = "core"
     required: bool = False
+    page: bool = True
 
     @property
     def title(self) -> str:
@@ -66,8 +68,8 @@ class Job:
         return {"python": python, "lint": self.name}.get(self.kind, "integration")
 
     @property
-    def paths(self) -> tuple[str, ...]:
-        """The tests on clusters that run, as pytest gets them."""
+    def arguments(self) -> tuple[str, ...]:
+        """What pytest gets if it runs tests on clusters."""
         if self.kind in ("lint", "python"):
             return ()
         if self.kind == "browser":
@@ -122,7 +124,7 @@ def jobs(
     elif unit or everything:
         chosen += [Job("python", minor, tier) for minor in _pythons(tier)]
     if kubernetes:
-        chosen.append(Job("kubernetes", kubernetes, tier, required=True))
+        chosen.append(Job("kubernetes", kubernetes, tier, required=True, page=not browser))
     elif everything:
         chosen += [Job("kubernetes", minor, tier) for minor in (KUBERNETES if tier == "exhaustive" else [kubernetes_of_settings])]
     if minikube or (everything and tier != "core"):
@@ -158,8 +160,9 @@ def run(settings: Settings, report: Report, wanted: list[Job]) -> Iterator[Resul
         if job.kind == "lint":
             junit.write(job.report, job.name, f"tox run -e {job.name} ended with {code}" if code else "")
         yield Result(job, "failed" if code else "passed", where, time.monotonic() - started, junit.read(job.report))
-        if job.kind == "kubernetes":
-            yield from _untested_page(settings, report, job)
+    left_out = [job for job in wanted if job.kind == "kubernetes" and job.page]
+    if left_out and not browsers.find():
+        yield Result(Job("browser", "page", left_out[0].tier), "not tested", f"{browsers.NEEDED} {browsers.INSTALL}")
 
 
 def _why(error: TaskError) -> str:
@@ -174,19 +177,16 @@ def _prepare(settings: Settings, report: Report, job: Job) -> tuple[str, Callabl
     """
     install = job.required or job.tier != "core"
     if job.kind == "kubernetes":
-        where, left_out = f"{_node_image(settings, job.name)}, Python {platform.python_version()}", list[str]()
-        try:
-            where += f", {browsers.ensure(settings, report, job.tier != 'core')}"
-        except SetupError:  # which `run` reports
-            left_out = [f"--ignore={path}" for path in PAGE]
-        return where, lambda: _tox(job, *left_out)
+        where = _set_up(settings.for_provider(DEFAULT_PROVIDER).for_kubernetes(job.name), report)
+        browser = _browser(settings, report, install) if job.page else ""
+        left_out = [] if browser else [f"--ignore={path}" for path in PAGE]
+        return where + (f", {browser}" if browser else ""), lambda: _tox(job, *left_out)
     if job.kind == "provider":
         where = _set_up(settings.for_provider(job.name), report)
         return where, lambda: _tox(job)
     if job.kind == "browser":
-        node = _node_image(settings, settings.kubernetes)  # first: without one, no browser needs to be installed
-        where = f"{browsers.ensure(settings, report, install)}, {node}"
-        return where, lambda: _tox(job)
+        where = _set_up(settings.for_provider(DEFAULT_PROVIDER), report)  # first: without one, no browser needs to be installed
+        return f"{where}, {browsers.ensure(settings, report, install)}", lambda: _tox(job)
     if job.kind == "python":
         interpreter = find_python(job.name)
         if not interpreter:
@@ -196,24 +196,23 @@ def _prepare(settings: Settings, report: Report, job: Job) -> tuple[str, Callabl
     return "this machine", lambda: _tox(job)
 
 
-def _untested_page(settings: Settings, report: Report, job: Job) -> Iterator[Result]:
-    """Why the tests of the page were left out of the job, if they were."""
+def _browser(settings: Settings, report: Report, install: bool) -> str:
+    """The browser's name and version, or "" if there is none."""
     try:
-        browsers.ensure(settings, report, install=False)
-    except SetupError as error:
-        yield Result(Job("browser", "page", job.tier), "not tested", _why(error))
+        return browsers.ensure(settings, report, install)
+    except SetupError:
+        return ""
 
 
 def _set_up(settings: Settings, report: Report) -> str:
     """What the provider's clusters run on. Raises SetupError if something is missing."""
     items = inventory.look(settings, providers.select(settings, APPLICATION, report, engine.connect).needs)
-    missing = next((item for item in items if not item.present), None)
-    if missing and missing.name == inventory.DOCKER:
-        raise SetupError(f"The {missing.name} is missing.", missing.remedy)
+    missing = [item for item in items if not item.present]
     if missing:
-        raise SetupError(
-            f"{settings.provider} is not set up: INVOKE_CLUSTER_PROVIDER={settings.provider} ./inv setup installs it."
-        )
+        given = {"provider": settings.provider, "kubernetes": settings.kubernetes}
+        chosen = [f"{variable('cluster', name)}={value} " for name, value in given.items() if value != DEFAULTS["cluster"][name]]
+        commands = {f"{''.join(chosen)}{SETUP}" if item.remedy == SETUP else item.remedy for item in missing}
+        raise SetupError(f"Missing: {', '.join(item.name for item in missing)}.", "; ".join(sorted(commands)))
     node = next(item.detail for item in items if item.name == "node image")
     return f"{node}, Python {platform.python_version()}"
 
@@ -221,7 +220,7 @@ def _set_up(settings: Settings, report: Report) -> str:
 def _tox(job: Job, *more: str) -> int:
     """Run the job's tests, with more arguments for pytest."""
     argv = [sys.executable, "-m", "tox", "run", "--skip-missing-interpreters=false", "-e", job.environment]
-    arguments = ["--", f"--junitxml={job.report}", *job.paths, *more] if job.paths else []
+    arguments = ["--", f"--junitxml={job.report}", *job.arguments, *more] if job.arguments else []
     return shell.show([*argv, *arguments], env=job.variables)
 
 
@@ -257,14 +256,6 @@ def _contained(settings: Settings, report: Report, job: Job, image: str) -> int:
         f"{os.getuid()}:{os.getgid()}",
         report.say,
     )
-
-
-def _node_image(settings: Settings, minor: str) -> str:
-    """The node image of that minor. Raises SetupError if it is missing."""
-    node = artifacts.node_image(engine.connect(), settings.for_kubernetes(minor))
-    if not node.present:
-        raise SetupError(f"Its node image is missing: INVOKE_CLUSTER_KUBERNETES={minor} ./inv setup installs it.")
-    return node.short
 
 
 def rows(results: list[Result]) -> list[tuple[str, str, str, str]]:

@@ -2,18 +2,27 @@
 
 from playwright.sync_api import expect
 
+from tests.support.answers import REQUESTS
 from tests.support.browser import MILLISECONDS, OpenPage, accessible
 from tests.support.diagnosis import REPORTS
 from tests.support.driver import Tasks
 
 
-def test_each_reload_is_counted(app: Tasks, open_page: OpenPage) -> None:
+def test_each_reload_is_counted_and_of_three_pods_each_answers_some(app: Tasks, open_page: OpenPage) -> None:
     app("build", "deploy", "expose")
     shown = open_page(app.url())
     assert shown.locator("#count").inner_text() == "1", "the browser sends no other request that counts"
     shown.reload()
     assert shown.locator("#count").inner_text() == "2"
     assert {shown.locator("#pod").inner_text()} == app.pods()
+
+    app("scale")
+    shown = open_page(app.url(), java_script_enabled=False)
+    seen = set()
+    for _ in range(REQUESTS):
+        seen.add(shown.locator("#pod").inner_text())
+        shown.reload()
+    assert seen == app.pods()
 
 
 def test_live_mode_draws_a_bar_for_each_of_three_pods_and_two_of_them_stop(app: Tasks, open_page: OpenPage) -> None:

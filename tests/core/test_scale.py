@@ -34,7 +34,9 @@ def test_from_three_to_one_and_back_and_no_request_is_lost(app: Tasks, record_pr
     assert set(urls) == app.ways(), "in each way that the provider has"
     with load(urls.values()) as sent:
         for replicas in (1, 3):
+            before = sent.answered.total()
             app.typed("scale", f"--replicas={replicas}")
+            assert sent.answered.total() > before, "requests were sent meanwhile"
             pods = app.ready_pods()
             assert len(pods) == replicas
             answered = answers.spread(app.url(), REQUESTS)

@@ -58,7 +58,7 @@ class Tasks:
     def typed(self, *words: str, code: int | None = 0, folder: Path = PROJECT, **environment: str) -> Ended:
         """Run the command line of the project in `folder`."""
         argv = [sys.executable, "-m", "kubetasks", *words]
-        return _expect(words, _run(argv, folder, self.environment | environment), code)
+        return _expect(words, run(argv, folder, self.environment | environment), code)
 
     def json(self, *words: str) -> dict[str, Any]:
         """The document that a task prints with --json."""
@@ -68,7 +68,7 @@ class Tasks:
     def kubectl(self, *words: str, stdin: str = "") -> str:
         """What kubectl prints in this namespace; it must succeed."""
         where = ["--kubeconfig", str(self.kubeconfig), "--namespace", self.namespace]
-        ended = _run([artifacts.kubectl().reference, *where, *words], PROJECT, {}, stdin)
+        ended = run([artifacts.kubectl().reference, *where, *words], PROJECT, {}, stdin)
         assert ended.code == 0, f"kubectl {words}: {ended.stderr}"
         return ended.stdout
 
@@ -167,7 +167,7 @@ def _invoke(words: tuple[str, ...]) -> int:
     return code
 
 
-def _run(argv: list[str], folder: Path, environment: dict[str, str], stdin: str = "") -> Ended:
+def run(argv: list[str], folder: Path, environment: dict[str, str], stdin: str = "") -> Ended:
     """Run a program. If the suite is interrupted the program is too, and may still clean up."""
     with subprocess.Popen(
         argv,

@@ -1,12 +1,10 @@
 """Assertions on what the cluster reaches by itself after a while."""
 
-import contextlib
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from kubetasks import wait
 from tests.support import answers
 from tests.support.answers import REQUESTS
 from tests.support.driver import Tasks
@@ -42,15 +40,3 @@ def pods_left(tasks: Tasks, number: int) -> None:
 def closed(url: str) -> None:
     """Nothing answers at the URL any more."""
     assert answers.silent(url), f"{url} still answers"
-
-
-def until(happened: Callable[[], bool], timeout: float = 90) -> None:
-    """Wait until the condition holds, for at most `timeout` seconds."""
-
-    def check() -> wait.State:
-        with contextlib.suppress(FileNotFoundError):  # another process has removed what is looked at
-            if happened():
-                return wait.Done()
-        return wait.Pending("not yet")
-
-    assert isinstance(wait.until(check, timeout=timeout, longest_pause=0.02), wait.Done)

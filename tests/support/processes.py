@@ -14,7 +14,7 @@ import pytest
 from kubetasks import interruption
 from kubetasks.application import PROJECT
 from tests.support.driver import SECONDS, Tasks
-from tests.support.eventually import until
+from tests.support.waiting import until
 
 PHASES = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  # of kind, in its own words
 

@@ -8,12 +8,11 @@ import json
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,17 @@ from filelock import FileLock
 from kubetasks.errors import TaskError
 from tests.support import cluster, images, leftovers, locks, signals
 from tests.support.driver import Tasks
+from tests.support.processes import ended, started
 
 PYTEST_KINDS_OWN_NAME = "pytest-kind"  # the default of --cluster-name: no name was requested
+BROKEN = "broken"  # why something that the tests share could not be made
+BUILD_SECONDS = 300
 FOR_WORKERS = ("name", "cluster_name", "port", "folder", "found")
 
 
 @dataclass
 class Run:
-    """`name` is unique and begins all other names that the run gives; `cluster_name` is the cluster that its tests share.
+    """`name` is unique; `cluster_name` is the cluster that its tests share, and `prefix` begins all other names that it gives.
 
     `folder` is what the processes of the run share; `found`: the cluster was there before.
     """
@@ -44,6 +46,10 @@ class Run:
     found: bool = False
     owner: bool = True
     _begun: bool = False
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.name}-t"  # nothing of the shared cluster, which may be kept, begins like that
 
     @property
     def tasks(self) -> Tasks:
@@ -61,27 +67,26 @@ class Run:
 
     def cluster(self) -> None:
         """Create the shared cluster, and build the application's image meanwhile, unless another process of the run has."""
-        with self.once("cluster") as made:
-            if "broken" not in made and "seconds" not in made:
-                try:
-                    made["seconds"] = self._create()
-                except Exception:  # noqa: BLE001  each test that needs the cluster reports it
-                    made["broken"] = f"The shared cluster could not be created.\n{traceback.format_exc()}"
-        if "broken" in made:
-            pytest.fail(made["broken"], pytrace=False)
+        self.once("cluster", self._create)
 
-    @contextmanager
-    def once(self, name: str) -> Iterator[dict[str, Any]]:
-        """What the processes of the run know of something that they share, as JSON; one process at a time may add to it."""
+    def once(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What `make` returned to the first process of the run that asked, as JSON. If it failed, so does each that asks."""
         path = Path(self.folder) / f"{name}.json"
         with locks.engine().read_lock(), FileLock(path.with_suffix(".lock")):
             known = self._known(name)
-            yield known
-            path.write_text(json.dumps(known))
+            if not known:
+                try:
+                    known = make()
+                except (Exception, pytest.fail.Exception):  # noqa: BLE001  each test that needs it reports it
+                    known = {BROKEN: traceback.format_exc()}
+                self._know(name, known)
+        if BROKEN in known:
+            pytest.fail(f"What the tests share could not be made ({name}):\n{known[BROKEN]}", pytrace=False)
+        return known
 
     def throwaway(self) -> Tasks:
         """The tasks on a cluster that does not exist yet."""
-        return Tasks(f"{self.name}-{secrets.token_hex(2)}", cluster.any_port())
+        return Tasks(f"{self.prefix}{secrets.token_hex(2)}", cluster.any_port())
 
     def end(self) -> None:
         """Remove what the run has created, except a cluster to be kept. The last of several runs puts the images back."""
@@ -91,9 +96,9 @@ class Run:
         try:
             with locks.engine().read_lock():
                 for name in leftovers.our_clusters():
-                    if name.startswith(f"{self.name}-") or (name == self.cluster_name and not self._kept):
+                    if name.startswith(self.prefix) or (name == self.cluster_name and not self._kept):
                         Tasks(name, self.port).lifecycle().delete()
-                leftovers.remove(f"{self.name}-")
+                leftovers.remove(self.prefix)
         finally:
             locks.leave(if_last=images.put_back)
             shutil.rmtree(self.folder)
@@ -122,6 +127,12 @@ class Run:
             ]
         return lines
 
+    def _know(self, name: str, what: dict[str, Any]) -> None:
+        path = Path(self.folder) / f"{name}.json"
+        whole = path.with_suffix(".new")
+        whole.write_text(json.dumps(what))
+        whole.replace(path)
+
     def _known(self, name: str) -> dict[str, Any]:
         with contextlib.suppress(FileNotFoundError):
             known: dict[str, Any] = json.loads((Path(self.folder) / f"{name}.json").read_text())
@@ -146,23 +157,22 @@ class Run:
     def _put_images_aside(self) -> None:
         left = images.put_aside()
         if left:
-            note = f"A killed run left images; put back or removed first: {', '.join(left)}"
-            (Path(self.folder) / "notes.json").write_text(json.dumps({"lines": [note]}))
+            self._know("notes", {"lines": [f"A killed run left images; put back or removed first: {', '.join(left)}"]})
 
-    def _create(self) -> dict[str, float]:
-        """The seconds of each stage."""
-        started = time.monotonic()
+    def _create(self) -> dict[str, Any]:
+        """Create the shared cluster, and build the image meanwhile; return the seconds of each stage."""
+        begun = time.monotonic()
         seconds: dict[str, float] = {}
-        with ThreadPoolExecutor() as beside:
-            image = beside.submit(self.tasks.typed, "build")
+        with started([sys.executable, "-m", "kubetasks", "build"], self.tasks.environment) as building:
             cluster.create(self.tasks, self.config)
-            seconds["cluster"] = time.monotonic() - started
+            seconds["cluster"] = time.monotonic() - begun
             if not self.found:
                 self.tasks("start")
-                seconds["load balancer"] = time.monotonic() - started - seconds["cluster"]
-            image.result()
+                seconds["load balancer"] = time.monotonic() - begun - seconds["cluster"]
+            output = ended(building, BUILD_SECONDS)
+            assert building.returncode == 0, f"The image could not be built:\n{output}"
         images.keep_stages()
-        return seconds | {"all, with the image": time.monotonic() - started}
+        return {"seconds": seconds | {"all, with the image": time.monotonic() - begun}}
 
 
 def of(config: pytest.Config) -> Run:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,14 @@ from kubetasks.application import PROJECT
 from kubetasks.labels import CLUSTER_LABEL
 from tests.support import locks
 from tests.support.driver import Tasks, docker
+from tests.support.waiting import until
 
 PASSING = ("events", "events.events.k8s.io", "leases.coordination.k8s.io")  # the cluster writes these by itself
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The ids of everything in the engine, and the files in the folders that the tasks write to."""
+    """The ids of what is in the engine, and the files in the folders that the tasks write to."""
 
     containers: frozenset[str]
     networks: frozenset[str]
@@ -93,6 +94,18 @@ def objects(tasks: Tasks) -> set[tuple[str, ...]]:
 def objects_of_namespace(tasks: Tasks) -> set[tuple[str, ...]]:
     """The same of the objects in the tasks' namespace."""
     return _objects(tasks, ("--namespaced=true",), f"--namespace={tasks.namespace}")
+
+
+def settled(look: Callable[[], set[tuple[str, ...]]]) -> set[tuple[str, ...]]:
+    """The objects once the cluster makes no more of its own: what two looks, one after the other, both see."""
+    seen: list[set[tuple[str, ...]]] = [set()]
+
+    def same_again() -> bool:
+        seen.append(look())
+        return seen[-1] == seen[-2]
+
+    until(same_again, timeout=60)
+    return seen[-1]
 
 
 def _objects(tasks: Tasks, which: tuple[str, ...], where: str) -> set[tuple[str, ...]]:

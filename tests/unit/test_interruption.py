@@ -11,7 +11,7 @@ import pytest
 
 from kubetasks import interruption, settings, shell
 from kubetasks.application import PROJECT
-from tests.support.eventually import until
+from tests.support.waiting import until
 
 
 def talking(code: str, *inherited: int) -> "subprocess.Popen[str]":

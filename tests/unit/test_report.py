@@ -7,7 +7,7 @@ import pytest
 
 from kubetasks import report
 from kubetasks.report import Report, duration
-from tests.support.eventually import until
+from tests.support.waiting import until
 
 
 def untimed(text: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from kubetasks import interruption, shell
 from kubetasks.errors import ProgramError, SetupError
-from tests.support.eventually import until
+from tests.support.waiting import until
 
 
 def python(code: str) -> list[str]:

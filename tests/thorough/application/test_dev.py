@@ -58,8 +58,14 @@ def test_a_saved_change_is_served_and_a_broken_one_is_told_until_ctrl_c(app: Tas
 
         edited = project / "simple_server" / "app.py"
         whole = edited.read_text().replace("raise RuntimeError", "# mended")
-        aside = edited.with_suffix(".py~")  # as editors save: a file beside it takes its place
-        aside.write_text(whole)
+        edited.write_text(whole[: len(whole) // 2])  # an editor that saves in two steps
+        edited.write_text(whole)
+        mended = SERVED.search(following(lines, "3 pods serve"))
+        assert mended
+        assert builds(url) == {mended[1]}
+
+        aside = edited.with_suffix(".py~")  # another one puts a new file in its place
+        aside.write_text(whole + "# again\n")
         aside.replace(edited)
         mended = SERVED.search(following(lines, "3 pods serve"))
         assert mended

@@ -75,4 +75,4 @@ def test_a_service_that_selects_no_pod_is_told_at_once_and_a_mended_one_answers(
     assert diagnosed(app) == "no-answer"
     manifest.write_text(plain)
     app.typed("expose", folder=project)
-    assert answers.pod(app("service").stdout.strip()) in app.pods()
+    assert answers.pod(app.url()) in app.pods()

@@ -14,6 +14,7 @@ from kubetasks.image import Delivered, Image
 from kubetasks.kube import client
 from kubetasks.providers.base import Lifecycle, Provider
 from kubetasks.providers.existing.provider import Existing
+from kubetasks.providers.kind.provider import Kind
 from kubetasks.report import Report
 from tests.support import answers
 from tests.support.driver import Tasks, docker
@@ -74,6 +75,9 @@ def test_its_facts_lead_to_the_cluster(app: Tasks, adapter: Make) -> None:
         for inside, bindings in inspected["NetworkSettings"]["Ports"].items()
         for binding in bindings or ()
     }
+    if isinstance(provider, Kind):
+        assert facts.mapped_port, "kind maps a port"
+        assert facts.subnet, "and gives addresses from its network"
     assert facts.mapped_port is None or facts.mapped_port in published, "the engine maps that port"
     assert provider.node_port == (facts.mapped_port[0] if facts.mapped_port else None)
     subnets = [one["Subnet"] for name in inspected["NetworkSettings"]["Networks"] for one in networks(name)]

@@ -11,32 +11,20 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kubetasks import wait
 from kubetasks.application import PROJECT
 from kubetasks.errors import OwnershipError
 from kubetasks.interruption import INTERRUPTED, LEFT
 from kubetasks.labels import OWNER_LABEL, SELECTOR
 from tests.support import answers, cluster, snapshot, source
 from tests.support.driver import Tasks, docker
-from tests.support.eventually import answer, until
+from tests.support.eventually import answer
 from tests.support.fixtures import OTHER_CLUSTERS
 from tests.support.marks import every_provider
 from tests.support.processes import ended, started
 from tests.support.snapshot import Snapshot
+from tests.support.waiting import until
 
 pytestmark = every_provider
-
-
-def settled(tasks: Tasks) -> set[tuple[str, ...]]:
-    """The objects of a fresh cluster once it makes no more of its own."""
-    seen: list[set[tuple[str, ...]]] = [set()]
-
-    def same_again() -> wait.State:
-        seen.append(snapshot.objects(tasks))
-        return wait.Done() if seen[-1] == seen[-2] else wait.Pending("more than before")
-
-    assert isinstance(wait.until(same_again, timeout=60), wait.Done)
-    return seen[-1]
 
 
 def of_others(found: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
@@ -57,7 +45,7 @@ def test_clean_leaves_cluster_engine_and_home_as_they_were(
     cluster.create(throwaway, pytestconfig)
     started_again = throwaway.json("start")
     assert started_again["cluster"] == throwaway.cluster
-    objects_before = settled(throwaway)
+    objects_before = snapshot.settled(lambda: snapshot.objects(throwaway))
     throwaway.typed("build", "deploy", folder=another)
     throwaway("expose", "scale")
     assert len(throwaway.json("traffic")["pods"]) == 3

@@ -1,4 +1,4 @@
-"""So does the rest of what holds on a cluster of ours."""
+"""The other tests that hold on any cluster."""
 
 from tests.support.marks import exhaustive
 from tests.thorough.application.test_deploy import (  # noqa: F401

@@ -20,13 +20,14 @@ from tests.support.driver import SECONDS, Ended
 from tests.support.eventually import eventually
 from tests.support.processes import paste
 from tests.support.run import Run
-from tests.thorough.existing.conftest import RBAC, ROLE, Stranger, UserTasks
+from tests.support.stranger import RBAC, ROLE, Stranger, UserTasks
 
 CREATED = 201
 
 
 @pytest.mark.usefixtures("alone")
-def test_a_user_of_one_namespace_goes_the_whole_path_through_a_registry(stranger: Stranger, user: UserTasks) -> None:
+def test_a_user_of_one_namespace_goes_the_whole_path_through_a_registry(stranger: Stranger, documented_user: UserTasks) -> None:
+    user = documented_user
     made = user.typed("--yes", "build", "deploy", "expose", "scale")
     assert made.stderr.count("Context theirs (https://127.0.0.1:") == 3, "each task that uses the cluster names it"
     container = user.get("deployment", APPLICATION.name)["spec"]["template"]["spec"]["containers"][0]

@@ -17,8 +17,9 @@ from kubetasks import engine
 from kubetasks.application import APPLICATION, PROJECT
 from tests.support import answers, source
 from tests.support.driver import Tasks
-from tests.support.eventually import SECONDS, eventually, until
+from tests.support.eventually import SECONDS, eventually
 from tests.support.marks import every_provider
+from tests.support.waiting import until
 
 V1 = "simple-server:v1"
 
@@ -79,7 +80,7 @@ def test_a_dockerfile_that_only_buildkit_can_build_is_built_with_it(app: Tasks, 
     built = app.typed("build", "deploy", folder=project, PATH=path).stderr
     assert re.search(r"^Building simple-server:[0-9a-f]{12}: done", built, re.MULTILINE)
     assert "is already built" in app.typed("build", "deploy", "expose", folder=project, PATH=path).stderr
-    served = answers.health(app("service").stdout.strip())
+    served = answers.health(app.url())
     assert served
     assert served["build"] in built
 
@@ -105,11 +106,13 @@ def nobody_else(app: Tasks) -> None:
 
 @every_provider
 @pytest.mark.usefixtures("alone")  # `rmi` removes what other tests have built
-def test_a_node_keeps_an_image_that_any_pod_uses_and_no_other(app: Tasks) -> None:
+def test_a_node_keeps_an_image_that_any_pod_uses_and_no_other(app: Tasks, tmp_path: Path) -> None:
+    project = source.changed(tmp_path)
+    source.edit_uniquely(project)  # no digest of it is there from before
     nobody_else(app)
     app("rmi")
     before = set(node_images(app).values())
-    app("build", "deploy")
+    app.typed("build", "deploy", folder=project)
     app("undeploy")
     app.kubectl("apply", f"--filename={PROJECT / 'k8s' / 'deployment.yaml'}")  # by hand: without our label
     app.kubectl("rollout", "status", "deployment/simple-server", "--timeout=60s")
@@ -119,7 +122,7 @@ def test_a_node_keeps_an_image_that_any_pod_uses_and_no_other(app: Tasks) -> Non
     app.kubectl("delete", "pods", "--all", "--now")
     app.kubectl("rollout", "status", "deployment/simple-server", "--timeout=60s")
     app.kubectl("delete", "deployment", "simple-server", "--cascade=foreground")
-    app("build", "rmi")
+    app.typed("build", "rmi", folder=project)
     after = node_images(app)
     assert {name: digest for name, digest in after.items() if digest not in before} == {}, "under no name, a digest's neither"
     assert before <= set(after.values())

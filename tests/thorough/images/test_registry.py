@@ -21,7 +21,7 @@ INCOMING = "/var/lib/containerd/io.containerd.content.v1.content/ingest"  # wher
 
 
 def served(tasks: Tasks) -> str:
-    answer = answers.health(tasks("service").stdout.strip())
+    answer = answers.health(tasks.url())
     assert answer
     return str(answer["build"])
 
@@ -71,11 +71,13 @@ def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
         throwaway.typed("build", folder=project)
         mounted = ["exec", *throwaway.nodes(), "mount", "-t", "tmpfs", "-o", "size=4k", "full", INCOMING]
         docker(*mounted)
-        full = throwaway.typed("deploy", folder=project, code=ClusterError.code).stderr.splitlines()
+        try:
+            full = throwaway.typed("deploy", folder=project, code=ClusterError.code).stderr.splitlines()
+        finally:
+            docker("exec", *throwaway.nodes(), "umount", INCOMING)
         assert "no space left on device" in "\n".join(full)
         assert full[-1].startswith("  docker exec ")
         assert served(throwaway) == before
-        docker("exec", *throwaway.nodes(), "umount", INCOMING)
         assert THROUGH in throwaway.typed("deploy", folder=project).stderr
         builds.add(served(throwaway))
 
@@ -87,12 +89,12 @@ def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
     unedited = served(throwaway)
     builds.add(unedited)
 
-    with subtests.test("one that is gone is made anew, and announced anew"):
+    with subtests.test("one that is gone is recreated and announced again"):
         docker("rm", "--force", name)
         assert THROUGH in after_an_edit()
         assert hosted(throwaway)["host"] == listening(name)
 
-    with subtests.test("an image that was removed behind our back is brought again"):
+    with subtests.test("an image that was removed from the node is loaded again"):
         docker(*on_node, "rm", f"docker.io/library/simple-server:{served(throwaway)}")
         throwaway.typed("deploy", folder=project)
         assert f"simple-server:{served(throwaway)}" in docker(*on_node, "ls", "--quiet")

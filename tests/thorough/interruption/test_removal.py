@@ -1,7 +1,6 @@
 """A removal that a signal ends is completed by the next one."""
 
 import os
-import re
 import signal
 import sys
 
@@ -12,12 +11,7 @@ from tests.support.driver import Tasks
 from tests.support.marks import exhaustive
 from tests.support.processes import ended, started
 
-BUILD = "docker build "  # what --echo prints when the first stage begins
-STAGE = re.compile(r"^(\S+)[^\n]*: done \(", re.MULTILINE)  # the first word of a stage's line
-INTERRUPTED_STEP = ": interrupted ("  # after it the clean-up begins
-LOADED = "Loading"
 SECONDS_TO_END = 10
-SECONDS_TO_CLEAN_UP = 60  # of a cluster that was half created
 
 
 @pytest.mark.parametrize(

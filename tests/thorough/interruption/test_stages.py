@@ -16,10 +16,8 @@ from tests.support.processes import ended, started
 
 BUILD = "docker build "  # what --echo prints when the first stage begins
 STAGE = re.compile(r"^(\S+)[^\n]*: done \(", re.MULTILINE)  # the first word of a stage's line
-INTERRUPTED_STEP = ": interrupted ("  # after it the clean-up begins
 LOADED = "Loading"
 SECONDS_TO_END = 10
-SECONDS_TO_CLEAN_UP = 60  # of a cluster that was half created
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """An interrupted `start` removes what it created, and nothing else."""
 
+import json
 import os
-import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -9,16 +9,13 @@ from pathlib import Path
 import pytest
 
 from kubetasks.interruption import INTERRUPTED, LEFT
-from tests.support.driver import Tasks
-from tests.support.eventually import until
+from tests.support.driver import Tasks, docker
 from tests.support.marks import exhaustive
 from tests.support.processes import PHASES, creating, ended
 from tests.support.snapshot import Snapshot
+from tests.support.waiting import until
 
-BUILD = "docker build "  # what --echo prints when the first stage begins
-STAGE = re.compile(r"^(\S+)[^\n]*: done \(", re.MULTILINE)  # the first word of a stage's line
 INTERRUPTED_STEP = ": interrupted ("  # after it the clean-up begins
-LOADED = "Loading"
 SECONDS_TO_END = 10
 SECONDS_TO_CLEAN_UP = 60  # of a cluster that was half created
 
@@ -33,6 +30,13 @@ MOMENTS = [
 ]
 
 
+def anonymous_volumes(tasks: Tasks) -> set[str]:
+    """The volumes of the cluster's nodes so far: they carry neither its name nor a label."""
+    nodes = docker("ps", "--all", "--quiet", f"--filter=name={tasks.cluster}").split()
+    mounts = [mount for node in nodes for mount in json.loads(docker("inspect", "--format={{json .Mounts}}", node))]
+    return {mount["Name"] for mount in mounts if mount["Type"] == "volume"}
+
+
 @pytest.mark.parametrize(("number", "phase"), MOMENTS)
 def test_an_interrupted_start_cleans_up(
     snapshot_of: Callable[[], Snapshot], throwaway: Tasks, home: Path, number: signal.Signals, phase: str
@@ -40,12 +44,14 @@ def test_an_interrupted_start_cleans_up(
     (home / ".kube" / "config").unlink()  # start must not create one either
     before = snapshot_of()
     with creating(throwaway, phase) as process:
+        volumes = anonymous_volumes(throwaway)
         os.killpg(process.pid, number)  # the whole group, as a terminal does
         output = ended(process, SECONDS_TO_CLEAN_UP)
     assert process.returncode == INTERRUPTED
     assert "Removing what was created" in output
     assert "Traceback" not in output
     assert snapshot_of().since(before) == {}
+    assert volumes & set(docker("volume", "ls", "--quiet").split()) == set()
 
 
 @pytest.mark.parametrize(

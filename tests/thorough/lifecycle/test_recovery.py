@@ -21,8 +21,10 @@ from kubetasks.providers.kind.provider import CREATED
 from kubetasks.report import Report
 from tests.support import answers
 from tests.support.driver import Tasks, docker
-from tests.support.eventually import eventually, until
+from tests.support.eventually import eventually
+from tests.support.marks import exhaustive
 from tests.support.processes import PHASES, creating, ended, started, until_line
+from tests.support.waiting import until
 
 
 def kill_start(tasks: Tasks, phase: str) -> None:
@@ -68,6 +70,14 @@ def test_a_creation_and_a_deletion_that_were_killed_at_any_moment_are_made_good(
     assert throwaway.json("status")["state"] == "missing"
 
 
+@exhaustive
+@pytest.mark.parametrize("phase", PHASES[:-1])
+def test_a_creation_that_was_killed_early_is_completed_by_the_next_start(throwaway: Tasks, phase: str) -> None:
+    kill_start(throwaway, phase)
+    throwaway("start")
+    assert throwaway.json("status")["state"] == "running"
+
+
 @pytest.fixture
 def taken_subnet() -> Iterator[list[str]]:
     """Subnets to take before the test's cluster gets them back; they are free again afterwards."""
@@ -88,8 +98,9 @@ def balanced_address(tasks: Tasks, old: ipaddress.IPv4Network) -> None:
 def both_come_up(tasks: Tasks) -> None:
     """Two runs of `up` that begin at once on a cluster that does not exist: one creates it, the other waits and uses it."""
     argv = [sys.executable, "-m", "kubetasks", "up"]
-    with started(argv, tasks.environment) as first, started(argv, tasks.environment) as second, ExitStack() as held:
+    with ExitStack() as stack, ExitStack() as held:
         held.enter_context(locking.cluster(tasks.settings, tasks.settings.state_folder, Report()))
+        first, second = (stack.enter_context(started(argv, tasks.environment)) for _ in range(2))
         outputs = [until_line(process, "Another run is creating") for process in (first, second)]
         held.close()  # both are waiting by now
         outputs = [output + ended(process, 200) for output, process in zip(outputs, (first, second), strict=True)]
@@ -122,11 +133,11 @@ def test_two_runs_at_once_a_restarted_node_and_a_pruned_network(
         assert set(answers.spread(url, answers.REQUESTS).requests) == pods
 
     whole = throwaway.kubeconfig.read_bytes()
-    with subtests.test("a damaged kubeconfig is written anew"):
+    with subtests.test("a damaged kubeconfig is rewritten"):
         throwaway.kubeconfig.write_bytes(whole[: len(whole) // 2])
         assert len(throwaway.json("status")["pods"]) == len(pods)
 
-    with subtests.test("a whole kubeconfig of another cluster is named, with what writes it anew"):
+    with subtests.test("a kubeconfig of another cluster is named, with the command that rewrites it"):
         another = yaml.safe_load(whole)  # its authority is another one
         another["clusters"][0]["cluster"]["certificate-authority-data"] = another["users"][0]["user"]["client-certificate-data"]
         throwaway.kubeconfig.write_text(yaml.safe_dump(another, sort_keys=False))
@@ -145,7 +156,7 @@ def test_two_runs_at_once_a_restarted_node_and_a_pruned_network(
         assert taken.splitlines()[-1].startswith("  End that program")
         assert throwaway("diagnose", "--json", code=4).stdout.count('"cluster-stopped"') == 1
 
-    with subtests.test("a pruned network is made anew, and addresses come from where it is then"):
+    with subtests.test("a pruned network is recreated, and addresses come from the new one"):
         (network,) = json.loads(docker("network", "inspect", throwaway.cluster))
         subnet = network["IPAM"]["Config"][0]["Subnet"]
         docker("network", "rm", throwaway.cluster)  # as `docker network prune` does

@@ -56,12 +56,12 @@ def test_all_of_it_on_the_command_line_beside_another_cluster_and_there_again_af
     assert answers.silent(url)
 
 
-def test_dry_changes_nothing(snapshot_of: Callable[[], Snapshot], throwaway: Tasks) -> None:
-    before = snapshot_of()
+def test_dry_changes_nothing(snapshot_of_everything: Callable[[], Snapshot], throwaway: Tasks) -> None:
+    before = snapshot_of_everything()
     for words in (("up",), ("clean", "--all")):
         throwaway.typed("--dry", *words)
     assert "node image" in throwaway.typed("--dry", "setup").stdout
-    assert snapshot_of().since(before) == {}
+    assert snapshot_of_everything().since(before) == {}
 
 
 def test_the_mirrored_commands_do_the_same_when_they_are_pasted(throwaway: Tasks) -> None:

@@ -23,7 +23,7 @@ def test_whichever_request_the_engine_ends_at_the_next_run_makes_good(app: Tasks
     app("unexpose")
     source.edit_uniquely(project)
     app.typed(*WORDS, folder=project, DOCKER_HOST=gate.host)
-    url = app("service").stdout.strip()
+    url = app.url()
     kinds = list(gate.requests)
     assert set(kinds) >= EXPECTED
     closed = set()

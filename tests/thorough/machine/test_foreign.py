@@ -97,7 +97,7 @@ def test_what_others_have_stays_as_it_is_and_what_is_ours_goes(other: OtherEngin
 
 
 @exhaustive
-def test_so_does_whatever_else_others_have(other: OtherEngine, home: Path) -> None:
+def test_whatever_others_have_stays_as_it_is(other: OtherEngine, home: Path) -> None:
     @property_settings(
         max_examples=EXAMPLES,
         deadline=None,

@@ -19,10 +19,10 @@ from kubetasks.providers.minikube.config import PROFILE_LABEL
 from tests.support import answers
 from tests.support.answers import REQUESTS
 from tests.support.driver import Tasks, docker
-from tests.support.eventually import until
 from tests.support.marks import exhaustive
 from tests.support.processes import ended, paste, started
 from tests.support.snapshot import Snapshot
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.providers("minikube"), exhaustive]
 
@@ -191,7 +191,7 @@ def test_a_creation_that_was_killed_is_seen_and_made_good(throwaway: Tasks) -> N
     assert "was interrupted" in throwaway("scale", code=4).stderr
     assert "creating it again" in throwaway("start").stderr
     throwaway("build", "deploy", "expose")
-    assert answers.health(throwaway("service").stdout.strip())
+    assert answers.health(throwaway.url())
 
 
 @pytest.fixture

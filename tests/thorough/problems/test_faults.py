@@ -45,7 +45,7 @@ def test_a_pod_that_is_not_ready_gets_no_requests_and_one_that_crashes_restarts(
     app.kubectl("set", "env", "deployment/simple-server", "FAULTS=1")
     app.kubectl("rollout", "status", "deployment/simple-server", "--timeout=60s")
     app("scale", "--replicas=2")
-    url = app("service").stdout.strip()
+    url = app.url()
     first, second = pods = sorted(answers.spread(url, REQUESTS).requests)
 
     cause(app, first, "not-ready")

@@ -9,7 +9,7 @@ import pytest
 
 from kubetasks.errors import ClusterError, LeftoverError, SetupError
 from kubetasks.providers.minikube import tunnel
-from tests.support.eventually import until
+from tests.support.waiting import until
 
 TABLE = """\
 Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT

@@ -86,9 +86,9 @@ def test_the_tier_decides_which_folders_run(
         return 0
 
     monkeypatch.setattr(matrix, "REPORTS", tmp_path)
-    monkeypatch.setattr(matrix, "_node_image", lambda *_: "a node image")
     monkeypatch.setattr(matrix, "_set_up", lambda *_: "a node image")
-    monkeypatch.setattr(browsers, "ensure", lambda *_, **_more: "Chromium 1")
+    monkeypatch.setattr(browsers, "ensure", lambda *_: "Chromium 1")
+    monkeypatch.setattr(browsers, "find", lambda: "/usr/bin/chromium")
     monkeypatch.setattr(shell, "show", show)
     (result,) = run(matrix.jobs(tier, DEFAULT_KUBERNETES, **asked))
     assert given[given.index("--") + 1 :] == [f"--junitxml={result.job.report}", *paths]
@@ -115,7 +115,7 @@ def test_core_installs_nothing_and_its_table_names_what_is_missing(monkeypatch: 
         return 0
 
     monkeypatch.setattr(matrix, "REPORTS", tmp_path)
-    monkeypatch.setattr(matrix, "_node_image", lambda *_: "a node image")
+    monkeypatch.setattr(matrix, "_set_up", lambda *_: "a node image")
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     monkeypatch.setattr(packages, "possible", lambda: True)
     monkeypatch.setattr(packages, "install", lambda *_: pytest.fail("core installs nothing"))
@@ -128,6 +128,11 @@ def test_core_installs_nothing_and_its_table_names_what_is_missing(monkeypatch: 
     assert results[1].where == "The tests of the page need Chromium. sudo apt-get install chromium"
     assert [f"--ignore={path}" for path in matrix.PAGE] == given[-len(matrix.PAGE) :]
     assert all((PROJECT / path).exists() for path in matrix.PAGE)
+
+
+def test_where_the_page_is_requested_too_it_is_tested_once() -> None:
+    kubernetes, page = matrix.jobs("core", DEFAULT_KUBERNETES, kubernetes="1.37", browser=True)
+    assert (kubernetes.page, page.required) == (False, True)
 
 
 def test_a_python_that_core_lacks_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,11 +192,11 @@ def test_without_an_engine_what_needs_none_is_tested_and_nothing_is_installed(
     results = run(matrix.jobs("exhaustive", DEFAULT_KUBERNETES))
     tested = [one.job.title for one in results if one.outcome == "passed"]
     assert tested == ["lint", "type", "lint-ci", "Python 3.11"]
-    reasons = {one.where for one in results if one.outcome == "not tested"}
-    assert reasons == {
-        "No container engine answers.",
-        "minikube is not set up: INVOKE_CLUSTER_PROVIDER=minikube ./inv setup installs it.",
-    }
+    reasons = {one.job.title: one.where for one in results if one.outcome == "not tested"}
+    assert reasons["Python 3.12"] == "No container engine answers."
+    assert re.fullmatch("Missing: engine, .*base image. ./inv setup", reasons[f"Kubernetes {DEFAULT_KUBERNETES}"])
+    assert re.fullmatch("Missing: engine, .* INVOKE_CLUSTER_KUBERNETES=1.34 ./inv setup", reasons["Kubernetes 1.34"])
+    assert re.fullmatch("Missing: engine, .* INVOKE_CLUSTER_PROVIDER=minikube ./inv setup", reasons["minikube"])
 
 
 def test_the_last_runs_file_does_not_count_for_a_suite_that_could_not_begin(
@@ -248,7 +253,7 @@ def test_another_provider_is_tested_where_it_was_set_up_and_elsewhere_the_table_
             "minikube",
             "not tested",
             "",
-            "minikube is not set up: INVOKE_CLUSTER_PROVIDER=minikube ./inv setup installs it.",
+            "Missing: node image. INVOKE_CLUSTER_PROVIDER=minikube ./inv setup",
         )
 
 
