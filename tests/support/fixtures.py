@@ -19,6 +19,7 @@ from tests.support.run import Run
 
 RUN = pytest.StashKey[Run]()
 FAILED = pytest.StashKey[bool]()
+ON_STRANGER = pytest.StashKey[int]()  # how many tests run on the cluster of others
 
 OTHER_CLUSTERS = """\
 apiVersion: v1
@@ -103,10 +104,10 @@ def provider() -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests of other providers (one without a mark is of the default provider) and of a larger tier.
 
-    Those with a cluster of their own come first, because they take longest, then those on the run's cluster, then those on
-    the cluster of others: a cluster that waits for its tests takes half a core, and Linux limits how many nodes run at a
-    time. Those that must have the engine alone come last: between the others they would keep every worker waiting, and a run
-    that a test starts would wait for each of them.
+    Those with a cluster of their own come first, because they take longest, then those on the cluster of others, then those
+    on the run's own: a cluster that waits for its tests takes half a core, and Linux limits how many nodes run at a time.
+    Those that must have the engine alone come last: between the others they would keep every worker waiting, and a run that
+    a test starts would wait for each of them.
     """
     chosen: dict[bool, list[pytest.Item]] = {True: [], False: []}
     exhaustive = config.getoption("exhaustive")
@@ -114,6 +115,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         names = (item.get_closest_marker("providers") or default_provider).args
         chosen[provider() in names and (exhaustive or not item.get_closest_marker("exhaustive"))].append(item)
     items[:] = sorted(chosen[True], key=_turn)
+    config.stash[ON_STRANGER] = sum("stranger" in item.fixturenames for item in items)  # type: ignore[attr-defined]
     config.hook.pytest_deselected(items=chosen[False])
 
 
@@ -148,7 +150,8 @@ def _turn(item: Any) -> tuple[bool, bool, bool, bool]:
     """What an item is sorted by."""
     uses = set(item.fixturenames)
     own = "throwaway" in uses or item.get_closest_marker("runs_the_suite") is not None
-    return "alone" in uses, "stranger" in uses, not own, "app" in uses
+    shared = "app" in uses and "stranger" not in uses
+    return "alone" in uses and "stranger" not in uses, shared, not own, "alone" in uses
 
 
 @pytest.fixture

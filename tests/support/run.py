@@ -84,6 +84,14 @@ class Run:
             pytest.fail(f"What the tests share could not be made ({name}):\n{known[BROKEN]}", pytrace=False)
         return known
 
+    def last_use(self, name: str, uses: int) -> bool:
+        """Count one use of what the processes of the run share; True if it was the last one."""
+        path = Path(self.folder) / f"{name}.uses"
+        with FileLock(path.with_suffix(".lock")), path.open("a") as counted:
+            counted.write("1")
+            counted.flush()
+            return path.stat().st_size == uses
+
     def throwaway(self) -> Tasks:
         """The tasks on a cluster that does not exist yet."""
         return Tasks(f"{self.prefix}{secrets.token_hex(2)}", cluster.any_port())

@@ -18,8 +18,9 @@ from pytest_kind import KindCluster
 from kubetasks import artifacts, engine
 from kubetasks.application import APPLICATION, PROJECT
 from kubetasks.equivalents import NETWORK_VARIABLE
-from tests.support import registries
+from tests.support import leftovers, registries
 from tests.support.driver import Ended, Tasks
+from tests.support.fixtures import ON_STRANGER
 from tests.support.registries import Registry
 from tests.support.run import Run
 
@@ -92,7 +93,7 @@ class Stranger:
 
 @pytest.fixture(scope="session")
 def stranger(this_run: Run) -> Stranger:
-    """The run's cluster of others, which the first test that needs it creates and the end of the run removes."""
+    """The run's cluster of others, which the first test that needs it creates and the last one removes."""
     made = this_run.once("stranger", lambda: _create(this_run, Path(this_run.folder)))
     return Stranger(made["name"], Path(made["kubeconfig"]), Registry(*made["registry"]))
 
@@ -199,6 +200,10 @@ def _admitted(kind: type[UserTasks], stranger: Stranger, this_run: Run, folder: 
     user = kind(stranger.name, this_run.port, namespace, person, folder, registry, stranger=stranger)
     user.own_kubeconfig.write_text(yaml.safe_dump(_kubeconfig(stranger, person, folder)))
     yield user
+    if this_run.last_use("stranger", this_run.config.stash[ON_STRANGER]):
+        leftovers.remove(stranger.registry.name)  # first: it is on the network
+        leftovers.remove(stranger.name)
+        return
     stranger.kubectl("delete", "service", "--all", f"--namespace={namespace}")  # first: the namespace takes seconds
     stranger.kubectl("delete", "namespace", namespace, "--wait=false")
     nodes = f"{ROLE if namespace == APPLICATION.name else namespace}-nodes"

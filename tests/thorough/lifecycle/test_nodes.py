@@ -10,6 +10,7 @@ import pytest
 from tests.support import eventually, source
 from tests.support.driver import Tasks, docker
 from tests.support.load import load
+from tests.support.marks import exhaustive
 
 NODES = 3
 SECONDS = 120  # limit for a drain and what follows it
@@ -71,8 +72,13 @@ def placed(tasks: Tasks, node: str) -> None:
     assert node in places(tasks).values()
 
 
+@pytest.mark.parametrize("started_again", [False, pytest.param(True, marks=exhaustive)])
 def test_three_pods_on_three_nodes_and_no_request_lost_when_a_node_is_drained_and_stopped(
-    three_nodes: Tasks, tmp_path: Path, subtests: pytest.Subtests, record_property: Callable[[str, object], None]
+    three_nodes: Tasks,
+    tmp_path: Path,
+    subtests: pytest.Subtests,
+    record_property: Callable[[str, object], None],
+    started_again: bool,
 ) -> None:
     tasks = three_nodes
     nodes = set(tasks.nodes())
@@ -117,6 +123,8 @@ def test_three_pods_on_three_nodes_and_no_request_lost_when_a_node_is_drained_an
         assert sent.failed == []
         assert tasks.json("status")["state"] == "stopped", "a cluster runs if all its nodes do"
 
+    if not started_again:
+        return
     with subtests.test("the node serves again once it is started"):
         tasks("start")
         tasks.kubectl("uncordon", gone)
