@@ -7,11 +7,12 @@ if sys.version_info < (3, 11):  # noqa: UP036  an older one gets a sentence, not
 
 from invoke.collection import Collection
 
-from kubetasks.commands import app, cluster, machine, project, service
+from ci.task import test
+from kubetasks.commands import app, cluster, machine, service
 from kubetasks.settings import DEFAULTS
 
 ns = Collection(
-    *(machine.setup, machine.doctor, project.test),
+    *(machine.setup, machine.doctor, test),
     *(cluster.start, cluster.stop, cluster.delete, cluster.kubeconfig, cluster.docker_env),
     *(app.build, app.deploy, app.scale, app.status, app.logs, app.diagnose, app.rollback),
     *(app.undeploy, app.rmi, app.clean, app.up, app.dev),

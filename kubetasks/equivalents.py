@@ -270,7 +270,3 @@ def delete_cluster(name: str, kubeconfig: str, others: Sequence[str]) -> tuple[s
         *([shell.line(["docker", "rm", "--force", "--volumes", *others])] if others else []),
         shell.line(["docker", "network", "rm", name]),
     )
-
-
-def test(environment_name: str, paths: Sequence[str], variables: Mapping[str, str]) -> str:
-    return shell.line(["tox", "run", "-e", environment_name, *(("--", *paths) if paths else ())], variables)

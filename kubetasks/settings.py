@@ -61,8 +61,6 @@ class Settings:
 
     `context`, `kubeconfig` and `registry` are for `existing`; `registry` is where its nodes pull the image from, for example
     registry.example.com/team, or "".
-
-    `job_summary` is the file that GitHub Actions shows on a job's page.
     """
 
     cluster: str
@@ -82,7 +80,6 @@ class Settings:
     engine: str
     cache: Path
     state: Path
-    job_summary: Path | None
 
     def for_kubernetes(self, minor: str) -> "Settings":
         """The same settings with another Kubernetes minor."""
@@ -105,7 +102,7 @@ class Settings:
 def from_json(text: str) -> Settings:
     """What `Settings.json` returned, as settings again."""
     values = json.loads(text)
-    paths = {name: values[name] and Path(values[name]) for name in ("cache", "state", "job_summary")}
+    paths = {name: Path(values[name]) for name in ("cache", "state")}
     return Settings(**(values | paths))
 
 
@@ -222,5 +219,4 @@ def read(config: Any, environment: Mapping[str, str] = os.environ) -> Settings:
         engine=one_of("INVOKE_SETUP_ENGINE", str(setup["engine"]), ENGINE_WAYS),
         cache=cache_folder(environment),
         state=PROJECT / ".state",
-        job_summary=Path(environment["GITHUB_STEP_SUMMARY"]) if environment.get("GITHUB_STEP_SUMMARY") else None,
     )

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from kubetasks.testing import browsers
+from ci import browsers
 
 OpenPage = Callable[..., Page]
 PHONE = {"width": 360, "height": 640}

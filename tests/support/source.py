@@ -9,6 +9,7 @@ from kubetasks.application import PROJECT
 
 PARTS = (
     "tasks.py",
+    "ci",
     "kubetasks",
     "images",
     "simple_server",

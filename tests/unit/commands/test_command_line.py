@@ -240,7 +240,7 @@ def test_dry_shows_commands_even_without_an_engine() -> None:
     ("loaded", "absent"),
     [
         ("tasks", ("kubetasks.actions", "kubetasks.providers", "kubetasks.machine", "kubetasks.engine", "kubetasks.kube")),
-        ("kubetasks.actions.app, kubetasks.actions.machine", ("kubetasks.offline", "kubetasks.testing", "docker", "kubernetes")),
+        ("kubetasks.actions.app, kubetasks.actions.machine", ("kubetasks.offline", "ci.matrix", "docker", "kubernetes")),
     ],
 )
 def test_nothing_is_loaded_before_it_is_needed(loaded: str, absent: tuple[str, ...]) -> None:

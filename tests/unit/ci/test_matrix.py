@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 import pytest
 import yaml
 
+from ci import browsers, junit, matrix, pythons
+from ci.matrix import Job, Result, Tier
 from kubetasks import artifacts, engine, needs, settings, shell
 from kubetasks.application import PROJECT
 from kubetasks.engine import AbsentError
@@ -18,8 +20,6 @@ from kubetasks.errors import ProgramError, SetupError
 from kubetasks.machine import inventory, packages
 from kubetasks.needs import Need
 from kubetasks.report import Report
-from kubetasks.testing import browsers, junit, matrix, pythons
-from kubetasks.testing.matrix import Job, Result, Tier
 from kubetasks.versions import DEFAULT_KUBERNETES, KUBERNETES, PYTHON_IMAGE, PYTHONS
 
 JUNIT = """<testsuites><testsuite>

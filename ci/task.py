@@ -1,6 +1,8 @@
-"""The project: for those who change it."""
+"""The task `test`: the jobs that were requested, and a table of what was tested and what was not."""
 
+import os
 import time
+from pathlib import Path
 
 from invoke.context import Context
 from invoke.tasks import task
@@ -8,6 +10,8 @@ from invoke.tasks import task
 from kubetasks.errors import SettingError, SetupError, TaskError
 from kubetasks.settings import one_of
 from kubetasks.versions import KUBERNETES, PYTHONS
+
+SUMMARY = "GITHUB_STEP_SUMMARY"  # the file that GitHub Actions shows on a job's page
 
 
 @task(
@@ -46,8 +50,8 @@ def test(
     Example: ./inv test --all --kubernetes=1.36
     Undo: ./inv setup --remove; rm -rf .tox reports
     """
-    from kubetasks.actions import context, project
-    from kubetasks.testing import matrix
+    from ci import matrix
+    from kubetasks.actions import context
 
     if all and exhaustive:
         raise SettingError("--all and --exhaustive exclude each other: --exhaustive tests everything that --all does.")
@@ -68,9 +72,12 @@ def test(
         minikube=minikube,
         browser=browser,
     )
-    results = project.test(run, wanted)
-    if run.report.dry:
+    if not run.report.equivalent(*(job.line for job in wanted)):
         return
+    results = list(matrix.run(run.settings, run.report, wanted))
+    if os.environ.get(SUMMARY):
+        with Path(os.environ[SUMMARY]).open("a") as page:
+            page.write(matrix.summary(results))
     run.report.table(("TESTED", "RESULT", "TIME", "WHERE, OR WHY NOT"), matrix.rows(results))
     run.report.table(("SLOWEST TESTS", "TIME", "IN"), matrix.slowest(results))
     if wanted == matrix.jobs("core", run.settings.kubernetes):

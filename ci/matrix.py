@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ci import browsers, junit, pythons
 from kubetasks import engine, providers, shell
 from kubetasks.application import APPLICATION, PROJECT
 from kubetasks.errors import ProgramError, SetupError, TaskError
@@ -19,7 +20,6 @@ from kubetasks.machine import inventory
 from kubetasks.machine.inventory import SETUP
 from kubetasks.report import Report, duration
 from kubetasks.settings import DEFAULTS, Settings, variable
-from kubetasks.testing import browsers, junit, pythons
 from kubetasks.versions import KUBERNETES, PYTHONS
 
 REPORTS = PROJECT / "reports"
@@ -87,6 +87,12 @@ class Job:
         # the page is tested on the Kubernetes of the settings: it does not depend on it
         providers = {"provider": self.name, "browser": DEFAULT_PROVIDER}
         return {"INVOKE_CLUSTER_PROVIDER": providers[self.kind]} if self.kind in providers else {}
+
+    @property
+    def line(self) -> str:
+        """The equivalent command."""
+        arguments = ("--", *self.arguments) if self.arguments else ()
+        return shell.line(["tox", "run", "-e", self.environment, *arguments], self.variables)
 
     @property
     def report(self) -> Path:

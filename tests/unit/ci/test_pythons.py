@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from ci import pythons
 from kubetasks import artifacts, engine, settings
 from kubetasks.errors import SetupError
 from kubetasks.machine import downloads, install
 from kubetasks.report import Report
-from kubetasks.testing import pythons
 from kubetasks.versions import PYTHONS
 
 BUILT = artifacts.built_python("trixie")
