@@ -6,12 +6,12 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import Any, NamedTuple
 
-from kubetasks import artifacts, equivalents, image, interruption, manifests
+from kubetasks import artifacts, engine, equivalents, image, interruption, manifests
 from kubetasks.actions import cluster, rollout, service, state
 from kubetasks.actions.context import Context, one_at_a_time
 from kubetasks.application import Application
 from kubetasks.engine import AbsentError, Engine
-from kubetasks.errors import EngineError, LeftoverError, RolloutError, TaskError
+from kubetasks.errors import EngineError, ImageError, LeftoverError, RolloutError, TaskError
 from kubetasks.image import Image
 from kubetasks.kube import objects, problems, readiness
 from kubetasks.kube.client import ApiError, Object
@@ -81,12 +81,26 @@ def deploy(context: Context) -> Image:
     """
     made = current_image(context)
     if not context.report.dry:
-        image.require_built([context.engine, context.machine], made)  # before a cluster is created for nothing
+        _require_built(context, made)  # before a cluster is created for nothing
     came_up = cluster.ensure(context)  # then the same pods may not answer yet
     with context.locked():
         if roll_out(context, made) or came_up:
             rollout.wait_until_served(context, made.build)
     return made
+
+
+def _require_built(context: Context, made: Image) -> None:
+    """Raises ImageError if the image is in no engine from which the provider delivers."""
+    if isinstance(context.provider, NodeEngine):
+        image.require_built([context.engine, context.machine], made)
+        return
+    node = engine.node_of_shell()
+    if node and not context.machine.image_id(made.reference):
+        raise ImageError(
+            f"{made.reference} is not in this machine's engine: this shell's docker uses the engine of node {node}.",
+            f"unset {' '.join(engine.SHELL_VARIABLES)}; ./inv build",
+        )
+    image.require_built([context.machine], made)
 
 
 def roll_out(context: Context, made: Image) -> bool:

@@ -96,6 +96,22 @@ def test_all_is_applied_before_the_first_wait_unless_something_serves_that_could
     assert done == order
 
 
+def test_a_provider_without_docker_env_does_not_take_a_nodes_image_for_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = prepared(monkeypatch)
+    monkeypatch.setattr(cluster, "ensure", lambda _context: pytest.fail("no cluster may be created for it"))
+    monkeypatch.setattr(made.engine, "image_id", lambda reference: reference)
+    made.machine = Engine()  # type: ignore[assignment]
+    monkeypatch.setenv("MINIKUBE_ACTIVE_DOCKERD", "simple-server")
+    with pytest.raises(ImageError, match="uses the engine of node simple-server") as told:
+        app.deploy(made)
+    assert told.value.hint.startswith("unset DOCKER_HOST")
+    monkeypatch.delenv("MINIKUBE_ACTIVE_DOCKERD")
+    with pytest.raises(ImageError, match="has not been built"):
+        app.deploy(made)
+
+
 def prepared(monkeypatch: pytest.MonkeyPatch) -> Context:
     """A context with an engine that has no image."""
     made = context(OwnProvider(changed=True))
