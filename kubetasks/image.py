@@ -1,14 +1,13 @@
 """The application's image: named by its content, so that a changed source always rolls out and an unchanged one never does."""
 
 import hashlib
-import stat
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import IO
 
 from kubetasks import buildkit
 from kubetasks.application import Application
-from kubetasks.engine import BuildKitNeededError, Engine, build_context, context_files
+from kubetasks.engine import BuildKitNeededError, Content, Engine, build_context, read_context
 from kubetasks.errors import EngineError, ImageError, LeftoverError
 from kubetasks.labels import OWNER
 
@@ -17,15 +16,13 @@ from kubetasks.labels import OWNER
 class Image:
     """`build` is the build id: 12 hex digits over Dockerfile, context and base.
 
-    `files` is what that was computed from, by relative path, and what is built: the source may change meanwhile. Those in
-    `programs` are executable.
+    `content` is what that was computed from, and what is built: the source may change meanwhile.
     """
 
     app: Application
     build: str
     base: str
-    files: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
-    programs: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    content: Content = field(default=Content({}), compare=False, repr=False)
 
     @property
     def reference(self) -> str:
@@ -70,11 +67,14 @@ def familiar(reference: str) -> str:
     return name if "@" in name or ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
-def build_id(files: Mapping[str, bytes], base: str, programs: Collection[str] = ()) -> str:
-    """12 hex digits of the SHA-256 over each file's name and content, whether it is executable, and over the base's name."""
+def build_id(content: Content, base: str) -> str:
+    """12 hex digits of the SHA-256 over all of the content (names, bytes, what is executable), and over the base's name."""
+    parts = {name + ("\0executable" if name in content.programs else ""): data for name, data in content.files.items()}
+    parts |= {f"{name}\0link": target.encode() for name, target in content.links.items()}
+    parts |= {f"{name}\0folder": b"" for name in content.folders}
     total = hashlib.sha256(base.encode())
-    for name in sorted(files):
-        for part in (name.encode() + (b"\0executable" if name in programs else b""), files[name]):
+    for name in sorted(parts):
+        for part in (name.encode(), parts[name]):
             total.update(len(part).to_bytes(8, "big") + part)
     return total.hexdigest()[:12]
 
@@ -82,11 +82,10 @@ def build_id(files: Mapping[str, bytes], base: str, programs: Collection[str] = 
 def current(app: Application, base: str) -> Image:
     """The image of the current source, built or not. Raises ImageError."""
     try:
-        files = {name: (app.source / name).read_bytes() for name in {"Dockerfile", *context_files(app.source)}}
-        programs = frozenset(name for name in files if (app.source / name).stat().st_mode & stat.S_IXUSR)
+        content = read_context(app.source)
     except OSError as error:
         raise ImageError(f"A file of the image cannot be read: {error}", "Restore it, or make it readable") from error
-    return Image(app, build_id(files, base, programs), base, files, programs)
+    return Image(app, build_id(content, base), base, content)
 
 
 def our_names(engine: Engine, image: Image) -> list[str]:
@@ -142,10 +141,10 @@ def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[st
     """Build it with the classic builder, or with BuildKit if that is needed."""
 
     def context() -> IO[bytes]:
-        return build_context(image.files, image.programs)
+        return build_context(image.content)
 
     refused = ""
-    if not buildkit.required(image.files.get("Dockerfile", b"")):
+    if not buildkit.required(image.content.files.get("Dockerfile", b"")):
         try:
             engine.build(context(), names, image.arguments, on_line, labels={})
             return

@@ -11,7 +11,7 @@ from kubetasks import interruption
 from kubetasks.actions import app, rollout, service
 from kubetasks.actions.context import Context
 from kubetasks.application import Application
-from kubetasks.engine import IGNORE_FILE, context_files
+from kubetasks.engine import IGNORE_FILE, context_entries
 from kubetasks.errors import TaskError
 from kubetasks.providers.base import Lifecycle
 from kubetasks.report import duration
@@ -29,21 +29,22 @@ class Watch:
         self._changes: queue.Queue[set[Path] | TaskError] = queue.Queue()
         self._end = threading.Event()
         self._broken: list[TaskError] = []
-        self._known: set[str] = set()  # the files of the image when it was looked at last
-        tops = {app.source / Path(name).parts[0] for name in self._files()}
+        self._known: set[str] = set()  # what the image was made from when it was looked at last
+        self._threads: list[threading.Thread] = []
+        self._watched = {app.manifests, *filter(Path.is_dir, (app.source / Path(name).parts[0] for name in self._entries()))}
         # the source's own folder holds more than the image, such as .venv: what lies under it is not watched
-        watched = [({app.manifests, *filter(Path.is_dir, tops)}, True), ({app.source}, False)]
-        begun = [threading.Event() for _ in watched]
-        self._threads = [
-            threading.Thread(target=self._run, args=(*one, event), daemon=True) for one, event in zip(watched, begun, strict=True)
-        ]
-        for thread in self._threads:
-            thread.start()
-        for event in begun:
-            event.wait()
+        for begun in [self._begin(self._watched, recursive=True), self._begin({app.source}, recursive=False)]:
+            begun.wait()
         if self._broken:
             self.close()
             raise self._broken[0]
+
+    def _begin(self, folders: set[Path], recursive: bool) -> threading.Event:
+        """Watch more folders in a thread of their own; return what is set once that has begun, or failed."""
+        begun = threading.Event()
+        self._threads.append(threading.Thread(target=self._run, args=(set(folders), recursive, begun), daemon=True))
+        self._threads[-1].start()
+        return begun
 
     def _run(self, folders: set[Path], recursive: bool, begun: threading.Event) -> None:
         try:
@@ -79,11 +80,15 @@ class Watch:
         if path.parent == self._app.source and path.name in ("Dockerfile", IGNORE_FILE):
             return True
         before = self._known
-        return str(path.relative_to(self._app.source)) in before | self._files()
+        ours = str(path.relative_to(self._app.source)) in before | self._entries()
+        if ours and path.parent == self._app.source and path.is_dir() and path not in self._watched:
+            self._watched.add(path)
+            self._begin({path}, recursive=True).wait()
+        return ours
 
-    def _files(self) -> set[str]:
+    def _entries(self) -> set[str]:
         with suppress(OSError):  # a folder has gone while it was read: its own change comes
-            self._known = set(context_files(self._app.source))
+            self._known = set(context_entries(self._app.source))
         return self._known
 
     def pending(self) -> bool:

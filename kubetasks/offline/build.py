@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kubetasks import artifacts, needs, versions
-from kubetasks.engine import Engine, build_context
+from kubetasks.engine import Content, Engine, build_context
 from kubetasks.errors import SetupError
 from kubetasks.needs import File, Need
 from kubetasks.offline import (
@@ -166,7 +166,7 @@ class Build:
             assert self._engine is not None
             _import(self._engine, root, unfinished, node.IMAGE_CHANGES)
             dockerfile = f"FROM {unfinished}\nSTOPSIGNAL {node.STOP_SIGNAL}\n".encode()
-            self._engine.build(build_context({"Dockerfile": dockerfile}), [reference], {}, lambda _line: None)
+            self._engine.build(build_context(Content({"Dockerfile": dockerfile})), [reference], {}, lambda _line: None)
             self._engine.remove_image(unfinished)
 
     def _root(self, recipe: Recipe) -> Path:

@@ -73,7 +73,7 @@ def start(this_run: Run, folder: Path, config: str = CONFIG, network: str = "bri
     name = f"{this_run.throwaway().cluster}-registry"
     image = f"{name}:1"
     content = {path.name: path.read_bytes() for path in work.iterdir()}
-    engine.connect().build(engine.build_context(content), [image], {}, lambda _line: None)
+    engine.connect().build(engine.build_context(engine.Content(content)), [image], {}, lambda _line: None)
     with closing(docker.from_env()) as client:
         ports = {f"{PORT}/tcp": ("127.0.0.1", 0)}
         container = client.containers.run(image, detach=True, ports=ports, labels=LABELS, name=name, network=network)

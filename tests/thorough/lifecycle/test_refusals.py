@@ -171,7 +171,9 @@ def test_programs_and_images_that_are_missing_are_named_before_anything_is_creat
 def test_a_build_that_fails_shows_the_end_of_its_output_and_leaves_no_image() -> None:
     connection = engine.connect()
     base = artifacts.base_image(connection, settings.read(settings.DEFAULTS)).reference
-    context = engine.build_context({"Dockerfile": f"FROM {base}\nRUN printf 'it %s work\\n' cannot && exit 7\n".encode()})
+    context = engine.build_context(
+        engine.Content({"Dockerfile": f"FROM {base}\nRUN printf 'it %s work\\n' cannot && exit 7\n".encode()})
+    )
     with pytest.raises(ImageError, match="it cannot work"):  # the step's own output, not the command
         connection.build(context, ["test-broken:1"], {}, lambda _line: None)
     assert connection.image_id("test-broken:1") is None

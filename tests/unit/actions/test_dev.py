@@ -51,6 +51,18 @@ def test_a_change_of_the_image_or_a_manifest_is_seen_and_no_other(watch: dev.Wat
     assert watch.next() == {project.source / name}
 
 
+def test_a_folder_that_is_new_is_watched_from_then_on(project: Application) -> None:
+    (project.source / ".dockerignore").write_text("docs\n")
+    watch = dev.Watch(project)
+    try:
+        (project.source / "package").mkdir()
+        assert watch.next() == {project.source / "package"}
+        (project.source / "package" / "module.py").write_text("1\n")
+        assert project.source / "package" / "module.py" in watch.next()
+    finally:
+        watch.close()
+
+
 def test_a_file_that_is_gone_is_a_change_too(watch: dev.Watch, project: Application) -> None:
     (project.source / "server" / "app.py").unlink()
     assert watch.next() == {project.source / "server" / "app.py"}
