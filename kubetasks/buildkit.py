@@ -70,4 +70,4 @@ def build(
             f"Building {first} with BuildKit failed:{end_of([failed.output])}", f"{fix}, and run ./inv build again"
         ) from failed
     if engine.image_id(first) is None:
-        raise ImageError(f"The docker CLI's builder kept {first} for itself.", "docker buildx uninstall; ./inv build")
+        raise ImageError(f"Built, but {first} is not in the engine.", "docker buildx uninstall; ./inv build")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container as Container
 
-QUESTION_SECONDS = 60  # for an answer; a build or a pull may be silent for longer
+REQUEST_TIMEOUT = 60  # seconds; a build or a pull may be silent for longer
 SILENT_SECONDS = 1800
 UNASKED = "1.41"  # a version of the API for a client that has asked nothing yet
 # set by what minikube's docker-env prints: the node whose engine DOCKER_HOST names, and the DOCKER_HOST from before, if any
@@ -50,7 +50,7 @@ class AccessError(EngineError):
     """The engine's socket denies access: there is an engine."""
 
 
-def connect(timeout: int = QUESTION_SECONDS, host: str = "") -> "Engine":
+def connect(timeout: int = REQUEST_TIMEOUT, host: str = "") -> "Engine":
     """Connect to the engine at `host`, otherwise to the one that DOCKER_HOST names or the local one. Raises EngineError.
 
     Without DOCKER_HOST, docker's current context counts, as for docker itself and for kind. After docker-env that is the engine
@@ -62,7 +62,7 @@ def connect(timeout: int = QUESTION_SECONDS, host: str = "") -> "Engine":
 def connect_for_builds() -> "Engine":
     """Connect to the engine that docker itself uses: after docker-env, a node's. Raises EngineError."""
     try:
-        return _connect(QUESTION_SECONDS, os.environ)
+        return _connect(REQUEST_TIMEOUT, os.environ)
     except EngineError as error:
         if not node_of_shell():
             raise
@@ -76,7 +76,7 @@ def connect_to_node(address: str, certificates: Path) -> "Engine":
     """Connect to a node's engine at `address` (host:port), with the client's certificate in that folder. Raises EngineError."""
     access = {"DOCKER_HOST": f"tcp://{address}", "DOCKER_CERT_PATH": str(certificates), "DOCKER_TLS_VERIFY": "1"}
     try:
-        return _connect(QUESTION_SECONDS, access)
+        return _connect(REQUEST_TIMEOUT, access)
     except EngineError as error:
         raise EngineError(f"The node's engine at {address} does not answer.", "./inv status; ./inv start") from error
 

@@ -1,4 +1,4 @@
-"""Interruption: the first signal ends a task in order. During some clean-ups, a second one leaves the rest to another process;
+"""Interruption: the first signal stops the task cleanly. During some clean-ups, a second one leaves the rest to another process;
 otherwise one that comes late ends the task at once, because something blocks it.
 """
 

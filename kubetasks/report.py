@@ -142,7 +142,7 @@ class Report:
     def agrees(self, question: str) -> bool:
         """Whether a person answers yes on the terminal. Raises SettingError if there is none."""
         if not sys.stdin.isatty():
-            raise SettingError(f"{question} Standard input is no terminal, so that nobody can agree.", "./inv --yes ...")
+            raise SettingError(f"{question} stdin is not a terminal; pass --yes.", "./inv --yes ...")
         print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 

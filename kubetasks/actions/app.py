@@ -459,7 +459,7 @@ def _side_by_side(context: Context) -> Image:
                 created.stage(built[0], over.is_set)
         except BaseException as error:  # noqa: BLE001  raised again in the main thread
             failed.append(error)
-            if isinstance(error, TaskError) and creating.is_set() and not over.is_set():  # who reads it can mend it meanwhile
+            if isinstance(error, TaskError) and creating.is_set() and not over.is_set():  # print now: it can be fixed meanwhile
                 context.report.say(str(error.message))
 
     context.connect()  # once, before there are two threads

@@ -28,7 +28,7 @@ def start(context: Context) -> None:
         rollout.wait_for_rollout(context, "Waiting for the pods")
         rollout.wait_until_served(context)
     except (RolloutError, ExposeError) as error:  # the cluster runs: a broken deployment must not keep anybody from fixing it
-        context.report.say(f"The cluster runs, but not what was deployed in it: {error.message}")
+        context.report.say(f"The cluster is up; the deployment is not ready: {error.message}")
 
 
 def ensure(context: Context) -> bool:

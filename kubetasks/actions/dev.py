@@ -50,7 +50,7 @@ class Watch:
         try:
             self._see(folders, recursive, begun)
         except Exception as error:  # noqa: BLE001  a folder that is gone, or the kernel's limit of watches
-            hint = "WATCHFILES_FORCE_POLLING=1 ./inv dev looks instead"
+            hint = "WATCHFILES_FORCE_POLLING=1 ./inv dev polls instead"
             self._broken.append(TaskError(f"The source cannot be watched: {error}", hint))
             self._changes.put(self._broken[0])
         finally:
@@ -114,7 +114,7 @@ class Watch:
 def run(context: Context, clean: bool) -> None:
     """Bring the application up, and then each change of its source, until Ctrl-C. Remove everything at the end if `clean`.
 
-    A change that fails is told, and the last good build keeps serving. Raises what `up` raises; then a cluster that was there
+    A failed change is reported, and the last good build keeps serving. Raises what `up` raises; then a cluster that was there
     before stays.
     """
     if context.report.dry:

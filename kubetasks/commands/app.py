@@ -127,7 +127,7 @@ def up(c: Context, json: bool = False) -> None:
 
 @task(help={"clean": "at the end, remove everything: the cluster too, if it is ours"})
 def dev(c: Context, clean: bool = False) -> None:
-    """Bring each change of the source into the cluster, until Ctrl-C.
+    """Rebuild and roll out on every change, until Ctrl-C.
 
     It starts as `up` does. Then each saved change is built, delivered and rolled out; a line says which build all pods serve,
     or what is wrong while the last good build keeps serving.

@@ -40,7 +40,7 @@ def stop(c: Context) -> None:
 def delete(c: Context) -> None:
     """Delete the cluster with everything in it.
 
-    It cannot be undone; ./inv up makes all of it anew.
+    It cannot be undone; ./inv up recreates it.
 
     The tutorial: minikube delete
     Example: INVOKE_CLUSTER_NAME=other ./inv delete

@@ -245,8 +245,8 @@ class Changes:
 
     A watch that ends, or is answered with 410, is opened again. The loop also looks without a signal, so no change is missed.
     However often something changes, the loop looks a third of the time at most: while a hundred pods start, the API server and
-    the node have other work. The watches open with the first wait, because what is already so needs none. Opening is a signal
-    too: something may have changed before.
+    the node have other work. The watches open with the first wait: a condition that already holds needs none. Opening is a
+    signal too: something may have changed before.
     """
 
     def __init__(self, kube: Kube, sources: list[tuple[str, str, dict[str, str]]]) -> None:
@@ -301,7 +301,7 @@ def connect(kubeconfig: str, context: str, advice: str, renewal: str, direct: bo
     """Connect with that file and context; nothing is sent yet. `advice` and `renewal` are the hints if the API server does not
     answer, and if it and the kubeconfig do not fit. Raises ClusterError.
 
-    `direct`: no proxy can reach the API server. `kubectl` is the program's path, for hints.
+    `direct`: bypass proxies. `kubectl` is the program's path, for hints.
     """
     import kubernetes.client
     import kubernetes.config

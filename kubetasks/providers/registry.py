@@ -1,6 +1,6 @@
 """The registry of a cluster of our own: through it a node gets the layers that it lacks, and no other.
 
-It is only a way, not a store: whatever is in it is in the engine too, and pods name what the node has got.
+Transport, not storage: whatever is in it is in the engine too, and pods name what the node has.
 How a cluster announces it: https://kind.sigs.k8s.io/docs/user/local-registry/
 """
 

@@ -69,7 +69,7 @@ def test_without_docker_it_is_told_in_a_sentence(tmp_path: Path, monkeypatch: py
 
 def test_a_builder_that_keeps_the_image_for_itself_is_named(docker: Any) -> None:
     docker(SAYS)
-    with pytest.raises(ImageError, match="kept app:1 for itself") as raised:
+    with pytest.raises(ImageError, match="Built, but app:1 is not in the engine") as raised:
         buildkit.build(engine(image=None), io.BytesIO(), ["app:1"], {}, lambda _line: None)
     assert "docker buildx uninstall" in raised.value.hint
 

@@ -184,7 +184,7 @@ class Kind:
         lacking = [node for node in nodes if not containerd.has(self._engine, node, names)]
         changed = any(self._images(node) for node in lacking)
         if changed and not self._registry.available():
-            self._report.say("There is no image of a registry, so that nodes get all layers: ./inv setup installs it.")
+            self._report.say("The registry image is missing: nodes receive every layer. ./inv setup installs it.")
         return lacking, changed and self._registry.available()
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
@@ -257,7 +257,7 @@ class Kind:
         if not self.config_file.exists():
             raise ClusterError(
                 f"Cluster {self.name} does not carry the mark of a complete one: its creation or deletion was interrupted in"
-                " another clone, or is under way, or an older version created it.",
+                " another clone, or is under way.",
                 "./inv delete start creates it again",
             )
 

@@ -110,7 +110,7 @@ def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
         docker(*on_node, "rm", f"docker.io/library/simple-server:{unedited}")
         monkeypatch.setattr(artifacts, "registry_image", lambda _engine, _settings: Artifact("nowhere:1", False))
         said = throwaway("build", "deploy").stderr
-        assert "There is no image of a registry" in said
+        assert "The registry image is missing" in said
         assert THROUGH not in said
         assert served(throwaway) == unedited
         assert len(builds) == 6

@@ -80,7 +80,7 @@ def test_a_broken_deployment_does_not_keep_a_started_cluster_from_being_used(
     ours = context(OwnProvider(changed=True), FakeKube(**nodes(), **objects))
     monkeypatch.setattr(ours, "settings", dataclasses.replace(ours.settings, cache=tmp_path))
     cluster.start(ours)
-    assert "The cluster runs, but not what was deployed in it" in capsys.readouterr().err
+    assert "The cluster is up; the deployment is not ready" in capsys.readouterr().err
     (file,) = (tmp_path / "logs").iterdir()
     assert "the log of" in file.read_text()
 
