@@ -5,11 +5,14 @@ import json
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from kubetasks.application import PROJECT
 from simple_server.limits import Limits
 from tests.unit.simple_server.process import SECONDS, Server, received, running, start
 
@@ -120,6 +123,23 @@ def test_killed_it_leaves_no_worker_that_answers() -> None:
         server.process.communicate(timeout=SECONDS)  # until the worker too has closed its output
         with pytest.raises(ConnectionRefusedError):
             server.get()
+
+
+DESTROYING = """
+import os, signal
+from simple_server.__main__ import _exit
+class Destroyed:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+signal.signal(signal.SIGTERM, _exit)
+Destroyed()
+print("still there")
+"""
+
+
+def test_a_signal_while_an_object_is_destroyed_ends_it_too() -> None:
+    ended = subprocess.run([sys.executable, "-c", DESTROYING], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("delay", [[], ["--faults", "--start-delay=600"]], ids=["while it starts", "before it listens"])
