@@ -196,10 +196,11 @@ def app(request: pytest.FixtureRequest, this_run: Run, kind_cluster: None) -> It
 def throwaway(this_run: Run) -> Iterator[Tasks]:
     """The tasks on a cluster that does not exist yet; it is deleted if the test creates it."""
     tasks = this_run.throwaway()
-    try:
-        yield tasks
-    finally:
-        tasks.lifecycle().delete()
+    with this_run.place():
+        try:
+            yield tasks
+        finally:
+            tasks.lifecycle().delete()
 
 
 @pytest.fixture

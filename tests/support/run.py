@@ -12,22 +12,26 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
+from filelock import BaseFileLock, FileLock, Timeout
 
 from kubetasks.errors import TaskError
 from tests.support import cluster, images, leftovers, locks, signals
 from tests.support.driver import Tasks
 from tests.support.processes import ended, started
+from tests.support.waiting import until
 
 PYTEST_KINDS_OWN_NAME = "pytest-kind"  # the default of --cluster-name: no name was requested
 BROKEN = "broken"  # why something that the tests share could not be made
 BUILD_SECONDS = 300
+PLACES = 2  # on two cores
+PLACE_SECONDS = 600
 FOR_WORKERS = ("name", "cluster_name", "port", "folder", "found")
 
 
@@ -83,6 +87,17 @@ class Run:
         if BROKEN in known:
             pytest.fail(f"What the tests share could not be made ({name}):\n{known[BROKEN]}", pytrace=False)
         return known
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold one of the places for tests with a cluster of their own: more at a time than PLACES only slow each other down."""
+        taken = [FileLock(Path(self.folder) / f"place-{number}.lock") for number in range(PLACES)]
+        until(lambda: any(lock.is_locked or _acquired(lock) for lock in taken), timeout=PLACE_SECONDS)
+        try:
+            yield
+        finally:
+            for lock in taken:
+                lock.release()
 
     def last_use(self, name: str, uses: int) -> bool:
         """Count one use of what the processes of the run share; True if it was the last one."""
@@ -181,6 +196,14 @@ class Run:
             assert building.returncode == 0, f"The image could not be built:\n{output}"
         images.keep_stages()
         return {"seconds": seconds | {"all, with the image": time.monotonic() - begun}}
+
+
+def _acquired(lock: BaseFileLock) -> bool:
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    return True
 
 
 def of(config: pytest.Config) -> Run:
