@@ -18,9 +18,10 @@ from tests.support import source
 from tests.support.driver import Tasks, docker
 
 
-@pytest.mark.usefixtures("alone")
-def test_a_source_that_was_not_built_is_refused_before_a_cluster_is_made(throwaway: Tasks) -> None:
-    assert throwaway("deploy", code=5).stderr.splitlines()[-1] == "  ./inv build"
+def test_a_source_that_was_not_built_is_refused_before_a_cluster_is_made(throwaway: Tasks, tmp_path: Path) -> None:
+    project = source.changed(tmp_path)
+    source.edit_uniquely(project)
+    assert throwaway.typed("deploy", folder=project, code=5).stderr.splitlines()[-1] == "  ./inv build"
     assert throwaway.provider().condition() == "missing"
 
 

@@ -23,6 +23,12 @@ def url(server: Server) -> str:
     return f"http://127.0.0.1:{server.port}/"
 
 
+@pytest.fixture
+def open_page(server: Server, open_page: OpenPage) -> OpenPage:  # noqa: ARG001
+    """The server ends after the pages that ask it."""
+    return open_page
+
+
 def count(page: Page) -> int:
     return int(page.locator("#count").inner_text())
 
