@@ -49,8 +49,9 @@ entries = st.lists(names, max_size=3, unique=True)
 Things = dict[str, dict[str, str]]  # labels by name
 KIND = {"io.x-k8s.kind.cluster": NAME}
 MINIKUBE = {"name.minikube.sigs.k8s.io": NAME, "created_by.minikube.sigs.k8s.io": "true"}
+REFUSED = "a kind cluster of our name"
 CASES: dict[str, tuple[Things, Things, Things, list[str]]] = {  # containers, networks, images, entries of the kubeconfig
-    "a kind cluster of our name": ({f"{NAME}-control-plane": KIND}, {"kind": {}}, {"simple-server:v1": {}}, [NAME]),
+    REFUSED: ({f"{NAME}-control-plane": KIND}, {"kind": {}}, {"simple-server:v1": {}}, [NAME]),
     "a minikube cluster of our name": ({NAME: MINIKUBE}, {NAME: {**MINIKUBE, OWNER_LABEL: "minikube"}}, {}, [NAME]),
     "containers and images like ours": (
         {f"{NAME}-registry": {}, "simple-server": {}},
@@ -93,7 +94,11 @@ def clear(client: docker.DockerClient) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_others_have_stays_as_it_is_and_what_is_ours_goes(other: OtherEngine, home: Path, case: str) -> None:
-    holds(other, home, *CASES[case])
+    codes = holds(other, home, *CASES[case])
+    if case == REFUSED:
+        assert set(codes.values()) == {OwnershipError.code}
+    else:  # nothing is installed that `start` could run
+        assert codes == {task: ClusterError.code if task == ("start",) else 0 for task in CHANGING}
 
 
 @exhaustive
@@ -111,8 +116,10 @@ def test_whatever_others_have_stays_as_it_is(other: OtherEngine, home: Path) -> 
     always()
 
 
-def holds(other: OtherEngine, home: Path, containers: Things, networks: Things, images: Things, known: list[str]) -> None:
-    """Make what others have, and something of ours beside it; whatever task runs, only ours goes."""
+def holds(
+    other: OtherEngine, home: Path, containers: Things, networks: Things, images: Things, known: list[str]
+) -> dict[Any, int]:
+    """Make what others have, and something of ours beside it; whatever task runs, only ours goes. Return the exit codes."""
     tasks = Tasks(NAME, cluster.any_port())
     with other.client() as client:
         clear(client)
@@ -134,8 +141,9 @@ def holds(other: OtherEngine, home: Path, containers: Things, networks: Things, 
         built = other.add_image(f"simple-server:{'f' * 12}", LABELS)
         if NAME not in networks:
             client.networks.create(NAME, labels={**LABELS, CLUSTER_LABEL: NAME})
+        codes: dict[tuple[str, ...], int] = {}
         for task in CHANGING:
-            code = tasks(*task, code=None).code
+            code = codes[task] = tasks(*task, code=None).code
             assert code in CODES, task
             now = world(client, home)
             assert {part: before[part] - now[part] for part in before} == {part: set() for part in before}, task
@@ -143,3 +151,4 @@ def holds(other: OtherEngine, home: Path, containers: Things, networks: Things, 
                 assert built not in other.images()
             if code == 0 and task == ("delete",) and NAME not in networks:
                 assert now["networks"] == before["networks"]
+        return codes
