@@ -15,6 +15,17 @@
     return element;
   };
 
+  const AGES = [[86400, "d"], [3600, "h"], [60, "min"]];
+
+  // What a person reads of a time; the exact one is in the title.
+  function showStarted(time) {
+    const seconds = (Date.now() - new Date(time)) / 1000;
+    const [length, unit] = AGES.find(([length]) => seconds >= length) || [1, ""];
+    const started = find("started");
+    started.dateTime = started.title = time;
+    started.textContent = unit ? `${Math.floor(seconds / length)} ${unit} ago` : "less than a minute ago";
+  }
+
   const pods = new Map();
   let asked = 0;
   let failed = 0;
@@ -80,8 +91,8 @@
       pod.count = answer.count;
       pod.build = answer.build;
       pod.node = answer.node;
-      for (const name of ["pod", "node", "count", "build", "started"]) find(name).textContent = answer[name];
-      find("started").dateTime = answer.started;
+      for (const name of ["pod", "node", "count", "build"]) find(name).textContent = answer[name];
+      showStarted(answer.started);
       mark(pod, answer.pod);
     } catch (error) {
       failed += 1;
@@ -99,6 +110,7 @@
     }
   }
 
+  showStarted(find("started").dateTime);
   const button = find("live");
   button.hidden = false;
   button.addEventListener("click", () => {

@@ -1,6 +1,7 @@
 """The page of one server: with a keyboard, with axe, on a phone, in both colour schemes, without JavaScript."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -109,6 +110,19 @@ def test_on_a_phone_nothing_is_cut_off(open_page: OpenPage, url: str) -> None:
         box = button.bounding_box()
         assert box
         assert box["height"] >= 44, "a finger's width, in pixels of CSS"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "text"), [(0, "less than a minute ago"), (3, "3 min ago"), (150, "2 h ago"), (60 * 24 * 40, "40 d ago")]
+)
+def test_how_long_it_has_run_is_told_as_a_person_says_it(open_page: OpenPage, url: str, minutes: int, text: str) -> None:
+    page = open_page(url)
+    started = page.locator("#started")
+    at = datetime.fromisoformat(str(started.get_attribute("datetime")))
+    page.clock.install(time=at + timedelta(minutes=minutes, seconds=9))
+    page.reload()
+    expect(started).to_have_text(text)
+    expect(started).to_have_attribute("title", str(started.get_attribute("datetime")))
 
 
 def test_the_schemes_differ(open_page: OpenPage, url: str) -> None:
