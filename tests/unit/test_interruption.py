@@ -13,11 +13,20 @@ from kubetasks import interruption, settings, shell
 from kubetasks.application import PROJECT
 from tests.support.waiting import until
 
+# Python handles a signal that comes just before a read only after it: so the program looks whether there is something to read
+LINE = """
+import select, sys
+def line():
+    while not select.select([sys.stdin], [], [], 0.1)[0]:
+        pass
+    sys.stdin.readline()
+"""
+
 
 def talking(code: str, *inherited: int) -> "subprocess.Popen[str]":
-    """Run Python code that waits for lines of ours, and that signals interrupt."""
+    """Run Python code that waits for lines of ours, by `line()`, and that signals interrupt."""
     return subprocess.Popen(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", LINE + code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -32,10 +41,10 @@ from kubetasks import interruption, shell
 try:
     with interruption.undisturbed():
         print("cleaning", flush=True)
-        sys.stdin.readline()
+        line()
         shell.run(["sh", "-c", "kill -INT $PPID $$; true"])
     print("clean", flush=True)
-    sys.stdin.readline()
+    line()
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
@@ -75,10 +84,10 @@ interruption.PATIENCE_SECONDS = {patience}
 interruption.handle_signals()
 try:
     print("working", flush=True)
-    sys.stdin.readline()
+    line()
 except KeyboardInterrupt:
     print("cleaning", flush=True)
-    sys.stdin.readline()
+    line()
     {then}
     print("clean", flush=True)
 """
@@ -86,14 +95,14 @@ NEXT_TASK = """
 interruption.handle_signals()
 try:
     print("working", flush=True)
-    sys.stdin.readline()
+    line()
 except KeyboardInterrupt:
     print("interrupted again", flush=True)
 """
 PROTECTED = """
     with interruption.{block}():
         print("protected", flush=True)
-        sys.stdin.readline()
+        line()
 """
 BLOCKED = INTERRUPTIBLE.format(patience=0, then="")
 
@@ -231,11 +240,11 @@ ours = settings.read(settings.DEFAULTS, {"XDG_CACHE_HOME": "/cache"})
 with interruption.completed_by("discard", ours), interruption.completed_by("inner", ours):
     try:
         print("working", flush=True)
-        sys.stdin.readline()
+        line()
     except KeyboardInterrupt:
         with interruption.undisturbed():
             print("cleaning", flush=True)
-            sys.stdin.readline()
+            line()
 print("clean", flush=True)
 """
 COMPLETING = """
