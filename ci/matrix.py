@@ -179,12 +179,12 @@ def _why(error: TaskError) -> str:
 def _prepare(settings: Settings, report: Report, job: Job) -> tuple[str, Callable[[], int]]:
     """Where the job will run, and a function that runs it and returns the exit code. Raises TaskError if it lacks something.
 
-    Nothing is installed for the core tier, unless the job was requested by name.
+    Nothing is installed for the core tier, unless a Python or the page was requested by name.
     """
     install = job.required or job.tier != "core"
     if job.kind == "kubernetes":
         where = _set_up(settings.for_provider(DEFAULT_PROVIDER).for_kubernetes(job.name), report)
-        browser = _browser(settings, report, install) if job.page else ""
+        browser = _browser(settings, report, job.tier != "core") if job.page else ""
         left_out = [] if browser else [f"--ignore={path}" for path in PAGE]
         return where + (f", {browser}" if browser else ""), lambda: _tox(job, *left_out)
     if job.kind == "provider":

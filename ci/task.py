@@ -45,7 +45,7 @@ def test(
     Kubernetes that is installed, and all of minikube. JUnit files go to reports/.
 
     It removes its clusters, and leaves .tox and reports/. What a part lacks is named in the table at the end; --all,
-    --exhaustive, --browser and --python install Chromium with apt, as root, and images of Pythons.
+    --exhaustive and --browser install Chromium with apt, as root; the two tiers and --python add images of Pythons.
 
     Example: ./inv test --all --kubernetes=1.36
     Undo: ./inv setup --remove; rm -rf .tox reports

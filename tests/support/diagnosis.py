@@ -16,10 +16,10 @@ LINES = 30
 REPORTS = PROJECT / "reports"
 
 
-def reproduce(node_id: str) -> str:
-    """The command that runs one test alone."""
+def reproduce(node_id: str, exhaustive: bool) -> str:
+    """The command that runs one test alone; `exhaustive`: it is of that tier."""
     kept = [f"{name}={os.environ[name]} " for name in HEARD if name in os.environ]
-    return f"{''.join(kept)}.venv/bin/tox run -e integration -- '{node_id.split('@')[0]}'  # --keep-cluster leaves it for a look"
+    return f"{''.join(kept)}.venv/bin/tox run -e integration -- {'--exhaustive ' if exhaustive else ''}'{node_id}'"
 
 
 def look(tasks: Tasks) -> Iterator[tuple[str, str]]:

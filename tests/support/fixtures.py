@@ -78,7 +78,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.failed:
         item.stash[FAILED] = True
         if hasattr(report.longrepr, "addsection"):
-            report.longrepr.addsection("to run it alone", diagnosis.reproduce(item.nodeid))
+            exhaustive = item.get_closest_marker("exhaustive") is not None
+            report.longrepr.addsection("to run it alone", diagnosis.reproduce(item.nodeid, exhaustive))
             used = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Tasks)]
             for tasks in used or [item.config.stash[RUN].tasks]:
                 for title, text in diagnosis.look(tasks):
