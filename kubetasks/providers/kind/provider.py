@@ -34,6 +34,7 @@ CREATED = "/kind/simple-server-tasks-created"  # a file on the node, written las
 STAGE_SECONDS = 20.0  # in which the containerd of a new node runs
 SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is gone
 DEFAULT_PORT = int(DEFAULTS["cluster"]["port"])
+IN_PROGRESS = "is already in progress"  # the engine's words for a second removal
 NO_SPACE = "no space left on device"
 PORT_TAKEN = ("address already in use", "port is already allocated")  # Docker's words
 
@@ -475,6 +476,14 @@ class Kind:
             longest_pause=0.2,
         )
 
+    def _await_removal(self) -> None:
+        """Wait for an engine that is removing the nodes already."""
+        wait.until(
+            lambda: wait.Pending("nodes are being removed") if self._nodes() else wait.Done(),
+            timeout=DELETION_SECONDS,
+            longest_pause=0.2,
+        )
+
     def _remove(self) -> None:
         if self._nodes():
             Path(self.kubeconfig).unlink(missing_ok=True)  # kind would fail at the end if it is damaged
@@ -487,6 +496,8 @@ class Kind:
                 )
             except ProgramError as error:
                 failed = f"\n  {error.sentence}"
+                if IN_PROGRESS in error.output:  # for a deletion that was killed
+                    self._await_removal()
             left = self._nodes()
             if left:
                 names = ", ".join(_names(left))

@@ -167,6 +167,39 @@ def test_nodes_that_stay_are_named(
     assert ("It was terminated." in str(told.value.message)) == (failure is not None)
 
 
+class Going(Kept):
+    """The engine is removing the node already, and takes three looks for it."""
+
+    looks = 0
+
+    def _nodes(self) -> list[Any]:
+        if self.failure_seen:
+            self.looks += 1
+        return super()._nodes() if self.looks < 4 else []
+
+    failure_seen = False
+
+    def _kind(self, *words: str, timeout: float = 0, **variables: str) -> str:
+        self.failure_seen = True
+        return super()._kind(*words, timeout=timeout, **variables)
+
+
+def test_a_deletion_waits_for_what_the_engine_removes_for_one_that_was_killed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    under_way = "Error response from daemon: removal of container demo-control-plane is already in progress"
+    monkeypatch.setattr(Going, "failure", ProgramError(["kind", "delete"], 1, under_way))
+    monkeypatch.setattr(containerd, "end", lambda *_: None)
+    ours = dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=tmp_path, state=tmp_path / "state")
+    engine: Any = SimpleNamespace(
+        network=lambda _name: {"Labels": LABELS},
+        has_file=lambda *_: True,
+        container=lambda _name: None,
+        remove_network=lambda _name: None,
+    )
+    assert Going(ours, APPLICATION, Report(), lambda: engine).delete()
+
+
 class Begun(Kind):
     """A creation has begun; whether it is complete is for the nodes to say."""
 
