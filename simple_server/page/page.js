@@ -23,7 +23,7 @@
     const [length, unit] = AGES.find(([length]) => seconds >= length) || [1, ""];
     const started = find("started");
     started.dateTime = started.title = time;
-    started.textContent = unit ? `${Math.floor(seconds / length)} ${unit} ago` : "less than a minute ago";
+    started.textContent = unit ? `${Math.floor(seconds / length)} ${unit} ago` : "just now";
   }
 
   const pods = new Map();
