@@ -285,7 +285,12 @@ def _result(one: Result) -> str:
 
 def slowest(results: list[Result]) -> list[tuple[str, str, str]]:
     """The rows of the table of the slowest tests: test, time, job."""
-    found = [(seconds, name, one.job.title) for one in results if one.tests for name, seconds in one.tests.seconds]
+    found = [
+        (seconds, name, one.job.title)
+        for one in results
+        if one.tests and one.job.kind != "lint"
+        for name, seconds in one.tests.seconds
+    ]
     return [(name, duration(seconds), title) for seconds, name, title in sorted(found, reverse=True)[:SLOWEST]]
 
 

@@ -79,7 +79,9 @@ def test(
         with Path(os.environ[SUMMARY]).open("a") as page:
             page.write(matrix.summary(results))
     run.report.table(("TESTED", "RESULT", "TIME", "WHERE, OR WHY NOT"), matrix.rows(results))
-    run.report.table(("SLOWEST TESTS", "TIME", "IN"), matrix.slowest(results))
+    slowest = matrix.slowest(results)
+    if slowest:
+        run.report.table(("SLOWEST TESTS", "TIME", "IN"), slowest)
     if wanted == matrix.jobs("core", run.settings.kubernetes):
         run.report.say(matrix.of_the_goal(time.monotonic() - started))
     failed = [one.job.title for one in results if one.outcome == "failed"]
