@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 REQUEST_TIMEOUT = 60  # seconds; a build or a pull may be silent for longer
 SILENT_SECONDS = 1800
 UNASKED = "1.41"  # a version of the API for a client that has asked nothing yet
-# set by what minikube's docker-env prints: the node whose engine DOCKER_HOST names, and the DOCKER_HOST from before, if any
 SHELL_VARIABLES = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "MINIKUBE_ACTIVE_DOCKERD")  # set by docker-env
+# set by what minikube's docker-env prints: the node whose engine DOCKER_HOST names, and the DOCKER_HOST from before, if any
 NODE_VARIABLE, BEFORE_VARIABLE = "MINIKUBE_ACTIVE_DOCKERD", "MINIKUBE_EXISTING_DOCKER_HOST"
 IGNORE_FILE = ".dockerignore"
 COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of a program that thinks it writes to a terminal

@@ -10,17 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import images, source
 from tests.support.driver import Tasks
 
 
 def built(tasks: Tasks) -> str:
     """The name of the image of the current source; the tutorial's name may be that of another test's build by now."""
-    (name,) = set(re.findall(r"simple-server:[0-9a-f]{12}", tasks("build").stderr))
-    return str(name)
+    return images.built_image(tasks("build").stderr)
 
 
-def test_it_ends_cleanly_as_process_1_of_its_container(throwaway: Tasks) -> None:
-    name, image = throwaway.cluster, built(throwaway)
+def test_it_ends_cleanly_as_process_1_of_its_container(throwaway: Tasks, tmp_path: Path) -> None:
+    project = source.changed(tmp_path)
+    source.edit_uniquely(project)  # else another test that builds the same just now gives its name to another image
+    name, image = throwaway.cluster, images.built_image(throwaway.typed("build", folder=project).stderr)
     command = ["docker", "run", "--detach", "--read-only", "--network=none", "--name", name, image]
     subprocess.run(command, check=True, capture_output=True)
     try:

@@ -15,7 +15,7 @@ import pytest
 
 from kubetasks import engine
 from kubetasks.application import APPLICATION, PROJECT
-from tests.support import answers, source
+from tests.support import answers, images, source
 from tests.support.driver import Tasks
 from tests.support.eventually import SECONDS, eventually
 from tests.support.marks import every_provider
@@ -134,6 +134,6 @@ def test_the_tutorials_name_means_the_newest_build_on_the_node_too(app: Tasks, t
     app("build", "deploy")
     first = node_images(app)[f"docker.io/library/{V1}"]
     newest = app.typed("build", "deploy", folder=source.changed(tmp_path)).stderr
-    (reference,) = set(re.findall(r"simple-server:[0-9a-f]{12}", newest))
+    reference = images.built_image(newest)
     known = node_images(app)
     assert known[f"docker.io/library/{V1}"] == known[f"docker.io/library/{reference}"] != first

@@ -21,9 +21,7 @@ INCOMING = "/var/lib/containerd/io.containerd.content.v1.content/ingest"  # wher
 
 
 def served(tasks: Tasks) -> str:
-    answer = answers.health(tasks.url())
-    assert answer
-    return str(answer["build"])
+    return answers.build(tasks.url())
 
 
 def listening(name: str) -> str:

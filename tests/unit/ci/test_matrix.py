@@ -63,6 +63,21 @@ def test_asked_for_a_part_it_tests_that_part(asked: dict[str, Any], expected: li
     assert titles("core", **asked) == expected
 
 
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """What tox is called with, where the node image is there; nothing runs."""
+    arguments: list[str] = []
+
+    def show(argv: list[str], **_more: object) -> int:
+        arguments.extend(argv)
+        return 0
+
+    monkeypatch.setattr(matrix, "REPORTS", tmp_path)
+    monkeypatch.setattr(matrix, "_set_up", lambda *_: "a node image")
+    monkeypatch.setattr(shell, "show", show)
+    return arguments
+
+
 @pytest.mark.parametrize(
     ("tier", "asked", "paths"),
     [
@@ -77,19 +92,10 @@ def test_asked_for_a_part_it_tests_that_part(asked: dict[str, Any], expected: li
     ],
 )
 def test_the_tier_decides_which_folders_run(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tier: Tier, asked: dict[str, Any], paths: list[str]
+    monkeypatch: pytest.MonkeyPatch, given: list[str], tier: Tier, asked: dict[str, Any], paths: list[str]
 ) -> None:
-    given: list[str] = []
-
-    def show(argv: list[str], **_more: object) -> int:
-        given.extend(argv)
-        return 0
-
-    monkeypatch.setattr(matrix, "REPORTS", tmp_path)
-    monkeypatch.setattr(matrix, "_set_up", lambda *_: "a node image")
     monkeypatch.setattr(browsers, "ensure", lambda *_: "Chromium 1")
     monkeypatch.setattr(browsers, "find", lambda: "/usr/bin/chromium")
-    monkeypatch.setattr(shell, "show", show)
     (result,) = run(matrix.jobs(tier, DEFAULT_KUBERNETES, **asked))
     assert given[given.index("--") + 1 :] == [f"--junitxml={result.job.report}", *paths]
     assert all((PROJECT / path).exists() for path in paths if not path.startswith("--"))
@@ -107,19 +113,10 @@ def test_where_no_browser_may_be_installed_the_command_is_named(
     assert told.value.hint == "sudo apt-get install chromium"
 
 
-def test_core_installs_nothing_and_its_table_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    given: list[str] = []
-
-    def show(argv: list[str], **_more: object) -> int:
-        given.extend(argv)
-        return 0
-
-    monkeypatch.setattr(matrix, "REPORTS", tmp_path)
-    monkeypatch.setattr(matrix, "_set_up", lambda *_: "a node image")
+def test_core_installs_nothing_and_its_table_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, given: list[str]) -> None:
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     monkeypatch.setattr(packages, "possible", lambda: True)
     monkeypatch.setattr(packages, "install", lambda *_: pytest.fail("core installs nothing"))
-    monkeypatch.setattr(shell, "show", show)
     results = run([job for job in matrix.jobs("core", DEFAULT_KUBERNETES) if job.kind == "kubernetes"])
     assert [(one.job.title, one.outcome) for one in results] == [
         (f"Kubernetes {DEFAULT_KUBERNETES}", "passed"),
@@ -304,7 +301,7 @@ def test_tox_has_an_environment_for_each_python_and_a_description_for_each_envir
     assert all(parser[name].get("description") for name in parser.sections() if name.startswith("testenv"))
 
 
-def given(workflow_name: str, job: str) -> dict[str, str]:
+def called_with(workflow_name: str, job: str) -> dict[str, str]:
     """What a workflow calls cluster.yml with."""
     found: dict[str, str] = workflow(workflow_name)["jobs"][job]["with"]
     return found
@@ -316,15 +313,15 @@ def test_once_a_week_actions_run_everything_on_every_python_and_every_kubernetes
     jobs = [(one["python"], one["kubernetes"]) for one in weekly]
     wanted = {(minor, newest(KUBERNETES)) for minor in PYTHONS} | {(newest(PYTHONS), minor) for minor in KUBERNETES}
     assert (len(jobs), set(jobs)) == (len(wanted), wanted)
-    assert given("weekly", "cluster")["tier"] == given("weekly", "minikube")["tier"] == "exhaustive"
+    assert called_with("weekly", "cluster")["tier"] == called_with("weekly", "minikube")["tier"] == "exhaustive"
 
 
 def test_a_pull_request_runs_core_on_the_oldest_and_newest_kubernetes_and_thorough_on_the_default_one() -> None:
     core = workflow("pull-request")["jobs"]["core"]["strategy"]["matrix"]["kubernetes"]
     assert core == [next(iter(KUBERNETES)), newest(KUBERNETES)]
-    assert "tier" not in given("pull-request", "core"), "which is core"
+    assert "tier" not in called_with("pull-request", "core"), "which is core"
     for name, job in (("pull-request", "thorough"), ("main", "cluster")):
-        assert given(name, job) == {"python": newest(PYTHONS), "kubernetes": DEFAULT_KUBERNETES, "tier": "all"}
+        assert called_with(name, job) == {"python": newest(PYTHONS), "kubernetes": DEFAULT_KUBERNETES, "tier": "all"}
 
 
 def test_the_pinned_releases_are_of_the_minors_that_name_them() -> None:
