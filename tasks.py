@@ -8,8 +8,8 @@ if sys.version_info < (3, 11):  # noqa: UP036  an older one gets a sentence, not
 from invoke.collection import Collection
 
 from ci.task import test
-from kubetasks.commands import app, cluster, machine, service
-from kubetasks.settings import DEFAULTS
+from kubetasks.project.settings import DEFAULTS
+from kubetasks.tasks import app, cluster, machine, service
 
 ns = Collection(
     *(machine.setup, machine.doctor, test),

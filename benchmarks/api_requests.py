@@ -16,7 +16,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from kubetasks.program import Tasks  # noqa: E402
+from kubetasks.__main__ import Tasks  # noqa: E402
 from tasks import ns  # noqa: E402
 
 REPLICAS = (3, 30, 100, 3)

@@ -25,10 +25,13 @@ import figures
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from kubetasks import artifacts, engine, probe, settings  # noqa: E402
-from kubetasks.application import APPLICATION  # noqa: E402
+from kubetasks.engine import client  # noqa: E402
 from kubetasks.errors import RolloutError  # noqa: E402
-from kubetasks.labels import OWNER  # noqa: E402
+from kubetasks.pipeline import probe  # noqa: E402
+from kubetasks.project import settings  # noqa: E402
+from kubetasks.project.application import APPLICATION  # noqa: E402
+from kubetasks.project.labels import OWNER  # noqa: E402
+from kubetasks.setup import artifacts  # noqa: E402
 from tests.support import source  # noqa: E402
 
 PAGE = PROJECT / "docs" / "loop.md"
@@ -307,7 +310,7 @@ def write(rows: list[Row]) -> None:
     memory = int(re.findall(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())[0]) / 2**20
     machine = f"{os.cpu_count()} cores ({cpu.partition(':')[2].strip()}), {memory:.0f} GiB, Linux {platform.release()}"
     lines = [
-        f"{machine}, Python {platform.python_version()}, Docker {engine.connect().version()}.",
+        f"{machine}, Python {platform.python_version()}, Docker {client.connect().version()}.",
         "Median and, in brackets, 90th percentile of n rounds.",
         "",
         "| what | n | ours, s | compared with, s | ratio | goal | reached | |",
@@ -324,8 +327,8 @@ def main() -> None:
         folder = Path(work)
         os.environ |= {"INVOKE_CLUSTER_NAME": NAME, "INVOKE_CLUSTER_PORT": "18090"}
         found = settings.read(settings.DEFAULTS)
-        base = artifacts.base_image(engine.connect(), found).reference
-        node = artifacts.node_image(engine.connect(), found).reference
+        base = artifacts.base_image(client.connect(), found).reference
+        node = artifacts.node_image(client.connect(), found).reference
         watched, edited = Copy(folder, "watched"), Copy(folder, "edited")
         shell = Shell(edited, artifacts.kind(found).reference, base, node)
         rows: list[Row] = []

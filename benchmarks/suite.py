@@ -19,7 +19,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 from ci import matrix  # noqa: E402
-from kubetasks.report import duration  # noqa: E402
+from kubetasks.terminal.report import duration  # noqa: E402
 
 PAGE = PROJECT / "docs" / "testing.md"
 ROW = re.compile(r"^(\S+(?: [\d.]+)?)  +((?:passed|failed|not tested|\d+ passed).*?)  +(\S.*? s)  ", re.MULTILINE)

@@ -3,12 +3,12 @@
 import re
 import shutil
 
-from kubetasks import shell
 from kubetasks.errors import SetupError
-from kubetasks.machine import packages, receipt
-from kubetasks.machine.log import new_log
-from kubetasks.report import Report
-from kubetasks.settings import Settings
+from kubetasks.project.settings import Settings
+from kubetasks.setup import packages, receipt
+from kubetasks.setup.log import new_log
+from kubetasks.terminal import shell
+from kubetasks.terminal.report import Report
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 PACKAGE = "chromium"  # Debian's

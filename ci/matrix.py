@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Literal
 
 from ci import browsers, junit, pythons
-from kubetasks import engine, providers, shell
-from kubetasks.application import APPLICATION, PROJECT
+from kubetasks import providers
+from kubetasks.engine import client
 from kubetasks.errors import ProgramError, SetupError, TaskError
-from kubetasks.machine import inventory
-from kubetasks.machine.inventory import SETUP
-from kubetasks.report import Report, duration
-from kubetasks.settings import DEFAULTS, Settings, variable
-from kubetasks.versions import KUBERNETES, PYTHONS
+from kubetasks.project.application import APPLICATION, PROJECT
+from kubetasks.project.settings import DEFAULTS, Settings, variable
+from kubetasks.project.versions import KUBERNETES, PYTHONS
+from kubetasks.setup import inventory
+from kubetasks.setup.inventory import SETUP
+from kubetasks.terminal import shell
+from kubetasks.terminal.report import Report, duration
 
 REPORTS = PROJECT / "reports"
 LINTS = ("lint", "type")
@@ -212,7 +214,7 @@ def _browser(settings: Settings, report: Report, install: bool) -> str:
 
 def _set_up(settings: Settings, report: Report) -> str:
     """What the provider's clusters run on. Raises SetupError if something is missing."""
-    items = inventory.look(settings, providers.select(settings, APPLICATION, report, engine.connect).needs)
+    items = inventory.look(settings, providers.select(settings, APPLICATION, report, client.connect).needs)
     missing = [item for item in items if not item.present]
     if missing:
         given = {"provider": settings.provider, "kubernetes": settings.kubernetes}
@@ -246,7 +248,7 @@ def _uv() -> Path:
 def _contained(settings: Settings, report: Report, job: Job, image: str) -> int:
     cache = settings.cache / "uv"
     cache.mkdir(parents=True, exist_ok=True)
-    return engine.connect().run(
+    return client.connect().run(
         image,
         ["sh", "-euc", IN_CONTAINER, "sh", job.environment],
         {PROJECT: ("/project", "ro"), REPORTS: ("/reports", "rw"), cache: ("/uv", "rw"), _uv(): ("/usr/local/bin/uv", "ro")},

@@ -1,11 +1,11 @@
 """Find or install a Python for the unit tests: the machine's own, otherwise an image that has it."""
 
-from kubetasks import artifacts, engine
+from kubetasks.engine import client
 from kubetasks.errors import SetupError
-from kubetasks.machine import downloads, install, receipt
-from kubetasks.report import Report
-from kubetasks.settings import Settings
-from kubetasks.versions import PYTHONS
+from kubetasks.project.settings import Settings
+from kubetasks.project.versions import PYTHONS
+from kubetasks.setup import artifacts, downloads, install, receipt
+from kubetasks.terminal.report import Report
 
 
 def image(settings: Settings, report: Report, minor: str, may_install: bool) -> str:
@@ -13,7 +13,7 @@ def image(settings: Settings, report: Report, minor: str, may_install: bool) -> 
 
     Raises EngineError, SetupError.
     """
-    found, version = engine.connect(), PYTHONS[minor]
+    found, version = client.connect(), PYTHONS[minor]
     wanted = artifacts.python_image(found, settings, minor)
     if wanted.present:
         return wanted.reference

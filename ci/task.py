@@ -8,8 +8,8 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from kubetasks.errors import SettingError, SetupError, TaskError
-from kubetasks.settings import one_of
-from kubetasks.versions import KUBERNETES, PYTHONS
+from kubetasks.project.settings import one_of
+from kubetasks.project.versions import KUBERNETES, PYTHONS
 
 SUMMARY = "GITHUB_STEP_SUMMARY"  # the file that GitHub Actions shows on a job's page
 
@@ -51,7 +51,7 @@ def test(
     Undo: ./inv setup --remove; rm -rf .tox reports
     """
     from ci import matrix
-    from kubetasks.actions import context
+    from kubetasks.pipeline.run import begin
 
     if all and exhaustive:
         raise SettingError("--all and --exhaustive exclude each other: --exhaustive tests everything that --all does.")
@@ -60,7 +60,7 @@ def test(
     if kubernetes:
         one_of("--kubernetes", kubernetes, tuple(KUBERNETES))
     started = time.monotonic()
-    run = context.begin(c)
+    run = begin(c)
     tier: matrix.Tier = "exhaustive" if exhaustive else "thorough" if all else "core"
     wanted = matrix.jobs(
         tier,

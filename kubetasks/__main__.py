@@ -1,10 +1,172 @@
-"""`python -m kubetasks`: the tasks. Ctrl-C ends it at once, without a traceback, until a task begins."""
+"""`python -m kubetasks`: invoke with our tasks in groups, a suggestion for a mistyped one, and the exit codes of a shell."""
 
 import signal
 
-if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it is not ignored
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it is not ignored
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until a task begins: the imports take a quarter of a second
 
-from kubetasks.program import main  # the imports take a quarter of a second
+import difflib
+import errno
+import gc
+import io
+import os
+import shlex
+import sys
+import tomllib
+from contextlib import suppress
+from typing import Any, NoReturn
 
-main()
+from invoke.config import AmbiguousMergeError, Config
+from invoke.exceptions import Exit, ParseError
+from invoke.parser.argument import Argument
+from invoke.program import Program
+from invoke.vendor.yaml import YAMLError
+
+from kubetasks.errors import FileError
+from kubetasks.project.application import PROJECT
+from kubetasks.terminal import interruption
+from kubetasks.terminal.report import discard, end_unread
+
+BAD_SETTING = 2
+GC_THRESHOLD = 100_000  # objects: imports create fewer, all of which stay; collecting takes a twentieth of a short run
+FULL = (errno.ENOSPC, errno.EDQUOT)
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
+CORE_HELP: dict[str, str | None] = {  # what invoke's own options mean here
+    "echo": "Print the equivalent docker, kind, minikube and kubectl commands.",
+    "dry": "Print the equivalent commands, and change nothing.",
+}
+GROUPS = {  # each in the order of the tutorial's table in README.md
+    "This machine": ("setup", "doctor"),
+    "Cluster": ("start", "docker-env", "stop", "delete", "kubeconfig"),
+    "Application": ("build", "deploy", "status", "scale", "logs", "diagnose", "rollback", "undeploy", "rmi"),
+    "Service": ("expose", "service", "tunnel", "traffic", "unexpose"),
+    "All of it": ("up", "dev", "clean"),
+    "This project": ("test",),
+}
+
+
+class Configuration(Config):
+    """invoke's configuration; a file of it holds sections, or nothing."""
+
+    def _load_yaml(self, path: os.PathLike[str]) -> Any:
+        found = super()._load_yaml(path)
+        if found is not None and not isinstance(found, dict):
+            raise YAMLError(f"{path} must hold sections, such as `cluster:`; docs/settings.md lists them")
+        return found
+
+    _load_yml = _load_yaml
+
+
+class Tasks(Program):
+    """invoke's program, for the tasks in the current folder's tasks.py."""
+
+    def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
+        try:
+            super().run(argv, exit)
+        except AmbiguousMergeError as error:
+            print(f"invoke.yaml has a value in the place of a section, or the other way round: {error}", file=sys.stderr)
+            sys.exit(BAD_SETTING)
+        except YAMLError as error:
+            print(f"A configuration file cannot be used: {' '.join(str(error).split())}", file=sys.stderr)
+            sys.exit(BAD_SETTING)
+        except OSError as error:
+            _exit_refused(error)
+
+    def core_args(self) -> list[Argument]:
+        given: list[Argument] = super().core_args()
+        for argument in given:
+            argument.help = CORE_HELP.get(str(argument.name), argument.help)
+        agreed = Argument(names=("yes", "y"), kind=bool, default=False, help="Change a cluster of others without asking.")
+        return [*given, agreed]
+
+    def update_config(self, merge: bool = True) -> None:
+        super().update_config(merge=merge)
+        if self.args.yes.value:
+            self.config.run.yes = True
+
+    def parse_tasks(self) -> None:
+        try:
+            super().parse_tasks()
+        except ParseError as error:
+            word = str(error).partition("'")[2].partition("'")[0]
+            near = difflib.get_close_matches(word, self.collection.task_names, 1)
+            if "No idea what" not in str(error):
+                raise
+            if word.startswith("-"):
+                more = "./inv --help TASK shows the options of a task, ./inv --help those of ./inv itself"
+                raise Exit(f"There is no option {word}.\n  {more}", code=1) from error
+            hint = f"Did you mean {near[0]}?" if near else "./inv --list shows the tasks, ./inv --help TASK the options of one"
+            raise Exit(f"There is no task {word}.\n  {hint}", code=1) from error
+
+    def print_version(self) -> None:
+        with (PROJECT / "pyproject.toml").open("rb") as file:
+            print(f"inv {tomllib.load(file)['project']['version']}")
+
+    def no_tasks_given(self) -> None:
+        self.list_tasks()
+        raise Exit
+
+    def list_flat(self) -> None:
+        """Print the tasks in GROUPS; others last."""
+        pairs = dict(self._make_pairs(self.scoped_collection))
+        groups = {title: [name for name in names if name in pairs] for title, names in GROUPS.items()}
+        grouped = {name for names in groups.values() for name in names}
+        groups["Others"] = [name for name in pairs if name not in grouped]
+        width = max(map(len, pairs))
+        for title, names in groups.items():
+            if names:
+                print(f"{title}:")
+                for name in names:
+                    print(f"  {name:<{width}}  {pairs[name]}")
+                print()
+
+    def execute(self) -> None:
+        self.config.tasks.dedupe = False  # `stop start stop` is three tasks
+        try:
+            super().execute()
+        except KeyboardInterrupt:
+            raise Exit(interruption.INTERRUPTED_LINE, code=interruption.INTERRUPTED) from None
+
+
+def _exit_refused(error: OSError) -> NoReturn:
+    """Say what the system refuses, and exit with a code for it. Raises the error again if that does not explain it."""
+    refused = _refused(error)
+    if refused is None:
+        raise error
+    print(refused.message, file=sys.stderr)
+    with suppress(OSError):  # it is no file
+        discard(sys.stdout)
+    sys.exit(refused.code)
+
+
+def _refused(error: OSError) -> FileError | None:
+    """What a person can do about a full disk, or about a file that somebody else owns; None if that does not explain it."""
+    if error.errno in FULL:
+        return FileError(f"{error.filename or 'A file'}: {error.strerror}.", "df --human-readable shows where there is room")
+    if error.errno in REFUSALS and error.filename:
+        path = shlex.quote(str(error.filename))
+        return FileError(
+            f"{error.filename}: {error.strerror}.", f"ls -ld {path} shows whose it is; mount shows what is read-only"
+        )
+    return None
+
+
+def main() -> None:
+    gc.set_threshold(GC_THRESHOLD)
+    interruption.may_leave([sys.executable, "-m", "kubetasks.pipeline.completion"])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode is no reason to fail
+    try:
+        try:
+            Tasks(name="inv", binary="./inv", binary_names=["inv"], config_class=Configuration).run()
+        finally:  # run() exits
+            sys.stdout.flush()
+    except BrokenPipeError:
+        end_unread(sys.stdout)
+    except OSError as error:  # what was left in the buffer: the file that it goes to is full
+        _exit_refused(error)
+
+
+if __name__ == "__main__":
+    main()

@@ -12,10 +12,10 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
-from kubetasks import shell, wait
 from kubetasks.errors import ClusterError, TaskError, causes
-from kubetasks.labels import OWNER
-from kubetasks.loopback import is_loopback
+from kubetasks.project.labels import OWNER
+from kubetasks.terminal import shell, wait
+from kubetasks.terminal.loopback import is_loopback
 
 Object = dict[str, Any]
 

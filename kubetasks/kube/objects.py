@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kubetasks import wait
 from kubetasks.errors import LeftoverError, OwnershipError, SettingError
 from kubetasks.kube.client import FIELD_MANAGER, ApiError, Kube, Object, describe, path, surviving
-from kubetasks.labels import OWNER, OWNER_LABEL
+from kubetasks.project.labels import OWNER, OWNER_LABEL
+from kubetasks.terminal import wait
 
 JSON_PATCH = "application/json-patch+json"
 CHANGED_MEANWHILE = 422  # the answer to a JSON patch whose test fails

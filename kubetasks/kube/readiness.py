@@ -8,7 +8,7 @@ from typing import NamedTuple
 from kubetasks.kube import problems
 from kubetasks.kube.client import Object
 from kubetasks.kube.problems import Around, Evidence, Patience, Problem
-from kubetasks.wait import Done, Failed, Pending, State
+from kubetasks.terminal.wait import Done, Failed, Pending, State
 
 REVISION = "deployment.kubernetes.io/revision"
 ENDED = ("Failed", "Succeeded")  # phases of pods that the replica set has replaced

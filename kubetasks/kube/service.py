@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kubetasks.application import Application
 from kubetasks.kube.client import Object
+from kubetasks.project.application import Application
 
 MAPPED, BALANCER, NODE = "mapped port", "load balancer", "node port"
 

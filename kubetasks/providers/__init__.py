@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 
-from kubetasks.application import Application
-from kubetasks.engine import Engine
+from kubetasks.engine.client import Engine
 from kubetasks.errors import ClusterError
+from kubetasks.project.application import Application
+from kubetasks.project.settings import Settings
 from kubetasks.providers.base import Lifecycle, Provider
-from kubetasks.report import Report
-from kubetasks.settings import Settings
+from kubetasks.terminal.report import Report
 
 
 def select(settings: Settings, app: Application, report: Report, connect: Callable[[], Engine]) -> Provider:
     """The provider that the settings name; `connect` is called if it needs the container engine."""
     if settings.provider == "existing":
-        from kubetasks.providers.existing.provider import Existing
+        from kubetasks.providers.existing import Existing
 
         return Existing(settings, app, report, connect)
     if settings.provider == "minikube":

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-from kubetasks.image import Delivered, Image
-from kubetasks.needs import Need
+from kubetasks.engine.image import Delivered, Image
+from kubetasks.setup.needs import Need
 
 if TYPE_CHECKING:
-    from kubetasks.engine import Engine
+    from kubetasks.engine.client import Engine
 
 DELETION_SECONDS = 120.0  # at least: a deletion that is cut off leaves something
 # incomplete: its creation or deletion was interrupted

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kubetasks import equivalents
-from kubetasks.application import Application
-from kubetasks.engine import Engine
+from kubetasks.engine.client import Engine
+from kubetasks.engine.image import all_mean_one, familiar
 from kubetasks.errors import EngineError
-from kubetasks.image import all_mean_one, familiar
-from kubetasks.report import Report
+from kubetasks.project.application import Application
+from kubetasks.terminal import equivalents
+from kubetasks.terminal.report import Report
 
 if TYPE_CHECKING:
-    from kubetasks.engine import Container
+    from kubetasks.engine.client import Container
 
 ARCHIVE = "import-"
 CTR = ("ctr", "--namespace=k8s.io")

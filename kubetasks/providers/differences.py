@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from kubetasks.report import Report
+from kubetasks.terminal.report import Report
 
 
 def say_differences(report: Report, cluster: str, settings: Mapping[str, tuple[str, str]]) -> None:

@@ -4,9 +4,9 @@ import re
 import shutil
 from collections.abc import Mapping
 
-from kubetasks import shell
-from kubetasks.artifacts import Artifact
 from kubetasks.errors import ClusterError
+from kubetasks.setup.artifacts import Artifact
+from kubetasks.terminal import shell
 
 
 def require(name: str, found: Artifact, version: str, words: list[str], environment: Mapping[str, str]) -> None:

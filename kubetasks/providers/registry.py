@@ -11,16 +11,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from kubetasks import artifacts, equivalents, interruption
-from kubetasks.engine import Engine
+from kubetasks.engine.client import Engine
 from kubetasks.errors import EngineError, ImageError, OwnershipError
-from kubetasks.labels import CLUSTER_LABEL, LABELS, OWNER, OWNER_LABEL
+from kubetasks.project.labels import CLUSTER_LABEL, LABELS, OWNER, OWNER_LABEL
+from kubetasks.project.settings import Settings
 from kubetasks.providers.base import RegistryAddress
-from kubetasks.report import Report
-from kubetasks.settings import Settings
+from kubetasks.setup import artifacts
+from kubetasks.terminal import equivalents, interruption
+from kubetasks.terminal.report import Report
 
 if TYPE_CHECKING:
-    from kubetasks.engine import Container
+    from kubetasks.engine.client import Container
 
 PORT = 5000  # in the container
 SECONDS = 5  # for an answer

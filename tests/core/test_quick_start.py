@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from kubetasks.application import APPLICATION, PROJECT
+from kubetasks.project.application import APPLICATION, PROJECT
 from tests.support import answers, driver, leftovers
 from tests.support.answers import REQUESTS
 from tests.support.driver import Tasks, docker

@@ -10,9 +10,10 @@ from unittest import mock
 import pytest
 from pytest_kind import KindCluster
 
-from kubetasks import artifacts, equivalents
 from kubetasks.providers.kind.config import Config, free_port
 from kubetasks.providers.kind.provider import Kind
+from kubetasks.setup import artifacts
+from kubetasks.terminal import equivalents
 from tests.support.driver import Tasks
 
 

@@ -5,9 +5,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from kubetasks import artifacts
-from kubetasks.application import APPLICATION, PROJECT
-from kubetasks.settings import PROVIDERS_OF_OUR_OWN
+from kubetasks.project.application import APPLICATION, PROJECT
+from kubetasks.project.settings import PROVIDERS_OF_OUR_OWN
+from kubetasks.setup import artifacts
 from tests.support.driver import HEARD, Tasks
 
 SCREEN = "diagnosis"  # the title of what `inv diagnose` says

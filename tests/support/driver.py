@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
 
-from kubetasks import artifacts, engine, providers, settings
-from kubetasks.application import APPLICATION, PROJECT
-from kubetasks.interruption import INTERRUPTED
-from kubetasks.program import Tasks as Program
+from kubetasks import providers
+from kubetasks.__main__ import Tasks as Program
+from kubetasks.engine import client
+from kubetasks.project import settings
+from kubetasks.project.application import APPLICATION, PROJECT
+from kubetasks.project.settings import Settings
 from kubetasks.providers.base import Lifecycle, Provider
-from kubetasks.report import Report
-from kubetasks.settings import Settings
+from kubetasks.setup import artifacts
+from kubetasks.terminal.interruption import INTERRUPTED
+from kubetasks.terminal.report import Report
 from tasks import ns
 from tests.support import signals
 
@@ -136,7 +139,7 @@ class Tasks:
 
     def provider(self) -> Provider:
         """The provider of this cluster."""
-        return providers.select(self.settings, APPLICATION, Report(), engine.connect)
+        return providers.select(self.settings, APPLICATION, Report(), client.connect)
 
     def lifecycle(self) -> Lifecycle:
         """The same, as one that deletes its cluster."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kubetasks import settings
+from kubetasks.project import settings
 from tests.support import diagnosis, images, locks, run, signals, snapshot
 from tests.support.driver import HEARD, Tasks
 from tests.support.marks import default_provider

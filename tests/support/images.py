@@ -7,10 +7,10 @@ from contextlib import closing
 
 import docker
 
-from kubetasks import engine
-from kubetasks.application import APPLICATION
-from kubetasks.image import familiar
-from kubetasks.labels import SELECTOR
+from kubetasks.engine import client
+from kubetasks.engine.image import familiar
+from kubetasks.project.application import APPLICATION
+from kubetasks.project.labels import SELECTOR
 from tests.support import source
 
 ASIDE = f"{APPLICATION.name}-aside"
@@ -40,7 +40,7 @@ def put_back() -> None:
 
 def remove() -> None:
     """Remove the images that the tasks built under the application's name; one that has another name only loses this one."""
-    connection = engine.connect()
+    connection = client.connect()
     for reference in connection.image_tags(APPLICATION.name):
         connection.remove_image(reference)
     connection.remove_dangling()
@@ -55,7 +55,7 @@ def keep_stages() -> None:
 
 def _restore() -> list[str]:
     """Put back what is aside and remove the kept stages; return the names of both."""
-    connection = engine.connect()
+    connection = client.connect()
     stages = connection.image_tags(STAGES)
     for reference in stages:
         connection.remove_image(reference)

@@ -4,13 +4,13 @@ from contextlib import closing
 
 import docker
 
-from kubetasks import engine
-from kubetasks.labels import CLUSTER_LABEL, SELECTOR
+from kubetasks.engine import client
+from kubetasks.project.labels import CLUSTER_LABEL, SELECTOR
 
 
 def our_clusters() -> list[str]:
     """The names of the clusters that have a network or a volume with our label."""
-    return sorted(labels[CLUSTER_LABEL] for labels in engine.connect().our_clusters())
+    return sorted(labels[CLUSTER_LABEL] for labels in client.connect().our_clusters())
 
 
 def remove(prefix: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, ReadWriteLock, Timeout
 
-from kubetasks import settings
+from kubetasks.project import settings
 
 PREFIX = "tests-"  # of the locks' files in the cache folder
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kubetasks.settings import DEFAULTS, PROVIDERS_OF_OUR_OWN
+from kubetasks.project.settings import DEFAULTS, PROVIDERS_OF_OUR_OWN
 
 default_provider = pytest.mark.providers(DEFAULTS["cluster"]["provider"])
 exhaustive = pytest.mark.exhaustive

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks import interruption
-from kubetasks.application import PROJECT
+from kubetasks.project.application import PROJECT
+from kubetasks.terminal import interruption
 from tests.support.driver import SECONDS, Tasks
 from tests.support.waiting import until
 

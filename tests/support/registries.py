@@ -12,8 +12,10 @@ from pathlib import Path
 
 import docker
 
-from kubetasks import artifacts, engine
-from kubetasks.labels import LABELS
+from kubetasks.engine import client
+from kubetasks.engine.content import Content, build_context
+from kubetasks.project.labels import LABELS
+from kubetasks.setup import artifacts
 from tests.support import leftovers
 from tests.support.eventually import eventually
 from tests.support.run import Run
@@ -61,7 +63,8 @@ def serve(this_run: Run, folder: Path, config: str = CONFIG, network: str = "bri
 def start(this_run: Run, folder: Path, config: str = CONFIG, network: str = "bridge") -> Registry:
     """Start an empty registry in a container on that network of the engine; `folder` is for its files."""
     work = Path(tempfile.mkdtemp(dir=folder))
-    found = artifacts.registry_image(engine.connect(), this_run.tasks.settings)
+    engine = client.connect()
+    found = artifacts.registry_image(engine, this_run.tasks.settings)
     assert found.present, "./inv setup installs the registry's image"
     (work / "Dockerfile").write_text(DOCKERFILE.format(image=found.reference))
     (work / "config.yml").write_text(config)
@@ -72,11 +75,11 @@ def start(this_run: Run, folder: Path, config: str = CONFIG, network: str = "bri
         subprocess.run(["openssl", *words], check=True, capture_output=True)
     name = f"{this_run.throwaway().cluster}-registry"
     image = f"{name}:1"
-    content = {path.name: path.read_bytes() for path in work.iterdir()}
-    engine.connect().build(engine.build_context(engine.Content(content)), [image], {}, lambda _line: None)
-    with closing(docker.from_env()) as client:
+    content = Content({path.name: path.read_bytes() for path in work.iterdir()})
+    engine.build(build_context(content), [image], {}, lambda _line: None)
+    with closing(docker.from_env()) as sdk:
         ports = {f"{PORT}/tcp": ("127.0.0.1", 0)}
-        container = client.containers.run(image, detach=True, ports=ports, labels=LABELS, name=name, network=network)
+        container = sdk.containers.run(image, detach=True, ports=ports, labels=LABELS, name=name, network=network)
         container.reload()
         (port,) = container.ports[f"{PORT}/tcp"] or []
         inside = f"{container.attrs['NetworkSettings']['Networks'][network]['IPAddress']}:{PORT}"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from kubetasks import interruption
+from kubetasks.terminal import interruption
 
 
 def take() -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kubetasks.application import PROJECT
-from kubetasks.labels import CLUSTER_LABEL
+from kubetasks.project.application import PROJECT
+from kubetasks.project.labels import CLUSTER_LABEL
 from tests.support import locks
 from tests.support.driver import Tasks, docker
 from tests.support.waiting import until

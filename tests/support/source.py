@@ -5,7 +5,7 @@ import secrets
 import shutil
 from pathlib import Path
 
-from kubetasks.application import PROJECT
+from kubetasks.project.application import PROJECT
 
 PARTS = (
     "tasks.py",

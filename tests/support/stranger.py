@@ -15,9 +15,10 @@ import pytest
 import yaml
 from pytest_kind import KindCluster
 
-from kubetasks import artifacts, engine
-from kubetasks.application import APPLICATION, PROJECT
-from kubetasks.equivalents import NETWORK_VARIABLE
+from kubetasks.engine import client
+from kubetasks.project.application import APPLICATION, PROJECT
+from kubetasks.setup import artifacts
+from kubetasks.terminal.equivalents import NETWORK_VARIABLE
 from tests.support import leftovers, registries
 from tests.support.driver import Ended, Tasks
 from tests.support.fixtures import ON_STRANGER
@@ -113,7 +114,7 @@ def _create(this_run: Run, folder: Path) -> dict[str, Any]:
         KindCluster(
             name,
             kubeconfig=kubeconfig,
-            image=artifacts.node_image(engine.connect(), settings).reference,
+            image=artifacts.node_image(client.connect(), settings).reference,
             kind_path=Path(artifacts.kind(settings).reference),
             kubectl_path=Path(artifacts.kubectl().reference),
         ).create(config_file=config)

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable
 
-from kubetasks import wait
+from kubetasks.terminal import wait
 
 
 def until(happened: Callable[[], bool], timeout: float = 90) -> None:

@@ -5,10 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.application import PROJECT
+from kubetasks.project.application import PROJECT
 
-DOCUMENTS = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("images/*/*.md")]
-FOLDERS = (".ci", "ci", ".github", "benchmarks", "docs", "images", "k8s", "kubetasks", "requirements", "simple_server", "tests")
+DOCUMENTS = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("nodeimages/data/*/*.md")]
+FOLDERS = (
+    ".ci",
+    "ci",
+    ".github",
+    "benchmarks",
+    "docs",
+    "images",
+    "k8s",
+    "kubetasks",
+    "nodeimages",
+    "requirements",
+    "simple_server",
+    "tests",
+)
 PATH = re.compile(r"(?:[\w.-]+/)*[\w.-]+(?:/|\.(?:py|md|ya?ml|toml|ini|mod|sum|txt|png))")
 OTHERS = re.compile(r"invoke\.yaml|reports/.*|\.venv/.*|.*MINOR.*")  # a person's own, generated, or a stand-in
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.application import PROJECT
+from kubetasks.project.application import PROJECT
 
 # Stands for each Python: it adds what it is asked for to $LOG, waits in pip for $GATE and kills its
 # process group, as Ctrl-C would, after the step $KILL.

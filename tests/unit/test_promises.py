@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from kubetasks.application import PROJECT
+from kubetasks.project.application import PROJECT
 
 TESTS = Path(__file__).parents[1]
 OTHER_TABLES = ("Where to go next", "Repository layout")  # sections whose tables promise nothing

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from kubetasks import equivalents
-from kubetasks.engine import Engine
+from kubetasks.engine.client import Engine
 from kubetasks.errors import OwnershipError
-from kubetasks.labels import CLUSTER_LABEL, LABELS, OWNER, OWNER_LABEL
-from kubetasks.report import Report
+from kubetasks.project.labels import CLUSTER_LABEL, LABELS, OWNER, OWNER_LABEL
+from kubetasks.terminal import equivalents
+from kubetasks.terminal.report import Report
 
 if TYPE_CHECKING:
-    from kubetasks.engine import Container
+    from kubetasks.engine.client import Container
 
 MTU = "com.docker.network.driver.mtu"
 

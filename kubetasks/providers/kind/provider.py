@@ -11,24 +11,26 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubetasks import artifacts, engine, equivalents, interruption, locking, needs, shell, wait
-from kubetasks.application import Application
-from kubetasks.engine import Engine
+from kubetasks.engine import access
+from kubetasks.engine.client import Engine
+from kubetasks.engine.image import Delivered, Image, names_to_load
 from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError, TaskError
-from kubetasks.image import Delivered, Image, names_to_load
-from kubetasks.needs import Need
+from kubetasks.project.application import Application
+from kubetasks.project.settings import DEFAULTS, Settings
+from kubetasks.project.versions import KIND
 from kubetasks.providers import containerd, programs, registry
 from kubetasks.providers.base import DELETION_SECONDS, Cluster, Condition
 from kubetasks.providers.differences import say_differences
 from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port, kubernetes_of
 from kubetasks.providers.kind.network import Network
 from kubetasks.providers.registry import Registry
-from kubetasks.report import Report
-from kubetasks.settings import DEFAULTS, Settings
-from kubetasks.versions import KIND
+from kubetasks.setup import artifacts, needs
+from kubetasks.setup.needs import Need
+from kubetasks.terminal import equivalents, interruption, locking, shell, wait
+from kubetasks.terminal.report import Report
 
 if TYPE_CHECKING:
-    from kubetasks.engine import Container
+    from kubetasks.engine.client import Container
 
 CREATED = "/kind/simple-server-tasks-created"  # a file on the node, written last: its creation was not interrupted
 STAGE_SECONDS = 20.0  # in which the containerd of a new node runs
@@ -330,7 +332,7 @@ class Kind:
         return sorted(ours, key=lambda node: (node.name != control_plane(self.name), node.name))
 
     def _kind(self, *words: str, timeout: float = 0, **variables: str) -> str:
-        return shell.run([self.program, *words], env=engine.environment() | variables, timeout=timeout)
+        return shell.run([self.program, *words], env=access.environment() | variables, timeout=timeout)
 
     @property
     def program(self) -> str:
@@ -418,7 +420,7 @@ class Kind:
             with self._report.step(f"Creating cluster {self.name} (Kubernetes {self._settings.kubernetes})") as step:
                 shell.run(
                     equivalents.create_argv(self.program, config, str(self.config_file)),
-                    env={**engine.environment(), **equivalents.create_environment(config)},
+                    env={**access.environment(), **equivalents.create_environment(config)},
                     log=self._log,
                     on_line=lambda line: step.at(line.strip(" •✓")),
                 )

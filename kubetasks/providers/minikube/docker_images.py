@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from kubetasks import equivalents
-from kubetasks.application import Application
-from kubetasks.engine import Engine
-from kubetasks.image import all_mean_one
-from kubetasks.report import Report
+from kubetasks.engine.client import Engine
+from kubetasks.engine.image import all_mean_one
+from kubetasks.project.application import Application
+from kubetasks.terminal import equivalents
+from kubetasks.terminal.report import Report
 
 if TYPE_CHECKING:
-    from kubetasks.engine import Container
+    from kubetasks.engine.client import Container
 
 
 def listed(engine: Engine, node: "Container") -> dict[str, str]:

@@ -12,23 +12,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubetasks import artifacts, engine, equivalents, interruption, locking, needs, shell, wait
-from kubetasks.application import Application
-from kubetasks.engine import Engine
+from kubetasks.engine import access, client
+from kubetasks.engine.client import Engine
+from kubetasks.engine.image import Delivered, Image, names_to_load
 from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
-from kubetasks.image import Delivered, Image, names_to_load
-from kubetasks.labels import CLUSTER_LABEL, KUBERNETES_LABEL, LABELS, OWNER, OWNER_LABEL, PROVIDER_LABEL, STATE_LABEL
+from kubetasks.project.application import Application
+from kubetasks.project.labels import CLUSTER_LABEL, KUBERNETES_LABEL, LABELS, OWNER, OWNER_LABEL, PROVIDER_LABEL, STATE_LABEL
+from kubetasks.project.settings import Settings
+from kubetasks.project.versions import KICBASE, KUBERNETES, MINIKUBE
 from kubetasks.providers import containerd, programs
 from kubetasks.providers.base import DELETION_SECONDS, Cluster, Condition
 from kubetasks.providers.differences import say_differences
 from kubetasks.providers.minikube import docker_images, tunnel
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
-from kubetasks.report import Report
-from kubetasks.settings import Settings
-from kubetasks.versions import KICBASE, KUBERNETES, MINIKUBE
+from kubetasks.setup import artifacts, needs
+from kubetasks.terminal import equivalents, interruption, locking, shell, wait
+from kubetasks.terminal.report import Report
 
 if TYPE_CHECKING:
-    from kubetasks.engine import Container
+    from kubetasks.engine.client import Container
 
 CREATED = "/etc/simple-server-tasks-created"  # a file on the node, written last: its creation was not interrupted
 COPIES = "/var/lib/minikube/images"  # where minikube copies, in the node, what it loads, and leaves it
@@ -227,7 +229,7 @@ class Minikube:
         if not self._builds():
             return None
         address = self._running_node().attrs["NetworkSettings"]["Networks"][self.name]["IPAddress"]
-        return engine.connect_to_node(f"{address}:{ENGINE_PORT}", self._folder / ".minikube" / "certs")
+        return client.connect_to_node(f"{address}:{ENGINE_PORT}", self._folder / ".minikube" / "certs")
 
     @contextmanager
     def building(self) -> Iterator[None]:
@@ -241,7 +243,7 @@ class Minikube:
         return ["docker-env", "--profile", self.name]
 
     def docker_env(self, unset: bool) -> str | None:
-        if not self._has_docker and not (unset and engine.node_of_shell()):
+        if not self._has_docker and not (unset and access.node_of_shell()):
             return None
         words = [*self._docker_env_words, *(["--unset"] if unset else [])]
         if not self._report.equivalent(equivalents.minikube(words)):

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubetasks import interruption, shell
 from kubetasks.errors import ClusterError, LeftoverError, SetupError
+from kubetasks.terminal import interruption, shell
 
 SERVICES = ipaddress.IPv4Network("10.96.0.0/12")  # the range of service addresses that minikube gives a cluster
 ROUTES = Path("/proc/net/route")

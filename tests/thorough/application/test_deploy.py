@@ -5,10 +5,10 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from kubetasks import locking
-from kubetasks.application import PROJECT
 from kubetasks.errors import ExposeError, OwnershipError
-from kubetasks.report import Report
+from kubetasks.project.application import PROJECT
+from kubetasks.terminal import locking
+from kubetasks.terminal.report import Report
 from tests.support import answers, source
 from tests.support.driver import Tasks
 from tests.support.marks import every_provider

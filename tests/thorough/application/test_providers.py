@@ -7,15 +7,17 @@ from collections.abc import Callable
 
 import pytest
 
-from kubetasks import artifacts, engine, providers
-from kubetasks.application import APPLICATION
+from kubetasks import providers
+from kubetasks.engine import client as engine_client
+from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import ClusterError
-from kubetasks.image import Delivered, Image
 from kubetasks.kube import client
+from kubetasks.project.application import APPLICATION
 from kubetasks.providers.base import Lifecycle, Provider
-from kubetasks.providers.existing.provider import Existing
+from kubetasks.providers.existing import Existing
 from kubetasks.providers.kind.provider import Kind
-from kubetasks.report import Report
+from kubetasks.setup import artifacts
+from kubetasks.terminal.report import Report
 from tests.support import answers
 from tests.support.driver import Tasks, docker
 from tests.support.marks import every_provider
@@ -35,12 +37,12 @@ Make = Callable[[Tasks, Report], Provider]
 
 def own(tasks: Tasks, report: Report) -> Provider:
     """The adapter of the run's provider."""
-    return providers.select(tasks.settings, APPLICATION, report, engine.connect)
+    return providers.select(tasks.settings, APPLICATION, report, engine_client.connect)
 
 
 def existing(tasks: Tasks, report: Report) -> Provider:
     """The run's cluster, as if a stranger had created it."""
-    return Existing(tasks.existing(), APPLICATION, report, engine.connect)
+    return Existing(tasks.existing(), APPLICATION, report, engine_client.connect)
 
 
 ADAPTERS = [own, existing]

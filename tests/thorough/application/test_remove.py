@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kubetasks.application import PROJECT
 from kubetasks.errors import OwnershipError
-from kubetasks.interruption import INTERRUPTED, LEFT
-from kubetasks.labels import OWNER_LABEL, SELECTOR
+from kubetasks.project.application import PROJECT
+from kubetasks.project.labels import OWNER_LABEL, SELECTOR
+from kubetasks.terminal.interruption import INTERRUPTED, LEFT
 from tests.support import answers, cluster, snapshot, source
 from tests.support.driver import Tasks, docker
 from tests.support.eventually import answer

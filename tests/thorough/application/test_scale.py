@@ -1,6 +1,6 @@
 """Scaling: as many pods answer as were asked for."""
 
-from kubetasks.application import PROJECT
+from kubetasks.project.application import PROJECT
 from tests.support import answers
 from tests.support.driver import Tasks
 from tests.support.eventually import SECONDS, eventually

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kubetasks import engine
-from kubetasks.application import APPLICATION, PROJECT
+from kubetasks.engine import client
+from kubetasks.project.application import APPLICATION, PROJECT
 from tests.support import answers, registries
 from tests.support.answers import REQUESTS
 from tests.support.driver import SECONDS, Ended
@@ -52,7 +52,7 @@ def test_a_user_of_one_namespace_goes_the_whole_path_through_a_registry(stranger
     left = user.get("deployments,replicasets,services,poddisruptionbudgets,pods")["items"]
     assert left == []
     assert answers.silent(url)
-    assert engine.connect().image_tags(APPLICATION.name) == [], "the name for the registry too"
+    assert client.connect().image_tags(APPLICATION.name) == [], "the name for the registry too"
 
 
 def test_up_brings_three_pods_to_an_empty_namespace_and_a_second_one_changes_nothing(app: UserTasks) -> None:
@@ -208,7 +208,7 @@ def test_a_registry_whose_certificate_nobody_knows_is_named(
         refused = replace(user, registry=registry.inside).typed("deploy", "--yes", code=5)
         assert "x509" in refused.stderr
         assert f"/etc/docker/certs.d/{registry.inside}/ca.crt" in refused.stderr
-        assert [name for name in engine.connect().image_tags(APPLICATION.name) if registry.inside in name] == []
+        assert [name for name in client.connect().image_tags(APPLICATION.name) if registry.inside in name] == []
     assert user.get("deployments")["items"] == [], "nothing was changed"
 
 

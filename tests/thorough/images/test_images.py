@@ -13,8 +13,8 @@ from typing import Any
 import docker
 import pytest
 
-from kubetasks import engine
-from kubetasks.application import APPLICATION, PROJECT
+from kubetasks.engine import client
+from kubetasks.project.application import APPLICATION, PROJECT
 from tests.support import answers, images, source
 from tests.support.driver import Tasks
 from tests.support.eventually import SECONDS, eventually
@@ -31,14 +31,14 @@ def foreign(alone: None) -> Iterator[str]:  # noqa: ARG001
     with tarfile.open(fileobj=archive, mode="w") as tar:
         tar.addfile(tarfile.TarInfo("theirs"))
     subprocess.run(["docker", "import", "-", V1], input=archive.getvalue(), check=True, capture_output=True)
-    found = engine.connect().image_id(V1)
+    found = client.connect().image_id(V1)
     assert found
     yield found
     subprocess.run(["docker", "rmi", found], check=True, capture_output=True)
 
 
 def test_a_foreign_image_of_the_tutorials_name_is_left_alone(foreign: str, throwaway: Tasks) -> None:
-    connection = engine.connect()
+    connection = client.connect()
     assert f"{V1} was not built by these tasks" in throwaway("build").stderr
     assert V1 not in throwaway("--echo", "build").stdout
     assert connection.image_id(V1) == foreign

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kubetasks import artifacts
-from kubetasks.artifacts import Artifact
 from kubetasks.errors import ClusterError
+from kubetasks.setup import artifacts
+from kubetasks.setup.artifacts import Artifact
 from tests.support import answers, source
 from tests.support.driver import Tasks, docker
 from tests.support.gate import Gate

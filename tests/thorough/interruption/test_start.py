@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.interruption import INTERRUPTED, LEFT
+from kubetasks.terminal.interruption import INTERRUPTED, LEFT
 from tests.support.driver import Tasks, docker
 from tests.support.marks import exhaustive
 from tests.support.processes import PHASES, creating, ended

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from kubetasks import engine
-from kubetasks.application import PROJECT
+from kubetasks.engine import client
+from kubetasks.project.application import PROJECT
 from tests.support.leftovers import our_clusters
 from tests.support.marks import exhaustive
 from tests.support.processes import ended, started
@@ -37,7 +37,7 @@ def test_the_suite_leaves_no_cluster(this_run: Run, number: signal.Signals, phas
         output = ended(process, 600)  # it may have to wait for another test's lock
     assert process.returncode == pytest.ExitCode.INTERRUPTED, output
     assert [one for one in our_clusters() if one.startswith(name)] == [], output
-    assert [node.name for node in engine.connect().containers("io.x-k8s.kind.cluster") if str(node.name).startswith(name)] == []
+    assert [node.name for node in client.connect().containers("io.x-k8s.kind.cluster") if str(node.name).startswith(name)] == []
     assert list((PROJECT / ".state").glob(f"{name}*")) == []
 
 
@@ -46,7 +46,7 @@ def test_the_suite_leaves_no_cluster(this_run: Run, number: signal.Signals, phas
 @pytest.mark.usefixtures("kind_cluster")
 def test_the_suite_leaves_a_cluster_that_was_there_before(this_run: Run) -> None:
     nodes = f"io.x-k8s.kind.cluster={this_run.cluster_name}"
-    before = [node.id for node in engine.connect().containers(nodes)]
+    before = [node.id for node in client.connect().containers(nodes)]
     argv = [
         sys.executable,
         "-m",
@@ -58,5 +58,5 @@ def test_the_suite_leaves_a_cluster_that_was_there_before(this_run: Run) -> None
     with started(argv, {}) as process:
         output = ended(process, 600)
     assert process.returncode == 0, output
-    assert [node.id for node in engine.connect().containers(nodes)] == before
+    assert [node.id for node in client.connect().containers(nodes)] == before
     assert this_run.tasks.provider().condition() == "running"

@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from kubetasks import engine, locking
+from kubetasks.engine import client
 from kubetasks.providers.kind.provider import CREATED
-from kubetasks.report import Report
+from kubetasks.terminal import locking
+from kubetasks.terminal.report import Report
 from tests.support import answers
 from tests.support.driver import Tasks, docker
 from tests.support.eventually import eventually
@@ -36,7 +37,7 @@ def kill_start(tasks: Tasks, phase: str) -> None:
 
 def kill_delete(tasks: Tasks) -> None:
     """Begin to delete the cluster, and kill that once the node is not whole any more."""
-    connection = engine.connect()
+    connection = client.connect()
     (node,) = connection.containers(f"io.x-k8s.kind.cluster={tasks.cluster}")
     with started([sys.executable, "-m", "kubetasks", "delete"], tasks.environment) as process:
         until(lambda: not connection.has_file(node, CREATED))
@@ -142,7 +143,7 @@ def test_two_runs_at_once_an_api_server_that_restarts_and_a_kubeconfig_that_is_d
         throwaway.kubeconfig.write_bytes(b"\0")
         throwaway("delete")
         assert not throwaway.settings.state_folder.exists()
-        assert engine.connect().containers(f"io.x-k8s.kind.cluster={throwaway.cluster}") == []
+        assert client.connect().containers(f"io.x-k8s.kind.cluster={throwaway.cluster}") == []
 
 
 @exhaustive

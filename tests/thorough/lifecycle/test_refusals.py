@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from kubetasks import artifacts, engine, settings
-from kubetasks.artifacts import Artifact
+from kubetasks.engine import client, content
 from kubetasks.errors import ClusterError, FileError, ImageError
-from kubetasks.labels import OWNER
+from kubetasks.project import settings
+from kubetasks.project.labels import OWNER
+from kubetasks.setup import artifacts
+from kubetasks.setup.artifacts import Artifact
 from tests.support import source
 from tests.support.driver import Tasks, docker
 
@@ -53,7 +55,7 @@ def test_a_foreign_object_of_our_name_is_refused_and_left_alone(app: Tasks, kind
 def foreign_cluster(throwaway: Tasks) -> Iterator[str]:
     """What a kind cluster of our name is made of, if a person created it: a container outside of any network of ours."""
     node = f"{throwaway.cluster}-control-plane"
-    image = artifacts.base_image(engine.connect(), throwaway.settings).reference
+    image = artifacts.base_image(client.connect(), throwaway.settings).reference
     label = f"io.x-k8s.kind.cluster={throwaway.cluster}"
     subprocess.run(["docker", "create", "--label", label, "--name", node, image], check=True, capture_output=True)
     yield node
@@ -63,19 +65,19 @@ def foreign_cluster(throwaway: Tasks) -> Iterator[str]:
 def test_a_kind_cluster_of_others_is_neither_started_nor_deleted(foreign_cluster: str, throwaway: Tasks) -> None:
     for words in (("start",), ("status",), ("stop",), ("delete",), ("clean", "--all"), ("--dry", "stop"), ("--dry", "delete")):
         assert "exists and was not created by these tasks" in throwaway(*words, code=8).stderr
-    assert [node.name for node in engine.connect().containers(f"io.x-k8s.kind.cluster={throwaway.cluster}")] == [foreign_cluster]
+    assert [node.name for node in client.connect().containers(f"io.x-k8s.kind.cluster={throwaway.cluster}")] == [foreign_cluster]
 
 
 def test_a_kind_cluster_of_others_whose_network_was_pruned_is_not_taken_for_ours(throwaway: Tasks) -> None:
     name = throwaway.cluster
-    image = artifacts.base_image(engine.connect(), throwaway.settings).reference
+    image = artifacts.base_image(client.connect(), throwaway.settings).reference
     words = ["--label", f"io.x-k8s.kind.cluster={name}", "--network", name, "--name", f"{name}-control-plane", image]
     for argv in (["network", "create", name], ["create", *words], ["network", "rm", name]):
         subprocess.run(["docker", *argv], check=True, capture_output=True)
     try:
         for task in ("start", "delete"):
             assert "nothing says that these tasks created it" in throwaway(task, code=8).stderr
-        assert engine.connect().containers(f"io.x-k8s.kind.cluster={name}")
+        assert client.connect().containers(f"io.x-k8s.kind.cluster={name}")
     finally:
         subprocess.run(["docker", "rm", f"{name}-control-plane"], check=True, capture_output=True)
 
@@ -86,7 +88,7 @@ def test_a_network_of_others_is_neither_used_nor_removed(throwaway: Tasks) -> No
     try:
         assert f"A Docker network {name} exists" in throwaway("start", code=8).stderr
         throwaway("delete")
-        assert engine.connect().network(name)
+        assert client.connect().network(name)
     finally:
         subprocess.run(["docker", "network", "rm", name], check=True, capture_output=True)
 
@@ -104,7 +106,7 @@ def test_where_nothing_can_be_written_nothing_is_created(throwaway: Tasks, tmp_p
     assert ended.returncode == FileError.code, ended.stderr
     assert str(state) in ended.stderr.splitlines()[-2]
     assert throwaway.provider().condition() == "missing"
-    assert engine.connect().network(throwaway.cluster) is None
+    assert client.connect().network(throwaway.cluster) is None
 
 
 KIND = """\
@@ -138,7 +140,7 @@ def test_a_creation_that_fails_half_way_is_told_and_undone(throwaway: Tasks) -> 
     Path(log).unlink()
     assert throwaway.provider().condition() == "missing"
     assert docker("ps", "--all", "--quiet", f"--filter=name={throwaway.cluster}") == "", "nor a registry"
-    assert engine.connect().network(throwaway.cluster) is None
+    assert client.connect().network(throwaway.cluster) is None
     assert not throwaway.settings.state_folder.exists()
 
 
@@ -170,10 +172,10 @@ def test_programs_and_images_that_are_missing_are_named_before_anything_is_creat
 
 
 def test_a_build_that_fails_shows_the_end_of_its_output_and_leaves_no_image() -> None:
-    connection = engine.connect()
+    connection = client.connect()
     base = artifacts.base_image(connection, settings.read(settings.DEFAULTS)).reference
-    context = engine.build_context(
-        engine.Content({"Dockerfile": f"FROM {base}\nRUN printf 'it %s work\\n' cannot && exit 7\n".encode()})
+    context = content.build_context(
+        content.Content({"Dockerfile": f"FROM {base}\nRUN printf 'it %s work\\n' cannot && exit 7\n".encode()})
     )
     with pytest.raises(ImageError, match="it cannot work"):  # the step's own output, not the command
         connection.build(context, ["test-broken:1"], {}, lambda _line: None)

@@ -12,9 +12,9 @@ from hypothesis import settings as property_settings
 from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase
 
-from kubetasks.application import PROJECT
 from kubetasks.errors import ClusterError, OwnershipError
-from kubetasks.labels import CLUSTER_LABEL, LABELS, OWNER, OWNER_LABEL
+from kubetasks.project.application import PROJECT
+from kubetasks.project.labels import CLUSTER_LABEL, LABELS, OWNER, OWNER_LABEL
 from tests.support import cluster
 from tests.support.driver import Tasks
 from tests.support.marks import exhaustive

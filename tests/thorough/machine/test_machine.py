@@ -17,13 +17,14 @@ from typing import Any
 import docker
 import pytest
 
-from kubetasks import artifacts, settings, shell, wait
 from kubetasks.errors import SetupError
-from kubetasks.labels import LABELS
-from kubetasks.machine import engine as machine_engine
-from kubetasks.machine import receipt, removal
-from kubetasks.machine.receipt import Receipt
-from kubetasks.report import Report
+from kubetasks.project import settings
+from kubetasks.project.labels import LABELS
+from kubetasks.setup import artifacts, receipt, removal
+from kubetasks.setup import engine as machine_engine
+from kubetasks.setup.receipt import Receipt
+from kubetasks.terminal import shell, wait
+from kubetasks.terminal.report import Report
 
 SECONDS = 60
 HARMLESS = ("docker", "umount")

@@ -14,12 +14,14 @@ from pathlib import Path
 import docker
 import pytest
 
-from kubetasks import artifacts, engine, needs, settings, shell, versions
-from kubetasks.artifacts import Artifact
+from kubetasks.engine import client
 from kubetasks.errors import EngineError, SetupError
-from kubetasks.machine import install, inventory, receipt
-from kubetasks.needs import File
-from kubetasks.report import Report
+from kubetasks.project import settings, versions
+from kubetasks.setup import artifacts, install, inventory, needs, receipt
+from kubetasks.setup.artifacts import Artifact
+from kubetasks.setup.needs import File
+from kubetasks.terminal import shell
+from kubetasks.terminal.report import Report
 from tests.support import driver, registries
 from tests.support.registries import Registry
 from tests.support.run import Run
@@ -102,7 +104,7 @@ def test_what_kind_needs_is_pulled_as_pinned_and_a_second_time_is_there(
     pulled = [images.pinned(NODE), images.pinned(BASE)]
     pin(monkeypatch, *pulled)
     needed = site(needs.KIND), needs.KIND_NODE_IMAGE, site(needs.LOAD_BALANCER)
-    connection = engine.connect()
+    connection = client.connect()
     try:
         assert install.install(bare, Report(), needed)
         assert all(item.present for item in inventory.look(bare, needed))
@@ -124,7 +126,7 @@ def test_what_minikube_needs_is_pulled_so_that_it_finds_it_and_nothing_of_kind_i
     pinned, base = f"{tag}@{images.digests[NODE]}", images.pinned(BASE)
     pin(monkeypatch, pinned, base)
     needed = site(needs.MINIKUBE), needs.MINIKUBE_NODE_IMAGE
-    connection = engine.connect()
+    connection = client.connect()
     try:
         assert install.install(bare, Report(), needed)
         assert os.access(artifacts.minikube(bare).reference, os.X_OK)

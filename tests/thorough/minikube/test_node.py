@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks import artifacts, engine
-from kubetasks.application import APPLICATION, PROJECT
-from kubetasks.interruption import INTERRUPTED
+from kubetasks.engine import client
+from kubetasks.project.application import APPLICATION, PROJECT
 from kubetasks.providers.minikube import tunnel
 from kubetasks.providers.minikube.config import PROFILE_LABEL
+from kubetasks.setup import artifacts
+from kubetasks.terminal.interruption import INTERRUPTED
 from tests.support import answers
 from tests.support.answers import REQUESTS
 from tests.support.driver import Tasks, docker
@@ -105,7 +106,7 @@ def test_a_node_that_runs_docker_builds_as_in_the_tutorial(throwaway: Tasks, mon
     assert len(throwaway.json("traffic")["pods"]) == 3, "from nothing too, where the image is built before there is a node"
     throwaway("clean")
     assert throwaway("docker-env", "--unset").stdout.startswith("unset ")
-    base = artifacts.base_image(engine.connect(), throwaway.settings).reference
+    base = artifacts.base_image(client.connect(), throwaway.settings).reference
     for name, value in throwaway.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
@@ -116,7 +117,7 @@ def test_a_node_that_runs_docker_builds_as_in_the_tutorial(throwaway: Tasks, mon
     throwaway.kubectl("delete", "deployment", "simple-server", "--cascade=foreground")
     in_node(throwaway, "docker", "rmi", f"{APPLICATION.name}:v1")
     paste(TUTORIAL.format(base=base))
-    assert engine.connect().image_tags(APPLICATION.name) == [], "everything was built in the node"
+    assert client.connect().image_tags(APPLICATION.name) == [], "everything was built in the node"
     assert "by-hand" in in_node(throwaway, "docker", "images", APPLICATION.name)
     assert len(throwaway.json("traffic")["pods"]) == 3
     throwaway("undeploy", "rmi")
@@ -124,11 +125,11 @@ def test_a_node_that_runs_docker_builds_as_in_the_tutorial(throwaway: Tasks, mon
 
     assert "in the node: done" in throwaway("build").stderr, "without docker-env too"
     assert "Loading" not in throwaway("deploy", "expose").stderr
-    assert engine.connect().image_tags(APPLICATION.name) == []
+    assert client.connect().image_tags(APPLICATION.name) == []
     throwaway("undeploy", "rmi")
     paste(throwaway("--dry", "build", "deploy").stdout)
     throwaway("expose", "traffic")
-    assert engine.connect().image_tags(APPLICATION.name) == [], "nor do the pasted lines build anywhere else"
+    assert client.connect().image_tags(APPLICATION.name) == [], "nor do the pasted lines build anywhere else"
 
 
 def test_a_restart_behind_our_back_a_pasted_stop_and_lost_keys(throwaway: Tasks, tmp_path: Path) -> None:
@@ -172,7 +173,7 @@ def test_an_interrupted_start_cleans_up(
 
 def reached(cluster: str, phase: str) -> bool:
     """Whether a start has come so far: there is a container, or something runs in it."""
-    node = engine.connect().container(cluster)
+    node = client.connect().container(cluster)
     if node is None or node.status != "running":
         return False
     shown = subprocess.run(
@@ -219,7 +220,7 @@ def test_a_kind_cluster_of_the_same_name_is_in_the_way(throwaway: Tasks) -> None
     try:
         assert f"A Docker network {name} exists" in throwaway("start", code=8).stderr
         throwaway("delete")
-        assert engine.connect().network(name)
+        assert client.connect().network(name)
         assert not (PROJECT / ".state" / f"{name}.minikube").exists()
     finally:
         docker("network", "rm", name)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kubetasks import settings
 from kubetasks.errors import ClusterError, RolloutError
 from kubetasks.kube.diagnosis import LINES
+from kubetasks.project import settings
 from tests.support import source
 from tests.support.driver import Ended, Tasks
 from tests.support.faults import FAULTS

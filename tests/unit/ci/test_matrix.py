@@ -13,14 +13,17 @@ import yaml
 
 from ci import browsers, junit, matrix, pythons
 from ci.matrix import Job, Result, Tier
-from kubetasks import artifacts, engine, needs, settings, shell
-from kubetasks.application import PROJECT
-from kubetasks.engine import AbsentError
+from kubetasks.engine import client
+from kubetasks.engine.client import AbsentError
 from kubetasks.errors import ProgramError, SetupError
-from kubetasks.machine import inventory, packages
-from kubetasks.needs import Need
-from kubetasks.report import Report
-from kubetasks.versions import DEFAULT_KUBERNETES, KUBERNETES, PYTHON_IMAGE, PYTHONS
+from kubetasks.project import settings
+from kubetasks.project.application import PROJECT
+from kubetasks.project.versions import DEFAULT_KUBERNETES, KUBERNETES, PYTHON_IMAGE, PYTHONS
+from kubetasks.setup import inventory, needs, packages
+from kubetasks.setup.needs import Need
+from kubetasks.terminal import shell
+from kubetasks.terminal.report import Report
+from nodeimages import names
 
 JUNIT = """<testsuites><testsuite>
 <testcase classname="a" name="good" time="1.5"><properties><property name="traffic" value="pod 3"/></properties></testcase>
@@ -133,7 +136,7 @@ def test_where_the_page_is_requested_too_it_is_tested_once() -> None:
 
 
 def test_a_python_that_core_lacks_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "connect", lambda: None)
+    monkeypatch.setattr(client, "connect", lambda: None)
     with pytest.raises(SetupError, match=r"has no Python 3\.12") as told:
         pythons.image(settings.read(settings.DEFAULTS, {}), Report(), "3.12", may_install=False)
     assert told.value.hint.startswith("./inv test --python=3.12")
@@ -185,7 +188,7 @@ def test_without_an_engine_what_needs_none_is_tested_and_nothing_is_installed(
     def none(*_: object, **_more: object) -> NoReturn:
         raise AbsentError("No container engine answers.")
 
-    monkeypatch.setattr(engine, "connect", none)
+    monkeypatch.setattr(client, "connect", none)
     results = run(matrix.jobs("exhaustive", DEFAULT_KUBERNETES))
     tested = [one.job.title for one in results if one.outcome == "passed"]
     assert tested == ["lint", "type", "lint-ci", "Python 3.11"]
@@ -336,11 +339,11 @@ def test_the_pinned_releases_are_of_the_minors_that_name_them() -> None:
 @pytest.mark.parametrize("minor", KUBERNETES)
 def test_each_kubernetes_is_built_from_a_module_that_locks_its_release(minor: str) -> None:
     release = KUBERNETES[minor].built
-    text = (artifacts.NODE_SOURCE / "go" / artifacts.module_file(minor)).read_text()
+    text = (names.NODE_SOURCE / "go" / names.module_file(minor)).read_text()
     assert f"k8s.io/kubernetes v{release}" in text
     staged = set(re.findall(r"^\s+k8s\.io/[a-z-]+ => k8s\.io/[a-z-]+ v0\.(\S+)$", text, re.MULTILINE))
     assert staged == {release.removeprefix("1.")}
-    assert (artifacts.NODE_SOURCE / "go" / artifacts.module_file(minor).replace(".mod", ".sum")).exists()
+    assert (names.NODE_SOURCE / "go" / names.module_file(minor).replace(".mod", ".sum")).exists()
 
 
 def test_the_documents_name_the_versions() -> None:

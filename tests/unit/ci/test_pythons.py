@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 
 from ci import pythons
-from kubetasks import artifacts, engine, settings
+from kubetasks.engine import client
 from kubetasks.errors import SetupError
-from kubetasks.machine import downloads, install
-from kubetasks.report import Report
-from kubetasks.versions import PYTHONS
+from kubetasks.project import settings
+from kubetasks.project.versions import PYTHONS
+from kubetasks.setup import downloads, install
+from kubetasks.terminal.report import Report
+from nodeimages import names
 
-BUILT = artifacts.built_python("trixie")
+BUILT = names.python("trixie")
 PULLED = PYTHONS["3.13"].pulled
 
 
@@ -33,7 +35,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def build(_engine: object, _settings: object, _report: object, debian: str) -> str:
         made.append(debian)
-        return artifacts.built_python(debian)
+        return names.python(debian)
 
     monkeypatch.setattr(downloads, "image", lambda _engine, _settings, _report, reference: made.append(reference))
     monkeypatch.setattr(install, "build_python", build)
@@ -54,7 +56,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_an_image_that_is_there_is_used_and_another_is_installed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, done: list[str], way: str, there: str, name: str, made: list[str]
 ) -> None:
-    monkeypatch.setattr(engine, "connect", lambda: Present(there))
+    monkeypatch.setattr(client, "connect", lambda: Present(there))
     configuration = dataclasses.replace(settings.read(settings.DEFAULTS, {}), images=way, cache=tmp_path)
     assert pythons.image(configuration, Report(), "3.13", may_install=True) == name
     assert done == made
@@ -64,7 +66,7 @@ def test_an_image_that_is_there_is_used_and_another_is_installed(
 def test_a_python_that_no_debian_has_cannot_be_built(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, done: list[str], way: str
 ) -> None:
-    monkeypatch.setattr(engine, "connect", Present)
+    monkeypatch.setattr(client, "connect", Present)
     configuration = dataclasses.replace(settings.read(settings.DEFAULTS, {}), images=way, cache=tmp_path)
     with pytest.raises(SetupError, match=r"no available Debian release has Python 3\.12"):
         pythons.image(configuration, Report(), "3.12", may_install=True)

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kubetasks.application import APPLICATION
-from kubetasks.labels import OWNER
+from kubetasks.project.application import APPLICATION
+from kubetasks.project.labels import OWNER
 
 FOLDER = Path(__file__).parent / "recorded"
 

@@ -5,10 +5,10 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from kubetasks.application import PROJECT
 from kubetasks.kube import diagnosis, readiness
 from kubetasks.kube.diagnosis import EXIT_CODES, HEALTHY, LINES, Diagnosis
 from kubetasks.kube.problems import KINDS, Patience
+from kubetasks.project.application import PROJECT
 from tests.unit.kube.answers import recorded
 
 NOW = datetime(2026, 11, 24, 14, 46, tzinfo=UTC)

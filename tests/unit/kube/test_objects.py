@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubetasks import wait
 from kubetasks.errors import ClusterError, LeftoverError, OwnershipError, RolloutError, TaskError
 from kubetasks.kube import client, objects
 from kubetasks.kube.client import ApiError, Kube, path
-from kubetasks.labels import OWNER, OWNER_LABEL
-from tests.unit.test_wait import Clock
+from kubetasks.project.labels import OWNER, OWNER_LABEL
+from kubetasks.terminal import wait
+from tests.unit.terminal.test_wait import Clock
 
 
 class FakeKube(Kube):

@@ -8,7 +8,7 @@ import pytest
 
 from kubetasks.kube import problems, readiness
 from kubetasks.kube.problems import Evidence
-from kubetasks.wait import Done, Failed, Pending, State
+from kubetasks.terminal.wait import Done, Failed, Pending, State
 from tests.unit.kube.answers import recorded
 
 NODE = "simple-server-control-plane"

@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from kubetasks.application import APPLICATION
 from kubetasks.kube import service
+from kubetasks.project.application import APPLICATION
 from tests.unit.kube.answers import recorded
 
 

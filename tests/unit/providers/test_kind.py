@@ -9,19 +9,20 @@ from typing import Any
 import pytest
 import yaml
 
-from kubetasks import equivalents, settings, shell
-from kubetasks.application import APPLICATION
-from kubetasks.artifacts import Artifact
 from kubetasks.errors import ClusterError, LeftoverError, ProgramError
-from kubetasks.labels import LABELS
+from kubetasks.project import settings
+from kubetasks.project.application import APPLICATION
+from kubetasks.project.labels import LABELS
+from kubetasks.project.versions import KIND
 from kubetasks.providers import containerd, programs
 from kubetasks.providers.base import DELETION_SECONDS
 from kubetasks.providers.kind import config, provider
 from kubetasks.providers.kind.config import Config
 from kubetasks.providers.kind.network import Network
 from kubetasks.providers.kind.provider import Kind, PortTakenError
-from kubetasks.report import Report
-from kubetasks.versions import KIND
+from kubetasks.setup.artifacts import Artifact
+from kubetasks.terminal import equivalents, shell
+from kubetasks.terminal.report import Report
 
 CONFIG = Config(name="demo", image="node:1", port=8085, kubeconfig="/state/demo/kubeconfig", size=1)
 

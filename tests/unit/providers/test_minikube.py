@@ -8,16 +8,18 @@ from typing import Any
 
 import pytest
 
-from kubetasks import artifacts, settings, shell
-from kubetasks.application import APPLICATION
-from kubetasks.artifacts import Artifact
+from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import ClusterError, LeftoverError, OwnershipError, ProgramError, TaskError
-from kubetasks.image import Delivered, Image
-from kubetasks.labels import LABELS, OWNER, OWNER_LABEL, STATE_LABEL
+from kubetasks.project import settings
+from kubetasks.project.application import APPLICATION
+from kubetasks.project.labels import LABELS, OWNER, OWNER_LABEL, STATE_LABEL
+from kubetasks.project.versions import KICBASE, KUBERNETES
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
 from kubetasks.providers.minikube.provider import CREATED, Minikube
-from kubetasks.report import Report
-from kubetasks.versions import KICBASE, KUBERNETES
+from kubetasks.setup import artifacts
+from kubetasks.setup.artifacts import Artifact
+from kubetasks.terminal import shell
+from kubetasks.terminal.report import Report
 
 NAME = "demo"
 BUILT = Artifact("simple-server-kicbase:v1.36.3-0123456789ab", True)
@@ -39,7 +41,7 @@ KUBECONFIG = "users:\n- name: demo\n  user:\n    client-key: /home/me/my clone/.
 
 
 class FakeEngine:
-    """Stands for kubetasks.engine.Engine."""
+    """Stands for kubetasks.engine.client.Engine."""
 
     def __init__(self) -> None:
         self.nodes: dict[str, Node] = {}

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from kubetasks import settings
-from kubetasks.application import APPLICATION
+from kubetasks.engine.image import Image
 from kubetasks.errors import EngineError, ImageError
-from kubetasks.image import Image
+from kubetasks.project import settings
+from kubetasks.project.application import APPLICATION
 from kubetasks.providers.base import RegistryAddress
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.providers.registry import Registry
-from kubetasks.report import Report
+from kubetasks.terminal.report import Report
 
 ADDRESS = RegistryAddress("127.0.0.1:5001", "simple-server-registry:5000")
 IMAGE = Image(APPLICATION, "0" * 12, "base")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from kubetasks.application import PROJECT
+from kubetasks.project.application import PROJECT
 from simple_server.limits import Limits
 
 COMMAND = [sys.executable, "-m", "simple_server"]

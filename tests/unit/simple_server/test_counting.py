@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from kubetasks.application import PROJECT
+from kubetasks.project.application import PROJECT
 from simple_server import counter as counting
 from tests.unit.simple_server.process import running
 from tests.unit.simple_server.wsgi import BROWSER, PATHS, application, call, count_of

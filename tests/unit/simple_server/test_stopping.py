@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.application import PROJECT
+from kubetasks.project.application import PROJECT
 from simple_server.limits import Limits
 from tests.unit.simple_server.process import SECONDS, Server, received, running, start
 

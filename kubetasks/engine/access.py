@@ -1,0 +1,94 @@
+"""Which container engine is meant, by DOCKER_HOST, docker's context or docker-env, and a client of it."""
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from kubetasks.errors import EngineError
+
+if TYPE_CHECKING:
+    import docker
+
+UNASKED = "1.41"  # a version of the API for a client that has asked nothing yet
+SHELL_VARIABLES = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "MINIKUBE_ACTIVE_DOCKERD")  # set by docker-env
+# set by what minikube's docker-env prints: the node whose engine DOCKER_HOST names, and the DOCKER_HOST from before, if any
+NODE_VARIABLE, BEFORE_VARIABLE = "MINIKUBE_ACTIVE_DOCKERD", "MINIKUBE_EXISTING_DOCKER_HOST"
+DEFAULT_CONTEXT = "default"  # this machine's own engine
+CONTEXTS = "docker context ls shows them; docker context use default"
+
+
+def node_of_shell() -> str:
+    """The node whose engine this shell's docker uses since docker-env, or ""."""
+    return os.environ.get(NODE_VARIABLE, "")
+
+
+def environment() -> dict[str, str]:
+    """The variables that make a program use the engine whose containers are nodes, if docker-env named another one."""
+    if not node_of_shell():
+        return {}
+    before = {name: os.environ.get(f"MINIKUBE_EXISTING_{name}", "") for name in ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")}
+    return before | {"DOCKER_HOST": os.environ.get(BEFORE_VARIABLE, "")}
+
+
+def docker_client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClient":
+    """A client of an engine that answers, with the version of its API."""
+    import docker
+    from docker.constants import MINIMUM_DOCKER_API_VERSION
+    from docker.utils import kwargs_from_env, version_lt
+
+    class Api(docker.APIClient):
+        """Verifies the engine's certificate with that engine's authority: requests prefers REQUESTS_CA_BUNDLE to it."""
+
+        def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, _verify: Any, cert: Any) -> Any:
+            return super().merge_environment_settings(url, proxies, stream, self.verify, cert)
+
+    where = kwargs_from_env(environment=access) if access.get("DOCKER_HOST") else _of_context()
+    options: Any = {"timeout": timeout, "version": UNASKED, **where}
+    made = docker.DockerClient(**options)
+    if "tls" in options:
+        made.api.close()
+        made.api = Api(**options)
+    # the answer names the version: asking for the version itself takes an engine ten times as long
+    api: Any = made.api
+    api.trust_env = access is os.environ  # a proxy of this environment is for what the environment names
+    try:
+        answer = api.get(f"{api.base_url}/_ping", timeout=timeout)
+        answer.raise_for_status()
+        api._version = answer.headers.get("Api-Version", UNASKED)
+        if version_lt(api._version, MINIMUM_DOCKER_API_VERSION):
+            least = MINIMUM_DOCKER_API_VERSION
+            raise EngineError(f"The container engine is too old: it has API {api._version}, and {least} is needed.", "Update it")
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def named() -> str:
+    """What names the engine: "DOCKER_HOST", "the docker context NAME", or "" if it is this machine's own."""
+    if os.environ.get("DOCKER_HOST"):
+        return "DOCKER_HOST"
+    name = _context()
+    return "" if name == DEFAULT_CONTEXT else f"the docker context {name}"
+
+
+def _context() -> str:
+    """The name of docker's current context."""
+    from docker.context.config import get_current_context_name
+
+    current: Any = get_current_context_name
+    return str(os.environ.get("DOCKER_CONTEXT") or current())
+
+
+def _of_context() -> dict[str, Any]:
+    """What docker's current context says of its engine. Raises EngineError."""
+    from docker.context import ContextAPI
+
+    name = _context()
+    try:
+        found: Any = ContextAPI.kwargs_from_context(name)
+    except Exception as error:
+        raise EngineError(f"What the docker context {name} says cannot be read: {error}", CONTEXTS) from error
+    if name != DEFAULT_CONTEXT and not found:
+        raise EngineError(f"There is no docker context {name}.", CONTEXTS)
+    return dict(found)

@@ -1,0 +1,73 @@
+"""Builds with the engine's BuildKit through the docker CLI: Docker's SDK does not speak BuildKit's protocol."""
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import IO
+
+from kubetasks.engine.client import COLORS, Engine, end_of
+from kubetasks.errors import ImageError, ProgramError
+from kubetasks.terminal import shell
+
+# Both of buildx: an attestation would make it an image of two platforms, which not every engine can save for a node; and the
+# image must get into the engine, whichever builder a person has chosen for something else.
+VARIABLES = {"DOCKER_BUILDKIT": "1", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "BUILDX_BUILDER": ""}
+MISSING = "buildx"  # what the docker CLI names, from release 23 on, if it cannot use BuildKit
+HEREDOC = re.compile(rb"^\s*(?:RUN|COPY|ADD)\b.*<<-?[\"']?[A-Za-z_]", re.IGNORECASE | re.MULTILINE)
+
+
+def required(dockerfile: bytes) -> bool:
+    """Whether the classic builder would build something else from it: it runs the first line of a here-document alone.
+
+    What else it does not know it refuses.
+    """
+    return HEREDOC.search(dockerfile) is not None
+
+
+def build(
+    engine: Engine, context: IO[bytes], references: Iterable[str], arguments: Mapping[str, str], on_line: Callable[[str], None]
+) -> None:
+    """Build an image from a tar archive with a Dockerfile, under each of the references; `on_line` gets the output.
+
+    What `on_line` raises ends the build, and is raised. BuildKit keeps what it built in a cache, which
+    `docker builder prune` empties. Raises ImageError with the end of the output, SetupError if there is no docker CLI.
+    """
+    import tempfile
+
+    first, *_ = references = list(references)
+    argv = ["docker", "build", "--progress=plain", *(f"--tag={name}" for name in references)]
+    argv += [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
+    ended, reasons = threading.Event(), list[Exception]()
+
+    def heard(line: str) -> None:
+        text = COLORS.sub("", line).strip()
+        if not text or reasons:
+            return
+        try:
+            on_line(text)
+        except Exception as error:  # noqa: BLE001  raised again: here it would end the thread that reads the output
+            reasons.append(error)
+            ended.set()
+
+    failed: ProgramError | None = None
+    with tempfile.TemporaryFile() as archive:
+        try:
+            archive.write(context.read())
+            archive.seek(0)
+        except OSError as error:
+            raise ImageError(f"The build context cannot be written: {error}", "df --human-readable /tmp") from error
+        try:
+            shell.run([*argv, "-"], env=engine.variables | VARIABLES, stdin=archive, on_line=heard, stop=ended)
+        except ProgramError as error:
+            failed = error
+    if reasons:
+        raise reasons[0]
+    if failed:
+        fix = (
+            "Install docker-buildx, or docker-buildx-plugin from Docker's own packages" if MISSING in failed.output else "Fix it"
+        )
+        raise ImageError(
+            f"Building {first} with BuildKit failed:{end_of([failed.output])}", f"{fix}, and run ./inv build again"
+        ) from failed
+    if engine.image_id(first) is None:
+        raise ImageError(f"Built, but {first} is not in the engine.", "docker buildx uninstall; ./inv build")

@@ -1,0 +1,534 @@
+"""The container engine, through Docker's SDK. What we make in it carries our label."""
+
+import io
+import os
+import re
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from kubetasks.engine import access
+from kubetasks.errors import EngineError, ImageError, causes
+from kubetasks.project.labels import CLUSTER_LABEL, LABELS, SELECTOR
+from kubetasks.terminal import interruption
+from kubetasks.terminal.loopback import is_loopback
+
+if TYPE_CHECKING:
+    import docker
+    from docker.models.containers import Container as Container
+
+REQUEST_TIMEOUT = 60  # seconds; a build or a pull may be silent for longer
+SILENT_SECONDS = 1800
+COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of a program that thinks it writes to a terminal
+BUILD_LINES = 15  # of the output of a build that failed
+BAD_REQUEST = 400
+NO_BUILDER = (404, 405, 501)  # presumably the answers of an engine without a classic builder: none has been seen yet
+REQUIRES_BUILDKIT = "requires BuildKit"  # what the classic builder says of RUN --mount, COPY --chmod and others
+SAVED_BYTES = 1 << 20  # read at a time
+
+
+class AbsentError(EngineError):
+    """No engine answers."""
+
+
+class BuildKitNeededError(ImageError):
+    """The engine refuses to build with its classic builder; BuildKit may build it."""
+
+
+class AccessError(EngineError):
+    """The engine's socket denies access: there is an engine."""
+
+
+def connect(timeout: int = REQUEST_TIMEOUT, host: str = "") -> "Engine":
+    """Connect to the engine at `host`, otherwise to the one that DOCKER_HOST names or the local one. Raises EngineError.
+
+    Without DOCKER_HOST, docker's current context counts, as for docker itself and for kind. After docker-env that is the engine
+    that DOCKER_HOST named before.
+    """
+    return _connect(timeout, {"DOCKER_HOST": host} if host else access.environment() or os.environ)
+
+
+def connect_for_builds() -> "Engine":
+    """Connect to the engine that docker itself uses: after docker-env, a node's. Raises EngineError."""
+    try:
+        return _connect(REQUEST_TIMEOUT, os.environ)
+    except EngineError as error:
+        if not access.node_of_shell():
+            raise
+        raise EngineError(
+            f"This shell's docker uses the engine of node {access.node_of_shell()}, which does not answer.",
+            './inv start; or: eval "$(./inv docker-env --unset)"',
+        ) from error
+
+
+def connect_to_node(address: str, certificates: Path) -> "Engine":
+    """Connect to a node's engine at `address` (host:port), with the client's certificate in that folder. Raises EngineError."""
+    variables = {"DOCKER_HOST": f"tcp://{address}", "DOCKER_CERT_PATH": str(certificates), "DOCKER_TLS_VERIFY": "1"}
+    try:
+        return _connect(REQUEST_TIMEOUT, variables)
+    except EngineError as error:
+        raise EngineError(f"The node's engine at {address} does not answer.", "./inv status; ./inv start") from error
+
+
+def _connect(timeout: int, variables: Mapping[str, str]) -> "Engine":
+    """`variables` are those that docker reads: DOCKER_HOST, DOCKER_CERT_PATH, DOCKER_TLS_VERIFY."""
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        client = access.docker_client(timeout, variables)
+    except (DockerException, RequestException) as error:
+        if "Permission denied" in str(error) or "PermissionError" in str(error):
+            raise AccessError(
+                "You may not use the container engine's socket.",
+                "Join its group and log in again: sudo usermod -aG docker $USER",
+            ) from error
+        where = access.named() if variables is os.environ else ""
+        raise AbsentError(
+            f"No container engine answers{f' ({where}): {_reason(error)}' if where else '.'}",
+            "./inv setup installs or starts one; DOCKER_HOST or docker's context names another",
+        ) from error
+    return Engine(client, variables)
+
+
+def _reason(error: BaseException) -> str:
+    """Why an engine does not answer: the SDK's words, or those of the system."""
+    from requests.exceptions import RequestException
+
+    for cause in causes(error):
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"{cause.strerror}."
+    return "it gives no HTTP answer." if isinstance(error, RequestException) else " ".join(str(error).split())
+
+
+@contextmanager
+def _reported(what: str) -> Iterator[None]:
+    """Turn Docker's errors into one sentence."""
+    from docker.errors import APIError, DockerException
+    from requests.exceptions import RequestException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except APIError as error:
+        raise EngineError(f"{what} failed: {error.explanation or error}") from error
+    except (DockerException, RequestException, HTTPError, ConnectionError) as error:  # the last two: it ended meanwhile
+        raise EngineError(f"{what} failed: {error}", "./inv doctor says whether the engine answers") from error
+
+
+class Engine:
+    """Methods raise EngineError; something missing is None or False."""
+
+    def __init__(self, client: "docker.DockerClient", access: Mapping[str, str]) -> None:
+        self._client = client
+        self._access = access
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables that make the docker CLI use this engine, if the environment does not; without a proxy, as we do."""
+        if self._access is os.environ:
+            return {}
+        host = urlsplit(self._access.get("DOCKER_HOST", "")).hostname or ""
+        direct = ",".join(filter(None, (os.environ.get("NO_PROXY", os.environ.get("no_proxy", "")), host)))
+        return {**self._access, "NO_PROXY": direct, "no_proxy": direct}
+
+    @contextmanager
+    def _silent(self) -> Iterator["docker.DockerClient"]:
+        """A client for requests whose answer may pause for minutes."""
+        client = access.docker_client(SILENT_SECONDS, self._access)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def require_here(self) -> None:
+        """Raises EngineError for an engine on another machine: a cluster's ports would be of that machine's 127.0.0.1."""
+        where = str(self._client.api.base_url)  # http+docker://localhost for a socket
+        if not is_loopback(where):
+            raise EngineError(
+                f"The container engine is on another machine ({where}), and a cluster there does not answer at 127.0.0.1 here.",
+                "Run ./inv there; or use that cluster with the provider `existing`: docs/existing.md",
+            )
+
+    def version(self) -> str:
+        """The engine's release, for example 28.0.4."""
+        with _reported("Asking the engine for its version"):
+            return str(self._client.version()["Version"])
+
+    def data_folder(self) -> Path:
+        """The folder in which the engine keeps its data."""
+        with _reported("Asking the engine for its data folder"):
+            return Path(self._client.info()["DockerRootDir"])
+
+    # images
+
+    def image_id(self, reference: str) -> str | None:
+        """The image's id (sha256:...), or None."""
+        from docker.errors import ImageNotFound
+
+        with _reported(f"Looking for image {reference}"):
+            try:
+                return str(self._client.images.get(reference).id)
+            except ImageNotFound:
+                return None
+
+    def image_tags(self, repository: str) -> list[str]:
+        """The references of our images with that name, in any registry, sorted: tags, or digests of one that has no tag.
+
+        Of two runs that push the same image, the later one leaves a digest.
+        """
+        with _reported("Listing images"):
+            images = self._client.api.images(filters={"label": SELECTOR})  # the list of the client asks again for each one
+            names = [str(name) for image in images for name in image["RepoTags"] or image["RepoDigests"] or ()]
+            return sorted(name for name in names if re.split("[:@]", name.rpartition("/")[2])[0] == repository)
+
+    def pull(self, reference: str, on_line: Callable[[str], None]) -> None:
+        """Pull an image by digest or tag."""
+        with _reported(f"Pulling {reference}"), self._silent() as client:
+            for event in client.api.pull(reference, stream=True, decode=True):
+                if "error" in event:
+                    raise EngineError(f"Pulling {reference} failed: {event['error']}", "Try again: ./inv setup")
+                on_line(f"{event.get('status', '')} {event.get('progress', '')}".strip())
+
+    def pushed_digest(self, reference: str, name: str) -> str | None:
+        """The digest of the image `reference` in the registry in `name`, or None if it is not known to be there."""
+        from docker.errors import APIError, ImageNotFound
+
+        repository = name.rpartition(":")[0]
+        with _reported(f"Looking for {name}"):
+            try:
+                known = self._client.images.get(reference).attrs["RepoDigests"] or []
+                ask: Any = self._client.api.inspect_distribution
+                found = str(ask(name)["Descriptor"]["digest"])
+            except (APIError, ImageNotFound):  # a push says why
+                return None
+            return found if f"{repository}@{found}" in known else None
+
+    def push(self, name: str, on_line: Callable[[str], None]) -> str:
+        """Push an image to the registry in its name, with the engine's own credentials; return its digest. Raises ImageError."""
+        digest = ""
+        repository, _, tag = name.rpartition(":")
+        with _reported(f"Pushing {name}"), self._silent() as client:
+            for event in client.api.push(repository, tag=tag, stream=True, decode=True):
+                if "error" in event:
+                    raise _push_error(repository, event["error"])
+                digest = (event.get("aux") or {}).get("Digest", digest)
+                on_line(f"{event.get('status', '')} {event.get('progress', '')}".strip())
+        return digest
+
+    def tag(self, reference: str, name: str) -> None:
+        repository, _, tag = name.rpartition(":")
+        with _reported(f"Tagging {reference}"):
+            self._client.images.get(reference).tag(repository, tag)
+
+    def save(self, references: list[str], file: Path) -> None:
+        """Write images with these names to a file that `docker load` reads."""
+        try:
+            with _reported(f"Saving {references[0]}"), self._silent() as client, file.open("wb") as sink:
+                api = client.api  # its own method takes one name
+                url = f"{api.base_url}/v{api.api_version}/images/get"
+                with api.get(url, params={"names": references}, stream=True) as answer:
+                    answer.raise_for_status()
+                    for piece in answer.iter_content(SAVED_BYTES):
+                        sink.write(piece)
+        except OSError as error:
+            raise EngineError(f"{file} could not be written: {error.strerror}.", "Make room on the disk") from error
+
+    def remove_image(self, reference: str) -> bool:
+        """Remove a name, and the image with its last name. False if there is none."""
+        from docker.errors import ImageNotFound
+
+        with _reported(f"Removing image {reference}"):
+            try:
+                self._client.images.remove(reference, force=True)
+            except ImageNotFound:
+                return False
+            return True
+
+    def remove_dangling(self) -> None:
+        """Remove our images without name and child: the earlier stages of builds."""
+        from docker.errors import APIError
+
+        with _reported("Removing stages of builds"):
+            filters = {"label": SELECTOR, "dangling": True}
+            for image in self._client.images.list(filters=filters):
+                try:
+                    self._client.images.remove(str(image.id))
+                except APIError as error:
+                    if error.status_code not in (404, 409):  # gone with another, or a parent of one in use
+                        raise
+
+    def import_image(self, stream: Any, reference: str, changes: list[str]) -> None:
+        """Create an image of one layer from a tar stream; `changes` are Dockerfile instructions."""
+        repository, _, tag = reference.rpartition(":")
+        labels = [f'LABEL {name}="{value}"' for name, value in LABELS.items()]
+        with _reported(f"Importing image {reference}"), self._silent() as client:
+            client.api.import_image_from_stream(stream, repository=repository, tag=tag, changes=changes + labels)
+
+    def build(
+        self,
+        context: IO[bytes],
+        references: Iterable[str],
+        arguments: Mapping[str, str],
+        on_line: Callable[[str], None],
+        labels: Mapping[str, str] = LABELS,
+    ) -> None:
+        """Build an image from a tar archive with a Dockerfile, under each of the references.
+
+        `labels` are added to those of the Dockerfile, which may give ours itself. Raises ImageError with the end of the
+        failing step's output, and BuildKitNeededError.
+        """
+        from docker.errors import APIError
+
+        first, *others = references
+        output: list[str] = []
+
+        def failed(error: str) -> ImageError:
+            return (BuildKitNeededError if REQUIRES_BUILDKIT in error else ImageError)(
+                f"Building {first} failed: {error.strip()}{end_of(output)}",
+                "Fix it and run ./inv build again; ./inv setup provides the base image",
+            )
+
+        with _reported(f"Building {first}"), self._silent() as client:
+            try:
+                for event in client.api.build(
+                    fileobj=context,
+                    custom_context=True,
+                    tag=first,
+                    buildargs=dict(arguments),
+                    labels=dict(labels),
+                    decode=True,
+                    rm=True,
+                    forcerm=True,
+                ):
+                    text = COLORS.sub("", str(event.get("stream") or event.get("status") or "")).strip()
+                    if text:
+                        output.append(text)
+                        on_line(text.splitlines()[-1])
+                    if "error" in event:
+                        raise failed(event["error"])
+            except APIError as error:
+                if error.status_code in NO_BUILDER:
+                    raise BuildKitNeededError(
+                        f"The engine has no classic builder: {error.explanation}", "INVOKE_SETUP_IMAGES=pull ./inv setup"
+                    ) from error
+                if error.status_code != BAD_REQUEST:
+                    raise
+                raise failed(str(error.explanation)) from error  # the Dockerfile cannot be read
+        for name in others:
+            self.tag(first, name)
+
+    # containers
+
+    def containers(self, label: str) -> "list[Container]":
+        """All containers with `label` (name=value), stopped ones too."""
+        with _reported("Listing containers"):
+            return list(self._client.containers.list(all=True, filters={"label": label}, ignore_removed=True))
+
+    def everything(self) -> list[str]:
+        """The names of all containers, volumes and images in the engine, except images with our label."""
+        with _reported("Listing the engine's content"):
+            ours = {image.id for image in self._client.images.list(filters={"label": SELECTOR})}
+            return [
+                *(f"container {container.name}" for container in self._client.containers.list(all=True, ignore_removed=True)),
+                *(f"volume {volume.name}" for volume in self._client.volumes.list()),
+                *(
+                    f"image {image.tags[0] if image.tags else image.short_id}"
+                    for image in self._client.images.list()
+                    if image.id not in ours
+                ),
+            ]
+
+    def users(self, reference: str) -> list[str]:
+        """The names of the containers created from an image."""
+        with _reported("Listing containers"):
+            containers = self._client.containers.list(all=True, filters={"ancestor": reference}, ignore_removed=True)
+            return sorted(str(container.name) for container in containers)
+
+    def container(self, name: str) -> "Container | None":
+        """The container of that name, running or stopped, or None."""
+        from docker.errors import NotFound
+
+        with _reported(f"Looking for container {name}"):
+            try:
+                found = self._client.containers.get(name)
+            except NotFound:
+                return None
+            return found if found.name == name else None
+
+    def start(self, container: "Container") -> None:
+        with _reported(f"Starting {container.name}"):
+            container.start()
+
+    def stop(self, container: "Container") -> None:
+        with _reported(f"Stopping {container.name}"):
+            container.stop(timeout=20)
+
+    def run(
+        self,
+        image: str,
+        argv: list[str],
+        mounts: Mapping[Path, tuple[str, str]],
+        environment: Mapping[str, str],
+        user: str,
+        on_line: Callable[[str], None],
+    ) -> int:
+        """Run a command in a new container, in folder /project, and return its exit code; then remove the container.
+
+        `mounts` maps a host path to (path in the container, "ro" or "rw"); `on_line` gets each line of output.
+        """
+        volumes = {str(path): {"bind": target, "mode": mode} for path, (target, mode) in mounts.items()}
+        with _reported(f"Running {argv[0]} in {image}"), self._silent() as client:
+            container = client.containers.create(
+                image, argv, volumes=volumes, environment=dict(environment), user=user, working_dir="/project", labels=LABELS
+            )
+            try:
+                container.start()
+                rest = b""
+                for piece in container.logs(stream=True, follow=True):
+                    *lines, rest = (rest + piece).split(b"\n")
+                    for line in lines:
+                        on_line(line.decode(errors="replace").rstrip())
+                return int(container.wait()["StatusCode"])
+            finally:
+                with interruption.patient():
+                    container.remove(force=True, v=True)
+
+    def serve(
+        self, name: str, image: str, network: str, ports: tuple[int, int], labels: Mapping[str, str], env: Mapping[str, str]
+    ) -> "Container":
+        """Start a container in the background. `ports` are (port of 127.0.0.1, port in the container)."""
+        outside, inside = ports
+        with _reported(f"Starting container {name}"):
+            return self._client.containers.run(
+                image,
+                detach=True,
+                name=name,
+                network=network,
+                ports={f"{inside}/tcp": ("127.0.0.1", outside)},
+                labels=dict(labels),
+                environment=dict(env),
+            )
+
+    def remove(self, container: "Container") -> None:
+        """Remove a container, running or stopped, with its volumes."""
+        from docker.errors import NotFound
+
+        with _reported(f"Removing {container.name}"), suppress(NotFound):
+            container.remove(force=True, v=True)
+
+    def run_in(self, container: "Container", *argv: str) -> str:
+        """Run a command in a running container and return its output. Raises EngineError if it fails."""
+        with _reported(f"Running {argv[0]} in {container.name}"):
+            ended: Any = container.exec_run(list(argv), demux=True)
+        output, errors = ended.output
+        if ended.exit_code != 0:
+            raise EngineError(f"`{' '.join(argv)}` in {container.name} failed: {(errors or b'').decode().strip()}")
+        return (output or b"").decode()
+
+    def succeeds(self, container: "Container", *argv: str) -> bool:
+        """Run a command in a running container and return whether it ended with 0."""
+        with _reported(f"Running {argv[0]} in {container.name}"):
+            ended: Any = container.exec_run(list(argv))
+        return bool(ended.exit_code == 0)
+
+    def has_file(self, container: "Container", path: str) -> bool:
+        """Whether a container, running or stopped, has that file."""
+        from docker.errors import NotFound
+
+        with _reported(f"Looking for {path} in {container.name}"):
+            try:
+                stream, _ = container.get_archive(path)
+            except NotFound:
+                return False
+            for _piece in stream:  # read to its end, or the connection cannot be used again
+                pass
+            return True
+
+    def add_file(self, container: "Container", path: str) -> None:
+        """Create an empty file in a container, in a folder that it has."""
+        folder, _, name = path.rpartition("/")
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            tar.addfile(tarfile.TarInfo(name))
+        with _reported(f"Writing {path} in {container.name}"):
+            container.put_archive(folder, archive.getvalue())
+
+    # networks
+
+    def network(self, name: str) -> dict[str, Any] | None:
+        """A network's description (Labels, IPAM, Options), or None."""
+        from docker.errors import NotFound
+
+        with _reported(f"Looking for network {name}"):
+            try:
+                found: dict[str, Any] = self._client.api.inspect_network(name)
+            except NotFound:
+                return None
+            return found if found["Name"] == name else None
+
+    def create_network(self, name: str, labels: Mapping[str, str], options: Mapping[str, str]) -> None:
+        with _reported(f"Creating network {name}"):
+            self._client.networks.create(name, driver="bridge", labels=dict(labels), options=dict(options), check_duplicate=True)
+
+    def reconnect(self, network: str, container: "Container") -> None:
+        """Connect a stopped container to the network of that name instead of one that was removed."""
+        from docker.errors import APIError
+
+        with _reported(f"Connecting {container.name} to network {network}"):
+            try:
+                self._client.api.disconnect_container_from_network(str(container.id), network, force=True)
+            except APIError as error:
+                if error.status_code not in (403, 404, 500):  # the engine has forgotten the old one
+                    raise
+            self._client.api.connect_container_to_network(str(container.id), network)
+
+    def remove_network(self, name: str) -> None:
+        with _reported(f"Removing network {name}"):
+            self._client.api.remove_network(name)
+
+    # volumes
+
+    def volume(self, name: str) -> dict[str, str] | None:
+        """A volume's labels, or None if there is none."""
+        from docker.errors import NotFound
+
+        with _reported(f"Looking for volume {name}"):
+            try:
+                return dict(self._client.volumes.get(name).attrs.get("Labels") or {})
+            except NotFound:
+                return None
+
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        with _reported(f"Creating volume {name}"):
+            self._client.volumes.create(name, labels=dict(labels))
+
+    def remove_volume(self, name: str) -> None:
+        with _reported(f"Removing volume {name}"):
+            self._client.volumes.get(name).remove()
+
+    def our_clusters(self) -> list[dict[str, str]]:
+        """The labels of what says of each cluster that it is ours: a network or a volume."""
+        with _reported("Listing networks and volumes"):
+            filters = {"label": [SELECTOR, CLUSTER_LABEL]}
+            found = [*self._client.networks.list(filters=filters), *self._client.volumes.list(filters=filters)]
+            return [dict(one.attrs.get("Labels") or {}) for one in found]
+
+
+def _push_error(repository: str, error: str) -> ImageError:
+    registry = repository.split("/")[0]
+    if "x509" in error or "certificate" in error:
+        hint = f"Put the certificate of its authority into /etc/docker/certs.d/{registry}/ca.crt"
+    elif any(word in error for word in ("denied", "unauthorized", "authentication", "no basic auth")):
+        hint = f"docker login {registry}; you must be allowed to push to {repository}"
+    else:
+        hint = f"Is INVOKE_APP_REGISTRY right? docker push {repository} shows the same"
+    return ImageError(f"The registry did not take {repository}: {error.strip()}", hint)
+
+
+def end_of(output: Iterable[str]) -> str:
+    """The last lines of a build's output, each after a line break and indented."""
+    return "".join(f"\n  {line}" for line in "\n".join(output).strip().splitlines()[-BUILD_LINES:])

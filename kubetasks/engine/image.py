@@ -1,0 +1,180 @@
+"""The application's image: named by its content, so that a changed source always rolls out and an unchanged one never does."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import IO
+
+from kubetasks.engine import buildkit
+from kubetasks.engine.client import BuildKitNeededError, Engine
+from kubetasks.engine.content import Content, build_context, read_context
+from kubetasks.errors import EngineError, ImageError, LeftoverError
+from kubetasks.project.application import Application
+from kubetasks.project.labels import OWNER
+
+
+@dataclass(frozen=True)
+class Image:
+    """`build` is the build id: 12 hex digits over Dockerfile, context and base.
+
+    `content` is what that was computed from, and what is built: the source may change meanwhile.
+    """
+
+    app: Application
+    build: str
+    base: str
+    content: Content = field(default=Content({}), compare=False, repr=False)
+
+    @property
+    def reference(self) -> str:
+        """The name that carries the build id."""
+        return f"{self.app.name}:{self.build}"
+
+    @property
+    def names(self) -> list[str]:
+        """The reference, and the tutorial's name for the newest build."""
+        return [self.reference, self.app.tutorial_tag]
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """The build arguments. The Dockerfile labels the image: the engine would need one more step to do so at the end."""
+        return {"BASE": self.base, "BUILD_ID": self.build, "MANAGED_BY": OWNER}
+
+    def document(self) -> dict[str, str]:
+        """What a task's JSON says of it."""
+        return {"image": self.reference, "build": self.build}
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """An image as the pods of a cluster name it; `pulled`: its nodes pull it from a registry.
+
+    `through` is the address (host:port) of the cluster's own registry for this machine, if it came to the nodes that way.
+    """
+
+    reference: str
+    pulled: bool
+    through: str = ""
+
+    @property
+    def pull_policy(self) -> str:
+        """The policy in the pod template: a pull of an image that no registry has could only fail."""
+        return "IfNotPresent" if self.pulled else "Never"
+
+
+def familiar(reference: str) -> str:
+    """The reference as `docker images` shows it: without Docker's own registry, with the tag that a name alone means."""
+    name = reference.removeprefix("docker.io/library/")
+    return name if "@" in name or ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def build_id(content: Content, base: str) -> str:
+    """12 hex digits of the SHA-256 over all of the content (names, bytes, what is executable), and over the base's name."""
+    parts = {name + ("\0executable" if name in content.programs else ""): data for name, data in content.files.items()}
+    parts |= {f"{name}\0link": target.encode() for name, target in content.links.items()}
+    parts |= {f"{name}\0folder": b"" for name in content.folders}
+    total = hashlib.sha256(base.encode())
+    for name in sorted(parts):
+        for part in (name.encode(), parts[name]):
+            total.update(len(part).to_bytes(8, "big") + part)
+    return total.hexdigest()[:12]
+
+
+def current(app: Application, base: str) -> Image:
+    """The image of the current source, built or not. Raises ImageError."""
+    try:
+        content = read_context(app.source)
+    except OSError as error:
+        raise ImageError(f"A file of the image cannot be read: {error}", "Restore it, or make it readable") from error
+    return Image(app, build_id(content, base), base, content)
+
+
+def our_names(engine: Engine, image: Image) -> list[str]:
+    """The reference, and the tutorial's name unless the engine has it on an image that is not ours."""
+    reference, *others = image.names
+    ours = engine.image_tags(image.app.name)
+    return [reference, *(name for name in others if name in ours or not engine.image_id(name))]
+
+
+def names_to_load(connect: Callable[[], Engine], image: Image, dry: bool) -> list[str]:
+    """The names under which a node gets the image: the reference, and the tutorial's if it is ours and means this build.
+
+    Under --dry: what `build` would give it, or all names if no engine answers.
+    """
+    try:
+        engine = connect()
+        names = our_names(engine, image)
+        build = None if dry else engine.image_id(image.reference)
+        return [name for name in names if build is None or engine.image_id(name) == build]
+    except EngineError:
+        if not dry:
+            raise
+        return image.names
+
+
+def all_mean_one(known: Mapping[str, str], names: Iterable[str]) -> bool:
+    """Whether all of the names are known, and mean one image; `known` has the digest or id of each name."""
+    found = {known.get(name) for name in names}
+    return len(found) == 1 and None not in found
+
+
+def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> None:
+    """Build the image under `names` unless the engine has it, which then only names it. Raises ImageError."""
+    if engine.image_id(image.reference) is None:
+        try:
+            _build(engine, image, names, on_line)
+        except ImageError as error:
+            if engine.image_id(image.base):
+                raise
+            raise ImageError(f"The base image {image.base} is missing. {error.sentence}", "./inv setup") from error
+        if image.reference not in engine.image_tags(image.app.name):
+            raise ImageError(
+                f"{image.reference} does not carry our label, so that nothing would remove it.",
+                "Its Dockerfile must set app.kubernetes.io/managed-by from the argument MANAGED_BY, as ours does",
+            )
+        return
+    for name in names[1:]:
+        if engine.image_id(name) != engine.image_id(image.reference):
+            engine.tag(image.reference, name)
+
+
+def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> None:
+    """Build it with the classic builder, or with BuildKit if that is needed."""
+
+    def context() -> IO[bytes]:
+        return build_context(image.content)
+
+    refused = ""
+    if not buildkit.required(image.content.files.get("Dockerfile", b"")):
+        try:
+            engine.build(context(), names, image.arguments, on_line, labels={})
+            return
+        except BuildKitNeededError as error:
+            refused = f"{error.sentence.splitlines()[0]}\n"
+    try:
+        buildkit.build(engine, context(), names, image.arguments, on_line)
+    except ImageError as error:
+        raise ImageError(refused + error.sentence, error.hint) from error
+
+
+def require_built(engines: Iterable[Engine], image: Image) -> None:
+    """Raises ImageError if none of the engines has the image of the current source."""
+    if not any(engine.image_id(image.reference) for engine in engines):
+        raise ImageError(f"The current source has not been built: {image.reference} is not in the engine.", "./inv build")
+
+
+def unused(engine: Engine, app: Application) -> list[str]:
+    """The names of all the application's images in the engine. Raises LeftoverError if one is in use."""
+    references = engine.image_tags(app.name)
+    users = sorted({user for reference in references for user in engine.users(reference)})
+    if users:
+        raise LeftoverError(f"The application's image is in use by {', '.join(users)}.", f"docker rm --force {' '.join(users)}")
+    return references
+
+
+def remove(engine: Engine, references: Iterable[str], at: Callable[[str], None]) -> None:
+    """Remove these images, and the stages of their builds. `at` gets each name."""
+    for reference in references:
+        at(reference)
+        engine.remove_image(reference)
+    engine.remove_dangling()

@@ -1,0 +1,206 @@
+"""The inner loop: each change of the source is built, delivered and rolled out, and seen to be served."""
+
+import queue
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import nullcontext, suppress
+from pathlib import Path
+
+from kubetasks.engine.content import IGNORE_FILE, context_entries
+from kubetasks.errors import TaskError
+from kubetasks.pipeline import app, rollout, service
+from kubetasks.pipeline.run import Context
+from kubetasks.project.application import Application
+from kubetasks.providers.base import Lifecycle
+from kubetasks.terminal import interruption
+from kubetasks.terminal.report import duration
+
+DEBOUNCE_MS = 50  # in which an editor has written all files of one save
+BEGIN_MS = 100
+NAMED = 3  # changed files that a line names
+
+
+class Watch:
+    """Changes of an application's source and manifests, seen in the background from now on. Raises TaskError."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+        self._changes: queue.Queue[set[Path] | TaskError] = queue.Queue()
+        self._end = threading.Event()
+        self._broken: list[TaskError] = []
+        self._known: set[str] = set()  # what the image was made from when it was looked at last
+        self._threads: list[threading.Thread] = []
+        self._watched = {app.manifests, *filter(Path.is_dir, (app.source / Path(name).parts[0] for name in self._entries()))}
+        # the source's own folder holds more than the image, such as .venv: what lies under it is not watched
+        for begun in [self._begin(self._watched, recursive=True), self._begin({app.source}, recursive=False)]:
+            begun.wait()
+        if self._broken:
+            self.close()
+            raise self._broken[0]
+
+    def _begin(self, folders: set[Path], recursive: bool) -> threading.Event:
+        """Watch more folders in a thread of their own; return what is set once that has begun, or failed."""
+        begun = threading.Event()
+        self._threads.append(threading.Thread(target=self._run, args=(set(folders), recursive, begun), daemon=True))
+        self._threads[-1].start()
+        return begun
+
+    def _run(self, folders: set[Path], recursive: bool, begun: threading.Event) -> None:
+        try:
+            self._see(folders, recursive, begun)
+        except Exception as error:  # noqa: BLE001  a folder that is gone, or the kernel's limit of watches
+            hint = "WATCHFILES_FORCE_POLLING=1 ./inv dev polls instead"
+            self._broken.append(TaskError(f"The source cannot be watched: {error}", hint))
+            self._changes.put(self._broken[0])
+        finally:
+            begun.set()
+
+    def _see(self, folders: set[Path], recursive: bool, begun: threading.Event) -> None:
+        import watchfiles
+
+        for changes in watchfiles.watch(
+            *folders,
+            recursive=recursive,
+            watch_filter=lambda _change, path: self._matters(Path(path)),
+            debounce=DEBOUNCE_MS,
+            step=DEBOUNCE_MS // 2,
+            stop_event=self._end,
+            rust_timeout=BEGIN_MS,
+            yield_on_timeout=True,  # nothing else says that the watch has begun
+        ):
+            begun.set()
+            if changes:
+                self._changes.put({Path(path) for _, path in changes})
+
+    def _matters(self, path: Path) -> bool:
+        """Whether a path is part of the image or the manifests, or was until now."""
+        if self._app.manifests in path.parents:
+            return path.suffix == ".yaml"
+        if path.parent == self._app.source and path.name in ("Dockerfile", IGNORE_FILE):
+            return True
+        before = self._known
+        ours = str(path.relative_to(self._app.source)) in before | self._entries()
+        if ours and path.parent == self._app.source and path.is_dir() and path not in self._watched:
+            self._watched.add(path)
+            self._begin({path}, recursive=True).wait()
+        return ours
+
+    def _entries(self) -> set[str]:
+        with suppress(OSError):  # a folder has gone while it was read: its own change comes
+            self._known = set(context_entries(self._app.source))
+        return self._known
+
+    def pending(self) -> bool:
+        """Whether there are changes that `next` has not returned."""
+        return not self._changes.empty()
+
+    def next(self) -> set[Path]:
+        """Wait for changes, and return all that there are. Raises TaskError if nothing is watched any more."""
+        found: set[Path] = set()
+        while not found or self.pending():
+            change = self._changes.get()
+            if isinstance(change, TaskError):
+                raise change
+            found |= change
+        return found
+
+    def close(self) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def run(context: Context, clean: bool) -> None:
+    """Bring the application up, and then each change of its source, until Ctrl-C. Remove everything at the end if `clean`.
+
+    A failed change is reported, and the last good build keeps serving. Raises what `up` raises; then a cluster that was there
+    before stays.
+    """
+    if context.report.dry:
+        app.up(context)
+        return
+    ours = isinstance(context.provider, Lifecycle)  # nobody has agreed yet that one of others is changed
+    with interruption.completed_by("clean", context.settings) if clean and ours else nullcontext():
+        _up_and_follow(context, clean, ours)
+
+
+def _up_and_follow(context: Context, clean: bool, ours: bool) -> None:
+    report, provider = context.report, context.provider
+    may_clean = ours and provider.condition() == "missing"
+    watch = Watch(context.app)  # first: what changes while it comes up is not lost
+    try:
+        report.result(app.up(context).url)
+        may_clean = True
+        with suppress(KeyboardInterrupt):
+            report.say(f"Watching {context.app.source}. Ctrl-C ends it.")
+            _follow(context, watch)
+        if not clean:
+            report.say("The last good build keeps serving: ./inv clean removes it.")
+    except KeyboardInterrupt:
+        clean = clean and (ours or may_clean)  # a person who has not agreed to a change is not asked now
+        raise
+    except Exception:
+        clean = clean and may_clean
+        raise
+    finally:
+        watch.close()
+        if clean:
+            with interruption.undisturbed():
+                app.clean(context, everything=ours)
+
+
+def _follow(context: Context, watch: Watch) -> None:
+    served, changed = "", set[Path]()
+    context.superseded, context.report.quiet = watch.pending, True
+    try:
+        while True:
+            changed |= watch.next()
+            served = _bring(context, changed, served)
+            if served:
+                changed = set()  # otherwise the next line is of these changes too
+    finally:
+        context.superseded, context.report.quiet = lambda: False, False
+
+
+def _bring(context: Context, changed: set[Path], served: str) -> str:
+    """Build, deliver and roll out, and print a line. `served` is the build before, "" if that is not known; return that now."""
+    report, started = context.report, time.monotonic()
+    exposed = any(context.app.manifests in path.parents for path in changed)
+    report.stages.clear()
+    try:
+        made = app.current_image(context)
+        if made.build == served and not exposed:
+            return served  # saved without a change
+        app.build(context, made, context.superseded)
+        if context.superseded():
+            return ""
+        with context.locked():
+            app.roll_out(context, made)
+            if exposed:
+                service.expose(context)
+            pods = rollout.wait_until_served(context, made.build)
+    except TaskError as error:
+        if not context.superseded():
+            report.result(f"{_time()}  {_names(context, changed)}: {error.message}")
+        return ""
+    stages = ", ".join(f"{_stage(text, context.app.name)} {duration(seconds)}" for text, seconds in report.stages)
+    seen = f"{pods} pods serve" if pods else "rolled out:"
+    total = duration(time.monotonic() - started)
+    report.result(f"{_time()}  {_names(context, changed)}: {seen} {made.build} after {total} ({stages})")
+    return made.build
+
+
+def _time() -> str:
+    return time.strftime("%H:%M:%S")
+
+
+def _stage(text: str, name: str) -> str:
+    """What a step did, without the image's name: "building", "rolling out"."""
+    return text.partition(f" {name}")[0].lower()
+
+
+def _names(context: Context, changed: Iterable[Path]) -> str:
+    names = sorted(str(path.relative_to(context.app.source)) for path in changed)
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

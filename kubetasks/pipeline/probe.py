@@ -1,0 +1,99 @@
+"""Ask addresses over a fresh connection each time, and see which pods answer.
+
+A kept connection, as `kubectl port-forward` and browsers hold it, stays with one pod.
+"""
+
+import itertools
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from kubetasks.kube.service import Address
+from kubetasks.project.application import Application
+
+SECONDS = 2.0
+CLOSED_SECONDS = 0.3  # in which an open address answers; a closed one may swallow the question
+
+
+def ask(app: Application, url: str, path: str = "/", seconds: float = SECONDS) -> dict[str, Any] | None:
+    """Send one GET over a new connection; return the application's JSON answer, or None for anything else."""
+    import http.client
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    # Probes bind odd source ports: one that is early leaves a dead conntrack entry on the node for two minutes, which a client
+    # reusing its port would hit. Linux gives odd ports to sockets that are bound first, and even ones to all others.
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=seconds, source_address=("", 0))
+    try:
+        connection.request("GET", path, headers={"Connection": "close", "Accept": "application/json"})
+        response = connection.getresponse()
+        document = json.loads(response.read())
+        return document if response.status == 200 and isinstance(document, dict) and app.pod_key in document else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
+
+
+def health(app: Application, url: str, seconds: float = SECONDS) -> str | None:
+    """The name of a pod that answers at `url`, without being counted; None if nobody does."""
+    answer = ask(app, url, app.health, seconds)
+    return None if answer is None else str(answer[app.pod_key])
+
+
+def answering(
+    app: Application, addresses: Iterable[Address], seconds: float = SECONDS, pods: Container[str] | None = None
+) -> list[Address]:
+    """Those of the addresses at which anybody answers, or, if `pods` are given, one of these."""
+    found = [(address, health(app, address.url, seconds)) for address in addresses]
+    return [address for address, pod in found if pod is not None and (pods is None or pod in pods)]
+
+
+def growing_timeouts() -> Iterator[float]:
+    """The timeouts of successive requests, in seconds: short at first, for a network that is not ready drops a connection."""
+    return (min(SECONDS, CLOSED_SECONDS * number) for number in itertools.count(1))
+
+
+def first_answering(app: Application, addresses: Iterable[Address]) -> Address | None:
+    """The first of the addresses that answers."""
+    return next((address for address in addresses if health(app, address.url) is not None), None)
+
+
+@dataclass
+class Spread:
+    """Requests by pod, the highest count, the build and the node that each pod reported, and how many requests failed."""
+
+    requests: Counter[str]
+    counts: dict[str, int]
+    builds: dict[str, str]
+    nodes: dict[str, str]
+    failed: int = 0
+
+
+def spread(app: Application, url: str, requests: int, on_answer: Callable[[int], None] = lambda _number: None) -> Spread:
+    """Send `requests` GET / and note who answered."""
+    result = Spread(Counter(), {}, {}, {})
+    for number in range(1, requests + 1):
+        answer = ask(app, url)
+        if answer is None:
+            result.failed += 1
+        else:
+            pod = str(answer[app.pod_key])
+            result.requests[pod] += 1
+            count = answer.get("count")
+            result.counts[pod] = max(result.counts.get(pod, 0), count if isinstance(count, int) else 0)
+            result.builds[pod] = str(answer.get("build", ""))
+            result.nodes[pod] = str(answer.get(app.node_key, ""))
+        on_answer(number)
+    return result
+
+
+def enough(pods: int, chance: float = 1e-6) -> int:
+    """How many requests miss at least one of `pods` with at most that chance, if each goes to a random one.
+
+    By the union bound: pods * ((pods - 1) / pods) ** requests <= chance.
+    """
+    return 1 if pods < 2 else math.ceil(math.log(chance / pods) / math.log((pods - 1) / pods))

@@ -1,0 +1,159 @@
+"""The application's state in the cluster."""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from kubetasks.errors import ClusterError, ExposeError, RolloutError
+from kubetasks.kube import objects, problems, readiness, service
+from kubetasks.kube.client import ApiError, Object
+from kubetasks.kube.problems import Evidence
+from kubetasks.kube.service import Address
+from kubetasks.pipeline import probe
+from kubetasks.pipeline.run import Context
+from kubetasks.terminal import wait
+
+LOGS = "./inv status; ./inv logs"
+EFFECT_SECONDS = 2.0  # in which kube-proxy has put a change into effect: what answers before may be what was there
+
+
+def deployment(context: Context) -> Object | None:
+    return context.kube.get("Deployment", context.app.name, context.settings.namespace)
+
+
+def require_namespace(context: Context) -> None:
+    """Raises ClusterError if the namespace is missing."""
+    namespace = context.settings.namespace
+    if context.kube.get("Namespace", namespace) is None:
+        raise ClusterError(
+            f"The namespace {namespace} does not exist.", f"{context.kube.kubectl_line} create namespace {namespace}"
+        )
+
+
+def require_deployment(context: Context) -> Object:
+    """Our deployment. Raises RolloutError if there is none, OwnershipError if it is not ours."""
+    name, namespace = context.app.name, context.settings.namespace
+    found = objects.there(context.kube, "Deployment", name, namespace)
+    if found is None:
+        raise RolloutError(f"There is no deployment {name} in namespace {namespace}.", "./inv deploy")
+    return found
+
+
+class Rollout(NamedTuple):
+    """The deployment, None if there is none, with what its selector finds, and what was asked about pods that do not start."""
+
+    deployment: Object | None
+    replica_sets: list[Object]
+    pods: list[Object]
+    evidence: Evidence
+
+
+def rollout(context: Context, delivered: str = "") -> Rollout:
+    """Read the rollout. `delivered` is the image that the nodes have just been given."""
+    return rollout_of(context, deployment(context), delivered)
+
+
+def rollout_of(context: Context, found: Object | None, delivered: str = "") -> Rollout:
+    """Read the rest of the rollout, after the deployment."""
+    kube, namespace = context.kube, context.settings.namespace
+    replica_sets = kube.list("ReplicaSet", namespace, labelSelector=context.app.selector)
+    pods = kube.list("Pod", namespace, labelSelector=context.app.selector)
+    return Rollout(found, replica_sets, pods, _evidence(context, pods, delivered))
+
+
+def _evidence(context: Context, pods: list[Object], delivered: str) -> Evidence:
+    now = datetime.now(UTC)
+    nodes = _visible(context, "Node") if any(problems.unschedulable(pod) is not None for pod in pods) else None
+    unhealthy = (
+        _visible(context, "Event", fieldSelector="reason=Unhealthy") if any(problems.overdue(pod, now) for pod in pods) else None
+    )
+    unmounted = _mount_events(context) if any(problems.creating(pod, now) for pod in pods) else []
+    kubectl = f"{context.kube.kubectl_line} --namespace {context.settings.namespace}"
+    return Evidence(
+        now,
+        nodes,
+        problems.probe_answers(unhealthy or []),
+        problems.mount_failures(unmounted),
+        delivered,
+        kubectl,
+        growing=context.provider.shared,
+    )
+
+
+def _mount_events(context: Context) -> list[Object]:
+    found = [_visible(context, "Event", fieldSelector=f"reason={reason}") or [] for reason in problems.NOT_MOUNTED]
+    return [event for events in found for event in events]
+
+
+def rollout_state(context: Context, found: Rollout) -> wait.State:
+    """How far the rollout is, and whether waiting helps."""
+    return readiness.deployment_state(*found[:3], context.cluster.since, found.evidence, context.settings.patience)
+
+
+def events(context: Context) -> list[Object]:
+    """The events of the namespace; none if they may not be seen."""
+    return _visible(context, "Event") or []
+
+
+def _visible(context: Context, kind: str, **selectors: str) -> list[Object] | None:
+    """The objects of a kind, those of the namespace if it has one; None if they may not be seen."""
+    try:
+        return context.kube.list(kind, context.settings.namespace, **selectors)
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return None
+
+
+def find_service(context: Context) -> Object | None:
+    return context.kube.get("Service", context.app.name, context.settings.namespace)
+
+
+def addresses(context: Context, found: Object) -> list[Address]:
+    """Every address at which the service may answer this machine, the preferred one first."""
+    # whoever may use a namespace alone knows no node: a load balancer's address is enough
+    nodes = (_visible(context, "Node") if context.cluster.node_ports else None) or []
+    return service.addresses(context.app, found, context.cluster.mapped_port, nodes)
+
+
+def address(context: Context) -> Address:
+    """An address that answers, otherwise the preferred one. Raises ExposeError if there is no service or no address."""
+    known = require_addresses(context)
+    return probe.first_answering(context.app, known) or known[0]
+
+
+def answering_address(context: Context) -> Address:
+    """An address that answers. Raises ExposeError if none does."""
+    known = require_addresses(context)
+    found = probe.first_answering(context.app, known)
+    if found is None:
+        urls = " or ".join(one.url for one in known)
+        raise ExposeError(f"Nothing answers at {urls}.", "./inv expose applies k8s/service.yaml again; ./inv logs")
+    return found
+
+
+def require_addresses(context: Context) -> list[Address]:
+    """Every address of the service. Raises ExposeError if there is no service or no address."""
+    found = find_service(context)
+    if found is None:
+        raise ExposeError(f"There is no service {context.app.name} in namespace {context.settings.namespace}.", "./inv expose")
+    known = addresses(context, found)
+    if not known:
+        raise ExposeError("The service has no address yet.", "./inv expose waits for one")
+    return known
+
+
+def mismatch(found: Object, deployed: Object | None) -> wait.Failed | None:
+    """Why the service never gets a pod of the deployment, or None."""
+    missing = service.unselected(found, deployed["spec"]["template"]) if deployed else ""
+    if not missing:
+        return None
+    return wait.Failed(
+        f"The service selects no pod of the deployment: they do not have {missing}.",
+        "Fix the selector in k8s/service.yaml, then ./inv expose",
+    )
+
+
+def ready_pods(context: Context) -> set[str]:
+    """The names of the pods that the service sends requests to."""
+    slices = context.kube.list("EndpointSlice", context.settings.namespace, labelSelector=context.app.slices)
+    return service.ready_pods(slices)

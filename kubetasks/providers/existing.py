@@ -1,0 +1,89 @@
+"""A cluster that already exists: used through an explicit context, never created, stopped or deleted."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+
+from kubetasks.engine.client import Engine
+from kubetasks.engine.image import Delivered, Image
+from kubetasks.errors import EngineError
+from kubetasks.project.application import Application
+from kubetasks.project.settings import Settings
+from kubetasks.providers.base import Cluster, Condition
+from kubetasks.setup.needs import Need
+from kubetasks.terminal import equivalents
+from kubetasks.terminal.report import Report
+
+
+class Existing:
+    """The cluster of the context in the settings. Its nodes pull the image from a registry, if one is set."""
+
+    needs: tuple[Need, ...] = ()
+    node_port = None
+    program = ""
+    shared = True
+
+    def __init__(self, settings: Settings, app: Application, report: Report, connect: Callable[[], Engine]) -> None:
+        self._settings = settings
+        self._report = report
+        self._app = app
+        self._connect = connect
+        self.name = settings.context
+        self.kubeconfig = settings.kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+        self.kubectl = ("--context", settings.context)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {"KUBECONFIG": self.kubeconfig}
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return self._connect()
+
+    def condition(self) -> Condition:
+        return "running"
+
+    def cluster(self) -> Cluster:
+        return Cluster(
+            kubeconfig=self.kubeconfig,
+            context=self.name,
+            mapped_port=None,
+            subnet="",
+            load_balancer=False,
+            node_ports=True,
+            reachable=False,
+            direct=False,
+            registry=None,
+            since={},
+            advice=f"kubectl config get-contexts lists the contexts; kubectl --context {self.name} version must answer",
+            renewal="Its credentials may have expired, or its kubeconfig is out of date: log in to the cluster again",
+        )
+
+    def deliver(self, image: Image) -> Delivered:
+        if not self._settings.registry:
+            self._report.say(
+                f"No registry is set (INVOKE_APP_REGISTRY): the owner of the nodes must have loaded {image.reference}."
+            )
+            return Delivered(image.reference, pulled=False)
+        name = f"{self._settings.registry}/{image.reference}"
+        if not self._report.equivalent(*equivalents.push(image.reference, name)):
+            return Delivered(name, pulled=True)  # the registry computes the digest
+        digest = self._engine.pushed_digest(image.reference, name)
+        if digest is None:
+            with self._report.step(f"Pushing {name}") as step:
+                self._engine.tag(image.reference, name)
+                try:
+                    digest = self._engine.push(name, step.at)
+                except BaseException:
+                    with suppress(EngineError):
+                        self._engine.remove_image(name)
+                    raise
+        return Delivered(f"{name}@{digest}", pulled=True)
+
+    def remove_images(self, used: Callable[[], set[str]]) -> list[str]:  # noqa: ARG002  what a registry keeps is its owner's
+        return []
+
+    def service_line(self, kubectl: Sequence[str]) -> str:
+        return equivalents.service(self._app, kubectl)

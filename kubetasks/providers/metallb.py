@@ -1,0 +1,128 @@
+"""MetalLB on a cluster that has no load balancer: services get an address from the network of its nodes.
+
+Settings of MetalLB: https://metallb.io/configuration/
+"""
+
+import copy
+import ipaddress
+import json
+import secrets
+import sys
+from pathlib import Path
+
+from kubetasks.kube import manifests, objects
+from kubetasks.kube.client import Kube, Object
+
+NAMESPACE = "metallb-system"
+GROUP = "metallb.io"
+POOL = "nodes-network"
+POOL_SIZE = 32
+SPEAKERS_KEY = "memberlist"  # the Secret that the speakers mount
+KEY_BYTES = 16  # 128 bits, as in a key that the controller makes
+ADDED_ARGUMENTS = {
+    "controller": "--webhook-mode=disabled",
+    # kubeadm labels the control plane as one that takes no external traffic; here it is a node like the others
+    "speaker": "--ignore-exclude-lb",
+}
+
+
+def pool(subnet: str) -> str:
+    """The address pool, for example 172.18.255.223-172.18.255.254: the end of a network that Docker fills from the start."""
+    network = ipaddress.ip_network(subnet)
+    size = min(POOL_SIZE, network.num_addresses // 4)
+    last = int(network.broadcast_address) - 1
+    return f"{ipaddress.ip_address(last - size + 1)}-{ipaddress.ip_address(last)}"
+
+
+def installation(released: list[Object]) -> list[Object]:
+    """The objects of MetalLB's manifest, with our label, without its webhooks, and with probes that start at once.
+
+    The webhooks only validate settings, which are ours, and their certificates take ten seconds.
+    """
+    wanted = []
+    for item in released:
+        if item["kind"] == "ValidatingWebhookConfiguration":
+            continue
+        item = manifests.owned(item)
+        if item["kind"] == "CustomResourceDefinition":
+            item["spec"].pop("conversion", None)
+        if item["kind"] in ("Deployment", "DaemonSet"):
+            for container in item["spec"]["template"]["spec"]["containers"]:
+                container["readinessProbe"] |= {"initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": 60}
+                container["args"] = [*container["args"], ADDED_ARGUMENTS[container["name"]]]
+        wanted.append(item)
+    return wanted
+
+
+def settings(subnet: str) -> list[Object]:
+    """The address pool, and its announcement on the nodes' network."""
+    made = [
+        {
+            "apiVersion": f"{GROUP}/v1beta1",
+            "kind": "IPAddressPool",
+            "metadata": {"name": POOL, "namespace": NAMESPACE},
+            "spec": {"addresses": [pool(subnet)]},
+        },
+        {
+            "apiVersion": f"{GROUP}/v1beta1",
+            "kind": "L2Advertisement",
+            "metadata": {"name": POOL, "namespace": NAMESPACE},
+            "spec": {"ipAddressPools": [POOL]},
+        },
+    ]
+    return [manifests.owned(copy.deepcopy(item)) for item in made]
+
+
+def speakers_key() -> Object:
+    """A new key that encrypts what the speakers send each other to know who is there."""
+    metadata = {"name": SPEAKERS_KEY, "namespace": NAMESPACE}
+    key = {"secretkey": secrets.token_urlsafe(KEY_BYTES)}
+    return manifests.owned({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": key})
+
+
+def installed(kube: Kube, subnet: str) -> bool:
+    """Whether MetalLB is there, with the pool of that network: its settings are applied last.
+
+    Raises ApiError with status 404 while an API server that has just started does not serve their kinds yet.
+    """
+    if kube.get("CustomResourceDefinition", "l2advertisements.metallb.io") is None:
+        return False
+    if kube.get("L2Advertisement", POOL, NAMESPACE) is None:
+        return False
+    found = kube.get("IPAddressPool", POOL, NAMESPACE)
+    return found is not None and found["spec"]["addresses"] == [pool(subnet)]
+
+
+def install(kube: Kube, manifest: Path) -> None:
+    """Apply MetalLB's objects; its pods come up in the background, and `expose` waits for the address."""
+    for item in installation(manifests.read(manifest)):
+        objects.apply(kube, item)
+        if item["kind"] == "Namespace" and kube.get("Secret", SPEAKERS_KEY, NAMESPACE) is None:
+            # the controller makes one too, but only once the speakers have failed to mount it, and try again 2 s later
+            objects.apply(kube, speakers_key())
+
+
+def configure(kube: Kube, subnet: str) -> None:
+    """Apply its settings, and prepare its kinds. Raises ApiError with status 404 while the API does not know them yet."""
+    for item in settings(subnet):
+        objects.apply(kube, item)
+    _prepare_kinds(kube)
+
+
+def _prepare_kinds(kube: Kube) -> None:
+    """Ask once for objects of each of MetalLB's kinds.
+
+    The API server sets up what stores a kind at the first request for it. A watch that comes first is told to come again a
+    second later: each of MetalLB's pods would lose that second as it starts.
+    """
+    for definition in kube.list("CustomResourceDefinition"):
+        spec = definition["spec"]
+        if spec["group"] != GROUP:
+            continue
+        for version in spec["versions"]:
+            if version["served"]:
+                kube.request("GET", f"/apis/{GROUP}/{version['name']}/{spec['names']['plural']}", {"limit": "1"})
+
+
+if __name__ == "__main__":  # the equivalent commands get the settings this way
+    print(json.dumps({"apiVersion": "v1", "kind": "List", "items": settings(sys.argv[1])}))

@@ -1,0 +1,242 @@
+"""The container engine of this machine: Debian's, installed if there is none, started if nothing else starts it, and stopped."""
+
+import contextlib
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from kubetasks.engine import access, client
+from kubetasks.engine.client import AbsentError, Engine
+from kubetasks.errors import EngineError, SetupError
+from kubetasks.project.settings import Settings
+from kubetasks.setup import limited_runc, packages, receipt
+from kubetasks.terminal import shell, wait
+from kubetasks.terminal.report import Report
+
+PACKAGE = "docker.io"
+PACKAGES = [PACKAGE, "iptables", "ca-certificates"]
+SINCE_DEBIAN_13 = ["docker-cli"]  # before that the command line is part of docker.io
+SOCKET = Path("/var/run/docker.sock")
+PID_FILES = (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/containerd.pid"))
+DATA = "/var/lib/docker"
+FOLDERS = (DATA, "/etc/docker")  # what an engine creates and its packages leave
+SYSTEMD = Path("/run/systemd/system")  # exists if systemd is the init system: sd_booted(3)
+UNIT = "docker.service"
+START_SECONDS = 60
+STOP_SECONDS = 60
+ANSWER_SECONDS = 10
+START_ATTEMPTS = 3
+LIMITED = "limited-runc"
+CAREFUL_SINCE = 23  # from this release on Docker asks only for capabilities that it has
+
+
+def release() -> str | None:
+    """The release of the engine that the tasks use, or None if none answers.
+
+    Raises EngineError if it denies access or is too old, or if docker's context cannot be read: another one is no remedy.
+    """
+    try:
+        return client.connect(timeout=ANSWER_SECONDS).version()
+    except AbsentError:
+        return None
+
+
+def local(socket: Path = SOCKET) -> Engine | None:
+    """The engine of this machine, or None if none answers. Raises EngineError if it denies access or is too old."""
+    if not socket.is_socket():
+        return None
+    try:
+        return client.connect(host=f"unix://{socket}")
+    except AbsentError:
+        return None
+
+
+def lacking() -> list[str]:
+    """The capabilities that this machine's root lacks, and that an older engine would stumble over."""
+    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+    return limited_runc.lacking(Path("/proc/self/status").read_text(), last)
+
+
+def ensure(settings: Settings, report: Report, log: Path) -> None:
+    """Install and start an engine; called only if none answers. Raises EngineError, SetupError, ProgramError."""
+    if settings.engine == "refuse":
+        raise EngineError(
+            "No container engine answers, and INVOKE_SETUP_ENGINE=refuse forbids installing one.",
+            "Start yours, or unset INVOKE_SETUP_ENGINE",
+        )
+    named = access.named()
+    if named:
+        raise EngineError(
+            f"The engine that {named} names does not answer.",
+            "Start it; or, for one on this machine, unset DOCKER_HOST or: docker context use default",
+        )
+    if not packages.possible():
+        raise EngineError(
+            "No container engine answers, and only root on Debian or Ubuntu can install one here.",
+            "sudo apt-get install docker.io && sudo usermod -aG docker $USER; elsewhere: https://docs.docker.com/engine/install/",
+        )
+    if shutil.which("dockerd") is None:
+        report.say("No container engine: installing Debian's docker.io with apt (INVOKE_SETUP_ENGINE=refuse forbids it).")
+        with report.step("Installing the container engine"):
+            _install(settings.cache, log)
+    start(settings.cache, report, log)
+
+
+def _install(cache: Path, log: Path) -> None:
+    """Install Debian's engine, and record the folders that come with it."""
+    fresh = [folder for folder in FOLDERS if not Path(folder).exists()]
+    packages.install(PACKAGES, cache, log, if_known=SINCE_DEBIAN_13)
+    with receipt.changed(cache) as made:
+        made.folders = sorted({*made.folders, *fresh})
+
+
+def start(cache: Path, report: Report, log: Path) -> None:
+    """Start the engine that is installed, and record how to stop it. Raises SetupError, ProgramError."""
+    import tenacity
+
+    with report.step("Starting the container engine"):
+        if SYSTEMD.exists():
+            shell.run(["systemctl", "start", UNIT], log=log)
+            with receipt.changed(cache) as made:
+                made.engine_unit, made.engine_pid = UNIT, 0
+            return
+        # containers that outlived a killed engine can keep the first new one from coming up
+        for attempt in tenacity.Retrying(stop=tenacity.stop_after_attempt(START_ATTEMPTS), reraise=True):
+            with attempt:
+                _start_process(cache)
+
+
+def _start_process(cache: Path) -> None:
+    """Start dockerd in a session of its own, without a terminal or a pipe of ours. Raises SetupError."""
+    _remove_stale_pid_files()
+    folder = cache / "engine"
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "dockerd.log"
+    with log.open("ab") as sink:
+        daemon = subprocess.Popen(
+            ["dockerd", *_runtime_options(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+            cwd="/",
+        )
+    with receipt.changed(cache) as made:
+        made.engine_unit, made.engine_pid = "", daemon.pid
+
+    def check() -> wait.State:
+        if daemon.poll() is not None:
+            return wait.Failed(f"dockerd ended with {daemon.returncode}")
+        return wait.Done() if local() else wait.Pending("starting")
+
+    end = wait.until(check, timeout=START_SECONDS, longest_pause=0.2)
+    if not isinstance(end, wait.Done):
+        daemon.terminate()
+        try:
+            daemon.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            daemon.wait()
+        tail = "\n  ".join(log.read_text(errors="replace").splitlines()[-8:])
+        raise SetupError(f"The container engine did not start:\n  {tail}", f"Full log: {log}")
+
+
+def _runtime_options(folder: Path) -> list[str]:
+    """The options that make an older engine work on a machine that lacks a capability; none elsewhere."""
+    found = re.search(r"version (\d+)", shell.run(["dockerd", "--version"]))
+    if not lacking() or not found or int(found.group(1)) >= CAREFUL_SINCE:
+        return []
+    program = folder / "limited_runc.py"
+    shutil.copy(limited_runc.__file__, program)
+    wrapper = folder / LIMITED
+    python = os.path.realpath(sys.executable)  # not the one of .venv: the engine outlives it
+    wrapper.write_text(f'#!/bin/sh\nexec {shlex.join([python, "-I", "-S", str(program)])} "$@"\n')
+    wrapper.chmod(0o755)
+    return [f"--add-runtime={LIMITED}={wrapper}", f"--default-runtime={LIMITED}"]
+
+
+def _remove_stale_pid_files() -> None:
+    """Remove what a killed engine left: a new one refuses to start if another process has the number in it."""
+    for path in PID_FILES:
+        with contextlib.suppress(OSError, ValueError):
+            if not _runs(int(path.read_text()), ("dockerd", "containerd")):
+                path.unlink()
+
+
+def _runs(pid: int, names: tuple[str, ...] = ("dockerd",)) -> bool:
+    """Whether `pid` is a process of one of those programs; one that ended but was not waited for is none."""
+    with contextlib.suppress(OSError):
+        status = Path(f"/proc/{pid}/status").read_text()
+        name, state = re.findall(r"^(?:Name|State):\t(\S+)", status, re.MULTILINE)
+        return name in names and state != "Z"
+    return False
+
+
+def running(made: receipt.Receipt) -> bool:
+    """Whether the engine that setup started is running."""
+    if made.engine_unit:
+        return _unit(made.engine_unit)["ActiveState"] == "active"
+    return bool(made.engine_pid) and _runs(made.engine_pid)
+
+
+def stop(cache: Path, report: Report) -> bool:
+    """Stop the engine that setup started; return False if it does not run. Raises SetupError, ProgramError."""
+    if not cache.exists():
+        return False
+    with receipt.locked(cache, report):
+        return stop_locked(cache, report)
+
+
+def stop_locked(cache: Path, report: Report) -> bool:
+    """Do what `stop` does, for a caller that holds the lock."""
+    made = receipt.read(cache)
+    found = running(made)
+    if found:
+        with report.step("Stopping the container engine"):
+            _stop_unit(made.engine_unit) if made.engine_unit else _stop_process(made.engine_pid)
+    if made.engine_pid or made.engine_unit:
+        made.engine_pid, made.engine_unit = 0, ""
+        receipt.write(cache, made)
+    return found
+
+
+def _stop_unit(unit: str) -> None:
+    # with its socket, or the next question would start it again
+    shell.run(["systemctl", "stop", *_unit(unit)["TriggeredBy"].split(), unit])
+
+
+def _unit(name: str) -> dict[str, str]:
+    """The state of a systemd unit, and the units that start it on demand."""
+    output = shell.run(["systemctl", "show", "--property=ActiveState,TriggeredBy", name])
+    return {"ActiveState": "", "TriggeredBy": "", **dict(line.split("=", 1) for line in output.splitlines())}
+
+
+def _stop_process(pid: int) -> None:
+    os.kill(pid, signal.SIGTERM)
+    wait.until_done(
+        lambda: wait.Pending("still running") if _runs(pid) else wait.Done(),
+        SetupError,
+        f"The container engine (process {pid}) did not stop",
+        "./inv setup --stop",
+        timeout=STOP_SECONDS,
+        longest_pause=0.1,
+    )
+
+
+def remove_folder(folder: Path, log: Path) -> None:
+    """Remove a folder of an engine that does not run. Raises SetupError, ProgramError."""
+    # an engine that was killed leaves its mounts, the folder itself among them
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for mount in sorted(mounts, reverse=True):
+        if Path(mount).is_relative_to(folder):
+            shell.run(["umount", mount], log=log)
+    if folder.exists():
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise SetupError(f"{folder} could not be removed: {error}", f"rm -r {folder}") from error

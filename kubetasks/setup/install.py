@@ -1,0 +1,139 @@
+"""Install what this machine lacks: pulled and downloaded as pinned, or built if no image registry can be reached."""
+
+import platform
+import shutil
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from kubetasks.engine import client
+from kubetasks.engine.client import Engine
+from kubetasks.errors import SetupError
+from kubetasks.project.settings import Settings
+from kubetasks.setup import artifacts, downloads, inventory, packages, receipt
+from kubetasks.setup import engine as machine_engine
+from kubetasks.setup.log import new_log
+from kubetasks.setup.needs import BASE_IMAGE, REGISTRY, File, Need
+from kubetasks.terminal.report import Report, duration
+
+Source = Literal["pull", "build"]
+UNSET = "Unset INVOKE_SETUP_IMAGES, or run this as root on Debian"
+CONNECT = "Connect to an image registry, or run this as root on Debian"
+
+
+def install(settings: Settings, report: Report, needed: Sequence[Need]) -> bool:
+    """Install whatever is missing; True if anything was. Raises SetupError, EngineError, ProgramError."""
+    if not inventory.missing(settings, needed):
+        return False
+    with receipt.locked(settings.cache, report):
+        if inventory.missing(settings, needed):
+            _install(settings, report, needed)
+    return True
+
+
+def source(settings: Settings) -> Source:
+    """Pull, unless the settings say build or no registry answers: a network hiccup must not compile Kubernetes."""
+    if settings.images == "pull" or settings.images == "build":
+        return settings.images  # type: ignore[return-value]  # mypy does not narrow a str to the two literals
+    return "pull" if any(downloads.reached(url) for url in downloads.REGISTRIES) else "build"
+
+
+def _install(settings: Settings, report: Report, needed: Sequence[Need]) -> None:
+    started = time.monotonic()
+    log = new_log(settings)
+    report.say(f"Full log: {log}")
+    if source(settings) == "pull":
+        _start_engine(settings, report, log)
+        _download(client.connect(), settings, report, log, [*needed, BASE_IMAGE])
+    else:
+        _build(settings, report, log, [*needed, BASE_IMAGE])
+    left = inventory.missing(settings, needed)
+    if left:
+        raise SetupError(f"After setup this is still missing: {', '.join(left)}.", f"The log may say why: {log}")
+    report.say(f"Set up in {duration(time.monotonic() - started)}.")
+
+
+def _build(settings: Settings, report: Report, log: Path, needed: Sequence[Need]) -> None:
+    if shutil.which("dockerd"):
+        _start_engine(settings, report, log)  # an engine that was stopped may have the images
+    found = client.connect() if machine_engine.release() else None
+    missing = [need for need in needed if not need.find(found, settings).present]
+    if not missing:
+        return
+    if found and settings.images != "build" and all(isinstance(need, File) for need in missing):
+        _download(found, settings, report, log, missing)  # files need no image registry
+        return
+    _require_buildable(missing, UNSET if settings.images == "build" else CONNECT)
+    if settings.images == "build":
+        report.say("INVOKE_SETUP_IMAGES=build: building the images from package registries (one time, a few minutes).")
+    else:
+        report.say("No image registry is reachable: building the images from package registries (one time, a few minutes).")
+    _run_build(settings, report, log, missing)
+
+
+def _download(found: Engine, settings: Settings, report: Report, log: Path, needed: Sequence[Need]) -> None:
+    """Pull images and download files; build the files if they cannot be downloaded. Raises SetupError, EngineError."""
+    try:
+        downloads.pull(found, settings, report, needed)
+    except SetupError as error:
+        missing = [need for need in needed if not need.find(found, settings).present]
+        if settings.images == "pull" or _unbuildable(missing):
+            raise
+        report.say(f"{error.sentence}\nBuilding it instead, from package registries (one time, a few minutes).")
+        _run_build(settings, report, log, missing)
+
+
+def _run_build(settings: Settings, report: Report, log: Path, missing: Sequence[Need]) -> None:
+    build = artifacts.builder("build")
+
+    def prepare() -> Engine:
+        _start_engine(settings, report, log)
+        if not _needs_only_go(missing):
+            packages.install(build.PACKAGES, settings.cache, log)
+        return client.connect()
+
+    build.Build(settings, report, log, prepare, missing).run()
+
+
+def _needs_only_go(missing: Sequence[Need]) -> bool:
+    """Whether nobody must be root to build it: Debian's file systems are not part of it."""
+    return all(isinstance(need, File) or need is REGISTRY for need in missing)
+
+
+def _unbuildable(missing: Sequence[Need]) -> str:
+    """Why it cannot be built here, or ""."""
+    if not artifacts.builder("build"):
+        return "the builder, nodeimages/, is not installed with the package"
+    if not _needs_only_go(missing) and not packages.possible():
+        return "that needs root on Debian or Ubuntu"
+    return "" if platform.machine() == "x86_64" else f"only for x86_64, not for {platform.machine()}"
+
+
+def _require_buildable(missing: Sequence[Need], hint: str = CONNECT) -> None:
+    reason = _unbuildable(missing)
+    if reason:
+        what = ", ".join(need.name for need in missing)
+        raise SetupError(f"What is missing cannot be built here ({what}): {reason}.", hint)
+
+
+def _start_engine(settings: Settings, report: Report, log: Path) -> None:
+    if not machine_engine.release():
+        machine_engine.ensure(settings, report, log)
+
+
+def build_python(found: Engine, settings: Settings, report: Report, debian: str) -> str:
+    """Build an image with the Python of a Debian release, and return its name. Raises EngineError, SetupError, ProgramError."""
+    _require_buildable([Need(f"Python of Debian {debian}", artifacts.base_image)])
+    build = artifacts.builder("build")
+    root = settings.cache / f"build-python-{debian}"
+    with receipt.locked(settings.cache, report):
+        log = new_log(settings)
+        packages.install(build.PACKAGES, settings.cache, log)
+        with report.step(f"Creating an image with Python from Debian packages ({debian})"):
+            try:
+                build.make_python(found, debian, root, log, threading.Event())
+            finally:
+                shutil.rmtree(root, ignore_errors=True)
+    return artifacts.built("python", debian)

@@ -1,0 +1,71 @@
+"""What the tasks need of this machine, and whether it is there."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kubetasks.engine import client
+from kubetasks.project.settings import Settings
+from kubetasks.setup import artifacts
+from kubetasks.setup import engine as machine_engine
+from kubetasks.setup.artifacts import Artifact
+from kubetasks.setup.needs import BASE_IMAGE, File, Need
+
+MISSING_IMAGE = "to be pulled, or built if no image registry can be reached"
+DOCKER = "Docker CLI"
+SETUP = "./inv setup"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that is needed; `detail` says which one is there, or what `remedy`, a command, would do."""
+
+    name: str
+    present: bool
+    detail: str
+    remedy: str = SETUP
+
+
+def look(settings: Settings, needed: Sequence[Need]) -> list[Item]:
+    """Every item as it is now, `needed` among them; nothing is changed.
+
+    Raises EngineError if the engine denies access, is too old, or cannot be chosen.
+    """
+    release = machine_engine.release()
+    found = client.connect() if release else None
+    kubectl = artifacts.kubectl()
+    return [
+        Item("engine", bool(release), f"Docker {release}" if release else _engine_advice(settings)),
+        *([docker()] if release and needed else []),
+        Item(
+            "kubectl",
+            kubectl.present,
+            kubectl.reference if kubectl.present else "./inv installs it in .venv",
+            "pip install -r requirements/tasks.txt",
+        ),
+        *(_item(need, need.find(found, settings)) for need in (*needed, BASE_IMAGE)),
+    ]
+
+
+def docker() -> Item:
+    """The program that kind and minikube call."""
+    found = shutil.which("docker")
+    advice = "Install it: https://docs.docker.com/engine/install/"
+    return Item(DOCKER, bool(found), found or "kind and minikube call it", advice)
+
+
+def _item(need: Need, found: Artifact) -> Item:
+    if isinstance(need, File):
+        return Item(need.name, found.present, need.version if found.present else f"{need.version}, to be downloaded or built")
+    return Item(need.name, found.present, found.short if found.present else MISSING_IMAGE)
+
+
+def _engine_advice(settings: Settings) -> str:
+    if settings.engine == "refuse":
+        return "none answers, and INVOKE_SETUP_ENGINE=refuse forbids installing one"
+    return "none answers: setup installs (on Debian, as root) and starts one"
+
+
+def missing(settings: Settings, needed: Sequence[Need]) -> list[str]:
+    """The names of what setup would install."""
+    return [item.name for item in look(settings, needed) if not item.present and item.remedy == SETUP]

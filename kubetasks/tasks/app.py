@@ -1,0 +1,243 @@
+"""The application: built, deployed, scaled, watched and removed."""
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from kubetasks.project.settings import MOST_REPLICAS, whole_number
+
+
+@task(help={"json": "one JSON document on standard output"})
+def build(c: Context, json: bool = False) -> None:
+    """Build the image of the current source.
+
+    The build id is its tag, and simple-server:v1 is moved to it.
+
+    The tutorial: docker build -t simple-server:v1 .
+    Example: ./inv --echo build
+    Undo: ./inv rmi
+    """
+    from kubetasks.pipeline import app
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c, json=json)
+    run.report.outcome(app.build(run).document())
+
+
+@task(help={"json": "one JSON document on standard output"})
+def deploy(c: Context, json: bool = False) -> None:
+    """Run the image of the current source in the cluster.
+
+    Applies the deployment and its disruption budget. Creates or starts the cluster first if necessary.
+
+    The tutorial: kubectl create deployment simple-server --image=simple-server:v1
+    Example: ./inv build deploy
+    Undo: ./inv rollback, or ./inv undeploy
+    """
+    from kubetasks.pipeline import app
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c, json=json)
+    run.report.outcome({"build": app.deploy(run).build})
+
+
+@task(help={"replicas": "how many pods; INVOKE_APP_REPLICAS is the default", "json": "one JSON document on standard output"})
+def scale(c: Context, replicas: str = "", json: bool = False) -> None:
+    """Run that many pods, and wait until each of them answers.
+
+    The tutorial: kubectl scale deployments/simple-server --replicas=3
+    Example: ./inv scale --replicas=5
+    Undo: ./inv scale --replicas=BEFORE
+    """
+    from kubetasks.pipeline import app
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c, json=json)
+    wanted = whole_number("--replicas", replicas or run.settings.replicas, 0, MOST_REPLICAS)
+    app.scale(run, wanted)
+    run.report.outcome({"replicas": wanted})
+
+
+@task
+def undeploy(c: Context) -> None:
+    """Delete the deployment with its pods, and its disruption budget.
+
+    The tutorial: kubectl delete deployment simple-server
+    Example: ./inv undeploy
+    Undo: ./inv deploy
+    """
+    from kubetasks.pipeline import app
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c)
+    if not app.undeploy(run):
+        run.report.say("There was no deployment.")
+
+
+@task
+def rmi(c: Context) -> None:
+    """Remove the application's images.
+
+    It also removes those that other clones built. A node keeps those that a pod or a deployment uses.
+
+    The tutorial: docker rmi simple-server:v1 -f
+    Example: ./inv undeploy rmi
+    Undo: ./inv build
+    """
+    from kubetasks.pipeline import app
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c)
+    if not app.remove_images(run):
+        run.report.say("There was no image.")
+
+
+@task(help={"all": "the cluster too", "json": "one JSON document on standard output"})
+def clean(c: Context, all: bool = False, json: bool = False) -> None:
+    """Remove service, deployment and images; --all the cluster too.
+
+    It also removes images that other clones built. It waits until all is gone, and fails if something is left.
+
+    Example: ./inv clean --all
+    Undo: ./inv up
+    """
+    from kubetasks.pipeline import app
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c, json=json)
+    cleaned = app.clean(run, everything=all)
+    if not cleaned:
+        run.report.say("No container engine answers, and no cluster was created from here: nothing to clean.")
+    elif not run.report.dry:
+        run.report.say("Clean.")
+    run.report.outcome({"cleaned": cleaned})
+
+
+@task(help={"json": "one JSON document on standard output"})
+def up(c: Context, json: bool = False) -> None:
+    """Start, build, deploy, expose and scale.
+
+    Cluster and image are created side by side; the URL is printed at the end.
+
+    Example: ./inv setup up
+    Undo: ./inv clean --all
+    """
+    from kubetasks.pipeline import app
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c, json=json)
+    made, url = app.up(run)
+    run.report.outcome({"build": made.build, "url": url})
+    if url and not json:
+        run.report.result(url)
+
+
+@task(help={"clean": "at the end, remove everything: the cluster too, if it is ours"})
+def dev(c: Context, clean: bool = False) -> None:
+    """Rebuild and roll out on every change, until Ctrl-C.
+
+    It starts as `up` does. Then each saved change is built, delivered and rolled out; a line says which build all pods serve,
+    or what is wrong while the last good build keeps serving.
+
+    Example: ./inv dev --clean
+    Undo: --clean, or ./inv clean --all
+    """
+    from kubetasks.pipeline import dev
+    from kubetasks.pipeline.run import begin
+
+    dev.run(begin(c), clean)
+
+
+@task(help={"tail": "how many lines of each pod, 100 by default"})
+def logs(c: Context, tail: str = "100") -> None:
+    """Print the logs of the pods, with the pods' names.
+
+    It changes nothing.
+
+    To follow them: kubectl logs --follow --prefix --selector=app.kubernetes.io/name=simple-server
+    Example: ./inv logs --tail=20
+    """
+    from kubetasks.pipeline import app
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c, piped=True)
+    for line in app.logs(run, whole_number("--tail", tail, 1, 100000)):
+        run.report.result(line)
+
+
+@task
+def rollback(c: Context) -> None:
+    """Go back to the revision that served before.
+
+    That is the newest earlier one that still has ready pods, as after a rollout that failed. If none has, it is the newest
+    earlier one: a second rollback undoes the first. `deploy` rolls out the source again.
+
+    With kubectl: kubectl rollout undo deployment/simple-server
+    Example: ./inv rollback
+    Undo: ./inv deploy
+    """
+    from kubetasks.pipeline import app
+    from kubetasks.pipeline.run import begin
+
+    app.rollback(begin(c))
+
+
+@task(help={"json": "one JSON document on standard output"})
+def diagnose(c: Context, json: bool = False) -> None:
+    """Show what is wrong, why, and what to type next.
+
+    It changes nothing in the cluster, and writes the details to the file that it names. `healthy` and exit code 0 if nothing is
+    wrong; docs/problems.md has a paragraph for each code.
+
+    Example: ./inv diagnose --json
+    """
+    from kubetasks.pipeline import diagnose
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c, json=json)
+    found = diagnose.now(run)
+    if found is None:
+        return
+    if json:
+        run.report.document(found.document())
+    else:
+        run.report.result(found.text())
+    if found.exit_code:
+        raise Exit(code=found.exit_code)
+
+
+@task(help={"json": "one JSON document on standard output"})
+def status(c: Context, json: bool = False) -> None:
+    """Show cluster, deployment, pods and addresses.
+
+    It also lists your other clusters. It changes nothing.
+
+    The tutorial: kubectl get deployments,pods
+    Example: ./inv status --json
+    """
+    from kubetasks.pipeline import app
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c, json=json)
+    document, report = app.status(run), run.report
+    if document is None:
+        return
+    if json:
+        report.document(document)
+        return
+    report.table(("CLUSTER", "STATE", "KUBERNETES"), [(document["cluster"], document["state"], document["kubernetes"])])
+    deployment, pods = document["deployment"], document["pods"]
+    if deployment:
+        row = (run.app.name, f"{deployment['ready']}/{deployment['replicas']}", deployment["image"], deployment["state"])
+        report.table(("DEPLOYMENT", "READY", "IMAGE", "STATE"), [row])
+    if pods:
+        rows = [(pod["name"], "yes" if pod["ready"] else "no", pod["state"], pod["restarts"]) for pod in pods]
+        report.table(("POD", "READY", "STATE", "RESTARTS"), rows)
+    if document["addresses"]:
+        report.table(("ADDRESS", "BY"), [(one["url"], one["way"]) for one in document["addresses"]])
+    if document["others"]:
+        report.table(("OTHER CLUSTER", "PROVIDER"), [(one["name"], one["provider"]) for one in document["others"]])
+    if document["state"] != "running":
+        report.say("./inv start starts it")
+    elif not deployment:
+        report.say("Nothing is deployed: ./inv build deploy")

@@ -1,0 +1,91 @@
+"""The cluster: created, stopped and deleted."""
+
+from invoke.context import Context
+from invoke.tasks import task
+
+
+@task(help={"json": "one JSON document on standard output"})
+def start(c: Context, json: bool = False) -> None:
+    """Start the cluster, created first if there is none.
+
+    On kind that is a Docker network, the nodes, a registry and a load balancer. Its files are in .state/.
+
+    The tutorial: minikube start
+    Example: INVOKE_CLUSTER_NAME=other INVOKE_CLUSTER_PORT=8090 ./inv start
+    Undo: ./inv stop, or ./inv delete
+    """
+    from kubetasks.pipeline import cluster
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c, json=json)
+    cluster.start(run)
+    run.report.outcome({"cluster": run.provider.name})
+
+
+@task
+def stop(c: Context) -> None:
+    """Stop the cluster; `start` starts it again with what ran in it.
+
+    The tutorial: minikube stop
+    Example: ./inv stop
+    Undo: ./inv start
+    """
+    from kubetasks.pipeline import cluster
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c)
+    if not cluster.stop(run):
+        run.report.say(f"Cluster {run.provider.name} is not running.")
+
+
+@task
+def delete(c: Context) -> None:
+    """Delete the cluster with everything in it.
+
+    It cannot be undone; ./inv up recreates it.
+
+    The tutorial: minikube delete
+    Example: INVOKE_CLUSTER_NAME=other ./inv delete
+    """
+    from kubetasks.pipeline import cluster
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c)
+    if not cluster.delete(run):
+        run.report.say(f"There is no cluster {run.provider.name}.")
+
+
+@task
+def kubeconfig(c: Context) -> None:
+    """Print the path of the cluster's kubeconfig file.
+
+    Your own kubectl reaches the cluster with it.
+
+    It changes nothing.
+
+    Example: KUBECONFIG=$(./inv kubeconfig) kubectl get pods
+    """
+    from kubetasks.pipeline import cluster
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c, piped=True)
+    run.report.result(cluster.kubeconfig(run))
+
+
+@task(help={"unset": "print what unsets the variables again"})
+def docker_env(c: Context, unset: bool = False) -> None:
+    """Print how docker reaches the engine that builds for the cluster.
+
+    It changes nothing: the shell that evaluates it uses that engine. Only a minikube node with Docker has one.
+
+    The tutorial: eval $(minikube docker-env)
+    Example: eval "$(./inv docker-env)"
+    Undo: eval "$(./inv docker-env --unset)"
+    """
+    from kubetasks.pipeline import cluster
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c, piped=True)
+    lines = cluster.docker_env(run, unset)
+    if lines:
+        run.report.result(lines)

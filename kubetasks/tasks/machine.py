@@ -1,0 +1,71 @@
+"""This machine: what it lacks."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from kubetasks.errors import SettingError, SetupError
+from kubetasks.terminal.report import Report
+
+if TYPE_CHECKING:
+    from kubetasks.setup.inventory import Item
+
+
+@task(help={"remove": "remove what setup installed", "stop": "stop the container engine that setup started"})
+def setup(c: Context, remove: bool = False, stop: bool = False) -> None:
+    """Install what this machine lacks.
+
+    Installs the container engine, the base image, and what the provider needs: for kind its program, a node image, a load
+    balancer and a registry. Images go into the engine, programs into ~/.cache/simple-server-tasks. Packages are installed
+    with apt, as root.
+
+    Example: ./inv setup build deploy expose scale
+    Undo: ./inv setup --remove
+    """
+    from kubetasks.pipeline import machine
+    from kubetasks.pipeline.run import begin
+
+    if remove and stop:
+        raise SettingError("--remove and --stop exclude each other; --remove stops the engine too.")
+    run = begin(c)
+    if run.report.dry and (remove or stop):
+        raise SettingError("--dry shows what setup would install, and not what --remove or --stop would do.")
+    if run.report.dry:
+        _show(run.report, machine.doctor(run))
+    elif stop:
+        if not machine.stop(run):
+            run.report.say("No engine that setup started is running.")
+    elif remove:
+        gone = machine.remove(run)
+        run.report.say("Removed:\n  " + "\n  ".join(gone) if gone else "There was nothing to remove.")
+    elif not machine.setup(run):
+        run.report.say("Nothing is missing.")
+
+
+@task(help={"json": "one JSON document on standard output"})
+def doctor(c: Context, json: bool = False) -> None:
+    """Show what this machine has and what setup would install.
+
+    It changes nothing, and fails if something is missing.
+
+    Example: ./inv doctor --json
+    """
+    from kubetasks.pipeline import machine
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c, json=json)
+    items = machine.doctor(run)
+    if json:
+        run.report.document({"items": [asdict(item) for item in items]})
+    else:
+        _show(run.report, items)
+    missing = [item for item in items if not item.present]
+    if missing:
+        names = ", ".join(item.name for item in missing)
+        raise SetupError(f"Missing: {names}.", "; ".join(dict.fromkeys(item.remedy for item in missing)))
+
+
+def _show(report: Report, items: "list[Item]") -> None:
+    report.table(("NEEDED", "THERE", ""), [(item.name, "yes" if item.present else "no", item.detail) for item in items])

@@ -1,0 +1,127 @@
+"""The service: exposed, asked and deleted."""
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from kubetasks.errors import ExposeError
+from kubetasks.project.settings import whole_number
+
+MOST_REQUESTS = 1_000_000
+
+
+@task(help={"json": "one JSON document on standard output"})
+def expose(c: Context, json: bool = False) -> None:
+    """Give the deployment an address that answers from this machine.
+
+    The tutorial: kubectl expose deployment simple-server --type=LoadBalancer
+    Example: ./inv expose service
+    Undo: ./inv unexpose
+    """
+    from kubetasks.pipeline import service
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c, json=json)
+    addresses = service.expose(run)
+    for address in addresses:
+        run.report.say(f"  {address.url} ({address.way})")
+    run.report.outcome({"addresses": [address.document() for address in addresses]})
+
+
+@task
+def unexpose(c: Context) -> None:
+    """Delete the service, and its addresses with it.
+
+    The tutorial: kubectl delete service simple-server
+    Example: ./inv unexpose
+    Undo: ./inv expose
+    """
+    from kubetasks.pipeline import service
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c)
+    if not service.unexpose(run):
+        run.report.say("There was no service.")
+
+
+@task(help={"open": "open it in the browser too"})
+def service(c: Context, open: bool = False) -> None:
+    """Print the URL that answers, or the one that should.
+
+    It changes nothing.
+
+    The tutorial: minikube service simple-server
+    Example: curl $(./inv service)
+    """
+    from kubetasks.pipeline import service as actions
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c, piped=True)
+    url = actions.url(run)
+    if not url:
+        return
+    run.report.result(url)
+    if open:
+        import webbrowser
+
+        webbrowser.open(url)
+
+
+@task
+def tunnel(c: Context) -> None:
+    """Open a tunnel to the load balancer's address, until Ctrl-C.
+
+    Only minikube needs one; it adds a route with sudo, and removes it at the end.
+
+    The tutorial: minikube tunnel
+    Example: INVOKE_CLUSTER_PROVIDER=minikube ./inv tunnel
+    Undo: Ctrl-C
+    """
+    from kubetasks.pipeline import service
+    from kubetasks.pipeline.run import begin
+
+    service.tunnel(begin(c))
+
+
+@task(help={"requests": "how many requests; enough for the pods by default", "json": "one JSON document on standard output"})
+def traffic(c: Context, requests: str = "", json: bool = False) -> None:
+    """Send requests and show which pods answered.
+
+    Each request has a new connection: a kept one stays with one pod.
+
+    It changes nothing but the pods' counts.
+
+    Example: ./inv traffic --requests=300
+    """
+    from kubetasks.pipeline import probe, service
+    from kubetasks.pipeline.run import begin
+
+    run = begin(c, json=json)
+    found = service.traffic(run, whole_number("--requests", requests, 1, MOST_REQUESTS) if requests else None)
+    if found is None:
+        return
+    spread = found.spread
+    pods = [
+        {
+            "pod": pod,
+            "requests": spread.requests[pod],
+            "count": spread.counts[pod],
+            "build": spread.builds[pod],
+            "node": spread.nodes[pod],
+        }
+        for pod in sorted(spread.requests)
+    ]
+    if json:
+        summary = {"url": found.url, "requests": found.requests, "failed": spread.failed, "ready": found.ready}
+        run.report.document({**summary, "pods": pods})
+    else:
+        rows = [(row["pod"], row["requests"], row["count"], row["build"], row["node"]) for row in pods]
+        run.report.table(("POD", "ANSWERED", "ITS COUNT", "BUILD", "NODE"), rows)
+    if spread.failed:
+        raise ExposeError(f"{spread.failed} of {found.requests} requests had no answer.", "./inv status; ./inv logs")
+    if len(pods) < found.ready:
+        enough = probe.enough(found.ready)
+        more = f"{enough} requests miss one once in a million times: ./inv traffic --requests={enough}"
+        raise ExposeError(
+            f"Only {len(pods)} of {found.ready} ready pods answered {found.requests} requests.",
+            more if found.requests < enough else "./inv diagnose",
+        )

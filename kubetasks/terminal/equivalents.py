@@ -1,0 +1,272 @@
+"""The docker, kind, minikube and kubectl commands that --echo and --dry print, in the order of the tutorial.
+
+Pure functions of the values that the actions use: the same names, flags and files go into the line and into the action.
+"""
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from kubetasks.project.application import Application
+from kubetasks.project.labels import OWNER, OWNER_LABEL
+from kubetasks.terminal import shell
+
+NETWORK_VARIABLE = "KIND_EXPERIMENTAL_DOCKER_NETWORK"
+MANIFEST_POLICY = "Never"
+ROLLED_OUT = ("Deployment", "PodDisruptionBudget")  # what `deploy` applies and `undeploy` deletes
+
+
+class ClusterConfig(Protocol):
+    """What kind is asked for."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def image(self) -> str: ...
+    @property
+    def kubeconfig(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+
+
+def environment(folders: Sequence[str], variables: Mapping[str, str]) -> str:
+    """The line that makes pasted commands use our programs and our cluster."""
+    path = [f'PATH={shlex.quote(":".join(folders))}:"$PATH"'] if folders else []
+    return " ".join(["export", *path, *(f"{name}={shlex.quote(value)}" for name, value in variables.items())])
+
+
+def pull(reference: str) -> str:
+    return shell.line(["docker", "pull", reference])
+
+
+# start: minikube start
+
+
+def create_network(name: str, labels: Mapping[str, str], options: Mapping[str, str]) -> str:
+    return shell.line(["docker", "network", "create", *_pairs("--label", labels), *_pairs("--opt", options), name])
+
+
+def _pairs(flag: str, values: Mapping[str, str]) -> list[str]:
+    """The words that give each of the values: FLAG KEY=VALUE."""
+    return [word for key, value in values.items() for word in (flag, f"{key}={value}")]
+
+
+def serve(name: str, image: str, network: str, ports: tuple[int, int], labels: Mapping[str, str], env: Mapping[str, str]) -> str:
+    """Start a container in the background. `ports` are (port of 127.0.0.1, port in the container)."""
+    where = ["--name", name, "--network", network, "--publish", f"127.0.0.1:{ports[0]}:{ports[1]}"]
+    return shell.line(["docker", "run", "--detach", *where, *_pairs("--label", labels), *_pairs("--env", env), image])
+
+
+def create_volume(name: str, labels: Mapping[str, str]) -> str:
+    return shell.line(["docker", "volume", "create", *_pairs("--label", labels), name])
+
+
+def minikube(words: Sequence[str]) -> str:
+    return shell.line(["minikube", *words])
+
+
+def use_engine(words: Sequence[str]) -> str:
+    """Point the shell's docker at the node's engine, or back."""
+    return f'eval "$({minikube(words)})"'
+
+
+def create_argv(program: str, config: ClusterConfig, file: str) -> list[str]:
+    """The argument list; the file `-` is standard input."""
+    words = ["--name", config.name, "--image", config.image, "--config", file, "--kubeconfig", config.kubeconfig]
+    return [program, "create", "cluster", *words]
+
+
+def create_environment(config: ClusterConfig) -> dict[str, str]:
+    """What makes kind use the cluster's own network."""
+    return {NETWORK_VARIABLE: config.name}
+
+
+def create_cluster(config: ClusterConfig) -> str:
+    line = shell.line(create_argv("kind", config, "-"), create_environment(config))
+    return f"{line} <<'EOF'\n{config.text}EOF"
+
+
+def wait_for_nodes() -> str:
+    return shell.line(["kubectl", "wait", "--for=condition=Ready", "nodes", "--all"])
+
+
+def load_balancer(manifest: str, network: str) -> tuple[str, ...]:
+    """Install MetalLB. Its address pool depends on the network, which may not be there yet: the shell asks for it."""
+    subnet = shell.line(["docker", "network", "inspect", network, "--format", "{{(index .IPAM.Config 0).Subnet}}"])
+    settings = shlex.join([sys.executable, "-m", "kubetasks.providers.metallb"])
+    apply = f"kubectl apply --server-side --field-manager={OWNER}"
+    return (
+        f"{apply} -f {shlex.quote(manifest)}",
+        f"kubectl label --overwrite -f {shlex.quote(manifest)} {OWNER_LABEL}={OWNER}",
+        "kubectl delete validatingwebhookconfiguration metallb-webhook-configuration",
+        "kubectl label nodes --all node.kubernetes.io/exclude-from-external-load-balancers-",
+        f"{settings} $({subnet}) | {apply} -f -",
+    )
+
+
+def port_of(container: str, port: int) -> str:
+    """What the shell replaces by the address at which this machine reaches a container's port."""
+    return f"$(docker port {container} {port})"
+
+
+def announce_registry(announcement: Mapping[str, object]) -> str:
+    """The shell replaces `port_of` in it."""
+    return f"kubectl apply --server-side --field-manager={OWNER} -f - <<EOF\n{json.dumps(announcement)}\nEOF"
+
+
+def mark_cluster(nodes: Sequence[str], file: str) -> str:
+    """Write the file that says of each node that its creation was not interrupted."""
+    return "\n".join(run_in(node, ["touch", file]) for node in nodes)
+
+
+def start_cluster(nodes: Sequence[str]) -> str:
+    return shell.line(["docker", "start", *nodes])
+
+
+def run_in(node: str, argv: Sequence[str]) -> str:
+    return shell.line(["docker", "exec", node, *argv])
+
+
+# build: docker build -t simple-server:v1 .
+
+
+def build(names: Sequence[str], arguments: Mapping[str, str]) -> str:
+    tags = [word for name in names for word in ("--tag", name)]
+    words = [*tags, *_pairs("--build-arg", arguments)]
+    return shell.line(["docker", "build", *words, "."])
+
+
+def load_words(cluster: str, names: Sequence[str]) -> list[str]:
+    """The words after the program's name."""
+    return ["load", "docker-image", "--name", cluster, *names]
+
+
+def load_image(words: Sequence[str]) -> str:
+    return shell.line(["kind", *words])
+
+
+def load_file(names: Sequence[str], file: str, *load: str) -> tuple[str, ...]:
+    """Save the image to a file, and load that with the lines `load`."""
+    return shell.line(["docker", "save", "--output", file, *names]), *load, shell.line(["rm", file])
+
+
+def push(reference: str, name: str) -> tuple[str, ...]:
+    """Push an image to the registry in `name`."""
+    return shell.line(["docker", "tag", reference, name]), shell.line(["docker", "push", name])
+
+
+def push_to_own(reference: str, registry: str, port: int) -> tuple[str, ...]:
+    """Push an image to the registry in the container of that name."""
+    pushed = f'"{port_of(registry, port)}/{reference}"'
+    return f"docker tag {reference} {pushed}", f"docker push {pushed}", f"docker rmi {pushed}"
+
+
+# deploy: kubectl create deployment simple-server --image=simple-server:v1
+
+
+def apply(app: Application, kubectl: Sequence[str], manifest: str, *edits: str) -> str:
+    """Apply a manifest as ours; each of `edits` reads and writes YAML."""
+    file = app.manifests.relative_to(app.source) / f"{manifest}.yaml"
+    flags = shell.line(["kubectl", *kubectl])
+    return " | ".join(
+        (
+            f"kubectl label --local -f {shlex.quote(str(file))} {OWNER_LABEL}={OWNER} -o yaml",
+            *edits,
+            f"{flags} apply --server-side --force-conflicts --field-manager={OWNER} -f -",
+        )
+    )
+
+
+def deploy(app: Application, kubectl: Sequence[str], reference: str, container: int, pull_policy: str) -> tuple[str, ...]:
+    """`container` is the position of the application's container; the manifest's own pull policy is MANIFEST_POLICY."""
+    edits = [f"kubectl set image --local -f - {app.name}={reference} -o yaml"]
+    if pull_policy != MANIFEST_POLICY:
+        target = f"/spec/template/spec/containers/{container}/imagePullPolicy"
+        edits.append(_patch({"op": "replace", "path": target, "value": pull_policy}))
+    return (
+        apply(app, kubectl, "poddisruptionbudget"),
+        apply(app, kubectl, "deployment", *edits),
+        rollout_status(app, kubectl),
+    )
+
+
+def _patch(operation: Mapping[str, object]) -> str:
+    return f"kubectl patch --local -f - --type=json -o yaml -p '{json.dumps([operation])}'"
+
+
+def rollout_status(app: Application, kubectl: Sequence[str]) -> str:
+    return shell.line(["kubectl", *kubectl, "rollout", "status", f"deployment/{app.name}"])
+
+
+def status(kubectl: Sequence[str]) -> str:
+    return shell.line(["kubectl", *kubectl, "get", "deployments,pods,services"])
+
+
+def rollback(app: Application, kubectl: Sequence[str], revision: int | None = None) -> tuple[str, ...]:
+    """Without a revision, the one before."""
+    to = [f"--to-revision={revision}"] if revision else []
+    return shell.line(["kubectl", *kubectl, "rollout", "undo", f"deployment/{app.name}", *to]), rollout_status(app, kubectl)
+
+
+def diagnose(kubectl: Sequence[str]) -> tuple[str, ...]:
+    return status(kubectl), shell.line(["kubectl", *kubectl, "get", "events", "--sort-by=.lastTimestamp"])
+
+
+def logs(app: Application, kubectl: Sequence[str], lines: int) -> str:
+    return shell.line(["kubectl", *kubectl, "logs", "--prefix", f"--tail={lines}", f"--selector={app.selector}"])
+
+
+# expose: kubectl expose deployment simple-server --type=LoadBalancer
+
+
+def expose(app: Application, kubectl: Sequence[str], port_index: int, node_port: int | None) -> str:
+    patch = _patch({"op": "add", "path": f"/spec/ports/{port_index}/nodePort", "value": node_port})
+    return apply(app, kubectl, "service", *([patch] if node_port else []))
+
+
+def scale(app: Application, kubectl: Sequence[str], replicas: int) -> tuple[str, ...]:
+    words = ["scale", f"deployments/{app.name}", f"--replicas={replicas}"]
+    return shell.line(["kubectl", *kubectl, *words]), rollout_status(app, kubectl)
+
+
+def service(app: Application, kubectl: Sequence[str]) -> str:
+    return shell.line(["kubectl", *kubectl, "get", "service", app.name])
+
+
+def traffic(requests: int) -> str:
+    return f"for i in $(seq {requests}); do curl --silent $(./inv service); done"
+
+
+# clean
+
+
+def unexpose(app: Application, kubectl: Sequence[str]) -> str:
+    return shell.line(["kubectl", *kubectl, "delete", "service", app.name])
+
+
+def undeploy(app: Application, kubectl: Sequence[str]) -> tuple[str, ...]:
+    return tuple(shell.line(["kubectl", *kubectl, "delete", kind.lower(), app.name]) for kind in ROLLED_OUT)
+
+
+def remove_images(references: Sequence[str]) -> str:
+    return shell.line(["docker", "rmi", "--force", *references])
+
+
+def stop_cluster(nodes: Sequence[str]) -> str:
+    return shell.line(["docker", "stop", *nodes])
+
+
+def delete_words(name: str, kubeconfig: str) -> list[str]:
+    """The words after the program's name."""
+    return ["delete", "cluster", "--name", name, "--kubeconfig", kubeconfig]
+
+
+def delete_cluster(name: str, kubeconfig: str, others: Sequence[str]) -> tuple[str, ...]:
+    """`others` are the names of containers on its network that kind does not know."""
+    return (
+        shell.line(["kind", *delete_words(name, kubeconfig)]),
+        *([shell.line(["docker", "rm", "--force", "--volumes", *others])] if others else []),
+        shell.line(["docker", "network", "rm", name]),
+    )

@@ -1,0 +1,70 @@
+"""Locks: one run at a time changes a cluster, or the application in a namespace, from whichever clone."""
+
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from kubetasks.errors import FileError
+from kubetasks.project.settings import Settings
+from kubetasks.terminal.report import Report
+
+
+@contextmanager
+def cluster(settings: Settings, folder: Path, report: Report) -> Iterator[None]:
+    """Hold the lock of the settings' cluster, whose files are in `folder`; say so if another run holds it.
+
+    Raises FileError before anything is changed, if what belongs to the cluster cannot be written.
+    """
+    waiting = f"Another run is creating, changing or deleting cluster {settings.cluster}; waiting for it to end."
+    with held(settings.cache / f"{settings.state_folder.name}.lock", report, waiting):
+        _require_writable(folder)
+        yield
+
+
+@contextmanager
+def application(settings: Settings, name: str, where: str, report: Report) -> Iterator[None]:
+    """Hold the lock of the application `name` in its namespace of the cluster or context `where`; say so if another task has it.
+
+    Lock order: application, then cluster.
+    """
+    waiting = f"Another run is changing {name} in namespace {settings.namespace} of {where}; waiting for it to end."
+    file = quote(f"{where}.{settings.provider}.{settings.namespace}.lock", safe="")  # a context's name may be a path
+    with held(settings.cache / file, report, waiting):
+        yield
+
+
+@contextmanager
+def held(path: Path, report: Report, waiting: str) -> Iterator[None]:
+    """Hold the lock whose file is `path`, and say `waiting` if another run holds it. The file is removed at the end."""
+    import filelock
+
+    blocking = False
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(path)  # of a file that was removed while we waited, it takes the one that is there by then
+        try:
+            lock.acquire(blocking=blocking)
+            break
+        except filelock.Timeout:
+            report.tell(waiting)
+            blocking = True
+        except FileNotFoundError:  # `setup --remove` has just removed the folder
+            continue
+    try:
+        yield
+    finally:
+        try:
+            path.unlink(missing_ok=True)
+        finally:
+            lock.release()
+
+
+def _require_writable(folder: Path) -> None:
+    """Raises FileError if files cannot be created and removed there: half of a cluster would be created or deleted."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    for path in (there, *(Path(inside) for inside, _, _ in os.walk(folder))):
+        if not os.access(path, os.W_OK):
+            raise FileError(f"{path} cannot be written.", f"Run ./inv as its owner: ls -ld {shlex.quote(str(path))}")

@@ -1,0 +1,133 @@
+"""The build id: the same for the same source, another for any other."""
+
+import dataclasses
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubetasks.engine import buildkit, image
+from kubetasks.engine.client import BuildKitNeededError
+from kubetasks.engine.content import Content, build_context, context_entries
+from kubetasks.errors import ImageError
+from kubetasks.project.application import APPLICATION, PROJECT
+from kubetasks.project.labels import OWNER
+from kubetasks.terminal import equivalents
+
+FILES = {"Dockerfile": b"FROM x", "simple_server/app.py": b"1"}
+
+
+def test_it_depends_on_everything_in_the_context_and_on_the_base() -> None:
+    others = [
+        image.build_id(Content({**FILES, "simple_server/app.py": b"2"}), "base"),
+        image.build_id(Content({**FILES, "simple_server/new.py": b""}), "base"),
+        image.build_id(Content({"Dockerfile": b"FROM x", "simple_server/ap.py": b"p.py1"}), "base"),
+        image.build_id(Content(FILES), "other"),
+        image.build_id(Content(FILES, programs=frozenset({"simple_server/app.py"})), "base"),
+        image.build_id(Content(FILES, links={"simple_server/link": "app.py"}), "base"),
+        image.build_id(Content(FILES, links={"simple_server/link": "other.py"}), "base"),
+        image.build_id(Content(FILES, folders=frozenset({"simple_server/link"})), "base"),
+    ]
+    assert len({image.build_id(Content(FILES), "base"), *others}) == 9
+
+
+def test_it_does_not_depend_on_the_order_of_the_files() -> None:
+    assert image.build_id(Content(FILES), "base") == image.build_id(Content(dict(reversed(FILES.items()))), "base")
+
+
+def test_the_context_holds_the_server_and_nothing_else() -> None:
+    names = set(context_entries(PROJECT))
+    assert {"simple_server/app.py", "requirements/server.txt"} <= names
+    assert not [name for name in names if name.startswith(("kubetasks", "tests", ".git", ".venv"))]
+    assert not [name for name in names if "__pycache__" in name]
+
+
+def test_everybody_may_read_its_files_whatever_the_umask(tmp_path: Path) -> None:
+    folder = tmp_path / "simple_server"
+    folder.mkdir(mode=0o700)
+    for name, mode in (("Dockerfile", 0o600), ("simple_server/app.py", 0o600), ("simple_server/run", 0o700)):
+        (tmp_path / name).write_text("")
+        (tmp_path / name).chmod(mode)
+    made = image.current(dataclasses.replace(APPLICATION, source=tmp_path), "base")
+    with tarfile.open(fileobj=build_context(made.content)) as archive:
+        modes = {entry.name: entry.mode for entry in archive}
+    assert modes == {"Dockerfile": 0o644, "simple_server": 0o755, "simple_server/app.py": 0o644, "simple_server/run": 0o755}
+
+
+def test_links_and_empty_folders_are_built_as_docker_build_does(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch")
+    (tmp_path / "app" / "empty").mkdir(parents=True)
+    (tmp_path / "app" / "link").symlink_to("nowhere")
+    (tmp_path / "app" / "parent").symlink_to("..")
+    made = image.current(dataclasses.replace(APPLICATION, source=tmp_path), "base")
+    with tarfile.open(fileobj=build_context(made.content)) as archive:
+        entries = {entry.name: (entry.type, entry.linkname) for entry in archive}
+    assert entries == {
+        "Dockerfile": (tarfile.REGTYPE, ""),
+        "app": (tarfile.DIRTYPE, ""),
+        "app/empty": (tarfile.DIRTYPE, ""),
+        "app/link": (tarfile.SYMTYPE, "nowhere"),
+        "app/parent": (tarfile.SYMTYPE, ".."),
+    }
+
+
+def test_the_image_carries_its_build_id_in_name_and_arguments(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch")
+    made = image.current(dataclasses.replace(APPLICATION, source=tmp_path), "base")
+    assert made.reference == f"simple-server:{made.build}"
+    assert made.arguments == {"BASE": "base", "BUILD_ID": made.build, "MANAGED_BY": OWNER}
+    assert f"--tag {made.reference}" in equivalents.build([made.reference], made.arguments)
+
+
+class Engine:
+    """Has the base image, and an image once it was built; its classic builder refuses."""
+
+    def __init__(self) -> None:
+        self.built = ""
+        self.asked = 0
+
+    def image_id(self, reference: str) -> str | None:
+        return "sha256:1" if reference in ("base", self.built) else None
+
+    def image_tags(self, _name: str) -> list[str]:
+        return [self.built]
+
+    def build(self, *_given: Any, **_more: Any) -> None:
+        self.asked += 1
+        raise BuildKitNeededError("Building it failed: the --mount option requires BuildKit\n  Step 1", "Fix it")
+
+
+@pytest.mark.parametrize(("dockerfile", "asked"), [(b"FROM base\nRUN --mount=type=cache true\n", 1), (b"RUN <<EOF\nEOF\n", 0)])
+def test_what_the_classic_builder_cannot_build_is_built_with_buildkit(
+    monkeypatch: pytest.MonkeyPatch, dockerfile: bytes, asked: int
+) -> None:
+    engine: Any = Engine()
+    made = image.Image(APPLICATION, "0123456789ab", "base", Content({"Dockerfile": dockerfile}))
+
+    def builds(_engine: object, context: Any, names: list[str], *_more: object) -> None:
+        with tarfile.open(fileobj=context) as archive:
+            assert archive.getnames() == ["Dockerfile"]
+        engine.built = names[0]
+
+    monkeypatch.setattr(buildkit, "build", builds)
+    image.build(engine, made, made.names, lambda _line: None)
+    assert (engine.built, engine.asked) == (made.reference, asked)
+
+
+def test_if_buildkit_fails_too_both_reasons_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_given: object) -> None:
+        raise ImageError("Building it with BuildKit failed:\n  no buildx", "Install it")
+
+    monkeypatch.setattr(buildkit, "build", fails)
+    made = image.Image(APPLICATION, "0123456789ab", "base", Content({}))
+    engine: Any = Engine()
+    with pytest.raises(ImageError) as raised:
+        image.build(engine, made, made.names, lambda _line: None)
+    lines = raised.value.sentence.splitlines()
+    assert lines == [
+        "Building it failed: the --mount option requires BuildKit",
+        "Building it with BuildKit failed:",
+        "  no buildx",
+    ]
+    assert raised.value.hint == "Install it"

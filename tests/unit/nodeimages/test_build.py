@@ -1,0 +1,119 @@
+"""Which parts are built for which needs."""
+
+import dataclasses
+import re
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from kubetasks.engine.client import Engine
+from kubetasks.project import settings
+from kubetasks.setup import artifacts, needs
+from kubetasks.setup.needs import Need
+from kubetasks.terminal.report import Report
+from nodeimages import build, golang, kind_programs, minikube_node, minikube_programs, names, node, programs, rootfs
+
+KIND = needs.KIND, needs.KIND_NODE_IMAGE, needs.LOAD_BALANCER
+MINIKUBE = needs.MINIKUBE, needs.MINIKUBE_NODE_IMAGE
+
+
+class Parts:
+    """Stand-ins for what takes minutes: they record their names, and leave the files that are looked for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+        self.built: list[str] = []
+        self.settings = dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=cache)
+        monkeypatch.setattr(golang, "program", lambda *_: "go")
+        monkeypatch.setattr(rootfs, "make", self._make_root)
+        monkeypatch.setattr(programs, "build_kubernetes", lambda _version, folder, *_: self._make("Kubernetes", folder))
+        monkeypatch.setattr(programs, "build_around", lambda folder, *_: self._make("around", folder))
+        own = ("kind", "metallb-native.yaml")
+        monkeypatch.setattr(kind_programs, "build", lambda folder, *_: self._make("kind", folder, *own))
+        monkeypatch.setattr(minikube_programs, "build", lambda folder, *_: self._make("minikube", folder, "minikube"))
+        monkeypatch.setattr(build.Build, "_make_node", lambda _self, recipe: self.built.append(recipe.image.name))
+
+    def _make_root(self, folder: Path, *_: object, **__: object) -> None:
+        """As mmdebstrap, refuse a folder that is not empty."""
+        folder.mkdir()
+        self.built.append("Debian")
+
+    def _make(self, name: str, folder: Path, *files: str) -> None:
+        self.built.append(name)
+        folder.mkdir()
+        for file in files:
+            (folder / file).write_text(name)
+
+    def build(self, missing: Sequence[Need]) -> set[str]:
+        """What building `missing` builds."""
+        self.built.clear()
+        build.Build(self.settings, Report(), Path("/dev/null"), lambda: Engine.__new__(Engine), missing).run()
+        return set(self.built)
+
+
+@pytest.fixture
+def parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Parts:
+    return Parts(monkeypatch, tmp_path)
+
+
+def test_each_provider_gets_its_own_parts_and_what_both_need_is_built_once(parts: Parts) -> None:
+    first = parts.build(KIND)
+    assert first == {"Debian", "Kubernetes", "around", "kind", "node image"}
+    assert artifacts.kind(parts.settings).present
+    assert artifacts.metallb_manifest(parts.settings).present
+    assert not artifacts.minikube(parts.settings).present
+    second = parts.build(MINIKUBE)
+    assert second == {"Debian", "minikube", "node image"}
+    assert artifacts.minikube(parts.settings).present
+
+
+def test_minikube_alone_needs_nothing_of_kind(parts: Parts) -> None:
+    assert parts.build(MINIKUBE) == {"Debian", "Kubernetes", "around", "minikube", "node image"}
+
+
+def test_what_an_interrupted_build_left_is_not_in_the_way(parts: Parts) -> None:
+    for recipe in build.recipes():
+        (parts.settings.cache / "build" / f"{recipe.folder}-root" / "half").mkdir(parents=True)
+    assert "Debian" in parts.build(KIND)
+
+
+def test_a_lost_program_is_copied_from_the_compiled_ones(parts: Parts) -> None:
+    parts.build(KIND)
+    Path(artifacts.kind(parts.settings).reference).unlink()
+    assert parts.build([needs.KIND]) == set()
+    assert artifacts.kind(parts.settings).present
+
+
+def tools(module: Path) -> set[str]:
+    """The programs that a locked module names, so that its sums cover them."""
+    found = re.search(r"^tool \((.*?)^\)", module.read_text(), re.MULTILINE | re.DOTALL)
+    assert found
+    return set(found.group(1).split())
+
+
+def test_every_program_of_the_locked_modules_is_compiled() -> None:
+    theirs = {name for name in (*programs.AROUND, *kind_programs.TARGETS) if not name.startswith("./")}
+    assert theirs == tools(names.NODE_SOURCE / "go" / "go.mod")
+    assert set(minikube_programs.TARGETS) == tools(names.MINIKUBE_SOURCE / "go" / "go.mod")
+    assert f"tool {minikube_programs.CRI_DOCKERD}\n" in (names.MINIKUBE_SOURCE / "go" / "cri-dockerd.mod").read_text()
+
+
+def versions(module: Path) -> dict[str, str]:
+    return dict(re.findall(r"^\t(\S+) (v\S+)", module.read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", ["k8s.io/client-go", "k8s.io/api", "google.golang.org/grpc", "google.golang.org/protobuf"])
+def test_minikube_is_compiled_with_the_versions_of_kubernetes(name: str) -> None:
+    """Otherwise all that stands on them would compile twice."""
+    shared, own = (versions(source / "go" / "go.mod") for source in (names.NODE_SOURCE, names.MINIKUBE_SOURCE))
+    assert own[name] == shared[name]
+
+
+def test_minikube_finds_each_pause_image_that_it_may_ask_for(tmp_path: Path) -> None:
+    config = tmp_path / node.CONTAINERD_CONFIG
+    config.parent.mkdir(parents=True)
+    config.write_text('  sandbox_image = "registry.k8s.io/pause:3.6"\n')
+    (tmp_path / "kubeadm-images.go").write_text('"v1.35.1": {\n  "etcd": "3.6.6-0",\n  "pause":           "3.10.1",\n}')
+    part = node.Parts(None, tmp_path, tmp_path, tmp_path, tmp_path, tmp_path / "log", threading.Event())  # type: ignore[arg-type]
+    assert set(minikube_node.pauses(tmp_path, part)) == {"registry.k8s.io/pause:3.9", "registry.k8s.io/pause:3.10.1"}

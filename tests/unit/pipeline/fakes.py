@@ -1,0 +1,161 @@
+"""A provider and an API for unit tests; the same actions run on real ones in tests/core and tests/thorough."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from kubetasks.engine.client import AbsentError
+from kubetasks.engine.image import Delivered, Image
+from kubetasks.kube.client import Kube
+from kubetasks.pipeline.run import Context
+from kubetasks.project import settings
+from kubetasks.project.application import APPLICATION
+from kubetasks.providers.base import Cluster, Condition, Lifecycle
+from kubetasks.setup.needs import Need
+from kubetasks.terminal.report import Report
+
+FACTS = Cluster(
+    kubeconfig="kubeconfig",
+    context="context",
+    mapped_port=None,
+    subnet="",
+    load_balancer=False,
+    node_ports=False,
+    reachable=False,
+    direct=False,
+    registry=None,
+    since={},
+    advice="look",
+    renewal="log in",
+)
+
+
+class FakeProvider:
+    """A cluster of others: it has no lifecycle."""
+
+    name = "theirs"
+    kubeconfig = "/nowhere/kubeconfig"
+    kubectl: tuple[str, ...] = ("--context", "theirs")
+    needs: tuple[Need, ...] = ()
+    node_port: int | None = None
+    shared = True
+    program = ""
+    environment: Mapping[str, str] = {}
+
+    def __init__(self, condition: Condition | None = "running") -> None:
+        self._condition = condition
+
+    def condition(self) -> Condition:
+        if self._condition is None:
+            raise AbsentError("No container engine answers.")
+        return self._condition
+
+    def cluster(self) -> Cluster:
+        return FACTS
+
+    def service_line(self, kubectl: Sequence[str]) -> str:
+        return f"kubectl {' '.join(kubectl)}"
+
+    def deliver(self, image: Image) -> Delivered:
+        return Delivered(image.reference, pulled=False)
+
+    def remove_images(self, used: Callable[[], set[str]]) -> list[str]:  # noqa: ARG002
+        return []
+
+
+class OwnProvider(FakeProvider):
+    """A cluster of our own, which `changed` says was created or started."""
+
+    shared = False
+    network = ""
+
+    def __init__(self, *, changed: bool) -> None:
+        super().__init__()
+        self.facts = FACTS
+        self._changed = changed
+        self.called: list[str] = []
+
+    def registry(self) -> tuple[str, int] | None:
+        return None
+
+    def start(self) -> tuple[Cluster, bool] | None:
+        self.called.append("start")
+        return self.facts, self._changed
+
+    def stage(self, image: Image, abandoned: Callable[[], bool]) -> None:  # noqa: ARG002
+        self.called.append(f"stage {image.reference}")
+
+    def stop(self) -> bool:
+        self.called.append("stop")
+        return True
+
+    def delete(self) -> bool:
+        self.called.append("delete")
+        return True
+
+    def discard(self) -> None:
+        self.called.append("discard")
+
+
+_own: Lifecycle = OwnProvider(changed=False)  # the type checker holds it to the interface
+
+
+class FakeKube(Kube):
+    """Objects by kind; nothing changes."""
+
+    server = "https://theirs:6443"
+    kubectl_line = "kubectl --context theirs"
+
+    def __init__(self, **objects: list[dict[str, Any]]) -> None:
+        self._objects = objects
+
+    def get(self, kind: str, name: str, namespace: str = "") -> dict[str, Any] | None:  # noqa: ARG002
+        return next((item for item in self._objects.get(kind, []) if item["metadata"]["name"] == name), None)
+
+    def list(self, kind: str, namespace: str = "", **selectors: str) -> list[dict[str, Any]]:  # noqa: ARG002
+        return self._objects.get(kind, [])
+
+    def version(self) -> str:
+        return "v1.36.3"
+
+    def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:  # noqa: ARG002
+        return f"the log of {container} in {namespace}/{pod}, {lines} lines"
+
+    def changes(self, sources: object) -> Any:  # noqa: ARG002
+        return self
+
+    def wait(self, seconds: float) -> None:
+        pass
+
+    def __enter__(self) -> "FakeKube":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def doing(done: list[str], what: str, result: object = None) -> Callable[..., object]:
+    """A function that only notes in `done` that it was called, and returns `result`."""
+
+    def do(*_given: object) -> object:
+        done.append(what)
+        return result
+
+    return do
+
+
+class RefusedError(Exception):
+    """Somebody was asked, and did not agree."""
+
+
+def refuse(question: str) -> None:
+    raise RefusedError(question)
+
+
+def context(provider: FakeProvider, kube: FakeKube | None = None, *, dry: bool = False) -> Context:
+    """A context in which nobody agrees to a change of the cluster of others."""
+    ours = settings.read(settings.DEFAULTS, {"XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"]})  # a test's own: conftest.py
+    made = Context(ours, APPLICATION, Report(dry=dry), refuse)
+    made.provider = provider
+    made.kube = kube or FakeKube()
+    return made

@@ -1,0 +1,303 @@
+"""What the actions ask of a provider, whichever it is."""
+
+import dataclasses
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from invoke.config import Config
+from invoke.context import Context as InvokeContext
+
+from kubetasks.engine import access
+from kubetasks.errors import ClusterError, EngineError, TaskError
+from kubetasks.kube import objects
+from kubetasks.kube.client import ApiError, CredentialsError
+from kubetasks.pipeline import app, cluster, service
+from kubetasks.pipeline import nodes as nodes_action
+from kubetasks.pipeline import run as made
+from kubetasks.project.labels import LABELS
+from kubetasks.providers.differences import say_differences
+from kubetasks.setup import inotify
+from kubetasks.terminal.report import Report
+from kubetasks.terminal.wait import Failed, Pending, State
+from tests.unit.kube.answers import recorded
+from tests.unit.pipeline.fakes import FACTS, FakeKube, FakeProvider, OwnProvider, RefusedError, context, doing
+
+SINCE = datetime(2026, 11, 24, 12, tzinfo=UTC)  # when the nodes started
+DEFAULT = [{"metadata": {"name": "default"}}]
+
+
+def nodes() -> dict[str, list[dict[str, Any]]]:
+    found = recorded("nodes")["nodes"]
+    leases = recorded("leases")["leases"]
+    return {"Node": found, "Lease": leases}
+
+
+def test_a_cluster_of_others_is_used_and_not_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    theirs = context(FakeProvider(), FakeKube(Namespace=DEFAULT))
+    assert not cluster.ensure(theirs)
+    assert capsys.readouterr().err == "Cluster theirs is running.\n"
+    for action in (cluster.stop, cluster.delete):
+        with pytest.raises(ClusterError, match="theirs is not ours to stop or delete"):
+            action(theirs)
+
+
+def test_a_namespace_that_is_missing_is_named() -> None:
+    with pytest.raises(ClusterError, match="namespace default does not exist") as refused:
+        cluster.ensure(context(FakeProvider(), FakeKube()))
+    assert refused.value.hint == "kubectl --context theirs create namespace default"
+
+
+def test_under_dry_an_engine_that_cannot_be_used_is_a_comment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> None:
+        raise EngineError("The container engine is on another machine.", "Run ./inv there")
+
+    provider = OwnProvider(changed=True)
+    monkeypatch.setattr(provider, "start", refuse)
+    assert not cluster.ensure(context(provider, dry=True))
+    assert capsys.readouterr().out == "# The container engine is on another machine.\n# Run ./inv there\n"
+
+
+def test_a_cluster_of_our_own_is_started_stopped_and_deleted() -> None:
+    provider = OwnProvider(changed=True)
+    ours = context(provider, FakeKube(**nodes()))
+    assert cluster.ensure(ours)
+    assert cluster.stop(ours)
+    assert cluster.delete(ours)
+    assert provider.called == ["start", "stop", "delete"]
+
+
+def test_a_broken_deployment_does_not_keep_a_started_cluster_from_being_used(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = recorded("crashing")
+    objects = {"Deployment": [broken["deployment"]], "ReplicaSet": broken["replica_sets"], "Pod": broken["pods"]}
+    ours = context(OwnProvider(changed=True), FakeKube(**nodes(), **objects))
+    monkeypatch.setattr(ours, "settings", dataclasses.replace(ours.settings, cache=tmp_path))
+    cluster.start(ours)
+    assert "The cluster is up; the deployment is not ready" in capsys.readouterr().err
+    (file,) = (tmp_path / "logs").iterdir()
+    assert "the log of" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("node", "unset", "words"),
+    [
+        ("", False, "./inv build` uses yours"),
+        ("", True, "nothing to unset"),
+        ("other", True, "INVOKE_CLUSTER_NAME=other ./inv docker-env --unset"),
+    ],
+)
+def test_without_an_engine_in_the_node_docker_env_is_a_comment_that_a_shell_may_evaluate(
+    monkeypatch: pytest.MonkeyPatch, node: str, unset: bool, words: str
+) -> None:
+    monkeypatch.setenv(access.NODE_VARIABLE, node)
+    told = cluster.docker_env(context(OwnProvider(changed=False)), unset)
+    assert words in told
+    assert all(line.startswith("# ") for line in told.splitlines())
+
+
+def test_a_cluster_that_differs_from_the_settings_says_what_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    say_differences(Report(), "demo", {"INVOKE_CLUSTER_NODES": ("3", "1"), "INVOKE_CLUSTER_PORT": ("8080", "8080")})
+    assert capsys.readouterr().err == (
+        "Cluster demo stays as it is (INVOKE_CLUSTER_NODES is 3, the cluster has 1): ./inv delete start creates a new one.\n"
+    )
+
+
+@pytest.mark.parametrize("condition", ["stopped", "incomplete"])
+def test_a_cluster_that_cannot_be_cleaned_as_it_is_says_so(condition: str) -> None:
+    with pytest.raises(ClusterError, match=f"Cluster theirs is {condition}"):
+        cluster.runs(context(FakeProvider(condition)))  # type: ignore[arg-type]
+
+
+def test_without_an_engine_there_is_nothing_to_clean_unless_a_cluster_was_created_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lost = context(FakeProvider(None))
+    monkeypatch.setattr(type(lost.settings), "state_folder", tmp_path / "absent")
+    assert not app.clean(lost, everything=True)
+    monkeypatch.setattr(type(lost.settings), "state_folder", tmp_path)
+    with pytest.raises(EngineError):
+        app.clean(lost, everything=True)
+
+
+def test_images_that_a_pod_or_a_deployment_of_anybody_uses_are_kept() -> None:
+    spec = {"containers": [{"image": "docker.io/library/simple-server:v1"}], "initContainers": [{"image": "host:5000/theirs"}]}
+    idle = {"template": {"spec": {"containers": [{"image": "simple-server"}, {"image": "a@sha256:b"}]}}}
+    ending = {"metadata": {"deletionTimestamp": "2026-11-24T14:45:42Z"}, "spec": {"containers": [{"image": "simple-server:old"}]}}
+    kube = FakeKube(Pod=[{"metadata": {}, "spec": spec}, ending], Deployment=[{"metadata": {}, "spec": idle}])
+    assert app._used_images(context(FakeProvider(), kube)) == {"simple-server:v1", "simple-server:latest"}
+
+
+@pytest.mark.parametrize(("pods_end_late", "looks"), [(False, 1), (True, 2)])
+def test_clean_looks_again_at_images_that_a_pod_still_used(
+    monkeypatch: pytest.MonkeyPatch, pods_end_late: bool, looks: int
+) -> None:
+    pod: dict[str, Any] = {"metadata": {}, "spec": {"containers": [{"image": "simple-server:v1"}]}}
+    if not pods_end_late:
+        pod["metadata"]["deletionTimestamp"] = "2026-11-24T14:45:42Z"
+    deployment = {"metadata": {"name": "simple-server", "labels": LABELS, "uid": "1"}, "spec": {}}
+    kube = FakeKube(Pod=[pod], Deployment=[{**deployment, "metadata": {**deployment["metadata"], "deletionTimestamp": "then"}}])
+    seen: list[set[str]] = []
+    provider = OwnProvider(changed=False)
+
+    def remove_images(used: Callable[[], set[str]]) -> list[str]:
+        seen.append(used())
+        return []
+
+    monkeypatch.setattr(provider, "remove_images", remove_images)
+    ours = context(provider, kube)
+    ours.machine = SimpleNamespace(image_tags=lambda _name: [], remove_dangling=lambda: None)  # type: ignore[assignment]
+
+    def delete(_kube: object, kind: str, *rest: Any) -> bool:
+        rest[-1]()
+        return kind == "Deployment"
+
+    monkeypatch.setattr(objects, "delete", delete)
+    assert app.clean(ours, everything=False)
+    assert seen == [{"simple-server:v1"} if pods_end_late else set()] * looks
+
+
+def test_nothing_of_others_is_changed_unless_somebody_agrees() -> None:
+    deployment = {"metadata": {"name": "simple-server", "labels": LABELS, "uid": "1"}, "spec": {}}
+    theirs = context(FakeProvider(), FakeKube(Namespace=DEFAULT, Deployment=[deployment], Service=[deployment]))
+    for change in (lambda: app.scale(theirs, 3), lambda: app.undeploy(theirs), lambda: service.unexpose(theirs)):
+        with pytest.raises(RefusedError, match="namespace default of context theirs"):
+            change()
+    ours = context(OwnProvider(changed=False), FakeKube())
+    ours.agree()
+
+
+def test_who_agreed_once_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def agrees(_report: Report, question: str) -> bool:
+        asked.append(question)
+        return True
+
+    monkeypatch.setattr(Report, "agrees", agrees)
+    c = InvokeContext(Config())
+    for _task in range(2):
+        made.require_agreement(c, Report(), "Change it?")
+    assert asked == ["Change it?"]
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (ClusterError("Nobody answers.", "look"), Pending("Nobody answers")),
+        (ApiError("GET", 503, "", "starting"), Pending("GET was refused by the cluster: starting")),
+        (CredentialsError("It does not fit.", "log in"), Failed("It does not fit.", "log in", "credentials", patience=5)),
+        (
+            ApiError("GET", 401, "", "who?", "log in"),
+            Failed("GET was refused by the cluster: who?", "log in", "credentials", patience=5),
+        ),
+    ],
+)
+def test_an_api_server_that_is_not_up_is_waited_for_and_one_that_refuses_the_kubeconfig_is_not(
+    monkeypatch: pytest.MonkeyPatch, error: TaskError, state: State
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    kube = FakeKube()
+    monkeypatch.setattr(kube, "list", fail)
+    assert nodes_action._answers(context(OwnProvider(changed=True), kube)) == state
+
+
+@pytest.mark.parametrize(
+    ("last", "used_up", "hint"),
+    [
+        ("too many open files", False, "sudo sysctl fs.inotify.max_user_instances=512"),
+        ("no route to host", True, "sudo sysctl fs.inotify.max_user_instances=512"),
+        ("no route to host", False, "./inv delete start creates it again"),
+    ],
+)
+def test_what_crashes_in_a_cluster_that_does_not_come_up_is_named_with_its_last_words(
+    monkeypatch: pytest.MonkeyPatch, last: str, used_up: bool, hint: str
+) -> None:
+    monkeypatch.setattr(inotify, "used_up", lambda: used_up)
+    crashing = recorded("crashing")["pods"]
+    kube = FakeKube(Node=nodes()["Node"], Pod=crashing)  # without a lease, no node is ready
+    monkeypatch.setattr(kube, "log", lambda *_, **_options: f"{last}\n")
+    monkeypatch.setattr(nodes_action, "CRASHING_SECONDS", 0.0)
+    with pytest.raises(ClusterError, match=f"does not come up. Pod {crashing[0]['metadata']['name']} .* {last}") as told:
+        cluster.ensure(context(OwnProvider(changed=True), kube))
+    assert hint in told.value.hint
+
+
+class WakingKube(FakeKube):
+    """At first its leases are those from before the nodes stopped."""
+
+    def __init__(self, **objects: list[dict[str, Any]]) -> None:
+        super().__init__(**objects)
+        self.asked = 0
+
+    def list(self, kind: str, namespace: str = "", **selectors: str) -> list[dict[str, Any]]:
+        found = super().list(kind, namespace, **selectors)
+        if kind != "Lease":
+            return found
+        self.asked += 1
+        renewed = SINCE - timedelta(minutes=1) if self.asked < 3 else SINCE + timedelta(seconds=1)
+        return [{**lease, "spec": {**lease["spec"], "renewTime": renewed.isoformat()}} for lease in found]
+
+
+def test_nodes_that_came_back_by_themselves_are_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    provider = OwnProvider(changed=False)
+    provider.facts = dataclasses.replace(FACTS, since={nodes()["Node"][0]["metadata"]["name"]: SINCE})
+    kube = WakingKube(**nodes())
+    assert cluster.ensure(context(provider, kube)), "start then waits for the pods too"
+    assert kube.asked >= 3
+    assert "Waiting for the node" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("since_when", [0, 2])
+def test_an_api_server_that_is_not_up_is_waited_for_before_the_nodes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, since_when: int
+) -> None:
+    answers: list[TaskError] = [ClusterError("Nobody answers.", "look")] * since_when
+    kube = FakeKube(**nodes())
+    known = kube.list
+
+    def find(kind: str, namespace: str = "", **selectors: str) -> list[dict[str, Any]]:
+        if answers:
+            raise answers.pop()
+        return known(kind, namespace, **selectors)
+
+    monkeypatch.setattr(kube, "list", find)
+    assert nodes_action.wait_for_api(context(OwnProvider(changed=True), kube)) == bool(since_when)
+    assert ("Waiting for the API" in capsys.readouterr().err) == bool(since_when)
+
+
+def test_the_load_balancer_starts_as_soon_as_there_is_a_node_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    provider = OwnProvider(changed=True)
+    provider.facts = dataclasses.replace(FACTS, subnet="172.18.0.0/16")
+    monkeypatch.setattr(cluster, "_install_load_balancer", doing(order, "load balancer"))
+    for name in ("wait_for_api", "wait_for"):
+        monkeypatch.setattr(nodes_action, name, doing(order, name, True))
+    cluster.ensure(context(provider))
+    assert order == ["wait_for_api", "load balancer", "wait_for"]
+
+
+@pytest.mark.parametrize("network", ["", "ours"])
+def test_a_new_cluster_gets_our_load_balancer_only_if_we_give_addresses_from_its_network(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, network: str
+) -> None:
+    provider = OwnProvider(changed=True)
+    monkeypatch.setattr(provider, "network", network)
+    monkeypatch.setattr(provider, "start", lambda: None)  # as under --dry
+    monkeypatch.setattr(provider, "condition", lambda: "missing")
+    cluster.ensure(context(provider, dry=True))
+    shown = capsys.readouterr().out
+    assert "kubectl wait --for=condition=Ready nodes --all" in shown
+    assert ("docker network inspect ours" in shown) == bool(network)
+
+
+def test_under_dry_the_kubeconfigs_path_needs_no_cluster() -> None:
+    assert cluster.kubeconfig(context(FakeProvider("missing"), dry=True)) == FakeProvider.kubeconfig

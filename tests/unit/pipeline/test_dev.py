@@ -1,0 +1,205 @@
+"""The inner loop: what is watched, and what a person reads of each change."""
+
+import dataclasses
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kubetasks.engine.image import Image
+from kubetasks.errors import ImageError, RolloutError, TaskError
+from kubetasks.pipeline import app, dev, rollout, service
+from kubetasks.project.application import APPLICATION, Application
+from kubetasks.providers.base import Condition
+from kubetasks.terminal import interruption
+from tests.unit.pipeline.fakes import FakeProvider, OwnProvider, context
+
+pytestmark = pytest.mark.timeout(60)  # a change that is not seen is waited for
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Application:
+    """A project with an image of two files."""
+    for name, text in {
+        "Dockerfile": "FROM scratch\n",
+        ".dockerignore": "*\n!server\n**/__pycache__\n",
+        "server/app.py": "1\n",
+        "server/__pycache__/app.pyc": "",
+        "k8s/deployment.yaml": "",
+        "docs/page.md": "",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return dataclasses.replace(APPLICATION, source=tmp_path, manifests=tmp_path / "k8s")
+
+
+@pytest.fixture
+def watch(project: Application) -> Iterator[dev.Watch]:
+    watching = dev.Watch(project)
+    yield watching
+    watching.close()
+
+
+@pytest.mark.parametrize("name", ["server/app.py", "server/new.py", "Dockerfile", ".dockerignore", "k8s/deployment.yaml"])
+def test_a_change_of_the_image_or_a_manifest_is_seen_and_no_other(watch: dev.Watch, project: Application, name: str) -> None:
+    for other in ("docs/page.md", "server/__pycache__/app.pyc", "k8s/notes.txt", "notes.txt"):
+        (project.source / other).write_text("changed")
+    with (project.source / name).open("a") as file:
+        file.write("# changed\n")
+    assert watch.next() == {project.source / name}
+
+
+def test_a_folder_that_is_new_is_watched_from_then_on(project: Application) -> None:
+    (project.source / ".dockerignore").write_text("docs\n")
+    watch = dev.Watch(project)
+    try:
+        (project.source / "package").mkdir()
+        assert watch.next() == {project.source / "package"}
+        (project.source / "package" / "module.py").write_text("1\n")
+        assert project.source / "package" / "module.py" in watch.next()
+    finally:
+        watch.close()
+
+
+def test_a_file_that_is_gone_is_a_change_too(watch: dev.Watch, project: Application) -> None:
+    (project.source / "server" / "app.py").unlink()
+    assert watch.next() == {project.source / "server" / "app.py"}
+
+
+def test_what_cannot_be_watched_is_said(project: Application) -> None:
+    (project.manifests / "deployment.yaml").unlink()
+    project.manifests.rmdir()
+    with pytest.raises(TaskError, match="cannot be watched"):
+        dev.Watch(project)
+
+
+@pytest.mark.parametrize(
+    ("ending", "condition", "cleaned"),
+    [
+        (ImageError("It cannot be built."), "running", False),
+        (ImageError("It cannot be built."), "missing", True),
+        (KeyboardInterrupt(), "running", True),
+    ],
+)
+def test_with_clean_only_an_interruption_removes_a_cluster_that_was_there_before(
+    monkeypatch: pytest.MonkeyPatch, ending: BaseException, condition: Condition, cleaned: bool
+) -> None:
+    def up(_context: object) -> None:
+        raise ending
+
+    cleanings: list[tuple[bool, bool]] = []
+    monkeypatch.setattr(app, "up", up)
+    monkeypatch.setattr(app, "clean", lambda _context, everything: cleanings.append((everything, interruption.cleaning_up())))
+    ours = OwnProvider(changed=False)
+    monkeypatch.setattr(ours, "condition", lambda: condition)
+    with pytest.raises(type(ending)):
+        dev.run(context(ours), clean=True)
+    assert cleanings == ([(True, True)] if cleaned else []), "and no signal disturbs it"
+
+
+def test_with_clean_an_interruption_before_it_serves_leaves_a_cluster_of_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def up(_context: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "up", up)
+    monkeypatch.setattr(app, "clean", lambda *_, **__: pytest.fail("nobody has agreed"))
+    with pytest.raises(KeyboardInterrupt):
+        dev.run(context(FakeProvider()), clean=True)
+
+
+EDITED = {APPLICATION.source / "simple_server" / "app.py"}
+BEFORE, NOW = Image(APPLICATION, "0" * 12, "base"), Image(APPLICATION, "1" * 12, "base")
+
+
+@pytest.fixture
+def rolled_out(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The builds that were rolled out."""
+    found: list[str] = []
+
+    def roll_out(_context: object, made: Image) -> bool:
+        found.append(made.build)
+        return True
+
+    monkeypatch.setattr(app, "current_image", lambda _context: NOW)
+    monkeypatch.setattr(app, "build", lambda _context, made, _abandoned: made)
+    monkeypatch.setattr(app, "roll_out", roll_out)
+    monkeypatch.setattr(rollout, "wait_until_served", lambda _context, _build: 3)
+    return found
+
+
+def test_a_change_gets_one_line_with_the_build_that_all_pods_serve(
+    rolled_out: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dev._bring(context(OwnProvider(changed=False)), EDITED, BEFORE.build) == NOW.build
+    assert rolled_out == [NOW.build]
+    line = capsys.readouterr().out
+    assert re.fullmatch(rf"\d\d:\d\d:\d\d  simple_server/app\.py: 3 pods serve {NOW.build} after 0\.\d s \(.*\)\n", line)
+
+
+def test_a_service_that_was_mended_is_exposed_before_anybody_waits_for_its_answer(
+    rolled_out: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exposed: list[str] = []
+
+    def wait_until_served(_context: object, build: str) -> int:
+        assert exposed == rolled_out == [build]
+        return 3
+
+    monkeypatch.setattr(service, "expose", lambda _context: exposed.extend(rolled_out))
+    monkeypatch.setattr(rollout, "wait_until_served", wait_until_served)
+    assert dev._bring(context(OwnProvider(changed=False)), {APPLICATION.manifests / "service.yaml"}, "") == NOW.build
+
+
+def test_a_file_that_was_saved_without_a_change_rolls_out_nothing(
+    rolled_out: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dev._bring(context(OwnProvider(changed=False)), EDITED, NOW.build) == NOW.build
+    assert (rolled_out, capsys.readouterr().out) == ([], "")
+
+
+def test_a_failure_is_told_and_the_same_source_is_rolled_out_again_afterwards(
+    rolled_out: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> Image:
+        raise ImageError("It cannot be built.", "Fix it")
+
+    made = context(OwnProvider(changed=False))
+    with monkeypatch.context() as broken:
+        broken.setattr(app, "build", fail)
+        served = dev._bring(made, EDITED, BEFORE.build)
+    assert "simple_server/app.py: It cannot be built.\n  Fix it\n" in capsys.readouterr().out
+    monkeypatch.setattr(app, "current_image", lambda _context: BEFORE)
+    dev._bring(made, EDITED, served)
+    assert rolled_out == [BEFORE.build], "what the cluster runs is not known after a failure"
+
+
+def test_a_wait_that_a_newer_change_ends_is_no_failure(
+    rolled_out: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = context(OwnProvider(changed=False))
+
+    def fail(_context: object, image: Image) -> bool:
+        made.superseded = lambda: True
+        raise RolloutError(f"{image.build} {rolled_out}")
+
+    monkeypatch.setattr(app, "roll_out", fail)
+    dev._bring(made, EDITED, BEFORE.build)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_file_that_is_saved_again_during_the_build_ends_it_and_the_outdated_image_is_not_rolled_out(
+    rolled_out: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, saved = context(OwnProvider(changed=False)), threading.Event()
+    made.superseded = saved.is_set
+
+    def build(_context: object, image: Image, abandoned: Callable[[], bool]) -> Image:
+        saved.set()
+        assert abandoned(), "a long one ends at once"
+        return image
+
+    monkeypatch.setattr(app, "build", build)
+    assert dev._bring(made, EDITED, BEFORE.build) == ""
+    assert (rolled_out, capsys.readouterr().out) == ([], "")

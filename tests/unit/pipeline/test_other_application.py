@@ -1,0 +1,63 @@
+"""What the actions read of the cluster, for an application of another name beside this one."""
+
+import json
+from typing import Any
+
+import pytest
+
+from kubetasks.pipeline import app, state
+from kubetasks.pipeline.run import Context
+from kubetasks.project.application import APPLICATION
+from kubetasks.terminal.wait import Done
+from tests.unit.kube.answers import recorded
+from tests.unit.pipeline.fakes import FakeKube, FakeProvider, context
+from tests.unit.terminal.test_equivalents import OTHER
+
+PORT = {"name": "metrics", "port": 9090, "nodePort": 30090}
+
+
+class SelectingKube(FakeKube):
+    """Lists only what a label selector of one pair selects, as the API does."""
+
+    def list(self, kind: str, namespace: str = "", **selectors: str) -> list[dict[str, Any]]:
+        key, _, value = selectors.get("labelSelector", "").partition("=")
+        return [one for one in super().list(kind, namespace) if not key or one["metadata"]["labels"].get(key) == value]
+
+
+@pytest.fixture
+def shop() -> Context:
+    """Three ready pods of the shop, with its service, beside broken ones of this application."""
+    theirs, ours, exposed = recorded("ready", "shop"), recorded("crashing"), recorded("service", "shop")
+    exposed["spec"]["ports"] = [PORT, {**exposed["spec"]["ports"][0], "name": OTHER.port, "port": 80}]
+    kube = SelectingKube(
+        Deployment=[ours["deployment"], theirs["deployment"]],
+        ReplicaSet=[*ours["replica_sets"], *theirs["replica_sets"]],
+        Pod=[*ours["pods"], *theirs["pods"]],
+        Service=[recorded("service"), exposed],
+    )
+    made = context(FakeProvider(), kube)
+    made.app = OTHER
+    return made
+
+
+def test_its_rollout_is_that_of_its_own_pods(shop: Context) -> None:
+    found = state.rollout(shop)
+    assert state.rollout_state(shop, found) == Done("3 of 3 pods ready")
+    assert found.deployment
+    assert found.deployment["metadata"]["name"] == "shop"
+    assert {pod["metadata"]["name"].rsplit("-", 2)[0] for pod in found.pods} == {"shop"}
+
+
+def test_its_addresses_are_those_of_the_port_that_it_names(shop: Context) -> None:
+    found = state.find_service(shop)
+    assert found
+    assert [one.url for one in state.addresses(shop, found)] == ["http://172.18.255.223:80/"]
+
+
+def test_its_status_names_nothing_of_another_application(shop: Context) -> None:
+    document = app.status(shop)
+    assert document
+    assert document["deployment"] == {"image": "shop:2e1c317d3020", "replicas": 3, "ready": 3, "state": "3 of 3 pods ready"}
+    assert [(pod["ready"], pod["restarts"]) for pod in document["pods"]] == [(True, 0)] * 3
+    assert document["addresses"] == [{"url": "http://172.18.255.223:80/", "way": "load balancer"}]
+    assert APPLICATION.name not in json.dumps(document)

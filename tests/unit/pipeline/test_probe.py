@@ -1,0 +1,77 @@
+"""Who answers at an address: a real server on a free port."""
+
+import dataclasses
+import itertools
+import threading
+from collections.abc import Iterator
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pytest
+
+from kubetasks.kube.service import Address
+from kubetasks.pipeline import probe
+from kubetasks.project.application import APPLICATION
+from simple_server.app import create_app
+from simple_server.identity import Identity
+
+
+class Silent(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with make_server("127.0.0.1", 0, create_app(Identity("pod-1", "node-1", "build-1")), handler_class=Silent) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def test_health_names_the_pod_and_does_not_count(url: str) -> None:
+    assert probe.health(APPLICATION, url) == "pod-1"
+    assert probe.ask(APPLICATION, url, "/healthz") == {"status": "ok", "pod": "pod-1", "build": "build-1"}
+    assert probe.spread(APPLICATION, url, 5).counts == {"pod-1": 5}
+
+
+def test_the_spread_shows_who_answered_and_how_many_requests_failed(url: str) -> None:
+    spread = probe.spread(APPLICATION, url, 3)
+    assert (dict(spread.requests), spread.builds, spread.failed) == ({"pod-1": 3}, {"pod-1": "build-1"}, 0)
+    assert probe.spread(APPLICATION, "http://127.0.0.1:1/", 2).failed == 2
+
+
+def test_a_count_that_is_no_number_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "ask", lambda *_: {"pod": "pod-1", "count": "many"})
+    assert probe.spread(APPLICATION, "http://127.0.0.1:1/", 2).counts == {"pod-1": 0}
+
+
+def test_another_server_is_no_answer(url: str) -> None:
+    assert probe.ask(APPLICATION, url, "/nowhere") is None
+    stranger = dataclasses.replace(APPLICATION, pod_key="hostname")
+    assert probe.health(stranger, url) is None
+
+
+def test_of_several_addresses_those_that_answer_are_found(url: str) -> None:
+    closed, first, second = (
+        Address("http://127.0.0.1:1/", "node port"),
+        Address(url, "mapped port"),
+        Address(url, "load balancer"),
+    )
+    assert probe.answering(APPLICATION, [closed, first, second]) == [first, second]
+    assert probe.first_answering(APPLICATION, [closed, second, first]) == second
+    assert probe.first_answering(APPLICATION, [closed]) is None
+
+
+def test_who_waits_for_an_answer_is_impatient_at_first_and_as_patient_as_others_in_the_end() -> None:
+    looks = list(itertools.islice(probe.growing_timeouts(), 20))
+    assert looks[0] == probe.CLOSED_SECONDS
+    assert looks == sorted(looks)
+    assert looks[-1] == probe.SECONDS
+
+
+@pytest.mark.parametrize(("pods", "requests"), [(1, 1), (2, 21), (3, 37), (20, 328)])
+def test_enough_requests_miss_a_pod_once_in_a_million_times(pods: int, requests: int) -> None:
+    assert probe.enough(pods) == requests
+    assert pods * ((pods - 1) / pods) ** requests <= 1e-6

@@ -1,0 +1,181 @@
+"""Settings: what makes sense is read, what does not is refused in one sentence before anything is changed."""
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+from invoke.config import Config
+
+from kubetasks import errors
+from kubetasks.errors import SettingError
+from kubetasks.project import settings
+from kubetasks.project.versions import PYTHON_IMAGE
+
+DOCUMENTED = Path(__file__).parents[3] / "docs" / "settings.md"
+
+
+def read(section: str = "", name: str = "", value: str = "") -> settings.Settings:
+    """Read the settings with that one, of the provider that it is for."""
+    return read_with(settings.OF_ONE_PROVIDER.get((section, name), "kind"), section, name, value)
+
+
+def read_with(provider: str, section: str, name: str, value: str) -> settings.Settings:
+    config = copy.deepcopy(settings.DEFAULTS)
+    config["cluster"] |= {"provider": provider, "context": "theirs" if provider == "existing" else ""}
+    if section:
+        config[section][name] = value
+    return settings.read(config, {"XDG_CACHE_HOME": "/cache"})
+
+
+def test_the_defaults_make_sense() -> None:
+    found = read()
+    assert (found.cluster, found.provider, found.port, found.replicas) == ("simple-server", "kind", 8080, 3)
+    assert found.cache == Path("/cache/simple-server-tasks")
+
+
+def test_a_home_folder_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/somebody")
+    assert read("cluster", "kubeconfig", "~/theirs.yaml").kubeconfig == "/somebody/theirs.yaml"
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("app", "replicas", "-1"),
+        ("app", "replicas", "many"),
+        ("app", "replicas", "1.5"),
+        ("app", "replicas", "٣"),
+        ("app", "replicas", "101"),
+        ("app", "namespace", "Big"),
+        ("app", "timeout", "0"),
+        ("cluster", "name", "Not_A_Name"),
+        ("cluster", "name", "-x"),
+        ("cluster", "name", "x" * 41),
+        ("cluster", "name", "x\n"),
+        ("cluster", "name", ""),
+        ("cluster", "port", "0"),
+        ("cluster", "port", "65536"),
+        ("cluster", "provider", "docker-swarm"),
+        ("cluster", "kubernetes", "1.2"),
+        ("app", "registry", "https://registry.example.com"),
+        ("app", "registry", "team"),
+        ("app", "registry", "registry.example.com/Team"),
+        ("app", "registry", "registry.example.com/team/"),
+        ("app", "registry", "registry.example.com:port"),
+        ("cluster", "kubeconfig", "theirs.yaml"),
+        ("cluster", "kubeconfig", "~nobody-of-that-name/theirs.yaml"),
+        ("setup", "images", "download"),
+        ("setup", "engine", "podman"),
+    ],
+)
+def test_nonsense_is_refused_with_its_name(section: str, name: str, value: str) -> None:
+    with pytest.raises(SettingError, match=f"INVOKE_{section}_{name}".upper()) as refusal:
+        read(section, name, value)
+    assert refusal.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value", "only"),
+    [
+        ("cluster", "nodes", "3", "kind"),
+        ("cluster", "runtime", "docker", "minikube"),
+        ("cluster", "context", "theirs", "existing"),
+        ("cluster", "kubeconfig", "/theirs.yaml", "existing"),
+        ("app", "registry", "registry.example.com", "existing"),
+    ],
+)
+def test_what_only_one_provider_heeds_is_refused_with_another(section: str, name: str, value: str, only: str) -> None:
+    read_with(only, section, name, value)
+    for other in sorted({*settings.PROVIDERS} - {only}):
+        variable = f"INVOKE_{section}_{name}".upper()
+        with pytest.raises(SettingError, match=f"{variable} is for the provider `{only}`, not for `{other}`"):
+            read_with(other, section, name, value)
+
+
+def test_an_existing_cluster_is_used_only_through_an_explicit_context() -> None:
+    with pytest.raises(SettingError, match="needs an explicit context"):
+        read("cluster", "provider", "existing")
+
+
+def test_the_namespace_of_an_existing_cluster_is_never_default_by_chance() -> None:
+    config = copy.deepcopy(settings.DEFAULTS)
+    assert settings.read(config, {}).namespace == "default"
+    config["cluster"] |= {"provider": "existing", "context": "theirs"}
+    assert settings.read(config, {}).namespace == "simple-server"
+    config["app"]["namespace"] = "default"
+    assert settings.read(config, {}).namespace == "default"
+
+
+@pytest.mark.parametrize(
+    "value", ["", "localhost", "localhost:5000/team", "registry.example.com", "10.0.0.1:5000", "ghcr.io/a/b-c"]
+)
+def test_a_registry_is_a_host_with_or_without_port_and_path(value: str) -> None:
+    assert read("app", "registry", value).registry == value
+
+
+def test_kubernetes_may_be_written_with_its_v() -> None:
+    assert read("cluster", "kubernetes", "v1.36").kubernetes == "1.36"
+
+
+def test_every_setting_is_documented_and_no_other() -> None:
+    variables = {f"INVOKE_{s}_{n}".upper() for s, names in settings.DEFAULTS.items() for n in names}
+    assert set(re.findall(r"INVOKE_[A-Z_]+", DOCUMENTED.read_text())) == variables
+
+
+def test_every_exit_code_is_documented() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TaskError)]
+    documented = set(re.findall(r"^\| (\d+) \|", DOCUMENTED.read_text(), re.MULTILINE))
+    assert documented == {str(kind.code) for kind in kinds}
+
+
+def test_the_pinned_base_image_is_written_the_same_in_the_dockerfile() -> None:
+    assert f"ARG BASE={PYTHON_IMAGE}\n" in (DOCUMENTED.parents[1] / "Dockerfile").read_text()
+
+
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [
+        ("INVOKE_CLUSTER_NAMES", "Did you mean INVOKE_CLUSTER_NAME?"),
+        ("INVOKE_CLUSTR_NAME", "Did you mean INVOKE_CLUSTER_NAME?"),
+        ("INVOKE_CLUSTERNAME", "Did you mean INVOKE_CLUSTER_NAME?"),
+        ("INVOKE_APP_QQQQQQQQ", "docs/settings.md lists them"),
+    ],
+)
+def test_a_misspelt_variable_is_refused(variable: str, hint: str) -> None:
+    with pytest.raises(SettingError, match=f"There is no setting {variable}") as refusal:
+        settings.read(settings.DEFAULTS, {variable: "other"})
+    assert refusal.value.hint == hint
+
+
+def test_other_variables_of_invoke_are_not_ours_to_refuse() -> None:
+    settings.read(
+        settings.DEFAULTS,
+        dict.fromkeys(("INVOKE_RUN_ECHO", "INVOKE_DEBUG", "INVOKE_RUNTIME_CONFIG", "INVOKEAI_ROOT", "INVOKE_AI_PORT"), "1"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("cluster: {nmae: other}", "There is no setting cluster.nmae"),
+        ("clusters: {name: other}", "There is no setting clusters"),
+    ],
+)
+def test_a_misspelt_key_of_the_projects_configuration_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(SettingError, match=sentence):
+        read_file(tmp_path, text)
+
+
+def test_the_projects_configuration_chooses_and_may_be_empty(tmp_path: Path) -> None:
+    assert read_file(tmp_path, "cluster: {provider: minikube}").provider == "minikube"
+    assert read_file(tmp_path, "# nothing yet\n").provider == "kind"
+
+
+def read_file(folder: Path, text: str) -> settings.Settings:
+    """Read the settings of a project whose invoke.yaml has that text."""
+    (folder / "invoke.yaml").write_text(text)
+    config = Config(project_location=folder)
+    config.load_project()
+    config.load_collection(settings.DEFAULTS)
+    return settings.read(config, {})

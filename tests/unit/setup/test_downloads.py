@@ -1,0 +1,68 @@
+"""Downloads are checked before they are used."""
+
+import hashlib
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from kubetasks.errors import SetupError
+from kubetasks.setup import downloads
+from kubetasks.terminal.report import Report
+
+
+def test_a_download_with_another_checksum_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"program")
+    target = tmp_path / "bin" / "program"
+    with pytest.raises(SetupError, match="not what was pinned"):
+        downloads.file(source.as_uri(), "0" * 64, target, Report())
+    assert list(target.parent.iterdir()) == []
+    downloads.file(source.as_uri(), hashlib.sha256(b"program").hexdigest(), target, Report())
+    assert target.read_bytes() == b"program"
+
+
+def test_a_download_that_cannot_be_had_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="could not be downloaded"):
+        downloads.file((tmp_path / "nothing").as_uri(), "0" * 64, tmp_path / "target", Report())
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", "the connection ended after 4 of 100 bytes"),
+        (b"220 a captive portal of another kind\r\n", "220 a captive portal"),
+    ],
+)
+def test_a_connection_that_drops_and_an_answer_that_is_no_http_are_told_as_what_they_are(
+    tmp_path: Path, answer: bytes, told: str
+) -> None:
+    with answering(answer) as url, pytest.raises(SetupError, match="could not be downloaded") as refused:
+        downloads.file(url, "0" * 64, tmp_path / "target", Report())
+    assert told in refused.value.sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_speaks_no_http_is_no_registry() -> None:
+    with answering(b"220 not HTTP\r\n") as url:
+        assert not downloads.reached(url)
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """The URL of a server that gives one answer and closes."""
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1 << 16)
+            connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        thread.join()

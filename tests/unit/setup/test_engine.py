@@ -1,0 +1,166 @@
+"""The engine that setup starts: asked at its own socket, stopped the way it was started."""
+
+import dataclasses
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from docker.errors import DockerException
+
+from kubetasks.engine import access, client
+from kubetasks.engine.client import AbsentError, AccessError
+from kubetasks.errors import EngineError, SetupError
+from kubetasks.project import settings
+from kubetasks.setup import engine as machine_engine
+from kubetasks.setup import packages, receipt
+from kubetasks.setup.receipt import Receipt
+from kubetasks.terminal.report import Report
+from tests.unit.setup.recorded import Programs
+
+# as systemd 252 prints it
+ACTIVE = "TriggeredBy=docker.socket\nActiveState=active\n"
+INACTIVE = "TriggeredBy=docker.socket\nActiveState=inactive\n"
+
+
+CONNECT = client.connect
+
+
+@pytest.fixture
+def listening(tmp_path: Path) -> Iterator[Path]:
+    """The path of a socket."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        yield tmp_path / "socket"
+
+
+def test_the_local_engine_is_asked_whatever_the_environment_names(monkeypatch: pytest.MonkeyPatch, listening: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2376")
+    asked: list[object] = []
+
+    def connect(**options: object) -> None:
+        asked.append(options)
+        raise AbsentError("No container engine answers.")
+
+    monkeypatch.setattr(client, "connect", connect)
+    assert machine_engine.local(listening) is None
+    assert asked == [{"host": f"unix://{listening}"}]
+
+
+def test_an_engine_that_denies_access_is_not_taken_for_none(monkeypatch: pytest.MonkeyPatch, listening: Path) -> None:
+    def connect(**_options: object) -> None:
+        raise AccessError("You may not use the container engine's socket.")
+
+    monkeypatch.setattr(client, "connect", connect)
+    with pytest.raises(AccessError):
+        machine_engine.local(listening)
+    assert machine_engine.local(listening.with_name("none")) is None
+
+
+def test_denied_access_is_told_from_an_engine_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, listening: Path) -> None:
+    def denies(*_: object) -> None:
+        raise DockerException("('Connection aborted.', PermissionError(13, 'Permission denied'))")  # as the SDK says it
+
+    monkeypatch.setattr(client, "connect", CONNECT)
+    monkeypatch.setattr(access, "docker_client", denies)
+    with pytest.raises(AccessError):
+        machine_engine.release()
+    with pytest.raises(AccessError):
+        machine_engine.local(listening)
+
+
+@pytest.fixture
+def systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(machine_engine, "SYSTEMD", tmp_path)
+
+
+def test_an_engine_under_systemd_is_started_and_stopped_with_its_socket(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    systemd: None,  # noqa: ARG001
+) -> None:
+    programs = Programs(monkeypatch, {"systemctl show": [ACTIVE, ACTIVE, INACTIVE], "systemctl": ""})
+    machine_engine.start(tmp_path, Report(), tmp_path / "log")
+    assert receipt.read(tmp_path).engine_unit == "docker.service"
+    assert machine_engine.stop(tmp_path, Report())
+    assert [call for call in programs.calls if "show" not in call] == [
+        "systemctl start docker.service",
+        "systemctl stop docker.socket docker.service",
+    ]
+    assert receipt.read(tmp_path) == Receipt()
+    assert not machine_engine.stop(tmp_path, Report())
+
+
+def test_a_unit_that_does_not_run_is_not_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    programs = Programs(monkeypatch, {"systemctl show": INACTIVE})
+    receipt.write(tmp_path, Receipt(engine_unit="docker.service"))
+    assert not machine_engine.stop(tmp_path, Report())
+    assert len(programs.calls) == 1
+    assert receipt.read(tmp_path) == Receipt()
+
+
+def test_a_process_that_is_no_engine_is_not_stopped(tmp_path: Path) -> None:
+    receipt.write(tmp_path, Receipt(engine_pid=os.getpid(), packages=["tini"]))
+    assert not machine_engine.stop(tmp_path, Report())
+    assert receipt.read(tmp_path) == Receipt(packages=["tini"])
+
+
+def test_an_engine_that_this_process_started_is_stopped_without_waiting_for_its_exit_code(tmp_path: Path) -> None:
+    program = tmp_path / "dockerd"
+    program.write_text("#!/bin/sh\necho runs\nread _\n")
+    program.chmod(0o755)
+    with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()  # only now it has its name
+        receipt.write(tmp_path, Receipt(engine_pid=process.pid))
+        assert machine_engine.stop(tmp_path, Report())
+    assert process.returncode == -signal.SIGTERM
+
+
+def test_without_a_cache_there_is_nothing_to_stop_and_none_is_made(tmp_path: Path) -> None:
+    assert not machine_engine.stop(tmp_path / "cache", Report())
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_installed_engine_is_recorded_with_the_folders_that_did_not_exist(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    systemd: None,  # noqa: ARG001
+) -> None:
+    (tmp_path / "before").mkdir()
+    cache, asked = tmp_path / "cache", list[str]()
+    monkeypatch.setattr(machine_engine, "FOLDERS", (str(tmp_path / "before"), str(tmp_path / "new")))
+    monkeypatch.setattr(packages, "possible", lambda: True)
+    monkeypatch.setattr(packages, "install", lambda names, *_more, if_known: asked.extend([*names, *if_known]))
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    Programs(monkeypatch, {"systemctl start": ""})
+    receipt.write(cache, Receipt(folders=["/earlier"]))
+    machine_engine.ensure(dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=cache), Report(), tmp_path / "log")
+    assert capsys.readouterr().err.startswith("No container engine: installing Debian's docker.io with apt"), "it says so first"
+    assert receipt.read(cache).folders == ["/earlier", str(tmp_path / "new")]
+    assert asked == ["docker.io", "iptables", "ca-certificates", "docker-cli"]
+
+
+def test_who_may_not_install_an_engine_is_told_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(packages, "possible", lambda: False)
+    monkeypatch.setattr(packages, "install", lambda *_, **_more: pytest.fail("nothing may be installed"))
+    monkeypatch.setattr(access, "named", lambda: "")
+    with pytest.raises(EngineError, match="only root on Debian or Ubuntu") as told:
+        machine_engine.ensure(settings.read(settings.DEFAULTS, {}), Report(), tmp_path / "log")
+    assert told.value.hint.startswith("sudo apt-get install docker.io")
+
+
+def test_a_folder_that_cannot_be_removed_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    with pytest.raises(SetupError, match="could not be removed"):
+        machine_engine.remove_folder(tmp_path / "link", tmp_path / "log")
+    assert (tmp_path / "data").exists()
+    machine_engine.remove_folder(tmp_path / "data", tmp_path / "log")
+    assert not (tmp_path / "data").exists()

@@ -1,0 +1,176 @@
+"""Debian's packages, with apt's and dpkg's own output: nobody else's package is removed, and none is dropped in silence."""
+
+from pathlib import Path
+
+import pytest
+
+from kubetasks.errors import SetupError
+from kubetasks.setup import packages, receipt
+from kubetasks.setup.packages import Removal
+from tests.unit.setup.recorded import Programs
+
+# Debian 12, shortened to the packages that matter here
+DOCKER = (
+    "ii \tdocker.io\tinit-system-helpers (>= 1.54~), libc6 (>= 2.34), adduser, containerd (>= 1.4~), iptables, lsb-base, "
+    "runc (>= 1.0.0~rc8~), tini\t\n"
+)
+IPTABLES = """\
+ii \tiptables\t, libip4tc2 (= 1.8.9-2), libip6tc2 (= 1.8.9-2), netbase (>= 6.0), libc6 (>= 2.34), libnftnl11 (>= 1.1.5)\t
+ii \tlibip6tc2\t, libc6 (>= 2.28)\t
+ii \tlibnftnl11\t, libc6 (>= 2.34), libmnl0 (>= 1.0.3-4~)\t
+"""
+OTHERS = """\
+ii \tcontainerd\t, runc (>= 0.1.0~), libc6 (>= 2.34)\t
+ii \tlibc6\t, libgcc-s1\t
+ii \tmmdebstrap\t, apt (>= 2.3.14), python3 (>= 3.10), perl:any\t
+ii \trunc\t, libc6 (>= 2.34), libseccomp2 (>= 2.5.0)\t
+ii \ttini\t, libc6 (>= 2.34)\t
+"""
+POLICY = """\
+docker.io:
+  Installed: (none)
+  Candidate: 20.10.24+dfsg1-1+deb12u1+b6
+  Version table:
+     20.10.24+dfsg1-1+deb12u1+b6 500
+        500 http://mirror.example/debian bookworm/main amd64 Packages
+podman-docker:
+  Installed: (none)
+  Candidate: 4.3.1+ds1-8+deb12u1+b3
+  Version table:
+     4.3.1+ds1-8+deb12u1+b3 500
+        500 http://mirror.example/debian bookworm/main amd64 Packages
+awk:
+  Installed: (none)
+  Candidate: (none)
+  Version table:
+"""
+INSTALLING_DOCKER = """\
+The following NEW packages will be installed:
+  containerd docker.io runc tini
+0 upgraded, 4 newly installed, 0 to remove and 135 not upgraded.
+Inst runc (1.1.5+ds1-1+deb12u1 Debian:12.15/oldstable [amd64])
+Inst containerd (1.6.20~ds1-1+deb12u3 Debian:12.15/oldstable [amd64])
+Inst tini (0.19.0-1+b3 Debian:12.15/oldstable [amd64])
+Inst docker.io (20.10.24+dfsg1-1+deb12u1+b6 Debian:12.15/oldstable [amd64])
+Conf runc (1.1.5+ds1-1+deb12u1 Debian:12.15/oldstable [amd64])
+"""
+REPLACING_DOCKER = """\
+The following packages will be REMOVED:
+  docker.io
+The following NEW packages will be installed:
+  podman podman-docker
+2 upgraded, 2 newly installed, 1 to remove and 133 not upgraded.
+Inst login [1:4.13+dfsg1-1+deb12u1] (1:4.13+dfsg1-1+deb12u2 Debian:12.15/oldstable [amd64])
+Remv docker.io [20.10.24+dfsg1-1+deb12u1+b6]
+Inst podman (4.3.1+ds1-8+deb12u1+b3 Debian:12.15/oldstable [amd64])
+Inst podman-docker (4.3.1+ds1-8+deb12u1+b3 Debian:12.15/oldstable [amd64])
+"""
+PURGING_WITH_DOCKER = """\
+The following packages will be REMOVED:
+  docker.io* iptables*
+0 upgraded, 0 newly installed, 2 to remove and 135 not upgraded.
+Purg docker.io [20.10.24+dfsg1-1+deb12u1+b6]
+Purg iptables [1.8.9-2]
+"""
+
+
+def apt(patch: pytest.MonkeyPatch, simulated: str, *listings: str) -> Programs:
+    apts = {"apt-cache policy": POLICY, "apt-get --simulate": simulated, "apt-get": "", "apt-mark": ""}
+    return Programs(patch, {"dpkg-query": list(listings), **apts})
+
+
+# installing
+
+
+def test_what_came_new_is_recorded_with_its_dependencies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    programs = apt(monkeypatch, INSTALLING_DOCKER, IPTABLES, IPTABLES + DOCKER + OTHERS)
+    packages.install(["docker.io"], tmp_path, tmp_path / "log")
+    assert receipt.read(tmp_path).packages == ["containerd", "docker.io", "runc", "tini"], "mmdebstrap was not apt's plan"
+    (real,) = programs.called("apt-get install")
+    assert "--no-remove" in real.split()
+
+
+def test_a_package_that_another_apt_is_unpacking_is_not_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    unpacking = OTHERS.replace("ii \trunc", "iU \trunc").replace("ii \ttini", "rc \ttini")
+    apt(monkeypatch, INSTALLING_DOCKER, unpacking, OTHERS + DOCKER)
+    packages.install(["docker.io"], tmp_path, tmp_path / "log")
+    assert receipt.read(tmp_path).packages == ["docker.io", "tini"]
+
+
+def test_installed_packages_are_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    programs = apt(monkeypatch, "", OTHERS)
+    packages.install(["runc", "tini"], tmp_path, tmp_path / "log", if_known=["docker-cli"])
+    assert len(programs.calls) == 1, "dpkg is asked once"
+
+
+def test_an_installation_that_would_remove_another_package_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    programs = apt(monkeypatch, REPLACING_DOCKER, DOCKER)
+    with pytest.raises(SetupError, match=r"would remove packages that setup did not install: docker\.io\.") as caught:
+        packages.install(["podman-docker"], tmp_path, tmp_path / "log")
+    assert caught.value.hint.endswith("apt-get install --no-install-recommends podman-docker")
+    assert not programs.called("apt-get install")
+    assert receipt.read(tmp_path).packages == []
+
+
+@pytest.mark.parametrize("name", ["chromium-browser", "awk"])
+def test_a_name_that_apt_cannot_install_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    programs = apt(monkeypatch, "", OTHERS)
+    with pytest.raises(SetupError, match=f"apt has no package {name}"):
+        packages.install(["docker.io", name], tmp_path, tmp_path / "log")
+    assert not programs.called("apt-get install")
+
+
+def test_a_package_that_only_some_releases_have_may_be_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    programs = apt(monkeypatch, INSTALLING_DOCKER, IPTABLES, IPTABLES + DOCKER)
+    packages.install(["docker.io"], tmp_path, tmp_path / "log", if_known=["docker-cli", "podman-docker"])
+    (real,) = programs.called("apt-get install")
+    assert [word for word in real.split()[2:] if not word.startswith("--")] == ["docker.io", "podman-docker"]
+
+
+# removing
+
+OURS = ["iptables", "libip6tc2", "libnftnl11", "mmdebstrap"]
+
+
+def test_packages_that_a_persons_package_needs_are_kept_and_the_rest_is_removed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    programs = apt(monkeypatch, "Purg mmdebstrap [1.3.5-7]\n", DOCKER + IPTABLES + OTHERS)
+    plan = packages.plan_removal(OURS)
+    assert plan == Removal(["mmdebstrap"], {"iptables": "docker.io", "libip6tc2": "iptables", "libnftnl11": "iptables"})
+    assert len(programs.called("dpkg-query")) == 1
+    packages.remove(plan, tmp_path / "log")
+    assert programs.calls[-2:] == ["apt-mark auto iptables libip6tc2 libnftnl11", "apt-get purge --quiet --yes mmdebstrap"]
+
+
+def test_without_packages_of_others_all_of_ours_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    apt(monkeypatch, PURGING_WITH_DOCKER, DOCKER + IPTABLES + OTHERS)
+    assert packages.plan_removal([*OURS, "docker.io", "unknown"]) == Removal(sorted([*OURS, "docker.io"]), {})
+
+
+def test_a_removal_that_takes_another_package_along_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    # apt knows of a reason that the names in dpkg's list do not show: a version, an architecture
+    programs = apt(monkeypatch, PURGING_WITH_DOCKER, IPTABLES)
+    with pytest.raises(SetupError, match=r"would change others too: docker\.io\.") as caught:
+        packages.plan_removal(["iptables"])
+    assert caught.value.hint.endswith("apt-get purge iptables")
+    assert not programs.called("apt-get purge")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "kept"),
+    [
+        ("ii \tufw\t, iptables, ucf\t\n", {"iptables", "libip6tc2", "libnftnl11"}),
+        ("ii \tgreedy\t, nothing-there | libip6tc2 (>= 1)\t\n", {"libip6tc2"}),
+        ("ii \tcontent\t, libc6:any | libip6tc2\t\n", set()),
+        ("rc \tremoved\t, iptables\t\n", set()),
+        ("ii \ttheirs\tlibnftnl11, \t\n", {"libnftnl11"}),
+    ],
+)
+def test_a_dependency_is_needed_unless_something_else_satisfies_it(theirs: str, kept: set[str]) -> None:
+    assert set(packages.needed(packages.parse(theirs + IPTABLES + OTHERS), set(OURS))) == kept
+
+
+def test_a_dependency_on_what_a_package_provides_counts() -> None:
+    listing = "ii \tdebconf\t, \tdebconf-2.0\nii \tasks\tdebconf-2.0, libc6\t\n"
+    assert packages.needed(packages.parse(listing), {"debconf"}) == {"debconf": "asks"}

@@ -1,0 +1,266 @@
+"""The command line as a person sees it, without an engine or a cluster."""
+
+import errno
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from invoke.executor import Executor
+
+from kubetasks.__main__ import GROUPS, Tasks
+from kubetasks.errors import FileError
+from kubetasks.project.application import PROJECT
+from tasks import ns
+
+TASKS = (
+    "start docker-env build deploy status expose scale service tunnel traffic unexpose undeploy rmi stop delete clean up dev "
+    "setup doctor kubeconfig logs diagnose rollback test"
+).split()
+
+
+ROOM = "df --human-readable shows where there is room"
+OTHERS = ("docker", "filelock", "kubernetes", "rich", "yaml", "tenacity", "requests", "urllib3", "bottle", "granian")
+
+
+def invoke(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kubetasks", *words],
+        cwd=PROJECT,
+        env={**os.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_the_list_names_every_task() -> None:
+    listed = invoke("--list").stdout
+    assert {line.split()[0] for line in listed.splitlines() if line.startswith("  ")} == set(TASKS)
+    assert "Others:" not in listed, "each task has a group"
+
+
+def test_each_group_has_the_order_of_the_tutorial() -> None:
+    table = (PROJECT / "README.md").read_text().partition("## The tutorial's commands")[2].partition("\n## ")[0]
+    order = list(
+        dict.fromkeys(
+            re.findall(r"`(?:eval \"\$\()?\./inv (?:setup )?([a-z-]+)", "\n".join(re.findall(r"^\|.*\|$", table, re.MULTILINE)))
+        )
+    )
+    assert {"start", "docker-env", "status", "scale", "clean", "up"} <= set(order)
+    for names in GROUPS.values():
+        told = [name for name in names if name in order]
+        assert told == sorted(told, key=order.index)
+
+
+def test_plain_invoke_lists_them_too() -> None:
+    listed = subprocess.run([sys.executable, "-m", "invoke", "--list"], cwd=PROJECT, capture_output=True, text=True).stdout
+    assert {line.split()[0] for line in listed.splitlines() if line.startswith("  ")} == set(TASKS)
+
+
+def test_a_mistyped_task_gets_the_nearest_name() -> None:
+    ended = invoke("buidl")
+    assert (ended.returncode, ended.stderr) == (1, "There is no task buidl.\n  Did you mean build?\n")
+    ended = invoke("scale", "5")
+    assert (ended.returncode, ended.stderr.splitlines()[0]) == (1, "There is no task 5.")
+    assert "./inv --help TASK" in ended.stderr
+    ended = invoke("scale", "--replica=5")
+    assert (ended.returncode, ended.stderr.splitlines()[0]) == (1, "There is no option --replica.")
+
+
+@pytest.mark.parametrize("words", [["--list"], ["--dry", "traffic"]])  # flushed at the end, and with each line
+def test_a_full_disk_is_said_in_a_sentence(words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        argv = [sys.executable, "-m", "kubetasks", *words]
+        ended = subprocess.run(argv, cwd=PROJECT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (FileError.code, f"A file: No space left on device.\n  {ROOM}\n")
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert invoke("--version").stdout == f"inv {project['version']}\n"
+
+
+def test_the_mirrored_tests_are_those_of_each_kubernetes_and_provider() -> None:
+    lines = invoke("--dry", "test", "--exhaustive").stdout.splitlines()
+    assert len(lines) == len(set(lines))
+    assert "INVOKE_CLUSTER_PROVIDER=minikube tox run -e integration -- tests/core tests/thorough --exhaustive" in lines
+
+
+def test_without_a_task_the_tasks_are_listed() -> None:
+    assert invoke().stdout == invoke("--list").stdout
+
+
+def test_an_interrupted_task_ends_as_a_shell_expects(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Executor, "execute", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        Tasks(namespace=ns).run(["inv", "build"])
+    assert (ended.value.code, capsys.readouterr().err) == (130, "Interrupted.\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "/theirs/kubeconfig"), "ls -ld /theirs/kubeconfig"),
+        (OSError(errno.ENOSPC, "No space left on device", "/full/image.tar"), "df --human-readable"),
+    ],
+)
+def test_what_the_system_refuses_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: OSError, hint: str
+) -> None:
+    def refused(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Executor, "execute", refused)
+    with pytest.raises(SystemExit) as ended:
+        Tasks(namespace=ns).run(["inv", "build"])
+    told = capsys.readouterr().err.splitlines()
+    assert (ended.value.code, told[0]) == (12, f"{error.filename}: {error.strerror}.")
+    assert hint in told[1]
+
+
+def test_output_that_nobody_reads_is_no_error() -> None:
+    command = f"{sys.executable} -m kubetasks --list | true"
+    ended = subprocess.run(["sh", "-c", command], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.stderr == ""
+
+
+def test_a_terminal_without_unicode_is_no_reason_to_fail() -> None:
+    code = "from kubetasks import __main__ as program; program.Tasks.run = lambda self: print('\xf6'); program.main()"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    printed = subprocess.check_output([sys.executable, "-c", code], cwd=PROJECT, env=environment)
+    assert printed == b"\\xf6\n"
+
+
+def test_a_task_that_is_typed_twice_runs_twice() -> None:
+    shown = invoke("--dry", "build", "build").stdout
+    assert shown.count("docker build") == 2
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_help_of_every_task_has_an_example_and_says_how_it_is_undone(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Tasks(namespace=ns).run(["inv", "--help", task], exit=False)
+    shown = capsys.readouterr().out
+    assert "Example: " in shown
+    assert any(words in shown for words in ("Undo: ", "It changes nothing", "It cannot be undone", "It removes what it creates"))
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> str:
+    """A PYTHONPATH on which invoke is the only package of others that can be found."""
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import sys\nsys.modules.update(dict.fromkeys({OTHERS}))\n"  # None: as if it could not be found
+    )
+    return str(tmp_path)
+
+
+def test_the_list_needs_nothing_but_invoke(bare: str) -> None:
+    shown = invoke("--list", PYTHONPATH=bare)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "deploy" in shown.stdout
+
+
+def test_missing_packages_are_one_sentence(bare: str) -> None:
+    ended = invoke("build", PYTHONPATH=bare)
+    assert (ended.returncode, ended.stderr.splitlines()[0]) == (
+        9,
+        "Python packages are missing: docker, filelock, kubernetes, rich, tenacity, yaml.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "code", "sentence"),
+    [
+        (["scale", "--replicas=-1"], {}, 2, "--replicas must be a whole number from 0 to 100, not '-1'"),
+        (["scale", "--replicas=three"], {}, 2, "--replicas must be a whole number"),
+        (["scale"], {"INVOKE_APP_REPLICAS": "no"}, 2, "INVOKE_APP_REPLICAS must be a whole number"),
+        (["start"], {"INVOKE_CLUSTER_NAME": "My_Cluster"}, 2, "INVOKE_CLUSTER_NAME must be"),
+        (["start"], {"INVOKE_CLUSTER_PROVIDER": "podman"}, 2, "INVOKE_CLUSTER_PROVIDER must be one of kind, minikube, existing"),
+        (["traffic", "--requests=0"], {}, 2, "--requests must be"),
+        (["setup", "--remove", "--stop"], {}, 2, "--remove and --stop exclude each other"),
+        (["build"], {}, 3, "No container engine answers"),
+        (["start"], {}, 3, "No container engine answers"),
+    ],
+)
+def test_what_makes_no_sense_is_one_sentence_and_an_exit_code(
+    words: list[str], environment: dict[str, str], code: int, sentence: str
+) -> None:
+    ended = invoke(*words, **environment)
+    assert ended.returncode == code
+    assert ended.stderr.startswith(sentence)
+    assert "Traceback" not in ended.stderr
+    assert len(ended.stderr.splitlines()) <= 2
+
+
+def test_a_docker_socket_that_may_not_be_used_is_said(tmp_path: Path) -> None:
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker" / "__init__.py").write_text(
+        "from docker.errors import DockerException\n"
+        "class APIClient: pass\n"
+        "def DockerClient(**_): raise DockerException(\"('Connection aborted.', PermissionError(13, 'Permission denied'))\")\n"
+    )
+    (tmp_path / "docker" / "utils.py").write_text(
+        "def kwargs_from_env(environment): return {}\ndef version_lt(a, b): return False\n"
+    )
+    (tmp_path / "docker" / "constants.py").write_text("MINIMUM_DOCKER_API_VERSION = ''\n")
+    (tmp_path / "docker" / "errors.py").write_text("class DockerException(Exception): pass\n")
+    ended = invoke("build", PYTHONPATH=str(tmp_path))
+    assert ended.returncode == 3
+    assert "may not use the container engine's socket" in ended.stderr
+    assert "usermod -aG docker" in ended.stderr
+
+
+def test_cleaning_where_nothing_ever_was_is_fine() -> None:
+    ended = invoke("clean", "--all", INVOKE_CLUSTER_NAME="never-made")
+    assert ended.returncode == 0
+    assert "nothing to clean" in ended.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = f"{sys.executable} -m kubetasks --dry up | head -n 1"
+    ended = subprocess.run(command, shell=True, cwd=PROJECT, capture_output=True, text=True)  # noqa: S602  a pipe is the point
+    assert ended.stdout.startswith("export ")
+    assert ended.stderr == ""
+
+
+def test_dry_shows_commands_even_without_an_engine() -> None:
+    shown = invoke("--dry", "build", "deploy", "expose", "scale")
+    assert shown.returncode == 0
+    assert re.search("docker build --tag simple-server:[0-9a-f]{12} --tag simple-server:v1 ", shown.stdout)
+    assert "kubectl scale deployments/simple-server --replicas=3" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("loaded", "absent"),
+    [
+        ("tasks", ("kubetasks.pipeline", "kubetasks.providers", "kubetasks.setup", "kubetasks.engine", "kubetasks.kube")),
+        ("kubetasks.pipeline.app, kubetasks.pipeline.machine", ("nodeimages", "ci.matrix", "docker", "kubernetes")),
+    ],
+)
+def test_nothing_is_loaded_before_it_is_needed(loaded: str, absent: tuple[str, ...]) -> None:
+    code = f"import sys, {loaded}; print([name for name in sys.modules if name.startswith({absent})])"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    assert shown.stdout == "[]\n", shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("cluster: [name]\n", "invoke.yaml has a value in the place of a section"),
+        ("cluster: [\n", "A configuration file cannot be used: while parsing"),
+        ("- cluster\n", "A configuration file cannot be used: "),
+        ("cluster\n", "A configuration file cannot be used: "),
+    ],
+)
+def test_a_configuration_of_the_wrong_shape_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(text)
+    ended = invoke("--config", str(wrong), "build")
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
+    assert ended.stderr.startswith(sentence)

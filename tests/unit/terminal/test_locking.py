@@ -1,0 +1,72 @@
+"""One run at a time changes a cluster, or an application: another one waits and says so, and no file stays."""
+
+import dataclasses
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from kubetasks.errors import FileError
+from kubetasks.project import settings
+from kubetasks.project.settings import Settings
+from kubetasks.terminal import locking
+from kubetasks.terminal.report import Report
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Settings:
+    return dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=tmp_path / "cache", state=tmp_path / "state")
+
+
+def of_the_cluster(ours: Settings) -> AbstractContextManager[None]:
+    return locking.cluster(ours, ours.state_folder, Report())
+
+
+def of_the_application(ours: Settings) -> AbstractContextManager[None]:
+    return locking.application(ours, "simple-server", "arn:aws:eks/demo", Report())
+
+
+@pytest.mark.parametrize(
+    ("lock", "said"),
+    [
+        (of_the_cluster, "Another run is creating, changing or deleting cluster simple-server; waiting for it to end."),
+        (of_the_application, "Another run is changing simple-server in namespace default of arn:aws:eks/demo; waiting"),
+    ],
+)
+def test_another_run_waits_and_says_so(
+    ours: Settings, capsys: pytest.CaptureFixture[str], lock: Callable[[Settings], AbstractContextManager[None]], said: str
+) -> None:
+    order: list[str] = []
+
+    def other() -> None:
+        with lock(ours):
+            order.append("other")
+
+    waiting = threading.Thread(target=other, daemon=True)
+    told = ""
+    with lock(ours):
+        waiting.start()
+        while said not in told and waiting.is_alive():
+            waiting.join(timeout=0.02)
+            told += capsys.readouterr().err
+        order.append("first")
+    waiting.join(timeout=30)
+    assert order == ["first", "other"]
+    assert list(ours.cache.iterdir()) == []
+
+
+def test_other_namespaces_and_other_clusters_do_not_wait(ours: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    elsewhere = dataclasses.replace(ours, namespace="elsewhere")
+    with of_the_application(ours), of_the_application(elsewhere), of_the_cluster(ours):
+        assert len(list(ours.cache.iterdir())) == 3
+    assert capsys.readouterr().err == ""
+
+
+def test_a_folder_of_somebody_else_is_refused(ours: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours.state_folder.mkdir(parents=True)
+    monkeypatch.setattr("os.access", lambda _path, _mode: False)
+    with pytest.raises(FileError, match="cannot be written"), of_the_cluster(ours):
+        pytest.fail("nothing may be changed")
+    assert list(ours.cache.iterdir()) == []

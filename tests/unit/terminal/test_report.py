@@ -1,0 +1,95 @@
+"""What a person reads: results on standard output, progress on standard error."""
+
+import json
+import re
+
+import pytest
+
+from kubetasks.terminal import report
+from kubetasks.terminal.report import Report, duration
+from tests.support.waiting import until
+
+
+def untimed(text: str) -> str:
+    """Without the seconds of the steps, of which a busy machine has some."""
+    return re.sub(r" \([0-9.]+ s\)", "", text)
+
+
+def test_progress_does_not_mix_with_results(capsys: pytest.CaptureFixture[str]) -> None:
+    talk = Report()
+    talk.say("working")
+    talk.result("http://127.0.0.1:8080/")
+    with talk.step("Sending"):
+        pass
+    talk.document({"a": 1})
+    out, err = capsys.readouterr()
+    url, _, document = out.partition("\n")
+    assert (url, untimed(err)) == ("http://127.0.0.1:8080/", "working\nSending: done\n")
+    told = json.loads(document)
+    assert (told["a"], [one["stage"] for one in told["stages"]]) == (1, ["Sending"])
+
+
+def test_the_outcome_is_told_with_json_and_not_under_dry(capsys: pytest.CaptureFixture[str]) -> None:
+    Report(dry=True, json=True).outcome({"a": 1})
+    Report().outcome({"a": 1})
+    assert capsys.readouterr().out == ""
+    Report(json=True).outcome({"a": 1})
+    assert json.loads(capsys.readouterr().out)["a"] == 1
+
+
+@pytest.mark.parametrize(
+    ("echo", "dry", "shown", "go_on"), [(False, False, "", True), (True, False, "x\n", True), (False, True, "x\n", False)]
+)
+def test_echo_shows_a_command_and_dry_only_shows_it(
+    capsys: pytest.CaptureFixture[str], echo: bool, dry: bool, shown: str, go_on: bool
+) -> None:
+    assert Report(echo=echo, dry=dry).equivalent("x") is go_on
+    assert capsys.readouterr().out == shown
+
+
+def test_with_json_the_commands_leave_standard_output_to_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    talk = Report(echo=True, json=True)
+    talk.equivalent("x", "y")
+    assert capsys.readouterr() == ("", "x\ny\n")
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_what_another_program_reads_has_commands_only_if_it_has_no_result(capsys: pytest.CaptureFixture[str], dry: bool) -> None:
+    Report(echo=True, dry=dry, piped=True).equivalent("x")
+    assert capsys.readouterr() == (("x\n", "") if dry else ("", "x\n"))
+
+
+def test_a_step_says_how_it_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    talk = Report()
+    with talk.step("One"):
+        pass
+    with pytest.raises(RuntimeError), talk.step("Two"):
+        raise RuntimeError
+    with pytest.raises(KeyboardInterrupt), talk.step("Three"):
+        raise KeyboardInterrupt
+    assert untimed(capsys.readouterr().err) == "One: done\nTwo: failed\nThree: interrupted\n"
+
+
+def test_a_long_step_says_where_it_is_without_being_asked(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "QUIET_SECONDS", 0.001)
+    told: list[str] = []
+
+    def said() -> bool:
+        told.append(capsys.readouterr().err)
+        return "  Compiling: 3 of 9 runtime (" in "".join(told)
+
+    with Report().step("Compiling") as step:
+        step.at("runtime", 3, 9)
+        until(said, timeout=60)
+
+
+def test_a_table_keeps_brackets_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    Report().table(("A", "B"), [("[bold]x[/x]", 1)])
+    assert capsys.readouterr().out.split() == ["A", "B", "[bold]x[/x]", "1"]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (9.96, "10.0 s"), (59.6, "1 min 0 s"), (125, "2 min 5 s")])
+def test_durations_are_said_as_people_do(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

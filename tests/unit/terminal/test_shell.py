@@ -1,0 +1,146 @@
+"""Programs are run from argument lists; what fails says what it said."""
+
+import re
+import select
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from kubetasks.errors import ProgramError, SetupError
+from kubetasks.terminal import interruption, shell
+from tests.support.waiting import until
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def test_output_comes_back_and_errors_go_to_the_log(tmp_path: Path) -> None:
+    seen: list[str] = []
+    log = tmp_path / "log"
+    code = "import sys; print('out'); print('working', file=sys.stderr)"
+    assert shell.run(python(code), log=log, on_line=seen.append) == "out\n"
+    assert log.read_text() == "working\n"
+    assert seen == ["working"]
+
+
+def test_merged_progress_on_either_stream_is_seen_line_by_line() -> None:
+    seen: list[str] = []
+    code = "import sys; print('one', flush=True); print('two', file=sys.stderr)"
+    assert shell.run(python(code), on_line=seen.append, merged=True) == ""
+    assert seen == ["one", "two"]
+    with pytest.raises(ProgramError, match="no room"):
+        shell.run(python("print('no room'); raise SystemExit(1)"), merged=True)
+
+
+def test_no_word_is_taken_for_shell() -> None:
+    assert shell.run([*python("import sys; print(sys.argv[1])"), "$(id); `id`"]) == "$(id); `id`\n"
+
+
+def test_the_environment_reaches_the_program_and_its_input_is_empty() -> None:
+    code = "import os, sys; print(os.environ['GREETING'] + sys.stdin.read())"
+    assert shell.run(python(code), env={"GREETING": "hello"}) == "hello\n"
+
+
+def test_a_failure_carries_code_and_output() -> None:
+    with pytest.raises(ProgramError, match="no room") as failure:
+        shell.run(python("import sys; sys.exit('no room')"))
+    assert failure.value.returncode == 1
+
+
+def test_a_program_that_is_not_there_is_one_sentence() -> None:
+    with pytest.raises(SetupError, match="no-such-program cannot be run: No such file"):
+        shell.run(["no-such-program"])
+
+
+def test_a_stopped_job_ends_its_program() -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(ProgramError) as ended:
+        shell.run(python("import signal; signal.pause()"), stop=stop)
+    assert ended.value.returncode < 0
+
+
+def test_a_program_that_does_not_end_is_ended_at_its_deadline() -> None:
+    code = "import signal, sys; print('asked', file=sys.stderr, flush=True); signal.pause()"
+    with pytest.raises(ProgramError) as ended:
+        shell.run(python(code), timeout=3)
+    assert ended.value.returncode == -signal.SIGTERM
+    assert ended.value.output == "asked\nIt was terminated: it had not ended after 3 s.\n"
+    assert shell.run(python("print('in time')"), timeout=30) == "in time\n"
+
+
+STUBBORN = """
+import signal, subprocess, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+subprocess.Popen([sys.executable, "-c", "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.pause()"])
+signal.pause()
+"""
+POLITE = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('up', file=sys.stderr); signal.pause()"
+
+
+@pytest.mark.parametrize(("code", "returned"), [(STUBBORN, -signal.SIGKILL), (POLITE, 0)])
+def test_at_its_deadline_a_program_ends_whether_it_wants_or_not(
+    monkeypatch: pytest.MonkeyPatch, code: str, returned: int
+) -> None:
+    monkeypatch.setattr(shell, "GRACE_SECONDS", 0.5)
+    with pytest.raises(ProgramError) as ended:
+        shell.run(python(code), timeout=3)
+    assert ended.value.returncode == returned
+    assert "had not ended after 3 s" in ended.value.output
+
+
+def test_the_line_can_be_pasted() -> None:
+    assert shell.line(["echo", "a b"], {"NAME": "x y"}) == "NAME='x y' echo 'a b'"
+
+
+CHILD = """
+import sys, time
+try:
+    print("up", flush=True); time.sleep(30)
+except KeyboardInterrupt:
+    print("interrupted", flush=True); sys.exit(3)
+"""
+
+
+def ignored(pid: int) -> int:
+    """The signals that a process ignores: bit 0 is signal 1, see proc(5)."""
+    return int(re.findall(r"SigIgn:\s+(\w+)", Path(f"/proc/{pid}/status").read_text())[0], 16)
+
+
+@pytest.mark.parametrize("interrupted", [False, True])  # by a SIGINT to us alone
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_is_shown_is_told_to_end_and_waited_for(number: signal.Signals, interrupted: bool) -> None:
+    code = f"import sys; from kubetasks.terminal import shell; shell.show([sys.executable, '-c', {CHILD!r}])"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=interruption.restore,  # as in the foreground of a terminal
+    ) as shown:
+        assert shown.stdout
+        assert shown.stdout.readline() == "up\n"
+        output = shown.stdout.fileno()
+        if interrupted:
+            shown.send_signal(signal.SIGINT)
+            until(lambda: bool(ignored(shown.pid) & 1 << signal.SIGINT - 1), timeout=20)
+
+        def ended() -> bool:
+            shown.send_signal(number)  # again: for a moment after SIGINT, nothing is passed on
+            return bool(select.select([output], [], [], 5)[0])
+
+        until(ended, timeout=20)
+        assert shown.stdout.read() == "interrupted\n"
+    assert shown.returncode == -signal.SIGINT, "it ends as if by Ctrl-C, and nothing comes after"
+
+
+def test_a_log_that_cannot_be_written_is_told_once_the_program_has_ended() -> None:
+    lines: list[str] = []
+    with pytest.raises(OSError, match="No space left on device"):
+        shell.run(python("import sys; sys.stderr.write('one\\ntwo\\n')"), log=Path("/dev/full"), on_line=lines.append)
+    assert lines == ["one", "two"]
