@@ -7,7 +7,7 @@ import pytest
 
 from kubetasks.project.application import PROJECT
 
-DOCUMENTS = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("nodeimages/data/*/*.md")]
+DOCUMENTS = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("nodeimages/**/*.md")]
 FOLDERS = (
     ".ci",
     "ci",

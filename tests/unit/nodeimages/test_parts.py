@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from kubetasks.project.versions import METALLB_IMAGES
-from nodeimages.names import NODE_SOURCE
 from nodeimages import archive, compiler, docker_store, kind_node, node
+from nodeimages.names import NODE_SOURCE
 
 
 @pytest.fixture
