@@ -122,10 +122,11 @@ class Tasks(Program):
 
     def execute(self) -> None:
         self.config.tasks.dedupe = False  # `stop start stop` is three tasks
+        handle_signals()
         try:
             super().execute()
         except KeyboardInterrupt:
-            raise Exit(interruption.INTERRUPTED_LINE, code=interruption.INTERRUPTED) from None
+            raise Exit(interruption.ENDED, code=interruption.EXIT_CODE) from None
 
 
 def _exit_refused(error: OSError) -> NoReturn:
@@ -151,9 +152,15 @@ def _refused(error: OSError) -> FileError | None:
     return None
 
 
+def handle_signals() -> None:
+    """Let SIGTERM and SIGHUP end a task as Ctrl-C does; what is ignored, as SIGHUP is under nohup, stays so."""
+    for number in interruption.SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, interruption.on_signal)
+
+
 def main() -> None:
     gc.set_threshold(GC_THRESHOLD)
-    interruption.may_leave([sys.executable, "-m", "kubetasks.pipeline.completion"])
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode is no reason to fail

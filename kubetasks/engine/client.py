@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from kubetasks.engine import access
 from kubetasks.errors import EngineError, ImageError, causes
 from kubetasks.project.labels import CLUSTER_LABEL, LABELS, SELECTOR
-from kubetasks.terminal import interruption
 from kubetasks.terminal.loopback import is_loopback
 
 if TYPE_CHECKING:
@@ -394,8 +393,7 @@ class Engine:
                         on_line(line.decode(errors="replace").rstrip())
                 return int(container.wait()["StatusCode"])
             finally:
-                with interruption.patient():
-                    container.remove(force=True, v=True)
+                container.remove(force=True, v=True)
 
     def serve(
         self, name: str, image: str, network: str, ports: tuple[int, int], labels: Mapping[str, str], env: Mapping[str, str]

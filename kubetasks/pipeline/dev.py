@@ -4,7 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from kubetasks.engine.content import IGNORE_FILE, context_entries
@@ -121,11 +121,6 @@ def run(context: Context, clean: bool) -> None:
         app.up(context)
         return
     ours = isinstance(context.provider, Lifecycle)  # nobody has agreed yet that one of others is changed
-    with interruption.completed_by("clean", context.settings) if clean and ours else nullcontext():
-        _up_and_follow(context, clean, ours)
-
-
-def _up_and_follow(context: Context, clean: bool, ours: bool) -> None:
     report, provider = context.report, context.provider
     may_clean = ours and provider.condition() == "missing"
     watch = Watch(context.app)  # first: what changes while it comes up is not lost
@@ -146,7 +141,7 @@ def _up_and_follow(context: Context, clean: bool, ours: bool) -> None:
     finally:
         watch.close()
         if clean:
-            with interruption.undisturbed():
+            with interruption.cleaning():
                 app.clean(context, everything=ours)
 
 

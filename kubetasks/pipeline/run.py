@@ -128,7 +128,7 @@ def one_at_a_time(action: Callable[Concatenate[Context, P], R]) -> Callable[Conc
 def begin(c: InvokeContext, *, json: bool = False, piped: bool = False) -> Context:
     """The context of one task; `json` and `piped` are those of its report. Raises SetupError, SettingError."""
     require_packages()
-    interruption.handle_signals()  # SIGTERM and SIGHUP too: what is half created is removed
+    interruption.reset()
     report = Report(echo=bool(c.config.run.echo), dry=bool(c.config.run.dry), json=json, piped=piped)
     context = Context(settings.read(c.config), APPLICATION, report, partial(require_agreement, c, report))
     if report.echo or report.dry:

@@ -4,11 +4,10 @@ Defaults are strings: invoke casts an INVOKE_* variable to the type of its defau
 """
 
 import difflib
-import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,17 +92,6 @@ class Settings:
     def state_folder(self) -> Path:
         """The folder of this cluster's files: kubeconfig, and what its provider keeps. A cluster's name has no dot."""
         return self.state / (self.cluster if self.provider == "kind" else f"{self.cluster}.{self.provider}")
-
-    def json(self) -> str:
-        """The settings as JSON, for another process."""
-        return json.dumps(asdict(self), default=str)
-
-
-def from_json(text: str) -> Settings:
-    """What `Settings.json` returned, as settings again."""
-    values = json.loads(text)
-    paths = {name: Path(values[name]) for name in ("cache", "state")}
-    return Settings(**(values | paths))
 
 
 def whole_number(name: str, value: object, least: int, most: int) -> int:

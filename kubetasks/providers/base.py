@@ -128,9 +128,6 @@ class Lifecycle(Protocol):
     def delete(self) -> bool:
         """Delete the cluster and everything created for it; False if there was none."""
 
-    def discard(self) -> None:
-        """Remove what an interrupted creation has left, unless another run has completed it meanwhile."""
-
 
 class OpenTunnel(Protocol):
     """A tunnel that is open."""

@@ -17,7 +17,7 @@ from kubetasks.project.labels import CLUSTER_LABEL, LABELS, OWNER, OWNER_LABEL
 from kubetasks.project.settings import Settings
 from kubetasks.providers.base import RegistryAddress
 from kubetasks.setup import artifacts
-from kubetasks.terminal import equivalents, interruption
+from kubetasks.terminal import equivalents
 from kubetasks.terminal.report import Report
 
 if TYPE_CHECKING:
@@ -159,8 +159,7 @@ class Registry:
                 f"Registry {self.name}: {error.sentence}", f"docker rm --force --volumes {self.name}, and again"
             ) from error
         finally:
-            with interruption.patient():
-                self._engine.remove_image(pushed)
+            self._engine.remove_image(pushed)
 
     def _pull_into(self, node: "Container", names: Sequence[str]) -> None:
         try:

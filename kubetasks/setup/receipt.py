@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from kubetasks.terminal import interruption, locking
+from kubetasks.terminal import locking
 from kubetasks.terminal.report import Report
 
 LOCK = "setup.machine.lock"  # a cluster's name has no dot, so that none has this lock
@@ -57,7 +57,7 @@ def changed(cache: Path) -> Iterator[Receipt]:
 @contextmanager
 def locked(cache: Path, report: Report) -> Iterator[None]:
     """Let one process at a time install or remove something on this machine; say so if another one does."""
-    with interruption.patient(), locking.held(cache / LOCK, report, "Another setup is running; waiting for it to end."):
+    with locking.held(cache / LOCK, report, "Another setup is running; waiting for it to end."):
         yield
     with suppress(OSError):  # there is something else in it
         cache.rmdir()

@@ -4,18 +4,21 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from kubetasks.errors import ProgramError, SetupError
 from kubetasks.terminal import interruption
 
 TAIL_LINES = 40
 GRACE_SECONDS = 5.0  # in which a program that was told to end does so
+POLL_SECONDS, SHORT_SECONDS = 0.2, 0.01  # between two looks at a program that runs, and at one that has closed its output
 
 
 def line(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
@@ -24,38 +27,22 @@ def line(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
 
 
 def show(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
-    """Run `argv` with our standard streams, and return its exit code.
+    """Run `argv` with our standard streams, and return its exit code. After an interruption, wait for it.
 
-    After an interruption, wait for it. A terminal sends Ctrl-C to it too; SIGTERM and SIGHUP are passed on as SIGINT.
+    A terminal sends Ctrl-C to it too; any other signal is passed on as SIGINT.
     """
-    told: list[int] = []
-    started: list[subprocess.Popen[bytes]] = []
-
-    def pass_on(number: int, _frame: object) -> None:
-        told.append(number)
-        for process in started:
-            process.send_signal(signal.SIGINT)
-
-    heard = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]  # see nohup
-    before = {number: signal.signal(number, pass_on) for number in heard}
-    try:
-        with subprocess.Popen(argv, env={**os.environ, **(env or {})}) as process:
-            started.append(process)
-            if told:  # while it was starting
-                process.send_signal(signal.SIGINT)
-            try:
-                process.wait()
-            except KeyboardInterrupt:
-                with interruption.undisturbed():  # its clean-up may take long
-                    for number in heard:
-                        signal.signal(number, pass_on)
-                    process.wait()
-                raise
-    finally:
-        interruption.put_back(before)
-    if told:
-        raise KeyboardInterrupt
-    return process.returncode
+    with subprocess.Popen(argv, env={**os.environ, **(env or {})}) as process:
+        interruption.programs.add(process)
+        try:
+            return _returned(process)
+        except KeyboardInterrupt:
+            with interruption.cleaning():
+                if interruption.came() != signal.SIGINT or not sys.stdin.isatty():
+                    process.send_signal(signal.SIGINT)
+                _returned(process)
+            raise
+        finally:
+            interruption.programs.discard(process)
 
 
 def run(
@@ -91,74 +78,90 @@ def run(
             errors="replace",
             # Go programs may listen for a signal that is ignored here: in a group of their own a terminal does not send it;
             # and at the deadline the whole group ends
-            process_group=0 if interruption.cleaning_up() or timeout else None,
+            process_group=0 if interruption.is_cleaning() or timeout else None,
         )
     except OSError as error:
         raise SetupError(f"The program {argv[0]} cannot be run: {error.strerror}.", "./inv setup") from error
-    errors: deque[str] = deque(maxlen=TAIL_LINES)
+    lines = Lines(log, on_line)
     output: list[str] = []
-    unwritten: list[OSError] = []
-    late: list[str] = []
-
-    def end_late() -> None:
-        late.append(f"It was terminated: it had not ended after {timeout:.0f} s.\n")
-        interruption.terminate(process)
-        killer.start()
-
-    def kill() -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-    def read_lines() -> None:
-        lines = process.stdout if merged else process.stderr
-        assert lines is not None
-        sink = log.open("a", buffering=1, encoding="utf-8") if log else None
-        try:
-            for text in lines:
-                errors.append(text)
-                if sink and not unwritten:
-                    try:
-                        sink.write(text)
-                    except OSError as error:  # the disk is full: go on reading, or the program would wait for us
-                        unwritten.append(error)
-                if on_line:
-                    on_line(text.rstrip())
-        finally:
-            if sink:
-                with suppress(OSError):
-                    sink.close()
-
-    def read_output() -> None:
-        assert process.stdout is not None
-        output.append(process.stdout.read())
-
-    readers = [threading.Thread(target=target) for target in ((read_lines,) if merged else (read_lines, read_output))]
-    timer, killer = threading.Timer(timeout, end_late), threading.Timer(GRACE_SECONDS, kill)
+    readers = [threading.Thread(target=lines.read, args=(process.stdout if merged else process.stderr,), daemon=True)]
+    if not merged:
+        readers.append(threading.Thread(target=lambda: output.extend(process.stdout or ()), daemon=True))
     interruption.programs.add(process)
     with process:  # closes its pipes
         try:
             for reader in readers:
                 reader.start()
-            if timeout:
-                timer.start()
-            while stop and process.poll() is None:
-                if stop.wait(0.2):
-                    interruption.terminate(process)
-                    break
-            process.wait()
+            late = not _ends(process, readers, stop, timeout)
         except BaseException:
             interruption.terminate(process)
             raise
         finally:
-            process.wait()
+            _returned(process, checked=False)
             interruption.programs.discard(process)
             for reader in readers:
                 if reader.ident is not None:  # it was started
                     reader.join()  # what the program has started may still hold its pipes
-            timer.cancel()
-            killer.cancel()
     if process.returncode != 0 or late:
-        raise ProgramError(argv, process.returncode, "".join([*errors, *late]) or "".join(output), str(log or ""))
-    if unwritten:
-        raise unwritten[0]
+        told = [f"It was terminated: it had not ended after {timeout:.0f} s.\n"] if late else []
+        raise ProgramError(argv, process.returncode, "".join([*lines.tail, *told]) or "".join(output), str(log or ""))
+    if lines.unwritten:
+        raise lines.unwritten
     return "".join(output)
+
+
+class Lines:
+    """What a program prints, line by line: written to `log`, given to `on_line`, and the last ones kept."""
+
+    def __init__(self, log: Path | None, on_line: Callable[[str], None] | None) -> None:
+        self._log = log
+        self._on_line = on_line
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self.unwritten: OSError | None = None
+
+    def read(self, stream: IO[str]) -> None:
+        sink = self._log.open("a", buffering=1, encoding="utf-8") if self._log else None
+        try:
+            for text in stream:
+                self.tail.append(text)
+                if sink and not self.unwritten:
+                    try:
+                        sink.write(text)
+                    except OSError as error:  # the disk is full: go on reading, or the program would wait for us
+                        self.unwritten = error
+                if self._on_line:
+                    self._on_line(text.rstrip())
+        finally:
+            if sink:
+                with suppress(OSError):
+                    sink.close()
+
+
+def _ends(
+    process: "subprocess.Popen[str]", readers: Sequence[threading.Thread], stop: threading.Event | None, timeout: float
+) -> bool:
+    """Wait for a program; False if it had to be terminated because it was late."""
+    deadline, killing = time.monotonic() + timeout, 0.0
+    while any(reader.is_alive() for reader in readers) or process.poll() is None:
+        interruption.check()
+        now = time.monotonic()
+        if stop and stop.is_set():
+            interruption.terminate(process)
+            return True
+        if killing and now >= killing:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        elif timeout and now >= deadline and not killing:
+            interruption.terminate(process)
+            killing = now + GRACE_SECONDS
+        readers[0].join(POLL_SECONDS) if readers[0].is_alive() else time.sleep(SHORT_SECONDS)
+    return not killing
+
+
+def _returned(process: "subprocess.Popen[Any]", checked: bool = True) -> int:
+    """Wait for a program, and return its exit code. Not with a plain wait: an interruption can leave its lock held for ever."""
+    while True:
+        if checked:
+            interruption.check()
+        with suppress(subprocess.TimeoutExpired):
+            return int(process.wait(POLL_SECONDS))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubetasks.errors import TaskError
+from kubetasks.terminal import interruption
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def until(
     told = None
     failing, since = None, 0.0
     while True:
+        interruption.check()
         state, now = check(), clock()
         if isinstance(state, Done):
             return state

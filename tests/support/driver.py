@@ -20,7 +20,7 @@ from kubetasks.project.application import APPLICATION, PROJECT
 from kubetasks.project.settings import Settings
 from kubetasks.providers.base import Lifecycle, Provider
 from kubetasks.setup import artifacts
-from kubetasks.terminal.interruption import INTERRUPTED
+from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
 from kubetasks.terminal.report import Report
 from tasks import ns
 from tests.support import signals

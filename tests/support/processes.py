@@ -12,11 +12,17 @@ from pathlib import Path
 import pytest
 
 from kubetasks.project.application import PROJECT
-from kubetasks.terminal import interruption
+from kubetasks.terminal.interruption import SIGNALS
 from tests.support.driver import SECONDS, Tasks
 from tests.support.waiting import until
 
 PHASES = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  # of kind, in its own words
+
+
+def foreground() -> None:
+    """Let signals end the process, as in the foreground of a terminal: in the background and under nohup some are ignored."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
@@ -30,7 +36,7 @@ def started(argv: list[str], environment: dict[str, str], folder: Path = PROJECT
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=interruption.restore,  # as in the foreground of a terminal
+        preexec_fn=foreground,
     )
     try:
         yield process

@@ -13,32 +13,32 @@ from kubetasks.terminal import interruption
 
 def take() -> None:
     """End the run on the first signal."""
-    for number in interruption.INTERRUPTING:
+    for number in interruption.SIGNALS:
         signal.signal(number, _end)
 
 
 def ignore() -> None:
-    for number in interruption.INTERRUPTING:
+    for number in interruption.SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 def received() -> bool:
     """Whether the first signal has come."""
-    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN or interruption.interrupted()
+    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN or bool(interruption.came())
 
 
 @contextmanager
 def kept() -> Iterator[None]:
     """Restore the handlers at the end of the block, as tasks install their own, unless the run ends."""
-    before = {number: signal.getsignal(number) for number in interruption.INTERRUPTING}
+    before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
     try:
-        with interruption.patient():
-            yield
+        yield
     finally:
         if received():
             ignore()
         else:
-            interruption.put_back(before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -12,6 +12,7 @@ PARTS = (
     "ci",
     "kubetasks",
     "images",
+    "nodeimages",
     "simple_server",
     "k8s",
     "requirements",

@@ -221,8 +221,7 @@ class Kind:
                 self._report.say(f"The creation or deletion of cluster {self.name} was interrupted: creating it again.")
                 self._remove()
             if condition in ("missing", "incomplete"):
-                with interruption.completed_by("discard", self._settings):
-                    self._create_on_a_free_port()
+                self._create_on_a_free_port()
             return self.cluster(), condition != "running"
 
     def _show_start(self) -> None:
@@ -317,13 +316,6 @@ class Kind:
             with self._report.step(f"Deleting cluster {self.name}"):
                 self._remove()
             return True
-
-    def discard(self) -> None:
-        with locking.cluster(self._settings, self._settings.state_folder, self._report):
-            nodes = self._nodes()
-            if not nodes or (self._condition(nodes) != "running" and not self._complete(nodes)):
-                self._clean_up(self._settings.nodes)
-                self._log.unlink(missing_ok=True)
 
     def _nodes(self) -> "list[Container]":
         """The nodes' containers, the control plane first."""
@@ -460,7 +452,7 @@ class Kind:
 
     def _clean_up(self, size: int) -> None:
         """Remove what an interrupted kind leaves; the engine may still be creating containers."""
-        with interruption.undisturbed(), self._report.step(f"Removing what was created of cluster {self.name}"):
+        with interruption.cleaning(), self._report.step(f"Removing what was created of cluster {self.name}"):
             self._settle(size)
             self._remove()
 

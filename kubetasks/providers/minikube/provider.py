@@ -307,8 +307,7 @@ class Minikube:
             if condition == "incomplete":
                 self._report.say(f"The creation or deletion of cluster {self.name} was interrupted: creating it again.")
             if condition in ("missing", "incomplete"):
-                with interruption.completed_by("discard", self._settings):
-                    self._create()
+                self._create()
             return self.cluster(), condition != "running"
 
     def _say_differences(self) -> None:
@@ -436,11 +435,6 @@ class Minikube:
                 self._remove()
             return True
 
-    def discard(self) -> None:
-        with locking.cluster(self._settings, self._folder, self._report):
-            if self.condition() in ("missing", "incomplete"):
-                self._clean_up()
-
     # what is there
 
     def _node(self) -> "Container | None":
@@ -516,7 +510,7 @@ class Minikube:
 
     def _clean_up(self) -> None:
         """Remove what an interrupted minikube leaves; the engine may still be creating the container."""
-        with interruption.undisturbed(), self._report.step(f"Removing what was created of cluster {self.name}"):
+        with interruption.cleaning(), self._report.step(f"Removing what was created of cluster {self.name}"):
             self._settle()
             self._remove()
 

@@ -100,7 +100,7 @@ def opened(argv: Sequence[str], environment: Mapping[str, str], log: Path) -> It
 
 def _close(process: subprocess.Popen[bytes]) -> None:
     """Interrupt minikube as Ctrl-C does, which it may have seen already; nothing interrupts us until it has ended."""
-    with interruption.undisturbed():
+    with interruption.cleaning():
         process.send_signal(signal.SIGINT)
         if not _ends(process, CLOSING_SECONDS):
             process.kill()

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from kubetasks.terminal.interruption import INTERRUPTED
+from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
 from tests.support.driver import Tasks
 from tests.support.marks import exhaustive
 from tests.support.processes import ended, started

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.terminal.interruption import INTERRUPTED
+from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
 from tests.support import source
 from tests.support.driver import Tasks
 from tests.support.marks import exhaustive

@@ -16,7 +16,7 @@ from kubetasks.project.application import APPLICATION, PROJECT
 from kubetasks.providers.minikube import tunnel
 from kubetasks.providers.minikube.config import PROFILE_LABEL
 from kubetasks.setup import artifacts
-from kubetasks.terminal.interruption import INTERRUPTED
+from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
 from tests.support import answers
 from tests.support.answers import REQUESTS
 from tests.support.driver import Tasks, docker

@@ -91,7 +91,7 @@ def test_with_clean_only_an_interruption_removes_a_cluster_that_was_there_before
 
     cleanings: list[tuple[bool, bool]] = []
     monkeypatch.setattr(app, "up", up)
-    monkeypatch.setattr(app, "clean", lambda _context, everything: cleanings.append((everything, interruption.cleaning_up())))
+    monkeypatch.setattr(app, "clean", lambda _context, everything: cleanings.append((everything, interruption.is_cleaning())))
     ours = OwnProvider(changed=False)
     monkeypatch.setattr(ours, "condition", lambda: condition)
     with pytest.raises(type(ending)):

@@ -223,20 +223,6 @@ class Begun(Kind):
         self.cleaned = True
 
 
-@pytest.mark.parametrize(
-    ("nodes", "complete", "cleaned"),
-    [((), False, True), (("simple-server-control-plane",), False, True), (("simple-server-control-plane",), True, False)],
-)
-def test_what_a_creation_has_left_is_discarded_unless_another_run_has_completed_it(
-    tmp_path: Path, nodes: tuple[str, ...], complete: bool, cleaned: bool
-) -> None:
-    ours = dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=tmp_path / "cache", state=tmp_path / "state")
-    begun = Begun(ours, APPLICATION, Report(), lambda: pytest.fail("nobody asks the engine"))
-    begun.nodes, begun.complete = nodes, complete
-    begun.discard()
-    assert begun.cleaned == cleaned
-
-
 @pytest.mark.parametrize(("version", "sentence"), [("", "kind is not installed."), ("0.20.0", "kind on PATH is 0.20.0; v0.33")])
 def test_a_kind_that_is_missing_or_too_old_is_said(monkeypatch: pytest.MonkeyPatch, version: str, sentence: str) -> None:
     monkeypatch.setattr("shutil.which", lambda _name: "/usr/bin/kind" if version else None)

@@ -317,16 +317,6 @@ def test_without_the_clone_that_has_the_keys_a_cluster_can_only_be_deleted(world
     assert world.minikube.words == ["start", "delete"]
 
 
-def test_what_a_creation_has_left_is_discarded_unless_another_run_has_completed_it(world: World) -> None:
-    world.provider.start()
-    world.provider.discard()
-    assert world.minikube.words == ["start"], "it is whole"
-    world.engine.files.clear()
-    world.provider.discard()
-    assert world.minikube.words == ["start", "delete"]
-    assert not world.engine.nodes
-
-
 def test_what_stays_after_a_deletion_that_fails_is_named(world: World) -> None:
     world.provider.start()
     world.minikube.broken = "delete"
