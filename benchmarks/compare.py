@@ -25,14 +25,15 @@ import figures
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
+import tasks  # noqa: E402
 from kubetasks.engine import client  # noqa: E402
 from kubetasks.errors import RolloutError  # noqa: E402
 from kubetasks.pipeline import probe  # noqa: E402
 from kubetasks.project import settings  # noqa: E402
-from kubetasks.project.application import APPLICATION  # noqa: E402
-from kubetasks.project.labels import OWNER  # noqa: E402
 from kubetasks.setup import artifacts  # noqa: E402
 from tests.support import source  # noqa: E402
+
+APPLICATION = tasks.PROJECT.application
 
 PAGE = PROJECT / "docs" / "loop.md"
 NAME = "benchmark"
@@ -118,7 +119,11 @@ class Shell:
         self._number = 0
 
     def _arguments(self, build: str) -> list[str]:
-        given = {"BASE": self._base, "BUILD_ID": build, "MANAGED_BY": OWNER}  # so that `clean` removes these images too
+        given = {
+            "BASE": self._base,
+            "BUILD_ID": build,
+            "MANAGED_BY": APPLICATION.owner.name,
+        }  # so that `clean` removes these images too
         return [word for name, value in given.items() for word in ("--build-arg", f"{name}={value}")]
 
     def roll_out(self) -> str:
@@ -146,7 +151,7 @@ class Shell:
         kinds = ("service/simple-server", "deployment/simple-server", "poddisruptionbudget/simple-server")
         kubectl("delete", *kinds)
         kubectl("wait", "--for=delete", "pod", f"--selector={APPLICATION.selector}", f"--timeout={SECONDS:.0f}s")
-        mine = [f"--filter=label=app.kubernetes.io/managed-by={OWNER}", f"--filter=reference={APPLICATION.name}"]
+        mine = [f"--filter=label=app.kubernetes.io/managed-by={APPLICATION.owner.name}", f"--filter=reference={APPLICATION.name}"]
         run("docker", "rmi", "--force", *run("docker", "images", "--quiet", *mine).split())
         images = ("docker", "exec", f"{NAME}-control-plane", "ctr", "--namespace=k8s.io", "images")
         run(*images, "rm", *(one for one in run(*images, "ls", "--quiet").split() if f"/{APPLICATION.name}:" in one))
@@ -326,7 +331,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         os.environ |= {"INVOKE_CLUSTER_NAME": NAME, "INVOKE_CLUSTER_PORT": "18090"}
-        found = settings.read(settings.DEFAULTS)
+        found = settings.read(tasks.PROJECT, settings.DEFAULTS)
         base = artifacts.base_image(client.connect(), found).reference
         node = artifacts.node_image(client.connect(), found).reference
         watched, edited = Copy(folder, "watched"), Copy(folder, "edited")

@@ -16,15 +16,15 @@ from ci import browsers, junit, pythons
 from kubetasks import providers
 from kubetasks.engine import client
 from kubetasks.errors import ProgramError, SetupError, TaskError
-from kubetasks.project.application import APPLICATION, PROJECT
-from kubetasks.project.settings import DEFAULTS, Settings, variable
+from kubetasks.project.settings import DEFAULTS, Settings
 from kubetasks.project.versions import KUBERNETES, PYTHONS
 from kubetasks.setup import inventory
 from kubetasks.setup.inventory import SETUP
 from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report, duration
 
-REPORTS = PROJECT / "reports"
+FOLDER = Path(__file__).resolve().parents[1]
+REPORTS = FOLDER / "reports"
 LINTS = ("lint", "type")
 THOROUGH_LINTS = (*LINTS, "lint-ci")
 DEFAULT_PROVIDER = DEFAULTS["cluster"]["provider"]
@@ -214,11 +214,15 @@ def _browser(settings: Settings, report: Report, install: bool) -> str:
 
 def _set_up(settings: Settings, report: Report) -> str:
     """What the provider's clusters run on. Raises SetupError if something is missing."""
-    items = inventory.look(settings, providers.select(settings, APPLICATION, report, client.connect).needs)
+    items = inventory.look(settings, providers.select(settings, report, client.connect).needs)
     missing = [item for item in items if not item.present]
     if missing:
         given = {"provider": settings.provider, "kubernetes": settings.kubernetes}
-        chosen = [f"{variable('cluster', name)}={value} " for name, value in given.items() if value != DEFAULTS["cluster"][name]]
+        chosen = [
+            f"{settings.project.variable('cluster', name)}={value} "
+            for name, value in given.items()
+            if value != DEFAULTS["cluster"][name]
+        ]
         commands = {f"{''.join(chosen)}{SETUP}" if item.remedy == SETUP else item.remedy for item in missing}
         raise SetupError(f"Missing: {', '.join(item.name for item in missing)}.", "; ".join(sorted(commands)))
     node = next(item.detail for item in items if item.name == "node image")
@@ -251,7 +255,7 @@ def _contained(settings: Settings, report: Report, job: Job, image: str) -> int:
     return client.connect().run(
         image,
         ["sh", "-euc", IN_CONTAINER, "sh", job.environment],
-        {PROJECT: ("/project", "ro"), REPORTS: ("/reports", "rw"), cache: ("/uv", "rw"), _uv(): ("/usr/local/bin/uv", "ro")},
+        {FOLDER: ("/project", "ro"), REPORTS: ("/reports", "rw"), cache: ("/uv", "rw"), _uv(): ("/usr/local/bin/uv", "ro")},
         {
             "HOME": "/tmp",  # noqa: S108  the container's own
             "UV_CACHE_DIR": "/uv",

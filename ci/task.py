@@ -3,13 +3,15 @@
 import os
 import time
 from pathlib import Path
-
-from invoke.context import Context
-from invoke.tasks import task
+from typing import TYPE_CHECKING
 
 from kubetasks.errors import SettingError, SetupError, TaskError
 from kubetasks.project.settings import one_of
 from kubetasks.project.versions import KUBERNETES, PYTHONS
+from kubetasks.tasks.task import task
+
+if TYPE_CHECKING:
+    from kubetasks.pipeline.run import Run
 
 SUMMARY = "GITHUB_STEP_SUMMARY"  # the file that GitHub Actions shows on a job's page
 
@@ -27,7 +29,7 @@ SUMMARY = "GITHUB_STEP_SUMMARY"  # the file that GitHub Actions shows on a job's
     }
 )
 def test(
-    c: Context,
+    run: "Run",
     all: bool = False,
     exhaustive: bool = False,
     lint: bool = False,
@@ -51,7 +53,6 @@ def test(
     Undo: ./inv setup --remove; rm -rf .tox reports
     """
     from ci import matrix
-    from kubetasks.pipeline.run import begin
 
     if all and exhaustive:
         raise SettingError("--all and --exhaustive exclude each other: --exhaustive tests everything that --all does.")
@@ -60,7 +61,6 @@ def test(
     if kubernetes:
         one_of("--kubernetes", kubernetes, tuple(KUBERNETES))
     started = time.monotonic()
-    run = begin(c)
     tier: matrix.Tier = "exhaustive" if exhaustive else "thorough" if all else "core"
     wanted = matrix.jobs(
         tier,

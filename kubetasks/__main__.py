@@ -14,6 +14,7 @@ import shlex
 import sys
 import tomllib
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 from invoke.config import AmbiguousMergeError, Config
@@ -23,7 +24,6 @@ from invoke.program import Program
 from invoke.vendor.yaml import YAMLError
 
 from kubetasks.errors import FileError
-from kubetasks.project.application import PROJECT
 from kubetasks.terminal import interruption
 from kubetasks.terminal.report import discard, end_unread
 
@@ -99,7 +99,7 @@ class Tasks(Program):
             raise Exit(f"There is no task {word}.\n  {hint}", code=1) from error
 
     def print_version(self) -> None:
-        with (PROJECT / "pyproject.toml").open("rb") as file:
+        with (Path(__file__).resolve().parents[1] / "pyproject.toml").open("rb") as file:
             print(f"inv {tomllib.load(file)['project']['version']}")
 
     def no_tasks_given(self) -> None:

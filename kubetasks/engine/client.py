@@ -1,4 +1,4 @@
-"""The container engine, through Docker's SDK. What we make in it carries our label."""
+"""The container engine, through Docker's SDK. What is made in it carries the owner's label."""
 
 import io
 import os
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from kubetasks.engine import access
 from kubetasks.errors import EngineError, ImageError, causes
-from kubetasks.project.labels import CLUSTER_LABEL, LABELS, SELECTOR
+from kubetasks.project.labels import TOOL, Owner
 from kubetasks.terminal.loopback import is_loopback
 
 if TYPE_CHECKING:
@@ -41,19 +41,19 @@ class AccessError(EngineError):
     """The engine's socket denies access: there is an engine."""
 
 
-def connect(timeout: int = REQUEST_TIMEOUT, host: str = "") -> "Engine":
+def connect(timeout: int = REQUEST_TIMEOUT, host: str = "", owner: Owner = TOOL) -> "Engine":
     """Connect to the engine at `host`, otherwise to the one that DOCKER_HOST names or the local one. Raises EngineError.
 
     Without DOCKER_HOST, docker's current context counts, as for docker itself and for kind. After docker-env that is the engine
-    that DOCKER_HOST named before.
+    that DOCKER_HOST named before. What is made in it is the owner's.
     """
-    return _connect(timeout, {"DOCKER_HOST": host} if host else access.environment() or os.environ)
+    return _connect(owner, timeout, {"DOCKER_HOST": host} if host else access.environment() or os.environ)
 
 
-def connect_for_builds() -> "Engine":
+def connect_for_builds(owner: Owner) -> "Engine":
     """Connect to the engine that docker itself uses: after docker-env, a node's. Raises EngineError."""
     try:
-        return _connect(REQUEST_TIMEOUT, os.environ)
+        return _connect(owner, REQUEST_TIMEOUT, os.environ)
     except EngineError as error:
         if not access.node_of_shell():
             raise
@@ -63,16 +63,16 @@ def connect_for_builds() -> "Engine":
         ) from error
 
 
-def connect_to_node(address: str, certificates: Path) -> "Engine":
+def connect_to_node(owner: Owner, address: str, certificates: Path) -> "Engine":
     """Connect to a node's engine at `address` (host:port), with the client's certificate in that folder. Raises EngineError."""
     variables = {"DOCKER_HOST": f"tcp://{address}", "DOCKER_CERT_PATH": str(certificates), "DOCKER_TLS_VERIFY": "1"}
     try:
-        return _connect(REQUEST_TIMEOUT, variables)
+        return _connect(owner, REQUEST_TIMEOUT, variables)
     except EngineError as error:
         raise EngineError(f"The node's engine at {address} does not answer.", "./inv status; ./inv start") from error
 
 
-def _connect(timeout: int, variables: Mapping[str, str]) -> "Engine":
+def _connect(owner: Owner, timeout: int, variables: Mapping[str, str]) -> "Engine":
     """`variables` are those that docker reads: DOCKER_HOST, DOCKER_CERT_PATH, DOCKER_TLS_VERIFY."""
     from docker.errors import DockerException
     from requests.exceptions import RequestException
@@ -90,7 +90,7 @@ def _connect(timeout: int, variables: Mapping[str, str]) -> "Engine":
             f"No container engine answers{f' ({where}): {_reason(error)}' if where else '.'}",
             "./inv setup installs or starts one; DOCKER_HOST or docker's context names another",
         ) from error
-    return Engine(client, variables)
+    return Engine(client, variables, owner)
 
 
 def _reason(error: BaseException) -> str:
@@ -121,23 +121,24 @@ def _reported(what: str) -> Iterator[None]:
 class Engine:
     """Methods raise EngineError; something missing is None or False."""
 
-    def __init__(self, client: "docker.DockerClient", access: Mapping[str, str]) -> None:
+    def __init__(self, client: "docker.DockerClient", variables: Mapping[str, str], owner: Owner) -> None:
         self._client = client
-        self._access = access
+        self._variables = variables
+        self.owner = owner
 
     @property
     def variables(self) -> dict[str, str]:
         """The variables that make the docker CLI use this engine, if the environment does not; without a proxy, as we do."""
-        if self._access is os.environ:
+        if self._variables is os.environ:
             return {}
-        host = urlsplit(self._access.get("DOCKER_HOST", "")).hostname or ""
+        host = urlsplit(self._variables.get("DOCKER_HOST", "")).hostname or ""
         direct = ",".join(filter(None, (os.environ.get("NO_PROXY", os.environ.get("no_proxy", "")), host)))
-        return {**self._access, "NO_PROXY": direct, "no_proxy": direct}
+        return {**self._variables, "NO_PROXY": direct, "no_proxy": direct}
 
     @contextmanager
     def _silent(self) -> Iterator["docker.DockerClient"]:
         """A client for requests whose answer may pause for minutes."""
-        client = access.docker_client(SILENT_SECONDS, self._access)
+        client = access.docker_client(SILENT_SECONDS, self._variables)
         try:
             yield client
         finally:
@@ -180,7 +181,9 @@ class Engine:
         Of two runs that push the same image, the later one leaves a digest.
         """
         with _reported("Listing images"):
-            images = self._client.api.images(filters={"label": SELECTOR})  # the list of the client asks again for each one
+            images = self._client.api.images(
+                filters={"label": self.owner.selector}
+            )  # the list of the client asks again for each one
             names = [str(name) for image in images for name in image["RepoTags"] or image["RepoDigests"] or ()]
             return sorted(name for name in names if re.split("[:@]", name.rpartition("/")[2])[0] == repository)
 
@@ -252,7 +255,7 @@ class Engine:
         from docker.errors import APIError
 
         with _reported("Removing stages of builds"):
-            filters = {"label": SELECTOR, "dangling": True}
+            filters = {"label": self.owner.selector, "dangling": True}
             for image in self._client.images.list(filters=filters):
                 try:
                     self._client.images.remove(str(image.id))
@@ -263,7 +266,7 @@ class Engine:
     def import_image(self, stream: Any, reference: str, changes: list[str]) -> None:
         """Create an image of one layer from a tar stream; `changes` are Dockerfile instructions."""
         repository, _, tag = reference.rpartition(":")
-        labels = [f'LABEL {name}="{value}"' for name, value in LABELS.items()]
+        labels = [f'LABEL {name}="{value}"' for name, value in self.owner.labels.items()]
         with _reported(f"Importing image {reference}"), self._silent() as client:
             client.api.import_image_from_stream(stream, repository=repository, tag=tag, changes=changes + labels)
 
@@ -273,12 +276,12 @@ class Engine:
         references: Iterable[str],
         arguments: Mapping[str, str],
         on_line: Callable[[str], None],
-        labels: Mapping[str, str] = LABELS,
+        labels: Mapping[str, str] | None = None,
     ) -> None:
         """Build an image from a tar archive with a Dockerfile, under each of the references.
 
-        `labels` are added to those of the Dockerfile, which may give ours itself. Raises ImageError with the end of the
-        failing step's output, and BuildKitNeededError.
+        `labels` are added to those of the Dockerfile, which may give the owner's itself; by default they are the owner's.
+        Raises ImageError with the end of the failing step's output, and BuildKitNeededError.
         """
         from docker.errors import APIError
 
@@ -298,7 +301,7 @@ class Engine:
                     custom_context=True,
                     tag=first,
                     buildargs=dict(arguments),
-                    labels=dict(labels),
+                    labels=dict(self.owner.labels if labels is None else labels),
                     decode=True,
                     rm=True,
                     forcerm=True,
@@ -330,7 +333,7 @@ class Engine:
     def everything(self) -> list[str]:
         """The names of all containers, volumes and images in the engine, except images with our label."""
         with _reported("Listing the engine's content"):
-            ours = {image.id for image in self._client.images.list(filters={"label": SELECTOR})}
+            ours = {image.id for image in self._client.images.list(filters={"label": self.owner.selector})}
             return [
                 *(f"container {container.name}" for container in self._client.containers.list(all=True, ignore_removed=True)),
                 *(f"volume {volume.name}" for volume in self._client.volumes.list()),
@@ -382,7 +385,13 @@ class Engine:
         volumes = {str(path): {"bind": target, "mode": mode} for path, (target, mode) in mounts.items()}
         with _reported(f"Running {argv[0]} in {image}"), self._silent() as client:
             container = client.containers.create(
-                image, argv, volumes=volumes, environment=dict(environment), user=user, working_dir="/project", labels=LABELS
+                image,
+                argv,
+                volumes=volumes,
+                environment=dict(environment),
+                user=user,
+                working_dir="/project",
+                labels=self.owner.labels,
             )
             try:
                 container.start()
@@ -508,12 +517,13 @@ class Engine:
         with _reported(f"Removing volume {name}"):
             self._client.volumes.get(name).remove()
 
-    def our_clusters(self) -> list[dict[str, str]]:
-        """The labels of what says of each cluster that it is ours: a network or a volume."""
+    def our_clusters(self) -> list[tuple[str, str]]:
+        """Name and provider ("" is the default one) of each cluster of the owner's, as its network or volume says; sorted."""
         with _reported("Listing networks and volumes"):
-            filters = {"label": [SELECTOR, CLUSTER_LABEL]}
+            filters = {"label": [self.owner.selector, self.owner.key("cluster")]}
             found = [*self._client.networks.list(filters=filters), *self._client.volumes.list(filters=filters)]
-            return [dict(one.attrs.get("Labels") or {}) for one in found]
+            labels = [one.attrs["Labels"] for one in found]
+            return sorted((one[self.owner.key("cluster")], one.get(self.owner.key("provider"), "")) for one in labels)
 
 
 def _push_error(repository: str, error: str) -> ImageError:

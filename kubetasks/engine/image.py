@@ -10,7 +10,6 @@ from kubetasks.engine.client import BuildKitNeededError, Engine
 from kubetasks.engine.content import Content, build_context, read_context
 from kubetasks.errors import EngineError, ImageError, LeftoverError
 from kubetasks.project.application import Application
-from kubetasks.project.labels import OWNER
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Image:
     @property
     def arguments(self) -> dict[str, str]:
         """The build arguments. The Dockerfile labels the image: the engine would need one more step to do so at the end."""
-        return {"BASE": self.base, "BUILD_ID": self.build, "MANAGED_BY": OWNER}
+        return {"BASE": self.base, "BUILD_ID": self.build, "MANAGED_BY": self.app.owner.name}
 
     def document(self) -> dict[str, str]:
         """What a task's JSON says of it."""

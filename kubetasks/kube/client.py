@@ -13,13 +13,12 @@ from typing import Any
 from urllib.parse import quote
 
 from kubetasks.errors import ClusterError, TaskError, causes
-from kubetasks.project.labels import OWNER
+from kubetasks.project.labels import Owner
 from kubetasks.terminal import shell, wait
 from kubetasks.terminal.loopback import is_loopback
 
 Object = dict[str, Any]
 
-FIELD_MANAGER = OWNER
 REQUEST_SECONDS = 30
 REST = 2  # times as long as it took to look
 UNAVAILABLE = "api-unavailable"
@@ -122,8 +121,9 @@ def describe(item: Object) -> str:
 class Kube:
     """One cluster's API. Every method raises ApiError, and ClusterError if nothing answers."""
 
-    def __init__(self, api: Any, cluster: str, advice: str, renewal: str, kubectl_line: str) -> None:
+    def __init__(self, api: Any, owner: Owner, cluster: str, advice: str, renewal: str, kubectl_line: str) -> None:
         self._api = api
+        self.owner = owner  # of what is applied; its name is the field manager's
         self._cluster = cluster
         self._advice = advice
         self._renewal = renewal
@@ -297,11 +297,11 @@ class Changes:
                 response.response.shutdown()  # close() would wait for the thread that reads
 
 
-def connect(kubeconfig: str, context: str, advice: str, renewal: str, direct: bool, kubectl: str) -> Kube:
-    """Connect with that file and context; nothing is sent yet. `advice` and `renewal` are the hints if the API server does not
-    answer, and if it and the kubeconfig do not fit. Raises ClusterError.
+def connect(owner: Owner, kubeconfig: str, context: str, advice: str, renewal: str, direct: bool, kubectl: str) -> Kube:
+    """Connect with that file and context; nothing is sent yet. Raises ClusterError.
 
-    `direct`: bypass proxies. `kubectl` is the program's path, for hints.
+    `owner` is that of what is applied. `advice` and `renewal` are the hints if the API server does not answer, and if it and the
+    kubeconfig do not fit. `direct`: bypass proxies. `kubectl` is the program's path, for hints.
     """
     import kubernetes.client
     import kubernetes.config
@@ -327,7 +327,7 @@ def connect(kubeconfig: str, context: str, advice: str, renewal: str, direct: bo
     if direct or is_loopback(configuration.host):  # Go, and so kubectl, leaves a proxy out for loopback addresses
         configuration.proxy = None
     line = shell.line([kubectl, "--context", context], {"KUBECONFIG": kubeconfig} if kubeconfig else {})
-    return Kube(kubernetes.client.ApiClient(configuration), context, advice, renewal, line)
+    return Kube(kubernetes.client.ApiClient(configuration), owner, context, advice, renewal, line)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 from kubetasks.errors import SettingError
 from kubetasks.project.application import Application
-from kubetasks.project.labels import OWNER, OWNER_LABEL
+from kubetasks.project.labels import Owner
 
 Object = dict[str, Any]
 
@@ -43,10 +43,10 @@ def read_one(app: Application, name: str) -> Object:
     return item
 
 
-def owned(item: Object, namespace: str = "") -> Object:
-    """Return a copy with our label and, if given, that namespace."""
+def owned(item: Object, owner: Owner, namespace: str = "") -> Object:
+    """Return a copy with the owner's label and, if given, that namespace."""
     item = copy.deepcopy(item)
-    item["metadata"]["labels"] = {**(item["metadata"].get("labels") or {}), OWNER_LABEL: OWNER}
+    item["metadata"]["labels"] = {**(item["metadata"].get("labels") or {}), **owner.labels}
     if namespace:
         item["metadata"]["namespace"] = namespace
     return item
@@ -54,7 +54,7 @@ def owned(item: Object, namespace: str = "") -> Object:
 
 def deployment(item: Object, app: Application, reference: str, pull_policy: str, namespace: str) -> Object:
     """Return the deployment with the image `reference` and without replicas: only `scale` sets those. Raises SettingError."""
-    item = owned(item, namespace)
+    item = owned(item, app.owner, namespace)
     index = container_index(item, app)
     item["spec"].pop("replicas", None)
     item["spec"]["template"]["spec"]["containers"][index] |= {"image": reference, "imagePullPolicy": pull_policy}
@@ -73,7 +73,7 @@ def container_index(item: Object, app: Application) -> int:
 
 def service(item: Object, app: Application, namespace: str, node_port: int | None) -> Object:
     """Return the service, on `node_port` if one is given. Raises SettingError."""
-    item = owned(item, namespace)
+    item = owned(item, app.owner, namespace)
     port = item["spec"]["ports"][port_index(item, app)]
     if node_port:
         port["nodePort"] = node_port

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kubetasks.errors import LeftoverError, OwnershipError, SettingError
-from kubetasks.kube.client import FIELD_MANAGER, ApiError, Kube, Object, describe, path, surviving
-from kubetasks.project.labels import OWNER, OWNER_LABEL
+from kubetasks.kube.client import ApiError, Kube, Object, describe, path, surviving
+from kubetasks.project.labels import Owner
 from kubetasks.terminal import wait
 
 JSON_PATCH = "application/json-patch+json"
@@ -15,19 +15,14 @@ INVALID = (400, 422)
 DEPENDENTS = "foregroundDeletion"  # the finalizer of an object whose dependents go first
 
 
-def ours(item: Object) -> bool:
-    """Whether the object carries our label."""
-    return bool(item["metadata"].get("labels", {}).get(OWNER_LABEL) == OWNER)
-
-
 def require_ours(kube: Kube, item: Object) -> None:
     """Raises OwnershipError for an object without our label."""
-    if not ours(item):
+    if not kube.owner.owns(item["metadata"].get("labels")):
         metadata = item["metadata"]
         where = f" -n {metadata['namespace']}" if metadata.get("namespace") else ""
         raise OwnershipError(
-            f"{describe(item)}{where} exists and was not created by these tasks (no label {OWNER_LABEL}={OWNER}).",
-            f"Delete it, or hand it over: {kube.kubectl_line} label{where} {describe(item)} {OWNER_LABEL}={OWNER} --overwrite",
+            f"{describe(item)}{where} exists and was not created by these tasks (no label {kube.owner.selector}).",
+            f"Delete it, or hand it over: {kube.kubectl_line} label{where} {describe(item)} {kube.owner.selector} --overwrite",
         )
 
 
@@ -47,7 +42,7 @@ def apply(kube: Kube, item: Object) -> bool:
     after = kube.request(
         "PATCH",
         path(item["kind"], namespace, metadata["name"]),
-        {"fieldManager": FIELD_MANAGER, "force": "true"},
+        {"fieldManager": kube.owner.name, "force": "true"},
         item,
         "application/apply-patch+yaml",
     )
@@ -70,7 +65,7 @@ def replace_template(kube: Kube, item: Object, template: Object) -> None:
     metadata = item["metadata"]
     target = path("Deployment", metadata["namespace"], metadata["name"])
     replaced = [{"op": "replace", "path": "/spec/template", "value": template}]
-    changed = kube.request("PATCH", target, {"fieldManager": FIELD_MANAGER}, replaced, JSON_PATCH)
+    changed = kube.request("PATCH", target, {"fieldManager": kube.owner.name}, replaced, JSON_PATCH)
     apply(kube, _with_template(changed, template))
     _forget_update(kube, target)
 
@@ -79,21 +74,21 @@ def _forget_update(kube: Kube, target: str) -> None:
     """Remove what says that we own fields by an update."""
     while True:
         entries = kube.request("GET", target)["metadata"].get("managedFields", [])
-        ours = [(number, one) for number, one in enumerate(entries) if _updated_by_us(one)]
+        ours = [(number, one) for number, one in enumerate(entries) if _updated_by(kube.owner, one)]
         if not ours:
             return
         number, entry = ours[0]
         place = f"/metadata/managedFields/{number}"
         patch = [{"op": "test", "path": place, "value": entry}, {"op": "remove", "path": place}]
         try:
-            kube.request("PATCH", target, {"fieldManager": FIELD_MANAGER}, patch, JSON_PATCH)
+            kube.request("PATCH", target, {"fieldManager": kube.owner.name}, patch, JSON_PATCH)
         except ApiError as error:
             if error.status != CHANGED_MEANWHILE:
                 raise
 
 
-def _updated_by_us(entry: Object) -> bool:
-    return (entry["manager"], entry["operation"], entry.get("subresource", "")) == (FIELD_MANAGER, "Update", "")
+def _updated_by(owner: Owner, entry: Object) -> bool:
+    return (entry["manager"], entry["operation"], entry.get("subresource", "")) == (owner.name, "Update", "")
 
 
 @contextmanager

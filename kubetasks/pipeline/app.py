@@ -7,112 +7,94 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from kubetasks.engine import access, image
-from kubetasks.engine.client import AbsentError, Engine
+from kubetasks.engine.client import AbsentError
 from kubetasks.engine.image import Image
 from kubetasks.errors import EngineError, ImageError, LeftoverError, RolloutError, TaskError
 from kubetasks.kube import manifests, objects, problems, readiness
 from kubetasks.kube.client import ApiError, Object
 from kubetasks.pipeline import cluster, rollout, service, state
-from kubetasks.pipeline.run import Context, one_at_a_time
+from kubetasks.pipeline.run import Run, one_at_a_time
 from kubetasks.project.application import Application
-from kubetasks.project.labels import CLUSTER_LABEL, PROVIDER_LABEL
 from kubetasks.project.settings import DEFAULTS
 from kubetasks.providers.base import Lifecycle, NodeEngine
-from kubetasks.setup import artifacts
 from kubetasks.terminal import equivalents, interruption
 
 ABANDON_SECONDS = 3.0
 REMOVING = "Removing the images"
 
 
-def current_image(context: Context) -> Image:
-    """The image of the current source, built or not. Raises ImageError."""
-    machine = _if_it_answers(context, lambda: context.machine)
-    return image.current(context.app, artifacts.base_image(machine, context.settings).reference)
-
-
-def _if_it_answers(context: Context, connect: Callable[[], Engine]) -> Engine | None:
-    """The engine; None under --dry if it does not answer. Raises EngineError."""
-    try:
-        return connect()
-    except EngineError:
-        if not context.report.dry:
-            raise
-        return None
-
-
-def build(context: Context, made: Image | None = None, abandoned: Callable[[], bool] = lambda: False) -> Image:
-    """Build the image of the current source, which `made` is if it is known already. Raises ImageError.
+def build(run: Run, abandoned: Callable[[], bool] = lambda: False) -> Image:
+    """Build the image of the current source. Raises ImageError.
 
     Once `abandoned` returns True, the build ends at its next line of output. Raises EngineError then.
     """
-    report, made = context.report, made or current_image(context)
-    found = _if_it_answers(context, lambda: context.engine)
+    report, made = run.report, run.image
+    found = run.if_it_answers(lambda: run.engine)
     names = image.our_names(found, made) if found else made.names
     for name in made.names:
         if name not in names:
             report.say(f"{name} was not built by these tasks: it stays as it is.")
-    with _ready_for_builds(context):
+    with _ready_for_builds(run):
         if not report.equivalent(equivalents.build(names, made.arguments)):
             return made
-        if context.engine.image_id(made.reference):
-            image.build(context.engine, made, names, lambda _line: None)
+        if run.engine.image_id(made.reference):
+            image.build(run.engine, made, names, lambda _line: None)
             report.say(f"{made.reference} is already built.")
             return made
-        with report.step(f"Building {made.reference}" + (" in the node" if context.node_engine else "")) as step:
+        with report.step(f"Building {made.reference}" + (" in the node" if run.node_engine else "")) as step:
 
             def on_line(text: str) -> None:
                 if abandoned():
                     raise EngineError(f"The build of {made.reference} was abandoned.", "./inv build")
                 step.at(text)
 
-            image.build(context.engine, made, names, on_line)
+            image.build(run.engine, made, names, on_line)
     return made
 
 
-def _ready_for_builds(context: Context) -> AbstractContextManager[None]:
+def _ready_for_builds(run: Run) -> AbstractContextManager[None]:
     """Until the end of the block, the engine has what it needs for a build."""
-    provider = context.provider
-    return provider.building() if isinstance(provider, NodeEngine) and context.node_engine else nullcontext()
+    provider = run.provider
+    return provider.building() if isinstance(provider, NodeEngine) and run.node_engine else nullcontext()
 
 
-def deploy(context: Context) -> Image:
+def deploy(run: Run) -> Image:
     """Roll out the image of the current source, and return it. The cluster is started first if it does not run.
 
     Raises ImageError, ClusterError, RolloutError, ExposeError, OwnershipError.
     """
-    made = current_image(context)
-    if not context.report.dry:
-        _require_built(context, made)  # before a cluster is created for nothing
-    came_up = cluster.ensure(context)  # then the same pods may not answer yet
-    with context.locked():
-        if roll_out(context, made) or came_up:
-            rollout.wait_until_served(context, made.build)
+    made = run.image
+    if not run.report.dry:
+        _require_built(run, made)  # before a cluster is created for nothing
+    came_up = cluster.ensure(run)  # then the same pods may not answer yet
+    with run.locked():
+        if roll_out(run, made) or came_up:
+            rollout.wait_until_served(run, made.build)
     return made
 
 
-def _require_built(context: Context, made: Image) -> None:
+def _require_built(run: Run, made: Image) -> None:
     """Raises ImageError if the image is in no engine from which the provider delivers."""
-    if isinstance(context.provider, NodeEngine):
-        image.require_built([context.engine, context.machine], made)
+    if isinstance(run.provider, NodeEngine):
+        image.require_built([run.engine, run.machine], made)
         return
     node = access.node_of_shell()
-    if node and not context.machine.image_id(made.reference):
+    if node and not run.machine.image_id(made.reference):
         raise ImageError(
             f"{made.reference} is not in this machine's engine: this shell's docker uses the engine of node {node}.",
             f"unset {' '.join(access.SHELL_VARIABLES)}; ./inv build",
         )
-    image.require_built([context.machine], made)
+    image.require_built([run.machine], made)
 
 
-def roll_out(context: Context, made: Image) -> bool:
+def roll_out(run: Run, made: Image) -> bool:
     """Deliver the image to the cluster and roll it out; return whether anything changed.
 
     Raises SettingError, ClusterError, RolloutError, OwnershipError.
     """
-    applied = _apply(context, made)
-    if not context.report.dry:
-        rollout.wait_for_rollout(context, applied.text, applied.delivered)
+    applied = _apply(run, made)
+    if not run.report.dry:
+        rollout.wait_for_rollout(run, applied.text, applied.delivered)
     return applied.changed
 
 
@@ -124,94 +106,94 @@ class Applied(NamedTuple):
     delivered: str = ""
 
 
-def _apply(context: Context, made: Image) -> Applied:
+def _apply(run: Run, made: Image) -> Applied:
     """Deliver the image to the cluster and apply the deployment. Raises SettingError, ClusterError, OwnershipError."""
-    app, report, namespace = context.app, context.report, context.settings.namespace
+    app, report, namespace = run.app, run.report, run.settings.namespace
     manifest = manifests.read_one(app, "deployment")
     container = manifests.container_index(manifest, app)
-    budget = manifests.owned(manifests.read_one(app, "poddisruptionbudget"), namespace)
+    budget = manifests.owned(manifests.read_one(app, "poddisruptionbudget"), app.owner, namespace)
     if not report.dry:
-        state.require_namespace(context)
-        _deployed(context)
-        context.agree()
-    delivered = context.provider.deliver(made)
+        state.require_namespace(run)
+        _deployed(run)
+        run.agree()
+    delivered = run.provider.deliver(made)
     reference, policy = delivered.reference, delivered.pull_policy
     if delivered.through:
-        known = context.cluster.registry
+        known = run.cluster.registry
         if known is None or known.outside != delivered.through:  # the registry was created anew
-            context.cluster = context.provider.cluster()
-            cluster.announce_registry(context)
-    if not report.equivalent(*equivalents.deploy(app, context.kubectl, reference, container, policy)):
+            run.cluster = run.provider.cluster()
+            cluster.announce_registry(run)
+    if not report.equivalent(*equivalents.deploy(app, run.kubectl, reference, container, policy)):
         return Applied()
     deployment = manifests.deployment(manifest, app, reference, policy, namespace)
     with objects.of_file(app.manifests / "poddisruptionbudget.yaml"):
-        objects.apply(context.kube, budget)
+        objects.apply(run.kube, budget)
     with objects.of_file(app.manifests / "deployment.yaml"):
-        changed = objects.apply(context.kube, deployment)
+        changed = objects.apply(run.kube, deployment)
     text = f"Rolling out {made.reference}" if changed else f"{made.reference} is deployed"
-    return Applied(changed, text, "" if context.provider.shared else reference)  # to others' nodes nothing is delivered
+    return Applied(changed, text, "" if run.provider.shared else reference)  # to others' nodes nothing is delivered
 
 
-def _deployed(context: Context) -> bool:
+def _deployed(run: Run) -> bool:
     """Whether one of the objects is there. Raises OwnershipError, before anything is changed, if one is not ours."""
-    name, namespace = context.app.name, context.settings.namespace
-    found = [objects.there(context.kube, kind, name, namespace) for kind in equivalents.ROLLED_OUT]
+    name, namespace = run.app.name, run.settings.namespace
+    found = [objects.there(run.kube, kind, name, namespace) for kind in equivalents.ROLLED_OUT]
     return any(found)
 
 
 @one_at_a_time
-def scale(context: Context, replicas: int, build: str = "") -> None:
+def scale(run: Run, replicas: int, build: str = "") -> None:
     """Scale the deployment, and wait until every pod answers or, not exposed, is ready. Raises RolloutError, ExposeError.
 
     Each must answer with that build id, if one is given.
     """
-    changed = _set_replicas(context, replicas)
-    if context.report.dry:
+    changed = _set_replicas(run, replicas)
+    if run.report.dry:
         return
-    rollout.wait_for_rollout(context, f"Scaling to {replicas}" if changed else f"Already scaled to {replicas}")
-    rollout.wait_until_served(context, build)
+    rollout.wait_for_rollout(run, f"Scaling to {replicas}" if changed else f"Already scaled to {replicas}")
+    rollout.wait_until_served(run, build)
 
 
-def _set_replicas(context: Context, replicas: int) -> bool:
+def _set_replicas(run: Run, replicas: int) -> bool:
     """Return whether that is a change. Raises RolloutError if there is no deployment."""
-    if not context.report.equivalent(*equivalents.scale(context.app, context.kubectl, replicas)):
+    if not run.report.equivalent(*equivalents.scale(run.app, run.kubectl, replicas)):
         return False
-    state.require_deployment(context)
-    context.agree()
-    return objects.scale(context.kube, context.app.name, context.settings.namespace, replicas)
+    state.require_deployment(run)
+    run.agree()
+    return objects.scale(run.kube, run.app.name, run.settings.namespace, replicas)
 
 
 @one_at_a_time
-def rollback(context: Context) -> None:
+def rollback(run: Run) -> None:
     """Roll back to the revision that served before, and wait until its pods answer. Raises RolloutError, ExposeError."""
-    app, kubectl = context.app, context.kubectl
-    if context.report.dry:
-        context.report.equivalent(*equivalents.rollback(app, kubectl))
+    app, kubectl = run.app, run.kubectl
+    if run.report.dry:
+        run.report.equivalent(*equivalents.rollback(app, kubectl))
         return
-    deployment = state.require_deployment(context)
-    found = state.rollout(context)
+    deployment = state.require_deployment(run)
+    found = state.rollout(run)
     if deployment["spec"].get("paused"):
         paused = problems.of_kind("paused", app.name, kubectl=found.evidence.kubectl)
         raise RolloutError(paused.sentence, paused.hint)
     before = readiness.revision_before(deployment, found.replica_sets)
     if before is None:
         raise RolloutError(f"The deployment {app.name} has no earlier revision.", "./inv build deploy")
-    context.report.equivalent(*equivalents.rollback(app, kubectl, before.number))
-    context.agree()
-    objects.replace_template(context.kube, deployment, before.template)
-    rollout.wait_for_rollout(context, f"Rolling back to revision {before.number}")
-    rollout.wait_until_served(context)
+    run.report.equivalent(*equivalents.rollback(app, kubectl, before.number))
+    run.agree()
+    objects.replace_template(run.kube, deployment, before.template)
+    rollout.wait_for_rollout(run, f"Rolling back to revision {before.number}")
+    rollout.wait_until_served(run)
 
 
-def logs(context: Context, lines: int) -> Iterator[str]:
+def logs(run: Run, lines: int) -> Iterator[str]:
     """The last lines of each pod, with the pod's name. Raises ApiError at the end if one could not be read."""
-    if not context.report.equivalent(equivalents.logs(context.app, context.kubectl, lines)):
+    if not run.report.equivalent(equivalents.logs(run.app, run.kubectl, lines)):
         return
-    namespace, refused = context.settings.namespace, None
-    for pod in context.kube.list("Pod", namespace, labelSelector=context.app.selector):
+    namespace, refused = run.settings.namespace, None
+    for pod in run.kube.list("Pod", namespace, labelSelector=run.app.selector):
         name = pod["metadata"]["name"]
         try:
-            text = context.kube.log(namespace, name, _container(pod["spec"], context.app)["name"], lines)
+            text = run.kube.log(namespace, name, _container(pod["spec"], run.app)["name"], lines)
         except ApiError as error:  # its node may be away
             refused = error
             continue
@@ -226,27 +208,27 @@ def _container(spec: Object, app: Application) -> Object:
     return next((one for one in containers if one["name"] == app.name), containers[0])
 
 
-def status(context: Context) -> dict[str, Any] | None:
+def status(run: Run) -> dict[str, Any] | None:
     """The cluster with its condition and Kubernetes, the deployment (or None), pods, addresses, and our other clusters.
 
     None under --dry. Raises ClusterError if the namespace is missing.
     """
-    if not context.report.equivalent(equivalents.status(context.kubectl)):
+    if not run.report.equivalent(equivalents.status(run.kubectl)):
         return None
-    condition = context.provider.condition()
-    document: dict[str, Any] = {"cluster": context.provider.name, "state": condition, "kubernetes": "", "deployment": None}
-    document |= {"pods": [], "addresses": [], "others": _other_clusters(context)}
+    condition = run.provider.condition()
+    document: dict[str, Any] = {"cluster": run.provider.name, "state": condition, "kubernetes": "", "deployment": None}
+    document |= {"pods": [], "addresses": [], "others": _other_clusters(run)}
     if condition != "running":
         return document
     with suppress(ApiError):  # others may have forbidden it
-        document["kubernetes"] = context.kube.version()
-    seen = state.rollout(context)
-    found, pods, progress = seen.deployment, seen.pods, state.rollout_state(context, seen)
+        document["kubernetes"] = run.kube.version()
+    seen = state.rollout(run)
+    found, pods, progress = seen.deployment, seen.pods, state.rollout_state(run, seen)
     if found is None:
-        state.require_namespace(context)
+        state.require_namespace(run)
     else:
         document["deployment"] = {
-            "image": _container(found["spec"]["template"]["spec"], context.app)["image"],
+            "image": _container(found["spec"]["template"]["spec"], run.app)["image"],
             "replicas": readiness.replicas(found),
             "ready": sum(map(readiness.pod_ready, readiness.newest_pods(found, seen.replica_sets, pods))),
             "state": getattr(progress, "detail", None) or getattr(progress, "reason", ""),
@@ -260,63 +242,63 @@ def status(context: Context) -> dict[str, Any] | None:
         }
         for pod in pods
     ]
-    exposed = state.find_service(context)
+    exposed = state.find_service(run)
     if exposed:
-        document["addresses"] = [one.document() for one in state.addresses(context, exposed)]
+        document["addresses"] = [one.document() for one in state.addresses(run, exposed)]
     return document
 
 
-def _other_clusters(context: Context) -> list[dict[str, str]]:
+def _other_clusters(run: Run) -> list[dict[str, str]]:
     """Name and provider of our other clusters in the engine; none if this one is not ours, which needs no engine."""
-    if not isinstance(context.provider, Lifecycle):
+    if not isinstance(run.provider, Lifecycle):
         return []
     default = DEFAULTS["cluster"]["provider"]
-    found = [(labels[CLUSTER_LABEL], labels.get(PROVIDER_LABEL, default)) for labels in context.machine.our_clusters()]
-    return [{"name": name, "provider": provider} for name, provider in sorted(found) if name != context.provider.name]
+    found = run.machine.our_clusters()
+    return [{"name": name, "provider": provider or default} for name, provider in found if name != run.provider.name]
 
 
 @one_at_a_time
-def undeploy(context: Context, meanwhile: Callable[[Callable[[str], None]], None] = lambda _at: None) -> bool:
+def undeploy(run: Run, meanwhile: Callable[[Callable[[str], None]], None] = lambda _at: None) -> bool:
     """Delete the deployment with its pods and its budget; False if there was none. Raises OwnershipError, LeftoverError.
 
     `meanwhile` is called while the pods end, with what shows where it is.
     """
-    app, settings = context.app, context.settings
-    if not context.report.equivalent(*equivalents.undeploy(app, context.kubectl)):
+    app, settings = run.app, run.settings
+    if not run.report.equivalent(*equivalents.undeploy(app, run.kubectl)):
         return True
-    if not cluster.runs(context) or not _deployed(context):
+    if not cluster.runs(run) or not _deployed(run):
         return False
-    context.agree()
-    with context.report.step("Deleting the deployment") as step:
+    run.agree()
+    with run.report.step("Deleting the deployment") as step:
         for kind in equivalents.ROLLED_OUT:
             where = (kind, app.name, settings.namespace)
             pods_end = partial(meanwhile, step.at) if kind == "Deployment" else lambda: None
-            objects.delete(context.kube, *where, settings.timeout, step.at, pods_end)
+            objects.delete(run.kube, *where, settings.timeout, step.at, pods_end)
     return True
 
 
 @one_at_a_time
-def remove_images(context: Context) -> bool:
+def remove_images(run: Run) -> bool:
     """Remove the application's images from the engine, and from the nodes unless a pod or a deployment uses them.
 
     False if there were none. Raises LeftoverError.
     """
-    app, report = context.app, context.report
+    app, report = run.app, run.report
     if report.dry:
-        found = _if_it_answers(context, lambda: context.machine)
-        references = found.image_tags(app.name) if found else current_image(context).names
+        found = run.if_it_answers(lambda: run.machine)
+        references = found.image_tags(app.name) if found else run.image.names
         if references:
             report.equivalent(equivalents.remove_images(references))
         return True
     with report.step(REMOVING) as step:
-        removed = _remove_images(context, step.at)
-    _require_no_images(context)
+        removed = _remove_images(run, step.at)
+    _require_no_images(run)
     return bool(removed.names)
 
 
-def _require_no_images(context: Context) -> None:
+def _require_no_images(run: Run) -> None:
     """Raises LeftoverError if the engine has an image of the application."""
-    left = context.machine.image_tags(context.app.name)
+    left = run.machine.image_tags(run.app.name)
     if left:
         raise LeftoverError(f"Images are left: {', '.join(left)}.", "./inv rmi")
 
@@ -328,29 +310,29 @@ class Removed(NamedTuple):
     used: set[str]
 
 
-def _remove_images(context: Context, at: Callable[[str], None]) -> Removed:
+def _remove_images(run: Run, at: Callable[[str], None]) -> Removed:
     """Remove what is not in use. `at` gets each name. Raises LeftoverError if a container of the engine uses one."""
     used: set[str] = set()
 
     def in_use() -> set[str]:
-        used.update(_used_images(context))
+        used.update(_used_images(run))
         return used
 
-    references = image.unused(context.machine, context.app)
+    references = image.unused(run.machine, run.app)
     if references:
-        context.report.equivalent(equivalents.remove_images(references))
-    image.remove(context.machine, references, at)
-    if context.provider.condition() == "running":
-        references += context.provider.remove_images(in_use)
-    if context.node_engine:
-        context.node_engine.remove_dangling()
+        run.report.equivalent(equivalents.remove_images(references))
+    image.remove(run.machine, references, at)
+    if run.provider.condition() == "running":
+        references += run.provider.remove_images(in_use)
+    if run.node_engine:
+        run.node_engine.remove_dangling()
     return Removed(references, used)
 
 
-def _used_images(context: Context) -> set[str]:
+def _used_images(run: Run) -> set[str]:
     """The application's images of all pods and deployments that are not being deleted, whoever created them."""
     pods, deployments = [
-        [one for one in context.kube.list(kind) if not one["metadata"].get("deletionTimestamp")] for kind in ("Pod", "Deployment")
+        [one for one in run.kube.list(kind) if not one["metadata"].get("deletionTimestamp")] for kind in ("Pod", "Deployment")
     ]
     specs = [pod["spec"] for pod in pods] + [deployment["spec"]["template"]["spec"] for deployment in deployments]
     names = {
@@ -358,54 +340,54 @@ def _used_images(context: Context) -> set[str]:
         for spec in specs
         for container in [*spec["containers"], *spec.get("initContainers", [])]
     }
-    return {name for name in names if name.startswith(f"{context.app.name}:")}
+    return {name for name in names if name.startswith(f"{run.app.name}:")}
 
 
-def clean(context: Context, everything: bool) -> bool:
+def clean(run: Run, everything: bool) -> bool:
     """Remove service, deployment and images, and the cluster too if `everything`; False if nothing can be there.
 
     Raises LeftoverError, OwnershipError, ClusterError.
     """
-    if not context.report.dry and not _reachable(context):
+    if not run.report.dry and not _reachable(run):
         return False
-    with context.locked():
+    with run.locked():
         if everything:
-            cluster.delete(context)
-            remove_images(context)
+            cluster.delete(run)
+            remove_images(run)
         else:
-            _clean(context)
+            _clean(run)
     return True
 
 
-def _clean(context: Context) -> None:
-    if not context.report.dry and cluster.runs(context):
-        _deployed(context)  # refuses what is not ours before the service is deleted
-    open_addresses = service.delete(context) or []
+def _clean(run: Run) -> None:
+    if not run.report.dry and cluster.runs(run):
+        _deployed(run)  # refuses what is not ours before the service is deleted
+    open_addresses = service.delete(run) or []
     complete = False
 
     def while_pods_end(at: Callable[[str], None]) -> None:
         nonlocal complete
-        service.wait_until_closed(context, open_addresses, at)
+        service.wait_until_closed(run, open_addresses, at)
         open_addresses.clear()
         with suppress(TaskError):  # raised again by the removal that follows
-            complete = not _remove_images(context, at).used  # the cluster may not have got to all pods yet
+            complete = not _remove_images(run, at).used  # the cluster may not have got to all pods yet
 
-    undeploy(context, while_pods_end)
+    undeploy(run, while_pods_end)
     if open_addresses:  # there were no pods
-        service.close(context, open_addresses)
+        service.close(run, open_addresses)
     if not complete:
-        remove_images(context)
+        remove_images(run)
         return
-    with context.report.step(REMOVING):
-        _require_no_images(context)
+    with run.report.step(REMOVING):
+        _require_no_images(run)
 
 
-def _reachable(context: Context) -> bool:
+def _reachable(run: Run) -> bool:
     """Whether there is an engine. Raises EngineError if none answers, although a cluster was created from here."""
     try:
-        context.provider.condition()
+        run.provider.condition()
     except AbsentError:
-        if context.settings.state_folder.exists():
+        if run.settings.state_folder.exists():
             raise
         return False
     return True
@@ -418,61 +400,61 @@ class Up(NamedTuple):
     url: str
 
 
-def up(context: Context) -> Up:
+def up(run: Run) -> Up:
     """Start, build, deploy, expose and scale. Under --dry there is no address.
 
     Image and cluster are created side by side.
     """
-    if context.report.dry:
-        cluster.ensure(context)
-        made = build(context)
+    if run.report.dry:
+        cluster.ensure(run)
+        made = build(run)
     else:
-        made = _side_by_side(context)
-    with context.locked():
-        if context.report.dry or _deployed(context):  # what serves stays as it is until the image is known to run
-            roll_out(context, made)
-            service.expose(context)  # also mends a service at which nothing answers
-            scale(context, context.settings.replicas, made.build)
+        made = _side_by_side(run)
+    with run.locked():
+        if run.report.dry or _deployed(run):  # what serves stays as it is until the image is known to run
+            roll_out(run, made)
+            service.expose(run)  # also mends a service at which nothing answers
+            scale(run, run.settings.replicas, made.build)
         else:
-            _deploy_at_once(context, made)
-        return Up(made, "" if context.report.dry else state.address(context).url)
+            _deploy_at_once(run, made)
+        return Up(made, "" if run.report.dry else state.address(run).url)
 
 
-def _deploy_at_once(context: Context, made: Image) -> None:
+def _deploy_at_once(run: Run, made: Image) -> None:
     """Apply everything, and then wait for all of it: nothing serves yet that could suffer from what fails."""
-    service.require_applicable(context)
-    applied = _apply(context, made)
-    exposed = service.apply(context)
-    _set_replicas(context, context.settings.replicas)
-    rollout.wait_for_rollout(context, applied.text, applied.delivered)
-    service.wait_for_addresses(context, exposed)
-    rollout.wait_until_served(context, made.build)
+    service.require_applicable(run)
+    applied = _apply(run, made)
+    exposed = service.apply(run)
+    _set_replicas(run, run.settings.replicas)
+    rollout.wait_for_rollout(run, applied.text, applied.delivered)
+    service.wait_for_addresses(run, exposed)
+    rollout.wait_until_served(run, made.build)
 
 
-def _side_by_side(context: Context) -> Image:
+def _side_by_side(run: Run) -> Image:
     built: list[Image] = []
     failed: list[BaseException] = []
     over, creating = threading.Event(), threading.Event()
 
     def work() -> None:
         try:
-            built.append(build(context, abandoned=over.is_set))
+            built.append(build(run, abandoned=over.is_set))
             if created and not over.is_set():
                 created.stage(built[0], over.is_set)
         except BaseException as error:  # noqa: BLE001  raised again in the main thread
             failed.append(error)
             if isinstance(error, TaskError) and creating.is_set() and not over.is_set():  # print now: it can be fixed meanwhile
-                context.report.say(str(error.message))
+                run.report.say(str(error.message))
 
-    context.connect()  # once, before there are two threads
-    provider = context.provider
+    # each is made once, before there are two threads
+    provider, _ = run.provider, run.engine
     created = provider if isinstance(provider, Lifecycle) and provider.condition() in ("missing", "incomplete") else None
-    with context.report.step("Cluster and image"):
+    with run.report.step("Cluster and image"):
         builder = threading.Thread(target=work, daemon=True)  # a daemon, or Ctrl-C would wait for the build
         creating.set()
         builder.start()
         try:
-            cluster.ensure(context)  # in this thread: a signal must reach the clean-up of a half-created cluster
+            cluster.ensure(run)  # in this thread: a signal must reach the clean-up of a half-created cluster
             creating.clear()
             builder.join()
         except BaseException:
@@ -483,5 +465,5 @@ def _side_by_side(context: Context) -> Image:
             raise
         if failed:
             raise failed[0]
-    context.forget_engine()  # a node that runs now may have one
+    run.forget("engine")  # a node that runs now may have one
     return built[0]

@@ -11,7 +11,8 @@ from kubetasks.errors import ClusterError, EngineError, ExposeError, OwnershipEr
 from kubetasks.kube import objects
 from kubetasks.kube.client import ApiError
 from kubetasks.pipeline import nodes, rollout, state
-from kubetasks.pipeline.run import Context, one_at_a_time
+from kubetasks.pipeline.run import Run, one_at_a_time
+from kubetasks.project.labels import Owner
 from kubetasks.providers import localregistry, metallb
 from kubetasks.providers.base import Lifecycle, NodeEngine
 from kubetasks.setup import artifacts
@@ -22,75 +23,76 @@ R = TypeVar("R")
 SERVED_SECONDS = 20  # until an API server that has just started takes MetalLB's objects, and serves the kinds that it defines
 
 
-def start(context: Context) -> None:
+def start(run: Run) -> None:
     """Start the cluster, created first if there is none, and wait until what was deployed in it is back. Raises ClusterError."""
-    if not ensure(context) or context.report.dry:
+    if not ensure(run) or run.report.dry:
         return
-    if state.deployment(context) is None:
+    if state.deployment(run) is None:
         return
     try:
-        rollout.wait_for_rollout(context, "Waiting for the pods")
-        rollout.wait_until_served(context)
+        rollout.wait_for_rollout(run, "Waiting for the pods")
+        rollout.wait_until_served(run)
     except (RolloutError, ExposeError) as error:  # the cluster runs: a broken deployment must not keep anybody from fixing it
-        context.report.say(f"The cluster is up; the deployment is not ready: {error.message}")
+        run.report.say(f"The cluster is up; the deployment is not ready: {error.message}")
 
 
-def ensure(context: Context) -> bool:
+def ensure(run: Run) -> bool:
     """Make sure that the cluster runs and has a load balancer; True if it has just come up. Raises ClusterError."""
-    provider = context.provider
+    provider = run.provider
     if not isinstance(provider, Lifecycle):
-        if not context.report.dry:
-            state.require_namespace(context)  # also shows that the cluster answers
-            context.report.say(f"Cluster {provider.name} is running.")
+        if not run.report.dry:
+            state.require_namespace(run)  # also shows that the cluster answers
+            run.report.say(f"Cluster {provider.name} is running.")
         return False
     try:
         started = provider.start()
         if started is None:
             if provider.condition() in ("missing", "incomplete"):
-                context.report.equivalent(*_new_cluster(context, provider))
+                run.report.equivalent(*_new_cluster(run, provider))
             return False
     except EngineError as error:
-        if not context.report.dry:
+        if not run.report.dry:
             raise
-        context.report.equivalent(*(f"# {line.strip()}" for line in str(error.message).splitlines()))
+        run.report.equivalent(*(f"# {line.strip()}" for line in str(error.message).splitlines()))
         return False
-    context.cluster, changed = started
-    changed |= nodes.wait_for_api(context)
-    if context.cluster.subnet:
-        _install_load_balancer(context, provider)  # its pods start as soon as there is a node for them
-    changed |= nodes.wait_for(context)
-    announce_registry(context)
+    run.cluster, changed = started
+    changed |= nodes.wait_for_api(run)
+    if run.cluster.subnet:
+        _install_load_balancer(run, provider)  # its pods start as soon as there is a node for them
+    changed |= nodes.wait_for(run)
+    announce_registry(run)
     if not changed:
-        context.report.say(f"Cluster {provider.name} is running.")
+        run.report.say(f"Cluster {provider.name} is running.")
     return changed
 
 
-def _new_cluster(context: Context, provider: Lifecycle) -> tuple[str, ...]:
+def _new_cluster(run: Run, provider: Lifecycle) -> tuple[str, ...]:
     """What follows the creation of a cluster."""
-    manifest = artifacts.metallb_manifest(context.settings).reference
-    balancer = equivalents.load_balancer(manifest, provider.network) if provider.network else ()
-    return *balancer, equivalents.wait_for_nodes(), *_announcement(provider.registry())
+    manifest = artifacts.metallb_manifest(run.settings).reference
+    balancer = equivalents.load_balancer(run.app.owner, manifest, provider.network) if provider.network else ()
+    return *balancer, equivalents.wait_for_nodes(), *_announcement(run.app.owner, provider.registry())
 
 
-def announce_registry(context: Context) -> None:
+def announce_registry(run: Run) -> None:
     """Tell other tools of the cluster's registry, unless somebody has told them of another one."""
-    addresses = context.cluster.registry
+    addresses = run.cluster.registry
     if addresses is None:
         return
-    wanted = localregistry.config_map(addresses.outside, addresses.inside)
-    found = context.kube.get("ConfigMap", wanted["metadata"]["name"], wanted["metadata"]["namespace"])
+    wanted = localregistry.config_map(addresses.outside, addresses.inside, run.app.owner)
+    found = run.kube.get("ConfigMap", wanted["metadata"]["name"], wanted["metadata"]["namespace"])
     if found is None or found.get("data") != wanted["data"]:
         try:
-            objects.apply(context.kube, wanted)
+            objects.apply(run.kube, wanted)
         except OwnershipError as error:
-            context.report.say(f"{error.sentence} The cluster's own registry is not announced.")
+            run.report.say(f"{error.sentence} The cluster's own registry is not announced.")
 
 
-def _announcement(registry: tuple[str, int] | None) -> tuple[str, ...]:
+def _announcement(owner: Owner, registry: tuple[str, int] | None) -> tuple[str, ...]:
     if registry is None:
         return ()
     name, port = registry
-    return (equivalents.announce_registry(localregistry.config_map(equivalents.port_of(name, port), f"{name}:{port}")),)
+    announced = localregistry.config_map(equivalents.port_of(name, port), f"{name}:{port}", owner)
+    return (equivalents.announce_registry(owner, announced),)
 
 
 def _retried(request: Callable[[], R]) -> R:
@@ -109,20 +111,20 @@ def _retried(request: Callable[[], R]) -> R:
     return retrying(request)
 
 
-def _install_load_balancer(context: Context, provider: Lifecycle) -> None:
-    if _has_load_balancer(context):
+def _install_load_balancer(run: Run, provider: Lifecycle) -> None:
+    if _has_load_balancer(run):
         return
-    manifest = artifacts.metallb_manifest(context.settings)
+    manifest = artifacts.metallb_manifest(run.settings)
     if not manifest.present:
         raise ClusterError("MetalLB's manifest is missing.", "./inv setup")
-    context.report.equivalent(*_new_cluster(context, provider))
-    with context.report.step("Installing the load balancer (MetalLB)"):
-        _retried(partial(metallb.install, context.kube, Path(manifest.reference)))
-        _retried(partial(metallb.configure, context.kube, context.cluster.subnet))
+    run.report.equivalent(*_new_cluster(run, provider))
+    with run.report.step("Installing the load balancer (MetalLB)"):
+        _retried(partial(metallb.install, run.kube, Path(manifest.reference)))
+        _retried(partial(metallb.configure, run.kube, run.cluster.subnet))
 
 
-def _has_load_balancer(context: Context) -> bool:
-    installed = partial(metallb.installed, context.kube, context.cluster.subnet)
+def _has_load_balancer(run: Run) -> bool:
+    installed = partial(metallb.installed, run.kube, run.cluster.subnet)
     try:
         return installed()
     except (ClusterError, ApiError):
@@ -130,33 +132,35 @@ def _has_load_balancer(context: Context) -> bool:
 
 
 @one_at_a_time
-def stop(context: Context) -> bool:
+def stop(run: Run) -> bool:
     """Stop the cluster; False if it did not run. Raises ClusterError if it is not ours."""
-    return providers.lifecycle(context.provider).stop()
+    run.forget("cluster")
+    return providers.lifecycle(run.provider).stop()
 
 
 @one_at_a_time
-def delete(context: Context) -> bool:
+def delete(run: Run) -> bool:
     """Delete the cluster, its network and its files; False if there was none. Raises ClusterError, LeftoverError."""
-    return providers.lifecycle(context.provider).delete()
+    run.forget("cluster")
+    return providers.lifecycle(run.provider).delete()
 
 
-def runs(context: Context) -> bool:
+def runs(run: Run) -> bool:
     """Whether there is a cluster to clean. Raises ClusterError if it cannot be cleaned as it is."""
-    condition = context.provider.condition()
+    condition = run.provider.condition()
     if condition in ("missing", "running"):
         return condition == "running"
-    raise ClusterError(f"Cluster {context.provider.name} is {condition}.", "./inv start, or ./inv delete to remove it as it is")
+    raise ClusterError(f"Cluster {run.provider.name} is {condition}.", "./inv start, or ./inv delete to remove it as it is")
 
 
-def kubeconfig(context: Context) -> str:
+def kubeconfig(run: Run) -> str:
     """The path of the kubeconfig file of the running cluster; under --dry, whether it runs or not. Raises ClusterError."""
-    return context.provider.kubeconfig if context.report.dry else context.cluster.kubeconfig
+    return run.provider.kubeconfig if run.report.dry else run.cluster.kubeconfig
 
 
-def docker_env(context: Context, unset: bool) -> str:
+def docker_env(run: Run, unset: bool) -> str:
     """The lines for a person's shell: comments, if the cluster has no engine of its own. Raises ClusterError."""
-    provider = context.provider
+    provider = run.provider
     lines = provider.docker_env(unset) if isinstance(provider, NodeEngine) else None
     if lines is not None:
         return lines

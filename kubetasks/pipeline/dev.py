@@ -10,7 +10,7 @@ from pathlib import Path
 from kubetasks.engine.content import IGNORE_FILE, context_entries
 from kubetasks.errors import TaskError
 from kubetasks.pipeline import app, rollout, service
-from kubetasks.pipeline.run import Context
+from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
 from kubetasks.providers.base import Lifecycle
 from kubetasks.terminal import interruption
@@ -111,25 +111,25 @@ class Watch:
             thread.join()
 
 
-def run(context: Context, clean: bool) -> None:
+def loop(run: Run, clean: bool) -> None:
     """Bring the application up, and then each change of its source, until Ctrl-C. Remove everything at the end if `clean`.
 
     A failed change is reported, and the last good build keeps serving. Raises what `up` raises; then a cluster that was there
     before stays.
     """
-    if context.report.dry:
-        app.up(context)
+    if run.report.dry:
+        app.up(run)
         return
-    ours = isinstance(context.provider, Lifecycle)  # nobody has agreed yet that one of others is changed
-    report, provider = context.report, context.provider
+    ours = isinstance(run.provider, Lifecycle)  # nobody has agreed yet that one of others is changed
+    report, provider = run.report, run.provider
     may_clean = ours and provider.condition() == "missing"
-    watch = Watch(context.app)  # first: what changes while it comes up is not lost
+    watch = Watch(run.app)  # first: what changes while it comes up is not lost
     try:
-        report.result(app.up(context).url)
+        report.result(app.up(run).url)
         may_clean = True
         with suppress(KeyboardInterrupt):
-            report.say(f"Watching {context.app.source}. Ctrl-C ends it.")
-            _follow(context, watch)
+            report.say(f"Watching {run.app.source}. Ctrl-C ends it.")
+            _follow(run, watch)
         if not clean:
             report.say("The last good build keeps serving: ./inv clean removes it.")
     except KeyboardInterrupt:
@@ -142,47 +142,48 @@ def run(context: Context, clean: bool) -> None:
         watch.close()
         if clean:
             with interruption.cleaning():
-                app.clean(context, everything=ours)
+                app.clean(run, everything=ours)
 
 
-def _follow(context: Context, watch: Watch) -> None:
+def _follow(run: Run, watch: Watch) -> None:
     served, changed = "", set[Path]()
-    context.superseded, context.report.quiet = watch.pending, True
+    run.superseded, run.report.quiet = watch.pending, True
     try:
         while True:
             changed |= watch.next()
-            served = _bring(context, changed, served)
+            served = _bring(run, changed, served)
             if served:
                 changed = set()  # otherwise the next line is of these changes too
     finally:
-        context.superseded, context.report.quiet = lambda: False, False
+        run.superseded, run.report.quiet = lambda: False, False
 
 
-def _bring(context: Context, changed: set[Path], served: str) -> str:
+def _bring(run: Run, changed: set[Path], served: str) -> str:
     """Build, deliver and roll out, and print a line. `served` is the build before, "" if that is not known; return that now."""
-    report, started = context.report, time.monotonic()
-    exposed = any(context.app.manifests in path.parents for path in changed)
+    report, started = run.report, time.monotonic()
+    exposed = any(run.app.manifests in path.parents for path in changed)
     report.stages.clear()
     try:
-        made = app.current_image(context)
+        run.forget("image")
+        made = run.image
         if made.build == served and not exposed:
             return served  # saved without a change
-        app.build(context, made, context.superseded)
-        if context.superseded():
+        app.build(run, run.superseded)
+        if run.superseded():
             return ""
-        with context.locked():
-            app.roll_out(context, made)
+        with run.locked():
+            app.roll_out(run, made)
             if exposed:
-                service.expose(context)
-            pods = rollout.wait_until_served(context, made.build)
+                service.expose(run)
+            pods = rollout.wait_until_served(run, made.build)
     except TaskError as error:
-        if not context.superseded():
-            report.result(f"{_time()}  {_names(context, changed)}: {error.message}")
+        if not run.superseded():
+            report.result(f"{_time()}  {_names(run, changed)}: {error.message}")
         return ""
-    stages = ", ".join(f"{_stage(text, context.app.name)} {duration(seconds)}" for text, seconds in report.stages)
+    stages = ", ".join(f"{_stage(text, run.app.name)} {duration(seconds)}" for text, seconds in report.stages)
     seen = f"{pods} pods serve" if pods else "rolled out:"
     total = duration(time.monotonic() - started)
-    report.result(f"{_time()}  {_names(context, changed)}: {seen} {made.build} after {total} ({stages})")
+    report.result(f"{_time()}  {_names(run, changed)}: {seen} {made.build} after {total} ({stages})")
     return made.build
 
 
@@ -195,7 +196,7 @@ def _stage(text: str, name: str) -> str:
     return text.partition(f" {name}")[0].lower()
 
 
-def _names(context: Context, changed: Iterable[Path]) -> str:
-    names = sorted(str(path.relative_to(context.app.source)) for path in changed)
+def _names(run: Run, changed: Iterable[Path]) -> str:
+    names = sorted(str(path.relative_to(run.app.source)) for path in changed)
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more

@@ -4,24 +4,24 @@ import json
 from contextlib import suppress
 
 from kubetasks.errors import ClusterError, EngineError, ExposeError
-from kubetasks.kube import client, diagnosis, objects, readiness
+from kubetasks.kube import client, diagnosis, readiness
 from kubetasks.kube.client import UNAVAILABLE, ApiError, Object
 from kubetasks.kube.diagnosis import Diagnosis
 from kubetasks.kube.problems import Problem
 from kubetasks.pipeline import state
-from kubetasks.pipeline.run import Context
+from kubetasks.pipeline.run import Run
 from kubetasks.pipeline.state import Rollout
 from kubetasks.terminal import equivalents, wait
 
 LOG_TAIL = 200  # lines in the file
 
 
-def now(context: Context) -> Diagnosis | None:
+def now(run: Run) -> Diagnosis | None:
     """What is wrong with cluster, application and service at this moment; None under --dry. Raises OwnershipError."""
-    if not context.report.equivalent(*equivalents.diagnose(context.kubectl)):
+    if not run.report.equivalent(*equivalents.diagnose(run.kubectl)):
         return None
     try:
-        return _of_cluster(context) or _of_application(context)
+        return _of_cluster(run) or _of_application(run)
     except EngineError as error:
         return Diagnosis("engine-unavailable", error.sentence, error.hint)
     except ApiError as error:
@@ -30,49 +30,49 @@ def now(context: Context) -> Diagnosis | None:
         return Diagnosis(UNAVAILABLE, error.sentence, error.hint)
 
 
-def _of_cluster(context: Context) -> Diagnosis | None:
+def _of_cluster(run: Run) -> Diagnosis | None:
     """Why the cluster cannot be asked, as its provider sees it; None if it runs."""
-    condition = context.provider.condition()
+    condition = run.provider.condition()
     if condition == "running":
         return None
     try:
-        context.provider.cluster()
+        run.provider.cluster()
     except ClusterError as error:
         return Diagnosis(f"cluster-{condition}", error.sentence, error.hint)
     return None
 
 
-def _of_application(context: Context) -> Diagnosis:
-    found = state.rollout(context)
+def _of_application(run: Run) -> Diagnosis:
+    found = state.rollout(run)
     if found.deployment is None:
         try:
-            state.require_namespace(context)
+            state.require_namespace(run)
         except ClusterError as error:
             return Diagnosis("namespace-missing", error.sentence, error.hint)
-        return Diagnosis("not-deployed", f"Nothing is deployed in namespace {context.settings.namespace}.", "./inv build deploy")
+        return Diagnosis("not-deployed", f"Nothing is deployed in namespace {run.settings.namespace}.", "./inv build deploy")
     problem = readiness.problem(*found)
     if problem:
-        return explain(context, problem, found)
-    progress = readiness.progress(found.deployment, found.replica_sets, found.pods, context.cluster.since)
+        return explain(run, problem, found)
+    progress = readiness.progress(found.deployment, found.replica_sets, found.pods, run.cluster.since)
     if not isinstance(progress, wait.Done):
         return Diagnosis("progressing", f"The rollout is in progress: {progress.detail}.", "./inv status")
-    return _of_service(context, found.deployment) or Diagnosis(diagnosis.HEALTHY, f"{context.app.name}: {progress.detail}.")
+    return _of_service(run, found.deployment) or Diagnosis(diagnosis.HEALTHY, f"{run.app.name}: {progress.detail}.")
 
 
-def _of_service(context: Context, deployment: Object) -> Diagnosis | None:
+def _of_service(run: Run, deployment: Object) -> Diagnosis | None:
     """Why our service does not answer although its pods are ready; None if there is none, or if it answers."""
-    found = state.find_service(context)
-    if found is None or not objects.ours(found):
+    found = state.find_service(run)
+    if found is None or not run.app.owner.owns(found["metadata"].get("labels")):
         return None
     mismatch = state.mismatch(found, deployment)
     if mismatch:
         return Diagnosis("service-mismatch", mismatch.reason, mismatch.hint)
-    if not readiness.replicas(deployment) or not context.cluster.reachable:
+    if not readiness.replicas(deployment) or not run.cluster.reachable:
         return None
 
     def check() -> wait.State:
         try:
-            state.answering_address(context)
+            state.answering_address(run)
         except ExposeError as error:
             return wait.Failed(error.sentence, error.hint, patience=state.EFFECT_SECONDS)
         return wait.Done()
@@ -81,16 +81,16 @@ def _of_service(context: Context, deployment: Object) -> Diagnosis | None:
     return Diagnosis("no-answer", end.reason, end.hint) if isinstance(end, wait.Failed) else None
 
 
-def explain(context: Context, problem: Problem, found: Rollout) -> Diagnosis:
+def explain(run: Run, problem: Problem, found: Rollout) -> Diagnosis:
     """The problem with what shows it. What was read is in the file that `details` names."""
-    events = state.events(context)
-    log = _log(context, problem, found)
+    events = state.events(run)
+    log = _log(run, problem, found)
     made = diagnosis.diagnose(problem, *found[:3], events, log)
     # the objects' states and not their templates, in which somebody may have written a password
     statuses = {client.describe(one): one.get("status", {}) for one in [*found.replica_sets, *found.pods]}
     parts = [made.text(), *(json.dumps(part, indent=2) for part in (statuses, [diagnosis.told(one) for one in events])), *log]
-    where = f"{context.provider.name}-{context.settings.namespace}".replace("/", "_")
-    file = context.settings.cache / "logs" / f"diagnosis-{where}.log"
+    where = f"{run.provider.name}-{run.settings.namespace}".replace("/", "_")
+    file = run.settings.cache / "logs" / f"diagnosis-{where}.log"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)  # logs are shown as they are
@@ -100,11 +100,11 @@ def explain(context: Context, problem: Problem, found: Rollout) -> Diagnosis:
     return made.with_details(str(file))
 
 
-def _log(context: Context, problem: Problem, found: Rollout) -> list[str]:
+def _log(run: Run, problem: Problem, found: Rollout) -> list[str]:
     source = diagnosis.log_source(problem, found.pods)
     if not source:
         return []
     pod, container, previous = source
     with suppress(ApiError, ClusterError):  # its node may be away: the rest is known
-        return context.kube.log(context.settings.namespace, pod, container, LOG_TAIL, previous=previous).splitlines()
+        return run.kube.log(run.settings.namespace, pod, container, LOG_TAIL, previous=previous).splitlines()
     return []

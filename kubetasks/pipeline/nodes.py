@@ -5,7 +5,7 @@ from contextlib import suppress
 from kubetasks.errors import ClusterError
 from kubetasks.kube import problems, readiness
 from kubetasks.kube.client import UNAUTHORIZED, ApiError, CredentialsError, surviving
-from kubetasks.pipeline.run import Context
+from kubetasks.pipeline.run import Run
 from kubetasks.setup import inotify
 from kubetasks.terminal import wait
 
@@ -16,46 +16,46 @@ MORE_FILES = "sudo sysctl fs.inotify.max_user_instances=512 on the engine's mach
 REFUSED_SECONDS = 5.0  # in which an API server that has just started has read whom it trusts
 
 
-def wait_for_api(context: Context) -> bool:
+def wait_for_api(run: Run) -> bool:
     """Wait until the API answers; False if it does so already. Raises ClusterError."""
-    if isinstance(_answers(context), wait.Done):
+    if isinstance(_answers(run), wait.Done):
         return False
-    with context.report.step("Waiting for the API") as step:
+    with run.report.step("Waiting for the API") as step:
         wait.until_done(
-            lambda: _answers(context),
+            lambda: _answers(run),
             ClusterError,
-            f"Cluster {context.provider.name} is not up",
+            f"Cluster {run.provider.name} is not up",
             "./inv stop start; or ./inv delete start, which loses what is in it",
-            timeout=context.settings.timeout,
+            timeout=run.settings.timeout,
             on_change=step.at,
             longest_pause=0.3,
         )
     return True
 
 
-def wait_for(context: Context) -> bool:
+def wait_for(run: Run) -> bool:
     """Wait until every node is ready; False if that was so already. Raises ClusterError.
 
     Nodes come back by themselves after a reboot.
     """
-    kube, since, timeout = context.kube, context.cluster.since, context.settings.timeout
+    kube, since, timeout = run.kube, run.cluster.since, run.settings.timeout
 
     def check() -> wait.State:
         state = readiness.node_state(kube.list("Node"), kube.list("Lease", "kube-node-lease"), since)
-        return state if isinstance(state, wait.Done) else _crashing(context) or state
+        return state if isinstance(state, wait.Done) else _crashing(run) or state
 
     try:
         if isinstance(check(), wait.Done):
             return False
     except (ClusterError, ApiError):
         pass
-    with context.report.step("Waiting for the nodes" if len(since) > 1 else "Waiting for the node") as step:
+    with run.report.step("Waiting for the nodes" if len(since) > 1 else "Waiting for the node") as step:
         with kube.changes([("Node", "", {}), ("Lease", "kube-node-lease", {})]) as changes:
             end = wait.until(surviving(check), timeout=timeout, changed=changes.wait, on_change=step.at)
         if isinstance(end, wait.Failed):
             raise end.error or ClusterError(end.reason, end.hint)
         if isinstance(end, wait.Pending):
-            raise ClusterError(f"Cluster {context.provider.name} is not ready after {timeout:.0f} s: {end.detail}.", _remedy())
+            raise ClusterError(f"Cluster {run.provider.name} is not ready after {timeout:.0f} s: {end.detail}.", _remedy())
     return True
 
 
@@ -64,26 +64,26 @@ def _remedy() -> str:
     return MORE_FILES if inotify.used_up() else "./inv delete start creates it again"
 
 
-def _crashing(context: Context) -> wait.Failed | None:
+def _crashing(run: Run) -> wait.Failed | None:
     """What keeps crashing of the cluster's own, for example its pod network, without which no node becomes ready."""
-    since = context.cluster.since
-    for pod in context.kube.list("Pod", SYSTEM):
+    since = run.cluster.since
+    for pod in run.kube.list("Pod", SYSTEM):
         found = problems.of_pod(pod, problems.Evidence())
         if found is None or found.code != "crash-loop" or not readiness.crashed_since(pod, since.get(pod["spec"]["nodeName"])):
             continue
         last = ""
         with suppress(ClusterError, ApiError):  # the sentence is worth more than the log
-            last = context.kube.log(SYSTEM, found.name, found.container, 1, previous=True).strip()
+            last = run.kube.log(SYSTEM, found.name, found.container, 1, previous=True).strip()
         hint = MORE_FILES if TOO_MANY_FILES in last else _remedy()
-        told = f"Cluster {context.provider.name} does not come up. {found.sentence} {last}".strip()
+        told = f"Cluster {run.provider.name} does not come up. {found.sentence} {last}".strip()
         return wait.Failed(told, hint, found.code, found.container, CRASHING_SECONDS)
     return None
 
 
-def _answers(context: Context) -> wait.State:
+def _answers(run: Run) -> wait.State:
     """Whether the API server answers and accepts our kubeconfig; one that has just started may refuse it for a moment."""
     try:
-        context.kube.list("Node")
+        run.kube.list("Node")
     except (ClusterError, ApiError) as error:
         if isinstance(error, CredentialsError) or (isinstance(error, ApiError) and error.status == UNAUTHORIZED):
             return wait.Failed(error.sentence, error.hint, "credentials", patience=REFUSED_SECONDS)

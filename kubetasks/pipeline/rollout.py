@@ -11,7 +11,7 @@ from kubetasks.kube.client import surviving
 from kubetasks.kube.problems import Evidence
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import diagnose, probe, state
-from kubetasks.pipeline.run import Context
+from kubetasks.pipeline.run import Run
 from kubetasks.pipeline.state import Rollout
 from kubetasks.terminal import wait
 
@@ -24,8 +24,8 @@ SUPERSEDED = wait.Failed("Something newer is to be rolled out.")
 class Look:
     """Looks at a rollout: at all of it, or, for a while after nothing was wrong, at the deployment alone."""
 
-    def __init__(self, context: Context, delivered: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._context = context
+    def __init__(self, run: Run, delivered: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._run = run
         self._delivered = delivered
         self._clock = clock
         self._state: wait.State | None = None
@@ -36,15 +36,15 @@ class Look:
     def check(self) -> wait.State:
         """How far the rollout is."""
         self._glanced = False  # also if the API server is away
-        if self._context.superseded():
+        if self._run.superseded():
             return SUPERSEDED
-        deployed = state.deployment(self._context)
+        deployed = state.deployment(self._run)
         known = isinstance(self._state, wait.Pending) and self._clock() < self._until
         self._glanced = known and deployed is not None and not readiness.complete(deployed)
         if self._state is None or not self._glanced:
             began = self._clock()
-            self.found = state.rollout_of(self._context, deployed, self._delivered)
-            self._state = state.rollout_state(self._context, self.found)
+            self.found = state.rollout_of(self._run, deployed, self._delivered)
+            self._state = state.rollout_state(self._run, self.found)
             ended = self._clock()
             self._until = ended + max(GLANCE_SECONDS, PAUSE_FACTOR * (ended - began))
         return self._state
@@ -54,19 +54,19 @@ class Look:
         changed(min(seconds, max(0.0, self._until - self._clock())) if self._glanced else seconds)
 
 
-def wait_for_rollout(context: Context, text: str, delivered: str = "") -> None:
+def wait_for_rollout(run: Run, text: str, delivered: str = "") -> None:
     """Show `text` until the rollout is complete. `delivered` is the image that the nodes have just been given.
 
     Raises RolloutError, with a diagnosis.
     """
-    namespace, timeout = context.settings.namespace, context.settings.timeout
+    namespace, timeout = run.settings.namespace, run.settings.timeout
     sources = [
-        ("Deployment", namespace, {"fieldSelector": f"metadata.name={context.app.name}"}),
-        ("Pod", namespace, {"labelSelector": context.app.selector}),
+        ("Deployment", namespace, {"fieldSelector": f"metadata.name={run.app.name}"}),
+        ("Pod", namespace, {"labelSelector": run.app.selector}),
     ]
-    look = Look(context, delivered)
-    with context.report.step(text) as step:
-        with context.kube.changes(sources) as changes:
+    look = Look(run, delivered)
+    with run.report.step(text) as step:
+        with run.kube.changes(sources) as changes:
             pause = partial(look.pause, changes.wait)
             end = wait.until(surviving(look.check), timeout=timeout, changed=pause, on_change=step.at)
         found = look.found
@@ -81,31 +81,31 @@ def wait_for_rollout(context: Context, text: str, delivered: str = "") -> None:
         problem = problem or readiness.late(*found[:3], timeout, detail)
         screen = ""
         with suppress(TaskError):  # the cluster may be gone meanwhile: the sentence is known
-            screen = diagnose.explain(context, problem, found).text()
+            screen = diagnose.explain(run, problem, found).text()
         raise RolloutError(problem.sentence, problem.hint, screen)
 
 
-def wait_until_served(context: Context, build: str = "") -> int:
+def wait_until_served(run: Run, build: str = "") -> int:
     """Wait until the service has a ready endpoint for each replica and, if an address answers here, each of them answers.
 
     No other pod may answer, and each must do so with that build id, if one is given. How many replicas the deployment wants is
     read each time: an autoscaler may change it. Return how many pods have answered. A complete rollout is not yet traffic:
     kube-proxy needs a moment more, up to a second. Raises ExposeError.
     """
-    app = context.app
-    if state.find_service(context) is None:
+    app = run.app
+    if state.find_service(run) is None:
         return 0
     seen: set[str] = set()
     chosen: Address | None = None
 
     def check() -> wait.State:
         nonlocal chosen
-        if context.superseded():
+        if run.superseded():
             return SUPERSEDED
-        found = state.find_service(context)
+        found = state.find_service(run)
         if found is None:
             return wait.Failed("The service is gone.", "./inv expose")
-        known, deployed, ready = state.addresses(context, found), state.deployment(context), state.ready_pods(context)
+        known, deployed, ready = state.addresses(run, found), state.deployment(run), state.ready_pods(run)
         wanted = readiness.replicas(deployed)
         if len(ready) != wanted:
             return state.mismatch(found, deployed) or wait.Pending(f"{len(ready)} of {wanted} endpoints ready")
@@ -113,7 +113,7 @@ def wait_until_served(context: Context, build: str = "") -> int:
             return wait.Pending("a pod still answers") if probe.first_answering(app, known) else wait.Done()
         chosen = chosen if chosen in known else probe.first_answering(app, known)
         if chosen is None:
-            return wait.Pending("no address answers yet") if context.cluster.reachable else wait.Done()
+            return wait.Pending("no address answers yet") if run.cluster.reachable else wait.Done()
         for _ in range(STRANGER_REQUESTS * wanted):
             answer = probe.ask(app, chosen.url, app.health)
             if answer is None:
@@ -126,13 +126,13 @@ def wait_until_served(context: Context, build: str = "") -> int:
             seen.add(pod)
         return wait.Done() if seen >= ready else wait.Pending(f"{len(seen & ready)} of {wanted} pods have answered")
 
-    with context.report.step("Waiting for traffic") as step:
+    with run.report.step("Waiting for traffic") as step:
         wait.until_done(
             surviving(check),
             ExposeError,
             "Not every pod gets requests",
             state.LOGS,
-            timeout=context.settings.timeout,
+            timeout=run.settings.timeout,
             on_change=step.at,
             longest_pause=0.1,
         )

@@ -1,25 +1,26 @@
-"""What an action works with: settings, report, engine, provider and cluster."""
+"""A run: what the tasks of one invocation share."""
 
 import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property, partial, wraps
+from functools import cached_property, wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from invoke.context import Context as InvokeContext
+from invoke.context import Context
 
 from kubetasks import providers
-from kubetasks.engine import access
+from kubetasks.engine import access, image
 from kubetasks.engine import client as engine_client
 from kubetasks.engine.client import Engine
-from kubetasks.errors import SetupError, TaskError
+from kubetasks.engine.image import Image
+from kubetasks.errors import EngineError, SetupError, TaskError
 from kubetasks.kube import client
 from kubetasks.kube.client import Kube
 from kubetasks.project import settings
-from kubetasks.project.application import APPLICATION, Application
+from kubetasks.project.application import Application, Project
 from kubetasks.project.settings import Settings
 from kubetasks.providers.base import Cluster, NodeEngine, Provider
 from kubetasks.setup import artifacts
@@ -32,22 +33,32 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Context:
-    """Each part is created when it is first used."""
+class Run:
+    """Settings, report, and connections, each of which is made when it is first used. A task that changes a fact forgets it.
 
-    def __init__(self, settings: Settings, app: Application, report: Report, agree: Callable[[str], None]) -> None:
+    `agreed`: somebody has agreed to change a cluster that others use too.
+    """
+
+    def __init__(self, settings: Settings, report: Report, *, agreed: bool = False) -> None:
         self.settings = settings
-        self.app = app
         self.report = report
-        self._agree = agree
+        self._agreed = agreed
         self.superseded: Callable[[], bool] = lambda: False  # whether what is waited for is not wanted any more
         self._locked = False
+
+    @property
+    def project(self) -> Project:
+        return self.settings.project
+
+    @property
+    def app(self) -> Application:
+        return self.settings.app
 
     @cached_property
     def engine(self) -> Engine:
         """The engine that builds the application's image: a node's, if it has one. Raises EngineError."""
         if access.node_of_shell():
-            return engine_client.connect_for_builds()
+            return engine_client.connect_for_builds(self.app.owner)
         return self.node_engine or self.machine
 
     @cached_property
@@ -59,11 +70,26 @@ class Context:
     @cached_property
     def machine(self) -> Engine:
         """The engine whose containers are nodes. Raises EngineError."""
-        return engine_client.connect()
+        return engine_client.connect(owner=self.app.owner)
+
+    def if_it_answers(self, connect: Callable[[], Engine]) -> Engine | None:
+        """The engine; None under --dry if it does not answer. Raises EngineError."""
+        try:
+            return connect()
+        except EngineError:
+            if not self.report.dry:
+                raise
+            return None
+
+    @cached_property
+    def image(self) -> Image:
+        """The image of the current source, built or not. Raises ImageError."""
+        machine = self.if_it_answers(lambda: self.machine)
+        return image.current(self.app, artifacts.base_image(machine, self.settings).reference)
 
     @cached_property
     def provider(self) -> Provider:
-        return providers.select(self.settings, self.app, self.report, lambda: self.machine)
+        return providers.select(self.settings, self.report, lambda: self.machine)
 
     @cached_property
     def cluster(self) -> Cluster:
@@ -75,19 +101,18 @@ class Context:
         """The cluster's API."""
         there = self.cluster
         kubectl = artifacts.kubectl().reference
-        made = client.connect(there.kubeconfig, there.context, there.advice, there.renewal, there.direct, kubectl)
+        facts = there.kubeconfig, there.context, there.advice, there.renewal, there.direct
+        made = client.connect(self.app.owner, *facts, kubectl)
         if self.provider.shared:
             self.report.say(f"Context {self.provider.name} ({made.server}), namespace {self.settings.namespace}")
         return made
 
-    def connect(self) -> None:
-        """Create engine and provider now. Raises EngineError."""
-        _ = self.engine, self.provider
-
-    def forget_engine(self) -> None:
-        """Look again for the engine that builds, when it is needed next."""
-        for name in ("engine", "node_engine"):
-            self.__dict__.pop(name, None)
+    def forget(self, *names: str) -> None:
+        """Look again, when they are needed next, for what has changed: "image", "cluster", "engine"."""
+        also = {"cluster": ("kube", "engine", "node_engine"), "engine": ("node_engine",), "image": ()}
+        for name in names:
+            for one in (name, *also[name]):
+                self.__dict__.pop(one, None)
 
     @property
     def kubectl(self) -> tuple[str, ...]:
@@ -97,8 +122,12 @@ class Context:
 
     def agree(self) -> None:
         """Let a person agree to the first change of a cluster that others use too. Raises SettingError, TaskError."""
-        if self.provider.shared:
-            self._agree(f"Change namespace {self.settings.namespace} of context {self.provider.name} ({self.kube.server})?")
+        if self._agreed or not self.provider.shared:
+            return
+        question = f"Change namespace {self.settings.namespace} of context {self.provider.name} ({self.kube.server})?"
+        if not self.report.agrees(question):
+            raise TaskError("Nothing was changed.")
+        self._agreed = True
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -114,35 +143,32 @@ class Context:
                 self._locked = False
 
 
-def one_at_a_time(action: Callable[Concatenate[Context, P], R]) -> Callable[Concatenate[Context, P], R]:
+def one_at_a_time(action: Callable[Concatenate[Run, P], R]) -> Callable[Concatenate[Run, P], R]:
     """Let no other task of this user change the application meanwhile: each would wait for the other one's pods."""
 
     @wraps(action)
-    def locked(context: Context, /, *args: P.args, **options: P.kwargs) -> R:
-        with context.locked():
-            return action(context, *args, **options)
+    def locked(run: Run, /, *args: P.args, **options: P.kwargs) -> R:
+        with run.locked():
+            return action(run, *args, **options)
 
     return locked
 
 
-def begin(c: InvokeContext, *, json: bool = False, piped: bool = False) -> Context:
-    """The context of one task; `json` and `piped` are those of its report. Raises SetupError, SettingError."""
+def begin(c: Context, *, json: bool = False, piped: bool = False) -> Run:
+    """The run of a task's invocation; `json` and `piped` are those of this task's report. Raises SetupError, SettingError."""
     require_packages()
     interruption.reset()
-    report = Report(echo=bool(c.config.run.echo), dry=bool(c.config.run.dry), json=json, piped=piped)
-    context = Context(settings.read(c.config), APPLICATION, report, partial(require_agreement, c, report))
-    if report.echo or report.dry:
-        report.equivalent(_environment(context))
-    return context
-
-
-def require_agreement(c: InvokeContext, report: Report, question: str) -> None:
-    """Ask, unless --yes or an earlier task of the run has the answer: invoke keeps the configuration for the run."""
-    if c.config.run.get("yes"):
-        return
-    if not report.agrees(question):
-        raise TaskError("Nothing was changed.")
-    c.config.run.yes = True
+    ours = c.config["kubetasks"]
+    if not ours["runs"]:
+        project: Project = ours["project"]
+        report = Report(echo=bool(c.config.run.echo), dry=bool(c.config.run.dry), spoken=project.spoken)
+        ours["runs"] = (Run(settings.read(project, c.config), report, agreed=bool(c.config.run.get("yes"))),)
+    (run,) = ours["runs"]
+    made: Run = run
+    made.report.begin(json=json, piped=piped)
+    if made.report.echo or made.report.dry:
+        made.report.equivalent(_environment(made))
+    return made
 
 
 def require_packages() -> None:
@@ -155,10 +181,10 @@ def require_packages() -> None:
         )
 
 
-def _environment(context: Context) -> str:
+def _environment(run: Run) -> str:
     folders: list[str] = []
-    for program in (context.provider.program, artifacts.kubectl().reference):
+    for program in (run.provider.program, artifacts.kubectl().reference):
         folder = str(Path(program).parent)
         if os.sep in program and shutil.which(Path(program).name) != program and folder not in folders:
             folders.append(folder)
-    return equivalents.environment(folders, context.provider.environment)
+    return equivalents.environment(folders, run.provider.environment)

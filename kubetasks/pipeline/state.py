@@ -9,30 +9,28 @@ from kubetasks.kube.client import ApiError, Object
 from kubetasks.kube.problems import Evidence
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import probe
-from kubetasks.pipeline.run import Context
+from kubetasks.pipeline.run import Run
 from kubetasks.terminal import wait
 
 LOGS = "./inv status; ./inv logs"
 EFFECT_SECONDS = 2.0  # in which kube-proxy has put a change into effect: what answers before may be what was there
 
 
-def deployment(context: Context) -> Object | None:
-    return context.kube.get("Deployment", context.app.name, context.settings.namespace)
+def deployment(run: Run) -> Object | None:
+    return run.kube.get("Deployment", run.app.name, run.settings.namespace)
 
 
-def require_namespace(context: Context) -> None:
+def require_namespace(run: Run) -> None:
     """Raises ClusterError if the namespace is missing."""
-    namespace = context.settings.namespace
-    if context.kube.get("Namespace", namespace) is None:
-        raise ClusterError(
-            f"The namespace {namespace} does not exist.", f"{context.kube.kubectl_line} create namespace {namespace}"
-        )
+    namespace = run.settings.namespace
+    if run.kube.get("Namespace", namespace) is None:
+        raise ClusterError(f"The namespace {namespace} does not exist.", f"{run.kube.kubectl_line} create namespace {namespace}")
 
 
-def require_deployment(context: Context) -> Object:
+def require_deployment(run: Run) -> Object:
     """Our deployment. Raises RolloutError if there is none, OwnershipError if it is not ours."""
-    name, namespace = context.app.name, context.settings.namespace
-    found = objects.there(context.kube, "Deployment", name, namespace)
+    name, namespace = run.app.name, run.settings.namespace
+    found = objects.there(run.kube, "Deployment", name, namespace)
     if found is None:
         raise RolloutError(f"There is no deployment {name} in namespace {namespace}.", "./inv deploy")
     return found
@@ -47,27 +45,27 @@ class Rollout(NamedTuple):
     evidence: Evidence
 
 
-def rollout(context: Context, delivered: str = "") -> Rollout:
+def rollout(run: Run, delivered: str = "") -> Rollout:
     """Read the rollout. `delivered` is the image that the nodes have just been given."""
-    return rollout_of(context, deployment(context), delivered)
+    return rollout_of(run, deployment(run), delivered)
 
 
-def rollout_of(context: Context, found: Object | None, delivered: str = "") -> Rollout:
+def rollout_of(run: Run, found: Object | None, delivered: str = "") -> Rollout:
     """Read the rest of the rollout, after the deployment."""
-    kube, namespace = context.kube, context.settings.namespace
-    replica_sets = kube.list("ReplicaSet", namespace, labelSelector=context.app.selector)
-    pods = kube.list("Pod", namespace, labelSelector=context.app.selector)
-    return Rollout(found, replica_sets, pods, _evidence(context, pods, delivered))
+    kube, namespace = run.kube, run.settings.namespace
+    replica_sets = kube.list("ReplicaSet", namespace, labelSelector=run.app.selector)
+    pods = kube.list("Pod", namespace, labelSelector=run.app.selector)
+    return Rollout(found, replica_sets, pods, _evidence(run, pods, delivered))
 
 
-def _evidence(context: Context, pods: list[Object], delivered: str) -> Evidence:
+def _evidence(run: Run, pods: list[Object], delivered: str) -> Evidence:
     now = datetime.now(UTC)
-    nodes = _visible(context, "Node") if any(problems.unschedulable(pod) is not None for pod in pods) else None
+    nodes = _visible(run, "Node") if any(problems.unschedulable(pod) is not None for pod in pods) else None
     unhealthy = (
-        _visible(context, "Event", fieldSelector="reason=Unhealthy") if any(problems.overdue(pod, now) for pod in pods) else None
+        _visible(run, "Event", fieldSelector="reason=Unhealthy") if any(problems.overdue(pod, now) for pod in pods) else None
     )
-    unmounted = _mount_events(context) if any(problems.creating(pod, now) for pod in pods) else []
-    kubectl = f"{context.kube.kubectl_line} --namespace {context.settings.namespace}"
+    unmounted = _mount_events(run) if any(problems.creating(pod, now) for pod in pods) else []
+    kubectl = f"{run.kube.kubectl_line} --namespace {run.settings.namespace}"
     return Evidence(
         now,
         nodes,
@@ -75,68 +73,68 @@ def _evidence(context: Context, pods: list[Object], delivered: str) -> Evidence:
         problems.mount_failures(unmounted),
         delivered,
         kubectl,
-        growing=context.provider.shared,
+        growing=run.provider.shared,
     )
 
 
-def _mount_events(context: Context) -> list[Object]:
-    found = [_visible(context, "Event", fieldSelector=f"reason={reason}") or [] for reason in problems.NOT_MOUNTED]
+def _mount_events(run: Run) -> list[Object]:
+    found = [_visible(run, "Event", fieldSelector=f"reason={reason}") or [] for reason in problems.NOT_MOUNTED]
     return [event for events in found for event in events]
 
 
-def rollout_state(context: Context, found: Rollout) -> wait.State:
+def rollout_state(run: Run, found: Rollout) -> wait.State:
     """How far the rollout is, and whether waiting helps."""
-    return readiness.deployment_state(*found[:3], context.cluster.since, found.evidence, context.settings.patience)
+    return readiness.deployment_state(*found[:3], run.cluster.since, found.evidence, run.settings.patience)
 
 
-def events(context: Context) -> list[Object]:
+def events(run: Run) -> list[Object]:
     """The events of the namespace; none if they may not be seen."""
-    return _visible(context, "Event") or []
+    return _visible(run, "Event") or []
 
 
-def _visible(context: Context, kind: str, **selectors: str) -> list[Object] | None:
+def _visible(run: Run, kind: str, **selectors: str) -> list[Object] | None:
     """The objects of a kind, those of the namespace if it has one; None if they may not be seen."""
     try:
-        return context.kube.list(kind, context.settings.namespace, **selectors)
+        return run.kube.list(kind, run.settings.namespace, **selectors)
     except ApiError as error:
         if error.status != 403:
             raise
         return None
 
 
-def find_service(context: Context) -> Object | None:
-    return context.kube.get("Service", context.app.name, context.settings.namespace)
+def find_service(run: Run) -> Object | None:
+    return run.kube.get("Service", run.app.name, run.settings.namespace)
 
 
-def addresses(context: Context, found: Object) -> list[Address]:
+def addresses(run: Run, found: Object) -> list[Address]:
     """Every address at which the service may answer this machine, the preferred one first."""
     # whoever may use a namespace alone knows no node: a load balancer's address is enough
-    nodes = (_visible(context, "Node") if context.cluster.node_ports else None) or []
-    return service.addresses(context.app, found, context.cluster.mapped_port, nodes)
+    nodes = (_visible(run, "Node") if run.cluster.node_ports else None) or []
+    return service.addresses(run.app, found, run.cluster.mapped_port, nodes)
 
 
-def address(context: Context) -> Address:
+def address(run: Run) -> Address:
     """An address that answers, otherwise the preferred one. Raises ExposeError if there is no service or no address."""
-    known = require_addresses(context)
-    return probe.first_answering(context.app, known) or known[0]
+    known = require_addresses(run)
+    return probe.first_answering(run.app, known) or known[0]
 
 
-def answering_address(context: Context) -> Address:
+def answering_address(run: Run) -> Address:
     """An address that answers. Raises ExposeError if none does."""
-    known = require_addresses(context)
-    found = probe.first_answering(context.app, known)
+    known = require_addresses(run)
+    found = probe.first_answering(run.app, known)
     if found is None:
         urls = " or ".join(one.url for one in known)
         raise ExposeError(f"Nothing answers at {urls}.", "./inv expose applies k8s/service.yaml again; ./inv logs")
     return found
 
 
-def require_addresses(context: Context) -> list[Address]:
+def require_addresses(run: Run) -> list[Address]:
     """Every address of the service. Raises ExposeError if there is no service or no address."""
-    found = find_service(context)
+    found = find_service(run)
     if found is None:
-        raise ExposeError(f"There is no service {context.app.name} in namespace {context.settings.namespace}.", "./inv expose")
-    known = addresses(context, found)
+        raise ExposeError(f"There is no service {run.app.name} in namespace {run.settings.namespace}.", "./inv expose")
+    known = addresses(run, found)
     if not known:
         raise ExposeError("The service has no address yet.", "./inv expose waits for one")
     return known
@@ -153,7 +151,7 @@ def mismatch(found: Object, deployed: Object | None) -> wait.Failed | None:
     )
 
 
-def ready_pods(context: Context) -> set[str]:
+def ready_pods(run: Run) -> set[str]:
     """The names of the pods that the service sends requests to."""
-    slices = context.kube.list("EndpointSlice", context.settings.namespace, labelSelector=context.app.slices)
+    slices = run.kube.list("EndpointSlice", run.settings.namespace, labelSelector=run.app.slices)
     return service.ready_pods(slices)

@@ -1,22 +1,26 @@
-"""The application that the tasks build and run: the one place that knows its name, its folders and how it answers."""
+"""A project, and the application that its tasks build and run."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]
+from kubetasks.project.labels import Owner
+
+OUR_VARIABLE = re.compile(r"\bINVOKE_(?=(?:CLUSTER|APP|SETUP)_)")
 
 
 @dataclass(frozen=True)
 class Application:
     """A web server with an image and manifests.
 
-    `name` names its objects, its container and its image. `source` is the build context, with the Dockerfile in it;
-    `manifests` holds one file for each object. `port` is the name of the service's port. `health` is a path that answers
-    without counting; each answer is a JSON object that names its pod under `pod_key`, and that of GET / the pod's node under
-    `node_key`.
+    `name` names its objects, its container and its image; `owner` is on all of them. `source` is the build context, with the
+    Dockerfile in it; `manifests` holds one file for each object. `port` is the name of the service's port. `health` is a path
+    that answers without counting; each answer is a JSON object that names its pod under `pod_key`, and that of GET / the pod's
+    node under `node_key`.
     """
 
     name: str
+    owner: Owner
     source: Path
     manifests: Path
     port: str
@@ -40,12 +44,29 @@ class Application:
         return f"kubernetes.io/service-name={self.name}"
 
 
-APPLICATION = Application(
-    name="simple-server",
-    source=PROJECT,
-    manifests=PROJECT / "k8s",
-    port="http",
-    health="/healthz",
-    pod_key="pod",
-    node_key="node",
-)
+@dataclass(frozen=True)
+class Project:
+    """A folder with an application, whose tasks.py has our tasks.
+
+    `state` is the folder of its clusters' files. `prefix` keeps its settings apart from the project's own: they are the section
+    PREFIX of invoke.yaml and variables INVOKE_PREFIX_...; with "" they have sections and variables of their own. `command` is
+    what a person types before the name of a task.
+    """
+
+    folder: Path
+    application: Application
+    prefix: str = "kubetasks"
+    command: str = "inv"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / ".state"
+
+    def variable(self, section: str, name: str) -> str:
+        """The environment variable of a setting."""
+        return "_".join(filter(None, ("INVOKE", self.prefix, section, name))).upper()
+
+    def spoken(self, text: str) -> str:
+        """A message, which is written for a project without a prefix and the command ./inv, as this project's person types it."""
+        text = text.replace("./inv", self.command)
+        return OUR_VARIABLE.sub(f"INVOKE_{self.prefix.upper()}_", text) if self.prefix else text

@@ -1,11 +1,38 @@
-"""The labels that say what is ours, in the cluster and in the engine."""
+"""The labels that say what is whose, in the cluster and in the engine."""
 
-OWNER_LABEL = "app.kubernetes.io/managed-by"
-OWNER = "simple-server-tasks"
-CLUSTER_LABEL = "simple-server-tasks/cluster"  # on a network or a volume: which cluster it belongs to
-PROVIDER_LABEL = "simple-server-tasks/provider"  # beside it, unless that is the default
-STATE_LABEL = "simple-server-tasks/state"  # beside it: the folder of that cluster's files, if nobody can do without them
-KUBERNETES_LABEL = "simple-server-tasks/kubernetes"  # beside it: the minor that it was created with, if nothing else tells it
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-LABELS = {OWNER_LABEL: OWNER}
-SELECTOR = f"{OWNER_LABEL}={OWNER}"
+OWNER_LABEL = "app.kubernetes.io/managed-by"  # one of Kubernetes' recommended labels
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whoever created something: `name` is the value of OWNER_LABEL, and the prefix of the other labels."""
+
+    name: str
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What objects, images, containers, networks and volumes carry."""
+        return {OWNER_LABEL: self.name}
+
+    @property
+    def selector(self) -> str:
+        """The same as kubectl and docker select it."""
+        return f"{OWNER_LABEL}={self.name}"
+
+    def key(self, name: str) -> str:
+        """A label on the network or volume that says of a cluster whose it is.
+
+        `cluster` is that cluster; beside it, if nothing else tells it, `provider` (if it is not the default), `state` (the folder
+        of its files) and `kubernetes` (the minor that it was created with).
+        """
+        return f"{self.name}/{name}"
+
+    def owns(self, labels: Mapping[str, str] | None) -> bool:
+        """Whether something with these labels is the owner's."""
+        return (labels or {}).get(OWNER_LABEL) == self.name
+
+
+TOOL = Owner("simple-server-tasks")  # what these tasks install on a machine for every project, and their cache folder

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from kubetasks.errors import SettingError
-from kubetasks.project.application import APPLICATION, PROJECT
-from kubetasks.project.labels import OWNER
+from kubetasks.project.application import Application, Project
+from kubetasks.project.labels import TOOL
 from kubetasks.project.versions import DEFAULT_KUBERNETES, KUBERNETES
 
 DEFAULTS: dict[str, dict[str, str]] = {
     "cluster": {
-        "name": APPLICATION.name,
+        "name": "",
         "provider": "kind",
         "runtime": "containerd",
         "kubernetes": DEFAULT_KUBERNETES,
@@ -62,6 +62,7 @@ class Settings:
     registry.example.com/team, or "".
     """
 
+    project: Project
     cluster: str
     provider: str
     runtime: str
@@ -78,7 +79,6 @@ class Settings:
     images: str
     engine: str
     cache: Path
-    state: Path
 
     def for_kubernetes(self, minor: str) -> "Settings":
         """The same settings with another Kubernetes minor."""
@@ -89,9 +89,14 @@ class Settings:
         return replace(self, provider=name)
 
     @property
+    def app(self) -> Application:
+        """The application of the project."""
+        return self.project.application
+
+    @property
     def state_folder(self) -> Path:
         """The folder of this cluster's files: kubeconfig, and what its provider keeps. A cluster's name has no dot."""
-        return self.state / (self.cluster if self.provider == "kind" else f"{self.cluster}.{self.provider}")
+        return self.project.state / (self.cluster if self.provider == "kind" else f"{self.cluster}.{self.provider}")
 
 
 def whole_number(name: str, value: object, least: int, most: int) -> int:
@@ -138,34 +143,30 @@ def absolute(name: str, value: str) -> str:
     return str(path)
 
 
-def variable(section: str, name: str) -> str:
-    """The environment variable of a setting."""
-    return f"INVOKE_{section}_{name}".upper()
-
-
 def cache_folder(environment: Mapping[str, str]) -> Path:
     """The folder of downloads and builds, shared by all clones: the XDG base directory specification."""
-    return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / OWNER
+    return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / TOOL.name
 
 
-def refuse_unknown(config: Any, environment: Mapping[str, str]) -> None:
+def _refuse_unknown(project: Project, config: Any, environment: Mapping[str, str]) -> None:
     """Refuse settings that do not exist: a misspelt one must not act on another cluster. Raises SettingError.
 
-    Sections of invoke.yaml that are not ours or invoke's are refused too; in a person's own ~/.invoke.yaml they are not.
+    With a prefix, whatever does not carry it is the project's own. Without one, sections of invoke.yaml that are not ours or
+    invoke's are refused too; in a person's own ~/.invoke.yaml they are not.
     """
-    variables = {variable(section, name) for section, names in DEFAULTS.items() for name in names}
-    prefixes = tuple(f"INVOKE_{section}_".upper() for section in DEFAULTS)
+    variables = {project.variable(section, name) for section, names in DEFAULTS.items() for name in names}
+    prefixes = tuple(project.variable(section, "") + "_" for section in DEFAULTS)
     for name in sorted(environment):
-        ours = name.startswith(prefixes) or (name.startswith("INVOKE_") and difflib.get_close_matches(name, variables, 1, ALIKE))
-        if ours and name not in variables:
+        alike = not project.prefix and name.startswith("INVOKE_") and difflib.get_close_matches(name, variables, 1, ALIKE)
+        if (alike or name.startswith(prefixes)) and name not in variables:
             raise _unknown(name, variables)
     keys = {f"{section}.{name}" for section, names in DEFAULTS.items() for name in names}
     for section in DEFAULTS:
-        for name in config[section].keys():  # noqa: SIM118  invoke's own mapping has no other way
+        for name in _sections(project, config)[section].keys():  # noqa: SIM118  invoke's own mapping has no other way
             if f"{section}.{name}" not in keys:
                 raise _unknown(f"{section}.{name}", keys)
     for section in getattr(config, "_project", None) or {}:  # None: an empty file
-        if section not in {*DEFAULTS, *INVOKE_SECTIONS}:
+        if not project.prefix and section not in {*DEFAULTS, *INVOKE_SECTIONS}:
             raise _unknown(section, set(DEFAULTS))
 
 
@@ -174,37 +175,49 @@ def _unknown(name: str, known: set[str]) -> SettingError:
     return SettingError(f"There is no setting {name}.", f"Did you mean {near[0]}?" if near else "docs/settings.md lists them")
 
 
-def read(config: Any, environment: Mapping[str, str] = os.environ) -> Settings:
+def _sections(project: Project, config: Any) -> Any:
+    return config[project.prefix] if project.prefix else config
+
+
+def read(project: Project, config: Any, environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings from invoke's merged configuration (keys as in DEFAULTS). Raises SettingError on the first bad one."""
-    refuse_unknown(config, environment)
-    cluster, app, setup = config["cluster"], config["app"], config["setup"]
-    provider = one_of("INVOKE_CLUSTER_PROVIDER", str(cluster["provider"]), PROVIDERS)
-    if provider == "existing" and not cluster["context"]:
-        raise SettingError("The provider `existing` needs an explicit context.", "INVOKE_CLUSTER_CONTEXT=NAME ./inv ...")
+    _refuse_unknown(project, config, environment)
+    sections = _sections(project, config)
+
+    def given(section: str, name: str) -> tuple[str, str]:
+        """The variable of a setting, and its value."""
+        return project.variable(section, name), str(sections[section][name])
+
+    provider = one_of(*given("cluster", "provider"), PROVIDERS)
+    context_variable, context = given("cluster", "context")
+    if provider == "existing" and not context:
+        raise SettingError("The provider `existing` needs an explicit context.", f"{context_variable}=NAME ./inv ...")
     for (section, name), only in OF_ONE_PROVIDER.items():
-        if provider != only and str(config[section][name]) != DEFAULTS[section][name]:
-            raise SettingError(f"{variable(section, name)} is for the provider `{only}`, not for `{provider}`.", "Unset it")
-    kubernetes = str(cluster["kubernetes"]).removeprefix("v")
+        variable, value = given(section, name)
+        if provider != only and value != DEFAULTS[section][name]:
+            raise SettingError(f"{variable} is for the provider `{only}`, not for `{provider}`.", "Unset it")
+    name_variable, cluster = given("cluster", "name")
+    kubernetes_variable, kubernetes = given("cluster", "kubernetes")
+    namespace_variable, namespace = given("app", "namespace")
+    own_name = project.application.name
     return Settings(
+        project=project,
         # a node's name is the cluster's plus "-control-plane", and has 63 characters at most
-        cluster=dns_label("INVOKE_CLUSTER_NAME", str(cluster["name"]), 40),
+        cluster=dns_label(name_variable, cluster or own_name, 40),
         provider=provider,
-        runtime=one_of("INVOKE_CLUSTER_RUNTIME", str(cluster["runtime"]), RUNTIMES),
-        kubernetes=one_of("INVOKE_CLUSTER_KUBERNETES", kubernetes, tuple(KUBERNETES)),
-        port=whole_number("INVOKE_CLUSTER_PORT", cluster["port"], 1, 65535),
-        nodes=whole_number("INVOKE_CLUSTER_NODES", cluster["nodes"], 1, MOST_NODES),
-        context=str(cluster["context"]),
-        kubeconfig=absolute("INVOKE_CLUSTER_KUBECONFIG", str(cluster["kubeconfig"])),
-        replicas=whole_number("INVOKE_APP_REPLICAS", app["replicas"], 0, MOST_REPLICAS),
+        runtime=one_of(*given("cluster", "runtime"), RUNTIMES),
+        kubernetes=one_of(kubernetes_variable, kubernetes.removeprefix("v"), tuple(KUBERNETES)),
+        port=whole_number(*given("cluster", "port"), 1, 65535),
+        nodes=whole_number(*given("cluster", "nodes"), 1, MOST_NODES),
+        context=context,
+        kubeconfig=absolute(*given("cluster", "kubeconfig")),
+        replicas=whole_number(*given("app", "replicas"), 0, MOST_REPLICAS),
         # never by chance in the namespace `default` of a cluster of others
-        namespace=dns_label(
-            "INVOKE_APP_NAMESPACE", str(app["namespace"]) or (APPLICATION.name if provider == "existing" else "default"), 63
-        ),
-        timeout=whole_number("INVOKE_APP_TIMEOUT", app["timeout"], 1, 3600),
-        patience=whole_number("INVOKE_APP_PATIENCE", app["patience"], 0, 3600),
-        registry=repository_prefix("INVOKE_APP_REGISTRY", str(app["registry"])),
-        images=one_of("INVOKE_SETUP_IMAGES", str(setup["images"]), IMAGE_SOURCES),
-        engine=one_of("INVOKE_SETUP_ENGINE", str(setup["engine"]), ENGINE_WAYS),
+        namespace=dns_label(namespace_variable, namespace or (own_name if provider == "existing" else "default"), 63),
+        timeout=whole_number(*given("app", "timeout"), 1, 3600),
+        patience=whole_number(*given("app", "patience"), 0, 3600),
+        registry=repository_prefix(*given("app", "registry")),
+        images=one_of(*given("setup", "images"), IMAGE_SOURCES),
+        engine=one_of(*given("setup", "engine"), ENGINE_WAYS),
         cache=cache_folder(environment),
-        state=PROJECT / ".state",
     )

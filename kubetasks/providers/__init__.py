@@ -4,25 +4,24 @@ from collections.abc import Callable
 
 from kubetasks.engine.client import Engine
 from kubetasks.errors import ClusterError
-from kubetasks.project.application import Application
 from kubetasks.project.settings import Settings
 from kubetasks.providers.base import Lifecycle, Provider
 from kubetasks.terminal.report import Report
 
 
-def select(settings: Settings, app: Application, report: Report, connect: Callable[[], Engine]) -> Provider:
+def select(settings: Settings, report: Report, connect: Callable[[], Engine]) -> Provider:
     """The provider that the settings name; `connect` is called if it needs the container engine."""
     if settings.provider == "existing":
         from kubetasks.providers.existing import Existing
 
-        return Existing(settings, app, report, connect)
+        return Existing(settings, report, connect)
     if settings.provider == "minikube":
         from kubetasks.providers.minikube.provider import Minikube
 
-        return Minikube(settings, app, report, connect)
+        return Minikube(settings, report, connect)
     from kubetasks.providers.kind.provider import Kind
 
-    return Kind(settings, app, report, connect)
+    return Kind(settings, report, connect)
 
 
 def lifecycle(provider: Provider) -> Lifecycle:

@@ -9,7 +9,6 @@ from pathlib import Path
 from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import EngineError
-from kubetasks.project.application import Application
 from kubetasks.project.settings import Settings
 from kubetasks.providers.base import Cluster, Condition
 from kubetasks.setup.needs import Need
@@ -25,10 +24,10 @@ class Existing:
     program = ""
     shared = True
 
-    def __init__(self, settings: Settings, app: Application, report: Report, connect: Callable[[], Engine]) -> None:
+    def __init__(self, settings: Settings, report: Report, connect: Callable[[], Engine]) -> None:
         self._settings = settings
         self._report = report
-        self._app = app
+        self._app = settings.app
         self._connect = connect
         self.name = settings.context
         self.kubeconfig = settings.kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")

@@ -5,6 +5,7 @@ The form: https://github.com/kubernetes/enhancements/tree/master/keps/sig-cluste
 
 from kubetasks.kube import manifests
 from kubetasks.kube.client import Object
+from kubetasks.project.labels import Owner
 
 TEXT = """\
 host: "{outside}"
@@ -14,7 +15,7 @@ help: "https://kind.sigs.k8s.io/docs/user/local-registry/"
 """
 
 
-def config_map(outside: str, inside: str) -> Object:
+def config_map(outside: str, inside: str, owner: Owner) -> Object:
     """The announcement: the registry's addresses (host:port) for this machine, and for nodes and pods."""
     return manifests.owned(
         {
@@ -22,5 +23,6 @@ def config_map(outside: str, inside: str) -> Object:
             "kind": "ConfigMap",
             "metadata": {"name": "local-registry-hosting", "namespace": "kube-public"},
             "data": {"localRegistryHosting.v1": TEXT.format(outside=outside, inside=inside)},
-        }
+        },
+        owner,
     )

@@ -3,7 +3,6 @@
 Settings of MetalLB: https://metallb.io/configuration/
 """
 
-import copy
 import ipaddress
 import json
 import secrets
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from kubetasks.kube import manifests, objects
 from kubetasks.kube.client import Kube, Object
+from kubetasks.project.labels import Owner
 
 NAMESPACE = "metallb-system"
 GROUP = "metallb.io"
@@ -34,8 +34,8 @@ def pool(subnet: str) -> str:
     return f"{ipaddress.ip_address(last - size + 1)}-{ipaddress.ip_address(last)}"
 
 
-def installation(released: list[Object]) -> list[Object]:
-    """The objects of MetalLB's manifest, with our label, without its webhooks, and with probes that start at once.
+def installation(released: list[Object], owner: Owner) -> list[Object]:
+    """The objects of MetalLB's manifest, with the owner's label, without its webhooks, and with probes that start at once.
 
     The webhooks only validate settings, which are ours, and their certificates take ten seconds.
     """
@@ -43,7 +43,7 @@ def installation(released: list[Object]) -> list[Object]:
     for item in released:
         if item["kind"] == "ValidatingWebhookConfiguration":
             continue
-        item = manifests.owned(item)
+        item = manifests.owned(item, owner)
         if item["kind"] == "CustomResourceDefinition":
             item["spec"].pop("conversion", None)
         if item["kind"] in ("Deployment", "DaemonSet"):
@@ -54,7 +54,7 @@ def installation(released: list[Object]) -> list[Object]:
     return wanted
 
 
-def settings(subnet: str) -> list[Object]:
+def settings(subnet: str, owner: Owner) -> list[Object]:
     """The address pool, and its announcement on the nodes' network."""
     made = [
         {
@@ -70,14 +70,14 @@ def settings(subnet: str) -> list[Object]:
             "spec": {"ipAddressPools": [POOL]},
         },
     ]
-    return [manifests.owned(copy.deepcopy(item)) for item in made]
+    return [manifests.owned(item, owner) for item in made]
 
 
-def speakers_key() -> Object:
+def speakers_key(owner: Owner) -> Object:
     """A new key that encrypts what the speakers send each other to know who is there."""
     metadata = {"name": SPEAKERS_KEY, "namespace": NAMESPACE}
     key = {"secretkey": secrets.token_urlsafe(KEY_BYTES)}
-    return manifests.owned({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": key})
+    return manifests.owned({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": key}, owner)
 
 
 def installed(kube: Kube, subnet: str) -> bool:
@@ -95,16 +95,16 @@ def installed(kube: Kube, subnet: str) -> bool:
 
 def install(kube: Kube, manifest: Path) -> None:
     """Apply MetalLB's objects; its pods come up in the background, and `expose` waits for the address."""
-    for item in installation(manifests.read(manifest)):
+    for item in installation(manifests.read(manifest), kube.owner):
         objects.apply(kube, item)
         if item["kind"] == "Namespace" and kube.get("Secret", SPEAKERS_KEY, NAMESPACE) is None:
             # the controller makes one too, but only once the speakers have failed to mount it, and try again 2 s later
-            objects.apply(kube, speakers_key())
+            objects.apply(kube, speakers_key(kube.owner))
 
 
 def configure(kube: Kube, subnet: str) -> None:
     """Apply its settings, and prepare its kinds. Raises ApiError with status 404 while the API does not know them yet."""
-    for item in settings(subnet):
+    for item in settings(subnet, kube.owner):
         objects.apply(kube, item)
     _prepare_kinds(kube)
 
@@ -125,4 +125,4 @@ def _prepare_kinds(kube: Kube) -> None:
 
 
 if __name__ == "__main__":  # the equivalent commands get the settings this way
-    print(json.dumps({"apiVersion": "v1", "kind": "List", "items": settings(sys.argv[1])}))
+    print(json.dumps({"apiVersion": "v1", "kind": "List", "items": settings(sys.argv[1], Owner(sys.argv[2]))}))

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from kubetasks.engine.client import Engine
 from kubetasks.errors import EngineError, ImageError, OwnershipError
-from kubetasks.project.labels import CLUSTER_LABEL, LABELS, OWNER, OWNER_LABEL
 from kubetasks.project.settings import Settings
 from kubetasks.providers.base import RegistryAddress
 from kubetasks.setup import artifacts
@@ -41,6 +40,7 @@ class Registry:
         self._engine = engine
         self._report = report
         self._settings = settings
+        self._owner = settings.app.owner
         self._cluster = cluster
         self.name = f"{cluster}-registry"
         self._digests: dict[str, str] = {}  # of what this process has pushed, by reference
@@ -204,14 +204,13 @@ class Registry:
 
     @property
     def _labels(self) -> dict[str, str]:
-        return {**LABELS, CLUSTER_LABEL: self._cluster}
+        return {**self._owner.labels, self._owner.key("cluster"): self._cluster}
 
     def _container(self) -> "Container | None":
         found = self._engine.container(self.name)
         if found is None:
             return None
-        labels = (found.labels.get(OWNER_LABEL), found.labels.get(CLUSTER_LABEL))
-        return found if labels == (OWNER, self._cluster) else None
+        return found if self._labels.items() <= found.labels.items() else None
 
 
 def _free_port() -> int:

@@ -7,7 +7,6 @@ from pathlib import Path
 from kubetasks.engine import access, client
 from kubetasks.engine.client import Engine
 from kubetasks.errors import ClusterError, EngineError, SetupError, TaskError
-from kubetasks.project.labels import CLUSTER_LABEL, PROVIDER_LABEL
 from kubetasks.project.settings import Settings
 from kubetasks.setup import artifacts, packages, receipt
 from kubetasks.setup import engine as machine_engine
@@ -99,7 +98,7 @@ def _unasked(doomed: list[Path], reason: str) -> SetupError:
 
 
 def _require_no_clusters(found: Engine) -> None:
-    clusters = sorted((labels[CLUSTER_LABEL], labels.get(PROVIDER_LABEL, "")) for labels in found.our_clusters())
+    clusters = found.our_clusters()
     if clusters:
         name, provider = clusters[0]
         chosen = f"INVOKE_CLUSTER_PROVIDER={provider} " if provider else ""

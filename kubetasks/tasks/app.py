@@ -1,14 +1,21 @@
 """The application: built, deployed, scaled, watched and removed."""
 
-from invoke.context import Context
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubetasks.tasks.task import JSON, task
+
+if TYPE_CHECKING:
+    from kubetasks.pipeline.run import Run
+
 from invoke.exceptions import Exit
-from invoke.tasks import task
 
 from kubetasks.project.settings import MOST_REPLICAS, whole_number
 
 
-@task(help={"json": "one JSON document on standard output"})
-def build(c: Context, json: bool = False) -> None:
+@task(help={"json": JSON})
+def build(run: Run, json: bool = False) -> None:
     """Build the image of the current source.
 
     The build id is its tag, and simple-server:v1 is moved to it.
@@ -18,14 +25,12 @@ def build(c: Context, json: bool = False) -> None:
     Undo: ./inv rmi
     """
     from kubetasks.pipeline import app
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c, json=json)
     run.report.outcome(app.build(run).document())
 
 
-@task(help={"json": "one JSON document on standard output"})
-def deploy(c: Context, json: bool = False) -> None:
+@task(help={"json": JSON})
+def deploy(run: Run, json: bool = False) -> None:
     """Run the image of the current source in the cluster.
 
     Applies the deployment and its disruption budget. Creates or starts the cluster first if necessary.
@@ -35,14 +40,12 @@ def deploy(c: Context, json: bool = False) -> None:
     Undo: ./inv rollback, or ./inv undeploy
     """
     from kubetasks.pipeline import app
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c, json=json)
     run.report.outcome({"build": app.deploy(run).build})
 
 
-@task(help={"replicas": "how many pods; INVOKE_APP_REPLICAS is the default", "json": "one JSON document on standard output"})
-def scale(c: Context, replicas: str = "", json: bool = False) -> None:
+@task(help={"replicas": "how many pods; INVOKE_APP_REPLICAS is the default", "json": JSON})
+def scale(run: Run, replicas: str = "", json: bool = False) -> None:
     """Run that many pods, and wait until each of them answers.
 
     The tutorial: kubectl scale deployments/simple-server --replicas=3
@@ -50,16 +53,14 @@ def scale(c: Context, replicas: str = "", json: bool = False) -> None:
     Undo: ./inv scale --replicas=BEFORE
     """
     from kubetasks.pipeline import app
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c, json=json)
     wanted = whole_number("--replicas", replicas or run.settings.replicas, 0, MOST_REPLICAS)
     app.scale(run, wanted)
     run.report.outcome({"replicas": wanted})
 
 
-@task
-def undeploy(c: Context) -> None:
+@task()
+def undeploy(run: Run) -> None:
     """Delete the deployment with its pods, and its disruption budget.
 
     The tutorial: kubectl delete deployment simple-server
@@ -67,15 +68,13 @@ def undeploy(c: Context) -> None:
     Undo: ./inv deploy
     """
     from kubetasks.pipeline import app
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c)
     if not app.undeploy(run):
         run.report.say("There was no deployment.")
 
 
-@task
-def rmi(c: Context) -> None:
+@task()
+def rmi(run: Run) -> None:
     """Remove the application's images.
 
     It also removes those that other clones built. A node keeps those that a pod or a deployment uses.
@@ -85,15 +84,13 @@ def rmi(c: Context) -> None:
     Undo: ./inv build
     """
     from kubetasks.pipeline import app
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c)
     if not app.remove_images(run):
         run.report.say("There was no image.")
 
 
-@task(help={"all": "the cluster too", "json": "one JSON document on standard output"})
-def clean(c: Context, all: bool = False, json: bool = False) -> None:
+@task(help={"all": "the cluster too", "json": JSON})
+def clean(run: Run, all: bool = False, json: bool = False) -> None:
     """Remove service, deployment and images; --all the cluster too.
 
     It also removes images that other clones built. It waits until all is gone, and fails if something is left.
@@ -102,9 +99,7 @@ def clean(c: Context, all: bool = False, json: bool = False) -> None:
     Undo: ./inv up
     """
     from kubetasks.pipeline import app
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c, json=json)
     cleaned = app.clean(run, everything=all)
     if not cleaned:
         run.report.say("No container engine answers, and no cluster was created from here: nothing to clean.")
@@ -113,8 +108,8 @@ def clean(c: Context, all: bool = False, json: bool = False) -> None:
     run.report.outcome({"cleaned": cleaned})
 
 
-@task(help={"json": "one JSON document on standard output"})
-def up(c: Context, json: bool = False) -> None:
+@task(help={"json": JSON})
+def up(run: Run, json: bool = False) -> None:
     """Start, build, deploy, expose and scale.
 
     Cluster and image are created side by side; the URL is printed at the end.
@@ -123,9 +118,7 @@ def up(c: Context, json: bool = False) -> None:
     Undo: ./inv clean --all
     """
     from kubetasks.pipeline import app
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c, json=json)
     made, url = app.up(run)
     run.report.outcome({"build": made.build, "url": url})
     if url and not json:
@@ -133,7 +126,7 @@ def up(c: Context, json: bool = False) -> None:
 
 
 @task(help={"clean": "at the end, remove everything: the cluster too, if it is ours"})
-def dev(c: Context, clean: bool = False) -> None:
+def dev(run: Run, clean: bool = False) -> None:
     """Rebuild and roll out on every change, until Ctrl-C.
 
     It starts as `up` does. Then each saved change is built, delivered and rolled out; a line says which build all pods serve,
@@ -143,13 +136,12 @@ def dev(c: Context, clean: bool = False) -> None:
     Undo: --clean, or ./inv clean --all
     """
     from kubetasks.pipeline import dev
-    from kubetasks.pipeline.run import begin
 
-    dev.run(begin(c), clean)
+    dev.loop(run, clean)
 
 
-@task(help={"tail": "how many lines of each pod, 100 by default"})
-def logs(c: Context, tail: str = "100") -> None:
+@task(piped=True, help={"tail": "how many lines of each pod, 100 by default"})
+def logs(run: Run, tail: str = "100") -> None:
     """Print the logs of the pods, with the pods' names.
 
     It changes nothing.
@@ -158,15 +150,13 @@ def logs(c: Context, tail: str = "100") -> None:
     Example: ./inv logs --tail=20
     """
     from kubetasks.pipeline import app
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c, piped=True)
     for line in app.logs(run, whole_number("--tail", tail, 1, 100000)):
         run.report.result(line)
 
 
-@task
-def rollback(c: Context) -> None:
+@task()
+def rollback(run: Run) -> None:
     """Go back to the revision that served before.
 
     That is the newest earlier one that still has ready pods, as after a rollout that failed. If none has, it is the newest
@@ -177,13 +167,12 @@ def rollback(c: Context) -> None:
     Undo: ./inv deploy
     """
     from kubetasks.pipeline import app
-    from kubetasks.pipeline.run import begin
 
-    app.rollback(begin(c))
+    app.rollback(run)
 
 
-@task(help={"json": "one JSON document on standard output"})
-def diagnose(c: Context, json: bool = False) -> None:
+@task(help={"json": JSON})
+def diagnose(run: Run, json: bool = False) -> None:
     """Show what is wrong, why, and what to type next.
 
     It changes nothing in the cluster, and writes the details to the file that it names. `healthy` and exit code 0 if nothing is
@@ -192,9 +181,7 @@ def diagnose(c: Context, json: bool = False) -> None:
     Example: ./inv diagnose --json
     """
     from kubetasks.pipeline import diagnose
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c, json=json)
     found = diagnose.now(run)
     if found is None:
         return
@@ -206,8 +193,8 @@ def diagnose(c: Context, json: bool = False) -> None:
         raise Exit(code=found.exit_code)
 
 
-@task(help={"json": "one JSON document on standard output"})
-def status(c: Context, json: bool = False) -> None:
+@task(help={"json": JSON})
+def status(run: Run, json: bool = False) -> None:
     """Show cluster, deployment, pods and addresses.
 
     It also lists your other clusters. It changes nothing.
@@ -216,9 +203,7 @@ def status(c: Context, json: bool = False) -> None:
     Example: ./inv status --json
     """
     from kubetasks.pipeline import app
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c, json=json)
     document, report = app.status(run), run.report
     if document is None:
         return

@@ -1,11 +1,17 @@
 """The cluster: created, stopped and deleted."""
 
-from invoke.context import Context
-from invoke.tasks import task
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubetasks.tasks.task import JSON, task
+
+if TYPE_CHECKING:
+    from kubetasks.pipeline.run import Run
 
 
-@task(help={"json": "one JSON document on standard output"})
-def start(c: Context, json: bool = False) -> None:
+@task(help={"json": JSON})
+def start(run: Run, json: bool = False) -> None:
     """Start the cluster, created first if there is none.
 
     On kind that is a Docker network, the nodes, a registry and a load balancer. Its files are in .state/.
@@ -15,15 +21,13 @@ def start(c: Context, json: bool = False) -> None:
     Undo: ./inv stop, or ./inv delete
     """
     from kubetasks.pipeline import cluster
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c, json=json)
     cluster.start(run)
     run.report.outcome({"cluster": run.provider.name})
 
 
-@task
-def stop(c: Context) -> None:
+@task()
+def stop(run: Run) -> None:
     """Stop the cluster; `start` starts it again with what ran in it.
 
     The tutorial: minikube stop
@@ -31,15 +35,13 @@ def stop(c: Context) -> None:
     Undo: ./inv start
     """
     from kubetasks.pipeline import cluster
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c)
     if not cluster.stop(run):
         run.report.say(f"Cluster {run.provider.name} is not running.")
 
 
-@task
-def delete(c: Context) -> None:
+@task()
+def delete(run: Run) -> None:
     """Delete the cluster with everything in it.
 
     It cannot be undone; ./inv up recreates it.
@@ -48,15 +50,13 @@ def delete(c: Context) -> None:
     Example: INVOKE_CLUSTER_NAME=other ./inv delete
     """
     from kubetasks.pipeline import cluster
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c)
     if not cluster.delete(run):
         run.report.say(f"There is no cluster {run.provider.name}.")
 
 
-@task
-def kubeconfig(c: Context) -> None:
+@task(piped=True)
+def kubeconfig(run: Run) -> None:
     """Print the path of the cluster's kubeconfig file.
 
     Your own kubectl reaches the cluster with it.
@@ -66,14 +66,12 @@ def kubeconfig(c: Context) -> None:
     Example: KUBECONFIG=$(./inv kubeconfig) kubectl get pods
     """
     from kubetasks.pipeline import cluster
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c, piped=True)
     run.report.result(cluster.kubeconfig(run))
 
 
-@task(help={"unset": "print what unsets the variables again"})
-def docker_env(c: Context, unset: bool = False) -> None:
+@task(piped=True, help={"unset": "print what unsets the variables again"})
+def docker_env(run: Run, unset: bool = False) -> None:
     """Print how docker reaches the engine that builds for the cluster.
 
     It changes nothing: the shell that evaluates it uses that engine. Only a minikube node with Docker has one.
@@ -83,9 +81,7 @@ def docker_env(c: Context, unset: bool = False) -> None:
     Undo: eval "$(./inv docker-env --unset)"
     """
     from kubetasks.pipeline import cluster
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c, piped=True)
     lines = cluster.docker_env(run, unset)
     if lines:
         run.report.result(lines)

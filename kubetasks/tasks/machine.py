@@ -1,10 +1,16 @@
 """This machine: what it lacks."""
 
-from dataclasses import asdict
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
-from invoke.context import Context
-from invoke.tasks import task
+from kubetasks.tasks.task import JSON, task
+
+if TYPE_CHECKING:
+    from kubetasks.pipeline.run import Run
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from kubetasks.errors import SettingError, SetupError
 from kubetasks.terminal.report import Report
@@ -14,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @task(help={"remove": "remove what setup installed", "stop": "stop the container engine that setup started"})
-def setup(c: Context, remove: bool = False, stop: bool = False) -> None:
+def setup(run: Run, remove: bool = False, stop: bool = False) -> None:
     """Install what this machine lacks.
 
     Installs the container engine, the base image, and what the provider needs: for kind its program, a node image, a load
@@ -25,11 +31,9 @@ def setup(c: Context, remove: bool = False, stop: bool = False) -> None:
     Undo: ./inv setup --remove
     """
     from kubetasks.pipeline import machine
-    from kubetasks.pipeline.run import begin
 
     if remove and stop:
         raise SettingError("--remove and --stop exclude each other; --remove stops the engine too.")
-    run = begin(c)
     if run.report.dry and (remove or stop):
         raise SettingError("--dry shows what setup would install, and not what --remove or --stop would do.")
     if run.report.dry:
@@ -44,8 +48,8 @@ def setup(c: Context, remove: bool = False, stop: bool = False) -> None:
         run.report.say("Nothing is missing.")
 
 
-@task(help={"json": "one JSON document on standard output"})
-def doctor(c: Context, json: bool = False) -> None:
+@task(help={"json": JSON})
+def doctor(run: Run, json: bool = False) -> None:
     """Show what this machine has and what setup would install.
 
     It changes nothing, and fails if something is missing.
@@ -53,9 +57,7 @@ def doctor(c: Context, json: bool = False) -> None:
     Example: ./inv doctor --json
     """
     from kubetasks.pipeline import machine
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c, json=json)
     items = machine.doctor(run)
     if json:
         run.report.document({"items": [asdict(item) for item in items]})
@@ -67,5 +69,5 @@ def doctor(c: Context, json: bool = False) -> None:
         raise SetupError(f"Missing: {names}.", "; ".join(dict.fromkeys(item.remedy for item in missing)))
 
 
-def _show(report: Report, items: "list[Item]") -> None:
+def _show(report: Report, items: list[Item]) -> None:
     report.table(("NEEDED", "THERE", ""), [(item.name, "yes" if item.present else "no", item.detail) for item in items])

@@ -1,7 +1,14 @@
 """The service: exposed, asked and deleted."""
 
-from invoke.context import Context
-from invoke.tasks import task
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubetasks.tasks.task import JSON, task
+
+if TYPE_CHECKING:
+    from kubetasks.pipeline.run import Run
+
 
 from kubetasks.errors import ExposeError
 from kubetasks.project.settings import whole_number
@@ -9,8 +16,8 @@ from kubetasks.project.settings import whole_number
 MOST_REQUESTS = 1_000_000
 
 
-@task(help={"json": "one JSON document on standard output"})
-def expose(c: Context, json: bool = False) -> None:
+@task(help={"json": JSON})
+def expose(run: Run, json: bool = False) -> None:
     """Give the deployment an address that answers from this machine.
 
     The tutorial: kubectl expose deployment simple-server --type=LoadBalancer
@@ -18,17 +25,15 @@ def expose(c: Context, json: bool = False) -> None:
     Undo: ./inv unexpose
     """
     from kubetasks.pipeline import service
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c, json=json)
     addresses = service.expose(run)
     for address in addresses:
         run.report.say(f"  {address.url} ({address.way})")
     run.report.outcome({"addresses": [address.document() for address in addresses]})
 
 
-@task
-def unexpose(c: Context) -> None:
+@task()
+def unexpose(run: Run) -> None:
     """Delete the service, and its addresses with it.
 
     The tutorial: kubectl delete service simple-server
@@ -36,15 +41,13 @@ def unexpose(c: Context) -> None:
     Undo: ./inv expose
     """
     from kubetasks.pipeline import service
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c)
     if not service.unexpose(run):
         run.report.say("There was no service.")
 
 
-@task(help={"open": "open it in the browser too"})
-def service(c: Context, open: bool = False) -> None:
+@task(piped=True, help={"open": "open it in the browser too"})
+def service(run: Run, open: bool = False) -> None:
     """Print the URL that answers, or the one that should.
 
     It changes nothing.
@@ -53,9 +56,7 @@ def service(c: Context, open: bool = False) -> None:
     Example: curl $(./inv service)
     """
     from kubetasks.pipeline import service as actions
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c, piped=True)
     url = actions.url(run)
     if not url:
         return
@@ -66,8 +67,8 @@ def service(c: Context, open: bool = False) -> None:
         webbrowser.open(url)
 
 
-@task
-def tunnel(c: Context) -> None:
+@task()
+def tunnel(run: Run) -> None:
     """Open a tunnel to the load balancer's address, until Ctrl-C.
 
     Only minikube needs one; it adds a route with sudo, and removes it at the end.
@@ -77,13 +78,12 @@ def tunnel(c: Context) -> None:
     Undo: Ctrl-C
     """
     from kubetasks.pipeline import service
-    from kubetasks.pipeline.run import begin
 
-    service.tunnel(begin(c))
+    service.tunnel(run)
 
 
-@task(help={"requests": "how many requests; enough for the pods by default", "json": "one JSON document on standard output"})
-def traffic(c: Context, requests: str = "", json: bool = False) -> None:
+@task(help={"requests": "how many requests; enough for the pods by default", "json": JSON})
+def traffic(run: Run, requests: str = "", json: bool = False) -> None:
     """Send requests and show which pods answered.
 
     Each request has a new connection: a kept one stays with one pod.
@@ -93,9 +93,7 @@ def traffic(c: Context, requests: str = "", json: bool = False) -> None:
     Example: ./inv traffic --requests=300
     """
     from kubetasks.pipeline import probe, service
-    from kubetasks.pipeline.run import begin
 
-    run = begin(c, json=json)
     found = service.traffic(run, whole_number("--requests", requests, 1, MOST_REQUESTS) if requests else None)
     if found is None:
         return

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from kubetasks.project.application import Application
-from kubetasks.project.labels import OWNER, OWNER_LABEL
+from kubetasks.project.labels import Owner
 from kubetasks.terminal import shell
 
 NETWORK_VARIABLE = "KIND_EXPERIMENTAL_DOCKER_NETWORK"
@@ -92,17 +92,17 @@ def wait_for_nodes() -> str:
     return shell.line(["kubectl", "wait", "--for=condition=Ready", "nodes", "--all"])
 
 
-def load_balancer(manifest: str, network: str) -> tuple[str, ...]:
+def load_balancer(owner: Owner, manifest: str, network: str) -> tuple[str, ...]:
     """Install MetalLB. Its address pool depends on the network, which may not be there yet: the shell asks for it."""
     subnet = shell.line(["docker", "network", "inspect", network, "--format", "{{(index .IPAM.Config 0).Subnet}}"])
     settings = shlex.join([sys.executable, "-m", "kubetasks.providers.metallb"])
-    apply = f"kubectl apply --server-side --field-manager={OWNER}"
+    apply = f"kubectl apply --server-side --field-manager={owner.name}"
     return (
         f"{apply} -f {shlex.quote(manifest)}",
-        f"kubectl label --overwrite -f {shlex.quote(manifest)} {OWNER_LABEL}={OWNER}",
+        f"kubectl label --overwrite -f {shlex.quote(manifest)} {owner.selector}",
         "kubectl delete validatingwebhookconfiguration metallb-webhook-configuration",
         "kubectl label nodes --all node.kubernetes.io/exclude-from-external-load-balancers-",
-        f"{settings} $({subnet}) | {apply} -f -",
+        f"{settings} $({subnet}) {owner.name} | {apply} -f -",
     )
 
 
@@ -111,9 +111,9 @@ def port_of(container: str, port: int) -> str:
     return f"$(docker port {container} {port})"
 
 
-def announce_registry(announcement: Mapping[str, object]) -> str:
+def announce_registry(owner: Owner, announcement: Mapping[str, object]) -> str:
     """The shell replaces `port_of` in it."""
-    return f"kubectl apply --server-side --field-manager={OWNER} -f - <<EOF\n{json.dumps(announcement)}\nEOF"
+    return f"kubectl apply --server-side --field-manager={owner.name} -f - <<EOF\n{json.dumps(announcement)}\nEOF"
 
 
 def mark_cluster(nodes: Sequence[str], file: str) -> str:
@@ -172,9 +172,9 @@ def apply(app: Application, kubectl: Sequence[str], manifest: str, *edits: str) 
     flags = shell.line(["kubectl", *kubectl])
     return " | ".join(
         (
-            f"kubectl label --local -f {shlex.quote(str(file))} {OWNER_LABEL}={OWNER} -o yaml",
+            f"kubectl label --local -f {shlex.quote(str(file))} {app.owner.selector} -o yaml",
             *edits,
-            f"{flags} apply --server-side --force-conflicts --field-manager={OWNER} -f -",
+            f"{flags} apply --server-side --force-conflicts --field-manager={app.owner.name} -f -",
         )
     )
 

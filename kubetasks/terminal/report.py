@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
@@ -72,22 +72,40 @@ class Step:
 
 
 class Report:
-    """The output of one task. `echo` and `dry` are invoke's own --echo and --dry.
+    """The output of an invocation's tasks. `echo` and `dry` are invoke's own --echo and --dry; `spoken` puts a text into the
+    project's words.
 
     With `json`, standard output carries the one document and nothing else; with `piped`, it is for another program, and has
     equivalent commands only if there is no result. `stages` are the steps that have ended, with their seconds. While it is
     `quiet`, `say` prints nothing.
     """
 
-    def __init__(self, *, echo: bool = False, dry: bool = False, json: bool = False, piped: bool = False) -> None:
-        self._json = json
-        self._commands = sys.stderr if json or (piped and not dry) else sys.stdout
+    def __init__(
+        self,
+        *,
+        echo: bool = False,
+        dry: bool = False,
+        json: bool = False,
+        piped: bool = False,
+        spoken: Callable[[str], str] = lambda text: text,
+    ) -> None:
         self.echo = echo
         self.dry = dry
         self.quiet = False
-        self.stages: list[tuple[str, float]] = []
         self.live: Progress | None = None
         self._lock = threading.Lock()
+        self._spoken = spoken
+        self.begin(json=json, piped=piped)
+
+    def begin(self, *, json: bool, piped: bool) -> None:
+        """Begin the output of the next task."""
+        self._json = json
+        self._piped = piped
+        self.stages: list[tuple[str, float]] = []
+
+    @property
+    def _commands(self) -> TextIO:
+        return sys.stderr if self._json or (self._piped and not self.dry) else sys.stdout
 
     def say(self, text: str) -> None:
         """Print a line of progress."""
@@ -96,6 +114,7 @@ class Report:
 
     def tell(self, text: str) -> None:
         """Print a line of progress that a person needs even if the report is quiet."""
+        text = self._spoken(text)
         with self._lock:
             if self.live:
                 self.live.console.print(text, markup=False, highlight=False)
@@ -135,7 +154,7 @@ class Report:
     def _print(self, text: str, to: TextIO) -> None:
         try:
             with self._lock:
-                print(text, file=to, flush=True)
+                print(self._spoken(text), file=to, flush=True)
         except BrokenPipeError:
             end_unread(to)
 
@@ -143,7 +162,7 @@ class Report:
         """Whether a person answers yes on the terminal. Raises SettingError if there is none."""
         if not sys.stdin.isatty():
             raise SettingError(f"{question} stdin is not a terminal; pass --yes.", "./inv --yes ...")
-        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        print(f"{self._spoken(question)} [y/N] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def equivalent(self, *commands: str) -> bool:

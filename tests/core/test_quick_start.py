@@ -8,12 +8,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from kubetasks.project.application import APPLICATION, PROJECT
+from tasks import PROJECT
 from tests.support import answers, driver, leftovers
 from tests.support.answers import REQUESTS
 from tests.support.driver import Tasks, docker
 
-README = (PROJECT / "README.md").read_text()
+README = (PROJECT.folder / "README.md").read_text()
 START, TRAFFIC, CLEAN = "./inv setup build deploy expose scale", "./inv traffic", "./inv clean --all"
 KUBECTL = "export KUBECONFIG=$(./inv kubeconfig)\n    .venv/bin/kubectl get pods"
 
@@ -21,12 +21,12 @@ KUBECTL = "export KUBECONFIG=$(./inv kubeconfig)\n    .venv/bin/kubectl get pods
 def clone(folder: Path) -> Path:
     """Copy what a commit of the working tree would hold."""
     listed = subprocess.check_output(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=PROJECT, text=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=PROJECT.folder, text=True
     )
     for name in filter(None, listed.split("\0")):
-        if (PROJECT / name).exists():
+        if (PROJECT.folder / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(PROJECT / name, folder / name)
+            shutil.copy2(PROJECT.folder / name, folder / name)
     return folder
 
 
@@ -53,11 +53,11 @@ def test_the_quick_start_of_the_readme(tmp_path: Path, throwaway: Tasks, alone_f
         assert (len(answered.requests), answered.failed) == (3, 0), url
     pods = set(answered.requests)
 
-    table = [line.split() for line in typed(TRAFFIC).splitlines() if line.startswith(f"{APPLICATION.name}-")]
+    table = [line.split() for line in typed(TRAFFIC).splitlines() if line.startswith(f"{PROJECT.application.name}-")]
     assert {row[0] for row in table} == pods
     assert sum(int(row[1]) for row in table) == 60
 
-    listed = [line.split() for line in typed(KUBECTL).splitlines() if line.startswith(f"{APPLICATION.name}-")]
+    listed = [line.split() for line in typed(KUBECTL).splitlines() if line.startswith(f"{PROJECT.application.name}-")]
     assert {row[0]: row[2] for row in listed} == dict.fromkeys(pods, "Running")
 
     alone_from_here()
@@ -66,5 +66,5 @@ def test_the_quick_start_of_the_readme(tmp_path: Path, throwaway: Tasks, alone_f
     assert throwaway.cluster not in leftovers.our_clusters()
     for what in (("ps", "--all"), ("network", "ls"), ("volume", "ls")):
         assert docker(*what, "--quiet", f"--filter=name={throwaway.cluster}") == ""
-    assert docker("images", "--quiet", APPLICATION.name) == ""
+    assert docker("images", "--quiet", PROJECT.application.name) == ""
     assert list((project / ".state").glob("*")) == []

@@ -5,15 +5,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from kubetasks.project.application import APPLICATION, PROJECT
 from kubetasks.project.settings import PROVIDERS_OF_OUR_OWN
 from kubetasks.setup import artifacts
+from tasks import PROJECT
 from tests.support.driver import HEARD, Tasks
 
 SCREEN = "diagnosis"  # the title of what `inv diagnose` says
 SECONDS = 20
 LINES = 30
-REPORTS = PROJECT / "reports"
+REPORTS = PROJECT.folder / "reports"
 
 
 def reproduce(node_id: str, exhaustive: bool) -> str:
@@ -25,7 +25,7 @@ def reproduce(node_id: str, exhaustive: bool) -> str:
 def look(tasks: Tasks) -> Iterator[tuple[str, str]]:
     """Yield (title, text) for each part of the cluster's state."""
     yield "containers", _run("docker", "ps", "--all", "--filter", f"name=^{tasks.cluster}")
-    yield "images of the engine", _run("docker", "images", "--no-trunc", "--filter", f"reference={APPLICATION.name}")
+    yield "images of the engine", _run("docker", "images", "--no-trunc", "--filter", f"reference={PROJECT.application.name}")
     if tasks.kubeconfig.exists():
         yield SCREEN, _run(sys.executable, "-m", "kubetasks", "diagnose", **tasks.environment)
         yield from _cluster(tasks)
@@ -61,7 +61,7 @@ def _export(tasks: Tasks) -> str:
         "minikube": ("logs", f"--file={path}", "--profile", tasks.cluster),
     }[tasks.settings.provider]
     _run(provider.program, *words, **provider.environment)
-    return str(path.relative_to(PROJECT))
+    return str(path.relative_to(PROJECT.folder))
 
 
 def _run(*argv: str, **environment: str) -> str:

@@ -16,13 +16,12 @@ from kubetasks import providers
 from kubetasks.__main__ import Tasks as Program
 from kubetasks.engine import client
 from kubetasks.project import settings
-from kubetasks.project.application import APPLICATION, PROJECT
 from kubetasks.project.settings import Settings
 from kubetasks.providers.base import Lifecycle, Provider
 from kubetasks.setup import artifacts
 from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
 from kubetasks.terminal.report import Report
-from tasks import ns
+from tasks import PROJECT, ns
 from tests.support import signals
 
 # of a person's settings; the tests choose the others
@@ -58,7 +57,7 @@ class Tasks:
             ended = _invoke(words)
         return _expect(words, Ended(ended, out.getvalue(), err.getvalue()), code)
 
-    def typed(self, *words: str, code: int | None = 0, folder: Path = PROJECT, **environment: str) -> Ended:
+    def typed(self, *words: str, code: int | None = 0, folder: Path = PROJECT.folder, **environment: str) -> Ended:
         """Run the command line of the project in `folder`."""
         argv = [sys.executable, "-m", "kubetasks", *words]
         return _expect(words, run(argv, folder, self.environment | environment), code)
@@ -71,7 +70,7 @@ class Tasks:
     def kubectl(self, *words: str, stdin: str = "") -> str:
         """What kubectl prints in this namespace; it must succeed."""
         where = ["--kubeconfig", str(self.kubeconfig), "--namespace", self.namespace]
-        ended = run([artifacts.kubectl().reference, *where, *words], PROJECT, {}, stdin)
+        ended = run([artifacts.kubectl().reference, *where, *words], PROJECT.folder, {}, stdin)
         assert ended.code == 0, f"kubectl {words}: {ended.stderr}"
         return ended.stdout
 
@@ -114,10 +113,10 @@ class Tasks:
         """The settings that this environment gives."""
         given = os.environ | self.environment
         config = {
-            section: {name: given.get(settings.variable(section, name), default) for name, default in names.items()}
+            section: {name: given.get(PROJECT.variable(section, name), default) for name, default in names.items()}
             for section, names in settings.DEFAULTS.items()
         }
-        return settings.read(config)
+        return settings.read(PROJECT, config)
 
     @property
     def kubeconfig(self) -> Path:
@@ -139,7 +138,7 @@ class Tasks:
 
     def provider(self) -> Provider:
         """The provider of this cluster."""
-        return providers.select(self.settings, APPLICATION, Report(), client.connect)
+        return providers.select(self.settings, Report(), client.connect)
 
     def lifecycle(self) -> Lifecycle:
         """The same, as one that deletes its cluster."""

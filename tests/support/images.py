@@ -9,12 +9,12 @@ import docker
 
 from kubetasks.engine import client
 from kubetasks.engine.image import familiar
-from kubetasks.project.application import APPLICATION
-from kubetasks.project.labels import SELECTOR
+from kubetasks.project.labels import TOOL
+from tasks import PROJECT
 from tests.support import source
 
-ASIDE = f"{APPLICATION.name}-aside"
-STAGES = f"{APPLICATION.name}-stages"
+ASIDE = f"{PROJECT.application.name}-aside"
+STAGES = f"{PROJECT.application.name}-stages"
 
 
 def built_image(text: str) -> str:
@@ -28,7 +28,7 @@ def put_aside() -> list[str]:
     A run that was killed did not clean up: that is done first, and returned in names.
     """
     left = _restore()
-    _rename(APPLICATION.name, ASIDE)
+    _rename(PROJECT.application.name, ASIDE)
     return left
 
 
@@ -41,7 +41,7 @@ def put_back() -> None:
 def remove() -> None:
     """Remove the images that the tasks built under the application's name; one that has another name only loses this one."""
     connection = client.connect()
-    for reference in connection.image_tags(APPLICATION.name):
+    for reference in connection.image_tags(PROJECT.application.name):
         connection.remove_image(reference)
     connection.remove_dangling()
 
@@ -49,7 +49,7 @@ def remove() -> None:
 def keep_stages() -> None:
     """Name the earlier stages of the build, so that a clean-up does not remove them and the next build is quick."""
     with closing(docker.from_env().api) as api:
-        for number, stage in enumerate(api.images(filters={"label": SELECTOR, "dangling": True})):
+        for number, stage in enumerate(api.images(filters={"label": TOOL.selector, "dangling": True})):
             api.tag(stage["Id"], STAGES, str(number))
 
 
@@ -59,7 +59,7 @@ def _restore() -> list[str]:
     stages = connection.image_tags(STAGES)
     for reference in stages:
         connection.remove_image(reference)
-    return _rename(ASIDE, APPLICATION.name) + stages
+    return _rename(ASIDE, PROJECT.application.name) + stages
 
 
 def _rename(old: str, new: str) -> list[str]:

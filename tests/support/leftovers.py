@@ -5,12 +5,12 @@ from contextlib import closing
 import docker
 
 from kubetasks.engine import client
-from kubetasks.project.labels import CLUSTER_LABEL, SELECTOR
+from kubetasks.project.labels import TOOL
 
 
 def our_clusters() -> list[str]:
     """The names of the clusters that have a network or a volume with our label."""
-    return sorted(labels[CLUSTER_LABEL] for labels in client.connect().our_clusters())
+    return [name for name, _provider in client.connect().our_clusters()]
 
 
 def remove(prefix: str) -> None:
@@ -20,6 +20,6 @@ def remove(prefix: str) -> None:
             container.remove(force=True, v=True)
         for network in client.networks.list(filters={"name": f"^{prefix}"}):
             network.remove()
-        for reference in [name for image in client.images.list(filters={"label": SELECTOR}) for name in image.tags]:
+        for reference in [name for image in client.images.list(filters={"label": TOOL.selector}) for name in image.tags]:
             if reference.startswith(prefix):
                 client.images.remove(reference, force=True)

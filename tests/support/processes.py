@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.project.application import PROJECT
 from kubetasks.terminal.interruption import SIGNALS
+from tasks import PROJECT
 from tests.support.driver import SECONDS, Tasks
 from tests.support.waiting import until
 
@@ -26,7 +26,7 @@ def foreground() -> None:
 
 
 @contextmanager
-def started(argv: list[str], environment: dict[str, str], folder: Path = PROJECT) -> Iterator[subprocess.Popen[str]]:
+def started(argv: list[str], environment: dict[str, str], folder: Path = PROJECT.folder) -> Iterator[subprocess.Popen[str]]:
     """Run a program in a process group of its own, as a terminal does."""
     process = subprocess.Popen(
         argv,
@@ -84,5 +84,5 @@ def creating(tasks: Tasks, phase: str) -> Iterator[subprocess.Popen[str]]:
 
 def paste(script: str) -> None:
     """Run lines that were printed, as a person would: in a shell, one after the other."""
-    pasted = subprocess.run(["bash", "-eu"], input=script, cwd=PROJECT, capture_output=True, text=True, timeout=SECONDS)
+    pasted = subprocess.run(["bash", "-eu"], input=script, cwd=PROJECT.folder, capture_output=True, text=True, timeout=SECONDS)
     assert pasted.returncode == 0, f"{script}\n{pasted.stdout}{pasted.stderr}"

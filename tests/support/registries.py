@@ -14,7 +14,7 @@ import docker
 
 from kubetasks.engine import client
 from kubetasks.engine.content import Content, build_context
-from kubetasks.project.labels import LABELS
+from kubetasks.project.labels import TOOL
 from kubetasks.setup import artifacts
 from tests.support import leftovers
 from tests.support.eventually import eventually
@@ -79,7 +79,7 @@ def start(this_run: Run, folder: Path, config: str = CONFIG, network: str = "bri
     engine.build(build_context(content), [image], {}, lambda _line: None)
     with closing(docker.from_env()) as sdk:
         ports = {f"{PORT}/tcp": ("127.0.0.1", 0)}
-        container = sdk.containers.run(image, detach=True, ports=ports, labels=LABELS, name=name, network=network)
+        container = sdk.containers.run(image, detach=True, ports=ports, labels=TOOL.labels, name=name, network=network)
         container.reload()
         (port,) = container.ports[f"{PORT}/tcp"] or []
         inside = f"{container.attrs['NetworkSettings']['Networks'][network]['IPAddress']}:{PORT}"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kubetasks.project.application import PROJECT
-from kubetasks.project.labels import CLUSTER_LABEL
+from kubetasks.project.labels import TOOL
+from tasks import PROJECT
 from tests.support import locks
 from tests.support.driver import Tasks, docker
 from tests.support.waiting import until
@@ -37,7 +37,7 @@ def of_cluster(tasks: Tasks, home: Path) -> Snapshot:
 
     def ids(*words: str) -> frozenset[str]:
         """The ids of those with the name, and of those with the label: two filters would ask for both."""
-        by = (f"name={tasks.cluster}", f"label={CLUSTER_LABEL}={tasks.cluster}")
+        by = (f"name={tasks.cluster}", f"label={TOOL.key('cluster')}={tasks.cluster}")
         return frozenset(one for way in by for one in docker(*words, "--quiet", f"--filter={way}").split())
 
     found = [path for path in tasks.settings.cache.rglob(f"*{tasks.cluster}*") if path.suffix != ".log"]
@@ -46,7 +46,7 @@ def of_cluster(tasks: Tasks, home: Path) -> Snapshot:
         ids("network", "ls"),
         ids("volume", "ls"),
         frozenset(),
-        _files(found, [*(PROJECT / ".state").glob(f"{tasks.cluster}*"), home]),
+        _files(found, [*(PROJECT.folder / ".state").glob(f"{tasks.cluster}*"), home]),
     )
 
 
@@ -65,7 +65,7 @@ def of_everything(tasks: Tasks, home: Path) -> Snapshot:
         ids("network", "ls", "--quiet", "--no-trunc"),
         ids("volume", "ls", "--quiet"),
         ids("images", "--all", "--quiet", "--no-trunc"),
-        _files(kept, [PROJECT / ".state", home]),
+        _files(kept, [PROJECT.folder / ".state", home]),
     )
 
 

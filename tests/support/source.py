@@ -5,7 +5,7 @@ import secrets
 import shutil
 from pathlib import Path
 
-from kubetasks.project.application import PROJECT
+from tasks import PROJECT
 
 PARTS = (
     "tasks.py",
@@ -25,7 +25,7 @@ def changed(folder: Path) -> Path:
     """Copy the project to an empty folder, with a changed application."""
     folder.mkdir(exist_ok=True)
     for name in PARTS:
-        source = PROJECT / name
+        source = PROJECT.folder / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:

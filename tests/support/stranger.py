@@ -16,16 +16,16 @@ import yaml
 from pytest_kind import KindCluster
 
 from kubetasks.engine import client
-from kubetasks.project.application import APPLICATION, PROJECT
 from kubetasks.setup import artifacts
 from kubetasks.terminal.equivalents import NETWORK_VARIABLE
+from tasks import PROJECT
 from tests.support import leftovers, registries
 from tests.support.driver import Ended, Tasks
 from tests.support.fixtures import ON_STRANGER
 from tests.support.registries import Registry
 from tests.support.run import Run
 
-RBAC = PROJECT / "docs" / "existing-rbac.yaml"
+RBAC = PROJECT.folder / "docs" / "existing-rbac.yaml"
 ROLE = "simple-server-tasks"  # its name there
 # the API server writes down each request for an object, so that a test can see which rights were used
 AUDIT_LOG = "/var/log/kubernetes/audit.log"
@@ -166,7 +166,7 @@ class AgreeingTasks(UserTasks):
     def __call__(self, *words: str, code: int | None = 0) -> Ended:
         return super().__call__("--yes", *words, code=code)
 
-    def typed(self, *words: str, code: int | None = 0, folder: Path = PROJECT, **environment: str) -> Ended:
+    def typed(self, *words: str, code: int | None = 0, folder: Path = PROJECT.folder, **environment: str) -> Ended:
         return super().typed("--yes", *words, code=code, folder=folder, **environment)
 
 
@@ -185,7 +185,7 @@ def app(stranger: Stranger, this_run: Run, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture
 def documented_user(stranger: Stranger, this_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserTasks]:
     """A user of the namespace that docs/existing-rbac.yaml names; there can be one at a time."""
-    yield from _admitted(UserTasks, stranger, this_run, tmp_path_factory.mktemp("user"), APPLICATION.name)
+    yield from _admitted(UserTasks, stranger, this_run, tmp_path_factory.mktemp("user"), PROJECT.application.name)
 
 
 def _admitted(kind: type[UserTasks], stranger: Stranger, this_run: Run, folder: Path, namespace: str = "") -> Iterator[Any]:
@@ -194,7 +194,9 @@ def _admitted(kind: type[UserTasks], stranger: Stranger, this_run: Run, folder: 
     person = f"ann-{own}"
     if not namespace:
         namespace = own
-        rights = re.sub(rf"(?m)(?<=: ){APPLICATION.name}$", namespace, rights.replace(f"{ROLE}-nodes", f"{namespace}-nodes"))
+        rights = re.sub(
+            rf"(?m)(?<=: ){PROJECT.application.name}$", namespace, rights.replace(f"{ROLE}-nodes", f"{namespace}-nodes")
+        )
     stranger.kubectl("apply", "--filename=-", stdin=rights.replace("USER_NAME", person))
     stranger.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/warn=restricted")
     registry = f"{stranger.registry.address}/team"
@@ -207,7 +209,7 @@ def _admitted(kind: type[UserTasks], stranger: Stranger, this_run: Run, folder: 
         return
     stranger.kubectl("delete", "service", "--all", f"--namespace={namespace}")  # first: the namespace takes seconds
     stranger.kubectl("delete", "namespace", namespace, "--wait=false")
-    nodes = f"{ROLE if namespace == APPLICATION.name else namespace}-nodes"
+    nodes = f"{ROLE if namespace == PROJECT.application.name else namespace}-nodes"
     stranger.kubectl("delete", "clusterrolebinding,clusterrole", nodes, "--ignore-not-found")
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.project.application import PROJECT
+from tasks import PROJECT
 
-DOCUMENTS = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("nodeimages/**/*.md")]
+DOCUMENTS = [*PROJECT.folder.glob("*.md"), *PROJECT.folder.glob("docs/*.md"), *PROJECT.folder.glob("nodeimages/**/*.md")]
 FOLDERS = (
     ".ci",
     "ci",
@@ -33,11 +33,11 @@ def paths(text: str) -> list[str]:
     return [word for word in quoted if PATH.fullmatch(word) and not OTHERS.fullmatch(word)]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT.folder)))
 def test_every_path_in_a_document_exists(document: Path) -> None:
     # the glossary leaves kubetasks/ out, a folder's own document the folder, and prose may name a file or a folder alone
-    roots = (PROJECT, PROJECT / "kubetasks", document.parent)
-    names = {path.name for folder in FOLDERS for path in (PROJECT / folder).rglob("*")}
+    roots = (PROJECT.folder, PROJECT.folder / "kubetasks", document.parent)
+    names = {path.name for folder in FOLDERS for path in (PROJECT.folder / folder).rglob("*")}
     longer = [path for path in paths(document.read_text()) if path.rstrip("/") not in names]
     assert [path for path in longer if not any((root / path).exists() for root in roots)] == []
 

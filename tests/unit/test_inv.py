@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.project.application import PROJECT
+from tasks import PROJECT
 
 # Stands for each Python: it adds what it is asked for to $LOG, waits in pip for $GATE and kills its
 # process group, as Ctrl-C would, after the step $KILL.
@@ -37,7 +37,7 @@ class Clone:
         self.home, self.folder, self.bin, self.log = home, home / "clone", home / "bin", home / "log"
         (self.folder / "requirements").mkdir(parents=True)
         self.lock("invoke==1\n")
-        shutil.copy(PROJECT / "inv", self.folder)
+        shutil.copy(PROJECT.folder / "inv", self.folder)
         self.bin.mkdir()
         for program in "cat cmp flock ln mkdir readlink rm sed sh".split():
             found = shutil.which(program)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from kubetasks.project.application import PROJECT
+from tasks import PROJECT
 
 TESTS = Path(__file__).parents[1]
 OTHER_TABLES = ("Where to go next", "Repository layout")  # sections whose tables promise nothing
@@ -60,8 +60,8 @@ def every_test() -> set[str]:
 
 
 def test_each_sentence_of_the_readme_has_a_test_or_a_reason() -> None:
-    page = (PROJECT / "docs" / "testing.md").read_text()
-    found = faults((PROJECT / "README.md").read_text(), page, every_test())
+    page = (PROJECT.folder / "docs" / "testing.md").read_text()
+    found = faults((PROJECT.folder / "README.md").read_text(), page, every_test())
     assert not found, "\n".join(found)
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from kubetasks.engine.client import Engine
 from kubetasks.errors import OwnershipError
-from kubetasks.project.labels import CLUSTER_LABEL, LABELS, OWNER, OWNER_LABEL
+from kubetasks.project.labels import Owner
 from kubetasks.terminal import equivalents
 from kubetasks.terminal.report import Report
 
@@ -17,16 +17,17 @@ MTU = "com.docker.network.driver.mtu"
 class Network:
     """The network of the cluster `name`; both have the same name."""
 
-    def __init__(self, engine: Engine, report: Report, name: str) -> None:
+    def __init__(self, engine: Engine, report: Report, owner: Owner, name: str) -> None:
         self._engine = engine
         self._report = report
+        self._owner = owner
         self._name = name
 
     def create(self) -> bool:
         """Create the network unless it is there; False under --dry. Raises OwnershipError if it is not ours."""
         if self.ours():
             return not self._report.dry
-        labels, options = {**LABELS, CLUSTER_LABEL: self._name}, self._options()
+        labels, options = {**self._owner.labels, self._owner.key("cluster"): self._name}, self._options()
         if not self._report.equivalent(equivalents.create_network(self._name, labels, options)):
             return False
         self._engine.create_network(self._name, labels, options)
@@ -41,7 +42,7 @@ class Network:
     def ours(self) -> bool:
         """Whether the network is there. Raises OwnershipError if it is not ours."""
         found = self._engine.network(self._name)
-        if found and not _is_ours(found):
+        if found and not self._owner.owns(found.get("Labels")):
             raise OwnershipError(
                 f"A Docker network {self._name} exists and was not created by these tasks.",
                 "Choose another name: INVOKE_CLUSTER_NAME=NAME ./inv ...",
@@ -75,13 +76,9 @@ class Network:
     def labelled(self) -> bool:
         """Whether the network is there and ours."""
         found = self._engine.network(self._name)
-        return found is not None and _is_ours(found)
+        return found is not None and self._owner.owns(found.get("Labels"))
 
     def remove(self) -> None:
         """Remove the network if it is there and ours."""
         if self.labelled():
             self._engine.remove_network(self._name)
-
-
-def _is_ours(network: dict[str, Any]) -> bool:
-    return bool((network.get("Labels") or {}).get(OWNER_LABEL) == OWNER)

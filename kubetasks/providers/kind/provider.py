@@ -15,7 +15,6 @@ from kubetasks.engine import access
 from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Delivered, Image, names_to_load
 from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError, TaskError
-from kubetasks.project.application import Application
 from kubetasks.project.settings import DEFAULTS, Settings
 from kubetasks.project.versions import KIND
 from kubetasks.providers import containerd, programs, registry
@@ -58,11 +57,11 @@ class Kind:
     kubectl: tuple[str, ...] = ()
     shared = False
 
-    def __init__(self, settings: Settings, app: Application, report: Report, connect: Callable[[], Engine]) -> None:
+    def __init__(self, settings: Settings, report: Report, connect: Callable[[], Engine]) -> None:
         self.name = self.network = settings.cluster
         self.kubeconfig = str(settings.state_folder / "kubeconfig")
         self._settings = settings
-        self._app = app
+        self._app = settings.app
         self._report = report
         self._connect = connect
 
@@ -76,7 +75,7 @@ class Kind:
 
     @cached_property
     def _network(self) -> Network:
-        return Network(self._engine, self._report, self.name)
+        return Network(self._engine, self._report, self._app.owner, self.name)
 
     @cached_property
     def _registry(self) -> Registry:
@@ -503,7 +502,7 @@ class Kind:
     def _remove_files(self) -> None:
         shutil.rmtree(self._settings.state_folder, ignore_errors=True)
         with suppress(OSError):  # other clusters have theirs there
-            self._settings.state.rmdir()
+            self._settings.project.state.rmdir()
 
 
 def _mapped_port(node: "Container") -> int | None:

@@ -16,8 +16,6 @@ from kubetasks.engine import access, client
 from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Delivered, Image, names_to_load
 from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
-from kubetasks.project.application import Application
-from kubetasks.project.labels import CLUSTER_LABEL, KUBERNETES_LABEL, LABELS, OWNER, OWNER_LABEL, PROVIDER_LABEL, STATE_LABEL
 from kubetasks.project.settings import Settings
 from kubetasks.project.versions import KICBASE, KUBERNETES, MINIKUBE
 from kubetasks.providers import containerd, programs
@@ -50,10 +48,10 @@ class Minikube:
     shared = False
     network = ""  # minikube's own tunnel gives the addresses
 
-    def __init__(self, settings: Settings, app: Application, report: Report, connect: Callable[[], Engine]) -> None:
+    def __init__(self, settings: Settings, report: Report, connect: Callable[[], Engine]) -> None:
         self.name = settings.cluster
         self._settings = settings
-        self._app = app
+        self._app = settings.app
         self._report = report
         self._connect = connect
 
@@ -69,7 +67,7 @@ class Minikube:
     def _folder(self) -> Path:
         """The folder of the cluster's files: in the clone that created it, if both are still there."""
         try:
-            recorded = self._labels_of_volume().get(STATE_LABEL, "")
+            recorded = self._recorded("state")
         except EngineError:  # under --dry
             recorded = ""
         return Path(recorded) if _exists(recorded) else self._settings.state_folder
@@ -229,7 +227,7 @@ class Minikube:
         if not self._builds():
             return None
         address = self._running_node().attrs["NetworkSettings"]["Networks"][self.name]["IPAddress"]
-        return client.connect_to_node(f"{address}:{ENGINE_PORT}", self._folder / ".minikube" / "certs")
+        return client.connect_to_node(self._app.owner, f"{address}:{ENGINE_PORT}", self._folder / ".minikube" / "certs")
 
     @contextmanager
     def building(self) -> Iterator[None]:
@@ -312,7 +310,7 @@ class Minikube:
 
     def _say_differences(self) -> None:
         """Report each setting that only a new cluster would follow."""
-        created = self._labels_of_volume().get(KUBERNETES_LABEL, self._settings.kubernetes)
+        created = self._recorded("kubernetes") or self._settings.kubernetes
         runtime = "docker" if self._has_docker else "containerd"
         say_differences(
             self._report,
@@ -369,8 +367,14 @@ class Minikube:
     @property
     def _labels(self) -> dict[str, str]:
         """The labels of the volume. minikube removes it by its own one; the keys to the cluster are in the state folder alone."""
-        ours = {**LABELS, CLUSTER_LABEL: self.name, PROVIDER_LABEL: "minikube", STATE_LABEL: str(self._settings.state_folder)}
-        return {**ours, KUBERNETES_LABEL: self._settings.kubernetes, PROFILE_LABEL: self.name}
+        owner, settings = self._app.owner, self._settings
+        told = {
+            "cluster": self.name,
+            "provider": "minikube",
+            "state": str(settings.state_folder),
+            "kubernetes": settings.kubernetes,
+        }
+        return {**owner.labels, **{owner.key(name): value for name, value in told.items()}, PROFILE_LABEL: self.name}
 
     @property
     def _create_volume_line(self) -> str:
@@ -454,8 +458,12 @@ class Minikube:
     def _labels_of_volume(self) -> dict[str, str]:
         return self._engine.volume(self.name) or {}
 
+    def _recorded(self, name: str) -> str:
+        """What the volume's label of that name says, or ""."""
+        return self._labels_of_volume().get(self._app.owner.key(name), "")
+
     def _is_ours(self) -> bool:
-        return self._labels_of_volume().get(OWNER_LABEL) == OWNER
+        return self._app.owner.owns(self._labels_of_volume())
 
     def _require_ours(self) -> None:
         """Raises OwnershipError for a cluster without our volume."""
@@ -467,7 +475,7 @@ class Minikube:
 
     def _require_keys(self) -> None:
         """Raises ClusterError if the folder with minikube's keys to the cluster is gone."""
-        recorded = self._labels_of_volume().get(STATE_LABEL, "")
+        recorded = self._recorded("state")
         if not _exists(recorded):
             raise ClusterError(
                 f"The keys to cluster {self.name} are gone: they were in {recorded}.", "./inv delete start creates it again"

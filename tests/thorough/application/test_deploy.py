@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from kubetasks.errors import ExposeError, OwnershipError
-from kubetasks.project.application import PROJECT
 from kubetasks.terminal import locking
 from kubetasks.terminal.report import Report
+from tasks import PROJECT
 from tests.support import answers, source
 from tests.support.driver import Tasks
 from tests.support.marks import every_provider
@@ -48,12 +48,12 @@ def test_restricted_pod_security_admits_its_pods_without_a_warning(app: Tasks) -
     (pod,) = app.get("pods")["items"]
     assert pod["status"]["phase"] == "Running"
     app("undeploy")
-    as_they_are = ["--warnings-as-errors", f"--filename={PROJECT / 'k8s'}"]
+    as_they_are = ["--warnings-as-errors", f"--filename={PROJECT.folder / 'k8s'}"]
     app.kubectl("apply", "--dry-run=server", "--validate=strict", *as_they_are)
     app.kubectl("apply", *as_they_are)
     refused = app("deploy", code=OwnershipError.code).stderr
     assert "was not created by these tasks" in refused, "what a person applied is that person's"
-    app.kubectl("delete", f"--filename={PROJECT / 'k8s'}")
+    app.kubectl("delete", f"--filename={PROJECT.folder / 'k8s'}")
     app("deploy", "expose")
 
 

@@ -12,12 +12,12 @@ from kubetasks.engine import client as engine_client
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import ClusterError
 from kubetasks.kube import client
-from kubetasks.project.application import APPLICATION
 from kubetasks.providers.base import Lifecycle, Provider
 from kubetasks.providers.existing import Existing
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.setup import artifacts
 from kubetasks.terminal.report import Report
+from tasks import PROJECT
 from tests.support import answers
 from tests.support.driver import Tasks, docker
 from tests.support.marks import every_provider
@@ -37,12 +37,12 @@ Make = Callable[[Tasks, Report], Provider]
 
 def own(tasks: Tasks, report: Report) -> Provider:
     """The adapter of the run's provider."""
-    return providers.select(tasks.settings, APPLICATION, report, engine_client.connect)
+    return providers.select(tasks.settings, report, engine_client.connect)
 
 
 def existing(tasks: Tasks, report: Report) -> Provider:
     """The run's cluster, as if a stranger had created it."""
-    return Existing(tasks.existing(), APPLICATION, report, engine_client.connect)
+    return Existing(tasks.existing(), report, engine_client.connect)
 
 
 ADAPTERS = [own, existing]
@@ -65,7 +65,9 @@ def test_its_facts_lead_to_the_cluster(app: Tasks, adapter: Make) -> None:
     assert provider.condition() == "running"
     assert provider.name
     facts = provider.cluster()
-    kube = client.connect(facts.kubeconfig, facts.context, facts.advice, facts.renewal, facts.direct, "kubectl")
+    kube = client.connect(
+        PROJECT.application.owner, facts.kubeconfig, facts.context, facts.advice, facts.renewal, facts.direct, "kubectl"
+    )
     (node,) = kube.list("Node")
     command = [artifacts.kubectl().reference, *provider.kubectl, "get", "nodes", "--output=name"]
     environment = os.environ | dict(provider.environment)
@@ -94,13 +96,13 @@ def test_an_image_that_the_nodes_have_is_not_loaded_again(app: Tasks, adapter: M
     build = image.partition(":")[2]
     provider = adapter(app, Report())
     if adapter is own:  # the kubelet names images late
-        assert provider.deliver(Image(APPLICATION, build, "")) == Delivered(image, pulled=False)
+        assert provider.deliver(Image(PROJECT.application, build, "")) == Delivered(image, pulled=False)
         assert capsys.readouterr().err == "", "nothing was loaded"
         assert provider.remove_images(Everything) == [], "what is in use stays"
-        provider.deliver(Image(APPLICATION, build, ""))
+        provider.deliver(Image(PROJECT.application, build, ""))
         assert capsys.readouterr().err == ""
     else:
-        assert provider.deliver(Image(APPLICATION, build, "")) == Delivered(image, pulled=False)
+        assert provider.deliver(Image(PROJECT.application, build, "")) == Delivered(image, pulled=False)
         assert f"must have loaded {image}" in capsys.readouterr().err
         assert provider.remove_images(set) == [], "the nodes of others keep their images"
 

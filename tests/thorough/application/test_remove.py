@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from kubetasks.errors import OwnershipError
-from kubetasks.project.application import PROJECT
-from kubetasks.project.labels import OWNER_LABEL, SELECTOR
+from kubetasks.project.labels import OWNER_LABEL, TOOL
 from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
+from tasks import PROJECT
 from tests.support import answers, cluster, snapshot, source
 from tests.support.driver import Tasks, docker
 from tests.support.eventually import answer
@@ -106,8 +106,8 @@ def test_clean_refuses_what_is_not_ours_before_it_deletes_anything(app: Tasks) -
 
 def test_what_cannot_be_deleted_is_named_with_what_keeps_it(app: Tasks) -> None:
     budget = "poddisruptionbudget", "simple-server"
-    app.kubectl("apply", f"--filename={PROJECT / 'k8s' / 'poddisruptionbudget.yaml'}")
-    app.kubectl("label", *budget, SELECTOR)
+    app.kubectl("apply", f"--filename={PROJECT.folder / 'k8s' / 'poddisruptionbudget.yaml'}")
+    app.kubectl("label", *budget, TOOL.selector)
     app.kubectl("patch", *budget, "--type=merge", "--patch", '{"metadata": {"finalizers": ["example.com/kept"]}}')
     said = app.typed("undeploy", code=10, INVOKE_APP_TIMEOUT="1").stderr
     assert "poddisruptionbudget/simple-server was not deleted after 1 s: it waits for example.com/kept" in said

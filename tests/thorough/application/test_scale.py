@@ -1,6 +1,6 @@
 """Scaling: as many pods answer as were asked for."""
 
-from kubetasks.project.application import PROJECT
+from tasks import PROJECT
 from tests.support import answers
 from tests.support.driver import Tasks
 from tests.support.eventually import SECONDS, eventually
@@ -23,7 +23,7 @@ def test_scaled_to_nothing_nobody_answers_and_status_says_so(app: Tasks) -> None
 
 def test_the_documented_autoscaler_is_accepted_and_deploy_leaves_its_replicas_alone(app: Tasks) -> None:
     app("build", "deploy")
-    app.kubectl("apply", "--filename", str(PROJECT / "docs" / "scale-hpa.yaml"))
+    app.kubectl("apply", "--filename", str(PROJECT.folder / "docs" / "scale-hpa.yaml"))
     raised(app)  # to minReplicas: no metric is needed for that
     app("deploy")
     assert app.get("deployment", "simple-server")["spec"]["replicas"] == 3

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from kubetasks.engine import client
-from kubetasks.project.application import APPLICATION, PROJECT
+from tasks import PROJECT
 from tests.support import answers, registries
 from tests.support.answers import REQUESTS
 from tests.support.driver import SECONDS, Ended
@@ -30,9 +30,9 @@ def test_a_user_of_one_namespace_goes_the_whole_path_through_a_registry(stranger
     user = documented_user
     made = user.typed("--yes", "build", "deploy", "expose", "scale")
     assert made.stderr.count("Context theirs (https://127.0.0.1:") == 3, "each task that uses the cluster names it"
-    container = user.get("deployment", APPLICATION.name)["spec"]["template"]["spec"]["containers"][0]
+    container = user.get("deployment", PROJECT.application.name)["spec"]["template"]["spec"]["containers"][0]
     build = user.json("traffic")["pods"][0]["build"]
-    assert container["image"].startswith(f"{stranger.registry.address}/team/{APPLICATION.name}:{build}@sha256:")
+    assert container["image"].startswith(f"{stranger.registry.address}/team/{PROJECT.application.name}:{build}@sha256:")
     assert container["imagePullPolicy"] == "IfNotPresent"
     url = user.typed("service").stdout.strip()
     pods = {pod["metadata"]["name"] for pod in user.get("pods")["items"]}
@@ -52,7 +52,7 @@ def test_a_user_of_one_namespace_goes_the_whole_path_through_a_registry(stranger
     left = user.get("deployments,replicasets,services,poddisruptionbudgets,pods")["items"]
     assert left == []
     assert answers.silent(url)
-    assert client.connect().image_tags(APPLICATION.name) == [], "the name for the registry too"
+    assert client.connect().image_tags(PROJECT.application.name) == [], "the name for the registry too"
 
 
 def test_up_brings_three_pods_to_an_empty_namespace_and_a_second_one_changes_nothing(app: UserTasks) -> None:
@@ -72,7 +72,7 @@ def test_the_role_has_the_rights_that_the_tasks_and_the_pasted_commands_use(stra
     user("build", "deploy", "expose", "scale", "--replicas=2", "--yes")
     user("status")
     user("logs")
-    user.kubectl("set", "image", f"deployment/{APPLICATION.name}", "*=broken:1")
+    user.kubectl("set", "image", f"deployment/{PROJECT.application.name}", "*=broken:1")
     user("scale", "--replicas=3", "--yes", code=6)
     user("rollback", "--yes")
     user("unexpose", "undeploy", "--yes")
@@ -96,7 +96,7 @@ def rights(stranger: Stranger, person: str) -> set[tuple[str, str]]:
 
 def test_the_mirrored_commands_do_the_same_when_they_are_pasted(user: UserTasks) -> None:
     paste(user.typed("--dry", "build", "deploy", "expose", "scale", "--replicas=2").stdout)
-    deployment = user.get("deployment", APPLICATION.name)
+    deployment = user.get("deployment", PROJECT.application.name)
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     assert (deployment["status"]["readyReplicas"], container["imagePullPolicy"]) == (2, "IfNotPresent")
 
@@ -119,7 +119,13 @@ def answered(user: UserTasks, text: str, *words: str) -> Ended:
     argv = [sys.executable, "-m", "kubetasks", *words]
     try:
         ended = subprocess.run(
-            argv, cwd=PROJECT, env=os.environ | user.environment, stdin=theirs, capture_output=True, text=True, timeout=SECONDS
+            argv,
+            cwd=PROJECT.folder,
+            env=os.environ | user.environment,
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
         )
         return Ended(ended.returncode, ended.stdout, ended.stderr)
     finally:
@@ -190,7 +196,7 @@ def test_a_registry_with_a_password_takes_the_engines_own_and_nobody_reads_it(
         (tmp_path / "config.json").write_text(json.dumps({"auths": {registry.address: {"auth": secret}}}))
         pushed = user.typed("--echo", "deploy", "--yes", code=6, INVOKE_APP_TIMEOUT="20")  # the nodes have no password
         assert "cannot be pulled" in pushed.stderr
-        assert f"Pushing {registry.address}/{APPLICATION.name}" in pushed.stderr
+        assert f"Pushing {registry.address}/{PROJECT.application.name}" in pushed.stderr
         for printed in (pushed.stdout, pushed.stderr, refused.stderr):
             assert registries.PASSWORD not in printed
             assert secret not in printed
@@ -208,7 +214,7 @@ def test_a_registry_whose_certificate_nobody_knows_is_named(
         refused = replace(user, registry=registry.inside).typed("deploy", "--yes", code=5)
         assert "x509" in refused.stderr
         assert f"/etc/docker/certs.d/{registry.inside}/ca.crt" in refused.stderr
-        assert [name for name in client.connect().image_tags(APPLICATION.name) if registry.inside in name] == []
+        assert [name for name in client.connect().image_tags(PROJECT.application.name) if registry.inside in name] == []
     assert user.get("deployments")["items"] == [], "nothing was changed"
 
 

@@ -14,7 +14,7 @@ import docker
 import pytest
 
 from kubetasks.engine import client
-from kubetasks.project.application import APPLICATION, PROJECT
+from tasks import PROJECT
 from tests.support import answers, images, source
 from tests.support.driver import Tasks
 from tests.support.eventually import SECONDS, eventually
@@ -100,7 +100,7 @@ def node_images(tasks: Tasks) -> dict[str, str]:
 @eventually(SECONDS)
 def nobody_else(app: Tasks) -> None:
     """What other tests have deployed, which may be ending, uses no image of the node any more."""
-    label = f"--selector=app.kubernetes.io/name={APPLICATION.name}"
+    label = f"--selector=app.kubernetes.io/name={PROJECT.application.name}"
     assert app.get("deployments,pods", "--all-namespaces", label)["items"] == []
 
 
@@ -114,7 +114,7 @@ def test_a_node_keeps_an_image_that_any_pod_uses_and_no_other(app: Tasks, tmp_pa
     before = set(node_images(app).values())
     app.typed("build", "deploy", folder=project)
     app("undeploy")
-    app.kubectl("apply", f"--filename={PROJECT / 'k8s' / 'deployment.yaml'}")  # by hand: without our label
+    app.kubectl("apply", f"--filename={PROJECT.folder / 'k8s' / 'deployment.yaml'}")  # by hand: without our label
     app.kubectl("rollout", "status", "deployment/simple-server", "--timeout=60s")
     running = node_images(app)[f"docker.io/library/{V1}"]
     app("rmi")

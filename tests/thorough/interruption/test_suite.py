@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from kubetasks.engine import client
-from kubetasks.project.application import PROJECT
+from tasks import PROJECT
 from tests.support.leftovers import our_clusters
 from tests.support.marks import exhaustive
 from tests.support.processes import ended, started
@@ -38,7 +38,7 @@ def test_the_suite_leaves_no_cluster(this_run: Run, number: signal.Signals, phas
     assert process.returncode == pytest.ExitCode.INTERRUPTED, output
     assert [one for one in our_clusters() if one.startswith(name)] == [], output
     assert [node.name for node in client.connect().containers("io.x-k8s.kind.cluster") if str(node.name).startswith(name)] == []
-    assert list((PROJECT / ".state").glob(f"{name}*")) == []
+    assert list((PROJECT.folder / ".state").glob(f"{name}*")) == []
 
 
 @exhaustive

@@ -13,9 +13,10 @@ import pytest
 from kubetasks.engine import client, content
 from kubetasks.errors import ClusterError, FileError, ImageError
 from kubetasks.project import settings
-from kubetasks.project.labels import OWNER
+from kubetasks.project.labels import TOOL
 from kubetasks.setup import artifacts
 from kubetasks.setup.artifacts import Artifact
+from tasks import PROJECT
 from tests.support import source
 from tests.support.driver import Tasks, docker
 
@@ -121,7 +122,7 @@ exec REAL "$@"
 @pytest.fixture
 def broken_kind(throwaway: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache whose kind asks kubeadm for a Kubernetes that the nodes do not have."""
-    real, cache = Path(artifacts.kind(throwaway.settings).reference), tmp_path / OWNER
+    real, cache = Path(artifacts.kind(throwaway.settings).reference), tmp_path / TOOL.name
     program = cache / real.relative_to(throwaway.settings.cache)
     program.parent.mkdir(parents=True)
     for folder in throwaway.settings.cache.glob("metallb-*"):
@@ -173,7 +174,7 @@ def test_programs_and_images_that_are_missing_are_named_before_anything_is_creat
 
 def test_a_build_that_fails_shows_the_end_of_its_output_and_leaves_no_image() -> None:
     connection = client.connect()
-    base = artifacts.base_image(connection, settings.read(settings.DEFAULTS)).reference
+    base = artifacts.base_image(connection, settings.read(PROJECT, settings.DEFAULTS)).reference
     context = content.build_context(
         content.Content({"Dockerfile": f"FROM {base}\nRUN printf 'it %s work\\n' cannot && exit 7\n".encode()})
     )

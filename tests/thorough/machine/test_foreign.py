@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 from kubetasks.errors import ClusterError, OwnershipError
-from kubetasks.project.application import PROJECT
-from kubetasks.project.labels import CLUSTER_LABEL, LABELS, OWNER, OWNER_LABEL
+from kubetasks.project.labels import OWNER_LABEL, TOOL
+from tasks import PROJECT
 from tests.support import cluster
 from tests.support.driver import Tasks
 from tests.support.marks import exhaustive
@@ -37,7 +37,7 @@ labels = st.dictionaries(
         words,
     ),
     st.one_of(st.just(NAME), words),
-).filter(lambda found: found.get(OWNER_LABEL) != OWNER)
+).filter(lambda found: found.get(OWNER_LABEL) != TOOL.name)
 things = st.dictionaries(names, labels, max_size=3)
 pictures = st.dictionaries(
     st.builds("{}:{}".format, st.one_of(st.sampled_from(["simple-server", "simple-server-node"]), words), words),
@@ -106,7 +106,7 @@ def test_whatever_others_have_stays_as_it_is(other: OtherEngine, home: Path) -> 
     @property_settings(
         max_examples=EXAMPLES,
         deadline=None,
-        database=DirectoryBasedExampleDatabase(PROJECT / ".hypothesis" / "foreign"),
+        database=DirectoryBasedExampleDatabase(PROJECT.folder / ".hypothesis" / "foreign"),
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
     @given(containers=things, networks=things, images=pictures, known=entries)
@@ -138,9 +138,9 @@ def holds(
         }
         (home / ".kube" / "config").write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **theirs}))
         before = world(client, home)
-        built = other.add_image(f"simple-server:{'f' * 12}", LABELS)
+        built = other.add_image(f"simple-server:{'f' * 12}", TOOL.labels)
         if NAME not in networks:
-            client.networks.create(NAME, labels={**LABELS, CLUSTER_LABEL: NAME})
+            client.networks.create(NAME, labels={**TOOL.labels, TOOL.key("cluster"): NAME})
         codes: dict[tuple[str, ...], int] = {}
         for task in CHANGING:
             code = codes[task] = tasks(*task, code=None).code

@@ -19,12 +19,13 @@ import pytest
 
 from kubetasks.errors import SetupError
 from kubetasks.project import settings
-from kubetasks.project.labels import LABELS
+from kubetasks.project.labels import TOOL
 from kubetasks.setup import artifacts, receipt, removal
 from kubetasks.setup import engine as machine_engine
 from kubetasks.setup.receipt import Receipt
 from kubetasks.terminal import shell, wait
 from kubetasks.terminal.report import Report
+from tasks import PROJECT
 
 SECONDS = 60
 HARMLESS = ("docker", "umount")
@@ -94,7 +95,7 @@ def started() -> Iterator[OtherEngine]:
         *(f"--containerd-namespace={namespace}", f"--containerd-plugins-namespace={namespace}-plugins"),
     ]
     # "refuse": whatever happens, the removal starts no engine at the usual place
-    made = dataclasses.replace(settings.read(settings.DEFAULTS), cache=folder / "cache", engine="refuse")
+    made = dataclasses.replace(settings.read(PROJECT, settings.DEFAULTS), cache=folder / "cache", engine="refuse")
     with log.open("wb") as sink:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd="/")
     receipt.write(made.cache, Receipt(engine_pid=process.pid, folders=[str(data)]))
@@ -149,7 +150,7 @@ def files(folder: Path) -> set[Path]:
 
 @pytest.mark.parametrize("name", ["", "theirs:1"])
 def test_an_engine_with_an_image_of_somebody_is_kept_and_without_it_removed(other_engine: OtherEngine, name: str) -> None:
-    other_engine.add_image(OURS, LABELS)
+    other_engine.add_image(OURS, TOOL.labels)
     theirs = other_engine.add_image(name)
     cache = other_engine.settings.cache
     receipt_before, files_before = receipt.read(cache), files(cache)
@@ -170,7 +171,7 @@ def test_the_engine_of_the_machine_is_inspected_if_docker_host_names_another(
 ) -> None:
     other_engine.add_image("theirs:1")
     with started() as named:
-        named.add_image(OURS, LABELS)
+        named.add_image(OURS, TOOL.labels)
         monkeypatch.setenv("DOCKER_HOST", f"unix://{named.socket}")
         with pytest.raises(SetupError, match="holds what is not ours: image theirs:1"):
             other_engine.remove()

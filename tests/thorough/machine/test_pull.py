@@ -22,6 +22,7 @@ from kubetasks.setup.artifacts import Artifact
 from kubetasks.setup.needs import File
 from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report
+from tasks import PROJECT
 from tests.support import driver, registries
 from tests.support.registries import Registry
 from tests.support.run import Run
@@ -91,7 +92,7 @@ def pin(monkeypatch: pytest.MonkeyPatch, node: str, base: str) -> None:
 @pytest.fixture
 def bare(tmp_path: Path) -> settings.Settings:
     """Settings with an empty cache that pull."""
-    made = settings.read(settings.DEFAULTS)
+    made = settings.read(PROJECT, settings.DEFAULTS)
     return dataclasses.replace(made, images="pull", cache=tmp_path / "cache")
 
 

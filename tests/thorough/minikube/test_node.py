@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from kubetasks.engine import client
-from kubetasks.project.application import APPLICATION, PROJECT
 from kubetasks.providers.minikube import tunnel
 from kubetasks.providers.minikube.config import PROFILE_LABEL
 from kubetasks.setup import artifacts
 from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
+from tasks import PROJECT
 from tests.support import answers
 from tests.support.answers import REQUESTS
 from tests.support.driver import Tasks, docker
@@ -112,24 +112,24 @@ def test_a_node_that_runs_docker_builds_as_in_the_tutorial(throwaway: Tasks, mon
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     paste(BY_HAND.format(base=base))
-    throwaway.kubectl("apply", f"--filename={PROJECT / 'k8s' / 'deployment.yaml'}")
+    throwaway.kubectl("apply", f"--filename={PROJECT.folder / 'k8s' / 'deployment.yaml'}")
     throwaway.kubectl("rollout", "status", "deployment/simple-server", "--timeout=60s")
     throwaway.kubectl("delete", "deployment", "simple-server", "--cascade=foreground")
-    in_node(throwaway, "docker", "rmi", f"{APPLICATION.name}:v1")
+    in_node(throwaway, "docker", "rmi", f"{PROJECT.application.name}:v1")
     paste(TUTORIAL.format(base=base))
-    assert client.connect().image_tags(APPLICATION.name) == [], "everything was built in the node"
-    assert "by-hand" in in_node(throwaway, "docker", "images", APPLICATION.name)
+    assert client.connect().image_tags(PROJECT.application.name) == [], "everything was built in the node"
+    assert "by-hand" in in_node(throwaway, "docker", "images", PROJECT.application.name)
     assert len(throwaway.json("traffic")["pods"]) == 3
     throwaway("undeploy", "rmi")
-    assert in_node(throwaway, "docker", "images", "--quiet", f"{APPLICATION.name}:v1") == ""
+    assert in_node(throwaway, "docker", "images", "--quiet", f"{PROJECT.application.name}:v1") == ""
 
     assert "in the node: done" in throwaway("build").stderr, "without docker-env too"
     assert "Loading" not in throwaway("deploy", "expose").stderr
-    assert client.connect().image_tags(APPLICATION.name) == []
+    assert client.connect().image_tags(PROJECT.application.name) == []
     throwaway("undeploy", "rmi")
     paste(throwaway("--dry", "build", "deploy").stdout)
     throwaway("expose", "traffic")
-    assert client.connect().image_tags(APPLICATION.name) == [], "nor do the pasted lines build anywhere else"
+    assert client.connect().image_tags(PROJECT.application.name) == [], "nor do the pasted lines build anywhere else"
 
 
 def test_a_restart_behind_our_back_a_pasted_stop_and_lost_keys(throwaway: Tasks, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_creation_that_was_killed_is_seen_and_made_good(throwaway: Tasks) -> N
 @pytest.fixture
 def theirs(throwaway: Tasks) -> Iterator[str]:
     """What a person's own minikube cluster of our name is made of."""
-    name, image = throwaway.cluster, f"{APPLICATION.name}:v1"
+    name, image = throwaway.cluster, f"{PROJECT.application.name}:v1"
     throwaway("build")
     label = f"--label={PROFILE_LABEL}={name}"
     docker("volume", "create", label, name)
@@ -221,6 +221,6 @@ def test_a_kind_cluster_of_the_same_name_is_in_the_way(throwaway: Tasks) -> None
         assert f"A Docker network {name} exists" in throwaway("start", code=8).stderr
         throwaway("delete")
         assert client.connect().network(name)
-        assert not (PROJECT / ".state" / f"{name}.minikube").exists()
+        assert not (PROJECT.folder / ".state" / f"{name}.minikube").exists()
     finally:
         docker("network", "rm", name)

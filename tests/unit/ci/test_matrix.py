@@ -17,13 +17,14 @@ from kubetasks.engine import client
 from kubetasks.engine.client import AbsentError
 from kubetasks.errors import ProgramError, SetupError
 from kubetasks.project import settings
-from kubetasks.project.application import PROJECT
 from kubetasks.project.versions import DEFAULT_KUBERNETES, KUBERNETES, PYTHON_IMAGE, PYTHONS
 from kubetasks.setup import inventory, needs, packages
 from kubetasks.setup.needs import Need
 from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report
 from nodeimages import names
+from tasks import PROJECT
+from tests.unit.configured import configured
 
 JUNIT = """<testsuites><testsuite>
 <testcase classname="a" name="good" time="1.5"><properties><property name="traffic" value="pod 3"/></properties></testcase>
@@ -101,7 +102,7 @@ def test_the_tier_decides_which_folders_run(
     monkeypatch.setattr(browsers, "find", lambda: "/usr/bin/chromium")
     (result,) = run(matrix.jobs(tier, DEFAULT_KUBERNETES, **asked))
     assert given[given.index("--") + 1 :] == [f"--junitxml={result.job.report}", *paths]
-    assert all((PROJECT / path).exists() for path in paths if not path.startswith("--"))
+    assert all((PROJECT.folder / path).exists() for path in paths if not path.startswith("--"))
 
 
 @pytest.mark.parametrize(("install", "possible"), [(True, False), (False, True)])
@@ -112,7 +113,7 @@ def test_where_no_browser_may_be_installed_the_command_is_named(
     monkeypatch.setattr(packages, "install", lambda *_: pytest.fail("nothing may be installed"))
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     with pytest.raises(SetupError, match="need Chromium") as told:
-        browsers.ensure(settings.read(settings.DEFAULTS, {}), Report(), install)
+        browsers.ensure(configured(), Report(), install)
     assert told.value.hint == "sudo apt-get install chromium"
 
 
@@ -127,7 +128,7 @@ def test_core_installs_nothing_and_its_table_names_what_is_missing(monkeypatch: 
     ]
     assert results[1].where == "The tests of the page need Chromium. sudo apt-get install chromium"
     assert [f"--ignore={path}" for path in matrix.PAGE] == given[-len(matrix.PAGE) :]
-    assert all((PROJECT / path).exists() for path in matrix.PAGE)
+    assert all((PROJECT.folder / path).exists() for path in matrix.PAGE)
 
 
 def test_where_the_page_is_requested_too_it_is_tested_once() -> None:
@@ -138,7 +139,7 @@ def test_where_the_page_is_requested_too_it_is_tested_once() -> None:
 def test_a_python_that_core_lacks_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "connect", lambda: None)
     with pytest.raises(SetupError, match=r"has no Python 3\.12") as told:
-        pythons.image(settings.read(settings.DEFAULTS, {}), Report(), "3.12", may_install=False)
+        pythons.image(configured(), Report(), "3.12", may_install=False)
     assert told.value.hint.startswith("./inv test --python=3.12")
 
 
@@ -155,7 +156,7 @@ def test_a_junit_file_is_counted_and_its_notes_and_failures_are_read(tmp_path: P
 
 
 def run(jobs: list[Job]) -> list[Result]:
-    return list(matrix.run(settings.read(settings.DEFAULTS, {}), Report(), jobs))
+    return list(matrix.run(configured(), Report(), jobs))
 
 
 def test_what_cannot_be_had_is_not_claimed_but_told_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -285,12 +286,12 @@ def test_the_table_and_the_jobs_page_say_the_same_and_show_why_a_test_failed() -
 
 def tox() -> configparser.ConfigParser:
     parser = configparser.ConfigParser()
-    parser.read(PROJECT / "tox.ini")
+    parser.read(PROJECT.folder / "tox.ini")
     return parser
 
 
 def workflow(name: str) -> Any:
-    return yaml.safe_load((PROJECT / ".github" / "workflows" / f"{name}.yml").read_text())
+    return yaml.safe_load((PROJECT.folder / ".github" / "workflows" / f"{name}.yml").read_text())
 
 
 def newest(versions: dict[str, Any]) -> str:
@@ -347,12 +348,14 @@ def test_each_kubernetes_is_built_from_a_module_that_locks_its_release(minor: st
 
 
 def test_the_documents_name_the_versions() -> None:
-    page = (PROJECT / "docs" / "testing.md").read_text()
+    page = (PROJECT.folder / "docs" / "testing.md").read_text()
     rows = [line for line in page.splitlines() if line.startswith("| 1.")]
     assert len(rows) == len(KUBERNETES)
     for version, row in zip(KUBERNETES.values(), rows, strict=True):
         assert row.startswith(f"| {version.minor} | {version.pulled.split('@')[0]} | {version.built} |")
     assert ", ".join(PYTHONS) in page
-    (row,) = [line for line in (PROJECT / "docs" / "settings.md").read_text().splitlines() if "INVOKE_CLUSTER_KUBERNETES" in line]
+    (row,) = [
+        line for line in (PROJECT.folder / "docs" / "settings.md").read_text().splitlines() if "INVOKE_CLUSTER_KUBERNETES" in line
+    ]
     assert f"`{DEFAULT_KUBERNETES}`" in row
     assert [minor for minor in KUBERNETES if minor not in row.rpartition("|")[0].rpartition("|")[2]] == []

@@ -1,6 +1,5 @@
 """Where an image with a Python comes from, decided without an engine and a registry."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -8,11 +7,11 @@ import pytest
 from ci import pythons
 from kubetasks.engine import client
 from kubetasks.errors import SetupError
-from kubetasks.project import settings
 from kubetasks.project.versions import PYTHONS
 from kubetasks.setup import downloads, install
 from kubetasks.terminal.report import Report
 from nodeimages import names
+from tests.unit.configured import configured
 
 BUILT = names.python("trixie")
 PULLED = PYTHONS["3.13"].pulled
@@ -57,7 +56,7 @@ def test_an_image_that_is_there_is_used_and_another_is_installed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, done: list[str], way: str, there: str, name: str, made: list[str]
 ) -> None:
     monkeypatch.setattr(client, "connect", lambda: Present(there))
-    configuration = dataclasses.replace(settings.read(settings.DEFAULTS, {}), images=way, cache=tmp_path)
+    configuration = configured(images=way, cache=tmp_path)
     assert pythons.image(configuration, Report(), "3.13", may_install=True) == name
     assert done == made
 
@@ -67,7 +66,7 @@ def test_a_python_that_no_debian_has_cannot_be_built(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, done: list[str], way: str
 ) -> None:
     monkeypatch.setattr(client, "connect", Present)
-    configuration = dataclasses.replace(settings.read(settings.DEFAULTS, {}), images=way, cache=tmp_path)
+    configuration = configured(images=way, cache=tmp_path)
     with pytest.raises(SetupError, match=r"no available Debian release has Python 3\.12"):
         pythons.image(configuration, Report(), "3.12", may_install=True)
     assert done == []

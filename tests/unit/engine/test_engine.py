@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from kubetasks.engine import access, client
+from kubetasks.project.labels import TOOL
 
 
 class Client:
@@ -31,10 +32,10 @@ def test_after_docker_env_builds_go_to_the_node_and_nodes_are_found_as_before(
     asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.connect()
-    client.connect_for_builds()
+    client.connect_for_builds(TOOL)
     monkeypatch.setenv(access.NODE_VARIABLE, "demo")
     client.connect()
-    client.connect_for_builds()
+    client.connect_for_builds(TOOL)
     monkeypatch.setenv(access.BEFORE_VARIABLE, "tcp://elsewhere:2375")
     client.connect()
     client.connect(host="unix:///other.sock")
@@ -50,4 +51,4 @@ def test_an_image_that_has_only_a_digest_is_named_by_it() -> None:
         {"RepoTags": None, "RepoDigests": None},
     ]
     sdk = SimpleNamespace(api=SimpleNamespace(images=lambda **_: found))
-    assert client.Engine(sdk, {}).image_tags("simple-server") == [digest, "simple-server:v1"]  # type: ignore[arg-type]
+    assert client.Engine(sdk, {}, TOOL).image_tags("simple-server") == [digest, "simple-server:v1"]  # type: ignore[arg-type]

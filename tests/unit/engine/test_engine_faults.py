@@ -18,12 +18,12 @@ from docker.errors import DockerException
 from kubetasks.engine import access, client
 from kubetasks.engine.client import AbsentError, BuildKitNeededError
 from kubetasks.errors import EngineError, ImageError
-from kubetasks.project import settings
-from kubetasks.project.application import APPLICATION
+from kubetasks.project.labels import TOOL
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.providers.minikube.provider import Minikube
 from kubetasks.setup import engine as machine_engine
 from kubetasks.terminal.report import Report
+from tests.unit.configured import configured
 
 STEP = json.dumps({"stream": "Step 1/2 : FROM base"}) + "\n"
 FAILED = json.dumps({"error": "write /layer: no space left on device"}) + "\n"
@@ -148,13 +148,13 @@ def test_why_one_that_was_named_does_not_answer_is_said(monkeypatch: pytest.Monk
     ],
 )
 def test_a_cluster_is_not_created_in_an_engine_on_another_machine(address: str, here: bool) -> None:
-    found = client.Engine(SimpleNamespace(api=SimpleNamespace(base_url=address)), {})  # type: ignore[arg-type]
+    found = client.Engine(SimpleNamespace(api=SimpleNamespace(base_url=address)), {}, TOOL)  # type: ignore[arg-type]
     with nullcontext() if here else pytest.raises(EngineError, match="on another machine"):
         found.require_here()
     if not here:
         for provider in (Kind, Minikube):
             with pytest.raises(EngineError, match="on another machine"):
-                provider(settings.read(settings.DEFAULTS, {}), APPLICATION, Report(), lambda: found).start()
+                provider(configured(), Report(), lambda: found).start()
 
 
 def test_one_that_ends_during_a_build_is_one_sentence(start: Callable[[type[Engine]], None]) -> None:

@@ -11,9 +11,9 @@ from kubetasks.engine import buildkit, image
 from kubetasks.engine.client import BuildKitNeededError
 from kubetasks.engine.content import Content, build_context, context_entries
 from kubetasks.errors import ImageError
-from kubetasks.project.application import APPLICATION, PROJECT
-from kubetasks.project.labels import OWNER
+from kubetasks.project.labels import TOOL
 from kubetasks.terminal import equivalents
+from tasks import PROJECT
 
 FILES = {"Dockerfile": b"FROM x", "simple_server/app.py": b"1"}
 
@@ -37,7 +37,7 @@ def test_it_does_not_depend_on_the_order_of_the_files() -> None:
 
 
 def test_the_context_holds_the_server_and_nothing_else() -> None:
-    names = set(context_entries(PROJECT))
+    names = set(context_entries(PROJECT.folder))
     assert {"simple_server/app.py", "requirements/server.txt"} <= names
     assert not [name for name in names if name.startswith(("kubetasks", "tests", ".git", ".venv"))]
     assert not [name for name in names if "__pycache__" in name]
@@ -49,7 +49,7 @@ def test_everybody_may_read_its_files_whatever_the_umask(tmp_path: Path) -> None
     for name, mode in (("Dockerfile", 0o600), ("simple_server/app.py", 0o600), ("simple_server/run", 0o700)):
         (tmp_path / name).write_text("")
         (tmp_path / name).chmod(mode)
-    made = image.current(dataclasses.replace(APPLICATION, source=tmp_path), "base")
+    made = image.current(dataclasses.replace(PROJECT.application, source=tmp_path), "base")
     with tarfile.open(fileobj=build_context(made.content)) as archive:
         modes = {entry.name: entry.mode for entry in archive}
     assert modes == {"Dockerfile": 0o644, "simple_server": 0o755, "simple_server/app.py": 0o644, "simple_server/run": 0o755}
@@ -60,7 +60,7 @@ def test_links_and_empty_folders_are_built_as_docker_build_does(tmp_path: Path) 
     (tmp_path / "app" / "empty").mkdir(parents=True)
     (tmp_path / "app" / "link").symlink_to("nowhere")
     (tmp_path / "app" / "parent").symlink_to("..")
-    made = image.current(dataclasses.replace(APPLICATION, source=tmp_path), "base")
+    made = image.current(dataclasses.replace(PROJECT.application, source=tmp_path), "base")
     with tarfile.open(fileobj=build_context(made.content)) as archive:
         entries = {entry.name: (entry.type, entry.linkname) for entry in archive}
     assert entries == {
@@ -74,9 +74,9 @@ def test_links_and_empty_folders_are_built_as_docker_build_does(tmp_path: Path) 
 
 def test_the_image_carries_its_build_id_in_name_and_arguments(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM scratch")
-    made = image.current(dataclasses.replace(APPLICATION, source=tmp_path), "base")
+    made = image.current(dataclasses.replace(PROJECT.application, source=tmp_path), "base")
     assert made.reference == f"simple-server:{made.build}"
-    assert made.arguments == {"BASE": "base", "BUILD_ID": made.build, "MANAGED_BY": OWNER}
+    assert made.arguments == {"BASE": "base", "BUILD_ID": made.build, "MANAGED_BY": TOOL.name}
     assert f"--tag {made.reference}" in equivalents.build([made.reference], made.arguments)
 
 
@@ -103,7 +103,7 @@ def test_what_the_classic_builder_cannot_build_is_built_with_buildkit(
     monkeypatch: pytest.MonkeyPatch, dockerfile: bytes, asked: int
 ) -> None:
     engine: Any = Engine()
-    made = image.Image(APPLICATION, "0123456789ab", "base", Content({"Dockerfile": dockerfile}))
+    made = image.Image(PROJECT.application, "0123456789ab", "base", Content({"Dockerfile": dockerfile}))
 
     def builds(_engine: object, context: Any, names: list[str], *_more: object) -> None:
         with tarfile.open(fileobj=context) as archive:
@@ -120,7 +120,7 @@ def test_if_buildkit_fails_too_both_reasons_are_reported(monkeypatch: pytest.Mon
         raise ImageError("Building it with BuildKit failed:\n  no buildx", "Install it")
 
     monkeypatch.setattr(buildkit, "build", fails)
-    made = image.Image(APPLICATION, "0123456789ab", "base", Content({}))
+    made = image.Image(PROJECT.application, "0123456789ab", "base", Content({}))
     engine: Any = Engine()
     with pytest.raises(ImageError) as raised:
         image.build(engine, made, made.names, lambda _line: None)

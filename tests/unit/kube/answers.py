@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kubetasks.project.application import APPLICATION
-from kubetasks.project.labels import OWNER
+from kubetasks.project.labels import TOOL
+from tasks import PROJECT
 
 FOLDER = Path(__file__).parent / "recorded"
 
 
-def recorded(name: str, app: str = APPLICATION.name) -> Any:
+def recorded(name: str, app: str = PROJECT.application.name) -> Any:
     """The answers of that name, as if the application were called `app`."""
     text = (FOLDER / f"{name}.json").read_text()
-    return json.loads(text.replace(APPLICATION.name, app).replace(f"{app}-tasks", OWNER))
+    return json.loads(text.replace(PROJECT.application.name, app).replace(f"{app}-tasks", TOOL.name))

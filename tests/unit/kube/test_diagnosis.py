@@ -8,7 +8,7 @@ from typing import Any
 from kubetasks.kube import diagnosis, readiness
 from kubetasks.kube.diagnosis import EXIT_CODES, HEALTHY, LINES, Diagnosis
 from kubetasks.kube.problems import KINDS, Patience
-from kubetasks.project.application import PROJECT
+from tasks import PROJECT
 from tests.unit.kube.answers import recorded
 
 NOW = datetime(2026, 11, 24, 14, 46, tzinfo=UTC)
@@ -98,14 +98,14 @@ def test_json_has_the_same_parts() -> None:
 
 
 def test_each_code_has_an_exit_code_and_a_paragraph() -> None:
-    page = (PROJECT / "docs" / "problems.md").read_text()
+    page = (PROJECT.folder / "docs" / "problems.md").read_text()
     headings = [line.removeprefix("### ").strip("`") for line in page.splitlines() if line.startswith("### ")]
     assert headings == list(EXIT_CODES)
     assert [code for code, number in EXIT_CODES.items() if number == 0] == [HEALTHY, "progressing"]
 
 
 def test_the_page_has_the_patience_of_each_kind() -> None:
-    page = (PROJECT / "docs" / "problems.md").read_text().partition("<!-- figures -->")[0]
+    page = (PROJECT.folder / "docs" / "problems.md").read_text().partition("<!-- figures -->")[0]
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
     told = {row[0].strip("`"): row[3].partition(";")[0] for row in rows}
     words = {Patience.AT_ONCE: "none", Patience.BRIEF: "brief", Patience.SOME: "some", Patience.LONG: "long"}

@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 from kubetasks.errors import ClusterError, LeftoverError, OwnershipError, RolloutError, TaskError
 from kubetasks.kube import client, objects
 from kubetasks.kube.client import ApiError, Kube, path
-from kubetasks.project.labels import OWNER, OWNER_LABEL
+from kubetasks.project.labels import OWNER_LABEL, TOOL
 from kubetasks.terminal import wait
 from tests.unit.terminal.test_wait import Clock
 
 
 class FakeKube(Kube):
     """One deployment, and a note of every request that would change it."""
+
+    owner = TOOL
 
     kubectl_line = "kubectl --context theirs"
 
@@ -54,7 +56,7 @@ def test_an_object_of_others_is_neither_applied_nor_deleted(labels: dict[str, st
 
 
 @settings(database=None)
-@given(labels=st.dictionaries(st.text(), st.text()).filter(lambda labels: labels.get(OWNER_LABEL) != OWNER))
+@given(labels=st.dictionaries(st.text(), st.text()).filter(lambda labels: labels.get(OWNER_LABEL) != TOOL.name))
 def test_whatever_else_it_carries_an_object_without_our_label_is_not_changed(labels: dict[str, str]) -> None:
     kube = FakeKube(labels)
     for change in (
@@ -68,7 +70,7 @@ def test_whatever_else_it_carries_an_object_without_our_label_is_not_changed(lab
 
 
 def test_other_work_is_done_between_the_deletion_and_the_wait_for_its_end() -> None:
-    kube = FakeKube({OWNER_LABEL: OWNER})
+    kube = FakeKube({OWNER_LABEL: TOOL.name})
     before: list[list[str]] = []
     where = ("Deployment", "simple-server", "default", 0)
     with pytest.raises(LeftoverError):  # nothing ever goes away here
@@ -77,7 +79,7 @@ def test_other_work_is_done_between_the_deletion_and_the_wait_for_its_end() -> N
 
 
 def test_what_is_not_deleted_in_time_is_named_with_its_finalizers() -> None:
-    kube = FakeKube({OWNER_LABEL: OWNER})
+    kube = FakeKube({OWNER_LABEL: TOOL.name})
     kube.item["metadata"]["finalizers"] = ["kept"]
     told: list[str] = []
     with pytest.raises(LeftoverError, match="deployment/simple-server was not deleted after 0 s: it waits for kept"):
@@ -86,7 +88,7 @@ def test_what_is_not_deleted_in_time_is_named_with_its_finalizers() -> None:
 
 
 def test_another_object_that_takes_the_name_of_a_deleted_one_is_not_waited_for() -> None:
-    kube = FakeKube({OWNER_LABEL: OWNER})
+    kube = FakeKube({OWNER_LABEL: TOOL.name})
 
     def created_again() -> None:
         kube.item = {"kind": "Deployment", "metadata": {"name": "simple-server", "uid": "2", "labels": {}}}
@@ -140,7 +142,7 @@ def test_what_the_api_refuses_ends_the_wait_at_once() -> None:
 
 
 def test_ours_may_be_touched() -> None:
-    kube = FakeKube({OWNER_LABEL: OWNER})
+    kube = FakeKube({OWNER_LABEL: TOOL.name})
     objects.require_ours(kube, kube.item)
 
 

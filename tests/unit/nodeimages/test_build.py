@@ -1,6 +1,5 @@
 """Which parts are built for which needs."""
 
-import dataclasses
 import re
 import threading
 from collections.abc import Sequence
@@ -9,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from kubetasks.engine.client import Engine
-from kubetasks.project import settings
 from kubetasks.setup import artifacts, needs
 from kubetasks.setup.needs import Need
 from kubetasks.terminal.report import Report
 from nodeimages import build, golang, kind_programs, minikube_node, minikube_programs, names, node, programs, rootfs
+from tests.unit.configured import configured
 
 KIND = needs.KIND, needs.KIND_NODE_IMAGE, needs.LOAD_BALANCER
 MINIKUBE = needs.MINIKUBE, needs.MINIKUBE_NODE_IMAGE
@@ -24,7 +23,7 @@ class Parts:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
         self.built: list[str] = []
-        self.settings = dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=cache)
+        self.settings = configured(cache=cache)
         monkeypatch.setattr(golang, "program", lambda *_: "go")
         monkeypatch.setattr(rootfs, "make", self._make_root)
         monkeypatch.setattr(programs, "build_kubernetes", lambda _version, folder, *_: self._make("Kubernetes", folder))

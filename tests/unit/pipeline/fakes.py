@@ -1,5 +1,6 @@
 """A provider and an API for unit tests; the same actions run on real ones in tests/core and tests/thorough."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -7,12 +8,13 @@ from typing import Any
 from kubetasks.engine.client import AbsentError
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.kube.client import Kube
-from kubetasks.pipeline.run import Context
-from kubetasks.project import settings
-from kubetasks.project.application import APPLICATION
+from kubetasks.pipeline.run import Run
+from kubetasks.project.application import Application
 from kubetasks.providers.base import Cluster, Condition, Lifecycle
 from kubetasks.setup.needs import Need
 from kubetasks.terminal.report import Report
+from tasks import PROJECT
+from tests.unit.configured import configured
 
 FACTS = Cluster(
     kubeconfig="kubeconfig",
@@ -93,9 +95,6 @@ class OwnProvider(FakeProvider):
         self.called.append("delete")
         return True
 
-    def discard(self) -> None:
-        self.called.append("discard")
-
 
 _own: Lifecycle = OwnProvider(changed=False)  # the type checker holds it to the interface
 
@@ -103,6 +102,7 @@ _own: Lifecycle = OwnProvider(changed=False)  # the type checker holds it to the
 class FakeKube(Kube):
     """Objects by kind; nothing changes."""
 
+    owner = PROJECT.application.owner
     server = "https://theirs:6443"
     kubectl_line = "kubectl --context theirs"
 
@@ -148,14 +148,20 @@ class RefusedError(Exception):
     """Somebody was asked, and did not agree."""
 
 
-def refuse(question: str) -> None:
-    raise RefusedError(question)
+class Refusing(Report):
+    """Nobody agrees."""
+
+    def agrees(self, question: str) -> bool:
+        raise RefusedError(question)
 
 
-def context(provider: FakeProvider, kube: FakeKube | None = None, *, dry: bool = False) -> Context:
-    """A context in which nobody agrees to a change of the cluster of others."""
-    ours = settings.read(settings.DEFAULTS, {"XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"]})  # a test's own: conftest.py
-    made = Context(ours, APPLICATION, Report(dry=dry), refuse)
+def run_on(
+    provider: FakeProvider, kube: FakeKube | None = None, *, dry: bool = False, app: Application = PROJECT.application
+) -> Run:
+    """A run in which nobody agrees to a change of the cluster of others."""
+    project = dataclasses.replace(PROJECT, application=app)
+    environment = {"XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"]}  # a test's own: conftest.py
+    made = Run(configured(environment=environment, project=project), Refusing(dry=dry))
     made.provider = provider
     made.kube = kube or FakeKube()
     return made

@@ -8,8 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from invoke.config import Config
-from invoke.context import Context as InvokeContext
 
 from kubetasks.engine import access
 from kubetasks.errors import ClusterError, EngineError, TaskError
@@ -17,14 +15,13 @@ from kubetasks.kube import objects
 from kubetasks.kube.client import ApiError, CredentialsError
 from kubetasks.pipeline import app, cluster, service
 from kubetasks.pipeline import nodes as nodes_action
-from kubetasks.pipeline import run as made
-from kubetasks.project.labels import LABELS
+from kubetasks.project.labels import TOOL
 from kubetasks.providers.differences import say_differences
 from kubetasks.setup import inotify
 from kubetasks.terminal.report import Report
 from kubetasks.terminal.wait import Failed, Pending, State
 from tests.unit.kube.answers import recorded
-from tests.unit.pipeline.fakes import FACTS, FakeKube, FakeProvider, OwnProvider, RefusedError, context, doing
+from tests.unit.pipeline.fakes import FACTS, FakeKube, FakeProvider, OwnProvider, RefusedError, doing, run_on
 
 SINCE = datetime(2026, 11, 24, 12, tzinfo=UTC)  # when the nodes started
 DEFAULT = [{"metadata": {"name": "default"}}]
@@ -37,7 +34,7 @@ def nodes() -> dict[str, list[dict[str, Any]]]:
 
 
 def test_a_cluster_of_others_is_used_and_not_changed(capsys: pytest.CaptureFixture[str]) -> None:
-    theirs = context(FakeProvider(), FakeKube(Namespace=DEFAULT))
+    theirs = run_on(FakeProvider(), FakeKube(Namespace=DEFAULT))
     assert not cluster.ensure(theirs)
     assert capsys.readouterr().err == "Cluster theirs is running.\n"
     for action in (cluster.stop, cluster.delete):
@@ -47,7 +44,7 @@ def test_a_cluster_of_others_is_used_and_not_changed(capsys: pytest.CaptureFixtu
 
 def test_a_namespace_that_is_missing_is_named() -> None:
     with pytest.raises(ClusterError, match="namespace default does not exist") as refused:
-        cluster.ensure(context(FakeProvider(), FakeKube()))
+        cluster.ensure(run_on(FakeProvider(), FakeKube()))
     assert refused.value.hint == "kubectl --context theirs create namespace default"
 
 
@@ -59,13 +56,13 @@ def test_under_dry_an_engine_that_cannot_be_used_is_a_comment(
 
     provider = OwnProvider(changed=True)
     monkeypatch.setattr(provider, "start", refuse)
-    assert not cluster.ensure(context(provider, dry=True))
+    assert not cluster.ensure(run_on(provider, dry=True))
     assert capsys.readouterr().out == "# The container engine is on another machine.\n# Run ./inv there\n"
 
 
 def test_a_cluster_of_our_own_is_started_stopped_and_deleted() -> None:
     provider = OwnProvider(changed=True)
-    ours = context(provider, FakeKube(**nodes()))
+    ours = run_on(provider, FakeKube(**nodes()))
     assert cluster.ensure(ours)
     assert cluster.stop(ours)
     assert cluster.delete(ours)
@@ -77,7 +74,7 @@ def test_a_broken_deployment_does_not_keep_a_started_cluster_from_being_used(
 ) -> None:
     broken = recorded("crashing")
     objects = {"Deployment": [broken["deployment"]], "ReplicaSet": broken["replica_sets"], "Pod": broken["pods"]}
-    ours = context(OwnProvider(changed=True), FakeKube(**nodes(), **objects))
+    ours = run_on(OwnProvider(changed=True), FakeKube(**nodes(), **objects))
     monkeypatch.setattr(ours, "settings", dataclasses.replace(ours.settings, cache=tmp_path))
     cluster.start(ours)
     assert "The cluster is up; the deployment is not ready" in capsys.readouterr().err
@@ -97,7 +94,7 @@ def test_without_an_engine_in_the_node_docker_env_is_a_comment_that_a_shell_may_
     monkeypatch: pytest.MonkeyPatch, node: str, unset: bool, words: str
 ) -> None:
     monkeypatch.setenv(access.NODE_VARIABLE, node)
-    told = cluster.docker_env(context(OwnProvider(changed=False)), unset)
+    told = cluster.docker_env(run_on(OwnProvider(changed=False)), unset)
     assert words in told
     assert all(line.startswith("# ") for line in told.splitlines())
 
@@ -112,13 +109,13 @@ def test_a_cluster_that_differs_from_the_settings_says_what_stays(capsys: pytest
 @pytest.mark.parametrize("condition", ["stopped", "incomplete"])
 def test_a_cluster_that_cannot_be_cleaned_as_it_is_says_so(condition: str) -> None:
     with pytest.raises(ClusterError, match=f"Cluster theirs is {condition}"):
-        cluster.runs(context(FakeProvider(condition)))  # type: ignore[arg-type]
+        cluster.runs(run_on(FakeProvider(condition)))  # type: ignore[arg-type]
 
 
 def test_without_an_engine_there_is_nothing_to_clean_unless_a_cluster_was_created_here(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    lost = context(FakeProvider(None))
+    lost = run_on(FakeProvider(None))
     monkeypatch.setattr(type(lost.settings), "state_folder", tmp_path / "absent")
     assert not app.clean(lost, everything=True)
     monkeypatch.setattr(type(lost.settings), "state_folder", tmp_path)
@@ -131,7 +128,7 @@ def test_images_that_a_pod_or_a_deployment_of_anybody_uses_are_kept() -> None:
     idle = {"template": {"spec": {"containers": [{"image": "simple-server"}, {"image": "a@sha256:b"}]}}}
     ending = {"metadata": {"deletionTimestamp": "2026-11-24T14:45:42Z"}, "spec": {"containers": [{"image": "simple-server:old"}]}}
     kube = FakeKube(Pod=[{"metadata": {}, "spec": spec}, ending], Deployment=[{"metadata": {}, "spec": idle}])
-    assert app._used_images(context(FakeProvider(), kube)) == {"simple-server:v1", "simple-server:latest"}
+    assert app._used_images(run_on(FakeProvider(), kube)) == {"simple-server:v1", "simple-server:latest"}
 
 
 @pytest.mark.parametrize(("pods_end_late", "looks"), [(False, 1), (True, 2)])
@@ -141,7 +138,7 @@ def test_clean_looks_again_at_images_that_a_pod_still_used(
     pod: dict[str, Any] = {"metadata": {}, "spec": {"containers": [{"image": "simple-server:v1"}]}}
     if not pods_end_late:
         pod["metadata"]["deletionTimestamp"] = "2026-11-24T14:45:42Z"
-    deployment = {"metadata": {"name": "simple-server", "labels": LABELS, "uid": "1"}, "spec": {}}
+    deployment = {"metadata": {"name": "simple-server", "labels": TOOL.labels, "uid": "1"}, "spec": {}}
     kube = FakeKube(Pod=[pod], Deployment=[{**deployment, "metadata": {**deployment["metadata"], "deletionTimestamp": "then"}}])
     seen: list[set[str]] = []
     provider = OwnProvider(changed=False)
@@ -151,7 +148,7 @@ def test_clean_looks_again_at_images_that_a_pod_still_used(
         return []
 
     monkeypatch.setattr(provider, "remove_images", remove_images)
-    ours = context(provider, kube)
+    ours = run_on(provider, kube)
     ours.machine = SimpleNamespace(image_tags=lambda _name: [], remove_dangling=lambda: None)  # type: ignore[assignment]
 
     def delete(_kube: object, kind: str, *rest: Any) -> bool:
@@ -164,12 +161,12 @@ def test_clean_looks_again_at_images_that_a_pod_still_used(
 
 
 def test_nothing_of_others_is_changed_unless_somebody_agrees() -> None:
-    deployment = {"metadata": {"name": "simple-server", "labels": LABELS, "uid": "1"}, "spec": {}}
-    theirs = context(FakeProvider(), FakeKube(Namespace=DEFAULT, Deployment=[deployment], Service=[deployment]))
+    deployment = {"metadata": {"name": "simple-server", "labels": TOOL.labels, "uid": "1"}, "spec": {}}
+    theirs = run_on(FakeProvider(), FakeKube(Namespace=DEFAULT, Deployment=[deployment], Service=[deployment]))
     for change in (lambda: app.scale(theirs, 3), lambda: app.undeploy(theirs), lambda: service.unexpose(theirs)):
         with pytest.raises(RefusedError, match="namespace default of context theirs"):
             change()
-    ours = context(OwnProvider(changed=False), FakeKube())
+    ours = run_on(OwnProvider(changed=False), FakeKube())
     ours.agree()
 
 
@@ -180,11 +177,11 @@ def test_who_agreed_once_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> 
         asked.append(question)
         return True
 
-    monkeypatch.setattr(Report, "agrees", agrees)
-    c = InvokeContext(Config())
+    theirs = run_on(FakeProvider(), FakeKube())
+    monkeypatch.setattr(type(theirs.report), "agrees", agrees)
     for _task in range(2):
-        made.require_agreement(c, Report(), "Change it?")
-    assert asked == ["Change it?"]
+        theirs.agree()
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(
@@ -207,7 +204,7 @@ def test_an_api_server_that_is_not_up_is_waited_for_and_one_that_refuses_the_kub
 
     kube = FakeKube()
     monkeypatch.setattr(kube, "list", fail)
-    assert nodes_action._answers(context(OwnProvider(changed=True), kube)) == state
+    assert nodes_action._answers(run_on(OwnProvider(changed=True), kube)) == state
 
 
 @pytest.mark.parametrize(
@@ -227,7 +224,7 @@ def test_what_crashes_in_a_cluster_that_does_not_come_up_is_named_with_its_last_
     monkeypatch.setattr(kube, "log", lambda *_, **_options: f"{last}\n")
     monkeypatch.setattr(nodes_action, "CRASHING_SECONDS", 0.0)
     with pytest.raises(ClusterError, match=f"does not come up. Pod {crashing[0]['metadata']['name']} .* {last}") as told:
-        cluster.ensure(context(OwnProvider(changed=True), kube))
+        cluster.ensure(run_on(OwnProvider(changed=True), kube))
     assert hint in told.value.hint
 
 
@@ -251,7 +248,7 @@ def test_nodes_that_came_back_by_themselves_are_waited_for(capsys: pytest.Captur
     provider = OwnProvider(changed=False)
     provider.facts = dataclasses.replace(FACTS, since={nodes()["Node"][0]["metadata"]["name"]: SINCE})
     kube = WakingKube(**nodes())
-    assert cluster.ensure(context(provider, kube)), "start then waits for the pods too"
+    assert cluster.ensure(run_on(provider, kube)), "start then waits for the pods too"
     assert kube.asked >= 3
     assert "Waiting for the node" in capsys.readouterr().err
 
@@ -270,7 +267,7 @@ def test_an_api_server_that_is_not_up_is_waited_for_before_the_nodes(
         return known(kind, namespace, **selectors)
 
     monkeypatch.setattr(kube, "list", find)
-    assert nodes_action.wait_for_api(context(OwnProvider(changed=True), kube)) == bool(since_when)
+    assert nodes_action.wait_for_api(run_on(OwnProvider(changed=True), kube)) == bool(since_when)
     assert ("Waiting for the API" in capsys.readouterr().err) == bool(since_when)
 
 
@@ -281,7 +278,7 @@ def test_the_load_balancer_starts_as_soon_as_there_is_a_node_for_it(monkeypatch:
     monkeypatch.setattr(cluster, "_install_load_balancer", doing(order, "load balancer"))
     for name in ("wait_for_api", "wait_for"):
         monkeypatch.setattr(nodes_action, name, doing(order, name, True))
-    cluster.ensure(context(provider))
+    cluster.ensure(run_on(provider))
     assert order == ["wait_for_api", "load balancer", "wait_for"]
 
 
@@ -293,11 +290,11 @@ def test_a_new_cluster_gets_our_load_balancer_only_if_we_give_addresses_from_its
     monkeypatch.setattr(provider, "network", network)
     monkeypatch.setattr(provider, "start", lambda: None)  # as under --dry
     monkeypatch.setattr(provider, "condition", lambda: "missing")
-    cluster.ensure(context(provider, dry=True))
+    cluster.ensure(run_on(provider, dry=True))
     shown = capsys.readouterr().out
     assert "kubectl wait --for=condition=Ready nodes --all" in shown
     assert ("docker network inspect ours" in shown) == bool(network)
 
 
 def test_under_dry_the_kubeconfigs_path_needs_no_cluster() -> None:
-    assert cluster.kubeconfig(context(FakeProvider("missing"), dry=True)) == FakeProvider.kubeconfig
+    assert cluster.kubeconfig(run_on(FakeProvider("missing"), dry=True)) == FakeProvider.kubeconfig

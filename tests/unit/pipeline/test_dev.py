@@ -11,10 +11,12 @@ import pytest
 from kubetasks.engine.image import Image
 from kubetasks.errors import ImageError, RolloutError, TaskError
 from kubetasks.pipeline import app, dev, rollout, service
-from kubetasks.project.application import APPLICATION, Application
+from kubetasks.pipeline.run import Run
+from kubetasks.project.application import Application
 from kubetasks.providers.base import Condition
 from kubetasks.terminal import interruption
-from tests.unit.pipeline.fakes import FakeProvider, OwnProvider, context
+from tasks import PROJECT
+from tests.unit.pipeline.fakes import FakeProvider, OwnProvider, run_on
 
 pytestmark = pytest.mark.timeout(60)  # a change that is not seen is waited for
 
@@ -32,7 +34,7 @@ def project(tmp_path: Path) -> Application:
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    return dataclasses.replace(APPLICATION, source=tmp_path, manifests=tmp_path / "k8s")
+    return dataclasses.replace(PROJECT.application, source=tmp_path, manifests=tmp_path / "k8s")
 
 
 @pytest.fixture
@@ -95,7 +97,7 @@ def test_with_clean_only_an_interruption_removes_a_cluster_that_was_there_before
     ours = OwnProvider(changed=False)
     monkeypatch.setattr(ours, "condition", lambda: condition)
     with pytest.raises(type(ending)):
-        dev.run(context(ours), clean=True)
+        dev.loop(run_on(ours), clean=True)
     assert cleanings == ([(True, True)] if cleaned else []), "and no signal disturbs it"
 
 
@@ -106,11 +108,11 @@ def test_with_clean_an_interruption_before_it_serves_leaves_a_cluster_of_others_
     monkeypatch.setattr(app, "up", up)
     monkeypatch.setattr(app, "clean", lambda *_, **__: pytest.fail("nobody has agreed"))
     with pytest.raises(KeyboardInterrupt):
-        dev.run(context(FakeProvider()), clean=True)
+        dev.loop(run_on(FakeProvider()), clean=True)
 
 
-EDITED = {APPLICATION.source / "simple_server" / "app.py"}
-BEFORE, NOW = Image(APPLICATION, "0" * 12, "base"), Image(APPLICATION, "1" * 12, "base")
+EDITED = {PROJECT.application.source / "simple_server" / "app.py"}
+BEFORE, NOW = Image(PROJECT.application, "0" * 12, "base"), Image(PROJECT.application, "1" * 12, "base")
 
 
 @pytest.fixture
@@ -122,8 +124,8 @@ def rolled_out(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         found.append(made.build)
         return True
 
-    monkeypatch.setattr(app, "current_image", lambda _context: NOW)
-    monkeypatch.setattr(app, "build", lambda _context, made, _abandoned: made)
+    monkeypatch.setattr(Run, "image", NOW)
+    monkeypatch.setattr(app, "build", lambda _run, _abandoned: NOW)
     monkeypatch.setattr(app, "roll_out", roll_out)
     monkeypatch.setattr(rollout, "wait_until_served", lambda _context, _build: 3)
     return found
@@ -132,7 +134,7 @@ def rolled_out(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_change_gets_one_line_with_the_build_that_all_pods_serve(
     rolled_out: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert dev._bring(context(OwnProvider(changed=False)), EDITED, BEFORE.build) == NOW.build
+    assert dev._bring(run_on(OwnProvider(changed=False)), EDITED, BEFORE.build) == NOW.build
     assert rolled_out == [NOW.build]
     line = capsys.readouterr().out
     assert re.fullmatch(rf"\d\d:\d\d:\d\d  simple_server/app\.py: 3 pods serve {NOW.build} after 0\.\d s \(.*\)\n", line)
@@ -149,13 +151,13 @@ def test_a_service_that_was_mended_is_exposed_before_anybody_waits_for_its_answe
 
     monkeypatch.setattr(service, "expose", lambda _context: exposed.extend(rolled_out))
     monkeypatch.setattr(rollout, "wait_until_served", wait_until_served)
-    assert dev._bring(context(OwnProvider(changed=False)), {APPLICATION.manifests / "service.yaml"}, "") == NOW.build
+    assert dev._bring(run_on(OwnProvider(changed=False)), {PROJECT.application.manifests / "service.yaml"}, "") == NOW.build
 
 
 def test_a_file_that_was_saved_without_a_change_rolls_out_nothing(
     rolled_out: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert dev._bring(context(OwnProvider(changed=False)), EDITED, NOW.build) == NOW.build
+    assert dev._bring(run_on(OwnProvider(changed=False)), EDITED, NOW.build) == NOW.build
     assert (rolled_out, capsys.readouterr().out) == ([], "")
 
 
@@ -165,12 +167,12 @@ def test_a_failure_is_told_and_the_same_source_is_rolled_out_again_afterwards(
     def fail(*_: object) -> Image:
         raise ImageError("It cannot be built.", "Fix it")
 
-    made = context(OwnProvider(changed=False))
+    made = run_on(OwnProvider(changed=False))
     with monkeypatch.context() as broken:
         broken.setattr(app, "build", fail)
         served = dev._bring(made, EDITED, BEFORE.build)
     assert "simple_server/app.py: It cannot be built.\n  Fix it\n" in capsys.readouterr().out
-    monkeypatch.setattr(app, "current_image", lambda _context: BEFORE)
+    monkeypatch.setattr(Run, "image", BEFORE)
     dev._bring(made, EDITED, served)
     assert rolled_out == [BEFORE.build], "what the cluster runs is not known after a failure"
 
@@ -178,7 +180,7 @@ def test_a_failure_is_told_and_the_same_source_is_rolled_out_again_afterwards(
 def test_a_wait_that_a_newer_change_ends_is_no_failure(
     rolled_out: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = context(OwnProvider(changed=False))
+    made = run_on(OwnProvider(changed=False))
 
     def fail(_context: object, image: Image) -> bool:
         made.superseded = lambda: True
@@ -192,13 +194,13 @@ def test_a_wait_that_a_newer_change_ends_is_no_failure(
 def test_a_file_that_is_saved_again_during_the_build_ends_it_and_the_outdated_image_is_not_rolled_out(
     rolled_out: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made, saved = context(OwnProvider(changed=False)), threading.Event()
+    made, saved = run_on(OwnProvider(changed=False)), threading.Event()
     made.superseded = saved.is_set
 
-    def build(_context: object, image: Image, abandoned: Callable[[], bool]) -> Image:
+    def build(_run: object, abandoned: Callable[[], bool]) -> Image:
         saved.set()
         assert abandoned(), "a long one ends at once"
-        return image
+        return NOW
 
     monkeypatch.setattr(app, "build", build)
     assert dev._bring(made, EDITED, BEFORE.build) == ""

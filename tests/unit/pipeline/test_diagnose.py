@@ -9,16 +9,16 @@ from kubetasks.errors import ClusterError, TaskError
 from kubetasks.kube.client import ApiError
 from kubetasks.kube.diagnosis import HEALTHY
 from kubetasks.pipeline import diagnose
-from kubetasks.project.labels import LABELS
+from kubetasks.project.labels import TOOL
 from tests.unit.kube.answers import recorded
-from tests.unit.pipeline.fakes import FACTS, FakeKube, FakeProvider, context
+from tests.unit.pipeline.fakes import FACTS, FakeKube, FakeProvider, run_on
 
 NAMESPACE = [{"metadata": {"name": "default"}}]
 DELIVERED = recorded("ready")
 
 
 def found(kube: FakeKube, provider: FakeProvider | None = None, *, reachable: bool = False) -> tuple[str, int]:
-    theirs = context(provider or FakeProvider(), kube)
+    theirs = run_on(provider or FakeProvider(), kube)
     theirs.cluster = dataclasses.replace(FACTS, reachable=reachable)
     told = diagnose.now(theirs)
     assert told is not None
@@ -64,7 +64,7 @@ def test_a_service_that_gets_no_answer_is_a_problem_unless_it_is_of_others(
     selected: str, reachable: bool, ours: bool, told: tuple[str, int]
 ) -> None:
     service: dict[str, Any] = {
-        "metadata": {"name": "simple-server", "labels": LABELS if ours else {}},
+        "metadata": {"name": "simple-server", "labels": TOOL.labels if ours else {}},
         "spec": {"selector": {"app.kubernetes.io/name": selected}, "ports": []},
         "status": {},
     }

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from kubetasks.pipeline import app, state
-from kubetasks.pipeline.run import Context
-from kubetasks.project.application import APPLICATION
+from kubetasks.pipeline.run import Run
 from kubetasks.terminal.wait import Done
+from tasks import PROJECT
 from tests.unit.kube.answers import recorded
-from tests.unit.pipeline.fakes import FakeKube, FakeProvider, context
+from tests.unit.pipeline.fakes import FakeKube, FakeProvider, run_on
 from tests.unit.terminal.test_equivalents import OTHER
 
 PORT = {"name": "metrics", "port": 9090, "nodePort": 30090}
@@ -25,7 +25,7 @@ class SelectingKube(FakeKube):
 
 
 @pytest.fixture
-def shop() -> Context:
+def shop() -> Run:
     """Three ready pods of the shop, with its service, beside broken ones of this application."""
     theirs, ours, exposed = recorded("ready", "shop"), recorded("crashing"), recorded("service", "shop")
     exposed["spec"]["ports"] = [PORT, {**exposed["spec"]["ports"][0], "name": OTHER.port, "port": 80}]
@@ -35,12 +35,10 @@ def shop() -> Context:
         Pod=[*ours["pods"], *theirs["pods"]],
         Service=[recorded("service"), exposed],
     )
-    made = context(FakeProvider(), kube)
-    made.app = OTHER
-    return made
+    return run_on(FakeProvider(), kube, app=OTHER)
 
 
-def test_its_rollout_is_that_of_its_own_pods(shop: Context) -> None:
+def test_its_rollout_is_that_of_its_own_pods(shop: Run) -> None:
     found = state.rollout(shop)
     assert state.rollout_state(shop, found) == Done("3 of 3 pods ready")
     assert found.deployment
@@ -48,16 +46,16 @@ def test_its_rollout_is_that_of_its_own_pods(shop: Context) -> None:
     assert {pod["metadata"]["name"].rsplit("-", 2)[0] for pod in found.pods} == {"shop"}
 
 
-def test_its_addresses_are_those_of_the_port_that_it_names(shop: Context) -> None:
+def test_its_addresses_are_those_of_the_port_that_it_names(shop: Run) -> None:
     found = state.find_service(shop)
     assert found
     assert [one.url for one in state.addresses(shop, found)] == ["http://172.18.255.223:80/"]
 
 
-def test_its_status_names_nothing_of_another_application(shop: Context) -> None:
+def test_its_status_names_nothing_of_another_application(shop: Run) -> None:
     document = app.status(shop)
     assert document
     assert document["deployment"] == {"image": "shop:2e1c317d3020", "replicas": 3, "ready": 3, "state": "3 of 3 pods ready"}
     assert [(pod["ready"], pod["restarts"]) for pod in document["pods"]] == [(True, 0)] * 3
     assert document["addresses"] == [{"url": "http://172.18.255.223:80/", "way": "load balancer"}]
-    assert APPLICATION.name not in json.dumps(document)
+    assert PROJECT.application.name not in json.dumps(document)

@@ -10,9 +10,9 @@ import pytest
 
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import probe
-from kubetasks.project.application import APPLICATION
 from simple_server.app import create_app
 from simple_server.identity import Identity
+from tasks import PROJECT
 
 
 class Silent(WSGIRequestHandler):
@@ -31,25 +31,25 @@ def url() -> Iterator[str]:
 
 
 def test_health_names_the_pod_and_does_not_count(url: str) -> None:
-    assert probe.health(APPLICATION, url) == "pod-1"
-    assert probe.ask(APPLICATION, url, "/healthz") == {"status": "ok", "pod": "pod-1", "build": "build-1"}
-    assert probe.spread(APPLICATION, url, 5).counts == {"pod-1": 5}
+    assert probe.health(PROJECT.application, url) == "pod-1"
+    assert probe.ask(PROJECT.application, url, "/healthz") == {"status": "ok", "pod": "pod-1", "build": "build-1"}
+    assert probe.spread(PROJECT.application, url, 5).counts == {"pod-1": 5}
 
 
 def test_the_spread_shows_who_answered_and_how_many_requests_failed(url: str) -> None:
-    spread = probe.spread(APPLICATION, url, 3)
+    spread = probe.spread(PROJECT.application, url, 3)
     assert (dict(spread.requests), spread.builds, spread.failed) == ({"pod-1": 3}, {"pod-1": "build-1"}, 0)
-    assert probe.spread(APPLICATION, "http://127.0.0.1:1/", 2).failed == 2
+    assert probe.spread(PROJECT.application, "http://127.0.0.1:1/", 2).failed == 2
 
 
 def test_a_count_that_is_no_number_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "ask", lambda *_: {"pod": "pod-1", "count": "many"})
-    assert probe.spread(APPLICATION, "http://127.0.0.1:1/", 2).counts == {"pod-1": 0}
+    assert probe.spread(PROJECT.application, "http://127.0.0.1:1/", 2).counts == {"pod-1": 0}
 
 
 def test_another_server_is_no_answer(url: str) -> None:
-    assert probe.ask(APPLICATION, url, "/nowhere") is None
-    stranger = dataclasses.replace(APPLICATION, pod_key="hostname")
+    assert probe.ask(PROJECT.application, url, "/nowhere") is None
+    stranger = dataclasses.replace(PROJECT.application, pod_key="hostname")
     assert probe.health(stranger, url) is None
 
 
@@ -59,9 +59,9 @@ def test_of_several_addresses_those_that_answer_are_found(url: str) -> None:
         Address(url, "mapped port"),
         Address(url, "load balancer"),
     )
-    assert probe.answering(APPLICATION, [closed, first, second]) == [first, second]
-    assert probe.first_answering(APPLICATION, [closed, second, first]) == second
-    assert probe.first_answering(APPLICATION, [closed]) is None
+    assert probe.answering(PROJECT.application, [closed, first, second]) == [first, second]
+    assert probe.first_answering(PROJECT.application, [closed, second, first]) == second
+    assert probe.first_answering(PROJECT.application, [closed]) is None
 
 
 def test_who_waits_for_an_answer_is_impatient_at_first_and_as_patient_as_others_in_the_end() -> None:

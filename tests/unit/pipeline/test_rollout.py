@@ -45,7 +45,7 @@ class Clock:
 def test_while_nothing_is_wrong_pods_are_listed_now_and_then_and_once_the_deployment_is_complete() -> None:
     found, clock = deployment(ready=0), Clock()
     kube = Listing(Deployment=[found])
-    look = Look(fakes.context(fakes.FakeProvider(), kube), "", clock)
+    look = Look(fakes.run_on(fakes.FakeProvider(), kube), "", clock)
     pauses: list[float] = []
 
     assert look.check() == wait.Pending("0 of 3 pods ready")
@@ -74,7 +74,7 @@ def test_a_look_that_takes_long_is_repeated_the_later(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(kube, "list", slowly)
     began = clock.now
-    look = Look(fakes.context(fakes.FakeProvider(), kube), "", clock)
+    look = Look(fakes.run_on(fakes.FakeProvider(), kube), "", clock)
     look.check()
     took = clock.now - began
     assert took * PAUSE_FACTOR > GLANCE_SECONDS
@@ -89,7 +89,7 @@ def test_a_look_that_takes_long_is_repeated_the_later(monkeypatch: pytest.Monkey
 def test_while_the_api_server_is_away_the_pauses_are_not_short(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     kube = Listing(Deployment=[deployment(ready=0)])
-    look = Look(fakes.context(fakes.FakeProvider(), kube), "", clock)
+    look = Look(fakes.run_on(fakes.FakeProvider(), kube), "", clock)
     look.check()
     look.check()
 
@@ -110,7 +110,7 @@ def test_what_is_wrong_is_looked_at_each_time() -> None:
     paused["spec"]["paused"] = True
     paused["status"]["updatedReplicas"] = 1
     kube = Listing(Deployment=[paused])
-    look = Look(fakes.context(fakes.FakeProvider(), kube), "")
+    look = Look(fakes.run_on(fakes.FakeProvider(), kube), "")
     for _ in range(3):
         assert isinstance(look.check(), wait.Failed)
     assert kube.lists == 3
@@ -123,7 +123,7 @@ def test_what_is_wrong_is_looked_at_each_time() -> None:
 def test_what_traffic_waits_for_is_told_as_it_is(
     monkeypatch: pytest.MonkeyPatch, answer: dict[str, str] | None, told: str
 ) -> None:
-    made = fakes.context(fakes.FakeProvider(), fakes.FakeKube())
+    made = fakes.run_on(fakes.FakeProvider(), fakes.FakeKube())
     made.settings = dataclasses.replace(made.settings, timeout=0.05)
     address = Address("http://127.0.0.1:1/", "mapped port")
     monkeypatch.setattr(state, "find_service", lambda _context: {"spec": {}})

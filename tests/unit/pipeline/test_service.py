@@ -9,7 +9,7 @@ import pytest
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import probe, service, state
 from tests.unit.kube.answers import recorded
-from tests.unit.pipeline.fakes import FACTS, FakeKube, FakeProvider, context
+from tests.unit.pipeline.fakes import FACTS, FakeKube, FakeProvider, run_on
 
 BALANCED = recorded("service")
 SLICES = recorded("endpointslices")
@@ -24,7 +24,7 @@ def everything_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ways(found: dict[str, Any], told: list[str]) -> list[str]:
-    made = context(FakeProvider(), FakeKube(Service=[found], EndpointSlice=SLICES))
+    made = run_on(FakeProvider(), FakeKube(Service=[found], EndpointSlice=SLICES))
     (port,) = found["spec"]["ports"]
     made.cluster = dataclasses.replace(FACTS, load_balancer=True, mapped_port=(port["nodePort"], 8080))
     found_addresses: list[Address] = service._wait_for_address(made, 0, told.append)
@@ -101,7 +101,7 @@ def test_a_load_balancer_that_gives_no_address_does_not_hide_the_one_that_answer
 def test_traffic_sends_enough_to_meet_each_ready_pod(monkeypatch: pytest.MonkeyPatch, ready: int, requests: int) -> None:
     one = SLICES[0]["endpoints"][0]
     slices = [{"endpoints": [{**one, "targetRef": {"name": f"pod-{number}"}} for number in range(ready)]}]
-    made = context(FakeProvider(), FakeKube(Service=[BALANCED], EndpointSlice=slices))
+    made = run_on(FakeProvider(), FakeKube(Service=[BALANCED], EndpointSlice=slices))
     monkeypatch.setattr(probe, "first_answering", lambda _app, known: known[0])
     sent: list[int] = []
     monkeypatch.setattr(probe, "spread", lambda _app, _url, number, _at: sent.append(number))

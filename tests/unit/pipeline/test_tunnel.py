@@ -10,7 +10,7 @@ import pytest
 
 from kubetasks.errors import ExposeError
 from kubetasks.pipeline import probe, service
-from tests.unit.pipeline.fakes import FakeKube, FakeProvider, OwnProvider, context
+from tests.unit.pipeline.fakes import FakeKube, FakeProvider, OwnProvider, run_on
 
 SERVICE = json.loads((Path(__file__).parents[1] / "kube" / "recorded" / "service.json").read_text())
 URL = "http://10.96.0.9:8080/"
@@ -60,7 +60,7 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_prints_the_address_and_is_closed_by_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:
     provider = TunnelProvider()
-    service.tunnel(context(provider, kube()))
+    service.tunnel(run_on(provider, kube()))
     told = capsys.readouterr()
     assert told.out == f"{URL}\n"
     assert told.err.splitlines()[-2:] == ["Ctrl-C closes the tunnel.", "The tunnel is closed."]
@@ -70,14 +70,14 @@ def test_it_prints_the_address_and_is_closed_by_ctrl_c(capsys: pytest.CaptureFix
 def test_a_tunnel_without_a_route_says_why_and_is_closed() -> None:
     provider = TunnelProvider("router: error adding Route: not permitted")
     with pytest.raises(ExposeError, match="gives no address: router: error adding Route: not permitted"):
-        service.tunnel(context(provider, kube()))
+        service.tunnel(run_on(provider, kube()))
     assert provider.states == ["open", "closed"]
 
 
 def test_without_a_service_none_is_opened() -> None:
     provider = TunnelProvider()
     with pytest.raises(ExposeError, match="There is no service") as told:
-        service.tunnel(context(provider, FakeKube()))
+        service.tunnel(run_on(provider, FakeKube()))
     assert told.value.hint == "./inv expose"
     assert provider.states == []
 
@@ -89,16 +89,16 @@ def test_an_interruption_before_there_is_an_address_is_one(monkeypatch: pytest.M
     monkeypatch.setattr(service, "_wait_for_tunnel", interrupted)
     provider = TunnelProvider()
     with pytest.raises(KeyboardInterrupt):
-        service.tunnel(context(provider, kube()))
+        service.tunnel(run_on(provider, kube()))
     assert provider.states == ["open", "closed"]
 
 
 def test_where_no_tunnel_is_needed_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    service.tunnel(context(FakeProvider(), FakeKube()))
+    service.tunnel(run_on(FakeProvider(), FakeKube()))
     assert capsys.readouterr().err == "Cluster theirs needs no tunnel: ./inv service prints the address.\n"
 
 
 def test_under_dry_its_line_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     provider = TunnelProvider()
-    service.tunnel(context(provider, kube(), dry=True))
+    service.tunnel(run_on(provider, kube(), dry=True))
     assert (capsys.readouterr().out, provider.states) == ("minikube tunnel\n", [])

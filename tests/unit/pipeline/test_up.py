@@ -11,9 +11,9 @@ from kubetasks.engine.image import Image
 from kubetasks.errors import EngineError, ImageError
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import app, cluster, rollout, service, state
-from kubetasks.pipeline.run import Context
-from kubetasks.project.application import APPLICATION
-from tests.unit.pipeline.fakes import OwnProvider, context, doing
+from kubetasks.pipeline.run import Run
+from tasks import PROJECT
+from tests.unit.pipeline.fakes import OwnProvider, doing, run_on
 
 
 @pytest.mark.parametrize("created", [False, True])
@@ -81,7 +81,7 @@ def test_all_is_applied_before_the_first_wait_unless_something_serves_that_could
     done: list[str] = []
 
     does = partial(doing, done)
-    made, built = prepared(monkeypatch), Image(APPLICATION, "0" * 12, "base")
+    made, built = prepared(monkeypatch), Image(PROJECT.application, "0" * 12, "base")
     monkeypatch.setattr(app, "_side_by_side", lambda _context: built)
     monkeypatch.setattr(app, "_deployed", lambda _context: deployed)
     monkeypatch.setattr(app, "_apply", does("apply the deployment", app.Applied(changed=True, text="Rolling out")))
@@ -112,12 +112,12 @@ def test_a_provider_without_docker_env_does_not_take_a_nodes_image_for_its_own(
         app.deploy(made)
 
 
-def prepared(monkeypatch: pytest.MonkeyPatch) -> Context:
+def prepared(monkeypatch: pytest.MonkeyPatch) -> Run:
     """A context with an engine that has no image."""
-    made = context(OwnProvider(changed=True))
+    made = run_on(OwnProvider(changed=True))
     made.machine = made.engine = Engine()  # type: ignore[assignment]
     made.node_engine = None
-    monkeypatch.setattr(app, "current_image", lambda _context: Image(APPLICATION, "0" * 12, "base"))
+    monkeypatch.setattr(Run, "image", Image(PROJECT.application, "0" * 12, "base"))
     return made
 
 

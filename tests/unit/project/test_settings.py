@@ -1,16 +1,18 @@
 """Settings: what makes sense is read, what does not is refused in one sentence before anything is changed."""
 
 import copy
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
 from invoke.config import Config
 
-from kubetasks import errors
+from kubetasks import errors, namespace
 from kubetasks.errors import SettingError
 from kubetasks.project import settings
 from kubetasks.project.versions import PYTHON_IMAGE
+from tasks import PROJECT
 
 DOCUMENTED = Path(__file__).parents[3] / "docs" / "settings.md"
 
@@ -25,7 +27,7 @@ def read_with(provider: str, section: str, name: str, value: str) -> settings.Se
     config["cluster"] |= {"provider": provider, "context": "theirs" if provider == "existing" else ""}
     if section:
         config[section][name] = value
-    return settings.read(config, {"XDG_CACHE_HOME": "/cache"})
+    return settings.read(PROJECT, config, {"XDG_CACHE_HOME": "/cache"})
 
 
 def test_the_defaults_make_sense() -> None:
@@ -53,7 +55,6 @@ def test_a_home_folder_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
         ("cluster", "name", "-x"),
         ("cluster", "name", "x" * 41),
         ("cluster", "name", "x\n"),
-        ("cluster", "name", ""),
         ("cluster", "port", "0"),
         ("cluster", "port", "65536"),
         ("cluster", "provider", "docker-swarm"),
@@ -100,11 +101,11 @@ def test_an_existing_cluster_is_used_only_through_an_explicit_context() -> None:
 
 def test_the_namespace_of_an_existing_cluster_is_never_default_by_chance() -> None:
     config = copy.deepcopy(settings.DEFAULTS)
-    assert settings.read(config, {}).namespace == "default"
+    assert settings.read(PROJECT, config, {}).namespace == "default"
     config["cluster"] |= {"provider": "existing", "context": "theirs"}
-    assert settings.read(config, {}).namespace == "simple-server"
+    assert settings.read(PROJECT, config, {}).namespace == "simple-server"
     config["app"]["namespace"] = "default"
-    assert settings.read(config, {}).namespace == "default"
+    assert settings.read(PROJECT, config, {}).namespace == "default"
 
 
 @pytest.mark.parametrize(
@@ -144,12 +145,13 @@ def test_the_pinned_base_image_is_written_the_same_in_the_dockerfile() -> None:
 )
 def test_a_misspelt_variable_is_refused(variable: str, hint: str) -> None:
     with pytest.raises(SettingError, match=f"There is no setting {variable}") as refusal:
-        settings.read(settings.DEFAULTS, {variable: "other"})
+        settings.read(PROJECT, settings.DEFAULTS, {variable: "other"})
     assert refusal.value.hint == hint
 
 
 def test_other_variables_of_invoke_are_not_ours_to_refuse() -> None:
     settings.read(
+        PROJECT,
         settings.DEFAULTS,
         dict.fromkeys(("INVOKE_RUN_ECHO", "INVOKE_DEBUG", "INVOKE_RUNTIME_CONFIG", "INVOKEAI_ROOT", "INVOKE_AI_PORT"), "1"),
     )
@@ -178,4 +180,25 @@ def read_file(folder: Path, text: str) -> settings.Settings:
     config = Config(project_location=folder)
     config.load_project()
     config.load_collection(settings.DEFAULTS)
-    return settings.read(config, {})
+    return settings.read(PROJECT, config, {})
+
+
+HOST = dataclasses.replace(PROJECT, prefix="kubetasks", command="inv")
+
+
+def test_with_a_prefix_the_settings_leave_a_projects_own_ones_alone(tmp_path: Path) -> None:
+    (tmp_path / "invoke.yaml").write_text("app: {port: 5000}\nkubetasks: {cluster: {nodes: 3}}\n")
+    config = Config(project_location=tmp_path)
+    config.load_project()
+    config.load_collection(namespace(HOST).configuration())
+    own = {"INVOKE_APP_PORT": "5000", "INVOKE_APP_REPLICAS": "9"}
+    found = settings.read(HOST, config, own)
+    assert (found.nodes, found.replicas) == (3, 3)
+    with pytest.raises(SettingError, match="There is no setting INVOKE_KUBETASKS_APP_REPLICA"):
+        settings.read(HOST, config, {"INVOKE_KUBETASKS_APP_REPLICA": "9"})
+
+
+def test_a_message_names_what_the_projects_person_types() -> None:
+    told = "INVOKE_CLUSTER_NAME=NAME ./inv start; INVOKE_RUN_ECHO=1"
+    assert HOST.spoken(told) == "INVOKE_KUBETASKS_CLUSTER_NAME=NAME inv start; INVOKE_RUN_ECHO=1"
+    assert PROJECT.spoken(told) == told

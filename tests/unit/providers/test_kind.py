@@ -10,9 +10,7 @@ import pytest
 import yaml
 
 from kubetasks.errors import ClusterError, LeftoverError, ProgramError
-from kubetasks.project import settings
-from kubetasks.project.application import APPLICATION
-from kubetasks.project.labels import LABELS
+from kubetasks.project.labels import TOOL
 from kubetasks.project.versions import KIND
 from kubetasks.providers import containerd, programs
 from kubetasks.providers.base import DELETION_SECONDS
@@ -23,6 +21,7 @@ from kubetasks.providers.kind.provider import Kind, PortTakenError
 from kubetasks.setup.artifacts import Artifact
 from kubetasks.terminal import equivalents, shell
 from kubetasks.terminal.report import Report
+from tests.unit.configured import configured
 
 CONFIG = Config(name="demo", image="node:1", port=8085, kubeconfig="/state/demo/kubeconfig", size=1)
 
@@ -116,7 +115,7 @@ class Racing(Kind):
 
 
 def test_a_port_that_is_taken_meanwhile_is_tried_once_more_with_the_next_one(capsys: pytest.CaptureFixture[str]) -> None:
-    racing = Racing(settings.read(settings.DEFAULTS), APPLICATION, Report(), lambda: pytest.fail("nobody asks the engine"))
+    racing = Racing(configured(), Report(), lambda: pytest.fail("nobody asks the engine"))
     racing._create_on_a_free_port()
     assert racing.tries == 2
     assert "taken meanwhile" in capsys.readouterr().err
@@ -129,7 +128,7 @@ def test_the_network_has_the_mtu_of_the_default_bridge() -> None:
         network=lambda name: {"Options": mtu} if name == "bridge" else None,
         create_network=lambda _name, _labels, options: created.update(options),
     )
-    Network(engine, Report(), "demo").create()
+    Network(engine, Report(), TOOL, "demo").create()
     assert created.items() >= mtu.items()
 
 
@@ -156,13 +155,12 @@ def test_nodes_that_stay_are_named(
 ) -> None:
     marks: list[str] = []
     monkeypatch.setattr(Kept, "failure", failure)
-    ours = settings.read(settings.DEFAULTS, {})
-    ours = dataclasses.replace(ours, cache=tmp_path, state=tmp_path / "state", timeout=timeout)
+    ours = configured(tmp_path, cache=tmp_path, timeout=timeout)
     monkeypatch.setattr(containerd, "end", lambda _engine, _node, mark: marks.append(mark))
-    network = {"Labels": LABELS}
+    network = {"Labels": TOOL.labels}
     engine: Any = SimpleNamespace(network=lambda _name: network, has_file=lambda *_: True, container=lambda _name: None)
     with pytest.raises(LeftoverError, match="are left: simple-server-control-plane") as told:
-        Kept(ours, APPLICATION, Report(), lambda: engine).delete()
+        Kept(ours, Report(), lambda: engine).delete()
     assert told.value.hint == "./inv delete"
     assert marks == [provider.CREATED], "what is left of a cluster must not pass for a whole one"
     assert ("It was terminated." in str(told.value.message)) == (failure is not None)
@@ -191,14 +189,14 @@ def test_a_deletion_waits_for_what_the_engine_removes_for_one_that_was_killed(
     under_way = "Error response from daemon: removal of container demo-control-plane is already in progress"
     monkeypatch.setattr(Going, "failure", ProgramError(["kind", "delete"], 1, under_way))
     monkeypatch.setattr(containerd, "end", lambda *_: None)
-    ours = dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=tmp_path, state=tmp_path / "state")
+    ours = configured(tmp_path, cache=tmp_path)
     engine: Any = SimpleNamespace(
-        network=lambda _name: {"Labels": LABELS},
+        network=lambda _name: {"Labels": TOOL.labels},
         has_file=lambda *_: True,
         container=lambda _name: None,
         remove_network=lambda _name: None,
     )
-    assert Going(ours, APPLICATION, Report(), lambda: engine).delete()
+    assert Going(ours, Report(), lambda: engine).delete()
 
 
 class Begun(Kind):

@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from kubetasks.kube.client import Kube
+from kubetasks.project.labels import TOOL
 from kubetasks.providers import metallb
 
 
 class FakeKube(Kube):
     """Keeps what is applied, under its path."""
+
+    owner = TOOL
 
     def __init__(self, there: dict[str, Any]) -> None:
         self.there = there

@@ -10,9 +10,7 @@ import pytest
 
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import ClusterError, LeftoverError, OwnershipError, ProgramError, TaskError
-from kubetasks.project import settings
-from kubetasks.project.application import APPLICATION
-from kubetasks.project.labels import LABELS, OWNER, OWNER_LABEL, STATE_LABEL
+from kubetasks.project.labels import OWNER_LABEL, TOOL
 from kubetasks.project.versions import KICBASE, KUBERNETES
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
 from kubetasks.providers.minikube.provider import CREATED, Minikube
@@ -20,10 +18,12 @@ from kubetasks.setup import artifacts
 from kubetasks.setup.artifacts import Artifact
 from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report
+from tasks import PROJECT
+from tests.unit.configured import configured
 
 NAME = "demo"
 BUILT = Artifact("simple-server-kicbase:v1.36.3-0123456789ab", True)
-IMAGE = Image(APPLICATION, "0123456789ab", "base")
+IMAGE = Image(PROJECT.application, "0123456789ab", "base")
 OWN = {PROFILE_LABEL: NAME}
 
 
@@ -165,11 +165,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(shell, "run", minikube)
     monkeypatch.setattr(artifacts, "minikube", lambda _settings: Artifact("/cache/minikube", True))
     monkeypatch.setattr(artifacts, "kicbase_image", lambda _engine, _settings: BUILT)
-    read = dataclasses.replace(settings.read(settings.DEFAULTS, {}), cluster=NAME, provider="minikube", cache=tmp_path / "cache")
 
     def make(clone: str = "clone", *, dry: bool = False) -> Minikube:
-        there = dataclasses.replace(read, state=tmp_path / clone / ".state")
-        return Minikube(there, APPLICATION, Report(dry=dry), lambda: engine)  # type: ignore[arg-type,return-value]
+        there = configured(tmp_path / clone, cluster=NAME, provider="minikube", cache=tmp_path / "cache")
+        return Minikube(there, Report(dry=dry), lambda: engine)  # type: ignore[arg-type,return-value]
 
     return World(make(), engine, minikube, make)
 
@@ -196,7 +195,7 @@ def test_it_is_created_stopped_started_and_deleted_with_files_of_its_own(world: 
     assert facts.kubeconfig == str(tmp_path / "clone" / ".state" / "demo.minikube" / "kubeconfig")
     assert world.minikube.environment["KUBECONFIG"] == facts.kubeconfig
     assert world.minikube.environment["MINIKUBE_HOME"] == str(Path(facts.kubeconfig).parent)
-    assert world.engine.volumes[NAME][OWNER_LABEL] == OWNER
+    assert world.engine.volumes[NAME][OWNER_LABEL] == TOOL.name
     assert world.provider.start() == (facts, False)
     assert world.provider.stop()
     assert world.provider.condition() == "stopped"
@@ -258,7 +257,7 @@ def test_a_minikube_cluster_of_a_person_is_neither_used_nor_deleted(world: World
 @pytest.mark.parametrize("kind", ["network", "container", "volume"])
 def test_what_has_the_clusters_name_and_is_of_others_is_neither_used_nor_removed(world: World, kind: str) -> None:
     if kind == "network":
-        world.engine.networks[NAME] = dict(LABELS)  # of a kind cluster of ours, for example
+        world.engine.networks[NAME] = dict(TOOL.labels)  # of a kind cluster of ours, for example
     elif kind == "container":
         world.engine.nodes[NAME] = Node(NAME, {})
     else:
@@ -329,7 +328,7 @@ def test_what_stays_after_a_deletion_that_fails_is_named(world: World) -> None:
 
 def test_a_folder_that_a_label_names_and_that_is_not_of_a_cluster_is_not_removed(world: World, tmp_path: Path) -> None:
     world.provider.start()
-    world.engine.volumes[NAME][STATE_LABEL] = str(tmp_path)
+    world.engine.volumes[NAME][TOOL.key("state")] = str(tmp_path)
     assert world.provider.delete()
     assert tmp_path.exists()
 
@@ -419,7 +418,7 @@ def test_under_dry_minikubes_own_lines_are_printed_and_nothing_is_changed(
     assert dry.start() is None
     dry.deliver(IMAGE)
     volume, start, mark, save, load, forget, remove = capsys.readouterr().out.splitlines()
-    assert volume.startswith(f"docker volume create --label {OWNER_LABEL}={OWNER}")
+    assert volume.startswith(f"docker volume create --label {OWNER_LABEL}={TOOL.name}")
     assert start.startswith("minikube start --profile demo")
     assert mark == f"docker exec demo touch {CREATED}"
     file = load.split()[-1]

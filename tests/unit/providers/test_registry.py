@@ -7,15 +7,15 @@ import pytest
 
 from kubetasks.engine.image import Image
 from kubetasks.errors import EngineError, ImageError
-from kubetasks.project import settings
-from kubetasks.project.application import APPLICATION
 from kubetasks.providers.base import RegistryAddress
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.providers.registry import Registry
 from kubetasks.terminal.report import Report
+from tasks import PROJECT
+from tests.unit.configured import configured
 
 ADDRESS = RegistryAddress("127.0.0.1:5001", "simple-server-registry:5000")
-IMAGE = Image(APPLICATION, "0" * 12, "base")
+IMAGE = Image(PROJECT.application, "0" * 12, "base")
 DIGEST = f"sha256:{'0' * 64}"
 NODE: Any = SimpleNamespace(name="simple-server-control-plane")
 
@@ -56,7 +56,7 @@ def provider(failing: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Kind, FakeE
     engine: Any = FakeEngine(failing)
     monkeypatch.setattr(Registry, "address", lambda _self: ADDRESS)
     monkeypatch.setattr(Registry, "has", lambda _self, _reference: False)
-    return Kind(settings.read(settings.DEFAULTS, {}), APPLICATION, Report(), lambda: engine), engine
+    return Kind(configured(), Report(), lambda: engine), engine
 
 
 @pytest.mark.parametrize(

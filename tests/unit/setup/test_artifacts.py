@@ -1,15 +1,14 @@
 """Which image or program is wanted: the pulled one, or the one that is built."""
 
-import dataclasses
 from collections.abc import Callable
 
 import pytest
 
 from kubetasks.engine.client import Engine
-from kubetasks.project import settings
 from kubetasks.project.versions import DEFAULT_KUBERNETES, KICBASE, KUBERNETES
 from kubetasks.setup import artifacts
 from nodeimages import names
+from tests.unit.configured import configured
 
 PULLED = KUBERNETES[DEFAULT_KUBERNETES].pulled
 
@@ -50,19 +49,19 @@ def pulled() -> str:
 def test_an_image_is_pulled_or_built_as_the_setting_says(
     way: str, there: tuple[Callable[[], str], ...], wanted: Callable[[], str], present: bool
 ) -> None:
-    configuration = dataclasses.replace(settings.read(settings.DEFAULTS, {}), images=way)
+    configuration = configured(images=way)
     found = artifacts.node_image(Present(*(name() for name in there)), configuration)
     assert found == artifacts.Artifact(wanted(), present)
 
 
 def test_the_image_of_minikubes_nodes_is_there_only_with_its_tag() -> None:
-    configuration = dataclasses.replace(settings.read(settings.DEFAULTS, {}), images="pull")
+    configuration = configured(images="pull")
     tag = KICBASE.partition("@")[0]
     assert not artifacts.kicbase_image(Present(KICBASE), configuration).present, "minikube would pull it again"
     assert artifacts.kicbase_image(Present(KICBASE, tag), configuration).present
 
 
 def test_without_an_engine_no_image_is_there() -> None:
-    configuration = settings.read(settings.DEFAULTS, {})
+    configuration = configured()
     assert artifacts.node_image(None, configuration) == artifacts.Artifact(PULLED, False)
     assert not artifacts.base_image(None, configuration).present

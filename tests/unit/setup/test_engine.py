@@ -1,6 +1,5 @@
 """The engine that setup starts: asked at its own socket, stopped the way it was started."""
 
-import dataclasses
 import os
 import shutil
 import signal
@@ -15,11 +14,11 @@ from docker.errors import DockerException
 from kubetasks.engine import access, client
 from kubetasks.engine.client import AbsentError, AccessError
 from kubetasks.errors import EngineError, SetupError
-from kubetasks.project import settings
 from kubetasks.setup import engine as machine_engine
 from kubetasks.setup import packages, receipt
 from kubetasks.setup.receipt import Receipt
 from kubetasks.terminal.report import Report
+from tests.unit.configured import configured
 from tests.unit.setup.recorded import Programs
 
 # as systemd 252 prints it
@@ -141,7 +140,7 @@ def test_an_installed_engine_is_recorded_with_the_folders_that_did_not_exist(
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     Programs(monkeypatch, {"systemctl start": ""})
     receipt.write(cache, Receipt(folders=["/earlier"]))
-    machine_engine.ensure(dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=cache), Report(), tmp_path / "log")
+    machine_engine.ensure(configured(cache=cache), Report(), tmp_path / "log")
     assert capsys.readouterr().err.startswith("No container engine: installing Debian's docker.io with apt"), "it says so first"
     assert receipt.read(cache).folders == ["/earlier", str(tmp_path / "new")]
     assert asked == ["docker.io", "iptables", "ca-certificates", "docker-cli"]
@@ -152,7 +151,7 @@ def test_who_may_not_install_an_engine_is_told_the_command(monkeypatch: pytest.M
     monkeypatch.setattr(packages, "install", lambda *_, **_more: pytest.fail("nothing may be installed"))
     monkeypatch.setattr(access, "named", lambda: "")
     with pytest.raises(EngineError, match="only root on Debian or Ubuntu") as told:
-        machine_engine.ensure(settings.read(settings.DEFAULTS, {}), Report(), tmp_path / "log")
+        machine_engine.ensure(configured(), Report(), tmp_path / "log")
     assert told.value.hint.startswith("sudo apt-get install docker.io")
 
 

@@ -14,23 +14,24 @@ from kubetasks.setup import downloads, engine, install, packages
 from kubetasks.setup.needs import File
 from kubetasks.terminal.report import Report
 from nodeimages.build import Build
+from tasks import PROJECT
 
 
-def configured(images_from: str) -> settings.Settings:
-    return settings.read({**settings.DEFAULTS, "setup": {"images": images_from, "engine": "install"}}, {})
+def sourced(images_from: str) -> settings.Settings:
+    return settings.read(PROJECT, {**settings.DEFAULTS, "setup": {"images": images_from, "engine": "install"}}, {})
 
 
 @pytest.mark.parametrize("way", ["pull", "build"])
 def test_a_setting_decides_without_asking_any_registry(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloads, "reached", lambda url: pytest.fail(f"asked {url}"))
-    assert install.source(configured(way)) == way
+    assert install.source(sourced(way)) == way
 
 
 def test_one_registry_that_answers_is_enough_to_pull(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloads, "reached", lambda url: "quay" in url)
-    assert install.source(configured("auto")) == "pull"
+    assert install.source(sourced("auto")) == "pull"
     monkeypatch.setattr(downloads, "reached", lambda _url: False)
-    assert install.source(configured("auto")) == "build"
+    assert install.source(sourced("auto")) == "build"
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ class EngineWithImages:
 
 def build(images_from: str, lacking: list[str], folder: Path) -> None:
     wanted = [need for need in Kind.needs if need.name in lacking]
-    install._build(dataclasses.replace(configured(images_from), cache=folder), Report(), folder / "log", wanted)
+    install._build(dataclasses.replace(sourced(images_from), cache=folder), Report(), folder / "log", wanted)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_a_download_that_cannot_be_reached_beside_images_that_can_is_built(
     monkeypatch.setattr(install, "source", lambda _settings: "pull")
     monkeypatch.setattr(client, "connect", EngineWithImages)
     wanted = [need for need in Kind.needs if isinstance(need, File)]
-    configuration = dataclasses.replace(configured("auto"), cache=tmp_path)
+    configuration = dataclasses.replace(sourced("auto"), cache=tmp_path)
     with pytest.raises(SetupError, match="After setup this is still missing"):  # nothing was really built
         install._install(configuration, Report(), wanted)
     assert built == [need.name for need in wanted]
@@ -132,5 +133,5 @@ def test_who_asks_for_pulling_gets_no_build(unbuildable: list[str], monkeypatch:
     monkeypatch.setattr(downloads, "pull", unreachable)
     wanted = [need for need in Kind.needs if isinstance(need, File)]
     with pytest.raises(SetupError, match="could not be downloaded"):
-        install._install(dataclasses.replace(configured("pull"), cache=tmp_path), Report(), wanted)
+        install._install(dataclasses.replace(sourced("pull"), cache=tmp_path), Report(), wanted)
     assert unbuildable == []

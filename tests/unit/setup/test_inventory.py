@@ -1,18 +1,17 @@
 """What is looked for, for each provider."""
 
-import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from kubetasks.engine import client
-from kubetasks.project import settings
 from kubetasks.project.settings import Settings
 from kubetasks.providers.existing import Existing
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.setup import engine, inventory, needs
 from kubetasks.setup.needs import Need
+from tests.unit.configured import configured
 
 COMMON = ["engine", "kubectl", "base image"]
 MINIKUBE = needs.MINIKUBE, needs.MINIKUBE_NODE_IMAGE
@@ -22,7 +21,7 @@ MINIKUBE = needs.MINIKUBE, needs.MINIKUBE_NODE_IMAGE
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     """The settings of a machine that has no engine and no cache."""
     monkeypatch.setattr(engine, "release", lambda: None)
-    return dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=tmp_path)
+    return configured(cache=tmp_path)
 
 
 @pytest.mark.parametrize(

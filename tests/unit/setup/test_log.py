@@ -1,17 +1,16 @@
 """The log of setup."""
 
-import dataclasses
 import re
 from pathlib import Path
 
 import pytest
 
-from kubetasks.project import settings
 from kubetasks.setup import log
+from tests.unit.configured import configured
 
 
 def test_a_second_run_keeps_the_first_ones_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    configuration = dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=tmp_path)
+    configuration = configured(cache=tmp_path)
     path = log.new_log(configuration)
     with path.open("a") as out:
         out.write("why it failed\n")

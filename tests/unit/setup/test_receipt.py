@@ -7,6 +7,7 @@ from kubetasks.project import settings
 from kubetasks.setup import receipt
 from kubetasks.terminal import locking
 from kubetasks.terminal.report import Report
+from tasks import PROJECT
 
 
 def test_the_receipt_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -29,7 +30,7 @@ def test_a_lock_that_another_run_holds_outlives_the_cache(tmp_path: Path) -> Non
 
 
 def test_no_cluster_has_the_lock_of_setup(tmp_path: Path) -> None:
-    named = settings.read({**settings.DEFAULTS, "cluster": {**settings.DEFAULTS["cluster"], "name": "setup"}}, {})
+    named = settings.read(PROJECT, {**settings.DEFAULTS, "cluster": {**settings.DEFAULTS["cluster"], "name": "setup"}}, {})
     named = dataclasses.replace(named, cache=tmp_path)
     with locking.cluster(named, tmp_path / "state", Report()):
         assert receipt.LOCK not in {path.name for path in tmp_path.iterdir()}

@@ -13,13 +13,12 @@ import pytest
 
 from kubetasks.engine import client
 from kubetasks.errors import ClusterError, ProgramError, SetupError
-from kubetasks.project import settings
-from kubetasks.project.labels import CLUSTER_LABEL
 from kubetasks.setup import engine as machine_engine
 from kubetasks.setup import receipt, removal
 from kubetasks.setup.receipt import Receipt
 from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report
+from tests.unit.configured import configured
 from tests.unit.setup.recorded import Programs
 
 REGISTRY = "simple-server-registry:built"
@@ -36,8 +35,8 @@ class FakeEngine:
         self._things, self._clusters, self._used = things, clusters, used
         self.removed: list[str] = []
 
-    def our_clusters(self) -> list[dict[str, str]]:
-        return [{CLUSTER_LABEL: name} for name in self._clusters]
+    def our_clusters(self) -> list[tuple[str, str]]:
+        return [(name, "") for name in self._clusters]
 
     def image_tags(self, repository: str) -> list[str]:
         return [f"{repository}:built"]
@@ -67,7 +66,7 @@ class Machine:
         for path in (self.data, self.etc, self.cache / "engine"):
             path.mkdir(parents=True)
         (self.etc / "key.json").touch()
-        self.settings = dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=self.cache)
+        self.settings = configured(cache=self.cache)
         self.here: FakeEngine | None = FakeEngine()
         self.done: list[str] = []
         self.write(folders=[str(self.data), str(self.etc)], engine_pid=7)

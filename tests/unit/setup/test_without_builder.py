@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kubetasks.project.application import PROJECT
+from tasks import PROJECT
 
 HIDDEN = """
 import dataclasses, sys
@@ -17,6 +17,7 @@ from kubetasks.engine import client
 from kubetasks.project import settings
 from kubetasks.setup import downloads, engine as machine_engine, install, inventory
 from kubetasks.terminal.report import Report
+from tasks import PROJECT
 
 
 class Pulled:
@@ -37,7 +38,7 @@ def download(url, sha256, target, report):
 machine_engine.release = lambda: "28.0.4"
 client.connect = Pulled
 downloads.file = download
-wanted = dataclasses.replace(settings.read(settings.DEFAULTS, {}), images="pull", cache=Path(sys.argv[1]))
+wanted = dataclasses.replace(settings.read(PROJECT, settings.DEFAULTS, {}), images="pull", cache=Path(sys.argv[1]))
 needed = needs.KIND, needs.KIND_NODE_IMAGE, needs.LOAD_BALANCER
 assert install.install(wanted, Report(), needed)
 assert inventory.missing(wanted, needed) == []
@@ -47,7 +48,7 @@ print(*sorted(Pulled.images), sep="\\n")
 
 
 def test_without_the_builder_what_is_pulled_still_installs(tmp_path: Path) -> None:
-    ended = subprocess.run([sys.executable, "-c", HIDDEN, tmp_path], cwd=PROJECT, capture_output=True, text=True)
+    ended = subprocess.run([sys.executable, "-c", HIDDEN, tmp_path], cwd=PROJECT.folder, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     node, base = ended.stdout.splitlines()
     assert node.startswith("kindest/node:")

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from kubetasks.project.application import PROJECT
 from simple_server.limits import Limits
+from tasks import PROJECT
 
 COMMAND = [sys.executable, "-m", "simple_server"]
 LIMITED = "import sys; from simple_server.__main__ import main; from simple_server.limits import Limits; sys.exit(main({}))"
@@ -64,7 +64,7 @@ def received(connection: socket.socket) -> bytes:
 def refused(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a server that does not start."""
     return subprocess.run(
-        [*COMMAND, *arguments], cwd=PROJECT, env=ENVIRONMENT | environment, capture_output=True, text=True, timeout=SECONDS
+        [*COMMAND, *arguments], cwd=PROJECT.folder, env=ENVIRONMENT | environment, capture_output=True, text=True, timeout=SECONDS
     )
 
 
@@ -72,7 +72,7 @@ def start(*arguments: str, limits: Limits | None = None, **environment: str) -> 
     """Start a server; `limits` replaces its own, so that a test of a timeout need not wait as long as a client."""
     return subprocess.Popen(
         [*([sys.executable, "-c", LIMITED.format(limits)] if limits else COMMAND), *arguments],
-        cwd=PROJECT,
+        cwd=PROJECT.folder,
         env=ENVIRONMENT | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

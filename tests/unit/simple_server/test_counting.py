@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from kubetasks.project.application import PROJECT
 from simple_server import counter as counting
+from tasks import PROJECT
 from tests.unit.simple_server.process import running
 from tests.unit.simple_server.wsgi import BROWSER, PATHS, application, call, count_of
 
 
 def schema() -> dict[str, Any]:
-    (block,) = re.findall(r"```json\n(\{\s*\"\$schema\".+?)```", (PROJECT / "docs/server.md").read_text(), re.DOTALL)
+    (block,) = re.findall(r"```json\n(\{\s*\"\$schema\".+?)```", (PROJECT.folder / "docs/server.md").read_text(), re.DOTALL)
     read: dict[str, Any] = json.loads(block)
     return read
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.project.application import PROJECT
 from simple_server.limits import Limits
+from tasks import PROJECT
 from tests.unit.simple_server.process import SECONDS, Server, received, running, start
 
 LONG = "--drain=600"  # until a second signal ends it
@@ -138,7 +138,7 @@ print("still there")
 
 
 def test_a_signal_while_an_object_is_destroyed_ends_it_too() -> None:
-    ended = subprocess.run([sys.executable, "-c", DESTROYING], cwd=PROJECT, capture_output=True, text=True, check=False)
+    ended = subprocess.run([sys.executable, "-c", DESTROYING], cwd=PROJECT.folder, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 

@@ -13,8 +13,7 @@ from invoke.executor import Executor
 
 from kubetasks.__main__ import GROUPS, Tasks
 from kubetasks.errors import FileError
-from kubetasks.project.application import PROJECT
-from tasks import ns
+from tasks import PROJECT, ns
 
 TASKS = (
     "start docker-env build deploy status expose scale service tunnel traffic unexpose undeploy rmi stop delete clean up dev "
@@ -29,7 +28,7 @@ OTHERS = ("docker", "filelock", "kubernetes", "rich", "yaml", "tenacity", "reque
 def invoke(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "kubetasks", *words],
-        cwd=PROJECT,
+        cwd=PROJECT.folder,
         env={**os.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock", **environment},
         capture_output=True,
         text=True,
@@ -44,7 +43,7 @@ def test_the_list_names_every_task() -> None:
 
 
 def test_each_group_has_the_order_of_the_tutorial() -> None:
-    table = (PROJECT / "README.md").read_text().partition("## The tutorial's commands")[2].partition("\n## ")[0]
+    table = (PROJECT.folder / "README.md").read_text().partition("## The tutorial's commands")[2].partition("\n## ")[0]
     order = list(
         dict.fromkeys(
             re.findall(r"`(?:eval \"\$\()?\./inv (?:setup )?([a-z-]+)", "\n".join(re.findall(r"^\|.*\|$", table, re.MULTILINE)))
@@ -57,7 +56,7 @@ def test_each_group_has_the_order_of_the_tutorial() -> None:
 
 
 def test_plain_invoke_lists_them_too() -> None:
-    listed = subprocess.run([sys.executable, "-m", "invoke", "--list"], cwd=PROJECT, capture_output=True, text=True).stdout
+    listed = subprocess.run([sys.executable, "-m", "invoke", "--list"], cwd=PROJECT.folder, capture_output=True, text=True).stdout
     assert {line.split()[0] for line in listed.splitlines() if line.startswith("  ")} == set(TASKS)
 
 
@@ -75,12 +74,12 @@ def test_a_mistyped_task_gets_the_nearest_name() -> None:
 def test_a_full_disk_is_said_in_a_sentence(words: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
         argv = [sys.executable, "-m", "kubetasks", *words]
-        ended = subprocess.run(argv, cwd=PROJECT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        ended = subprocess.run(argv, cwd=PROJECT.folder, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (FileError.code, f"A file: No space left on device.\n  {ROOM}\n")
 
 
 def test_the_version_is_that_of_the_project() -> None:
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((PROJECT.folder / "pyproject.toml").read_text())["project"]
     assert invoke("--version").stdout == f"inv {project['version']}\n"
 
 
@@ -127,14 +126,14 @@ def test_what_the_system_refuses_is_a_sentence(
 
 def test_output_that_nobody_reads_is_no_error() -> None:
     command = f"{sys.executable} -m kubetasks --list | true"
-    ended = subprocess.run(["sh", "-c", command], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(["sh", "-c", command], cwd=PROJECT.folder, capture_output=True, text=True, timeout=60, check=False)
     assert ended.stderr == ""
 
 
 def test_a_terminal_without_unicode_is_no_reason_to_fail() -> None:
     code = "from kubetasks import __main__ as program; program.Tasks.run = lambda self: print('\xf6'); program.main()"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    printed = subprocess.check_output([sys.executable, "-c", code], cwd=PROJECT, env=environment)
+    printed = subprocess.check_output([sys.executable, "-c", code], cwd=PROJECT.folder, env=environment)
     assert printed == b"\\xf6\n"
 
 
@@ -224,7 +223,7 @@ def test_cleaning_where_nothing_ever_was_is_fine() -> None:
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     command = f"{sys.executable} -m kubetasks --dry up | head -n 1"
-    ended = subprocess.run(command, shell=True, cwd=PROJECT, capture_output=True, text=True)  # noqa: S602  a pipe is the point
+    ended = subprocess.run(command, shell=True, cwd=PROJECT.folder, capture_output=True, text=True)  # noqa: S602  a pipe is the point
     assert ended.stdout.startswith("export ")
     assert ended.stderr == ""
 
@@ -245,7 +244,7 @@ def test_dry_shows_commands_even_without_an_engine() -> None:
 )
 def test_nothing_is_loaded_before_it_is_needed(loaded: str, absent: tuple[str, ...]) -> None:
     code = f"import sys, {loaded}; print([name for name in sys.modules if name.startswith({absent})])"
-    shown = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    shown = subprocess.run([sys.executable, "-c", code], cwd=PROJECT.folder, capture_output=True, text=True)
     assert shown.stdout == "[]\n", shown.stderr
 
 

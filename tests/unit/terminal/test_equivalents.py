@@ -11,12 +11,14 @@ import yaml
 from kubetasks.engine import image
 from kubetasks.kube import manifests, service
 from kubetasks.pipeline import probe
-from kubetasks.project.application import APPLICATION, Application
-from kubetasks.project.labels import OWNER, OWNER_LABEL
+from kubetasks.project.application import Application
+from kubetasks.project.labels import TOOL, Owner
 from kubetasks.terminal import equivalents
+from tasks import PROJECT
 
 OTHER = Application(
     name="shop",
+    owner=Owner("shop-tasks"),
     source=Path("/source"),
     manifests=Path("/source/deploy"),
     port="web",
@@ -43,7 +45,7 @@ def lines(app: Application) -> list[str]:
 def test_every_line_names_the_application_and_no_other() -> None:
     for line in lines(OTHER):
         assert "shop" in line or "-f deploy/" in line
-        assert APPLICATION.name not in line.replace(OWNER, "")
+        assert PROJECT.application.name not in line.replace(TOOL.name, "")
 
 
 def test_every_kubectl_line_uses_the_context_and_the_namespace() -> None:
@@ -52,15 +54,15 @@ def test_every_kubectl_line_uses_the_context_and_the_namespace() -> None:
 
 
 def test_the_lines_of_the_tutorial() -> None:
-    plain = lines(APPLICATION)[0]
+    plain = lines(PROJECT.application)[0]
     assert plain.startswith("docker build --tag simple-server:0123456789ab --tag simple-server:v1 --build-arg BASE=base")
-    assert equivalents.scale(APPLICATION, (), 3)[0] == "kubectl scale deployments/simple-server --replicas=3"
-    assert equivalents.unexpose(APPLICATION, ()) == "kubectl delete service simple-server"
+    assert equivalents.scale(PROJECT.application, (), 3)[0] == "kubectl scale deployments/simple-server --replicas=3"
+    assert equivalents.unexpose(PROJECT.application, ()) == "kubectl delete service simple-server"
 
 
 def test_manifests_come_from_its_folder_and_carry_our_label() -> None:
     (_, deployment, _) = equivalents.deploy(OTHER, (), "shop:1", 0, "Never")
-    assert deployment.startswith(f"kubectl label --local -f deploy/deployment.yaml {OWNER_LABEL}={OWNER}")
+    assert deployment.startswith(f"kubectl label --local -f deploy/deployment.yaml {OTHER.owner.selector}")
     assert "kubectl set image --local -f - shop=shop:1" in deployment
 
 
@@ -109,8 +111,11 @@ def test_it_is_asked_at_its_own_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_manifests_of_this_application_are_named_after_it() -> None:
     for name in ("deployment", "poddisruptionbudget", "service"):
-        assert manifests.read_one(APPLICATION, name)["metadata"]["name"] == APPLICATION.name
-    assert yaml.safe_load((APPLICATION.manifests / "service.yaml").read_text())["spec"]["ports"][0]["name"] == APPLICATION.port
+        assert manifests.read_one(PROJECT.application, name)["metadata"]["name"] == PROJECT.application.name
+    assert (
+        yaml.safe_load((PROJECT.application.manifests / "service.yaml").read_text())["spec"]["ports"][0]["name"]
+        == PROJECT.application.port
+    )
 
 
 def test_no_other_module_knows_the_name_of_the_application() -> None:
@@ -118,10 +123,10 @@ def test_no_other_module_knows_the_name_of_the_application() -> None:
     for path in package.rglob("*.py"):
         if path.name == "application.py":
             continue
-        known = (text.replace(OWNER, "") for text in strings(path))
+        known = (text.replace(TOOL.name, "") for text in strings(path))
         if path.name == "artifacts.py":  # it names other images, such as simple-server-node
-            known = (text.replace(f"{APPLICATION.name}-", "") for text in known)
-        assert [text for text in known if APPLICATION.name in text] == [], path
+            known = (text.replace(f"{PROJECT.application.name}-", "") for text in known)
+        assert [text for text in known if PROJECT.application.name in text] == [], path
 
 
 def strings(path: Path) -> Iterator[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.project.application import PROJECT
 from kubetasks.terminal import interruption, shell
+from tasks import PROJECT
 from tests.support.processes import foreground
 
 # Python handles a signal that comes just before a read only after it: so the program looks whether there is something to read
@@ -144,7 +144,7 @@ def test_ctrl_c_before_a_task_begins_prints_no_traceback(tmp_path: Path) -> None
     process = subprocess.Popen(
         [sys.executable, "-m", "kubetasks", "--list"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        env={**os.environ, "PYTHONPATH": str(PROJECT.folder)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from kubetasks.errors import FileError
-from kubetasks.project import settings
 from kubetasks.project.settings import Settings
 from kubetasks.terminal import locking
 from kubetasks.terminal.report import Report
+from tests.unit.configured import configured
 
 
 @pytest.fixture
 def ours(tmp_path: Path) -> Settings:
-    return dataclasses.replace(settings.read(settings.DEFAULTS, {}), cache=tmp_path / "cache", state=tmp_path / "state")
+    return configured(cache=tmp_path / "cache", folder=tmp_path)
 
 
 def of_the_cluster(ours: Settings) -> AbstractContextManager[None]:

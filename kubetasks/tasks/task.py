@@ -1,0 +1,38 @@
+"""What each task does before and after its own part."""
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+
+from invoke import tasks
+from invoke.context import Context
+
+from kubetasks.errors import TaskError
+
+if TYPE_CHECKING:
+    from kubetasks.pipeline.run import Run
+
+P = ParamSpec("P")
+JSON = "one JSON document on standard output"
+
+
+def task(*, piped: bool = False, **options: Any) -> Callable[[Callable[Concatenate["Run", P], None]], Any]:
+    """Make a task of a function that gets the invocation's run. A parameter `json` makes standard output that one document.
+
+    `piped`: its result is for another program. `options` are those of invoke. What fails is told in the project's own words.
+    """
+
+    def decorate(body: Callable[Concatenate["Run", P], None]) -> Any:
+        @functools.wraps(body)
+        def begun(c: Context, *args: P.args, **given: P.kwargs) -> None:
+            from kubetasks.pipeline.run import begin
+
+            try:
+                body(begin(c, json=bool(given.get("json")), piped=piped), *args, **given)
+            except TaskError as error:
+                error.message = c.config["kubetasks"]["project"].spoken(error.message)
+                raise
+
+        return tasks.task(begun, **options)
+
+    return decorate

@@ -1,0 +1,19 @@
+"""Settings for unit tests."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kubetasks.project import settings
+from kubetasks.project.application import Project
+from kubetasks.project.settings import Settings
+from tasks import PROJECT
+
+
+def configured(
+    folder: Path = PROJECT.folder, environment: Mapping[str, str] | None = None, project: Project = PROJECT, **changes: Any
+) -> Settings:
+    """The default settings of a project, as if it were in that folder, with `changes`."""
+    there = dataclasses.replace(project, folder=folder)
+    return dataclasses.replace(settings.read(there, settings.DEFAULTS, environment or {}), **changes)
