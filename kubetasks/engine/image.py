@@ -8,7 +8,7 @@ from typing import IO
 from kubetasks.engine import buildkit
 from kubetasks.engine.client import BuildKitNeededError, Engine
 from kubetasks.engine.content import Content, build_context, read_context
-from kubetasks.errors import EngineError, ImageError, LeftoverError
+from kubetasks.errors import ImageError, LeftoverError
 from kubetasks.project.application import Application
 
 
@@ -46,14 +46,10 @@ class Image:
 
 @dataclass(frozen=True)
 class Delivered:
-    """An image as the pods of a cluster name it; `pulled`: its nodes pull it from a registry.
-
-    `through` is the address (host:port) of the cluster's own registry for this machine, if it came to the nodes that way.
-    """
+    """An image as the pods of a cluster name it; `pulled`: its nodes pull it from a registry."""
 
     reference: str
     pulled: bool
-    through: str = ""
 
     @property
     def pull_policy(self) -> str:
@@ -95,20 +91,10 @@ def our_names(engine: Engine, image: Image) -> list[str]:
     return [reference, *(name for name in others if name in ours or not engine.image_id(name))]
 
 
-def names_to_load(connect: Callable[[], Engine], image: Image, dry: bool) -> list[str]:
-    """The names under which a node gets the image: the reference, and the tutorial's if it is ours and means this build.
-
-    Under --dry: what `build` would give it, or all names if no engine answers.
-    """
-    try:
-        engine = connect()
-        names = our_names(engine, image)
-        build = None if dry else engine.image_id(image.reference)
-        return [name for name in names if build is None or engine.image_id(name) == build]
-    except EngineError:
-        if not dry:
-            raise
-        return image.names
+def names_to_load(engine: Engine, image: Image) -> list[str]:
+    """The names under which a node gets the image: the reference, and the tutorial's if it is ours and means this build."""
+    names, build = our_names(engine, image), engine.image_id(image.reference)
+    return [name for name in names if build is None or engine.image_id(name) == build]
 
 
 def all_mean_one(known: Mapping[str, str], names: Iterable[str]) -> bool:

@@ -116,13 +116,9 @@ def _apply(run: Run, made: Image) -> Applied:
         state.require_namespace(run)
         _deployed(run)
         run.agree()
-    delivered = run.provider.deliver(made)
+    goes_on = report.show(lambda: run.provider.deliver_lines(made))
+    delivered = run.provider.deliver(made) if goes_on else run.provider.delivered(made)
     reference, policy = delivered.reference, delivered.pull_policy
-    if delivered.through:
-        known = run.cluster.registry
-        if known is None or known.outside != delivered.through:  # the registry was created anew
-            run.cluster = run.provider.cluster()
-            cluster.announce_registry(run)
     if not report.equivalent(*equivalents.deploy(app, run.kubectl, reference, container, policy)):
         return Applied()
     deployment = manifests.deployment(manifest, app, reference, policy, namespace)
@@ -440,7 +436,7 @@ def _side_by_side(run: Run) -> Image:
         try:
             built.append(build(run, abandoned=over.is_set))
             if created and not over.is_set():
-                created.stage(built[0], over.is_set)
+                created.preload(built[0], over.is_set)
         except BaseException as error:  # noqa: BLE001  raised again in the main thread
             failed.append(error)
             if isinstance(error, TaskError) and creating.is_set() and not over.is_set():  # print now: it can be fixed meanwhile

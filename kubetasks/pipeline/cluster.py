@@ -1,6 +1,6 @@
 """The cluster: created, started, stopped and deleted, with a load balancer installed if it has none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -44,21 +44,12 @@ def ensure(run: Run) -> bool:
             state.require_namespace(run)  # also shows that the cluster answers
             run.report.say(f"Cluster {provider.name} is running.")
         return False
-    try:
-        started = provider.start()
-        if started is None:
-            if provider.condition() in ("missing", "incomplete"):
-                run.report.equivalent(*_new_cluster(run, provider))
-            return False
-    except EngineError as error:
-        if not run.report.dry:
-            raise
-        run.report.equivalent(*(f"# {line.strip()}" for line in str(error.message).splitlines()))
+    if not run.report.show(lambda: _start_lines(run, provider)):
         return False
-    run.cluster, changed = started
+    run.cluster, changed = provider.start()
     changed |= nodes.wait_for_api(run)
     if run.cluster.subnet:
-        _install_load_balancer(run, provider)  # its pods start as soon as there is a node for them
+        _install_load_balancer(run)  # its pods start as soon as there is a node for them
     changed |= nodes.wait_for(run)
     announce_registry(run)
     if not changed:
@@ -66,11 +57,20 @@ def ensure(run: Run) -> bool:
     return changed
 
 
-def _new_cluster(run: Run, provider: Lifecycle) -> tuple[str, ...]:
-    """What follows the creation of a cluster."""
+def _start_lines(run: Run, provider: Lifecycle) -> Sequence[str]:
+    """The equivalent commands of a start; a comment if the engine does not answer."""
+    try:
+        lines = provider.start_lines()
+        created = run.provider.condition() in ("missing", "incomplete")
+    except EngineError as error:
+        if not run.report.dry:
+            raise
+        return [f"# {line.strip()}" for line in str(error.message).splitlines()]
+    if not created:
+        return lines
     manifest = artifacts.metallb_manifest(run.settings).reference
     balancer = equivalents.load_balancer(run.app.owner, manifest, provider.network) if provider.network else ()
-    return *balancer, equivalents.wait_for_nodes(), *_announcement(run.app.owner, provider.registry())
+    return *lines, *balancer, equivalents.wait_for_nodes(), *_announcement(run.app.owner, provider.registry())
 
 
 def announce_registry(run: Run) -> None:
@@ -111,13 +111,12 @@ def _retried(request: Callable[[], R]) -> R:
     return retrying(request)
 
 
-def _install_load_balancer(run: Run, provider: Lifecycle) -> None:
+def _install_load_balancer(run: Run) -> None:
     if _has_load_balancer(run):
         return
     manifest = artifacts.metallb_manifest(run.settings)
     if not manifest.present:
         raise ClusterError("MetalLB's manifest is missing.", "./inv setup")
-    run.report.equivalent(*_new_cluster(run, provider))
     with run.report.step("Installing the load balancer (MetalLB)"):
         _retried(partial(metallb.install, run.kube, Path(manifest.reference)))
         _retried(partial(metallb.configure, run.kube, run.cluster.subnet))
@@ -134,15 +133,17 @@ def _has_load_balancer(run: Run) -> bool:
 @one_at_a_time
 def stop(run: Run) -> bool:
     """Stop the cluster; False if it did not run. Raises ClusterError if it is not ours."""
+    own = providers.lifecycle(run.provider)
     run.forget("cluster")
-    return providers.lifecycle(run.provider).stop()
+    return own.stop() if run.report.show(own.stop_lines) else True
 
 
 @one_at_a_time
 def delete(run: Run) -> bool:
     """Delete the cluster, its network and its files; False if there was none. Raises ClusterError, LeftoverError."""
+    own = providers.lifecycle(run.provider)
     run.forget("cluster")
-    return providers.lifecycle(run.provider).delete()
+    return own.delete() if run.report.show(own.delete_lines) else True
 
 
 def runs(run: Run) -> bool:

@@ -12,7 +12,6 @@ from kubetasks.setup.needs import Need
 if TYPE_CHECKING:
     from kubetasks.engine.client import Engine
 
-DELETION_SECONDS = 120.0  # at least: a deletion that is cut off leaves something
 # incomplete: its creation or deletion was interrupted
 Condition = Literal["missing", "incomplete", "stopped", "running"]
 
@@ -95,6 +94,12 @@ class Provider(Protocol):
     def cluster(self) -> Cluster:
         """The running cluster. Raises ClusterError if it does not run."""
 
+    def deliver_lines(self, image: Image) -> Sequence[str]:
+        """The equivalent commands of `deliver`."""
+
+    def delivered(self, image: Image) -> Delivered:
+        """How pods name the image once it is delivered, as far as that is known before."""
+
     def deliver(self, image: Image) -> Delivered:
         """Make the image available to the nodes, if they do not have it, and say how pods name it."""
 
@@ -104,7 +109,7 @@ class Provider(Protocol):
 
 @runtime_checkable
 class Lifecycle(Protocol):
-    """What only the provider of a cluster of our own does. Under --dry nothing changes, and `start` returns None."""
+    """What only the provider of a cluster of our own does."""
 
     @property
     def network(self) -> str:
@@ -113,17 +118,26 @@ class Lifecycle(Protocol):
     def registry(self) -> tuple[str, int] | None:
         """The container of a new cluster's registry and its port there, or None."""
 
-    def start(self) -> tuple[Cluster, bool] | None:
+    def start_lines(self) -> Sequence[str]:
+        """The equivalent commands of `start`, none if the cluster runs."""
+
+    def start(self) -> tuple[Cluster, bool]:
         """Create or start the cluster if necessary; True if it was. It may still be coming up."""
 
-    def stage(self, image: Image, abandoned: Callable[[], bool]) -> None:
+    def preload(self, image: Image, abandoned: Callable[[], bool]) -> None:
         """Deliver the image to nodes that are still being created, as far as that is possible: `start` runs meanwhile.
 
         Give up once `abandoned` returns True.
         """
 
+    def stop_lines(self) -> Sequence[str]:
+        """The equivalent commands of `stop`."""
+
     def stop(self) -> bool:
         """Stop the cluster and keep what is in it; False if it did not run."""
+
+    def delete_lines(self) -> Sequence[str]:
+        """The equivalent commands of `delete`."""
 
     def delete(self) -> bool:
         """Delete the cluster and everything created for it; False if there was none."""

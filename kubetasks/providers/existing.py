@@ -66,9 +66,7 @@ class Existing:
                 f"No registry is set (INVOKE_APP_REGISTRY): the owner of the nodes must have loaded {image.reference}."
             )
             return Delivered(image.reference, pulled=False)
-        name = f"{self._settings.registry}/{image.reference}"
-        if not self._report.equivalent(*equivalents.push(image.reference, name)):
-            return Delivered(name, pulled=True)  # the registry computes the digest
+        name = self._name_of(image)
         digest = self._engine.pushed_digest(image.reference, name)
         if digest is None:
             with self._report.step(f"Pushing {name}") as step:
@@ -80,6 +78,17 @@ class Existing:
                         self._engine.remove_image(name)
                     raise
         return Delivered(f"{name}@{digest}", pulled=True)
+
+    def deliver_lines(self, image: Image) -> Sequence[str]:
+        return equivalents.push(image.reference, self._name_of(image)) if self._settings.registry else ()
+
+    def delivered(self, image: Image) -> Delivered:
+        """What `deliver` would return; only the registry computes the digest."""
+        return Delivered(self._name_of(image), pulled=bool(self._settings.registry))
+
+    def _name_of(self, image: Image) -> str:
+        registry = self._settings.registry
+        return f"{registry}/{image.reference}" if registry else image.reference
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:  # noqa: ARG002  what a registry keeps is its owner's
         return []

@@ -9,6 +9,7 @@ import http.client
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kubetasks.engine.client import Engine
@@ -17,7 +18,6 @@ from kubetasks.project.settings import Settings
 from kubetasks.providers.base import RegistryAddress
 from kubetasks.setup import artifacts
 from kubetasks.terminal import equivalents
-from kubetasks.terminal.report import Report
 
 if TYPE_CHECKING:
     from kubetasks.engine.client import Container
@@ -36,9 +36,8 @@ ENVIRONMENT = {"OTEL_TRACES_EXPORTER": "none", "REGISTRY_STORAGE": "inmemory"}
 class Registry:
     """A container on the cluster's Docker network. `cluster` is the name of both."""
 
-    def __init__(self, engine: Engine, report: Report, settings: Settings, cluster: str) -> None:
+    def __init__(self, engine: Engine, settings: Settings, cluster: str) -> None:
         self._engine = engine
-        self._report = report
         self._settings = settings
         self._owner = settings.app.owner
         self._cluster = cluster
@@ -64,10 +63,7 @@ class Registry:
         if container is None or container.status != "running":
             return None
         (binding,) = container.attrs["HostConfig"]["PortBindings"][f"{PORT}/tcp"]
-        return self._address(int(binding["HostPort"]))
-
-    def _address(self, port: int) -> RegistryAddress:
-        return RegistryAddress(f"127.0.0.1:{port}", self.inside)
+        return RegistryAddress(f"127.0.0.1:{binding['HostPort']}", self.inside)
 
     def serve(self) -> RegistryAddress | None:
         """Start it, created first if necessary, and return where it answers; None if there is no image that it could run.
@@ -75,44 +71,44 @@ class Registry:
         Raises OwnershipError, EngineError.
         """
         self.require_free()
-        container = None if self._report.dry else self._container()
+        container = self._container()
         if container is not None and container.status != "running":
             try:
                 self._engine.start(container)
             except EngineError:  # its port may be taken by now; what it held is in the engine
                 self._engine.remove(container)
                 container = None
-        if container is not None:
-            return self.address()
-        port, image = _free_port(), artifacts.registry_image(self._engine, self._settings)
-        if not image.present:
-            return None
-        options = (self.name, image.reference, self._cluster, (port, PORT), self._labels, ENVIRONMENT)
-        if self._report.equivalent(equivalents.serve(*options)):
-            self._engine.serve(*options)
-        return self._address(port)
+        if container is None:
+            if not artifacts.registry_image(self._engine, self._settings).present:
+                return None
+            self._engine.serve(*self._options)
+        return self.address()
 
-    def announce(self, address: RegistryAddress | None, nodes: Sequence[str]) -> None:
-        """Tell the containerd of the nodes of these names how to reach it, if it is there."""
-        if address is None:
-            return
-        argv = ["sh", "-c", _hosts(address)]
-        for name in nodes:
-            node = self._engine.container(name)
-            if self._report.equivalent(equivalents.run_in(name, argv)) and node:
-                self._engine.run_in(node, *argv)
+    def serve_lines(self) -> Sequence[str]:
+        """The equivalent command of `serve`, if it is not there and could be."""
+        return (equivalents.serve(*self._options),) if self.available() and not self._container() else ()
+
+    @cached_property
+    def _options(self) -> tuple[str, str, str, tuple[int, int], dict[str, str], dict[str, str]]:
+        image = artifacts.registry_image(self._engine, self._settings).reference
+        return self.name, image, self._cluster, (_free_port(), PORT), self._labels, ENVIRONMENT
+
+    def announce(self, address: RegistryAddress | None, nodes: "Sequence[Container]") -> None:
+        """Tell the containerd of the nodes how to reach it, if it is there."""
+        if address:
+            for node in nodes:
+                self._engine.run_in(node, "sh", "-c", _hosts(address))
+
+    def announce_lines(self, nodes: Sequence[str]) -> Sequence[str]:
+        """The equivalent commands of `announce`, for a registry that is to be created."""
+        port = self._options[3][0]
+        address = self.address() or RegistryAddress(f"127.0.0.1:{port}", self.inside)
+        return [equivalents.run_in(node, ["sh", "-c", _hosts(address)]) for node in nodes] if self.available() else []
 
     def has(self, reference: str) -> bool:
-        """Whether it has got the image NAME:TAG since it was started."""
+        """Whether it has got the image NAME:TAG since it was started; it is asked directly, because no proxy could reach it."""
         name, _, tag = reference.partition(":")
-        return self._answers(f"/v2/{name}/manifests/{tag}")
-
-    def has_any(self, name: str) -> bool:
-        """Whether it has got any image of that name since it was started."""
-        return self._answers(f"/v2/{name}/tags/list")
-
-    def _answers(self, path: str) -> bool:
-        """Whether it has what a path names; it is asked directly, because no proxy could reach it."""
+        path = f"/v2/{name}/manifests/{tag}"
         address = self.address()
         if address is None:
             return False
@@ -126,22 +122,14 @@ class Registry:
             connection.close()
 
     def deliver(self, names: Sequence[str], nodes: "Sequence[Container]", at: Callable[[str], None]) -> None:
-        """Push the image with these names, the first of which says which one it is, and let the nodes pull it."""
-        address = self.address()
-        if address is None:
-            address = self.serve()
-            self.announce(address, [str(node.name) for node in nodes])
-        if address is None:
-            raise EngineError(f"The image of registry {self.name} is gone.", "./inv setup")
-        self.bring(address, names, nodes, at)
-
-    def bring(
-        self, address: RegistryAddress, names: Sequence[str], nodes: "Sequence[Container]", at: Callable[[str], None]
-    ) -> None:
-        """The same with a registry that runs.
+        """Push the image with these names, the first of which says which one it is, and let the nodes pull it.
 
         Nodes pull by the digest that the push returned: whoever reaches the registry may push another image of that name.
+        Raises EngineError.
         """
+        address = self.address()
+        if address is None:
+            raise EngineError(f"Registry {self.name} does not run.", "./inv start")
         if names[0] not in self._digests or not self.has(names[0]):
             self._digests[names[0]] = self._push(names[0], f"{address.outside}/{names[0]}", at)
         at("pulling")

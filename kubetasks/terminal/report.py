@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
@@ -171,6 +171,10 @@ class Report:
             for command in commands:
                 self._print(command, self._commands)
         return not self.dry
+
+    def show(self, lines: Callable[[], Iterable[str]]) -> bool:
+        """The same with commands that are only looked for if they are printed."""
+        return self.equivalent(*(lines() if self.echo or self.dry else ()))
 
     @contextmanager
     def step(self, text: str) -> Iterator[Step]:

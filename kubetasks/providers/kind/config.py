@@ -5,7 +5,7 @@ import socket
 from dataclasses import dataclass
 
 from kubetasks.errors import ClusterError
-from kubetasks.providers import controllers
+from kubetasks.providers.own import CONTROLLERS_RATE
 
 NODE_PORT = 30080  # mapped to 127.0.0.1 when the cluster is created; the first service asks for it
 API_PORT = 6443  # of the API server, in the node
@@ -93,7 +93,7 @@ class Config:
     def text(self) -> str:
         """kind's configuration file."""
         workers = self.size - 1
-        text = TEMPLATE.format(node_port=NODE_PORT, port=self.port, workers=WORKER * workers, rate=controllers.RATE)
+        text = TEMPLATE.format(node_port=NODE_PORT, port=self.port, workers=WORKER * workers, rate=CONTROLLERS_RATE)
         return text + (NO_TAINT if workers else "")
 
 

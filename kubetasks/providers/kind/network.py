@@ -6,7 +6,6 @@ from kubetasks.engine.client import Engine
 from kubetasks.errors import OwnershipError
 from kubetasks.project.labels import Owner
 from kubetasks.terminal import equivalents
-from kubetasks.terminal.report import Report
 
 if TYPE_CHECKING:
     from kubetasks.engine.client import Container
@@ -17,21 +16,23 @@ MTU = "com.docker.network.driver.mtu"
 class Network:
     """The network of the cluster `name`; both have the same name."""
 
-    def __init__(self, engine: Engine, report: Report, owner: Owner, name: str) -> None:
+    def __init__(self, engine: Engine, owner: Owner, name: str) -> None:
         self._engine = engine
-        self._report = report
         self._owner = owner
         self._name = name
 
-    def create(self) -> bool:
-        """Create the network unless it is there; False under --dry. Raises OwnershipError if it is not ours."""
-        if self.ours():
-            return not self._report.dry
-        labels, options = {**self._owner.labels, self._owner.key("cluster"): self._name}, self._options()
-        if not self._report.equivalent(equivalents.create_network(self._name, labels, options)):
-            return False
-        self._engine.create_network(self._name, labels, options)
-        return True
+    def create(self) -> None:
+        """Create the network unless it is there. Raises OwnershipError if it is not ours."""
+        if not self.ours():
+            self._engine.create_network(self._name, self._labels, self._options())
+
+    def lines(self) -> tuple[str, ...]:
+        """The equivalent command, if it is not there."""
+        return () if self.ours() else (equivalents.create_network(self._name, self._labels, self._options()),)
+
+    @property
+    def _labels(self) -> dict[str, str]:
+        return {**self._owner.labels, self._owner.key("cluster"): self._name}
 
     def _options(self) -> dict[str, str]:
         """What kind would give a network of its own: the default bridge's MTU, or large packets vanish behind a VPN."""
@@ -63,7 +64,8 @@ class Network:
 
     def restore(self, nodes: "list[Container]") -> None:
         """Create the network again if it was pruned, and connect the stopped nodes."""
-        if not self.ours() and self.create():
+        if not self.ours():
+            self.create()
             for node in nodes:
                 self._engine.reconnect(self._name, node)
 

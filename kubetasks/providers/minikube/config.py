@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from kubetasks.providers import controllers
+from kubetasks.providers.own import CONTROLLERS_RATE
 
 PROFILE_LABEL = "name.minikube.sigs.k8s.io"  # minikube's own, on all that belongs to a profile
 # a built image holds all that minikube would download, and one network plugin
 BUILT = ("--preload=false", "--cache-images=false")
 BUILT_NETWORK = "--cni=bridge"
-CONTROLLERS = tuple(f"--extra-config=controller-manager.kube-api-{limit}={controllers.RATE}" for limit in ("qps", "burst"))
+CONTROLLERS = tuple(f"--extra-config=controller-manager.kube-api-{limit}={CONTROLLERS_RATE}" for limit in ("qps", "burst"))
 
 
 @dataclass(frozen=True)

@@ -107,17 +107,17 @@ def test_an_image_that_the_nodes_have_is_not_loaded_again(app: Tasks, adapter: M
         assert provider.remove_images(set) == [], "the nodes of others keep their images"
 
 
-def test_a_cluster_of_others_has_no_lifecycle_and_dry_does_nothing_to_one_of_ours(app: Tasks, adapter: Make) -> None:
-    provider = adapter(app, Report(dry=True))
+def test_a_cluster_of_others_has_no_lifecycle_and_lines_change_nothing_in_one_of_ours(app: Tasks, adapter: Make) -> None:
+    provider = adapter(app, Report())
     if adapter is own:
         assert isinstance(provider, Lifecycle)
-        assert provider.start() is None
-        assert provider.stop()
-        assert provider.delete()
+        assert provider.start_lines() == ()
+        assert provider.stop_lines()
+        assert provider.delete_lines()
     else:
         with pytest.raises(ClusterError, match=f"{provider.name} is not ours"):
             providers.lifecycle(provider)
-    assert provider.condition() == "running", "nothing changes under --dry"
+    assert provider.condition() == "running", "nothing changed"
 
 
 def test_a_proxy_that_cannot_reach_the_cluster_does_not_matter(app: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:

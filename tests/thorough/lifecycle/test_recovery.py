@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from kubetasks.engine import client
-from kubetasks.providers.kind.provider import CREATED
+from kubetasks.providers.kind.provider import Kind
 from kubetasks.terminal import locking
 from kubetasks.terminal.report import Report
 from tests.support import answers
@@ -40,7 +40,7 @@ def kill_delete(tasks: Tasks) -> None:
     connection = client.connect()
     (node,) = connection.containers(f"io.x-k8s.kind.cluster={tasks.cluster}")
     with started([sys.executable, "-m", "kubetasks", "delete"], tasks.environment) as process:
-        until(lambda: not connection.has_file(node, CREATED))
+        until(lambda: not connection.has_file(node, Kind.mark))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
@@ -58,12 +58,12 @@ def test_a_creation_and_a_deletion_that_were_killed_at_any_moment_are_made_good(
 
     node = f"{throwaway.cluster}-control-plane"
     shutil.rmtree(throwaway.settings.state_folder)  # as in another clone
-    docker("exec", node, "mv", CREATED, "/aside")  # as if another program had created it
+    docker("exec", node, "mv", Kind.mark, "/aside")  # as if another program had created it
     before = docker("ps", "--quiet", f"--filter=name={throwaway.cluster}-")
     refused = throwaway("start", code=4)
     assert refused.stderr.splitlines()[-1] == "  ./inv delete start creates it again"
     assert docker("ps", "--quiet", f"--filter=name={throwaway.cluster}-") == before, "it may be whole: nobody deletes it unasked"
-    docker("exec", node, "mv", "/aside", CREATED)
+    docker("exec", node, "mv", "/aside", Kind.mark)
 
     kill_delete(throwaway)
     assert throwaway.json("status")["state"] != "running", "it does not pass for a whole one"

@@ -58,8 +58,14 @@ class FakeProvider:
     def service_line(self, kubectl: Sequence[str]) -> str:
         return f"kubectl {' '.join(kubectl)}"
 
-    def deliver(self, image: Image) -> Delivered:
+    def deliver_lines(self, image: Image) -> Sequence[str]:
+        return (f"load {image.reference}",)
+
+    def delivered(self, image: Image) -> Delivered:
         return Delivered(image.reference, pulled=False)
+
+    def deliver(self, image: Image) -> Delivered:
+        return self.delivered(image)
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:  # noqa: ARG002
         return []
@@ -80,12 +86,21 @@ class OwnProvider(FakeProvider):
     def registry(self) -> tuple[str, int] | None:
         return None
 
-    def start(self) -> tuple[Cluster, bool] | None:
+    def start_lines(self) -> Sequence[str]:
+        return ("start",)
+
+    def stop_lines(self) -> Sequence[str]:
+        return ("stop",)
+
+    def delete_lines(self) -> Sequence[str]:
+        return ("delete",)
+
+    def start(self) -> tuple[Cluster, bool]:
         self.called.append("start")
         return self.facts, self._changed
 
-    def stage(self, image: Image, abandoned: Callable[[], bool]) -> None:  # noqa: ARG002
-        self.called.append(f"stage {image.reference}")
+    def preload(self, image: Image, abandoned: Callable[[], bool]) -> None:  # noqa: ARG002
+        self.called.append(f"preload {image.reference}")
 
     def stop(self) -> bool:
         self.called.append("stop")

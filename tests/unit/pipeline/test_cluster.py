@@ -16,7 +16,6 @@ from kubetasks.kube.client import ApiError, CredentialsError
 from kubetasks.pipeline import app, cluster, service
 from kubetasks.pipeline import nodes as nodes_action
 from kubetasks.project.labels import TOOL
-from kubetasks.providers.differences import say_differences
 from kubetasks.setup import inotify
 from kubetasks.terminal.report import Report
 from kubetasks.terminal.wait import Failed, Pending, State
@@ -55,7 +54,7 @@ def test_under_dry_an_engine_that_cannot_be_used_is_a_comment(
         raise EngineError("The container engine is on another machine.", "Run ./inv there")
 
     provider = OwnProvider(changed=True)
-    monkeypatch.setattr(provider, "start", refuse)
+    monkeypatch.setattr(provider, "start_lines", refuse)
     assert not cluster.ensure(run_on(provider, dry=True))
     assert capsys.readouterr().out == "# The container engine is on another machine.\n# Run ./inv there\n"
 
@@ -97,13 +96,6 @@ def test_without_an_engine_in_the_node_docker_env_is_a_comment_that_a_shell_may_
     told = cluster.docker_env(run_on(OwnProvider(changed=False)), unset)
     assert words in told
     assert all(line.startswith("# ") for line in told.splitlines())
-
-
-def test_a_cluster_that_differs_from_the_settings_says_what_stays(capsys: pytest.CaptureFixture[str]) -> None:
-    say_differences(Report(), "demo", {"INVOKE_CLUSTER_NODES": ("3", "1"), "INVOKE_CLUSTER_PORT": ("8080", "8080")})
-    assert capsys.readouterr().err == (
-        "Cluster demo stays as it is (INVOKE_CLUSTER_NODES is 3, the cluster has 1): ./inv delete start creates a new one.\n"
-    )
 
 
 @pytest.mark.parametrize("condition", ["stopped", "incomplete"])

@@ -13,11 +13,11 @@ from kubetasks.errors import ClusterError, LeftoverError, ProgramError
 from kubetasks.project.labels import TOOL
 from kubetasks.project.versions import KIND
 from kubetasks.providers import containerd, programs
-from kubetasks.providers.base import DELETION_SECONDS
 from kubetasks.providers.kind import config, provider
 from kubetasks.providers.kind.config import Config
 from kubetasks.providers.kind.network import Network
-from kubetasks.providers.kind.provider import Kind, PortTakenError
+from kubetasks.providers.kind.provider import Kind
+from kubetasks.providers.own import DELETION_SECONDS
 from kubetasks.setup.artifacts import Artifact
 from kubetasks.terminal import equivalents, shell
 from kubetasks.terminal.report import Report
@@ -104,21 +104,29 @@ def test_no_port_at_all_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Racing(Kind):
-    """Somebody takes the port before the engine does; `tries` counts the creations."""
+    """Somebody takes the port before the engine does."""
 
-    tries = 0
+    def prepare(self, _config: Config) -> None:
+        pass
 
-    def _create(self) -> None:
-        self.tries += 1
-        if self.tries == 1:
-            raise PortTakenError("Cluster demo could not be created.\n  address already in use")
+    def _remove(self) -> None:
+        pass
 
 
-def test_a_port_that_is_taken_meanwhile_is_tried_once_more_with_the_next_one(capsys: pytest.CaptureFixture[str]) -> None:
-    racing = Racing(configured(), Report(), lambda: pytest.fail("nobody asks the engine"))
-    racing._create_on_a_free_port()
-    assert racing.tries == 2
-    assert "taken meanwhile" in capsys.readouterr().err
+def test_a_port_that_is_taken_meanwhile_is_tried_once_more_with_the_next_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ports = iter([8080, 8081])
+    monkeypatch.setattr(Kind, "config", lambda _self: dataclasses.replace(CONFIG, port=next(ports)))
+    tries = iter([ProgramError(["kind"], 1, "listen tcp4 127.0.0.1:8080: bind: address already in use")])
+
+    def run(_argv: list[str], **_options: object) -> None:
+        for error in tries:
+            raise error
+
+    monkeypatch.setattr(shell, "run", run)
+    Racing(configured(cache=tmp_path), Report(), lambda: pytest.fail("nobody asks the engine"))._create(lambda _line: None)
+    assert next(ports, None) is None, "the second one was used"
 
 
 def test_the_network_has_the_mtu_of_the_default_bridge() -> None:
@@ -128,7 +136,7 @@ def test_the_network_has_the_mtu_of_the_default_bridge() -> None:
         network=lambda name: {"Options": mtu} if name == "bridge" else None,
         create_network=lambda _name, _labels, options: created.update(options),
     )
-    Network(engine, Report(), TOOL, "demo").create()
+    Network(engine, TOOL, "demo").create()
     assert created.items() >= mtu.items()
 
 
@@ -159,10 +167,10 @@ def test_nodes_that_stay_are_named(
     monkeypatch.setattr(containerd, "end", lambda _engine, _node, mark: marks.append(mark))
     network = {"Labels": TOOL.labels}
     engine: Any = SimpleNamespace(network=lambda _name: network, has_file=lambda *_: True, container=lambda _name: None)
-    with pytest.raises(LeftoverError, match="are left: simple-server-control-plane") as told:
+    with pytest.raises(LeftoverError, match="are left: container simple-server-control-plane") as told:
         Kept(ours, Report(), lambda: engine).delete()
     assert told.value.hint == "./inv delete"
-    assert marks == [provider.CREATED], "what is left of a cluster must not pass for a whole one"
+    assert marks == [Kind.mark], "what is left of a cluster must not pass for a whole one"
     assert ("It was terminated." in str(told.value.message)) == (failure is not None)
 
 
@@ -199,28 +207,6 @@ def test_a_deletion_waits_for_what_the_engine_removes_for_one_that_was_killed(
     assert Going(ours, Report(), lambda: engine).delete()
 
 
-class Begun(Kind):
-    """A creation has begun; whether it is complete is for the nodes to say."""
-
-    nodes: tuple[str, ...] = ()
-    complete = False
-    cleaned = False
-
-    def _nodes(self) -> list[Any]:
-        bindings = {"HostConfig": {"PortBindings": {"6443/tcp": [{"HostPort": "1"}]}}}
-        return [SimpleNamespace(name=name, status="running", attrs=bindings) for name in self.nodes]
-
-    def _require_ours(self, nodes: list[Any]) -> None:
-        pass
-
-    def _complete(self, nodes: list[Any]) -> bool:
-        return bool(nodes) and self.complete
-
-    def _clean_up(self, size: int) -> None:
-        assert size == self._settings.nodes
-        self.cleaned = True
-
-
 @pytest.mark.parametrize(("version", "sentence"), [("", "kind is not installed."), ("0.20.0", "kind on PATH is 0.20.0; v0.33")])
 def test_a_kind_that_is_missing_or_too_old_is_said(monkeypatch: pytest.MonkeyPatch, version: str, sentence: str) -> None:
     monkeypatch.setattr("shutil.which", lambda _name: "/usr/bin/kind" if version else None)
@@ -243,3 +229,14 @@ def test_a_kind_that_is_missing_or_too_old_is_said(monkeypatch: pytest.MonkeyPat
 )
 def test_only_the_mapped_ports_own_refusal_is_worth_another_try(output: str, taken: bool) -> None:
     assert provider.port_taken(output, 8080) == taken
+
+
+def test_a_cluster_that_differs_from_the_settings_says_what_stays(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attrs = {"Config": {"Image": "node:v1.36.3-0"}, "HostConfig": {"PortBindings": {"30080/tcp": [{"HostPort": "8081"}]}}}
+    monkeypatch.setattr(Kind, "_nodes", lambda _self: [SimpleNamespace(attrs=attrs)])
+    Kind(configured(nodes=3), Report(), lambda: pytest.fail("nobody asks the engine"))._say_differences()
+    assert capsys.readouterr().err.startswith(
+        "Cluster simple-server stays as it is (INVOKE_CLUSTER_NODES is 3, the cluster has 1): ./inv delete start"
+    )

@@ -13,7 +13,7 @@ from kubetasks.errors import ClusterError, LeftoverError, OwnershipError, Progra
 from kubetasks.project.labels import OWNER_LABEL, TOOL
 from kubetasks.project.versions import KICBASE, KUBERNETES
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
-from kubetasks.providers.minikube.provider import CREATED, Minikube
+from kubetasks.providers.minikube.provider import Minikube
 from kubetasks.setup import artifacts
 from kubetasks.setup.artifacts import Artifact
 from kubetasks.terminal import shell
@@ -411,16 +411,13 @@ def test_an_image_of_the_node_that_is_missing_is_said_before_anything_is_made(
     assert (world.engine.volumes, world.minikube.called) == ({}, [])
 
 
-def test_under_dry_minikubes_own_lines_are_printed_and_nothing_is_changed(
-    world: World, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_equivalent_commands_are_minikubes_own(world: World) -> None:
     dry = world.make(dry=True)
-    assert dry.start() is None
-    dry.deliver(IMAGE)
-    volume, start, mark, save, load, forget, remove = capsys.readouterr().out.splitlines()
+    volume, start, mark = dry.start_lines()
+    save, load, forget, remove = dry.deliver_lines(IMAGE)
     assert volume.startswith(f"docker volume create --label {OWNER_LABEL}={TOOL.name}")
     assert start.startswith("minikube start --profile demo")
-    assert mark == f"docker exec demo touch {CREATED}"
+    assert mark == f"docker exec demo touch {Minikube.mark}"
     file = load.split()[-1]
     assert save == f"docker save --output {file} {' '.join(IMAGE.names)}"
     assert load == f"minikube image load --profile demo {file}"
@@ -428,9 +425,8 @@ def test_under_dry_minikubes_own_lines_are_printed_and_nothing_is_changed(
     assert remove == f"rm {file}"
     assert dry.service_line(()) == "minikube service simple-server --url --profile demo"
     assert dry.tunnel_line == "minikube tunnel --profile demo"
+    assert dry.stop_lines() == ("minikube stop --profile demo",)
+    assert dry.delete_lines() == ("minikube delete --profile demo",)
+    assert world.minikube.words == []
     world.provider.start()
-    capsys.readouterr()
-    assert dry.stop()
-    assert dry.delete()
-    assert capsys.readouterr().out.splitlines() == ["minikube stop --profile demo", "minikube delete --profile demo"]
-    assert (world.provider.condition(), world.minikube.words) == ("running", ["start"])
+    assert dry.start_lines() == ()

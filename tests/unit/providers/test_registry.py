@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kubetasks.engine.image import Image
+from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import EngineError, ImageError
 from kubetasks.providers.base import RegistryAddress
 from kubetasks.providers.kind.provider import Kind
@@ -71,10 +71,10 @@ def test_a_delivery_that_fails_is_told_and_leaves_no_name_behind_and_the_image_i
 ) -> None:
     kind, engine = provider(failing, monkeypatch)
     loaded: list[object] = []
-    monkeypatch.setattr(Kind, "_lacking", lambda _self, _names: ([NODE], True))
-    monkeypatch.setattr(Kind, "_load", lambda _self, _words, nodes: loaded.extend(nodes))
-    delivered = kind.deliver(IMAGE)
-    assert (delivered.reference, delivered.through) == (IMAGE.reference, "")
+    monkeypatch.setattr(Kind, "_nodes", lambda _self: [NODE])
+    monkeypatch.setattr(Kind, "_has", lambda *_: False)
+    monkeypatch.setattr(Kind, "_load", lambda _self, _names, nodes: loaded.extend(nodes))
+    assert kind.deliver(IMAGE) == Delivered(IMAGE.reference, pulled=False)
     assert loaded == [NODE]
     assert words in capsys.readouterr().err
     assert engine.names == {IMAGE.reference}
@@ -83,8 +83,9 @@ def test_a_delivery_that_fails_is_told_and_leaves_no_name_behind_and_the_image_i
 def test_nodes_pull_what_was_pushed_whatever_else_has_its_name_by_now(monkeypatch: pytest.MonkeyPatch) -> None:
     kind, engine = provider("", monkeypatch)
     monkeypatch.setattr(Registry, "has", lambda _self, _reference: True)
-    monkeypatch.setattr(Kind, "_lacking", lambda _self, _names: ([NODE, NODE], True))
-    assert kind.deliver(IMAGE).through == ADDRESS.outside
+    monkeypatch.setattr(Kind, "_nodes", lambda _self: [NODE, NODE])
+    monkeypatch.setattr(Kind, "_has", lambda *_: False)
+    kind.deliver(IMAGE)
     assert len(engine.ran) == 2
     for *_, script in engine.ran:
         assert f"pull --plain-http {ADDRESS.inside}/simple-server@{DIGEST};" in script

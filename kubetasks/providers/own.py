@@ -1,0 +1,341 @@
+"""A cluster of our own, whatever its nodes are: created, started again, stopped and deleted.
+
+Whatever was interrupted is mended by the next start or delete: a file on each node, written last, marks a complete cluster.
+An adapter gives what differs between kind and minikube.
+"""
+
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kubetasks.engine.client import Engine
+from kubetasks.engine.image import Delivered, Image, names_to_load
+from kubetasks.errors import ClusterError, LeftoverError, ProgramError
+from kubetasks.project.settings import Settings
+from kubetasks.providers import containerd
+from kubetasks.providers.base import Cluster, Condition
+from kubetasks.setup.needs import Need
+from kubetasks.terminal import equivalents, interruption, locking, wait
+from kubetasks.terminal.report import Report
+
+if TYPE_CHECKING:
+    from kubetasks.engine.client import Container
+
+SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is gone
+DELETION_SECONDS = 120.0  # at least: a deletion that is cut off leaves something
+IN_PROGRESS = "is already in progress"  # the engine's words for a second removal
+# Requests a second, and at once, of Kubernetes' controllers. At its start each asks for an account and a token, one after the
+# other: some 150 requests. With Kubernetes' own 20 a second a new cluster stalls for 4 s. The API server limits what it takes.
+CONTROLLERS_RATE = 500
+
+
+class Own(ABC):
+    """The cluster named in the settings. What an adapter must give is below `what differs`."""
+
+    needs: tuple[Need, ...]
+    mark: str
+    kubectl: tuple[str, ...] = ()
+    shared = False
+    node_port: int | None = None
+
+    def __init__(self, settings: Settings, report: Report, connect: Callable[[], Engine]) -> None:
+        self.name = settings.cluster
+        self._settings = settings
+        self._app = settings.app
+        self._report = report
+        self._connect = connect
+        self.network = ""  # from which we give services addresses
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return self._connect()
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the cluster's files."""
+        return self._settings.state_folder
+
+    @property
+    def kubeconfig(self) -> str:
+        return str(self.folder / "kubeconfig")
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {"KUBECONFIG": self.kubeconfig}
+
+    def condition(self) -> Condition:
+        nodes = self._nodes()
+        if not nodes:
+            return "missing"
+        self._require_usable(nodes)
+        if not self._complete(nodes):
+            return "incomplete"
+        return "running" if self._serves(nodes) else "stopped"
+
+    def cluster(self) -> Cluster:
+        condition = self.condition()
+        if condition == "incomplete":
+            raise ClusterError(
+                f"The creation or deletion of cluster {self.name} was interrupted.", "./inv start creates it again"
+            )
+        if condition != "running":
+            raise ClusterError(f"Cluster {self.name} is {condition}.", "./inv start")
+        return self._facts(self._nodes())
+
+    def registry(self) -> tuple[str, int] | None:
+        return None
+
+    # lifecycle
+
+    def start(self) -> tuple[Cluster, bool]:
+        self._engine.require_here()
+        with self._locked():
+            self._settle(1 if self._begun() else 0)
+            condition = self.condition()
+            if condition in ("running", "stopped"):
+                self._say_differences()
+            if condition == "stopped":
+                with self._report.step(f"Starting cluster {self.name}") as step:
+                    self._resume(step.at)
+            if condition in ("missing", "incomplete"):
+                self._require_creatable()
+                if condition == "incomplete":
+                    self._report.say(f"The creation or deletion of cluster {self.name} was interrupted: creating it again.")
+                if self._left():
+                    self._remove()
+                self._create_whole()
+            else:
+                self._restore()
+            return self.cluster(), condition != "running"
+
+    def start_lines(self) -> Sequence[str]:
+        self._engine.require_here()
+        condition = self.condition()
+        if condition == "running":
+            return ()
+        if condition == "stopped":
+            return self._resume_lines()
+        return (*(self.delete_lines() if condition == "incomplete" else ()), *self._create_lines())
+
+    def stop(self) -> bool:
+        nodes = self._nodes()
+        if nodes:
+            self._require_usable(nodes)
+        if not any(node.status == "running" for node in nodes):
+            return False
+        with self._locked():
+            if not self._nodes():  # another run deleted it meanwhile
+                return False
+            with self._report.step(f"Stopping cluster {self.name}") as step:
+                self._halt(step.at)
+        return True
+
+    def delete(self) -> bool:
+        with self._locked():
+            self._settle(1 if self._begun() else 0)
+            nodes = self._nodes()
+            if nodes:
+                self._require_ours(nodes)
+            if not self._left():
+                self._remove_files(self._settings.state_folder)
+                return False
+            with self._report.step(f"Deleting cluster {self.name}"):
+                self._remove()
+            return True
+
+    def _locked(self) -> AbstractContextManager[None]:
+        return locking.cluster(self._settings, self.folder, self._report)
+
+    def _say_differences(self) -> None:
+        """Report each setting that only a new cluster would follow."""
+        different = self._differences(self._nodes()).items()
+        told = [f"{name} is {wanted}, the cluster has {found}" for name, (wanted, found) in different if wanted != found]
+        if told:
+            self._report.say(f"Cluster {self.name} stays as it is ({'; '.join(told)}): ./inv delete start creates a new one.")
+
+    def _create_whole(self) -> None:
+        """Create the cluster, or remove what was created of it."""
+        try:
+            with self._report.step(f"Creating cluster {self.name} (Kubernetes {self._settings.kubernetes})") as step:
+                self._create(step.at)
+                self.finish()
+        except BaseException as error:
+            with interruption.cleaning(), self._report.step(f"Removing what was created of cluster {self.name}"):
+                self._settle(self._settings.nodes)  # an interrupted engine may still be creating containers
+                self._remove()
+            if isinstance(error, ProgramError):
+                raise ClusterError(f"Cluster {self.name} could not be created.\n  {error.sentence}", "./inv doctor") from error
+            raise
+
+    def finish(self) -> None:
+        """Mark the cluster as complete, after the program that creates it has returned."""
+        nodes = self._nodes()
+        if not nodes:
+            raise ClusterError(f"No container of cluster {self.name} was created.", "./inv doctor")
+        for node in nodes:
+            self._engine.add_file(node, self.mark)
+
+    def _settle(self, size: int) -> None:
+        """Wait for so many nodes, as long as an engine may still create them for somebody who is gone."""
+        wait.until(
+            lambda: wait.Done() if len(self._nodes()) >= size else wait.Pending("not every container yet"),
+            timeout=SETTLE_SECONDS,
+            longest_pause=0.2,
+        )
+
+    def _remove(self) -> None:
+        """Delete whatever there is of the cluster. Raises LeftoverError."""
+        folder, failed = self.folder, ""
+        for node in self._nodes():
+            containerd.end(self._engine, node, self.mark)
+        try:
+            self._destroy(max(self._settings.timeout, DELETION_SECONDS))
+        except ProgramError as error:
+            failed = f"\n  {error.sentence}"
+            if IN_PROGRESS in error.output:  # for a deletion that was killed
+                wait.until(
+                    lambda: wait.Pending("nodes are being removed") if self._nodes() else wait.Done(),
+                    timeout=DELETION_SECONDS,
+                    longest_pause=0.2,
+                )
+        left = self._parts()
+        if left:
+            raise LeftoverError(f"Parts of cluster {self.name} are left: {', '.join(left)}.{failed}", "./inv delete")
+        self._remove_rest()
+        self._remove_files(folder)
+
+    def _remove_files(self, folder: Path) -> None:
+        if folder.name == self._settings.state_folder.name:  # else somebody else wrote where it is
+            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # other clusters have theirs there
+            folder.parent.rmdir()
+
+    # images
+
+    def deliver(self, image: Image) -> Delivered:
+        names = names_to_load(self._engine, image)
+        lacking = [node for node in self._nodes() if not self._has(node, names)]
+        if lacking and not self._pull(names, lacking):
+            with self._report.step(f"Loading {image.reference} into cluster {self.name}"):
+                self._load(names, lacking)
+        return self.delivered(image)
+
+    def delivered(self, image: Image) -> Delivered:
+        return Delivered(image.reference, pulled=False)
+
+    def preload(self, image: Image, abandoned: Callable[[], bool]) -> None:  # noqa: B027
+        """Nothing, unless nodes that are still being created can be given an image."""
+
+    def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
+        kept = cache(used)
+        removed = [self._remove_unused(node, kept) for node in self._nodes()]
+        return sorted(set().union(*removed))
+
+    def _has(self, node: "Container", names: Sequence[str]) -> bool:
+        return containerd.has(self._engine, node, names)
+
+    def _remove_unused(self, node: "Container", used: Callable[[], set[str]]) -> set[str]:
+        return containerd.remove_unused(self._engine, self._report, node, self._app, used)
+
+    def _pull(self, names: Sequence[str], nodes: "Sequence[Container]") -> bool:  # noqa: ARG002
+        """Let nodes pull the image from the cluster's registry; False if it has none, or that fails."""
+        return False
+
+    # what differs
+
+    @property
+    @abstractmethod
+    def program(self) -> str: ...
+
+    def service_line(self, kubectl: Sequence[str]) -> str:
+        return equivalents.service(self._app, kubectl)
+
+    @abstractmethod
+    def deliver_lines(self, image: Image) -> Sequence[str]: ...
+
+    @abstractmethod
+    def stop_lines(self) -> Sequence[str]: ...
+
+    @abstractmethod
+    def delete_lines(self) -> Sequence[str]: ...
+
+    @abstractmethod
+    def _create_lines(self) -> Sequence[str]: ...
+
+    @abstractmethod
+    def _resume_lines(self) -> Sequence[str]: ...
+
+    @abstractmethod
+    def _nodes(self) -> "list[Container]":
+        """The nodes' containers, the one with the API server first."""
+
+    @abstractmethod
+    def _require_ours(self, nodes: "list[Container]") -> None:
+        """Raises OwnershipError if the nodes are not ours."""
+
+    def _require_usable(self, nodes: "list[Container]") -> None:
+        """Raises OwnershipError if the nodes are not ours, ClusterError if the cluster can only be deleted."""
+        self._require_ours(nodes)
+
+    @abstractmethod
+    def _require_creatable(self) -> None:
+        """Raises ClusterError, OwnershipError before anything is changed, if the cluster cannot be created here."""
+
+    def _complete(self, nodes: "list[Container]") -> bool:
+        """Whether the creation was not interrupted."""
+        return all(self._engine.has_file(node, self.mark) for node in nodes)
+
+    def _serves(self, nodes: "list[Container]") -> bool:
+        """Whether a complete cluster runs."""
+        return all(node.status == "running" for node in nodes)
+
+    @abstractmethod
+    def _facts(self, nodes: "list[Container]") -> Cluster:
+        """The facts of a running cluster."""
+
+    @abstractmethod
+    def _differences(self, nodes: "list[Container]") -> Mapping[str, tuple[str, str]]:
+        """What only a new cluster would follow: a variable, and its wanted and actual value."""
+
+    @abstractmethod
+    def _begun(self) -> bool:
+        """Whether a run that was killed may have asked for nodes that are not there yet."""
+
+    @abstractmethod
+    def _create(self, at: Callable[[str], None]) -> None:
+        """Create the cluster; what raises ProgramError is told."""
+
+    @abstractmethod
+    def _resume(self, at: Callable[[str], None]) -> None:
+        """Start the stopped cluster."""
+
+    def _restore(self) -> None:  # noqa: B027
+        """Mend what a running cluster of ours can do without."""
+
+    @abstractmethod
+    def _halt(self, at: Callable[[str], None]) -> None:
+        """Stop the running cluster."""
+
+    @abstractmethod
+    def _destroy(self, timeout: float) -> None:
+        """Let the program that created it delete it. Raises ProgramError."""
+
+    @abstractmethod
+    def _parts(self) -> list[str]:
+        """What is there of what that program creates, by kind and name."""
+
+    @abstractmethod
+    def _left(self) -> Iterable[str]:
+        """What is there of the cluster, by kind and name."""
+
+    @abstractmethod
+    def _remove_rest(self) -> None:
+        """Remove what is ours besides."""
+
+    @abstractmethod
+    def _load(self, names: list[str], nodes: "list[Container]") -> None:
+        """Load the image of these names from the engine into the nodes."""
