@@ -10,7 +10,7 @@ from kubetasks.engine import access
 from kubetasks.errors import ClusterError, EngineError, ExposeError, OwnershipError, RolloutError
 from kubetasks.kube import objects
 from kubetasks.kube.client import ApiError
-from kubetasks.pipeline import nodes, rollout, state
+from kubetasks.pipeline import converge, nodes, seen
 from kubetasks.pipeline.run import Run, one_at_a_time
 from kubetasks.project.labels import Owner
 from kubetasks.providers import localregistry, metallb
@@ -27,11 +27,11 @@ def start(run: Run) -> None:
     """Start the cluster, created first if there is none, and wait until what was deployed in it is back. Raises ClusterError."""
     if not ensure(run) or run.report.dry:
         return
-    if state.deployment(run) is None:
+    if seen.deployment(run) is None:
         return
     try:
-        rollout.wait_for_rollout(run, "Waiting for the pods")
-        rollout.wait_until_served(run)
+        converge.wait_for_rollout(run, "Waiting for the pods")
+        converge.wait_until_served(run)
     except (RolloutError, ExposeError) as error:  # the cluster runs: a broken deployment must not keep anybody from fixing it
         run.report.say(f"The cluster is up; the deployment is not ready: {error.message}")
 
@@ -41,7 +41,7 @@ def ensure(run: Run) -> bool:
     provider = run.provider
     if not isinstance(provider, Lifecycle):
         if not run.report.dry:
-            state.require_namespace(run)  # also shows that the cluster answers
+            seen.require_namespace(run)  # also shows that the cluster answers
             run.report.say(f"Cluster {provider.name} is running.")
         return False
     if not run.report.show(lambda: _start_lines(run, provider)):

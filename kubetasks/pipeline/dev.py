@@ -9,7 +9,9 @@ from pathlib import Path
 
 from kubetasks.engine.content import IGNORE_FILE, context_entries
 from kubetasks.errors import TaskError
-from kubetasks.pipeline import app, rollout, service
+from kubetasks.pipeline import app, build, removal
+from kubetasks.pipeline.converge import converge, wait_until_served
+from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
 from kubetasks.providers.base import Lifecycle
@@ -142,7 +144,7 @@ def loop(run: Run, clean: bool) -> None:
         watch.close()
         if clean:
             with interruption.cleaning():
-                app.clean(run, everything=ours)
+                removal.clean(run, everything=ours)
 
 
 def _follow(run: Run, watch: Watch) -> None:
@@ -168,14 +170,14 @@ def _bring(run: Run, changed: set[Path], served: str) -> str:
         made = run.image
         if made.build == served and not exposed:
             return served  # saved without a change
-        app.build(run, run.superseded)
+        build.build(run, run.superseded)
         if run.superseded():
             return ""
         with run.locked():
-            app.roll_out(run, made)
+            converge(run, Desired(image=made), served=False)
             if exposed:
-                service.expose(run)
-            pods = rollout.wait_until_served(run, made.build)
+                converge(run, Desired(exposed=True))
+            pods = wait_until_served(run, made.build)
     except TaskError as error:
         if not run.superseded():
             report.result(f"{_time()}  {_names(run, changed)}: {error.message}")

@@ -8,9 +8,9 @@ from kubetasks.kube import client, diagnosis, readiness
 from kubetasks.kube.client import UNAVAILABLE, ApiError, Object
 from kubetasks.kube.diagnosis import Diagnosis
 from kubetasks.kube.problems import Problem
-from kubetasks.pipeline import state
+from kubetasks.pipeline import judge, seen
 from kubetasks.pipeline.run import Run
-from kubetasks.pipeline.state import Rollout
+from kubetasks.pipeline.seen import Rollout
 from kubetasks.terminal import equivalents, wait
 
 LOG_TAIL = 200  # lines in the file
@@ -43,10 +43,10 @@ def _of_cluster(run: Run) -> Diagnosis | None:
 
 
 def _of_application(run: Run) -> Diagnosis:
-    found = state.rollout(run)
+    found = seen.rollout(run)
     if found.deployment is None:
         try:
-            state.require_namespace(run)
+            seen.require_namespace(run)
         except ClusterError as error:
             return Diagnosis("namespace-missing", error.sentence, error.hint)
         return Diagnosis("not-deployed", f"Nothing is deployed in namespace {run.settings.namespace}.", "./inv build deploy")
@@ -61,10 +61,10 @@ def _of_application(run: Run) -> Diagnosis:
 
 def _of_service(run: Run, deployment: Object) -> Diagnosis | None:
     """Why our service does not answer although its pods are ready; None if there is none, or if it answers."""
-    found = state.find_service(run)
+    found = seen.find_service(run)
     if found is None or not run.app.owner.owns(found["metadata"].get("labels")):
         return None
-    mismatch = state.mismatch(found, deployment)
+    mismatch = judge.mismatch(found, deployment)
     if mismatch:
         return Diagnosis("service-mismatch", mismatch.reason, mismatch.hint)
     if not readiness.replicas(deployment) or not run.cluster.reachable:
@@ -72,18 +72,18 @@ def _of_service(run: Run, deployment: Object) -> Diagnosis | None:
 
     def check() -> wait.State:
         try:
-            state.answering_address(run)
+            seen.answering_address(run)
         except ExposeError as error:
-            return wait.Failed(error.sentence, error.hint, patience=state.EFFECT_SECONDS)
+            return wait.Failed(error.sentence, error.hint, patience=judge.EFFECT_SECONDS)
         return wait.Done()
 
-    end = wait.until(check, timeout=state.EFFECT_SECONDS, longest_pause=0.2)
+    end = wait.until(check, timeout=judge.EFFECT_SECONDS, longest_pause=0.2)
     return Diagnosis("no-answer", end.reason, end.hint) if isinstance(end, wait.Failed) else None
 
 
 def explain(run: Run, problem: Problem, found: Rollout) -> Diagnosis:
     """The problem with what shows it. What was read is in the file that `details` names."""
-    events = state.events(run)
+    events = seen.events(run)
     log = _log(run, problem, found)
     made = diagnosis.diagnose(problem, *found[:3], events, log)
     # the objects' states and not their templates, in which somebody may have written a password

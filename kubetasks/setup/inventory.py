@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kubetasks.engine import client
+from kubetasks.errors import SetupError
 from kubetasks.project.settings import Settings
 from kubetasks.setup import artifacts
 from kubetasks.setup import engine as machine_engine
@@ -52,6 +53,13 @@ def docker() -> Item:
     found = shutil.which("docker")
     advice = "Install it: https://docs.docker.com/engine/install/"
     return Item(DOCKER, bool(found), found or "kind and minikube call it", advice)
+
+
+def require_docker() -> None:
+    """Raises SetupError if the program is missing: setup installs it only with an engine."""
+    client = docker()
+    if not client.present:
+        raise SetupError(f"The {client.name} is missing, and setup does not install it beside your engine.", client.remedy)
 
 
 def _item(need: Need, found: Artifact) -> Item:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from invoke.exceptions import Exit
+
+from kubetasks.project.settings import MOST_REPLICAS, whole_number
 from kubetasks.tasks.task import JSON, task
 
 if TYPE_CHECKING:
     from kubetasks.pipeline.run import Run
-
-from invoke.exceptions import Exit
-
-from kubetasks.project.settings import MOST_REPLICAS, whole_number
 
 
 @task(help={"json": JSON})
@@ -24,9 +23,9 @@ def build(run: Run, json: bool = False) -> None:
     Example: ./inv --echo build
     Undo: ./inv rmi
     """
-    from kubetasks.pipeline import app
+    from kubetasks.pipeline import build as pipeline
 
-    run.report.outcome(app.build(run).document())
+    run.report.outcome(pipeline.build(run).document())
 
 
 @task(help={"json": JSON})
@@ -67,9 +66,9 @@ def undeploy(run: Run) -> None:
     Example: ./inv undeploy
     Undo: ./inv deploy
     """
-    from kubetasks.pipeline import app
+    from kubetasks.pipeline import removal
 
-    if not app.undeploy(run):
+    if not removal.undeploy(run):
         run.report.say("There was no deployment.")
 
 
@@ -83,9 +82,9 @@ def rmi(run: Run) -> None:
     Example: ./inv undeploy rmi
     Undo: ./inv build
     """
-    from kubetasks.pipeline import app
+    from kubetasks.pipeline import removal
 
-    if not app.remove_images(run):
+    if not removal.remove_images(run):
         run.report.say("There was no image.")
 
 
@@ -98,9 +97,9 @@ def clean(run: Run, all: bool = False, json: bool = False) -> None:
     Example: ./inv clean --all
     Undo: ./inv up
     """
-    from kubetasks.pipeline import app
+    from kubetasks.pipeline import removal
 
-    cleaned = app.clean(run, everything=all)
+    cleaned = removal.clean(run, everything=all)
     if not cleaned:
         run.report.say("No container engine answers, and no cluster was created from here: nothing to clean.")
     elif not run.report.dry:
@@ -149,9 +148,9 @@ def logs(run: Run, tail: str = "100") -> None:
     To follow them: kubectl logs --follow --prefix --selector=app.kubernetes.io/name=simple-server
     Example: ./inv logs --tail=20
     """
-    from kubetasks.pipeline import app
+    from kubetasks.pipeline import status
 
-    for line in app.logs(run, whole_number("--tail", tail, 1, 100000)):
+    for line in status.logs(run, whole_number("--tail", tail, 1, 100000)):
         run.report.result(line)
 
 
@@ -202,9 +201,9 @@ def status(run: Run, json: bool = False) -> None:
     The tutorial: kubectl get deployments,pods
     Example: ./inv status --json
     """
-    from kubetasks.pipeline import app
+    from kubetasks.pipeline import status as pipeline
 
-    document, report = app.status(run), run.report
+    document, report = pipeline.status(run), run.report
     if document is None:
         return
     if json:

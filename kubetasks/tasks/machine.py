@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from kubetasks.tasks.task import JSON, task
-
-if TYPE_CHECKING:
-    from kubetasks.pipeline.run import Run
-
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from kubetasks.errors import SettingError, SetupError
+from kubetasks.tasks.task import JSON, task
 from kubetasks.terminal.report import Report
 
 if TYPE_CHECKING:
+    from kubetasks.pipeline.run import Run
     from kubetasks.setup.inventory import Item
 
 
@@ -30,22 +25,27 @@ def setup(run: Run, remove: bool = False, stop: bool = False) -> None:
     Example: ./inv setup build deploy expose scale
     Undo: ./inv setup --remove
     """
-    from kubetasks.pipeline import machine
+    from kubetasks.setup import engine, install, inventory, removal
 
+    settings, report, needs = run.settings, run.report, run.provider.needs
     if remove and stop:
         raise SettingError("--remove and --stop exclude each other; --remove stops the engine too.")
-    if run.report.dry and (remove or stop):
+    if report.dry and (remove or stop):
         raise SettingError("--dry shows what setup would install, and not what --remove or --stop would do.")
-    if run.report.dry:
-        _show(run.report, machine.doctor(run))
+    if report.dry:
+        _show(report, inventory.look(settings, needs))
     elif stop:
-        if not machine.stop(run):
-            run.report.say("No engine that setup started is running.")
+        if not engine.stop(settings.cache, report):
+            report.say("No engine that setup started is running.")
     elif remove:
-        gone = machine.remove(run)
-        run.report.say("Removed:\n  " + "\n  ".join(gone) if gone else "There was nothing to remove.")
-    elif not machine.setup(run):
-        run.report.say("Nothing is missing.")
+        gone = removal.remove(settings, report)
+        report.say("Removed:\n  " + "\n  ".join(gone) if gone else "There was nothing to remove.")
+    else:
+        installed = install.install(settings, report, needs)
+        if needs:
+            inventory.require_docker()
+        if not installed:
+            report.say("Nothing is missing.")
 
 
 @task(help={"json": JSON})
@@ -56,9 +56,9 @@ def doctor(run: Run, json: bool = False) -> None:
 
     Example: ./inv doctor --json
     """
-    from kubetasks.pipeline import machine
+    from kubetasks.setup import inventory
 
-    items = machine.doctor(run)
+    items = inventory.look(run.settings, run.provider.needs)
     if json:
         run.report.document({"items": [asdict(item) for item in items]})
     else:

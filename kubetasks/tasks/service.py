@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kubetasks.errors import ExposeError
+from kubetasks.project.settings import whole_number
 from kubetasks.tasks.task import JSON, task
 
 if TYPE_CHECKING:
     from kubetasks.pipeline.run import Run
-
-
-from kubetasks.errors import ExposeError
-from kubetasks.project.settings import whole_number
 
 MOST_REQUESTS = 1_000_000
 
@@ -24,9 +22,9 @@ def expose(run: Run, json: bool = False) -> None:
     Example: ./inv expose service
     Undo: ./inv unexpose
     """
-    from kubetasks.pipeline import service
+    from kubetasks.pipeline import app
 
-    addresses = service.expose(run)
+    addresses = app.expose(run)
     for address in addresses:
         run.report.say(f"  {address.url} ({address.way})")
     run.report.outcome({"addresses": [address.document() for address in addresses]})
@@ -40,9 +38,9 @@ def unexpose(run: Run) -> None:
     Example: ./inv unexpose
     Undo: ./inv expose
     """
-    from kubetasks.pipeline import service
+    from kubetasks.pipeline import removal
 
-    if not service.unexpose(run):
+    if not removal.unexpose(run):
         run.report.say("There was no service.")
 
 
@@ -55,9 +53,9 @@ def service(run: Run, open: bool = False) -> None:
     The tutorial: minikube service simple-server
     Example: curl $(./inv service)
     """
-    from kubetasks.pipeline import service as actions
+    from kubetasks.pipeline import service as pipeline
 
-    url = actions.url(run)
+    url = pipeline.url(run)
     if not url:
         return
     run.report.result(url)

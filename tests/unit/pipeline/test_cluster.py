@@ -13,7 +13,7 @@ from kubetasks.engine import access
 from kubetasks.errors import ClusterError, EngineError, TaskError
 from kubetasks.kube import objects
 from kubetasks.kube.client import ApiError, CredentialsError
-from kubetasks.pipeline import app, cluster, service
+from kubetasks.pipeline import app, cluster, removal
 from kubetasks.pipeline import nodes as nodes_action
 from kubetasks.project.labels import TOOL
 from kubetasks.setup import inotify
@@ -109,10 +109,10 @@ def test_without_an_engine_there_is_nothing_to_clean_unless_a_cluster_was_create
 ) -> None:
     lost = run_on(FakeProvider(None))
     monkeypatch.setattr(type(lost.settings), "state_folder", tmp_path / "absent")
-    assert not app.clean(lost, everything=True)
+    assert not removal.clean(lost, everything=True)
     monkeypatch.setattr(type(lost.settings), "state_folder", tmp_path)
     with pytest.raises(EngineError):
-        app.clean(lost, everything=True)
+        removal.clean(lost, everything=True)
 
 
 def test_images_that_a_pod_or_a_deployment_of_anybody_uses_are_kept() -> None:
@@ -120,7 +120,7 @@ def test_images_that_a_pod_or_a_deployment_of_anybody_uses_are_kept() -> None:
     idle = {"template": {"spec": {"containers": [{"image": "simple-server"}, {"image": "a@sha256:b"}]}}}
     ending = {"metadata": {"deletionTimestamp": "2026-11-24T14:45:42Z"}, "spec": {"containers": [{"image": "simple-server:old"}]}}
     kube = FakeKube(Pod=[{"metadata": {}, "spec": spec}, ending], Deployment=[{"metadata": {}, "spec": idle}])
-    assert app._used_images(run_on(FakeProvider(), kube)) == {"simple-server:v1", "simple-server:latest"}
+    assert removal._used_images(run_on(FakeProvider(), kube)) == {"simple-server:v1", "simple-server:latest"}
 
 
 @pytest.mark.parametrize(("pods_end_late", "looks"), [(False, 1), (True, 2)])
@@ -148,14 +148,14 @@ def test_clean_looks_again_at_images_that_a_pod_still_used(
         return kind == "Deployment"
 
     monkeypatch.setattr(objects, "delete", delete)
-    assert app.clean(ours, everything=False)
+    assert removal.clean(ours, everything=False)
     assert seen == [{"simple-server:v1"} if pods_end_late else set()] * looks
 
 
 def test_nothing_of_others_is_changed_unless_somebody_agrees() -> None:
     deployment = {"metadata": {"name": "simple-server", "labels": TOOL.labels, "uid": "1"}, "spec": {}}
     theirs = run_on(FakeProvider(), FakeKube(Namespace=DEFAULT, Deployment=[deployment], Service=[deployment]))
-    for change in (lambda: app.scale(theirs, 3), lambda: app.undeploy(theirs), lambda: service.unexpose(theirs)):
+    for change in (lambda: app.scale(theirs, 3), lambda: removal.undeploy(theirs), lambda: removal.unexpose(theirs)):
         with pytest.raises(RefusedError, match="namespace default of context theirs"):
             change()
     ours = run_on(OwnProvider(changed=False), FakeKube())

@@ -10,7 +10,8 @@ import pytest
 
 from kubetasks.engine.image import Image
 from kubetasks.errors import ImageError, RolloutError, TaskError
-from kubetasks.pipeline import app, dev, rollout, service
+from kubetasks.pipeline import app, build, dev, removal
+from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
 from kubetasks.providers.base import Condition
@@ -93,7 +94,7 @@ def test_with_clean_only_an_interruption_removes_a_cluster_that_was_there_before
 
     cleanings: list[tuple[bool, bool]] = []
     monkeypatch.setattr(app, "up", up)
-    monkeypatch.setattr(app, "clean", lambda _context, everything: cleanings.append((everything, interruption.is_cleaning())))
+    monkeypatch.setattr(removal, "clean", lambda _context, everything: cleanings.append((everything, interruption.is_cleaning())))
     ours = OwnProvider(changed=False)
     monkeypatch.setattr(ours, "condition", lambda: condition)
     with pytest.raises(type(ending)):
@@ -106,7 +107,7 @@ def test_with_clean_an_interruption_before_it_serves_leaves_a_cluster_of_others_
         raise KeyboardInterrupt
 
     monkeypatch.setattr(app, "up", up)
-    monkeypatch.setattr(app, "clean", lambda *_, **__: pytest.fail("nobody has agreed"))
+    monkeypatch.setattr(removal, "clean", lambda *_, **__: pytest.fail("nobody has agreed"))
     with pytest.raises(KeyboardInterrupt):
         dev.loop(run_on(FakeProvider()), clean=True)
 
@@ -120,14 +121,14 @@ def rolled_out(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The builds that were rolled out."""
     found: list[str] = []
 
-    def roll_out(_context: object, made: Image) -> bool:
-        found.append(made.build)
-        return True
+    def converge(_run: object, wanted: Desired, *, served: bool = True) -> None:
+        assert served == wanted.exposed, "what is exposed may be mended first"
+        found.append(wanted.image.build if wanted.image else "exposed")
 
     monkeypatch.setattr(Run, "image", NOW)
-    monkeypatch.setattr(app, "build", lambda _run, _abandoned: NOW)
-    monkeypatch.setattr(app, "roll_out", roll_out)
-    monkeypatch.setattr(rollout, "wait_until_served", lambda _context, _build: 3)
+    monkeypatch.setattr(build, "build", lambda _run, _abandoned: NOW)
+    monkeypatch.setattr(dev, "converge", converge)
+    monkeypatch.setattr(dev, "wait_until_served", lambda _run, _build: 3)
     return found
 
 
@@ -143,14 +144,11 @@ def test_a_change_gets_one_line_with_the_build_that_all_pods_serve(
 def test_a_service_that_was_mended_is_exposed_before_anybody_waits_for_its_answer(
     rolled_out: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exposed: list[str] = []
-
-    def wait_until_served(_context: object, build: str) -> int:
-        assert exposed == rolled_out == [build]
+    def wait_until_served(_run: object, build: str) -> int:
+        assert rolled_out == [build, "exposed"]
         return 3
 
-    monkeypatch.setattr(service, "expose", lambda _context: exposed.extend(rolled_out))
-    monkeypatch.setattr(rollout, "wait_until_served", wait_until_served)
+    monkeypatch.setattr(dev, "wait_until_served", wait_until_served)
     assert dev._bring(run_on(OwnProvider(changed=False)), {PROJECT.application.manifests / "service.yaml"}, "") == NOW.build
 
 
@@ -169,7 +167,7 @@ def test_a_failure_is_told_and_the_same_source_is_rolled_out_again_afterwards(
 
     made = run_on(OwnProvider(changed=False))
     with monkeypatch.context() as broken:
-        broken.setattr(app, "build", fail)
+        broken.setattr(build, "build", fail)
         served = dev._bring(made, EDITED, BEFORE.build)
     assert "simple_server/app.py: It cannot be built.\n  Fix it\n" in capsys.readouterr().out
     monkeypatch.setattr(Run, "image", BEFORE)
@@ -182,11 +180,11 @@ def test_a_wait_that_a_newer_change_ends_is_no_failure(
 ) -> None:
     made = run_on(OwnProvider(changed=False))
 
-    def fail(_context: object, image: Image) -> bool:
+    def fail(_run: object, wanted: Desired, *, served: bool) -> None:
         made.superseded = lambda: True
-        raise RolloutError(f"{image.build} {rolled_out}")
+        raise RolloutError(f"{wanted} {served} {rolled_out}")
 
-    monkeypatch.setattr(app, "roll_out", fail)
+    monkeypatch.setattr(dev, "converge", fail)
     dev._bring(made, EDITED, BEFORE.build)
     assert capsys.readouterr().out == ""
 
@@ -197,11 +195,11 @@ def test_a_file_that_is_saved_again_during_the_build_ends_it_and_the_outdated_im
     made, saved = run_on(OwnProvider(changed=False)), threading.Event()
     made.superseded = saved.is_set
 
-    def build(_run: object, abandoned: Callable[[], bool]) -> Image:
+    def make(_run: object, abandoned: Callable[[], bool]) -> Image:
         saved.set()
         assert abandoned(), "a long one ends at once"
         return NOW
 
-    monkeypatch.setattr(app, "build", build)
+    monkeypatch.setattr(build, "build", make)
     assert dev._bring(made, EDITED, BEFORE.build) == ""
     assert (rolled_out, capsys.readouterr().out) == ([], "")

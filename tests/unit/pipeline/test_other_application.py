@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kubetasks.pipeline import app, state
+from kubetasks.pipeline import seen, status
 from kubetasks.pipeline.run import Run
 from kubetasks.terminal.wait import Done
 from tasks import PROJECT
@@ -39,21 +39,21 @@ def shop() -> Run:
 
 
 def test_its_rollout_is_that_of_its_own_pods(shop: Run) -> None:
-    found = state.rollout(shop)
-    assert state.rollout_state(shop, found) == Done("3 of 3 pods ready")
+    found = seen.rollout(shop)
+    assert seen.rollout_state(shop, found) == Done("3 of 3 pods ready")
     assert found.deployment
     assert found.deployment["metadata"]["name"] == "shop"
     assert {pod["metadata"]["name"].rsplit("-", 2)[0] for pod in found.pods} == {"shop"}
 
 
 def test_its_addresses_are_those_of_the_port_that_it_names(shop: Run) -> None:
-    found = state.find_service(shop)
+    found = seen.find_service(shop)
     assert found
-    assert [one.url for one in state.addresses(shop, found)] == ["http://172.18.255.223:80/"]
+    assert [one.url for one in seen.addresses(shop, found)] == ["http://172.18.255.223:80/"]
 
 
 def test_its_status_names_nothing_of_another_application(shop: Run) -> None:
-    document = app.status(shop)
+    document = status.status(shop)
     assert document
     assert document["deployment"] == {"image": "shop:2e1c317d3020", "replicas": 3, "ready": 3, "state": "3 of 3 pods ready"}
     assert [(pod["ready"], pod["restarts"]) for pod in document["pods"]] == [(True, 0)] * 3

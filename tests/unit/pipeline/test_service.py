@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kubetasks.kube.service import Address
-from kubetasks.pipeline import probe, service, state
+from kubetasks.pipeline import converge, probe, seen, service
+from kubetasks.terminal.report import Step
 from tests.unit.kube.answers import recorded
 from tests.unit.pipeline.fakes import FACTS, FakeKube, FakeProvider, run_on
 
@@ -27,8 +27,12 @@ def ways(found: dict[str, Any], told: list[str]) -> list[str]:
     made = run_on(FakeProvider(), FakeKube(Service=[found], EndpointSlice=SLICES))
     (port,) = found["spec"]["ports"]
     made.cluster = dataclasses.replace(FACTS, load_balancer=True, mapped_port=(port["nodePort"], 8080))
-    found_addresses: list[Address] = service._wait_for_address(made, 0, told.append)
-    return [one.way for one in found_addresses]
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(Step, "at", lambda _step, detail: told.append(detail))
+    try:
+        return [one.way for one in converge.wait_for_addresses(made, changed=False, before=True)]
+    finally:
+        monkeypatch.undo()
 
 
 def test_the_load_balancers_address_is_waited_for_beside_the_mapped_port() -> None:
@@ -47,8 +51,8 @@ def test_an_address_counts_once_a_pod_of_this_service_answers_there(monkeypatch:
 def balance_after(looks: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The service gets the load balancer's address only after so many looks at it."""
     before: Iterator[dict[str, Any]] = iter([{"loadBalancer": {}}] * looks)
-    find = state.find_service
-    monkeypatch.setattr(state, "find_service", lambda given: {**(find(given) or {}), "status": next(before, BALANCED["status"])})
+    find = seen.find_service
+    monkeypatch.setattr(seen, "find_service", lambda given: {**(find(given) or {}), "status": next(before, BALANCED["status"])})
 
 
 def test_a_new_address_is_asked_impatiently_however_long_it_was_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,14 +88,14 @@ def test_an_address_that_comes_late_has_its_time_to_answer_too(monkeypatch: pyte
         return None if not url.startswith("http://127.0.0.1") and next(silent, "") else OURS
 
     balance_after(4, monkeypatch)
-    monkeypatch.setattr(service, "time", clock)
+    monkeypatch.setattr(converge, "time", clock)
     monkeypatch.setattr(FakeKube, "wait", lambda _kube, seconds: clock.wait(seconds))
     monkeypatch.setattr(probe, "health", health)
     assert ways(BALANCED, []) == ["mapped port", "load balancer"]
 
 
 def test_a_load_balancer_that_gives_no_address_does_not_hide_the_one_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "BALANCER_SECONDS", 0.2)
+    monkeypatch.setattr(converge, "BALANCER_SECONDS", 0.2)
     told: list[str] = []
     assert ways({**BALANCED, "status": {"loadBalancer": {}}}, told) == ["mapped port"]
     assert told == ["no load balancer has given it an address yet"]

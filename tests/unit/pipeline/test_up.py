@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from functools import partial
 
 import pytest
 
@@ -10,10 +9,13 @@ from kubetasks.engine import image
 from kubetasks.engine.image import Image
 from kubetasks.errors import EngineError, ImageError
 from kubetasks.kube.service import Address
-from kubetasks.pipeline import app, cluster, rollout, service, state
+from kubetasks.pipeline import app, cluster, seen
+from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
 from tasks import PROJECT
-from tests.unit.pipeline.fakes import OwnProvider, doing, run_on
+from tests.unit.pipeline.fakes import OwnProvider, run_on
+
+MADE = Image(PROJECT.application, "0" * 12, "base")
 
 
 @pytest.mark.parametrize("created", [False, True])
@@ -39,7 +41,7 @@ def test_a_build_ends_with_the_creation_that_it_accompanies(
     monkeypatch.setattr(image, "build", build)
     if created:
         monkeypatch.setattr(threading.Thread, "join", once(interrupted, threading.Thread.join))
-    monkeypatch.setattr(cluster, "ensure", (lambda _context: True) if created else interrupted)
+    monkeypatch.setattr(cluster, "ensure", (lambda _run: True) if created else interrupted)
     with pytest.raises(KeyboardInterrupt):
         app.up(made)
     assert ended.is_set(), "nothing of it comes after a clean-up that follows"
@@ -56,7 +58,7 @@ def test_a_build_that_fails_is_told_while_the_cluster_is_created(monkeypatch: py
         if text == "It cannot be built.\n  Fix it":
             told.set()
 
-    def ensure(_context: object) -> bool:
+    def ensure(_run: object) -> bool:
         assert told.wait(10)
         return True
 
@@ -71,28 +73,30 @@ def test_a_build_that_fails_is_told_while_the_cluster_is_created(monkeypatch: py
 @pytest.mark.parametrize(
     ("deployed", "order"),
     [
-        (False, ["check the service", "apply the deployment", "apply the service", "scale", "roll out", "expose", "serve"]),
-        (True, ["apply the deployment", "roll out", "apply the service", "expose", "scale", "roll out", "serve"]),
+        (False, [("converge", Desired(MADE, exposed=True, replicas=3), MADE.build, True)]),
+        (
+            True,
+            [
+                ("converge", Desired(image=MADE), "", False),
+                ("converge", Desired(exposed=True), "", True),
+                ("converge", Desired(replicas=3), MADE.build, True),
+            ],
+        ),
     ],
 )
 def test_all_is_applied_before_the_first_wait_unless_something_serves_that_could_suffer(
-    monkeypatch: pytest.MonkeyPatch, deployed: bool, order: list[str]
+    monkeypatch: pytest.MonkeyPatch, deployed: bool, order: list[tuple[object, ...]]
 ) -> None:
-    done: list[str] = []
+    done: list[tuple[object, ...]] = []
 
-    does = partial(doing, done)
-    made, built = prepared(monkeypatch), Image(PROJECT.application, "0" * 12, "base")
-    monkeypatch.setattr(app, "_side_by_side", lambda _context: built)
-    monkeypatch.setattr(app, "_deployed", lambda _context: deployed)
-    monkeypatch.setattr(app, "_apply", does("apply the deployment", app.Applied(changed=True, text="Rolling out")))
-    monkeypatch.setattr(app, "_set_replicas", does("scale", True))
-    monkeypatch.setattr(service, "require_applicable", does("check the service"))
-    monkeypatch.setattr(service, "apply", does("apply the service", service.Applied()))
-    monkeypatch.setattr(service, "wait_for_addresses", does("expose"))
-    monkeypatch.setattr(rollout, "wait_for_rollout", does("roll out"))
-    monkeypatch.setattr(rollout, "wait_until_served", does("serve"))
-    monkeypatch.setattr(state, "address", lambda _context: Address("http://127.0.0.1:8080/", "mapped port"))
-    assert app.up(made) == (built, "http://127.0.0.1:8080/")
+    def converge(_run: Run, wanted: Desired, build: str = "", *, served: bool = True) -> None:
+        done.append(("converge", wanted, build, served))
+
+    monkeypatch.setattr(app, "_side_by_side", lambda _run: MADE)
+    monkeypatch.setattr(app, "converge", converge)
+    monkeypatch.setattr(seen, "deployed", lambda _run: deployed)
+    monkeypatch.setattr(seen, "address", lambda _run: Address("http://127.0.0.1:8080/", "mapped port"))
+    assert app.up(prepared(monkeypatch)) == (MADE, "http://127.0.0.1:8080/")
     assert done == order
 
 
@@ -100,7 +104,7 @@ def test_a_provider_without_docker_env_does_not_take_a_nodes_image_for_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = prepared(monkeypatch)
-    monkeypatch.setattr(cluster, "ensure", lambda _context: pytest.fail("no cluster may be created for it"))
+    monkeypatch.setattr(cluster, "ensure", lambda _run: pytest.fail("no cluster may be created for it"))
     monkeypatch.setattr(made.engine, "image_id", lambda reference: reference)
     made.machine = Engine()  # type: ignore[assignment]
     monkeypatch.setenv("MINIKUBE_ACTIVE_DOCKERD", "simple-server")
@@ -117,7 +121,7 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> Run:
     made = run_on(OwnProvider(changed=True))
     made.machine = made.engine = Engine()  # type: ignore[assignment]
     made.node_engine = None
-    monkeypatch.setattr(Run, "image", Image(PROJECT.application, "0" * 12, "base"))
+    monkeypatch.setattr(Run, "image", MADE)
     return made
 
 

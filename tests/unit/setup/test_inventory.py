@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from kubetasks.engine import client
+from kubetasks.errors import SetupError
 from kubetasks.project.settings import Settings
 from kubetasks.providers.existing import Existing
 from kubetasks.providers.kind.provider import Kind
@@ -59,3 +60,14 @@ def test_minikube_is_there_once_its_program_is(bare: Settings) -> None:
     program.touch()
     found = next(item for item in inventory.look(bare, MINIKUBE) if item.name == "minikube")
     assert (found.present, found.detail) == (True, needs.MINIKUBE.version)
+
+
+def test_without_the_docker_cli_setup_does_not_say_that_nothing_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SetupError, match="The Docker CLI is missing"):
+        inventory.require_docker()
+    program = tmp_path / "docker"
+    program.touch(mode=0o755)
+    inventory.require_docker()

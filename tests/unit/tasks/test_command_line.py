@@ -239,7 +239,7 @@ def test_dry_shows_commands_even_without_an_engine() -> None:
     ("loaded", "absent"),
     [
         ("tasks", ("kubetasks.pipeline", "kubetasks.providers", "kubetasks.setup", "kubetasks.engine", "kubetasks.kube")),
-        ("kubetasks.pipeline.app, kubetasks.pipeline.machine", ("nodeimages", "ci.matrix", "docker", "kubernetes")),
+        ("kubetasks.pipeline.app, kubetasks.setup.install", ("nodeimages", "ci.matrix", "docker", "kubernetes")),
     ],
 )
 def test_nothing_is_loaded_before_it_is_needed(loaded: str, absent: tuple[str, ...]) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from kubetasks.errors import ClusterError, ExposeError
 from kubetasks.kube.service import Address
-from kubetasks.pipeline import probe, rollout, state
-from kubetasks.pipeline.rollout import GLANCE_SECONDS, PAUSE_FACTOR, Look
+from kubetasks.pipeline import converge, probe, seen
+from kubetasks.pipeline.converge import PAUSE_FACTOR, QUICK_SECONDS, RolloutCheck
 from kubetasks.terminal import wait
 from tests.unit.pipeline import fakes
 
@@ -45,22 +45,22 @@ class Clock:
 def test_while_nothing_is_wrong_pods_are_listed_now_and_then_and_once_the_deployment_is_complete() -> None:
     found, clock = deployment(ready=0), Clock()
     kube = Listing(Deployment=[found])
-    look = Look(fakes.run_on(fakes.FakeProvider(), kube), "", clock)
+    check = RolloutCheck(fakes.run_on(fakes.FakeProvider(), kube), "", clock)
     pauses: list[float] = []
 
-    assert look.check() == wait.Pending("0 of 3 pods ready")
-    look.pause(pauses.append, 1.0)
+    assert check() == wait.Pending("0 of 3 pods ready")
+    check.pause(pauses.append, 1.0)
     clock.now += 0.1
-    assert look.check() == wait.Pending("0 of 3 pods ready")
-    look.pause(pauses.append, 1.0)
+    assert check() == wait.Pending("0 of 3 pods ready")
+    check.pause(pauses.append, 1.0)
     assert kube.lists == 1
-    clock.now += GLANCE_SECONDS
-    look.check()
+    clock.now += QUICK_SECONDS
+    check()
     assert kube.lists == 2
     found["status"]["availableReplicas"] = 3
-    assert look.check() == wait.Done("3 of 3 pods ready")
+    assert check() == wait.Done("3 of 3 pods ready")
     assert kube.lists == 3
-    assert pauses == [1.0, pytest.approx(GLANCE_SECONDS - 0.1)], "after a glance, no longer than until the next look"
+    assert pauses == [1.0, pytest.approx(QUICK_SECONDS - 0.1)], "after a quick check, no longer than until the next look"
 
 
 def test_a_look_that_takes_long_is_repeated_the_later(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,24 +74,24 @@ def test_a_look_that_takes_long_is_repeated_the_later(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(kube, "list", slowly)
     began = clock.now
-    look = Look(fakes.run_on(fakes.FakeProvider(), kube), "", clock)
-    look.check()
+    check = RolloutCheck(fakes.run_on(fakes.FakeProvider(), kube), "", clock)
+    check()
     took = clock.now - began
-    assert took * PAUSE_FACTOR > GLANCE_SECONDS
+    assert took * PAUSE_FACTOR > QUICK_SECONDS
     clock.now += took * PAUSE_FACTOR - 0.01
-    look.check()
+    check()
     assert kube.lists == 1
     clock.now += 0.02
-    look.check()
+    check()
     assert kube.lists == 2
 
 
 def test_while_the_api_server_is_away_the_pauses_are_not_short(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     kube = Listing(Deployment=[deployment(ready=0)])
-    look = Look(fakes.run_on(fakes.FakeProvider(), kube), "", clock)
-    look.check()
-    look.check()
+    check = RolloutCheck(fakes.run_on(fakes.FakeProvider(), kube), "", clock)
+    check()
+    check()
 
     def away(*_: object) -> None:
         raise ClusterError("The API server does not answer.")
@@ -99,9 +99,9 @@ def test_while_the_api_server_is_away_the_pauses_are_not_short(monkeypatch: pyte
     monkeypatch.setattr(kube, "get", away)
     clock.now += 10
     with pytest.raises(ClusterError):
-        look.check()
+        check()
     pauses: list[float] = []
-    look.pause(pauses.append, 1.0)
+    check.pause(pauses.append, 1.0)
     assert pauses == [1.0]
 
 
@@ -110,9 +110,9 @@ def test_what_is_wrong_is_looked_at_each_time() -> None:
     paused["spec"]["paused"] = True
     paused["status"]["updatedReplicas"] = 1
     kube = Listing(Deployment=[paused])
-    look = Look(fakes.run_on(fakes.FakeProvider(), kube), "")
+    check = RolloutCheck(fakes.run_on(fakes.FakeProvider(), kube), "")
     for _ in range(3):
-        assert isinstance(look.check(), wait.Failed)
+        assert isinstance(check(), wait.Failed)
     assert kube.lists == 3
 
 
@@ -126,11 +126,11 @@ def test_what_traffic_waits_for_is_told_as_it_is(
     made = fakes.run_on(fakes.FakeProvider(), fakes.FakeKube())
     made.settings = dataclasses.replace(made.settings, timeout=0.05)
     address = Address("http://127.0.0.1:1/", "mapped port")
-    monkeypatch.setattr(state, "find_service", lambda _context: {"spec": {}})
-    monkeypatch.setattr(state, "addresses", lambda *_: [address])
-    monkeypatch.setattr(state, "deployment", lambda _context: deployment(ready=3))
-    monkeypatch.setattr(state, "ready_pods", lambda _context: {"a", "b", "c"})
+    monkeypatch.setattr(seen, "find_service", lambda _run: {"spec": {}, "status": {}})
+    monkeypatch.setattr(seen, "addresses", lambda *_: [address])
+    monkeypatch.setattr(seen, "deployment", lambda _run: deployment(ready=3))
+    monkeypatch.setattr(seen, "ready_pods", lambda _run: frozenset("abc"))
     monkeypatch.setattr(probe, "first_answering", lambda *_: address)
     monkeypatch.setattr(probe, "ask", lambda *_: answer)
     with pytest.raises(ExposeError, match=told):
-        rollout.wait_until_served(made)
+        converge.wait_until_served(made)

@@ -1,4 +1,4 @@
-"""The application's state in the cluster."""
+"""What there is in the cluster: read, and not changed."""
 
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -9,11 +9,12 @@ from kubetasks.kube.client import ApiError, Object
 from kubetasks.kube.problems import Evidence
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import probe
+from kubetasks.pipeline.judge import Exposure
 from kubetasks.pipeline.run import Run
 from kubetasks.terminal import wait
 
 LOGS = "./inv status; ./inv logs"
-EFFECT_SECONDS = 2.0  # in which kube-proxy has put a change into effect: what answers before may be what was there
+ROLLED_OUT = ("Deployment", "PodDisruptionBudget")  # what `deploy` applies and `undeploy` deletes
 
 
 def deployment(run: Run) -> Object | None:
@@ -34,6 +35,12 @@ def require_deployment(run: Run) -> Object:
     if found is None:
         raise RolloutError(f"There is no deployment {name} in namespace {namespace}.", "./inv deploy")
     return found
+
+
+def deployed(run: Run) -> bool:
+    """Whether one of the objects of a deployment is there. Raises OwnershipError if one is not ours."""
+    found = [objects.there(run.kube, kind, run.app.name, run.settings.namespace) for kind in ROLLED_OUT]
+    return any(found)
 
 
 class Rollout(NamedTuple):
@@ -140,18 +147,16 @@ def require_addresses(run: Run) -> list[Address]:
     return known
 
 
-def mismatch(found: Object, deployed: Object | None) -> wait.Failed | None:
-    """Why the service never gets a pod of the deployment, or None."""
-    missing = service.unselected(found, deployed["spec"]["template"]) if deployed else ""
-    if not missing:
-        return None
-    return wait.Failed(
-        f"The service selects no pod of the deployment: they do not have {missing}.",
-        "Fix the selector in k8s/service.yaml, then ./inv expose",
-    )
-
-
-def ready_pods(run: Run) -> set[str]:
+def ready_pods(run: Run) -> frozenset[str]:
     """The names of the pods that the service sends requests to."""
     slices = run.kube.list("EndpointSlice", run.settings.namespace, labelSelector=run.app.slices)
-    return service.ready_pods(slices)
+    return frozenset(service.ready_pods(slices))
+
+
+def exposure(run: Run) -> Exposure:
+    """The service with its addresses and pods, as it is now."""
+    found = find_service(run)
+    if found is None:
+        return Exposure(None, None, frozenset(), [])
+    awaited = run.cluster.load_balancer and not found["status"].get("loadBalancer", {}).get("ingress")
+    return Exposure(found, deployment(run), ready_pods(run), addresses(run, found), awaited)

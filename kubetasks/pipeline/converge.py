@@ -1,0 +1,282 @@
+"""Change the cluster into what is desired, and wait until it is: refuse, agree, apply, judge."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+
+from kubetasks.errors import ExposeError, RolloutError, TaskError
+from kubetasks.kube import objects, readiness, service
+from kubetasks.kube.client import ApiError, Object, surviving
+from kubetasks.kube.problems import Evidence
+from kubetasks.kube.service import Address
+from kubetasks.pipeline import desired, diagnose, judge, probe, seen
+from kubetasks.pipeline.desired import Desired, Place
+from kubetasks.pipeline.run import Run
+from kubetasks.pipeline.seen import Rollout
+from kubetasks.terminal import wait
+
+STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
+QUICK_SECONDS = 0.3  # between two lists of the pods while nothing is wrong: one for each of their changes slows their start
+PAUSE_FACTOR = (
+    10  # a full check of many pods, or among thousands of events, keeps the API server busy: it pauses ten times as long
+)
+BALANCER_SECONDS = 60.0  # a load balancer whose image cannot be pulled gives no address
+TAKEN = "port is already allocated"  # the API's words for a node port
+WITHOUT_LOAD_BALANCER = "INVOKE_APP_TIMEOUT=SECONDS waits longer; without a load balancer: docs/existing.md"
+
+
+@dataclass(frozen=True)
+class Converged:
+    """How many pods have answered, and the service's addresses that answer; nothing under --dry or if it was not asked for."""
+
+    pods: int = 0
+    addresses: Sequence[Address] = ()
+
+
+def converge(run: Run, wanted: Desired, build: str = "", *, served: bool = True) -> Converged:
+    """Give the cluster what is wanted, all of it before the first wait.
+
+    Whatever can be refused is, before anything is changed. If pods may have changed, wait until each answers, with that build id
+    if one is given, unless `served` is False. Under --dry, print the equivalent commands. Raises SettingError, ClusterError,
+    OwnershipError, RolloutError with a diagnosis, and ExposeError.
+    """
+    provider = run.provider
+    there = Place(run.settings.namespace, provider.delivered(wanted.image) if wanted.image else None, provider.node_port)
+    kinds = [item["kind"] for item in desired.objects(run.app, wanted, there)]
+    with run.locked():
+        if run.report.dry:
+            if wanted.image:
+                run.report.show(partial(provider.deliver_lines, wanted.image))
+            run.report.equivalent(*desired.lines(run.app, wanted, there, run.kubectl))
+            return Converged()
+        before = _refuse(run, wanted, kinds)
+        run.agree()
+        if wanted.image:
+            run.report.show(partial(provider.deliver_lines, wanted.image))
+            there = replace(there, delivered=provider.deliver(wanted.image))
+        there = replace(there, node_port=_free_node_port(run) if wanted.exposed else None)
+        run.report.equivalent(*desired.lines(run.app, wanted, there, run.kubectl))
+        changed = _apply(run, wanted, there)
+        if wanted.rolls_out:
+            given = there.delivered.reference if there.delivered and not provider.shared else ""  # others' nodes get nothing
+            wait_for_rollout(run, wanted.text(bool(changed - {"Service"})), given)
+        known: Sequence[Address] = ()
+        if wanted.exposed:
+            known = wait_for_addresses(run, changed="Service" in changed, before="Service" in before)
+        return Converged(wait_until_served(run, build) if wanted.rolls_out and served else 0, known)
+
+
+def _refuse(run: Run, wanted: Desired, kinds: Sequence[str]) -> set[str]:
+    """The kinds of which there is one. Raises ClusterError, OwnershipError, RolloutError: whatever forbids the change."""
+    seen.require_namespace(run)
+    if wanted.image is None:
+        seen.require_deployment(run)
+    name, namespace = run.app.name, run.settings.namespace
+    return {kind for kind in kinds if objects.there(run.kube, kind, name, namespace)}
+
+
+def _apply(run: Run, wanted: Desired, there: Place) -> set[str]:
+    """Apply the objects, then the replicas; return the kinds of those that changed, and "Replicas" if they did."""
+    changed = {item["kind"] for item in desired.objects(run.app, wanted, there) if _apply_one(run, wanted, there, item)}
+    if wanted.replicas is not None and objects.scale(run.kube, run.app.name, there.namespace, wanted.replicas):
+        changed.add("Replicas")
+    return changed
+
+
+def _apply_one(run: Run, wanted: Desired, there: Place, item: Object) -> bool:
+    with objects.of_file(run.app.manifests / f"{item['kind'].lower()}.yaml"):
+        try:
+            return objects.apply(run.kube, item)
+        except ApiError as error:
+            if not there.node_port or TAKEN not in error.sentence:
+                raise
+        # another service was faster, and can be named now
+        *_, service = desired.objects(run.app, wanted, replace(there, node_port=_free_node_port(run)))
+        return objects.apply(run.kube, service)
+
+
+def _free_node_port(run: Run) -> int | None:
+    """The node port that is mapped to this machine, unless another service has it."""
+    mapped = run.cluster.mapped_port
+    if mapped is None:
+        return None
+    node_port, port = mapped
+    owner = service.node_port_owner(run.kube.list("Service"), node_port, run.app.name, run.settings.namespace)
+    if owner is None:
+        return node_port
+    metadata = owner["metadata"]
+    run.report.say(
+        f"Port {port} of 127.0.0.1 belongs to service {metadata['name']} in namespace {metadata['namespace']}:"
+        " this service gets a load balancer address only."
+    )
+    return None
+
+
+class RolloutCheck:
+    """Checks a rollout fully, or, for a while after nothing was wrong, the deployment alone."""
+
+    def __init__(self, run: Run, delivered: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._run = run
+        self._delivered = delivered
+        self._clock = clock
+        self._state: wait.State | None = None
+        self._until = 0.0  # when a full check is due again
+        self._quick = False
+        self.found = Rollout(None, [], [], Evidence())
+
+    def __call__(self) -> wait.State:
+        """How far the rollout is."""
+        self._quick = False  # also if the API server is away
+        if self._run.superseded():
+            return judge.SUPERSEDED
+        deployed = seen.deployment(self._run)
+        known = isinstance(self._state, wait.Pending) and self._clock() < self._until
+        self._quick = known and deployed is not None and not readiness.complete(deployed)
+        if self._state is None or not self._quick:
+            began = self._clock()
+            self.found = seen.rollout_of(self._run, deployed, self._delivered)
+            self._state = seen.rollout_state(self._run, self.found)
+            ended = self._clock()
+            self._until = ended + max(QUICK_SECONDS, PAUSE_FACTOR * (ended - began))
+        return self._state
+
+    def pause(self, changed: Callable[[float], None], seconds: float) -> None:
+        """Wait until something changes; after a quick check, until a full one is due at the latest."""
+        changed(min(seconds, max(0.0, self._until - self._clock())) if self._quick else seconds)
+
+
+def wait_for_rollout(run: Run, text: str, delivered: str = "") -> None:
+    """Show `text` until the rollout is complete. `delivered` is the image that the nodes have just been given.
+
+    Raises RolloutError, with a diagnosis.
+    """
+    namespace, timeout = run.settings.namespace, run.settings.timeout
+    sources = [
+        ("Deployment", namespace, {"fieldSelector": f"metadata.name={run.app.name}"}),
+        ("Pod", namespace, {"labelSelector": run.app.selector}),
+    ]
+    check = RolloutCheck(run, delivered)
+    with run.report.step(text) as step:
+        with run.kube.changes(sources) as changes:
+            pause = partial(check.pause, changes.wait)
+            end = wait.until(surviving(check), timeout=timeout, changed=pause, on_change=step.at)
+        if end is judge.SUPERSEDED:
+            raise RolloutError(judge.SUPERSEDED.reason)
+        if isinstance(end, wait.Done):
+            return
+        if isinstance(end, wait.Failed) and end.error:
+            raise end.error
+        problem = readiness.problem(*check.found) if isinstance(end, wait.Failed) else None
+        detail = end.reason if isinstance(end, wait.Failed) else end.detail
+        problem = problem or readiness.late(*check.found[:3], timeout, detail)
+        screen = ""
+        with suppress(TaskError):  # the cluster may be gone meanwhile: the sentence is known
+            screen = diagnose.explain(run, problem, check.found).text()
+        raise RolloutError(problem.sentence, problem.hint, screen)
+
+
+class AddressCheck:
+    """Checks which addresses of a service answer. `lasting` is for how many seconds one must do so."""
+
+    def __init__(self, run: Run, lasting: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._run = run
+        self._lasting = lasting
+        self._clock = clock
+        self._until_balanced = clock() + min(BALANCER_SECONDS, run.settings.timeout / 2)
+        self._known: list[Address] = []
+        self._timeouts = probe.growing_timeouts()
+        self._first_answer: float | None = None
+        self.answering: list[Address] = []  # or, if no pod is wanted, those that would
+
+    def __call__(self) -> wait.State:
+        found = seen.exposure(self._run)
+        if found.known and found.ready:
+            if found.known != self._known:  # one that is new may drop the first connections, and gets its time too
+                self._known, self._timeouts, self._first_answer = list(found.known), probe.growing_timeouts(), None
+            # by pod: for a moment, the nodes still send requests to those of the service that had the address before
+            self.answering = probe.answering(self._run.app, found.known, next(self._timeouts), found.ready)
+            self._first_answer = (self._first_answer or self._clock()) if self.answering else None
+        else:
+            self.answering = list(found.known)
+        now = self._clock()
+        answered = now - self._first_answer if self._first_answer is not None else 0.0
+        return judge.exposed(found, self.answering, answered, self._lasting, balancing=now < self._until_balanced)
+
+
+def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Address]:
+    """Wait for the addresses of a service that was applied, and return those that answer. Raises ExposeError.
+
+    `changed`: applying changed it; `before`: it was there.
+    """
+    check = AddressCheck(run, judge.EFFECT_SECONDS if before and changed else 0)
+    source = ("Service", run.settings.namespace, {"fieldSelector": f"metadata.name={run.app.name}"})
+    with run.report.step("Exposing" if changed else "Already exposed") as step, run.kube.changes([source]) as changes:
+        wait.until_done(
+            surviving(check),
+            ExposeError,
+            "The service is not reachable",
+            WITHOUT_LOAD_BALANCER if run.provider.shared else seen.LOGS,
+            timeout=run.settings.timeout,
+            changed=changes.wait,
+            on_change=step.at,
+            longest_pause=0.2,
+        )
+    if run.cluster.load_balancer and not any(one.way == service.BALANCER for one in check.answering):
+        run.report.say("No address of the load balancer answers so far.")
+    return check.answering
+
+
+class TrafficCheck:
+    """Checks that each pod of the service answers, with that build id if one is given, and no other pod does."""
+
+    def __init__(self, run: Run, build: str) -> None:
+        self._run = run
+        self._build = build
+        self._chosen: Address | None = None
+        self.pods: frozenset[str] = frozenset()  # that have answered
+
+    def __call__(self) -> wait.State:
+        app = self._run.app
+        if self._run.superseded():
+            return judge.SUPERSEDED
+        found = seen.exposure(self._run)
+        state = judge.endpoints(found)
+        if not isinstance(state, wait.Done):
+            return state
+        if found.wanted == 0:  # a terminating pod answers until its end if there is no other
+            return wait.Pending("a pod still answers") if probe.first_answering(app, found.known) else wait.Done()
+        if self._chosen not in found.known:
+            self._chosen = probe.first_answering(app, found.known)
+        if self._chosen is None:
+            return wait.Pending("no address answers yet") if self._run.cluster.reachable else wait.Done()
+        for _ in range(STRANGER_REQUESTS * found.wanted):
+            state = judge.answer(probe.ask(app, self._chosen.url, app.health), app.pod_key, found.ready, self._build)
+            if not isinstance(state, wait.Done):
+                return state
+            self.pods |= {state.detail}
+        return judge.served(found, self.pods)
+
+
+def wait_until_served(run: Run, build: str = "") -> int:
+    """Wait until the service has a ready endpoint for each replica and, if an address answers here, each of them answers.
+
+    No other pod may answer, and each must do so with that build id, if one is given. How many replicas the deployment wants is
+    read each time: an autoscaler may change it. Return how many pods have answered. A complete rollout is not yet traffic:
+    kube-proxy needs a moment more, up to a second. Raises ExposeError.
+    """
+    if seen.find_service(run) is None:
+        return 0
+    check = TrafficCheck(run, build)
+    with run.report.step("Waiting for traffic") as step:
+        wait.until_done(
+            surviving(check),
+            ExposeError,
+            "Not every pod gets requests",
+            seen.LOGS,
+            timeout=run.settings.timeout,
+            on_change=step.at,
+            longest_pause=0.1,
+        )
+    return len(check.pods)

@@ -1,0 +1,99 @@
+"""How far the cluster is from what is desired: pure functions of what was seen. How long something has lasted is an argument."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kubetasks.kube import readiness, service
+from kubetasks.kube.client import Object
+from kubetasks.kube.service import Address
+from kubetasks.terminal import wait
+from kubetasks.terminal.wait import Done, Failed, Pending, State
+
+EFFECT_SECONDS = 2.0  # in which kube-proxy has put a change into effect: what answers before may be what was there
+SECOND_ADDRESS_SECONDS = 2.0  # after the first answer: not every machine can reach a load balancer's address
+SERVICE_GONE = Failed("The service is gone.", "./inv expose")
+NO_ADDRESS = Pending("no load balancer has given it an address yet")
+SUPERSEDED = Failed("Something newer is to be rolled out.")
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """The service and the deployment (None if there is none), the names of the pods that get the service's requests, and every
+    address at which it may answer. `awaited`: a load balancer will give it another one.
+    """
+
+    service: Object | None
+    deployment: Object | None
+    ready: frozenset[str]
+    known: Sequence[Address]
+    awaited: bool = False
+
+    @property
+    def wanted(self) -> int:
+        """How many pods the deployment wants."""
+        return readiness.replicas(self.deployment)
+
+
+def mismatch(exposed: Object, deployed: Object | None) -> Failed | None:
+    """Why the service never gets a pod of the deployment, or None."""
+    missing = service.unselected(exposed, deployed["spec"]["template"]) if deployed else ""
+    if not missing:
+        return None
+    return Failed(
+        f"The service selects no pod of the deployment: they do not have {missing}.",
+        "Fix the selector in k8s/service.yaml, then ./inv expose",
+    )
+
+
+def exposed(seen: Exposure, answering: Sequence[Address], answered: float, lasting: float, *, balancing: bool) -> State:
+    """Whether the service has all the addresses that it will have, and one answers.
+
+    `answering` are those that answer, one of them for `answered` seconds; it must do so for `lasting` seconds. `balancing`: the
+    load balancer still has time to give an address.
+    """
+    if seen.service is None:
+        return SERVICE_GONE
+    if not seen.known:
+        return NO_ADDRESS
+    if not seen.ready:
+        if seen.wanted == 0:
+            return NO_ADDRESS if seen.awaited else Done()
+        return mismatch(seen.service, seen.deployment) or Pending("waiting for a ready pod")
+    if not answering:
+        return Pending(f"waiting for an answer at {' or '.join(one.url for one in seen.known)}")
+    if seen.awaited:
+        return NO_ADDRESS if balancing else Done()
+    if answered < lasting:
+        return Pending("waiting until the change is in effect")
+    if len(answering) < len(seen.known) and answered < SECOND_ADDRESS_SECONDS:
+        return Pending("waiting for the other address")
+    return Done()
+
+
+def endpoints(seen: Exposure) -> State:
+    """Whether the service sends its requests to as many pods as the deployment wants."""
+    if seen.service is None:
+        return SERVICE_GONE
+    if len(seen.ready) != seen.wanted:
+        pending = Pending(f"{len(seen.ready)} of {seen.wanted} endpoints ready")
+        return mismatch(seen.service, seen.deployment) or pending
+    return Done()
+
+
+def answer(got: Mapping[str, Any] | None, pod_key: str, ready: frozenset[str], build: str) -> State:
+    """Whether one answer comes from a pod that gets requests and, if `build` is given, serves that build id."""
+    if got is None:
+        return Pending("a request had no answer")
+    pod = str(got[pod_key])
+    if pod not in ready:
+        return Pending("a terminating pod still gets requests")
+    if build and got.get("build", build) != build:
+        return Failed(f"Pod {pod} serves build {got['build']}, not {build}.", "./inv status; ./inv build deploy")
+    return Done(pod)
+
+
+def served(seen: Exposure, answered: frozenset[str]) -> State:
+    """Whether each pod that gets requests is among those that have answered."""
+    missing = len(seen.ready - answered)
+    return wait.Done() if not missing else Pending(f"{seen.wanted - missing} of {seen.wanted} pods have answered")

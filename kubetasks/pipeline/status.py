@@ -1,0 +1,86 @@
+"""What there is: cluster, deployment, pods, addresses and logs."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from kubetasks.kube import readiness
+from kubetasks.kube.client import ApiError, Object
+from kubetasks.pipeline import seen
+from kubetasks.pipeline.run import Run
+from kubetasks.project.application import Application
+from kubetasks.project.settings import DEFAULTS
+from kubetasks.providers.base import Lifecycle
+from kubetasks.terminal import equivalents
+
+
+def status(run: Run) -> dict[str, Any] | None:
+    """The cluster with its condition and Kubernetes, the deployment (or None), pods, addresses, and our other clusters.
+
+    None under --dry. Raises ClusterError if the namespace is missing.
+    """
+    if not run.report.equivalent(equivalents.status(run.kubectl)):
+        return None
+    condition = run.provider.condition()
+    document: dict[str, Any] = {"cluster": run.provider.name, "state": condition, "kubernetes": "", "deployment": None}
+    document |= {"pods": [], "addresses": [], "others": _other_clusters(run)}
+    if condition != "running":
+        return document
+    with suppress(ApiError):  # others may have forbidden it
+        document["kubernetes"] = run.kube.version()
+    there = seen.rollout(run)
+    found, pods, progress = there.deployment, there.pods, seen.rollout_state(run, there)
+    if found is None:
+        seen.require_namespace(run)
+    else:
+        document["deployment"] = {
+            "image": _container(found["spec"]["template"]["spec"], run.app)["image"],
+            "replicas": readiness.replicas(found),
+            "ready": sum(map(readiness.pod_ready, readiness.newest_pods(found, there.replica_sets, pods))),
+            "state": getattr(progress, "detail", None) or getattr(progress, "reason", ""),
+        }
+    document["pods"] = [
+        {
+            "name": pod["metadata"]["name"],
+            "ready": readiness.pod_ready(pod),
+            "state": readiness.pod_phase(pod),
+            "restarts": sum(one["restartCount"] for one in pod["status"].get("containerStatuses", [])),
+        }
+        for pod in pods
+    ]
+    exposed = seen.find_service(run)
+    if exposed:
+        document["addresses"] = [one.document() for one in seen.addresses(run, exposed)]
+    return document
+
+
+def _other_clusters(run: Run) -> list[dict[str, str]]:
+    """Name and provider of our other clusters in the engine; none if this one is not ours, which needs no engine."""
+    if not isinstance(run.provider, Lifecycle):
+        return []
+    default = DEFAULTS["cluster"]["provider"]
+    found = run.machine.our_clusters()
+    return [{"name": name, "provider": provider or default} for name, provider in found if name != run.provider.name]
+
+
+def logs(run: Run, lines: int) -> Iterator[str]:
+    """The last lines of each pod, with the pod's name. Raises ApiError at the end if one could not be read."""
+    if not run.report.equivalent(equivalents.logs(run.app, run.kubectl, lines)):
+        return
+    namespace, refused = run.settings.namespace, None
+    for pod in run.kube.list("Pod", namespace, labelSelector=run.app.selector):
+        name = pod["metadata"]["name"]
+        try:
+            text = run.kube.log(namespace, name, _container(pod["spec"], run.app)["name"], lines)
+        except ApiError as error:  # its node may be away
+            refused = error
+            continue
+        yield from (f"[{name}] {line}" for line in text.splitlines())
+    if refused:
+        raise refused
+
+
+def _container(spec: Object, app: Application) -> Object:
+    """The application's container in the specification of a pod, or the first one if somebody else made it."""
+    containers: list[Object] = spec["containers"]
+    return next((one for one in containers if one["name"] == app.name), containers[0])
