@@ -214,7 +214,7 @@ def _browser(settings: Settings, report: Report, install: bool) -> str:
 
 def _set_up(settings: Settings, report: Report) -> str:
     """What the provider's clusters run on. Raises SetupError if something is missing."""
-    items = inventory.look(settings, providers.select(settings, report, client.connect).needs)
+    items = inventory.look(settings, providers.select(settings, report, client.connect).requirements)
     missing = [item for item in items if not item.present]
     if missing:
         given = {"provider": settings.provider, "kubernetes": settings.kubernetes}

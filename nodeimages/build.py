@@ -14,8 +14,8 @@ from kubetasks.engine.content import Content, build_context
 from kubetasks.errors import SetupError
 from kubetasks.project import versions
 from kubetasks.project.settings import Settings
-from kubetasks.setup import needs
-from kubetasks.setup.needs import File, Need
+from kubetasks.setup import requirements
+from kubetasks.setup.requirements import File, Requirement
 from kubetasks.terminal.report import Report
 from nodeimages import (
     compiler,
@@ -43,7 +43,7 @@ class Recipe:
     programs: str
     compile: Callable[[Path, compiler.Go, Path, compiler.Progress], None]
     files: Mapping[str, File]
-    image: Need
+    image: Requirement
     packages: list[str]
     complete: Callable[[Path, node.Parts], None]
 
@@ -55,8 +55,8 @@ def recipes() -> tuple[Recipe, ...]:
             folder=f"kind-programs-{names.kind_programs_digest()}",
             programs="kind, MetalLB and the pod network",
             compile=kind_programs.build,
-            files={"kind": needs.KIND, "metallb-native.yaml": needs.LOAD_BALANCER},
-            image=needs.KIND_NODE_IMAGE,
+            files={"kind": requirements.KIND, "metallb-native.yaml": requirements.LOAD_BALANCER},
+            image=requirements.KIND_NODE_IMAGE,
             packages=kind_node.PACKAGES,
             complete=kind_node.complete,
         ),
@@ -64,8 +64,8 @@ def recipes() -> tuple[Recipe, ...]:
             folder=f"minikube-programs-{names.minikube_programs_digest()}",
             programs="minikube",
             compile=minikube_programs.build,
-            files={"minikube": needs.MINIKUBE},
-            image=needs.MINIKUBE_NODE_IMAGE,
+            files={"minikube": requirements.MINIKUBE},
+            image=requirements.MINIKUBE_NODE_IMAGE,
             packages=minikube_node.PACKAGES,
             complete=minikube_node.complete,
         ),
@@ -76,7 +76,7 @@ class Build:
     """One build. `prepare` installs PACKAGES and returns the engine; both may take a while, so Go compiles meanwhile."""
 
     def __init__(
-        self, settings: Settings, report: Report, log: Path, prepare: Callable[[], Engine], missing: Collection[Need]
+        self, settings: Settings, report: Report, log: Path, prepare: Callable[[], Engine], missing: Collection[Requirement]
     ) -> None:
         self._settings = replace(settings, images="build")  # what is built, whether it could be pulled or not
         self._report = report
@@ -106,7 +106,7 @@ class Build:
             except BaseException:
                 self._stop.set()
                 raise
-        if needs.REGISTRY in self._missing:
+        if requirements.REGISTRY in self._missing:
             assert self._engine is not None
             _import(self._engine, self._registry_root, names.registry(), registry.IMAGE_CHANGES)
         for recipe in nodes:
@@ -116,7 +116,7 @@ class Build:
     def _debian(self, nodes: list[Recipe]) -> None:
         """Everything but Go: the engine, then the file systems."""
         self._engine = self._prepare()
-        if needs.BASE_IMAGE in self._missing:
+        if requirements.BASE_IMAGE in self._missing:
             with self._report.step("Creating the base image with Python from Debian packages"):
                 make_python(self._engine, versions.DEBIAN, self._fresh(self._work / "python-root"), self._log, self._stop)
         for recipe in nodes:
@@ -143,7 +143,7 @@ class Build:
                     shutil.copy(folder / name, part)
                     part.rename(target)
 
-        if needs.REGISTRY in self._missing:
+        if requirements.REGISTRY in self._missing:
             with self._compiling("the registry") as (go, progress):
                 registry.build(self._fresh(self._registry_root), go, progress)
 

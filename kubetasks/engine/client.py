@@ -256,9 +256,9 @@ class Engine:
 
         with _reported("Removing stages of builds"):
             filters = {"label": self.owner.selector, "dangling": True}
-            for image in self._client.images.list(filters=filters):
+            for image in self._client.api.images(filters=filters):
                 try:
-                    self._client.images.remove(str(image.id))
+                    self._client.images.remove(image["Id"])
                 except APIError as error:
                     if error.status_code not in (404, 409):  # gone with another, or a parent of one in use
                         raise

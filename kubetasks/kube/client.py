@@ -88,7 +88,7 @@ def surviving(check: Callable[[], wait.State]) -> Callable[[], wait.State]:
             refused = 400 <= status < 500 and status != TOO_MANY_REQUESTS
             if refused and (first or status not in NOT_ALLOWED):
                 raise
-            return wait.Failed(error.sentence, error.hint, UNAVAILABLE, patience=UNAVAILABLE_SECONDS, error=error)
+            return wait.Failed(error.sentence, error.hint, UNAVAILABLE, grace=UNAVAILABLE_SECONDS, error=error)
         finally:
             first = False
 
@@ -121,12 +121,14 @@ def describe(item: Object) -> str:
 class Kube:
     """One cluster's API. Every method raises ApiError, and ClusterError if nothing answers."""
 
-    def __init__(self, api: Any, owner: Owner, cluster: str, advice: str, renewal: str, kubectl_line: str) -> None:
+    def __init__(
+        self, api: Any, owner: Owner, cluster: str, unreachable_hint: str, credentials_hint: str, kubectl_line: str
+    ) -> None:
         self._api = api
         self.owner = owner  # of what is applied; its name is the field manager's
         self._cluster = cluster
-        self._advice = advice
-        self._renewal = renewal
+        self._unreachable_hint = unreachable_hint
+        self._credentials_hint = credentials_hint
         self.kubectl_line = kubectl_line  # kubectl as a person types it to ask this cluster, for hints
 
     @property
@@ -173,10 +175,10 @@ class Kube:
             mistrust = _mistrust(error)
             if mistrust:
                 raise CredentialsError(
-                    f"The kubeconfig does not fit the API server of cluster {self._cluster}: {mistrust}.", self._renewal
+                    f"The kubeconfig does not fit the API server of cluster {self._cluster}: {mistrust}.", self._credentials_hint
                 ) from error
             raise ClusterError(
-                f"The API server of cluster {self._cluster} does not answer ({type(error).__name__}).", self._advice
+                f"The API server of cluster {self._cluster} does not answer ({type(error).__name__}).", self._unreachable_hint
             ) from error
 
     def request(
@@ -197,7 +199,7 @@ class Kube:
         except ValueError as error:
             raise ClusterError(
                 f"What answers at {self.server} is not the API server of cluster {self._cluster}: it sends no JSON.",
-                self._advice,
+                self._unreachable_hint,
             ) from error
 
     def _refusal(self, what: str, status: int, text: str) -> ApiError:
@@ -206,7 +208,7 @@ class Kube:
             told = json.loads(text)
         except ValueError:
             told = {}
-        hint = {UNAUTHORIZED: self._renewal, FORBIDDEN: RIGHTS}.get(status, "")
+        hint = {UNAUTHORIZED: self._credentials_hint, FORBIDDEN: RIGHTS}.get(status, "")
         return ApiError(what, status, told.get("reason", ""), told.get("message", text), hint)
 
     def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
@@ -297,11 +299,13 @@ class Changes:
                 response.response.shutdown()  # close() would wait for the thread that reads
 
 
-def connect(owner: Owner, kubeconfig: str, context: str, advice: str, renewal: str, direct: bool, kubectl: str) -> Kube:
+def connect(
+    owner: Owner, kubeconfig: str, context: str, unreachable_hint: str, credentials_hint: str, bypass_proxy: bool, kubectl: str
+) -> Kube:
     """Connect with that file and context; nothing is sent yet. Raises ClusterError.
 
-    `owner` is that of what is applied. `advice` and `renewal` are the hints if the API server does not answer, and if it and the
-    kubeconfig do not fit. `direct`: bypass proxies. `kubectl` is the program's path, for hints.
+    `owner` is that of what is applied. The hints are for an API server that does not answer, and for one that the kubeconfig does
+    not fit. `kubectl` is the program's path, for hints.
     """
     import kubernetes.client
     import kubernetes.config
@@ -316,18 +320,20 @@ def connect(owner: Owner, kubeconfig: str, context: str, advice: str, renewal: s
         with _logged(told):
             load(kubeconfig or None, context, client_configuration=configuration, persist_config=False)
     except (ConfigException, OSError, UnicodeError, yaml.YAMLError) as error:
-        raise ClusterError(f"The context {context} cannot be used: {error}", advice) from error
+        raise ClusterError(f"The context {context} cannot be used: {error}", unreachable_hint) from error
     except (ValueError, TypeError, AttributeError) as error:  # YAML, and of another shape
-        raise ClusterError(f"The context {context} cannot be used: {kubeconfig} is not a kubeconfig.", advice) from error
+        raise ClusterError(
+            f"The context {context} cannot be used: {kubeconfig} is not a kubeconfig.", unreachable_hint
+        ) from error
     if told:  # of the program that gets credentials: the library goes on without any
         why = " ".join(told[0].split())
         if not why.startswith(CREDENTIALS_PROGRAM):  # on a terminal the library stumbles, and the program's own words are shown
             why = "the program that gets them failed"
-        raise ClusterError(f"The context {context} gets no credentials: {why}", renewal)
-    if direct or is_loopback(configuration.host):  # Go, and so kubectl, leaves a proxy out for loopback addresses
+        raise ClusterError(f"The context {context} gets no credentials: {why}", credentials_hint)
+    if bypass_proxy or is_loopback(configuration.host):  # Go, and so kubectl, leaves a proxy out for loopback addresses
         configuration.proxy = None
     line = shell.line([kubectl, "--context", context], {"KUBECONFIG": kubeconfig} if kubeconfig else {})
-    return Kube(kubernetes.client.ApiClient(configuration), owner, context, advice, renewal, line)
+    return Kube(kubernetes.client.ApiClient(configuration), owner, context, unreachable_hint, credentials_hint, line)
 
 
 @contextlib.contextmanager

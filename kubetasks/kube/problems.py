@@ -28,8 +28,8 @@ MEMORY = "Raise resources.limits.memory in k8s/deployment.yaml, then ./inv deplo
 MANIFEST = "Fix k8s/deployment.yaml, then ./inv deploy"
 
 
-class Patience(IntEnum):
-    """How long a problem must last until it counts, in units of the setting INVOKE_APP_PATIENCE."""
+class Grace(IntEnum):
+    """How long a problem must last until it counts: its grace period, in units of the setting INVOKE_APP_GRACE_PERIOD."""
 
     AT_ONCE = 0
     BRIEF = 1
@@ -42,7 +42,7 @@ class Kind:
     """A kind of problem. `sentence` and `hint` are templates of {name}, and of the facts that `of_kind` is given."""
 
     code: str
-    patience: Patience
+    grace: Grace
     sentence: str
     hint: str
 
@@ -50,62 +50,62 @@ class Kind:
 KINDS = {
     kind.code: kind
     for kind in (
-        Kind("deployment-gone", Patience.AT_ONCE, "The deployment is gone.", "./inv deploy"),
-        Kind("image-never-pull", Patience.AT_ONCE, "Pod {name} does not run: the image {image} is not on the node.", IMAGE),
+        Kind("deployment-gone", Grace.AT_ONCE, "The deployment is gone.", "./inv deploy"),
+        Kind("image-never-pull", Grace.AT_ONCE, "Pod {name} does not run: the image {image} is not on the node.", IMAGE),
         Kind(
             "invalid-image-name",
-            Patience.AT_ONCE,
+            Grace.AT_ONCE,
             "Pod {name} does not run: {image} is not a valid image name.",
             MANIFEST,
         ),
-        Kind("image-pull", Patience.LONG, "Pod {name} does not run: the image {image} cannot be pulled: {message}.", IMAGE),
+        Kind("image-pull", Grace.LONG, "Pod {name} does not run: the image {image} cannot be pulled: {message}.", IMAGE),
         Kind(
             "container-config",
-            Patience.AT_ONCE,
+            Grace.AT_ONCE,
             "Pod {name} does not run: its container needs what is not there: {message}.",
             MANIFEST,
         ),
         Kind(
             "volume-mount",
-            Patience.LONG,  # the kubelet tries again after half a second, then ever more rarely
+            Grace.LONG,  # the kubelet tries again after half a second, then ever more rarely
             "Pod {name} does not run: a volume cannot be mounted: {message}.",
             MANIFEST,
         ),
         Kind(
             "container-create",
-            Patience.LONG,
+            Grace.LONG,
             "Pod {name} does not run: its container cannot be created: {message}.",
             MANIFEST,
         ),
-        Kind("container-start", Patience.BRIEF, "Pod {name} does not run: its container cannot be started: {message}.", MANIFEST),
+        Kind("container-start", Grace.BRIEF, "Pod {name} does not run: its container cannot be started: {message}.", MANIFEST),
         Kind(
             "crash-loop",
-            Patience.AT_ONCE,
+            Grace.AT_ONCE,
             "Pod {name} does not run: its container keeps crashing ({ending}).",
             "{first}; {back}",
         ),
-        Kind("not-ready", Patience.BRIEF, "Pod {name} runs and is not ready: {message}.", "./inv logs; {back}"),
-        Kind("unschedulable", Patience.BRIEF, "Pod {name} fits on no node: {message}.", "{fits}"),
+        Kind("not-ready", Grace.BRIEF, "Pod {name} runs and is not ready: {message}.", "./inv logs; {back}"),
+        Kind("unschedulable", Grace.BRIEF, "Pod {name} fits on no node: {message}.", "{fits}"),
         Kind(
             "quota",
-            Patience.SOME,  # the replica set tries again more and more rarely
+            Grace.SOME,  # the replica set tries again more and more rarely
             "The namespace's quota is used up: {message}.",
             "Raise the quota, or run fewer pods: ./inv scale --replicas=NUMBER",
         ),
-        Kind("pods-refused", Patience.BRIEF, "The cluster refuses pods of {name}: {message}.", MANIFEST),
+        Kind("pods-refused", Grace.BRIEF, "The cluster refuses pods of {name}: {message}.", MANIFEST),
         Kind(
             "timeout",
-            Patience.AT_ONCE,
+            Grace.AT_ONCE,
             "The rollout is not complete after {seconds} s: {message}.",
             "./inv status; INVOKE_APP_TIMEOUT=SECONDS waits longer",
         ),
         Kind(
             "paused",
-            Patience.BRIEF,
+            Grace.BRIEF,
             "The rollout of {name} is paused.",
             "{kubectl} rollout resume deployment/{name}",
         ),
-        Kind("no-progress", Patience.BRIEF, "The rollout of {name} made no progress: {message}.", "./inv status; ./inv logs"),
+        Kind("no-progress", Grace.BRIEF, "The rollout of {name} made no progress: {message}.", "./inv status; ./inv logs"),
     )
 }
 
@@ -129,7 +129,7 @@ class Problem:
     name: str
     sentence: str
     hint: str
-    patience: Patience
+    grace: Grace
     container: str = ""
 
 
@@ -192,12 +192,12 @@ def event_time(event: Object) -> datetime:
     return datetime.fromisoformat(told) if told else datetime.min.replace(tzinfo=UTC)
 
 
-def of_kind(code: str, name: str, container: str = "", patience: Patience | None = None, **facts: str) -> Problem:
-    """A problem with the words of its kind. `patience` is the kind's own by default."""
+def of_kind(code: str, name: str, container: str = "", grace: Grace | None = None, **facts: str) -> Problem:
+    """A problem with the words of its kind. `grace` is the kind's own by default."""
     kind = KINDS[code]
     told = {key: " ".join(value.split()).rstrip(".") for key, value in facts.items()}
     text, hint = kind.sentence.format(name=name, **told), kind.hint.format(name=name, **told)
-    return Problem(code, name, text, hint, kind.patience if patience is None else patience, container)
+    return Problem(code, name, text, hint, kind.grace if grace is None else grace, container)
 
 
 def unschedulable(pod: Object) -> str | None:
@@ -257,10 +257,10 @@ def of_pod(pod: Object, evidence: Evidence, around: Around = ALONE) -> Problem |
         less = "Lower resources.requests in k8s/deployment.yaml, then ./inv deploy"
         fits = f"./inv scale --replicas={around.fitting}" if around.fitting else less
         healing = around.releasing or evidence.nodes is None or not all(map(_takes_pods, evidence.nodes))
-        patience = Patience.LONG if healing else None
+        grace = Grace.LONG if healing else None
         if evidence.nodes and not evidence.growing and all(_too_large(pod, node) for node in evidence.nodes):
-            patience = Patience.AT_ONCE
-        return of_kind("unschedulable", name, patience=patience, message=message, fits=fits)
+            grace = Grace.AT_ONCE
+        return of_kind("unschedulable", name, grace=grace, message=message, fits=fits)
     if name in evidence.mounts and creating(pod, evidence.now):
         return of_kind("volume-mount", name, message=evidence.mounts[name])
     answer = _answer(pod, evidence)
@@ -268,7 +268,7 @@ def of_pod(pod: Object, evidence: Evidence, around: Around = ALONE) -> Problem |
     if late:
         slow = not answer or any(word in answer for word in UNANSWERED)
         told = answer.partition(": ")[2] or answer or "its readiness probe has not succeeded"
-        return of_kind("not-ready", name, late, Patience.LONG if slow else None, message=told, back=back)
+        return of_kind("not-ready", name, late, Grace.LONG if slow else None, message=told, back=back)
     return None
 
 
@@ -280,19 +280,19 @@ def _of_container(container: Object, pod: str, delivered: str, back: str) -> Pro
     reason, message, image = waiting.get("reason"), waiting.get("message") or "no message", container.get("image", "?")
     if reason not in WAITING or (reason, ended.get("reason")) == NODE_STOPPED:
         return None
-    code, patience = WAITING[reason], None
+    code, grace = WAITING[reason], None
     reading = code == "container-config" and any(words in message for words in KUBELET_STARTS)
     if code == "crash-loop" and ended.get("reason") in NOT_STARTED:
-        code, message, patience = "container-start", ended.get("message") or message, Patience.AT_ONCE
+        code, message, grace = "container-start", ended.get("message") or message, Grace.AT_ONCE
     elif code == "image-pull" and any(word in message for word in PULL_REFUSED):
-        patience = Patience.BRIEF
+        grace = Grace.BRIEF
     elif reading or (code == "image-never-pull" and image == delivered):
-        patience = Patience.LONG
+        grace = Grace.LONG
     if code == "image-pull":
         message = _last_cause(message)
     ending = f"{ended.get('reason', 'ended')}, exit code {ended.get('exitCode', '?')}"
     first = MEMORY if ended.get("reason") == "OOMKilled" else "./inv logs"
-    return of_kind(code, pod, container["name"], patience, image=image, message=message, ending=ending, first=first, back=back)
+    return of_kind(code, pod, container["name"], grace, image=image, message=message, ending=ending, first=first, back=back)
 
 
 def _last_cause(message: str) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from kubetasks.kube import problems
 from kubetasks.kube.client import Object
-from kubetasks.kube.problems import Around, Evidence, Patience, Problem
+from kubetasks.kube.problems import Around, Evidence, Grace, Problem
 from kubetasks.terminal.wait import Done, Failed, Pending, State
 
 REVISION = "deployment.kubernetes.io/revision"
@@ -21,16 +21,16 @@ def deployment_state(
     pods: Sequence[Object],
     since: Mapping[str, datetime] = NOT_KNOWN,
     evidence: Evidence | None = None,
-    patience: float = 1.0,
+    grace: float = 1.0,
 ) -> State:
     """Done if every wanted replica runs the newest template and is available, and no older pod is left.
 
     `replica_sets` and `pods` are those that the deployment's selector finds. `since` is when each node started: what the API
-    says of containers that started earlier is from before that. `patience` is what a problem's own is multiplied by, seconds.
+    says of containers that started earlier is from before that. `grace` is what a problem's own is multiplied by, seconds.
     """
     found = problem(deployment, replica_sets, pods, evidence)
     if found:
-        return Failed(found.sentence, found.hint, found.code, found.name, found.patience * patience)
+        return Failed(found.sentence, found.hint, found.code, found.name, found.grace * grace)
     return progress(deployment or {}, replica_sets, pods, since)
 
 
@@ -61,14 +61,14 @@ def problem(
         message = str(refused.get("message", ""))
         code = "quota" if "exceeded quota" in message else "pods-refused"
         heals = (code == "quota" and releasing) or any(words in message for words in problems.ADMITTED_LATER)
-        return problems.of_kind(code, name, patience=Patience.LONG if heals else None, message=message)
+        return problems.of_kind(code, name, grace=Grace.LONG if heals else None, message=message)
     fitting = sum("nodeName" in pod["spec"] and pod not in ending for pod in newest)
     around = Around(releasing, fitting if fitting < wanted else 0, revision_before(deployment, replica_sets) is not None)
     found = [one for one in (problems.of_pod(pod, evidence, around) for pod in newest) if one]
     if found:
-        worst = min(found, key=lambda one: one.patience)
+        worst = min(found, key=lambda one: one.grace)
         # the nodes may be too busy with those that start for this one to answer
-        return None if starting and (worst.code, worst.patience) == ("not-ready", Patience.LONG) else worst
+        return None if starting and (worst.code, worst.grace) == ("not-ready", Grace.LONG) else worst
     if deployment["spec"].get("paused") and (updated < wanted or status.get("replicas", 0) > updated):
         return problems.of_kind("paused", name, kubectl=evidence.kubectl)
     progressing = conditions.get("Progressing", {})

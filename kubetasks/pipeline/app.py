@@ -103,7 +103,7 @@ def _side_by_side(run: Run) -> Image:
 
     # each is made once, before there are two threads
     provider, _ = run.provider, run.engine
-    created = provider if isinstance(provider, Lifecycle) and provider.condition() in ("missing", "incomplete") else None
+    created = provider if isinstance(provider, Lifecycle) and provider.phase() in ("missing", "incomplete") else None
     with run.report.step("Cluster and image"):
         builder = threading.Thread(target=work, daemon=True)  # a daemon, or Ctrl-C would wait for the build
         creating.set()

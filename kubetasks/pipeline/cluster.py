@@ -61,7 +61,7 @@ def _start_lines(run: Run, provider: Lifecycle) -> Sequence[str]:
     """The equivalent commands of a start; a comment if the engine does not answer."""
     try:
         lines = provider.start_lines()
-        created = run.provider.condition() in ("missing", "incomplete")
+        created = run.provider.phase() in ("missing", "incomplete")
     except EngineError as error:
         if not run.report.dry:
             raise
@@ -148,10 +148,10 @@ def delete(run: Run) -> bool:
 
 def runs(run: Run) -> bool:
     """Whether there is a cluster to clean. Raises ClusterError if it cannot be cleaned as it is."""
-    condition = run.provider.condition()
-    if condition in ("missing", "running"):
-        return condition == "running"
-    raise ClusterError(f"Cluster {run.provider.name} is {condition}.", "./inv start, or ./inv delete to remove it as it is")
+    phase = run.provider.phase()
+    if phase in ("missing", "running"):
+        return phase == "running"
+    raise ClusterError(f"Cluster {run.provider.name} is {phase}.", "./inv start, or ./inv delete to remove it as it is")
 
 
 def kubeconfig(run: Run) -> str:

@@ -124,7 +124,7 @@ def loop(run: Run, clean: bool) -> None:
         return
     ours = isinstance(run.provider, Lifecycle)  # nobody has agreed yet that one of others is changed
     report, provider = run.report, run.provider
-    may_clean = ours and provider.condition() == "missing"
+    may_clean = ours and provider.phase() == "missing"
     watch = Watch(run.app)  # first: what changes while it comes up is not lost
     try:
         report.result(app.up(run).url)

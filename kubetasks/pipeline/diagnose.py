@@ -32,13 +32,13 @@ def now(run: Run) -> Diagnosis | None:
 
 def _of_cluster(run: Run) -> Diagnosis | None:
     """Why the cluster cannot be asked, as its provider sees it; None if it runs."""
-    condition = run.provider.condition()
-    if condition == "running":
+    phase = run.provider.phase()
+    if phase == "running":
         return None
     try:
         run.provider.cluster()
     except ClusterError as error:
-        return Diagnosis(f"cluster-{condition}", error.sentence, error.hint)
+        return Diagnosis(f"cluster-{phase}", error.sentence, error.hint)
     return None
 
 
@@ -74,7 +74,7 @@ def _of_service(run: Run, deployment: Object) -> Diagnosis | None:
         try:
             seen.answering_address(run)
         except ExposeError as error:
-            return wait.Failed(error.sentence, error.hint, patience=judge.EFFECT_SECONDS)
+            return wait.Failed(error.sentence, error.hint, grace=judge.EFFECT_SECONDS)
         return wait.Done()
 
     end = wait.until(check, timeout=judge.EFFECT_SECONDS, longest_pause=0.2)

@@ -86,6 +86,6 @@ def _answers(run: Run) -> wait.State:
         run.kube.list("Node")
     except (ClusterError, ApiError) as error:
         if isinstance(error, CredentialsError) or (isinstance(error, ApiError) and error.status == UNAUTHORIZED):
-            return wait.Failed(error.sentence, error.hint, "credentials", patience=REFUSED_SECONDS)
+            return wait.Failed(error.sentence, error.hint, "credentials", grace=REFUSED_SECONDS)
         return wait.Pending(error.sentence.rstrip("."))
     return wait.Done()

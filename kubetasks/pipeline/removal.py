@@ -131,7 +131,7 @@ def _remove_images(run: Run, at: Callable[[str], None]) -> Removed:
     if references:
         run.report.equivalent(equivalents.remove_images(references))
     image.remove(run.machine, references, at)
-    if run.provider.condition() == "running":
+    if run.provider.phase() == "running":
         references += run.provider.remove_images(in_use)
     if run.node_engine:
         run.node_engine.remove_dangling()
@@ -194,7 +194,7 @@ def _clean(run: Run) -> None:
 def _reachable(run: Run) -> bool:
     """Whether there is an engine. Raises EngineError if none answers, although a cluster was created from here."""
     try:
-        run.provider.condition()
+        run.provider.phase()
     except AbsentError:
         if run.settings.state_folder.exists():
             raise

@@ -101,7 +101,7 @@ class Run:
         """The cluster's API."""
         there = self.cluster
         kubectl = artifacts.kubectl().reference
-        facts = there.kubeconfig, there.context, there.advice, there.renewal, there.direct
+        facts = there.kubeconfig, there.context, there.unreachable_hint, there.credentials_hint, there.bypass_proxy
         made = client.connect(self.app.owner, *facts, kubectl)
         if self.provider.shared:
             self.report.say(f"Context {self.provider.name} ({made.server}), namespace {self.settings.namespace}")

@@ -91,7 +91,7 @@ def _mount_events(run: Run) -> list[Object]:
 
 def rollout_state(run: Run, found: Rollout) -> wait.State:
     """How far the rollout is, and whether waiting helps."""
-    return readiness.deployment_state(*found[:3], run.cluster.since, found.evidence, run.settings.patience)
+    return readiness.deployment_state(*found[:3], run.cluster.since, found.evidence, run.settings.grace_period)
 
 
 def events(run: Run) -> list[Object]:

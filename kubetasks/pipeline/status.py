@@ -15,16 +15,16 @@ from kubetasks.terminal import equivalents
 
 
 def status(run: Run) -> dict[str, Any] | None:
-    """The cluster with its condition and Kubernetes, the deployment (or None), pods, addresses, and our other clusters.
+    """The cluster with its phase and Kubernetes, the deployment (or None), pods, addresses, and our other clusters.
 
     None under --dry. Raises ClusterError if the namespace is missing.
     """
     if not run.report.equivalent(equivalents.status(run.kubectl)):
         return None
-    condition = run.provider.condition()
-    document: dict[str, Any] = {"cluster": run.provider.name, "state": condition, "kubernetes": "", "deployment": None}
+    phase = run.provider.phase()
+    document: dict[str, Any] = {"cluster": run.provider.name, "state": phase, "kubernetes": "", "deployment": None}
     document |= {"pods": [], "addresses": [], "others": _other_clusters(run)}
-    if condition != "running":
+    if phase != "running":
         return document
     with suppress(ApiError):  # others may have forbidden it
         document["kubernetes"] = run.kube.version()

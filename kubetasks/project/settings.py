@@ -27,7 +27,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "context": "",
         "kubeconfig": "",
     },
-    "app": {"replicas": "3", "namespace": "", "timeout": "120", "patience": "2", "registry": ""},
+    "app": {"replicas": "3", "namespace": "", "timeout": "120", "grace_period": "2", "registry": ""},
     "setup": {"images": "auto", "engine": "install"},
 }
 
@@ -54,7 +54,7 @@ DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one task. Paths are absolute; `timeout` and `patience` are in seconds.
+    """The settings of one task. Paths are absolute; `timeout` and `grace_period` are in seconds.
 
     `runtime` is for minikube: what runs the containers of its node.
 
@@ -74,7 +74,7 @@ class Settings:
     replicas: int
     namespace: str
     timeout: float
-    patience: float
+    grace_period: float
     registry: str
     images: str
     engine: str
@@ -215,7 +215,7 @@ def read(project: Project, config: Any, environment: Mapping[str, str] = os.envi
         # never by chance in the namespace `default` of a cluster of others
         namespace=dns_label(namespace_variable, namespace or (own_name if provider == "existing" else "default"), 63),
         timeout=whole_number(*given("app", "timeout"), 1, 3600),
-        patience=whole_number(*given("app", "patience"), 0, 3600),
+        grace_period=whole_number(*given("app", "grace_period"), 0, 3600),
         registry=repository_prefix(*given("app", "registry")),
         images=one_of(*given("setup", "images"), IMAGE_SOURCES),
         engine=one_of(*given("setup", "engine"), ENGINE_WAYS),

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from kubetasks.engine.image import Delivered, Image
-from kubetasks.setup.needs import Need
+from kubetasks.setup.requirements import Requirement
 
 if TYPE_CHECKING:
     from kubetasks.engine.client import Engine
 
 # incomplete: its creation or deletion was interrupted
-Condition = Literal["missing", "incomplete", "stopped", "running"]
+Phase = Literal["missing", "incomplete", "stopped", "running"]
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Cluster:
     give load balancer addresses from it. `load_balancer`: whether a service will get an address, so that waiting for it makes
     sense. `node_ports`: whether this machine reaches node ports at the nodes' own addresses. `reachable`: whether one of the
     addresses must answer from this machine. `registry` is the cluster's own one, if it has one. `since` is when each of its
-    nodes started (empty if that is not known). `advice` is what a person can try if the API does not answer, `renewal`
-    if it refuses the kubeconfig. `direct`: whether the API server is on this machine, where no proxy reaches it.
+    nodes started (empty if that is not known). `unreachable_hint` is what a person can try if the API does not answer,
+    `credentials_hint` if it refuses the kubeconfig. `bypass_proxy`: the API server is on this machine, where no proxy reaches it.
     """
 
     kubeconfig: str
@@ -43,11 +43,11 @@ class Cluster:
     load_balancer: bool
     node_ports: bool
     reachable: bool
-    direct: bool
+    bypass_proxy: bool
     registry: RegistryAddress | None
     since: Mapping[str, datetime]
-    advice: str
-    renewal: str
+    unreachable_hint: str
+    credentials_hint: str
 
 
 class Provider(Protocol):
@@ -70,7 +70,7 @@ class Provider(Protocol):
         """Whether others use the cluster too: it is named, and a change is confirmed."""
 
     @property
-    def needs(self) -> tuple[Need, ...]:
+    def requirements(self) -> tuple[Requirement, ...]:
         """What setup installs for it."""
 
     @property
@@ -88,7 +88,7 @@ class Provider(Protocol):
     def service_line(self, kubectl: Sequence[str]) -> str:
         """The equivalent command that shows where the service answers; `kubectl` are the flags of kubectl."""
 
-    def condition(self) -> Condition:
+    def phase(self) -> Phase:
         """Whether the cluster is there and runs."""
 
     def cluster(self) -> Cluster:

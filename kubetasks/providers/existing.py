@@ -10,8 +10,8 @@ from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import EngineError
 from kubetasks.project.settings import Settings
-from kubetasks.providers.base import Cluster, Condition
-from kubetasks.setup.needs import Need
+from kubetasks.providers.base import Cluster, Phase
+from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal import equivalents
 from kubetasks.terminal.report import Report
 
@@ -19,7 +19,7 @@ from kubetasks.terminal.report import Report
 class Existing:
     """The cluster of the context in the settings. Its nodes pull the image from a registry, if one is set."""
 
-    needs: tuple[Need, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
     node_port = None
     program = ""
     shared = True
@@ -41,7 +41,7 @@ class Existing:
     def _engine(self) -> Engine:
         return self._connect()
 
-    def condition(self) -> Condition:
+    def phase(self) -> Phase:
         return "running"
 
     def cluster(self) -> Cluster:
@@ -53,11 +53,11 @@ class Existing:
             load_balancer=False,
             node_ports=True,
             reachable=False,
-            direct=False,
+            bypass_proxy=False,
             registry=None,
             since={},
-            advice=f"kubectl config get-contexts lists the contexts; kubectl --context {self.name} version must answer",
-            renewal="Its credentials may have expired, or its kubeconfig is out of date: log in to the cluster again",
+            unreachable_hint=f"kubectl config get-contexts lists the contexts; kubectl --context {self.name} version must answer",
+            credentials_hint="Its credentials may have expired, or its kubeconfig is out of date: log in to the cluster again",
         )
 
     def deliver(self, image: Image) -> Delivered:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Delivered, Image, names_to_load
-from kubetasks.errors import ClusterError, LeftoverError, ProgramError
+from kubetasks.errors import ClusterError, EngineError, LeftoverError, ProgramError
 from kubetasks.project.settings import Settings
 from kubetasks.providers import containerd
-from kubetasks.providers.base import Cluster, Condition
-from kubetasks.setup.needs import Need
+from kubetasks.providers.base import Cluster, Phase
+from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal import equivalents, interruption, locking, wait
 from kubetasks.terminal.report import Report
 
@@ -36,7 +36,7 @@ CONTROLLERS_RATE = 500
 class Own(ABC):
     """The cluster named in the settings. What an adapter must give is below `what differs`."""
 
-    needs: tuple[Need, ...]
+    requirements: tuple[Requirement, ...]
     mark: str
     kubectl: tuple[str, ...] = ()
     shared = False
@@ -67,7 +67,7 @@ class Own(ABC):
     def environment(self) -> Mapping[str, str]:
         return {"KUBECONFIG": self.kubeconfig}
 
-    def condition(self) -> Condition:
+    def phase(self) -> Phase:
         nodes = self._nodes()
         if not nodes:
             return "missing"
@@ -77,13 +77,13 @@ class Own(ABC):
         return "running" if self._serves(nodes) else "stopped"
 
     def cluster(self) -> Cluster:
-        condition = self.condition()
-        if condition == "incomplete":
+        phase = self.phase()
+        if phase == "incomplete":
             raise ClusterError(
                 f"The creation or deletion of cluster {self.name} was interrupted.", "./inv start creates it again"
             )
-        if condition != "running":
-            raise ClusterError(f"Cluster {self.name} is {condition}.", "./inv start")
+        if phase != "running":
+            raise ClusterError(f"Cluster {self.name} is {phase}.", "./inv start")
         return self._facts(self._nodes())
 
     def registry(self) -> tuple[str, int] | None:
@@ -95,31 +95,31 @@ class Own(ABC):
         self._engine.require_here()
         with self._locked():
             self._settle(1 if self._begun() else 0)
-            condition = self.condition()
-            if condition in ("running", "stopped"):
+            phase = self.phase()
+            if phase in ("running", "stopped"):
                 self._say_differences()
-            if condition == "stopped":
+            if phase == "stopped":
                 with self._report.step(f"Starting cluster {self.name}") as step:
                     self._resume(step.at)
-            if condition in ("missing", "incomplete"):
+            if phase in ("missing", "incomplete"):
                 self._require_creatable()
-                if condition == "incomplete":
+                if phase == "incomplete":
                     self._report.say(f"The creation or deletion of cluster {self.name} was interrupted: creating it again.")
                 if self._left():
                     self._remove()
                 self._create_whole()
             else:
                 self._restore()
-            return self.cluster(), condition != "running"
+            return self.cluster(), phase != "running"
 
     def start_lines(self) -> Sequence[str]:
         self._engine.require_here()
-        condition = self.condition()
-        if condition == "running":
+        phase = self.phase()
+        if phase == "running":
             return ()
-        if condition == "stopped":
+        if phase == "stopped":
             return self._resume_lines()
-        return (*(self.delete_lines() if condition == "incomplete" else ()), *self._create_lines())
+        return (*(self.delete_lines() if phase == "incomplete" else ()), *self._create_lines())
 
     def stop(self) -> bool:
         nodes = self._nodes()
@@ -133,6 +133,18 @@ class Own(ABC):
             with self._report.step(f"Stopping cluster {self.name}") as step:
                 self._halt(step.at)
         return True
+
+    def stop_lines(self) -> Sequence[str]:
+        nodes = self._nodes()
+        if nodes:
+            self._require_usable(nodes)
+        return self._halt_lines()
+
+    def delete_lines(self) -> Sequence[str]:
+        nodes = self._nodes()
+        if nodes:
+            self._require_ours(nodes)
+        return self._destroy_lines()
 
     def delete(self) -> bool:
         with self._locked():
@@ -216,6 +228,12 @@ class Own(ABC):
 
     # images
 
+    def deliver_lines(self, image: Image) -> Sequence[str]:
+        try:
+            return self._load_lines(names_to_load(self._engine, image))
+        except EngineError:  # under --dry
+            return self._load_lines(image.names)
+
     def deliver(self, image: Image) -> Delivered:
         names = names_to_load(self._engine, image)
         lacking = [node for node in self._nodes() if not self._has(node, names)]
@@ -255,13 +273,13 @@ class Own(ABC):
         return equivalents.service(self._app, kubectl)
 
     @abstractmethod
-    def deliver_lines(self, image: Image) -> Sequence[str]: ...
+    def _load_lines(self, names: Sequence[str]) -> Sequence[str]: ...
 
     @abstractmethod
-    def stop_lines(self) -> Sequence[str]: ...
+    def _halt_lines(self) -> Sequence[str]: ...
 
     @abstractmethod
-    def delete_lines(self) -> Sequence[str]: ...
+    def _destroy_lines(self) -> Sequence[str]: ...
 
     @abstractmethod
     def _create_lines(self) -> Sequence[str]: ...

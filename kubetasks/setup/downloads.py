@@ -9,7 +9,7 @@ from kubetasks.engine.client import Engine
 from kubetasks.errors import SetupError
 from kubetasks.project.settings import Settings
 from kubetasks.setup import receipt
-from kubetasks.setup.needs import File, Need
+from kubetasks.setup.requirements import File, Requirement
 from kubetasks.terminal import equivalents
 from kubetasks.terminal.report import Report
 
@@ -61,7 +61,7 @@ def file(url: str, sha256: str, target: Path, report: Report) -> None:
     part.rename(target)
 
 
-def pull(engine: Engine, settings: Settings, report: Report, needed: Sequence[Need]) -> None:
+def pull(engine: Engine, settings: Settings, report: Report, needed: Sequence[Requirement]) -> None:
     """Pull the images and download the files that are missing, the images first. Raises SetupError, EngineError."""
     for need in sorted(needed, key=lambda need: isinstance(need, File)):
         found = need.find(engine, settings)

@@ -15,7 +15,7 @@ from kubetasks.project.settings import Settings
 from kubetasks.setup import artifacts, downloads, inventory, packages, receipt
 from kubetasks.setup import engine as machine_engine
 from kubetasks.setup.log import new_log
-from kubetasks.setup.needs import BASE_IMAGE, REGISTRY, File, Need
+from kubetasks.setup.requirements import BASE_IMAGE, REGISTRY, File, Requirement
 from kubetasks.terminal.report import Report, duration
 
 Source = Literal["pull", "build"]
@@ -23,7 +23,7 @@ UNSET = "Unset INVOKE_SETUP_IMAGES, or run this as root on Debian"
 CONNECT = "Connect to an image registry, or run this as root on Debian"
 
 
-def install(settings: Settings, report: Report, needed: Sequence[Need]) -> bool:
+def install(settings: Settings, report: Report, needed: Sequence[Requirement]) -> bool:
     """Install whatever is missing; True if anything was. Raises SetupError, EngineError, ProgramError."""
     if not inventory.missing(settings, needed):
         return False
@@ -40,7 +40,7 @@ def source(settings: Settings) -> Source:
     return "pull" if any(downloads.reached(url) for url in downloads.REGISTRIES) else "build"
 
 
-def _install(settings: Settings, report: Report, needed: Sequence[Need]) -> None:
+def _install(settings: Settings, report: Report, needed: Sequence[Requirement]) -> None:
     started = time.monotonic()
     log = new_log(settings)
     report.say(f"Full log: {log}")
@@ -55,7 +55,7 @@ def _install(settings: Settings, report: Report, needed: Sequence[Need]) -> None
     report.say(f"Set up in {duration(time.monotonic() - started)}.")
 
 
-def _build(settings: Settings, report: Report, log: Path, needed: Sequence[Need]) -> None:
+def _build(settings: Settings, report: Report, log: Path, needed: Sequence[Requirement]) -> None:
     if shutil.which("dockerd"):
         _start_engine(settings, report, log)  # an engine that was stopped may have the images
     found = client.connect() if machine_engine.release() else None
@@ -73,7 +73,7 @@ def _build(settings: Settings, report: Report, log: Path, needed: Sequence[Need]
     _run_build(settings, report, log, missing)
 
 
-def _download(found: Engine, settings: Settings, report: Report, log: Path, needed: Sequence[Need]) -> None:
+def _download(found: Engine, settings: Settings, report: Report, log: Path, needed: Sequence[Requirement]) -> None:
     """Pull images and download files; build the files if they cannot be downloaded. Raises SetupError, EngineError."""
     try:
         downloads.pull(found, settings, report, needed)
@@ -85,7 +85,7 @@ def _download(found: Engine, settings: Settings, report: Report, log: Path, need
         _run_build(settings, report, log, missing)
 
 
-def _run_build(settings: Settings, report: Report, log: Path, missing: Sequence[Need]) -> None:
+def _run_build(settings: Settings, report: Report, log: Path, missing: Sequence[Requirement]) -> None:
     build = artifacts.builder("build")
 
     def prepare() -> Engine:
@@ -97,12 +97,12 @@ def _run_build(settings: Settings, report: Report, log: Path, missing: Sequence[
     build.Build(settings, report, log, prepare, missing).run()
 
 
-def _needs_only_go(missing: Sequence[Need]) -> bool:
+def _needs_only_go(missing: Sequence[Requirement]) -> bool:
     """Whether nobody must be root to build it: Debian's file systems are not part of it."""
     return all(isinstance(need, File) or need is REGISTRY for need in missing)
 
 
-def _unbuildable(missing: Sequence[Need]) -> str:
+def _unbuildable(missing: Sequence[Requirement]) -> str:
     """Why it cannot be built here, or ""."""
     if not artifacts.builder("build"):
         return "the builder, nodeimages/, is not installed with the package"
@@ -111,7 +111,7 @@ def _unbuildable(missing: Sequence[Need]) -> str:
     return "" if platform.machine() == "x86_64" else f"only for x86_64, not for {platform.machine()}"
 
 
-def _require_buildable(missing: Sequence[Need], hint: str = CONNECT) -> None:
+def _require_buildable(missing: Sequence[Requirement], hint: str = CONNECT) -> None:
     reason = _unbuildable(missing)
     if reason:
         what = ", ".join(need.name for need in missing)
@@ -125,7 +125,7 @@ def _start_engine(settings: Settings, report: Report, log: Path) -> None:
 
 def build_python(found: Engine, settings: Settings, report: Report, debian: str) -> str:
     """Build an image with the Python of a Debian release, and return its name. Raises EngineError, SetupError, ProgramError."""
-    _require_buildable([Need(f"Python of Debian {debian}", artifacts.base_image)])
+    _require_buildable([Requirement(f"Python of Debian {debian}", artifacts.base_image)])
     build = artifacts.builder("build")
     root = settings.cache / f"build-python-{debian}"
     with receipt.locked(settings.cache, report):

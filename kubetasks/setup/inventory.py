@@ -10,7 +10,7 @@ from kubetasks.project.settings import Settings
 from kubetasks.setup import artifacts
 from kubetasks.setup import engine as machine_engine
 from kubetasks.setup.artifacts import Artifact
-from kubetasks.setup.needs import BASE_IMAGE, File, Need
+from kubetasks.setup.requirements import BASE_IMAGE, File, Requirement
 
 MISSING_IMAGE = "to be pulled, or built if no image registry can be reached"
 DOCKER = "Docker CLI"
@@ -27,7 +27,7 @@ class Item:
     remedy: str = SETUP
 
 
-def look(settings: Settings, needed: Sequence[Need]) -> list[Item]:
+def look(settings: Settings, needed: Sequence[Requirement]) -> list[Item]:
     """Every item as it is now, `needed` among them; nothing is changed.
 
     Raises EngineError if the engine denies access, is too old, or cannot be chosen.
@@ -51,8 +51,8 @@ def look(settings: Settings, needed: Sequence[Need]) -> list[Item]:
 def docker() -> Item:
     """The program that kind and minikube call."""
     found = shutil.which("docker")
-    advice = "Install it: https://docs.docker.com/engine/install/"
-    return Item(DOCKER, bool(found), found or "kind and minikube call it", advice)
+    unreachable_hint = "Install it: https://docs.docker.com/engine/install/"
+    return Item(DOCKER, bool(found), found or "kind and minikube call it", unreachable_hint)
 
 
 def require_docker() -> None:
@@ -62,7 +62,7 @@ def require_docker() -> None:
         raise SetupError(f"The {client.name} is missing, and setup does not install it beside your engine.", client.remedy)
 
 
-def _item(need: Need, found: Artifact) -> Item:
+def _item(need: Requirement, found: Artifact) -> Item:
     if isinstance(need, File):
         return Item(need.name, found.present, need.version if found.present else f"{need.version}, to be downloaded or built")
     return Item(need.name, found.present, found.short if found.present else MISSING_IMAGE)
@@ -74,6 +74,6 @@ def _engine_advice(settings: Settings) -> str:
     return "none answers: setup installs (on Debian, as root) and starts one"
 
 
-def missing(settings: Settings, needed: Sequence[Need]) -> list[str]:
+def missing(settings: Settings, needed: Sequence[Requirement]) -> list[str]:
     """The names of what setup would install."""
     return [item.name for item in look(settings, needed) if not item.present and item.remedy == SETUP]

@@ -22,7 +22,7 @@ class Package:
 
     name: str
     names: frozenset[str]
-    needs: tuple[frozenset[str], ...]
+    requirements: tuple[frozenset[str], ...]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def needed(installed: Iterable[Package], ours: set[str]) -> dict[str, str]:
     kept: dict[str, str] = {}
     while open_:
         package = open_.pop()
-        for names in package.needs:
+        for names in package.requirements:
             if not names & available:
                 found = [other for other in installed if other.name in ours and other.names & names]
                 kept |= {other.name: package.name for other in found}

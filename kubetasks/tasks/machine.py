@@ -27,7 +27,7 @@ def setup(run: Run, remove: bool = False, stop: bool = False) -> None:
     """
     from kubetasks.setup import engine, install, inventory, removal
 
-    settings, report, needs = run.settings, run.report, run.provider.needs
+    settings, report, needs = run.settings, run.report, run.provider.requirements
     if remove and stop:
         raise SettingError("--remove and --stop exclude each other; --remove stops the engine too.")
     if report.dry and (remove or stop):
@@ -58,7 +58,7 @@ def doctor(run: Run, json: bool = False) -> None:
     """
     from kubetasks.setup import inventory
 
-    items = inventory.look(run.settings, run.provider.needs)
+    items = inventory.look(run.settings, run.provider.requirements)
     if json:
         run.report.document({"items": [asdict(item) for item in items]})
     else:
@@ -70,4 +70,4 @@ def doctor(run: Run, json: bool = False) -> None:
 
 
 def _show(report: Report, items: list[Item]) -> None:
-    report.table(("NEEDED", "THERE", ""), [(item.name, "yes" if item.present else "no", item.detail) for item in items])
+    report.table(("COMPONENT", "INSTALLED", ""), [(item.name, "yes" if item.present else "no", item.detail) for item in items])

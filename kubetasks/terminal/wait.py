@@ -25,9 +25,9 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """Waiting cannot help, once this has lasted for `patience` seconds.
+    """Waiting cannot help, once this has lasted for `grace` seconds.
 
-    `code` names the kind of failure and `subject` what has it: both, and the patience, the same in the next state means that
+    `code` names the kind of failure and `subject` what has it: both, and the grace, the same in the next state means that
     it lasts.
     `error` is what to raise, if that is known already.
     """
@@ -36,7 +36,7 @@ class Failed:
     hint: str = ""
     code: str = ""
     subject: str = ""
-    patience: float = 0.0
+    grace: float = 0.0
     error: TaskError | None = None
 
 
@@ -66,10 +66,10 @@ def until(
             return state
         left = deadline - now
         if isinstance(state, Failed):
-            same = state.code, state.subject, state.patience
+            same = state.code, state.subject, state.grace
             if same != failing:
                 failing, since = same, now
-            left = min(left, since + state.patience - now)
+            left = min(left, since + state.grace - now)
         else:
             failing = None
         detail = state.detail if isinstance(state, Pending) else state.reason

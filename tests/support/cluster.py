@@ -25,7 +25,7 @@ def create(tasks: Tasks, options: pytest.Config) -> None:
         return
     config = provider.config()
     cluster = _described(tasks, config, options)
-    if provider.condition() == "missing":
+    if provider.phase() == "missing":
         provider.prepare(config)
     with mock.patch.dict(os.environ, equivalents.create_environment(config)):
         cluster.create(config_file=provider.config_file)

@@ -169,7 +169,7 @@ class Run:
     def _find(self) -> bool:
         """Whether the cluster exists already."""
         provider = self.tasks.provider()
-        if provider.condition() == "missing":
+        if provider.phase() == "missing":
             return False
         try:
             provider.cluster()

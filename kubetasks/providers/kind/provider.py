@@ -22,7 +22,7 @@ from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control
 from kubetasks.providers.kind.network import Network
 from kubetasks.providers.own import Own
 from kubetasks.providers.registry import Registry
-from kubetasks.setup import artifacts, needs
+from kubetasks.setup import artifacts, requirements
 from kubetasks.terminal import equivalents, shell, wait
 from kubetasks.terminal.report import Report
 
@@ -43,7 +43,7 @@ def port_taken(output: str, port: int) -> bool:
 class Kind(Own):
     """The network says whose the cluster is: kind cannot label its containers."""
 
-    needs = (needs.KIND, needs.KIND_NODE_IMAGE, needs.LOAD_BALANCER, needs.REGISTRY)
+    requirements = (requirements.KIND, requirements.KIND_NODE_IMAGE, requirements.LOAD_BALANCER, requirements.REGISTRY)
     mark = "/kind/simple-server-tasks-created"
     node_port = NODE_PORT
 
@@ -118,11 +118,11 @@ class Kind(Own):
             load_balancer=True,
             node_ports=False,
             reachable=True,
-            direct=True,
+            bypass_proxy=True,
             registry=self._registry.address(),
             since={str(node.name): datetime.fromisoformat(node.attrs["State"]["StartedAt"]) for node in nodes},
-            advice="./inv status shows whether it runs; ./inv start starts it",
-            renewal=f"rm {shlex.quote(self.kubeconfig)}; ./inv start writes it anew",
+            unreachable_hint="./inv status shows whether it runs; ./inv start starts it",
+            credentials_hint=f"rm {shlex.quote(self.kubeconfig)}; ./inv start writes it anew",
         )
 
     def _differences(self, nodes: "list[Container]") -> Mapping[str, tuple[str, str]]:
@@ -289,18 +289,18 @@ class Kind(Own):
 
     # equivalent commands
 
-    def deliver_lines(self, image: Image) -> Sequence[str]:
+    def _load_lines(self, names: Sequence[str]) -> Sequence[str]:
         try:
             if self._registry.address():
-                return self._registry.lines(image.names, _names(self._nodes()))
+                return self._registry.lines(names, _names(self._nodes()))
         except EngineError:  # under --dry
             pass
-        return (equivalents.load_image(equivalents.load_words(self.name, image.names)),)
+        return (equivalents.load_image(equivalents.load_words(self.name, names)),)
 
-    def stop_lines(self) -> Sequence[str]:
+    def _halt_lines(self) -> Sequence[str]:
         return (equivalents.stop_cluster([*_names(self._nodes()), *self._registry.containers()]),)
 
-    def delete_lines(self) -> Sequence[str]:
+    def _destroy_lines(self) -> Sequence[str]:
         return equivalents.delete_cluster(self.name, self.kubeconfig, self._registry.containers())
 
     def _create_lines(self) -> Sequence[str]:

@@ -20,7 +20,7 @@ from kubetasks.providers.base import Cluster
 from kubetasks.providers.minikube import docker_images, tunnel
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
 from kubetasks.providers.own import Own
-from kubetasks.setup import artifacts, needs
+from kubetasks.setup import artifacts, requirements
 from kubetasks.terminal import equivalents, shell
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ QUIET = {"MINIKUBE_WANTUPDATENOTIFICATION": "false"}
 class Minikube(Own):
     """A volume, which minikube would create without our label, says that the cluster is ours."""
 
-    needs = (needs.MINIKUBE, needs.MINIKUBE_NODE_IMAGE)
+    requirements = (requirements.MINIKUBE, requirements.MINIKUBE_NODE_IMAGE)
     mark = "/etc/simple-server-tasks-created"
 
     @property
@@ -121,11 +121,11 @@ class Minikube(Own):
             load_balancer=False,
             node_ports=True,
             reachable=True,
-            direct=True,
+            bypass_proxy=True,
             registry=None,
             since={self.name: datetime.fromisoformat(nodes[0].attrs["State"]["StartedAt"])},
-            advice="./inv status shows whether it runs; ./inv start starts it",
-            renewal=f"rm {shlex.quote(self.kubeconfig)}; ./inv start writes it anew",
+            unreachable_hint="./inv status shows whether it runs; ./inv start starts it",
+            credentials_hint=f"rm {shlex.quote(self.kubeconfig)}; ./inv start writes it anew",
         )
 
     def _remove_damaged_kubeconfig(self) -> bool:
@@ -292,7 +292,7 @@ class Minikube(Own):
     def _builds(self) -> bool:
         """Whether the node runs and has an engine."""
         try:
-            return self._has_docker and self.condition() == "running"
+            return self._has_docker and self.phase() == "running"
         except EngineError:
             if not self._report.dry:
                 raise
@@ -362,12 +362,12 @@ class Minikube(Own):
         return equivalents.minikube(["service", self._app.name, "--url", "--profile", self.name, *namespace])
 
     def deliver_lines(self, image: Image) -> Sequence[str]:
-        return () if self._has_docker else self._load_lines(image.names)  # with Docker, the node builds
+        return () if self._has_docker else super().deliver_lines(image)  # with Docker, the node builds
 
-    def stop_lines(self) -> Sequence[str]:
+    def _halt_lines(self) -> Sequence[str]:
         return (equivalents.minikube(["stop", "--profile", self.name]),)
 
-    def delete_lines(self) -> Sequence[str]:
+    def _destroy_lines(self) -> Sequence[str]:
         return (equivalents.minikube(self._delete_words),)
 
     def _create_lines(self) -> Sequence[str]:

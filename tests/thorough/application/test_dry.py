@@ -29,4 +29,4 @@ def test_what_is_deployed_stays_as_it_is(app: Tasks, tmp_path: Path) -> None:
     for words in CHANGING:
         assert app.typed("--dry", *words, folder=changed).stdout, words
         assert snapshot.objects_of_namespace(app) == before, words
-    assert app.provider().condition() == "running"
+    assert app.provider().phase() == "running"

@@ -62,11 +62,17 @@ def networks(name: str) -> list[dict[str, str]]:
 
 def test_its_facts_lead_to_the_cluster(app: Tasks, adapter: Make) -> None:
     provider = adapter(app, Report())
-    assert provider.condition() == "running"
+    assert provider.phase() == "running"
     assert provider.name
     facts = provider.cluster()
     kube = client.connect(
-        PROJECT.application.owner, facts.kubeconfig, facts.context, facts.advice, facts.renewal, facts.direct, "kubectl"
+        PROJECT.application.owner,
+        facts.kubeconfig,
+        facts.context,
+        facts.unreachable_hint,
+        facts.credentials_hint,
+        facts.bypass_proxy,
+        "kubectl",
     )
     (node,) = kube.list("Node")
     command = [artifacts.kubectl().reference, *provider.kubectl, "get", "nodes", "--output=name"]
@@ -117,7 +123,7 @@ def test_a_cluster_of_others_has_no_lifecycle_and_lines_change_nothing_in_one_of
     else:
         with pytest.raises(ClusterError, match=f"{provider.name} is not ours"):
             providers.lifecycle(provider)
-    assert provider.condition() == "running", "nothing changed"
+    assert provider.phase() == "running", "nothing changed"
 
 
 def test_a_proxy_that_cannot_reach_the_cluster_does_not_matter(app: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,4 +59,4 @@ def test_the_suite_leaves_a_cluster_that_was_there_before(this_run: Run) -> None
         output = ended(process, 600)
     assert process.returncode == 0, output
     assert [node.id for node in client.connect().containers(nodes)] == before
-    assert this_run.tasks.provider().condition() == "running"
+    assert this_run.tasks.provider().phase() == "running"

@@ -25,7 +25,7 @@ def test_a_source_that_was_not_built_is_refused_before_a_cluster_is_made(throwaw
     project = source.changed(tmp_path)
     source.edit_uniquely(project)
     assert throwaway.typed("deploy", folder=project, code=5).stderr.splitlines()[-1] == "  ./inv build"
-    assert throwaway.provider().condition() == "missing"
+    assert throwaway.provider().phase() == "missing"
 
 
 def identity(item: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, str]]:
@@ -106,7 +106,7 @@ def test_where_nothing_can_be_written_nothing_is_created(throwaway: Tasks, tmp_p
     ended = subprocess.run(argv, cwd=project, env=os.environ | throwaway.environment, capture_output=True, text=True, check=False)
     assert ended.returncode == FileError.code, ended.stderr
     assert str(state) in ended.stderr.splitlines()[-2]
-    assert throwaway.provider().condition() == "missing"
+    assert throwaway.provider().phase() == "missing"
     assert client.connect().network(throwaway.cluster) is None
 
 
@@ -139,7 +139,7 @@ def test_a_creation_that_fails_half_way_is_told_and_undone(throwaway: Tasks) -> 
     (log,) = re.findall(r"full log: (\S+)", told)
     assert "kubeadm" in Path(log).read_text()
     Path(log).unlink()
-    assert throwaway.provider().condition() == "missing"
+    assert throwaway.provider().phase() == "missing"
     assert docker("ps", "--all", "--quiet", f"--filter=name={throwaway.cluster}") == "", "nor a registry"
     assert client.connect().network(throwaway.cluster) is None
     assert not throwaway.settings.state_folder.exists()
@@ -169,7 +169,7 @@ def test_programs_and_images_that_are_missing_are_named_before_anything_is_creat
         told = throwaway("build", code=ImageError.code).stderr
     assert "simple-server-base:gone" in told
     assert "./inv setup" in told
-    assert throwaway.provider().condition() == "missing"
+    assert throwaway.provider().phase() == "missing"
 
 
 def test_a_build_that_fails_shows_the_end_of_its_output_and_leaves_no_image() -> None:

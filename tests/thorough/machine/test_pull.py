@@ -17,9 +17,9 @@ import pytest
 from kubetasks.engine import client
 from kubetasks.errors import EngineError, SetupError
 from kubetasks.project import settings, versions
-from kubetasks.setup import artifacts, install, inventory, needs, receipt
+from kubetasks.setup import artifacts, install, inventory, receipt, requirements
 from kubetasks.setup.artifacts import Artifact
-from kubetasks.setup.needs import File
+from kubetasks.setup.requirements import File
 from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report
 from tasks import PROJECT
@@ -104,7 +104,7 @@ def test_what_kind_needs_is_pulled_as_pinned_and_a_second_time_is_there(
 ) -> None:
     pulled = [images.pinned(NODE), images.pinned(BASE)]
     pin(monkeypatch, *pulled)
-    needed = site(needs.KIND), needs.KIND_NODE_IMAGE, site(needs.LOAD_BALANCER)
+    needed = site(requirements.KIND), requirements.KIND_NODE_IMAGE, site(requirements.LOAD_BALANCER)
     connection = client.connect()
     try:
         assert install.install(bare, Report(), needed)
@@ -126,7 +126,7 @@ def test_what_minikube_needs_is_pulled_so_that_it_finds_it_and_nothing_of_kind_i
     tag = f"{images.registry.address}/{NODE}"
     pinned, base = f"{tag}@{images.digests[NODE]}", images.pinned(BASE)
     pin(monkeypatch, pinned, base)
-    needed = site(needs.MINIKUBE), needs.MINIKUBE_NODE_IMAGE
+    needed = site(requirements.MINIKUBE), requirements.MINIKUBE_NODE_IMAGE
     connection = client.connect()
     try:
         assert install.install(bare, Report(), needed)
@@ -157,6 +157,6 @@ def test_what_cannot_be_pulled_is_one_sentence(
         driver.docker("stop", "--time=1", images.registry.name)
     pin(monkeypatch, node, images.pinned(BASE))
     with pytest.raises((EngineError, SetupError)) as caught:
-        install.install(bare, Report(), [site(needs.KIND), needs.KIND_NODE_IMAGE])
+        install.install(bare, Report(), [site(requirements.KIND), requirements.KIND_NODE_IMAGE])
     assert f"Pulling {node} failed" in caught.value.sentence
     assert receipt.read(bare.cache).pulled == []

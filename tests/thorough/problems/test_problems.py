@@ -28,7 +28,7 @@ clusters: [{{name: theirs, cluster: {{server: "https://127.0.0.1:9"}}}}]
 contexts: [{{name: theirs, context: {{cluster: theirs, user: theirs}}}}]
 users: [{{name: theirs, user: {{token: {token}}}}}]
 """
-NO_PATIENCE = ("image-pull", "volume-mount", "quota")  # their own would be 20 and 10 s
+NO_GRACE = ("image-pull", "volume-mount", "quota")  # their own would be 20 and 10 s
 
 
 def change(app: Tasks, **container: Any) -> None:
@@ -54,8 +54,8 @@ def test_it_is_named_what_served_goes_on_and_rollback_takes_it_back(app: Tasks, 
         app.kubectl("create", "--filename=-", stdin=QUOTA)
     change(app, **container)
 
-    patience = "0" if code in NO_PATIENCE else settings.DEFAULTS["app"]["patience"]
-    said = screen(app.typed("scale", "--replicas=1", code=6, INVOKE_APP_PATIENCE=patience))
+    grace = "0" if code in NO_GRACE else settings.DEFAULTS["app"]["grace_period"]
+    said = screen(app.typed("scale", "--replicas=1", code=6, INVOKE_APP_GRACE_PERIOD=grace))
     assert said[1].split() == ["code", code]
     assert len(said) <= LINES
     assert words in "\n".join(said)

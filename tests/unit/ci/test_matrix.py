@@ -18,8 +18,8 @@ from kubetasks.engine.client import AbsentError
 from kubetasks.errors import ProgramError, SetupError
 from kubetasks.project import settings
 from kubetasks.project.versions import DEFAULT_KUBERNETES, KUBERNETES, PYTHON_IMAGE, PYTHONS
-from kubetasks.setup import inventory, needs, packages
-from kubetasks.setup.needs import Need
+from kubetasks.setup import inventory, packages, requirements
+from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report
 from nodeimages import names
@@ -227,10 +227,10 @@ def test_the_file_of_a_suite_that_was_killed_does_not_cost_the_table(monkeypatch
 def test_another_provider_is_tested_where_it_was_set_up_and_elsewhere_the_table_says_how(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, present: bool
 ) -> None:
-    asked: list[Need] = []
+    asked: list[Requirement] = []
     given: dict[str, str] = {}
 
-    def look(_settings: settings.Settings, needed: Sequence[Need]) -> list[inventory.Item]:
+    def look(_settings: settings.Settings, needed: Sequence[Requirement]) -> list[inventory.Item]:
         asked.extend(needed)
         return [inventory.Item("engine", True, "Docker 1"), inventory.Item("node image", present, "simple-server-kicbase:1")]
 
@@ -244,7 +244,7 @@ def test_another_provider_is_tested_where_it_was_set_up_and_elsewhere_the_table_
     monkeypatch.setattr(shell, "show", show)
     (result,) = run(matrix.jobs("core", DEFAULT_KUBERNETES, minikube=True))
     (row,) = matrix.rows([result])
-    assert asked == [needs.MINIKUBE, needs.MINIKUBE_NODE_IMAGE]
+    assert asked == [requirements.MINIKUBE, requirements.MINIKUBE_NODE_IMAGE]
     if present:
         assert given == {"INVOKE_CLUSTER_PROVIDER": "minikube"}
         assert (row[:2], row[3]) == (("minikube", "passed"), f"simple-server-kicbase:1, Python {platform.python_version()}")

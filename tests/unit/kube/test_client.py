@@ -38,7 +38,7 @@ def connect(folder: Path, url: str, **credentials: object) -> Kube:
     context = {"name": "one", "context": {"cluster": "one", "user": "me"}}
     file = folder / "kubeconfig"
     file.write_text(yaml.safe_dump({"clusters": [cluster], "users": [user], "contexts": [context]}))
-    return client.connect(TOOL, str(file), "one", "look", "log in", direct=True, kubectl="kubectl")
+    return client.connect(TOOL, str(file), "one", "look", "log in", bypass_proxy=True, kubectl="kubectl")
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_what_is_no_kubeconfig_is_one_sentence(tmp_path: Path, content: bytes) -
     file = tmp_path / "kubeconfig"
     file.write_bytes(content)
     with pytest.raises(ClusterError, match="The context one cannot be used: "):
-        client.connect(TOOL, str(file), "one", "look", "log in", direct=True, kubectl="kubectl")
+        client.connect(TOOL, str(file), "one", "look", "log in", bypass_proxy=True, kubectl="kubectl")
 
 
 def test_who_accepts_and_closes_does_not_answer_and_is_waited_for(tmp_path: Path) -> None:

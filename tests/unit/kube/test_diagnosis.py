@@ -7,7 +7,7 @@ from typing import Any
 
 from kubetasks.kube import diagnosis, readiness
 from kubetasks.kube.diagnosis import EXIT_CODES, HEALTHY, LINES, Diagnosis
-from kubetasks.kube.problems import KINDS, Patience
+from kubetasks.kube.problems import KINDS, Grace
 from tasks import PROJECT
 from tests.unit.kube.answers import recorded
 
@@ -104,12 +104,12 @@ def test_each_code_has_an_exit_code_and_a_paragraph() -> None:
     assert [code for code, number in EXIT_CODES.items() if number == 0] == [HEALTHY, "progressing"]
 
 
-def test_the_page_has_the_patience_of_each_kind() -> None:
+def test_the_page_has_the_grace_period_of_each_kind() -> None:
     page = (PROJECT.folder / "docs" / "problems.md").read_text().partition("<!-- figures -->")[0]
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
     told = {row[0].strip("`"): row[3].partition(";")[0] for row in rows}
-    words = {Patience.AT_ONCE: "none", Patience.BRIEF: "brief", Patience.SOME: "some", Patience.LONG: "long"}
-    assert told == {kind.code: words[kind.patience] for kind in KINDS.values()}
+    words = {Grace.AT_ONCE: "none", Grace.BRIEF: "brief", Grace.SOME: "some", Grace.LONG: "long"}
+    assert told == {kind.code: words[kind.grace] for kind in KINDS.values()}
 
 
 def test_the_revision_to_go_back_to_is_one_that_still_serves() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kubetasks.kube import problems, readiness
-from kubetasks.kube.problems import KINDS, Evidence, Patience, Problem
+from kubetasks.kube.problems import KINDS, Evidence, Grace, Problem
 from tests.unit.kube.answers import recorded
 
 READY = Evidence(nodes=[{"spec": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}])
@@ -28,29 +28,29 @@ def waiting(reason: str, message: str = "") -> Problem | None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "message", "code", "patience"),
+    ("reason", "message", "code", "grace"),
     [
-        ("ErrImageNeverPull", "", "image-never-pull", Patience.AT_ONCE),
-        ("InvalidImageName", "", "invalid-image-name", Patience.AT_ONCE),
-        ("CreateContainerConfigError", 'configmap "gone" not found', "container-config", Patience.AT_ONCE),
+        ("ErrImageNeverPull", "", "image-never-pull", Grace.AT_ONCE),
+        ("InvalidImageName", "", "invalid-image-name", Grace.AT_ONCE),
+        ("CreateContainerConfigError", 'configmap "gone" not found', "container-config", Grace.AT_ONCE),
         (
             "CreateContainerConfigError",
             "services have not yet been read at least once, cannot construct envvars",  # a kubelet that has just started
             "container-config",
-            Patience.LONG,
+            Grace.LONG,
         ),
-        ("CrashLoopBackOff", "back-off 10s", "crash-loop", Patience.AT_ONCE),
-        ("ErrImagePull", "example.com/a:b: not found", "image-pull", Patience.BRIEF),
-        ("ImagePullBackOff", "pull access denied", "image-pull", Patience.BRIEF),
-        ("ImagePullBackOff", "dial tcp: i/o timeout", "image-pull", Patience.LONG),
-        ("RunContainerError", "no such file", "container-start", Patience.BRIEF),
-        ("CreateContainerError", "context deadline exceeded", "container-create", Patience.LONG),
+        ("CrashLoopBackOff", "back-off 10s", "crash-loop", Grace.AT_ONCE),
+        ("ErrImagePull", "example.com/a:b: not found", "image-pull", Grace.BRIEF),
+        ("ImagePullBackOff", "pull access denied", "image-pull", Grace.BRIEF),
+        ("ImagePullBackOff", "dial tcp: i/o timeout", "image-pull", Grace.LONG),
+        ("RunContainerError", "no such file", "container-start", Grace.BRIEF),
+        ("CreateContainerError", "context deadline exceeded", "container-create", Grace.LONG),
     ],
 )
-def test_a_container_that_waits_has_the_patience_of_its_reason(reason: str, message: str, code: str, patience: Patience) -> None:
+def test_a_container_that_waits_has_the_grace_period_of_its_reason(reason: str, message: str, code: str, grace: Grace) -> None:
     problem = waiting(reason, message)
     assert problem is not None
-    assert (problem.code, problem.patience, problem.container) == (code, patience, "simple-server")
+    assert (problem.code, problem.grace, problem.container) == (code, grace, "simple-server")
     told = message.rpartition(": ")[2] if code == "image-pull" else message
     assert told.rstrip(".") in problem.sentence or code == "crash-loop"
 
@@ -59,7 +59,7 @@ def test_an_image_that_the_node_has_just_got_may_still_be_told_as_missing() -> N
     objects = recorded("missing-image")
     problem = found(objects, Evidence(delivered="simple-server:missing"))
     assert problem is not None
-    assert (problem.code, problem.patience) == ("image-never-pull", Patience.LONG)
+    assert (problem.code, problem.grace) == ("image-never-pull", Grace.LONG)
 
 
 @pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing"])
@@ -73,12 +73,12 @@ def test_a_program_that_cannot_be_started_is_no_crash() -> None:
     status["lastState"]["terminated"] |= {"reason": "StartError", "message": 'exec: "/no/such/program": no such file'}
     problem = found(objects)
     assert problem is not None
-    assert (problem.code, problem.patience) == ("container-start", Patience.AT_ONCE)
+    assert (problem.code, problem.grace) == ("container-start", Grace.AT_ONCE)
     assert "/no/such/program" in problem.sentence
     status["state"] = {"terminated": status["lastState"]["terminated"]}
     problem = found(objects)
     assert problem is not None
-    assert (problem.code, problem.patience) == ("container-start", Patience.BRIEF), "between two starts"
+    assert (problem.code, problem.grace) == ("container-start", Grace.BRIEF), "between two starts"
 
 
 def test_an_init_container_that_crashes_is_named() -> None:
@@ -92,26 +92,26 @@ def test_an_init_container_that_crashes_is_named() -> None:
 
 def test_a_pod_that_fits_nowhere_counts_soon_only_if_every_node_takes_pods() -> None:
     objects = recorded("unschedulable")
-    patience = [found(objects, Evidence(nodes=nodes)) for nodes in (READY.nodes, [*(READY.nodes or ()), BEING_MADE], None)]
-    assert [one and one.patience for one in patience] == [Patience.BRIEF, Patience.LONG, Patience.LONG]
+    grace = [found(objects, Evidence(nodes=nodes)) for nodes in (READY.nodes, [*(READY.nodes or ()), BEING_MADE], None)]
+    assert [one and one.grace for one in grace] == [Grace.BRIEF, Grace.LONG, Grace.LONG]
 
 
 @pytest.mark.parametrize(
-    ("cpu", "memory", "patience"),
-    [("2", "24684084Ki", Patience.BRIEF), ("2001m", "1Mi", Patience.AT_ONCE), ("1", "32Gi", Patience.AT_ONCE)],
+    ("cpu", "memory", "grace"),
+    [("2", "24684084Ki", Grace.BRIEF), ("2001m", "1Mi", Grace.AT_ONCE), ("1", "32Gi", Grace.AT_ONCE)],
 )
 def test_a_pod_that_an_empty_node_would_not_hold_counts_at_once_unless_others_may_add_nodes(
-    cpu: str, memory: str, patience: Patience
+    cpu: str, memory: str, grace: Grace
 ) -> None:
     objects = recorded("unschedulable")
     objects["pods"][0]["spec"]["containers"][0]["resources"]["requests"] = {"cpu": cpu, "memory": memory}
     (node,) = recorded("nodes")["nodes"]
     problem = found(objects, Evidence(nodes=[node], growing=False))
     assert problem is not None
-    assert problem.patience is patience
+    assert problem.grace is grace
     problem = found(objects, Evidence(nodes=[node]))
     assert problem is not None
-    assert problem.patience is Patience.BRIEF
+    assert problem.grace is Grace.BRIEF
 
 
 def test_a_pod_that_fits_nowhere_may_get_the_room_of_one_that_ends() -> None:
@@ -121,7 +121,7 @@ def test_a_pod_that_fits_nowhere_may_get_the_room_of_one_that_ends() -> None:
     objects["pods"].append(ending)
     problem = found(objects)
     assert problem is not None
-    assert problem.patience is Patience.LONG
+    assert problem.grace is Grace.LONG
 
 
 def test_scaling_down_is_the_hint_only_if_some_pods_fit() -> None:
@@ -213,13 +213,13 @@ def not_ready(seconds: float, answer: str = "", answered: float = 1, *, another_
 
 
 @pytest.mark.parametrize(
-    ("seconds", "answer", "patience"),
+    ("seconds", "answer", "grace"),
     [
         (2.9, ANSWERED, None),
-        (3.1, ANSWERED, Patience.BRIEF),
-        (1.1, LACKING, Patience.BRIEF),
-        (3.1, REFUSED, Patience.LONG),
-        (3.1, "", Patience.LONG),
+        (3.1, ANSWERED, Grace.BRIEF),
+        (1.1, LACKING, Grace.BRIEF),
+        (3.1, REFUSED, Grace.LONG),
+        (3.1, "", Grace.LONG),
     ],
     ids=[
         "its probe may still succeed",
@@ -229,9 +229,9 @@ def not_ready(seconds: float, answer: str = "", answered: float = 1, *, another_
         "no event yet",
     ],
 )
-def test_a_pod_that_is_not_ready_counts_after_its_probes_own_time(seconds: float, answer: str, patience: Patience | None) -> None:
+def test_a_pod_that_is_not_ready_counts_after_its_probes_own_time(seconds: float, answer: str, grace: Grace | None) -> None:
     problem = not_ready(seconds, answer)
-    assert (problem and (problem.code, problem.patience)) == (patience and ("not-ready", patience))
+    assert (problem and (problem.code, problem.grace)) == (grace and ("not-ready", grace))
 
 
 def test_a_pull_that_fails_is_told_with_the_registry_and_the_last_cause() -> None:
@@ -257,7 +257,7 @@ def test_a_pod_that_does_not_answer_is_no_problem_while_its_node_still_starts_ot
 def test_what_a_probe_got_before_the_container_started_does_not_count() -> None:
     problem = not_ready(3.1, ANSWERED, answered=-60)
     assert problem is not None
-    assert problem.patience is Patience.LONG
+    assert problem.grace is Grace.LONG
 
 
 @pytest.mark.parametrize("what", ["terminating", "starting up"])
@@ -312,19 +312,19 @@ def test_what_refuses_a_pod_is_told_apart(message: str, code: str) -> None:
     problem = found(objects)
     assert problem is not None
     assert problem.code == code
-    assert problem.patience < Patience.LONG
+    assert problem.grace < Grace.LONG
 
 
 @pytest.mark.parametrize(
-    ("message", "patience"),
+    ("message", "grace"),
     [
-        ("exceeded quota: none", Patience.LONG),
-        ('violates PodSecurity "restricted"', Patience.BRIEF),
-        ('Internal error occurred: failed calling webhook "theirs": connection refused', Patience.LONG),
+        ("exceeded quota: none", Grace.LONG),
+        ('violates PodSecurity "restricted"', Grace.BRIEF),
+        ('Internal error occurred: failed calling webhook "theirs": connection refused', Grace.LONG),
     ],
 )
 def test_a_pod_beyond_the_quota_waits_while_another_starts_and_one_that_is_not_admitted_does_not(
-    message: str, patience: Patience
+    message: str, grace: Grace
 ) -> None:
     objects = recorded("quota")
     starting = recorded("starting")
@@ -332,7 +332,7 @@ def test_a_pod_beyond_the_quota_waits_while_another_starts_and_one_that_is_not_a
     refusing(objects)["message"] = message
     problem = found(objects)
     assert problem is not None
-    assert problem.patience is patience
+    assert problem.grace is grace
 
 
 def test_a_refusal_that_outlived_its_cause_is_no_problem() -> None:
@@ -388,5 +388,5 @@ def test_a_volume_that_cannot_be_mounted_is_a_problem_once_creating_takes_longer
     assert found(objects, Evidence(scheduled + timedelta(seconds=5))) is None
     problem = found(objects, late)
     assert problem
-    assert (problem.code, problem.patience) == ("volume-mount", Patience.LONG)
+    assert (problem.code, problem.grace) == ("volume-mount", Grace.LONG)
     assert message in problem.sentence

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from kubetasks.engine.client import Engine
-from kubetasks.setup import artifacts, needs
-from kubetasks.setup.needs import Need
+from kubetasks.setup import artifacts, requirements
+from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal.report import Report
 from nodeimages import build, golang, kind_programs, minikube_node, minikube_programs, names, node, programs, rootfs
 from tests.unit.configured import configured
 
-KIND = needs.KIND, needs.KIND_NODE_IMAGE, needs.LOAD_BALANCER
-MINIKUBE = needs.MINIKUBE, needs.MINIKUBE_NODE_IMAGE
+KIND = requirements.KIND, requirements.KIND_NODE_IMAGE, requirements.LOAD_BALANCER
+MINIKUBE = requirements.MINIKUBE, requirements.MINIKUBE_NODE_IMAGE
 
 
 class Parts:
@@ -44,7 +44,7 @@ class Parts:
         for file in files:
             (folder / file).write_text(name)
 
-    def build(self, missing: Sequence[Need]) -> set[str]:
+    def build(self, missing: Sequence[Requirement]) -> set[str]:
         """What building `missing` builds."""
         self.built.clear()
         build.Build(self.settings, Report(), Path("/dev/null"), lambda: Engine.__new__(Engine), missing).run()
@@ -80,7 +80,7 @@ def test_what_an_interrupted_build_left_is_not_in_the_way(parts: Parts) -> None:
 def test_a_lost_program_is_copied_from_the_compiled_ones(parts: Parts) -> None:
     parts.build(KIND)
     Path(artifacts.kind(parts.settings).reference).unlink()
-    assert parts.build([needs.KIND]) == set()
+    assert parts.build([requirements.KIND]) == set()
     assert artifacts.kind(parts.settings).present
 
 

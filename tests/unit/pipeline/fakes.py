@@ -10,8 +10,8 @@ from kubetasks.engine.image import Delivered, Image
 from kubetasks.kube.client import Kube
 from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
-from kubetasks.providers.base import Cluster, Condition, Lifecycle
-from kubetasks.setup.needs import Need
+from kubetasks.providers.base import Cluster, Lifecycle, Phase
+from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal.report import Report
 from tasks import PROJECT
 from tests.unit.configured import configured
@@ -24,11 +24,11 @@ FACTS = Cluster(
     load_balancer=False,
     node_ports=False,
     reachable=False,
-    direct=False,
+    bypass_proxy=False,
     registry=None,
     since={},
-    advice="look",
-    renewal="log in",
+    unreachable_hint="look",
+    credentials_hint="log in",
 )
 
 
@@ -38,19 +38,19 @@ class FakeProvider:
     name = "theirs"
     kubeconfig = "/nowhere/kubeconfig"
     kubectl: tuple[str, ...] = ("--context", "theirs")
-    needs: tuple[Need, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
     node_port: int | None = None
     shared = True
     program = ""
     environment: Mapping[str, str] = {}
 
-    def __init__(self, condition: Condition | None = "running") -> None:
-        self._condition = condition
+    def __init__(self, phase: Phase | None = "running") -> None:
+        self._phase = phase
 
-    def condition(self) -> Condition:
-        if self._condition is None:
+    def phase(self) -> Phase:
+        if self._phase is None:
             raise AbsentError("No container engine answers.")
-        return self._condition
+        return self._phase
 
     def cluster(self) -> Cluster:
         return FACTS

@@ -98,10 +98,10 @@ def test_without_an_engine_in_the_node_docker_env_is_a_comment_that_a_shell_may_
     assert all(line.startswith("# ") for line in told.splitlines())
 
 
-@pytest.mark.parametrize("condition", ["stopped", "incomplete"])
-def test_a_cluster_that_cannot_be_cleaned_as_it_is_says_so(condition: str) -> None:
-    with pytest.raises(ClusterError, match=f"Cluster theirs is {condition}"):
-        cluster.runs(run_on(FakeProvider(condition)))  # type: ignore[arg-type]
+@pytest.mark.parametrize("phase", ["stopped", "incomplete"])
+def test_a_cluster_that_cannot_be_cleaned_as_it_is_says_so(phase: str) -> None:
+    with pytest.raises(ClusterError, match=f"Cluster theirs is {phase}"):
+        cluster.runs(run_on(FakeProvider(phase)))  # type: ignore[arg-type]
 
 
 def test_without_an_engine_there_is_nothing_to_clean_unless_a_cluster_was_created_here(
@@ -181,10 +181,10 @@ def test_who_agreed_once_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> 
     [
         (ClusterError("Nobody answers.", "look"), Pending("Nobody answers")),
         (ApiError("GET", 503, "", "starting"), Pending("GET was refused by the cluster: starting")),
-        (CredentialsError("It does not fit.", "log in"), Failed("It does not fit.", "log in", "credentials", patience=5)),
+        (CredentialsError("It does not fit.", "log in"), Failed("It does not fit.", "log in", "credentials", grace=5)),
         (
             ApiError("GET", 401, "", "who?", "log in"),
-            Failed("GET was refused by the cluster: who?", "log in", "credentials", patience=5),
+            Failed("GET was refused by the cluster: who?", "log in", "credentials", grace=5),
         ),
     ],
 )
@@ -281,7 +281,7 @@ def test_a_new_cluster_gets_our_load_balancer_only_if_we_give_addresses_from_its
     provider = OwnProvider(changed=True)
     monkeypatch.setattr(provider, "network", network)
     monkeypatch.setattr(provider, "start", lambda: None)  # as under --dry
-    monkeypatch.setattr(provider, "condition", lambda: "missing")
+    monkeypatch.setattr(provider, "phase", lambda: "missing")
     cluster.ensure(run_on(provider, dry=True))
     shown = capsys.readouterr().out
     assert "kubectl wait --for=condition=Ready nodes --all" in shown

@@ -14,7 +14,7 @@ from kubetasks.pipeline import app, build, dev, removal
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
-from kubetasks.providers.base import Condition
+from kubetasks.providers.base import Phase
 from kubetasks.terminal import interruption
 from tasks import PROJECT
 from tests.unit.pipeline.fakes import FakeProvider, OwnProvider, run_on
@@ -79,7 +79,7 @@ def test_what_cannot_be_watched_is_said(project: Application) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "condition", "cleaned"),
+    ("ending", "phase", "cleaned"),
     [
         (ImageError("It cannot be built."), "running", False),
         (ImageError("It cannot be built."), "missing", True),
@@ -87,7 +87,7 @@ def test_what_cannot_be_watched_is_said(project: Application) -> None:
     ],
 )
 def test_with_clean_only_an_interruption_removes_a_cluster_that_was_there_before(
-    monkeypatch: pytest.MonkeyPatch, ending: BaseException, condition: Condition, cleaned: bool
+    monkeypatch: pytest.MonkeyPatch, ending: BaseException, phase: Phase, cleaned: bool
 ) -> None:
     def up(_context: object) -> None:
         raise ending
@@ -96,7 +96,7 @@ def test_with_clean_only_an_interruption_removes_a_cluster_that_was_there_before
     monkeypatch.setattr(app, "up", up)
     monkeypatch.setattr(removal, "clean", lambda _context, everything: cleanings.append((everything, interruption.is_cleaning())))
     ours = OwnProvider(changed=False)
-    monkeypatch.setattr(ours, "condition", lambda: condition)
+    monkeypatch.setattr(ours, "phase", lambda: phase)
     with pytest.raises(type(ending)):
         dev.loop(run_on(ours), clean=True)
     assert cleanings == ([(True, True)] if cleaned else []), "and no signal disturbs it"

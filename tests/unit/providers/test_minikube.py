@@ -186,28 +186,28 @@ def test_a_kubeconfig_that_is_gone_or_cut_off_is_written_anew(world: World, dama
 
 
 def test_it_is_created_stopped_started_and_deleted_with_files_of_its_own(world: World, tmp_path: Path) -> None:
-    assert world.provider.condition() == "missing"
+    assert world.provider.phase() == "missing"
     started = world.provider.start()
     assert started
     facts, changed = started
     assert changed
-    assert (facts.context, facts.node_ports, facts.direct, facts.load_balancer) == (NAME, True, True, False)
+    assert (facts.context, facts.node_ports, facts.bypass_proxy, facts.load_balancer) == (NAME, True, True, False)
     assert facts.kubeconfig == str(tmp_path / "clone" / ".state" / "demo.minikube" / "kubeconfig")
     assert world.minikube.environment["KUBECONFIG"] == facts.kubeconfig
     assert world.minikube.environment["MINIKUBE_HOME"] == str(Path(facts.kubeconfig).parent)
     assert world.engine.volumes[NAME][OWNER_LABEL] == TOOL.name
     assert world.provider.start() == (facts, False)
     assert world.provider.stop()
-    assert world.provider.condition() == "stopped"
+    assert world.provider.phase() == "stopped"
     assert not world.provider.stop()
     with pytest.raises(ClusterError, match="demo is stopped"):
         world.provider.cluster()
     world.engine.nodes[NAME].status = "running"
     world.engine.kubelet = False
-    assert world.provider.condition() == "stopped", "a container that the engine restarted has no kubelet"
+    assert world.provider.phase() == "stopped", "a container that the engine restarted has no kubelet"
     assert world.provider.start() == (facts, True)
     assert world.provider.delete()
-    assert (world.provider.condition(), world.engine.volumes) == ("missing", {})
+    assert (world.provider.phase(), world.engine.volumes) == ("missing", {})
     assert not world.provider.delete()
     assert world.minikube.words == ["start", "stop", "start", "delete"]
 
@@ -248,7 +248,7 @@ def test_on_an_ordinary_machine_minikube_decides_all_but_the_versions_and_the_co
 def test_a_minikube_cluster_of_a_person_is_neither_used_nor_deleted(world: World) -> None:
     world.engine.nodes[NAME] = Node(NAME, dict(OWN))
     world.engine.volumes[NAME] = dict(OWN)
-    for refused in (world.provider.condition, world.provider.start, world.provider.stop, world.provider.delete):
+    for refused in (world.provider.phase, world.provider.start, world.provider.stop, world.provider.delete):
         with pytest.raises(OwnershipError, match="minikube cluster demo exists and was not created by these tasks"):
             refused()
     assert world.minikube.called == []
@@ -271,7 +271,7 @@ def test_what_has_the_clusters_name_and_is_of_others_is_neither_used_nor_removed
 def test_a_creation_that_was_interrupted_is_made_good(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.provider.start()
     world.engine.files.clear()
-    assert world.provider.condition() == "incomplete"
+    assert world.provider.phase() == "incomplete"
     with pytest.raises(ClusterError, match="was interrupted"):
         world.provider.cluster()
     world.provider.start()
@@ -294,7 +294,7 @@ def test_what_minikube_cannot_create_is_said_and_removed(world: World) -> None:
 def test_another_clone_uses_the_keys_of_the_one_that_created_the_cluster(world: World) -> None:
     world.provider.start()
     other = world.make("other")
-    assert other.condition() == "running"
+    assert other.phase() == "running"
     assert (other.environment, other.cluster()) == (world.provider.environment, world.provider.cluster())
     other.deliver(IMAGE)
     assert world.minikube.environment["MINIKUBE_HOME"] == world.provider.environment["MINIKUBE_HOME"]
@@ -308,7 +308,7 @@ def test_without_the_clone_that_has_the_keys_a_cluster_can_only_be_deleted(world
     world.provider.start()
     shutil.rmtree(tmp_path / "clone")
     other = world.make("other")
-    for refused in (other.condition, other.start, other.stop, other.cluster):
+    for refused in (other.phase, other.start, other.stop, other.cluster):
         with pytest.raises(ClusterError, match="The keys to cluster demo are gone") as told:
             refused()
         assert told.value.hint == "./inv delete start creates it again"

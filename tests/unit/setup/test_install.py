@@ -11,7 +11,7 @@ from kubetasks.errors import SetupError
 from kubetasks.project import settings
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.setup import downloads, engine, install, packages
-from kubetasks.setup.needs import File
+from kubetasks.setup.requirements import File
 from kubetasks.terminal.report import Report
 from nodeimages.build import Build
 from tasks import PROJECT
@@ -71,7 +71,7 @@ class EngineWithImages:
 
 
 def build(images_from: str, lacking: list[str], folder: Path) -> None:
-    wanted = [need for need in Kind.needs if need.name in lacking]
+    wanted = [need for need in Kind.requirements if need.name in lacking]
     install._build(dataclasses.replace(sourced(images_from), cache=folder), Report(), folder / "log", wanted)
 
 
@@ -120,7 +120,7 @@ def test_a_download_that_cannot_be_reached_beside_images_that_can_is_built(
     monkeypatch.setattr(downloads, "pull", unreachable)
     monkeypatch.setattr(install, "source", lambda _settings: "pull")
     monkeypatch.setattr(client, "connect", EngineWithImages)
-    wanted = [need for need in Kind.needs if isinstance(need, File)]
+    wanted = [need for need in Kind.requirements if isinstance(need, File)]
     configuration = dataclasses.replace(sourced("auto"), cache=tmp_path)
     with pytest.raises(SetupError, match="After setup this is still missing"):  # nothing was really built
         install._install(configuration, Report(), wanted)
@@ -131,7 +131,7 @@ def test_a_download_that_cannot_be_reached_beside_images_that_can_is_built(
 
 def test_who_asks_for_pulling_gets_no_build(unbuildable: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(downloads, "pull", unreachable)
-    wanted = [need for need in Kind.needs if isinstance(need, File)]
+    wanted = [need for need in Kind.requirements if isinstance(need, File)]
     with pytest.raises(SetupError, match="could not be downloaded"):
         install._install(dataclasses.replace(sourced("pull"), cache=tmp_path), Report(), wanted)
     assert unbuildable == []

@@ -10,12 +10,12 @@ from kubetasks.errors import SetupError
 from kubetasks.project.settings import Settings
 from kubetasks.providers.existing import Existing
 from kubetasks.providers.kind.provider import Kind
-from kubetasks.setup import engine, inventory, needs
-from kubetasks.setup.needs import Need
+from kubetasks.setup import engine, inventory, requirements
+from kubetasks.setup.requirements import Requirement
 from tests.unit.configured import configured
 
 COMMON = ["engine", "kubectl", "base image"]
-MINIKUBE = needs.MINIKUBE, needs.MINIKUBE_NODE_IMAGE
+MINIKUBE = requirements.MINIKUBE, requirements.MINIKUBE_NODE_IMAGE
 
 
 @pytest.fixture
@@ -28,12 +28,12 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
 @pytest.mark.parametrize(
     ("needed", "own"),
     [
-        (Kind.needs, ["kind", "node image", "load balancer", "registry"]),
+        (Kind.requirements, ["kind", "node image", "load balancer", "registry"]),
         (MINIKUBE, ["minikube", "node image"]),
-        (Existing.needs, []),
+        (Existing.requirements, []),
     ],
 )
-def test_only_what_the_provider_needs_is_looked_for(bare: Settings, needed: tuple[Need, ...], own: list[str]) -> None:
+def test_only_what_the_provider_needs_is_looked_for(bare: Settings, needed: tuple[Requirement, ...], own: list[str]) -> None:
     items = inventory.look(bare, needed)
     assert sorted(item.name for item in items) == sorted(COMMON + own)
     assert set(inventory.missing(bare, needed)) == {"engine", "base image", *own}
@@ -45,21 +45,21 @@ def test_the_command_line_that_kind_and_minikube_call_is_looked_for_beside_an_en
     monkeypatch.setattr(engine, "release", lambda: "28.0.4")
     monkeypatch.setattr(client, "connect", lambda: SimpleNamespace(image_id=lambda _reference: None))
     monkeypatch.setenv("PATH", str(tmp_path))
-    (item,) = [item for item in inventory.look(bare, Kind.needs) if item.name == inventory.DOCKER]
+    (item,) = [item for item in inventory.look(bare, Kind.requirements) if item.name == inventory.DOCKER]
     assert (item.present, "https://docs.docker.com" in item.remedy) == (False, True)
-    assert inventory.DOCKER not in inventory.missing(bare, Kind.needs), "setup does not install it"
+    assert inventory.DOCKER not in inventory.missing(bare, Kind.requirements), "setup does not install it"
     (tmp_path / "docker").touch(mode=0o755)
-    (item,) = [item for item in inventory.look(bare, Kind.needs) if item.name == inventory.DOCKER]
+    (item,) = [item for item in inventory.look(bare, Kind.requirements) if item.name == inventory.DOCKER]
     assert (item.present, item.detail) == (True, str(tmp_path / "docker"))
-    assert inventory.DOCKER not in [item.name for item in inventory.look(bare, Existing.needs)]
+    assert inventory.DOCKER not in [item.name for item in inventory.look(bare, Existing.requirements)]
 
 
 def test_minikube_is_there_once_its_program_is(bare: Settings) -> None:
-    program = Path(needs.MINIKUBE.find(None, bare).reference)
+    program = Path(requirements.MINIKUBE.find(None, bare).reference)
     program.parent.mkdir()
     program.touch()
     found = next(item for item in inventory.look(bare, MINIKUBE) if item.name == "minikube")
-    assert (found.present, found.detail) == (True, needs.MINIKUBE.version)
+    assert (found.present, found.detail) == (True, requirements.MINIKUBE.version)
 
 
 def test_without_the_docker_cli_setup_does_not_say_that_nothing_is_missing(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.modules["nodeimages"] = None  # as if the folder were not there
 
-from kubetasks.setup import artifacts, needs
+from kubetasks.setup import artifacts, requirements
 from kubetasks.engine import client
 from kubetasks.project import settings
 from kubetasks.setup import downloads, engine as machine_engine, install, inventory
@@ -39,7 +39,7 @@ machine_engine.release = lambda: "28.0.4"
 client.connect = Pulled
 downloads.file = download
 wanted = dataclasses.replace(settings.read(PROJECT, settings.DEFAULTS, {}), images="pull", cache=Path(sys.argv[1]))
-needed = needs.KIND, needs.KIND_NODE_IMAGE, needs.LOAD_BALANCER
+needed = requirements.KIND, requirements.KIND_NODE_IMAGE, requirements.LOAD_BALANCER
 assert install.install(wanted, Report(), needed)
 assert inventory.missing(wanted, needed) == []
 assert "nodeimages" in install._unbuildable(needed)

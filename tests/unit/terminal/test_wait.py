@@ -47,7 +47,7 @@ def test_what_cannot_heal_ends_it_at_once() -> None:
 
 
 def test_what_may_heal_ends_it_once_it_has_lasted() -> None:
-    crashed = Failed("broken", code="crash", subject="a", patience=3)
+    crashed = Failed("broken", code="crash", subject="a", grace=3)
     end, clock, told = run([Pending("starting"), crashed])
     assert end == crashed
     assert clock.now == 4
@@ -58,19 +58,19 @@ def test_what_may_heal_ends_it_once_it_has_lasted() -> None:
     "between",
     [
         Pending("starting"),
-        Failed("b", code="crash", subject="b", patience=3),
-        Failed("a", code="crash", subject="a", patience=60),
+        Failed("b", code="crash", subject="b", grace=3),
+        Failed("a", code="crash", subject="a", grace=60),
     ],
 )
 def test_what_has_healed_in_between_has_not_lasted(between: State) -> None:
-    crashed = Failed("a", code="crash", subject="a", patience=3)
+    crashed = Failed("a", code="crash", subject="a", grace=3)
     end, clock, _ = run([crashed, crashed, between, crashed, crashed, Done()])
     assert end == Done()
     assert clock.now == 5
 
 
 def test_at_the_deadline_it_ends_with_what_would_have_had_more_time() -> None:
-    slow = Failed("slow", code="slow", patience=60)
+    slow = Failed("slow", code="slow", grace=60)
     end, clock, _ = run([slow], timeout=10)
     assert end == slow
     assert clock.now == 10

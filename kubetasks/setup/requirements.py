@@ -11,7 +11,7 @@ from kubetasks.setup.artifacts import Artifact
 
 
 @dataclass(frozen=True, eq=False)
-class Need:
+class Requirement:
     """An image, or a File. `find` says which one, and whether it is there.
 
     An image is pulled by digest; `tagged`: it gets its tag too, because the program that uses it looks for that.
@@ -23,7 +23,7 @@ class Need:
 
 
 @dataclass(frozen=True, eq=False)
-class File(Need):
+class File(Requirement):
     """A file in the cache folder, downloaded from `url`; `sha256` has its checksums by machine."""
 
     version: str
@@ -32,10 +32,10 @@ class File(Need):
     program: bool
 
 
-BASE_IMAGE = Need("base image", artifacts.base_image)
-REGISTRY = Need("registry", artifacts.registry_image)
-KIND_NODE_IMAGE = Need("node image", artifacts.node_image)
-MINIKUBE_NODE_IMAGE = Need("node image", artifacts.kicbase_image, tagged=True)
+BASE_IMAGE = Requirement("base image", artifacts.base_image)
+REGISTRY = Requirement("registry", artifacts.registry_image)
+KIND_NODE_IMAGE = Requirement("node image", artifacts.node_image)
+MINIKUBE_NODE_IMAGE = Requirement("node image", artifacts.kicbase_image, tagged=True)
 KIND = File(
     "kind",
     lambda _engine, settings: artifacts.kind(settings),
