@@ -100,6 +100,7 @@ class ProgramError(TaskError):
         self.argv = argv
         self.returncode = returncode
         self.output = output
+        self.log = log
         tail = "\n  ".join(output.strip().splitlines()[-12:])
         where = f"\n  full log: {log}" if log else ""
         super().__init__(f"`{' '.join(argv)}` ended with {returncode}:\n  {tail}{where}")

@@ -26,8 +26,8 @@ def deploy(run: Run) -> Image:
     made = run.image
     if not run.report.dry:
         build.require_built(run, made)  # before a cluster is created for nothing
-    cluster.ensure(run)
-    converge(run, Desired(image=made), made.build)
+    came_up = cluster.ensure(run)  # then the same pods may not answer yet
+    converge(run, Desired(image=made), made.build, "always" if came_up else "if changed")
     return made
 
 
@@ -38,7 +38,7 @@ def expose(run: Run) -> Sequence[Address]:
 
 def scale(run: Run, replicas: int) -> None:
     """Scale the deployment, and wait until every pod answers or, not exposed, is ready. Raises RolloutError, ExposeError."""
-    converge(run, Desired(replicas=replicas))
+    converge(run, Desired(replicas=replicas), serve="always")
 
 
 def rollback(run: Run) -> None:
@@ -78,11 +78,11 @@ def up(run: Run) -> Up:
     replicas = run.settings.replicas
     with run.locked():
         if run.report.dry or seen.deployed(run):  # what serves stays as it is until the image is known to run
-            converge(run, Desired(image=made), served=False)
+            converge(run, Desired(image=made), serve="never")
             converge(run, Desired(exposed=True))  # also mends a service at which nothing answers
-            converge(run, Desired(replicas=replicas), made.build)
+            converge(run, Desired(replicas=replicas), made.build, "always")
         else:  # nothing serves yet that could suffer from what fails
-            converge(run, Desired(made, exposed=True, replicas=replicas), made.build)
+            converge(run, Desired(made, exposed=True, replicas=replicas), made.build, "always")
         return Up(made, "" if run.report.dry else seen.address(run).url)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 from kubetasks.errors import ExposeError, RolloutError, TaskError
 from kubetasks.kube import objects, readiness, service
@@ -27,6 +28,9 @@ TAKEN = "port is already allocated"  # the API's words for a node port
 WITHOUT_LOAD_BALANCER = "INVOKE_APP_TIMEOUT=SECONDS waits longer; without a load balancer: docs/existing.md"
 
 
+Serve = Literal["if changed", "always", "never"]  # when to wait until the pods answer
+
+
 @dataclass(frozen=True)
 class Converged:
     """How many pods have answered, and the service's addresses that answer; nothing under --dry or if it was not asked for."""
@@ -35,11 +39,11 @@ class Converged:
     addresses: Sequence[Address] = ()
 
 
-def converge(run: Run, wanted: Desired, build: str = "", *, served: bool = True) -> Converged:
+def converge(run: Run, wanted: Desired, build: str = "", serve: Serve = "if changed") -> Converged:
     """Give the cluster what is wanted, all of it before the first wait.
 
-    Whatever can be refused is, before anything is changed. If pods may have changed, wait until each answers, with that build id
-    if one is given, unless `served` is False. Under --dry, print the equivalent commands. Raises SettingError, ClusterError,
+    Whatever can be refused is, before anything is changed. In the end wait, as `serve` says, until each pod answers, with that
+    build id if one is given. Under --dry, print the equivalent commands. Raises SettingError, ClusterError,
     OwnershipError, RolloutError with a diagnosis, and ExposeError.
     """
     provider = run.provider
@@ -65,13 +69,15 @@ def converge(run: Run, wanted: Desired, build: str = "", *, served: bool = True)
         known: Sequence[Address] = ()
         if wanted.exposed:
             known = wait_for_addresses(run, changed="Service" in changed, before="Service" in before)
-        return Converged(wait_until_served(run, build) if wanted.rolls_out and served else 0, known)
+        rolled = wanted.rolls_out and changed - {"Service"}
+        return Converged(wait_until_served(run, build) if serve == "always" or (rolled and serve == "if changed") else 0, known)
 
 
 def _refuse(run: Run, wanted: Desired, kinds: Sequence[str]) -> set[str]:
     """The kinds of which there is one. Raises ClusterError, OwnershipError, RolloutError: whatever forbids the change."""
-    seen.require_namespace(run)
-    if wanted.image is None:
+    if wanted.image:
+        seen.require_namespace(run)
+    else:
         seen.require_deployment(run)
     name, namespace = run.app.name, run.settings.namespace
     return {kind for kind in kinds if objects.there(run.kube, kind, name, namespace)}

@@ -174,7 +174,7 @@ def _bring(run: Run, changed: set[Path], served: str) -> str:
         if run.superseded():
             return ""
         with run.locked():
-            converge(run, Desired(image=made), served=False)
+            converge(run, Desired(image=made), serve="never")
             if exposed:
                 converge(run, Desired(exposed=True))
             pods = wait_until_served(run, made.build)

@@ -4,6 +4,7 @@ Whatever was interrupted is mended by the next start or delete: a file on each n
 An adapter gives what differs between kind and minikube.
 """
 
+import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is gone
 DELETION_SECONDS = 120.0  # at least: a deletion that is cut off leaves something
+DECISIVE = re.compile(r"^error: .+$", re.MULTILINE | re.IGNORECASE)
 IN_PROGRESS = "is already in progress"  # the engine's words for a second removal
 # Requests a second, and at once, of Kubernetes' controllers. At its start each asks for an account and a token, one after the
 # other: some 150 requests. With Kubernetes' own 20 a second a new cluster stalls for 4 s. The API server limits what it takes.
@@ -68,7 +70,9 @@ class Own(ABC):
         return {"KUBECONFIG": self.kubeconfig}
 
     def phase(self) -> Phase:
-        nodes = self._nodes()
+        return self._phase(self._nodes())
+
+    def _phase(self, nodes: "list[Container]") -> Phase:
         if not nodes:
             return "missing"
         self._require_usable(nodes)
@@ -77,14 +81,15 @@ class Own(ABC):
         return "running" if self._serves(nodes) else "stopped"
 
     def cluster(self) -> Cluster:
-        phase = self.phase()
+        nodes = self._nodes()
+        phase = self._phase(nodes)
         if phase == "incomplete":
             raise ClusterError(
                 f"The creation or deletion of cluster {self.name} was interrupted.", "./inv start creates it again"
             )
         if phase != "running":
             raise ClusterError(f"Cluster {self.name} is {phase}.", "./inv start")
-        return self._facts(self._nodes())
+        return self._facts(nodes)
 
     def registry(self) -> tuple[str, int] | None:
         return None
@@ -94,10 +99,10 @@ class Own(ABC):
     def start(self) -> tuple[Cluster, bool]:
         self._engine.require_here()
         with self._locked():
-            self._settle(1 if self._begun() else 0)
-            phase = self.phase()
+            nodes = self._nodes() or self._settled()
+            phase = self._phase(nodes)
             if phase in ("running", "stopped"):
-                self._say_differences()
+                self._say_differences(nodes)
             if phase == "stopped":
                 with self._report.step(f"Starting cluster {self.name}") as step:
                     self._resume(step.at)
@@ -110,7 +115,7 @@ class Own(ABC):
                 self._create_whole()
             else:
                 self._restore()
-            return self.cluster(), phase != "running"
+            return self._facts(nodes) if phase == "running" else self.cluster(), phase != "running"
 
     def start_lines(self) -> Sequence[str]:
         self._engine.require_here()
@@ -148,8 +153,7 @@ class Own(ABC):
 
     def delete(self) -> bool:
         with self._locked():
-            self._settle(1 if self._begun() else 0)
-            nodes = self._nodes()
+            nodes = self._nodes() or self._settled()
             if nodes:
                 self._require_ours(nodes)
             if not self._left():
@@ -162,9 +166,9 @@ class Own(ABC):
     def _locked(self) -> AbstractContextManager[None]:
         return locking.cluster(self._settings, self.folder, self._report)
 
-    def _say_differences(self) -> None:
+    def _say_differences(self, nodes: "list[Container]") -> None:
         """Report each setting that only a new cluster would follow."""
-        different = self._differences(self._nodes()).items()
+        different = self._differences(nodes).items()
         told = [f"{name} is {wanted}, the cluster has {found}" for name, (wanted, found) in different if wanted != found]
         if told:
             self._report.say(f"Cluster {self.name} stays as it is ({'; '.join(told)}): ./inv delete start creates a new one.")
@@ -180,7 +184,7 @@ class Own(ABC):
                 self._settle(self._settings.nodes)  # an interrupted engine may still be creating containers
                 self._remove()
             if isinstance(error, ProgramError):
-                raise ClusterError(f"Cluster {self.name} could not be created.\n  {error.sentence}", "./inv doctor") from error
+                raise ClusterError(f"Cluster {self.name} could not be created.\n  {_why(error)}", "./inv doctor") from error
             raise
 
     def finish(self) -> None:
@@ -190,6 +194,12 @@ class Own(ABC):
             raise ClusterError(f"No container of cluster {self.name} was created.", "./inv doctor")
         for node in nodes:
             self._engine.add_file(node, self.mark)
+
+    def _settled(self) -> "list[Container]":
+        """The nodes, if an engine is still creating them for a run of ours that was killed."""
+        if self._begun():
+            self._settle(1)
+        return self._nodes()
 
     def _settle(self, size: int) -> None:
         """Wait for so many nodes, as long as an engine may still create them for somebody who is gone."""
@@ -357,3 +367,9 @@ class Own(ABC):
     @abstractmethod
     def _load(self, names: list[str], nodes: "list[Container]") -> None:
         """Load the image of these names from the engine into the nodes."""
+
+
+def _why(error: ProgramError) -> str:
+    """The program's own last error, or the end of what it said: kubeadm prints a stack of Go's after it."""
+    told = DECISIVE.findall(error.output)
+    return f"{told[-1]}\n  full log: {error.log}" if told and error.log else error.sentence

@@ -1,5 +1,6 @@
 """How kind is asked for a cluster: its configuration file, its name, its ports."""
 
+import json
 import re
 import socket
 from dataclasses import dataclass
@@ -52,6 +53,14 @@ nodes:
       extraArgs:
         leader-elect: "false"
   - |
+    apiVersion: kubeadm.k8s.io/v1beta4
+    kind: InitConfiguration
+    timeouts: {timeouts}
+  - |
+    apiVersion: kubeadm.k8s.io/v1beta4
+    kind: JoinConfiguration
+    timeouts: {timeouts}
+  - |
     apiVersion: kubeproxy.config.k8s.io/v1alpha1
     kind: KubeProxyConfiguration
     iptables:
@@ -75,13 +84,17 @@ NO_TAINT = """\
 
 @dataclass(frozen=True)
 class Config:
-    """A cluster to create: `port` is that of 127.0.0.1, `image` the node image, `size` the number of nodes."""
+    """A cluster to create: `port` is that of 127.0.0.1, `image` the node image, `size` the number of nodes.
+
+    kubeadm waits `timeout` seconds for each thing, at least as long as by itself: on a slow machine it must not give up first.
+    """
 
     name: str
     image: str
     port: int
     kubeconfig: str
     size: int
+    timeout: float
 
     @property
     def nodes(self) -> list[str]:
@@ -93,7 +106,10 @@ class Config:
     def text(self) -> str:
         """kind's configuration file."""
         workers = self.size - 1
-        text = TEMPLATE.format(node_port=NODE_PORT, port=self.port, workers=WORKER * workers, rate=CONTROLLERS_RATE)
+        own = {"controlPlaneComponentHealthCheck": 240, "kubeletHealthCheck": 240, "kubernetesAPICall": 60, "tlsBootstrap": 300}
+        timeouts = json.dumps({name: f"{max(seconds, self.timeout):.0f}s" for name, seconds in own.items()})
+        facts = {"node_port": NODE_PORT, "port": self.port, "rate": CONTROLLERS_RATE, "timeouts": timeouts}
+        text = TEMPLATE.format(workers=WORKER * workers, **facts)
         return text + (NO_TAINT if workers else "")
 
 

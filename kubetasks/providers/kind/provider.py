@@ -70,7 +70,9 @@ class Kind(Own):
     def config(self) -> Config:
         """What a new cluster would be created with, on a port that is free now."""
         node = artifacts.node_image(self._engine, self._settings)
-        return Config(self.name, node.reference, free_port(self._settings.port), self.kubeconfig, self._settings.nodes)
+        settings = self._settings
+        port = free_port(settings.port)
+        return Config(self.name, node.reference, port, self.kubeconfig, settings.nodes, settings.timeout)
 
     @property
     def config_file(self) -> Path:

@@ -121,8 +121,8 @@ def rolled_out(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The builds that were rolled out."""
     found: list[str] = []
 
-    def converge(_run: object, wanted: Desired, *, served: bool = True) -> None:
-        assert served == wanted.exposed, "what is exposed may be mended first"
+    def converge(_run: object, wanted: Desired, serve: str = "") -> None:
+        assert (serve == "never") != wanted.exposed, "what is exposed may be mended first"
         found.append(wanted.image.build if wanted.image else "exposed")
 
     monkeypatch.setattr(Run, "image", NOW)
@@ -180,9 +180,9 @@ def test_a_wait_that_a_newer_change_ends_is_no_failure(
 ) -> None:
     made = run_on(OwnProvider(changed=False))
 
-    def fail(_run: object, wanted: Desired, *, served: bool) -> None:
+    def fail(_run: object, wanted: Desired, serve: str) -> None:
         made.superseded = lambda: True
-        raise RolloutError(f"{wanted} {served} {rolled_out}")
+        raise RolloutError(f"{wanted} {serve} {rolled_out}")
 
     monkeypatch.setattr(dev, "converge", fail)
     dev._bring(made, EDITED, BEFORE.build)

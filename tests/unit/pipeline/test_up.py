@@ -73,13 +73,13 @@ def test_a_build_that_fails_is_told_while_the_cluster_is_created(monkeypatch: py
 @pytest.mark.parametrize(
     ("deployed", "order"),
     [
-        (False, [("converge", Desired(MADE, exposed=True, replicas=3), MADE.build, True)]),
+        (False, [(Desired(MADE, exposed=True, replicas=3), MADE.build, "always")]),
         (
             True,
             [
-                ("converge", Desired(image=MADE), "", False),
-                ("converge", Desired(exposed=True), "", True),
-                ("converge", Desired(replicas=3), MADE.build, True),
+                (Desired(image=MADE), "", "never"),
+                (Desired(exposed=True), "", "if changed"),
+                (Desired(replicas=3), MADE.build, "always"),
             ],
         ),
     ],
@@ -89,8 +89,8 @@ def test_all_is_applied_before_the_first_wait_unless_something_serves_that_could
 ) -> None:
     done: list[tuple[object, ...]] = []
 
-    def converge(_run: Run, wanted: Desired, build: str = "", *, served: bool = True) -> None:
-        done.append(("converge", wanted, build, served))
+    def converge(_run: Run, wanted: Desired, build: str = "", serve: str = "if changed") -> None:
+        done.append((wanted, build, serve))
 
     monkeypatch.setattr(app, "_side_by_side", lambda _run: MADE)
     monkeypatch.setattr(app, "converge", converge)

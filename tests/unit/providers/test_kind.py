@@ -23,7 +23,7 @@ from kubetasks.terminal import equivalents, shell
 from kubetasks.terminal.report import Report
 from tests.unit.configured import configured
 
-CONFIG = Config(name="demo", image="node:1", port=8085, kubeconfig="/state/demo/kubeconfig", size=1)
+CONFIG = Config(name="demo", image="node:1", port=8085, kubeconfig="/state/demo/kubeconfig", size=1, timeout=120)
 
 
 def test_the_mapped_port_listens_on_loopback_alone() -> None:
@@ -41,7 +41,7 @@ def test_only_the_control_plane_maps_a_port_and_every_node_takes_pods() -> None:
         ("worker", False),
     ]
     patches = [yaml.safe_load(patch) for patch in document["kubeadmConfigPatches"]]
-    assert [patch["nodeRegistration"]["taints"] for patch in patches if patch["kind"] == "InitConfiguration"] == [[], []]
+    assert [patch["nodeRegistration"]["taints"] for patch in patches if "nodeRegistration" in patch] == [[], []]
 
 
 def test_the_nodes_have_the_names_that_kind_gives_them() -> None:
@@ -61,15 +61,50 @@ def test_every_patch_of_kubeadms_configuration_is_yaml_of_its_own() -> None:
     assert [(patch["kind"], patch["apiVersion"]) for patch in patches] == [
         ("ClusterConfiguration", "kubeadm.k8s.io/v1beta4"),
         ("ClusterConfiguration", "kubeadm.k8s.io/v1beta3"),
+        ("InitConfiguration", "kubeadm.k8s.io/v1beta4"),
+        ("JoinConfiguration", "kubeadm.k8s.io/v1beta4"),
         ("KubeProxyConfiguration", "kubeproxy.config.k8s.io/v1alpha1"),
     ]
 
 
 def test_the_controllers_rate_is_set_in_each_form_of_kubeadms_configuration() -> None:
-    new, old, _ = [yaml.safe_load(patch) for patch in yaml.safe_load(CONFIG.text)["kubeadmConfigPatches"]]
+    new, old, *_ = [yaml.safe_load(patch) for patch in yaml.safe_load(CONFIG.text)["kubeadmConfigPatches"]]
     limits = {"leader-elect": "false", "kube-api-qps": "500", "kube-api-burst": "500"}
     assert {one["name"]: one["value"] for one in new["controllerManager"]["extraArgs"]} == limits
     assert old["controllerManager"]["extraArgs"] == limits
+
+
+@pytest.mark.parametrize(("timeout", "call", "bootstrap"), [(120, "120s", "300s"), (1500, "1500s", "1500s")])
+def test_kubeadm_does_not_give_up_before_the_tasks_do(timeout: float, call: str, bootstrap: str) -> None:
+    patches = [
+        yaml.safe_load(patch)
+        for patch in yaml.safe_load(dataclasses.replace(CONFIG, timeout=timeout).text)["kubeadmConfigPatches"]
+    ]
+    (init, join) = [patch["timeouts"] for patch in patches if "timeouts" in patch]
+    assert init == join
+    assert (init["kubernetesAPICall"], init["tlsBootstrap"]) == (call, bootstrap)
+
+
+def test_the_sentence_that_matters_is_told_and_not_the_stack_after_it(tmp_path: Path) -> None:
+    stack = "\n".join(f"k8s.io/kubernetes/cmd/kubeadm/app.{number}" for number in range(14))
+    output = f"[init] Using Kubernetes\nerror: could not bootstrap the admin user: context deadline exceeded\n{stack}\n"
+
+    class Failing(Kind):
+        def _create(self, _at: object) -> None:
+            raise ProgramError(["kind", "create"], 1, output, "/cache/logs/kind.log")
+
+        def _settle(self, _size: int) -> None:
+            pass
+
+        def _remove(self) -> None:
+            pass
+
+    with pytest.raises(ClusterError) as told:
+        Failing(configured(tmp_path), Report(), lambda: pytest.fail("nobody asks the engine"))._create_whole()
+    assert told.value.sentence.splitlines()[1:] == [
+        "  error: could not bootstrap the admin user: context deadline exceeded",
+        "  full log: /cache/logs/kind.log",
+    ]
 
 
 def test_kube_proxy_does_not_gather_changes_for_a_second() -> None:
@@ -231,12 +266,10 @@ def test_only_the_mapped_ports_own_refusal_is_worth_another_try(output: str, tak
     assert provider.port_taken(output, 8080) == taken
 
 
-def test_a_cluster_that_differs_from_the_settings_says_what_stays(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_cluster_that_differs_from_the_settings_says_what_stays(capsys: pytest.CaptureFixture[str]) -> None:
     attrs = {"Config": {"Image": "node:v1.36.3-0"}, "HostConfig": {"PortBindings": {"30080/tcp": [{"HostPort": "8081"}]}}}
-    monkeypatch.setattr(Kind, "_nodes", lambda _self: [SimpleNamespace(attrs=attrs)])
-    Kind(configured(nodes=3), Report(), lambda: pytest.fail("nobody asks the engine"))._say_differences()
+    node: Any = SimpleNamespace(attrs=attrs)
+    Kind(configured(nodes=3), Report(), lambda: pytest.fail("nobody asks the engine"))._say_differences([node])
     assert capsys.readouterr().err.startswith(
         "Cluster simple-server stays as it is (INVOKE_CLUSTER_NODES is 3, the cluster has 1): ./inv delete start"
     )
