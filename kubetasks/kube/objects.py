@@ -111,18 +111,10 @@ def scale(kube: Kube, name: str, namespace: str, replicas: int) -> bool:
     return True
 
 
-def delete(
-    kube: Kube,
-    kind: str,
-    name: str,
-    namespace: str,
-    timeout: float,
-    at: Callable[[str], None],
-    meanwhile: Callable[[], None] = lambda: None,
-) -> bool:
+def delete(kube: Kube, kind: str, name: str, namespace: str, timeout: float, at: Callable[[str], None]) -> bool:
     """Delete our object with its dependents, and wait until it is gone. False if there is none. `at` gets what keeps it.
 
-    `meanwhile` is called once they are ending. Raises OwnershipError, and LeftoverError after `timeout` seconds.
+    Raises OwnershipError, and LeftoverError after `timeout` seconds.
     """
     item = there(kube, kind, name, namespace)
     if not item:
@@ -136,7 +128,6 @@ def delete(
     except ApiError as error:
         if error.status != 404:
             raise
-    meanwhile()
 
     def check() -> wait.State:
         found = kube.get(kind, name, namespace)

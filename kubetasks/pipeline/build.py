@@ -49,12 +49,12 @@ def _ready_for_builds(run: Run) -> AbstractContextManager[None]:
 def require_built(run: Run, made: Image) -> None:
     """Raises ImageError if the image is in no engine from which the provider delivers."""
     if isinstance(run.provider, NodeEngine):
-        image.require_built([run.engine, run.machine], made)
+        image.require_built([run.engine, run.host_engine], made)
         return
     node = access.node_of_shell()
-    if node and not run.machine.image_id(made.reference):
+    if node and not run.host_engine.image_id(made.reference):
         raise ImageError(
             f"{made.reference} is not in this machine's engine: this shell's docker uses the engine of node {node}.",
             f"unset {' '.join(access.SHELL_VARIABLES)}; ./inv build",
         )
-    image.require_built([run.machine], made)
+    image.require_built([run.host_engine], made)

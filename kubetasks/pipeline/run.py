@@ -59,7 +59,7 @@ class Run:
         """The engine that builds the application's image: a node's, if it has one. Raises EngineError."""
         if access.node_of_shell():
             return engine_client.connect_for_builds(self.app.owner)
-        return self.node_engine or self.machine
+        return self.node_engine or self.host_engine
 
     @cached_property
     def node_engine(self) -> Engine | None:
@@ -68,7 +68,7 @@ class Run:
         return provider.node_engine() if isinstance(provider, NodeEngine) and not access.node_of_shell() else None
 
     @cached_property
-    def machine(self) -> Engine:
+    def host_engine(self) -> Engine:
         """The engine whose containers are nodes. Raises EngineError."""
         return engine_client.connect(owner=self.app.owner)
 
@@ -84,12 +84,12 @@ class Run:
     @cached_property
     def image(self) -> Image:
         """The image of the current source, built or not. Raises ImageError."""
-        machine = self.if_it_answers(lambda: self.machine)
+        machine = self.if_it_answers(lambda: self.host_engine)
         return image.current(self.app, artifacts.base_image(machine, self.settings).reference)
 
     @cached_property
     def provider(self) -> Provider:
-        return providers.select(self.settings, self.report, lambda: self.machine)
+        return providers.select(self.settings, self.report, lambda: self.host_engine)
 
     @cached_property
     def cluster(self) -> Cluster:

@@ -59,7 +59,7 @@ def _other_clusters(run: Run) -> list[dict[str, str]]:
     if not isinstance(run.provider, Lifecycle):
         return []
     default = DEFAULTS["cluster"]["provider"]
-    found = run.machine.our_clusters()
+    found = run.host_engine.our_clusters()
     return [{"name": name, "provider": provider or default} for name, provider in found if name != run.provider.name]
 
 

@@ -69,15 +69,6 @@ def test_whatever_else_it_carries_an_object_without_our_label_is_not_changed(lab
     assert kube.changed == []
 
 
-def test_other_work_is_done_between_the_deletion_and_the_wait_for_its_end() -> None:
-    kube = FakeKube({OWNER_LABEL: TOOL.name})
-    before: list[list[str]] = []
-    where = ("Deployment", "simple-server", "default", 0)
-    with pytest.raises(LeftoverError):  # nothing ever goes away here
-        objects.delete(kube, *where, at=lambda _detail: None, meanwhile=lambda: before.append(list(kube.changed)))
-    assert before == [["DELETE"]]
-
-
 def test_what_is_not_deleted_in_time_is_named_with_its_finalizers() -> None:
     kube = FakeKube({OWNER_LABEL: TOOL.name})
     kube.item["metadata"]["finalizers"] = ["kept"]
@@ -87,13 +78,15 @@ def test_what_is_not_deleted_in_time_is_named_with_its_finalizers() -> None:
     assert told == ["deployment/simple-server: it waits for kept"]
 
 
-def test_another_object_that_takes_the_name_of_a_deleted_one_is_not_waited_for() -> None:
+def test_another_object_that_takes_the_name_of_a_deleted_one_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     kube = FakeKube({OWNER_LABEL: TOOL.name})
 
-    def created_again() -> None:
+    def created_again(*_: Any, **_more: Any) -> dict[str, Any]:
         kube.item = {"kind": "Deployment", "metadata": {"name": "simple-server", "uid": "2", "labels": {}}}
+        return {}
 
-    assert objects.delete(kube, "Deployment", "simple-server", "default", 0.05, lambda _detail: None, meanwhile=created_again)
+    monkeypatch.setattr(kube, "request", created_again)
+    assert objects.delete(kube, "Deployment", "simple-server", "default", 0.05, lambda _detail: None)
 
 
 AWAY = ClusterError("The API server does not answer.", "./inv start")

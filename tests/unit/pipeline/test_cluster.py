@@ -1,17 +1,14 @@
 """What the actions ask of a provider, whichever it is."""
 
 import dataclasses
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from kubetasks.engine import access
 from kubetasks.errors import ClusterError, EngineError, TaskError
-from kubetasks.kube import objects
 from kubetasks.kube.client import ApiError, CredentialsError
 from kubetasks.pipeline import app, cluster, removal
 from kubetasks.pipeline import nodes as nodes_action
@@ -121,35 +118,6 @@ def test_images_that_a_pod_or_a_deployment_of_anybody_uses_are_kept() -> None:
     ending = {"metadata": {"deletionTimestamp": "2026-11-24T14:45:42Z"}, "spec": {"containers": [{"image": "simple-server:old"}]}}
     kube = FakeKube(Pod=[{"metadata": {}, "spec": spec}, ending], Deployment=[{"metadata": {}, "spec": idle}])
     assert removal._used_images(run_on(FakeProvider(), kube)) == {"simple-server:v1", "simple-server:latest"}
-
-
-@pytest.mark.parametrize(("pods_end_late", "looks"), [(False, 1), (True, 2)])
-def test_clean_looks_again_at_images_that_a_pod_still_used(
-    monkeypatch: pytest.MonkeyPatch, pods_end_late: bool, looks: int
-) -> None:
-    pod: dict[str, Any] = {"metadata": {}, "spec": {"containers": [{"image": "simple-server:v1"}]}}
-    if not pods_end_late:
-        pod["metadata"]["deletionTimestamp"] = "2026-11-24T14:45:42Z"
-    deployment = {"metadata": {"name": "simple-server", "labels": TOOL.labels, "uid": "1"}, "spec": {}}
-    kube = FakeKube(Pod=[pod], Deployment=[{**deployment, "metadata": {**deployment["metadata"], "deletionTimestamp": "then"}}])
-    seen: list[set[str]] = []
-    provider = OwnProvider(changed=False)
-
-    def remove_images(used: Callable[[], set[str]]) -> list[str]:
-        seen.append(used())
-        return []
-
-    monkeypatch.setattr(provider, "remove_images", remove_images)
-    ours = run_on(provider, kube)
-    ours.machine = SimpleNamespace(image_tags=lambda _name: [], remove_dangling=lambda: None)  # type: ignore[assignment]
-
-    def delete(_kube: object, kind: str, *rest: Any) -> bool:
-        rest[-1]()
-        return kind == "Deployment"
-
-    monkeypatch.setattr(objects, "delete", delete)
-    assert removal.clean(ours, everything=False)
-    assert seen == [{"simple-server:v1"} if pods_end_late else set()] * looks
 
 
 def test_nothing_of_others_is_changed_unless_somebody_agrees() -> None:

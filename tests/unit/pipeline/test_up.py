@@ -106,7 +106,7 @@ def test_a_provider_without_docker_env_does_not_take_a_nodes_image_for_its_own(
     made = prepared(monkeypatch)
     monkeypatch.setattr(cluster, "ensure", lambda _run: pytest.fail("no cluster may be created for it"))
     monkeypatch.setattr(made.engine, "image_id", lambda reference: reference)
-    made.machine = Engine()  # type: ignore[assignment]
+    made.host_engine = Engine()  # type: ignore[assignment]
     monkeypatch.setenv("MINIKUBE_ACTIVE_DOCKERD", "simple-server")
     with pytest.raises(ImageError, match="uses the engine of node simple-server") as told:
         app.deploy(made)
@@ -119,7 +119,7 @@ def test_a_provider_without_docker_env_does_not_take_a_nodes_image_for_its_own(
 def prepared(monkeypatch: pytest.MonkeyPatch) -> Run:
     """A context with an engine that has no image."""
     made = run_on(OwnProvider(changed=True))
-    made.machine = made.engine = Engine()  # type: ignore[assignment]
+    made.host_engine = made.engine = Engine()  # type: ignore[assignment]
     made.node_engine = None
     monkeypatch.setattr(Run, "image", MADE)
     return made
