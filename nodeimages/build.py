@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from kubetasks.project import versions
 from kubetasks.project.settings import Settings
 from kubetasks.setup import requirements
 from kubetasks.setup.requirements import File, Requirement
+from kubetasks.terminal import interruption
 from kubetasks.terminal.report import Report
 from nodeimages import (
     compiler,
@@ -84,7 +84,6 @@ class Build:
         self._prepare = prepare
         self._missing = missing
         self._work = settings.cache / "build"
-        self._stop = threading.Event()
         self._version = versions.KUBERNETES[settings.kubernetes]
         self._around = settings.cache / f"programs-{names.programs_digest()}"
         kubernetes = f"kubernetes-{self._version.built}-{names.kubernetes_digest(self._version)}"
@@ -104,7 +103,7 @@ class Build:
                 for job in done:
                     job.result()
             except BaseException:
-                self._stop.set()
+                interruption.terminate_all()  # the other one's
                 raise
         if requirements.REGISTRY in self._missing:
             assert self._engine is not None
@@ -118,10 +117,10 @@ class Build:
         self._engine = self._prepare()
         if requirements.BASE_IMAGE in self._missing:
             with self._report.step("Creating the base image with Python from Debian packages"):
-                make_python(self._engine, versions.DEBIAN, self._fresh(self._work / "python-root"), self._log, self._stop)
+                make_python(self._engine, versions.DEBIAN, self._fresh(self._work / "python-root"), self._log)
         for recipe in nodes:
             with self._report.step("Creating the node's file system from Debian packages"):
-                rootfs.make(self._fresh(self._root(recipe)), recipe.packages, log=self._log, stop=self._stop)
+                rootfs.make(self._fresh(self._root(recipe)), recipe.packages, log=self._log)
 
     def _compile(self, wanted: list[Recipe], nodes: list[Recipe]) -> None:
         if nodes and not self._kubernetes.exists():
@@ -153,8 +152,8 @@ class Build:
 
     @contextmanager
     def _compiling(self, what: str) -> Iterator[tuple[compiler.Go, compiler.Progress]]:
-        program = golang.program(self._settings, self._report, self._log, self._stop)
-        go = compiler.Go(program, self._work, self._log, self._stop)
+        program = golang.program(self._settings, self._report, self._log)
+        go = compiler.Go(program, self._work, self._log)
         with self._report.step(f"Compiling {what}") as step:
             yield go, step.at
 
@@ -162,7 +161,7 @@ class Build:
         reference = recipe.image.find(None, self._settings).reference
         root = self._root(recipe)
         own = self._settings.cache / recipe.folder
-        parts = node.Parts(self._version, self._kubernetes, self._around, own, self._work, self._log, self._stop)
+        parts = node.Parts(self._version, self._kubernetes, self._around, own, self._work, self._log)
         with self._report.step(f"Assembling the node image ({reference})"):
             recipe.complete(root, parts)
             unfinished = f"{reference}-unfinished"
@@ -181,9 +180,9 @@ class Build:
         return folder
 
 
-def make_python(engine: Engine, debian: str, root: Path, log: Path, stop: threading.Event) -> None:
+def make_python(engine: Engine, debian: str, root: Path, log: Path) -> None:
     """Make the image with the Python of a Debian release, using the empty folder `root`. Raises ProgramError."""
-    rootfs.make(root, python.PACKAGES, log=log, stop=stop, debian=debian)
+    rootfs.make(root, python.PACKAGES, log=log, debian=debian)
     python.complete(root)
     _import(engine, root, names.python(debian), python.IMAGE_CHANGES)
 

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import stat
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -21,10 +20,9 @@ class Go:
     With GOCACHE and GOMODCACHE set, it uses those: builds that follow each other share what they compile.
     """
 
-    def __init__(self, go: str, work: Path, log: Path, stop: threading.Event) -> None:
+    def __init__(self, go: str, work: Path, log: Path) -> None:
         self._go = go
         self._log = log
-        self._stop = stop
         self.environment = {
             "CGO_ENABLED": "0",
             "GOCACHE": os.environ.get("GOCACHE") or str(work / "gocache"),
@@ -36,7 +34,7 @@ class Go:
         }
 
     def run(self, folder: Path, *words: str, on_line: Callable[[str], None] | None = None) -> str:
-        return shell.run([self._go, *words], env=self.environment, cwd=folder, log=self._log, on_line=on_line, stop=self._stop)
+        return shell.run([self._go, *words], env=self.environment, cwd=folder, log=self._log, on_line=on_line)
 
     def module(self, folder: Path, name: str) -> Path:
         """The unpacked source of `name` as in path@version, checked against go.sum."""

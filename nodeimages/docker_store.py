@@ -5,7 +5,6 @@ All images share one layer. The layout is that of the storage driver overlay2, w
 
 import hashlib
 import json
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,12 +13,12 @@ from kubetasks.terminal import shell
 LINK = "L" * 26  # the layer's short name, for the options of a mount
 
 
-def write(folder: Path, layer: Path, diff_id: str, images: Mapping[str, bytes], log: Path, stop: threading.Event) -> None:
+def write(folder: Path, layer: Path, diff_id: str, images: Mapping[str, bytes], log: Path) -> None:
     """Fill the empty `folder`: `images` maps references to their configurations on the tar file `layer`. Raises ProgramError."""
     digest = diff_id.partition(":")[2]
     content = folder / "overlay2" / digest
     (content / "diff").mkdir(parents=True)
-    shell.run(["tar", "-C", str(content / "diff"), "--numeric-owner", "-xf", str(layer)], log=log, stop=stop)
+    shell.run(["tar", "-C", str(content / "diff"), "--numeric-owner", "-xf", str(layer)], log=log)
     (content / "link").write_text(LINK)
     (folder / "overlay2" / "l").mkdir()
     (folder / "overlay2" / "l" / LINK).symlink_to(f"../{digest}/diff")

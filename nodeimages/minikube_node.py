@@ -53,7 +53,7 @@ def complete(root: Path, parts: Parts) -> None:
     images = node.images(root, parts, programs, {STORAGE_PROVISIONER: ["/storage-provisioner"]}, pauses(root, parts))
     node.import_images(root, parts, images)
     store = root / "var/lib/docker"
-    docker_store.write(store, images.layer, images.diff_id, images.configurations, parts.log, parts.stop)
+    docker_store.write(store, images.layer, images.diff_id, images.configurations, parts.log)
 
 
 def _add_user(root: Path, parts: Parts) -> None:

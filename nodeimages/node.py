@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,7 +56,6 @@ class Parts:
     own: Path
     work: Path
     log: Path
-    stop: threading.Event
 
 
 def prepare(root: Path) -> None:
@@ -227,7 +225,7 @@ def _containerd(root: Path, parts: Parts) -> Iterator[Callable[..., str]]:
 
     def ctr(*words: str) -> str:
         command = [str(parts.around / "ctr"), "--address", str(address), "--namespace", "k8s.io", *words]
-        return shell.run(command, log=parts.log, stop=parts.stop)
+        return shell.run(command, log=parts.log)
 
     with parts.log.open("a") as sink:
         daemon = subprocess.Popen(
@@ -240,7 +238,7 @@ def _containerd(root: Path, parts: Parts) -> Iterator[Callable[..., str]]:
             "The containerd that was built did not start",
             f"Full log: {parts.log}",
             timeout=30,
-            longest_pause=0.1,
+            pause=0.1,
         )
         yield ctr
     finally:

@@ -1,7 +1,6 @@
 """Create Debian file systems with mmdebstrap: needs root and Debian's packages, no container engine."""
 
 import shutil
-import threading
 from pathlib import Path
 
 from kubetasks.project.versions import DEBIAN
@@ -10,7 +9,7 @@ from kubetasks.terminal import shell
 UNREAD = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/lintian/*")
 
 
-def make(folder: Path, packages: list[str], *, log: Path, stop: threading.Event, debian: str = DEBIAN) -> None:
+def make(folder: Path, packages: list[str], *, log: Path, debian: str = DEBIAN) -> None:
     """Create a root file system in `folder`: the release's essential packages and `packages`, without documentation.
 
     Raises ProgramError; then `folder` is removed.
@@ -28,7 +27,6 @@ def make(folder: Path, packages: list[str], *, log: Path, stop: threading.Event,
                 str(folder),
             ],
             log=log,
-            stop=stop,
         )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,6 @@
 """Builds with the engine's BuildKit through the docker CLI: Docker's SDK does not speak BuildKit's protocol."""
 
 import re
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import IO
 
@@ -37,19 +36,12 @@ def build(
     first, *_ = references = list(references)
     argv = ["docker", "build", "--progress=plain", *(f"--tag={name}" for name in references)]
     argv += [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
-    ended, reasons = threading.Event(), list[Exception]()
 
     def heard(line: str) -> None:
         text = COLORS.sub("", line).strip()
-        if not text or reasons:
-            return
-        try:
+        if text:
             on_line(text)
-        except Exception as error:  # noqa: BLE001  raised again: here it would end the thread that reads the output
-            reasons.append(error)
-            ended.set()
 
-    failed: ProgramError | None = None
     with tempfile.TemporaryFile() as archive:
         try:
             archive.write(context.read())
@@ -57,17 +49,12 @@ def build(
         except OSError as error:
             raise ImageError(f"The build context cannot be written: {error}", "df --human-readable /tmp") from error
         try:
-            shell.run([*argv, "-"], env=engine.variables | VARIABLES, stdin=archive, on_line=heard, stop=ended)
+            shell.run([*argv, "-"], env=engine.variables | VARIABLES, stdin=archive, on_line=heard)
         except ProgramError as error:
-            failed = error
-    if reasons:
-        raise reasons[0]
-    if failed:
-        fix = (
-            "Install docker-buildx, or docker-buildx-plugin from Docker's own packages" if MISSING in failed.output else "Fix it"
-        )
-        raise ImageError(
-            f"Building {first} with BuildKit failed:{end_of([failed.output])}", f"{fix}, and run ./inv build again"
-        ) from failed
+            missing = MISSING in error.output
+            fix = "Install docker-buildx, or docker-buildx-plugin from Docker's own packages" if missing else "Fix it"
+            raise ImageError(
+                f"Building {first} with BuildKit failed:{end_of([error.output])}", f"{fix}, and run ./inv build again"
+            ) from error
     if engine.image_id(first) is None:
         raise ImageError(f"Built, but {first} is not in the engine.", "docker buildx uninstall; ./inv build")

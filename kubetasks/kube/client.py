@@ -5,9 +5,7 @@ import json
 import logging
 import re
 import ssl
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -20,41 +18,27 @@ from kubetasks.terminal.loopback import is_loopback
 Object = dict[str, Any]
 
 REQUEST_SECONDS = 30
-REST = 2  # times as long as it took to look
 UNAVAILABLE = "api-unavailable"
 UNAVAILABLE_SECONDS = 30.0  # a control plane that restarts needs ten
 TOO_MANY_REQUESTS = 429
 UNAUTHORIZED, FORBIDDEN = 401, 403
 NOT_ALLOWED = (UNAUTHORIZED, FORBIDDEN)
 RIGHTS = "docs/existing.md lists the rights"
-REOPEN_SECONDS = 0.2  # before a watch that ended is opened again: a proxy may end each at once
 CREDENTIALS_PROGRAM = ("exec:", "[Errno")  # how the library begins what it logs of it
 MISTRUST = ("CERTIFICATE", "KEY_VALUES_MISMATCH", "UNKNOWN_CA", "PEM_LIB")  # words of OpenSSL
 
-# kind -> (API group and version, plural, namespaced)
-RESOURCES: dict[str, tuple[str, str, bool]] = {
-    "Namespace": ("v1", "namespaces", False),
-    "Node": ("v1", "nodes", False),
-    "Pod": ("v1", "pods", True),
-    "Service": ("v1", "services", True),
-    "Secret": ("v1", "secrets", True),
-    "ConfigMap": ("v1", "configmaps", True),
-    "ServiceAccount": ("v1", "serviceaccounts", True),
-    "Deployment": ("apps/v1", "deployments", True),
-    "ReplicaSet": ("apps/v1", "replicasets", True),
-    "DaemonSet": ("apps/v1", "daemonsets", True),
-    "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets", True),
-    "Event": ("v1", "events", True),
-    "Lease": ("coordination.k8s.io/v1", "leases", True),
-    "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices", True),
-    "Role": ("rbac.authorization.k8s.io/v1", "roles", True),
-    "RoleBinding": ("rbac.authorization.k8s.io/v1", "rolebindings", True),
-    "ClusterRole": ("rbac.authorization.k8s.io/v1", "clusterroles", False),
-    "ClusterRoleBinding": ("rbac.authorization.k8s.io/v1", "clusterrolebindings", False),
-    "CustomResourceDefinition": ("apiextensions.k8s.io/v1", "customresourcedefinitions", False),
-    "IPAddressPool": ("metallb.io/v1beta1", "ipaddresspools", True),
-    "L2Advertisement": ("metallb.io/v1beta1", "l2advertisements", True),
+KINDS = {  # of each API group and version; a kind's plural is its name in lower case with an s
+    "v1": "Namespace Node Pod Service Secret ConfigMap ServiceAccount Event",
+    "apps/v1": "Deployment ReplicaSet DaemonSet",
+    "policy/v1": "PodDisruptionBudget",
+    "coordination.k8s.io/v1": "Lease",
+    "discovery.k8s.io/v1": "EndpointSlice",
+    "rbac.authorization.k8s.io/v1": "Role RoleBinding ClusterRole ClusterRoleBinding",
+    "apiextensions.k8s.io/v1": "CustomResourceDefinition",
+    "metallb.io/v1beta1": "IPAddressPool L2Advertisement",
 }
+VERSIONS = {kind: version for version, kinds in KINDS.items() for kind in kinds.split()}
+CLUSTER_WIDE = ("Namespace", "Node", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition")
 
 
 class ApiError(TaskError):
@@ -97,11 +81,11 @@ def surviving(check: Callable[[], wait.State]) -> Callable[[], wait.State]:
 
 def path(kind: str, namespace: str = "", name: str = "", subresource: str = "") -> str:
     """The API path of a kind's list, of one object, or of its subresource."""
-    version, plural, namespaced = RESOURCES[kind]
+    version = VERSIONS[kind]
     parts = ["api" if version == "v1" else "apis", version]
-    if namespaced and namespace:
+    if namespace and kind not in CLUSTER_WIDE:
         parts += ["namespaces", quote(namespace)]
-    parts += [plural, *([quote(name)] if name else []), *([subresource] if subresource else [])]
+    parts += [f"{kind.lower()}s", *([quote(name)] if name else []), *([subresource] if subresource else [])]
     return "/" + "/".join(parts)
 
 
@@ -147,8 +131,8 @@ class Kube:
         query: Mapping[str, str] | None = None,
         body: Object | list[Object] | None = None,
         content_type: str = "application/json",
-        seconds: float = REQUEST_SECONDS,
-    ) -> Any:
+    ) -> tuple[int, str]:
+        """Send one request; return the status and the text of the answer."""
         request = self._api.param_serialize(
             method=method,
             resource_path=target,
@@ -158,11 +142,8 @@ class Kube:
             auth_settings=["BearerToken"],
         )
         with self._answering():
-            return self._api.call_api(*request, _request_timeout=seconds)
-
-    def _body(self, response: Any) -> str:
-        with self._answering():
-            return (response.read() or b"").decode(errors="replace")
+            response = self._api.call_api(*request, _request_timeout=REQUEST_SECONDS)
+            return response.status, (response.read() or b"").decode(errors="replace")
 
     @contextlib.contextmanager
     def _answering(self) -> Iterator[None]:
@@ -190,10 +171,9 @@ class Kube:
         content_type: str = "application/json",
     ) -> Object:
         """Send one request and return the answer as JSON (an empty one as {})."""
-        response = self._send(method, target, query, body, content_type)
-        text = self._body(response)
-        if not 200 <= response.status <= 299:
-            raise self._refusal(f"{method} {target}", response.status, text)
+        status, text = self._send(method, target, query, body, content_type)
+        if not 200 <= status <= 299:
+            raise self._refusal(f"{method} {target}", status, text)
         try:
             return json.loads(text) if text else {}
         except ValueError as error:
@@ -215,12 +195,11 @@ class Kube:
         """The last lines of a container's log, or of the one before its restart; "" if it has not started."""
         query = {"container": container, "tailLines": str(lines), "previous": str(previous).lower()}
         target = path("Pod", namespace, pod, "log")
-        response = self._send("GET", target, query)
-        text = self._body(response)
-        if response.status in (400, 404):  # it has no log, or the pod is gone
+        status, text = self._send("GET", target, query)
+        if status in (400, 404):  # it has no log, or the pod is gone
             return ""
-        if response.status != 200:
-            raise self._refusal(f"GET {target}", response.status, text)
+        if status != 200:
+            raise self._refusal(f"GET {target}", status, text)
         return text
 
     def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
@@ -236,67 +215,6 @@ class Kube:
         """The objects of a kind; selectors are labelSelector and fieldSelector. The kind is added: lists leave it out."""
         items = self.request("GET", path(kind, namespace), selectors)["items"]
         return [{"kind": kind, **item} for item in items]
-
-    def changes(self, sources: Iterable[tuple[str, str, dict[str, str]]]) -> "Changes":
-        """Watch `sources`: (kind, namespace, selectors) each."""
-        return Changes(self, list(sources))
-
-
-class Changes:
-    """Watches in the background that only tell that something changed; the waiting loop then reads the state again.
-
-    A watch that ends, or is answered with 410, is opened again. The loop also looks without a signal, so no change is missed.
-    However often something changes, the loop looks a third of the time at most: while a hundred pods start, the API server and
-    the node have other work. The watches open with the first wait: a condition that already holds needs none. Opening is a
-    signal too: something may have changed before.
-    """
-
-    def __init__(self, kube: Kube, sources: list[tuple[str, str, dict[str, str]]]) -> None:
-        self._kube = kube
-        self._unwatched = sources
-        self._changed = threading.Event()
-        self._closed = threading.Event()
-        self._looking_since = time.monotonic()
-        self._responses: list[Any] = []
-
-    def _watch(self, kind: str, namespace: str, selectors: dict[str, str]) -> None:
-        first = True
-        while not self._closed.is_set():
-            try:
-                response = self._kube._send("GET", path(kind, namespace), {**selectors, "watch": "true"}, seconds=600)
-                if response.status not in (200, 410):  # 410: too old, start again
-                    return
-                self._responses.append(response)
-                if first:
-                    self._changed.set()
-                    first = False
-                for _piece in response.response.stream(amt=None, decode_content=True):
-                    self._changed.set()
-                    if self._closed.is_set():
-                        return
-                self._closed.wait(REOPEN_SECONDS)
-            except Exception:  # noqa: BLE001  the waiting loop looks without a watch too, and reports
-                return
-
-    def wait(self, seconds: float) -> None:
-        """Block until something changed, at most `seconds`, and at least twice as long as it took to look."""
-        while self._unwatched:
-            threading.Thread(target=self._watch, args=self._unwatched.pop(), daemon=True).start()
-        now = time.monotonic()
-        least = now + min(seconds, REST * (now - self._looking_since))
-        self._changed.wait(seconds)
-        time.sleep(max(0.0, least - time.monotonic()))
-        self._changed.clear()
-        self._looking_since = time.monotonic()
-
-    def __enter__(self) -> "Changes":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._closed.set()
-        for response in self._responses:
-            with contextlib.suppress(ValueError, RuntimeError, OSError):  # it may just have ended
-                response.response.shutdown()  # close() would wait for the thread that reads
 
 
 def connect(

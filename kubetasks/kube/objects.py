@@ -1,17 +1,12 @@
 """Apply, scale and delete our objects. A second time changes nothing, and objects without our label are refused."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
-from kubetasks.errors import LeftoverError, OwnershipError, SettingError
+from kubetasks.errors import LeftoverError, OwnershipError
 from kubetasks.kube.client import ApiError, Kube, Object, describe, path, surviving
-from kubetasks.project.labels import Owner
 from kubetasks.terminal import wait
 
-JSON_PATCH = "application/json-patch+json"
-CHANGED_MEANWHILE = 422  # the answer to a JSON patch whose test fails
-INVALID = (400, 422)
+JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
 DEPENDENTS = "foregroundDeletion"  # the finalizer of an object whose dependents go first
 
 
@@ -72,34 +67,11 @@ def replace_template(kube: Kube, item: Object, template: Object) -> None:
 
 def _forget_update(kube: Kube, target: str) -> None:
     """Remove what says that we own fields by an update."""
-    while True:
-        entries = kube.request("GET", target)["metadata"].get("managedFields", [])
-        ours = [(number, one) for number, one in enumerate(entries) if _updated_by(kube.owner, one)]
-        if not ours:
-            return
-        number, entry = ours[0]
-        place = f"/metadata/managedFields/{number}"
-        patch = [{"op": "test", "path": place, "value": entry}, {"op": "remove", "path": place}]
-        try:
-            kube.request("PATCH", target, {"fieldManager": kube.owner.name}, patch, JSON_PATCH)
-        except ApiError as error:
-            if error.status != CHANGED_MEANWHILE:
-                raise
-
-
-def _updated_by(owner: Owner, entry: Object) -> bool:
-    return (entry["manager"], entry["operation"], entry.get("subresource", "")) == (owner.name, "Update", "")
-
-
-@contextmanager
-def of_file(file: Path) -> Iterator[None]:
-    """Name the file if the API server finds what it applies invalid. Raises SettingError."""
-    try:
-        yield
-    except ApiError as error:
-        if error.status not in INVALID:
-            raise
-        raise SettingError(f"{file}: {error.sentence}", "Fix the file, and run it again") from error
+    entries = kube.request("GET", target)["metadata"].get("managedFields", [])
+    ours = (kube.owner.name, "Update", "")
+    kept = [one for one in entries if (one["manager"], one["operation"], one.get("subresource", "")) != ours]
+    if len(kept) < len(entries):
+        kube.request("PATCH", target, {"fieldManager": kube.owner.name}, {"metadata": {"managedFields": kept}}, MERGE_PATCH)
 
 
 def scale(kube: Kube, name: str, namespace: str, replicas: int) -> bool:
@@ -107,7 +79,7 @@ def scale(kube: Kube, name: str, namespace: str, replicas: int) -> bool:
     target = path("Deployment", namespace, name, "scale")
     if kube.request("GET", target)["spec"].get("replicas", 0) == replicas:
         return False
-    kube.request("PATCH", target, {}, {"spec": {"replicas": replicas}}, "application/merge-patch+json")
+    kube.request("PATCH", target, {}, {"spec": {"replicas": replicas}}, MERGE_PATCH)
     return True
 
 
@@ -137,13 +109,12 @@ def delete(kube: Kube, kind: str, name: str, namespace: str, timeout: float, at:
         return wait.Pending(f"it waits for {', '.join(waits_for)}" if waits_for else "what belongs to it is still there")
 
     called = f"{kind.lower()}/{name}"
-
-    def on_change(detail: str) -> None:
-        at(f"{called}: {detail}")
-
-    with kube.changes([(kind, namespace, {"fieldSelector": f"metadata.name={name}"})]) as changes:
-        late = f"{called} was not deleted"
-        wait.until_done(
-            surviving(check), LeftoverError, late, "./inv status", timeout=timeout, changed=changes.wait, on_change=on_change
-        )
+    wait.until_done(
+        surviving(check),
+        LeftoverError,
+        f"{called} was not deleted",
+        "./inv status",
+        timeout=timeout,
+        on_change=lambda detail: at(f"{called}: {detail}"),
+    )
     return True

@@ -97,13 +97,6 @@ def _noticed(deployment: Object) -> bool:
     return bool(deployment.get("status", {}).get("observedGeneration", 0) >= deployment["metadata"]["generation"])
 
 
-def complete(deployment: Object) -> bool:
-    """Whether the deployment's status counts every wanted pod as new and available, and no other pod."""
-    status, wanted = deployment.get("status", {}), replicas(deployment)
-    updated, total = status.get("updatedReplicas", 0), status.get("replicas", 0)
-    return _noticed(deployment) and updated == total == wanted and status.get("availableReplicas", 0) >= wanted
-
-
 def progress(
     deployment: Object, replica_sets: Sequence[Object], pods: Sequence[Object], since: Mapping[str, datetime]
 ) -> Done | Pending:

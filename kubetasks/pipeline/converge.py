@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from kubetasks.errors import ExposeError, RolloutError, TaskError
+from kubetasks.errors import ExposeError, RolloutError, SettingError, TaskError
 from kubetasks.kube import objects, readiness, service
-from kubetasks.kube.client import ApiError, Object, surviving
+from kubetasks.kube.client import ApiError, surviving
 from kubetasks.kube.problems import Evidence
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import desired, diagnose, judge, probe, seen
@@ -19,12 +19,8 @@ from kubetasks.pipeline.seen import Rollout
 from kubetasks.terminal import wait
 
 STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
-QUICK_SECONDS = 0.3  # between two lists of the pods while nothing is wrong: one for each of their changes slows their start
-PAUSE_FACTOR = (
-    10  # a full check of many pods, or among thousands of events, keeps the API server busy: it pauses ten times as long
-)
 BALANCER_SECONDS = 60.0  # a load balancer whose image cannot be pulled gives no address
-TAKEN = "port is already allocated"  # the API's words for a node port
+INVALID = (400, 422)  # the API server's answers to an object that it finds invalid
 WITHOUT_LOAD_BALANCER = "INVOKE_APP_TIMEOUT=SECONDS waits longer; without a load balancer: docs/existing.md"
 
 
@@ -85,22 +81,19 @@ def _refuse(run: Run, wanted: Desired, kinds: Sequence[str]) -> set[str]:
 
 def _apply(run: Run, wanted: Desired, there: Place) -> set[str]:
     """Apply the objects, then the replicas; return the kinds of those that changed, and "Replicas" if they did."""
-    changed = {item["kind"] for item in desired.objects(run.app, wanted, there) if _apply_one(run, wanted, there, item)}
+    changed = set()
+    for item in desired.objects(run.app, wanted, there):
+        try:
+            if objects.apply(run.kube, item):
+                changed.add(item["kind"])
+        except ApiError as error:
+            if error.status not in INVALID:
+                raise
+            file = run.app.manifests / f"{item['kind'].lower()}.yaml"
+            raise SettingError(f"{file}: {error.sentence}", "Fix the file, and run it again") from error
     if wanted.replicas is not None and objects.scale(run.kube, run.app.name, there.namespace, wanted.replicas):
         changed.add("Replicas")
     return changed
-
-
-def _apply_one(run: Run, wanted: Desired, there: Place, item: Object) -> bool:
-    with objects.of_file(run.app.manifests / f"{item['kind'].lower()}.yaml"):
-        try:
-            return objects.apply(run.kube, item)
-        except ApiError as error:
-            if not there.node_port or TAKEN not in error.sentence:
-                raise
-        # another service was faster, and can be named now
-        *_, service = desired.objects(run.app, wanted, replace(there, node_port=_free_node_port(run)))
-        return objects.apply(run.kube, service)
 
 
 def _free_node_port(run: Run) -> int | None:
@@ -121,36 +114,18 @@ def _free_node_port(run: Run) -> int | None:
 
 
 class RolloutCheck:
-    """Checks a rollout fully, or, for a while after nothing was wrong, the deployment alone."""
+    """Checks how far a rollout is; `found` is what it was when it was checked last."""
 
-    def __init__(self, run: Run, delivered: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, run: Run, delivered: str) -> None:
         self._run = run
         self._delivered = delivered
-        self._clock = clock
-        self._state: wait.State | None = None
-        self._until = 0.0  # when a full check is due again
-        self._quick = False
         self.found = Rollout(None, [], [], Evidence())
 
     def __call__(self) -> wait.State:
-        """How far the rollout is."""
-        self._quick = False  # also if the API server is away
         if self._run.superseded():
             return judge.SUPERSEDED
-        deployed = seen.deployment(self._run)
-        known = isinstance(self._state, wait.Pending) and self._clock() < self._until
-        self._quick = known and deployed is not None and not readiness.complete(deployed)
-        if self._state is None or not self._quick:
-            began = self._clock()
-            self.found = seen.rollout_of(self._run, deployed, self._delivered)
-            self._state = seen.rollout_state(self._run, self.found)
-            ended = self._clock()
-            self._until = ended + max(QUICK_SECONDS, PAUSE_FACTOR * (ended - began))
-        return self._state
-
-    def pause(self, changed: Callable[[float], None], seconds: float) -> None:
-        """Wait until something changes; after a quick check, until a full one is due at the latest."""
-        changed(min(seconds, max(0.0, self._until - self._clock())) if self._quick else seconds)
+        self.found = seen.rollout(self._run, self._delivered)
+        return seen.rollout_state(self._run, self.found)
 
 
 def wait_for_rollout(run: Run, text: str, delivered: str = "") -> None:
@@ -158,16 +133,9 @@ def wait_for_rollout(run: Run, text: str, delivered: str = "") -> None:
 
     Raises RolloutError, with a diagnosis.
     """
-    namespace, timeout = run.settings.namespace, run.settings.timeout
-    sources = [
-        ("Deployment", namespace, {"fieldSelector": f"metadata.name={run.app.name}"}),
-        ("Pod", namespace, {"labelSelector": run.app.selector}),
-    ]
-    check = RolloutCheck(run, delivered)
+    check, timeout = RolloutCheck(run, delivered), run.settings.timeout
     with run.report.step(text) as step:
-        with run.kube.changes(sources) as changes:
-            pause = partial(check.pause, changes.wait)
-            end = wait.until(surviving(check), timeout=timeout, changed=pause, on_change=step.at)
+        end = wait.until(surviving(check), timeout=timeout, on_change=step.at)
         if end is judge.SUPERSEDED:
             raise RolloutError(judge.SUPERSEDED.reason)
         if isinstance(end, wait.Done):
@@ -217,17 +185,14 @@ def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Add
     `changed`: applying changed it; `before`: it was there.
     """
     check = AddressCheck(run, judge.EFFECT_SECONDS if before and changed else 0)
-    source = ("Service", run.settings.namespace, {"fieldSelector": f"metadata.name={run.app.name}"})
-    with run.report.step("Exposing" if changed else "Already exposed") as step, run.kube.changes([source]) as changes:
+    with run.report.step("Exposing" if changed else "Already exposed") as step:
         wait.until_done(
             surviving(check),
             ExposeError,
             "The service is not reachable",
             WITHOUT_LOAD_BALANCER if run.provider.shared else seen.LOGS,
             timeout=run.settings.timeout,
-            changed=changes.wait,
             on_change=step.at,
-            longest_pause=0.2,
         )
     if run.cluster.load_balancer and not any(one.way == service.BALANCER for one in check.answering):
         run.report.say("No address of the load balancer answers so far.")
@@ -283,6 +248,6 @@ def wait_until_served(run: Run, build: str = "") -> int:
             seen.LOGS,
             timeout=run.settings.timeout,
             on_change=step.at,
-            longest_pause=0.1,
+            pause=0.1,
         )
     return len(check.pods)

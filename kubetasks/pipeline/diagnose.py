@@ -77,7 +77,7 @@ def _of_service(run: Run, deployment: Object) -> Diagnosis | None:
             return wait.Failed(error.sentence, error.hint, grace=judge.EFFECT_SECONDS)
         return wait.Done()
 
-    end = wait.until(check, timeout=judge.EFFECT_SECONDS, longest_pause=0.2)
+    end = wait.until(check, timeout=judge.EFFECT_SECONDS)
     return Diagnosis("no-answer", end.reason, end.hint) if isinstance(end, wait.Failed) else None
 
 

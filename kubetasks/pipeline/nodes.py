@@ -28,7 +28,6 @@ def wait_for_api(run: Run) -> bool:
             "./inv stop start; or ./inv delete start, which loses what is in it",
             timeout=run.settings.timeout,
             on_change=step.at,
-            longest_pause=0.3,
         )
     return True
 
@@ -50,8 +49,7 @@ def wait_for(run: Run) -> bool:
     except (ClusterError, ApiError):
         pass
     with run.report.step("Waiting for the nodes" if len(since) > 1 else "Waiting for the node") as step:
-        with kube.changes([("Node", "", {}), ("Lease", "kube-node-lease", {})]) as changes:
-            end = wait.until(surviving(check), timeout=timeout, changed=changes.wait, on_change=step.at)
+        end = wait.until(surviving(check), timeout=timeout, on_change=step.at)
         if isinstance(end, wait.Failed):
             raise end.error or ClusterError(end.reason, end.hint)
         if isinstance(end, wait.Pending):

@@ -35,7 +35,7 @@ def unexpose(run: Run) -> bool:
             "./inv status",
             timeout=settings.timeout,
             on_change=step.at,
-            longest_pause=0.1,
+            pause=0.1,
         )
     return True
 

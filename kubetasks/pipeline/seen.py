@@ -54,12 +54,8 @@ class Rollout(NamedTuple):
 
 def rollout(run: Run, delivered: str = "") -> Rollout:
     """Read the rollout. `delivered` is the image that the nodes have just been given."""
-    return rollout_of(run, deployment(run), delivered)
-
-
-def rollout_of(run: Run, found: Object | None, delivered: str = "") -> Rollout:
-    """Read the rest of the rollout, after the deployment."""
     kube, namespace = run.kube, run.settings.namespace
+    found = deployment(run)
     replica_sets = kube.list("ReplicaSet", namespace, labelSelector=run.app.selector)
     pods = kube.list("Pod", namespace, labelSelector=run.app.selector)
     return Rollout(found, replica_sets, pods, _evidence(run, pods, delivered))

@@ -82,7 +82,6 @@ def _wait_for_tunnel(run: Run, through: OpenTunnel, at: Callable[[str], None]) -
         seen.LOGS,
         timeout=run.settings.timeout,
         on_change=at,
-        longest_pause=0.2,
     )
     return check.known[0]
 

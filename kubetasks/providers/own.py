@@ -206,7 +206,6 @@ class Own(ABC):
         wait.until(
             lambda: wait.Done() if len(self._nodes()) >= size else wait.Pending("not every container yet"),
             timeout=SETTLE_SECONDS,
-            longest_pause=0.2,
         )
 
     def _remove(self) -> None:
@@ -222,7 +221,6 @@ class Own(ABC):
                 wait.until(
                     lambda: wait.Pending("nodes are being removed") if self._nodes() else wait.Done(),
                     timeout=DELETION_SECONDS,
-                    longest_pause=0.2,
                 )
         left = self._parts()
         if left:

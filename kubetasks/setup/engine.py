@@ -134,7 +134,7 @@ def _start_process(cache: Path) -> None:
             return wait.Failed(f"dockerd ended with {daemon.returncode}")
         return wait.Done() if local() else wait.Pending("starting")
 
-    end = wait.until(check, timeout=START_SECONDS, longest_pause=0.2)
+    end = wait.until(check, timeout=START_SECONDS)
     if not isinstance(end, wait.Done):
         daemon.terminate()
         try:
@@ -224,7 +224,7 @@ def _stop_process(pid: int) -> None:
         f"The container engine (process {pid}) did not stop",
         "./inv setup --stop",
         timeout=STOP_SECONDS,
-        longest_pause=0.1,
+        pause=0.1,
     )
 
 

@@ -1,4 +1,4 @@
-"""Wait under one deadline: check first, then whenever something changed, and stop early if waiting cannot help."""
+"""Wait under one deadline: check first, then again and again, and stop early if waiting cannot help."""
 
 import time
 from collections.abc import Callable
@@ -7,6 +7,8 @@ from typing import Any
 
 from kubetasks.errors import TaskError
 from kubetasks.terminal import interruption
+
+REST = 2  # times as long as a check took
 
 
 @dataclass(frozen=True)
@@ -47,21 +49,22 @@ def until(
     check: Callable[[], State],
     *,
     timeout: float,
-    changed: Callable[[float], None] = time.sleep,
     on_change: Callable[[str], None] = lambda _detail: None,
-    longest_pause: float = 1.0,
+    pause: float = 0.2,
     clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> State:
     """Call `check` until it returns Done, or a Failed that has lasted; after `timeout` seconds return the last state.
 
-    `changed(seconds)` blocks until something may have changed, at most that long. `on_change` gets each new detail once.
+    `on_change` gets each new detail once. Between two checks `pause` seconds pass, or twice as long as a check took: while a
+    hundred pods start, the API server and the node have other work.
     """
     deadline = clock() + timeout
     told = None
     failing, since = None, 0.0
     while True:
         interruption.check()
-        state, now = check(), clock()
+        began, state, now = clock(), check(), clock()
         if isinstance(state, Done):
             return state
         left = deadline - now
@@ -78,7 +81,7 @@ def until(
         if detail != told:
             told = detail
             on_change(told)
-        changed(min(left, longest_pause))
+        sleep(min(left, max(pause, REST * (now - began))))
 
 
 def until_done(

@@ -15,4 +15,4 @@ def until(happened: Callable[[], bool], timeout: float = 90) -> None:
                 return wait.Done()
         return wait.Pending("not yet")
 
-    assert isinstance(wait.until(check, timeout=timeout, longest_pause=0.02), wait.Done)
+    assert isinstance(wait.until(check, timeout=timeout, pause=0.02), wait.Done)

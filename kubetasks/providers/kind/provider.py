@@ -287,7 +287,7 @@ class Kind(Own):
             return wait.Done()
 
         if self._registry.available():
-            wait.until(check, timeout=PRELOAD_SECONDS, longest_pause=0.2)
+            wait.until(check, timeout=PRELOAD_SECONDS)
 
     # equivalent commands
 

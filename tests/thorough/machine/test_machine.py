@@ -106,7 +106,7 @@ def started() -> Iterator[OtherEngine]:
         return wait.Done() if machine_engine.local(socket) else wait.Pending("no answer")
 
     try:
-        end = wait.until(check, timeout=SECONDS, longest_pause=0.2)
+        end = wait.until(check, timeout=SECONDS, pause=0.2)
         assert isinstance(end, wait.Done), f"{end}\n{log.read_text()[-3000:]}"
         yield OtherEngine(socket, data, process, made)
     finally:

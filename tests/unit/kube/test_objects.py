@@ -1,10 +1,6 @@
 """Ownership: no object without our label is changed or removed. The API is a fake; the same is shown on a real one."""
 
-import threading
-import time
-from collections.abc import Iterator
 from contextlib import nullcontext
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +12,6 @@ from kubetasks.kube import client, objects
 from kubetasks.kube.client import ApiError, Kube, path
 from kubetasks.project.labels import OWNER_LABEL, TOOL
 from kubetasks.terminal import wait
-from tests.unit.terminal.test_wait import Clock
 
 
 class FakeKube(Kube):
@@ -109,7 +104,7 @@ def test_a_wait_survives_an_api_server_that_restarts_also_between_two_looks(answ
             raise error
         return wait.Done()
 
-    wait.until_done(client.surviving(check), RolloutError, "late", timeout=60, changed=lambda _: None)
+    wait.until_done(client.surviving(check), RolloutError, "late", timeout=60, sleep=lambda _: None)
 
 
 def test_one_that_stays_away_ends_the_wait_with_what_it_said() -> None:
@@ -120,7 +115,7 @@ def test_one_that_stays_away_ends_the_wait_with_what_it_said() -> None:
 
     with pytest.raises(ClusterError) as raised:
         wait.until_done(
-            client.surviving(check), RolloutError, "late", timeout=600, changed=lambda _: None, clock=lambda: float(next(seconds))
+            client.surviving(check), RolloutError, "late", timeout=600, sleep=lambda _: None, clock=lambda: float(next(seconds))
         )
     assert raised.value is AWAY
     assert next(seconds) < 2 * client.UNAVAILABLE_SECONDS
@@ -131,7 +126,7 @@ def test_what_the_api_refuses_ends_the_wait_at_once() -> None:
         raise ApiError("GET /", 403, "Forbidden", "no rights")
 
     with pytest.raises(ApiError, match="no rights"):
-        wait.until_done(client.surviving(check), RolloutError, "late", timeout=60, changed=lambda _: None)
+        wait.until_done(client.surviving(check), RolloutError, "late", timeout=60, sleep=lambda _: None)
 
 
 def test_ours_may_be_touched() -> None:
@@ -144,64 +139,3 @@ def test_paths_are_those_of_the_api() -> None:
     assert path("Deployment", "a", "b", "scale") == "/apis/apps/v1/namespaces/a/deployments/b/scale"
     assert path("Node", name="n") == "/api/v1/nodes/n"
     assert path("Service") == "/api/v1/services"
-
-
-@pytest.mark.parametrize(("took", "longest", "rested"), [(0.5, 10, 1.0), (0.5, 0.2, 0.2), (0.0, 10, 0.0)])
-def test_however_often_something_changes_the_loop_looks_a_third_of_the_time(
-    monkeypatch: pytest.MonkeyPatch, took: float, longest: float, rested: float
-) -> None:
-    clock = Clock()
-    monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=clock, sleep=clock.wait))
-    changes = client.Changes(FakeKube({}), [])
-    for _ in range(2):
-        clock.now += took
-        changes._changed.set()
-        before = clock.now
-        changes.wait(longest)
-        assert clock.now - before == pytest.approx(rested)
-
-
-class Answer:
-    """What a watch is answered with: these pieces, and then its end."""
-
-    def __init__(self, status: int, *pieces: bytes) -> None:
-        self.status, self._pieces = status, pieces
-        self.response = self
-
-    def stream(self, **_: object) -> Iterator[bytes]:
-        yield from self._pieces
-
-    def shutdown(self) -> None:
-        pass
-
-
-def test_a_watch_that_ends_or_is_too_old_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = [Answer(200), Answer(410, b"Expired"), Answer(200, b"ADDED"), Answer(404)]
-    asked: list[str] = []
-    ended = threading.Event()
-
-    def send(_method: str, target: str, query: dict[str, str], **_: object) -> Answer:
-        assert query == {"watch": "true"}
-        asked.append(target)
-        if len(asked) == len(answers):
-            ended.set()
-        return answers[len(asked) - 1]
-
-    kube = FakeKube({})
-    monkeypatch.setattr(kube, "_send", send)
-    with client.Changes(kube, [("Pod", "default", {})]) as changes:
-        assert not asked, "what is so already needs no watch"
-        changes.wait(10)
-        assert ended.wait(10)
-        assert changes._changed.is_set()
-    assert asked == ["/api/v1/namespaces/default/pods"] * len(answers)
-
-
-def test_a_watch_that_has_opened_is_a_signal_because_something_may_have_changed_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = iter([Answer(200), Answer(404)])
-    kube = FakeKube({})
-    monkeypatch.setattr(kube, "_send", lambda *_, **__: next(answers))
-    with client.Changes(kube, [("Pod", "default", {})]) as changes:
-        begun = time.monotonic()
-        changes.wait(60)
-        assert time.monotonic() - begun < 60

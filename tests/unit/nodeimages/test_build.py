@@ -1,7 +1,6 @@
 """Which parts are built for which needs."""
 
 import re
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -114,5 +113,5 @@ def test_minikube_finds_each_pause_image_that_it_may_ask_for(tmp_path: Path) -> 
     config.parent.mkdir(parents=True)
     config.write_text('  sandbox_image = "registry.k8s.io/pause:3.6"\n')
     (tmp_path / "kubeadm-images.go").write_text('"v1.35.1": {\n  "etcd": "3.6.6-0",\n  "pause":           "3.10.1",\n}')
-    part = node.Parts(None, tmp_path, tmp_path, tmp_path, tmp_path, tmp_path / "log", threading.Event())  # type: ignore[arg-type]
+    part = node.Parts(None, tmp_path, tmp_path, tmp_path, tmp_path, tmp_path / "log")  # type: ignore[arg-type]
     assert set(minikube_node.pauses(tmp_path, part)) == {"registry.k8s.io/pause:3.9", "registry.k8s.io/pause:3.10.1"}

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import tarfile
-import threading
 from pathlib import Path
 
 import pytest
@@ -42,7 +41,7 @@ def test_images_of_an_archive_share_one_layer(tmp_path: Path, layer: Path) -> No
 def test_an_engines_data_folder_leads_from_a_name_to_the_files(tmp_path: Path, layer: Path) -> None:
     folder, diff_id = tmp_path / "docker", archive.diff_id(layer)
     images = configurations(layer, a="a", b="b")
-    docker_store.write(folder, layer, diff_id, images, tmp_path / "log", threading.Event())
+    docker_store.write(folder, layer, diff_id, images, tmp_path / "log")
     known = folder / "image" / "overlay2"
     repositories = json.loads((known / "repositories.json").read_text())["Repositories"]
     algorithm, _, image = repositories["b"]["b:1"].partition(":")

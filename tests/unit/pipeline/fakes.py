@@ -136,18 +136,6 @@ class FakeKube(Kube):
     def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:  # noqa: ARG002
         return f"the log of {container} in {namespace}/{pod}, {lines} lines"
 
-    def changes(self, sources: object) -> Any:  # noqa: ARG002
-        return self
-
-    def wait(self, seconds: float) -> None:
-        pass
-
-    def __enter__(self) -> "FakeKube":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
 
 def doing(done: list[str], what: str, result: object = None) -> Callable[..., object]:
     """A function that only notes in `done` that it was called, and returns `result`."""

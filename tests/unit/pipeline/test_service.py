@@ -89,7 +89,7 @@ def test_an_address_that_comes_late_has_its_time_to_answer_too(monkeypatch: pyte
 
     balance_after(4, monkeypatch)
     monkeypatch.setattr(converge, "time", clock)
-    monkeypatch.setattr(FakeKube, "wait", lambda _kube, seconds: clock.wait(seconds))
+    monkeypatch.setattr("time.sleep", clock.wait)
     monkeypatch.setattr(probe, "health", health)
     assert ways(BALANCED, []) == ["mapped port", "load balancer"]
 

@@ -23,7 +23,7 @@ def run(states: list[State], timeout: float = 10) -> tuple[State, Clock, list[st
     clock, told = Clock(), list[str]()
     remaining = iter(states)
     last = states[-1]
-    end = until(lambda: next(remaining, last), timeout=timeout, changed=clock.wait, on_change=told.append, clock=clock)
+    end = until(lambda: next(remaining, last), timeout=timeout, pause=1, on_change=told.append, clock=clock, sleep=clock.wait)
     return end, clock, told
 
 
@@ -82,9 +82,21 @@ def test_the_deadline_ends_it_with_what_was_missing_and_not_a_moment_later() -> 
     assert clock.now == 2.5
 
 
+def test_a_check_that_takes_long_is_repeated_the_later() -> None:
+    clock, began = Clock(), list[float]()
+
+    def check() -> State:
+        began.append(clock.now)
+        clock.now += 0.5
+        return Pending("0 of 90")
+
+    until(check, timeout=4, clock=clock, sleep=clock.wait)
+    assert began == [0, 1.5, 3, 4]
+
+
 def run_until_done(state: State) -> None:
     clock = Clock()
-    until_done(lambda: state, RolloutError, "It is not complete", "wait longer", timeout=10, changed=clock.wait, clock=clock)
+    until_done(lambda: state, RolloutError, "It is not complete", "wait longer", timeout=10, clock=clock, sleep=clock.wait)
 
 
 def test_what_is_done_in_time_is_no_error() -> None:
