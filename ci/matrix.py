@@ -14,8 +14,9 @@ from typing import Literal
 
 from ci import browsers, junit, pythons
 from kubetasks import providers
-from kubetasks.engine import client
+from kubetasks.engine import access, client
 from kubetasks.errors import ProgramError, SetupError, TaskError
+from kubetasks.project.labels import TOOL
 from kubetasks.project.settings import DEFAULTS, Settings
 from kubetasks.project.versions import KUBERNETES, PYTHONS
 from kubetasks.setup import inventory
@@ -199,7 +200,7 @@ def _prepare(settings: Settings, report: Report, job: Job) -> tuple[str, Callabl
         interpreter = find_python(job.name)
         if not interpreter:
             image = pythons.image(settings, report, job.name, install)
-            return image.split("@")[0], lambda: _contained(settings, report, job, image)
+            return image.split("@")[0], lambda: _contained(settings, job, image)
         return interpreter, lambda: _tox(job)
     return "this machine", lambda: _tox(job)
 
@@ -249,25 +250,31 @@ def _uv() -> Path:
     return Path(sys.executable).with_name("uv")
 
 
-def _contained(settings: Settings, report: Report, job: Job, image: str) -> int:
+def _contained(settings: Settings, job: Job, image: str) -> int:
     cache = settings.cache / "uv"
     cache.mkdir(parents=True, exist_ok=True)
-    return client.connect().run(
-        image,
-        ["sh", "-euc", IN_CONTAINER, "sh", job.environment],
-        {FOLDER: ("/project", "ro"), REPORTS: ("/reports", "rw"), cache: ("/uv", "rw"), _uv(): ("/usr/local/bin/uv", "ro")},
-        {
-            "HOME": "/tmp",  # noqa: S108  the container's own
-            "UV_CACHE_DIR": "/uv",
-            "UV_PYTHON_DOWNLOADS": "never",
-            "UV_SYSTEM_CERTS": "true",  # the image has this machine's certificates
-            "REPORTS": "/reports",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTEST_ADDOPTS": "-p no:cacheprovider",
-        },
-        f"{os.getuid()}:{os.getgid()}",
-        report.say,
-    )
+    mounts = {FOLDER: "/project:ro", REPORTS: "/reports", cache: "/uv", _uv(): "/usr/local/bin/uv:ro"}
+    variables = {
+        "HOME": "/tmp",  # noqa: S108  the container's own
+        "UV_CACHE_DIR": "/uv",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_SYSTEM_CERTS": "true",  # the image has this machine's certificates
+        "REPORTS": "/reports",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTEST_ADDOPTS": "-p no:cacheprovider",
+    }
+    argv = [
+        "docker",
+        "run",
+        "--rm",
+        "--init",
+        "--workdir=/project",
+        f"--user={os.getuid()}:{os.getgid()}",
+        f"--label={TOOL.selector}",
+    ]
+    argv += [f"--volume={path}:{target}" for path, target in mounts.items()]
+    argv += [f"--env={name}={value}" for name, value in variables.items()]
+    return shell.show([*argv, image, "sh", "-euc", IN_CONTAINER, "sh", job.environment], env=access.environment())
 
 
 def rows(results: list[Result]) -> list[tuple[str, str, str, str]]:

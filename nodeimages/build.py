@@ -1,5 +1,6 @@
 """Build what is missing on this machine: Go compiles while Debian's file systems are created."""
 
+import io
 import shutil
 import subprocess
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -9,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kubetasks.engine.client import Engine
-from kubetasks.engine.content import Content, build_context
+from kubetasks.engine.content import read_context
 from kubetasks.errors import SetupError
 from kubetasks.project import versions
 from kubetasks.project.settings import Settings
@@ -167,8 +168,10 @@ class Build:
             unfinished = f"{reference}-unfinished"
             assert self._engine is not None
             _import(self._engine, root, unfinished, node.IMAGE_CHANGES)
-            dockerfile = f"FROM {unfinished}\nSTOPSIGNAL {node.STOP_SIGNAL}\n".encode()
-            self._engine.build(build_context(Content({"Dockerfile": dockerfile})), [reference], {}, lambda _line: None)
+            folder = self._fresh(self._work / "last-step")
+            folder.mkdir()
+            (folder / "Dockerfile").write_text(f"FROM {unfinished}\nSTOPSIGNAL {node.STOP_SIGNAL}\n")
+            self._engine.build(io.BytesIO(read_context(folder)), [reference], {}, lambda _line: None)
             self._engine.remove_image(unfinished)
 
     def _root(self, recipe: Recipe) -> Path:

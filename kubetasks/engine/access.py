@@ -35,22 +35,16 @@ def docker_client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClie
     import docker
     from docker.constants import MINIMUM_DOCKER_API_VERSION
     from docker.utils import kwargs_from_env, version_lt
-
-    class Api(docker.APIClient):
-        """Verifies the engine's certificate with that engine's authority: requests prefers REQUESTS_CA_BUNDLE to it."""
-
-        def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, _verify: Any, cert: Any) -> Any:
-            return super().merge_environment_settings(url, proxies, stream, self.verify, cert)
+    from requests.utils import get_environ_proxies
 
     where = kwargs_from_env(environment=access) if access.get("DOCKER_HOST") else _of_context()
     options: Any = {"timeout": timeout, "version": UNASKED, **where}
     made = docker.DockerClient(**options)
-    if "tls" in options:
-        made.api.close()
-        made.api = Api(**options)
     # the answer names the version: asking for the version itself takes an engine ten times as long
     api: Any = made.api
-    api.trust_env = access is os.environ  # a proxy of this environment is for what the environment names
+    api.trust_env = False  # or REQUESTS_CA_BUNDLE would replace the engine's own authority
+    if access is os.environ:  # a proxy of this environment is for what the environment names
+        api.proxies = get_environ_proxies(api.base_url)
     try:
         answer = api.get(f"{api.base_url}/_ping", timeout=timeout)
         answer.raise_for_status()

@@ -1,11 +1,9 @@
 """The container engine, through Docker's SDK. What is made in it carries the owner's label."""
 
-import io
 import os
 import re
-import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -37,10 +35,6 @@ class BuildKitNeededError(ImageError):
     """The engine refuses to build with its classic builder; BuildKit may build it."""
 
 
-class AccessError(EngineError):
-    """The engine's socket denies access: there is an engine."""
-
-
 def connect(timeout: int = REQUEST_TIMEOUT, host: str = "", owner: Owner = TOOL) -> "Engine":
     """Connect to the engine at `host`, otherwise to the one that DOCKER_HOST names or the local one. Raises EngineError.
 
@@ -50,26 +44,12 @@ def connect(timeout: int = REQUEST_TIMEOUT, host: str = "", owner: Owner = TOOL)
     return _connect(owner, timeout, {"DOCKER_HOST": host} if host else access.environment() or os.environ)
 
 
-def connect_for_builds(owner: Owner) -> "Engine":
-    """Connect to the engine that docker itself uses: after docker-env, a node's. Raises EngineError."""
-    try:
-        return _connect(owner, REQUEST_TIMEOUT, os.environ)
-    except EngineError as error:
-        if not access.node_of_shell():
-            raise
-        raise EngineError(
-            f"This shell's docker uses the engine of node {access.node_of_shell()}, which does not answer.",
-            './inv start; or: eval "$(./inv docker-env --unset)"',
-        ) from error
-
-
-def connect_to_node(owner: Owner, address: str, certificates: Path) -> "Engine":
-    """Connect to a node's engine at `address` (host:port), with the client's certificate in that folder. Raises EngineError."""
-    variables = {"DOCKER_HOST": f"tcp://{address}", "DOCKER_CERT_PATH": str(certificates), "DOCKER_TLS_VERIFY": "1"}
+def connect_to(owner: Owner, variables: Mapping[str, str], absent: str, hint: str) -> "Engine":
+    """Connect to a node's engine, as `variables` name it to docker; `absent` says that it does not answer. Raises EngineError."""
     try:
         return _connect(owner, REQUEST_TIMEOUT, variables)
     except EngineError as error:
-        raise EngineError(f"The node's engine at {address} does not answer.", "./inv status; ./inv start") from error
+        raise EngineError(absent, hint) from error
 
 
 def _connect(owner: Owner, timeout: int, variables: Mapping[str, str]) -> "Engine":
@@ -81,7 +61,7 @@ def _connect(owner: Owner, timeout: int, variables: Mapping[str, str]) -> "Engin
         client = access.docker_client(timeout, variables)
     except (DockerException, RequestException) as error:
         if "Permission denied" in str(error) or "PermissionError" in str(error):
-            raise AccessError(
+            raise EngineError(
                 "You may not use the container engine's socket.",
                 "Join its group and log in again: sudo usermod -aG docker $USER",
             ) from error
@@ -118,6 +98,15 @@ def _reported(what: str) -> Iterator[None]:
         raise EngineError(f"{what} failed: {error}", "./inv doctor says whether the engine answers") from error
 
 
+@contextmanager
+def _found(what: str) -> Iterator[None]:
+    """The same; what is not there ends the block."""
+    from docker.errors import NotFound
+
+    with _reported(what), suppress(NotFound):
+        yield
+
+
 class Engine:
     """Methods raise EngineError; something missing is None or False."""
 
@@ -135,14 +124,9 @@ class Engine:
         direct = ",".join(filter(None, (os.environ.get("NO_PROXY", os.environ.get("no_proxy", "")), host)))
         return {**self._variables, "NO_PROXY": direct, "no_proxy": direct}
 
-    @contextmanager
-    def _silent(self) -> Iterator["docker.DockerClient"]:
+    def _silent(self) -> AbstractContextManager["docker.DockerClient"]:
         """A client for requests whose answer may pause for minutes."""
-        client = access.docker_client(SILENT_SECONDS, self._variables)
-        try:
-            yield client
-        finally:
-            client.close()
+        return closing(access.docker_client(SILENT_SECONDS, self._variables))
 
     def require_here(self) -> None:
         """Raises EngineError for an engine on another machine: a cluster's ports would be of that machine's 127.0.0.1."""
@@ -167,13 +151,9 @@ class Engine:
 
     def image_id(self, reference: str) -> str | None:
         """The image's id (sha256:...), or None."""
-        from docker.errors import ImageNotFound
-
-        with _reported(f"Looking for image {reference}"):
-            try:
-                return str(self._client.images.get(reference).id)
-            except ImageNotFound:
-                return None
+        with _found(f"Looking for image {reference}"):
+            return str(self._client.images.get(reference).id)
+        return None
 
     def image_tags(self, repository: str) -> list[str]:
         """The references of our images with that name, in any registry, sorted: tags, or digests of one that has no tag.
@@ -241,14 +221,10 @@ class Engine:
 
     def remove_image(self, reference: str) -> bool:
         """Remove a name, and the image with its last name. False if there is none."""
-        from docker.errors import ImageNotFound
-
-        with _reported(f"Removing image {reference}"):
-            try:
-                self._client.images.remove(reference, force=True)
-            except ImageNotFound:
-                return False
+        with _found(f"Removing image {reference}"):
+            self._client.images.remove(reference, force=True)
             return True
+        return False
 
     def remove_dangling(self) -> None:
         """Remove our images without name and child: the earlier stages of builds."""
@@ -330,10 +306,11 @@ class Engine:
         with _reported("Listing containers"):
             return list(self._client.containers.list(all=True, filters={"label": label}, ignore_removed=True))
 
-    def everything(self) -> list[str]:
-        """The names of all containers, volumes and images in the engine, except images with our label."""
+    def others(self, pulled: list[str]) -> list[str]:
+        """The names of what is in the engine but for images with our label and those that setup pulled."""
         with _reported("Listing the engine's content"):
             ours = {image.id for image in self._client.images.list(filters={"label": self.owner.selector})}
+            ours |= {self.image_id(reference) for reference in pulled}
             return [
                 *(f"container {container.name}" for container in self._client.containers.list(all=True, ignore_removed=True)),
                 *(f"volume {volume.name}" for volume in self._client.volumes.list()),
@@ -352,14 +329,10 @@ class Engine:
 
     def container(self, name: str) -> "Container | None":
         """The container of that name, running or stopped, or None."""
-        from docker.errors import NotFound
-
-        with _reported(f"Looking for container {name}"):
-            try:
-                found = self._client.containers.get(name)
-            except NotFound:
-                return None
+        with _found(f"Looking for container {name}"):
+            found = self._client.containers.get(name)
             return found if found.name == name else None
+        return None
 
     def start(self, container: "Container") -> None:
         with _reported(f"Starting {container.name}"):
@@ -368,41 +341,6 @@ class Engine:
     def stop(self, container: "Container") -> None:
         with _reported(f"Stopping {container.name}"):
             container.stop(timeout=20)
-
-    def run(
-        self,
-        image: str,
-        argv: list[str],
-        mounts: Mapping[Path, tuple[str, str]],
-        environment: Mapping[str, str],
-        user: str,
-        on_line: Callable[[str], None],
-    ) -> int:
-        """Run a command in a new container, in folder /project, and return its exit code; then remove the container.
-
-        `mounts` maps a host path to (path in the container, "ro" or "rw"); `on_line` gets each line of output.
-        """
-        volumes = {str(path): {"bind": target, "mode": mode} for path, (target, mode) in mounts.items()}
-        with _reported(f"Running {argv[0]} in {image}"), self._silent() as client:
-            container = client.containers.create(
-                image,
-                argv,
-                volumes=volumes,
-                environment=dict(environment),
-                user=user,
-                working_dir="/project",
-                labels=self.owner.labels,
-            )
-            try:
-                container.start()
-                rest = b""
-                for piece in container.logs(stream=True, follow=True):
-                    *lines, rest = (rest + piece).split(b"\n")
-                    for line in lines:
-                        on_line(line.decode(errors="replace").rstrip())
-                return int(container.wait()["StatusCode"])
-            finally:
-                container.remove(force=True, v=True)
 
     def serve(
         self, name: str, image: str, network: str, ports: tuple[int, int], labels: Mapping[str, str], env: Mapping[str, str]
@@ -422,9 +360,7 @@ class Engine:
 
     def remove(self, container: "Container") -> None:
         """Remove a container, running or stopped, with its volumes."""
-        from docker.errors import NotFound
-
-        with _reported(f"Removing {container.name}"), suppress(NotFound):
+        with _found(f"Removing {container.name}"):
             container.remove(force=True, v=True)
 
     def run_in(self, container: "Container", *argv: str) -> str:
@@ -436,46 +372,23 @@ class Engine:
             raise EngineError(f"`{' '.join(argv)}` in {container.name} failed: {(errors or b'').decode().strip()}")
         return (output or b"").decode()
 
-    def succeeds(self, container: "Container", *argv: str) -> bool:
-        """Run a command in a running container and return whether it ended with 0."""
-        with _reported(f"Running {argv[0]} in {container.name}"):
-            ended: Any = container.exec_run(list(argv))
-        return bool(ended.exit_code == 0)
-
     def has_file(self, container: "Container", path: str) -> bool:
         """Whether a container, running or stopped, has that file."""
-        from docker.errors import NotFound
-
-        with _reported(f"Looking for {path} in {container.name}"):
-            try:
-                stream, _ = container.get_archive(path)
-            except NotFound:
-                return False
+        with _found(f"Looking for {path} in {container.name}"):
+            stream, _ = container.get_archive(path)
             for _piece in stream:  # read to its end, or the connection cannot be used again
                 pass
             return True
-
-    def add_file(self, container: "Container", path: str) -> None:
-        """Create an empty file in a container, in a folder that it has."""
-        folder, _, name = path.rpartition("/")
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w") as tar:
-            tar.addfile(tarfile.TarInfo(name))
-        with _reported(f"Writing {path} in {container.name}"):
-            container.put_archive(folder, archive.getvalue())
+        return False
 
     # networks
 
     def network(self, name: str) -> dict[str, Any] | None:
         """A network's description (Labels, IPAM, Options), or None."""
-        from docker.errors import NotFound
-
-        with _reported(f"Looking for network {name}"):
-            try:
-                found: dict[str, Any] = self._client.api.inspect_network(name)
-            except NotFound:
-                return None
+        with _found(f"Looking for network {name}"):
+            found: dict[str, Any] = self._client.api.inspect_network(name)
             return found if found["Name"] == name else None
+        return None
 
     def create_network(self, name: str, labels: Mapping[str, str], options: Mapping[str, str]) -> None:
         with _reported(f"Creating network {name}"):
@@ -501,13 +414,9 @@ class Engine:
 
     def volume(self, name: str) -> dict[str, str] | None:
         """A volume's labels, or None if there is none."""
-        from docker.errors import NotFound
-
-        with _reported(f"Looking for volume {name}"):
-            try:
-                return dict(self._client.volumes.get(name).attrs.get("Labels") or {})
-            except NotFound:
-                return None
+        with _found(f"Looking for volume {name}"):
+            return dict(self._client.volumes.get(name).attrs.get("Labels") or {})
+        return None
 
     def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
         with _reported(f"Creating volume {name}"):

@@ -3,60 +3,38 @@
 import io
 import stat
 import tarfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 IGNORE_FILE = ".dockerignore"
 
 
-@dataclass(frozen=True)
-class Content:
-    """What a build context holds, by relative path.
+def read_context(folder: Path) -> bytes:
+    """A tar archive of the build context `folder`, after .dockerignore, with its Dockerfile. Raises OSError.
 
-    `files`, of which `programs` are executable; `links` with what they lead to; `folders` that are empty.
+    The same content gives the same bytes. Everybody may read its files, whatever the umask, and run its programs.
     """
-
-    files: Mapping[str, bytes]
-    programs: frozenset[str] = frozenset()
-    links: Mapping[str, str] = field(default_factory=dict)
-    folders: frozenset[str] = frozenset()
-
-
-def read_context(folder: Path) -> Content:
-    """Read the build context `folder`, after .dockerignore, with its Dockerfile. Raises OSError."""
-    files, links, folders = dict[str, bytes](), dict[str, str](), set[str]()
-    for name in {"Dockerfile", *context_entries(folder)}:
-        path = folder / name
-        if path.is_symlink() and name != "Dockerfile":
-            links[name] = str(path.readlink())
-        elif path.is_dir():
-            folders.add(name)
-        else:
-            files[name] = path.read_bytes()
-    programs = frozenset(name for name in files if (folder / name).stat().st_mode & stat.S_IXUSR)
-    return Content(files, programs, links, frozenset(folders - _parents([*files, *links, *folders])))
-
-
-def build_context(content: Content) -> IO[bytes]:
-    """A tar archive of the content. Everybody may read its files, whatever the umask, and run its programs."""
-    archive, files, links = io.BytesIO(), content.files, content.links
-    folders = content.folders | _parents([*files, *links, *content.folders])
+    archive, names = io.BytesIO(), {"Dockerfile", *context_entries(folder)}
+    parents = {str(parent) for name in names for parent in PurePosixPath(name).parents} - {"."}
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        for name in sorted({*folders, *files, *links}):
-            entry = tarfile.TarInfo(name)
-            entry.type = tarfile.DIRTYPE if name in folders else tarfile.SYMTYPE if name in links else tarfile.REGTYPE
-            entry.mode = 0o755 if name in folders or name in content.programs else 0o644
-            entry.linkname = links.get(name, "")
-            entry.size = len(files.get(name, b""))
-            tar.addfile(entry, io.BytesIO(files.get(name, b"")))
-    archive.seek(0)
-    return archive
+        for name in sorted(names | parents):
+            path, entry, data = folder / name, tarfile.TarInfo(name), b""
+            if path.is_symlink() and name != "Dockerfile":
+                entry.type, entry.linkname = tarfile.SYMTYPE, str(path.readlink())
+            elif path.is_dir():
+                entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            else:
+                data = path.read_bytes()
+                entry.mode = 0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    return archive.getvalue()
 
 
-def _parents(names: Iterable[str]) -> set[str]:
-    return {str(parent) for name in names for parent in PurePosixPath(name).parents} - {"."}
+def dockerfile(context: bytes) -> bytes:
+    """The Dockerfile in such an archive."""
+    with tarfile.open(fileobj=io.BytesIO(context)) as archive:
+        file = archive.extractfile("Dockerfile")
+        return file.read() if file else b""
 
 
 def context_entries(folder: Path) -> list[str]:

@@ -1,13 +1,13 @@
 """The application's image: named by its content, so that a changed source always rolls out and an unchanged one never does."""
 
 import hashlib
+import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import IO
 
 from kubetasks.engine import buildkit
 from kubetasks.engine.client import BuildKitNeededError, Engine
-from kubetasks.engine.content import Content, build_context, read_context
+from kubetasks.engine.content import dockerfile, read_context
 from kubetasks.errors import ImageError, LeftoverError
 from kubetasks.project.application import Application
 
@@ -22,7 +22,7 @@ class Image:
     app: Application
     build: str
     base: str
-    content: Content = field(default=Content({}), compare=False, repr=False)
+    content: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def reference(self) -> str:
@@ -63,16 +63,9 @@ def familiar(reference: str) -> str:
     return name if "@" in name or ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
-def build_id(content: Content, base: str) -> str:
-    """12 hex digits of the SHA-256 over all of the content (names, bytes, what is executable), and over the base's name."""
-    parts = {name + ("\0executable" if name in content.programs else ""): data for name, data in content.files.items()}
-    parts |= {f"{name}\0link": target.encode() for name, target in content.links.items()}
-    parts |= {f"{name}\0folder": b"" for name in content.folders}
-    total = hashlib.sha256(base.encode())
-    for name in sorted(parts):
-        for part in (name.encode(), parts[name]):
-            total.update(len(part).to_bytes(8, "big") + part)
-    return total.hexdigest()[:12]
+def build_id(content: bytes, base: str) -> str:
+    """12 hex digits of the SHA-256 over the content and the base's name."""
+    return hashlib.sha256(base.encode() + content).hexdigest()[:12]
 
 
 def current(app: Application, base: str) -> Image:
@@ -125,19 +118,15 @@ def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str
 
 def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> None:
     """Build it with the classic builder, or with BuildKit if that is needed."""
-
-    def context() -> IO[bytes]:
-        return build_context(image.content)
-
     refused = ""
-    if not buildkit.required(image.content.files.get("Dockerfile", b"")):
+    if not buildkit.required(dockerfile(image.content)):
         try:
-            engine.build(context(), names, image.arguments, on_line, labels={})
+            engine.build(io.BytesIO(image.content), names, image.arguments, on_line, labels={})
             return
         except BuildKitNeededError as error:
             refused = f"{error.sentence.splitlines()[0]}\n"
     try:
-        buildkit.build(engine, context(), names, image.arguments, on_line)
+        buildkit.build(engine, io.BytesIO(image.content), names, image.arguments, on_line)
     except ImageError as error:
         raise ImageError(refused + error.sentence, error.hint) from error
 

@@ -6,13 +6,13 @@ from kubetasks.errors import ClusterError
 from kubetasks.kube import problems, readiness
 from kubetasks.kube.client import UNAUTHORIZED, ApiError, CredentialsError, surviving
 from kubetasks.pipeline.run import Run
-from kubetasks.setup import inotify
 from kubetasks.terminal import wait
 
 SYSTEM = "kube-system"
 CRASHING_SECONDS = 25.0  # so long the kubelet waits only after a third crash; one or two heal while a cluster comes up
 TOO_MANY_FILES = "too many open files"  # Linux's word for a user's limit of inotify instances too, of which a node needs 15 to 28
 MORE_FILES = "sudo sysctl fs.inotify.max_user_instances=512 on the engine's machine, then ./inv stop start: docs/setup.md"
+ANEW = "./inv delete start creates it again"
 REFUSED_SECONDS = 5.0  # in which an API server that has just started has read whom it trusts
 
 
@@ -53,13 +53,8 @@ def wait_for(run: Run) -> bool:
         if isinstance(end, wait.Failed):
             raise end.error or ClusterError(end.reason, end.hint)
         if isinstance(end, wait.Pending):
-            raise ClusterError(f"Cluster {run.provider.name} is not ready after {timeout:.0f} s: {end.detail}.", _remedy())
+            raise ClusterError(f"Cluster {run.provider.name} is not ready after {timeout:.0f} s: {end.detail}.", ANEW)
     return True
-
-
-def _remedy() -> str:
-    """What to type if nodes do not become ready."""
-    return MORE_FILES if inotify.used_up() else "./inv delete start creates it again"
 
 
 def _crashing(run: Run) -> wait.Failed | None:
@@ -72,7 +67,7 @@ def _crashing(run: Run) -> wait.Failed | None:
         last = ""
         with suppress(ClusterError, ApiError):  # the sentence is worth more than the log
             last = run.kube.log(SYSTEM, found.name, found.container, 1, previous=True).strip()
-        hint = MORE_FILES if TOO_MANY_FILES in last else _remedy()
+        hint = MORE_FILES if TOO_MANY_FILES in last else ANEW
         told = f"Cluster {run.provider.name} does not come up. {found.sentence} {last}".strip()
         return wait.Failed(told, hint, found.code, found.container, CRASHING_SECONDS)
     return None

@@ -57,8 +57,11 @@ class Run:
     @cached_property
     def engine(self) -> Engine:
         """The engine that builds the application's image: a node's, if it has one. Raises EngineError."""
-        if access.node_of_shell():
-            return engine_client.connect_for_builds(self.app.owner)
+        if node := access.node_of_shell():
+            absent = f"This shell's docker uses the engine of node {node}, which does not answer."
+            return engine_client.connect_to(
+                self.app.owner, os.environ, absent, './inv start; or: eval "$(./inv docker-env --unset)"'
+            )
         return self.node_engine or self.host_engine
 
     @cached_property

@@ -193,7 +193,7 @@ class Own(ABC):
         if not nodes:
             raise ClusterError(f"No container of cluster {self.name} was created.", "./inv doctor")
         for node in nodes:
-            self._engine.add_file(node, self.mark)
+            self._engine.run_in(node, "touch", self.mark)
 
     def _settled(self) -> "list[Container]":
         """The nodes, if an engine is still creating them for a run of ours that was killed."""

@@ -37,25 +37,15 @@ def limit(process: dict[str, Any], held: set[str]) -> None:
         names[:] = [name for name in names if name in held]
 
 
-def specification(arguments: list[str]) -> tuple[str, bool] | None:
-    """The file that runc is about to read, and whether it is a whole container's: (path, True) or one process', or None."""
-    values = dict(itertools.pairwise(arguments))
-    if "create" in arguments or "run" in arguments:
-        return os.path.join(values.get("--bundle", values.get("-b", ".")), "config.json"), True
-    if "exec" in arguments and ("--process" in values or "-p" in values):
-        return values.get("--process", values.get("-p", "")), False
-    return None
-
-
 def main() -> None:
-    found = specification(sys.argv[1:])
-    if found:
-        path, whole = found
+    values = dict(itertools.pairwise(sys.argv))  # containerd calls `runc create --bundle FOLDER` and `runc exec --process FILE`
+    path = f"{values['--bundle']}/config.json" if "--bundle" in values else values.get("--process")
+    if path:
         with open("/proc/self/status", encoding="ascii") as status:
             held = bounding_set(status.read())
         with open(path, encoding="utf-8") as file:
             document = json.load(file)
-        limit(document["process"] if whole else document, held)
+        limit(document.get("process", document), held)
         with open(path, "w", encoding="utf-8") as file:
             json.dump(document, file)
     os.execvp("runc", ["runc", *sys.argv[1:]])

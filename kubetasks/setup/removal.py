@@ -40,13 +40,13 @@ def remove(settings: Settings, report: Report, socket: Path = machine_engine.SOC
         if local and doomed:
             _require_ours(local, socket, made, doomed)
             _require_stoppable(made)
-        plan = packages.plan_removal(made.packages)
+        going = packages.removable(made.packages)
         gone = _remove_images(used, made, report) if used else []
         started_now = not ran and machine_engine.running(made)
         # a service that an earlier setup started is the person's to manage; a process uses files of the cache
         if (doomed or made.engine_pid or started_now) and machine_engine.stop_locked(settings.cache, report):
             gone.append("the engine that setup started")
-        gone += _uninstall(plan, made, report, log)
+        gone += _uninstall(going, made, report, log)
         receipt.discard(settings.cache)
         return [*gone, str(settings.cache)]
 
@@ -116,7 +116,7 @@ def _require_ours(found: Engine, socket: Path, made: Receipt, doomed: list[Path]
         raise _unasked(doomed, error.sentence) from error
     if not any(data.is_relative_to(folder) for folder in doomed):
         raise _unasked(doomed, f"The one that answers on {socket} keeps its data in {data}.")
-    others = _foreign(found, made.pulled)
+    others = found.others(made.pulled)
     for folder in doomed:
         if not data.is_relative_to(folder):
             others += [f"file {path}" for path in folder.rglob("*") if path.is_file() and path.name not in WRITTEN_BY_ENGINES]
@@ -126,13 +126,6 @@ def _require_ours(found: Engine, socket: Path, made: Receipt, doomed: list[Path]
             f"The engine that setup installed holds what is not ours: {', '.join(others[:LISTED])}{more}.",
             f"Remove it by hand (docker rm, docker rmi, docker volume rm), then {AGAIN}; or keep the engine",
         )
-
-
-def _foreign(found: Engine, pulled: list[str]) -> list[str]:
-    """What the engine holds but for images with our label and those that setup pulled: by digest, they have no tag."""
-    names = {f"image {reference.split('@')[0]}" for reference in pulled}
-    ids = [f"image {id_}" for id_ in map(found.image_id, pulled) if id_]
-    return [thing for thing in found.everything() if thing not in names and not any(id_.startswith(thing) for id_ in ids)]
 
 
 def _require_stoppable(made: Receipt) -> None:
@@ -156,14 +149,15 @@ def _remove_images(found: Engine, made: Receipt, report: Report) -> list[str]:
     return gone
 
 
-def _uninstall(plan: packages.Removal, made: Receipt, report: Report, log: Path) -> list[str]:
+def _uninstall(going: list[str], made: Receipt, report: Report, log: Path) -> list[str]:
     """Remove folders and packages. Return their names."""
     folders = [folder for folder in made.folders if Path(folder).exists()]
     for folder in folders:
         machine_engine.remove_folder(Path(folder), log)
-    for name, user in sorted(plan.kept.items()):
-        report.say(f"Kept package {name}: {user} needs it.")
-    if plan.going or plan.kept:
+    kept = sorted(set(made.packages) - set(going))
+    if kept:
+        report.say(f"Kept packages that others need: {', '.join(kept)}.")
+    if made.packages:
         with report.step("Removing the packages that setup installed"):
-            packages.remove(plan, log)
-    return [*plan.going, *folders]
+            packages.remove(going, kept, log)
+    return [*going, *folders]

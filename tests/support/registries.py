@@ -1,5 +1,6 @@
 """Registries: Distribution's own in a container, plain, with a password, or with a certificate that nobody knows."""
 
+import io
 import ssl
 import subprocess
 import tempfile
@@ -13,7 +14,7 @@ from pathlib import Path
 import docker
 
 from kubetasks.engine import client
-from kubetasks.engine.content import Content, build_context
+from kubetasks.engine.content import read_context
 from kubetasks.project.labels import TOOL
 from kubetasks.setup import artifacts
 from tests.support import leftovers
@@ -75,8 +76,7 @@ def start(this_run: Run, folder: Path, config: str = CONFIG, network: str = "bri
         subprocess.run(["openssl", *words], check=True, capture_output=True)
     name = f"{this_run.throwaway().cluster}-registry"
     image = f"{name}:1"
-    content = Content({path.name: path.read_bytes() for path in work.iterdir()})
-    engine.build(build_context(content), [image], {}, lambda _line: None)
+    engine.build(io.BytesIO(read_context(work)), [image], {}, lambda _line: None)
     with closing(docker.from_env()) as sdk:
         ports = {f"{PORT}/tcp": ("127.0.0.1", 0)}
         container = sdk.containers.run(image, detach=True, ports=ports, labels=TOOL.labels, name=name, network=network)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 COPIES = "/var/lib/minikube/images"  # where minikube copies, in the node, what it loads, and leaves it
 WHOLE_KUBECONFIG = re.compile(rb"client-key: .+\n$")  # minikube writes our key last
 ENGINE_PORT = 2376  # of the engine in the node
-KUBELET_RUNS = "grep --quiet --no-messages --line-regexp kubelet /proc/[0-9]*/comm"  # systemd may be too busy to answer
+COMMANDS = "cat /proc/[0-9]*/comm || true"  # systemd may be too busy to answer
 QUIET = {"MINIKUBE_WANTUPDATENOTIFICATION": "false"}
 
 
@@ -108,7 +108,7 @@ class Minikube(Own):
 
     def _serves(self, nodes: "list[Container]") -> bool:
         """Whether the kubelet runs: only minikube starts it, not a restart of the container."""
-        return super()._serves(nodes) and self._engine.succeeds(nodes[0], "sh", "-c", KUBELET_RUNS)
+        return super()._serves(nodes) and "kubelet\n" in self._engine.run_in(nodes[0], "sh", "-c", COMMANDS)
 
     def _facts(self, nodes: "list[Container]") -> Cluster:
         if self._remove_damaged_kubeconfig():
@@ -302,7 +302,10 @@ class Minikube(Own):
         if not self._builds():
             return None
         address = self._running_node().attrs["NetworkSettings"]["Networks"][self.name]["IPAddress"]
-        return client.connect_to_node(self._app.owner, f"{address}:{ENGINE_PORT}", self.folder / ".minikube" / "certs")
+        host, certificates = f"{address}:{ENGINE_PORT}", str(self.folder / ".minikube" / "certs")
+        variables = {"DOCKER_HOST": f"tcp://{host}", "DOCKER_CERT_PATH": certificates, "DOCKER_TLS_VERIFY": "1"}
+        absent = f"The node's engine at {host} does not answer."
+        return client.connect_to(self._app.owner, variables, absent, "./inv status; ./inv start")
 
     @contextmanager
     def building(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """What cannot be done is said in a sentence, with an exit code of its own, and nothing is lost."""
 
+import io
 import os
 import re
 import subprocess
@@ -172,12 +173,11 @@ def test_programs_and_images_that_are_missing_are_named_before_anything_is_creat
     assert throwaway.provider().phase() == "missing"
 
 
-def test_a_build_that_fails_shows_the_end_of_its_output_and_leaves_no_image() -> None:
+def test_a_build_that_fails_shows_the_end_of_its_output_and_leaves_no_image(tmp_path: Path) -> None:
     connection = client.connect()
     base = artifacts.base_image(connection, settings.read(PROJECT, settings.DEFAULTS)).reference
-    context = content.build_context(
-        content.Content({"Dockerfile": f"FROM {base}\nRUN printf 'it %s work\\n' cannot && exit 7\n".encode()})
-    )
+    (tmp_path / "Dockerfile").write_text(f"FROM {base}\nRUN printf 'it %s work\\n' cannot && exit 7\n")
+    context = io.BytesIO(content.read_context(tmp_path))
     with pytest.raises(ImageError, match="it cannot work"):  # the step's own output, not the command
         connection.build(context, ["test-broken:1"], {}, lambda _line: None)
     assert connection.image_id("test-broken:1") is None

@@ -1,5 +1,6 @@
 """Which container engine is used: for builds docker's own, for the nodes always that of the machine."""
 
+import os
 from collections.abc import Mapping
 from types import SimpleNamespace
 
@@ -32,10 +33,10 @@ def test_after_docker_env_builds_go_to_the_node_and_nodes_are_found_as_before(
     asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.connect()
-    client.connect_for_builds(TOOL)
+    client.connect_to(TOOL, os.environ, "", "")
     monkeypatch.setenv(access.NODE_VARIABLE, "demo")
     client.connect()
-    client.connect_for_builds(TOOL)
+    client.connect_to(TOOL, os.environ, "", "")
     monkeypatch.setenv(access.BEFORE_VARIABLE, "tcp://elsewhere:2375")
     client.connect()
     client.connect(host="unix:///other.sock")

@@ -1,7 +1,10 @@
 """The build id: the same for the same source, another for any other."""
 
 import dataclasses
+import io
+import os
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,31 +12,45 @@ import pytest
 
 from kubetasks.engine import buildkit, image
 from kubetasks.engine.client import BuildKitNeededError
-from kubetasks.engine.content import Content, build_context, context_entries
+from kubetasks.engine.content import context_entries, read_context
 from kubetasks.errors import ImageError
 from kubetasks.project.labels import TOOL
 from kubetasks.terminal import equivalents
 from tasks import PROJECT
 
-FILES = {"Dockerfile": b"FROM x", "simple_server/app.py": b"1"}
+
+def source(folder: Path, change: Callable[[Path], object] = lambda _folder: None) -> bytes:
+    """What an image of a small source, changed, is built from."""
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("FROM x")
+    (folder / "app.py").write_text("1")
+    change(folder)
+    return read_context(folder)
 
 
-def test_it_depends_on_everything_in_the_context_and_on_the_base() -> None:
-    others = [
-        image.build_id(Content({**FILES, "simple_server/app.py": b"2"}), "base"),
-        image.build_id(Content({**FILES, "simple_server/new.py": b""}), "base"),
-        image.build_id(Content({"Dockerfile": b"FROM x", "simple_server/ap.py": b"p.py1"}), "base"),
-        image.build_id(Content(FILES), "other"),
-        image.build_id(Content(FILES, programs=frozenset({"simple_server/app.py"})), "base"),
-        image.build_id(Content(FILES, links={"simple_server/link": "app.py"}), "base"),
-        image.build_id(Content(FILES, links={"simple_server/link": "other.py"}), "base"),
-        image.build_id(Content(FILES, folders=frozenset({"simple_server/link"})), "base"),
-    ]
-    assert len({image.build_id(Content(FILES), "base"), *others}) == 9
+CHANGES: list[Callable[[Path], object]] = [
+    lambda folder: (folder / "app.py").write_text("2"),
+    lambda folder: (folder / "new.py").touch(),
+    lambda folder: (folder / "app.py").rename(folder / "main.py"),
+    lambda folder: (folder / "app.py").chmod(0o755),
+    lambda folder: (folder / "link").symlink_to("app.py"),
+    lambda folder: (folder / "link").symlink_to("other.py"),
+    lambda folder: (folder / "link").mkdir(),
+]
 
 
-def test_it_does_not_depend_on_the_order_of_the_files() -> None:
-    assert image.build_id(Content(FILES), "base") == image.build_id(Content(dict(reversed(FILES.items()))), "base")
+def test_it_depends_on_everything_in_the_context_and_on_the_base(tmp_path: Path) -> None:
+    same = source(tmp_path / "same")
+    contents = [source(tmp_path / str(number), change) for number, change in enumerate(CHANGES)]
+    ids = {image.build_id(same, "base"), image.build_id(same, "other"), *(image.build_id(each, "base") for each in contents)}
+    assert len(ids) == len(CHANGES) + 2
+
+
+def test_it_is_the_same_in_another_folder_at_another_time(tmp_path: Path) -> None:
+    def later(folder: Path) -> None:
+        os.utime(folder / "app.py", (1, 1))
+
+    assert source(tmp_path / "one") == source(tmp_path / "other", later)
 
 
 def test_the_context_holds_the_server_and_nothing_else() -> None:
@@ -50,7 +67,7 @@ def test_everybody_may_read_its_files_whatever_the_umask(tmp_path: Path) -> None
         (tmp_path / name).write_text("")
         (tmp_path / name).chmod(mode)
     made = image.current(dataclasses.replace(PROJECT.application, source=tmp_path), "base")
-    with tarfile.open(fileobj=build_context(made.content)) as archive:
+    with tarfile.open(fileobj=io.BytesIO(made.content)) as archive:
         modes = {entry.name: entry.mode for entry in archive}
     assert modes == {"Dockerfile": 0o644, "simple_server": 0o755, "simple_server/app.py": 0o644, "simple_server/run": 0o755}
 
@@ -61,7 +78,7 @@ def test_links_and_empty_folders_are_built_as_docker_build_does(tmp_path: Path) 
     (tmp_path / "app" / "link").symlink_to("nowhere")
     (tmp_path / "app" / "parent").symlink_to("..")
     made = image.current(dataclasses.replace(PROJECT.application, source=tmp_path), "base")
-    with tarfile.open(fileobj=build_context(made.content)) as archive:
+    with tarfile.open(fileobj=io.BytesIO(made.content)) as archive:
         entries = {entry.name: (entry.type, entry.linkname) for entry in archive}
     assert entries == {
         "Dockerfile": (tarfile.REGTYPE, ""),
@@ -100,10 +117,11 @@ class Engine:
 
 @pytest.mark.parametrize(("dockerfile", "asked"), [(b"FROM base\nRUN --mount=type=cache true\n", 1), (b"RUN <<EOF\nEOF\n", 0)])
 def test_what_the_classic_builder_cannot_build_is_built_with_buildkit(
-    monkeypatch: pytest.MonkeyPatch, dockerfile: bytes, asked: int
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dockerfile: bytes, asked: int
 ) -> None:
     engine: Any = Engine()
-    made = image.Image(PROJECT.application, "0123456789ab", "base", Content({"Dockerfile": dockerfile}))
+    (tmp_path / "Dockerfile").write_bytes(dockerfile)
+    made = image.Image(PROJECT.application, "0123456789ab", "base", read_context(tmp_path))
 
     def builds(_engine: object, context: Any, names: list[str], *_more: object) -> None:
         with tarfile.open(fileobj=context) as archive:
@@ -115,12 +133,12 @@ def test_what_the_classic_builder_cannot_build_is_built_with_buildkit(
     assert (engine.built, engine.asked) == (made.reference, asked)
 
 
-def test_if_buildkit_fails_too_both_reasons_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_if_buildkit_fails_too_both_reasons_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def fails(*_given: object) -> None:
         raise ImageError("Building it with BuildKit failed:\n  no buildx", "Install it")
 
     monkeypatch.setattr(buildkit, "build", fails)
-    made = image.Image(PROJECT.application, "0123456789ab", "base", Content({}))
+    made = image.Image(PROJECT.application, "0123456789ab", "base", source(tmp_path / "source"))
     engine: Any = Engine()
     with pytest.raises(ImageError) as raised:
         image.build(engine, made, made.names, lambda _line: None)

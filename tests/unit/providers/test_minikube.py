@@ -76,9 +76,6 @@ class FakeEngine:
     def has_file(self, _node: Node, path: str) -> bool:
         return path in self.files
 
-    def add_file(self, _node: Node, path: str) -> None:
-        self.files.add(path)
-
     def run_in(self, _node: Node, *argv: str) -> str:
         if argv[0] == "ctr":
             return "\n".join(["REF TYPE DIGEST", *(f"docker.io/library/{name} type sha256:1" for name in self.loaded)])
@@ -89,12 +86,9 @@ class FakeEngine:
             return ""
         if argv[0] == "rm":
             self.removed.append(argv[-1])
-            return ""
-        return ""
-
-    def succeeds(self, _node: Node, *argv: str) -> bool:
-        assert "kubelet" in argv[-1]
-        return self.kubelet
+        if argv[0] == "touch":
+            self.files.add(argv[1])
+        return "systemd\nkubelet\n" if self.kubelet and "/comm" in argv[-1] else ""
 
     def image_id(self, reference: str) -> str | None:
         return "sha256:1" if reference == BUILT.reference else None

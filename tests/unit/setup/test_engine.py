@@ -12,7 +12,7 @@ import pytest
 from docker.errors import DockerException
 
 from kubetasks.engine import access, client
-from kubetasks.engine.client import AbsentError, AccessError
+from kubetasks.engine.client import AbsentError
 from kubetasks.errors import EngineError, SetupError
 from kubetasks.setup import engine as machine_engine
 from kubetasks.setup import packages, receipt
@@ -52,10 +52,10 @@ def test_the_local_engine_is_asked_whatever_the_environment_names(monkeypatch: p
 
 def test_an_engine_that_denies_access_is_not_taken_for_none(monkeypatch: pytest.MonkeyPatch, listening: Path) -> None:
     def connect(**_options: object) -> None:
-        raise AccessError("You may not use the container engine's socket.")
+        raise EngineError("You may not use the container engine's socket.")
 
     monkeypatch.setattr(client, "connect", connect)
-    with pytest.raises(AccessError):
+    with pytest.raises(EngineError, match="may not use"):
         machine_engine.local(listening)
     assert machine_engine.local(listening.with_name("none")) is None
 
@@ -66,9 +66,9 @@ def test_denied_access_is_told_from_an_engine_that_does_not_answer(monkeypatch: 
 
     monkeypatch.setattr(client, "connect", CONNECT)
     monkeypatch.setattr(access, "docker_client", denies)
-    with pytest.raises(AccessError):
+    with pytest.raises(EngineError, match="may not use"):
         machine_engine.release()
-    with pytest.raises(AccessError):
+    with pytest.raises(EngineError, match="may not use"):
         machine_engine.local(listening)
 
 

@@ -1,10 +1,17 @@
 """The runtime wrapper: a container gets no capability that this machine lacks."""
 
+import json
+import os
+import sys
+from pathlib import Path
+
 import pytest
 
 from kubetasks.setup import limited_runc
 
 # /proc/self/status of a process whose bounding set lacks CAP_SYS_RESOURCE (number 24)
+WHOLE = {"capabilities": {"bounding": ["CAP_CHOWN", "CAP_SYS_RESOURCE"]}}
+LIMITED = {"capabilities": {"bounding": ["CAP_CHOWN"]}}
 STATUS = "Name:\tx\nCapBnd:\t000001fffeffffff\n"
 
 
@@ -21,13 +28,24 @@ def test_a_container_is_asked_for_no_more_than_there_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("arguments", "document", "rewritten"),
     [
-        (["--root", "/r", "create", "--bundle", "/b", "--pid-file", "/p", "id"], ("/b/config.json", True)),
-        (["exec", "--process", "/p.json", "--detach", "id"], ("/p.json", False)),
-        (["exec", "id", "true"], None),
-        (["delete", "id"], None),
+        (["--root", "/r", "create", "--bundle", "{folder}", "--pid-file", "/p", "id"], {"process": WHOLE}, {"process": LIMITED}),
+        (["exec", "--process", "{folder}/config.json", "--detach", "id"], WHOLE, LIMITED),
+        (["exec", "id", "true"], WHOLE, WHOLE),
+        (["delete", "id"], WHOLE, WHOLE),
     ],
 )
-def test_only_what_runc_is_about_to_read_is_rewritten(arguments: list[str], expected: tuple[str, bool] | None) -> None:
-    assert limited_runc.specification(arguments) == expected
+def test_only_what_runc_is_about_to_read_is_rewritten(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str], document: object, rewritten: object
+) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(document))
+    given = [word.format(folder=tmp_path) for word in arguments]
+    called: list[object] = []
+    monkeypatch.setattr(limited_runc, "bounding_set", lambda _status: {"CAP_CHOWN"})
+    monkeypatch.setattr(os, "execvp", lambda *words: called.append(words))
+    monkeypatch.setattr(sys, "argv", ["limited-runc", *given])
+    limited_runc.main()
+    assert json.loads(file.read_text()) == rewritten
+    assert called == [("runc", ["runc", *given])]

@@ -6,7 +6,6 @@ import pytest
 
 from kubetasks.errors import SetupError
 from kubetasks.setup import packages, receipt
-from kubetasks.setup.packages import Removal
 from tests.unit.setup.recorded import Programs
 
 # Debian 12, shortened to the packages that matter here
@@ -65,13 +64,6 @@ Remv docker.io [20.10.24+dfsg1-1+deb12u1+b6]
 Inst podman (4.3.1+ds1-8+deb12u1+b3 Debian:12.15/oldstable [amd64])
 Inst podman-docker (4.3.1+ds1-8+deb12u1+b3 Debian:12.15/oldstable [amd64])
 """
-PURGING_WITH_DOCKER = """\
-The following packages will be REMOVED:
-  docker.io* iptables*
-0 upgraded, 0 newly installed, 2 to remove and 135 not upgraded.
-Purg docker.io [20.10.24+dfsg1-1+deb12u1+b6]
-Purg iptables [1.8.9-2]
-"""
 
 
 def apt(patch: pytest.MonkeyPatch, simulated: str, *listings: str) -> Programs:
@@ -129,48 +121,25 @@ def test_a_package_that_only_some_releases_have_may_be_unknown(monkeypatch: pyte
 
 # removing
 
-OURS = ["iptables", "libip6tc2", "libnftnl11", "mmdebstrap"]
+# apt is told that somebody asked for all packages but ours: what it removes then, nothing else needs
+UNNEEDED = """\
+0 upgraded, 0 newly installed, 2 to remove and 135 not upgraded.
+Remv mmdebstrap [1.3.5-7]
+Remv tini [0.19.0-1+b3]
+"""
+NEEDED_OF_OURS = ["iptables", "libip6tc2"]
 
 
-def test_packages_that_a_persons_package_needs_are_kept_and_the_rest_is_removed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    programs = apt(monkeypatch, "Purg mmdebstrap [1.3.5-7]\n", DOCKER + IPTABLES + OTHERS)
-    plan = packages.plan_removal(OURS)
-    assert plan == Removal(["mmdebstrap"], {"iptables": "docker.io", "libip6tc2": "iptables", "libnftnl11": "iptables"})
-    assert len(programs.called("dpkg-query")) == 1
-    packages.remove(plan, tmp_path / "log")
-    assert programs.calls[-2:] == ["apt-mark auto iptables libip6tc2 libnftnl11", "apt-get purge --quiet --yes mmdebstrap"]
+def test_what_packages_of_others_need_is_kept_and_the_rest_is_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    programs = Programs(monkeypatch, {"dpkg --print-architecture": "amd64\n", "apt-get --simulate": UNNEEDED, "apt": ""})
+    assert packages.removable([*NEEDED_OF_OURS, "mmdebstrap", "tini"]) == ["mmdebstrap", "tini"]
+    (simulated,) = programs.called("apt-get --simulate")
+    assert simulated.endswith(" autoremove")
+    packages.remove(["mmdebstrap", "tini"], NEEDED_OF_OURS, tmp_path / "log")
+    assert programs.calls[-2:] == ["apt-mark auto iptables libip6tc2", "apt-get purge --quiet --yes mmdebstrap tini"]
 
 
-def test_without_packages_of_others_all_of_ours_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    apt(monkeypatch, PURGING_WITH_DOCKER, DOCKER + IPTABLES + OTHERS)
-    assert packages.plan_removal([*OURS, "docker.io", "unknown"]) == Removal(sorted([*OURS, "docker.io"]), {})
-
-
-def test_a_removal_that_takes_another_package_along_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    # apt knows of a reason that the names in dpkg's list do not show: a version, an architecture
-    programs = apt(monkeypatch, PURGING_WITH_DOCKER, IPTABLES)
-    with pytest.raises(SetupError, match=r"would change others too: docker\.io\.") as caught:
-        packages.plan_removal(["iptables"])
-    assert caught.value.hint.endswith("apt-get purge iptables")
-    assert not programs.called("apt-get purge")
-
-
-@pytest.mark.parametrize(
-    ("theirs", "kept"),
-    [
-        ("ii \tufw\t, iptables, ucf\t\n", {"iptables", "libip6tc2", "libnftnl11"}),
-        ("ii \tgreedy\t, nothing-there | libip6tc2 (>= 1)\t\n", {"libip6tc2"}),
-        ("ii \tcontent\t, libc6:any | libip6tc2\t\n", set()),
-        ("rc \tremoved\t, iptables\t\n", set()),
-        ("ii \ttheirs\tlibnftnl11, \t\n", {"libnftnl11"}),
-    ],
-)
-def test_a_dependency_is_needed_unless_something_else_satisfies_it(theirs: str, kept: set[str]) -> None:
-    assert set(packages.needed(packages.parse(theirs + IPTABLES + OTHERS), set(OURS))) == kept
-
-
-def test_a_dependency_on_what_a_package_provides_counts() -> None:
-    listing = "ii \tdebconf\t, \tdebconf-2.0\nii \tasks\tdebconf-2.0, libc6\t\n"
-    assert packages.needed(packages.parse(listing), {"debconf"}) == {"debconf": "asks"}
+def test_without_packages_of_ours_apt_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = Programs(monkeypatch, {})
+    assert packages.removable([]) == []
+    assert programs.calls == []
