@@ -6,7 +6,6 @@ import logging
 import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -87,14 +86,6 @@ def path(kind: str, namespace: str = "", name: str = "", subresource: str = "") 
         parts += ["namespaces", quote(namespace)]
     parts += [f"{kind.lower()}s", *([quote(name)] if name else []), *([subresource] if subresource else [])]
     return "/" + "/".join(parts)
-
-
-def quantity(text: str) -> Decimal:
-    """A quantity of the API as a number: 100m is 0.1, 96Mi is 100663296."""
-    from kubernetes.utils.quantity import parse_quantity
-
-    parse: Any = parse_quantity
-    return Decimal(parse(text))
 
 
 def describe(item: Object) -> str:

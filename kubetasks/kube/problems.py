@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import NamedTuple
 
-from kubetasks.kube.client import Object, quantity
+from kubetasks.kube.client import Object
 
 NODE_STOPPED = ("CrashLoopBackOff", "Unknown")  # why a container waits and how it ended, if its runtime did not see the end
 NOT_READY_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/network-unavailable")
 PULL_REFUSED = ("not found", "unauthorized", "denied", "manifest unknown", "no such host", "x509")  # another try would not help
 NOT_MOUNTED = ("FailedMount", "FailedAttachVolume")  # the kubelet's and the attach controller's reasons of events
-CREATING_SECONDS = 3.0  # an ordinary pod needs one
+USUAL_SECONDS = 3.0  # an ordinary pod is created in one, and ready in another
 UNANSWERED = ("refused", "exceeded", "timeout", "timed out", "EOF", "reset by", "no route", "unreachable")  # as Go says it
 CLIENT_ERROR = "statuscode: 4"  # as the kubelet begins to name 400 to 499
 NOT_STARTED = ("StartError", "ContainerCannotRun")  # how a container ended whose program could not be started
@@ -137,8 +137,8 @@ class Problem:
 class Evidence:
     """What is asked only if a pod does not start.
 
-    `nodes` are all of them, None if they may not be seen; `growing`: others may be added. `answers` is what each pod's readiness
-    probe got last and when, by pod, `mounts` why its volumes could not be mounted.
+    `nodes` are all of them, None if they may not be seen. `answers` is what each pod's readiness probe got last and when, by pod,
+    `mounts` why its volumes could not be mounted.
     `delivered` is the image that the nodes have just been given: what the kubelet says of it may be from before that.
     `kubectl` are the words of a shell that ask the same namespace.
     """
@@ -149,22 +149,19 @@ class Evidence:
     mounts: Mapping[str, str] = field(default_factory=dict)
     delivered: str = ""
     kubectl: str = "kubectl"
-    growing: bool = True
 
 
-class Around(NamedTuple):
-    """What else there is when a pod does not start.
+class Unready(NamedTuple):
+    """A container that runs and is not ready: for how many seconds, and for how many its readiness probe gives it."""
 
-    `releasing`: a pod is starting or ending, after which another may have room. `fitting` pods of the same template have a node.
-    `revertible`: there is an earlier revision.
-    """
+    container: str
+    lasted: float
+    allowed: float
 
-    releasing: bool = False
-    fitting: int = 0
-    revertible: bool = False
-
-
-ALONE = Around()
+    @property
+    def unusual(self) -> bool:
+        """Whether what its probe got is worth asking for."""
+        return self.lasted > min(self.allowed, USUAL_SECONDS)
 
 
 def probe_answers(events: Sequence[Object]) -> dict[str, tuple[datetime, str]]:
@@ -214,15 +211,12 @@ def creating(pod: Object, now: datetime) -> bool:
     since = scheduled.get("lastTransitionTime")
     if scheduled.get("status") != "True" or not since or pod["metadata"].get("deletionTimestamp"):
         return False
-    late = now - datetime.fromisoformat(since) > timedelta(seconds=CREATING_SECONDS)
+    late = now - datetime.fromisoformat(since) > timedelta(seconds=USUAL_SECONDS)
     return late and _condition(pod, "PodReadyToStartContainers").get("status") == "False"
 
 
-def overdue(pod: Object, now: datetime, answer: str = "") -> str | None:
-    """The container that runs and has not become ready in its readiness probe's own time, otherwise None.
-
-    A server whose `answer` is a client error (4xx) is up and lacks the probe's path: that time would not help it.
-    """
+def unready(pod: Object, now: datetime) -> Unready | None:
+    """The container that runs and that its readiness probe has not found ready, or None if there is none."""
     if pod["metadata"].get("deletionTimestamp"):
         return None
     probes = {one["name"]: one["readinessProbe"] for one in pod["spec"]["containers"] if "readinessProbe" in one}
@@ -232,8 +226,7 @@ def overdue(pod: Object, now: datetime, answer: str = "") -> str | None:
         if running and probe and not container.get("ready") and container.get("started") is not False:  # False: startup probe
             own = probe.get("initialDelaySeconds", 0) + probe.get("periodSeconds", 10) * probe.get("failureThreshold", 3)
             since = max(datetime.fromisoformat(one) for one in (running["startedAt"], changed) if one)
-            if now - since > timedelta(seconds=own) or CLIENT_ERROR in answer:
-                return str(container["name"])
+            return Unready(str(container["name"]), (now - since).total_seconds(), own)
     return None
 
 
@@ -241,13 +234,19 @@ def _condition(item: Object, kind: str) -> Object:
     return next((one for one in item.get("status", {}).get("conditions", []) if one["type"] == kind), {})
 
 
-def of_pod(pod: Object, evidence: Evidence, around: Around = ALONE) -> Problem | None:
-    """Why a pod does not become ready, or None. A terminating pod has no problem."""
+def of_pod(
+    pod: Object, evidence: Evidence, *, releasing: bool = False, fitting: int = 0, revertible: bool = False
+) -> Problem | None:
+    """Why a pod does not become ready, or None. A terminating pod has no problem.
+
+    `releasing`: a pod is starting or ending, after which another may have room. `fitting` pods of the same template have a node.
+    `revertible`: there is an earlier revision.
+    """
     name = pod["metadata"]["name"]
     if pod["metadata"].get("deletionTimestamp"):
         return None
     status = pod.get("status", {})
-    back = "./inv rollback" if around.revertible else "./inv build deploy"
+    back = "./inv rollback" if revertible else "./inv build deploy"
     for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
         problem = _of_container(container, name, evidence.delivered, back)
         if problem:
@@ -255,20 +254,18 @@ def of_pod(pod: Object, evidence: Evidence, around: Around = ALONE) -> Problem |
     message = unschedulable(pod)
     if message is not None:
         less = "Lower resources.requests in k8s/deployment.yaml, then ./inv deploy"
-        fits = f"./inv scale --replicas={around.fitting}" if around.fitting else less
-        healing = around.releasing or evidence.nodes is None or not all(map(_takes_pods, evidence.nodes))
-        grace = Grace.LONG if healing else None
-        if evidence.nodes and not evidence.growing and all(_too_large(pod, node) for node in evidence.nodes):
-            grace = Grace.AT_ONCE
-        return of_kind("unschedulable", name, grace=grace, message=message, fits=fits)
+        fits = f"./inv scale --replicas={fitting}" if fitting else less
+        healing = releasing or evidence.nodes is None or not all(map(_takes_pods, evidence.nodes))
+        return of_kind("unschedulable", name, grace=Grace.LONG if healing else None, message=message, fits=fits)
     if name in evidence.mounts and creating(pod, evidence.now):
         return of_kind("volume-mount", name, message=evidence.mounts[name])
     answer = _answer(pod, evidence)
-    late = overdue(pod, evidence.now, answer)
-    if late:
+    late = unready(pod, evidence.now)
+    # a server that answers with a client error is up and lacks the probe's path: the probe's own time would not help it
+    if late and (late.lasted > late.allowed or CLIENT_ERROR in answer):
         slow = not answer or any(word in answer for word in UNANSWERED)
         told = answer.partition(": ")[2] or answer or "its readiness probe has not succeeded"
-        return of_kind("not-ready", name, late, Grace.LONG if slow else None, message=told, back=back)
+        return of_kind("not-ready", name, late.container, Grace.LONG if slow else None, message=told, back=back)
     return None
 
 
@@ -309,15 +306,6 @@ def _answer(pod: Object, evidence: Evidence) -> str:
         one["state"]["running"] for one in pod.get("status", {}).get("containerStatuses", []) if "running" in one.get("state", {})
     ]
     return answer if at and all(at >= datetime.fromisoformat(one["startedAt"]) for one in running) else ""
-
-
-def _too_large(pod: Object, node: Object) -> bool:
-    """Whether the pod's containers request more CPU or memory than the node has without any pod."""
-    requests = [one.get("resources", {}).get("requests", {}) for one in pod["spec"]["containers"]]
-    room = node.get("status", {}).get("allocatable", {})
-    return any(
-        sum(quantity(one.get(name, "0")) for one in requests) > quantity(room[name]) for name in ("cpu", "memory") if name in room
-    )
 
 
 def _takes_pods(node: Object) -> bool:

@@ -3,11 +3,12 @@
 import copy
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from kubetasks.kube import problems
 from kubetasks.kube.client import Object
-from kubetasks.kube.problems import Around, Evidence, Grace, Problem
+from kubetasks.kube.problems import Evidence, Grace, Problem
 from kubetasks.terminal.wait import Done, Failed, Pending, State
 
 REVISION = "deployment.kubernetes.io/revision"
@@ -63,8 +64,14 @@ def problem(
         heals = (code == "quota" and releasing) or any(words in message for words in problems.ADMITTED_LATER)
         return problems.of_kind(code, name, grace=Grace.LONG if heals else None, message=message)
     fitting = sum("nodeName" in pod["spec"] and pod not in ending for pod in newest)
-    around = Around(releasing, fitting if fitting < wanted else 0, revision_before(deployment, replica_sets) is not None)
-    found = [one for one in (problems.of_pod(pod, evidence, around) for pod in newest) if one]
+    of_pod = partial(
+        problems.of_pod,
+        evidence=evidence,
+        releasing=releasing,
+        fitting=fitting if fitting < wanted else 0,
+        revertible=revision_before(deployment, replica_sets) is not None,
+    )
+    found = [one for one in map(of_pod, newest) if one]
     if found:
         worst = min(found, key=lambda one: one.grace)
         # the nodes may be too busy with those that start for this one to answer

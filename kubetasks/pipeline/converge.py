@@ -20,6 +20,7 @@ from kubetasks.terminal import wait
 
 STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
 BALANCER_SECONDS = 60.0  # a load balancer whose image cannot be pulled gives no address
+TAKEN = "port is already allocated"  # the API's words for a node port
 INVALID = (400, 422)  # the API server's answers to an object that it finds invalid
 WITHOUT_LOAD_BALANCER = "INVOKE_APP_TIMEOUT=SECONDS waits longer; without a load balancer: docs/existing.md"
 
@@ -87,6 +88,9 @@ def _apply(run: Run, wanted: Desired, there: Place) -> set[str]:
             if objects.apply(run.kube, item):
                 changed.add(item["kind"])
         except ApiError as error:
+            if there.node_port and TAKEN in error.sentence:
+                _free_node_port(run)  # another service was faster, and can be named now
+                return changed | _apply(run, wanted, replace(there, node_port=None))
             if error.status not in INVALID:
                 raise
             file = run.app.manifests / f"{item['kind'].lower()}.yaml"

@@ -64,9 +64,8 @@ def rollout(run: Run, delivered: str = "") -> Rollout:
 def _evidence(run: Run, pods: list[Object], delivered: str) -> Evidence:
     now = datetime.now(UTC)
     nodes = _visible(run, "Node") if any(problems.unschedulable(pod) is not None for pod in pods) else None
-    unhealthy = (
-        _visible(run, "Event", fieldSelector="reason=Unhealthy") if any(problems.overdue(pod, now) for pod in pods) else None
-    )
+    asked = any(found.unusual for found in (problems.unready(pod, now) for pod in pods) if found)
+    unhealthy = _visible(run, "Event", fieldSelector="reason=Unhealthy") if asked else None
     unmounted = _mount_events(run) if any(problems.creating(pod, now) for pod in pods) else []
     kubectl = f"{run.kube.kubectl_line} --namespace {run.settings.namespace}"
     return Evidence(
@@ -76,7 +75,6 @@ def _evidence(run: Run, pods: list[Object], delivered: str) -> Evidence:
         problems.mount_failures(unmounted),
         delivered,
         kubectl,
-        growing=run.provider.shared,
     )
 
 

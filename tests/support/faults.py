@@ -13,7 +13,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {  # code: (change of the contai
     "volume-mount": ({"volumeMounts": [{"name": "gone", "mountPath": "/gone"}]}, 'configmap "gone" not found'),
     "container-start": ({"command": ["/no/such/program"]}, "/no/such/program"),
     "crash-loop": ({"args": ["--no-such-option"]}, "--no-such-option"),
-    "not-ready": ({"readinessProbe": {"httpGet": {"path": "/nowhere"}}}, "statuscode: 404"),
+    "not-ready": ({"readinessProbe": {"httpGet": {"path": "/nowhere"}, "failureThreshold": 600}}, "statuscode: 404"),
     "unschedulable": ({"resources": {"requests": {"cpu": "1000"}}}, "Insufficient cpu"),
     "quota": ({"env": [{"name": "CHANGED", "value": "1"}]}, "exceeded quota"),
     "pods-refused": ({"securityContext": {"privileged": True, "allowPrivilegeEscalation": True}}, "violates PodSecurity"),

@@ -96,24 +96,6 @@ def test_a_pod_that_fits_nowhere_counts_soon_only_if_every_node_takes_pods() -> 
     assert [one and one.grace for one in grace] == [Grace.BRIEF, Grace.LONG, Grace.LONG]
 
 
-@pytest.mark.parametrize(
-    ("cpu", "memory", "grace"),
-    [("2", "24684084Ki", Grace.BRIEF), ("2001m", "1Mi", Grace.AT_ONCE), ("1", "32Gi", Grace.AT_ONCE)],
-)
-def test_a_pod_that_an_empty_node_would_not_hold_counts_at_once_unless_others_may_add_nodes(
-    cpu: str, memory: str, grace: Grace
-) -> None:
-    objects = recorded("unschedulable")
-    objects["pods"][0]["spec"]["containers"][0]["resources"]["requests"] = {"cpu": cpu, "memory": memory}
-    (node,) = recorded("nodes")["nodes"]
-    problem = found(objects, Evidence(nodes=[node], growing=False))
-    assert problem is not None
-    assert problem.grace is grace
-    problem = found(objects, Evidence(nodes=[node]))
-    assert problem is not None
-    assert problem.grace is Grace.BRIEF
-
-
 def test_a_pod_that_fits_nowhere_may_get_the_room_of_one_that_ends() -> None:
     objects = recorded("unschedulable")
     ending = copy.deepcopy(objects["pods"][0])
@@ -261,18 +243,18 @@ def test_what_a_probe_got_before_the_container_started_does_not_count() -> None:
 
 
 @pytest.mark.parametrize("what", ["terminating", "starting up"])
-def test_a_pod_that_ends_or_has_a_startup_probe_is_not_overdue(what: str) -> None:
+def test_a_pod_that_ends_or_has_a_startup_probe_is_not_awaited(what: str) -> None:
     pod = recorded("ready")["pods"][0]
     (status,) = pod["status"]["containerStatuses"]
     status["ready"] = False
     pod["spec"]["containers"][0]["readinessProbe"] = {"periodSeconds": 1, "failureThreshold": 3}
     later = datetime.fromisoformat(status["state"]["running"]["startedAt"]) + timedelta(hours=1)
-    assert problems.overdue(pod, later)
+    assert problems.unready(pod, later)
     if what == "terminating":
         pod["metadata"]["deletionTimestamp"] = "2026-11-24T15:45:44Z"
     else:
         status["started"] = False
-    assert problems.overdue(pod, later) is None
+    assert problems.unready(pod, later) is None
 
 
 def test_a_pod_that_was_ready_until_now_has_its_probes_own_time_again() -> None:
@@ -283,7 +265,9 @@ def test_a_pod_that_was_ready_until_now_has_its_probes_own_time_again() -> None:
     now = datetime.fromisoformat(status["state"]["running"]["startedAt"]) + timedelta(hours=1)
     for condition in pod["status"]["conditions"]:
         condition["lastTransitionTime"] = (now - timedelta(seconds=1)).isoformat()
-    assert problems.overdue(pod, now) is None
+    found = problems.unready(pod, now)
+    assert found is not None
+    assert (found.lasted, found.allowed) == (1, 3)
 
 
 def test_the_last_answer_of_a_probe_counts() -> None:
