@@ -12,7 +12,7 @@ from kubetasks.pipeline import build, cluster, seen
 from kubetasks.pipeline.converge import converge, wait_for_rollout, wait_until_served
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
-from kubetasks.providers.base import Lifecycle
+from kubetasks.providers.own import Own
 from kubetasks.terminal import equivalents, interruption
 
 ABANDON_SECONDS = 3.0
@@ -103,7 +103,7 @@ def _side_by_side(run: Run) -> Image:
 
     # each is made once, before there are two threads
     provider, _ = run.provider, run.engine
-    created = provider if isinstance(provider, Lifecycle) and provider.phase() in ("missing", "incomplete") else None
+    created = provider if isinstance(provider, Own) and provider.phase() in ("missing", "incomplete") else None
     with run.report.step("Cluster and image"):
         builder = threading.Thread(target=work, daemon=True)  # a daemon, or Ctrl-C would wait for the build
         creating.set()

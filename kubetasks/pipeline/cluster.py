@@ -12,11 +12,10 @@ from kubetasks.kube import objects
 from kubetasks.kube.client import ApiError
 from kubetasks.pipeline import converge, nodes, seen
 from kubetasks.pipeline.run import Run, one_at_a_time
-from kubetasks.project.labels import Owner
 from kubetasks.providers import localregistry, metallb
-from kubetasks.providers.base import Lifecycle, NodeEngine
+from kubetasks.providers.base import NodeEngine
+from kubetasks.providers.own import Own
 from kubetasks.setup import artifacts
-from kubetasks.terminal import equivalents
 
 R = TypeVar("R")
 
@@ -39,7 +38,7 @@ def start(run: Run) -> None:
 def ensure(run: Run) -> bool:
     """Make sure that the cluster runs and has a load balancer; True if it has just come up. Raises ClusterError."""
     provider = run.provider
-    if not isinstance(provider, Lifecycle):
+    if not isinstance(provider, Own):
         if not run.report.dry:
             seen.require_namespace(run)  # also shows that the cluster answers
             run.report.say(f"Cluster {provider.name} is running.")
@@ -57,20 +56,14 @@ def ensure(run: Run) -> bool:
     return changed
 
 
-def _start_lines(run: Run, provider: Lifecycle) -> Sequence[str]:
+def _start_lines(run: Run, provider: Own) -> Sequence[str]:
     """The equivalent commands of a start; a comment if the engine does not answer."""
     try:
-        lines = provider.start_lines()
-        created = run.provider.phase() in ("missing", "incomplete")
+        return provider.start_lines()
     except EngineError as error:
         if not run.report.dry:
             raise
         return [f"# {line.strip()}" for line in str(error.message).splitlines()]
-    if not created:
-        return lines
-    manifest = artifacts.metallb_manifest(run.settings).reference
-    balancer = equivalents.load_balancer(run.app.owner, manifest, provider.network) if provider.network else ()
-    return *lines, *balancer, equivalents.wait_for_nodes(), *_announcement(run.app.owner, provider.registry())
 
 
 def announce_registry(run: Run) -> None:
@@ -85,14 +78,6 @@ def announce_registry(run: Run) -> None:
             objects.apply(run.kube, wanted)
         except OwnershipError as error:
             run.report.say(f"{error.sentence} The cluster's own registry is not announced.")
-
-
-def _announcement(owner: Owner, registry: tuple[str, int] | None) -> tuple[str, ...]:
-    if registry is None:
-        return ()
-    name, port = registry
-    announced = localregistry.config_map(equivalents.port_of(name, port), f"{name}:{port}", owner)
-    return (equivalents.announce_registry(owner, announced),)
 
 
 def _retried(request: Callable[[], R]) -> R:

@@ -225,7 +225,7 @@ class TrafficCheck:
         if self._chosen not in found.known:
             self._chosen = probe.first_answering(app, found.known)
         if self._chosen is None:
-            return wait.Pending("no address answers yet") if self._run.cluster.reachable else wait.Done()
+            return wait.Pending("no address answers yet") if not self._run.provider.shared else wait.Done()
         for _ in range(STRANGER_REQUESTS * found.wanted):
             state = judge.answer(probe.ask(app, self._chosen.url, app.health), app.pod_key, found.ready, self._build)
             if not isinstance(state, wait.Done):

@@ -14,7 +14,7 @@ from kubetasks.pipeline.converge import converge, wait_until_served
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
-from kubetasks.providers.base import Lifecycle
+from kubetasks.providers.own import Own
 from kubetasks.terminal import interruption
 from kubetasks.terminal.report import duration
 
@@ -122,7 +122,7 @@ def loop(run: Run, clean: bool) -> None:
     if run.report.dry:
         app.up(run)
         return
-    ours = isinstance(run.provider, Lifecycle)  # nobody has agreed yet that one of others is changed
+    ours = isinstance(run.provider, Own)  # nobody has agreed yet that one of others is changed
     report, provider = run.report, run.provider
     may_clean = ours and provider.phase() == "missing"
     watch = Watch(run.app)  # first: what changes while it comes up is not lost

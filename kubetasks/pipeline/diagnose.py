@@ -67,7 +67,7 @@ def _of_service(run: Run, deployment: Object) -> Diagnosis | None:
     mismatch = judge.mismatch(found, deployment)
     if mismatch:
         return Diagnosis("service-mismatch", mismatch.reason, mismatch.hint)
-    if not readiness.replicas(deployment) or not run.cluster.reachable:
+    if not readiness.replicas(deployment) or run.provider.shared:
         return None
 
     def check() -> wait.State:

@@ -68,14 +68,16 @@ class Run:
     def node_engine(self) -> Engine | None:
         """The engine of a running node, if it has one, and docker-env has not chosen one for this shell. Raises EngineError."""
         provider = self.provider
-        return provider.node_engine() if isinstance(provider, NodeEngine) and not access.node_of_shell() else None
+        if not isinstance(provider, NodeEngine) or access.node_of_shell():
+            return None
+        return self.if_it_answers(provider.node_engine)
 
     @cached_property
     def host_engine(self) -> Engine:
         """The engine whose containers are nodes. Raises EngineError."""
         return engine_client.connect(owner=self.app.owner)
 
-    def if_it_answers(self, connect: Callable[[], Engine]) -> Engine | None:
+    def if_it_answers(self, connect: Callable[[], Engine | None]) -> Engine | None:
         """The engine; None under --dry if it does not answer. Raises EngineError."""
         try:
             return connect()
@@ -104,7 +106,7 @@ class Run:
         """The cluster's API."""
         there = self.cluster
         kubectl = artifacts.kubectl().reference
-        facts = there.kubeconfig, there.context, there.unreachable_hint, there.credentials_hint, there.bypass_proxy
+        facts = there.kubeconfig, there.context, there.unreachable_hint, there.credentials_hint, not self.provider.shared
         made = client.connect(self.app.owner, *facts, kubectl)
         if self.provider.shared:
             self.report.say(f"Context {self.provider.name} ({made.server}), namespace {self.settings.namespace}")

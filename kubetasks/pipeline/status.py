@@ -10,7 +10,7 @@ from kubetasks.pipeline import seen
 from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
 from kubetasks.project.settings import DEFAULTS
-from kubetasks.providers.base import Lifecycle
+from kubetasks.providers.own import Own
 from kubetasks.terminal import equivalents
 
 
@@ -56,7 +56,7 @@ def status(run: Run) -> dict[str, Any] | None:
 
 def _other_clusters(run: Run) -> list[dict[str, str]]:
     """Name and provider of our other clusters in the engine; none if this one is not ours, which needs no engine."""
-    if not isinstance(run.provider, Lifecycle):
+    if not isinstance(run.provider, Own):
         return []
     default = DEFAULTS["cluster"]["provider"]
     found = run.host_engine.our_clusters()

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from kubetasks.engine.client import Engine
 from kubetasks.errors import ClusterError
 from kubetasks.project.settings import Settings
-from kubetasks.providers.base import Lifecycle, Provider
+from kubetasks.providers.base import Provider
+from kubetasks.providers.own import Own
 from kubetasks.terminal.report import Report
 
 
@@ -24,9 +25,9 @@ def select(settings: Settings, report: Report, connect: Callable[[], Engine]) ->
     return Kind(settings, report, connect)
 
 
-def lifecycle(provider: Provider) -> Lifecycle:
+def lifecycle(provider: Provider) -> Own:
     """The provider as one that starts, stops and deletes its cluster. Raises ClusterError if the cluster is not ours."""
-    if isinstance(provider, Lifecycle):
+    if isinstance(provider, Own):
         return provider
     raise ClusterError(
         f"The cluster {provider.name} is not ours to stop or delete.", "./inv clean removes the application from it"

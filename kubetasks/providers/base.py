@@ -1,16 +1,19 @@
 """The interface of a cluster: what every provider does, what only some do, and the facts in which clusters differ."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from functools import cached_property
+from typing import Literal, Protocol, runtime_checkable
 
+from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Delivered, Image
+from kubetasks.project.settings import Settings
 from kubetasks.setup.requirements import Requirement
-
-if TYPE_CHECKING:
-    from kubetasks.engine.client import Engine
+from kubetasks.terminal import equivalents
+from kubetasks.terminal.report import Report
 
 # incomplete: its creation or deletion was interrupted
 Phase = Literal["missing", "incomplete", "stopped", "running"]
@@ -30,117 +33,84 @@ class Cluster:
 
     `mapped_port` is (node port, port of 127.0.0.1) if one is mapped. `subnet` is the network of its nodes in CIDR form if we
     give load balancer addresses from it. `load_balancer`: whether a service will get an address, so that waiting for it makes
-    sense. `node_ports`: whether this machine reaches node ports at the nodes' own addresses. `reachable`: whether one of the
-    addresses must answer from this machine. `registry` is the cluster's own one, if it has one. `since` is when each of its
-    nodes started (empty if that is not known). `unreachable_hint` is what a person can try if the API does not answer,
-    `credentials_hint` if it refuses the kubeconfig. `bypass_proxy`: the API server is on this machine, where no proxy reaches it.
+    sense. `node_ports`: whether this machine reaches node ports at the nodes' own addresses. `registry` is the cluster's own
+    one, if it has one. `since` is when each of its nodes started (empty if that is not known). `unreachable_hint` is what a
+    person can try if the API does not answer, `credentials_hint` if it refuses the kubeconfig.
     """
 
     kubeconfig: str
     context: str
-    mapped_port: tuple[int, int] | None
-    subnet: str
-    load_balancer: bool
-    node_ports: bool
-    reachable: bool
-    bypass_proxy: bool
-    registry: RegistryAddress | None
-    since: Mapping[str, datetime]
     unreachable_hint: str
     credentials_hint: str
+    mapped_port: tuple[int, int] | None = None
+    subnet: str = ""
+    load_balancer: bool = False
+    node_ports: bool = True
+    registry: RegistryAddress | None = None
+    since: Mapping[str, datetime] = field(default_factory=dict)
 
 
-class Provider(Protocol):
+class Provider(ABC):
     """A cluster to run on. Methods raise ClusterError, OwnershipError, and EngineError if they need the engine."""
 
-    @property
-    def name(self) -> str:
-        """The cluster's name for people."""
+    kubectl: tuple[str, ...] = ()  # the flags that make kubectl use this cluster, besides KUBECONFIG
+    shared = False  # others use it too: a change is confirmed, and nobody knows whether this machine reaches it
+    requirements: tuple[Requirement, ...] = ()  # what setup installs for it
+    node_port: int | None = None  # which this machine maps once the cluster is there
+
+    def __init__(self, settings: Settings, report: Report, connect: Callable[[], Engine]) -> None:
+        self.name = settings.cluster  # for people
+        self._settings = settings
+        self._app = settings.app
+        self._report = report
+        self._connect = connect
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return self._connect()
 
     @property
+    @abstractmethod
     def kubeconfig(self) -> str:
         """The path of the kubeconfig file, whether there is a cluster or not."""
 
     @property
-    def kubectl(self) -> tuple[str, ...]:
-        """The flags that make kubectl use this cluster, besides KUBECONFIG."""
-
-    @property
-    def shared(self) -> bool:
-        """Whether others use the cluster too: it is named, and a change is confirmed."""
-
-    @property
-    def requirements(self) -> tuple[Requirement, ...]:
-        """What setup installs for it."""
-
-    @property
-    def node_port(self) -> int | None:
-        """The node port that this machine maps once the cluster is there."""
-
-    @property
     def program(self) -> str:
         """The provider's own program, which its equivalent commands call, or ""."""
+        return ""
 
     @property
     def environment(self) -> Mapping[str, str]:
         """The variables that make that program and kubectl use this cluster."""
+        return {"KUBECONFIG": self.kubeconfig}
 
     def service_line(self, kubectl: Sequence[str]) -> str:
         """The equivalent command that shows where the service answers; `kubectl` are the flags of kubectl."""
+        return equivalents.service(self._app, kubectl)
 
+    @abstractmethod
     def phase(self) -> Phase:
         """Whether the cluster is there and runs."""
 
+    @abstractmethod
     def cluster(self) -> Cluster:
         """The running cluster. Raises ClusterError if it does not run."""
 
+    @abstractmethod
     def deliver_lines(self, image: Image) -> Sequence[str]:
         """The equivalent commands of `deliver`."""
 
     def delivered(self, image: Image) -> Delivered:
         """How pods name the image once it is delivered, as far as that is known before."""
+        return Delivered(image.reference, pulled=False)
 
+    @abstractmethod
     def deliver(self, image: Image) -> Delivered:
         """Make the image available to the nodes, if they do not have it, and say how pods name it."""
 
+    @abstractmethod
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
         """Remove the application's images from the nodes, except those that `used` returns; return their names."""
-
-
-@runtime_checkable
-class Lifecycle(Protocol):
-    """What only the provider of a cluster of our own does."""
-
-    @property
-    def network(self) -> str:
-        """The Docker network from which we give services of a new cluster addresses, or ""."""
-
-    def registry(self) -> tuple[str, int] | None:
-        """The container of a new cluster's registry and its port there, or None."""
-
-    def start_lines(self) -> Sequence[str]:
-        """The equivalent commands of `start`, none if the cluster runs."""
-
-    def start(self) -> tuple[Cluster, bool]:
-        """Create or start the cluster if necessary; True if it was. It may still be coming up."""
-
-    def preload(self, image: Image, abandoned: Callable[[], bool]) -> None:
-        """Deliver the image to nodes that are still being created, as far as that is possible: `start` runs meanwhile.
-
-        Give up once `abandoned` returns True.
-        """
-
-    def stop_lines(self) -> Sequence[str]:
-        """The equivalent commands of `stop`."""
-
-    def stop(self) -> bool:
-        """Stop the cluster and keep what is in it; False if it did not run."""
-
-    def delete_lines(self) -> Sequence[str]:
-        """The equivalent commands of `delete`."""
-
-    def delete(self) -> bool:
-        """Delete the cluster and everything created for it; False if there was none."""
 
 
 class OpenTunnel(Protocol):
@@ -169,7 +139,7 @@ class Tunnels(Protocol):
 class NodeEngine(Protocol):
     """Implemented if nodes may run a Docker engine that builds for them."""
 
-    def node_engine(self) -> "Engine | None":
+    def node_engine(self) -> Engine | None:
         """The node's engine, if the cluster runs and has one. Raises EngineError."""
 
     def building(self) -> AbstractContextManager[None]:

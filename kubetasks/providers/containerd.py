@@ -57,11 +57,6 @@ def _listed(engine: Engine, node: "Container", app: str = "") -> list[Reference]
     return parse(engine.run_in(node, *CTR, "images", "ls", *chosen))
 
 
-def names(engine: Engine, node: "Container", app: Application) -> list[str]:
-    """The names of the application's images on a node: APP:TAG."""
-    return [one.short for one in _listed(engine, node, app.name)]
-
-
 def has(engine: Engine, node: "Container", wanted: Sequence[str]) -> bool:
     """Whether a node has the image under all of these names (APP:TAG), each of which means the same one."""
     app = wanted[0].partition(":")[0]

@@ -1,45 +1,32 @@
 """A cluster that already exists: used through an explicit context, never created, stopped or deleted."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 
 from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import EngineError
 from kubetasks.project.settings import Settings
-from kubetasks.providers.base import Cluster, Phase
-from kubetasks.setup.requirements import Requirement
+from kubetasks.providers.base import Cluster, Phase, Provider
 from kubetasks.terminal import equivalents
 from kubetasks.terminal.report import Report
 
 
-class Existing:
+class Existing(Provider):
     """The cluster of the context in the settings. Its nodes pull the image from a registry, if one is set."""
 
-    requirements: tuple[Requirement, ...] = ()
-    node_port = None
-    program = ""
     shared = True
 
     def __init__(self, settings: Settings, report: Report, connect: Callable[[], Engine]) -> None:
-        self._settings = settings
-        self._report = report
-        self._app = settings.app
-        self._connect = connect
+        super().__init__(settings, report, connect)
         self.name = settings.context
-        self.kubeconfig = settings.kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
         self.kubectl = ("--context", settings.context)
 
     @property
-    def environment(self) -> Mapping[str, str]:
-        return {"KUBECONFIG": self.kubeconfig}
-
-    @cached_property
-    def _engine(self) -> Engine:
-        return self._connect()
+    def kubeconfig(self) -> str:
+        return self._settings.kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
 
     def phase(self) -> Phase:
         return "running"
@@ -48,14 +35,6 @@ class Existing:
         return Cluster(
             kubeconfig=self.kubeconfig,
             context=self.name,
-            mapped_port=None,
-            subnet="",
-            load_balancer=False,
-            node_ports=True,
-            reachable=False,
-            bypass_proxy=False,
-            registry=None,
-            since={},
             unreachable_hint=f"kubectl config get-contexts lists the contexts; kubectl --context {self.name} version must answer",
             credentials_hint="Its credentials may have expired, or its kubeconfig is out of date: log in to the cluster again",
         )
@@ -92,6 +71,3 @@ class Existing:
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:  # noqa: ARG002  what a registry keeps is its owner's
         return []
-
-    def service_line(self, kubectl: Sequence[str]) -> str:
-        return equivalents.service(self._app, kubectl)

@@ -5,23 +5,21 @@ An adapter gives what differs between kind and minikube.
 """
 
 import re
+import shlex
 import shutil
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from functools import cache, cached_property
+from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Delivered, Image, names_to_load
-from kubetasks.errors import ClusterError, EngineError, LeftoverError, ProgramError
-from kubetasks.project.settings import Settings
+from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
 from kubetasks.providers import containerd
-from kubetasks.providers.base import Cluster, Phase
-from kubetasks.setup.requirements import Requirement
-from kubetasks.terminal import equivalents, interruption, locking, wait
-from kubetasks.terminal.report import Report
+from kubetasks.providers.base import Cluster, Phase, Provider
+from kubetasks.terminal import interruption, locking, wait
 
 if TYPE_CHECKING:
     from kubetasks.engine.client import Container
@@ -35,26 +33,10 @@ IN_PROGRESS = "is already in progress"  # the engine's words for a second remova
 CONTROLLERS_RATE = 500
 
 
-class Own(ABC):
-    """The cluster named in the settings. What an adapter must give is below `what differs`."""
+class Own(Provider):
+    """The cluster named in the settings, started, stopped and deleted. What an adapter must give is below `what differs`."""
 
-    requirements: tuple[Requirement, ...]
     mark: str
-    kubectl: tuple[str, ...] = ()
-    shared = False
-    node_port: int | None = None
-
-    def __init__(self, settings: Settings, report: Report, connect: Callable[[], Engine]) -> None:
-        self.name = settings.cluster
-        self._settings = settings
-        self._app = settings.app
-        self._report = report
-        self._connect = connect
-        self.network = ""  # from which we give services addresses
-
-    @cached_property
-    def _engine(self) -> Engine:
-        return self._connect()
 
     @property
     def folder(self) -> Path:
@@ -64,10 +46,6 @@ class Own(ABC):
     @property
     def kubeconfig(self) -> str:
         return str(self.folder / "kubeconfig")
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        return {"KUBECONFIG": self.kubeconfig}
 
     def phase(self) -> Phase:
         return self._phase(self._nodes())
@@ -91,12 +69,10 @@ class Own(ABC):
             raise ClusterError(f"Cluster {self.name} is {phase}.", "./inv start")
         return self._facts(nodes)
 
-    def registry(self) -> tuple[str, int] | None:
-        return None
-
     # lifecycle
 
     def start(self) -> tuple[Cluster, bool]:
+        """Create or start the cluster if necessary; True if it was. It may still be coming up."""
         self._engine.require_here()
         with self._locked():
             nodes = self._nodes() or self._settled()
@@ -118,6 +94,7 @@ class Own(ABC):
             return self._facts(nodes) if phase == "running" else self.cluster(), phase != "running"
 
     def start_lines(self) -> Sequence[str]:
+        """The equivalent commands of `start`, none if the cluster runs."""
         self._engine.require_here()
         phase = self.phase()
         if phase == "running":
@@ -127,22 +104,16 @@ class Own(ABC):
         return (*(self.delete_lines() if phase == "incomplete" else ()), *self._create_lines())
 
     def stop(self) -> bool:
-        nodes = self._nodes()
-        if nodes:
-            self._require_usable(nodes)
-        if not any(node.status == "running" for node in nodes):
-            return False
+        """Stop the cluster and keep what is in it; False if it did not run."""
         with self._locked():
-            if not self._nodes():  # another run deleted it meanwhile
+            if self.phase() == "missing" or not any(node.status == "running" for node in self._nodes()):
                 return False
             with self._report.step(f"Stopping cluster {self.name}") as step:
                 self._halt(step.at)
-        return True
+            return True
 
     def stop_lines(self) -> Sequence[str]:
-        nodes = self._nodes()
-        if nodes:
-            self._require_usable(nodes)
+        self.phase()  # raises if it is not ours
         return self._halt_lines()
 
     def delete_lines(self) -> Sequence[str]:
@@ -152,6 +123,7 @@ class Own(ABC):
         return self._destroy_lines()
 
     def delete(self) -> bool:
+        """Delete the cluster and everything created for it; False if there was none."""
         with self._locked():
             nodes = self._nodes() or self._settled()
             if nodes:
@@ -196,8 +168,8 @@ class Own(ABC):
             self._engine.run_in(node, "touch", self.mark)
 
     def _settled(self) -> "list[Container]":
-        """The nodes, if an engine is still creating them for a run of ours that was killed."""
-        if self._begun():
+        """The nodes, if an engine is still creating them for a run of ours that was killed: it had begun with something else."""
+        if self._left():
             self._settle(1)
         return self._nodes()
 
@@ -250,11 +222,8 @@ class Own(ABC):
                 self._load(names, lacking)
         return self.delivered(image)
 
-    def delivered(self, image: Image) -> Delivered:
-        return Delivered(image.reference, pulled=False)
-
-    def preload(self, image: Image, abandoned: Callable[[], bool]) -> None:  # noqa: B027
-        """Nothing, unless nodes that are still being created can be given an image."""
+    def preload(self, image: Image, abandoned: Callable[[], bool]) -> None:
+        """Deliver the image to nodes that are still being created, if that is possible, until `abandoned` returns True."""
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
         kept = cache(used)
@@ -272,13 +241,6 @@ class Own(ABC):
         return False
 
     # what differs
-
-    @property
-    @abstractmethod
-    def program(self) -> str: ...
-
-    def service_line(self, kubectl: Sequence[str]) -> str:
-        return equivalents.service(self._app, kubectl)
 
     @abstractmethod
     def _load_lines(self, names: Sequence[str]) -> Sequence[str]: ...
@@ -319,17 +281,19 @@ class Own(ABC):
         """Whether a complete cluster runs."""
         return all(node.status == "running" for node in nodes)
 
-    @abstractmethod
     def _facts(self, nodes: "list[Container]") -> Cluster:
         """The facts of a running cluster."""
+        return Cluster(
+            kubeconfig=self.kubeconfig,
+            context=self.name,
+            unreachable_hint="./inv status shows whether it runs; ./inv start starts it",
+            credentials_hint=f"rm {shlex.quote(self.kubeconfig)}; ./inv start writes it anew",
+            since={str(node.name): datetime.fromisoformat(node.attrs["State"]["StartedAt"]) for node in nodes},
+        )
 
     @abstractmethod
     def _differences(self, nodes: "list[Container]") -> Mapping[str, tuple[str, str]]:
         """What only a new cluster would follow: a variable, and its wanted and actual value."""
-
-    @abstractmethod
-    def _begun(self) -> bool:
-        """Whether a run that was killed may have asked for nodes that are not there yet."""
 
     @abstractmethod
     def _create(self, at: Callable[[str], None]) -> None:
@@ -339,7 +303,7 @@ class Own(ABC):
     def _resume(self, at: Callable[[str], None]) -> None:
         """Start the stopped cluster."""
 
-    def _restore(self) -> None:  # noqa: B027
+    def _restore(self) -> None:
         """Mend what a running cluster of ours can do without."""
 
     @abstractmethod
@@ -365,6 +329,10 @@ class Own(ABC):
     @abstractmethod
     def _load(self, names: list[str], nodes: "list[Container]") -> None:
         """Load the image of these names from the engine into the nodes."""
+
+
+def foreign(what: str, why: str = "was not created by these tasks") -> OwnershipError:
+    return OwnershipError(f"{what} exists and {why}.", "Choose another name: INVOKE_CLUSTER_NAME=NAME ./inv ...")
 
 
 def _why(error: ProgramError) -> str:

@@ -13,9 +13,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kubetasks.engine.client import Engine
-from kubetasks.errors import EngineError, ImageError, OwnershipError
+from kubetasks.errors import EngineError, ImageError
 from kubetasks.project.settings import Settings
+from kubetasks.providers import localregistry
 from kubetasks.providers.base import RegistryAddress
+from kubetasks.providers.own import foreign
 from kubetasks.setup import artifacts
 from kubetasks.terminal import equivalents
 
@@ -105,6 +107,11 @@ class Registry:
         address = self.address() or RegistryAddress(f"127.0.0.1:{port}", self.inside)
         return [equivalents.run_in(node, ["sh", "-c", _hosts(address)]) for node in nodes] if self.available() else []
 
+    def hosting_lines(self) -> Sequence[str]:
+        """The equivalent command that tells other tools of it."""
+        announced = localregistry.config_map(equivalents.port_of(self.name, PORT), self.inside, self._owner)
+        return (equivalents.announce_registry(self._owner, announced),) if self.available() else ()
+
     def has(self, reference: str) -> bool:
         """Whether it has got the image NAME:TAG since it was started; it is asked directly, because no proxy could reach it."""
         name, _, tag = reference.partition(":")
@@ -185,10 +192,7 @@ class Registry:
     def require_free(self) -> None:
         """Raises OwnershipError if a container of that name is not ours."""
         if self._engine.container(self.name) and self._container() is None:
-            raise OwnershipError(
-                f"A container {self.name} exists and was not created by these tasks.",
-                "Choose another name: INVOKE_CLUSTER_NAME=NAME ./inv ...",
-            )
+            raise foreign(f"A container {self.name}")
 
     @property
     def _labels(self) -> dict[str, str]:

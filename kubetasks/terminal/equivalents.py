@@ -7,28 +7,13 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from kubetasks.project.application import Application
 from kubetasks.project.labels import Owner
 from kubetasks.terminal import shell
 
-NETWORK_VARIABLE = "KIND_EXPERIMENTAL_DOCKER_NETWORK"
 MANIFEST_POLICY = "Never"
 ROLLED_OUT = ("Deployment", "PodDisruptionBudget")  # what `deploy` applies and `undeploy` deletes
-
-
-class ClusterConfig(Protocol):
-    """What kind is asked for."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def image(self) -> str: ...
-    @property
-    def kubeconfig(self) -> str: ...
-    @property
-    def text(self) -> str: ...
 
 
 def environment(folders: Sequence[str], variables: Mapping[str, str]) -> str:
@@ -72,20 +57,9 @@ def use_engine(words: Sequence[str]) -> str:
     return f'eval "$({minikube(words)})"'
 
 
-def create_argv(program: str, config: ClusterConfig, file: str) -> list[str]:
-    """The argument list; the file `-` is standard input."""
-    words = ["--name", config.name, "--image", config.image, "--config", file, "--kubeconfig", config.kubeconfig]
-    return [program, "create", "cluster", *words]
-
-
-def create_environment(config: ClusterConfig) -> dict[str, str]:
-    """What makes kind use the cluster's own network."""
-    return {NETWORK_VARIABLE: config.name}
-
-
-def create_cluster(config: ClusterConfig) -> str:
-    line = shell.line(create_argv("kind", config, "-"), create_environment(config))
-    return f"{line} <<'EOF'\n{config.text}EOF"
+def create_cluster(words: Sequence[str], environment: Mapping[str, str], configuration: str) -> str:
+    """The words follow the name of kind, which reads its configuration from standard input."""
+    return f"{shell.line(['kind', *words], environment)} <<'EOF'\n{configuration}EOF"
 
 
 def wait_for_nodes() -> str:

@@ -13,7 +13,6 @@ from pytest_kind import KindCluster
 from kubetasks.providers.kind.config import Config, free_port
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.setup import artifacts
-from kubetasks.terminal import equivalents
 from tests.support.driver import Tasks
 
 
@@ -27,7 +26,7 @@ def create(tasks: Tasks, options: pytest.Config) -> None:
     cluster = _described(tasks, config, options)
     if provider.phase() == "missing":
         provider.prepare(config)
-    with mock.patch.dict(os.environ, equivalents.create_environment(config)):
+    with mock.patch.dict(os.environ, config.environment):
         cluster.create(config_file=provider.config_file)
     provider.finish()
 

@@ -17,7 +17,8 @@ from kubetasks.__main__ import Tasks as Program
 from kubetasks.engine import client
 from kubetasks.project import settings
 from kubetasks.project.settings import Settings
-from kubetasks.providers.base import Lifecycle, Provider
+from kubetasks.providers.base import Provider
+from kubetasks.providers.own import Own
 from kubetasks.setup import artifacts
 from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
 from kubetasks.terminal.report import Report
@@ -140,7 +141,7 @@ class Tasks:
         """The provider of this cluster."""
         return providers.select(self.settings, Report(), client.connect)
 
-    def lifecycle(self) -> Lifecycle:
+    def lifecycle(self) -> Own:
         """The same, as one that deletes its cluster."""
         return providers.lifecycle(self.provider())
 

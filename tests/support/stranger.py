@@ -17,7 +17,6 @@ from pytest_kind import KindCluster
 
 from kubetasks.engine import client
 from kubetasks.setup import artifacts
-from kubetasks.terminal.equivalents import NETWORK_VARIABLE
 from tasks import PROJECT
 from tests.support import leftovers, registries
 from tests.support.driver import Ended, Tasks
@@ -110,7 +109,7 @@ def _create(this_run: Run, folder: Path) -> dict[str, Any]:
     settings = this_run.tasks.settings
     subprocess.run(["docker", "network", "create", name], check=True, capture_output=True)
     with pytest.MonkeyPatch.context() as environment, contextlib.chdir(folder):  # pytest-kind creates a folder for downloads
-        environment.setenv(NETWORK_VARIABLE, name)
+        environment.setenv("KIND_EXPERIMENTAL_DOCKER_NETWORK", name)
         KindCluster(
             name,
             kubeconfig=kubeconfig,

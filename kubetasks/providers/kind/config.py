@@ -112,6 +112,16 @@ class Config:
         text = TEMPLATE.format(workers=WORKER * workers, **facts)
         return text + (NO_TAINT if workers else "")
 
+    def words(self, file: str) -> list[str]:
+        """The words after the program's name; the file `-` is standard input."""
+        words = ["--name", self.name, "--image", self.image, "--config", file, "--kubeconfig", self.kubeconfig]
+        return ["create", "cluster", *words]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes kind use the cluster's own network."""
+        return {"KIND_EXPERIMENTAL_DOCKER_NETWORK": self.name}
+
 
 def kubernetes_of(image: str) -> str:
     """The Kubernetes minor in a node image's tag, as in kindest/node:v1.36.4; "" if there is none."""

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from kubetasks.engine.client import Engine
-from kubetasks.errors import OwnershipError
 from kubetasks.project.labels import Owner
+from kubetasks.providers.own import foreign
 from kubetasks.terminal import equivalents
 
 if TYPE_CHECKING:
@@ -44,23 +44,8 @@ class Network:
         """Whether the network is there. Raises OwnershipError if it is not ours."""
         found = self._engine.network(self._name)
         if found and not self._owner.owns(found.get("Labels")):
-            raise OwnershipError(
-                f"A Docker network {self._name} exists and was not created by these tasks.",
-                "Choose another name: INVOKE_CLUSTER_NAME=NAME ./inv ...",
-            )
+            raise foreign(f"A Docker network {self._name}")
         return found is not None
-
-    def require_ours(self, nodes: "list[Container]") -> bool:
-        """Whether the network is there. Raises OwnershipError if it is not ours or the nodes belong to another one.
-
-        A missing network is not a foreign one: `docker network prune` removes that of a stopped cluster.
-        """
-        if any(self._name not in node.attrs["NetworkSettings"]["Networks"] for node in nodes):
-            raise OwnershipError(
-                f"A kind cluster {self._name} exists and was not created by these tasks.",
-                "Choose another name: INVOKE_CLUSTER_NAME=NAME ./inv ...",
-            )
-        return self.ours()
 
     def restore(self, nodes: "list[Container]") -> None:
         """Create the network again if it was pruned, and connect the stopped nodes."""

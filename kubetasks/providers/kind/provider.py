@@ -1,30 +1,27 @@
 """The adapter for kind: a cluster of containers on a Docker network of its own."""
 
 import re
-import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubetasks.engine import access
-from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Image, names_to_load
-from kubetasks.errors import ClusterError, EngineError, OwnershipError, ProgramError, TaskError
-from kubetasks.project.settings import DEFAULTS, Settings
+from kubetasks.errors import ClusterError, EngineError, ProgramError, TaskError
+from kubetasks.project.settings import DEFAULTS
 from kubetasks.project.versions import KIND
-from kubetasks.providers import containerd, programs, registry
+from kubetasks.providers import containerd, programs
 from kubetasks.providers.base import Cluster
 from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port, kubernetes_of
 from kubetasks.providers.kind.network import Network
-from kubetasks.providers.own import Own
+from kubetasks.providers.own import Own, foreign
 from kubetasks.providers.registry import Registry
 from kubetasks.setup import artifacts, requirements
 from kubetasks.terminal import equivalents, shell, wait
-from kubetasks.terminal.report import Report
 
 if TYPE_CHECKING:
     from kubetasks.engine.client import Container
@@ -47,10 +44,6 @@ class Kind(Own):
     mark = "/kind/simple-server-tasks-created"
     node_port = NODE_PORT
 
-    def __init__(self, settings: Settings, report: Report, connect: Callable[[], Engine]) -> None:
-        super().__init__(settings, report, connect)
-        self.network = self.name
-
     @property
     def program(self) -> str:
         found = artifacts.kind(self._settings)
@@ -63,9 +56,6 @@ class Kind(Own):
     @cached_property
     def _registry(self) -> Registry:
         return Registry(self._engine, self._settings, self.name)
-
-    def registry(self) -> tuple[str, int] | None:
-        return (self._registry.name, registry.PORT) if self._registry.available() else None
 
     def config(self) -> Config:
         """What a new cluster would be created with, on a port that is free now."""
@@ -88,11 +78,9 @@ class Kind(Own):
 
     def _require_ours(self, nodes: "list[Container]") -> None:
         """Raises OwnershipError if the nodes are not ours. A pruned network cannot say so: then a mark of ours must."""
-        if not self._network.require_ours(nodes) and not self.config_file.exists() and not super()._complete(nodes):
-            raise OwnershipError(
-                f"A kind cluster {self.name} exists, and nothing says that these tasks created it.",
-                "Choose another name: INVOKE_CLUSTER_NAME=NAME ./inv ...",
-            )
+        attached = all(self.name in node.attrs["NetworkSettings"]["Networks"] for node in nodes)
+        if not attached or not (self._network.ours() or self.config_file.exists() or super()._complete(nodes)):
+            raise foreign(f"A kind cluster {self.name}")
 
     def _complete(self, nodes: "list[Container]") -> bool:
         return nodes[0].name == control_plane(self.name) and (self._has_kubeconfig(nodes) or super()._complete(nodes))
@@ -112,19 +100,14 @@ class Kind(Own):
             Path(self.kubeconfig).unlink(missing_ok=True)  # kind would add to it, which it cannot if it is damaged
             self._kind("export", "kubeconfig", "--name", self.name, "--kubeconfig", self.kubeconfig)
         mapped = _mapped_port(nodes[0])
-        return Cluster(
-            kubeconfig=self.kubeconfig,
+        return replace(
+            super()._facts(nodes),
             context=f"kind-{self.name}",
             mapped_port=(NODE_PORT, mapped) if mapped else None,
             subnet=self._network.subnet(),
             load_balancer=True,
             node_ports=False,
-            reachable=True,
-            bypass_proxy=True,
             registry=self._registry.address(),
-            since={str(node.name): datetime.fromisoformat(node.attrs["State"]["StartedAt"]) for node in nodes},
-            unreachable_hint="./inv status shows whether it runs; ./inv start starts it",
-            credentials_hint=f"rm {shlex.quote(self.kubeconfig)}; ./inv start writes it anew",
         )
 
     def _differences(self, nodes: "list[Container]") -> Mapping[str, tuple[str, str]]:
@@ -136,9 +119,6 @@ class Kind(Own):
             "INVOKE_CLUSTER_KUBERNETES": (self._settings.kubernetes, kubernetes),
             "INVOKE_CLUSTER_PORT": (str(asked), str(port)),
         }
-
-    def _begun(self) -> bool:
-        return self.config_file.exists()
 
     def _parts(self) -> list[str]:
         return [f"container {node.name}" for node in self._nodes()]
@@ -180,8 +160,8 @@ class Kind(Own):
         log.write_text("")
         try:
             shell.run(
-                equivalents.create_argv(self.program, config, str(self.config_file)),
-                env={**access.environment(), **equivalents.create_environment(config)},
+                [self.program, *config.words(str(self.config_file))],
+                env={**access.environment(), **config.environment},
                 log=log,
                 on_line=lambda line: at(line.strip(" •✓")),
             )
@@ -307,9 +287,17 @@ class Kind(Own):
 
     def _create_lines(self) -> Sequence[str]:
         config = self.config()
-        create = equivalents.create_cluster(config)
-        mark = equivalents.mark_cluster(config.nodes, self.mark)
-        return (*self._network.lines(), *self._registry.serve_lines(), create, *self._registry.announce_lines(config.nodes), mark)
+        manifest = artifacts.metallb_manifest(self._settings).reference
+        return (
+            *self._network.lines(),
+            *self._registry.serve_lines(),
+            equivalents.create_cluster(config.words("-"), config.environment, config.text),
+            *self._registry.announce_lines(config.nodes),
+            equivalents.mark_cluster(config.nodes, self.mark),
+            *equivalents.load_balancer(self._app.owner, manifest, self.name),
+            equivalents.wait_for_nodes(),
+            *self._registry.hosting_lines(),
+        )
 
     def _resume_lines(self) -> Sequence[str]:
         return (equivalents.start_cluster([*self._registry.containers(), *_names(self._nodes())]),)

@@ -3,23 +3,21 @@
 import json
 import os
 import re
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubetasks.engine import access, client
 from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Image
-from kubetasks.errors import ClusterError, EngineError, OwnershipError, ProgramError
+from kubetasks.errors import ClusterError, EngineError, ProgramError
 from kubetasks.project.versions import KICBASE, KUBERNETES, MINIKUBE
 from kubetasks.providers import programs
 from kubetasks.providers.base import Cluster
 from kubetasks.providers.minikube import docker_images, tunnel
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
-from kubetasks.providers.own import Own
+from kubetasks.providers.own import Own, foreign
 from kubetasks.setup import artifacts, requirements
 from kubetasks.terminal import equivalents, shell
 
@@ -67,13 +65,9 @@ class Minikube(Own):
 
     # what is there
 
-    def _node(self) -> "Container | None":
-        found = self._engine.container(self.name)
-        return found if found and found.labels.get(PROFILE_LABEL) == self.name else None
-
     def _nodes(self) -> "list[Container]":
-        node = self._node()
-        return [node] if node else []
+        node = self._engine.container(self.name)
+        return [node] if node and node.labels.get(PROFILE_LABEL) == self.name else []
 
     def _running_node(self) -> "Container":
         """The node's container. Raises ClusterError if the cluster does not run."""
@@ -93,10 +87,7 @@ class Minikube(Own):
 
     def _require_ours(self, nodes: "list[Container]") -> None:  # noqa: ARG002  minikube cannot label them
         if not self._is_ours():
-            raise OwnershipError(
-                f"A minikube cluster {self.name} exists and was not created by these tasks.",
-                "Choose another name: INVOKE_CLUSTER_NAME=NAME ./inv ...",
-            )
+            raise foreign(f"A minikube cluster {self.name}")
 
     def _require_usable(self, nodes: "list[Container]") -> None:
         self._require_ours(nodes)
@@ -113,20 +104,7 @@ class Minikube(Own):
     def _facts(self, nodes: "list[Container]") -> Cluster:
         if self._remove_damaged_kubeconfig():
             self._minikube("update-context", "--profile", self.name)
-        return Cluster(
-            kubeconfig=self.kubeconfig,
-            context=self.name,
-            mapped_port=None,
-            subnet="",
-            load_balancer=False,
-            node_ports=True,
-            reachable=True,
-            bypass_proxy=True,
-            registry=None,
-            since={self.name: datetime.fromisoformat(nodes[0].attrs["State"]["StartedAt"])},
-            unreachable_hint="./inv status shows whether it runs; ./inv start starts it",
-            credentials_hint=f"rm {shlex.quote(self.kubeconfig)}; ./inv start writes it anew",
-        )
+        return super()._facts(nodes)
 
     def _remove_damaged_kubeconfig(self) -> bool:
         """Whether there is no kubeconfig of ours now. minikube can neither add to a damaged one nor take its part out of it."""
@@ -144,9 +122,6 @@ class Minikube(Own):
             "INVOKE_CLUSTER_KUBERNETES": (self._settings.kubernetes, created),
             "INVOKE_CLUSTER_RUNTIME": (self._settings.runtime, runtime),
         }
-
-    def _begun(self) -> bool:
-        return self._is_ours()
 
     def _parts(self) -> list[str]:
         containers = [f"container {one.name}" for one in self._engine.containers(f"{PROFILE_LABEL}={self.name}")]
@@ -169,11 +144,8 @@ class Minikube(Own):
             "container": container is not None and container.labels.get(PROFILE_LABEL) != self.name,
             "volume": self._engine.volume(self.name) is not None and not self._is_ours(),
         }
-        for kind in (kind for kind, foreign in taken.items() if foreign):
-            raise OwnershipError(
-                f"A Docker {kind} {self.name} exists and is not of this cluster.",
-                "Choose another name: INVOKE_CLUSTER_NAME=NAME ./inv ...",
-            )
+        for kind in (kind for kind, theirs in taken.items() if theirs):
+            raise foreign(f"A Docker {kind} {self.name}", "is not of this cluster")
 
     @property
     def _labels(self) -> dict[str, str]:
@@ -208,15 +180,11 @@ class Minikube(Own):
     def _destroy(self, timeout: float) -> None:
         self._require_program()
         self._remove_damaged_kubeconfig()
-        self._minikube(*self._delete_words, timeout=timeout)
+        self._minikube("delete", "--profile", self.name, timeout=timeout)
 
     def _remove_rest(self) -> None:
         if self._is_ours():  # minikube had not used it yet
             self._engine.remove_volume(self.name)
-
-    @property
-    def _delete_words(self) -> list[str]:
-        return ["delete", "--profile", self.name]
 
     @property
     def _programs_environment(self) -> dict[str, str]:
@@ -249,7 +217,7 @@ class Minikube(Own):
         if not self._has_docker:
             return super()._has(node, names)
         # an image that was built in the node has the names that the build gave it
-        return docker_images.has(self._engine, node, names[:1])
+        return names[0] in docker_images.listed(self._engine, node)
 
     def _remove_unused(self, node: "Container", used: Callable[[], set[str]]) -> set[str]:
         if not self._has_docker:
@@ -289,17 +257,8 @@ class Minikube(Own):
 
     # the node's engine
 
-    def _builds(self) -> bool:
-        """Whether the node runs and has an engine."""
-        try:
-            return self._has_docker and self.phase() == "running"
-        except EngineError:
-            if not self._report.dry:
-                raise
-            return False
-
     def node_engine(self) -> Engine | None:
-        if not self._builds():
+        if not self._has_docker or self.phase() != "running":
             return None
         address = self._running_node().attrs["NetworkSettings"]["Networks"][self.name]["IPAddress"]
         host, certificates = f"{address}:{ENGINE_PORT}", str(self.folder / ".minikube" / "certs")
@@ -341,12 +300,8 @@ class Minikube(Own):
     # tunnel
 
     @property
-    def _tunnel_words(self) -> list[str]:
-        return ["tunnel", "--profile", self.name]
-
-    @property
     def tunnel_line(self) -> str:
-        return equivalents.minikube(self._tunnel_words)
+        return equivalents.minikube(["tunnel", "--profile", self.name])
 
     @contextmanager
     def tunnel(self) -> Iterator[tunnel.Tunnel]:
@@ -355,7 +310,7 @@ class Minikube(Own):
         networks = self._running_node().attrs["NetworkSettings"]["Networks"]
         tunnel.require_free(networks[self.name]["IPAddress"])
         log = self.folder / "tunnel.log"
-        with tunnel.opened([self.program, *self._tunnel_words], self._programs_environment, log) as opened:
+        with tunnel.opened([self.program, "tunnel", "--profile", self.name], self._programs_environment, log) as opened:
             yield opened
 
     # equivalent commands
@@ -371,12 +326,12 @@ class Minikube(Own):
         return (equivalents.minikube(["stop", "--profile", self.name]),)
 
     def _destroy_lines(self) -> Sequence[str]:
-        return (equivalents.minikube(self._delete_words),)
+        return (equivalents.minikube(["delete", "--profile", self.name]),)
 
     def _create_lines(self) -> Sequence[str]:
         create = equivalents.minikube(self.config().create)
         mark = equivalents.mark_cluster([self.name], self.mark)
-        return (equivalents.create_volume(self.name, self._labels), create, mark)
+        return (equivalents.create_volume(self.name, self._labels), create, mark, equivalents.wait_for_nodes())
 
     def _resume_lines(self) -> Sequence[str]:
         return (equivalents.minikube(self.config().start),)

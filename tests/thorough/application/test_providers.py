@@ -12,9 +12,10 @@ from kubetasks.engine import client as engine_client
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import ClusterError
 from kubetasks.kube import client
-from kubetasks.providers.base import Lifecycle, Provider
+from kubetasks.providers.base import Provider
 from kubetasks.providers.existing import Existing
 from kubetasks.providers.kind.provider import Kind
+from kubetasks.providers.own import Own
 from kubetasks.setup import artifacts
 from kubetasks.terminal.report import Report
 from tasks import PROJECT
@@ -71,7 +72,7 @@ def test_its_facts_lead_to_the_cluster(app: Tasks, adapter: Make) -> None:
         facts.context,
         facts.unreachable_hint,
         facts.credentials_hint,
-        facts.bypass_proxy,
+        not provider.shared,
         "kubectl",
     )
     (node,) = kube.list("Node")
@@ -116,7 +117,7 @@ def test_an_image_that_the_nodes_have_is_not_loaded_again(app: Tasks, adapter: M
 def test_a_cluster_of_others_has_no_lifecycle_and_lines_change_nothing_in_one_of_ours(app: Tasks, adapter: Make) -> None:
     provider = adapter(app, Report())
     if adapter is own:
-        assert isinstance(provider, Lifecycle)
+        assert isinstance(provider, Own)
         assert provider.start_lines() == ()
         assert provider.stop_lines()
         assert provider.delete_lines()

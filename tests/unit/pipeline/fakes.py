@@ -10,7 +10,8 @@ from kubetasks.engine.image import Delivered, Image
 from kubetasks.kube.client import Kube
 from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
-from kubetasks.providers.base import Cluster, Lifecycle, Phase
+from kubetasks.providers.base import Cluster, Phase, Provider
+from kubetasks.providers.own import Own
 from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal.report import Report
 from tasks import PROJECT
@@ -19,20 +20,13 @@ from tests.unit.configured import configured
 FACTS = Cluster(
     kubeconfig="kubeconfig",
     context="context",
-    mapped_port=None,
-    subnet="",
-    load_balancer=False,
     node_ports=False,
-    reachable=False,
-    bypass_proxy=False,
-    registry=None,
-    since={},
     unreachable_hint="look",
     credentials_hint="log in",
 )
 
 
-class FakeProvider:
+class FakeProvider(Provider):
     """A cluster of others: it has no lifecycle."""
 
     name = "theirs"
@@ -75,16 +69,12 @@ class OwnProvider(FakeProvider):
     """A cluster of our own, which `changed` says was created or started."""
 
     shared = False
-    network = ""
 
     def __init__(self, *, changed: bool) -> None:
         super().__init__()
         self.facts = FACTS
         self._changed = changed
         self.called: list[str] = []
-
-    def registry(self) -> tuple[str, int] | None:
-        return None
 
     def start_lines(self) -> Sequence[str]:
         return ("start",)
@@ -111,7 +101,7 @@ class OwnProvider(FakeProvider):
         return True
 
 
-_own: Lifecycle = OwnProvider(changed=False)  # the type checker holds it to the interface
+Own.register(OwnProvider)  # what isinstance asks
 
 
 class FakeKube(Kube):

@@ -239,19 +239,5 @@ def test_the_load_balancer_starts_as_soon_as_there_is_a_node_for_it(monkeypatch:
     assert order == ["wait_for_api", "load balancer", "wait_for"]
 
 
-@pytest.mark.parametrize("network", ["", "ours"])
-def test_a_new_cluster_gets_our_load_balancer_only_if_we_give_addresses_from_its_network(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, network: str
-) -> None:
-    provider = OwnProvider(changed=True)
-    monkeypatch.setattr(provider, "network", network)
-    monkeypatch.setattr(provider, "start", lambda: None)  # as under --dry
-    monkeypatch.setattr(provider, "phase", lambda: "missing")
-    cluster.ensure(run_on(provider, dry=True))
-    shown = capsys.readouterr().out
-    assert "kubectl wait --for=condition=Ready nodes --all" in shown
-    assert ("docker network inspect ours" in shown) == bool(network)
-
-
 def test_under_dry_the_kubeconfigs_path_needs_no_cluster() -> None:
     assert cluster.kubeconfig(run_on(FakeProvider("missing"), dry=True)) == FakeProvider.kubeconfig

@@ -1,6 +1,5 @@
 """What `diagnose` says of engine, cluster, namespace and service; what it says of pods is in tests/unit/kube."""
 
-import dataclasses
 from typing import Any
 
 import pytest
@@ -18,8 +17,10 @@ DELIVERED = recorded("ready")
 
 
 def found(kube: FakeKube, provider: FakeProvider | None = None, *, reachable: bool = False) -> tuple[str, int]:
-    theirs = run_on(provider or FakeProvider(), kube)
-    theirs.cluster = dataclasses.replace(FACTS, reachable=reachable)
+    provider = provider or FakeProvider()
+    provider.shared = not reachable
+    theirs = run_on(provider, kube)
+    theirs.cluster = FACTS
     told = diagnose.now(theirs)
     assert told is not None
     assert told.sentence

@@ -113,13 +113,13 @@ def test_kube_proxy_does_not_gather_changes_for_a_second() -> None:
 
 
 def test_kind_gets_a_kubeconfig_of_our_own() -> None:
-    argv = equivalents.create_argv("kind", CONFIG, "file.yaml")
+    argv = ["kind", *CONFIG.words("file.yaml")]
     assert argv[:3] == ["kind", "create", "cluster"]
     assert argv[argv.index("--kubeconfig") + 1] == "/state/demo/kubeconfig"
 
 
 def test_the_equivalent_command_names_the_network_to_kind_and_holds_the_configuration() -> None:
-    create = equivalents.create_cluster(CONFIG)
+    create = equivalents.create_cluster(CONFIG.words("-"), CONFIG.environment, CONFIG.text)
     assert create.startswith("KIND_EXPERIMENTAL_DOCKER_NETWORK=demo kind create cluster")
     assert create.endswith(f"{CONFIG.text}EOF")
 

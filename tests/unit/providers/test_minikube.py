@@ -80,7 +80,7 @@ class FakeEngine:
         if argv[0] == "ctr":
             return "\n".join(["REF TYPE DIGEST", *(f"docker.io/library/{name} type sha256:1" for name in self.loaded)])
         if argv[:2] == ("docker", "images"):
-            return "\n".join(f"{name} sha256:1" for name in self.loaded)
+            return "\n".join(self.loaded)
         if argv[:2] == ("docker", "rmi"):
             self.loaded = [name for name in self.loaded if name not in argv]
             return ""
@@ -185,7 +185,7 @@ def test_it_is_created_stopped_started_and_deleted_with_files_of_its_own(world: 
     assert started
     facts, changed = started
     assert changed
-    assert (facts.context, facts.node_ports, facts.bypass_proxy, facts.load_balancer) == (NAME, True, True, False)
+    assert (facts.context, facts.node_ports, facts.load_balancer) == (NAME, True, False)
     assert facts.kubeconfig == str(tmp_path / "clone" / ".state" / "demo.minikube" / "kubeconfig")
     assert world.minikube.environment["KUBECONFIG"] == facts.kubeconfig
     assert world.minikube.environment["MINIKUBE_HOME"] == str(Path(facts.kubeconfig).parent)
@@ -407,11 +407,12 @@ def test_an_image_of_the_node_that_is_missing_is_said_before_anything_is_made(
 
 def test_the_equivalent_commands_are_minikubes_own(world: World) -> None:
     dry = world.make(dry=True)
-    volume, start, mark = dry.start_lines()
+    volume, start, mark, ready = dry.start_lines()
     save, load, forget, remove = dry.deliver_lines(IMAGE)
     assert volume.startswith(f"docker volume create --label {OWNER_LABEL}={TOOL.name}")
     assert start.startswith("minikube start --profile demo")
     assert mark == f"docker exec demo touch {Minikube.mark}"
+    assert ready == "kubectl wait --for=condition=Ready nodes --all", "it has a load balancer of its own: the tunnel"
     file = load.split()[-1]
     assert save == f"docker save --output {file} {' '.join(IMAGE.names)}"
     assert load == f"minikube image load --profile demo {file}"
