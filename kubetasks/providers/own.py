@@ -101,7 +101,7 @@ class Own(Provider):
             return ()
         if phase == "stopped":
             return self._resume_lines()
-        return (*(self.delete_lines() if phase == "incomplete" else ()), *self._create_lines())
+        return (*(self.delete_lines() if self._left() else ()), *self._create_lines())
 
     def stop(self) -> bool:
         """Stop the cluster and keep what is in it; False if it did not run."""

@@ -4,8 +4,6 @@ Transport, not storage: whatever is in it is in the engine too, and pods name wh
 How a cluster announces it: https://kind.sigs.k8s.io/docs/user/local-registry/
 """
 
-import http
-import http.client
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kubetasks.engine.client import Engine
-from kubetasks.errors import EngineError, ImageError
+from kubetasks.errors import EngineError
 from kubetasks.project.settings import Settings
 from kubetasks.providers import localregistry
 from kubetasks.providers.base import RegistryAddress
@@ -25,12 +23,6 @@ if TYPE_CHECKING:
     from kubetasks.engine.client import Container
 
 PORT = 5000  # in the container
-SECONDS = 5  # for an answer
-MANIFESTS = (  # Docker's, or OCI's if the engine keeps its images in containerd
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
-)
 # the published image would look for a collector of traces, and keep what it gets in a volume
 ENVIRONMENT = {"OTEL_TRACES_EXPORTER": "none", "REGISTRY_STORAGE": "inmemory"}
 
@@ -87,8 +79,8 @@ class Registry:
         return self.address()
 
     def serve_lines(self) -> Sequence[str]:
-        """The equivalent command of `serve`, if it is not there and could be."""
-        return (equivalents.serve(*self._options),) if self.available() and not self._container() else ()
+        """The equivalent command of `serve`, if there is an image that it can run."""
+        return (equivalents.serve(*self._options),) if self.available() else ()
 
     @cached_property
     def _options(self) -> tuple[str, str, str, tuple[int, int], dict[str, str], dict[str, str]]:
@@ -112,32 +104,16 @@ class Registry:
         announced = localregistry.config_map(equivalents.port_of(self.name, PORT), self.inside, self._owner)
         return (equivalents.announce_registry(self._owner, announced),) if self.available() else ()
 
-    def has(self, reference: str) -> bool:
-        """Whether it has got the image NAME:TAG since it was started; it is asked directly, because no proxy could reach it."""
-        name, _, tag = reference.partition(":")
-        path = f"/v2/{name}/manifests/{tag}"
-        address = self.address()
-        if address is None:
-            return False
-        connection = http.client.HTTPConnection(address.outside, timeout=SECONDS)
-        try:
-            connection.request("GET", path, headers={"Accept": ", ".join(MANIFESTS)})
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
-
     def deliver(self, names: Sequence[str], nodes: "Sequence[Container]", at: Callable[[str], None]) -> None:
         """Push the image with these names, the first of which says which one it is, and let the nodes pull it.
 
         Nodes pull by the digest that the push returned: whoever reaches the registry may push another image of that name.
-        Raises EngineError.
+        Raises EngineError, ImageError.
         """
         address = self.address()
         if address is None:
             raise EngineError(f"Registry {self.name} does not run.", "./inv start")
-        if names[0] not in self._digests or not self.has(names[0]):
+        if names[0] not in self._digests:
             self._digests[names[0]] = self._push(names[0], f"{address.outside}/{names[0]}", at)
         at("pulling")
         with ThreadPoolExecutor() as pool:
@@ -149,10 +125,6 @@ class Registry:
         self._engine.tag(reference, pushed)
         try:
             return self._engine.push(pushed, at)
-        except ImageError as error:
-            raise EngineError(
-                f"Registry {self.name}: {error.sentence}", f"docker rm --force --volumes {self.name}, and again"
-            ) from error
         finally:
             self._engine.remove_image(pushed)
 

@@ -26,9 +26,9 @@ class Network:
         if not self.ours():
             self._engine.create_network(self._name, self._labels, self._options())
 
-    def lines(self) -> tuple[str, ...]:
-        """The equivalent command, if it is not there."""
-        return () if self.ours() else (equivalents.create_network(self._name, self._labels, self._options()),)
+    def line(self) -> str:
+        """The equivalent command."""
+        return equivalents.create_network(self._name, self._labels, self._options())
 
     @property
     def _labels(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kubetasks.engine import access
 from kubetasks.engine.image import Image, names_to_load
-from kubetasks.errors import ClusterError, EngineError, ProgramError, TaskError
+from kubetasks.errors import ClusterError, EngineError, ImageError, ProgramError, TaskError
 from kubetasks.project.settings import DEFAULTS
 from kubetasks.project.versions import KIND
 from kubetasks.providers import containerd, programs
@@ -147,6 +147,10 @@ class Kind(Own):
             raise ClusterError(
                 "kind uses the command line of Docker, which is missing.", "Install it: https://docs.docker.com/engine/install/"
             )
+        self._require_free()
+
+    def _require_free(self) -> None:
+        """Raises OwnershipError if somebody else has one of the names."""
         self._registry.require_free()
         self._network.ours()
 
@@ -233,7 +237,7 @@ class Kind(Own):
         try:
             with self._report.step(f"Delivering {names[0]} through the registry of cluster {self.name}") as step:
                 self._registry.deliver(names, nodes, step.at)
-        except EngineError as error:  # behind a proxy, a node may not reach it
+        except (EngineError, ImageError) as error:  # behind a proxy, a node may not reach it
             self._report.say(error.sentence)
             return False
         return True
@@ -286,10 +290,11 @@ class Kind(Own):
         return equivalents.delete_cluster(self.name, self.kubeconfig, self._registry.containers())
 
     def _create_lines(self) -> Sequence[str]:
+        self._require_free()
         config = self.config()
         manifest = artifacts.metallb_manifest(self._settings).reference
         return (
-            *self._network.lines(),
+            self._network.line(),
             *self._registry.serve_lines(),
             equivalents.create_cluster(config.words("-"), config.environment, config.text),
             *self._registry.announce_lines(config.nodes),

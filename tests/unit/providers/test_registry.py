@@ -55,7 +55,6 @@ class FakeEngine:
 def provider(failing: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Kind, FakeEngine]:
     engine: Any = FakeEngine(failing)
     monkeypatch.setattr(Registry, "address", lambda _self: ADDRESS)
-    monkeypatch.setattr(Registry, "has", lambda _self, _reference: False)
     return Kind(configured(), Report(), lambda: engine), engine
 
 
@@ -82,7 +81,6 @@ def test_a_delivery_that_fails_is_told_and_leaves_no_name_behind_and_the_image_i
 
 def test_nodes_pull_what_was_pushed_whatever_else_has_its_name_by_now(monkeypatch: pytest.MonkeyPatch) -> None:
     kind, engine = provider("", monkeypatch)
-    monkeypatch.setattr(Registry, "has", lambda _self, _reference: True)
     monkeypatch.setattr(Kind, "_nodes", lambda _self: [NODE, NODE])
     monkeypatch.setattr(Kind, "_has", lambda *_: False)
     kind.deliver(IMAGE)
