@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -186,15 +186,17 @@ def _prepare(settings: Settings, report: Report, job: Job) -> tuple[str, Callabl
     """
     install = job.required or job.tier != "core"
     if job.kind == "kubernetes":
-        where = _set_up(settings.for_provider(DEFAULT_PROVIDER).for_kubernetes(job.name), report)
+        where = _set_up(replace(settings, provider=DEFAULT_PROVIDER, kubernetes=job.name), report)
         browser = _browser(settings, report, job.tier != "core") if job.page else ""
         left_out = [] if browser else [f"--ignore={path}" for path in PAGE]
         return where + (f", {browser}" if browser else ""), lambda: _tox(job, *left_out)
     if job.kind == "provider":
-        where = _set_up(settings.for_provider(job.name), report)
+        where = _set_up(replace(settings, provider=job.name), report)
         return where, lambda: _tox(job)
     if job.kind == "browser":
-        where = _set_up(settings.for_provider(DEFAULT_PROVIDER), report)  # first: without one, no browser needs to be installed
+        where = _set_up(
+            replace(settings, provider=DEFAULT_PROVIDER), report
+        )  # first: without one, no browser needs to be installed
         return f"{where}, {browsers.ensure(settings, report, install)}", lambda: _tox(job)
     if job.kind == "python":
         interpreter = find_python(job.name)

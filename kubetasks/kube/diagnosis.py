@@ -1,9 +1,8 @@
 """What went wrong, on one screen: pure functions of the API's objects, of events and of logs."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from kubetasks.errors import ClusterError, EngineError, ExposeError, RolloutError
 from kubetasks.kube import readiness
@@ -52,14 +51,6 @@ class Diagnosis:
     def exit_code(self) -> int:
         """What a task that ends with this diagnosis exits with."""
         return EXIT_CODES[self.code]
-
-    def with_details(self, file: str) -> "Diagnosis":
-        """The same, naming the file that has everything."""
-        return replace(self, details=file)
-
-    def document(self) -> dict[str, Any]:
-        """The same as data for JSON."""
-        return asdict(self)
 
     def text(self) -> str:
         """At most LINES lines: the sentence, the parts that are known, and the next command."""

@@ -52,12 +52,7 @@ KINDS = {
     for kind in (
         Kind("deployment-gone", Grace.AT_ONCE, "The deployment is gone.", "./inv deploy"),
         Kind("image-never-pull", Grace.AT_ONCE, "Pod {name} does not run: the image {image} is not on the node.", IMAGE),
-        Kind(
-            "invalid-image-name",
-            Grace.AT_ONCE,
-            "Pod {name} does not run: {image} is not a valid image name.",
-            MANIFEST,
-        ),
+        Kind("invalid-image-name", Grace.AT_ONCE, "Pod {name} does not run: {image} is not a valid image name.", MANIFEST),
         Kind("image-pull", Grace.LONG, "Pod {name} does not run: the image {image} cannot be pulled: {message}.", IMAGE),
         Kind(
             "container-config",
@@ -71,19 +66,9 @@ KINDS = {
             "Pod {name} does not run: a volume cannot be mounted: {message}.",
             MANIFEST,
         ),
-        Kind(
-            "container-create",
-            Grace.LONG,
-            "Pod {name} does not run: its container cannot be created: {message}.",
-            MANIFEST,
-        ),
+        Kind("container-create", Grace.LONG, "Pod {name} does not run: its container cannot be created: {message}.", MANIFEST),
         Kind("container-start", Grace.BRIEF, "Pod {name} does not run: its container cannot be started: {message}.", MANIFEST),
-        Kind(
-            "crash-loop",
-            Grace.AT_ONCE,
-            "Pod {name} does not run: its container keeps crashing ({ending}).",
-            "{first}; {back}",
-        ),
+        Kind("crash-loop", Grace.AT_ONCE, "Pod {name} does not run: its container keeps crashing ({ending}).", "{first}; {back}"),
         Kind("not-ready", Grace.BRIEF, "Pod {name} runs and is not ready: {message}.", "./inv logs; {back}"),
         Kind("unschedulable", Grace.BRIEF, "Pod {name} fits on no node: {message}.", "{fits}"),
         Kind(
@@ -99,12 +84,7 @@ KINDS = {
             "The rollout is not complete after {seconds} s: {message}.",
             "./inv status; INVOKE_APP_TIMEOUT=SECONDS waits longer",
         ),
-        Kind(
-            "paused",
-            Grace.BRIEF,
-            "The rollout of {name} is paused.",
-            "{kubectl} rollout resume deployment/{name}",
-        ),
+        Kind("paused", Grace.BRIEF, "The rollout of {name} is paused.", "{kubectl} rollout resume deployment/{name}"),
         Kind("no-progress", Grace.BRIEF, "The rollout of {name} made no progress: {message}.", "./inv status; ./inv logs"),
     )
 }

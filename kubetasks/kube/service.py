@@ -16,10 +16,6 @@ class Address:
     url: str
     way: str
 
-    def document(self) -> dict[str, str]:
-        """What a task's JSON says of it."""
-        return {"url": self.url, "way": self.way}
-
 
 def addresses(app: Application, service: Object, mapped: tuple[int, int] | None, nodes: Sequence[Object] = ()) -> list[Address]:
     """Every URL that may answer, the preferred one first.

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 
 from kubetasks.errors import ClusterError, EngineError, ExposeError
 from kubetasks.kube import client, diagnosis, readiness
@@ -97,7 +98,7 @@ def explain(run: Run, problem: Problem, found: Rollout) -> Diagnosis:
         file.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     except OSError:  # the screen is worth more than the file
         return made
-    return made.with_details(str(file))
+    return replace(made, details=str(file))
 
 
 def _log(run: Run, problem: Problem, found: Rollout) -> list[str]:

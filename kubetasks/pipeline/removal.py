@@ -49,7 +49,7 @@ def _closed(app: Application, known: list[Address]) -> wait.State:
 def undeploy(run: Run) -> bool:
     """Delete the deployment with its pods and its budget; False if there was none. Raises OwnershipError, LeftoverError."""
     app, settings = run.app, run.settings
-    if not run.report.equivalent(*equivalents.undeploy(app, run.kubectl)):
+    if not run.report.equivalent(*equivalents.undeploy(app, run.kubectl, seen.ROLLED_OUT)):
         return True
     if not cluster.runs(run) or not seen.deployed(run):
         return False

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from kubetasks.kube import readiness
@@ -50,7 +51,7 @@ def status(run: Run) -> dict[str, Any] | None:
     ]
     exposed = seen.find_service(run)
     if exposed:
-        document["addresses"] = [one.document() for one in seen.addresses(run, exposed)]
+        document["addresses"] = [asdict(one) for one in seen.addresses(run, exposed)]
     return document
 
 

@@ -7,7 +7,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -79,14 +79,6 @@ class Settings:
     images: str
     engine: str
     cache: Path
-
-    def for_kubernetes(self, minor: str) -> "Settings":
-        """The same settings with another Kubernetes minor."""
-        return replace(self, kubernetes=minor)
-
-    def for_provider(self, name: str) -> "Settings":
-        """The same settings with another provider."""
-        return replace(self, provider=name)
 
     @property
     def app(self) -> Application:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
@@ -185,7 +186,7 @@ def diagnose(run: Run, json: bool = False) -> None:
     if found is None:
         return
     if json:
-        run.report.document(found.document())
+        run.report.document(asdict(found))
     else:
         run.report.result(found.text())
     if found.exit_code:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from kubetasks.errors import ExposeError
@@ -27,7 +28,7 @@ def expose(run: Run, json: bool = False) -> None:
     addresses = app.expose(run)
     for address in addresses:
         run.report.say(f"  {address.url} ({address.way})")
-    run.report.outcome({"addresses": [address.document() for address in addresses]})
+    run.report.outcome({"addresses": [asdict(address) for address in addresses]})
 
 
 @task()

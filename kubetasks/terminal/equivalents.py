@@ -13,7 +13,6 @@ from kubetasks.project.labels import Owner
 from kubetasks.terminal import shell
 
 MANIFEST_POLICY = "Never"
-ROLLED_OUT = ("Deployment", "PodDisruptionBudget")  # what `deploy` applies and `undeploy` deletes
 
 
 def environment(folders: Sequence[str], variables: Mapping[str, str]) -> str:
@@ -220,8 +219,8 @@ def unexpose(app: Application, kubectl: Sequence[str]) -> str:
     return shell.line(["kubectl", *kubectl, "delete", "service", app.name])
 
 
-def undeploy(app: Application, kubectl: Sequence[str]) -> tuple[str, ...]:
-    return tuple(shell.line(["kubectl", *kubectl, "delete", kind.lower(), app.name]) for kind in ROLLED_OUT)
+def undeploy(app: Application, kubectl: Sequence[str], kinds: Sequence[str]) -> tuple[str, ...]:
+    return tuple(shell.line(["kubectl", *kubectl, "delete", kind.lower(), app.name]) for kind in kinds)
 
 
 def remove_images(references: Sequence[str]) -> str:

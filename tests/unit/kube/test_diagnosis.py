@@ -1,6 +1,7 @@
 """The one screen: what it says of real objects of an API server, with events and logs."""
 
 import copy
+import dataclasses
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -67,7 +68,7 @@ def test_the_screen_has_24_lines_at_most_whatever_there_is_to_say() -> None:
     long = event(pod["metadata"]["name"], "2026-11-24T14:45:59Z", "Failed", "first line\nsecond line " + "x" * 5000)
     (status,) = pod["status"]["containerStatuses"]
     status["state"]["waiting"] = {"reason": "CreateContainerConfigError", "message": "many\nlines\n" * 50}
-    text = diagnose(objects, [long], ["y" * 5000] * 500).with_details("diagnosis.log").text()
+    text = dataclasses.replace(diagnose(objects, [long], ["y" * 5000] * 500), details="diagnosis.log").text()
     assert len(text.splitlines()) <= LINES
     assert max(map(len, text.splitlines()[1:])) < 230
     assert text.splitlines()[-1].startswith("  next ")
@@ -91,7 +92,7 @@ def test_a_pod_that_never_ran_has_no_log() -> None:
 
 def test_json_has_the_same_parts() -> None:
     told = diagnose(recorded("crashing"), [], ["the last line"])
-    document = json.loads(json.dumps(told.document()))
+    document = json.loads(json.dumps(dataclasses.asdict(told)))
     assert document["code"] == "crash-loop"
     assert document["log"] == ["the last line"]
     assert document["sentence"] in told.text()

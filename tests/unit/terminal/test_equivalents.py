@@ -38,7 +38,7 @@ def lines(app: Application) -> list[str]:
         equivalents.logs(app, KUBECTL, 10),
         equivalents.service(app, KUBECTL),
         equivalents.unexpose(app, KUBECTL),
-        *equivalents.undeploy(app, KUBECTL),
+        *equivalents.undeploy(app, KUBECTL, ["Deployment", "PodDisruptionBudget"]),
     ]
 
 
