@@ -30,7 +30,7 @@ from kubetasks.engine import client  # noqa: E402
 from kubetasks.errors import RolloutError  # noqa: E402
 from kubetasks.pipeline import probe  # noqa: E402
 from kubetasks.project import settings  # noqa: E402
-from kubetasks.setup import artifacts  # noqa: E402
+from kubetasks.setup import requirements  # noqa: E402
 from tests.support import source  # noqa: E402
 
 APPLICATION = tasks.PROJECT.application
@@ -332,10 +332,10 @@ def main() -> None:
         folder = Path(work)
         os.environ |= {"INVOKE_CLUSTER_NAME": NAME, "INVOKE_CLUSTER_PORT": "18090"}
         found = settings.read(tasks.PROJECT, settings.DEFAULTS)
-        base = artifacts.base_image(client.connect(), found).reference
-        node = artifacts.node_image(client.connect(), found).reference
+        base = requirements.BASE_IMAGE.find(client.connect(), found).reference
+        node = requirements.KIND_NODE_IMAGE.find(client.connect(), found).reference
         watched, edited = Copy(folder, "watched"), Copy(folder, "edited")
-        shell = Shell(edited, artifacts.kind(found).reference, base, node)
+        shell = Shell(edited, requirements.KIND.find(None, found).reference, base, node)
         rows: list[Row] = []
         try:
             rows.append(cold(shell, edited, folder, rounds))

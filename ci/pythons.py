@@ -4,7 +4,7 @@ from kubetasks.engine import client
 from kubetasks.errors import SetupError
 from kubetasks.project.settings import Settings
 from kubetasks.project.versions import PYTHONS
-from kubetasks.setup import artifacts, downloads, install, receipt
+from kubetasks.setup import downloads, install, receipt, requirements
 from kubetasks.terminal.report import Report
 
 
@@ -14,7 +14,7 @@ def image(settings: Settings, report: Report, minor: str, may_install: bool) -> 
     Raises EngineError, SetupError.
     """
     found, version = client.connect(), PYTHONS[minor]
-    wanted = artifacts.python_image(found, settings, minor)
+    wanted = requirements.python(minor).find(found, settings)
     if wanted.present:
         return wanted.reference
     if not may_install:
@@ -25,4 +25,4 @@ def image(settings: Settings, report: Report, minor: str, may_install: bool) -> 
         return version.pulled
     if not version.debian:
         raise SetupError(f"No image registry is reachable, and no available Debian release has Python {minor}.")
-    return install.build_python(found, settings, report, version.debian)
+    return install.build_python(found, settings, report, minor)

@@ -13,7 +13,7 @@ from kubetasks.project.versions import (
     STORAGE_PROVISIONER,
     Kubernetes,
 )
-from kubetasks.setup.artifacts import BASE_REPOSITORY, KICBASE_REPOSITORY, NODE_REPOSITORY, REGISTRY_REPOSITORY
+from kubetasks.setup.requirements import BASE_REPOSITORY, KICBASE_REPOSITORY, NODE_REPOSITORY, REGISTRY_REPOSITORY
 
 RECIPES = Path(__file__).resolve().parent
 NODE_SOURCE = RECIPES / "data" / "node"

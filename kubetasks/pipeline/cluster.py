@@ -15,7 +15,7 @@ from kubetasks.pipeline.run import Run, one_at_a_time
 from kubetasks.providers import localregistry, metallb
 from kubetasks.providers.base import NodeEngine
 from kubetasks.providers.own import Own
-from kubetasks.setup import artifacts
+from kubetasks.setup import requirements
 
 R = TypeVar("R")
 
@@ -99,7 +99,7 @@ def _retried(request: Callable[[], R]) -> R:
 def _install_load_balancer(run: Run) -> None:
     if _has_load_balancer(run):
         return
-    manifest = artifacts.metallb_manifest(run.settings)
+    manifest = requirements.LOAD_BALANCER.find(None, run.settings)
     if not manifest.present:
         raise ClusterError("MetalLB's manifest is missing.", "./inv setup")
     with run.report.step("Installing the load balancer (MetalLB)"):

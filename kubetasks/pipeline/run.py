@@ -23,7 +23,7 @@ from kubetasks.project import settings
 from kubetasks.project.application import Application, Project
 from kubetasks.project.settings import Settings
 from kubetasks.providers.base import Cluster, NodeEngine, Provider
-from kubetasks.setup import artifacts
+from kubetasks.setup import requirements
 from kubetasks.terminal import equivalents, interruption, locking
 from kubetasks.terminal.report import Report
 
@@ -90,7 +90,7 @@ class Run:
     def image(self) -> Image:
         """The image of the current source, built or not. Raises ImageError."""
         machine = self.if_it_answers(lambda: self.host_engine)
-        return image.current(self.app, artifacts.base_image(machine, self.settings).reference)
+        return image.current(self.app, requirements.BASE_IMAGE.find(machine, self.settings).reference)
 
     @cached_property
     def provider(self) -> Provider:
@@ -105,7 +105,7 @@ class Run:
     def kube(self) -> Kube:
         """The cluster's API."""
         there = self.cluster
-        kubectl = artifacts.kubectl().reference
+        kubectl = requirements.kubectl().reference
         facts = there.kubeconfig, there.context, there.unreachable_hint, there.credentials_hint, not self.provider.shared
         made = client.connect(self.app.owner, *facts, kubectl)
         if self.provider.shared:
@@ -188,7 +188,7 @@ def require_packages() -> None:
 
 def _environment(run: Run) -> str:
     folders: list[str] = []
-    for program in (run.provider.program, artifacts.kubectl().reference):
+    for program in (run.provider.program, requirements.kubectl().reference):
         folder = str(Path(program).parent)
         if os.sep in program and shutil.which(Path(program).name) != program and folder not in folders:
             folders.append(folder)

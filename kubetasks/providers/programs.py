@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Mapping
 
 from kubetasks.errors import ClusterError
-from kubetasks.setup.artifacts import Artifact
+from kubetasks.setup.requirements import Artifact
 from kubetasks.terminal import shell
 
 

@@ -16,7 +16,7 @@ from kubetasks.project.settings import Settings
 from kubetasks.providers import localregistry
 from kubetasks.providers.base import RegistryAddress
 from kubetasks.providers.own import foreign
-from kubetasks.setup import artifacts
+from kubetasks.setup import requirements
 from kubetasks.terminal import equivalents
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Registry:
 
     def available(self) -> bool:
         """Whether it is there, or there is an image that it can run."""
-        return bool(self._container()) or artifacts.registry_image(self._engine, self._settings).present
+        return bool(self._container()) or requirements.REGISTRY.find(self._engine, self._settings).present
 
     def containers(self) -> list[str]:
         """The name of its container, if it has one."""
@@ -73,7 +73,7 @@ class Registry:
                 self._engine.remove(container)
                 container = None
         if container is None:
-            if not artifacts.registry_image(self._engine, self._settings).present:
+            if not requirements.REGISTRY.find(self._engine, self._settings).present:
                 return None
             self._engine.serve(*self._options)
         return self.address()
@@ -84,7 +84,7 @@ class Registry:
 
     @cached_property
     def _options(self) -> tuple[str, str, str, tuple[int, int], dict[str, str], dict[str, str]]:
-        image = artifacts.registry_image(self._engine, self._settings).reference
+        image = requirements.REGISTRY.find(self._engine, self._settings).reference
         return self.name, image, self._cluster, (_free_port(), PORT), self._labels, ENVIRONMENT
 
     def announce(self, address: RegistryAddress | None, nodes: "Sequence[Container]") -> None:

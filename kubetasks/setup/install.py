@@ -2,7 +2,6 @@
 
 import platform
 import shutil
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,8 @@ from kubetasks.engine import client
 from kubetasks.engine.client import Engine
 from kubetasks.errors import SetupError
 from kubetasks.project.settings import Settings
-from kubetasks.setup import artifacts, downloads, inventory, packages, receipt
+from kubetasks.project.versions import PYTHONS
+from kubetasks.setup import downloads, inventory, packages, receipt, requirements
 from kubetasks.setup import engine as machine_engine
 from kubetasks.setup.log import new_log
 from kubetasks.setup.requirements import BASE_IMAGE, REGISTRY, File, Requirement
@@ -86,7 +86,7 @@ def _download(found: Engine, settings: Settings, report: Report, log: Path, need
 
 
 def _run_build(settings: Settings, report: Report, log: Path, missing: Sequence[Requirement]) -> None:
-    build = artifacts.builder("build")
+    build = requirements.builder("build")
 
     def prepare() -> Engine:
         _start_engine(settings, report, log)
@@ -104,7 +104,7 @@ def _needs_only_go(missing: Sequence[Requirement]) -> bool:
 
 def _unbuildable(missing: Sequence[Requirement]) -> str:
     """Why it cannot be built here, or ""."""
-    if not artifacts.builder("build"):
+    if not requirements.builder("build"):
         return "the builder, nodeimages/, is not installed with the package"
     if not _needs_only_go(missing) and not packages.possible():
         return "that needs root on Debian or Ubuntu"
@@ -123,17 +123,18 @@ def _start_engine(settings: Settings, report: Report, log: Path) -> None:
         machine_engine.ensure(settings, report, log)
 
 
-def build_python(found: Engine, settings: Settings, report: Report, debian: str) -> str:
-    """Build an image with the Python of a Debian release, and return its name. Raises EngineError, SetupError, ProgramError."""
-    _require_buildable([Requirement(f"Python of Debian {debian}", artifacts.base_image)])
-    build = artifacts.builder("build")
+def build_python(found: Engine, settings: Settings, report: Report, minor: str) -> str:
+    """Build the image with that Python, and return its name. Raises EngineError, SetupError, ProgramError."""
+    wanted, debian = requirements.python(minor), PYTHONS[minor].debian
+    _require_buildable([wanted])
+    build = requirements.builder("build")
     root = settings.cache / f"build-python-{debian}"
     with receipt.locked(settings.cache, report):
         log = new_log(settings)
         packages.install(build.PACKAGES, settings.cache, log)
         with report.step(f"Creating an image with Python from Debian packages ({debian})"):
             try:
-                build.make_python(found, debian, root, log, threading.Event())
+                build.make_python(found, debian, root, log)
             finally:
                 shutil.rmtree(root, ignore_errors=True)
-    return artifacts.built("python", debian)
+    return wanted.built(settings)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from kubetasks.engine import client
 from kubetasks.errors import SetupError
 from kubetasks.project.settings import Settings
-from kubetasks.setup import artifacts
 from kubetasks.setup import engine as machine_engine
-from kubetasks.setup.artifacts import Artifact
-from kubetasks.setup.requirements import BASE_IMAGE, File, Requirement
+from kubetasks.setup import requirements
+from kubetasks.setup.requirements import BASE_IMAGE, Artifact, File, Requirement
 
 MISSING_IMAGE = "to be pulled, or built if no image registry can be reached"
 DOCKER = "Docker CLI"
@@ -34,7 +33,7 @@ def look(settings: Settings, needed: Sequence[Requirement]) -> list[Item]:
     """
     release = machine_engine.release()
     found = client.connect() if release else None
-    kubectl = artifacts.kubectl()
+    kubectl = requirements.kubectl()
     return [
         Item("engine", bool(release), f"Docker {release}" if release else _engine_advice(settings)),
         *([docker()] if release and needed else []),

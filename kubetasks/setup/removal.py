@@ -8,8 +8,8 @@ from kubetasks.engine import access, client
 from kubetasks.engine.client import Engine
 from kubetasks.errors import ClusterError, EngineError, SetupError, TaskError
 from kubetasks.project.settings import Settings
-from kubetasks.setup import artifacts, packages, receipt
 from kubetasks.setup import engine as machine_engine
+from kubetasks.setup import packages, receipt, requirements
 from kubetasks.setup.log import new_log
 from kubetasks.setup.receipt import Receipt
 from kubetasks.terminal.report import Report
@@ -138,7 +138,7 @@ def _require_stoppable(made: Receipt) -> None:
 
 def _remove_images(found: Engine, made: Receipt, report: Report) -> list[str]:
     """Remove the images that setup built or pulled, unless a container uses them. Return their names."""
-    built = [tag for repository in artifacts.REPOSITORIES for tag in found.image_tags(repository)]
+    built = [tag for repository in requirements.REPOSITORIES for tag in found.image_tags(repository)]
     gone = []
     for reference in [*built, *made.pulled]:
         users = found.users(reference)

@@ -1,25 +1,78 @@
-"""What setup installs besides the container engine. Each provider names what it needs."""
+"""What setup installs besides the container engine, and whether it is there: one answer for setup, doctor and the tasks.
 
+Each has two origins: downloaded or pulled as pinned, or built on this machine if no image registry can be reached. The builder,
+`nodeimages`, names what it builds; it lies beside the package in its repository, and an installed package has none.
+"""
+
+import importlib
+import shutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from kubetasks.engine.client import Engine
 from kubetasks.project import versions
 from kubetasks.project.settings import Settings
-from kubetasks.setup import artifacts
-from kubetasks.setup.artifacts import Artifact
+from kubetasks.project.versions import DEBIAN, KICBASE, KUBERNETES, PYTHON_IMAGE, PYTHONS
+
+NODE_REPOSITORY = "simple-server-node"
+KICBASE_REPOSITORY = "simple-server-kicbase"
+BASE_REPOSITORY = "simple-server-base"
+REGISTRY_REPOSITORY = "simple-server-registry"
+REPOSITORIES = (NODE_REPOSITORY, KICBASE_REPOSITORY, BASE_REPOSITORY, REGISTRY_REPOSITORY)  # of what is built
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """`reference` names an image in the engine, or is the path of a file; `present`: whether it is there."""
+
+    reference: str
+    present: bool
+
+    @property
+    def short(self) -> str:
+        """The reference without its digest."""
+        return self.reference.split("@")[0]
+
+
+def builder(module: str) -> Any:
+    """The module of the builder, or None if it is not there."""
+    try:
+        return importlib.import_module(f"nodeimages.{module}")
+    except ModuleNotFoundError:
+        return None
+
+
+def built(name: str, *arguments: str) -> str:
+    """What the builder calls what it builds, or "" if it is not there."""
+    names = builder("names")
+    return str(getattr(names, name)(*arguments)) if names else ""
 
 
 @dataclass(frozen=True, eq=False)
 class Requirement:
-    """An image, or a File. `find` says which one, and whether it is there.
+    """An image, or a File: how it is called if it is pulled or downloaded, and if it is built, or "" if it cannot be.
 
     An image is pulled by digest; `tagged`: it gets its tag too, because the program that uses it looks for that.
     """
 
     name: str
-    find: Callable[[Engine | None, Settings], Artifact]
+    pulled: Callable[[Settings], str]
+    built: Callable[[Settings], str]
     tagged: bool = field(default=False, kw_only=True)
+
+    def find(self, engine: Engine | None, settings: Settings) -> Artifact:
+        """The one that is wanted, and whether it is there; without an engine, no image is."""
+        ways = {"pull": [self.pulled], "build": [self.built], "auto": [self.pulled, self.built]}[settings.images]
+        wanted = [name for name in (way(settings) for way in ways) if name]
+        found = next((name for name in wanted if self._there(engine, name)), "")
+        return Artifact(found or next(iter(wanted), ""), bool(found))
+
+    def _there(self, engine: Engine | None, name: str) -> bool:
+        names = {name, name.split("@")[0]} if self.tagged else {name}
+        return engine is not None and all(engine.image_id(one) for one in names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,14 +84,37 @@ class File(Requirement):
     sha256: Mapping[str, str]
     program: bool
 
+    def _there(self, _engine: Engine | None, name: str) -> bool:
+        return Path(name).exists()
 
-BASE_IMAGE = Requirement("base image", artifacts.base_image)
-REGISTRY = Requirement("registry", artifacts.registry_image)
-KIND_NODE_IMAGE = Requirement("node image", artifacts.node_image)
-MINIKUBE_NODE_IMAGE = Requirement("node image", artifacts.kicbase_image, tagged=True)
+
+def python(minor: str) -> Requirement:
+    """An image with that Python."""
+    version = PYTHONS[minor]
+    made = built("python", version.debian) if version.debian else ""
+    return Requirement(f"Python {minor}", lambda _: version.pulled, lambda _: made)
+
+
+def kubectl() -> Artifact:
+    """The kubectl of this Python environment, otherwise the one on PATH."""
+    own = Path(sys.executable).with_name("kubectl")
+    found = str(own) if own.exists() else shutil.which("kubectl")
+    return Artifact(found or "kubectl", bool(found))
+
+
+def cached(settings: Settings, name: str) -> str:
+    """The path of that file in the cache folder; "" for ""."""
+    return name and str(settings.cache / name)
+
+
+BASE_IMAGE = Requirement("base image", lambda _: PYTHON_IMAGE, lambda _: built("python", DEBIAN))
+REGISTRY = Requirement("registry", lambda _: versions.REGISTRY, lambda _: built("registry"))
+KIND_NODE_IMAGE = Requirement("node image", lambda of: KUBERNETES[of.kubernetes].pulled, lambda of: built("node", of.kubernetes))
+MINIKUBE_NODE_IMAGE = Requirement("node image", lambda _: KICBASE, lambda of: built("kicbase", of.kubernetes), tagged=True)
 KIND = File(
     "kind",
-    lambda _engine, settings: artifacts.kind(settings),
+    lambda of: cached(of, f"kind-{versions.KIND}/kind"),
+    lambda of: cached(of, built("kind")),
     version=versions.KIND,
     url=f"https://github.com/kubernetes-sigs/kind/releases/download/{versions.KIND}/kind-linux-amd64",
     sha256=versions.KIND_SHA256,
@@ -46,7 +122,8 @@ KIND = File(
 )
 MINIKUBE = File(
     "minikube",
-    lambda _engine, settings: artifacts.minikube(settings),
+    lambda of: cached(of, f"minikube-{versions.MINIKUBE}/minikube"),
+    lambda of: cached(of, built("minikube")),
     version=versions.MINIKUBE,
     url=f"https://github.com/kubernetes/minikube/releases/download/{versions.MINIKUBE}/minikube-linux-amd64",
     sha256=versions.MINIKUBE_SHA256,
@@ -54,7 +131,8 @@ MINIKUBE = File(
 )
 LOAD_BALANCER = File(
     "load balancer",
-    lambda _engine, settings: artifacts.metallb_manifest(settings),
+    lambda of: cached(of, f"metallb-{versions.METALLB}/metallb-native.yaml"),
+    lambda of: cached(of, built("metallb_manifest")),
     version=f"MetalLB {versions.METALLB}",
     url=f"https://raw.githubusercontent.com/metallb/metallb/{versions.METALLB}/config/manifests/metallb-native.yaml",
     sha256=dict.fromkeys(versions.KIND_SHA256, versions.METALLB_MANIFEST_SHA256),  # the same on each machine

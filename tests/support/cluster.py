@@ -12,7 +12,7 @@ from pytest_kind import KindCluster
 
 from kubetasks.providers.kind.config import Config, free_port
 from kubetasks.providers.kind.provider import Kind
-from kubetasks.setup import artifacts
+from kubetasks.setup import requirements
 from tests.support.driver import Tasks
 
 
@@ -44,6 +44,6 @@ def _described(tasks: Tasks, config: Config, options: pytest.Config) -> KindClus
             config.name,
             kubeconfig=Path(option("kubeconfig") or config.kubeconfig),
             image=option("kind_image") or config.image,
-            kind_path=Path(option("kind_bin") or artifacts.kind(tasks.settings).reference),
-            kubectl_path=Path(option("kind_kubectl_bin") or artifacts.kubectl().reference),
+            kind_path=Path(option("kind_bin") or requirements.KIND.find(None, tasks.settings).reference),
+            kubectl_path=Path(option("kind_kubectl_bin") or requirements.kubectl().reference),
         )

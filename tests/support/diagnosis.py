@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 
 from kubetasks.project.settings import PROVIDERS_OF_OUR_OWN
-from kubetasks.setup import artifacts
+from kubetasks.setup import requirements
 from tasks import PROJECT
 from tests.support.driver import HEARD, Tasks
 
@@ -32,7 +32,7 @@ def look(tasks: Tasks) -> Iterator[tuple[str, str]]:
 
 
 def _cluster(tasks: Tasks) -> Iterator[tuple[str, str]]:
-    kubectl = [artifacts.kubectl().reference, "--kubeconfig", str(tasks.kubeconfig), "--namespace", tasks.namespace]
+    kubectl = [requirements.kubectl().reference, "--kubeconfig", str(tasks.kubeconfig), "--namespace", tasks.namespace]
     try:
         names = subprocess.check_output([*kubectl, "get", "pods", "--output=name"], text=True, timeout=SECONDS)
     except (OSError, subprocess.SubprocessError) as error:  # the other questions would each wait as long

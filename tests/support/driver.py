@@ -19,7 +19,7 @@ from kubetasks.project import settings
 from kubetasks.project.settings import Settings
 from kubetasks.providers.base import Provider
 from kubetasks.providers.own import Own
-from kubetasks.setup import artifacts
+from kubetasks.setup import requirements
 from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
 from kubetasks.terminal.report import Report
 from tasks import PROJECT, ns
@@ -71,7 +71,7 @@ class Tasks:
     def kubectl(self, *words: str, stdin: str = "") -> str:
         """What kubectl prints in this namespace; it must succeed."""
         where = ["--kubeconfig", str(self.kubeconfig), "--namespace", self.namespace]
-        ended = run([artifacts.kubectl().reference, *where, *words], PROJECT.folder, {}, stdin)
+        ended = run([requirements.kubectl().reference, *where, *words], PROJECT.folder, {}, stdin)
         assert ended.code == 0, f"kubectl {words}: {ended.stderr}"
         return ended.stdout
 

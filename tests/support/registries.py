@@ -16,7 +16,7 @@ import docker
 from kubetasks.engine import client
 from kubetasks.engine.content import read_context
 from kubetasks.project.labels import TOOL
-from kubetasks.setup import artifacts
+from kubetasks.setup import requirements
 from tests.support import leftovers
 from tests.support.eventually import eventually
 from tests.support.run import Run
@@ -65,7 +65,7 @@ def start(this_run: Run, folder: Path, config: str = CONFIG, network: str = "bri
     """Start an empty registry in a container on that network of the engine; `folder` is for its files."""
     work = Path(tempfile.mkdtemp(dir=folder))
     engine = client.connect()
-    found = artifacts.registry_image(engine, this_run.tasks.settings)
+    found = requirements.REGISTRY.find(engine, this_run.tasks.settings)
     assert found.present, "./inv setup installs the registry's image"
     (work / "Dockerfile").write_text(DOCKERFILE.format(image=found.reference))
     (work / "config.yml").write_text(config)

@@ -16,7 +16,7 @@ import yaml
 from pytest_kind import KindCluster
 
 from kubetasks.engine import client
-from kubetasks.setup import artifacts
+from kubetasks.setup import requirements
 from tasks import PROJECT
 from tests.support import leftovers, registries
 from tests.support.driver import Ended, Tasks
@@ -68,7 +68,7 @@ class Stranger:
     registry: Registry
 
     def kubectl(self, *words: str, stdin: str = "") -> str:
-        argv = [artifacts.kubectl().reference, "--kubeconfig", str(self.kubeconfig), *words]
+        argv = [requirements.kubectl().reference, "--kubeconfig", str(self.kubeconfig), *words]
         ended = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=120)
         assert ended.returncode == 0, f"kubectl {words}: {ended.stderr}"
         return ended.stdout
@@ -113,9 +113,9 @@ def _create(this_run: Run, folder: Path) -> dict[str, Any]:
         KindCluster(
             name,
             kubeconfig=kubeconfig,
-            image=artifacts.node_image(client.connect(), settings).reference,
-            kind_path=Path(artifacts.kind(settings).reference),
-            kubectl_path=Path(artifacts.kubectl().reference),
+            image=requirements.KIND_NODE_IMAGE.find(client.connect(), settings).reference,
+            kind_path=Path(requirements.KIND.find(None, settings).reference),
+            kubectl_path=Path(requirements.kubectl().reference),
         ).create(config_file=config)
     registry = registries.start(this_run, folder, network=name)
     there = Stranger(name, kubeconfig, registry)

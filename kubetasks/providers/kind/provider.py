@@ -20,7 +20,7 @@ from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control
 from kubetasks.providers.kind.network import Network
 from kubetasks.providers.own import Own, foreign
 from kubetasks.providers.registry import Registry
-from kubetasks.setup import artifacts, requirements
+from kubetasks.setup import requirements
 from kubetasks.terminal import equivalents, shell, wait
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Kind(Own):
 
     @property
     def program(self) -> str:
-        found = artifacts.kind(self._settings)
+        found = requirements.KIND.find(None, self._settings)
         return found.reference if found.present else "kind"
 
     @cached_property
@@ -59,7 +59,7 @@ class Kind(Own):
 
     def config(self) -> Config:
         """What a new cluster would be created with, on a port that is free now."""
-        node = artifacts.node_image(self._engine, self._settings)
+        node = requirements.KIND_NODE_IMAGE.find(self._engine, self._settings)
         settings = self._settings
         port = free_port(settings.port)
         return Config(self.name, node.reference, port, self.kubeconfig, settings.nodes, settings.timeout)
@@ -135,14 +135,14 @@ class Kind(Own):
                 " another clone, or is under way.",
                 "./inv delete start creates it again",
             )
-        image = artifacts.node_image(self._engine, self._settings)
+        image = requirements.KIND_NODE_IMAGE.find(self._engine, self._settings)
         if not image.present:
             minor = self._settings.kubernetes
             raise ClusterError(
                 f"The image of kind's nodes for Kubernetes {minor} is missing: {image.reference}.",
                 f"INVOKE_CLUSTER_KUBERNETES={minor} ./inv setup",
             )
-        programs.require("kind", artifacts.kind(self._settings), KIND, ["version", "--quiet"], {})
+        programs.require("kind", requirements.KIND.find(None, self._settings), KIND, ["version", "--quiet"], {})
         if shutil.which("docker") is None:
             raise ClusterError(
                 "kind uses the command line of Docker, which is missing.", "Install it: https://docs.docker.com/engine/install/"
@@ -292,7 +292,7 @@ class Kind(Own):
     def _create_lines(self) -> Sequence[str]:
         self._require_free()
         config = self.config()
-        manifest = artifacts.metallb_manifest(self._settings).reference
+        manifest = requirements.LOAD_BALANCER.find(None, self._settings).reference
         return (
             self._network.line(),
             *self._registry.serve_lines(),

@@ -18,7 +18,7 @@ from kubetasks.providers.base import Cluster
 from kubetasks.providers.minikube import docker_images, tunnel
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
 from kubetasks.providers.own import Own, foreign
-from kubetasks.setup import artifacts, requirements
+from kubetasks.setup import requirements
 from kubetasks.terminal import equivalents, shell
 
 if TYPE_CHECKING:
@@ -52,12 +52,12 @@ class Minikube(Own):
 
     @property
     def program(self) -> str:
-        found = artifacts.minikube(self._settings)
+        found = requirements.MINIKUBE.find(None, self._settings)
         return found.reference if found.present else "minikube"
 
     def config(self) -> Config:
         """What a new cluster would be created with."""
-        image = artifacts.kicbase_image(self._engine, self._settings)
+        image = requirements.MINIKUBE_NODE_IMAGE.find(self._engine, self._settings)
         version = KUBERNETES[self._settings.kubernetes]
         built = image.reference != KICBASE
         release = f"v{version.built}" if built else pulled_release(version.pulled)
@@ -201,7 +201,8 @@ class Minikube(Own):
 
     def _require_program(self) -> None:
         """Raises ClusterError if minikube is not installed, or on PATH alone and too old."""
-        programs.require("minikube", artifacts.minikube(self._settings), MINIKUBE, ["version", "--short"], self.environment)
+        found = requirements.MINIKUBE.find(None, self._settings)
+        programs.require("minikube", found, MINIKUBE, ["version", "--short"], self.environment)
 
     # images
 
@@ -290,7 +291,7 @@ class Minikube(Own):
 
     def _load_base(self, node: "Container") -> None:
         """Load the image that the application is built on, if it was built here: the node could pull it from nowhere."""
-        base = artifacts.base_image(self._engine, self._settings)
+        base = requirements.BASE_IMAGE.find(self._engine, self._settings)
         if not base.present or "@" in base.reference or base.reference in docker_images.listed(self._engine, node):
             return
         if self._report.equivalent(*self._load_lines([base.reference])):
@@ -344,5 +345,5 @@ def _exists(folder: str) -> bool:
 
 def _own_kubectl() -> dict[str, str]:
     """Put our kubectl first on PATH: minikube asks the first one for its version, and some then write into ~/.kube."""
-    found = artifacts.kubectl()
+    found = requirements.kubectl()
     return {"PATH": f"{Path(found.reference).parent}{os.pathsep}{os.environ.get('PATH', '')}"} if found.present else {}

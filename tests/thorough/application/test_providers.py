@@ -16,7 +16,7 @@ from kubetasks.providers.base import Provider
 from kubetasks.providers.existing import Existing
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.providers.own import Own
-from kubetasks.setup import artifacts
+from kubetasks.setup import requirements
 from kubetasks.terminal.report import Report
 from tasks import PROJECT
 from tests.support import answers
@@ -76,7 +76,7 @@ def test_its_facts_lead_to_the_cluster(app: Tasks, adapter: Make) -> None:
         "kubectl",
     )
     (node,) = kube.list("Node")
-    command = [artifacts.kubectl().reference, *provider.kubectl, "get", "nodes", "--output=name"]
+    command = [requirements.kubectl().reference, *provider.kubectl, "get", "nodes", "--output=name"]
     environment = os.environ | dict(provider.environment)
     listed = subprocess.check_output(command, env=environment, text=True)
     assert listed == f"node/{node['metadata']['name']}\n", "kubectl reaches the same cluster"

@@ -4,13 +4,14 @@ import json
 import re
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from kubetasks.errors import ClusterError
-from kubetasks.setup import artifacts
-from kubetasks.setup.artifacts import Artifact
+from kubetasks.setup import requirements
+from kubetasks.setup.requirements import Artifact
 from tests.support import answers, source
 from tests.support.driver import Tasks, docker
 from tests.support.gate import Gate
@@ -106,7 +107,7 @@ def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
     with subtests.test("without an image of a registry the image is loaded"):
         docker("rm", "--force", name)
         docker(*on_node, "rm", f"docker.io/library/simple-server:{unedited}")
-        monkeypatch.setattr(artifacts, "registry_image", lambda _engine, _settings: Artifact("nowhere:1", False))
+        monkeypatch.setattr(requirements, "REGISTRY", SimpleNamespace(find=lambda *_: Artifact("nowhere:1", False)))
         said = throwaway("build", "deploy").stderr
         assert "The registry image is missing" in said
         assert THROUGH not in said

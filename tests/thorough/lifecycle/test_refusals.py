@@ -5,8 +5,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +16,8 @@ from kubetasks.engine import client, content
 from kubetasks.errors import ClusterError, FileError, ImageError
 from kubetasks.project import settings
 from kubetasks.project.labels import TOOL
-from kubetasks.setup import artifacts
-from kubetasks.setup.artifacts import Artifact
+from kubetasks.setup import requirements
+from kubetasks.setup.requirements import Artifact
 from tasks import PROJECT
 from tests.support import source
 from tests.support.driver import Tasks, docker
@@ -57,7 +58,7 @@ def test_a_foreign_object_of_our_name_is_refused_and_left_alone(app: Tasks, kind
 def foreign_cluster(throwaway: Tasks) -> Iterator[str]:
     """What a kind cluster of our name is made of, if a person created it: a container outside of any network of ours."""
     node = f"{throwaway.cluster}-control-plane"
-    image = artifacts.base_image(client.connect(), throwaway.settings).reference
+    image = requirements.BASE_IMAGE.find(client.connect(), throwaway.settings).reference
     label = f"io.x-k8s.kind.cluster={throwaway.cluster}"
     subprocess.run(["docker", "create", "--label", label, "--name", node, image], check=True, capture_output=True)
     yield node
@@ -72,7 +73,7 @@ def test_a_kind_cluster_of_others_is_neither_started_nor_deleted(foreign_cluster
 
 def test_a_kind_cluster_of_others_whose_network_was_pruned_is_not_taken_for_ours(throwaway: Tasks) -> None:
     name = throwaway.cluster
-    image = artifacts.base_image(client.connect(), throwaway.settings).reference
+    image = requirements.BASE_IMAGE.find(client.connect(), throwaway.settings).reference
     words = ["--label", f"io.x-k8s.kind.cluster={name}", "--network", name, "--name", f"{name}-control-plane", image]
     for argv in (["network", "create", name], ["create", *words], ["network", "rm", name]):
         subprocess.run(["docker", *argv], check=True, capture_output=True)
@@ -123,7 +124,7 @@ exec REAL "$@"
 @pytest.fixture
 def broken_kind(throwaway: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache whose kind asks kubeadm for a Kubernetes that the nodes do not have."""
-    real, cache = Path(artifacts.kind(throwaway.settings).reference), tmp_path / TOOL.name
+    real, cache = Path(requirements.KIND.find(None, throwaway.settings).reference), tmp_path / TOOL.name
     program = cache / real.relative_to(throwaway.settings.cache)
     program.parent.mkdir(parents=True)
     for folder in throwaway.settings.cache.glob("metallb-*"):
@@ -149,16 +150,16 @@ def test_a_creation_that_fails_half_way_is_told_and_undone(throwaway: Tasks) -> 
 def test_programs_and_images_that_are_missing_are_named_before_anything_is_created(
     throwaway: Tasks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def missing(name: str) -> Callable[..., Artifact]:
-        return lambda *_: Artifact(name, False)
+    def missing(name: str) -> SimpleNamespace:
+        return SimpleNamespace(find=lambda *_: Artifact(name, False))
 
-    for artifact, name, sentence in (
-        ("kind", "kind-that-is-not-there", "kind is not installed"),
-        ("node_image", "simple-server-node:gone", "is missing: simple-server-node:gone"),
+    for requirement, name, sentence in (
+        ("KIND", "kind-that-is-not-there", "kind is not installed"),
+        ("KIND_NODE_IMAGE", "simple-server-node:gone", "is missing: simple-server-node:gone"),
     ):
         with monkeypatch.context() as without:
             without.setenv("PATH", str(tmp_path))
-            without.setattr(artifacts, artifact, missing(name))
+            without.setattr(requirements, requirement, missing(name))
             told = throwaway("start", code=ClusterError.code).stderr
         assert sentence in told
         assert told.rstrip().endswith("./inv setup")
@@ -166,7 +167,7 @@ def test_programs_and_images_that_are_missing_are_named_before_anything_is_creat
         without.setenv("PATH", str(tmp_path))
         assert "the command line of Docker, which is missing" in throwaway("start", code=ClusterError.code).stderr
     with monkeypatch.context() as without:
-        without.setattr(artifacts, "base_image", missing("simple-server-base:gone"))
+        without.setattr(requirements, "BASE_IMAGE", missing("simple-server-base:gone"))
         told = throwaway("build", code=ImageError.code).stderr
     assert "simple-server-base:gone" in told
     assert "./inv setup" in told
@@ -175,7 +176,7 @@ def test_programs_and_images_that_are_missing_are_named_before_anything_is_creat
 
 def test_a_build_that_fails_shows_the_end_of_its_output_and_leaves_no_image(tmp_path: Path) -> None:
     connection = client.connect()
-    base = artifacts.base_image(connection, settings.read(PROJECT, settings.DEFAULTS)).reference
+    base = requirements.BASE_IMAGE.find(connection, settings.read(PROJECT, settings.DEFAULTS)).reference
     (tmp_path / "Dockerfile").write_text(f"FROM {base}\nRUN printf 'it %s work\\n' cannot && exit 7\n")
     context = io.BytesIO(content.read_context(tmp_path))
     with pytest.raises(ImageError, match="it cannot work"):  # the step's own output, not the command

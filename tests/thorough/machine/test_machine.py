@@ -20,8 +20,8 @@ import pytest
 from kubetasks.errors import SetupError
 from kubetasks.project import settings
 from kubetasks.project.labels import TOOL
-from kubetasks.setup import artifacts, receipt, removal
 from kubetasks.setup import engine as machine_engine
+from kubetasks.setup import receipt, removal, requirements
 from kubetasks.setup.receipt import Receipt
 from kubetasks.terminal import shell, wait
 from kubetasks.terminal.report import Report
@@ -30,7 +30,7 @@ from tasks import PROJECT
 SECONDS = 60
 HARMLESS = ("docker", "umount")
 SHORT = 19  # characters of an id in a message
-OURS = f"{artifacts.NODE_REPOSITORY}:test"
+OURS = f"{requirements.NODE_REPOSITORY}:test"
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("dockerd"), reason="starting a second engine needs root and dockerd"

@@ -17,9 +17,8 @@ import pytest
 from kubetasks.engine import client
 from kubetasks.errors import EngineError, SetupError
 from kubetasks.project import settings, versions
-from kubetasks.setup import artifacts, install, inventory, receipt, requirements
-from kubetasks.setup.artifacts import Artifact
-from kubetasks.setup.requirements import File
+from kubetasks.setup import install, inventory, receipt, requirements
+from kubetasks.setup.requirements import Artifact, File
 from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report
 from tasks import PROJECT
@@ -85,8 +84,8 @@ def site(this_run: Run, tmp_path: Path) -> Iterator[Callable[[File], File]]:
 def pin(monkeypatch: pytest.MonkeyPatch, node: str, base: str) -> None:
     default = versions.KUBERNETES[versions.DEFAULT_KUBERNETES]
     monkeypatch.setitem(versions.KUBERNETES, default.minor, dataclasses.replace(default, pulled=node))
-    monkeypatch.setattr(artifacts, "KICBASE", node)
-    monkeypatch.setattr(artifacts, "PYTHON_IMAGE", base)
+    monkeypatch.setattr(requirements, "KICBASE", node)
+    monkeypatch.setattr(requirements, "PYTHON_IMAGE", base)
 
 
 @pytest.fixture
@@ -109,7 +108,7 @@ def test_what_kind_needs_is_pulled_as_pinned_and_a_second_time_is_there(
     try:
         assert install.install(bare, Report(), needed)
         assert all(item.present for item in inventory.look(bare, needed))
-        assert artifacts.node_image(connection, bare) == Artifact(pulled[0], True)
+        assert requirements.KIND_NODE_IMAGE.find(connection, bare) == Artifact(pulled[0], True)
         assert receipt.read(bare.cache).pulled == sorted(pulled), "what setup pulled it can take away again"
         assert not install.install(bare, Report(), needed)
     finally:
@@ -130,8 +129,8 @@ def test_what_minikube_needs_is_pulled_so_that_it_finds_it_and_nothing_of_kind_i
     connection = client.connect()
     try:
         assert install.install(bare, Report(), needed)
-        assert os.access(artifacts.minikube(bare).reference, os.X_OK)
-        assert not artifacts.kind(bare).present
+        assert os.access(requirements.MINIKUBE.find(None, bare).reference, os.X_OK)
+        assert not requirements.KIND.find(None, bare).present
         listed = shell.run(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}@{{.Digest}}"])
         assert pinned in listed.split(), "minikube looks for its image in this list"
         assert receipt.read(bare.cache).pulled == sorted([tag, pinned, base])

@@ -14,7 +14,7 @@ import pytest
 from kubetasks.engine import client
 from kubetasks.providers.minikube import tunnel
 from kubetasks.providers.minikube.config import PROFILE_LABEL
-from kubetasks.setup import artifacts
+from kubetasks.setup import requirements
 from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
 from tasks import PROJECT
 from tests.support import answers
@@ -106,7 +106,7 @@ def test_a_node_that_runs_docker_builds_as_in_the_tutorial(throwaway: Tasks, mon
     assert len(throwaway.json("traffic")["pods"]) == 3, "from nothing too, where the image is built before there is a node"
     throwaway("clean")
     assert throwaway("docker-env", "--unset").stdout.startswith("unset ")
-    base = artifacts.base_image(client.connect(), throwaway.settings).reference
+    base = requirements.BASE_IMAGE.find(client.connect(), throwaway.settings).reference
     for name, value in throwaway.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)

@@ -32,9 +32,9 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was pulled or built, by name."""
     made: list[str] = []
 
-    def build(_engine: object, _settings: object, _report: object, debian: str) -> str:
-        made.append(debian)
-        return names.python(debian)
+    def build(_engine: object, _settings: object, _report: object, minor: str) -> str:
+        made.append(minor)
+        return names.python(PYTHONS[minor].debian)
 
     monkeypatch.setattr(downloads, "image", lambda _engine, _settings, _report, reference: made.append(reference))
     monkeypatch.setattr(install, "build_python", build)
@@ -47,8 +47,8 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     [
         ("auto", BUILT, BUILT, []),
         ("auto", PULLED, PULLED, []),
-        ("auto", "", BUILT, ["trixie"]),
-        ("build", PULLED, BUILT, ["trixie"]),
+        ("auto", "", BUILT, ["3.13"]),
+        ("build", PULLED, BUILT, ["3.13"]),
         ("pull", BUILT, PULLED, [PULLED]),
     ],
 )

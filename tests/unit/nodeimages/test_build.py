@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kubetasks.engine.client import Engine
-from kubetasks.setup import artifacts, requirements
+from kubetasks.setup import requirements
 from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal.report import Report
 from nodeimages import build, golang, kind_programs, minikube_node, minikube_programs, names, node, programs, rootfs
@@ -58,12 +58,12 @@ def parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Parts:
 def test_each_provider_gets_its_own_parts_and_what_both_need_is_built_once(parts: Parts) -> None:
     first = parts.build(KIND)
     assert first == {"Debian", "Kubernetes", "around", "kind", "node image"}
-    assert artifacts.kind(parts.settings).present
-    assert artifacts.metallb_manifest(parts.settings).present
-    assert not artifacts.minikube(parts.settings).present
+    assert requirements.KIND.find(None, parts.settings).present
+    assert requirements.LOAD_BALANCER.find(None, parts.settings).present
+    assert not requirements.MINIKUBE.find(None, parts.settings).present
     second = parts.build(MINIKUBE)
     assert second == {"Debian", "minikube", "node image"}
-    assert artifacts.minikube(parts.settings).present
+    assert requirements.MINIKUBE.find(None, parts.settings).present
 
 
 def test_minikube_alone_needs_nothing_of_kind(parts: Parts) -> None:
@@ -78,9 +78,9 @@ def test_what_an_interrupted_build_left_is_not_in_the_way(parts: Parts) -> None:
 
 def test_a_lost_program_is_copied_from_the_compiled_ones(parts: Parts) -> None:
     parts.build(KIND)
-    Path(artifacts.kind(parts.settings).reference).unlink()
+    Path(requirements.KIND.find(None, parts.settings).reference).unlink()
     assert parts.build([requirements.KIND]) == set()
-    assert artifacts.kind(parts.settings).present
+    assert requirements.KIND.find(None, parts.settings).present
 
 
 def tools(module: Path) -> set[str]:

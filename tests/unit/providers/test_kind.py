@@ -18,7 +18,7 @@ from kubetasks.providers.kind.config import Config
 from kubetasks.providers.kind.network import Network
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.providers.own import DELETION_SECONDS
-from kubetasks.setup.artifacts import Artifact
+from kubetasks.setup.requirements import Artifact
 from kubetasks.terminal import equivalents, shell
 from kubetasks.terminal.report import Report
 from tests.unit.configured import configured

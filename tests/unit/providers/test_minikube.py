@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,8 +15,8 @@ from kubetasks.project.labels import OWNER_LABEL, TOOL
 from kubetasks.project.versions import KICBASE, KUBERNETES
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
 from kubetasks.providers.minikube.provider import Minikube
-from kubetasks.setup import artifacts
-from kubetasks.setup.artifacts import Artifact
+from kubetasks.setup import requirements
+from kubetasks.setup.requirements import Artifact
 from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report
 from tasks import PROJECT
@@ -25,6 +26,11 @@ NAME = "demo"
 BUILT = Artifact("simple-server-kicbase:v1.36.3-0123456789ab", True)
 IMAGE = Image(PROJECT.application, "0123456789ab", "base")
 OWN = {PROFILE_LABEL: NAME}
+
+
+def fixed(found: Artifact) -> SimpleNamespace:
+    """A requirement that always finds that."""
+    return SimpleNamespace(find=lambda *_: found)
 
 
 @dataclasses.dataclass
@@ -157,8 +163,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     engine = FakeEngine()
     minikube = FakeMinikube(engine)
     monkeypatch.setattr(shell, "run", minikube)
-    monkeypatch.setattr(artifacts, "minikube", lambda _settings: Artifact("/cache/minikube", True))
-    monkeypatch.setattr(artifacts, "kicbase_image", lambda _engine, _settings: BUILT)
+    monkeypatch.setattr(requirements, "MINIKUBE", fixed(Artifact("/cache/minikube", True)))
+    monkeypatch.setattr(requirements, "MINIKUBE_NODE_IMAGE", fixed(BUILT))
 
     def make(clone: str = "clone", *, dry: bool = False) -> Minikube:
         there = configured(tmp_path / clone, cluster=NAME, provider="minikube", cache=tmp_path / "cache")
@@ -208,7 +214,7 @@ def test_it_is_created_stopped_started_and_deleted_with_files_of_its_own(world: 
 
 def test_minikube_finds_our_kubectl_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """It runs the first one on PATH, and another one may write into ~/.kube."""
-    monkeypatch.setattr(artifacts, "kubectl", lambda: Artifact("/clone/.venv/bin/kubectl", True))
+    monkeypatch.setattr(requirements, "kubectl", lambda: Artifact("/clone/.venv/bin/kubectl", True))
     monkeypatch.setenv("PATH", "/usr/bin")
     world.provider.start()
     assert world.minikube.environment["PATH"] == "/clone/.venv/bin:/usr/bin"
@@ -342,7 +348,7 @@ def test_the_image_is_loaded_from_a_file_once(world: World, capsys: pytest.Captu
 def test_a_node_with_docker_has_an_engine_and_what_the_application_is_built_on(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(artifacts, "base_image", lambda _engine, _settings: Artifact("simple-server-base:1", True))
+    monkeypatch.setattr(requirements, "BASE_IMAGE", fixed(Artifact("simple-server-base:1", True)))
     assert world.provider.docker_env(unset=False) is None, "containerd builds nothing"
     world.provider.start()
     profile = Path(world.provider.kubeconfig).parent / ".minikube" / "profiles" / NAME / "config.json"
@@ -378,7 +384,7 @@ def test_an_image_that_minikube_did_not_load_is_missed(world: World) -> None:
 def test_a_minikube_that_is_missing_or_too_old_is_said_before_anything_is_made(
     world: World, monkeypatch: pytest.MonkeyPatch, version: str, sentence: str, hint: str
 ) -> None:
-    monkeypatch.setattr(artifacts, "minikube", lambda _settings: Artifact("/cache/minikube", False))
+    monkeypatch.setattr(requirements, "MINIKUBE", fixed(Artifact("/cache/minikube", False)))
     monkeypatch.setattr("shutil.which", lambda _name: "/usr/bin/minikube" if version else None)
     world.minikube.version = version
     with pytest.raises(ClusterError) as told:
@@ -388,7 +394,7 @@ def test_a_minikube_that_is_missing_or_too_old_is_said_before_anything_is_made(
 
 
 def test_a_newer_minikube_on_path_serves(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(artifacts, "minikube", lambda _settings: Artifact("/cache/minikube", False))
+    monkeypatch.setattr(requirements, "MINIKUBE", fixed(Artifact("/cache/minikube", False)))
     monkeypatch.setattr("shutil.which", lambda _name: "/usr/bin/minikube")
     world.minikube.version = "v1.39.0"
     assert world.provider.start()
@@ -398,7 +404,7 @@ def test_a_newer_minikube_on_path_serves(world: World, monkeypatch: pytest.Monke
 def test_an_image_of_the_node_that_is_missing_is_said_before_anything_is_made(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(artifacts, "kicbase_image", lambda _engine, _settings: Artifact(KICBASE, False))
+    monkeypatch.setattr(requirements, "MINIKUBE_NODE_IMAGE", fixed(Artifact(KICBASE, False)))
     with pytest.raises(TaskError, match="image of minikube's nodes is missing") as told:
         world.provider.start()
     assert told.value.hint == "./inv setup"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.modules["nodeimages"] = None  # as if the folder were not there
 
-from kubetasks.setup import artifacts, requirements
+from kubetasks.setup import requirements
 from kubetasks.engine import client
 from kubetasks.project import settings
 from kubetasks.setup import downloads, engine as machine_engine, install, inventory

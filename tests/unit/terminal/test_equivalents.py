@@ -124,7 +124,7 @@ def test_no_other_module_knows_the_name_of_the_application() -> None:
         if path.name == "application.py":
             continue
         known = (text.replace(TOOL.name, "") for text in strings(path))
-        if path.name == "artifacts.py":  # it names other images, such as simple-server-node
+        if path.name == "requirements.py":  # it names other images, such as simple-server-node
             known = (text.replace(f"{PROJECT.application.name}-", "") for text in known)
         assert [text for text in known if PROJECT.application.name in text] == [], path
 

@@ -6,7 +6,7 @@ import pytest
 
 from kubetasks.engine.client import Engine
 from kubetasks.project.versions import DEFAULT_KUBERNETES, KICBASE, KUBERNETES
-from kubetasks.setup import artifacts
+from kubetasks.setup import requirements
 from nodeimages import names
 from tests.unit.configured import configured
 
@@ -50,18 +50,18 @@ def test_an_image_is_pulled_or_built_as_the_setting_says(
     way: str, there: tuple[Callable[[], str], ...], wanted: Callable[[], str], present: bool
 ) -> None:
     configuration = configured(images=way)
-    found = artifacts.node_image(Present(*(name() for name in there)), configuration)
-    assert found == artifacts.Artifact(wanted(), present)
+    found = requirements.KIND_NODE_IMAGE.find(Present(*(name() for name in there)), configuration)
+    assert found == requirements.Artifact(wanted(), present)
 
 
 def test_the_image_of_minikubes_nodes_is_there_only_with_its_tag() -> None:
     configuration = configured(images="pull")
     tag = KICBASE.partition("@")[0]
-    assert not artifacts.kicbase_image(Present(KICBASE), configuration).present, "minikube would pull it again"
-    assert artifacts.kicbase_image(Present(KICBASE, tag), configuration).present
+    assert not requirements.MINIKUBE_NODE_IMAGE.find(Present(KICBASE), configuration).present, "minikube would pull it again"
+    assert requirements.MINIKUBE_NODE_IMAGE.find(Present(KICBASE, tag), configuration).present
 
 
 def test_without_an_engine_no_image_is_there() -> None:
     configuration = configured()
-    assert artifacts.node_image(None, configuration) == artifacts.Artifact(PULLED, False)
-    assert not artifacts.base_image(None, configuration).present
+    assert requirements.KIND_NODE_IMAGE.find(None, configuration) == requirements.Artifact(PULLED, False)
+    assert not requirements.BASE_IMAGE.find(None, configuration).present
