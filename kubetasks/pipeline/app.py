@@ -33,7 +33,7 @@ def deploy(run: Run) -> Image:
 
 def expose(run: Run) -> Sequence[Address]:
     """Give the deployment a service, and return the addresses that answer. Raises ExposeError, RolloutError, OwnershipError."""
-    return converge(run, Desired(exposed=True)).addresses
+    return converge(run, Desired(exposed=True))
 
 
 def scale(run: Run, replicas: int) -> None:

@@ -11,7 +11,7 @@ from kubetasks.errors import ClusterError, EngineError, ExposeError, OwnershipEr
 from kubetasks.kube import objects
 from kubetasks.kube.client import ApiError
 from kubetasks.pipeline import converge, nodes, seen
-from kubetasks.pipeline.run import Run, one_at_a_time
+from kubetasks.pipeline.run import Run
 from kubetasks.providers import localregistry, metallb
 from kubetasks.providers.base import NodeEngine
 from kubetasks.providers.own import Own
@@ -115,20 +115,20 @@ def _has_load_balancer(run: Run) -> bool:
         return _retried(installed)
 
 
-@one_at_a_time
 def stop(run: Run) -> bool:
     """Stop the cluster; False if it did not run. Raises ClusterError if it is not ours."""
-    own = providers.lifecycle(run.provider)
-    run.forget("cluster")
-    return own.stop() if run.report.show(own.stop_lines) else True
+    with run.locked():
+        own = providers.lifecycle(run.provider)
+        run.forget("cluster")
+        return own.stop() if run.report.show(own.stop_lines) else True
 
 
-@one_at_a_time
 def delete(run: Run) -> bool:
     """Delete the cluster, its network and its files; False if there was none. Raises ClusterError, LeftoverError."""
-    own = providers.lifecycle(run.provider)
-    run.forget("cluster")
-    return own.delete() if run.report.show(own.delete_lines) else True
+    with run.locked():
+        own = providers.lifecycle(run.provider)
+        run.forget("cluster")
+        return own.delete() if run.report.show(own.delete_lines) else True
 
 
 def runs(run: Run) -> bool:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -28,20 +28,12 @@ WITHOUT_LOAD_BALANCER = "INVOKE_APP_TIMEOUT=SECONDS waits longer; without a load
 Serve = Literal["if changed", "always", "never"]  # when to wait until the pods answer
 
 
-@dataclass(frozen=True)
-class Converged:
-    """How many pods have answered, and the service's addresses that answer; nothing under --dry or if it was not asked for."""
-
-    pods: int = 0
-    addresses: Sequence[Address] = ()
-
-
-def converge(run: Run, wanted: Desired, build: str = "", serve: Serve = "if changed") -> Converged:
+def converge(run: Run, wanted: Desired, build: str = "", serve: Serve = "if changed") -> Sequence[Address]:
     """Give the cluster what is wanted, all of it before the first wait.
 
     Whatever can be refused is, before anything is changed. In the end wait, as `serve` says, until each pod answers, with that
-    build id if one is given. Under --dry, print the equivalent commands. Raises SettingError, ClusterError,
-    OwnershipError, RolloutError with a diagnosis, and ExposeError.
+    build id if one is given. Return the service's addresses that answer, if one was wanted. Under --dry, print the equivalent
+    commands. Raises SettingError, ClusterError, OwnershipError, RolloutError with a diagnosis, and ExposeError.
     """
     provider = run.provider
     there = Place(run.settings.namespace, provider.delivered(wanted.image) if wanted.image else None, provider.node_port)
@@ -51,7 +43,7 @@ def converge(run: Run, wanted: Desired, build: str = "", serve: Serve = "if chan
             if wanted.image:
                 run.report.show(partial(provider.deliver_lines, wanted.image))
             run.report.equivalent(*desired.lines(run.app, wanted, there, run.kubectl))
-            return Converged()
+            return []
         before = _refuse(run, wanted, kinds)
         run.agree()
         if wanted.image:
@@ -67,7 +59,9 @@ def converge(run: Run, wanted: Desired, build: str = "", serve: Serve = "if chan
         if wanted.exposed:
             known = wait_for_addresses(run, changed="Service" in changed, before="Service" in before)
         rolled = wanted.rolls_out and changed - {"Service"}
-        return Converged(wait_until_served(run, build) if serve == "always" or (rolled and serve == "if changed") else 0, known)
+        if serve == "always" or (rolled and serve == "if changed"):
+            wait_until_served(run, build)
+        return known
 
 
 def _refuse(run: Run, wanted: Desired, kinds: Sequence[str]) -> set[str]:

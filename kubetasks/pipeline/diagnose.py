@@ -73,7 +73,7 @@ def _of_service(run: Run, deployment: Object) -> Diagnosis | None:
 
     def check() -> wait.State:
         try:
-            seen.answering_address(run)
+            seen.address(run, answering=True)
         except ExposeError as error:
             return wait.Failed(error.sentence, error.hint, grace=judge.EFFECT_SECONDS)
         return wait.Done()

@@ -6,11 +6,10 @@ A kept connection, as `kubectl port-forward` and browsers hold it, stays with on
 import itertools
 import json
 import math
-from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from kubetasks.kube.client import Object
 from kubetasks.kube.service import Address
 from kubetasks.project.application import Application
 
@@ -62,33 +61,19 @@ def first_answering(app: Application, addresses: Iterable[Address]) -> Address |
     return next((address for address in addresses if health(app, address.url) is not None), None)
 
 
-@dataclass
-class Spread:
-    """Requests by pod, the highest count, the build and the node that each pod reported, and how many requests failed."""
-
-    requests: Counter[str]
-    counts: dict[str, int]
-    builds: dict[str, str]
-    nodes: dict[str, str]
-    failed: int = 0
-
-
-def spread(app: Application, url: str, requests: int, on_answer: Callable[[int], None] = lambda _number: None) -> Spread:
-    """Send `requests` GET / and note who answered."""
-    result = Spread(Counter(), {}, {}, {})
+def spread(app: Application, url: str, requests: int, on_answer: Callable[[int], None] = lambda _number: None) -> list[Object]:
+    """Send `requests` GET / and note who answered: for each pod its requests, its highest count, its build and its node."""
+    pods: dict[str, Object] = {}
     for number in range(1, requests + 1):
         answer = ask(app, url)
-        if answer is None:
-            result.failed += 1
-        else:
-            pod = str(answer[app.pod_key])
-            result.requests[pod] += 1
-            count = answer.get("count")
-            result.counts[pod] = max(result.counts.get(pod, 0), count if isinstance(count, int) else 0)
-            result.builds[pod] = str(answer.get("build", ""))
-            result.nodes[pod] = str(answer.get(app.node_key, ""))
+        if answer is not None:
+            pod, count = str(answer[app.pod_key]), answer.get("count")
+            row = pods.setdefault(pod, {"pod": pod, "requests": 0, "count": 0})
+            row["requests"] += 1
+            row["count"] = max(row["count"], count if isinstance(count, int) else 0)
+            row |= {"build": str(answer.get("build", "")), "node": str(answer.get(app.node_key, ""))}
         on_answer(number)
-    return result
+    return [pods[pod] for pod in sorted(pods)]
 
 
 def enough(pods: int, chance: float = 1e-6) -> int:

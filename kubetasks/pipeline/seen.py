@@ -114,31 +114,22 @@ def addresses(run: Run, found: Object) -> list[Address]:
     return service.addresses(run.app, found, run.cluster.mapped_port, nodes)
 
 
-def address(run: Run) -> Address:
-    """An address that answers, otherwise the preferred one. Raises ExposeError if there is no service or no address."""
-    known = require_addresses(run)
-    return probe.first_answering(run.app, known) or known[0]
+def address(run: Run, *, answering: bool = False) -> Address:
+    """An address that answers, otherwise the preferred one.
 
-
-def answering_address(run: Run) -> Address:
-    """An address that answers. Raises ExposeError if none does."""
-    known = require_addresses(run)
-    found = probe.first_answering(run.app, known)
-    if found is None:
-        urls = " or ".join(one.url for one in known)
-        raise ExposeError(f"Nothing answers at {urls}.", "./inv expose applies k8s/service.yaml again; ./inv logs")
-    return found
-
-
-def require_addresses(run: Run) -> list[Address]:
-    """Every address of the service. Raises ExposeError if there is no service or no address."""
+    Raises ExposeError if there is no service or no address, or, if one must be `answering`, if none does.
+    """
     found = find_service(run)
     if found is None:
         raise ExposeError(f"There is no service {run.app.name} in namespace {run.settings.namespace}.", "./inv expose")
     known = addresses(run, found)
     if not known:
         raise ExposeError("The service has no address yet.", "./inv expose waits for one")
-    return known
+    first = probe.first_answering(run.app, known)
+    if first is None and answering:
+        urls = " or ".join(one.url for one in known)
+        raise ExposeError(f"Nothing answers at {urls}.", "./inv expose applies k8s/service.yaml again; ./inv logs")
+    return first or known[0]
 
 
 def ready_pods(run: Run) -> frozenset[str]:

@@ -1,13 +1,12 @@
 """The service: its address, a tunnel to it, and who answers there."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
 from kubetasks.errors import ExposeError
 from kubetasks.kube import service
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import judge, probe, seen
-from kubetasks.pipeline.probe import Spread
 from kubetasks.pipeline.run import Run
 from kubetasks.providers.base import OpenTunnel, Tunnels
 from kubetasks.terminal import equivalents, wait
@@ -86,17 +85,7 @@ def _wait_for_tunnel(run: Run, through: OpenTunnel, at: Callable[[str], None]) -
     return check.known[0]
 
 
-@dataclass(frozen=True)
-class Traffic:
-    """What `requests` requests to `url` met; `ready` is how many pods were ready."""
-
-    url: str
-    requests: int
-    ready: int
-    spread: Spread
-
-
-def traffic(run: Run, requests: int | None) -> Traffic | None:
+def traffic(run: Run, requests: int | None) -> dict[str, Any] | None:
     """Send requests and see which pods answer; None under --dry. Raises ExposeError.
 
     Without a number, as many as miss none of the ready pods but for one run in a million, and LEAST_REQUESTS at least.
@@ -104,13 +93,14 @@ def traffic(run: Run, requests: int | None) -> Traffic | None:
     if run.report.dry:
         run.report.equivalent(equivalents.traffic(requests or LEAST_REQUESTS))
         return None
-    seen.require_addresses(run)
+    seen.address(run)
     ready = len(seen.ready_pods(run))
     if not ready:
         raise ExposeError("No pod is ready to answer.", "./inv status shows why; ./inv scale starts some")
-    address = seen.answering_address(run).url
+    address = seen.address(run, answering=True).url
     number = requests or max(LEAST_REQUESTS, probe.enough(ready))
     run.report.equivalent(equivalents.traffic(number))
     with run.report.step(f"Sending {number} requests to {address}") as step:
-        spread = probe.spread(run.app, address, number, lambda sent: step.at("", sent, number))
-    return Traffic(address, number, ready, spread)
+        pods = probe.spread(run.app, address, number, lambda sent: step.at("", sent, number))
+    failed = number - sum(pod["requests"] for pod in pods)
+    return {"url": address, "requests": number, "failed": failed, "ready": ready, "pods": pods}

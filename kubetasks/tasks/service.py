@@ -96,29 +96,17 @@ def traffic(run: Run, requests: str = "", json: bool = False) -> None:
     found = service.traffic(run, whole_number("--requests", requests, 1, MOST_REQUESTS) if requests else None)
     if found is None:
         return
-    spread = found.spread
-    pods = [
-        {
-            "pod": pod,
-            "requests": spread.requests[pod],
-            "count": spread.counts[pod],
-            "build": spread.builds[pod],
-            "node": spread.nodes[pod],
-        }
-        for pod in sorted(spread.requests)
-    ]
+    requested, ready, pods = found["requests"], found["ready"], found["pods"]
     if json:
-        summary = {"url": found.url, "requests": found.requests, "failed": spread.failed, "ready": found.ready}
-        run.report.document({**summary, "pods": pods})
+        run.report.document(found)
     else:
-        rows = [(row["pod"], row["requests"], row["count"], row["build"], row["node"]) for row in pods]
-        run.report.table(("POD", "ANSWERED", "ITS COUNT", "BUILD", "NODE"), rows)
-    if spread.failed:
-        raise ExposeError(f"{spread.failed} of {found.requests} requests had no answer.", "./inv status; ./inv logs")
-    if len(pods) < found.ready:
-        enough = probe.enough(found.ready)
+        run.report.table(("POD", "ANSWERED", "ITS COUNT", "BUILD", "NODE"), [tuple(pod.values()) for pod in pods])
+    if found["failed"]:
+        raise ExposeError(f"{found['failed']} of {requested} requests had no answer.", "./inv status; ./inv logs")
+    if len(pods) < ready:
+        enough = probe.enough(ready)
         more = f"{enough} requests miss one once in a million times: ./inv traffic --requests={enough}"
         raise ExposeError(
-            f"Only {len(pods)} of {found.ready} ready pods answered {found.requests} requests.",
-            more if found.requests < enough else "./inv diagnose",
+            f"Only {len(pods)} of {ready} ready pods answered {requested} requests.",
+            more if requested < enough else "./inv diagnose",
         )

@@ -78,9 +78,10 @@ class Kind(Own):
 
     def _require_ours(self, nodes: "list[Container]") -> None:
         """Raises OwnershipError if the nodes are not ours. A pruned network cannot say so: then a mark of ours must."""
-        attached = all(self.name in node.attrs["NetworkSettings"]["Networks"] for node in nodes)
-        if not attached or not (self._network.ours() or self.config_file.exists() or super()._complete(nodes)):
+        if any(self.name not in node.attrs["NetworkSettings"]["Networks"] for node in nodes):
             raise foreign(f"A kind cluster {self.name}")
+        if not (self._network.ours() or self.config_file.exists() or super()._complete(nodes)):
+            raise foreign(f"A kind cluster {self.name}", "nothing says that these tasks created it")
 
     def _complete(self, nodes: "list[Container]") -> bool:
         return nodes[0].name == control_plane(self.name) and (self._has_kubeconfig(nodes) or super()._complete(nodes))

@@ -33,18 +33,20 @@ def url() -> Iterator[str]:
 def test_health_names_the_pod_and_does_not_count(url: str) -> None:
     assert probe.health(PROJECT.application, url) == "pod-1"
     assert probe.ask(PROJECT.application, url, "/healthz") == {"status": "ok", "pod": "pod-1", "build": "build-1"}
-    assert probe.spread(PROJECT.application, url, 5).counts == {"pod-1": 5}
+    (row,) = probe.spread(PROJECT.application, url, 5)
+    assert row["count"] == 5
 
 
-def test_the_spread_shows_who_answered_and_how_many_requests_failed(url: str) -> None:
-    spread = probe.spread(PROJECT.application, url, 3)
-    assert (dict(spread.requests), spread.builds, spread.failed) == ({"pod-1": 3}, {"pod-1": "build-1"}, 0)
-    assert probe.spread(PROJECT.application, "http://127.0.0.1:1/", 2).failed == 2
+def test_the_spread_shows_who_answered(url: str) -> None:
+    row = {"pod": "pod-1", "requests": 3, "count": 3, "build": "build-1", "node": "node-1"}
+    assert probe.spread(PROJECT.application, url, 3) == [row]
+    assert probe.spread(PROJECT.application, "http://127.0.0.1:1/", 2) == []
 
 
 def test_a_count_that_is_no_number_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "ask", lambda *_: {"pod": "pod-1", "count": "many"})
-    assert probe.spread(PROJECT.application, "http://127.0.0.1:1/", 2).counts == {"pod-1": 0}
+    (row,) = probe.spread(PROJECT.application, "http://127.0.0.1:1/", 2)
+    assert row["count"] == 0
 
 
 def test_another_server_is_no_answer(url: str) -> None:

@@ -107,8 +107,7 @@ def test_traffic_sends_enough_to_meet_each_ready_pod(monkeypatch: pytest.MonkeyP
     slices = [{"endpoints": [{**one, "targetRef": {"name": f"pod-{number}"}} for number in range(ready)]}]
     made = run_on(FakeProvider(), FakeKube(Service=[BALANCED], EndpointSlice=slices))
     monkeypatch.setattr(probe, "first_answering", lambda _app, known: known[0])
-    sent: list[int] = []
-    monkeypatch.setattr(probe, "spread", lambda _app, _url, number, _at: sent.append(number))
+    monkeypatch.setattr(probe, "spread", lambda _app, _url, number, _at: [{"requests": number - 1}])
     found = service.traffic(made, None)
     assert found is not None
-    assert (found.ready, found.requests, sent) == (ready, requests, [requests])
+    assert (found["ready"], found["requests"], found["failed"]) == (ready, requests, 1)
