@@ -1,6 +1,6 @@
 """The tasks against the shell commands that they mirror, alternating, on one machine; writes docs/loop.md.
 
-    ./inv setup && .venv/bin/python benchmarks/compare.py [ROUNDS]        about an hour with 11 rounds
+    ./inv setup test && .tox/integration/bin/python benchmarks/compare.py [ROUNDS]        about an hour with 11 rounds
 
 The first round is dropped. A changed source counts as served when its build id has come from each of the pods over fresh
 connections, whoever rolled it out. The cluster is one of its own and is deleted at the end.

@@ -1,6 +1,6 @@
 """How soon a problem is named, and whether an ordinary deployment under load is ever taken for one; writes docs/problems.md.
 
-    ./inv setup && .venv/bin/python benchmarks/problems.py [ROUNDS [DEPLOYMENTS]]        about 10 minutes
+    ./inv setup test && .tox/integration/bin/python benchmarks/problems.py [ROUNDS [DEPLOYMENTS]]        about 10 minutes
 
 The seconds are those from the change of the deployment until `./inv scale` has ended with the diagnosis. The cluster is one of
 its own and is deleted at the end.

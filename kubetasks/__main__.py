@@ -99,8 +99,13 @@ class Tasks(Program):
             raise Exit(f"There is no task {word}.\n  {hint}", code=1) from error
 
     def print_version(self) -> None:
-        with (Path(__file__).resolve().parents[1] / "pyproject.toml").open("rb") as file:
-            print(f"inv {tomllib.load(file)['project']['version']}")
+        file = Path(__file__).resolve().parents[1] / "pyproject.toml"
+        if file.exists():  # a clone
+            print(f"inv {tomllib.loads(file.read_text())['project']['version']}")
+            return
+        from importlib import metadata
+
+        print(f"inv {metadata.version('simple-server-tasks')}")
 
     def no_tasks_given(self) -> None:
         self.list_tasks()

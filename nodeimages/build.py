@@ -3,6 +3,7 @@
 import io
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -90,6 +91,7 @@ class Build:
         kubernetes = f"kubernetes-{self._version.built}-{names.kubernetes_digest(self._version)}"
         self._kubernetes = settings.cache / kubernetes
         self._engine: Engine | None = None
+        self._prepared, self._given_up = threading.Event(), threading.Event()
 
     def run(self) -> None:
         """Build what is missing. Raises SetupError, ProgramError, EngineError."""
@@ -104,6 +106,8 @@ class Build:
                 for job in done:
                     job.result()
             except BaseException:
+                self._given_up.set()
+                self._prepared.wait()  # apt is not ended: it would leave packages half configured
                 interruption.terminate_all()  # the other one's
                 raise
         if requirements.REGISTRY in self._missing:
@@ -115,11 +119,16 @@ class Build:
 
     def _debian(self, nodes: list[Recipe]) -> None:
         """Everything but Go: the engine, then the file systems."""
-        self._engine = self._prepare()
+        try:
+            self._engine = self._prepare()
+        finally:
+            self._prepared.set()
         if requirements.BASE_IMAGE in self._missing:
             with self._report.step("Creating the base image with Python from Debian packages"):
                 make_python(self._engine, versions.DEBIAN, self._fresh(self._work / "python-root"), self._log)
         for recipe in nodes:
+            if self._given_up.is_set():
+                return
             with self._report.step("Creating the node's file system from Debian packages"):
                 rootfs.make(self._fresh(self._root(recipe)), recipe.packages, log=self._log)
 
@@ -154,7 +163,7 @@ class Build:
     @contextmanager
     def _compiling(self, what: str) -> Iterator[tuple[compiler.Go, compiler.Progress]]:
         program = golang.program(self._settings, self._report, self._log)
-        go = compiler.Go(program, self._work, self._log)
+        go = compiler.Go(program, self._work, self._log, self._given_up)
         with self._report.step(f"Compiling {what}") as step:
             yield go, step.at
 

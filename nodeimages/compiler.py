@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import stat
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -20,8 +21,9 @@ class Go:
     With GOCACHE and GOMODCACHE set, it uses those: builds that follow each other share what they compile.
     """
 
-    def __init__(self, go: str, work: Path, log: Path) -> None:
+    def __init__(self, go: str, work: Path, log: Path, given_up: threading.Event) -> None:
         self._go = go
+        self._given_up = given_up  # another part of the build has failed: no program is started any more
         self._log = log
         self.environment = {
             "CGO_ENABLED": "0",
@@ -34,6 +36,8 @@ class Go:
         }
 
     def run(self, folder: Path, *words: str, on_line: Callable[[str], None] | None = None) -> str:
+        if self._given_up.is_set():
+            raise SetupError("The build was given up.")
         return shell.run([self._go, *words], env=self.environment, cwd=folder, log=self._log, on_line=on_line)
 
     def module(self, folder: Path, name: str) -> Path:

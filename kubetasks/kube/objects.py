@@ -7,6 +7,7 @@ from kubetasks.kube.client import ApiError, Kube, Object, describe, path, surviv
 from kubetasks.terminal import wait
 
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
+CONFLICT = 409
 DEPENDENTS = "foregroundDeletion"  # the finalizer of an object whose dependents go first
 
 
@@ -67,11 +68,19 @@ def replace_template(kube: Kube, item: Object, template: Object) -> None:
 
 def _forget_update(kube: Kube, target: str) -> None:
     """Remove what says that we own fields by an update."""
-    entries = kube.request("GET", target)["metadata"].get("managedFields", [])
     ours = (kube.owner.name, "Update", "")
-    kept = [one for one in entries if (one["manager"], one["operation"], one.get("subresource", "")) != ours]
-    if len(kept) < len(entries):
-        kube.request("PATCH", target, {"fieldManager": kube.owner.name}, {"metadata": {"managedFields": kept}}, MERGE_PATCH)
+    while True:
+        metadata = kube.request("GET", target)["metadata"]
+        entries = metadata.get("managedFields", [])
+        kept = [one for one in entries if (one["manager"], one["operation"], one.get("subresource", "")) != ours]
+        if len(kept) == len(entries):
+            return
+        patch = {"metadata": {"managedFields": kept, "resourceVersion": metadata["resourceVersion"]}}
+        try:
+            kube.request("PATCH", target, {"fieldManager": kube.owner.name}, patch, MERGE_PATCH)
+        except ApiError as error:
+            if error.status != CONFLICT:  # a controller was faster: its entry must stay
+                raise
 
 
 def scale(kube: Kube, name: str, namespace: str, replicas: int) -> bool:

@@ -46,6 +46,8 @@ def ensure(run: Run) -> bool:
     if not run.report.show(lambda: _start_lines(run, provider)):
         return False
     run.cluster, changed = provider.start()
+    if changed:
+        run.forget("engine")  # a node may have one now
     changed |= nodes.wait_for_api(run)
     if run.cluster.subnet:
         _install_load_balancer(run)  # its pods start as soon as there is a node for them
@@ -120,7 +122,8 @@ def stop(run: Run) -> bool:
     with run.locked():
         own = providers.lifecycle(run.provider)
         run.forget("cluster")
-        return own.stop() if run.report.show(own.stop_lines) else True
+        lines = own.stop_lines()
+        return own.stop() if run.report.equivalent(*lines) else bool(lines)
 
 
 def delete(run: Run) -> bool:
@@ -128,7 +131,8 @@ def delete(run: Run) -> bool:
     with run.locked():
         own = providers.lifecycle(run.provider)
         run.forget("cluster")
-        return own.delete() if run.report.show(own.delete_lines) else True
+        lines = own.delete_lines()
+        return own.delete() if run.report.equivalent(*lines) else bool(lines)
 
 
 def runs(run: Run) -> bool:

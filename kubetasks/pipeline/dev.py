@@ -126,6 +126,7 @@ def loop(run: Run, clean: bool) -> None:
     report, provider = run.report, run.provider
     may_clean = ours and provider.phase() == "missing"
     watch = Watch(run.app)  # first: what changes while it comes up is not lost
+    run.forget("image")
     try:
         report.result(app.up(run).url)
         may_clean = True
@@ -180,7 +181,7 @@ def _bring(run: Run, changed: set[Path], served: str) -> str:
             pods = wait_until_served(run, made.build)
     except TaskError as error:
         if not run.superseded():
-            report.result(f"{_time()}  {_names(run, changed)}: {error.message}")
+            report.result(f"{_time()}  {_names(run, changed)}: {report.spoken(str(error.message))}")
         return ""
     stages = ", ".join(f"{_stage(text, run.app.name)} {duration(seconds)}" for text, seconds in report.stages)
     seen = f"{pods} pods serve" if pods else "rolled out:"

@@ -41,9 +41,7 @@ class Existing(Provider):
 
     def deliver(self, image: Image) -> Delivered:
         if not self._settings.registry:
-            self._report.say(
-                f"No registry is set (INVOKE_APP_REGISTRY): the owner of the nodes must have loaded {image.reference}."
-            )
+            self._report.say(_without_registry(image))
             return Delivered(image.reference, pulled=False)
         name = self._name_of(image)
         digest = self._engine.pushed_digest(image.reference, name)
@@ -59,7 +57,9 @@ class Existing(Provider):
         return Delivered(f"{name}@{digest}", pulled=True)
 
     def deliver_lines(self, image: Image) -> Sequence[str]:
-        return equivalents.push(image.reference, self._name_of(image)) if self._settings.registry else ()
+        if not self._settings.registry:
+            return (f"# {_without_registry(image)}",) if self._report.dry else ()
+        return equivalents.push(image.reference, self._name_of(image))
 
     def delivered(self, image: Image) -> Delivered:
         """What `deliver` would return; only the registry computes the digest."""
@@ -71,3 +71,7 @@ class Existing(Provider):
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:  # noqa: ARG002  what a registry keeps is its owner's
         return []
+
+
+def _without_registry(image: Image) -> str:
+    return f"No registry is set (INVOKE_APP_REGISTRY): the owner of the nodes must have loaded {image.reference}."

@@ -106,21 +106,26 @@ class Own(Provider):
     def stop(self) -> bool:
         """Stop the cluster and keep what is in it; False if it did not run."""
         with self._locked():
-            if self.phase() == "missing" or not any(node.status == "running" for node in self._nodes()):
+            if not self._runs():
                 return False
             with self._report.step(f"Stopping cluster {self.name}") as step:
                 self._halt(step.at)
             return True
 
     def stop_lines(self) -> Sequence[str]:
-        self.phase()  # raises if it is not ours
-        return self._halt_lines()
+        """The equivalent commands of `stop`, none if the cluster does not run."""
+        return self._halt_lines() if self._runs() else ()
+
+    def _runs(self) -> bool:
+        """Whether a node of the cluster runs, complete or not. Raises OwnershipError."""
+        return self.phase() != "missing" and any(node.status == "running" for node in self._nodes())
 
     def delete_lines(self) -> Sequence[str]:
+        """The equivalent commands of `delete`, none if there is nothing of the cluster."""
         nodes = self._nodes()
         if nodes:
             self._require_ours(nodes)
-        return self._destroy_lines()
+        return self._destroy_lines() if self._left() else ()
 
     def delete(self) -> bool:
         """Delete the cluster and everything created for it; False if there was none."""

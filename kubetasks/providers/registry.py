@@ -67,6 +67,7 @@ class Registry:
         self.require_free()
         container = self._container()
         if container is not None and container.status != "running":
+            self._digests.clear()  # what it holds is in its memory
             try:
                 self._engine.start(container)
             except EngineError:  # its port may be taken by now; what it held is in the engine
@@ -75,6 +76,7 @@ class Registry:
         if container is None:
             if not requirements.REGISTRY.find(self._engine, self._settings).present:
                 return None
+            self._digests.clear()
             self._engine.serve(*self._options)
         return self.address()
 
@@ -157,6 +159,7 @@ class Registry:
 
     def remove(self) -> None:
         """Remove it, if it is there and ours."""
+        self.__dict__.pop("_options", None)  # the port of the next one is free then
         container = self._container()
         if container is not None:
             self._engine.remove(container)

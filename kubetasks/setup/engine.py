@@ -88,11 +88,11 @@ def ensure(settings: Settings, report: Report, log: Path) -> None:
 
 
 def _install(cache: Path, log: Path) -> None:
-    """Install Debian's engine, and record the folders that come with it."""
+    """Install Debian's engine; record the folders that come with it first, or an interruption would lose them."""
     fresh = [folder for folder in FOLDERS if not Path(folder).exists()]
-    packages.install(PACKAGES, cache, log, if_known=SINCE_DEBIAN_13)
     with receipt.changed(cache) as made:
         made.folders = sorted({*made.folders, *fresh})
+    packages.install(PACKAGES, cache, log, if_known=SINCE_DEBIAN_13)
 
 
 def start(cache: Path, report: Report, log: Path) -> None:

@@ -50,15 +50,14 @@ def look(settings: Settings, needed: Sequence[Requirement]) -> list[Item]:
 def docker() -> Item:
     """The program that kind and minikube call."""
     found = shutil.which("docker")
-    unreachable_hint = "Install it: https://docs.docker.com/engine/install/"
-    return Item(DOCKER, bool(found), found or "kind and minikube call it", unreachable_hint)
+    return Item(DOCKER, bool(found), found or "kind and minikube call it", "Install it: https://docs.docker.com/engine/install/")
 
 
 def require_docker() -> None:
     """Raises SetupError if the program is missing: setup installs it only with an engine."""
-    client = docker()
-    if not client.present:
-        raise SetupError(f"The {client.name} is missing, and setup does not install it beside your engine.", client.remedy)
+    cli = docker()
+    if not cli.present:
+        raise SetupError(f"The {cli.name} is missing, and setup does not install it beside your engine.", cli.remedy)
 
 
 def _item(need: Requirement, found: Artifact) -> Item:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kubetasks.errors import SetupError
 from kubetasks.setup import receipt
-from kubetasks.terminal import shell
+from kubetasks.terminal import interruption, shell
 
 ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}  # no questions, and output that can be parsed
 INSTALL = ["install", "--no-install-recommends"]
@@ -45,23 +45,24 @@ def install(names: list[str], cache: Path, log: Path, if_known: Sequence[str] = 
     try:
         shell.run(["apt-get", *INSTALL, "--quiet", "--yes", "--no-remove", *wanted], env=ENVIRONMENT, log=log)
     finally:
-        fresh = _installed() & planned - before
-        with receipt.changed(cache) as made:
-            made.packages = sorted({*made.packages, *fresh})
+        with interruption.cleaning(), receipt.changed(cache) as made:
+            made.packages = sorted({*made.packages, *(_installed() & planned - before)})
 
 
-def removable(names: list[str]) -> list[str]:
-    """Those of `names`, installed by setup, that no package of others depends on.
+def removable(names: list[str]) -> tuple[list[str], list[str]]:
+    """Those of `names`, installed by setup, that no package of others depends on, and the others that are still there.
 
     apt is told that somebody asked for every package but these, and what it would remove then.
     """
-    if not names:
-        return []
+    there = _installed().intersection(names) if names else set()
+    if not there:
+        return [], []
     architecture = shell.run(["dpkg", "--print-architecture"]).strip()
     with tempfile.NamedTemporaryFile("w") as states:
-        states.writelines(f"Package: {name}\nArchitecture: {architecture}\nAuto-Installed: 1\n\n" for name in names)
+        states.writelines(f"Package: {name}\nArchitecture: {architecture}\nAuto-Installed: 1\n\n" for name in there)
         states.flush()
-        return sorted(_simulate([f"-oDir::State::extended_states={states.name}", *AUTOREMOVE])[1])
+        going = _simulate([f"-oDir::State::extended_states={states.name}", *AUTOREMOVE])[1]
+    return sorted(going), sorted(there - going)
 
 
 def remove(going: list[str], kept: list[str], log: Path) -> None:

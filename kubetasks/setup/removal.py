@@ -40,13 +40,13 @@ def remove(settings: Settings, report: Report, socket: Path = machine_engine.SOC
         if local and doomed:
             _require_ours(local, socket, made, doomed)
             _require_stoppable(made)
-        going = packages.removable(made.packages)
+        going, kept = packages.removable(made.packages)
         gone = _remove_images(used, made, report) if used else []
         started_now = not ran and machine_engine.running(made)
         # a service that an earlier setup started is the person's to manage; a process uses files of the cache
         if (doomed or made.engine_pid or started_now) and machine_engine.stop_locked(settings.cache, report):
             gone.append("the engine that setup started")
-        gone += _uninstall(going, made, report, log)
+        gone += _uninstall(going, kept, made, report, log)
         receipt.discard(settings.cache)
         return [*gone, str(settings.cache)]
 
@@ -149,15 +149,14 @@ def _remove_images(found: Engine, made: Receipt, report: Report) -> list[str]:
     return gone
 
 
-def _uninstall(going: list[str], made: Receipt, report: Report, log: Path) -> list[str]:
+def _uninstall(going: list[str], kept: list[str], made: Receipt, report: Report, log: Path) -> list[str]:
     """Remove folders and packages. Return their names."""
     folders = [folder for folder in made.folders if Path(folder).exists()]
     for folder in folders:
         machine_engine.remove_folder(Path(folder), log)
-    kept = sorted(set(made.packages) - set(going))
     if kept:
         report.say(f"Kept packages that others need: {', '.join(kept)}.")
-    if made.packages:
+    if going or kept:
         with report.step("Removing the packages that setup installed"):
             packages.remove(going, kept, log)
     return [*going, *folders]

@@ -41,7 +41,9 @@ def builder(module: str) -> Any:
     """The module of the builder, or None if it is not there."""
     try:
         return importlib.import_module(f"nodeimages.{module}")
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("nodeimages"):
+            raise
         return None
 
 
@@ -68,7 +70,7 @@ class Requirement:
         ways = {"pull": [self.pulled], "build": [self.built], "auto": [self.pulled, self.built]}[settings.images]
         wanted = [name for name in (way(settings) for way in ways) if name]
         found = next((name for name in wanted if self._there(engine, name)), "")
-        return Artifact(found or next(iter(wanted), ""), bool(found))
+        return Artifact(found or next(iter(wanted), self.pulled(settings)), bool(found))
 
     def _there(self, engine: Engine | None, name: str) -> bool:
         names = {name, name.split("@")[0]} if self.tagged else {name}

@@ -188,7 +188,7 @@ def diagnose(run: Run, json: bool = False) -> None:
     if json:
         run.report.document(asdict(found))
     else:
-        run.report.result(found.text())
+        run.report.result(run.report.spoken(found.text()))
     if found.exit_code:
         raise Exit(code=found.exit_code)
 

@@ -94,7 +94,7 @@ class Report:
         self.quiet = False
         self.live: Progress | None = None
         self._lock = threading.Lock()
-        self._spoken = spoken
+        self.spoken = spoken
         self.begin(json=json, piped=piped)
 
     def begin(self, *, json: bool, piped: bool) -> None:
@@ -114,7 +114,7 @@ class Report:
 
     def tell(self, text: str) -> None:
         """Print a line of progress that a person needs even if the report is quiet."""
-        text = self._spoken(text)
+        text = self.spoken(text)
         with self._lock:
             if self.live:
                 self.live.console.print(text, markup=False, highlight=False)
@@ -122,7 +122,7 @@ class Report:
                 print(text, file=sys.stderr, flush=True)
 
     def result(self, text: str) -> None:
-        """Print a line of the task's result."""
+        """Print a line of the task's result, as it is: it may be a path, or of a log."""
         self._print(text, sys.stdout)
 
     def document(self, document: dict[str, Any]) -> None:
@@ -131,7 +131,7 @@ class Report:
         Its `stages` are the steps with their seconds, in the order in which they ended; one may contain others.
         """
         stages = [{"stage": text, "seconds": round(seconds, 3)} for text, seconds in self.stages]
-        self._print(json.dumps({**document, "stages": stages}, indent=2), sys.stdout)
+        self._print(self.spoken(json.dumps({**document, "stages": stages}, indent=2)), sys.stdout)
 
     def outcome(self, document: dict[str, Any]) -> None:
         """Print, with --json, what a task has done; nothing under --dry."""
@@ -149,12 +149,12 @@ class Report:
         console = Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False)
         with console.capture() as capture:
             console.print(table)
-        self._print("\n".join(line.rstrip() for line in capture.get().splitlines()), sys.stdout)
+        self._print(self.spoken("\n".join(line.rstrip() for line in capture.get().splitlines())), sys.stdout)
 
     def _print(self, text: str, to: TextIO) -> None:
         try:
             with self._lock:
-                print(self._spoken(text), file=to, flush=True)
+                print(text, file=to, flush=True)
         except BrokenPipeError:
             end_unread(to)
 
@@ -162,14 +162,14 @@ class Report:
         """Whether a person answers yes on the terminal. Raises SettingError if there is none."""
         if not sys.stdin.isatty():
             raise SettingError(f"{question} stdin is not a terminal; pass --yes.", "./inv --yes ...")
-        print(f"{self._spoken(question)} [y/N] ", end="", file=sys.stderr, flush=True)
+        print(f"{self.spoken(question)} [y/N] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def equivalent(self, *commands: str) -> bool:
         """Under --echo and --dry, print the equivalent commands; return False under --dry, when nothing may be changed."""
         if self.echo or self.dry:
             for command in commands:
-                self._print(command, self._commands)
+                self._print(self.spoken(command), self._commands)
         return not self.dry
 
     def show(self, lines: Callable[[], Iterable[str]]) -> bool:

@@ -9,6 +9,7 @@ from kubetasks.errors import TaskError
 from kubetasks.terminal import interruption
 
 REST = 2  # times as long as a check took
+LONGEST_SECONDS = 2.0  # between two checks
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ def until(
 ) -> State:
     """Call `check` until it returns Done, or a Failed that has lasted; after `timeout` seconds return the last state.
 
-    `on_change` gets each new detail once. Between two checks `pause` seconds pass, or twice as long as a check took: while a
-    hundred pods start, the API server and the node have other work.
+    `on_change` gets each new detail once. Between two checks `pause` seconds pass, or twice as long as a check took, 2 s at most:
+    while a hundred pods start, the API server and the node have other work.
     """
     deadline = clock() + timeout
     told = None
@@ -81,7 +82,7 @@ def until(
         if detail != told:
             told = detail
             on_change(told)
-        sleep(min(left, max(pause, REST * (now - began))))
+        sleep(min(left, max(pause, min(REST * (now - began), LONGEST_SECONDS))))
 
 
 def until_done(

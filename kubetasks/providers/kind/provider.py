@@ -130,12 +130,7 @@ class Kind(Own):
     # lifecycle
 
     def _require_creatable(self) -> None:
-        if self._nodes() and not self.config_file.exists():  # it may be whole
-            raise ClusterError(
-                f"Cluster {self.name} does not carry the mark of a complete one: its creation or deletion was interrupted in"
-                " another clone, or is under way.",
-                "./inv delete start creates it again",
-            )
+        self._require_free()
         image = requirements.KIND_NODE_IMAGE.find(self._engine, self._settings)
         if not image.present:
             minor = self._settings.kubernetes
@@ -148,14 +143,19 @@ class Kind(Own):
             raise ClusterError(
                 "kind uses the command line of Docker, which is missing.", "Install it: https://docs.docker.com/engine/install/"
             )
-        self._require_free()
 
     def _require_free(self) -> None:
-        """Raises OwnershipError if somebody else has one of the names."""
+        """Raises OwnershipError if somebody else has one of the names, ClusterError if another clone may be creating it."""
+        if self._nodes() and not self.config_file.exists():  # it may be whole
+            raise ClusterError(
+                f"Cluster {self.name} does not carry the mark of a complete one: its creation or deletion was interrupted in"
+                " another clone, or is under way.",
+                "./inv delete start creates it again",
+            )
         self._registry.require_free()
         self._network.ours()
 
-    def _create(self, at: Callable[[str], None]) -> None:
+    def _create(self, at: Callable[[str], None], *, again: bool = False) -> None:
         config = self.config()
         if config.port != self._settings.port:
             self._report.say(f"Port {self._settings.port} of 127.0.0.1 is taken: the cluster gets {config.port}.")
@@ -171,10 +171,11 @@ class Kind(Own):
                 on_line=lambda line: at(line.strip(" •✓")),
             )
         except ProgramError as error:
-            if not port_taken(error.output, config.port):
+            if again or not port_taken(error.output, config.port):
                 raise
-            self._remove()  # somebody took the port between our look and the engine's: the next one
-            self._create(at)
+            self._report.say(f"Port {config.port} of 127.0.0.1 was taken meanwhile; trying the next one.")
+            self._remove()
+            self._create(at, again=True)
         except BaseException:
             log.unlink()
             raise
@@ -207,8 +208,11 @@ class Kind(Own):
             raise
 
     def _restore(self) -> None:
-        if self._registry.address() is None:
-            self._registry.announce(self._registry.serve(), self._nodes())
+        try:
+            if self._registry.address() is None:
+                self._registry.announce(self._registry.serve(), self._nodes())
+        except TaskError as error:
+            self._report.say(error.sentence)
 
     def _halt(self, at: Callable[[str], None]) -> None:
         for node in self._nodes():
@@ -217,9 +221,13 @@ class Kind(Own):
             self._engine.stop(node)
         self._registry.stop()
 
+    def _remove(self) -> None:
+        # a whole one says that the cluster is complete, and kind fails with a damaged one
+        Path(self.kubeconfig).unlink(missing_ok=True)
+        super()._remove()
+
     def _destroy(self, timeout: float) -> None:
         if self._nodes():
-            Path(self.kubeconfig).unlink(missing_ok=True)  # kind would fail at the end if it is damaged
             self._kind(*equivalents.delete_words(self.name, self.kubeconfig), timeout=timeout)
 
     def _remove_rest(self) -> None:
@@ -232,8 +240,10 @@ class Kind(Own):
     # images
 
     def _pull(self, names: Sequence[str], nodes: "Sequence[Container]") -> bool:
+        self._restore()
         if self._registry.address() is None:
-            self._report.say("The registry image is missing: nodes receive every layer. ./inv setup installs it.")
+            if not self._registry.available():
+                self._report.say("The registry image is missing: nodes receive every layer. ./inv setup installs it.")
             return False
         try:
             with self._report.step(f"Delivering {names[0]} through the registry of cluster {self.name}") as step:

@@ -1,5 +1,6 @@
 """Ownership: no object without our label is changed or removed. The API is a fake; the same is shown on a real one."""
 
+import copy
 from contextlib import nullcontext
 from typing import Any
 
@@ -139,3 +140,31 @@ def test_paths_are_those_of_the_api() -> None:
     assert path("Deployment", "a", "b", "scale") == "/apis/apps/v1/namespaces/a/deployments/b/scale"
     assert path("Node", name="n") == "/api/v1/nodes/n"
     assert path("Service") == "/api/v1/services"
+
+
+def test_what_a_controller_writes_beside_us_stays_when_an_update_is_forgotten() -> None:
+    """The server refuses a list that is older than what it has."""
+    entry = {"manager": TOOL.name, "operation": "Update"}
+    theirs = {"manager": "autoscaler", "operation": "Update"}
+    stored: dict[str, Any] = {"metadata": {"resourceVersion": "1", "managedFields": [entry]}}
+
+    class Racing(Kube):
+        owner = TOOL
+
+        def __init__(self) -> None:
+            self.patches = 0
+
+        def request(self, method: str, _target: str, _query: object = None, body: Any = None, _kind: str = "") -> Any:
+            if method == "GET":
+                found = copy.deepcopy(stored)
+                if not self.patches:  # somebody is faster than our first patch
+                    stored["metadata"] = {"resourceVersion": "2", "managedFields": [entry, theirs]}
+                return found
+            self.patches += 1
+            if body["metadata"]["resourceVersion"] != stored["metadata"]["resourceVersion"]:
+                raise ApiError("PATCH", 409, "Conflict", "the object has been modified")
+            stored["metadata"] = body["metadata"]
+            return stored
+
+    objects._forget_update(Racing(), "/target")
+    assert stored["metadata"]["managedFields"] == [theirs]

@@ -1,16 +1,20 @@
 """Which parts are built for which needs."""
 
 import re
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from kubetasks.engine.client import Engine
+from kubetasks.errors import SetupError
 from kubetasks.setup import requirements
 from kubetasks.setup.requirements import Requirement
+from kubetasks.terminal import interruption
 from kubetasks.terminal.report import Report
-from nodeimages import build, golang, kind_programs, minikube_node, minikube_programs, names, node, programs, rootfs
+from nodeimages import build, compiler, golang, kind_programs, minikube_node, minikube_programs, names, node, programs, rootfs
 from tests.unit.configured import configured
 
 KIND = requirements.KIND, requirements.KIND_NODE_IMAGE, requirements.LOAD_BALANCER
@@ -81,6 +85,33 @@ def test_a_lost_program_is_copied_from_the_compiled_ones(parts: Parts) -> None:
     Path(requirements.KIND.find(None, parts.settings).reference).unlink()
     assert parts.build([requirements.KIND]) == set()
     assert requirements.KIND.find(None, parts.settings).present
+
+
+def test_if_one_half_fails_no_other_program_is_started_and_apt_is_not_ended(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    failed, order = threading.Event(), []
+
+    def fail(*_: object) -> None:
+        failed.set()
+        raise SetupError("no such module")
+
+    def prepare() -> Engine:
+        assert failed.wait(10)
+        time.sleep(0.1)  # so long apt goes on
+        order.append("apt ended")
+        return Engine.__new__(Engine)
+
+    monkeypatch.setattr(programs, "build_kubernetes", fail)
+    monkeypatch.setattr(interruption, "terminate_all", lambda: order.append("programs ended"))
+    with pytest.raises(SetupError, match="no such module"):
+        build.Build(parts.settings, Report(), tmp_path / "log", prepare, KIND).run()
+    assert order == ["apt ended", "programs ended"]
+    assert parts.built == [], "no file system either"
+    given_up = threading.Event()
+    given_up.set()
+    with pytest.raises(SetupError, match="given up"):
+        compiler.Go("/bin/true", tmp_path, tmp_path / "log", given_up).run(tmp_path)
 
 
 def tools(module: Path) -> set[str]:

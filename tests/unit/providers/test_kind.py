@@ -90,7 +90,7 @@ def test_the_sentence_that_matters_is_told_and_not_the_stack_after_it(tmp_path: 
     output = f"[init] Using Kubernetes\nerror: could not bootstrap the admin user: context deadline exceeded\n{stack}\n"
 
     class Failing(Kind):
-        def _create(self, _at: object) -> None:
+        def _create(self, _at: object, *, again: bool = False) -> None:  # noqa: ARG002
             raise ProgramError(["kind", "create"], 1, output, "/cache/logs/kind.log")
 
         def _settle(self, _size: int) -> None:
@@ -164,6 +164,21 @@ def test_a_port_that_is_taken_meanwhile_is_tried_once_more_with_the_next_one(
     assert next(ports, None) is None, "the second one was used"
 
 
+def test_a_port_that_the_engine_always_refuses_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tried: list[object] = []
+    monkeypatch.setattr(Kind, "config", lambda _self: CONFIG)
+
+    def run(argv: list[str], **_options: object) -> None:
+        tried.append(argv)
+        raise ProgramError(["kind"], 1, f"listen tcp4 127.0.0.1:{CONFIG.port}: bind: address already in use")
+
+    monkeypatch.setattr(shell, "run", run)
+    racing = Racing(configured(cache=tmp_path), Report(), lambda: pytest.fail("nobody asks the engine"))
+    with pytest.raises(ProgramError):
+        racing._create(lambda _line: None)
+    assert len(tried) == 2
+
+
 def test_the_network_has_the_mtu_of_the_default_bridge() -> None:
     created: dict[str, Any] = {}
     mtu = {"com.docker.network.driver.mtu": "1400"}
@@ -207,6 +222,22 @@ def test_nodes_that_stay_are_named(
     assert told.value.hint == "./inv delete"
     assert marks == [Kind.mark], "what is left of a cluster must not pass for a whole one"
     assert ("It was terminated." in str(told.value.message)) == (failure is not None)
+
+
+def test_a_deletion_that_is_interrupted_at_once_does_not_leave_what_passes_for_a_whole_cluster(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(containerd, "end", interrupted)
+    engine: Any = SimpleNamespace(network=lambda _name: {"Labels": TOOL.labels}, has_file=lambda *_: True)
+    kept = Kept(configured(tmp_path, cache=tmp_path), Report(), lambda: engine)
+    Path(kept.kubeconfig).parent.mkdir(parents=True)
+    Path(kept.kubeconfig).write_text("client-key-data: whole\n")
+    with pytest.raises(KeyboardInterrupt):
+        kept.delete()
+    assert not Path(kept.kubeconfig).exists()
 
 
 class Going(Kept):

@@ -87,3 +87,25 @@ def test_nodes_pull_what_was_pushed_whatever_else_has_its_name_by_now(monkeypatc
     assert len(engine.ran) == 2
     for *_, script in engine.ran:
         assert f"pull --plain-http {ADDRESS.inside}/simple-server@{DIGEST};" in script
+
+
+def test_a_registry_that_was_started_again_gets_the_image_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps images in memory, and the tasks of one invocation share the provider."""
+    engine: Any = FakeEngine("")
+    pushed: list[str] = []
+
+    def push(name: str, _on_line: object) -> str:
+        pushed.append(name)
+        return DIGEST
+
+    monkeypatch.setattr(engine, "push", push)
+    monkeypatch.setattr(engine, "start", lambda _container: None, raising=False)
+    monkeypatch.setattr(Registry, "address", lambda _self: ADDRESS)
+    monkeypatch.setattr(Registry, "require_free", lambda _self: None)
+    monkeypatch.setattr(Registry, "_container", lambda _self: SimpleNamespace(status="exited"))
+    registry = Registry(engine, configured(), "demo")
+    for _ in range(2):
+        registry.deliver([IMAGE.reference], [NODE], lambda _line: None)
+    registry.serve()
+    registry.deliver([IMAGE.reference], [NODE], lambda _line: None)
+    assert len(pushed) == 2

@@ -1,11 +1,13 @@
 """Debian's packages, with apt's and dpkg's own output: nobody else's package is removed, and none is dropped in silence."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from kubetasks.errors import SetupError
 from kubetasks.setup import packages, receipt
+from kubetasks.terminal import interruption, shell
 from tests.unit.setup.recorded import Programs
 
 # Debian 12, shortened to the packages that matter here
@@ -89,6 +91,25 @@ def test_a_package_that_another_apt_is_unpacking_is_not_recorded(monkeypatch: py
     assert receipt.read(tmp_path).packages == ["docker.io", "tini"]
 
 
+def test_what_an_interrupted_installation_has_installed_is_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    outputs = {"apt-cache policy": POLICY, "apt-get --simulate": INSTALLING_DOCKER, "apt-get update": ""}
+    listings = iter([IPTABLES, IPTABLES + OTHERS])
+
+    def run(argv: list[str], **_options: object) -> str:
+        interruption.check()
+        if argv[:2] == ["apt-get", "install"]:
+            monkeypatch.setattr(interruption, "_first", signal.SIGINT)
+            raise KeyboardInterrupt
+        if argv[0] == "dpkg-query":
+            return next(listings)
+        return next(output for begin, output in outputs.items() if " ".join(argv).startswith(begin))
+
+    monkeypatch.setattr(shell, "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        packages.install(["docker.io"], tmp_path, tmp_path / "log")
+    assert receipt.read(tmp_path).packages == ["containerd", "runc", "tini"]
+
+
 def test_installed_packages_are_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     programs = apt(monkeypatch, "", OTHERS)
     packages.install(["runc", "tini"], tmp_path, tmp_path / "log", if_known=["docker-cli"])
@@ -131,8 +152,11 @@ NEEDED_OF_OURS = ["iptables", "libip6tc2"]
 
 
 def test_what_packages_of_others_need_is_kept_and_the_rest_is_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    programs = Programs(monkeypatch, {"dpkg --print-architecture": "amd64\n", "apt-get --simulate": UNNEEDED, "apt": ""})
-    assert packages.removable([*NEEDED_OF_OURS, "mmdebstrap", "tini"]) == ["mmdebstrap", "tini"]
+    listing = "".join(f"ii \t{name}\n" for name in (*NEEDED_OF_OURS, "mmdebstrap", "tini", "theirs"))
+    outputs = {"dpkg-query": listing, "dpkg --print-architecture": "amd64\n", "apt-get --simulate": UNNEEDED, "apt": ""}
+    programs = Programs(monkeypatch, outputs)
+    found = packages.removable([*NEEDED_OF_OURS, "mmdebstrap", "tini", "removed-by-hand"])
+    assert found == (["mmdebstrap", "tini"], NEEDED_OF_OURS)
     (simulated,) = programs.called("apt-get --simulate")
     assert simulated.endswith(" autoremove")
     packages.remove(["mmdebstrap", "tini"], NEEDED_OF_OURS, tmp_path / "log")
@@ -141,5 +165,5 @@ def test_what_packages_of_others_need_is_kept_and_the_rest_is_removed(monkeypatc
 
 def test_without_packages_of_ours_apt_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     programs = Programs(monkeypatch, {})
-    assert packages.removable([]) == []
+    assert packages.removable([]) == ([], [])
     assert programs.calls == []

@@ -330,7 +330,8 @@ def test_packages_are_removed_but_for_those_that_others_need(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     unneeded = "Remv tini [0.19.0-1+b3]\n"
-    programs = Programs(monkeypatch, {"dpkg": "amd64\n", "apt-get --simulate": unneeded, "apt": ""})
+    listing = "".join(f"ii \t{name}\n" for name in ("iptables", "libip6tc2", "tini"))
+    programs = Programs(monkeypatch, {"dpkg-query": listing, "dpkg": "amd64\n", "apt-get --simulate": unneeded, "apt": ""})
     machine.write(packages=["iptables", "libip6tc2", "tini"])
     gone = machine.remove()
     assert programs.calls[-2:] == ["apt-mark auto iptables libip6tc2", "apt-get purge --quiet --yes tini"]
@@ -354,11 +355,11 @@ class Listening(Report):
     def __init__(self) -> None:
         super().__init__()
         self.said: list[str] = []
-        self.spoken = threading.Event()
+        self.heard = threading.Event()
 
     def tell(self, text: str) -> None:
         self.said.append(text)
-        self.spoken.set()
+        self.heard.set()
 
 
 @pytest.mark.parametrize("what", ["remove", "stop"])
@@ -371,7 +372,7 @@ def test_a_second_setup_waits_for_the_first_and_says_so(machine: Machine, what: 
     with filelock.FileLock(machine.cache / receipt.LOCK):
         thread = threading.Thread(target=work[what])
         thread.start()
-        assert report.spoken.wait(10)
+        assert report.heard.wait(10)
         assert report.said == ["Another setup is running; waiting for it to end."]
         assert machine.unchanged()
     thread.join(10)
@@ -389,7 +390,7 @@ def test_who_waited_for_a_removal_goes_on_in_a_new_cache(machine: Machine) -> No
     with receipt.locked(machine.cache, first):
         thread = threading.Thread(target=wait)
         thread.start()
-        assert second.spoken.wait(10)
+        assert second.heard.wait(10)
         receipt.discard(machine.cache)
     thread.join(10)
     assert entered.is_set()

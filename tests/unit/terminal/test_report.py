@@ -29,6 +29,13 @@ def test_progress_does_not_mix_with_results(capsys: pytest.CaptureFixture[str]) 
     assert (told["a"], [one["stage"] for one in told["stages"]]) == (1, ["Sending"])
 
 
+def test_what_may_be_of_a_log_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    talk = Report(spoken=lambda text: text.replace("./inv", "inv"))
+    talk.result("./invented/path")
+    talk.say("./inv start")
+    assert capsys.readouterr() == ("./invented/path\n", "inv start\n")
+
+
 def test_the_outcome_is_told_with_json_and_not_under_dry(capsys: pytest.CaptureFixture[str]) -> None:
     Report(dry=True, json=True).outcome({"a": 1})
     Report().outcome({"a": 1})
