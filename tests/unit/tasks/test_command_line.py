@@ -36,6 +36,35 @@ def invoke(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+IN_ANOTHER_PROGRAM = """
+import signal, sys
+from invoke import Program
+from tasks import ns
+
+def own(*_): pass
+signal.signal(signal.SIGTERM, own)
+hook = sys.unraisablehook
+Program(namespace=ns).run(["inv", "--dry", "build"], exit=False)
+assert signal.getsignal(signal.SIGTERM) is own
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+assert sys.unraisablehook is hook
+"""
+
+
+def test_another_program_that_runs_a_task_keeps_its_signal_handlers() -> None:
+    environment = {**os.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock"}
+    ended = subprocess.run(
+        [sys.executable, "-c", IN_ANOTHER_PROGRAM],
+        cwd=PROJECT.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "docker build" in ended.stdout
+
+
 def test_the_list_names_every_task() -> None:
     listed = invoke("--list").stdout
     assert {line.split()[0] for line in listed.splitlines() if line.startswith("  ")} == set(TASKS)
