@@ -22,10 +22,9 @@ def having(*references: str) -> Any:
 def test_an_image_that_only_the_node_of_the_shell_has_is_not_delivered_from_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     run = run_on(OwnProvider(changed=False), FakeKube())
     monkeypatch.setenv(access.NODE_VARIABLE, "demo")
-    monkeypatch.setattr(run, "engine", having(IMAGE.reference))
-    monkeypatch.setattr(run, "host_engine", having())
+    run.__dict__.update(engine=having(IMAGE.reference), host_engine=having())
     with pytest.raises(ImageError, match="this shell's docker uses the engine of node demo") as told:
         build.require_built(run, IMAGE)
     assert told.value.hint.endswith("./inv build")
-    monkeypatch.setattr(run, "host_engine", having(IMAGE.reference))
+    run.__dict__["host_engine"] = having(IMAGE.reference)
     build.require_built(run, IMAGE)
