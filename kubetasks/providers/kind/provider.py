@@ -130,7 +130,6 @@ class Kind(Own):
     # lifecycle
 
     def _require_creatable(self) -> None:
-        self._require_free()
         image = requirements.KIND_NODE_IMAGE.find(self._engine, self._settings)
         if not image.present:
             minor = self._settings.kubernetes
@@ -143,6 +142,7 @@ class Kind(Own):
             raise ClusterError(
                 "kind uses the command line of Docker, which is missing.", "Install it: https://docs.docker.com/engine/install/"
             )
+        self._require_free()
 
     def _require_free(self) -> None:
         """Raises OwnershipError if somebody else has one of the names, ClusterError if another clone may be creating it."""
