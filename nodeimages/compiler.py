@@ -1,5 +1,6 @@
 """Compile Go programs from locked modules."""
 
+import itertools
 import json
 import os
 import re
@@ -59,13 +60,11 @@ def build(
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     packages = set(go.run(source, "list", f"-modfile={module}", "-deps", *targets).split())
-    compiled = 0
+    compiled = itertools.count(1)
 
     def on_line(line: str) -> None:
-        nonlocal compiled
         if line in packages:
-            compiled += 1
-            progress(line, compiled, len(packages))
+            progress(line, next(compiled), len(packages))
 
     go.run(
         source,

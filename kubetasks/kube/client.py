@@ -1,6 +1,7 @@
 """A connection to one cluster's API. Objects are the API's own JSON (dicts)."""
 
 import contextlib
+import itertools
 import json
 import logging
 import re
@@ -60,10 +61,10 @@ def surviving(check: Callable[[], wait.State]) -> Callable[[], wait.State]:
 
     Until it has read its own rules, one that has just started refuses what it has allowed before.
     """
-    first = True
+    attempts = itertools.count()
 
     def survive() -> wait.State:
-        nonlocal first
+        first = next(attempts) == 0
         try:
             return check()
         except (ClusterError, ApiError) as error:
@@ -72,8 +73,6 @@ def surviving(check: Callable[[], wait.State]) -> Callable[[], wait.State]:
             if refused and (first or status not in NOT_ALLOWED):
                 raise
             return wait.Failed(error.sentence, error.hint, UNAVAILABLE, grace=UNAVAILABLE_SECONDS, error=error)
-        finally:
-            first = False
 
     return survive
 
