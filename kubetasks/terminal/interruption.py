@@ -42,9 +42,9 @@ def on_signal(number: int, _frame: FrameType | None) -> None:
     again, now = bool(_first), time.monotonic()
     if not again:
         _first, _since = number, now
-    if _cleanings:
+    if again or _cleanings:
         _tell(CLEANING)
-    elif not again:
+    else:
         raise KeyboardInterrupt
 
 
