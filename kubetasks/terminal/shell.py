@@ -29,9 +29,12 @@ def show(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
 
     A terminal sends Ctrl-C to it too; any other signal is passed on as SIGINT.
     """
-    with subprocess.Popen(argv, env={**os.environ, **(env or {})}) as process:
+    with interruption.cleaning():  # between its start and `try`, an interruption would leave it behind
+        process = subprocess.Popen(argv, env={**os.environ, **(env or {})})
         interruption.programs.add(process)
+    with process:
         try:
+            interruption.check()
             return process.wait()
         except KeyboardInterrupt:
             with interruption.cleaning():
