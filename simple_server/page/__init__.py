@@ -42,7 +42,7 @@ class Page:
     def __init__(self, identity: Identity) -> None:
         style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
         words = {"pod": identity.pod, "node": identity.node, "build": identity.build, "started": identity.started}
-        words["started_text"] = identity.started.replace("T", " ").replace("Z", " UTC")
+        words["started_text"] = "since " + identity.started.replace("T", " ").replace("Z", " UTC")
         self._template = Template(
             Template((FOLDER / "page.html").read_text(encoding="utf-8")).safe_substitute(
                 {name: html.escape(word).replace("$", "$$") for name, word in words.items()},

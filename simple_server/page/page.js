@@ -23,7 +23,13 @@
     const [length, unit] = AGES.find(([length]) => seconds >= length) || [1, ""];
     const started = find("started");
     started.dateTime = started.title = time;
-    started.textContent = unit ? `${Math.floor(seconds / length)} ${unit} ago` : "just now";
+    started.textContent = unit ? `${Math.floor(seconds / length)} ${unit}` : "less than a minute";
+  }
+
+  function showAnswer(answer) {
+    for (const name of ["pod", "node", "count", "build"]) find(name).textContent = answer[name];
+    for (const name of ["pod", "node"]) find(`way-${name}`).textContent = answer[name];
+    showStarted(answer.started);
   }
 
   const pods = new Map();
@@ -91,8 +97,7 @@
       pod.count = answer.count;
       pod.build = answer.build;
       pod.node = answer.node;
-      for (const name of ["pod", "node", "count", "build"]) find(name).textContent = answer[name];
-      showStarted(answer.started);
+      showAnswer(answer);
       mark(pod, answer.pod);
     } catch (error) {
       failed += 1;
@@ -111,6 +116,7 @@
   }
 
   showStarted(find("started").dateTime);
+  find("address").textContent = location.host;
   const button = find("live");
   button.hidden = false;
   button.addEventListener("click", () => {

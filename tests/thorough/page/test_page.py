@@ -112,7 +112,7 @@ def test_on_a_phone_nothing_is_cut_off(open_page: OpenPage, url: str) -> None:
         assert box["height"] >= 44, "a finger's width, in pixels of CSS"
 
 
-@pytest.mark.parametrize(("minutes", "text"), [(0, "just now"), (3, "3 min ago"), (150, "2 h ago"), (60 * 24 * 40, "40 d ago")])
+@pytest.mark.parametrize(("minutes", "text"), [(0, "less than a minute"), (3, "3 min"), (150, "2 h"), (60 * 24 * 40, "40 d")])
 def test_how_long_it_has_run_is_told_as_a_person_says_it(open_page: OpenPage, url: str, minutes: int, text: str) -> None:
     page = open_page(url)
     started = page.locator("#started")

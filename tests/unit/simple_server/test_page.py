@@ -46,7 +46,7 @@ def test_the_page_counts_and_reports_the_identity() -> None:
 
 def test_without_a_script_the_start_is_a_date_that_a_person_reads() -> None:
     text = Page(Identity("pod-1", "node-1", "build-1", "2026-11-28T20:31:05Z")).render(1)
-    assert 'datetime="2026-11-28T20:31:05Z">2026-11-28 20:31:05 UTC</time>' in text
+    assert 'datetime="2026-11-28T20:31:05Z">since 2026-11-28 20:31:05 UTC</time>' in text
 
 
 def test_names_are_escaped_on_the_page() -> None:
