@@ -7,7 +7,7 @@ if sys.version_info < (3, 11):  # noqa: UP036  an older one gets a sentence, not
 
 from pathlib import Path
 
-from ci.task import test
+from ci.task import docs, test
 from kubetasks import Application, Owner, Project, namespace
 
 FOLDER = Path(__file__).resolve().parent
@@ -27,4 +27,4 @@ PROJECT = Project(
     command="./inv",
 )
 
-ns = namespace(PROJECT, test)
+ns = namespace(PROJECT, test, docs)

@@ -1,12 +1,13 @@
-"""The task `test`: the jobs that were requested, and a table of what was tested and what was not."""
+"""The tasks of this repository alone: `test`, with a table of what was tested and what was not, and `docs`."""
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubetasks.errors import SettingError, SetupError, TaskError
-from kubetasks.project.settings import one_of
+from kubetasks.project.settings import one_of, whole_number
 from kubetasks.project.versions import KUBERNETES, PYTHONS
 from kubetasks.tasks.task import task
 
@@ -90,3 +91,25 @@ def test(
         raise TaskError(f"Failed: {', '.join(failed)}.", "The reasons are above, with the command for one test; more in reports/")
     if missing:
         raise SetupError(f"{missing[0].job.title} was requested and not tested: {missing[0].where}")
+
+
+@task(help={"port": "of 127.0.0.1, 8000 by default"})
+def docs(run: "Run", port: str = "8000") -> None:
+    """Build and serve the website of the documentation.
+
+    It listens on 127.0.0.1 until Ctrl-C.
+
+    Example: ./inv docs --port=8001
+    Undo: rm -rf .tox reports
+    """
+    from ci import site
+
+    number = whole_number("--port", port, 1, 65535)
+    line = f"python3 -m http.server --bind=127.0.0.1 --directory=reports/site {number}"
+    if not run.report.equivalent(" ".join(site.BUILD), line):
+        return
+    with site.server(number) as server, suppress(KeyboardInterrupt):
+        site.build()
+        run.report.result(f"http://127.0.0.1:{number}/")
+        run.report.say("Ctrl-C ends it.")
+        server.serve_forever()

@@ -41,7 +41,7 @@ GROUPS = {  # each in the order of the tutorial's table in README.md
     "Application": ("build", "deploy", "status", "scale", "logs", "diagnose", "rollback", "undeploy", "rmi"),
     "Service": ("expose", "service", "tunnel", "traffic", "unexpose"),
     "All of it": ("up", "dev", "clean"),
-    "This project": ("test",),
+    "This project": ("test", "docs"),
 }
 
 

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -12,13 +13,16 @@ from typing import Any
 import pytest
 
 from kubetasks.project import settings
-from tests.support import diagnosis, images, locks, run, signals, snapshot
+from tasks import PROJECT
+from tests.support import diagnosis, images, locks, pages, run, signals, snapshot, source
+from tests.support.clone import clone
 from tests.support.driver import HEARD, Tasks
 from tests.support.marks import default_provider
 from tests.support.run import Run
 
 RUN = pytest.StashKey[Run]()
 FAILED = pytest.StashKey[bool]()
+TypePage = Callable[[Path, Callable[[str], None]], None]
 ON_STRANGER = pytest.StashKey[int]()  # how many tests run on the cluster of others
 
 OTHER_CLUSTERS = """\
@@ -43,6 +47,7 @@ metadata:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--exhaustive", action="store_true", help="run the tests marked `exhaustive` too")
+    parser.addoption("--update-pages", action="store_true", help="write what a page should show, where it does not match")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -202,6 +207,22 @@ def throwaway(this_run: Run) -> Iterator[Tasks]:
             yield tasks
         finally:
             tasks.lifecycle().delete()
+
+
+@pytest.fixture
+def type_page(tmp_path: Path, throwaway: Tasks, pytestconfig: pytest.Config) -> TypePage:
+    """Type a page's commands in a fresh clone, on the throwaway cluster; what is printed must be what the page shows."""
+    paths = [path for path in os.environ["PATH"].split(os.pathsep) if Path(path) != Path(sys.executable).parent]
+    environment = throwaway.environment | {"PATH": os.pathsep.join(paths)}
+    stand_ins = {throwaway.cluster: PROJECT.application.name, f":{throwaway.port}/": ":8080/", str(Path.home()): "/home/you"}
+    update = bool(pytestconfig.getoption("update_pages"))
+
+    def type_it(page: Path, before: Callable[[str], None]) -> None:
+        source.edit(clone(tmp_path), f"# {throwaway.cluster}")  # nobody has built it yet
+        with pages.Shell(tmp_path, environment) as shell:
+            pages.run(page, provider(), shell, stand_ins, before, update)
+
+    return type_it
 
 
 @pytest.fixture

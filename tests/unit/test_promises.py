@@ -1,4 +1,4 @@
-"""Each sentence of the README has a row in docs/testing.md, with the tests that show it or the reason why none does."""
+"""Each sentence of the README and of docs/use.md has a row in docs/testing.md: the tests that show it, or why none does."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from tasks import PROJECT
 
 TESTS = Path(__file__).parents[1]
-OTHER_TABLES = ("Where to go next", "Repository layout")  # sections whose tables promise nothing
+OTHER_TABLES = ("Where to go next",)  # sections whose tables promise nothing
 MEASURED = re.compile(r"measured \(\[[^]]+\]\([^)]+\)\)")  # with a link to the figure
 
 
@@ -61,8 +61,15 @@ def every_test() -> set[str]:
 
 def test_each_sentence_of_the_readme_has_a_test_or_a_reason() -> None:
     page = (PROJECT.folder / "docs" / "testing.md").read_text()
-    found = faults((PROJECT.folder / "README.md").read_text(), page, every_test())
+    promising = [PROJECT.folder / "README.md", PROJECT.folder / "docs" / "use.md"]
+    found = faults("\n".join(path.read_text() for path in promising), page, every_test())
     assert not found, "\n".join(found)
+
+
+def test_each_test_that_a_page_names_is_there() -> None:
+    pages = {path: path.read_text() for path in (PROJECT.folder / "docs").glob("*.md")}
+    named = {(path.name, test) for path, text in pages.items() for test in re.findall(r"`([\w/]+\.py::\w+)`", text)}
+    assert {one for one in named if one[1] not in every_test()} == set()
 
 
 README = """# Title
@@ -78,11 +85,11 @@ three. It costs nothing.
 |---|---|
 | `start` | `./inv start` |
 
-## Repository layout
+## Where to go next
 
-| folder | contents |
+| read | to learn |
 |---|---|
-| `k8s/` | manifests |
+| `k8s/` | what it runs |
 """
 PAGE = """# Tests
 

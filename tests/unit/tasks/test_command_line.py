@@ -17,7 +17,7 @@ from tasks import PROJECT, ns
 
 TASKS = (
     "start docker-env build deploy status expose scale service tunnel traffic unexpose undeploy rmi stop delete clean up dev "
-    "setup doctor kubeconfig logs diagnose rollback test"
+    "setup doctor kubeconfig logs diagnose rollback test docs"
 ).split()
 
 

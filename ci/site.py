@@ -1,0 +1,99 @@
+"""The documentation as a website: the same Markdown that a repository's host shows, built with Sphinx.
+
+python -m ci.site FOLDER    write the source of the site to FOLDER, for sphinx-build
+"""
+
+import inspect
+import os
+import re
+import shutil
+import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from kubetasks.errors import TaskError
+from kubetasks.terminal import shell
+from tasks import PROJECT, ns
+
+FOLDER = PROJECT.folder
+CHAPTERS = {  # the order of the menu
+    "Learn": ("tutorial", "server", "minikube", "problems"),
+    "Use": ("use", "setup", "settings", "tasks", "loop", "existing", "template", "scale", "answers"),
+    "Work on it": ("CONTRIBUTING", "testing", "decisions", "providers", "performance", "SECURITY", "CHANGELOG"),
+    "Node images": ("nodeimages", "nodeimages-data-minikube"),
+}
+LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
+FILES = "files"  # what pages link to besides pages
+SITE = FOLDER / "reports" / "site"
+BUILD = ("tox", "run", "-e", "docs")
+
+
+def pages() -> dict[Path, str]:
+    """The Markdown files, and their names in the site."""
+    found = {path: path.name for pattern in ("*.md", "docs/*.md") for path in sorted(FOLDER.glob(pattern))}
+    for readme in sorted(FOLDER.glob("nodeimages/**/README.md")):
+        found[readme] = "-".join(readme.parent.relative_to(FOLDER).parts) + ".md"
+    return found | {FOLDER / "README.md": "index.md"}
+
+
+def assemble(site: Path) -> None:
+    """Write the pages, with links that fit their places in the site, and what they link to."""
+    known = pages()
+    for path, name in known.items():
+        (site / name).write_text(_linked(path, known, site))
+    (site / "tasks.md").write_text(tasks())
+    with (site / "index.md").open("a") as index:
+        for caption, names in CHAPTERS.items():
+            index.write("\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", *names, "```", ""]))
+
+
+def _linked(page: Path, known: dict[Path, str], site: Path) -> str:
+    def place(found: re.Match[str]) -> str:
+        target = Path(os.path.normpath(page.parent / found[1]))
+        if target in known:
+            return known[target]
+        copy = Path(FILES) / target.relative_to(FOLDER)
+        (site / copy).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(target, site / copy)
+        return str(copy)
+
+    return LINK.sub(place, page.read_text())
+
+
+def tasks() -> str:
+    """The page of the tasks, from their docstrings and options."""
+    text = ["# Tasks", "", "What `./inv --help TASK` prints.", ""]
+    for name, task in sorted(ns.tasks.items()):
+        # Markdown would join the lines "Example: ..." and "Undo: ..."
+        text += [f"## {name}", "", re.sub(r"(?<!\n)\n(?=[A-Z][^\n]*: )", "\\\\\n", inspect.cleandoc(task.__doc__ or "")), ""]
+        options = [(argument, argument.help) for argument in task.get_arguments()]
+        if options:
+            text += ["| option | meaning |", "|---|---|"]
+            text += [f"| `--{argument.name}` | {meaning} |" for argument, meaning in options] + [""]
+    return "\n".join(text)
+
+
+def build() -> None:
+    """Build the site in SITE. Raises TaskError if a page has a fault, which Sphinx has shown."""
+    if shell.show([sys.executable, "-m", *BUILD]):
+        raise TaskError("The documentation has a fault: see above.", "mend the page, then ./inv docs")
+
+
+def server(port: int, site: Path = SITE) -> ThreadingHTTPServer:
+    """A server of the site on 127.0.0.1. Raises TaskError if the port is taken."""
+    try:
+        return ThreadingHTTPServer(("127.0.0.1", port), partial(_Quiet, directory=str(site)))
+    except OSError as error:
+        raise TaskError(f"Port {port} of 127.0.0.1 cannot be used: {error.strerror}.", f"./inv docs --port={port + 1}") from error
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """Log nothing: the terminal shows where the site is."""
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
+    assemble(Path(sys.argv[1]))

@@ -1,0 +1,171 @@
+"""Pages that are run: the console blocks of a Markdown page, typed in order into one shell, print what the page shows.
+
+    ```console kind exit=7
+    $ ./inv deploy
+    Rolling out simple-server:2c97b0462f84: done (1.5 s)
+    ...
+    ```
+
+The words after `console`, which no reader sees, name the providers on which a block is run (none: each) and the exit code
+of its last command. A line `> ` continues a command, and `...` stands for any number of lines.
+"""
+
+import difflib
+import os
+import re
+import select
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubetasks.project.settings import PROVIDERS
+
+# what differs from run to run; the order counts: a replica set's name is the beginning of a pod's
+PATTERNS = {
+    "pod": r"\bsimple-server-[0-9a-f]{7,10}-[a-z0-9]{5}\b",
+    "replica set": r"\bsimple-server-[0-9a-f]{7,10}\b",
+    "node": r"\bsimple-server-(?:control-plane|worker\d*)\b",
+    "build": r"\b[0-9a-f]{12}\b",
+    "ip": r"\b(?!127\.)\d+\.\d+\.\d+\.\d+\b",
+    "node port": r"(?<=8080:)\d+(?=/TCP)",
+    "seconds": r"\b(?:\d+ min )?\d+(?:\.\d+)? s\b",
+    "age": r"\b(?:\d+[smh])+\b|\bLess than a second\b|\bAbout a minute\b|\b\d+ seconds?\b",
+    "version": r"\bv1\.\d+\.\d+\b",
+    "counts": r"(?<=\{pod\} )\d+ \d+(?= \{build\})",
+}
+ANY = "..."
+IN_PROGRESS = ": in progress ("  # only a slow machine prints it
+SECONDS = 300.0
+END = "--- the command has ended with"
+
+
+class PageError(AssertionError):
+    """A page says something else than the commands print."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command and what the page shows that it prints; `first` is the index of the first line printed."""
+
+    command: str
+    shown: tuple[str, ...]
+    first: int
+    code: int
+
+
+def steps(lines: Sequence[str], provider: str) -> Iterator[Step]:
+    """The commands of a page that are run on a provider's cluster. Raises PageError for a block that none ends."""
+    for start, line in enumerate(lines):
+        words = line.split()
+        only = [word for word in words if word in PROVIDERS]
+        if not line.startswith("```console") or (only and provider not in only):
+            continue
+        if "```" not in lines[start + 1 :]:
+            raise PageError(f"line {start + 1}: the block has no end")
+        end = lines.index("```", start + 1)
+        prompts = [number for number in range(start + 1, end) if lines[number].startswith("$ ")]
+        for prompt, following in zip(prompts, [*prompts[1:], end], strict=True):
+            first = prompt + 1
+            while first < following and lines[first].startswith("> "):
+                first += 1
+            command = "\n".join(line[2:] for line in lines[prompt:first])
+            codes = [int(word.removeprefix("exit=")) for word in words if word.startswith("exit=") and following == end]
+            yield Step(command, tuple(lines[first:following]), first, *(codes or [0]))
+
+
+def normal(line: str) -> str:
+    """A line with its patterns' names, and one blank for several."""
+    line = re.sub(r"(?<=\S) +", " ", line).rstrip()
+    for name, pattern in PATTERNS.items():
+        line = re.sub(pattern, f"{{{name}}}", line)
+    return line
+
+
+def same(shown: Sequence[str], printed: Sequence[str]) -> bool:
+    """Whether a page shows what was printed."""
+    wanted = "".join(r"(?:.*\n)*?" if line == ANY else re.escape(normal(line)) + r"\n" for line in shown)
+    return re.fullmatch(wanted, "".join(f"{normal(line)}\n" for line in printed)) is not None
+
+
+def mended(shown: Sequence[str], printed: Sequence[str]) -> list[str]:
+    """What a page should show: its own lines as far as they are right."""
+    if same(shown, printed):
+        return list(shown)
+    wanted, got = [*map(normal, shown)], [*map(normal, printed)]
+    blocks = difflib.SequenceMatcher(None, wanted, got, autojunk=False).get_opcodes()
+    return [line for tag, a, b, c, d in blocks for line in (shown[a:b] if tag == "equal" else printed[c:d])]
+
+
+class Shell:
+    """One bash for a whole page."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._bash = subprocess.Popen(
+            ["bash", "--noprofile", "--norc"],
+            cwd=folder,
+            env=os.environ | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> "Shell":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.killpg(self._bash.pid, signal.SIGTERM)  # what the page has left running in the background ends too
+        self._bash.communicate()
+
+    @property
+    def exit_code(self) -> int | None:
+        """None as long as it runs."""
+        return self._bash.poll()
+
+    def type(self, command: str, seconds: float = SECONDS) -> tuple[list[str], int]:
+        """The lines that a command prints, and its exit code. Raises PageError if it takes longer."""
+        assert self._bash.stdin
+        assert self._bash.stdout
+        # a command must not read what is typed after it
+        self._bash.stdin.write(f"eval {shlex.quote(command)} </dev/null\nprintf '\\n{END} %s\\n' $?\n".encode())
+        self._bash.stdin.flush()
+        deadline, output = time.monotonic() + seconds, b""
+        while not (ended := re.search(rf"\n?\n{END} (\d+)\n".encode(), output)):
+            if not select.select([self._bash.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
+                raise PageError(f"$ {command}\nhas not ended after {seconds:.0f} s: {output.decode()}")
+            output += os.read(self._bash.stdout.fileno(), 65536)
+        return output[: ended.start()].decode().splitlines(), int(ended[1])
+
+
+def run(
+    page: Path, provider: str, shell: Shell, stand_ins: Mapping[str, str], before: Callable[[str], None], update: bool
+) -> None:
+    """Type each command of a page and compare; `stand_ins` are what is printed here, and what the page has instead.
+
+    `update` writes what does not match to the page. Raises PageError for what does not match, and for a wrong exit code.
+    """
+    lines = page.read_text().splitlines()
+    moved = 0  # lines that updating has added so far
+    for step in list(steps(lines, provider)):
+        before(step.command)
+        printed, code = shell.type(step.command)
+        printed = [line for line in printed if IN_PROGRESS not in line]
+        for here, there in stand_ins.items():
+            pad = " " * (len(here) - len(there))  # a table stays one
+            printed = [re.sub(rf"{re.escape(here)}(\S*)(?=  )", rf"{there}\1{pad}", line) for line in printed]
+            printed = [line.replace(here, there) for line in printed]
+        if code != step.code:
+            raise PageError(f"{page.name}: $ {step.command}\nended with {code}, not {step.code}:\n" + "\n".join(printed))
+        right = mended(step.shown, printed)
+        if update:
+            first = step.first + moved
+            lines[first : first + len(step.shown)] = right
+            moved += len(right) - len(step.shown)
+            page.write_text("\n".join(lines) + "\n")
+        elif right != list(step.shown):
+            diff = difflib.unified_diff(step.shown, right, "the page", "printed", lineterm="")
+            raise PageError(f"{page.name}:{step.first}: $ {step.command}\n" + "\n".join(diff))

@@ -1,0 +1,106 @@
+"""The website of the documentation, built as `inv docs` builds it: in Chromium, by keyboard, on a phone, in both schemes."""
+
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from ci import site
+from tests.support.browser import PHONE, OpenPage, accessible
+
+PAGES = ("index", "tutorial", "tasks", "settings")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site's folder."""
+    source, html = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("html")
+    site.assemble(source)
+    options = ["--quiet", "--fail-on-warning", "--keep-going", "-c", "docs"]
+    argv = [sys.executable, "-m", "sphinx", *options, str(source), str(html)]
+    ended = subprocess.run(argv, cwd=site.FOLDER, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return html
+
+
+@pytest.fixture(scope="module")
+def url(built: Path) -> Iterator[str]:
+    """The address at which the site is served."""
+    with site.server(0, built) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_no_fault_in_light_and_dark(url: str, open_page: OpenPage, name: str, scheme: str) -> None:
+    accessible(open_page(f"{url}{name}.html", color_scheme=scheme))
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen_and_the_menu_opens(url: str, open_page: OpenPage) -> None:
+    shown = open_page(f"{url}tutorial.html", viewport=PHONE)
+    assert shown.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    shown.locator("label.nav-overlay-icon").click()
+    shown.get_by_role("link", name="Settings", exact=True).click()
+    expect(shown).to_have_title(re.compile("^Settings"))
+
+
+def test_the_keyboard_leads_to_the_text_and_to_a_search_result(url: str, open_page: OpenPage) -> None:
+    shown = open_page(url)
+    shown.keyboard.press("Tab")
+    assert focused(shown) == "#furo-main-content", "the first stop skips the menu"
+    search(shown, "replica")
+
+
+def test_the_search_works_from_the_files_alone(built: Path, open_page: OpenPage) -> None:
+    search(open_page(f"file://{built}/index.html"), "replica")
+
+
+def search(shown: Page, word: str) -> None:
+    """Search for a word of the tutorial, by keyboard, and open the page."""
+    shown.get_by_role("textbox", name="Search").focus()
+    shown.keyboard.type(word)
+    shown.keyboard.press("Enter")
+    result = shown.get_by_role("main").get_by_role("link", name="Discovering Kubernetes", exact=True)
+    expect(result).to_be_visible()
+    result.focus()
+    shown.keyboard.press("Enter")
+    expect(shown).to_have_title(re.compile("^Discovering Kubernetes - "))
+
+
+def focused(shown: Page) -> str | None:
+    return shown.evaluate("document.activeElement.getAttribute('href')")  # type: ignore[no-any-return]
+
+
+def test_every_link_and_anchor_leads_somewhere(built: Path) -> None:
+    pages = {path: path.read_text() for path in built.rglob("*.html")}
+    broken = []
+    for path, text in pages.items():
+        for link in re.findall(r'(?:href|src)="([^"]+)"', text):
+            parts = urlsplit(link)
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            if parts.scheme in ("http", "https", "data"):
+                continue
+            if not target.exists() or (parts.fragment and f'id="{parts.fragment}"' not in pages.get(target, "")):
+                broken.append(f"{path.name}: {link}")
+    assert broken == []
+    assert len(pages) > len(PAGES)
+
+
+def test_a_page_with_a_broken_link_is_refused(tmp_path: Path) -> None:
+    site.assemble(tmp_path)
+    with (tmp_path / "tutorial.md").open("a") as page:
+        page.write("\nSee [nothing](nowhere.md).\n")
+    argv = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "-c", "docs", str(tmp_path), str(tmp_path / "html")]
+    ended = subprocess.run(argv, cwd=site.FOLDER, capture_output=True, text=True, check=False)
+    assert ended.returncode != 0
+    assert "nowhere.md" in ended.stderr

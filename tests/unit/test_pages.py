@@ -1,0 +1,108 @@
+"""What the runner of pages makes of a page, with a real shell but no cluster; and code that pages quote."""
+
+import inspect
+import pkgutil
+import re
+import signal
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.support import pages
+from tests.support.pages import PageError, Shell
+from tests.unit.test_documents import DOCUMENTS
+
+PAGE = """\
+Text with `code`.
+
+```console
+$ word=hello
+$ echo $word
+hello
+$ printf 'a\\nb\\n'
+...
+b
+```
+
+```console minikube
+$ echo never
+```
+
+```console kind exit=3
+$ cat <<END
+> pod/simple-server-7c9f4d5b-abcde  took 1.5 s
+> END
+pod/simple-server-5f5d9b77-xyz42 took 22 s
+$ (echo wrong >&2; exit 3)
+wrong
+```
+"""
+
+
+def run(tmp_path: Path, text: str, *, update: bool = False) -> str:
+    """Run a page; return what it is afterwards."""
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    with Shell(tmp_path, {}) as shell:
+        pages.run(page, "kind", shell, {}, lambda _command: None, update)
+    return page.read_text()
+
+
+def test_a_page_that_is_right_is_run_in_one_shell_and_left_alone(tmp_path: Path) -> None:
+    assert run(tmp_path, PAGE) == PAGE
+    assert run(tmp_path, PAGE, update=True) == PAGE
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("\nhello\n", "\ngoodbye\n", "-goodbye\n+hello"),
+        ("took 22 s", "takes 22 s", "-pod/simple-server-5f5d9b77-xyz42 takes 22 s"),
+        ("...\nb", "...\nc", "+b"),
+        ("exit=3", "", "ended with 3, not 0"),
+        ("\nwrong\n", "\n", "+wrong"),
+    ],
+)
+def test_one_changed_word_of_a_page_fails_and_the_diff_is_shown(tmp_path: Path, right: str, wrong: str, said: str) -> None:
+    assert PAGE.count(right) == 1
+    with pytest.raises(PageError) as raised:
+        run(tmp_path, PAGE.replace(right, wrong))
+    assert said in str(raised.value)
+
+
+def test_updating_writes_only_the_lines_that_do_not_match(tmp_path: Path) -> None:
+    wrong = PAGE.replace("\nhello\n", "\ngoodbye\nand more\n").replace("\nwrong\n", "\n")
+    assert run(tmp_path, wrong, update=True) == PAGE
+
+
+def test_a_command_that_does_not_end_is_named_and_ended(tmp_path: Path) -> None:
+    with Shell(tmp_path, {}) as shell, pytest.raises(PageError, match=r"\$ sleep 60\nhas not ended after 0 s"):
+        shell.type("sleep 60", seconds=0.2)
+    assert shell.exit_code == -signal.SIGTERM
+
+
+def test_a_command_does_not_read_the_commands_after_it(tmp_path: Path) -> None:
+    with Shell(tmp_path, {}) as shell:
+        assert shell.type("cat") == ([], 0)
+        printed, code = shell.type("echo 'not closed")
+        assert code != 0, printed
+        assert shell.type("echo next") == (["next"], 0)
+
+
+def test_a_block_without_an_end_is_refused() -> None:
+    with pytest.raises(PageError, match="line 1: the block has no end"):
+        list(pages.steps(["```console", "$ ls"], "kind"))
+
+
+QUOTED = [
+    (document.name, name, text)
+    for document in DOCUMENTS
+    for name, text in re.findall(r"^```python ([\w.:]+)\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
+]
+
+
+@pytest.mark.parametrize(("name", "text"), [pytest.param(name, text, id=f"{page}-{name}") for page, name, text in QUOTED])
+def test_a_page_quotes_the_code_as_it_is(name: str, text: str) -> None:
+    """```python PACKAGE.MODULE:NAME quotes an object of the code."""
+    assert text == textwrap.dedent(inspect.getsource(pkgutil.resolve_name(name)))
