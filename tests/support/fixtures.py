@@ -219,8 +219,8 @@ def type_page(tmp_path: Path, throwaway: Tasks, pytestconfig: pytest.Config) -> 
 
     def type_it(page: Path, before: Callable[[str], None]) -> None:
         source.edit(clone(tmp_path), f"# {throwaway.cluster}")  # nobody has built it yet
-        with pages.Shell(tmp_path, environment) as shell:
-            pages.run(page, provider(), shell, stand_ins, before, update)
+        with pages.shell(tmp_path, environment) as bash:
+            pages.run(page, provider(), bash, stand_ins, before, update)
 
     return type_it
 

@@ -3,11 +3,9 @@
     ```console kind exit=7
     $ ./inv deploy
     Rolling out simple-server:2c97b0462f84: done (1.5 s)
-    ...
-    ```
 
 The words after `console`, which no reader sees, name the providers on which a block is run (none: each) and the exit code
-of its last command. A line `> ` continues a command, and `...` stands for any number of lines.
+of its last command. A line `...` stands for any number of lines.
 """
 
 import difflib
@@ -19,8 +17,10 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE, STDOUT
+from typing import NamedTuple
 
 from kubetasks.project.settings import PROVIDERS
 
@@ -40,6 +40,7 @@ PATTERNS = {
 ANY = "..."
 IN_PROGRESS = ": in progress ("  # only a slow machine prints it
 SECONDS = 300.0
+Bash = subprocess.Popen[bytes]
 END = "--- the command has ended with"
 
 
@@ -47,8 +48,7 @@ class PageError(AssertionError):
     """A page says something else than the commands print."""
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """A command and what the page shows that it prints; `first` is the index of the first line printed."""
 
     command: str
@@ -69,12 +69,8 @@ def steps(lines: Sequence[str], provider: str) -> Iterator[Step]:
         end = lines.index("```", start + 1)
         prompts = [number for number in range(start + 1, end) if lines[number].startswith("$ ")]
         for prompt, following in zip(prompts, [*prompts[1:], end], strict=True):
-            first = prompt + 1
-            while first < following and lines[first].startswith("> "):
-                first += 1
-            command = "\n".join(line[2:] for line in lines[prompt:first])
             codes = [int(word.removeprefix("exit=")) for word in words if word.startswith("exit=") and following == end]
-            yield Step(command, tuple(lines[first:following]), first, *(codes or [0]))
+            yield Step(lines[prompt][2:], tuple(lines[prompt + 1 : following]), prompt + 1, *(codes or [0]))
 
 
 def normal(line: str) -> str:
@@ -100,59 +96,41 @@ def mended(shown: Sequence[str], printed: Sequence[str]) -> list[str]:
     return [line for tag, a, b, c, d in blocks for line in (shown[a:b] if tag == "equal" else printed[c:d])]
 
 
-class Shell:
-    """One bash for a whole page."""
-
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        self._bash = subprocess.Popen(
-            ["bash", "--noprofile", "--norc"],
-            cwd=folder,
-            env=os.environ | environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-    def __enter__(self) -> "Shell":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.killpg(self._bash.pid, signal.SIGTERM)  # what the page has left running in the background ends too
-        self._bash.communicate()
-
-    @property
-    def exit_code(self) -> int | None:
-        """None as long as it runs."""
-        return self._bash.poll()
-
-    def type(self, command: str, seconds: float = SECONDS) -> tuple[list[str], int]:
-        """The lines that a command prints, and its exit code. Raises PageError if it takes longer."""
-        assert self._bash.stdin
-        assert self._bash.stdout
-        # a command must not read what is typed after it
-        self._bash.stdin.write(f"eval {shlex.quote(command)} </dev/null\nprintf '\\n{END} %s\\n' $?\n".encode())
-        self._bash.stdin.flush()
-        deadline, output = time.monotonic() + seconds, b""
-        while not (ended := re.search(rf"\n?\n{END} (\d+)\n".encode(), output)):
-            if not select.select([self._bash.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
-                raise PageError(f"$ {command}\nhas not ended after {seconds:.0f} s: {output.decode()}")
-            output += os.read(self._bash.stdout.fileno(), 65536)
-        return output[: ended.start()].decode().splitlines(), int(ended[1])
+@contextmanager
+def shell(folder: Path, environment: Mapping[str, str]) -> Iterator[Bash]:
+    """One bash for a whole page; what the page has left running in the background ends with it."""
+    env = os.environ | environment
+    with subprocess.Popen("bash", cwd=folder, env=env, stdin=PIPE, stdout=PIPE, stderr=STDOUT, start_new_session=True) as bash:
+        try:
+            yield bash
+        finally:
+            os.killpg(bash.pid, signal.SIGTERM)
 
 
-def run(
-    page: Path, provider: str, shell: Shell, stand_ins: Mapping[str, str], before: Callable[[str], None], update: bool
-) -> None:
-    """Type each command of a page and compare; `stand_ins` are what is printed here, and what the page has instead.
+def type_in(bash: Bash, command: str, seconds: float = SECONDS) -> tuple[list[str], int]:
+    """The lines that a command prints, and its exit code. Raises PageError if it takes longer."""
+    assert bash.stdin
+    assert bash.stdout  # and no command reads what is typed after it
+    bash.stdin.write(f"eval {shlex.quote(command)} </dev/null\nprintf '\\n{END} %s\\n' $?\n".encode())
+    bash.stdin.flush()
+    deadline, output = time.monotonic() + seconds, b""
+    while not (ended := re.search(rf"\n?\n{END} (\d+)\n".encode(), output)):
+        if not select.select([bash.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
+            raise PageError(f"$ {command}\nhas not ended after {seconds:.0f} s: {output.decode()}")
+        output += os.read(bash.stdout.fileno(), 65536)
+    return output[: ended.start()].decode().splitlines(), int(ended[1])
 
-    `update` writes what does not match to the page. Raises PageError for what does not match, and for a wrong exit code.
+
+def run(page: Path, provider: str, bash: Bash, stand_ins: Mapping[str, str], before: Callable[[str], None], update: bool) -> None:
+    """Type a page's commands. Raises PageError for a wrong exit code and, unless `update` writes it, for what does not match.
+
+    `stand_ins` are what is printed here, and what the page has instead.
     """
     lines = page.read_text().splitlines()
-    moved = 0  # lines that updating has added so far
+    length = len(lines)  # updating adds and takes some
     for step in list(steps(lines, provider)):
         before(step.command)
-        printed, code = shell.type(step.command)
+        printed, code = type_in(bash, step.command)
         printed = [line for line in printed if IN_PROGRESS not in line]
         for here, there in stand_ins.items():
             pad = " " * (len(here) - len(there))  # a table stays one
@@ -162,9 +140,8 @@ def run(
             raise PageError(f"{page.name}: $ {step.command}\nended with {code}, not {step.code}:\n" + "\n".join(printed))
         right = mended(step.shown, printed)
         if update:
-            first = step.first + moved
+            first = step.first + len(lines) - length
             lines[first : first + len(step.shown)] = right
-            moved += len(right) - len(step.shown)
             page.write_text("\n".join(lines) + "\n")
         elif right != list(step.shown):
             diff = difflib.unified_diff(step.shown, right, "the page", "printed", lineterm="")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import pages
-from tests.support.pages import PageError, Shell
+from tests.support.pages import PageError
 from tests.unit.test_documents import DOCUMENTS
 
 PAGE = """\
@@ -30,9 +30,7 @@ $ echo never
 ```
 
 ```console kind exit=3
-$ cat <<END
-> pod/simple-server-7c9f4d5b-abcde  took 1.5 s
-> END
+$ echo 'pod/simple-server-7c9f4d5b-abcde  took 1.5 s'
 pod/simple-server-5f5d9b77-xyz42 took 22 s
 $ (echo wrong >&2; exit 3)
 wrong
@@ -44,8 +42,8 @@ def run(tmp_path: Path, text: str, *, update: bool = False) -> str:
     """Run a page; return what it is afterwards."""
     page = tmp_path / "page.md"
     page.write_text(text)
-    with Shell(tmp_path, {}) as shell:
-        pages.run(page, "kind", shell, {}, lambda _command: None, update)
+    with pages.shell(tmp_path, {}) as bash:
+        pages.run(page, "kind", bash, {}, lambda _command: None, update)
     return page.read_text()
 
 
@@ -77,17 +75,17 @@ def test_updating_writes_only_the_lines_that_do_not_match(tmp_path: Path) -> Non
 
 
 def test_a_command_that_does_not_end_is_named_and_ended(tmp_path: Path) -> None:
-    with Shell(tmp_path, {}) as shell, pytest.raises(PageError, match=r"\$ sleep 60\nhas not ended after 0 s"):
-        shell.type("sleep 60", seconds=0.2)
-    assert shell.exit_code == -signal.SIGTERM
+    with pages.shell(tmp_path, {}) as bash, pytest.raises(PageError, match=r"\$ sleep 60\nhas not ended after 0 s"):
+        pages.type_in(bash, "sleep 60", seconds=0.2)
+    assert bash.returncode == -signal.SIGTERM
 
 
 def test_a_command_does_not_read_the_commands_after_it(tmp_path: Path) -> None:
-    with Shell(tmp_path, {}) as shell:
-        assert shell.type("cat") == ([], 0)
-        printed, code = shell.type("echo 'not closed")
+    with pages.shell(tmp_path, {}) as bash:
+        assert pages.type_in(bash, "cat") == ([], 0)
+        printed, code = pages.type_in(bash, "echo 'not closed")
         assert code != 0, printed
-        assert shell.type("echo next") == (["next"], 0)
+        assert pages.type_in(bash, "echo next") == (["next"], 0)
 
 
 def test_a_block_without_an_end_is_refused() -> None:
