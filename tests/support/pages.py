@@ -38,7 +38,7 @@ PATTERNS = {
     "counts": r"(?<=\{pod\} )\d+ \d+(?= \{build\})",
 }
 ANY = "..."
-IN_PROGRESS = ": in progress ("  # only a slow machine prints it
+STILL = re.compile(r"  \S.*: .+ \((?:\d+ min )?\d+ s\)")  # what a step is doing after 20 s
 SECONDS = 300.0
 Bash = subprocess.Popen[bytes]
 END = "--- the command has ended with"
@@ -131,7 +131,7 @@ def run(page: Path, provider: str, bash: Bash, stand_ins: Mapping[str, str], bef
     for step in list(steps(lines, provider)):
         before(step.command)
         printed, code = type_in(bash, step.command)
-        printed = [line for line in printed if IN_PROGRESS not in line]
+        printed = [line for line in printed if not STILL.fullmatch(line)]
         for here, there in stand_ins.items():
             pad = " " * (len(here) - len(there))  # a table stays one
             printed = [re.sub(rf"{re.escape(here)}(\S*)(?=  )", rf"{there}\1{pad}", line) for line in printed]

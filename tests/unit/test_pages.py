@@ -23,6 +23,7 @@ hello
 $ printf 'a\\nb\\n'
 ...
 b
+$ echo '  Creating a cluster: starting its node ... (20 s)'
 ```
 
 ```console minikube
