@@ -215,6 +215,9 @@ def type_page(tmp_path: Path, throwaway: Tasks, pytestconfig: pytest.Config) -> 
     paths = [path for path in os.environ["PATH"].split(os.pathsep) if Path(path) != Path(sys.executable).parent]
     environment = throwaway.environment | {"PATH": os.pathsep.join(paths)}
     stand_ins = {throwaway.cluster: PROJECT.application.name, f":{throwaway.port}/": ":8080/", str(Path.home()): "/home/you"}
+    if provider() == "minikube":  # its node has the cluster's name
+        node = rf"(?<=[ -]){throwaway.cluster}$|^{throwaway.cluster}(?= +Ready)"
+        stand_ins = {node: f"{PROJECT.application.name}-control-plane"} | stand_ins
     update = bool(pytestconfig.getoption("update_pages"))
 
     def type_it(page: Path, before: Callable[[str], None]) -> None:

@@ -31,10 +31,12 @@ PATTERNS = {
     "node": r"\bsimple-server-(?:control-plane|worker\d*)\b",
     "build": r"\b[0-9a-f]{12}\b",
     "ip": r"\b(?!127\.)\d+\.\d+\.\d+\.\d+\b",
+    "url": r"http://(?:\{ip\}|127\.0\.0\.1):\d+/",
     "node port": r"(?<=8080:)\d+(?=/TCP)",
     "seconds": r"\b(?:\d+ min )?\d+(?:\.\d+)? s\b",
     "age": r"\b(?:\d+[smh])+\b|\bLess than a second\b|\bAbout a minute\b|\b\d+ seconds?\b",
     "version": r"\bv1\.\d+\.\d+\b",
+    "delivery": r"^(?:Delivering .* through the registry of|Loading .* into) cluster simple-server(?=:)",
     "counts": r"(?<=\{pod\} )\d+ \d+(?= \{build\})",
 }
 ANY = "..."
@@ -124,7 +126,7 @@ def type_in(bash: Bash, command: str, seconds: float = SECONDS) -> tuple[list[st
 def run(page: Path, provider: str, bash: Bash, stand_ins: Mapping[str, str], before: Callable[[str], None], update: bool) -> None:
     """Type a page's commands. Raises PageError for a wrong exit code and, unless `update` writes it, for what does not match.
 
-    `stand_ins` are what is printed here, and what the page has instead.
+    `stand_ins` are expressions for what is printed here, and what the page has instead.
     """
     lines = page.read_text().splitlines()
     length = len(lines)  # updating adds and takes some
@@ -133,9 +135,7 @@ def run(page: Path, provider: str, bash: Bash, stand_ins: Mapping[str, str], bef
         printed, code = type_in(bash, step.command)
         printed = [line for line in printed if not STILL.fullmatch(line)]
         for here, there in stand_ins.items():
-            pad = " " * (len(here) - len(there))  # a table stays one
-            printed = [re.sub(rf"{re.escape(here)}(\S*)(?=  )", rf"{there}\1{pad}", line) for line in printed]
-            printed = [line.replace(here, there) for line in printed]
+            printed = [re.sub(here, there, line) for line in printed]
         if code != step.code:
             raise PageError(f"{page.name}: $ {step.command}\nended with {code}, not {step.code}:\n" + "\n".join(printed))
         right = mended(step.shown, printed)
