@@ -2,7 +2,7 @@
 
     ./inv setup test && .tox/integration/bin/python benchmarks/rollout.py        about a minute
 
-The cluster is one of its own and is deleted at the end.
+The cluster is one of its own; at the end it is deleted, and every image of the application removed.
 """
 
 import json
@@ -62,6 +62,8 @@ def measure(folder: Path) -> list[Sample]:
             samples.append((time.monotonic() - begun, pods[old, "ready"], new, ending))
             if task.poll() is not None and not ended:
                 ended = time.monotonic()
+        if task.returncode:
+            sys.exit(f"build deploy ended with {task.returncode}")
     return samples
 
 

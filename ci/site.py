@@ -1,13 +1,15 @@
 """The documentation as a website: the same Markdown that a repository's host shows, built with Sphinx.
 
-python -m ci.site FOLDER    write the source of the site to FOLDER, for sphinx-build
+`python -m ci.site` builds it in reports/site; a warning is an error.
 """
 
 import inspect
 import os
 import re
 import shutil
+import subprocess
 import sys
+import tempfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,6 +30,7 @@ LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
 FILES = "files"  # what pages link to besides pages
 SITE = FOLDER / "reports" / "site"
 BUILD = ("tox", "run", "-e", "docs")
+OPTIONS = ("--quiet", "--fail-on-warning", "--keep-going", "-c", str(FOLDER / "docs"))
 
 
 def pages() -> dict[Path, str]:
@@ -52,8 +55,8 @@ def assemble(site: Path) -> None:
 def _linked(page: Path, known: dict[Path, str], site: Path) -> str:
     def place(found: re.Match[str]) -> str:
         target = Path(os.path.normpath(page.parent / found[1]))
-        if target in known:
-            return known[target]
+        if target in known or not target.is_file():
+            return known.get(target, found[1])  # Sphinx complains of what is not there
         copy = Path(FILES) / target.relative_to(FOLDER)
         (site / copy).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(target, site / copy)
@@ -68,11 +71,16 @@ def tasks() -> str:
     for name, task in sorted(ns.tasks.items()):
         # Markdown would join the lines "Example: ..." and "Undo: ..."
         text += [f"## {name}", "", re.sub(r"(?<!\n)\n(?=[A-Z][^\n]*: )", "\\\\\n", inspect.cleandoc(task.__doc__ or "")), ""]
-        options = [(argument, argument.help) for argument in task.get_arguments()]
-        if options:
+        if task.get_arguments():
             text += ["| option | meaning |", "|---|---|"]
-            text += [f"| `--{argument.name}` | {meaning} |" for argument, meaning in options] + [""]
+            text += [f"| `--{argument.name}` | {argument.help} |" for argument in task.get_arguments()] + [""]
     return "\n".join(text)
+
+
+def write(source: Path, html: Path) -> int:
+    """Build the site in an empty folder; `source` is one for the pages as Sphinx reads them. Returns Sphinx' exit code."""
+    assemble(source)
+    return subprocess.run([sys.executable, "-m", "sphinx", *OPTIONS, str(source), str(html)], check=False).returncode
 
 
 def build() -> None:
@@ -95,5 +103,6 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
-    assemble(Path(sys.argv[1]))
+    shutil.rmtree(SITE, ignore_errors=True)  # no page stays that is no more
+    with tempfile.TemporaryDirectory() as folder:
+        sys.exit(write(Path(folder), SITE))

@@ -100,7 +100,7 @@ def docs(run: "Run", port: str = "8000") -> None:
     It listens on 127.0.0.1 until Ctrl-C.
 
     Example: ./inv docs --port=8001
-    Undo: rm -rf .tox reports
+    Undo: rm -rf .tox/docs reports/site
     """
     from ci import site
 
@@ -108,8 +108,9 @@ def docs(run: "Run", port: str = "8000") -> None:
     line = f"python3 -m http.server --bind=127.0.0.1 --directory=reports/site {number}"
     if not run.report.equivalent(" ".join(site.BUILD), line):
         return
-    with site.server(number) as server, suppress(KeyboardInterrupt):
+    with site.server(number) as server:
         site.build()
         run.report.result(f"http://127.0.0.1:{number}/")
         run.report.say("Ctrl-C ends it.")
-        server.serve_forever()
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()

@@ -41,6 +41,7 @@ def test_live_mode_draws_a_bar_for_each_of_three_pods_and_two_of_them_stop(app: 
     pods = app.pods()
     names = shown.locator("#bars .name")
     assert {name[1:] for name in names.all_inner_texts()} == pods
+    assert shown.locator("#way-pod").inner_text() in pods
     node = app.nodes()[0]
     assert shown.locator("#node").inner_text() == node
     assert all(f"node {node}" in text for text in shown.locator("#bars .number").all_inner_texts())

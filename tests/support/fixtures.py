@@ -1,6 +1,7 @@
 """Fixtures: the run's cluster with a namespace for each test, throwaway clusters, and a report that explains a failure."""
 
 import os
+import re
 import secrets
 import sys
 import tempfile
@@ -213,8 +214,14 @@ def throwaway(this_run: Run) -> Iterator[Tasks]:
 def type_page(tmp_path: Path, throwaway: Tasks, pytestconfig: pytest.Config) -> TypePage:
     """Type a page's commands in a fresh clone, on the throwaway cluster; what is printed must be what the page shows."""
     paths = [path for path in os.environ["PATH"].split(os.pathsep) if Path(path) != Path(sys.executable).parent]
-    environment = throwaway.environment | {"PATH": os.pathsep.join(paths)}
-    stand_ins = {throwaway.cluster: PROJECT.application.name, f":{throwaway.port}/": ":8080/", str(Path.home()): "/home/you"}
+    environment = os.environ | throwaway.environment | {"PATH": os.pathsep.join(paths)}
+    environment.pop("INVOKE_CLUSTER_PROVIDER", None)  # the page chooses it
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    stand_ins = {
+        throwaway.cluster: PROJECT.application.name,
+        f":{throwaway.port}/": ":8080/",
+        re.escape(cache): "/home/you/.cache",
+    }
     if provider() == "minikube":  # its node has the cluster's name
         node = rf"(?<=[ -]){throwaway.cluster}$|^{throwaway.cluster}(?= +Ready)"
         stand_ins = {node: f"{PROJECT.application.name}-control-plane"} | stand_ins

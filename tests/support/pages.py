@@ -34,8 +34,9 @@ PATTERNS = {
     "url": r"http://(?:\{ip\}|127\.0\.0\.1):\d+/",
     "node port": r"(?<=8080:)\d+(?=/TCP)",
     "seconds": r"\b(?:\d+ min )?\d+(?:\.\d+)? s\b",
-    "age": r"\b(?:\d+[smh])+\b|\bLess than a second\b|\bAbout a minute\b|\b\d+ seconds?\b",
-    "version": r"\bv1\.\d+\.\d+\b",
+    "age": r"\b(?:\d+[smh])+\b|\bLess than a second\b|\bAbout a minute\b|\b\d+ (?:second|minute)s?\b",
+    "version": r"\bv1\.\d+\.\d+\b|(?<=Kubernetes )1\.\d+\b",
+    "size": r"\b\d+(?:\.\d+)?MB\b",
     "delivery": r"^(?:Delivering .* through the registry of|Loading .* into) cluster simple-server(?=:)",
     "counts": r"(?<=\{pod\} )\d+ \d+(?= \{build\})",
 }
@@ -60,19 +61,20 @@ class Step(NamedTuple):
 
 
 def steps(lines: Sequence[str], provider: str) -> Iterator[Step]:
-    """The commands of a page that are run on a provider's cluster. Raises PageError for a block that none ends."""
+    """The commands of a page that are run on a provider's cluster. Raises PageError for a block that cannot be read."""
     for start, line in enumerate(lines):
-        words = line.split()
-        only = [word for word in words if word in PROVIDERS]
-        if not line.startswith("```console") or (only and provider not in only):
+        if not line.startswith("```console"):
             continue
-        if "```" not in lines[start + 1 :]:
-            raise PageError(f"line {start + 1}: the block has no end")
-        end = lines.index("```", start + 1)
+        head = re.fullmatch(rf"```console((?: (?:{'|'.join(PROVIDERS)}))*)(?: exit=(\d+))?", line)
+        end = next((number for number in range(start + 1, len(lines)) if lines[number] == "```"), start)
+        if not head or not lines[min(start + 1, end)].startswith("$ "):
+            raise PageError(f"line {start + 1}: the block has an unknown word, no command first, or no end: {line}")
+        if head[1] and provider not in head[1].split():
+            continue
         prompts = [number for number in range(start + 1, end) if lines[number].startswith("$ ")]
         for prompt, following in zip(prompts, [*prompts[1:], end], strict=True):
-            codes = [int(word.removeprefix("exit=")) for word in words if word.startswith("exit=") and following == end]
-            yield Step(lines[prompt][2:], tuple(lines[prompt + 1 : following]), prompt + 1, *(codes or [0]))
+            code = int(head[2] or 0) if following == end else 0
+            yield Step(lines[prompt][2:], tuple(lines[prompt + 1 : following]), prompt + 1, code)
 
 
 def normal(line: str) -> str:
@@ -99,9 +101,8 @@ def mended(shown: Sequence[str], printed: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def shell(folder: Path, environment: Mapping[str, str]) -> Iterator[Bash]:
+def shell(folder: Path, env: Mapping[str, str]) -> Iterator[Bash]:
     """One bash for a whole page; what the page has left running in the background ends with it."""
-    env = os.environ | environment
     with subprocess.Popen("bash", cwd=folder, env=env, stdin=PIPE, stdout=PIPE, stderr=STDOUT, start_new_session=True) as bash:
         try:
             yield bash
@@ -111,35 +112,36 @@ def shell(folder: Path, environment: Mapping[str, str]) -> Iterator[Bash]:
 
 def type_in(bash: Bash, command: str, seconds: float = SECONDS) -> tuple[list[str], int]:
     """The lines that a command prints, and its exit code. Raises PageError if it takes longer."""
-    assert bash.stdin
-    assert bash.stdout  # and no command reads what is typed after it
+    assert bash.stdin and bash.stdout  # noqa: PT018  for mypy; and no command reads what is typed after it
     bash.stdin.write(f"eval {shlex.quote(command)} </dev/null\nprintf '\\n{END} %s\\n' $?\n".encode())
     bash.stdin.flush()
     deadline, output = time.monotonic() + seconds, b""
     while not (ended := re.search(rf"\n?\n{END} (\d+)\n".encode(), output)):
-        if not select.select([bash.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
-            raise PageError(f"$ {command}\nhas not ended after {seconds:.0f} s: {output.decode()}")
-        output += os.read(bash.stdout.fileno(), 65536)
-    return output[: ended.start()].decode().splitlines(), int(ended[1])
+        left = max(0, deadline - time.monotonic())
+        more = os.read(bash.stdout.fileno(), 65536) if select.select([bash.stdout], [], [], left)[0] else b""
+        if not more:
+            said = output.decode(errors="replace")
+            raise PageError(f"$ {command}\nhas ended the shell, or not ended after {seconds:.0f} s: {said}")
+        output += more
+    return [line for line in output[: ended.start()].decode().splitlines() if not STILL.fullmatch(line)], int(ended[1])
 
 
 def run(page: Path, provider: str, bash: Bash, stand_ins: Mapping[str, str], before: Callable[[str], None], update: bool) -> None:
     """Type a page's commands. Raises PageError for a wrong exit code and, unless `update` writes it, for what does not match.
 
-    `stand_ins` are expressions for what is printed here, and what the page has instead.
+    `stand_ins` are expressions for what is printed here, and what the page has instead. A block with ANY is mended by hand.
     """
     lines = page.read_text().splitlines()
     length = len(lines)  # updating adds and takes some
     for step in list(steps(lines, provider)):
         before(step.command)
         printed, code = type_in(bash, step.command)
-        printed = [line for line in printed if not STILL.fullmatch(line)]
         for here, there in stand_ins.items():
             printed = [re.sub(here, there, line) for line in printed]
         if code != step.code:
             raise PageError(f"{page.name}: $ {step.command}\nended with {code}, not {step.code}:\n" + "\n".join(printed))
         right = mended(step.shown, printed)
-        if update:
+        if update and ANY not in step.shown:
             first = step.first + len(lines) - length
             lines[first : first + len(step.shown)] = right
             page.write_text("\n".join(lines) + "\n")

@@ -1,6 +1,7 @@
 """What the runner of pages makes of a page, with a real shell but no cluster; and code that pages quote."""
 
 import inspect
+import os
 import pkgutil
 import re
 import signal
@@ -43,7 +44,7 @@ def run(tmp_path: Path, text: str, *, update: bool = False) -> str:
     """Run a page; return what it is afterwards."""
     page = tmp_path / "page.md"
     page.write_text(text)
-    with pages.shell(tmp_path, {}) as bash:
+    with pages.shell(tmp_path, dict(os.environ)) as bash:
         pages.run(page, "kind", bash, {}, lambda _command: None, update)
     return page.read_text()
 
@@ -59,7 +60,7 @@ def test_a_page_that_is_right_is_run_in_one_shell_and_left_alone(tmp_path: Path)
         ("\nhello\n", "\ngoodbye\n", "-goodbye\n+hello"),
         ("took 22 s", "takes 22 s", "-pod/simple-server-5f5d9b77-xyz42 takes 22 s"),
         ("...\nb", "...\nc", "+b"),
-        ("exit=3", "", "ended with 3, not 0"),
+        (" exit=3", "", "ended with 3, not 0"),
         ("\nwrong\n", "\n", "+wrong"),
     ],
 )
@@ -76,22 +77,46 @@ def test_updating_writes_only_the_lines_that_do_not_match(tmp_path: Path) -> Non
 
 
 def test_a_command_that_does_not_end_is_named_and_ended(tmp_path: Path) -> None:
-    with pages.shell(tmp_path, {}) as bash, pytest.raises(PageError, match=r"\$ sleep 60\nhas not ended after 0 s"):
+    with (
+        pages.shell(tmp_path, dict(os.environ)) as bash,
+        pytest.raises(PageError, match=r"\$ sleep 60\nhas ended the shell, or not"),
+    ):
         pages.type_in(bash, "sleep 60", seconds=0.2)
     assert bash.returncode == -signal.SIGTERM
 
 
 def test_a_command_does_not_read_the_commands_after_it(tmp_path: Path) -> None:
-    with pages.shell(tmp_path, {}) as bash:
+    with pages.shell(tmp_path, dict(os.environ)) as bash:
         assert pages.type_in(bash, "cat") == ([], 0)
         printed, code = pages.type_in(bash, "echo 'not closed")
         assert code != 0, printed
         assert pages.type_in(bash, "echo next") == (["next"], 0)
 
 
-def test_a_block_without_an_end_is_refused() -> None:
-    with pytest.raises(PageError, match="line 1: the block has no end"):
-        list(pages.steps(["```console", "$ ls"], "kind"))
+def test_a_command_that_ends_the_shell_is_named(tmp_path: Path) -> None:
+    with pages.shell(tmp_path, dict(os.environ)) as bash, pytest.raises(PageError, match=r"\$ exit 3\nhas ended the shell"):
+        pages.type_in(bash, "exit 3")
+
+
+def test_a_block_that_is_elided_is_not_expanded_by_updating(tmp_path: Path) -> None:
+    with pytest.raises(PageError, match=r"-c\n"):
+        run(tmp_path, PAGE.replace("...\nb", "...\nc"), update=True)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        ["```console", "$ ls"],
+        ["```console minikub", "$ ls", "```"],
+        ["```console exti=3", "$ ls", "```"],
+        ["```console", "printed by nothing", "$ ls", "```"],
+        ["```console", "```"],
+        ["```console"],
+    ],
+)
+def test_a_block_that_cannot_be_read_is_refused(block: list[str]) -> None:
+    with pytest.raises(PageError, match="line 1: the block has"):
+        list(pages.steps(block, "kind"))
 
 
 QUOTED = [
@@ -99,6 +124,10 @@ QUOTED = [
     for document in DOCUMENTS
     for name, text in re.findall(r"^```python ([\w.:]+)\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
 ]
+
+
+def test_the_tutorial_quotes_the_code() -> None:
+    assert [page for page, _name, _text in QUOTED] == ["tutorial.md"]
 
 
 @pytest.mark.parametrize(("name", "text"), [pytest.param(name, text, id=f"{page}-{name}") for page, name, text in QUOTED])

@@ -14,6 +14,7 @@ PICTURES = sorted((PROJECT.folder / "docs").rglob("*.svg"))
 SVG = "{http://www.w3.org/2000/svg}"
 TEXTS, GROUNDS = ("ink", "accent"), ("page", "panel")
 CONTRAST = 4.5  # WCAG 2.2, 1.4.3, for text of any size
+GRAPHICS = 3  # 1.4.11
 SMALLEST = 12  # pixels
 
 
@@ -28,14 +29,20 @@ def faults(text: str) -> Iterator[str]:
             yield f"it has no {name}"
     if re.search(r"<(script|image|foreignObject|use)\b|@import|https?://(?!www\.w3\.org/2000/svg)|\burl\((?!#)", text):
         yield "it needs something from elsewhere"
+    if len(colours(text)) != 2:
+        yield "it has not one palette for light and one for dark"
+        return
     light, dark = colours(text)
     for scheme, palette in (("light", light), ("dark", light | dark)):
         for ink, ground in product(TEXTS, GROUNDS):
             if contrast(palette[ink], palette[ground]) < CONTRAST:
                 yield f"{scheme}: {ink} on {ground} has too little contrast"
+        if contrast(palette["line"], palette["page"]) < GRAPHICS:
+            yield f"{scheme}: lines have too little contrast"
     if light.keys() != dark.keys():
         yield "light and dark have other colours"
-    if re.search(r"#[0-9a-f]{3,6}(?![^{]*--)", re.sub(r":root \{[^}]*\}", "", text)):
+    paints = re.findall(r'\b(?:fill|stroke|color|style)(?:: |=")([^;"}]+)', re.sub(r":root \{[^}]*\}", "", text))
+    if not all(re.fullmatch(r"none|var\(--\w+\)", paint.strip()) for paint in paints):
         yield "a colour does not follow the scheme"
     if min(int(size) for size in re.findall(r"font(?:-size)?: (\d+)px", text)) < SMALLEST:
         yield "its text is too small"
@@ -74,6 +81,14 @@ def test_a_picture_can_be_read_by_everybody(picture: Path) -> None:
         ('<title id="title">', '<title id="other">', "it has no title"),
         ("--ink: #1f2328", "--ink: #c0c0c0", "light: ink on page has too little contrast"),
         ("fill: var(--ink)", "fill: #000000", "a colour does not follow the scheme"),
+        (".box { fill: var(--panel)", ".box { fill: #ffffff", "a colour does not follow the scheme"),
+        ('<rect class="page"', '<rect fill="black" class="page"', "a colour does not follow the scheme"),
+        ("--line: #57606a", "--line: #fefefe", "light: lines have too little contrast"),
+        (
+            "prefers-color-scheme: dark",
+            "prefers-color-scheme: dark) and (:root {}",
+            "it has not one palette for light and one for dark",
+        ),
         (".small { font-size: 12px", ".small { font-size: 9px", "its text is too small"),
         ("</svg>", '<image href="x.png"/></svg>', "it needs something from elsewhere"),
         ("</svg>", '<text x="999" y="1">far</text></svg>', "outside: far"),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -43,6 +44,9 @@ def test_each_reload_is_one_request_counted(open_page: OpenPage, url: str) -> No
     expect(page.locator("#count")).to_have_text("3")
     assert page.locator("#pod").inner_text() == "pod-1"
     assert page.locator("#build").inner_text() == "build-1"
+    assert page.locator("#address").inner_text() == urlsplit(url).netloc
+    assert page.locator("#way-pod").inner_text() == "pod-1"
+    assert page.locator("#way-node").inner_text() == page.locator("#node").inner_text()
 
 
 def test_live_mode_can_be_switched_on_and_off(open_page: OpenPage, url: str) -> None:
