@@ -23,7 +23,7 @@ FOLDER = PROJECT.folder
 CHAPTERS = {  # the order of the menu
     "Learn": ("tutorial", "server", "minikube", "problems"),
     "Use": ("use", "setup", "settings", "tasks", "loop", "existing", "template", "scale", "answers"),
-    "Work on it": ("CONTRIBUTING", "testing", "decisions", "providers", "performance", "SECURITY", "CHANGELOG"),
+    "Work on it": ("CONTRIBUTING", "testing", "decisions", "providers", "SECURITY", "CHANGELOG"),
     "Node images": ("nodeimages", "nodeimages-data-minikube"),
 }
 LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
