@@ -49,7 +49,7 @@ def test_a_path_is_told_from_other_words() -> None:
 
 def test_every_link_of_the_documents_leads_somewhere() -> None:
     for document in DOCUMENTS:
-        for link, anchor in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", document.read_text()):
+        for link, anchor in re.findall(r"\]\((?!http)([^)#\s]*)(?:#([^)\s]*))?", document.read_text()):
             target = document.parent / link if link else document
             assert target.exists(), f"{document.name}: {link}"
             assert not anchor or anchor in anchors(target.read_text()), f"{document.name}: {link}#{anchor}"

@@ -68,7 +68,10 @@ def test_each_sentence_of_the_readme_has_a_test_or_a_reason() -> None:
 
 def test_each_test_that_a_page_names_is_there() -> None:
     pages = {path: path.read_text() for path in (PROJECT.folder / "docs").glob("*.md")}
+    links = r'\]\(\.\./tests/([\w/]+\.py)\s"(\w+)"\)'  # in a list
     named = {(path.name, test) for path, text in pages.items() for test in re.findall(r"`([\w/]+\.py::\w+)`", text)}
+    named |= {(path.name, "::".join(found)) for path, text in pages.items() for found in re.findall(links, text)}
+    assert {page for page, _test in named} >= {"testing.md", "answers.md"}
     assert {one for one in named if one[1] not in every_test()} == set()
 
 
