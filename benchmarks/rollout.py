@@ -92,7 +92,7 @@ def draw(samples: list[Sample]) -> str:
     style = STYLE_OF.read_text().partition("<style>")[2].partition("</style>")[0]
     least = min(both)
     describes = (
-        f"Over {last:.0f} seconds. At first three pods of the old version are ready. Then up to {most} pods are ready, old and "
+        f"The plot covers {last:.0f} seconds. At first three pods of the old version are ready, then up to {most}, old and "
         f"new, and at the end three of the new version. At no moment were fewer than {least} ready."
     )
     marks = [
