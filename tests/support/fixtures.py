@@ -6,7 +6,7 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -141,12 +141,13 @@ def kind_cluster(this_run: Run) -> None:
 
 
 @pytest.fixture(autouse=True)
-def engine_lock(request: pytest.FixtureRequest, this_run: Run) -> Iterator[ExitStack]:  # noqa: ARG001
+def engine_lock(request: pytest.FixtureRequest, this_run: Run) -> Iterator[ExitStack]:
     """Share the engine with other tests, or have it alone if the test uses `alone`.
 
-    A test that runs the suite holds no lock: the run that it starts would wait for it.
+    A test that runs the suite holds no lock: the run that it starts would wait for it. A place for a cluster of its own comes
+    first: who holds one may wait for the engine, so nobody may hold the engine and wait for a place.
     """
-    with ExitStack() as held:
+    with this_run.place() if "throwaway" in request.fixturenames else nullcontext(), ExitStack() as held:
         if not request.node.get_closest_marker("runs_the_suite"):
             lock = locks.engine()
             held.enter_context(lock.write_lock() if "alone" in request.fixturenames else lock.read_lock())
@@ -203,11 +204,10 @@ def app(request: pytest.FixtureRequest, this_run: Run, kind_cluster: None) -> It
 def throwaway(this_run: Run) -> Iterator[Tasks]:
     """The tasks on a cluster that does not exist yet; it is deleted if the test creates it."""
     tasks = this_run.throwaway()
-    with this_run.place():
-        try:
-            yield tasks
-        finally:
-            tasks.lifecycle().delete()
+    try:
+        yield tasks
+    finally:
+        tasks.lifecycle().delete()
 
 
 @pytest.fixture
