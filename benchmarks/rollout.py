@@ -17,6 +17,8 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
+from kubetasks.kube.client import Object  # noqa: E402
+from kubetasks.kube.readiness import pod_ready  # noqa: E402
 from tests.support import source  # noqa: E402
 
 PICTURE = PROJECT / "docs" / "pictures" / "rollout.svg"
@@ -40,11 +42,10 @@ def look(kubectl: str) -> Counter[tuple[str, str]]:
     return Counter((pod["metadata"]["labels"]["pod-template-hash"], state(pod)) for pod in pods)
 
 
-def state(pod: dict[str, dict[str, list[dict[str, str]]]]) -> str:
+def state(pod: Object) -> str:
     if "deletionTimestamp" in pod["metadata"]:
         return "ending"
-    ready = {one["type"]: one["status"] for one in pod["status"].get("conditions", [])}.get("Ready")
-    return "ready" if ready == "True" else "starting"
+    return "ready" if pod_ready(pod) else "starting"
 
 
 def measure(folder: Path) -> list[Sample]:
@@ -57,8 +58,8 @@ def measure(folder: Path) -> list[Sample]:
     with inv(folder, "build", "deploy") as task:
         while not ended or time.monotonic() - ended < END_SECONDS:
             pods = look(kubectl)
-            new = sum(number for (name, state), number in pods.items() if state == "ready" and name != old)
-            ending = sum(number for (_name, state), number in pods.items() if state == "ending")
+            new = sum(number for (name, is_now), number in pods.items() if is_now == "ready" and name != old)
+            ending = sum(number for (_name, is_now), number in pods.items() if is_now == "ending")
             samples.append((time.monotonic() - begun, pods[old, "ready"], new, ending))
             if task.poll() is not None and not ended:
                 ended = time.monotonic()

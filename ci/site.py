@@ -77,10 +77,11 @@ def tasks() -> str:
     return "\n".join(text)
 
 
-def write(source: Path, html: Path) -> int:
-    """Build the site in an empty folder; `source` is one for the pages as Sphinx reads them. Returns Sphinx' exit code."""
-    assemble(source)
-    return subprocess.run([sys.executable, "-m", "sphinx", *OPTIONS, str(source), str(html)], check=False).returncode
+def write(html: Path) -> int:
+    """Build the site in an empty folder. Returns Sphinx' exit code."""
+    with tempfile.TemporaryDirectory() as source:
+        assemble(Path(source))
+        return subprocess.run([sys.executable, "-m", "sphinx", *OPTIONS, source, str(html)], check=False).returncode
 
 
 def build() -> None:
@@ -104,5 +105,4 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 if __name__ == "__main__":
     shutil.rmtree(SITE, ignore_errors=True)  # no page stays that is no more
-    with tempfile.TemporaryDirectory() as folder:
-        sys.exit(write(Path(folder), SITE))
+    sys.exit(write(SITE))

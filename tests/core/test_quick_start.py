@@ -1,6 +1,5 @@
 """The README's own commands, typed in a fresh clone: they print what it shows, three pods answer, and then nothing is left."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from tasks import PROJECT
@@ -12,24 +11,18 @@ from tests.support.fixtures import TypePage
 README = PROJECT.folder / "README.md"
 
 
-def test_the_quick_start_of_the_readme(
-    tmp_path: Path, throwaway: Tasks, type_page: TypePage, alone_from_here: Callable[[], None]
-) -> None:
+def test_the_quick_start_of_the_readme(tmp_path: Path, throwaway: Tasks, type_page: TypePage) -> None:
     addresses: dict[str, str] = {}
 
-    def before(command: str) -> None:
-        if command != "./inv clean --all":
-            return
+    def three_pods_answer() -> None:
         addresses.update(throwaway.addresses())
         assert addresses["mapped port"] == f"http://127.0.0.1:{throwaway.port}/"
         assert set(addresses) == throwaway.ways()
         for url in addresses.values():
             answered = answers.spread(url, REQUESTS)
             assert (len(answered.requests), answered.failed) == (3, 0), url
-        alone_from_here()
 
-    type_page(README, before)
-    assert addresses
+    type_page(README, three_pods_answer)
     assert answers.silent(addresses["mapped port"])  # the other one's network is gone
     assert throwaway.cluster not in leftovers.our_clusters()
     for what in (("ps", "--all"), ("network", "ls"), ("volume", "ls")):

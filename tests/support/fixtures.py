@@ -23,8 +23,10 @@ from tests.support.run import Run
 
 RUN = pytest.StashKey[Run]()
 FAILED = pytest.StashKey[bool]()
-TypePage = Callable[[Path, Callable[[str], None]], None]
 ON_STRANGER = pytest.StashKey[int]()  # how many tests run on the cluster of others
+
+TypePage = Callable[[Path, Callable[[], None]], None]
+CLEAN = "./inv clean --all"
 
 OTHER_CLUSTERS = """\
 apiVersion: v1
@@ -211,26 +213,38 @@ def throwaway(this_run: Run) -> Iterator[Tasks]:
 
 
 @pytest.fixture
-def type_page(tmp_path: Path, throwaway: Tasks, pytestconfig: pytest.Config) -> TypePage:
-    """Type a page's commands in a fresh clone, on the throwaway cluster; what is printed must be what the page shows."""
+def type_page(tmp_path: Path, throwaway: Tasks, alone_from_here: Callable[[], None], pytestconfig: pytest.Config) -> TypePage:
+    """Type a page's commands in a fresh clone, on the throwaway cluster; what is printed must be what the page shows.
+
+    Before it types CLEAN, which a page must have, it calls what it is given, and waits until it has the engine alone.
+    """
     paths = [path for path in os.environ["PATH"].split(os.pathsep) if Path(path) != Path(sys.executable).parent]
     environment = os.environ | throwaway.environment | {"PATH": os.pathsep.join(paths)}
     environment.pop("INVOKE_CLUSTER_PROVIDER", None)  # the page chooses it
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    cache = throwaway.settings.cache
     stand_ins = {
         throwaway.cluster: PROJECT.application.name,
         f":{throwaway.port}/": ":8080/",
-        re.escape(cache): "/home/you/.cache",
+        re.escape(str(cache)): f"/home/you/.cache/{cache.name}",
     }
     if provider() == "minikube":  # its node has the cluster's name
         node = rf"(?<=[ -]){throwaway.cluster}$|^{throwaway.cluster}(?= +Ready)"
         stand_ins = {node: f"{PROJECT.application.name}-control-plane"} | stand_ins
     update = bool(pytestconfig.getoption("update_pages"))
 
-    def type_it(page: Path, before: Callable[[str], None]) -> None:
-        source.edit(clone(tmp_path), f"# {throwaway.cluster}")  # nobody has built it yet
+    def type_it(page: Path, before_clean: Callable[[], None]) -> None:
+        typed = []
+
+        def before(command: str) -> None:
+            typed.append(command)
+            if command == CLEAN:
+                before_clean()
+                alone_from_here()  # it removes the application's images
+
+        source.edit_uniquely(clone(tmp_path))
         with pages.shell(tmp_path, environment) as bash:
             pages.run(page, provider(), bash, stand_ins, before, update)
+        assert CLEAN in typed
 
     return type_it
 

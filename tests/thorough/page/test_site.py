@@ -20,7 +20,7 @@ STOPS = 10  # of the Tab key, at most, from the beginning of a page to its searc
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site's folder."""
     html = tmp_path_factory.mktemp("html")
-    assert site.write(tmp_path_factory.mktemp("source"), html) == 0
+    assert site.write(html) == 0
     return html
 
 
@@ -98,10 +98,9 @@ def test_every_link_and_anchor_leads_somewhere(built: Path) -> None:
 def test_a_page_with_a_broken_link_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    page, source = tmp_path / "broken.md", tmp_path / "source"
+    page = tmp_path / "broken.md"
     page.write_text("# Broken\n\nSee [nothing](nowhere.md).\n")
-    source.mkdir()
     pages = {path: name for path, name in site.pages().items() if name != "template.md"}
     monkeypatch.setattr(site, "pages", lambda: pages | {page: "template.md"})
-    assert site.write(source, tmp_path / "html") != 0
+    assert site.write(tmp_path / "html") != 0
     assert "nowhere.md" in capfd.readouterr().err

@@ -1,9 +1,6 @@
 """The website of the documentation as its task builds and serves it, without Sphinx."""
 
-import os
 import socket
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 from threading import Thread
@@ -12,21 +9,16 @@ import pytest
 
 from ci import site
 from kubetasks.errors import TaskError
-from tasks import PROJECT
-
-
-def inv(*words: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "kubetasks", *words]
-    return subprocess.run(argv, cwd=PROJECT.folder, env=dict(os.environ), capture_output=True, text=True, check=False)
+from tests.unit.tasks.test_command_line import invoke
 
 
 def test_dry_shows_how_it_is_built_and_served() -> None:
-    *_, build, serve = inv("--dry", "docs", "--port=8123").stdout.splitlines()
+    *_, build, serve = invoke("--dry", "docs", "--port=8123").stdout.splitlines()
     assert [build, serve] == ["tox run -e docs", "python3 -m http.server --bind=127.0.0.1 --directory=reports/site 8123"]
 
 
 def test_a_port_that_cannot_be_used_is_refused_before_anything_is_built() -> None:
-    assert (inv("docs", "--port=0").returncode, inv("docs", "--port=x").returncode) == (2, 2)
+    assert (invoke("docs", "--port=0").returncode, invoke("docs", "--port=x").returncode) == (2, 2)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(TaskError, match=f"Port {port} of 127.0.0.1 cannot be used: ") as raised:
