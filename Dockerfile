@@ -15,9 +15,7 @@ RUN python3 /assemble.py /root-file-system /app
 
 FROM scratch
 ARG BASE
-ARG MANAGED_BY=
-LABEL app.kubernetes.io/managed-by=${MANAGED_BY} \
-    org.opencontainers.image.title=simple-server \
+LABEL org.opencontainers.image.title=simple-server \
     org.opencontainers.image.description="A small web server that counts the requests it has served" \
     org.opencontainers.image.licenses=MIT \
     org.opencontainers.image.base.name=${BASE}

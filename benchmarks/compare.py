@@ -119,12 +119,9 @@ class Shell:
         self._number = 0
 
     def _arguments(self, build: str) -> list[str]:
-        given = {
-            "BASE": self._base,
-            "BUILD_ID": build,
-            "MANAGED_BY": APPLICATION.owner.name,
-        }  # so that `clean` removes these images too
-        return [word for name, value in given.items() for word in ("--build-arg", f"{name}={value}")]
+        given = {"BASE": self._base, "BUILD_ID": build}
+        words = [word for name, value in given.items() for word in ("--build-arg", f"{name}={value}")]
+        return [*words, "--label", APPLICATION.owner.selector]  # so that `clean` removes these images too
 
     def roll_out(self) -> str:
         """Build, load and roll out; return the build id."""

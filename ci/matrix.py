@@ -27,7 +27,7 @@ from kubetasks.terminal.report import Report, duration
 FOLDER = Path(__file__).resolve().parents[1]
 REPORTS = FOLDER / "reports"
 LINTS = ("lint", "type")
-THOROUGH_LINTS = (*LINTS, "lint-ci", "docs")
+THOROUGH_LINTS = (*LINTS, "lint-ci", "docs", "lowest")
 DEFAULT_PROVIDER = DEFAULTS["cluster"]["provider"]
 CORE_SECONDS = 300  # the goal for the core tier, on two cores with everything there
 SLOWEST = 10

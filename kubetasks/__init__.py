@@ -1,19 +1,69 @@
-"""Tasks that bring a project's application to a cluster: `ns = namespace(Project(...))` in its tasks.py."""
+"""Bring an application to a Kubernetes cluster: tasks for invoke, and fixtures for pytest.
+
+Public are the names in `__all__`, the fixtures and options of `kubetasks.pytest_plugin`, the names of the tasks and their
+settings, and the exit codes of `kubetasks.errors`. Everything else may change without notice.
+
+In a project's tasks.py:
+
+    from kubetasks import Project, namespace
+    ns = namespace(Project.of("shop", __file__, port=8000, health="/healthz"))
+"""
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kubetasks.project.application import Application, Project
-    from kubetasks.project.labels import Owner
+    from kubetasks.errors import (
+        ClusterError,
+        EngineError,
+        ExposeError,
+        FileError,
+        ImageError,
+        LeftoverError,
+        OwnershipError,
+        ProgramError,
+        RolloutError,
+        SettingError,
+        SetupError,
+        TaskError,
+    )
+    from kubetasks.project.application import Project
     from kubetasks.tasks import namespace
+    from kubetasks.testing.cluster import App, Cluster
+    from kubetasks.testing.traffic import Requests, Traffic
 
-__all__ = ["Application", "Owner", "Project", "namespace"]
-HOMES = {"Application": "project.application", "Owner": "project.labels", "Project": "project.application", "namespace": "tasks"}
+__all__ = [
+    "App",
+    "Cluster",
+    "ClusterError",
+    "EngineError",
+    "ExposeError",
+    "FileError",
+    "ImageError",
+    "LeftoverError",
+    "OwnershipError",
+    "ProgramError",
+    "Project",
+    "Requests",
+    "RolloutError",
+    "SettingError",
+    "SetupError",
+    "TaskError",
+    "Traffic",
+    "namespace",
+]
+HOMES = {
+    "App": "testing.cluster",
+    "Cluster": "testing.cluster",
+    "Project": "project.application",
+    "Requests": "testing.traffic",
+    "Traffic": "testing.traffic",
+    "namespace": "tasks",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import what is public when it is used: `python -m kubetasks` must be able to handle Ctrl-C before it imports more."""
-    if name not in HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"kubetasks.{HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"kubetasks.{HOMES.get(name, 'errors')}"), name)

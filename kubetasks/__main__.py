@@ -105,7 +105,7 @@ class Tasks(Program):
             return
         from importlib import metadata
 
-        print(f"inv {metadata.version('simple-server-tasks')}")
+        print(f"inv {metadata.version('kubetasks')}")
 
     def no_tasks_given(self) -> None:
         self.list_tasks()

@@ -36,6 +36,7 @@ def build(
     first, *_ = references = list(references)
     argv = ["docker", "build", "--progress=plain", *(f"--tag={name}" for name in references)]
     argv += [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
+    argv += [f"--label={name}={value}" for name, value in engine.owner.labels.items()]
 
     def heard(line: str) -> None:
         text = COLORS.sub("", line).strip()

@@ -252,11 +252,9 @@ class Engine:
         references: Iterable[str],
         arguments: Mapping[str, str],
         on_line: Callable[[str], None],
-        labels: Mapping[str, str] | None = None,
     ) -> None:
         """Build an image from a tar archive with a Dockerfile, under each of the references.
 
-        `labels` are added to those of the Dockerfile, which may give the owner's itself; by default they are the owner's.
         Raises ImageError with the end of the failing step's output, and BuildKitNeededError.
         """
         from docker.errors import APIError
@@ -277,7 +275,7 @@ class Engine:
                     custom_context=True,
                     tag=first,
                     buildargs=dict(arguments),
-                    labels=dict(self.owner.labels if labels is None else labels),
+                    labels=self.owner.labels,
                     decode=True,
                     rm=True,
                     forcerm=True,

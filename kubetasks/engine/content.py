@@ -1,11 +1,13 @@
 """A build context: what .dockerignore leaves of a folder, read once, and packed for a build."""
 
 import io
+import re
 import stat
 import tarfile
 from pathlib import Path, PurePosixPath
 
 IGNORE_FILE = ".dockerignore"
+ARGUMENT = re.compile(rb"^\s*ARG\s+(\w+)(?:=(\S*))?", re.IGNORECASE | re.MULTILINE)
 
 
 def read_context(folder: Path) -> bytes:
@@ -35,6 +37,14 @@ def dockerfile(context: bytes) -> bytes:
     with tarfile.open(fileobj=io.BytesIO(context)) as archive:
         file = archive.extractfile("Dockerfile")
         return file.read() if file else b""
+
+
+def arguments(dockerfile: bytes) -> dict[str, str]:
+    """The build arguments that a Dockerfile declares, each with its first default, or ""."""
+    declared: dict[str, str] = {}
+    for name, default in ARGUMENT.findall(dockerfile):
+        declared.setdefault(name.decode(), default.decode().strip("\"'"))
+    return declared
 
 
 def context_entries(folder: Path) -> list[str]:

@@ -7,21 +7,25 @@ from dataclasses import dataclass, field
 
 from kubetasks.engine import buildkit
 from kubetasks.engine.client import BuildKitNeededError, Engine
-from kubetasks.engine.content import dockerfile, read_context
+from kubetasks.engine.content import arguments, dockerfile, read_context
 from kubetasks.errors import ImageError, LeftoverError
 from kubetasks.project.application import Application
+from kubetasks.project.versions import PYTHON_IMAGE
 
 
 @dataclass(frozen=True)
 class Image:
     """`build` is the build id: 12 hex digits over Dockerfile, context and base.
 
-    `content` is what that was computed from, and what is built: the source may change meanwhile.
+    `base` is the image that stands for the pinned one, "" if the Dockerfile does not ask for that. `arguments` are the build
+    arguments: those that the Dockerfile declares of BUILD_ID and the one whose default is the pinned base. `content` is what the
+    build id was computed from, and what is built: the source may change meanwhile.
     """
 
     app: Application
     build: str
     base: str
+    arguments: Mapping[str, str] = field(default_factory=dict, compare=False)
     content: bytes = field(default=b"", compare=False, repr=False)
 
     @property
@@ -33,11 +37,6 @@ class Image:
     def names(self) -> list[str]:
         """The reference, and the tutorial's name for the newest build."""
         return [self.reference, self.app.tutorial_tag]
-
-    @property
-    def arguments(self) -> dict[str, str]:
-        """The build arguments. The Dockerfile labels the image: the engine would need one more step to do so at the end."""
-        return {"BASE": self.base, "BUILD_ID": self.build, "MANAGED_BY": self.app.owner.name}
 
     def document(self) -> dict[str, str]:
         """What a task's JSON says of it."""
@@ -69,12 +68,24 @@ def build_id(content: bytes, base: str) -> str:
 
 
 def current(app: Application, base: str) -> Image:
-    """The image of the current source, built or not. Raises ImageError."""
+    """The image of the current source, built or not; `base` stands for the pinned base. Raises ImageError."""
+    if not (app.source / "Dockerfile").exists():
+        raise ImageError(f"There is no Dockerfile in {app.source}.", "Write one, or name its folder in tasks.py")
     try:
         content = read_context(app.source)
     except OSError as error:
         raise ImageError(f"A file of the image cannot be read: {error}", "Restore it, or make it readable") from error
-    return Image(app, build_id(content, base), base, content)
+    declared = arguments(dockerfile(content))
+    given = {name: base for name, default in declared.items() if default == PYTHON_IMAGE}
+    base = base if given else ""
+    build = build_id(content, base)
+    return Image(app, build, base, {**given, **({"BUILD_ID": build} if "BUILD_ID" in declared else {})}, content)
+
+
+def asks_for_base(app: Application) -> bool:
+    """Whether the application's Dockerfile has the pinned base as the default of an argument."""
+    file = app.source / "Dockerfile"
+    return file.is_file() and PYTHON_IMAGE in arguments(file.read_bytes()).values()
 
 
 def our_names(engine: Engine, image: Image) -> list[str]:
@@ -102,14 +113,9 @@ def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str
         try:
             _build(engine, image, names, on_line)
         except ImageError as error:
-            if engine.image_id(image.base):
+            if not image.base or engine.image_id(image.base):
                 raise
             raise ImageError(f"The base image {image.base} is missing. {error.sentence}", "./inv setup") from error
-        if image.reference not in engine.image_tags(image.app.name):
-            raise ImageError(
-                f"{image.reference} does not carry our label, so that nothing would remove it.",
-                "Its Dockerfile must set app.kubernetes.io/managed-by from the argument MANAGED_BY, as ours does",
-            )
         return
     for name in names[1:]:
         if engine.image_id(name) != engine.image_id(image.reference):
@@ -121,7 +127,7 @@ def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[st
     refused = ""
     if not buildkit.required(dockerfile(image.content)):
         try:
-            engine.build(io.BytesIO(image.content), names, image.arguments, on_line, labels={})
+            engine.build(io.BytesIO(image.content), names, image.arguments, on_line)
             return
         except BuildKitNeededError as error:
             refused = f"{error.sentence.splitlines()[0]}\n"

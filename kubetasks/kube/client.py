@@ -21,6 +21,7 @@ REQUEST_SECONDS = 30
 UNAVAILABLE = "api-unavailable"
 UNAVAILABLE_SECONDS = 30.0  # a control plane that restarts needs ten
 TOO_MANY_REQUESTS = 429
+HTTP_ERROR = 400
 UNAUTHORIZED, FORBIDDEN = 401, 403
 NOT_ALLOWED = (UNAUTHORIZED, FORBIDDEN)
 RIGHTS = "docs/existing.md lists the rights"
@@ -191,6 +192,19 @@ class Kube:
         if status != 200:
             raise self._refusal(f"GET {target}", status, text)
         return text
+
+    def ask_pod(self, namespace: str, pod: str, port: int, target: str) -> str:
+        """Send GET `target` to the pod's port through the API server; why it gives no good answer, or "" if it does."""
+        proxied = f"{path('Pod', namespace, f'{pod}:{port}', 'proxy')}{target}"
+        status, text = self._send("GET", proxied)
+        if status < HTTP_ERROR:
+            return ""
+        refused = self._refusal(f"GET {proxied}", status, text)
+        if refused.reason == "ServiceUnavailable":  # the API server's own words: nothing listens there, or nobody answers
+            return refused.sentence.rpartition(": ")[2]
+        if refused.reason in ("Forbidden", "Unauthorized"):
+            raise refused
+        return f"it answers {status}"
 
     def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
         """One object, or None. Raises ApiError with status 404 and no reason while the API does not serve the kind."""

@@ -1,6 +1,8 @@
 """The application's manifests, adapted to one cluster: pure functions from objects to objects."""
 
 import copy
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,13 @@ from kubetasks.project.application import Application
 from kubetasks.project.labels import Owner
 
 Object = dict[str, Any]
+Edit = Mapping[str, object]  # an operation of a JSON patch
+
+DEPLOYMENT, SERVICE, BUDGET = "deployment", "service", "poddisruptionbudget"
+OPTIONAL = (BUDGET,)
+SUFFIXES = (".yaml", ".yml", ".json")
+USER = 65532  # nobody in the distroless images: restricted pods must not run as root
+DRAIN_SECONDS = 4  # nodes stop sending new connections after up to 1.6 s
 
 
 def read(path: Path) -> list[Object]:
@@ -28,9 +37,22 @@ def read(path: Path) -> list[Object]:
     return items
 
 
-def read_one(app: Application, name: str) -> Object:
-    """Read the object of the application's manifest NAME.yaml. Raises SettingError if there is none."""
+def read_one(app: Application, name: str) -> Object | None:
+    """The object of the application's manifest NAME.yaml, or the one that is made; None if it is left out and may be.
+
+    Raises SettingError if it must not be, or if the folder has a manifest of which nothing would become.
+    """
+    if app.manifests is None:
+        return _made(app).get(name)
     path = app.manifests / f"{name}.yaml"
+    others = [file for file in sorted(app.manifests.iterdir()) if file.suffix in SUFFIXES and _unknown(file)]
+    if others:
+        raise SettingError(
+            f"{others[0]} would not be applied: only {DEPLOYMENT}.yaml, {SERVICE}.yaml and {BUDGET}.yaml are.",
+            "Move it to another folder, and apply it with kubectl",
+        )
+    if name in OPTIONAL and not path.exists():
+        return None
     items = read(path)
     if len(items) != 1:
         raise SettingError(f"{path} must hold one object, not {len(items)}.", "Fix the file")
@@ -43,6 +65,67 @@ def read_one(app: Application, name: str) -> Object:
     return item
 
 
+def _unknown(file: Path) -> bool:
+    return file.stem not in (DEPLOYMENT, SERVICE, BUDGET) or file.suffix != ".yaml"
+
+
+def _made(app: Application) -> dict[str, Object]:
+    """The manifests of an application that has none: restricted pods that lose no request in a rollout, and their service."""
+    labels = {"app.kubernetes.io/name": app.name}
+    container = {
+        "name": app.name,
+        "image": app.tutorial_tag,
+        "ports": [{"name": "http", "containerPort": app.port}],
+        "env": [
+            {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+            for name, path in (("POD_NAME", "metadata.name"), ("NODE_NAME", "spec.nodeName"))
+        ],
+        "readinessProbe": {"httpGet": {"path": app.health, "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 2},
+        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    pod = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+    }
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": app.name, "labels": labels},
+        "spec": {
+            "strategy": {"rollingUpdate": {"maxSurge": 3, "maxUnavailable": 0}},
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": app.name, "labels": labels},
+        "spec": {
+            "type": "LoadBalancer",
+            "selector": labels,
+            "ports": [{"name": "http", "port": app.port, "targetPort": "http"}],
+        },
+    }
+    made: dict[str, Object] = json.loads(json.dumps({DEPLOYMENT: deployment, SERVICE: service}))  # no mapping in two places
+    return made
+
+
+def text(app: Application, item: Object) -> str:
+    """The manifest as YAML if it was made, "" if there is a file."""
+    import yaml
+
+    return "" if app.manifests else str(yaml.safe_dump(item, sort_keys=False))
+
+
 def owned(item: Object, owner: Owner, namespace: str = "") -> Object:
     """Return a copy with the owner's label and, if given, that namespace."""
     item = copy.deepcopy(item)
@@ -52,40 +135,67 @@ def owned(item: Object, owner: Owner, namespace: str = "") -> Object:
     return item
 
 
-def deployment(item: Object, app: Application, reference: str, pull_policy: str, namespace: str) -> Object:
-    """Return the deployment with the image `reference` and without replicas: only `scale` sets those. Raises SettingError."""
-    item = owned(item, app.owner, namespace)
+def deployment_edits(item: Object, app: Application, pull_policy: str) -> list[Edit]:
+    """What is changed in the deployment beside its image: the pull policy, the label by which its pods are found, and no
+    replicas: only `scale` sets those. Raises SettingError.
+    """
     index = container_index(item, app)
-    item["spec"].pop("replicas", None)
-    item["spec"]["template"]["spec"]["containers"][index] |= {"image": reference, "imagePullPolicy": pull_policy}
-    return item
+    edits: list[Edit] = []
+    if item["spec"]["template"]["spec"]["containers"][index].get("imagePullPolicy") != pull_policy:
+        policy = f"/spec/template/spec/containers/{index}/imagePullPolicy"
+        edits.append({"op": "add", "path": policy, "value": pull_policy})
+    template = item["spec"]["template"]
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    key, _, value = app.selector.partition("=")
+    if labels.get(key) != value:
+        edits.append({"op": "add", "path": "/spec/template/metadata/labels", "value": {**labels, key: value}})
+    if "replicas" in item["spec"]:
+        edits.append({"op": "remove", "path": "/spec/replicas"})
+    return edits
 
 
 def container_index(item: Object, app: Application) -> int:
-    """The position of the application's container in the pod template. Raises SettingError if there is none of that name."""
+    """The position of the application's container in the pod template: the one of its name, or the only one.
+
+    Raises SettingError if there is no such container.
+    """
     try:
-        return [one.get("name") for one in item["spec"]["template"]["spec"]["containers"]].index(app.name)
+        names = [one.get("name") for one in item["spec"]["template"]["spec"]["containers"]]
+        return 0 if len(names) == 1 else names.index(app.name)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise SettingError(
             f"{app.manifests}/deployment.yaml has no container {app.name} in its pod template.", "Fix the file"
         ) from error
 
 
-def service(item: Object, app: Application, namespace: str, node_port: int | None) -> Object:
-    """Return the service, on `node_port` if one is given. Raises SettingError."""
-    item = owned(item, app.owner, namespace)
-    port = item["spec"]["ports"][port_index(item, app)]
-    if node_port:
-        port["nodePort"] = node_port
+def with_image(item: Object, app: Application, reference: str) -> Object:
+    """Return the deployment with that image of the application's container. Raises SettingError."""
+    item = copy.deepcopy(item)
+    item["spec"]["template"]["spec"]["containers"][container_index(item, app)]["image"] = reference
     return item
 
 
-def port_index(item: Object, app: Application) -> int:
-    """The position of the application's port in the service. Raises SettingError if there is none of that name."""
-    try:
-        return [port.get("name") for port in item["spec"]["ports"]].index(app.port)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise SettingError(
-            f"Service {item['metadata']['name']} has no port {app.port}.",
-            f"Name its port {app.port} in {app.manifests}/service.yaml",
-        ) from error
+def service_edits(item: Object, app: Application, node_port: int | None) -> list[Edit]:
+    """What is changed in the service: its first port is the application's, on `node_port` if one is given.
+
+    Raises SettingError if it has none.
+    """
+    ports = item["spec"].get("ports") if isinstance(item.get("spec"), dict) else None
+    if not isinstance(ports, list) or not ports or not isinstance(ports[0], dict):
+        raise SettingError(f"Service {app.name} in {app.manifests}/service.yaml has no port.", "Fix the file")
+    return [{"op": "add", "path": "/spec/ports/0/nodePort", "value": node_port}] if node_port else []
+
+
+def edited(item: Object, edits: list[Edit]) -> Object:
+    """Return a copy after these operations; what they lead to is there."""
+    item = copy.deepcopy(item)
+    for edit in edits:
+        *parents, last = str(edit["path"]).strip("/").split("/")
+        place: Any = item
+        for part in parents:
+            place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
+        if edit["op"] == "remove":
+            del place[last]
+        else:
+            place[last] = edit["value"]
+    return item

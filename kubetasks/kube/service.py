@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kubetasks.kube.client import Object
-from kubetasks.project.application import Application
 
 MAPPED, BALANCER, NODE = "mapped port", "load balancer", "node port"
 
@@ -17,15 +16,16 @@ class Address:
     way: str
 
 
-def addresses(app: Application, service: Object, mapped: tuple[int, int] | None, nodes: Sequence[Object] = ()) -> list[Address]:
+def addresses(service: Object, mapped: tuple[int, int] | None, nodes: Sequence[Object] = ()) -> list[Address]:
     """Every URL that may answer, the preferred one first.
 
     `mapped` is (node port, port of 127.0.0.1) if the cluster maps one; `nodes` are those whose node ports this machine may
-    reach. A service without the application's port, of somebody else perhaps, has no address.
+    reach. The first port is the application's; a service without any, of somebody else perhaps, has no address.
     """
-    port = next((one for one in service["spec"].get("ports", []) if one.get("name") == app.port), None)
-    if port is None:
+    ports = service["spec"].get("ports") or []
+    if not ports:
         return []
+    port = ports[0]
     found = []
     if mapped and port.get("nodePort") == mapped[0]:
         found.append(Address(f"http://127.0.0.1:{mapped[1]}/", MAPPED))
@@ -63,6 +63,18 @@ def node_port_owner(services: Sequence[Object], port: int, name: str, namespace:
         ):
             return service
     return None
+
+
+def target_port(service: Object, slices: Sequence[Object]) -> int:
+    """The port of the pods that the service's first port leads to; 0 if no pod has it."""
+    ports = service["spec"].get("ports") or []
+    found = [one.get("port") for part in slices for one in part.get("ports") or [] if one.get("name") in (_port_names(ports))]
+    return int(next(filter(None, found), 0))
+
+
+def _port_names(ports: Sequence[Object]) -> tuple[str | None, ...]:
+    """What EndpointSlices call the first port: "" or nothing if it has no name."""
+    return (ports[0].get("name") or "", ports[0].get("name")) if ports else ()
 
 
 def ready_pods(slices: Sequence[Object]) -> set[str]:

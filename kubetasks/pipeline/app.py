@@ -102,7 +102,7 @@ def _side_by_side(run: Run) -> Image:
                 run.report.say(str(error.message))
 
     # each is made once, before there are two threads
-    provider, _ = run.provider, run.engine
+    provider, _, _ = run.provider, run.engine, run.image  # an image that cannot be read is refused before a cluster is created
     created = provider if isinstance(provider, Own) and provider.phase() in ("missing", "incomplete") else None
     with run.report.step("Cluster and image"):
         builder = threading.Thread(target=work, daemon=True)  # a daemon, or Ctrl-C would wait for the build

@@ -11,19 +11,19 @@ from kubetasks.providers.base import NodeEngine
 from kubetasks.terminal import equivalents
 
 
-def build(run: Run, abandoned: Callable[[], bool] = lambda: False) -> Image:
-    """Build the image of the current source. Raises ImageError.
+def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bool = True) -> Image:
+    """Build the image of the current source; `tagged`: the tutorial's name means it then. Raises ImageError.
 
     Once `abandoned` returns True, the build ends at its next line of output. Raises EngineError then.
     """
     report, made = run.report, run.image
     found = run.if_it_answers(lambda: run.engine)
-    names = image.our_names(found, made) if found else made.names
+    names = (image.our_names(found, made) if found else made.names) if tagged else [made.reference]
     for name in made.names:
-        if name not in names:
+        if tagged and name not in names:
             report.say(f"{name} was not built by these tasks: it stays as it is.")
     with _ready_for_builds(run):
-        if not report.equivalent(equivalents.build(names, made.arguments)):
+        if not report.equivalent(equivalents.build(names, made.arguments, run.app.owner)):
             return made
         if run.engine.image_id(made.reference):
             image.build(run.engine, made, names, lambda _line: None)

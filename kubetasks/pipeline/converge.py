@@ -14,6 +14,7 @@ from kubetasks.kube.problems import Evidence
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import desired, diagnose, judge, probe, seen
 from kubetasks.pipeline.desired import Desired, Place
+from kubetasks.pipeline.judge import Exposure
 from kubetasks.pipeline.run import Run
 from kubetasks.pipeline.seen import Rollout
 from kubetasks.terminal import wait
@@ -87,7 +88,7 @@ def _apply(run: Run, wanted: Desired, there: Place) -> set[str]:
                 return changed | _apply(run, wanted, replace(there, node_port=None))
             if error.status not in INVALID:
                 raise
-            file = run.app.manifests / f"{item['kind'].lower()}.yaml"
+            file = f"{run.app.manifests or 'The manifests made for it'}/{item['kind'].lower()}.yaml"
             raise SettingError(f"{file}: {error.sentence}", "Fix the file, and run it again") from error
     if wanted.replicas is not None and objects.scale(run.kube, run.app.name, there.namespace, wanted.replicas):
         changed.add("Replicas")
@@ -170,11 +171,18 @@ class AddressCheck:
             # by pod: for a moment, the nodes still send requests to those of the service that had the address before
             self.answering = probe.answering(self._run.app, found.known, next(self._timeouts), found.ready)
             self._first_answer = (self._first_answer or self._clock()) if self.answering else None
+            if not self.answering and (silent := self._silent(found)):
+                return silent
         else:
             self.answering = list(found.known)
         now = self._clock()
         answered = now - self._first_answer if self._first_answer is not None else 0.0
         return judge.exposed(found, self.answering, answered, self._lasting, balancing=now < self._until_balanced)
+
+    def _silent(self, found: Exposure) -> wait.State | None:
+        """Why no address answers, if a pod shows it. On a cluster of others that needs a right more, and an address is enough."""
+        asked = sorted(found.ready)[:1] if not self._run.provider.shared else []
+        return seen.unanswered(self._run, found, asked)
 
 
 def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Address]:
@@ -198,7 +206,10 @@ def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Add
 
 
 class TrafficCheck:
-    """Checks that each pod of the service answers, with that build id if one is given, and no other pod does."""
+    """Checks that each pod of the service answers, with that build id if one is given, and no other pod does.
+
+    If answers do not name their pod, the API server asks each one, and the address must answer.
+    """
 
     def __init__(self, run: Run, build: str) -> None:
         self._run = run
@@ -216,6 +227,11 @@ class TrafficCheck:
             return state
         if found.wanted == 0:  # a terminating pod answers until its end if there is no other
             return wait.Pending("a pod still answers") if probe.first_answering(app, found.known) else wait.Done()
+        if not app.pod_key:
+            silent = seen.unanswered(self._run, found, sorted(found.ready - self.pods))
+            if silent:
+                return silent
+            self.pods = found.ready
         if self._chosen not in found.known:
             self._chosen = probe.first_answering(app, found.known)
         if self._chosen is None:
@@ -224,7 +240,7 @@ class TrafficCheck:
             state = judge.answer(probe.ask(app, self._chosen.url, app.health), app.pod_key, found.ready, self._build)
             if not isinstance(state, wait.Done):
                 return state
-            self.pods |= {state.detail}
+            self.pods |= {state.detail} if app.pod_key else set()
         return judge.served(found, self.pods)
 
 

@@ -1,11 +1,12 @@
 """What a task wants the cluster to have: pure functions to whole objects and to the equivalent commands."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.kube import manifests
 from kubetasks.kube.client import Object
+from kubetasks.kube.manifests import Edit
 from kubetasks.project.application import Application
 from kubetasks.terminal import equivalents
 
@@ -41,25 +42,37 @@ class Place:
 
 def objects(app: Application, wanted: Desired, there: Place) -> list[Object]:
     """The objects to apply, in this order. Raises SettingError if a manifest does not fit."""
-    made: list[Object] = []
-    if there.delivered:
-        made.append(manifests.owned(manifests.read_one(app, "poddisruptionbudget"), app.owner, there.namespace))
-        deployment, image = manifests.read_one(app, "deployment"), there.delivered
-        made.append(manifests.deployment(deployment, app, image.reference, image.pull_policy, there.namespace))
-    if wanted.exposed:
-        made.append(manifests.service(manifests.read_one(app, "service"), app, there.namespace, there.node_port))
+    made = []
+    for name, item, edits in _manifests(app, wanted, there):
+        item = manifests.edited(item, edits)
+        if name == manifests.DEPLOYMENT and there.delivered:
+            item = manifests.with_image(item, app, there.delivered.reference)
+        made.append(manifests.owned(item, app.owner, there.namespace))
     return made
+
+
+def _manifests(app: Application, wanted: Desired, there: Place) -> Iterator[tuple[str, Object, list[Edit]]]:
+    """The name of each manifest that is wanted, its object, and what is changed in it beside the image."""
+    if there.delivered:
+        if budget := manifests.read_one(app, manifests.BUDGET):
+            yield manifests.BUDGET, budget, []
+        if found := manifests.read_one(app, manifests.DEPLOYMENT):
+            yield manifests.DEPLOYMENT, found, manifests.deployment_edits(found, app, there.delivered.pull_policy)
+    if wanted.exposed and (found := manifests.read_one(app, manifests.SERVICE)):
+        yield manifests.SERVICE, found, manifests.service_edits(found, app, there.node_port)
 
 
 def lines(app: Application, wanted: Desired, there: Place, kubectl: Sequence[str]) -> list[str]:
     """The equivalent commands."""
     told: list[str] = []
-    if there.delivered:
-        container = manifests.container_index(manifests.read_one(app, "deployment"), app)
-        told += equivalents.deploy(app, kubectl, there.delivered.reference, container, there.delivered.pull_policy)
-    if wanted.exposed:
-        port = manifests.port_index(manifests.read_one(app, "service"), app)
-        told.append(equivalents.expose(app, kubectl, port, there.node_port))
+    for name, item, edits in _manifests(app, wanted, there):
+        image = ""
+        if name == manifests.DEPLOYMENT and there.delivered:
+            container = item["spec"]["template"]["spec"]["containers"][manifests.container_index(item, app)]
+            image = f"{container['name']}={there.delivered.reference}"
+        told.append(equivalents.apply(app, kubectl, name, *edits, image=image, made=manifests.text(app, item)))
+        if image:
+            told.append(equivalents.rollout_status(app, kubectl))
     if wanted.replicas is not None:
         told += equivalents.scale(app, kubectl, wanted.replicas)
     return told

@@ -33,7 +33,8 @@ class Watch:
         self._broken: list[TaskError] = []
         self._known: set[str] = set()  # what the image was made from when it was looked at last
         self._threads: list[threading.Thread] = []
-        self._watched = {app.manifests, *filter(Path.is_dir, (app.source / Path(name).parts[0] for name in self._entries()))}
+        folders = filter(Path.is_dir, (app.source / Path(name).parts[0] for name in self._entries()))
+        self._watched = {*folders, *([app.manifests] if app.manifests else [])}
         # the source's own folder holds more than the image, such as .venv: what lies under it is not watched
         for begun in [self._begin(self._watched, recursive=True), self._begin({app.source}, recursive=False)]:
             begun.wait()

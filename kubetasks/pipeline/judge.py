@@ -14,13 +14,14 @@ EFFECT_SECONDS = 2.0  # in which kube-proxy has put a change into effect: what a
 SECOND_ADDRESS_SECONDS = 2.0  # after the first answer: not every machine can reach a load balancer's address
 SERVICE_GONE = Failed("The service is gone.", "./inv expose")
 NO_ADDRESS = Pending("no load balancer has given it an address yet")
+UNANSWERED_SECONDS = 10.0  # in which a pod that is ready, by no probe perhaps, has begun to answer
 SUPERSEDED = Failed("Something newer is to be rolled out.")
 
 
 @dataclass(frozen=True)
 class Exposure:
     """The service and the deployment (None if there is none), the names of the pods that get the service's requests, and every
-    address at which it may answer. `awaited`: a load balancer will give it another one.
+    address at which it may answer. `awaited`: a load balancer will give it another one. `port` is the one of those pods.
     """
 
     service: Object | None
@@ -28,6 +29,7 @@ class Exposure:
     ready: frozenset[str]
     known: Sequence[Address]
     awaited: bool = False
+    port: int = 0
 
     @property
     def wanted(self) -> int:
@@ -81,10 +83,24 @@ def endpoints(seen: Exposure) -> State:
     return Done()
 
 
+def unanswered(pod: str, port: int, health: str, why: str) -> State:
+    """A ready pod that does not answer when the API server asks it, and for which waiting soon does not help."""
+    return Failed(
+        f"Pod {pod} is ready, but GET {health} at its port {port} gives no good answer: {why}.",
+        "Fix the port of deployment and service, or the health path in tasks.py; ./inv logs",
+        grace=UNANSWERED_SECONDS,
+    )
+
+
 def answer(got: Mapping[str, Any] | None, pod_key: str, ready: frozenset[str], build: str) -> State:
-    """Whether one answer comes from a pod that gets requests and, if `build` is given, serves that build id."""
+    """Whether one answer comes from a pod that gets requests and, if `build` is given, serves that build id.
+
+    Without a `pod_key` it does not say, and is good.
+    """
     if got is None:
         return Pending("a request had no answer")
+    if not pod_key:
+        return Done()
     pod = str(got[pod_key])
     if pod not in ready:
         return Pending("a terminating pod still gets requests")

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
-from kubetasks.kube.client import Object
+from kubetasks.kube.client import HTTP_ERROR, Object
 from kubetasks.kube.service import Address
 from kubetasks.project.application import Application
 
@@ -17,19 +17,27 @@ SECONDS = 2.0
 CLOSED_SECONDS = 0.3  # in which an open address answers; a closed one may swallow the question
 
 
-def ask(app: Application, url: str, path: str = "/", seconds: float = SECONDS) -> dict[str, Any] | None:
-    """Send one GET over a new connection; return the application's JSON answer, or None for anything else."""
+def ask(app: Application, url: str, path: str = "/", seconds: float = SECONDS, *, early: bool = False) -> dict[str, Any] | None:
+    """Send one GET over a new connection; return the application's JSON answer, or None for anything else.
+
+    `early`: nobody may serve the address yet, or any more.
+    Of an application whose answers name no pod each answer with a status below 400 counts, and is {}.
+    """
     import http.client
     from urllib.parse import urlsplit
 
     parts = urlsplit(url)
-    # Probes bind odd source ports: one that is early leaves a dead conntrack entry on the node for two minutes, which a client
-    # reusing its port would hit. Linux gives odd ports to sockets that are bound first, and even ones to all others.
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=seconds, source_address=("", 0))
+    # An early request leaves a dead conntrack entry on the node for two minutes, which a client reusing its port would hit. Linux
+    # gives odd ports to sockets that are bound first, and even ones to all others.
+    source = ("", 0) if early else None
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=seconds, source_address=source)
     try:
         connection.request("GET", path, headers={"Connection": "close", "Accept": "application/json"})
         response = connection.getresponse()
-        document = json.loads(response.read())
+        body = response.read()
+        if not app.pod_key:
+            return {} if response.status < HTTP_ERROR else None
+        document = json.loads(body)
         return document if response.status == 200 and isinstance(document, dict) and app.pod_key in document else None
     except (OSError, http.client.HTTPException, ValueError):
         return None
@@ -38,17 +46,17 @@ def ask(app: Application, url: str, path: str = "/", seconds: float = SECONDS) -
 
 
 def health(app: Application, url: str, seconds: float = SECONDS) -> str | None:
-    """The name of a pod that answers at `url`, without being counted; None if nobody does."""
-    answer = ask(app, url, app.health, seconds)
-    return None if answer is None else str(answer[app.pod_key])
+    """The name of a pod that answers at `url`, without being counted, "" if it does not say; None if nobody does."""
+    answer = ask(app, url, app.health, seconds, early=True)
+    return None if answer is None else str(answer.get(app.pod_key, ""))
 
 
 def answering(
     app: Application, addresses: Iterable[Address], seconds: float = SECONDS, pods: Container[str] | None = None
 ) -> list[Address]:
-    """Those of the addresses at which anybody answers, or, if `pods` are given, one of these."""
+    """Those of the addresses at which anybody answers, or, if `pods` are given and answers name theirs, one of these."""
     found = [(address, health(app, address.url, seconds)) for address in addresses]
-    return [address for address, pod in found if pod is not None and (pods is None or pod in pods)]
+    return [address for address, pod in found if pod is not None and (pods is None or not app.pod_key or pod in pods)]
 
 
 def growing_timeouts() -> Iterator[float]:
@@ -62,12 +70,15 @@ def first_answering(app: Application, addresses: Iterable[Address]) -> Address |
 
 
 def spread(app: Application, url: str, requests: int, on_answer: Callable[[int], None] = lambda _number: None) -> list[Object]:
-    """Send `requests` GET / and note who answered: for each pod its requests, its highest count, its build and its node."""
+    """Send `requests` GET / and note who answered: for each pod its requests, its highest count, its build and its node.
+
+    The pod is "" if the answers name none.
+    """
     pods: dict[str, Object] = {}
     for number in range(1, requests + 1):
         answer = ask(app, url)
         if answer is not None:
-            pod, count = str(answer[app.pod_key]), answer.get("count")
+            pod, count = str(answer.get(app.pod_key, "")), answer.get("count")
             row = pods.setdefault(pod, {"pod": pod, "requests": 0, "count": 0})
             row["requests"] += 1
             row["count"] = max(row["count"], count if isinstance(count, int) else 0)

@@ -1,5 +1,6 @@
 """What there is in the cluster: read, and not changed."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ from kubetasks.kube import objects, problems, readiness, service
 from kubetasks.kube.client import ApiError, Object
 from kubetasks.kube.problems import Evidence
 from kubetasks.kube.service import Address
-from kubetasks.pipeline import probe
+from kubetasks.pipeline import judge, probe
 from kubetasks.pipeline.judge import Exposure
 from kubetasks.pipeline.run import Run
 from kubetasks.terminal import wait
@@ -111,7 +112,7 @@ def addresses(run: Run, found: Object) -> list[Address]:
     """Every address at which the service may answer this machine, the preferred one first."""
     # whoever may use a namespace alone knows no node: a load balancer's address is enough
     nodes = (_visible(run, "Node") if run.cluster.node_ports else None) or []
-    return service.addresses(run.app, found, run.cluster.mapped_port, nodes)
+    return service.addresses(found, run.cluster.mapped_port, nodes)
 
 
 def address(run: Run, *, answering: bool = False) -> Address:
@@ -134,8 +135,11 @@ def address(run: Run, *, answering: bool = False) -> Address:
 
 def ready_pods(run: Run) -> frozenset[str]:
     """The names of the pods that the service sends requests to."""
-    slices = run.kube.list("EndpointSlice", run.settings.namespace, labelSelector=run.app.slices)
-    return frozenset(service.ready_pods(slices))
+    return frozenset(service.ready_pods(_slices(run)))
+
+
+def _slices(run: Run) -> list[Object]:
+    return run.kube.list("EndpointSlice", run.settings.namespace, labelSelector=run.app.slices)
 
 
 def exposure(run: Run) -> Exposure:
@@ -144,4 +148,15 @@ def exposure(run: Run) -> Exposure:
     if found is None:
         return Exposure(None, None, frozenset(), [])
     awaited = run.cluster.load_balancer and not found["status"].get("loadBalancer", {}).get("ingress")
-    return Exposure(found, deployment(run), ready_pods(run), addresses(run, found), awaited)
+    slices = _slices(run)
+    ready, port = frozenset(service.ready_pods(slices)), service.target_port(found, slices)
+    return Exposure(found, deployment(run), ready, addresses(run, found), awaited, port)
+
+
+def unanswered(run: Run, found: Exposure, pods: Iterable[str]) -> wait.State | None:
+    """The first of these pods that does not answer when the API server asks it; None if each does. Raises ApiError."""
+    for pod in pods:
+        why = run.kube.ask_pod(run.settings.namespace, pod, found.port, run.app.health)
+        if why:
+            return judge.unanswered(pod, found.port, run.app.health, why)
+    return None

@@ -86,15 +86,17 @@ def _wait_for_tunnel(run: Run, through: OpenTunnel, at: Callable[[str], None]) -
 
 
 def traffic(run: Run, requests: int | None) -> dict[str, Any] | None:
-    """Send requests and see which pods answer; None under --dry. Raises ExposeError.
+    """Send requests and see which pods answer; None under --dry. Raises ExposeError, ApiError.
 
-    Without a number, as many as miss none of the ready pods but for one run in a million, and LEAST_REQUESTS at least.
+    Without a number, as many as miss none of the ready pods but for one run in a million, and LEAST_REQUESTS at least. If
+    answers do not name their pod, the API server asks each ready pod once, and the pods' requests are None.
     """
     if run.report.dry:
         run.report.equivalent(equivalents.traffic(requests or LEAST_REQUESTS))
         return None
     seen.address(run)
-    ready = len(seen.ready_pods(run))
+    exposed = seen.exposure(run)
+    ready = len(exposed.ready)
     if not ready:
         raise ExposeError("No pod is ready to answer.", "./inv status shows why; ./inv scale starts some")
     address = seen.address(run, answering=True).url
@@ -103,4 +105,7 @@ def traffic(run: Run, requests: int | None) -> dict[str, Any] | None:
     with run.report.step(f"Sending {number} requests to {address}") as step:
         pods = probe.spread(run.app, address, number, lambda sent: step.at("", sent, number))
     failed = number - sum(pod["requests"] for pod in pods)
+    if not run.app.pod_key:
+        answering = (pod for pod in sorted(exposed.ready) if seen.unanswered(run, exposed, [pod]) is None)
+        pods = [{"pod": pod, "requests": None} for pod in answering]
     return {"url": address, "requests": number, "failed": failed, "ready": ready, "pods": pods}

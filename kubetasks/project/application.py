@@ -1,12 +1,18 @@
 """A project, and the application that its tasks build and run."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubetasks.errors import SettingError
 from kubetasks.project.labels import Owner
 
 OUR_VARIABLE = re.compile(r"\bINVOKE_(?=(?:CLUSTER|APP|SETUP)_)")
+DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+LONGEST_NAME = 40  # a node's name is the cluster's plus "-control-plane", and has 63 characters at most
+PREFIX = re.compile(r"([a-z]+(_[a-z]+)*)?")
+MANIFESTS = "k8s"
 
 
 @dataclass(frozen=True)
@@ -14,19 +20,21 @@ class Application:
     """A web server with an image and manifests.
 
     `name` names its objects, its container and its image; `owner` is on all of them. `source` is the build context, with the
-    Dockerfile in it; `manifests` holds one file for each object. `port` is the name of the service's port. `health` is a path
-    that answers without counting; each answer is a JSON object that names its pod under `pod_key`, and that of GET / the pod's
-    node under `node_key`.
+    Dockerfile in it. `manifests` holds one file for each object; None: they are made from name, port and health path. `port` is
+    the one that its container listens on. `health` is a path that answers with a status below 400 once it can serve.
+
+    `pod_key` is the key under which each answer, a JSON object, names its pod, and `node_key` that of the node in the answer of
+    GET /; "" if they name none.
     """
 
     name: str
     owner: Owner
     source: Path
-    manifests: Path
-    port: str
+    manifests: Path | None
+    port: int
     health: str
-    pod_key: str
-    node_key: str
+    pod_key: str = ""
+    node_key: str = ""
 
     @property
     def selector(self) -> str:
@@ -48,9 +56,9 @@ class Application:
 class Project:
     """A folder with an application, whose tasks.py has our tasks.
 
-    `state` is the folder of its clusters' files. `prefix` keeps its settings apart from the project's own: they are the section
-    PREFIX of invoke.yaml and variables INVOKE_PREFIX_...; with "" they have sections and variables of their own. `command` is
-    what a person types before the name of a task.
+    `prefix` keeps its settings apart from the project's own: they are the section PREFIX of invoke.yaml and variables
+    INVOKE_PREFIX_...; with "" they have sections and variables of their own. `command` is what a person types before the name
+    of a task.
     """
 
     folder: Path
@@ -58,8 +66,58 @@ class Project:
     prefix: str = "kubetasks"
     command: str = "inv"
 
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        folder: str | os.PathLike[str],
+        *,
+        port: int = 8080,
+        health: str = "/",
+        pod_key: str = "",
+        node_key: str = "",
+        manifests: str = MANIFESTS,
+        owner: str = "",
+        prefix: str = "kubetasks",
+        command: str = "inv",
+    ) -> "Project":
+        """The project whose application has that name.
+
+        `folder` has the Dockerfile; a file in it, such as tasks.py's `__file__`, stands for it. `manifests` is a folder in it;
+        k8s need not be there. `owner` is the value of the label on all that is created, and the field manager: kubetasks-NAME by
+        default. The others are those of Application. Raises SettingError.
+        """
+        path = Path(folder).resolve()
+        path = path.parent if path.is_file() else path
+        if len(name) > LONGEST_NAME or not DNS_LABEL.fullmatch(name):
+            raise SettingError(
+                f"The application's name must be at most {LONGEST_NAME} lower-case letters, digits and dashes, with no dash at"
+                f" either end, not {name!r}."
+            )
+        if not 1 <= port <= 65535:
+            raise SettingError(f"The port of {name} must be from 1 to 65535, not {port}.")
+        if not health.startswith("/"):
+            raise SettingError(f"The health path of {name} must begin with a slash, not {health!r}.")
+        if not PREFIX.fullmatch(prefix):
+            raise SettingError(f"The prefix of settings must be lower-case words joined by _, not {prefix!r}.")
+        there = path / manifests
+        if manifests != MANIFESTS and not there.is_dir():
+            raise SettingError(f"There is no folder {there} with manifests.", "Leave `manifests` out to have them made")
+        made = Application(
+            name=name,
+            owner=Owner(owner or f"kubetasks-{name}"),
+            source=path,
+            manifests=there if there.is_dir() else None,
+            port=port,
+            health=health,
+            pod_key=pod_key,
+            node_key=node_key,
+        )
+        return cls(path, made, prefix, command)
+
     @property
     def state(self) -> Path:
+        """The folder of its clusters' files."""
         return self.folder / ".state"
 
     def variable(self, section: str, name: str) -> str:

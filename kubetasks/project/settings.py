@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kubetasks.errors import SettingError
-from kubetasks.project.application import Application, Project
+from kubetasks.project.application import DNS_LABEL, LONGEST_NAME, Application, Project
 from kubetasks.project.labels import TOOL
 from kubetasks.project.versions import DEFAULT_KUBERNETES, KUBERNETES
 
@@ -49,7 +49,6 @@ MOST_NODES = 10
 ENGINE_WAYS = ("install", "refuse")
 # a host with a dot or a port, or localhost, as docker tells registries from paths; a path is lower-case
 REGISTRY = re.compile(r"(localhost|(?=[^/]*[.:])[A-Za-z0-9.-]+)(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
-DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -194,8 +193,7 @@ def read(project: Project, config: Any, environment: Mapping[str, str] = os.envi
     own_name = project.application.name
     return Settings(
         project=project,
-        # a node's name is the cluster's plus "-control-plane", and has 63 characters at most
-        cluster=dns_label(name_variable, cluster or own_name, 40),
+        cluster=dns_label(name_variable, cluster or own_name, LONGEST_NAME),
         provider=provider,
         runtime=one_of(*given("cluster", "runtime"), RUNTIMES),
         kubernetes=one_of(kubernetes_variable, kubernetes.removeprefix("v"), tuple(KUBERNETES)),

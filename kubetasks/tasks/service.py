@@ -85,7 +85,8 @@ def tunnel(run: Run) -> None:
 def traffic(run: Run, requests: str = "", json: bool = False) -> None:
     """Send requests and show which pods answered.
 
-    Each request has a new connection: a kept one stays with one pod.
+    Each request has a new connection: a kept one stays with one pod. If the answers do not name their pod, the API server asks
+    each pod.
 
     It changes nothing but the pods' counts.
 
@@ -99,8 +100,11 @@ def traffic(run: Run, requests: str = "", json: bool = False) -> None:
     requested, ready, pods = found["requests"], found["ready"], found["pods"]
     if json:
         run.report.document(found)
-    else:
+    elif run.app.pod_key:
         run.report.table(("POD", "ANSWERED", "ITS COUNT", "BUILD", "NODE"), [tuple(pod.values()) for pod in pods])
+    else:
+        run.report.table(("POD", "ANSWERS THE API SERVER"), [(pod["pod"], "yes") for pod in pods])
+        run.report.say(f"{requested - found['failed']} of {requested} requests were answered; the answers do not name their pod.")
     if found["failed"]:
         raise ExposeError(f"{found['failed']} of {requested} requests had no answer.", "./inv status; ./inv logs")
     if len(pods) < ready:

@@ -12,8 +12,6 @@ from kubetasks.project.application import Application
 from kubetasks.project.labels import Owner
 from kubetasks.terminal import shell
 
-MANIFEST_POLICY = "Never"
-
 
 def environment(folders: Sequence[str], variables: Mapping[str, str]) -> str:
     """The line that makes pasted commands use our programs and our cluster."""
@@ -105,9 +103,9 @@ def run_in(node: str, argv: Sequence[str]) -> str:
 # build: docker build -t simple-server:v1 .
 
 
-def build(names: Sequence[str], arguments: Mapping[str, str]) -> str:
+def build(names: Sequence[str], arguments: Mapping[str, str], owner: Owner) -> str:
     tags = [word for name in names for word in ("--tag", name)]
-    words = [*tags, *_pairs("--build-arg", arguments)]
+    words = [*tags, *_pairs("--build-arg", arguments), *_pairs("--label", owner.labels)]
     return shell.line(["docker", "build", *words, "."])
 
 
@@ -139,34 +137,23 @@ def push_to_own(reference: str, registry: str, port: int) -> tuple[str, ...]:
 # deploy: kubectl create deployment simple-server --image=simple-server:v1
 
 
-def apply(app: Application, kubectl: Sequence[str], manifest: str, *edits: str) -> str:
-    """Apply a manifest as ours; each of `edits` reads and writes YAML."""
-    file = app.manifests.relative_to(app.source) / f"{manifest}.yaml"
+def apply(
+    app: Application, kubectl: Sequence[str], manifest: str, *edits: Mapping[str, object], image: str = "", made: str = ""
+) -> str:
+    """Apply a manifest as ours, with the image CONTAINER=REFERENCE if one is given, and after the edits, operations of a JSON
+    patch. `made` is the manifest's text if there is no file.
+    """
+    file = str(app.manifests.relative_to(app.source) / f"{manifest}.yaml") if app.manifests else "-"
     flags = shell.line(["kubectl", *kubectl])
-    return " | ".join(
+    line = " | ".join(
         (
-            f"kubectl label --local -f {shlex.quote(str(file))} {app.owner.selector} -o yaml",
-            *edits,
+            f"kubectl label --local -f {shlex.quote(file)} {app.owner.selector} -o yaml" + (" <<'EOF'" if made else ""),
+            *([f"kubectl set image --local -f - {image} -o yaml"] if image else []),
+            *([f"kubectl patch --local -f - --type=json -o yaml -p '{json.dumps(edits)}'"] if edits else []),
             f"{flags} apply --server-side --force-conflicts --field-manager={app.owner.name} -f -",
         )
     )
-
-
-def deploy(app: Application, kubectl: Sequence[str], reference: str, container: int, pull_policy: str) -> tuple[str, ...]:
-    """`container` is the position of the application's container; the manifest's own pull policy is MANIFEST_POLICY."""
-    edits = [f"kubectl set image --local -f - {app.name}={reference} -o yaml"]
-    if pull_policy != MANIFEST_POLICY:
-        target = f"/spec/template/spec/containers/{container}/imagePullPolicy"
-        edits.append(_patch({"op": "replace", "path": target, "value": pull_policy}))
-    return (
-        apply(app, kubectl, "poddisruptionbudget"),
-        apply(app, kubectl, "deployment", *edits),
-        rollout_status(app, kubectl),
-    )
-
-
-def _patch(operation: Mapping[str, object]) -> str:
-    return f"kubectl patch --local -f - --type=json -o yaml -p '{json.dumps([operation])}'"
+    return f"{line}\n{made}EOF" if made else line
 
 
 def rollout_status(app: Application, kubectl: Sequence[str]) -> str:
@@ -194,11 +181,6 @@ def logs(app: Application, kubectl: Sequence[str], lines: int) -> str:
 # expose: kubectl expose deployment simple-server --type=LoadBalancer
 
 
-def expose(app: Application, kubectl: Sequence[str], port_index: int, node_port: int | None) -> str:
-    patch = _patch({"op": "add", "path": f"/spec/ports/{port_index}/nodePort", "value": node_port})
-    return apply(app, kubectl, "service", *([patch] if node_port else []))
-
-
 def scale(app: Application, kubectl: Sequence[str], replicas: int) -> tuple[str, ...]:
     words = ["scale", f"deployments/{app.name}", f"--replicas={replicas}"]
     return shell.line(["kubectl", *kubectl, *words]), rollout_status(app, kubectl)
@@ -220,7 +202,7 @@ def unexpose(app: Application, kubectl: Sequence[str]) -> str:
 
 
 def undeploy(app: Application, kubectl: Sequence[str], kinds: Sequence[str]) -> tuple[str, ...]:
-    return tuple(shell.line(["kubectl", *kubectl, "delete", kind.lower(), app.name]) for kind in kinds)
+    return tuple(shell.line(["kubectl", *kubectl, "delete", kind.lower(), app.name, "--ignore-not-found"]) for kind in kinds)
 
 
 def remove_images(references: Sequence[str]) -> str:

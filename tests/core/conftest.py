@@ -2,4 +2,4 @@
 
 from tests.support.browser import browser, open_page  # noqa: F401
 
-pytest_plugins = ("tests.support.fixtures",)
+pytest_plugins = ("kubetasks.pytest_plugin", "tests.support.fixtures")

@@ -29,10 +29,17 @@ def build(url: str) -> str:
     return str(answer["build"])
 
 
+def text(url: str) -> str:
+    """The body of the answer to GET /."""
+    status, body = _ask(url)
+    assert status == http.client.OK
+    return body.decode()
+
+
 def silent(url: str) -> bool:
     """Whether nothing answers at the URL, not even with an error."""
     try:
-        _ask(url)
+        _ask(url, early=True)
     except OSError:
         return True
     except http.client.HTTPException:
@@ -49,12 +56,13 @@ def _get(url: str) -> dict[str, Any] | None:
     return document if status == http.client.OK else None
 
 
-def _ask(url: str) -> tuple[int, bytes]:
-    """Status and body of a GET over a new connection, whatever proxy a test has set."""
+def _ask(url: str, *, early: bool = False) -> tuple[int, bytes]:
+    """Status and body of a GET over a new connection, whatever proxy a test has set. `early`: nobody may serve the address."""
     parts = urlsplit(url)
     # A request to an address that nobody serves leaves a dead conntrack entry on the node for two minutes. Bound sockets have
-    # odd ports, so that the load of a later test, from even ones, does not meet it.
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=SECONDS, source_address=("", 0))
+    # odd ports, so that no other request, from an even one, meets it.
+    source = ("", 0) if early else None
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=SECONDS, source_address=source)
     try:
         connection.request("GET", parts.path or "/", headers={"Accept": "application/json", "Connection": "close"})
         response = connection.getresponse()

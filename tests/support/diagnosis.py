@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 
 from kubetasks.project.settings import PROVIDERS_OF_OUR_OWN
@@ -10,7 +9,6 @@ from kubetasks.setup import requirements
 from tasks import PROJECT
 from tests.support.driver import HEARD, Tasks
 
-SCREEN = "diagnosis"  # the title of what `inv diagnose` says
 SECONDS = 20
 LINES = 30
 REPORTS = PROJECT.folder / "reports"
@@ -27,7 +25,6 @@ def look(tasks: Tasks) -> Iterator[tuple[str, str]]:
     yield "containers", _run("docker", "ps", "--all", "--filter", f"name=^{tasks.cluster}")
     yield "images of the engine", _run("docker", "images", "--no-trunc", "--filter", f"reference={PROJECT.application.name}")
     if tasks.kubeconfig.exists():
-        yield SCREEN, _run(sys.executable, "-m", "kubetasks", "diagnose", **tasks.environment)
         yield from _cluster(tasks)
 
 

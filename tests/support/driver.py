@@ -22,6 +22,7 @@ from kubetasks.providers.own import Own
 from kubetasks.setup import requirements
 from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
 from kubetasks.terminal.report import Report
+from kubetasks.testing.cluster import Cluster
 from tasks import PROJECT, ns
 from tests.support import signals
 
@@ -122,6 +123,10 @@ class Tasks:
     @property
     def kubeconfig(self) -> Path:
         return Path(self.provider().kubeconfig)
+
+    def as_cluster(self) -> Cluster:
+        """The same cluster, as the fixtures of the package know it."""
+        return Cluster(PROJECT, {"cluster.name": self.cluster, "cluster.port": str(self.port)})
 
     def existing_environment(self) -> dict[str, str]:
         """What makes the tasks take this cluster for one of others."""

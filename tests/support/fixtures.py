@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -14,6 +13,9 @@ from typing import Any
 import pytest
 
 from kubetasks.project import settings
+from kubetasks.project.application import Project
+from kubetasks.pytest_plugin import PLACES
+from kubetasks.testing.cluster import Cluster
 from tasks import PROJECT
 from tests.support import diagnosis, images, locks, pages, run, signals, snapshot, source
 from tests.support.clone import clone
@@ -22,7 +24,6 @@ from tests.support.marks import default_provider
 from tests.support.run import Run
 
 RUN = pytest.StashKey[Run]()
-FAILED = pytest.StashKey[bool]()
 ON_STRANGER = pytest.StashKey[int]()  # how many tests run on the cluster of others
 
 TypePage = Callable[[Path, Callable[[], None]], None]
@@ -35,16 +36,6 @@ current-context: theirs
 clusters: [{name: theirs, cluster: {server: "https://192.0.2.1:6443"}}]
 contexts: [{name: theirs, context: {cluster: theirs, user: theirs}}]
 users: [{name: theirs, user: {}}]
-"""
-
-NAMESPACE = """\
-apiVersion: v1
-kind: Namespace
-metadata:
-  name: {name}
-  labels:
-    pod-security.kubernetes.io/enforce: restricted
-    pod-security.kubernetes.io/warn: restricted
 """
 
 
@@ -62,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(kubectl_cache.cleanup)
     os.environ["KUBECACHEDIR"] = kubectl_cache.name
     signals.take()
+    config.option.kubetasks_keep = config.getoption("keep_cluster")  # of pytest-kind, which makes the cluster
     config.stash[RUN] = run.of(config)
 
 
@@ -83,17 +75,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:  # noqa: ARG001
     report = yield
-    if report.failed:
-        item.stash[FAILED] = True
-        if hasattr(report.longrepr, "addsection"):
-            exhaustive = item.get_closest_marker("exhaustive") is not None
-            report.longrepr.addsection("to run it alone", diagnosis.reproduce(item.nodeid, exhaustive))
-            used = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Tasks)]
-            for tasks in used or [item.config.stash[RUN].tasks]:
-                for title, text in diagnosis.look(tasks):
-                    report.longrepr.addsection(f"{tasks.cluster} {tasks.namespace}: {title}", text)
-                    if title == diagnosis.SCREEN:
-                        item.user_properties.append((f"{item.name}: {title}", text))  # for the job's page
+    if report.failed and hasattr(report.longrepr, "addsection"):
+        exhaustive = item.get_closest_marker("exhaustive") is not None
+        report.longrepr.addsection("to run it alone", diagnosis.reproduce(item.nodeid, exhaustive))
+        used = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Tasks)]
+        for tasks in used or [item.config.stash[RUN].tasks]:
+            for title, text in diagnosis.look(tasks):
+                report.longrepr.addsection(f"{tasks.cluster} {tasks.namespace}: {title}", text)
     return report
 
 
@@ -137,9 +125,20 @@ def this_run(pytestconfig: pytest.Config) -> Run:
 
 
 @pytest.fixture(scope="session")
-def kind_cluster(this_run: Run) -> None:
-    """The cluster that the tests share, in place of pytest-kind's fixture: with a load balancer and the application's image."""
+def k8s_application() -> Project:
+    return PROJECT
+
+
+@pytest.fixture(scope="session")
+def k8s_cluster(this_run: Run) -> Cluster:
+    """The cluster that the tests share, which pytest-kind makes: with a load balancer and the application's image."""
     this_run.cluster()
+    return this_run.tasks.as_cluster()
+
+
+@pytest.fixture(scope="session")
+def k8s_namespace_labels() -> dict[str, str]:
+    return dict.fromkeys(("pod-security.kubernetes.io/enforce", "pod-security.kubernetes.io/warn"), "restricted")
 
 
 @pytest.fixture(autouse=True)
@@ -187,25 +186,24 @@ def alone_from_here(engine_lock: ExitStack) -> Callable[[], None]:
 
 
 @pytest.fixture
-def app(request: pytest.FixtureRequest, this_run: Run, kind_cluster: None) -> Iterator[Tasks]:  # noqa: ARG001
-    """The tasks in a fresh namespace of the shared cluster, which admits only restricted pods."""
-    name = f"test-{secrets.token_hex(4)}"
-    tasks = Tasks(this_run.cluster_name, this_run.port, name)
+def port_lock(request: pytest.FixtureRequest, k8s_cluster: Cluster) -> Iterator[None]:  # noqa: ARG001
+    """Share the mapped port with other tests, or have it alone if the test uses `mapped_port`."""
     port = locks.mapped_port()
     with port.write_lock() if "mapped_port" in request.fixturenames else port.read_lock():
-        tasks.kubectl("create", "--filename=-", stdin=NAMESPACE.format(name=name))
-        yield tasks
-        if request.config.getoption("keep_cluster") and FAILED in request.node.stash:
-            return
-        # first and at once: the namespace takes seconds, and the next test may want the mapped port
-        tasks.kubectl("delete", "service", "--all")
-        tasks.kubectl("delete", "namespace", name, "--wait=false")
+        yield
 
 
 @pytest.fixture
-def throwaway(this_run: Run) -> Iterator[Tasks]:
+def app(this_run: Run, port_lock: None, k8s_namespace: str) -> Tasks:  # noqa: ARG001
+    """The tasks in a fresh namespace of the shared cluster, which admits only restricted pods."""
+    return Tasks(this_run.cluster_name, this_run.port, k8s_namespace)
+
+
+@pytest.fixture
+def throwaway(request: pytest.FixtureRequest, this_run: Run) -> Iterator[Tasks]:
     """The tasks on a cluster that does not exist yet; it is deleted if the test creates it."""
     tasks = this_run.throwaway()
+    request.node.stash.setdefault(PLACES, []).append((tasks.as_cluster(), tasks.namespace))
     try:
         yield tasks
     finally:

@@ -5,7 +5,6 @@ from contextlib import closing
 import docker
 
 from kubetasks.engine import client
-from kubetasks.project.labels import TOOL
 
 
 def our_clusters() -> list[str]:
@@ -20,6 +19,6 @@ def remove(prefix: str) -> None:
             container.remove(force=True, v=True)
         for network in client.networks.list(filters={"name": f"^{prefix}"}):
             network.remove()
-        for reference in [name for image in client.images.list(filters={"label": TOOL.selector}) for name in image.tags]:
+        for reference in [name for image in client.images.list() for name in image.tags]:
             if reference.startswith(prefix):
                 client.images.remove(reference, force=True)

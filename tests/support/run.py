@@ -11,7 +11,6 @@ import shutil
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,13 +21,13 @@ import pytest
 from filelock import BaseFileLock, FileLock, Timeout
 
 from kubetasks.errors import TaskError
+from kubetasks.testing import session
 from tests.support import cluster, images, leftovers, locks, signals
 from tests.support.driver import Tasks
 from tests.support.processes import ended, started
 from tests.support.waiting import until
 
 PYTEST_KINDS_OWN_NAME = "pytest-kind"  # the default of --cluster-name: no name was requested
-BROKEN = "broken"  # why something that the tests share could not be made
 BUILD_SECONDS = 300
 PLACES = 2  # on two cores
 PLACE_SECONDS = 600
@@ -75,18 +74,11 @@ class Run:
 
     def once(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What `make` returned to the first process of the run that asked, as JSON. If it failed, so does each that asks."""
-        path = Path(self.folder) / f"{name}.json"
-        with locks.engine().read_lock(), FileLock(path.with_suffix(".lock")):
-            known = self._known(name)
-            if not known:
-                try:
-                    known = make()
-                except (Exception, pytest.fail.Exception):  # noqa: BLE001  each test that needs it reports it
-                    known = {BROKEN: traceback.format_exc()}
-                self._know(name, known)
-        if BROKEN in known:
-            pytest.fail(f"What the tests share could not be made ({name}):\n{known[BROKEN]}", pytrace=False)
-        return known
+        try:
+            with locks.engine().read_lock():
+                return session.once(Path(self.folder), name, make)
+        except session.BrokenError as error:
+            pytest.fail(f"What the tests share could not be made ({name}):\n{error}", pytrace=False)
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -150,12 +142,6 @@ class Run:
             ]
         return lines
 
-    def _know(self, name: str, what: dict[str, Any]) -> None:
-        path = Path(self.folder) / f"{name}.json"
-        whole = path.with_suffix(".new")
-        whole.write_text(json.dumps(what))
-        whole.replace(path)
-
     def _known(self, name: str) -> dict[str, Any]:
         with contextlib.suppress(FileNotFoundError):
             known: dict[str, Any] = json.loads((Path(self.folder) / f"{name}.json").read_text())
@@ -180,7 +166,8 @@ class Run:
     def _put_images_aside(self) -> None:
         left = images.put_aside()
         if left:
-            self._know("notes", {"lines": [f"A killed run left images; put back or removed first: {', '.join(left)}"]})
+            told = [f"A killed run left images; put back or removed first: {', '.join(left)}"]
+            session.once(Path(self.folder), "notes", lambda: {"lines": told})
 
     def _create(self) -> dict[str, Any]:
         """Create the shared cluster, and build the image meanwhile; return the seconds of each stage."""

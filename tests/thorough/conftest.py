@@ -8,7 +8,8 @@ import pytest
 
 from tests.support.gate import Gate
 
-pytest_plugins = ("tests.support.fixtures",)
+pytest_plugins = ("kubetasks.pytest_plugin", "tests.support.fixtures")
+collect_ignore = ["package/hello"]  # an application of others, which a test copies
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_the_suite_leaves_no_cluster(this_run: Run, number: signal.Signals, phas
 
 @exhaustive
 @pytest.mark.runs_the_suite
-@pytest.mark.usefixtures("kind_cluster")
+@pytest.mark.usefixtures("k8s_cluster")
 def test_the_suite_leaves_a_cluster_that_was_there_before(this_run: Run) -> None:
     nodes = f"io.x-k8s.kind.cluster={this_run.cluster_name}"
     before = [node.id for node in client.connect().containers(nodes)]

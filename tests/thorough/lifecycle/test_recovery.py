@@ -93,7 +93,7 @@ def balanced_address(tasks: Tasks, old: ipaddress.IPv4Network) -> None:
     """The load balancer's address is of another network, and answers."""
     (url,) = [one["url"] for one in tasks.json("status")["addresses"] if one["way"] == "load balancer"]
     assert ipaddress.ip_address(urlsplit(url).hostname or "") not in old
-    assert answers.health(url)
+    assert not answers.silent(url)
 
 
 def both_come_up(tasks: Tasks) -> None:

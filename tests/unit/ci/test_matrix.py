@@ -45,9 +45,9 @@ def test_each_tier_tests_what_the_smaller_one_does_and_more() -> None:
     oldest, *_, newest = PYTHONS
     default = f"Kubernetes {DEFAULT_KUBERNETES}"
     assert titles("core") == ["lint", "type", f"Python {HERE}", default]
-    assert titles("thorough") == ["lint", "type", "lint-ci", "docs", f"Python {oldest}", f"Python {newest}", default, "minikube"]
+    assert titles("thorough") == ["lint", "type", "lint-ci", "docs", "lowest", f"Python {oldest}", f"Python {newest}", default, "minikube"]
     versions = [*(f"Python {minor}" for minor in PYTHONS), *(f"Kubernetes {minor}" for minor in KUBERNETES)]
-    assert titles("exhaustive") == ["lint", "type", "lint-ci", "docs", *versions, "minikube"]
+    assert titles("exhaustive") == ["lint", "type", "lint-ci", "docs", "lowest", *versions, "minikube"]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_without_an_engine_what_needs_none_is_tested_and_nothing_is_installed(
     monkeypatch.setattr(client, "connect", none)
     results = run(matrix.jobs("exhaustive", DEFAULT_KUBERNETES))
     tested = [one.job.title for one in results if one.outcome == "passed"]
-    assert tested == ["lint", "type", "lint-ci", "docs", "Python 3.11"]
+    assert tested == ["lint", "type", "lint-ci", "docs", "lowest", "Python 3.11"]
     reasons = {one.job.title: one.where for one in results if one.outcome == "not tested"}
     assert reasons["Python 3.12"] == "No container engine answers."
     assert re.fullmatch("Missing: engine, .*base image. ./inv setup", reasons[f"Kubernetes {DEFAULT_KUBERNETES}"])

@@ -10,6 +10,7 @@ import pytest
 
 from kubetasks.engine import buildkit
 from kubetasks.errors import EngineError, ImageError, SetupError
+from kubetasks.project.labels import Owner
 
 VARIABLES = {"DOCKER_HOST": "unix:///its/socket"}
 SAYS = """\
@@ -20,7 +21,7 @@ print(sys.argv[1:], os.environ["DOCKER_HOST"], os.environ["DOCKER_BUILDKIT"], sy
 
 def engine(image: str | None = "sha256:1") -> Any:
     """An engine that has that image after the build."""
-    return SimpleNamespace(variables=VARIABLES, image_id=lambda _reference: image)
+    return SimpleNamespace(variables=VARIABLES, owner=Owner("app-tasks"), image_id=lambda _reference: image)
 
 
 @pytest.fixture
@@ -40,7 +41,8 @@ def test_docker_gets_the_context_the_names_and_the_arguments_for_that_engine(doc
     docker(SAYS)
     lines: list[str] = []
     buildkit.build(engine(), io.BytesIO(b"context"), ["app:1", "app:v1"], {"BASE": "base"}, lines.append)
-    words = ["build", "--progress=plain", "--tag=app:1", "--tag=app:v1", "--build-arg", "BASE=base", "-"]
+    words = ["build", "--progress=plain", "--tag=app:1", "--tag=app:v1", "--build-arg", "BASE=base"]
+    words += ["--label=app.kubernetes.io/managed-by=app-tasks", "-"]
     assert lines == [f"{words} unix:///its/socket 1 context"]
 
 

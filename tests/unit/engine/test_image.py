@@ -15,6 +15,7 @@ from kubetasks.engine.client import BuildKitNeededError
 from kubetasks.engine.content import context_entries, read_context
 from kubetasks.errors import ImageError
 from kubetasks.project.labels import TOOL
+from kubetasks.project.versions import PYTHON_IMAGE
 from kubetasks.terminal import equivalents
 from tasks import PROJECT
 
@@ -90,11 +91,27 @@ def test_links_and_empty_folders_are_built_as_docker_build_does(tmp_path: Path) 
 
 
 def test_the_image_carries_its_build_id_in_name_and_arguments(tmp_path: Path) -> None:
-    (tmp_path / "Dockerfile").write_text("FROM scratch")
+    (tmp_path / "Dockerfile").write_text(f"ARG BASE={PYTHON_IMAGE}\nFROM ${{BASE}}\narg BUILD_ID\nARG OTHER=1\n")
     made = image.current(dataclasses.replace(PROJECT.application, source=tmp_path), "base")
     assert made.reference == f"simple-server:{made.build}"
-    assert made.arguments == {"BASE": "base", "BUILD_ID": made.build, "MANAGED_BY": TOOL.name}
-    assert f"--tag {made.reference}" in equivalents.build([made.reference], made.arguments)
+    assert made.arguments == {"BASE": "base", "BUILD_ID": made.build}
+    line = equivalents.build([made.reference], made.arguments, TOOL)
+    assert f"--tag {made.reference} --build-arg BASE=base" in line
+    assert f"--label {TOOL.selector}" in line
+
+
+@pytest.mark.parametrize("dockerfile", ["FROM node:22", "ARG BASE=node:22\nFROM ${BASE}"])
+def test_a_dockerfile_that_knows_nothing_of_the_tasks_gets_no_argument_and_no_other_base(tmp_path: Path, dockerfile: str) -> None:
+    (tmp_path / "Dockerfile").write_text(dockerfile)
+    app = dataclasses.replace(PROJECT.application, source=tmp_path)
+    made = image.current(app, "base")
+    assert (made.base, dict(made.arguments)) == ("", {})
+    assert image.current(app, "another").reference == made.reference
+
+
+def test_a_folder_without_a_dockerfile_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=f"There is no Dockerfile in {tmp_path}"):
+        image.current(dataclasses.replace(PROJECT.application, source=tmp_path), "base")
 
 
 class Engine:
@@ -121,7 +138,7 @@ def test_what_the_classic_builder_cannot_build_is_built_with_buildkit(
 ) -> None:
     engine: Any = Engine()
     (tmp_path / "Dockerfile").write_bytes(dockerfile)
-    made = image.Image(PROJECT.application, "0123456789ab", "base", read_context(tmp_path))
+    made = image.Image(PROJECT.application, "0123456789ab", "base", content=read_context(tmp_path))
 
     def builds(_engine: object, context: Any, names: list[str], *_more: object) -> None:
         with tarfile.open(fileobj=context) as archive:
@@ -138,7 +155,7 @@ def test_if_buildkit_fails_too_both_reasons_are_reported(monkeypatch: pytest.Mon
         raise ImageError("Building it with BuildKit failed:\n  no buildx", "Install it")
 
     monkeypatch.setattr(buildkit, "build", fails)
-    made = image.Image(PROJECT.application, "0123456789ab", "base", source(tmp_path / "source"))
+    made = image.Image(PROJECT.application, "0123456789ab", "base", content=source(tmp_path / "source"))
     engine: Any = Engine()
     with pytest.raises(ImageError) as raised:
         image.build(engine, made, made.names, lambda _line: None)

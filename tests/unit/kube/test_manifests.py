@@ -7,19 +7,42 @@ from typing import Any
 
 import pytest
 
+from kubetasks.engine import image
+from kubetasks.engine.image import Delivered
 from kubetasks.errors import SettingError
 from kubetasks.kube import manifests
-from kubetasks.project.labels import OWNER_LABEL, TOOL
+from kubetasks.pipeline import desired
+from kubetasks.pipeline.desired import Desired, Place
+from kubetasks.project.application import Application
+from kubetasks.project.labels import OWNER_LABEL, TOOL, Owner
 from tasks import PROJECT
+
+PULLED = Delivered("reg.example.com/simple-server:abc", pulled=True)
 
 
 def manifest(name: str) -> manifests.Object:
-    return manifests.read_one(PROJECT.application, name)
+    found = manifests.read_one(PROJECT.application, name)
+    assert found
+    return found
+
+
+def applied(app: Application, exposed: bool = False, node_port: int | None = None) -> dict[str, manifests.Object]:
+    """What is applied for an image that nodes pull, by kind."""
+    wanted = Desired(image=None if exposed else image.Image(app, "abc", ""), exposed=exposed)
+    items = desired.objects(app, wanted, Place("somewhere", None if exposed else PULLED, node_port))
+    return {item["kind"]: item for item in items}
+
+
+def in_folder(folder: Path, **texts: object) -> Application:
+    """The application with a folder of these manifests: names and what is in them."""
+    for name, item in texts.items():
+        (folder / f"{name}.yaml").write_text(json.dumps(item))
+    return dataclasses.replace(PROJECT.application, manifests=folder)
 
 
 def test_the_deployment_gets_image_namespace_and_label_and_keeps_the_rest() -> None:
     plain = manifest("deployment")
-    made = manifests.deployment(plain, PROJECT.application, "reg.example.com/simple-server:abc", "IfNotPresent", "somewhere")
+    made = applied(PROJECT.application)["Deployment"]
     assert made["metadata"]["namespace"] == "somewhere"
     assert made["metadata"]["labels"][OWNER_LABEL] == TOOL.name
     assert "replicas" not in made["spec"]
@@ -29,11 +52,40 @@ def test_the_deployment_gets_image_namespace_and_label_and_keeps_the_rest() -> N
     assert made["spec"] == plain["spec"]
 
 
-def test_replicas_in_the_file_would_not_undo_what_scale_asked_for() -> None:
+def test_replicas_in_the_file_would_not_undo_what_scale_asked_for(tmp_path: Path) -> None:
     item = manifest("deployment")
     item["spec"]["replicas"] = 7
-    assert "replicas" not in manifests.deployment(item, PROJECT.application, "simple-server:abc", "Never", "default")["spec"]
-    assert item["spec"]["replicas"] == 7
+    assert "replicas" not in applied(in_folder(tmp_path, deployment=item))["Deployment"]["spec"]
+
+
+def test_a_deployment_with_labels_and_a_container_of_its_own_is_found_again(tmp_path: Path) -> None:
+    item = manifest("deployment")
+    template = item["spec"]["template"]
+    item["spec"]["selector"]["matchLabels"] = template["metadata"]["labels"] = {"app": "web"}
+    template["spec"]["containers"][0]["name"] = "web"
+    made = applied(in_folder(tmp_path, deployment=item))
+    assert list(made) == ["Deployment"], "without a disruption budget"
+    template = made["Deployment"]["spec"]["template"]
+    assert template["metadata"]["labels"] == {"app": "web", "app.kubernetes.io/name": "simple-server"}
+    assert template["spec"]["containers"][0]["image"] == PULLED.reference
+
+
+def test_an_application_without_manifests_gets_them_from_name_port_and_health_path() -> None:
+    app = Application("shop", Owner("shop-tasks"), Path("/nowhere"), None, 5000, "/alive")
+    (container,) = applied(app)["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["ports"] == [{"name": "http", "containerPort": 5000}]
+    assert container["readinessProbe"]["httpGet"] == {"path": "/alive", "port": "http"}
+    service = applied(app, exposed=True, node_port=30080)["Service"]
+    assert service["spec"]["ports"] == [{"name": "http", "port": 5000, "targetPort": "http", "nodePort": 30080}]
+    assert service["metadata"]["labels"] == {"app.kubernetes.io/name": "shop", OWNER_LABEL: "shop-tasks"}
+
+
+@pytest.mark.parametrize("name", ["ingress.yaml", "deployment.yml", "config.json"])
+def test_a_manifest_that_nothing_would_apply_is_refused(tmp_path: Path, name: str) -> None:
+    app = in_folder(tmp_path, deployment=manifest("deployment"))
+    (tmp_path / name).write_text("kind: Ingress\nmetadata: {name: shop}\n")
+    with pytest.raises(SettingError, match=f"{name} would not be applied"):
+        applied(app)
 
 
 def test_the_plain_files_are_the_tutorials() -> None:
@@ -49,15 +101,15 @@ def test_the_service_selects_the_pods_of_the_deployment() -> None:
     assert manifest("service")["spec"]["selector"].items() <= labels.items()
 
 
-def test_a_service_without_the_applications_port_is_refused() -> None:
-    app = dataclasses.replace(PROJECT.application, port="web")
-    with pytest.raises(SettingError, match="has no port web"):
-        manifests.service(manifest("service"), app, "default", None)
+@pytest.mark.parametrize("spec", [None, {}, {"ports": []}, {"ports": ["http"]}])
+def test_a_service_without_a_port_is_refused(tmp_path: Path, spec: object) -> None:
+    with pytest.raises(SettingError, match="has no port"):
+        applied(in_folder(tmp_path, service=manifest("service") | {"spec": spec}), exposed=True)
 
 
 @pytest.mark.parametrize("port", [None, 30080])
 def test_the_service_asks_for_a_node_port_only_where_one_is_mapped(port: int | None) -> None:
-    made = manifests.service(manifest("service"), PROJECT.application, "default", port)
+    made = applied(PROJECT.application, exposed=True, node_port=port)["Service"]
     assert made["spec"]["ports"][0].get("nodePort") == port
 
 

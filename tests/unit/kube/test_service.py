@@ -1,10 +1,8 @@
 """The address book, from a service as a real API server sent it."""
 
-import dataclasses
 from typing import Any
 
 from kubetasks.kube import service
-from tasks import PROJECT
 from tests.unit.kube.answers import recorded
 
 
@@ -15,35 +13,45 @@ def node(address: str) -> dict[str, Any]:
 def test_the_mapped_port_comes_first_and_only_if_the_service_has_it() -> None:
     item: dict[str, Any] = recorded("service")
     balanced = item["status"]["loadBalancer"]["ingress"][0]["ip"]
-    found = service.addresses(PROJECT.application, item, (30080, 8081))
+    found = service.addresses(item, (30080, 8081))
     assert [one.url for one in found] == ["http://127.0.0.1:8081/", f"http://{balanced}:8080/"]
-    assert [one.way for one in service.addresses(PROJECT.application, item, (30081, 8081))] == ["load balancer"]
+    assert [one.way for one in service.addresses(item, (30081, 8081))] == ["load balancer"]
 
 
 def test_a_load_balancer_may_have_a_name_instead_of_an_address() -> None:
     item: dict[str, Any] = recorded("service")
     item["status"]["loadBalancer"]["ingress"] = [{"hostname": "lb.example.com"}]
-    assert [one.url for one in service.addresses(PROJECT.application, item, None)] == ["http://lb.example.com:8080/"]
+    assert [one.url for one in service.addresses(item, None)] == ["http://lb.example.com:8080/"]
 
 
 def test_a_service_without_an_address_yet_has_none() -> None:
     item: dict[str, Any] = recorded("service")
     item["status"] = {"loadBalancer": {}}
-    assert service.addresses(PROJECT.application, item, None) == []
+    assert service.addresses(item, None) == []
 
 
 def test_node_ports_are_addresses_of_the_nodes_that_can_be_reached() -> None:
     item: dict[str, Any] = recorded("service")
     item["status"] = {}
-    found = service.addresses(PROJECT.application, item, None, [node("10.0.0.1"), node("fd00::1")])
+    found = service.addresses(item, None, [node("10.0.0.1"), node("fd00::1")])
     assert [one.url for one in found] == ["http://10.0.0.1:30080/", "http://[fd00::1]:30080/"]
 
 
-def test_the_port_is_found_by_its_name() -> None:
+def test_the_first_port_is_the_applications() -> None:
     item: dict[str, Any] = recorded("service")
-    item["spec"]["ports"].insert(0, {"name": "metrics", "port": 9090, "nodePort": 30090})
-    assert service.addresses(PROJECT.application, item, (30080, 8081))[0].url == "http://127.0.0.1:8081/"
-    assert service.addresses(dataclasses.replace(PROJECT.application, port="web"), item, (30080, 8081)) == []
+    item["spec"]["ports"].append({"name": "metrics", "port": 9090, "nodePort": 30090})
+    assert service.addresses(item, (30080, 8081))[0].url == "http://127.0.0.1:8081/"
+    assert [one.way for one in service.addresses(item, (30090, 8081))] == ["load balancer"]
+
+
+def test_its_pods_are_asked_at_the_port_that_it_leads_to() -> None:
+    slices = recorded("endpointslices")
+    assert service.target_port(recorded("service"), slices) == 8080
+    slices[0]["ports"].insert(0, {"name": "metrics", "port": 9090})
+    assert service.target_port(recorded("service"), slices) == 8080
+    unnamed = {"spec": {"ports": [{"port": 80}]}}
+    assert service.target_port(unnamed, [{"ports": [{"name": "", "port": 5000}]}]) == 5000
+    assert service.target_port(unnamed, []) == 0
 
 
 def test_the_owner_of_a_node_port_is_another_service() -> None:

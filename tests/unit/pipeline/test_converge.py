@@ -9,8 +9,10 @@ from kubetasks.errors import ExposeError, SettingError
 from kubetasks.kube import objects, service
 from kubetasks.kube.client import ApiError
 from kubetasks.kube.service import Address
-from kubetasks.pipeline import converge, probe, seen
+from kubetasks.pipeline import converge, judge, probe, seen
 from kubetasks.pipeline.desired import Desired
+from kubetasks.pipeline.run import Run
+from tasks import PROJECT
 from tests.unit.kube.answers import recorded
 from tests.unit.pipeline import fakes
 
@@ -32,17 +34,40 @@ def deployment(ready: int) -> dict[str, Any]:
 def test_what_traffic_waits_for_is_told_as_it_is(
     monkeypatch: pytest.MonkeyPatch, answer: dict[str, str] | None, told: str
 ) -> None:
-    made = fakes.run_on(fakes.FakeProvider(), fakes.FakeKube())
+    made = fakes.run_on(fakes.FakeProvider(), fakes.FakeKube(EndpointSlice=recorded("endpointslices")))
     made.settings = dataclasses.replace(made.settings, timeout=0.05)
     address = Address("http://127.0.0.1:1/", "mapped port")
     monkeypatch.setattr(seen, "find_service", lambda _run: {"spec": {}, "status": {}})
     monkeypatch.setattr(seen, "addresses", lambda *_: [address])
     monkeypatch.setattr(seen, "deployment", lambda _run: deployment(ready=3))
-    monkeypatch.setattr(seen, "ready_pods", lambda _run: frozenset("abc"))
     monkeypatch.setattr(probe, "first_answering", lambda *_: address)
     monkeypatch.setattr(probe, "ask", lambda *_: answer)
     with pytest.raises(ExposeError, match=told):
         converge.wait_until_served(made)
+
+
+def stranger(monkeypatch: pytest.MonkeyPatch, silent: dict[str, str]) -> Run:
+    """An application whose answers name no pod, of which those in `silent` do not answer the API server."""
+    app = dataclasses.replace(PROJECT.application, pod_key="")
+    kube = fakes.FakeKube(
+        Service=[recorded("service")], EndpointSlice=recorded("endpointslices"), Deployment=[deployment(ready=3)]
+    )
+    kube.silent = silent
+    made = fakes.run_on(fakes.FakeProvider(), kube, app=app)
+    monkeypatch.setattr(probe, "ask", lambda *_, **__: {})
+    return made
+
+
+def test_each_pod_of_a_stranger_is_asked_through_the_api_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert converge.wait_until_served(stranger(monkeypatch, {})) == 3
+
+
+def test_a_pod_that_is_ready_and_does_not_answer_is_named_with_port_and_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    pod = recorded("endpointslices")[0]["endpoints"][1]["targetRef"]["name"]
+    monkeypatch.setattr(judge, "UNANSWERED_SECONDS", 0.0)
+    with pytest.raises(ExposeError, match=f"Pod {pod} is ready, but GET /healthz at its port 8080 .*: it answers 404") as raised:
+        converge.wait_until_served(stranger(monkeypatch, {pod: "it answers 404"}))
+    assert "tasks.py" in raised.value.hint
 
 
 def exposed(monkeypatch: pytest.MonkeyPatch, refusal: str) -> list[object]:

@@ -72,8 +72,8 @@ def test_a_file_that_is_gone_is_a_change_too(watch: dev.Watch, project: Applicat
 
 
 def test_what_cannot_be_watched_is_said(project: Application) -> None:
-    (project.manifests / "deployment.yaml").unlink()
-    project.manifests.rmdir()
+    (project.source / "k8s" / "deployment.yaml").unlink()
+    (project.source / "k8s").rmdir()
     with pytest.raises(TaskError, match="cannot be watched"):
         dev.Watch(project)
 
@@ -149,7 +149,7 @@ def test_a_service_that_was_mended_is_exposed_before_anybody_waits_for_its_answe
         return 3
 
     monkeypatch.setattr(dev, "wait_until_served", wait_until_served)
-    assert dev._bring(run_on(OwnProvider(changed=False)), {PROJECT.application.manifests / "service.yaml"}, "") == NOW.build
+    assert dev._bring(run_on(OwnProvider(changed=False)), {PROJECT.folder / "k8s" / "service.yaml"}, "") == NOW.build
 
 
 def test_a_file_that_was_saved_without_a_change_rolls_out_nothing(

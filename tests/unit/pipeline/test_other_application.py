@@ -13,8 +13,6 @@ from tests.unit.kube.answers import recorded
 from tests.unit.pipeline.fakes import FakeKube, FakeProvider, run_on
 from tests.unit.terminal.test_equivalents import OTHER
 
-PORT = {"name": "metrics", "port": 9090, "nodePort": 30090}
-
 
 class SelectingKube(FakeKube):
     """Lists only what a label selector of one pair selects, as the API does."""
@@ -28,7 +26,7 @@ class SelectingKube(FakeKube):
 def shop() -> Run:
     """Three ready pods of the shop, with its service, beside broken ones of this application."""
     theirs, ours, exposed = recorded("ready", "shop"), recorded("crashing"), recorded("service", "shop")
-    exposed["spec"]["ports"] = [PORT, {**exposed["spec"]["ports"][0], "name": OTHER.port, "port": 80}]
+    exposed["spec"]["ports"] = [{**exposed["spec"]["ports"][0], "name": "web", "port": 80}]
     kube = SelectingKube(
         Deployment=[ours["deployment"], theirs["deployment"]],
         ReplicaSet=[*ours["replica_sets"], *theirs["replica_sets"]],
@@ -46,7 +44,7 @@ def test_its_rollout_is_that_of_its_own_pods(shop: Run) -> None:
     assert {pod["metadata"]["name"].rsplit("-", 2)[0] for pod in found.pods} == {"shop"}
 
 
-def test_its_addresses_are_those_of_the_port_that_it_names(shop: Run) -> None:
+def test_its_addresses_are_those_of_its_own_service(shop: Run) -> None:
     found = seen.find_service(shop)
     assert found
     assert [one.url for one in seen.addresses(shop, found)] == ["http://172.18.255.223:80/"]

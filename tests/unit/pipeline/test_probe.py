@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import threading
 from collections.abc import Iterator
+from typing import ClassVar
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
@@ -16,6 +17,12 @@ from tasks import PROJECT
 
 
 class Silent(WSGIRequestHandler):
+    ports: ClassVar[list[int]] = []  # of the clients
+
+    def setup(self) -> None:
+        super().setup()
+        self.ports.append(self.client_address[1])
+
     def log_message(self, *_: object) -> None:
         pass
 
@@ -53,6 +60,22 @@ def test_another_server_is_no_answer(url: str) -> None:
     assert probe.ask(PROJECT.application, url, "/nowhere") is None
     stranger = dataclasses.replace(PROJECT.application, pod_key="hostname")
     assert probe.health(stranger, url) is None
+
+
+def test_an_application_whose_answers_name_no_pod_answers_by_its_status(url: str) -> None:
+    stranger = dataclasses.replace(PROJECT.application, pod_key="", node_key="")
+    assert probe.health(stranger, url) == ""
+    assert probe.ask(stranger, url, "/nowhere") is None
+    (address,) = probe.answering(stranger, [Address(url, "mapped port")], pods=["pod-2"])
+    assert address.url == url
+    assert probe.spread(stranger, url, 2)[0]["requests"] == 2
+
+
+def test_what_may_come_too_early_has_ports_that_no_other_request_gets(url: str) -> None:
+    Silent.ports.clear()
+    probe.health(PROJECT.application, url)
+    probe.ask(PROJECT.application, url)
+    assert [port % 2 for port in Silent.ports] == [1, 0]
 
 
 def test_of_several_addresses_those_that_answer_are_found(url: str) -> None:

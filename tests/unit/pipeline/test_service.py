@@ -104,7 +104,7 @@ def test_a_load_balancer_that_gives_no_address_does_not_hide_the_one_that_answer
 @pytest.mark.parametrize(("ready", "requests"), [(3, 60), (20, 328)])
 def test_traffic_sends_enough_to_meet_each_ready_pod(monkeypatch: pytest.MonkeyPatch, ready: int, requests: int) -> None:
     one = SLICES[0]["endpoints"][0]
-    slices = [{"endpoints": [{**one, "targetRef": {"name": f"pod-{number}"}} for number in range(ready)]}]
+    slices = [{"ports": [], "endpoints": [{**one, "targetRef": {"name": f"pod-{number}"}} for number in range(ready)]}]
     made = run_on(FakeProvider(), FakeKube(Service=[BALANCED], EndpointSlice=slices))
     monkeypatch.setattr(probe, "first_answering", lambda _app, known: known[0])
     monkeypatch.setattr(probe, "spread", lambda _app, _url, number, _at: [{"requests": number - 1}])

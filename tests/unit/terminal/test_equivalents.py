@@ -4,13 +4,16 @@ import ast
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from kubetasks.engine import image
-from kubetasks.kube import manifests, service
-from kubetasks.pipeline import probe
+from kubetasks.engine.image import Delivered
+from kubetasks.kube import manifests
+from kubetasks.pipeline import desired, probe
+from kubetasks.pipeline.desired import Desired, Place
 from kubetasks.project.application import Application
 from kubetasks.project.labels import TOOL, Owner
 from kubetasks.terminal import equivalents
@@ -21,7 +24,7 @@ OTHER = Application(
     owner=Owner("shop-tasks"),
     source=Path("/source"),
     manifests=Path("/source/deploy"),
-    port="web",
+    port=80,
     health="/alive",
     pod_key="host",
     node_key="machine",
@@ -31,9 +34,10 @@ KUBECTL = ("--context", "theirs", "--namespace", "ns")
 
 def lines(app: Application) -> list[str]:
     return [
-        equivalents.build(image.Image(app, "0123456789ab", "base").names, {"BASE": "base"}),
-        *equivalents.deploy(app, KUBECTL, f"{app.name}:0123456789ab", 0, "Never"),
-        equivalents.expose(app, KUBECTL, 1, 30080),
+        equivalents.build(image.Image(app, "0123456789ab", "base").names, {"BASE": "base"}, app.owner),
+        equivalents.apply(app, KUBECTL, "deployment", image=f"{app.name}={app.name}:0123456789ab"),
+        equivalents.rollout_status(app, KUBECTL),
+        equivalents.apply(app, KUBECTL, "service", {"op": "add"}),
         *equivalents.scale(app, KUBECTL, 3),
         equivalents.logs(app, KUBECTL, 10),
         equivalents.service(app, KUBECTL),
@@ -60,35 +64,48 @@ def test_the_lines_of_the_tutorial() -> None:
     assert equivalents.unexpose(PROJECT.application, ()) == "kubectl delete service simple-server"
 
 
-def test_manifests_come_from_its_folder_and_carry_our_label() -> None:
-    (_, deployment, _) = equivalents.deploy(OTHER, (), "shop:1", 0, "Never")
+def applied(app: Application, pulled: bool = False, **wanted: Any) -> list[str]:
+    """The commands for an image that is delivered, or for what is wanted instead."""
+    there = Place("ns", Delivered(f"{app.name}:1", pulled=pulled) if not wanted else None, wanted.pop("node_port", None))
+    return desired.lines(app, Desired(**wanted or {"image": image.Image(app, "1", "")}), there, ())
+
+
+def test_manifests_come_from_its_folder_and_carry_our_label(other: Application) -> None:
+    deployment = applied(other)[0]
     assert deployment.startswith(f"kubectl label --local -f deploy/deployment.yaml {OTHER.owner.selector}")
-    assert "kubectl set image --local -f - shop=shop:1" in deployment
+    assert "| kubectl set image --local -f - shop=shop:1 -o yaml |" in deployment
 
 
-def test_a_pulled_image_gets_a_pull_policy_that_pulls() -> None:
-    (_, deployment, _) = equivalents.deploy(OTHER, (), "r.example.com/shop:1", 1, "IfNotPresent")
-    assert "kubectl set image --local -f - shop=r.example.com/shop:1 -o yaml" in deployment
-    assert "/spec/template/spec/containers/1/imagePullPolicy" in deployment
+def test_a_pulled_image_gets_a_pull_policy_that_pulls(other: Application) -> None:
+    assert "/spec/template/spec/containers/1/imagePullPolicy" in applied(other, pulled=True)[0]
+    assert "imagePullPolicy" not in applied(other)[0], "the manifest's own"
     assert equivalents.push("shop:1", "r.example.com/shop:1") == (
         "docker tag shop:1 r.example.com/shop:1",
         "docker push r.example.com/shop:1",
     )
 
 
-def test_its_container_its_port_and_its_image_are_found_by_name() -> None:
-    containers = [{"name": "sidecar", "image": "a"}, {"name": "shop", "image": "b"}]
-    deployment = {"metadata": {"name": "shop"}, "spec": {"template": {"spec": {"containers": containers}}}}
-    made = manifests.deployment(deployment, OTHER, "shop:1", "Never", "ns")
-    assert [one["image"] for one in made["spec"]["template"]["spec"]["containers"]] == ["a", "shop:1"]
+def test_what_has_no_file_is_in_the_command() -> None:
+    line, *manifest, end = applied(dataclasses.replace(OTHER, manifests=None), exposed=True, node_port=30080)[0].splitlines()
+    assert line.startswith(f"kubectl label --local -f - {OTHER.owner.selector} -o yaml <<'EOF' | kubectl patch")
+    assert (yaml.safe_load("\n".join(manifest))["kind"], end) == ("Service", "EOF")
 
-    ports = [{"name": "metrics", "port": 1}, {"name": "web", "port": 80, "nodePort": 30080}]
-    item = {"metadata": {"name": "shop"}, "spec": {"ports": ports}, "status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.9"}]}}}
-    assert service.addresses(OTHER, item, None)[0].url == "http://10.0.0.9:80/"
-    assert manifests.service(item, OTHER, "ns", 30081)["spec"]["ports"][1]["nodePort"] == 30081
-    assert "/spec/ports/1/nodePort" in equivalents.expose(OTHER, (), manifests.port_index(item, OTHER), 30081)
-    assert image.Image(OTHER, "1", "base").reference == "shop:1"
-    assert OTHER.selector == "app.kubernetes.io/name=shop"
+
+@pytest.fixture
+def other(tmp_path: Path) -> Application:
+    """The other application with a manifest: its container is the second one."""
+    app = dataclasses.replace(OTHER, source=tmp_path, manifests=tmp_path / "deploy")
+    containers = [{"name": "sidecar", "image": "a"}, {"name": "shop", "image": "b", "imagePullPolicy": "Never"}]
+    template = {"metadata": {"labels": {"app.kubernetes.io/name": "shop"}}, "spec": {"containers": containers}}
+    item = {"kind": "Deployment", "metadata": {"name": "shop"}, "spec": {"template": template}}
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy" / "deployment.yaml").write_text(yaml.safe_dump(item))
+    return app
+
+
+def test_its_container_is_found_by_name(other: Application) -> None:
+    (made,) = desired.objects(other, Desired(image=image.Image(other, "1", "")), Place("ns", Delivered("shop:1", False), None))
+    assert [one["image"] for one in made["spec"]["template"]["spec"]["containers"]] == ["a", "shop:1"]
 
 
 def test_its_source_names_its_image(tmp_path: Path) -> None:
@@ -102,8 +119,8 @@ def test_its_source_names_its_image(tmp_path: Path) -> None:
 
 
 def test_it_is_asked_at_its_own_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    def answer(_app: Application, _url: str, path: str, _seconds: float) -> dict[str, str] | None:
-        return {"host": "pod-1"} if path == "/alive" else None
+    def answer(_app: Application, _url: str, path: str, _seconds: float, *, early: bool) -> dict[str, str] | None:
+        return {"host": "pod-1"} if path == "/alive" and early else None
 
     monkeypatch.setattr(probe, "ask", answer)
     assert probe.health(OTHER, "http://127.0.0.1:1/") == "pod-1"
@@ -111,11 +128,9 @@ def test_it_is_asked_at_its_own_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_manifests_of_this_application_are_named_after_it() -> None:
     for name in ("deployment", "poddisruptionbudget", "service"):
-        assert manifests.read_one(PROJECT.application, name)["metadata"]["name"] == PROJECT.application.name
-    assert (
-        yaml.safe_load((PROJECT.application.manifests / "service.yaml").read_text())["spec"]["ports"][0]["name"]
-        == PROJECT.application.port
-    )
+        item = manifests.read_one(PROJECT.application, name)
+        assert item
+        assert item["metadata"]["name"] == PROJECT.application.name
 
 
 def test_no_other_module_knows_the_name_of_the_application() -> None:

@@ -1,0 +1,202 @@
+"""Fixtures that bring an application to a throwaway Kubernetes cluster, for pytest with and without pytest-xdist.
+
+Nothing is touched before a test asks for the first cluster. When the run ends, whatever it created is removed; what a killed
+run left is removed by the next one. No signal handler is installed, and no variable of the environment is set.
+"""
+
+import runpy
+import secrets
+import sys
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from kubetasks.project.application import Project
+    from kubetasks.testing.cluster import App, Cluster
+    from kubetasks.testing.session import Session
+    from kubetasks.testing.traffic import Traffic
+
+# the package is imported when a fixture needs it: a run without them must not wait for it
+TOKEN = pytest.StashKey[str]()
+SESSION = pytest.StashKey["Session"]()
+PLACES = pytest.StashKey[list[tuple["Cluster", str]]]()  # that a test uses: cluster and namespace
+KEPT = pytest.StashKey[bool]()  # what a failed test used is to be kept
+MARKER = "k8s(nodes=1): how many nodes the cluster of k8s_throwaway has (kind)"
+OPTIONS = {
+    "provider": "what creates the cluster: kind (the default) or minikube",
+    "kubernetes": "the minor release of Kubernetes, such as 1.36",
+    "context": "use the cluster of that context of your kubeconfig instead of creating one",
+    "registry": "where the nodes of that cluster pull the image from, such as registry.example.com/team",
+}
+SETTINGS = {
+    "provider": "cluster.provider",
+    "kubernetes": "cluster.kubernetes",
+    "context": "cluster.context",
+    "registry": "app.registry",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("kubetasks", "Kubernetes clusters for tests (kubetasks)")
+    for name, text in OPTIONS.items():
+        group.addoption(f"--kubetasks-{name}", metavar=name.upper(), default="", help=text)
+    group.addoption("--kubetasks-keep", action="store_true", help="keep the cluster, and the namespaces of failed tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", MARKER)
+    given = getattr(config, "workerinput", {}).get("kubetasks")
+    config.stash[TOKEN] = given or f"t{secrets.token_hex(3)}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give a worker of pytest-xdist the token of its controller's run."""
+    node.workerinput["kubetasks"] = node.config.stash[TOKEN]
+
+
+def session(config: pytest.Config) -> "Session":
+    """The run that this process belongs to."""
+    if SESSION not in config.stash:
+        from kubetasks.testing.session import Session
+
+        given = {setting: config.getoption(f"kubetasks_{name}") for name, setting in SETTINGS.items()}
+        if given["cluster.context"]:
+            given["cluster.provider"] = "existing"
+        chosen = {key: value for key, value in given.items() if value}
+        keep = bool(config.getoption("kubetasks_keep"))
+        config.stash[SESSION] = Session(config.stash[TOKEN], _folder(config), chosen, keep=keep)
+    return config.stash[SESSION]
+
+
+def _folder(config: pytest.Config) -> Path:
+    """What the processes of the run share; it is there once one of them has begun with a cluster."""
+    return Path(tempfile.gettempdir()) / f"kubetasks-{config.stash[TOKEN]}"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove what the run created, in the process that outlives its workers."""
+    if TOKEN not in config.stash or hasattr(config, "workerinput") or not _folder(config).exists():
+        return
+    for problem in session(config).end():
+        sys.stderr.write(f"{problem}\n")
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:  # noqa: ARG001
+    """Add the diagnosis of the clusters that a failed test uses to its report."""
+    report = yield
+    if report.failed and PLACES in item.stash:
+        item.stash[KEPT] = bool(item.config.getoption("kubetasks_keep"))
+        if hasattr(report.longrepr, "addsection"):
+            for cluster, namespace in item.stash[PLACES]:
+                text = _diagnosis(cluster, namespace)
+                report.longrepr.addsection(f"{cluster.name} {namespace}: diagnosis", text)
+                item.user_properties.append((f"{item.name}: diagnosis", text))  # in the JUnit file too
+    return report
+
+
+def _diagnosis(cluster: "Cluster", namespace: str) -> str:
+    from kubetasks.errors import TaskError
+
+    try:
+        return cluster.diagnosis(namespace)
+    except TaskError as error:
+        return str(error.message)
+
+
+def _refused(config: pytest.Config, make: Callable[[], Any]) -> Any:
+    """What `make` returns. What this machine lacks ends a run without workers with the code of a usage error."""
+    from kubetasks.errors import SettingError, SetupError, TaskError
+    from kubetasks.testing.session import BrokenError
+
+    usage = False
+    try:
+        return make()
+    except BrokenError as error:
+        words = str(error)
+    except TaskError as error:
+        words, usage = str(error.message), isinstance(error, SettingError | SetupError)
+    if usage and not hasattr(config, "workerinput"):
+        pytest.exit(words, returncode=pytest.ExitCode.USAGE_ERROR)
+    pytest.fail(words, pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def k8s_application(pytestconfig: pytest.Config) -> "Project":
+    """The project whose application is tested: that of tasks.py in pytest's root folder. Override it to return another."""
+    from invoke.collection import Collection
+
+    file = pytestconfig.rootpath / "tasks.py"
+    if not file.is_file():
+        pytest.fail(
+            f"There is no {file}: write it, or a fixture k8s_application that returns a kubetasks.Project.", pytrace=False
+        )
+    sys.path.insert(0, str(file.parent))
+    try:
+        made = runpy.run_path(str(file))
+    finally:
+        sys.path.remove(str(file.parent))
+    for value in made.values():
+        if isinstance(value, Collection) and "kubetasks" in value.configuration():
+            project: Project = value.configuration()["kubetasks"]["project"]
+            return project
+    pytest.fail(f"{file} has no tasks of kubetasks: ns = kubetasks.namespace(...)", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def k8s_cluster(pytestconfig: pytest.Config, k8s_application: "Project") -> "Cluster":
+    """The cluster of this run, for all its tests and workers of pytest-xdist: `.name .kubeconfig .context .kubectl()`."""
+    made: Cluster = _refused(pytestconfig, lambda: session(pytestconfig).cluster(k8s_application))
+    return made
+
+
+@pytest.fixture(scope="session")
+def k8s_namespace_labels() -> dict[str, str]:
+    """Labels of each test's namespace. Override it to set a pod security level, for example."""
+    return {}
+
+
+@pytest.fixture
+def k8s_namespace(request: pytest.FixtureRequest, k8s_cluster: "Cluster", k8s_namespace_labels: dict[str, str]) -> Iterator[str]:
+    """The name of a fresh namespace of the cluster, which is deleted after the test."""
+    name = f"test-{secrets.token_hex(4)}"
+    k8s_cluster.create_namespace(name, k8s_namespace_labels)
+    request.node.stash.setdefault(PLACES, []).append((k8s_cluster, name))
+    yield name
+    if not request.node.stash.get(KEPT, False):
+        k8s_cluster.delete_namespace(name, wait=False)
+
+
+@pytest.fixture
+def k8s_app(request: pytest.FixtureRequest, k8s_cluster: "Cluster", k8s_namespace: str) -> "App":
+    """The application in that namespace, deployed, exposed and answering: `.url .urls .pods() .scale() .rollout() .kubectl()`."""
+    from kubetasks.testing.cluster import App
+
+    app = App(k8s_cluster, k8s_namespace)
+    _refused(request.config, app.deploy)
+    return app
+
+
+@pytest.fixture
+def k8s_traffic(k8s_app: "App") -> "Traffic":
+    """Requests to the application: `k8s_traffic(60)`, or `with k8s_traffic.load() as load:`; `.pods`, `.answered`, `.failed`."""
+    from kubetasks.testing.traffic import Traffic
+
+    return Traffic(k8s_app.cluster.project.application, lambda: k8s_app.url)
+
+
+@pytest.fixture
+def k8s_throwaway(request: pytest.FixtureRequest, k8s_application: "Project") -> Iterator["Cluster"]:
+    """A cluster of its own for a test, started; `App(k8s_throwaway, "default").deploy()` brings the application to it."""
+    marker = request.node.get_closest_marker("k8s")
+    nodes = marker.kwargs.get("nodes", 1) if marker else 1
+    cluster: Cluster = _refused(request.config, lambda: session(request.config).throwaway(k8s_application, nodes))
+    request.node.stash.setdefault(PLACES, []).append((cluster, "default"))
+    yield cluster
+    if not request.node.stash.get(KEPT, False):
+        cluster.delete()

@@ -1,0 +1,75 @@
+"""Requests to the application, each over a connection of its own, and who answered them."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from kubetasks.pipeline import probe
+from kubetasks.project.application import Application
+
+PAUSE = 0.002  # seconds between two requests of a client: leaves the cluster some of the processor
+ANSWER_SECONDS = 60.0
+
+
+@dataclass
+class Requests:
+    """How many requests each pod answered, "" if answers do not name theirs, and how many had no good answer."""
+
+    pods: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
+
+    @property
+    def answered(self) -> int:
+        """How many had a good answer."""
+        return self.pods.total()
+
+    def at_least(self, requests: int) -> None:
+        """Wait until so many requests of a load have been answered. Raises AssertionError after ANSWER_SECONDS."""
+        until = time.monotonic() + ANSWER_SECONDS
+        while self.answered < requests:
+            assert time.monotonic() < until, f"only {self.answered} of {requests} requests were answered, {self.failed} failed"
+            time.sleep(PAUSE)
+
+
+class Traffic:
+    """Sends GET / to the application at the URL that `url` returns."""
+
+    def __init__(self, app: Application, url: Callable[[], str]) -> None:
+        self._app = app
+        self._url = url
+
+    def __call__(self, requests: int = 60) -> Requests:
+        """Send so many requests, one after the other."""
+        url, made = self._url(), Requests()
+        for _ in range(requests):
+            self._send(url, made)
+        return made
+
+    @contextmanager
+    def load(self, clients: int = 2) -> Iterator[Requests]:
+        """Send requests in the background until the end of the block: `with k8s_traffic.load() as load: ...`."""
+        url, made, ended = self._url(), Requests(), threading.Event()
+
+        def client() -> None:
+            while not ended.wait(PAUSE):
+                self._send(url, made)
+
+        threads = [threading.Thread(target=client, daemon=True) for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield made
+        finally:
+            ended.set()
+            for thread in threads:
+                thread.join()
+
+    def _send(self, url: str, made: Requests) -> None:
+        answer = probe.ask(self._app, url)
+        if answer is None:
+            made.failed += 1
+        else:
+            made.pods[str(answer.get(self._app.pod_key, ""))] += 1

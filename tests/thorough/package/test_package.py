@@ -1,0 +1,263 @@
+"""The package as others have it: a wheel in an environment of its own, for an application that knows nothing of it."""
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubetasks.project.versions import PYTHON_IMAGE
+from kubetasks.testing.cluster import Cluster
+from tasks import PROJECT
+from tests.support import answers, cluster, leftovers
+from tests.support.clone import clone
+from tests.support.driver import docker
+from tests.support.processes import ended, started, until_line
+from tests.support.run import Run
+
+HELLO = Path(__file__).parent / "hello"
+SECONDS = 300
+EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}
+SLEEPS = """\
+import time
+
+def test_it_hangs(k8s_app):
+    print("on", k8s_app.cluster.name, flush=True)
+    time.sleep(600)
+"""
+FAILS = """\
+def test_it_fails(k8s_app):
+    k8s_app.kubectl("scale", "deployment", "--all", "--replicas=0")
+    assert not k8s_app.url
+"""
+
+
+def build_wheel(source: Path, folder: Path) -> Path:
+    argv = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(argv, cwd=source, env=os.environ | EPOCH, check=True, capture_output=True)
+    (made,) = folder.glob("*.whl")
+    return made
+
+
+def test_two_builds_give_the_same_wheel_with_nothing_but_the_package(tmp_path: Path) -> None:
+    (tmp_path / "clone").mkdir()
+    first = build_wheel(PROJECT.folder, tmp_path / "first")
+    assert build_wheel(clone(tmp_path / "clone"), tmp_path / "second").read_bytes() == first.read_bytes()
+    with zipfile.ZipFile(first) as wheel:
+        names = set(wheel.namelist())
+        assert {name.split("/")[0].partition("-")[0] for name in names} == {"kubetasks"}
+        assert "kubetasks/py.typed" in names
+        (metadata,) = (name for name in names if name.endswith("METADATA"))
+        said = wheel.read(metadata).decode()
+        assert "License-Expression: MIT" in said
+        assert "Requires-Python: >=3.11" in said, "an older one is refused by pip"
+        assert [name for name in names if name.endswith("LICENSE")]
+
+
+@pytest.fixture(scope="session")
+def installed(this_run: Run) -> Path:
+    """The programs of an environment that has the wheel and what it needs, and nothing of this repository's but nodeimages:
+    the images of the nodes may have been built with it.
+    """
+
+    def install() -> dict[str, Any]:
+        folder = Path(this_run.folder) / "package"
+        python = folder / "bin" / "python"
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+        pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--disable-pip-version-check"]
+        locked = PROJECT.folder / "requirements" / "test.txt"
+        subprocess.run([*pip, "--require-hashes", "--requirement", str(locked)], check=True)
+        subprocess.run([*pip, "--no-deps", str(build_wheel(PROJECT.folder, folder))], check=True)
+        (builder := folder / "builder").mkdir()
+        (builder / "nodeimages").symlink_to(PROJECT.folder / "nodeimages")
+        (packages,) = folder.glob("lib/python*/site-packages")
+        (packages / "builder.pth").write_text(f"{builder}\n")
+        return {"programs": str(python.parent)}
+
+    return Path(this_run.once("package", install)["programs"])
+
+
+@dataclass(frozen=True)
+class Hello:
+    """A folder with the application, its tasks and a test, and how a person runs them."""
+
+    name: str
+    folder: Path
+    programs: Path
+    port: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        paths = [str(self.programs), *os.environ["PATH"].split(os.pathsep)]
+        own = {"INVOKE_APP_PORT": "5000", "INVOKE_APP_REPLICAS": "many"}  # the project's own, whatever they mean there
+        return {"PATH": os.pathsep.join(paths), "INVOKE_KUBETASKS_CLUSTER_PORT": str(self.port), "PYTHONPATH": "", **own}
+
+    def typed(self, *words: str, code: int = 0) -> str:
+        """What `inv` prints on standard output, and on standard error after it."""
+        ended = subprocess.run(
+            [str(self.programs / "inv"), *words],
+            cwd=self.folder,
+            env=os.environ | self.environment,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+        assert ended.returncode == code, f"inv {words} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}"
+        return ended.stdout + ended.stderr
+
+    def pytest(self, *words: str) -> list[str]:
+        return [str(self.programs / "pytest"), "-p", "no:randomly", "-p", "no:cacheprovider", *words]
+
+    def left(self) -> str:
+        """The containers, networks and images with its label, or whose names begin with the application's."""
+        label = f"app.kubernetes.io/managed-by=kubetasks-{self.name}"
+        found = docker("ps", "--all", "--quiet", "--filter", f"name=^{self.name}")
+        found += docker("network", "ls", "--quiet", "--filter", f"name=^{self.name}")
+        return found + docker("images", "--all", "--quiet", "--filter", f"label={label}")
+
+
+@pytest.fixture
+def hello(this_run: Run, tmp_path: Path, installed: Path) -> Iterator[Hello]:
+    """The application under a name that no other run has; its state and its images must be gone in the end."""
+    made = make_hello(this_run, tmp_path / "hello", installed)
+    yield made
+    leftovers.remove(made.name)
+
+
+def make_hello(this_run: Run, folder: Path, installed: Path) -> Hello:
+    name = f"{this_run.prefix}{secrets.token_hex(2)}"
+    shutil.copytree(HELLO, folder)
+    for file, old, new in (("tasks.py", '"hello"', f'"{name}"'), ("Dockerfile", "BASE_IMAGE", PYTHON_IMAGE)):
+        (folder / file).write_text((folder / file).read_text().replace(old, new))
+    (folder / "invoke.yaml").write_text("app: {colour: blue}\ncluster: of their own\n")
+    return Hello(name, folder, installed, cluster.any_port())
+
+
+def test_a_dockerfile_and_two_lines_are_enough_beside_our_own_cluster(hello: Hello, app: Any) -> None:
+    url = hello.typed("up").splitlines()[0]
+    assert answers.text(url) == "hello\n"
+    assert (hello.folder / ".state" / hello.name / "kubeconfig").exists(), "its state lies in its folder"
+    told = hello.typed("traffic")
+    assert told.count(" yes\n") == 3
+    assert "60 of 60 requests were answered; the answers do not name their pod." in told
+
+    server = hello.folder / "server.py"
+    server.write_text(server.read_text().replace("hello", "good day"))
+    hello.typed("build", "deploy")
+    assert answers.text(url) == "good day\n"
+    hello.typed("rollback")
+    assert answers.text(url) == "hello\n"
+
+    assert "There is no setting INVOKE_KUBETASKS_APP_REPLICA" in with_variable(hello, "INVOKE_KUBETASKS_APP_REPLICA")
+    assert app.json("status")["others"] == [], "each lists the clusters of its own project"
+    assert hello.typed("clean", "--all").splitlines()[-1] == "Clean."
+    assert hello.left() == ""
+    assert not (hello.folder / ".state").exists()
+    assert app.get("nodes")["items"], "our cluster is still there"
+
+
+def with_variable(hello: Hello, name: str) -> str:
+    """What `inv status` refuses if a variable is set."""
+    argv = [str(hello.programs / "inv"), "status"]
+    environment = os.environ | hello.environment | {name: "3"}
+    ended = subprocess.run(argv, cwd=hello.folder, env=environment, capture_output=True, text=True, timeout=SECONDS)
+    assert ended.returncode == 2
+    return ended.stderr
+
+
+@pytest.mark.usefixtures("throwaway")  # for the place: they create two clusters at once
+def test_the_fixtures_serve_two_projects_at_once_under_xdist_and_leave_nothing(
+    hello: Hello, this_run: Run, tmp_path: Path, installed: Path
+) -> None:
+    other = make_hello(this_run, tmp_path / "other", installed)
+    words = ["-q", "-n2", "--kubetasks-kubernetes=1.36"]
+    with started(hello.pytest(*words), hello.environment, hello.folder) as first:
+        with started(other.pytest("-q", "-k", "answers"), other.environment, other.folder) as second:
+            assert "1 passed" in ended(second, SECONDS)
+        assert "2 passed" in ended(first, SECONDS)
+    assert hello.left() + other.left() == ""
+
+
+def test_the_fixtures_serve_on_a_cluster_of_others_and_take_their_namespaces_away(
+    hello: Hello, k8s_cluster: Cluster, this_run: Run
+) -> None:
+    registry = this_run.tasks.provider().cluster().registry
+    assert registry
+    words = ["-q", "-n2", f"--kubetasks-context={k8s_cluster.context}", f"--kubetasks-registry={registry.outside}"]
+    with started(hello.pytest(*words), hello.environment | {"KUBECONFIG": str(k8s_cluster.kubeconfig)}, hello.folder) as run:
+        assert "2 passed" in ended(run, SECONDS)
+    assert hello.left() == ""
+    assert namespaces(k8s_cluster, f"app.kubernetes.io/managed-by=kubetasks-{hello.name}") == []
+    assert "namespace/metallb-system" in namespaces(k8s_cluster), "the cluster and what others have in it stay"
+
+
+def namespaces(cluster: Cluster, selector: str = "") -> list[str]:
+    return cluster.kubectl("get", "namespaces", "--output=name", f"--selector={selector}").split()
+
+
+@pytest.mark.usefixtures("throwaway")
+def test_the_next_run_removes_what_a_killed_one_left_and_keeps_a_failed_test_if_it_is_told_to(hello: Hello) -> None:
+    (hello.folder / "test_hello.py").write_text(SLEEPS)
+    with started(hello.pytest("-s"), hello.environment, hello.folder) as killed:
+        name = next(word for word in until_line(killed, f"on {hello.name}-t").split() if word.startswith(f"{hello.name}-t"))
+        os.killpg(killed.pid, signal.SIGKILL)
+    assert docker("ps", "--quiet", "--filter", f"name=^{name}"), "nobody was left to remove it"
+
+    (hello.folder / "test_hello.py").write_text(FAILS)
+    with started(hello.pytest("--kubetasks-keep"), hello.environment, hello.folder) as keeping:
+        told = ended(keeping, SECONDS)
+    assert keeping.returncode == pytest.ExitCode.TESTS_FAILED, told
+    assert docker("ps", "--all", "--quiet", "--filter", f"name=^{name}") == "", "what the killed run left"
+    assert "diagnosis" in told
+    kept = next(line for line in told.splitlines() if line.endswith("delete removes the cluster"))
+    variable, command, *_ = kept.split()
+    assert command == "inv"
+    assert f"KUBECONFIG={hello.folder}" in told
+    removed = subprocess.run(
+        ["bash", "-c", f"{variable} inv delete rmi"], cwd=hello.folder, env=os.environ | hello.environment, check=False
+    )
+    assert removed.returncode == 0
+    assert hello.left() == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "code"),
+    [
+        ({"tasks.py": ('"test', '"Test')}, "The application's name must be at most 40 lower-case letters", 2),
+        ({"tasks.py": ("8000", "80000")}, "must be from 1 to 65535, not 80000", 2),
+        ({"tasks.py": ("port=8000", 'health="healthz"')}, "must begin with a slash", 2),
+        ({"Dockerfile": None}, "There is no Dockerfile in ", 5),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_changed(
+    hello: Hello, change: dict[str, tuple[str, str] | None], words: str, code: int
+) -> None:
+    for name, edit in change.items():
+        file = hello.folder / name
+        file.write_text(file.read_text().replace(*edit)) if edit else file.unlink()
+    told = hello.typed("up", code=code)
+    assert words in told
+    assert "Traceback" not in told
+    assert hello.left() == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("port=8000, health='/alive'", "runs and is not ready: HTTP probe failed with statuscode: 404"),
+        ("port=8001", ":8001: connect: connection refused"),
+    ],
+)
+def test_a_port_or_a_health_path_that_does_not_answer_is_named(hello: Hello, line: str, words: str) -> None:
+    tasks = hello.folder / "tasks.py"
+    tasks.write_text(tasks.read_text().replace("port=8000", line))
+    told = hello.typed("up", code=6)
+    assert words in told

@@ -1,0 +1,75 @@
+"""What others may use: changing it here means changing it for them."""
+
+import inspect
+import re
+import subprocess
+import sys
+from dataclasses import is_dataclass
+
+import pytest
+
+import kubetasks
+from kubetasks import pytest_plugin
+from tasks import PROJECT
+
+TEMPLATE = (PROJECT.folder / "docs" / "template.md").read_text()
+ERRORS = "Cluster Engine Expose File Image Leftover Ownership Program Rollout Setting Setup Task".split()
+CODES = {"Setting": 2, "Engine": 3, "Cluster": 4, "Image": 5, "Rollout": 6, "Expose": 7, "Ownership": 8, "Setup": 9} | {
+    "Leftover": 10,
+    "Program": 11,
+    "File": 12,
+    "Task": 1,
+}
+MEMBERS = {  # docs/template.md names them; others may change
+    "App": "cluster deploy kubectl namespace pods rollout scale url urls",
+    "Cluster": "context delete kubeconfig kubectl name start",
+    "Project": "of",
+    "Requests": "answered at_least failed pods",
+    "Traffic": "load",
+    "namespace": "",
+}
+ARGUMENTS = {
+    "Project.of": "name folder port health pod_key node_key manifests owner prefix command",
+    "namespace": "project more",
+}
+
+
+def members(public: type) -> set[str]:
+    fields = set(getattr(public, "__dataclass_fields__", {})) if is_dataclass(public) else set()
+    return {name for name in {*vars(public), *fields} if not name.startswith("_")}
+
+
+def test_the_names_and_their_members() -> None:
+    assert set(kubetasks.__all__) == {*MEMBERS, *(f"{name}Error" for name in ERRORS)}
+    for name, expected in MEMBERS.items():
+        public = getattr(kubetasks, name)
+        assert inspect.getdoc(public), name
+        if inspect.isclass(public):
+            assert members(public) >= set(expected.split()), name
+    assert {name: getattr(kubetasks, f"{name}Error").code for name in ERRORS} == CODES
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_the_arguments(name: str) -> None:
+    owner, _, method = name.partition(".")
+    call = getattr(getattr(kubetasks, owner), method) if method else getattr(kubetasks, owner)
+    assert list(inspect.signature(call).parameters) == ARGUMENTS[name].split()
+    for argument in ARGUMENTS[name].split() if method else ():
+        assert argument == "folder" or f"| `{argument}` |" in TEMPLATE
+
+
+def test_the_template_has_each_fixture_and_each_option() -> None:
+    fixtures = {name for name in vars(pytest_plugin) if name.startswith("k8s_")}
+    assert set(re.findall(r"k8s_\w+", TEMPLATE)) == fixtures
+    options = {f"--kubetasks-{name}" for name in (*pytest_plugin.OPTIONS, "keep")}
+    assert set(re.findall(r"--kubetasks-\w+", TEMPLATE)) == options
+
+
+def test_what_is_not_public_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Application'"):
+        kubetasks.Application  # noqa: B018
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    code = "import sys, kubetasks; print([name for name in sys.modules if name.startswith(('kubetasks.', 'invoke', 'docker'))])"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=PROJECT.folder, text=True) == "[]\n"

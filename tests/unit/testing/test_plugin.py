@@ -1,0 +1,96 @@
+"""The plugin in runs of pytest of their own, on a machine without an engine."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks import PROJECT
+
+TASKS = """\
+from kubetasks import Project, namespace
+ns = namespace(Project.of("shop", __file__))
+"""
+WATCHED = """\
+import os, signal, sys
+
+BEFORE = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)], dict(os.environ)
+
+def pytest_sessionfinish():
+    os.environ.pop("PYTEST_CURRENT_TEST", None)
+    for name in set(os.environ) - set(BEFORE[1]):
+        assert name.startswith("PYTEST_"), name
+    assert BEFORE[0] == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    assert not [name for name in sys.modules if name.startswith(("kubetasks.", "docker", "kubernetes")) and "plugin" not in name]
+"""
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest with the plugin in a folder, with a cache folder and a folder for temporary files of its own."""
+    (folder / "tmp").mkdir(exist_ok=True)
+    own = {"TMPDIR": str(folder / "tmp"), "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": str(PROJECT.folder)}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "kubetasks.pytest_plugin", "-p", "no:randomly", "-q", *words],
+        cwd=folder,
+        env=os.environ | own | {"DOCKER_HOST": "unix:///nowhere/docker.sock"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("workers", [[], ["-n1"]])
+def test_a_run_that_asks_for_no_cluster_changes_nothing_and_imports_little(tmp_path: Path, workers: list[str]) -> None:
+    (tmp_path / "conftest.py").write_text(WATCHED)
+    (tmp_path / "test_it.py").write_text("def test_it():\n    pass\n")
+    ended = run(tmp_path, *workers)
+    assert (ended.returncode, "Error" in ended.stdout + ended.stderr) == (0, False), ended.stdout + ended.stderr
+    assert not (tmp_path / "cache").exists()
+    assert [path.name for path in (tmp_path / "tmp").iterdir() if path.name.startswith("kubetasks")] == []
+
+
+def test_what_the_machine_lacks_ends_the_run_as_a_usage_error_with_what_to_type(tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text(TASKS)
+    (tmp_path / "test_it.py").write_text("def test_it(k8s_cluster):\n    pass\n\ndef test_too(k8s_app):\n    pass\n")
+    ended = run(tmp_path)
+    assert ended.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "This machine lacks: engine" in ended.stdout + ended.stderr
+    assert "  inv setup" in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert list((tmp_path / "tmp").glob("kubetasks*")) == []
+
+
+def test_with_workers_each_test_that_needs_it_says_so(tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text(TASKS)
+    (tmp_path / "test_it.py").write_text("def test_it(k8s_cluster):\n    pass\n\ndef test_too(k8s_app):\n    pass\n")
+    ended = run(tmp_path, "-n2")
+    assert ended.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "2 errors" in ended.stdout
+    assert ended.stdout.count("This machine lacks: engine") >= 2
+
+
+def test_options_that_do_not_fit_are_refused_in_the_words_of_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text(TASKS)
+    (tmp_path / "test_it.py").write_text("def test_it(k8s_cluster):\n    pass\n")
+    ended = run(tmp_path, "--kubetasks-kubernetes=1.2")
+    assert ended.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "INVOKE_KUBETASKS_CLUSTER_KUBERNETES must be one of" in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(("text", "words"), [(None, "There is no "), ("x = 1\n", "has no tasks of kubetasks")])
+def test_a_root_folder_without_our_tasks_is_told_what_to_write(tmp_path: Path, text: str | None, words: str) -> None:
+    if text:
+        (tmp_path / "tasks.py").write_text(text)
+    (tmp_path / "test_it.py").write_text("def test_it(k8s_namespace):\n    pass\n")
+    ended = run(tmp_path)
+    assert words in ended.stdout
+    assert "Traceback" not in ended.stdout
+
+
+def test_the_fixtures_say_what_they_are(tmp_path: Path) -> None:
+    told = run(tmp_path, "--fixtures").stdout
+    for name in ("application", "cluster", "namespace", "app", "traffic", "throwaway"):
+        assert f"k8s_{name}" in told
+    assert "@pytest.mark.k8s(nodes=1)" in run(tmp_path, "--markers").stdout
