@@ -20,7 +20,6 @@ from kubetasks.project.labels import TOOL
 from kubetasks.project.settings import DEFAULTS, Settings
 from kubetasks.project.versions import KUBERNETES, PYTHONS
 from kubetasks.setup import inventory
-from kubetasks.setup.inventory import SETUP
 from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report, duration
 
@@ -220,14 +219,7 @@ def _set_up(settings: Settings, report: Report) -> str:
     items = inventory.look(settings, providers.select(settings, report, client.connect).requirements)
     missing = [item for item in items if not item.present]
     if missing:
-        given = {"provider": settings.provider, "kubernetes": settings.kubernetes}
-        chosen = [
-            f"{settings.project.variable('cluster', name)}={value} "
-            for name, value in given.items()
-            if value != DEFAULTS["cluster"][name]
-        ]
-        commands = {f"{''.join(chosen)}{SETUP}" if item.remedy == SETUP else item.remedy for item in missing}
-        raise SetupError(f"Missing: {', '.join(item.name for item in missing)}.", "; ".join(sorted(commands)))
+        raise SetupError(f"Missing: {', '.join(item.name for item in missing)}.", inventory.remedies(settings, missing))
     node = next(item.detail for item in items if item.name == "node image")
     return f"{node}, Python {platform.python_version()}"
 

@@ -28,6 +28,7 @@ from kubetasks.terminal import interruption
 from kubetasks.terminal.report import discard, end_unread
 
 BAD_SETTING = 2
+SCRIPT = "kubetasks"  # what the wheel installs; ./inv runs this module instead
 GC_THRESHOLD = 100_000  # objects: imports create fewer, all of which stay; collecting takes a twentieth of a short run
 FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -93,9 +94,12 @@ class Tasks(Program):
             if "No idea what" not in str(error):
                 raise
             if word.startswith("-"):
-                more = "./inv --help TASK shows the options of a task, ./inv --help those of ./inv itself"
+                more = (
+                    f"{self.binary} --help TASK shows the options of a task, {self.binary} --help those of {self.binary} itself"
+                )
                 raise Exit(f"There is no option {word}.\n  {more}", code=1) from error
-            hint = f"Did you mean {near[0]}?" if near else "./inv --list shows the tasks, ./inv --help TASK the options of one"
+            lists = f"{self.binary} --list shows the tasks, {self.binary} --help TASK the options of one"
+            hint = f"Did you mean {near[0]}?" if near else lists
             raise Exit(f"There is no task {word}.\n  {hint}", code=1) from error
 
     def print_version(self) -> None:
@@ -171,7 +175,9 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode is no reason to fail
     try:
         try:
-            Tasks(name="inv", binary="./inv", binary_names=["inv"], config_class=Configuration).run()
+            installed = Path(sys.argv[0]).name == SCRIPT
+            name, binary = (SCRIPT, SCRIPT) if installed else ("inv", "./inv")
+            Tasks(name=name, binary=binary, binary_names=[name], config_class=Configuration).run()
         finally:  # run() exits
             sys.stdout.flush()
     except BrokenPipeError:

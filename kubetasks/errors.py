@@ -25,6 +25,9 @@ class TaskError(Exit):
         self.hint = hint
         super().__init__(message=f"{sentence}\n  {hint}" if hint else sentence, code=type(self).code)
 
+    def __str__(self) -> str:
+        return str(self.message)
+
 
 class SettingError(TaskError):
     """A setting or an option is invalid; nothing was changed."""

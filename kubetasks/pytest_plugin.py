@@ -7,12 +7,13 @@ run left is removed by the next one. No signal handler is installed, and no vari
 import runpy
 import secrets
 import sys
-import tempfile
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+
+from kubetasks.testing import shared_folder
 
 if TYPE_CHECKING:
     from kubetasks.project.application import Project
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from kubetasks.testing.traffic import Traffic
 
 # the package is imported when a fixture needs it: a run without them must not wait for it
+R = TypeVar("R")
 TOKEN = pytest.StashKey[str]()
 SESSION = pytest.StashKey["Session"]()
 PLACES = pytest.StashKey[list[tuple["Cluster", str]]]()  # that a test uses: cluster and namespace
@@ -59,7 +61,7 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["kubetasks"] = node.config.stash[TOKEN]
 
 
-def session(config: pytest.Config) -> "Session":
+def _session(config: pytest.Config) -> "Session":
     """The run that this process belongs to."""
     if SESSION not in config.stash:
         from kubetasks.testing.session import Session
@@ -68,25 +70,30 @@ def session(config: pytest.Config) -> "Session":
         if given["cluster.context"]:
             given["cluster.provider"] = "existing"
         chosen = {key: value for key, value in given.items() if value}
-        keep = bool(config.getoption("kubetasks_keep"))
-        config.stash[SESSION] = Session(config.stash[TOKEN], _folder(config), chosen, keep=keep)
+        config.stash[SESSION] = Session(config.stash[TOKEN], chosen, keep=bool(config.getoption("kubetasks_keep")))
     return config.stash[SESSION]
 
 
-def _folder(config: pytest.Config) -> Path:
-    """What the processes of the run share; it is there once one of them has begun with a cluster."""
-    return Path(tempfile.gettempdir()) / f"kubetasks-{config.stash[TOKEN]}"
+def _begun(config: pytest.Config) -> bool:
+    """Whether this process outlives the others of a run that has begun with a cluster."""
+    return TOKEN in config.stash and not hasattr(config, "workerinput") and shared_folder(config.stash[TOKEN]).exists()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hold what the run created, before its workers end and release it."""
+    if _begun(session.config):
+        _session(session.config).ledger.hold()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove what the run created, in the process that outlives its workers."""
-    if TOKEN not in config.stash or hasattr(config, "workerinput") or not _folder(config).exists():
-        return
-    for problem in session(config).end():
-        sys.stderr.write(f"{problem}\n")
+    """Remove what the run created."""
+    if _begun(config):
+        for problem in _session(config).end():
+            sys.stderr.write(f"{problem}\n")
 
 
-@pytest.hookimpl(wrapper=True, trylast=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:  # noqa: ARG001
     """Add the diagnosis of the clusters that a failed test uses to its report."""
     report = yield
@@ -101,16 +108,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def _diagnosis(cluster: "Cluster", namespace: str) -> str:
-    from kubetasks.errors import TaskError
-
     try:
         return cluster.diagnosis(namespace)
-    except TaskError as error:
-        return str(error.message)
+    except Exception as error:  # noqa: BLE001  the report must come, whatever the cluster answers
+        return f"There is no diagnosis: {error}"
 
 
-def _refused(config: pytest.Config, make: Callable[[], Any]) -> Any:
-    """What `make` returns. What this machine lacks ends a run without workers with the code of a usage error."""
+def _refused(config: pytest.Config, make: Callable[[], R], project: "Project | None" = None, *, ends: bool = True) -> R:
+    """What `make` returns. What this machine lacks ends a run without workers as a usage error, unless `ends` is False."""
     from kubetasks.errors import SettingError, SetupError, TaskError
     from kubetasks.testing.session import BrokenError
 
@@ -121,7 +126,8 @@ def _refused(config: pytest.Config, make: Callable[[], Any]) -> Any:
         words = str(error)
     except TaskError as error:
         words, usage = str(error.message), isinstance(error, SettingError | SetupError)
-    if usage and not hasattr(config, "workerinput"):
+    words = project.spoken(words) if project else words
+    if usage and ends and not hasattr(config, "workerinput"):
         pytest.exit(words, returncode=pytest.ExitCode.USAGE_ERROR)
     pytest.fail(words, pytrace=False)
 
@@ -138,7 +144,7 @@ def k8s_application(pytestconfig: pytest.Config) -> "Project":
         )
     sys.path.insert(0, str(file.parent))
     try:
-        made = runpy.run_path(str(file))
+        made = _refused(pytestconfig, lambda: runpy.run_path(str(file)))
     finally:
         sys.path.remove(str(file.parent))
     for value in made.values():
@@ -151,8 +157,7 @@ def k8s_application(pytestconfig: pytest.Config) -> "Project":
 @pytest.fixture(scope="session")
 def k8s_cluster(pytestconfig: pytest.Config, k8s_application: "Project") -> "Cluster":
     """The cluster of this run, for all its tests and workers of pytest-xdist: `.name .kubeconfig .context .kubectl()`."""
-    made: Cluster = _refused(pytestconfig, lambda: session(pytestconfig).cluster(k8s_application))
-    return made
+    return _refused(pytestconfig, lambda: _session(pytestconfig).cluster(k8s_application), k8s_application)
 
 
 @pytest.fixture(scope="session")
@@ -165,7 +170,7 @@ def k8s_namespace_labels() -> dict[str, str]:
 def k8s_namespace(request: pytest.FixtureRequest, k8s_cluster: "Cluster", k8s_namespace_labels: dict[str, str]) -> Iterator[str]:
     """The name of a fresh namespace of the cluster, which is deleted after the test."""
     name = f"test-{secrets.token_hex(4)}"
-    k8s_cluster.create_namespace(name, k8s_namespace_labels)
+    _refused(request.config, lambda: k8s_cluster.create_namespace(name, k8s_namespace_labels))
     request.node.stash.setdefault(PLACES, []).append((k8s_cluster, name))
     yield name
     if not request.node.stash.get(KEPT, False):
@@ -195,7 +200,8 @@ def k8s_throwaway(request: pytest.FixtureRequest, k8s_application: "Project") ->
     """A cluster of its own for a test, started; `App(k8s_throwaway, "default").deploy()` brings the application to it."""
     marker = request.node.get_closest_marker("k8s")
     nodes = marker.kwargs.get("nodes", 1) if marker else 1
-    cluster: Cluster = _refused(request.config, lambda: session(request.config).throwaway(k8s_application, nodes))
+    make = partial(_session(request.config).throwaway, k8s_application, nodes)
+    cluster = _refused(request.config, make, k8s_application, ends=False)
     request.node.stash.setdefault(PLACES, []).append((cluster, "default"))
     yield cluster
     if not request.node.stash.get(KEPT, False):

@@ -265,7 +265,7 @@ class Engine:
         def failed(error: str) -> ImageError:
             return (BuildKitNeededError if REQUIRES_BUILDKIT in error else ImageError)(
                 f"Building {first} failed: {error.strip()}{end_of(output)}",
-                "Fix it and run ./inv build again; ./inv setup provides the base image",
+                "Fix it and run ./inv build again",
             )
 
         with _reported(f"Building {first}"), self._silent() as client:

@@ -6,8 +6,12 @@ import stat
 import tarfile
 from pathlib import Path, PurePosixPath
 
+from kubetasks.project.application import STATE_FOLDER
+
 IGNORE_FILE = ".dockerignore"
-ARGUMENT = re.compile(rb"^\s*ARG\s+(\w+)(?:=(\S*))?", re.IGNORECASE | re.MULTILINE)
+CONTINUED = re.compile(r"\\[ \t]*\n")
+ARGUMENTS = re.compile(r"^\s*ARG\s+(.*)$", re.IGNORECASE | re.MULTILINE)
+ARGUMENT = re.compile(r"(\w+)(?:=(\"[^\"]*\"|'[^']*'|\S*))?")
 
 
 def read_context(folder: Path) -> bytes:
@@ -42,17 +46,22 @@ def dockerfile(context: bytes) -> bytes:
 def arguments(dockerfile: bytes) -> dict[str, str]:
     """The build arguments that a Dockerfile declares, each with its first default, or ""."""
     declared: dict[str, str] = {}
-    for name, default in ARGUMENT.findall(dockerfile):
-        declared.setdefault(name.decode(), default.decode().strip("\"'"))
+    for line in ARGUMENTS.findall(CONTINUED.sub(" ", dockerfile.decode(errors="replace"))):
+        for name, default in ARGUMENT.findall(line):
+            declared.setdefault(name, default.strip("\"'"))
     return declared
 
 
 def context_entries(folder: Path) -> list[str]:
-    """The relative paths of the files, links and folders in the build context `folder`, after .dockerignore, sorted."""
+    """The relative paths of the files, links and folders in the build context `folder`, sorted.
+
+    Without what .dockerignore leaves out, and without STATE_FOLDER.
+    """
     from docker.utils.build import exclude_paths
 
     ignore = folder / IGNORE_FILE
     lines = ignore.read_text().splitlines() if ignore.exists() else []
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     kinds = (Path.is_file, Path.is_dir, Path.is_symlink)  # a socket or a pipe is none of them
-    return sorted(name for name in exclude_paths(str(folder), patterns) if any(kind(folder / name) for kind in kinds))
+    found = exclude_paths(str(folder), [*patterns, STATE_FOLDER])
+    return sorted(name for name in found if any(kind(folder / name) for kind in kinds))

@@ -18,6 +18,7 @@ from kubetasks.terminal.loopback import is_loopback
 Object = dict[str, Any]
 
 REQUEST_SECONDS = 30
+POD_SECONDS = 5  # in which a pod that is ready answers
 UNAVAILABLE = "api-unavailable"
 UNAVAILABLE_SECONDS = 30.0  # a control plane that restarts needs ten
 TOO_MANY_REQUESTS = 429
@@ -122,6 +123,7 @@ class Kube:
         query: Mapping[str, str] | None = None,
         body: Object | list[Object] | None = None,
         content_type: str = "application/json",
+        seconds: int = REQUEST_SECONDS,
     ) -> tuple[int, str]:
         """Send one request; return the status and the text of the answer."""
         request = self._api.param_serialize(
@@ -133,7 +135,7 @@ class Kube:
             auth_settings=["BearerToken"],
         )
         with self._answering():
-            response = self._api.call_api(*request, _request_timeout=REQUEST_SECONDS)
+            response = self._api.call_api(*request, _request_timeout=seconds)
             return response.status, (response.read() or b"").decode(errors="replace")
 
     @contextlib.contextmanager
@@ -179,6 +181,8 @@ class Kube:
             told = json.loads(text)
         except ValueError:
             told = {}
+        if not isinstance(told, dict) or told.get("kind") != "Status":  # another program's words, such as a pod's
+            told = {}
         hint = {UNAUTHORIZED: self._credentials_hint, FORBIDDEN: RIGHTS}.get(status, "")
         return ApiError(what, status, told.get("reason", ""), told.get("message", text), hint)
 
@@ -195,14 +199,21 @@ class Kube:
 
     def ask_pod(self, namespace: str, pod: str, port: int, target: str) -> str:
         """Send GET `target` to the pod's port through the API server; why it gives no good answer, or "" if it does."""
+        from urllib3.exceptions import ReadTimeoutError
+
         proxied = f"{path('Pod', namespace, f'{pod}:{port}', 'proxy')}{target}"
-        status, text = self._send("GET", proxied)
+        try:
+            status, text = self._send("GET", proxied, seconds=POD_SECONDS)
+        except ClusterError as error:
+            if isinstance(error.__cause__, ReadTimeoutError):
+                return f"no answer within {POD_SECONDS} s"
+            raise
         if status < HTTP_ERROR:
             return ""
         refused = self._refusal(f"GET {proxied}", status, text)
         if refused.reason == "ServiceUnavailable":  # the API server's own words: nothing listens there, or nobody answers
             return refused.sentence.rpartition(": ")[2]
-        if refused.reason in ("Forbidden", "Unauthorized"):
+        if status in NOT_ALLOWED and refused.reason:
             raise refused
         return f"it answers {status}"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kubetasks.errors import SettingError
-from kubetasks.project.application import Application
+from kubetasks.project.application import MADE, Application
 from kubetasks.project.labels import Owner
 
 Object = dict[str, Any]
@@ -49,7 +49,7 @@ def read_one(app: Application, name: str) -> Object | None:
     if others:
         raise SettingError(
             f"{others[0]} would not be applied: only {DEPLOYMENT}.yaml, {SERVICE}.yaml and {BUDGET}.yaml are.",
-            "Move it to another folder, and apply it with kubectl",
+            f"Move it to another folder, and apply it with kubectl; or {MADE}",
         )
     if name in OPTIONAL and not path.exists():
         return None
@@ -144,11 +144,12 @@ def deployment_edits(item: Object, app: Application, pull_policy: str) -> list[E
     if item["spec"]["template"]["spec"]["containers"][index].get("imagePullPolicy") != pull_policy:
         policy = f"/spec/template/spec/containers/{index}/imagePullPolicy"
         edits.append({"op": "add", "path": policy, "value": pull_policy})
-    template = item["spec"]["template"]
-    labels = (template.get("metadata") or {}).get("labels") or {}
+    metadata = item["spec"]["template"].get("metadata") or {}
+    labels = metadata.get("labels") or {}
     key, _, value = app.selector.partition("=")
     if labels.get(key) != value:
-        edits.append({"op": "add", "path": "/spec/template/metadata/labels", "value": {**labels, key: value}})
+        named = {**metadata, "labels": {**labels, key: value}}
+        edits.append({"op": "add", "path": "/spec/template/metadata", "value": named})
     if "replicas" in item["spec"]:
         edits.append({"op": "remove", "path": "/spec/replicas"})
     return edits
@@ -187,13 +188,13 @@ def service_edits(item: Object, app: Application, node_port: int | None) -> list
 
 
 def edited(item: Object, edits: list[Edit]) -> Object:
-    """Return a copy after these operations; what they lead to is there."""
+    """Return a copy after these operations, whose parents are there."""
     item = copy.deepcopy(item)
     for edit in edits:
         *parents, last = str(edit["path"]).strip("/").split("/")
         place: Any = item
         for part in parents:
-            place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
+            place = place[int(part)] if isinstance(place, list) else place[part]
         if edit["op"] == "remove":
             del place[last]
         else:

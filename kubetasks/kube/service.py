@@ -65,16 +65,17 @@ def node_port_owner(services: Sequence[Object], port: int, name: str, namespace:
     return None
 
 
-def target_port(service: Object, slices: Sequence[Object]) -> int:
-    """The port of the pods that the service's first port leads to; 0 if no pod has it."""
-    ports = service["spec"].get("ports") or []
-    found = [one.get("port") for part in slices for one in part.get("ports") or [] if one.get("name") in (_port_names(ports))]
-    return int(next(filter(None, found), 0))
+def ready_ports(service: Object, slices: Sequence[Object]) -> dict[str, int]:
+    """The pods that a service's EndpointSlices send requests to, and the port of each that its first port leads to.
 
-
-def _port_names(ports: Sequence[Object]) -> tuple[str | None, ...]:
-    """What EndpointSlices call the first port: "" or nothing if it has no name."""
-    return (ports[0].get("name") or "", ports[0].get("name")) if ports else ()
+    After a rollout with another port there are slices with either.
+    """
+    first = ((service["spec"].get("ports") or [{}])[0]).get("name") or ""
+    found: dict[str, int] = {}
+    for part in slices:
+        port = next((one.get("port") for one in part.get("ports") or [] if (one.get("name") or "") == first), None)
+        found |= dict.fromkeys(ready_pods([part]), int(port or 0))
+    return found
 
 
 def ready_pods(slices: Sequence[Object]) -> set[str]:

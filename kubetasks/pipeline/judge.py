@@ -1,7 +1,7 @@
 """How far the cluster is from what is desired: pure functions of what was seen. How long something has lasted is an argument."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kubetasks.kube import readiness, service
@@ -21,7 +21,7 @@ SUPERSEDED = Failed("Something newer is to be rolled out.")
 @dataclass(frozen=True)
 class Exposure:
     """The service and the deployment (None if there is none), the names of the pods that get the service's requests, and every
-    address at which it may answer. `awaited`: a load balancer will give it another one. `port` is the one of those pods.
+    address at which it may answer. `awaited`: a load balancer will give it another one. `ports` are those of the pods.
     """
 
     service: Object | None
@@ -29,7 +29,7 @@ class Exposure:
     ready: frozenset[str]
     known: Sequence[Address]
     awaited: bool = False
-    port: int = 0
+    ports: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def wanted(self) -> int:
@@ -83,13 +83,14 @@ def endpoints(seen: Exposure) -> State:
     return Done()
 
 
-def unanswered(pod: str, port: int, health: str, why: str) -> State:
-    """A ready pod that does not answer when the API server asks it, and for which waiting soon does not help."""
-    return Failed(
-        f"Pod {pod} is ready, but GET {health} at its port {port} gives no good answer: {why}.",
-        "Fix the port of deployment and service, or the health path in tasks.py; ./inv logs",
-        grace=UNANSWERED_SECONDS,
-    )
+def unanswered(seen: Exposure, pod: str, health: str, why: str) -> State:
+    """A ready pod that does not answer when the API server asks it: soon waiting does not help, unless no probe made it ready."""
+    reason = f"Pod {pod} is ready, but GET {health} at its port {seen.ports[pod]} gives no good answer: {why}"
+    containers = seen.deployment["spec"]["template"]["spec"]["containers"] if seen.deployment else []
+    if not any("readinessProbe" in one for one in containers):
+        return Pending(reason)
+    hint = "Fix the port of deployment and service, or the health path in tasks.py; ./inv logs"
+    return Failed(f"{reason}.", hint, "unanswered", pod, grace=UNANSWERED_SECONDS)
 
 
 def answer(got: Mapping[str, Any] | None, pod_key: str, ready: frozenset[str], build: str) -> State:

@@ -70,13 +70,13 @@ def first_answering(app: Application, addresses: Iterable[Address]) -> Address |
 
 
 def spread(app: Application, url: str, requests: int, on_answer: Callable[[int], None] = lambda _number: None) -> list[Object]:
-    """Send `requests` GET / and note who answered: for each pod its requests, its highest count, its build and its node.
+    """Send so many requests of the application's traffic, and note who answered.
 
-    The pod is "" if the answers name none.
+    For each pod its requests, its highest count, its build and its node; the pod is "" if the answers name none.
     """
     pods: dict[str, Object] = {}
     for number in range(1, requests + 1):
-        answer = ask(app, url)
+        answer = ask(app, url, app.traffic)
         if answer is not None:
             pod, count = str(answer.get(app.pod_key, "")), answer.get("count")
             row = pods.setdefault(pod, {"pod": pod, "requests": 0, "count": 0})

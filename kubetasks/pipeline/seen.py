@@ -149,14 +149,19 @@ def exposure(run: Run) -> Exposure:
         return Exposure(None, None, frozenset(), [])
     awaited = run.cluster.load_balancer and not found["status"].get("loadBalancer", {}).get("ingress")
     slices = _slices(run)
-    ready, port = frozenset(service.ready_pods(slices)), service.target_port(found, slices)
-    return Exposure(found, deployment(run), ready, addresses(run, found), awaited, port)
+    ports = service.ready_ports(found, slices)
+    return Exposure(found, deployment(run), frozenset(ports), addresses(run, found), awaited, ports)
+
+
+def silence(run: Run, found: Exposure, pod: str) -> str:
+    """Why a ready pod gives no good answer when the API server asks it, or "". Raises ApiError."""
+    return run.kube.ask_pod(run.settings.namespace, pod, found.ports[pod], run.app.health)
 
 
 def unanswered(run: Run, found: Exposure, pods: Iterable[str]) -> wait.State | None:
-    """The first of these pods that does not answer when the API server asks it; None if each does. Raises ApiError."""
+    """The state of the first of these pods that gives no good answer; None if each does. Raises ApiError."""
     for pod in pods:
-        why = run.kube.ask_pod(run.settings.namespace, pod, found.port, run.app.health)
+        why = silence(run, found, pod)
         if why:
-            return judge.unanswered(pod, found.port, run.app.health, why)
+            return judge.unanswered(found, pod, run.app.health, why)
     return None

@@ -92,7 +92,7 @@ def traffic(run: Run, requests: int | None) -> dict[str, Any] | None:
     answers do not name their pod, the API server asks each ready pod once, and the pods' requests are None.
     """
     if run.report.dry:
-        run.report.equivalent(equivalents.traffic(requests or LEAST_REQUESTS))
+        run.report.equivalent(equivalents.traffic(run.app, requests or LEAST_REQUESTS))
         return None
     seen.address(run)
     exposed = seen.exposure(run)
@@ -101,11 +101,11 @@ def traffic(run: Run, requests: int | None) -> dict[str, Any] | None:
         raise ExposeError("No pod is ready to answer.", "./inv status shows why; ./inv scale starts some")
     address = seen.address(run, answering=True).url
     number = requests or max(LEAST_REQUESTS, probe.enough(ready))
-    run.report.equivalent(equivalents.traffic(number))
+    run.report.equivalent(equivalents.traffic(run.app, number))
     with run.report.step(f"Sending {number} requests to {address}") as step:
         pods = probe.spread(run.app, address, number, lambda sent: step.at("", sent, number))
     failed = number - sum(pod["requests"] for pod in pods)
     if not run.app.pod_key:
-        answering = (pod for pod in sorted(exposed.ready) if seen.unanswered(run, exposed, [pod]) is None)
+        answering = (pod for pod in sorted(exposed.ready) if not seen.silence(run, exposed, pod))
         pods = [{"pod": pod, "requests": None} for pod in answering]
     return {"url": address, "requests": number, "failed": failed, "ready": ready, "pods": pods}

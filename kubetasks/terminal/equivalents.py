@@ -143,7 +143,10 @@ def apply(
     """Apply a manifest as ours, with the image CONTAINER=REFERENCE if one is given, and after the edits, operations of a JSON
     patch. `made` is the manifest's text if there is no file.
     """
-    file = str(app.manifests.relative_to(app.source) / f"{manifest}.yaml") if app.manifests else "-"
+    file = "-"
+    if app.manifests:
+        path = app.manifests / f"{manifest}.yaml"
+        file = str(path.relative_to(app.source) if path.is_relative_to(app.source) else path)
     flags = shell.line(["kubectl", *kubectl])
     line = " | ".join(
         (
@@ -190,8 +193,8 @@ def service(app: Application, kubectl: Sequence[str]) -> str:
     return shell.line(["kubectl", *kubectl, "get", "service", app.name])
 
 
-def traffic(requests: int) -> str:
-    return f"for i in $(seq {requests}); do curl --silent $(./inv service); done"
+def traffic(app: Application, requests: int) -> str:
+    return f"for i in $(seq {requests}); do curl --silent $(./inv service){app.traffic[1:]}; done"
 
 
 # clean

@@ -1,14 +1,15 @@
-"""A cluster, and the application in a namespace of it, as values. Whatever fails raises TaskError."""
+"""A cluster, and the application in a namespace of it, as values. Whatever fails raises TaskError, in the project's own words."""
 
 import os
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from kubetasks.engine.image import Image
+from kubetasks.errors import ProgramError, TaskError
 from kubetasks.kube import objects
 from kubetasks.kube.client import path
 from kubetasks.pipeline import build, converge, diagnose, seen
@@ -20,40 +21,70 @@ from kubetasks.project.application import Project
 from kubetasks.project.settings import Settings
 from kubetasks.setup import requirements
 from kubetasks.terminal.report import Report
+from kubetasks.testing.ledger import Entry, Ledger
 
 KUBECTL_SECONDS = 60
 
 
+class OfProject(Protocol):
+    @property
+    def project(self) -> Project: ...
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound=OfProject)
+
+
+def in_own_words(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """Put what a failure says into the words of the project: its command and its settings."""
+
+    @wraps(method)
+    def spoken(self: S, /, *args: P.args, **given: P.kwargs) -> R:
+        try:
+            return method(self, *args, **given)
+        except TaskError as error:
+            error.message = self.project.spoken(str(error.message))
+            raise
+
+    return spoken
+
+
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster for tests of a project. `given` has its settings, such as "cluster.name"; variables give the others.
+    """A cluster for tests of a project.
 
-    `noting` notes what is about to be created, so that it is removed in the end.
+    `given` has its settings, such as "cluster.name", and `environment` the others. What is about to be created is noted in the
+    `ledger`, if there is one, so that it is removed in the end.
     """
 
     project: Project
     given: Mapping[str, str]
-    noting: Callable[..., None] = lambda **_: None
-
-    def note(self, **what: str) -> None:
-        """Note what is about to be created for this cluster."""
-        self.noting(project=describe(self.project), given=dict(self.given), **what)
+    ledger: Ledger | None = None
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @cached_property
     def settings(self) -> Settings:
         """All settings. Raises SettingError."""
         config: dict[str, Any] = {
             section: {
-                name: self.given.get(f"{section}.{name}", os.environ.get(self.project.variable(section, name), default))
+                name: self.given.get(f"{section}.{name}", self.environment.get(self.project.variable(section, name), default))
                 for name, default in names.items()
             }
             for section, names in settings.DEFAULTS.items()
         }
-        return settings.read(self.project, {self.project.prefix: config} if self.project.prefix else config)
+        prefix = self.project.prefix
+        return settings.read(self.project, {prefix: config} if prefix else config, self.environment)
 
     def run(self, namespace: str = "") -> Run:
         """What the pipeline works on. It asks the cluster anew."""
-        return Run(replace(self.settings, namespace=namespace or self.settings.namespace), Report(), agreed=True)
+        chosen = replace(self.settings, namespace=namespace or self.settings.namespace)
+        return Run(chosen, Report(spoken=self.project.spoken), agreed=True)
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is a cluster of others."""
+        return self.run().provider.shared
 
     @property
     def name(self) -> str:
@@ -62,77 +93,141 @@ class Cluster:
 
     @property
     def kubeconfig(self) -> Path:
+        """The path of its kubeconfig; of others, it may be several with colons between them, as in KUBECONFIG."""
         return Path(self.run().provider.kubeconfig)
 
     @property
     def context(self) -> str:
-        """Its context in the kubeconfig."""
+        """Its context in the kubeconfig. Raises ClusterError if it does not run."""
         return self.run().cluster.context
 
+    def entry(self, **what: str) -> Entry:
+        """What is created for this cluster, as a note has it."""
+        app, used = self.project.application, self.settings
+        project = {"name": app.name, "folder": str(self.project.folder), "owner": app.owner.name}
+        given = {"cluster.provider": used.provider} | (
+            {"cluster.context": used.context, "cluster.kubeconfig": used.kubeconfig}
+            if self.shared
+            else {"cluster.name": used.cluster}
+        )
+        return {"project": project | {"prefix": self.project.prefix, "command": self.project.command}, "given": given, **what}
+
+    def note(self, **what: str) -> None:
+        """Note what is about to be created for this cluster."""
+        if self.ledger:
+            self.ledger.note(self.entry(**what))
+
+    def _gone(self, **what: str) -> None:
+        if self.ledger:
+            self.ledger.gone(self.entry(**what))
+
+    @in_own_words
     def start(self) -> None:
-        """Start the cluster, created first if there is none; one of others must answer. Raises TaskError."""
+        """Start the cluster, created first if there is none; one of others must answer. Raises ClusterError."""
         run = self.run()
-        if run.provider.shared:
+        if self.shared:
             run.kube.version()
             return
         self.note()
         pipeline.ensure(run)
 
+    @in_own_words
     def delete(self) -> None:
         """Delete the cluster with everything in it. Raises ClusterError, OwnershipError, LeftoverError."""
         pipeline.delete(self.run())
+        self._gone()
 
+    @in_own_words
     def kubectl(self, *words: str, namespace: str = "", stdin: str = "") -> str:
-        """What kubectl prints. Raises CalledProcessError, with its words in `stderr`, if it fails."""
-        where = ["--kubeconfig", str(self.kubeconfig), "--context", self.context]
-        argv = [requirements.kubectl().reference, *where, *(["--namespace", namespace] if namespace else []), *words]
-        return subprocess.run(argv, input=stdin, capture_output=True, text=True, check=True, timeout=KUBECTL_SECONDS).stdout
+        """What kubectl prints. Raises ProgramError, with its words, if it fails."""
+        run = self.run()
+        where = ["--context", run.cluster.context, *(["--namespace", namespace] if namespace else [])]
+        argv = [requirements.kubectl().reference, *where, *words]
+        environment = os.environ | {"KUBECONFIG": run.provider.kubeconfig}
+        ended = subprocess.run(
+            argv, input=stdin, env=environment, capture_output=True, text=True, check=False, timeout=KUBECTL_SECONDS
+        )
+        if ended.returncode:
+            raise ProgramError(argv, ended.returncode, ended.stdout + ended.stderr)
+        return ended.stdout
 
+    @in_own_words
     def create_namespace(self, name: str, labels: Mapping[str, str]) -> None:
         """Create a namespace of the owner's with these labels too."""
         run = self.run()
-        if run.provider.shared:  # any other goes with its cluster
-            self.note(namespace=name)
+        self.note(namespace=name)
         metadata = {"name": name, "labels": {**labels, **run.app.owner.labels}}
         objects.apply(run.kube, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
+    @in_own_words
     def delete_namespace(self, name: str, *, wait: bool) -> None:
-        """Delete a namespace of the owner's; its services at once, so that others may have their addresses."""
+        """Delete a namespace of the owner's; its services at once, so that others may have their addresses.
+
+        One on a cluster of others, for which nobody has waited, stays noted.
+        """
         run = self.run()
-        if objects.there(run.kube, "Namespace", name) is None:
-            return
-        run.kube.request("DELETE", path("Service", name))
-        if wait:
-            objects.delete(run.kube, "Namespace", name, "", run.settings.timeout, lambda _detail: None)
-        else:
-            run.kube.request("DELETE", path("Namespace", name=name))
+        if objects.there(run.kube, "Namespace", name):
+            run.kube.request("DELETE", path("Service", name))
+            if wait:
+                objects.delete(run.kube, "Namespace", name, "", run.settings.timeout, lambda _detail: None)
+            else:
+                run.kube.request("DELETE", path("Namespace", name=name))
+        if wait or not self.shared:
+            self._gone(namespace=name)
 
     def diagnosis(self, namespace: str) -> str:
         """What is wrong in the namespace, on one screen."""
         found = diagnose.now(self.run(namespace))
-        return found.text() if found else ""
+        return self.project.spoken(found.text()) if found else ""
 
 
-def describe(project: Project) -> dict[str, str]:
-    """What JSON can carry of a project: enough to remove what was created for it."""
-    names = {"name": project.application.name, "folder": str(project.folder), "owner": project.application.owner.name}
-    return {**names, "prefix": project.prefix, "command": project.command}
+def of_entry(entry: Entry) -> Cluster:
+    """The cluster of a note, whatever the environment says of another one."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("INVOKE_")}
+    return Cluster(Project.of(**entry["project"]), entry["given"], environment=environment)
 
 
-def remove(entry: Mapping[str, Any]) -> None:
-    """Remove what a note says was about to be created, if it is there and the owner's. Raises TaskError."""
-    cluster = Cluster(Project.of(**entry["project"]), entry["given"])
+def remove(entry: Entry, ledger: Ledger | None = None) -> None:
+    """Remove what a note says was about to be created, if it is there and the owner's. Raises TaskError.
+
+    Not an image that another run than that of the `ledger` has noted too.
+    """
+    cluster = of_entry(entry)
     if "image" in entry:
-        run = cluster.run()
-        engine, wanted = run.host_engine, run.host_engine.image_id(entry["image"])
-        for name in engine.image_tags(run.app.name):  # two workers that push it leave another name
-            if engine.image_id(name) == wanted:
-                engine.remove_image(name)
-        engine.remove_dangling()  # and two that build it at the same time one without
-    elif "namespace" in entry:
-        cluster.delete_namespace(entry["namespace"], wait=True)
-    else:
+        if not (ledger and ledger.named_elsewhere(entry["image"])):
+            _remove_image(cluster.run(), entry["image"])
+    elif "namespace" not in entry:
         cluster.delete()
+    elif cluster.shared:  # any other goes with its cluster
+        cluster.delete_namespace(entry["namespace"], wait=True)
+
+
+def _remove_image(run: Run, reference: str) -> None:
+    """Remove an image's name, and those that pushing it has left; two workers that build it at once leave one without."""
+    engine = run.host_engine
+    wanted = engine.image_id(reference)
+    for name in engine.image_tags(run.app.name):
+        if engine.image_id(name) == wanted and (name == reference or "/" in name):
+            engine.remove_image(name)
+    engine.remove_dangling()
+
+
+def kept(entry: Entry) -> str:
+    """How a person reaches what was kept, and what removes it; "" for an image."""
+    if "image" in entry:
+        return ""
+    cluster, namespace = of_entry(entry), entry.get("namespace", "")
+    variable, command = cluster.project.variable, cluster.project.command
+    kubectl = f"KUBECONFIG={cluster.kubeconfig} kubectl --context {cluster.context}"
+    if namespace:
+        found = cluster.run().kube.get("Namespace", namespace)
+        if found is None or "deletionTimestamp" in found["metadata"]:
+            return ""
+        return f"Kept namespace {namespace}: {kubectl} --namespace {namespace} get pods" + (
+            f"\n  {kubectl} delete namespace {namespace} removes it" if cluster.shared else ""
+        )
+    chosen = f"{variable('cluster', 'provider')}={cluster.settings.provider} {variable('cluster', 'name')}={cluster.name}"
+    return f"Kept cluster {cluster.name}: {kubectl} get pods --all-namespaces\n  {chosen} {command} delete removes it"
 
 
 @dataclass(frozen=True)
@@ -142,52 +237,62 @@ class App:
     cluster: Cluster
     namespace: str
 
+    @property
+    def project(self) -> Project:
+        return self.cluster.project
+
     def _run(self) -> Run:
         return self.cluster.run(self.namespace)
 
     @property
+    @in_own_words
     def url(self) -> str:
         """A URL that answers, the preferred one if there are several. Raises ExposeError if none does."""
         return seen.address(self._run(), answering=True).url
 
     @property
+    @in_own_words
     def urls(self) -> dict[str, str]:
-        """Each URL at which it may answer, by "mapped port", "load balancer" or "node port"."""
+        """Each URL at which it may answer, by "mapped port", "load balancer" or "node port"; none if it is not exposed."""
         run = self._run()
         found = seen.find_service(run)
         return {one.way: one.url for one in seen.addresses(run, found)} if found else {}
 
+    @in_own_words
     def pods(self) -> frozenset[str]:
         """The names of the pods that get its service's requests."""
         return seen.ready_pods(self._run())
 
+    @in_own_words
     def scale(self, replicas: int) -> None:
         """Scale, and wait until every pod answers. Raises RolloutError with a diagnosis, ExposeError."""
         converge.converge(self._run(), Desired(replicas=replicas), serve="always")
 
+    @in_own_words
     def rollout(self, source: Path | None = None) -> str:
         """Build that folder, by default the project's own, roll it out, and wait until its pods answer; return its build id.
 
-        Raises ImageError, RolloutError with a diagnosis, ExposeError.
+        The manifests stay the project's. Raises ImageError, RolloutError with a diagnosis, ExposeError.
         """
         run = self._run()
         if source:
-            project = run.project
-            changed = replace(project, application=replace(project.application, source=source.resolve()))
+            changed = replace(self.project, application=replace(self.project.application, source=source.resolve()))
             run.settings = replace(run.settings, project=changed)
         converge.converge(run, Desired(image=self._built(run)), run.image.build, "always")
         return run.image.build
 
+    @in_own_words
     def deploy(self) -> None:
         """Build, deploy and expose it. Raises what `rollout` raises."""
         run = self._run()
         converge.converge(run, Desired(image=self._built(run), exposed=True), run.image.build, "always")
 
     def _built(self, run: Run) -> Image:
-        if run.engine.image_id(run.image.reference) is None:
-            self.cluster.note(image=run.image.reference)
+        reference, ledger = run.image.reference, self.cluster.ledger
+        if run.engine.image_id(reference) is None or (ledger and ledger.named_elsewhere(reference)):
+            self.cluster.note(image=reference)
         return build.build(run, tagged=False)
 
     def kubectl(self, *words: str, stdin: str = "") -> str:
-        """What kubectl prints for this namespace."""
+        """What kubectl prints for this namespace. Raises ProgramError."""
         return self.cluster.kubectl(*words, namespace=self.namespace, stdin=stdin)

@@ -1,19 +1,22 @@
 """What a run of pytest creates, noted before, in a file that outlives a run that is killed: the next one removes it.
 
-Each process of a run holds the file's lock, shared, from its first note to its end; the operating system releases it.
+Each process of a run holds the file's lock, shared, until its end; the operating system releases it.
 """
 
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from kubetasks.errors import TaskError
 from kubetasks.project import settings
+from kubetasks.testing import shared_folder
 
 Entry = dict[str, Any]
+Remove = Callable[[Entry], None]  # may raise TaskError
 
 
 class Ledger:
@@ -23,23 +26,42 @@ class Ledger:
         self.path = folder() / f"{token}.jsonl"
         self._file: IO[str] | None = None
 
-    def note(self, **entry: Any) -> None:
+    def hold(self) -> None:
+        """Let no other run remove what is noted, until this process ends."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        while self._file is None:
+            file = self.path.open("a")
+            fcntl.flock(file, fcntl.LOCK_SH)
+            if self.path.exists() and os.fstat(file.fileno()).st_ino == self.path.stat().st_ino:
+                self._file = file
+            else:  # another run has just taken it for one that was killed
+                file.close()
+
+    def note(self, entry: Entry) -> None:
         """Note what is about to be created."""
-        if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("a")
-            fcntl.flock(self._file, fcntl.LOCK_SH)
-        self._file.write(json.dumps(entry) + "\n")
+        self._write(entry)
+
+    def gone(self, entry: Entry) -> None:
+        """Note that it has been removed."""
+        self._write({"gone": entry})
+
+    def _write(self, line: Entry) -> None:
+        self.hold()
+        assert self._file
+        self._file.write(json.dumps(line) + "\n")
         self._file.flush()
 
-    def end(self, remove: Callable[[Entry], None]) -> None:
-        """Call `remove` for each note, the newest first, once no other process of the run is left."""
+    def end(self, remove: Remove) -> list[str]:
+        """Call `remove` for what is noted, the newest first, once no other process of the run is left; return what failed."""
         if self._file is not None:
             self._file.close()
             self._file = None
-        with _alone(self.path, wait=True) as entries:
-            for entry in entries:
-                remove(entry)
+        return _settle(self.path, remove, wait=True)
+
+    def named_elsewhere(self, word: str) -> bool:
+        """Whether another run has noted something with that word in it."""
+        others = (path for path in folder().glob("*.jsonl") if path != self.path)
+        return any(json.dumps(word) in path.read_text() for path in others)
 
 
 def folder() -> Path:
@@ -47,27 +69,48 @@ def folder() -> Path:
     return settings.cache_folder(os.environ) / "pytest"
 
 
-def remove_dead(remove: Callable[[Entry], None]) -> None:
-    """Call `remove` for each note of runs that were killed."""
-    for path in sorted(folder().glob("*.jsonl")):
-        with _alone(path, wait=False) as entries:
-            for entry in entries:
-                remove(entry)
+def remove_dead(remove: Remove) -> list[str]:
+    """Call `remove` for what runs that were killed have noted; return what failed, and is noted still."""
+    return [words for path in sorted(folder().glob("*.jsonl")) for words in _settle(path, remove, wait=False)]
 
 
-@contextmanager
-def _alone(path: Path, *, wait: bool) -> Iterator[list[Entry]]:
-    """The notes in the file, which is removed at the end of the block if that does not fail; none if its run still goes on."""
+def _settle(path: Path, remove: Remove, *, wait: bool) -> list[str]:
+    """Remove what the file notes, unless its run goes on; it stays with what could not be removed. Return why."""
+    problems: list[str] = []
     try:
-        file = path.open()
+        file = path.open("r+")
     except FileNotFoundError:
-        yield []
-        return
+        return []
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            yield []
-            return
-        yield [json.loads(line) for line in reversed(file.read().splitlines())]
-        path.unlink(missing_ok=True)
+            return []
+        left: list[Entry] = []
+        for entry in reversed(_entries(file.read())):
+            try:
+                remove(entry)
+            except TaskError as error:
+                left.insert(0, entry)
+                problems.append(f"{error.message}\n  rm {path} forgets it")
+        if left:
+            file.seek(0)
+            file.truncate()
+            file.writelines(json.dumps(entry) + "\n" for entry in left)
+        else:
+            path.unlink(missing_ok=True)
+            shutil.rmtree(shared_folder(path.stem), ignore_errors=True)
+    return problems
+
+
+def _entries(text: str) -> list[Entry]:
+    """What is noted and has not gone; a last line that was cut off is left out."""
+    entries: list[Entry] = []
+    for line in text.splitlines(keepends=True):
+        if line.endswith("\n"):
+            entry = json.loads(line)
+            if "gone" not in entry:
+                entries.append(entry)
+            elif entry["gone"] in entries:
+                entries.remove(entry["gone"])
+    return entries

@@ -35,7 +35,7 @@ class Requests:
 
 
 class Traffic:
-    """Sends GET / to the application at the URL that `url` returns."""
+    """Sends requests to the application at the URL that `url` returns: GET /, or of its health path if answers name no pod."""
 
     def __init__(self, app: Application, url: Callable[[], str]) -> None:
         self._app = app
@@ -68,7 +68,7 @@ class Traffic:
                 thread.join()
 
     def _send(self, url: str, made: Requests) -> None:
-        answer = probe.ask(self._app, url)
+        answer = probe.ask(self._app, url, self._app.traffic)
         if answer is None:
             made.failed += 1
         else:

@@ -21,7 +21,7 @@ CODES = {"Setting": 2, "Engine": 3, "Cluster": 4, "Image": 5, "Rollout": 6, "Exp
     "Task": 1,
 }
 MEMBERS = {  # docs/template.md names them; others may change
-    "App": "cluster deploy kubectl namespace pods rollout scale url urls",
+    "App": "cluster deploy kubectl namespace pods project rollout scale url urls",
     "Cluster": "context delete kubeconfig kubectl name start",
     "Project": "of",
     "Requests": "answered at_least failed pods",
@@ -46,6 +46,7 @@ def test_the_names_and_their_members() -> None:
         assert inspect.getdoc(public), name
         if inspect.isclass(public):
             assert members(public) >= set(expected.split()), name
+            assert [member for member in expected.split() if not re.search(rf"\b{member}\b", TEMPLATE)] == []
     assert {name: getattr(kubetasks, f"{name}Error").code for name in ERRORS} == CODES
 
 

@@ -35,8 +35,18 @@ def test_it_hangs(k8s_app):
 """
 FAILS = """\
 def test_it_fails(k8s_app):
-    k8s_app.kubectl("scale", "deployment", "--all", "--replicas=0")
-    assert not k8s_app.url
+    k8s_app.kubectl("set", "image", "deployment", "--all", "*=nowhere:1")
+    k8s_app.scale(2)
+"""
+OWN_TASK = """\
+from invoke import task
+from kubetasks import Project, namespace
+
+@task
+def greet(c):
+    print("their own", c.config.app.colour)
+
+ns = namespace(Project.of("NAME", __file__, port=8000), greet)
 """
 
 
@@ -100,17 +110,17 @@ class Hello:
         own = {"INVOKE_APP_PORT": "5000", "INVOKE_APP_REPLICAS": "many"}  # the project's own, whatever they mean there
         return {"PATH": os.pathsep.join(paths), "INVOKE_KUBETASKS_CLUSTER_PORT": str(self.port), "PYTHONPATH": "", **own}
 
-    def typed(self, *words: str, code: int = 0) -> str:
-        """What `inv` prints on standard output, and on standard error after it."""
+    def typed(self, *words: str, code: int = 0, program: str = "kubetasks", **variables: str) -> str:
+        """What the program prints on standard output, and on standard error after it."""
         ended = subprocess.run(
-            [str(self.programs / "inv"), *words],
+            [str(self.programs / program), *words],
             cwd=self.folder,
-            env=os.environ | self.environment,
+            env=os.environ | self.environment | variables,
             capture_output=True,
             text=True,
             timeout=SECONDS,
         )
-        assert ended.returncode == code, f"inv {words} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}"
+        assert ended.returncode == code, f"{words} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}"
         return ended.stdout + ended.stderr
 
     def pytest(self, *words: str) -> list[str]:
@@ -137,7 +147,7 @@ def make_hello(this_run: Run, folder: Path, installed: Path) -> Hello:
     shutil.copytree(HELLO, folder)
     for file, old, new in (("tasks.py", '"hello"', f'"{name}"'), ("Dockerfile", "BASE_IMAGE", PYTHON_IMAGE)):
         (folder / file).write_text((folder / file).read_text().replace(old, new))
-    (folder / "invoke.yaml").write_text("app: {colour: blue}\ncluster: of their own\n")
+    (folder / "invoke.yaml").write_text("app: {colour: blue}\ncluster: {of: their own}\n")
     return Hello(name, folder, installed, cluster.any_port())
 
 
@@ -149,28 +159,28 @@ def test_a_dockerfile_and_two_lines_are_enough_beside_our_own_cluster(hello: Hel
     assert told.count(" yes\n") == 3
     assert "60 of 60 requests were answered; the answers do not name their pod." in told
 
+    again = hello.typed("up")
+    assert "is already built" in again
+    assert "is deployed" in again, "what its own state folder has is no part of the image"
+
     server = hello.folder / "server.py"
     server.write_text(server.read_text().replace("hello", "good day"))
-    hello.typed("build", "deploy")
+    hello.typed("build", "deploy", program="inv")
     assert answers.text(url) == "good day\n"
     hello.typed("rollback")
     assert answers.text(url) == "hello\n"
 
-    assert "There is no setting INVOKE_KUBETASKS_APP_REPLICA" in with_variable(hello, "INVOKE_KUBETASKS_APP_REPLICA")
+    told = hello.typed("status", code=2, INVOKE_KUBETASKS_APP_REPLICA="3")
+    assert "There is no setting INVOKE_KUBETASKS_APP_REPLICA" in told
+    (hello.folder / "tasks.py").write_text(OWN_TASK.replace("NAME", hello.name))
+    assert hello.typed("greet", program="inv") == "their own blue\n"
+    assert "Example: kubetasks build" in hello.typed("--help", "rmi") + hello.typed("--help", "deploy")
+
     assert app.json("status")["others"] == [], "each lists the clusters of its own project"
     assert hello.typed("clean", "--all").splitlines()[-1] == "Clean."
     assert hello.left() == ""
     assert not (hello.folder / ".state").exists()
     assert app.get("nodes")["items"], "our cluster is still there"
-
-
-def with_variable(hello: Hello, name: str) -> str:
-    """What `inv status` refuses if a variable is set."""
-    argv = [str(hello.programs / "inv"), "status"]
-    environment = os.environ | hello.environment | {name: "3"}
-    ended = subprocess.run(argv, cwd=hello.folder, env=environment, capture_output=True, text=True, timeout=SECONDS)
-    assert ended.returncode == 2
-    return ended.stderr
 
 
 @pytest.mark.usefixtures("throwaway")  # for the place: they create two clusters at once
@@ -180,9 +190,9 @@ def test_the_fixtures_serve_two_projects_at_once_under_xdist_and_leave_nothing(
     other = make_hello(this_run, tmp_path / "other", installed)
     words = ["-q", "-n2", "--kubetasks-kubernetes=1.36"]
     with started(hello.pytest(*words), hello.environment, hello.folder) as first:
-        with started(other.pytest("-q", "-k", "answers"), other.environment, other.folder) as second:
+        with started(other.pytest("-q", "test_hello.py", "-k", "answers"), other.environment, other.folder) as second:
             assert "1 passed" in ended(second, SECONDS)
-        assert "2 passed" in ended(first, SECONDS)
+        assert "5 passed" in ended(first, SECONDS)
     assert hello.left() + other.left() == ""
 
 
@@ -191,7 +201,13 @@ def test_the_fixtures_serve_on_a_cluster_of_others_and_take_their_namespaces_awa
 ) -> None:
     registry = this_run.tasks.provider().cluster().registry
     assert registry
-    words = ["-q", "-n2", f"--kubetasks-context={k8s_cluster.context}", f"--kubetasks-registry={registry.outside}"]
+    words = [
+        "test_hello.py",
+        "-q",
+        "-n2",
+        f"--kubetasks-context={k8s_cluster.context}",
+        f"--kubetasks-registry={registry.outside}",
+    ]
     with started(hello.pytest(*words), hello.environment | {"KUBECONFIG": str(k8s_cluster.kubeconfig)}, hello.folder) as run:
         assert "2 passed" in ended(run, SECONDS)
     assert hello.left() == ""
@@ -205,9 +221,10 @@ def namespaces(cluster: Cluster, selector: str = "") -> list[str]:
 
 @pytest.mark.usefixtures("throwaway")
 def test_the_next_run_removes_what_a_killed_one_left_and_keeps_a_failed_test_if_it_is_told_to(hello: Hello) -> None:
+    (hello.folder / "test_more.py").unlink()
     (hello.folder / "test_hello.py").write_text(SLEEPS)
     with started(hello.pytest("-s"), hello.environment, hello.folder) as killed:
-        name = next(word for word in until_line(killed, f"on {hello.name}-t").split() if word.startswith(f"{hello.name}-t"))
+        name = until_line(killed, f"on {hello.name}-t").split()[-1]
         os.killpg(killed.pid, signal.SIGKILL)
     assert docker("ps", "--quiet", "--filter", f"name=^{name}"), "nobody was left to remove it"
 
@@ -216,16 +233,18 @@ def test_the_next_run_removes_what_a_killed_one_left_and_keeps_a_failed_test_if_
         told = ended(keeping, SECONDS)
     assert keeping.returncode == pytest.ExitCode.TESTS_FAILED, told
     assert docker("ps", "--all", "--quiet", "--filter", f"name=^{name}") == "", "what the killed run left"
-    assert "diagnosis" in told
-    kept = next(line for line in told.splitlines() if line.endswith("delete removes the cluster"))
-    variable, command, *_ = kept.split()
-    assert command == "inv"
-    assert f"KUBECONFIG={hello.folder}" in told
-    removed = subprocess.run(
-        ["bash", "-c", f"{variable} inv delete rmi"], cwd=hello.folder, env=os.environ | hello.environment, check=False
-    )
-    assert removed.returncode == 0
+    assert "  code      image-never-pull\n" in told.partition(": diagnosis ---")[2]
+    assert "Kept namespace test-" in told
+    look = next(line for line in told.splitlines() if line.startswith("Kept namespace")).partition(": ")[2]
+    assert "ErrImageNeverPull" in run(hello, look)
+    run(hello, next(line for line in told.splitlines() if line.endswith("delete removes it")).removesuffix(" removes it"))
+    hello.typed("rmi")
     assert hello.left() == ""
+
+
+def run(hello: Hello, line: str) -> str:
+    """Run a line that was printed."""
+    return subprocess.check_output(["bash", "-c", line], cwd=hello.folder, env=os.environ | hello.environment, text=True)
 
 
 @pytest.mark.parametrize(

@@ -45,9 +45,10 @@ def test_each_tier_tests_what_the_smaller_one_does_and_more() -> None:
     oldest, *_, newest = PYTHONS
     default = f"Kubernetes {DEFAULT_KUBERNETES}"
     assert titles("core") == ["lint", "type", f"Python {HERE}", default]
-    assert titles("thorough") == ["lint", "type", "lint-ci", "docs", "lowest", f"Python {oldest}", f"Python {newest}", default, "minikube"]
+    checks = ["lint", "type", "lint-ci", "docs", "lowest"]
+    assert titles("thorough") == [*checks, f"Python {oldest}", f"Python {newest}", default, "minikube"]
     versions = [*(f"Python {minor}" for minor in PYTHONS), *(f"Kubernetes {minor}" for minor in KUBERNETES)]
-    assert titles("exhaustive") == ["lint", "type", "lint-ci", "docs", "lowest", *versions, "minikube"]
+    assert titles("exhaustive") == [*checks, *versions, "minikube"]
 
 
 @pytest.mark.parametrize(

@@ -44,14 +44,18 @@ def test_the_first_port_is_the_applications() -> None:
     assert [one.way for one in service.addresses(item, (30090, 8081))] == ["load balancer"]
 
 
-def test_its_pods_are_asked_at_the_port_that_it_leads_to() -> None:
+def test_each_pod_is_asked_at_the_port_of_its_own_slice() -> None:
     slices = recorded("endpointslices")
-    assert service.target_port(recorded("service"), slices) == 8080
+    assert set(service.ready_ports(recorded("service"), slices).values()) == {8080}
     slices[0]["ports"].insert(0, {"name": "metrics", "port": 9090})
-    assert service.target_port(recorded("service"), slices) == 8080
-    unnamed = {"spec": {"ports": [{"port": 80}]}}
-    assert service.target_port(unnamed, [{"ports": [{"name": "", "port": 5000}]}]) == 5000
-    assert service.target_port(unnamed, []) == 0
+    assert set(service.ready_ports(recorded("service"), slices).values()) == {8080}
+    ready = {"conditions": {"ready": True}}
+    old = {
+        "ports": [{"name": "", "port": 5000}],
+        "endpoints": [{"targetRef": {"name": "ending"}, "conditions": {"ready": False}}],
+    }
+    new = {"ports": [{"port": 6000}], "endpoints": [{"targetRef": {"name": "new"}, **ready}]}
+    assert service.ready_ports({"spec": {"ports": [{"port": 80}]}}, [old, new]) == {"new": 6000}
 
 
 def test_the_owner_of_a_node_port_is_another_service() -> None:

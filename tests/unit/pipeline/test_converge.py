@@ -22,7 +22,7 @@ def deployment(ready: int) -> dict[str, Any]:
     return {
         "kind": "Deployment",
         "metadata": {"name": "simple-server", "generation": 1},
-        "spec": {"replicas": 3},
+        "spec": {"replicas": 3, "template": {"spec": {"containers": [{"name": "simple-server", "readinessProbe": {}}]}}},
         "status": status,
     }
 
@@ -68,6 +68,17 @@ def test_a_pod_that_is_ready_and_does_not_answer_is_named_with_port_and_path(mon
     with pytest.raises(ExposeError, match=f"Pod {pod} is ready, but GET /healthz at its port 8080 .*: it answers 404") as raised:
         converge.wait_until_served(stranger(monkeypatch, {pod: "it answers 404"}))
     assert "tasks.py" in raised.value.hint
+
+
+def test_a_pod_that_no_probe_made_ready_has_the_whole_timeout_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    pod = recorded("endpointslices")[0]["endpoints"][1]["targetRef"]["name"]
+    made = stranger(monkeypatch, {pod: "connection refused"})
+    made.settings = dataclasses.replace(made.settings, timeout=0.05)
+    (container,) = made.kube.list("Deployment")[0]["spec"]["template"]["spec"]["containers"]
+    del container["readinessProbe"]
+    monkeypatch.setattr(judge, "UNANSWERED_SECONDS", 0.0)
+    with pytest.raises(ExposeError, match=r"Not every pod gets requests.*connection refused"):
+        converge.wait_until_served(made)
 
 
 def exposed(monkeypatch: pytest.MonkeyPatch, refusal: str) -> list[object]:

@@ -319,7 +319,7 @@ def test_without_the_clone_that_has_the_keys_a_cluster_can_only_be_deleted(world
 def test_what_stays_after_a_deletion_that_fails_is_named(world: World) -> None:
     world.provider.start()
     world.minikube.broken = "delete"
-    with pytest.raises(LeftoverError, match=r"are left: container demo, network demo\..*It was terminated"):
+    with pytest.raises(LeftoverError, match=r"(?s)are left: container demo, network demo\..*It was terminated"):
         world.provider.delete()
     assert world.engine.volumes, "or nobody would know that it is ours"
     world.minikube.broken = ""

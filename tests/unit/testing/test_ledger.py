@@ -1,11 +1,14 @@
 """What a run has noted is removed by itself, or by the next one if it was killed."""
 
+import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from kubetasks.errors import OwnershipError
 from kubetasks.testing import ledger
 from kubetasks.testing.ledger import Ledger
 from tasks import PROJECT
@@ -13,7 +16,7 @@ from tasks import PROJECT
 HOLDS = """\
 from kubetasks.testing.ledger import Ledger
 held = Ledger("alive")
-held.note(cluster="theirs")
+held.note({"cluster": "theirs"})
 print("noted", flush=True)
 input()
 """
@@ -27,12 +30,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_removes_the_newest_first() -> None:
     removed: list[ledger.Entry] = []
     mine = Ledger("mine")
-    mine.note(cluster="a")
-    mine.note(image="b")
-    mine.end(removed.append)
-    assert removed == [{"image": "b"}, {"cluster": "a"}]
+    for name in "abc":
+        mine.note({"name": name})
+    mine.gone({"name": "b"})
+    assert mine.end(removed.append) == []
+    assert removed == [{"name": "c"}, {"name": "a"}]
     assert not mine.path.exists()
-    mine.end(removed.append)
+    assert mine.end(removed.append) == []
     assert len(removed) == 2, "nothing is left"
 
 
@@ -52,15 +56,44 @@ def test_the_next_run_removes_what_a_killed_one_noted_and_nothing_of_one_that_go
     assert len(removed) == 1
 
 
-def test_what_could_not_be_removed_stays_noted() -> None:
-    mine = Ledger("mine")
-    mine.note(cluster="a")
+def test_what_could_not_be_removed_stays_noted_and_does_not_keep_the_next_run_from_its_work() -> None:
+    def fails(entry: ledger.Entry) -> None:
+        if entry["name"] == "theirs":
+            raise OwnershipError("It is not ours.", "Look at it")
 
-    def fails(_entry: ledger.Entry) -> None:
-        raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        mine.end(fails)
+    killed = Ledger("killed")
+    killed.note({"name": "theirs"})
+    killed.note({"name": "ours"})
+    (problem,) = killed.end(fails)
+    assert problem == f"It is not ours.\n  Look at it\n  rm {killed.path} forgets it"
+    assert len(ledger.remove_dead(fails)) == 1
     removed: list[ledger.Entry] = []
     ledger.remove_dead(removed.append)
-    assert removed == [{"cluster": "a"}]
+    assert removed == [{"name": "theirs"}]
+
+
+def test_a_run_whose_file_was_taken_for_that_of_a_killed_one_begins_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, lock = Ledger("mine"), fcntl.flock
+
+    def taken(file: object, how: int) -> None:
+        monkeypatch.undo()
+        mine.path.unlink()
+        lock(file, how)  # type: ignore[arg-type]
+
+    environment = os.environ["XDG_CACHE_HOME"]
+    monkeypatch.setattr(fcntl, "flock", taken)
+    mine.note({"name": "a"})
+    assert environment in str(mine.path)
+    assert mine.path.read_text() == '{"name": "a"}\n'
+    mine.end(lambda _entry: None)
+
+
+def test_a_note_that_was_cut_off_is_left_out_and_another_runs_image_is_known() -> None:
+    killed, mine = Ledger("killed"), Ledger("mine")
+    killed.path.parent.mkdir(parents=True)
+    killed.path.write_text('{"image": "shop:1"}\n{"image": "sh')
+    assert mine.named_elsewhere("shop:1")
+    assert not killed.named_elsewhere("shop:1")
+    removed: list[ledger.Entry] = []
+    ledger.remove_dead(removed.append)
+    assert removed == [{"image": "shop:1"}]

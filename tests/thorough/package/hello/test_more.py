@@ -1,0 +1,36 @@
+"""What the other fixtures and members do."""
+
+import pytest
+
+from kubetasks import App, OwnershipError, ProgramError
+
+
+def test_another_folder_is_rolled_out_and_each_url_answers(k8s_app, k8s_traffic, tmp_path):
+    source = k8s_app.project.folder
+    for name in ("Dockerfile", "server.py"):
+        (tmp_path / name).write_text((source / name).read_text().replace("hello", "good day"))
+    first = k8s_app.rollout()
+    with k8s_traffic.load() as load:
+        assert k8s_app.rollout(tmp_path) != first
+        load.at_least(50)
+    assert load.failed == 0
+    assert k8s_app.url in k8s_app.urls.values()
+    assert "load balancer" in k8s_app.urls
+
+
+def test_what_others_have_created_is_left_alone(k8s_cluster, k8s_namespace):
+    app = App(k8s_cluster, k8s_namespace)
+    name = app.project.application.name
+    app.kubectl("create", "deployment", name, "--image=nowhere/theirs")
+    with pytest.raises(OwnershipError, match=f"deployment/{name} .* was not created by these tasks"):
+        app.deploy()
+    with pytest.raises(ProgramError, match="not found"):
+        app.kubectl("get", "service", name)
+
+
+@pytest.mark.k8s(nodes=2)
+def test_a_cluster_of_its_own(k8s_throwaway):
+    assert len(k8s_throwaway.kubectl("get", "nodes", "--output=name").split()) == 2
+    app = App(k8s_throwaway, "default")
+    app.deploy()
+    assert app.url.startswith("http://127.0.0.1:")
