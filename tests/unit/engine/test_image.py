@@ -109,6 +109,24 @@ def test_a_dockerfile_that_knows_nothing_of_the_tasks_gets_no_argument_and_no_ot
     assert image.current(app, "another").reference == made.reference
 
 
+@pytest.mark.parametrize(
+    "line", ["ARG A=1 BUILD_ID", "ARG \\\n  BUILD_ID", "arg  BUILD_ID='none'", 'ARG A="x y" BUILD_ID\n# \xff']
+)
+def test_a_build_id_that_is_declared_is_given_however_it_is_declared(tmp_path: Path, line: str) -> None:
+    (tmp_path / "Dockerfile").write_bytes(f"FROM scratch\n{line}\n".encode("latin-1"))
+    made = image.current(dataclasses.replace(PROJECT.application, source=tmp_path), "base")
+    assert dict(made.arguments) == {"BUILD_ID": made.build}
+
+
+def test_the_clusters_files_are_no_part_of_an_image(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY . .\n")
+    app = dataclasses.replace(PROJECT.application, source=tmp_path)
+    before = image.current(app, "")
+    (tmp_path / ".state" / "shop").mkdir(parents=True)
+    (tmp_path / ".state" / "shop" / "kubeconfig").write_text("a key")
+    assert image.current(app, "").build == before.build
+
+
 def test_a_folder_without_a_dockerfile_is_told(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=f"There is no Dockerfile in {tmp_path}"):
         image.current(dataclasses.replace(PROJECT.application, source=tmp_path), "base")

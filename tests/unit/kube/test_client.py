@@ -50,6 +50,46 @@ def kube(tmp_path: Path) -> Iterator[Kube]:
         server.shutdown()
 
 
+STATUS = '{"kind": "Status", "reason": "%s", "message": "%s"}'
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "why"),
+    [
+        (200, "hello", ""),
+        (302, "", ""),
+        (404, '"not found"', "it answers 404"),
+        (500, "[]", "it answers 500"),
+        (403, '{"reason": "Forbidden"}', "it answers 403"),  # the pod's own
+        (
+            503,
+            STATUS % ("ServiceUnavailable", "error trying to reach service: dial tcp: connection refused"),
+            "connection refused",
+        ),
+    ],
+)
+def test_what_a_pod_answers_through_the_api_server(
+    kube: Kube, monkeypatch: pytest.MonkeyPatch, status: int, text: str, why: str
+) -> None:
+    monkeypatch.setattr(Answer, "status", status)
+    monkeypatch.setattr(Answer, "text", text)
+    assert kube.ask_pod("ns", "pod-1", 8000, "/") == why
+
+
+def test_who_may_not_ask_pods_is_told_of_the_right(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Answer, "status", 403)
+    monkeypatch.setattr(Answer, "text", STATUS % ("Forbidden", "cannot get pods/proxy"))
+    with pytest.raises(ApiError, match="cannot get pods/proxy"):
+        kube.ask_pod("ns", "pod-1", 8000, "/")
+
+
+def test_a_pod_that_never_answers_is_not_an_api_server_that_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "POD_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        kube = connect(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert kube.ask_pod("ns", "pod-1", 8000, "/") == "no answer within 0.1 s"
+
+
 @pytest.mark.parametrize(("program", "words"), [("no-such-program", "No such file or directory"), ("false", "returned 1")])
 def test_a_program_that_gives_no_credentials_is_told(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], program: str, words: str

@@ -13,7 +13,7 @@ from kubetasks.errors import SettingError
 from kubetasks.kube import manifests
 from kubetasks.pipeline import desired
 from kubetasks.pipeline.desired import Desired, Place
-from kubetasks.project.application import Application
+from kubetasks.project.application import Application, Project
 from kubetasks.project.labels import OWNER_LABEL, TOOL, Owner
 from tasks import PROJECT
 
@@ -68,6 +68,28 @@ def test_a_deployment_with_labels_and_a_container_of_its_own_is_found_again(tmp_
     template = made["Deployment"]["spec"]["template"]
     assert template["metadata"]["labels"] == {"app": "web", "app.kubernetes.io/name": "simple-server"}
     assert template["spec"]["containers"][0]["image"] == PULLED.reference
+
+
+@pytest.mark.parametrize("metadata", [None, {"annotations": {"a": "b"}}, {"labels": None}])
+def test_a_pod_template_without_labels_gets_ours(tmp_path: Path, metadata: dict[str, Any] | None) -> None:
+    item = manifest("deployment")
+    item["spec"]["template"]["metadata"] = metadata
+    made = applied(in_folder(tmp_path, deployment=item))["Deployment"]["spec"]["template"]["metadata"]
+    assert made == {**(metadata or {}), "labels": {"app.kubernetes.io/name": "simple-server"}}
+
+
+@pytest.mark.parametrize(("given", "there"), [("k8s", False), (None, True)])
+def test_manifests_are_made_if_there_is_no_folder_or_none_is_wanted(tmp_path: Path, given: str | None, there: bool) -> None:
+    if there:
+        (tmp_path / "k8s").mkdir()
+        (tmp_path / "k8s" / "kustomization.yaml").touch()
+    assert set(applied(Project.of("shop", tmp_path, manifests=given).application)) == {"Deployment"}
+
+
+@pytest.mark.parametrize("given", ["", "deploy"])
+def test_a_folder_of_manifests_that_is_not_there_is_told(tmp_path: Path, given: str) -> None:
+    with pytest.raises(SettingError, match=f"There is no folder '{given}' of manifests in {tmp_path}"):
+        Project.of("shop", tmp_path, manifests=given)
 
 
 def test_an_application_without_manifests_gets_them_from_name_port_and_health_path() -> None:

@@ -85,6 +85,11 @@ def test_a_pulled_image_gets_a_pull_policy_that_pulls(other: Application) -> Non
     )
 
 
+def test_manifests_elsewhere_are_named_by_their_path(other: Application) -> None:
+    elsewhere = dataclasses.replace(other, source=other.source / "another")
+    assert f"-f {other.manifests}/deployment.yaml" in applied(elsewhere)[0]
+
+
 def test_what_has_no_file_is_in_the_command() -> None:
     line, *manifest, end = applied(dataclasses.replace(OTHER, manifests=None), exposed=True, node_port=30080)[0].splitlines()
     assert line.startswith(f"kubectl label --local -f - {OTHER.owner.selector} -o yaml <<'EOF' | kubectl patch")
