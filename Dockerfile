@@ -15,7 +15,8 @@ RUN python3 /assemble.py /root-file-system /app
 
 FROM scratch
 ARG BASE
-LABEL org.opencontainers.image.title=simple-server \
+LABEL app.kubernetes.io/managed-by=simple-server-tasks \
+    org.opencontainers.image.title=simple-server \
     org.opencontainers.image.description="A small web server that counts the requests it has served" \
     org.opencontainers.image.licenses=MIT \
     org.opencontainers.image.base.name=${BASE}

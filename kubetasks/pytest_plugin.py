@@ -89,6 +89,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove what the run created."""
     if _begun(config):
+        if reporter := config.pluginmanager.get_plugin("terminalreporter"):
+            reporter.flush()  # or what is told now could come in the middle of its lines
         for problem in _session(config).end():
             sys.stderr.write(f"{problem}\n")
 

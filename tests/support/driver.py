@@ -23,6 +23,7 @@ from kubetasks.setup import requirements
 from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
 from kubetasks.terminal.report import Report
 from kubetasks.testing.cluster import Cluster
+from kubetasks.testing.ledger import Ledger
 from tasks import PROJECT, ns
 from tests.support import signals
 
@@ -124,9 +125,9 @@ class Tasks:
     def kubeconfig(self) -> Path:
         return Path(self.provider().kubeconfig)
 
-    def as_cluster(self) -> Cluster:
+    def as_cluster(self, ledger: Ledger | None = None) -> Cluster:
         """The same cluster, as the fixtures of the package know it."""
-        return Cluster(PROJECT, {"cluster.name": self.cluster, "cluster.port": str(self.port)})
+        return Cluster(PROJECT, {"cluster.name": self.cluster, "cluster.port": str(self.port)}, ledger)
 
     def existing_environment(self) -> dict[str, str]:
         """What makes the tasks take this cluster for one of others."""

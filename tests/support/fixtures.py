@@ -203,11 +203,12 @@ def app(this_run: Run, port_lock: None, k8s_namespace: str) -> Tasks:  # noqa: A
 def throwaway(request: pytest.FixtureRequest, this_run: Run) -> Iterator[Tasks]:
     """The tasks on a cluster that does not exist yet; it is deleted if the test creates it."""
     tasks = this_run.throwaway()
-    request.node.stash.setdefault(PLACES, []).append((tasks.as_cluster(), tasks.namespace))
+    cluster = tasks.as_cluster(this_run.ledger)
+    request.node.stash.setdefault(PLACES, []).append((cluster, tasks.namespace))
     try:
         yield tasks
     finally:
-        tasks.lifecycle().delete()
+        cluster.delete()
 
 
 @pytest.fixture

@@ -21,7 +21,10 @@ import pytest
 from filelock import BaseFileLock, FileLock, Timeout
 
 from kubetasks.errors import TaskError
+from kubetasks.terminal.report import Report
 from kubetasks.testing import session
+from kubetasks.testing.cluster import remove
+from kubetasks.testing.ledger import Ledger, remove_dead
 from tests.support import cluster, images, leftovers, locks, signals
 from tests.support.driver import Tasks
 from tests.support.processes import ended, started
@@ -50,6 +53,9 @@ class Run:
     owner: bool = True
     _begun: bool = False
 
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.name)  # of what the run creates in the engine; now, before a test sets another cache folder
+
     @property
     def prefix(self) -> str:
         return f"{self.name}-t"  # nothing of the shared cluster, which may be kept, begins like that
@@ -66,6 +72,10 @@ class Run:
         self.found = self._find()
         self.folder = tempfile.mkdtemp(prefix=f"{self.name}-")
         self._begun = True
+        with locks.engine().read_lock():
+            for problem in remove_dead(remove):
+                Report().say(problem)
+        self.ledger.hold()
         locks.join(if_first=self._put_images_aside)
 
     def cluster(self) -> None:
@@ -100,8 +110,10 @@ class Run:
             return path.stat().st_size == uses
 
     def throwaway(self) -> Tasks:
-        """The tasks on a cluster that does not exist yet."""
-        return Tasks(f"{self.prefix}{secrets.token_hex(2)}", cluster.any_port())
+        """The tasks on a cluster that does not exist yet, noted so that it is removed even if the run is killed."""
+        tasks = Tasks(f"{self.prefix}{secrets.token_hex(2)}", cluster.any_port())
+        tasks.as_cluster(self.ledger).note()
+        return tasks
 
     def end(self) -> None:
         """Remove what the run has created, except a cluster to be kept. The last of several runs puts the images back."""
@@ -110,9 +122,8 @@ class Run:
             return
         try:
             with locks.engine().read_lock():
-                for name in leftovers.our_clusters():
-                    if name.startswith(self.prefix) or (name == self.cluster_name and not self._kept):
-                        Tasks(name, self.port).lifecycle().delete()
+                for problem in self.ledger.end(remove):
+                    Report().say(problem)
                 leftovers.remove(self.prefix)
         finally:
             locks.leave(if_last=images.put_back)
@@ -172,6 +183,8 @@ class Run:
     def _create(self) -> dict[str, Any]:
         """Create the shared cluster, and build the image meanwhile; return the seconds of each stage."""
         begun = time.monotonic()
+        if not self._kept:
+            self.tasks.as_cluster(self.ledger).note()
         seconds: dict[str, float] = {}
         with started([sys.executable, "-m", "kubetasks", "build"], self.tasks.environment) as building:
             cluster.create(self.tasks, self.config)

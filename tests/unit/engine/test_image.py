@@ -127,6 +127,12 @@ def test_the_clusters_files_are_no_part_of_an_image(tmp_path: Path) -> None:
     assert image.current(app, "").build == before.build
 
 
+def test_what_an_interrupted_build_leaves_of_our_own_image_carries_our_label() -> None:
+    stages = (PROJECT.folder / "Dockerfile").read_text().split("\nFROM ")[1:]
+    label = f"LABEL {PROJECT.application.owner.selector}"
+    assert [stage for stage in stages if label not in "\n".join(stage.splitlines()[:3])] == []
+
+
 def test_a_folder_without_a_dockerfile_is_told(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=f"There is no Dockerfile in {tmp_path}"):
         image.current(dataclasses.replace(PROJECT.application, source=tmp_path), "base")
