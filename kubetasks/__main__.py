@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from invoke.config import AmbiguousMergeError, Config
-from invoke.exceptions import Exit, ParseError
+from invoke.exceptions import CollectionNotFound, Exit, ParseError
 from invoke.parser.argument import Argument
 from invoke.program import Program
 from invoke.vendor.yaml import YAMLError
@@ -84,6 +84,15 @@ class Tasks(Program):
         super().update_config(merge=merge)
         if self.args.yes.value:
             self.config.run.yes = True
+
+    def load_collection(self) -> None:
+        try:
+            super().load_collection()
+        except Exit as error:
+            if not isinstance(error.__context__, CollectionNotFound):
+                raise
+            more = "docs/template.md shows one of two lines"
+            raise Exit(f"There is no tasks.py in {Path.cwd()} or above it.\n  {more}", code=BAD_SETTING) from error
 
     def parse_tasks(self) -> None:
         try:

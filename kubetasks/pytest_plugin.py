@@ -136,10 +136,13 @@ def _refused(config: pytest.Config, make: Callable[[], R], project: "Project | N
 
 @pytest.fixture(scope="session")
 def k8s_application(pytestconfig: pytest.Config) -> "Project":
-    """The project whose application is tested: that of tasks.py in pytest's root folder. Override it to return another."""
+    """The project whose application is tested: that of tasks.py in pytest's root folder or above it. Override it for another."""
     from invoke.collection import Collection
 
-    file = pytestconfig.rootpath / "tasks.py"
+    from kubetasks.project.settings import OURS
+
+    root = pytestconfig.rootpath
+    file = next((folder / "tasks.py" for folder in (root, *root.parents) if (folder / "tasks.py").is_file()), root / "tasks.py")
     if not file.is_file():
         pytest.fail(
             f"There is no {file}: write it, or a fixture k8s_application that returns a kubetasks.Project.", pytrace=False
@@ -150,8 +153,8 @@ def k8s_application(pytestconfig: pytest.Config) -> "Project":
     finally:
         sys.path.remove(str(file.parent))
     for value in made.values():
-        if isinstance(value, Collection) and "kubetasks" in value.configuration():
-            project: Project = value.configuration()["kubetasks"]["project"]
+        if isinstance(value, Collection) and OURS in value.configuration():
+            project: Project = value.configuration()[OURS]["project"]
             return project
     pytest.fail(f"{file} has no tasks of kubetasks: ns = kubetasks.namespace(...)", pytrace=False)
 

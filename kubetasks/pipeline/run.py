@@ -163,7 +163,7 @@ def begin(c: Context, *, json: bool = False, piped: bool = False) -> Run:
     """The run of a task's invocation; `json` and `piped` are those of this task's report. Raises SetupError, SettingError."""
     require_packages()
     interruption.reset()
-    ours = c.config["kubetasks"]
+    ours = c.config[settings.OURS]
     if not ours["runs"]:
         project: Project = ours["project"]
         report = Report(echo=bool(c.config.run.echo), dry=bool(c.config.run.dry), spoken=project.spoken)

@@ -101,8 +101,8 @@ class Project:
                 f"The application's name must be at most {LONGEST_NAME} lower-case letters, digits and dashes, with no dash at"
                 f" either end, not {name!r}."
             )
-        if not 1 <= port <= 65535:
-            raise SettingError(f"The port of {name} must be from 1 to 65535, not {port}.")
+        if not isinstance(port, int) or not 1 <= port <= 65535:
+            raise SettingError(f"The port of {name} must be a number from 1 to 65535, not {port!r}.")
         if not health.startswith("/"):
             raise SettingError(f"The health path of {name} must begin with a slash, not {health!r}.")
         if not PREFIX.fullmatch(prefix):
@@ -134,4 +134,6 @@ class Project:
     def spoken(self, text: str) -> str:
         """A message, which is written for a project without a prefix and the command ./inv, as this project's person types it."""
         text = text.replace("./inv", self.command)
+        if self.application.manifests is None:
+            text = text.replace("Fix k8s/deployment.yaml", f"Fix the Dockerfile, or the manifests of {self.command} --dry up")
         return OUR_VARIABLE.sub(f"INVOKE_{self.prefix.upper()}_", text) if self.prefix else text

@@ -31,6 +31,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
     "setup": {"images": "auto", "engine": "install"},
 }
 
+OURS = "_kubetasks"  # where invoke's configuration has the project and what its tasks share
 INVOKE_SECTIONS = ("run", "runners", "sudo", "tasks", "timeouts")  # of invoke's own configuration
 ALIKE = 0.85  # from here on a name is taken for a misspelt one of ours
 PROVIDERS_OF_OUR_OWN = ("kind", "minikube")  # those that create clusters
@@ -142,20 +143,24 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
 def _refuse_unknown(project: Project, config: Any, environment: Mapping[str, str]) -> None:
     """Refuse settings that do not exist: a misspelt one must not act on another cluster. Raises SettingError.
 
-    With a prefix, whatever does not carry it is the project's own. Without one, sections of invoke.yaml that are not ours or
-    invoke's are refused too; in a person's own ~/.invoke.yaml they are not.
+    With a prefix, whatever carries it is ours, and all else the project's own. Without one, sections of invoke.yaml that are not
+    ours or invoke's are refused too; in a person's own ~/.invoke.yaml they are not.
     """
     variables = {project.variable(section, name) for section, names in DEFAULTS.items() for name in names}
-    prefixes = tuple(project.variable(section, "") + "_" for section in DEFAULTS)
+    prefixes = tuple(project.variable(section, "") + "_" for section in ([""] if project.prefix else DEFAULTS))
     for name in sorted(environment):
         alike = not project.prefix and name.startswith("INVOKE_") and difflib.get_close_matches(name, variables, 1, ALIKE)
         if (alike or name.startswith(prefixes)) and name not in variables:
             raise _unknown(name, variables)
-    keys = {f"{section}.{name}" for section, names in DEFAULTS.items() for name in names}
-    for section in DEFAULTS:
-        for name in _sections(project, config)[section].keys():  # noqa: SIM118  invoke's own mapping has no other way
-            if f"{section}.{name}" not in keys:
-                raise _unknown(f"{section}.{name}", keys)
+    start = f"{project.prefix}." if project.prefix else ""
+    keys = {f"{start}{section}.{name}" for section, names in DEFAULTS.items() for name in names}
+    sections = _sections(project, config)
+    for section in sections.keys() if project.prefix else DEFAULTS:
+        if section not in DEFAULTS:
+            raise _unknown(f"{start}{section}", {f"{start}{known}" for known in DEFAULTS})
+        for name in sections[section].keys():  # noqa: SIM118
+            if f"{start}{section}.{name}" not in keys:
+                raise _unknown(f"{start}{section}.{name}", keys)
     for section in getattr(config, "_project", None) or {}:  # None: an empty file
         if not project.prefix and section not in {*DEFAULTS, *INVOKE_SECTIONS}:
             raise _unknown(section, set(DEFAULTS))

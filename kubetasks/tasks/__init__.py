@@ -9,7 +9,7 @@ from typing import Any
 from invoke.collection import Collection
 
 from kubetasks.project.application import Project
-from kubetasks.project.settings import DEFAULTS
+from kubetasks.project.settings import DEFAULTS, OURS
 from kubetasks.tasks import app, cluster, machine, service
 
 
@@ -31,6 +31,6 @@ def namespace(project: Project, *more: Any) -> Collection:
         *(service.expose, service.service, service.tunnel, service.traffic, service.unexpose),
     )
     ns = Collection(*(_in_own_words(task, project) for task in ours), *more)
-    ns.configure({"kubetasks": {"project": project, "runs": ()}})
+    ns.configure({OURS: {"project": project, "runs": ()}})
     ns.configure({project.prefix: DEFAULTS} if project.prefix else DEFAULTS)
     return ns

@@ -8,6 +8,7 @@ from invoke import tasks
 from invoke.context import Context
 
 from kubetasks.errors import TaskError
+from kubetasks.project.settings import OURS
 
 if TYPE_CHECKING:
     from kubetasks.pipeline.run import Run
@@ -30,7 +31,7 @@ def task(*, piped: bool = False, **options: Any) -> Callable[[Callable[Concatena
             try:
                 body(begin(c, json=bool(given.get("json")), piped=piped), *args, **given)
             except TaskError as error:
-                error.message = c.config["kubetasks"]["project"].spoken(error.message)
+                error.message = c.config[OURS]["project"].spoken(error.message)
                 raise
 
         return tasks.task(begun, **options)

@@ -194,8 +194,19 @@ def test_with_a_prefix_the_settings_leave_a_projects_own_ones_alone(tmp_path: Pa
     own = {"INVOKE_APP_PORT": "5000", "INVOKE_APP_REPLICAS": "9"}
     found = settings.read(HOST, config, own)
     assert (found.nodes, found.replicas) == (3, 3)
-    with pytest.raises(SettingError, match="There is no setting INVOKE_KUBETASKS_APP_REPLICA"):
-        settings.read(HOST, config, {"INVOKE_KUBETASKS_APP_REPLICA": "9"})
+    for name in ("INVOKE_KUBETASKS_APP_REPLICA", "INVOKE_KUBETASKS_CLUSTR_NAME", "INVOKE_KUBETASKS_PORT"):
+        with pytest.raises(SettingError, match=f"There is no setting {name}"):
+            settings.read(HOST, config, {name: "9"})
+
+
+@pytest.mark.parametrize(("text", "name"), [("clustr: {name: a}", "clustr"), ("cluster: {nmae: a}", "cluster.nmae")])
+def test_with_a_prefix_what_is_misspelt_under_it_is_refused(tmp_path: Path, text: str, name: str) -> None:
+    (tmp_path / "invoke.yaml").write_text(f"kubetasks: {{{text}}}\n")
+    config = Config(project_location=tmp_path)
+    config.load_project()
+    config.load_collection(namespace(HOST).configuration())
+    with pytest.raises(SettingError, match=f"There is no setting kubetasks.{name}"):
+        settings.read(HOST, config, {})
 
 
 def test_a_message_names_what_the_projects_person_types() -> None:

@@ -72,6 +72,13 @@ def test_with_workers_each_test_that_needs_it_says_so(tmp_path: Path) -> None:
     assert ended.stdout.count("This machine lacks: engine") >= 2
 
 
+def test_tasks_are_found_above_the_folder_of_the_tests(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tasks.py").write_text(TASKS)
+    (tmp_path / "tests" / "test_it.py").write_text("def test_it(k8s_application):\n    print('for', k8s_application.folder)\n")
+    assert f"for {tmp_path}\n" in run(tmp_path / "tests", "-s").stdout
+
+
 def test_options_that_do_not_fit_are_refused_in_the_words_of_the_settings(tmp_path: Path) -> None:
     (tmp_path / "tasks.py").write_text(TASKS)
     (tmp_path / "test_it.py").write_text("def test_it(k8s_cluster):\n    pass\n")
