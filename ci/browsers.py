@@ -3,9 +3,10 @@
 import re
 import shutil
 
+from hostengine import packages
 from kubetasks.errors import SetupError
 from kubetasks.project.settings import Settings
-from kubetasks.setup import packages, receipt
+from kubetasks.setup import receipt
 from kubetasks.setup.log import new_log
 from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report

@@ -6,6 +6,7 @@ from kubetasks.project.settings import Settings
 from kubetasks.project.versions import PYTHONS
 from kubetasks.setup import downloads, install, receipt, requirements
 from kubetasks.terminal.report import Report
+from nodeimages import here
 
 
 def image(settings: Settings, report: Report, minor: str, may_install: bool) -> str:
@@ -25,4 +26,4 @@ def image(settings: Settings, report: Report, minor: str, may_install: bool) -> 
         return version.pulled
     if not version.debian:
         raise SetupError(f"No image registry is reachable, and no available Debian release has Python {minor}.")
-    return install.build_python(found, settings, report, minor)
+    return here.python(found, settings, report, minor)

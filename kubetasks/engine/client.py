@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container as Container
 
 REQUEST_TIMEOUT = 60  # seconds; a build or a pull may be silent for longer
+ANSWER_SECONDS = 10  # in which an engine that runs says its release
 SILENT_SECONDS = 1800
 COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of a program that thinks it writes to a terminal
 BUILD_LINES = 15  # of the output of a build that failed
@@ -42,6 +43,17 @@ def connect(timeout: int = REQUEST_TIMEOUT, host: str = "", owner: Owner = TOOL)
     that DOCKER_HOST named before. What is made in it is the owner's.
     """
     return _connect(owner, timeout, {"DOCKER_HOST": host} if host else access.environment() or os.environ)
+
+
+def release() -> str | None:
+    """The release of the engine that the tasks use, or None if none answers.
+
+    Raises EngineError if it denies access or is too old, or if docker's context cannot be read: another one is no remedy.
+    """
+    try:
+        return connect(timeout=ANSWER_SECONDS).version()
+    except AbsentError:
+        return None
 
 
 def connect_to(owner: Owner, variables: Mapping[str, str], absent: str, hint: str) -> "Engine":

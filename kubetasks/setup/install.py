@@ -1,24 +1,23 @@
 """Install what this machine lacks: pulled and downloaded as pinned, or built if no image registry can be reached."""
 
-import platform
 import shutil
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from kubetasks.engine import client
 from kubetasks.engine.client import Engine
-from kubetasks.errors import SetupError
+from kubetasks.errors import EngineError, SetupError
 from kubetasks.project.settings import Settings
-from kubetasks.project.versions import PYTHONS
-from kubetasks.setup import downloads, inventory, packages, receipt, requirements
-from kubetasks.setup import engine as machine_engine
+from kubetasks.setup import downloads, inventory, receipt, requirements
 from kubetasks.setup.log import new_log
-from kubetasks.setup.requirements import REGISTRY, File, Requirement
+from kubetasks.setup.requirements import File, Requirement
 from kubetasks.terminal.report import Report, duration
 
 Source = Literal["pull", "build"]
+BUILDER = "nodeimages.here"
 UNSET = "Unset INVOKE_SETUP_IMAGES, or run this as root on Debian"
 CONNECT = "Connect to an image registry, or run this as root on Debian"
 
@@ -58,7 +57,7 @@ def _install(settings: Settings, report: Report, needed: Sequence[Requirement]) 
 def _build(settings: Settings, report: Report, log: Path, needed: Sequence[Requirement]) -> None:
     if shutil.which("dockerd"):
         _start_engine(settings, report, log)  # an engine that was stopped may have the images
-    found = client.connect() if machine_engine.release() else None
+    found = client.connect() if client.release() else None
     missing = [need for need in needed if not need.find(found, settings).present]
     if not missing:
         return
@@ -86,32 +85,17 @@ def _download(found: Engine, settings: Settings, report: Report, log: Path, need
 
 
 def _run_build(settings: Settings, report: Report, log: Path, missing: Sequence[Requirement]) -> None:
-    build = requirements.builder("build")
-
-    def prepare() -> Engine:
-        _start_engine(settings, report, log)
-        if not _needs_only_go(missing):
-            packages.install(build.PACKAGES, settings.cache, log)
-        return client.connect()
-
-    build.Build(settings, report, log, prepare, missing).run()
-
-
-def _needs_only_go(missing: Sequence[Requirement]) -> bool:
-    """Whether nobody must be root to build it: Debian's file systems are not part of it."""
-    return all(isinstance(need, File) or need is REGISTRY for need in missing)
+    start = partial(_start_engine, settings, report, log)
+    requirements.beside(BUILDER).build(settings, report, log, missing, start)
 
 
 def _unbuildable(missing: Sequence[Requirement]) -> str:
     """Why it cannot be built here, or ""."""
-    if not requirements.builder("build"):
-        return "the builder, nodeimages/, is not installed with the package"
-    if not _needs_only_go(missing) and not packages.possible():
-        return "that needs root on Debian or Ubuntu"
-    return "" if platform.machine() == "x86_64" else f"only for x86_64, not for {platform.machine()}"
+    builder = requirements.beside(BUILDER)
+    return builder.unbuildable(missing) if builder else "the builder, nodeimages/, is not installed with the package"
 
 
-def _require_buildable(missing: Sequence[Requirement], hint: str = CONNECT) -> None:
+def _require_buildable(missing: Sequence[Requirement], hint: str) -> None:
     reason = _unbuildable(missing)
     if reason:
         what = ", ".join(need.name for need in missing)
@@ -119,22 +103,9 @@ def _require_buildable(missing: Sequence[Requirement], hint: str = CONNECT) -> N
 
 
 def _start_engine(settings: Settings, report: Report, log: Path) -> None:
-    if not machine_engine.release():
-        machine_engine.ensure(settings, report, log)
-
-
-def build_python(found: Engine, settings: Settings, report: Report, minor: str) -> str:
-    """Build the image with that Python, and return its name. Raises EngineError, SetupError, ProgramError."""
-    wanted, debian = requirements.python(minor), PYTHONS[minor].debian
-    _require_buildable([wanted])
-    build = requirements.builder("build")
-    root = settings.cache / f"build-python-{debian}"
-    with receipt.locked(settings.cache, report):
-        log = new_log(settings)
-        packages.install(build.PACKAGES, settings.cache, log)
-        with report.step(f"Creating an image with Python from Debian packages ({debian})"):
-            try:
-                build.make_python(found, debian, root, log)
-            finally:
-                shutil.rmtree(root, ignore_errors=True)
-    return wanted.built(settings)
+    if client.release():
+        return
+    host = requirements.beside("hostengine.engine")
+    if not host:
+        raise EngineError("No container engine answers.", "Start it, or install one: https://docs.docker.com/engine/install/")
+    host.ensure(settings, report, log)

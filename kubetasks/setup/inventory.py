@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from kubetasks.engine import client, image
 from kubetasks.errors import SetupError
 from kubetasks.project.settings import DEFAULTS, Settings
-from kubetasks.setup import engine as machine_engine
 from kubetasks.setup import requirements
 from kubetasks.setup.requirements import BASE_IMAGE, Artifact, File, Requirement
 
@@ -31,7 +30,7 @@ def look(settings: Settings, needed: Sequence[Requirement]) -> list[Item]:
 
     Raises EngineError if the engine denies access, is too old, or cannot be chosen.
     """
-    release = machine_engine.release()
+    release = client.release()
     found = client.connect() if release else None
     kubectl = requirements.kubectl()
     return [
@@ -74,6 +73,8 @@ def _item(need: Requirement, found: Artifact) -> Item:
 def _engine_advice(settings: Settings) -> str:
     if settings.engine == "refuse":
         return "none answers, and INVOKE_SETUP_ENGINE=refuse forbids installing one"
+    if not requirements.beside("hostengine"):
+        return "none answers: start it, or install one"
     return "none answers: setup installs (on Debian, as root) and starts one"
 
 

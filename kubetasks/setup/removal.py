@@ -1,103 +1,31 @@
-"""Remove what setup installed."""
+"""Remove what setup has pulled, downloaded and built; `hostengine` removes an engine that it has installed too."""
 
-import os
-import shutil
-from pathlib import Path
-
-from kubetasks.engine import access, client
+from kubetasks.engine import client
 from kubetasks.engine.client import Engine
-from kubetasks.errors import ClusterError, EngineError, SetupError, TaskError
+from kubetasks.errors import ClusterError
 from kubetasks.project.settings import Settings
-from kubetasks.setup import engine as machine_engine
-from kubetasks.setup import packages, receipt, requirements
-from kubetasks.setup.log import new_log
+from kubetasks.setup import receipt, requirements
 from kubetasks.setup.receipt import Receipt
 from kubetasks.terminal.report import Report
 
-AGAIN = "./inv setup --remove"
-WRITTEN_BY_ENGINES = ("key.json",)  # in /etc/docker
-LISTED = 10  # foreign things that a message names
 
+def remove(settings: Settings, report: Report) -> list[str]:
+    """Remove images and the cache folder; return their names.
 
-def remove(settings: Settings, report: Report, socket: Path = machine_engine.SOCKET) -> list[str]:
-    """Remove images, the engine that setup installed, and the cache folder. Return their names.
-
-    `socket` is that of this machine's engine, whatever DOCKER_HOST or docker's context says. Whatever forbids the removal is
-    looked for before anything is removed. Raises ClusterError while a cluster of ours exists, EngineError if the engine does not
-    answer, SetupError if the engine that setup installed holds something of others or cannot be asked.
+    Raises ClusterError while a cluster of ours exists, EngineError if the engine does not answer.
     """
     if not settings.cache.exists():
         return []
     with receipt.locked(settings.cache, report):
-        log = new_log(settings)
-        ran = machine_engine.running(receipt.read(settings.cache))
-        local = _local_engine(settings, report, socket, log)
-        used = client.connect() if access.named() else local
-        made = receipt.read(settings.cache)
-        doomed = _doomed_folders(made)
-        for found in filter(None, (used, local)):
-            _require_no_clusters(found)
-        if local and doomed:
-            _require_ours(local, socket, made, doomed)
-            _require_stoppable(made)
-        going, kept = packages.removable(made.packages)
-        gone = _remove_images(used, made, report) if used else []
-        started_now = not ran and machine_engine.running(made)
-        # a service that an earlier setup started is the person's to manage; a process uses files of the cache
-        if (doomed or made.engine_pid or started_now) and machine_engine.stop_locked(settings.cache, report):
-            gone.append("the engine that setup started")
-        gone += _uninstall(going, kept, made, report, log)
+        found = client.connect()
+        require_no_clusters(found)
+        gone = remove_images(found, receipt.read(settings.cache), report)
         receipt.discard(settings.cache)
         return [*gone, str(settings.cache)]
 
 
-def _doomed_folders(made: Receipt) -> list[Path]:
-    """The existing folders that go with the engine: those that setup recorded, and what purging its package deletes."""
-    purged = [machine_engine.DATA] if machine_engine.PACKAGE in made.packages else []
-    return [folder for folder in map(Path, dict.fromkeys([*made.folders, *purged])) if folder.exists()]
-
-
-def _local_engine(settings: Settings, report: Report, socket: Path, log: Path) -> Engine | None:
-    """The engine of this machine, or None if it has none; a stopped one is started, because its content cannot be seen.
-
-    If another one is named, the tasks do not use it: it matters only if its folders are to be removed. Raises EngineError or,
-    if they are, SetupError.
-    """
-    doomed = _doomed_folders(receipt.read(settings.cache))
-    if not doomed and access.named():
-        return None
-    if doomed and os.geteuid() != 0:
-        raise SetupError("Only root can remove the engine that setup installed.", f"As root: {AGAIN}")
-    try:
-        found = machine_engine.local(socket)
-        if not found and shutil.which("dockerd"):
-            _start(settings, report, log)
-            found = machine_engine.local(socket)
-    except TaskError as error:
-        raise _unasked(doomed, error.sentence) if doomed else error from error
-    if doomed and not found:
-        raise _unasked(doomed, f"None answers on {socket}.")
-    return found
-
-
-def _start(settings: Settings, report: Report, log: Path) -> None:
-    if settings.engine == "refuse":
-        raise EngineError(
-            "No container engine answers, and INVOKE_SETUP_ENGINE=refuse forbids starting one.",
-            f"Start yours, or unset INVOKE_SETUP_ENGINE; then {AGAIN}",
-        )
-    machine_engine.start(settings.cache, report, log)
-
-
-def _unasked(doomed: list[Path], reason: str) -> SetupError:
-    folders = " ".join(map(str, doomed))
-    return SetupError(
-        f"The engine that setup installed cannot be asked whether {folders} holds something of others. {reason}",
-        f"Start it, then {AGAIN}; or, if nothing in there is needed: rm -r {folders}",
-    )
-
-
-def _require_no_clusters(found: Engine) -> None:
+def require_no_clusters(found: Engine) -> None:
+    """Raises ClusterError if there is a cluster of ours."""
     clusters = found.our_clusters()
     if clusters:
         name, provider = clusters[0]
@@ -108,35 +36,7 @@ def _require_no_clusters(found: Engine) -> None:
         )
 
 
-def _require_ours(found: Engine, socket: Path, made: Receipt, doomed: list[Path]) -> None:
-    """Refuse to remove folders that hold something of others, or of an engine that is not the one that answers."""
-    try:
-        data = found.data_folder()
-    except TaskError as error:
-        raise _unasked(doomed, error.sentence) from error
-    if not any(data.is_relative_to(folder) for folder in doomed):
-        raise _unasked(doomed, f"The one that answers on {socket} keeps its data in {data}.")
-    others = found.others(made.pulled)
-    for folder in doomed:
-        if not data.is_relative_to(folder):
-            others += [f"file {path}" for path in folder.rglob("*") if path.is_file() and path.name not in WRITTEN_BY_ENGINES]
-    if others:
-        more = f" and {len(others) - LISTED} more" if len(others) > LISTED else ""
-        raise SetupError(
-            f"The engine that setup installed holds what is not ours: {', '.join(others[:LISTED])}{more}.",
-            f"Remove it by hand (docker rm, docker rmi, docker volume rm), then {AGAIN}; or keep the engine",
-        )
-
-
-def _require_stoppable(made: Receipt) -> None:
-    if not machine_engine.running(made):
-        raise SetupError(
-            "The engine that setup installed is running, but setup did not start it.",
-            f"Stop it (systemctl stop docker.socket docker, or kill $(cat /var/run/docker.pid)), then {AGAIN}",
-        )
-
-
-def _remove_images(found: Engine, made: Receipt, report: Report) -> list[str]:
+def remove_images(found: Engine, made: Receipt, report: Report) -> list[str]:
     """Remove the images that setup built or pulled, unless a container uses them. Return their names."""
     built = [tag for repository in requirements.REPOSITORIES for tag in found.image_tags(repository)]
     gone = []
@@ -147,16 +47,3 @@ def _remove_images(found: Engine, made: Receipt, report: Report) -> list[str]:
         elif found.remove_image(reference):
             gone.append(reference)
     return gone
-
-
-def _uninstall(going: list[str], kept: list[str], made: Receipt, report: Report, log: Path) -> list[str]:
-    """Remove folders and packages. Return their names."""
-    folders = [folder for folder in made.folders if Path(folder).exists()]
-    for folder in folders:
-        machine_engine.remove_folder(Path(folder), log)
-    if kept:
-        report.say(f"Kept packages that others need: {', '.join(kept)}.")
-    if going or kept:
-        with report.step("Removing the packages that setup installed"):
-            packages.remove(going, kept, log)
-    return [*going, *folders]

@@ -37,19 +37,19 @@ class Artifact:
         return self.reference.split("@")[0]
 
 
-def builder(module: str) -> Any:
-    """The module of the builder, or None if it is not there."""
+def beside(module: str) -> Any:
+    """A module of `nodeimages` or `hostengine`, or None if that does not lie beside the package, as in its repository."""
     try:
-        return importlib.import_module(f"nodeimages.{module}")
+        return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("nodeimages"):
+        if not (error.name or "").startswith(module.partition(".")[0]):
             raise
         return None
 
 
 def built(name: str, *arguments: str) -> str:
     """What the builder calls what it builds, or "" if it is not there."""
-    names = builder("names")
+    names = beside("nodeimages.names")
     return str(getattr(names, name)(*arguments)) if names else ""
 
 

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 def setup(run: Run, remove: bool = False, stop: bool = False) -> None:
     """Install what this machine lacks.
 
-    Installs the container engine, the base image, and what the provider needs: for kind its program, a node image, a load
-    balancer and a registry. Images go into the engine, programs into ~/.cache/simple-server-tasks. Packages are installed
-    with apt, as root.
+    Installs the base image, and what the provider needs: for kind its program, a node image, a load balancer and a registry.
+    Images go into the engine, programs into ~/.cache/simple-server-tasks. Where this repository is, it also installs a container
+    engine with apt, as root.
 
     Example: ./inv setup build deploy expose scale
     Undo: ./inv setup --remove
     """
-    from kubetasks.setup import engine, install, inventory, removal
+    from kubetasks.setup import install, inventory, removal, requirements
 
     settings, report, needs = run.settings, run.report, run.provider.requirements
     if remove and stop:
@@ -35,10 +35,11 @@ def setup(run: Run, remove: bool = False, stop: bool = False) -> None:
     if report.dry:
         _show(report, inventory.look(settings, needs))
     elif stop:
-        if not engine.stop(settings.cache, report):
+        host = requirements.beside("hostengine.engine")
+        if not (host and host.stop(settings.cache, report)):
             report.say("No engine that setup started is running.")
     elif remove:
-        gone = removal.remove(settings, report)
+        gone = (requirements.beside("hostengine.removal") or removal).remove(settings, report)
         report.say("Removed:\n  " + "\n  ".join(gone) if gone else "There was nothing to remove.")
     else:
         installed = install.install(settings, report, needs)

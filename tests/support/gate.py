@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from kubetasks.setup.engine import SOCKET
+from hostengine.engine import SOCKET
 
 REQUEST = re.compile(rb"(GET|HEAD|POST|PUT|DELETE) /(?:v[0-9.]+/)?([^ ?]*)\S* HTTP/1\.1\r\n")
 VARIABLE = re.compile(r"(?<=/)[^/]*(?:[0-9a-f]{12}|[-:.])[^/]*")  # the part of a path that names one container, image or network

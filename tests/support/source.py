@@ -10,6 +10,7 @@ from tasks import PROJECT
 PARTS = (
     "tasks.py",
     "ci",
+    "hostengine",
     "kubetasks",
     "images",
     "nodeimages",

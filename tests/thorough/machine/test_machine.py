@@ -17,11 +17,12 @@ from typing import Any
 import docker
 import pytest
 
+from hostengine import engine as machine_engine
+from hostengine import removal
 from kubetasks.errors import SetupError
 from kubetasks.project import settings
 from kubetasks.project.labels import TOOL
-from kubetasks.setup import engine as machine_engine
-from kubetasks.setup import receipt, removal, requirements
+from kubetasks.setup import receipt, requirements
 from kubetasks.setup.receipt import Receipt
 from kubetasks.terminal import shell, wait
 from kubetasks.terminal.report import Report

@@ -87,7 +87,8 @@ def installed(this_run: Run) -> Path:
         subprocess.run([*pip, "--require-hashes", "--requirement", str(locked)], check=True)
         subprocess.run([*pip, "--no-deps", str(build_wheel(PROJECT.folder, folder))], check=True)
         (builder := folder / "builder").mkdir()
-        (builder / "nodeimages").symlink_to(PROJECT.folder / "nodeimages")
+        for name in ("nodeimages", "hostengine"):
+            (builder / name).symlink_to(PROJECT.folder / name)
         (packages,) = folder.glob("lib/python*/site-packages")
         (packages / "builder.pth").write_text(f"{builder}\n")
         return {"programs": str(python.parent)}

@@ -8,9 +8,9 @@ from ci import pythons
 from kubetasks.engine import client
 from kubetasks.errors import SetupError
 from kubetasks.project.versions import PYTHONS
-from kubetasks.setup import downloads, install
+from kubetasks.setup import downloads
 from kubetasks.terminal.report import Report
-from nodeimages import names
+from nodeimages import here, names
 from tests.unit.configured import configured
 
 BUILT = names.python("trixie")
@@ -37,7 +37,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return names.python(PYTHONS[minor].debian)
 
     monkeypatch.setattr(downloads, "image", lambda _engine, _settings, _report, reference: made.append(reference))
-    monkeypatch.setattr(install, "build_python", build)
+    monkeypatch.setattr(here, "python", build)
     monkeypatch.setattr(downloads, "reached", lambda _url: False)
     return made
 

@@ -21,7 +21,6 @@ from kubetasks.errors import EngineError, ImageError
 from kubetasks.project.labels import TOOL
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.providers.minikube.provider import Minikube
-from kubetasks.setup import engine as machine_engine
 from kubetasks.terminal.report import Report
 from tests.unit.configured import configured
 
@@ -115,7 +114,7 @@ def test_one_that_is_too_old_is_said_and_not_taken_for_none(start: Callable[[typ
         version = "1.12"
 
     start(Old)
-    for ask in (client.connect, machine_engine.release):
+    for ask in (client.connect, client.release):
         with pytest.raises(EngineError, match="too old: it has API") as raised:
             ask()
         assert raised.value.hint == "Update it"
@@ -129,7 +128,7 @@ def test_why_one_that_was_named_cannot_be_reached_is_said(monkeypatch: pytest.Mo
     monkeypatch.setenv("DOCKER_HOST", "ssh://192.0.2.1")
     with pytest.raises(AbsentError, match=r"answers \(DOCKER_HOST\): Install paramiko"):
         client.connect()
-    assert machine_engine.release() is None
+    assert client.release() is None
 
 
 def test_why_one_that_was_named_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from hostengine import packages
 from kubetasks.engine import client
 from kubetasks.errors import SetupError
 from kubetasks.project import settings
 from kubetasks.providers.kind.provider import Kind
-from kubetasks.setup import downloads, engine, install, packages
+from kubetasks.setup import downloads, install
 from kubetasks.setup.requirements import File
 from kubetasks.terminal.report import Report
 from nodeimages.build import Build
@@ -40,7 +41,7 @@ def unbuildable(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     got: list[str] = []
     monkeypatch.setattr(packages, "possible", lambda: False)
     monkeypatch.setattr(shutil, "which", lambda _name: None)
-    monkeypatch.setattr(engine, "release", lambda: "20.10")
+    monkeypatch.setattr(client, "release", lambda: "20.10")
     monkeypatch.setattr(client, "connect", EngineWithoutImages)
     monkeypatch.setattr(downloads, "pull", lambda _engine, _settings, _report, needs: got.extend(need.name for need in needs))
     monkeypatch.setattr(packages, "install", lambda *_: pytest.fail("who is not root installs no package"))

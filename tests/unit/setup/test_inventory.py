@@ -10,7 +10,7 @@ from kubetasks.errors import SetupError
 from kubetasks.project.settings import Settings
 from kubetasks.providers.existing import Existing
 from kubetasks.providers.kind.provider import Kind
-from kubetasks.setup import engine, inventory, requirements
+from kubetasks.setup import inventory, requirements
 from kubetasks.setup.requirements import Requirement
 from tests.unit.configured import configured
 
@@ -21,7 +21,7 @@ MINIKUBE = requirements.MINIKUBE, requirements.MINIKUBE_NODE_IMAGE
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     """The settings of a machine that has no engine and no cache."""
-    monkeypatch.setattr(engine, "release", lambda: None)
+    monkeypatch.setattr(client, "release", lambda: None)
     return configured(cache=tmp_path)
 
 
@@ -42,7 +42,7 @@ def test_only_what_the_provider_needs_is_looked_for(bare: Settings, needed: tupl
 def test_the_command_line_that_kind_and_minikube_call_is_looked_for_beside_an_engine(
     bare: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(engine, "release", lambda: "28.0.4")
+    monkeypatch.setattr(client, "release", lambda: "28.0.4")
     monkeypatch.setattr(client, "connect", lambda: SimpleNamespace(image_id=lambda _reference: None))
     monkeypatch.setenv("PATH", str(tmp_path))
     (item,) = [item for item in inventory.look(bare, Kind.requirements) if item.name == inventory.DOCKER]

@@ -1,4 +1,4 @@
-"""Without the package that builds images, those that are pulled still install."""
+"""Without what lies beside the package, images that are pulled still install, and an engine is asked for."""
 
 import subprocess
 import sys
@@ -10,12 +10,12 @@ HIDDEN = """
 import dataclasses, sys
 from pathlib import Path
 
-sys.modules["nodeimages"] = None  # as if the folder were not there
+sys.modules["nodeimages"] = sys.modules["hostengine"] = None  # as if the folders were not there
 
-from kubetasks.setup import requirements
 from kubetasks.engine import client
+from kubetasks.errors import EngineError
 from kubetasks.project import settings
-from kubetasks.setup import downloads, engine as machine_engine, install, inventory
+from kubetasks.setup import downloads, install, inventory, requirements
 from kubetasks.terminal.report import Report
 from tasks import PROJECT
 
@@ -35,11 +35,18 @@ def download(url, sha256, target, report):
     target.write_text(url)
 
 
-machine_engine.release = lambda: "28.0.4"
-client.connect = Pulled
-downloads.file = download
 wanted = dataclasses.replace(settings.read(PROJECT, settings.DEFAULTS, {}), images="pull", cache=Path(sys.argv[1]))
 needed = requirements.KIND, requirements.KIND_NODE_IMAGE, requirements.LOAD_BALANCER
+client.release = lambda: None
+try:
+    install.install(wanted, Report(), needed)
+except EngineError as error:
+    assert error.sentence == "No container engine answers.", error
+assert inventory.look(wanted, needed)[0].detail == "none answers: start it, or install one"
+
+client.release = lambda: "28.0.4"
+client.connect = Pulled
+downloads.file = download
 assert install.install(wanted, Report(), needed)
 assert inventory.missing(wanted, needed) == []
 assert "nodeimages" in install._unbuildable(needed)

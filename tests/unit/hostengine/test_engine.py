@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from docker.errors import DockerException
 
+from hostengine import engine as machine_engine
+from hostengine import packages
 from kubetasks.engine import access, client
 from kubetasks.engine.client import AbsentError
 from kubetasks.errors import EngineError, SetupError
-from kubetasks.setup import engine as machine_engine
-from kubetasks.setup import packages, receipt
+from kubetasks.setup import receipt
 from kubetasks.setup.receipt import Receipt
 from kubetasks.terminal.report import Report
 from tests.unit.configured import configured
@@ -67,7 +68,7 @@ def test_denied_access_is_told_from_an_engine_that_does_not_answer(monkeypatch: 
     monkeypatch.setattr(client, "connect", CONNECT)
     monkeypatch.setattr(access, "docker_client", denies)
     with pytest.raises(EngineError, match="may not use"):
-        machine_engine.release()
+        client.release()
     with pytest.raises(EngineError, match="may not use"):
         machine_engine.local(listening)
 

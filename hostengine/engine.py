@@ -10,11 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hostengine import limited_runc, packages
 from kubetasks.engine import access, client
 from kubetasks.engine.client import AbsentError, Engine
 from kubetasks.errors import EngineError, SetupError
 from kubetasks.project.settings import Settings
-from kubetasks.setup import limited_runc, packages, receipt
+from kubetasks.setup import receipt
 from kubetasks.terminal import shell, wait
 from kubetasks.terminal.report import Report
 
@@ -29,21 +30,9 @@ SYSTEMD = Path("/run/systemd/system")  # exists if systemd is the init system: s
 UNIT = "docker.service"
 START_SECONDS = 60
 STOP_SECONDS = 60
-ANSWER_SECONDS = 10
 START_ATTEMPTS = 3
 LIMITED = "limited-runc"
 CAREFUL_SINCE = 23  # from this release on Docker asks only for capabilities that it has
-
-
-def release() -> str | None:
-    """The release of the engine that the tasks use, or None if none answers.
-
-    Raises EngineError if it denies access or is too old, or if docker's context cannot be read: another one is no remedy.
-    """
-    try:
-        return client.connect(timeout=ANSWER_SECONDS).version()
-    except AbsentError:
-        return None
 
 
 def local(socket: Path = SOCKET) -> Engine | None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from hostengine import packages
 from kubetasks.errors import SetupError
-from kubetasks.setup import packages, receipt
+from kubetasks.setup import receipt
 from kubetasks.terminal import interruption, shell
 from tests.unit.setup.recorded import Programs
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.setup import limited_runc
+from hostengine import limited_runc
 
 # /proc/self/status of a process whose bounding set lacks CAP_SYS_RESOURCE (number 24)
 WHOLE = {"capabilities": {"bounding": ["CAP_CHOWN", "CAP_SYS_RESOURCE"]}}

@@ -1,0 +1,61 @@
+"""Build on this machine what cannot be pulled, or say why that is not possible."""
+
+import platform
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hostengine import packages
+from kubetasks.engine import client
+from kubetasks.engine.client import Engine
+from kubetasks.errors import SetupError
+from kubetasks.project.settings import Settings
+from kubetasks.project.versions import PYTHONS
+from kubetasks.setup import receipt, requirements
+from kubetasks.setup.install import CONNECT
+from kubetasks.setup.log import new_log
+from kubetasks.setup.requirements import REGISTRY, File, Requirement
+from kubetasks.terminal.report import Report
+from nodeimages.build import PACKAGES, Build, make_python
+
+
+def unbuildable(missing: Sequence[Requirement]) -> str:
+    """Why it cannot be built here, or ""."""
+    if not _needs_only_go(missing) and not packages.possible():
+        return "that needs root on Debian or Ubuntu"
+    return "" if platform.machine() == "x86_64" else f"only for x86_64, not for {platform.machine()}"
+
+
+def _needs_only_go(missing: Sequence[Requirement]) -> bool:
+    """Whether nobody must be root to build it: Debian's file systems are not part of it."""
+    return all(isinstance(need, File) or need is REGISTRY for need in missing)
+
+
+def build(settings: Settings, report: Report, log: Path, missing: Sequence[Requirement], start: Callable[[], None]) -> None:
+    """Build what is missing; `start` starts the engine. Raises EngineError, SetupError, ProgramError."""
+
+    def prepare() -> Engine:
+        start()
+        if not _needs_only_go(missing):
+            packages.install(PACKAGES, settings.cache, log)
+        return client.connect()
+
+    Build(settings, report, log, prepare, missing).run()
+
+
+def python(found: Engine, settings: Settings, report: Report, minor: str) -> str:
+    """Build the image with that Python, and return its name. Raises EngineError, SetupError, ProgramError."""
+    wanted, debian = requirements.python(minor), PYTHONS[minor].debian
+    reason = unbuildable([wanted])
+    if reason:
+        raise SetupError(f"What is missing cannot be built here ({wanted.name}): {reason}.", CONNECT)
+    root = settings.cache / f"build-python-{debian}"
+    with receipt.locked(settings.cache, report):
+        log = new_log(settings)
+        packages.install(PACKAGES, settings.cache, log)
+        with report.step(f"Creating an image with Python from Debian packages ({debian})"):
+            try:
+                make_python(found, debian, root, log)
+            finally:
+                shutil.rmtree(root, ignore_errors=True)
+    return wanted.built(settings)
