@@ -252,7 +252,7 @@ def run(hello: Hello, line: str) -> str:
     ("change", "words", "code"),
     [
         ({"tasks.py": ('"test', '"Test')}, "The application's name must be at most 40 lower-case letters", 2),
-        ({"tasks.py": ("8000", "80000")}, "must be from 1 to 65535, not 80000", 2),
+        ({"tasks.py": ("8000", "80000")}, "must be a number from 1 to 65535, not 80000", 2),
         ({"tasks.py": ("port=8000", 'health="healthz"')}, "must begin with a slash", 2),
         ({"Dockerfile": None}, "There is no Dockerfile in ", 5),
     ],
