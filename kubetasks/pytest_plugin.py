@@ -28,23 +28,17 @@ SESSION = pytest.StashKey["Session"]()
 PLACES = pytest.StashKey[list[tuple["Cluster", str]]]()  # that a test uses: cluster and namespace
 KEPT = pytest.StashKey[bool]()  # what a failed test used is to be kept
 MARKER = "k8s(nodes=1): how many nodes the cluster of k8s_throwaway has (kind)"
-OPTIONS = {
-    "provider": "what creates the cluster: kind (the default) or minikube",
-    "kubernetes": "the minor release of Kubernetes, such as 1.36",
-    "context": "use the cluster of that context of your kubeconfig instead of creating one",
-    "registry": "where the nodes of that cluster pull the image from, such as registry.example.com/team",
-}
-SETTINGS = {
-    "provider": "cluster.provider",
-    "kubernetes": "cluster.kubernetes",
-    "context": "cluster.context",
-    "registry": "app.registry",
+OPTIONS = {  # the setting of each, and its help
+    "provider": ("cluster.provider", "what creates the cluster: kind (the default) or minikube"),
+    "kubernetes": ("cluster.kubernetes", "the minor release of Kubernetes, such as 1.36"),
+    "context": ("cluster.context", "use the cluster of that context of your kubeconfig instead of creating one"),
+    "registry": ("app.registry", "where the nodes of that cluster pull the image from, such as registry.example.com/team"),
 }
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kubetasks", "Kubernetes clusters for tests (kubetasks)")
-    for name, text in OPTIONS.items():
+    for name, (_, text) in OPTIONS.items():
         group.addoption(f"--kubetasks-{name}", metavar=name.upper(), default="", help=text)
     group.addoption("--kubetasks-keep", action="store_true", help="keep the cluster, and the namespaces of failed tests")
 
@@ -66,7 +60,7 @@ def _session(config: pytest.Config) -> "Session":
     if SESSION not in config.stash:
         from kubetasks.testing.session import Session
 
-        given = {setting: config.getoption(f"kubetasks_{name}") for name, setting in SETTINGS.items()}
+        given = {setting: config.getoption(f"kubetasks_{name}") for name, (setting, _) in OPTIONS.items()}
         if given["cluster.context"]:
             given["cluster.provider"] = "existing"
         chosen = {key: value for key, value in given.items() if value}

@@ -8,11 +8,10 @@ from pathlib import Path
 from hostengine import packages
 from kubetasks.engine import client
 from kubetasks.engine.client import Engine
-from kubetasks.errors import SetupError
 from kubetasks.project.settings import Settings
 from kubetasks.project.versions import PYTHONS
 from kubetasks.setup import receipt, requirements
-from kubetasks.setup.install import CONNECT
+from kubetasks.setup.install import require_buildable
 from kubetasks.setup.log import new_log
 from kubetasks.setup.requirements import REGISTRY, File, Requirement
 from kubetasks.terminal.report import Report
@@ -46,9 +45,7 @@ def build(settings: Settings, report: Report, log: Path, missing: Sequence[Requi
 def python(found: Engine, settings: Settings, report: Report, minor: str) -> str:
     """Build the image with that Python, and return its name. Raises EngineError, SetupError, ProgramError."""
     wanted, debian = requirements.python(minor), PYTHONS[minor].debian
-    reason = unbuildable([wanted])
-    if reason:
-        raise SetupError(f"What is missing cannot be built here ({wanted.name}): {reason}.", CONNECT)
+    require_buildable([wanted])
     root = settings.cache / f"build-python-{debian}"
     with receipt.locked(settings.cache, report):
         log = new_log(settings)

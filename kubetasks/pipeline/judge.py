@@ -14,7 +14,7 @@ EFFECT_SECONDS = 2.0  # in which kube-proxy has put a change into effect: what a
 SECOND_ADDRESS_SECONDS = 2.0  # after the first answer: not every machine can reach a load balancer's address
 SERVICE_GONE = Failed("The service is gone.", "./inv expose")
 NO_ADDRESS = Pending("no load balancer has given it an address yet")
-UNANSWERED_SECONDS = 10.0  # in which a pod that is ready, by no probe perhaps, has begun to answer
+UNANSWERED_SECONDS = 10.0  # in which a pod whose probe has made it ready answers
 SUPERSEDED = Failed("Something newer is to be rolled out.")
 
 

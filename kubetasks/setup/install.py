@@ -64,7 +64,7 @@ def _build(settings: Settings, report: Report, log: Path, needed: Sequence[Requi
     if found and settings.images != "build" and all(isinstance(need, File) for need in missing):
         _download(found, settings, report, log, missing)  # files need no image registry
         return
-    _require_buildable(missing, UNSET if settings.images == "build" else CONNECT)
+    require_buildable(missing, UNSET if settings.images == "build" else CONNECT)
     if settings.images == "build":
         report.say("INVOKE_SETUP_IMAGES=build: building the images from package registries (one time, a few minutes).")
     else:
@@ -95,7 +95,8 @@ def _unbuildable(missing: Sequence[Requirement]) -> str:
     return builder.unbuildable(missing) if builder else "the builder, nodeimages/, is not installed with the package"
 
 
-def _require_buildable(missing: Sequence[Requirement], hint: str) -> None:
+def require_buildable(missing: Sequence[Requirement], hint: str = CONNECT) -> None:
+    """Raises SetupError if what is missing cannot be built on this machine."""
     reason = _unbuildable(missing)
     if reason:
         what = ", ".join(need.name for need in missing)

@@ -18,7 +18,6 @@ from kubetasks.engine import client
 from kubetasks.project import settings
 from kubetasks.project.settings import Settings
 from kubetasks.providers.base import Provider
-from kubetasks.providers.own import Own
 from kubetasks.setup import requirements
 from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
 from kubetasks.terminal.report import Report
@@ -146,10 +145,6 @@ class Tasks:
     def provider(self) -> Provider:
         """The provider of this cluster."""
         return providers.select(self.settings, Report(), client.connect)
-
-    def lifecycle(self) -> Own:
-        """The same, as one that deletes its cluster."""
-        return providers.lifecycle(self.provider())
 
     def ways(self) -> set[str]:
         """The ways at which an exposed service answers here, if it is the first one of this cluster."""
