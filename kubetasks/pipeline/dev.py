@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from kubetasks.engine.content import IGNORE_FILE, context_entries
 from kubetasks.errors import TaskError
@@ -28,71 +28,70 @@ class Watch:
 
     def __init__(self, app: Application) -> None:
         self._app = app
-        self._changes: queue.Queue[set[Path] | TaskError] = queue.Queue()
-        self._end = threading.Event()
-        self._broken: list[TaskError] = []
-        self._known: set[str] = set()  # what the image was made from when it was looked at last
-        self._threads: list[threading.Thread] = []
-        folders = filter(Path.is_dir, (app.source / Path(name).parts[0] for name in self._entries()))
-        self._watched = {*folders, *([app.manifests] if app.manifests else [])}
-        # the source's own folder holds more than the image, such as .venv: what lies under it is not watched
-        for begun in [self._begin(self._watched, recursive=True), self._begin({app.source}, recursive=False)]:
-            begun.wait()
+        self._changes: queue.Queue[set[Path]] = queue.Queue()
+        self._begun, self._end = threading.Event(), threading.Event()
+        self._broken: TaskError | None = None
+        self._watched: set[Path] = set()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        self._begun.wait()
         if self._broken:
-            self.close()
-            raise self._broken[0]
+            raise self._broken
 
-    def _begin(self, folders: set[Path], recursive: bool) -> threading.Event:
-        """Watch more folders in a thread of their own; return what is set once that has begun, or failed."""
-        begun = threading.Event()
-        self._threads.append(threading.Thread(target=self._run, args=(set(folders), recursive, begun), daemon=True))
-        self._threads[-1].start()
-        return begun
-
-    def _run(self, folders: set[Path], recursive: bool, begun: threading.Event) -> None:
+    def _run(self) -> None:
         try:
-            self._see(folders, recursive, begun)
+            while not self._end.is_set():
+                self._watch(self._entries())
         except Exception as error:  # noqa: BLE001  a folder that is gone, or the kernel's limit of watches
             hint = "WATCHFILES_FORCE_POLLING=1 ./inv dev polls instead"
-            self._broken.append(TaskError(f"The source cannot be watched: {error}", hint))
-            self._changes.put(self._broken[0])
+            self._broken = TaskError(f"The source cannot be watched: {error}", hint)
+            self._changes.put(set())
         finally:
-            begun.set()
+            self._begun.set()
 
-    def _see(self, folders: set[Path], recursive: bool, begun: threading.Event) -> None:
+    def _watch(self, known: set[str]) -> None:
+        """Watch what the image is made from, until there are other folders of it. `known` are the entries of its context."""
         import watchfiles
 
+        folders, again = self._folders(known), self._begun.is_set()
         for changes in watchfiles.watch(
             *folders,
-            recursive=recursive,
-            watch_filter=lambda _change, path: self._matters(Path(path)),
+            recursive=False,  # the source's folder holds more than the image, such as .venv
             debounce=DEBOUNCE_MS,
             step=DEBOUNCE_MS // 2,
             stop_event=self._end,
             rust_timeout=BEGIN_MS,
             yield_on_timeout=True,  # nothing else says that the watch has begun
         ):
-            begun.set()
+            if again:  # before it began, files may have come into a new folder
+                self._changes.put(folders - self._watched)
+            again, self._watched = False, folders
+            self._begun.set()
             if changes:
-                self._changes.put({Path(path) for _, path in changes})
-
-    def _matters(self, path: Path) -> bool:
-        """Whether a path is part of the image or the manifests, or was until now."""
-        if self._app.manifests in path.parents:
-            return path.suffix == ".yaml"
-        if path.parent == self._app.source and path.name in ("Dockerfile", IGNORE_FILE):
-            return True
-        before = self._known
-        ours = str(path.relative_to(self._app.source)) in before | self._entries()
-        if ours and path.parent == self._app.source and path.is_dir() and path not in self._watched:
-            self._watched.add(path)
-            self._begin({path}, recursive=True).wait()
-        return ours
+                before, known = known, self._entries() or known
+                found = {path for path in (Path(name) for _, name in changes) if self._matters(path, before | known)}
+                if found:
+                    self._changes.put(found)
+                if self._folders(known) != folders:
+                    return
 
     def _entries(self) -> set[str]:
         with suppress(OSError):  # a folder has gone while it was read: its own change comes
-            self._known = set(context_entries(self._app.source))
-        return self._known
+            return set(context_entries(self._app.source))
+        return set()
+
+    def _folders(self, entries: set[str]) -> set[Path]:
+        """The folders whose files are part of the image or the manifests."""
+        source, manifests = self._app.source, self._app.manifests
+        inside = {source / parent for name in entries for parent in (PurePath(name), *PurePath(name).parents)}
+        return {source, *filter(Path.is_dir, inside), *([manifests] if manifests else [])}
+
+    def _matters(self, path: Path, entries: set[str]) -> bool:
+        """Whether a path is part of the image or the manifests; `entries` are those of the image's context, now and before."""
+        if self._app.manifests in path.parents:
+            return path.suffix == ".yaml"
+        name = str(path.relative_to(self._app.source))
+        return name in entries or name in ("Dockerfile", IGNORE_FILE)
 
     def pending(self) -> bool:
         """Whether there are changes that `next` has not returned."""
@@ -102,16 +101,14 @@ class Watch:
         """Wait for changes, and return all that there are. Raises TaskError if nothing is watched any more."""
         found: set[Path] = set()
         while not found or self.pending():
-            change = self._changes.get()
-            if isinstance(change, TaskError):
-                raise change
-            found |= change
+            found |= self._changes.get()
+            if self._broken:
+                raise self._broken
         return found
 
     def close(self) -> None:
         self._end.set()
-        for thread in self._threads:
-            thread.join()
+        self._thread.join()
 
 
 def loop(run: Run, clean: bool) -> None:

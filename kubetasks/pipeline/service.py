@@ -1,15 +1,12 @@
 """The service: its address, a tunnel to it, and who answers there."""
 
-from collections.abc import Callable
 from typing import Any
 
 from kubetasks.errors import ExposeError
-from kubetasks.kube import service
-from kubetasks.kube.service import Address
-from kubetasks.pipeline import judge, probe, seen
+from kubetasks.pipeline import probe, seen
 from kubetasks.pipeline.run import Run
-from kubetasks.providers.base import OpenTunnel, Tunnels
-from kubetasks.terminal import equivalents, wait
+from kubetasks.providers.base import Tunnels
+from kubetasks.terminal import equivalents
 
 LEAST_REQUESTS = 60
 
@@ -24,7 +21,7 @@ def url(run: Run) -> str:
 def tunnel(run: Run) -> None:
     """Keep a tunnel to the service's load balancer address open until Ctrl-C.
 
-    Raises ExposeError, and SetupError or ClusterError if no tunnel can be opened.
+    Raises ExposeError if there is no service, SetupError or ClusterError if there is no tunnel, LeftoverError.
     """
     provider, report = run.provider, run.report
     if not isinstance(provider, Tunnels):
@@ -33,56 +30,11 @@ def tunnel(run: Run) -> None:
     if not report.equivalent(provider.tunnel_line):
         return
     seen.address(run)  # there is a service
-    opened = False
+    report.say("While the tunnel is open, ./inv status shows the load balancer's address. Ctrl-C closes it.")
     try:
-        with provider.tunnel() as through:
-            with report.step("Opening the tunnel") as step:
-                found = _wait_for_tunnel(run, through, step.at)
-            opened = True
-            report.result(found.url)
-            report.say("Ctrl-C closes the tunnel.")
-            through.wait()
+        provider.tunnel()
     except KeyboardInterrupt:
-        if not opened:
-            raise
         report.say("The tunnel is closed.")
-
-
-class TunnelCheck:
-    """Checks whether the load balancer's address answers through the tunnel."""
-
-    def __init__(self, run: Run, through: OpenTunnel) -> None:
-        self._run = run
-        self._through = through
-        self.known: list[Address] = []
-
-    def __call__(self) -> wait.State:
-        problem = self._through.problem()
-        if problem:
-            return wait.Failed(f"The tunnel gives no address: {problem}")
-        found = seen.exposure(self._run)
-        if found.service is None:
-            return judge.SERVICE_GONE
-        self.known = [one for one in found.known if one.way == service.BALANCER]
-        if not self.known:
-            return wait.Pending("no address yet")
-        if not found.ready or probe.answering(self._run.app, self.known, pods=found.ready):
-            return wait.Done()
-        return wait.Pending(f"waiting for an answer at {self.known[0].url}")
-
-
-def _wait_for_tunnel(run: Run, through: OpenTunnel, at: Callable[[str], None]) -> Address:
-    """The address that answers through the tunnel. Raises ExposeError."""
-    check = TunnelCheck(run, through)
-    wait.until_done(
-        check,
-        ExposeError,
-        "No address answers through the tunnel",
-        seen.LOGS,
-        timeout=run.settings.timeout,
-        on_change=at,
-    )
-    return check.known[0]
 
 
 def traffic(run: Run, requests: int | None) -> dict[str, Any] | None:

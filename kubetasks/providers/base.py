@@ -113,16 +113,6 @@ class Provider(ABC):
         """Remove the application's images from the nodes, except those that `used` returns; return their names."""
 
 
-class OpenTunnel(Protocol):
-    """A tunnel that is open."""
-
-    def problem(self) -> str:
-        """What it says has gone wrong, or ""."""
-
-    def wait(self) -> None:
-        """Wait until it ends by itself. Raises ClusterError then."""
-
-
 @runtime_checkable
 class Tunnels(Protocol):
     """Implemented if the load balancer's addresses need an open tunnel."""
@@ -131,8 +121,8 @@ class Tunnels(Protocol):
     def tunnel_line(self) -> str:
         """The equivalent command."""
 
-    def tunnel(self) -> AbstractContextManager[OpenTunnel]:
-        """Open a tunnel until the end of the block. Raises SetupError or ClusterError before, LeftoverError after it."""
+    def tunnel(self) -> None:
+        """Keep a tunnel open until Ctrl-C. Raises SetupError, ClusterError, LeftoverError."""
 
 
 @runtime_checkable

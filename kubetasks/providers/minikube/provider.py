@@ -304,15 +304,10 @@ class Minikube(Own):
     def tunnel_line(self) -> str:
         return equivalents.minikube(["tunnel", "--profile", self.name])
 
-    @contextmanager
-    def tunnel(self) -> Iterator[tunnel.Tunnel]:
+    def tunnel(self) -> None:
         self._require_program()
-        tunnel.require_rights()
-        networks = self._running_node().attrs["NetworkSettings"]["Networks"]
-        tunnel.require_free(networks[self.name]["IPAddress"])
-        log = self.folder / "tunnel.log"
-        with tunnel.opened([self.program, "tunnel", "--profile", self.name], self._programs_environment, log) as opened:
-            yield opened
+        node = self._running_node().attrs["NetworkSettings"]["Networks"][self.name]["IPAddress"]
+        tunnel.keep([self.program, "tunnel", "--profile", self.name], self._programs_environment, node)
 
     # equivalent commands
 

@@ -71,14 +71,8 @@ def minikubes(cluster: str) -> list[str]:
 def test_a_tunnel_gives_the_load_balancers_address_until_it_is_closed(app: Tasks, number: signal.Signals) -> None:
     app("build", "deploy", "expose", "scale")
     with started([sys.executable, "-m", "kubetasks", "tunnel"], app.environment) as process:
-        assert process.stdout
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if "Ctrl-C" in line:
-                break
-        (url,) = [line.strip() for line in lines if line.startswith("http")]
-        answered = answers.spread(url, REQUESTS)
+        until(lambda: bool(url := balanced(app)) and answers.health(url) is not None)
+        answered = answers.spread(balanced(app), REQUESTS)
         assert (set(answered.requests), answered.failed) == (app.pods(), 0)
         assert {"load balancer", "node port"} == {one["way"] for one in app.json("status")["addresses"]}
         if number == signal.SIGINT:
@@ -90,6 +84,11 @@ def test_a_tunnel_gives_the_load_balancers_address_until_it_is_closed(app: Tasks
     assert tunnel.route(tunnel.ROUTES.read_text()) == ""
     assert minikubes(app.cluster) == []
     assert {one["way"] for one in app.json("status")["addresses"]} == {"node port"}
+
+
+def balanced(app: Tasks) -> str:
+    """The URL at the load balancer's address, or ""."""
+    return next((one["url"] for one in app.json("status")["addresses"] if one["way"] == "load balancer"), "")
 
 
 def test_without_sudo_no_tunnel_is_started(app: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

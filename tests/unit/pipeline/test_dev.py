@@ -59,9 +59,14 @@ def test_a_folder_that_is_new_is_watched_from_then_on(project: Application) -> N
     watch = dev.Watch(project)
     try:
         (project.source / "package").mkdir()
-        assert watch.next() == {project.source / "package"}
-        (project.source / "package" / "module.py").write_text("1\n")
-        assert project.source / "package" / "module.py" in watch.next()
+        package = project.source / "package"
+        assert watch.next() == {package}
+        (package / "module.py").write_text("1\n")
+        assert watch.next() & {package, package / "module.py"}, "it may come before the folder is watched"
+        (package / "inner").mkdir()
+        (package / "inner" / "module.py").write_text("1\n")
+        while package / "inner" / "module.py" not in watch.next():
+            (package / "inner" / "module.py").write_text("2\n")
     finally:
         watch.close()
 
