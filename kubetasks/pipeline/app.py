@@ -120,5 +120,4 @@ def _side_by_side(run: Run) -> Image:
             raise
         if failed:
             raise failed[0]
-    run.forget("engine")  # a node that runs now may have one
     return built[0]

@@ -1,7 +1,6 @@
 """The image of the current source: built, and known to be built."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 
 from kubetasks.engine import access, image
 from kubetasks.engine.image import Image
@@ -22,28 +21,21 @@ def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bo
     for name in made.names:
         if tagged and name not in names:
             report.say(f"{name} was not built by these tasks: it stays as it is.")
-    with _ready_for_builds(run):
-        if not report.equivalent(equivalents.build(names, made.arguments, run.app.owner)):
-            return made
-        if run.engine.image_id(made.reference):
-            image.build(run.engine, made, names, lambda _line: None)
-            report.say(f"{made.reference} is already built.")
-            return made
-        with report.step(f"Building {made.reference}" + (" in the node" if run.node_engine else "")) as step:
+    if not report.equivalent(equivalents.build(names, made.arguments, run.app.owner)):
+        return made
+    if run.engine.image_id(made.reference):
+        image.build(run.engine, made, names, lambda _line: None)
+        report.say(f"{made.reference} is already built.")
+        return made
+    with report.step(f"Building {made.reference}") as step:
 
-            def on_line(text: str) -> None:
-                if abandoned():
-                    raise EngineError(f"The build of {made.reference} was abandoned.", "./inv build")
-                step.at(text)
+        def on_line(text: str) -> None:
+            if abandoned():
+                raise EngineError(f"The build of {made.reference} was abandoned.", "./inv build")
+            step.at(text)
 
-            image.build(run.engine, made, names, on_line)
+        image.build(run.engine, made, names, on_line)
     return made
-
-
-def _ready_for_builds(run: Run) -> AbstractContextManager[None]:
-    """Until the end of the block, the engine has what it needs for a build."""
-    provider = run.provider
-    return provider.building() if isinstance(provider, NodeEngine) and run.node_engine else nullcontext()
 
 
 def require_built(run: Run, made: Image) -> None:

@@ -46,8 +46,6 @@ def ensure(run: Run) -> bool:
     if not run.report.show(lambda: _start_lines(run, provider)):
         return False
     run.cluster, changed = provider.start()
-    if changed:
-        run.forget("engine")  # a node may have one now
     changed |= nodes.wait_for_api(run)
     if run.cluster.subnet:
         _install_load_balancer(run)  # its pods start as soon as there is a node for them
@@ -121,7 +119,7 @@ def stop(run: Run) -> bool:
     """Stop the cluster; False if it did not run. Raises ClusterError if it is not ours."""
     with run.locked():
         own = providers.lifecycle(run.provider)
-        run.forget("cluster")
+        run.forget("cluster", "kube")
         lines = own.stop_lines()
         return own.stop() if run.report.equivalent(*lines) else bool(lines)
 
@@ -130,7 +128,7 @@ def delete(run: Run) -> bool:
     """Delete the cluster, its network and its files; False if there was none. Raises ClusterError, LeftoverError."""
     with run.locked():
         own = providers.lifecycle(run.provider)
-        run.forget("cluster")
+        run.forget("cluster", "kube")
         lines = own.delete_lines()
         return own.delete() if run.report.equivalent(*lines) else bool(lines)
 

@@ -80,8 +80,6 @@ def remove_images(run: Run) -> bool:
         image.remove(run.host_engine, references, step.at)
         if provider.phase() == "running":
             references += provider.remove_images(lambda: _used_images(run))
-        if run.node_engine:
-            run.node_engine.remove_dangling()
     left = run.host_engine.image_tags(app.name)
     if left:
         raise LeftoverError(f"Images are left: {', '.join(left)}.", "./inv rmi")

@@ -22,7 +22,7 @@ from kubetasks.kube.client import Kube
 from kubetasks.project import settings
 from kubetasks.project.application import Application, Project
 from kubetasks.project.settings import Settings
-from kubetasks.providers.base import Cluster, NodeEngine, Provider
+from kubetasks.providers.base import Cluster, Provider
 from kubetasks.setup import requirements
 from kubetasks.terminal import equivalents, interruption, locking
 from kubetasks.terminal.report import Report
@@ -56,21 +56,13 @@ class Run:
 
     @cached_property
     def engine(self) -> Engine:
-        """The engine that builds the application's image: a node's, if it has one. Raises EngineError."""
+        """The engine that builds the application's image: this shell's, a node's after docker-env. Raises EngineError."""
         if node := access.node_of_shell():
             absent = f"This shell's docker uses the engine of node {node}, which does not answer."
             return engine_client.connect_to(
                 self.app.owner, os.environ, absent, './inv start; or: eval "$(./inv docker-env --unset)"'
             )
-        return self.node_engine or self.host_engine
-
-    @cached_property
-    def node_engine(self) -> Engine | None:
-        """The engine of a running node, if it has one, and docker-env has not chosen one for this shell. Raises EngineError."""
-        provider = self.provider
-        if not isinstance(provider, NodeEngine) or access.node_of_shell():
-            return None
-        return self.if_it_answers(provider.node_engine)
+        return self.host_engine
 
     @cached_property
     def host_engine(self) -> Engine:
@@ -113,11 +105,9 @@ class Run:
         return made
 
     def forget(self, *names: str) -> None:
-        """Look again, when they are needed next, for what has changed: "image", "cluster", "engine"."""
-        also = {"cluster": ("kube", "engine", "node_engine"), "engine": ("node_engine",), "image": ()}
+        """Look again, when they are needed next, for what has changed: "image", or "cluster" and "kube"."""
         for name in names:
-            for one in (name, *also[name]):
-                self.__dict__.pop(one, None)
+            self.__dict__.pop(name, None)
 
     @property
     def kubectl(self) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -128,12 +127,6 @@ class Tunnels(Protocol):
 @runtime_checkable
 class NodeEngine(Protocol):
     """Implemented if nodes may run a Docker engine that builds for them."""
-
-    def node_engine(self) -> Engine | None:
-        """The node's engine, if the cluster runs and has one. Raises EngineError."""
-
-    def building(self) -> AbstractContextManager[None]:
-        """Ready the node's engine for a build until the end of the block: it has what the image is built on."""
 
     def docker_env(self, unset: bool) -> str | None:
         """The lines that point a shell's docker at the node's engine, or back; None if it has none. Raises ClusterError."""

@@ -49,11 +49,6 @@ def minikube(words: Sequence[str]) -> str:
     return shell.line(["minikube", *words])
 
 
-def use_engine(words: Sequence[str]) -> str:
-    """Point the shell's docker at the node's engine, or back."""
-    return f'eval "$({minikube(words)})"'
-
-
 def create_cluster(words: Sequence[str], environment: Mapping[str, str], configuration: str) -> str:
     """The words follow the name of kind, which reads its configuration from standard input."""
     return f"{shell.line(['kind', *words], environment)} <<'EOF'\n{configuration}EOF"

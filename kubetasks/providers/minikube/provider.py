@@ -3,13 +3,12 @@
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubetasks.engine import access, client
-from kubetasks.engine.client import Engine
+from kubetasks.engine import access
 from kubetasks.engine.image import Image
 from kubetasks.errors import ClusterError, EngineError, ProgramError
 from kubetasks.project.versions import KICBASE, KUBERNETES, MINIKUBE
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 COPIES = "/var/lib/minikube/images"  # where minikube copies, in the node, what it loads, and leaves it
 WHOLE_KUBECONFIG = re.compile(rb"client-key: .+\n$")  # minikube writes our key last
-ENGINE_PORT = 2376  # of the engine in the node
 COMMANDS = "cat /proc/[0-9]*/comm || true"  # systemd may be too busy to answer
 QUIET = {"MINIKUBE_WANTUPDATENOTIFICATION": "false"}
 
@@ -258,30 +256,10 @@ class Minikube(Own):
 
     # the node's engine
 
-    def node_engine(self) -> Engine | None:
-        if not self._has_docker or self.phase() != "running":
-            return None
-        address = self._running_node().attrs["NetworkSettings"]["Networks"][self.name]["IPAddress"]
-        host, certificates = f"{address}:{ENGINE_PORT}", str(self.folder / ".minikube" / "certs")
-        variables = {"DOCKER_HOST": f"tcp://{host}", "DOCKER_CERT_PATH": certificates, "DOCKER_TLS_VERIFY": "1"}
-        absent = f"The node's engine at {host} does not answer."
-        return client.connect_to(self._app.owner, variables, absent, "./inv status; ./inv start")
-
-    @contextmanager
-    def building(self) -> Iterator[None]:
-        self._load_base(self._running_node())
-        self._report.equivalent(equivalents.use_engine(self._docker_env_words))
-        yield
-        self._report.equivalent(equivalents.use_engine([*self._docker_env_words, "--unset"]))
-
-    @property
-    def _docker_env_words(self) -> list[str]:
-        return ["docker-env", "--profile", self.name]
-
     def docker_env(self, unset: bool) -> str | None:
         if not self._has_docker and not (unset and access.node_of_shell()):
             return None
-        words = [*self._docker_env_words, *(["--unset"] if unset else [])]
+        words = ["docker-env", "--profile", self.name, *(["--unset"] if unset else [])]
         if not self._report.equivalent(equivalents.minikube(words)):
             return ""
         self._require_program()
@@ -316,7 +294,7 @@ class Minikube(Own):
         return equivalents.minikube(["service", self._app.name, "--url", "--profile", self.name, *namespace])
 
     def deliver_lines(self, image: Image) -> Sequence[str]:
-        return () if self._has_docker else super().deliver_lines(image)  # with Docker, the node builds
+        return () if access.node_of_shell() else super().deliver_lines(image)  # after docker-env, the node has built it
 
     def _halt_lines(self) -> Sequence[str]:
         return (equivalents.minikube(["stop", "--profile", self.name]),)

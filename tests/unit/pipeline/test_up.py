@@ -120,7 +120,6 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> Run:
     """A context with an engine that has no image."""
     made = run_on(OwnProvider(changed=True))
     made.host_engine = made.engine = Engine()  # type: ignore[assignment]
-    made.node_engine = None
     monkeypatch.setattr(Run, "image", MADE)
     return made
 
