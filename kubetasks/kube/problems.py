@@ -25,6 +25,7 @@ KUBELET_STARTS = ("have not yet been read at least once", "failed to sync")  # i
 ADMITTED_LATER = ("failed calling webhook", "error looking up service account")  # the API server's words for what comes up later
 IMAGE = "./inv build deploy; docs/existing.md for a cluster of others"
 MEMORY = "Raise resources.limits.memory in k8s/deployment.yaml, then ./inv deploy"
+NOT_READY = "./inv logs; {back}. If the probe asks the wrong port or path: Fix k8s/deployment.yaml"
 MANIFEST = "Fix k8s/deployment.yaml, then ./inv deploy"
 
 
@@ -69,7 +70,7 @@ KINDS = {
         Kind("container-create", Grace.LONG, "Pod {name} does not run: its container cannot be created: {message}.", MANIFEST),
         Kind("container-start", Grace.BRIEF, "Pod {name} does not run: its container cannot be started: {message}.", MANIFEST),
         Kind("crash-loop", Grace.AT_ONCE, "Pod {name} does not run: its container keeps crashing ({ending}).", "{first}; {back}"),
-        Kind("not-ready", Grace.BRIEF, "Pod {name} runs and is not ready: {message}.", "./inv logs; {back}"),
+        Kind("not-ready", Grace.BRIEF, "Pod {name} runs and is not ready: {message}.", NOT_READY),
         Kind("unschedulable", Grace.BRIEF, "Pod {name} fits on no node: {message}.", "{fits}"),
         Kind(
             "quota",

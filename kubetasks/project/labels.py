@@ -35,4 +35,4 @@ class Owner:
         return (labels or {}).get(OWNER_LABEL) == self.name
 
 
-TOOL = Owner("simple-server-tasks")  # what these tasks install on a machine for every project, and their cache folder
+TOOL = Owner("simple-server-tasks")  # what these tasks install on a machine for every project

@@ -13,7 +13,6 @@ from typing import Any
 
 from kubetasks.errors import SettingError
 from kubetasks.project.application import DNS_LABEL, LONGEST_NAME, Application, Project
-from kubetasks.project.labels import TOOL
 from kubetasks.project.versions import DEFAULT_KUBERNETES, KUBERNETES
 
 DEFAULTS: dict[str, dict[str, str]] = {
@@ -137,7 +136,7 @@ def absolute(name: str, value: str) -> str:
 
 def cache_folder(environment: Mapping[str, str]) -> Path:
     """The folder of downloads and builds, shared by all clones: the XDG base directory specification."""
-    return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / TOOL.name
+    return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubetasks"
 
 
 def _refuse_unknown(project: Project, config: Any, environment: Mapping[str, str]) -> None:

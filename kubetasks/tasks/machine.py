@@ -19,7 +19,7 @@ def setup(run: Run, remove: bool = False, stop: bool = False) -> None:
     """Install what this machine lacks.
 
     Installs the base image, and what the provider needs: for kind its program, a node image, a load balancer and a registry.
-    Images go into the engine, programs into ~/.cache/simple-server-tasks. Where this repository is, it also installs a container
+    Images go into the engine, programs into ~/.cache/kubetasks. Where this repository is, it also installs a container
     engine with apt, as root.
 
     Example: ./inv setup build deploy expose scale

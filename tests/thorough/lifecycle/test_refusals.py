@@ -15,7 +15,6 @@ import pytest
 from kubetasks.engine import client, content
 from kubetasks.errors import ClusterError, FileError, ImageError
 from kubetasks.project import settings
-from kubetasks.project.labels import TOOL
 from kubetasks.setup import requirements
 from kubetasks.setup.requirements import Artifact
 from tasks import PROJECT
@@ -124,7 +123,7 @@ exec REAL "$@"
 @pytest.fixture
 def broken_kind(throwaway: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache whose kind asks kubeadm for a Kubernetes that the nodes do not have."""
-    real, cache = Path(requirements.KIND.find(None, throwaway.settings).reference), tmp_path / TOOL.name
+    real, cache = Path(requirements.KIND.find(None, throwaway.settings).reference), tmp_path / "kubetasks"
     program = cache / real.relative_to(throwaway.settings.cache)
     program.parent.mkdir(parents=True)
     for folder in throwaway.settings.cache.glob("metallb-*"):

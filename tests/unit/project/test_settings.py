@@ -33,7 +33,7 @@ def read_with(provider: str, section: str, name: str, value: str) -> settings.Se
 def test_the_defaults_make_sense() -> None:
     found = read()
     assert (found.cluster, found.provider, found.port, found.replicas) == ("simple-server", "kind", 8080, 3)
-    assert found.cache == Path("/cache/simple-server-tasks")
+    assert found.cache == Path("/cache/kubetasks")
 
 
 def test_a_home_folder_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
