@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from invoke.collection import Collection
 from invoke.config import AmbiguousMergeError, Config
 from invoke.exceptions import CollectionNotFound, Exit, ParseError
 from invoke.parser.argument import Argument
@@ -42,7 +43,7 @@ GROUPS = {  # each in the order of the tutorial's table in README.md
     "Application": ("build", "deploy", "status", "scale", "logs", "diagnose", "rollback", "undeploy", "rmi"),
     "Service": ("expose", "service", "tunnel", "traffic", "unexpose"),
     "All of it": ("up", "dev", "clean"),
-    "This project": ("test", "docs"),
+    "This project": ("init", "test", "docs"),
 }
 
 
@@ -91,8 +92,28 @@ class Tasks(Program):
         except Exit as error:
             if not isinstance(error.__context__, CollectionNotFound):
                 raise
-            more = "docs/template.md shows one of two lines"
-            raise Exit(f"There is no tasks.py in {Path.cwd()} or above it.\n  {more}", code=BAD_SETTING) from error
+            self.collection = self._without_tasks_py()
+        if self.name == SCRIPT:
+            from kubetasks.tasks.init import init
+
+            self.collection.add_task(init)
+
+    def _without_tasks_py(self) -> Collection:
+        """The tasks of the table in this folder or above it; none if there is no table, to which `init` is added."""
+        from kubetasks.project import table
+        from kubetasks.project.application import Project
+        from kubetasks.tasks import namespace
+
+        folder = next((one for one in (Path.cwd(), *Path.cwd().parents) if table.read(one)), None)
+        if folder is None:
+            words = self.core.unparsed
+            if self.name != SCRIPT or (words and "init" not in words):
+                where = f"There is no tasks.py, and no [tool.kubetasks] in pyproject.toml, in {Path.cwd()} or above it."
+                raise Exit(f"{where}\n  kubetasks init begins with a Dockerfile", code=BAD_SETTING)
+            return Collection()
+        self.config.set_project_location(folder)
+        self.config.load_project()
+        return namespace(Project.read(folder))
 
     def parse_tasks(self) -> None:
         try:

@@ -9,6 +9,7 @@ import secrets
 import sys
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -130,20 +131,31 @@ def _refused(config: pytest.Config, make: Callable[[], R], project: "Project | N
 
 @pytest.fixture(scope="session")
 def k8s_application(pytestconfig: pytest.Config) -> "Project":
-    """The project whose application is tested: that of tasks.py in pytest's root folder or above it. Override it for another."""
+    """The project whose application is tested: that of tasks.py, or of the table, in pytest's root folder or above it.
+
+    Override it for another.
+    """
+    from kubetasks.project import table
+    from kubetasks.project.application import Project
+
+    for folder in (pytestconfig.rootpath, *pytestconfig.rootpath.parents):
+        if (folder / "tasks.py").is_file():
+            return _of_tasks(pytestconfig, folder / "tasks.py")
+        if _refused(pytestconfig, partial(table.read, folder)):
+            return _refused(pytestconfig, partial(Project.read, folder))
+    what = "tasks.py, [tool.kubetasks] in pyproject.toml, or a fixture k8s_application that returns a kubetasks.Project"
+    pytest.fail(f"There is no project in {pytestconfig.rootpath} or above it: write {what}.", pytrace=False)
+
+
+def _of_tasks(config: pytest.Config, file: Path) -> "Project":
+    """The project of a tasks.py."""
     from invoke.collection import Collection
 
     from kubetasks.project.settings import OURS
 
-    root = pytestconfig.rootpath
-    file = next((folder / "tasks.py" for folder in (root, *root.parents) if (folder / "tasks.py").is_file()), root / "tasks.py")
-    if not file.is_file():
-        pytest.fail(
-            f"There is no {file}: write it, or a fixture k8s_application that returns a kubetasks.Project.", pytrace=False
-        )
     sys.path.insert(0, str(file.parent))
     try:
-        made = _refused(pytestconfig, lambda: runpy.run_path(str(file)))
+        made = _refused(config, lambda: runpy.run_path(str(file)))
     finally:
         sys.path.remove(str(file.parent))
     for value in made.values():

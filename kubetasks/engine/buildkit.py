@@ -24,9 +24,14 @@ def required(dockerfile: bytes) -> bool:
 
 
 def build(
-    engine: Engine, context: IO[bytes], references: Iterable[str], arguments: Mapping[str, str], on_line: Callable[[str], None]
+    engine: Engine,
+    context: IO[bytes],
+    references: Iterable[str],
+    arguments: Mapping[str, str],
+    on_line: Callable[[str], None],
+    dockerfile: str = "Dockerfile",
 ) -> None:
-    """Build an image from a tar archive with a Dockerfile, under each of the references; `on_line` gets the output.
+    """Build an image from a tar archive with a Dockerfile of that name, under each of the references; `on_line` gets the output.
 
     What `on_line` raises ends the build, and is raised. BuildKit keeps what it built in a cache, which
     `docker builder prune` empties. Raises ImageError with the end of the output, SetupError if there is no docker CLI.
@@ -34,7 +39,7 @@ def build(
     import tempfile
 
     first, *_ = references = list(references)
-    argv = ["docker", "build", "--progress=plain", *(f"--tag={name}" for name in references)]
+    argv = ["docker", "build", "--progress=plain", f"--file={dockerfile}", *(f"--tag={name}" for name in references)]
     argv += [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
     argv += [f"--label={name}={value}" for name, value in engine.owner.labels.items()]
 

@@ -1,5 +1,6 @@
 """The container engine, through Docker's SDK. What is made in it carries the owner's label."""
 
+import io
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from kubetasks.engine import access
+from kubetasks.engine import access, content
 from kubetasks.errors import EngineError, ImageError, causes
 from kubetasks.project.labels import TOOL, Owner
 from kubetasks.terminal.loopback import is_loopback
@@ -264,8 +265,9 @@ class Engine:
         references: Iterable[str],
         arguments: Mapping[str, str],
         on_line: Callable[[str], None],
+        dockerfile: str = "Dockerfile",
     ) -> None:
-        """Build an image from a tar archive with a Dockerfile, under each of the references.
+        """Build an image from a tar archive with a Dockerfile of that name, under each of the references.
 
         Raises ImageError with the end of the failing step's output, and BuildKitNeededError.
         """
@@ -283,11 +285,11 @@ class Engine:
         with _reported(f"Building {first}"), self._silent() as client:
             try:
                 for event in client.api.build(
-                    fileobj=context,
+                    fileobj=io.BytesIO(content.labelled(context.read(), dockerfile, self.owner.labels)),
                     custom_context=True,
+                    dockerfile=dockerfile,
                     tag=first,
                     buildargs=dict(arguments),
-                    labels=self.owner.labels,
                     decode=True,
                     rm=True,
                     forcerm=True,

@@ -4,27 +4,37 @@ import io
 import re
 import stat
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from kubetasks.project.application import STATE_FOLDER
 
 IGNORE_FILE = ".dockerignore"
+OUTSIDE = ".dockerfile"  # what a Dockerfile outside of the build context is called in the archive
 CONTINUED = re.compile(r"\\[ \t]*\n")
+STAGE = re.compile(rb"^[ \t]*FROM[ \t](?:.*\\\r?\n)*.*$", re.IGNORECASE | re.MULTILINE)
 ARGUMENTS = re.compile(r"^\s*ARG\s+(.*)$", re.IGNORECASE | re.MULTILINE)
 ARGUMENT = re.compile(r"(\w+)(?:=(\"[^\"]*\"|'[^']*'|\S*))?")
 
 
-def read_context(folder: Path) -> bytes:
-    """A tar archive of the build context `folder`, after .dockerignore, with its Dockerfile. Raises OSError.
+def name_in(folder: Path, dockerfile: Path) -> str:
+    """What a Dockerfile is called in the archive of the build context `folder`."""
+    return dockerfile.relative_to(folder).as_posix() if dockerfile.is_relative_to(folder) else OUTSIDE
+
+
+def read_context(folder: Path, dockerfile: Path | None = None) -> bytes:
+    """A tar archive of the build context `folder`, after .dockerignore, with its own Dockerfile or another one. Raises OSError.
 
     The same content gives the same bytes. Everybody may read its files, whatever the umask, and run its programs.
     """
-    archive, names = io.BytesIO(), {"Dockerfile", *context_entries(folder)}
+    dockerfile = dockerfile or folder / "Dockerfile"
+    file = name_in(folder, dockerfile)
+    archive, names = io.BytesIO(), {file, *context_entries(folder)}
     parents = {str(parent) for name in names for parent in PurePosixPath(name).parents} - {"."}
     with tarfile.open(fileobj=archive, mode="w") as tar:
         for name in sorted(names | parents):
-            path, entry, data = folder / name, tarfile.TarInfo(name), b""
-            if path.is_symlink() and name != "Dockerfile":
+            path, entry, data = dockerfile if name == file else folder / name, tarfile.TarInfo(name), b""
+            if path.is_symlink() and name != file:
                 entry.type, entry.linkname = tarfile.SYMTYPE, str(path.readlink())
             elif path.is_dir():
                 entry.type, entry.mode = tarfile.DIRTYPE, 0o755
@@ -36,11 +46,26 @@ def read_context(folder: Path) -> bytes:
     return archive.getvalue()
 
 
-def dockerfile(context: bytes) -> bytes:
-    """The Dockerfile in such an archive."""
+def read_file(context: bytes, name: str) -> bytes:
+    """A file in such an archive."""
     with tarfile.open(fileobj=io.BytesIO(context)) as archive:
-        file = archive.extractfile("Dockerfile")
+        file = archive.extractfile(name)
         return file.read() if file else b""
+
+
+def labelled(context: bytes, name: str, labels: Mapping[str, str]) -> bytes:
+    """Such an archive, in whose Dockerfile of that name each stage has these labels."""
+    words = " ".join(f"{key}={value}" for key, value in labels.items()).encode()
+    made = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(context)) as archive, tarfile.open(fileobj=made, mode="w") as tar:
+        for entry in archive:
+            file = archive.extractfile(entry)
+            data = file.read() if file else b""
+            if entry.name == name:
+                data = STAGE.sub(lambda found: found[0] + b"\nLABEL " + words, data)
+                entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    return made.getvalue()
 
 
 def arguments(dockerfile: bytes) -> dict[str, str]:
@@ -63,5 +88,5 @@ def context_entries(folder: Path) -> list[str]:
     lines = ignore.read_text().splitlines() if ignore.exists() else []
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     kinds = (Path.is_file, Path.is_dir, Path.is_symlink)  # a socket or a pipe is none of them
-    found = exclude_paths(str(folder), [*patterns, STATE_FOLDER])
+    found = exclude_paths(str(folder), [*patterns, f"**/{STATE_FOLDER}"])
     return sorted(name for name in found if any(kind(folder / name) for kind in kinds))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from kubetasks.engine import buildkit
 from kubetasks.engine.client import BuildKitNeededError, Engine
-from kubetasks.engine.content import arguments, dockerfile, read_context
+from kubetasks.engine.content import arguments, name_in, read_context, read_file
 from kubetasks.errors import ImageError, LeftoverError
 from kubetasks.project.application import Application
 from kubetasks.project.versions import PYTHON_IMAGE
@@ -69,13 +69,15 @@ def build_id(content: bytes, base: str) -> str:
 
 def current(app: Application, base: str) -> Image:
     """The image of the current source, built or not; `base` stands for the pinned base. Raises ImageError."""
-    if not (app.source / "Dockerfile").exists():
-        raise ImageError(f"There is no Dockerfile in {app.source}.", "Write one, or name its folder in tasks.py")
+    if not app.source.is_dir():
+        raise ImageError(f"The build context is no folder: {app.source}.", "Name another one: `context`")
+    if not app.build_file.is_file():
+        raise ImageError(f"There is no {app.build_file.name} in {app.build_file.parent}.", "Write one, or name it: `dockerfile`")
     try:
-        content = read_context(app.source)
+        content = read_context(app.source, app.build_file)
     except OSError as error:
         raise ImageError(f"A file of the image cannot be read: {error}", "Restore it, or make it readable") from error
-    declared = arguments(dockerfile(content))
+    declared = arguments(read_file(content, name_in(app.source, app.build_file)))
     given = {name: base for name, default in declared.items() if default == PYTHON_IMAGE}
     base = base if given else ""
     build = build_id(content, base)
@@ -84,8 +86,7 @@ def current(app: Application, base: str) -> Image:
 
 def asks_for_base(app: Application) -> bool:
     """Whether the application's Dockerfile has the pinned base as the default of an argument."""
-    file = app.source / "Dockerfile"
-    return file.is_file() and PYTHON_IMAGE in arguments(file.read_bytes()).values()
+    return app.build_file.is_file() and PYTHON_IMAGE in arguments(app.build_file.read_bytes()).values()
 
 
 def our_names(engine: Engine, image: Image) -> list[str]:
@@ -124,15 +125,15 @@ def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str
 
 def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> None:
     """Build it with the classic builder, or with BuildKit if that is needed."""
-    refused = ""
-    if not buildkit.required(dockerfile(image.content)):
+    refused, file = "", name_in(image.app.source, image.app.build_file)
+    if not buildkit.required(read_file(image.content, file)):
         try:
-            engine.build(io.BytesIO(image.content), names, image.arguments, on_line)
+            engine.build(io.BytesIO(image.content), names, image.arguments, on_line, file)
             return
         except BuildKitNeededError as error:
             refused = f"{error.sentence.splitlines()[0]}\n"
     try:
-        buildkit.build(engine, io.BytesIO(image.content), names, image.arguments, on_line)
+        buildkit.build(engine, io.BytesIO(image.content), names, image.arguments, on_line, file)
     except ImageError as error:
         raise ImageError(refused + error.sentence, error.hint) from error
 

@@ -30,8 +30,9 @@ CREDENTIALS_PROGRAM = ("exec:", "[Errno")  # how the library begins what it logs
 MISTRUST = ("CERTIFICATE", "KEY_VALUES_MISMATCH", "UNKNOWN_CA", "PEM_LIB")  # words of OpenSSL
 
 KINDS = {  # of each API group and version; a kind's plural is its name in lower case with an s
-    "v1": "Namespace Node Pod Service Secret ConfigMap ServiceAccount Event",
+    "v1": "Namespace Node Pod Service Secret ConfigMap ServiceAccount PersistentVolumeClaim Event",
     "apps/v1": "Deployment ReplicaSet DaemonSet",
+    "batch/v1": "Job",
     "policy/v1": "PodDisruptionBudget",
     "coordination.k8s.io/v1": "Lease",
     "discovery.k8s.io/v1": "EndpointSlice",

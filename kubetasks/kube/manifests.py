@@ -1,32 +1,107 @@
-"""The application's manifests, adapted to one cluster: pure functions from objects to objects."""
+"""The application's manifests: read, checked, and adapted to one cluster."""
 
 import copy
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kubetasks.errors import SettingError
+from kubetasks.errors import ProgramError, SettingError
+from kubetasks.kube import kubectl, made
+from kubetasks.kube.client import Object, describe
 from kubetasks.project.application import MADE, Application
 from kubetasks.project.labels import Owner
 
-Object = dict[str, Any]
 Edit = Mapping[str, object]  # an operation of a JSON patch
 
-DEPLOYMENT, SERVICE, BUDGET = "deployment", "service", "poddisruptionbudget"
-OPTIONAL = (BUDGET,)
 SUFFIXES = (".yaml", ".yml", ".json")
-USER = 65532  # nobody in the distroless images: restricted pods must not run as root
-DRAIN_SECONDS = 4  # nodes stop sending new connections after up to 1.6 s
+KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+# what is applied, in this order; the application's own deployment and service come last
+KINDS = (
+    *("ServiceAccount", "Role", "RoleBinding", "ConfigMap", "Secret", "PersistentVolumeClaim", "PodDisruptionBudget"),
+    *("Service", "Deployment", "Job"),
+)
+CONFIGURATION = ("ConfigMap", "Secret")
+OUTSIDE = ("LoadBalancer", "NodePort")  # types of a service that has an address outside of the cluster
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An object as it was written; `file` has it alone, None if it was made or lies beside others."""
+
+    item: Object
+    file: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """As kubectl prints it: deployment/NAME."""
+        return describe(self.item)
+
+    @property
+    def text(self) -> str:
+        """As YAML if there is no file, otherwise ""."""
+        import yaml
+
+        return "" if self.file else str(yaml.safe_dump(self.item, sort_keys=False))
+
+
+def of_application(app: Application) -> list[Manifest]:
+    """The application's manifests in the order in which they are applied: its own deployment last but one, its service last.
+
+    Raises SettingError: for what cannot be read, what is not among KINDS, and without the deployment.
+    """
+    found = [Manifest(made.deployment(app)), Manifest(made.service(app))] if app.manifests is None else _in(app.manifests)
+    where = app.manifests or "What is made"
+    for one in found:
+        if one.item["kind"] not in KINDS:
+            raise SettingError(
+                f"{one.file or where} has {one.name}, and {one.item['kind']} is not among {', '.join(sorted(KINDS))}.",
+                f"Move it to another folder, and apply it with kubectl; or {MADE}",
+            )
+    names = [one.name for one in found]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise SettingError(f"{where} has {twice} twice.", "Leave one of them out")
+    own = (f"deployment/{app.name}", f"service/{app.name}")
+    if own[0] not in names:
+        raise SettingError(f"{where} has no {own[0]}.", f"Call the application's deployment {app.name}; or {MADE}")
+    return sorted(found, key=lambda one: (own.index(one.name) + 1 if one.name in own else 0, KINDS.index(one.item["kind"])))
+
+
+def _in(folder: Path) -> list[Manifest]:
+    if is_kustomized(folder):
+        try:
+            return [Manifest(item) for item in _items(kubectl.kustomize(folder), folder)]
+        except ProgramError as error:
+            raise SettingError(f"{folder} cannot be built: {error.output.strip()}", f"kubectl kustomize {folder}") from error
+    found = []
+    for file in sorted(folder.iterdir()):
+        if file.suffix in SUFFIXES:
+            items = read(file)
+            found += [Manifest(item, file if len(items) == 1 else None) for item in items]
+    return found
+
+
+def is_kustomized(folder: Path) -> bool:
+    """Whether the folder has a kustomization."""
+    return any((folder / name).exists() for name in KUSTOMIZATIONS)
 
 
 def read(path: Path) -> list[Object]:
     """Read the objects of a manifest file. Raises SettingError if it is not one."""
+    try:
+        return _items(path.read_text(encoding="utf-8"), path)
+    except (OSError, UnicodeError) as error:
+        raise SettingError(f"{path} cannot be read as a manifest: {error}", "Fix the file") from error
+
+
+def _items(text: str, path: Path) -> list[Object]:
     import yaml
 
     try:
-        items = [item for item in yaml.safe_load_all(path.read_text(encoding="utf-8")) if item]
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
+        items = [item for item in yaml.safe_load_all(text) if item]
+    except yaml.YAMLError as error:
         raise SettingError(f"{path} cannot be read as a manifest: {error}", "Fix the file") from error
     for item in items:
         metadata = item.get("metadata") if isinstance(item, dict) else None
@@ -35,95 +110,6 @@ def read(path: Path) -> list[Object]:
         if not isinstance(metadata.get("labels") or {}, dict):
             raise SettingError(f"{path}: the labels of {item['kind']} {metadata['name']} are no mapping.", "Fix the file")
     return items
-
-
-def read_one(app: Application, name: str) -> Object | None:
-    """The object of the application's manifest NAME.yaml, or the one that is made; None if it is left out and may be.
-
-    Raises SettingError if it must not be, or if the folder has a manifest of which nothing would become.
-    """
-    if app.manifests is None:
-        return _made(app).get(name)
-    path = app.manifests / f"{name}.yaml"
-    others = [file for file in sorted(app.manifests.iterdir()) if file.suffix in SUFFIXES and _unknown(file)]
-    if others:
-        raise SettingError(
-            f"{others[0]} would not be applied: only {DEPLOYMENT}.yaml, {SERVICE}.yaml and {BUDGET}.yaml are.",
-            f"Move it to another folder, and apply it with kubectl; or {MADE}",
-        )
-    if name in OPTIONAL and not path.exists():
-        return None
-    items = read(path)
-    if len(items) != 1:
-        raise SettingError(f"{path} must hold one object, not {len(items)}.", "Fix the file")
-    (item,) = items
-    if (item["kind"].lower(), item["metadata"]["name"]) != (name, app.name):
-        raise SettingError(
-            f"{path} must hold the {name} {app.name}, not {item['kind']} {item['metadata']['name']}.",
-            "Fix the file: the tasks find, change and delete it by that name",
-        )
-    return item
-
-
-def _unknown(file: Path) -> bool:
-    return file.stem not in (DEPLOYMENT, SERVICE, BUDGET) or file.suffix != ".yaml"
-
-
-def _made(app: Application) -> dict[str, Object]:
-    """The manifests of an application that has none: restricted pods that lose no request in a rollout, and their service."""
-    labels = {"app.kubernetes.io/name": app.name}
-    container = {
-        "name": app.name,
-        "image": app.tutorial_tag,
-        "ports": [{"name": "http", "containerPort": app.port}],
-        "env": [
-            {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
-            for name, path in (("POD_NAME", "metadata.name"), ("NODE_NAME", "spec.nodeName"))
-        ],
-        "readinessProbe": {"httpGet": {"path": app.health, "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 2},
-        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-    }
-    pod = {
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [container],
-    }
-    deployment = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": app.name, "labels": labels},
-        "spec": {
-            "strategy": {"rollingUpdate": {"maxSurge": 3, "maxUnavailable": 0}},
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": pod},
-        },
-    }
-    service = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": app.name, "labels": labels},
-        "spec": {
-            "type": "LoadBalancer",
-            "selector": labels,
-            "ports": [{"name": "http", "port": app.port, "targetPort": "http"}],
-        },
-    }
-    made: dict[str, Object] = json.loads(json.dumps({DEPLOYMENT: deployment, SERVICE: service}))  # no mapping in two places
-    return made
-
-
-def text(app: Application, item: Object) -> str:
-    """The manifest as YAML if it was made, "" if there is a file."""
-    import yaml
-
-    return "" if app.manifests else str(yaml.safe_dump(item, sort_keys=False))
 
 
 def owned(item: Object, owner: Owner, namespace: str = "") -> Object:
@@ -135,68 +121,104 @@ def owned(item: Object, owner: Owner, namespace: str = "") -> Object:
     return item
 
 
-def deployment_edits(item: Object, app: Application, pull_policy: str) -> list[Edit]:
-    """What is changed in the deployment beside its image: the pull policy, the label by which its pods are found, and no
-    replicas: only `scale` sets those. Raises SettingError.
+def containers(item: Object, app: Application) -> dict[str, str]:
+    """The containers of a deployment or a job that run the application's image: path in the object by name.
+
+    In its own deployment that is the only container, or the one of its name; anywhere, each whose image is NAME or NAME:TAG.
+    Raises SettingError if its own deployment has none.
     """
-    index = container_index(item, app)
+    try:
+        pod, found = item["spec"]["template"]["spec"], {}
+        own = (item["kind"], item["metadata"]["name"]) == ("Deployment", app.name)
+        for group in ("initContainers", "containers"):
+            for index, one in enumerate(pod.get(group) or []):
+                main = own and group == "containers" and (one["name"] == app.name or len(pod[group]) == 1)
+                if main or str(one.get("image")).partition(":")[0] == app.name:
+                    found[str(one["name"])] = f"/spec/template/spec/{group}/{index}"
+    except (KeyError, TypeError, AttributeError) as error:
+        raise SettingError(f"{describe(item)} in {app.manifests} has a container without a name.", "Fix the file") from error
+    if own and not any("/containers/" in place for place in found.values()):
+        raise SettingError(f"{describe(item)} in {app.manifests} has no container {app.name}.", "Fix the file")
+    return found
+
+
+def other_images(found: Sequence[Manifest], app: Application) -> list[str]:
+    """The images of other containers than the application's, which may be pulled or not."""
+    pods = [(one.item, one.item["spec"]["template"]["spec"]) for one in found if one.item["kind"] in ("Deployment", "Job")]
+    named = [
+        str(one.get("image"))
+        for item, pod in pods
+        for one in [*pod.get("initContainers", []), *pod["containers"]]
+        if one["name"] not in containers(item, app) and one.get("imagePullPolicy") != "Always"
+    ]
+    return list(dict.fromkeys(named))
+
+
+def image_edits(item: Object, app: Application, reference: str, pull_policy: str) -> list[Edit]:
+    """The image of the containers that run the application's, and its pull policy. Raises SettingError."""
     edits: list[Edit] = []
-    if item["spec"]["template"]["spec"]["containers"][index].get("imagePullPolicy") != pull_policy:
-        policy = f"/spec/template/spec/containers/{index}/imagePullPolicy"
-        edits.append({"op": "add", "path": policy, "value": pull_policy})
-    metadata = item["spec"]["template"].get("metadata") or {}
-    labels = metadata.get("labels") or {}
-    key, _, value = app.selector.partition("=")
-    if labels.get(key) != value:
-        named = {**metadata, "labels": {**labels, key: value}}
-        edits.append({"op": "add", "path": "/spec/template/metadata", "value": named})
-    if "replicas" in item["spec"]:
-        edits.append({"op": "remove", "path": "/spec/replicas"})
+    for place in containers(item, app).values():
+        edits.append({"op": "add", "path": f"{place}/image", "value": reference})
+        if _at(item, place).get("imagePullPolicy") != pull_policy:
+            edits.append({"op": "add", "path": f"{place}/imagePullPolicy", "value": pull_policy})
     return edits
 
 
-def container_index(item: Object, app: Application) -> int:
-    """The position of the application's container in the pod template: the one of its name, or the only one.
-
-    Raises SettingError if there is no such container.
+def deployment_edits(item: Object, app: Application, configuration: Sequence[Object]) -> list[Edit]:
+    """What is changed in the application's own deployment besides: the label by which its pods are found, a digest of the
+    configuration, so that they are replaced when that changes, and no replicas: only `scale` sets those.
     """
-    try:
-        names = [one.get("name") for one in item["spec"]["template"]["spec"]["containers"]]
-        return 0 if len(names) == 1 else names.index(app.name)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise SettingError(
-            f"{app.manifests}/deployment.yaml has no container {app.name} in its pod template.", "Fix the file"
-        ) from error
+    metadata = item["spec"]["template"].get("metadata") or {}
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    key, _, value = app.selector.partition("=")
+    wanted = {**metadata, "labels": {**labels, key: value}}
+    if configuration:
+        wanted["annotations"] = {**annotations, app.owner.key("configuration"): digest(configuration)}
+    edits: list[Edit] = [] if wanted == metadata else [{"op": "add", "path": "/spec/template/metadata", "value": wanted}]
+    return [*edits, {"op": "remove", "path": "/spec/replicas"}] if "replicas" in item["spec"] else edits
 
 
-def with_image(item: Object, app: Application, reference: str) -> Object:
-    """Return the deployment with that image of the application's container. Raises SettingError."""
-    item = copy.deepcopy(item)
-    item["spec"]["template"]["spec"]["containers"][container_index(item, app)]["image"] = reference
-    return item
+def job_edits(item: Object, app: Application) -> list[Edit]:
+    """A digest of the job: by that it is known whether it has run as it is now."""
+    annotations = {**(item["metadata"].get("annotations") or {}), app.owner.key("job"): digest(item)}
+    return [{"op": "add", "path": "/metadata/annotations", "value": annotations}]
+
+
+def digest(value: object) -> str:
+    """12 hex digits of the SHA-256 over the JSON of it."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def service_edits(item: Object, app: Application, node_port: int | None) -> list[Edit]:
-    """What is changed in the service: its first port is the application's, on `node_port` if one is given.
+    """What is changed in the application's own service: its first port is the application's, on `node_port` if one is given.
 
-    Raises SettingError if it has none.
+    Raises SettingError if it has none, or no address outside of the cluster.
     """
-    ports = item["spec"].get("ports") if isinstance(item.get("spec"), dict) else None
+    spec = item["spec"] if isinstance(item.get("spec"), dict) else {}
+    ports, kind = spec.get("ports"), spec.get("type", "ClusterIP")
     if not isinstance(ports, list) or not ports or not isinstance(ports[0], dict):
-        raise SettingError(f"Service {app.name} in {app.manifests}/service.yaml has no port.", "Fix the file")
+        raise SettingError(f"{describe(item)} in {app.manifests} has no port.", "Fix the file")
+    if kind not in OUTSIDE:
+        raise SettingError(f"{describe(item)} in {app.manifests} is a {kind}: nobody outside reaches it.", "type: LoadBalancer")
     return [{"op": "add", "path": "/spec/ports/0/nodePort", "value": node_port}] if node_port else []
 
 
-def edited(item: Object, edits: list[Edit]) -> Object:
+def edited(item: Object, edits: Sequence[Edit]) -> Object:
     """Return a copy after these operations, whose parents are there."""
     item = copy.deepcopy(item)
     for edit in edits:
-        *parents, last = str(edit["path"]).strip("/").split("/")
-        place: Any = item
-        for part in parents:
-            place = place[int(part)] if isinstance(place, list) else place[part]
+        parent, _, last = str(edit["path"]).rpartition("/")
+        place = _at(item, parent)
         if edit["op"] == "remove":
             del place[last]
         else:
             place[last] = edit["value"]
     return item
+
+
+def _at(item: Object, path: str) -> Any:
+    """What a JSON pointer, without escapes, leads to."""
+    place: Any = item
+    for part in path.strip("/").split("/"):
+        place = place[int(part)] if isinstance(place, list) else place[part]
+    return place

@@ -79,6 +79,7 @@ KINDS = {
             "Raise the quota, or run fewer pods: ./inv scale --replicas=NUMBER",
         ),
         Kind("pods-refused", Grace.BRIEF, "The cluster refuses pods of {name}: {message}.", MANIFEST),
+        Kind("job-failed", Grace.AT_ONCE, "Job {job} failed: {message}.", "Fix it, then ./inv deploy runs it again"),
         Kind(
             "timeout",
             Grace.AT_ONCE,

@@ -21,7 +21,7 @@ def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bo
     for name in made.names:
         if tagged and name not in names:
             report.say(f"{name} was not built by these tasks: it stays as it is.")
-    if not report.equivalent(equivalents.build(names, made.arguments, run.app.owner)):
+    if not report.equivalent(equivalents.build(run.app, names, made.arguments)):
         return made
     if run.engine.image_id(made.reference):
         image.build(run.engine, made, names, lambda _line: None)

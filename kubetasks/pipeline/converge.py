@@ -2,18 +2,19 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Literal
 
-from kubetasks.errors import ExposeError, RolloutError, SettingError, TaskError
-from kubetasks.kube import objects, readiness, service
-from kubetasks.kube.client import ApiError, surviving
+from kubetasks.engine.image import Image
+from kubetasks.errors import ExposeError, RolloutError, SettingError
+from kubetasks.kube import manifests, objects, readiness, service
+from kubetasks.kube.client import ApiError, describe, surviving
+from kubetasks.kube.manifests import Manifest
 from kubetasks.kube.problems import Evidence
 from kubetasks.kube.service import Address
-from kubetasks.pipeline import desired, diagnose, judge, probe, seen
-from kubetasks.pipeline.desired import Desired, Place
+from kubetasks.pipeline import desired, diagnose, job, judge, probe, seen
+from kubetasks.pipeline.desired import Desired, Part, Place
 from kubetasks.pipeline.judge import Exposure
 from kubetasks.pipeline.run import Run
 from kubetasks.pipeline.seen import Rollout
@@ -38,60 +39,78 @@ def converge(run: Run, wanted: Desired, build: str = "", serve: Serve = "if chan
     """
     provider = run.provider
     there = Place(run.settings.namespace, provider.delivered(wanted.image) if wanted.image else None, provider.node_port)
-    kinds = [item["kind"] for item in desired.objects(run.app, wanted, there)]
+    found = run.manifests if wanted.image or wanted.exposed else []
+    parts = desired.parts(run.app, found, wanted, there)
     with run.locked():
         if run.report.dry:
             if wanted.image:
-                run.report.show(partial(provider.deliver_lines, wanted.image))
-            run.report.equivalent(*desired.lines(run.app, wanted, there, run.kubectl))
+                run.report.show(partial(_deliver_lines, run, wanted.image))
+            run.report.equivalent(*desired.lines(run.app, found, wanted, there, run.kubectl))
             return []
-        before = _refuse(run, wanted, kinds)
+        before = _refuse(run, wanted, parts)
         run.agree()
         if wanted.image:
-            run.report.show(partial(provider.deliver_lines, wanted.image))
+            run.report.show(partial(_deliver_lines, run, wanted.image))
             there = replace(there, delivered=provider.deliver(wanted.image))
+            provider.supply(manifests.other_images(found, run.app))
         there = replace(there, node_port=_free_node_port(run) if wanted.exposed else None)
-        run.report.equivalent(*desired.lines(run.app, wanted, there, run.kubectl))
-        changed = _apply(run, wanted, there)
+        run.report.equivalent(*desired.lines(run.app, found, wanted, there, run.kubectl))
+        changed = _apply(run, found, wanted, there)
         if wanted.rolls_out:
             given = there.delivered.reference if there.delivered and not provider.shared else ""  # others' nodes get nothing
-            wait_for_rollout(run, wanted.text(bool(changed - {"Service"})), given)
+            wait_for_rollout(run, wanted.text(bool(changed - {run.app.service})), given)
         known: Sequence[Address] = ()
         if wanted.exposed:
-            known = wait_for_addresses(run, changed="Service" in changed, before="Service" in before)
-        rolled = wanted.rolls_out and changed - {"Service"}
+            known = wait_for_addresses(run, changed=run.app.service in changed, before=run.app.service in before)
+        rolled = wanted.rolls_out and changed - {run.app.service}
         if serve == "always" or (rolled and serve == "if changed"):
             wait_until_served(run, build)
         return known
 
 
-def _refuse(run: Run, wanted: Desired, kinds: Sequence[str]) -> set[str]:
-    """The kinds of which there is one. Raises ClusterError, OwnershipError, RolloutError: whatever forbids the change."""
+def _deliver_lines(run: Run, image: Image) -> Sequence[str]:
+    lines = run.provider.deliver_lines(image)
+    return [*lines, *run.provider.supply_lines(manifests.other_images(run.manifests, run.app))]
+
+
+def _refuse(run: Run, wanted: Desired, parts: Sequence[Part]) -> set[str]:
+    """The names of those that are there. Raises ClusterError, OwnershipError, RolloutError: whatever forbids the change."""
     if wanted.image:
         seen.require_namespace(run)
     else:
         seen.require_deployment(run)
-    name, namespace = run.app.name, run.settings.namespace
-    return {kind for kind in kinds if objects.there(run.kube, kind, name, namespace)}
+    items = [part.manifest.item for part in parts]
+    found = [item for item in items if objects.there(run.kube, item["kind"], item["metadata"]["name"], run.settings.namespace)]
+    return {describe(item) for item in found}
 
 
-def _apply(run: Run, wanted: Desired, there: Place) -> set[str]:
-    """Apply the objects, then the replicas; return the kinds of those that changed, and "Replicas" if they did."""
-    changed = set()
-    for item in desired.objects(run.app, wanted, there):
+def _apply(run: Run, found: Sequence[Manifest], wanted: Desired, there: Place) -> set[str]:
+    """Apply the objects, then the replicas; return the names of those that changed, and "replicas" if they did.
+
+    Before a job and before the application's own deployment, what they may need is waited for: other deployments, earlier jobs.
+    """
+    changed, awaited = set(), list[str]()
+    for part in desired.parts(run.app, found, wanted, there):
+        kind, _, name = part.manifest.name.partition("/")
+        if kind == "job" or part.manifest.name == run.app.deployment:
+            while awaited:
+                wait_for_rollout(run, f"Waiting for deployment/{awaited[0]}", name=awaited.pop(0))
+        elif kind == "deployment":
+            awaited.append(name)
+        item = desired.item_of(part, run.app, there.namespace)
         try:
-            if objects.apply(run.kube, item):
-                changed.add(item["kind"])
+            if job.run_once(run, item) if kind == "job" else objects.apply(run.kube, item):
+                changed.add(part.manifest.name)
         except ApiError as error:
             if there.node_port and TAKEN in error.sentence:
                 _free_node_port(run)  # another service was faster, and can be named now
-                return changed | _apply(run, wanted, replace(there, node_port=None))
+                return changed | _apply(run, found, wanted, replace(there, node_port=None))
             if error.status not in INVALID:
                 raise
-            file = f"{run.app.manifests or 'The manifests made for it'}/{item['kind'].lower()}.yaml"
-            raise SettingError(f"{file}: {error.sentence}", "Fix the file, and run it again") from error
+            where = part.manifest.file or f"{run.app.manifests or 'What is made'}: {part.manifest.name}"
+            raise SettingError(f"{where}: {error.sentence}", "Fix the file, and run it again") from error
     if wanted.replicas is not None and objects.scale(run.kube, run.app.name, there.namespace, wanted.replicas):
-        changed.add("Replicas")
+        changed.add("replicas")
     return changed
 
 
@@ -113,26 +132,28 @@ def _free_node_port(run: Run) -> int | None:
 
 
 class RolloutCheck:
-    """Checks how far a rollout is; `found` is what it was when it was checked last."""
+    """Checks how far the rollout of a deployment is; `found` is what it was when it was checked last."""
 
-    def __init__(self, run: Run, delivered: str) -> None:
+    def __init__(self, run: Run, delivered: str, name: str) -> None:
         self._run = run
         self._delivered = delivered
+        self._name = name
         self.found = Rollout(None, [], [], Evidence())
 
     def __call__(self) -> wait.State:
         if self._run.superseded():
             return judge.SUPERSEDED
-        self.found = seen.rollout(self._run, self._delivered)
+        self.found = seen.rollout(self._run, self._delivered, self._name)
         return seen.rollout_state(self._run, self.found)
 
 
-def wait_for_rollout(run: Run, text: str, delivered: str = "") -> None:
-    """Show `text` until the rollout is complete. `delivered` is the image that the nodes have just been given.
+def wait_for_rollout(run: Run, text: str, delivered: str = "", name: str = "") -> None:
+    """Show `text` until the rollout is complete. `delivered` is the image that the nodes have just been given; `name` is that of
+    another deployment than the application's own.
 
     Raises RolloutError, with a diagnosis.
     """
-    check, timeout = RolloutCheck(run, delivered), run.settings.timeout
+    check, timeout = RolloutCheck(run, delivered, name), run.settings.timeout
     with run.report.step(text) as step:
         end = wait.until(surviving(check), timeout=timeout, on_change=step.at)
         if end is judge.SUPERSEDED:
@@ -143,11 +164,7 @@ def wait_for_rollout(run: Run, text: str, delivered: str = "") -> None:
             raise end.error
         problem = readiness.problem(*check.found) if isinstance(end, wait.Failed) else None
         detail = end.reason if isinstance(end, wait.Failed) else end.detail
-        problem = problem or readiness.late(*check.found[:3], timeout, detail)
-        screen = ""
-        with suppress(TaskError):  # the cluster may be gone meanwhile: the sentence is known
-            screen = diagnose.explain(run, problem, check.found).text()
-        raise RolloutError(problem.sentence, problem.hint, screen)
+        raise diagnose.error(run, problem or readiness.late(*check.found[:3], timeout, detail), check.found)
 
 
 class AddressCheck:
@@ -181,6 +198,9 @@ class AddressCheck:
 
     def _silent(self, found: Exposure) -> wait.State | None:
         """Why no address answers, if a pod shows it. On a cluster of others that needs a right more, and an address is enough."""
+        app = self._run.app
+        if app.pod_key and (nameless := probe.answering(replace(app, pod_key=""), found.known)):
+            return judge.nameless(nameless[0].url, app.health, app.pod_key)
         asked = sorted(found.ready)[:1] if not self._run.provider.shared else []
         return seen.unanswered(self._run, found, asked)
 

@@ -1,13 +1,15 @@
 """What a task wants the cluster to have: pure functions to whole objects and to the equivalent commands."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kubetasks.engine.image import Delivered, Image
+from kubetasks.errors import SettingError
 from kubetasks.kube import manifests
 from kubetasks.kube.client import Object
-from kubetasks.kube.manifests import Edit
-from kubetasks.project.application import Application
+from kubetasks.kube.manifests import Edit, Manifest
+from kubetasks.project.application import MADE, Application
 from kubetasks.terminal import equivalents
 
 
@@ -40,39 +42,57 @@ class Place:
     node_port: int | None
 
 
-def objects(app: Application, wanted: Desired, there: Place) -> list[Object]:
-    """The objects to apply, in this order. Raises SettingError if a manifest does not fit."""
-    made = []
-    for name, item, edits in _manifests(app, wanted, there):
-        item = manifests.edited(item, edits)
-        if name == manifests.DEPLOYMENT and there.delivered:
-            item = manifests.with_image(item, app, there.delivered.reference)
-        made.append(manifests.owned(item, app.owner, there.namespace))
-    return made
+class Part(NamedTuple):
+    """A manifest that is wanted, and what is changed in it; `images` are those of its containers that change, by name."""
+
+    manifest: Manifest
+    edits: list[Edit]
+    images: dict[str, str]
 
 
-def _manifests(app: Application, wanted: Desired, there: Place) -> Iterator[tuple[str, Object, list[Edit]]]:
-    """The name of each manifest that is wanted, its object, and what is changed in it beside the image."""
-    if there.delivered:
-        if budget := manifests.read_one(app, manifests.BUDGET):
-            yield manifests.BUDGET, budget, []
-        if found := manifests.read_one(app, manifests.DEPLOYMENT):
-            yield manifests.DEPLOYMENT, found, manifests.deployment_edits(found, app, there.delivered.pull_policy)
-    if wanted.exposed and (found := manifests.read_one(app, manifests.SERVICE)):
-        yield manifests.SERVICE, found, manifests.service_edits(found, app, there.node_port)
+def parts(app: Application, found: Sequence[Manifest], wanted: Desired, there: Place) -> list[Part]:
+    """Those of the manifests that are wanted, in the order in which they are applied. Raises SettingError if one does not fit."""
+    configuration = [one.item for one in found if one.item["kind"] in manifests.CONFIGURATION]
+    chosen = []
+    for one in found:
+        item, edits, images = one.item, list[Edit](), dict[str, str]()
+        if one.name == app.service:
+            if wanted.exposed:
+                chosen.append(Part(one, manifests.service_edits(item, app, there.node_port), images))
+            continue
+        if not there.delivered:
+            continue
+        if item["kind"] in ("Deployment", "Job"):
+            images = dict.fromkeys(manifests.containers(item, app), there.delivered.reference)
+            edits = manifests.image_edits(item, app, there.delivered.reference, there.delivered.pull_policy)
+        if item["kind"] == "Job":
+            edits += manifests.job_edits(manifests.edited(item, edits), app)
+        if one.name == app.deployment:
+            edits += manifests.deployment_edits(item, app, configuration)
+        chosen.append(Part(one, edits, images))
+    if wanted.exposed and app.service not in [one.name for one in found]:
+        raise SettingError(f"{app.manifests} has no {app.service}.", f"Call the application's service {app.name}; or {MADE}")
+    return chosen
 
 
-def lines(app: Application, wanted: Desired, there: Place, kubectl: Sequence[str]) -> list[str]:
+def item_of(part: Part, app: Application, namespace: str) -> Object:
+    """The object to apply."""
+    return manifests.owned(manifests.edited(part.manifest.item, part.edits), app.owner, namespace)
+
+
+def lines(app: Application, found: Sequence[Manifest], wanted: Desired, there: Place, kubectl: Sequence[str]) -> list[str]:
     """The equivalent commands."""
     told: list[str] = []
-    for name, item, edits in _manifests(app, wanted, there):
-        image = ""
-        if name == manifests.DEPLOYMENT and there.delivered:
-            container = item["spec"]["template"]["spec"]["containers"][manifests.container_index(item, app)]
-            image = f"{container['name']}={there.delivered.reference}"
-        told.append(equivalents.apply(app, kubectl, name, *edits, image=image, made=manifests.text(app, item)))
-        if image:
-            told.append(equivalents.rollout_status(app, kubectl))
+    for manifest, edits, images in parts(app, found, wanted, there):
+        others = [edit for edit in edits if not str(edit["path"]).endswith("/image")]
+        kind, _, name = manifest.name.partition("/")
+        if kind == "job":
+            told.append(equivalents.delete(kubectl, kind, name))
+        told.append(equivalents.apply(app, kubectl, manifest.file, *others, images=images, made=manifest.text))
+        if kind == "job":
+            told.append(equivalents.wait_for_job(kubectl, name))
+        if kind == "deployment":
+            told.append(equivalents.rollout_status(kubectl, name))
     if wanted.replicas is not None:
         told += equivalents.scale(app, kubectl, wanted.replicas)
     return told

@@ -1,5 +1,6 @@
 """The inner loop: each change of the source is built, delivered and rolled out, and seen to be served."""
 
+import os
 import queue
 import threading
 import time
@@ -9,6 +10,7 @@ from pathlib import Path, PurePath
 
 from kubetasks.engine.content import IGNORE_FILE, context_entries
 from kubetasks.errors import TaskError
+from kubetasks.kube.manifests import SUFFIXES, is_kustomized
 from kubetasks.pipeline import app, build, removal
 from kubetasks.pipeline.converge import converge, wait_until_served
 from kubetasks.pipeline.desired import Desired
@@ -84,14 +86,15 @@ class Watch:
         """The folders whose files are part of the image or the manifests."""
         source, manifests = self._app.source, self._app.manifests
         inside = {source / parent for name in entries for parent in (PurePath(name), *PurePath(name).parents)}
-        return {source, *filter(Path.is_dir, inside), *([manifests] if manifests else [])}
+        return {source, self._app.build_file.parent, *filter(Path.is_dir, inside), *([manifests] if manifests else [])}
 
     def _matters(self, path: Path, entries: set[str]) -> bool:
         """Whether a path is part of the image or the manifests; `entries` are those of the image's context, now and before."""
         if self._app.manifests in path.parents:
-            return path.suffix == ".yaml"
-        name = str(path.relative_to(self._app.source))
-        return name in entries or name in ("Dockerfile", IGNORE_FILE)
+            return path.suffix in SUFFIXES or is_kustomized(path.parent)
+        source = self._app.source
+        inside = path.is_relative_to(source) and str(path.relative_to(source)) in entries
+        return inside or path in (self._app.build_file, source / IGNORE_FILE)
 
     def pending(self) -> bool:
         """Whether there are changes that `next` has not returned."""
@@ -124,7 +127,7 @@ def loop(run: Run, clean: bool) -> None:
     report, provider = run.report, run.provider
     may_clean = ours and provider.phase() == "missing"
     watch = Watch(run.app)  # first: what changes while it comes up is not lost
-    run.forget("image")
+    run.forget("image", "manifests")
     try:
         report.result(app.up(run).url)
         may_clean = True
@@ -165,7 +168,7 @@ def _bring(run: Run, changed: set[Path], served: str) -> str:
     exposed = any(run.app.manifests in path.parents for path in changed)
     report.stages.clear()
     try:
-        run.forget("image")
+        run.forget("image", "manifests")
         made = run.image
         if made.build == served and not exposed:
             return served  # saved without a change
@@ -198,6 +201,6 @@ def _stage(text: str, name: str) -> str:
 
 
 def _names(run: Run, changed: Iterable[Path]) -> str:
-    names = sorted(str(path.relative_to(run.app.source)) for path in changed)
+    names = sorted(os.path.relpath(path, run.project.folder) for path in changed)
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more

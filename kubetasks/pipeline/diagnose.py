@@ -4,7 +4,7 @@ import json
 from contextlib import suppress
 from dataclasses import replace
 
-from kubetasks.errors import ClusterError, EngineError, ExposeError
+from kubetasks.errors import ClusterError, EngineError, ExposeError, RolloutError, TaskError
 from kubetasks.kube import client, diagnosis, readiness
 from kubetasks.kube.client import UNAVAILABLE, ApiError, Object
 from kubetasks.kube.diagnosis import Diagnosis
@@ -99,6 +99,14 @@ def explain(run: Run, problem: Problem, found: Rollout) -> Diagnosis:
     except OSError:  # the screen is worth more than the file
         return made
     return replace(made, details=str(file))
+
+
+def error(run: Run, problem: Problem, found: Rollout) -> RolloutError:
+    """The error that the problem is, with its diagnosis if the cluster can be asked."""
+    screen = ""
+    with suppress(TaskError):  # the cluster may be gone meanwhile: the sentence is known
+        screen = explain(run, problem, found).text()
+    return RolloutError(problem.sentence, problem.hint, screen)
 
 
 def _log(run: Run, problem: Problem, found: Rollout) -> list[str]:

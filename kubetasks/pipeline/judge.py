@@ -93,6 +93,12 @@ def unanswered(seen: Exposure, pod: str, health: str, why: str) -> State:
     return Failed(f"{reason}.", hint, "unanswered", pod, grace=UNANSWERED_SECONDS)
 
 
+def nameless(url: str, health: str, pod_key: str) -> State:
+    """An answer that does not name its pod, though it is expected to: soon waiting does not help."""
+    reason = f"GET {health} at {url} is answered, but not with a JSON object that names the pod as {pod_key!r}."
+    return Failed(reason, "Fix the answer, or leave pod_key out", "nameless", url, grace=UNANSWERED_SECONDS)
+
+
 def answer(got: Mapping[str, Any] | None, pod_key: str, ready: frozenset[str], build: str) -> State:
     """Whether one answer comes from a pod that gets requests and, if `build` is given, serves that build id.
 

@@ -47,16 +47,20 @@ def _closed(app: Application, known: list[Address]) -> wait.State:
 
 @one_at_a_time
 def undeploy(run: Run) -> bool:
-    """Delete the deployment with its pods and its budget; False if there was none. Raises OwnershipError, LeftoverError."""
-    app, settings = run.app, run.settings
-    if not run.report.equivalent(*equivalents.undeploy(app, run.kubectl, seen.ROLLED_OUT)):
+    """Delete the deployment and all that was applied with it; False if there was none. Raises OwnershipError, LeftoverError."""
+    settings = run.settings
+    if run.report.dry:
+        own = [(one.item["kind"], one.item["metadata"]["name"]) for one in reversed(run.manifests) if one.name != run.app.service]
+        run.report.equivalent(*(equivalents.delete(run.kubectl, kind.lower(), name) for kind, name in own))
         return True
     if not cluster.runs(run) or not seen.deployed(run):
         return False
+    names = seen.rolled_out(run)
+    run.report.equivalent(*(equivalents.delete(run.kubectl, kind.lower(), name) for kind, name in names))
     run.agree()
     with run.report.step("Deleting the deployment") as step:
-        for kind in seen.ROLLED_OUT:
-            objects.delete(run.kube, kind, app.name, settings.namespace, settings.timeout, step.at)
+        for kind, name in names:
+            objects.delete(run.kube, kind, name, settings.namespace, settings.timeout, step.at)
     return True
 
 

@@ -17,8 +17,9 @@ from kubetasks.engine import client as engine_client
 from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Image
 from kubetasks.errors import EngineError, SetupError, TaskError
-from kubetasks.kube import client
+from kubetasks.kube import client, manifests
 from kubetasks.kube.client import Kube
+from kubetasks.kube.manifests import Manifest
 from kubetasks.project import settings
 from kubetasks.project.application import Application, Project
 from kubetasks.project.settings import Settings
@@ -85,6 +86,11 @@ class Run:
         return image.current(self.app, requirements.BASE_IMAGE.find(machine, self.settings).reference)
 
     @cached_property
+    def manifests(self) -> list[Manifest]:
+        """What is applied for the application. Raises SettingError."""
+        return manifests.of_application(self.app)
+
+    @cached_property
     def provider(self) -> Provider:
         return providers.select(self.settings, self.report, lambda: self.host_engine)
 
@@ -105,7 +111,7 @@ class Run:
         return made
 
     def forget(self, *names: str) -> None:
-        """Look again, when they are needed next, for what has changed: "image", or "cluster" and "kube"."""
+        """Look again, when they are needed next, for what has changed: "image", "manifests", or "cluster" and "kube"."""
         for name in names:
             self.__dict__.pop(name, None)
 

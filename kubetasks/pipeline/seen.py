@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from kubetasks.errors import ClusterError, ExposeError, RolloutError
-from kubetasks.kube import objects, problems, readiness, service
+from kubetasks.errors import ClusterError, ExposeError, RolloutError, SettingError
+from kubetasks.kube import manifests, objects, problems, readiness, service
 from kubetasks.kube.client import ApiError, Object
+from kubetasks.kube.manifests import CONFIGURATION
 from kubetasks.kube.problems import Evidence
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import judge, probe
@@ -15,7 +16,6 @@ from kubetasks.pipeline.run import Run
 from kubetasks.terminal import wait
 
 LOGS = "./inv status; ./inv logs"
-ROLLED_OUT = ("Deployment", "PodDisruptionBudget")  # what `deploy` applies and `undeploy` deletes
 
 
 def deployment(run: Run) -> Object | None:
@@ -38,9 +38,23 @@ def require_deployment(run: Run) -> Object:
     return found
 
 
+def rolled_out(run: Run) -> list[tuple[str, str]]:
+    """Kind and name of what `deploy` applies, and `undeploy` deletes, the last first."""
+    try:
+        found = [one.item for one in run.manifests if one.name != run.app.service]
+    except SettingError:  # broken since: the deployment is what most of the rest belongs to
+        return [("Deployment", run.app.name), ("PodDisruptionBudget", run.app.name)]
+    names = [(item["kind"], item["metadata"]["name"]) for item in reversed(found)]
+    if run.app.manifests and manifests.is_kustomized(run.app.manifests):  # each change of a generated one has another name
+        namespace, ours = run.settings.namespace, run.app.owner.selector
+        listed = [item for kind in CONFIGURATION for item in run.kube.list(kind, namespace, labelSelector=ours)]
+        names += [(item["kind"], item["metadata"]["name"]) for item in listed]
+    return list(dict.fromkeys(names))
+
+
 def deployed(run: Run) -> bool:
-    """Whether one of the objects of a deployment is there. Raises OwnershipError if one is not ours."""
-    found = [objects.there(run.kube, kind, run.app.name, run.settings.namespace) for kind in ROLLED_OUT]
+    """Whether one of these is there. Raises OwnershipError if one is not ours."""
+    found = [objects.there(run.kube, kind, name, run.settings.namespace) for kind, name in rolled_out(run)]
     return any(found)
 
 
@@ -53,16 +67,21 @@ class Rollout(NamedTuple):
     evidence: Evidence
 
 
-def rollout(run: Run, delivered: str = "") -> Rollout:
-    """Read the rollout. `delivered` is the image that the nodes have just been given."""
-    kube, namespace = run.kube, run.settings.namespace
-    found = deployment(run)
-    replica_sets = kube.list("ReplicaSet", namespace, labelSelector=run.app.selector)
-    pods = kube.list("Pod", namespace, labelSelector=run.app.selector)
-    return Rollout(found, replica_sets, pods, _evidence(run, pods, delivered))
+def rollout(run: Run, delivered: str = "", name: str = "") -> Rollout:
+    """Read a rollout, of the application's own deployment unless another one's `name` is given. `delivered` is the image that
+    the nodes have just been given.
+    """
+    kube, namespace, selector = run.kube, run.settings.namespace, run.app.selector
+    found = kube.get("Deployment", name or run.app.name, namespace)
+    if name and found:
+        selector = ",".join(f"{key}={value}" for key, value in found["spec"]["selector"]["matchLabels"].items())
+    replica_sets = kube.list("ReplicaSet", namespace, labelSelector=selector)
+    pods = kube.list("Pod", namespace, labelSelector=selector)
+    return Rollout(found, replica_sets, pods, evidence(run, pods, delivered))
 
 
-def _evidence(run: Run, pods: list[Object], delivered: str) -> Evidence:
+def evidence(run: Run, pods: list[Object], delivered: str = "") -> Evidence:
+    """What is asked of pods that do not start."""
     now = datetime.now(UTC)
     nodes = _visible(run, "Node") if any(problems.unschedulable(pod) is not None for pod in pods) else None
     asked = any(found.unusual for found in (problems.unready(pod, now) for pod in pods) if found)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubetasks.errors import SettingError
+from kubetasks.project import table
 from kubetasks.project.labels import Owner
 
 OUR_VARIABLE = re.compile(r"\bINVOKE_(?=(?:CLUSTER|APP|SETUP)_)")
@@ -21,9 +22,10 @@ STATE_FOLDER = ".state"  # has credentials: never part of an image
 class Application:
     """A web server with an image and manifests, which speaks HTTP.
 
-    `name` names its objects, its container and its image; `owner` is on all of them. `source` is the build context, with the
-    Dockerfile in it. `manifests` holds one file for each object; None: they are made from name, port and health path. `port` is
-    the one that its container listens on. `health` is a path that answers with a status below 400 once it can serve.
+    `name` names its objects, its container and its image; `owner` is on all of them. `source` is the build context;
+    `dockerfile` is None if it is that folder's. `manifests` is a folder of them; None: they are made from name, port and health
+    path. `port` is the one that its container listens on. `health` is a path that answers with a status below 400 once it can
+    serve.
 
     `pod_key` is the key under which each answer, a JSON object, names its pod, and `node_key` that of the node in the answer of
     GET /; "" if they name none.
@@ -37,11 +39,27 @@ class Application:
     health: str
     pod_key: str = ""
     node_key: str = ""
+    dockerfile: Path | None = None
+
+    @property
+    def build_file(self) -> Path:
+        """Its Dockerfile."""
+        return self.dockerfile or self.source / "Dockerfile"
 
     @property
     def traffic(self) -> str:
         """The path of requests that stand for a client's: if answers name no pod, only the health path is known to be there."""
         return "/" if self.pod_key else self.health
+
+    @property
+    def deployment(self) -> str:
+        """Its deployment as kubectl prints it."""
+        return f"deployment/{self.name}"
+
+    @property
+    def service(self) -> str:
+        """Its service as kubectl prints it."""
+        return f"service/{self.name}"
 
     @property
     def selector(self) -> str:
@@ -83,6 +101,8 @@ class Project:
         health: str = "/",
         pod_key: str = "",
         node_key: str = "",
+        context: str = ".",
+        dockerfile: str = "Dockerfile",
         manifests: str | None = MANIFESTS,
         owner: str = "",
         prefix: str = "kubetasks",
@@ -90,9 +110,10 @@ class Project:
     ) -> "Project":
         """The project whose application has that name.
 
-        `folder` has the Dockerfile; a file in it, such as tasks.py's `__file__`, stands for it. `manifests` is a folder in it;
-        k8s need not be there, and with None they are made. `owner` is the value of the label on all that is created, and the
-        field manager: kubetasks-NAME by default. The others are those of Application. Raises SettingError.
+        `context`, the build context, `dockerfile` and `manifests` are paths in `folder`, for which a file in it stands, such as
+        tasks.py's `__file__`. The folder k8s need not be there, and with None manifests are made. `owner` is the value of the
+        label on all that is created, and the field manager: kubetasks-NAME by default. The others are those of Application.
+        Raises SettingError.
         """
         path = Path(folder).resolve()
         path = path.parent if path.is_file() else path
@@ -113,7 +134,8 @@ class Project:
         made = Application(
             name=name,
             owner=Owner(owner or f"kubetasks-{name}"),
-            source=path,
+            source=(path / context).resolve(),
+            dockerfile=None if (context, dockerfile) == (".", "Dockerfile") else (path / dockerfile).resolve(),
             manifests=there if there and there.is_dir() else None,
             port=port,
             health=health,
@@ -121,6 +143,20 @@ class Project:
             node_key=node_key,
         )
         return cls(path, made, prefix, command)
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike[str]) -> "Project":
+        """The project of the table in that folder, for which a file in it stands, such as tasks.py's `__file__`.
+
+        The table is [tool.kubetasks] in pyproject.toml, or the same keys under kubetasks: in invoke.yaml. Raises SettingError.
+        """
+        path = Path(folder).resolve()
+        path = path.parent if path.is_file() else path
+        found = table.read(path)
+        if not found:
+            raise SettingError(f"There is no [tool.kubetasks] in pyproject.toml in {path}.", "kubetasks init writes a table")
+        made = None if found.get("manifests") is False else found.get("manifests", MANIFESTS)
+        return cls.of(folder=path, **{**found, "manifests": made})
 
     @property
     def state(self) -> Path:

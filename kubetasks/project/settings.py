@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kubetasks.errors import SettingError
+from kubetasks.project import table
 from kubetasks.project.application import DNS_LABEL, LONGEST_NAME, Application, Project
 from kubetasks.project.versions import DEFAULT_KUBERNETES, KUBERNETES
 
@@ -155,6 +156,8 @@ def _refuse_unknown(project: Project, config: Any, environment: Mapping[str, str
     keys = {f"{start}{section}.{name}" for section, names in DEFAULTS.items() for name in names}
     sections = _sections(project, config)
     for section in sections.keys() if project.prefix else DEFAULTS:
+        if section in table.KEYS and project.prefix == table.NAME:
+            continue
         if section not in DEFAULTS:
             raise _unknown(f"{start}{section}", {f"{start}{known}" for known in DEFAULTS})
         for name in sections[section].keys():  # noqa: SIM118

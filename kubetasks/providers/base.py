@@ -107,6 +107,13 @@ class Provider(ABC):
     def deliver(self, image: Image) -> Delivered:
         """Make the image available to the nodes, if they do not have it, and say how pods name it."""
 
+    def supply(self, references: Sequence[str]) -> None:  # noqa: B027  a cluster of others pulls its own
+        """Give the nodes other images that this machine's engine has, if the cluster is ours."""
+
+    def supply_lines(self, references: Sequence[str]) -> Sequence[str]:  # noqa: ARG002
+        """The equivalent commands of `supply`."""
+        return ()
+
     @abstractmethod
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
         """Remove the application's images from the nodes, except those that `used` returns; return their names."""

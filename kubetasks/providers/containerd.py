@@ -59,7 +59,7 @@ def _listed(engine: Engine, node: "Container", app: str = "") -> list[Reference]
 
 def has(engine: Engine, node: "Container", wanted: Sequence[str]) -> bool:
     """Whether a node has the image under all of these names (APP:TAG), each of which means the same one."""
-    app = wanted[0].partition(":")[0]
+    app = wanted[0].rpartition(":")[0]
     return all_mean_one({one.short: one.digest for one in _listed(engine, node, app)}, wanted)
 
 

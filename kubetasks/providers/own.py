@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is gone
 DELETION_SECONDS = 120.0  # at least: a deletion that is cut off leaves something
 DECISIVE = re.compile(r"^error: .+$", re.MULTILINE | re.IGNORECASE)
+IGNORED = ".gitignore"
 IN_PROGRESS = "is already in progress"  # the engine's words for a second removal
 # Requests a second, and at once, of Kubernetes' controllers. At its start each asks for an account and a token, one after the
 # other: some 150 requests. With Kubernetes' own 20 a second a new cluster stalls for 4 s. The API server limits what it takes.
@@ -205,10 +206,17 @@ class Own(Provider):
         self._remove_rest()
         self._remove_files(folder)
 
+    def _make_folder(self) -> None:
+        """Make the folder of the cluster's files, with whatever git needs to leave it out."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder.parent / IGNORED).write_text("*\n")
+
     def _remove_files(self, folder: Path) -> None:
         if folder.name == self._settings.state_folder.name:  # else somebody else wrote where it is
             shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):  # other clusters have theirs there
+            if [one.name for one in folder.parent.iterdir()] == [IGNORED]:
+                (folder.parent / IGNORED).unlink()
             folder.parent.rmdir()
 
     # images
@@ -226,6 +234,23 @@ class Own(Provider):
             with self._report.step(f"Loading {image.reference} into cluster {self.name}"):
                 self._load(names, lacking)
         return self.delivered(image)
+
+    def supply(self, references: Sequence[str]) -> None:
+        for reference in self._known(references):
+            lacking = [node for node in self._nodes() if not self._has(node, [reference])]
+            if lacking:
+                with self._report.step(f"Loading {reference} into cluster {self.name}"):
+                    self._load([reference], lacking)
+
+    def supply_lines(self, references: Sequence[str]) -> Sequence[str]:
+        return [line for reference in self._known(references) for line in self._load_lines([reference])]
+
+    def _known(self, references: Sequence[str]) -> list[str]:
+        """Those that the engine has; a node pulls the others, and what is named by its digest."""
+        try:
+            return [one for one in references if "@" not in one and self._engine.image_id(one)]
+        except EngineError:  # under --dry
+            return []
 
     def preload(self, image: Image, abandoned: Callable[[], bool]) -> None:
         """Deliver the image to nodes that are still being created, if that is possible, until `abandoned` returns True."""

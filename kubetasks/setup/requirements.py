@@ -5,14 +5,13 @@ Each has two origins: downloaded or pulled as pinned, or built on this machine i
 """
 
 import importlib
-import shutil
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kubetasks.engine.client import Engine
+from kubetasks.kube import kubectl as program
 from kubetasks.project import versions
 from kubetasks.project.settings import Settings
 from kubetasks.project.versions import DEBIAN, KICBASE, KUBERNETES, PYTHON_IMAGE, PYTHONS
@@ -99,8 +98,7 @@ def python(minor: str) -> Requirement:
 
 def kubectl() -> Artifact:
     """The kubectl of this Python environment, otherwise the one on PATH."""
-    own = Path(sys.executable).with_name("kubectl")
-    found = str(own) if own.exists() else shutil.which("kubectl")
+    found = program.path()
     return Artifact(found or "kubectl", bool(found))
 
 

@@ -4,9 +4,11 @@ Pure functions of the values that the actions use: the same names, flags and fil
 """
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from kubetasks.project.application import Application
 from kubetasks.project.labels import Owner
@@ -98,10 +100,11 @@ def run_in(node: str, argv: Sequence[str]) -> str:
 # build: docker build -t simple-server:v1 .
 
 
-def build(names: Sequence[str], arguments: Mapping[str, str], owner: Owner) -> str:
+def build(app: Application, names: Sequence[str], arguments: Mapping[str, str]) -> str:
     tags = [word for name in names for word in ("--tag", name)]
-    words = [*tags, *_pairs("--build-arg", arguments), *_pairs("--label", owner.labels)]
-    return shell.line(["docker", "build", *words, "."])
+    words = [*tags, *_pairs("--build-arg", arguments), *_pairs("--label", app.owner.labels)]
+    where = ["--file", str(app.dockerfile), str(app.source)] if app.dockerfile else ["."]
+    return shell.line(["docker", "build", *words, *where])
 
 
 def load_words(cluster: str, names: Sequence[str]) -> list[str]:
@@ -133,29 +136,41 @@ def push_to_own(reference: str, registry: str, port: int) -> tuple[str, ...]:
 
 
 def apply(
-    app: Application, kubectl: Sequence[str], manifest: str, *edits: Mapping[str, object], image: str = "", made: str = ""
+    app: Application,
+    kubectl: Sequence[str],
+    manifest: Path | None,
+    *edits: Mapping[str, object],
+    images: Mapping[str, str] = {},
+    made: str = "",
 ) -> str:
-    """Apply a manifest as ours, with the image CONTAINER=REFERENCE if one is given, and after the edits, operations of a JSON
-    patch. `made` is the manifest's text if there is no file.
+    """Apply a manifest as ours, with these images by container, and after the edits, operations of a JSON patch. `made` is the
+    manifest's text if there is no file of its own.
     """
-    file = "-"
-    if app.manifests:
-        path = app.manifests / f"{manifest}.yaml"
-        file = str(path.relative_to(app.source) if path.is_relative_to(app.source) else path)
+    file = "-" if manifest is None else os.path.relpath(manifest, app.source)
+    file = str(manifest) if file.startswith("..") else file
     flags = shell.line(["kubectl", *kubectl])
+    chosen = shlex.join(f"{name}={image}" for name, image in images.items())
     line = " | ".join(
         (
             f"kubectl label --local -f {shlex.quote(file)} {app.owner.selector} -o yaml" + (" <<'EOF'" if made else ""),
-            *([f"kubectl set image --local -f - {image} -o yaml"] if image else []),
-            *([f"kubectl patch --local -f - --type=json -o yaml -p '{json.dumps(edits)}'"] if edits else []),
+            *([f"kubectl set image --local -f - {chosen} -o yaml"] if images else []),
+            *([f"kubectl patch --local -f - --type=json -o yaml -p {shlex.quote(json.dumps(edits))}"] if edits else []),
             f"{flags} apply --server-side --force-conflicts --field-manager={app.owner.name} -f -",
         )
     )
     return f"{line}\n{made}EOF" if made else line
 
 
-def rollout_status(app: Application, kubectl: Sequence[str]) -> str:
-    return shell.line(["kubectl", *kubectl, "rollout", "status", f"deployment/{app.name}"])
+def rollout_status(kubectl: Sequence[str], name: str) -> str:
+    return shell.line(["kubectl", *kubectl, "rollout", "status", f"deployment/{name}"])
+
+
+def wait_for_job(kubectl: Sequence[str], name: str) -> str:
+    return shell.line(["kubectl", *kubectl, "wait", "--for=condition=Complete", f"job/{name}"])
+
+
+def delete(kubectl: Sequence[str], kind: str, name: str) -> str:
+    return shell.line(["kubectl", *kubectl, "delete", kind, name, "--ignore-not-found"])
 
 
 def status(kubectl: Sequence[str]) -> str:
@@ -165,7 +180,7 @@ def status(kubectl: Sequence[str]) -> str:
 def rollback(app: Application, kubectl: Sequence[str], revision: int | None = None) -> tuple[str, ...]:
     """Without a revision, the one before."""
     to = [f"--to-revision={revision}"] if revision else []
-    return shell.line(["kubectl", *kubectl, "rollout", "undo", f"deployment/{app.name}", *to]), rollout_status(app, kubectl)
+    return shell.line(["kubectl", *kubectl, "rollout", "undo", f"deployment/{app.name}", *to]), rollout_status(kubectl, app.name)
 
 
 def diagnose(kubectl: Sequence[str]) -> tuple[str, ...]:
@@ -181,7 +196,7 @@ def logs(app: Application, kubectl: Sequence[str], lines: int) -> str:
 
 def scale(app: Application, kubectl: Sequence[str], replicas: int) -> tuple[str, ...]:
     words = ["scale", f"deployments/{app.name}", f"--replicas={replicas}"]
-    return shell.line(["kubectl", *kubectl, *words]), rollout_status(app, kubectl)
+    return shell.line(["kubectl", *kubectl, *words]), rollout_status(kubectl, app.name)
 
 
 def service(app: Application, kubectl: Sequence[str]) -> str:
@@ -197,10 +212,6 @@ def traffic(app: Application, requests: int) -> str:
 
 def unexpose(app: Application, kubectl: Sequence[str]) -> str:
     return shell.line(["kubectl", *kubectl, "delete", "service", app.name])
-
-
-def undeploy(app: Application, kubectl: Sequence[str], kinds: Sequence[str]) -> tuple[str, ...]:
-    return tuple(shell.line(["kubectl", *kubectl, "delete", kind.lower(), app.name, "--ignore-not-found"]) for kind in kinds)
 
 
 def remove_images(references: Sequence[str]) -> str:

@@ -29,7 +29,8 @@ MEMBERS = {  # docs/template.md names them; others may change
     "namespace": "",
 }
 ARGUMENTS = {
-    "Project.of": "name folder port health pod_key node_key manifests owner prefix command",
+    "Project.of": "name folder port health pod_key node_key context dockerfile manifests owner prefix command",
+    "Project.read": "folder",
     "namespace": "project more",
 }
 

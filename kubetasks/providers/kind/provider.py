@@ -97,7 +97,7 @@ class Kind(Own):
 
     def _facts(self, nodes: "list[Container]") -> Cluster:
         if not self._has_kubeconfig(nodes):  # another clone created the cluster
-            Path(self.kubeconfig).parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
             Path(self.kubeconfig).unlink(missing_ok=True)  # kind would add to it, which it cannot if it is damaged
             self._kind("export", "kubeconfig", "--name", self.name, "--kubeconfig", self.kubeconfig)
         mapped = _mapped_port(nodes[0])
@@ -185,7 +185,7 @@ class Kind(Own):
         """Create what must be there before kind is called: network, registry, configuration file. Raises OwnershipError."""
         self._network.create()
         self._registry.serve()
-        self.config_file.parent.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         self.config_file.write_text(config.text)
         Path(self.kubeconfig).unlink(missing_ok=True)  # of a cluster that is gone
 
@@ -286,12 +286,15 @@ class Kind(Own):
 
     # equivalent commands
 
-    def _load_lines(self, names: Sequence[str]) -> Sequence[str]:
+    def deliver_lines(self, image: Image) -> Sequence[str]:
         try:
             if self._registry.address():
-                return self._registry.lines(names, _names(self._nodes()))
+                return self._registry.lines(names_to_load(self._engine, image), _names(self._nodes()))
         except EngineError:  # under --dry
             pass
+        return super().deliver_lines(image)
+
+    def _load_lines(self, names: Sequence[str]) -> Sequence[str]:
         return (equivalents.load_image(equivalents.load_words(self.name, names)),)
 
     def _halt_lines(self) -> Sequence[str]:

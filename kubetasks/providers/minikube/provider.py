@@ -158,6 +158,7 @@ class Minikube(Own):
         return {**owner.labels, **{owner.key(name): value for name, value in told.items()}, PROFILE_LABEL: self.name}
 
     def _create(self, at: Callable[[str], None]) -> None:
+        self._make_folder()
         self._engine.create_volume(self.name, self._labels)
         self._minikube(*self.config().create, on_line=at)
 

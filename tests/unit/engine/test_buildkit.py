@@ -41,7 +41,7 @@ def test_docker_gets_the_context_the_names_and_the_arguments_for_that_engine(doc
     docker(SAYS)
     lines: list[str] = []
     buildkit.build(engine(), io.BytesIO(b"context"), ["app:1", "app:v1"], {"BASE": "base"}, lines.append)
-    words = ["build", "--progress=plain", "--tag=app:1", "--tag=app:v1", "--build-arg", "BASE=base"]
+    words = ["build", "--progress=plain", "--file=Dockerfile", "--tag=app:1", "--tag=app:v1", "--build-arg", "BASE=base"]
     words += ["--label=app.kubernetes.io/managed-by=app-tasks", "-"]
     assert lines == [f"{words} unix:///its/socket 1 context"]
 

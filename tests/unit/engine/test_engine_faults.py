@@ -96,7 +96,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
 
 def build() -> None:
-    client.connect().build(io.BytesIO(b""), ["simple-server:1"], {}, lambda _line: None)
+    client.connect().build(io.BytesIO(bytes(1024)), ["simple-server:1"], {}, lambda _line: None)
 
 
 def test_one_that_accepts_and_does_not_answer_is_none(start: Callable[[type[Engine]], None]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kubetasks.engine import buildkit, image
+from kubetasks.engine import buildkit, content, image
 from kubetasks.engine.client import BuildKitNeededError
 from kubetasks.engine.content import context_entries, read_context
 from kubetasks.errors import ImageError
@@ -95,7 +95,7 @@ def test_the_image_carries_its_build_id_in_name_and_arguments(tmp_path: Path) ->
     made = image.current(dataclasses.replace(PROJECT.application, source=tmp_path), "base")
     assert made.reference == f"simple-server:{made.build}"
     assert made.arguments == {"BASE": "base", "BUILD_ID": made.build}
-    line = equivalents.build([made.reference], made.arguments, TOOL)
+    line = equivalents.build(made.app, [made.reference], made.arguments)
     assert f"--tag {made.reference} --build-arg BASE=base" in line
     assert f"--label {TOOL.selector}" in line
 
@@ -190,3 +190,32 @@ def test_if_buildkit_fails_too_both_reasons_are_reported(monkeypatch: pytest.Mon
         "  no buildx",
     ]
     assert raised.value.hint == "Install it"
+
+
+def test_each_stage_gets_the_labels_and_nothing_else_changes(tmp_path: Path) -> None:
+    lines = ["# FROM a comment", "from a AS build", "RUN echo FROM here", "FROM \\", "  b", "COPY --from=build /x /"]
+    (tmp_path / "Dockerfile").write_text("\n".join(lines) + "\n")
+    (tmp_path / "x").write_text("FROM x\n")
+    context = content.read_context(tmp_path)
+    made = content.labelled(context, "Dockerfile", {"a/b": "c"})
+    assert content.read_file(made, "Dockerfile").decode().splitlines() == [
+        *lines[:2],
+        "LABEL a/b=c",
+        *lines[2:5],
+        "LABEL a/b=c",
+        lines[5],
+    ]
+    assert content.read_file(made, "x") == b"FROM x\n"
+
+
+@pytest.mark.parametrize(("name", "called"), [("other/Dockerfile", ".dockerfile"), ("context/Containerfile", "Containerfile")])
+def test_another_dockerfile_than_the_contexts_own_is_built(tmp_path: Path, name: str, called: str) -> None:
+    folder, file = tmp_path / "context", tmp_path / name
+    for one in (folder, file.parent):
+        one.mkdir(exist_ok=True)
+    (folder / "Dockerfile").write_text("FROM wrong\n")
+    file.write_text("FROM right\n")
+    app = dataclasses.replace(PROJECT.application, source=folder, dockerfile=file)
+    assert content.read_file(image.current(app, "base").content, called) == b"FROM right\n"
+    assert content.read_file(image.current(app, "base").content, "Dockerfile") == b"FROM wrong\n"
+    assert equivalents.build(app, ["app:1"], {}).endswith(f"--file {file} {folder}")

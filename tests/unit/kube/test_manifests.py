@@ -1,5 +1,6 @@
 """The manifests: plain as they lie there, and what becomes of them for one cluster."""
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
@@ -11,6 +12,7 @@ from kubetasks.engine import image
 from kubetasks.engine.image import Delivered
 from kubetasks.errors import SettingError
 from kubetasks.kube import manifests
+from kubetasks.kube.client import Object, describe
 from kubetasks.pipeline import desired
 from kubetasks.pipeline.desired import Desired, Place
 from kubetasks.project.application import Application, Project
@@ -20,17 +22,18 @@ from tasks import PROJECT
 PULLED = Delivered("reg.example.com/simple-server:abc", pulled=True)
 
 
-def manifest(name: str) -> manifests.Object:
-    found = manifests.read_one(PROJECT.application, name)
-    assert found
-    return found
+def manifest(kind: str) -> Object:
+    (found,) = (one.item for one in manifests.of_application(PROJECT.application) if one.item["kind"].lower() == kind)
+    return copy.deepcopy(found)
 
 
-def applied(app: Application, exposed: bool = False, node_port: int | None = None) -> dict[str, manifests.Object]:
-    """What is applied for an image that nodes pull, by kind."""
+def applied(app: Application, exposed: bool = False, node_port: int | None = None) -> dict[str, Object]:
+    """What is applied for an image that nodes pull, by kind or, of another name, by KIND/NAME."""
     wanted = Desired(image=None if exposed else image.Image(app, "abc", ""), exposed=exposed)
-    items = desired.objects(app, wanted, Place("somewhere", None if exposed else PULLED, node_port))
-    return {item["kind"]: item for item in items}
+    there = Place("somewhere", None if exposed else PULLED, node_port)
+    parts = desired.parts(app, manifests.of_application(app), wanted, there)
+    items = [desired.item_of(part, app, "somewhere") for part in parts]
+    return {item["kind"] if item["metadata"]["name"] == app.name else describe(item): item for item in items}
 
 
 def in_folder(folder: Path, **texts: object) -> Application:
@@ -82,7 +85,7 @@ def test_a_pod_template_without_labels_gets_ours(tmp_path: Path, metadata: dict[
 def test_manifests_are_made_if_there_is_no_folder_or_none_is_wanted(tmp_path: Path, given: str | None, there: bool) -> None:
     if there:
         (tmp_path / "k8s").mkdir()
-        (tmp_path / "k8s" / "kustomization.yaml").touch()
+        (tmp_path / "k8s" / "ingress.yaml").touch()
     assert set(applied(Project.of("shop", tmp_path, manifests=given).application)) == {"Deployment"}
 
 
@@ -102,11 +105,18 @@ def test_an_application_without_manifests_gets_them_from_name_port_and_health_pa
     assert service["metadata"]["labels"] == {"app.kubernetes.io/name": "shop", OWNER_LABEL: "shop-tasks"}
 
 
-@pytest.mark.parametrize("name", ["ingress.yaml", "deployment.yml", "config.json"])
-def test_a_manifest_that_nothing_would_apply_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["ingress.yaml", "more.yml", "config.json"])
+def test_a_kind_that_is_not_known_is_refused_by_name(tmp_path: Path, name: str) -> None:
     app = in_folder(tmp_path, deployment=manifest("deployment"))
-    (tmp_path / name).write_text("kind: Ingress\nmetadata: {name: shop}\n")
-    with pytest.raises(SettingError, match=f"{name} would not be applied"):
+    (tmp_path / name).write_text("{kind: Ingress, metadata: {name: shop}}\n")
+    with pytest.raises(SettingError, match=f"{name} has ingress/shop, and Ingress is not among ConfigMap, Deployment") as told:
+        applied(app)
+    assert "apply it with kubectl" in told.value.hint
+
+
+def test_what_is_there_twice_is_refused(tmp_path: Path) -> None:
+    app = in_folder(tmp_path, deployment=manifest("deployment"), copy=manifest("deployment"))
+    with pytest.raises(SettingError, match="has deployment/simple-server twice"):
         applied(app)
 
 
@@ -125,8 +135,9 @@ def test_the_service_selects_the_pods_of_the_deployment() -> None:
 
 @pytest.mark.parametrize("spec", [None, {}, {"ports": []}, {"ports": ["http"]}])
 def test_a_service_without_a_port_is_refused(tmp_path: Path, spec: object) -> None:
+    app = in_folder(tmp_path, deployment=manifest("deployment"), service=manifest("service") | {"spec": spec})
     with pytest.raises(SettingError, match="has no port"):
-        applied(in_folder(tmp_path, service=manifest("service") | {"spec": spec}), exposed=True)
+        applied(app, exposed=True)
 
 
 @pytest.mark.parametrize("port", [None, 30080])
@@ -135,12 +146,99 @@ def test_the_service_asks_for_a_node_port_only_where_one_is_mapped(port: int | N
     assert made["spec"]["ports"][0].get("nodePort") == port
 
 
-@pytest.mark.parametrize("change", [{"kind": "StatefulSet"}, {"metadata": {"name": "another"}}])
-def test_what_the_tasks_would_not_find_again_is_refused_with_its_file(tmp_path: Path, change: dict[str, Any]) -> None:
-    app = dataclasses.replace(PROJECT.application, manifests=tmp_path)
-    (tmp_path / "deployment.yaml").write_text(json.dumps(manifest("deployment") | change))
-    with pytest.raises(SettingError, match=r"deployment\.yaml must hold the deployment simple-server, not"):
-        manifests.read_one(app, "deployment")
+def test_without_a_deployment_of_its_name_nothing_is_applied(tmp_path: Path) -> None:
+    item = manifest("deployment")
+    item["metadata"]["name"] = "another"
+    with pytest.raises(SettingError, match="has no deployment/simple-server"):
+        applied(in_folder(tmp_path, deployment=item))
+
+
+def test_without_a_service_of_its_name_it_is_not_exposed(tmp_path: Path) -> None:
+    app = in_folder(tmp_path, deployment=manifest("deployment"))
+    assert list(applied(app)) == ["Deployment"]
+    with pytest.raises(SettingError, match="has no service/simple-server"):
+        applied(app, exposed=True)
+
+
+def test_a_service_that_nobody_outside_reaches_is_refused(tmp_path: Path) -> None:
+    item = manifest("service")
+    del item["spec"]["type"]
+    with pytest.raises(SettingError, match=r"service/simple-server in .* is a ClusterIP: nobody outside reaches it"):
+        applied(in_folder(tmp_path, deployment=manifest("deployment"), service=item), exposed=True)
+
+
+def workload(kind: str, name: str, *containers: dict[str, str], **pod: object) -> Object:
+    return {"kind": kind, "metadata": {"name": name}, "spec": {"template": {"spec": {"containers": [*containers], **pod}}}}
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> Application:
+    """An application with a database, a job that migrates it, and a container beside its own, in two files."""
+    texts = [
+        workload("Job", "migrate", {"name": "migrate", "image": "simple-server"}),
+        workload("Deployment", "simple-server", {"name": "proxy", "image": "p"}, {"name": "simple-server", "image": "s"}),
+        workload("Deployment", "database", {"name": "database", "image": "postgres:18"}),
+        {"kind": "Service", "metadata": {"name": "database"}, "spec": {"ports": [{"port": 5432}]}},
+        {"kind": "Secret", "metadata": {"name": "password"}, "stringData": {"password": "secret"}},
+    ]
+    (tmp_path / "all.yaml").write_text("\n---\n".join(map(json.dumps, texts)))
+    return in_folder(tmp_path, budget=manifest("poddisruptionbudget"))
+
+
+def test_configuration_comes_first_then_what_it_needs_then_jobs_and_itself(several: Application) -> None:
+    names = ["secret/password", "PodDisruptionBudget", "service/database", "deployment/database", "job/migrate", "Deployment"]
+    assert list(applied(several)) == names
+
+
+def test_each_container_of_the_application_gets_its_image_and_no_other(several: Application) -> None:
+    made = applied(several)
+    images = {
+        name: [one["image"] for one in made[name]["spec"]["template"]["spec"]["containers"]]
+        for name in ("job/migrate", "Deployment", "deployment/database")
+    }
+    assert images == {
+        "job/migrate": [PULLED.reference],
+        "Deployment": ["p", PULLED.reference],
+        "deployment/database": ["postgres:18"],
+    }
+
+
+def test_another_configuration_replaces_the_pods_and_the_same_does_not(several: Application) -> None:
+    def annotations() -> object:
+        return applied(several)["Deployment"]["spec"]["template"]["metadata"]["annotations"]
+
+    first = annotations()
+    assert annotations() == first
+    assert several.manifests
+    file = several.manifests / "all.yaml"
+    file.write_text(file.read_text().replace('"secret"', '"another"'))
+    assert annotations() != first
+
+
+def test_a_job_is_another_one_for_another_image(several: Application) -> None:
+    def digest(reference: str) -> object:
+        there = Place("somewhere", Delivered(reference, pulled=False), None)
+        wanted = Desired(image=image.Image(several, "abc", ""))
+        parts = desired.parts(several, manifests.of_application(several), wanted, there)
+        (job,) = (one for one in parts if one.manifest.name == "job/migrate")
+        return desired.item_of(job, several, "somewhere")["metadata"]["annotations"]
+
+    assert digest("simple-server:1") == digest("simple-server:1")
+    assert digest("simple-server:1") != digest("simple-server:2")
+
+
+def test_a_kustomization_is_what_kubectl_makes_of_it(tmp_path: Path) -> None:
+    app = in_folder(tmp_path, deployment=manifest("deployment"))
+    (tmp_path / "app.env").write_text("COLOUR=blue\n")
+    (tmp_path / "kustomization.yaml").write_text(
+        "resources: [deployment.yaml]\nconfigMapGenerator: [{name: colours, envs: [app.env]}]\n"
+    )
+    made = applied(app)
+    (name,) = (name for name in made if name.startswith("configmap/colours-"))
+    assert made[name]["data"] == {"COLOUR": "blue"}
+    (tmp_path / "app.env").unlink()
+    with pytest.raises(SettingError, match=r"cannot be built: [^$]*app\.env"):
+        applied(app)
 
 
 @pytest.mark.parametrize("text", ["metadata: simple-server\nkind: Deployment\n", "- kind: Deployment\n", "text\n"])

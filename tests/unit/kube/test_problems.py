@@ -332,7 +332,7 @@ def refusing(objects: Any) -> Any:
 
 
 def test_every_kind_can_be_put_into_words() -> None:
-    facts = dict.fromkeys(("image", "message", "ending", "fits", "seconds", "first", "back", "kubectl"), "WORD")
+    facts = dict.fromkeys(("image", "message", "ending", "fits", "seconds", "first", "back", "kubectl", "job"), "WORD")
     for code in KINDS:
         problem = problems.of_kind(code, "NAME", "", None, **facts)
         assert "{" not in problem.sentence + problem.hint

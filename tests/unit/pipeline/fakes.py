@@ -61,6 +61,12 @@ class FakeProvider(Provider):
     def deliver(self, image: Image) -> Delivered:
         return self.delivered(image)
 
+    def supply(self, references: Sequence[str]) -> None:
+        """A cluster of others pulls its own."""
+
+    def supply_lines(self, references: Sequence[str]) -> Sequence[str]:
+        return [f"load {one}" for one in references]
+
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:  # noqa: ARG002
         return []
 

@@ -34,15 +34,16 @@ KUBECTL = ("--context", "theirs", "--namespace", "ns")
 
 def lines(app: Application) -> list[str]:
     return [
-        equivalents.build(image.Image(app, "0123456789ab", "base").names, {"BASE": "base"}, app.owner),
-        equivalents.apply(app, KUBECTL, "deployment", image=f"{app.name}={app.name}:0123456789ab"),
-        equivalents.rollout_status(app, KUBECTL),
-        equivalents.apply(app, KUBECTL, "service", {"op": "add"}),
+        equivalents.build(app, image.Image(app, "0123456789ab", "base").names, {"BASE": "base"}),
+        equivalents.apply(app, KUBECTL, app.source / "deploy" / "deployment.yaml", images={app.name: f"{app.name}:0123456789ab"}),
+        equivalents.rollout_status(KUBECTL, app.name),
+        equivalents.apply(app, KUBECTL, app.source / "deploy" / "service.yaml", {"op": "add"}),
         *equivalents.scale(app, KUBECTL, 3),
         equivalents.logs(app, KUBECTL, 10),
         equivalents.service(app, KUBECTL),
         equivalents.unexpose(app, KUBECTL),
-        *equivalents.undeploy(app, KUBECTL, ["Deployment", "PodDisruptionBudget"]),
+        equivalents.delete(KUBECTL, "deployment", app.name),
+        equivalents.wait_for_job(KUBECTL, f"{app.name}-migrate"),
     ]
 
 
@@ -67,7 +68,8 @@ def test_the_lines_of_the_tutorial() -> None:
 def applied(app: Application, pulled: bool = False, **wanted: Any) -> list[str]:
     """The commands for an image that is delivered, or for what is wanted instead."""
     there = Place("ns", Delivered(f"{app.name}:1", pulled=pulled) if not wanted else None, wanted.pop("node_port", None))
-    return desired.lines(app, Desired(**wanted or {"image": image.Image(app, "1", "")}), there, ())
+    found = manifests.of_application(app)
+    return desired.lines(app, found, Desired(**wanted or {"image": image.Image(app, "1", "")}), there, ())
 
 
 def test_manifests_come_from_its_folder_and_carry_our_label(other: Application) -> None:
@@ -109,7 +111,9 @@ def other(tmp_path: Path) -> Application:
 
 
 def test_its_container_is_found_by_name(other: Application) -> None:
-    (made,) = desired.objects(other, Desired(image=image.Image(other, "1", "")), Place("ns", Delivered("shop:1", False), None))
+    wanted, there = Desired(image=image.Image(other, "1", "")), Place("ns", Delivered("shop:1", False), None)
+    (part,) = desired.parts(other, manifests.of_application(other), wanted, there)
+    made = desired.item_of(part, other, "ns")
     assert [one["image"] for one in made["spec"]["template"]["spec"]["containers"]] == ["a", "shop:1"]
 
 
@@ -132,10 +136,8 @@ def test_it_is_asked_at_its_own_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_manifests_of_this_application_are_named_after_it() -> None:
-    for name in ("deployment", "poddisruptionbudget", "service"):
-        item = manifests.read_one(PROJECT.application, name)
-        assert item
-        assert item["metadata"]["name"] == PROJECT.application.name
+    names = [one.name for one in manifests.of_application(PROJECT.application)]
+    assert names == [f"{kind}/{PROJECT.application.name}" for kind in ("poddisruptionbudget", "deployment", "service")]
 
 
 def test_no_other_module_knows_the_name_of_the_application() -> None:

@@ -1,0 +1,57 @@
+"""The manifests of an application that has none, from its name, port and health path."""
+
+import json
+
+from kubetasks.kube.client import Object
+from kubetasks.project.application import Application
+
+USER = 65532  # nobody in the distroless images: restricted pods must not run as root
+DRAIN_SECONDS = 4  # nodes stop sending new connections after up to 1.6 s
+
+
+def deployment(app: Application) -> Object:
+    """Restricted pods that lose no request in a rollout."""
+    labels = {"app.kubernetes.io/name": app.name}
+    container = {
+        "name": app.name,
+        "image": app.tutorial_tag,
+        "ports": [{"name": "http", "containerPort": app.port}],
+        "env": [
+            {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+            for name, path in (("POD_NAME", "metadata.name"), ("NODE_NAME", "spec.nodeName"))
+        ],
+        "readinessProbe": {"httpGet": {"path": app.health, "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 2},
+        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    pod = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+    }
+    spec = {
+        "strategy": {"rollingUpdate": {"maxSurge": 3, "maxUnavailable": 0}},
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": pod},
+    }
+    return _alone({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": app.name, "labels": labels}, "spec": spec})
+
+
+def service(app: Application) -> Object:
+    """A load balancer for these pods."""
+    labels = {"app.kubernetes.io/name": app.name}
+    ports = [{"name": "http", "port": app.port, "targetPort": "http"}]
+    spec = {"type": "LoadBalancer", "selector": labels, "ports": ports}
+    return _alone({"apiVersion": "v1", "kind": "Service", "metadata": {"name": app.name, "labels": labels}, "spec": spec})
+
+
+def _alone(item: Object) -> Object:
+    """The same with no mapping in two places, which YAML would write as a reference."""
+    made: Object = json.loads(json.dumps(item))
+    return made

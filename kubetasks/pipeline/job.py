@@ -1,0 +1,52 @@
+"""A job that must have ended before the application runs, such as one that migrates its database."""
+
+from kubetasks.errors import RolloutError
+from kubetasks.kube import jobs, objects
+from kubetasks.kube.client import Object, surviving
+from kubetasks.kube.problems import Evidence
+from kubetasks.pipeline import diagnose, judge, seen
+from kubetasks.pipeline.run import Run
+from kubetasks.pipeline.seen import Rollout
+from kubetasks.terminal import wait
+
+
+class JobCheck:
+    """Checks how far a job is; what was read last is in `job` and `found`."""
+
+    def __init__(self, run: Run, job: Object) -> None:
+        self._run = run
+        self.job = job
+        self.found = Rollout(None, [], [], Evidence())
+
+    def __call__(self) -> wait.State:
+        run, name, namespace = self._run, self.job["metadata"]["name"], self._run.settings.namespace
+        if run.superseded():
+            return judge.SUPERSEDED
+        live = run.kube.get("Job", name, namespace)
+        self.job = live or self.job
+        pods = run.kube.list("Pod", namespace, labelSelector=f"batch.kubernetes.io/job-name={name}")
+        self.found = Rollout(None, [], pods, seen.evidence(run, pods))
+        return jobs.state(live, pods, self.found.evidence, run.settings.grace_period)
+
+
+def run_once(run: Run, item: Object) -> bool:
+    """Run a job unless it has ended well as it is now; True if it was run. Raises RolloutError, with a diagnosis."""
+    name, namespace, timeout = item["metadata"]["name"], run.settings.namespace, run.settings.timeout
+    before = objects.there(run.kube, "Job", name, namespace)
+    if before and jobs.same(before, item, run.app.owner.key("job")):
+        return False
+    check = JobCheck(run, item)
+    with run.report.step(f"Running job/{name}") as step:
+        if before:  # nothing in a job can be changed
+            objects.delete(run.kube, "Job", name, namespace, timeout, step.at)
+        objects.apply(run.kube, item)
+        end = wait.until(surviving(check), timeout=timeout, on_change=step.at)
+        if isinstance(end, wait.Done):
+            return True
+        if end is judge.SUPERSEDED:
+            raise RolloutError(judge.SUPERSEDED.reason)
+        if isinstance(end, wait.Failed) and end.error:
+            raise end.error
+        problem = jobs.problem(check.job, check.found.pods, check.found.evidence) if isinstance(end, wait.Failed) else None
+        detail = end.reason if isinstance(end, wait.Failed) else end.detail
+        raise diagnose.error(run, problem or jobs.late(check.job, check.found.pods, timeout, detail), check.found)

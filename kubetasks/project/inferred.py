@@ -1,0 +1,109 @@
+"""What a folder says of its application, each value with where it comes from: read from a Dockerfile and a compose file."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from kubetasks.errors import ImageError, SettingError
+
+COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+CONTINUED = re.compile(r"\\[ \t]*\r?\n")
+EXPOSE = re.compile(r"^\s*EXPOSE\s+(\d+)", re.IGNORECASE | re.MULTILINE)
+HEALTHCHECK = re.compile(r"^\s*HEALTHCHECK\s+(?!NONE)(.+)$", re.IGNORECASE | re.MULTILINE)
+STAGE = re.compile(r"^\s*FROM\s", re.IGNORECASE | re.MULTILINE)
+URL = re.compile(r"https?://[^\s\"'|;,\])]+")
+NOT_IN_NAME = re.compile(r"[^a-z0-9]+")
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """A value of the table, and where it comes from."""
+
+    value: Any
+    source: str
+
+
+def table(folder: Path) -> dict[str, Inferred]:
+    """The table of the application in a folder. Raises ImageError without a Dockerfile, SettingError for what cannot be read."""
+    compose, service = _compose(folder)
+    made = {"name": _name(folder)}
+    build = service.get("build") or {}
+    build = {"context": build} if isinstance(build, str) else build
+    context = str(build.get("context", "."))
+    dockerfile = str(Path(context) / build.get("dockerfile", "Dockerfile"))
+    for key, value, usual in (("context", context, "."), ("dockerfile", dockerfile, "Dockerfile")):
+        if Path(value) != Path(usual):
+            made[key] = Inferred(value, compose)
+    file = folder / dockerfile
+    if not file.is_file():
+        raise ImageError(f"There is no {file.name} in {file.parent}.", "Write one for your server, then kubetasks init")
+    text = CONTINUED.sub(" ", _read(file))
+    last = text[max((found.start() for found in STAGE.finditer(text)), default=0) :]  # the stage that becomes the image
+    made["port"] = (
+        _port(EXPOSE.findall(last), f"EXPOSE in {dockerfile}")
+        or _port(service.get("ports") or service.get("expose") or [], compose)
+        or Inferred(8080, "the default: neither EXPOSE nor a compose file names one")
+    )
+    check = service.get("healthcheck") or {}
+    made["health"] = (
+        _health(HEALTHCHECK.findall(last), f"HEALTHCHECK in {dockerfile}")
+        or _health([json.dumps(check.get("test", ""))], compose)
+        or Inferred("/", "the default: no health check names a URL")
+    )
+    return made
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        raise SettingError(f"{file} cannot be read: {error}", "Fix the file") from error
+
+
+def _name(folder: Path) -> Inferred:
+    name = NOT_IN_NAME.sub("-", folder.resolve().name.lower()).strip("-")[:40].strip("-")
+    return Inferred(name or "app", "the folder's name" if name else "the default: the folder's name has no letter")
+
+
+def _compose(folder: Path) -> tuple[str, Mapping[str, Any]]:
+    """The name of the compose file and its one service that is built; "" and {} if there is none.
+
+    Raises SettingError if several are built: nothing says which one is meant.
+    """
+    import yaml
+
+    file = next((folder / name for name in COMPOSE if (folder / name).is_file()), None)
+    if file is None:
+        return "", {}
+    try:
+        services = (yaml.safe_load(_read(file)) or {}).get("services") or {}
+        built = {name: service for name, service in services.items() if service and service.get("build")}
+    except (yaml.YAMLError, AttributeError) as error:
+        raise SettingError(f"{file} cannot be read: {' '.join(str(error).split())}", "Fix the file") from error
+    if len(built) > 1:
+        raise SettingError(
+            f"{file} builds {', '.join(built)}: an application has one image.",
+            "Write the table by hand, docs/template.md; the other images must be there already",
+        )
+    return next(((f"service {name} in {file.name}", service) for name, service in built.items()), ("", {}))
+
+
+def _port(found: list[Any], source: str) -> Inferred | None:
+    """The first port of the container: 8000, "8080:80", "127.0.0.1:8080:80/tcp", or a mapping with `target`."""
+    for one in found:
+        text = str(one.get("target", "") if isinstance(one, dict) else one).partition("/")[0].rpartition(":")[2]
+        if text.isdecimal():
+            return Inferred(int(text), source)
+    return None
+
+
+def _health(found: list[str], source: str) -> Inferred | None:
+    """The path of the first URL in a health check's command."""
+    for text in found:
+        for url in URL.findall(text):
+            return Inferred(urlsplit(url).path or "/", source)
+    return None

@@ -1,0 +1,61 @@
+"""The table of an application: [tool.kubetasks] in pyproject.toml, or the same keys under kubetasks: in invoke.yaml."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kubetasks.errors import SettingError
+
+KEYS: Mapping[str, type | tuple[type, ...]] = {  # and what each holds; `manifests = false` has them made
+    "name": str,
+    "port": int,
+    "health": str,
+    "context": str,
+    "dockerfile": str,
+    "manifests": (str, bool),
+    "pod_key": str,
+    "node_key": str,
+    "owner": str,
+}
+FILES = ("pyproject.toml", "invoke.yaml")
+NAME = "kubetasks"
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The table in one of FILES in that folder, without settings of the tasks; {} if there is none. Raises SettingError."""
+    tables = {file: table for file, table in ((file, _in(folder / file)) for file in FILES) if table}
+    if len(tables) > 1:
+        raise SettingError(f"Both {' and '.join(FILES)} in {folder} describe the application.", "Leave one of them out")
+    for file, table in tables.items():
+        for key, value in table.items():
+            _check(f"{file}: {key}", key, value)
+        if "name" not in table:
+            raise SettingError(f"{folder / file} has no name of the application.", 'name = "NAME" under [tool.kubetasks]')
+        return table
+    return {}
+
+
+def _in(file: Path) -> dict[str, Any]:
+    if not file.exists():
+        return {}
+    import yaml
+
+    try:
+        text = file.read_text(encoding="utf-8")
+        found: Any = tomllib.loads(text).get("tool", {}) if file.suffix == ".toml" else yaml.safe_load(text) or {}
+        table = found.get(NAME) or {}
+        # invoke.yaml has the sections of settings there too
+        return {key: value for key, value in table.items() if file.suffix == ".toml" or not isinstance(value, dict)}
+    except (OSError, UnicodeError, tomllib.TOMLDecodeError, yaml.YAMLError, AttributeError) as error:
+        raise SettingError(f"{file} cannot be read: {' '.join(str(error).split())}", "Fix the file") from error
+
+
+def _check(where: str, key: str, value: object) -> None:
+    if key not in KEYS:
+        near = difflib.get_close_matches(key, KEYS, 1)
+        known = f"It has {', '.join(KEYS)}; settings of the tasks are in invoke.yaml: docs/settings.md"
+        raise SettingError(f"{where} is nothing that describes an application.", f"Did you mean {near[0]}?" if near else known)
+    if not isinstance(value, KEYS[key]) or (value is True):
+        raise SettingError(f"{where} must be {'a number' if KEYS[key] is int else 'text'}, not {value!r}.")

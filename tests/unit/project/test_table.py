@@ -1,0 +1,84 @@
+"""The table that describes an application, and what of it is refused by name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kubetasks.errors import SettingError
+from kubetasks.project import table
+from kubetasks.project.application import Project
+
+
+def write(folder: Path, file: str, text: str) -> Path:
+    (folder / file).write_text(text)
+    return folder
+
+
+def test_a_table_of_pyproject_is_the_project(tmp_path: Path) -> None:
+    (tmp_path / "deploy").mkdir()
+    write(tmp_path, "pyproject.toml", '[tool.kubetasks]\nname = "shop"\nport = 80\nmanifests = "deploy"\ncontext = ".."\n')
+    made = Project.read(tmp_path).application
+    assert (made.name, made.port, made.manifests, made.source) == ("shop", 80, tmp_path / "deploy", tmp_path.parent)
+    assert made.build_file == tmp_path / "Dockerfile"
+
+
+def test_the_same_keys_in_invoke_yaml_lie_beside_the_settings(tmp_path: Path) -> None:
+    write(tmp_path, "invoke.yaml", "kubetasks:\n  name: shop\n  manifests: false\n  cluster: {nodes: 3}\n")
+    (tmp_path / "k8s").mkdir()
+    made = Project.read(tmp_path / "invoke.yaml").application
+    assert (made.name, made.manifests) == ("shop", None)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("pyproject.toml", "[tool.kubetasks]\nport = 80\n", "has no name of the application"),
+        ("pyproject.toml", "[tool.kubetasks]\nname = 'a'\nprot = 80\n", "pyproject.toml: prot is nothing that describes"),
+        ("pyproject.toml", "[tool.kubetasks]\nname = 'a'\nport = '80'\n", "pyproject.toml: port must be a number, not '80'"),
+        ("pyproject.toml", "[tool.kubetasks]\nname = 'a'\nmanifests = true\n", "manifests must be text, not True"),
+        ("pyproject.toml", "[tool.kubetasks\n", "cannot be read"),
+        ("pyproject.toml", "tool = 1\n", "cannot be read"),
+        ("pyproject.toml", "[tool.kubetasks.cluster]\nnodes = 3\n", "settings of the tasks are in invoke.yaml"),
+        ("invoke.yaml", "kubetasks: {name: [a]}\n", r"invoke.yaml: name must be text, not \['a'\]"),
+        ("invoke.yaml", "kubetasks: shop\n", "cannot be read"),
+    ],
+)
+def test_what_is_wrong_in_a_table_is_named(tmp_path: Path, file: str, text: str, words: str) -> None:
+    with pytest.raises(SettingError, match=words):
+        Project.read(write(tmp_path, file, text))
+
+
+def test_two_tables_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, "pyproject.toml", "[tool.kubetasks]\nname = 'a'\n")
+    write(tmp_path, "invoke.yaml", "kubetasks: {name: a}\n")
+    with pytest.raises(SettingError, match=r"Both pyproject\.toml and invoke\.yaml"):
+        Project.read(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "app: {colour: blue}\n", "kubetasks: {cluster: {nodes: 3}}\n"])
+def test_without_a_table_the_next_command_is_told(tmp_path: Path, text: str) -> None:
+    assert table.read(write(tmp_path, "invoke.yaml", text)) == {}
+    with pytest.raises(SettingError, match=r"There is no \[tool\.kubetasks\]") as told:
+        Project.read(tmp_path)
+    assert told.value.hint == "kubetasks init writes a table"
+
+
+SCALARS = st.one_of(st.text(max_size=12), st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False))
+TABLES = st.dictionaries(st.one_of(st.sampled_from([*table.KEYS]), st.text("abcdefgh_", min_size=1, max_size=9)), SCALARS)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(found=TABLES)
+def test_any_table_is_a_project_or_is_refused_in_a_sentence(tmp_path: Path, found: dict[str, Any]) -> None:
+    (tmp_path / "invoke.yaml").write_text(yaml.safe_dump({"kubetasks": found}))
+    try:
+        made = Project.read(tmp_path).application
+    except SettingError as refused:
+        assert refused.sentence.endswith(".")  # noqa: PT017
+    else:
+        assert set(found) <= set(table.KEYS)
+        assert (made.name, made.port) == (found["name"], found.get("port", 8080))
