@@ -112,7 +112,7 @@ class Build:
                 raise
         if requirements.REGISTRY in self._missing:
             assert self._engine is not None
-            _import(self._engine, self._registry_root, names.registry(), registry.IMAGE_CHANGES)
+            import_root(self._engine, self._registry_root, names.registry(), registry.IMAGE_CHANGES)
         for recipe in nodes:
             self._make_node(recipe)
         shutil.rmtree(self._work)
@@ -176,7 +176,7 @@ class Build:
             recipe.complete(root, parts)
             unfinished = f"{reference}-unfinished"
             assert self._engine is not None
-            _import(self._engine, root, unfinished, node.IMAGE_CHANGES)
+            import_root(self._engine, root, unfinished, node.IMAGE_CHANGES)
             folder = self._fresh(self._work / "last-step")
             folder.mkdir()
             (folder / "Dockerfile").write_text(f"FROM {unfinished}\nSTOPSIGNAL {node.STOP_SIGNAL}\n")
@@ -196,10 +196,11 @@ def make_python(engine: Engine, debian: str, root: Path, log: Path) -> None:
     """Make the image with the Python of a Debian release, using the empty folder `root`. Raises ProgramError."""
     rootfs.make(root, python.PACKAGES, log=log, debian=debian)
     python.complete(root)
-    _import(engine, root, names.python(debian), python.IMAGE_CHANGES)
+    import_root(engine, root, names.python(debian), python.IMAGE_CHANGES)
 
 
-def _import(engine: Engine, root: Path, reference: str, changes: list[str]) -> None:
+def import_root(engine: Engine, root: Path, reference: str, changes: list[str]) -> None:
+    """Make an image of a file system; `changes` are instructions of a Dockerfile."""
     with _tar(root) as stream:
         engine.import_image(stream, reference, changes)
 

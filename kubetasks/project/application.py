@@ -172,4 +172,6 @@ class Project:
         text = text.replace("./inv", self.command)
         if self.application.manifests is None:
             text = text.replace("Fix k8s/deployment.yaml", f"Fix the Dockerfile, or the manifests of {self.command} --dry up")
+        elif self.prefix:  # whose files may have other names
+            text = re.sub(r"k8s/(deployment|service)\.yaml", rf"the \1 in {self.application.manifests.name}/", text)
         return OUR_VARIABLE.sub(f"INVOKE_{self.prefix.upper()}_", text) if self.prefix else text

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from pathlib import Path
@@ -26,25 +27,24 @@ from kubetasks.testing.ledger import Entry, Ledger
 KUBECTL_SECONDS = 60
 
 
-class OfProject(Protocol):
-    @property
-    def project(self) -> Project: ...
+class Speaker(Protocol):
+    def spoken(self, text: str) -> str: ...
 
 
 P = ParamSpec("P")
 R = TypeVar("R")
-S = TypeVar("S", bound=OfProject)
+S = TypeVar("S", bound=Speaker)
 
 
 def in_own_words(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """Put what a failure says into the words of the project: its command and its settings."""
+    """Put what a failure says into words that a person can type: for the project, and for this cluster."""
 
     @wraps(method)
     def spoken(self: S, /, *args: P.args, **given: P.kwargs) -> R:
         try:
             return method(self, *args, **given)
         except TaskError as error:
-            error.message = self.project.spoken(str(error.message))
+            error.message = self.spoken(str(error.message))
             raise
 
     return spoken
@@ -60,8 +60,8 @@ class Cluster:
 
     project: Project
     given: Mapping[str, str]
-    ledger: Ledger | None = None
-    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    ledger: Ledger | None = field(default=None, repr=False)
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
     @cached_property
     def settings(self) -> Settings:
@@ -79,7 +79,22 @@ class Cluster:
     def run(self, namespace: str = "") -> Run:
         """What the pipeline works on. It asks the cluster anew."""
         chosen = replace(self.settings, namespace=namespace or self.settings.namespace)
-        return Run(chosen, Report(spoken=self.project.spoken), agreed=True)
+        return Run(chosen, Report(spoken=self.spoken), agreed=True)
+
+    def command(self, namespace: str = "") -> str:
+        """What a person types before the name of a task for this cluster, and for that namespace of it."""
+        own = {"cluster.provider": self.settings.provider, "cluster.name": self.settings.cluster}
+        theirs = {f"cluster.{name}": getattr(self.settings, name) for name in ("provider", "context", "kubeconfig")}
+        chosen = {**(theirs if self.shared else own), "app.namespace": namespace}
+        words = [f"{self.project.variable(*name.split('.'))}={value}" for name, value in chosen.items() if value]
+        return " ".join([*words, self.project.command])
+
+    def spoken(self, text: str, namespace: str = "") -> str:
+        """A message, as a person types it for this cluster."""
+        command = self.project.command
+        with suppress(TaskError):  # the settings may be what is wrong
+            command = self.command(namespace)
+        return replace(self.project, command=command).spoken(text)
 
     @property
     def shared(self) -> bool:
@@ -178,7 +193,7 @@ class Cluster:
     def diagnosis(self, namespace: str) -> str:
         """What is wrong in the namespace, on one screen."""
         found = diagnose.now(self.run(namespace))
-        return self.project.spoken(found.text()) if found else ""
+        return self.spoken(found.text(), namespace) if found else ""
 
 
 def of_entry(entry: Entry) -> Cluster:
@@ -217,7 +232,6 @@ def kept(entry: Entry) -> str:
     if "image" in entry:
         return ""
     cluster, namespace = of_entry(entry), entry.get("namespace", "")
-    variable, command = cluster.project.variable, cluster.project.command
     kubectl = f"KUBECONFIG={cluster.kubeconfig} kubectl --context {cluster.context}"
     if namespace:
         found = cluster.run().kube.get("Namespace", namespace)
@@ -226,8 +240,7 @@ def kept(entry: Entry) -> str:
         return f"Kept namespace {namespace}: {kubectl} --namespace {namespace} get pods" + (
             f"\n  {kubectl} delete namespace {namespace} removes it" if cluster.shared else ""
         )
-    chosen = f"{variable('cluster', 'provider')}={cluster.settings.provider} {variable('cluster', 'name')}={cluster.name}"
-    return f"Kept cluster {cluster.name}: {kubectl} get pods --all-namespaces\n  {chosen} {command} delete removes it"
+    return f"Kept cluster {cluster.name}: {kubectl} get pods --all-namespaces\n  {cluster.command()} delete removes it"
 
 
 @dataclass(frozen=True)
@@ -240,6 +253,10 @@ class App:
     @property
     def project(self) -> Project:
         return self.cluster.project
+
+    def spoken(self, text: str) -> str:
+        """A message, as a person types it for this namespace of the cluster."""
+        return self.cluster.spoken(text, self.namespace)
 
     def _run(self) -> Run:
         return self.cluster.run(self.namespace)

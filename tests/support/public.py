@@ -1,20 +1,20 @@
-"""Images of the public registries, and what stands for them in the engine where no registry can be reached.
+"""Images of the public registries, or what stands for them where no registry can be reached: made of Debian's packages.
 
-A stand-in has the name of the image and what the examples use of it, made of Debian's packages.
+A stand-in has a name of the run, so that it goes with it, and what the tests use of the image.
 """
 
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from kubetasks.engine import client
-from kubetasks.project.settings import Settings
 from kubetasks.project.versions import DEBIAN
 from kubetasks.setup import install
 from nodeimages import build, names, rootfs
 from tests.support.driver import docker
+from tests.support.run import Run
 
 POSTGRES = """\
 #!/bin/sh
@@ -37,7 +37,12 @@ def golang(folder: Path, name: str) -> None:
     root = subprocess.check_output(["go", "env", "GOROOT"], text=True).strip()
     text = f"FROM {names.python(DEBIAN)}\nCOPY . /usr/local/go\nENV PATH=/usr/local/go/bin:$PATH\n"
     (folder / "Dockerfile").write_text(text)
-    docker("build", "--tag", name, "--file", str(folder / "Dockerfile"), str(Path(root).resolve()))
+    docker("build", "--quiet", "--tag", name, "--file", str(folder / "Dockerfile"), str(Path(root).resolve()))
+
+
+def node(folder: Path, name: str) -> None:
+    rootfs.make(folder / "root", ["nodejs"], log=folder / "log")
+    build.import_root(client.connect(), folder / "root", name, [])
 
 
 def postgres(folder: Path, name: str) -> None:
@@ -47,20 +52,36 @@ def postgres(folder: Path, name: str) -> None:
         users.write("database:x:999:999::/:/bin/sh\n")
     (root / "entrypoint.sh").write_text(POSTGRES)
     (root / "entrypoint.sh").chmod(0o755)
-    build._import(client.connect(), root, name, ['ENTRYPOINT ["/entrypoint.sh"]'])
+    build.import_root(client.connect(), root, name, ['ENTRYPOINT ["/entrypoint.sh"]'])
 
 
-RECIPES: dict[str, Callable[[Path, str], None]] = {"python:3.14-slim": python, "golang:1.26": golang, "postgres:17": postgres}
+RECIPES: dict[str, Callable[[Path, str], None]] = {
+    "python:3.14-slim": python,
+    "golang:1.26": golang,
+    "node:22-slim": node,
+    "postgres:17": postgres,
+}
 
 
-@contextmanager
-def there(settings: Settings, *wanted: str) -> Iterator[None]:
-    """Until the end of the block, the engine has these images, or a registry that has them can be reached."""
-    engine = client.connect()
-    with ExitStack() as made, tempfile.TemporaryDirectory() as folder:
-        for name in wanted:
-            if install.source(settings) == "build" and not engine.image_id(name):
-                (own := Path(folder) / name.partition(":")[0]).mkdir()
-                RECIPES[name](own, name)
-                made.callback(docker, "rmi", name)
-        yield
+def use(run: Run, folder: Path) -> None:
+    """Let the files of an application in `folder` name stand-ins, if no registry can be reached."""
+    if install.source(run.tasks.settings) == "pull":
+        return
+    for file in [*folder.rglob("Dockerfile"), *folder.glob("k8s/*.yaml")]:
+        text = file.read_text()
+        for name in RECIPES:
+            if name in text:
+                text = text.replace(name, _made(run, name))
+        file.write_text(text)
+
+
+def _made(run: Run, name: str) -> str:
+    reference = f"{run.prefix}{name}"
+
+    def make() -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            RECIPES[name](Path(folder), reference)
+        return {}
+
+    run.once(f"image-{name.partition(':')[0]}", make)
+    return reference

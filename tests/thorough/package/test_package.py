@@ -5,10 +5,8 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +18,11 @@ from tasks import PROJECT
 from tests.support import answers, cluster, leftovers
 from tests.support.clone import clone
 from tests.support.driver import docker
+from tests.support.installed import SECONDS, Theirs, build_wheel
 from tests.support.processes import ended, started, until_line
 from tests.support.run import Run
 
 HELLO = Path(__file__).parent / "hello"
-SECONDS = 300
-EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}
 SLEEPS = """\
 import time
 
@@ -50,13 +47,6 @@ ns = namespace(Project.of("NAME", __file__, port=8000), greet)
 """
 
 
-def build_wheel(source: Path, folder: Path) -> Path:
-    argv = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(argv, cwd=source, env=os.environ | EPOCH, check=True, capture_output=True)
-    (made,) = folder.glob("*.whl")
-    return made
-
-
 def test_two_builds_give_the_same_wheel_with_nothing_but_the_package(tmp_path: Path) -> None:
     (tmp_path / "clone").mkdir()
     first = build_wheel(PROJECT.folder, tmp_path / "first")
@@ -72,87 +62,24 @@ def test_two_builds_give_the_same_wheel_with_nothing_but_the_package(tmp_path: P
         assert [name for name in names if name.endswith("LICENSE")]
 
 
-@pytest.fixture(scope="session")
-def installed(this_run: Run) -> Path:
-    """The programs of an environment that has the wheel and what it needs, and nothing of this repository's but nodeimages:
-    the images of the nodes may have been built with it.
-    """
-
-    def install() -> dict[str, Any]:
-        folder = Path(this_run.folder) / "package"
-        python = folder / "bin" / "python"
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-        pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--disable-pip-version-check"]
-        locked = PROJECT.folder / "requirements" / "test.txt"
-        subprocess.run([*pip, "--require-hashes", "--requirement", str(locked)], check=True)
-        subprocess.run([*pip, "--no-deps", str(build_wheel(PROJECT.folder, folder))], check=True)
-        (builder := folder / "builder").mkdir()
-        for name in ("nodeimages", "hostengine"):
-            (builder / name).symlink_to(PROJECT.folder / name)
-        (packages,) = folder.glob("lib/python*/site-packages")
-        (packages / "builder.pth").write_text(f"{builder}\n")
-        return {"programs": str(python.parent)}
-
-    return Path(this_run.once("package", install)["programs"])
-
-
-@dataclass(frozen=True)
-class Hello:
-    """A folder with the application, its tasks and a test, and how a person runs them."""
-
-    name: str
-    folder: Path
-    programs: Path
-    port: int
-
-    @property
-    def environment(self) -> dict[str, str]:
-        paths = [str(self.programs), *os.environ["PATH"].split(os.pathsep)]
-        own = {"INVOKE_APP_PORT": "5000", "INVOKE_APP_REPLICAS": "many"}  # the project's own, whatever they mean there
-        return {"PATH": os.pathsep.join(paths), "INVOKE_KUBETASKS_CLUSTER_PORT": str(self.port), "PYTHONPATH": "", **own}
-
-    def typed(self, *words: str, code: int = 0, program: str = "kubetasks", **variables: str) -> str:
-        """What the program prints on standard output, and on standard error after it."""
-        ended = subprocess.run(
-            [str(self.programs / program), *words],
-            cwd=self.folder,
-            env=os.environ | self.environment | variables,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-        )
-        assert ended.returncode == code, f"{words} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}"
-        return ended.stdout + ended.stderr
-
-    def pytest(self, *words: str) -> list[str]:
-        return [str(self.programs / "pytest"), "-p", "no:randomly", "-p", "no:cacheprovider", *words]
-
-    def left(self) -> str:
-        """The containers, networks and images with its label, or whose names begin with the application's."""
-        label = f"app.kubernetes.io/managed-by=kubetasks-{self.name}"
-        found = docker("ps", "--all", "--quiet", "--filter", f"name=^{self.name}")
-        found += docker("network", "ls", "--quiet", "--filter", f"name=^{self.name}")
-        return found + docker("images", "--all", "--quiet", "--filter", f"label={label}")
-
-
 @pytest.fixture
-def hello(this_run: Run, tmp_path: Path, installed: Path) -> Iterator[Hello]:
+def hello(this_run: Run, tmp_path: Path, installed: Path) -> Iterator[Theirs]:
     """The application under a name that no other run has; its state and its images must be gone in the end."""
     made = make_hello(this_run, tmp_path / "hello", installed)
     yield made
     leftovers.remove(made.name)
 
 
-def make_hello(this_run: Run, folder: Path, installed: Path) -> Hello:
+def make_hello(this_run: Run, folder: Path, installed: Path) -> Theirs:
     name = f"{this_run.prefix}{secrets.token_hex(2)}"
     shutil.copytree(HELLO, folder)
     for file, old, new in (("tasks.py", '"hello"', f'"{name}"'), ("Dockerfile", "BASE_IMAGE", PYTHON_IMAGE)):
         (folder / file).write_text((folder / file).read_text().replace(old, new))
     (folder / "invoke.yaml").write_text("app: {colour: blue}\ncluster: {of: their own}\n")
-    return Hello(name, folder, installed, cluster.any_port())
+    return Theirs(name, folder, installed, cluster.any_port())
 
 
-def test_a_dockerfile_and_two_lines_are_enough_beside_our_own_cluster(hello: Hello, app: Any) -> None:
+def test_a_dockerfile_and_two_lines_are_enough_beside_our_own_cluster(hello: Theirs, app: Any) -> None:
     url = hello.typed("up").splitlines()[0]
     assert answers.text(url) == "hello\n"
     assert (hello.folder / ".state" / hello.name / "kubeconfig").exists(), "its state lies in its folder"
@@ -187,7 +114,7 @@ def test_a_dockerfile_and_two_lines_are_enough_beside_our_own_cluster(hello: Hel
 
 @pytest.mark.usefixtures("throwaway")  # for the place: they create two clusters at once
 def test_the_fixtures_serve_two_projects_at_once_under_xdist_and_leave_nothing(
-    hello: Hello, this_run: Run, tmp_path: Path, installed: Path
+    hello: Theirs, this_run: Run, tmp_path: Path, installed: Path
 ) -> None:
     other = make_hello(this_run, tmp_path / "other", installed)
     words = ["-q", "-n2", "--kubetasks-kubernetes=1.36"]
@@ -199,7 +126,7 @@ def test_the_fixtures_serve_two_projects_at_once_under_xdist_and_leave_nothing(
 
 
 def test_the_fixtures_serve_on_a_cluster_of_others_and_take_their_namespaces_away(
-    hello: Hello, k8s_cluster: Cluster, this_run: Run
+    hello: Theirs, k8s_cluster: Cluster, this_run: Run
 ) -> None:
     registry = this_run.tasks.provider().cluster().registry
     assert registry
@@ -222,7 +149,7 @@ def namespaces(cluster: Cluster, selector: str = "") -> list[str]:
 
 
 @pytest.mark.usefixtures("throwaway")
-def test_the_next_run_removes_what_a_killed_one_left_and_keeps_a_failed_test_if_it_is_told_to(hello: Hello) -> None:
+def test_the_next_run_removes_what_a_killed_one_left_and_keeps_a_failed_test_if_it_is_told_to(hello: Theirs) -> None:
     (hello.folder / "test_more.py").unlink()
     (hello.folder / "test_hello.py").write_text(SLEEPS)
     with started(hello.pytest("-s"), hello.environment, hello.folder) as killed:
@@ -244,7 +171,7 @@ def test_the_next_run_removes_what_a_killed_one_left_and_keeps_a_failed_test_if_
     assert hello.left() == ""
 
 
-def run(hello: Hello, line: str) -> str:
+def run(hello: Theirs, line: str) -> str:
     """Run a line that was printed."""
     return subprocess.check_output(["bash", "-c", line], cwd=hello.folder, env=os.environ | hello.environment, text=True)
 
@@ -259,7 +186,7 @@ def run(hello: Hello, line: str) -> str:
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_changed(
-    hello: Hello, change: dict[str, tuple[str, str] | None], words: str, code: int
+    hello: Theirs, change: dict[str, tuple[str, str] | None], words: str, code: int
 ) -> None:
     for name, edit in change.items():
         file = hello.folder / name
@@ -277,7 +204,7 @@ def test_what_cannot_be_is_refused_before_anything_is_changed(
         ("port=8001", ":8001: connect: connection refused"),
     ],
 )
-def test_a_port_or_a_health_path_that_does_not_answer_is_named(hello: Hello, line: str, words: str) -> None:
+def test_a_port_or_a_health_path_that_does_not_answer_is_named(hello: Theirs, line: str, words: str) -> None:
     tasks = hello.folder / "tasks.py"
     tasks.write_text(tasks.read_text().replace("port=8000", line))
     told = hello.typed("up", code=6)
