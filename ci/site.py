@@ -24,6 +24,7 @@ CHAPTERS = {  # the order of the menu
     "Learn": ("tutorial", "server", "minikube", "problems"),
     "Use": ("use", "setup", "settings", "tasks", "loop", "existing", "template", "scale", "answers"),
     "Work on it": ("CONTRIBUTING", "testing", "decisions", "providers", "SECURITY", "CHANGELOG"),
+    "Examples": ("examples-clock", "examples-visits"),
     "Node images": ("nodeimages", "nodeimages-data-minikube"),
 }
 LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
@@ -36,7 +37,7 @@ OPTIONS = ("--quiet", "--fail-on-warning", "--keep-going", "-c", str(FOLDER / "d
 def pages() -> dict[Path, str]:
     """The Markdown files, and their names in the site."""
     found = {path: path.name for pattern in ("*.md", "docs/*.md") for path in sorted(FOLDER.glob(pattern))}
-    for readme in sorted(FOLDER.glob("nodeimages/**/README.md")):
+    for readme in sorted([*FOLDER.glob("nodeimages/**/README.md"), *FOLDER.glob("examples/*/README.md")]):
         found[readme] = "-".join(readme.parent.relative_to(FOLDER).parts) + ".md"
     return found | {FOLDER / "README.md": "index.md"}
 
