@@ -87,33 +87,38 @@ class Tasks(Program):
             self.config.run.yes = True
 
     def load_collection(self) -> None:
+        if self.name == SCRIPT:
+            self._load_nearest()
+            return
         try:
             super().load_collection()
         except Exit as error:
-            if not isinstance(error.__context__, CollectionNotFound):
-                raise
-            self.collection = self._without_tasks_py()
-        if self.name == SCRIPT:
-            from kubetasks.tasks.init import init
+            if isinstance(error.__context__, CollectionNotFound):
+                raise Exit(f"There is no tasks.py in {Path.cwd()} or above it.", code=BAD_SETTING) from error
+            raise
 
-            self.collection.add_task(init)
-
-    def _without_tasks_py(self) -> Collection:
-        """The tasks of the table in this folder or above it; none if there is no table, to which `init` is added."""
+    def _load_nearest(self) -> None:
+        """Load the tasks.py of ours, or the table, that is nearest to this folder; and the task that begins."""
         from kubetasks.project import table
         from kubetasks.project.application import Project
         from kubetasks.tasks import namespace
+        from kubetasks.tasks.init import init
 
-        folder = next((one for one in (Path.cwd(), *Path.cwd().parents) if table.read(one)), None)
-        if folder is None:
-            words = self.core.unparsed
-            if self.name != SCRIPT or (words and "init" not in words):
-                where = f"There is no tasks.py, and no [tool.kubetasks] in pyproject.toml, in {Path.cwd()} or above it."
-                raise Exit(f"{where}\n  kubetasks init begins with a Dockerfile", code=BAD_SETTING)
-            return Collection()
-        self.config.set_project_location(folder)
-        self.config.load_project()
-        return namespace(Project.read(folder))
+        folder, words = table.nearest(Path.cwd()), self.core.unparsed
+        if folder is None and words and "init" not in words:
+            where = f"There is no tasks.py of kubetasks, and no [tool.kubetasks] in pyproject.toml, in {Path.cwd()} or above it."
+            raise Exit(f"{where}\n  kubetasks init begins with a Dockerfile", code=BAD_SETTING)
+        if folder is None or "init" in words:
+            self.collection = Collection()
+        elif table.has_tasks(folder):
+            self.args["search-root"].value = str(folder)
+            super().load_collection()
+        else:
+            self.config.set_project_location(folder)
+            self.config.load_project()
+            self.collection = namespace(Project.read(folder))
+        if init.name not in self.collection.task_names:
+            self.collection.add_task(init)
 
     def parse_tasks(self) -> None:
         try:
@@ -135,11 +140,11 @@ class Tasks(Program):
     def print_version(self) -> None:
         file = Path(__file__).resolve().parents[1] / "pyproject.toml"
         if file.exists():  # a clone
-            print(f"inv {tomllib.loads(file.read_text())['project']['version']}")
+            print(f"{self.name} {tomllib.loads(file.read_text())['project']['version']}")
             return
         from importlib import metadata
 
-        print(f"inv {metadata.version('kubetasks')}")
+        print(f"{self.name} {metadata.version('kubetasks')}")
 
     def no_tasks_given(self) -> None:
         self.list_tasks()

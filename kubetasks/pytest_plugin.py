@@ -138,13 +138,13 @@ def k8s_application(pytestconfig: pytest.Config) -> "Project":
     from kubetasks.project import table
     from kubetasks.project.application import Project
 
-    for folder in (pytestconfig.rootpath, *pytestconfig.rootpath.parents):
-        if (folder / "tasks.py").is_file():
-            return _of_tasks(pytestconfig, folder / "tasks.py")
-        if _refused(pytestconfig, partial(table.read, folder)):
-            return _refused(pytestconfig, partial(Project.read, folder))
-    what = "tasks.py, [tool.kubetasks] in pyproject.toml, or a fixture k8s_application that returns a kubetasks.Project"
-    pytest.fail(f"There is no project in {pytestconfig.rootpath} or above it: write {what}.", pytrace=False)
+    folder = _refused(pytestconfig, partial(table.nearest, pytestconfig.rootpath))
+    if folder is None:
+        what = "tasks.py, [tool.kubetasks] in pyproject.toml, or a fixture k8s_application that returns a kubetasks.Project"
+        pytest.fail(f"There is no project in {pytestconfig.rootpath} or above it: write {what}.", pytrace=False)
+    if table.has_tasks(folder):
+        return _of_tasks(pytestconfig, folder / table.TASKS)
+    return _refused(pytestconfig, partial(Project.read, folder))
 
 
 def _of_tasks(config: pytest.Config, file: Path) -> "Project":

@@ -12,7 +12,8 @@ from kubetasks.project.application import STATE_FOLDER
 IGNORE_FILE = ".dockerignore"
 OUTSIDE = ".dockerfile"  # what a Dockerfile outside of the build context is called in the archive
 CONTINUED = re.compile(r"\\[ \t]*\n")
-STAGE = re.compile(rb"^[ \t]*FROM[ \t](?:.*\\\r?\n)*.*$", re.IGNORECASE | re.MULTILINE)
+STAGE = re.compile(rb"FROM\s", re.IGNORECASE)
+BACKTICK = re.compile(rb"#\s*escape\s*=\s*`", re.IGNORECASE)  # at the beginning: what makes a line go on
 ARGUMENTS = re.compile(r"^\s*ARG\s+(.*)$", re.IGNORECASE | re.MULTILINE)
 ARGUMENT = re.compile(r"(\w+)(?:=(\"[^\"]*\"|'[^']*'|\S*))?")
 
@@ -62,10 +63,27 @@ def labelled(context: bytes, name: str, labels: Mapping[str, str]) -> bytes:
             file = archive.extractfile(entry)
             data = file.read() if file else b""
             if entry.name == name:
-                data = STAGE.sub(lambda found: found[0] + b"\nLABEL " + words, data)
+                data = _after_each_from(data, b"LABEL " + words)
                 entry.size = len(data)
             tar.addfile(entry, io.BytesIO(data))
     return made.getvalue()
+
+
+def _after_each_from(dockerfile: bytes, line: bytes) -> bytes:
+    """The Dockerfile with that line after each instruction FROM, which may go on over several lines."""
+    escape = b"`" if BACKTICK.match(dockerfile) else b"\\"
+    made: list[bytes] = []
+    begins, stage = True, False
+    for one in dockerfile.splitlines():
+        made.append(one)
+        text = one.strip()
+        if not text or text.startswith(b"#"):  # also within an instruction
+            continue
+        stage = STAGE.match(text) is not None if begins else stage
+        begins = not text.endswith(escape)
+        if begins and stage:
+            made.append(line)
+    return b"\n".join([*made, b""])
 
 
 def arguments(dockerfile: bytes) -> dict[str, str]:

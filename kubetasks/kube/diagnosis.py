@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from kubetasks.errors import ClusterError, EngineError, ExposeError, RolloutError
+from kubetasks.errors import ClusterError, EngineError, ExposeError, RolloutError, SettingError
 from kubetasks.kube import readiness
 from kubetasks.kube.client import UNAVAILABLE, Object
 from kubetasks.kube.problems import KINDS, Problem, event_object, event_time
@@ -17,6 +17,7 @@ EXIT_CODES = {
     HEALTHY: 0,
     "progressing": 0,
     "engine-unavailable": EngineError.code,
+    "manifests": SettingError.code,
     **dict.fromkeys(("cluster-missing", "cluster-stopped", "cluster-incomplete"), ClusterError.code),
     **dict.fromkeys((UNAVAILABLE, "api-refused", "namespace-missing"), ClusterError.code),
     "not-deployed": RolloutError.code,

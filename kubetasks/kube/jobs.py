@@ -30,7 +30,8 @@ def problem(job: Object, pods: Sequence[Object], evidence: Evidence) -> Problem 
     """What is wrong with a job, at its newest pod if it has failed; None if nothing is."""
     if failed := _conditions(job).get("Failed"):
         return problems.of_kind("job-failed", *_newest(pods), job=job["metadata"]["name"], message=failed.get("message", ""))
-    return next((found for found in (problems.of_pod(pod, evidence) for pod in pods) if found), None)
+    found = [one for one in (problems.of_pod(pod, evidence) for pod in pods) if one and one.code != "crash-loop"]
+    return next(iter(found), None)  # how often a container may fail is the job's own matter
 
 
 def late(job: Object, pods: Sequence[Object], seconds: float, missing: str) -> Problem:

@@ -10,7 +10,7 @@ from typing import Any
 
 from kubetasks.errors import ProgramError, SettingError
 from kubetasks.kube import kubectl, made
-from kubetasks.kube.client import Object, describe
+from kubetasks.kube.client import VERSIONS, Object, describe
 from kubetasks.project.application import MADE, Application
 from kubetasks.project.labels import Owner
 
@@ -19,10 +19,8 @@ Edit = Mapping[str, object]  # an operation of a JSON patch
 SUFFIXES = (".yaml", ".yml", ".json")
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 # what is applied, in this order; the application's own deployment and service come last
-KINDS = (
-    *("ServiceAccount", "Role", "RoleBinding", "ConfigMap", "Secret", "PersistentVolumeClaim", "PodDisruptionBudget"),
-    *("Service", "Deployment", "Job"),
-)
+KINDS = "ServiceAccount ConfigMap Secret PersistentVolumeClaim PodDisruptionBudget Service Deployment Job".split()
+WORKLOADS = ("Deployment", "Job")
 CONFIGURATION = ("ConfigMap", "Secret")
 OUTSIDE = ("LoadBalancer", "NodePort")  # types of a service that has an address outside of the cluster
 
@@ -60,6 +58,9 @@ def of_application(app: Application) -> list[Manifest]:
                 f"{one.file or where} has {one.name}, and {one.item['kind']} is not among {', '.join(sorted(KINDS))}.",
                 f"Move it to another folder, and apply it with kubectl; or {MADE}",
             )
+        if one.item.get("apiVersion") != VERSIONS[one.item["kind"]]:
+            told = f"{one.file or where}: the apiVersion of {one.name} must be {VERSIONS[one.item['kind']]}"
+            raise SettingError(f"{told}, not {one.item.get('apiVersion')}.", "Fix the file")
     names = [one.name for one in found]
     if twice := next((name for name in names if names.count(name) > 1), ""):
         raise SettingError(f"{where} has {twice} twice.", "Leave one of them out")
@@ -104,12 +105,35 @@ def _items(text: str, path: Path) -> list[Object]:
     except yaml.YAMLError as error:
         raise SettingError(f"{path} cannot be read as a manifest: {error}", "Fix the file") from error
     for item in items:
-        metadata = item.get("metadata") if isinstance(item, dict) else None
-        if not isinstance(metadata, dict) or not item.get("kind") or not metadata.get("name"):
-            raise SettingError(f"{path} holds something without kind and name.", "Fix the file")
-        if not isinstance(metadata.get("labels") or {}, dict):
-            raise SettingError(f"{path}: the labels of {item['kind']} {metadata['name']} are no mapping.", "Fix the file")
+        if problem := _misshapen(item):
+            raise SettingError(f"{path}: {problem}.", "Fix the file")
     return items
+
+
+def _misshapen(item: Any) -> str:
+    """What keeps a document from being the manifest of an object, as far as it is looked at here; "" if nothing does."""
+    metadata = item.get("metadata") if isinstance(item, dict) else None
+    if not isinstance(metadata, dict) or not all(
+        isinstance(one, str) and one for one in (item.get("kind"), metadata.get("name"))
+    ):
+        return "it holds something without kind and name, which are text"
+    name, spec = describe(item), item.get("spec") or {}
+    try:
+        json.dumps(item, sort_keys=True)
+    except TypeError:
+        return f"{name} has a date, or a key that is no text: quote it"
+    template = spec.get("template") if isinstance(spec, dict) else None
+    within = template.get("metadata") if isinstance(template, dict) else None
+    for owner in (metadata, within or {}):
+        if not isinstance(owner, dict) or not all(isinstance(owner.get(key) or {}, dict) for key in ("labels", "annotations")):
+            return f"the labels or annotations of {name} are no mapping"
+    if item["kind"] in WORKLOADS:
+        pod = template.get("spec") if isinstance(template, dict) else None
+        groups = [pod.get("containers"), pod.get("initContainers") or []] if isinstance(pod, dict) else [None]
+        named = (isinstance(group, list) and all(isinstance(one, dict) and one.get("name") for one in group) for group in groups)
+        if not all(named):
+            return f"{name} has no pod template with containers that have names"
+    return ""
 
 
 def owned(item: Object, owner: Owner, namespace: str = "") -> Object:
@@ -127,16 +151,13 @@ def containers(item: Object, app: Application) -> dict[str, str]:
     In its own deployment that is the only container, or the one of its name; anywhere, each whose image is NAME or NAME:TAG.
     Raises SettingError if its own deployment has none.
     """
-    try:
-        pod, found = item["spec"]["template"]["spec"], {}
-        own = (item["kind"], item["metadata"]["name"]) == ("Deployment", app.name)
-        for group in ("initContainers", "containers"):
-            for index, one in enumerate(pod.get(group) or []):
-                main = own and group == "containers" and (one["name"] == app.name or len(pod[group]) == 1)
-                if main or str(one.get("image")).partition(":")[0] == app.name:
-                    found[str(one["name"])] = f"/spec/template/spec/{group}/{index}"
-    except (KeyError, TypeError, AttributeError) as error:
-        raise SettingError(f"{describe(item)} in {app.manifests} has a container without a name.", "Fix the file") from error
+    pod, found = item["spec"]["template"]["spec"], dict[str, str]()
+    own = describe(item) == app.deployment
+    for group in ("initContainers", "containers"):
+        for index, one in enumerate(pod.get(group) or []):
+            main = own and group == "containers" and (one["name"] == app.name or len(pod[group]) == 1)
+            if main or str(one.get("image")).partition(":")[0] == app.name:
+                found[str(one["name"])] = f"/spec/template/spec/{group}/{index}"
     if own and not any("/containers/" in place for place in found.values()):
         raise SettingError(f"{describe(item)} in {app.manifests} has no container {app.name}.", "Fix the file")
     return found
@@ -144,11 +165,11 @@ def containers(item: Object, app: Application) -> dict[str, str]:
 
 def other_images(found: Sequence[Manifest], app: Application) -> list[str]:
     """The images of other containers than the application's, which may be pulled or not."""
-    pods = [(one.item, one.item["spec"]["template"]["spec"]) for one in found if one.item["kind"] in ("Deployment", "Job")]
+    pods = [(one.item, one.item["spec"]["template"]["spec"]) for one in found if one.item["kind"] in WORKLOADS]
     named = [
         str(one.get("image"))
         for item, pod in pods
-        for one in [*pod.get("initContainers", []), *pod["containers"]]
+        for one in [*(pod.get("initContainers") or []), *pod["containers"]]
         if one["name"] not in containers(item, app) and one.get("imagePullPolicy") != "Always"
     ]
     return list(dict.fromkeys(named))
@@ -166,12 +187,18 @@ def image_edits(item: Object, app: Application, reference: str, pull_policy: str
 
 def deployment_edits(item: Object, app: Application, configuration: Sequence[Object]) -> list[Edit]:
     """What is changed in the application's own deployment besides: the label by which its pods are found, a digest of the
-    configuration, so that they are replaced when that changes, and no replicas: only `scale` sets those.
+    configuration, so that they are replaced when that changes, and no replicas: only `scale` sets those. Raises SettingError.
     """
     metadata = item["spec"]["template"].get("metadata") or {}
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     key, _, value = app.selector.partition("=")
     wanted = {**metadata, "labels": {**labels, key: value}}
+    selected = (item["spec"].get("selector") or {}).get("matchLabels") or {}
+    if selected.get(key, value) != value:
+        raise SettingError(
+            f"{app.deployment} in {app.manifests} selects {key}={selected[key]}, and the tasks find its pods by {app.selector}.",
+            f"Set {key} to {value} in the selector, the template and the service, or use another label",
+        )
     if configuration:
         wanted["annotations"] = {**annotations, app.owner.key("configuration"): digest(configuration)}
     edits: list[Edit] = [] if wanted == metadata else [{"op": "add", "path": "/spec/template/metadata", "value": wanted}]
@@ -179,9 +206,13 @@ def deployment_edits(item: Object, app: Application, configuration: Sequence[Obj
 
 
 def job_edits(item: Object, app: Application) -> list[Edit]:
-    """A digest of the job: by that it is known whether it has run as it is now."""
+    """What is changed in a job besides: a digest, by which it is known whether it has run as it is now, and no time after which
+    it would be gone.
+    """
     annotations = {**(item["metadata"].get("annotations") or {}), app.owner.key("job"): digest(item)}
-    return [{"op": "add", "path": "/metadata/annotations", "value": annotations}]
+    edits: list[Edit] = [{"op": "add", "path": "/metadata/annotations", "value": annotations}]
+    gone = "ttlSecondsAfterFinished"
+    return [*edits, {"op": "remove", "path": f"/spec/{gone}"}] if gone in item["spec"] else edits
 
 
 def digest(value: object) -> str:

@@ -8,7 +8,7 @@ from kubetasks.engine.image import Image
 from kubetasks.errors import RolloutError, TaskError
 from kubetasks.kube import objects, problems, readiness
 from kubetasks.kube.service import Address
-from kubetasks.pipeline import build, cluster, seen
+from kubetasks.pipeline import build, cluster, desired, seen
 from kubetasks.pipeline.converge import converge, wait_for_rollout, wait_until_served
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
@@ -24,6 +24,7 @@ def deploy(run: Run) -> Image:
     Raises SettingError, ImageError, ClusterError, RolloutError, ExposeError, OwnershipError.
     """
     made = run.image
+    desired.check(run.app, run.manifests)
     if not run.report.dry:
         build.require_built(run, made)  # before a cluster is created for nothing
     came_up = cluster.ensure(run)  # then the same pods may not answer yet
@@ -70,6 +71,7 @@ class Up(NamedTuple):
 
 def up(run: Run) -> Up:
     """Start, build, deploy, expose and scale. Image and cluster are created side by side."""
+    desired.check(run.app, run.manifests, exposed=True)
     if run.report.dry:
         cluster.ensure(run)
         made = build.build(run)

@@ -75,6 +75,11 @@ def parts(app: Application, found: Sequence[Manifest], wanted: Desired, there: P
     return chosen
 
 
+def check(app: Application, found: Sequence[Manifest], *, exposed: bool = False) -> None:
+    """Raises SettingError if one of the manifests does not fit, before anything is built or created for them."""
+    parts(app, found, Desired(exposed=exposed), Place("", Delivered(app.tutorial_tag, pulled=False), None))
+
+
 def item_of(part: Part, app: Application, namespace: str) -> Object:
     """The object to apply."""
     return manifests.owned(manifests.edited(part.manifest.item, part.edits), app.owner, namespace)

@@ -86,12 +86,13 @@ class Watch:
         """The folders whose files are part of the image or the manifests."""
         source, manifests = self._app.source, self._app.manifests
         inside = {source / parent for name in entries for parent in (PurePath(name), *PurePath(name).parents)}
-        return {source, self._app.build_file.parent, *filter(Path.is_dir, inside), *([manifests] if manifests else [])}
+        applied = [manifests, *(one for one in manifests.rglob("*") if one.is_dir())] if manifests else []
+        return {source, self._app.build_file.parent, *filter(Path.is_dir, inside), *applied}
 
     def _matters(self, path: Path, entries: set[str]) -> bool:
         """Whether a path is part of the image or the manifests; `entries` are those of the image's context, now and before."""
-        if self._app.manifests in path.parents:
-            return path.suffix in SUFFIXES or is_kustomized(path.parent)
+        if self._app.manifests and self._app.manifests in path.parents:
+            return path.suffix in SUFFIXES or is_kustomized(self._app.manifests)
         source = self._app.source
         inside = path.is_relative_to(source) and str(path.relative_to(source)) in entries
         return inside or path in (self._app.build_file, source / IGNORE_FILE)

@@ -4,8 +4,8 @@ import json
 from contextlib import suppress
 from dataclasses import replace
 
-from kubetasks.errors import ClusterError, EngineError, ExposeError, RolloutError, TaskError
-from kubetasks.kube import client, diagnosis, readiness
+from kubetasks.errors import ClusterError, EngineError, ExposeError, RolloutError, SettingError, TaskError
+from kubetasks.kube import client, diagnosis, jobs, readiness
 from kubetasks.kube.client import UNAVAILABLE, ApiError, Object
 from kubetasks.kube.diagnosis import Diagnosis
 from kubetasks.kube.problems import Problem
@@ -44,6 +44,8 @@ def _of_cluster(run: Run) -> Diagnosis | None:
 
 
 def _of_application(run: Run) -> Diagnosis:
+    if needed := _of_needed(run):
+        return needed
     found = seen.rollout(run)
     if found.deployment is None:
         try:
@@ -58,6 +60,25 @@ def _of_application(run: Run) -> Diagnosis:
     if not isinstance(progress, wait.Done):
         return Diagnosis("progressing", f"The rollout is in progress: {progress.detail}.", "./inv status")
     return _of_service(run, found.deployment) or Diagnosis(diagnosis.HEALTHY, f"{run.app.name}: {progress.detail}.")
+
+
+def _of_needed(run: Run) -> Diagnosis | None:
+    """What is wrong with what must be there before the application: other deployments, and jobs; None if nothing is."""
+    try:
+        kinds = [one.name.partition("/") for one in run.manifests if one.name != run.app.deployment]
+    except SettingError as error:
+        return Diagnosis("manifests", error.sentence, error.hint)
+    for kind, _, name in kinds:
+        problem = None
+        if kind == "deployment":
+            found = seen.rollout(run, name=name)
+            problem = readiness.problem(*found) if found.deployment else None
+        elif kind == "job":
+            live, found = seen.job(run, name)
+            problem = jobs.problem(live, found.pods, found.evidence) if live else None
+        if problem:
+            return explain(run, problem, found)
+    return None
 
 
 def _of_service(run: Run, deployment: Object) -> Diagnosis | None:

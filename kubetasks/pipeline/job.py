@@ -19,14 +19,11 @@ class JobCheck:
         self.found = Rollout(None, [], [], Evidence())
 
     def __call__(self) -> wait.State:
-        run, name, namespace = self._run, self.job["metadata"]["name"], self._run.settings.namespace
-        if run.superseded():
+        if self._run.superseded():
             return judge.SUPERSEDED
-        live = run.kube.get("Job", name, namespace)
+        live, self.found = seen.job(self._run, self.job["metadata"]["name"])
         self.job = live or self.job
-        pods = run.kube.list("Pod", namespace, labelSelector=f"batch.kubernetes.io/job-name={name}")
-        self.found = Rollout(None, [], pods, seen.evidence(run, pods))
-        return jobs.state(live, pods, self.found.evidence, run.settings.grace_period)
+        return jobs.state(live, self.found.pods, self.found.evidence, self._run.settings.grace_period)
 
 
 def run_once(run: Run, item: Object) -> bool:

@@ -89,7 +89,7 @@ def unanswered(seen: Exposure, pod: str, health: str, why: str) -> State:
     containers = seen.deployment["spec"]["template"]["spec"]["containers"] if seen.deployment else []
     if not any("readinessProbe" in one for one in containers):
         return Pending(reason)
-    hint = "Fix the port of deployment and service, or the health path in tasks.py; ./inv logs"
+    hint = "Fix the port of deployment and service, or the health path of the application; ./inv logs"
     return Failed(f"{reason}.", hint, "unanswered", pod, grace=UNANSWERED_SECONDS)
 
 

@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from kubetasks.errors import ClusterError, ExposeError, RolloutError, SettingError
+from kubetasks.errors import ClusterError, ExposeError, RolloutError
 from kubetasks.kube import manifests, objects, problems, readiness, service
-from kubetasks.kube.client import ApiError, Object
-from kubetasks.kube.manifests import CONFIGURATION
+from kubetasks.kube.client import ApiError, Object, describe
 from kubetasks.kube.problems import Evidence
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import judge, probe
@@ -39,17 +38,21 @@ def require_deployment(run: Run) -> Object:
 
 
 def rolled_out(run: Run) -> list[tuple[str, str]]:
-    """Kind and name of what `deploy` applies, and `undeploy` deletes, the last first."""
-    try:
-        found = [one.item for one in run.manifests if one.name != run.app.service]
-    except SettingError:  # broken since: the deployment is what most of the rest belongs to
-        return [("Deployment", run.app.name), ("PodDisruptionBudget", run.app.name)]
-    names = [(item["kind"], item["metadata"]["name"]) for item in reversed(found)]
-    if run.app.manifests and manifests.is_kustomized(run.app.manifests):  # each change of a generated one has another name
-        namespace, ours = run.settings.namespace, run.app.owner.selector
-        listed = [item for kind in CONFIGURATION for item in run.kube.list(kind, namespace, labelSelector=ours)]
-        names += [(item["kind"], item["metadata"]["name"]) for item in listed]
-    return list(dict.fromkeys(names))
+    """Kind and name of what `deploy` applies, and `undeploy` deletes, the last first.
+
+    On a cluster of our own that is all that is the owner's, of an earlier version of the manifests too; on one of others, where
+    that needs more rights, what they name now. Raises SettingError there if they are broken.
+    """
+    kube, namespace, ours = run.kube, run.settings.namespace, run.app.owner.selector
+    if run.provider.shared:
+        found = [one.item for one in run.manifests]
+        if run.app.manifests and manifests.is_kustomized(run.app.manifests):  # each change of a generated one has another name
+            found += [item for kind in manifests.CONFIGURATION for item in kube.list(kind, namespace, labelSelector=ours)]
+    else:
+        found = [{"kind": "Deployment", "metadata": {"name": run.app.name}}]  # refused if it is not ours
+        found += [item for kind in manifests.KINDS for item in kube.list(kind, namespace, labelSelector=ours)]
+    names = [(item["kind"], item["metadata"]["name"]) for item in found if describe(item) != run.app.service]
+    return sorted(dict.fromkeys(names), key=lambda one: (one[1] == run.app.name, manifests.KINDS.index(one[0])), reverse=True)
 
 
 def deployed(run: Run) -> bool:
@@ -77,7 +80,22 @@ def rollout(run: Run, delivered: str = "", name: str = "") -> Rollout:
         selector = ",".join(f"{key}={value}" for key, value in found["spec"]["selector"]["matchLabels"].items())
     replica_sets = kube.list("ReplicaSet", namespace, labelSelector=selector)
     pods = kube.list("Pod", namespace, labelSelector=selector)
+    if found:  # others may have the same labels
+        replica_sets = owned(replica_sets, [found])
+        pods = owned(pods, replica_sets)
     return Rollout(found, replica_sets, pods, evidence(run, pods, delivered))
+
+
+def owned(items: Iterable[Object], owners: Iterable[Object]) -> list[Object]:
+    """Those of the objects that one of the owners controls."""
+    known = {owner["metadata"]["uid"] for owner in owners}
+    return [one for one in items if any(two["uid"] in known for two in one["metadata"].get("ownerReferences", []))]
+
+
+def job(run: Run, name: str) -> tuple[Object | None, Rollout]:
+    """A job, None if it is gone, with its pods and what was asked about those that do not start."""
+    pods = run.kube.list("Pod", run.settings.namespace, labelSelector=f"batch.kubernetes.io/job-name={name}")
+    return run.kube.get("Job", name, run.settings.namespace), Rollout(None, [], pods, evidence(run, pods))
 
 
 def evidence(run: Run, pods: list[Object], delivered: str = "") -> Evidence:

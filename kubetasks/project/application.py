@@ -10,9 +10,11 @@ from kubetasks.project import table
 from kubetasks.project.labels import Owner
 
 OUR_VARIABLE = re.compile(r"\bINVOKE_(?=(?:CLUSTER|APP|SETUP)_)")
+OUR_COMMAND = re.compile(r"\./inv\b")
+LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 LONGEST_NAME = 40  # a node's name is the cluster's plus "-control-plane", and has 63 characters at most
-MADE = "Project.of(..., manifests=None) has them made"
+MADE = "manifests = false in the table, or manifests=None in Project.of, has them made"
 PREFIX = re.compile(r"([a-z]+(_[a-z]+)*)?")
 MANIFESTS = "k8s"
 STATE_FOLDER = ".state"  # has credentials: never part of an image
@@ -124,8 +126,10 @@ class Project:
             )
         if not isinstance(port, int) or not 1 <= port <= 65535:
             raise SettingError(f"The port of {name} must be a number from 1 to 65535, not {port!r}.")
-        if not health.startswith("/"):
-            raise SettingError(f"The health path of {name} must begin with a slash, not {health!r}.")
+        if not health.startswith("/") or any(one.isspace() for one in health):
+            raise SettingError(f"The health path of {name} must begin with a slash and have no space, not {health!r}.")
+        if owner and not LABEL_VALUE.fullmatch(owner):
+            raise SettingError(f"The owner of {name} must be a label's value, such as kubetasks-{name}, not {owner!r}.")
         if not PREFIX.fullmatch(prefix):
             raise SettingError(f"The prefix of settings must be lower-case words joined by _, not {prefix!r}.")
         there = path / manifests if manifests else None
@@ -169,7 +173,7 @@ class Project:
 
     def spoken(self, text: str) -> str:
         """A message, which is written for a project without a prefix and the command ./inv, as this project's person types it."""
-        text = text.replace("./inv", self.command)
+        text = OUR_COMMAND.sub(self.command, text)
         if self.application.manifests is None:
             text = text.replace("Fix k8s/deployment.yaml", f"Fix the Dockerfile, or the manifests of {self.command} --dry up")
         elif self.prefix:  # whose files may have other names

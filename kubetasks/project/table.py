@@ -20,7 +20,20 @@ KEYS: Mapping[str, type | tuple[type, ...]] = {  # and what each holds; `manifes
     "owner": str,
 }
 FILES = ("pyproject.toml", "invoke.yaml")
+SETTINGS = ("cluster", "app", "setup")  # sections of the tasks' settings, which lie beside the keys in invoke.yaml
 NAME = "kubetasks"
+TASKS = "tasks.py"
+
+
+def nearest(folder: Path) -> Path | None:
+    """The nearest folder, this one or one above it, that has a tasks.py of ours or a table. Raises SettingError."""
+    return next((one for one in (folder, *folder.parents) if has_tasks(one) or read(one)), None)
+
+
+def has_tasks(folder: Path) -> bool:
+    """Whether the folder has a tasks.py that names kubetasks: others call a module of theirs tasks too."""
+    file = folder / TASKS
+    return file.is_file() and NAME in file.read_text(encoding="utf-8", errors="replace")
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -46,8 +59,7 @@ def _in(file: Path) -> dict[str, Any]:
         text = file.read_text(encoding="utf-8")
         found: Any = tomllib.loads(text).get("tool", {}) if file.suffix == ".toml" else yaml.safe_load(text) or {}
         table = found.get(NAME) or {}
-        # invoke.yaml has the sections of settings there too
-        return {key: value for key, value in table.items() if file.suffix == ".toml" or not isinstance(value, dict)}
+        return {str(key): value for key, value in table.items() if file.suffix == ".toml" or key not in SETTINGS}
     except (OSError, UnicodeError, tomllib.TOMLDecodeError, yaml.YAMLError, AttributeError) as error:
         raise SettingError(f"{file} cannot be read: {' '.join(str(error).split())}", "Fix the file") from error
 

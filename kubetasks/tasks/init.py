@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke import tasks
 
+from kubetasks.engine.content import IGNORE_FILE
 from kubetasks.errors import SettingError, TaskError
-from kubetasks.kube import made
+from kubetasks.kube import made, manifests
 from kubetasks.project import inferred, table
 from kubetasks.project.application import MANIFESTS, Project
 from kubetasks.project.versions import KUBERNETES
@@ -36,17 +40,7 @@ def test_no_request_is_lost_while_it_is_scaled(k8s_app, k8s_traffic):
         load.at_least(100)
     assert (len(k8s_app.pods()), load.failed) == (3, 0)
 '''
-IGNORED = """\
-.git
-.github
-.venv
-**/__pycache__
-**/.pytest_cache
-k8s
-tests
-tasks.py
-invoke.yaml
-"""
+IGNORED = (".git", ".venv", "**/__pycache__", "**/.pytest_cache")  # what no image needs
 WORKFLOW = """\
 name: Cluster
 on: [push, pull_request]
@@ -94,14 +88,19 @@ def init(c: Context, yes: bool = False) -> None:
     if found:
         report.table(("KEY", "VALUE", "FROM"), [(key, one.value, one.source) for key, one in found.items()])
     values = known or {key: one.value for key, one in found.items()}
-    project = Project.of(folder=folder, **{**values, "manifests": None})
-    texts = _texts(folder, project, known, values)
+    manifests.of_application(Project.of(folder=folder, **_arguments(values)).application)  # refuses a k8s/ that does not fit
+    texts = _texts(folder, known, values)
     new = {name: text for name, text in texts.items() if not (folder / name).exists() or name in table.FILES}
     if not new:
         report.say("Everything is there already.")
         return
     for name in texts:
         report.say(f"  {name}" + (": stays as it is" if name not in new else ", added to" if (folder / name).exists() else ""))
+    for name in new:
+        if blocked := next((one for one in Path(name).parents if (folder / one).exists() and not (folder / one).is_dir()), None):
+            raise SettingError(f"{folder / blocked} is a file, and {name} is to be written.", "Move it")
+    if c.config.run.dry:
+        return
     agreed = yes or c.config.run.get("yes")
     if not agreed and not sys.stdin.isatty():
         raise SettingError("Nothing was written: there is no terminal to ask on.", "kubetasks init --yes")
@@ -110,35 +109,61 @@ def init(c: Context, yes: bool = False) -> None:
     for name, text in new.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a", encoding="utf-8") as out:
-            out.write(("\n" if out.tell() else "") + text)
+        file.write_text(text, encoding="utf-8")
     report.say("Next: kubetasks setup up traffic; pytest")
 
 
-def _texts(folder: Path, project: Project, known: dict[str, Any], values: dict[str, Any]) -> dict[str, str]:
+def _arguments(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of Project.of for a table."""
+    return {**values, "manifests": values.get("manifests", MANIFESTS) or None}
+
+
+def _texts(folder: Path, known: dict[str, Any], values: dict[str, Any]) -> dict[str, str]:
     """What is to be in each file, by its path in the folder; `values` are those of the table, which may be `known` already."""
-    import yaml
-
-    def text(value: object) -> str:
-        return str(yaml.safe_dump(value, sort_keys=False))
-
-    app, written = project.application, dict[str, str]()
-    if not known and (folder / "pyproject.toml").exists():
-        lines = [f"{key} = {value}" if isinstance(value, int) else f"{key} = {_quoted(value)}" for key, value in values.items()]
-        written["pyproject.toml"] = "\n".join(["[tool.kubetasks]", *lines]) + "\n"
-    elif not known:
-        written["invoke.yaml"] = text({table.NAME: values})
-    written["tasks.py"] = TASKS
+    app = Project.of(folder=folder, **{**values, "manifests": None}).application
+    written = {} if known else dict([_table(folder, values)])
+    written[table.TASKS] = TASKS
     if not (folder / MANIFESTS).exists() and "manifests" not in known:
-        written[f"{MANIFESTS}/deployment.yaml"] = text(made.deployment(app))
-        written[f"{MANIFESTS}/service.yaml"] = text(made.service(app))
+        written[f"{MANIFESTS}/deployment.yaml"] = _yaml(made.deployment(app))
+        written[f"{MANIFESTS}/service.yaml"] = _yaml(made.service(app))
     minors = ", ".join(f'"{minor}"' for minor in KUBERNETES)
     written["tests/test_cluster.py"] = TEST
     written[".github/workflows/cluster.yml"] = WORKFLOW.format(minors=minors)
-    written[".dockerignore"] = IGNORED
+    ignore = app.source / IGNORE_FILE
+    if not ignore.exists() and ignore.is_relative_to(folder):
+        dockerfile = app.build_file.read_text(encoding="utf-8") if app.build_file.exists() else ""
+        tops = dict.fromkeys(Path(name).parts[0] for name in written if not (folder / Path(name).parts[0]).exists())
+        own = [name for name in tops if app.source == folder and name not in dockerfile]  # written now, and not copied
+        written[str(ignore.relative_to(folder))] = "\n".join([*IGNORED, *own, ""])
     return written
 
 
-def _quoted(value: str) -> str:
-    """The text as a basic string of TOML."""
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _table(folder: Path, values: dict[str, Any]) -> tuple[str, str]:
+    """The file that gets the table, and its whole text then. Raises SettingError if it cannot get one."""
+    import yaml
+
+    file = folder / ("pyproject.toml" if (folder / "pyproject.toml").exists() else "invoke.yaml")
+    before = file.read_text(encoding="utf-8") if file.exists() else ""
+    if file.suffix == ".toml":
+        # numbers and strings of JSON are TOML's too
+        added = "\n".join(["[tool.kubetasks]", *(f"{key} = {json.dumps(value)}" for key, value in values.items()), ""])
+    else:
+        added = _yaml({table.NAME: values})
+    text = f"{before.rstrip()}\n\n{added}" if before.strip() else added
+    taken = next((folder / name for name in ("invoke.yml", "invoke.json") if (folder / name).exists()), None)  # invoke reads one
+    try:
+        if file.suffix == ".toml":
+            whole = tomllib.loads(text)["tool"][table.NAME] == values
+        else:
+            whole = yaml.safe_load(text)[table.NAME] == values and table.NAME not in (yaml.safe_load(before) or {}) and not taken
+    except (ValueError, TypeError, KeyError, yaml.YAMLError):
+        whole = False
+    if not whole:
+        raise SettingError(f"{taken or file} cannot get a table beside what it has.", f"Add it by hand:\n{added}")
+    return file.name, text
+
+
+def _yaml(value: object) -> str:
+    import yaml
+
+    return str(yaml.safe_dump(value, sort_keys=False))

@@ -4,7 +4,6 @@ Pure functions of the values that the actions use: the same names, flags and fil
 """
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -146,8 +145,9 @@ def apply(
     """Apply a manifest as ours, with these images by container, and after the edits, operations of a JSON patch. `made` is the
     manifest's text if there is no file of its own.
     """
-    file = "-" if manifest is None else os.path.relpath(manifest, app.source)
-    file = str(manifest) if file.startswith("..") else file
+    file = "-" if manifest is None else str(manifest)
+    if manifest and not app.dockerfile and manifest.is_relative_to(app.source):  # which is the project's folder
+        file = str(manifest.relative_to(app.source))
     flags = shell.line(["kubectl", *kubectl])
     chosen = shlex.join(f"{name}={image}" for name, image in images.items())
     line = " | ".join(
@@ -166,7 +166,7 @@ def rollout_status(kubectl: Sequence[str], name: str) -> str:
 
 
 def wait_for_job(kubectl: Sequence[str], name: str) -> str:
-    return shell.line(["kubectl", *kubectl, "wait", "--for=condition=Complete", f"job/{name}"])
+    return shell.line(["kubectl", *kubectl, "wait", "--for=condition=Complete", f"job/{name}", "--timeout=5m"])
 
 
 def delete(kubectl: Sequence[str], kind: str, name: str) -> str:

@@ -13,7 +13,7 @@ from kubetasks.engine.image import Image
 from kubetasks.errors import ProgramError, TaskError
 from kubetasks.kube import objects
 from kubetasks.kube.client import path
-from kubetasks.pipeline import build, converge, diagnose, seen
+from kubetasks.pipeline import build, converge, desired, diagnose, seen
 from kubetasks.pipeline import cluster as pipeline
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
@@ -138,8 +138,9 @@ class Cluster:
 
     @in_own_words
     def start(self) -> None:
-        """Start the cluster, created first if there is none; one of others must answer. Raises ClusterError."""
+        """Start the cluster, created first if there is none; one of others must answer. Raises SettingError, ClusterError."""
         run = self.run()
+        desired.check(run.app, run.manifests, exposed=True)
         if self.shared:
             run.kube.version()
             return
@@ -293,7 +294,9 @@ class App:
         """
         run = self._run()
         if source:
-            changed = replace(self.project, application=replace(self.project.application, source=source.resolve()))
+            app = self.project.application
+            file = source / os.path.relpath(app.dockerfile, app.source) if app.dockerfile else None
+            changed = replace(self.project, application=replace(app, source=source.resolve(), dockerfile=file))
             run.settings = replace(run.settings, project=changed)
         converge.converge(run, Desired(image=self._built(run)), run.image.build, "always")
         return run.image.build

@@ -12,7 +12,7 @@ from kubetasks.engine import image
 from kubetasks.engine.image import Delivered
 from kubetasks.errors import SettingError
 from kubetasks.kube import manifests
-from kubetasks.kube.client import Object, describe
+from kubetasks.kube.client import VERSIONS, Object, describe
 from kubetasks.pipeline import desired
 from kubetasks.pipeline.desired import Desired, Place
 from kubetasks.project.application import Application, Project
@@ -168,7 +168,8 @@ def test_a_service_that_nobody_outside_reaches_is_refused(tmp_path: Path) -> Non
 
 
 def workload(kind: str, name: str, *containers: dict[str, str], **pod: object) -> Object:
-    return {"kind": kind, "metadata": {"name": name}, "spec": {"template": {"spec": {"containers": [*containers], **pod}}}}
+    spec = {"template": {"spec": {"containers": [*containers], **pod}}}
+    return {"apiVersion": VERSIONS[kind], "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
 @pytest.fixture
@@ -178,8 +179,8 @@ def several(tmp_path: Path) -> Application:
         workload("Job", "migrate", {"name": "migrate", "image": "simple-server"}),
         workload("Deployment", "simple-server", {"name": "proxy", "image": "p"}, {"name": "simple-server", "image": "s"}),
         workload("Deployment", "database", {"name": "database", "image": "postgres:18"}),
-        {"kind": "Service", "metadata": {"name": "database"}, "spec": {"ports": [{"port": 5432}]}},
-        {"kind": "Secret", "metadata": {"name": "password"}, "stringData": {"password": "secret"}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "database"}, "spec": {"ports": [{"port": 5432}]}},
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "password"}, "stringData": {"password": "secret"}},
     ]
     (tmp_path / "all.yaml").write_text("\n---\n".join(map(json.dumps, texts)))
     return in_folder(tmp_path, budget=manifest("poddisruptionbudget"))
@@ -255,6 +256,62 @@ def test_labels_that_are_empty_get_ours() -> None:
 def test_labels_that_are_a_list_are_refused_with_the_file(tmp_path: Path) -> None:
     file = tmp_path / "service.yaml"
     file.write_text("kind: Service\nmetadata: {name: simple-server, labels: [a, b]}\n")
-    with pytest.raises(SettingError, match="the labels of Service simple-server are no mapping") as refused:
+    with pytest.raises(SettingError, match="the labels or annotations of service/simple-server are no mapping") as refused:
         manifests.read(file)
     assert str(file) in refused.value.sentence
+
+
+CONTAINER = {"name": "web", "image": "w"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"kind": 1}, "without kind and name"),
+        ({"metadata": {"name": 123}}, "without kind and name"),
+        ({"metadata": {"generateName": "a-"}}, "without kind and name"),
+        ({"metadata": {"name": "a", "annotations": "x"}}, "no mapping"),
+        ({"spec": {"template": {"metadata": "x", "spec": {"containers": [CONTAINER]}}}}, "no mapping"),
+        ({"spec": {"template": {"metadata": {"labels": ["x"]}, "spec": {"containers": [CONTAINER]}}}}, "no mapping"),
+        ({"spec": None}, "no pod template"),
+        ({"spec": []}, "no pod template"),
+        ({"spec": {"template": {"spec": {"containers": None}}}}, "no pod template"),
+        ({"spec": {"template": {"spec": {"containers": [{"image": "x"}]}}}}, "no pod template"),
+        ({"apiVersion": None}, "apiVersion of deployment/other must be apps/v1, not None"),
+        ({"apiVersion": "extensions/v1beta1"}, "must be apps/v1, not extensions/v1beta1"),
+    ],
+)
+def test_what_is_misshapen_is_refused_with_its_file(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    app = in_folder(tmp_path, deployment=manifest("deployment"), other=workload("Deployment", "other", CONTAINER) | change)
+    with pytest.raises(SettingError, match=words) as refused:
+        applied(app)
+    assert "other.yaml" in refused.value.sentence
+
+
+@pytest.mark.parametrize("data", ["{a: 2020-01-01}", "{1: a, b: c}"])
+def test_what_no_json_can_say_is_refused(tmp_path: Path, data: str) -> None:
+    app = in_folder(tmp_path, deployment=manifest("deployment"))
+    (tmp_path / "config.yaml").write_text(f"{{apiVersion: v1, kind: ConfigMap, metadata: {{name: c}}, data: {data}}}\n")
+    with pytest.raises(SettingError, match="configmap/c has a date, or a key that is no text: quote it"):
+        applied(app)
+
+
+def test_empty_init_containers_are_none(tmp_path: Path) -> None:
+    other = workload("Deployment", "other", CONTAINER, initContainers=None)
+    assert "deployment/other" in applied(in_folder(tmp_path, deployment=manifest("deployment"), other=other))
+
+
+def test_a_selector_that_the_tasks_would_break_is_refused(tmp_path: Path) -> None:
+    item = manifest("deployment")
+    item["spec"]["selector"]["matchLabels"] = {"app.kubernetes.io/name": "web"}
+    with pytest.raises(SettingError, match=r"selects app\.kubernetes\.io/name=web, and the tasks find its pods"):
+        applied(in_folder(tmp_path, deployment=item))
+
+
+def test_a_job_is_not_taken_away_before_it_is_seen_to_have_ended(tmp_path: Path) -> None:
+    job = workload("Job", "migrate", CONTAINER)
+    job["spec"]["ttlSecondsAfterFinished"] = 0
+    assert (
+        "ttlSecondsAfterFinished"
+        not in applied(in_folder(tmp_path, deployment=manifest("deployment"), job=job))["job/migrate"]["spec"]
+    )

@@ -67,7 +67,7 @@ def test_a_pod_that_is_ready_and_does_not_answer_is_named_with_port_and_path(mon
     monkeypatch.setattr(judge, "UNANSWERED_SECONDS", 0.0)
     with pytest.raises(ExposeError, match=f"Pod {pod} is ready, but GET /healthz at its port 8080 .*: it answers 404") as raised:
         converge.wait_until_served(stranger(monkeypatch, {pod: "it answers 404"}))
-    assert "tasks.py" in raised.value.hint
+    assert "health path of the application" in raised.value.hint
 
 
 def test_a_pod_that_no_probe_made_ready_has_the_whole_timeout_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def test_a_folder_without_tasks_is_told(tmp_path: Path) -> None:
     ended = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stderr.splitlines()[0]) == (
         2,
-        f"There is no tasks.py, and no [tool.kubetasks] in pyproject.toml, in {tmp_path} or above it.",
+        f"There is no tasks.py in {tmp_path} or above it.",
     )
 
 

@@ -104,7 +104,7 @@ def other(tmp_path: Path) -> Application:
     app = dataclasses.replace(OTHER, source=tmp_path, manifests=tmp_path / "deploy")
     containers = [{"name": "sidecar", "image": "a"}, {"name": "shop", "image": "b", "imagePullPolicy": "Never"}]
     template = {"metadata": {"labels": {"app.kubernetes.io/name": "shop"}}, "spec": {"containers": containers}}
-    item = {"kind": "Deployment", "metadata": {"name": "shop"}, "spec": {"template": template}}
+    item = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "shop"}, "spec": {"template": template}}
     (tmp_path / "deploy").mkdir()
     (tmp_path / "deploy" / "deployment.yaml").write_text(yaml.safe_dump(item))
     return app
