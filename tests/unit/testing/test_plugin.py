@@ -87,7 +87,10 @@ def test_options_that_do_not_fit_are_refused_in_the_words_of_the_settings(tmp_pa
     assert "INVOKE_KUBETASKS_CLUSTER_KUBERNETES must be one of" in ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize(("text", "words"), [(None, "There is no project"), ("x = 1\n", "There is no project"), ("import kubetasks\n", "has no tasks of kubetasks")])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [(None, "There is no project"), ("x = 1\n", "There is no project"), ("import kubetasks\n", "has no tasks of kubetasks")],
+)
 def test_a_root_folder_without_our_tasks_is_told_what_to_write(tmp_path: Path, text: str | None, words: str) -> None:
     if text:
         (tmp_path / "tasks.py").write_text(text)
