@@ -63,10 +63,10 @@ TASKS = {"up": "kubetasks up\n", "edit": "kubetasks build deploy\n", "remove": "
 SHELL = {"up": SHELL_UP, "edit": SHELL_EDIT, "remove": SHELL_REMOVE}
 
 
-def answer(path: str = "") -> str:
+def answer() -> str:
     """What is answered, "" if nothing is."""
     try:
-        with urllib.request.urlopen(URL + path, timeout=2) as found:
+        with urllib.request.urlopen(URL, timeout=2) as found:
             return str(found.read().decode())
     except OSError:
         return ""
