@@ -128,10 +128,11 @@ class Side:
 
 def in_engine() -> set[str]:
     """What the engine has."""
-    lists = {"image": "images --all", "container": "ps --all", "network": "network ls", "volume": "volume ls"}
+    lists = {"image": "images --all --quiet", "container": "ps --all --quiet", "volume": "volume ls --quiet"}
+    lists["network"] = "network ls --format={{.Name}}"
     found = set()
     for kind, words in lists.items():
-        names = subprocess.run(["docker", *words.split(), "--quiet"], capture_output=True, text=True, check=True).stdout.split()
+        names = subprocess.run(["docker", *words.split()], capture_output=True, text=True, check=True).stdout.split()
         found |= {f"{kind} {name}" for name in names}
     return found
 

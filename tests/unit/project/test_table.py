@@ -71,7 +71,7 @@ SCALARS = st.one_of(st.text(max_size=12), st.integers(), st.booleans(), st.none(
 TABLES = st.dictionaries(st.one_of(st.sampled_from([*table.KEYS]), st.text("abcdefgh_", min_size=1, max_size=9)), SCALARS)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(found=TABLES)
 def test_any_table_is_a_project_or_is_refused_in_a_sentence(tmp_path: Path, found: dict[str, Any]) -> None:
     (tmp_path / "invoke.yaml").write_text(yaml.safe_dump({"kubetasks": found}))
