@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as property_settings
+from hypothesis import strategies as st
 from invoke.config import Config
 
 from kubetasks import errors, namespace
@@ -213,3 +216,21 @@ def test_a_message_names_what_the_projects_person_types() -> None:
     told = "INVOKE_CLUSTER_NAME=NAME ./inv start; INVOKE_RUN_ECHO=1"
     assert HOST.spoken(told) == "INVOKE_KUBETASKS_CLUSTER_NAME=NAME inv start; INVOKE_RUN_ECHO=1"
     assert PROJECT.spoken(told) == told
+
+
+NAMES = [(section, name) for section, names in settings.DEFAULTS.items() for name in names]
+VALUES = st.one_of(
+    st.text(max_size=50), st.integers().map(str), st.sampled_from(["1", "kind", "a/b", "~", "/x", "example.com/team"])
+)
+
+
+@property_settings(max_examples=300, deadline=None, database=None)
+@given(setting=st.sampled_from(NAMES), value=VALUES)
+def test_any_value_is_read_or_is_refused_in_a_sentence_that_names_the_setting(setting: tuple[str, str], value: str) -> None:
+    section, name = setting
+    try:
+        read(section, name, value)
+    except SettingError as refused:
+        variable = PROJECT.variable(section, name)
+        assert variable in refused.sentence or f"`{value}`" in refused.sentence or not value.strip()  # noqa: PT017
+        assert refused.sentence.endswith(".")  # noqa: PT017
