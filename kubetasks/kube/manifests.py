@@ -1,6 +1,7 @@
 """The application's manifests: read, checked, and adapted to one cluster."""
 
 import copy
+import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 KINDS = "ServiceAccount ConfigMap Secret PersistentVolumeClaim PodDisruptionBudget Service Deployment Job".split()
 WORKLOADS = ("Deployment", "Job")
 CONFIGURATION = ("ConfigMap", "Secret")
+ALIKE = 0.8  # from here on a kind is taken for a misspelt one
 OUTSIDE = ("LoadBalancer", "NodePort")  # types of a service that has an address outside of the cluster
 
 
@@ -54,9 +56,10 @@ def of_application(app: Application) -> list[Manifest]:
     where = app.manifests or "What is made"
     for one in found:
         if one.item["kind"] not in KINDS:
+            near = difflib.get_close_matches(one.item["kind"], KINDS, 1, ALIKE)
             raise SettingError(
                 f"{one.file or where} has {one.name}, and {one.item['kind']} is not among {', '.join(sorted(KINDS))}.",
-                f"Move it to another folder, and apply it with kubectl; or {MADE}",
+                f"Did you mean {near[0]}?" if near else "Move it to another folder, and apply it with kubectl",
             )
         if one.item.get("apiVersion") != VERSIONS[one.item["kind"]]:
             told = f"{one.file or where}: the apiVersion of {one.name} must be {VERSIONS[one.item['kind']]}"
@@ -199,17 +202,22 @@ def deployment_edits(item: Object, app: Application, configuration: Sequence[Obj
             f"{app.deployment} in {app.manifests} selects {key}={selected[key]}, and the tasks find its pods by {app.selector}.",
             f"Set {key} to {value} in the selector, the template and the service, or use another label",
         )
+    places = [place for place in containers(item, app).values() if "/containers/" in place]
+    declared = [port.get("containerPort") for place in places for port in _at(item, place).get("ports") or []]
+    if declared and app.port not in declared:
+        told = f"{app.deployment} in {app.manifests} declares port {', '.join(map(str, declared))}"
+        raise SettingError(f"{told}, and the application's is {app.port}.", "Make `port` and its containerPort the same")
     if configuration:
         wanted["annotations"] = {**annotations, app.owner.key("configuration"): digest(configuration)}
     edits: list[Edit] = [] if wanted == metadata else [{"op": "add", "path": "/spec/template/metadata", "value": wanted}]
     return [*edits, {"op": "remove", "path": "/spec/replicas"}] if "replicas" in item["spec"] else edits
 
 
-def job_edits(item: Object, app: Application) -> list[Edit]:
-    """What is changed in a job besides: a digest, by which it is known whether it has run as it is now, and no time after which
-    it would be gone.
+def job_edits(item: Object, app: Application, configuration: Sequence[Object]) -> list[Edit]:
+    """What is changed in a job besides: a digest of it and of the configuration, by which it is known whether it has run as it is
+    now, and no time after which it would be gone.
     """
-    annotations = {**(item["metadata"].get("annotations") or {}), app.owner.key("job"): digest(item)}
+    annotations = {**(item["metadata"].get("annotations") or {}), app.owner.key("job"): digest([item, *configuration])}
     edits: list[Edit] = [{"op": "add", "path": "/metadata/annotations", "value": annotations}]
     gone = "ttlSecondsAfterFinished"
     return [*edits, {"op": "remove", "path": f"/spec/{gone}"}] if gone in item["spec"] else edits

@@ -23,6 +23,7 @@ from kubetasks.terminal import wait
 STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
 BALANCER_SECONDS = 60.0  # a load balancer whose image cannot be pulled gives no address
 TAKEN = "port is already allocated"  # the API's words for a node port
+UNKNOWN_FIELD = "typed patch object"  # its words, with status 500, for a field that the kind does not have
 INVALID = (400, 422)  # the API server's answers to an object that it finds invalid
 WITHOUT_LOAD_BALANCER = "INVOKE_APP_TIMEOUT=SECONDS waits longer; without a load balancer: docs/existing.md"
 
@@ -105,7 +106,7 @@ def _apply(run: Run, found: Sequence[Manifest], wanted: Desired, there: Place) -
             if there.node_port and TAKEN in error.sentence:
                 _free_node_port(run)  # another service was faster, and can be named now
                 return changed | _apply(run, found, wanted, replace(there, node_port=None))
-            if error.status not in INVALID:
+            if error.status not in INVALID and UNKNOWN_FIELD not in error.sentence:
                 raise
             where = part.manifest.file or f"{run.app.manifests or 'What is made'}: {part.manifest.name}"
             raise SettingError(f"{where}: {error.sentence}", "Fix the file, and run it again") from error

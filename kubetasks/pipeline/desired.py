@@ -66,7 +66,7 @@ def parts(app: Application, found: Sequence[Manifest], wanted: Desired, there: P
             images = dict.fromkeys(manifests.containers(item, app), there.delivered.reference)
             edits = manifests.image_edits(item, app, there.delivered.reference, there.delivered.pull_policy)
         if item["kind"] == "Job":
-            edits += manifests.job_edits(manifests.edited(item, edits), app)
+            edits += manifests.job_edits(manifests.edited(item, edits), app, configuration)
         if one.name == app.deployment:
             edits += manifests.deployment_edits(item, app, configuration)
         chosen.append(Part(one, edits, images))

@@ -10,6 +10,7 @@ from typing import Any
 from kubetasks.errors import ImageError, SettingError
 
 COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+TAKEN = ("build", "ports", "expose", "healthcheck", "image", "container_name", "restart")
 CONTINUED = re.compile(r"\\[ \t]*\r?\n")
 EXPOSE = re.compile(r"^\s*EXPOSE\s+(\d+)(?!\d|/udp)", re.IGNORECASE | re.MULTILINE)
 HEALTHCHECK = re.compile(r"^\s*HEALTHCHECK\s+(?!NONE)(.+)$", re.IGNORECASE | re.MULTILINE)
@@ -76,6 +77,27 @@ def _of_image(dockerfile: str) -> str:
     return told
 
 
+def left_out(folder: Path) -> list[str]:
+    """What the compose file says and the table has no place for: other services, and keys of the one that is built."""
+    where, chosen = _compose(folder)
+    if not where:
+        return []
+    services = _services(folder / where.rpartition(" in ")[2])
+    others = [f"service {name}" for name, service in services.items() if service is not chosen and service != chosen]
+    return [*others, *(str(key) for key in chosen if key not in TAKEN)]
+
+
+def _services(file: Path) -> Mapping[str, Any]:
+    """The services of a compose file. Raises SettingError."""
+    import yaml
+
+    try:
+        services = (yaml.safe_load(_read(file)) or {}).get("services") or {}
+        return {str(name): dict(service) for name, service in services.items() if service}
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+        raise SettingError(f"{file} cannot be read: {' '.join(str(error).split())}", "Fix the file") from error
+
+
 def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
@@ -93,20 +115,14 @@ def _compose(folder: Path) -> tuple[str, Mapping[str, Any]]:
 
     Raises SettingError if several images are built: nothing says which one is meant; or one that this tool would not build.
     """
-    import yaml
-
     file = next((folder / name for name in COMPOSE if (folder / name).is_file()), None)
     if file is None:
         return "", {}
-    try:
-        services = (yaml.safe_load(_read(file)) or {}).get("services") or {}
-        built = {str(name): service for name, service in services.items() if service and service.get("build")}
-        images = {json.dumps(service["build"], sort_keys=True, default=str) for service in built.values()}
-        builds = [service["build"] for service in built.values() if isinstance(service["build"], dict)]
-        unknown = sorted({key for one in builds for key in one} - {"context", "dockerfile"})
-    except (yaml.YAMLError, AttributeError, TypeError) as error:
-        raise SettingError(f"{file} cannot be read: {' '.join(str(error).split())}", "Fix the file") from error
-    by_hand = "Write the table by hand: docs/template.md"
+    built = {name: service for name, service in _services(file).items() if service.get("build")}
+    images = {json.dumps(service["build"], sort_keys=True, default=str) for service in built.values()}
+    builds = [service["build"] for service in built.values() if isinstance(service["build"], dict)]
+    unknown = sorted({str(key) for one in builds for key in one} - {"context", "dockerfile"})
+    by_hand = "Write the table by hand"
     if len(images) > 1:
         raise SettingError(f"{file} builds {', '.join(built)}: an application has one image.", by_hand)
     if unknown:

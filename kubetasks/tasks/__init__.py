@@ -12,11 +12,13 @@ from kubetasks.project.application import Project
 from kubetasks.project.settings import DEFAULTS, OURS
 from kubetasks.tasks import app, cluster, machine, service
 
+EXAMPLE = "simple-server"  # the application in the help of the tasks
+
 
 def _in_own_words(task: Any, project: Project) -> Any:
     """The task with its help in the words of the project: its command and its settings."""
     spoken = copy.copy(task)
-    spoken.__doc__ = project.spoken(task.__doc__)
+    spoken.__doc__ = project.spoken(task.__doc__).replace(EXAMPLE, project.application.name)
     spoken.help = {name: project.spoken(text) for name, text in task.help.items()}
     return spoken
 

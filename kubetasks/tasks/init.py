@@ -87,6 +87,10 @@ def init(c: Context, yes: bool = False) -> None:
     found = {} if known else inferred.table(folder)
     if found:
         report.table(("KEY", "VALUE", "FROM"), [(key, one.value, one.source) for key, one in found.items()])
+        if left_out := inferred.left_out(folder):
+            report.say(
+                f"Not taken over from the compose file: {', '.join(left_out)}. What of it is needed belongs into {MANIFESTS}/."
+            )
     values = known or {key: one.value for key, one in found.items()}
     manifests.of_application(Project.of(folder=folder, **_arguments(values)).application)  # refuses a k8s/ that does not fit
     texts = _texts(folder, known, values)
@@ -134,6 +138,7 @@ def _texts(folder: Path, known: dict[str, Any], values: dict[str, Any]) -> dict[
         dockerfile = app.build_file.read_text(encoding="utf-8") if app.build_file.exists() else ""
         tops = dict.fromkeys(Path(name).parts[0] for name in written if not (folder / Path(name).parts[0]).exists())
         own = [name for name in tops if app.source == folder and name not in dockerfile]  # written now, and not copied
+        own += [name for name in inferred.COMPOSE if (folder / name).exists()]
         written[str(ignore.relative_to(folder))] = "\n".join([*IGNORED, *own, ""])
     return written
 

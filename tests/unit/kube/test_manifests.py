@@ -315,3 +315,28 @@ def test_a_job_is_not_taken_away_before_it_is_seen_to_have_ended(tmp_path: Path)
         "ttlSecondsAfterFinished"
         not in applied(in_folder(tmp_path, deployment=manifest("deployment"), job=job))["job/migrate"]["spec"]
     )
+
+
+def test_a_port_that_the_deployment_does_not_declare_is_refused(tmp_path: Path) -> None:
+    app = dataclasses.replace(in_folder(tmp_path, deployment=manifest("deployment")), port=8000)
+    with pytest.raises(SettingError, match="declares port 8080, and the application's is 8000"):
+        applied(app)
+
+
+def test_a_misspelt_kind_gets_a_suggestion(tmp_path: Path) -> None:
+    app = in_folder(tmp_path, deployment=manifest("deployment"), other={**manifest("service"), "kind": "Deploymnet"})
+    with pytest.raises(SettingError, match="Deploymnet is not among") as refused:
+        applied(app)
+    assert refused.value.hint == "Did you mean Deployment?"
+
+
+def test_another_configuration_makes_another_job(several: Application) -> None:
+    def digest() -> object:
+        return applied(several)["job/migrate"]["metadata"]["annotations"]
+
+    first = digest()
+    assert digest() == first
+    assert several.manifests
+    file = several.manifests / "all.yaml"
+    file.write_text(file.read_text().replace('"secret"', '"another"'))
+    assert digest() != first

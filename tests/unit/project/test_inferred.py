@@ -95,3 +95,49 @@ def test_a_compose_file_that_is_none_is_told(folder: Path, text: str) -> None:
     (folder / "compose.yaml").write_text(text)
     with pytest.raises(SettingError, match=r"compose\.yaml cannot be read"):
         inferred.table(folder)
+
+
+def test_what_a_compose_file_says_besides_is_named(folder: Path) -> None:
+    web = "{build: ., environment: {A: b}, depends_on: [redis], ports: ['80:80']}"
+    (folder / "compose.yaml").write_text(f"services: {{web: {web}, worker: {{build: .}}, redis: {{image: redis}}}}\n")
+    assert inferred.left_out(folder) == ["service worker", "service redis", "environment", "depends_on"]
+    assert inferred.table(folder)["port"].source == "service web in compose.yaml"
+
+
+@pytest.mark.parametrize(("key", "value"), [("target", "prod"), ("args", "[A=b]")])
+def test_an_image_that_the_tasks_would_not_build_is_refused(folder: Path, key: str, value: str) -> None:
+    (folder / "compose.yaml").write_text(f"services: {{web: {{build: {{context: ., {key}: {value}}}}}}}\n")
+    with pytest.raises(SettingError, match=f"builds with {key}, which the tasks do not pass on"):
+        inferred.table(folder)
+
+
+@pytest.mark.parametrize(
+    "web",
+    ["{build: 3}", "{build: [a]}", "{build: {context: 3, dockerfile: 4}}", "{build: ., healthcheck: x}", "{build: ., ports: 80}"],
+)
+def test_an_odd_compose_file_is_told_or_read(folder: Path, web: str) -> None:
+    (folder / "compose.yaml").write_text(f"services: {{web: {web}}}\n")
+    try:
+        found = inferred.table(folder)
+    except SettingError as refused:
+        assert refused.sentence.endswith(".")  # noqa: PT017
+    except ImageError as refused:
+        assert "There is no 4" in refused.sentence  # noqa: PT017
+    else:
+        assert found["port"].value == 80
+
+
+@pytest.mark.parametrize("line", ["EXPOSE 53/udp", "EXPOSE $PORT", "EXPOSE 0"])
+def test_a_port_that_is_none_is_not_taken(folder: Path, line: str) -> None:
+    (folder / "Dockerfile").write_text(f"FROM scratch\n{line}\n")
+    assert values(folder)["port"] == 8080
+
+
+def test_what_a_stage_is_made_from_counts_too(folder: Path) -> None:
+    (folder / "Dockerfile").write_text("FROM node AS base\nEXPOSE 3000\nFROM base AS other\nEXPOSE 1\nFROM base\n")
+    assert values(folder)["port"] == 3000
+
+
+def test_an_address_of_ipv6_has_a_path_too(folder: Path) -> None:
+    (folder / "Dockerfile").write_text("FROM scratch\nHEALTHCHECK CMD curl http://[::1]:8000/alive\n")
+    assert values(folder)["health"] == "/alive"
