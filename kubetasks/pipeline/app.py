@@ -79,7 +79,7 @@ def up(run: Run) -> Up:
         made = _side_by_side(run)
     replicas = run.settings.replicas
     with run.locked():
-        if run.report.dry or seen.deployed(run):  # what serves stays as it is until the image is known to run
+        if run.report.dry or seen.deployment(run):  # what serves stays as it is until the image is known to run
             converge(run, Desired(image=made), serve="never")
             converge(run, Desired(exposed=True))  # also mends a service at which nothing answers
             converge(run, Desired(replicas=replicas), made.build, "always")

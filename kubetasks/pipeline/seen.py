@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from kubetasks.errors import ClusterError, ExposeError, RolloutError
+from kubetasks.errors import ClusterError, ExposeError, RolloutError, SettingError
 from kubetasks.kube import manifests, objects, problems, readiness, service
 from kubetasks.kube.client import ApiError, Object, describe
 from kubetasks.kube.problems import Evidence
@@ -40,17 +40,21 @@ def require_deployment(run: Run) -> Object:
 def rolled_out(run: Run) -> list[tuple[str, str]]:
     """Kind and name of what `deploy` applies, and `undeploy` deletes, the last first.
 
-    On a cluster of our own that is all that is the owner's, of an earlier version of the manifests too; on one of others, where
-    that needs more rights, what they name now. Raises SettingError there if they are broken.
+    That is what the manifests name, and, on a cluster of our own, all else that is the owner's: an earlier version of them may
+    have named it. On one of others that needs more rights. Raises SettingError there if the manifests are broken.
     """
-    kube, namespace, ours = run.kube, run.settings.namespace, run.app.owner.selector
-    if run.provider.shared:
+    kube, namespace, kinds = run.kube, run.settings.namespace, list[str]()
+    try:
         found = [one.item for one in run.manifests]
-        if run.app.manifests and manifests.is_kustomized(run.app.manifests):  # each change of a generated one has another name
-            found += [item for kind in manifests.CONFIGURATION for item in kube.list(kind, namespace, labelSelector=ours)]
-    else:
-        found = [{"kind": "Deployment", "metadata": {"name": run.app.name}}]  # refused if it is not ours
-        found += [item for kind in manifests.KINDS for item in kube.list(kind, namespace, labelSelector=ours)]
+    except SettingError:
+        if run.provider.shared:
+            raise
+        found = [{"kind": "Deployment", "metadata": {"name": run.app.name}}]
+    if not run.provider.shared:
+        kinds = manifests.KINDS
+    elif run.app.manifests and manifests.is_kustomized(run.app.manifests):  # each change of a generated one has another name
+        kinds = list(manifests.CONFIGURATION)
+    found += [item for kind in kinds for item in kube.list(kind, namespace, labelSelector=run.app.owner.selector)]
     names = [(item["kind"], item["metadata"]["name"]) for item in found if describe(item) != run.app.service]
     return sorted(dict.fromkeys(names), key=lambda one: (one[1] == run.app.name, manifests.KINDS.index(one[0])), reverse=True)
 
