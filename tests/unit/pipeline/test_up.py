@@ -94,7 +94,7 @@ def test_all_is_applied_before_the_first_wait_unless_something_serves_that_could
 
     monkeypatch.setattr(app, "_side_by_side", lambda _run: MADE)
     monkeypatch.setattr(app, "converge", converge)
-    monkeypatch.setattr(seen, "deployed", lambda _run: deployed)
+    monkeypatch.setattr(seen, "deployment", lambda _run: {"kind": "Deployment"} if deployed else None)
     monkeypatch.setattr(seen, "address", lambda _run: Address("http://127.0.0.1:8080/", "mapped port"))
     assert app.up(prepared(monkeypatch)) == (MADE, "http://127.0.0.1:8080/")
     assert done == order
