@@ -7,7 +7,7 @@ from functools import partial
 from typing import Literal
 
 from kubetasks.engine.image import Image
-from kubetasks.errors import ExposeError, RolloutError, SettingError
+from kubetasks.errors import ExposeError, SettingError
 from kubetasks.kube import manifests, objects, readiness, service
 from kubetasks.kube.client import ApiError, describe, surviving
 from kubetasks.kube.manifests import Manifest
@@ -157,15 +157,13 @@ def wait_for_rollout(run: Run, text: str, delivered: str = "", name: str = "") -
     check, timeout = RolloutCheck(run, delivered, name), run.settings.timeout
     with run.report.step(text) as step:
         end = wait.until(surviving(check), timeout=timeout, on_change=step.at)
-        if end is judge.SUPERSEDED:
-            raise RolloutError(judge.SUPERSEDED.reason)
-        if isinstance(end, wait.Done):
-            return
-        if isinstance(end, wait.Failed) and end.error:
-            raise end.error
-        problem = readiness.problem(*check.found) if isinstance(end, wait.Failed) else None
-        detail = end.reason if isinstance(end, wait.Failed) else end.detail
-        raise diagnose.error(run, problem or readiness.late(*check.found[:3], timeout, detail), check.found)
+        diagnose.require_done(
+            run,
+            end,
+            lambda: readiness.problem(*check.found),
+            lambda detail: readiness.late(*check.found[:3], timeout, detail),
+            check.found,
+        )
 
 
 class AddressCheck:

@@ -1,6 +1,7 @@
 """What is wrong now: read from the cluster, put on one screen, and everything that was read into a file."""
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -122,12 +123,29 @@ def explain(run: Run, problem: Problem, found: Rollout) -> Diagnosis:
     return replace(made, details=str(file))
 
 
-def error(run: Run, problem: Problem, found: Rollout) -> RolloutError:
-    """The error that the problem is, with its diagnosis if the cluster can be asked."""
+def require_done(
+    run: Run,
+    end: wait.State,
+    problem: Callable[[], Problem | None],
+    late: Callable[[str], Problem],
+    found: Rollout,
+) -> None:
+    """Raises RolloutError, with a diagnosis of what was `found`, if a wait has not ended with Done; or the error of the state.
+
+    `problem` says what is wrong now, `late` what a wait was that is over with that detail.
+    """
+    if isinstance(end, wait.Done):
+        return
+    if end is judge.SUPERSEDED:
+        raise RolloutError(judge.SUPERSEDED.reason)
+    if isinstance(end, wait.Failed) and end.error:
+        raise end.error
+    wrong = problem() if isinstance(end, wait.Failed) else None
+    wrong = wrong or late(end.reason if isinstance(end, wait.Failed) else end.detail)
     screen = ""
     with suppress(TaskError):  # the cluster may be gone meanwhile: the sentence is known
-        screen = explain(run, problem, found).text()
-    return RolloutError(problem.sentence, problem.hint, screen)
+        screen = explain(run, wrong, found).text()
+    raise RolloutError(wrong.sentence, wrong.hint, screen)
 
 
 def _log(run: Run, problem: Problem, found: Rollout) -> list[str]:

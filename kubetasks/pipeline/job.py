@@ -1,6 +1,5 @@
 """A job that must have ended before the application runs, such as one that migrates its database."""
 
-from kubetasks.errors import RolloutError
 from kubetasks.kube import jobs, objects
 from kubetasks.kube.client import Object, surviving
 from kubetasks.kube.problems import Evidence
@@ -38,12 +37,11 @@ def run_once(run: Run, item: Object) -> bool:
             objects.delete(run.kube, "Job", name, namespace, timeout, step.at)
         objects.apply(run.kube, item)
         end = wait.until(surviving(check), timeout=timeout, on_change=step.at)
-        if isinstance(end, wait.Done):
-            return True
-        if end is judge.SUPERSEDED:
-            raise RolloutError(judge.SUPERSEDED.reason)
-        if isinstance(end, wait.Failed) and end.error:
-            raise end.error
-        problem = jobs.problem(check.job, check.found.pods, check.found.evidence) if isinstance(end, wait.Failed) else None
-        detail = end.reason if isinstance(end, wait.Failed) else end.detail
-        raise diagnose.error(run, problem or jobs.late(check.job, check.found.pods, timeout, detail), check.found)
+        diagnose.require_done(
+            run,
+            end,
+            lambda: jobs.problem(check.job, check.found.pods, check.found.evidence),
+            lambda detail: jobs.late(check.job, check.found.pods, timeout, detail),
+            check.found,
+        )
+        return True

@@ -4,6 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from kubetasks.errors import SettingError
 from kubetasks.project import table
@@ -105,7 +106,7 @@ class Project:
         node_key: str = "",
         context: str = ".",
         dockerfile: str = "Dockerfile",
-        manifests: str | None = MANIFESTS,
+        manifests: str | Literal[False] | None = MANIFESTS,
         owner: str = "",
         prefix: str = "kubetasks",
         command: str = "kubetasks",
@@ -113,9 +114,9 @@ class Project:
         """The project whose application has that name.
 
         `context`, the build context, `dockerfile` and `manifests` are paths in `folder`, for which a file in it stands, such as
-        tasks.py's `__file__`. The folder k8s need not be there, and with None manifests are made. `owner` is the value of the
-        label on all that is created, and the field manager: kubetasks-NAME by default. The others are those of Application.
-        Raises SettingError.
+        tasks.py's `__file__`. The folder k8s need not be there, and with None or False manifests are made. `owner` is the value
+        of the label on all that is created, and the field manager: kubetasks-NAME by default. The others are those of
+        Application. Raises SettingError.
         """
         path = Path(folder).resolve()
         path = path.parent if path.is_file() else path
@@ -159,8 +160,7 @@ class Project:
         found = table.read(path)
         if not found:
             raise SettingError(f"There is no [tool.kubetasks] in pyproject.toml in {path}.", "kubetasks init writes a table")
-        made = None if found.get("manifests") is False else found.get("manifests", MANIFESTS)
-        return cls.of(folder=path, **{**found, "manifests": made})
+        return cls.of(folder=path, **found)
 
     @property
     def state(self) -> Path:

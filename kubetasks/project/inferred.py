@@ -79,12 +79,17 @@ def _of_image(dockerfile: str) -> str:
 
 def left_out(folder: Path) -> list[str]:
     """What the compose file says and the table has no place for: other services, and keys of the one that is built."""
-    where, chosen = _compose(folder)
-    if not where:
+    file = _compose_file(folder)
+    _, chosen = _compose(folder)
+    if not file or not chosen:
         return []
-    services = _services(folder / where.rpartition(" in ")[2])
+    services = _services(file)
     others = [f"service {name}" for name, service in services.items() if service is not chosen and service != chosen]
     return [*others, *(str(key) for key in chosen if key not in TAKEN)]
+
+
+def _compose_file(folder: Path) -> Path | None:
+    return next((folder / name for name in COMPOSE if (folder / name).is_file()), None)
 
 
 def _services(file: Path) -> Mapping[str, Any]:
@@ -115,7 +120,7 @@ def _compose(folder: Path) -> tuple[str, Mapping[str, Any]]:
 
     Raises SettingError if several images are built: nothing says which one is meant; or one that this tool would not build.
     """
-    file = next((folder / name for name in COMPOSE if (folder / name).is_file()), None)
+    file = _compose_file(folder)
     if file is None:
         return "", {}
     built = {name: service for name, service in _services(file).items() if service.get("build")}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +91,7 @@ def init(c: Context, yes: bool = False) -> None:
                 f"Not taken over from the compose file: {', '.join(left_out)}. What of it is needed belongs into {MANIFESTS}/."
             )
     values = known or {key: one.value for key, one in found.items()}
-    manifests.of_application(Project.of(folder=folder, **_arguments(values)).application)  # refuses a k8s/ that does not fit
+    manifests.of_application(Project.of(folder=folder, **values).application)  # refuses a k8s/ that does not fit
     texts = _texts(folder, known, values)
     new = {name: text for name, text in texts.items() if not (folder / name).exists() or name in table.FILES}
     if not new:
@@ -115,11 +114,6 @@ def init(c: Context, yes: bool = False) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     report.say("Next: kubetasks setup up traffic; pytest")
-
-
-def _arguments(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of Project.of for a table."""
-    return {**values, "manifests": values.get("manifests", MANIFESTS) or None}
 
 
 def _texts(folder: Path, known: dict[str, Any], values: dict[str, Any]) -> dict[str, str]:
