@@ -39,10 +39,11 @@ class Clone:
         self.lock("invoke==1\n")
         shutil.copy(PROJECT.folder / "inv", self.folder)
         self.bin.mkdir()
-        for program in "cat cmp flock ln mkdir readlink rm sed sh".split():
+        for program in "cat cmp flock ln mkdir rm sed sh".split():
             found = shutil.which(program)
             assert found
             (self.bin / program).symlink_to(found)
+        self.program("readlink", f'[ "$1" != -f ] && exec {shutil.which("readlink")} "$@"')  # as on macOS before 12.3
 
     @property
     def venv(self) -> Path:
