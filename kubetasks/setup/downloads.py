@@ -17,6 +17,8 @@ REGISTRIES = ("https://registry-1.docker.io/v2/", "https://quay.io/v2/", "https:
 SECONDS = 30
 PROBE_SECONDS = 3
 PIECE = 1 << 20
+MISTRUSTED = "CERTIFICATE_VERIFY_FAILED"  # Python's word for it
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # Go's names for Linux's; macOS has Go's own
 
 
 def reached(url: str) -> bool:
@@ -54,7 +56,9 @@ def file(url: str, sha256: str, target: Path, report: Report) -> None:
                     raise OSError(f"the connection ended after {out.tell()} of {size} bytes")
     except (OSError, http.client.HTTPException) as error:
         part.unlink(missing_ok=True)
-        raise SetupError(f"{url} could not be downloaded: {error}", "Try again: ./inv setup") from error
+        trusted = "SSL_CERT_FILE=FILE ./inv setup trusts your company's authority; docs/setup.md"
+        hint = trusted if MISTRUSTED in str(error) else "Try again: ./inv setup"
+        raise SetupError(f"{url} could not be downloaded: {error}", hint) from error
     if total.hexdigest() != sha256:
         part.unlink()
         raise SetupError(f"{url} is not what was pinned: SHA-256 {total.hexdigest()}, not {sha256}.")
@@ -76,17 +80,16 @@ def pull(engine: Engine, settings: Settings, report: Report, needed: Sequence[Re
                 _record(settings, found.short)
 
 
+def host(system: str = platform.system(), machine: str = platform.machine()) -> str:
+    """The platform of this machine as releases call it: linux-amd64, darwin-arm64."""
+    return f"{system.lower()}-{ARCHITECTURES.get(machine.lower(), machine.lower())}"
+
+
 def _download(need: File, target: Path, report: Report) -> None:
-    if need.program and platform.system() != "Linux":
-        raise SetupError(
-            f"{need.name} {need.version} is downloaded for Linux only, and this is {platform.system()}.", "Use Linux"
-        )
-    checksum = need.sha256.get(platform.machine())
-    if checksum is None:
-        raise SetupError(
-            f"No checksum of {need.name} {need.version} is known for {platform.machine()}: only x86_64 is supported so far."
-        )
-    file(need.url, checksum, target, report)
+    chosen = "" if "" in need.sha256 else host()
+    if chosen not in need.sha256:
+        raise SetupError(f"{need.name} {need.version} has no release for {chosen}.", f"Use one of {', '.join(need.sha256)}")
+    file(need.url.format(platform=chosen), need.sha256[chosen], target, report)
     if need.program:
         target.chmod(0o755)
 

@@ -78,7 +78,10 @@ class Requirement:
 
 @dataclass(frozen=True, eq=False)
 class File(Requirement):
-    """A file in the cache folder, downloaded from `url`; `sha256` has its checksums by machine."""
+    """A file in the cache folder, downloaded from `url`.
+
+    `sha256` has its checksum for each platform, which replaces {platform} in the URL; for "" if there is one for all.
+    """
 
     version: str
     url: str
@@ -116,7 +119,7 @@ KIND = File(
     lambda of: cached(of, f"kind-{versions.KIND}/kind"),
     lambda of: cached(of, built("kind")),
     version=versions.KIND,
-    url=f"https://github.com/kubernetes-sigs/kind/releases/download/{versions.KIND}/kind-linux-amd64",
+    url=f"https://github.com/kubernetes-sigs/kind/releases/download/{versions.KIND}/kind-{{platform}}",
     sha256=versions.KIND_SHA256,
     program=True,
 )
@@ -125,7 +128,7 @@ MINIKUBE = File(
     lambda of: cached(of, f"minikube-{versions.MINIKUBE}/minikube"),
     lambda of: cached(of, built("minikube")),
     version=versions.MINIKUBE,
-    url=f"https://github.com/kubernetes/minikube/releases/download/{versions.MINIKUBE}/minikube-linux-amd64",
+    url=f"https://github.com/kubernetes/minikube/releases/download/{versions.MINIKUBE}/minikube-{{platform}}",
     sha256=versions.MINIKUBE_SHA256,
     program=True,
 )
@@ -135,6 +138,6 @@ LOAD_BALANCER = File(
     lambda of: cached(of, built("metallb_manifest")),
     version=f"MetalLB {versions.METALLB}",
     url=f"https://raw.githubusercontent.com/metallb/metallb/{versions.METALLB}/config/manifests/metallb-native.yaml",
-    sha256=dict.fromkeys(versions.KIND_SHA256, versions.METALLB_MANIFEST_SHA256),  # the same on each machine
+    sha256={"": versions.METALLB_MANIFEST_SHA256},
     program=False,
 )

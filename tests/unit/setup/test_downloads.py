@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kubetasks.errors import SetupError
-from kubetasks.setup import downloads
+from kubetasks.setup import downloads, requirements
 from kubetasks.terminal.report import Report
 
 
@@ -66,3 +66,28 @@ def answering(answer: bytes) -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
         thread.join()
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "name"),
+    [
+        ("Linux", "x86_64", "linux-amd64"),
+        ("Linux", "aarch64", "linux-arm64"),
+        ("Darwin", "arm64", "darwin-arm64"),
+        ("Darwin", "x86_64", "darwin-amd64"),
+    ],
+)
+def test_every_supported_platform_has_a_pinned_release(system: str, machine: str, name: str) -> None:
+    assert downloads.host(system, machine) == name
+    for need in (requirements.KIND, requirements.MINIKUBE):
+        assert name in need.sha256
+        assert need.url.format(platform=name).endswith(f"/{need.name}-{name}")
+
+
+def test_a_platform_without_a_release_is_refused_before_anything_is_downloaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(downloads, "host", lambda: "linux-riscv64")
+    with pytest.raises(SetupError, match=r"kind v\S+ has no release for linux-riscv64"):
+        downloads._download(requirements.KIND, tmp_path / "kind", Report())
+    assert list(tmp_path.iterdir()) == []
