@@ -26,7 +26,10 @@ class Go:
         self._go = go
         self._given_up = given_up  # another part of the build has failed: no program is started any more
         self._log = log
+        settings = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "go" / "env"
         self.environment = {
+            "XDG_CONFIG_HOME": str(work / "config"),  # Go counts its commands there
+            "GOENV": os.environ.get("GOENV") or str(settings),
             "CGO_ENABLED": "0",
             "GOCACHE": os.environ.get("GOCACHE") or str(work / "gocache"),
             "GOMODCACHE": os.environ.get("GOMODCACHE") or str(work / "gomodcache"),

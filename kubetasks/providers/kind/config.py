@@ -14,6 +14,7 @@ PORTS_TRIED = 100
 
 # The managers of one control plane need no leader election: a cluster that starts again would wait for the stopped ones' lease.
 # kind uses the form that fits: v1beta3 before Kubernetes 1.36.
+# failCgroupV1: from 1.35 on the kubelet refuses a machine with cgroup v1, such as Debian 12 without systemd.
 # minSyncPeriod: kube-proxy gathers changes for a second, also if it is told 0; ours writes its rules at once.
 TEMPLATE = """\
 kind: Cluster
@@ -60,6 +61,10 @@ nodes:
     apiVersion: kubeadm.k8s.io/v1beta4
     kind: JoinConfiguration
     timeouts: {timeouts}
+  - |
+    apiVersion: kubelet.config.k8s.io/v1beta1
+    kind: KubeletConfiguration
+    failCgroupV1: false
   - |
     apiVersion: kubeproxy.config.k8s.io/v1alpha1
     kind: KubeProxyConfiguration

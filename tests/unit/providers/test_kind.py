@@ -63,6 +63,7 @@ def test_every_patch_of_kubeadms_configuration_is_yaml_of_its_own() -> None:
         ("ClusterConfiguration", "kubeadm.k8s.io/v1beta3"),
         ("InitConfiguration", "kubeadm.k8s.io/v1beta4"),
         ("JoinConfiguration", "kubeadm.k8s.io/v1beta4"),
+        ("KubeletConfiguration", "kubelet.config.k8s.io/v1beta1"),
         ("KubeProxyConfiguration", "kubeproxy.config.k8s.io/v1alpha1"),
     ]
 
