@@ -1,4 +1,4 @@
-"""Builds with the engine's BuildKit through the docker CLI: Docker's SDK does not speak BuildKit's protocol."""
+"""Build with the engine's BuildKit through the docker CLI: Docker's SDK does not speak BuildKit's protocol."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +13,10 @@ from kubetasks.terminal import shell
 VARIABLES = {"DOCKER_BUILDKIT": "1", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "BUILDX_BUILDER": ""}
 MISSING = "buildx"  # what the docker CLI names, from release 23 on, if it cannot use BuildKit
 HEREDOC = re.compile(rb"^\s*(?:RUN|COPY|ADD)\b.*<<-?[\"']?[A-Za-z_]", re.IGNORECASE | re.MULTILINE)
+
+
+class MissingError(ImageError):
+    """The docker CLI cannot use BuildKit: its plugin buildx is missing."""
 
 
 def required(dockerfile: bytes) -> bool:
@@ -34,7 +38,8 @@ def build(
     """Build an image from a tar archive with a Dockerfile of that name, under each of the references; `on_line` gets the output.
 
     What `on_line` raises ends the build, and is raised. BuildKit keeps what it built in a cache, which
-    `docker builder prune` empties. Raises ImageError with the end of the output, SetupError if there is no docker CLI.
+    `docker builder prune` empties. Raises ImageError with the end of the output, MissingError, SetupError if there is no
+    docker CLI.
     """
     import tempfile
 
@@ -57,9 +62,10 @@ def build(
         try:
             shell.run([*argv, "-"], env=engine.variables | VARIABLES, stdin=archive, on_line=heard)
         except ProgramError as error:
-            missing = MISSING in error.output
-            fix = "Install docker-buildx, or docker-buildx-plugin from Docker's own packages" if missing else "Fix it"
-            raise ImageError(
+            kind, fix = ImageError, "Fix it"
+            if MISSING in error.output:
+                kind, fix = MissingError, "Install docker-buildx, or docker-buildx-plugin from Docker's own packages"
+            raise kind(
                 f"Building {first} with BuildKit failed:{end_of([error.output])}", f"{fix}, and run ./inv build again"
             ) from error
     if engine.image_id(first) is None:

@@ -1,15 +1,20 @@
 """The container engine, through Docker's SDK. What is made in it carries the owner's label."""
 
 import io
+import json
 import os
 import re
+import shutil
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from kubetasks.engine import access, content
+from kubetasks.engine import access, content, machine
 from kubetasks.errors import EngineError, ImageError, causes
 from kubetasks.project.labels import TOOL, Owner
 from kubetasks.terminal.loopback import is_loopback
@@ -26,7 +31,9 @@ BUILD_LINES = 15  # of the output of a build that failed
 BAD_REQUEST = 400
 NO_BUILDER = (404, 405, 501)  # presumably the answers of an engine without a classic builder: none has been seen yet
 REQUIRES_BUILDKIT = "requires BuildKit"  # what the classic builder says of RUN --mount, COPY --chmod and others
+CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv")  # files that Docker and Podman put into each container
 SAVED_BYTES = 1 << 20  # read at a time
+SAVES_PLATFORM = "1.48"  # the API of Docker 28
 
 
 class AbsentError(EngineError):
@@ -141,19 +148,43 @@ class Engine:
         """A client for requests whose answer may pause for minutes."""
         return closing(access.docker_client(SILENT_SECONDS, self._variables))
 
-    def require_here(self) -> None:
-        """Raises EngineError for an engine on another machine: a cluster's ports would be of that machine's 127.0.0.1."""
+    @cached_property
+    def info(self) -> machine.Info:
+        """What the engine says of itself."""
+        with _reported("Asking the engine about itself"):
+            return dict(self._client.info())
+
+    def require_usable(self) -> None:
+        """Raises EngineError if no cluster can run on this engine, or none would answer at 127.0.0.1 here."""
         where = str(self._client.api.base_url)  # http+docker://localhost for a socket
         if not is_loopback(where):
             raise EngineError(
                 f"The container engine is on another machine ({where}), and a cluster there does not answer at 127.0.0.1 here.",
                 "Run ./inv there; or use that cluster with the provider `existing`: docs/existing.md",
             )
+        contained = any(Path(mark).exists() for mark in CONTAINER_MARKS)
+        here = self.container(socket.gethostname()) if contained else None
+        refused = machine.refusal(self.info, here.attrs if here else None)
+        if refused:
+            raise EngineError(*refused)
+
+    def cautions(self) -> list[str]:
+        """What may go wrong with a cluster on this engine's machine, each with a remedy."""
+        from urllib.request import getproxies_environment
+
+        data = Path(self.info["DockerRootDir"])
+        free = shutil.disk_usage(data).free if data.exists() else None
+        return machine.cautions(self.info, free, getproxies_environment(), datetime.now(UTC))
 
     def version(self) -> str:
         """The engine's release, for example 28.0.4."""
         with _reported("Asking the engine for its version"):
             return str(self._client.version()["Version"])
+
+    def asks_for_buildkit(self) -> bool:
+        """Whether the engine tells docker to build with BuildKit, as it does from release 23 on."""
+        with _reported("Asking the engine for its builder"):
+            return str(self._client.api.get(f"{self._client.api.base_url}/_ping").headers.get("Builder-Version")) == "2"
 
     def data_folder(self) -> Path:
         """The folder in which the engine keeps its data."""
@@ -219,13 +250,28 @@ class Engine:
         with _reported(f"Tagging {reference}"):
             self._client.images.get(reference).tag(repository, tag)
 
+    def platform(self, reference: str) -> str:
+        """The platform that is saved of an image, as in linux/amd64, or "" of an engine that has one of each image.
+
+        If an engine keeps images in containerd, one that was pulled names all platforms, and has the content of this one alone.
+        """
+        from docker.utils import version_lt
+
+        with _reported(f"Looking for image {reference}"):
+            if version_lt(self._client.api.api_version, SAVES_PLATFORM):
+                return ""
+            found = self._client.images.get(reference).attrs
+            return "/".join(filter(None, (found["Os"], found["Architecture"], found.get("Variant"))))
+
     def save(self, references: list[str], file: Path) -> None:
-        """Write images with these names to a file that `docker load` reads."""
+        """Write an image with these names to a file that `docker load` reads."""
+        parts = dict(zip(("os", "architecture", "variant"), self.platform(references[0]).split("/"), strict=False))
+        chosen = {"platform": json.dumps(parts)} if parts["os"] else {}
         try:
             with _reported(f"Saving {references[0]}"), self._silent() as client, file.open("wb") as sink:
                 api = client.api  # its own method takes one name
                 url = f"{api.base_url}/v{api.api_version}/images/get"
-                with api.get(url, params={"names": references}, stream=True) as answer:
+                with api.get(url, params={"names": references, **chosen}, stream=True) as answer:
                     answer.raise_for_status()
                     for piece in answer.iter_content(SAVED_BYTES):
                         sink.write(piece)
@@ -244,13 +290,16 @@ class Engine:
         from docker.errors import APIError
 
         with _reported("Removing stages of builds"):
-            filters = {"label": self.owner.selector, "dangling": True}
-            for image in self._client.api.images(filters=filters):
-                try:
-                    self._client.images.remove(image["Id"])
-                except APIError as error:
-                    if error.status_code not in (404, 409):  # gone with another, or a parent of one in use
-                        raise
+            filters, removed = {"label": self.owner.selector, "dangling": True}, True
+            while removed:  # if it keeps images in containerd, an engine leaves the parents of one that is removed
+                removed = False
+                for image in self._client.api.images(filters=filters):
+                    try:
+                        self._client.images.remove(image["Id"])
+                        removed = True
+                    except APIError as error:
+                        if error.status_code not in (404, 409):  # gone with another, or a parent of one in use
+                            raise
 
     def import_image(self, stream: Any, reference: str, changes: list[str]) -> None:
         """Create an image of one layer from a tar stream; `changes` are Dockerfile instructions."""

@@ -3,12 +3,13 @@
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from kubetasks.engine import buildkit
 from kubetasks.engine.client import BuildKitNeededError, Engine
 from kubetasks.engine.content import arguments, name_in, read_context, read_file
-from kubetasks.errors import ImageError, LeftoverError
+from kubetasks.errors import ImageError, LeftoverError, SetupError
 from kubetasks.project.application import Application
 from kubetasks.project.versions import PYTHON_IMAGE
 
@@ -124,16 +125,24 @@ def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str
 
 
 def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> None:
-    """Build it with the classic builder, or with BuildKit if that is needed."""
+    """Build it as docker does: with BuildKit if the engine or the Dockerfile asks for it, otherwise with the classic builder."""
     refused, file = "", name_in(image.app.source, image.app.build_file)
+
+    def with_buildkit() -> None:
+        buildkit.build(engine, io.BytesIO(image.content), names, image.arguments, on_line, file)
+
     if not buildkit.required(read_file(image.content, file)):
+        if engine.asks_for_buildkit():
+            with suppress(buildkit.MissingError, SetupError):  # the classic builder needs no docker CLI
+                with_buildkit()
+                return
         try:
             engine.build(io.BytesIO(image.content), names, image.arguments, on_line, file)
             return
         except BuildKitNeededError as error:
             refused = f"{error.sentence.splitlines()[0]}\n"
     try:
-        buildkit.build(engine, io.BytesIO(image.content), names, image.arguments, on_line, file)
+        with_buildkit()
     except ImageError as error:
         raise ImageError(refused + error.sentence, error.hint) from error
 

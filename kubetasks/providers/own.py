@@ -74,7 +74,7 @@ class Own(Provider):
 
     def start(self) -> tuple[Cluster, bool]:
         """Create or start the cluster if necessary; True if it was. It may still be coming up."""
-        self._engine.require_here()
+        self._engine.require_usable()
         with self._locked():
             nodes = self._nodes() or self._settled()
             phase = self._phase(nodes)
@@ -96,7 +96,7 @@ class Own(Provider):
 
     def start_lines(self) -> Sequence[str]:
         """The equivalent commands of `start`, none if the cluster runs."""
-        self._engine.require_here()
+        self._engine.require_usable()
         phase = self.phase()
         if phase == "running":
             return ()
@@ -251,6 +251,13 @@ class Own(Provider):
             return [one for one in references if "@" not in one and self._engine.image_id(one)]
         except EngineError:  # under --dry
             return []
+
+    def _platform(self, reference: str) -> str:
+        """What `docker save` is told of the image; "" if nothing, or if it is not there, as under --dry."""
+        try:
+            return self._engine.platform(reference) if self._engine.image_id(reference) else ""
+        except EngineError:
+            return ""
 
     def preload(self, image: Image, abandoned: Callable[[], bool]) -> None:
         """Deliver the image to nodes that are still being created, if that is possible, until `abandoned` returns True."""

@@ -28,10 +28,12 @@ class Item:
 def look(settings: Settings, needed: Sequence[Requirement]) -> list[Item]:
     """Every item as it is now, `needed` among them; nothing is changed.
 
-    Raises EngineError if the engine denies access, is too old, or cannot be chosen.
+    Raises EngineError if the engine denies access, is too old, cannot be chosen, or cannot run the clusters that need something.
     """
     release = client.release()
     found = client.connect() if release else None
+    if found and needed:
+        found.require_usable()
     kubectl = requirements.kubectl()
     return [
         Item("engine", bool(release), f"Docker {release}" if release else _engine_advice(settings)),

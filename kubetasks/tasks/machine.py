@@ -59,12 +59,16 @@ def doctor(run: Run, json: bool = False) -> None:
     """
     from kubetasks.setup import inventory
 
-    items = inventory.look(run.settings, run.provider.requirements)
+    needs = run.provider.requirements
+    items = inventory.look(run.settings, needs)
+    missing = [item for item in items if not item.present]
+    cautions = run.host_engine.cautions() if needs and items[0].present else []
     if json:
-        run.report.document({"items": [asdict(item) for item in items]})
+        run.report.document({"items": [asdict(item) for item in items], "cautions": cautions})
     else:
         _show(run.report, items)
-    missing = [item for item in items if not item.present]
+        for caution in cautions:
+            run.report.say(caution)
     if missing:
         names = ", ".join(item.name for item in missing)
         raise SetupError(f"Missing: {names}.", "; ".join(dict.fromkeys(item.remedy for item in missing)))

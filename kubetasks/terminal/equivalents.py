@@ -106,18 +106,15 @@ def build(app: Application, names: Sequence[str], arguments: Mapping[str, str]) 
     return shell.line(["docker", "build", *words, *where])
 
 
-def load_words(cluster: str, names: Sequence[str]) -> list[str]:
+def load_words(cluster: str, file: str) -> list[str]:
     """The words after the program's name."""
-    return ["load", "docker-image", "--name", cluster, *names]
+    return ["load", "image-archive", "--name", cluster, file]
 
 
-def load_image(words: Sequence[str]) -> str:
-    return shell.line(["kind", *words])
-
-
-def load_file(names: Sequence[str], file: str, *load: str) -> tuple[str, ...]:
-    """Save the image to a file, and load that with the lines `load`."""
-    return shell.line(["docker", "save", "--output", file, *names]), *load, shell.line(["rm", file])
+def load_file(names: Sequence[str], platform: str, file: str, *load: str) -> tuple[str, ...]:
+    """Save the image to a file, of that platform if one is given, and load it with the lines `load`."""
+    chosen = ["--platform", platform] if platform else []
+    return shell.line(["docker", "save", *chosen, "--output", file, *names]), *load, shell.line(["rm", file])
 
 
 def push(reference: str, name: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubetasks.engine import access
+from kubetasks.engine import access, machine
 from kubetasks.engine.image import Image, names_to_load
 from kubetasks.errors import ClusterError, EngineError, ImageError, ProgramError, TaskError
 from kubetasks.project.settings import DEFAULTS
@@ -101,12 +101,13 @@ class Kind(Own):
             Path(self.kubeconfig).unlink(missing_ok=True)  # kind would add to it, which it cannot if it is damaged
             self._kind("export", "kubeconfig", "--name", self.name, "--kubeconfig", self.kubeconfig)
         mapped = _mapped_port(nodes[0])
+        subnet = self._network.subnet() if machine.reaches_containers(self._engine.info) else ""
         return replace(
             super()._facts(nodes),
             context=f"kind-{self.name}",
             mapped_port=(NODE_PORT, mapped) if mapped else None,
-            subnet=self._network.subnet(),
-            load_balancer=True,
+            subnet=subnet,
+            load_balancer=bool(subnet),
             node_ports=False,
             registry=self._registry.address(),
         )
@@ -254,15 +255,18 @@ class Kind(Own):
         return True
 
     def _load(self, names: list[str], nodes: "list[Container]") -> None:
+        """Load an image through a file: by name, kind asks an engine that keeps images in containerd for all platforms."""
         try:
-            with tempfile.TemporaryDirectory() as folder:  # kind leaves its archive behind if it is interrupted
-                self._kind(*equivalents.load_words(self.name, names), TMPDIR=folder)
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "image.tar"
+                self._engine.save(names, file)
+                self._kind(*equivalents.load_words(self.name, str(file)))
         except ProgramError as error:
             told = next((line.strip() for line in error.output.splitlines() if NO_SPACE in line), "")
             if not told:
                 raise
             raise ClusterError(
-                f"There is no space for the image, in {tempfile.gettempdir()} or on a node of cluster {self.name}: {told}",
+                f"There is no space for the image on a node of cluster {self.name}: {told}",
                 f"docker exec {nodes[0].name} df --human-readable; docker system df shows what could be removed",
             ) from error
 
@@ -295,7 +299,9 @@ class Kind(Own):
         return super().deliver_lines(image)
 
     def _load_lines(self, names: Sequence[str]) -> Sequence[str]:
-        return (equivalents.load_image(equivalents.load_words(self.name, names)),)
+        file = str(Path(tempfile.gettempdir()) / "image.tar")
+        load = shell.line(["kind", *equivalents.load_words(self.name, file)])
+        return equivalents.load_file(names, self._platform(names[0]), file, load)
 
     def _halt_lines(self) -> Sequence[str]:
         return (equivalents.stop_cluster([*_names(self._nodes()), *self._registry.containers()]),)
@@ -307,13 +313,14 @@ class Kind(Own):
         self._require_free()
         config = self.config()
         manifest = requirements.LOAD_BALANCER.find(None, self._settings).reference
+        reached = machine.reaches_containers(self._engine.info)
         return (
             self._network.line(),
             *self._registry.serve_lines(),
             equivalents.create_cluster(config.words("-"), config.environment, config.text),
             *self._registry.announce_lines(config.nodes),
             equivalents.mark_cluster(config.nodes, self.mark),
-            *equivalents.load_balancer(self._app.owner, manifest, self.name),
+            *(equivalents.load_balancer(self._app.owner, manifest, self.name) if reached else ()),
             equivalents.wait_for_nodes(),
             *self._registry.hosting_lines(),
         )

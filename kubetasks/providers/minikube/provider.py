@@ -240,7 +240,7 @@ class Minikube(Own):
 
     def _load_lines(self, names: Sequence[str]) -> tuple[str, ...]:
         lines = equivalents.minikube(self._load_words), equivalents.run_in(self.name, self._forget_words)
-        return equivalents.load_file(names, str(self._image_file), *lines)
+        return equivalents.load_file(names, self._platform(names[0]), str(self._image_file), *lines)
 
     @property
     def _image_file(self) -> Path:

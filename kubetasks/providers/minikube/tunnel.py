@@ -22,7 +22,7 @@ def keep(argv: Sequence[str], environment: Mapping[str, str], node: str) -> None
     """
     if not shutil.which("sudo"):
         raise SetupError("minikube tunnel needs sudo on PATH, also as root.", "As root: apt-get install sudo")
-    before = route(ROUTES.read_text())
+    before = route(_routes())
     if before not in ("", node):
         raise ClusterError(
             f"A route to {SERVICES} exists already, via {before}.", f"End the other tunnel; or: sudo ip route delete {SERVICES}"
@@ -32,9 +32,13 @@ def keep(argv: Sequence[str], environment: Mapping[str, str], node: str) -> None
         code = shell.show(argv, env=environment)
     finally:
         refused = code and before  # a second tunnel: the route is that of the first
-        if not refused and route(ROUTES.read_text()):
+        if not refused and route(_routes()):
             raise LeftoverError(f"The tunnel is closed, but the route to {SERVICES} is left.", f"sudo ip route delete {SERVICES}")
     raise ClusterError(f"minikube tunnel ended with {code}.", "./inv status shows whether the cluster runs")
+
+
+def _routes() -> str:
+    return ROUTES.read_text() if ROUTES.exists() else ""  # only Linux tells in a file
 
 
 def route(table: str) -> str:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from docker.errors import DockerException
+from docker.errors import DockerException, NotFound
 
 from kubetasks.engine import access, client
 from kubetasks.engine.client import AbsentError, BuildKitNeededError
@@ -137,6 +138,10 @@ def test_why_one_that_was_named_does_not_answer_is_said(monkeypatch: pytest.Monk
         client.connect()
 
 
+def nothing(name: str) -> None:
+    raise NotFound(name)
+
+
 @pytest.mark.parametrize(
     ("address", "here"),
     [
@@ -147,9 +152,10 @@ def test_why_one_that_was_named_does_not_answer_is_said(monkeypatch: pytest.Monk
     ],
 )
 def test_a_cluster_is_not_created_in_an_engine_on_another_machine(address: str, here: bool) -> None:
-    found = client.Engine(SimpleNamespace(api=SimpleNamespace(base_url=address)), {}, TOOL)  # type: ignore[arg-type]
+    sdk: Any = SimpleNamespace(api=SimpleNamespace(base_url=address), info=dict, containers=SimpleNamespace(get=nothing))
+    found = client.Engine(sdk, {}, TOOL)
     with nullcontext() if here else pytest.raises(EngineError, match="on another machine"):
-        found.require_here()
+        found.require_usable()
     if not here:
         for provider in (Kind, Minikube):
             with pytest.raises(EngineError, match="on another machine"):

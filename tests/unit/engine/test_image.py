@@ -13,7 +13,7 @@ import pytest
 from kubetasks.engine import buildkit, content, image
 from kubetasks.engine.client import BuildKitNeededError
 from kubetasks.engine.content import context_entries, read_context
-from kubetasks.errors import ImageError
+from kubetasks.errors import ImageError, SetupError, TaskError
 from kubetasks.project.labels import TOOL
 from kubetasks.project.versions import PYTHON_IMAGE
 from kubetasks.terminal import equivalents
@@ -141,9 +141,13 @@ def test_a_folder_without_a_dockerfile_is_told(tmp_path: Path) -> None:
 class Engine:
     """Has the base image, and an image once it was built; its classic builder refuses."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, buildkit: bool = False) -> None:
         self.built = ""
         self.asked = 0
+        self.buildkit = buildkit
+
+    def asks_for_buildkit(self) -> bool:
+        return self.buildkit
 
     def image_id(self, reference: str) -> str | None:
         return "sha256:1" if reference in ("base", self.built) else None
@@ -172,6 +176,26 @@ def test_what_the_classic_builder_cannot_build_is_built_with_buildkit(
     monkeypatch.setattr(buildkit, "build", builds)
     image.build(engine, made, made.names, lambda _line: None)
     assert (engine.built, engine.asked) == (made.reference, asked)
+
+
+@pytest.mark.parametrize("missing", [buildkit.MissingError("no buildx"), SetupError("no docker")])
+def test_an_engine_that_asks_for_buildkit_builds_with_it_unless_the_docker_cli_cannot(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: TaskError
+) -> None:
+    engine: Any = Engine(buildkit=True)
+    (tmp_path / "Dockerfile").write_text("FROM base\n")
+    made = image.Image(PROJECT.application, "0123456789ab", "base", content=read_context(tmp_path))
+    monkeypatch.setattr(buildkit, "build", lambda *_given: None)
+    image.build(engine, made, made.names, lambda _line: None)
+    assert engine.asked == 0
+
+    def lacks(*_given: object) -> None:
+        raise missing
+
+    monkeypatch.setattr(buildkit, "build", lacks)
+    monkeypatch.setattr(engine, "build", lambda *_given: setattr(engine, "asked", 1))
+    image.build(engine, made, made.names, lambda _line: None)
+    assert engine.asked == 1
 
 
 def test_if_buildkit_fails_too_both_reasons_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

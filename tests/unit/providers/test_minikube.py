@@ -58,8 +58,11 @@ class FakeEngine:
         self.loaded: list[str] = []
         self.removed: list[str] = []
 
-    def require_here(self) -> None:
+    def require_usable(self) -> None:
         pass
+
+    def platform(self, _reference: str) -> str:
+        return ""
 
     def container(self, name: str) -> Node | None:
         return self.nodes.get(name)

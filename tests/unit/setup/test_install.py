@@ -67,6 +67,9 @@ class EngineWithoutImages:
 
 
 class EngineWithImages:
+    def require_usable(self) -> None:
+        pass
+
     def image_id(self, reference: str) -> str:
         return reference
 

@@ -43,7 +43,7 @@ def test_the_command_line_that_kind_and_minikube_call_is_looked_for_beside_an_en
     bare: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(client, "release", lambda: "28.0.4")
-    monkeypatch.setattr(client, "connect", lambda: SimpleNamespace(image_id=lambda _reference: None))
+    monkeypatch.setattr(client, "connect", lambda: SimpleNamespace(image_id=lambda _reference: None, require_usable=lambda: None))
     monkeypatch.setenv("PATH", str(tmp_path))
     (item,) = [item for item in inventory.look(bare, Kind.requirements) if item.name == inventory.DOCKER]
     assert (item.present, "https://docs.docker.com" in item.remedy) == (False, True)

@@ -23,6 +23,9 @@ from tasks import PROJECT
 class Pulled:
     images = set()
 
+    def require_usable(self):
+        pass
+
     def image_id(self, reference):
         return "sha256:1" if reference in self.images else None
 

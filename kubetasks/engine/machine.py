@@ -1,0 +1,82 @@
+"""The machine that an engine runs on: pure functions of what the engine says of itself, the answer to GET /info.
+
+The fields: https://docs.docker.com/reference/api/engine/version/v1.43/#tag/System/operation/SystemInfo
+"""
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from kubetasks.terminal.loopback import is_loopback
+
+Info = Mapping[str, Any]
+
+DESKTOP = "Docker Desktop"  # has a virtual machine of its own, on Linux too
+ORBSTACK = "OrbStack"  # has one on macOS, and a route to the containers in it
+LIMITS = ("MemoryLimit", "PidsLimit", "CPUShares")  # what a rootless kubelet must be allowed to set
+CLOCK_SECONDS = 60  # kubeadm's certificates begin 300 s before they are made
+LEAST_FREE = 3_000_000_000  # bytes; a cluster takes 2 GB of disk
+ROOTLESS = "docs/setup.md#rootless; docker context use default chooses the engine that runs as root"
+
+
+def is_rootless(info: Info) -> bool:
+    """Whether the engine runs as a user of its own."""
+    return any("name=rootless" in option for option in info.get("SecurityOptions") or ())
+
+
+def reaches_containers(info: Info, system: str = platform.system()) -> bool:
+    """Whether the addresses of containers answer on this machine, and not only the ports that are mapped to it."""
+    if system != "Linux":
+        return info.get("OperatingSystem") == ORBSTACK
+    return info.get("OperatingSystem") != DESKTOP and not is_rootless(info)
+
+
+def refusal(info: Info, container: Mapping[str, Any] | None) -> tuple[str, str] | None:
+    """Why no cluster can run, or be reached, and what to do; None if nothing is known to prevent it.
+
+    `container` describes the one that this process runs in, if that is one of the engine's.
+    """
+    if "BuildahVersion" in info:
+        return "The container engine is Podman, and clusters run on Docker's alone.", "docker context ls shows the engines"
+    if is_rootless(info) and info.get("CgroupVersion") != "2":
+        return "The engine is rootless, and that needs cgroup v2 to run a node.", ROOTLESS
+    if is_rootless(info) and not all(info.get(limit) for limit in LIMITS):
+        return "The engine is rootless, and systemd does not let it limit processor, memory and processes.", ROOTLESS
+    if container and container["HostConfig"]["NetworkMode"] != "host":
+        return (
+            "This is a container of the engine, and a cluster's ports would answer on the engine's machine alone.",
+            "Run this container with --network=host",
+        )
+    return None
+
+
+def cautions(info: Info, free: int | None, proxies: Mapping[str, str], now: datetime) -> list[str]:
+    """What may go wrong, each with a remedy.
+
+    `free` are the bytes that are left where the engine keeps its data, if that is known; `proxies` are those of the environment,
+    by scheme.
+    """
+    told = []
+    if not reaches_containers(info):
+        told.append(
+            "Only mapped ports of containers answer here: a service gets no load balancer address, and 127.0.0.1 answers."
+        )
+    if free is not None and free < LEAST_FREE:
+        where = f"Only {free / 1e9:.1f} GB are free in {info['DockerRootDir']}, and a cluster takes 2."
+        told.append(f"{where} docker system df shows what could be removed.")
+    ours = [url for scheme, url in proxies.items() if scheme in ("http", "https") and is_loopback(_with_scheme(url))]
+    if ours:
+        told.append(f"Nodes do not reach the proxy {ours[0]}: in a container, that address is its own. Name this machine's.")
+    ahead = (datetime.fromisoformat(info["SystemTime"]).astimezone(UTC) - now).total_seconds() if "SystemTime" in info else 0.0
+    if abs(ahead) > CLOCK_SECONDS:
+        side = "ahead of" if ahead > 0 else "behind"
+        told.append(
+            f"The engine's clock is {abs(ahead):.0f} s {side} this machine's: certificates fail. Set both, or restart it."
+        )
+    return told
+
+
+def _with_scheme(url: str) -> str:
+    return url if urlsplit(url).hostname else f"//{url}"

@@ -1,0 +1,84 @@
+"""What is said of the machine that an engine runs on; the answers are those of real engines, cut down to what is looked at."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from kubetasks.engine import machine
+
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+DEBIAN = {
+    "OperatingSystem": "Debian GNU/Linux 12 (bookworm)",
+    "SecurityOptions": ["name=seccomp,profile=default"],
+    "CgroupVersion": "1",
+    "DockerRootDir": "/var/lib/docker",
+    "SystemTime": "2026-11-29T12:00:00.123456789Z",
+    **dict.fromkeys(machine.LIMITS, True),
+}
+ROOTLESS = {**DEBIAN, "SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless", "name=cgroupns"], "CgroupVersion": "2"}
+DESKTOP = {**DEBIAN, "OperatingSystem": "Docker Desktop", "CgroupVersion": "2"}
+ORBSTACK = {**DEBIAN, "OperatingSystem": "OrbStack", "CgroupVersion": "2"}
+
+
+@pytest.mark.parametrize(
+    ("info", "system", "reached"),
+    [
+        (DEBIAN, "Linux", True),
+        (ROOTLESS, "Linux", False),
+        (DESKTOP, "Linux", False),
+        (DESKTOP, "Darwin", False),
+        ({**DEBIAN, "Name": "colima"}, "Darwin", False),
+        (ORBSTACK, "Darwin", True),
+    ],
+)
+def test_only_what_shares_this_machines_network_gets_a_load_balancer(info: dict[str, Any], system: str, reached: bool) -> None:
+    assert machine.reaches_containers(info, system) == reached
+
+
+@pytest.mark.parametrize(
+    ("info", "why"),
+    [
+        (DEBIAN, ""),
+        (DESKTOP, ""),
+        (ROOTLESS, ""),
+        ({**ROOTLESS, "CgroupVersion": "1"}, "cgroup v2"),
+        ({**ROOTLESS, "PidsLimit": False}, "limit processor, memory and processes"),
+        ({**DEBIAN, "BuildahVersion": "1.39.4"}, "Podman"),
+    ],
+)
+def test_an_engine_that_runs_no_cluster_is_refused_with_what_to_do(info: dict[str, Any], why: str) -> None:
+    refused = machine.refusal(info, None)
+    assert (refused is not None) == bool(why)
+    if refused:
+        assert why in refused[0]
+        assert refused[1]
+
+
+@pytest.mark.parametrize(("network", "refused"), [("bridge", True), ("host", False)])
+def test_from_a_container_only_the_machines_own_network_reaches_a_clusters_ports(network: str, refused: bool) -> None:
+    found = machine.refusal(DEBIAN, {"HostConfig": {"NetworkMode": network}})
+    assert (found is not None) == refused
+    if found:
+        assert found[1] == "Run this container with --network=host"
+
+
+@pytest.mark.parametrize(
+    ("info", "free", "proxies", "told"),
+    [
+        (DEBIAN, 10**11, {"http": "http://proxy.example.com:3128"}, []),
+        (DEBIAN, None, {}, []),
+        (DEBIAN, 2_100_000_000, {}, ["Only 2.1 GB are free in /var/lib/docker"]),
+        (DEBIAN, None, {"https": "http://127.0.0.1:3128", "no": "localhost"}, ["proxy http://127.0.0.1:3128"]),
+        (DEBIAN, None, {"https": "localhost:3128"}, ["proxy localhost:3128"]),
+        ({**DEBIAN, "SystemTime": "2026-11-29T11:50:00Z"}, None, {}, ["600 s behind"]),
+        ({**DEBIAN, "SystemTime": "2026-11-29T14:10:00+02:00"}, None, {}, ["600 s ahead of"]),
+        (ROOTLESS, None, {}, ["gets no load balancer"]),
+    ],
+)
+def test_what_may_go_wrong_is_told_in_a_line_each(
+    info: dict[str, Any], free: int | None, proxies: dict[str, str], told: list[str]
+) -> None:
+    found = machine.cautions(info, free, proxies, NOW)
+    assert len(found) == len(told)
+    assert all(words in line for words, line in zip(told, found, strict=True))
