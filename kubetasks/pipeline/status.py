@@ -37,7 +37,7 @@ def status(run: Run) -> dict[str, Any] | None:
         document["deployment"] = {
             "image": _container(found["spec"]["template"]["spec"], run.app)["image"],
             "replicas": readiness.replicas(found),
-            "ready": sum(map(readiness.pod_ready, readiness.newest_pods(found, there.replica_sets, pods))),
+            "ready": sum(map(readiness.pod_ready, readiness.newest_pods(there))),
             "state": getattr(progress, "detail", None) or getattr(progress, "reason", ""),
         }
     document["pods"] = [
