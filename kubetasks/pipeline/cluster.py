@@ -13,7 +13,6 @@ from kubetasks.kube.client import ApiError
 from kubetasks.pipeline import converge, nodes, seen
 from kubetasks.pipeline.run import Run
 from kubetasks.providers import localregistry, metallb
-from kubetasks.providers.base import NodeEngine
 from kubetasks.providers.own import Own
 from kubetasks.setup import requirements
 
@@ -148,8 +147,7 @@ def kubeconfig(run: Run) -> str:
 
 def docker_env(run: Run, unset: bool) -> str:
     """The lines for a person's shell: comments, if the cluster has no engine of its own. Raises ClusterError."""
-    provider = run.provider
-    lines = provider.docker_env(unset) if isinstance(provider, NodeEngine) else None
+    lines = run.provider.docker_env(unset)
     if lines is not None:
         return lines
     name = access.node_of_shell()
