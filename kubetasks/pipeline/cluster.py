@@ -119,8 +119,7 @@ def stop(run: Run) -> bool:
     with run.locked():
         own = providers.lifecycle(run.provider)
         run.forget("cluster", "kube")
-        lines = own.stop_lines()
-        return own.stop() if run.report.equivalent(*lines) else bool(lines)
+        return own.stop()
 
 
 def delete(run: Run) -> bool:
@@ -128,8 +127,7 @@ def delete(run: Run) -> bool:
     with run.locked():
         own = providers.lifecycle(run.provider)
         run.forget("cluster", "kube")
-        lines = own.delete_lines()
-        return own.delete() if run.report.equivalent(*lines) else bool(lines)
+        return own.delete()
 
 
 def runs(run: Run) -> bool:

@@ -231,7 +231,8 @@ def test_a_deletion_that_is_interrupted_at_once_does_not_leave_what_passes_for_a
         raise KeyboardInterrupt
 
     monkeypatch.setattr(containerd, "end", interrupted)
-    engine: Any = SimpleNamespace(network=lambda _name: {"Labels": TOOL.labels}, has_file=lambda *_: True)
+    network = {"Labels": TOOL.labels}
+    engine: Any = SimpleNamespace(network=lambda _name: network, has_file=lambda *_: True, container=lambda _name: None)
     kept = Kept(configured(tmp_path, cache=tmp_path), Report(), lambda: engine)
     Path(kept.kubeconfig).parent.mkdir(parents=True)
     Path(kept.kubeconfig).write_text("client-key-data: whole\n")
