@@ -20,7 +20,8 @@ LOG_TAIL = 200  # lines in the file
 
 def now(run: Run) -> Diagnosis | None:
     """What is wrong with cluster, application and service at this moment; None under --dry. Raises OwnershipError."""
-    if not run.report.equivalent(*equivalents.diagnose(run.kubectl)):
+    events = equivalents.kubectl(run.kubectl, "get", "events", "--sort-by=.lastTimestamp")
+    if not run.report.equivalent(equivalents.status(run.kubectl), events):
         return None
     try:
         return _of_cluster(run) or _of_application(run)

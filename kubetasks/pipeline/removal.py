@@ -17,7 +17,7 @@ def unexpose(run: Run) -> bool:
     """Delete the service and wait until no address answers; False if there was none. Raises OwnershipError, LeftoverError."""
     app, settings = run.app, run.settings
     with run.locked():
-        if not run.report.equivalent(equivalents.unexpose(app, run.kubectl)):
+        if not run.report.equivalent(equivalents.kubectl(run.kubectl, "delete", "service", app.name)):
             return True
         found = seen.find_service(run) if cluster.runs(run) else None
         if found is None:

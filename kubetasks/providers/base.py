@@ -86,7 +86,7 @@ class Provider(ABC):
 
     def service_line(self, kubectl: Sequence[str]) -> str:
         """The equivalent command that shows where the service answers; `kubectl` are the flags of kubectl."""
-        return equivalents.service(self._app, kubectl)
+        return equivalents.kubectl(kubectl, "get", "service", self._app.name)
 
     @abstractmethod
     def phase(self) -> Phase:

@@ -295,10 +295,10 @@ class Kind(Own):
         return super().deliver_lines(image)
 
     def _load_lines(self, names: Sequence[str]) -> Sequence[str]:
-        return (equivalents.load_image(equivalents.load_words(self.name, names)),)
+        return (shell.line(["kind", *equivalents.load_words(self.name, names)]),)
 
     def _halt_lines(self) -> Sequence[str]:
-        return (equivalents.stop_cluster([*_names(self._nodes()), *self._registry.containers()]),)
+        return (shell.line(["docker", "stop", *_names(self._nodes()), *self._registry.containers()]),)
 
     def _destroy_lines(self) -> Sequence[str]:
         return equivalents.delete_cluster(self.name, self.kubeconfig, self._registry.containers())
@@ -319,7 +319,7 @@ class Kind(Own):
         )
 
     def _resume_lines(self) -> Sequence[str]:
-        return (equivalents.start_cluster([*self._registry.containers(), *_names(self._nodes())]),)
+        return (shell.line(["docker", "start", *self._registry.containers(), *_names(self._nodes())]),)
 
 
 def _mapped_port(node: "Container") -> int | None:

@@ -21,6 +21,7 @@ from kubetasks.providers.own import DELETION_SECONDS
 from kubetasks.setup.requirements import Artifact
 from kubetasks.terminal import equivalents, shell
 from kubetasks.terminal.report import Report
+from tasks import PROJECT
 from tests.unit.configured import configured
 
 CONFIG = Config(name="demo", image="node:1", port=8085, kubeconfig="/state/demo/kubeconfig", size=1, timeout=120)
@@ -122,6 +123,14 @@ def test_the_equivalent_command_names_the_network_to_kind_and_holds_the_configur
     create = equivalents.create_cluster(CONFIG.words("-"), CONFIG.environment, CONFIG.text)
     assert create.startswith("KIND_EXPERIMENTAL_DOCKER_NETWORK=demo kind create cluster")
     assert create.endswith(f"{CONFIG.text}EOF")
+
+
+def test_the_equivalent_commands_are_kinds_and_dockers_own(tmp_path: Path) -> None:
+    kept = Kept(configured(cache=tmp_path), Report(), lambda: SimpleNamespace(container=lambda _name: None))  # type: ignore[arg-type,return-value]
+    assert kept._load_lines(["app:1"]) == (f"kind load docker-image --name {kept.name} app:1",)
+    assert kept._halt_lines() == ("docker stop simple-server-control-plane",)
+    assert kept._resume_lines() == ("docker start simple-server-control-plane",)
+    assert kept.service_line(("--namespace", "ns")) == f"kubectl --namespace ns get service {PROJECT.application.name}"
 
 
 def test_a_taken_port_gives_way_to_the_next_one() -> None:
