@@ -65,9 +65,5 @@ DEBIAN = "bookworm"
 
 METALLB = "v0.16.1"
 METALLB_MANIFEST_SHA256 = "bf25feebb7582ca7df845efd52ffbc2960d6cbf4cfc972f47fded9f788b67f0b"
-METALLB_IMAGES = {
-    "controller": "quay.io/metallb/controller:v0.16.1",
-    "speaker": "quay.io/metallb/speaker:v0.16.1",
-}
 
 REGISTRY = "registry:3.1.2@sha256:ddf754342cfc8acc51a56d5d0ab6af06826461864460636d8bd5c546dab2a7b8"  # Distribution's
