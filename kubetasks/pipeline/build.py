@@ -6,7 +6,6 @@ from kubetasks.engine import access, image
 from kubetasks.engine.image import Image
 from kubetasks.errors import EngineError, ImageError
 from kubetasks.pipeline.run import Run
-from kubetasks.providers.base import NodeEngine
 from kubetasks.terminal import equivalents
 
 
@@ -40,7 +39,7 @@ def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bo
 
 def require_built(run: Run, made: Image) -> None:
     """Raises ImageError if the image is in no engine from which the provider delivers."""
-    if isinstance(run.provider, NodeEngine):
+    if run.provider.builds:
         image.require_built([run.engine, run.host_engine], made)
         return
     node = access.node_of_shell()

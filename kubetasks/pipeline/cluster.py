@@ -13,7 +13,6 @@ from kubetasks.kube.client import ApiError
 from kubetasks.pipeline import converge, nodes, seen
 from kubetasks.pipeline.run import Run
 from kubetasks.providers import localregistry, metallb
-from kubetasks.providers.base import NodeEngine
 from kubetasks.providers.own import Own
 from kubetasks.setup import requirements
 
@@ -120,8 +119,7 @@ def stop(run: Run) -> bool:
     with run.locked():
         own = providers.lifecycle(run.provider)
         run.forget("cluster", "kube")
-        lines = own.stop_lines()
-        return own.stop() if run.report.equivalent(*lines) else bool(lines)
+        return own.stop()
 
 
 def delete(run: Run) -> bool:
@@ -129,8 +127,7 @@ def delete(run: Run) -> bool:
     with run.locked():
         own = providers.lifecycle(run.provider)
         run.forget("cluster", "kube")
-        lines = own.delete_lines()
-        return own.delete() if run.report.equivalent(*lines) else bool(lines)
+        return own.delete()
 
 
 def runs(run: Run) -> bool:
@@ -148,8 +145,7 @@ def kubeconfig(run: Run) -> str:
 
 def docker_env(run: Run, unset: bool) -> str:
     """The lines for a person's shell: comments, if the cluster has no engine of its own. Raises ClusterError."""
-    provider = run.provider
-    lines = provider.docker_env(unset) if isinstance(provider, NodeEngine) else None
+    lines = run.provider.docker_env(unset)
     if lines is not None:
         return lines
     name = access.node_of_shell()

@@ -11,13 +11,12 @@ from kubetasks.errors import ExposeError, SettingError
 from kubetasks.kube import manifests, objects, readiness, service
 from kubetasks.kube.client import ApiError, describe, surviving
 from kubetasks.kube.manifests import Manifest
-from kubetasks.kube.problems import Evidence
+from kubetasks.kube.readiness import Rollout
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import desired, diagnose, job, judge, probe, seen
 from kubetasks.pipeline.desired import Desired, Part, Place
 from kubetasks.pipeline.judge import Exposure
 from kubetasks.pipeline.run import Run
-from kubetasks.pipeline.seen import Rollout
 from kubetasks.terminal import wait
 
 STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
@@ -139,7 +138,7 @@ class RolloutCheck:
         self._run = run
         self._delivered = delivered
         self._name = name
-        self.found = Rollout(None, [], [], Evidence())
+        self.found = Rollout()
 
     def __call__(self) -> wait.State:
         if self._run.superseded():
@@ -160,8 +159,8 @@ def wait_for_rollout(run: Run, text: str, delivered: str = "", name: str = "") -
         diagnose.require_done(
             run,
             end,
-            lambda: readiness.problem(*check.found),
-            lambda detail: readiness.late(*check.found[:3], timeout, detail),
+            lambda: readiness.problem(check.found),
+            lambda detail: readiness.late(check.found, timeout, detail),
             check.found,
         )
 

@@ -95,7 +95,7 @@ def lines(app: Application, found: Sequence[Manifest], wanted: Desired, there: P
             told.append(equivalents.delete(kubectl, kind, name))
         told.append(equivalents.apply(app, kubectl, manifest.file, *others, images=images, made=manifest.text))
         if kind == "job":
-            told.append(equivalents.wait_for_job(kubectl, name))
+            told.append(equivalents.kubectl(kubectl, "wait", "--for=condition=Complete", f"job/{name}", "--timeout=5m"))
         if kind == "deployment":
             told.append(equivalents.rollout_status(kubectl, name))
     if wanted.replicas is not None:

@@ -10,9 +10,9 @@ from kubetasks.kube import client, diagnosis, jobs, readiness
 from kubetasks.kube.client import UNAVAILABLE, ApiError, Object
 from kubetasks.kube.diagnosis import Diagnosis
 from kubetasks.kube.problems import Problem
+from kubetasks.kube.readiness import Rollout
 from kubetasks.pipeline import judge, seen
 from kubetasks.pipeline.run import Run
-from kubetasks.pipeline.seen import Rollout
 from kubetasks.terminal import equivalents, wait
 
 LOG_TAIL = 200  # lines in the file
@@ -20,7 +20,8 @@ LOG_TAIL = 200  # lines in the file
 
 def now(run: Run) -> Diagnosis | None:
     """What is wrong with cluster, application and service at this moment; None under --dry. Raises OwnershipError."""
-    if not run.report.equivalent(*equivalents.diagnose(run.kubectl)):
+    events = equivalents.kubectl(run.kubectl, "get", "events", "--sort-by=.lastTimestamp")
+    if not run.report.equivalent(equivalents.status(run.kubectl), events):
         return None
     try:
         return _of_cluster(run) or _of_application(run)
@@ -54,10 +55,10 @@ def _of_application(run: Run) -> Diagnosis:
         except ClusterError as error:
             return Diagnosis("namespace-missing", error.sentence, error.hint)
         return Diagnosis("not-deployed", f"Nothing is deployed in namespace {run.settings.namespace}.", "./inv build deploy")
-    problem = readiness.problem(*found)
+    problem = readiness.problem(found)
     if problem:
         return explain(run, problem, found)
-    progress = readiness.progress(found.deployment, found.replica_sets, found.pods, run.cluster.since)
+    progress = readiness.progress(found, run.cluster.since)
     if not isinstance(progress, wait.Done):
         return Diagnosis("progressing", f"The rollout is in progress: {progress.detail}.", "./inv status")
     return _of_service(run, found.deployment) or Diagnosis(diagnosis.HEALTHY, f"{run.app.name}: {progress.detail}.")
@@ -73,7 +74,7 @@ def _of_needed(run: Run) -> Diagnosis | None:
         problem = None
         if kind == "deployment":
             found = seen.rollout(run, name=name)
-            problem = readiness.problem(*found) if found.deployment else None
+            problem = readiness.problem(found) if found.deployment else None
         elif kind == "job":
             live, found = seen.job(run, name)
             problem = jobs.problem(live, found.pods, found.evidence) if live else None
@@ -108,7 +109,7 @@ def explain(run: Run, problem: Problem, found: Rollout) -> Diagnosis:
     """The problem with what shows it. What was read is in the file that `details` names."""
     events = seen.events(run)
     log = _log(run, problem, found)
-    made = diagnosis.diagnose(problem, *found[:3], events, log)
+    made = diagnosis.diagnose(problem, found, events, log)
     # the objects' states and not their templates, in which somebody may have written a password
     statuses = {client.describe(one): one.get("status", {}) for one in [*found.replica_sets, *found.pods]}
     parts = [made.text(), *(json.dumps(part, indent=2) for part in (statuses, [diagnosis.told(one) for one in events])), *log]

@@ -2,10 +2,9 @@
 
 from kubetasks.kube import jobs, objects
 from kubetasks.kube.client import Object, surviving
-from kubetasks.kube.problems import Evidence
+from kubetasks.kube.readiness import Rollout
 from kubetasks.pipeline import diagnose, judge, seen
 from kubetasks.pipeline.run import Run
-from kubetasks.pipeline.seen import Rollout
 from kubetasks.terminal import wait
 
 
@@ -15,7 +14,7 @@ class JobCheck:
     def __init__(self, run: Run, job: Object) -> None:
         self._run = run
         self.job = job
-        self.found = Rollout(None, [], [], Evidence())
+        self.found = Rollout()
 
     def __call__(self) -> wait.State:
         if self._run.superseded():

@@ -8,36 +8,36 @@ from kubetasks.errors import LeftoverError
 from kubetasks.kube import objects
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import cluster, probe, seen
-from kubetasks.pipeline.run import Run, one_at_a_time
+from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
 from kubetasks.terminal import equivalents, wait
 
 
-@one_at_a_time
 def unexpose(run: Run) -> bool:
     """Delete the service and wait until no address answers; False if there was none. Raises OwnershipError, LeftoverError."""
     app, settings = run.app, run.settings
-    if not run.report.equivalent(equivalents.unexpose(app, run.kubectl)):
+    with run.locked():
+        if not run.report.equivalent(equivalents.kubectl(run.kubectl, "delete", "service", app.name)):
+            return True
+        found = seen.find_service(run) if cluster.runs(run) else None
+        if found is None:
+            return False
+        objects.require_ours(run.kube, {"kind": "Service", **found})
+        run.agree()
+        known = seen.addresses(run, found)
+        with run.report.step("Deleting the service") as step:
+            objects.delete(run.kube, "Service", app.name, settings.namespace, settings.timeout, step.at)
+        with run.report.step("Waiting until its addresses are closed") as step:
+            wait.until_done(
+                partial(_closed, app, known),
+                LeftoverError,
+                "The service was deleted but its address is not closed",
+                "./inv status",
+                timeout=settings.timeout,
+                on_change=step.at,
+                pause=0.1,
+            )
         return True
-    found = seen.find_service(run) if cluster.runs(run) else None
-    if found is None:
-        return False
-    objects.require_ours(run.kube, {"kind": "Service", **found})
-    run.agree()
-    known = seen.addresses(run, found)
-    with run.report.step("Deleting the service") as step:
-        objects.delete(run.kube, "Service", app.name, settings.namespace, settings.timeout, step.at)
-    with run.report.step("Waiting until its addresses are closed") as step:
-        wait.until_done(
-            partial(_closed, app, known),
-            LeftoverError,
-            "The service was deleted but its address is not closed",
-            "./inv status",
-            timeout=settings.timeout,
-            on_change=step.at,
-            pause=0.1,
-        )
-    return True
 
 
 def _closed(app: Application, known: list[Address]) -> wait.State:
@@ -45,7 +45,6 @@ def _closed(app: Application, known: list[Address]) -> wait.State:
     return wait.Pending(f"{answering[0].url} still answers") if answering else wait.Done()
 
 
-@one_at_a_time
 def undeploy(run: Run) -> bool:
     """Delete the deployment and all that was applied with it; False if there was none. Raises OwnershipError, LeftoverError."""
     settings = run.settings
@@ -53,18 +52,18 @@ def undeploy(run: Run) -> bool:
         own = [(one.item["kind"], one.item["metadata"]["name"]) for one in reversed(run.manifests) if one.name != run.app.service]
         run.report.equivalent(*(equivalents.delete(run.kubectl, kind.lower(), name) for kind, name in own))
         return True
-    if not cluster.runs(run) or not seen.deployed(run):
-        return False
-    names = seen.rolled_out(run)
-    run.report.equivalent(*(equivalents.delete(run.kubectl, kind.lower(), name) for kind, name in names))
-    run.agree()
-    with run.report.step("Deleting the deployment") as step:
-        for kind, name in names:
-            objects.delete(run.kube, kind, name, settings.namespace, settings.timeout, step.at)
-    return True
+    with run.locked():
+        if not cluster.runs(run) or not seen.deployed(run):
+            return False
+        names = seen.rolled_out(run)
+        run.report.equivalent(*(equivalents.delete(run.kubectl, kind.lower(), name) for kind, name in names))
+        run.agree()
+        with run.report.step("Deleting the deployment") as step:
+            for kind, name in names:
+                objects.delete(run.kube, kind, name, settings.namespace, settings.timeout, step.at)
+        return True
 
 
-@one_at_a_time
 def remove_images(run: Run) -> bool:
     """Remove the application's images from the engine, and from the nodes unless a pod or a deployment uses them.
 
@@ -77,17 +76,18 @@ def remove_images(run: Run) -> bool:
         if references:
             report.equivalent(equivalents.remove_images(references))
         return True
-    with report.step("Removing the images") as step:
-        references = image.unused(run.host_engine, app)
-        if references:
-            report.equivalent(equivalents.remove_images(references))
-        image.remove(run.host_engine, references, step.at)
-        if provider.phase() == "running":
-            references += provider.remove_images(lambda: _used_images(run))
-    left = run.host_engine.image_tags(app.name)
-    if left:
-        raise LeftoverError(f"Images are left: {', '.join(left)}.", "./inv rmi")
-    return bool(references)
+    with run.locked():
+        with report.step("Removing the images") as step:
+            references = image.unused(run.host_engine, app)
+            if references:
+                report.equivalent(equivalents.remove_images(references))
+            image.remove(run.host_engine, references, step.at)
+            if provider.phase() == "running":
+                references += provider.remove_images(lambda: _used_images(run))
+        left = run.host_engine.image_tags(app.name)
+        if left:
+            raise LeftoverError(f"Images are left: {', '.join(left)}.", "./inv rmi")
+        return bool(references)
 
 
 def _used_images(run: Run) -> set[str]:

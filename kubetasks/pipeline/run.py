@@ -5,9 +5,8 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property, wraps
+from functools import cached_property
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
 
 from invoke.context import Context
 
@@ -29,9 +28,6 @@ from kubetasks.terminal import equivalents, interruption, locking
 from kubetasks.terminal.report import Report
 
 PACKAGES = ("docker", "filelock", "kubernetes", "rich", "tenacity", "watchfiles", "yaml")  # imported only when they are needed
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 class Run:
@@ -132,7 +128,7 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Until the end of the block, no other task of this user changes the application in its namespace."""
+        """In the block, no other task of this user changes the application: each would wait for the other's pods."""
         if self._locked or self.report.dry:
             yield
             return
@@ -142,17 +138,6 @@ class Run:
                 yield
             finally:
                 self._locked = False
-
-
-def one_at_a_time(action: Callable[Concatenate[Run, P], R]) -> Callable[Concatenate[Run, P], R]:
-    """Let no other task of this user change the application meanwhile: each would wait for the other one's pods."""
-
-    @wraps(action)
-    def locked(run: Run, /, *args: P.args, **options: P.kwargs) -> R:
-        with run.locked():
-            return action(run, *args, **options)
-
-    return locked
 
 
 def begin(c: Context, *, json: bool = False, piped: bool = False) -> Run:

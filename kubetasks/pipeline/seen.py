@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from kubetasks.errors import ClusterError, ExposeError, RolloutError, SettingError
 from kubetasks.kube import manifests, objects, problems, readiness, service
 from kubetasks.kube.client import ApiError, Object, describe
 from kubetasks.kube.problems import Evidence
+from kubetasks.kube.readiness import Rollout
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import judge, probe
 from kubetasks.pipeline.judge import Exposure
@@ -65,15 +65,6 @@ def deployed(run: Run) -> bool:
     return any(found)
 
 
-class Rollout(NamedTuple):
-    """The deployment, None if there is none, with what its selector finds, and what was asked about pods that do not start."""
-
-    deployment: Object | None
-    replica_sets: list[Object]
-    pods: list[Object]
-    evidence: Evidence
-
-
 def rollout(run: Run, delivered: str = "", name: str = "") -> Rollout:
     """Read a rollout, of the application's own deployment unless another one's `name` is given. `delivered` is the image that
     the nodes have just been given.
@@ -99,7 +90,7 @@ def owned(items: Iterable[Object], owners: Iterable[Object]) -> list[Object]:
 def job(run: Run, name: str) -> tuple[Object | None, Rollout]:
     """A job, None if it is gone, with its pods and what was asked about those that do not start."""
     pods = run.kube.list("Pod", run.settings.namespace, labelSelector=f"batch.kubernetes.io/job-name={name}")
-    return run.kube.get("Job", name, run.settings.namespace), Rollout(None, [], pods, evidence(run, pods))
+    return run.kube.get("Job", name, run.settings.namespace), Rollout(pods=pods, evidence=evidence(run, pods))
 
 
 def evidence(run: Run, pods: list[Object], delivered: str = "") -> Evidence:
@@ -127,7 +118,7 @@ def _mount_events(run: Run) -> list[Object]:
 
 def rollout_state(run: Run, found: Rollout) -> wait.State:
     """How far the rollout is, and whether waiting helps."""
-    return readiness.deployment_state(*found[:3], run.cluster.since, found.evidence, run.settings.grace_period)
+    return readiness.rollout_state(found, run.cluster.since, run.settings.grace_period)
 
 
 def events(run: Run) -> list[Object]:

@@ -5,7 +5,6 @@ from typing import Any
 from kubetasks.errors import ExposeError
 from kubetasks.pipeline import probe, seen
 from kubetasks.pipeline.run import Run
-from kubetasks.providers.base import Tunnels
 from kubetasks.terminal import equivalents
 
 LEAST_REQUESTS = 60
@@ -24,7 +23,7 @@ def tunnel(run: Run) -> None:
     Raises ExposeError if there is no service, SetupError or ClusterError if there is no tunnel, LeftoverError.
     """
     provider, report = run.provider, run.report
-    if not isinstance(provider, Tunnels):
+    if not provider.tunnel_line:
         report.say(f"Cluster {provider.name} needs no tunnel: ./inv service prints the address.")
         return
     if not report.equivalent(provider.tunnel_line):

@@ -37,7 +37,7 @@ def status(run: Run) -> dict[str, Any] | None:
         document["deployment"] = {
             "image": _container(found["spec"]["template"]["spec"], run.app)["image"],
             "replicas": readiness.replicas(found),
-            "ready": sum(map(readiness.pod_ready, readiness.newest_pods(found, there.replica_sets, pods))),
+            "ready": sum(map(readiness.pod_ready, readiness.newest_pods(there))),
             "state": getattr(progress, "detail", None) or getattr(progress, "reason", ""),
         }
     document["pods"] = [
@@ -66,7 +66,8 @@ def _other_clusters(run: Run) -> list[dict[str, str]]:
 
 def logs(run: Run, lines: int) -> Iterator[str]:
     """The last lines of each pod, with the pod's name. Raises ApiError at the end if one could not be read."""
-    if not run.report.equivalent(equivalents.logs(run.app, run.kubectl, lines)):
+    words = "logs", "--prefix", f"--tail={lines}", f"--selector={run.app.selector}"
+    if not run.report.equivalent(equivalents.kubectl(run.kubectl, *words)):
         return
     namespace, refused = run.settings.namespace, None
     for pod in run.kube.list("Pod", namespace, labelSelector=run.app.selector):

@@ -1,4 +1,4 @@
-"""Every pinned version, once. Plain data.
+"""Every version that the package pins, once. Plain data.
 
 Digests and checksums were read from the projects' own release pages and registries in November 2026.
 """
@@ -64,41 +64,12 @@ KUBERNETES = {
 }
 DEFAULT_KUBERNETES = "1.36"
 
-
-@dataclass(frozen=True)
-class Python:
-    """One Python minor: the image to pull, and the Debian release that has it, or "".
-
-    Two are pulled by tag: no digest is known for them.
-    """
-
-    minor: str
-    pulled: str
-    debian: str
-
-
-PYTHONS = {
-    version.minor: version
-    for version in (
-        Python("3.11", "python:3.11-slim", "bookworm"),
-        Python("3.12", "python:3.12-slim", ""),
-        Python("3.13", "python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b", "trixie"),
-        Python("3.14", "python:3.14-slim@sha256:a2b82f3c48559aa0a8446d9af49826b6e2b2016f4cd2afabfe6013ec53729170", "sid"),
-    )
-}
-
-PYTHON_IMAGE = PYTHONS["3.14"].pulled  # the base of the application's image
+# the base of the application's image
+PYTHON_IMAGE = "python:3.14-slim@sha256:a2b82f3c48559aa0a8446d9af49826b6e2b2016f4cd2afabfe6013ec53729170"
 # of a built node and of the image built instead of PYTHON_IMAGE; the systemd of newer releases refuses cgroup v1
 DEBIAN = "bookworm"
 
 METALLB = "v0.16.1"
 METALLB_MANIFEST_SHA256 = "bf25feebb7582ca7df845efd52ffbc2960d6cbf4cfc972f47fded9f788b67f0b"
-METALLB_IMAGES = {
-    "controller": "quay.io/metallb/controller:v0.16.1",
-    "speaker": "quay.io/metallb/speaker:v0.16.1",
-}
 
 REGISTRY = "registry:3.1.2@sha256:ddf754342cfc8acc51a56d5d0ab6af06826461864460636d8bd5c546dab2a7b8"  # Distribution's
-
-GO_WHEEL = "1.27.3"
-GO_LEAST = (1, 26, 8)  # required by nodeimages/data/node/go/go.mod

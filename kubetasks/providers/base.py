@@ -1,11 +1,11 @@
-"""The interface of a cluster: what every provider does, what only some do, and the facts in which clusters differ."""
+"""The interface of a cluster: what every provider does, and the facts in which clusters differ."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Delivered, Image
@@ -56,6 +56,7 @@ class Provider(ABC):
     shared = False  # others use it too: a change is confirmed, and nobody knows whether this machine reaches it
     requirements: tuple[Requirement, ...] = ()  # what setup installs for it
     node_port: int | None = None  # which this machine maps once the cluster is there
+    builds = False  # its nodes may run a Docker engine that builds for them
 
     def __init__(self, settings: Settings, report: Report, connect: Callable[[], Engine]) -> None:
         self.name = settings.cluster  # for people
@@ -85,7 +86,7 @@ class Provider(ABC):
 
     def service_line(self, kubectl: Sequence[str]) -> str:
         """The equivalent command that shows where the service answers; `kubectl` are the flags of kubectl."""
-        return equivalents.service(self._app, kubectl)
+        return equivalents.kubectl(kubectl, "get", "service", self._app.name)
 
     @abstractmethod
     def phase(self) -> Phase:
@@ -118,22 +119,14 @@ class Provider(ABC):
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
         """Remove the application's images from the nodes, except those that `used` returns; return their names."""
 
-
-@runtime_checkable
-class Tunnels(Protocol):
-    """Implemented if the load balancer's addresses need an open tunnel."""
-
     @property
     def tunnel_line(self) -> str:
-        """The equivalent command."""
+        """The equivalent command of `tunnel`, or "" if the load balancer's addresses need none."""
+        return ""
 
-    def tunnel(self) -> None:
+    def tunnel(self) -> None:  # noqa: B027  most need none
         """Keep a tunnel open until Ctrl-C. Raises SetupError, ClusterError, LeftoverError."""
 
-
-@runtime_checkable
-class NodeEngine(Protocol):
-    """Implemented if nodes may run a Docker engine that builds for them."""
-
-    def docker_env(self, unset: bool) -> str | None:
+    def docker_env(self, unset: bool) -> str | None:  # noqa: ARG002
         """The lines that point a shell's docker at the node's engine, or back; None if it has none. Raises ClusterError."""
+        return None

@@ -102,10 +102,13 @@ class Own(Provider):
             return ()
         if phase == "stopped":
             return self._resume_lines()
-        return (*(self.delete_lines() if self._left() else ()), *self._create_lines())
+        return (*(self._destroy_lines() if self._left() else ()), *self._create_lines())
 
     def stop(self) -> bool:
         """Stop the cluster and keep what is in it; False if it did not run."""
+        lines = self._halt_lines() if self._runs() else ()
+        if not self._report.equivalent(*lines):
+            return bool(lines)
         with self._locked():
             if not self._runs():
                 return False
@@ -113,23 +116,17 @@ class Own(Provider):
                 self._halt(step.at)
             return True
 
-    def stop_lines(self) -> Sequence[str]:
-        """The equivalent commands of `stop`, none if the cluster does not run."""
-        return self._halt_lines() if self._runs() else ()
-
     def _runs(self) -> bool:
         """Whether a node of the cluster runs, complete or not. Raises OwnershipError."""
         return self.phase() != "missing" and any(node.status == "running" for node in self._nodes())
 
-    def delete_lines(self) -> Sequence[str]:
-        """The equivalent commands of `delete`, none if there is nothing of the cluster."""
-        nodes = self._nodes()
-        if nodes:
-            self._require_ours(nodes)
-        return self._destroy_lines() if self._left() else ()
-
     def delete(self) -> bool:
         """Delete the cluster and everything created for it; False if there was none."""
+        if nodes := self._nodes():
+            self._require_ours(nodes)
+        lines = self._destroy_lines() if self._left() else ()
+        if not self._report.equivalent(*lines):
+            return bool(lines)
         with self._locked():
             nodes = self._nodes() or self._settled()
             if nodes:

@@ -10,7 +10,7 @@ from kubetasks.errors import SetupError
 from kubetasks.project.settings import Settings
 from kubetasks.setup import receipt
 from kubetasks.setup.requirements import File, Requirement
-from kubetasks.terminal import equivalents
+from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report
 
 REGISTRIES = ("https://registry-1.docker.io/v2/", "https://quay.io/v2/", "https://registry.k8s.io/v2/")
@@ -96,7 +96,7 @@ def _download(need: File, target: Path, report: Report) -> None:
 
 def image(engine: Engine, settings: Settings, report: Report, reference: str) -> None:
     """Pull an image, and record it in the receipt. Raises EngineError."""
-    report.equivalent(equivalents.pull(reference))
+    report.equivalent(shell.line(["docker", "pull", reference]))
     with report.step(f"Pulling {reference.split('@')[0]}") as step:
         engine.pull(reference, step.at)
     _record(settings, reference)

@@ -14,7 +14,7 @@ from kubetasks.engine.client import Engine
 from kubetasks.kube import kubectl as program
 from kubetasks.project import versions
 from kubetasks.project.settings import Settings
-from kubetasks.project.versions import DEBIAN, KICBASE, KUBERNETES, PYTHON_IMAGE, PYTHONS
+from kubetasks.project.versions import DEBIAN, KICBASE, KUBERNETES, PYTHON_IMAGE
 
 NODE_REPOSITORY = "simple-server-node"
 KICBASE_REPOSITORY = "simple-server-kicbase"
@@ -90,13 +90,6 @@ class File(Requirement):
 
     def _there(self, _engine: Engine | None, name: str) -> bool:
         return Path(name).exists()
-
-
-def python(minor: str) -> Requirement:
-    """An image with that Python."""
-    version = PYTHONS[minor]
-    made = built("python", version.debian) if version.debian else ""
-    return Requirement(f"Python {minor}", lambda _: version.pulled, lambda _: made)
 
 
 def kubectl() -> Artifact:

@@ -1,6 +1,7 @@
 """The docker, kind, minikube and kubectl commands that --echo and --dry print, in the order of the tutorial.
 
-Pure functions of the values that the actions use: the same names, flags and files go into the line and into the action.
+Pure functions of the values that the actions use: the same names, flags and files go into the line and into the action. A line
+that one action alone prints, with nothing to decide, is written there.
 """
 
 import json
@@ -20,8 +21,9 @@ def environment(folders: Sequence[str], variables: Mapping[str, str]) -> str:
     return " ".join(["export", *path, *(f"{name}={shlex.quote(value)}" for name, value in variables.items())])
 
 
-def pull(reference: str) -> str:
-    return shell.line(["docker", "pull", reference])
+def kubectl(flags: Sequence[str], *words: str) -> str:
+    """`flags` choose the cluster and the namespace."""
+    return shell.line(["kubectl", *flags, *words])
 
 
 # start: minikube start
@@ -56,7 +58,7 @@ def create_cluster(words: Sequence[str], environment: Mapping[str, str], configu
 
 
 def wait_for_nodes() -> str:
-    return shell.line(["kubectl", "wait", "--for=condition=Ready", "nodes", "--all"])
+    return kubectl((), "wait", "--for=condition=Ready", "nodes", "--all")
 
 
 def load_balancer(owner: Owner, manifest: str, network: str) -> tuple[str, ...]:
@@ -86,10 +88,6 @@ def announce_registry(owner: Owner, announcement: Mapping[str, object]) -> str:
 def mark_cluster(nodes: Sequence[str], file: str) -> str:
     """Write the file that says of each node that its creation was not interrupted."""
     return "\n".join(run_in(node, ["touch", file]) for node in nodes)
-
-
-def start_cluster(nodes: Sequence[str]) -> str:
-    return shell.line(["docker", "start", *nodes])
 
 
 def run_in(node: str, argv: Sequence[str]) -> str:
@@ -133,7 +131,7 @@ def push_to_own(reference: str, registry: str, port: int) -> tuple[str, ...]:
 
 def apply(
     app: Application,
-    kubectl: Sequence[str],
+    flags: Sequence[str],
     manifest: Path | None,
     *edits: Mapping[str, object],
     images: Mapping[str, str] = {},
@@ -145,59 +143,41 @@ def apply(
     file = "-" if manifest is None else str(manifest)
     if manifest and not app.dockerfile and manifest.is_relative_to(app.source):  # which is the project's folder
         file = str(manifest.relative_to(app.source))
-    flags = shell.line(["kubectl", *kubectl])
     chosen = shlex.join(f"{name}={image}" for name, image in images.items())
     line = " | ".join(
         (
             f"kubectl label --local -f {shlex.quote(file)} {app.owner.selector} -o yaml" + (" <<'EOF'" if made else ""),
             *([f"kubectl set image --local -f - {chosen} -o yaml"] if images else []),
             *([f"kubectl patch --local -f - --type=json -o yaml -p {shlex.quote(json.dumps(edits))}"] if edits else []),
-            f"{flags} apply --server-side --force-conflicts --field-manager={app.owner.name} -f -",
+            f"{kubectl(flags)} apply --server-side --force-conflicts --field-manager={app.owner.name} -f -",
         )
     )
     return f"{line}\n{made}EOF" if made else line
 
 
-def rollout_status(kubectl: Sequence[str], name: str) -> str:
-    return shell.line(["kubectl", *kubectl, "rollout", "status", f"deployment/{name}"])
+def rollout_status(flags: Sequence[str], name: str) -> str:
+    return kubectl(flags, "rollout", "status", f"deployment/{name}")
 
 
-def wait_for_job(kubectl: Sequence[str], name: str) -> str:
-    return shell.line(["kubectl", *kubectl, "wait", "--for=condition=Complete", f"job/{name}", "--timeout=5m"])
+def delete(flags: Sequence[str], kind: str, name: str) -> str:
+    return kubectl(flags, "delete", kind, name, "--ignore-not-found")
 
 
-def delete(kubectl: Sequence[str], kind: str, name: str) -> str:
-    return shell.line(["kubectl", *kubectl, "delete", kind, name, "--ignore-not-found"])
+def status(flags: Sequence[str]) -> str:
+    return kubectl(flags, "get", "deployments,pods,services")
 
 
-def status(kubectl: Sequence[str]) -> str:
-    return shell.line(["kubectl", *kubectl, "get", "deployments,pods,services"])
-
-
-def rollback(app: Application, kubectl: Sequence[str], revision: int | None = None) -> tuple[str, ...]:
+def rollback(app: Application, flags: Sequence[str], revision: int | None = None) -> tuple[str, ...]:
     """Without a revision, the one before."""
     to = [f"--to-revision={revision}"] if revision else []
-    return shell.line(["kubectl", *kubectl, "rollout", "undo", f"deployment/{app.name}", *to]), rollout_status(kubectl, app.name)
-
-
-def diagnose(kubectl: Sequence[str]) -> tuple[str, ...]:
-    return status(kubectl), shell.line(["kubectl", *kubectl, "get", "events", "--sort-by=.lastTimestamp"])
-
-
-def logs(app: Application, kubectl: Sequence[str], lines: int) -> str:
-    return shell.line(["kubectl", *kubectl, "logs", "--prefix", f"--tail={lines}", f"--selector={app.selector}"])
+    return kubectl(flags, "rollout", "undo", f"deployment/{app.name}", *to), rollout_status(flags, app.name)
 
 
 # expose: kubectl expose deployment simple-server --type=LoadBalancer
 
 
-def scale(app: Application, kubectl: Sequence[str], replicas: int) -> tuple[str, ...]:
-    words = ["scale", f"deployments/{app.name}", f"--replicas={replicas}"]
-    return shell.line(["kubectl", *kubectl, *words]), rollout_status(kubectl, app.name)
-
-
-def service(app: Application, kubectl: Sequence[str]) -> str:
-    return shell.line(["kubectl", *kubectl, "get", "service", app.name])
+def scale(app: Application, flags: Sequence[str], replicas: int) -> tuple[str, ...]:
+    return kubectl(flags, "scale", f"deployments/{app.name}", f"--replicas={replicas}"), rollout_status(flags, app.name)
 
 
 def traffic(app: Application, requests: int) -> str:
@@ -207,16 +187,8 @@ def traffic(app: Application, requests: int) -> str:
 # clean
 
 
-def unexpose(app: Application, kubectl: Sequence[str]) -> str:
-    return shell.line(["kubectl", *kubectl, "delete", "service", app.name])
-
-
 def remove_images(references: Sequence[str]) -> str:
     return shell.line(["docker", "rmi", "--force", *references])
-
-
-def stop_cluster(nodes: Sequence[str]) -> str:
-    return shell.line(["docker", "stop", *nodes])
 
 
 def delete_words(name: str, kubeconfig: str) -> list[str]:

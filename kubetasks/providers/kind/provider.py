@@ -304,7 +304,7 @@ class Kind(Own):
         return equivalents.load_file(names, self._platform(names[0]), file, load)
 
     def _halt_lines(self) -> Sequence[str]:
-        return (equivalents.stop_cluster([*_names(self._nodes()), *self._registry.containers()]),)
+        return (shell.line(["docker", "stop", *_names(self._nodes()), *self._registry.containers()]),)
 
     def _destroy_lines(self) -> Sequence[str]:
         return equivalents.delete_cluster(self.name, self.kubeconfig, self._registry.containers())
@@ -326,7 +326,7 @@ class Kind(Own):
         )
 
     def _resume_lines(self) -> Sequence[str]:
-        return (equivalents.start_cluster([*self._registry.containers(), *_names(self._nodes())]),)
+        return (shell.line(["docker", "start", *self._registry.containers(), *_names(self._nodes())]),)
 
 
 def _mapped_port(node: "Container") -> int | None:

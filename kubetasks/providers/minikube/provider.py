@@ -34,6 +34,7 @@ class Minikube(Own):
 
     requirements = (requirements.MINIKUBE, requirements.MINIKUBE_NODE_IMAGE)
     mark = "/etc/simple-server-tasks-created"
+    builds = True
 
     @property
     def folder(self) -> Path:

@@ -114,13 +114,13 @@ def test_an_image_that_the_nodes_have_is_not_loaded_again(app: Tasks, adapter: M
         assert provider.remove_images(set) == [], "the nodes of others keep their images"
 
 
-def test_a_cluster_of_others_has_no_lifecycle_and_lines_change_nothing_in_one_of_ours(app: Tasks, adapter: Make) -> None:
-    provider = adapter(app, Report())
+def test_a_cluster_of_others_has_no_lifecycle_and_dry_changes_nothing_in_one_of_ours(app: Tasks, adapter: Make) -> None:
+    provider = adapter(app, Report(dry=True))
     if adapter is own:
         assert isinstance(provider, Own)
         assert provider.start_lines() == ()
-        assert provider.stop_lines()
-        assert provider.delete_lines()
+        assert provider.stop()
+        assert provider.delete()
     else:
         with pytest.raises(ClusterError, match=f"{provider.name} is not ours"):
             providers.lifecycle(provider)

@@ -13,12 +13,13 @@ import yaml
 
 from ci import browsers, junit, matrix, pythons
 from ci.matrix import Job, Result, Tier
+from ci.pythons import PYTHONS
 from hostengine import packages
 from kubetasks.engine import client
 from kubetasks.engine.client import AbsentError
 from kubetasks.errors import ProgramError, SetupError
 from kubetasks.project import settings
-from kubetasks.project.versions import DEFAULT_KUBERNETES, KUBERNETES, PYTHON_IMAGE, PYTHONS
+from kubetasks.project.versions import DEFAULT_KUBERNETES, KUBERNETES, PYTHON_IMAGE
 from kubetasks.setup import inventory, requirements
 from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal import shell

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from ci import pythons
+from ci.pythons import PYTHONS
 from kubetasks.engine import client
 from kubetasks.errors import SetupError
-from kubetasks.project.versions import PYTHONS
 from kubetasks.setup import downloads
 from kubetasks.terminal.report import Report
 from nodeimages import here, names
@@ -32,9 +32,9 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was pulled or built, by name."""
     made: list[str] = []
 
-    def build(_engine: object, _settings: object, _report: object, minor: str) -> str:
-        made.append(minor)
-        return names.python(PYTHONS[minor].debian)
+    def build(_engine: object, _settings: object, _report: object, _wanted: object, debian: str) -> str:
+        made.append(debian)
+        return names.python(debian)
 
     monkeypatch.setattr(downloads, "image", lambda _engine, _settings, _report, reference: made.append(reference))
     monkeypatch.setattr(here, "python", build)
@@ -47,8 +47,8 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     [
         ("auto", BUILT, BUILT, []),
         ("auto", PULLED, PULLED, []),
-        ("auto", "", BUILT, ["3.13"]),
-        ("build", PULLED, BUILT, ["3.13"]),
+        ("auto", "", BUILT, ["trixie"]),
+        ("build", PULLED, BUILT, ["trixie"]),
         ("pull", BUILT, PULLED, [PULLED]),
     ],
 )

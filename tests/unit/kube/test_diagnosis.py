@@ -9,6 +9,7 @@ from typing import Any
 from kubetasks.kube import diagnosis, readiness
 from kubetasks.kube.diagnosis import EXIT_CODES, HEALTHY, LINES, Diagnosis
 from kubetasks.kube.problems import KINDS, Grace
+from kubetasks.kube.readiness import Rollout
 from tasks import PROJECT
 from tests.unit.kube.answers import recorded
 
@@ -23,10 +24,10 @@ def event(
 
 
 def diagnose(objects: Any, events: list[dict[str, Any]] | None = None, log: list[str] | None = None) -> Diagnosis:
-    parts = objects["deployment"], objects["replica_sets"], objects["pods"]
-    problem = readiness.problem(*parts)
+    rollout = Rollout(**objects)
+    problem = readiness.problem(rollout)
     assert problem is not None
-    return diagnosis.diagnose(problem, *parts, events or [], log or [], NOW)
+    return diagnosis.diagnose(problem, rollout, events or [], log or [], NOW)
 
 
 def test_a_missing_image_beside_what_still_serves() -> None:
@@ -54,7 +55,7 @@ def test_a_missing_image_beside_what_still_serves() -> None:
 
 def test_a_crash_shows_the_end_of_the_log_before_the_restart() -> None:
     objects = recorded("crashing")
-    problem = readiness.problem(objects["deployment"], objects["replica_sets"], objects["pods"])
+    problem = readiness.problem(Rollout(**objects))
     assert problem is not None
     assert diagnosis.log_source(problem, objects["pods"]) == (problem.name, "simple-server", True)
     lines = diagnose(objects, [], [f"line {number}" for number in range(500)]).text().splitlines()
@@ -85,7 +86,7 @@ def test_what_no_pod_can_tell_is_read_from_the_replica_set() -> None:
 
 def test_a_pod_that_never_ran_has_no_log() -> None:
     objects = recorded("unschedulable")
-    problem = readiness.problem(objects["deployment"], objects["replica_sets"], objects["pods"])
+    problem = readiness.problem(Rollout(**objects))
     assert problem is not None
     assert diagnosis.log_source(problem, objects["pods"]) is None
 
@@ -115,7 +116,7 @@ def test_the_page_has_the_grace_period_of_each_kind() -> None:
 
 def test_the_revision_to_go_back_to_is_one_that_still_serves() -> None:
     objects = recorded("missing-image")
-    before = readiness.revision_before(objects["deployment"], objects["replica_sets"])
+    before = readiness.revision_before(Rollout(**objects))
     assert before is not None
     assert before.number == 1
     assert before.template["spec"]["containers"][0]["image"] == "simple-server:v1"
@@ -128,11 +129,12 @@ def test_the_revision_to_go_back_to_is_one_that_still_serves() -> None:
     objects["deployment"]["metadata"]["annotations"][readiness.REVISION] = "3"
     newest = next(one for one in objects["replica_sets"] if not one["status"].get("readyReplicas"))
     newest["metadata"]["annotations"][readiness.REVISION] = "3"
-    before = readiness.revision_before(objects["deployment"], [*objects["replica_sets"], broken_too])
+    objects["replica_sets"].append(broken_too)
+    before = readiness.revision_before(Rollout(**objects))
     assert before is not None
     assert before.number == 1
 
 
 def test_the_first_revision_has_none_before_it() -> None:
     objects = recorded("crashing")
-    assert readiness.revision_before(objects["deployment"], objects["replica_sets"]) is None
+    assert readiness.revision_before(Rollout(**objects)) is None

@@ -8,6 +8,7 @@ import pytest
 
 from kubetasks.kube import problems, readiness
 from kubetasks.kube.problems import KINDS, Evidence, Grace, Problem
+from kubetasks.kube.readiness import Rollout
 from tests.unit.kube.answers import recorded
 
 READY = Evidence(nodes=[{"spec": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}])
@@ -18,7 +19,7 @@ REFUSED = 'Readiness probe failed: Get "http://10.244.0.7:8080/readyz": dial tcp
 
 
 def found(objects: Any, evidence: Evidence = READY) -> Problem | None:
-    return readiness.problem(objects["deployment"], objects["replica_sets"], objects["pods"], evidence)
+    return readiness.problem(Rollout(**objects, evidence=evidence))
 
 
 def waiting(reason: str, message: str = "") -> Problem | None:
@@ -167,7 +168,7 @@ def test_a_pod_that_was_evicted_has_been_replaced() -> None:
     evicted = copy.deepcopy(objects["pods"][0])
     evicted["metadata"]["name"], evicted["status"] = "evicted", {"phase": "Failed", "reason": "Evicted"}
     objects["pods"].append(evicted)
-    assert evicted not in readiness.newest_pods(*(objects[name] for name in ("deployment", "replica_sets", "pods")))
+    assert evicted not in readiness.newest_pods(Rollout(**objects))
 
 
 def not_ready(seconds: float, answer: str = "", answered: float = 1, *, another_starts: bool = False) -> Problem | None:

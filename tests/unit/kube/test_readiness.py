@@ -8,6 +8,7 @@ import pytest
 
 from kubetasks.kube import problems, readiness
 from kubetasks.kube.problems import Evidence
+from kubetasks.kube.readiness import Rollout
 from kubetasks.terminal.wait import Done, Failed, Pending, State
 from tests.unit.kube.answers import recorded
 
@@ -17,7 +18,7 @@ LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
 def judge(objects: Any, since: datetime | None = None) -> State:
     started = {NODE: since} if since else {}
-    return readiness.deployment_state(objects["deployment"], objects["replica_sets"], objects["pods"], started)
+    return readiness.rollout_state(Rollout(**objects), started)
 
 
 def state(name: str) -> State:
@@ -98,7 +99,7 @@ def test_what_a_pod_waits_for_is_told() -> None:
 
 
 def test_a_deployment_that_vanished_fails() -> None:
-    assert isinstance(readiness.deployment_state(None, [], []), Failed)
+    assert isinstance(readiness.rollout_state(Rollout()), Failed)
 
 
 def test_a_pod_on_its_way_out_has_no_problem_and_is_not_ready() -> None:

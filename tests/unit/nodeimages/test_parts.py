@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.project.versions import METALLB_IMAGES
+from kubetasks.project.versions import METALLB
 from nodeimages import archive, compiler, docker_store, kind_node, node
 from nodeimages.names import NODE_SOURCE
 
@@ -65,7 +65,8 @@ def test_the_node_holds_every_image_that_kubeadm_names() -> None:
 
 
 def test_a_kind_node_holds_metallb_and_the_pod_network_under_the_name_in_its_manifest() -> None:
-    assert {*METALLB_IMAGES.values(), kind_node.POD_NETWORK} == kind_node.images().keys()
+    metallb = {f"quay.io/metallb/{name}:{METALLB}" for name in ("controller", "speaker")}
+    assert {*metallb, kind_node.POD_NETWORK} == kind_node.images().keys()
     manifest = (NODE_SOURCE / "files/kind/manifests/default-cni.yaml").read_text()
     assert f"image: {kind_node.POD_NETWORK}\n" in manifest
 

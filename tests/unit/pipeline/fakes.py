@@ -85,12 +85,6 @@ class OwnProvider(FakeProvider):
     def start_lines(self) -> Sequence[str]:
         return ("start",)
 
-    def stop_lines(self) -> Sequence[str]:
-        return ("stop",)
-
-    def delete_lines(self) -> Sequence[str]:
-        return ("delete",)
-
     def start(self) -> tuple[Cluster, bool]:
         self.called.append("start")
         return self.facts, self._changed

@@ -21,6 +21,7 @@ from kubetasks.providers.own import DELETION_SECONDS
 from kubetasks.setup.requirements import Artifact
 from kubetasks.terminal import equivalents, shell
 from kubetasks.terminal.report import Report
+from tasks import PROJECT
 from tests.unit.configured import configured
 
 CONFIG = Config(name="demo", image="node:1", port=8085, kubeconfig="/state/demo/kubeconfig", size=1, timeout=120)
@@ -123,6 +124,19 @@ def test_the_equivalent_command_names_the_network_to_kind_and_holds_the_configur
     create = equivalents.create_cluster(CONFIG.words("-"), CONFIG.environment, CONFIG.text)
     assert create.startswith("KIND_EXPERIMENTAL_DOCKER_NETWORK=demo kind create cluster")
     assert create.endswith(f"{CONFIG.text}EOF")
+
+
+def test_the_equivalent_commands_are_kinds_and_dockers_own(tmp_path: Path) -> None:
+    engine: Any = SimpleNamespace(container=lambda _: None, image_id=lambda _: "sha256:1", platform=lambda _: "linux/arm64")
+    kept = Kept(configured(cache=tmp_path), Report(), lambda: engine)
+    assert kept._load_lines(["app:1"]) == (
+        "docker save --platform linux/arm64 --output /tmp/image.tar app:1",
+        f"kind load image-archive --name {kept.name} /tmp/image.tar",
+        "rm /tmp/image.tar",
+    )
+    assert kept._halt_lines() == ("docker stop simple-server-control-plane",)
+    assert kept._resume_lines() == ("docker start simple-server-control-plane",)
+    assert kept.service_line(("--namespace", "ns")) == f"kubectl --namespace ns get service {PROJECT.application.name}"
 
 
 def test_a_taken_port_gives_way_to_the_next_one() -> None:
@@ -232,7 +246,8 @@ def test_a_deletion_that_is_interrupted_at_once_does_not_leave_what_passes_for_a
         raise KeyboardInterrupt
 
     monkeypatch.setattr(containerd, "end", interrupted)
-    engine: Any = SimpleNamespace(network=lambda _name: {"Labels": TOOL.labels}, has_file=lambda *_: True)
+    network = {"Labels": TOOL.labels}
+    engine: Any = SimpleNamespace(network=lambda _name: network, has_file=lambda *_: True, container=lambda _name: None)
     kept = Kept(configured(tmp_path, cache=tmp_path), Report(), lambda: engine)
     Path(kept.kubeconfig).parent.mkdir(parents=True)
     Path(kept.kubeconfig).write_text("client-key-data: whole\n")

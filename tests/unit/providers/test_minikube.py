@@ -414,7 +414,7 @@ def test_an_image_of_the_node_that_is_missing_is_said_before_anything_is_made(
     assert (world.engine.volumes, world.minikube.called) == ({}, [])
 
 
-def test_the_equivalent_commands_are_minikubes_own(world: World) -> None:
+def test_the_equivalent_commands_are_minikubes_own(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     dry = world.make(dry=True)
     volume, start, mark, ready = dry.start_lines()
     save, load, forget, remove = dry.deliver_lines(IMAGE)
@@ -429,11 +429,14 @@ def test_the_equivalent_commands_are_minikubes_own(world: World) -> None:
     assert remove == f"rm {file}"
     assert dry.service_line(()) == "minikube service simple-server --url --profile demo"
     assert dry.tunnel_line == "minikube tunnel --profile demo"
-    assert (dry.stop_lines(), dry.delete_lines()) == ((), ()), "there is none"
+    assert (dry.stop(), dry.delete(), capsys.readouterr().out) == (False, False, ""), "there is none"
     assert world.minikube.words == []
     world.provider.start()
     assert dry.start_lines() == ()
-    assert dry.stop_lines() == ("minikube stop --profile demo",)
-    assert dry.delete_lines() == ("minikube delete --profile demo",)
+    assert dry.stop()
+    assert dry.delete()
+    assert capsys.readouterr().out == "minikube stop --profile demo\nminikube delete --profile demo\n"
+    assert world.minikube.words == ["start"], "nothing was changed"
     world.provider.stop()
-    assert dry.stop_lines() == ()
+    assert not dry.stop()
+    assert capsys.readouterr().out == ""

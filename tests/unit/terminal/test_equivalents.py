@@ -12,6 +12,7 @@ import yaml
 from kubetasks.engine import image
 from kubetasks.engine.image import Delivered
 from kubetasks.kube import manifests
+from kubetasks.kube.manifests import Manifest
 from kubetasks.pipeline import desired, probe
 from kubetasks.pipeline.desired import Desired, Place
 from kubetasks.project.application import Application
@@ -39,11 +40,9 @@ def lines(app: Application) -> list[str]:
         equivalents.rollout_status(KUBECTL, app.name),
         equivalents.apply(app, KUBECTL, app.source / "deploy" / "service.yaml", {"op": "add"}),
         *equivalents.scale(app, KUBECTL, 3),
-        equivalents.logs(app, KUBECTL, 10),
-        equivalents.service(app, KUBECTL),
-        equivalents.unexpose(app, KUBECTL),
+        *equivalents.rollback(app, KUBECTL, 2),
         equivalents.delete(KUBECTL, "deployment", app.name),
-        equivalents.wait_for_job(KUBECTL, f"{app.name}-migrate"),
+        equivalents.kubectl(KUBECTL, "logs", f"--selector={app.selector}"),
     ]
 
 
@@ -62,7 +61,14 @@ def test_the_lines_of_the_tutorial() -> None:
     plain = lines(PROJECT.application)[0]
     assert plain.startswith("docker build --tag simple-server:0123456789ab --tag simple-server:v1 --build-arg BASE=base")
     assert equivalents.scale(PROJECT.application, (), 3)[0] == "kubectl scale deployments/simple-server --replicas=3"
-    assert equivalents.unexpose(PROJECT.application, ()) == "kubectl delete service simple-server"
+
+
+def test_a_job_is_deleted_applied_and_waited_for() -> None:
+    job = Manifest({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate"}, "spec": {"template": {"spec": {}}}})
+    wanted, there = Desired(image=image.Image(OTHER, "1", "")), Place("ns", Delivered("shop:1", pulled=False), None)
+    before, *_, after = desired.lines(OTHER, [job], wanted, there, KUBECTL)
+    assert before == "kubectl --context theirs --namespace ns delete job migrate --ignore-not-found"
+    assert after == "kubectl --context theirs --namespace ns wait --for=condition=Complete job/migrate --timeout=5m"
 
 
 def applied(app: Application, pulled: bool = False, **wanted: Any) -> list[str]:
