@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from ci import browsers, junit, pythons
+from ci import browsers, engines, junit, pythons
 from ci.pythons import PYTHONS
 from kubetasks import providers
 from kubetasks.engine import access, client
@@ -31,6 +31,7 @@ THOROUGH_LINTS = (*LINTS, "lint-ci", "docs", "lowest")
 DEFAULT_PROVIDER = DEFAULTS["cluster"]["provider"]
 CORE_SECONDS = 300  # the goal for the core tier, on two cores with everything there
 SLOWEST = 10
+ON_AN_ENGINE = ("tests/core", "tests/thorough/images", "tests/thorough/application/test_remove.py")
 PAGE = ("tests/core/test_page.py", "tests/thorough/page")
 YARDSTICK = "import time; start = time.perf_counter(); import invoke, docker, kubernetes; print(time.perf_counter() - start)"
 
@@ -49,12 +50,12 @@ uv pip install --quiet --python /tmp/tox --require-hashes --requirement requirem
 
 @dataclass(frozen=True)
 class Job:
-    """`name` is the tox environment of lint, the provider, the minor of Python and Kubernetes, or "page".
+    """`name` is the tox environment of lint, the provider, the minor of Python and Kubernetes, "page", or "modern engine".
 
     `required`: it was requested by name. `page`: the tests of the page are part of it.
     """
 
-    kind: Literal["lint", "python", "kubernetes", "provider", "browser"]
+    kind: Literal["lint", "python", "kubernetes", "provider", "browser", "engine"]
     name: str
     tier: Tier = "core"
     required: bool = False
@@ -77,6 +78,8 @@ class Job:
             return ()
         if self.kind == "browser":
             return PAGE[:1] if self.tier == "core" else PAGE
+        if self.kind == "engine":
+            return ON_AN_ENGINE
         # another provider's thorough test is the core of this one: deployment, exposure, scaling, removal
         deep = self.tier == "exhaustive" or (self.tier == "thorough" and self.kind == "kubernetes")
         marked = ("--exhaustive",) if self.tier == "exhaustive" else ()
@@ -88,7 +91,7 @@ class Job:
         if self.kind == "kubernetes":
             return {"INVOKE_CLUSTER_KUBERNETES": self.name, "INVOKE_CLUSTER_PROVIDER": DEFAULT_PROVIDER}
         # the page is tested on the Kubernetes of the settings: it does not depend on it
-        providers = {"provider": self.name, "browser": DEFAULT_PROVIDER}
+        providers = {"provider": self.name, "browser": DEFAULT_PROVIDER, "engine": DEFAULT_PROVIDER}
         return {"INVOKE_CLUSTER_PROVIDER": providers[self.kind]} if self.kind in providers else {}
 
     @property
@@ -124,9 +127,10 @@ def jobs(
     kubernetes: str = "",
     minikube: bool = False,
     browser: bool = False,
+    engine: bool = False,
 ) -> list[Job]:
     """The jobs of the parts that were requested, or of all, as deep as the tier goes."""
-    everything = not (lint or unit or python or kubernetes or minikube or browser)
+    everything = not (lint or unit or python or kubernetes or minikube or browser or engine)
     chosen = [Job("lint", name, tier) for name in (LINTS if tier == "core" else THOROUGH_LINTS)] if lint or everything else []
     if python:
         chosen.append(Job("python", python, tier, required=True))
@@ -140,6 +144,8 @@ def jobs(
         chosen.append(Job("provider", "minikube", tier, required=minikube))
     if browser:
         chosen.append(Job("browser", "page", tier, required=True))
+    if engine or (everything and tier == "exhaustive"):
+        chosen.append(Job("engine", "modern engine", tier, required=engine))
     return chosen
 
 
@@ -198,6 +204,10 @@ def _prepare(settings: Settings, report: Report, job: Job) -> tuple[str, Callabl
             replace(settings, provider=DEFAULT_PROVIDER), report
         )  # first: without one, no browser needs to be installed
         return f"{where}, {browsers.ensure(settings, report, install)}", lambda: _tox(job)
+    if job.kind == "engine":
+        of_provider = replace(settings, provider=DEFAULT_PROVIDER)
+        where = _set_up(of_provider, report)
+        return f"Docker of Debian {engines.RELEASE}, {where}", lambda: _on_modern_engine(of_provider, report, job)
     if job.kind == "python":
         interpreter = find_python(job.name)
         if not interpreter:
@@ -227,9 +237,19 @@ def _set_up(settings: Settings, report: Report) -> str:
 
 def _tox(job: Job, *more: str) -> int:
     """Run the job's tests, with more arguments for pytest."""
+    return shell.show(_words(job, *more), env=job.variables)
+
+
+def _words(job: Job, *more: str) -> list[str]:
     argv = [sys.executable, "-m", "tox", "run", "--skip-missing-interpreters=false", "-e", job.environment]
-    arguments = ["--", f"--junitxml={job.report}", *job.arguments, *more] if job.arguments else []
-    return shell.show([*argv, *arguments], env=job.variables)
+    return [*argv, *(["--", f"--junitxml={job.report}", *job.arguments, *more] if job.arguments else [])]
+
+
+def _on_modern_engine(settings: Settings, report: Report, job: Job) -> int:
+    needed = providers.select(settings, report, client.connect).requirements
+    with engines.modern(settings, report, needed) as engine:
+        left_out = [] if browsers.find() else [f"--ignore={path}" for path in PAGE]
+        return shell.show(engine.inside(_words(job, *left_out)), env={**job.variables, **engine.variables})
 
 
 def find_python(minor: str) -> str:

@@ -27,6 +27,7 @@ SUMMARY = "GITHUB_STEP_SUMMARY"  # the file that GitHub Actions shows on a job's
         "kubernetes": "only the tests on throwaway clusters of that minor",
         "minikube": "only the tests on a throwaway minikube cluster",
         "browser": "only the tests of the page in Chromium, on a throwaway cluster",
+        "engine": "only what depends on the container engine, on a newer one than this machine's",
     }
 )
 def test(
@@ -39,13 +40,14 @@ def test(
     kubernetes: str = "",
     minikube: bool = False,
     browser: bool = False,
+    engine: bool = False,
 ) -> None:
     """Test that what the README promises holds.
 
     Runs style, types, the unit tests on this Python, and the core tests: deployment, exposure, scaling, removal, the page
     and the README's own commands, on a throwaway cluster. --all tests everything else too: faults, interruptions, images,
     other clusters, minikube if that was set up. --exhaustive adds every moment of an interruption, every Python, every
-    Kubernetes that is installed, and all of minikube. JUnit files go to reports/.
+    Kubernetes that is installed, all of minikube, and a newer container engine. JUnit files go to reports/.
 
     It removes its clusters, and leaves .tox and reports/. What a part lacks is named in the table at the end; --all,
     --exhaustive and --browser install Chromium with apt, as root; the two tiers and --python add images of Pythons.
@@ -72,6 +74,7 @@ def test(
         kubernetes=kubernetes,
         minikube=minikube,
         browser=browser,
+        engine=engine,
     )
     if not run.report.equivalent(*(job.line for job in wanted)):
         return

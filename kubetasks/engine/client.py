@@ -162,11 +162,18 @@ class Engine:
                 f"The container engine is on another machine ({where}), and a cluster there does not answer at 127.0.0.1 here.",
                 "Run ./inv there; or use that cluster with the provider `existing`: docs/existing.md",
             )
-        contained = any(Path(mark).exists() for mark in CONTAINER_MARKS)
-        here = self.container(socket.gethostname()) if contained else None
-        refused = machine.refusal(self.info, here.attrs if here else None)
+        refused = machine.refusal(self.info, self._around_us())
         if refused:
             raise EngineError(*refused)
+
+    def _around_us(self) -> "dict[str, Any] | None":
+        """The container of this engine in which this process runs, or None; its host's name is the beginning of its id."""
+        name = socket.gethostname()
+        if any(Path(mark).exists() for mark in CONTAINER_MARKS):
+            with _found("Looking for this container"):
+                found = self._client.containers.get(name)
+                return dict(found.attrs) if str(found.id).startswith(name) else None
+        return None
 
     def cautions(self) -> list[str]:
         """What may go wrong with a cluster on this engine's machine, each with a remedy."""

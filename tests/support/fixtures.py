@@ -21,12 +21,13 @@ from tests.support import diagnosis, images, locks, pages, run, signals, snapsho
 from tests.support.clone import clone
 from tests.support.driver import HEARD, Tasks
 from tests.support.marks import default_provider
+from tests.support.person import Person
 from tests.support.run import Run
 
 RUN = pytest.StashKey[Run]()
 ON_STRANGER = pytest.StashKey[int]()  # how many tests run on the cluster of others
 
-TypePage = Callable[[Path, Callable[[], None]], None]
+TypePage = Callable[..., None]
 CLEAN = "./inv clean --all"
 
 OTHER_CLUSTERS = """\
@@ -231,8 +232,8 @@ def type_page(tmp_path: Path, throwaway: Tasks, alone_from_here: Callable[[], No
         stand_ins = {node: f"{PROJECT.application.name}-control-plane"} | stand_ins
     update = bool(pytestconfig.getoption("update_pages"))
 
-    def type_it(page: Path, before_clean: Callable[[], None]) -> None:
-        typed = []
+    def type_it(page: Path, before_clean: Callable[[], None], by: Person | None = None) -> None:
+        typed, folder = [], by.home / "project" if by else tmp_path
 
         def before(command: str) -> None:
             typed.append(command)
@@ -240,8 +241,10 @@ def type_page(tmp_path: Path, throwaway: Tasks, alone_from_here: Callable[[], No
                 before_clean()
                 alone_from_here()  # it removes the application's images
 
-        source.edit_uniquely(clone(tmp_path))
-        with pages.shell(tmp_path, environment) as bash:
+        source.edit_uniquely(clone(folder))
+        if by:
+            by.owns(folder)
+        with pages.shell(folder, by.environment(environment) if by else environment, by.words if by else ()) as bash:
             pages.run(page, provider(), bash, stand_ins, before, update)
         assert CLEAN in typed
 

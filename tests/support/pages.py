@@ -101,9 +101,11 @@ def mended(shown: Sequence[str], printed: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def shell(folder: Path, env: Mapping[str, str]) -> Iterator[Bash]:
-    """One bash for a whole page; what the page has left running in the background ends with it."""
-    with subprocess.Popen("bash", cwd=folder, env=env, stdin=PIPE, stdout=PIPE, stderr=STDOUT, start_new_session=True) as bash:
+def shell(folder: Path, env: Mapping[str, str], words: Sequence[str] = ()) -> Iterator[Bash]:
+    """One bash for a whole page, after these words; what the page has left running in the background ends with it."""
+    with subprocess.Popen(
+        [*words, "bash"], cwd=folder, env=env, stdin=PIPE, stdout=PIPE, stderr=STDOUT, start_new_session=True
+    ) as bash:
         try:
             yield bash
         finally:

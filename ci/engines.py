@@ -1,0 +1,136 @@
+"""A container engine as most people have it, beside this machine's: Docker of Debian sid, which keeps its images in containerd.
+
+It has a root file system, mounts and a network of its own: two engines in one network would share a bridge and firewall rules.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hostengine import engine as hostengine
+from hostengine import packages
+from kubetasks.engine import client
+from kubetasks.errors import EngineError, SetupError
+from kubetasks.project.settings import Settings
+from kubetasks.setup import requirements
+from kubetasks.setup.requirements import File, Requirement
+from kubetasks.terminal import shell, wait
+from kubetasks.terminal.report import Report
+from nodeimages import build, rootfs
+
+RELEASE = "sid"
+PACKAGES = "docker.io docker-cli docker-buildx iptables iproute2 ca-certificates kmod procps mount slirp4netns".split()
+SECONDS = 60
+# The engine's files are in /srv/engine. A root of its own needs pivot_root: `docker exec` leaves a chroot.
+# slirp4netns gives the network namespace a way out, at these addresses of its own, with no rule in this machine's firewall.
+START = """\
+root=$1
+mount --make-rprivate /
+mount --bind "$root" "$root"
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mount --rbind /sys "$root/sys"
+cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
+echo 'nameserver 10.0.2.3' > "$root/etc/resolv.conf"
+echo '{"features": {"containerd-snapshotter": true}}' > "$root/etc/docker/daemon.json"
+cd "$root"
+pivot_root . old
+umount -l /old
+mount -t tmpfs tmpfs /run
+unshare --net sh -ec '
+    ip link set lo up
+    echo $$ > /srv/engine/pid
+    until ip link show tap0 > /dev/null 2>&1; do sleep 0.05; done
+    exec dockerd --host unix:///srv/engine/docker.sock' &
+until [ -s /srv/engine/pid ]; do sleep 0.05; done
+exec slirp4netns --configure --mtu=65520 --disable-host-loopback "$(cat /srv/engine/pid)" tap0
+"""
+
+
+@dataclass(frozen=True)
+class Modern:
+    """An engine that runs; `pid` is its process."""
+
+    release: str
+    root: Path
+    pid: int
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What makes docker use it, with its BuildKit."""
+        return {"DOCKER_HOST": f"unix://{self.root}/srv/engine/docker.sock", "DOCKER_CONFIG": str(self.root / "srv/engine/cli")}
+
+    def inside(self, argv: list[str]) -> list[str]:
+        """The words that run a program in its network."""
+        return ["nsenter", f"--net=/proc/{self.pid}/ns/net", *argv]
+
+
+@contextmanager
+def modern(settings: Settings, report: Report, needed: Sequence[Requirement]) -> Iterator[Modern]:
+    """Create and start the engine with those images of what is needed that this machine's has; remove it at the end.
+
+    Raises SetupError, EngineError, ProgramError.
+    """
+    if not packages.possible():
+        raise SetupError("A second engine needs root on Debian or Ubuntu.", "As root: ./inv test --engine")
+    folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))  # a socket's path has 108 characters at most
+    log, root = folder / "log", folder / "root"
+    try:
+        with report.step(f"Creating an engine from Debian packages ({RELEASE})"):
+            packages.install(build.PACKAGES, settings.cache, log)
+            rootfs.make(root, PACKAGES, log=log, debian=RELEASE)
+            for name in ("old", "srv/engine/cli/cli-plugins", "etc/docker"):
+                (root / name).mkdir(parents=True, exist_ok=True)
+            plugin = "usr/libexec/docker/cli-plugins/docker-buildx"
+            (root / "srv/engine/cli/cli-plugins/docker-buildx").symlink_to(root / plugin)
+        with log.open("ab") as sink:
+            argv = ["unshare", "--mount", "sh", "-ec", START, "sh", str(root)]
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd="/")
+        try:
+            made = _started(root, process, log)
+            with report.step(f"Copying images to Docker {made.release}"):
+                _copy(settings, made, needed, folder / "images.tar")
+            yield made
+        finally:
+            _end(root, process)
+    finally:
+        hostengine.remove_folder(folder, log)
+
+
+def _started(root: Path, process: "subprocess.Popen[bytes]", log: Path) -> Modern:
+    socket = root / "srv/engine/docker.sock"
+
+    def check() -> wait.State:
+        if process.poll() is not None:
+            return wait.Failed(f"It ended with {process.returncode}: {log.read_text(errors='replace')[-2000:]}")
+        return wait.Done() if hostengine.local(socket) else wait.Pending("no answer")
+
+    wait.until_done(check, EngineError, "The engine did not start", timeout=SECONDS)
+    found = hostengine.local(socket)
+    return Modern(found.version() if found else "", root, int((root / "srv/engine/pid").read_text()))
+
+
+def _copy(settings: Settings, made: Modern, needed: Sequence[Requirement], file: Path) -> None:
+    found = client.connect()
+    images = [one.find(found, settings).reference for one in (*needed, requirements.BASE_IMAGE) if not isinstance(one, File)]
+    found.save([name for name in images if found.image_id(name)], file)
+    shell.run(["docker", "load", "--input", str(file)], env=made.variables)
+    file.unlink()
+
+
+def _end(root: Path, process: "subprocess.Popen[bytes]") -> None:
+    """End the engine, which ends its containers, and then its network."""
+    pid = root / "srv/engine/pid"
+    if pid.exists():
+        number = int(pid.read_text())
+        os.kill(number, signal.SIGTERM)
+        wait.until(lambda: wait.Pending("") if Path(f"/proc/{number}/exe").exists() else wait.Done(), timeout=SECONDS)
+    process.terminate()
+    process.wait(SECONDS)
+    shutil.rmtree(root / "srv", ignore_errors=True)

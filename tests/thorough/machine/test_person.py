@@ -1,0 +1,40 @@
+"""A person who is not root does everything of the README: nothing but what setup installs is left in their home."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tasks import PROJECT
+from tests.support import person
+from tests.support.clone import clone
+from tests.support.driver import Tasks
+from tests.support.fixtures import TypePage
+from tests.support.marks import exhaustive
+from tests.support.person import Person
+
+SETUP_SECONDS = 880  # kind and MetalLB are compiled
+
+pytestmark = [exhaustive, pytest.mark.skipif(not person.can_be_made(), reason="needs root, useradd and setpriv")]
+
+
+@pytest.fixture
+def somebody() -> Iterator[Person]:
+    with person.made() as one:
+        yield one
+
+
+def test_a_person_who_may_use_the_engine_does_everything_of_the_readme(
+    somebody: Person, throwaway: Tasks, type_page: TypePage
+) -> None:
+    skeleton = sorted(path.name for path in somebody.home.iterdir())
+    folder = clone(somebody.home / "project")
+    somebody.owns(folder)
+    environment = somebody.environment(os.environ | throwaway.environment)
+    subprocess.run([*somebody.words, "./inv", "setup"], cwd=folder, env=environment, check=True, timeout=SETUP_SECONDS)
+    shutil.rmtree(folder / ".venv")  # the page begins without it
+    type_page(PROJECT.folder / "README.md", lambda: None, somebody)
+    assert sorted(path.name for path in somebody.home.iterdir()) == sorted([*skeleton, ".cache", "project"])
+    assert [path.name for path in (somebody.home / ".cache").iterdir()] == ["kubetasks"]
