@@ -14,14 +14,15 @@ from nodeimages import here, names
 
 @dataclass(frozen=True)
 class Python:
-    """One Python minor: the image to pull, and the Debian release that has it, or "".
+    """One Python minor: the image to pull, the Debian release that has it, or "", and that release's package.
 
-    Two are pulled by tag: no digest is known for them.
+    Three are pulled by tag: no digest is known for them.
     """
 
     minor: str
     pulled: str
     debian: str
+    package: str = "python3"
 
 
 PYTHONS = {
@@ -31,6 +32,7 @@ PYTHONS = {
         Python("3.12", "python:3.12-slim", ""),
         Python("3.13", "python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b", "trixie"),
         Python("3.14", PYTHON_IMAGE, "sid"),
+        Python("3.15", "python:3.15-slim", "sid", "python3.15"),
     )
 }
 
@@ -41,7 +43,7 @@ def image(settings: Settings, report: Report, minor: str, may_install: bool) -> 
     Raises EngineError, SetupError.
     """
     found, version = client.connect(), PYTHONS[minor]
-    built = names.python(version.debian) if version.debian else ""
+    built = names.python(version.debian, version.package) if version.debian else ""
     wanted = Requirement(f"Python {minor}", lambda _: version.pulled, lambda _: built)
     there = wanted.find(found, settings)
     if there.present:
@@ -54,4 +56,4 @@ def image(settings: Settings, report: Report, minor: str, may_install: bool) -> 
         return version.pulled
     if not version.debian:
         raise SetupError(f"No image registry is reachable, and no available Debian release has Python {minor}.")
-    return here.python(found, settings, report, wanted, version.debian)
+    return here.python(found, settings, report, wanted, version.debian, version.package)

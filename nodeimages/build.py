@@ -192,11 +192,11 @@ class Build:
         return folder
 
 
-def make_python(engine: Engine, debian: str, root: Path, log: Path) -> None:
-    """Make the image with the Python of a Debian release, using the empty folder `root`. Raises ProgramError."""
-    rootfs.make(root, python.PACKAGES, log=log, debian=debian)
+def make_python(engine: Engine, debian: str, root: Path, log: Path, package: str = python.DEFAULT) -> None:
+    """Make the image with that Python of a Debian release, using the empty folder `root`. Raises ProgramError."""
+    rootfs.make(root, python.packages(package), log=log, debian=debian)
     python.complete(root)
-    import_root(engine, root, names.python(debian), python.IMAGE_CHANGES)
+    import_root(engine, root, names.python(debian, package), python.IMAGE_CHANGES)
 
 
 def import_root(engine: Engine, root: Path, reference: str, changes: list[str]) -> None:

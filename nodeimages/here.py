@@ -41,16 +41,19 @@ def build(settings: Settings, report: Report, log: Path, missing: Sequence[Requi
     Build(settings, report, log, prepare, missing).run()
 
 
-def python(found: Engine, settings: Settings, report: Report, wanted: Requirement, debian: str) -> str:
-    """Build the image with that release's Python, and return its name. Raises EngineError, SetupError, ProgramError."""
+def python(found: Engine, settings: Settings, report: Report, wanted: Requirement, debian: str, package: str) -> str:
+    """Build the image with that package of a Debian release, and return its name.
+
+    Raises EngineError, SetupError, ProgramError.
+    """
     require_buildable([wanted])
     root = settings.cache / f"build-python-{debian}"
     with receipt.locked(settings.cache, report):
         log = new_log(settings)
         packages.install(PACKAGES, settings.cache, log)
-        with report.step(f"Creating an image with Python from Debian packages ({debian})"):
+        with report.step(f"Creating an image with Python from Debian packages ({debian}: {package})"):
             try:
-                make_python(found, debian, root, log)
+                make_python(found, debian, root, log, package)
             finally:
                 shutil.rmtree(root, ignore_errors=True)
     return wanted.built(settings)

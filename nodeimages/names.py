@@ -14,6 +14,7 @@ from kubetasks.project.versions import (
     Kubernetes,
 )
 from kubetasks.setup.requirements import BASE_REPOSITORY, KICBASE_REPOSITORY, NODE_REPOSITORY, REGISTRY_REPOSITORY
+from nodeimages.python import DEFAULT
 
 RECIPES = Path(__file__).resolve().parent
 NODE_SOURCE = RECIPES / "data" / "node"
@@ -40,9 +41,9 @@ def _node_name(repository: str, minor: str, *own: str | bytes) -> str:
     return f"{repository}:v{version.built}-{digest(*parts, *_content(EVERY_NODE, '**/*'), *own)}"
 
 
-def python(debian: str) -> str:
-    """The name of an image with the Python of a Debian release."""
-    return f"{BASE_REPOSITORY}:{debian}-{digest(debian, *_content(RECIPES, 'rootfs.py', 'python.py'))}"
+def python(debian: str, package: str = DEFAULT) -> str:
+    """The name of an image with a Python of a Debian release: its own, or that of another package."""
+    return f"{BASE_REPOSITORY}:{debian}-{digest(debian, package, *_content(RECIPES, 'rootfs.py', 'python.py'))}"
 
 
 def registry() -> str:

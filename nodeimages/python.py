@@ -3,9 +3,14 @@
 import shutil
 from pathlib import Path
 
-PACKAGES = "python3 python3-venv ca-certificates".split()
 TRUSTED = "etc/ssl/certs/ca-certificates.crt"
 IMAGE_CHANGES = ['CMD ["python3"]']
+DEFAULT = "python3"  # the package of a release's own Python
+
+
+def packages(python: str) -> list[str]:
+    """What an image with that package of Debian's has."""
+    return [python, f"{python}-venv", "ca-certificates"]
 
 
 def complete(root: Path) -> None:

@@ -27,6 +27,11 @@ PORT = 5000  # in the container
 ENVIRONMENT = {"OTEL_TRACES_EXPORTER": "none", "REGISTRY_STORAGE": "inmemory"}
 
 
+def registry_of(cluster: str) -> str:
+    """The name of a cluster's registry, for nodes and pods too."""
+    return f"{cluster}-registry"
+
+
 class Registry:
     """A container on the cluster's Docker network. `cluster` is the name of both."""
 
@@ -35,7 +40,7 @@ class Registry:
         self._settings = settings
         self._owner = settings.app.owner
         self._cluster = cluster
-        self.name = f"{cluster}-registry"
+        self.name = registry_of(cluster)
         self._digests: dict[str, str] = {}  # of what this process has pushed, by reference
 
     @property

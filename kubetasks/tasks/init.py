@@ -60,7 +60,7 @@ jobs:
           persist-credentials: false
       - uses: actions/setup-python@5fda3b95a4ea91299a34e894583c3862153e4b97 # v7.0.0
         with:
-          python-version: "3.13"
+          python-version: "3.14"
       - run: pip install kubetasks pytest pytest-xdist
       - run: kubetasks setup
         env:

@@ -26,7 +26,7 @@ def create(tasks: Tasks, options: pytest.Config) -> None:
     cluster = _described(tasks, config, options)
     if provider.phase() == "missing":
         provider.prepare(config)
-    with mock.patch.dict(os.environ, config.environment):
+    with mock.patch.dict(os.environ, config.environment()):
         cluster.create(config_file=provider.config_file)
     provider.finish()
 

@@ -1,16 +1,20 @@
 """How kind is asked for a cluster: its configuration file, its name, its ports."""
 
 import json
+import os
 import re
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kubetasks.errors import ClusterError
 from kubetasks.providers.own import CONTROLLERS_RATE
+from kubetasks.providers.registry import registry_of
 
 NODE_PORT = 30080  # mapped to 127.0.0.1 when the cluster is created; the first service asks for it
 API_PORT = 6443  # of the API server, in the node
 PORTS_TRIED = 100
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 # The managers of one control plane need no leader election: a cluster that starts again would wait for the stopped ones' lease.
 # kind uses the form that fits: v1beta3 before Kubernetes 1.36.
@@ -122,10 +126,13 @@ class Config:
         words = ["--name", self.name, "--image", self.image, "--config", file, "--kubeconfig", self.kubeconfig]
         return ["create", "cluster", *words]
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """What makes kind use the cluster's own network."""
-        return {"KIND_EXPERIMENTAL_DOCKER_NETWORK": self.name}
+    def environment(self, given: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """What makes kind use the cluster's own network, and nodes ask its registry and not the proxy, if there is one."""
+        own = {"KIND_EXPERIMENTAL_DOCKER_NETWORK": self.name}
+        if any(given.get(name) for name in PROXIES):  # kind gives them to the nodes
+            direct = given.get("NO_PROXY") or given.get("no_proxy") or ""
+            own["NO_PROXY"] = ",".join(filter(None, (direct, registry_of(self.name))))
+        return own
 
 
 def kubernetes_of(image: str) -> str:

@@ -167,7 +167,7 @@ class Kind(Own):
         try:
             shell.run(
                 [self.program, *config.words(str(self.config_file))],
-                env={**access.environment(), **config.environment},
+                env={**access.environment(), **config.environment()},
                 log=log,
                 on_line=lambda line: at(line.strip(" •✓")),
             )
@@ -317,7 +317,7 @@ class Kind(Own):
         return (
             self._network.line(),
             *self._registry.serve_lines(),
-            equivalents.create_cluster(config.words("-"), config.environment, config.text),
+            equivalents.create_cluster(config.words("-"), config.environment(), config.text),
             *self._registry.announce_lines(config.nodes),
             equivalents.mark_cluster(config.nodes, self.mark),
             *(equivalents.load_balancer(self._app.owner, manifest, self.name) if reached else ()),

@@ -44,7 +44,7 @@ def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
 ) -> None:
     name = f"{throwaway.cluster}-registry"
     project = source.changed(tmp_path)
-    throwaway("start")
+    throwaway.typed("start", HTTP_PROXY="http://192.0.2.1:3128")  # which does not answer: nothing may go through it
     throwaway.typed("build", "deploy", "expose", folder=project)
     hosting = hosted(throwaway)
     assert hosting["host"] == listening(name)

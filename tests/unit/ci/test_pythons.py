@@ -32,9 +32,9 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was pulled or built, by name."""
     made: list[str] = []
 
-    def build(_engine: object, _settings: object, _report: object, _wanted: object, debian: str) -> str:
+    def build(_engine: object, _settings: object, _report: object, _wanted: object, debian: str, package: str) -> str:
         made.append(debian)
-        return names.python(debian)
+        return names.python(debian, package)
 
     monkeypatch.setattr(downloads, "image", lambda _engine, _settings, _report, reference: made.append(reference))
     monkeypatch.setattr(here, "python", build)

@@ -45,6 +45,19 @@ def test_only_the_control_plane_maps_a_port_and_every_node_takes_pods() -> None:
     assert [patch["nodeRegistration"]["taints"] for patch in patches if "nodeRegistration" in patch] == [[], []]
 
 
+@pytest.mark.parametrize(
+    ("given", "direct"),
+    [
+        ({}, None),
+        ({"NO_PROXY": "10.0.0.0/8"}, None),
+        ({"HTTP_PROXY": "http://proxy:3128"}, "demo-registry"),
+        ({"https_proxy": "http://proxy:3128", "no_proxy": ".example.com"}, ".example.com,demo-registry"),
+    ],
+)
+def test_behind_a_proxy_nodes_ask_the_registry_of_their_cluster_directly(given: dict[str, str], direct: str | None) -> None:
+    assert CONFIG.environment(given).get("NO_PROXY") == direct
+
+
 def test_the_nodes_have_the_names_that_kind_gives_them() -> None:
     assert dataclasses.replace(CONFIG, size=3).nodes == ["demo-control-plane", "demo-worker", "demo-worker2"]
 
@@ -121,7 +134,7 @@ def test_kind_gets_a_kubeconfig_of_our_own() -> None:
 
 
 def test_the_equivalent_command_names_the_network_to_kind_and_holds_the_configuration() -> None:
-    create = equivalents.create_cluster(CONFIG.words("-"), CONFIG.environment, CONFIG.text)
+    create = equivalents.create_cluster(CONFIG.words("-"), CONFIG.environment({}), CONFIG.text)
     assert create.startswith("KIND_EXPERIMENTAL_DOCKER_NETWORK=demo kind create cluster")
     assert create.endswith(f"{CONFIG.text}EOF")
 
