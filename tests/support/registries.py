@@ -1,6 +1,8 @@
 """Registries: Distribution's own in a container, plain, with a password, or with a certificate that nobody knows."""
 
+import hashlib
 import io
+import json
 import ssl
 import subprocess
 import tempfile
@@ -36,6 +38,11 @@ USER, PASSWORD = "reader", "opensesame"
 HASH = "$2a$04$FdlmkYYIGlYSRlTIi//e0ekUVCWFBw.nfqa7T0YmX3XJU9Xp1VTV2"  # of the password, by bcrypt
 WITH_PASSWORD = CONFIG + "auth: {htpasswd: {realm: test, path: /htpasswd}}\n"
 WITH_CERTIFICATE = CONFIG.replace("secret: none", "secret: none, tls: {certificate: /certificate.pem, key: /key.pem}")
+
+
+DOCKERS_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+OCIS_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCIS_INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,46 @@ def start(this_run: Run, folder: Path, config: str = CONFIG, network: str = "bri
     address = f"localhost:{port['HostPort']}"
     _answering(f"{'https' if config == WITH_CERTIFICATE else 'http'}://{address}/v2/")
     return Registry(address, inside, name, image)
+
+
+def of_two_platforms(registry: Registry, name: str, folder: Path) -> str:
+    """Push an image for this machine's architecture and for one that nobody has, under one name; return that."""
+    reference = f"{registry.address}/{name}:1"
+    (folder / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
+    client.connect().build(io.BytesIO(read_context(folder)), [reference], {}, lambda _line: None)
+    client.connect().push(reference, lambda _line: None)
+    client.connect().remove_image(reference)
+
+    def send(method: str, path: str, body: bytes = b"", kind: str = "") -> tuple[bytes, str]:
+        url = path if path.startswith("http") else f"http://{registry.address}/v2/{name}/{path}"
+        headers = {"Content-Type": kind, "Accept": ", ".join((DOCKERS_MANIFEST, OCIS_MANIFEST))}
+        request = urllib.request.Request(url, body or None, headers, method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.read(), answer.headers.get("Location", "")
+
+    def digest(content: bytes) -> str:
+        return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+    ours = send("GET", "manifests/1")[0]
+    manifest = json.loads(ours)
+    config = json.loads(send("GET", f"blobs/{manifest['config']['digest']}")[0])
+    other = json.dumps({**config, "architecture": "s390x"}).encode()
+    _, upload = send("POST", "blobs/uploads/")
+    send("PUT", f"{upload}&digest={digest(other)}", other, "application/octet-stream")
+    theirs = json.dumps({**manifest, "config": {**manifest["config"], "digest": digest(other), "size": len(other)}}).encode()
+    send("PUT", f"manifests/{digest(theirs)}", theirs, manifest["mediaType"])
+    entries = [
+        {
+            "mediaType": manifest["mediaType"],
+            "digest": digest(content),
+            "size": len(content),
+            "platform": {"os": "linux", "architecture": architecture},
+        }
+        for content, architecture in ((ours, config["architecture"]), (theirs, "s390x"))
+    ]
+    index = {"schemaVersion": 2, "mediaType": OCIS_INDEX, "manifests": entries}
+    send("PUT", "manifests/1", json.dumps(index).encode(), OCIS_INDEX)
+    return reference
 
 
 @eventually(30)

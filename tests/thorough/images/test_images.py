@@ -15,10 +15,11 @@ import pytest
 
 from kubetasks.engine import client
 from tasks import PROJECT
-from tests.support import answers, images, source
+from tests.support import answers, images, registries, source
 from tests.support.driver import Tasks
 from tests.support.eventually import SECONDS, eventually
 from tests.support.marks import every_provider
+from tests.support.run import Run
 from tests.support.waiting import until
 
 V1 = "simple-server:v1"
@@ -137,3 +138,19 @@ def test_the_tutorials_name_means_the_newest_build_on_the_node_too(app: Tasks, t
     reference = images.built_image(newest)
     known = node_images(app)
     assert known[f"docker.io/library/{V1}"] == known[f"docker.io/library/{reference}"] != first
+
+
+def test_an_image_of_several_platforms_that_was_pulled_is_loaded_for_the_nodes_own(
+    app: Tasks, this_run: Run, tmp_path: Path
+) -> None:
+    with registries.serve(this_run, tmp_path) as registry:
+        (tmp_path / "image").mkdir()
+        name = registries.of_two_platforms(registry, "several", tmp_path / "image")
+        subprocess.run(["docker", "pull", name], check=True, capture_output=True)
+        try:
+            app.provider().supply([name])
+            assert name in node_images(app)
+        finally:
+            subprocess.run(["docker", "rmi", name], check=True, capture_output=True)
+            on_node = ["docker", "exec", *app.nodes(), "ctr", "--namespace=k8s.io", "images", "rm", name]
+            subprocess.run(on_node, check=True, capture_output=True)
