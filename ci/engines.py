@@ -85,22 +85,27 @@ def modern(settings: Settings, report: Report, needed: Sequence[Requirement]) ->
         with report.step(f"Creating an engine from Debian packages ({RELEASE})"):
             packages.install(build.PACKAGES, settings.cache, log)
             rootfs.make(root, PACKAGES, log=log, debian=RELEASE)
-            for name in ("old", "srv/engine/cli/cli-plugins", "etc/docker"):
-                (root / name).mkdir(parents=True, exist_ok=True)
-            plugin = "usr/libexec/docker/cli-plugins/docker-buildx"
-            (root / "srv/engine/cli/cli-plugins/docker-buildx").symlink_to(root / plugin)
-        with log.open("ab") as sink:
-            argv = ["unshare", "--mount", "sh", "-ec", START, "sh", str(root)]
-            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd="/")
-        try:
-            made = _started(root, process, log)
+        with running(root, log) as made:
             with report.step(f"Copying images to Docker {made.release}"):
-                _copy(settings, made, needed, folder / "images.tar")
+                copy_images(settings, made, needed, folder / "images.tar")
             yield made
-        finally:
-            _end(root, process)
     finally:
         hostengine.remove_folder(folder, log)
+
+
+@contextmanager
+def running(root: Path, log: Path) -> Iterator[Modern]:
+    """Run the engine of a root file system that has PACKAGES. Raises EngineError."""
+    for name in ("old", "srv/engine/cli/cli-plugins", "etc/docker"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    (root / "srv/engine/cli/cli-plugins/docker-buildx").symlink_to(root / "usr/libexec/docker/cli-plugins/docker-buildx")
+    with log.open("ab") as sink:
+        argv = ["unshare", "--mount", "sh", "-ec", START, "sh", str(root)]
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd="/")
+    try:
+        yield _started(root, process, log)
+    finally:
+        _end(root, process)
 
 
 def _started(root: Path, process: "subprocess.Popen[bytes]", log: Path) -> Modern:
@@ -116,7 +121,8 @@ def _started(root: Path, process: "subprocess.Popen[bytes]", log: Path) -> Moder
     return Modern(found.version() if found else "", root, int((root / "srv/engine/pid").read_text()))
 
 
-def _copy(settings: Settings, made: Modern, needed: Sequence[Requirement], file: Path) -> None:
+def copy_images(settings: Settings, made: Modern, needed: Sequence[Requirement], file: Path) -> None:
+    """Copy the images of what is needed from this machine's engine, through that file. Raises EngineError, ProgramError."""
     found = client.connect()
     images = [one.find(found, settings).reference for one in (*needed, requirements.BASE_IMAGE) if not isinstance(one, File)]
     found.save([name for name in images if found.image_id(name)], file)

@@ -83,7 +83,7 @@ KINDS = {
         Kind(
             "timeout",
             Grace.AT_ONCE,
-            "The rollout is not complete after {seconds} s: {message}.",
+            "The rollout is not complete, with nothing new for {seconds} s: {message}.",
             "./inv status; INVOKE_APP_TIMEOUT=SECONDS waits longer",
         ),
         Kind("paused", Grace.BRIEF, "The rollout of {name} is paused.", "{kubectl} rollout resume deployment/{name}"),

@@ -53,7 +53,9 @@ def wait_for(run: Run) -> bool:
         if isinstance(end, wait.Failed):
             raise end.error or ClusterError(end.reason, end.hint)
         if isinstance(end, wait.Pending):
-            raise ClusterError(f"Cluster {run.provider.name} is not ready after {timeout:.0f} s: {end.detail}.", ANEW)
+            raise ClusterError(
+                f"Cluster {run.provider.name} is not ready, with nothing new for {timeout:.0f} s: {end.detail}.", ANEW
+            )
     return True
 
 

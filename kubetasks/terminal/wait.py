@@ -1,4 +1,4 @@
-"""Wait under one deadline: check first, then again and again, and stop early if waiting cannot help."""
+"""Wait as long as something moves: check first, then again and again, and stop early if waiting cannot help."""
 
 import time
 from collections.abc import Callable
@@ -55,19 +55,24 @@ def until(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> State:
-    """Call `check` until it returns Done, or a Failed that has lasted; after `timeout` seconds return the last state.
+    """Call `check` until it returns Done or a Failed that has lasted, or nothing new comes for `timeout` seconds.
 
-    `on_change` gets each new detail once. Between two checks `pause` seconds pass, or twice as long as a check took, 2 s at most:
-    while a hundred pods start, the API server and the node have other work.
+    Return the last state. So a slow machine gets the time that it needs, and what goes back and forth ends. `on_change` gets
+    each change. Between two checks `pause` seconds pass, or twice as long as a check took, 2 s at most: while a hundred pods
+    start, the API server and the node have other work.
     """
     deadline = clock() + timeout
-    told = None
+    told, known = None, set[str]()
     failing, since = None, 0.0
     while True:
         interruption.check()
         began, state, now = clock(), check(), clock()
         if isinstance(state, Done):
             return state
+        detail = state.detail if isinstance(state, Pending) else state.reason
+        if known and detail not in known:
+            deadline = now + timeout
+        known.add(detail)
         left = deadline - now
         if isinstance(state, Failed):
             same = state.code, state.subject, state.grace
@@ -76,7 +81,6 @@ def until(
             left = min(left, since + state.grace - now)
         else:
             failing = None
-        detail = state.detail if isinstance(state, Pending) else state.reason
         if left <= 0:
             return state
         if detail != told:
@@ -90,10 +94,10 @@ def until_done(
 ) -> None:
     """Call `check` until it returns Done; `options` are those of `until`.
 
-    Raise `error`: with the reason and hint of a Failed, or, after `timeout` seconds, with `late`, what was missing and `hint`.
+    Raise `error`: with the reason and hint of a Failed, or with `late`, what was missing and `hint`.
     """
     end = until(check, timeout=timeout, **options)
     if isinstance(end, Failed):
         raise end.error or error(end.reason, end.hint or hint)
     if isinstance(end, Pending):
-        raise error(f"{late} after {timeout:.0f} s: {end.detail}.", hint)
+        raise error(f"{late}, with nothing new for {timeout:.0f} s: {end.detail}.", hint)

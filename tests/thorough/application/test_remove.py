@@ -110,6 +110,6 @@ def test_what_cannot_be_deleted_is_named_with_what_keeps_it(app: Tasks) -> None:
     app.kubectl("label", *budget, TOOL.selector)
     app.kubectl("patch", *budget, "--type=merge", "--patch", '{"metadata": {"finalizers": ["example.com/kept"]}}')
     said = app.typed("undeploy", code=10, INVOKE_APP_TIMEOUT="1").stderr
-    assert "poddisruptionbudget/simple-server was not deleted after 1 s: it waits for example.com/kept" in said
+    assert "poddisruptionbudget/simple-server was not deleted, with nothing new for 1 s: it waits for example.com/kept" in said
     app.kubectl("patch", *budget, "--type=merge", "--patch", '{"metadata": {"finalizers": null}}')
     assert "There was no deployment" in app("undeploy").stderr

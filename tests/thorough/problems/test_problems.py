@@ -97,7 +97,7 @@ def test_what_is_late_is_told_with_what_is_missing_and_is_no_problem_yet(app: Ta
     app.kubectl("wait", "deployment/simple-server", "--for=condition=Available=False", "--timeout=30s")
     said = screen(app.typed("scale", "--replicas=1", code=6, INVOKE_APP_TIMEOUT="2"))
     assert said[1].split() == ["code", "timeout"]
-    assert said[0].startswith("The rollout is not complete after 2 s: ")
+    assert said[0].startswith("The rollout is not complete, with nothing new for 2 s: ")
     assert app.json("diagnose")["code"] == "progressing"
 
 

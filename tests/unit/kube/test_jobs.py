@@ -57,5 +57,5 @@ def test_only_one_that_has_ended_well_as_it_is_now_is_not_run_again(live: dict[s
 
 def test_one_that_is_late_says_what_is_missing() -> None:
     assert jobs.late(job(), [], 120, "its pod has not ended").sentence == (
-        "The rollout is not complete after 120 s: job/migrate: its pod has not ended."
+        "The rollout is not complete, with nothing new for 120 s: job/migrate: its pod has not ended."
     )

@@ -69,7 +69,9 @@ def test_what_is_not_deleted_in_time_is_named_with_its_finalizers() -> None:
     kube = FakeKube({OWNER_LABEL: TOOL.name})
     kube.item["metadata"]["finalizers"] = ["kept"]
     told: list[str] = []
-    with pytest.raises(LeftoverError, match="deployment/simple-server was not deleted after 0 s: it waits for kept"):
+    with pytest.raises(
+        LeftoverError, match="deployment/simple-server was not deleted, with nothing new for 0 s: it waits for kept"
+    ):
         objects.delete(kube, "Deployment", "simple-server", "default", 0.05, told.append)
     assert told == ["deployment/simple-server: it waits for kept"]
 

@@ -82,6 +82,15 @@ def test_the_deadline_ends_it_with_what_was_missing_and_not_a_moment_later() -> 
     assert clock.now == 2.5
 
 
+def test_as_long_as_something_new_comes_it_goes_on_and_what_goes_back_and_forth_is_not_new() -> None:
+    rising = [Pending(f"{number // 8} of 4") for number in range(32)]
+    end, clock, _ = run([*rising, Done()], timeout=10)
+    assert (end, clock.now) == (Done(), 32)
+    flapping: list[State] = [Pending(f"{number % 2} of 4") for number in range(100)]
+    _, clock, _ = run(flapping, timeout=10)
+    assert clock.now == 11
+
+
 def test_a_check_that_takes_long_is_repeated_the_later() -> None:
     clock, began = Clock(), list[float]()
 
@@ -108,7 +117,7 @@ def test_what_is_done_in_time_is_no_error() -> None:
     [
         (Failed("It crashes.", "read the log"), "It crashes.", "read the log"),
         (Failed("It crashes."), "It crashes.", "wait longer"),
-        (Pending("0 of 2 pods"), "It is not complete after 10 s: 0 of 2 pods.", "wait longer"),
+        (Pending("0 of 2 pods"), "It is not complete, with nothing new for 10 s: 0 of 2 pods.", "wait longer"),
     ],
 )
 def test_an_error_says_what_failed_or_what_was_missing_and_what_to_try(state: State, sentence: str, hint: str) -> None:

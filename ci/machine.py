@@ -1,0 +1,140 @@
+"""A machine as most people have it: Debian sid with systemd, cgroup v2, Docker 28, and a person who is not root. It is emulated.
+
+    python -m ci.machine
+
+It takes most of an hour: without hardware for virtual machines, the emulation is ten to twenty times slower than this machine.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from ci import engines
+from hostengine import packages
+from hostengine.engine import remove_folder
+from kubetasks import providers
+from kubetasks.engine import client
+from kubetasks.errors import TaskError
+from kubetasks.project import settings
+from kubetasks.terminal import shell
+from kubetasks.terminal.report import Report
+from nodeimages import build, rootfs
+from tasks import PROJECT
+
+PERSON = "person"
+PROGRAMS = "systemd systemd-sysv udev dbus libpam-systemd linux-image-cloud-amd64 python3 python3-venv git".split()
+EMULATOR = ["qemu-system-x86", "e2fsprogs"]
+SIZE = "16G"
+# A slow machine: kubeadm waits as long as we do, and the server gets longer probes than in k8s/.
+JOB = """\
+set -ex
+cat /proc/version; stat --format=%T --file-system /sys/fs/cgroup; id; docker info --format '{{.CgroupVersion}} {{.CgroupDriver}}'
+sed -i 's/timeoutSeconds: .*/timeoutSeconds: 30/' k8s/deployment.yaml
+for task in doctor start build deploy expose scale traffic 'clean --all'; do
+    date +%T
+    ./inv $task
+done
+"""
+UNIT = f"""\
+[Unit]
+Requires=docker.service
+After=docker.service
+[Service]
+Type=oneshot
+User={PERSON}
+WorkingDirectory=/home/{PERSON}/project
+Environment=INVOKE_APP_TIMEOUT=3600 HOME=/home/{PERSON} LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
+ExecStart=/bin/sh /etc/job
+StandardOutput=file:/dev/ttyS0
+StandardError=file:/dev/ttyS0
+ExecStopPost=+/bin/sh -c 'echo "The job ended with $EXIT_STATUS." > /dev/ttyS0; sync; systemctl poweroff --force --force'
+[Install]
+WantedBy=multi-user.target
+"""
+EMULATE = (
+    "qemu-system-x86_64 -accel tcg,thread=multi,tb-size=1024 -cpu max -smp 2 -m 8192 -nographic -no-reboot -nic none".split()
+)
+KERNEL = "root=/dev/vda rw console=ttyS0 quiet systemd.show_status=0 tsc=unstable clocksource=hpet panic=-1 mitigations=off"
+ENDED = "The job ended with 0."
+
+
+def main() -> None:
+    report, chosen = Report(), settings.read(PROJECT, settings.DEFAULTS)
+    folder = Path(tempfile.mkdtemp(prefix="machine-", dir="/tmp"))
+    log, guest, tools = folder / "log", folder / "guest", folder / "tools"
+    try:
+        with report.step("Creating a machine from Debian packages"):
+            packages.install(build.PACKAGES, chosen.cache, log)
+            rootfs.make(guest, [*engines.PACKAGES, *PROGRAMS], log=log, debian=engines.RELEASE)
+            rootfs.make(tools, EMULATOR, log=log, debian=engines.RELEASE)
+        with engines.running(guest, log) as engine:
+            with report.step("Installing the project and its images"):
+                needed = providers.select(chosen, report, client.connect).requirements
+                engines.copy_images(chosen, engine, needed, folder / "images.tar")
+                _build(engine, folder, log)  # what BuildKit keeps of it makes the build there short
+            _install(guest, chosen, log)
+        shutil.rmtree(guest / "old")
+        with report.step("Writing its disk"):
+            boot = guest / "boot"
+            for name in ("vmlinuz", "initrd.img"):
+                shutil.copy(next(boot.glob(f"{name}-*")), tools / name)
+            shell.run(["truncate", f"--size={SIZE}", str(folder / "tools" / "disk")], log=log)
+            shell.run(["mke2fs", "-q", "-t", "ext4", "-d", str(guest), str(tools / "disk")], log=log)
+            remove_folder(guest, log)
+        sys.exit(0 if _run(tools) else 1)
+    except TaskError as error:
+        sys.exit(str(error.message))
+    finally:
+        remove_folder(folder, log)
+
+
+def _build(engine: engines.Modern, folder: Path, log: Path) -> None:
+    for words in (["build"], ["rmi"]):
+        argv = engine.inside([sys.executable, "-m", "kubetasks", *words])
+        shell.run(argv, env=engine.variables | {"XDG_CACHE_HOME": str(folder)}, log=log, cwd=PROJECT.folder)
+
+
+def _install(guest: Path, chosen: settings.Settings, log: Path) -> None:
+    """A person with a clone, its .venv and the programs of setup; and the job."""
+    home = guest / "home" / PERSON
+    shell.run(["chroot", str(guest), "useradd", "--create-home", "--groups=docker", "--shell=/bin/sh", PERSON], log=log)
+    listed = shell.run(["git", "ls-files", "-z"], cwd=PROJECT.folder)
+    for name in filter(None, listed.split("\0")):
+        (home / "project" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(PROJECT.folder / name, home / "project" / name, follow_symlinks=False)
+    for need in providers.select(chosen, Report(), client.connect).requirements:
+        file = Path(need.find(None, chosen).reference)
+        if file.is_absolute():
+            target = home / ".cache" / "kubetasks" / file.relative_to(chosen.cache)
+            target.parent.mkdir(parents=True)
+            shutil.copy2(file, target)
+    shell.run(["chroot", str(guest), "chown", "--recursive", f"{PERSON}:", f"/home/{PERSON}"], log=log)
+    (guest / "etc" / "resolv.conf").write_text(Path("/etc/resolv.conf").read_text())
+    first = ["chroot", f"--userspec={PERSON}:{PERSON}", str(guest), "env", f"HOME=/home/{PERSON}"]
+    shell.run([*first, f"/home/{PERSON}/project/inv", "--version"], log=log)
+    (guest / "etc" / "job").write_text(JOB)
+    (guest / "etc" / "hostname").write_text("machine\n")
+    unit = guest / "etc" / "systemd" / "system" / "job.service"
+    unit.write_text(UNIT)
+    wants = unit.parent / "multi-user.target.wants"
+    wants.mkdir(exist_ok=True)
+    (wants / "job.service").symlink_to("/etc/systemd/system/job.service")
+
+
+def _run(tools: Path) -> bool:
+    """Emulate the machine, print what it says, and return whether its job ended well."""
+    argv = ["chroot", str(tools), *EMULATE, "-kernel", "/vmlinuz", "-initrd", "/initrd.img", "-append", KERNEL]
+    argv += ["-drive", "file=/disk,format=raw,if=virtio,cache=unsafe"]
+    ended = False
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace") as emulator:
+        for line in emulator.stdout or ():
+            sys.stdout.write(line)
+            sys.stdout.flush()
+            ended |= line.strip() == ENDED
+    return ended
+
+
+if __name__ == "__main__":
+    main()
