@@ -19,6 +19,7 @@ from kubetasks.engine import client
 from kubetasks.errors import EngineError, SetupError
 from kubetasks.project.settings import Settings
 from kubetasks.setup import requirements
+from kubetasks.setup.log import new_log
 from kubetasks.setup.requirements import File, Requirement
 from kubetasks.terminal import shell, wait
 from kubetasks.terminal.report import Report
@@ -27,6 +28,7 @@ from nodeimages import build, rootfs
 RELEASE = "sid"
 PACKAGES = "docker.io docker-cli docker-buildx iptables iproute2 ca-certificates kmod procps mount slirp4netns".split()
 SECONDS = 60
+PID = "srv/engine/pid"
 # The engine's files are in /srv/engine. A root of its own needs pivot_root: `docker exec` leaves a chroot.
 # slirp4netns gives the network namespace a way out, at these addresses of its own, with no rule in this machine's firewall.
 START = """\
@@ -71,16 +73,21 @@ class Modern:
         return ["nsenter", f"--net=/proc/{self.pid}/ns/net", *argv]
 
 
+def require_possible() -> None:
+    """Raises SetupError if no second engine can be made here."""
+    if not packages.possible():
+        raise SetupError("A second engine needs root on Debian or Ubuntu.", "As root: ./inv test --engine")
+
+
 @contextmanager
 def modern(settings: Settings, report: Report, needed: Sequence[Requirement]) -> Iterator[Modern]:
     """Create and start the engine with those images of what is needed that this machine's has; remove it at the end.
 
     Raises SetupError, EngineError, ProgramError.
     """
-    if not packages.possible():
-        raise SetupError("A second engine needs root on Debian or Ubuntu.", "As root: ./inv test --engine")
+    require_possible()
     folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))  # a socket's path has 108 characters at most
-    log, root = folder / "log", folder / "root"
+    log, root = new_log(settings), folder / "root"
     try:
         with report.step(f"Creating an engine from Debian packages ({RELEASE})"):
             packages.install(build.PACKAGES, settings.cache, log)
@@ -101,7 +108,14 @@ def running(root: Path, log: Path) -> Iterator[Modern]:
     (root / "srv/engine/cli/cli-plugins/docker-buildx").symlink_to(root / "usr/libexec/docker/cli-plugins/docker-buildx")
     with log.open("ab") as sink:
         argv = ["unshare", "--mount", "sh", "-ec", START, "sh", str(root)]
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd="/")
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            cwd="/",
+            start_new_session=True,  # Ctrl-C is for the tests, which need the engine to clean up
+        )
     try:
         yield _started(root, process, log)
     finally:
@@ -112,31 +126,39 @@ def _started(root: Path, process: "subprocess.Popen[bytes]", log: Path) -> Moder
     socket = root / "srv/engine/docker.sock"
 
     def check() -> wait.State:
-        if process.poll() is not None:
-            return wait.Failed(f"It ended with {process.returncode}: {log.read_text(errors='replace')[-2000:]}")
+        if process.poll() is not None or ((root / PID).exists() and not _runs(root)):
+            return wait.Failed(f"The engine did not start. Full log: {log}")
         return wait.Done() if hostengine.local(socket) else wait.Pending("no answer")
 
     wait.until_done(check, EngineError, "The engine did not start", timeout=SECONDS)
     found = hostengine.local(socket)
-    return Modern(found.version() if found else "", root, int((root / "srv/engine/pid").read_text()))
+    return Modern(found.version() if found else "", root, int((root / PID).read_text()))
 
 
 def copy_images(settings: Settings, made: Modern, needed: Sequence[Requirement], file: Path) -> None:
     """Copy the images of what is needed from this machine's engine, through that file. Raises EngineError, ProgramError."""
     found = client.connect()
     images = [one.find(found, settings).reference for one in (*needed, requirements.BASE_IMAGE) if not isinstance(one, File)]
-    found.save([name for name in images if found.image_id(name)], file)
-    shell.run(["docker", "load", "--input", str(file)], env=made.variables)
-    file.unlink()
+    for name in images:
+        if "@" in name:  # a digest does not outlive a copy
+            shell.run(["docker", "pull", name], env=made.variables)
+        else:
+            found.save([name], file)
+            shell.run(["docker", "load", "--input", str(file)], env=made.variables)
+            file.unlink()
+
+
+def _runs(root: Path) -> bool:
+    """Whether the engine of that root file system runs; one that has ended has no program."""
+    return (root / PID).exists() and Path(f"/proc/{(root / PID).read_text().strip()}/exe").exists()
 
 
 def _end(root: Path, process: "subprocess.Popen[bytes]") -> None:
     """End the engine, which ends its containers, and then its network."""
-    pid = root / "srv/engine/pid"
-    if pid.exists():
-        number = int(pid.read_text())
-        os.kill(number, signal.SIGTERM)
-        wait.until(lambda: wait.Pending("") if Path(f"/proc/{number}/exe").exists() else wait.Done(), timeout=SECONDS)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if _runs(root):
+            os.kill(int((root / PID).read_text()), number)
+            wait.until(lambda: wait.Pending("it runs") if _runs(root) else wait.Done(), timeout=SECONDS)
     process.terminate()
     process.wait(SECONDS)
     shutil.rmtree(root / "srv", ignore_errors=True)

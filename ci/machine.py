@@ -1,10 +1,12 @@
 """A machine as most people have it: Debian sid with systemd, cgroup v2, Docker 28, and a person who is not root. It is emulated.
 
     python -m ci.machine
+    INVOKE_CLUSTER_NODES=3 python -m ci.machine
 
-It takes most of an hour: without hardware for virtual machines, the emulation is ten to twenty times slower than this machine.
+It takes some ten minutes: without hardware for virtual machines, the emulation is about ten times slower than this machine.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -18,15 +20,17 @@ from kubetasks import providers
 from kubetasks.engine import client
 from kubetasks.errors import TaskError
 from kubetasks.project import settings
+from kubetasks.setup.log import new_log
 from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report
 from nodeimages import build, rootfs
 from tasks import PROJECT
 
 PERSON = "person"
-PROGRAMS = "systemd systemd-sysv udev dbus libpam-systemd linux-image-cloud-amd64 python3 python3-venv git".split()
-EMULATOR = ["qemu-system-x86", "e2fsprogs"]
+PROGRAMS = "passwd systemd systemd-sysv udev dbus libpam-systemd linux-image-cloud-amd64 python3 python3-venv git".split()
+EMULATOR = ["qemu-system-x86"]
 SIZE = "16G"
+LIMIT = "2h"
 # A slow machine: kubeadm waits as long as we do, and the server gets longer probes than in k8s/.
 JOB = """\
 set -ex
@@ -46,13 +50,21 @@ Type=oneshot
 User={PERSON}
 WorkingDirectory=/home/{PERSON}/project
 Environment=INVOKE_APP_TIMEOUT=3600 HOME=/home/{PERSON} LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
-ExecStart=/bin/sh /etc/job
+EnvironmentFile=/etc/job.env
+ExecStart=/bin/bash -c 'set -o pipefail; bash /etc/job 2>&1 | cat'
 StandardOutput=file:/dev/ttyS0
 StandardError=file:/dev/ttyS0
 ExecStopPost=+/bin/sh -c 'echo "The job ended with $EXIT_STATUS." > /dev/ttyS0; sync; systemctl poweroff --force --force'
 [Install]
 WantedBy=multi-user.target
 """
+# the engine's own containerd, as while the images were copied, and not the system's
+ENGINE = """\
+[Service]
+ExecStart=
+ExecStart=/usr/sbin/dockerd --host=fd://
+"""
+UNUSED = ("containerd.service", "serial-getty@ttyS0.service")
 EMULATE = (
     "qemu-system-x86_64 -accel tcg,thread=multi,tb-size=1024 -cpu max -smp 2 -m 8192 -nographic -no-reboot -nic none".split()
 )
@@ -63,8 +75,9 @@ ENDED = "The job ended with 0."
 def main() -> None:
     report, chosen = Report(), settings.read(PROJECT, settings.DEFAULTS)
     folder = Path(tempfile.mkdtemp(prefix="machine-", dir="/tmp"))
-    log, guest, tools = folder / "log", folder / "guest", folder / "tools"
+    log, guest, tools = new_log(chosen), folder / "guest", folder / "tools"
     try:
+        engines.require_possible()
         with report.step("Creating a machine from Debian packages"):
             packages.install(build.PACKAGES, chosen.cache, log)
             rootfs.make(guest, [*engines.PACKAGES, *PROGRAMS], log=log, debian=engines.RELEASE)
@@ -115,17 +128,22 @@ def _install(guest: Path, chosen: settings.Settings, log: Path) -> None:
     first = ["chroot", f"--userspec={PERSON}:{PERSON}", str(guest), "env", f"HOME=/home/{PERSON}"]
     shell.run([*first, f"/home/{PERSON}/project/inv", "--version"], log=log)
     (guest / "etc" / "job").write_text(JOB)
+    variables = [f"{name}={value}\n" for name, value in os.environ.items() if name.startswith("INVOKE_")]
+    (guest / "etc" / "job.env").write_text("".join(variables))
     (guest / "etc" / "hostname").write_text("machine\n")
-    unit = guest / "etc" / "systemd" / "system" / "job.service"
-    unit.write_text(UNIT)
-    wants = unit.parent / "multi-user.target.wants"
-    wants.mkdir(exist_ok=True)
-    (wants / "job.service").symlink_to("/etc/systemd/system/job.service")
+    units = guest / "etc" / "systemd" / "system"
+    for name, text in (("job.service", UNIT), ("docker.service.d/own.conf", ENGINE)):
+        (units / name).parent.mkdir(exist_ok=True)
+        (units / name).write_text(text)
+    for name in UNUSED:
+        (units / name).unlink(missing_ok=True)
+        (units / name).symlink_to("/dev/null")
+    (units / "multi-user.target.wants" / "job.service").symlink_to("/etc/systemd/system/job.service")
 
 
 def _run(tools: Path) -> bool:
     """Emulate the machine, print what it says, and return whether its job ended well."""
-    argv = ["chroot", str(tools), *EMULATE, "-kernel", "/vmlinuz", "-initrd", "/initrd.img", "-append", KERNEL]
+    argv = ["timeout", LIMIT, "chroot", str(tools), *EMULATE, "-kernel", "/vmlinuz", "-initrd", "/initrd.img", "-append", KERNEL]
     argv += ["-drive", "file=/disk,format=raw,if=virtio,cache=unsafe"]
     ended = False
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace") as emulator:

@@ -205,6 +205,7 @@ def _prepare(settings: Settings, report: Report, job: Job) -> tuple[str, Callabl
         )  # first: without one, no browser needs to be installed
         return f"{where}, {browsers.ensure(settings, report, install)}", lambda: _tox(job)
     if job.kind == "engine":
+        engines.require_possible()
         of_provider = replace(settings, provider=DEFAULT_PROVIDER)
         where = _set_up(of_provider, report)
         return f"Docker of Debian {engines.RELEASE}, {where}", lambda: _on_modern_engine(of_provider, report, job)

@@ -28,6 +28,7 @@ DATA = "/var/lib/docker"
 FOLDERS = (DATA, "/etc/docker")  # what an engine creates and its packages leave
 SYSTEMD = Path("/run/systemd/system")  # exists if systemd is the init system: sd_booted(3)
 UNIT = "docker.service"
+STARTED = "sudo systemctl start docker; and, once: sudo usermod -aG docker $USER"
 START_SECONDS = 60
 STOP_SECONDS = 60
 START_ATTEMPTS = 3
@@ -64,6 +65,8 @@ def ensure(settings: Settings, report: Report, log: Path) -> None:
             f"The engine that {named} names does not answer.",
             "Start it; or, for one on this machine, unset DOCKER_HOST or: docker context use default",
         )
+    if not packages.possible() and shutil.which("dockerd"):
+        raise EngineError("No container engine answers, and only root can start the one that is installed.", STARTED)
     if not packages.possible():
         raise EngineError(
             "No container engine answers, and only root on Debian or Ubuntu can install one here.",

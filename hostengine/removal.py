@@ -102,7 +102,7 @@ def _unasked(doomed: list[Path], reason: str) -> SetupError:
 def _require_ours(found: Engine, socket: Path, made: Receipt, doomed: list[Path]) -> None:
     """Refuse to remove folders that hold something of others, or of an engine that is not the one that answers."""
     try:
-        data = found.data_folder()
+        data = Path(found.info["DockerRootDir"])
     except TaskError as error:
         raise _unasked(doomed, error.sentence) from error
     if not any(data.is_relative_to(folder) for folder in doomed):

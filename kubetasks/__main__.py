@@ -187,7 +187,7 @@ def _exit_refused(error: OSError) -> NoReturn:
 def _refused(error: OSError) -> FileError | None:
     """What a person can do about a full disk, or about a file that somebody else owns; None if that does not explain it."""
     if error.errno in FULL:
-        return FileError(f"{error.filename or 'A file'}: {error.strerror}.", "df --human-readable shows where there is room")
+        return FileError(f"{error.filename or 'A file'}: {error.strerror}.", "df -h shows where there is room")
     if error.errno in REFUSALS and error.filename:
         path = shlex.quote(str(error.filename))
         return FileError(

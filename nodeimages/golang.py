@@ -17,7 +17,8 @@ LEAST = (1, 26, 8)  # required by data/node/go/go.mod
 def program(settings: Settings, report: Report, log: Path) -> str:
     """Return its path, installed if necessary. Raises ProgramError."""
     found = shutil.which("go")
-    if found and compiler.version_of(shell.run([found, "version"], env={"GOTOOLCHAIN": "local"})) >= LEAST:
+    uncounted = {"GOTOOLCHAIN": "local", "XDG_CONFIG_HOME": str(settings.cache / "build" / "config")}
+    if found and compiler.version_of(shell.run([found, "version"], env=uncounted)) >= LEAST:
         return found
     folder = settings.cache / f"go-{WHEEL}"
     if not (folder / "go/bin/go").exists():

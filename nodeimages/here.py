@@ -17,11 +17,15 @@ from kubetasks.terminal.report import Report
 from nodeimages.build import PACKAGES, Build, make_python
 
 
-def unbuildable(missing: Sequence[Requirement]) -> str:
+def unbuildable(missing: Sequence[Requirement], system: str = platform.system(), machine: str = platform.machine()) -> str:
     """Why it cannot be built here, or ""."""
-    if not _needs_only_go(missing) and not packages.possible():
-        return "that needs root on Debian or Ubuntu"
-    return "" if platform.machine() == "x86_64" else f"only for x86_64, not for {platform.machine()}"
+    if system != "Linux":
+        return f"that needs Linux, and this is {system}"
+    if _needs_only_go(missing):
+        return ""
+    if machine != "x86_64":
+        return f"images are built for x86_64, and this is {machine}"
+    return "" if packages.possible() else "that needs root on Debian or Ubuntu"
 
 
 def _needs_only_go(missing: Sequence[Requirement]) -> bool:
@@ -46,7 +50,7 @@ def python(found: Engine, settings: Settings, report: Report, wanted: Requiremen
 
     Raises EngineError, SetupError, ProgramError.
     """
-    require_buildable([wanted])
+    require_buildable(settings, [wanted])
     root = settings.cache / f"build-python-{debian}"
     with receipt.locked(settings.cache, report):
         log = new_log(settings)

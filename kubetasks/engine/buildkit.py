@@ -11,7 +11,7 @@ from kubetasks.terminal import shell
 # Both of buildx: an attestation would make it an image of two platforms, which not every engine can save for a node; and the
 # image must get into the engine, whichever builder a person has chosen for something else.
 VARIABLES = {"DOCKER_BUILDKIT": "1", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "BUILDX_BUILDER": ""}
-MISSING = "buildx"  # what the docker CLI names, from release 23 on, if it cannot use BuildKit
+MISSING = "buildx component is missing or broken"  # what the docker CLI says, from release 23 on, if it cannot use BuildKit
 HEREDOC = re.compile(rb"^\s*(?:RUN|COPY|ADD)\b.*<<-?[\"']?[A-Za-z_]", re.IGNORECASE | re.MULTILINE)
 
 
@@ -58,7 +58,7 @@ def build(
             archive.write(context.read())
             archive.seek(0)
         except OSError as error:
-            raise ImageError(f"The build context cannot be written: {error}", "df --human-readable /tmp") from error
+            raise ImageError(f"The build context cannot be written: {error}", "df -h") from error
         try:
             shell.run([*argv, "-"], env=engine.variables | VARIABLES, stdin=archive, on_line=heard)
         except ProgramError as error:

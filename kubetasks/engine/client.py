@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import UTC, datetime
@@ -31,7 +30,7 @@ BUILD_LINES = 15  # of the output of a build that failed
 BAD_REQUEST = 400
 NO_BUILDER = (404, 405, 501)  # presumably the answers of an engine without a classic builder: none has been seen yet
 REQUIRES_BUILDKIT = "requires BuildKit"  # what the classic builder says of RUN --mount, COPY --chmod and others
-CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv")  # files that Docker and Podman put into each container
+MOUNTS = Path("/proc/self/mountinfo")  # on Linux
 SAVED_BYTES = 1 << 20  # read at a time
 SAVES_PLATFORM = "1.48"  # the API of Docker 28
 
@@ -167,20 +166,21 @@ class Engine:
             raise EngineError(*refused)
 
     def _around_us(self) -> "dict[str, Any] | None":
-        """The container of this engine in which this process runs, or None; its host's name is the beginning of its id."""
-        name = socket.gethostname()
-        if any(Path(mark).exists() for mark in CONTAINER_MARKS):
+        """The container of this engine in which this process runs, or None."""
+        own = machine.container_id(MOUNTS.read_text()) if MOUNTS.exists() else ""
+        if own:
             with _found("Looking for this container"):
-                found = self._client.containers.get(name)
-                return dict(found.attrs) if str(found.id).startswith(name) else None
+                return dict(self._client.containers.get(own).attrs)
         return None
 
     def cautions(self) -> list[str]:
         """What may go wrong with a cluster on this engine's machine, each with a remedy."""
         from urllib.request import getproxies_environment
 
-        data = Path(self.info["DockerRootDir"])
-        free = shutil.disk_usage(data).free if data.exists() else None
+        free = None
+        if machine.reaches_containers(self.info):  # otherwise the folder is in a machine of the engine's own
+            with suppress(OSError):
+                free = shutil.disk_usage(self.info["DockerRootDir"]).free
         return machine.cautions(self.info, free, getproxies_environment(), datetime.now(UTC))
 
     def version(self) -> str:
@@ -191,12 +191,8 @@ class Engine:
     def asks_for_buildkit(self) -> bool:
         """Whether the engine tells docker to build with BuildKit, as it does from release 23 on."""
         with _reported("Asking the engine for its builder"):
-            return str(self._client.api.get(f"{self._client.api.base_url}/_ping").headers.get("Builder-Version")) == "2"
-
-    def data_folder(self) -> Path:
-        """The folder in which the engine keeps its data."""
-        with _reported("Asking the engine for its data folder"):
-            return Path(self._client.info()["DockerRootDir"])
+            answer = self._client.api.get(f"{self._client.api.base_url}/_ping", timeout=ANSWER_SECONDS)
+            return str(answer.headers.get("Builder-Version")) == "2"
 
     # images
 
@@ -297,16 +293,16 @@ class Engine:
         from docker.errors import APIError
 
         with _reported("Removing stages of builds"):
-            filters, removed = {"label": self.owner.selector, "dangling": True}, True
-            while removed:  # if it keeps images in containerd, an engine leaves the parents of one that is removed
-                removed = False
-                for image in self._client.api.images(filters=filters):
+            filters, tried = {"label": self.owner.selector, "dangling": True}, set[str]()
+            # if it keeps images in containerd, an engine leaves the parent of one that is removed, and lists it then
+            while found := {str(image["Id"]) for image in self._client.api.images(filters=filters)} - tried:
+                for image in found:
                     try:
-                        self._client.images.remove(image["Id"])
-                        removed = True
+                        self._client.images.remove(image)
                     except APIError as error:
                         if error.status_code not in (404, 409):  # gone with another, or a parent of one in use
                             raise
+                tried |= found
 
     def import_image(self, stream: Any, reference: str, changes: list[str]) -> None:
         """Create an image of one layer from a tar stream; `changes` are Dockerfile instructions."""

@@ -4,10 +4,10 @@ The fields: https://docs.docker.com/reference/api/engine/version/v1.43/#tag/Syst
 """
 
 import platform
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from kubetasks.terminal.loopback import is_loopback
 
@@ -18,7 +18,13 @@ ORBSTACK = "OrbStack"  # has one on macOS, and a route to the containers in it
 LIMITS = ("MemoryLimit", "PidsLimit", "CPUShares")  # what a rootless kubelet must be allowed to set
 CLOCK_SECONDS = 60  # kubeadm's certificates begin 300 s before they are made
 LEAST_FREE = 3_000_000_000  # bytes; a cluster takes 2 GB of disk
-ROOTLESS = "docs/setup.md#rootless; docker context use default chooses the engine that runs as root"
+ROOTLESS = "docs/setup.md#rootless; or, for the engine that runs as root: unset DOCKER_HOST; docker context use default"
+
+
+def container_id(mounts: str) -> str:
+    """The container in which a process has these mounts, the content of /proc/self/mountinfo; "" if it is in none."""
+    found = re.search(r"/containers/([0-9a-f]{64})/hostname /etc/hostname ", mounts)
+    return found[1] if found else ""
 
 
 def is_rootless(info: Info) -> bool:
@@ -39,7 +45,10 @@ def refusal(info: Info, container: Mapping[str, Any] | None) -> tuple[str, str] 
     `container` describes the one that this process runs in, if that is one of the engine's.
     """
     if "BuildahVersion" in info:
-        return "The container engine is Podman, and clusters run on Docker's alone.", "docker context ls shows the engines"
+        return (
+            "The container engine is Podman, and clusters run on Docker's alone.",
+            "unset DOCKER_HOST; docker context ls",
+        )
     if is_rootless(info) and info.get("CgroupVersion") != "2":
         return "The engine is rootless, and that needs cgroup v2 to run a node.", ROOTLESS
     if is_rootless(info) and not all(info.get(limit) for limit in LIMITS):
@@ -60,9 +69,7 @@ def cautions(info: Info, free: int | None, proxies: Mapping[str, str], now: date
     """
     told = []
     if not reaches_containers(info):
-        told.append(
-            "Only mapped ports of containers answer here: a service gets no load balancer address, and 127.0.0.1 answers."
-        )
+        told.append("Containers' own addresses do not answer here: a kind service answers at 127.0.0.1; minikube: ./inv tunnel.")
     if free is not None and free < LEAST_FREE:
         where = f"Only {free / 1e9:.1f} GB are free in {info['DockerRootDir']}, and a cluster takes 2."
         told.append(f"{where} docker system df shows what could be removed.")
@@ -72,11 +79,9 @@ def cautions(info: Info, free: int | None, proxies: Mapping[str, str], now: date
     ahead = (datetime.fromisoformat(info["SystemTime"]).astimezone(UTC) - now).total_seconds() if "SystemTime" in info else 0.0
     if abs(ahead) > CLOCK_SECONDS:
         side = "ahead of" if ahead > 0 else "behind"
-        told.append(
-            f"The engine's clock is {abs(ahead):.0f} s {side} this machine's: certificates fail. Set both, or restart it."
-        )
+        told.append(f"The engine's clock is {abs(ahead):.0f} s {side} this machine's, and certificates may fail. Set both.")
     return told
 
 
 def _with_scheme(url: str) -> str:
-    return url if urlsplit(url).hostname else f"//{url}"
+    return url if "://" in url else f"//{url}"

@@ -79,16 +79,16 @@ def announce_registry(run: Run) -> None:
             run.report.say(f"{error.sentence} The cluster's own registry is not announced.")
 
 
-def _retried(request: Callable[[], R]) -> R:
+def _retried(run: Run, request: Callable[[], R]) -> R:
     """Call `request` again while an API server that has just started does not take it, as for a kind that was just defined.
 
-    Raises what the last attempt raises, after SERVED_SECONDS.
+    Raises what the last attempt raises, after SERVED_SECONDS, or a sixth of the timeout if somebody waits longer.
     """
     import tenacity
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type((ClusterError, ApiError)),
-        stop=tenacity.stop_after_delay(SERVED_SECONDS),
+        stop=tenacity.stop_after_delay(max(SERVED_SECONDS, run.settings.timeout / 6)),
         wait=tenacity.wait_random(0.1, 0.4),
         reraise=True,
     )
@@ -102,8 +102,8 @@ def _install_load_balancer(run: Run) -> None:
     if not manifest.present:
         raise ClusterError("MetalLB's manifest is missing.", "./inv setup")
     with run.report.step("Installing the load balancer (MetalLB)"):
-        _retried(partial(metallb.install, run.kube, Path(manifest.reference)))
-        _retried(partial(metallb.configure, run.kube, run.cluster.subnet))
+        _retried(run, partial(metallb.install, run.kube, Path(manifest.reference)))
+        _retried(run, partial(metallb.configure, run.kube, run.cluster.subnet))
 
 
 def _has_load_balancer(run: Run) -> bool:
@@ -111,7 +111,7 @@ def _has_load_balancer(run: Run) -> bool:
     try:
         return installed()
     except (ClusterError, ApiError):
-        return _retried(installed)
+        return _retried(run, installed)
 
 
 def stop(run: Run) -> bool:

@@ -115,7 +115,7 @@ def _apply(run: Run, found: Sequence[Manifest], wanted: Desired, there: Place) -
 
 
 def _free_node_port(run: Run) -> int | None:
-    """The node port that is mapped to this machine, unless another service has it."""
+    """The node port that is mapped to this machine, unless another service has it. Raises ExposeError without another address."""
     mapped = run.cluster.mapped_port
     if mapped is None:
         return None
@@ -124,10 +124,10 @@ def _free_node_port(run: Run) -> int | None:
     if owner is None:
         return node_port
     metadata = owner["metadata"]
-    run.report.say(
-        f"Port {port} of 127.0.0.1 belongs to service {metadata['name']} in namespace {metadata['namespace']}:"
-        " this service gets a load balancer address only."
-    )
+    taken = f"Port {port} of 127.0.0.1 belongs to service {metadata['name']} in namespace {metadata['namespace']}"
+    if not run.cluster.load_balancer:
+        raise ExposeError(f"{taken}, and there is no load balancer.", "Unexpose that one; or INVOKE_CLUSTER_NAME=NAME ./inv ...")
+    run.report.say(f"{taken}: this service gets a load balancer address only.")
     return None
 
 

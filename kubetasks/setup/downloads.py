@@ -18,11 +18,12 @@ SECONDS = 30
 PROBE_SECONDS = 3
 PIECE = 1 << 20
 MISTRUSTED = "CERTIFICATE_VERIFY_FAILED"  # Python's word for it
+TRUST = "Is the clock right? SSL_CERT_FILE=FILE ./inv setup trusts your company's authority: docs/setup.md"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # Go's names for Linux's; macOS has Go's own
 
 
 def reached(url: str) -> bool:
-    """Whether a registry answers there, even with a refusal."""
+    """Whether a registry answers there, even with a refusal. Raises SetupError if this machine does not trust what answers."""
     import http.client
     import urllib.error
     import urllib.request
@@ -31,7 +32,9 @@ def reached(url: str) -> bool:
         urllib.request.urlopen(url, timeout=PROBE_SECONDS).close()
     except urllib.error.HTTPError:
         return True  # registries greet with 401
-    except (OSError, http.client.HTTPException):  # the second from what speaks no HTTP
+    except (OSError, http.client.HTTPException) as error:  # the second from what speaks no HTTP
+        if MISTRUSTED in str(error):
+            raise SetupError(f"{url} is answered by somebody whom this machine does not trust: {error}", TRUST) from error
         return False
     return True
 
@@ -56,8 +59,7 @@ def file(url: str, sha256: str, target: Path, report: Report) -> None:
                     raise OSError(f"the connection ended after {out.tell()} of {size} bytes")
     except (OSError, http.client.HTTPException) as error:
         part.unlink(missing_ok=True)
-        trusted = "SSL_CERT_FILE=FILE ./inv setup trusts your company's authority; docs/setup.md"
-        hint = trusted if MISTRUSTED in str(error) else "Try again: ./inv setup"
+        hint = TRUST if MISTRUSTED in str(error) else "Try again: ./inv setup"
         raise SetupError(f"{url} could not be downloaded: {error}", hint) from error
     if total.hexdigest() != sha256:
         part.unlink()

@@ -18,8 +18,8 @@ from kubetasks.terminal.report import Report, duration
 
 Source = Literal["pull", "build"]
 BUILDER = "nodeimages.here"
-UNSET = "Unset INVOKE_SETUP_IMAGES, or run this as root on Debian"
-CONNECT = "Connect to an image registry, or run this as root on Debian"
+UNSET = "Unset INVOKE_SETUP_IMAGES"
+CONNECT = "Connect to an image registry"
 
 
 def install(settings: Settings, report: Report, needed: Sequence[Requirement]) -> bool:
@@ -64,7 +64,7 @@ def _build(settings: Settings, report: Report, log: Path, needed: Sequence[Requi
     if found and settings.images != "build" and all(isinstance(need, File) for need in missing):
         _download(found, settings, report, log, missing)  # files need no image registry
         return
-    require_buildable(missing, UNSET if settings.images == "build" else CONNECT)
+    require_buildable(settings, missing)
     if settings.images == "build":
         report.say("INVOKE_SETUP_IMAGES=build: building the images from package registries (one time, a few minutes).")
     else:
@@ -95,11 +95,13 @@ def _unbuildable(missing: Sequence[Requirement]) -> str:
     return builder.unbuildable(missing) if builder else "the builder, nodeimages/, is not installed with the package"
 
 
-def require_buildable(missing: Sequence[Requirement], hint: str = CONNECT) -> None:
+def require_buildable(settings: Settings, missing: Sequence[Requirement]) -> None:
     """Raises SetupError if what is missing cannot be built on this machine."""
     reason = _unbuildable(missing)
     if reason:
         what = ", ".join(need.name for need in missing)
+        otherwise = UNSET if settings.images == "build" else CONNECT
+        hint = f"{otherwise}; or, on Debian or Ubuntu on x86_64: sudo {inventory.command(settings)}"
         raise SetupError(f"What is missing cannot be built here ({what}): {reason}.", hint)
 
 

@@ -80,15 +80,20 @@ def _engine_advice(settings: Settings) -> str:
     return "none answers: setup installs (on Debian, as root) and starts one"
 
 
-def remedies(settings: Settings, lacking: Sequence[Item]) -> str:
-    """The commands that install what is lacking for these settings."""
+def command(settings: Settings) -> str:
+    """What installs whatever is lacking for these settings."""
     given = {"provider": settings.provider, "kubernetes": settings.kubernetes}
     chosen = [
         f"{settings.project.variable('cluster', name)}={value} "
         for name, value in given.items()
         if value != DEFAULTS["cluster"][name]
     ]
-    return "; ".join(sorted({f"{''.join(chosen)}{SETUP}" if item.remedy == SETUP else item.remedy for item in lacking}))
+    return f"{''.join(chosen)}{SETUP}"
+
+
+def remedies(settings: Settings, lacking: Sequence[Item]) -> str:
+    """The commands that install what is lacking for these settings."""
+    return "; ".join(sorted({command(settings) if item.remedy == SETUP else item.remedy for item in lacking}))
 
 
 def missing(settings: Settings, needed: Sequence[Requirement]) -> list[str]:

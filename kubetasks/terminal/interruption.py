@@ -77,7 +77,7 @@ def cleaning() -> Iterator[None]:
 
 def terminate(program: "subprocess.Popen[Any]") -> None:
     """Tell a program to end and, if it has a process group of its own, those that it has started."""
-    with suppress(ProcessLookupError):  # it has just ended
+    with suppress(ProcessLookupError, PermissionError):  # it has just ended; the second on macOS
         if os.getpgid(program.pid) == program.pid:
             os.killpg(program.pid, signal.SIGTERM)
         else:

@@ -113,6 +113,6 @@ def run(
 
 
 def _kill(process: "subprocess.Popen[str]", tail: "deque[str]", timeout: float) -> None:
-    with suppress(ProcessLookupError):
+    with suppress(ProcessLookupError, PermissionError):  # it has just ended; the second on macOS
         os.killpg(process.pid, signal.SIGKILL)
         tail.append(f"It was ended: it had not ended after {timeout:.0f} s.\n")

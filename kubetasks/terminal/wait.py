@@ -10,6 +10,7 @@ from kubetasks.terminal import interruption
 
 REST = 2  # times as long as a check took
 LONGEST_SECONDS = 2.0  # between two checks
+MOST = 10  # times as long as without anything new
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def until(
     each change. Between two checks `pause` seconds pass, or twice as long as a check took, 2 s at most: while a hundred pods
     start, the API server and the node have other work.
     """
-    deadline = clock() + timeout
+    begun = clock()
+    deadline = begun + timeout
     told, known = None, set[str]()
     failing, since = None, 0.0
     while True:
@@ -71,7 +73,7 @@ def until(
             return state
         detail = state.detail if isinstance(state, Pending) else state.reason
         if known and detail not in known:
-            deadline = now + timeout
+            deadline = min(now + timeout, begun + MOST * timeout)  # a detail may have a number that is new each time
         known.add(detail)
         left = deadline - now
         if isinstance(state, Failed):

@@ -54,5 +54,7 @@ def made() -> Iterator[Person]:
         home.chmod(0o755)
         yield Person(name, home)
     finally:
-        subprocess.run(["userdel", name], check=True)
-        shutil.rmtree(home)
+        try:
+            subprocess.run(["userdel", "--force", name], check=True)
+        finally:
+            shutil.rmtree(home)

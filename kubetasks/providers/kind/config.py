@@ -115,7 +115,8 @@ class Config:
     def text(self) -> str:
         """kind's configuration file."""
         workers = self.size - 1
-        own = {"controlPlaneComponentHealthCheck": 240, "kubeletHealthCheck": 240, "kubernetesAPICall": 60, "tlsBootstrap": 300}
+        own = {"controlPlaneComponentHealthCheck": 240, "kubeletHealthCheck": 240, "kubernetesAPICall": 60}
+        own |= {"etcdAPICall": 120, "tlsBootstrap": 300, "discovery": 300}
         timeouts = json.dumps({name: f"{max(seconds, self.timeout):.0f}s" for name, seconds in own.items()})
         facts = {"node_port": NODE_PORT, "port": self.port, "rate": CONTROLLERS_RATE, "timeouts": timeouts}
         text = TEMPLATE.format(workers=WORKER * workers, **facts)

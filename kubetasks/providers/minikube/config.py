@@ -8,6 +8,7 @@ PROFILE_LABEL = "name.minikube.sigs.k8s.io"  # minikube's own, on all that belon
 # a built image holds all that minikube would download, and one network plugin
 BUILT = ("--preload=false", "--cache-images=false")
 BUILT_NETWORK = "--cni=bridge"
+WAIT_SECONDS = 360
 CONTROLLERS = tuple(f"--extra-config=controller-manager.kube-api-{limit}={CONTROLLERS_RATE}" for limit in ("qps", "burst"))
 
 
@@ -16,6 +17,8 @@ class Config:
     """A cluster to create: `image` is that of its node, `built` here or pulled; `kubernetes` a release such as v1.36.3.
 
     `runtime` runs the node's containers: containerd or docker.
+
+    minikube waits `timeout` seconds, at least as long as by itself: on a slow machine it must not give up first.
 
     `forced`: minikube refuses to run as root, and a release that it can neither know nor look up.
     """
@@ -26,6 +29,7 @@ class Config:
     kubernetes: str
     forced: bool
     runtime: str
+    timeout: float
 
     @property
     def create(self) -> list[str]:
@@ -36,7 +40,8 @@ class Config:
     @property
     def start(self) -> list[str]:
         """The words for a cluster that is there: minikube keeps what it was created with."""
-        return ["start", "--profile", self.name, *(BUILT if self.built else ()), *(["--force"] if self.forced else [])]
+        wait = f"--wait-timeout={max(WAIT_SECONDS, self.timeout):.0f}s"
+        return ["start", "--profile", self.name, wait, *(BUILT if self.built else ()), *(["--force"] if self.forced else [])]
 
 
 def pulled_release(node_image: str) -> str:

@@ -5,10 +5,11 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubetasks.engine import access
+from kubetasks.engine import access, machine
 from kubetasks.engine.image import Image
 from kubetasks.errors import ClusterError, EngineError, ProgramError
 from kubetasks.project.versions import KICBASE, KUBERNETES, MINIKUBE
@@ -60,7 +61,8 @@ class Minikube(Own):
         version = KUBERNETES[self._settings.kubernetes]
         built = image.reference != KICBASE
         release = f"v{version.built}" if built else pulled_release(version.pulled)
-        return Config(self.name, image.reference, built, release, built or os.geteuid() == 0, self._settings.runtime)
+        forced, settings = built or os.geteuid() == 0, self._settings
+        return Config(self.name, image.reference, built, release, forced, settings.runtime, settings.timeout)
 
     # what is there
 
@@ -103,7 +105,7 @@ class Minikube(Own):
     def _facts(self, nodes: "list[Container]") -> Cluster:
         if self._remove_damaged_kubeconfig():
             self._minikube("update-context", "--profile", self.name)
-        return super()._facts(nodes)
+        return replace(super()._facts(nodes), node_ports=machine.reaches_containers(self._engine.info))
 
     def _remove_damaged_kubeconfig(self) -> bool:
         """Whether there is no kubeconfig of ours now. minikube can neither add to a damaged one nor take its part out of it."""

@@ -28,3 +28,5 @@ def test_a_cluster_that_would_not_answer_here_is_not_created(words: list[str], n
     if refused:
         assert "Run this container with --network=host" in ended.stdout
         assert ended.returncode == (EngineError.code if words == ["doctor"] else 0)  # under --dry it is a comment
+    else:
+        assert ("engine         yes" if words == ["doctor"] else "kind create cluster") in ended.stdout

@@ -1,4 +1,4 @@
-"""What is said of the machine that an engine runs on; the answers are those of real engines, cut down to what is looked at."""
+"""What is said of the machine that an engine runs on. DEBIAN answered so; where the others differ is from Docker's pages."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -71,9 +71,10 @@ def test_from_a_container_only_the_machines_own_network_reaches_a_clusters_ports
         (DEBIAN, 2_100_000_000, {}, ["Only 2.1 GB are free in /var/lib/docker"]),
         (DEBIAN, None, {"https": "http://127.0.0.1:3128", "no": "localhost"}, ["proxy http://127.0.0.1:3128"]),
         (DEBIAN, None, {"https": "localhost:3128"}, ["proxy localhost:3128"]),
+        (DEBIAN, None, {"https": "http://[proxy:3128"}, []),
         ({**DEBIAN, "SystemTime": "2026-11-29T11:50:00Z"}, None, {}, ["600 s behind"]),
         ({**DEBIAN, "SystemTime": "2026-11-29T14:10:00+02:00"}, None, {}, ["600 s ahead of"]),
-        (ROOTLESS, None, {}, ["gets no load balancer"]),
+        (ROOTLESS, None, {}, ["own addresses do not answer"]),
     ],
 )
 def test_what_may_go_wrong_is_told_in_a_line_each(
@@ -82,3 +83,18 @@ def test_what_may_go_wrong_is_told_in_a_line_each(
     found = machine.cautions(info, free, proxies, NOW)
     assert len(found) == len(told)
     assert all(words in line for words, line in zip(told, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("line", "own"),
+    [
+        (
+            f"600 599 8:1 /var/lib/docker/containers/{'a1' * 32}/hostname /etc/hostname rw,relatime - ext4 /dev/vda rw",
+            "a1" * 32,
+        ),
+        (f"600 599 0:49 / /var/lib/docker/containers/{'a1' * 32}/mounts/shm rw - tmpfs shm rw", ""),  # on the engine's machine
+        ("22 1 259:1 / / rw,relatime - ext4 /dev/vda rw", ""),
+    ],
+)
+def test_a_container_is_known_by_its_mounts_whatever_its_host_is_called(line: str, own: str) -> None:
+    assert machine.container_id(line) == own

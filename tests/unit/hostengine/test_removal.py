@@ -41,8 +41,9 @@ class FakeEngine:
     def image_tags(self, repository: str) -> list[str]:
         return [f"{repository}:built"]
 
-    def data_folder(self) -> Path:
-        return self.root
+    @property
+    def info(self) -> dict[str, str]:
+        return {"DockerRootDir": str(self.root)}
 
     def others(self, pulled: list[str]) -> list[str]:
         return [thing for thing in self._things if thing.removeprefix("image ") not in pulled]

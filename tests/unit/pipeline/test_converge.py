@@ -81,11 +81,13 @@ def test_a_pod_that_no_probe_made_ready_has_the_whole_timeout_to_answer(monkeypa
         converge.wait_until_served(made)
 
 
-def exposed(monkeypatch: pytest.MonkeyPatch, refusal: str) -> list[object]:
+def exposed(monkeypatch: pytest.MonkeyPatch, refusal: str, *, load_balancer: bool = True) -> list[object]:
     """Expose on a cluster with a mapped port that refuses every given node port; return the node ports that it was asked for."""
     theirs = {**recorded("service"), "metadata": {"name": "theirs", "namespace": "other"}}
     made = fakes.run_on(fakes.OwnProvider(changed=False), fakes.FakeKube(Service=[theirs], Deployment=[deployment(ready=3)]))
-    made.cluster = dataclasses.replace(fakes.FACTS, mapped_port=(theirs["spec"]["ports"][0]["nodePort"], 8080))
+    made.cluster = dataclasses.replace(
+        fakes.FACTS, load_balancer=load_balancer, mapped_port=(theirs["spec"]["ports"][0]["nodePort"], 8080)
+    )
     asked: list[object] = []
 
     def apply(_kube: object, item: dict[str, Any]) -> bool:
@@ -111,6 +113,11 @@ def test_a_node_port_that_another_service_takes_at_the_same_moment_is_no_failure
     asked = exposed(monkeypatch, "provided port is already allocated")
     assert [port is None for port in asked] == [False, True]
     assert "belongs to service theirs in namespace other" in capsys.readouterr().err
+
+
+def test_without_a_load_balancer_a_port_that_another_service_has_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ExposeError, match="belongs to service theirs in namespace other, and there is no load balancer"):
+        exposed(monkeypatch, "provided port is already allocated", load_balancer=False)
 
 
 def test_what_the_cluster_finds_invalid_is_told_with_its_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,9 @@
 
 import dataclasses
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -48,6 +48,8 @@ KUBECONFIG = "users:\n- name: demo\n  user:\n    client-key: /home/me/my clone/.
 
 class FakeEngine:
     """Stands for kubetasks.engine.client.Engine."""
+
+    info: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self) -> None:
         self.nodes: dict[str, Node] = {}
@@ -224,17 +226,18 @@ def test_minikube_finds_our_kubectl_first(world: World, monkeypatch: pytest.Monk
 
 
 def test_a_cluster_that_is_started_again_keeps_what_it_was_created_with() -> None:
-    config = Config(NAME, BUILT.reference, built=True, kubernetes="v1.36.3", forced=True, runtime="docker")
+    config = Config(NAME, BUILT.reference, built=True, kubernetes="v1.36.3", forced=True, runtime="docker", timeout=600)
     chosen = {"--kubernetes-version=v1.36.3", f"--base-image={BUILT.reference}", "--cni=bridge", "--container-runtime=docker"}
     assert chosen < set(config.create)
     assert not chosen & set(config.start)
+    assert "--wait-timeout=600s" in config.start
     assert {"--preload=false", "--cache-images=false", "--force"} < set(config.start), "it holds all that minikube needs"
 
 
 def test_on_an_ordinary_machine_minikube_decides_all_but_the_versions_and_the_controllers_rate() -> None:
     release = pulled_release(KUBERNETES["1.36"].pulled)
     assert release.startswith("v1.36.")
-    config = Config(NAME, KICBASE, built=False, kubernetes=release, forced=False, runtime="containerd")
+    config = Config(NAME, KICBASE, built=False, kubernetes=release, forced=False, runtime="containerd", timeout=120)
     assert set(config.create) == {
         "start",
         "--profile",
@@ -243,6 +246,7 @@ def test_on_an_ordinary_machine_minikube_decides_all_but_the_versions_and_the_co
         "--container-runtime=containerd",
         f"--kubernetes-version={release}",
         f"--base-image={KICBASE}",
+        "--wait-timeout=360s",
         "--extra-config=controller-manager.kube-api-qps=500",
         "--extra-config=controller-manager.kube-api-burst=500",
     }

@@ -2,7 +2,10 @@
 
 import hashlib
 import socket
+import ssl
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +47,16 @@ def test_a_connection_that_drops_and_an_answer_that_is_no_http_are_told_as_what_
         downloads.file(url, "0" * 64, tmp_path / "target", Report())
     assert told in refused.value.sentence
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_registry_that_this_machine_does_not_trust_is_told_and_is_no_reason_to_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mistrusted(*_given: object, **_more: object) -> None:
+        raise urllib.error.URLError(ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate"))
+
+    monkeypatch.setattr(urllib.request, "urlopen", mistrusted)
+    with pytest.raises(SetupError, match="whom this machine does not trust") as refused:
+        downloads.reached("https://registry.example.com/v2/")
+    assert "SSL_CERT_FILE=FILE ./inv setup" in refused.value.hint
 
 
 def test_what_speaks_no_http_is_no_registry() -> None:

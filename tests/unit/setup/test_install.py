@@ -91,7 +91,7 @@ def test_who_cannot_build_is_told_what_is_missing(
 ) -> None:
     with pytest.raises(SetupError, match=f"cannot be built here \\({', '.join(lacking)}\\)") as refused:
         build(images_from, lacking, tmp_path)
-    assert refused.value.hint == hint
+    assert refused.value.hint == f"{hint}; or, on Debian or Ubuntu on x86_64: sudo ./inv setup"
     assert unbuildable == []
 
 

@@ -21,7 +21,7 @@ TASKS = (
 ).split()
 
 
-ROOM = "df --human-readable shows where there is room"
+ROOM = "df -h shows where there is room"
 OTHERS = ("docker", "filelock", "kubernetes", "rich", "yaml", "tenacity", "requests", "urllib3", "bottle", "granian")
 
 
@@ -145,7 +145,7 @@ def test_an_interrupted_task_ends_as_a_shell_expects(monkeypatch: pytest.MonkeyP
     ("error", "hint"),
     [
         (PermissionError(errno.EACCES, "Permission denied", "/theirs/kubeconfig"), "ls -ld /theirs/kubeconfig"),
-        (OSError(errno.ENOSPC, "No space left on device", "/full/image.tar"), "df --human-readable"),
+        (OSError(errno.ENOSPC, "No space left on device", "/full/image.tar"), "df -h"),
     ],
 )
 def test_what_the_system_refuses_is_a_sentence(
