@@ -164,6 +164,7 @@ class Build:
     def _compiling(self, what: str) -> Iterator[tuple[compiler.Go, compiler.Progress]]:
         program = golang.program(self._settings, self._report, self._log)
         go = compiler.Go(program, self._work, self._log, self._given_up)
+        go.environment["GOPATH"] = str(self._work / "gopath")  # Go notes the checksums of modules there
         with self._report.step(f"Compiling {what}") as step:
             yield go, step.at
 

@@ -85,10 +85,11 @@ def _connect(owner: Owner, timeout: int, variables: Mapping[str, str]) -> "Engin
                 "Join its group and log in again: sudo usermod -aG docker $USER",
             ) from error
         where = access.named() if variables is os.environ else ""
-        raise AbsentError(
-            f"No container engine answers{f' ({where}): {_reason(error)}' if where else '.'}",
-            "./inv setup installs or starts one; DOCKER_HOST or docker's context names another",
-        ) from error
+        if where:
+            hint = "Start it; or, for the engine of this machine: unset DOCKER_HOST; docker context use default"
+            raise AbsentError(f"No container engine answers ({where}): {_reason(error)}", hint) from error
+        hint = "./inv setup installs or starts one; DOCKER_HOST or docker's context names another"
+        raise AbsentError("No container engine answers.", hint) from error
     return Engine(client, variables, owner)
 
 

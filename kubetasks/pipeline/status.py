@@ -61,7 +61,8 @@ def _other_clusters(run: Run) -> list[dict[str, str]]:
         return []
     default = DEFAULTS["cluster"]["provider"]
     found = run.host_engine.our_clusters()
-    return [{"name": name, "provider": provider or default} for name, provider in found if name != run.provider.name]
+    own = run.provider.name, run.settings.provider
+    return [{"name": one[0], "provider": one[1]} for one in ((name, given or default) for name, given in found) if one != own]
 
 
 def logs(run: Run, lines: int) -> Iterator[str]:

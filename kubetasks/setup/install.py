@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from kubetasks.engine import client
+from kubetasks.engine import access, client
 from kubetasks.engine.client import Engine
 from kubetasks.errors import EngineError, SetupError
 from kubetasks.project.settings import Settings
@@ -41,6 +41,8 @@ def source(settings: Settings) -> Source:
 
 def _install(settings: Settings, report: Report, needed: Sequence[Requirement]) -> None:
     started = time.monotonic()
+    if access.named() and not client.release():
+        client.connect()  # which says why the engine that somebody has chosen does not answer
     log = new_log(settings)
     report.say(f"Full log: {log}")
     if source(settings) == "pull":
@@ -99,9 +101,9 @@ def require_buildable(settings: Settings, missing: Sequence[Requirement]) -> Non
     """Raises SetupError if what is missing cannot be built on this machine."""
     reason = _unbuildable(missing)
     if reason:
-        what = ", ".join(need.name for need in missing)
+        what = ", ".join(need.name for need in missing if _unbuildable([need]))
         otherwise = UNSET if settings.images == "build" else CONNECT
-        hint = f"{otherwise}; or, on Debian or Ubuntu on x86_64: sudo {inventory.command(settings)}"
+        hint = f"{otherwise}; or, on Debian or Ubuntu on x86_64: sudo {inventory.command(settings)}; ./inv setup"
         raise SetupError(f"What is missing cannot be built here ({what}): {reason}.", hint)
 
 

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kubetasks.engine import client, image
+from kubetasks.engine import access, client, image
 from kubetasks.errors import SetupError
 from kubetasks.project.settings import DEFAULTS, Settings
 from kubetasks.setup import requirements
@@ -73,6 +73,8 @@ def _item(need: Requirement, found: Artifact) -> Item:
 
 
 def _engine_advice(settings: Settings) -> str:
+    if named := access.named():
+        return f"none answers: {named} names it"
     if settings.engine == "refuse":
         return "none answers, and INVOKE_SETUP_ENGINE=refuse forbids installing one"
     if not requirements.beside("hostengine"):

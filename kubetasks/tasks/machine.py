@@ -71,7 +71,7 @@ def doctor(run: Run, json: bool = False) -> None:
             run.report.say(caution)
     if missing:
         names = ", ".join(item.name for item in missing)
-        raise SetupError(f"Missing: {names}.", "; ".join(dict.fromkeys(item.remedy for item in missing)))
+        raise SetupError(f"Missing: {names}.", inventory.remedies(run.settings, missing))
 
 
 def _show(report: Report, items: list[Item]) -> None:

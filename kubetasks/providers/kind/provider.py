@@ -138,7 +138,7 @@ class Kind(Own):
                 f"The image of kind's nodes for Kubernetes {minor} is missing: {image.reference}.",
                 f"INVOKE_CLUSTER_KUBERNETES={minor} ./inv setup",
             )
-        programs.require("kind", requirements.KIND.find(None, self._settings), KIND, ["version", "--quiet"], {})
+        programs.require("kind", requirements.KIND.find(None, self._settings), KIND, ["version", "--quiet"], {}, self._settings)
         if shutil.which("docker") is None:
             raise ClusterError(
                 "kind uses the command line of Docker, which is missing.", "Install it: https://docs.docker.com/engine/install/"

@@ -204,7 +204,7 @@ class Minikube(Own):
     def _require_program(self) -> None:
         """Raises ClusterError if minikube is not installed, or on PATH alone and too old."""
         found = requirements.MINIKUBE.find(None, self._settings)
-        programs.require("minikube", found, MINIKUBE, ["version", "--short"], self.environment)
+        programs.require("minikube", found, MINIKUBE, ["version", "--short"], self.environment, self._settings)
 
     # images
 

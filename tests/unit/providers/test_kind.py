@@ -307,10 +307,10 @@ def test_a_kind_that_is_missing_or_too_old_is_said(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("shutil.which", lambda _name: "/usr/bin/kind" if version else None)
     monkeypatch.setattr(shell, "run", lambda _argv, env: version)  # noqa: ARG005
     with pytest.raises(ClusterError, match=sentence):
-        programs.require("kind", Artifact("/cache/kind", False), KIND, ["version", "--quiet"], {})
-    programs.require("kind", Artifact("/cache/kind", True), KIND, [], {})
+        programs.require("kind", Artifact("/cache/kind", False), KIND, ["version", "--quiet"], {}, configured())
+    programs.require("kind", Artifact("/cache/kind", True), KIND, [], {}, configured())
     if version:
-        programs.require("kind", Artifact("/cache/kind", False), "v0.19.0", [], {})
+        programs.require("kind", Artifact("/cache/kind", False), "v0.19.0", [], {}, configured())
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import ClusterError, LeftoverError, OwnershipError, ProgramError, TaskError
 from kubetasks.project.labels import OWNER_LABEL, TOOL
-from kubetasks.project.versions import KICBASE, KUBERNETES
+from kubetasks.project.versions import KICBASE, KUBERNETES, MINIKUBE
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
 from kubetasks.providers.minikube.provider import Minikube
 from kubetasks.setup import requirements
@@ -26,6 +26,7 @@ NAME = "demo"
 BUILT = Artifact("simple-server-kicbase:v1.36.3-0123456789ab", True)
 IMAGE = Image(PROJECT.application, "0123456789ab", "base")
 OWN = {PROFILE_LABEL: NAME}
+SETUP = "INVOKE_CLUSTER_PROVIDER=minikube ./inv setup"
 
 
 def fixed(found: Artifact) -> SimpleNamespace:
@@ -384,8 +385,8 @@ def test_an_image_that_minikube_did_not_load_is_missed(world: World) -> None:
 @pytest.mark.parametrize(
     ("version", "sentence", "hint"),
     [
-        ("", "minikube is not installed.", "./inv setup"),
-        ("v1.9.2", "minikube on PATH is v1.9.2; v1.38.1 or newer is needed.", "./inv setup installs that one"),
+        ("", "minikube is not installed.", SETUP),
+        ("v1.9.2", f"minikube on PATH is v1.9.2; {MINIKUBE} or newer is needed.", f"{SETUP} installs that one"),
     ],
 )
 def test_a_minikube_that_is_missing_or_too_old_is_said_before_anything_is_made(

@@ -54,6 +54,13 @@ def test_the_command_line_that_kind_and_minikube_call_is_looked_for_beside_an_en
     assert inventory.DOCKER not in [item.name for item in inventory.look(bare, Existing.requirements)]
 
 
+def test_an_engine_that_somebody_has_chosen_and_that_does_not_answer_is_named(
+    bare: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
+    assert inventory.look(bare, Kind.requirements)[0].detail == "none answers: DOCKER_HOST names it"
+
+
 def test_minikube_is_there_once_its_program_is(bare: Settings) -> None:
     program = Path(requirements.MINIKUBE.find(None, bare).reference)
     program.parent.mkdir()
