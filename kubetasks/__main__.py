@@ -10,6 +10,7 @@ import errno
 import gc
 import io
 import os
+import re
 import shlex
 import sys
 import tomllib
@@ -124,18 +125,23 @@ class Tasks(Program):
         try:
             super().parse_tasks()
         except ParseError as error:
-            word = str(error).partition("'")[2].partition("'")[0]
-            near = difflib.get_close_matches(word, self.collection.task_names, 1)
-            if "No idea what" not in str(error):
-                raise
-            if word.startswith("-"):
-                more = (
-                    f"{self.binary} --help TASK shows the options of a task, {self.binary} --help those of {self.binary} itself"
-                )
-                raise Exit(f"There is no option {word}.\n  {more}", code=1) from error
-            lists = f"{self.binary} --list shows the tasks, {self.binary} --help TASK the options of one"
-            hint = f"Did you mean {near[0]}?" if near else lists
-            raise Exit(f"There is no task {word}.\n  {hint}", code=1) from error
+            raise self._explained(error) from error
+
+    def _explained(self, error: ParseError) -> Exception:
+        """What a person mistyped, and what may have been meant; the same error if it is something else."""
+        task, options = (error.context.name, list(error.context.flags)) if error.context else ("", [])
+        shown = f"{self.binary} --help {task or 'TASK'} shows the options of {task or 'a task'}"
+        valueless = re.search(r"<Argument: ([\w-]+).* needed value", str(error))
+        if valueless:
+            return Exit(f"The option --{valueless[1]} needs a value.\n  {shown}", code=1)
+        unknown = re.search(r"No idea what '(.*)' is", str(error))
+        if not unknown:
+            return error
+        word = unknown[1]
+        kind, known = ("option", options) if word.startswith("-") else ("task", self.collection.task_names)
+        near = difflib.get_close_matches(word, known, 1)
+        hint = f"Did you mean {near[0]}?" if near else f"{shown}, {self.binary} --list the tasks"
+        return Exit(f"There is no {kind} {word}.\n  {hint}", code=1)
 
     def print_version(self) -> None:
         file = Path(__file__).resolve().parents[1] / "pyproject.toml"

@@ -103,9 +103,11 @@ def test_a_mistyped_task_gets_the_nearest_name() -> None:
     assert (ended.returncode, ended.stderr) == (1, "There is no task buidl.\n  Did you mean build?\n")
     ended = invoke("scale", "5")
     assert (ended.returncode, ended.stderr.splitlines()[0]) == (1, "There is no task 5.")
-    assert "./inv --help TASK" in ended.stderr
+    assert "./inv --help scale shows the options of scale" in ended.stderr
     ended = invoke("scale", "--replica=5")
-    assert (ended.returncode, ended.stderr.splitlines()[0]) == (1, "There is no option --replica.")
+    assert (ended.returncode, ended.stderr) == (1, "There is no option --replica.\n  Did you mean --replicas?\n")
+    ended = invoke("scale", "--replicas")
+    assert (ended.returncode, ended.stderr.splitlines()[0]) == (1, "The option --replicas needs a value.")
 
 
 @pytest.mark.parametrize("words", [["--list"], ["--dry", "traffic"]])  # flushed at the end, and with each line
