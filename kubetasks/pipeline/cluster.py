@@ -1,9 +1,8 @@
 """The cluster: created, started, stopped and deleted, with a load balancer installed if it has none."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from kubetasks import providers
 from kubetasks.engine import access
@@ -16,9 +15,7 @@ from kubetasks.providers import localregistry, metallb
 from kubetasks.providers.own import Own
 from kubetasks.setup import requirements
 
-R = TypeVar("R")
-
-SERVED_SECONDS = 20  # until an API server that has just started takes MetalLB's objects, and serves the kinds that it defines
+UNSERVED = (ClusterError, ApiError)  # until an API server that has just started serves the kinds that MetalLB defines
 
 
 def start(run: Run) -> None:
@@ -79,22 +76,6 @@ def announce_registry(run: Run) -> None:
             run.report.say(f"{error.sentence} The cluster's own registry is not announced.")
 
 
-def _retried(run: Run, request: Callable[[], R]) -> R:
-    """Call `request` again while an API server that has just started does not take it, as for a kind that was just defined.
-
-    Raises what the last attempt raises, after SERVED_SECONDS, or a sixth of the timeout if somebody waits longer.
-    """
-    import tenacity
-
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type((ClusterError, ApiError)),
-        stop=tenacity.stop_after_delay(max(SERVED_SECONDS, run.settings.timeout / 6)),
-        wait=tenacity.wait_random(0.1, 0.4),
-        reraise=True,
-    )
-    return retrying(request)
-
-
 def _install_load_balancer(run: Run) -> None:
     if _has_load_balancer(run):
         return
@@ -102,16 +83,16 @@ def _install_load_balancer(run: Run) -> None:
     if not manifest.present:
         raise ClusterError("MetalLB's manifest is missing.", "./inv setup")
     with run.report.step("Installing the load balancer (MetalLB)"):
-        _retried(run, partial(metallb.install, run.kube, Path(manifest.reference)))
-        _retried(run, partial(metallb.configure, run.kube, run.cluster.subnet))
+        run.retried(partial(metallb.install, run.kube, Path(manifest.reference)), *UNSERVED)
+        run.retried(partial(metallb.configure, run.kube, run.cluster.subnet), *UNSERVED)
 
 
 def _has_load_balancer(run: Run) -> bool:
     installed = partial(metallb.installed, run.kube, run.cluster.subnet)
     try:
         return installed()
-    except (ClusterError, ApiError):
-        return _retried(run, installed)
+    except UNSERVED:
+        return run.retried(installed, *UNSERVED)
 
 
 def stop(run: Run) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from invoke.context import Context
 
@@ -28,6 +29,9 @@ from kubetasks.terminal import equivalents, interruption, locking
 from kubetasks.terminal.report import Report
 
 PACKAGES = ("docker", "filelock", "kubernetes", "rich", "tenacity", "watchfiles", "yaml")  # imported only when they are needed
+RETRY_SECONDS = 20
+
+R = TypeVar("R")
 
 
 class Run:
@@ -125,6 +129,21 @@ class Run:
         if not self.report.agrees(question):
             raise TaskError("Nothing was changed.")
         self._agreed = True
+
+    def retried(self, request: Callable[[], R], *errors: type[TaskError]) -> R:
+        """Call `request` again while it raises one of the errors: an API server that is busy or has just started takes it later.
+
+        Raises what the last attempt raises, after RETRY_SECONDS, or a sixth of the timeout if somebody waits longer.
+        """
+        import tenacity
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(errors),
+            stop=tenacity.stop_after_delay(max(RETRY_SECONDS, self.settings.timeout / 6)),
+            wait=tenacity.wait_random(0.1, 0.4),
+            reraise=True,
+        )
+        return retrying(request)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kubetasks.errors import ExposeError, SettingError
+from kubetasks.errors import ClusterError, ExposeError, SettingError
 from kubetasks.kube import objects, service
 from kubetasks.kube.client import ApiError
 from kubetasks.kube.service import Address
@@ -105,6 +105,22 @@ def exposed(monkeypatch: pytest.MonkeyPatch, refusal: str, *, load_balancer: boo
     monkeypatch.setattr(converge, "wait_for_addresses", lambda *_, **__: [])
     converge.converge(made, Desired(exposed=True), serve="never")
     return asked
+
+
+def test_an_object_that_the_api_server_did_not_answer_for_is_applied_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = fakes.run_on(fakes.OwnProvider(changed=False), fakes.FakeKube(Deployment=[deployment(ready=3)]))
+    answers = iter([True, False])
+
+    def apply(_kube: object, _item: object) -> bool:
+        if next(answers):
+            raise ClusterError("The API server does not answer.")
+        return True
+
+    monkeypatch.setattr(objects, "apply", apply)
+    monkeypatch.setattr(seen, "require_deployment", lambda _run: deployment(ready=3))
+    monkeypatch.setattr(converge, "wait_for_addresses", lambda *_, **__: [])
+    converge.converge(made, Desired(exposed=True), serve="never")
+    assert next(answers, None) is None
 
 
 def test_a_node_port_that_another_service_takes_at_the_same_moment_is_no_failure(
