@@ -73,9 +73,10 @@ def cautions(info: Info, free: int | None, proxies: Mapping[str, str], now: date
     if free is not None and free < LEAST_FREE:
         where = f"Only {free / 1e9:.1f} GB are free in {info['DockerRootDir']}, and a cluster takes 2."
         told.append(f"{where} docker system df shows what could be removed.")
-    ours = [url for scheme, url in proxies.items() if scheme in ("http", "https") and is_loopback(_with_scheme(url))]
-    if ours:
-        told.append(f"Nodes do not reach the proxy {ours[0]}: in a container, that address is its own. Name this machine's.")
+    ours = [scheme for scheme, url in proxies.items() if scheme in ("http", "https") and is_loopback(_with_scheme(url))]
+    if ours:  # without the address: it may have a password
+        variable = f"{ours[0].upper()}_PROXY"
+        told.append(f"Nodes do not reach the proxy of {variable}: 127.0.0.1 is a node's own there. Name this machine's address.")
     ahead = (datetime.fromisoformat(info["SystemTime"]).astimezone(UTC) - now).total_seconds() if "SystemTime" in info else 0.0
     if abs(ahead) > CLOCK_SECONDS:
         side = "ahead of" if ahead > 0 else "behind"

@@ -71,7 +71,7 @@ def site(this_run: Run, tmp_path: Path) -> Iterator[Callable[[File], File]]:
         source = Path(need.find(None, this_run.tasks.settings).reference)
         file.write_bytes(source.read_bytes() if source.exists() else b"#!/bin/sh\n")
         checksum = hashlib.sha256(file.read_bytes()).hexdigest()
-        return dataclasses.replace(need, url=f"http://127.0.0.1:{server.server_port}/{file.name}", sha256={"x86_64": checksum})
+        return dataclasses.replace(need, url=f"http://127.0.0.1:{server.server_port}/{file.name}", sha256={"": checksum})
 
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever)
