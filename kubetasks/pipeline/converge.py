@@ -7,7 +7,7 @@ from functools import partial
 from typing import Literal
 
 from kubetasks.engine.image import Image
-from kubetasks.errors import ClusterError, ExposeError, SettingError
+from kubetasks.errors import ExposeError, SettingError
 from kubetasks.kube import manifests, objects, readiness, service
 from kubetasks.kube.client import ApiError, describe, surviving
 from kubetasks.kube.manifests import Manifest
@@ -99,8 +99,7 @@ def _apply(run: Run, found: Sequence[Manifest], wanted: Desired, there: Place) -
             awaited.append(name)
         item = desired.item_of(part, run.app, there.namespace)
         try:
-            apply = partial(job.run_once, run, item) if kind == "job" else partial(objects.apply, run.kube, item)
-            if run.retried(apply, ClusterError):
+            if job.run_once(run, item) if kind == "job" else run.applied(item):
                 changed.add(part.manifest.name)
         except ApiError as error:
             if there.node_port and TAKEN in error.sentence:

@@ -34,7 +34,7 @@ def run_once(run: Run, item: Object) -> bool:
     with run.report.step(f"Running job/{name}") as step:
         if before:  # nothing in a job can be changed
             objects.delete(run.kube, "Job", name, namespace, timeout, step.at)
-        objects.apply(run.kube, item)
+        run.applied(item)
         end = wait.until(surviving(check), timeout=timeout, on_change=step.at)
         diagnose.require_done(
             run,

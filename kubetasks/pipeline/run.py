@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,9 +16,9 @@ from kubetasks.engine import access, image
 from kubetasks.engine import client as engine_client
 from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Image
-from kubetasks.errors import EngineError, SetupError, TaskError
-from kubetasks.kube import client, manifests
-from kubetasks.kube.client import Kube
+from kubetasks.errors import ClusterError, EngineError, SetupError, TaskError
+from kubetasks.kube import client, manifests, objects
+from kubetasks.kube.client import Kube, Object
 from kubetasks.kube.manifests import Manifest
 from kubetasks.project import settings
 from kubetasks.project.application import Application, Project
@@ -144,6 +144,13 @@ class Run:
             reraise=True,
         )
         return retrying(request)
+
+    def applied(self, item: Object) -> bool:
+        """Apply an object, again if the API server gave no answer; True if that changed something.
+
+        Nothing that waits may be tried again as a whole: a job under way would begin anew. Raises OwnershipError, ApiError.
+        """
+        return self.retried(partial(objects.apply, self.kube, item), ClusterError)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
