@@ -1,6 +1,7 @@
 """A container engine as most people have it, beside this machine's: Docker of Debian sid, which keeps its images in containerd.
 
 It has a root file system, mounts and a network of its own: two engines in one network would share a bridge and firewall rules.
+A rootless engine is that of a user in such a root file system.
 """
 
 import os
@@ -27,12 +28,14 @@ from nodeimages import build, rootfs
 
 RELEASE = "sid"
 PACKAGES = "docker.io docker-cli docker-buildx iptables iproute2 ca-certificates kmod procps mount slirp4netns".split()
+ROOTLESS = [*PACKAGES, "rootlesskit", "uidmap", "passwd"]
+PERSON = "person"
 SECONDS = 60
 PID = "srv/engine/pid"
 # The engine's files are in /srv/engine. A root of its own needs pivot_root: `docker exec` leaves a chroot.
 # slirp4netns gives the network namespace a way out, at these addresses of its own, with no rule in this machine's firewall.
 START = """\
-root=$1
+root=$1 person=$2
 mount --make-rprivate /
 mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
@@ -45,6 +48,14 @@ cd "$root"
 pivot_root . old
 umount -l /old
 mount -t tmpfs tmpfs /run
+if [ "$person" ]; then
+    mknod --mode=666 /run/tun c 10 200 && mount --bind /run/tun /dev/net/tun
+    install --directory --owner="$person" /run/user /srv/engine
+    echo $$ > /srv/engine/pid
+    exec setpriv --reuid="$person" --regid="$person" --init-groups env --ignore-environment PATH="$PATH" \\
+        HOME="/home/$person" XDG_RUNTIME_DIR=/run/user DOCKERD_ROOTLESS_ROOTLESSKIT_DISABLE_HOST_LOOPBACK=true \\
+        /usr/share/docker.io/contrib/dockerd-rootless.sh --host unix:///srv/engine/docker.sock
+fi
 unshare --net sh -ec '
     ip link set lo up
     echo $$ > /srv/engine/pid
@@ -57,11 +68,12 @@ exec slirp4netns --configure --mtu=65520 --disable-host-loopback "$(cat /srv/eng
 
 @dataclass(frozen=True)
 class Modern:
-    """An engine that runs; `pid` is its process."""
+    """An engine that runs; `pid` is its process. A rootless one maps its containers' ports to this machine."""
 
     release: str
     root: Path
     pid: int
+    rootless: bool
 
     @property
     def variables(self) -> dict[str, str]:
@@ -69,8 +81,8 @@ class Modern:
         return {"DOCKER_HOST": f"unix://{self.root}/srv/engine/docker.sock", "DOCKER_CONFIG": str(self.root / "srv/engine/cli")}
 
     def inside(self, argv: list[str]) -> list[str]:
-        """The words that run a program in its network."""
-        return ["nsenter", f"--net=/proc/{self.pid}/ns/net", *argv]
+        """The words that run a program where the ports of its containers answer."""
+        return argv if self.rootless else ["nsenter", f"--net=/proc/{self.pid}/ns/net", *argv]
 
 
 def require_possible() -> None:
@@ -85,29 +97,55 @@ def modern(settings: Settings, report: Report, needed: Sequence[Requirement]) ->
 
     Raises SetupError, EngineError, ProgramError.
     """
+    with _root(settings, report, PACKAGES) as (root, log), running(root, log) as made:
+        with report.step(f"Copying images to Docker {made.release}"):
+            copy_images(settings, made, needed, root.with_name("images.tar"))
+        yield made
+
+
+@contextmanager
+def rootless(settings: Settings, report: Report) -> Iterator[Modern]:
+    """Create and start the engine of a user, without images; remove it at the end.
+
+    Raises SetupError, EngineError, ProgramError.
+    """
+    with _root(settings, report, ROOTLESS) as (root, log):
+        add_person(root, log)
+        with running(root, log, PERSON) as made:
+            yield made
+
+
+@contextmanager
+def _root(settings: Settings, report: Report, names: list[str]) -> Iterator[tuple[Path, Path]]:
+    """Make a root file system with these packages. Yield it, and the log."""
     require_possible()
     folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))  # a socket's path has 108 characters at most
     log, root = new_log(settings), folder / "root"
     try:
         with report.step(f"Creating an engine from Debian packages ({RELEASE})"):
             packages.install(build.PACKAGES, settings.cache, log)
-            rootfs.make(root, PACKAGES, log=log, debian=RELEASE)
-        with running(root, log) as made:
-            with report.step(f"Copying images to Docker {made.release}"):
-                copy_images(settings, made, needed, folder / "images.tar")
-            yield made
+            rootfs.make(root, names, log=log, debian=RELEASE)
+        yield root, log
     finally:
         hostengine.remove_folder(folder, log)
 
 
+def add_person(root: Path, log: Path) -> None:
+    """Add a user who may use the engine, and run one."""
+    shell.run(["chroot", str(root), "useradd", "--create-home", "--groups=docker", "--shell=/bin/sh", PERSON], log=log)
+
+
 @contextmanager
-def running(root: Path, log: Path) -> Iterator[Modern]:
-    """Run the engine of a root file system that has PACKAGES. Raises EngineError."""
+def running(root: Path, log: Path, person: str = "") -> Iterator[Modern]:
+    """Run the engine of a root file system that has PACKAGES, or the rootless one of a user there, with ROOTLESS.
+
+    Raises EngineError.
+    """
     for name in ("old", "srv/engine/cli/cli-plugins", "etc/docker"):
         (root / name).mkdir(parents=True, exist_ok=True)
     (root / "srv/engine/cli/cli-plugins/docker-buildx").symlink_to(root / "usr/libexec/docker/cli-plugins/docker-buildx")
     with log.open("ab") as sink:
-        argv = ["unshare", "--mount", "sh", "-ec", START, "sh", str(root)]
+        argv = ["unshare", "--mount", "sh", "-ec", START, "sh", str(root), person]
         process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
@@ -117,12 +155,12 @@ def running(root: Path, log: Path) -> Iterator[Modern]:
             start_new_session=True,  # Ctrl-C is for the tests, which need the engine to clean up
         )
     try:
-        yield _started(root, process, log)
+        yield _started(root, process, log, rootless=bool(person))
     finally:
         _end(root, process)
 
 
-def _started(root: Path, process: "subprocess.Popen[bytes]", log: Path) -> Modern:
+def _started(root: Path, process: "subprocess.Popen[bytes]", log: Path, *, rootless: bool) -> Modern:
     socket = root / "srv/engine/docker.sock"
 
     def check() -> wait.State:
@@ -132,7 +170,7 @@ def _started(root: Path, process: "subprocess.Popen[bytes]", log: Path) -> Moder
 
     wait.until_done(check, EngineError, "The engine did not start", timeout=SECONDS)
     found = hostengine.local(socket)
-    return Modern(found.version() if found else "", root, int((root / PID).read_text()))
+    return Modern(found.version() if found else "", root, int((root / PID).read_text()), rootless)
 
 
 def copy_images(settings: Settings, made: Modern, needed: Sequence[Requirement], file: Path) -> None:

@@ -31,6 +31,7 @@ THOROUGH_LINTS = (*LINTS, "lint-ci", "docs", "lowest")
 DEFAULT_PROVIDER = DEFAULTS["cluster"]["provider"]
 CORE_SECONDS = 300  # the goal for the core tier, on two cores with everything there
 SLOWEST = 10
+MACHINES = {"cgroup v2": ["-m", "ci.machine"], "rootless engine": ["-m", "ci.machine", "rootless"]}
 ON_AN_ENGINE = ("tests/core", "tests/thorough/images", "tests/thorough/application/test_remove.py")
 PAGE = ("tests/core/test_page.py", "tests/thorough/page")
 YARDSTICK = "import time; start = time.perf_counter(); import invoke, docker, kubernetes; print(time.perf_counter() - start)"
@@ -50,12 +51,12 @@ uv pip install --quiet --python /tmp/tox --require-hashes --requirement requirem
 
 @dataclass(frozen=True)
 class Job:
-    """`name` is the tox environment of lint, the provider, the minor of Python and Kubernetes, "page", or "modern engine".
+    """`name` is the tox environment of lint, the provider, the minor of Python and Kubernetes, or what is special.
 
     `required`: it was requested by name. `page`: the tests of the page are part of it.
     """
 
-    kind: Literal["lint", "python", "kubernetes", "provider", "browser", "engine"]
+    kind: Literal["lint", "python", "kubernetes", "provider", "browser", "engine", "machine"]
     name: str
     tier: Tier = "core"
     required: bool = False
@@ -88,15 +89,18 @@ class Job:
     @property
     def variables(self) -> dict[str, str]:
         """The settings that the environment runs with, besides those that are there."""
-        if self.kind == "kubernetes":
-            return {"INVOKE_CLUSTER_KUBERNETES": self.name, "INVOKE_CLUSTER_PROVIDER": DEFAULT_PROVIDER}
+        if self.kind in ("lint", "python"):
+            return {}
+        provider = self.name if self.kind == "provider" else DEFAULT_PROVIDER
         # the page is tested on the Kubernetes of the settings: it does not depend on it
-        providers = {"provider": self.name, "browser": DEFAULT_PROVIDER, "engine": DEFAULT_PROVIDER}
-        return {"INVOKE_CLUSTER_PROVIDER": providers[self.kind]} if self.kind in providers else {}
+        minor = {"INVOKE_CLUSTER_KUBERNETES": self.name} if self.kind == "kubernetes" else {}
+        return {**minor, "INVOKE_CLUSTER_PROVIDER": provider}
 
     @property
     def line(self) -> str:
         """The equivalent command."""
+        if self.kind == "machine":
+            return shell.line(["python", *MACHINES[self.name]], self.variables)
         arguments = ("--", *self.arguments) if self.arguments else ()
         return shell.line(["tox", "run", "-e", self.environment, *arguments], self.variables)
 
@@ -146,6 +150,8 @@ def jobs(
         chosen.append(Job("browser", "page", tier, required=True))
     if engine or (everything and tier == "exhaustive"):
         chosen.append(Job("engine", "modern engine", tier, required=engine))
+    if everything and tier == "exhaustive":
+        chosen += [Job("machine", name, tier) for name in MACHINES]
     return chosen
 
 
@@ -204,10 +210,13 @@ def _prepare(settings: Settings, report: Report, job: Job) -> tuple[str, Callabl
             replace(settings, provider=DEFAULT_PROVIDER), report
         )  # first: without one, no browser needs to be installed
         return f"{where}, {browsers.ensure(settings, report, install)}", lambda: _tox(job)
-    if job.kind == "engine":
+    if job.kind in ("engine", "machine"):
         engines.require_possible()
         of_provider = replace(settings, provider=DEFAULT_PROVIDER)
         where = _set_up(of_provider, report)
+        if job.kind == "machine":
+            argv = [sys.executable, *MACHINES[job.name]]
+            return f"Debian {engines.RELEASE}, emulated, {where}", lambda: shell.show(argv, env=job.variables)
         return f"Docker of Debian {engines.RELEASE}, {where}", lambda: _on_modern_engine(of_provider, report, job)
     if job.kind == "python":
         interpreter = find_python(job.name)

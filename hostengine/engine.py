@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from hostengine import limited_runc, packages
-from kubetasks.engine import access, client
+from kubetasks.engine import client
 from kubetasks.engine.client import AbsentError, Engine
 from kubetasks.errors import EngineError, SetupError
 from kubetasks.project.settings import Settings
@@ -58,12 +58,6 @@ def ensure(settings: Settings, report: Report, log: Path) -> None:
         raise EngineError(
             "No container engine answers, and INVOKE_SETUP_ENGINE=refuse forbids installing one.",
             "Start yours, or unset INVOKE_SETUP_ENGINE",
-        )
-    named = access.named()
-    if named:
-        raise EngineError(
-            f"The engine that {named} names does not answer.",
-            "Start it; or, for one on this machine, unset DOCKER_HOST or: docker context use default",
         )
     if not packages.possible() and shutil.which("dockerd"):
         raise EngineError("No container engine answers, and only root can start the one that is installed.", STARTED)

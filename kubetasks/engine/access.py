@@ -14,6 +14,7 @@ SHELL_VARIABLES = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "MINI
 # set by what minikube's docker-env prints: the node whose engine DOCKER_HOST names, and the DOCKER_HOST from before, if any
 NODE_VARIABLE, BEFORE_VARIABLE = "MINIKUBE_ACTIVE_DOCKERD", "MINIKUBE_EXISTING_DOCKER_HOST"
 DEFAULT_CONTEXT = "default"  # this machine's own engine
+IF_AWAY = "Start it; or, for the engine of this machine: unset DOCKER_HOST; docker context use default"  # the named one
 CONTEXTS = "docker context ls shows them; docker context use default"
 
 

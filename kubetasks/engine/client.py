@@ -86,8 +86,7 @@ def _connect(owner: Owner, timeout: int, variables: Mapping[str, str]) -> "Engin
             ) from error
         where = access.named() if variables is os.environ else ""
         if where:
-            hint = "Start it; or, for the engine of this machine: unset DOCKER_HOST; docker context use default"
-            raise AbsentError(f"No container engine answers ({where}): {_reason(error)}", hint) from error
+            raise AbsentError(f"No container engine answers ({where}): {_reason(error)}", access.IF_AWAY) from error
         hint = "./inv setup installs or starts one; DOCKER_HOST or docker's context names another"
         raise AbsentError("No container engine answers.", hint) from error
     return Engine(client, variables, owner)

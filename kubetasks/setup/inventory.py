@@ -36,7 +36,7 @@ def look(settings: Settings, needed: Sequence[Requirement]) -> list[Item]:
         found.require_usable()
     kubectl = requirements.kubectl()
     return [
-        Item("engine", bool(release), f"Docker {release}" if release else _engine_advice(settings)),
+        _engine(settings, release),
         *([docker()] if release and needed else []),
         Item(
             "kubectl",
@@ -72,9 +72,15 @@ def _item(need: Requirement, found: Artifact) -> Item:
     return Item(need.name, found.present, found.short if found.present else MISSING_IMAGE)
 
 
-def _engine_advice(settings: Settings) -> str:
+def _engine(settings: Settings, release: str | None) -> Item:
+    if release:
+        return Item("engine", True, f"Docker {release}")
     if named := access.named():
-        return f"none answers: {named} names it"
+        return Item("engine", False, f"none answers: {named} names it", access.IF_AWAY)
+    return Item("engine", False, _engine_advice(settings))
+
+
+def _engine_advice(settings: Settings) -> str:
     if settings.engine == "refuse":
         return "none answers, and INVOKE_SETUP_ENGINE=refuse forbids installing one"
     if not requirements.beside("hostengine"):
@@ -95,9 +101,9 @@ def command(settings: Settings) -> str:
 
 def remedies(settings: Settings, lacking: Sequence[Item]) -> str:
     """The commands that install what is lacking for these settings."""
-    return "; ".join(sorted({command(settings) if item.remedy == SETUP else item.remedy for item in lacking}))
+    return "; ".join(dict.fromkeys(command(settings) if item.remedy == SETUP else item.remedy for item in lacking))
 
 
 def missing(settings: Settings, needed: Sequence[Requirement]) -> list[str]:
-    """The names of what setup would install."""
-    return [item.name for item in look(settings, needed) if not item.present and item.remedy == SETUP]
+    """The names of what setup would install, or an engine that somebody has named and setup must not replace."""
+    return [item.name for item in look(settings, needed) if not item.present and item.remedy in (SETUP, access.IF_AWAY)]

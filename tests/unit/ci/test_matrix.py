@@ -51,7 +51,7 @@ def test_each_tier_tests_what_the_smaller_one_does_and_more() -> None:
     checks = ["lint", "type", "lint-ci", "docs", "lowest"]
     assert titles("thorough") == [*checks, f"Python {oldest}", f"Python {newest}", default, "minikube"]
     versions = [*(f"Python {minor}" for minor in PYTHONS), *(f"Kubernetes {minor}" for minor in KUBERNETES)]
-    assert titles("exhaustive") == [*checks, *versions, "minikube", "modern engine"]
+    assert titles("exhaustive") == [*checks, *versions, "minikube", "modern engine", "cgroup v2", "rootless engine"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kubetasks.engine import client
+from kubetasks.engine import access, client
 from kubetasks.errors import SetupError
 from kubetasks.project.settings import Settings
 from kubetasks.providers.existing import Existing
@@ -58,7 +58,10 @@ def test_an_engine_that_somebody_has_chosen_and_that_does_not_answer_is_named(
     bare: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
-    assert inventory.look(bare, Kind.requirements)[0].detail == "none answers: DOCKER_HOST names it"
+    lacking = [item for item in inventory.look(bare, Kind.requirements) if not item.present]
+    assert lacking[0].detail == "none answers: DOCKER_HOST names it"
+    assert inventory.remedies(bare, lacking) == f"{access.IF_AWAY}; ./inv setup"
+    assert inventory.missing(bare, ())[0] == "engine", "setup says why it does not answer, and installs none"
 
 
 def test_minikube_is_there_once_its_program_is(bare: Settings) -> None:

@@ -58,7 +58,7 @@ def test_what_the_machine_lacks_ends_the_run_as_a_usage_error_with_what_to_type(
     ended = run(tmp_path)
     assert ended.returncode == pytest.ExitCode.USAGE_ERROR
     assert "This machine lacks: engine" in ended.stdout + ended.stderr
-    assert "  kubetasks setup" in ended.stdout + ended.stderr
+    assert "kubetasks setup" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
     assert list((tmp_path / "tmp").glob("kubetasks*")) == []
 

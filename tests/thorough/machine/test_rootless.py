@@ -1,0 +1,29 @@
+"""A rootless engine that may not limit what containers use: refused first, by doctor and by what would create a cluster."""
+
+import pytest
+
+from ci import engines
+from hostengine import packages
+from kubetasks.errors import EngineError
+from kubetasks.project import settings
+from kubetasks.terminal.report import Report
+from tasks import PROJECT
+from tests.support.driver import Tasks
+from tests.support.marks import exhaustive
+
+pytestmark = [
+    exhaustive,
+    pytest.mark.skipif(not packages.possible(), reason="starting a second engine needs root on Debian or Ubuntu"),
+]
+
+
+def test_it_is_refused_by_what_would_create_a_cluster_and_nothing_else_is(throwaway: Tasks) -> None:
+    with engines.rootless(settings.read(PROJECT, settings.DEFAULTS), Report()) as engine:
+        host = engine.variables["DOCKER_HOST"]
+        for word in ("doctor", "setup", "start"):
+            ended = throwaway.typed(word, code=EngineError.code, DOCKER_HOST=host)
+            first, hint = ended.stderr.splitlines()
+            assert first.startswith("The engine is rootless, and "), word
+            assert "docs/setup.md#rootless" in hint, word
+        for word in ("status", "clean"):
+            throwaway.typed(word, DOCKER_HOST=host)
