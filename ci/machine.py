@@ -37,7 +37,6 @@ SIZE = "16G"
 LIMIT = "2h"
 # A slow machine: kubeadm waits as long as we do, and the server gets longer probes than in k8s/.
 JOB = """\
-set -ex
 cat /proc/version; stat --format=%T --file-system /sys/fs/cgroup; id; docker info --format '{{.CgroupVersion}} {{.CgroupDriver}}'
 sed -i 's/timeoutSeconds: .*/timeoutSeconds: 30/' k8s/deployment.yaml
 for task in doctor start build deploy expose scale traffic 'clean --all'; do
@@ -142,7 +141,7 @@ def _install(guest: Path, chosen: settings.Settings, log: Path, *, rootless: boo
     (guest / "etc" / "resolv.conf").write_text(Path("/etc/resolv.conf").read_text())
     first = ["chroot", f"--userspec={PERSON}:{PERSON}", str(guest), "env", f"HOME=/home/{PERSON}"]
     shell.run([*first, f"/home/{PERSON}/project/inv", "--version"], log=log)
-    (guest / "etc" / "job").write_text((INSTALL_ROOTLESS if rootless else "") + JOB)
+    (guest / "etc" / "job").write_text("set -ex\n" + (INSTALL_ROOTLESS if rootless else "") + JOB)
     variables = [f"{name}={value}\n" for name, value in os.environ.items() if name.startswith("INVOKE_")]
     (guest / "etc" / "job.env").write_text("".join(variables))
     (guest / "etc" / "hostname").write_text("machine\n")

@@ -7,7 +7,8 @@ import logging
 import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from kubetasks.errors import ClusterError, TaskError, causes
@@ -16,11 +17,12 @@ from kubetasks.terminal import shell, wait
 from kubetasks.terminal.loopback import is_loopback
 
 Object = dict[str, Any]
+R = TypeVar("R")
 
 REQUEST_SECONDS = 30
 POD_SECONDS = 5  # in which a pod that is ready answers
 UNAVAILABLE = "api-unavailable"
-UNAVAILABLE_SECONDS = 30.0  # a control plane that restarts needs ten
+PATIENCE = 30.0  # seconds; a control plane that restarts needs ten
 TOO_MANY_REQUESTS = 429
 HTTP_ERROR = 400
 UNAUTHORIZED, FORBIDDEN = 401, 403
@@ -59,27 +61,6 @@ class CredentialsError(ClusterError):
     """Something answers, and the kubeconfig has the authority or the key of another cluster."""
 
 
-def surviving(check: Callable[[], wait.State]) -> Callable[[], wait.State]:
-    """The same check, for which the API server may be away for UNAVAILABLE_SECONDS: it may be restarting.
-
-    Until it has read its own rules, one that has just started refuses what it has allowed before.
-    """
-    attempts = itertools.count()
-
-    def survive() -> wait.State:
-        first = next(attempts) == 0
-        try:
-            return check()
-        except (ClusterError, ApiError) as error:
-            status = error.status if isinstance(error, ApiError) else 0
-            refused = 400 <= status < 500 and status != TOO_MANY_REQUESTS
-            if refused and (first or status not in NOT_ALLOWED):
-                raise
-            return wait.Failed(error.sentence, error.hint, UNAVAILABLE, grace=UNAVAILABLE_SECONDS, error=error)
-
-    return survive
-
-
 def path(kind: str, namespace: str = "", name: str = "", subresource: str = "") -> str:
     """The API path of a kind's list, of one object, or of its subresource."""
     version = VERSIONS[kind]
@@ -96,12 +77,26 @@ def describe(item: Object) -> str:
 
 
 class Kube:
-    """One cluster's API. Every method raises ApiError, and ClusterError if nothing answers."""
+    """One cluster's API. Every method raises ApiError, and ClusterError if nothing answers.
+
+    An API server that has answered may be away for `patience` seconds: it may be restarting.
+    """
+
+    patience = PATIENCE
+    _has_answered = _is_waited_for = False
 
     def __init__(
-        self, api: Any, owner: Owner, cluster: str, unreachable_hint: str, credentials_hint: str, kubectl_line: str
+        self,
+        api: Any,
+        owner: Owner,
+        cluster: str,
+        unreachable_hint: str,
+        credentials_hint: str,
+        kubectl_line: str,
+        patience: float,
     ) -> None:
         self._api = api
+        self.patience = patience
         self.owner = owner  # of what is applied; its name is the field manager's
         self._cluster = cluster
         self._unreachable_hint = unreachable_hint
@@ -164,8 +159,15 @@ class Kube:
         body: Object | list[Object] | None = None,
         content_type: str = "application/json",
     ) -> Object:
-        """Send one request and return the answer as JSON (an empty one as {})."""
-        status, text = self._send(method, target, query, body, content_type)
+        """Send one request, which may be sent twice, and return the answer as JSON (an empty one as {})."""
+        send = partial(self._send, method, target, query, body, content_type)
+        try:
+            status, text = send()
+        except ClusterError as error:
+            if isinstance(error, CredentialsError) or self._is_waited_for or not self._has_answered:
+                raise
+            status, text = self.again(send, ClusterError)
+        self._has_answered = True
         if not 200 <= status <= 299:
             raise self._refusal(f"{method} {target}", status, text)
         try:
@@ -175,6 +177,41 @@ class Kube:
                 f"What answers at {self.server} is not the API server of cluster {self._cluster}: it sends no JSON.",
                 self._unreachable_hint,
             ) from error
+
+    def again(self, call: Callable[[], R], error: type[TaskError]) -> R:
+        """Call until it does not raise that error; what it raises after `patience` seconds is raised."""
+        import tenacity
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(error),
+            stop=tenacity.stop_after_delay(self.patience),
+            wait=tenacity.wait_random(0.1, 0.4),
+            reraise=True,
+        )
+        return retrying(call)
+
+    def surviving(self, check: Callable[[], wait.State]) -> Callable[[], wait.State]:
+        """The same check of a wait, which goes on while the API server is away, and says so.
+
+        Until it has read its own rules, one that has just started refuses what it has allowed before.
+        """
+        attempts = itertools.count()
+
+        def survive() -> wait.State:
+            first = next(attempts) == 0
+            self._is_waited_for = True
+            try:
+                return check()
+            except (ClusterError, ApiError) as error:
+                status = error.status if isinstance(error, ApiError) else 0
+                refused = 400 <= status < 500 and status != TOO_MANY_REQUESTS
+                if refused and (first or status not in NOT_ALLOWED):
+                    raise
+                return wait.Failed(error.sentence, error.hint, UNAVAILABLE, grace=self.patience, error=error)
+            finally:
+                self._is_waited_for = False
+
+        return survive
 
     def _refusal(self, what: str, status: int, text: str) -> ApiError:
         """The error that an answer with another status than a success means."""
@@ -234,7 +271,14 @@ class Kube:
 
 
 def connect(
-    owner: Owner, kubeconfig: str, context: str, unreachable_hint: str, credentials_hint: str, bypass_proxy: bool, kubectl: str
+    owner: Owner,
+    kubeconfig: str,
+    context: str,
+    unreachable_hint: str,
+    credentials_hint: str,
+    bypass_proxy: bool,
+    kubectl: str,
+    patience: float = PATIENCE,
 ) -> Kube:
     """Connect with that file and context; nothing is sent yet. Raises ClusterError.
 
@@ -267,7 +311,7 @@ def connect(
     if bypass_proxy or is_loopback(configuration.host):  # Go, and so kubectl, leaves a proxy out for loopback addresses
         configuration.proxy = None
     line = shell.line([kubectl, "--context", context], {"KUBECONFIG": kubeconfig} if kubeconfig else {})
-    return Kube(kubernetes.client.ApiClient(configuration), owner, context, unreachable_hint, credentials_hint, line)
+    return Kube(kubernetes.client.ApiClient(configuration), owner, context, unreachable_hint, credentials_hint, line, patience)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from kubetasks.errors import LeftoverError, OwnershipError
-from kubetasks.kube.client import ApiError, Kube, Object, describe, path, surviving
+from kubetasks.kube.client import ApiError, Kube, Object, describe, path
 from kubetasks.terminal import wait
 
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
@@ -119,7 +119,7 @@ def delete(kube: Kube, kind: str, name: str, namespace: str, timeout: float, at:
 
     called = f"{kind.lower()}/{name}"
     wait.until_done(
-        surviving(check),
+        kube.surviving(check),
         LeftoverError,
         f"{called} was not deleted",
         "./inv status",

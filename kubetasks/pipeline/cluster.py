@@ -15,8 +15,6 @@ from kubetasks.providers import localregistry, metallb
 from kubetasks.providers.own import Own
 from kubetasks.setup import requirements
 
-UNSERVED = (ClusterError, ApiError)  # until an API server that has just started serves the kinds that MetalLB defines
-
 
 def start(run: Run) -> None:
     """Start the cluster, created first if there is none, and wait until what was deployed in it is back. Raises ClusterError."""
@@ -83,16 +81,16 @@ def _install_load_balancer(run: Run) -> None:
     if not manifest.present:
         raise ClusterError("MetalLB's manifest is missing.", "./inv setup")
     with run.report.step("Installing the load balancer (MetalLB)"):
-        run.retried(partial(metallb.install, run.kube, Path(manifest.reference)), *UNSERVED)
-        run.retried(partial(metallb.configure, run.kube, run.cluster.subnet), *UNSERVED)
+        run.kube.again(partial(metallb.install, run.kube, Path(manifest.reference)), ApiError)
+        run.kube.again(partial(metallb.configure, run.kube, run.cluster.subnet), ApiError)
 
 
 def _has_load_balancer(run: Run) -> bool:
     installed = partial(metallb.installed, run.kube, run.cluster.subnet)
     try:
         return installed()
-    except UNSERVED:
-        return run.retried(installed, *UNSERVED)
+    except ApiError:  # one that has just started does not serve MetalLB's kinds yet
+        return run.kube.again(installed, ApiError)
 
 
 def stop(run: Run) -> bool:

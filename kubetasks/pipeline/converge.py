@@ -9,7 +9,7 @@ from typing import Literal
 from kubetasks.engine.image import Image
 from kubetasks.errors import ExposeError, SettingError
 from kubetasks.kube import manifests, objects, readiness, service
-from kubetasks.kube.client import ApiError, describe, surviving
+from kubetasks.kube.client import ApiError, describe
 from kubetasks.kube.manifests import Manifest
 from kubetasks.kube.readiness import Rollout
 from kubetasks.kube.service import Address
@@ -99,7 +99,7 @@ def _apply(run: Run, found: Sequence[Manifest], wanted: Desired, there: Place) -
             awaited.append(name)
         item = desired.item_of(part, run.app, there.namespace)
         try:
-            if job.run_once(run, item) if kind == "job" else run.applied(item):
+            if job.run_once(run, item) if kind == "job" else objects.apply(run.kube, item):
                 changed.add(part.manifest.name)
         except ApiError as error:
             if there.node_port and TAKEN in error.sentence:
@@ -155,7 +155,7 @@ def wait_for_rollout(run: Run, text: str, delivered: str = "", name: str = "") -
     """
     check, timeout = RolloutCheck(run, delivered, name), run.settings.timeout
     with run.report.step(text) as step:
-        end = wait.until(surviving(check), timeout=timeout, on_change=step.at)
+        end = wait.until(run.kube.surviving(check), timeout=timeout, on_change=step.at)
         diagnose.require_done(
             run,
             end,
@@ -211,7 +211,7 @@ def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Add
     check = AddressCheck(run, judge.EFFECT_SECONDS if before and changed else 0)
     with run.report.step("Exposing" if changed else "Already exposed") as step:
         wait.until_done(
-            surviving(check),
+            run.kube.surviving(check),
             ExposeError,
             "The service is not reachable",
             WITHOUT_LOAD_BALANCER if run.provider.shared else seen.LOGS,
@@ -274,7 +274,7 @@ def wait_until_served(run: Run, build: str = "") -> int:
     check = TrafficCheck(run, build)
     with run.report.step("Waiting for traffic") as step:
         wait.until_done(
-            surviving(check),
+            run.kube.surviving(check),
             ExposeError,
             "Not every pod gets requests",
             seen.LOGS,

@@ -1,7 +1,7 @@
 """A job that must have ended before the application runs, such as one that migrates its database."""
 
 from kubetasks.kube import jobs, objects
-from kubetasks.kube.client import Object, surviving
+from kubetasks.kube.client import Object
 from kubetasks.kube.readiness import Rollout
 from kubetasks.pipeline import diagnose, judge, seen
 from kubetasks.pipeline.run import Run
@@ -34,8 +34,8 @@ def run_once(run: Run, item: Object) -> bool:
     with run.report.step(f"Running job/{name}") as step:
         if before:  # nothing in a job can be changed
             objects.delete(run.kube, "Job", name, namespace, timeout, step.at)
-        run.applied(item)
-        end = wait.until(surviving(check), timeout=timeout, on_change=step.at)
+        objects.apply(run.kube, item)
+        end = wait.until(run.kube.surviving(check), timeout=timeout, on_change=step.at)
         diagnose.require_done(
             run,
             end,

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from kubetasks.errors import ClusterError
 from kubetasks.kube import problems, readiness
-from kubetasks.kube.client import UNAUTHORIZED, ApiError, CredentialsError, surviving
+from kubetasks.kube.client import UNAUTHORIZED, ApiError, CredentialsError
 from kubetasks.pipeline.run import Run
 from kubetasks.terminal import wait
 
@@ -39,17 +39,15 @@ def wait_for(run: Run) -> bool:
     """
     kube, since, timeout = run.kube, run.cluster.since, run.settings.timeout
 
+    @kube.surviving
     def check() -> wait.State:
         state = readiness.node_state(kube.list("Node"), kube.list("Lease", "kube-node-lease"), since)
         return state if isinstance(state, wait.Done) else _crashing(run) or state
 
-    try:
-        if isinstance(check(), wait.Done):
-            return False
-    except (ClusterError, ApiError):
-        pass
+    if isinstance(check(), wait.Done):
+        return False
     with run.report.step("Waiting for the nodes" if len(since) > 1 else "Waiting for the node") as step:
-        end = wait.until(surviving(check), timeout=timeout, on_change=step.at)
+        end = wait.until(check, timeout=timeout, on_change=step.at)
         if isinstance(end, wait.Failed):
             raise end.error or ClusterError(end.reason, end.hint)
         if isinstance(end, wait.Pending):

@@ -5,9 +5,8 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 from invoke.context import Context
 
@@ -16,9 +15,9 @@ from kubetasks.engine import access, image
 from kubetasks.engine import client as engine_client
 from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Image
-from kubetasks.errors import ClusterError, EngineError, SetupError, TaskError
-from kubetasks.kube import client, manifests, objects
-from kubetasks.kube.client import Kube, Object
+from kubetasks.errors import EngineError, SetupError, TaskError
+from kubetasks.kube import client, manifests
+from kubetasks.kube.client import Kube
 from kubetasks.kube.manifests import Manifest
 from kubetasks.project import settings
 from kubetasks.project.application import Application, Project
@@ -29,9 +28,6 @@ from kubetasks.terminal import equivalents, interruption, locking
 from kubetasks.terminal.report import Report
 
 PACKAGES = ("docker", "filelock", "kubernetes", "rich", "tenacity", "watchfiles", "yaml")  # imported only when they are needed
-RETRY_SECONDS = 20
-
-R = TypeVar("R")
 
 
 class Run:
@@ -105,7 +101,7 @@ class Run:
         there = self.cluster
         kubectl = requirements.kubectl().reference
         facts = there.kubeconfig, there.context, there.unreachable_hint, there.credentials_hint, not self.provider.shared
-        made = client.connect(self.app.owner, *facts, kubectl)
+        made = client.connect(self.app.owner, *facts, kubectl, max(client.PATIENCE, self.settings.timeout / 4))
         if self.provider.shared:
             self.report.say(f"Context {self.provider.name} ({made.server}), namespace {self.settings.namespace}")
         return made
@@ -129,28 +125,6 @@ class Run:
         if not self.report.agrees(question):
             raise TaskError("Nothing was changed.")
         self._agreed = True
-
-    def retried(self, request: Callable[[], R], *errors: type[TaskError]) -> R:
-        """Call `request` again while it raises one of the errors: an API server that is busy or has just started takes it later.
-
-        Raises what the last attempt raises, after RETRY_SECONDS, or a sixth of the timeout if somebody waits longer.
-        """
-        import tenacity
-
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(errors),
-            stop=tenacity.stop_after_delay(max(RETRY_SECONDS, self.settings.timeout / 6)),
-            wait=tenacity.wait_random(0.1, 0.4),
-            reraise=True,
-        )
-        return retrying(request)
-
-    def applied(self, item: Object) -> bool:
-        """Apply an object, again if the API server gave no answer; True if that changed something.
-
-        Nothing that waits may be tried again as a whole: a job under way would begin anew. Raises OwnershipError, ApiError.
-        """
-        return self.retried(partial(objects.apply, self.kube, item), ClusterError)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -16,14 +16,18 @@ from kubetasks.errors import ClusterError
 from kubetasks.kube import client
 from kubetasks.kube.client import ApiError, CredentialsError, Kube
 from kubetasks.project.labels import TOOL
+from kubetasks.terminal import wait
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
-    """Answers each request with that status and text."""
+    """Answers each request with that status and text; `away` is how many it closes without an answer before."""
 
-    status, text = 200, ""
+    status, text, away = 200, "", 0
 
     def do_GET(self) -> None:
+        if Answer.away:
+            Answer.away -= 1
+            return
         self.send_response(self.status)
         self.send_header("Content-Length", str(len(self.text)))
         self.end_headers()
@@ -159,6 +163,30 @@ def test_who_does_not_trust_us_or_is_not_trusted_needs_another_kubeconfig(
     assert told in raised.value.sentence
     assert "_ssl" not in raised.value.sentence
     assert raised.value.hint == "log in"
+
+
+def test_an_api_server_that_has_answered_and_goes_away_is_asked_again(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Answer, "text", "{}")
+    monkeypatch.setattr(Answer, "away", 2)
+    with pytest.raises(ClusterError, match="does not answer"):
+        kube.request("GET", "/version")  # it may be the wrong address: that is told at once
+    assert Answer.away == 1
+    assert kube.again(lambda: kube.request("GET", "/version"), ClusterError) == {}
+    monkeypatch.setattr(Answer, "away", 2)
+    assert kube.request("GET", "/version") == {}
+    monkeypatch.setattr(Answer, "away", 2)
+    kube.patience = 0
+    with pytest.raises(ClusterError):
+        kube.request("GET", "/version")
+
+
+def test_a_wait_says_that_the_api_server_is_away_and_asks_again_itself(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Answer, "text", "{}")
+    kube.request("GET", "/version")
+    monkeypatch.setattr(Answer, "away", 1)
+    state = kube.surviving(lambda: wait.Done() if kube.request("GET", "/version") == {} else wait.Pending("other"))
+    assert isinstance(state(), wait.Failed)
+    assert isinstance(state(), wait.Done)
 
 
 def test_expired_credentials_and_missing_rights_say_what_to_do(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,6 +87,7 @@ def test_another_object_that_takes_the_name_of_a_deleted_one_is_not_waited_for(m
     assert objects.delete(kube, "Deployment", "simple-server", "default", 0.05, lambda _detail: None)
 
 
+KUBE = FakeKube({})
 AWAY = ClusterError("The API server does not answer.", "./inv start")
 
 
@@ -107,7 +108,7 @@ def test_a_wait_survives_an_api_server_that_restarts_also_between_two_looks(answ
             raise error
         return wait.Done()
 
-    wait.until_done(client.surviving(check), RolloutError, "late", timeout=60, sleep=lambda _: None)
+    wait.until_done(KUBE.surviving(check), RolloutError, "late", timeout=60, sleep=lambda _: None)
 
 
 def test_one_that_stays_away_ends_the_wait_with_what_it_said() -> None:
@@ -118,10 +119,10 @@ def test_one_that_stays_away_ends_the_wait_with_what_it_said() -> None:
 
     with pytest.raises(ClusterError) as raised:
         wait.until_done(
-            client.surviving(check), RolloutError, "late", timeout=600, sleep=lambda _: None, clock=lambda: float(next(seconds))
+            KUBE.surviving(check), RolloutError, "late", timeout=600, sleep=lambda _: None, clock=lambda: float(next(seconds))
         )
     assert raised.value is AWAY
-    assert next(seconds) < 2 * client.UNAVAILABLE_SECONDS
+    assert next(seconds) < 2 * client.PATIENCE
 
 
 def test_what_the_api_refuses_ends_the_wait_at_once() -> None:
@@ -129,7 +130,7 @@ def test_what_the_api_refuses_ends_the_wait_at_once() -> None:
         raise ApiError("GET /", 403, "Forbidden", "no rights")
 
     with pytest.raises(ApiError, match="no rights"):
-        wait.until_done(client.surviving(check), RolloutError, "late", timeout=60, sleep=lambda _: None)
+        wait.until_done(KUBE.surviving(check), RolloutError, "late", timeout=60, sleep=lambda _: None)
 
 
 def test_ours_may_be_touched() -> None:

@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 
-from kubetasks.errors import ClusterError, ExposeError, SettingError
+from kubetasks.errors import ExposeError, SettingError
 from kubetasks.kube import objects, service
 from kubetasks.kube.client import ApiError
-from kubetasks.kube.manifests import Manifest
 from kubetasks.kube.service import Address
-from kubetasks.pipeline import converge, desired, job, judge, probe, seen
-from kubetasks.pipeline.desired import Desired, Part
+from kubetasks.pipeline import converge, judge, probe, seen
+from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
 from tasks import PROJECT
 from tests.unit.kube.answers import recorded
@@ -106,39 +105,6 @@ def exposed(monkeypatch: pytest.MonkeyPatch, refusal: str, *, load_balancer: boo
     monkeypatch.setattr(converge, "wait_for_addresses", lambda *_, **__: [])
     converge.converge(made, Desired(exposed=True), serve="never")
     return asked
-
-
-def test_an_object_that_the_api_server_did_not_answer_for_is_applied_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = fakes.run_on(fakes.OwnProvider(changed=False), fakes.FakeKube(Deployment=[deployment(ready=3)]))
-    answers = iter([True, False])
-
-    def apply(_kube: object, _item: object) -> bool:
-        if next(answers):
-            raise ClusterError("The API server does not answer.")
-        return True
-
-    monkeypatch.setattr(objects, "apply", apply)
-    monkeypatch.setattr(seen, "require_deployment", lambda _run: deployment(ready=3))
-    monkeypatch.setattr(converge, "wait_for_addresses", lambda *_, **__: [])
-    converge.converge(made, Desired(exposed=True), serve="never")
-    assert next(answers, None) is None
-
-
-def test_a_job_under_way_is_not_begun_anew_because_the_api_server_went_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = fakes.run_on(fakes.OwnProvider(changed=False), fakes.FakeKube(Deployment=[deployment(ready=3)]))
-    migration = {"kind": "Job", "metadata": {"name": "migrate"}, "spec": {}}
-    begun: list[object] = []
-
-    def run_once(_run: object, item: object) -> bool:
-        begun.append(item)
-        raise ClusterError("The API server does not answer.")
-
-    monkeypatch.setattr(desired, "parts", lambda *_: [Part(Manifest(migration), [], {})])
-    monkeypatch.setattr(seen, "require_deployment", lambda _run: deployment(ready=3))
-    monkeypatch.setattr(job, "run_once", run_once)
-    with pytest.raises(ClusterError):
-        converge.converge(made, Desired(exposed=True), serve="never")
-    assert len(begun) == 1
 
 
 def test_a_node_port_that_another_service_takes_at_the_same_moment_is_no_failure(
