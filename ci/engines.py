@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ci import dockerd
 from hostengine import engine as hostengine
 from hostengine import packages
 from kubetasks.engine import client
@@ -92,15 +93,19 @@ def require_possible() -> None:
 
 
 @contextmanager
-def modern(settings: Settings, report: Report, needed: Sequence[Requirement]) -> Iterator[Modern]:
+def modern(settings: Settings, report: Report, needed: Sequence[Requirement], *, newest: bool) -> Iterator[Modern]:
     """Create and start the engine with those images of what is needed that this machine's has; remove it at the end.
 
-    Raises SetupError, EngineError, ProgramError.
+    `newest`: Docker's newest release, compiled, in place of Debian's. Raises SetupError, EngineError, ProgramError.
     """
-    with _root(settings, report, PACKAGES) as (root, log), running(root, log) as made:
-        with report.step(f"Copying images to Docker {made.release}"):
-            copy_images(settings, made, needed, root.with_name("images.tar"))
-        yield made
+    with _root(settings, report, PACKAGES) as (root, log):
+        if newest:
+            for program in dockerd.compiled(settings, report, log).iterdir():
+                shutil.copy(program, root / "usr/sbin")
+        with running(root, log) as made:
+            with report.step(f"Copying images to Docker {made.release}"):
+                copy_images(settings, made, needed, root.with_name("images.tar"))
+            yield made
 
 
 @contextmanager

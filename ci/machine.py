@@ -46,7 +46,7 @@ done
 """
 INSTALL_ROOTLESS = """\
 export XDG_RUNTIME_DIR=/run/user/$(id -u)
-/usr/share/docker.io/contrib/dockerd-rootless-setuptool.sh install
+dockerd-rootless-setuptool.sh install
 """
 # as docs/setup.md says
 FOR_ROOTLESS = {
@@ -76,6 +76,7 @@ ENGINE = """\
 ExecStart=
 ExecStart=/usr/sbin/dockerd --host=fd://
 """
+PROGRAMS_OF_ROOTLESS = ("dockerd-rootless.sh", "dockerd-rootless-setuptool.sh")
 UNUSED = ("containerd.service", "serial-getty@ttyS0.service")
 SYSTEMS = ("docker.service", "docker.socket")
 EMULATE = (
@@ -101,7 +102,8 @@ def main() -> None:
                 needed = providers.select(chosen, report, client.connect).requirements
                 engines.copy_images(chosen, engine, needed, folder / "images.tar")
                 _build(engine, folder, log)  # what BuildKit keeps of it makes the build there short
-            _install(guest, chosen, log, rootless=rootless)
+            _install(guest, chosen, log)
+        _configure(guest / "etc", rootless=rootless)
         shutil.rmtree(guest / "old")
         with report.step("Writing its disk"):
             boot = guest / "boot"
@@ -123,41 +125,45 @@ def _build(engine: engines.Modern, folder: Path, log: Path) -> None:
         shell.run(argv, env=engine.variables | {"XDG_CACHE_HOME": str(folder)}, log=log, cwd=PROJECT.folder)
 
 
-def _install(guest: Path, chosen: settings.Settings, log: Path, *, rootless: bool) -> None:
-    """Give the person a clone, its .venv and the programs of setup; and the job."""
-    home = guest / "home" / PERSON
-    listed = shell.run(["git", "ls-files", "-z"], cwd=PROJECT.folder)
-    for name in filter(None, listed.split("\0")):
-        (home / "project" / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(PROJECT.folder / name, home / "project" / name, follow_symlinks=False)
+def _install(guest: Path, chosen: settings.Settings, log: Path) -> None:
+    """Give the person a clone with its .venv, and the programs of setup."""
+    home = Path("home") / PERSON
+    shell.run(["git", "clone", "--quiet", "--depth=1", f"file://{PROJECT.folder}", str(guest / home / "project")], log=log)
     for need in providers.select(chosen, Report(), client.connect).requirements:
         file = Path(need.find(None, chosen).reference)
         if file.is_absolute():
-            target = home / ".cache" / "kubetasks" / file.relative_to(chosen.cache)
+            target = guest / home / ".cache" / "kubetasks" / file.relative_to(chosen.cache)
             target.parent.mkdir(parents=True)
             shutil.copy2(file, target)
-    theirs = [f"/home/{PERSON}/{name}" for name in ("project", ".cache")]
+    theirs = [f"/{home / name}" for name in ("project", ".cache")]
     shell.run(["chroot", str(guest), "chown", "--recursive", f"{PERSON}:", *theirs], log=log)
-    (guest / "etc" / "resolv.conf").write_text(Path("/etc/resolv.conf").read_text())
-    first = ["chroot", f"--userspec={PERSON}:{PERSON}", str(guest), "env", f"HOME=/home/{PERSON}"]
-    shell.run([*first, f"/home/{PERSON}/project/inv", "--version"], log=log)
-    (guest / "etc" / "job").write_text("set -ex\n" + (INSTALL_ROOTLESS if rootless else "") + JOB)
-    variables = [f"{name}={value}\n" for name, value in os.environ.items() if name.startswith("INVOKE_")]
-    (guest / "etc" / "job.env").write_text("".join(variables))
-    (guest / "etc" / "hostname").write_text("machine\n")
-    units = guest / "etc" / "systemd" / "system"
-    unit = UNIT.format(person=PERSON, engine="user@1000.service" if rootless else SYSTEMS[0])
-    for file, text in {
-        units / "job.service": unit,
-        units / "docker.service.d" / "own.conf": ENGINE,
-        **({guest / "etc" / name: text for name, text in FOR_ROOTLESS.items()} if rootless else {}),
-    }.items():
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(text)
-    for name in (*UNUSED, *(SYSTEMS if rootless else ())):
-        (units / name).unlink(missing_ok=True)
-        (units / name).symlink_to("/dev/null")
-    (units / "multi-user.target.wants" / "job.service").symlink_to("/etc/systemd/system/job.service")
+    shutil.copy("/etc/resolv.conf", guest / "etc")
+    first = ["chroot", f"--userspec={PERSON}:{PERSON}", str(guest), "env", f"HOME=/{home}"]
+    shell.run([*first, f"{theirs[0]}/inv", "--version"], log=log)
+
+
+def _configure(etc: Path, *, rootless: bool) -> None:
+    """Let systemd do the job with the engine."""
+    engine = "user@1000.service" if rootless else "docker.service"
+    given = "".join(f"{name}={value}\n" for name, value in os.environ.items() if name.startswith("INVOKE_"))
+    files = {
+        "hostname": "machine\n",
+        "job": "set -ex\n" + (INSTALL_ROOTLESS if rootless else "") + JOB,
+        "job.env": given,
+        "systemd/system/job.service": UNIT.format(person=PERSON, engine=engine),
+        "systemd/system/docker.service.d/own.conf": ENGINE,
+        **(FOR_ROOTLESS if rootless else {}),
+    }
+    links = {f"systemd/system/{name}": "/dev/null" for name in (*UNUSED, *(SYSTEMS if rootless else ()))}
+    links["systemd/system/multi-user.target.wants/job.service"] = "/etc/systemd/system/job.service"
+    if rootless:  # Docker's own packages have them on PATH
+        links |= {f"../usr/bin/{name}": f"/usr/share/docker.io/contrib/{name}" for name in PROGRAMS_OF_ROOTLESS}
+    for name, text in files.items():
+        (etc / name).parent.mkdir(exist_ok=True)
+        (etc / name).write_text(text)
+    for name, target in links.items():
+        (etc / name).unlink(missing_ok=True)
+        (etc / name).symlink_to(target)
 
 
 def _run(tools: Path) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from ci import browsers, engines, junit, pythons
+from ci import browsers, dockerd, engines, junit, pythons
 from ci.pythons import PYTHONS
 from kubetasks import providers
 from kubetasks.engine import access, client
@@ -31,6 +31,8 @@ THOROUGH_LINTS = (*LINTS, "lint-ci", "docs", "lowest")
 DEFAULT_PROVIDER = DEFAULTS["cluster"]["provider"]
 CORE_SECONDS = 300  # the goal for the core tier, on two cores with everything there
 SLOWEST = 10
+NEWEST = "newest engine"
+ENGINES = {"modern engine": f"Docker of Debian {engines.RELEASE}", NEWEST: f"Docker {dockerd.RELEASE}"}
 MACHINES = {"cgroup v2": ["-m", "ci.machine"], "rootless engine": ["-m", "ci.machine", "rootless"]}
 ON_AN_ENGINE = ("tests/core", "tests/thorough/images", "tests/thorough/application/test_remove.py")
 PAGE = ("tests/core/test_page.py", "tests/thorough/page")
@@ -149,7 +151,7 @@ def jobs(
     if browser:
         chosen.append(Job("browser", "page", tier, required=True))
     if engine or (everything and tier == "exhaustive"):
-        chosen.append(Job("engine", "modern engine", tier, required=engine))
+        chosen += [Job("engine", name, tier, required=engine) for name in ENGINES]
     if everything and tier == "exhaustive":
         chosen += [Job("machine", name, tier) for name in MACHINES]
     return chosen
@@ -217,7 +219,7 @@ def _prepare(settings: Settings, report: Report, job: Job) -> tuple[str, Callabl
         if job.kind == "machine":
             argv = [sys.executable, *MACHINES[job.name]]
             return f"Debian {engines.RELEASE}, emulated, {where}", lambda: shell.show(argv, env=job.variables)
-        return f"Docker of Debian {engines.RELEASE}, {where}", lambda: _on_modern_engine(of_provider, report, job)
+        return f"{ENGINES[job.name]}, {where}", lambda: _on_modern_engine(of_provider, report, job)
     if job.kind == "python":
         interpreter = find_python(job.name)
         if not interpreter:
@@ -257,7 +259,7 @@ def _words(job: Job, *more: str) -> list[str]:
 
 def _on_modern_engine(settings: Settings, report: Report, job: Job) -> int:
     needed = providers.select(settings, report, client.connect).requirements
-    with engines.modern(settings, report, needed) as engine:
+    with engines.modern(settings, report, needed, newest=job.name == NEWEST) as engine:
         left_out = [] if browsers.find() else [f"--ignore={path}" for path in PAGE]
         return shell.show(engine.inside(_words(job, *left_out)), env={**job.variables, **engine.variables})
 

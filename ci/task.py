@@ -27,7 +27,7 @@ SUMMARY = "GITHUB_STEP_SUMMARY"  # the file that GitHub Actions shows on a job's
         "kubernetes": "only the tests on throwaway clusters of that minor",
         "minikube": "only the tests on a throwaway minikube cluster",
         "browser": "only the tests of the page in Chromium, on a throwaway cluster",
-        "engine": "only what depends on the container engine, on a newer one than this machine's",
+        "engine": "only what depends on the container engine, on newer ones than this machine's",
     }
 )
 def test(
@@ -47,7 +47,8 @@ def test(
     Runs style, types, the unit tests on this Python, and the core tests: deployment, exposure, scaling, removal, the page
     and the README's own commands, on a throwaway cluster. --all tests everything else too: faults, interruptions, images,
     other clusters, minikube if that was set up. --exhaustive adds every moment of an interruption, every Python, every
-    Kubernetes that is installed, all of minikube, and a newer container engine. JUnit files go to reports/.
+    Kubernetes that is installed, all of minikube, newer container engines, and emulated machines. JUnit files go to
+    reports/.
 
     It removes its clusters, and leaves .tox and reports/. What a part lacks is named in the table at the end; --all,
     --exhaustive and --browser install Chromium with apt, as root; the two tiers and --python add images of Pythons.

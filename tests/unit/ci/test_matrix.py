@@ -51,7 +51,15 @@ def test_each_tier_tests_what_the_smaller_one_does_and_more() -> None:
     checks = ["lint", "type", "lint-ci", "docs", "lowest"]
     assert titles("thorough") == [*checks, f"Python {oldest}", f"Python {newest}", default, "minikube"]
     versions = [*(f"Python {minor}" for minor in PYTHONS), *(f"Kubernetes {minor}" for minor in KUBERNETES)]
-    assert titles("exhaustive") == [*checks, *versions, "minikube", "modern engine", "cgroup v2", "rootless engine"]
+    assert titles("exhaustive") == [
+        *checks,
+        *versions,
+        "minikube",
+        "modern engine",
+        "newest engine",
+        "cgroup v2",
+        "rootless engine",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +73,7 @@ def test_each_tier_tests_what_the_smaller_one_does_and_more() -> None:
         ({"python": "3.11", "kubernetes": "1.37"}, ["Python 3.11", "Kubernetes 1.37"]),
         ({"kubernetes": "1.37", "browser": True}, ["Kubernetes 1.37", "page"]),
         ({"minikube": True}, ["minikube"]),
-        ({"engine": True}, ["modern engine"]),
+        ({"engine": True}, ["modern engine", "newest engine"]),
     ],
 )
 def test_asked_for_a_part_it_tests_that_part(asked: dict[str, Any], expected: list[str]) -> None:
