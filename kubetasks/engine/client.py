@@ -32,6 +32,7 @@ NO_BUILDER = (404, 405, 501)  # presumably the answers of an engine without a cl
 REQUIRES_BUILDKIT = "requires BuildKit"  # what the classic builder says of RUN --mount, COPY --chmod and others
 MOUNTS = Path("/proc/self/mountinfo")  # on Linux
 SAVED_BYTES = 1 << 20  # read at a time
+TAKEN, TAG_SECONDS = "already exists", 10  # what an engine says of a name that somebody gives at the same moment
 SAVES_PLATFORM = "1.48"  # the API of Docker 28
 
 
@@ -249,9 +250,19 @@ class Engine:
         return digest
 
     def tag(self, reference: str, name: str) -> None:
+        """Give an image a name, which another may have.
+
+        Images in containerd: the engine removes the name and creates it anew, and refuses who comes in between.
+        """
+        import tenacity
+        from docker.errors import APIError
+
         repository, _, tag = name.rpartition(":")
+        taken = tenacity.retry_if_exception(lambda error: isinstance(error, APIError) and TAKEN in str(error))
+        stop, pause = tenacity.stop_after_delay(TAG_SECONDS), tenacity.wait_random(0, 0.2)
         with _reported(f"Tagging {reference}"):
-            self._client.images.get(reference).tag(repository, tag)
+            found = self._client.images.get(reference)
+            tenacity.Retrying(retry=taken, stop=stop, wait=pause, reraise=True)(found.tag, repository, tag)
 
     def platform(self, reference: str) -> str:
         """The platform that is saved of an image, as in linux/amd64, or "" of an engine that has one of each image.

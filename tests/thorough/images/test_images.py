@@ -6,6 +6,7 @@ import re
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import docker
 import pytest
 
 from kubetasks.engine import client
+from kubetasks.setup.requirements import BASE_IMAGE
 from tasks import PROJECT
 from tests.support import answers, images, registries, source
 from tests.support.driver import Tasks
@@ -23,6 +25,7 @@ from tests.support.run import Run
 from tests.support.waiting import until
 
 V1 = "simple-server:v1"
+AT_ONCE, TIMES = 4, 40
 
 
 @pytest.fixture
@@ -154,3 +157,14 @@ def test_an_image_of_several_platforms_that_was_pulled_is_loaded_for_the_nodes_o
             subprocess.run(["docker", "rmi", name], check=True, capture_output=True)
             on_node = ["docker", "exec", *app.nodes(), "ctr", "--namespace=k8s.io", "images", "rm", name]
             subprocess.run(on_node, check=True, capture_output=True)
+
+
+def test_builds_that_end_at_once_all_give_their_image_the_tutorials_name(app: Tasks) -> None:
+    name, connection = f"{V1}-at-once", client.connect()
+    built = [str(app.json("build")["image"]), BASE_IMAGE.find(connection, app.settings).reference]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda turn: client.connect().tag(built[turn % 2], name), range(TIMES)))
+    try:
+        assert connection.image_id(name) in map(connection.image_id, built)
+    finally:
+        subprocess.run(["docker", "rmi", name], check=True, capture_output=True)
