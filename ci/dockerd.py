@@ -24,6 +24,7 @@ def compiled(settings: Settings, report: Report, log: Path) -> Path:
         return folder
     work.mkdir(parents=True, exist_ok=True)
     go = compiler.Go(golang.program(settings, report, log), work, log, threading.Event())
+    go.environment["GOPATH"] = str(work / "gopath")  # Go notes the checksums of modules there
     with report.step(f"Compiling Docker {RELEASE}") as step:
         found = json.loads(go.run(work, "mod", "download", "-json", MODULE))
         if found["Sum"] != CHECKSUM:

@@ -23,7 +23,7 @@ from kubetasks.project.settings import Settings
 from kubetasks.setup import requirements
 from kubetasks.setup.log import new_log
 from kubetasks.setup.requirements import File, Requirement
-from kubetasks.terminal import shell, wait
+from kubetasks.terminal import interruption, shell, wait
 from kubetasks.terminal.report import Report
 from nodeimages import build, rootfs
 
@@ -87,9 +87,9 @@ class Modern:
 
 
 def require_possible() -> None:
-    """Raises SetupError if no second engine can be made here."""
+    """Raises SetupError if no file system, and no engine in it, can be made here."""
     if not packages.possible():
-        raise SetupError("A second engine needs root on Debian or Ubuntu.", "As root: ./inv test --engine")
+        raise SetupError("A second engine needs root on Debian or Ubuntu.", "Type it as root")
 
 
 @contextmanager
@@ -103,6 +103,8 @@ def modern(settings: Settings, report: Report, needed: Sequence[Requirement], *,
             for program in dockerd.compiled(settings, report, log).iterdir():
                 shutil.copy(program, root / "usr/sbin")
         with running(root, log) as made:
+            if newest and made.release != dockerd.RELEASE:
+                raise EngineError(f"The engine is Docker {made.release}, not {dockerd.RELEASE}.")
             with report.step(f"Copying images to Docker {made.release}"):
                 copy_images(settings, made, needed, root.with_name("images.tar"))
             yield made
@@ -132,7 +134,8 @@ def _root(settings: Settings, report: Report, names: list[str]) -> Iterator[tupl
             rootfs.make(root, names, log=log, debian=RELEASE)
         yield root, log
     finally:
-        hostengine.remove_folder(folder, log)
+        with interruption.cleaning():
+            hostengine.remove_folder(folder, log)
 
 
 def add_person(root: Path, log: Path) -> None:
@@ -162,7 +165,8 @@ def running(root: Path, log: Path, person: str = "") -> Iterator[Modern]:
     try:
         yield _started(root, process, log, rootless=bool(person))
     finally:
-        _end(root, process)
+        with interruption.cleaning():
+            _end(root, process)
 
 
 def _started(root: Path, process: "subprocess.Popen[bytes]", log: Path, *, rootless: bool) -> Modern:

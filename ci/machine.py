@@ -21,12 +21,14 @@ from ci.engines import PERSON, RELEASE
 from hostengine import packages
 from hostengine.engine import remove_folder
 from kubetasks import providers
+from kubetasks.__main__ import handle_signals
 from kubetasks.engine import client
 from kubetasks.errors import TaskError
-from kubetasks.project import settings
+from kubetasks.project.settings import Settings
 from kubetasks.setup.log import new_log
-from kubetasks.terminal import shell
+from kubetasks.terminal import interruption, shell
 from kubetasks.terminal.report import Report
+from kubetasks.testing.cluster import Cluster
 from nodeimages import build, rootfs
 from tasks import PROJECT
 
@@ -35,6 +37,7 @@ ROOTLESS = [*engines.ROOTLESS, "dbus-user-session"]
 EMULATOR = ["qemu-system-x86"]
 SIZE = "16G"
 LIMIT = "2h"
+TIMEOUT = {"INVOKE_APP_TIMEOUT": "3600"}
 # A slow machine: kubeadm waits as long as we do, and the server gets longer probes than in k8s/.
 JOB = """\
 cat /proc/version; stat --format=%T --file-system /sys/fs/cgroup; id; docker info --format '{{.CgroupVersion}} {{.CgroupDriver}}'
@@ -48,7 +51,7 @@ INSTALL_ROOTLESS = """\
 export XDG_RUNTIME_DIR=/run/user/$(id -u)
 dockerd-rootless-setuptool.sh install
 """
-# as docs/setup.md says
+# as docs/setup.md says; Docker's own script asks for nf_tables
 FOR_ROOTLESS = {
     "systemd/system/user@.service.d/delegate.conf": "[Service]\nDelegate=cpu cpuset io memory pids\n",
     "modules-load.d/rootless.conf": "ip_tables\niptable_nat\nip6_tables\nip6table_nat\nnf_tables\n",
@@ -61,7 +64,7 @@ After={engine}
 Type=oneshot
 User={person}
 WorkingDirectory=/home/{person}/project
-Environment=INVOKE_APP_TIMEOUT=3600 HOME=/home/{person} LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
+Environment=HOME=/home/{person} LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
 EnvironmentFile=/etc/job.env
 ExecStart=/bin/bash -c 'set -o pipefail; bash /etc/job 2>&1 | cat'
 StandardOutput=file:/dev/ttyS0
@@ -87,7 +90,8 @@ ENDED = "The job ended with 0."
 
 
 def main() -> None:
-    report, chosen, rootless = Report(), settings.read(PROJECT, settings.DEFAULTS), sys.argv[1:] == ["rootless"]
+    handle_signals()
+    report, chosen, rootless = Report(), Cluster(PROJECT, {}).settings, sys.argv[1:] == ["rootless"]
     folder = Path(tempfile.mkdtemp(prefix="machine-", dir="/tmp"))
     log, guest, tools = new_log(chosen), folder / "guest", folder / "tools"
     try:
@@ -97,12 +101,12 @@ def main() -> None:
             rootfs.make(guest, [*(ROOTLESS if rootless else engines.PACKAGES), *PROGRAMS], log=log, debian=RELEASE)
             rootfs.make(tools, EMULATOR, log=log, debian=RELEASE)
             engines.add_person(guest, log)
-        with engines.running(guest, log, PERSON if rootless else "") as engine:
-            with report.step("Installing the project and its images"):
-                needed = providers.select(chosen, report, client.connect).requirements
-                engines.copy_images(chosen, engine, needed, folder / "images.tar")
-                _build(engine, folder, log)  # what BuildKit keeps of it makes the build there short
+        running = engines.running(guest, log, PERSON if rootless else "")
+        with running as engine, report.step("Installing the project and its images"):
             _install(guest, chosen, log)
+            needed = providers.select(chosen, report, client.connect).requirements
+            engines.copy_images(chosen, engine, needed, folder / "images.tar")
+            _build(engine, guest / "home" / PERSON / "project", log)
         _configure(guest / "etc", rootless=rootless)
         shutil.rmtree(guest / "old")
         with report.step("Writing its disk"):
@@ -115,18 +119,23 @@ def main() -> None:
         sys.exit(0 if _run(tools) else 1)
     except TaskError as error:
         sys.exit(str(error.message))
+    except KeyboardInterrupt:
+        sys.exit(interruption.EXIT_CODE)
     finally:
-        remove_folder(folder, log)
+        with interruption.cleaning():
+            remove_folder(folder, log)
 
 
-def _build(engine: engines.Modern, folder: Path, log: Path) -> None:
-    for words in (["build"], ["rmi"]):
-        argv = engine.inside([sys.executable, "-m", "kubetasks", *words])
-        shell.run(argv, env=engine.variables | {"XDG_CACHE_HOME": str(folder)}, log=log, cwd=PROJECT.folder)
+def _build(engine: engines.Modern, clone: Path, log: Path) -> None:
+    """Let BuildKit keep what makes the build there short."""
+    for word in ("build", "rmi"):
+        argv = engine.inside([sys.executable, "-B", "-m", "kubetasks", word])
+        shell.run(argv, env=engine.variables | {"XDG_CACHE_HOME": str(clone / ".state")}, log=log, cwd=clone)
+    shutil.rmtree(clone / ".state", ignore_errors=True)
 
 
-def _install(guest: Path, chosen: settings.Settings, log: Path) -> None:
-    """Give the person a clone with its .venv, and the programs of setup."""
+def _install(guest: Path, chosen: Settings, log: Path) -> None:
+    """Give the person a clone of the last commit with its .venv, and the programs of setup."""
     home = Path("home") / PERSON
     shell.run(["git", "clone", "--quiet", "--depth=1", f"file://{PROJECT.folder}", str(guest / home / "project")], log=log)
     for need in providers.select(chosen, Report(), client.connect).requirements:
@@ -145,11 +154,11 @@ def _install(guest: Path, chosen: settings.Settings, log: Path) -> None:
 def _configure(etc: Path, *, rootless: bool) -> None:
     """Let systemd do the job with the engine."""
     engine = "user@1000.service" if rootless else "docker.service"
-    given = "".join(f"{name}={value}\n" for name, value in os.environ.items() if name.startswith("INVOKE_"))
+    given = {name: value for name, value in os.environ.items() if name.startswith("INVOKE_")} | TIMEOUT
     files = {
         "hostname": "machine\n",
         "job": "set -ex\n" + (INSTALL_ROOTLESS if rootless else "") + JOB,
-        "job.env": given,
+        "job.env": "".join(f"{name}={value}\n" for name, value in given.items()),
         "systemd/system/job.service": UNIT.format(person=PERSON, engine=engine),
         "systemd/system/docker.service.d/own.conf": ENGINE,
         **(FOR_ROOTLESS if rootless else {}),
@@ -178,7 +187,8 @@ def _run(tools: Path) -> bool:
                 sys.stdout.flush()
                 ended |= line.strip() == ENDED
         finally:
-            emulator.terminate()
+            with interruption.cleaning():
+                emulator.terminate()
     return ended
 
 

@@ -20,7 +20,7 @@ SUMMARY = "GITHUB_STEP_SUMMARY"  # the file that GitHub Actions shows on a job's
 @task(
     help={
         "all": "the thorough tier: everything that must hold before a change lands",
-        "exhaustive": "every test on every version, as it runs once a week",
+        "exhaustive": "every test on every version",
         "lint": "only style and types; with --all the workflows too",
         "unit": "only the unit tests; with --all on the oldest and newest Python, with --exhaustive on each",
         "python": "only the unit tests, on that Python",

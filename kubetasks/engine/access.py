@@ -60,8 +60,11 @@ def docker_client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClie
 
 
 def named() -> str:
-    """What names the engine: "DOCKER_HOST", "the docker context NAME", or "" if it is this machine's own."""
-    if os.environ.get("DOCKER_HOST"):
+    """What names the engine: "DOCKER_HOST", "the docker context NAME", or "" if it is this machine's own.
+
+    In a shell of docker-env, it is the one from before.
+    """
+    if {**os.environ, **environment()}.get("DOCKER_HOST"):
         return "DOCKER_HOST"
     name = _context()
     return "" if name == DEFAULT_CONTEXT else f"the docker context {name}"

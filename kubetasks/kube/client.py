@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
@@ -134,6 +135,19 @@ class Kube:
             response = self._api.call_api(*request, _request_timeout=seconds)
             return response.status, (response.read() or b"").decode(errors="replace")
 
+    def _sent(self, *request: Any) -> tuple[int, str]:
+        """Send a request of `_send`, and again if a server that has answered before gives no answer."""
+        started = time.monotonic()
+        try:
+            answer = self._send(*request)
+        except ClusterError as error:
+            left = self.patience - (time.monotonic() - started)
+            if isinstance(error, CredentialsError) or self._is_waited_for or not self._has_answered or left <= 0:
+                raise
+            answer = self.again(partial(self._send, *request), ClusterError, left)
+        self._has_answered = True
+        return answer
+
     @contextlib.contextmanager
     def _answering(self) -> Iterator[None]:
         from kubernetes.client.exceptions import ApiException
@@ -160,14 +174,7 @@ class Kube:
         content_type: str = "application/json",
     ) -> Object:
         """Send one request, which may be sent twice, and return the answer as JSON (an empty one as {})."""
-        send = partial(self._send, method, target, query, body, content_type)
-        try:
-            status, text = send()
-        except ClusterError as error:
-            if isinstance(error, CredentialsError) or self._is_waited_for or not self._has_answered:
-                raise
-            status, text = self.again(send, ClusterError)
-        self._has_answered = True
+        status, text = self._sent(method, target, query, body, content_type)
         if not 200 <= status <= 299:
             raise self._refusal(f"{method} {target}", status, text)
         try:
@@ -178,13 +185,15 @@ class Kube:
                 self._unreachable_hint,
             ) from error
 
-    def again(self, call: Callable[[], R], error: type[TaskError]) -> R:
-        """Call until it does not raise that error; what it raises after `patience` seconds is raised."""
+    def again(self, call: Callable[[], R], error: type[TaskError], seconds: float = 0) -> R:
+        """Call until it does not raise that error; what it raises after so many seconds, or `patience`, is raised."""
         import tenacity
 
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(error),
-            stop=tenacity.stop_after_delay(self.patience),
+            retry=tenacity.retry_if_exception(
+                lambda raised: isinstance(raised, error) and not isinstance(raised, CredentialsError)
+            ),
+            stop=tenacity.stop_after_delay(seconds or self.patience),
             wait=tenacity.wait_random(0.1, 0.4),
             reraise=True,
         )
@@ -199,19 +208,26 @@ class Kube:
 
         def survive() -> wait.State:
             first = next(attempts) == 0
-            self._is_waited_for = True
             try:
-                return check()
+                with self.waited_for():
+                    return check()
             except (ClusterError, ApiError) as error:
                 status = error.status if isinstance(error, ApiError) else 0
                 refused = 400 <= status < 500 and status != TOO_MANY_REQUESTS
                 if refused and (first or status not in NOT_ALLOWED):
                     raise
                 return wait.Failed(error.sentence, error.hint, UNAVAILABLE, grace=self.patience, error=error)
-            finally:
-                self._is_waited_for = False
 
         return survive
+
+    @contextlib.contextmanager
+    def waited_for(self) -> Iterator[None]:
+        """In the block, which a wait repeats, no request is sent again."""
+        self._is_waited_for = True
+        try:
+            yield
+        finally:
+            self._is_waited_for = False
 
     def _refusal(self, what: str, status: int, text: str) -> ApiError:
         """The error that an answer with another status than a success means."""
@@ -228,7 +244,7 @@ class Kube:
         """The last lines of a container's log, or of the one before its restart; "" if it has not started."""
         query = {"container": container, "tailLines": str(lines), "previous": str(previous).lower()}
         target = path("Pod", namespace, pod, "log")
-        status, text = self._send("GET", target, query)
+        status, text = self._sent("GET", target, query)
         if status in (400, 404):  # it has no log, or the pod is gone
             return ""
         if status != 200:

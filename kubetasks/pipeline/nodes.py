@@ -76,7 +76,8 @@ def _crashing(run: Run) -> wait.Failed | None:
 def _answers(run: Run) -> wait.State:
     """Whether the API server answers and accepts our kubeconfig; one that has just started may refuse it for a moment."""
     try:
-        run.kube.list("Node")
+        with run.kube.waited_for():
+            run.kube.list("Node")
     except (ClusterError, ApiError) as error:
         if isinstance(error, CredentialsError) or (isinstance(error, ApiError) and error.status == UNAUTHORIZED):
             return wait.Failed(error.sentence, error.hint, "credentials", grace=REFUSED_SECONDS)

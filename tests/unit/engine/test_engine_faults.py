@@ -247,3 +247,14 @@ def test_a_context_that_is_not_there_or_cannot_be_read_is_not_taken_for_this_mac
     (folder / "meta.json").write_text("{")
     with pytest.raises(EngineError, match="the docker context elsewhere says cannot be read"):
         client.connect()
+
+
+@pytest.mark.parametrize(("before", "named"), [("", ""), ("tcp://192.0.2.1:2375", "DOCKER_HOST")])
+def test_in_a_shell_of_docker_env_the_engine_from_before_is_meant(
+    monkeypatch: pytest.MonkeyPatch, before: str, named: str
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:2376")
+    monkeypatch.setenv(access.NODE_VARIABLE, "simple-server")
+    monkeypatch.setenv(access.BEFORE_VARIABLE, before)
+    monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
+    assert access.named() == named

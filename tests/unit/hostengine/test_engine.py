@@ -138,7 +138,6 @@ def test_an_installed_engine_is_recorded_with_the_folders_that_did_not_exist(
     monkeypatch.setattr(packages, "possible", lambda: True)
     monkeypatch.setattr(packages, "install", lambda names, *_more, if_known: asked.extend([*names, *if_known]))
     monkeypatch.setattr(shutil, "which", lambda _name: None)
-    monkeypatch.delenv("DOCKER_HOST", raising=False)
     Programs(monkeypatch, {"systemctl start": ""})
     receipt.write(cache, Receipt(folders=["/earlier"]))
     machine_engine.ensure(configured(cache=cache), Report(), tmp_path / "log")
@@ -150,7 +149,6 @@ def test_an_installed_engine_is_recorded_with_the_folders_that_did_not_exist(
 def test_who_may_not_install_an_engine_is_told_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(packages, "possible", lambda: False)
     monkeypatch.setattr(packages, "install", lambda *_, **_more: pytest.fail("nothing may be installed"))
-    monkeypatch.setattr(access, "named", lambda: "")
     with pytest.raises(EngineError, match="only root on Debian or Ubuntu") as told:
         machine_engine.ensure(configured(), Report(), tmp_path / "log")
     assert told.value.hint.startswith("sudo apt-get install docker.io")

@@ -187,6 +187,8 @@ def test_a_wait_says_that_the_api_server_is_away_and_asks_again_itself(kube: Kub
     state = kube.surviving(lambda: wait.Done() if kube.request("GET", "/version") == {} else wait.Pending("other"))
     assert isinstance(state(), wait.Failed)
     assert isinstance(state(), wait.Done)
+    monkeypatch.setattr(Answer, "away", 1)
+    assert kube.request("GET", "/version") == {}, "after the wait, a request asks again itself"
 
 
 def test_expired_credentials_and_missing_rights_say_what_to_do(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:

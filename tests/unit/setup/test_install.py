@@ -1,14 +1,16 @@
 """Where what is missing comes from, decided without installing anything."""
 
 import dataclasses
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from hostengine import packages
-from kubetasks.engine import client
-from kubetasks.errors import SetupError
+from kubetasks.engine import access, client
+from kubetasks.engine.client import connect
+from kubetasks.errors import EngineError, SetupError
 from kubetasks.project import settings
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.setup import downloads, install
@@ -16,6 +18,7 @@ from kubetasks.setup.requirements import File
 from kubetasks.terminal.report import Report
 from nodeimages.build import Build
 from tasks import PROJECT
+from tests.unit.configured import configured
 
 
 def sourced(images_from: str) -> settings.Settings:
@@ -139,3 +142,14 @@ def test_who_asks_for_pulling_gets_no_build(unbuildable: list[str], monkeypatch:
     with pytest.raises(SetupError, match="could not be downloaded"):
         install._install(dataclasses.replace(sourced("pull"), cache=tmp_path), Report(), wanted)
     assert unbuildable == []
+
+
+def test_no_engine_is_installed_or_started_in_place_of_one_that_somebody_has_chosen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
+    monkeypatch.setattr(client, "connect", connect)
+    monkeypatch.setattr(install, "source", lambda _settings: pytest.fail("nothing is looked for"))
+    with pytest.raises(EngineError, match=re.escape("No container engine answers (DOCKER_HOST)")) as told:
+        install.install(configured(cache=tmp_path), Report(), ())
+    assert told.value.hint == access.IF_AWAY

@@ -45,7 +45,8 @@ try:
     install.install(wanted, Report(), needed)
 except EngineError as error:
     assert error.sentence == "No container engine answers.", error
-assert inventory.look(wanted, needed)[0].detail == "none answers: start it, or install one"
+engine = inventory.look(wanted, needed)[0]
+assert (engine.detail, engine.remedy) == ("none answers", f"Start it, or install one: {inventory.INSTALL_DOCKER}")
 
 client.release = lambda: "28.0.4"
 client.connect = Pulled
