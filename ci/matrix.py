@@ -104,7 +104,8 @@ class Job:
         if self.kind == "machine":
             return shell.line(["python", *MACHINES[self.name]], self.variables)
         arguments = ("--", *self.arguments) if self.arguments else ()
-        return shell.line(["tox", "run", "-e", self.environment, *arguments], self.variables)
+        line = shell.line(["tox", "run", "-e", self.environment, *arguments], self.variables)
+        return f"{line}  # on {ENGINES[self.name]}" if self.kind == "engine" else line
 
     @property
     def report(self) -> Path:

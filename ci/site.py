@@ -88,7 +88,7 @@ def write(html: Path) -> int:
 def build() -> None:
     """Build the site in SITE. Raises TaskError if a page has a fault, which Sphinx has shown."""
     if shell.show([sys.executable, "-m", *BUILD]):
-        raise TaskError("The documentation has a fault: see above.", "mend the page, then ./inv docs")
+        raise TaskError("The website was not built: see above.", "Mend what it names, then ./inv docs")
 
 
 def server(port: int, site: Path = SITE) -> ThreadingHTTPServer:

@@ -107,8 +107,8 @@ class Tasks(Program):
 
         folder, words = table.nearest(Path.cwd()), self.core.unparsed
         if folder is None and words and "init" not in words:
-            where = f"There is no tasks.py of kubetasks, and no [tool.kubetasks] in pyproject.toml, in {Path.cwd()} or above it."
-            raise Exit(f"{where}\n  kubetasks init begins with a Dockerfile", code=BAD_SETTING)
+            where = f"No application is described in {Path.cwd()} or above it, in pyproject.toml, invoke.yaml or tasks.py."
+            raise Exit(f"{where}\n  kubetasks init describes one, from its Dockerfile", code=BAD_SETTING)
         if folder is None or "init" in words:
             self.collection = Collection()
         elif table.has_tasks(folder):

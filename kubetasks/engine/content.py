@@ -60,7 +60,7 @@ def labelled(context: bytes, name: str, labels: Mapping[str, str]) -> bytes:
     made = io.BytesIO()
     with tarfile.open(fileobj=io.BytesIO(context)) as archive, tarfile.open(fileobj=made, mode="w") as tar:
         for entry in archive:
-            file = archive.extractfile(entry)
+            file = archive.extractfile(entry) if entry.isreg() else None  # it would follow a link
             data = file.read() if file else b""
             if entry.name == name:
                 data = _after_each_from(data, b"LABEL " + words)

@@ -73,7 +73,10 @@ def current(app: Application, base: str) -> Image:
     if not app.source.is_dir():
         raise ImageError(f"The build context is no folder: {app.source}.", "Name another one: `context`")
     if not app.build_file.is_file():
-        raise ImageError(f"There is no {app.build_file.name} in {app.build_file.parent}.", "Write one, or name it: `dockerfile`")
+        raise ImageError(
+            f"There is no {app.build_file.name} in {app.build_file.parent}.",
+            "Write one, or name another as `dockerfile`: docs/template.md",
+        )
     try:
         content = read_context(app.source, app.build_file)
     except OSError as error:

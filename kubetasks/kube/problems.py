@@ -25,7 +25,7 @@ KUBELET_STARTS = ("have not yet been read at least once", "failed to sync")  # i
 ADMITTED_LATER = ("failed calling webhook", "error looking up service account")  # the API server's words for what comes up later
 IMAGE = "./inv build deploy; first docker pull, for an image of others; docs/existing.md for a cluster of others"
 MEMORY = "Raise resources.limits.memory in k8s/deployment.yaml, then ./inv deploy"
-NOT_READY = "./inv logs; {back}. If the probe asks the wrong port or path: Fix k8s/deployment.yaml"
+NOT_READY = "./inv logs; {back}. If the probe asks the wrong port or path: fix k8s/deployment.yaml"
 MANIFEST = "Fix k8s/deployment.yaml, then ./inv deploy"
 
 

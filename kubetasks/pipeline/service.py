@@ -3,6 +3,7 @@
 from typing import Any
 
 from kubetasks.errors import ExposeError
+from kubetasks.kube import readiness
 from kubetasks.pipeline import probe, seen
 from kubetasks.pipeline.run import Run
 from kubetasks.terminal import equivalents
@@ -49,7 +50,10 @@ def traffic(run: Run, requests: int | None) -> dict[str, Any] | None:
     exposed = seen.exposure(run)
     ready = len(exposed.ready)
     if not ready:
-        raise ExposeError("No pod is ready to answer.", "./inv status shows why; ./inv scale starts some")
+        found = seen.deployment(run)
+        if found is None:
+            raise ExposeError("Nothing is deployed.", "./inv build deploy")
+        raise ExposeError("No pod is ready to answer.", "./inv diagnose" if readiness.replicas(found) else "./inv scale")
     address = seen.address(run, answering=True).url
     number = requests or max(LEAST_REQUESTS, probe.enough(ready))
     run.report.equivalent(equivalents.traffic(run.app, number))

@@ -34,10 +34,12 @@ def status(run: Run) -> dict[str, Any] | None:
     if found is None:
         seen.require_namespace(run)
     else:
+        newest = readiness.newest_pods(there)
         document["deployment"] = {
             "image": _container(found["spec"]["template"]["spec"], run.app)["image"],
             "replicas": readiness.replicas(found),
-            "ready": sum(map(readiness.pod_ready, readiness.newest_pods(there))),
+            "ready": sum(map(readiness.pod_ready, newest)),
+            "earlier": sum(readiness.pod_ready(pod) for pod in pods if pod not in newest),
             "state": getattr(progress, "detail", None) or getattr(progress, "reason", ""),
         }
     document["pods"] = [

@@ -175,7 +175,7 @@ class Project:
         """A message, which is written for a project without a prefix and the command ./inv, as this project's person types it."""
         text = OUR_COMMAND.sub(self.command, text)
         if self.application.manifests is None:
-            text = text.replace("Fix k8s/deployment.yaml", "Fix the Dockerfile, or the port or health path of the application")
+            text = re.sub(r"ix k8s/deployment\.yaml", "ix the Dockerfile, or the port or health path of the application", text)
         elif self.prefix:  # whose files may have other names
             text = re.sub(r"(?<!-f )k8s/(deployment|service)\.yaml", rf"the \1 in {self.application.manifests.name}/", text)
         return OUR_VARIABLE.sub(f"INVOKE_{self.prefix.upper()}_", text) if self.prefix else text

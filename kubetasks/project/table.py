@@ -68,6 +68,6 @@ def _check(where: str, key: str, value: object) -> None:
     if key not in KEYS:
         near = difflib.get_close_matches(key, KEYS, 1)
         known = f"It has {', '.join(KEYS)}; settings of the tasks are in invoke.yaml: docs/settings.md"
-        raise SettingError(f"{where} is nothing that describes an application.", f"Did you mean {near[0]}?" if near else known)
+        raise SettingError(f"{where} is not a key of the table.", f"Did you mean {near[0]}?" if near else known)
     if not isinstance(value, KEYS[key]) or (value is True):
         raise SettingError(f"{where} must be {'a number' if KEYS[key] is int else 'text'}, not {value!r}.")

@@ -17,9 +17,9 @@ from kubetasks.setup.requirements import File, Requirement
 from kubetasks.terminal.report import Report, duration
 
 Source = Literal["pull", "build"]
-BUILDER = "nodeimages.here"
 UNSET = "Unset INVOKE_SETUP_IMAGES"
 CONNECT = "Connect to an image registry"
+CLONE = "with a clone of its repository, which has the builder: pip install --editable FOLDER"
 
 
 def install(settings: Settings, report: Report, needed: Sequence[Requirement]) -> bool:
@@ -88,12 +88,12 @@ def _download(found: Engine, settings: Settings, report: Report, log: Path, need
 
 def _run_build(settings: Settings, report: Report, log: Path, missing: Sequence[Requirement]) -> None:
     start = partial(_start_engine, settings, report, log)
-    requirements.beside(BUILDER).build(settings, report, log, missing, start)
+    requirements.beside(inventory.BUILDER).build(settings, report, log, missing, start)
 
 
 def _unbuildable(missing: Sequence[Requirement]) -> str:
     """Why it cannot be built here, or ""."""
-    builder = requirements.beside(BUILDER)
+    builder = requirements.beside(inventory.BUILDER)
     return builder.unbuildable(missing) if builder else "the builder, nodeimages/, is not installed with the package"
 
 
@@ -103,7 +103,8 @@ def require_buildable(settings: Settings, missing: Sequence[Requirement]) -> Non
     if reason:
         what = ", ".join(need.name for need in missing if _unbuildable([need]))
         otherwise = UNSET if settings.images == "build" else CONNECT
-        hint = f"{otherwise}; or, on Debian or Ubuntu on x86_64: sudo {inventory.command(settings)}; ./inv setup"
+        root = f"on Debian or Ubuntu on x86_64: sudo {inventory.command(settings)}; ./inv setup"
+        hint = f"{otherwise}; or, {root if requirements.beside(inventory.BUILDER) else CLONE}"
         raise SetupError(f"What is missing cannot be built here ({what}): {reason}.", hint)
 
 

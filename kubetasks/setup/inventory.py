@@ -10,7 +10,7 @@ from kubetasks.project.settings import DEFAULTS, Settings
 from kubetasks.setup import requirements
 from kubetasks.setup.requirements import BASE_IMAGE, Artifact, File, Requirement
 
-MISSING_IMAGE = "to be pulled, or built if no image registry can be reached"
+BUILDER = "nodeimages.here"
 DOCKER, KUBECTL = "Docker CLI", "kubectl"
 INSTALL_DOCKER = "https://docs.docker.com/engine/install/"
 SETUP = "./inv setup"
@@ -68,9 +68,12 @@ def require_docker() -> None:
 
 
 def _item(need: Requirement, found: Artifact) -> Item:
+    built = bool(requirements.beside(BUILDER))
     if isinstance(need, File):
-        return Item(need.name, found.present, need.version if found.present else f"{need.version}, to be downloaded or built")
-    return Item(need.name, found.present, found.short if found.present else MISSING_IMAGE)
+        missing = f"{need.version}, to be downloaded{' or built' if built else ''}"
+        return Item(need.name, found.present, need.version if found.present else missing)
+    missing = f"to be pulled{', or built if no image registry can be reached' if built else ''}"
+    return Item(need.name, found.present, found.short if found.present else missing)
 
 
 def _engine(settings: Settings, release: str | None) -> Item:

@@ -223,6 +223,10 @@ def status(run: Run, json: bool = False) -> None:
     if document["others"]:
         report.table(("OTHER CLUSTER", "PROVIDER"), [(one["name"], one["provider"]) for one in document["others"]])
     if document["state"] != "running":
-        report.say("./inv start starts it")
+        report.say(f"./inv start {'creates' if document['state'] == 'missing' else 'starts'} it")
     elif not deployment:
         report.say("Nothing is deployed: ./inv build deploy")
+    elif deployment["earlier"]:
+        report.say(
+            f"Pods of an earlier revision that are ready: {deployment['earlier']}. ./inv diagnose says what the new one lacks."
+        )

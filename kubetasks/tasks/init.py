@@ -39,7 +39,7 @@ def test_no_request_is_lost_while_it_is_scaled(k8s_app, k8s_traffic):
         load.at_least(100)
     assert (len(k8s_app.pods()), load.failed) == (3, 0)
 '''
-IGNORED = (".git", ".venv", "**/__pycache__", "**/.pytest_cache")  # what no image needs
+IGNORED = (".git", ".venv", "venv", "**/__pycache__", "**/.pytest_cache")  # what no image needs
 WORKFLOW = """\
 name: Cluster
 on: [push, pull_request]

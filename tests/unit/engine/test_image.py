@@ -220,6 +220,7 @@ def test_each_stage_gets_the_labels_and_nothing_else_changes(tmp_path: Path) -> 
     lines = ["# FROM a comment", "from a AS build", "RUN echo FROM here", "FROM \\", "  b", "COPY --from=build /x /"]
     (tmp_path / "Dockerfile").write_text("\n".join(lines) + "\n")
     (tmp_path / "x").write_text("FROM x\n")
+    (tmp_path / "nowhere").symlink_to("/usr/bin/python3")
     context = content.read_context(tmp_path)
     made = content.labelled(context, "Dockerfile", {"a/b": "c"})
     assert content.read_file(made, "Dockerfile").decode().splitlines() == [
@@ -230,6 +231,8 @@ def test_each_stage_gets_the_labels_and_nothing_else_changes(tmp_path: Path) -> 
         lines[5],
     ]
     assert content.read_file(made, "x") == b"FROM x\n"
+    with tarfile.open(fileobj=io.BytesIO(made)) as archive:
+        assert archive.getmember("nowhere").linkname == "/usr/bin/python3"
 
 
 @pytest.mark.parametrize(("name", "called"), [("other/Dockerfile", ".dockerfile"), ("context/Containerfile", "Containerfile")])

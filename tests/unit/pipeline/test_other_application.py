@@ -53,7 +53,8 @@ def test_its_addresses_are_those_of_its_own_service(shop: Run) -> None:
 def test_its_status_names_nothing_of_another_application(shop: Run) -> None:
     document = status.status(shop)
     assert document
-    assert document["deployment"] == {"image": "shop:2e1c317d3020", "replicas": 3, "ready": 3, "state": "3 of 3 pods ready"}
+    shown = {"image": "shop:2e1c317d3020", "replicas": 3, "ready": 3, "earlier": 0, "state": "3 of 3 pods ready"}
+    assert document["deployment"] == shown
     assert [(pod["ready"], pod["restarts"]) for pod in document["pods"]] == [(True, 0)] * 3
     assert document["addresses"] == [{"url": "http://172.18.255.223:80/", "way": "load balancer"}]
     assert PROJECT.application.name not in json.dumps(document)

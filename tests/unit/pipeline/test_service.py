@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kubetasks.errors import ExposeError
 from kubetasks.pipeline import converge, probe, seen, service
 from kubetasks.terminal.report import Step
 from tests.unit.kube.answers import recorded
@@ -111,3 +112,14 @@ def test_traffic_sends_enough_to_meet_each_ready_pod(monkeypatch: pytest.MonkeyP
     found = service.traffic(made, None)
     assert found is not None
     assert (found["ready"], found["requests"], found["failed"]) == (ready, requests, 1)
+
+
+@pytest.mark.parametrize(
+    ("deployed", "hint"), [([], "./inv build deploy"), ([0], "./inv scale"), ([3], "./inv diagnose")], ids=str
+)
+def test_traffic_that_no_pod_can_answer_says_what_to_type(deployed: list[int], hint: str) -> None:
+    deployments = [{"metadata": {"name": "simple-server"}, "spec": {"replicas": number}} for number in deployed]
+    made = run_on(FakeProvider(), FakeKube(Service=[BALANCED], EndpointSlice=[], Deployment=deployments))
+    with pytest.raises(ExposeError) as told:
+        service.traffic(made, None)
+    assert told.value.hint == hint

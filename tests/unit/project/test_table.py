@@ -37,7 +37,7 @@ def test_the_same_keys_in_invoke_yaml_lie_beside_the_settings(tmp_path: Path) ->
     ("file", "text", "words"),
     [
         ("pyproject.toml", "[tool.kubetasks]\nport = 80\n", "has no name of the application"),
-        ("pyproject.toml", "[tool.kubetasks]\nname = 'a'\nprot = 80\n", "pyproject.toml: prot is nothing that describes"),
+        ("pyproject.toml", "[tool.kubetasks]\nname = 'a'\nprot = 80\n", "pyproject.toml: prot is not a key of the table"),
         ("pyproject.toml", "[tool.kubetasks]\nname = 'a'\nport = '80'\n", "pyproject.toml: port must be a number, not '80'"),
         ("pyproject.toml", "[tool.kubetasks]\nname = 'a'\nmanifests = true\n", "manifests must be text, not True"),
         ("pyproject.toml", "[tool.kubetasks\n", "cannot be read"),
