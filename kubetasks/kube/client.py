@@ -28,6 +28,7 @@ TOO_MANY_REQUESTS = 429
 HTTP_ERROR = 400
 UNAUTHORIZED, FORBIDDEN = 401, 403
 NOT_ALLOWED = (UNAUTHORIZED, FORBIDDEN)
+NO_RIGHT = 'User \\"'  # in the JSON of such an answer: User "X" cannot list resource "nodes"
 RIGHTS = "docs/existing.md lists the rights"
 CREDENTIALS_PROGRAM = ("exec:", "[Errno")  # how the library begins what it logs of it
 MISTRUST = ("CERTIFICATE", "KEY_VALUES_MISMATCH", "UNKNOWN_CA", "PEM_LIB")  # words of OpenSSL
@@ -94,9 +95,11 @@ class Kube:
         unreachable_hint: str,
         credentials_hint: str,
         kubectl_line: str,
+        own: bool,
         patience: float,
     ) -> None:
         self._api = api
+        self._own = own
         self.patience = patience
         self.owner = owner  # of what is applied; its name is the field manager's
         self._cluster = cluster
@@ -138,15 +141,25 @@ class Kube:
     def _sent(self, *request: Any) -> tuple[int, str]:
         """Send a request of `_send`, and again if a server that has answered before gives no answer."""
         started = time.monotonic()
+        send = partial(self._allowed, *request)
         try:
-            answer = self._send(*request)
+            return send()
         except ClusterError as error:
             left = self.patience - (time.monotonic() - started)
             if isinstance(error, CredentialsError) or self._is_waited_for or not self._has_answered or left <= 0:
                 raise
-            answer = self.again(partial(self._send, *request), ClusterError, left)
+            return self.again(send, ClusterError, left)
+
+    def _allowed(self, *request: Any) -> tuple[int, str]:
+        """Send a request of `_send`; on a cluster of our own, who refuses us the right to it has just started."""
+        status, text = self._send(*request)
         self._has_answered = True
-        return answer
+        if self._own and status == FORBIDDEN and NO_RIGHT in text:
+            raise ClusterError(
+                f"The API server of cluster {self._cluster} has just started, and has not read its own rules yet.",
+                self._unreachable_hint,
+            )
+        return status, text
 
     @contextlib.contextmanager
     def _answering(self) -> Iterator[None]:
@@ -292,14 +305,14 @@ def connect(
     context: str,
     unreachable_hint: str,
     credentials_hint: str,
-    bypass_proxy: bool,
+    own: bool,
     kubectl: str,
     patience: float = PATIENCE,
 ) -> Kube:
     """Connect with that file and context; nothing is sent yet. Raises ClusterError.
 
     `owner` is that of what is applied. The hints are for an API server that does not answer, and for one that the kubeconfig does
-    not fit. `kubectl` is the program's path, for hints.
+    not fit. `own`: the cluster is ours, with every right and without a proxy. `kubectl` is the program's path, for hints.
     """
     import kubernetes.client
     import kubernetes.config
@@ -324,10 +337,12 @@ def connect(
         if not why.startswith(CREDENTIALS_PROGRAM):  # on a terminal the library stumbles, and the program's own words are shown
             why = "the program that gets them failed"
         raise ClusterError(f"The context {context} gets no credentials: {why}", credentials_hint)
-    if bypass_proxy or is_loopback(configuration.host):  # Go, and so kubectl, leaves a proxy out for loopback addresses
+    if own or is_loopback(configuration.host):  # Go, and so kubectl, leaves a proxy out for loopback addresses
         configuration.proxy = None
     line = shell.line([kubectl, "--context", context], {"KUBECONFIG": kubeconfig} if kubeconfig else {})
-    return Kube(kubernetes.client.ApiClient(configuration), owner, context, unreachable_hint, credentials_hint, line, patience)
+    return Kube(
+        kubernetes.client.ApiClient(configuration), owner, context, unreachable_hint, credentials_hint, line, own, patience
+    )
 
 
 @contextlib.contextmanager

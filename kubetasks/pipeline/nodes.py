@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from kubetasks.errors import ClusterError
 from kubetasks.kube import problems, readiness
-from kubetasks.kube.client import FORBIDDEN, UNAUTHORIZED, ApiError, CredentialsError
+from kubetasks.kube.client import UNAUTHORIZED, ApiError, CredentialsError
 from kubetasks.pipeline.run import Run
 from kubetasks.terminal import wait
 
@@ -81,6 +81,5 @@ def _answers(run: Run) -> wait.State:
     except (ClusterError, ApiError) as error:
         if isinstance(error, CredentialsError) or (isinstance(error, ApiError) and error.status == UNAUTHORIZED):
             return wait.Failed(error.sentence, error.hint, "credentials", grace=REFUSED_SECONDS)
-        starts = isinstance(error, ApiError) and error.status == FORBIDDEN  # of its own administrator
-        return wait.Pending("it has not read its own rules yet" if starts else error.sentence.rstrip("."))
+        return wait.Pending(error.sentence.rstrip("."))
     return wait.Done()

@@ -18,31 +18,40 @@ from kubetasks.kube.client import ApiError, CredentialsError, Kube
 from kubetasks.project.labels import TOOL
 from kubetasks.terminal import wait
 
+NO_RULES = '{"kind": "Status", "reason": "Forbidden", "message": "nodes is forbidden: User \\"me\\" cannot list resource"}'
+
 
 class Answer(http.server.BaseHTTPRequestHandler):
-    """Answers each request with that status and text; `away` is how many it closes without an answer before."""
+    """Answers each request with that status and text; `away` is how many it closes without an answer before.
 
-    status, text, away = 200, "", 0
+    `starting` is how many it refuses before, as an API server does that has not read its own rules.
+    """
+
+    status, text, away, starting = 200, "", 0, 0
 
     def do_GET(self) -> None:
         if Answer.away:
             Answer.away -= 1
             return
-        self.send_response(self.status)
-        self.send_header("Content-Length", str(len(self.text)))
+        status, text = self.status, self.text
+        if Answer.starting:
+            Answer.starting -= 1
+            status, text = 403, NO_RULES
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
         self.end_headers()
-        self.wfile.write(self.text.encode())
+        self.wfile.write(text.encode())
 
     def log_message(self, *_: object) -> None:
         pass
 
 
-def connect(folder: Path, url: str, **credentials: object) -> Kube:
+def connect(folder: Path, url: str, *, own: bool = True, **credentials: object) -> Kube:
     cluster, user = {"name": "one", "cluster": {"server": url}}, {"name": "me", "user": credentials}
     context = {"name": "one", "context": {"cluster": "one", "user": "me"}}
     file = folder / "kubeconfig"
     file.write_text(yaml.safe_dump({"clusters": [cluster], "users": [user], "contexts": [context]}))
-    return client.connect(TOOL, str(file), "one", "look", "log in", bypass_proxy=True, kubectl="kubectl")
+    return client.connect(TOOL, str(file), "one", "look", "log in", own=own, kubectl="kubectl")
 
 
 @pytest.fixture
@@ -117,7 +126,7 @@ def test_what_is_no_kubeconfig_is_one_sentence(tmp_path: Path, content: bytes) -
     file = tmp_path / "kubeconfig"
     file.write_bytes(content)
     with pytest.raises(ClusterError, match="The context one cannot be used: "):
-        client.connect(TOOL, str(file), "one", "look", "log in", bypass_proxy=True, kubectl="kubectl")
+        client.connect(TOOL, str(file), "one", "look", "log in", own=True, kubectl="kubectl")
 
 
 def test_who_accepts_and_closes_does_not_answer_and_is_waited_for(tmp_path: Path) -> None:
@@ -177,6 +186,20 @@ def test_an_api_server_that_has_answered_and_goes_away_is_asked_again(kube: Kube
     monkeypatch.setattr(Answer, "away", 2)
     kube.patience = 0
     with pytest.raises(ClusterError):
+        kube.request("GET", "/version")
+
+
+def test_only_a_cluster_of_our_own_that_has_just_started_is_asked_again_for_what_it_refuses(
+    kube: Kube, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Answer, "text", "{}")
+    monkeypatch.setattr(Answer, "starting", 2)
+    assert kube.request("GET", "/version") == {}
+    monkeypatch.setattr(Answer, "starting", 1)
+    with pytest.raises(ApiError, match="cannot list"):
+        connect(tmp_path, kube.server, own=False).request("GET", "/version")
+    monkeypatch.setattr(Answer, "status", 403)  # for another reason, such as a namespace that is being deleted
+    with pytest.raises(ApiError):
         kube.request("GET", "/version")
 
 

@@ -148,7 +148,6 @@ def test_who_agreed_once_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> 
     [
         (ClusterError("Nobody answers.", "look"), Pending("Nobody answers")),
         (ApiError("GET", 503, "", "starting"), Pending("GET was refused by the cluster: starting")),
-        (ApiError("GET", 403, "Forbidden", "not you"), Pending("it has not read its own rules yet")),
         (CredentialsError("It does not fit.", "log in"), Failed("It does not fit.", "log in", "credentials", grace=5)),
         (
             ApiError("GET", 401, "", "who?", "log in"),
