@@ -165,7 +165,7 @@ def test_from_a_go_program_to_a_cluster_of_its_own_and_back_to_nothing(begin: Ca
 def test_without_a_dockerfile_or_a_table_the_next_command_is_told(begin: Callable[[dict[str, str]], Theirs]) -> None:
     theirs = begin({"README": ""})
     assert "There is no Dockerfile in" in theirs.typed("init", "--yes", code=5)
-    assert "kubetasks init begins with a Dockerfile" in theirs.typed("up", code=2)
+    assert "kubetasks init describes one, from its Dockerfile" in theirs.typed("up", code=2)
     assert "init  Begin with the Dockerfile of this folder." in theirs.typed("--list")
     assert [one.name for one in theirs.folder.iterdir()] == ["README"]
     (theirs.folder / "Dockerfile").write_text("FROM scratch\n")
