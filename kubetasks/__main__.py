@@ -141,7 +141,13 @@ class Tasks(Program):
         kind, known = ("option", options) if word.startswith("-") else ("task", self.collection.task_names)
         near = difflib.get_close_matches(word, known, 1)
         hint = f"Did you mean {near[0]}?" if near else f"{shown}, {self.binary} --list the tasks"
+        if kind == "option" and not task and word[2:] in self._task_options():
+            hint = f"It comes after a task: {self.binary} TASK {word}"
         return Exit(f"There is no {kind} {word}.\n  {hint}", code=1)
+
+    def _task_options(self) -> set[str]:
+        tasks = [self.collection[name] for name in self.collection.task_names]
+        return {name for one in tasks for argument in one.get_arguments() for name in argument.names}
 
     def print_version(self) -> None:
         file = Path(__file__).resolve().parents[1] / "pyproject.toml"

@@ -106,6 +106,8 @@ def test_a_mistyped_task_gets_the_nearest_name() -> None:
     assert "./inv --help scale shows the options of scale" in ended.stderr
     ended = invoke("scale", "--replica=5")
     assert (ended.returncode, ended.stderr) == (1, "There is no option --replica.\n  Did you mean --replicas?\n")
+    ended = invoke("--replicas=5", "scale")
+    assert (ended.returncode, ended.stderr.splitlines()[1]) == (1, "  It comes after a task: ./inv TASK --replicas")
     ended = invoke("scale", "--replicas")
     assert (ended.returncode, ended.stderr.splitlines()[0]) == (1, "The option --replicas needs a value.")
 
