@@ -3,10 +3,10 @@
     python -m ci.machine
     python -m ci.machine rootless
     INVOKE_CLUSTER_NODES=3 python -m ci.machine
+    INVOKE_CLUSTER_PROVIDER=minikube python -m ci.machine
 
-With rootless, the engine is the person's own.
-
-It takes some ten minutes: without hardware for virtual machines, the emulation is about ten times slower than this machine.
+With rootless, the engine is the person's own. It takes some ten minutes: without hardware for virtual machines, the emulation is
+about ten times slower than this machine.
 """
 
 import os
