@@ -16,6 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import tenacity
+
 from ci import engines
 from ci.engines import PERSON, RELEASE
 from hostengine import packages
@@ -123,7 +125,9 @@ def main() -> None:
         sys.exit(interruption.EXIT_CODE)
     finally:
         with interruption.cleaning():
-            remove_folder(folder, log)
+            # what an interruption leaves running there, such as pip, ends once its files are gone
+            retrying = tenacity.Retrying(stop=tenacity.stop_after_delay(30), wait=tenacity.wait_fixed(1), reraise=True)
+            retrying(remove_folder, folder, log)
 
 
 def _build(engine: engines.Modern, clone: Path, log: Path) -> None:
