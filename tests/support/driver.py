@@ -15,7 +15,6 @@ from unittest import mock
 from kubetasks import providers
 from kubetasks.__main__ import Tasks as Program
 from kubetasks.engine import client
-from kubetasks.project import settings
 from kubetasks.project.settings import Settings
 from kubetasks.providers.base import Provider
 from kubetasks.setup import requirements
@@ -113,12 +112,7 @@ class Tasks:
     @property
     def settings(self) -> Settings:
         """The settings that this environment gives."""
-        given = os.environ | self.environment
-        config = {
-            section: {name: given.get(PROJECT.variable(section, name), default) for name, default in names.items()}
-            for section, names in settings.DEFAULTS.items()
-        }
-        return settings.read(PROJECT, config)
+        return Cluster(PROJECT, {}, environment=os.environ | self.environment).settings
 
     @property
     def kubeconfig(self) -> Path:
