@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import tenacity
@@ -28,6 +29,7 @@ from kubetasks.engine import client
 from kubetasks.errors import TaskError
 from kubetasks.project.settings import Settings
 from kubetasks.setup.log import new_log
+from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal import interruption, shell
 from kubetasks.terminal.report import Report
 from kubetasks.testing.cluster import Cluster
@@ -105,8 +107,8 @@ def main() -> None:
             engines.add_person(guest, log)
         running = engines.running(guest, log, PERSON if rootless else "")
         with running as engine, report.step("Installing the project and its images"):
-            _install(guest, chosen, log)
             needed = providers.select(chosen, report, client.connect).requirements
+            _install(guest, chosen, needed, log)
             engines.copy_images(chosen, engine, needed, folder / "images.tar")
             _build(engine, guest / "home" / PERSON / "project", log)
         _configure(guest / "etc", rootless=rootless)
@@ -138,11 +140,11 @@ def _build(engine: engines.Modern, clone: Path, log: Path) -> None:
     shutil.rmtree(clone / ".state", ignore_errors=True)
 
 
-def _install(guest: Path, chosen: Settings, log: Path) -> None:
+def _install(guest: Path, chosen: Settings, needed: Sequence[Requirement], log: Path) -> None:
     """Give the person a clone of the last commit with its .venv, and the programs of setup."""
     home = Path("home") / PERSON
     shell.run(["git", "clone", "--quiet", "--depth=1", f"file://{PROJECT.folder}", str(guest / home / "project")], log=log)
-    for need in providers.select(chosen, Report(), client.connect).requirements:
+    for need in needed:
         file = Path(need.find(None, chosen).reference)
         if file.is_absolute():
             target = guest / home / ".cache" / "kubetasks" / file.relative_to(chosen.cache)

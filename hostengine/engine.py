@@ -15,7 +15,7 @@ from kubetasks.engine import client
 from kubetasks.engine.client import AbsentError, Engine
 from kubetasks.errors import EngineError, SetupError
 from kubetasks.project.settings import Settings
-from kubetasks.setup import receipt
+from kubetasks.setup import inventory, receipt
 from kubetasks.terminal import shell, wait
 from kubetasks.terminal.report import Report
 
@@ -57,7 +57,7 @@ def ensure(settings: Settings, report: Report, log: Path) -> None:
     if settings.engine == "refuse":
         raise EngineError(
             "No container engine answers, and INVOKE_SETUP_ENGINE=refuse forbids installing one.",
-            "Start yours, or unset INVOKE_SETUP_ENGINE",
+            inventory.START_YOURS,
         )
     if not packages.possible() and shutil.which("dockerd"):
         raise EngineError("No container engine answers, and only root can start the one that is installed.", STARTED)

@@ -10,7 +10,7 @@ from kubetasks.engine import access, client
 from kubetasks.engine.client import Engine
 from kubetasks.errors import EngineError, SetupError, TaskError
 from kubetasks.project.settings import Settings
-from kubetasks.setup import receipt
+from kubetasks.setup import inventory, receipt
 from kubetasks.setup.log import new_log
 from kubetasks.setup.receipt import Receipt
 from kubetasks.setup.removal import remove_images, require_no_clusters
@@ -86,7 +86,7 @@ def _start(settings: Settings, report: Report, log: Path) -> None:
     if settings.engine == "refuse":
         raise EngineError(
             "No container engine answers, and INVOKE_SETUP_ENGINE=refuse forbids starting one.",
-            f"Start yours, or unset INVOKE_SETUP_ENGINE; then {AGAIN}",
+            f"{inventory.START_YOURS}; then {AGAIN}",
         )
     machine_engine.start(settings.cache, report, log)
 

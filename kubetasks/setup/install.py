@@ -41,8 +41,8 @@ def source(settings: Settings) -> Source:
 
 def _install(settings: Settings, report: Report, needed: Sequence[Requirement]) -> None:
     started = time.monotonic()
-    if access.named() and not client.release():
-        client.connect()  # which says why the engine that somebody has chosen does not answer
+    if access.named():
+        client.connect()  # which says why an engine that somebody has chosen does not answer
     log = new_log(settings)
     report.say(f"Full log: {log}")
     if source(settings) == "pull":
@@ -113,5 +113,5 @@ def _start_engine(settings: Settings, report: Report, log: Path) -> None:
         return
     host = requirements.beside("hostengine.engine")
     if not host:
-        raise EngineError("No container engine answers.", "Start it, or install one: https://docs.docker.com/engine/install/")
+        raise EngineError("No container engine answers.", inventory.START_OR_INSTALL)
     host.ensure(settings, report, log)

@@ -13,6 +13,8 @@ from kubetasks.setup.requirements import BASE_IMAGE, Artifact, File, Requirement
 BUILDER = "nodeimages.here"
 DOCKER, KUBECTL = "Docker CLI", "kubectl"
 INSTALL_DOCKER = "https://docs.docker.com/engine/install/"
+START_OR_INSTALL = f"Start it, or install one: {INSTALL_DOCKER}"
+START_YOURS = "Start yours, or unset INVOKE_SETUP_ENGINE"
 SETUP = "./inv setup"
 
 
@@ -68,12 +70,12 @@ def require_docker() -> None:
 
 
 def _item(need: Requirement, found: Artifact) -> Item:
+    if found.present:
+        return Item(need.name, True, need.version if isinstance(need, File) else found.short)
     built = bool(requirements.beside(BUILDER))
     if isinstance(need, File):
-        missing = f"{need.version}, to be downloaded{' or built' if built else ''}"
-        return Item(need.name, found.present, need.version if found.present else missing)
-    missing = f"to be pulled{', or built if no image registry can be reached' if built else ''}"
-    return Item(need.name, found.present, found.short if found.present else missing)
+        return Item(need.name, False, f"{need.version}, to be downloaded{' or built' if built else ''}")
+    return Item(need.name, False, f"to be pulled{', or built if no image registry can be reached' if built else ''}")
 
 
 def _engine(settings: Settings, release: str | None) -> Item:
@@ -83,9 +85,9 @@ def _engine(settings: Settings, release: str | None) -> Item:
         return Item("engine", False, f"none answers: {named} names it", access.IF_AWAY)
     if settings.engine == "refuse":
         why = "none answers, and INVOKE_SETUP_ENGINE=refuse forbids installing one"
-        return Item("engine", False, why, "Start yours, or unset INVOKE_SETUP_ENGINE")
+        return Item("engine", False, why, START_YOURS)
     if not requirements.beside("hostengine"):
-        return Item("engine", False, "none answers", f"Start it, or install one: {INSTALL_DOCKER}")
+        return Item("engine", False, "none answers", START_OR_INSTALL)
     return Item("engine", False, "none answers: setup installs (on Debian, as root) and starts one")
 
 

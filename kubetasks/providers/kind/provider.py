@@ -1,7 +1,6 @@
 """The adapter for kind: a cluster of containers on a Docker network of its own."""
 
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +19,7 @@ from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control
 from kubetasks.providers.kind.network import Network
 from kubetasks.providers.own import Own, foreign
 from kubetasks.providers.registry import Registry
-from kubetasks.setup import requirements
+from kubetasks.setup import inventory, requirements
 from kubetasks.terminal import equivalents, shell, wait
 
 if TYPE_CHECKING:
@@ -139,10 +138,9 @@ class Kind(Own):
                 f"INVOKE_CLUSTER_KUBERNETES={minor} ./inv setup",
             )
         programs.require("kind", requirements.KIND.find(None, self._settings), KIND, ["version", "--quiet"], {}, self._settings)
-        if shutil.which("docker") is None:
-            raise ClusterError(
-                "kind uses the command line of Docker, which is missing.", "Install it: https://docs.docker.com/engine/install/"
-            )
+        cli = inventory.docker()
+        if not cli.present:
+            raise ClusterError("kind uses the command line of Docker, which is missing.", cli.remedy)
         self._require_free()
 
     def _require_free(self) -> None:
