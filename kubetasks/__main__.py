@@ -14,6 +14,7 @@ import re
 import shlex
 import sys
 import tomllib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,9 +24,9 @@ from invoke.config import AmbiguousMergeError, Config
 from invoke.exceptions import CollectionNotFound, Exit, ParseError
 from invoke.parser.argument import Argument
 from invoke.program import Program
-from invoke.vendor.yaml import YAMLError
 
-from kubetasks.errors import FileError
+from kubetasks.errors import FileError, SettingError
+from kubetasks.project import files
 from kubetasks.terminal import interruption
 from kubetasks.terminal.report import discard, end_unread
 
@@ -52,12 +53,21 @@ class Configuration(Config):
     """invoke's configuration; a file of it holds sections, or nothing."""
 
     def _load_yaml(self, path: os.PathLike[str]) -> Any:
-        found = super()._load_yaml(path)
-        if found is not None and not isinstance(found, dict):
-            raise YAMLError(f"{path} must hold sections, such as `cluster:`; docs/settings.md lists them")
-        return found
+        return _sections(files.yaml, Path(path))
 
     _load_yml = _load_yaml
+
+    def _load_json(self, path: os.PathLike[str]) -> Any:
+        return _sections(files.json, Path(path))
+
+
+def _sections(read: Callable[[Path], Any], path: Path) -> Any:
+    """What is in a configuration file, or None. Raises SettingError, and FileNotFoundError for invoke."""
+    path.stat()
+    found = read(path)
+    if found is None or (isinstance(found, dict) and all(isinstance(key, str) for key in found)):
+        return found
+    raise SettingError(f"{path} must hold sections, such as `cluster:`.", files.FIX)
 
 
 class Tasks(Program):
@@ -68,9 +78,6 @@ class Tasks(Program):
             super().run(argv, exit)
         except AmbiguousMergeError as error:
             print(f"invoke.yaml has a value in the place of a section, or the other way round: {error}", file=sys.stderr)
-            sys.exit(BAD_SETTING)
-        except YAMLError as error:
-            print(f"A configuration file cannot be used: {' '.join(str(error).split())}", file=sys.stderr)
             sys.exit(BAD_SETTING)
         except OSError as error:
             _exit_refused(error)

@@ -1,6 +1,5 @@
 """Build what is missing on this machine: Go compiles while Debian's file systems are created."""
 
-import io
 import shutil
 import subprocess
 import threading
@@ -181,7 +180,7 @@ class Build:
             folder = self._fresh(self._work / "last-step")
             folder.mkdir()
             (folder / "Dockerfile").write_text(f"FROM {unfinished}\nSTOPSIGNAL {node.STOP_SIGNAL}\n")
-            self._engine.build(io.BytesIO(read_context(folder)), [reference], {}, lambda _line: None)
+            self._engine.build(read_context(folder), [reference], {}, lambda _line: None)
             self._engine.remove_image(unfinished)
 
     def _root(self, recipe: Recipe) -> Path:

@@ -1,18 +1,17 @@
 """Build with the engine's BuildKit through the docker CLI: Docker's SDK does not speak BuildKit's protocol."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import IO
 
 from kubetasks.engine.client import COLORS, Engine, end_of
 from kubetasks.errors import ImageError, ProgramError
+from kubetasks.project.dockerfile import decoded, instructions
 from kubetasks.terminal import shell
 
 # Both of buildx: an attestation would make it an image of two platforms, which not every engine can save for a node; and the
 # image must get into the engine, whichever builder a person has chosen for something else.
 VARIABLES = {"DOCKER_BUILDKIT": "1", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "BUILDX_BUILDER": ""}
 MISSING = "buildx component is missing or broken"  # what the docker CLI says, from release 23 on, if it cannot use BuildKit
-HEREDOC = re.compile(rb"^\s*(?:RUN|COPY|ADD)\b.*<<-?[\"']?[A-Za-z_]", re.IGNORECASE | re.MULTILINE)
 
 
 class MissingError(ImageError):
@@ -24,7 +23,7 @@ def required(dockerfile: bytes) -> bool:
 
     What else it does not know it refuses.
     """
-    return HEREDOC.search(dockerfile) is not None
+    return any(one.heredoc for one in instructions(decoded(dockerfile)))
 
 
 def build(
@@ -41,6 +40,7 @@ def build(
     `docker builder prune` empties. Raises ImageError with the end of the output, MissingError, SetupError if there is no
     docker CLI.
     """
+    import shutil
     import tempfile
 
     first, *_ = references = list(references)
@@ -55,7 +55,7 @@ def build(
 
     with tempfile.TemporaryFile() as archive:
         try:
-            archive.write(context.read())
+            shutil.copyfileobj(context, archive)
             archive.seek(0)
         except OSError as error:
             raise ImageError(f"The build context cannot be written: {error}", "df -h") from error

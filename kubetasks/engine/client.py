@@ -1,6 +1,5 @@
 """The container engine, through Docker's SDK. What is made in it carries the owner's label."""
 
-import io
 import json
 import os
 import re
@@ -348,7 +347,7 @@ class Engine:
         with _reported(f"Building {first}"), self._silent() as client:
             try:
                 for event in client.api.build(
-                    fileobj=io.BytesIO(content.labelled(context.read(), dockerfile, self.owner.labels)),
+                    fileobj=content.labelled(context, dockerfile, self.owner.labels),
                     custom_context=True,
                     dockerfile=dockerfile,
                     tag=first,

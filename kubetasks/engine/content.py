@@ -4,18 +4,30 @@ import io
 import re
 import stat
 import tarfile
+import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from typing import IO
 
+from kubetasks.errors import SettingError
+from kubetasks.project import files
 from kubetasks.project.application import STATE_FOLDER
+from kubetasks.project.dockerfile import decoded, instructions
 
 IGNORE_FILE = ".dockerignore"
 OUTSIDE = ".dockerfile"  # what a Dockerfile outside of the build context is called in the archive
-CONTINUED = re.compile(r"\\[ \t]*\n")
-STAGE = re.compile(rb"FROM\s", re.IGNORECASE)
-BACKTICK = re.compile(rb"#\s*escape\s*=\s*`", re.IGNORECASE)  # at the beginning: what makes a line go on
-ARGUMENTS = re.compile(r"^\s*ARG\s+(.*)$", re.IGNORECASE | re.MULTILINE)
-ARGUMENT = re.compile(r"(\w+)(?:=(\"[^\"]*\"|'[^']*'|\S*))?")
+IN_MEMORY = 16 << 20  # bytes of an archive; what is larger goes to a file
+
+
+class Archive(tempfile.SpooledTemporaryFile[bytes]):
+    """A file that goes when nobody has it any more."""
+
+    def __init__(self) -> None:
+        super().__init__(IN_MEMORY)
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def name_in(folder: Path, dockerfile: Path) -> str:
@@ -23,88 +35,99 @@ def name_in(folder: Path, dockerfile: Path) -> str:
     return dockerfile.relative_to(folder).as_posix() if dockerfile.is_relative_to(folder) else OUTSIDE
 
 
-def read_context(folder: Path, dockerfile: Path | None = None) -> bytes:
-    """A tar archive of the build context `folder`, after .dockerignore, with its own Dockerfile or another one. Raises OSError.
+def read_context(folder: Path, dockerfile: Path | None = None) -> IO[bytes]:
+    """A tar archive of the build context `folder`, after .dockerignore, with its own Dockerfile or another one.
 
-    The same content gives the same bytes. Everybody may read its files, whatever the umask, and run its programs.
+    The same content gives the same bytes. Everybody may read its files, whatever the umask, and run its programs. Raises
+    OSError, SettingError.
     """
     dockerfile = dockerfile or folder / "Dockerfile"
     file = name_in(folder, dockerfile)
-    archive, names = io.BytesIO(), {file, *context_entries(folder)}
+    names = {file, *context_entries(folder)}
     parents = {str(parent) for name in names for parent in PurePosixPath(name).parents} - {"."}
+    archive = Archive()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         for name in sorted(names | parents):
-            path, entry, data = dockerfile if name == file else folder / name, tarfile.TarInfo(name), b""
+            path, entry = dockerfile if name == file else folder / name, tarfile.TarInfo(name)
             if path.is_symlink() and name != file:
                 entry.type, entry.linkname = tarfile.SYMTYPE, str(path.readlink())
+                tar.addfile(entry)
             elif path.is_dir():
                 entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+                tar.addfile(entry)
             else:
-                data = path.read_bytes()
-                entry.mode = 0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644
-            entry.size = len(data)
-            tar.addfile(entry, io.BytesIO(data))
-    return archive.getvalue()
+                with path.open("rb") as data:
+                    entry.mode = 0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644
+                    entry.size = path.stat().st_size
+                    tar.addfile(entry, data)
+    archive.seek(0)
+    return archive
 
 
-def read_file(context: bytes, name: str) -> bytes:
+def read_file(context: IO[bytes], name: str) -> bytes:
     """A file in such an archive."""
-    with tarfile.open(fileobj=io.BytesIO(context)) as archive:
+    with tarfile.open(fileobj=rewound(context)) as archive:
         file = archive.extractfile(name)
         return file.read() if file else b""
 
 
-def labelled(context: bytes, name: str, labels: Mapping[str, str]) -> bytes:
+def rewound(context: IO[bytes]) -> IO[bytes]:
+    """The archive, to be read from its beginning."""
+    context.seek(0)
+    return context
+
+
+def labelled(context: IO[bytes], name: str, labels: Mapping[str, str]) -> IO[bytes]:
     """Such an archive, in whose Dockerfile of that name each stage has these labels."""
-    words = " ".join(f"{key}={value}" for key, value in labels.items()).encode()
-    made = io.BytesIO()
-    with tarfile.open(fileobj=io.BytesIO(context)) as archive, tarfile.open(fileobj=made, mode="w") as tar:
+    words = " ".join(f"{key}={value}" for key, value in labels.items())
+    made = Archive()
+    with tarfile.open(fileobj=rewound(context)) as archive, tarfile.open(fileobj=made, mode="w") as tar:
         for entry in archive:
             file = archive.extractfile(entry) if entry.isreg() else None  # it would follow a link
-            data = file.read() if file else b""
-            if entry.name == name:
-                data = _after_each_from(data, b"LABEL " + words)
+            if file and entry.name == name:
+                data = _after_each_from(file.read(), f"LABEL {words}")
                 entry.size = len(data)
-            tar.addfile(entry, io.BytesIO(data))
-    return made.getvalue()
+                file = io.BytesIO(data)
+            tar.addfile(entry, file)
+    made.seek(0)
+    return made
 
 
-def _after_each_from(dockerfile: bytes, line: bytes) -> bytes:
+def _after_each_from(dockerfile: bytes, line: str) -> bytes:
     """The Dockerfile with that line after each instruction FROM, which may go on over several lines."""
-    escape = b"`" if BACKTICK.match(dockerfile) else b"\\"
-    made: list[bytes] = []
-    begins, stage = True, False
-    for one in dockerfile.splitlines():
-        made.append(one)
-        text = one.strip()
-        if not text or text.startswith(b"#"):  # also within an instruction
-            continue
-        stage = STAGE.match(text) is not None if begins else stage
-        begins = not text.endswith(escape)
-        if begins and stage:
-            made.append(line)
-    return b"\n".join([*made, b""])
-
-
-def arguments(dockerfile: bytes) -> dict[str, str]:
-    """The build arguments that a Dockerfile declares, each with its first default, or ""."""
-    declared: dict[str, str] = {}
-    for line in ARGUMENTS.findall(CONTINUED.sub(" ", dockerfile.decode(errors="replace"))):
-        for name, default in ARGUMENT.findall(line):
-            declared.setdefault(name, default.strip("\"'"))
-    return declared
+    text = decoded(dockerfile)
+    lines = text.removesuffix("\n").split("\n")
+    for one in reversed(instructions(text)):
+        if one.keyword == "FROM":
+            lines.insert(one.end, line)
+    return "\n".join([*lines, ""]).encode("utf-8", "surrogateescape")
 
 
 def context_entries(folder: Path) -> list[str]:
     """The relative paths of the files, links and folders in the build context `folder`, sorted.
 
-    Without what .dockerignore leaves out, and without STATE_FOLDER.
+    Without what .dockerignore leaves out, and without STATE_FOLDER. Raises SettingError if that file cannot be read.
     """
     from docker.utils.build import exclude_paths
 
     ignore = folder / IGNORE_FILE
-    lines = ignore.read_text().splitlines() if ignore.exists() else []
-    patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    lines = decoded(ignore.read_bytes()).removeprefix("\ufeff").split("\n") if ignore.exists() else []
+    patterns = {number: line.strip() for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")}
     kinds = (Path.is_file, Path.is_dir, Path.is_symlink)  # a socket or a pipe is none of them
-    found = exclude_paths(str(folder), [*patterns, f"**/{STATE_FOLDER}"])
+    try:
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # Python's own, of a bracket in a bracket
+            found = exclude_paths(str(folder), [*patterns.values(), f"**/{STATE_FOLDER}"])
+    except re.error as error:
+        number = next(number for number, pattern in patterns.items() if not _is_pattern(folder, pattern))
+        raise SettingError(f"{ignore} cannot be read: line {number} is no pattern ({error}).", files.FIX) from error
     return sorted(name for name in found if any(kind(folder / name) for kind in kinds))
+
+
+def _is_pattern(folder: Path, pattern: str) -> bool:
+    from docker.utils.build import PatternMatcher
+
+    try:
+        PatternMatcher([pattern]).matches(folder)
+    except re.error:
+        return False
+    return True

@@ -1,17 +1,20 @@
 """The application's image: named by its content, so that a changed source always rolls out and an unchanged one never does."""
 
 import hashlib
-import io
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import IO
 
 from kubetasks.engine import buildkit
 from kubetasks.engine.client import BuildKitNeededError, Engine
-from kubetasks.engine.content import arguments, name_in, read_context, read_file
+from kubetasks.engine.content import name_in, read_context, read_file, rewound
 from kubetasks.errors import ImageError, LeftoverError, SetupError
+from kubetasks.project import dockerfile
 from kubetasks.project.application import Application
 from kubetasks.project.versions import PYTHON_IMAGE
+
+PIECE = 1 << 20  # bytes that are read at a time
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Image:
     build: str
     base: str
     arguments: Mapping[str, str] = field(default_factory=dict, compare=False)
-    content: bytes = field(default=b"", compare=False, repr=False)
+    content: IO[bytes] | None = field(default=None, compare=False, repr=False)
 
     @property
     def reference(self) -> str:
@@ -63,13 +66,16 @@ def familiar(reference: str) -> str:
     return name if "@" in name or ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
-def build_id(content: bytes, base: str) -> str:
+def build_id(content: IO[bytes], base: str) -> str:
     """12 hex digits of the SHA-256 over the content and the base's name."""
-    return hashlib.sha256(base.encode() + content).hexdigest()[:12]
+    total = hashlib.sha256(base.encode())
+    while piece := content.read(PIECE):
+        total.update(piece)
+    return total.hexdigest()[:12]
 
 
 def current(app: Application, base: str) -> Image:
-    """The image of the current source, built or not; `base` stands for the pinned base. Raises ImageError."""
+    """The image of the current source, built or not; `base` stands for the pinned base. Raises ImageError, SettingError."""
     if not app.source.is_dir():
         raise ImageError(f"The build context is no folder: {app.source}.", "Name another one: `context`")
     if not app.build_file.is_file():
@@ -81,16 +87,22 @@ def current(app: Application, base: str) -> Image:
         content = read_context(app.source, app.build_file)
     except OSError as error:
         raise ImageError(f"A file of the image cannot be read: {error}", "Restore it, or make it readable") from error
-    declared = arguments(read_file(content, name_in(app.source, app.build_file)))
+    declared = _arguments(read_file(content, name_in(app.source, app.build_file)))
     given = {name: base for name, default in declared.items() if default == PYTHON_IMAGE}
     base = base if given else ""
-    build = build_id(content, base)
-    return Image(app, build, base, {**given, **({"BUILD_ID": build} if "BUILD_ID" in declared else {})}, content)
+    build = build_id(rewound(content), base)
+    return Image(app, build, base, {**given, **({"BUILD_ID": build} if "BUILD_ID" in declared else {})}, rewound(content))
 
 
 def asks_for_base(app: Application) -> bool:
     """Whether the application's Dockerfile has the pinned base as the default of an argument."""
-    return app.build_file.is_file() and PYTHON_IMAGE in arguments(app.build_file.read_bytes()).values()
+    return app.build_file.is_file() and PYTHON_IMAGE in _arguments(app.build_file.read_bytes()).values()
+
+
+def _arguments(content: bytes) -> dict[str, str]:
+    """The build arguments that a Dockerfile declares, each with its first default, or ""."""
+    found = dockerfile.instructions(dockerfile.decoded(content))
+    return dockerfile.declared([one for one in found if one.keyword == "ARG"])
 
 
 def our_names(engine: Engine, image: Image) -> list[str]:
@@ -129,18 +141,19 @@ def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str
 
 def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> None:
     """Build it as docker does: with BuildKit if the engine or the Dockerfile asks for it, otherwise with the classic builder."""
-    refused, file = "", name_in(image.app.source, image.app.build_file)
+    assert image.content
+    refused, file, content = "", name_in(image.app.source, image.app.build_file), image.content
 
     def with_buildkit() -> None:
-        buildkit.build(engine, io.BytesIO(image.content), names, image.arguments, on_line, file)
+        buildkit.build(engine, rewound(content), names, image.arguments, on_line, file)
 
-    if not buildkit.required(read_file(image.content, file)):
+    if not buildkit.required(read_file(content, file)):
         if engine.asks_for_buildkit():
             with suppress(buildkit.MissingError, SetupError):  # the classic builder needs no docker CLI
                 with_buildkit()
                 return
         try:
-            engine.build(io.BytesIO(image.content), names, image.arguments, on_line, file)
+            engine.build(rewound(content), names, image.arguments, on_line, file)
             return
         except BuildKitNeededError as error:
             refused = f"{error.sentence.splitlines()[0]}\n"

@@ -12,6 +12,7 @@ from typing import Any
 from kubetasks.errors import ProgramError, SettingError
 from kubetasks.kube import kubectl, made
 from kubetasks.kube.client import VERSIONS, Object, describe
+from kubetasks.project import files
 from kubetasks.project.application import MADE, Application
 from kubetasks.project.labels import Owner
 
@@ -94,19 +95,11 @@ def is_kustomized(folder: Path) -> bool:
 
 def read(path: Path) -> list[Object]:
     """Read the objects of a manifest file. Raises SettingError if it is not one."""
-    try:
-        return _items(path.read_text(encoding="utf-8"), path)
-    except (OSError, UnicodeError) as error:
-        raise SettingError(f"{path} cannot be read as a manifest: {error}", "Fix the file") from error
+    return _items(files.text(path), path)
 
 
 def _items(text: str, path: Path) -> list[Object]:
-    import yaml
-
-    try:
-        items = [item for item in yaml.safe_load_all(text) if item]
-    except yaml.YAMLError as error:
-        raise SettingError(f"{path} cannot be read as a manifest: {error}", "Fix the file") from error
+    items = [item for item in files.yaml_documents(text, path) if item]
     for item in items:
         if problem := _misshapen(item):
             raise SettingError(f"{path}: {problem}.", "Fix the file")
@@ -132,11 +125,20 @@ def _misshapen(item: Any) -> str:
             return f"the labels or annotations of {name} are no mapping"
     if item["kind"] in WORKLOADS:
         pod = template.get("spec") if isinstance(template, dict) else None
-        groups = [pod.get("containers"), pod.get("initContainers") or []] if isinstance(pod, dict) else [None]
-        named = (isinstance(group, list) and all(isinstance(one, dict) and one.get("name") for one in group) for group in groups)
-        if not all(named):
+        groups: list[Any] = [pod.get("containers"), pod.get("initContainers") or []] if isinstance(pod, dict) else [None]
+        if not all(_mappings(group) and all(one.get("name") for one in group) for group in groups):
             return f"{name} has no pod template with containers that have names"
+        for one in (one for group in groups for one in group):
+            if not _mappings(one.get("ports") or []):
+                return f"the ports of container {one['name']} of {name} are no list of mappings: - containerPort: 8080"
+        selector = spec.get("selector") or {}
+        if not isinstance(selector, dict) or not isinstance(selector.get("matchLabels") or {}, dict):
+            return f"the selector of {name} is no mapping"
     return ""
+
+
+def _mappings(group: Any) -> bool:
+    return isinstance(group, list) and all(isinstance(one, dict) for one in group)
 
 
 def owned(item: Object, owner: Owner, namespace: str = "") -> Object:

@@ -2,20 +2,22 @@
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from kubetasks.errors import ImageError, SettingError
+from kubetasks.project import dockerfile, files
 
 COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 TAKEN = ("build", "ports", "expose", "healthcheck", "image", "container_name", "restart")
-CONTINUED = re.compile(r"\\[ \t]*\r?\n")
-EXPOSE = re.compile(r"^\s*EXPOSE\s+(\d+)(?!\d|/udp)", re.IGNORECASE | re.MULTILINE)
-HEALTHCHECK = re.compile(r"^\s*HEALTHCHECK\s+(?!NONE)(.+)$", re.IGNORECASE | re.MULTILINE)
-STAGE = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE | re.MULTILINE)
-URL = re.compile(r"https?://[^\s\"'|;,)]+")
+URL = re.compile(r"https?://[^\s\"'|;,)<>&`\\]+")
+PATH = re.compile(r"/[!#-~]*")  # what a URL's path may be, without its quotation marks
+COMMAND = re.compile(r"CMD\b\s*(.*)", re.IGNORECASE)
 NOT_IN_NAME = re.compile(r"[^a-z0-9]+")
 
 
@@ -29,11 +31,12 @@ class Inferred:
 
 def table(folder: Path) -> dict[str, Inferred]:
     """The table of the application in a folder. Raises ImageError without a Dockerfile, SettingError for what cannot be read."""
-    compose, service = _compose(folder)
     try:
-        return _table(folder, compose, service)
-    except (AttributeError, TypeError) as error:  # what is no mapping or no text there
-        raise SettingError(f"{folder}: {compose} has something else than compose expects there.", "Fix the file") from error
+        return _table(folder, *_compose(folder))
+    except (AttributeError, TypeError, ValueError) as error:  # what is no mapping or no text there
+        raise SettingError(
+            f"{_compose_file(folder)} cannot be read: it has something else than compose expects.", files.FIX
+        ) from error
 
 
 def _table(folder: Path, compose: str, service: Mapping[str, Any]) -> dict[str, Inferred]:
@@ -41,40 +44,51 @@ def _table(folder: Path, compose: str, service: Mapping[str, Any]) -> dict[str, 
     build = service.get("build") or {}
     build = {"context": build} if isinstance(build, str) else build
     context = str(build.get("context", "."))
-    dockerfile = str(Path(context) / build.get("dockerfile", "Dockerfile"))
-    for key, value, usual in (("context", context, "."), ("dockerfile", dockerfile, "Dockerfile")):
+    name = str(Path(context) / build.get("dockerfile", "Dockerfile"))
+    for key, value, usual in (("context", context, "."), ("dockerfile", name, "Dockerfile")):
         if Path(value) != Path(usual):
             made[key] = Inferred(value, compose)
-    file = folder / dockerfile
+    file = folder / name
     if not file.is_file():
         raise ImageError(f"There is no {file.name} in {file.parent}.", "Write one for your server, then kubetasks init")
-    text = _of_image(CONTINUED.sub(" ", _read(file)))
+    ports, command = _of_image(file)
     made["port"] = (
-        _port(EXPOSE.findall(text), f"EXPOSE in {dockerfile}")
+        _port(ports, f"EXPOSE in {name}")
         or _port(service.get("ports") or service.get("expose") or [], compose)
         or Inferred(8080, "the default: neither EXPOSE nor a compose file names one")
     )
     check = service.get("healthcheck") or {}
     made["health"] = (
-        _health(HEALTHCHECK.findall(text), f"HEALTHCHECK in {dockerfile}")
-        or _health([json.dumps(check.get("test", ""), default=str)], compose)
+        _health(command, f"HEALTHCHECK in {name}")
+        or _health(_command(check.get("test") or ""), compose)
         or Inferred("/", "the default: no health check names a URL")
     )
     return made
 
 
-def _of_image(dockerfile: str) -> str:
-    """What a Dockerfile says of the stage that becomes the image, the last one, and of the stages that it begins from."""
-    stages = list(STAGE.finditer(dockerfile))
-    ends = [*(stage.start() for stage in stages[1:]), len(dockerfile)]
-    texts = {found[2]: (found[1], dockerfile[found.start() : end]) for found, end in zip(stages, ends, strict=True) if found[2]}
-    if not stages:
-        return dockerfile
-    base, told = stages[-1][1], dockerfile[stages[-1].start() :]
-    while base in texts:
-        base, more = texts.pop(base)
-        told += f"\n{more}"
-    return told
+def _of_image(file: Path) -> tuple[list[str], str]:
+    """The ports that the image exposes, those of its last stage first, and the command of its health check, or "".
+
+    Raises SettingError.
+    """
+    try:
+        stages, known = dockerfile.of_image(dockerfile.decoded(file.read_bytes()))
+    except OSError as error:
+        raise SettingError(f"{file} cannot be read: {error.strerror}.", f"ls -ld {shlex.quote(str(file))}") from error
+    exposed = [one.value for stage in stages for one in stage if one.keyword == "EXPOSE"]
+    ports = dockerfile.substituted(" ".join(exposed), known).split()
+    checks = [one.value for stage in reversed(stages) for one in stage if one.keyword == "HEALTHCHECK"]
+    last = checks[-1] if checks else ""  # the others have no effect
+    given = COMMAND.match(last)
+    words = given[1] if given else ""  # NONE
+    with suppress(ValueError, RecursionError):  # else it is for a shell
+        words = json.loads(words)
+    return ports, dockerfile.substituted(_command(words), known)
+
+
+def _command(words: Any) -> str:
+    """A command that is written as one text, or as a list of words."""
+    return " ".join(map(str, words)) if isinstance(words, list) else str(words)
 
 
 def left_out(folder: Path) -> list[str]:
@@ -94,20 +108,8 @@ def _compose_file(folder: Path) -> Path | None:
 
 def _services(file: Path) -> Mapping[str, Any]:
     """The services of a compose file. Raises SettingError."""
-    import yaml
-
-    try:
-        services = (yaml.safe_load(_read(file)) or {}).get("services") or {}
-        return {str(name): dict(service) for name, service in services.items() if service}
-    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
-        raise SettingError(f"{file} cannot be read: {' '.join(str(error).split())}", "Fix the file") from error
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        raise SettingError(f"{file} cannot be read: {error}", "Fix the file") from error
+    services = (files.yaml(file) or {}).get("services") or {}
+    return {str(name): dict(service) for name, service in services.items() if service}
 
 
 def _name(folder: Path) -> Inferred:
@@ -137,17 +139,22 @@ def _compose(folder: Path) -> tuple[str, Mapping[str, Any]]:
 
 
 def _port(found: Any, source: str) -> Inferred | None:
-    """The first port of the container: 8000, "8080:80", "127.0.0.1:8080:80/tcp", or a mapping with `target`."""
+    """The first port of the container: 8000, 8000-8010, "8080:80", "127.0.0.1:8080:80/tcp", or a mapping with `target`."""
     for one in found if isinstance(found, list) else [found]:
-        text = str(one.get("target", "") if isinstance(one, dict) else one).partition("/")[0].rpartition(":")[2]
-        if text.isdecimal() and 0 < int(text) < 65536:
-            return Inferred(int(text), source)
+        text, _, protocol = str(one.get("target", "") if isinstance(one, dict) else one).partition("/")
+        number = text.rpartition(":")[2].partition("-")[0]
+        if re.fullmatch("[0-9]{1,5}", number) and 0 < int(number) < 65536 and protocol.lower() in ("", "tcp"):
+            return Inferred(int(number), source)
     return None
 
 
-def _health(found: list[str], source: str) -> Inferred | None:
+def _health(command: str, source: str) -> Inferred | None:
     """The path of the first URL in a health check's command."""
-    for text in found:
-        for url in URL.findall(text):
-            return Inferred("/" + url.partition("://")[2].partition("/")[2].partition("?")[0], source)
+    for url in URL.findall(command):
+        try:
+            path = urlsplit(url).path or "/"
+        except ValueError:  # an address of IPv6 that is none
+            continue
+        if PATH.fullmatch(path) and "$" not in path:
+            return Inferred(path, source)
     return None

@@ -1,12 +1,12 @@
 """The table of an application: [tool.kubetasks] in pyproject.toml, or the same keys under kubetasks: in invoke.yaml."""
 
 import difflib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kubetasks.errors import SettingError
+from kubetasks.project import files
 
 KEYS: Mapping[str, type | tuple[type, ...]] = {  # and what each holds; `manifests = false` has them made
     "name": str,
@@ -53,15 +53,11 @@ def read(folder: Path) -> dict[str, Any]:
 def _in(file: Path) -> dict[str, Any]:
     if not file.exists():
         return {}
-    import yaml
-
-    try:
-        text = file.read_text(encoding="utf-8")
-        found: Any = tomllib.loads(text).get("tool", {}) if file.suffix == ".toml" else yaml.safe_load(text) or {}
-        table = found.get(NAME) or {}
-        return {str(key): value for key, value in table.items() if file.suffix == ".toml" or key not in SETTINGS}
-    except (OSError, UnicodeError, tomllib.TOMLDecodeError, yaml.YAMLError, AttributeError) as error:
-        raise SettingError(f"{file} cannot be read: {' '.join(str(error).split())}", "Fix the file") from error
+    found = files.toml(file).get("tool", {}) if file.suffix == ".toml" else files.yaml(file) or {}
+    table = (found.get(NAME) or {}) if isinstance(found, dict) else None
+    if not isinstance(table, dict):
+        raise SettingError(f"{file} cannot be read: it must hold sections, and {NAME} be one of them.", files.FIX)
+    return {str(key): value for key, value in table.items() if file.suffix == ".toml" or key not in SETTINGS}
 
 
 def _check(where: str, key: str, value: object) -> None:

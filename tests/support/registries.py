@@ -1,7 +1,6 @@
 """Registries: Distribution's own in a container, plain, with a password, or with a certificate that nobody knows."""
 
 import hashlib
-import io
 import json
 import ssl
 import subprocess
@@ -83,7 +82,7 @@ def start(this_run: Run, folder: Path, config: str = CONFIG, network: str = "bri
         subprocess.run(["openssl", *words], check=True, capture_output=True)
     name = f"{this_run.throwaway().cluster}-registry"
     image = f"{name}:1"
-    engine.build(io.BytesIO(read_context(work)), [image], {}, lambda _line: None)
+    engine.build(read_context(work), [image], {}, lambda _line: None)
     with closing(docker.from_env()) as sdk:
         ports = {f"{PORT}/tcp": ("127.0.0.1", 0)}
         container = sdk.containers.run(image, detach=True, ports=ports, labels=TOOL.labels, name=name, network=network)
@@ -99,7 +98,7 @@ def of_two_platforms(registry: Registry, name: str, folder: Path) -> str:
     """Push an image for this machine's architecture and for one that nobody has, under one name; return that."""
     reference = f"{registry.address}/{name}:1"
     (folder / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
-    client.connect().build(io.BytesIO(read_context(folder)), [reference], {}, lambda _line: None)
+    client.connect().build(read_context(folder), [reference], {}, lambda _line: None)
     client.connect().push(reference, lambda _line: None)
     client.connect().remove_image(reference)
 

@@ -1,6 +1,5 @@
 """What cannot be done is said in a sentence, with an exit code of its own, and nothing is lost."""
 
-import io
 import os
 import re
 import subprocess
@@ -177,7 +176,7 @@ def test_a_build_that_fails_shows_the_end_of_its_output_and_leaves_no_image(tmp_
     connection = client.connect()
     base = requirements.BASE_IMAGE.find(connection, settings.read(PROJECT, settings.DEFAULTS)).reference
     (tmp_path / "Dockerfile").write_text(f"FROM {base}\nRUN printf 'it %s work\\n' cannot && exit 7\n")
-    context = io.BytesIO(content.read_context(tmp_path))
+    context = content.read_context(tmp_path)
     with pytest.raises(ImageError, match="it cannot work"):  # the step's own output, not the command
         connection.build(context, ["test-broken:1"], {}, lambda _line: None)
     assert connection.image_id("test-broken:1") is None

@@ -1,12 +1,12 @@
 """The build id: the same for the same source, another for any other."""
 
 import dataclasses
-import io
 import os
 import tarfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -20,7 +20,7 @@ from kubetasks.terminal import equivalents
 from tasks import PROJECT
 
 
-def source(folder: Path, change: Callable[[Path], object] = lambda _folder: None) -> bytes:
+def source(folder: Path, change: Callable[[Path], object] = lambda _folder: None) -> IO[bytes]:
     """What an image of a small source, changed, is built from."""
     folder.mkdir()
     (folder / "Dockerfile").write_text("FROM x")
@@ -43,7 +43,8 @@ CHANGES: list[Callable[[Path], object]] = [
 def test_it_depends_on_everything_in_the_context_and_on_the_base(tmp_path: Path) -> None:
     same = source(tmp_path / "same")
     contents = [source(tmp_path / str(number), change) for number, change in enumerate(CHANGES)]
-    ids = {image.build_id(same, "base"), image.build_id(same, "other"), *(image.build_id(each, "base") for each in contents)}
+    ids = {image.build_id(same, "base"), image.build_id(content.rewound(same), "other")}
+    ids |= {image.build_id(each, "base") for each in contents}
     assert len(ids) == len(CHANGES) + 2
 
 
@@ -51,7 +52,21 @@ def test_it_is_the_same_in_another_folder_at_another_time(tmp_path: Path) -> Non
     def later(folder: Path) -> None:
         os.utime(folder / "app.py", (1, 1))
 
-    assert source(tmp_path / "one") == source(tmp_path / "other", later)
+    assert source(tmp_path / "one").read() == source(tmp_path / "other", later).read()
+
+
+def test_a_large_context_is_not_held_in_memory(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    with (tmp_path / "large").open("wb") as large:
+        large.truncate(4 * content.IN_MEMORY)
+    tracemalloc.start()
+    try:
+        packed = content.labelled(read_context(tmp_path), "Dockerfile", {"a": "b"})
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 3 * content.IN_MEMORY
+    assert content.read_file(packed, "Dockerfile") == b"FROM scratch\nLABEL a=b\n"
 
 
 def test_the_context_holds_the_server_and_nothing_else() -> None:
@@ -68,7 +83,7 @@ def test_everybody_may_read_its_files_whatever_the_umask(tmp_path: Path) -> None
         (tmp_path / name).write_text("")
         (tmp_path / name).chmod(mode)
     made = image.current(dataclasses.replace(PROJECT.application, source=tmp_path), "base")
-    with tarfile.open(fileobj=io.BytesIO(made.content)) as archive:
+    with tarfile.open(fileobj=made.content) as archive:
         modes = {entry.name: entry.mode for entry in archive}
     assert modes == {"Dockerfile": 0o644, "simple_server": 0o755, "simple_server/app.py": 0o644, "simple_server/run": 0o755}
 
@@ -79,7 +94,7 @@ def test_links_and_empty_folders_are_built_as_docker_build_does(tmp_path: Path) 
     (tmp_path / "app" / "link").symlink_to("nowhere")
     (tmp_path / "app" / "parent").symlink_to("..")
     made = image.current(dataclasses.replace(PROJECT.application, source=tmp_path), "base")
-    with tarfile.open(fileobj=io.BytesIO(made.content)) as archive:
+    with tarfile.open(fileobj=made.content) as archive:
         entries = {entry.name: (entry.type, entry.linkname) for entry in archive}
     assert entries == {
         "Dockerfile": (tarfile.REGTYPE, ""),
@@ -231,7 +246,7 @@ def test_each_stage_gets_the_labels_and_nothing_else_changes(tmp_path: Path) -> 
         lines[5],
     ]
     assert content.read_file(made, "x") == b"FROM x\n"
-    with tarfile.open(fileobj=io.BytesIO(made)) as archive:
+    with tarfile.open(fileobj=content.rewound(made)) as archive:
         assert archive.getmember("nowhere").linkname == "/usr/bin/python3"
 
 
@@ -243,6 +258,8 @@ def test_another_dockerfile_than_the_contexts_own_is_built(tmp_path: Path, name:
     (folder / "Dockerfile").write_text("FROM wrong\n")
     file.write_text("FROM right\n")
     app = dataclasses.replace(PROJECT.application, source=folder, dockerfile=file)
-    assert content.read_file(image.current(app, "base").content, called) == b"FROM right\n"
-    assert content.read_file(image.current(app, "base").content, "Dockerfile") == b"FROM wrong\n"
+    packed = image.current(app, "base").content
+    assert packed
+    assert content.read_file(packed, called) == b"FROM right\n"
+    assert content.read_file(packed, "Dockerfile") == b"FROM wrong\n"
     assert equivalents.build(app, ["app:1"], {}).endswith(f"--file {file} {folder}")

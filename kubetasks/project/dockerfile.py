@@ -1,0 +1,124 @@
+"""A Dockerfile's instructions, as BuildKit reads them: pure functions of its text, which fail for none.
+
+The format: https://docs.docker.com/reference/dockerfile/
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(\S+)\s*")
+FLAGS = re.compile(r"(?:--\S+\s+)+")
+HEREDOC = re.compile(r"(?:^|\s)\d*<<(-?)([\"']?)([A-Za-z_]\w*)\2(?=\s|$)")
+WITH_HEREDOC = ("RUN", "COPY", "ADD")
+PAIR = re.compile(r"(\w+)(?:=(\"[^\"]*\"|'[^']*'|\S*))?")
+VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?-([^}]*))?\})")
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """`keyword` is in capitals, and `value` what follows its flags, its lines joined. `end` is the number of its last line.
+
+    `heredoc`: it has a here-document, which ends with that line.
+    """
+
+    keyword: str
+    value: str
+    end: int
+    heredoc: bool = False
+
+
+def decoded(content: bytes) -> str:
+    """The text of a file. What is not UTF-8 comes out the same when it is encoded in this way again."""
+    return content.decode("utf-8", "surrogateescape")
+
+
+def instructions(text: str) -> list[Instruction]:
+    """The instructions in their order, without comments and empty lines, which may also be within one."""
+    lines = [line.rstrip("\r") for line in text.removeprefix("\ufeff").split("\n")]
+    escape = re.escape(_escape(lines))
+    goes_on = re.compile(rf"(?<!{escape}){escape}[ \t]*$")
+    found: list[Instruction] = []
+    told, number = "", 0
+    while number < len(lines):
+        line = lines[number]
+        number += 1
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        told += goes_on.sub("", line)
+        if goes_on.search(line) and number < len(lines):
+            continue
+        if not told.strip():
+            told = ""
+            continue
+        keyword, *rest = told.split(None, 1)
+        value = f"{rest[0]} " if rest else ""
+        documents = HEREDOC.findall(told) if keyword.upper() in WITH_HEREDOC else []
+        for dash, _, word in documents:
+            number = _end_of_heredoc(lines, number, word, tabs=bool(dash))
+        found.append(Instruction(keyword.upper(), FLAGS.sub("", value, count=1).strip(), number, bool(documents)))
+        told = ""
+    return found
+
+
+def _escape(lines: Sequence[str]) -> str:
+    """The character that makes a line go on: a backslash, unless a directive at the beginning names another."""
+    for line in lines:
+        found = DIRECTIVE.fullmatch(line.strip())
+        if not found:
+            break
+        if found[1].lower() == "escape" and found[2] == "`":
+            return "`"
+    return "\\"
+
+
+def _end_of_heredoc(lines: Sequence[str], begin: int, word: str, *, tabs: bool) -> int:
+    """The number of the line that ends a here-document, or of the last line; `tabs` may stand before the word."""
+    for number, line in enumerate(lines[begin:], begin + 1):
+        if (line.lstrip("\t") if tabs else line) == word:
+            return number
+    return len(lines)
+
+
+def of_image(text: str) -> tuple[list[list[Instruction]], dict[str, str]]:
+    """The stages that make the image, and the variables' values, as far as the file says them.
+
+    The last stage is the first of them; then comes the one that it begins from, and so on.
+    """
+    before: list[Instruction] = []
+    stages = [before]
+    for one in instructions(text):
+        if one.keyword == "FROM":
+            stages.append([])
+        stages[-1].append(one)
+    arguments, chain = declared(before), [before]
+    chains: dict[str, list[list[Instruction]]] = {}
+    for stage in stages[1:]:
+        words = [*substituted(stage[0].value, arguments).lower().split(), "", "", ""]
+        chain = [stage, *chains.get(words[0], [])]
+        chains[words[2]] = chain
+    known: dict[str, str] = {}
+    for one in (one for stage in reversed(chain) for one in stage):
+        if one.keyword == "ARG":
+            known |= {name: value or arguments.get(name, "") for name, value in declared([one]).items()}
+        elif one.keyword == "ENV":
+            known |= declared([one])
+    return chain, {name: value for name, value in known.items() if value}
+
+
+def declared(found: Sequence[Instruction]) -> dict[str, str]:
+    """The variables that ARG and ENV declare, each with its first value, or ""."""
+    made: dict[str, str] = {}
+    for one in found:
+        name, _, rest = one.value.partition(" ")
+        if one.keyword == "ENV" and "=" not in name:  # ENV NAME VALUE
+            made.setdefault(name, rest.strip())
+        elif one.keyword in ("ARG", "ENV"):
+            for name, value in PAIR.findall(one.value):
+                made.setdefault(name, value.strip("\"'"))
+    return made
+
+
+def substituted(text: str, known: Mapping[str, str]) -> str:
+    """The text with the variables' values, or their defaults; what has neither stays as it is."""
+    return VARIABLE.sub(lambda found: known.get(found[1] or found[2]) or found[3] or found[0], text)

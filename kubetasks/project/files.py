@@ -1,0 +1,63 @@
+"""Files that people have: whatever is in one, it is read, or refused in a sentence with the file and the line."""
+
+import json as standard
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from kubetasks.errors import SettingError
+
+FIX = "Fix the file"
+
+
+def text(file: Path) -> str:
+    """The text of a file in UTF-8. Raises SettingError."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SettingError(f"{file} cannot be read: line {line} is not UTF-8.", FIX) from error
+    except OSError as error:
+        raise SettingError(f"{file} cannot be read: {error.strerror}.", f"ls -ld {file}") from error
+
+
+def yaml_documents(written: str, source: Path) -> list[Any]:
+    """The documents of a text in YAML, which is that of `source` or was made from it. Raises SettingError."""
+    import yaml
+
+    try:
+        return list(yaml.safe_load_all(written))
+    except yaml.MarkedYAMLError as error:
+        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        told = ", ".join(filter(None, (error.context, error.problem)))
+        raise SettingError(f"{source} cannot be read: {where}{told}.", FIX) from error
+    except yaml.YAMLError as error:  # a character that YAML does not allow
+        raise SettingError(f"{source} cannot be read: {' '.join(str(error).split())}.", FIX) from error
+    except (ValueError, OverflowError, AttributeError, KeyError) as error:  # a date that is none, for example
+        raise SettingError(f"{source} cannot be read: a value is not what it looks like ({error}).", "Quote it") from error
+    except RecursionError as error:
+        raise SettingError(f"{source} cannot be read: it is nested too deeply.", FIX) from error
+
+
+def yaml(file: Path) -> Any:
+    """The one document of a file in YAML, or None. Raises SettingError."""
+    found = yaml_documents(text(file), file)
+    if len(found) > 1:
+        raise SettingError(f"{file} cannot be read: it has {len(found)} documents instead of one.", FIX)
+    return found[0] if found else None
+
+
+def json(file: Path) -> Any:
+    """What is in a file in JSON. Raises SettingError."""
+    try:
+        return standard.loads(text(file))
+    except (ValueError, RecursionError) as error:
+        raise SettingError(f"{file} cannot be read: {error}.", FIX) from error
+
+
+def toml(file: Path) -> dict[str, Any]:
+    """What is in a file in TOML. Raises SettingError."""
+    try:
+        return tomllib.loads(text(file))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SettingError(f"{file} cannot be read: {error}.", FIX) from error
