@@ -24,6 +24,7 @@ KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 KINDS = "ServiceAccount ConfigMap Secret PersistentVolumeClaim PodDisruptionBudget Service Deployment Job".split()
 WORKLOADS = ("Deployment", "Job")
 CONFIGURATION = ("ConfigMap", "Secret")
+CLAIM = "PersistentVolumeClaim"  # has data of a person
 ALIKE = 0.8  # from here on a kind is taken for a misspelt one
 OUTSIDE = ("LoadBalancer", "NodePort")  # types of a service that has an address outside of the cluster
 

@@ -105,6 +105,8 @@ def delete(run: Run) -> bool:
     """Delete the cluster, its network and its files; False if there was none. Raises ClusterError, LeftoverError."""
     with run.locked():
         own = providers.lifecycle(run.provider)
+        if claims := seen.claims(run):
+            run.report.say(f"With the cluster goes {', '.join(claims)}, and the data in it.")
         run.forget("cluster", "kube")
         return own.delete()
 

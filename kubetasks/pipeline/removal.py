@@ -1,11 +1,12 @@
 """Take the application away: service, deployment, images, and all of it."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from kubetasks.engine import image
 from kubetasks.engine.client import AbsentError
 from kubetasks.errors import LeftoverError
-from kubetasks.kube import objects
+from kubetasks.kube import manifests, objects
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import cluster, probe, seen
 from kubetasks.pipeline.run import Run
@@ -23,7 +24,7 @@ def unexpose(run: Run) -> bool:
         if found is None:
             return False
         objects.require_ours(run.kube, {"kind": "Service", **found})
-        run.agree()
+        run.agree([app.service])
         known = seen.addresses(run, found)
         with run.report.step("Deleting the service") as step:
             objects.delete(run.kube, "Service", app.name, settings.namespace, settings.timeout, step.at)
@@ -45,23 +46,41 @@ def _closed(app: Application, known: list[Address]) -> wait.State:
     return wait.Pending(f"{answering[0].url} still answers") if answering else wait.Done()
 
 
-def undeploy(run: Run) -> bool:
-    """Delete the deployment and all that was applied with it; False if there was none. Raises OwnershipError, LeftoverError."""
+def undeploy(run: Run, *, volumes: bool = False) -> bool:
+    """Delete the deployment and all that was applied with it; False if there was none. Volume claims stay unless `volumes`.
+
+    Raises OwnershipError, LeftoverError.
+    """
     settings = run.settings
-    if run.report.dry:
-        own = [(one.item["kind"], one.item["metadata"]["name"]) for one in reversed(run.manifests) if one.name != run.app.service]
-        run.report.equivalent(*(equivalents.delete(run.kubectl, kind.lower(), name) for kind, name in own))
-        return True
     with run.locked():
-        if not cluster.runs(run) or not seen.deployed(run):
+        if not run.report.dry and not cluster.runs(run):
             return False
-        names = seen.rolled_out(run)
-        run.report.equivalent(*(equivalents.delete(run.kubectl, kind.lower(), name) for kind, name in names))
-        run.agree()
+        going, kept = _applied(run, volumes=volumes)
+        if kept:
+            run.report.say(f"Kept with its data: {', '.join(_named(kept))}. ./inv undeploy --volumes removes it.")
+        run.report.equivalent(*(equivalents.delete(run.kubectl, kind.lower(), name) for kind, name in going))
+        if run.report.dry or not going:
+            return bool(going)
+        run.agree(_named(going))
         with run.report.step("Deleting the deployment") as step:
-            for kind, name in names:
+            for kind, name in going:
                 objects.delete(run.kube, kind, name, settings.namespace, settings.timeout, step.at)
         return True
+
+
+def _applied(run: Run, *, volumes: bool) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Kind and name of what goes with the deployment, and of what stays because a person's data is in it."""
+    if run.report.dry:
+        own = [one.item for one in reversed(run.manifests) if one.name != run.app.service]
+        found = [(item["kind"], item["metadata"]["name"]) for item in own]
+    else:
+        found = seen.applied(run)
+    kept = [one for one in found if one[0] == manifests.CLAIM and not volumes]
+    return [one for one in found if one not in kept], kept
+
+
+def _named(found: Sequence[tuple[str, str]]) -> list[str]:
+    return [f"{kind.lower()}/{name}" for kind, name in found]
 
 
 def remove_images(run: Run) -> bool:
@@ -104,8 +123,10 @@ def _used_images(run: Run) -> set[str]:
     return {name for name in names if name.startswith(f"{run.app.name}:")}
 
 
-def clean(run: Run, everything: bool) -> bool:
+def clean(run: Run, *, everything: bool, volumes: bool = False) -> bool:
     """Remove service, deployment and images, and the cluster too if `everything`; False if nothing can be there.
+
+    Volume claims stay unless `volumes` or `everything`.
 
     Raises LeftoverError, OwnershipError, ClusterError.
     """
@@ -117,9 +138,12 @@ def clean(run: Run, everything: bool) -> bool:
             remove_images(run)
         else:
             if not run.report.dry and cluster.runs(run):
-                seen.deployed(run)  # refuses what is not ours before the service is deleted
+                going, _ = _applied(run, volumes=volumes)  # refuses what is not ours before the service is deleted
+                exposed = [run.app.service] if seen.find_service(run) else []
+                if exposed or going:
+                    run.agree([*exposed, *_named(going)])
             unexpose(run)
-            undeploy(run)
+            undeploy(run, volumes=volumes)
             remove_images(run)
     return True
 

@@ -3,7 +3,7 @@
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -117,12 +117,16 @@ class Run:
         namespace = self.settings.namespace
         return (*self.provider.kubectl, *(("--namespace", namespace) if namespace != "default" else ()))
 
-    def agree(self) -> None:
-        """Let a person agree to the first change of a cluster that others use too. Raises SettingError, TaskError."""
+    def agree(self, going: Sequence[str] = ()) -> None:
+        """Let a person agree to the first change of a cluster that others use too; `going` names what is to be deleted.
+
+        Raises SettingError, TaskError.
+        """
         if self._agreed or not self.provider.shared:
             return
-        question = f"Change namespace {self.settings.namespace} of context {self.provider.name} ({self.kube.server})?"
-        if not self.report.agrees(question):
+        what = f"Delete {', '.join(going)} in" if going else "Change"
+        where = f"namespace {self.settings.namespace} of context {self.provider.name} ({self.kube.server})"
+        if not self.report.agrees(f"{what} {where}?"):
             raise TaskError("Nothing was changed.")
         self._agreed = True
 

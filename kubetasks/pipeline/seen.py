@@ -1,9 +1,10 @@
 """What there is in the cluster: read, and not changed."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 
-from kubetasks.errors import ClusterError, ExposeError, RolloutError, SettingError
+from kubetasks.errors import ClusterError, ExposeError, RolloutError, SettingError, TaskError
 from kubetasks.kube import manifests, objects, problems, readiness, service
 from kubetasks.kube.client import ApiError, Object, describe
 from kubetasks.kube.problems import Evidence
@@ -37,11 +38,12 @@ def require_deployment(run: Run) -> Object:
     return found
 
 
-def rolled_out(run: Run) -> list[tuple[str, str]]:
-    """Kind and name of what `deploy` applies, and `undeploy` deletes, the last first.
+def applied(run: Run) -> list[tuple[str, str]]:
+    """Kind and name of what is there of what `deploy` has applied, the last first; the application's service is no part of it.
 
     That is what the manifests name, and, on a cluster of our own, all else that is the owner's: an earlier version of them may
-    have named it. On one of others that needs more rights. Raises SettingError there if the manifests are broken.
+    have named it. On an existing cluster that needs more rights. Raises OwnershipError if something is not ours, SettingError on
+    an existing cluster if the manifests are broken.
     """
     kube, namespace, kinds = run.kube, run.settings.namespace, list[str]()
     try:
@@ -56,13 +58,17 @@ def rolled_out(run: Run) -> list[tuple[str, str]]:
         kinds = list(manifests.CONFIGURATION)
     found += [item for kind in kinds for item in kube.list(kind, namespace, labelSelector=run.app.owner.selector)]
     names = [(item["kind"], item["metadata"]["name"]) for item in found if describe(item) != run.app.service]
-    return sorted(dict.fromkeys(names), key=lambda one: (one[1] == run.app.name, manifests.KINDS.index(one[0])), reverse=True)
+    names = [(kind, name) for kind, name in dict.fromkeys(names) if objects.there(kube, kind, name, namespace)]
+    return sorted(names, key=lambda one: (one[1] == run.app.name, manifests.KINDS.index(one[0])), reverse=True)
 
 
-def deployed(run: Run) -> bool:
-    """Whether one of these is there. Raises OwnershipError if one is not ours."""
-    found = [objects.there(run.kube, kind, name, run.settings.namespace) for kind, name in rolled_out(run)]
-    return any(found)
+def claims(run: Run) -> list[str]:
+    """The volume claims that go with the cluster, if the manifests have any and the cluster can be asked."""
+    with suppress(TaskError):
+        if any(one.item["kind"] == manifests.CLAIM for one in run.manifests) and run.provider.phase() == "running":
+            found = run.kube.list(manifests.CLAIM, run.settings.namespace, labelSelector=run.app.owner.selector)
+            return sorted(map(describe, found))
+    return []
 
 
 def rollout(run: Run, delivered: str = "", name: str = "") -> Rollout:

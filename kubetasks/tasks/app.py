@@ -13,6 +13,8 @@ from kubetasks.tasks.task import JSON, task
 if TYPE_CHECKING:
     from kubetasks.pipeline.run import Run
 
+VOLUMES = "volume claims too, with the data in them"
+
 
 @task(help={"json": JSON})
 def build(run: Run, json: bool = False) -> None:
@@ -59,9 +61,12 @@ def scale(run: Run, replicas: str = "", json: bool = False) -> None:
     run.report.outcome({"replicas": wanted})
 
 
-@task()
-def undeploy(run: Run) -> None:
-    """Delete the deployment with its pods, and its disruption budget.
+@task(help={"volumes": VOLUMES})
+def undeploy(run: Run, volumes: bool = False) -> None:
+    """Delete the deployment with its pods, and all else that deploy has applied; volume claims stay, with their data.
+
+    That is each object in k8s/ but the service: disruption budgets, jobs, other deployments and services, config maps, secrets
+    and service accounts. --dry names them.
 
     The tutorial: kubectl delete deployment simple-server
     Example: ./inv undeploy
@@ -69,7 +74,7 @@ def undeploy(run: Run) -> None:
     """
     from kubetasks.pipeline import removal
 
-    if not removal.undeploy(run):
+    if not removal.undeploy(run, volumes=volumes):
         run.report.say("There was no deployment.")
 
 
@@ -89,18 +94,20 @@ def rmi(run: Run) -> None:
         run.report.say("There was no image.")
 
 
-@task(help={"all": "the cluster too", "json": JSON})
-def clean(run: Run, all: bool = False, json: bool = False) -> None:
+@task(help={"all": "the cluster too, with all data in it", "volumes": VOLUMES, "json": JSON})
+def clean(run: Run, all: bool = False, volumes: bool = False, json: bool = False) -> None:
     """Remove service, deployment and images; --all the cluster too.
 
-    It also removes images that other clones built. It waits until all is gone, and fails if something is left.
+    With the deployment goes all that undeploy deletes: volume claims stay, with their data, unless --volumes or --all removes
+    them. It also removes images that other clones built. It waits until all is gone, and fails if something is left. --dry
+    names what goes.
 
     Example: ./inv clean --all
     Undo: ./inv up
     """
     from kubetasks.pipeline import removal
 
-    cleaned = removal.clean(run, everything=all)
+    cleaned = removal.clean(run, everything=all, volumes=volumes)
     if not cleaned:
         run.report.say("No container engine answers, and no cluster was created from here: nothing to clean.")
     elif not run.report.dry:
