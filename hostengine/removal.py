@@ -25,7 +25,7 @@ def remove(settings: Settings, report: Report, socket: Path = machine_engine.SOC
     """Remove images, the engine that setup installed, and the cache folder. Return their names.
 
     `socket` is that of this machine's engine, whatever DOCKER_HOST or docker's context says. Whatever forbids the removal is
-    looked for before anything is removed. Raises ClusterError while a cluster of ours exists, EngineError if the engine does not
+    looked for before anything is removed. Raises ClusterError while a cluster of any project exists, EngineError if the engine does not
     answer, SetupError if the engine that setup installed holds something of others or cannot be asked.
     """
     if not settings.cache.exists():
@@ -49,7 +49,7 @@ def remove(settings: Settings, report: Report, socket: Path = machine_engine.SOC
         if (doomed or made.engine_pid or started_now) and machine_engine.stop_locked(settings.cache, report):
             gone.append("the engine that setup started")
         gone += _uninstall(going, kept, made, report, log)
-        receipt.discard(settings.cache)
+        receipt.discard(settings.cache, report)
         return [*gone, str(settings.cache)]
 
 
@@ -115,7 +115,8 @@ def _require_ours(found: Engine, socket: Path, made: Receipt, doomed: list[Path]
         more = f" and {len(others) - LISTED} more" if len(others) > LISTED else ""
         raise SetupError(
             f"The engine that setup installed holds what is not ours: {', '.join(others[:LISTED])}{more}.",
-            f"Remove it by hand (docker rm, docker rmi, docker volume rm), then {AGAIN}; or keep the engine",
+            f"In the folder of each application: kubetasks clean; what else is there: docker rm, docker rmi, docker volume rm;"
+            f" then {AGAIN}; or keep the engine",
         )
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 
 from kubetasks.engine import access, content, machine
 from kubetasks.errors import EngineError, ImageError, causes
-from kubetasks.project.labels import TOOL, Owner
+from kubetasks.project.labels import OWNER_LABEL, TOOL, Owner
 from kubetasks.terminal.loopback import is_loopback
 
 if TYPE_CHECKING:
@@ -33,6 +34,17 @@ MOUNTS = Path("/proc/self/mountinfo")  # on Linux
 SAVED_BYTES = 1 << 20  # read at a time
 TAKEN, TAG_SECONDS = "already exists", 10  # what an engine says of a name that somebody gives at the same moment
 SAVES_PLATFORM = "1.48"  # the API of Docker 28
+
+
+@dataclass(frozen=True)
+class Created:
+    """A cluster that a project's tasks have created. `provider` is "" for the default one, and `folder` if nothing says it."""
+
+    name: str
+    provider: str
+    owner: str
+    folder: str
+    command: str
 
 
 class AbsentError(EngineError):
@@ -500,13 +512,21 @@ class Engine:
         with _reported(f"Removing volume {name}"):
             self._client.volumes.get(name).remove()
 
-    def our_clusters(self) -> list[tuple[str, str]]:
-        """Name and provider ("" is the default one) of each cluster of the owner's, as its network or volume says; sorted."""
+    def clusters(self) -> list[Created]:
+        """The clusters of each project in this engine, as their networks and volumes say; sorted by name."""
         with _reported("Listing networks and volumes"):
-            filters = {"label": [self.owner.selector, self.owner.key("cluster")]}
+            filters = {"label": OWNER_LABEL}
             found = [*self._client.networks.list(filters=filters), *self._client.volumes.list(filters=filters)]
-            labels = [one.attrs["Labels"] for one in found]
-            return sorted((one[self.owner.key("cluster")], one.get(self.owner.key("provider"), "")) for one in labels)
+            return sorted(
+                filter(None, (_created(one.attrs["Labels"]) for one in found)), key=lambda one: (one.name, one.provider)
+            )
+
+
+def _created(labels: Mapping[str, str]) -> Created | None:
+    owner = Owner(labels[OWNER_LABEL])
+    told = {field.name: labels.get(owner.key(field.name), "") for field in fields(Created)}
+    told |= {"owner": owner.name, "name": labels.get(owner.key("cluster"), "")}
+    return Created(**told) if told["name"] else None
 
 
 def _push_error(repository: str, error: str) -> ImageError:

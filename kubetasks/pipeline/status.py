@@ -62,9 +62,9 @@ def _other_clusters(run: Run) -> list[dict[str, str]]:
     if not isinstance(run.provider, Own):
         return []
     default = DEFAULTS["cluster"]["provider"]
-    found = run.host_engine.our_clusters()
-    own = run.provider.name, run.settings.provider
-    return [{"name": one[0], "provider": one[1]} for one in ((name, given or default) for name, given in found) if one != own]
+    ours = [one for one in run.host_engine.clusters() if one.owner == run.app.owner.name]
+    found = [{"name": one.name, "provider": one.provider or default} for one in ours]
+    return [one for one in found if one != {"name": run.provider.name, "provider": run.settings.provider}]
 
 
 def logs(run: Run, lines: int) -> Iterator[str]:

@@ -25,8 +25,9 @@ class Owner:
     def key(self, name: str) -> str:
         """A label on the network or volume that says of a cluster whose it is.
 
-        `cluster` is that cluster; beside it, if nothing else tells it, `provider` (if it is not the default), `state` (the folder
-        of its files) and `kubernetes` (the minor that it was created with).
+        `cluster` is that cluster, `folder` the project's, and `command` what a person types there before the name of a task;
+        beside them, if nothing else tells it, `provider` (if it is not the default), `state` (the folder of its files) and
+        `kubernetes` (the minor that it was created with).
         """
         return f"{self.name}/{name}"
 

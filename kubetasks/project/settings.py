@@ -86,6 +86,19 @@ class Settings:
         return self.project.application
 
     @property
+    def command(self) -> str:
+        """What a person types in the project's folder, before the name of a task, for this cluster."""
+        chosen = {"provider": (self.provider, DEFAULTS["cluster"]["provider"]), "name": (self.cluster, self.app.name)}
+        words = [f"{self.project.variable('cluster', name)}={given}" for name, (given, usual) in chosen.items() if given != usual]
+        return " ".join([*words, self.project.command])
+
+    @property
+    def cluster_labels(self) -> dict[str, str]:
+        """What the network or volume of this cluster carries: whose it is, and where it was created."""
+        told = {"cluster": self.cluster, "folder": str(self.project.folder), "command": self.command}
+        return {**self.app.owner.labels, **{self.app.owner.key(name): value for name, value in told.items()}}
+
+    @property
     def state_folder(self) -> Path:
         """The folder of this cluster's files: kubeconfig, and what its provider keeps. A cluster's name has no dot."""
         return self.project.state / (self.cluster if self.provider == "kind" else f"{self.cluster}.{self.provider}")

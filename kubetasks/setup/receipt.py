@@ -15,6 +15,7 @@ from kubetasks.terminal.report import Report
 
 LOCK = "setup.machine.lock"  # a cluster's name has no dot, so that none has this lock
 NAME = "receipt.json"
+NOTES = "pytest"  # the folder in which runs of pytest note what they create
 
 
 @dataclass
@@ -63,8 +64,15 @@ def locked(cache: Path, report: Report) -> Iterator[None]:
         cache.rmdir()
 
 
-def discard(cache: Path) -> None:
-    """Empty the cache folder but for locks: who holds one would share it with the next to ask. Each goes at its own end."""
+def discard(cache: Path, report: Report) -> None:
+    """Empty the cache folder but for locks: who holds one would share it with the next to ask. Each goes at its own end.
+
+    What runs of pytest have noted stays too: it goes with what is noted.
+    """
+    with suppress(OSError):  # it is not there, or has notes
+        (cache / NOTES).rmdir()
     for entry in cache.iterdir():
-        if entry.suffix != ".lock":
+        if entry.name == NOTES:
+            report.say(f"Kept {entry}: runs of pytest go on, or were killed; the next run removes what they left.")
+        elif entry.suffix != ".lock":
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()

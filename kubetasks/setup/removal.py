@@ -1,7 +1,10 @@
 """Remove what setup has pulled, downloaded and built; `hostengine` removes an engine that it has installed too."""
 
+import shlex
+from pathlib import Path
+
 from kubetasks.engine import client
-from kubetasks.engine.client import Engine
+from kubetasks.engine.client import Created, Engine
 from kubetasks.errors import ClusterError
 from kubetasks.project.settings import Settings
 from kubetasks.setup import receipt, requirements
@@ -12,7 +15,7 @@ from kubetasks.terminal.report import Report
 def remove(settings: Settings, report: Report) -> list[str]:
     """Remove images and the cache folder; return their names.
 
-    Raises ClusterError while a cluster of ours exists, EngineError if the engine does not answer.
+    Raises ClusterError while a cluster of any project exists, EngineError if the engine does not answer.
     """
     if not settings.cache.exists():
         return []
@@ -20,20 +23,25 @@ def remove(settings: Settings, report: Report) -> list[str]:
         found = client.connect()
         require_no_clusters(found)
         gone = remove_images(found, receipt.read(settings.cache), report)
-        receipt.discard(settings.cache)
+        receipt.discard(settings.cache, report)
         return [*gone, str(settings.cache)]
 
 
 def require_no_clusters(found: Engine) -> None:
-    """Raises ClusterError if there is a cluster of ours."""
-    clusters = found.our_clusters()
+    """Raises ClusterError if there is a cluster of any project: each needs the programs and images that would go."""
+    clusters = found.clusters()
     if clusters:
-        name, provider = clusters[0]
-        chosen = f"INVOKE_CLUSTER_PROVIDER={provider} " if provider else ""
-        raise ClusterError(
-            f"Clusters of ours still exist: {', '.join(name for name, _provider in clusters)}.",
-            f"{chosen}INVOKE_CLUSTER_NAME={name} ./inv clean --all",
-        )
+        names = ", ".join(f"{one.name} (of {one.folder or one.owner})" for one in clusters)
+        raise ClusterError(f"Clusters still exist: {names}.", "\n  ".join(map(_removes, clusters)))
+
+
+def _removes(cluster: Created) -> str:
+    """What to type so that a cluster is deleted."""
+    if Path(cluster.folder or "/nowhere").is_dir():
+        return f"(cd {shlex.quote(cluster.folder)} && {cluster.command} clean --all)"
+    name = cluster.name  # nothing but the engine knows of it
+    nodes = f"docker rm --force --volumes $(docker ps --all --quiet --filter network={name})"
+    return f"{nodes}; docker network rm {name}" + (f"; docker volume rm {name}" if cluster.provider else "")
 
 
 def remove_images(found: Engine, made: Receipt, report: Report) -> list[str]:

@@ -8,11 +8,13 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from kubetasks.errors import TaskError
 from kubetasks.project import settings
+from kubetasks.setup.receipt import NOTES
 from kubetasks.testing import shared_folder
 
 Entry = dict[str, Any]
@@ -60,13 +62,16 @@ class Ledger:
 
     def named_elsewhere(self, word: str) -> bool:
         """Whether another run has noted something with that word in it."""
-        others = (path for path in folder().glob("*.jsonl") if path != self.path)
-        return any(json.dumps(word) in path.read_text() for path in others)
+        for path in folder().glob("*.jsonl"):
+            with suppress(FileNotFoundError):  # its run has just ended
+                if path != self.path and json.dumps(word) in path.read_text():
+                    return True
+        return False
 
 
 def folder() -> Path:
     """Where the runs of all projects have their notes."""
-    return settings.cache_folder(os.environ) / "pytest"
+    return settings.cache_folder(os.environ) / NOTES
 
 
 def remove_dead(remove: Remove) -> list[str]:

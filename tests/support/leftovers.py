@@ -8,8 +8,8 @@ from kubetasks.engine import client
 
 
 def our_clusters() -> list[str]:
-    """The names of the clusters that have a network or a volume with our label."""
-    return [name for name, _provider in client.connect().our_clusters()]
+    """The names of the clusters of every project."""
+    return [one.name for one in client.connect().clusters()]
 
 
 def remove(prefix: str) -> None:

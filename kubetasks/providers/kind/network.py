@@ -1,5 +1,6 @@
 """The cluster's own Docker network. It carries our label, which kind cannot put on its containers: so it says what is ours."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kubetasks.engine.client import Engine
@@ -16,10 +17,11 @@ MTU = "com.docker.network.driver.mtu"
 class Network:
     """The network of the cluster `name`; both have the same name."""
 
-    def __init__(self, engine: Engine, owner: Owner, name: str) -> None:
+    def __init__(self, engine: Engine, owner: Owner, name: str, labels: Mapping[str, str]) -> None:
         self._engine = engine
         self._owner = owner
         self._name = name
+        self._labels = labels
 
     def create(self) -> None:
         """Create the network unless it is there. Raises OwnershipError if it is not ours."""
@@ -29,10 +31,6 @@ class Network:
     def line(self) -> str:
         """The equivalent command."""
         return equivalents.create_network(self._name, self._labels, self._options())
-
-    @property
-    def _labels(self) -> dict[str, str]:
-        return {**self._owner.labels, self._owner.key("cluster"): self._name}
 
     def _options(self) -> dict[str, str]:
         """What kind would give a network of its own: the default bridge's MTU, or large packets vanish behind a VPN."""

@@ -50,7 +50,7 @@ class Kind(Own):
 
     @cached_property
     def _network(self) -> Network:
-        return Network(self._engine, self._app.owner, self.name)
+        return Network(self._engine, self._app.owner, self.name, self._settings.cluster_labels)
 
     @cached_property
     def _registry(self) -> Registry:

@@ -152,13 +152,8 @@ class Minikube(Own):
     def _labels(self) -> dict[str, str]:
         """The labels of the volume. minikube removes it by its own one; the keys to the cluster are in the state folder alone."""
         owner, settings = self._app.owner, self._settings
-        told = {
-            "cluster": self.name,
-            "provider": "minikube",
-            "state": str(settings.state_folder),
-            "kubernetes": settings.kubernetes,
-        }
-        return {**owner.labels, **{owner.key(name): value for name, value in told.items()}, PROFILE_LABEL: self.name}
+        told = {"provider": "minikube", "state": str(settings.state_folder), "kubernetes": settings.kubernetes}
+        return {**settings.cluster_labels, **{owner.key(name): value for name, value in told.items()}, PROFILE_LABEL: self.name}
 
     def _create(self, at: Callable[[str], None]) -> None:
         self._make_folder()

@@ -14,6 +14,7 @@ import pytest
 from hostengine import engine as machine_engine
 from hostengine import removal
 from kubetasks.engine import client
+from kubetasks.engine.client import Created
 from kubetasks.errors import ClusterError, EngineError, ProgramError, SetupError
 from kubetasks.setup import receipt
 from kubetasks.setup.receipt import Receipt
@@ -35,8 +36,8 @@ class FakeEngine:
         self._things, self._clusters, self._used = things, clusters, used
         self.removed: list[str] = []
 
-    def our_clusters(self) -> list[tuple[str, str]]:
-        return [(name, "") for name in self._clusters]
+    def clusters(self) -> list[Created]:
+        return [Created(name, "", "kubetasks-shop", "/home/me/shop", "kubetasks") for name in self._clusters]
 
     def image_tags(self, repository: str) -> list[str]:
         return [f"{repository}:built"]
@@ -393,7 +394,7 @@ def test_who_waited_for_a_removal_goes_on_in_a_new_cache(machine: Machine) -> No
         thread = threading.Thread(target=wait)
         thread.start()
         assert second.heard.wait(10)
-        receipt.discard(machine.cache)
+        receipt.discard(machine.cache, Report())
     thread.join(10)
     assert entered.is_set()
     assert not machine.cache.exists()
@@ -403,6 +404,6 @@ def test_the_lock_goes_last(machine: Machine, monkeypatch: pytest.MonkeyPatch) -
     held: list[bool] = []
     monkeypatch.setattr(shutil, "rmtree", lambda _path: held.append((machine.cache / receipt.LOCK).exists()))
     with receipt.locked(machine.cache, Report()):
-        receipt.discard(machine.cache)
+        receipt.discard(machine.cache, Report())
     assert set(held) == {True}
     assert not (machine.cache / receipt.LOCK).exists()

@@ -214,7 +214,7 @@ def test_the_network_has_the_mtu_of_the_default_bridge() -> None:
         network=lambda name: {"Options": mtu} if name == "bridge" else None,
         create_network=lambda _name, _labels, options: created.update(options),
     )
-    Network(engine, TOOL, "demo").create()
+    Network(engine, TOOL, "demo", {}).create()
     assert created.items() >= mtu.items()
 
 

@@ -25,7 +25,7 @@ def test_what_only_a_newer_clone_knows_does_not_break_an_older_one(tmp_path: Pat
 def test_a_lock_that_another_run_holds_outlives_the_cache(tmp_path: Path) -> None:
     (tmp_path / "receipt.json").write_text("{}")
     with locking.held(tmp_path / "other.lock", Report(), "another run"):
-        receipt.discard(tmp_path)
+        receipt.discard(tmp_path, Report())
         assert [path.name for path in tmp_path.iterdir()] == ["other.lock"]
 
 

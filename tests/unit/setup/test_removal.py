@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from kubetasks.engine import client
+from kubetasks.engine.client import Created
 from kubetasks.errors import ClusterError
 from kubetasks.setup import receipt, removal
 from kubetasks.setup.receipt import Receipt
@@ -15,12 +16,12 @@ from tests.unit.configured import configured
 class Engine:
     """Has pulled images, one of which a container uses, one that was built, and clusters."""
 
-    def __init__(self, *clusters: str) -> None:
-        self.clusters = clusters
+    def __init__(self, *created: Created) -> None:
+        self.created = list(created)
         self.images = {"kindest/node@sha256:1", "python@sha256:2", "simple-server-registry:3"}
 
-    def our_clusters(self) -> list[tuple[str, str]]:
-        return [(name, "") for name in self.clusters]
+    def clusters(self) -> list[Created]:
+        return self.created
 
     def image_tags(self, repository: str) -> list[str]:
         return [name for name in self.images if name.startswith(f"{repository}:")]
@@ -48,9 +49,35 @@ def test_images_and_the_cache_go_unless_a_container_uses_them(tmp_path: Path, mo
     assert removal.remove(configured(cache=tmp_path / "cache"), Report()) == []
 
 
-def test_while_there_is_a_cluster_nothing_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Engine("shop")
-    with pytest.raises(ClusterError, match="Clusters of ours still exist: shop"):
+def test_while_there_is_a_cluster_of_any_project_nothing_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my shop").mkdir()
+    shop = Created("shop", "", "kubetasks-shop", str(tmp_path / "my shop"), "kubetasks")
+    gone = Created("tea", "minikube", "kubetasks-tea", "/nowhere/tea", "kubetasks")
+    engine = Engine(shop, gone, Created("old", "", "kubetasks-old", "", ""))
+    with pytest.raises(ClusterError) as refused:
         removed(engine, tmp_path / "cache", monkeypatch)
+    assert refused.value.sentence == (
+        f"Clusters still exist: shop (of {tmp_path}/my shop), tea (of /nowhere/tea), old (of kubetasks-old)."
+    )
+    of_engine = "docker rm --force --volumes $(docker ps --all --quiet --filter network={0}); docker network rm {0}"
+    assert refused.value.hint.splitlines() == [
+        f"(cd '{tmp_path}/my shop' && kubetasks clean --all)",
+        f"  {of_engine.format('tea')}; docker volume rm tea",
+        f"  {of_engine.format('old')}",
+    ]
     assert len(engine.images) == 3
     assert (tmp_path / "cache" / receipt.NAME).exists()
+
+
+def test_what_runs_of_pytest_have_noted_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes = tmp_path / "cache" / "pytest"
+    notes.mkdir(parents=True)
+    (notes / "t1.jsonl").touch()
+    removed(Engine(), tmp_path / "cache", monkeypatch)
+    assert list((tmp_path / "cache").rglob("*")) == [notes, notes / "t1.jsonl"]
+    assert f"Kept {notes}: runs of pytest go on, or were killed" in capsys.readouterr().err
+    (notes / "t1.jsonl").unlink()
+    removed(Engine(), tmp_path / "cache", monkeypatch)
+    assert not (tmp_path / "cache").exists()
