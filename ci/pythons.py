@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from kubetasks.engine import client
+from kubetasks.engine.client import PullError
 from kubetasks.errors import SetupError
 from kubetasks.project.settings import Settings
 from kubetasks.project.versions import PYTHON_IMAGE
-from kubetasks.setup import downloads, install, receipt
+from kubetasks.setup import downloads, receipt
 from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal.report import Report
 from nodeimages import here, names
@@ -50,10 +51,15 @@ def image(settings: Settings, report: Report, minor: str, may_install: bool) -> 
         return there.reference
     if not may_install:
         raise SetupError(f"This machine has no Python {minor}.", f"./inv test --python={minor} runs its tests in a container")
-    if install.source(settings) == "pull":
-        with receipt.locked(settings.cache, report):
-            downloads.image(found, settings, report, version.pulled)
-        return version.pulled
+    if settings.images != "build":
+        try:
+            with receipt.locked(settings.cache, report):
+                downloads.image(found, settings, report, version.pulled)
+            return version.pulled
+        except PullError as error:
+            if settings.images == "pull":
+                raise
+            report.say(error.sentence)
     if not version.debian:
-        raise SetupError(f"No image registry is reachable, and no available Debian release has Python {minor}.")
+        raise SetupError(f"No available Debian release has Python {minor}, so that it cannot be built.")
     return here.python(found, settings, report, wanted, version.debian, version.package)

@@ -25,8 +25,8 @@ def remove(settings: Settings, report: Report, socket: Path = machine_engine.SOC
     """Remove images, the engine that setup installed, and the cache folder. Return their names.
 
     `socket` is that of this machine's engine, whatever DOCKER_HOST or docker's context says. Whatever forbids the removal is
-    looked for before anything is removed. Raises ClusterError while a cluster of any project exists, EngineError if the engine does not
-    answer, SetupError if the engine that setup installed holds something of others or cannot be asked.
+    looked for before anything is removed. Raises ClusterError while a cluster of any project exists, EngineError if the engine
+    does not answer, SetupError if the engine that setup installed holds something of others or cannot be asked.
     """
     if not settings.cache.exists():
         return []

@@ -33,6 +33,8 @@ REQUIRES_BUILDKIT = "requires BuildKit"  # what the classic builder says of RUN 
 MOUNTS = Path("/proc/self/mountinfo")  # on Linux
 SAVED_BYTES = 1 << 20  # read at a time
 TAKEN, TAG_SECONDS = "already exists", 10  # what an engine says of a name that somebody gives at the same moment
+NO_SPACE = "no space left on device"
+ROOM = "docker system df shows what could be removed"
 SAVES_PLATFORM = "1.48"  # the API of Docker 28
 
 
@@ -49,6 +51,10 @@ class Created:
 
 class AbsentError(EngineError):
     """No engine answers."""
+
+
+class PullError(EngineError):
+    """The engine cannot pull an image: no registry gives it that image."""
 
 
 class BuildKitNeededError(ImageError):
@@ -124,7 +130,9 @@ def _reported(what: str) -> Iterator[None]:
     try:
         yield
     except APIError as error:
-        raise EngineError(f"{what} failed: {error.explanation or error}") from error
+        told = str(error.explanation or error)
+        hint = ROOM if NO_SPACE in told else "./inv doctor shows what this machine has; the engine's own log may say more"
+        raise EngineError(f"{what} failed: {told}", hint) from error
     except (DockerException, RequestException, HTTPError, ConnectionError) as error:  # the last two: it ended meanwhile
         raise EngineError(f"{what} failed: {error}", "./inv doctor says whether the engine answers") from error
 
@@ -227,12 +235,17 @@ class Engine:
             return sorted(name for name in names if re.split("[:@]", name.rpartition("/")[2])[0] == repository)
 
     def pull(self, reference: str, on_line: Callable[[str], None]) -> None:
-        """Pull an image by digest or tag."""
+        """Pull an image by digest or tag. Raises PullError, or EngineError for what would keep it from being built too."""
+        from docker.errors import APIError
+
         with _reported(f"Pulling {reference}"), self._silent() as client:
-            for event in client.api.pull(reference, stream=True, decode=True):
-                if "error" in event:
-                    raise EngineError(f"Pulling {reference} failed: {event['error']}", "Try again: ./inv setup")
-                on_line(f"{event.get('status', '')} {event.get('progress', '')}".strip())
+            try:
+                for event in client.api.pull(reference, stream=True, decode=True):
+                    if "error" in event:
+                        raise _pull_error(reference, event["error"])
+                    on_line(f"{event.get('status', '')} {event.get('progress', '')}".strip())
+            except APIError as error:
+                raise _pull_error(reference, str(error.explanation or error)) from error
 
     def pushed_digest(self, reference: str, name: str) -> str | None:
         """The digest of the image `reference` in the registry in `name`, or None if it is not known to be there."""
@@ -529,9 +542,22 @@ def _created(labels: Mapping[str, str]) -> Created | None:
     return Created(**told) if told["name"] else None
 
 
+def _pull_error(reference: str, error: str) -> EngineError:
+    told = f"Pulling {reference} failed: {error.strip()}"
+    if NO_SPACE in error:
+        return EngineError(told, ROOM)
+    if _mistrusts(error):
+        return EngineError(told, "The engine does not trust your company's authority: docs/setup.md")
+    return PullError(told, "Try again: ./inv setup; ./inv doctor tells of a proxy that the engine lacks")
+
+
+def _mistrusts(error: str) -> bool:
+    return "x509" in error or "certificate" in error
+
+
 def _push_error(repository: str, error: str) -> ImageError:
     registry = repository.split("/")[0]
-    if "x509" in error or "certificate" in error:
+    if _mistrusts(error):
         hint = f"Put the certificate of its authority into /etc/docker/certs.d/{registry}/ca.crt"
     elif any(word in error for word in ("denied", "unauthorized", "authentication", "no basic auth")):
         hint = f"docker login {registry}; you must be allowed to push to {repository}"

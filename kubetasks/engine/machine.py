@@ -73,9 +73,12 @@ def cautions(info: Info, free: int | None, proxies: Mapping[str, str], now: date
     if free is not None and free < LEAST_FREE:
         where = f"Only {free / 1e9:.1f} GB are free in {info['DockerRootDir']}, and a cluster takes 2."
         told.append(f"{where} docker system df shows what could be removed.")
-    ours = [scheme for scheme, url in proxies.items() if scheme in ("http", "https") and is_loopback(_with_scheme(url))]
+    named = {f"{scheme.upper()}_PROXY": url for scheme, url in proxies.items() if scheme in ("http", "https") and url}
+    if named and not info.get("HttpProxy") and not info.get("HttpsProxy"):
+        told.append(f"{next(iter(named))} is set here, and the engine has no proxy to pull images through: docs/setup.md#a-proxy")
+    ours = [variable for variable, url in named.items() if is_loopback(_with_scheme(url))]
     if ours:  # without the address: it may have a password
-        variable = f"{ours[0].upper()}_PROXY"
+        variable = ours[0]
         told.append(f"Nodes do not reach the proxy of {variable}: 127.0.0.1 is a node's own there. Name this machine's address.")
     ahead = (datetime.fromisoformat(info["SystemTime"]).astimezone(UTC) - now).total_seconds() if "SystemTime" in info else 0.0
     if abs(ahead) > CLOCK_SECONDS:

@@ -5,42 +5,23 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-from kubetasks.engine.client import Engine
-from kubetasks.errors import SetupError
+from kubetasks.engine.client import Engine, PullError
+from kubetasks.errors import SetupError, TaskError
 from kubetasks.project.settings import Settings
 from kubetasks.setup import receipt
 from kubetasks.setup.requirements import File, Requirement
 from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report
 
-REGISTRIES = ("https://registry-1.docker.io/v2/", "https://quay.io/v2/", "https://registry.k8s.io/v2/")
 SECONDS = 30
-PROBE_SECONDS = 3
 PIECE = 1 << 20
 MISTRUSTED = "CERTIFICATE_VERIFY_FAILED"  # Python's word for it
 TRUST = "Is the clock right? SSL_CERT_FILE=FILE ./inv setup trusts your company's authority: docs/setup.md"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # Go's names for Linux's; macOS has Go's own
 
 
-def reached(url: str) -> bool:
-    """Whether a registry answers there, even with a refusal. Raises SetupError if this machine does not trust what answers."""
-    import http.client
-    import urllib.error
-    import urllib.request
-
-    try:
-        urllib.request.urlopen(url, timeout=PROBE_SECONDS).close()
-    except urllib.error.HTTPError:
-        return True  # registries greet with 401
-    except (OSError, http.client.HTTPException) as error:  # the second from what speaks no HTTP
-        if MISTRUSTED in str(error):
-            raise SetupError(f"{url} is answered by somebody whom this machine does not trust: {error}", TRUST) from error
-        return False
-    return True
-
-
-def file(url: str, sha256: str, target: Path, report: Report) -> None:
-    """Download `url` to `target` and check it. Raises SetupError, and then leaves no target."""
+def file(url: str, sha256: str, target: Path, report: Report, *, program: bool = False) -> None:
+    """Download `url` to `target`, which may be a program, and check it. Raises SetupError, and then leaves no target."""
     import http.client
     import urllib.request
 
@@ -59,27 +40,49 @@ def file(url: str, sha256: str, target: Path, report: Report) -> None:
                     raise OSError(f"the connection ended after {out.tell()} of {size} bytes")
     except (OSError, http.client.HTTPException) as error:
         part.unlink(missing_ok=True)
-        hint = TRUST if MISTRUSTED in str(error) else "Try again: ./inv setup"
-        raise SetupError(f"{url} could not be downloaded: {error}", hint) from error
+        told = f"{url} could not be downloaded: {error}."
+        if MISTRUSTED in str(error):
+            raise SetupError(told, TRUST) from error
+        raise UnreachableError(told, "Try again: ./inv setup") from error
     if total.hexdigest() != sha256:
         part.unlink()
         raise SetupError(f"{url} is not what was pinned: SHA-256 {total.hexdigest()}, not {sha256}.")
+    if program:
+        part.chmod(0o755)  # before it has its name: a run that is killed leaves none that cannot be run
     part.rename(target)
 
 
-def pull(engine: Engine, settings: Settings, report: Report, needed: Sequence[Requirement]) -> None:
-    """Pull the images and download the files that are missing, the images first. Raises SetupError, EngineError."""
-    for need in sorted(needed, key=lambda need: isinstance(need, File)):
-        found = need.find(engine, settings)
-        if found.present:
-            continue
-        if isinstance(need, File):
-            _download(need, Path(found.reference), report)
-        else:
-            image(engine, settings, report, found.reference)
-            if need.tagged and not engine.image_id(found.short):
-                engine.tag(found.reference, found.short)
-                _record(settings, found.short)
+class UnreachableError(SetupError):
+    """A file cannot be downloaded; what it is built from may lie elsewhere."""
+
+
+def fetch(engine: Engine, settings: Settings, report: Report, needed: Sequence[Requirement]) -> list[TaskError]:
+    """Pull the images and download the files that are missing; return why images, or files, cannot be had in this way.
+
+    Raises SetupError, EngineError for what would keep them from being built too.
+    """
+    failures: list[TaskError] = []
+    for files in (False, True):
+        try:
+            for need in needed:
+                if isinstance(need, File) == files:
+                    _fetch(engine, settings, report, need)
+        except (PullError, UnreachableError) as error:  # what comes after it is on the same side of the network
+            failures.append(error)
+    return failures
+
+
+def _fetch(engine: Engine, settings: Settings, report: Report, need: Requirement) -> None:
+    found = need.find(engine, settings)
+    if found.present:
+        return
+    if isinstance(need, File):
+        _download(need, Path(found.reference), report)
+        return
+    image(engine, settings, report, found.reference)
+    if need.tagged and not engine.image_id(found.short):
+        engine.tag(found.reference, found.short)
+        _record(settings, found.short)
 
 
 def host(system: str = platform.system(), machine: str = platform.machine()) -> str:
@@ -91,9 +94,7 @@ def _download(need: File, target: Path, report: Report) -> None:
     chosen = "" if "" in need.sha256 else host()
     if chosen not in need.sha256:
         raise SetupError(f"{need.name} {need.version} has no release for {chosen}.", f"Use one of {', '.join(need.sha256)}")
-    file(need.url.format(platform=chosen), need.sha256[chosen], target, report)
-    if need.program:
-        target.chmod(0o755)
+    file(need.url.format(platform=chosen), need.sha256[chosen], target, report, program=need.program)
 
 
 def image(engine: Engine, settings: Settings, report: Report, reference: str) -> None:

@@ -1,11 +1,10 @@
-"""Install what this machine lacks: pulled and downloaded as pinned, or built if no image registry can be reached."""
+"""Install what this machine lacks: pulled and downloaded as pinned, or built if the engine cannot pull."""
 
 import shutil
 import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from kubetasks.engine import access, client
 from kubetasks.engine.client import Engine
@@ -13,12 +12,11 @@ from kubetasks.errors import EngineError, SetupError
 from kubetasks.project.settings import Settings
 from kubetasks.setup import downloads, inventory, receipt, requirements
 from kubetasks.setup.log import new_log
-from kubetasks.setup.requirements import File, Requirement
+from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal.report import Report, duration
 
-Source = Literal["pull", "build"]
 UNSET = "Unset INVOKE_SETUP_IMAGES"
-CONNECT = "Connect to an image registry"
+CONNECT = "Let the engine reach an image registry: ./inv doctor tells of a proxy that it lacks"
 CLONE = "with a clone of its repository, which has the builder: pip install --editable FOLDER"
 
 
@@ -32,24 +30,18 @@ def install(settings: Settings, report: Report, needed: Sequence[Requirement]) -
     return True
 
 
-def source(settings: Settings) -> Source:
-    """Pull, unless the settings say build or no registry answers: a network hiccup must not compile Kubernetes."""
-    if settings.images == "pull" or settings.images == "build":
-        return settings.images  # type: ignore[return-value]  # mypy does not narrow a str to the two literals
-    return "pull" if any(downloads.reached(url) for url in downloads.REGISTRIES) else "build"
-
-
 def _install(settings: Settings, report: Report, needed: Sequence[Requirement]) -> None:
     started = time.monotonic()
     if access.named():
         client.connect()  # which says why an engine that somebody has chosen does not answer
     log = new_log(settings)
     report.say(f"Full log: {log}")
-    if source(settings) == "pull":
-        _start_engine(settings, report, log)
-        _download(client.connect(), settings, report, log, inventory.with_base(settings, needed))
+    wanted = inventory.with_base(settings, needed)
+    if settings.images == "build":
+        _build(settings, report, log, wanted)
     else:
-        _build(settings, report, log, inventory.with_base(settings, needed))
+        _start_engine(settings, report, log)
+        _fetch(client.connect(), settings, report, log, wanted)
     left = inventory.missing(settings, needed)
     if left:
         raise SetupError(f"After setup this is still missing: {', '.join(left)}.", f"The log may say why: {log}")
@@ -63,27 +55,24 @@ def _build(settings: Settings, report: Report, log: Path, needed: Sequence[Requi
     missing = [need for need in needed if not need.find(found, settings).present]
     if not missing:
         return
-    if found and settings.images != "build" and all(isinstance(need, File) for need in missing):
-        _download(found, settings, report, log, missing)  # files need no image registry
-        return
     require_buildable(settings, missing)
-    if settings.images == "build":
-        report.say("INVOKE_SETUP_IMAGES=build: building the images from package registries (one time, a few minutes).")
-    else:
-        report.say("No image registry is reachable: building the images from package registries (one time, a few minutes).")
+    report.say("INVOKE_SETUP_IMAGES=build: building the images from package registries (one time, a few minutes).")
     _run_build(settings, report, log, missing)
 
 
-def _download(found: Engine, settings: Settings, report: Report, log: Path, needed: Sequence[Requirement]) -> None:
-    """Pull images and download files; build the files if they cannot be downloaded. Raises SetupError, EngineError."""
-    try:
-        downloads.pull(found, settings, report, needed)
-    except SetupError as error:
-        missing = [need for need in needed if not need.find(found, settings).present]
-        if settings.images == "pull" or _unbuildable(missing):
-            raise
-        report.say(f"{error.sentence}\nBuilding it instead, from package registries (one time, a few minutes).")
-        _run_build(settings, report, log, missing)
+def _fetch(found: Engine, settings: Settings, report: Report, log: Path, needed: Sequence[Requirement]) -> None:
+    """Pull images and download files; build what cannot be had in this way. Raises SetupError, EngineError."""
+    failures = downloads.fetch(found, settings, report, needed)
+    if not failures:
+        return
+    if settings.images == "pull":
+        raise failures[0]
+    missing = [need for need in needed if not need.find(found, settings).present]
+    told = "\n".join(error.sentence for error in failures)
+    require_buildable(settings, missing, told)
+    names = ", ".join(need.name for need in missing)
+    report.say(f"{told}\nBuilding {names} instead, from package registries (one time, a few minutes).")
+    _run_build(settings, report, log, missing)
 
 
 def _run_build(settings: Settings, report: Report, log: Path, missing: Sequence[Requirement]) -> None:
@@ -97,15 +86,15 @@ def _unbuildable(missing: Sequence[Requirement]) -> str:
     return builder.unbuildable(missing) if builder else "the builder, nodeimages/, is not installed with the package"
 
 
-def require_buildable(settings: Settings, missing: Sequence[Requirement]) -> None:
-    """Raises SetupError if what is missing cannot be built on this machine."""
+def require_buildable(settings: Settings, missing: Sequence[Requirement], why: str = "") -> None:
+    """Raises SetupError if what is missing cannot be built on this machine; `why` says what keeps it from being pulled."""
     reason = _unbuildable(missing)
     if reason:
         what = ", ".join(need.name for need in missing if _unbuildable([need]))
         otherwise = UNSET if settings.images == "build" else CONNECT
         root = f"on Debian or Ubuntu on x86_64: sudo {inventory.command(settings)}; ./inv setup"
         hint = f"{otherwise}; or, {root if requirements.beside(inventory.BUILDER) else CLONE}"
-        raise SetupError(f"What is missing cannot be built here ({what}): {reason}.", hint)
+        raise SetupError("\n".join(filter(None, (why, f"What is missing cannot be built here ({what}): {reason}."))), hint)
 
 
 def _start_engine(settings: Settings, report: Report, log: Path) -> None:

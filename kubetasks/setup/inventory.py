@@ -75,7 +75,7 @@ def _item(need: Requirement, found: Artifact) -> Item:
     built = bool(requirements.beside(BUILDER))
     if isinstance(need, File):
         return Item(need.name, False, f"{need.version}, to be downloaded{' or built' if built else ''}")
-    return Item(need.name, False, f"to be pulled{', or built if no image registry can be reached' if built else ''}")
+    return Item(need.name, False, f"to be pulled{', or built if the engine cannot pull' if built else ''}")
 
 
 def _engine(settings: Settings, release: str | None) -> Item:

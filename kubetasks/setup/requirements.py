@@ -1,13 +1,13 @@
 """What setup installs besides the container engine, and whether it is there: one answer for setup, doctor and the tasks.
 
-Each has two origins: downloaded or pulled as pinned, or built on this machine if no image registry can be reached. The builder,
+Each has two origins: downloaded or pulled as pinned, or built on this machine if the engine cannot pull. The builder,
 `nodeimages`, names what it builds; it lies beside the package in its repository, and an installed package has none.
 """
 
 import importlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from kubetasks.engine.client import Engine
@@ -89,7 +89,7 @@ class File(Requirement):
     program: bool
 
     def _there(self, _engine: Engine | None, name: str) -> bool:
-        return Path(name).exists()
+        return os.access(name, os.X_OK if self.program else os.R_OK)
 
 
 def kubectl() -> Artifact:

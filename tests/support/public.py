@@ -11,7 +11,6 @@ from typing import Any
 
 from kubetasks.engine import client
 from kubetasks.project.versions import DEBIAN
-from kubetasks.setup import install
 from nodeimages import build, names, rootfs
 from tests.support.driver import docker
 from tests.support.run import Run
@@ -64,8 +63,8 @@ RECIPES: dict[str, Callable[[Path, str], None]] = {
 
 
 def use(run: Run, folder: Path) -> None:
-    """Let the files of an application in `folder` name stand-ins, if no registry can be reached."""
-    if install.source(run.tasks.settings) == "pull":
+    """Let the files of an application in `folder` name stand-ins, if setup has built the base image: the engine cannot pull."""
+    if client.connect().image_id(names.python(DEBIAN)) is None:
         return
     for file in [*folder.rglob("Dockerfile"), *folder.glob("k8s/*.yaml")]:
         text = file.read_text()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubetasks.engine import access, machine
+from kubetasks.engine.client import NO_SPACE
 from kubetasks.engine.image import Image, names_to_load
 from kubetasks.errors import ClusterError, EngineError, ImageError, ProgramError, TaskError
 from kubetasks.project.settings import DEFAULTS
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 PRELOAD_SECONDS = 20.0  # in which the containerd of a new node runs
 DEFAULT_PORT = int(DEFAULTS["cluster"]["port"])
-NO_SPACE = "no space left on device"
 PORT_TAKEN = ("address already in use", "port is already allocated")  # Docker's words
 
 

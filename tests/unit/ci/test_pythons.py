@@ -7,7 +7,9 @@ import pytest
 from ci import pythons
 from ci.pythons import PYTHONS
 from kubetasks.engine import client
+from kubetasks.engine.client import PullError
 from kubetasks.errors import SetupError
+from kubetasks.project.settings import Settings
 from kubetasks.setup import downloads
 from kubetasks.terminal.report import Report
 from nodeimages import here, names
@@ -36,9 +38,13 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         made.append(debian)
         return names.python(debian, package)
 
-    monkeypatch.setattr(downloads, "image", lambda _engine, _settings, _report, reference: made.append(reference))
+    def pull(_engine: object, settings: Settings, _report: object, reference: str) -> None:
+        if settings.images != "pull":
+            raise PullError(f"Pulling {reference} failed: no such host", "")
+        made.append(reference)
+
+    monkeypatch.setattr(downloads, "image", pull)
     monkeypatch.setattr(here, "python", build)
-    monkeypatch.setattr(downloads, "reached", lambda _url: False)
     return made
 
 
@@ -67,6 +73,6 @@ def test_a_python_that_no_debian_has_cannot_be_built(
 ) -> None:
     monkeypatch.setattr(client, "connect", Present)
     configuration = configured(images=way, cache=tmp_path)
-    with pytest.raises(SetupError, match=r"no available Debian release has Python 3\.12"):
+    with pytest.raises(SetupError, match=r"No available Debian release has Python 3\.12"):
         pythons.image(configuration, Report(), "3.12", may_install=True)
     assert done == []

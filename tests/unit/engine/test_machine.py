@@ -17,6 +17,7 @@ DEBIAN = {
     **dict.fromkeys(machine.LIMITS, True),
 }
 ROOTLESS = {**DEBIAN, "SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless", "name=cgroupns"], "CgroupVersion": "2"}
+PROXIED = {**DEBIAN, "HttpsProxy": "http://proxy.example.com:3128"}
 DESKTOP = {**DEBIAN, "OperatingSystem": "Docker Desktop", "CgroupVersion": "2"}
 ORBSTACK = {**DEBIAN, "OperatingSystem": "OrbStack", "CgroupVersion": "2"}
 
@@ -66,12 +67,13 @@ def test_from_a_container_only_the_machines_own_network_reaches_a_clusters_ports
 @pytest.mark.parametrize(
     ("info", "free", "proxies", "told"),
     [
-        (DEBIAN, 10**11, {"http": "http://proxy.example.com:3128"}, []),
+        (PROXIED, 10**11, {"http": "http://proxy.example.com:3128"}, []),
+        (DEBIAN, 10**11, {"https": "http://proxy.example.com:3128"}, ["HTTPS_PROXY is set here, and the engine has no proxy"]),
         (DEBIAN, None, {}, []),
         (DEBIAN, 2_100_000_000, {}, ["Only 2.1 GB are free in /var/lib/docker"]),
-        (DEBIAN, None, {"https": "http://127.0.0.1:3128", "no": "localhost"}, ["proxy of HTTPS_PROXY"]),
-        (DEBIAN, None, {"https": "localhost:3128"}, ["proxy of HTTPS_PROXY"]),
-        (DEBIAN, None, {"https": "http://[proxy:3128"}, []),
+        (PROXIED, None, {"https": "http://127.0.0.1:3128", "no": "localhost"}, ["proxy of HTTPS_PROXY"]),
+        (PROXIED, None, {"https": "localhost:3128"}, ["proxy of HTTPS_PROXY"]),
+        (PROXIED, None, {"https": "http://[proxy:3128"}, []),
         ({**DEBIAN, "SystemTime": "2026-11-29T11:50:00Z"}, None, {}, ["600 s behind"]),
         ({**DEBIAN, "SystemTime": "2026-11-29T14:10:00+02:00"}, None, {}, ["600 s ahead of"]),
         (ROOTLESS, None, {}, ["own addresses do not answer"]),

@@ -1,6 +1,7 @@
 """Downloads are checked before they are used."""
 
 import hashlib
+import re
 import socket
 import ssl
 import threading
@@ -15,6 +16,7 @@ import pytest
 from kubetasks.errors import SetupError
 from kubetasks.setup import downloads, requirements
 from kubetasks.terminal.report import Report
+from tests.unit.configured import configured
 
 
 def test_a_download_with_another_checksum_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
@@ -49,19 +51,53 @@ def test_a_connection_that_drops_and_an_answer_that_is_no_http_are_told_as_what_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_registry_that_this_machine_does_not_trust_is_told_and_is_no_reason_to_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    def mistrusted(*_given: object, **_more: object) -> None:
-        raise urllib.error.URLError(ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate"))
+@pytest.mark.parametrize(
+    ("reason", "unreachable", "hint"),
+    [
+        (
+            ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate"),
+            False,
+            "SSL_CERT_FILE=FILE",
+        ),
+        (OSError("Name or service not known"), True, "Try again: ./inv setup"),
+    ],
+)
+def test_only_what_lies_elsewhere_is_a_reason_to_build_and_a_certificate_is_told_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reason: OSError, unreachable: bool, hint: str
+) -> None:
+    def fails(*_given: object, **_more: object) -> None:
+        raise urllib.error.URLError(reason)
 
-    monkeypatch.setattr(urllib.request, "urlopen", mistrusted)
-    with pytest.raises(SetupError, match="whom this machine does not trust") as refused:
-        downloads.reached("https://registry.example.com/v2/")
-    assert "SSL_CERT_FILE=FILE ./inv setup" in refused.value.hint
+    monkeypatch.setattr(urllib.request, "urlopen", fails)
+    with pytest.raises(SetupError, match=re.escape(str(reason.args[-1]))) as refused:
+        downloads.file("https://example.com/kind", "0" * 64, tmp_path / "kind", Report())
+    assert isinstance(refused.value, downloads.UnreachableError) == unreachable
+    assert hint in refused.value.hint
 
 
-def test_what_speaks_no_http_is_no_registry() -> None:
-    with answering(b"220 not HTTP\r\n") as url:
-        assert not downloads.reached(url)
+def test_a_program_can_be_run_before_it_has_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (source := tmp_path / "source").write_bytes(b"program")
+    modes: list[int] = []
+
+    def rename(part: Path, _target: Path) -> None:
+        modes.append(part.stat().st_mode & 0o777)
+        part.unlink()
+
+    monkeypatch.setattr(Path, "rename", rename)
+    checksum = hashlib.sha256(b"program").hexdigest()
+    for program in (True, False):
+        downloads.file(source.as_uri(), checksum, tmp_path / "target", Report(), program=program)
+    assert modes == [0o755, 0o644]
+
+
+def test_a_program_that_cannot_be_run_is_missing(tmp_path: Path) -> None:
+    settings = configured(cache=tmp_path, images="pull")
+    file = Path(requirements.KIND.find(None, settings).reference)
+    file.parent.mkdir()
+    for mode in (0o755, 0o644):
+        file.touch(mode)
+        file.chmod(mode)
+        assert requirements.KIND.find(None, settings).present == (mode == 0o755)
 
 
 @contextmanager

@@ -9,12 +9,11 @@ import pytest
 
 from hostengine import packages
 from kubetasks.engine import access, client
-from kubetasks.engine.client import connect
-from kubetasks.errors import EngineError, SetupError
+from kubetasks.engine.client import PullError, connect
+from kubetasks.errors import EngineError, SetupError, TaskError
 from kubetasks.project import settings
 from kubetasks.providers.kind.provider import Kind
-from kubetasks.setup import downloads, install
-from kubetasks.setup.requirements import File
+from kubetasks.setup import downloads, install, inventory
 from kubetasks.terminal.report import Report
 from nodeimages.build import Build
 from tasks import PROJECT
@@ -25,30 +24,14 @@ def sourced(images_from: str) -> settings.Settings:
     return settings.read(PROJECT, {**settings.DEFAULTS, "setup": {"images": images_from, "engine": "install"}}, {})
 
 
-@pytest.mark.parametrize("way", ["pull", "build"])
-def test_a_setting_decides_without_asking_any_registry(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "reached", lambda url: pytest.fail(f"asked {url}"))
-    assert install.source(sourced(way)) == way
-
-
-def test_one_registry_that_answers_is_enough_to_pull(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "reached", lambda url: "quay" in url)
-    assert install.source(sourced("auto")) == "pull"
-    monkeypatch.setattr(downloads, "reached", lambda _url: False)
-    assert install.source(sourced("auto")) == "build"
-
-
 @pytest.fixture
-def unbuildable(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A machine with an engine that cannot build. Return the names of what was downloaded."""
-    got: list[str] = []
+def unbuildable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with an engine, on which only root could build images."""
     monkeypatch.setattr(packages, "possible", lambda: False)
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     monkeypatch.setattr(client, "release", lambda: "20.10")
     monkeypatch.setattr(client, "connect", EngineWithoutImages)
-    monkeypatch.setattr(downloads, "pull", lambda _engine, _settings, _report, needs: got.extend(need.name for need in needs))
     monkeypatch.setattr(packages, "install", lambda *_: pytest.fail("who is not root installs no package"))
-    return got
 
 
 @pytest.fixture
@@ -65,83 +48,119 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 class EngineWithoutImages:
+    def require_usable(self) -> None:
+        pass
+
     def image_id(self, reference: str) -> None:
         pass
 
 
-class EngineWithImages:
-    def require_usable(self) -> None:
-        pass
-
-    def image_id(self, reference: str) -> str:
-        return reference
+UNREACHABLE = PullError("Pulling kindest/node failed: no such host", "Try again: ./inv setup")
+OFFLINE = downloads.UnreachableError("https://example.com/kind could not be downloaded: no such host.", "Try again: ./inv setup")
 
 
-def build(images_from: str, lacking: list[str], folder: Path) -> None:
+def install_on(monkeypatch: pytest.MonkeyPatch, images_from: str, lacking: list[str], folder: Path, *failures: TaskError) -> None:
+    """Install what is lacking; what is pulled or downloaded fails in these ways, and nothing is there afterwards."""
     wanted = [need for need in Kind.requirements if need.name in lacking]
-    install._build(dataclasses.replace(sourced(images_from), cache=folder), Report(), folder / "log", wanted)
+    monkeypatch.setattr(downloads, "fetch", lambda *_given: list(failures))
+    install.install(dataclasses.replace(sourced(images_from), cache=folder), Report(), wanted)
 
 
+@pytest.mark.usefixtures("unbuildable")
 @pytest.mark.parametrize(
-    ("images_from", "lacking", "hint"),
+    ("images_from", "failures", "told", "hint"),
     [
-        ("auto", ["kind", "node image"], install.CONNECT),
-        ("build", ["kind", "node image"], install.UNSET),
+        (
+            "auto",
+            [UNREACHABLE],
+            "Pulling kindest/node failed: no such host\nWhat is missing cannot be built here",
+            install.CONNECT,
+        ),
+        ("build", [], "What is missing cannot be built here", install.UNSET),
     ],
 )
-def test_who_cannot_build_is_told_what_is_missing(
-    unbuildable: list[str], tmp_path: Path, images_from: str, lacking: list[str], hint: str
+def test_who_cannot_build_is_told_what_is_missing_and_why_it_is_not_pulled(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    images_from: str,
+    failures: list[TaskError],
+    told: str,
+    hint: str,
 ) -> None:
-    with pytest.raises(SetupError, match=r"cannot be built here \(node image\)") as refused:
-        build(images_from, lacking, tmp_path)
+    with pytest.raises(SetupError) as refused:
+        install_on(monkeypatch, images_from, ["kind", "node image"], tmp_path, *failures)
+    root = "that needs root on Debian or Ubuntu"
+    assert refused.value.sentence == f"{told} (node image, base image): {root}."
     assert refused.value.hint == f"{hint}; or, on Debian or Ubuntu on x86_64: sudo ./inv setup; ./inv setup"
-    assert unbuildable == []
 
 
-def test_who_cannot_build_still_downloads_files_because_they_need_no_image_registry(
-    unbuildable: list[str], tmp_path: Path
+@pytest.mark.usefixtures("unbuildable")
+@pytest.mark.parametrize(
+    ("images_from", "failures", "lacking", "builds"),
+    [
+        ("auto", [UNREACHABLE], ["registry"], ["registry"]),
+        ("auto", [OFFLINE], ["kind", "load balancer"], ["kind", "load balancer"]),
+        ("auto", [UNREACHABLE, OFFLINE], ["kind", "registry"], ["kind", "registry"]),
+        ("build", [], ["registry"], ["registry"]),
+    ],
+)
+def test_what_cannot_be_pulled_is_built_by_anybody_if_it_needs_only_go_and_the_reason_is_told(
+    built: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    images_from: str,
+    failures: list[TaskError],
+    lacking: list[str],
+    builds: list[str],
 ) -> None:
-    build("auto", ["kind", "load balancer"], tmp_path)
-    assert unbuildable == ["kind", "load balancer"]
-
-
-def unreachable(*_: object) -> None:
-    raise SetupError("https://example.com/kind could not be downloaded: Name or service not known", "Try again: ./inv setup")
-
-
-@pytest.mark.parametrize("way", ["auto", "build"])
-def test_who_is_not_root_builds_what_needs_only_go(
-    unbuildable: list[str], built: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
-) -> None:
-    monkeypatch.setattr(downloads, "pull", unreachable)
-    build(way, ["kind", "load balancer"], tmp_path)
-    assert (built, unbuildable) == (["kind", "load balancer"], [])
-    built.clear()
-    build(way, ["registry"], tmp_path)
-    assert built == ["registry"]
-
-
-def test_a_download_that_cannot_be_reached_beside_images_that_can_is_built(
-    unbuildable: list[str], built: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(downloads, "pull", unreachable)
-    monkeypatch.setattr(install, "source", lambda _settings: "pull")
-    monkeypatch.setattr(client, "connect", EngineWithImages)
-    wanted = [need for need in Kind.requirements if isinstance(need, File)]
-    configuration = dataclasses.replace(sourced("auto"), cache=tmp_path)
+    monkeypatch.setattr(inventory, "with_base", lambda _settings, needed: needed)
     with pytest.raises(SetupError, match="After setup this is still missing"):  # nothing was really built
-        install._install(configuration, Report(), wanted)
-    assert built == [need.name for need in wanted]
-    assert "Name or service not known\nBuilding it instead" in capsys.readouterr().err
-    assert unbuildable == []
+        install_on(monkeypatch, images_from, lacking, tmp_path, *failures)
+    assert built == builds
+    told = capsys.readouterr().err
+    assert all(f"{failure.sentence}\n" in told for failure in failures)
+    assert ("Building" in told) == bool(failures)
 
 
-def test_who_asks_for_pulling_gets_no_build(unbuildable: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(downloads, "pull", unreachable)
-    wanted = [need for need in Kind.requirements if isinstance(need, File)]
-    with pytest.raises(SetupError, match="could not be downloaded"):
-        install._install(dataclasses.replace(sourced("pull"), cache=tmp_path), Report(), wanted)
-    assert unbuildable == []
+@pytest.mark.usefixtures("unbuildable")
+@pytest.mark.parametrize("failure", [UNREACHABLE, OFFLINE])
+def test_who_asks_for_pulling_gets_no_build(
+    built: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failure: TaskError
+) -> None:
+    with pytest.raises(type(failure), match="no such host"):
+        install_on(monkeypatch, "pull", ["registry"], tmp_path, failure)
+    assert built == []
+
+
+class Refusing(EngineWithoutImages):
+    """Its pulls fail in one way."""
+
+    def __init__(self, error: TaskError) -> None:
+        self._error = error
+
+    def pull(self, _reference: str, _on_line: object) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [UNREACHABLE, EngineError("Pulling kindest/node failed: no space left on device", "Make room")])
+def test_files_are_downloaded_if_images_cannot_be_pulled_and_what_building_would_meet_too_ends_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: TaskError
+) -> None:
+    got: list[str] = []
+    monkeypatch.setattr(downloads, "_download", lambda need, _target, _report: got.append(need.name))
+    configuration = configured(cache=tmp_path)
+
+    def fetch() -> list[TaskError]:
+        return downloads.fetch(Refusing(error), configuration, Report(), Kind.requirements)  # type: ignore[arg-type]
+
+    if isinstance(error, PullError):
+        assert fetch() == [error]
+        assert got == ["kind", "load balancer"]
+    else:
+        with pytest.raises(EngineError, match="no space left"):
+            fetch()
+        assert got == []
 
 
 def test_no_engine_is_installed_or_started_in_place_of_one_that_somebody_has_chosen(
@@ -149,7 +168,7 @@ def test_no_engine_is_installed_or_started_in_place_of_one_that_somebody_has_cho
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
     monkeypatch.setattr(client, "connect", connect)
-    monkeypatch.setattr(install, "source", lambda _settings: pytest.fail("nothing is looked for"))
+    monkeypatch.setattr(downloads, "fetch", lambda *_given: pytest.fail("nothing is looked for"))
     with pytest.raises(EngineError, match=re.escape("No container engine answers (DOCKER_HOST)")) as told:
         install.install(configured(cache=tmp_path), Report(), ())
     assert told.value.hint == access.IF_AWAY

@@ -66,7 +66,7 @@ def test_an_engine_that_somebody_has_chosen_and_that_does_not_answer_is_named(
 def test_minikube_is_there_once_its_program_is(bare: Settings) -> None:
     program = Path(requirements.MINIKUBE.find(None, bare).reference)
     program.parent.mkdir()
-    program.touch()
+    program.touch(0o755)
     found = next(item for item in inventory.look(bare, MINIKUBE) if item.name == "minikube")
     assert (found.present, found.detail) == (True, requirements.MINIKUBE.version)
 
