@@ -2,13 +2,15 @@
 
 import json
 import os
+import queue
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ from kubetasks.engine import access, content, machine
 from kubetasks.errors import EngineError, ImageError, causes
 from kubetasks.project.labels import OWNER_LABEL, TOOL, Owner
 from kubetasks.terminal.loopback import is_loopback
+from kubetasks.terminal.report import waiting_for
 
 if TYPE_CHECKING:
     import docker
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 REQUEST_TIMEOUT = 60  # seconds; a build or a pull may be silent for longer
 ANSWER_SECONDS = 10  # in which an engine that runs says its release
 SILENT_SECONDS = 1800
+NODE_SECONDS = 600  # of a command in a container; a node pulls a large image in it
 COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of a program that thinks it writes to a terminal
 BUILD_LINES = 15  # of the output of a build that failed
 BAD_REQUEST = 400
@@ -95,7 +99,8 @@ def _connect(owner: Owner, timeout: int, variables: Mapping[str, str]) -> "Engin
     from requests.exceptions import RequestException
 
     try:
-        client = access.docker_client(timeout, variables)
+        with waiting_for("the container engine answers"):
+            client = access.docker_client(timeout, variables)
     except (DockerException, RequestException) as error:
         if "Permission denied" in str(error) or "PermissionError" in str(error):
             raise EngineError(
@@ -122,13 +127,14 @@ def _reason(error: BaseException) -> str:
 
 @contextmanager
 def _reported(what: str) -> Iterator[None]:
-    """Turn Docker's errors into one sentence."""
+    """Turn Docker's errors into one sentence, and say what is waited for."""
     from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
     from urllib3.exceptions import HTTPError
 
     try:
-        yield
+        with waiting_for(what):
+            yield
     except APIError as error:
         told = str(error.explanation or error)
         hint = ROOM if NO_SPACE in told else "./inv doctor shows what this machine has; the engine's own log may say more"
@@ -463,12 +469,13 @@ class Engine:
             container.remove(force=True, v=True)
 
     def run_in(self, container: "Container", *argv: str) -> str:
-        """Run a command in a running container and return its output. Raises EngineError if it fails."""
+        """Run a command in a running container and return its output. Raises EngineError if it fails, or after NODE_SECONDS."""
+        what = f"`{' '.join(argv)}` in {container.name}"
         with _reported(f"Running {argv[0]} in {container.name}"):
-            ended: Any = container.exec_run(list(argv), demux=True)
+            ended: Any = _within(NODE_SECONDS, what, partial(container.exec_run, list(argv), demux=True))
         output, errors = ended.output
         if ended.exit_code != 0:
-            raise EngineError(f"`{' '.join(argv)}` in {container.name} failed: {(errors or b'').decode().strip()}")
+            raise EngineError(f"{what} failed: {(errors or b'').decode().strip()}", f"docker logs {container.name}")
         return (output or b"").decode()
 
     def has_file(self, container: "Container", path: str) -> bool:
@@ -533,6 +540,26 @@ class Engine:
             return sorted(
                 filter(None, (_created(one.attrs["Labels"]) for one in found)), key=lambda one: (one.name, one.provider)
             )
+
+
+def _within(seconds: float, what: str, call: Callable[[], Any]) -> Any:
+    """What the call returns or raises. Raises EngineError after so many seconds: the SDK waits for a command without an end."""
+    ended: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue()
+
+    def work() -> None:
+        try:
+            ended.put((call(), None))
+        except BaseException as error:  # noqa: BLE001  raised again below
+            ended.put((None, error))
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        result, error = ended.get(timeout=seconds)
+    except queue.Empty:
+        raise EngineError(f"{what} has not ended after {seconds:.0f} s.", "./inv stop start") from None
+    if error:
+        raise error
+    return result
 
 
 def _created(labels: Mapping[str, str]) -> Created | None:

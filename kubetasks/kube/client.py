@@ -16,6 +16,7 @@ from kubetasks.errors import ClusterError, TaskError, causes
 from kubetasks.project.labels import Owner
 from kubetasks.terminal import shell, wait
 from kubetasks.terminal.loopback import is_loopback
+from kubetasks.terminal.report import waiting_for
 
 Object = dict[str, Any]
 R = TypeVar("R")
@@ -23,7 +24,7 @@ R = TypeVar("R")
 REQUEST_SECONDS = 30
 POD_SECONDS = 5  # in which a pod that is ready answers
 UNAVAILABLE = "api-unavailable"
-PATIENCE = 30.0  # seconds; a control plane that restarts needs ten
+PATIENCE, MOST_PATIENCE = 30.0, 120.0  # seconds; a control plane that restarts needs ten, on a slow machine more
 TOO_MANY_REQUESTS = 429
 HTTP_ERROR = 400
 UNAUTHORIZED, FORBIDDEN = 401, 403
@@ -134,7 +135,7 @@ class Kube:
             body=body,
             auth_settings=["BearerToken"],
         )
-        with self._answering():
+        with self._answering(), waiting_for(f"the API server of cluster {self._cluster} answers {method} {target}"):
             response = self._api.call_api(*request, _request_timeout=seconds)
             return response.status, (response.read() or b"").decode(errors="replace")
 
@@ -148,7 +149,8 @@ class Kube:
             left = self.patience - (time.monotonic() - started)
             if isinstance(error, CredentialsError) or self._is_waited_for or not self._has_answered or left <= 0:
                 raise
-            return self.again(send, ClusterError, left)
+            with waiting_for(f"{error.sentence.rstrip('.')}; it is asked again for {left:.0f} s"):
+                return self.again(send, ClusterError, left)
 
     def _allowed(self, *request: Any) -> tuple[int, str]:
         """Send a request of `_send`; on a cluster of our own, who refuses us the right to it has just started."""

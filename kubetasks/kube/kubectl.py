@@ -6,6 +6,8 @@ from pathlib import Path
 
 from kubetasks.terminal import shell
 
+KUSTOMIZE_SECONDS = 120  # it may fetch what a kustomization names
+
 
 def path() -> str:
     """The kubectl of this Python environment, otherwise the one on PATH, or ""."""
@@ -15,4 +17,4 @@ def path() -> str:
 
 def kustomize(folder: Path) -> str:
     """What `kubectl kustomize` makes of a folder. Raises SetupError, ProgramError."""
-    return shell.run([path() or "kubectl", "kustomize", str(folder)])
+    return shell.run([path() or "kubectl", "kustomize", str(folder)], timeout=KUSTOMIZE_SECONDS)

@@ -101,7 +101,9 @@ class Run:
         there = self.cluster
         kubectl = requirements.kubectl().reference
         facts = there.kubeconfig, there.context, there.unreachable_hint, there.credentials_hint, not self.provider.shared
-        made = client.connect(self.app.owner, *facts, kubectl, max(client.PATIENCE, self.settings.timeout / 4))
+        made = client.connect(
+            self.app.owner, *facts, kubectl, min(max(client.PATIENCE, self.settings.timeout / 4), client.MOST_PATIENCE)
+        )
         if self.provider.shared:
             self.report.say(f"Context {self.provider.name} ({made.server}), namespace {self.settings.namespace}")
         return made

@@ -102,5 +102,6 @@ def _end() -> NoReturn:
 
 def _tell(words: str) -> None:
     """Write a line from within a signal's handler, where print may not be called again; not if nobody reads."""
-    if select.select([], [2], [], 0)[1]:
-        os.write(2, f"{words}\n".encode())
+    with suppress(OSError):  # a terminal that was closed, which may send several signals, must not end the clean-up
+        if select.select([], [2], [], 0)[1]:
+            os.write(2, f"{words}\n".encode())

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 BROKEN_PIPE = 128 + 13  # what a shell reports for a program that SIGPIPE ended
 QUIET_SECONDS = 20.0  # without a terminal, a long step reports this often
+SILENT_SECONDS = 2.0  # for which somebody waits without a word
+
+
+steps: "set[Step]" = set()  # those in progress, in the whole process
 
 
 def duration(seconds: float) -> str:
@@ -35,6 +39,23 @@ def end_unread(stream: TextIO) -> NoReturn:
     """Exit as if by SIGPIPE: whoever reads the stream, such as `head`, has read enough."""
     discard(stream)
     sys.exit(BROKEN_PIPE)
+
+
+@contextmanager
+def waiting_for(what: str) -> Iterator[None]:
+    """Say what is waited for, once the block has taken SILENT_SECONDS; within a step its own line says so."""
+
+    def tell() -> None:
+        if not steps:
+            print(f"Waiting: {what} ...", file=sys.stderr, flush=True)
+
+    timer = threading.Timer(SILENT_SECONDS, tell)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class Step:
@@ -64,6 +85,7 @@ class Step:
             self._report.live.update(self._bar, detail=detail, completed=done, total=total)
 
     def close(self, ending: str) -> None:
+        steps.discard(self)
         self._closed.set()
         if self._report.live and self._bar is not None:
             self._report.live.remove_task(self._bar)
@@ -181,6 +203,7 @@ class Report:
         """Show work that takes time: a live line on a terminal, otherwise a line at its end."""
         with self._live():
             step = Step(self, text)
+            steps.add(step)
             try:
                 yield step
             except KeyboardInterrupt:

@@ -15,8 +15,11 @@ from typing import IO
 
 from kubetasks.errors import ProgramError, SetupError
 from kubetasks.terminal import interruption
+from kubetasks.terminal.report import waiting_for
 
 TAIL_LINES = 40
+LONGEST_SECONDS = 7200.0  # of a program; an image of an application may take long to build
+END_SECONDS = 20.0  # in which a program that is told to end does so; then it is killed
 
 
 def line(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
@@ -61,8 +64,8 @@ def run(
 
     `env` is added to our environment; `stdin` is a file that the program reads. Standard error goes, line by line, to `log`
     and to `on_line`; with `merged`, standard output does too, and "" is returned. What `on_line` raises ends the program. So do
-    `timeout` seconds, if that is not 0: it is killed with the programs that it started. Raises SetupError if the program cannot
-    be run, ProgramError if it exits with another code than 0.
+    `timeout` seconds: it is killed with the programs that it started; without it, it is killed alone after LONGEST_SECONDS.
+    Raises SetupError if the program cannot be run, ProgramError if it exits with another code than 0.
     """
     interruption.check()
     argv = [str(word) for word in argv]
@@ -87,12 +90,13 @@ def run(
             )
         except OSError as error:
             raise SetupError(f"The program {argv[0]} cannot be run: {error.strerror}.", "./inv setup") from error
-        killing = threading.Timer(timeout, _kill, [process, tail, timeout])
+        seconds = timeout or LONGEST_SECONDS
+        killing = threading.Timer(seconds, _kill, [process, tail, f"It was ended: it had not ended after {seconds:.0f} s.\n"])
+        killing.daemon = True
         interruption.programs.add(process)
-        with process:
+        with process, waiting_for(f"{argv[0]} runs"):
             try:
-                if timeout:
-                    killing.start()
+                killing.start()
                 for text in process.stdout or process.stderr or ():
                     tail.append(text)
                     if sink:
@@ -101,6 +105,9 @@ def run(
                         on_line(text.rstrip())
             except BaseException:
                 interruption.terminate(process)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(END_SECONDS)
+                _kill(process, tail, "")
                 raise
             finally:
                 process.wait()
@@ -112,7 +119,8 @@ def run(
         return output.read()
 
 
-def _kill(process: "subprocess.Popen[str]", tail: "deque[str]", timeout: float) -> None:
+def _kill(process: "subprocess.Popen[str]", tail: "deque[str]", why: str) -> None:
+    """Kill a program that still runs, and what it has started if it has a process group of its own."""
     with suppress(ProcessLookupError, PermissionError):  # it has just ended; the second on macOS
-        os.killpg(process.pid, signal.SIGKILL)
-        tail.append(f"It was ended: it had not ended after {timeout:.0f} s.\n")
+        os.killpg(process.pid, signal.SIGKILL) if os.getpgid(process.pid) == process.pid else process.kill()
+        tail.append(why)

@@ -5,6 +5,7 @@ import http.server
 import io
 import json
 import os
+import re
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
@@ -258,3 +259,13 @@ def test_in_a_shell_of_docker_env_the_engine_from_before_is_meant(
     monkeypatch.setenv(access.BEFORE_VARIABLE, before)
     monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
     assert access.named() == named
+
+
+def test_a_command_in_a_node_that_never_ends_is_given_up_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "NODE_SECONDS", 0.01)
+    never = threading.Event()
+    node: Any = SimpleNamespace(name="node", exec_run=lambda *_words, **_given: never.wait())
+    engine = client.Engine(None, {}, TOOL)  # type: ignore[arg-type]
+    with pytest.raises(EngineError, match=re.escape("`ctr images ls` in node has not ended after 0 s.")):
+        engine.run_in(node, "ctr", "images", "ls")
+    never.set()

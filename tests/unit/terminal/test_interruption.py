@@ -165,3 +165,16 @@ def test_programs_of_a_clean_up_get_no_signal_of_the_terminal() -> None:
     assert shell.run(group) == "False\n"
     with interruption.cleaning():
         assert shell.run(group) == "True\n"
+
+
+@pytest.mark.parametrize(
+    "close", ["os.close(2)", "gone, theirs = os.pipe(); os.dup2(theirs, 2); os.close(theirs); os.close(gone)"]
+)
+def test_a_terminal_that_was_closed_and_sends_a_second_signal_does_not_end_the_clean_up(close: str) -> None:
+    with talking(f"import os; {close}\n{TASK.format(late=600)}") as process:
+        assert process.stdout
+        interrupt(process, signal.SIGHUP)
+        process.send_signal(signal.SIGHUP)
+        go_on(process)
+        assert process.stdout.read() == "clean\n"
+    assert process.returncode == 0

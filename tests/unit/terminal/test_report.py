@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 
 import pytest
 
@@ -100,3 +101,23 @@ def test_a_table_keeps_brackets_as_they_are(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (9.96, "10.0 s"), (59.6, "1 min 0 s"), (125, "2 min 5 s")])
 def test_durations_are_said_as_people_do(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_who_waits_is_told_what_for_unless_a_step_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "SILENT_SECONDS", 0.001)
+    told: list[str] = []
+
+    def said(words: str) -> Callable[[], bool]:
+        def look() -> bool:
+            told.append(capsys.readouterr().err)
+            return words in "".join(told)
+
+        return look
+
+    with Report().step("Delivering"), report.waiting_for("the engine answers"), report.waiting_for("the node pulls"):
+        pass
+    with report.waiting_for("the API server answers"):
+        until(said("Waiting: the API server answers ...\n"), timeout=60)
+    assert "engine" not in "".join(told)

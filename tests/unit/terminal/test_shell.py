@@ -115,3 +115,21 @@ def test_what_is_shown_is_told_to_end_and_waited_for(number: signal.Signals) -> 
 def test_a_log_that_cannot_be_written_ends_the_program() -> None:
     with pytest.raises(OSError, match="No space left on device"):
         shell.run(python("import signal, sys; print('one', file=sys.stderr, flush=True); signal.pause()"), log=Path("/dev/full"))
+
+
+def test_a_program_that_ignores_its_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shell, "END_SECONDS", 0.1)
+    deaf = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+
+    def interrupted(_line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shell.run(python(f"{deaf}print('deaf', file=sys.stderr, flush=True); signal.pause()"), on_line=interrupted)
+
+
+def test_without_a_deadline_of_its_own_a_program_has_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shell, "LONGEST_SECONDS", 0.5)
+    with pytest.raises(ProgramError, match="it had not ended after") as ended:
+        shell.run(python("import signal; signal.pause()"))
+    assert ended.value.returncode == -signal.SIGKILL
