@@ -478,6 +478,13 @@ class Engine:
             raise EngineError(f"{what} failed: {(errors or b'').decode().strip()}", f"docker logs {container.name}")
         return (output or b"").decode()
 
+    def last_words(self, container: "Container") -> str:
+        """The last line of a container's output, or ""."""
+        with _found(f"Reading the output of {container.name}"):
+            lines = [line.strip() for line in COLORS.sub("", container.logs(tail=10).decode(errors="replace")).splitlines()]
+            return next((line for line in reversed(lines) if line), "")
+        return ""
+
     def has_file(self, container: "Container", path: str) -> bool:
         """Whether a container, running or stopped, has that file."""
         with _found(f"Looking for {path} in {container.name}"):
@@ -511,6 +518,13 @@ class Engine:
                 if error.status_code not in (403, 404, 500):  # the engine has forgotten the old one
                     raise
             self._client.api.connect_container_to_network(str(container.id), network)
+
+    def connected(self, network: str) -> list[str]:
+        """The names of the running containers on a network."""
+        with _found(f"Looking for network {network}"):
+            found: dict[str, Any] = self._client.api.inspect_network(network)
+            return sorted(one["Name"] for one in (found.get("Containers") or {}).values())
+        return []
 
     def remove_network(self, name: str) -> None:
         with _reported(f"Removing network {name}"):

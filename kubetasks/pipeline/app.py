@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from kubetasks.engine.image import Image
@@ -97,7 +98,8 @@ def _side_by_side(run: Run) -> Image:
         try:
             built.append(build.build(run, abandoned=over.is_set))
             if created and not over.is_set():
-                created.preload(built[0], over.is_set)
+                with suppress(TaskError):  # only a head start: what it did not do, `deploy` does
+                    created.preload(built[0], over.is_set)
         except BaseException as error:  # noqa: BLE001  raised again in the main thread
             failed.append(error)
             if isinstance(error, TaskError) and creating.is_set() and not over.is_set():  # print now: it can be fixed meanwhile

@@ -272,7 +272,10 @@ def wait_until_served(run: Run, build: str = "") -> int:
     if seen.find_service(run) is None:
         return 0
     check = TrafficCheck(run, build)
-    with run.report.step("Waiting for traffic") as step:
+    text = "Waiting for traffic"
+    if run.provider.shared and not probe.first_answering(run.app, seen.exposure(run).known):
+        text = "Waiting for endpoints (no address answers from here)"
+    with run.report.step(text) as step:
         wait.until_done(
             run.kube.surviving(check),
             ExposeError,

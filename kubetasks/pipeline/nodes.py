@@ -6,6 +6,7 @@ from kubetasks.errors import ClusterError
 from kubetasks.kube import problems, readiness
 from kubetasks.kube.client import UNAUTHORIZED, ApiError, CredentialsError
 from kubetasks.pipeline.run import Run
+from kubetasks.providers.own import Own
 from kubetasks.terminal import wait
 
 SYSTEM = "kube-system"
@@ -81,5 +82,7 @@ def _answers(run: Run) -> wait.State:
     except (ClusterError, ApiError) as error:
         if isinstance(error, CredentialsError) or (isinstance(error, ApiError) and error.status == UNAUTHORIZED):
             return wait.Failed(error.sentence, error.hint, "credentials", grace=REFUSED_SECONDS)
+        if isinstance(run.provider, Own) and (ended := run.provider.ended()):
+            return wait.Failed(ended.sentence, ended.hint)
         return wait.Pending(error.sentence.rstrip("."))
     return wait.Done()

@@ -138,7 +138,7 @@ class Run:
         if self._locked or self.report.dry:
             yield
             return
-        with locking.application(self.settings, self.app.name, self.provider.name, self.report):
+        with locking.application(self.settings, self.provider.name, self.report):
             self._locked = True
             try:
                 yield

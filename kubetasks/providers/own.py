@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubetasks.engine.image import Delivered, Image, names_to_load
-from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError
+from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError, TaskError
 from kubetasks.providers import containerd
 from kubetasks.providers.base import Cluster, Phase, Provider
 from kubetasks.terminal import interruption, locking, wait
@@ -83,6 +83,8 @@ class Own(Provider):
             if phase == "stopped":
                 with self._report.step(f"Starting cluster {self.name}") as step:
                     self._resume(step.at)
+                if ended := self.ended():
+                    raise ended
             if phase in ("missing", "incomplete"):
                 self._require_creatable()
                 if phase == "incomplete":
@@ -93,6 +95,14 @@ class Own(Provider):
             else:
                 self._restore()
             return self._facts(nodes) if phase == "running" else self.cluster(), phase != "running"
+
+    def ended(self) -> ClusterError | None:
+        """What is wrong with a cluster that was started, if one of its nodes has ended since."""
+        for node in self._nodes():
+            if node.status != "running":
+                told = f"Node {node.name} of cluster {self.name} has ended since it was started: {self._engine.last_words(node)}"
+                return ClusterError(told, f"docker logs {node.name} says more; ./inv delete start creates a new cluster")
+        return None
 
     def start_lines(self) -> Sequence[str]:
         """The equivalent commands of `start`, none if the cluster runs."""
@@ -154,13 +164,18 @@ class Own(Provider):
             with self._report.step(f"Creating cluster {self.name} (Kubernetes {self._settings.kubernetes})") as step:
                 self._create(step.at)
                 self.finish()
-        except BaseException as error:
-            with interruption.cleaning(), self._report.step(f"Removing what was created of cluster {self.name}"):
-                self._settle(self._settings.nodes)  # an interrupted engine may still be creating containers
-                self._remove()
+        except BaseException as error:  # noqa: BLE001  raised again, whatever it is
+            failed = error
             if isinstance(error, ProgramError):
-                raise ClusterError(f"Cluster {self.name} could not be created.\n  {_why(error)}", "./inv doctor") from error
-            raise
+                failed = ClusterError(f"Cluster {self.name} could not be created.\n  {_why(error)}", "./inv doctor")
+            try:
+                with interruption.cleaning(), self._report.step(f"Removing what was created of cluster {self.name}"):
+                    self._settle(self._settings.nodes)  # an interrupted engine may still be creating containers
+                    self._remove()
+            except TaskError as left:
+                why = f"{failed.sentence}\n  " if isinstance(failed, TaskError) else ""
+                raise LeftoverError(f"{why}{left.sentence}", left.hint) from error
+            raise failed from (error if failed is not error else None)
 
     def finish(self) -> None:
         """Mark the cluster as complete, after the program that creates it has returned."""
@@ -200,8 +215,8 @@ class Own(Provider):
         left = self._parts()
         if left:
             raise LeftoverError(f"Parts of cluster {self.name} are left: {', '.join(left)}.{failed}", "./inv delete")
+        self._remove_files(folder)  # first: they are of no use without the nodes, whatever is left
         self._remove_rest()
-        self._remove_files(folder)
 
     def _make_folder(self) -> None:
         """Make the folder of the cluster's files, with whatever git needs to leave it out."""

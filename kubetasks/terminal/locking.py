@@ -25,12 +25,12 @@ def cluster(settings: Settings, folder: Path, report: Report) -> Iterator[None]:
 
 
 @contextmanager
-def application(settings: Settings, name: str, where: str, report: Report) -> Iterator[None]:
-    """Hold the lock of the application `name` in its namespace of the cluster or context `where`; say so if another task has it.
+def application(settings: Settings, where: str, report: Report) -> Iterator[None]:
+    """Hold the lock of the applications in the namespace of the cluster or context `where`; say so if another task has it.
 
     Lock order: application, then cluster.
     """
-    waiting = f"Another run is changing {name} in namespace {settings.namespace} of {where}; waiting for it to end."
+    waiting = f"Another run is changing namespace {settings.namespace} of {where}; waiting for it to end."
     file = quote(f"{where}.{settings.provider}.{settings.namespace}.lock", safe="")  # a context's name may be a path
     with held(settings.cache / file, report, waiting):
         yield

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kubetasks.engine.client import Engine
+from kubetasks.errors import LeftoverError
 from kubetasks.project.labels import Owner
 from kubetasks.providers.own import foreign
 from kubetasks.terminal import equivalents
@@ -64,6 +65,13 @@ class Network:
         return found is not None and self._owner.owns(found.get("Labels"))
 
     def remove(self) -> None:
-        """Remove the network if it is there and ours."""
-        if self.labelled():
-            self._engine.remove_network(self._name)
+        """Remove the network if it is there and ours. Raises LeftoverError if somebody else's containers are on it."""
+        if not self.labelled():
+            return
+        if others := self._engine.connected(self._name):
+            names = ", ".join(others)
+            raise LeftoverError(
+                f"Docker network {self._name} is left: {names} is connected to it, and was not created by these tasks.",
+                "; ".join([*(f"docker network disconnect --force {self._name} {name}" for name in others), "./inv delete"]),
+            )
+        self._engine.remove_network(self._name)

@@ -88,9 +88,9 @@ def test_two_sources_that_are_deployed_at_once_come_one_after_the_other(app: Tas
     argv = [sys.executable, "-m", "kubetasks", "deploy"]
     with ExitStack() as stack, ExitStack() as held:
         provider = app.provider()
-        held.enter_context(locking.application(app.settings, "simple-server", provider.name, Report()))
+        held.enter_context(locking.application(app.settings, provider.name, Report()))
         processes = [stack.enter_context(started(argv, app.environment, project)) for project in projects]
-        outputs = [until_line(process, "Another run is changing simple-server") for process in processes]
+        outputs = [until_line(process, f"Another run is changing namespace {app.namespace}") for process in processes]
         held.close()  # both are waiting by now
         outputs = [output + ended(process, 120) for output, process in zip(outputs, processes, strict=True)]
     assert [process.returncode for process in processes] == [0, 0], outputs

@@ -94,6 +94,24 @@ def test_a_network_of_others_is_neither_used_nor_removed(throwaway: Tasks) -> No
         subprocess.run(["docker", "network", "rm", name], check=True, capture_output=True)
 
 
+def test_a_container_of_others_on_the_clusters_network_is_named_and_the_network_goes_once_it_is_gone(throwaway: Tasks) -> None:
+    name, settings = throwaway.cluster, throwaway.settings
+    labels = [f"--label={key}={value}" for key, value in settings.cluster_labels.items()]
+    docker("network", "create", *labels, name)
+    settings.state_folder.mkdir(parents=True)
+    image = requirements.BASE_IMAGE.find(client.connect(), settings).reference
+    docker("run", "--detach", "--rm", "--network", name, "--name", f"{name}-theirs", image, "sleep", "300")
+    try:
+        told = throwaway("delete", code=10).stderr
+        assert f"Docker network {name} is left: {name}-theirs is connected to it" in told
+        assert f"docker network disconnect --force {name} {name}-theirs; ./inv delete" in told
+        assert not settings.state_folder.exists()
+    finally:
+        docker("rm", "--force", f"{name}-theirs")
+    throwaway("delete")
+    assert client.connect().network(name) is None
+
+
 @pytest.mark.parametrize("options", ["ro", "nr_inodes=1"])
 def test_where_nothing_can_be_written_nothing_is_created(throwaway: Tasks, tmp_path: Path, options: str) -> None:
     project = source.changed(tmp_path)

@@ -7,6 +7,7 @@ from typing import Any
 
 from kubetasks.engine.client import AbsentError
 from kubetasks.engine.image import Delivered, Image
+from kubetasks.errors import ClusterError
 from kubetasks.kube.client import Kube
 from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
@@ -79,11 +80,15 @@ class OwnProvider(FakeProvider):
     def __init__(self, *, changed: bool) -> None:
         super().__init__()
         self.facts = FACTS
+        self.broken: ClusterError | None = None
         self._changed = changed
         self.called: list[str] = []
 
     def start_lines(self) -> Sequence[str]:
         return ("start",)
+
+    def ended(self) -> ClusterError | None:
+        return self.broken
 
     def start(self) -> tuple[Cluster, bool]:
         self.called.append("start")

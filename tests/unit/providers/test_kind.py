@@ -297,6 +297,7 @@ def test_a_deletion_waits_for_what_the_engine_removes_for_one_that_was_killed(
         network=lambda _name: {"Labels": TOOL.labels},
         has_file=lambda *_: True,
         container=lambda _name: None,
+        connected=lambda _name: [],
         remove_network=lambda _name: None,
     )
     assert Going(ours, Report(), lambda: engine).delete()

@@ -25,14 +25,14 @@ def of_the_cluster(ours: Settings) -> AbstractContextManager[None]:
 
 
 def of_the_application(ours: Settings) -> AbstractContextManager[None]:
-    return locking.application(ours, "simple-server", "arn:aws:eks/demo", Report())
+    return locking.application(ours, "arn:aws:eks/demo", Report())
 
 
 @pytest.mark.parametrize(
     ("lock", "said"),
     [
         (of_the_cluster, "Another run is creating, changing or deleting cluster simple-server; waiting for it to end."),
-        (of_the_application, "Another run is changing simple-server in namespace default of arn:aws:eks/demo; waiting"),
+        (of_the_application, "Another run is changing namespace default of arn:aws:eks/demo; waiting"),
     ],
 )
 def test_another_run_waits_and_says_so(
