@@ -74,20 +74,23 @@ def _begun(config: pytest.Config) -> bool:
     return TOKEN in config.stash and not hasattr(config, "workerinput") and shared_folder(config.stash[TOKEN]).exists()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hold what the run created, before its workers end and release it."""
-    if _begun(session.config):
-        _session(session.config).ledger.hold()
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove what the run created."""
-    if _begun(config):
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
+    """Hold what the run created before its workers end and release it, and remove it then. Fail a run that leaves something."""
+    config = session.config
+    if not _begun(config):
+        return (yield)
+    _session(config).ledger.hold()
+    try:
+        return (yield)
+    finally:
         if reporter := config.pluginmanager.get_plugin("terminalreporter"):
             reporter.flush()  # or what is told now could come in the middle of its lines
-        for problem in _session(config).end():
+        problems = _session(config).end()
+        for problem in problems:
             sys.stderr.write(f"{problem}\n")
+        if problems and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

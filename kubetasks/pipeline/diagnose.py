@@ -112,7 +112,8 @@ def explain(run: Run, problem: Problem, found: Rollout) -> Diagnosis:
     made = diagnosis.diagnose(problem, found, events, log)
     # the objects' states and not their templates, in which somebody may have written a password
     statuses = {client.describe(one): one.get("status", {}) for one in [*found.replica_sets, *found.pods]}
-    parts = [made.text(), *(json.dumps(part, indent=2) for part in (statuses, [diagnosis.told(one) for one in events])), *log]
+    told = [json.dumps(part, indent=2) for part in (statuses, [diagnosis.told(one) for one in events])]
+    parts = [run.report.spoken(made.text()), *told, *log]
     where = f"{run.provider.name}-{run.settings.namespace}".replace("/", "_")
     file = run.settings.cache / "logs" / f"diagnosis-{where}.log"
     try:

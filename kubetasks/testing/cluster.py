@@ -1,7 +1,7 @@
 """A cluster, and the application in a namespace of it, as values. Whatever fails raises TaskError, in the project's own words."""
 
 import os
-import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from kubetasks.engine.image import Image
-from kubetasks.errors import ProgramError, TaskError
+from kubetasks.errors import TaskError
 from kubetasks.kube import objects
 from kubetasks.kube.client import path
 from kubetasks.pipeline import build, converge, desired, diagnose, seen
@@ -21,10 +21,11 @@ from kubetasks.project import settings
 from kubetasks.project.application import Project
 from kubetasks.project.settings import Settings
 from kubetasks.setup import requirements
+from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report
 from kubetasks.testing.ledger import Entry, Ledger
 
-KUBECTL_SECONDS = 60
+KUBECTL_SECONDS = 600  # more than a test waits for with --timeout
 
 
 class Speaker(Protocol):
@@ -154,18 +155,15 @@ class Cluster:
         self._gone()
 
     @in_own_words
-    def kubectl(self, *words: str, namespace: str = "", stdin: str = "") -> str:
-        """What kubectl prints. Raises ProgramError, with its words, if it fails."""
+    def kubectl(self, *words: str, namespace: str = "", stdin: str = "", timeout: float = KUBECTL_SECONDS) -> str:
+        """What kubectl prints. Raises ProgramError, with its words, if it fails or has not ended after `timeout` seconds."""
         run = self.run()
         where = ["--context", run.cluster.context, *(["--namespace", namespace] if namespace else [])]
         argv = [requirements.kubectl().reference, *where, *words]
-        environment = os.environ | {"KUBECONFIG": run.provider.kubeconfig}
-        ended = subprocess.run(
-            argv, input=stdin, env=environment, capture_output=True, text=True, check=False, timeout=KUBECTL_SECONDS
-        )
-        if ended.returncode:
-            raise ProgramError(argv, ended.returncode, ended.stdout + ended.stderr)
-        return ended.stdout
+        with tempfile.TemporaryFile() as given:
+            given.write(stdin.encode())
+            given.seek(0)
+            return shell.run(argv, env={"KUBECONFIG": run.provider.kubeconfig}, stdin=given, timeout=timeout)
 
     @in_own_words
     def create_namespace(self, name: str, labels: Mapping[str, str]) -> None:
@@ -313,6 +311,6 @@ class App:
             self.cluster.note(image=reference)
         return build.build(run, tagged=False)
 
-    def kubectl(self, *words: str, stdin: str = "") -> str:
-        """What kubectl prints for this namespace. Raises ProgramError."""
-        return self.cluster.kubectl(*words, namespace=self.namespace, stdin=stdin)
+    def kubectl(self, *words: str, stdin: str = "", timeout: float = KUBECTL_SECONDS) -> str:
+        """What kubectl prints for this namespace. Raises ProgramError, also after `timeout` seconds."""
+        return self.cluster.kubectl(*words, namespace=self.namespace, stdin=stdin, timeout=timeout)

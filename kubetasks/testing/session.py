@@ -1,5 +1,6 @@
 """One run of pytest: its cluster is made once, whichever of its processes asks first, and removed when the run ends."""
 
+import hashlib
 import json
 import secrets
 import traceback
@@ -42,8 +43,9 @@ class Session:
     def cluster(self, project: Project) -> Cluster:
         """The run's cluster for the project, started. Raises SetupError if this machine lacks something, BrokenError."""
         self.ledger.hold()
-        name = f"cluster-{project.application.name}"
-        given = once(self._folder, name, lambda: self._start(self._new(project, "")))
+        whose = hashlib.sha256(project.application.owner.name.encode()).hexdigest()[:4]  # two applications may have one name
+        name = f"cluster-{project.application.name}-{whose}"
+        given = once(self._folder, name, lambda: self._start(self._new(project, whose)))
         return Cluster(project, given, self.ledger)
 
     def throwaway(self, project: Project, nodes: int) -> Cluster:

@@ -1,5 +1,7 @@
 """What `diagnose` says of engine, cluster, namespace and service; what it says of pods is in tests/unit/kube."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +10,9 @@ from kubetasks.errors import ClusterError, TaskError
 from kubetasks.kube.client import ApiError
 from kubetasks.kube.diagnosis import HEALTHY
 from kubetasks.pipeline import diagnose
+from kubetasks.project.application import Project
 from kubetasks.project.labels import TOOL
+from tasks import PROJECT
 from tests.unit.kube.answers import recorded
 from tests.unit.pipeline.fakes import FACTS, FakeKube, FakeProvider, run_on
 
@@ -73,3 +77,16 @@ def test_a_service_that_gets_no_answer_is_a_problem_unless_it_is_of_others(
         Deployment=[DELIVERED["deployment"]], ReplicaSet=DELIVERED["replica_sets"], Pod=DELIVERED["pods"], Service=[service]
     )
     assert found(kube, reachable=reachable) == told
+
+
+def test_the_file_with_the_details_has_the_words_of_the_project(tmp_path: Path) -> None:
+    crashing = recorded("crashing", "shop")
+    app = replace(PROJECT.application, name="shop", manifests=None)
+    kube = FakeKube(Deployment=[crashing["deployment"]], ReplicaSet=crashing["replica_sets"], Pod=crashing["pods"])
+    theirs = run_on(FakeProvider(), kube, app=app)
+    theirs.report.spoken = Project(tmp_path, app).spoken
+    told = diagnose.now(theirs)
+    assert told
+    written = Path(told.details).read_text()
+    assert "kubetasks logs" in written
+    assert "./inv" not in written

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from kubetasks.errors import OwnershipError
+from kubetasks.project.application import Project
 from kubetasks.testing import ledger
+from kubetasks.testing.cluster import Cluster
 from kubetasks.testing.ledger import Ledger
+from kubetasks.testing.session import Session
 from tasks import PROJECT
 
 HOLDS = """\
@@ -97,3 +100,28 @@ def test_a_note_that_was_cut_off_is_left_out_and_another_runs_image_is_known() -
     removed: list[ledger.Entry] = []
     ledger.remove_dead(removed.append)
     assert removed == [{"image": "shop:1"}]
+
+
+def test_notes_of_a_run_that_ends_at_the_same_moment_name_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    other, mine = Ledger("other"), Ledger("mine")
+    other.note({"image": "shop:1"})
+    found = list(ledger.folder().glob("*.jsonl"))
+    monkeypatch.setattr(Path, "glob", lambda *_: found)
+    other.end(lambda _entry: None)
+    assert not mine.named_elsewhere("shop:1")
+
+
+def test_two_applications_of_one_name_get_a_cluster_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    started: list[str] = []
+
+    def start(_session: Session, cluster: Cluster) -> dict[str, str]:
+        started.append(cluster.name)
+        return dict(cluster.given)
+
+    monkeypatch.setattr(Session, "_start", start)
+    session = Session("t1", {}, keep=False)
+    projects = [Project.of("shop", tmp_path, owner=owner) for owner in ("kubetasks-shop", "team-shop", "kubetasks-shop")]
+    names = [session.cluster(project).name for project in projects]
+    assert started == [names[0], names[1]]
+    assert names[0] == names[2] != names[1]
+    session.end()

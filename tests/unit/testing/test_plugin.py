@@ -105,3 +105,27 @@ def test_the_fixtures_say_what_they_are(tmp_path: Path) -> None:
     for name in ("application", "cluster", "namespace", "app", "traffic", "throwaway"):
         assert f"k8s_{name}" in told
     assert "@pytest.mark.k8s(nodes=1)" in run(tmp_path, "--markers").stdout
+
+
+LEAVES = """\
+import pytest
+from kubetasks.pytest_plugin import TOKEN, _session
+from kubetasks.testing import shared_folder
+
+def pytest_sessionstart(session):
+    if not hasattr(session.config, "workerinput"):
+        shared_folder(session.config.stash[TOKEN]).mkdir()
+        entry = {"project": {"name": "shop", "folder": str(session.config.rootpath), "owner": "kubetasks-shop"}}
+        _session(session.config).ledger.note(entry | {"given": {"cluster.provider": "kind", "cluster.name": "shop-1"}})
+"""
+
+
+@pytest.mark.parametrize("workers", [[], ["-n1"]])
+def test_a_run_that_passes_and_leaves_something_fails_and_says_what_keeps_it(tmp_path: Path, workers: list[str]) -> None:
+    (tmp_path / "conftest.py").write_text(LEAVES)
+    (tmp_path / "test_it.py").write_text("def test_it():\n    pass\n")
+    ended = run(tmp_path, *workers)
+    assert "1 passed" in ended.stdout
+    assert ended.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "No container engine answers" in ended.stderr
+    assert "forgets it" in ended.stderr
