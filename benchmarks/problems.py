@@ -20,6 +20,7 @@ import figures
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
+figures.require_the_tests()
 
 from kubetasks.errors import RolloutError  # noqa: E402
 from tests.support import source  # noqa: E402

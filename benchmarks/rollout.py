@@ -14,8 +14,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import figures
+
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
+figures.require_the_tests()
 
 from kubetasks.kube.client import Object  # noqa: E402
 from kubetasks.kube.readiness import pod_ready  # noqa: E402

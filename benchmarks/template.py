@@ -22,6 +22,7 @@ import figures
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
+figures.require_the_tests()
 
 import tasks  # noqa: E402
 from kubetasks.engine import client  # noqa: E402

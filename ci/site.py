@@ -3,6 +3,7 @@
 `python -m ci.site` builds it in reports/site; a warning is an error.
 """
 
+import importlib
 import inspect
 import os
 import re
@@ -15,11 +16,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from invoke.collection import Collection
+
 from kubetasks.errors import TaskError
 from kubetasks.terminal import shell
-from tasks import PROJECT, ns
 
-FOLDER = PROJECT.folder
+FOLDER = Path(__file__).resolve().parents[1]
 CHAPTERS = {  # the order of the menu
     "Learn": ("tutorial", "server", "minikube", "problems"),
     "Use": ("use", "setup", "settings", "tasks", "loop", "existing", "template", "scale", "answers"),
@@ -42,12 +44,12 @@ def pages() -> dict[Path, str]:
     return found | {FOLDER / "README.md": "index.md"}
 
 
-def assemble(site: Path) -> None:
+def assemble(site: Path, ns: Collection) -> None:
     """Write the pages, with links that fit their places in the site, and what they link to."""
     known = pages()
     for path, name in known.items():
         (site / name).write_text(_linked(path, known, site))
-    (site / "tasks.md").write_text(tasks())
+    (site / "tasks.md").write_text(tasks(ns))
     with (site / "index.md").open("a") as index:
         for caption, names in CHAPTERS.items():
             index.write("\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", *names, "```", ""]))
@@ -66,7 +68,7 @@ def _linked(page: Path, known: dict[Path, str], site: Path) -> str:
     return LINK.sub(place, page.read_text())
 
 
-def tasks() -> str:
+def tasks(ns: Collection) -> str:
     """The page of the tasks, from their docstrings and options."""
     text = ["# Tasks", "", "What `./inv --help TASK` prints.", ""]
     for name, task in sorted(ns.tasks.items()):
@@ -78,10 +80,10 @@ def tasks() -> str:
     return "\n".join(text)
 
 
-def write(html: Path) -> int:
+def write(html: Path, ns: Collection) -> int:
     """Build the site in an empty folder. Returns Sphinx' exit code."""
     with tempfile.TemporaryDirectory() as source:
-        assemble(Path(source))
+        assemble(Path(source), ns)
         return subprocess.run([sys.executable, "-m", "sphinx", *OPTIONS, source, str(html)], check=False).returncode
 
 
@@ -106,4 +108,4 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 if __name__ == "__main__":
     shutil.rmtree(SITE, ignore_errors=True)  # no page stays that is no more
-    sys.exit(write(SITE))
+    sys.exit(write(SITE, importlib.import_module("tasks").ns))  # tasks.py imports ci, which must not import it

@@ -62,7 +62,7 @@ class Delivered:
 
 def familiar(reference: str) -> str:
     """The reference as `docker images` shows it: without Docker's own registry, with the tag that a name alone means."""
-    name = reference.removeprefix("docker.io/library/")
+    name = reference.removeprefix("docker.io/").removeprefix("library/")
     return name if "@" in name or ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 

@@ -72,7 +72,15 @@ def of_application(app: Application) -> list[Manifest]:
     own = (f"deployment/{app.name}", f"service/{app.name}")
     if own[0] not in names:
         raise SettingError(f"{where} has no {own[0]}.", f"Call the application's deployment {app.name}; or {MADE}")
-    return sorted(found, key=lambda one: (own.index(one.name) + 1 if one.name in own else 0, KINDS.index(one.item["kind"])))
+
+    def turn(one: Manifest) -> tuple[int, int]:
+        if one.name in own:
+            return own.index(one.name) + 1, 0
+        # a worker of the application's own image may need what a job does first, and a job what others run: a database
+        needs_jobs = one.item["kind"] == "Deployment" and containers(one.item, app)
+        return 0, len(KINDS) if needs_jobs else KINDS.index(one.item["kind"])
+
+    return sorted(found, key=turn)
 
 
 def _in(folder: Path) -> list[Manifest]:

@@ -53,7 +53,7 @@ def end(engine: Engine, node: "Container", mark: str = "") -> None:
 
 def _listed(engine: Engine, node: "Container", app: str = "") -> list[Reference]:
     """Every name that containerd has on a node, or those of one application: ctr looks into each image that it lists."""
-    chosen = [f'name~="^(docker.io/library/)?{app}:"'] if app else []
+    chosen = [f'name~="^(docker.io/(library/)?)?{app}:"'] if app else []
     return parse(engine.run_in(node, *CTR, "images", "ls", *chosen))
 
 

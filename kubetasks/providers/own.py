@@ -28,6 +28,7 @@ SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is g
 DELETION_SECONDS = 120.0  # at least: a deletion that is cut off leaves something
 DECISIVE = re.compile(r"^error: .+$", re.MULTILINE | re.IGNORECASE)
 IGNORED = ".gitignore"
+COPIES = "/var/lib/kubetasks-images"  # on a node: a name alone does not say which image it means
 IN_PROGRESS = "is already in progress"  # the engine's words for a second removal
 # Requests a second, and at once, of Kubernetes' controllers. At its start each asks for an account and a token, one after the
 # other: some 150 requests. With Kubernetes' own 20 a second a new cluster stalls for 4 s. The API server limits what it takes.
@@ -249,10 +250,23 @@ class Own(Provider):
 
     def supply(self, references: Sequence[str]) -> None:
         for reference in self._known(references):
-            lacking = [node for node in self._nodes() if not self._has(node, [reference])]
-            if lacking:
-                with self._report.step(f"Loading {reference} into cluster {self.name}"):
-                    self._load([reference], lacking)
+            wanted, nodes = f"{reference} {self._engine.image_id(reference)}", self._nodes()
+            there = [node for node in nodes if self._has(node, [reference])]
+            current = [node for node in there if wanted in self._copies(node)]
+            lacking = [node for node in nodes if node not in current]
+            if not lacking:
+                continue
+            with self._report.step(f"Loading {reference} into cluster {self.name}"):
+                self._load([reference], lacking)
+                for node in lacking:
+                    self._engine.run_in(node, "sh", "-c", f"sed -i '\\|^{reference} |d' {COPIES}; echo '{wanted}' >> {COPIES}")
+            if there:
+                told = f"{reference} is another image now, and pods that run it keep the earlier one until they are replaced"
+                self._report.say(f"{told}: kubectl rollout restart deployment/NAME.")
+
+    def _copies(self, node: "Container") -> list[str]:
+        """Name and id, as this machine's engine has it, of each other image that was loaded into a node."""
+        return self._engine.run_in(node, "sh", "-c", f"touch {COPIES}; cat {COPIES}").splitlines()
 
     def supply_lines(self, references: Sequence[str]) -> Sequence[str]:
         return [line for reference in self._known(references) for line in self._load_lines([reference])]

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ci import site
+from tasks import ns
 from tests.support.browser import PHONE, OpenPage, accessible
 
 PAGES = ("index", "tutorial", "tasks", "settings")
@@ -20,7 +21,7 @@ STOPS = 10  # of the Tab key, at most, from the beginning of a page to its searc
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site's folder."""
     html = tmp_path_factory.mktemp("html")
-    assert site.write(html) == 0
+    assert site.write(html, ns) == 0
     return html
 
 
@@ -102,5 +103,5 @@ def test_a_page_with_a_broken_link_is_refused(
     page.write_text("# Broken\n\nSee [nothing](nowhere.md).\n")
     pages = {path: name for path, name in site.pages().items() if name != "template.md"}
     monkeypatch.setattr(site, "pages", lambda: pages | {page: "template.md"})
-    assert site.write(tmp_path / "html") != 0
+    assert site.write(tmp_path / "html", ns) != 0
     assert "nowhere.md" in capfd.readouterr().err

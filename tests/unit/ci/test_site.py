@@ -9,6 +9,7 @@ import pytest
 
 from ci import site
 from kubetasks.errors import TaskError
+from tasks import ns
 from tests.unit.tasks.test_command_line import invoke
 
 
@@ -38,7 +39,7 @@ def test_it_is_served_on_this_machine_alone(tmp_path: Path) -> None:
 
 
 def test_links_fit_the_places_of_the_pages_in_the_site(tmp_path: Path) -> None:
-    site.assemble(tmp_path)
+    site.assemble(tmp_path, ns)
     assert "](tutorial.md)" in (tmp_path / "index.md").read_text()
     assert "](index.md)" in (tmp_path / "tutorial.md").read_text()
     assert "](files/docs/existing-rbac.yaml)" in (tmp_path / "existing.md").read_text()
@@ -46,7 +47,7 @@ def test_links_fit_the_places_of_the_pages_in_the_site(tmp_path: Path) -> None:
 
 
 def test_every_task_has_its_section(tmp_path: Path) -> None:
-    site.assemble(tmp_path)
+    site.assemble(tmp_path, ns)
     text = (tmp_path / "tasks.md").read_text()
     assert "\n## scale\n" in text
     assert "| `--replicas` |" in text

@@ -189,6 +189,9 @@ def several(tmp_path: Path) -> Application:
 def test_configuration_comes_first_then_what_it_needs_then_jobs_and_itself(several: Application) -> None:
     names = ["secret/password", "PodDisruptionBudget", "service/database", "deployment/database", "job/migrate", "Deployment"]
     assert list(applied(several)) == names
+    worker = workload("Deployment", "a-worker", {"name": "worker", "image": "simple-server"})
+    with_worker = in_folder(several.manifests or Path(), worker=worker)
+    assert list(applied(with_worker)) == [*names[:-1], "deployment/a-worker", names[-1]], "it may need what the job does"
 
 
 def test_each_container_of_the_application_gets_its_image_and_no_other(several: Application) -> None:
