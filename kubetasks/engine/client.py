@@ -110,7 +110,7 @@ def _connect(owner: Owner, timeout: int, variables: Mapping[str, str]) -> "Engin
         where = access.named() if variables is os.environ else ""
         if where:
             raise AbsentError(f"No container engine answers ({where}): {_reason(error)}", access.IF_AWAY) from error
-        hint = "./inv setup installs or starts one; DOCKER_HOST or docker's context names another"
+        hint = "./inv doctor says what installs or starts one; DOCKER_HOST or docker's context names another"
         raise AbsentError("No container engine answers.", hint) from error
     return Engine(client, variables, owner)
 
@@ -185,7 +185,7 @@ class Engine:
         if not is_loopback(where):
             raise EngineError(
                 f"The container engine is on another machine ({where}), and a cluster there does not answer at 127.0.0.1 here.",
-                "Run ./inv there; or use that cluster with the provider `existing`: docs/existing.md",
+                "Type the same there; or use that cluster with the provider `existing`: docs/existing.md",
             )
         refused = machine.refusal(self.info, self._around_us())
         if refused:

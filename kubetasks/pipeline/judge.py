@@ -44,7 +44,7 @@ def mismatch(exposed: Object, deployed: Object | None) -> Failed | None:
         return None
     return Failed(
         f"The service selects no pod of the deployment: they do not have {missing}.",
-        "Fix the selector in k8s/service.yaml, then ./inv expose",
+        "Fix the selector of the service, then ./inv expose",
     )
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -167,10 +168,9 @@ def require_packages() -> None:
     """Raises SetupError if invoke runs without the other packages of requirements/tasks.txt."""
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise SetupError(
-            f"Python packages are missing: {', '.join(missing)}.",
-            "./inv installs them; or: pip install -r requirements/tasks.txt",
-        )
+        locked = Path(__file__).resolve().parents[2] / "requirements" / "tasks.txt"  # in a clone
+        wanted = f"--requirement {shlex.quote(str(locked))}" if locked.exists() else "kubetasks"
+        raise SetupError(f"Python packages are missing: {', '.join(missing)}.", f"python3 -m pip install {wanted}")
 
 
 def _environment(run: Run) -> str:

@@ -167,7 +167,7 @@ def address(run: Run, *, answering: bool = False) -> Address:
     first = probe.first_answering(run.app, known)
     if first is None and answering:
         urls = " or ".join(one.url for one in known)
-        raise ExposeError(f"Nothing answers at {urls}.", "./inv expose applies k8s/service.yaml again; ./inv logs")
+        raise ExposeError(f"Nothing answers at {urls}.", "./inv expose applies the service again; ./inv logs")
     return first or known[0]
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,9 @@ from kubetasks.errors import SettingError
 from kubetasks.project import table
 from kubetasks.project.labels import Owner
 
-OUR_VARIABLE = re.compile(r"\bINVOKE_(?=(?:CLUSTER|APP|SETUP)_)")
+PAGE = re.compile(r"(?<![\w/])docs/(?=[a-z-]+\.md)")
+MANIFEST = re.compile(r"(?<!-f )k8s/(deployment|service)\.yaml")
+PACKAGE = Path(__file__).resolve().parents[1]
 OUR_COMMAND = re.compile(r"\./inv\b")
 LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -174,8 +177,21 @@ class Project:
     def spoken(self, text: str) -> str:
         """A message, which is written for a project without a prefix and the command ./inv, as this project's person types it."""
         text = OUR_COMMAND.sub(self.command, text)
+        if self.folder != PACKAGE.parent:  # the wheel has the pages; an editable one lies beside them
+            pages = next((folder for folder in (PACKAGE / "docs", PACKAGE.parent / "docs") if folder.is_dir()), Path("docs"))
+            text = PAGE.sub(f"{pages}/", text)
         if self.application.manifests is None:
-            text = re.sub(r"ix k8s/deployment\.yaml", "ix the Dockerfile, or the port or health path of the application", text)
+            text = text.replace("ix k8s/deployment.yaml", "ix the Dockerfile, or the port or health path of the application")
+            text = MANIFEST.sub("the manifests that kubetasks init writes", text)
         elif self.prefix:  # whose files may have other names
-            text = re.sub(r"(?<!-f )k8s/(deployment|service)\.yaml", rf"the \1 in {self.application.manifests.name}/", text)
-        return OUR_VARIABLE.sub(f"INVOKE_{self.prefix.upper()}_", text) if self.prefix else text
+            text = MANIFEST.sub(rf"the \1 in {self.application.manifests.name}/", text)
+        return _our_variables().sub(rf"INVOKE_{self.prefix.upper()}_\1", text) if self.prefix else text
+
+
+@cache
+def _our_variables() -> re.Pattern[str]:
+    """The variables of the settings, whole: one that has a prefix already may begin alike."""
+    from kubetasks.project.settings import DEFAULTS
+
+    names = [f"{section}_{name}".upper() for section, names in DEFAULTS.items() for name in names]
+    return re.compile(rf"\bINVOKE_({'|'.join(names)})\b")

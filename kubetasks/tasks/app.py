@@ -63,10 +63,10 @@ def scale(run: Run, replicas: str = "", json: bool = False) -> None:
 
 @task(help={"volumes": VOLUMES})
 def undeploy(run: Run, volumes: bool = False) -> None:
-    """Delete the deployment with its pods, and all else that deploy has applied; volume claims stay, with their data.
+    """Delete the deployment and what came with it, but no volume claim.
 
-    That is each object in k8s/ but the service: disruption budgets, jobs, other deployments and services, config maps, secrets
-    and service accounts. --dry names them.
+    What came with it is each object in k8s/ but the service: disruption budgets, jobs, other deployments and services, config maps, secrets
+    and service accounts. --dry names them. Volume claims stay, with their data, unless --volumes deletes them too.
 
     The tutorial: kubectl delete deployment simple-server
     Example: ./inv undeploy

@@ -89,7 +89,9 @@ def run(
                 process_group=0 if interruption.is_cleaning() or timeout else None,
             )
         except OSError as error:
-            raise SetupError(f"The program {argv[0]} cannot be run: {error.strerror}.", "./inv setup") from error
+            raise SetupError(
+                f"The program {argv[0]} cannot be run: {error.strerror}.", "./inv doctor says what installs it"
+            ) from error
         seconds = timeout or LONGEST_SECONDS
         killing = threading.Timer(seconds, _kill, [process, tail, f"It was ended: it had not ended after {seconds:.0f} s.\n"])
         killing.daemon = True

@@ -1,0 +1,125 @@
+"""Each hint of the package names what is there, for any project: its tasks, options, variables, pages and files."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from invoke.collection import Collection
+
+from kubetasks import namespace
+from kubetasks.project import application
+from kubetasks.project.application import Project
+from kubetasks.project.settings import DEFAULTS
+from kubetasks.tasks.init import init
+from tasks import PROJECT, ns
+
+PACKAGE = Path(application.__file__).parents[1]
+CORE = ("--echo", "--dry", "--yes", "--help", "--list")  # options before a task
+SAMPLE = "1"  # in the place of a value
+HINTED = re.compile(r"\./inv|INVOKE_|docs/|k8s/|kubetasks ")
+PAGE = re.compile(r"(?<![\w/])((?:/[\w./-]+/)?docs/[a-z-]+\.md)(?:#([a-z-]+))?")
+
+
+def texts(file: Path) -> Iterator[tuple[int, str]]:
+    """The texts of a module, with the number of their line; docstrings are not told as hints."""
+    tree = ast.parse(file.read_text())
+    nodes = list(ast.walk(tree))
+    left_out = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    left_out |= {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in ast.walk(node) if part is not node}
+    for node in nodes:
+        if id(node) in left_out:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            parts = [part.value if isinstance(part, ast.Constant) else SAMPLE for part in node.values]
+            yield node.lineno, "".join(map(str, parts))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
+
+
+HINTS = [
+    pytest.param(text, id=f"{file.relative_to(PACKAGE)}:{line}")
+    for file in sorted(PACKAGE.rglob("*.py"))
+    for line, text in texts(file)
+    if HINTED.search(text) and not text.startswith(("ix k8s/", "(?<", "\\", "INVOKE_1_", "name: Cluster", "from kubetasks"))
+]
+
+
+def of_this_repository(_folder: Path) -> Project:
+    return PROJECT
+
+
+def with_manifests(folder: Path) -> Project:
+    (folder / "manifests").mkdir()
+    return Project.of("shop", folder, manifests="manifests")
+
+
+def without_manifests(folder: Path) -> Project:
+    return Project.of("shop", folder)
+
+
+def with_a_prefix_like_a_section(folder: Path) -> Project:
+    return Project.of("shop", folder, prefix="app", command="inv")
+
+
+PROJECTS = [of_this_repository, with_manifests, without_manifests, with_a_prefix_like_a_section]
+
+
+def wrong(project: Project, tasks: Collection, text: str) -> list[str]:
+    """What a hint names, and is not there."""
+    found = [name for name in re.findall(r"INVOKE_\w+\w", text) if name not in variables(project)]
+    found += [word for command in commands(project, text) if (word := unknown(tasks, command))]
+    for page, anchor in PAGE.findall(text):
+        there = Path(page) if page.startswith("/") else project.folder / page
+        if not there.is_file():
+            found.append(page)
+        elif anchor and anchor not in re.sub(r"[^a-z0-9\n]+", "-", there.read_text().lower()):
+            found.append(f"{page}#{anchor}")
+    return found + [file for file in re.findall(r"k8s/\w+\.yaml", text) if not (project.folder / file).exists()]
+
+
+def variables(project: Project) -> set[str]:
+    return {project.variable(section, name) for section, names in DEFAULTS.items() for name in names}
+
+
+def commands(project: Project, text: str) -> list[list[str]]:
+    """The words after each command of the project."""
+    parts = re.split(rf"(?<![\w./-]){re.escape(project.command)} ", text)[1:]
+    return [re.split(r"[;,`)\n]", part)[0].split() for part in parts]
+
+
+def unknown(tasks: Collection, words: list[str]) -> str:
+    """The first word of a command that is neither a task nor an option of it; what follows is prose."""
+    known = {**{name: tasks[name] for name in tasks.task_names}, "init": init}
+    task = None
+    for word in words:
+        word = word.rstrip(".:")
+        option = word.partition("=")[0]
+        if word in known:
+            task = known[word]
+        elif word.startswith("--"):
+            options = [f"--{one.name}" for one in task.get_arguments()] if task else CORE
+            if option not in options:
+                return word
+        elif task is None and word not in ("", "TASK"):
+            return word
+        else:
+            break
+    return ""
+
+
+@pytest.mark.parametrize("make", PROJECTS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("hint", HINTS)
+def test_a_hint_names_what_is_there(tmp_path: Path, make: object, hint: str) -> None:
+    project: Project = make(tmp_path)  # type: ignore[operator]
+    text = project.spoken(hint)
+    assert wrong(project, ns if project is PROJECT else namespace(project), text) == [], text
+    assert project is PROJECT or "./inv" not in text
+    assert project.spoken(text) == text, "told twice, it stays as it is"
+
+
+def test_what_is_not_there_is_noticed() -> None:
+    told = "./inv biuld; ./inv build --fast, ./inv installs it: docs/nothing.md, docs/setup.md#nowhere, k8s/no.yaml; INVOKE_APP_X"
+    expected = ["INVOKE_APP_X", "biuld", "--fast", "installs", "docs/nothing.md", "docs/setup.md#nowhere", "k8s/no.yaml"]
+    assert wrong(PROJECT, ns, told) == expected
