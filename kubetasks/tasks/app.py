@@ -63,9 +63,9 @@ def scale(run: Run, replicas: str = "", json: bool = False) -> None:
 
 @task(help={"volumes": VOLUMES})
 def undeploy(run: Run, volumes: bool = False) -> None:
-    """Delete the deployment and what came with it, but no volume claim.
+    """Delete the deployment and what came with it.
 
-    What came with it is each object in k8s/ but the service: disruption budgets, jobs, other deployments and services, config maps, secrets
+    That is each object in k8s/ but the service: disruption budgets, jobs, other deployments and services, config maps, secrets
     and service accounts. --dry names them. Volume claims stay, with their data, unless --volumes deletes them too.
 
     The tutorial: kubectl delete deployment simple-server
