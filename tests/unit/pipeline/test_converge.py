@@ -123,3 +123,15 @@ def test_without_a_load_balancer_a_port_that_another_service_has_is_told(monkeyp
 def test_what_the_cluster_finds_invalid_is_told_with_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingError, match=r"k8s/service\.yaml: .* may not be changed"):
         exposed(monkeypatch, "spec.clusterIP: may not be changed")
+
+
+@pytest.mark.parametrize(
+    ("answers", "step"), [(True, "Waiting for traffic"), (False, "Waiting for endpoints (no address answers")]
+)
+def test_who_cannot_reach_an_existing_cluster_is_not_told_of_traffic(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answers: bool, step: str
+) -> None:
+    made = stranger(monkeypatch, {})
+    monkeypatch.setattr(probe, "ask", lambda *_, **__: {} if answers else None)
+    assert converge.wait_until_served(made) == 3
+    assert capsys.readouterr().err.startswith(step)
