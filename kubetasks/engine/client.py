@@ -4,12 +4,10 @@ import json
 import os
 import queue
 import re
-import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -203,11 +201,7 @@ class Engine:
         """What may go wrong with a cluster on this engine's machine, each with a remedy."""
         from urllib.request import getproxies_environment
 
-        free = None
-        if machine.reaches_containers(self.info):  # otherwise the folder is in a machine of the engine's own
-            with suppress(OSError):
-                free = shutil.disk_usage(self.info["DockerRootDir"]).free
-        return machine.cautions(self.info, free, getproxies_environment(), datetime.now(UTC))
+        return machine.cautions(self.info, getproxies_environment())
 
     def version(self) -> str:
         """The engine's release, for example 28.0.4."""

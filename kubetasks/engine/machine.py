@@ -6,7 +6,6 @@ The fields: https://docs.docker.com/reference/api/engine/version/v1.43/#tag/Syst
 import platform
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from kubetasks.terminal.loopback import is_loopback
@@ -16,8 +15,6 @@ Info = Mapping[str, Any]
 DESKTOP = "Docker Desktop"  # has a virtual machine of its own, on Linux too
 ORBSTACK = "OrbStack"  # has one on macOS, and a route to the containers in it
 LIMITS = ("MemoryLimit", "PidsLimit", "CPUShares")  # what a rootless kubelet must be allowed to set
-CLOCK_SECONDS = 60  # kubeadm's certificates begin 300 s before they are made
-LEAST_FREE = 3_000_000_000  # bytes; a cluster takes 2 GB of disk
 ROOTLESS = "docs/setup.md#rootless; or, for the engine that runs as root: unset DOCKER_HOST; docker context use default"
 
 
@@ -61,29 +58,17 @@ def refusal(info: Info, container: Mapping[str, Any] | None) -> tuple[str, str] 
     return None
 
 
-def cautions(info: Info, free: int | None, proxies: Mapping[str, str], now: datetime) -> list[str]:
-    """What may go wrong, each with a remedy.
-
-    `free` are the bytes that are left where the engine keeps its data, if that is known; `proxies` are those of the environment,
-    by scheme.
-    """
+def cautions(info: Info, proxies: Mapping[str, str]) -> list[str]:
+    """What may go wrong, each with a remedy; `proxies` are those of the environment, by scheme."""
     told = []
     if not reaches_containers(info):
         told.append("Containers' own addresses do not answer here: a kind service answers at 127.0.0.1; minikube: ./inv tunnel.")
-    if free is not None and free < LEAST_FREE:
-        where = f"Only {free / 1e9:.1f} GB are free in {info['DockerRootDir']}, and a cluster takes 2."
-        told.append(f"{where} docker system df shows what could be removed.")
     named = {f"{scheme.upper()}_PROXY": url for scheme, url in proxies.items() if scheme in ("http", "https") and url}
     if named and not info.get("HttpProxy") and not info.get("HttpsProxy"):
         told.append(f"{next(iter(named))} is set here, and the engine has no proxy to pull images through: docs/setup.md#a-proxy")
     ours = [variable for variable, url in named.items() if is_loopback(_with_scheme(url))]
     if ours:  # without the address: it may have a password
-        variable = ours[0]
-        told.append(f"Nodes do not reach the proxy of {variable}: 127.0.0.1 is a node's own there. Name this machine's address.")
-    ahead = (datetime.fromisoformat(info["SystemTime"]).astimezone(UTC) - now).total_seconds() if "SystemTime" in info else 0.0
-    if abs(ahead) > CLOCK_SECONDS:
-        side = "ahead of" if ahead > 0 else "behind"
-        told.append(f"The engine's clock is {abs(ahead):.0f} s {side} this machine's, and certificates may fail. Set both.")
+        told.append(f"Nodes do not reach the proxy of {ours[0]}: 127.0.0.1 is a node's own there. Name this machine's address.")
     return told
 
 

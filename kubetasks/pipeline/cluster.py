@@ -6,12 +6,11 @@ from pathlib import Path
 
 from kubetasks import providers
 from kubetasks.engine import access
-from kubetasks.errors import ClusterError, EngineError, ExposeError, OwnershipError, RolloutError
-from kubetasks.kube import objects
+from kubetasks.errors import ClusterError, EngineError, ExposeError, RolloutError
 from kubetasks.kube.client import ApiError
 from kubetasks.pipeline import converge, nodes, seen
 from kubetasks.pipeline.run import Run
-from kubetasks.providers import localregistry, metallb
+from kubetasks.providers import metallb
 from kubetasks.providers.own import Own
 from kubetasks.setup import requirements
 
@@ -44,7 +43,6 @@ def ensure(run: Run) -> bool:
     if run.cluster.subnet:
         _install_load_balancer(run)  # its pods start as soon as there is a node for them
     changed |= nodes.wait_for(run)
-    announce_registry(run)
     if not changed:
         run.report.say(f"Cluster {provider.name} is running.")
     return changed
@@ -58,20 +56,6 @@ def _start_lines(run: Run, provider: Own) -> Sequence[str]:
         if not run.report.dry:
             raise
         return [f"# {line.strip()}" for line in str(error.message).splitlines()]
-
-
-def announce_registry(run: Run) -> None:
-    """Tell other tools of the cluster's registry, unless somebody has told them of another one."""
-    addresses = run.cluster.registry
-    if addresses is None:
-        return
-    wanted = localregistry.config_map(addresses.outside, addresses.inside, run.app.owner)
-    found = run.kube.get("ConfigMap", wanted["metadata"]["name"], wanted["metadata"]["namespace"])
-    if found is None or found.get("data") != wanted["data"]:
-        try:
-            objects.apply(run.kube, wanted)
-        except OwnershipError as error:
-            run.report.say(f"{error.sentence} The cluster's own registry is not announced.")
 
 
 def _install_load_balancer(run: Run) -> None:

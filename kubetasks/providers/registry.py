@@ -1,7 +1,6 @@
 """The registry of a cluster of our own: through it a node gets the layers that it lacks, and no other.
 
 Transport, not storage: whatever is in it is in the engine too, and pods name what the node has.
-How a cluster announces it: https://kind.sigs.k8s.io/docs/user/local-registry/
 """
 
 import socket
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING
 from kubetasks.engine.client import Engine
 from kubetasks.errors import EngineError
 from kubetasks.project.settings import Settings
-from kubetasks.providers import localregistry
 from kubetasks.providers.base import RegistryAddress
 from kubetasks.providers.own import foreign
 from kubetasks.setup import requirements
@@ -105,11 +103,6 @@ class Registry:
         port = self._options[3][0]
         address = self.address() or RegistryAddress(f"127.0.0.1:{port}", self.inside)
         return [equivalents.run_in(node, ["sh", "-c", _hosts(address)]) for node in nodes] if self.available() else []
-
-    def hosting_lines(self) -> Sequence[str]:
-        """The equivalent command that tells other tools of it."""
-        announced = localregistry.config_map(equivalents.port_of(self.name, PORT), self.inside, self._owner)
-        return (equivalents.announce_registry(self._owner, announced),) if self.available() else ()
 
     def deliver(self, names: Sequence[str], nodes: "Sequence[Container]", at: Callable[[str], None]) -> None:
         """Push the image with these names, the first of which says which one it is, and let the nodes pull it.

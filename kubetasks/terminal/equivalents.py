@@ -80,11 +80,6 @@ def port_of(container: str, port: int) -> str:
     return f"$(docker port {container} {port})"
 
 
-def announce_registry(owner: Owner, announcement: Mapping[str, object]) -> str:
-    """The shell replaces `port_of` in it."""
-    return f"kubectl apply --server-side --field-manager={owner.name} -f - <<EOF\n{json.dumps(announcement)}\nEOF"
-
-
 def mark_cluster(nodes: Sequence[str], file: str) -> str:
     """Write the file that says of each node that its creation was not interrupted."""
     return "\n".join(run_in(node, ["touch", file]) for node in nodes)

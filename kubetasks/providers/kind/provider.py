@@ -13,8 +13,7 @@ from kubetasks.engine.client import NO_SPACE
 from kubetasks.engine.image import Image, names_to_load
 from kubetasks.errors import ClusterError, EngineError, ImageError, ProgramError, TaskError
 from kubetasks.project.settings import DEFAULTS
-from kubetasks.project.versions import KIND
-from kubetasks.providers import containerd, programs
+from kubetasks.providers import containerd
 from kubetasks.providers.base import Cluster
 from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port, kubernetes_of
 from kubetasks.providers.kind.network import Network
@@ -137,7 +136,8 @@ class Kind(Own):
                 f"The image of kind's nodes for Kubernetes {minor} is missing: {image.reference}.",
                 f"INVOKE_CLUSTER_KUBERNETES={minor} ./inv setup",
             )
-        programs.require("kind", requirements.KIND.find(None, self._settings), KIND, ["version", "--quiet"], {}, self._settings)
+        if not requirements.KIND.find(None, self._settings).present:
+            raise ClusterError("kind is not installed.", inventory.command(self._settings))
         cli = inventory.docker()
         if not cli.present:
             raise ClusterError("kind uses the command line of Docker, which is missing.", cli.remedy)
@@ -320,7 +320,6 @@ class Kind(Own):
             equivalents.mark_cluster(config.nodes, self.mark),
             *(equivalents.load_balancer(self._app.owner, manifest, self.name) if reached else ()),
             equivalents.wait_for_nodes(),
-            *self._registry.hosting_lines(),
         )
 
     def _resume_lines(self) -> Sequence[str]:

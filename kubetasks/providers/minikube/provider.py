@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 from kubetasks.engine import access, machine
 from kubetasks.engine.image import Image
 from kubetasks.errors import ClusterError, EngineError, ProgramError
-from kubetasks.project.versions import KICBASE, KUBERNETES, MINIKUBE
-from kubetasks.providers import programs
+from kubetasks.project.versions import KICBASE, KUBERNETES
 from kubetasks.providers.base import Cluster
 from kubetasks.providers.minikube import docker_images, tunnel
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
 from kubetasks.providers.own import Own, foreign
-from kubetasks.setup import requirements
+from kubetasks.setup import inventory, requirements
 from kubetasks.terminal import equivalents, shell
 
 if TYPE_CHECKING:
@@ -197,9 +196,9 @@ class Minikube(Own):
         )
 
     def _require_program(self) -> None:
-        """Raises ClusterError if minikube is not installed, or on PATH alone and too old."""
-        found = requirements.MINIKUBE.find(None, self._settings)
-        programs.require("minikube", found, MINIKUBE, ["version", "--short"], self.environment, self._settings)
+        """Raises ClusterError if minikube is not installed."""
+        if not requirements.MINIKUBE.find(None, self._settings).present:
+            raise ClusterError("minikube is not installed.", inventory.command(self._settings))
 
     # images
 

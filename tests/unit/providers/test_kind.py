@@ -11,14 +11,12 @@ import yaml
 
 from kubetasks.errors import ClusterError, LeftoverError, ProgramError
 from kubetasks.project.labels import TOOL
-from kubetasks.project.versions import KIND
-from kubetasks.providers import containerd, programs
+from kubetasks.providers import containerd
 from kubetasks.providers.kind import config, provider
 from kubetasks.providers.kind.config import Config
 from kubetasks.providers.kind.network import Network
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.providers.own import DELETION_SECONDS
-from kubetasks.setup.requirements import Artifact
 from kubetasks.terminal import equivalents, shell
 from kubetasks.terminal.report import Report
 from tasks import PROJECT
@@ -301,17 +299,6 @@ def test_a_deletion_waits_for_what_the_engine_removes_for_one_that_was_killed(
         remove_network=lambda _name: None,
     )
     assert Going(ours, Report(), lambda: engine).delete()
-
-
-@pytest.mark.parametrize(("version", "sentence"), [("", "kind is not installed."), ("0.20.0", "kind on PATH is 0.20.0; v0.33")])
-def test_a_kind_that_is_missing_or_too_old_is_said(monkeypatch: pytest.MonkeyPatch, version: str, sentence: str) -> None:
-    monkeypatch.setattr("shutil.which", lambda _name: "/usr/bin/kind" if version else None)
-    monkeypatch.setattr(shell, "run", lambda _argv, env: version)  # noqa: ARG005
-    with pytest.raises(ClusterError, match=sentence):
-        programs.require("kind", Artifact("/cache/kind", False), KIND, ["version", "--quiet"], {}, configured())
-    programs.require("kind", Artifact("/cache/kind", True), KIND, [], {}, configured())
-    if version:
-        programs.require("kind", Artifact("/cache/kind", False), "v0.19.0", [], {}, configured())
 
 
 @pytest.mark.parametrize(
