@@ -177,15 +177,19 @@ class Project:
     def spoken(self, text: str) -> str:
         """A message, which is written for a project without a prefix and the command ./inv, as this project's person types it."""
         text = OUR_COMMAND.sub(self.command, text)
-        if self.folder != PACKAGE.parent:  # the wheel has the pages; an editable one lies beside them
-            pages = next((folder for folder in (PACKAGE / "docs", PACKAGE.parent / "docs") if folder.is_dir()), Path("docs"))
-            text = PAGE.sub(f"{pages}/", text)
+        text = text if self.folder == PACKAGE.parent else with_pages(text)
         if self.application.manifests is None:
             text = text.replace("ix k8s/deployment.yaml", "ix the Dockerfile, or the port or health path of the application")
             text = MANIFEST.sub("the manifests that kubetasks init writes", text)
         elif self.prefix:  # whose files may have other names
             text = MANIFEST.sub(rf"the \1 in {self.application.manifests.name}/", text)
         return _our_variables().sub(rf"INVOKE_{self.prefix.upper()}_\1", text) if self.prefix else text
+
+
+def with_pages(text: str) -> str:
+    """A message with the pages that came with the package: the wheel has them, and an editable one lies beside them."""
+    pages = next((folder for folder in (PACKAGE / "docs", PACKAGE.parent / "docs") if folder.is_dir()), Path("docs"))
+    return PAGE.sub(f"{pages}/", text)
 
 
 @cache

@@ -3,12 +3,14 @@
 import ast
 import re
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 from invoke.collection import Collection
 
 from kubetasks import namespace
+from kubetasks.__main__ import Tasks
 from kubetasks.project import application
 from kubetasks.project.application import Project
 from kubetasks.project.settings import DEFAULTS
@@ -123,3 +125,11 @@ def test_what_is_not_there_is_noticed() -> None:
     told = "./inv biuld; ./inv build --fast, ./inv installs it: docs/nothing.md, docs/setup.md#nowhere, k8s/no.yaml; INVOKE_APP_X"
     expected = ["INVOKE_APP_X", "biuld", "--fast", "installs", "docs/nothing.md", "docs/setup.md#nowhere", "k8s/no.yaml"]
     assert wrong(PROJECT, ns, told) == expected
+
+
+def test_what_is_wrong_with_a_table_names_a_page_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "invoke.yaml").write_text("kubetasks: {name: shop, colour: blue}\n")
+    with chdir(tmp_path), pytest.raises(SystemExit) as ended:
+        Tasks(name="kubetasks", binary="kubetasks", binary_names=["kubetasks"]).run(["kubetasks", "doctor"])
+    told = capsys.readouterr().err
+    assert (ended.value.code, [Path(page).is_file() for page, _ in PAGE.findall(told)]) == (2, [True]), told
