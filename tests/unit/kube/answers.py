@@ -1,4 +1,4 @@
-"""Answers of a real API server, recorded in the folder `recorded`."""
+"""Answers of a real API server, recorded in `recorded`, without the fields that neither the package nor a test reads."""
 
 import json
 from pathlib import Path

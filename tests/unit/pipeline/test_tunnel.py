@@ -1,15 +1,13 @@
 """A tunnel is open until Ctrl-C, and only to a service that is there."""
 
-import json
-from pathlib import Path
-
 import pytest
 
 from kubetasks.errors import ExposeError
 from kubetasks.pipeline import probe, service
+from tests.unit.kube.answers import recorded
 from tests.unit.pipeline.fakes import FakeKube, FakeProvider, OwnProvider, run_on
 
-SERVICE = json.loads((Path(__file__).parents[1] / "kube" / "recorded" / "service.json").read_text())
+SERVICE = recorded("service")
 
 
 class TunnelProvider(OwnProvider):
