@@ -107,14 +107,15 @@ def test_a_host_may_be_a_name(host: str) -> None:
 
 
 def test_of_two_servers_started_together_on_one_port_one_serves() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    for _ in range(5):
-        both = [start(f"--port={port}") for _ in range(2)]
-        try:
-            ended = [one.wait(SECONDS) for one in both if not (one.stdout and "serving" in one.stdout.readline())]
-            assert ended == [3]
-        finally:
-            for one in both:
-                one.kill()
-                one.communicate()
+    with socket.socket() as reserved:  # bound and not listening: no other program gets the port, and both servers may bind it
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        for _ in range(5):
+            both = [start(f"--port={reserved.getsockname()[1]}") for _ in range(2)]
+            try:
+                ended = [one.wait(SECONDS) for one in both if not (one.stdout and "serving" in one.stdout.readline())]
+                assert ended == [3]
+            finally:
+                for one in both:
+                    one.kill()
+                    one.communicate()

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from kubetasks.pipeline import desired, probe
 from kubetasks.pipeline.desired import Desired, Place
 from kubetasks.project.application import Application
 from kubetasks.project.labels import TOOL, Owner
+from kubetasks.setup.requirements import REPOSITORIES
 from kubetasks.terminal import equivalents
 from tasks import PROJECT
 
@@ -146,15 +148,12 @@ def test_the_manifests_of_this_application_are_named_after_it() -> None:
     assert names == [f"{kind}/{PROJECT.application.name}" for kind in ("poddisruptionbudget", "deployment", "service")]
 
 
-def test_no_other_module_knows_the_name_of_the_application() -> None:
-    package = Path(equivalents.__file__).parent
-    for path in package.rglob("*.py"):
-        if path.name == "application.py":
-            continue
-        known = (text.replace(TOOL.name, "") for text in strings(path))
-        if path.name == "requirements.py":  # it names other images, such as simple-server-node
-            known = (text.replace(f"{PROJECT.application.name}-", "") for text in known)
-        assert [text for text in known if PROJECT.application.name in text] == [], path
+def test_only_the_help_of_the_tasks_knows_the_name_of_the_application() -> None:
+    package = PROJECT.folder / "kubetasks"
+    others = "|".join((TOOL.name, *REPOSITORIES))  # which begin with it
+    modules = {path.relative_to(package): "".join(strings(path)) for path in package.rglob("*.py")}
+    knowing = [str(path) for path, text in modules.items() if PROJECT.application.name in re.sub(others, "", text)]
+    assert knowing == ["tasks/__init__.py"]
 
 
 def strings(path: Path) -> Iterator[str]:
