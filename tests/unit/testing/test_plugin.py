@@ -1,6 +1,7 @@
 """The plugin in runs of pytest of their own, on a machine without an engine."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,22 @@ TASKS = """\
 from kubetasks import Project, namespace
 ns = namespace(Project.of("shop", __file__))
 """
+STUCK = """\
+import pytest
+from kubetasks.errors import LeftoverError
+from kubetasks.testing.session import Session
+
+class Stuck:
+    name = "stuck"
+
+    def create_namespace(self, *_): pass
+    def diagnosis(self, *_): return ""
+    def delete(self, *_, **__): raise LeftoverError("Namespace shop stays.", "kubectl get all")
+    delete_namespace = delete
+
+Session.throwaway = Session.cluster = lambda *_: Stuck()
+"""
+PROVIDER, KUBERNETES = "INVOKE_KUBETASKS_CLUSTER_PROVIDER", "INVOKE_KUBETASKS_CLUSTER_KUBERNETES"
 WATCHED = """\
 import os, signal, sys
 
@@ -28,14 +45,14 @@ def pytest_sessionfinish():
 """
 
 
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run pytest with the plugin in a folder, with a cache folder and a folder for temporary files of its own."""
     (folder / "tmp").mkdir(exist_ok=True)
     own = {"TMPDIR": str(folder / "tmp"), "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": str(PROJECT.folder)}
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "kubetasks.pytest_plugin", "-p", "no:randomly", "-q", *words],
         cwd=folder,
-        env=os.environ | own | {"DOCKER_HOST": "unix:///nowhere/docker.sock"},
+        env=os.environ | own | {"DOCKER_HOST": "unix:///nowhere/docker.sock"} | variables,
         capture_output=True,
         text=True,
         timeout=120,
@@ -69,7 +86,8 @@ def test_with_workers_each_test_that_needs_it_says_so(tmp_path: Path) -> None:
     ended = run(tmp_path, "-n2")
     assert ended.returncode == pytest.ExitCode.TESTS_FAILED
     assert "2 errors" in ended.stdout
-    assert ended.stdout.count("This machine lacks: engine") >= 2
+    assert ended.stdout.count("\nThis machine lacks: engine") == 2, "in the words of the one that was first"
+    assert "Error:" not in ended.stdout
 
 
 def test_tasks_are_found_above_the_folder_of_the_tests(tmp_path: Path) -> None:
@@ -77,6 +95,35 @@ def test_tasks_are_found_above_the_folder_of_the_tests(tmp_path: Path) -> None:
     (tmp_path / "tasks.py").write_text(TASKS)
     (tmp_path / "tests" / "test_it.py").write_text("def test_it(k8s_application):\n    print('for', k8s_application.folder)\n")
     assert f"for {tmp_path}\n" in run(tmp_path / "tests", "-s").stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "variables", "lacks", "given"),
+    [
+        ("provider=minikube", {}, "minikube", f"{PROVIDER}=minikube "),
+        ("provider=kind", {PROVIDER: "minikube"}, "kind", ""),
+        ("kubernetes=1.35", {KUBERNETES: "1.34"}, "kind", f"{KUBERNETES}=1.35 "),
+    ],
+)
+def test_an_option_chooses_what_creates_the_cluster_whatever_a_variable_says(
+    tmp_path: Path, option: str, variables: dict[str, str], lacks: str, given: str
+) -> None:
+    (tmp_path / "tasks.py").write_text(TASKS)
+    (tmp_path / "test_it.py").write_text("def test_it(k8s_cluster):\n    pass\n")
+    told = run(tmp_path, f"--kubetasks-{option}", **variables).stdout
+    assert f"This machine lacks: engine, {lacks}, node image" in told
+    assert told.endswith(f"; {given}kubetasks setup !\n")
+
+
+@pytest.mark.parametrize("fixture", ["k8s_namespace", "k8s_throwaway"])
+def test_what_cannot_be_removed_after_a_test_is_an_error_of_that_test_with_what_to_type(tmp_path: Path, fixture: str) -> None:
+    (tmp_path / "tasks.py").write_text(TASKS)
+    (tmp_path / "conftest.py").write_text(STUCK)
+    (tmp_path / "test_it.py").write_text(f"def test_it({fixture}):\n    pass\n")
+    ended = run(tmp_path)
+    assert (ended.returncode, "1 passed, 1 error" in ended.stdout) == (pytest.ExitCode.TESTS_FAILED, True), ended.stdout
+    assert "ERROR at teardown of test_it" in ended.stdout
+    assert re.search(r"Namespace shop stays\.\n\S?\s+kubectl get all\n", ended.stdout)
 
 
 def test_options_that_do_not_fit_are_refused_in_the_words_of_the_settings(tmp_path: Path) -> None:
