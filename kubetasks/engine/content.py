@@ -127,7 +127,7 @@ def _is_pattern(folder: Path, pattern: str) -> bool:
     from docker.utils.build import PatternMatcher
 
     try:
-        PatternMatcher([pattern]).matches(folder)
+        PatternMatcher([pattern]).matches(str(folder))  # type: ignore[arg-type]  # the stubs name a path
     except re.error:
         return False
     return True

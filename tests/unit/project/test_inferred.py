@@ -97,7 +97,7 @@ def test_without_a_dockerfile_there_is_nothing_to_begin_with(tmp_path: Path) -> 
         ("{", r"compose\.yaml cannot be read"),
         ("text\n", r"compose\.yaml cannot be read"),
         *(
-            (f"services: {{web: {web}}}", r"service web in compose\.yaml has something else than compose expects there")
+            (f"services: {{web: {web}}}", r"compose\.yaml cannot be read: it has something else than compose expects")
             for web in ("{build: 3}", "{build: [a]}", "{build: {context: 3, dockerfile: 4}}", "{build: ., healthcheck: x}")
         ),
     ],
