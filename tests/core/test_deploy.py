@@ -30,6 +30,7 @@ def test_its_image_is_never_pulled(app: Tasks) -> None:
     told = {event["reason"]: event["message"] for event in events}
     assert "Pulling" not in told
     assert "already present on machine" in told["Pulled"]
+    assert app.get("poddisruptionbudget", "simple-server")["spec"]["maxUnavailable"] == 1, "as in k8s/"
 
 
 def test_a_changed_source_rolls_out_and_the_old_replica_set_goes_to_zero(app: Tasks, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The README's own commands, typed in a fresh clone: they print what it shows, three pods answer, and then nothing is left."""
 
+import platform
 from pathlib import Path
 
 from tasks import PROJECT
@@ -21,6 +22,10 @@ def test_the_quick_start_of_the_readme(tmp_path: Path, throwaway: Tasks, type_pa
         for url in addresses.values():
             answered = answers.spread(url, REQUESTS)
             assert (len(answered.requests), answered.failed) == (3, 0), url
+        (node,) = throwaway.get("nodes")["items"]
+        containers = docker("ps", "--format={{.Names}}", f"--filter=label=io.x-k8s.kind.cluster={throwaway.cluster}")
+        assert containers.split() == [node["metadata"]["name"]], "kind created it, and its node is a container"
+        assert node["status"]["nodeInfo"]["kernelVersion"] == platform.release(), "of this machine, not of a virtual one"
 
     type_page(README, three_pods_answer)
     assert answers.silent(addresses["mapped port"])  # the other one's network is gone

@@ -6,11 +6,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from kubetasks.errors import ExposeError, OwnershipError
+from kubetasks.project.labels import TOOL
 from kubetasks.terminal import locking
 from kubetasks.terminal.report import Report
 from tasks import PROJECT
-from tests.support import answers, source
-from tests.support.driver import Tasks
+from tests.support import answers, images, source
+from tests.support.driver import Tasks, docker
 from tests.support.marks import every_provider
 from tests.support.processes import ended, started, until_line
 
@@ -28,6 +29,8 @@ def identity(app: Tasks) -> tuple[int, set[tuple[str, int]]]:
 def test_as_json_a_task_tells_its_outcome_and_the_seconds_of_its_stages(app: Tasks) -> None:
     built = app.json("build")
     assert built["image"] == f"simple-server:{built['build']}"
+    nameless = docker("images", "--quiet", "--filter=dangling=true", f"--filter=label={TOOL.selector}")
+    assert nameless or docker("images", "--quiet", images.STAGES), "the first stage of its build is kept"
     assert app.json("deploy")["build"] == built["build"]
     exposed, known = app.json("expose")["addresses"], app.json("status")["addresses"]
     assert exposed

@@ -18,10 +18,13 @@ def test_while_a_new_build_rolls_out_no_request_is_lost(
     app: Tasks, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     app("build", "deploy", "expose", "scale")
-    before = answers.build(app.url())
+    url = app.url()
+    before = answers.build(url)
     changed = source.changed(tmp_path)
     with load(app.addresses().values()) as sent:
-        app.typed("build", "deploy", folder=changed)
+        said = app.typed("build", "deploy", folder=changed).stderr
+        served = {answers.build(url) for _ in range(answers.REQUESTS)}
+        assert served == {source.build(said)}, "it has ended when no old pod answers"
         pods_left(app, 3)
         sent.at_least(sent.answered.total() + MORE)
     record_property("requests", sent.answered.total())

@@ -102,6 +102,8 @@ def test_without_sudo_no_tunnel_is_started(app: Tasks, tmp_path: Path, monkeypat
 def test_a_node_that_runs_docker_builds_as_in_the_tutorial(throwaway: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INVOKE_CLUSTER_RUNTIME", "docker")
     throwaway("up")
+    theirs = f"--filter=label=name.minikube.sigs.k8s.io={throwaway.cluster}"
+    assert docker("ps", theirs, "--format={{.Names}}").split() == throwaway.nodes(), "minikube created it"
     assert len(throwaway.json("traffic")["pods"]) == 3, "without docker-env it is loaded"
     throwaway("clean")
     assert throwaway("docker-env", "--unset").stdout.startswith("unset ")

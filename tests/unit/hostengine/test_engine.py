@@ -5,7 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -136,12 +136,18 @@ def test_an_installed_engine_is_recorded_with_the_folders_that_did_not_exist(
     cache, asked = tmp_path / "cache", list[str]()
     monkeypatch.setattr(machine_engine, "FOLDERS", (str(tmp_path / "before"), str(tmp_path / "new")))
     monkeypatch.setattr(packages, "possible", lambda: True)
-    monkeypatch.setattr(packages, "install", lambda names, *_more, if_known: asked.extend([*names, *if_known]))
+
+    def installed(names: Sequence[str], *_: object, if_known: Sequence[str]) -> None:
+        assert capsys.readouterr().err.startswith("No container engine: installing Debian's docker.io with apt"), (
+            "it says so first"
+        )
+        asked.extend([*names, *if_known])
+
+    monkeypatch.setattr(packages, "install", installed)
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     Programs(monkeypatch, {"systemctl start": ""})
     receipt.write(cache, Receipt(folders=["/earlier"]))
     machine_engine.ensure(configured(cache=cache), Report(), tmp_path / "log")
-    assert capsys.readouterr().err.startswith("No container engine: installing Debian's docker.io with apt"), "it says so first"
     assert receipt.read(cache).folders == ["/earlier", str(tmp_path / "new")]
     assert asked == ["docker.io", "iptables", "ca-certificates", "docker-cli"]
 

@@ -67,13 +67,12 @@ def test_the_list_names_every_task() -> None:
     assert "Others:" not in listed, "each task has a group"
 
 
-def test_each_group_has_the_order_of_the_tutorial() -> None:
+def test_each_row_of_the_tutorials_table_names_tasks_and_each_group_has_its_order() -> None:
     table = (PROJECT.folder / "README.md").read_text().partition("## The tutorial's commands")[2].partition("\n## ")[0]
-    order = list(
-        dict.fromkeys(
-            re.findall(r"`(?:eval \"\$\()?\./inv (?:setup )?([a-z-]+)", "\n".join(re.findall(r"^\|.*\|$", table, re.MULTILINE)))
-        )
-    )
+    _, _, *rows = re.findall(r"^\|.*\|$", table, re.MULTILINE)
+    named = [re.findall(r"`(?:eval \"\$\()?\./inv (?:setup )?([a-z-]+)", row) for row in rows]
+    assert [row for row, names in zip(rows, named, strict=True) if not names or not set(names) <= set(TASKS)] == []
+    order = list(dict.fromkeys(name for names in named for name in names))
     assert {"start", "docker-env", "status", "scale", "clean", "up"} <= set(order)
     for names in GROUPS.values():
         told = [name for name in names if name in order]

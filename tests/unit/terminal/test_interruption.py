@@ -91,6 +91,7 @@ def test_the_first_signal_interrupts_and_those_that_follow_do_not_until_the_next
 
 @pytest.mark.parametrize("second", interruption.SIGNALS)
 def test_a_late_signal_ends_a_task_whatever_it_does(second: signal.Signals) -> None:
+    assert interruption.LATE_SECONDS == 5, "as the pages say"
     with talking(TASK.format(late=0)) as process:
         assert process.stdout
         interrupt(process)

@@ -20,14 +20,14 @@ def test_progress_does_not_mix_with_results(capsys: pytest.CaptureFixture[str]) 
     talk = Report()
     talk.say("working")
     talk.result("http://127.0.0.1:8080/")
-    with talk.step("Sending"):
+    with talk.step("Sending"), talk.step("Connecting"):
         pass
     talk.document({"a": 1})
     out, err = capsys.readouterr()
     url, _, document = out.partition("\n")
-    assert (url, untimed(err)) == ("http://127.0.0.1:8080/", "working\nSending: done\n")
+    assert (url, untimed(err)) == ("http://127.0.0.1:8080/", "working\nConnecting: done\nSending: done\n")
     told = json.loads(document)
-    assert (told["a"], [one["stage"] for one in told["stages"]]) == (1, ["Sending"])
+    assert (told["a"], [one["stage"] for one in told["stages"]]) == (1, ["Connecting", "Sending"])
 
 
 def test_what_may_be_of_a_log_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
