@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support import answers, source
 from tests.support.driver import Tasks
 from tests.support.images import built_image
@@ -11,6 +13,7 @@ from tests.support.marks import every_provider
 pytestmark = every_provider
 
 
+@pytest.mark.promise("`docker build -t simple-server:v1 .`")
 def test_it_comes_up_and_serves_the_image_that_was_built(app: Tasks) -> None:
     built = built_image(app("build").stderr)
     app("deploy", "expose")
@@ -22,6 +25,11 @@ def test_it_comes_up_and_serves_the_image_that_was_built(app: Tasks) -> None:
     assert pod["spec"]["containers"][0]["imagePullPolicy"] == app.pull_policy
 
 
+@pytest.mark.promise(
+    "`eval $(minikube docker-env)`",
+    "`kubectl create deployment simple-server --image=simple-server:v1`",
+    "`deploy` copies an image",
+)
 def test_its_image_is_never_pulled(app: Tasks) -> None:
     app("build", "deploy")
     (pod,) = app.get("pods")["items"]
@@ -33,6 +41,9 @@ def test_its_image_is_never_pulled(app: Tasks) -> None:
     assert app.get("poddisruptionbudget", "simple-server")["spec"]["maxUnavailable"] == 1, "as in k8s/"
 
 
+@pytest.mark.promise(
+    "`docker build -t simple-server:v1 .`", "Images belong to the Docker engine", "To roll out one change without `dev`"
+)
 def test_a_changed_source_rolls_out_and_the_old_replica_set_goes_to_zero(app: Tasks, tmp_path: Path) -> None:
     app("build", "deploy", "expose")
     before = answers.build(app.url())

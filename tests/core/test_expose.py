@@ -9,6 +9,12 @@ from tests.support.driver import Tasks
 from tests.support.marks import every_provider
 
 
+@pytest.mark.promise(
+    "`kubectl expose deployment simple-server --type=LoadBalancer`",
+    "`minikube service simple-server`",
+    "`minikube tunnel`",
+    "`kubectl delete service simple-server`",
+)
 @every_provider
 @pytest.mark.usefixtures("mapped_port")
 def test_it_answers_in_each_way_that_the_provider_has_until_unexpose(app: Tasks, tmp_path: Path) -> None:

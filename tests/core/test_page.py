@@ -1,5 +1,6 @@
 """The page: a reload is counted, live mode draws a bar for each pod that answers, and axe-core finds no fault in it."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.support.answers import REQUESTS
@@ -8,6 +9,7 @@ from tests.support.diagnosis import REPORTS
 from tests.support.driver import Tasks
 
 
+@pytest.mark.promise("Open the first address")
 def test_each_reload_is_counted_and_of_three_pods_each_answers_some(app: Tasks, open_page: OpenPage) -> None:
     app("build", "deploy", "expose")
     shown = open_page(app.url())
@@ -25,6 +27,7 @@ def test_each_reload_is_counted_and_of_three_pods_each_answers_some(app: Tasks, 
     assert seen == app.pods()
 
 
+@pytest.mark.promise("**Live mode** keeps polling", "Run `./inv scale --replicas=1`")
 def test_live_mode_draws_a_bar_for_each_of_three_pods_and_two_of_them_stop(app: Tasks, open_page: OpenPage) -> None:
     app("build", "deploy", "expose", "scale")
     url = app.url()

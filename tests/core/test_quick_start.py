@@ -3,6 +3,8 @@
 import platform
 from pathlib import Path
 
+import pytest
+
 from tasks import PROJECT
 from tests.support import answers, leftovers
 from tests.support.answers import REQUESTS
@@ -12,6 +14,16 @@ from tests.support.fixtures import TypePage
 README = PROJECT.folder / "README.md"
 
 
+@pytest.mark.promise(
+    "Build a small Python server, run it",
+    "Clone this repository",
+    "Open the first address",
+    "To remove the service, the deployment",
+    "[kind](https://kind.sigs.k8s.io) creates the cluster",
+    "Its node is a container",
+    "reload the page, see another pod answer",
+    "the whole clean-up",
+)
 def test_the_quick_start_of_the_readme(tmp_path: Path, throwaway: Tasks, type_page: TypePage) -> None:
     addresses: dict[str, str] = {}
 

@@ -1,5 +1,7 @@
 """`unexpose` and `undeploy`: afterwards everything is as it was before, and what others made is untouched."""
 
+import pytest
+
 from tests.support import snapshot
 from tests.support.driver import Tasks
 from tests.support.eventually import eventually
@@ -27,6 +29,7 @@ items:
 FOLLOWS = ("Endpoints", "EndpointSlice")  # the cluster writes to theirs as our pods come and go
 
 
+@pytest.mark.promise("`kubectl delete deployment simple-server`")
 @every_provider
 def test_nothing_is_left_and_what_does_not_carry_our_label_is_left_alone(app: Tasks) -> None:
     app.kubectl("apply", "--filename=-", stdin=THEIRS.replace("NAMESPACE", app.namespace))

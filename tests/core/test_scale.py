@@ -16,6 +16,7 @@ MORE = 100  # requests that are answered after each change
 pytestmark = every_provider
 
 
+@pytest.mark.promise("`kubectl scale deployments/simple-server --replicas=3`")
 def test_three_pods_answer_and_their_counts_add_up(app: Tasks, record_property: Callable[[str, object], None]) -> None:
     app("build", "deploy", "expose", "scale")
     pods = app.ready_pods()
@@ -27,6 +28,7 @@ def test_three_pods_answer_and_their_counts_add_up(app: Tasks, record_property: 
     assert sum(answered.counts.values()) == REQUESTS, "their counts add up to the requests sent"
 
 
+@pytest.mark.promise("`kubectl scale deployments/simple-server --replicas=3`")
 @pytest.mark.usefixtures("mapped_port")
 def test_from_three_to_one_and_back_and_no_request_is_lost(app: Tasks, record_property: Callable[[str, object], None]) -> None:
     app("build", "deploy", "expose", "scale")

@@ -126,6 +126,7 @@ def test_no_python_is_one_sentence(bare: Clone) -> None:
     assert (ended.returncode, ended.stderr) == (9, "python3 is missing: install Python 3.11 or newer.\n")
 
 
+@pytest.mark.promise("You need Linux, Python 3.11")
 def test_a_python_that_is_too_old_is_one_sentence(bare: Clone) -> None:
     bare.program("python3", 'case "$1" in --version) echo Python 3.9.2;; *) exit 1;; esac')
     ended = bare.inv()
@@ -134,6 +135,7 @@ def test_a_python_that_is_too_old_is_one_sentence(bare: Clone) -> None:
     assert not bare.venv.exists()
 
 
+@pytest.mark.promise("You need Linux, Python 3.11")
 def test_a_python_without_venv_names_the_package(bare: Clone) -> None:
     bare.program("python3", 'case "$2" in *ensurepip*) exit 1;; *) exit 0;; esac')
     ended = bare.inv()
@@ -141,6 +143,7 @@ def test_a_python_without_venv_names_the_package(bare: Clone) -> None:
     assert "apt-get install python3-venv" in ended.stderr
 
 
+@pytest.mark.promise("The first `./inv` creates `.venv`")
 def test_the_first_run_says_what_takes_long_and_leaves_no_lock(clone: Clone) -> None:
     ended = clone.inv()
     assert (ended.returncode, ended.stderr) == (0, CREATING)  # descriptor 9, the lock, is not open in the tasks either

@@ -1,14 +1,19 @@
-"""Each sentence of the README and of docs/use.md has a row in docs/testing.md: the tests that show it, or why none does."""
+"""Each sentence of the README and of docs/use.md has tests that show it, marked with its first words, or a reason why none does,
+in docs/testing.md.
+"""
 
 import ast
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
+
+import pytest
 
 from tasks import PROJECT
 
 TESTS = Path(__file__).parents[1]
 OTHER_TABLES = ("Where to go next",)  # sections whose tables promise nothing
+TESTED = "tested"  # in a row: a part of the sentence is
 MEASURED = re.compile(r"measured \(\[[^]]+\]\([^)]+\)\)")  # with a link to the figure
 
 
@@ -26,44 +31,58 @@ def sentences(readme: str) -> list[str]:
     return [sentence for sentence in found if sentence]
 
 
-def faults(readme: str, page: str, tests: Collection[str]) -> list[str]:
-    """What is wrong with the page's table of promises, each with the README's sentence or the row."""
+def faults(promises: list[str], page: str, marked: Collection[str]) -> list[str]:
+    """What is wrong with the words that tests are marked with and with the page's table, each with the sentence or the words."""
     section = page.partition("\n## Promises\n")[2].partition("\n## ")[0]
     introduction, _, table = section.partition("\n|")
-    lines = [line.strip("| ").partition(" | ") for line in table.splitlines()[2:] if line]
-    rows = [(says, shown) for says, _, shown in lines]
+    rows = [line.strip("| ").partition(" | ")[::2] for line in table.splitlines()[2:] if line]
     reasons = {*re.findall(r"\*\*(\w+)\*\*", introduction)} - {"measured"}
-    fine = reasons | {f"`{test}`" for test in tests}
+    beginnings = {*marked, *(says for says, _ in rows)}
     found: list[str] = []
-    for sentence in sentences(readme):
-        beginnings = [says for says, _ in rows if sentence.startswith(says)]
-        if len(beginnings) != 1:
-            found.append(f"{len(beginnings)} rows for: {sentence}")
-    for says, shown in rows:
-        begun = [sentence for sentence in sentences(readme) if sentence.startswith(says)]
+    for sentence in promises:
+        its = [words for words in beginnings if sentence.startswith(words)]
+        if len(its) != 1:
+            found.append(f"{len(its)} marks or rows for: {sentence}")
+    for words in beginnings:
+        begun = [sentence for sentence in promises if sentence.startswith(words)]
         if len(begun) != 1:
-            found.append(f"{len(begun)} sentences for the row: {says}")
-        wrong = [part for part in shown.split(", ") if part not in fine and not MEASURED.fullmatch(part)]
-        found += [f"neither a test nor a reason: {part}, in the row: {says}" for part in wrong]
+            found.append(f"{len(begun)} sentences for: {words}")
+    for says, why in rows:
+        parts = why.split(", ")
+        found += [f"no reason: {one}, in the row: {says}" for one in parts if one not in reasons and not MEASURED.fullmatch(one)]
+        if (TESTED in parts) != (says in marked):
+            found.append(f"{TESTED} in the row and marks of tests do not agree: {says}")
     return found
 
 
-def every_test() -> set[str]:
-    """The ids of all tests, below tests/; those that a module imports are its own too."""
-    found: set[str] = set()
-    for path in TESTS.rglob("test_*.py"):
+def found_in(folder: Path) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """The tests in a folder, with their ids below tests/."""
+    for path in folder.rglob("test_*.py"):
         for node in ast.parse(path.read_text()).body:
-            names = [node.name] if isinstance(node, ast.FunctionDef) else []
-            names += [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
-            found |= {f"{path.relative_to(TESTS)}::{name}" for name in names if name.startswith("test_")}
-    return found
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                yield f"{path.relative_to(TESTS)}::{node.name}", node
+
+
+def marks(test: ast.FunctionDef) -> set[str]:
+    """The words that a test is marked with."""
+    calls = [one for one in test.decorator_list if isinstance(one, ast.Call) and ast.unparse(one.func) == "pytest.mark.promise"]
+    return {str(ast.literal_eval(words)) for call in calls for words in call.args}
 
 
 def test_each_sentence_of_the_readme_has_a_test_or_a_reason() -> None:
     page = (PROJECT.folder / "docs" / "testing.md").read_text()
     promising = [PROJECT.folder / "README.md", PROJECT.folder / "docs" / "use.md"]
-    found = faults("\n".join(path.read_text() for path in promising), page, every_test())
+    promises = sentences("\n".join(path.read_text() for path in promising))
+    found = faults(promises, page, {words for _, test in found_in(TESTS) for words in marks(test)})
     assert not found, "\n".join(found)
+
+
+@pytest.mark.promise("`./inv setup test` checks the main statements")
+def test_each_test_of_core_shows_a_sentence_of_the_readme() -> None:
+    promises = sentences((PROJECT.folder / "README.md").read_text())
+    of_core = dict(found_in(TESTS / "core"))
+    assert of_core
+    assert [name for name, test in of_core.items() if not any(one.startswith(tuple(marks(test))) for one in promises)] == []
 
 
 def test_each_test_that_a_page_names_is_there() -> None:
@@ -71,8 +90,9 @@ def test_each_test_that_a_page_names_is_there() -> None:
     links = r'\]\(\.\./tests/([\w/]+\.py)\s"(\w+)"\)'  # in a list
     named = {(path.name, test) for path, text in pages.items() for test in re.findall(r"`([\w/]+\.py::\w+)`", text)}
     named |= {(path.name, "::".join(found)) for path, text in pages.items() for found in re.findall(links, text)}
-    assert {page for page, _test in named} >= {"testing.md", "answers.md"}
-    assert {one for one in named if one[1] not in every_test()} == set()
+    assert "answers.md" in {page for page, _test in named}
+    known = {name for name, _ in found_in(TESTS)}
+    assert {one for one in named if one[1] not in known} == set()
 
 
 README = """# Title
@@ -98,32 +118,40 @@ PAGE = """# Tests
 
 ## Promises
 
-Reasons: **explains**, and **measured** with a figure.
+Reasons: **explains**, and **measured** with a figure; **tested** in part.
 
-| README says | shown by |
+| the page says | why |
 |---|---|
-| It scales | `core/test_scale.py::test_it`, measured ([times](loop.md)) |
 | It costs | explains |
-| `start` | `core/test_start.py::test_it` |
+| `start` | tested, measured ([times](loop.md)) |
 
 ## Limits
 """
-KNOWN = {"core/test_scale.py::test_it", "core/test_start.py::test_it"}
+MARKED = {"It scales", "`start`"}
 
 
-def test_a_sentence_without_a_row_and_a_row_without_a_sentence_are_reported() -> None:
-    assert sentences(README) == ["It scales, e.g. to three.", "It costs nothing.", "`start` | `./inv start`"]
-    assert faults(README, PAGE, KNOWN) == []
-    more = README.replace("nothing.", "nothing. It also\nflies.")
-    assert faults(more, PAGE, KNOWN) == ["0 rows for: It also flies."]
-    less = README.replace("It costs nothing.", "")
-    assert faults(less, PAGE, KNOWN) == ["0 sentences for the row: It costs"]
-    assert len(faults(README, PAGE.replace("It costs", "It"), KNOWN)) == 2, "two rows for one, and a row for two"
+def test_what_has_neither_mark_nor_row_and_what_begins_no_sentence_or_two_is_reported() -> None:
+    promises = sentences(README)
+    assert promises == ["It scales, e.g. to three.", "It costs nothing.", "`start` | `./inv start`"]
+    assert faults(promises, PAGE, MARKED) == []
+    assert faults([*promises, "It also flies."], PAGE, MARKED) == ["0 marks or rows for: It also flies."]
+    for gone, words in zip(promises, ("It scales", "It costs", "`start`"), strict=True):
+        assert faults([one for one in promises if one != gone], PAGE, MARKED) == [f"0 sentences for: {words}"]
+    assert sorted(faults(promises, PAGE, MARKED | {"It"})) == [
+        "2 marks or rows for: It costs nothing.",
+        "2 marks or rows for: It scales, e.g. to three.",
+        "2 sentences for: It",
+    ]
+    assert faults(promises, PAGE, {"It scales"}) == ["tested in the row and marks of tests do not agree: `start`"]
 
 
-def test_a_row_whose_test_is_not_there_or_whose_reason_is_no_word_of_the_page_is_reported() -> None:
-    (gone,) = faults(README, PAGE, KNOWN - {"core/test_start.py::test_it"})
-    assert gone == "neither a test nor a reason: `core/test_start.py::test_it`, in the row: `start`"
-    for reason in ("believed", "measured", "", "`core/test_scale.py::test_it` MISSING"):
-        (told,) = faults(README, PAGE.replace("| explains |", f"| {reason} |"), KNOWN)
-        assert told.endswith("in the row: It costs"), reason
+@pytest.mark.parametrize("reason", ["believed", "measured", "", "`core/test_scale.py::test_it`"])
+def test_a_row_whose_reason_is_no_word_of_the_page_is_reported(reason: str) -> None:
+    (told,) = faults(sentences(README), PAGE.replace("| explains |", f"| {reason} |"), MARKED)
+    assert told == f"no reason: {reason}, in the row: It costs"
+
+
+def test_only_the_words_of_its_own_mark_are_a_tests() -> None:
+    (test,) = ast.parse('@pytest.mark.promise("It scales", "It costs")\n@other("It flies")\ndef test_it(): "`start`"').body
+    assert isinstance(test, ast.FunctionDef)
+    assert marks(test) == {"It scales", "It costs"}

@@ -5,6 +5,8 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from kubetasks.errors import ExposeError, OwnershipError
 from kubetasks.project.labels import TOOL
 from kubetasks.terminal import locking
@@ -26,6 +28,9 @@ def identity(app: Tasks) -> tuple[int, set[tuple[str, int]]]:
     }
 
 
+@pytest.mark.promise(
+    "With `--json`, a task prints", "For `status`, `diagnose`", "`stages` has the seconds", "A build also keeps its first"
+)
 def test_as_json_a_task_tells_its_outcome_and_the_seconds_of_its_stages(app: Tasks) -> None:
     built = app.json("build")
     assert built["image"] == f"simple-server:{built['build']}"
@@ -44,6 +49,7 @@ def test_as_json_a_task_tells_its_outcome_and_the_seconds_of_its_stages(app: Tas
     assert brought["url"] in {address["url"] for address in app.json("status")["addresses"]}
 
 
+@pytest.mark.promise("`kubectl apply -f k8s/` works too", "The tasks refuse objects")
 def test_restricted_pod_security_admits_its_pods_without_a_warning(app: Tasks) -> None:
     labels = app.get("namespace", app.namespace)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
@@ -60,6 +66,7 @@ def test_restricted_pod_security_admits_its_pods_without_a_warning(app: Tasks) -
     app("deploy", "expose")
 
 
+@pytest.mark.promise("If you run a task twice", "If the source is unchanged", "`deploy` keeps the number of pods")
 def test_a_second_deploy_changes_nothing_and_restarts_no_pod(app: Tasks) -> None:
     app("build", "deploy")
     first = identity(app)

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.support import answers, source
 from tests.support.driver import Tasks
 from tests.support.marks import every_provider
@@ -30,6 +32,7 @@ def following(lines: Iterator[str], words: str) -> str:
     raise AssertionError(f"no line with {words!r}")
 
 
+@pytest.mark.promise("everything so far", "Save a file of the image", "A rollout that cannot succeed")
 @every_provider
 def test_a_saved_change_is_served_and_a_broken_one_is_told_until_ctrl_c(app: Tasks, tmp_path: Path) -> None:
     project = source.changed(tmp_path)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.support import snapshot, source
 from tests.support.driver import Tasks
 from tests.support.marks import every_provider
@@ -20,6 +22,7 @@ CHANGING = (
 )
 
 
+@pytest.mark.promise("`./inv --echo TASK` prints")
 @every_provider
 def test_what_is_deployed_stays_as_it_is(app: Tasks, tmp_path: Path) -> None:
     app("build", "deploy", "expose")

@@ -30,6 +30,7 @@ def test_the_mapped_port_belongs_to_one_service_and_the_next_one_is_told(app: Ta
     assert answers.silent(f"http://127.0.0.1:{taken[1]}/"), "their service has no pod"
 
 
+@pytest.mark.promise("If you run a task twice")
 def test_unexpose_ends_it_and_a_second_expose_keeps_the_address(app: Tasks) -> None:
     app("build", "deploy", "expose")
     way, first = list(app.addresses().items())[-1]

@@ -32,6 +32,14 @@ def of_others(found: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
     return {item for item in found if not {"kube-system", "metallb-system"} & set(item)}
 
 
+@pytest.mark.promise(
+    "To remove the service, the deployment",
+    "the whole clean-up",
+    "If you run a task twice",
+    "For `status`, `diagnose`",
+    "A build also keeps its first",
+    "The cluster has its own kubeconfig file",
+)
 def test_clean_leaves_cluster_engine_and_home_as_they_were(
     snapshot_of_everything: Callable[[], Snapshot],
     throwaway: Tasks,

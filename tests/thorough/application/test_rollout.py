@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from kubetasks.errors import RolloutError
 from tests.support import answers, source
 from tests.support.driver import Tasks
@@ -13,6 +15,7 @@ from tests.support.marks import every_provider
 MORE = 100  # requests that are answered after the rollout
 
 
+@pytest.mark.promise("`deploy` keeps the number of pods")
 @every_provider
 def test_while_a_new_build_rolls_out_no_request_is_lost(
     app: Tasks, tmp_path: Path, record_property: Callable[[str, object], None]

@@ -1,5 +1,7 @@
 """Scaling: as many pods answer as were asked for."""
 
+import pytest
+
 from tasks import PROJECT
 from tests.support import answers
 from tests.support.driver import Tasks
@@ -9,6 +11,7 @@ from tests.support.marks import every_provider
 pytestmark = every_provider
 
 
+@pytest.mark.promise("`kubectl get deployments,pods`")
 def test_scaled_to_nothing_nobody_answers_and_status_says_so(app: Tasks) -> None:
     app("build", "deploy", "expose", "scale", "--replicas=0")
     document = app.json("status")

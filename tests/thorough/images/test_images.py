@@ -41,6 +41,7 @@ def foreign(alone: None) -> Iterator[str]:  # noqa: ARG001
     subprocess.run(["docker", "rmi", found], check=True, capture_output=True)
 
 
+@pytest.mark.promise("`docker rmi simple-server:v1 -f`")
 def test_a_foreign_image_of_the_tutorials_name_is_left_alone(foreign: str, throwaway: Tasks) -> None:
     connection = client.connect()
     assert f"{V1} was not built by these tasks" in throwaway("build").stderr
@@ -117,6 +118,7 @@ def nobody_else(app: Tasks) -> None:
     assert app.get("deployments,pods", "--all-namespaces", label)["items"] == []
 
 
+@pytest.mark.promise("`docker rmi simple-server:v1 -f`", "`kubectl apply -f k8s/` works too")
 @every_provider
 @pytest.mark.usefixtures("alone")  # `rmi` removes what other tests have built
 def test_a_node_keeps_an_image_that_any_pod_uses_and_no_other(app: Tasks, tmp_path: Path) -> None:
@@ -141,6 +143,7 @@ def test_a_node_keeps_an_image_that_any_pod_uses_and_no_other(app: Tasks, tmp_pa
     assert before <= set(after.values())
 
 
+@pytest.mark.promise("`docker build -t simple-server:v1 .`")
 @every_provider
 @pytest.mark.usefixtures("alone")  # the name is the engine's: another test's build would take it in between
 def test_the_tutorials_name_means_the_newest_build_on_the_node_too(app: Tasks, tmp_path: Path) -> None:

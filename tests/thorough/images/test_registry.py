@@ -31,6 +31,7 @@ def listening(name: str) -> str:
     return f"127.0.0.1:{binding['HostPort']}"
 
 
+@pytest.mark.promise("`deploy` copies an image")
 def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
     throwaway: Tasks, gate: Gate, tmp_path: Path, subtests: pytest.Subtests, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ DELIVERED = ("Loading", "Delivering")  # which one depends on what the nodes and
 SECONDS_TO_END = 10
 
 
+@pytest.mark.promise("Ctrl-C ends a task")
 @pytest.mark.parametrize(
     ("number", "times"),
     [

@@ -36,6 +36,7 @@ def anonymous_volumes(tasks: Tasks) -> set[str]:
     return {mount["Name"] for mount in mounts if mount["Type"] == "volume"}
 
 
+@pytest.mark.promise("Ctrl-C ends a task")
 @pytest.mark.parametrize(("number", "phase"), MOMENTS)
 def test_an_interrupted_start_cleans_up(
     snapshot_of: Callable[[], Snapshot], throwaway: Tasks, home: Path, number: signal.Signals, phase: str

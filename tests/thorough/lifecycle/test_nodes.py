@@ -72,6 +72,7 @@ def placed(tasks: Tasks, node: str) -> None:
     assert node in places(tasks).values()
 
 
+@pytest.mark.promise("To roll out one change without `dev`")
 @pytest.mark.parametrize("started_again", [False, pytest.param(True, marks=exhaustive)])
 def test_three_pods_on_three_nodes_and_no_request_lost_when_a_node_is_drained_and_stopped(
     three_nodes: Tasks,

@@ -33,6 +33,7 @@ def identity(item: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, str]]
     return item["metadata"]["uid"], item["spec"], item["metadata"].get("labels", {})
 
 
+@pytest.mark.promise("The tasks refuse objects")
 @pytest.mark.parametrize("kind", ["deployment", "poddisruptionbudget", "service"])
 def test_a_foreign_object_of_our_name_is_refused_and_left_alone(app: Tasks, kind: str) -> None:
     app("build")

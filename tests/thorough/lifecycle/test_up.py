@@ -4,6 +4,8 @@ import json
 import socket
 from collections.abc import Callable
 
+import pytest
+
 from tests.support import answers
 from tests.support.answers import REQUESTS
 from tests.support.driver import Tasks
@@ -15,6 +17,13 @@ from tests.support.snapshot import Snapshot
 pytestmark = every_provider
 
 
+@pytest.mark.promise(
+    "everything so far",
+    "`minikube stop`, `minikube delete`",
+    "If you run a task twice",
+    "For `status`, `diagnose`",
+    "Each gets the next free port",
+)
 def test_all_of_it_on_the_command_line_beside_another_cluster_and_there_again_after_a_stop(
     app: Tasks, throwaway: Tasks, record_property: Callable[[str, object], None]
 ) -> None:
@@ -56,6 +65,7 @@ def test_all_of_it_on_the_command_line_beside_another_cluster_and_there_again_af
     assert answers.silent(url)
 
 
+@pytest.mark.promise("`./inv --echo TASK` prints")
 def test_dry_changes_nothing(snapshot_of_everything: Callable[[], Snapshot], throwaway: Tasks) -> None:
     before = snapshot_of_everything()
     for words in (("up",), ("clean", "--all")):
@@ -64,6 +74,7 @@ def test_dry_changes_nothing(snapshot_of_everything: Callable[[], Snapshot], thr
     assert snapshot_of_everything().since(before) == {}
 
 
+@pytest.mark.promise("`kubectl get deployments,pods`", "`./inv --echo TASK` prints")
 def test_the_mirrored_commands_do_the_same_when_they_are_pasted(throwaway: Tasks) -> None:
     paste(throwaway.typed("--dry", "up").stdout)
 

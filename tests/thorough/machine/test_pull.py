@@ -95,6 +95,7 @@ def bare(tmp_path: Path) -> settings.Settings:
     return dataclasses.replace(made, images="pull", cache=tmp_path / "cache")
 
 
+@pytest.mark.promise("The first `setup` on a machine pulls")
 def test_what_kind_needs_is_pulled_as_pinned_and_a_second_time_is_there(
     images: Images,
     site: Callable[[File], File],

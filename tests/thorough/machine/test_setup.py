@@ -17,6 +17,9 @@ from kubetasks.testing.cluster import Cluster
 from tests.support.driver import Tasks, docker
 
 
+@pytest.mark.promise(
+    "everything so far", "If you run a task twice", "For `status`, `diagnose`", "`./inv doctor` looks at the machine"
+)
 def test_a_second_setup_finds_everything_there(throwaway: Tasks) -> None:
     assert throwaway("setup").stderr == "Nothing is missing.\n"
     assert all(item["present"] for item in throwaway.json("doctor")["items"])

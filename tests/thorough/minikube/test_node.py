@@ -66,6 +66,7 @@ def minikubes(cluster: str) -> list[str]:
     return found
 
 
+@pytest.mark.promise("`minikube tunnel`")
 @pytest.mark.usefixtures("sudo", "mapped_port")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_tunnel_gives_the_load_balancers_address_until_it_is_closed(app: Tasks, number: signal.Signals) -> None:
@@ -98,6 +99,9 @@ def test_without_sudo_no_tunnel_is_started(app: Tasks, tmp_path: Path, monkeypat
     assert "needs sudo on PATH" in refused.stderr
 
 
+@pytest.mark.promise(
+    "With `INVOKE_CLUSTER_PROVIDER=minikube`", "`eval $(minikube docker-env)`", "`eval $(minikube docker-env -u)`"
+)
 @pytest.mark.usefixtures("alone")
 def test_a_node_that_runs_docker_builds_as_in_the_tutorial(throwaway: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INVOKE_CLUSTER_RUNTIME", "docker")

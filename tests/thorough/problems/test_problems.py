@@ -45,6 +45,7 @@ def screen(ended: Ended) -> list[str]:
     return lines[start - 1 :]
 
 
+@pytest.mark.promise("For `status`, `diagnose`", "A rollout that cannot succeed")
 @pytest.mark.parametrize("code", FAULTS)
 def test_it_is_named_what_served_goes_on_and_rollback_takes_it_back(app: Tasks, code: str) -> None:
     container, words = FAULTS[code]

@@ -44,6 +44,7 @@ def titles(tier: Tier, **asked: Any) -> list[str]:
     return [job.title for job in matrix.jobs(tier, DEFAULT_KUBERNETES, **asked)]
 
 
+@pytest.mark.promise("`./inv setup test` checks the main statements")
 def test_each_tier_tests_what_the_smaller_one_does_and_more() -> None:
     oldest, *_, newest = PYTHONS
     default = f"Kubernetes {DEFAULT_KUBERNETES}"
@@ -95,6 +96,7 @@ def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return arguments
 
 
+@pytest.mark.promise("`./inv setup test` checks the main statements")
 @pytest.mark.parametrize(
     ("tier", "asked", "paths"),
     [
@@ -191,6 +193,7 @@ def test_what_cannot_be_had_is_not_claimed_but_told_why(monkeypatch: pytest.Monk
     assert [str(junit.read(tmp_path / name)) for name in ("lint.xml", "type.xml")] == ["1 passed", "0 passed, 1 failed"]
 
 
+@pytest.mark.promise("If no engine can run, `./inv test`")
 def test_without_an_engine_what_needs_none_is_tested_and_nothing_is_installed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

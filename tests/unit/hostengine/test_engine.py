@@ -126,6 +126,7 @@ def test_without_a_cache_there_is_nothing_to_stop_and_none_is_made(tmp_path: Pat
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.promise("If there is no engine, run `./inv setup` as root")
 def test_an_installed_engine_is_recorded_with_the_folders_that_did_not_exist(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -152,6 +153,7 @@ def test_an_installed_engine_is_recorded_with_the_folders_that_did_not_exist(
     assert asked == ["docker.io", "iptables", "ca-certificates", "docker-cli"]
 
 
+@pytest.mark.promise("Without root, it prints the command")
 def test_who_may_not_install_an_engine_is_told_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(packages, "possible", lambda: False)
     monkeypatch.setattr(packages, "install", lambda *_, **_more: pytest.fail("nothing may be installed"))

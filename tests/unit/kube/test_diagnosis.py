@@ -6,6 +6,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from kubetasks.kube import diagnosis, readiness
 from kubetasks.kube.diagnosis import EXIT_CODES, HEALTHY, LINES, Diagnosis
 from kubetasks.kube.problems import KINDS, Grace
@@ -99,6 +101,7 @@ def test_json_has_the_same_parts() -> None:
     assert document["sentence"] in told.text()
 
 
+@pytest.mark.promise("[problems.md]")
 def test_each_code_has_an_exit_code_and_a_paragraph() -> None:
     page = (PROJECT.folder / "docs" / "problems.md").read_text()
     headings = [line.removeprefix("### ").strip("`") for line in page.splitlines() if line.startswith("### ")]

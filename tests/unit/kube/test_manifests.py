@@ -43,6 +43,7 @@ def in_folder(folder: Path, **texts: object) -> Application:
     return dataclasses.replace(PROJECT.application, manifests=folder)
 
 
+@pytest.mark.promise("`kubectl create deployment simple-server --image=simple-server:v1`")
 def test_the_deployment_gets_image_namespace_and_label_and_keeps_the_rest() -> None:
     plain = manifest("deployment")
     made = applied(PROJECT.application)["Deployment"]
@@ -120,6 +121,10 @@ def test_what_is_there_twice_is_refused(tmp_path: Path) -> None:
         applied(app)
 
 
+@pytest.mark.promise(
+    "`kubectl create deployment simple-server --image=simple-server:v1`",
+    "`kubectl expose deployment simple-server --type=LoadBalancer`",
+)
 def test_the_plain_files_are_the_tutorials() -> None:
     (container,) = manifest("deployment")["spec"]["template"]["spec"]["containers"]
     assert (container["image"], container["imagePullPolicy"]) == ("simple-server:v1", "Never")

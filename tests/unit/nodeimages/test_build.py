@@ -59,6 +59,7 @@ def parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Parts:
     return Parts(monkeypatch, tmp_path)
 
 
+@pytest.mark.promise("The first `setup` on a machine pulls")
 def test_each_provider_gets_its_own_parts_and_what_both_need_is_built_once(parts: Parts) -> None:
     first = parts.build(KIND)
     assert first == {"Debian", "Kubernetes", "around", "kind", "node image"}

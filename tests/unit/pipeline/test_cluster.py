@@ -77,6 +77,7 @@ def test_a_broken_deployment_does_not_keep_a_started_cluster_from_being_used(
     assert "the log of" in file.read_text()
 
 
+@pytest.mark.promise("`eval $(minikube docker-env)`", "`eval $(minikube docker-env -u)`")
 @pytest.mark.parametrize(
     ("node", "unset", "words"),
     [

@@ -45,6 +45,7 @@ def watch(project: Application) -> Iterator[dev.Watch]:
     watching.close()
 
 
+@pytest.mark.promise("Save a file of the image")
 @pytest.mark.parametrize("name", ["server/app.py", "server/new.py", "Dockerfile", ".dockerignore", "k8s/deployment.yaml"])
 def test_a_change_of_the_image_or_a_manifest_is_seen_and_no_other(watch: dev.Watch, project: Application, name: str) -> None:
     for other in ("docs/page.md", "server/__pycache__/app.pyc", "k8s/notes.txt", "notes.txt"):

@@ -7,6 +7,7 @@ from tasks import PROJECT
 from tests.unit.pipeline.fakes import FakeProvider, run_on
 
 
+@pytest.mark.promise("`kubectl delete service simple-server`")
 def test_the_service_is_deleted_as_in_the_tutorial(capsys: pytest.CaptureFixture[str]) -> None:
     removal.unexpose(run_on(FakeProvider(), dry=True))
     assert capsys.readouterr().out == "kubectl --context theirs delete service simple-server\n"

@@ -45,6 +45,7 @@ def test_without_a_service_none_is_opened() -> None:
     assert provider.opened == 0
 
 
+@pytest.mark.promise("`minikube tunnel`")
 def test_where_no_tunnel_is_needed_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     service.tunnel(run_on(FakeProvider(), FakeKube()))
     assert capsys.readouterr().err == "Cluster theirs needs no tunnel: ./inv service prints the address.\n"

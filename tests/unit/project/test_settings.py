@@ -33,6 +33,7 @@ def read_with(provider: str, section: str, name: str, value: str) -> settings.Se
     return settings.read(PROJECT, config, {"XDG_CACHE_HOME": "/cache"})
 
 
+@pytest.mark.promise("Open the first address")
 def test_the_defaults_make_sense() -> None:
     found = read()
     assert (found.cluster, found.provider, found.port, found.replicas) == ("simple-server", "kind", 8080, 3)
@@ -122,11 +123,13 @@ def test_kubernetes_may_be_written_with_its_v() -> None:
     assert read("cluster", "kubernetes", "v1.36").kubernetes == "1.36"
 
 
+@pytest.mark.promise("Settings are environment variables")
 def test_every_setting_is_documented_and_no_other() -> None:
     variables = {f"INVOKE_{s}_{n}".upper() for s, names in settings.DEFAULTS.items() for n in names}
     assert set(re.findall(r"INVOKE_[A-Z_]+", DOCUMENTED.read_text())) == variables
 
 
+@pytest.mark.promise("Settings are environment variables")
 def test_every_exit_code_is_documented() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TaskError)]
     documented = set(re.findall(r"^\| (\d+) \|", DOCUMENTED.read_text(), re.MULTILINE))

@@ -125,6 +125,7 @@ def test_kube_proxy_does_not_gather_changes_for_a_second() -> None:
     assert proxy["iptables"]["minSyncPeriod"] == "1ms", "it takes 0 for its default"
 
 
+@pytest.mark.promise("The cluster has its own kubeconfig file")
 def test_kind_gets_a_kubeconfig_of_our_own() -> None:
     argv = ["kind", *CONFIG.words("file.yaml")]
     assert argv[:3] == ["kind", "create", "cluster"]
@@ -150,6 +151,7 @@ def test_the_equivalent_commands_are_kinds_and_dockers_own(tmp_path: Path) -> No
     assert kept.service_line(("--namespace", "ns")) == f"kubectl --namespace ns get service {PROJECT.application.name}"
 
 
+@pytest.mark.promise("Each gets the next free port")
 def test_a_taken_port_gives_way_to_the_next_one() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

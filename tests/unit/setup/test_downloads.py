@@ -117,6 +117,7 @@ def answering(answer: bytes) -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.promise("Both macOS and arm64 are allowed but untested")
 @pytest.mark.parametrize(
     ("system", "machine", "name"),
     [

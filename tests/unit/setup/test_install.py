@@ -66,6 +66,7 @@ def install_on(monkeypatch: pytest.MonkeyPatch, images_from: str, lacking: list[
     install.install(dataclasses.replace(sourced(images_from), cache=folder), Report(), wanted)
 
 
+@pytest.mark.promise("The first `setup` on a machine pulls")
 @pytest.mark.usefixtures("unbuildable")
 @pytest.mark.parametrize(
     ("images_from", "failures", "told", "hint"),
@@ -94,6 +95,7 @@ def test_who_cannot_build_is_told_what_is_missing_and_why_it_is_not_pulled(
     assert refused.value.hint == f"{hint}; or, on Debian or Ubuntu on x86_64: sudo ./inv setup; ./inv setup"
 
 
+@pytest.mark.promise("The first `setup` on a machine pulls")
 @pytest.mark.usefixtures("unbuildable")
 @pytest.mark.parametrize(
     ("images_from", "failures", "lacking", "builds"),

@@ -61,12 +61,14 @@ def test_another_program_that_runs_a_task_keeps_its_signal_handlers() -> None:
     assert "docker build" in ended.stdout
 
 
+@pytest.mark.promise("`./inv --list` shows all tasks")
 def test_the_list_names_every_task() -> None:
     listed = invoke("--list").stdout
     assert {line.split()[0] for line in listed.splitlines() if line.startswith("  ")} == set(TASKS)
     assert "Others:" not in listed, "each task has a group"
 
 
+@pytest.mark.promise('Each command of the tutorial "Discovering Kubernetes"')
 def test_each_row_of_the_tutorials_table_names_tasks_and_each_group_has_its_order() -> None:
     table = (PROJECT.folder / "README.md").read_text().partition("## The tutorial's commands")[2].partition("\n## ")[0]
     _, _, *rows = re.findall(r"^\|.*\|$", table, re.MULTILINE)
@@ -180,6 +182,7 @@ def test_a_task_that_is_typed_twice_runs_twice() -> None:
     assert shown.count("docker build") == 2
 
 
+@pytest.mark.promise("`./inv --list` shows all tasks")
 @pytest.mark.parametrize("task", TASKS)
 def test_the_help_of_every_task_has_an_example_and_says_how_it_is_undone(task: str, capsys: pytest.CaptureFixture[str]) -> None:
     Tasks(namespace=ns).run(["inv", "--help", task], exit=False)
@@ -211,6 +214,7 @@ def test_missing_packages_are_one_sentence(bare: str) -> None:
     )
 
 
+@pytest.mark.promise("You need Linux, Python 3.11")
 @pytest.mark.parametrize(
     ("words", "environment", "code", "sentence"),
     [
@@ -286,6 +290,7 @@ ns = namespace(Project.of("shop", __file__, {}))
 INSTALLED = "import sys; from kubetasks.__main__ import main; sys.argv[0] = 'kubetasks'; main()"
 
 
+@pytest.mark.promise("Settings are environment variables")
 @pytest.mark.parametrize(
     ("variable", "file", "tasks"),
     [

@@ -59,6 +59,7 @@ def test_every_kubectl_line_uses_the_context_and_the_namespace() -> None:
         assert "kubectl --context theirs --namespace ns" in line
 
 
+@pytest.mark.promise("`docker build -t simple-server:v1 .`", "`kubectl scale deployments/simple-server --replicas=3`")
 def test_the_lines_of_the_tutorial() -> None:
     plain = lines(PROJECT.application)[0]
     assert plain.startswith("docker build --tag simple-server:0123456789ab --tag simple-server:v1 --build-arg BASE=base")

@@ -89,6 +89,7 @@ def test_the_first_signal_interrupts_and_those_that_follow_do_not_until_the_next
     assert process.returncode == 0
 
 
+@pytest.mark.promise("If that takes longer than five seconds")
 @pytest.mark.parametrize("second", interruption.SIGNALS)
 def test_a_late_signal_ends_a_task_whatever_it_does(second: signal.Signals) -> None:
     assert interruption.LATE_SECONDS == 5, "as the pages say"

@@ -16,6 +16,7 @@ def untimed(text: str) -> str:
     return re.sub(r" \([0-9.]+ s\)", "", text)
 
 
+@pytest.mark.promise("`stages` has the seconds")
 def test_progress_does_not_mix_with_results(capsys: pytest.CaptureFixture[str]) -> None:
     talk = Report()
     talk.say("working")
@@ -55,6 +56,7 @@ def test_echo_shows_a_command_and_dry_only_shows_it(
     assert capsys.readouterr().out == shown
 
 
+@pytest.mark.promise("With `--json`, a task prints")
 def test_with_json_the_commands_leave_standard_output_to_the_document(capsys: pytest.CaptureFixture[str]) -> None:
     talk = Report(echo=True, json=True)
     talk.equivalent("x", "y")
