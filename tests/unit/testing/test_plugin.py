@@ -123,6 +123,7 @@ def test_what_cannot_be_removed_after_a_test_is_an_error_of_that_test_with_what_
     ended = run(tmp_path)
     assert (ended.returncode, "1 passed, 1 error" in ended.stdout) == (pytest.ExitCode.TESTS_FAILED, True), ended.stdout
     assert "ERROR at teardown of test_it" in ended.stdout
+    assert "pytest_plugin.py" not in ended.stdout, "it is no traceback"
     assert re.search(r"Namespace shop stays\.\n\S?\s+kubectl get all\n", ended.stdout)
 
 
