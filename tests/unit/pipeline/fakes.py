@@ -1,14 +1,17 @@
-"""A provider and an API for unit tests; the same actions run on real ones in tests/core and tests/thorough."""
+"""A provider, an engine and an API for unit tests; the same actions run on real ones in tests/core and tests/thorough."""
 
 import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import pytest
+
 from kubetasks.engine.client import AbsentError
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import ClusterError
-from kubetasks.kube.client import Kube
+from kubetasks.kube.client import VERSIONS, Kube
+from kubetasks.pipeline import probe
 from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
 from kubetasks.providers.base import Cluster, Phase, Provider
@@ -17,6 +20,7 @@ from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal.report import Report
 from tasks import PROJECT
 from tests.unit.configured import configured
+from tests.unit.kube.answers import recorded
 
 FACTS = Cluster(
     kubeconfig="kubeconfig",
@@ -77,8 +81,8 @@ class OwnProvider(FakeProvider):
 
     shared = False
 
-    def __init__(self, *, changed: bool) -> None:
-        super().__init__()
+    def __init__(self, *, changed: bool, phase: Phase = "running") -> None:
+        super().__init__(phase)
         self.facts = FACTS
         self.broken: ClusterError | None = None
         self._changed = changed
@@ -136,14 +140,112 @@ class FakeKube(Kube):
         return f"the log of {container} in {namespace}/{pod}, {lines} lines"
 
 
-def doing(done: list[str], what: str, result: object = None) -> Callable[..., object]:
-    """A function that only notes in `done` that it was called, and returns `result`."""
+NAMESPACE = [{"metadata": {"name": "default"}}]
 
-    def do(*_given: object) -> object:
-        done.append(what)
-        return result
 
-    return do
+def nodes() -> dict[str, list[dict[str, Any]]]:
+    """A node that is ready."""
+    return {"Node": recorded("nodes")["nodes"], "Lease": recorded("leases")["leases"]}
+
+
+class LiveKube(FakeKube):
+    """An API whose controllers are done at once: of three recorded pods, as many as are wanted are ready and get requests.
+
+    `done` is what was changed, in order; between it "nodes" and "pods", where somebody looked whether they are ready, and
+    "asked", where somebody sent a request to an address.
+    """
+
+    def __init__(self, **objects: list[dict[str, Any]]) -> None:
+        super().__init__(**nodes(), Namespace=NAMESPACE, **objects)
+        self.done: list[str] = []
+        self.build = ""  # that pods serve, if it is not the one that is deployed
+        self._ready, (self._slice,) = recorded("ready"), recorded("endpointslices")
+        self._requests = 0
+        usual = self._ready["deployment"]
+        self._begun = {"Deployment": {**usual, "spec": {"replicas": 1}}, "Service": recorded("service")}
+
+    def _note(self, what: str) -> None:
+        if self.done[-1:] != [what]:
+            self.done.append(what)
+
+    @property
+    def _pods(self) -> list[dict[str, Any]]:
+        return [pod for one in self._objects.get("Deployment", []) for pod in self._ready["pods"][: one["spec"]["replicas"]]]
+
+    def list(self, kind: str, namespace: str = "", **selectors: str) -> list[dict[str, Any]]:
+        if looked := {"Lease": "nodes", "Pod": "pods"}.get(kind):
+            self._note(looked)
+        if kind == "EndpointSlice":
+            names = [pod["metadata"]["name"] for pod in self._pods]
+            return [{**self._slice, "endpoints": [one for one in self._slice["endpoints"] if one["targetRef"]["name"] in names]}]
+        return {"Pod": self._pods, "ReplicaSet": self._ready["replica_sets"]}.get(kind) or super().list(
+            kind, namespace, **selectors
+        )
+
+    def request(self, method: str, target: str, _query: object = None, body: Any = None, _type: str = "") -> Any:
+        *_, kinds, name = target.removesuffix("/scale").split("/")
+        kind = next(one for one in VERSIONS if f"{one.lower()}s" == kinds)
+        there = self.get(kind, name)
+        if method == "GET":
+            return there
+        self._note(f"scale to {body['spec']['replicas']}" if target.endswith("/scale") else f"{kind.lower()}/{name}")
+        self._objects[kind] = [one for one in self._objects.get(kind, []) if one["metadata"]["name"] != name]
+        if method == "DELETE":
+            return {}
+        base = there or self._begun.get(kind, {"metadata": {"uid": name}})
+        spec = {**base.get("spec", {}), **body.get("spec", {})}
+        version = there["metadata"]["resourceVersion"] if there and there["spec"] == spec else str(len(self.done))
+        made = {**base, "metadata": {**base["metadata"], **body.get("metadata", {}), "resourceVersion": version}, "spec": spec}
+        if kind == "Deployment":
+            counts = dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), spec["replicas"])
+            made["status"] = {**base["status"], **counts}
+        self._objects[kind].append(made)
+        return made
+
+    def _answer(self, app: Application, *_given: object, **_more: object) -> dict[str, str]:
+        """What a request to an address gets: the next pod answers, with its build."""
+        self._note("asked")
+        self._requests += 1
+        pods = self._pods
+        image = self._objects["Deployment"][0]["spec"]["template"]["spec"]["containers"][0]["image"]
+        return {
+            app.pod_key: pods[self._requests % len(pods)]["metadata"]["name"],
+            "build": self.build or image.rpartition(":")[2],
+        }
+
+    def serve(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """From now on requests to addresses are answered."""
+        monkeypatch.setattr(probe, "ask", self._answer)
+
+
+class FakeEngine:
+    """An engine with those images; a build calls `building` with what is to be called for each line of its output."""
+
+    def __init__(self, *images: str) -> None:
+        self.images = {*images}
+        self.building: Callable[[Callable[[str], None]], object] = lambda _on_line: None
+
+    def image_id(self, reference: str) -> str | None:
+        return "sha256:1" if reference in self.images else None
+
+    def image_tags(self, repository: str) -> list[str]:
+        return sorted(one for one in self.images if one.startswith(f"{repository}:"))
+
+    def asks_for_buildkit(self) -> bool:
+        return False
+
+    def build(self, _context: object, names: list[str], _arguments: object, on_line: Callable[[str], None], *_: object) -> None:
+        self.building(on_line)
+        self.images.update(names)
+
+    def users(self, _reference: str) -> list[str]:
+        return []
+
+    def remove_image(self, reference: str) -> None:
+        self.images.remove(reference)
+
+    def remove_dangling(self) -> None:
+        pass
 
 
 class RefusedError(Exception):
@@ -158,12 +260,19 @@ class Refusing(Report):
 
 
 def run_on(
-    provider: FakeProvider, kube: FakeKube | None = None, *, dry: bool = False, app: Application = PROJECT.application
+    provider: FakeProvider,
+    kube: FakeKube | None = None,
+    *,
+    dry: bool = False,
+    app: Application = PROJECT.application,
+    engine: FakeEngine | None = None,
 ) -> Run:
     """A run in which nobody agrees to a change of the cluster of others."""
     project = dataclasses.replace(PROJECT, application=app)
     environment = {"XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"]}  # a test's own: conftest.py
-    made = Run(configured(environment=environment, project=project), Refusing(dry=dry))
+    made = Run(configured(app.source, environment, project), Refusing(dry=dry))
     made.provider = provider
     made.kube = kube or FakeKube()
+    if engine:
+        made.engine = made.host_engine = engine  # type: ignore[assignment]
     return made

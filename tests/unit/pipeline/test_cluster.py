@@ -13,23 +13,17 @@ from kubetasks.kube.client import ApiError, CredentialsError
 from kubetasks.pipeline import app, cluster, removal
 from kubetasks.pipeline import nodes as nodes_action
 from kubetasks.project.labels import TOOL
+from kubetasks.setup import requirements
 from kubetasks.terminal.report import Report
 from kubetasks.terminal.wait import Failed, Pending, State
 from tests.unit.kube.answers import recorded
-from tests.unit.pipeline.fakes import FACTS, FakeKube, FakeProvider, OwnProvider, RefusedError, doing, run_on
+from tests.unit.pipeline.fakes import FACTS, NAMESPACE, FakeKube, FakeProvider, LiveKube, OwnProvider, RefusedError, nodes, run_on
 
 SINCE = datetime(2026, 11, 24, 12, tzinfo=UTC)  # when the nodes started
-DEFAULT = [{"metadata": {"name": "default"}}]
-
-
-def nodes() -> dict[str, list[dict[str, Any]]]:
-    found = recorded("nodes")["nodes"]
-    leases = recorded("leases")["leases"]
-    return {"Node": found, "Lease": leases}
 
 
 def test_a_cluster_of_others_is_used_and_not_changed(capsys: pytest.CaptureFixture[str]) -> None:
-    theirs = run_on(FakeProvider(), FakeKube(Namespace=DEFAULT))
+    theirs = run_on(FakeProvider(), FakeKube(Namespace=NAMESPACE))
     assert not cluster.ensure(theirs)
     assert capsys.readouterr().err == "Cluster theirs is running.\n"
     for action in (cluster.stop, cluster.delete):
@@ -57,7 +51,7 @@ def test_under_dry_an_engine_that_cannot_be_used_is_a_comment(
 
 def test_a_cluster_of_our_own_is_started_stopped_and_deleted() -> None:
     provider = OwnProvider(changed=True)
-    ours = run_on(provider, FakeKube(**nodes()))
+    ours = run_on(provider, LiveKube())
     assert cluster.ensure(ours)
     assert cluster.stop(ours)
     assert cluster.delete(ours)
@@ -122,7 +116,7 @@ def test_images_that_a_pod_or_a_deployment_of_anybody_uses_are_kept() -> None:
 
 def test_nothing_of_others_is_changed_unless_somebody_agrees() -> None:
     deployment = {"metadata": {"name": "simple-server", "labels": TOOL.labels, "uid": "1"}, "spec": {}}
-    theirs = run_on(FakeProvider(), FakeKube(Namespace=DEFAULT, Deployment=[deployment], Service=[deployment]))
+    theirs = run_on(FakeProvider(), FakeKube(Namespace=NAMESPACE, Deployment=[deployment], Service=[deployment]))
     for change in (lambda: app.scale(theirs, 3), lambda: removal.undeploy(theirs), lambda: removal.unexpose(theirs)):
         with pytest.raises(RefusedError, match="namespace default of context theirs"):
             change()
@@ -229,15 +223,33 @@ def test_an_api_server_that_is_not_up_is_waited_for_before_the_nodes(
     assert ("Waiting for the API" in capsys.readouterr().err) == bool(since_when)
 
 
-def test_the_load_balancer_starts_as_soon_as_there_is_a_node_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    order: list[str] = []
-    provider = OwnProvider(changed=True)
+METALLB = """\
+{apiVersion: v1, kind: Namespace, metadata: {name: metallb-system}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: l2advertisements.metallb.io}
+spec: {group: metallb.io, versions: []}
+"""
+
+
+def test_the_load_balancer_starts_as_soon_as_there_is_a_node_for_it() -> None:
+    kube, provider = LiveKube(), OwnProvider(changed=True)
     provider.facts = dataclasses.replace(FACTS, subnet="172.18.0.0/16")
-    monkeypatch.setattr(cluster, "_install_load_balancer", doing(order, "load balancer"))
-    for name in ("wait_for_api", "wait_for"):
-        monkeypatch.setattr(nodes_action, name, doing(order, name, True))
-    cluster.ensure(run_on(provider))
-    assert order == ["wait_for_api", "load balancer", "wait_for"]
+    ours = run_on(provider, kube)
+    with pytest.raises(ClusterError, match="MetalLB's manifest is missing"):
+        cluster.ensure(ours)
+    manifest = Path(requirements.LOAD_BALANCER.find(None, ours.settings).reference)
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(METALLB)
+    cluster.ensure(ours)
+    assert [what.partition("/")[0] for what in kube.done] == [
+        *("namespace", "secret", "customresourcedefinition", "ipaddresspool", "l2advertisement"),
+        "nodes",
+    ]
+    kube.done.clear()
+    cluster.ensure(ours)
+    assert kube.done == ["nodes"], "what is there is not installed again"
 
 
 def test_under_dry_the_kubeconfigs_path_needs_no_cluster() -> None:

@@ -6,25 +6,37 @@ from typing import Any
 import pytest
 
 from kubetasks.errors import ExposeError, SettingError
-from kubetasks.kube import objects, service
 from kubetasks.kube.client import ApiError
-from kubetasks.kube.service import Address
-from kubetasks.pipeline import converge, judge, probe, seen
+from kubetasks.pipeline import converge, judge, probe
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
 from tasks import PROJECT
 from tests.unit.kube.answers import recorded
 from tests.unit.pipeline import fakes
 
+SECOND = recorded("endpointslices")[0]["endpoints"][1]["targetRef"]["name"]  # of three pods
 
-def deployment(ready: int) -> dict[str, Any]:
-    status = {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "availableReplicas": ready}
-    return {
-        "kind": "Deployment",
-        "metadata": {"name": "simple-server", "generation": 1},
-        "spec": {"replicas": 3, "template": {"spec": {"containers": [{"name": "simple-server", "readinessProbe": {}}]}}},
-        "status": status,
-    }
+
+def served(
+    monkeypatch: pytest.MonkeyPatch,
+    answer: dict[str, str] | None,
+    why: str = "",
+    *,
+    pod_key: str = "",
+    probed: bool = True,
+    timeout: float = 120,
+) -> Run:
+    """Three ready pods; a request to an address gets `answer`, and `why` says what is wrong with the second one's."""
+    container = {"name": "simple-server", **({"readinessProbe": {}} if probed else {})}
+    spec = {"replicas": 3, "template": {"spec": {"containers": [container]}}}
+    deployment = {**recorded("ready")["deployment"], "spec": spec}
+    kube = fakes.FakeKube(Service=[recorded("service")], EndpointSlice=recorded("endpointslices"), Deployment=[deployment])
+    kube.silent = {SECOND: why}
+    made = fakes.run_on(fakes.FakeProvider(), kube, app=dataclasses.replace(PROJECT.application, pod_key=pod_key))
+    made.settings = dataclasses.replace(made.settings, timeout=timeout)
+    monkeypatch.setattr(probe, "ask", lambda *_, early=False, **__: {pod_key: SECOND} if early else answer)
+    monkeypatch.setattr(judge, "UNANSWERED_SECONDS", 0.0)
+    return made
 
 
 @pytest.mark.parametrize(
@@ -34,84 +46,61 @@ def deployment(ready: int) -> dict[str, Any]:
 def test_what_traffic_waits_for_is_told_as_it_is(
     monkeypatch: pytest.MonkeyPatch, answer: dict[str, str] | None, told: str
 ) -> None:
-    made = fakes.run_on(fakes.FakeProvider(), fakes.FakeKube(EndpointSlice=recorded("endpointslices")))
-    made.settings = dataclasses.replace(made.settings, timeout=0.05)
-    address = Address("http://127.0.0.1:1/", "mapped port")
-    monkeypatch.setattr(seen, "find_service", lambda _run: {"spec": {}, "status": {}})
-    monkeypatch.setattr(seen, "addresses", lambda *_: [address])
-    monkeypatch.setattr(seen, "deployment", lambda _run: deployment(ready=3))
-    monkeypatch.setattr(probe, "first_answering", lambda *_: address)
-    monkeypatch.setattr(probe, "ask", lambda *_: answer)
     with pytest.raises(ExposeError, match=told):
-        converge.wait_until_served(made)
-
-
-def stranger(monkeypatch: pytest.MonkeyPatch, silent: dict[str, str]) -> Run:
-    """An application whose answers name no pod, of which those in `silent` do not answer the API server."""
-    app = dataclasses.replace(PROJECT.application, pod_key="")
-    kube = fakes.FakeKube(
-        Service=[recorded("service")], EndpointSlice=recorded("endpointslices"), Deployment=[deployment(ready=3)]
-    )
-    kube.silent = silent
-    made = fakes.run_on(fakes.FakeProvider(), kube, app=app)
-    monkeypatch.setattr(probe, "ask", lambda *_, **__: {})
-    return made
+        converge.wait_until_served(served(monkeypatch, answer, pod_key="pod", timeout=0.05))
 
 
 def test_each_pod_of_a_stranger_is_asked_through_the_api_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert converge.wait_until_served(stranger(monkeypatch, {})) == 3
+    assert converge.wait_until_served(served(monkeypatch, {})) == 3
 
 
 def test_a_pod_that_is_ready_and_does_not_answer_is_named_with_port_and_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    pod = recorded("endpointslices")[0]["endpoints"][1]["targetRef"]["name"]
-    monkeypatch.setattr(judge, "UNANSWERED_SECONDS", 0.0)
-    with pytest.raises(ExposeError, match=f"Pod {pod} is ready, but GET /healthz at its port 8080 .*: it answers 404") as raised:
-        converge.wait_until_served(stranger(monkeypatch, {pod: "it answers 404"}))
+    sentence = f"Pod {SECOND} is ready, but GET /healthz at its port 8080 .*: it answers 404"
+    with pytest.raises(ExposeError, match=sentence) as raised:
+        converge.wait_until_served(served(monkeypatch, {}, "it answers 404"))
     assert "health path of the application" in raised.value.hint
 
 
 def test_a_pod_that_no_probe_made_ready_has_the_whole_timeout_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    pod = recorded("endpointslices")[0]["endpoints"][1]["targetRef"]["name"]
-    made = stranger(monkeypatch, {pod: "connection refused"})
-    made.settings = dataclasses.replace(made.settings, timeout=0.05)
-    (container,) = made.kube.list("Deployment")[0]["spec"]["template"]["spec"]["containers"]
-    del container["readinessProbe"]
-    monkeypatch.setattr(judge, "UNANSWERED_SECONDS", 0.0)
     with pytest.raises(ExposeError, match=r"Not every pod gets requests.*connection refused"):
-        converge.wait_until_served(made)
+        converge.wait_until_served(served(monkeypatch, {}, "connection refused", probed=False, timeout=0.05))
 
 
-def exposed(monkeypatch: pytest.MonkeyPatch, refusal: str, *, load_balancer: bool = True) -> list[object]:
+class Refusing(fakes.LiveKube):
+    """Refuses a service that asks for a node port; nobody has it when it is looked up first, and then a service of others."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(Deployment=[recorded("ready")["deployment"]])
+        self._words = words
+        self._services = iter([list[dict[str, Any]]()])
+        self.asked: list[int | None] = []
+
+    def list(self, kind: str, namespace: str = "", **selectors: str) -> list[dict[str, Any]]:
+        theirs = {**recorded("service"), "metadata": {"name": "theirs", "namespace": "other"}}
+        return next(self._services, [theirs]) if kind == "Service" else super().list(kind, namespace, **selectors)
+
+    def request(self, method: str, target: str, _query: object = None, body: Any = None, _type: str = "") -> Any:
+        self.asked.append(body["spec"]["ports"][0].get("nodePort"))
+        if self.asked[-1]:
+            raise ApiError("PATCH", 422, "Invalid", self._words)
+        return super().request(method, target, _query, body, _type)
+
+
+def exposed(monkeypatch: pytest.MonkeyPatch, refusal: str, *, load_balancer: bool = True) -> list[int | None]:
     """Expose on a cluster with a mapped port that refuses every given node port; return the node ports that it was asked for."""
-    theirs = {**recorded("service"), "metadata": {"name": "theirs", "namespace": "other"}}
-    made = fakes.run_on(fakes.OwnProvider(changed=False), fakes.FakeKube(Service=[theirs], Deployment=[deployment(ready=3)]))
-    made.cluster = dataclasses.replace(
-        fakes.FACTS, load_balancer=load_balancer, mapped_port=(theirs["spec"]["ports"][0]["nodePort"], 8080)
-    )
-    asked: list[object] = []
-
-    def apply(_kube: object, item: dict[str, Any]) -> bool:
-        (port,) = item["spec"]["ports"]
-        asked.append(port.get("nodePort"))
-        if "nodePort" in port:
-            raise ApiError("PATCH", 422, "Invalid", refusal)
-        return True
-
-    owners = iter([None])  # nobody has it when it is looked up first
-    find = service.node_port_owner
-    monkeypatch.setattr(service, "node_port_owner", lambda *given: next(owners, find(*given)))
-    monkeypatch.setattr(objects, "apply", apply)
-    monkeypatch.setattr(seen, "require_deployment", lambda _run: deployment(ready=3))
-    monkeypatch.setattr(converge, "wait_for_addresses", lambda *_, **__: [])
+    kube = Refusing(refusal)
+    kube.serve(monkeypatch)
+    made = fakes.run_on(fakes.OwnProvider(changed=False), kube)
+    made.cluster = dataclasses.replace(fakes.FACTS, load_balancer=load_balancer, mapped_port=(30080, 8080))
     converge.converge(made, Desired(exposed=True), serve="never")
-    return asked
+    return kube.asked
 
 
 def test_a_node_port_that_another_service_takes_at_the_same_moment_is_no_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = exposed(monkeypatch, "provided port is already allocated")
-    assert [port is None for port in asked] == [False, True]
+    assert asked == [30080, None]
     assert "belongs to service theirs in namespace other" in capsys.readouterr().err
 
 

@@ -2,22 +2,23 @@
 
 import dataclasses
 import re
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from kubetasks.engine.image import Image
-from kubetasks.errors import ImageError, RolloutError, TaskError
-from kubetasks.pipeline import app, build, dev, removal
-from kubetasks.pipeline.desired import Desired
-from kubetasks.pipeline.run import Run
+from kubetasks.engine.image import Delivered, Image
+from kubetasks.errors import ImageError, TaskError
+from kubetasks.pipeline import dev
 from kubetasks.project.application import Application
-from kubetasks.providers.base import Phase
+from kubetasks.providers.base import Cluster, Phase
 from kubetasks.terminal import interruption
 from tasks import PROJECT
-from tests.unit.pipeline.fakes import FakeProvider, OwnProvider, run_on
+from tests.unit.kube.answers import recorded
+from tests.unit.pipeline.fakes import FakeEngine, FakeProvider, LiveKube, OwnProvider, run_on
 
 pytestmark = pytest.mark.timeout(60)  # a change that is not seen is waited for
 
@@ -25,12 +26,12 @@ pytestmark = pytest.mark.timeout(60)  # a change that is not seen is waited for
 @pytest.fixture
 def project(tmp_path: Path) -> Application:
     """A project with an image of two files."""
+    shutil.copytree(PROJECT.folder / "k8s", tmp_path / "k8s")
     for name, text in {
         "Dockerfile": "FROM scratch\n",
         ".dockerignore": "*\n!server\n**/__pycache__\n",
         "server/app.py": "1\n",
         "server/__pycache__/app.pyc": "",
-        "k8s/deployment.yaml": "",
         "docs/page.md": "",
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -78,134 +79,155 @@ def test_a_file_that_is_gone_is_a_change_too(watch: dev.Watch, project: Applicat
 
 
 def test_what_cannot_be_watched_is_said(project: Application) -> None:
-    (project.source / "k8s" / "deployment.yaml").unlink()
-    (project.source / "k8s").rmdir()
+    shutil.rmtree(project.source / "k8s")
     with pytest.raises(TaskError, match="cannot be watched"):
         dev.Watch(project)
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    """What raises that, whatever it is given."""
+
+    def fail(*_given: object) -> None:
+        raise error
+
+    return fail
+
+
+class Ending(OwnProvider):
+    """Its start ends with an error; `cleaned` says of each deletion whether a signal could have disturbed it."""
+
+    def __init__(self, phase: Phase, ending: BaseException | None) -> None:
+        super().__init__(changed=False, phase=phase)
+        self._ending = ending
+        self.cleaned: list[bool] = []
+
+    def start(self) -> tuple[Cluster, bool]:
+        if self._ending:
+            raise self._ending
+        return super().start()
+
+    def delete(self) -> bool:
+        self.cleaned.append(not interruption.is_cleaning())
+        return super().delete()
 
 
 @pytest.mark.parametrize(
     ("ending", "phase", "cleaned"),
     [
-        (ImageError("It cannot be built."), "running", False),
-        (ImageError("It cannot be built."), "missing", True),
-        (KeyboardInterrupt(), "running", True),
+        (None, "running", []),
+        (None, "missing", [False]),
+        (KeyboardInterrupt(), "running", [False]),
     ],
 )
 def test_with_clean_only_an_interruption_removes_a_cluster_that_was_there_before(
-    monkeypatch: pytest.MonkeyPatch, ending: BaseException, phase: Phase, cleaned: bool
+    project: Application, ending: BaseException | None, phase: Phase, cleaned: list[bool]
 ) -> None:
-    def up(_context: object) -> None:
-        raise ending
-
-    cleanings: list[tuple[bool, bool]] = []
-    monkeypatch.setattr(app, "up", up)
-    monkeypatch.setattr(removal, "clean", lambda _context, everything: cleanings.append((everything, interruption.is_cleaning())))
-    ours = OwnProvider(changed=False)
-    monkeypatch.setattr(ours, "phase", lambda: phase)
-    with pytest.raises(type(ending)):
-        dev.loop(run_on(ours), clean=True)
-    assert cleanings == ([(True, True)] if cleaned else []), "and no signal disturbs it"
+    ours, engine = Ending(phase, ending), FakeEngine("simple-server:before")
+    engine.building = raising(ImageError("It cannot be built."))
+    with pytest.raises(type(ending) if ending else ImageError):
+        dev.loop(run_on(ours, LiveKube(), app=project, engine=engine), clean=True)
+    assert ours.cleaned == cleaned
+    assert engine.images == (set() if cleaned else {"simple-server:before"})
 
 
-def test_with_clean_an_interruption_before_it_serves_leaves_a_cluster_of_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    def up(_context: object) -> None:
-        raise KeyboardInterrupt
+def test_with_clean_an_interruption_before_it_serves_leaves_a_cluster_of_others_alone(
+    project: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kube = LiveKube(Service=[recorded("service")], Deployment=[recorded("ready")["deployment"]])
+    interruptions, known = iter([KeyboardInterrupt()]), kube.get
 
-    monkeypatch.setattr(app, "up", up)
-    monkeypatch.setattr(removal, "clean", lambda *_, **__: pytest.fail("nobody has agreed"))
+    def get(*given: str) -> dict[str, Any] | None:
+        for ending in interruptions:
+            raise ending
+        return known(*given)
+
+    monkeypatch.setattr(kube, "get", get)
     with pytest.raises(KeyboardInterrupt):
-        dev.loop(run_on(FakeProvider()), clean=True)
+        dev.loop(run_on(FakeProvider(), kube, app=project, engine=FakeEngine()), clean=True)
 
 
-EDITED = {PROJECT.application.source / "simple_server" / "app.py"}
-BEFORE, NOW = Image(PROJECT.application, "0" * 12, "base"), Image(PROJECT.application, "1" * 12, "base")
+class Loop:
+    """The application with three pods and a service, brought up to date after each change of its source."""
+
+    def __init__(self, app: Application) -> None:
+        self.app, self.served = app, ""
+        self.kube, self.engine = (
+            LiveKube(Service=[recorded("service")], Deployment=[recorded("ready")["deployment"]]),
+            FakeEngine(),
+        )
+        self.run = run_on(OwnProvider(changed=False), self.kube, app=app, engine=self.engine)
+
+    def bring(self, changed: str = "server/app.py") -> list[str]:
+        """What is done after a change of that file."""
+        self.kube.done.clear()
+        self.served = dev._bring(self.run, {self.app.source / changed}, self.served)
+        return [*self.kube.done]
+
+    def save(self, text: str) -> None:
+        (self.app.source / "server" / "app.py").write_text(text)
 
 
 @pytest.fixture
-def rolled_out(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The builds that were rolled out."""
-    found: list[str] = []
-
-    def converge(_run: object, wanted: Desired, serve: str = "") -> None:
-        assert (serve == "never") != wanted.exposed, "what is exposed may be mended first"
-        found.append(wanted.image.build if wanted.image else "exposed")
-
-    monkeypatch.setattr(Run, "image", NOW)
-    monkeypatch.setattr(build, "build", lambda _run, _abandoned: NOW)
-    monkeypatch.setattr(dev, "converge", converge)
-    monkeypatch.setattr(dev, "wait_until_served", lambda _run, _build: 3)
-    return found
+def loop(project: Application, monkeypatch: pytest.MonkeyPatch) -> Loop:
+    made = Loop(project)
+    made.kube.serve(monkeypatch)
+    return made
 
 
-def test_a_change_gets_one_line_with_the_build_that_all_pods_serve(
-    rolled_out: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert dev._bring(run_on(OwnProvider(changed=False)), EDITED, BEFORE.build) == NOW.build
-    assert rolled_out == [NOW.build]
-    line = capsys.readouterr().out
-    assert re.fullmatch(rf"\d\d:\d\d:\d\d  simple_server/app\.py: 3 pods serve {NOW.build} after 0\.\d s \(.*\)\n", line)
+ROLLED_OUT = [f"{kind}/simple-server" for kind in ("poddisruptionbudget", "deployment")]
 
 
-def test_a_service_that_was_mended_is_exposed_before_anybody_waits_for_its_answer(
-    rolled_out: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def wait_until_served(_run: object, build: str) -> int:
-        assert rolled_out == [build, "exposed"]
-        return 3
-
-    monkeypatch.setattr(dev, "wait_until_served", wait_until_served)
-    assert dev._bring(run_on(OwnProvider(changed=False)), {PROJECT.folder / "k8s" / "service.yaml"}, "") == NOW.build
+def test_a_change_gets_one_line_with_the_build_that_all_pods_serve(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
+    assert loop.bring() == [*ROLLED_OUT, "pods", "asked"]
+    assert loop.served == loop.run.image.build
+    stages = " .*, ".join(("building", "rolling out", "waiting for traffic"))
+    served = f"3 pods serve {loop.served} after [0-9.]+ s"
+    assert re.fullmatch(rf"\d\d:\d\d:\d\d  server/app\.py: {served} \({stages} .*\)\n", capsys.readouterr().out)
 
 
-def test_a_file_that_was_saved_without_a_change_rolls_out_nothing(
-    rolled_out: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert dev._bring(run_on(OwnProvider(changed=False)), EDITED, NOW.build) == NOW.build
-    assert (rolled_out, capsys.readouterr().out) == ([], "")
+def test_a_service_that_was_mended_is_exposed_before_anybody_waits_for_its_answer(loop: Loop) -> None:
+    done = loop.bring("k8s/service.yaml")
+    assert done == [*ROLLED_OUT, "pods", "service/simple-server", "asked"]
+    assert loop.bring("k8s/service.yaml") == done, "also if the image has not changed"
+
+
+def test_a_file_that_was_saved_without_a_change_rolls_out_nothing(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
+    loop.bring()
+    served, _ = loop.served, capsys.readouterr()
+    assert loop.bring() == []
+    assert (loop.served, capsys.readouterr().out) == (served, "")
 
 
 def test_a_failure_is_told_and_the_same_source_is_rolled_out_again_afterwards(
-    rolled_out: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    loop: Loop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(*_: object) -> Image:
-        raise ImageError("It cannot be built.", "Fix it")
-
-    made = run_on(OwnProvider(changed=False))
-    with monkeypatch.context() as broken:
-        broken.setattr(build, "build", fail)
-        served = dev._bring(made, EDITED, BEFORE.build)
-    assert "simple_server/app.py: It cannot be built.\n  Fix it\n" in capsys.readouterr().out
-    monkeypatch.setattr(Run, "image", BEFORE)
-    dev._bring(made, EDITED, served)
-    assert rolled_out == [BEFORE.build], "what the cluster runs is not known after a failure"
+    loop.bring()
+    loop.save("2")
+    loop.engine.building = raising(ImageError("It cannot be built.", "Fix it"))
+    assert loop.bring() == []
+    assert "server/app.py: It cannot be built.\n  Fix it\n" in capsys.readouterr().out
+    loop.save("1\n")
+    assert loop.bring(), "what the cluster runs is not known after a failure"
 
 
-def test_a_wait_that_a_newer_change_ends_is_no_failure(
-    rolled_out: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("when", ["the build", "the rollout"])
+def test_a_file_that_is_saved_again_ends_what_is_outdated_without_a_word(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], when: str
 ) -> None:
-    made = run_on(OwnProvider(changed=False))
+    saved = threading.Event()
+    loop.run.superseded = saved.is_set
 
-    def fail(_run: object, wanted: Desired, serve: str) -> None:
-        made.superseded = lambda: True
-        raise RolloutError(f"{wanted} {serve} {rolled_out}")
+    def build(on_line: Callable[[str], None]) -> None:
+        if when == "the build":
+            saved.set()
+            on_line("Step 2")
+            pytest.fail("a long one ends at once")
 
-    monkeypatch.setattr(dev, "converge", fail)
-    dev._bring(made, EDITED, BEFORE.build)
-    assert capsys.readouterr().out == ""
-
-
-def test_a_file_that_is_saved_again_during_the_build_ends_it_and_the_outdated_image_is_not_rolled_out(
-    rolled_out: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    made, saved = run_on(OwnProvider(changed=False)), threading.Event()
-    made.superseded = saved.is_set
-
-    def make(_run: object, abandoned: Callable[[], bool]) -> Image:
+    def deliver(image: Image) -> Delivered:
         saved.set()
-        assert abandoned(), "a long one ends at once"
-        return NOW
+        return loop.run.provider.delivered(image)
 
-    monkeypatch.setattr(build, "build", make)
-    assert dev._bring(made, EDITED, BEFORE.build) == ""
-    assert (rolled_out, capsys.readouterr().out) == ([], "")
+    loop.engine.building = build
+    monkeypatch.setattr(loop.run.provider, "deliver", deliver)
+    assert loop.bring() == ([] if when == "the build" else ROLLED_OUT)
+    assert (loop.served, capsys.readouterr().out) == ("", "")

@@ -14,9 +14,8 @@ from kubetasks.project.application import Project
 from kubetasks.project.labels import TOOL
 from tasks import PROJECT
 from tests.unit.kube.answers import recorded
-from tests.unit.pipeline.fakes import FACTS, FakeKube, FakeProvider, run_on
+from tests.unit.pipeline.fakes import FACTS, NAMESPACE, FakeKube, FakeProvider, run_on
 
-NAMESPACE = [{"metadata": {"name": "default"}}]
 DELIVERED = recorded("ready")
 
 

@@ -234,7 +234,7 @@ def test_any_value_is_kept_or_is_refused_in_a_sentence_that_names_the_setting(se
     try:
         found = read(section, name, value)
     except SettingError as refused:
-        assert PROJECT.variable(section, name) in str(refused.message) or f"`{value}`" in refused.sentence  # noqa: PT017
+        assert PROJECT.variable(section, name) in str(refused) or f"`{value}`" in refused.sentence  # noqa: PT017
         assert refused.sentence.endswith(".")  # noqa: PT017
     else:
         kept, usual = (getattr(one, "cluster" if name == "name" else name) for one in (found, read()))
