@@ -120,7 +120,7 @@ def test_what_the_cluster_finds_invalid_is_told_with_its_file(monkeypatch: pytes
 def test_who_cannot_reach_an_existing_cluster_is_not_told_of_traffic(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answers: bool, step: str
 ) -> None:
-    made = stranger(monkeypatch, {})
+    made = served(monkeypatch, {})
     monkeypatch.setattr(probe, "ask", lambda *_, **__: {} if answers else None)
     assert converge.wait_until_served(made) == 3
     assert capsys.readouterr().err.startswith(step)

@@ -1,114 +1,179 @@
-"""A cluster that kubetasks created: what a person is told if it does not come up, or does not go."""
+"""A cluster of our own, whichever program creates it: what is interrupted, damaged or left over is made good or named."""
 
+import dataclasses
+import re
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from kubetasks.errors import ClusterError, EngineError, LeftoverError, ProgramError, TaskError
-from kubetasks.project.labels import TOOL
-from kubetasks.providers.kind.network import Network
-from kubetasks.providers.kind.provider import Kind
-from kubetasks.terminal.report import Report
-from tests.unit.configured import configured
-
-NODE = "simple-server-control-plane"
-
-
-class Engine:
-    """Has one stopped node, which ends as soon as it is started."""
-
-    def __init__(self) -> None:
-        attrs = {
-            "NetworkSettings": {"Networks": {"simple-server": {}}},
-            "HostConfig": {"PortBindings": {"6443/tcp": [{"HostPort": "1"}]}},
-            "Config": {"Image": ""},
-        }
-        self.node = SimpleNamespace(name=NODE, status="exited", attrs=attrs)
-        self.started = 0
-
-    def containers(self, _label: str) -> list[Any]:
-        return [self.node]
-
-    def network(self, _name: str) -> dict[str, Any]:
-        return {"Labels": TOOL.labels}
-
-    def require_usable(self) -> None:
-        """It is."""
-
-    def has_file(self, _node: object, _path: str) -> bool:
-        return True
-
-    def start(self, _node: object) -> None:
-        self.started += 1
-
-    def last_words(self, _node: object) -> str:
-        return "exec /sbin/init: no such file or directory"
+from kubetasks.engine.image import Delivered
+from kubetasks.errors import ClusterError, LeftoverError, OwnershipError
+from kubetasks.project.labels import Owner
+from kubetasks.providers.own import DELETION_SECONDS
+from kubetasks.setup import requirements
+from kubetasks.setup.requirements import Artifact
+from tasks import PROJECT
+from tests.unit.providers.fakes import IMAGE, NAME, NODE_IMAGE, World, fixed
 
 
-def test_a_node_that_ends_right_after_its_start_is_told_with_its_last_words_and_not_to_be_started(tmp_path: Path) -> None:
-    engine: Any = Engine()
-    with pytest.raises(ClusterError) as told:
-        Kind(configured(tmp_path, cache=tmp_path), Report(), lambda: engine).start()
-    assert engine.started == 1
-    assert told.value.sentence == (
-        f"Node {NODE} of cluster simple-server has ended since it was started: exec /sbin/init: no such file or directory"
-    )
-    assert told.value.hint == f"docker logs {NODE} says more; ./inv delete start creates a new cluster"
+def test_it_is_created_stopped_and_deleted_with_files_of_its_own(world: World, tmp_path: Path) -> None:
+    assert world.provider.phase() == "missing"
+    facts, changed = world.provider.start()
+    assert changed
+    assert Path(facts.kubeconfig).is_relative_to(tmp_path / "clone" / ".state")
+    assert world.provider.start() == (facts, False)
+    assert world.provider.phase() == "running"
+    assert world.provider.stop()
+    assert world.provider.phase() == "stopped"
+    assert not world.provider.stop()
+    with pytest.raises(ClusterError, match="demo is stopped"):
+        world.provider.cluster()
+    assert world.provider.start() == (facts, True)
+    assert world.provider.delete()
+    assert (world.engine.nodes, world.engine.volumes, world.engine.networks) == ({}, {}, {})
+    assert not (tmp_path / "clone" / ".state").exists()
+    assert not world.provider.delete()
 
 
-class Failing(Kind):
-    """Neither comes up nor goes."""
-
-    error: BaseException
-    left: TaskError | None = None
-
-    def _create(self, at: object, *, again: bool = False) -> None:  # noqa: ARG002
-        raise self.error
-
-    def _settle(self, size: int) -> None:
-        """Nothing comes."""
-
-    def _remove(self) -> None:
-        if self.left:
-            raise self.left
+@pytest.mark.parametrize("damage", [None, -10, 0])
+def test_a_kubeconfig_that_is_gone_or_cut_off_is_written_anew(world: World, damage: int | None) -> None:
+    file = Path(world.provider.start()[0].kubeconfig)
+    file.unlink() if damage is None else file.write_text(world.program.kubeconfig[:damage])
+    assert world.provider.cluster().kubeconfig == str(file)
+    assert file.read_text() == world.program.kubeconfig
+    world.provider.cluster()
+    assert world.program.words == [world.program.creates, world.program.writes], "only once"
 
 
-LEFT = LeftoverError("Parts of cluster simple-server are left: container one.", "./inv delete")
-KIND_FAILED = ProgramError(["kind", "create"], 1, "ERROR: no room", log="kind.log")
-TOLD = "Cluster simple-server could not be created.\n  ERROR: no room\n  full log: kind.log"
+def test_a_creation_that_was_interrupted_is_made_good(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    kubeconfig = Path(world.provider.start()[0].kubeconfig)
+    world.engine.files.clear()
+    kubeconfig.unlink()
+    assert world.provider.phase() == "incomplete"
+    with pytest.raises(ClusterError, match="was interrupted"):
+        world.provider.cluster()
+    world.provider.start()
+    creates = world.program.creates
+    assert world.program.words == [creates, "delete", creates]
+    assert "creating it again" in capsys.readouterr().err
+
+    world.engine.nodes.clear()  # killed before there was a container
+    world.provider.start()
+    assert world.program.words[-1] == creates
+    assert world.provider.phase() == "running"
 
 
-@pytest.mark.parametrize(
-    ("error", "left", "raised", "sentence"),
-    [
-        (KIND_FAILED, None, ClusterError, TOLD),
-        (KIND_FAILED, LEFT, LeftoverError, f"{TOLD}\n  {LEFT.sentence}"),
-        (EngineError("It ended."), LEFT, LeftoverError, f"It ended.\n  {LEFT.sentence}"),
-        (EngineError("It ended."), None, EngineError, "It ended."),
-        (KeyboardInterrupt(), LEFT, LeftoverError, LEFT.sentence),
-        (KeyboardInterrupt(), None, KeyboardInterrupt, ""),
-    ],
-)
+def test_what_cannot_be_created_is_said_and_removed(world: World) -> None:
+    world.program.broken, world.program.output = world.program.creates, "X Exiting due to GUEST_PROVISION"
+    with pytest.raises(ClusterError, match=r"(?s)demo could not be created.*GUEST_PROVISION") as told:
+        world.provider.start()
+    assert told.value.hint == "./inv doctor"
+    assert (world.engine.nodes, world.engine.volumes, world.engine.networks) == ({}, {}, {})
+
+
+@pytest.mark.parametrize("timeout", [1, 300])
+def test_what_stays_after_a_deletion_that_fails_is_named(world: World, timeout: int) -> None:
+    provider = world.make(timeout=timeout)
+    provider.start()
+    world.program.broken = "delete"
+    with pytest.raises(LeftoverError, match=r"(?s)are left: container demo.*It was terminated\.") as told:
+        provider.delete()
+    assert told.value.hint == "./inv delete"
+    assert world.program.timeout == max(timeout, DELETION_SECONDS), "it must not hang, nor be cut off by a short setting"
+    assert provider.phase() == "incomplete", "what is left of a cluster must not pass for a whole one"
+    assert [*world.engine.volumes, *world.engine.networks], "or nobody would know that it is ours"
+    world.program.broken = ""
+    assert provider.delete()
+
+
+def test_a_deletion_that_is_interrupted_at_once_does_not_leave_what_passes_for_a_whole_cluster(world: World) -> None:
+    def interrupted(_node: object, *argv: str) -> None:
+        if argv[-1].startswith(f"rm --force {world.provider.mark}\n"):
+            world.engine.files.discard(world.provider.mark)
+            raise KeyboardInterrupt
+
+    world.provider.start()
+    world.engine.on_run = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        world.provider.delete()
+    assert world.provider.phase() == "incomplete"
+
+
+def test_a_deletion_waits_for_what_the_engine_removes_for_one_that_was_killed(world: World) -> None:
+    looks = iter(range(4))
+
+    def going() -> None:
+        if world.program.words[-1] == "delete" and next(looks, None) is None:
+            for things in (world.engine.nodes, world.engine.volumes, world.engine.networks):
+                things.clear()
+
+    world.provider.start()
+    world.engine.on_look = going
+    world.program.broken, world.program.output = "delete", f"removal of container {NAME} is already in progress"
+    assert world.provider.delete()
+
+
+def test_a_cluster_of_others_is_neither_used_nor_deleted(world: World) -> None:
+    app = dataclasses.replace(PROJECT.application, owner=Owner("theirs"))
+    world.make("theirs", project=dataclasses.replace(PROJECT, application=app)).start()
+    for refused in (world.provider.phase, world.provider.start, world.provider.stop, world.provider.delete):
+        with pytest.raises(OwnershipError, match="demo exists and was not created by these tasks"):
+            refused()
+    assert world.program.words == [world.program.creates]
+
+
+def test_an_image_is_loaded_once(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.provider.start()
+    for _ in range(2):
+        assert world.provider.deliver(IMAGE) == Delivered(IMAGE.reference, pulled=False)
+    assert sorted(world.engine.loaded) == sorted(IMAGE.names)
+    assert len(re.findall(r"^Loading .*: done", capsys.readouterr().err, re.MULTILINE)) == 1
+
+
+def test_a_program_that_is_missing_is_said_before_anything_is_made(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requirements, world.name.upper(), fixed(Artifact("/cache/program", False)))
+    with pytest.raises(ClusterError, match=rf"^{world.name} is not installed\.") as told:
+        world.provider.start()
+    assert world.provider.program == world.name
+    assert not world.engine.networks
+    assert not world.engine.volumes
+    assert told.value.hint == ("./inv setup" if world.name == "kind" else "INVOKE_CLUSTER_PROVIDER=minikube ./inv setup")
+
+
+def test_an_image_of_the_node_that_is_missing_is_said_before_anything_is_made(world: World) -> None:
+    world.engine.images.clear()
+    with pytest.raises(ClusterError, match=f"image of {world.name}'s nodes.* is missing: {NODE_IMAGE.reference}") as told:
+        world.provider.start()
+    assert told.value.hint.endswith("./inv setup")
+    assert (world.engine.networks, world.engine.volumes, world.program.called) == ({}, {}, [])
+
+
+KEPT = "container demo"
+
+
+@pytest.mark.parametrize("stays", [False, True])
 def test_why_a_creation_failed_is_told_even_if_its_clean_up_fails_too(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    error: BaseException,
-    left: TaskError | None,
-    raised: type[BaseException],
-    sentence: str,
+    world: World, monkeypatch: pytest.MonkeyPatch, stays: bool
 ) -> None:
-    monkeypatch.setattr(Failing, "error", error, raising=False)
-    monkeypatch.setattr(Failing, "left", left)
-    with pytest.raises(raised) as told:
-        Failing(configured(tmp_path, cache=tmp_path), Report(), Engine)._create_whole()  # type: ignore[arg-type]
-    assert getattr(told.value, "sentence", "") == sentence
+    world.program.broken, world.program.output = world.program.creates, "ERROR: no room"
+    if stays:
+        monkeypatch.setattr(type(world.provider), "_parts", lambda _provider: [KEPT])
+    with pytest.raises(LeftoverError if stays else ClusterError) as told:
+        world.provider.start()
+    lines = [line.strip() for line in told.value.sentence.splitlines()]
+    assert lines[0] == "Cluster demo could not be created."
+    assert "ERROR: no room" in lines
+    assert (f"Parts of cluster demo are left: {KEPT}." in lines) == stays
+    assert told.value.hint == ("./inv delete" if stays else "./inv doctor")
 
 
-def test_who_keeps_the_network_is_named_with_what_to_type() -> None:
-    engine: Any = SimpleNamespace(network=lambda _name: {"Labels": TOOL.labels}, connected=lambda _name: ["tea", "milk"])
-    with pytest.raises(LeftoverError, match="Docker network demo is left: tea, milk is connected to it") as told:
-        Network(engine, TOOL, "demo", {}).remove()
-    disconnect = "docker network disconnect --force demo"
-    assert told.value.hint == f"{disconnect} tea; {disconnect} milk; ./inv delete"
+def test_who_stops_a_creation_is_told_what_is_left_of_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(world.program, "do", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        world.provider.start()
+    monkeypatch.setattr(type(world.provider), "_parts", lambda _provider: [KEPT])
+    with pytest.raises(LeftoverError, match=f"are left: {KEPT}"):
+        world.provider.start()

@@ -1,111 +1,76 @@
 """The registry of a kind cluster, gone or full in the middle of a delivery."""
 
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from kubetasks.engine.image import Delivered, Image
+from kubetasks.engine.image import Delivered
 from kubetasks.errors import EngineError, ImageError
-from kubetasks.providers.base import RegistryAddress
-from kubetasks.providers.kind.provider import Kind
-from kubetasks.providers.registry import Registry
-from kubetasks.terminal.report import Report
-from tasks import PROJECT
-from tests.unit.configured import configured
-
-ADDRESS = RegistryAddress("127.0.0.1:5001", "simple-server-registry:5000")
-IMAGE = Image(PROJECT.application, "0" * 12, "base")
-DIGEST = f"sha256:{'0' * 64}"
-NODE: Any = SimpleNamespace(name="simple-server-control-plane")
+from kubetasks.project import versions
+from tests.unit.providers.fakes import DIGEST, IMAGE, World
 
 
-class FakeEngine:
-    """Its push, or what it runs in a node, fails."""
-
-    def __init__(self, failing: str) -> None:
-        self._failing = failing
-        self.names = {IMAGE.reference}
-        self.ran: list[tuple[str, ...]] = []
-
-    def image_tags(self, _name: str) -> list[str]:
-        return sorted(self.names)
-
-    def image_id(self, _name: str) -> None:
-        pass
-
-    def tag(self, _reference: str, name: str) -> None:
-        self.names.add(name)
-
-    def push(self, name: str, _on_line: object) -> str:
-        if self._failing == "push":
-            raise ImageError(f"Pushing {name} failed: connection refused")
-        return DIGEST
-
-    def remove_image(self, name: str) -> None:
-        self.names.remove(name)
-
-    def run_in(self, _node: object, *argv: str) -> str:
-        self.ran.append(argv)
-        if not self._failing:
-            return ""
-        raise EngineError("`sh -ec ctr` in it failed: level=warning msg=DEPRECATION\nctr: failed to resolve reference")
+@pytest.fixture
+def kind(kind: World) -> World:
+    """Its engine has the registry's image."""
+    kind.engine.images.add(versions.REGISTRY)
+    return kind
 
 
-def provider(failing: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Kind, FakeEngine]:
-    engine: Any = FakeEngine(failing)
-    monkeypatch.setattr(Registry, "address", lambda _self: ADDRESS)
-    return Kind(configured(), Report(), lambda: engine), engine
+def raising(error: Exception, when: Callable[..., bool] = lambda *_: True) -> Callable[..., str]:
+    def fail(*given: object) -> str:
+        if when(*given):
+            raise error
+        return ""
+
+    return fail
+
+
+CTR = "level=warning msg=DEPRECATION\nctr: failed to resolve reference"
 
 
 @pytest.mark.parametrize(
     ("failing", "words"),
     [
         ("push", "connection refused\n"),
-        ("pull", "\nNode simple-server-control-plane cannot pull from registry simple-server-registry: ctr: failed to resolve"),
+        ("pull", "\nNode demo-control-plane cannot pull from registry demo-registry: ctr: failed to resolve"),
     ],
 )
 def test_a_delivery_that_fails_is_told_and_leaves_no_name_behind_and_the_image_is_loaded_instead(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], failing: str, words: str
+    kind: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], failing: str, words: str
 ) -> None:
-    kind, engine = provider(failing, monkeypatch)
-    loaded: list[object] = []
-    monkeypatch.setattr(Kind, "_nodes", lambda _self: [NODE])
-    monkeypatch.setattr(Kind, "_has", lambda *_: False)
-    monkeypatch.setattr(Kind, "_load", lambda _self, _names, nodes: loaded.extend(nodes))
-    assert kind.deliver(IMAGE) == Delivered(IMAGE.reference, pulled=False)
-    assert loaded == [NODE]
+    kind.provider.start()
+    images = {*kind.engine.images}
+    if failing == "push":
+        monkeypatch.setattr(kind.engine, "push", raising(ImageError("Pushing it failed: connection refused")))
+    else:
+        kind.engine.on_run = raising(EngineError(f"`sh -ec ctr` in it failed: {CTR}"), lambda *argv: "pull" in argv[-1])
+    assert kind.provider.deliver(IMAGE) == Delivered(IMAGE.reference, pulled=False)
+    assert sorted(kind.engine.loaded) == sorted(IMAGE.names)
     assert words in capsys.readouterr().err
-    assert engine.names == {IMAGE.reference}
+    assert kind.engine.images == images
 
 
-def test_nodes_pull_what_was_pushed_whatever_else_has_its_name_by_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    kind, engine = provider("", monkeypatch)
-    monkeypatch.setattr(Kind, "_nodes", lambda _self: [NODE, NODE])
-    monkeypatch.setattr(Kind, "_has", lambda *_: False)
-    kind.deliver(IMAGE)
-    assert len(engine.ran) == 2
-    for *_, script in engine.ran:
-        assert f"pull --plain-http {ADDRESS.inside}/simple-server@{DIGEST};" in script
+def test_nodes_pull_what_was_pushed_whatever_else_has_its_name_by_now(kind: World) -> None:
+    provider = kind.make(nodes=2)
+    assert provider.start()[0].registry
+    provider.deliver(IMAGE)
+    pulls = [argv[-1] for argv in kind.engine.ran if "pull" in argv[-1]]
+    assert len(pulls) == 2
+    assert all(f"pull --plain-http demo-registry:5000/simple-server@{DIGEST};" in script for script in pulls)
+    assert [words for words in kind.program.words if words == "load"] == []
 
 
-def test_a_registry_that_was_started_again_gets_the_image_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_was_started_again_gets_the_image_again(kind: World) -> None:
     """It keeps images in memory, and the tasks of one invocation share the provider."""
-    engine: Any = FakeEngine("")
-    pushed: list[str] = []
-
-    def push(name: str, _on_line: object) -> str:
-        pushed.append(name)
-        return DIGEST
-
-    monkeypatch.setattr(engine, "push", push)
-    monkeypatch.setattr(engine, "start", lambda _container: None, raising=False)
-    monkeypatch.setattr(Registry, "address", lambda _self: ADDRESS)
-    monkeypatch.setattr(Registry, "require_free", lambda _self: None)
-    monkeypatch.setattr(Registry, "_container", lambda _self: SimpleNamespace(status="exited"))
-    registry = Registry(engine, configured(), "demo")
+    kind.provider.start()
     for _ in range(2):
-        registry.deliver([IMAGE.reference], [NODE], lambda _line: None)
-    registry.serve()
-    registry.deliver([IMAGE.reference], [NODE], lambda _line: None)
-    assert len(pushed) == 2
+        kind.provider.deliver(IMAGE)
+    assert len(kind.engine.pushed) == 1
+    kind.provider.stop()
+    assert kind.engine.nodes["demo-registry"].status == "exited"
+    kind.provider.start()
+    kind.provider.deliver(IMAGE)
+    assert len(kind.engine.pushed) == 2
+    kind.provider.delete()
+    assert kind.engine.nodes == {}, "it goes with its cluster"
