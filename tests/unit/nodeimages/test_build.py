@@ -8,13 +8,27 @@ from pathlib import Path
 
 import pytest
 
+from hostengine import packages
+from kubetasks.engine import client
 from kubetasks.engine.client import Engine
 from kubetasks.errors import SetupError
 from kubetasks.setup import requirements
 from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal import interruption
 from kubetasks.terminal.report import Report
-from nodeimages import build, compiler, golang, kind_programs, minikube_node, minikube_programs, names, node, programs, rootfs
+from nodeimages import (
+    build,
+    compiler,
+    golang,
+    here,
+    kind_programs,
+    minikube_node,
+    minikube_programs,
+    names,
+    node,
+    programs,
+    rootfs,
+)
 from tests.unit.configured import configured
 
 KIND = requirements.KIND, requirements.KIND_NODE_IMAGE, requirements.LOAD_BALANCER
@@ -26,7 +40,10 @@ class Parts:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
         self.built: list[str] = []
+        self.installed: list[str] = []
         self.settings = configured(cache=cache)
+        monkeypatch.setattr(client, "connect", lambda: Engine.__new__(Engine))
+        monkeypatch.setattr(packages, "install", lambda names, *_: self.installed.extend(names))
         monkeypatch.setattr(golang, "program", lambda *_: "go")
         monkeypatch.setattr(rootfs, "make", self._make_root)
         monkeypatch.setattr(programs, "build_kubernetes", lambda _version, folder, *_: self._make("Kubernetes", folder))
@@ -46,11 +63,13 @@ class Parts:
         folder.mkdir()
         for file in files:
             (folder / file).write_text(name)
+            (folder / file).chmod(0o755)
 
     def build(self, missing: Sequence[Requirement]) -> set[str]:
         """What building `missing` builds."""
         self.built.clear()
-        build.Build(self.settings, Report(), Path("/dev/null"), lambda: Engine.__new__(Engine), missing).run()
+        self.installed.clear()
+        here.build(self.settings, Report(), Path("/dev/null"), missing, lambda: None)
         return set(self.built)
 
 
@@ -62,7 +81,7 @@ def parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Parts:
 @pytest.mark.promise("The first `setup` on a machine pulls")
 def test_each_provider_gets_its_own_parts_and_what_both_need_is_built_once(parts: Parts) -> None:
     first = parts.build(KIND)
-    assert first == {"Debian", "Kubernetes", "around", "kind", "node image"}
+    assert (first, parts.installed) == ({"Debian", "Kubernetes", "around", "kind", "node image"}, build.PACKAGES)
     assert requirements.KIND.find(None, parts.settings).present
     assert requirements.LOAD_BALANCER.find(None, parts.settings).present
     assert not requirements.MINIKUBE.find(None, parts.settings).present
@@ -84,7 +103,7 @@ def test_what_an_interrupted_build_left_is_not_in_the_way(parts: Parts) -> None:
 def test_a_lost_program_is_copied_from_the_compiled_ones(parts: Parts) -> None:
     parts.build(KIND)
     Path(requirements.KIND.find(None, parts.settings).reference).unlink()
-    assert parts.build([requirements.KIND]) == set()
+    assert (parts.build([requirements.KIND]), parts.installed) == (set(), []), "nor is a package of Debian's needed for it"
     assert requirements.KIND.find(None, parts.settings).present
 
 
