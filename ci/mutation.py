@@ -97,10 +97,12 @@ def _replacements(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
                 yield test, f"(not ({ast.unparse(test)}))"
         case ast.comprehension(ifs=conditions):
             yield from ((condition, "True") for condition in conditions)
-        case ast.Return(ast.expr() as value) if ast.unparse(value) != "None":
+        case ast.Return(ast.expr() as value) if not (isinstance(value, ast.Constant) and not value.value):  # False is as None
             yield node, "return None"
-        case ast.Constant(bool() | int() | float() as value):
-            yield node, str(not value if isinstance(value, bool) else value + 1)
+        case ast.Constant(bool() as value):
+            yield node, str(not value)
+        case ast.Constant(int() | float() as value):
+            yield node, "0" if value else "1"
         case ast.Expr(ast.Call()):
             yield node, "pass"
     for name, field in ast.iter_fields(node):

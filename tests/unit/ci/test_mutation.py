@@ -27,12 +27,13 @@ def made(source: str) -> list[str]:
         ("a = [b for b in c if d]", ["a = [b for b in c if True]"]),
         ("def a():\n    return b", ["def a():\n    return None"]),
         ("def a() -> Literal[3]:\n    return None", []),
-        ("a = -2 + 0.5", ["a = -3 + 0.5", "a = -2 + 1.5"]),
+        ("def a():\n    return ''", []),
+        ("a = -2 + 0.5 + 0", ["a = -0 + 0.5 + 0", "a = -2 + 0 + 0", "a = -2 + 0.5 + 1"]),
         ("a(True)", ["pass", "a(False)"]),
         ("'Words.'\na: Literal[1] | None\nassert a == 1\nif TYPE_CHECKING:\n    import b", []),
         ("a = f'{b or c} of {1}', 'ünd'", []),
-        ("a = 'ü' if b else (\n    1\n)", ["a = 'ü' if (not (b)) else (\n    1\n)", "a = 'ü' if b else (\n    2\n)"]),
-        ("@dataclass(frozen=True)\nclass A:\n    b: int = 3", ["@dataclass(frozen=True)\nclass A:\n    b: int = 4"]),
+        ("a = 'ü' if b else (\n    1\n)", ["a = 'ü' if (not (b)) else (\n    1\n)", "a = 'ü' if b else (\n    0\n)"]),
+        ("@dataclass(frozen=True)\nclass A:\n    b: int = 3", ["@dataclass(frozen=True)\nclass A:\n    b: int = 0"]),
     ],
 )
 def test_the_meaning_changes_and_no_words_or_types(source: str, expected: list[str]) -> None:
