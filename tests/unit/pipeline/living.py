@@ -1,0 +1,384 @@
+"""A cluster in memory: an API whose controllers are done at once, pods that answer, and an engine with images."""
+
+import copy
+import dataclasses
+import hashlib
+import itertools
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from kubetasks.engine.image import Delivered, Image
+from kubetasks.errors import ClusterError
+from kubetasks.kube.client import VERSIONS, ApiError, Kube, Object
+from kubetasks.pipeline import probe
+from kubetasks.pipeline.run import Run
+from kubetasks.project.application import Application
+from kubetasks.providers.base import Cluster, Phase
+from kubetasks.setup import requirements
+from kubetasks.setup.requirements import Artifact
+from tasks import PROJECT
+from tests.unit.configured import configured
+from tests.unit.pipeline.fakes import FACTS, FakeProvider, OwnProvider, Refusing
+
+KINDS = {f"{kind.lower()}s": kind for kind in VERSIONS}
+BALANCED = "172.18.255.223"
+BEGUN = "2026-11-25T12:00:00Z"
+NODE_PORT, PORT = 30080, 8080
+PARTS = """\
+{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}, data: {colour: blue}}
+---
+{apiVersion: batch/v1, kind: Job, metadata: {name: migrate}, spec: {template: {spec: {containers: [
+  {name: migrate, image: simple-server}]}}}}
+---
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: database}, spec: {selector: {matchLabels: {app: database}}, template: {
+  metadata: {labels: {app: database}}, spec: {containers: [{name: database, image: "postgres:17"}]}}}}
+"""
+
+
+class LivingKube(Kube):
+    """Objects by kind, namespace and name. Pods of an image in `broken` do not start; `done` is what was changed."""
+
+    owner = PROJECT.application.owner
+    kubectl_line = "kubectl"
+    server = "https://127.0.0.1:6443"
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str, str], Object] = {}
+        self.broken: set[str] = set()
+        self.silent: dict[str, str] = {}
+        self.done: list[str] = []
+        self._versions = itertools.count(1)
+        for kind, namespace, name, more in (
+            ("Namespace", "", "default", {}),
+            ("Node", "", "node", {"spec": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}),
+            ("Lease", "kube-node-lease", "node", {"spec": {"renewTime": BEGUN}}),
+        ):
+            self._put(kind, namespace, name, more)
+
+    # requests
+
+    def request(self, method: str, target: str, query: Any = None, body: Any = None, _type: str = "") -> Object:
+        kind, namespace, name, sub = self._parsed(target)
+        if kind == "version":
+            return {"gitVersion": "v1.36.3"}
+        key = (kind, namespace, name)
+        if method == "GET" and not name:
+            return {"items": [copy.deepcopy(one) for one in self.all(kind, namespace, **(query or {}))]}
+        there = self.objects.get(key)
+        if there is None and (method != "PATCH" or sub):
+            raise ApiError(method, 404, "NotFound", f"{kind} {name} not found")
+        if method == "GET":
+            return copy.deepcopy(there or {})
+        self.done.append(f"{method} {kind.lower()}/{name}")
+        if method == "DELETE":
+            self._delete(key)
+        elif sub == "scale":
+            self._change(key, {"spec": body["spec"]})
+        elif isinstance(body, list):
+            self._change(key, {"spec": {"template": body[0]["value"]}})
+        else:
+            self._change(key, body)
+        self._reconcile()
+        return copy.deepcopy(self.objects.get(key, {}))
+
+    def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
+        return f"{container} {namespace}/{pod} {lines} {previous}\nsecond line\n"
+
+    def ask_pod(self, namespace: str, pod: str, port: int, target: str) -> str:  # noqa: ARG002
+        return self.silent.get(pod, "")
+
+    def _parsed(self, target: str) -> tuple[str, str, str, str]:
+        rest = target.strip("/").split("/")
+        rest = rest[2 if rest[0] == "api" else 3 :] or rest
+        namespace = ""
+        if rest[0] == "namespaces" and len(rest) > 2:
+            _, namespace, *rest = rest
+        plural, name, sub, *_ = [*rest, "", ""]
+        return KINDS.get(plural, plural), namespace, name, sub
+
+    # objects
+
+    def all(self, kind: str, namespace: str = "", labelSelector: str = "", **_: str) -> list[Object]:  # noqa: N803
+        wanted = dict(pair.split("=") for pair in labelSelector.split(",") if pair)
+        found = [one for (of, where, _), one in self.objects.items() if of == kind and namespace in ("", where)]
+        return [one for one in found if wanted.items() <= one["metadata"].get("labels", {}).items()]
+
+    def one(self, kind: str, name: str = "simple-server", namespace: str = "default") -> Object:
+        return self.objects[kind, namespace, name]
+
+    def _put(self, kind: str, namespace: str, name: str, more: Object) -> Object:
+        version = str(next(self._versions))
+        where = {"namespace": namespace} if namespace else {}
+        given = more.get("metadata", {})
+        metadata = {"generation": 1, "uid": f"{kind}-{version}", "creationTimestamp": BEGUN, **given, "name": name, **where}
+        self.objects[kind, namespace, name] = {"kind": kind, **more, "metadata": {**metadata, "resourceVersion": version}}
+        return self.objects[kind, namespace, name]
+
+    def _change(self, key: tuple[str, str, str], body: Object) -> None:
+        before = self.objects.get(key, {})
+        metadata, spec = before.get("metadata", {}), before.get("spec", {})
+        made = {**before, **body}
+        if spec or "spec" in body:
+            made["spec"] = {**spec, **copy.deepcopy(body.get("spec", {}))}
+            for port, given in zip(made["spec"].get("ports", []), spec.get("ports", []), strict=False):
+                port.setdefault("nodePort", given["nodePort"])  # one that was given stays
+        made["metadata"] = {**metadata, **body.get("metadata", {})}
+        if made != before:
+            made["metadata"]["generation"] = metadata.get("generation", 0) + 1
+            self._put(*key, made)
+
+    def _delete(self, key: tuple[str, str, str]) -> None:
+        gone = self.objects.pop(key)["metadata"]["uid"]
+        for other, one in list(self.objects.items()):
+            owners = [owner["uid"] for owner in one["metadata"].get("ownerReferences", [])]
+            if other in self.objects and (gone in owners or (key[0] == "Namespace" and other[1] == key[2])):
+                self._delete(other)
+
+    # controllers
+
+    def _reconcile(self) -> None:
+        for deployment in self.all("Deployment"):
+            self._roll_out(deployment)
+        for job in self.all("Job"):
+            ended = "Failed" if self._broken(job) else "Complete"
+            job["status"] = {"conditions": [{"type": ended, "status": "True", "message": "no more attempts"}]}
+        for service in self.all("Service"):
+            self._expose(service)
+
+    def _broken(self, item: Object) -> bool:
+        return any(one["image"] in self.broken for one in item["spec"]["template"]["spec"]["containers"])
+
+    def _roll_out(self, deployment: Object) -> None:
+        spec, metadata = deployment["spec"], deployment["metadata"]
+        spec.setdefault("replicas", 1)
+        namespace, name = metadata["namespace"], metadata["name"]
+        digest = hashlib.sha256(json.dumps(spec["template"], sort_keys=True).encode()).hexdigest()[:5]
+        annotations = metadata.setdefault("annotations", {})
+        key = "deployment.kubernetes.io/revision"
+        sets = [one for one in self.all("ReplicaSet", namespace) if one["metadata"]["name"].rpartition("-")[0] == name]
+        newest = next((one for one in sets if one["metadata"]["name"] == f"{name}-{digest}"), None)
+        labels = {**spec["template"]["metadata"]["labels"], "pod-template-hash": digest}
+        if newest is None or newest["metadata"]["annotations"][key] != annotations.get(key):
+            annotations[key] = str(int(annotations.get(key, 0)) + 1)
+            template = {**spec["template"], "metadata": {**spec["template"]["metadata"], "labels": labels}}
+            owners = [{"uid": metadata["uid"]}]
+            own = {"labels": labels, "annotations": {key: annotations[key]}, "ownerReferences": owners}
+            newest = self._put("ReplicaSet", namespace, f"{name}-{digest}", {"metadata": own, "spec": {"template": template}})
+        broken = self._broken(deployment)
+        for one in sets:
+            if one["metadata"]["name"] != newest["metadata"]["name"] and not broken:
+                self._pods(one, 0, broken=False)
+        self._pods(newest, 1 if broken and spec["replicas"] else spec["replicas"], broken=broken)
+        pods = [pod for pod in self.all("Pod", namespace) if pod["metadata"]["name"].startswith(f"{name}-")]
+        updated = [pod for pod in pods if pod["metadata"]["labels"]["pod-template-hash"] == digest]
+        deployment["status"] = {
+            "observedGeneration": metadata["generation"],
+            "replicas": len(pods),
+            "updatedReplicas": len(updated),
+            "availableReplicas": sum(pod["status"]["phase"] == "Running" for pod in pods),
+        }
+
+    def _pods(self, replica_set: Object, number: int, *, broken: bool) -> None:
+        metadata, namespace = replica_set["metadata"], replica_set["metadata"]["namespace"]
+        there = [one for one in self.all("Pod", namespace) if one["metadata"]["ownerReferences"][0]["uid"] == metadata["uid"]]
+        stay = [pod for pod in there if (pod["status"]["phase"] == "Pending") == broken][:number]
+        for pod in there:
+            if pod not in stay:
+                self._delete(("Pod", namespace, pod["metadata"]["name"]))
+        template = replica_set["spec"]["template"]
+        (container, *_) = template["spec"]["containers"]
+        state = {"waiting": {"reason": "ErrImageNeverPull"}} if broken else {"running": {"startedAt": BEGUN}}
+        told = {"name": container["name"], "image": container["image"], "restartCount": 0, "ready": not broken, "state": state}
+        status = {
+            "phase": "Pending" if broken else "Running",
+            "conditions": [{"type": "Ready", "status": str(not broken)}, {"type": "PodScheduled", "status": "True"}],
+            "containerStatuses": [told],
+        }
+        for index in range(len(stay), number):
+            own = {"labels": metadata["labels"], "ownerReferences": [{"uid": metadata["uid"]}]}
+            spec = {**template["spec"], "nodeName": "node"}
+            self._put("Pod", namespace, f"{metadata['name']}-{index}", {"metadata": own, "spec": spec, "status": status})
+        replica_set["status"] = {"readyReplicas": 0 if broken else number}
+
+    def _expose(self, service: Object) -> None:
+        metadata, spec = service["metadata"], service["spec"]
+        spec["ports"][0].setdefault("nodePort", 31000)
+        service["status"] = {"loadBalancer": {"ingress": [{"ip": BALANCED}]}}
+        pods = [
+            one for one in self.all("Pod", metadata["namespace"]) if spec["selector"].items() <= one["metadata"]["labels"].items()
+        ]
+        ends = [
+            {"targetRef": {"name": one["metadata"]["name"]}, "conditions": {"ready": one["status"]["phase"] == "Running"}}
+            for one in pods
+        ]
+        labels = {"kubernetes.io/service-name": metadata["name"]}
+        own = {"labels": labels, "ownerReferences": [{"uid": metadata["uid"]}]}
+        ports = [{"name": spec["ports"][0].get("name", ""), "port": PORT}]
+        self._put(
+            "EndpointSlice",
+            metadata["namespace"],
+            f"{metadata['name']}-slice",
+            {"metadata": own, "endpoints": ends, "ports": ports},
+        )
+
+    # traffic
+
+    def answers(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """From now on each address of a service is answered by the next of its pods."""
+        counts = itertools.count(1)
+
+        def ask(app: Application, url: str, path: str = "/", seconds: float = 0, *, early: bool = False) -> Object | None:  # noqa: ARG001
+            service = next(
+                (one for one in self.all("Service") if url in (f"http://127.0.0.1:{PORT}/", f"http://{BALANCED}:{PORT}/")), None
+            )
+            if service is None:
+                return None
+            (found,) = self.all("EndpointSlice", labelSelector=f"kubernetes.io/service-name={service['metadata']['name']}")
+            ready = [one["targetRef"]["name"] for one in found["endpoints"] if one["conditions"]["ready"]]
+            if not ready:
+                return None
+            number = next(counts)
+            pod = self.one("Pod", ready[number % len(ready)], service["metadata"]["namespace"])
+            build = pod["spec"]["containers"][0]["image"].rpartition(":")[2]
+            told = {app.pod_key: pod["metadata"]["name"], app.node_key: "node", "build": build, "count": number}
+            return told if app.pod_key else {}
+
+        monkeypatch.setattr(probe, "ask", ask)
+
+
+class Engine:
+    """An engine with those images, each with the id of the name that it was built under."""
+
+    def __init__(self, *names: str) -> None:
+        self.images = {name: name for name in names}
+        self.used: list[str] = []
+        self.building: Callable[[Callable[[str], None]], object] = lambda on_line: on_line("Step 1/1")
+
+    def image_id(self, reference: str) -> str | None:
+        return self.images.get(reference)
+
+    def image_tags(self, repository: str) -> list[str]:
+        return sorted(name for name in self.images if name.rpartition(":")[0] == repository)
+
+    def asks_for_buildkit(self) -> bool:
+        return False
+
+    def build(self, _context: object, names: list[str], _arguments: object, on_line: Callable[[str], None], *_: object) -> None:
+        self.building(on_line)
+        self.images.update(dict.fromkeys(names, names[0]))
+
+    def tag(self, reference: str, name: str) -> None:
+        self.images[name] = self.images[reference]
+
+    def users(self, _reference: str) -> list[str]:
+        return self.used
+
+    def remove_image(self, reference: str) -> None:
+        del self.images[reference]
+
+    def remove_dangling(self) -> None:
+        pass
+
+    def our_clusters(self) -> list[tuple[str, str]]:
+        return [("theirs", ""), ("another", ""), ("demo", "minikube")]
+
+
+class LivingProvider(OwnProvider):
+    """A cluster of our own that is deleted with what is in it."""
+
+    name = "ours"
+    node_port = NODE_PORT
+    kubectl = ("--context", "ours")
+    environment: Mapping[str, str] = MappingProxyType({"KUBECONFIG": "/ours"})
+
+    def __init__(self, kube: LivingKube, phase: Phase = "running") -> None:
+        super().__init__(changed=phase != "running")
+        self._phase, self._kube = phase, kube
+        self.facts = dataclasses.replace(FACTS, mapped_port=(NODE_PORT, PORT), load_balancer=True)
+        self.node_images: list[str] = []
+
+    def cluster(self) -> Cluster:
+        if self._phase != "running":
+            raise ClusterError(f"Cluster ours is {self._phase}.", "./inv start")
+        return self.facts
+
+    def start(self) -> tuple[Cluster, bool]:
+        was, self._phase = self._phase, "running"
+        return self.facts, was != "running"
+
+    def stop(self) -> bool:
+        was = self._phase
+        self._phase = "stopped" if was == "running" else was
+        return was == "running"
+
+    def delete(self) -> bool:
+        was, self._phase = self._phase, "missing"
+        self._kube.objects = {key: one for key, one in self._kube.objects.items() if key[0] in ("Namespace", "Node", "Lease")}
+        return was != "missing"
+
+    def deliver(self, image: Image) -> Delivered:
+        self.node_images.append(image.reference)
+        return super().deliver(image)
+
+    def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
+        gone = [one for one in self.node_images if one not in used()]
+        self.node_images = [one for one in self.node_images if one in used()]
+        return gone
+
+
+class LivingRun(Run):
+    """A run whose cluster is the same when it is asked anew."""
+
+    living: LivingKube
+    kube = property(lambda self: self.living)
+
+
+@dataclasses.dataclass
+class World:
+    """A run on a cluster in memory, with what it works on."""
+
+    run: Run
+    kube: LivingKube
+    engine: Engine
+    provider: Any
+    folder: Path
+
+    def edit(self, name: str, change: Callable[[str], str]) -> None:
+        (self.folder / name).write_text(change((self.folder / name).read_text()))
+
+
+def world(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    phase: Phase = "running",
+    shared: bool = False,
+    dry: bool = False,
+    parts: bool = False,
+    **app: Any,
+) -> World:
+    """The application is that of this project, with its source in that folder, and `app` changed in it.
+
+    `parts`: it has a configuration, a job and a database besides.
+    """
+    source = folder / "source"
+    source.mkdir()
+    (source / "Dockerfile").write_text("FROM scratch\n")
+    if parts:
+        app["manifests"] = folder / "k8s"
+        shutil.copytree(PROJECT.folder / "k8s", app["manifests"])
+        (app["manifests"] / "parts.yaml").write_text(PARTS)
+    kube, engine = LivingKube(), Engine()
+    provider = FakeProvider(phase) if shared else LivingProvider(kube, phase)
+    project = dataclasses.replace(PROJECT, application=dataclasses.replace(PROJECT.application, source=source, **app))
+    run = LivingRun(configured(project=project, cache=folder / "cache", timeout=1), Refusing(dry=dry))
+    run.__dict__.update(provider=provider, living=kube, engine=engine, host_engine=engine)
+    kube.answers(monkeypatch)
+    monkeypatch.setattr(requirements, "kubectl", lambda: Artifact("kubectl", True))
+    return World(run, kube, engine, provider, folder)
