@@ -28,6 +28,10 @@ from tests.unit.pipeline.fakes import FACTS, FakeProvider, OwnProvider, Refusing
 
 KINDS = {f"{kind.lower()}s": kind for kind in VERSIONS}
 BALANCED = "172.18.255.223"
+NODE_STATUS = {
+    "conditions": [{"type": "Ready", "status": "True"}],
+    "addresses": [{"type": "Hostname", "address": "node"}, {"type": "InternalIP", "address": "10.0.0.1"}],
+}
 BEGUN = "2026-11-25T12:00:00Z"
 NODE_PORT, PORT = 30080, 8080
 PARTS = """\
@@ -39,10 +43,14 @@ PARTS = """\
 {apiVersion: apps/v1, kind: Deployment, metadata: {name: database}, spec: {selector: {matchLabels: {app: database}}, template: {
   metadata: {labels: {app: database}}, spec: {containers: [{name: database, image: "postgres:17"}]}}}}
 """
+SIDECAR = "      containers:\n        - {name: proxy, image: 'envoy:1'}\n"
 
 
 class LivingKube(Kube):
-    """Objects by kind, namespace and name. Pods of an image in `broken` do not start; `done` is what was changed."""
+    """Objects by kind, namespace and name. Pods of an image in `broken` do not start, for the reason there.
+
+    `done` is what was changed. `answering` says who answers at the addresses: the service's pods, "nobody", or somebody "for ever".
+    """
 
     owner = PROJECT.application.owner
     kubectl_line = "kubectl"
@@ -50,13 +58,14 @@ class LivingKube(Kube):
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str, str], Object] = {}
-        self.broken: set[str] = set()
+        self.broken: dict[str, str] = {}
+        self.answering = "pods"
         self.silent: dict[str, str] = {}
         self.done: list[str] = []
         self._versions = itertools.count(1)
         for kind, namespace, name, more in (
             ("Namespace", "", "default", {}),
-            ("Node", "", "node", {"spec": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}),
+            ("Node", "", "node", {"spec": {}, "status": NODE_STATUS}),
             ("Lease", "kube-node-lease", "node", {"spec": {"renewTime": BEGUN}}),
         ):
             self._put(kind, namespace, name, more)
@@ -151,8 +160,9 @@ class LivingKube(Kube):
         for service in self.all("Service"):
             self._expose(service)
 
-    def _broken(self, item: Object) -> bool:
-        return any(one["image"] in self.broken for one in item["spec"]["template"]["spec"]["containers"])
+    def _broken(self, item: Object) -> str:
+        found = [self.broken.get(one["image"], "") for one in item["spec"]["template"]["spec"]["containers"]]
+        return next(filter(None, found), "")
 
     def _roll_out(self, deployment: Object) -> None:
         spec, metadata = deployment["spec"], deployment["metadata"]
@@ -173,8 +183,8 @@ class LivingKube(Kube):
         broken = self._broken(deployment)
         for one in sets:
             if one["metadata"]["name"] != newest["metadata"]["name"] and not broken:
-                self._pods(one, 0, broken=False)
-        self._pods(newest, 1 if broken and spec["replicas"] else spec["replicas"], broken=broken)
+                self._pods(one, 0, "")
+        self._pods(newest, 1 if broken and spec["replicas"] else spec["replicas"], broken)
         pods = [pod for pod in self.all("Pod", namespace) if pod["metadata"]["name"].startswith(f"{name}-")]
         updated = [pod for pod in pods if pod["metadata"]["labels"]["pod-template-hash"] == digest]
         deployment["status"] = {
@@ -184,16 +194,16 @@ class LivingKube(Kube):
             "availableReplicas": sum(pod["status"]["phase"] == "Running" for pod in pods),
         }
 
-    def _pods(self, replica_set: Object, number: int, *, broken: bool) -> None:
+    def _pods(self, replica_set: Object, number: int, broken: str) -> None:
         metadata, namespace = replica_set["metadata"], replica_set["metadata"]["namespace"]
         there = [one for one in self.all("Pod", namespace) if one["metadata"]["ownerReferences"][0]["uid"] == metadata["uid"]]
-        stay = [pod for pod in there if (pod["status"]["phase"] == "Pending") == broken][:number]
+        stay = [pod for pod in there if (pod["status"]["phase"] == "Pending") == bool(broken)][:number]
         for pod in there:
             if pod not in stay:
                 self._delete(("Pod", namespace, pod["metadata"]["name"]))
         template = replica_set["spec"]["template"]
         (container, *_) = template["spec"]["containers"]
-        state = {"waiting": {"reason": "ErrImageNeverPull"}} if broken else {"running": {"startedAt": BEGUN}}
+        state = {"waiting": {"reason": broken}} if broken else {"running": {"startedAt": BEGUN}}
         told = {"name": container["name"], "image": container["image"], "restartCount": 0, "ready": not broken, "state": state}
         status = {
             "phase": "Pending" if broken else "Running",
@@ -234,10 +244,11 @@ class LivingKube(Kube):
         counts = itertools.count(1)
 
         def ask(app: Application, url: str, path: str = "/", seconds: float = 0, *, early: bool = False) -> Object | None:  # noqa: ARG001
-            service = next(
-                (one for one in self.all("Service") if url in (f"http://127.0.0.1:{PORT}/", f"http://{BALANCED}:{PORT}/")), None
-            )
-            if service is None:
+            if self.answering == "for ever":
+                return {app.pod_key: "ghost"}
+            named = [f"http://127.0.0.1:{PORT}/", f"http://{BALANCED}:{PORT}/", "http://10.0.0.1:31000/"]
+            service = next((one for one in self.all("Service") if url in named), None)
+            if service is None or self.answering == "nobody":
                 return None
             (found,) = self.all("EndpointSlice", labelSelector=f"kubernetes.io/service-name={service['metadata']['name']}")
             ready = [one["targetRef"]["name"] for one in found["endpoints"] if one["conditions"]["ready"]]
@@ -245,7 +256,8 @@ class LivingKube(Kube):
                 return None
             number = next(counts)
             pod = self.one("Pod", ready[number % len(ready)], service["metadata"]["namespace"])
-            build = pod["spec"]["containers"][0]["image"].rpartition(":")[2]
+            (image,) = [one["image"] for one in pod["spec"]["containers"] if one["name"] == app.name]
+            build = image.rpartition(":")[2]
             told = {app.pod_key: pod["metadata"]["name"], app.node_key: "node", "build": build, "count": number}
             return told if app.pod_key else {}
 
@@ -359,26 +371,34 @@ def world(
     *,
     phase: Phase = "running",
     shared: bool = False,
-    dry: bool = False,
     parts: bool = False,
-    **app: Any,
+    **more: Any,
 ) -> World:
-    """The application is that of this project, with its source in that folder, and `app` changed in it.
+    """The application is that of this project, with its source in that folder, and `more` changed in it.
 
-    `parts`: it has a configuration, a job and a database besides.
+    `parts`: it has a configuration, a job and a database besides, and another container in its pods.
     """
+    facts, timeout, report = (
+        more.pop("facts", {}),
+        more.pop("timeout", 30),
+        {name: more.pop(name, False) for name in ("dry", "echo")},
+    )
     source = folder / "source"
     source.mkdir()
     (source / "Dockerfile").write_text("FROM scratch\n")
     if parts:
-        app["manifests"] = folder / "k8s"
-        shutil.copytree(PROJECT.folder / "k8s", app["manifests"])
-        (app["manifests"] / "parts.yaml").write_text(PARTS)
+        more["manifests"] = folder / "k8s"
+        shutil.copytree(PROJECT.folder / "k8s", more["manifests"])
+        (more["manifests"] / "parts.yaml").write_text(PARTS)
+        deployment = more["manifests"] / "deployment.yaml"
+        deployment.write_text(deployment.read_text().replace("      containers:\n", SIDECAR))
     kube, engine = LivingKube(), Engine()
     provider = FakeProvider(phase) if shared else LivingProvider(kube, phase)
-    project = dataclasses.replace(PROJECT, application=dataclasses.replace(PROJECT.application, source=source, **app))
-    run = LivingRun(configured(project=project, cache=folder / "cache", timeout=1), Refusing(dry=dry))
+    project = dataclasses.replace(PROJECT, application=dataclasses.replace(PROJECT.application, source=source, **more))
+    run = LivingRun(configured(project=project, cache=folder / "cache", timeout=timeout, grace_period=0), Refusing(**report))
     run.__dict__.update(provider=provider, living=kube, engine=engine, host_engine=engine)
+    if not shared:
+        provider.facts = dataclasses.replace(provider.facts, **facts)
     kube.answers(monkeypatch)
     monkeypatch.setattr(requirements, "kubectl", lambda: Artifact("kubectl", True))
     return World(run, kube, engine, provider, folder)

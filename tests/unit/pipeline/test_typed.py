@@ -24,13 +24,17 @@ TRANSCRIPTS = Path(__file__).parent / "transcripts"
 DONE: dict[str, Callable[[World], Any]] = {
     "the source is edited": lambda it: it.edit("source/Dockerfile", lambda text: f"{text}#\n"),
     "all pods start": lambda it: it.kube.broken.clear(),
-    "its pods do not start": lambda it: it.kube.broken.add(it.run.image.reference),
+    "its pods do not start": lambda it: it.kube.broken.update({it.run.image.reference: "ErrImageNeverPull"}),
+    "its pods take long": lambda it: it.kube.broken.update({it.run.image.reference: "ContainerCreating"}),
     "somebody agrees": lambda it: setattr(it.run, "_agreed", True),
     "somebody pauses it": lambda it: it.kube.one("Deployment")["spec"].update(paused=True),
     "somebody takes the service": lambda it: it.kube.one("Service")["metadata"].update(labels={}),
     "somebody uses the image": lambda it: it.engine.used.append("theirs"),
     "the configuration is edited": lambda it: it.edit("k8s/parts.yaml", lambda text: text.replace("blue", "red")),
-    "the database does not start": lambda it: it.kube.broken.add("postgres:17"),
+    "the database does not start": lambda it: it.kube.broken.update({"postgres:17": "ErrImageNeverPull"}),
+    "nobody answers": lambda it: setattr(it.kube, "answering", "nobody"),
+    "its pods answer": lambda it: setattr(it.kube, "answering", "pods"),
+    "somebody answers for ever": lambda it: setattr(it.kube, "answering", "for ever"),
     "the namespace goes": lambda it: it.kube.request("DELETE", "/api/v1/namespaces/default"),
 }
 BESIDE = "Cluster and image: done"
