@@ -49,7 +49,7 @@ SIDECAR = "      containers:\n        - {name: proxy, image: 'envoy:1'}\n"
 class LivingKube(Kube):
     """Objects by kind, namespace and name. Pods of an image in `broken` do not start, for the reason there.
 
-    `done` is what was changed. `answering` says who answers at the addresses: the service's pods, "nobody", or somebody "for ever".
+    `done` is what was changed. `answering` says who answers at the addresses: the service's "pods", "nobody", or one "for ever".
     """
 
     owner = PROJECT.application.owner
@@ -79,6 +79,11 @@ class LivingKube(Kube):
         key = (kind, namespace, name)
         if method == "GET" and not name:
             return {"items": [copy.deepcopy(one) for one in self.all(kind, namespace, **(query or {}))]}
+        if method == "DELETE" and not name:
+            self.done.append(f"DELETE all of {kind.lower()} in {namespace}")
+            for one in self.all(kind, namespace):
+                self._delete((kind, namespace, one["metadata"]["name"]))
+            return {}
         there = self.objects.get(key)
         if there is None and (method != "PATCH" or sub):
             raise ApiError(method, 404, "NotFound", f"{kind} {name} not found")
@@ -393,7 +398,7 @@ def world(
         deployment = more["manifests"] / "deployment.yaml"
         deployment.write_text(deployment.read_text().replace("      containers:\n", SIDECAR))
     kube, engine = LivingKube(), Engine()
-    provider = FakeProvider(phase) if shared else LivingProvider(kube, phase)
+    provider: Any = FakeProvider(phase) if shared else LivingProvider(kube, phase)
     project = dataclasses.replace(PROJECT, application=dataclasses.replace(PROJECT.application, source=source, **more))
     run = LivingRun(configured(project=project, cache=folder / "cache", timeout=timeout, grace_period=0), Refusing(**report))
     run.__dict__.update(provider=provider, living=kube, engine=engine, host_engine=engine)

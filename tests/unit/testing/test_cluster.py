@@ -1,0 +1,206 @@
+"""The cluster and the application of a test, on a cluster in memory; and what of them is noted, kept and removed."""
+
+import copy
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubetasks.errors import ExposeError, ProgramError, SettingError
+from kubetasks.pipeline.run import Run
+from kubetasks.project.settings import Settings
+from kubetasks.setup import requirements
+from kubetasks.setup.requirements import Artifact
+from kubetasks.terminal.report import Report
+from kubetasks.testing import cluster
+from kubetasks.testing.cluster import App, Cluster
+from kubetasks.testing.ledger import Entry, Ledger, _entries
+from tasks import PROJECT
+from tests.unit.pipeline.living import World, world
+
+PROJECT_ENTRY = {
+    "name": "simple-server",
+    "folder": str(PROJECT.folder),
+    "owner": "simple-server-tasks",
+    "prefix": "",
+    "command": "./inv",
+}
+OWNER = PROJECT.application.owner
+OWN = {"cluster.provider": "kind", "cluster.name": "demo"}
+THEIRS = {"cluster.provider": "existing", "cluster.context": "theirs", "cluster.kubeconfig": "/kube"}
+
+
+@pytest.fixture(params=[False])
+def there(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Every run of a cluster is on this one in memory, of others if the test says so."""
+    made = world(tmp_path, monkeypatch, shared=request.param)
+    made.kube._put("Namespace", "", "mine", {"metadata": {"labels": OWNER.labels}})
+
+    def run(settings: Settings, report: Report, *, agreed: bool) -> Run:
+        source = dataclasses.replace(settings.app, source=tmp_path / "source")
+        another = copy.copy(made.run)
+        another.settings = dataclasses.replace(settings, project=dataclasses.replace(settings.project, application=source))
+        another.report, another._agreed = report, agreed
+        another.forget("image", "manifests")
+        return another
+
+    monkeypatch.setattr(cluster, "Run", run)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return made
+
+
+@pytest.fixture
+def ledger(there: World) -> Iterator[Ledger]:  # noqa: ARG001  whose cache folder it is in
+    made = Ledger("mine")
+    yield made
+    made.end(lambda _entry: None)
+
+
+def ours(ledger: Ledger | None = None, **given: str) -> Cluster:
+    return Cluster(PROJECT, {"cluster.name": "demo", "app.timeout": "1", **given}, ledger, {})
+
+
+def noted(ledger: Ledger) -> list[Entry]:
+    return _entries(ledger.path.read_text()) if ledger.path.exists() else []
+
+
+def test_a_given_setting_comes_before_a_variable_and_a_default() -> None:
+    environment = {"INVOKE_CLUSTER_NODES": "2", "INVOKE_CLUSTER_NAME": "other"}
+    found = Cluster(PROJECT, {"cluster.name": "demo"}, environment=environment).settings
+    assert (found.cluster, found.nodes, found.port) == ("demo", 2, 8080)
+    prefixed = dataclasses.replace(PROJECT, prefix="shop")
+    assert Cluster(prefixed, {}, environment={"INVOKE_SHOP_CLUSTER_NODES": "3"}).settings.nodes == 3
+
+
+def test_what_a_person_types_for_it_names_the_cluster_and_the_namespace() -> None:
+    theirs = Cluster(PROJECT, THEIRS, environment={})
+    assert ours().command() == "INVOKE_CLUSTER_PROVIDER=kind INVOKE_CLUSTER_NAME=demo ./inv"
+    assert ours().spoken("./inv logs", "mine") == (
+        "INVOKE_CLUSTER_PROVIDER=kind INVOKE_CLUSTER_NAME=demo INVOKE_APP_NAMESPACE=mine ./inv logs"
+    )
+    assert theirs.command() == (
+        "INVOKE_CLUSTER_PROVIDER=existing INVOKE_CLUSTER_CONTEXT=theirs INVOKE_CLUSTER_KUBECONFIG=/kube ./inv"
+    )
+    assert (theirs.shared, theirs.name, theirs.kubeconfig, ours().shared, ours().name) == (
+        True,
+        "theirs",
+        Path("/kube"),
+        False,
+        "demo",
+    )
+    broken = Cluster(PROJECT, {"cluster.nodes": "many"}, environment={})
+    assert broken.spoken("./inv logs") == "./inv logs", "the settings may be what is wrong"
+    with pytest.raises(SettingError, match="INVOKE_CLUSTER_NODES must be"):
+        broken.settings  # noqa: B018
+
+
+def test_a_note_says_all_that_another_process_needs_to_find_it_again() -> None:
+    for given, what in ((OWN, {"namespace": "mine"}), (THEIRS, {})):
+        entry = Cluster(PROJECT, given, environment={}).entry(**what)
+        assert entry == {"project": PROJECT_ENTRY, "given": given, **what}
+        again = cluster.of_entry(entry)
+        assert (again.command(), again.project.application.owner) == (Cluster(PROJECT, given, environment={}).command(), OWNER)
+
+
+def test_the_application_is_deployed_asked_scaled_and_rolled_out(there: World, ledger: Ledger, tmp_path: Path) -> None:
+    app = App(ours(ledger), "mine")
+    assert (app.urls, app.pods()) == ({}, frozenset())
+    with pytest.raises(ExposeError) as told:
+        app.url  # noqa: B018
+    assert str(told.value).endswith("INVOKE_APP_NAMESPACE=mine ./inv expose")
+    app.deploy()
+    ((_, first),) = [(entry["given"], entry["image"]) for entry in noted(ledger)]
+    assert first in there.engine.images
+    assert app.url == "http://127.0.0.1:8080/"
+    assert app.urls == {"mapped port": "http://127.0.0.1:8080/", "load balancer": "http://172.18.255.223:8080/"}
+    app.scale(2)
+    pods = app.pods()
+    assert len(pods) == 2
+    assert app.rollout() == first.partition(":")[2]
+    assert (app.pods(), len(noted(ledger))) == (pods, 1), "nothing has changed"
+    (tmp_path / "edited").mkdir()
+    (tmp_path / "edited" / "Dockerfile").write_text("FROM scratch\n# edited\n")
+    build = app.rollout(tmp_path / "edited")
+    assert build != first.partition(":")[2]
+    assert [entry["image"] for entry in noted(ledger)] == [first, f"simple-server:{build}"]
+    assert not app.pods() & pods
+    there.kube.answering = "nobody"
+    assert app.cluster.diagnosis("mine").endswith("INVOKE_APP_NAMESPACE=mine ./inv logs")
+
+
+def test_what_is_created_is_noted_first_and_forgotten_when_it_is_gone(there: World, ledger: Ledger) -> None:
+    mine = ours(ledger)
+    mine.start()
+    mine.create_namespace("new", {"level": "baseline"})
+    assert [entry.get("namespace") for entry in noted(ledger)] == [None, "new"]
+    assert there.kube.one("Namespace", "new", "")["metadata"]["labels"] == {"level": "baseline", **OWNER.labels}
+    there.kube.objects["Service", "new", "simple-server"] = {"metadata": {"uid": "1", "name": "simple-server"}}
+    there.kube.done.clear()
+    mine.delete_namespace("new", wait=False)
+    assert there.kube.done == ["DELETE all of service in new", "DELETE namespace/new"]
+    assert [entry.get("namespace") for entry in noted(ledger)] == [None]
+    mine.delete_namespace("new", wait=False)
+    mine.delete()
+    assert noted(ledger) == []
+
+
+@pytest.mark.parametrize("there", [False, True], indirect=True)
+def test_of_others_only_the_namespace_is_removed_and_noted_until_it_has_gone(there: World, ledger: Ledger) -> None:
+    shared = there.provider.shared
+    mine = ours(ledger)
+    mine.start()
+    mine.create_namespace("new", {})
+    assert there.kube.done[-1] == "PATCH namespace/new"
+    mine.delete_namespace("new", wait=False)
+    assert [entry.get("namespace") for entry in noted(ledger)] == (["new"] if shared else [None])
+    there.kube._put("Namespace", "", "new", {"metadata": {"labels": OWNER.labels}})
+    for entry in reversed(noted(ledger)):
+        cluster.remove(entry, ledger)
+    assert (("Namespace", "", "new") in there.kube.objects, there.provider.phase()) == (
+        (False, "running") if shared else (True, "missing")
+    )
+
+
+def test_only_an_image_that_no_other_run_has_noted_is_removed_with_what_pushing_it_left(there: World, ledger: Ledger) -> None:
+    images = {"simple-server:1": "a", "host:5000/simple-server:1": "a", "simple-server:v1": "a", "simple-server:2": "b"}
+    there.engine.images.update(images)
+    there.engine.image_tags = lambda repository: sorted(one for one in images if one in there.engine.images and repository)  # type: ignore[method-assign]
+    entry = ours().entry(image="simple-server:1")
+    other = Ledger("other")
+    other.note(entry)
+    cluster.remove(entry, ledger)
+    assert there.engine.images == images
+    other.end(lambda _entry: None)
+    cluster.remove(entry, ledger)
+    assert sorted(there.engine.images) == ["simple-server:2", "simple-server:v1"]
+    assert cluster.kept(entry) == ""
+
+
+@pytest.mark.parametrize("there", [False, True], indirect=True)
+def test_what_is_kept_is_told_with_the_commands_that_reach_and_remove_it(there: World) -> None:
+    shared, mine = there.provider.shared, ours()
+    kubectl = f"KUBECONFIG={there.provider.kubeconfig} kubectl --context context"
+    told = cluster.kept(mine.entry(namespace="mine"))
+    more = f"\n  {kubectl} delete namespace mine removes it" if shared else ""
+    assert told == f"Kept namespace mine: {kubectl} --namespace mine get pods{more}"
+    assert cluster.kept(mine.entry(namespace="gone")) == ""
+    there.kube.one("Namespace", "mine", "")["metadata"]["deletionTimestamp"] = "2026-11-25T12:00:00Z"
+    assert cluster.kept(mine.entry(namespace="mine")) == ""
+    told, _, removed = cluster.kept(mine.entry()).partition("\n")
+    assert told == f"Kept cluster {there.provider.name}: {kubectl} get pods --all-namespaces"
+    assert removed.endswith("./inv delete removes it")
+
+
+def test_kubectl_gets_the_cluster_the_namespace_and_its_input(
+    there: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "kubectl"
+    program.write_text('#!/bin/sh\necho "$@" "$KUBECONFIG"; cat; test "$1" != --fail && test "$3" != fail\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(requirements, "kubectl", lambda: Artifact(str(program), True))
+    where = f"--context context{{}} get pods {there.provider.kubeconfig}\n"
+    assert ours().kubectl("get", "pods") == where.format("")
+    assert App(ours(), "mine").kubectl("get", "pods", stdin="given") == where.format(" --namespace mine") + "given"
+    with pytest.raises(ProgramError, match="--context context fail` ended with 1"):
+        ours().kubectl("fail")
