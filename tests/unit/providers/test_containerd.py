@@ -1,8 +1,15 @@
 """Which of containerd's names on a node are the application's, from a listing as `ctr images ls` printed it."""
 
+import dataclasses
 import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 from kubetasks.providers import containerd
+from kubetasks.terminal.report import Report
+from tasks import PROJECT
 
 LISTING = """\
 REF TYPE DIGEST SIZE PLATFORMS LABELS
@@ -41,3 +48,56 @@ def test_an_image_in_use_keeps_all_its_names() -> None:
 def test_an_image_whose_name_only_begins_alike_is_not_ours() -> None:
     references = [containerd.Reference("docker.io/library/simple-server-two:v1", "sha256:x")]
     assert containerd.unused(references, "simple-server", set(), content) == []
+
+
+class FakeEngine:
+    """Its node lists what LISTING says; `ended` notes the other programs that ran."""
+
+    def __init__(self) -> None:
+        self.ran: list[tuple[str, ...]] = []
+
+    def run_in(self, _node: object, *argv: str) -> str:
+        if argv[2:4] == ("images", "ls"):
+            return LISTING if len(argv) == 4 or argv[4] == 'name~="^(docker.io/library/)?simple-server:"' else ""
+        if argv[2:4] == ("content", "get"):
+            return content(argv[4])
+        self.ran.append(argv)
+        return ""
+
+
+NODE: Any = SimpleNamespace(name="node")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "has"),
+    [
+        (["simple-server:aaa", "simple-server:v1"], True),
+        (["simple-server:bbb"], True),
+        (["simple-server:bbb", "simple-server:v1"], False),
+        (["simple-server:ccc"], False),
+        (["theirs:v1"], False),
+    ],
+)
+def test_a_node_has_an_image_only_under_all_its_names(wanted: list[str], has: bool) -> None:
+    engine: Any = FakeEngine()
+    assert containerd.has(engine, NODE, wanted) == has
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_what_is_not_used_goes_from_a_node_unless_nothing_may_be_changed(dry: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    engine: Any = FakeEngine()
+    used = {"simple-server:aaa", "simple-server:v1"}
+    removed = containerd.remove_unused(engine, Report(dry=dry), NODE, PROJECT.application, lambda: used)
+    names = "docker.io/library/simple-server:bbb import-2026-11-24@sha256:i1 sha256:c1"
+    line = f"ctr --namespace=k8s.io images rm --sync {names}".split()
+    assert (removed, engine.ran) == ({"simple-server:bbb"}, [] if dry else [tuple(line)])
+    assert capsys.readouterr().out == (f"docker exec node {' '.join(line)}\n" if dry else "")
+    used.add("simple-server:bbb")
+    assert containerd.remove_unused(engine, Report(), NODE, PROJECT.application, lambda: used) == set()
+    assert len(engine.ran) == (0 if dry else 1)
+    other = dataclasses.replace(PROJECT.application, name="other")
+    assert containerd.remove_unused(engine, Report(), NODE, other, lambda: pytest.fail("nobody asks")) == set()
+
+
+def test_a_line_that_names_no_digest_is_no_image() -> None:
+    assert containerd.parse("REF TYPE DIGEST\na:1 type\nb:1 type sha256:b rest\n\n") == [containerd.Reference("b:1", "sha256:b")]

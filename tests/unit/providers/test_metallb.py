@@ -95,3 +95,45 @@ def test_each_of_its_kinds_is_asked_for_before_its_pods_watch_them_and_none_of_o
     metallb.configure(kube, "172.18.0.0/16")
     assert kube.asked == ["/apis/metallb.io/v1beta1/ipaddresspools", "/apis/metallb.io/v1beta1/bgppeers"]
     assert metallb.POOL in kube.there
+
+
+def test_what_is_installed_carries_our_label_has_no_webhook_and_is_asked_for_its_readiness_at_once() -> None:
+    def item(kind: str, **more: Any) -> dict[str, Any]:
+        return {"apiVersion": "v1", "kind": kind, "metadata": {"name": "a"}, **more}
+
+    def pod(name: str) -> dict[str, Any]:
+        probe = {"httpGet": {"path": "/"}, "periodSeconds": 10}
+        return {"template": {"spec": {"containers": [{"name": name, "args": ["--port=1"], "readinessProbe": probe}]}}}
+
+    released = [
+        item("ValidatingWebhookConfiguration"),
+        item("CustomResourceDefinition", spec={"group": "metallb.io", "conversion": {"strategy": "Webhook"}}),
+        item("Deployment", spec=pod("controller")),
+        item("DaemonSet", spec=pod("speaker")),
+    ]
+    definition, controller, speaker = metallb.installation(released, TOOL)
+    assert (definition["spec"], definition["metadata"]["labels"]) == ({"group": "metallb.io"}, TOOL.labels)
+    assert [one["spec"]["template"]["spec"]["containers"][0] for one in (controller, speaker)] == [
+        {
+            "name": name,
+            "args": ["--port=1", argument],
+            "readinessProbe": {"httpGet": {"path": "/"}, "initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": 60},
+        }
+        for name, argument in (("controller", "--webhook-mode=disabled"), ("speaker", "--ignore-exclude-lb"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("missing", "addresses", "there"),
+    [
+        ("", "172.18.255.223-172.18.255.254", True),
+        ("", "172.19.255.223-172.19.255.254", False),
+        ("l2advertisements.metallb.io", "172.18.255.223-172.18.255.254", False),
+        (metallb.POOL, "172.18.255.223-172.18.255.254", False),
+    ],
+)
+def test_it_is_there_once_its_settings_are_those_of_the_network(missing: str, addresses: str, there: bool) -> None:
+    found = {
+        name: {"spec": {"addresses": [addresses]}} for name in ("l2advertisements.metallb.io", metallb.POOL) if name != missing
+    }
+    assert metallb.installed(FakeKube(found), "172.18.0.0/16") == there
