@@ -15,9 +15,9 @@ from urllib.parse import parse_qsl, urlsplit
 import docker
 import pytest
 
-from kubetasks.engine.client import Engine
+from kubetasks.engine.client import Created, Engine
 from kubetasks.errors import EngineError, ImageError
-from kubetasks.project.labels import OWNER_LABEL, TOOL
+from kubetasks.project.labels import OWNER_LABEL, TOOL, Owner
 
 DIGEST = f"sha256:{'0' * 64}"
 IMAGE = {"Id": "sha256:1", "Os": "linux", "Architecture": "arm64", "Variant": "v8", "RepoDigests": [f"host:5000/app@{DIGEST}"]}
@@ -121,7 +121,12 @@ OURS = filtered(label=[TOOL.selector])
 ALL = "GET /containers/json?all=1&{}limit=-1&size=0&trunc_cmd=0"
 PROGRESS = lines({"status": "Layer", "progress": "[=>]"}, {"status": "Done", "aux": {"Digest": DIGEST}})
 STAGES = "GET /images/json?all=0&" + filtered(label=[TOOL.selector], dangling=["true"]) + "&only_ids=0"
-CLUSTERS = filtered(label=[TOOL.selector, TOOL.key("cluster")])
+CLUSTERS = filtered(label=[OWNER_LABEL])
+SHOP = Owner("kubetasks-shop")
+SHOP_LABELS = {
+    **SHOP.labels,
+    **{SHOP.key(name): value for name, value in (("cluster", "b"), ("folder", "/shop"), ("command", "kubetasks"))},
+}
 NONE = {"message": "none"}
 LOOKED = ("GET /images/app:1/json", 200, IMAGE)
 INSPECTED = ("GET /containers/c1/json", 200, CONTAINER)
@@ -228,17 +233,25 @@ TABLE: dict[str, Row] = {
         ],
         ["container one", "volume data", "image theirs:1", "image sha256:4"],
     ),
-    "our clusters": (
-        lambda it: it.our_clusters(),
+    "the clusters of each project": (
+        lambda it: it.clusters(),
         [
-            (f"GET /networks?{CLUSTERS}", 200, [{"Id": "n", "Labels": {TOOL.key("cluster"): "b"}}]),
+            (
+                f"GET /networks?{CLUSTERS}",
+                200,
+                [{"Id": "n", "Labels": SHOP_LABELS}, {"Id": "m", "Labels": {OWNER_LABEL: "helm"}}],
+            ),
             (
                 f"GET /volumes?{CLUSTERS}",
                 200,
-                {"Volumes": [{"Name": "v", "Labels": {TOOL.key("cluster"): "a", TOOL.key("provider"): "minikube"}}]},
+                {
+                    "Volumes": [
+                        {"Name": "v", "Labels": {**TOOL.labels, TOOL.key("cluster"): "a", TOOL.key("provider"): "minikube"}}
+                    ]
+                },
             ),
         ],
-        [("a", "minikube"), ("b", "")],
+        [Created("a", "minikube", TOOL.name, "", ""), Created("b", "", "kubetasks-shop", "/shop", "kubetasks")],
     ),
 }
 
@@ -250,8 +263,9 @@ def test_what_is_asked_and_what_is_made_of_it(script: tuple[Script, Engine], nam
     assert (call(engine), made.asked) == (result, [request for request, _, _ in made.expected])
 
 
+SEE_DOCTOR = "\n  ./inv doctor shows what this machine has; the engine's own log may say more"
 REFUSED: dict[str, Row] = {
-    "Pulling app:1 failed: toomanyrequests\n  Try again: ./inv setup": (
+    "Pulling app:1 failed: toomanyrequests\n  Try again: ./inv setup; ./inv doctor tells of a proxy that the engine lacks": (
         lambda it: it.pull("app:1", print),
         [(PULL, 200, lines({"error": "toomanyrequests"}))],
         EngineError,
@@ -268,17 +282,17 @@ REFUSED: dict[str, Row] = {
             ("connection refused", "Is INVOKE_APP_REGISTRY right? docker push host:5000/app shows the same"),
         )
     },
-    "Connecting one to network net failed: busy": (
+    f"Connecting one to network net failed: busy{SEE_DOCTOR}": (
         lambda it: it.reconnect("net", one(it)),
         [("POST /networks/net/disconnect", 409, {"message": "busy"})],
         EngineError,
     ),
-    "Removing stages of builds failed: disk": (
+    f"Removing stages of builds failed: disk{SEE_DOCTOR}": (
         lambda it: it.remove_dangling(),
         [(STAGES, 200, [{"Id": "sha256:1"}]), (STAGE.format("sha256:1"), 500, {"message": "disk"})],
         EngineError,
     ),
-    "Tagging app:1 failed: bad": (
+    f"Tagging app:1 failed: bad{SEE_DOCTOR}": (
         lambda it: it.tag("app:1", "app:2"),
         [LOOKED, (TAGGING, 400, {"message": "bad"})],
         EngineError,

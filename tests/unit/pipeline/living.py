@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from kubetasks.engine.client import Created
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import ClusterError
 from kubetasks.kube.client import VERSIONS, ApiError, Kube, Object
@@ -246,7 +248,7 @@ class LivingKube(Kube):
 
     def answers(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """From now on each address of a service is answered by the next of its pods."""
-        counts = itertools.count(1)
+        turns, counts = itertools.count(1), Counter[str]()
 
         def ask(app: Application, url: str, path: str = "/", seconds: float = 0, *, early: bool = False) -> Object | None:  # noqa: ARG001
             if self.answering == "for ever":
@@ -259,11 +261,12 @@ class LivingKube(Kube):
             ready = [one["targetRef"]["name"] for one in found["endpoints"] if one["conditions"]["ready"]]
             if not ready:
                 return None
-            number = next(counts)
-            pod = self.one("Pod", ready[number % len(ready)], service["metadata"]["namespace"])
+            pod = self.one("Pod", ready[next(turns) % len(ready)], service["metadata"]["namespace"])
+            name = pod["metadata"]["name"]
+            counts[name] += path == "/"  # how often a wait asks is a matter of time
             (image,) = [one["image"] for one in pod["spec"]["containers"] if one["name"] == app.name]
             build = image.rpartition(":")[2]
-            told = {app.pod_key: pod["metadata"]["name"], app.node_key: "node", "build": build, "count": number}
+            told = {app.pod_key: name, app.node_key: "node", "build": build, "count": counts[name]}
             return told if app.pod_key else {}
 
         monkeypatch.setattr(probe, "ask", ask)
@@ -302,8 +305,10 @@ class Engine:
     def remove_dangling(self) -> None:
         pass
 
-    def our_clusters(self) -> list[tuple[str, str]]:
-        return [("theirs", ""), ("another", ""), ("demo", "minikube")]
+    def clusters(self) -> list[Created]:
+        found = [("theirs", ""), ("another", ""), ("demo", "minikube")]
+        ours = [Created(name, provider, PROJECT.application.owner.name, "", "") for name, provider in found]
+        return [*ours, Created("shop", "", "kubetasks-shop", "/shop", "kubetasks")]
 
 
 class LivingProvider(OwnProvider):

@@ -5,6 +5,7 @@ something else. The first line has the options of the world. Build ids and the h
 """
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from tasks import PROJECT
 from tests.unit.pipeline.fakes import RefusedError
 from tests.unit.pipeline.living import World, world
 
+UPDATE = "UPDATE_TRANSCRIPTS"  # if this variable is set, a transcript that differs is written anew, and the test still fails
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
 DONE: dict[str, Callable[[World], Any]] = {
     "the source is edited": lambda it: it.edit("source/Dockerfile", lambda text: f"{text}#\n"),
@@ -97,5 +99,9 @@ class Typed:
 def test_a_transcript_is_what_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    options, text = (TRANSCRIPTS / f"{name}.txt").read_text().split("\n", 1)
-    assert Typed(world(tmp_path, monkeypatch, **json.loads(options)), capsys)(text.splitlines()) == text
+    file = TRANSCRIPTS / f"{name}.txt"
+    options, text = file.read_text().split("\n", 1)
+    printed = Typed(world(tmp_path, monkeypatch, **json.loads(options)), capsys)(text.splitlines())
+    if os.environ.get(UPDATE):
+        file.write_text(f"{options}\n{printed}")
+    assert printed == text

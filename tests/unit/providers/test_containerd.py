@@ -58,7 +58,7 @@ class FakeEngine:
 
     def run_in(self, _node: object, *argv: str) -> str:
         if argv[2:4] == ("images", "ls"):
-            return LISTING if len(argv) == 4 or argv[4] == 'name~="^(docker.io/library/)?simple-server:"' else ""
+            return LISTING if len(argv) == 4 or argv[4] == 'name~="^(docker.io/(library/)?)?simple-server:"' else ""
         if argv[2:4] == ("content", "get"):
             return content(argv[4])
         self.ran.append(argv)
