@@ -19,7 +19,7 @@ from docker.errors import DockerException, NotFound
 
 from kubetasks.engine import access, client
 from kubetasks.engine.client import AbsentError, BuildKitNeededError
-from kubetasks.errors import EngineError, ImageError
+from kubetasks.errors import EngineError, ImageError, TaskError
 from kubetasks.project.labels import TOOL
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.providers.minikube.provider import Minikube
@@ -27,6 +27,7 @@ from kubetasks.terminal.report import Report
 from tests.unit.configured import configured
 
 STEP = json.dumps({"stream": "Step 1/2 : FROM base"}) + "\n"
+RED = json.dumps({"stream": "\x1b[31mred\x1b[0m"}) + "\n"
 FAILED = json.dumps({"error": "write /layer: no space left on device"}) + "\n"
 
 
@@ -42,10 +43,10 @@ class Engine(http.server.BaseHTTPRequestHandler):
     refuses = ""
     status = 400
     dies = False
-    mute = threading.Event()  # set: it answers nothing
+    mute = False  # it answers nothing
 
     def do_GET(self) -> None:
-        if self.mute.is_set():
+        if self.mute:
             self.rfile.read(1)  # until the client gives up
             return
         self.send_response(200)
@@ -78,14 +79,17 @@ class Engine(http.server.BaseHTTPRequestHandler):
         pass
 
 
+Start = Callable[..., None]
+
+
 @pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[type[Engine]], None]]:
-    """Start an engine on a socket that DOCKER_HOST names."""
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Start an engine with these attributes on a socket that DOCKER_HOST names."""
     address = tmp_path / "docker.sock"
     servers: list[socketserver.BaseServer] = []
 
-    def starts(kind: type[Engine]) -> None:
-        server = socketserver.ThreadingUnixStreamServer(str(address), kind)
+    def starts(**attributes: object) -> None:
+        server = socketserver.ThreadingUnixStreamServer(str(address), type("Engine", (Engine,), attributes))
         server.daemon_threads = True
         servers.append(server)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
@@ -101,25 +105,41 @@ def build() -> None:
     client.connect().build(io.BytesIO(bytes(1024)), ["simple-server:1"], {}, lambda _line: None)
 
 
-def test_one_that_accepts_and_does_not_answer_is_none(start: Callable[[type[Engine]], None]) -> None:
-    class Mute(Engine):
-        mute = threading.Event()
-
-    Mute.mute.set()
-    start(Mute)
+def test_one_that_accepts_and_does_not_answer_is_none(start: Start) -> None:
+    start(mute=True)
     with pytest.raises(EngineError, match="No container engine answers"):
         client.connect(timeout=1)
 
 
-def test_one_that_is_too_old_is_said_and_not_taken_for_none(start: Callable[[type[Engine]], None]) -> None:
-    class Old(Engine):
-        version = "1.12"
-
-    start(Old)
+def test_one_that_is_too_old_is_said_and_not_taken_for_none(start: Start) -> None:
+    start(version="1.12")
     for ask in (client.connect, client.release):
         with pytest.raises(EngineError, match="too old: it has API") as raised:
             ask()
         assert raised.value.hint == "Update it"
+
+
+@pytest.mark.parametrize(
+    ("engine", "error", "sentence"),
+    [
+        ({"says": (STEP,), "dies": True}, EngineError, "Building simple-server:1 failed"),
+        ({"says": (STEP, FAILED)}, ImageError, r"(?s)no space left on device.*Step 1/2 : FROM base"),
+        ({"says": (RED, FAILED)}, ImageError, r"\n  red\n"),
+        ({"refuses": "dockerfile parse error line 2"}, ImageError, "Building simple-server:1 failed: dockerfile parse error"),
+        ({"refuses": "the --mount option requires BuildKit"}, BuildKitNeededError, "--mount"),
+        ({"refuses": "page not found", "status": 404}, BuildKitNeededError, "page not found"),
+        ({"refuses": "it has been removed", "status": 501}, BuildKitNeededError, "it has been removed"),
+    ],
+    ids="ends in the middle,full disk,colors,broken Dockerfile,needs BuildKit,no classic builder,no longer".split(","),
+)
+def test_a_build_that_fails_is_told_as_what_it_is(
+    start: Start, engine: dict[str, Any], error: type[TaskError], sentence: str
+) -> None:
+    start(**engine)
+    with pytest.raises(error, match=sentence) as raised:
+        build()
+    assert type(raised.value) is error
+    assert error is not EngineError or "doctor" in raised.value.hint
 
 
 def test_why_one_that_was_named_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,65 +183,10 @@ def test_a_cluster_is_not_created_in_an_engine_on_another_machine(address: str, 
                 provider(configured(), Report(), lambda: found).start()
 
 
-def test_one_that_ends_during_a_build_is_one_sentence(start: Callable[[type[Engine]], None]) -> None:
-    class Dying(Engine):
-        says = (STEP,)
-        dies = True
-
-    start(Dying)
-    with pytest.raises(EngineError, match="Building simple-server:1 failed") as raised:
-        build()
-    assert "doctor" in raised.value.hint
-
-
-def test_a_full_disk_is_told_with_the_step(start: Callable[[type[Engine]], None]) -> None:
-    class Full(Engine):
-        says = (STEP, FAILED)
-
-    start(Full)
-    with pytest.raises(ImageError, match="no space left on device") as raised:
-        build()
-    assert "Step 1/2 : FROM base" in raised.value.sentence
-
-
-def test_a_dockerfile_that_cannot_be_read_is_a_failed_build(start: Callable[[type[Engine]], None]) -> None:
-    class Refusing(Engine):
-        refuses = "dockerfile parse error line 2: unknown instruction: FORM"
-
-    start(Refusing)
-    with pytest.raises(ImageError, match="Building simple-server:1 failed: dockerfile parse error line 2"):
-        build()
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [(400, "the --mount option requires BuildKit"), (404, "page not found"), (501, "the classic builder has been removed")],
-)
-def test_what_only_buildkit_can_build_is_told_from_what_nobody_can(
-    start: Callable[[type[Engine]], None], answer: int, words: str
-) -> None:
-    class Refusing(Engine):
-        refuses, status = words, answer
-
-    start(Refusing)
-    with pytest.raises(BuildKitNeededError, match=words):
-        build()
-
-
-def test_the_colors_of_a_program_are_not_shown(start: Callable[[type[Engine]], None]) -> None:
-    class Colored(Engine):
-        says = (json.dumps({"stream": "\x1b[31mred\x1b[0m"}) + "\n", FAILED)
-
-    start(Colored)
-    with pytest.raises(ImageError) as raised:
-        build()
-    assert raised.value.sentence.endswith("\n  red")
-
-
 def test_without_docker_host_dockers_current_context_is_followed(
-    start: Callable[[type[Engine]], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start(Engine)
+    start()
     host = os.environ["DOCKER_HOST"]
     monkeypatch.delenv("DOCKER_HOST")
     monkeypatch.delenv("DOCKER_CONTEXT", raising=False)

@@ -40,6 +40,18 @@ CHANGES: list[Callable[[Path], object]] = [
 ]
 
 
+def current(folder: Path, dockerfile: str = "FROM scratch\n", base: str = "base") -> image.Image:
+    """The image of the application, as if that folder were its source."""
+    (folder / "Dockerfile").write_text(dockerfile, encoding="latin-1")
+    return image.current(dataclasses.replace(PROJECT.application, source=folder), base)
+
+
+def entries(made: image.Image) -> list[tarfile.TarInfo]:
+    """What it is built from."""
+    with tarfile.open(fileobj=made.content) as archive:
+        return archive.getmembers()
+
+
 def test_it_depends_on_everything_in_the_context_and_on_the_base(tmp_path: Path) -> None:
     same = source(tmp_path / "same")
     contents = [source(tmp_path / str(number), change) for number, change in enumerate(CHANGES)]
@@ -80,23 +92,16 @@ def test_everybody_may_read_its_files_whatever_the_umask(tmp_path: Path) -> None
     folder = tmp_path / "simple_server"
     folder.mkdir(mode=0o700)
     for name, mode in (("Dockerfile", 0o600), ("simple_server/app.py", 0o600), ("simple_server/run", 0o700)):
-        (tmp_path / name).write_text("")
-        (tmp_path / name).chmod(mode)
-    made = image.current(dataclasses.replace(PROJECT.application, source=tmp_path), "base")
-    with tarfile.open(fileobj=made.content) as archive:
-        modes = {entry.name: entry.mode for entry in archive}
+        (tmp_path / name).touch(mode)
+    modes = {entry.name: entry.mode for entry in entries(current(tmp_path))}
     assert modes == {"Dockerfile": 0o644, "simple_server": 0o755, "simple_server/app.py": 0o644, "simple_server/run": 0o755}
 
 
 def test_links_and_empty_folders_are_built_as_docker_build_does(tmp_path: Path) -> None:
-    (tmp_path / "Dockerfile").write_text("FROM scratch")
     (tmp_path / "app" / "empty").mkdir(parents=True)
     (tmp_path / "app" / "link").symlink_to("nowhere")
     (tmp_path / "app" / "parent").symlink_to("..")
-    made = image.current(dataclasses.replace(PROJECT.application, source=tmp_path), "base")
-    with tarfile.open(fileobj=made.content) as archive:
-        entries = {entry.name: (entry.type, entry.linkname) for entry in archive}
-    assert entries == {
+    assert {entry.name: (entry.type, entry.linkname) for entry in entries(current(tmp_path))} == {
         "Dockerfile": (tarfile.REGTYPE, ""),
         "app": (tarfile.DIRTYPE, ""),
         "app/empty": (tarfile.DIRTYPE, ""),
@@ -106,8 +111,7 @@ def test_links_and_empty_folders_are_built_as_docker_build_does(tmp_path: Path) 
 
 
 def test_the_image_carries_its_build_id_in_name_and_arguments(tmp_path: Path) -> None:
-    (tmp_path / "Dockerfile").write_text(f"ARG BASE={PYTHON_IMAGE}\nFROM ${{BASE}}\narg BUILD_ID\nARG OTHER=1\n")
-    made = image.current(dataclasses.replace(PROJECT.application, source=tmp_path), "base")
+    made = current(tmp_path, f"ARG BASE={PYTHON_IMAGE}\nFROM ${{BASE}}\narg BUILD_ID\nARG OTHER=1\n")
     assert made.reference == f"simple-server:{made.build}"
     assert made.arguments == {"BASE": "base", "BUILD_ID": made.build}
     line = equivalents.build(made.app, [made.reference], made.arguments)
@@ -117,29 +121,24 @@ def test_the_image_carries_its_build_id_in_name_and_arguments(tmp_path: Path) ->
 
 @pytest.mark.parametrize("dockerfile", ["FROM node:22", "ARG BASE=node:22\nFROM ${BASE}"])
 def test_a_dockerfile_that_knows_nothing_of_the_tasks_gets_no_argument_and_no_other_base(tmp_path: Path, dockerfile: str) -> None:
-    (tmp_path / "Dockerfile").write_text(dockerfile)
-    app = dataclasses.replace(PROJECT.application, source=tmp_path)
-    made = image.current(app, "base")
+    made = current(tmp_path, dockerfile)
     assert (made.base, dict(made.arguments)) == ("", {})
-    assert image.current(app, "another").reference == made.reference
+    assert current(tmp_path, dockerfile, "another").reference == made.reference
 
 
 @pytest.mark.parametrize(
     "line", ["ARG A=1 BUILD_ID", "ARG \\\n  BUILD_ID", "arg  BUILD_ID='none'", 'ARG A="x y" BUILD_ID\n# \xff']
 )
 def test_a_build_id_that_is_declared_is_given_however_it_is_declared(tmp_path: Path, line: str) -> None:
-    (tmp_path / "Dockerfile").write_bytes(f"FROM scratch\n{line}\n".encode("latin-1"))
-    made = image.current(dataclasses.replace(PROJECT.application, source=tmp_path), "base")
+    made = current(tmp_path, f"FROM scratch\n{line}\n")
     assert dict(made.arguments) == {"BUILD_ID": made.build}
 
 
 def test_the_clusters_files_are_no_part_of_an_image(tmp_path: Path) -> None:
-    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY . .\n")
-    app = dataclasses.replace(PROJECT.application, source=tmp_path)
-    before = image.current(app, "")
+    before = current(tmp_path)
     (tmp_path / ".state" / "shop").mkdir(parents=True)
     (tmp_path / ".state" / "shop" / "kubeconfig").write_text("a key")
-    assert image.current(app, "").build == before.build
+    assert current(tmp_path).build == before.build
 
 
 def test_what_an_interrupted_build_leaves_of_our_own_image_carries_our_label() -> None:
@@ -175,13 +174,19 @@ class Engine:
         raise BuildKitNeededError("Building it failed: the --mount option requires BuildKit\n  Step 1", "Fix it")
 
 
-@pytest.mark.parametrize(("dockerfile", "asked"), [(b"FROM base\nRUN --mount=type=cache true\n", 1), (b"RUN <<EOF\nEOF\n", 0)])
-def test_what_the_classic_builder_cannot_build_is_built_with_buildkit(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dockerfile: bytes, asked: int
+@pytest.mark.parametrize(
+    ("dockerfile", "asked", "preferred"),
+    [
+        ("FROM base\nRUN --mount=type=cache true\n", 1, False),
+        ("RUN <<EOF\nEOF\n", 0, False),
+        ("FROM base\n", 0, True),
+    ],
+    ids=["the classic builder refuses it", "nor need it be asked", "the engine asks for it"],
+)
+def test_what_is_built_with_buildkit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dockerfile: str, asked: int, preferred: bool
 ) -> None:
-    engine: Any = Engine()
-    (tmp_path / "Dockerfile").write_bytes(dockerfile)
-    made = image.Image(PROJECT.application, "0123456789ab", "base", content=read_context(tmp_path))
+    engine: Any = Engine(buildkit=preferred)
 
     def builds(_engine: object, context: Any, names: list[str], *_more: object) -> None:
         with tarfile.open(fileobj=context) as archive:
@@ -189,41 +194,36 @@ def test_what_the_classic_builder_cannot_build_is_built_with_buildkit(
         engine.built = names[0]
 
     monkeypatch.setattr(buildkit, "build", builds)
+    made = current(tmp_path, dockerfile)
     image.build(engine, made, made.names, lambda _line: None)
     assert (engine.built, engine.asked) == (made.reference, asked)
 
 
+def failing(error: TaskError) -> Callable[..., None]:
+    def fails(*_given: object) -> None:
+        raise error
+
+    return fails
+
+
 @pytest.mark.parametrize("missing", [buildkit.MissingError("no buildx"), SetupError("no docker")])
-def test_an_engine_that_asks_for_buildkit_builds_with_it_unless_the_docker_cli_cannot(
+def test_an_engine_that_asks_for_buildkit_builds_without_it_if_the_docker_cli_cannot(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: TaskError
 ) -> None:
     engine: Any = Engine(buildkit=True)
-    (tmp_path / "Dockerfile").write_text("FROM base\n")
-    made = image.Image(PROJECT.application, "0123456789ab", "base", content=read_context(tmp_path))
-    monkeypatch.setattr(buildkit, "build", lambda *_given: None)
-    image.build(engine, made, made.names, lambda _line: None)
-    assert engine.asked == 0
-
-    def lacks(*_given: object) -> None:
-        raise missing
-
-    monkeypatch.setattr(buildkit, "build", lacks)
+    monkeypatch.setattr(buildkit, "build", failing(missing))
     monkeypatch.setattr(engine, "build", lambda *_given: setattr(engine, "asked", 1))
+    made = current(tmp_path)
     image.build(engine, made, made.names, lambda _line: None)
     assert engine.asked == 1
 
 
 def test_if_buildkit_fails_too_both_reasons_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def fails(*_given: object) -> None:
-        raise ImageError("Building it with BuildKit failed:\n  no buildx", "Install it")
-
-    monkeypatch.setattr(buildkit, "build", fails)
-    made = image.Image(PROJECT.application, "0123456789ab", "base", content=source(tmp_path / "source"))
-    engine: Any = Engine()
+    monkeypatch.setattr(buildkit, "build", failing(ImageError("Building it with BuildKit failed:\n  no buildx", "Install it")))
+    made = current(tmp_path)
     with pytest.raises(ImageError) as raised:
-        image.build(engine, made, made.names, lambda _line: None)
-    lines = raised.value.sentence.splitlines()
-    assert lines == [
+        image.build(Engine(), made, made.names, lambda _line: None)  # type: ignore[arg-type]
+    assert raised.value.sentence.splitlines() == [
         "Building it failed: the --mount option requires BuildKit",
         "Building it with BuildKit failed:",
         "  no buildx",

@@ -162,9 +162,3 @@ def test_what_packages_of_others_need_is_kept_and_the_rest_is_removed(monkeypatc
     assert simulated.endswith(" autoremove")
     packages.remove(["mmdebstrap", "tini"], NEEDED_OF_OURS, tmp_path / "log")
     assert programs.calls[-2:] == ["apt-mark auto iptables libip6tc2", "apt-get purge --quiet --yes mmdebstrap tini"]
-
-
-def test_without_packages_of_ours_apt_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    programs = Programs(monkeypatch, {})
-    assert packages.removable([]) == ([], [])
-    assert programs.calls == []

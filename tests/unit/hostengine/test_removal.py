@@ -4,7 +4,6 @@ import dataclasses
 import os
 import shutil
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,15 @@ from hostengine import engine as machine_engine
 from hostengine import removal
 from kubetasks.engine import client
 from kubetasks.engine.client import Created
-from kubetasks.errors import ClusterError, EngineError, ProgramError, SetupError
+from kubetasks.errors import ClusterError, EngineError, ProgramError, SetupError, TaskError
 from kubetasks.setup import receipt
 from kubetasks.setup.receipt import Receipt
-from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report
 from tests.unit.configured import configured
 from tests.unit.setup.recorded import Programs
 
-REGISTRY = "simple-server-registry:built"
 DIGEST = "kindest/node:v1.36.3@sha256:1111"
+BUILT = [f"simple-server-{what}:built" for what in ("node", "kicbase", "base", "registry")]
 
 
 class FakeEngine:
@@ -58,7 +56,10 @@ class FakeEngine:
 
 
 class Machine:
-    """A machine with an engine that setup installed: `here` answers at its socket, `data` is where it keeps its data."""
+    """A machine with an engine that setup installed: `here` answers at its socket, `data` is where it keeps its data.
+
+    `starts` is what answers once it is started; an error, if it cannot be; None, if none is installed.
+    """
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.data, self.etc, self.cache = folder / "data", folder / "etc", folder / "cache"
@@ -66,16 +67,25 @@ class Machine:
             path.mkdir(parents=True)
         (self.etc / "key.json").touch()
         self.settings = configured(cache=self.cache)
-        self.here: FakeEngine | None = FakeEngine()
+        self.here: FakeEngine | TaskError | None = FakeEngine()
+        self.starts: FakeEngine | TaskError | None = None
+        self.unit = ""  # the service that starts it, if it is one
         self.done: list[str] = []
         self.write(folders=[str(self.data), str(self.etc)], engine_pid=7)
         patch.delenv("DOCKER_HOST", raising=False)
         patch.setattr(os, "geteuid", lambda: 0)
-        patch.setattr(shutil, "which", lambda _program: None)
-        patch.setattr(machine_engine, "local", lambda _socket: self.here)
+        patch.setattr(shutil, "which", lambda program: f"/usr/sbin/{program}" if self.starts else None)
+        patch.setattr(machine_engine, "local", lambda _socket: answer(self.here))
         patch.setattr(FakeEngine, "root", self.data)
         patch.setattr(machine_engine, "running", lambda made: bool(made.engine_pid or made.engine_unit))
+        patch.setattr(machine_engine, "start", self._start)
         patch.setattr(machine_engine, "stop_locked", self._stop)
+
+    def _start(self, *_: object) -> None:
+        self.done.append("started")
+        self.here = answer(self.starts)
+        with receipt.changed(self.cache) as made:
+            made.engine_unit, made.engine_pid = self.unit, 0 if self.unit else 8
 
     def _stop(self, *_: object) -> bool:
         self.done.append("stopped")
@@ -87,8 +97,22 @@ class Machine:
     def remove(self) -> list[str]:
         return removal.remove(self.settings, Report())
 
+    def refuses(self, words: str, error: type[TaskError] = SetupError) -> str:
+        """Removing raises that, and nothing was changed; return the hint."""
+        with pytest.raises(error, match=words) as told:
+            self.remove()
+        assert self.unchanged()
+        assert not isinstance(self.here, FakeEngine) or self.here.removed == []
+        return told.value.hint
+
     def unchanged(self) -> bool:
-        return all(path.exists() for path in (self.data, self.etc, self.cache / "engine")) and not self.done
+        return all(path.exists() for path in (self.data, self.etc, self.cache / "engine")) and "stopped" not in self.done
+
+
+def answer(found: FakeEngine | TaskError | None) -> FakeEngine | None:
+    if isinstance(found, TaskError):
+        raise found
+    return found
 
 
 @pytest.fixture
@@ -97,17 +121,11 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 def test_images_engine_folders_and_cache_are_removed(machine: Machine) -> None:
-    machine.here = FakeEngine(f"image {DIGEST}")
+    machine.here = engine = FakeEngine(f"image {DIGEST}")
     machine.write(folders=[str(machine.data), str(machine.etc)], engine_pid=7, pulled=[DIGEST])
     gone, folders = machine.remove(), (machine.data, machine.etc, machine.cache)
-    assert machine.here.removed == [
-        "simple-server-node:built",
-        "simple-server-kicbase:built",
-        "simple-server-base:built",
-        REGISTRY,
-        DIGEST,
-    ]
-    assert gone == [*machine.here.removed, "the engine that setup started", *map(str, folders)]
+    assert engine.removed == [*BUILT, DIGEST]
+    assert gone == [*engine.removed, "the engine that setup started", *map(str, folders)]
     assert not any(path.exists() for path in folders)
     assert machine.remove() == []
 
@@ -128,137 +146,33 @@ def test_images_engine_folders_and_cache_are_removed(machine: Machine) -> None:
 def test_an_engine_that_holds_something_of_others_is_kept(machine: Machine, thing: str) -> None:
     machine.here = FakeEngine(thing)
     machine.write(folders=[str(machine.data)], engine_pid=7, pulled=[DIGEST])
-    with pytest.raises(SetupError, match=f"holds what is not ours: {thing}"):
-        machine.remove()
-    assert machine.unchanged()
-    assert machine.here.removed == []
+    machine.refuses(f"holds what is not ours: {thing}")
     assert receipt.read(machine.cache).pulled == [DIGEST]
 
 
 def test_many_things_of_others_are_counted(machine: Machine) -> None:
     machine.here = FakeEngine(*(f"volume {number}" for number in range(13)))
-    with pytest.raises(SetupError, match="volume 9 and 3 more"):
-        machine.remove()
+    machine.refuses("volume 9 and 3 more")
 
 
 def test_a_persons_configuration_of_the_engine_is_kept(machine: Machine) -> None:
     (machine.etc / "daemon.json").touch()
-    with pytest.raises(SetupError, match=f"not ours: file {machine.etc}/daemon.json"):
-        machine.remove()
-    assert machine.unchanged()
+    machine.refuses(f"not ours: file {machine.etc}/daemon.json")
 
 
 def test_a_cluster_forbids_the_removal(machine: Machine) -> None:
     machine.here = FakeEngine("container one-control-plane", clusters=("one",))
-    with pytest.raises(ClusterError, match="still exist: one"):
-        machine.remove()
-    assert machine.unchanged()
-
-
-# which engine is asked
-
-
-def test_the_engine_of_this_machine_is_inspected_whatever_docker_host_names(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    elsewhere = FakeEngine()
-    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2376")
-    monkeypatch.setattr(client, "connect", lambda: elsewhere)
-    machine.here = FakeEngine("image theirs:1")
-    with pytest.raises(SetupError, match="image theirs:1"):
-        machine.remove()
-    assert machine.unchanged()
-    assert elsewhere.removed == []
-
-
-def test_an_engine_whose_data_is_elsewhere_is_not_the_one_to_ask(machine: Machine, tmp_path: Path) -> None:
-    assert machine.here
-    machine.here.root = tmp_path / "other"
-    with pytest.raises(SetupError, match=f"cannot be asked whether {machine.data}.* keeps its data in {tmp_path / 'other'}"):
-        machine.remove()
-    assert machine.unchanged()
-
-
-def test_data_is_not_removed_if_no_engine_answers_and_none_is_installed(machine: Machine) -> None:
-    machine.here = None
-    with pytest.raises(SetupError, match=f"cannot be asked whether {machine.data}") as caught:
-        machine.remove()
-    assert caught.value.hint.endswith(f"rm -r {machine.data} {machine.etc}")
-    assert machine.unchanged()
-
-
-def installed(monkeypatch: pytest.MonkeyPatch, start: Callable[..., None]) -> None:
-    monkeypatch.setattr(shutil, "which", lambda program: f"/usr/sbin/{program}")
-    monkeypatch.setattr(machine_engine, "start", start)
-
-
-def test_data_is_not_removed_if_its_engine_cannot_be_started(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def start(*_: object) -> None:
-        raise SetupError("The container engine did not start:\n  no space left on device")
-
-    machine.here = None
-    installed(monkeypatch, start)
-    with pytest.raises(SetupError, match=r"cannot be asked whether (.|\n)*no space left on device"):
-        machine.remove()
-    assert machine.unchanged()
-
-
-def test_data_is_not_removed_if_the_start_of_its_engine_fails(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def start(*_: object) -> None:
-        raise ProgramError(["systemctl", "start", "docker.service"], 1, "no such unit")
-
-    installed(monkeypatch, start)
-    machine.here = None
-    with pytest.raises(SetupError, match="cannot be asked"):
-        machine.remove()
-    assert machine.unchanged()
-
-
-def test_data_is_not_removed_if_its_engine_may_not_be_started(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine.here = None
-    machine.settings = dataclasses.replace(machine.settings, engine="refuse")
-    installed(monkeypatch, lambda *_: pytest.fail("started"))
-    with pytest.raises(SetupError, match="INVOKE_SETUP_ENGINE=refuse"):
-        machine.remove()
-    assert machine.unchanged()
-
-
-def test_data_is_not_removed_if_its_engine_denies_access(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(_socket: Path) -> None:
-        raise EngineError("You may not use the container engine's socket.")
-
-    monkeypatch.setattr(machine_engine, "local", denied)
-    with pytest.raises(SetupError, match="You may not use"):
-        machine.remove()
-    assert machine.unchanged()
+    machine.refuses("still exist: one", ClusterError)
 
 
 def test_only_root_removes_an_engine(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(SetupError, match="Only root"):
-        machine.remove()
-    assert machine.unchanged()
-
-
-def test_a_stopped_engine_is_started_to_be_asked(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine.here = None
-    machine.write(folders=[str(machine.data)])
-
-    def start(cache: Path, *_: object) -> None:
-        machine.here = FakeEngine()
-        with receipt.changed(cache) as made:
-            made.engine_pid = 8
-
-    installed(monkeypatch, start)
-    assert "the engine that setup started" in machine.remove()
-    assert not machine.data.exists()
+    machine.refuses("Only root")
 
 
 def test_an_engine_that_somebody_else_started_is_not_stopped(machine: Machine) -> None:
     machine.write(folders=[str(machine.data)])
-    with pytest.raises(SetupError, match="setup did not start it"):
-        machine.remove()
-    assert machine.unchanged()
+    machine.refuses("setup did not start it")
 
 
 def test_purging_the_engines_package_counts_as_removing_its_data(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,9 +180,62 @@ def test_purging_the_engines_package_counts_as_removing_its_data(machine: Machin
     monkeypatch.setattr(machine_engine, "DATA", str(machine.data))
     machine.here = FakeEngine("volume theirs")
     machine.write(packages=["docker.io"], engine_pid=7)
-    with pytest.raises(SetupError, match="volume theirs"):
-        machine.remove()
-    assert machine.unchanged()
+    machine.refuses("volume theirs")
+
+
+# which engine is asked
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    """The engine of another machine, which DOCKER_HOST names."""
+    found = FakeEngine()
+    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2376")
+    monkeypatch.setattr(client, "connect", lambda: found)
+    return found
+
+
+def test_the_engine_of_this_machine_is_inspected_whatever_docker_host_names(machine: Machine, elsewhere: FakeEngine) -> None:
+    machine.here = FakeEngine("image theirs:1")
+    machine.refuses("image theirs:1")
+    assert elsewhere.removed == []
+
+
+def test_an_engine_whose_data_is_elsewhere_is_not_the_one_to_ask(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeEngine, "root", machine.data.with_name("other"))
+    machine.refuses(f"cannot be asked whether {machine.data}.* keeps its data in {machine.data.with_name('other')}")
+
+
+NO_SPACE = SetupError("The container engine did not start:\n  no space left on device")
+NO_UNIT = ProgramError(["systemctl", "start", "docker.service"], 1, "no such unit")
+DENIED = EngineError("You may not use the container engine's socket.")
+
+
+@pytest.mark.parametrize(
+    ("here", "starts", "setting", "why"),
+    [
+        (None, None, "install", "None answers on"),
+        (None, NO_SPACE, "install", "no space left on device"),
+        (None, NO_UNIT, "install", "ended with 1"),
+        (None, FakeEngine(), "refuse", "INVOKE_SETUP_ENGINE=refuse"),
+        (DENIED, None, "install", "You may not use"),
+    ],
+)
+def test_data_is_not_removed_if_its_engine_cannot_be_asked(
+    machine: Machine, here: TaskError | None, starts: FakeEngine | TaskError | None, setting: str, why: str
+) -> None:
+    machine.here, machine.starts = here, starts
+    machine.settings = dataclasses.replace(machine.settings, engine=setting)
+    hint = machine.refuses(rf"cannot be asked whether {machine.data} (.|\n)*{why}")
+    assert hint.endswith(f"rm -r {machine.data} {machine.etc}")
+    assert machine.done == (["started"] if starts in (NO_SPACE, NO_UNIT) else [])
+
+
+def test_a_stopped_engine_is_started_to_be_asked(machine: Machine) -> None:
+    machine.here, machine.starts = None, FakeEngine()
+    machine.write(folders=[str(machine.data)])
+    assert "the engine that setup started" in machine.remove()
+    assert not machine.data.exists()
 
 
 # an engine that was there before
@@ -277,28 +244,17 @@ def test_purging_the_engines_package_counts_as_removing_its_data(machine: Machin
 def test_an_engine_that_setup_did_not_install_keeps_what_others_have_in_it(machine: Machine) -> None:
     machine.here = FakeEngine("image theirs:1", "volume theirs", used=DIGEST)
     machine.write(pulled=[DIGEST])
-    assert machine.remove() == [
-        "simple-server-node:built",
-        "simple-server-kicbase:built",
-        "simple-server-base:built",
-        REGISTRY,
-        str(machine.cache),
-    ]
+    assert machine.remove() == [*BUILT, str(machine.cache)]
     assert machine.done == [], "and it runs on"
 
 
 @pytest.mark.parametrize("ran", [False, True])
-def test_a_service_runs_afterwards_only_if_it_ran_before(machine: Machine, monkeypatch: pytest.MonkeyPatch, ran: bool) -> None:
-    def start(cache: Path, *_: object) -> None:
-        machine.here = FakeEngine()
-        with receipt.changed(cache) as made:
-            made.engine_unit = "docker.service"
-
-    installed(monkeypatch, start)
+def test_a_service_runs_afterwards_only_if_it_ran_before(machine: Machine, ran: bool) -> None:
+    machine.unit, machine.starts = "docker.service", FakeEngine()
     machine.here = FakeEngine() if ran else None
     machine.write(engine_unit="docker.service" if ran else "")
     machine.remove()
-    assert machine.done == ([] if ran else ["stopped"])
+    assert machine.done == ([] if ran else ["started", "stopped"])
 
 
 def test_without_any_engine_the_cache_is_removed(machine: Machine) -> None:
@@ -307,23 +263,11 @@ def test_without_any_engine_the_cache_is_removed(machine: Machine) -> None:
     assert machine.remove() == [str(machine.cache)]
 
 
-def test_with_docker_host_set_a_stopped_engine_of_this_machine_is_left_alone(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    elsewhere = FakeEngine()
-    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2376")
-    monkeypatch.setattr(client, "connect", lambda: elsewhere)
-    installed(monkeypatch, lambda *_: pytest.fail("started"))
-    machine.here = None
+def test_with_docker_host_set_a_stopped_engine_of_this_machine_is_left_alone(machine: Machine, elsewhere: FakeEngine) -> None:
+    machine.here, machine.starts = None, FakeEngine()
     machine.write(pulled=[DIGEST])
     assert machine.remove() == [*elsewhere.removed, str(machine.cache)]
-    assert elsewhere.removed == [
-        "simple-server-node:built",
-        "simple-server-kicbase:built",
-        "simple-server-base:built",
-        REGISTRY,
-        DIGEST,
-    ]
+    assert (elsewhere.removed, machine.done) == ([*BUILT, DIGEST], [])
 
 
 # packages
@@ -341,12 +285,6 @@ def test_packages_are_removed_but_for_those_that_others_need(
     assert "tini" in gone
     assert "iptables" not in gone
     assert "Kept packages that others need: iptables, libip6tc2." in capsys.readouterr().err
-
-
-def test_without_packages_apt_is_not_needed(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shell, "run", lambda argv, **_: pytest.fail(f"ran {argv}"))
-    machine.write()
-    assert machine.remove()
 
 
 # one at a time
@@ -398,12 +336,3 @@ def test_who_waited_for_a_removal_goes_on_in_a_new_cache(machine: Machine) -> No
     thread.join(10)
     assert entered.is_set()
     assert not machine.cache.exists()
-
-
-def test_the_lock_goes_last(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    held: list[bool] = []
-    monkeypatch.setattr(shutil, "rmtree", lambda _path: held.append((machine.cache / receipt.LOCK).exists()))
-    with receipt.locked(machine.cache, Report()):
-        receipt.discard(machine.cache, Report())
-    assert set(held) == {True}
-    assert not (machine.cache / receipt.LOCK).exists()

@@ -55,8 +55,10 @@ def connect(folder: Path, url: str, *, own: bool = True, **credentials: object) 
 
 
 @pytest.fixture
-def kube(tmp_path: Path) -> Iterator[Kube]:
-    """The API of a server that answers as `Answer` says."""
+def kube(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kube]:
+    """The API of a server that answers as `Answer` says, which is as before at the end."""
+    for name in ("status", "text", "away", "starting"):
+        monkeypatch.setattr(Answer, name, getattr(Answer, name))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield connect(tmp_path, f"http://127.0.0.1:{server.server_port}")
@@ -74,24 +76,16 @@ STATUS = '{"kind": "Status", "reason": "%s", "message": "%s"}'
         (404, '"not found"', "it answers 404"),
         (500, "[]", "it answers 500"),
         (403, '{"reason": "Forbidden"}', "it answers 403"),  # the pod's own
-        (
-            503,
-            STATUS % ("ServiceUnavailable", "error trying to reach service: dial tcp: connection refused"),
-            "connection refused",
-        ),
+        (503, STATUS % ("ServiceUnavailable", "error trying to reach service: connection refused"), "connection refused"),
     ],
 )
-def test_what_a_pod_answers_through_the_api_server(
-    kube: Kube, monkeypatch: pytest.MonkeyPatch, status: int, text: str, why: str
-) -> None:
-    monkeypatch.setattr(Answer, "status", status)
-    monkeypatch.setattr(Answer, "text", text)
+def test_what_a_pod_answers_through_the_api_server(kube: Kube, status: int, text: str, why: str) -> None:
+    Answer.status, Answer.text = status, text
     assert kube.ask_pod("ns", "pod-1", 8000, "/") == why
 
 
-def test_who_may_not_ask_pods_is_told_of_the_right(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Answer, "status", 403)
-    monkeypatch.setattr(Answer, "text", STATUS % ("Forbidden", "cannot get pods/proxy"))
+def test_who_may_not_ask_pods_is_told_of_the_right(kube: Kube) -> None:
+    Answer.status, Answer.text = 403, STATUS % ("Forbidden", "cannot get pods/proxy")
     with pytest.raises(ApiError, match="cannot get pods/proxy"):
         kube.ask_pod("ns", "pod-1", 8000, "/")
 
@@ -174,67 +168,62 @@ def test_who_does_not_trust_us_or_is_not_trusted_needs_another_kubeconfig(
     assert raised.value.hint == "log in"
 
 
-def test_an_api_server_that_has_answered_and_goes_away_is_asked_again(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Answer, "text", "{}")
-    monkeypatch.setattr(Answer, "away", 2)
+def test_an_api_server_that_has_answered_and_goes_away_is_asked_again(kube: Kube) -> None:
+    Answer.text, Answer.away = "{}", 2
     with pytest.raises(ClusterError, match="does not answer"):
         kube.request("GET", "/version")  # it may be the wrong address: that is told at once
     assert Answer.away == 1
     assert kube.again(lambda: kube.request("GET", "/version"), ClusterError) == {}
-    monkeypatch.setattr(Answer, "away", 2)
+    Answer.away = 2
     assert kube.request("GET", "/version") == {}
-    monkeypatch.setattr(Answer, "away", 2)
+    Answer.away = 2
     kube.patience = 0
     with pytest.raises(ClusterError):
         kube.request("GET", "/version")
 
 
-def test_only_a_cluster_of_our_own_that_has_just_started_is_asked_again_for_what_it_refuses(
-    kube: Kube, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(Answer, "text", "{}")
-    monkeypatch.setattr(Answer, "starting", 2)
+def test_only_a_cluster_of_our_own_that_has_just_started_is_asked_again_for_what_it_refuses(kube: Kube, tmp_path: Path) -> None:
+    Answer.text, Answer.starting = "{}", 2
     assert kube.request("GET", "/version") == {}
-    monkeypatch.setattr(Answer, "starting", 1)
+    Answer.starting = 1
     with pytest.raises(ApiError, match="cannot list"):
         connect(tmp_path, kube.server, own=False).request("GET", "/version")
-    monkeypatch.setattr(Answer, "status", 403)  # for another reason, such as a namespace that is being deleted
+    Answer.status = 403  # for another reason, such as a namespace that is being deleted
     with pytest.raises(ApiError):
         kube.request("GET", "/version")
 
 
-def test_a_wait_says_that_the_api_server_is_away_and_asks_again_itself(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Answer, "text", "{}")
+def test_a_wait_says_that_the_api_server_is_away_and_asks_again_itself(kube: Kube) -> None:
+    Answer.text = "{}"
     kube.request("GET", "/version")
-    monkeypatch.setattr(Answer, "away", 1)
+    Answer.away = 1
     state = kube.surviving(lambda: wait.Done() if kube.request("GET", "/version") == {} else wait.Pending("other"))
     assert isinstance(state(), wait.Failed)
     assert isinstance(state(), wait.Done)
-    monkeypatch.setattr(Answer, "away", 1)
+    Answer.away = 1
     assert kube.request("GET", "/version") == {}, "after the wait, a request asks again itself"
 
 
-def test_expired_credentials_and_missing_rights_say_what_to_do(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expired_credentials_and_missing_rights_say_what_to_do(kube: Kube) -> None:
     for status, hint in ((401, "log in"), (403, "docs/existing.md lists the rights"), (500, "")):
-        monkeypatch.setattr(Answer, "status", status)
+        Answer.status = status
         with pytest.raises(ApiError) as refused:
             kube.list("Node")
         assert (refused.value.status, refused.value.hint) == (status, hint)
 
 
-def test_a_page_in_place_of_an_api_is_said(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Answer, "text", "<html>Log in</html>")
+def test_a_page_in_place_of_an_api_is_said(kube: Kube) -> None:
+    Answer.text = "<html>Log in</html>"
     with pytest.raises(ClusterError, match="is not the API server of cluster one"):
         kube.list("Node")
 
 
-def test_a_log_that_may_not_be_read_is_no_empty_one(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Answer, "text", "one line")
+def test_a_log_that_may_not_be_read_is_no_empty_one(kube: Kube) -> None:
+    Answer.text = "one line"
     assert kube.log("default", "pod", "server", 10) == "one line"
-    monkeypatch.setattr(Answer, "status", 400)
+    Answer.status = 400
     assert kube.log("default", "pod", "server", 10) == "", "its container has not started"
-    monkeypatch.setattr(Answer, "status", 403)
-    monkeypatch.setattr(Answer, "text", '{"kind": "Status", "reason": "Forbidden", "message": "you may not read it"}')
+    Answer.status, Answer.text = 403, '{"kind": "Status", "reason": "Forbidden", "message": "you may not read it"}'
     with pytest.raises(ApiError) as refused:
         kube.log("default", "pod", "server", 10)
     assert refused.value.sentence.endswith("was refused by the cluster: you may not read it")

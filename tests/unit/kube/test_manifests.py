@@ -19,6 +19,9 @@ from kubetasks.project.application import Application, Project
 from kubetasks.project.labels import OWNER_LABEL, TOOL, Owner
 from tasks import PROJECT
 
+NAMED = "app.kubernetes.io/name"
+LABELS = {NAMED: "web"}
+CONTAINER = {"name": "web", "image": "w"}
 PULLED = Delivered("reg.example.com/simple-server:abc", pulled=True)
 
 
@@ -115,12 +118,6 @@ def test_a_kind_that_is_not_known_is_refused_by_name(tmp_path: Path, name: str) 
     assert "apply it with kubectl" in told.value.hint
 
 
-def test_what_is_there_twice_is_refused(tmp_path: Path) -> None:
-    app = in_folder(tmp_path, deployment=manifest("deployment"), copy=manifest("deployment"))
-    with pytest.raises(SettingError, match="has deployment/simple-server twice"):
-        applied(app)
-
-
 @pytest.mark.promise(
     "`kubectl create deployment simple-server --image=simple-server:v1`",
     "`kubectl expose deployment simple-server --type=LoadBalancer`",
@@ -138,38 +135,10 @@ def test_the_service_selects_the_pods_of_the_deployment() -> None:
     assert manifest("service")["spec"]["selector"].items() <= labels.items()
 
 
-@pytest.mark.parametrize("spec", [None, {}, {"ports": []}, {"ports": ["http"]}])
-def test_a_service_without_a_port_is_refused(tmp_path: Path, spec: object) -> None:
-    app = in_folder(tmp_path, deployment=manifest("deployment"), service=manifest("service") | {"spec": spec})
-    with pytest.raises(SettingError, match="has no port"):
-        applied(app, exposed=True)
-
-
 @pytest.mark.parametrize("port", [None, 30080])
 def test_the_service_asks_for_a_node_port_only_where_one_is_mapped(port: int | None) -> None:
     made = applied(PROJECT.application, exposed=True, node_port=port)["Service"]
     assert made["spec"]["ports"][0].get("nodePort") == port
-
-
-def test_without_a_deployment_of_its_name_nothing_is_applied(tmp_path: Path) -> None:
-    item = manifest("deployment")
-    item["metadata"]["name"] = "another"
-    with pytest.raises(SettingError, match="has no deployment/simple-server"):
-        applied(in_folder(tmp_path, deployment=item))
-
-
-def test_without_a_service_of_its_name_it_is_not_exposed(tmp_path: Path) -> None:
-    app = in_folder(tmp_path, deployment=manifest("deployment"))
-    assert list(applied(app)) == ["Deployment"]
-    with pytest.raises(SettingError, match="has no service/simple-server"):
-        applied(app, exposed=True)
-
-
-def test_a_service_that_nobody_outside_reaches_is_refused(tmp_path: Path) -> None:
-    item = manifest("service")
-    del item["spec"]["type"]
-    with pytest.raises(SettingError, match=r"service/simple-server in .* is a ClusterIP: nobody outside reaches it"):
-        applied(in_folder(tmp_path, deployment=manifest("deployment"), service=item), exposed=True)
 
 
 def workload(kind: str, name: str, *containers: dict[str, str], **pod: object) -> Object:
@@ -212,18 +181,6 @@ def test_each_container_of_the_application_gets_its_image_and_no_other(several: 
     }
 
 
-def test_another_configuration_replaces_the_pods_and_the_same_does_not(several: Application) -> None:
-    def annotations() -> object:
-        return applied(several)["Deployment"]["spec"]["template"]["metadata"]["annotations"]
-
-    first = annotations()
-    assert annotations() == first
-    assert several.manifests
-    file = several.manifests / "all.yaml"
-    file.write_text(file.read_text().replace('"secret"', '"another"'))
-    assert annotations() != first
-
-
 def test_a_job_is_another_one_for_another_image(several: Application) -> None:
     def digest(reference: str) -> object:
         there = Place("somewhere", Delivered(reference, pulled=False), None)
@@ -250,50 +207,7 @@ def test_a_kustomization_is_what_kubectl_makes_of_it(tmp_path: Path) -> None:
         applied(app)
 
 
-@pytest.mark.parametrize("text", ["metadata: simple-server\nkind: Deployment\n", "- kind: Deployment\n", "text\n"])
-def test_what_has_no_kind_and_name_is_no_manifest(tmp_path: Path, text: str) -> None:
-    (tmp_path / "deployment.yaml").write_text(text)
-    with pytest.raises(SettingError, match="without kind and name"):
-        manifests.read(tmp_path / "deployment.yaml")
-
-
-def test_labels_that_are_empty_get_ours() -> None:
-    assert manifests.owned({"metadata": {"name": "x", "labels": None}}, TOOL)["metadata"]["labels"] == {OWNER_LABEL: TOOL.name}
-
-
-def test_labels_that_are_a_list_are_refused_with_the_file(tmp_path: Path) -> None:
-    file = tmp_path / "service.yaml"
-    file.write_text("kind: Service\nmetadata: {name: simple-server, labels: [a, b]}\n")
-    with pytest.raises(SettingError, match="the labels or annotations of service/simple-server are no mapping") as refused:
-        manifests.read(file)
-    assert str(file) in refused.value.sentence
-
-
 CONTAINER = {"name": "web", "image": "w"}
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"kind": 1}, "without kind and name"),
-        ({"metadata": {"name": 123}}, "without kind and name"),
-        ({"metadata": {"generateName": "a-"}}, "without kind and name"),
-        ({"metadata": {"name": "a", "annotations": "x"}}, "no mapping"),
-        ({"spec": {"template": {"metadata": "x", "spec": {"containers": [CONTAINER]}}}}, "no mapping"),
-        ({"spec": {"template": {"metadata": {"labels": ["x"]}, "spec": {"containers": [CONTAINER]}}}}, "no mapping"),
-        ({"spec": None}, "no pod template"),
-        ({"spec": []}, "no pod template"),
-        ({"spec": {"template": {"spec": {"containers": None}}}}, "no pod template"),
-        ({"spec": {"template": {"spec": {"containers": [{"image": "x"}]}}}}, "no pod template"),
-        ({"apiVersion": None}, "apiVersion of deployment/other must be apps/v1, not None"),
-        ({"apiVersion": "extensions/v1beta1"}, "must be apps/v1, not extensions/v1beta1"),
-    ],
-)
-def test_what_is_misshapen_is_refused_with_its_file(tmp_path: Path, change: dict[str, Any], words: str) -> None:
-    app = in_folder(tmp_path, deployment=manifest("deployment"), other=workload("Deployment", "other", CONTAINER) | change)
-    with pytest.raises(SettingError, match=words) as refused:
-        applied(app)
-    assert "other.yaml" in refused.value.sentence
 
 
 @pytest.mark.parametrize("data", ["{a: 2020-01-01}", "{1: a, b: c}"])
@@ -304,25 +218,18 @@ def test_what_no_json_can_say_is_refused(tmp_path: Path, data: str) -> None:
         applied(app)
 
 
-def test_empty_init_containers_are_none(tmp_path: Path) -> None:
+def test_what_is_empty_is_as_if_it_were_not_there(tmp_path: Path) -> None:
     other = workload("Deployment", "other", CONTAINER, initContainers=None)
-    assert "deployment/other" in applied(in_folder(tmp_path, deployment=manifest("deployment"), other=other))
-
-
-def test_a_selector_that_the_tasks_would_break_is_refused(tmp_path: Path) -> None:
-    item = manifest("deployment")
-    item["spec"]["selector"]["matchLabels"] = {"app.kubernetes.io/name": "web"}
-    with pytest.raises(SettingError, match=r"selects app\.kubernetes\.io/name=web, and the tasks find its pods"):
-        applied(in_folder(tmp_path, deployment=item))
+    other["metadata"]["labels"] = None
+    made = applied(in_folder(tmp_path, deployment=manifest("deployment"), other=other))["deployment/other"]
+    assert made["metadata"]["labels"] == {OWNER_LABEL: TOOL.name}
 
 
 def test_a_job_is_not_taken_away_before_it_is_seen_to_have_ended(tmp_path: Path) -> None:
     job = workload("Job", "migrate", CONTAINER)
     job["spec"]["ttlSecondsAfterFinished"] = 0
-    assert (
-        "ttlSecondsAfterFinished"
-        not in applied(in_folder(tmp_path, deployment=manifest("deployment"), job=job))["job/migrate"]["spec"]
-    )
+    made = applied(in_folder(tmp_path, deployment=manifest("deployment"), job=job))["job/migrate"]
+    assert made["spec"].keys() == {"template"}
 
 
 def test_a_port_that_the_deployment_does_not_declare_is_refused(tmp_path: Path) -> None:
@@ -331,20 +238,63 @@ def test_a_port_that_the_deployment_does_not_declare_is_refused(tmp_path: Path) 
         applied(app)
 
 
-def test_a_misspelt_kind_gets_a_suggestion(tmp_path: Path) -> None:
-    app = in_folder(tmp_path, deployment=manifest("deployment"), other={**manifest("service"), "kind": "Deploymnet"})
-    with pytest.raises(SettingError, match="Deploymnet is not among") as refused:
-        applied(app)
-    assert refused.value.hint == "Did you mean Deployment?"
+def but(kind: str, place: str, value: object) -> Object:
+    """The manifest of that kind with another value at KEY.KEY...; None leaves it out."""
+    item = manifest(kind)
+    *parents, last = place.split(".")
+    within = item
+    for key in parents:
+        within = within[key]
+    within.pop(last)
+    within.update({} if value is None else {last: value})
+    return item
 
 
-def test_another_configuration_makes_another_job(several: Application) -> None:
-    def digest() -> object:
-        return applied(several)["job/migrate"]["metadata"]["annotations"]
+def pods(**template: object) -> Object:
+    return workload("Deployment", "other") | {"spec": {"template": template}}
 
-    first = digest()
-    assert digest() == first
+
+OTHER = workload("Deployment", "other", CONTAINER)
+NO_PORT: list[object] = [None, {}, {"ports": []}, {"ports": ["http"]}]
+
+
+@pytest.mark.parametrize(
+    ("name", "item", "words"),
+    [
+        ("deployment", but("deployment", "metadata.name", "another"), "has no deployment/simple-server"),
+        ("copy", manifest("deployment"), "has deployment/simple-server twice"),
+        ("other", {**manifest("service"), "kind": "Deploymnet"}, r"(?s)Deploymnet is not among.*Did you mean Deployment\?"),
+        ("deployment", but("deployment", "spec.selector", {"matchLabels": LABELS}), f"selects {NAMED}=web, and the tasks find"),
+        ("service", but("service", "metadata.name", "another"), "has no service/simple-server"),
+        ("service", but("service", "spec.type", None), r"service/simple-server in .* is a ClusterIP: nobody outside reaches it"),
+        *(("service", but("service", "spec", one), "has no port") for one in NO_PORT),
+        *(("other", one, "other.yaml.* without kind and name") for one in (["kind"], "text", OTHER | {"kind": 1})),
+        *(("other", OTHER | {"metadata": one}, "without kind and name") for one in ({"name": 123}, {"generateName": "a-"})),
+        *(("other", OTHER | {"metadata": {"name": "a", key: ["x"]}}, "no mapping") for key in ("labels", "annotations")),
+        ("other", pods(metadata="x", spec={"containers": [CONTAINER]}), "other.yaml.* no mapping"),
+        ("other", pods(metadata={"labels": ["x"]}, spec={"containers": [CONTAINER]}), "no mapping"),
+        ("other", OTHER | {"spec": None}, "other.yaml.* no pod template"),
+        ("other", OTHER | {"spec": []}, "other.yaml.* no pod template"),
+        *(("other", pods(spec={"containers": one}), "no pod template") for one in (None, [{"image": "x"}])),
+        ("other", OTHER | {"apiVersion": None}, "other.yaml: the apiVersion of deployment/other must be apps/v1, not None"),
+        ("other", OTHER | {"apiVersion": "extensions/v1beta1"}, "must be apps/v1, not extensions/v1beta1"),
+    ],
+)
+def test_manifests_that_do_not_fit_are_refused(tmp_path: Path, name: str, item: object, words: str) -> None:
+    app = in_folder(tmp_path, **{"deployment": manifest("deployment"), name: item})
+    with pytest.raises(SettingError, match=words):
+        applied(app, exposed=name == "service")
+
+
+@pytest.mark.parametrize("of", ["Deployment", "job/migrate"])
+def test_another_configuration_replaces_pods_and_jobs_and_the_same_does_not(several: Application, of: str) -> None:
+    def annotations() -> object:
+        item = applied(several)[of]
+        return (item if of == "job/migrate" else item["spec"]["template"])["metadata"]["annotations"]
+
+    first = annotations()
+    assert annotations() == first
     assert several.manifests
     file = several.manifests / "all.yaml"
     file.write_text(file.read_text().replace('"secret"', '"another"'))
-    assert digest() != first
+    assert annotations() != first

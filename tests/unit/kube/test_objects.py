@@ -1,11 +1,10 @@
 """Ownership: no object without our label is changed or removed. The API is a fake; the same is shown on a real one."""
 
 import copy
-from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kubetasks.errors import ClusterError, LeftoverError, OwnershipError, RolloutError, TaskError
@@ -13,81 +12,50 @@ from kubetasks.kube import client, objects
 from kubetasks.kube.client import ApiError, Kube, path
 from kubetasks.project.labels import OWNER_LABEL, TOOL
 from kubetasks.terminal import wait
+from tests.unit.kube.fakes import LiveKube
 
 
-class FakeKube(Kube):
-    """One deployment, and a note of every request that would change it."""
-
-    owner = TOOL
-
-    kubectl_line = "kubectl --context theirs"
-
-    def __init__(self, labels: dict[str, str]) -> None:
-        metadata: dict[str, Any] = {"name": "simple-server", "uid": "1", "labels": labels}
-        self.item: dict[str, Any] = {"kind": "Deployment", "metadata": metadata}
-        self.changed: list[str] = []
-
-    def get(self, kind: str, name: str, namespace: str = "") -> dict[str, Any] | None:  # noqa: ARG002
-        return self.item
-
-    def changes(self, _sources: object) -> Any:
-        return nullcontext(self)
-
-    def wait(self, seconds: float) -> None:
-        pass
-
-    def request(self, method: str, *_args: Any, **_more: Any) -> dict[str, Any]:
-        self.changed.append(method)
-        return {"metadata": {"resourceVersion": "2"}}
+def holding(labels: dict[str, str], **metadata: object) -> LiveKube:
+    """An API with one deployment."""
+    return LiveKube(Deployment=[{"metadata": {"name": NAME, "uid": "1", "labels": labels, **metadata}}])
 
 
-@pytest.mark.parametrize("labels", [{}, {OWNER_LABEL: "Helm"}])
-def test_an_object_of_others_is_neither_applied_nor_deleted(labels: dict[str, str]) -> None:
-    kube = FakeKube(labels)
-    with pytest.raises(OwnershipError, match="deployment/simple-server exists"):
-        objects.apply(kube, kube.item)
-    with pytest.raises(OwnershipError, match="kubectl --context theirs label"):
-        objects.delete(kube, "Deployment", "simple-server", "default", 1, print)
-    assert kube.changed == []
+NAME = "simple-server"
+ITEM = {"kind": "Deployment", "metadata": {"name": NAME}}
+OURS = {OWNER_LABEL: TOOL.name}
 
 
-@settings(database=None)
+@settings(database=None, deadline=None)
 @given(labels=st.dictionaries(st.text(), st.text()).filter(lambda labels: labels.get(OWNER_LABEL) != TOOL.name))
-def test_whatever_else_it_carries_an_object_without_our_label_is_not_changed(labels: dict[str, str]) -> None:
-    kube = FakeKube(labels)
-    for change in (
-        lambda: objects.apply(kube, kube.item),
-        lambda: objects.delete(kube, "Deployment", "simple-server", "default", 1, print),
-        lambda: objects.require_ours(kube, kube.item),
-    ):
-        with pytest.raises(OwnershipError):
-            change()
-    assert kube.changed == []
+@example({})
+@example({OWNER_LABEL: "Helm"})
+def test_whatever_else_it_carries_an_object_without_our_label_is_neither_applied_nor_deleted(labels: dict[str, str]) -> None:
+    kube = holding(labels)
+    with pytest.raises(OwnershipError, match="deployment/simple-server exists") as refused:
+        objects.apply(kube, ITEM)
+    assert "kubectl --context theirs label" in refused.value.hint
+    with pytest.raises(OwnershipError):
+        objects.delete(kube, "Deployment", NAME, "default", 1, print)
+    assert kube.done == []
 
 
 def test_what_is_not_deleted_in_time_is_named_with_its_finalizers() -> None:
-    kube = FakeKube({OWNER_LABEL: TOOL.name})
-    kube.item["metadata"]["finalizers"] = ["kept"]
-    told: list[str] = []
+    kube, told = holding(OURS, finalizers=["kept"]), list[str]()
     with pytest.raises(
         LeftoverError, match="deployment/simple-server was not deleted, with nothing new for 0 s: it waits for kept"
     ):
-        objects.delete(kube, "Deployment", "simple-server", "default", 0.05, told.append)
+        objects.delete(kube, "Deployment", NAME, "default", 0.05, told.append)
     assert told == ["deployment/simple-server: it waits for kept"]
 
 
 def test_another_object_that_takes_the_name_of_a_deleted_one_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    kube = FakeKube({OWNER_LABEL: TOOL.name})
-
-    def created_again(*_: Any, **_more: Any) -> dict[str, Any]:
-        kube.item = {"kind": "Deployment", "metadata": {"name": "simple-server", "uid": "2", "labels": {}}}
-        return {}
-
-    monkeypatch.setattr(kube, "request", created_again)
-    assert objects.delete(kube, "Deployment", "simple-server", "default", 0.05, lambda _detail: None)
+    kube = holding(OURS)
+    looks = iter([kube.get("Deployment", NAME)])
+    monkeypatch.setattr(kube, "get", lambda *_: next(looks, {"metadata": {"name": NAME, "uid": "2"}}))
+    assert objects.delete(kube, "Deployment", NAME, "default", 0.05, lambda _detail: None)
 
 
-KUBE = FakeKube({})
+KUBE = LiveKube()
 AWAY = ClusterError("The API server does not answer.", "./inv start")
 
 
@@ -131,11 +99,6 @@ def test_what_the_api_refuses_ends_the_wait_at_once() -> None:
 
     with pytest.raises(ApiError, match="no rights"):
         wait.until_done(KUBE.surviving(check), RolloutError, "late", timeout=60, sleep=lambda _: None)
-
-
-def test_ours_may_be_touched() -> None:
-    kube = FakeKube({OWNER_LABEL: TOOL.name})
-    objects.require_ours(kube, kube.item)
 
 
 def test_paths_are_those_of_the_api() -> None:

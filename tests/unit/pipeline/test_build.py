@@ -10,7 +10,8 @@ from kubetasks.engine.image import Image
 from kubetasks.errors import ImageError
 from kubetasks.pipeline import build
 from tasks import PROJECT
-from tests.unit.pipeline.fakes import FakeKube, OwnProvider, run_on
+from tests.unit.kube.fakes import FakeKube
+from tests.unit.pipeline.fakes import OwnProvider, run_on
 
 IMAGE = Image(PROJECT.application, "0123456789ab", "base")
 

@@ -17,7 +17,8 @@ from kubetasks.setup import requirements
 from kubetasks.terminal.report import Report
 from kubetasks.terminal.wait import Failed, Pending, State
 from tests.unit.kube.answers import recorded
-from tests.unit.pipeline.fakes import FACTS, NAMESPACE, FakeKube, FakeProvider, LiveKube, OwnProvider, RefusedError, nodes, run_on
+from tests.unit.kube.fakes import NAMESPACE, FakeKube, LiveKube, nodes
+from tests.unit.pipeline.fakes import FACTS, FakeProvider, OwnProvider, RefusedError, run_on
 
 SINCE = datetime(2026, 11, 24, 12, tzinfo=UTC)  # when the nodes started
 

@@ -12,6 +12,7 @@ from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
 from tasks import PROJECT
 from tests.unit.kube.answers import recorded
+from tests.unit.kube.fakes import FakeKube, LiveKube
 from tests.unit.pipeline import fakes
 
 SECOND = recorded("endpointslices")[0]["endpoints"][1]["targetRef"]["name"]  # of three pods
@@ -30,7 +31,7 @@ def served(
     container = {"name": "simple-server", **({"readinessProbe": {}} if probed else {})}
     spec = {"replicas": 3, "template": {"spec": {"containers": [container]}}}
     deployment = {**recorded("ready")["deployment"], "spec": spec}
-    kube = fakes.FakeKube(Service=[recorded("service")], EndpointSlice=recorded("endpointslices"), Deployment=[deployment])
+    kube = FakeKube(Service=[recorded("service")], EndpointSlice=recorded("endpointslices"), Deployment=[deployment])
     kube.silent = {SECOND: why}
     made = fakes.run_on(fakes.FakeProvider(), kube, app=dataclasses.replace(PROJECT.application, pod_key=pod_key))
     made.settings = dataclasses.replace(made.settings, timeout=timeout)
@@ -66,7 +67,7 @@ def test_a_pod_that_no_probe_made_ready_has_the_whole_timeout_to_answer(monkeypa
         converge.wait_until_served(served(monkeypatch, {}, "connection refused", probed=False, timeout=0.05))
 
 
-class Refusing(fakes.LiveKube):
+class Refusing(LiveKube):
     """Refuses a service that asks for a node port; nobody has it when it is looked up first, and then a service of others."""
 
     def __init__(self, words: str) -> None:

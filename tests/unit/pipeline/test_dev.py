@@ -18,7 +18,8 @@ from kubetasks.providers.base import Cluster, Phase
 from kubetasks.terminal import interruption
 from tasks import PROJECT
 from tests.unit.kube.answers import recorded
-from tests.unit.pipeline.fakes import FakeEngine, FakeProvider, LiveKube, OwnProvider, run_on
+from tests.unit.kube.fakes import LiveKube
+from tests.unit.pipeline.fakes import FakeEngine, FakeProvider, OwnProvider, run_on
 
 pytestmark = pytest.mark.timeout(60)  # a change that is not seen is waited for
 

@@ -14,7 +14,8 @@ from kubetasks.project.application import Project
 from kubetasks.project.labels import TOOL
 from tasks import PROJECT
 from tests.unit.kube.answers import recorded
-from tests.unit.pipeline.fakes import FACTS, NAMESPACE, FakeKube, FakeProvider, run_on
+from tests.unit.kube.fakes import NAMESPACE, FakeKube
+from tests.unit.pipeline.fakes import FACTS, FakeProvider, run_on
 
 DELIVERED = recorded("ready")
 

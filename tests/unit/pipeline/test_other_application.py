@@ -10,7 +10,8 @@ from kubetasks.pipeline.run import Run
 from kubetasks.terminal.wait import Done
 from tasks import PROJECT
 from tests.unit.kube.answers import recorded
-from tests.unit.pipeline.fakes import FakeKube, FakeProvider, run_on
+from tests.unit.kube.fakes import FakeKube
+from tests.unit.pipeline.fakes import FakeProvider, run_on
 from tests.unit.terminal.test_equivalents import OTHER
 
 

@@ -11,7 +11,8 @@ from kubetasks.pipeline import cluster, removal
 from kubetasks.pipeline.run import Run
 from kubetasks.project.labels import TOOL
 from tasks import PROJECT
-from tests.unit.pipeline.fakes import FakeKube, FakeProvider, OwnProvider, RefusedError, run_on
+from tests.unit.kube.fakes import FakeKube
+from tests.unit.pipeline.fakes import FakeProvider, OwnProvider, RefusedError, run_on
 
 WHERE = "in namespace default of context theirs (https://theirs:6443)?"
 

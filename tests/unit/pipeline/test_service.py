@@ -10,7 +10,8 @@ from kubetasks.errors import ExposeError
 from kubetasks.pipeline import converge, probe, seen, service
 from kubetasks.terminal.report import Step
 from tests.unit.kube.answers import recorded
-from tests.unit.pipeline.fakes import FACTS, FakeKube, FakeProvider, run_on
+from tests.unit.kube.fakes import FakeKube
+from tests.unit.pipeline.fakes import FACTS, FakeProvider, run_on
 
 BALANCED = recorded("service")
 SLICES = recorded("endpointslices")

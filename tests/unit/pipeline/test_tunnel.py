@@ -5,7 +5,8 @@ import pytest
 from kubetasks.errors import ExposeError
 from kubetasks.pipeline import probe, service
 from tests.unit.kube.answers import recorded
-from tests.unit.pipeline.fakes import FakeKube, FakeProvider, OwnProvider, run_on
+from tests.unit.kube.fakes import FakeKube
+from tests.unit.pipeline.fakes import FakeProvider, OwnProvider, run_on
 
 SERVICE = recorded("service")
 

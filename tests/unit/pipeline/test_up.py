@@ -11,7 +11,8 @@ import pytest
 from kubetasks.errors import EngineError, ExposeError, ImageError
 from kubetasks.pipeline import app
 from kubetasks.providers.base import Cluster
-from tests.unit.pipeline.fakes import FakeEngine, LiveKube, OwnProvider, run_on
+from tests.unit.kube.fakes import LiveKube
+from tests.unit.pipeline.fakes import FakeEngine, OwnProvider, run_on
 
 
 class Creating(OwnProvider):

@@ -6,49 +6,9 @@ from typing import Any
 
 import pytest
 
-from kubetasks.kube.client import Kube
 from kubetasks.project.labels import TOOL
 from kubetasks.providers import metallb
-
-
-class FakeKube(Kube):
-    """Keeps what is applied, under its path."""
-
-    owner = TOOL
-
-    def __init__(self, there: dict[str, Any]) -> None:
-        self.there = there
-
-    def get(self, kind: str, name: str, namespace: str = "") -> dict[str, Any] | None:  # noqa: ARG002
-        return self.there.get(name)
-
-    def request(self, *given: Any, **_more: Any) -> dict[str, Any]:
-        item = given[3]
-        self.there[item["metadata"]["name"]] = item
-        return {"metadata": {"resourceVersion": "1"}}
-
-
-class NewKube(FakeKube):
-    """An API server that has just been told of some kinds: each in a version that it serves, and in an older one."""
-
-    def __init__(self, *names: str) -> None:
-        super().__init__({})
-        self.asked: list[str] = []
-        self._names = names
-
-    def get(self, kind: str, name: str, namespace: str = "") -> None:
-        pass
-
-    def list(self, kind: str, namespace: str = "", **selectors: str) -> list[dict[str, Any]]:  # noqa: ARG002
-        groups = [name.partition(".") for name in self._names]
-        versions = [{"name": "v1alpha1", "served": False}, {"name": "v1beta1", "served": True}]
-        return [{"spec": {"group": group, "names": {"plural": plural}, "versions": versions}} for plural, _, group in groups]
-
-    def request(self, *given: Any, **more: Any) -> dict[str, Any]:
-        if given[0] != "GET":
-            return super().request(*given, **more)
-        self.asked.append(given[1])
-        return {"items": []}
+from tests.unit.kube.fakes import LiveKube
 
 
 @pytest.fixture
@@ -73,28 +33,44 @@ def test_the_pool_is_the_end_of_the_network_without_its_broadcast_address(subnet
     assert metallb.pool(subnet) == addresses
 
 
+def key(kube: LiveKube) -> object:
+    secret = kube.get("Secret", "memberlist")
+    assert secret
+    return secret["stringData"]["secretkey"]
+
+
 def test_the_speakers_find_their_key_and_each_cluster_has_another(manifest: Path) -> None:
-    keys = set()
-    for _ in range(2):
-        kube = FakeKube({})
+    one, other = LiveKube(), LiveKube()
+    for kube in (one, other):
         metallb.install(kube, manifest)
-        keys.add(kube.there["memberlist"]["stringData"]["secretkey"])
-    assert len(keys) == 2
-    assert list(kube.there).index("memberlist") < list(kube.there).index("speaker"), "before they start"
+    assert key(one) != key(other)
+    assert one.done.index("secret/memberlist") < one.done.index("daemonset/speaker"), "before they start"
 
 
 def test_an_installation_that_goes_on_keeps_the_key_of_the_speakers_that_run(manifest: Path) -> None:
-    theirs = {"metadata": {"name": "memberlist", "labels": {}}, "data": {"secretkey": "a2V5"}}
-    kube = FakeKube({"memberlist": theirs})
+    kube = LiveKube()
     metallb.install(kube, manifest)
-    assert kube.there["memberlist"] is theirs
+    before = key(kube)
+    metallb.install(kube, manifest)
+    assert key(kube) == before
 
 
-def test_each_of_its_kinds_is_asked_for_before_its_pods_watch_them_and_none_of_others() -> None:
-    kube = NewKube("ipaddresspools.metallb.io", "certificates.cert-manager.io", "bgppeers.metallb.io")
+def test_each_of_its_kinds_is_asked_for_before_its_pods_watch_them_and_none_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = [{"name": "v1alpha1", "served": False}, {"name": "v1beta1", "served": True}]
+    names = ("ipaddresspools", "metallb.io"), ("certificates", "cert-manager.io"), ("bgppeers", "metallb.io")
+    definitions = [{"spec": {"group": group, "names": {"plural": name}, "versions": versions}} for name, group in names]
+    kube, asked = LiveKube(CustomResourceDefinition=definitions), list[str]()
+    request = kube.request
+
+    def noting(method: str, target: str, *given: Any) -> Any:
+        return asked.append(target) if method == "GET" else request(method, target, *given)
+
+    monkeypatch.setattr(kube, "request", noting)
     metallb.configure(kube, "172.18.0.0/16")
-    assert kube.asked == ["/apis/metallb.io/v1beta1/ipaddresspools", "/apis/metallb.io/v1beta1/bgppeers"]
-    assert metallb.POOL in kube.there
+    assert asked == ["/apis/metallb.io/v1beta1/ipaddresspools", "/apis/metallb.io/v1beta1/bgppeers"]
+    pool = kube.get("IPAddressPool", metallb.POOL)
+    assert pool
+    assert pool["spec"] == {"addresses": ["172.18.255.223-172.18.255.254"]}
 
 
 def test_what_is_installed_carries_our_label_has_no_webhook_and_is_asked_for_its_readiness_at_once() -> None:
@@ -128,12 +104,16 @@ def test_what_is_installed_carries_our_label_has_no_webhook_and_is_asked_for_its
     [
         ("", "172.18.255.223-172.18.255.254", True),
         ("", "172.19.255.223-172.19.255.254", False),
-        ("l2advertisements.metallb.io", "172.18.255.223-172.18.255.254", False),
-        (metallb.POOL, "172.18.255.223-172.18.255.254", False),
+        ("CustomResourceDefinition", "172.18.255.223-172.18.255.254", False),
+        ("L2Advertisement", "172.18.255.223-172.18.255.254", False),
+        ("IPAddressPool", "172.18.255.223-172.18.255.254", False),
     ],
 )
 def test_it_is_there_once_its_settings_are_those_of_the_network(missing: str, addresses: str, there: bool) -> None:
-    found = {
-        name: {"spec": {"addresses": [addresses]}} for name in ("l2advertisements.metallb.io", metallb.POOL) if name != missing
+    names = {
+        "CustomResourceDefinition": "l2advertisements.metallb.io",
+        **dict.fromkeys(("L2Advertisement", "IPAddressPool"), metallb.POOL),
     }
-    assert metallb.installed(FakeKube(found), "172.18.0.0/16") == there
+    spec = {"addresses": [addresses]}
+    found = {kind: [{"metadata": {"name": name}, "spec": spec}] for kind, name in names.items() if kind != missing}
+    assert metallb.installed(LiveKube(**found), "172.18.0.0/16") == there
