@@ -1,12 +1,11 @@
 """`deploy`: the image that was built runs, no registry is asked for it, and a changed source takes its place."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.support import answers, source
-from tests.support.driver import Tasks
+from tests.support.driver import Tasks, docker
 from tests.support.images import built_image
 from tests.support.marks import every_provider
 
@@ -20,7 +19,7 @@ def test_it_comes_up_and_serves_the_image_that_was_built(app: Tasks) -> None:
     (pod,) = app.get("pods")["items"]
     assert built_image(pod["spec"]["containers"][0]["image"]) == built
     variables = "{{range .Config.Env}}{{println .}}{{end}}"
-    inside = subprocess.check_output(["docker", "image", "inspect", f"--format={variables}", built], text=True)
+    inside = docker("image", "inspect", f"--format={variables}", built)
     assert f"BUILD_ID={answers.build(app.url())}" in inside.splitlines(), "what is served is the build id of the image just built"
     assert pod["spec"]["containers"][0]["imagePullPolicy"] == app.pull_policy
 

@@ -1,7 +1,6 @@
 """The README's own commands, typed in a fresh clone: they print what it shows, three pods answer, and then nothing is left."""
 
 import platform
-from pathlib import Path
 
 import pytest
 
@@ -24,13 +23,14 @@ README = PROJECT.folder / "README.md"
     "reload the page, see another pod answer",
     "the whole clean-up",
 )
-def test_the_quick_start_of_the_readme(tmp_path: Path, throwaway: Tasks, type_page: TypePage) -> None:
+@pytest.mark.long
+def test_the_quick_start_of_the_readme(throwaway: Tasks, type_page: TypePage) -> None:
     addresses: dict[str, str] = {}
 
-    def three_pods_answer() -> None:
-        addresses.update(throwaway.addresses())
-        assert addresses["mapped port"] == f"http://127.0.0.1:{throwaway.port}/"
-        assert set(addresses) == throwaway.ways()
+    def three_pods_answer(tasks: Tasks) -> None:
+        addresses.update(tasks.addresses())
+        assert addresses == tasks.printed()
+        assert (addresses["mapped port"], len(addresses)) == (f"http://127.0.0.1:{tasks.port}/", 2)
         for url in addresses.values():
             answered = answers.spread(url, REQUESTS)
             assert (len(answered.requests), answered.failed) == (3, 0), url
@@ -39,10 +39,10 @@ def test_the_quick_start_of_the_readme(tmp_path: Path, throwaway: Tasks, type_pa
         assert containers.split() == [node["metadata"]["name"]], "kind created it, and its node is a container"
         assert node["status"]["nodeInfo"]["kernelVersion"] == platform.release(), "of this machine, not of a virtual one"
 
-    type_page(README, three_pods_answer)
+    tasks = type_page(README, three_pods_answer)
     assert answers.silent(addresses["mapped port"])  # the other one's network is gone
     assert throwaway.cluster not in leftovers.our_clusters()
     for what in (("ps", "--all"), ("network", "ls"), ("volume", "ls")):
         assert docker(*what, "--quiet", f"--filter=name={throwaway.cluster}") == ""
-    assert docker("images", "--quiet", PROJECT.application.name) == ""
-    assert list((tmp_path / ".state").glob("*")) == []
+    assert docker("images", "--quiet", tasks.app) == ""
+    assert list((tasks.folder / ".state").glob("*")) == []

@@ -34,7 +34,7 @@ FOLLOWS = ("Endpoints", "EndpointSlice")  # the cluster writes to theirs as our 
 def test_nothing_is_left_and_what_does_not_carry_our_label_is_left_alone(app: Tasks) -> None:
     app.kubectl("apply", "--filename=-", stdin=THEIRS.replace("NAMESPACE", app.namespace))
     app.kubectl("rollout", "status", "deployment/theirs", "--timeout=30s")
-    before = snapshot.settled(lambda: snapshot.objects_of_namespace(app))
+    before = snapshot.settled(lambda: snapshot.objects(app))
     app("build", "deploy", "expose", "scale")
     assert len(app.pods()) == 3
     app("unexpose", "undeploy")
@@ -44,6 +44,6 @@ def test_nothing_is_left_and_what_does_not_carry_our_label_is_left_alone(app: Ta
 @eventually(30)
 def as_before(app: Tasks, before: set[tuple[str, ...]]) -> None:
     """The namespace has the same objects, each as it was; what belonged to a deleted object goes a moment after it."""
-    now = snapshot.objects_of_namespace(app)
+    now = snapshot.objects(app)
     assert {one[:3] for one in now} == {one[:3] for one in before}
     assert {one for one in now if one[0] not in FOLLOWS} == {one for one in before if one[0] not in FOLLOWS}

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import tempfile
 from pathlib import Path
 from unittest import mock
@@ -10,7 +9,7 @@ from unittest import mock
 import pytest
 from pytest_kind import KindCluster
 
-from kubetasks.providers.kind.config import Config, free_port
+from kubetasks.engine import client
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.setup import requirements
 from tests.support.driver import Tasks
@@ -23,27 +22,23 @@ def create(tasks: Tasks, options: pytest.Config) -> None:
         tasks("start")
         return
     config = provider.config()
-    cluster = _described(tasks, config, options)
     if provider.phase() == "missing":
         provider.prepare(config)
     with mock.patch.dict(os.environ, config.environment()):
-        cluster.create(config_file=provider.config_file)
+        kind(tasks, config.name, Path(options.getoption("kubeconfig") or config.kubeconfig), provider.config_file, options)
     provider.finish()
 
 
-def any_port() -> int:
-    """A free port of 127.0.0.1, from a range that a person's cluster is unlikely to want."""
-    return free_port(20000 + secrets.randbelow(9000))
-
-
-def _described(tasks: Tasks, config: Config, options: pytest.Config) -> KindCluster:
+def kind(tasks: Tasks, name: str, kubeconfig: Path, config_file: Path, options: pytest.Config) -> None:
+    """Let pytest-kind create a cluster with the programs and the node image of these tasks."""
     option = options.getoption
     # pytest-kind creates a folder for downloads in the current one; with these programs it downloads nothing
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        return KindCluster(
-            config.name,
-            kubeconfig=Path(option("kubeconfig") or config.kubeconfig),
-            image=option("kind_image") or config.image,
+        cluster = KindCluster(
+            name,
+            kubeconfig=kubeconfig,
+            image=option("kind_image") or requirements.KIND_NODE_IMAGE.find(client.connect(), tasks.settings).reference,
             kind_path=Path(option("kind_bin") or requirements.KIND.find(None, tasks.settings).reference),
             kubectl_path=Path(option("kind_kubectl_bin") or requirements.kubectl().reference),
         )
+    cluster.create(config_file=config_file)

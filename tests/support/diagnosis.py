@@ -1,4 +1,4 @@
-"""Diagnosis: what the report of a failing test shows of its cluster, and the command that runs the test alone."""
+"""Diagnosis: what the report of a failing test shows beside the package's own, and the command that runs the test alone."""
 
 import os
 import subprocess
@@ -10,8 +10,17 @@ from tasks import PROJECT
 from tests.support.driver import HEARD, Tasks
 
 SECONDS = 20
-LINES = 30
 REPORTS = PROJECT.folder / "reports"
+KINDS = "nodes,deployments,replicasets,pods,services,endpointslices,resourcequotas"
+IDS = '{range .items[*].status.containerStatuses[*]}{.image} {.imageID}{"\\n"}{end}'
+LOGS = ("logs", f"--selector={PROJECT.application.selector}", "--prefix", "--tail=30", "--ignore-errors")
+QUESTIONS = {
+    "objects": ("get", KINDS, "--output=wide"),
+    "events": ("get", "events", "--sort-by=.lastTimestamp"),
+    "images of the pods": ("get", "pods", f"--output=jsonpath={IDS}"),
+    "logs": LOGS,
+    "logs of the containers before": (*LOGS, "--previous"),
+}
 
 
 def reproduce(node_id: str, exhaustive: bool) -> str:
@@ -24,27 +33,11 @@ def look(tasks: Tasks) -> Iterator[tuple[str, str]]:
     """Yield (title, text) for each part of the cluster's state."""
     yield "containers", _run("docker", "ps", "--all", "--filter", f"name=^{tasks.cluster}")
     yield "images of the engine", _run("docker", "images", "--no-trunc", "--filter", f"reference={PROJECT.application.name}")
-    if tasks.kubeconfig.exists():
-        yield from _cluster(tasks)
-
-
-def _cluster(tasks: Tasks) -> Iterator[tuple[str, str]]:
-    kubectl = [requirements.kubectl().reference, "--kubeconfig", str(tasks.kubeconfig), "--namespace", tasks.namespace]
-    try:
-        names = subprocess.check_output([*kubectl, "get", "pods", "--output=name"], text=True, timeout=SECONDS)
-    except (OSError, subprocess.SubprocessError) as error:  # the other questions would each wait as long
-        yield "pods", f"The cluster does not answer: {error}"
-    else:
-        kinds = "nodes,deployments,replicasets,pods,services,endpointslices,resourcequotas"
-        yield "objects", _run(*kubectl, "get", kinds, "--output=wide")
-        yield "events", _run(*kubectl, "get", "events", "--sort-by=.lastTimestamp")
-        ids = "{range .items[*].status.containerStatuses[*]}{.image} {.imageID}{'\\n'}{end}".replace("'", '"')
-        yield "images of the pods", _run(*kubectl, "get", "pods", f"--output=jsonpath={ids}")
-        for pod in names.split():
-            for title, previous in (("log", "false"), ("log of the container before", "true")):
-                log = _run(*kubectl, "logs", pod, f"--tail={LINES}", f"--previous={previous}")
-                if "previous terminated container" not in log:
-                    yield f"{title}: {pod}", log
+    if not tasks.kubeconfig.exists():
+        return
+    where = ("--kubeconfig", str(tasks.kubeconfig), "--namespace", tasks.namespace, "--request-timeout=5s")
+    for title, words in QUESTIONS.items():
+        yield title, _run(requirements.kubectl().reference, *where, *words)
     if tasks.settings.provider in PROVIDERS_OF_OUR_OWN:
         yield f"{tasks.settings.provider}'s logs", _export(tasks)
 

@@ -2,14 +2,16 @@
 
 import dataclasses
 import io
+import ipaddress
 import json
 import os
+import secrets
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from unittest import mock
 
 from kubetasks import providers
@@ -23,11 +25,13 @@ from kubetasks.terminal.report import Report
 from kubetasks.testing.cluster import Cluster
 from kubetasks.testing.ledger import Ledger
 from tasks import PROJECT, ns
-from tests.support import signals
+from tests.support import signals, source
 
 # of a person's settings; the tests choose the others
 HEARD = ("INVOKE_CLUSTER_PROVIDER", "INVOKE_CLUSTER_KUBERNETES", "INVOKE_SETUP_IMAGES")
 SECONDS = 300
+EMPTY = "\0" * 10240  # a tar archive of nothing, which docker imports
+NODE_PORT = 30080  # the one that a kind cluster maps to this machine
 
 
 @dataclass(frozen=True)
@@ -51,17 +55,30 @@ class Tasks:
     cluster: str
     port: int
     namespace: str = "default"
+    app: str = PROJECT.application.name
+    folder: Path = PROJECT.folder
+    before: tuple[str, ...] = ()  # each task: what this person always types
+
+    def renamed(self, folder: Path) -> Self:
+        """The tasks of a copy of the project whose application has a name that no other test uses, so that no lock is needed
+        where images are removed.
+        """
+        name = f"{self.cluster}-t{secrets.token_hex(2)}"
+        return dataclasses.replace(self, app=name, folder=source.renamed(folder, name))
 
     def __call__(self, *words: str, code: int | None = 0) -> Ended:
+        if self.folder != PROJECT.folder:
+            return self.typed(*words, code=code)
+        words = (*self.before, *words)
         out, err = io.StringIO(), io.StringIO()
         with mock.patch.dict(os.environ, self.environment), redirect_stdout(out), redirect_stderr(err):
             ended = _invoke(words)
         return _expect(words, Ended(ended, out.getvalue(), err.getvalue()), code)
 
-    def typed(self, *words: str, code: int | None = 0, folder: Path = PROJECT.folder, **environment: str) -> Ended:
-        """Run the command line of the project in `folder`."""
-        argv = [sys.executable, "-m", "kubetasks", *words]
-        return _expect(words, run(argv, folder, self.environment | environment), code)
+    def typed(self, *words: str, code: int | None = 0, folder: Path | None = None, **environment: str) -> Ended:
+        """Run the command line, that of another copy of the project if `folder` is one."""
+        argv = [sys.executable, "-m", "kubetasks", *self.before, *words]
+        return _expect(words, run(argv, folder or self.folder, self.environment | environment), code)
 
     def json(self, *words: str) -> dict[str, Any]:
         """The document that a task prints with --json."""
@@ -90,16 +107,31 @@ class Tasks:
 
     def ready_pods(self) -> set[str]:
         """The names of the pods that the service sends requests to."""
-        slices = self.get("endpointslices", "--selector=kubernetes.io/service-name=simple-server")["items"]
+        slices = self.get("endpointslices", f"--selector=kubernetes.io/service-name={self.app}")["items"]
         return {end["targetRef"]["name"] for one in slices for end in one.get("endpoints") or [] if end["conditions"]["ready"]}
 
     def url(self) -> str:
         """The URL of the exposed service."""
         return self("service").stdout.strip()
 
-    def addresses(self) -> dict[str, str]:
-        """The URL of the exposed service by the way in which it answers."""
+    def printed(self) -> dict[str, str]:
+        """The URLs that `status` lists, by the way in which each answers."""
         return {one["way"]: one["url"] for one in self.json("status")["addresses"]}
+
+    def addresses(self) -> dict[str, str]:
+        """Where the exposed service must answer, as engine and cluster have it: nothing here is asked of the tasks."""
+        service, node = self.get("service", self.app), self.get("nodes")["items"][0]
+        ((ours, behind),) = [(one["port"], one["nodePort"]) for one in service["spec"]["ports"]]
+        if self.settings.provider != "kind":
+            (host,) = [one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP"]
+            return {"node port": f"http://{host}:{behind}/"}
+        (ingress,) = service["status"]["loadBalancer"]["ingress"]
+        (binding,) = json.loads(docker("inspect", node["metadata"]["name"]))[0]["NetworkSettings"]["Ports"][f"{NODE_PORT}/tcp"]
+        (network,) = json.loads(docker("network", "inspect", self.cluster))[0]["IPAM"]["Config"]
+        assert ipaddress.ip_address(ingress["ip"]) in ipaddress.ip_network(network["Subnet"]), "it can be reached from here"
+        mapped = behind == NODE_PORT  # by the first service of the cluster
+        first = {"mapped port": f"http://{binding['HostIp']}:{binding['HostPort']}/"} if mapped else {}
+        return first | {"load balancer": f"http://{ingress['ip']}:{ours}/"}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -112,7 +144,9 @@ class Tasks:
     @property
     def settings(self) -> Settings:
         """The settings that this environment gives."""
-        return Cluster(PROJECT, {}, environment=os.environ | self.environment).settings
+        app = dataclasses.replace(PROJECT.application, name=self.app)
+        project = dataclasses.replace(PROJECT, folder=self.folder, application=app)
+        return Cluster(project, {}, environment=os.environ | self.environment).settings
 
     @property
     def kubeconfig(self) -> Path:
@@ -122,34 +156,14 @@ class Tasks:
         """The same cluster, as the fixtures of the package know it."""
         return Cluster(PROJECT, {"cluster.name": self.cluster, "cluster.port": str(self.port)}, ledger)
 
-    def existing_environment(self) -> dict[str, str]:
-        """What makes the tasks take this cluster for one of others."""
-        there = self.existing()
-        return {
-            "INVOKE_CLUSTER_PROVIDER": there.provider,
-            "INVOKE_CLUSTER_CONTEXT": there.context,
-            "INVOKE_CLUSTER_KUBECONFIG": there.kubeconfig,
-        }
-
-    def existing(self) -> Settings:
-        """The settings for the same."""
-        facts = self.provider().cluster()
-        return dataclasses.replace(self.settings, provider="existing", context=facts.context, kubeconfig=facts.kubeconfig)
-
     def provider(self) -> Provider:
         """The provider of this cluster."""
         return providers.select(self.settings, Report(), client.connect)
 
-    def ways(self) -> set[str]:
-        """The ways at which an exposed service answers here, if it is the first one of this cluster."""
-        facts = self.provider().cluster()
-        ways = {"mapped port": facts.mapped_port, "load balancer": facts.load_balancer, "node port": facts.node_ports}
-        return {way for way, given in ways.items() if given}
 
-
-def docker(*words: str) -> str:
+def docker(*words: str, stdin: str | None = None) -> str:
     """What docker prints; it must succeed."""
-    return subprocess.check_output(["docker", *words], text=True)
+    return subprocess.run(["docker", *words], input=stdin, stdout=subprocess.PIPE, check=True, text=True).stdout
 
 
 def _invoke(words: tuple[str, ...]) -> int:

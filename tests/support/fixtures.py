@@ -1,33 +1,34 @@
 """Fixtures: the run's cluster with a namespace for each test, throwaway clusters, and a report that explains a failure."""
 
+import dataclasses
 import os
 import re
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import ReadWriteLock
 
+from kubetasks.errors import OwnershipError
 from kubetasks.project import settings
 from kubetasks.project.application import Project
-from kubetasks.pytest_plugin import PLACES
+from kubetasks.pytest_plugin import PLACES, TOKEN
 from kubetasks.testing.cluster import Cluster
 from tasks import PROJECT
-from tests.support import diagnosis, images, locks, pages, run, signals, snapshot, source
-from tests.support.clone import clone
+from tests.support import diagnosis, images, leftovers, locks, order, pages, run, signals, snapshot, source
 from tests.support.driver import HEARD, Tasks
 from tests.support.marks import default_provider
 from tests.support.person import Person
 from tests.support.run import Run
 
-RUN = pytest.StashKey[Run]()
 ON_STRANGER = pytest.StashKey[int]()  # how many tests run on the cluster of others
 
-TypePage = Callable[..., None]
+TypePage = Callable[..., Tasks]
 CLEAN = "./inv clean --all"
 
 OTHER_CLUSTERS = """\
@@ -55,22 +56,24 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["KUBECACHEDIR"] = kubectl_cache.name
     signals.take()
     config.option.kubetasks_keep = config.getoption("keep_cluster")  # of pytest-kind, which makes the cluster
-    config.stash[RUN] = run.of(config)
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    if RUN in config.stash:
-        config.stash[RUN].end()
+@pytest.hookimpl(wrapper=True)
+def pytest_unconfigure(config: pytest.Config) -> Generator[None]:
+    """End the run after the plugin has removed what it noted, unless no test has begun it; nothing interrupts that."""
+    if TOKEN not in config.stash or hasattr(config, "workerinput") or not run.of(config).folder.exists():
+        return (yield)
+    signals.ignore()
+    with locks.engine().read_lock():
+        try:
+            return (yield)
+        finally:
+            run.of(config).end()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    node.workerinput["run"] = node.config.stash[RUN].for_worker()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for line in config.stash[RUN].summary():
-        terminalreporter.write_line(line)
+    run.of(node.config).begin()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -80,7 +83,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         exhaustive = item.get_closest_marker("exhaustive") is not None
         report.longrepr.addsection("to run it alone", diagnosis.reproduce(item.nodeid, exhaustive))
         used = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Tasks)]
-        for tasks in used or [item.config.stash[RUN].tasks]:
+        for tasks in used or [run.of(item.config).tasks]:
             for title, text in diagnosis.look(tasks):
                 report.longrepr.addsection(f"{tasks.cluster} {tasks.namespace}: {title}", text)
     return report
@@ -100,27 +103,28 @@ def provider() -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests of other providers (one without a mark is of the default provider) and of a larger tier.
-
-    Those with a cluster of their own come first, because they take longest, then those on the cluster of others, then those
-    on the run's own: a cluster that waits for its tests takes half a core, and Linux limits how many nodes run at a time.
-    Those that must have the engine alone come last: between the others they would keep every worker waiting, and a run that
-    a test starts would wait for each of them.
-    """
+    """Leave out the tests of other providers (one without a mark is of the default provider) and of a larger tier."""
     chosen: dict[bool, list[pytest.Item]] = {True: [], False: []}
     exhaustive = config.getoption("exhaustive")
     for item in items:
         names = (item.get_closest_marker("providers") or default_provider).args
         chosen[provider() in names and (exhaustive or not item.get_closest_marker("exhaustive"))].append(item)
-    items[:] = sorted(chosen[True], key=_turn)
-    config.stash[ON_STRANGER] = sum("stranger" in item.fixturenames for item in items)  # type: ignore[attr-defined]
+    parts = order.parts(chosen[True])
+    order.note(config, parts)
+    items[:] = [item for part in parts.values() for item in part]
+    config.stash[ON_STRANGER] = sum("stranger" in order.uses(item) for item in items)
     config.hook.pytest_deselected(items=chosen[False])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> order.Scheduling:
+    return order.Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
 def this_run(pytestconfig: pytest.Config) -> Run:
     """The run, begun."""
-    mine = pytestconfig.stash[RUN]
+    mine = run.of(pytestconfig)
     mine.begin()
     return mine
 
@@ -143,25 +147,19 @@ def k8s_namespace_labels() -> dict[str, str]:
 
 
 @pytest.fixture(autouse=True)
-def engine_lock(request: pytest.FixtureRequest, this_run: Run) -> Iterator[ExitStack]:
+def engine_lock(request: pytest.FixtureRequest, this_run: Run) -> Iterator[None]:
     """Share the engine with other tests, or have it alone if the test uses `alone`.
 
     A test that runs the suite holds no lock: the run that it starts would wait for it. A place for a cluster of its own comes
     first: who holds one may wait for the engine, so nobody may hold the engine and wait for a place.
     """
-    with this_run.place() if "throwaway" in request.fixturenames else nullcontext(), ExitStack() as held:
-        if not request.node.get_closest_marker("runs_the_suite"):
+    with this_run.place() if "throwaway" in request.fixturenames else nullcontext():
+        if request.node.get_closest_marker("runs_the_suite"):
+            yield
+        else:
             lock = locks.engine()
-            held.enter_context(lock.write_lock() if "alone" in request.fixturenames else lock.read_lock())
-        yield held
-
-
-def _turn(item: Any) -> tuple[bool, bool, bool, bool]:
-    """What an item is sorted by."""
-    uses = set(item.fixturenames)
-    own = "throwaway" in uses or item.get_closest_marker("runs_the_suite") is not None
-    shared = "app" in uses and "stranger" not in uses
-    return "alone" in uses and "stranger" not in uses, shared, not own, "alone" in uses
+            with lock.write_lock() if "alone" in request.fixturenames else lock.read_lock():
+                yield
 
 
 @pytest.fixture
@@ -176,20 +174,9 @@ def alone(this_run: Run) -> None:  # noqa: ARG001
 
 
 @pytest.fixture
-def alone_from_here(engine_lock: ExitStack) -> Callable[[], None]:
-    """Call it once no other test may run at the same time: what comes before may go on beside others."""
-
-    def become() -> None:
-        engine_lock.close()
-        engine_lock.enter_context(locks.engine().write_lock())
-
-    return become
-
-
-@pytest.fixture
-def port_lock(request: pytest.FixtureRequest, k8s_cluster: Cluster) -> Iterator[None]:  # noqa: ARG001
+def port_lock(request: pytest.FixtureRequest, this_run: Run, k8s_cluster: Cluster) -> Iterator[None]:  # noqa: ARG001
     """Share the mapped port with other tests, or have it alone if the test uses `mapped_port`."""
-    port = locks.mapped_port()
+    port = ReadWriteLock(this_run.folder / "mapped-port")
     with port.write_lock() if "mapped_port" in request.fixturenames else port.read_lock():
         yield
 
@@ -197,56 +184,66 @@ def port_lock(request: pytest.FixtureRequest, k8s_cluster: Cluster) -> Iterator[
 @pytest.fixture
 def app(this_run: Run, port_lock: None, k8s_namespace: str) -> Tasks:  # noqa: ARG001
     """The tasks in a fresh namespace of the shared cluster, which admits only restricted pods."""
-    return Tasks(this_run.cluster_name, this_run.port, k8s_namespace)
+    return dataclasses.replace(this_run.tasks, namespace=k8s_namespace)
 
 
 @pytest.fixture
-def throwaway(request: pytest.FixtureRequest, this_run: Run) -> Iterator[Tasks]:
-    """The tasks on a cluster that does not exist yet; it is deleted if the test creates it."""
+def clusterless(request: pytest.FixtureRequest, this_run: Run) -> Iterator[Tasks]:
+    """The tasks on a cluster that does not exist; whatever a test makes under its name is removed."""
     tasks = this_run.throwaway()
     cluster = tasks.as_cluster(this_run.ledger)
     request.node.stash.setdefault(PLACES, []).append((cluster, tasks.namespace))
     try:
         yield tasks
     finally:
-        cluster.delete()
+        with suppress(OwnershipError):  # a test has made it as others would
+            cluster.delete()
+        leftovers.remove(tasks.cluster)
 
 
 @pytest.fixture
-def type_page(tmp_path: Path, throwaway: Tasks, alone_from_here: Callable[[], None], pytestconfig: pytest.Config) -> TypePage:
+def throwaway(clusterless: Tasks) -> Tasks:
+    """The tasks on a cluster that does not exist yet, for a test that creates it."""
+    return clusterless
+
+
+@pytest.fixture
+def type_page(tmp_path: Path, throwaway: Tasks, pytestconfig: pytest.Config) -> TypePage:
     """Type a page's commands in a fresh clone, on the throwaway cluster; what is printed must be what the page shows.
 
-    Before it types CLEAN, which a page must have, it calls what it is given, and waits until it has the engine alone.
+    The clone's application has another name, because CLEAN, which a page must have, removes its images. Before that the function
+    calls what it is given with the clone's tasks, which it returns.
     """
     paths = [path for path in os.environ["PATH"].split(os.pathsep) if Path(path) != Path(sys.executable).parent]
     environment = os.environ | throwaway.environment | {"PATH": os.pathsep.join(paths)}
     environment.pop("INVOKE_CLUSTER_PROVIDER", None)  # the page chooses it
     cache = throwaway.settings.cache
-    stand_ins = {
-        throwaway.cluster: PROJECT.application.name,
-        f":{throwaway.port}/": ":8080/",
-        re.escape(str(cache)): f"/home/you/.cache/{cache.name}",
-    }
-    if provider() == "minikube":  # its node has the cluster's name
-        node = rf"(?<=[ -]){throwaway.cluster}$|^{throwaway.cluster}(?= +Ready)"
-        stand_ins = {node: f"{PROJECT.application.name}-control-plane"} | stand_ins
     update = bool(pytestconfig.getoption("update_pages"))
 
-    def type_it(page: Path, before_clean: Callable[[], None], by: Person | None = None) -> None:
-        typed, folder = [], by.home / "project" if by else tmp_path
+    def type_it(page: Path, before_clean: Callable[[Tasks], None] = lambda _: None, by: Person | None = None) -> Tasks:
+        typed, tasks = [], throwaway.renamed(by.home / "project" if by else tmp_path)
+        stand_ins = {
+            tasks.app: source.NAME,
+            throwaway.cluster: source.NAME,
+            f":{throwaway.port}/": ":8080/",
+            re.escape(str(cache)): f"/home/you/.cache/{cache.name}",
+        }
+        if provider() == "minikube":  # its node has the cluster's name
+            node = rf"(?<=[ -]){throwaway.cluster}$|^{throwaway.cluster}(?= +Ready)"
+            stand_ins = {node: f"{source.NAME}-control-plane"} | stand_ins
 
-        def before(command: str) -> None:
+        def before(command: str) -> str:
             typed.append(command)
             if command == CLEAN:
-                before_clean()
-                alone_from_here()  # it removes the application's images
+                before_clean(tasks)
+            return command.replace(source.NAME, tasks.app)
 
-        source.edit_uniquely(clone(folder))
         if by:
-            by.owns(folder)
-        with pages.shell(folder, by.environment(environment) if by else environment, by.words if by else ()) as bash:
+            by.owns(tasks.folder)
+        with pages.shell(tasks.folder, by.environment(environment) if by else environment, by.words if by else ()) as bash:
             pages.run(page, provider(), bash, stand_ins, before, update)
         assert CLEAN in typed
+        return tasks
 
     return type_it
 
@@ -263,12 +260,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def snapshot_of(throwaway: Tasks, home: Path) -> Callable[[], snapshot.Snapshot]:
+def snapshot_of(clusterless: Tasks, home: Path) -> Callable[[], snapshot.Snapshot]:
     """Take a snapshot of what the engine and the cache have of the throwaway cluster, and of the home folder."""
-    return partial(snapshot.of_cluster, throwaway, home)
+    return partial(snapshot.of_cluster, clusterless, home)
 
 
 @pytest.fixture
-def snapshot_of_everything(alone: None, throwaway: Tasks, home: Path) -> Callable[[], snapshot.Snapshot]:  # noqa: ARG001
+def snapshot_of_everything(alone: None, clusterless: Tasks, home: Path) -> Callable[[], snapshot.Snapshot]:  # noqa: ARG001
     """Take a snapshot of the whole engine, the cache and the home folder."""
-    return partial(snapshot.of_everything, throwaway, home)
+    return partial(snapshot.of_everything, clusterless, home)

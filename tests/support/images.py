@@ -22,14 +22,10 @@ def built_image(text: str) -> str:
     return f"simple-server:{source.build(text)}"
 
 
-def put_aside() -> list[str]:
-    """Leave no image under the application's name, whoever built it.
-
-    A run that was killed did not clean up: that is done first, and returned in names.
-    """
-    left = _restore()
+def put_aside() -> None:
+    """Leave no image under the application's name, whoever built it; what a killed run put aside is put back first."""
+    _restore()
     _rename(PROJECT.application.name, ASIDE)
-    return left
 
 
 def put_back() -> None:
@@ -53,23 +49,19 @@ def keep_stages() -> None:
             api.tag(stage["Id"], STAGES, str(number))
 
 
-def _restore() -> list[str]:
-    """Put back what is aside and remove the kept stages; return the names of both."""
+def _restore() -> None:
+    """Put back what is aside, and remove the kept stages."""
     connection = client.connect()
-    stages = connection.image_tags(STAGES)
-    for reference in stages:
+    for reference in connection.image_tags(STAGES):
         connection.remove_image(reference)
-    return _rename(ASIDE, PROJECT.application.name) + stages
+    _rename(ASIDE, PROJECT.application.name)
 
 
-def _rename(old: str, new: str) -> list[str]:
-    """Move every name of one repository to another; return the new names."""
-    renamed = []
+def _rename(old: str, new: str) -> None:
+    """Move every name of one repository to another."""
     with closing(docker.from_env().api) as api:
         for reference in [name for image in api.images(name=old) for name in image["RepoTags"] or ()]:
             repository, _, tag = familiar(reference).rpartition(":")
             if repository == old:
                 api.tag(reference, new, tag)
                 api.remove_image(reference)
-                renamed.append(f"{new}:{tag}")
-    return sorted(renamed)

@@ -3,15 +3,17 @@
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kubetasks.testing.cluster import Cluster
 from tasks import PROJECT
-from tests.support.driver import docker
+from tests.support import driver
+from tests.support.driver import SECONDS, docker
+from tests.support.processes import ended, started
 from tests.support.run import Run
 
-SECONDS = 300
 EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}
 
 
@@ -28,7 +30,7 @@ def install(run: Run) -> Path:
     """
 
     def made() -> dict[str, Any]:
-        folder = Path(run.folder) / "package"
+        folder = run.folder / "package"
         python = folder / "bin" / "python"
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
         pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--disable-pip-version-check"]
@@ -47,34 +49,40 @@ def install(run: Run) -> Path:
 
 @dataclass(frozen=True)
 class Theirs:
-    """A folder with an application, and how a person uses the package there."""
+    """A folder with an application, and how a person uses the package there: `variables` are what that person has set."""
 
     name: str
     folder: Path
     programs: Path
-    port: int
+    variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
         paths = [str(self.programs), *os.environ["PATH"].split(os.pathsep)]
         own = {"INVOKE_APP_PORT": "5000", "INVOKE_APP_REPLICAS": "many"}  # the project's own, whatever they mean there
-        return {"PATH": os.pathsep.join(paths), "INVOKE_KUBETASKS_CLUSTER_PORT": str(self.port), "PYTHONPATH": "", **own}
+        return {"PATH": os.pathsep.join(paths), "PYTHONPATH": "", **own, **self.variables}
 
     def typed(self, *words: str, code: int = 0, program: str = "kubetasks", **variables: str) -> str:
         """What the program prints on standard output, and on standard error after it."""
-        ended = subprocess.run(
-            [str(self.programs / program), *words],
-            cwd=self.folder,
-            env=os.environ | self.environment | variables,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-        )
-        assert ended.returncode == code, f"{words} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}"
-        return ended.stdout + ended.stderr
+        told = driver.run([str(self.programs / program), *words], self.folder, self.environment | variables)
+        assert told.code == code, f"{words} ended with {told.code}:\n{told.stdout}{told.stderr}"
+        return told.stdout + told.stderr
 
     def pytest(self, *words: str) -> list[str]:
-        return [str(self.programs / "pytest"), "-p", "no:randomly", "-p", "no:cacheprovider", *words]
+        return [str(self.programs / "pytest"), "-q", "-p", "no:randomly", "-p", "no:cacheprovider", *words]
+
+    def tested(self, *words: str, code: int = 0, on: dict[str, str] | None = None) -> str:
+        """What pytest prints; `on` is the cluster of others on which it runs, see `of_others`."""
+        options = [f"--kubetasks-{name}={value}" for name, value in (on or {}).items() if name != "kubeconfig"]
+        environment = self.environment | ({"KUBECONFIG": on["kubeconfig"]} if on else {})
+        with started(self.pytest(*words, *options), environment, self.folder) as run:
+            told = ended(run, SECONDS)
+        assert run.returncode == code, told
+        return told
+
+    def shell(self, line: str) -> str:
+        """Run a line that was printed."""
+        return driver.run(["bash", "-c", line], self.folder, self.environment).stdout
 
     def left(self) -> str:
         """The containers, networks and images with its label, or whose names begin with the application's."""
@@ -82,3 +90,10 @@ class Theirs:
         found = docker("ps", "--all", "--quiet", "--filter", f"name=^{self.name}")
         found += docker("network", "ls", "--quiet", "--filter", f"name=^{self.name}")
         return found + docker("images", "--all", "--quiet", "--filter", f"label={label}")
+
+
+def of_others(cluster: Cluster, run: Run) -> dict[str, str]:
+    """The run's cluster, as one that somebody else has and that gets its images from a registry."""
+    registry = run.tasks.provider().cluster().registry
+    assert registry
+    return {"context": cluster.context, "kubeconfig": str(cluster.kubeconfig), "registry": registry.outside}

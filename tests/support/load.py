@@ -3,55 +3,42 @@
 import http.client
 import json
 import threading
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from kubetasks.testing.traffic import PAUSE, Requests
 from tests.support import answers
 from tests.support.eventually import eventually
 
 SECONDS = 5  # limit for an answer
-PAUSE = 0.002  # seconds between two requests of a client: leaves the cluster some of the processor
 
 
 @dataclass
-class Load:
-    """`answered` counts by pod and build; `failed` holds the reasons."""
+class Load(Requests):
+    """Also which builds answered, and why requests failed. Only the standard library asks."""
 
-    answered: Counter[tuple[str, str]] = field(default_factory=Counter)
-    failed: list[str] = field(default_factory=list)
-    _ended: threading.Event = field(default_factory=threading.Event)
+    builds: set[str] = field(default_factory=set)
+    reasons: list[str] = field(default_factory=list)
 
-    @property
-    def builds(self) -> set[str]:
-        return {build for _, build in self.answered}
-
-    def client(self, url: str, keep: bool) -> None:
+    def client(self, url: str, keep: bool, ended: threading.Event) -> None:
         """Send requests until the end; close a kept connection when the server asks for it, as browsers do."""
         parts = urlsplit(url)
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=SECONDS)
-        while not self._ended.wait(PAUSE):
+        while not ended.wait(PAUSE):
             try:
                 connection.request("GET", "/", headers={} if keep else {"Connection": "close"})
                 response = connection.getresponse()
                 answer = json.loads(response.read())
-                self.answered[answer["pod"], answer["build"]] += 1
                 if response.status != 200:
-                    self.failed.append(f"{response.status} {answer}")
+                    self.reasons.append(f"{response.status} {answer}")
+                self.builds.add(answer["build"])
+                self.pods[answer["pod"]] += 1
             except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
-                self.failed.append(f"{url}, connection {'kept' if keep else 'fresh'}: {error!r}")
+                self.reasons.append(f"{url}, connection {'kept' if keep else 'fresh'}: {error!r}")
                 connection.close()
         connection.close()
-
-    @eventually(60)
-    def at_least(self, requests: int) -> None:
-        """Wait until so many requests have been answered."""
-        assert self.answered.total() >= requests
-
-    def end(self) -> None:
-        self._ended.set()
 
 
 @eventually(30)
@@ -65,13 +52,14 @@ def load(urls: Iterable[str]) -> Iterator[Load]:
     urls = list(urls)
     for url in urls:
         answering(url)
-    running = Load()
-    threads = [threading.Thread(target=running.client, args=(url, keep)) for url in urls for keep in (False, False, True)]
+    made, ended = Load(), threading.Event()
+    clients = [(url, keep, ended) for url in urls for keep in (False, False, True)]
+    threads = [threading.Thread(target=made.client, args=client) for client in clients]
     for thread in threads:
         thread.start()
     try:
-        yield running
+        yield made
     finally:
-        running.end()
+        ended.set()
         for thread in threads:
             thread.join()

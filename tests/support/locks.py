@@ -18,41 +18,23 @@ def engine() -> ReadWriteLock:
     return _lock("engine")
 
 
-def mapped_port() -> ReadWriteLock:
-    """The shared cluster's mapped port: hold it for reading to expose there, for writing to be sure to get the port.
-
-    Who holds both has the engine's lock first.
-    """
-    return _lock("mapped-port")
-
-
 def join(if_first: Callable[[], object]) -> None:
     """Count this run as one of those that are under way; if there is no other, call `if_first` before."""
-    with _gate():
+    with FileLock(_path("gate")):
         _if_none(if_first)
-        _runs().acquire_read()
+        _lock("sessions").acquire_read()  # that of a killed run is released by the operating system
 
 
 def leave(if_last: Callable[[], object]) -> None:
     """Count this run no longer; if there is no other, call `if_last`. Works too if `join` was interrupted."""
-    with _gate():
-        _runs().release(force=True)
+    with FileLock(_path("gate")):
+        _lock("sessions").release(force=True)
         _if_none(if_last)
 
 
 def _if_none(call: Callable[[], object]) -> None:
-    with contextlib.suppress(Timeout), _runs().write_lock(blocking=False):
+    with contextlib.suppress(Timeout), _lock("sessions").write_lock(blocking=False):
         call()
-
-
-def _runs() -> ReadWriteLock:
-    """The runs under way: each holds it for reading. That of a killed run is released by the operating system."""
-    return _lock("sessions")
-
-
-def _gate() -> FileLock:
-    """Serialises runs that begin or end."""
-    return FileLock(_path("gate"))
 
 
 @cache  # a lock without a reference is collected, and released with it

@@ -128,16 +128,23 @@ def type_in(bash: Bash, command: str, seconds: float = SECONDS) -> tuple[list[st
     return [line for line in output[: ended.start()].decode().splitlines() if not STILL.fullmatch(line)], int(ended[1])
 
 
-def run(page: Path, provider: str, bash: Bash, stand_ins: Mapping[str, str], before: Callable[[str], None], update: bool) -> None:
+def run(
+    page: Path,
+    provider: str,
+    bash: Bash,
+    stand_ins: Mapping[str, str],
+    before: Callable[[str], str | None],
+    update: bool,
+) -> None:
     """Type a page's commands. Raises PageError for a wrong exit code and, unless `update` writes it, for what does not match.
 
     `stand_ins` are expressions for what is printed here, and what the page has instead. A block with ANY is mended by hand.
+    `before` gets each command, and may return what is typed in its place.
     """
     lines = page.read_text().splitlines()
     length = len(lines)  # updating adds and takes some
     for step in list(steps(lines, provider)):
-        before(step.command)
-        printed, code = type_in(bash, step.command)
+        printed, code = type_in(bash, before(step.command) or step.command)
         for here, there in stand_ins.items():
             printed = [re.sub(here, there, line) for line in printed]
         if code != step.code:

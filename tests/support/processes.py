@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -45,6 +45,14 @@ def started(argv: list[str], environment: dict[str, str], folder: Path = PROJECT
         process.communicate()
 
 
+def begun(
+    tasks: Tasks, *words: str, folder: Path | None = None, **environment: str
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    """Run the command line of tasks in that way."""
+    argv = [sys.executable, "-m", "kubetasks", *tasks.before, *words]
+    return started(argv, tasks.environment | environment, folder or tasks.folder)
+
+
 def ended(process: "subprocess.Popen[str]", seconds: float) -> str:
     """Wait until a program of `started` has ended, and return its output; if it is late, show where each of its threads is."""
     try:
@@ -75,7 +83,7 @@ def creating(tasks: Tasks, phase: str) -> Iterator[subprocess.Popen[str]]:
     """Run `start` until kind, which creates the cluster, is in that phase; its log does not stay."""
     log = tasks.settings.cache / "logs" / f"kind-{tasks.cluster}.log"
     try:
-        with started([sys.executable, "-m", "kubetasks", "start"], tasks.environment) as process:
+        with begun(tasks, "start") as process:
             until(lambda: log.exists() and phase in log.read_text())
             yield process
     finally:

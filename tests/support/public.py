@@ -1,20 +1,26 @@
 """Images of the public registries, or what stands for them where no registry can be reached: made of Debian's packages.
 
-A stand-in has a name of the run, so that it goes with it, and what the tests use of the image.
+A stand-in has what the tests use of the image. It is built once on a machine; like what `setup` builds, `setup --remove` removes
+it.
 """
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from kubetasks.engine import client
+from kubetasks.project.labels import TOOL
+from kubetasks.project.settings import Settings
 from kubetasks.project.versions import DEBIAN
+from kubetasks.setup import receipt
+from kubetasks.setup.requirements import BASE_REPOSITORY
+from kubetasks.terminal.report import Report
 from nodeimages import build, names, rootfs
 from tests.support.driver import docker
-from tests.support.run import Run
 
+BASE = names.python(DEBIAN)
 POSTGRES = """\
 #!/bin/sh
 set -eu
@@ -25,17 +31,20 @@ echo "host all all all scram-sha-256" >>"$PGDATA/pg_hba.conf"
 echo "CREATE DATABASE $POSTGRES_USER" | postgres --single -D "$PGDATA" postgres
 exec postgres -D "$PGDATA" -c listen_addresses='*'
 """
-
-
-def python(_folder: Path, name: str) -> None:
-    docker("tag", names.python(DEBIAN), name)
+# the base image trusts what this machine trusts; what is compiled here need not be at each build
+GOLANG = f"""\
+FROM {BASE}
+LABEL {TOOL.selector}
+COPY . /usr/local/go
+ENV PATH=/usr/local/go/bin:$PATH CGO_ENABLED=0
+RUN go build net/http database/sql && go build -trimpath net/http database/sql
+"""
 
 
 def golang(folder: Path, name: str) -> None:
-    """The base image, which trusts what this machine trusts, with this machine's Go."""
+    """With this machine's Go."""
     root = subprocess.check_output(["go", "env", "GOROOT"], text=True).strip()
-    text = f"FROM {names.python(DEBIAN)}\nCOPY . /usr/local/go\nENV PATH=/usr/local/go/bin:$PATH\n"
-    (folder / "Dockerfile").write_text(text)
+    (folder / "Dockerfile").write_text(GOLANG)
     docker("build", "--quiet", "--tag", name, "--file", str(folder / "Dockerfile"), str(Path(root).resolve()))
 
 
@@ -54,33 +63,25 @@ def postgres(folder: Path, name: str) -> None:
     build.import_root(client.connect(), root, name, ['ENTRYPOINT ["/entrypoint.sh"]'])
 
 
-RECIPES: dict[str, Callable[[Path, str], None]] = {
-    "python:3.14-slim": python,
-    "golang:1.26": golang,
-    "node:22-slim": node,
-    "postgres:17": postgres,
-}
+RECIPES: dict[str, Callable[[Path, str], None]] = {"golang:1.26": golang, "node:22-slim": node, "postgres:17": postgres}
 
 
-def use(run: Run, folder: Path) -> None:
+def use(settings: Settings, folder: Path) -> None:
     """Let the files of an application in `folder` name stand-ins, if setup has built the base image: the engine cannot pull."""
     if client.connect().image_id(names.python(DEBIAN)) is None:
         return
     for file in [*folder.rglob("Dockerfile"), *folder.glob("k8s/*.yaml")]:
-        text = file.read_text()
+        text = re.sub("python:3.14-slim(?!@)", BASE, file.read_text())  # one that is pinned by digest is the tasks' own
         for name in RECIPES:
             if name in text:
-                text = text.replace(name, _made(run, name))
+                text = text.replace(name, _made(settings, name))
         file.write_text(text)
 
 
-def _made(run: Run, name: str) -> str:
-    reference = f"{run.prefix}{name}"
-
-    def make() -> dict[str, Any]:
-        with tempfile.TemporaryDirectory() as folder:
-            RECIPES[name](Path(folder), reference)
-        return {}
-
-    run.once(f"image-{name.partition(':')[0]}", make)
+def _made(settings: Settings, name: str) -> str:
+    reference = f"{BASE_REPOSITORY}:{name.replace(':', '-')}-{names.digest(BASE, Path(__file__).read_bytes())}"
+    with receipt.locked(settings.cache, Report()):
+        if client.connect().image_id(reference) is None:
+            with tempfile.TemporaryDirectory() as folder:
+                RECIPES[name](Path(folder), reference)
     return reference

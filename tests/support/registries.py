@@ -18,7 +18,7 @@ from kubetasks.engine import client
 from kubetasks.engine.content import read_context
 from kubetasks.project.labels import TOOL
 from kubetasks.setup import requirements
-from tests.support import leftovers
+from tests.support import driver, leftovers
 from tests.support.eventually import eventually
 from tests.support.run import Run
 
@@ -80,7 +80,7 @@ def start(this_run: Run, folder: Path, config: str = CONFIG, network: str = "bri
         files = ["-keyout", str(work / "key.pem"), "-out", str(work / "certificate.pem")]
         words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=registry", *files]
         subprocess.run(["openssl", *words], check=True, capture_output=True)
-    name = f"{this_run.throwaway().cluster}-registry"
+    name = f"{this_run.unique()}-registry"
     image = f"{name}:1"
     engine.build(read_context(work), [image], {}, lambda _line: None)
     with closing(docker.from_env()) as sdk:
@@ -94,44 +94,30 @@ def start(this_run: Run, folder: Path, config: str = CONFIG, network: str = "bri
     return Registry(address, inside, name, image)
 
 
-def of_two_platforms(registry: Registry, name: str, folder: Path) -> str:
+def of_two_platforms(registry: Registry, name: str) -> str:
     """Push an image for this machine's architecture and for one that nobody has, under one name; return that."""
-    reference = f"{registry.address}/{name}:1"
-    (folder / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
-    client.connect().build(read_context(folder), [reference], {}, lambda _line: None)
-    client.connect().push(reference, lambda _line: None)
-    client.connect().remove_image(reference)
+    entries = []
+    for architecture in (driver.docker("version", "--format={{.Server.Arch}}").strip(), "s390x"):
+        reference = f"{registry.address}/{name}:{architecture}"
+        driver.docker("import", f"--platform=linux/{architecture}", "-", reference, stdin=driver.EMPTY)
+        driver.docker("push", "--quiet", reference)
+        driver.docker("rmi", reference)
+        content = _manifest(registry, name, architecture)
+        kind, platform = json.loads(content).get("mediaType", OCIS_MANIFEST), {"os": "linux", "architecture": architecture}
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        entries.append({"mediaType": kind, "digest": digest, "size": len(content), "platform": platform})
+    _manifest(registry, name, "1", json.dumps({"schemaVersion": 2, "mediaType": OCIS_INDEX, "manifests": entries}).encode())
+    return f"{registry.address}/{name}:1"
 
-    def send(method: str, path: str, body: bytes = b"", kind: str = "") -> tuple[bytes, str]:
-        url = path if path.startswith("http") else f"http://{registry.address}/v2/{name}/{path}"
-        headers = {"Content-Type": kind, "Accept": ", ".join((DOCKERS_MANIFEST, OCIS_MANIFEST))}
-        request = urllib.request.Request(url, body or None, headers, method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.read(), answer.headers.get("Location", "")
 
-    def digest(content: bytes) -> str:
-        return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-    ours = send("GET", "manifests/1")[0]
-    manifest = json.loads(ours)
-    config = json.loads(send("GET", f"blobs/{manifest['config']['digest']}")[0])
-    other = json.dumps({**config, "architecture": "s390x"}).encode()
-    _, upload = send("POST", "blobs/uploads/")
-    send("PUT", f"{upload}&digest={digest(other)}", other, "application/octet-stream")
-    theirs = json.dumps({**manifest, "config": {**manifest["config"], "digest": digest(other), "size": len(other)}}).encode()
-    send("PUT", f"manifests/{digest(theirs)}", theirs, manifest["mediaType"])
-    entries = [
-        {
-            "mediaType": manifest["mediaType"],
-            "digest": digest(content),
-            "size": len(content),
-            "platform": {"os": "linux", "architecture": architecture},
-        }
-        for content, architecture in ((ours, config["architecture"]), (theirs, "s390x"))
-    ]
-    index = {"schemaVersion": 2, "mediaType": OCIS_INDEX, "manifests": entries}
-    send("PUT", "manifests/1", json.dumps(index).encode(), OCIS_INDEX)
-    return reference
+def _manifest(registry: Registry, name: str, tag: str, index: bytes | None = None) -> bytes:
+    """Get the manifest of a tag, or put an index there."""
+    headers = {"Content-Type": OCIS_INDEX, "Accept": ", ".join((DOCKERS_MANIFEST, OCIS_MANIFEST))}
+    url = f"http://{registry.address}/v2/{name}/manifests/{tag}"
+    request = urllib.request.Request(url, index, headers, method="PUT" if index else "GET")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        content: bytes = answer.read()
+        return content
 
 
 @eventually(30)

@@ -34,39 +34,27 @@ class Snapshot:
 
 def of_cluster(tasks: Tasks, home: Path) -> Snapshot:
     """Take a snapshot of what carries the cluster's name or our label for it, and of `home`. Others may use the engine."""
-
-    def ids(*words: str) -> frozenset[str]:
-        """The ids of those with the name, and of those with the label: two filters would ask for both."""
-        by = (f"name={tasks.cluster}", f"label={TOOL.key('cluster')}={tasks.cluster}")
-        return frozenset(one for way in by for one in docker(*words, "--quiet", f"--filter={way}").split())
-
+    by = (f"--filter=name={tasks.cluster}", f"--filter=label={TOOL.key('cluster')}={tasks.cluster}")  # together: with both
+    kinds = (("ps", "--all"), ("network", "ls"), ("volume", "ls"))
+    containers, networks, volumes = (frozenset.union(*(_ids(*kind, way) for way in by)) for kind in kinds)
     found = [path for path in tasks.settings.cache.rglob(f"*{tasks.cluster}*") if path.suffix != ".log"]
-    return Snapshot(
-        ids("ps", "--all"),
-        ids("network", "ls"),
-        ids("volume", "ls"),
-        frozenset(),
-        _files(found, [*(PROJECT.folder / ".state").glob(f"{tasks.cluster}*"), home]),
-    )
+    files = _files(found, [*(PROJECT.folder / ".state").glob(f"{tasks.cluster}*"), home])
+    return Snapshot(containers, networks, volumes, frozenset(), files)
 
 
 def of_everything(tasks: Tasks, home: Path) -> Snapshot:
     """Take a snapshot of the engine, the clusters' state, the cache and `home`. Nobody else may use the engine."""
-
-    def ids(*words: str) -> frozenset[str]:
-        return frozenset(docker(*words).split())
-
+    kinds = (("ps", "--all", "--no-trunc"), ("network", "ls", "--no-trunc"), ("volume", "ls"), ("images", "--all", "--no-trunc"))
     cache = tasks.settings.cache
     # without the log of the last setup, which another run may write
     found = (*cache.glob("*"), *cache.glob("*/*"))
     kept = [path for path in found if path.suffix != ".log" and not path.name.startswith(locks.PREFIX)]
-    return Snapshot(
-        ids("ps", "--all", "--quiet", "--no-trunc"),
-        ids("network", "ls", "--quiet", "--no-trunc"),
-        ids("volume", "ls", "--quiet"),
-        ids("images", "--all", "--quiet", "--no-trunc"),
-        _files(kept, [PROJECT.folder / ".state", home]),
-    )
+    containers, networks, volumes, images = (_ids(*kind) for kind in kinds)
+    return Snapshot(containers, networks, volumes, images, _files(kept, [PROJECT.folder / ".state", home]))
+
+
+def _ids(*words: str) -> frozenset[str]:
+    return frozenset(docker(*words, "--quiet").split())
 
 
 def _files(cached: Iterable[Path], places: Iterable[Path]) -> frozenset[str]:
@@ -86,14 +74,15 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
-def objects(tasks: Tasks) -> set[tuple[str, ...]]:
-    """The (kind, namespace, name, digest) of every object in the cluster; the digest is of all but its status."""
-    return _objects(tasks, (), "--all-namespaces")
-
-
-def objects_of_namespace(tasks: Tasks) -> set[tuple[str, ...]]:
-    """The same of the objects in the tasks' namespace."""
-    return _objects(tasks, ("--namespaced=true",), f"--namespace={tasks.namespace}")
+def objects(tasks: Tasks, *, everywhere: bool = False) -> set[tuple[str, ...]]:
+    """The (kind, namespace, name, digest) of each object in the tasks' namespace, or in the cluster; of all but its status."""
+    words = ((), ("--all-namespaces",)) if everywhere else (("--namespaced=true",), (f"--namespace={tasks.namespace}",))
+    kinds = tasks.kubectl("api-resources", "--verbs=list", "--output=name", *words[0]).split()
+    listed = tasks.kubectl("get", ",".join(kind for kind in kinds if kind not in PASSING), *words[1], "--output=json")
+    return {
+        (one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"], _content_digest(one))
+        for one in json.loads(listed)["items"]
+    }
 
 
 def settled(look: Callable[[], set[tuple[str, ...]]]) -> set[tuple[str, ...]]:
@@ -106,13 +95,6 @@ def settled(look: Callable[[], set[tuple[str, ...]]]) -> set[tuple[str, ...]]:
 
     until(same_again, timeout=60)
     return seen[-1]
-
-
-def _objects(tasks: Tasks, which: tuple[str, ...], where: str) -> set[tuple[str, ...]]:
-    kinds = tasks.kubectl("api-resources", "--verbs=list", "--output=name", *which).split()
-    wanted = ",".join(kind for kind in kinds if kind not in PASSING)
-    found = json.loads(tasks.kubectl("get", wanted, where, "--output=json"))["items"]
-    return {(one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"], _content_digest(one)) for one in found}
 
 
 def _content_digest(item: dict[str, Any]) -> str:

@@ -1,43 +1,45 @@
-"""Source: a copy of the project whose application has another build id."""
+"""Source: a copy of the project, as a commit of the working tree would hold it, whose application differs from the original."""
 
 import re
 import secrets
 import shutil
+import subprocess
 from pathlib import Path
 
 from tasks import PROJECT
 
-PARTS = (
-    "tasks.py",
-    "ci",
-    "hostengine",
-    "kubetasks",
-    "images",
-    "nodeimages",
-    "simple_server",
-    "k8s",
-    "requirements",
-    "Dockerfile",
-    ".dockerignore",
-)
+NAME = PROJECT.application.name
+
+
+def clone(folder: Path) -> Path:
+    """Copy the project to a folder."""
+    listed = subprocess.check_output(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=PROJECT.folder, text=True
+    )
+    for name in filter(None, listed.split("\0")):
+        if (PROJECT.folder / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(PROJECT.folder / name, folder / name)
+    return folder
 
 
 def changed(folder: Path) -> Path:
-    """Copy the project to an empty folder, with a changed application."""
-    folder.mkdir(exist_ok=True)
-    for name in PARTS:
-        source = PROJECT.folder / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder / name)
-    edit(folder)
+    """Copy the project to a folder, with a changed application: each such copy has the same build id."""
+    edit(clone(folder))
+    return folder
+
+
+def renamed(folder: Path, name: str) -> Path:
+    """Copy the project to a folder, for an application of that name: `rmi` and `clean` there remove no image of another test."""
+    for path in (clone(folder) / "tasks.py", *folder.glob("k8s/*.yaml")):
+        path.write_text(re.sub(rf"\b{NAME}(?!-tasks)\b", name, path.read_text()))
+    edit_uniquely(folder)
     return folder
 
 
 def build(text: str) -> str:
     """The one build id that a task named in its output."""
-    (found,) = set(re.findall(r"simple-server:([0-9a-f]{12})", text))
+    (found,) = set(re.findall(rf"{NAME}:([0-9a-f]{{12}})", text))
     return str(found)
 
 

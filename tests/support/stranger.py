@@ -1,25 +1,23 @@
 """A stranger: a cluster of others, created without the tasks, with a registry, and users who may use one namespace of it."""
 
-import base64
-import contextlib
 import json
+import os
 import re
 import secrets
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest import mock
 
 import pytest
 import yaml
-from pytest_kind import KindCluster
 
-from kubetasks.engine import client
 from kubetasks.setup import requirements
 from tasks import PROJECT
-from tests.support import leftovers, registries
-from tests.support.driver import Ended, Tasks
+from tests.support import cluster, leftovers, registries
+from tests.support.driver import Tasks, docker
 from tests.support.fixtures import ON_STRANGER
 from tests.support.registries import Registry
 from tests.support.run import Run
@@ -78,11 +76,11 @@ class Stranger:
         folder = f"/etc/containerd/certs.d/{registry.address}"
         script = f"mkdir -p {folder} && cat > {folder}/hosts.toml"
         hosts = HOSTS.format(inside=registry.inside)
-        subprocess.run(["docker", "exec", "-i", self.node, "sh", "-ec", script], input=hosts, text=True, check=True)
+        docker("exec", "-i", self.node, "sh", "-ec", script, stdin=hosts)
 
     def audited(self, user: str) -> list[dict[str, Any]]:
         """The requests of a user that the API server has answered."""
-        log = subprocess.check_output(["docker", "exec", self.node, "cat", AUDIT_LOG], text=True)
+        log = docker("exec", self.node, "cat", AUDIT_LOG)
         events = [json.loads(line) for line in log.splitlines()]
         return [event for event in events if event["user"].get("username") == user]
 
@@ -94,29 +92,20 @@ class Stranger:
 @pytest.fixture(scope="session")
 def stranger(this_run: Run) -> Stranger:
     """The run's cluster of others, which the first test that needs it creates and the last one removes."""
-    made = this_run.once("stranger", lambda: _create(this_run, Path(this_run.folder)))
+    made = this_run.once("stranger", lambda: _create(this_run, this_run.folder))
     return Stranger(made["name"], Path(made["kubeconfig"]), Registry(*made["registry"]))
 
 
 def _create(this_run: Run, folder: Path) -> dict[str, Any]:
     """Create a kind cluster on a network without our label, and a registry that its node knows."""
-    name = f"{this_run.throwaway().cluster}-theirs"
-    kubeconfig, audit = folder / "stranger.kubeconfig", folder / "audit"
+    name, kubeconfig, audit = this_run.unique(), folder / "stranger.kubeconfig", folder / "audit"
     audit.mkdir()
     (audit / "policy.yaml").write_text(AUDIT_POLICY)
     config = folder / "stranger.yaml"
     config.write_text(CONFIG.format(folder=audit, log=AUDIT_LOG))
-    settings = this_run.tasks.settings
-    subprocess.run(["docker", "network", "create", name], check=True, capture_output=True)
-    with pytest.MonkeyPatch.context() as environment, contextlib.chdir(folder):  # pytest-kind creates a folder for downloads
-        environment.setenv("KIND_EXPERIMENTAL_DOCKER_NETWORK", name)
-        KindCluster(
-            name,
-            kubeconfig=kubeconfig,
-            image=requirements.KIND_NODE_IMAGE.find(client.connect(), settings).reference,
-            kind_path=Path(requirements.KIND.find(None, settings).reference),
-            kubectl_path=Path(requirements.kubectl().reference),
-        ).create(config_file=config)
+    docker("network", "create", name)
+    with mock.patch.dict(os.environ, {"KIND_EXPERIMENTAL_DOCKER_NETWORK": name}):
+        cluster.kind(this_run.tasks, name, kubeconfig, config, this_run.config)
     registry = registries.start(this_run, folder, network=name)
     there = Stranger(name, kubeconfig, registry)
     there.trust(registry)
@@ -135,7 +124,7 @@ class UserTasks(Tasks):
     pull_policy: ClassVar[str] = "IfNotPresent"
 
     person: str = ""
-    folder: Path = Path()
+    home: Path = Path()
     registry: str = ""
     stranger: Stranger = field(kw_only=True)
 
@@ -151,56 +140,52 @@ class UserTasks(Tasks):
 
     @property
     def own_kubeconfig(self) -> Path:
-        return self.folder / "user.kubeconfig"
+        return self.home / "user.kubeconfig"
 
     @property
     def kubeconfig(self) -> Path:
         return self.stranger.kubeconfig
 
 
-@dataclass(frozen=True)
-class AgreeingTasks(UserTasks):
-    """The tasks of a user who agrees to each change of the cluster of others."""
-
-    def __call__(self, *words: str, code: int | None = 0) -> Ended:
-        return super().__call__("--yes", *words, code=code)
-
-    def typed(self, *words: str, code: int | None = 0, folder: Path = PROJECT.folder, **environment: str) -> Ended:
-        return super().typed("--yes", *words, code=code, folder=folder, **environment)
-
-
 @pytest.fixture
 def user(stranger: Stranger, this_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserTasks]:
     """The tasks of a user of a fresh namespace, who is asked before the cluster is changed."""
-    yield from _admitted(UserTasks, stranger, this_run, tmp_path_factory.mktemp("user"))
+    yield from _admitted(stranger, this_run, tmp_path_factory.mktemp("user"))
 
 
 @pytest.fixture
-def app(stranger: Stranger, this_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tasks]:
+def app(user: UserTasks) -> Tasks:
     """The tasks of such a user who agrees to everything, in place of the suite's own `app`."""
-    yield from _admitted(AgreeingTasks, stranger, this_run, tmp_path_factory.mktemp("user"))
+    return replace(user, before=("--yes",))
 
 
 @pytest.fixture
 def documented_user(stranger: Stranger, this_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserTasks]:
     """A user of the namespace that docs/existing-rbac.yaml names; there can be one at a time."""
-    yield from _admitted(UserTasks, stranger, this_run, tmp_path_factory.mktemp("user"), PROJECT.application.name)
+    yield from _admitted(stranger, this_run, tmp_path_factory.mktemp("user"), PROJECT.application.name)
 
 
-def _admitted(kind: type[UserTasks], stranger: Stranger, this_run: Run, folder: Path, namespace: str = "") -> Iterator[Any]:
-    """A user of that kind with the documented rights, in a namespace of that user's own unless one is given."""
-    rights, own = RBAC.read_text(), f"test-{secrets.token_hex(4)}"
-    person = f"ann-{own}"
+def _admitted(stranger: Stranger, this_run: Run, home: Path, namespace: str = "") -> Iterator[UserTasks]:
+    """A user with the documented rights, in a namespace of that user's own unless one is given."""
+    rights, nodes = RBAC.read_text(), f"{ROLE}-nodes"
     if not namespace:
-        namespace = own
-        rights = re.sub(
-            rf"(?m)(?<=: ){PROJECT.application.name}$", namespace, rights.replace(f"{ROLE}-nodes", f"{namespace}-nodes")
-        )
+        namespace = f"test-{secrets.token_hex(4)}"
+        rights = re.sub(rf"(?m)(?<=: ){PROJECT.application.name}$", namespace, rights.replace(nodes, f"{namespace}-nodes"))
+        nodes = f"{namespace}-nodes"
+    person = f"system:serviceaccount:{namespace}:ann"
     stranger.kubectl("apply", "--filename=-", stdin=rights.replace("USER_NAME", person))
     stranger.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/warn=restricted")
+    stranger.kubectl("create", "serviceaccount", "ann", f"--namespace={namespace}")
+    config = yaml.safe_load(stranger.kubeconfig.read_text())
+    token = stranger.kubectl("create", "token", "ann", f"--namespace={namespace}").strip()
+    cluster = {"name": "theirs", "cluster": config["clusters"][0]["cluster"]}
+    context = {"name": "theirs", "context": {"cluster": "theirs", "user": "ann"}}
+    config = {"clusters": [cluster], "users": [{"name": "ann", "user": {"token": token}}], "contexts": [context]}
     registry = f"{stranger.registry.address}/team"
-    user = kind(stranger.name, this_run.port, namespace, person, folder, registry, stranger=stranger)
-    user.own_kubeconfig.write_text(yaml.safe_dump(_kubeconfig(stranger, person, folder)))
+    user = UserTasks(
+        stranger.name, this_run.tasks.port, namespace, person=person, home=home, registry=registry, stranger=stranger
+    )
+    user.own_kubeconfig.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **config}))  # no current context
     yield user
     if this_run.last_use("stranger", this_run.config.stash[ON_STRANGER]):
         leftovers.remove(stranger.registry.name)  # first: it is on the network
@@ -208,36 +193,4 @@ def _admitted(kind: type[UserTasks], stranger: Stranger, this_run: Run, folder: 
         return
     stranger.kubectl("delete", "service", "--all", f"--namespace={namespace}")  # first: the namespace takes seconds
     stranger.kubectl("delete", "namespace", namespace, "--wait=false")
-    nodes = f"{ROLE if namespace == PROJECT.application.name else namespace}-nodes"
     stranger.kubectl("delete", "clusterrolebinding,clusterrole", nodes, "--ignore-not-found")
-
-
-def _kubeconfig(stranger: Stranger, person: str, folder: Path) -> dict[str, Any]:
-    """A kubeconfig for a user, whose certificate the cluster has signed; it has no current context."""
-    key, request = folder / "key.pem", folder / "request.pem"
-    words = ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={person}", "-keyout", str(key), "-out", str(request)]
-    subprocess.run(["openssl", *words], check=True, capture_output=True)
-    spec = {
-        "request": base64.b64encode(request.read_bytes()).decode(),
-        "signerName": "kubernetes.io/kube-apiserver-client",
-        "usages": ["client auth"],
-    }
-    item = {
-        "apiVersion": "certificates.k8s.io/v1",
-        "kind": "CertificateSigningRequest",
-        "metadata": {"name": person},
-        "spec": spec,
-    }
-    stranger.kubectl("create", "--filename=-", stdin=json.dumps(item))
-    stranger.kubectl("certificate", "approve", person)
-    stranger.kubectl("wait", f"csr/{person}", "--for=jsonpath={.status.certificate}", "--timeout=30s")
-    certificate = stranger.kubectl("get", "csr", person, "--output=jsonpath={.status.certificate}")
-    cluster = yaml.safe_load(stranger.kubeconfig.read_text())["clusters"][0]["cluster"]
-    data = {"client-certificate-data": certificate, "client-key-data": base64.b64encode(key.read_bytes()).decode()}
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "theirs", "cluster": cluster}],
-        "users": [{"name": person, "user": data}],
-        "contexts": [{"name": "theirs", "context": {"cluster": "theirs", "user": person}}],
-    }

@@ -9,7 +9,7 @@ import pytest
 from tests.support.gate import Gate
 
 pytest_plugins = ("kubetasks.pytest_plugin", "tests.support.fixtures")
-collect_ignore = ["package/hello"]  # an application of others, which a test copies
+collect_ignore = ["package/apps"]  # applications of others, which tests copy
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from tests.support.marks import every_provider
 
 
 @pytest.mark.promise("It follows the original tutorial")
+@pytest.mark.long
 @every_provider
 def test_the_tutorial_prints_what_it_shows(type_page: TypePage) -> None:
-    type_page(PROJECT.folder / "docs" / "tutorial.md", lambda: None)
+    type_page(PROJECT.folder / "docs" / "tutorial.md")

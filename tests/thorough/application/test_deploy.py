@@ -1,7 +1,6 @@
 """Deployment: the image that was built runs, the same image is left alone, another one takes its place."""
 
 import re
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from tasks import PROJECT
 from tests.support import answers, images, source
 from tests.support.driver import Tasks, docker
 from tests.support.marks import every_provider
-from tests.support.processes import ended, started, until_line
+from tests.support.processes import begun, ended, until_line
 
 pytestmark = every_provider
 
@@ -95,11 +94,10 @@ def test_two_sources_that_are_deployed_at_once_come_one_after_the_other(app: Tas
         project.mkdir()
         source.edit_uniquely(source.changed(project))
         app.typed("build", folder=project)
-    argv = [sys.executable, "-m", "kubetasks", "deploy"]
     with ExitStack() as stack, ExitStack() as held:
         provider = app.provider()
         held.enter_context(locking.application(app.settings, provider.name, Report()))
-        processes = [stack.enter_context(started(argv, app.environment, project)) for project in projects]
+        processes = [stack.enter_context(begun(app, "deploy", folder=project)) for project in projects]
         outputs = [until_line(process, f"Another run is changing namespace {app.namespace}") for process in processes]
         held.close()  # both are waiting by now
         outputs = [output + ended(process, 120) for output, process in zip(outputs, processes, strict=True)]

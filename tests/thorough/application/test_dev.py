@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from tests.support import answers, source
 from tests.support.driver import Tasks
 from tests.support.marks import every_provider
-from tests.support.processes import ended, started
+from tests.support.processes import begun, ended
 
 SERVED = re.compile(r"3 pods serve ([0-9a-f]{12}) after [0-9.]+ s \(building [0-9.]+ s, .+rolling out [0-9.]+ s")
 
@@ -33,10 +32,11 @@ def following(lines: Iterator[str], words: str) -> str:
 
 
 @pytest.mark.promise("everything so far", "Save a file of the image", "A rollout that cannot succeed")
+@pytest.mark.long
 @every_provider
 def test_a_saved_change_is_served_and_a_broken_one_is_told_until_ctrl_c(app: Tasks, tmp_path: Path) -> None:
     project = source.changed(tmp_path)
-    with started([sys.executable, "-m", "kubetasks", "dev"], app.environment, project) as process:
+    with begun(app, "dev", folder=project) as process:
         assert process.stdout
         lines = iter(process.stdout.readline, "")
         url = next(line for line in lines if line.startswith("http")).strip()

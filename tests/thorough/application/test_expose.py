@@ -24,6 +24,7 @@ def test_the_mapped_port_belongs_to_one_service_and_the_next_one_is_told(app: Ta
     taken = re.search(rf"Port (\d+) of 127.0.0.1 belongs to service theirs in namespace {app.namespace}", said)
     assert taken
     ((way, url),) = app.addresses().items()
+    assert {way: url} == app.printed()
     assert way == "load balancer"
     assert app("service").stdout == f"{url}\n"
     assert answers.pod(url) in app.pods()
@@ -39,10 +40,10 @@ def test_unexpose_ends_it_and_a_second_expose_keeps_the_address(app: Tasks) -> N
     pods = app.pods()
     assert answers.pod(first) in pods
     app("unexpose")
+    assert app.printed() == {}
     assert answers.silent(first) or answers.pod(first) not in pods, "another test's service may have got the address meanwhile"
     assert app.get("services")["items"] == [], "so nothing of this one is left that could answer"
     assert app("unexpose").stderr.endswith("There was no service.\n")
-    assert app.addresses() == {}
     assert app("service", code=7).stderr.splitlines()[-1] == "  ./inv expose"
 
 

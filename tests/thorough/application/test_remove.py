@@ -3,8 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,7 +18,7 @@ from tests.support.driver import Tasks, docker
 from tests.support.eventually import answer
 from tests.support.fixtures import OTHER_CLUSTERS
 from tests.support.marks import every_provider
-from tests.support.processes import ended, started
+from tests.support.processes import begun, ended, until_line
 from tests.support.snapshot import Snapshot
 from tests.support.waiting import until
 
@@ -53,12 +51,11 @@ def test_clean_leaves_cluster_engine_and_home_as_they_were(
     cluster.create(throwaway, pytestconfig)
     started_again = throwaway.json("start")
     assert started_again["cluster"] == throwaway.cluster
-    objects_before = snapshot.settled(lambda: snapshot.objects(throwaway))
+    objects_before = snapshot.settled(lambda: snapshot.objects(throwaway, everywhere=True))
     throwaway.typed("build", "deploy", folder=another)
     throwaway("expose", "scale")
     assert len(throwaway.json("traffic")["pods"]) == 3
-    urls = {end["way"]: end["url"] for end in throwaway.json("status")["addresses"]}
-    assert set(urls) == throwaway.ways()
+    urls = throwaway.addresses()
     for url in urls.values():
         answer(url, throwaway.pods())
 
@@ -67,33 +64,23 @@ def test_clean_leaves_cluster_engine_and_home_as_they_were(
     assert all(one["seconds"] > 0 for one in cleaned["stages"])
     for way, url in urls.items():
         assert answers.silent(url), f"the {way} is closed"
-    assert of_others(objects_before ^ snapshot.objects(throwaway)) == set()
+    assert of_others(objects_before ^ snapshot.objects(throwaway, everywhere=True)) == set()
     (node,) = throwaway.nodes()
-    words = ["docker", "exec", node, "ctr", "--namespace=k8s.io", "images", "ls", "--quiet"]
-    assert "simple-server" not in subprocess.check_output(words, text=True), "nor has the node an image of it"
+    on_node = docker("exec", node, "ctr", "--namespace=k8s.io", "images", "ls", "--quiet")
+    assert "simple-server" not in on_node, "nor has the node an image of it"
 
     throwaway.typed("build", folder=another)
     assert throwaway("clean").stderr.endswith("Clean.\n"), "also half way, where there is an image and no deployment"
-    assert of_others(objects_before ^ snapshot.objects(throwaway)) == set()
+    assert of_others(objects_before ^ snapshot.objects(throwaway, everywhere=True)) == set()
     throwaway("clean")  # on nothing
 
-    with started([sys.executable, "-m", "kubetasks", "dev", "--clean"], throwaway.environment, another) as process:
-        assert process.stdout
-        assert any("Watching" in line for line in process.stdout)
+    with begun(throwaway, "dev", "--clean", folder=another) as process:
+        until_line(process, "Watching")
         os.killpg(process.pid, signal.SIGINT)
         output = ended(process, 120)
     assert process.returncode == 0, output
     assert throwaway.json("status")["state"] == "missing"
     throwaway("clean", "--all")  # what this clone kept of a cluster that another one has deleted
-    assert snapshot_of_everything().since(before) == {}
-
-    throwaway.typed("build", folder=another)  # an engine that builds may keep a layer that nobody waits for any more
-    with started([sys.executable, "-m", "kubetasks", "dev", "--clean"], throwaway.environment, another) as process:
-        until(lambda: docker("ps", "--quiet", f"--filter=name={throwaway.cluster}") != "")
-        for number in (signal.SIGINT, signal.SIGTERM):
-            os.killpg(process.pid, number)
-        output = ended(process, 120)
-    assert process.returncode == INTERRUPTED, output
     assert snapshot_of_everything().since(before) == {}
 
     throwaway("clean", "--all")  # on nothing
@@ -103,12 +90,28 @@ def test_clean_leaves_cluster_engine_and_home_as_they_were(
         socket.create_server(("127.0.0.1", port or 0)).close()  # nobody listens there any more
 
 
+def test_dev_that_is_interrupted_twice_while_it_creates_the_cluster_leaves_nothing(
+    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    tasks = throwaway.renamed(tmp_path_factory.mktemp("source"))
+    before = snapshot_of()
+    tasks("build")  # an engine that builds may keep a layer that nobody waits for any more
+    with begun(tasks, "dev", "--clean") as process:
+        until(lambda: docker("ps", "--quiet", f"--filter=name={tasks.cluster}") != "")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.killpg(process.pid, number)
+        output = ended(process, 120)
+    assert process.returncode == INTERRUPTED, output
+    assert snapshot_of().since(before) == {}
+    assert docker("images", "--quiet", tasks.app) == ""
+
+
 def test_clean_refuses_what_is_not_ours_before_it_deletes_anything(app: Tasks) -> None:
     app("build", "deploy", "expose")
     app.kubectl("label", "deployment/simple-server", f"{OWNER_LABEL}-")
-    before = snapshot.objects_of_namespace(app)
+    before = snapshot.objects(app)
     app.typed("clean", code=OwnershipError.code)
-    assert snapshot.objects_of_namespace(app) == before
+    assert snapshot.objects(app) == before
     assert answers.health(app.url())
 
 

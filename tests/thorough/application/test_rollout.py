@@ -29,10 +29,10 @@ def test_while_a_new_build_rolls_out_no_request_is_lost(
         served = {answers.build(url) for _ in range(answers.REQUESTS)}
         assert served == {source.build(said)}, "it has ended when no old pod answers"
         pods_left(app, 3)
-        sent.at_least(sent.answered.total() + MORE)
-    record_property("requests", sent.answered.total())
-    assert sent.failed == []
-    assert len(sent.answered) == 6, "three pods, and three new ones"
+        sent.at_least(sent.answered + MORE)
+    record_property("requests", sent.answered)
+    assert sent.reasons == []
+    assert len(sent.pods) == 6, "three pods, and three new ones"
     assert len(sent.builds) == 2
     assert before in sent.builds, "the old build answered until the new one did"
 

@@ -5,51 +5,39 @@ import json
 import re
 import subprocess
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import images, source
-from tests.support.driver import Tasks
+from tests.support.driver import Tasks, docker
 
 
 def built(tasks: Tasks) -> str:
     """The name of the image of the current source; the tutorial's name may be that of another test's build by now."""
-    return images.built_image(tasks("build").stderr)
+    return str(tasks.json("build")["image"])
 
 
-def test_it_ends_cleanly_as_process_1_of_its_container(throwaway: Tasks, tmp_path: Path) -> None:
-    project = source.changed(tmp_path)
-    source.edit_uniquely(project)  # else another test that builds the same just now gives its name to another image
-    name, image = throwaway.cluster, images.built_image(throwaway.typed("build", folder=project).stderr)
-    command = ["docker", "run", "--detach", "--read-only", "--network=none", "--name", name, image]
-    subprocess.run(command, check=True, capture_output=True)
-    try:
-        with subprocess.Popen(["docker", "logs", "--follow", name], stdout=subprocess.PIPE, text=True) as logs:
-            assert logs.stdout
-            assert "serving" in logs.stdout.readline()
-            logs.terminate()
-        subprocess.run(["docker", "stop", name], check=True, capture_output=True)
-        code = subprocess.check_output(["docker", "inspect", "--format={{.State.ExitCode}}", name], text=True)
-        assert code == "0\n", "137 would be the engine's SIGKILL"
-        in_use = throwaway("clean", code=10)
-        assert re.fullmatch(rf"  docker rm --force .*\b{name}\b.*", in_use.stderr.splitlines()[-1])
-    finally:
-        subprocess.run(["docker", "rm", "--force", name], check=True, capture_output=True)
+def test_it_ends_cleanly_as_process_1_of_its_container(clusterless: Tasks, tmp_path: Path) -> None:
+    tasks = clusterless.renamed(tmp_path)
+    name, image = tasks.cluster, built(tasks)
+    docker("run", "--detach", "--read-only", "--network=none", "--name", name, image)
+    with subprocess.Popen(["docker", "logs", "--follow", name], stdout=subprocess.PIPE, text=True) as logs:
+        assert logs.stdout
+        assert "serving" in logs.stdout.readline()
+        logs.terminate()
+    docker("stop", name)
+    assert docker("inspect", "--format={{.State.ExitCode}}", name) == "0\n", "137 would be the engine's SIGKILL"
+    in_use = tasks("clean", code=10)
+    assert re.fullmatch(rf"  docker rm --force .*\b{name}\b.*", in_use.stderr.splitlines()[-1])
 
 
 @pytest.fixture
-def files(throwaway: Tasks) -> Iterator[list[tarfile.TarInfo]]:
+def files(clusterless: Tasks) -> list[tarfile.TarInfo]:
     """All that is in the image's file system."""
-    name, image = throwaway.cluster, built(throwaway)
-    subprocess.run(["docker", "create", "--name", name, image], check=True, capture_output=True)
-    try:
-        exported = subprocess.run(["docker", "export", name], check=True, capture_output=True).stdout
-        with tarfile.open(fileobj=io.BytesIO(exported)) as archive:
-            yield archive.getmembers()
-    finally:
-        subprocess.run(["docker", "rm", name], check=True, capture_output=True)
+    docker("create", "--name", clusterless.cluster, built(clusterless))
+    exported = subprocess.run(["docker", "export", clusterless.cluster], check=True, capture_output=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(exported)) as archive:
+        return archive.getmembers()
 
 
 def test_its_image_holds_an_interpreter_and_what_it_needs_and_nothing_to_break_in_with(files: list[tarfile.TarInfo]) -> None:
@@ -62,8 +50,8 @@ def test_its_image_holds_an_interpreter_and_what_it_needs_and_nothing_to_break_i
     assert not [name for name in ours if "__pycache__" in name], "nothing that differs from build to build"
 
 
-def test_its_image_says_what_it_is_and_is_small(throwaway: Tasks) -> None:
-    (image,) = json.loads(subprocess.check_output(["docker", "image", "inspect", built(throwaway)]))
+def test_its_image_says_what_it_is_and_is_small(clusterless: Tasks) -> None:
+    (image,) = json.loads(docker("image", "inspect", built(clusterless)))
     config = image["Config"]
     build = next(word.removeprefix("BUILD_ID=") for word in config["Env"] if word.startswith("BUILD_ID="))
     assert f"simple-server:{build}" in image["RepoTags"]

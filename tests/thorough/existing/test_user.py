@@ -25,17 +25,19 @@ from tests.support.stranger import RBAC, ROLE, Stranger, UserTasks
 CREATED = 201
 
 
-@pytest.mark.usefixtures("alone")
-def test_a_user_of_one_namespace_goes_the_whole_path_through_a_registry(stranger: Stranger, documented_user: UserTasks) -> None:
-    user = documented_user
+def test_a_user_of_one_namespace_goes_the_whole_path_through_a_registry(
+    stranger: Stranger, documented_user: UserTasks, tmp_path: Path
+) -> None:
+    user = documented_user.renamed(tmp_path)
     made = user.typed("--yes", "build", "deploy", "expose", "scale")
     assert made.stderr.count("Context theirs (https://127.0.0.1:") == 1, "the tasks of an invocation name the cluster once"
-    container = user.get("deployment", PROJECT.application.name)["spec"]["template"]["spec"]["containers"][0]
+    container = user.get("deployment", user.app)["spec"]["template"]["spec"]["containers"][0]
     build = user.json("traffic")["pods"][0]["build"]
-    assert container["image"].startswith(f"{stranger.registry.address}/team/{PROJECT.application.name}:{build}@sha256:")
+    assert container["image"].startswith(f"{stranger.registry.address}/team/{user.app}:{build}@sha256:")
     assert container["imagePullPolicy"] == "IfNotPresent"
-    url = user.typed("service").stdout.strip()
-    pods = {pod["metadata"]["name"] for pod in user.get("pods")["items"]}
+    (url,) = user.addresses().values()
+    assert user.typed("service").stdout == f"{url}\n"
+    pods = user.pods()
     answered = answers.spread(url, REQUESTS)
     assert (set(answered.requests), answered.failed, len(pods)) == (pods, 0, 3)
 
@@ -45,14 +47,13 @@ def test_a_user_of_one_namespace_goes_the_whole_path_through_a_registry(stranger
     for words in ("is already built", "is deployed", "Already exposed", "Already scaled to 3"):
         assert words in again.stderr, "a second time changes nothing"
     assert "Pushing" not in again.stderr
-    assert user.typed("logs", "--tail=1").stdout.count("[simple-server-") == 3
+    assert user.typed("logs", "--tail=1").stdout.count(f"[{user.app}-") == 3
 
     gone = user.typed("clean", "--yes")
     assert gone.stderr.splitlines()[-1] == "Clean."
-    left = user.get("deployments,replicasets,services,poddisruptionbudgets,pods")["items"]
-    assert left == []
+    assert user.get("deployments,replicasets,services,poddisruptionbudgets,pods")["items"] == []
     assert answers.silent(url)
-    assert client.connect().image_tags(PROJECT.application.name) == [], "the name for the registry too"
+    assert client.connect().image_tags(user.app) == [], "the name for the registry too"
 
 
 def test_up_brings_three_pods_to_an_empty_namespace_and_a_second_one_changes_nothing(app: UserTasks) -> None:

@@ -1,64 +1,56 @@
 """The application's images: a stranger's is left alone, a node keeps what is in use and nothing else."""
 
-import io
+import dataclasses
 import os
 import re
-import subprocess
-import tarfile
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
+from docker import from_env
 
 from kubetasks.engine import client
-from kubetasks.setup.requirements import BASE_IMAGE
+from kubetasks.pipeline import build
+from kubetasks.testing.cluster import Cluster
 from tasks import PROJECT
-from tests.support import answers, images, registries, source
-from tests.support.driver import Tasks
-from tests.support.eventually import SECONDS, eventually
+from tests.support import answers, registries, source
+from tests.support.driver import EMPTY, Tasks, docker
 from tests.support.marks import every_provider
 from tests.support.run import Run
 from tests.support.waiting import until
 
-V1 = "simple-server:v1"
 AT_ONCE, TIMES = 4, 40
 
 
-@pytest.fixture
-def foreign(alone: None) -> Iterator[str]:  # noqa: ARG001
-    """An image of the tutorial's name that these tasks did not build, as everybody has who did the tutorial by hand."""
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        tar.addfile(tarfile.TarInfo("theirs"))
-    subprocess.run(["docker", "import", "-", V1], input=archive.getvalue(), check=True, capture_output=True)
-    found = client.connect().image_id(V1)
-    assert found
-    yield found
-    subprocess.run(["docker", "rmi", found], check=True, capture_output=True)
+def tutorials_name(tasks: Tasks) -> str:
+    return f"{tasks.app}:v1"
 
 
 @pytest.mark.promise("`docker rmi simple-server:v1 -f`")
-def test_a_foreign_image_of_the_tutorials_name_is_left_alone(foreign: str, throwaway: Tasks) -> None:
-    connection = client.connect()
-    assert f"{V1} was not built by these tasks" in throwaway("build").stderr
-    assert V1 not in throwaway("--echo", "build").stdout
-    assert connection.image_id(V1) == foreign
+def test_a_foreign_image_of_the_tutorials_name_is_left_alone(clusterless: Tasks, tmp_path: Path) -> None:
+    tasks, connection = clusterless.renamed(tmp_path), client.connect()
+    v1 = tutorials_name(tasks)
+    docker("import", "-", v1, stdin=EMPTY)  # as everybody has it who did the tutorial by hand
+    foreign = connection.image_id(v1)
+    assert f"{v1} was not built by these tasks" in tasks("build").stderr
+    assert v1 not in tasks("--echo", "build").stdout
+    assert connection.image_id(v1) == foreign
     for words in (("build",), ("build", "deploy"), ("rmi",)):
-        assert V1 not in throwaway("--dry", *words).stdout
-    throwaway("rmi")
-    assert throwaway("rmi").stderr.endswith("There was no image.\n")
-    assert connection.image_id(V1) == foreign
-    assert connection.image_tags("simple-server") == []
+        assert v1 not in tasks("--dry", *words).stdout
+    tasks("rmi")
+    assert tasks("rmi").stderr.endswith("There was no image.\n")
+    assert connection.image_id(v1) == foreign
+    assert connection.image_tags(tasks.app) == []
 
 
 @pytest.fixture
 def build_cache() -> Iterator[None]:
     """Remove what BuildKit has added to its cache, which carries no label."""
-    with closing(docker.from_env().api) as api:
+    with closing(from_env().api) as api:
 
         def cached() -> set[str]:
             return {entry["ID"] for entry in api.df()["BuildCache"] or ()}
@@ -107,76 +99,67 @@ def test_links_that_lead_out_of_the_build_context_are_part_of_it(app: Tasks, tmp
 def node_images(tasks: Tasks) -> dict[str, str]:
     """The digests of all images on the node, by name."""
     (node,) = tasks.nodes()
-    listing = subprocess.check_output(["docker", "exec", node, "ctr", "--namespace=k8s.io", "images", "ls"], text=True)
+    listing = docker("exec", node, "ctr", "--namespace=k8s.io", "images", "ls")
     return {name: digest for name, _type, digest, *_ in map(str.split, listing.splitlines()[1:])}
-
-
-@eventually(SECONDS)
-def nobody_else(app: Tasks) -> None:
-    """What other tests have deployed, which may be ending, uses no image of the node any more."""
-    label = f"--selector=app.kubernetes.io/name={PROJECT.application.name}"
-    assert app.get("deployments,pods", "--all-namespaces", label)["items"] == []
 
 
 @pytest.mark.promise("`docker rmi simple-server:v1 -f`", "`kubectl apply -f k8s/` works too")
 @every_provider
-@pytest.mark.usefixtures("alone")  # `rmi` removes what other tests have built
 def test_a_node_keeps_an_image_that_any_pod_uses_and_no_other(app: Tasks, tmp_path: Path) -> None:
-    project = source.changed(tmp_path)
-    source.edit_uniquely(project)  # no digest of it is there from before
-    nobody_else(app)
-    app("rmi")
-    before = set(node_images(app).values())
-    app.typed("build", "deploy", folder=project)
-    app("undeploy")
-    app.kubectl("apply", f"--filename={PROJECT.folder / 'k8s' / 'deployment.yaml'}")  # by hand: without our label
-    app.kubectl("rollout", "status", "deployment/simple-server", "--timeout=60s")
-    running = node_images(app)[f"docker.io/library/{V1}"]
-    app("rmi")
-    assert running in node_images(app).values()
-    app.kubectl("delete", "pods", "--all", "--now")
-    app.kubectl("rollout", "status", "deployment/simple-server", "--timeout=60s")
-    app.kubectl("delete", "deployment", "simple-server", "--cascade=foreground")
-    app.typed("build", "rmi", folder=project)
-    after = node_images(app)
-    assert {name: digest for name, digest in after.items() if digest not in before} == {}, "under no name, a digest's neither"
-    assert before <= set(after.values())
+    app("build", "deploy", "undeploy")
+    theirs = app.json("build")["image"]  # another application's, for which these tasks are not asked
+    tasks = app.renamed(tmp_path)
+    tasks("build", "deploy")
+    tasks("undeploy")
+    tasks.kubectl("apply", f"--filename={tmp_path / 'k8s' / 'deployment.yaml'}")  # by hand: without our label
+    tasks.kubectl("rollout", "status", f"deployment/{tasks.app}", "--timeout=60s")
+    running = node_images(tasks)[f"docker.io/library/{tutorials_name(tasks)}"]
+    tasks("rmi")
+    assert running in node_images(tasks).values()
+    tasks.kubectl("delete", "pods", f"--selector=app.kubernetes.io/name={tasks.app}", "--now")
+    tasks.kubectl("rollout", "status", f"deployment/{tasks.app}", "--timeout=60s")
+    tasks.kubectl("delete", "deployment", tasks.app, "--cascade=foreground")
+    tasks("build", "rmi")
+    after = node_images(tasks)
+    assert running not in after.values(), "under no name, a digest's neither"
+    assert [name for name in after if tasks.app in name] == []
+    assert f"docker.io/library/{theirs}" in after
 
 
 @pytest.mark.promise("`docker build -t simple-server:v1 .`")
 @every_provider
-@pytest.mark.usefixtures("alone")  # the name is the engine's: another test's build would take it in between
 def test_the_tutorials_name_means_the_newest_build_on_the_node_too(app: Tasks, tmp_path: Path) -> None:
-    app("build", "deploy")
-    first = node_images(app)[f"docker.io/library/{V1}"]
-    newest = app.typed("build", "deploy", folder=source.changed(tmp_path)).stderr
-    reference = images.built_image(newest)
-    known = node_images(app)
-    assert known[f"docker.io/library/{V1}"] == known[f"docker.io/library/{reference}"] != first
+    tasks = app.renamed(tmp_path)
+    tasks("build", "deploy")
+    v1 = f"docker.io/library/{tutorials_name(tasks)}"
+    first = node_images(tasks)[v1]
+    source.edit(tmp_path)
+    newest = tasks.json("build")["image"]
+    tasks("deploy")
+    known = node_images(tasks)
+    assert known[v1] == known[f"docker.io/library/{newest}"] != first
 
 
 def test_an_image_of_several_platforms_that_was_pulled_is_loaded_for_the_nodes_own(
     app: Tasks, this_run: Run, tmp_path: Path
 ) -> None:
     with registries.serve(this_run, tmp_path) as registry:
-        (tmp_path / "image").mkdir()
-        name = registries.of_two_platforms(registry, "several", tmp_path / "image")
-        subprocess.run(["docker", "pull", name], check=True, capture_output=True)
+        name = registries.of_two_platforms(registry, "several")
+        docker("pull", name)
         try:
             app.provider().supply([name])
             assert name in node_images(app)
         finally:
-            subprocess.run(["docker", "rmi", name], check=True, capture_output=True)
-            on_node = ["docker", "exec", *app.nodes(), "ctr", "--namespace=k8s.io", "images", "rm", name]
-            subprocess.run(on_node, check=True, capture_output=True)
+            docker("rmi", name)
+            docker("exec", *app.nodes(), "ctr", "--namespace=k8s.io", "images", "rm", name)
 
 
-def test_builds_that_end_at_once_all_give_their_image_the_tutorials_name(app: Tasks) -> None:
-    name, connection = f"{V1}-at-once", client.connect()
-    built = [str(app.json("build")["image"]), BASE_IMAGE.find(connection, app.settings).reference]
-    try:
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(lambda turn: client.connect().tag(built[turn % 2], name), range(TIMES)))
-        assert connection.image_id(name) in map(connection.image_id, built)
-    finally:
-        subprocess.run(["docker", "rmi", name], check=True, capture_output=True)
+def test_builds_that_end_at_once_all_give_their_image_the_tutorials_name(app: Tasks, tmp_path: Path) -> None:
+    tasks, connection = app.renamed(tmp_path / "one"), client.connect()
+    source.edit(shutil.copytree(tasks.folder, tmp_path / "other"))
+    ours = [dataclasses.replace(PROJECT.application, name=tasks.app, source=tmp_path / name) for name in ("one", "other")]
+    runs = [Cluster(dataclasses.replace(PROJECT, folder=one.source, application=one), {}) for one in ours]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        built = {image.reference for image in pool.map(lambda turn: build.build(runs[turn % 2].run()), range(TIMES))}
+    assert len(built) == 2
+    assert connection.image_id(tutorials_name(tasks)) in map(connection.image_id, built)

@@ -32,6 +32,7 @@ def listening(name: str) -> str:
 
 
 @pytest.mark.promise("`deploy` copies an image")
+@pytest.mark.long
 def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
     throwaway: Tasks, gate: Gate, tmp_path: Path, subtests: pytest.Subtests, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,14 +2,13 @@
 
 import os
 import signal
-import sys
 
 import pytest
 
 from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
 from tests.support.driver import Tasks
 from tests.support.marks import exhaustive
-from tests.support.processes import ended, started
+from tests.support.processes import begun, ended, until_line
 
 SECONDS_TO_END = 10
 
@@ -20,9 +19,8 @@ SECONDS_TO_END = 10
 )
 def test_a_removal_that_a_signal_ends_is_completed_by_the_next_one(app: Tasks, number: signal.Signals) -> None:
     app("build", "deploy", "expose")
-    with started([sys.executable, "-m", "kubetasks", "unexpose", "undeploy"], app.environment) as process:
-        assert process.stdout
-        assert any(line.startswith("Waiting until its addresses are closed: done") for line in process.stdout)
+    with begun(app, "unexpose", "undeploy") as process:
+        until_line(process, "Waiting until its addresses are closed: done")
         os.killpg(process.pid, number)  # while the pod drains
         output = ended(process, SECONDS_TO_END)
     assert process.returncode in (-number, INTERRUPTED), output

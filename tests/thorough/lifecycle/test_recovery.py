@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from urllib.parse import urlsplit
@@ -24,7 +23,7 @@ from tests.support import answers
 from tests.support.driver import Tasks, docker
 from tests.support.eventually import eventually
 from tests.support.marks import exhaustive
-from tests.support.processes import PHASES, creating, ended, started, until_line
+from tests.support.processes import PHASES, begun, creating, ended, until_line
 from tests.support.waiting import until
 
 
@@ -39,13 +38,14 @@ def kill_delete(tasks: Tasks) -> None:
     """Begin to delete the cluster, and kill that once the node is not whole any more."""
     connection = client.connect()
     (node,) = connection.containers(f"io.x-k8s.kind.cluster={tasks.cluster}")
-    with started([sys.executable, "-m", "kubetasks", "delete"], tasks.environment) as process:
+    with begun(tasks, "delete") as process:
         until(lambda: not connection.has_file(node, Kind.mark))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
 @pytest.mark.promise("`minikube start`", "`minikube stop`, `minikube delete`", "If that takes longer than five seconds")
+@pytest.mark.long
 def test_a_creation_and_a_deletion_that_were_killed_at_any_moment_are_made_good(throwaway: Tasks) -> None:
     for phase in PHASES:  # from the second on, the next creation begins where the one before was killed
         kill_start(throwaway, phase)
@@ -99,10 +99,9 @@ def balanced_address(tasks: Tasks, old: ipaddress.IPv4Network) -> None:
 
 def both_come_up(tasks: Tasks) -> None:
     """Two runs of `up` that begin at once on a cluster that does not exist: one creates it, the other waits and uses it."""
-    argv = [sys.executable, "-m", "kubetasks", "up"]
     with ExitStack() as stack, ExitStack() as held:
         held.enter_context(locking.cluster(tasks.settings, tasks.settings.state_folder, Report()))
-        first, second = (stack.enter_context(started(argv, tasks.environment)) for _ in range(2))
+        first, second = (stack.enter_context(begun(tasks, "up")) for _ in range(2))
         outputs = [until_line(process, "Another run is creating") for process in (first, second)]
         held.close()  # both are waiting by now
         outputs = [output + ended(process, 200) for output, process in zip(outputs, (first, second), strict=True)]
@@ -110,6 +109,7 @@ def both_come_up(tasks: Tasks) -> None:
     assert sum("Creating cluster" in output for output in outputs) == 1
 
 
+@pytest.mark.long
 def test_two_runs_at_once_an_api_server_that_restarts_and_a_kubeconfig_that_is_damaged(
     throwaway: Tasks, subtests: pytest.Subtests
 ) -> None:
@@ -118,7 +118,7 @@ def test_two_runs_at_once_an_api_server_that_restarts_and_a_kubeconfig_that_is_d
 
     with subtests.test("an API server that restarts in the middle of a task does not matter"):
         throwaway.kubectl("patch", "deployment", "simple-server", "--patch", '{"spec": {"minReadySeconds": 5}}')
-        with started([sys.executable, "-m", "kubetasks", "scale", "--replicas=4"], throwaway.environment) as process:
+        with begun(throwaway, "scale", "--replicas=4") as process:
             until(lambda: len(throwaway.pods()) == 4)
             docker("exec", node, "kill", "-KILL", docker("exec", node, "pidof", "kube-apiserver").strip())
             output = ended(process, 120)

@@ -2,9 +2,7 @@
 
 import os
 import re
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,14 +16,14 @@ from kubetasks.setup import requirements
 from kubetasks.setup.requirements import Artifact
 from tasks import PROJECT
 from tests.support import source
-from tests.support.driver import Tasks, docker
+from tests.support.driver import Tasks, docker, run
 
 
-def test_a_source_that_was_not_built_is_refused_before_a_cluster_is_made(throwaway: Tasks, tmp_path: Path) -> None:
+def test_a_source_that_was_not_built_is_refused_before_a_cluster_is_made(clusterless: Tasks, tmp_path: Path) -> None:
     project = source.changed(tmp_path)
     source.edit_uniquely(project)
-    assert throwaway.typed("deploy", folder=project, code=5).stderr.splitlines()[-1] == "  ./inv build"
-    assert throwaway.provider().phase() == "missing"
+    assert clusterless.typed("deploy", folder=project, code=5).stderr.splitlines()[-1] == "  ./inv build"
+    assert clusterless.provider().phase() == "missing"
 
 
 def identity(item: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, str]]:
@@ -53,46 +51,40 @@ def test_a_foreign_object_of_our_name_is_refused_and_left_alone(app: Tasks, kind
     assert identity(app.get(kind, "simple-server")) == theirs
 
 
-@pytest.fixture
-def foreign_cluster(throwaway: Tasks) -> Iterator[str]:
-    """What a kind cluster of our name is made of, if a person created it: a container outside of any network of ours."""
-    node = f"{throwaway.cluster}-control-plane"
-    image = requirements.BASE_IMAGE.find(client.connect(), throwaway.settings).reference
-    label = f"io.x-k8s.kind.cluster={throwaway.cluster}"
-    subprocess.run(["docker", "create", "--label", label, "--name", node, image], check=True, capture_output=True)
-    yield node
-    subprocess.run(["docker", "rm", node], check=True, capture_output=True)
+NODE = "create --label=io.x-k8s.kind.cluster={name} --name={name}-control-plane"
+FOREIGN = {  # what others make with docker, which tasks refuse then, and their words
+    "a kind cluster": (
+        [f"{NODE} {{image}}"],
+        ["start", "status", "stop", "delete", "clean --all", "--dry stop", "--dry delete"],
+        "exists and was not created by these tasks",
+    ),
+    "a kind cluster whose network was pruned": (
+        ["network create {name}", f"{NODE} --network={{name}} {{image}}", "network rm {name}"],
+        ["start", "delete"],
+        "nothing says that these tasks created it",
+    ),
+    "a network": (["network create {name}"], ["start"], "A Docker network {name} exists"),
+}
 
 
-def test_a_kind_cluster_of_others_is_neither_started_nor_deleted(foreign_cluster: str, throwaway: Tasks) -> None:
-    for words in (("start",), ("status",), ("stop",), ("delete",), ("clean", "--all"), ("--dry", "stop"), ("--dry", "delete")):
-        assert "exists and was not created by these tasks" in throwaway(*words, code=8).stderr
-    assert [node.name for node in client.connect().containers(f"io.x-k8s.kind.cluster={throwaway.cluster}")] == [foreign_cluster]
+@pytest.mark.parametrize("what", FOREIGN)
+def test_what_others_have_under_the_clusters_name_is_neither_used_nor_removed(clusterless: Tasks, what: str) -> None:
+    made, refused, words = FOREIGN[what]
+    image = requirements.BASE_IMAGE.find(client.connect(), clusterless.settings).reference
+    for line in made:
+        docker(*line.format(name=clusterless.cluster, image=image).split())
 
+    def there() -> str:
+        named = f"--filter=name=^{clusterless.cluster}"
+        return docker("ps", "--all", "--no-trunc", "--quiet", named) + docker("network", "ls", "--no-trunc", "--quiet", named)
 
-def test_a_kind_cluster_of_others_whose_network_was_pruned_is_not_taken_for_ours(throwaway: Tasks) -> None:
-    name = throwaway.cluster
-    image = requirements.BASE_IMAGE.find(client.connect(), throwaway.settings).reference
-    words = ["--label", f"io.x-k8s.kind.cluster={name}", "--network", name, "--name", f"{name}-control-plane", image]
-    for argv in (["network", "create", name], ["create", *words], ["network", "rm", name]):
-        subprocess.run(["docker", *argv], check=True, capture_output=True)
-    try:
-        for task in ("start", "delete"):
-            assert "nothing says that these tasks created it" in throwaway(task, code=8).stderr
-        assert client.connect().containers(f"io.x-k8s.kind.cluster={name}")
-    finally:
-        subprocess.run(["docker", "rm", f"{name}-control-plane"], check=True, capture_output=True)
-
-
-def test_a_network_of_others_is_neither_used_nor_removed(throwaway: Tasks) -> None:
-    name = throwaway.cluster
-    subprocess.run(["docker", "network", "create", name], check=True, capture_output=True)
-    try:
-        assert f"A Docker network {name} exists" in throwaway("start", code=8).stderr
-        throwaway("delete")
-        assert client.connect().network(name)
-    finally:
-        subprocess.run(["docker", "network", "rm", name], check=True, capture_output=True)
+    before = there()
+    assert before
+    for line in refused:
+        assert words.format(name=clusterless.cluster) in clusterless(*line.split(), code=8).stderr
+    if what == "a network":
+        clusterless("delete")
+    assert there() == before
 
 
 def test_a_container_of_others_on_the_clusters_network_is_named_and_the_network_goes_once_it_is_gone(throwaway: Tasks) -> None:
@@ -114,7 +106,7 @@ def test_a_container_of_others_on_the_clusters_network_is_named_and_the_network_
 
 
 @pytest.mark.parametrize("options", ["ro", "nr_inodes=1"])
-def test_where_nothing_can_be_written_nothing_is_created(throwaway: Tasks, tmp_path: Path, options: str) -> None:
+def test_where_nothing_can_be_written_nothing_is_created(clusterless: Tasks, tmp_path: Path, options: str) -> None:
     project = source.changed(tmp_path)
     state = project / ".state"
     state.mkdir()
@@ -122,11 +114,11 @@ def test_where_nothing_can_be_written_nothing_is_created(throwaway: Tasks, tmp_p
     unshare = ["unshare", "--mount", *(() if os.geteuid() == 0 else ("--map-root-user",))]
     command = ["sh", "-c", 'mount -t tmpfs -o "$1" none "$2" && shift 2 && exec "$@"', "sh", options, str(state)]
     argv = [*unshare, *command, sys.executable, "-m", "kubetasks", "start"]
-    ended = subprocess.run(argv, cwd=project, env=os.environ | throwaway.environment, capture_output=True, text=True, check=False)
-    assert ended.returncode == FileError.code, ended.stderr
+    ended = run(argv, project, clusterless.environment)
+    assert ended.code == FileError.code, ended.stderr
     assert str(state) in ended.stderr.splitlines()[-2]
-    assert throwaway.provider().phase() == "missing"
-    assert client.connect().network(throwaway.cluster) is None
+    assert clusterless.provider().phase() == "missing"
+    assert client.connect().network(clusterless.cluster) is None
 
 
 KIND = """\
@@ -164,31 +156,26 @@ def test_a_creation_that_fails_half_way_is_told_and_undone(throwaway: Tasks) -> 
     assert not throwaway.settings.state_folder.exists()
 
 
-def test_programs_and_images_that_are_missing_are_named_before_anything_is_created(
-    throwaway: Tasks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("missing", "task", "code", "words"),
+    [
+        ("KIND", "start", ClusterError.code, "kind is not installed"),
+        ("KIND_NODE_IMAGE", "start", ClusterError.code, "is missing: gone:1"),
+        ("", "start", ClusterError.code, "the command line of Docker, which is missing"),
+        ("BASE_IMAGE", "build", ImageError.code, "gone:1"),
+    ],
+)
+def test_a_program_or_an_image_that_is_missing_is_named_before_anything_is_created(
+    clusterless: Tasks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: str, task: str, code: int, words: str
 ) -> None:
-    def missing(name: str) -> SimpleNamespace:
-        return SimpleNamespace(find=lambda *_: Artifact(name, False))
-
-    for requirement, name, sentence in (
-        ("KIND", "kind-that-is-not-there", "kind is not installed"),
-        ("KIND_NODE_IMAGE", "simple-server-node:gone", "is missing: simple-server-node:gone"),
-    ):
-        with monkeypatch.context() as without:
-            without.setenv("PATH", str(tmp_path))
-            without.setattr(requirements, requirement, missing(name))
-            told = throwaway("start", code=ClusterError.code).stderr
-        assert sentence in told
-        assert told.rstrip().endswith("./inv setup")
-    with monkeypatch.context() as without:
-        without.setenv("PATH", str(tmp_path))
-        assert "the command line of Docker, which is missing" in throwaway("start", code=ClusterError.code).stderr
-    with monkeypatch.context() as without:
-        without.setattr(requirements, "BASE_IMAGE", missing("simple-server-base:gone"))
-        told = throwaway("build", code=ImageError.code).stderr
-    assert "simple-server-base:gone" in told
-    assert "./inv setup" in told
-    assert throwaway.provider().phase() == "missing"
+    if missing:
+        monkeypatch.setattr(requirements, missing, SimpleNamespace(find=lambda *_: Artifact("gone:1", False)))
+    if task == "start":
+        monkeypatch.setenv("PATH", str(tmp_path))
+    told = clusterless(task, code=code).stderr
+    assert words in told
+    assert "./inv setup" in told or not missing
+    assert clusterless.provider().phase() == "missing"
 
 
 def test_a_build_that_fails_shows_the_end_of_its_output_and_leaves_no_image(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """The engine ends in the middle of a task: it is told in a sentence, what served goes on serving, the next run makes good."""
 
-import sys
 from pathlib import Path
+
+import pytest
 
 from kubetasks.errors import ClusterError, EngineError, ImageError, ProgramError
 from tests.support import answers, source
 from tests.support.driver import Tasks
 from tests.support.gate import Gate
-from tests.support.processes import ended, started
+from tests.support.processes import begun, ended
 
 WORDS = ("build", "deploy", "expose", "scale", "--replicas=2")
 CODES = (EngineError.code, ClusterError.code, ImageError.code, ProgramError.code)
@@ -16,6 +17,7 @@ LINES = 20
 SECONDS = 60
 
 
+@pytest.mark.long
 def test_whichever_request_the_engine_ends_at_the_next_run_makes_good(app: Tasks, gate: Gate, tmp_path: Path) -> None:
     project = source.changed(tmp_path)
     source.edit_uniquely(project)
@@ -30,9 +32,7 @@ def test_whichever_request_the_engine_ends_at_the_next_run_makes_good(app: Tasks
     for kind in kinds:
         source.edit_uniquely(project)
         gate.open(closes_at=kind)
-        with started(
-            [sys.executable, "-m", "kubetasks", *WORDS], app.environment | {"DOCKER_HOST": gate.host}, project
-        ) as process:
+        with begun(app, *WORDS, folder=project, DOCKER_HOST=gate.host) as process:
             output = ended(process, SECONDS)
         closed |= {kind} if gate.closed else set()
         if process.returncode == 0:  # it could do without

@@ -15,9 +15,9 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from kubetasks.errors import ClusterError, OwnershipError
 from kubetasks.project.labels import OWNER_LABEL, TOOL
 from tasks import PROJECT
-from tests.support import cluster
 from tests.support.driver import Tasks
 from tests.support.marks import exhaustive
+from tests.support.run import any_port
 from tests.thorough.machine import test_machine
 from tests.thorough.machine.test_machine import OtherEngine
 
@@ -120,7 +120,7 @@ def holds(
     other: OtherEngine, home: Path, containers: Things, networks: Things, images: Things, known: list[str]
 ) -> dict[Any, int]:
     """Make what others have, and something of ours beside it; whatever task runs, only ours goes. Return the exit codes."""
-    tasks = Tasks(NAME, cluster.any_port())
+    tasks = Tasks(NAME, any_port())
     with other.client() as client:
         clear(client)
         base = other.add_image("theirs:1")

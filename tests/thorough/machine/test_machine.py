@@ -1,12 +1,10 @@
 """`setup --remove` and `--stop` on a container engine that the test starts, beside the one that the suite uses."""
 
 import dataclasses
-import io
 import os
 import secrets
 import shutil
 import subprocess
-import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +25,7 @@ from kubetasks.setup.receipt import Receipt
 from kubetasks.terminal import shell, wait
 from kubetasks.terminal.report import Report
 from tasks import PROJECT
+from tests.support import driver
 
 SECONDS = 60
 HARMLESS = ("docker", "umount")
@@ -48,17 +47,11 @@ class OtherEngine:
     settings: settings.Settings
 
     def add_image(self, name: str = "", labels: dict[str, str] | None = None) -> str:
-        """Import an image of one empty file. Return its tag, or its id if `name` is ""."""
-        repository, _, tag = name.rpartition(":")
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w") as tar:
-            tar.addfile(tarfile.TarInfo("file"))
-        changes = [f'LABEL {label}="{value}"' for label, value in (labels or {}).items()]
-        before = self.images()
-        with self.client() as client:
-            client.api.import_image_from_data(archive.getvalue(), repository or None, tag or None, changes)
-        (added,) = self.images() - before
-        return added
+        """Import an empty image. Return its tag, or its id if `name` is ""."""
+        changes = [f'--change=LABEL {label}="{value}"' for label, value in (labels or {}).items()]
+        words = (f"--host=unix://{self.socket}", "import", *changes, "-", *filter(None, [name]))
+        imported = driver.docker(*words, stdin=driver.EMPTY)
+        return name or imported.strip()
 
     def images(self) -> set[str]:
         """The tags of the images, or the ids of those without one."""

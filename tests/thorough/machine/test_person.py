@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tasks import PROJECT
-from tests.support import person
-from tests.support.clone import clone
+from tests.support import person, source
 from tests.support.driver import Tasks
 from tests.support.fixtures import TypePage
 from tests.support.marks import exhaustive
@@ -30,11 +29,11 @@ def test_a_person_who_may_use_the_engine_does_everything_of_the_readme(
     somebody: Person, throwaway: Tasks, type_page: TypePage
 ) -> None:
     skeleton = sorted(path.name for path in somebody.home.iterdir())
-    folder = clone(somebody.home / "project")
+    folder = source.clone(somebody.home / "project")
     somebody.owns(folder)
     environment = somebody.environment(os.environ | throwaway.environment)
     subprocess.run([*somebody.words, "./inv", "setup"], cwd=folder, env=environment, check=True, timeout=SETUP_SECONDS)
     shutil.rmtree(folder / ".venv")  # the page begins without it
-    type_page(PROJECT.folder / "README.md", lambda: None, somebody)
+    type_page(PROJECT.folder / "README.md", by=somebody)
     assert sorted(path.name for path in somebody.home.iterdir()) == sorted([*skeleton, ".cache", "project"])
     assert [path.name for path in (somebody.home / ".cache").iterdir()] == ["kubetasks"]

@@ -18,8 +18,7 @@ from kubetasks.engine import client
 from kubetasks.errors import EngineError, SetupError
 from kubetasks.project import settings, versions
 from kubetasks.setup import install, inventory, receipt, requirements
-from kubetasks.setup.requirements import Artifact, File
-from kubetasks.terminal import shell
+from kubetasks.setup.requirements import Artifact, File, Requirement
 from kubetasks.terminal.report import Report
 from tasks import PROJECT
 from tests.support import driver, registries
@@ -81,82 +80,72 @@ def site(this_run: Run, tmp_path: Path) -> Iterator[Callable[[File], File]]:
         thread.join()
 
 
-def pin(monkeypatch: pytest.MonkeyPatch, node: str, base: str) -> None:
-    default = versions.KUBERNETES[versions.DEFAULT_KUBERNETES]
-    monkeypatch.setitem(versions.KUBERNETES, default.minor, dataclasses.replace(default, pulled=node))
-    monkeypatch.setattr(requirements, "KICBASE", node)
-    monkeypatch.setattr(requirements, "PYTHON_IMAGE", base)
+@dataclass
+class Bare:
+    """A machine with an empty cache that pulls: what it needs is served from here, under the names that the test pins."""
+
+    images: Images
+    site: Callable[[File], File]
+    settings: settings.Settings
+    patch: pytest.MonkeyPatch
+    pulled: list[str]
+
+    def pin(self, node: str) -> None:
+        """Let setup pull that node image, and the base image."""
+        base, default = self.images.pinned(BASE), versions.KUBERNETES[versions.DEFAULT_KUBERNETES]
+        self.patch.setitem(versions.KUBERNETES, default.minor, dataclasses.replace(default, pulled=node))
+        self.patch.setattr(requirements, "KICBASE", node)
+        self.patch.setattr(requirements, "PYTHON_IMAGE", base)
+        self.pulled += [node, base]
+
+    def install(self, *needed: Requirement | File) -> bool:
+        return install.install(self.settings, Report(), needed)
 
 
 @pytest.fixture
-def bare(tmp_path: Path) -> settings.Settings:
-    """Settings with an empty cache that pull."""
-    made = settings.read(PROJECT, settings.DEFAULTS)
-    return dataclasses.replace(made, images="pull", cache=tmp_path / "cache")
+def bare(images: Images, site: Callable[[File], File], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bare]:
+    made = dataclasses.replace(settings.read(PROJECT, settings.DEFAULTS), images="pull", cache=tmp_path / "cache")
+    machine = Bare(images, site, made, monkeypatch, [])
+    yield machine
+    for reference in machine.pulled:
+        client.connect().remove_image(reference)
 
 
 @pytest.mark.promise("The first `setup` on a machine pulls")
-def test_what_kind_needs_is_pulled_as_pinned_and_a_second_time_is_there(
-    images: Images,
-    site: Callable[[File], File],
-    bare: settings.Settings,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pulled = [images.pinned(NODE), images.pinned(BASE)]
-    pin(monkeypatch, *pulled)
-    needed = site(requirements.KIND), requirements.KIND_NODE_IMAGE, site(requirements.LOAD_BALANCER)
-    connection = client.connect()
-    try:
-        assert install.install(bare, Report(), needed)
-        assert all(item.present for item in inventory.look(bare, needed))
-        assert requirements.KIND_NODE_IMAGE.find(connection, bare) == Artifact(pulled[0], True)
-        assert receipt.read(bare.cache).pulled == sorted(pulled), "what setup pulled it can take away again"
-        assert not install.install(bare, Report(), needed)
-    finally:
-        for reference in pulled:
-            connection.remove_image(reference)
+def test_what_kind_needs_is_pulled_as_pinned_and_a_second_time_is_there(bare: Bare) -> None:
+    bare.pin(node := bare.images.pinned(NODE))
+    needed = bare.site(requirements.KIND), requirements.KIND_NODE_IMAGE, bare.site(requirements.LOAD_BALANCER)
+    assert bare.install(*needed)
+    assert all(item.present for item in inventory.look(bare.settings, needed))
+    assert requirements.KIND_NODE_IMAGE.find(client.connect(), bare.settings) == Artifact(node, True)
+    assert receipt.read(bare.settings.cache).pulled == sorted(bare.pulled), "what setup pulled it can take away again"
+    assert not bare.install(*needed)
 
 
-def test_what_minikube_needs_is_pulled_so_that_it_finds_it_and_nothing_of_kind_is(
-    images: Images,
-    site: Callable[[File], File],
-    bare: settings.Settings,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    tag = f"{images.registry.address}/{NODE}"
-    pinned, base = f"{tag}@{images.digests[NODE]}", images.pinned(BASE)
-    pin(monkeypatch, pinned, base)
-    needed = site(requirements.MINIKUBE), requirements.MINIKUBE_NODE_IMAGE
-    connection = client.connect()
-    try:
-        assert install.install(bare, Report(), needed)
-        assert os.access(requirements.MINIKUBE.find(None, bare).reference, os.X_OK)
-        assert not requirements.KIND.find(None, bare).present
-        listed = shell.run(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}@{{.Digest}}"])
-        assert pinned in listed.split(), "minikube looks for its image in this list"
-        assert receipt.read(bare.cache).pulled == sorted([tag, pinned, base])
-        assert not install.install(bare, Report(), needed)
-    finally:
-        for reference in (tag, pinned, base):
-            connection.remove_image(reference)
-    assert connection.image_id(pinned) is None
+def test_what_minikube_needs_is_pulled_so_that_it_finds_it_and_nothing_of_kind_is(bare: Bare) -> None:
+    tag = f"{bare.images.registry.address}/{NODE}"
+    bare.pin(pinned := f"{tag}@{bare.images.digests[NODE]}")
+    bare.pulled.insert(0, tag)
+    needed = bare.site(requirements.MINIKUBE), requirements.MINIKUBE_NODE_IMAGE
+    assert bare.install(*needed)
+    assert os.access(requirements.MINIKUBE.find(None, bare.settings).reference, os.X_OK)
+    assert not requirements.KIND.find(None, bare.settings).present
+    listed = driver.docker("images", "--format={{.Repository}}:{{.Tag}}@{{.Digest}}")
+    assert pinned in listed.split(), "minikube looks for its image in this list"
+    assert receipt.read(bare.settings.cache).pulled == sorted(bare.pulled)
+    assert not bare.install(*needed)
 
 
 @pytest.mark.parametrize("trouble", ["another digest", "no such image", "no registry"])
-def test_what_cannot_be_pulled_is_one_sentence(
-    images: Images,
-    site: Callable[[File], File],
-    bare: settings.Settings,
-    monkeypatch: pytest.MonkeyPatch,
-    trouble: str,
-) -> None:
+def test_what_cannot_be_pulled_is_one_sentence(bare: Bare, trouble: str) -> None:
+    images = bare.images
     node = images.pinned("kindest/none:1", images.digests[NODE]) if trouble == "no such image" else images.pinned(NODE)
     if trouble == "another digest":
         node = images.pinned(NODE, f"sha256:{'0' * 64}")
     if trouble == "no registry":
         driver.docker("stop", "--time=1", images.registry.name)
-    pin(monkeypatch, node, images.pinned(BASE))
+    bare.pin(node)
     with pytest.raises((EngineError, SetupError)) as caught:
-        install.install(bare, Report(), [site(requirements.KIND), requirements.KIND_NODE_IMAGE])
+        bare.install(bare.site(requirements.KIND), requirements.KIND_NODE_IMAGE)
     assert f"Pulling {node} failed" in caught.value.sentence
-    assert receipt.read(bare.cache).pulled == []
+    assert receipt.read(bare.settings.cache).pulled == []

@@ -17,13 +17,13 @@ pytestmark = [
 ]
 
 
-def test_it_is_refused_by_what_would_create_a_cluster_and_nothing_else_is(throwaway: Tasks) -> None:
+def test_it_is_refused_by_what_would_create_a_cluster_and_nothing_else_is(clusterless: Tasks) -> None:
     with engines.rootless(settings.read(PROJECT, settings.DEFAULTS), Report()) as engine:
         host = engine.variables["DOCKER_HOST"]
         for word in ("doctor", "setup", "start"):
-            ended = throwaway.typed(word, code=EngineError.code, DOCKER_HOST=host)
+            ended = clusterless.typed(word, code=EngineError.code, DOCKER_HOST=host)
             first, hint = ended.stderr.splitlines()
             assert first.startswith("The engine is rootless, and "), word
             assert "docs/setup.md#rootless" in hint, word
         for word in ("status", "clean"):
-            throwaway.typed(word, DOCKER_HOST=host)
+            clusterless.typed(word, DOCKER_HOST=host)

@@ -20,9 +20,9 @@ from tests.support.driver import Tasks, docker
 @pytest.mark.promise(
     "everything so far", "If you run a task twice", "For `status`, `diagnose`", "`./inv doctor` looks at the machine"
 )
-def test_a_second_setup_finds_everything_there(throwaway: Tasks) -> None:
-    assert throwaway("setup").stderr == "Nothing is missing.\n"
-    assert all(item["present"] for item in throwaway.json("doctor")["items"])
+def test_a_second_setup_finds_everything_there(clusterless: Tasks) -> None:
+    assert clusterless("setup").stderr == "Nothing is missing.\n"
+    assert all(item["present"] for item in clusterless.json("doctor")["items"])
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from tests.support import answers
 from tests.support.answers import REQUESTS
 from tests.support.driver import Tasks, docker
 from tests.support.marks import exhaustive
-from tests.support.processes import ended, paste, started
+from tests.support.processes import begun, ended, paste
 from tests.support.snapshot import Snapshot
 from tests.support.waiting import until
 
@@ -71,7 +71,7 @@ def minikubes(cluster: str) -> list[str]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_tunnel_gives_the_load_balancers_address_until_it_is_closed(app: Tasks, number: signal.Signals) -> None:
     app("build", "deploy", "expose", "scale")
-    with started([sys.executable, "-m", "kubetasks", "tunnel"], app.environment) as process:
+    with begun(app, "tunnel") as process:
         until(lambda: bool(url := balanced(app)) and answers.health(url) is not None)
         answered = answers.spread(balanced(app), REQUESTS)
         assert (set(answered.requests), answered.failed) == (app.pods(), 0)
@@ -159,7 +159,7 @@ def test_an_interrupted_start_cleans_up(
 ) -> None:
     (home / ".kube" / "config").unlink()  # start must not create one either
     before = snapshot_of()
-    with started([sys.executable, "-m", "kubetasks", "start"], throwaway.environment) as process:
+    with begun(throwaway, "start") as process:
         until(lambda: reached(throwaway.cluster, phase))
         os.killpg(process.pid, number)
         output = ended(process, 90)
@@ -180,7 +180,7 @@ def reached(cluster: str, phase: str) -> bool:
 
 
 def test_a_creation_that_was_killed_is_seen_and_made_good(throwaway: Tasks) -> None:
-    with started([sys.executable, "-m", "kubetasks", "start"], throwaway.environment) as process:
+    with begun(throwaway, "start") as process:
         until(lambda: reached(throwaway.cluster, "kubelet"))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -193,10 +193,10 @@ def test_a_creation_that_was_killed_is_seen_and_made_good(throwaway: Tasks) -> N
 
 
 @pytest.fixture
-def theirs(throwaway: Tasks) -> Iterator[str]:
+def theirs(clusterless: Tasks) -> Iterator[str]:
     """What a person's own minikube cluster of our name is made of."""
-    name, image = throwaway.cluster, f"{PROJECT.application.name}:v1"
-    throwaway("build")
+    name, image = clusterless.cluster, f"{PROJECT.application.name}:v1"
+    clusterless("build")
     label = f"--label={PROFILE_LABEL}={name}"
     docker("volume", "create", label, name)
     docker("create", label, "--name", name, image)
@@ -205,18 +205,18 @@ def theirs(throwaway: Tasks) -> Iterator[str]:
     docker("volume", "rm", name)
 
 
-def test_a_minikube_cluster_of_others_is_neither_started_nor_deleted(theirs: str, throwaway: Tasks) -> None:
+def test_a_minikube_cluster_of_others_is_neither_started_nor_deleted(theirs: str, clusterless: Tasks) -> None:
     for words in (("start",), ("status",), ("stop",), ("delete",), ("clean", "--all"), ("--dry", "stop"), ("--dry", "delete")):
-        assert "exists and was not created by these tasks" in throwaway(*words, code=8).stderr
-    assert docker("inspect", "--format={{.Id}}", throwaway.cluster) == theirs
+        assert "exists and was not created by these tasks" in clusterless(*words, code=8).stderr
+    assert docker("inspect", "--format={{.Id}}", clusterless.cluster) == theirs
 
 
-def test_a_kind_cluster_of_the_same_name_is_in_the_way(throwaway: Tasks) -> None:
-    name = throwaway.cluster
+def test_a_kind_cluster_of_the_same_name_is_in_the_way(clusterless: Tasks) -> None:
+    name = clusterless.cluster
     docker("network", "create", "--label=app.kubernetes.io/managed-by=simple-server-tasks", name)
     try:
-        assert f"A Docker network {name} exists" in throwaway("start", code=8).stderr
-        throwaway("delete")
+        assert f"A Docker network {name} exists" in clusterless("start", code=8).stderr
+        clusterless("delete")
         assert client.connect().network(name)
         assert not (PROJECT.folder / ".state" / f"{name}.minikube").exists()
     finally:

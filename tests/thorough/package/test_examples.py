@@ -1,83 +1,65 @@
 """The example applications, as their READMEs say, with the package from its wheel."""
 
-import secrets
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
+import dataclasses
+import re
 
 import pytest
 import yaml
 
 from kubetasks.testing.cluster import Cluster
 from tasks import PROJECT
-from tests.support import answers, cluster, leftovers, public
-from tests.support.installed import SECONDS, Theirs
-from tests.support.processes import ended, started
-from tests.support.run import Run
+from tests.support import answers
+from tests.thorough.package.conftest import Begin, namespaces
 
 EXAMPLES = PROJECT.folder / "examples"
 
 
-@pytest.fixture
-def example(this_run: Run, tmp_path: Path, installed: Path, request: pytest.FixtureRequest) -> Iterator[Theirs]:
-    """A copy of the example, under a name that no other run has."""
-    given: str = request.param
-    name, folder = f"{this_run.prefix}{secrets.token_hex(2)}", tmp_path / given
-    shutil.copytree(EXAMPLES / given, folder)
-    for file in (folder / "pyproject.toml", folder / "invoke.yaml", *(folder.glob("k8s/*.yaml"))):
-        if file.exists():
-            old = f"name: {given}" if file.suffix == ".yaml" else f'name = "{given}"'
-            text = file.read_text().replace(old, old.replace(given, name))
-            file.write_text(text.replace(f"image: {given}", f"image: {name}").replace(f"/name: {given}", f"/name: {name}"))
-    public.use(this_run, folder)
-    yield Theirs(name, folder, installed, cluster.any_port())
-    leftovers.remove(name)
-
-
-@pytest.mark.parametrize("example", ["visits"], indirect=True)
+@pytest.mark.long
 @pytest.mark.usefixtures("throwaway")  # for the place
-def test_an_application_with_a_database_and_a_job(example: Theirs) -> None:
-    url = example.typed("up").splitlines()[0]
-    assert "60 of 60 requests" in example.typed("traffic")
-    assert '"count": ' in (answers.text(url) or "")
-    again = example.typed("up")
+def test_an_application_with_a_database_and_a_job(begin: Begin) -> None:
+    visits = begin(EXAMPLES / "visits", "visits")
+    told = visits.tested("--kubetasks-keep")
+    assert "2 passed" in told, "its own tests"
+    kept = re.search(r"Kept cluster (\S+): .*\n  (.* delete) removes it\n", told)
+    assert kept
+    visits = dataclasses.replace(visits, variables=visits.variables | {"INVOKE_KUBETASKS_CLUSTER_NAME": kept[1]})
+
+    url = visits.typed("up").splitlines()[0]
+    assert "60 of 60 requests" in visits.typed("traffic")
+    assert '"count": ' in answers.text(url)
+    again = visits.typed("up")
     assert "Running job/migrate" not in again, "it has run, and nothing has changed"
     assert "is deployed" in again
 
-    main = example.folder / "main.go"
+    main = visits.folder / "main.go"
     main.write_text(main.read_text().replace("CREATE TABLE", "CREATE TABEL"))
-    job = example.folder / "k8s" / "migrate.yaml"
+    job = visits.folder / "k8s" / "migrate.yaml"
     job.write_text(job.read_text().replace("backoffLimit: 3", "backoffLimit: 0"))
-    told = example.typed("up", code=6)
+    told = visits.typed("up", code=6)
     assert "Job migrate failed: Job has reached the specified backoff limit." in told
     assert 'syntax error at or near "TABEL"' in told, "the last lines of its log"
-    assert '"count": ' in (answers.text(url) or ""), "what was there before still serves"
+    assert '"count": ' in answers.text(url), "what was there before still serves"
     main.write_text(main.read_text().replace("CREATE TABEL", "CREATE TABLE"))
 
-    password = example.folder / "k8s" / "database.env"
+    password = visits.folder / "k8s" / "database.env"
     password.write_text(password.read_text().replace("visits", "others"))
-    assert "Rolling out" in example.typed("build", "deploy"), "another configuration replaces the pods"
-    example.typed("clean")
-    listed = ["get", "all,secrets,configmaps", f"--selector=app.kubernetes.io/managed-by=kubetasks-{example.name}"]
-    kubeconfig = example.typed("kubeconfig").strip()
-    with started([str(example.programs / "kubectl"), f"--kubeconfig={kubeconfig}", *listed], {}, example.folder) as run:
-        assert ended(run, SECONDS).strip() == "No resources found in default namespace."
-    example.typed("clean", "--all")
-    assert example.left() == ""
+    assert "Rolling out" in visits.typed("build", "deploy"), "another configuration replaces the pods"
+    visits.typed("clean")
+    listed = f"get all,secrets,configmaps --selector=app.kubernetes.io/managed-by=kubetasks-{visits.name} --output=name"
+    assert visits.shell(f"kubectl --kubeconfig=$(kubetasks kubeconfig) {listed} && echo none") == "none\n"
+    visits.shell(kept[2])
+    assert visits.typed("clean", "--all").splitlines()[-1] == "Clean."
+    assert visits.left() == ""
 
 
-@pytest.mark.parametrize(("example", "passed"), [("clock", 2), ("visits", 2)], indirect=["example"])
-def test_its_own_tests_pass(example: Theirs, passed: int, k8s_cluster: Cluster, this_run: Run) -> None:
-    registry = this_run.tasks.provider().cluster().registry
-    assert registry
-    where = [f"--kubetasks-context={k8s_cluster.context}", f"--kubetasks-registry={registry.outside}"]
-    if (example.folder / "k8s" / "database.yaml").exists():
-        where = []  # nobody has loaded the database's image there
-    with started(
-        example.pytest("-q", *where), example.environment | {"KUBECONFIG": str(k8s_cluster.kubeconfig)}, example.folder
-    ) as run:
-        assert f"{passed} passed" in ended(run, SECONDS)
-    assert example.left() == ""
+def test_the_clocks_own_tests_pass_on_a_cluster_of_others_which_keeps_what_it_has(
+    begin: Begin, k8s_cluster: Cluster, on: dict[str, str]
+) -> None:
+    clock = begin(EXAMPLES / "clock", "clock")
+    assert "2 passed" in clock.tested("-n2", on=on)
+    assert clock.left() == ""
+    assert namespaces(k8s_cluster, clock) == []
+    assert "namespace/metallb-system" in namespaces(k8s_cluster), "the cluster and what others have in it stay"
 
 
 @pytest.mark.parametrize("name", ["clock", "visits"])

@@ -1,28 +1,25 @@
 """The package as others have it: a wheel in an environment of its own, for an application that knows nothing of it."""
 
+import dataclasses
 import os
-import secrets
-import shutil
 import signal
-import subprocess
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kubetasks.project.versions import PYTHON_IMAGE
+from kubetasks.project.versions import KUBERNETES, PYTHON_IMAGE
 from kubetasks.testing.cluster import Cluster
 from tasks import PROJECT
-from tests.support import answers, cluster, leftovers
-from tests.support.clone import clone
-from tests.support.driver import docker
-from tests.support.installed import SECONDS, Theirs, build_wheel
+from tests.support import answers, source
+from tests.support.driver import SECONDS, docker
+from tests.support.installed import Theirs, build_wheel
 from tests.support.processes import ended, started, until_line
-from tests.support.run import Run
+from tests.support.waiting import until
+from tests.thorough.package.conftest import Begin, namespaces
 
-HELLO = Path(__file__).parent / "hello"
+HELLO = Path(__file__).parent / "apps" / "hello"
 SLEEPS = """\
 import time
 
@@ -30,9 +27,13 @@ def test_it_hangs(k8s_app):
     print("on", k8s_app.cluster.name, flush=True)
     time.sleep(600)
 """
+MINOR = """\
+def test_it_has_the_minor_of_the_option(k8s_cluster):
+    assert k8s_cluster.kubectl("get", "nodes").splitlines()[1].split()[-1].startswith("vMINOR.")
+"""
 FAILS = """\
 def test_it_fails(k8s_app):
-    k8s_app.kubectl("set", "image", "deployment", "--all", "*=nowhere:1")
+    k8s_app.kubectl("set", "image", "deployment", "--all", "*=Nowhere:1")
     k8s_app.scale(2)
 """
 OWN_TASK = """\
@@ -48,9 +49,8 @@ ns = namespace(Project.of("NAME", __file__, port=8000), greet)
 
 
 def test_two_builds_give_the_same_wheel_with_nothing_but_the_package(tmp_path: Path) -> None:
-    (tmp_path / "clone").mkdir()
     first = build_wheel(PROJECT.folder, tmp_path / "first")
-    assert build_wheel(clone(tmp_path / "clone"), tmp_path / "second").read_bytes() == first.read_bytes()
+    assert build_wheel(source.clone(tmp_path / "clone"), tmp_path / "second").read_bytes() == first.read_bytes()
     with zipfile.ZipFile(first) as wheel:
         names = set(wheel.namelist())
         assert {name.split("/")[0].partition("-")[0] for name in names} == {"kubetasks"}
@@ -63,26 +63,22 @@ def test_two_builds_give_the_same_wheel_with_nothing_but_the_package(tmp_path: P
 
 
 @pytest.fixture
-def hello(this_run: Run, tmp_path: Path, installed: Path) -> Iterator[Theirs]:
-    """The application under a name that no other run has; its state and its images must be gone in the end."""
-    made = make_hello(this_run, tmp_path / "hello", installed)
-    yield made
-    leftovers.remove(made.name)
+def hello(begin: Begin) -> Theirs:
+    return make_hello(begin)
 
 
-def make_hello(this_run: Run, folder: Path, installed: Path) -> Theirs:
-    name = f"{this_run.prefix}{secrets.token_hex(2)}"
-    shutil.copytree(HELLO, folder)
-    for file, old, new in (("tasks.py", '"hello"', f'"{name}"'), ("Dockerfile", "BASE_IMAGE", PYTHON_IMAGE)):
-        (folder / file).write_text((folder / file).read_text().replace(old, new))
-    (folder / "invoke.yaml").write_text("app: {colour: blue}\ncluster: {of: their own}\n")
-    return Theirs(name, folder, installed, cluster.any_port())
+def make_hello(begin: Begin) -> Theirs:
+    files = {path.name: path.read_text().replace("BASE_IMAGE", PYTHON_IMAGE) for path in HELLO.iterdir() if path.is_file()}
+    return begin(files | {"invoke.yaml": "app: {colour: blue}\ncluster: {of: their own}\n"}, "hello")
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("throwaway")  # for the place
 def test_a_dockerfile_and_two_lines_are_enough_beside_our_own_cluster(hello: Theirs, app: Any) -> None:
     url = hello.typed("up").splitlines()[0]
     assert answers.text(url) == "hello\n"
     assert (hello.folder / ".state" / hello.name / "kubeconfig").exists(), "its state lies in its folder"
+    assert (hello.folder / ".state" / ".gitignore").read_text() == "*\n"
     told = hello.typed("traffic")
     assert told.count(" yes\n") == 3
     assert "60 of 60 requests were answered; the answers do not name their pod." in told
@@ -112,68 +108,51 @@ def test_a_dockerfile_and_two_lines_are_enough_beside_our_own_cluster(hello: The
     assert app.get("nodes")["items"], "our cluster is still there"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("throwaway")  # for the place: they create two clusters at once
-def test_the_fixtures_serve_two_projects_at_once_under_xdist_and_leave_nothing(
-    hello: Theirs, this_run: Run, tmp_path: Path, installed: Path
-) -> None:
-    other = make_hello(this_run, tmp_path / "other", installed)
-    words = ["-q", "-n2", "--kubetasks-kubernetes=1.36"]
-    with started(hello.pytest(*words), hello.environment, hello.folder) as first:
-        with started(other.pytest("-q", "test_hello.py", "-k", "answers"), other.environment, other.folder) as second:
-            assert "1 passed" in ended(second, SECONDS)
+def test_the_fixtures_serve_two_projects_at_once_under_xdist_and_leave_nothing(hello: Theirs, begin: Begin) -> None:
+    other, name = make_hello(begin), "INVOKE_KUBETASKS_CLUSTER_KUBERNETES"
+    installed = hello.variables[name]
+    (hello.folder / "test_minor.py").write_text(MINOR.replace("MINOR", installed))
+    another = {name: next(minor for minor in KUBERNETES if minor != installed)}  # the option comes before it
+    words = ["-n2", f"--kubetasks-kubernetes={installed}", "--deselect=test_more.py::test_a_cluster_of_its_own"]
+    with started(hello.pytest(*words), hello.environment | another, hello.folder) as first:
+        assert "1 passed" in other.tested("test_more.py", "-k", "a_cluster_of_its_own")
         assert "5 passed" in ended(first, SECONDS)
     assert hello.left() + other.left() == ""
 
 
-def test_the_fixtures_serve_on_a_cluster_of_others_and_take_their_namespaces_away(
-    hello: Theirs, k8s_cluster: Cluster, this_run: Run
+@pytest.mark.long
+@pytest.mark.usefixtures("throwaway")  # for the place
+def test_the_next_run_removes_what_a_killed_one_left_and_keeps_a_failed_test_if_it_is_told_to(
+    hello: Theirs, k8s_cluster: Cluster, on: dict[str, str]
 ) -> None:
-    registry = this_run.tasks.provider().cluster().registry
-    assert registry
-    words = [
-        "test_hello.py",
-        "-q",
-        "-n2",
-        f"--kubetasks-context={k8s_cluster.context}",
-        f"--kubetasks-registry={registry.outside}",
-    ]
-    with started(hello.pytest(*words), hello.environment | {"KUBECONFIG": str(k8s_cluster.kubeconfig)}, hello.folder) as run:
-        assert "2 passed" in ended(run, SECONDS)
-    assert hello.left() == ""
-    assert namespaces(k8s_cluster, f"app.kubernetes.io/managed-by=kubetasks-{hello.name}") == []
-    assert "namespace/metallb-system" in namespaces(k8s_cluster), "the cluster and what others have in it stay"
-
-
-def namespaces(cluster: Cluster, selector: str = "") -> list[str]:
-    return cluster.kubectl("get", "namespaces", "--output=name", f"--selector={selector}").split()
-
-
-@pytest.mark.usefixtures("throwaway")
-def test_the_next_run_removes_what_a_killed_one_left_and_keeps_a_failed_test_if_it_is_told_to(hello: Theirs) -> None:
     (hello.folder / "test_more.py").unlink()
     (hello.folder / "test_hello.py").write_text(SLEEPS)
-    with started(hello.pytest("-s"), hello.environment, hello.folder) as killed:
-        name = until_line(killed, f"on {hello.name}-t").split()[-1]
+
+    def nodes() -> str:
+        return docker("ps", "--all", "--quiet", f"--filter=name=^{hello.name}.*-control-plane")
+
+    with started(hello.pytest(), hello.environment, hello.folder) as killed:
+        until(lambda: nodes() != "")
         os.killpg(killed.pid, signal.SIGKILL)
-    assert docker("ps", "--quiet", "--filter", f"name=^{name}"), "nobody was left to remove it"
+    where = [f"--kubetasks-{name}={on[name]}" for name in ("context", "registry")]
+    with started(hello.pytest("-s", *where), hello.environment | {"KUBECONFIG": on["kubeconfig"]}, hello.folder) as killed:
+        until_line(killed, f"on {on['context']}")
+        assert nodes() == "", "the cluster that the first one was creating is gone"
+        os.killpg(killed.pid, signal.SIGKILL)
+    (left,) = namespaces(k8s_cluster, hello)
 
     (hello.folder / "test_hello.py").write_text(FAILS)
-    with started(hello.pytest("--kubetasks-keep"), hello.environment, hello.folder) as keeping:
-        told = ended(keeping, SECONDS)
-    assert keeping.returncode == pytest.ExitCode.TESTS_FAILED, told
-    assert docker("ps", "--all", "--quiet", "--filter", f"name=^{name}") == "", "what the killed run left"
-    assert "  code      image-never-pull\n" in told.partition(": diagnosis ---")[2]
-    assert "Kept namespace test-" in told
-    look = next(line for line in told.splitlines() if line.startswith("Kept namespace")).partition(": ")[2]
-    assert "ErrImageNeverPull" in run(hello, look)
-    run(hello, next(line for line in told.splitlines() if line.endswith("delete removes it")).removesuffix(" removes it"))
+    told = hello.tested("--kubetasks-keep", code=pytest.ExitCode.TESTS_FAILED, on=on)
+    assert "  code      invalid-image-name\n" in told.partition(": diagnosis ---")[2]
+    assert left not in namespaces(k8s_cluster, hello), "nobody else was there to remove it"
+    kept = next(line for line in told.splitlines() if line.startswith("Kept namespace test-")).partition(": ")[2]
+    assert "InvalidImageName" in hello.shell(kept)
+    hello.shell(next(line for line in told.splitlines() if line.endswith(" removes it")).removesuffix(" removes it"))
+    assert namespaces(k8s_cluster, hello) == []
     hello.typed("rmi")
     assert hello.left() == ""
-
-
-def run(hello: Theirs, line: str) -> str:
-    """Run a line that was printed."""
-    return subprocess.check_output(["bash", "-c", line], cwd=hello.folder, env=os.environ | hello.environment, text=True)
 
 
 @pytest.mark.parametrize(
@@ -204,8 +183,12 @@ def test_what_cannot_be_is_refused_before_anything_is_changed(
         ("port=8001", ":8001: connect: connection refused"),
     ],
 )
-def test_a_port_or_a_health_path_that_does_not_answer_is_named(hello: Theirs, line: str, words: str) -> None:
+def test_a_port_or_a_health_path_that_does_not_answer_is_named(hello: Theirs, on: dict[str, str], line: str, words: str) -> None:
     tasks = hello.folder / "tasks.py"
     tasks.write_text(tasks.read_text().replace("port=8000", line))
-    told = hello.typed("up", code=6)
-    assert words in told
+    keys = {"context": "CLUSTER_CONTEXT", "kubeconfig": "CLUSTER_KUBECONFIG", "registry": "APP_REGISTRY"}
+    there = {f"INVOKE_KUBETASKS_{key}": on[name] for name, key in keys.items()}
+    there |= {"INVOKE_KUBETASKS_CLUSTER_PROVIDER": "existing", "INVOKE_KUBETASKS_APP_NAMESPACE": "default"}
+    hello = dataclasses.replace(hello, variables=there)
+    assert words in hello.typed("--yes", "up", code=6)
+    hello.typed("--yes", "clean")

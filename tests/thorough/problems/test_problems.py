@@ -135,9 +135,9 @@ def test_no_secret_no_variable_no_token_and_no_password_of_a_proxy_is_shown(
     assert read > 0, "the file with the details is one of them"
 
 
-def test_where_nothing_is_it_says_what_to_type(throwaway: Tasks, app: Tasks) -> None:
+def test_where_nothing_is_it_says_what_to_type(clusterless: Tasks, app: Tasks) -> None:
     app("build")
-    told = json.loads(throwaway("diagnose", "--json", code=4).stdout)
+    told = json.loads(clusterless("diagnose", "--json", code=4).stdout)
     assert (told["code"], told["next"]) == ("cluster-missing", "./inv start")
     told = json.loads(app("diagnose", "--json", code=6).stdout)
     assert (told["code"], told["next"]) == ("not-deployed", "./inv build deploy")

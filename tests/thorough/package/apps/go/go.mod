@@ -1,0 +1,3 @@
+module theirs
+
+go 1.26
