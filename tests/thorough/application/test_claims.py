@@ -4,8 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.support import source
-from tests.support.driver import Ended, Tasks, docker
+from tests.support.driver import Tasks, docker
 
 # no provisioner is asked for one: the test makes the volume
 VOLUME = """\
@@ -28,48 +27,45 @@ WRITES = "open('/data/file', 'w').write('kept')"
 READS = "print(open('/data/file').read())"
 
 
-def with_claim(folder: Path) -> Path:
-    """A copy of the project whose pods have a volume claim."""
-    made = source.changed(folder)
-    (made / "k8s" / "claim.yaml").write_text(yaml.safe_dump(CLAIM))
-    file = made / "k8s" / "deployment.yaml"
+def add_claim(folder: Path) -> None:
+    """Give the pods of a copy of the project a volume claim."""
+    (folder / "k8s" / "claim.yaml").write_text(yaml.safe_dump(CLAIM))
+    file = folder / "k8s" / "deployment.yaml"
     deployment = yaml.safe_load(file.read_text())
     pod = deployment["spec"]["template"]["spec"]
     pod["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
     pod["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
     file.write_text(yaml.safe_dump(deployment))
-    return made
 
 
-def test_a_file_on_a_claim_is_there_again_after_undeploy_and_goes_only_if_that_is_asked(app: Tasks, tmp_path: Path) -> None:
-    folder = with_claim(tmp_path / "source")
+def test_a_file_on_a_claim_is_there_again_after_a_removal_and_goes_only_if_that_is_asked(app: Tasks, tmp_path: Path) -> None:
+    tasks = app.renamed(tmp_path / "source")
+    add_claim(tasks.folder)
     (node, *_) = app.nodes()
     docker("exec", node, "mkdir", "--parents", "--mode=777", f"/var/claims/{app.namespace}")
     app.kubectl("apply", "--filename=-", stdin=VOLUME.format(namespace=app.namespace))
 
-    def typed(*words: str) -> Ended:
-        return app.typed(*words, folder=folder)
-
     def python(code: str) -> str:
-        return app.kubectl("exec", "deployment/simple-server", "--", "python3", "-c", code)
+        return app.kubectl("exec", f"deployment/{tasks.app}", "--", "python3", "-c", code)
+
+    def left() -> list[str]:
+        return [item["metadata"]["name"] for item in app.get("deployments,persistentvolumeclaims")["items"]]
 
     try:
-        typed("build", "deploy")
+        tasks("build", "deploy")
         python(WRITES)
-
-        dry = typed("--dry", "undeploy")
-        assert "delete deployment simple-server" in dry.stdout
+        dry = tasks("--dry", "undeploy")
+        assert f"delete deployment {tasks.app}" in dry.stdout
         assert "persistentvolumeclaim" not in dry.stdout
-        for undeployed in (dry, typed("undeploy")):
-            kept = "Kept with its data: persistentvolumeclaim/data. ./inv undeploy --volumes removes it."
-            assert kept in undeployed.stderr
-        assert [item["metadata"]["name"] for item in app.get("deployments,persistentvolumeclaims")["items"]] == ["data"]
-        typed("deploy")
+        for removed in (dry, tasks("clean"), tasks("undeploy")):
+            assert "Kept with its data: persistentvolumeclaim/data. ./inv undeploy --volumes removes it." in removed.stderr
+        assert left() == ["data"]
+        tasks("build", "deploy")
         assert python(READS) == "kept\n"
 
-        assert "delete persistentvolumeclaim data" in typed("--dry", "undeploy", "--volumes").stdout
-        typed("undeploy", "--volumes")
-        assert app.get("deployments,persistentvolumeclaims")["items"] == []
+        assert "delete persistentvolumeclaim data" in tasks("--dry", "clean", "--volumes").stdout
+        tasks("clean", "--volumes")
+        assert left() == []
     finally:
         app.kubectl("delete", "persistentvolume", app.namespace)
         docker("exec", node, "rm", "--recursive", f"/var/claims/{app.namespace}")
