@@ -14,6 +14,7 @@ from invoke.config import Config
 from kubetasks import errors, namespace
 from kubetasks.errors import SettingError
 from kubetasks.project import settings
+from kubetasks.project.application import Project
 from kubetasks.project.versions import PYTHON_IMAGE
 from tasks import PROJECT
 
@@ -45,36 +46,25 @@ def test_a_home_folder_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read("cluster", "kubeconfig", "~/theirs.yaml").kubeconfig == "/somebody/theirs.yaml"
 
 
-@pytest.mark.parametrize(
-    ("section", "name", "value"),
-    [
-        ("app", "replicas", "-1"),
-        ("app", "replicas", "many"),
-        ("app", "replicas", "1.5"),
-        ("app", "replicas", "٣"),
-        ("app", "replicas", "101"),
-        ("app", "namespace", "Big"),
-        ("app", "timeout", "0"),
-        ("cluster", "name", "Not_A_Name"),
-        ("cluster", "name", "-x"),
-        ("cluster", "name", "x" * 41),
-        ("cluster", "name", "x\n"),
-        ("cluster", "port", "0"),
-        ("cluster", "port", "65536"),
-        ("cluster", "provider", "docker-swarm"),
-        ("cluster", "kubernetes", "1.2"),
-        ("app", "registry", "https://registry.example.com"),
-        ("app", "registry", "team"),
-        ("app", "registry", "registry.example.com/Team"),
-        ("app", "registry", "registry.example.com/team/"),
-        ("app", "registry", "registry.example.com:port"),
-        ("cluster", "kubeconfig", "theirs.yaml"),
-        ("cluster", "kubeconfig", "~nobody-of-that-name/theirs.yaml"),
-        ("setup", "images", "download"),
-        ("setup", "engine", "podman"),
-    ],
-)
-def test_nonsense_is_refused_with_its_name(section: str, name: str, value: str) -> None:
+REGISTRIES = "https://registry.example.com team registry.example.com/Team registry.example.com/team/ registry.example.com:port"
+NONSENSE = {
+    "app.replicas": ["-1", "many", "1.5", "٣", "101"],
+    "app.namespace": ["Big"],
+    "app.timeout": ["0"],
+    "app.registry": REGISTRIES.split(),
+    "cluster.name": ["Not_A_Name", "-x", "x" * 41, "x\n"],
+    "cluster.port": ["0", "65536"],
+    "cluster.provider": ["docker-swarm"],
+    "cluster.kubernetes": ["1.2"],
+    "cluster.kubeconfig": ["theirs.yaml", "~nobody-of-that-name/theirs.yaml"],
+    "setup.images": ["download"],
+    "setup.engine": ["podman"],
+}
+
+
+@pytest.mark.parametrize(("setting", "value"), [(name, value) for name, values in NONSENSE.items() for value in values])
+def test_nonsense_is_refused_with_its_name(setting: str, value: str) -> None:
+    section, name = setting.split(".")
     with pytest.raises(SettingError, match=f"INVOKE_{section}_{name}".upper()) as refusal:
         read(section, name, value)
     assert refusal.value.code == 2
@@ -163,16 +153,30 @@ def test_other_variables_of_invoke_are_not_ours_to_refuse() -> None:
     )
 
 
+HOST = dataclasses.replace(PROJECT, prefix="kubetasks", command="inv")
+
+
+def read_file(folder: Path, text: str, project: Project = PROJECT, **environment: str) -> settings.Settings:
+    """Read the settings of a project whose invoke.yaml has that text."""
+    (folder / "invoke.yaml").write_text(text)
+    config = Config(project_location=folder)
+    config.load_project()
+    config.load_collection(namespace(project).configuration())
+    return settings.read(project, config, environment)
+
+
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("project", "text", "name"),
     [
-        ("cluster: {nmae: other}", "There is no setting cluster.nmae"),
-        ("clusters: {name: other}", "There is no setting clusters"),
+        (PROJECT, "cluster: {nmae: other}", "cluster.nmae"),
+        (PROJECT, "clusters: {name: other}", "clusters"),
+        (HOST, "kubetasks: {cluster: {nmae: a}}", "kubetasks.cluster.nmae"),
+        (HOST, "kubetasks: {clustr: {name: a}}", "kubetasks.clustr"),
     ],
 )
-def test_a_misspelt_key_of_the_projects_configuration_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
-    with pytest.raises(SettingError, match=sentence):
-        read_file(tmp_path, text)
+def test_a_misspelt_key_of_the_projects_configuration_is_refused(tmp_path: Path, project: Project, text: str, name: str) -> None:
+    with pytest.raises(SettingError, match=f"There is no setting {name}"):
+        read_file(tmp_path, text, project)
 
 
 def test_the_projects_configuration_chooses_and_may_be_empty(tmp_path: Path) -> None:
@@ -180,39 +184,13 @@ def test_the_projects_configuration_chooses_and_may_be_empty(tmp_path: Path) -> 
     assert read_file(tmp_path, "# nothing yet\n").provider == "kind"
 
 
-def read_file(folder: Path, text: str) -> settings.Settings:
-    """Read the settings of a project whose invoke.yaml has that text."""
-    (folder / "invoke.yaml").write_text(text)
-    config = Config(project_location=folder)
-    config.load_project()
-    config.load_collection(settings.DEFAULTS)
-    return settings.read(PROJECT, config, {})
-
-
-HOST = dataclasses.replace(PROJECT, prefix="kubetasks", command="inv")
-
-
 def test_with_a_prefix_the_settings_leave_a_projects_own_ones_alone(tmp_path: Path) -> None:
-    (tmp_path / "invoke.yaml").write_text("app: {port: 5000}\nkubetasks: {cluster: {nodes: 3}}\n")
-    config = Config(project_location=tmp_path)
-    config.load_project()
-    config.load_collection(namespace(HOST).configuration())
-    own = {"INVOKE_APP_PORT": "5000", "INVOKE_APP_REPLICAS": "9"}
-    found = settings.read(HOST, config, own)
+    text = "app: {port: 5000}\nkubetasks: {cluster: {nodes: 3}}\n"
+    found = read_file(tmp_path, text, HOST, INVOKE_APP_PORT="5000", INVOKE_APP_REPLICAS="9")
     assert (found.nodes, found.replicas) == (3, 3)
     for name in ("INVOKE_KUBETASKS_APP_REPLICA", "INVOKE_KUBETASKS_CLUSTR_NAME", "INVOKE_KUBETASKS_PORT"):
         with pytest.raises(SettingError, match=f"There is no setting {name}"):
-            settings.read(HOST, config, {name: "9"})
-
-
-@pytest.mark.parametrize(("text", "name"), [("clustr: {name: a}", "clustr"), ("cluster: {nmae: a}", "cluster.nmae")])
-def test_with_a_prefix_what_is_misspelt_under_it_is_refused(tmp_path: Path, text: str, name: str) -> None:
-    (tmp_path / "invoke.yaml").write_text(f"kubetasks: {{{text}}}\n")
-    config = Config(project_location=tmp_path)
-    config.load_project()
-    config.load_collection(namespace(HOST).configuration())
-    with pytest.raises(SettingError, match=f"There is no setting kubetasks.{name}"):
-        settings.read(HOST, config, {})
+            read_file(tmp_path, text, HOST, **{name: "9"})
 
 
 def test_a_message_names_what_the_projects_person_types() -> None:
