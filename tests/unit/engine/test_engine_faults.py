@@ -25,6 +25,7 @@ from kubetasks.providers.kind.provider import Kind
 from kubetasks.providers.minikube.provider import Minikube
 from kubetasks.terminal.report import Report
 from tests.unit.configured import configured
+from tests.unit.failing import raising
 
 STEP = json.dumps({"stream": "Step 1/2 : FROM base"}) + "\n"
 RED = json.dumps({"stream": "\x1b[31mred\x1b[0m"}) + "\n"
@@ -143,10 +144,7 @@ def test_a_build_that_fails_is_told_as_what_it_is(
 
 
 def test_why_one_that_was_named_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuses(*_: object) -> None:
-        raise DockerException("Install paramiko package to enable ssh:// support")  # as the SDK says it
-
-    monkeypatch.setattr(access, "docker_client", refuses)
+    monkeypatch.setattr(access, "docker_client", raising(DockerException("Install paramiko package to enable ssh:// support")))
     monkeypatch.setenv("DOCKER_HOST", "ssh://192.0.2.1")
     with pytest.raises(AbsentError, match=r"answers \(DOCKER_HOST\): Install paramiko"):
         client.connect()

@@ -18,6 +18,7 @@ from kubetasks.project.labels import TOOL
 from kubetasks.project.versions import PYTHON_IMAGE
 from kubetasks.terminal import equivalents
 from tasks import PROJECT
+from tests.unit.failing import raising
 
 
 def source(folder: Path, change: Callable[[Path], object] = lambda _folder: None) -> IO[bytes]:
@@ -199,19 +200,12 @@ def test_what_is_built_with_buildkit(
     assert (engine.built, engine.asked) == (made.reference, asked)
 
 
-def failing(error: TaskError) -> Callable[..., None]:
-    def fails(*_given: object) -> None:
-        raise error
-
-    return fails
-
-
 @pytest.mark.parametrize("missing", [buildkit.MissingError("no buildx"), SetupError("no docker")])
 def test_an_engine_that_asks_for_buildkit_builds_without_it_if_the_docker_cli_cannot(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: TaskError
 ) -> None:
     engine: Any = Engine(buildkit=True)
-    monkeypatch.setattr(buildkit, "build", failing(missing))
+    monkeypatch.setattr(buildkit, "build", raising(missing))
     monkeypatch.setattr(engine, "build", lambda *_given: setattr(engine, "asked", 1))
     made = current(tmp_path)
     image.build(engine, made, made.names, lambda _line: None)
@@ -219,7 +213,7 @@ def test_an_engine_that_asks_for_buildkit_builds_without_it_if_the_docker_cli_ca
 
 
 def test_if_buildkit_fails_too_both_reasons_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(buildkit, "build", failing(ImageError("Building it with BuildKit failed:\n  no buildx", "Install it")))
+    monkeypatch.setattr(buildkit, "build", raising(ImageError("Building it with BuildKit failed:\n  no buildx", "Install it")))
     made = current(tmp_path)
     with pytest.raises(ImageError) as raised:
         image.build(Engine(), made, made.names, lambda _line: None)  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ from kubetasks.setup import receipt
 from kubetasks.setup.receipt import Receipt
 from kubetasks.terminal.report import Report
 from tests.unit.configured import configured
+from tests.unit.failing import raising
 from tests.unit.setup.recorded import Programs
 
 # as systemd 252 prints it
@@ -52,11 +53,9 @@ def test_the_local_engine_is_asked_whatever_the_environment_names(monkeypatch: p
 
 
 def test_denied_access_is_told_from_an_engine_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, listening: Path) -> None:
-    def denies(*_: object) -> None:
-        raise DockerException("('Connection aborted.', PermissionError(13, 'Permission denied'))")  # as the SDK says it
-
     monkeypatch.setattr(client, "connect", CONNECT)
-    monkeypatch.setattr(access, "docker_client", denies)
+    denied = "('Connection aborted.', PermissionError(13, 'Permission denied'))"  # as the SDK says it
+    monkeypatch.setattr(access, "docker_client", raising(DockerException(denied)))
     with pytest.raises(EngineError, match="may not use"):
         client.release()
     with pytest.raises(EngineError, match="may not use"):

@@ -12,6 +12,7 @@ from kubetasks.kube import client, objects
 from kubetasks.kube.client import ApiError, Kube, path
 from kubetasks.project.labels import OWNER_LABEL, TOOL
 from kubetasks.terminal import wait
+from tests.unit.failing import raising
 from tests.unit.kube.fakes import LiveKube
 
 
@@ -81,24 +82,16 @@ def test_a_wait_survives_an_api_server_that_restarts_also_between_two_looks(answ
 
 def test_one_that_stays_away_ends_the_wait_with_what_it_said() -> None:
     seconds = iter(range(1000))
-
-    def check() -> wait.State:
-        raise AWAY
-
+    ticking: dict[str, Any] = {"sleep": lambda _: None, "clock": lambda: float(next(seconds))}
     with pytest.raises(ClusterError) as raised:
-        wait.until_done(
-            KUBE.surviving(check), RolloutError, "late", timeout=600, sleep=lambda _: None, clock=lambda: float(next(seconds))
-        )
+        wait.until_done(KUBE.surviving(raising(AWAY)), RolloutError, "late", timeout=600, **ticking)
     assert raised.value is AWAY
     assert next(seconds) < 2 * client.PATIENCE
 
 
 def test_what_the_api_refuses_ends_the_wait_at_once() -> None:
-    def check() -> wait.State:
-        raise ApiError("GET /", 403, "Forbidden", "no rights")
-
-    with pytest.raises(ApiError, match="no rights"):
-        wait.until_done(KUBE.surviving(check), RolloutError, "late", timeout=60, sleep=lambda _: None)
+    with pytest.raises(ApiError, match="no rules yet"):
+        wait.until_done(KUBE.surviving(raising(NO_RULES_YET)), RolloutError, "late", timeout=60, sleep=lambda _: None)
 
 
 def test_paths_are_those_of_the_api() -> None:

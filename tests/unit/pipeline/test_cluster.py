@@ -16,6 +16,7 @@ from kubetasks.project.labels import TOOL
 from kubetasks.setup import requirements
 from kubetasks.terminal.report import Report
 from kubetasks.terminal.wait import Failed, Pending, State
+from tests.unit.failing import raising
 from tests.unit.kube.answers import recorded
 from tests.unit.kube.fakes import NAMESPACE, FakeKube, LiveKube, nodes
 from tests.unit.pipeline.fakes import FACTS, FakeProvider, OwnProvider, RefusedError, run_on
@@ -41,11 +42,9 @@ def test_a_namespace_that_is_missing_is_named() -> None:
 def test_under_dry_an_engine_that_cannot_be_used_is_a_comment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse() -> None:
-        raise EngineError("The container engine is on another machine.", "Run ./inv there")
-
     provider = OwnProvider(changed=True)
-    monkeypatch.setattr(provider, "start_lines", refuse)
+    error = EngineError("The container engine is on another machine.", "Run ./inv there")
+    monkeypatch.setattr(provider, "start_lines", raising(error))
     assert not cluster.ensure(run_on(provider, dry=True))
     assert capsys.readouterr().out == "# The container engine is on another machine.\n# Run ./inv there\n"
 
@@ -154,11 +153,8 @@ def test_who_agreed_once_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_api_server_that_is_not_up_is_waited_for_and_one_that_refuses_the_kubeconfig_is_not(
     monkeypatch: pytest.MonkeyPatch, error: TaskError, state: State
 ) -> None:
-    def fail(*_: object) -> None:
-        raise error
-
     kube = FakeKube()
-    monkeypatch.setattr(kube, "list", fail)
+    monkeypatch.setattr(kube, "list", raising(error))
     assert nodes_action._answers(run_on(OwnProvider(changed=True), kube)) == state
 
 

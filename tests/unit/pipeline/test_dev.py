@@ -17,6 +17,7 @@ from kubetasks.project.application import Application
 from kubetasks.providers.base import Cluster, Phase
 from kubetasks.terminal import interruption
 from tasks import PROJECT
+from tests.unit.failing import raising
 from tests.unit.kube.answers import recorded
 from tests.unit.kube.fakes import LiveKube
 from tests.unit.pipeline.fakes import FakeEngine, FakeProvider, OwnProvider, run_on
@@ -83,15 +84,6 @@ def test_what_cannot_be_watched_is_said(project: Application) -> None:
     shutil.rmtree(project.source / "k8s")
     with pytest.raises(TaskError, match="cannot be watched"):
         dev.Watch(project)
-
-
-def raising(error: BaseException) -> Callable[..., Any]:
-    """What raises that, whatever it is given."""
-
-    def fail(*_given: object) -> None:
-        raise error
-
-    return fail
 
 
 class Ending(OwnProvider):

@@ -13,6 +13,7 @@ from kubetasks.pipeline import diagnose
 from kubetasks.project.application import Project
 from kubetasks.project.labels import TOOL
 from tasks import PROJECT
+from tests.unit.failing import raising
 from tests.unit.kube.answers import recorded
 from tests.unit.kube.fakes import NAMESPACE, FakeKube
 from tests.unit.pipeline.fakes import FACTS, FakeProvider, run_on
@@ -43,11 +44,8 @@ def test_without_an_engine_there_is_a_code_all_the_same() -> None:
     ],
 )
 def test_an_api_server_that_cannot_be_asked_has_a_code(monkeypatch: pytest.MonkeyPatch, error: TaskError, code: str) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise error
-
     kube = FakeKube()
-    monkeypatch.setattr(kube, "get", fail)
+    monkeypatch.setattr(kube, "get", raising(error))
     assert found(kube) == (code, 4)
 
 

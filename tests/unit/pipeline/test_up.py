@@ -11,6 +11,7 @@ import pytest
 from kubetasks.errors import EngineError, ExposeError, ImageError
 from kubetasks.pipeline import app
 from kubetasks.providers.base import Cluster
+from tests.unit.failing import raising
 from tests.unit.kube.fakes import LiveKube
 from tests.unit.pipeline.fakes import FakeEngine, OwnProvider, run_on
 
@@ -62,15 +63,12 @@ def test_a_build_ends_with_the_creation_that_it_accompanies(capsys: pytest.Captu
 def test_a_build_that_fails_is_told_while_the_cluster_is_created(monkeypatch: pytest.MonkeyPatch) -> None:
     told = threading.Event()
 
-    def build(_on_line: object) -> None:
-        raise ImageError("It cannot be built.", "Fix it")
-
     def say(text: str) -> None:
         if text.endswith("It cannot be built.\n  ./inv setup"):  # the base image is missing too
             told.set()
 
     engine = FakeEngine()
-    engine.building = build
+    engine.building = raising(ImageError("It cannot be built.", "Fix it"))
     run = run_on(Creating(lambda: told.wait(10)), LiveKube(), engine=engine)
     monkeypatch.setattr(run.report, "say", say)
     with pytest.raises(ImageError):

@@ -1,12 +1,11 @@
 """The registry of a kind cluster, gone or full in the middle of a delivery."""
 
-from collections.abc import Callable
-
 import pytest
 
 from kubetasks.engine.image import Delivered
 from kubetasks.errors import EngineError, ImageError
 from kubetasks.project import versions
+from tests.unit.failing import raising
 from tests.unit.providers.fakes import DIGEST, IMAGE, World
 
 
@@ -15,15 +14,6 @@ def kind(kind: World) -> World:
     """Its engine has the registry's image."""
     kind.engine.images.add(versions.REGISTRY)
     return kind
-
-
-def raising(error: Exception, when: Callable[..., bool] = lambda *_: True) -> Callable[..., str]:
-    def fail(*given: object) -> str:
-        if when(*given):
-            raise error
-        return ""
-
-    return fail
 
 
 CTR = "level=warning msg=DEPRECATION\nctr: failed to resolve reference"
@@ -44,7 +34,8 @@ def test_a_delivery_that_fails_is_told_and_leaves_no_name_behind_and_the_image_i
     if failing == "push":
         monkeypatch.setattr(kind.engine, "push", raising(ImageError("Pushing it failed: connection refused")))
     else:
-        kind.engine.on_run = raising(EngineError(f"`sh -ec ctr` in it failed: {CTR}"), lambda *argv: "pull" in argv[-1])
+        refused = raising(EngineError(f"`sh -ec ctr` in it failed: {CTR}"))
+        kind.engine.on_run = lambda *argv: refused() if "pull" in argv[-1] else None
     assert kind.provider.deliver(IMAGE) == Delivered(IMAGE.reference, pulled=False)
     assert sorted(kind.engine.loaded) == sorted(IMAGE.names)
     assert words in capsys.readouterr().err

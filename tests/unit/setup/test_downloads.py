@@ -17,6 +17,7 @@ from kubetasks.errors import SetupError
 from kubetasks.setup import downloads, requirements
 from kubetasks.terminal.report import Report
 from tests.unit.configured import configured
+from tests.unit.failing import raising
 
 
 def test_a_download_with_another_checksum_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
@@ -65,10 +66,7 @@ def test_a_connection_that_drops_and_an_answer_that_is_no_http_are_told_as_what_
 def test_only_what_lies_elsewhere_is_a_reason_to_build_and_a_certificate_is_told_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reason: OSError, unreachable: bool, hint: str
 ) -> None:
-    def fails(*_given: object, **_more: object) -> None:
-        raise urllib.error.URLError(reason)
-
-    monkeypatch.setattr(urllib.request, "urlopen", fails)
+    monkeypatch.setattr(urllib.request, "urlopen", raising(urllib.error.URLError(reason)))
     with pytest.raises(SetupError, match=re.escape(str(reason.args[-1]))) as refused:
         downloads.file("https://example.com/kind", "0" * 64, tmp_path / "kind", Report())
     assert isinstance(refused.value, downloads.UnreachableError) == unreachable

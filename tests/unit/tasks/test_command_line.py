@@ -15,6 +15,7 @@ from invoke.executor import Executor
 from kubetasks.__main__ import GROUPS, Tasks
 from kubetasks.errors import FileError
 from tasks import PROJECT, ns
+from tests.unit.failing import raising
 
 TASKS = (
     "start docker-env build deploy status expose scale service tunnel traffic unexpose undeploy rmi stop delete clean up dev "
@@ -147,10 +148,7 @@ def test_the_mirrored_tests_are_those_of_each_kubernetes_and_provider() -> None:
 def test_a_task_that_is_interrupted_or_refused_by_the_system_ends_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, told: str
 ) -> None:
-    def fail(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(Executor, "execute", fail)
+    monkeypatch.setattr(Executor, "execute", raising(error))
     with pytest.raises(SystemExit) as ended:
         Tasks(namespace=ns).run(["inv", "build"])
     assert ended.value.code == code
