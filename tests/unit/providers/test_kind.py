@@ -128,6 +128,12 @@ def test_no_port_at_all_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
         config.free_port(8080)
 
 
+def test_kind_gets_a_kubeconfig_of_our_own(kind: World, tmp_path: Path) -> None:
+    facts, _ = kind.provider.start()
+    assert facts.kubeconfig == str(tmp_path / "clone" / ".state" / NAME / "kubeconfig")
+    assert f"--kubeconfig {facts.kubeconfig}" in " ".join(kind.program.called[0])
+
+
 def test_its_facts_are_those_of_its_control_plane_and_its_network(kind: World) -> None:
     facts, _ = kind.provider.start()
     (mapping,) = yaml.safe_load(kind.provider.config_file.read_text())["nodes"][0]["extraPortMappings"]
