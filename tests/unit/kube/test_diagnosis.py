@@ -10,7 +10,7 @@ import pytest
 
 from kubetasks.kube import diagnosis, readiness
 from kubetasks.kube.diagnosis import EXIT_CODES, HEALTHY, LINES, Diagnosis
-from kubetasks.kube.problems import KINDS, Grace
+from kubetasks.kube.problems import KINDS, Grace, Problem
 from kubetasks.kube.readiness import Rollout
 from tasks import PROJECT
 from tests.unit.kube.answers import recorded
@@ -25,20 +25,22 @@ def event(
     return {"involvedObject": about, "lastTimestamp": time, "reason": reason, "message": message, "type": kind, "count": count}
 
 
+def problem_of(objects: Any) -> Problem:
+    found = readiness.problem(Rollout(**objects))
+    assert found is not None
+    return found
+
+
 def diagnose(objects: Any, events: list[dict[str, Any]] | None = None, log: list[str] | None = None) -> Diagnosis:
-    rollout = Rollout(**objects)
-    problem = readiness.problem(rollout)
-    assert problem is not None
-    return diagnosis.diagnose(problem, rollout, events or [], log or [], NOW)
+    return diagnosis.diagnose(problem_of(objects), Rollout(**objects), events or [], log or [], NOW)
 
 
 def test_a_missing_image_beside_what_still_serves() -> None:
     objects = recorded("missing-image")
     broken = next(pod["metadata"]["name"] for pod in objects["pods"] if not readiness.pod_ready(pod))
+    absent = 'Container image "simple-server:missing" is not present'
     told = [
-        event(
-            broken, "2026-11-24T14:45:55Z", "ErrImageNeverPull", 'Container image "simple-server:missing" is not present', count=4
-        ),
+        event(broken, "2026-11-24T14:45:55Z", "ErrImageNeverPull", absent, count=4),
         event(broken, "2026-11-24T14:45:59Z", "BackOff", "Back-off"),
         event(broken, "2026-11-24T14:45:59Z", "Scheduled", "Successfully assigned", "Normal"),
     ]
@@ -57,8 +59,7 @@ def test_a_missing_image_beside_what_still_serves() -> None:
 
 def test_a_crash_shows_the_end_of_the_log_before_the_restart() -> None:
     objects = recorded("crashing")
-    problem = readiness.problem(Rollout(**objects))
-    assert problem is not None
+    problem = problem_of(objects)
     assert diagnosis.log_source(problem, objects["pods"]) == (problem.name, "simple-server", True)
     lines = diagnose(objects, [], [f"line {number}" for number in range(500)]).text().splitlines()
     assert lines[-2].strip() == "line 499"
@@ -88,9 +89,7 @@ def test_what_no_pod_can_tell_is_read_from_the_replica_set() -> None:
 
 def test_a_pod_that_never_ran_has_no_log() -> None:
     objects = recorded("unschedulable")
-    problem = readiness.problem(Rollout(**objects))
-    assert problem is not None
-    assert diagnosis.log_source(problem, objects["pods"]) is None
+    assert diagnosis.log_source(problem_of(objects), objects["pods"]) is None
 
 
 def test_json_has_the_same_parts() -> None:
@@ -125,19 +124,16 @@ def test_the_revision_to_go_back_to_is_one_that_still_serves() -> None:
     assert before.template["spec"]["containers"][0]["image"] == "simple-server:v1"
     assert "pod-template-hash" not in before.template["metadata"]["labels"]
 
-    broken_too = copy.deepcopy(next(one for one in objects["replica_sets"] if one["status"].get("readyReplicas")))
+    serving, newest = sorted(objects["replica_sets"], key=lambda one: not one["status"].get("readyReplicas"))
+    broken_too = copy.deepcopy(serving)
     broken_too["metadata"]["annotations"][readiness.REVISION] = "2"
     broken_too["metadata"]["labels"]["pod-template-hash"] = "second"
     broken_too["status"] = {"replicas": 1}
-    objects["deployment"]["metadata"]["annotations"][readiness.REVISION] = "3"
-    newest = next(one for one in objects["replica_sets"] if not one["status"].get("readyReplicas"))
-    newest["metadata"]["annotations"][readiness.REVISION] = "3"
+    for one in (objects["deployment"], newest):
+        one["metadata"]["annotations"][readiness.REVISION] = "3"
     objects["replica_sets"].append(broken_too)
-    before = readiness.revision_before(Rollout(**objects))
-    assert before is not None
-    assert before.number == 1
+    assert readiness.revision_before(Rollout(**objects)) == before
 
 
 def test_the_first_revision_has_none_before_it() -> None:
-    objects = recorded("crashing")
-    assert readiness.revision_before(Rollout(**objects)) is None
+    assert readiness.revision_before(Rollout(**recorded("crashing"))) is None

@@ -1,5 +1,6 @@
 """Run the server as a process, on a free port."""
 
+import errno
 import http.client
 import json
 import os
@@ -49,6 +50,11 @@ class Server:
         """Send a request that counts and return the count."""
         number: int = json.loads(self.get()[1])["count"]
         return number
+
+    def refuses(self) -> bool:
+        """Whether nobody listens on its port any more."""
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == errno.ECONNREFUSED
 
     def ended(self) -> tuple[int, str, str]:
         """Wait for the end of the process; return its exit code, standard output and standard error."""

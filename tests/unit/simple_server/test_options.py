@@ -14,15 +14,8 @@ def test_the_defaults_listen_on_loopback() -> None:
 
 
 def test_each_option_has_a_variable_and_overrides_it() -> None:
-    environment = {
-        "LISTEN_HOST": "::1",
-        "LISTEN_PORT": "81",
-        "DRAIN_SECONDS": "2.5",
-        "LOG_FORMAT": "text",
-        "LOG_PROBES": "1",
-        "FAULTS": "1",
-        "START_DELAY_SECONDS": "3",
-    }
+    environment = {"LISTEN_HOST": "::1", "LISTEN_PORT": "81", "DRAIN_SECONDS": "2.5", "LOG_FORMAT": "text"}
+    environment |= {"LOG_PROBES": "1", "FAULTS": "1", "START_DELAY_SECONDS": "3"}
     assert options.read([], environment) == options.Options("::1", 81, 2.5, "text", True, True, 3.0)
     typed = ["--host=0.0.0.0", "--port=82", "--drain=0", "--log-format=none", "--start-delay=1"]
     assert options.read(typed, environment) == options.Options("0.0.0.0", 82, 0.0, "none", True, True, 1.0)
@@ -48,23 +41,9 @@ def test_help_names_each_option_and_its_variable(capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     "typed",
     [
-        "--port=-1",
-        "--port=65536",
-        "--port=web",
-        "--port=",
-        "--port=\N{FULLWIDTH DIGIT EIGHT}",
-        "--drain=-1",
-        "--drain=nan",
-        "--drain=inf",
-        "--drain=601",
-        "--drain=soon",
-        "--log-format=xml",
-        "--host=",
-        "--host=a\nb",
-        "--start-delay=1",
-        "--hos=1",
-        "--nothing",
-        "more",
+        *(f"--port={value}" for value in ("-1", "65536", "web", "", "\N{FULLWIDTH DIGIT EIGHT}")),
+        *(f"--drain={value}" for value in ("-1", "nan", "inf", "601", "soon")),
+        *("--log-format=xml", "--host=", "--host=a\nb", "--start-delay=1", "--hos=1", "--nothing", "more"),
     ],
 )
 def test_a_wrong_option_prints_one_sentence(typed: str) -> None:

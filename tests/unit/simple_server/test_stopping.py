@@ -4,7 +4,6 @@ import http.client
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 
 from simple_server.limits import Limits
 from tasks import PROJECT
+from tests.support.waiting import until
 from tests.unit.simple_server.process import SECONDS, Server, received, running, start
 
 LONG = "--drain=600"  # until a second signal ends it
@@ -21,11 +21,7 @@ SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
 
 def wait_until_stopping(server: Server) -> None:
-    for _ in range(SECONDS * 100):
-        if server.get("/readyz")[0].status == 503:
-            return
-        time.sleep(0.01)
-    raise AssertionError("still ready")
+    until(lambda: server.get("/readyz")[0].status == 503, SECONDS)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -85,14 +81,7 @@ def test_after_the_drain_a_new_connection_is_refused_while_a_request_is_open() -
         assert server.get("/fault/hang", "POST")[0].status == 200
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
         server.process.terminate()
-        for _ in range(SECONDS * 100):
-            try:
-                socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS).close()
-            except ConnectionRefusedError:
-                break
-            time.sleep(0.01)
-        else:
-            raise AssertionError("the port is still open")
+        until(server.refuses, SECONDS)
         assert server.process.poll() is None
 
 
@@ -121,8 +110,7 @@ def test_killed_it_leaves_no_worker_that_answers() -> None:
     with running() as server:
         server.process.kill()
         server.process.communicate(timeout=SECONDS)  # until the worker too has closed its output
-        with pytest.raises(ConnectionRefusedError):
-            server.get()
+        assert server.refuses()
 
 
 DESTROYING = """
@@ -146,11 +134,12 @@ def test_a_signal_while_an_object_is_destroyed_ends_it_too() -> None:
 @pytest.mark.parametrize("number", SIGNALS)
 def test_it_ends_cleanly_before_it_serves(number: signal.Signals, delay: list[str]) -> None:
     process = start("--port=0", "--drain=0", "--log-format=none", *delay)
-    for _ in range(SECONDS * 1000):
-        (caught,) = re.findall(r"SigCgt:\s(\w+)", Path(f"/proc/{process.pid}/status").read_text())
-        if int(caught, 16) >> (signal.SIGTERM - 1) & 1:  # the last that gets its handler
-            break
-        time.sleep(0.001)
+
+    def caught() -> bool:
+        (signals,) = re.findall(r"SigCgt:\s(\w+)", Path(f"/proc/{process.pid}/status").read_text())
+        return bool(int(signals, 16) >> (signal.SIGTERM - 1) & 1)  # the last that gets its handler
+
+    until(caught, SECONDS)
     process.send_signal(number)
     _, errors = process.communicate(timeout=SECONDS)
     assert (process.returncode, errors) == (0, "")

@@ -46,27 +46,23 @@ def test_the_outcome_is_told_with_json_and_not_under_dry(capsys: pytest.CaptureF
     assert json.loads(capsys.readouterr().out)["a"] == 1
 
 
-@pytest.mark.parametrize(
-    ("echo", "dry", "shown", "go_on"), [(False, False, "", True), (True, False, "x\n", True), (False, True, "x\n", False)]
-)
-def test_echo_shows_a_command_and_dry_only_shows_it(
-    capsys: pytest.CaptureFixture[str], echo: bool, dry: bool, shown: str, go_on: bool
-) -> None:
-    assert Report(echo=echo, dry=dry).equivalent("x") is go_on
-    assert capsys.readouterr().out == shown
-
-
 @pytest.mark.promise("With `--json`, a task prints")
-def test_with_json_the_commands_leave_standard_output_to_the_document(capsys: pytest.CaptureFixture[str]) -> None:
-    talk = Report(echo=True, json=True)
-    talk.equivalent("x", "y")
-    assert capsys.readouterr() == ("", "x\ny\n")
-
-
-@pytest.mark.parametrize("dry", [False, True])
-def test_what_another_program_reads_has_commands_only_if_it_has_no_result(capsys: pytest.CaptureFixture[str], dry: bool) -> None:
-    Report(echo=True, dry=dry, piped=True).equivalent("x")
-    assert capsys.readouterr() == (("x\n", "") if dry else ("", "x\n"))
+@pytest.mark.parametrize(
+    ("options", "out", "err", "go_on"),
+    [
+        ({}, "", "", True),
+        ({"echo": True}, "x\ny\n", "", True),
+        ({"dry": True}, "x\ny\n", "", False),
+        ({"echo": True, "json": True}, "", "x\ny\n", True),  # standard output is for the document
+        ({"echo": True, "piped": True}, "", "x\ny\n", True),  # what another program reads has commands
+        ({"dry": True, "piped": True}, "x\ny\n", "", False),  # only if there is no result
+    ],
+)
+def test_echo_shows_commands_and_dry_only_shows_them(
+    capsys: pytest.CaptureFixture[str], options: dict[str, bool], out: str, err: str, go_on: bool
+) -> None:
+    assert Report(**options).equivalent("x", "y") is go_on
+    assert capsys.readouterr() == (out, err)
 
 
 def test_a_step_says_how_it_ended(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,7 @@
 """Waiting, with a clock that the test turns."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from kubetasks.errors import RolloutError
@@ -19,76 +21,39 @@ class Clock:
         self.now += seconds
 
 
-def run(states: list[State], timeout: float = 10) -> tuple[State, Clock, list[str]]:
-    clock, told = Clock(), list[str]()
-    remaining = iter(states)
-    last = states[-1]
-    end = until(lambda: next(remaining, last), timeout=timeout, pause=1, on_change=told.append, clock=clock, sleep=clock.wait)
-    return end, clock, told
-
-
-def test_what_is_there_already_costs_no_wait() -> None:
-    end, clock, _ = run([Done()])
-    assert end == Done()
-    assert clock.now == 0
-
-
-def test_it_ends_as_soon_as_it_is_done_and_tells_each_change_once() -> None:
-    end, clock, told = run([Pending("0 of 2"), Pending("0 of 2"), Pending("1 of 2"), Done()])
-    assert end == Done()
-    assert clock.now == 3
-    assert told == ["0 of 2", "1 of 2"]
-
-
-def test_what_cannot_heal_ends_it_at_once() -> None:
-    end, clock, _ = run([Pending("starting"), Failed("broken"), Done()])
-    assert end == Failed("broken")
-    assert clock.now == 1
-
-
-def test_what_may_heal_ends_it_once_it_has_lasted() -> None:
-    crashed = Failed("broken", code="crash", subject="a", grace=3)
-    end, clock, told = run([Pending("starting"), crashed])
-    assert end == crashed
-    assert clock.now == 4
-    assert told == ["starting", "broken"]
+NONE, ONE, STARTING = Pending("0 of 2"), Pending("1 of 2"), Pending("starting")
+BROKEN, SLOW = Failed("broken"), Failed("slow", code="slow", grace=60)
+CRASHED = Failed("a", code="crash", subject="a", grace=3)
+OTHER, PATIENT = Failed("b", code="crash", subject="b", grace=3), Failed("a", code="crash", subject="a", grace=60)
+RISING, FLAPPING = [Pending(f"{number // 8} of 4") for number in range(32)], [NONE, ONE] * 50
 
 
 @pytest.mark.parametrize(
-    "between",
+    ("states", "timeout", "end", "seconds", "told"),
     [
-        Pending("starting"),
-        Failed("b", code="crash", subject="b", grace=3),
-        Failed("a", code="crash", subject="a", grace=60),
+        pytest.param([Done()], 10, Done(), 0, [], id="what is there already costs no wait"),
+        pytest.param([NONE, NONE, ONE, Done()], 10, Done(), 3, ["0 of 2", "1 of 2"], id="as soon as done, each change told once"),
+        pytest.param([STARTING, BROKEN, Done()], 10, BROKEN, 1, ["starting"], id="what cannot heal ends it at once"),
+        pytest.param([STARTING, CRASHED], 10, CRASHED, 4, ["starting", "a"], id="what may heal ends it once it has lasted"),
+        *(
+            pytest.param([CRASHED, CRASHED, between, CRASHED, CRASHED, Done()], 10, Done(), 5, None, id=f"healed: {between}")
+            for between in (STARTING, OTHER, PATIENT)
+        ),
+        pytest.param([SLOW], 10, SLOW, 10, ["slow"], id="at the deadline also what would have had more time"),
+        pytest.param([NONE], 2.5, NONE, 2.5, ["0 of 2"], id="not a moment after the deadline"),
+        pytest.param([*RISING, Done()], 10, Done(), 32, None, id="as long as something new comes it goes on"),
+        pytest.param(FLAPPING, 10, ONE, 11, None, id="what goes back and forth is not new"),
     ],
 )
-def test_what_has_healed_in_between_has_not_lasted(between: State) -> None:
-    crashed = Failed("a", code="crash", subject="a", grace=3)
-    end, clock, _ = run([crashed, crashed, between, crashed, crashed, Done()])
-    assert end == Done()
-    assert clock.now == 5
-
-
-def test_at_the_deadline_it_ends_with_what_would_have_had_more_time() -> None:
-    slow = Failed("slow", code="slow", grace=60)
-    end, clock, _ = run([slow], timeout=10)
-    assert end == slow
-    assert clock.now == 10
-
-
-def test_the_deadline_ends_it_with_what_was_missing_and_not_a_moment_later() -> None:
-    end, clock, _ = run([Pending("0 of 2")], timeout=2.5)
-    assert end == Pending("0 of 2")
-    assert clock.now == 2.5
-
-
-def test_as_long_as_something_new_comes_it_goes_on_and_what_goes_back_and_forth_is_not_new() -> None:
-    rising = [Pending(f"{number // 8} of 4") for number in range(32)]
-    end, clock, _ = run([*rising, Done()], timeout=10)
-    assert (end, clock.now) == (Done(), 32)
-    flapping: list[State] = [Pending(f"{number % 2} of 4") for number in range(100)]
-    _, clock, _ = run(flapping, timeout=10)
-    assert clock.now == 11
+def test_a_wait_ends_when_waiting_does_not_help(
+    states: list[State], timeout: float, end: State, seconds: float, told: list[str] | None
+) -> None:
+    clock, said, remaining = Clock(), list[str](), iter(states)
+    found = until(
+        lambda: next(remaining, states[-1]), timeout=timeout, pause=1, on_change=said.append, clock=clock, sleep=clock.wait
+    )
+    assert (found, clock.now) == (end, seconds)
+    assert told is None or said == told
 
 
 def test_a_check_that_takes_long_is_repeated_the_later() -> None:
@@ -103,24 +68,17 @@ def test_a_check_that_takes_long_is_repeated_the_later() -> None:
     assert began == [0, 1.5, 3, 4]
 
 
-def run_until_done(state: State) -> None:
-    clock = Clock()
-    until_done(lambda: state, RolloutError, "It is not complete", "wait longer", timeout=10, clock=clock, sleep=clock.wait)
-
-
-def test_what_is_done_in_time_is_no_error() -> None:
-    run_until_done(Done())
-
-
 @pytest.mark.parametrize(
     ("state", "sentence", "hint"),
     [
+        (Done(), "", ""),
         (Failed("It crashes.", "read the log"), "It crashes.", "read the log"),
         (Failed("It crashes."), "It crashes.", "wait longer"),
-        (Pending("0 of 2 pods"), "It is not complete, with nothing new for 10 s: 0 of 2 pods.", "wait longer"),
+        (NONE, "It is not complete, with nothing new for 10 s: 0 of 2.", "wait longer"),
     ],
 )
 def test_an_error_says_what_failed_or_what_was_missing_and_what_to_try(state: State, sentence: str, hint: str) -> None:
-    with pytest.raises(RolloutError) as raised:
-        run_until_done(state)
-    assert (raised.value.sentence, raised.value.hint) == (sentence, hint)
+    clock = Clock()
+    with pytest.raises(RolloutError) if sentence else nullcontext() as raised:
+        until_done(lambda: state, RolloutError, "It is not complete", "wait longer", timeout=10, clock=clock, sleep=clock.wait)
+    assert raised is None or (raised.value.sentence, raised.value.hint) == (sentence, hint)
