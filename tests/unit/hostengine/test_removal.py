@@ -19,40 +19,9 @@ from kubetasks.setup import receipt
 from kubetasks.setup.receipt import Receipt
 from kubetasks.terminal.report import Report
 from tests.unit.configured import configured
-from tests.unit.setup.recorded import Programs
+from tests.unit.setup.recorded import BUILT, FakeEngine, Programs
 
 DIGEST = "kindest/node:v1.36.3@sha256:1111"
-BUILT = [f"simple-server-{what}:built" for what in ("node", "kicbase", "base", "registry")]
-
-
-class FakeEngine:
-    """Stands for kubetasks.engine.client.Engine."""
-
-    root = Path()  # where it keeps its data
-
-    def __init__(self, *things: str, clusters: tuple[str, ...] = (), used: str = "") -> None:
-        self._things, self._clusters, self._used = things, clusters, used
-        self.removed: list[str] = []
-
-    def clusters(self) -> list[Created]:
-        return [Created(name, "", "kubetasks-shop", "/home/me/shop", "kubetasks") for name in self._clusters]
-
-    def image_tags(self, repository: str) -> list[str]:
-        return [f"{repository}:built"]
-
-    @property
-    def info(self) -> dict[str, str]:
-        return {"DockerRootDir": str(self.root)}
-
-    def others(self, pulled: list[str]) -> list[str]:
-        return [thing for thing in self._things if thing.removeprefix("image ") not in pulled]
-
-    def users(self, reference: str) -> list[str]:
-        return ["theirs"] if reference == self._used else []
-
-    def remove_image(self, reference: str) -> bool:
-        self.removed.append(reference)
-        return True
 
 
 class Machine:
@@ -161,7 +130,9 @@ def test_a_persons_configuration_of_the_engine_is_kept(machine: Machine) -> None
 
 
 def test_a_cluster_forbids_the_removal(machine: Machine) -> None:
-    machine.here = FakeEngine("container one-control-plane", clusters=("one",))
+    machine.here = FakeEngine(
+        "container one-control-plane", clusters=(Created("one", "", "kubetasks-shop", "/home/me/shop", "kubetasks"),)
+    )
     machine.refuses("still exist: one", ClusterError)
 
 

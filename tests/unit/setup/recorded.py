@@ -1,10 +1,12 @@
-"""Programs that answer with recorded output instead of running."""
+"""Programs that answer with recorded output instead of running, and an engine that removes nothing."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kubetasks.engine.client import Created
 from kubetasks.terminal import shell
 
 
@@ -25,3 +27,36 @@ class Programs:
         self.calls.append(line)
         outputs = next(found for begin, found in self._outputs.items() if line.startswith(begin))
         return outputs.pop(0) if len(outputs) > 1 else outputs[0]
+
+
+BUILT = [f"simple-server-{what}:built" for what in ("node", "kicbase", "base", "registry")]
+
+
+class FakeEngine:
+    """Stands for kubetasks.engine.client.Engine."""
+
+    root = Path()  # where it keeps its data
+
+    def __init__(self, *things: str, clusters: tuple[Created, ...] = (), used: str = "") -> None:
+        self._things, self._clusters, self._used = things, clusters, used
+        self.removed: list[str] = []
+
+    def clusters(self) -> list[Created]:
+        return list(self._clusters)
+
+    def image_tags(self, repository: str) -> list[str]:
+        return [f"{repository}:built"]
+
+    @property
+    def info(self) -> dict[str, str]:
+        return {"DockerRootDir": str(self.root)}
+
+    def others(self, pulled: list[str]) -> list[str]:
+        return [thing for thing in self._things if thing.removeprefix("image ") not in pulled]
+
+    def users(self, reference: str) -> list[str]:
+        return ["theirs"] if reference == self._used else []
+
+    def remove_image(self, reference: str) -> bool:
+        self.removed.append(reference)
+        return True

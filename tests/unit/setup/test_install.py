@@ -4,6 +4,8 @@ import dataclasses
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -18,10 +20,15 @@ from kubetasks.terminal.report import Report
 from nodeimages import here
 from tasks import PROJECT
 from tests.unit.configured import configured
+from tests.unit.failing import raising
 
 
 def sourced(images_from: str) -> settings.Settings:
     return settings.read(PROJECT, {**settings.DEFAULTS, "setup": {"images": images_from, "engine": "install"}}, {})
+
+
+def without_images(**more: object) -> Any:
+    return SimpleNamespace(require_usable=lambda: None, image_id=lambda _reference: None, **more)
 
 
 @pytest.fixture
@@ -30,7 +37,7 @@ def unbuildable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "possible", lambda: False)
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     monkeypatch.setattr(client, "release", lambda: "20.10")
-    monkeypatch.setattr(client, "connect", EngineWithoutImages)
+    monkeypatch.setattr(client, "connect", without_images)
 
 
 @pytest.fixture
@@ -39,14 +46,6 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     monkeypatch.setattr(here, "build", lambda _settings, _report, _log, needs, _start: names.extend(need.name for need in needs))
     return names
-
-
-class EngineWithoutImages:
-    def require_usable(self) -> None:
-        pass
-
-    def image_id(self, reference: str) -> None:
-        pass
 
 
 UNREACHABLE = PullError("Pulling kindest/node failed: no such host", "Try again: ./inv setup")
@@ -129,16 +128,6 @@ def test_who_asks_for_pulling_gets_no_build(
     assert built == []
 
 
-class Refusing(EngineWithoutImages):
-    """Its pulls fail in one way."""
-
-    def __init__(self, error: TaskError) -> None:
-        self._error = error
-
-    def pull(self, _reference: str, _on_line: object) -> None:
-        raise self._error
-
-
 @pytest.mark.parametrize("error", [UNREACHABLE, EngineError("Pulling kindest/node failed: no space left on device", "Make room")])
 def test_files_are_downloaded_if_images_cannot_be_pulled_and_what_building_would_meet_too_ends_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: TaskError
@@ -148,7 +137,7 @@ def test_files_are_downloaded_if_images_cannot_be_pulled_and_what_building_would
     configuration = configured(cache=tmp_path)
 
     def fetch() -> list[TaskError]:
-        return downloads.fetch(Refusing(error), configuration, Report(), Kind.requirements)  # type: ignore[arg-type]
+        return downloads.fetch(without_images(pull=raising(error)), configuration, Report(), Kind.requirements)
 
     if isinstance(error, PullError):
         assert fetch() == [error]

@@ -11,49 +11,30 @@ from kubetasks.setup import receipt, removal
 from kubetasks.setup.receipt import Receipt
 from kubetasks.terminal.report import Report
 from tests.unit.configured import configured
+from tests.unit.setup.recorded import BUILT, FakeEngine
+
+PULLED = ["kindest/node@sha256:1", "python@sha256:2"]
 
 
-class Engine:
-    """Has pulled images, one of which a container uses, one that was built, and clusters."""
-
-    def __init__(self, *created: Created) -> None:
-        self.created = list(created)
-        self.images = {"kindest/node@sha256:1", "python@sha256:2", "simple-server-registry:3"}
-
-    def clusters(self) -> list[Created]:
-        return self.created
-
-    def image_tags(self, repository: str) -> list[str]:
-        return [name for name in self.images if name.startswith(f"{repository}:")]
-
-    def users(self, reference: str) -> list[str]:
-        return ["theirs"] if reference.startswith("python") else []
-
-    def remove_image(self, reference: str) -> bool:
-        self.images.remove(reference)
-        return True
-
-
-def removed(engine: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    receipt.write(cache, Receipt(pulled=["kindest/node@sha256:1", "python@sha256:2"]))
+def removed(engine: FakeEngine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    receipt.write(cache, Receipt(pulled=PULLED))
     monkeypatch.setattr(client, "connect", lambda: engine)
     return removal.remove(configured(cache=cache), Report())
 
 
 def test_images_and_the_cache_go_unless_a_container_uses_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Engine()
-    gone = removed(engine, tmp_path / "cache", monkeypatch)
-    assert gone == ["simple-server-registry:3", "kindest/node@sha256:1", str(tmp_path / "cache")]
-    assert engine.images == {"python@sha256:2"}
-    assert not (tmp_path / "cache").exists()
-    assert removal.remove(configured(cache=tmp_path / "cache"), Report()) == []
+    engine, cache = FakeEngine(used=PULLED[1]), tmp_path / "cache"
+    assert removed(engine, cache, monkeypatch) == [*BUILT, PULLED[0], str(cache)]
+    assert engine.removed == [*BUILT, PULLED[0]]
+    assert not cache.exists()
+    assert removal.remove(configured(cache=cache), Report()) == []
 
 
 def test_while_there_is_a_cluster_of_any_project_nothing_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my shop").mkdir()
     shop = Created("shop", "", "kubetasks-shop", str(tmp_path / "my shop"), "kubetasks")
     gone = Created("tea", "minikube", "kubetasks-tea", "/nowhere/tea", "kubetasks")
-    engine = Engine(shop, gone, Created("old", "", "kubetasks-old", "", ""))
+    engine = FakeEngine(clusters=(shop, gone, Created("old", "", "kubetasks-old", "", "")))
     with pytest.raises(ClusterError) as refused:
         removed(engine, tmp_path / "cache", monkeypatch)
     assert refused.value.sentence == (
@@ -65,7 +46,7 @@ def test_while_there_is_a_cluster_of_any_project_nothing_goes(tmp_path: Path, mo
         f"  {of_engine.format('tea')}; docker volume rm tea",
         f"  {of_engine.format('old')}",
     ]
-    assert len(engine.images) == 3
+    assert engine.removed == []
     assert (tmp_path / "cache" / receipt.NAME).exists()
 
 
@@ -75,9 +56,9 @@ def test_what_runs_of_pytest_have_noted_stays(
     notes = tmp_path / "cache" / "pytest"
     notes.mkdir(parents=True)
     (notes / "t1.jsonl").touch()
-    removed(Engine(), tmp_path / "cache", monkeypatch)
+    removed(FakeEngine(), tmp_path / "cache", monkeypatch)
     assert list((tmp_path / "cache").rglob("*")) == [notes, notes / "t1.jsonl"]
     assert f"Kept {notes}: runs of pytest go on, or were killed" in capsys.readouterr().err
     (notes / "t1.jsonl").unlink()
-    removed(Engine(), tmp_path / "cache", monkeypatch)
+    removed(FakeEngine(), tmp_path / "cache", monkeypatch)
     assert not (tmp_path / "cache").exists()

@@ -1,64 +1,48 @@
 """Which image or program is wanted: the pulled one, or the one that is built."""
 
-from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from kubetasks.engine.client import Engine
 from kubetasks.project.versions import DEFAULT_KUBERNETES, KICBASE, KUBERNETES
 from kubetasks.setup import requirements
 from nodeimages import names
 from tests.unit.configured import configured
 
-PULLED = KUBERNETES[DEFAULT_KUBERNETES].pulled
+BUILT, PULLED = names.node(DEFAULT_KUBERNETES), KUBERNETES[DEFAULT_KUBERNETES].pulled
 
 
-class Present(Engine):
+def having(*references: str) -> Any:
     """An engine that has those images."""
-
-    def __init__(self, *references: str) -> None:
-        self._references = references
-
-    def image_id(self, reference: str) -> str | None:
-        return "sha256:1" if reference in self._references else None
-
-
-def built() -> str:
-    return names.node(DEFAULT_KUBERNETES)
-
-
-def pulled() -> str:
-    return PULLED
+    return SimpleNamespace(image_id=lambda reference: "sha256:1" if reference in references else None)
 
 
 @pytest.mark.parametrize(
     ("way", "there", "wanted", "present"),
     [
-        ("pull", (), pulled, False),
-        ("pull", (pulled,), pulled, True),
-        ("pull", (built,), pulled, False),
-        ("build", (), built, False),
-        ("build", (built,), built, True),
-        ("build", (pulled,), built, False),
-        ("auto", (), pulled, False),
-        ("auto", (built,), built, True),
-        ("auto", (pulled,), pulled, True),
-        ("auto", (built, pulled), pulled, True),
+        ("pull", (), PULLED, False),
+        ("pull", (PULLED,), PULLED, True),
+        ("pull", (BUILT,), PULLED, False),
+        ("build", (), BUILT, False),
+        ("build", (BUILT,), BUILT, True),
+        ("build", (PULLED,), BUILT, False),
+        ("auto", (), PULLED, False),
+        ("auto", (BUILT,), BUILT, True),
+        ("auto", (PULLED,), PULLED, True),
+        ("auto", (BUILT, PULLED), PULLED, True),
     ],
 )
-def test_an_image_is_pulled_or_built_as_the_setting_says(
-    way: str, there: tuple[Callable[[], str], ...], wanted: Callable[[], str], present: bool
-) -> None:
-    configuration = configured(images=way)
-    found = requirements.KIND_NODE_IMAGE.find(Present(*(name() for name in there)), configuration)
-    assert found == requirements.Artifact(wanted(), present)
+def test_an_image_is_pulled_or_built_as_the_setting_says(way: str, there: tuple[str, ...], wanted: str, present: bool) -> None:
+    found = requirements.KIND_NODE_IMAGE.find(having(*there), configured(images=way))
+    assert found == requirements.Artifact(wanted, present)
 
 
 def test_the_image_of_minikubes_nodes_is_there_only_with_its_tag() -> None:
     configuration = configured(images="pull")
     tag = KICBASE.partition("@")[0]
-    assert not requirements.MINIKUBE_NODE_IMAGE.find(Present(KICBASE), configuration).present, "minikube would pull it again"
-    assert requirements.MINIKUBE_NODE_IMAGE.find(Present(KICBASE, tag), configuration).present
+    assert not requirements.MINIKUBE_NODE_IMAGE.find(having(KICBASE), configuration).present, "minikube would pull it again"
+    assert requirements.MINIKUBE_NODE_IMAGE.find(having(KICBASE, tag), configuration).present
 
 
 def test_without_an_engine_no_image_is_there() -> None:
