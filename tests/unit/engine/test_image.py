@@ -18,6 +18,7 @@ from kubetasks.project.labels import TOOL
 from kubetasks.project.versions import PYTHON_IMAGE
 from kubetasks.terminal import equivalents
 from tasks import PROJECT
+from tests.unit.engine.fakes import FakeEngine
 from tests.unit.failing import raising
 
 
@@ -153,26 +154,18 @@ def test_a_folder_without_a_dockerfile_is_told(tmp_path: Path) -> None:
         image.current(dataclasses.replace(PROJECT.application, source=tmp_path), "base")
 
 
-class Engine:
-    """Has the base image, and an image once it was built; its classic builder refuses."""
+CLASSIC = raising(BuildKitNeededError("Building it failed: the --mount option requires BuildKit\n  Step 1", "Fix it"))
+
+
+class Engine(FakeEngine):
+    """Has the base image; its classic builder refuses."""
 
     def __init__(self, *, buildkit: bool = False) -> None:
-        self.built = ""
-        self.asked = 0
-        self.buildkit = buildkit
+        super().__init__("base")
+        self.building, self._buildkit = CLASSIC, buildkit
 
     def asks_for_buildkit(self) -> bool:
-        return self.buildkit
-
-    def image_id(self, reference: str) -> str | None:
-        return "sha256:1" if reference in ("base", self.built) else None
-
-    def image_tags(self, _name: str) -> list[str]:
-        return [self.built]
-
-    def build(self, *_given: Any, **_more: Any) -> None:
-        self.asked += 1
-        raise BuildKitNeededError("Building it failed: the --mount option requires BuildKit\n  Step 1", "Fix it")
+        return self._buildkit
 
 
 @pytest.mark.parametrize(
@@ -188,16 +181,17 @@ def test_what_is_built_with_buildkit(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dockerfile: str, asked: int, preferred: bool
 ) -> None:
     engine: Any = Engine(buildkit=preferred)
+    with_buildkit: list[str] = []
 
     def builds(_engine: object, context: Any, names: list[str], *_more: object) -> None:
         with tarfile.open(fileobj=context) as archive:
             assert archive.getnames() == ["Dockerfile"]
-        engine.built = names[0]
+        with_buildkit.extend(names)
 
     monkeypatch.setattr(buildkit, "build", builds)
     made = current(tmp_path, dockerfile)
     image.build(engine, made, made.names, lambda _line: None)
-    assert (engine.built, engine.asked) == (made.reference, asked)
+    assert (with_buildkit, len(engine.built)) == (made.names, asked)
 
 
 @pytest.mark.parametrize("missing", [buildkit.MissingError("no buildx"), SetupError("no docker")])
@@ -206,10 +200,10 @@ def test_an_engine_that_asks_for_buildkit_builds_without_it_if_the_docker_cli_ca
 ) -> None:
     engine: Any = Engine(buildkit=True)
     monkeypatch.setattr(buildkit, "build", raising(missing))
-    monkeypatch.setattr(engine, "build", lambda *_given: setattr(engine, "asked", 1))
+    engine.building = lambda _on_line: None
     made = current(tmp_path)
     image.build(engine, made, made.names, lambda _line: None)
-    assert engine.asked == 1
+    assert engine.built == [made.reference]
 
 
 def test_if_buildkit_fails_too_both_reasons_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -56,8 +56,9 @@ def test_denied_access_is_told_from_an_engine_that_does_not_answer(monkeypatch: 
     monkeypatch.setattr(client, "connect", CONNECT)
     denied = "('Connection aborted.', PermissionError(13, 'Permission denied'))"  # as the SDK says it
     monkeypatch.setattr(access, "docker_client", raising(DockerException(denied)))
-    with pytest.raises(EngineError, match="may not use"):
+    with pytest.raises(EngineError, match="may not use the container engine's socket") as told:
         client.release()
+    assert "usermod -aG docker" in told.value.hint
     with pytest.raises(EngineError, match="may not use"):
         machine_engine.local(listening)
     assert machine_engine.local(listening.with_name("none")) is None

@@ -11,44 +11,19 @@ from kubetasks.setup import receipt
 from kubetasks.terminal import interruption, shell
 from tests.unit.setup.recorded import Programs
 
-# Debian 12, shortened to the packages that matter here
-DOCKER = (
-    "ii \tdocker.io\tinit-system-helpers (>= 1.54~), libc6 (>= 2.34), adduser, containerd (>= 1.4~), iptables, lsb-base, "
-    "runc (>= 1.0.0~rc8~), tini\t\n"
-)
-IPTABLES = """\
-ii \tiptables\t, libip4tc2 (= 1.8.9-2), libip6tc2 (= 1.8.9-2), netbase (>= 6.0), libc6 (>= 2.34), libnftnl11 (>= 1.1.5)\t
-ii \tlibip6tc2\t, libc6 (>= 2.28)\t
-ii \tlibnftnl11\t, libc6 (>= 2.34), libmnl0 (>= 1.0.3-4~)\t
-"""
-OTHERS = """\
-ii \tcontainerd\t, runc (>= 0.1.0~), libc6 (>= 2.34)\t
-ii \tlibc6\t, libgcc-s1\t
-ii \tmmdebstrap\t, apt (>= 2.3.14), python3 (>= 3.10), perl:any\t
-ii \trunc\t, libc6 (>= 2.34), libseccomp2 (>= 2.5.0)\t
-ii \ttini\t, libc6 (>= 2.34)\t
-"""
+# Debian 12, shortened to what matters here
 POLICY = """\
 docker.io:
   Installed: (none)
   Candidate: 20.10.24+dfsg1-1+deb12u1+b6
-  Version table:
-     20.10.24+dfsg1-1+deb12u1+b6 500
-        500 http://mirror.example/debian bookworm/main amd64 Packages
 podman-docker:
   Installed: (none)
   Candidate: 4.3.1+ds1-8+deb12u1+b3
-  Version table:
-     4.3.1+ds1-8+deb12u1+b3 500
-        500 http://mirror.example/debian bookworm/main amd64 Packages
 awk:
   Installed: (none)
   Candidate: (none)
-  Version table:
 """
 INSTALLING_DOCKER = """\
-The following NEW packages will be installed:
-  containerd docker.io runc tini
 0 upgraded, 4 newly installed, 0 to remove and 135 not upgraded.
 Inst runc (1.1.5+ds1-1+deb12u1 Debian:12.15/oldstable [amd64])
 Inst containerd (1.6.20~ds1-1+deb12u3 Debian:12.15/oldstable [amd64])
@@ -57,16 +32,20 @@ Inst docker.io (20.10.24+dfsg1-1+deb12u1+b6 Debian:12.15/oldstable [amd64])
 Conf runc (1.1.5+ds1-1+deb12u1 Debian:12.15/oldstable [amd64])
 """
 REPLACING_DOCKER = """\
-The following packages will be REMOVED:
-  docker.io
-The following NEW packages will be installed:
-  podman podman-docker
 2 upgraded, 2 newly installed, 1 to remove and 133 not upgraded.
 Inst login [1:4.13+dfsg1-1+deb12u1] (1:4.13+dfsg1-1+deb12u2 Debian:12.15/oldstable [amd64])
 Remv docker.io [20.10.24+dfsg1-1+deb12u1+b6]
-Inst podman (4.3.1+ds1-8+deb12u1+b3 Debian:12.15/oldstable [amd64])
 Inst podman-docker (4.3.1+ds1-8+deb12u1+b3 Debian:12.15/oldstable [amd64])
 """
+
+
+def listing(*names: str, state: str = "ii ") -> str:
+    """As dpkg-query prints installed packages."""
+    return "".join(f"{state}\t{name}\n" for name in names)
+
+
+IPTABLES, DOCKER = listing("iptables", "libip6tc2", "libnftnl11"), listing("docker.io")
+OTHERS = listing("containerd", "libc6", "mmdebstrap", "runc", "tini")
 
 
 def apt(patch: pytest.MonkeyPatch, simulated: str, *listings: str) -> Programs:
@@ -86,7 +65,7 @@ def test_what_came_new_is_recorded_with_its_dependencies(monkeypatch: pytest.Mon
 
 
 def test_a_package_that_another_apt_is_unpacking_is_not_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    unpacking = OTHERS.replace("ii \trunc", "iU \trunc").replace("ii \ttini", "rc \ttini")
+    unpacking = listing("containerd") + listing("runc", state="iU ") + listing("tini", state="rc ")
     apt(monkeypatch, INSTALLING_DOCKER, unpacking, OTHERS + DOCKER)
     packages.install(["docker.io"], tmp_path, tmp_path / "log")
     assert receipt.read(tmp_path).packages == ["docker.io", "tini"]
@@ -153,8 +132,8 @@ NEEDED_OF_OURS = ["iptables", "libip6tc2"]
 
 
 def test_what_packages_of_others_need_is_kept_and_the_rest_is_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    listing = "".join(f"ii \t{name}\n" for name in (*NEEDED_OF_OURS, "mmdebstrap", "tini", "theirs"))
-    outputs = {"dpkg-query": listing, "dpkg --print-architecture": "amd64\n", "apt-get --simulate": UNNEEDED, "apt": ""}
+    there = listing(*NEEDED_OF_OURS, "mmdebstrap", "tini", "theirs")
+    outputs = {"dpkg-query": there, "dpkg --print-architecture": "amd64\n", "apt-get --simulate": UNNEEDED, "apt": ""}
     programs = Programs(monkeypatch, outputs)
     found = packages.removable([*NEEDED_OF_OURS, "mmdebstrap", "tini", "removed-by-hand"])
     assert found == (["mmdebstrap", "tini"], NEEDED_OF_OURS)

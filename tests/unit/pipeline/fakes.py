@@ -1,4 +1,4 @@
-"""A provider and an engine for unit tests; the same actions run on real ones in tests/core and tests/thorough."""
+"""Providers for unit tests; the same actions run on real ones in tests/core and tests/thorough."""
 
 import dataclasses
 import os
@@ -15,6 +15,7 @@ from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal.report import Report
 from tasks import PROJECT
 from tests.unit.configured import configured
+from tests.unit.engine.fakes import FakeEngine
 from tests.unit.kube.fakes import FakeKube
 
 FACTS = Cluster(
@@ -106,36 +107,6 @@ class OwnProvider(FakeProvider):
 
 
 Own.register(OwnProvider)  # what isinstance asks
-
-
-class FakeEngine:
-    """An engine with those images; a build calls `building` with what is to be called for each line of its output."""
-
-    def __init__(self, *images: str) -> None:
-        self.images = {*images}
-        self.building: Callable[[Callable[[str], None]], object] = lambda _on_line: None
-
-    def image_id(self, reference: str) -> str | None:
-        return "sha256:1" if reference in self.images else None
-
-    def image_tags(self, repository: str) -> list[str]:
-        return sorted(one for one in self.images if one.startswith(f"{repository}:"))
-
-    def asks_for_buildkit(self) -> bool:
-        return False
-
-    def build(self, _context: object, names: list[str], _arguments: object, on_line: Callable[[str], None], *_: object) -> None:
-        self.building(on_line)
-        self.images.update(names)
-
-    def users(self, _reference: str) -> list[str]:
-        return []
-
-    def remove_image(self, reference: str) -> None:
-        self.images.remove(reference)
-
-    def remove_dangling(self) -> None:
-        pass
 
 
 class RefusedError(Exception):

@@ -58,16 +58,13 @@ def test_a_cluster_of_our_own_is_started_stopped_and_deleted() -> None:
     assert provider.called == ["start", "stop", "delete"]
 
 
-def test_a_broken_deployment_does_not_keep_a_started_cluster_from_being_used(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_broken_deployment_does_not_keep_a_started_cluster_from_being_used(capsys: pytest.CaptureFixture[str]) -> None:
     broken = recorded("crashing")
     objects = {"Deployment": [broken["deployment"]], "ReplicaSet": broken["replica_sets"], "Pod": broken["pods"]}
     ours = run_on(OwnProvider(changed=True), FakeKube(**nodes(), **objects))
-    monkeypatch.setattr(ours, "settings", dataclasses.replace(ours.settings, cache=tmp_path))
     cluster.start(ours)
     assert "The cluster is up; the deployment is not ready" in capsys.readouterr().err
-    (file,) = (tmp_path / "logs").iterdir()
+    (file,) = (ours.settings.cache / "logs").iterdir()
     assert "the log of" in file.read_text()
 
 
@@ -177,28 +174,22 @@ def test_what_crashes_in_a_cluster_that_does_not_come_up_is_named_with_its_last_
     assert hint in told.value.hint
 
 
-class WakingKube(FakeKube):
-    """At first its leases are those from before the nodes stopped."""
-
-    def __init__(self, **objects: list[dict[str, Any]]) -> None:
-        super().__init__(**objects)
-        self.asked = 0
-
-    def list(self, kind: str, namespace: str = "", **selectors: str) -> list[dict[str, Any]]:
-        found = super().list(kind, namespace, **selectors)
-        if kind != "Lease":
-            return found
-        self.asked += 1
-        renewed = SINCE - timedelta(minutes=1) if self.asked < 3 else SINCE + timedelta(seconds=1)
-        return [{**lease, "spec": {**lease["spec"], "renewTime": renewed.isoformat()}} for lease in found]
-
-
-def test_nodes_that_came_back_by_themselves_are_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
-    provider = OwnProvider(changed=False)
+def test_nodes_that_came_back_by_themselves_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kube, provider = LiveKube(), OwnProvider(changed=False)
     provider.facts = dataclasses.replace(FACTS, since={nodes()["Node"][0]["metadata"]["name"]: SINCE})
-    kube = WakingKube(**nodes())
+    known, before = kube.list, iter([SINCE - timedelta(minutes=1)] * 2)  # leases from before the nodes stopped
+
+    def find(kind: str, namespace: str = "") -> list[dict[str, Any]]:
+        found = known(kind, namespace)
+        if kind == "Lease":
+            found = [{**found[0], "spec": {"renewTime": next(before, SINCE + timedelta(seconds=1)).isoformat()}}]
+        return found
+
+    monkeypatch.setattr(kube, "list", find)
     assert cluster.ensure(run_on(provider, kube)), "start then waits for the pods too"
-    assert kube.asked >= 3
+    assert next(before, None) is None
     assert "Waiting for the node" in capsys.readouterr().err
 
 
@@ -206,14 +197,13 @@ def test_nodes_that_came_back_by_themselves_are_waited_for(capsys: pytest.Captur
 def test_an_api_server_that_is_not_up_is_waited_for_before_the_nodes(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, since_when: int
 ) -> None:
-    answers: list[TaskError] = [ClusterError("Nobody answers.", "look")] * since_when
-    kube = FakeKube(**nodes())
-    known = kube.list
+    kube = LiveKube()
+    known, away = kube.list, iter([ClusterError("Nobody answers.", "look")] * since_when)
 
-    def find(kind: str, namespace: str = "", **selectors: str) -> list[dict[str, Any]]:
-        if answers:
-            raise answers.pop()
-        return known(kind, namespace, **selectors)
+    def find(kind: str) -> list[dict[str, Any]]:
+        for error in away:
+            raise error
+        return known(kind)
 
     monkeypatch.setattr(kube, "list", find)
     assert nodes_action.wait_for_api(run_on(OwnProvider(changed=True), kube)) == bool(since_when)

@@ -17,10 +17,11 @@ from kubetasks.project.application import Application
 from kubetasks.providers.base import Cluster, Phase
 from kubetasks.terminal import interruption
 from tasks import PROJECT
+from tests.unit.engine.fakes import FakeEngine
 from tests.unit.failing import raising
 from tests.unit.kube.answers import recorded
 from tests.unit.kube.fakes import LiveKube
-from tests.unit.pipeline.fakes import FakeEngine, FakeProvider, OwnProvider, run_on
+from tests.unit.pipeline.fakes import FakeProvider, OwnProvider, run_on
 
 pytestmark = pytest.mark.timeout(60)  # a change that is not seen is waited for
 

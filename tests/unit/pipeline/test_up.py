@@ -11,9 +11,10 @@ import pytest
 from kubetasks.errors import EngineError, ExposeError, ImageError
 from kubetasks.pipeline import app
 from kubetasks.providers.base import Cluster
+from tests.unit.engine.fakes import FakeEngine
 from tests.unit.failing import raising
 from tests.unit.kube.fakes import LiveKube
-from tests.unit.pipeline.fakes import FakeEngine, OwnProvider, run_on
+from tests.unit.pipeline.fakes import OwnProvider, run_on
 
 
 class Creating(OwnProvider):

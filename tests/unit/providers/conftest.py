@@ -13,11 +13,12 @@ from kubetasks.setup.requirements import Artifact, Requirement
 from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report
 from tests.unit.configured import configured
-from tests.unit.providers.fakes import NAME, NODE_IMAGE, FakeEngine, FakeKind, FakeMinikube, World, fixed
+from tests.unit.engine.fakes import FakeEngine
+from tests.unit.providers.fakes import IMAGE, NAME, NODE_IMAGE, FakeKind, FakeMinikube, World, fixed
 
 
 def begun(name: str, kind: type[Own], program: type, folder: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    engine = FakeEngine()
+    engine = FakeEngine(NODE_IMAGE.reference, *IMAGE.names)
     made = program(engine)
     monkeypatch.setattr(shell, "run", made)
     monkeypatch.setattr("shutil.which", lambda program: f"/usr/bin/{program}")

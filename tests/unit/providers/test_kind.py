@@ -14,7 +14,8 @@ from kubetasks.providers.kind.config import Config
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.terminal import equivalents
 from tasks import PROJECT
-from tests.unit.providers.fakes import NAME, SUBNET, Container, World
+from tests.unit.engine.fakes import SUBNET, Container
+from tests.unit.providers.fakes import NAME, World
 
 CONFIG = Config(name="demo", image="node:1", port=8085, kubeconfig="/state/demo/kubeconfig", size=1, timeout=120)
 

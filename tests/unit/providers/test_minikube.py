@@ -12,7 +12,8 @@ from kubetasks.providers.minikube.config import Config, pulled_release
 from kubetasks.providers.minikube.provider import Minikube
 from kubetasks.setup import requirements
 from kubetasks.setup.requirements import Artifact
-from tests.unit.providers.fakes import IMAGE, NAME, NODE_IMAGE, Container, World, fixed
+from tests.unit.engine.fakes import Container
+from tests.unit.providers.fakes import IMAGE, NAME, NODE_IMAGE, World, fixed
 
 
 def test_it_has_a_home_of_its_own_and_a_volume_says_whose_it_is(minikube: World, tmp_path: Path) -> None:

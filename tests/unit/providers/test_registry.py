@@ -5,8 +5,9 @@ import pytest
 from kubetasks.engine.image import Delivered
 from kubetasks.errors import EngineError, ImageError
 from kubetasks.project import versions
+from tests.unit.engine.fakes import DIGEST
 from tests.unit.failing import raising
-from tests.unit.providers.fakes import DIGEST, IMAGE, World
+from tests.unit.providers.fakes import IMAGE, World
 
 
 @pytest.fixture

@@ -222,24 +222,6 @@ def test_what_makes_no_sense_is_one_sentence_and_an_exit_code(
     assert len(ended.stderr.splitlines()) <= 2
 
 
-def test_a_docker_socket_that_may_not_be_used_is_said(tmp_path: Path) -> None:
-    (tmp_path / "docker").mkdir()
-    (tmp_path / "docker" / "__init__.py").write_text(
-        "from docker.errors import DockerException\n"
-        "class APIClient: pass\n"
-        "def DockerClient(**_): raise DockerException(\"('Connection aborted.', PermissionError(13, 'Permission denied'))\")\n"
-    )
-    (tmp_path / "docker" / "utils.py").write_text(
-        "def kwargs_from_env(environment): return {}\ndef version_lt(a, b): return False\n"
-    )
-    (tmp_path / "docker" / "constants.py").write_text("MINIMUM_DOCKER_API_VERSION = ''\n")
-    (tmp_path / "docker" / "errors.py").write_text("class DockerException(Exception): pass\n")
-    ended = invoke("build", PYTHONPATH=str(tmp_path))
-    assert ended.returncode == 3
-    assert "may not use the container engine's socket" in ended.stderr
-    assert "usermod -aG docker" in ended.stderr
-
-
 def test_cleaning_where_nothing_ever_was_is_fine() -> None:
     ended = invoke("clean", "--all", INVOKE_CLUSTER_NAME="never-made")
     assert ended.returncode == 0

@@ -119,34 +119,12 @@ def other(tmp_path: Path) -> Application:
     return app
 
 
-def test_its_container_is_found_by_name(other: Application) -> None:
-    wanted, there = Desired(image=image.Image(other, "1", "")), Place("ns", Delivered("shop:1", False), None)
-    (part,) = desired.parts(other, manifests.of_application(other), wanted, there)
-    made = desired.item_of(part, other, "ns")
-    assert [one["image"] for one in made["spec"]["template"]["spec"]["containers"]] == ["a", "shop:1"]
-
-
-def test_its_source_names_its_image(tmp_path: Path) -> None:
-    (tmp_path / "Dockerfile").write_text("FROM scratch")
-    (tmp_path / "code").write_text("1")
-    app = dataclasses.replace(OTHER, source=tmp_path)
-    first = image.current(app, "base")
-    (tmp_path / "code").write_text("2")
-    assert first.reference.startswith("shop:")
-    assert image.current(app, "base").reference != first.reference
-
-
 def test_it_is_asked_at_its_own_path(monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(_app: Application, _url: str, path: str, _seconds: float, *, early: bool) -> dict[str, str] | None:
         return {"host": "pod-1"} if path == "/alive" and early else None
 
     monkeypatch.setattr(probe, "ask", answer)
     assert probe.health(OTHER, "http://127.0.0.1:1/") == "pod-1"
-
-
-def test_the_manifests_of_this_application_are_named_after_it() -> None:
-    names = [one.name for one in manifests.of_application(PROJECT.application)]
-    assert names == [f"{kind}/{PROJECT.application.name}" for kind in ("poddisruptionbudget", "deployment", "service")]
 
 
 def test_only_the_help_of_the_tasks_knows_the_name_of_the_application() -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,7 @@ def test_the_outcome_is_told_with_json_and_not_under_dry(capsys: pytest.CaptureF
     ],
 )
 def test_echo_shows_commands_and_dry_only_shows_them(
-    capsys: pytest.CaptureFixture[str], options: dict[str, bool], out: str, err: str, go_on: bool
+    capsys: pytest.CaptureFixture[str], options: dict[str, Any], out: str, err: str, go_on: bool
 ) -> None:
     assert Report(**options).equivalent("x", "y") is go_on
     assert capsys.readouterr() == (out, err)

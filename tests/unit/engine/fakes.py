@@ -1,0 +1,153 @@
+"""An engine that only remembers; the real one runs in tests/core and tests/thorough."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+DIGEST = f"sha256:{'0' * 64}"
+SUBNET = "172.18.0.0/16"
+
+
+@dataclasses.dataclass
+class Container:
+    name: str
+    labels: dict[str, str]
+    status: str = "running"
+    attrs: dict[str, Any] = dataclasses.field(default_factory=lambda: {"State": {"StartedAt": "2026-11-25T12:00:00Z"}})
+
+
+def ports(**mapped: str) -> dict[str, Any]:
+    """What an engine says of the ports of a container: `p80="8080"` is its port 80."""
+    return {"PortBindings": {f"{name[1:]}/tcp": [{"HostPort": port}] for name, port in mapped.items()}}
+
+
+class FakeEngine:
+    """Stands for kubetasks.engine.client.Engine, with those images.
+
+    `on_run` is called with what is run in a node, `on_look` before containers are looked for, and `building` with what is to be
+    called for each line of a build's output.
+    """
+
+    def __init__(self, *images: str) -> None:
+        self.info: dict[str, Any] = {}
+        self.nodes: dict[str, Container] = {}
+        self.volumes: dict[str, dict[str, str]] = {}
+        self.networks: dict[str, dict[str, str]] = {}
+        self.images = {*images}
+        self.built: list[str] = []
+        self.files: set[str] = set()
+        self.others: list[str] = []  # containers of somebody else on a cluster's network
+        self.ends = False  # a node ends as soon as it is started
+        self.kubelet = True
+        self.loaded: list[str] = []
+        self.pushed: list[str] = []
+        self.ran: list[tuple[str, ...]] = []
+        self.on_run: Callable[..., object] = lambda *_: None
+        self.on_look: Callable[[], object] = lambda: None
+        self.building: Callable[[Callable[[str], None]], object] = lambda _on_line: None
+
+    def require_usable(self) -> None:
+        pass
+
+    def platform(self, _reference: str) -> str:
+        return ""
+
+    def container(self, name: str) -> Container | None:
+        self.on_look()
+        return self.nodes.get(name)
+
+    def containers(self, label: str) -> list[Container]:
+        self.on_look()
+        key, _, value = label.partition("=")
+        return [node for node in self.nodes.values() if node.labels.get(key) == value]
+
+    def start(self, container: Container) -> None:
+        container.status = "exited" if self.ends else "running"
+
+    def stop(self, container: Container) -> None:
+        container.status = "exited"
+
+    def serve(self, name: str, _image: str, _network: str, published: tuple[int, int], labels: dict[str, str], _: object) -> None:
+        self.nodes[name] = Container(name, labels, attrs={"HostConfig": ports(p5000=str(published[0]))})
+
+    def remove(self, container: Container) -> None:
+        del self.nodes[container.name]
+
+    def volume(self, name: str) -> dict[str, str] | None:
+        return self.volumes.get(name)
+
+    def create_volume(self, name: str, labels: dict[str, str]) -> None:
+        self.volumes[name] = dict(labels)
+
+    def remove_volume(self, name: str) -> None:
+        del self.volumes[name]
+
+    def network(self, name: str) -> dict[str, Any] | None:
+        if name not in self.networks:
+            return None
+        return {"Labels": self.networks[name], "IPAM": {"Config": [{"Subnet": "fc00::/64"}, {"Subnet": SUBNET}]}}
+
+    def create_network(self, name: str, labels: dict[str, str], _options: object) -> None:
+        self.networks[name] = labels
+
+    def connected(self, _network: str) -> list[str]:
+        return self.others
+
+    def last_words(self, _node: Container) -> str:
+        return "exec /sbin/init: no such file or directory"
+
+    def remove_network(self, name: str) -> None:
+        del self.networks[name]
+
+    def has_file(self, _node: Container, path: str) -> bool:
+        return path in self.files
+
+    def run_in(self, node: Container, *argv: str) -> str:
+        self.ran.append(argv)
+        self.on_run(node, *argv)
+        if argv[0] == "ctr":
+            return "\n".join(["REF TYPE DIGEST", *(f"docker.io/library/{name} type sha256:1" for name in self.loaded)])
+        if argv[:2] == ("docker", "images"):
+            return "\n".join(self.loaded)
+        if argv[:2] == ("docker", "rmi"):
+            self.loaded = [name for name in self.loaded if name not in argv]
+        if argv[0] == "touch":
+            self.files.add(argv[1])
+        if argv[-1].startswith("rm --force"):
+            self.files.discard(argv[-1].split()[2])
+        return "systemd\nkubelet\n" if self.kubelet and "/comm" in argv[-1] else ""
+
+    def image_id(self, reference: str) -> str | None:
+        return "sha256:1" if reference in self.images else None
+
+    def image_tags(self, repository: str) -> list[str]:
+        return sorted(name for name in self.images if name.startswith(f"{repository}:"))
+
+    def tag(self, _reference: str, name: str) -> None:
+        self.images.add(name)
+
+    def push(self, name: str, _on_line: object) -> str:
+        self.pushed.append(name)
+        return DIGEST
+
+    def remove_image(self, name: str) -> None:
+        self.images.remove(name)
+
+    def remove_dangling(self) -> None:
+        pass
+
+    def users(self, _reference: str) -> list[str]:
+        return []
+
+    def asks_for_buildkit(self) -> bool:
+        return False
+
+    def build(self, _context: object, names: list[str], _arguments: object, on_line: Callable[[str], None], *_: object) -> None:
+        self.built.append(names[0])
+        self.building(on_line)
+        self.images.update(names)
+
+    def save(self, references: list[str], file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("\n".join(references))
