@@ -2,6 +2,7 @@
 
 import dataclasses
 import socket
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -155,40 +156,26 @@ def test_the_sentence_that_matters_is_told_and_not_the_stack_after_it(kind: Worl
     assert log.exists()
 
 
-class Rival:
-    """Takes the port that kind is about to get, so many times, as another program may."""
+@pytest.mark.parametrize(("times", "outcome"), [(1, nullcontext()), (9, pytest.raises(ClusterError, match="already in use"))])
+def test_a_port_that_is_taken_meanwhile_is_tried_once_more_with_the_next_one(
+    kind: World, times: int, outcome: AbstractContextManager[object]
+) -> None:
+    create, taken = kind.program.create, list[int]()
+    with ExitStack() as rivals:
 
-    def __init__(self, world: World, times: int) -> None:
-        self._world, self._times = world, times
-        self._create = world.program.create
-        self.taken: list[socket.socket] = []
+        def late(mappings: list[list[dict[str, Any]]], image: str) -> None:
+            port = mappings[0][0]["hostPort"]
+            kind.program.broken = "create" if len(taken) < times else ""
+            kind.program.output = f"listen tcp4 127.0.0.1:{port}: bind: address already in use"
+            if kind.program.broken:
+                taken.append(port)
+                rivals.enter_context(socket.create_server(("127.0.0.1", port)))
+            create(mappings, image)
 
-    def __call__(self, mappings: list[list[dict[str, Any]] | None], image: str) -> None:
-        port = (mappings[0] or [])[0]["hostPort"]
-        self._world.program.broken = "create" if len(self.taken) < self._times else ""
-        self._world.program.output = f"listen tcp4 127.0.0.1:{port}: bind: address already in use"
-        if self._world.program.broken:
-            self.taken.append(socket.create_server(("127.0.0.1", port)))
-        self._create(mappings, image)
-
-    def leave(self) -> None:
-        for one in self.taken:
-            one.close()
-
-
-@pytest.mark.parametrize(("times", "starts"), [(1, True), (9, False)])
-def test_a_port_that_is_taken_meanwhile_is_tried_once_more_with_the_next_one(kind: World, times: int, starts: bool) -> None:
-    rival = kind.program.create = Rival(kind, times)
-    try:
-        if starts:
-            facts, _ = kind.provider.start()
-            assert facts.mapped_port[1] > rival.taken[0].getsockname()[1]
-        else:
-            with pytest.raises(ClusterError, match="address already in use"):
-                kind.provider.start()
+        kind.program.create = late
+        with outcome:
+            assert kind.provider.start()[0].mapped_port[1] > taken[0]
         assert kind.program.words.count("create") == 2
-    finally:
-        rival.leave()
 
 
 def test_the_network_has_the_mtu_of_the_default_bridge(kind: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,17 +39,21 @@ def test_only_what_the_provider_needs_is_looked_for(bare: Settings, needed: tupl
     assert set(inventory.missing(bare, needed)) == {"engine", "base image", *own}
 
 
+def looked_for(settings: Settings, name: str, needed: tuple[Requirement, ...] = Kind.requirements) -> inventory.Item:
+    return next(item for item in inventory.look(settings, needed) if item.name == name)
+
+
 def test_the_command_line_that_kind_and_minikube_call_is_looked_for_beside_an_engine(
     bare: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(client, "release", lambda: "28.0.4")
     monkeypatch.setattr(client, "connect", lambda: SimpleNamespace(image_id=lambda _reference: None, require_usable=lambda: None))
     monkeypatch.setenv("PATH", str(tmp_path))
-    (item,) = [item for item in inventory.look(bare, Kind.requirements) if item.name == inventory.DOCKER]
+    item = looked_for(bare, inventory.DOCKER)
     assert (item.present, "https://docs.docker.com" in item.remedy) == (False, True)
     assert inventory.DOCKER not in inventory.missing(bare, Kind.requirements), "setup does not install it"
     (tmp_path / "docker").touch(mode=0o755)
-    (item,) = [item for item in inventory.look(bare, Kind.requirements) if item.name == inventory.DOCKER]
+    item = looked_for(bare, inventory.DOCKER)
     assert (item.present, item.detail) == (True, str(tmp_path / "docker"))
     assert inventory.DOCKER not in [item.name for item in inventory.look(bare, Existing.requirements)]
 
@@ -67,7 +71,7 @@ def test_minikube_is_there_once_its_program_is(bare: Settings) -> None:
     program = Path(requirements.MINIKUBE.find(None, bare).reference)
     program.parent.mkdir()
     program.touch(0o755)
-    found = next(item for item in inventory.look(bare, MINIKUBE) if item.name == "minikube")
+    found = looked_for(bare, "minikube", MINIKUBE)
     assert (found.present, found.detail) == (True, requirements.MINIKUBE.version)
 
 
