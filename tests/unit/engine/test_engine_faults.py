@@ -151,12 +151,6 @@ def test_why_one_that_was_named_cannot_be_reached_is_said(monkeypatch: pytest.Mo
     assert client.release() is None
 
 
-def test_why_one_that_was_named_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
-    with pytest.raises(AbsentError, match=r"^.*No container engine answers \(DOCKER_HOST\): Connection refused\."):
-        client.connect()
-
-
 def nothing(name: str) -> None:
     raise NotFound(name)
 

@@ -53,9 +53,6 @@ def apt(patch: pytest.MonkeyPatch, simulated: str, *listings: str) -> Programs:
     return Programs(patch, {"dpkg-query": list(listings), **apts})
 
 
-# installing
-
-
 def test_what_came_new_is_recorded_with_its_dependencies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     programs = apt(monkeypatch, INSTALLING_DOCKER, IPTABLES, IPTABLES + DOCKER + OTHERS)
     packages.install(["docker.io"], tmp_path, tmp_path / "log")
@@ -118,26 +115,3 @@ def test_a_package_that_only_some_releases_have_may_be_unknown(monkeypatch: pyte
     packages.install(["docker.io"], tmp_path, tmp_path / "log", if_known=["docker-cli", "podman-docker"])
     (real,) = programs.called("apt-get install")
     assert [word for word in real.split()[2:] if not word.startswith("--")] == ["docker.io", "podman-docker"]
-
-
-# removing
-
-# apt is told that somebody asked for all packages but ours: what it removes then, nothing else needs
-UNNEEDED = """\
-0 upgraded, 0 newly installed, 2 to remove and 135 not upgraded.
-Remv mmdebstrap [1.3.5-7]
-Remv tini [0.19.0-1+b3]
-"""
-NEEDED_OF_OURS = ["iptables", "libip6tc2"]
-
-
-def test_what_packages_of_others_need_is_kept_and_the_rest_is_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    there = listing(*NEEDED_OF_OURS, "mmdebstrap", "tini", "theirs")
-    outputs = {"dpkg-query": there, "dpkg --print-architecture": "amd64\n", "apt-get --simulate": UNNEEDED, "apt": ""}
-    programs = Programs(monkeypatch, outputs)
-    found = packages.removable([*NEEDED_OF_OURS, "mmdebstrap", "tini", "removed-by-hand"])
-    assert found == (["mmdebstrap", "tini"], NEEDED_OF_OURS)
-    (simulated,) = programs.called("apt-get --simulate")
-    assert simulated.endswith(" autoremove")
-    packages.remove(["mmdebstrap", "tini"], NEEDED_OF_OURS, tmp_path / "log")
-    assert programs.calls[-2:] == ["apt-mark auto iptables libip6tc2", "apt-get purge --quiet --yes mmdebstrap tini"]

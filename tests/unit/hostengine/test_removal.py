@@ -244,17 +244,23 @@ def test_with_docker_host_set_a_stopped_engine_of_this_machine_is_left_alone(mac
 # packages
 
 
+# apt is told that somebody asked for all packages but ours: what it removes then, nothing else needs
+UNNEEDED = (
+    "0 upgraded, 0 newly installed, 2 to remove and 135 not upgraded.\nRemv mmdebstrap [1.3.5-7]\nRemv tini [0.19.0-1+b3]\n"
+)
+
+
 def test_packages_are_removed_but_for_those_that_others_need(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    unneeded = "Remv tini [0.19.0-1+b3]\n"
-    listing = "".join(f"ii \t{name}\n" for name in ("iptables", "libip6tc2", "tini"))
-    programs = Programs(monkeypatch, {"dpkg-query": listing, "dpkg": "amd64\n", "apt-get --simulate": unneeded, "apt": ""})
-    machine.write(packages=["iptables", "libip6tc2", "tini"])
-    gone = machine.remove()
-    assert programs.calls[-2:] == ["apt-mark auto iptables libip6tc2", "apt-get purge --quiet --yes tini"]
-    assert "tini" in gone
-    assert "iptables" not in gone
+    ours = ["iptables", "libip6tc2", "mmdebstrap", "tini"]
+    listing = "".join(f"ii \t{name}\n" for name in (*ours, "theirs"))
+    programs = Programs(monkeypatch, {"dpkg-query": listing, "dpkg": "amd64\n", "apt-get --simulate": UNNEEDED, "apt": ""})
+    machine.write(packages=[*ours, "removed-by-hand"])
+    assert machine.remove()[-3:] == ["mmdebstrap", "tini", str(machine.cache)]
+    (simulated,) = programs.called("apt-get --simulate")
+    assert simulated.endswith(" autoremove")
+    assert programs.calls[-2:] == ["apt-mark auto iptables libip6tc2", "apt-get purge --quiet --yes mmdebstrap tini"]
     assert "Kept packages that others need: iptables, libip6tc2." in capsys.readouterr().err
 
 

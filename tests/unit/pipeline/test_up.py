@@ -101,12 +101,16 @@ def test_all_is_applied_before_the_first_wait_unless_something_serves_that_could
 def test_a_provider_without_docker_env_does_not_take_a_nodes_image_for_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     provider = OwnProvider(changed=True)
     run = run_on(provider, LiveKube(), engine=FakeEngine())
-    monkeypatch.setenv("MINIKUBE_ACTIVE_DOCKERD", "simple-server")
+    monkeypatch.setenv("MINIKUBE_ACTIVE_DOCKERD", "demo")
     run.engine = FakeEngine(run.image.reference)  # type: ignore[assignment]
-    with pytest.raises(ImageError, match="uses the engine of node simple-server") as told:
+    with pytest.raises(ImageError, match="this shell's docker uses the engine of node demo") as told:
         app.deploy(run)
     assert told.value.hint.startswith("unset DOCKER_HOST")
+    assert told.value.hint.endswith("./inv build")
     monkeypatch.delenv("MINIKUBE_ACTIVE_DOCKERD")
     with pytest.raises(ImageError, match="has not been built"):
         app.deploy(run)
     assert provider.called == [], "no cluster may be created for it"
+    run.host_engine = run.engine
+    monkeypatch.setenv("MINIKUBE_ACTIVE_DOCKERD", "demo")
+    assert app.deploy(run) == run.image

@@ -13,7 +13,6 @@ from kubetasks.errors import ClusterError, LeftoverError, OwnershipError
 from kubetasks.providers.kind import config, provider
 from kubetasks.providers.kind.config import Config
 from kubetasks.providers.kind.provider import Kind
-from kubetasks.terminal import equivalents
 from tasks import PROJECT
 from tests.unit.engine.fakes import SUBNET, Container
 from tests.unit.providers.fakes import NAME, World
@@ -85,19 +84,14 @@ def test_kubeadm_does_not_give_up_before_the_tasks_do(timeout: float, call: str,
     assert (init["kubernetesAPICall"], init["tlsBootstrap"]) == (call, bootstrap)
 
 
-def test_the_equivalent_command_names_the_network_to_kind_and_holds_the_configuration() -> None:
-    create = equivalents.create_cluster(CONFIG.words("-"), CONFIG.environment({}), CONFIG.text)
-    assert create.startswith("KIND_EXPERIMENTAL_DOCKER_NETWORK=demo kind create cluster")
-    assert create.endswith(f"{CONFIG.text}EOF")
-
-
 def test_the_equivalent_commands_are_kinds_and_dockers_own(
     kind: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dry = kind.make(dry=True)
     network, create, mark, *balancer, ready = dry.start_lines()
     assert network.startswith("docker network create --label")
-    assert f"kind create cluster --name {NAME}" in create
+    assert create.startswith(f"KIND_EXPERIMENTAL_DOCKER_NETWORK={NAME} kind create cluster --name {NAME} --image ")
+    assert create.endswith(f"{kind.provider.config().text}EOF")
     assert mark == f"docker exec demo-control-plane touch {Kind.mark}"
     assert balancer[-1].endswith("-f -"), "MetalLB, with its settings"
     assert ready == "kubectl wait --for=condition=Ready nodes --all"

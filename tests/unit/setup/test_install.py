@@ -154,6 +154,6 @@ def test_no_engine_is_installed_or_started_in_place_of_one_that_somebody_has_cho
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
     monkeypatch.setattr(client, "connect", connect)
     monkeypatch.setattr(downloads, "fetch", lambda *_given: pytest.fail("nothing is looked for"))
-    with pytest.raises(EngineError, match=re.escape("No container engine answers (DOCKER_HOST)")) as told:
+    with pytest.raises(EngineError, match=re.escape("No container engine answers (DOCKER_HOST): Connection refused.")) as told:
         install.install(configured(cache=tmp_path), Report(), ())
     assert told.value.hint == access.IF_AWAY
