@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from kubetasks.kube import service
 from tests.unit.kube.answers import recorded
 
@@ -10,38 +12,25 @@ def node(address: str) -> dict[str, Any]:
     return {"status": {"addresses": [{"type": "Hostname", "address": "a"}, {"type": "InternalIP", "address": address}]}}
 
 
-def test_the_mapped_port_comes_first_and_only_if_the_service_has_it() -> None:
-    item: dict[str, Any] = recorded("service")
-    balanced = item["status"]["loadBalancer"]["ingress"][0]["ip"]
-    found = service.addresses(item, (30080, 8081))
-    assert [one.url for one in found] == ["http://127.0.0.1:8081/", f"http://{balanced}:8080/"]
-    assert [one.way for one in service.addresses(item, (30081, 8081))] == ["load balancer"]
+MAPPED, BALANCED = "mapped port at 127.0.0.1:8081", "load balancer at 172.18.255.223:8080"
+TWO_PORTS = {"ports": [*recorded("service")["spec"]["ports"], {"name": "metrics", "port": 9090, "nodePort": 30090}]}
 
 
-def test_a_load_balancer_may_have_a_name_instead_of_an_address() -> None:
-    item: dict[str, Any] = recorded("service")
-    item["status"]["loadBalancer"]["ingress"] = [{"hostname": "lb.example.com"}]
-    assert [one.url for one in service.addresses(item, None)] == ["http://lb.example.com:8080/"]
-
-
-def test_a_service_without_an_address_yet_has_none() -> None:
-    item: dict[str, Any] = recorded("service")
-    item["status"] = {"loadBalancer": {}}
-    assert service.addresses(item, None) == []
-
-
-def test_node_ports_are_addresses_of_the_nodes_that_can_be_reached() -> None:
-    item: dict[str, Any] = recorded("service")
-    item["status"] = {}
-    found = service.addresses(item, None, [node("10.0.0.1"), node("fd00::1")])
-    assert [one.url for one in found] == ["http://10.0.0.1:30080/", "http://[fd00::1]:30080/"]
-
-
-def test_the_first_port_is_the_applications() -> None:
-    item: dict[str, Any] = recorded("service")
-    item["spec"]["ports"].append({"name": "metrics", "port": 9090, "nodePort": 30090})
-    assert service.addresses(item, (30080, 8081))[0].url == "http://127.0.0.1:8081/"
-    assert [one.way for one in service.addresses(item, (30090, 8081))] == ["load balancer"]
+@pytest.mark.parametrize(
+    ("change", "node_port", "nodes", "found"),
+    [
+        ({}, 30080, [], [MAPPED, BALANCED]),  # the preferred one first
+        ({}, 30081, [], [BALANCED]),
+        ({"spec": TWO_PORTS}, 30080, [], [MAPPED, BALANCED]),  # the first port is the application's
+        ({"spec": TWO_PORTS}, 30090, [], [BALANCED]),
+        ({"status": {"loadBalancer": {"ingress": [{"hostname": "lb.org"}]}}}, 0, [], ["load balancer at lb.org:8080"]),
+        ({"status": {"loadBalancer": {}}}, 0, [], []),
+        ({"status": {}}, 0, ["10.0.0.1", "fd00::1"], ["node port at 10.0.0.1:30080", "node port at [fd00::1]:30080"]),
+    ],
+)
+def test_where_a_service_may_answer(change: dict[str, Any], node_port: int, nodes: list[str], found: list[str]) -> None:
+    addresses = service.addresses(recorded("service") | change, (node_port, 8081) if node_port else None, list(map(node, nodes)))
+    assert [f"{one.way} at {one.url.removeprefix('http://').rstrip('/')}" for one in addresses] == found
 
 
 def test_each_pod_is_asked_at_the_port_of_its_own_slice() -> None:
