@@ -3,7 +3,7 @@
 import dataclasses
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
 import pytest
@@ -31,6 +31,15 @@ class Creating(OwnProvider):
         return super().start()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell's background job ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("created", [False, True])
 def test_a_build_ends_with_the_creation_that_it_accompanies(capsys: pytest.CaptureFixture[str], created: bool) -> None:
     building, ended = threading.Event(), threading.Event()
