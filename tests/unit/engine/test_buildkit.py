@@ -11,6 +11,7 @@ import pytest
 from kubetasks.engine import buildkit
 from kubetasks.errors import EngineError, ImageError, SetupError
 from kubetasks.project.labels import Owner
+from tests.unit.failing import raising
 
 VARIABLES = {"DOCKER_HOST": "unix:///its/socket"}
 SAYS = """\
@@ -80,9 +81,7 @@ def test_a_builder_that_keeps_the_image_for_itself_is_named(docker: Any) -> None
 def test_a_build_that_is_abandoned_ends_at_its_next_line_and_counts_as_that_however_it_ends(docker: Any, then: str) -> None:
     docker(f"{SAYS}{then}")
 
-    def abandoned(_line: str) -> None:
-        raise EngineError("abandoned", "")
-
+    abandoned = raising(EngineError("abandoned", ""))
     with pytest.raises(EngineError, match="abandoned"):
         buildkit.build(engine(image=None), io.BytesIO(), ["app:1"], {}, abandoned)
 

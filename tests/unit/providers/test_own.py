@@ -13,6 +13,7 @@ from kubetasks.providers.own import DELETION_SECONDS
 from kubetasks.setup import requirements
 from kubetasks.setup.requirements import Artifact
 from tasks import PROJECT
+from tests.unit.failing import raising
 from tests.unit.providers.fakes import IMAGE, NAME, NODE_IMAGE, World, fixed
 
 
@@ -155,10 +156,7 @@ LEFT = LeftoverError("Parts of cluster demo are left: container demo.", "./inv d
 def stuck(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """What was created cannot be removed."""
 
-    def fails(_provider: object) -> None:
-        raise LEFT
-
-    monkeypatch.setattr(type(world.provider), "_remove", fails)
+    monkeypatch.setattr(type(world.provider), "_remove", raising(LEFT))
     return world
 
 
@@ -170,9 +168,6 @@ def test_why_a_creation_failed_is_told_even_if_its_clean_up_fails_too(stuck: Wor
 
 
 def test_who_stops_a_creation_is_told_what_is_left_of_it(stuck: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stopped(*_given: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(stuck.program, "do", stopped)
+    monkeypatch.setattr(stuck.program, "do", raising(KeyboardInterrupt()))
     with pytest.raises(LeftoverError, match=LEFT.sentence):
         stuck.provider.start()

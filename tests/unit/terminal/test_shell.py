@@ -10,6 +10,7 @@ import pytest
 from kubetasks.errors import ProgramError, SetupError
 from kubetasks.terminal import interruption, shell
 from tests.support.processes import foreground
+from tests.unit.failing import raising
 
 
 def python(code: str) -> list[str]:
@@ -121,11 +122,10 @@ def test_a_program_that_ignores_its_end_is_killed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(shell, "END_SECONDS", 0.1)
     deaf = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
 
-    def interrupted(_line: str) -> None:
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        shell.run(python(f"{deaf}print('deaf', file=sys.stderr, flush=True); signal.pause()"), on_line=interrupted)
+        shell.run(
+            python(f"{deaf}print('deaf', file=sys.stderr, flush=True); signal.pause()"), on_line=raising(KeyboardInterrupt())
+        )
 
 
 def test_without_a_deadline_of_its_own_a_program_has_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
