@@ -92,7 +92,7 @@ def up(run: Run) -> Up:
 def _side_by_side(run: Run) -> Image:
     built: list[Image] = []
     failed: list[BaseException] = []
-    over, creating = threading.Event(), threading.Event()
+    over, creating, ended = threading.Event(), threading.Event(), threading.Event()
 
     def work() -> None:
         try:
@@ -104,6 +104,8 @@ def _side_by_side(run: Run) -> Image:
             failed.append(error)
             if isinstance(error, TaskError) and creating.is_set() and not over.is_set():  # print now: it can be fixed meanwhile
                 run.report.say(str(error.message))
+        finally:
+            ended.set()
 
     # each is made once, before there are two threads
     provider, _, _ = run.provider, run.engine, run.image  # an image that cannot be read is refused before a cluster is created
@@ -111,16 +113,16 @@ def _side_by_side(run: Run) -> Image:
     with run.report.step("Cluster and image"):
         builder = threading.Thread(target=work, daemon=True)  # a daemon, or Ctrl-C would wait for the build
         creating.set()
-        builder.start()
         try:
+            builder.start()
             cluster.ensure(run)  # in this thread: a signal must reach the clean-up of a half-created cluster
             creating.clear()
-            builder.join()
+            ended.wait()  # before Python 3.13, a join that a signal interrupts takes the thread for one that has ended
         except BaseException:
             over.set()
-            builder.join(ABANDON_SECONDS)  # or its image would come after a clean-up that follows
-            if builder.is_alive() and interruption.terminate_all():
-                builder.join(ABANDON_SECONDS)
+            # or its image would come after a clean-up that follows
+            if builder.ident and not ended.wait(ABANDON_SECONDS) and interruption.terminate_all():
+                ended.wait(ABANDON_SECONDS)
             raise
         if failed:
             raise failed[0]
