@@ -125,13 +125,14 @@ class Tasks:
         if self.settings.provider != "kind":
             (host,) = [one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP"]
             return {"node port": f"http://{host}:{behind}/"}
-        (ingress,) = service["status"]["loadBalancer"]["ingress"]
+        given = [one["ip"] for one in service["status"]["loadBalancer"].get("ingress", [])]
+        assert len(given) == 1, "the load balancer gives an address"
         (binding,) = json.loads(docker("inspect", node["metadata"]["name"]))[0]["NetworkSettings"]["Ports"][f"{NODE_PORT}/tcp"]
         (network,) = json.loads(docker("network", "inspect", self.cluster))[0]["IPAM"]["Config"]
-        assert ipaddress.ip_address(ingress["ip"]) in ipaddress.ip_network(network["Subnet"]), "it can be reached from here"
+        assert ipaddress.ip_address(given[0]) in ipaddress.ip_network(network["Subnet"]), "it can be reached from here"
         mapped = behind == NODE_PORT  # by the first service of the cluster
         first = {"mapped port": f"http://{binding['HostIp']}:{binding['HostPort']}/"} if mapped else {}
-        return first | {"load balancer": f"http://{ingress['ip']}:{ours}/"}
+        return first | {"load balancer": f"http://{given[0]}:{ours}/"}
 
     @property
     def environment(self) -> dict[str, str]:
