@@ -34,7 +34,7 @@ def test_the_quick_start_of_the_readme(throwaway: Tasks, type_page: TypePage) ->
         for url in addresses.values():
             answered = answers.spread(url, REQUESTS)
             assert (len(answered.requests), answered.failed) == (3, 0), url
-        (node,) = throwaway.get("nodes")["items"]
+        (node,) = tasks.get("nodes")["items"]
         containers = docker("ps", "--format={{.Names}}", f"--filter=label=io.x-k8s.kind.cluster={throwaway.cluster}")
         assert containers.split() == [node["metadata"]["name"]], "kind created it, and its node is a container"
         assert node["status"]["nodeInfo"]["kernelVersion"] == platform.release(), "of this machine, not of a virtual one"

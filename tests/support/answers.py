@@ -37,9 +37,9 @@ def text(url: str) -> str:
 
 
 def silent(url: str) -> bool:
-    """Whether nothing answers at the URL, not even with an error."""
+    """Whether nothing answers at the URL, not even with an error. It is not counted: another service may have the address."""
     try:
-        _ask(url, early=True)
+        _ask(f"{url.rstrip('/')}/healthz", early=True)
     except OSError:
         return True
     except http.client.HTTPException:

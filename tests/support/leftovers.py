@@ -19,6 +19,7 @@ def remove(prefix: str) -> None:
             container.remove(force=True, v=True)
         for network in client.networks.list(filters={"name": f"^{prefix}"}):
             network.remove()
-        for reference in [name for image in client.images.list() for name in image.tags]:
+        # not the list of the client: it asks again for each image, which another test may just have removed
+        for reference in [name for image in client.api.images() for name in image["RepoTags"] or ()]:
             if reference.startswith(prefix):
                 client.images.remove(reference, force=True)

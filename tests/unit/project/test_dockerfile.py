@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubetasks.project import dockerfile, inferred
@@ -74,6 +74,7 @@ def test_port_and_health_path_are_read_however_they_are_written(tmp_path: Path, 
     assert (found["port"].value, found["health"].value) == (port, health)
 
 
+@settings(deadline=None, database=None)
 @given(st.binary(max_size=300) | st.text("FROMARGHEALTHCHECK <\\`#=$\"'{}[]:-/\n\r\t019ab", max_size=200).map(str.encode))
 def test_any_bytes_are_read_and_come_out_the_same(content: bytes) -> None:
     text = decoded(content)
