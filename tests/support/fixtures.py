@@ -17,7 +17,7 @@ from filelock import ReadWriteLock
 from kubetasks.errors import OwnershipError
 from kubetasks.project import settings
 from kubetasks.project.application import Project
-from kubetasks.pytest_plugin import PLACES, TOKEN
+from kubetasks.pytest_plugin import PLACES
 from kubetasks.testing.cluster import Cluster
 from tasks import PROJECT
 from tests.support import diagnosis, images, leftovers, locks, order, pages, run, signals, snapshot, source
@@ -58,16 +58,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.kubetasks_keep = config.getoption("keep_cluster")  # of pytest-kind, which makes the cluster
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_unconfigure(config: pytest.Config) -> Generator[None]:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     """End the run after the plugin has removed what it noted, unless no test has begun it; nothing interrupts that."""
-    if TOKEN not in config.stash or hasattr(config, "workerinput") or not run.of(config).folder.exists():
+    config = session.config
+    if hasattr(config, "workerinput") or not run.of(config).folder.exists():  # the plugin removes that folder
         return (yield)
-    signals.ignore()
-    with locks.engine().read_lock():
-        try:
-            return (yield)
-        finally:
+    try:
+        return (yield)
+    finally:
+        signals.ignore()
+        with locks.engine().read_lock():
             run.of(config).end()
 
 
