@@ -32,6 +32,7 @@ BUILD_LINES = 15  # of the output of a build that failed
 BAD_REQUEST = 400
 NO_BUILDER = (404, 405, 501)  # presumably the answers of an engine without a classic builder: none has been seen yet
 REQUIRES_BUILDKIT = "requires BuildKit"  # what the classic builder says of RUN --mount, COPY --chmod and others
+LAYER_GONE = re.compile("failed to get digest sha256:|unknown parent image ID")  # what it says of a cached layer that was removed
 MOUNTS = Path("/proc/self/mountinfo")  # on Linux
 SAVED_BYTES = 1 << 20  # read at a time
 TAKEN, TAG_SECONDS = "already exists", 10  # what an engine says of a name that somebody gives at the same moment
@@ -61,6 +62,10 @@ class PullError(EngineError):
 
 class BuildKitNeededError(ImageError):
     """The engine refuses to build with its classic builder; BuildKit may build it."""
+
+
+class LayerGoneError(ImageError):
+    """Another run has removed a layer of the cache that this build was using."""
 
 
 def connect(timeout: int = REQUEST_TIMEOUT, host: str = "", owner: Owner = TOOL) -> "Engine":
@@ -356,7 +361,7 @@ class Engine:
     ) -> None:
         """Build an image from a tar archive with a Dockerfile of that name, under each of the references.
 
-        Raises ImageError with the end of the failing step's output, and BuildKitNeededError.
+        Raises ImageError with the end of the failing step's output, BuildKitNeededError, and LayerGoneError.
         """
         from docker.errors import APIError
 
@@ -364,7 +369,8 @@ class Engine:
         output: list[str] = []
 
         def failed(error: str) -> ImageError:
-            return (BuildKitNeededError if REQUIRES_BUILDKIT in error else ImageError)(
+            kind = LayerGoneError if LAYER_GONE.search(error) else ImageError
+            return (BuildKitNeededError if REQUIRES_BUILDKIT in error else kind)(
                 f"Building {first} failed: {error.strip()}{end_of(output)}",
                 "Fix it and run ./inv build again",
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from kubetasks.engine import buildkit
-from kubetasks.engine.client import BuildKitNeededError, Engine
+from kubetasks.engine.client import BuildKitNeededError, Engine, LayerGoneError
 from kubetasks.engine.content import name_in, read_context, read_file, rewound
 from kubetasks.errors import ImageError, LeftoverError, SetupError
 from kubetasks.project import dockerfile
@@ -15,6 +15,7 @@ from kubetasks.project.application import Application
 from kubetasks.project.versions import PYTHON_IMAGE
 
 PIECE = 1 << 20  # bytes that are read at a time
+BUILDS = 3  # of an image whose cached layers others remove meanwhile
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,8 @@ def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str
 
 def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> None:
     """Build it as docker does: with BuildKit if the engine or the Dockerfile asks for it, otherwise with the classic builder."""
+    import tenacity
+
     assert image.content
     refused, file, content = "", name_in(image.app.source, image.app.build_file), image.content
 
@@ -152,8 +155,9 @@ def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[st
             with suppress(buildkit.MissingError, SetupError):  # the classic builder needs no docker CLI
                 with_buildkit()
                 return
+        gone, stop = tenacity.retry_if_exception_type(LayerGoneError), tenacity.stop_after_attempt(BUILDS)
         try:
-            engine.build(rewound(content), names, image.arguments, on_line, file)
+            tenacity.Retrying(retry=gone, stop=stop, reraise=True)(engine.build, content, names, image.arguments, on_line, file)
             return
         except BuildKitNeededError as error:
             refused = f"{error.sentence.splitlines()[0]}\n"

@@ -18,7 +18,7 @@ import pytest
 from docker.errors import DockerException, NotFound
 
 from kubetasks.engine import access, client
-from kubetasks.engine.client import AbsentError, BuildKitNeededError
+from kubetasks.engine.client import AbsentError, BuildKitNeededError, LayerGoneError
 from kubetasks.errors import EngineError, ImageError, TaskError
 from kubetasks.project.labels import TOOL
 from kubetasks.providers.kind.provider import Kind
@@ -30,6 +30,7 @@ from tests.unit.failing import raising
 STEP = json.dumps({"stream": "Step 1/2 : FROM base"}) + "\n"
 RED = json.dumps({"stream": "\x1b[31mred\x1b[0m"}) + "\n"
 FAILED = json.dumps({"error": "write /layer: no space left on device"}) + "\n"
+LAYER = json.dumps({"error": f"failed to get digest sha256:{64 * '0'}: no such file or directory"}) + "\n"
 
 
 class Engine(http.server.BaseHTTPRequestHandler):
@@ -128,10 +129,11 @@ def test_one_that_is_too_old_is_said_and_not_taken_for_none(start: Start) -> Non
         ({"says": (RED, FAILED)}, ImageError, r"\n  red\n"),
         ({"refuses": "dockerfile parse error line 2"}, ImageError, "Building simple-server:1 failed: dockerfile parse error"),
         ({"refuses": "the --mount option requires BuildKit"}, BuildKitNeededError, "--mount"),
+        ({"says": (STEP, LAYER)}, LayerGoneError, "failed to get digest"),
         ({"refuses": "page not found", "status": 404}, BuildKitNeededError, "page not found"),
         ({"refuses": "it has been removed", "status": 501}, BuildKitNeededError, "it has been removed"),
     ],
-    ids="ends in the middle,full disk,colors,broken Dockerfile,needs BuildKit,no classic builder,no longer".split(","),
+    ids="dies,full disk,colors,broken Dockerfile,needs BuildKit,cached layer gone,no classic builder,no longer".split(","),
 )
 def test_a_build_that_fails_is_told_as_what_it_is(
     start: Start, engine: dict[str, Any], error: type[TaskError], sentence: str

@@ -5,13 +5,14 @@ import os
 import tarfile
 import tracemalloc
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 
 from kubetasks.engine import buildkit, content, image
-from kubetasks.engine.client import BuildKitNeededError
+from kubetasks.engine.client import BuildKitNeededError, LayerGoneError
 from kubetasks.engine.content import context_entries, read_context
 from kubetasks.errors import ImageError, SetupError, TaskError
 from kubetasks.project.labels import TOOL
@@ -204,6 +205,21 @@ def test_an_engine_that_asks_for_buildkit_builds_without_it_if_the_docker_cli_ca
     made = current(tmp_path)
     image.build(engine, made, made.names, lambda _line: None)
     assert engine.built == [made.reference]
+
+
+@pytest.mark.parametrize(("removed", "built"), [(1, 2), (3, 3)])
+def test_a_build_whose_cached_layer_another_run_removes_is_made_again(tmp_path: Path, removed: int, built: int) -> None:
+    engine: Any = FakeEngine("base")
+    made = current(tmp_path)
+
+    def building(_on_line: object) -> None:
+        if len(engine.built) <= removed:
+            raise LayerGoneError("Building it failed: failed to get digest sha256:1", "Run it again")
+
+    engine.building = building
+    with nullcontext() if removed < built else pytest.raises(ImageError, match="failed to get digest"):
+        image.build(engine, made, made.names, lambda _line: None)
+    assert engine.built == [made.reference] * built
 
 
 def test_if_buildkit_fails_too_both_reasons_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
