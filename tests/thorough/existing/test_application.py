@@ -1,5 +1,6 @@
 """The other tests that hold on any cluster."""
 
+from tests.core.test_scale import test_from_three_to_one_and_back_and_no_request_is_lost  # noqa: F401
 from tests.support.marks import exhaustive
 from tests.thorough.application.test_deploy import (  # noqa: F401
     test_a_second_deploy_changes_nothing_and_restarts_no_pod,

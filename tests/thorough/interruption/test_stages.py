@@ -27,7 +27,7 @@ SECONDS_TO_END = 10
     ("number", "times"),
     [
         (signal.SIGINT, 1),
-        (signal.SIGKILL, 1),
+        pytest.param(signal.SIGKILL, 1, marks=exhaustive),
         pytest.param(signal.SIGINT, 2, marks=exhaustive),
         pytest.param(signal.SIGTERM, 1, marks=exhaustive),
     ],
