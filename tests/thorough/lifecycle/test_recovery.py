@@ -45,6 +45,7 @@ def kill_delete(tasks: Tasks) -> None:
 
 
 @pytest.mark.promise("`minikube start`", "`minikube stop`, `minikube delete`", "If that takes longer than five seconds")
+@exhaustive
 @pytest.mark.long
 def test_a_creation_and_a_deletion_that_were_killed_at_any_moment_are_made_good(throwaway: Tasks) -> None:
     for phase in PHASES:  # from the second on, the next creation begins where the one before was killed

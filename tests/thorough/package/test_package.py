@@ -15,6 +15,7 @@ from tasks import PROJECT
 from tests.support import answers, source
 from tests.support.driver import SECONDS, docker
 from tests.support.installed import Theirs, build_wheel
+from tests.support.marks import exhaustive
 from tests.support.processes import ended, started, until_line
 from tests.support.waiting import until
 from tests.thorough.package.conftest import Begin, namespaces
@@ -122,6 +123,7 @@ def test_the_fixtures_serve_two_projects_at_once_under_xdist_and_leave_nothing(h
     assert hello.left() + other.left() == ""
 
 
+@exhaustive
 @pytest.mark.long
 @pytest.mark.usefixtures("throwaway")  # for the place
 def test_the_next_run_removes_what_a_killed_one_left_and_keeps_a_failed_test_if_it_is_told_to(
