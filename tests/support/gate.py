@@ -25,32 +25,28 @@ class Gate:
 
     def __init__(self, path: Path) -> None:
         self.host = f"unix://{path}"
-        self.requests: list[str] = []
-        self.closes_at = ""
-        self.after = ""
-        self.then: Callable[[], object] | None = None
-        self.closed = False
         self._path = path
-        self._connections: list[socket.socket] = []
-        self._listener: socket.socket | None = None
+        self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
+        self.open()
 
     def open(self, closes_at: str = "", after: str = "", then: Callable[[], object] | None = None) -> None:
         """Let everybody through until a request of that kind."""
         self.close()
-        self.requests, self.closes_at, self.after, self.then, self.closed = [], closes_at, after, then, False
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(self._path))
-        self._listener.listen()
-        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+        self.requests: list[str] = []
+        self.closes_at, self.after, self.then, self.closed = closes_at, after, then, False
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(self._path))
+        listener.listen()
+        self._sockets = [listener]
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 
     def close(self) -> None:
         """Let nobody through."""
         self.closed = True
         self._path.unlink(missing_ok=True)
         with self._lock:
-            ending, self._connections = [*self._connections, *([self._listener] if self._listener else [])], []
-            self._listener = None
+            ending, self._sockets = self._sockets, []
         for one in ending:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
@@ -63,7 +59,7 @@ class Gate:
                 outside = socket.socket(socket.AF_UNIX)
                 outside.connect(urlsplit(os.environ.get("DOCKER_HOST", str(SOCKET))).path)
                 with self._lock:
-                    self._connections += [inside, outside]
+                    self._sockets += [inside, outside]
                 threading.Thread(target=self._pass, args=(inside, outside, True), daemon=True).start()
                 threading.Thread(target=self._pass, args=(outside, inside, False), daemon=True).start()
 

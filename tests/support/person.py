@@ -54,7 +54,4 @@ def made() -> Iterator[Person]:
         home.chmod(0o755)
         yield Person(name, home)
     finally:
-        try:
-            subprocess.run(["userdel", "--force", name], check=True)
-        finally:
-            shutil.rmtree(home)
+        subprocess.run(["userdel", "--force", "--remove", name], check=True)

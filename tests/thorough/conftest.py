@@ -17,6 +17,5 @@ def gate() -> Iterator[Gate]:
     """Let everybody through to the engine."""
     with tempfile.TemporaryDirectory(prefix="gate-", dir="/tmp") as folder:  # a socket's path has 108 characters at most
         gate = Gate(Path(folder) / "engine")
-        gate.open()
         yield gate
         gate.close()
