@@ -6,7 +6,6 @@ import pytest
 
 from tests.support import answers, source
 from tests.support.driver import Tasks, docker
-from tests.support.images import built_image
 from tests.support.marks import every_provider
 
 pytestmark = every_provider
@@ -14,12 +13,12 @@ pytestmark = every_provider
 
 @pytest.mark.promise("`docker build -t simple-server:v1 .`")
 def test_it_comes_up_and_serves_the_image_that_was_built(app: Tasks) -> None:
-    built = built_image(app("build").stderr)
+    built = source.build(app("build").stderr)
     app("deploy", "expose")
     (pod,) = app.get("pods")["items"]
-    assert built_image(pod["spec"]["containers"][0]["image"]) == built
+    assert source.build(pod["spec"]["containers"][0]["image"]) == built
     variables = "{{range .Config.Env}}{{println .}}{{end}}"
-    inside = docker("image", "inspect", f"--format={variables}", built)
+    inside = docker("image", "inspect", f"--format={variables}", f"simple-server:{built}")
     assert f"BUILD_ID={answers.build(app.url())}" in inside.splitlines(), "what is served is the build id of the image just built"
     assert pod["spec"]["containers"][0]["imagePullPolicy"] == app.pull_policy
 
@@ -55,5 +54,5 @@ def test_a_changed_source_rolls_out_and_the_old_replica_set_goes_to_zero(app: Ta
     assert "is already built" in app.typed("build", folder=projects[1]).stderr, "clones share the images"
     sets = app.get("replicasets")["items"]
     images = [one["spec"]["template"]["spec"]["containers"][0]["image"] for one in sets]
-    replicas = {built_image(image): one["spec"]["replicas"] for image, one in zip(images, sets, strict=True)}
-    assert replicas == {f"simple-server:{before}": 0, f"simple-server:{after}": 1}
+    replicas = {source.build(image): one["spec"]["replicas"] for image, one in zip(images, sets, strict=True)}
+    assert replicas == {before: 0, after: 1}

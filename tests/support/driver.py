@@ -8,20 +8,18 @@ import os
 import secrets
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 from unittest import mock
 
-from kubetasks import providers
 from kubetasks.__main__ import Tasks as Program
-from kubetasks.engine import client
 from kubetasks.project.settings import Settings
 from kubetasks.providers.base import Provider
 from kubetasks.setup import requirements
 from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
-from kubetasks.terminal.report import Report
 from kubetasks.testing.cluster import Cluster
 from kubetasks.testing.ledger import Ledger
 from tasks import PROJECT, ns
@@ -42,12 +40,17 @@ class Ended:
     stdout: str
     stderr: str
 
+    def expected(self, words: Sequence[str], code: int | None) -> Self:
+        """Fail the test if it ended with another exit code; None stands for any."""
+        assert code in (None, self.code), f"{' '.join(words)} ended with {self.code}, not {code}:\n{self.stdout}{self.stderr}"
+        return self
+
 
 @dataclass(frozen=True)
 class Tasks:
     """`tasks("deploy")` does what `inv deploy` does, in this process; `tasks.typed("deploy")` is the real command line.
 
-    Each fails the test if it ends with another exit code than `code`; None stands for any.
+    Each fails the test if it ends with another exit code than `code`, see `Ended`.
     """
 
     pull_policy: ClassVar[str] = "Never"  # of the pods: the tasks have brought the image to the nodes
@@ -73,12 +76,12 @@ class Tasks:
         out, err = io.StringIO(), io.StringIO()
         with mock.patch.dict(os.environ, self.environment), redirect_stdout(out), redirect_stderr(err):
             ended = _invoke(words)
-        return _expect(words, Ended(ended, out.getvalue(), err.getvalue()), code)
+        return Ended(ended, out.getvalue(), err.getvalue()).expected(["inv", *words], code)
 
     def typed(self, *words: str, code: int | None = 0, folder: Path | None = None, **environment: str) -> Ended:
         """Run the command line, that of another copy of the project if `folder` is one."""
         argv = [sys.executable, "-m", "kubetasks", *self.before, *words]
-        return _expect(words, run(argv, folder or self.folder, self.environment | environment), code)
+        return run(argv, folder or self.folder, self.environment | environment, code=code)
 
     def json(self, *words: str) -> dict[str, Any]:
         """The document that a task prints with --json."""
@@ -87,10 +90,7 @@ class Tasks:
 
     def kubectl(self, *words: str, stdin: str = "") -> str:
         """What kubectl prints in this namespace; it must succeed."""
-        where = ["--kubeconfig", str(self.kubeconfig), "--namespace", self.namespace]
-        ended = run([requirements.kubectl().reference, *where, *words], PROJECT.folder, {}, stdin)
-        assert ended.code == 0, f"kubectl {words}: {ended.stderr}"
-        return ended.stdout
+        return kubectl(self.kubeconfig, f"--namespace={self.namespace}", *words, stdin=stdin)
 
     def get(self, *words: str) -> dict[str, Any]:
         """One object, or a list of them under `items`."""
@@ -104,11 +104,6 @@ class Tasks:
     def pods(self) -> set[str]:
         """The names of the pods in this namespace, terminating ones too."""
         return {pod["metadata"]["name"] for pod in self.get("pods")["items"]}
-
-    def ready_pods(self) -> set[str]:
-        """The names of the pods that the service sends requests to."""
-        slices = self.get("endpointslices", f"--selector=kubernetes.io/service-name={self.app}")["items"]
-        return {end["targetRef"]["name"] for one in slices for end in one.get("endpoints") or [] if end["conditions"]["ready"]}
 
     def url(self) -> str:
         """The URL of the exposed service."""
@@ -145,9 +140,7 @@ class Tasks:
     @property
     def settings(self) -> Settings:
         """The settings that this environment gives."""
-        app = dataclasses.replace(PROJECT.application, name=self.app)
-        project = dataclasses.replace(PROJECT, folder=self.folder, application=app)
-        return Cluster(project, {}, environment=os.environ | self.environment).settings
+        return self.as_cluster().settings
 
     @property
     def kubeconfig(self) -> Path:
@@ -155,16 +148,19 @@ class Tasks:
 
     def as_cluster(self, ledger: Ledger | None = None) -> Cluster:
         """The same cluster, as the fixtures of the package know it."""
-        return Cluster(PROJECT, {"cluster.name": self.cluster, "cluster.port": str(self.port)}, ledger)
+        app = dataclasses.replace(PROJECT.application, name=self.app)
+        project = dataclasses.replace(PROJECT, folder=self.folder, application=app)
+        return Cluster(project, {}, ledger, os.environ | self.environment)
 
     def provider(self) -> Provider:
         """The provider of this cluster."""
-        return providers.select(self.settings, Report(), client.connect)
+        return self.as_cluster().run().provider
 
 
 def docker(*words: str, stdin: str | None = None) -> str:
-    """What docker prints; it must succeed."""
-    return subprocess.run(["docker", *words], input=stdin, stdout=subprocess.PIPE, check=True, text=True).stdout
+    """What docker prints; it must succeed. A terminal's Ctrl-C does not reach it: it may clean up after one."""
+    argv = ["docker", *words]
+    return subprocess.run(argv, input=stdin, stdout=subprocess.PIPE, check=True, text=True, process_group=0).stdout
 
 
 def _invoke(words: tuple[str, ...]) -> int:
@@ -180,7 +176,19 @@ def _invoke(words: tuple[str, ...]) -> int:
     return code
 
 
-def run(argv: list[str], folder: Path, environment: dict[str, str], stdin: str = "") -> Ended:
+def kubectl(kubeconfig: Path, *words: str, stdin: str = "") -> str:
+    """What kubectl prints; it must succeed."""
+    return run([requirements.kubectl().reference, f"--kubeconfig={kubeconfig}", *words], stdin=stdin).stdout
+
+
+def run(
+    argv: list[str],
+    folder: Path = PROJECT.folder,
+    environment: Mapping[str, str] = {},
+    *,
+    stdin: str = "",
+    code: int | None = 0,
+) -> Ended:
     """Run a program. If the suite is interrupted the program is too, and may still clean up."""
     with subprocess.Popen(
         argv,
@@ -196,9 +204,4 @@ def run(argv: list[str], folder: Path, environment: dict[str, str], stdin: str =
         except BaseException:
             process.terminate()
             raise
-    return Ended(process.returncode, out, err)
-
-
-def _expect(words: tuple[str, ...], ended: Ended, code: int | None) -> Ended:
-    assert code in (None, ended.code), f"inv {' '.join(words)} ended with {ended.code}, not {code}:\n{ended.stdout}{ended.stderr}"
-    return ended
+    return Ended(process.returncode, out, err).expected(argv, code)

@@ -20,7 +20,7 @@ from kubetasks.project.application import Project
 from kubetasks.pytest_plugin import PLACES
 from kubetasks.testing.cluster import Cluster
 from tasks import PROJECT
-from tests.support import diagnosis, images, leftovers, locks, order, pages, run, signals, snapshot, source
+from tests.support import diagnosis, leftovers, locks, order, pages, run, signals, snapshot, source
 from tests.support.driver import HEARD, Tasks
 from tests.support.marks import default_provider
 from tests.support.person import Person
@@ -138,8 +138,7 @@ def k8s_application() -> Project:
 @pytest.fixture(scope="session")
 def k8s_cluster(this_run: Run) -> Cluster:
     """The cluster that the tests share, which pytest-kind makes: with a load balancer and the application's image."""
-    this_run.cluster()
-    return this_run.tasks.as_cluster()
+    return this_run.cluster()
 
 
 @pytest.fixture(scope="session")
@@ -171,7 +170,7 @@ def mapped_port() -> None:
 @pytest.fixture
 def alone(this_run: Run) -> None:  # noqa: ARG001
     """No other test at the same time, and no image of the application to begin with."""
-    images.remove()
+    leftovers.remove_images()
 
 
 @pytest.fixture

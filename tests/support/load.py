@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from kubetasks.testing.traffic import PAUSE, Requests
 from tests.support import answers
-from tests.support.eventually import eventually
+from tests.support.eventually import until
 
 SECONDS = 5  # limit for an answer
 
@@ -41,17 +41,11 @@ class Load(Requests):
         connection.close()
 
 
-@eventually(30)
-def answering(url: str) -> None:
-    assert not answers.silent(url), f"{url} does not answer"
-
-
 @contextmanager
 def load(urls: Iterable[str]) -> Iterator[Load]:
     """Wait until every URL answers, then send requests until the block ends."""
     urls = list(urls)
-    for url in urls:
-        answering(url)
+    until(lambda: not any(map(answers.silent, urls)))
     made, ended = Load(), threading.Event()
     clients = [(url, keep, ended) for url in urls for keep in (False, False, True)]
     threads = [threading.Thread(target=made.client, args=client) for client in clients]

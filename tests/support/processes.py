@@ -13,8 +13,8 @@ import pytest
 
 from kubetasks.terminal.interruption import SIGNALS
 from tasks import PROJECT
-from tests.support.driver import SECONDS, Tasks
-from tests.support.waiting import until
+from tests.support.driver import Tasks, run
+from tests.support.eventually import until
 
 PHASES = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  # of kind, in its own words
 
@@ -92,5 +92,4 @@ def creating(tasks: Tasks, phase: str) -> Iterator[subprocess.Popen[str]]:
 
 def paste(script: str) -> None:
     """Run lines that were printed, as a person would: in a shell, one after the other."""
-    pasted = subprocess.run(["bash", "-eu"], input=script, cwd=PROJECT.folder, capture_output=True, text=True, timeout=SECONDS)
-    assert pasted.returncode == 0, f"{script}\n{pasted.stdout}{pasted.stderr}"
+    run(["bash", "-eux"], stdin=script)

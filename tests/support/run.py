@@ -4,29 +4,37 @@ With pytest-xdist the controller begins and ends it. The first worker that needs
 use it.
 """
 
+import contextlib
+import itertools
+import os
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import FileLock, Timeout
+from pytest_kind import KindCluster
 
+from kubetasks.engine import client
 from kubetasks.providers.kind.config import free_port
+from kubetasks.providers.kind.provider import Kind
 from kubetasks.pytest_plugin import SESSION, TOKEN
+from kubetasks.setup import requirements
 from kubetasks.terminal.report import Report
 from kubetasks.testing import session, shared_folder
-from kubetasks.testing.cluster import remove
+from kubetasks.testing.cluster import Cluster, remove
 from kubetasks.testing.ledger import remove_dead
-from tests.support import cluster, images, leftovers, locks
+from tests.support import leftovers, locks
 from tests.support.driver import Tasks
 from tests.support.processes import begun, ended
-from tests.support.waiting import until
 
 PYTEST_KINDS_OWN_NAME = "pytest-kind"  # the default of --cluster-name: no name was requested
 BUILD_SECONDS = 300
 PLACES = 2  # on two cores
-PLACE_SECONDS = 600
+PLACE_SECONDS = 0.5  # until the next place is tried
 RUN = pytest.StashKey["Run"]()
 
 
@@ -52,16 +60,17 @@ class Run:
         with locks.engine().read_lock():
             for problem in remove_dead(remove):
                 Report().say(problem)
-        locks.join(if_first=images.put_aside)
+        locks.join(if_first=leftovers.put_aside)
 
     def end(self) -> None:
         """Remove what the plugin's ledger does not know. The last of several runs puts the images back."""
         leftovers.remove(self.prefix)
-        locks.leave(if_last=images.put_back)
+        locks.leave(if_last=leftovers.put_back)
 
-    def cluster(self) -> None:
-        """Create the shared cluster, and build the application's image meanwhile, unless another process of the run has."""
+    def cluster(self) -> Cluster:
+        """The shared cluster, created, and the application's image built meanwhile, by the first process that asks."""
         self.once("cluster", self._create)
+        return self.tasks.as_cluster()
 
     def once(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What `make` returned to the first process of the run that asked, as JSON. If it failed, so does each that asks."""
@@ -71,16 +80,15 @@ class Run:
         except session.BrokenError as error:
             pytest.fail(f"What the tests share could not be made ({name}):\n{error}", pytrace=False)
 
-    @contextmanager
+    @contextlib.contextmanager
     def place(self) -> Iterator[None]:
         """Hold one of the places for tests with a cluster of their own: more at a time than PLACES only slow each other down."""
-        taken = [FileLock(self.folder / f"place-{number}.lock") for number in range(PLACES)]
-        until(lambda: any(lock.is_locked or _acquired(lock) for lock in taken), timeout=PLACE_SECONDS)
-        try:
+        with contextlib.ExitStack() as held:
+            for number in itertools.cycle(range(PLACES)):
+                with contextlib.suppress(Timeout):
+                    held.enter_context(FileLock(self.folder / f"place-{number}.lock", timeout=PLACE_SECONDS))
+                    break
             yield
-        finally:
-            for lock in taken:
-                lock.release()
 
     def last_use(self, name: str, uses: int) -> bool:
         """Count one use of what the processes of the run share; True if it was the last one."""
@@ -102,31 +110,40 @@ class Run:
 
     def _create(self) -> dict[str, Any]:
         provider = self.tasks.provider()
-        if found := provider.phase() != "missing":
-            provider.cluster()  # refuses one that is stopped
-        else:
-            self.tasks.as_cluster(self.ledger).note()
         with begun(self.tasks, "build") as building:
-            cluster.create(self.tasks, self.config)
-            if not found:
-                self.tasks("start")  # the load balancer
+            if provider.phase() != "missing":
+                provider.cluster()  # refuses one that is stopped
+            else:
+                self.tasks.as_cluster(self.ledger).note()
+                if isinstance(provider, Kind):
+                    config = provider.config()
+                    provider.prepare(config)
+                    kubeconfig = Path(self.config.getoption("kubeconfig") or config.kubeconfig)
+                    self.kind(config.name, kubeconfig, provider.config_file, config.environment())
+                    provider.finish()
+                self.tasks("start")  # the load balancer; of another provider all of it
             output = ended(building, BUILD_SECONDS)
             assert building.returncode == 0, f"The image could not be built:\n{output}"
-        images.keep_stages()
+        leftovers.keep_stages()
         return {}
+
+    def kind(self, name: str, kubeconfig: Path, config_file: Path, environment: dict[str, str]) -> None:
+        """Let pytest-kind create a cluster, with its options, if given, or else what these tasks use."""
+        option = self.config.getoption
+        # pytest-kind creates a folder for downloads in the current one; with these programs it downloads nothing
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), mock.patch.dict(os.environ, environment):
+            KindCluster(
+                name,
+                kubeconfig=kubeconfig,
+                image=option("kind_image") or requirements.KIND_NODE_IMAGE.find(client.connect(), self.tasks.settings).reference,
+                kind_path=Path(option("kind_bin") or requirements.KIND.find(None, self.tasks.settings).reference),
+                kubectl_path=Path(option("kind_kubectl_bin") or requirements.kubectl().reference),
+            ).create(config_file)
 
 
 def any_port() -> int:
     """A free port of 127.0.0.1, from a range that a person's cluster is unlikely to want."""
     return free_port(session.FIRST_PORT + secrets.randbelow(session.PORTS))
-
-
-def _acquired(lock: BaseFileLock) -> bool:
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        return False
-    return True
 
 
 def of(config: pytest.Config) -> Run:

@@ -1,22 +1,18 @@
 """A stranger: a cluster of others, created without the tasks, with a registry, and users who may use one namespace of it."""
 
 import json
-import os
 import re
 import secrets
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
-from unittest import mock
 
 import pytest
 import yaml
 
-from kubetasks.setup import requirements
 from tasks import PROJECT
-from tests.support import cluster, leftovers, registries
+from tests.support import driver, leftovers, registries
 from tests.support.driver import Tasks, docker
 from tests.support.fixtures import ON_STRANGER
 from tests.support.registries import Registry
@@ -49,9 +45,6 @@ nodes:
             - {{name: audit, hostPath: /etc/kubernetes/audit, mountPath: /etc/kubernetes/audit, readOnly: true}}
             - {{name: log, hostPath: /var/log/kubernetes, mountPath: /var/log/kubernetes, pathType: DirectoryOrCreate}}
 """
-HOSTS = """\
-server = "http://{inside}"
-"""
 
 
 @dataclass(frozen=True)
@@ -66,17 +59,13 @@ class Stranger:
     registry: Registry
 
     def kubectl(self, *words: str, stdin: str = "") -> str:
-        argv = [requirements.kubectl().reference, "--kubeconfig", str(self.kubeconfig), *words]
-        ended = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=120)
-        assert ended.returncode == 0, f"kubectl {words}: {ended.stderr}"
-        return ended.stdout
+        return driver.kubectl(self.kubeconfig, *words, stdin=stdin)
 
     def trust(self, registry: Registry) -> None:
         """Let the node pull without TLS, under the name that this machine has for the registry."""
         folder = f"/etc/containerd/certs.d/{registry.address}"
         script = f"mkdir -p {folder} && cat > {folder}/hosts.toml"
-        hosts = HOSTS.format(inside=registry.inside)
-        docker("exec", "-i", self.node, "sh", "-ec", script, stdin=hosts)
+        docker("exec", "-i", self.node, "sh", "-ec", script, stdin=f'server = "http://{registry.inside}"\n')
 
     def audited(self, user: str) -> list[dict[str, Any]]:
         """The requests of a user that the API server has answered."""
@@ -92,41 +81,37 @@ class Stranger:
 @pytest.fixture(scope="session")
 def stranger(this_run: Run) -> Stranger:
     """The run's cluster of others, which the first test that needs it creates and the last one removes."""
-    made = this_run.once("stranger", lambda: _create(this_run, this_run.folder))
+    made = this_run.once("stranger", lambda: _create(this_run))
     return Stranger(made["name"], Path(made["kubeconfig"]), Registry(*made["registry"]))
 
 
-def _create(this_run: Run, folder: Path) -> dict[str, Any]:
+def _create(this_run: Run) -> dict[str, Any]:
     """Create a kind cluster on a network without our label, and a registry that its node knows."""
-    name, kubeconfig, audit = this_run.unique(), folder / "stranger.kubeconfig", folder / "audit"
+    name, folder = this_run.unique(), this_run.folder
+    kubeconfig, audit = folder / "stranger.kubeconfig", folder / "audit"
     audit.mkdir()
     (audit / "policy.yaml").write_text(AUDIT_POLICY)
     config = folder / "stranger.yaml"
     config.write_text(CONFIG.format(folder=audit, log=AUDIT_LOG))
     docker("network", "create", name)
-    with mock.patch.dict(os.environ, {"KIND_EXPERIMENTAL_DOCKER_NETWORK": name}):
-        cluster.kind(this_run.tasks, name, kubeconfig, config, this_run.config)
+    this_run.kind(name, kubeconfig, config, {"KIND_EXPERIMENTAL_DOCKER_NETWORK": name})
     registry = registries.start(this_run, folder, network=name)
     there = Stranger(name, kubeconfig, registry)
     there.trust(registry)
     there.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s")
-    return {
-        "name": name,
-        "kubeconfig": str(kubeconfig),
-        "registry": [registry.address, registry.inside, registry.name, registry.image],
-    }
+    return {"name": name, "kubeconfig": str(kubeconfig), "registry": registry}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class UserTasks(Tasks):
     """The tasks of a user with the rights of docs/existing-rbac.yaml in `namespace`; `kubectl` is the administrator's."""
 
     pull_policy: ClassVar[str] = "IfNotPresent"
 
-    person: str = ""
-    home: Path = Path()
-    registry: str = ""
-    stranger: Stranger = field(kw_only=True)
+    person: str
+    own_kubeconfig: Path
+    registry: str
+    stranger: Stranger
 
     @property
     def environment(self) -> dict[str, str]:
@@ -137,10 +122,6 @@ class UserTasks(Tasks):
             "INVOKE_CLUSTER_KUBECONFIG": str(self.own_kubeconfig),
             "INVOKE_APP_REGISTRY": self.registry,
         }
-
-    @property
-    def own_kubeconfig(self) -> Path:
-        return self.home / "user.kubeconfig"
 
     @property
     def kubeconfig(self) -> Path:
@@ -181,12 +162,11 @@ def _admitted(stranger: Stranger, this_run: Run, home: Path, namespace: str = ""
     cluster = {"name": "theirs", "cluster": config["clusters"][0]["cluster"]}
     context = {"name": "theirs", "context": {"cluster": "theirs", "user": "ann"}}
     config = {"clusters": [cluster], "users": [{"name": "ann", "user": {"token": token}}], "contexts": [context]}
+    own_kubeconfig = home / "user.kubeconfig"
+    own_kubeconfig.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **config}))  # no current context
     registry = f"{stranger.registry.address}/team"
-    user = UserTasks(
-        stranger.name, this_run.tasks.port, namespace, person=person, home=home, registry=registry, stranger=stranger
-    )
-    user.own_kubeconfig.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **config}))  # no current context
-    yield user
+    given: dict[str, Any] = {"person": person, "own_kubeconfig": own_kubeconfig, "registry": registry, "stranger": stranger}
+    yield UserTasks(stranger.name, this_run.tasks.port, namespace, **given)
     if this_run.last_use("stranger", this_run.config.stash[ON_STRANGER]):
         leftovers.remove(stranger.registry.name)  # first: it is on the network
         leftovers.remove(stranger.name)

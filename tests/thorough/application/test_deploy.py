@@ -11,7 +11,7 @@ from kubetasks.project.labels import TOOL
 from kubetasks.terminal import locking
 from kubetasks.terminal.report import Report
 from tasks import PROJECT
-from tests.support import answers, images, source
+from tests.support import answers, leftovers, source
 from tests.support.driver import Tasks, docker
 from tests.support.marks import every_provider
 from tests.support.processes import begun, ended, until_line
@@ -34,7 +34,7 @@ def test_as_json_a_task_tells_its_outcome_and_the_seconds_of_its_stages(app: Tas
     built = app.json("build")
     assert built["image"] == f"simple-server:{built['build']}"
     nameless = docker("images", "--quiet", "--filter=dangling=true", f"--filter=label={TOOL.selector}")
-    assert nameless or docker("images", "--quiet", images.STAGES), "the first stage of its build is kept"
+    assert nameless or docker("images", "--quiet", leftovers.STAGES), "the first stage of its build is kept"
     assert app.json("deploy")["build"] == built["build"]
     exposed, known = app.json("expose")["addresses"], app.json("status")["addresses"]
     assert exposed

@@ -13,14 +13,13 @@ from kubetasks.errors import OwnershipError
 from kubetasks.project.labels import OWNER_LABEL, TOOL
 from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
 from tasks import PROJECT
-from tests.support import answers, cluster, snapshot, source
+from tests.support import answers, snapshot, source
 from tests.support.driver import Tasks, docker
-from tests.support.eventually import answer
+from tests.support.eventually import answer, until
 from tests.support.fixtures import OTHER_CLUSTERS
 from tests.support.marks import every_provider
 from tests.support.processes import begun, ended, until_line
 from tests.support.snapshot import Snapshot
-from tests.support.waiting import until
 
 pytestmark = every_provider
 
@@ -42,13 +41,12 @@ def test_clean_leaves_cluster_engine_and_home_as_they_were(
     snapshot_of_everything: Callable[[], Snapshot],
     throwaway: Tasks,
     home: Path,
-    pytestconfig: pytest.Config,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     # of another source, because `clean` refuses an image that a person's container was made from
     another = source.changed(tmp_path_factory.mktemp("source"))
     before = snapshot_of_everything()
-    cluster.create(throwaway, pytestconfig)
+    throwaway("start")
     started_again = throwaway.json("start")
     assert started_again["cluster"] == throwaway.cluster
     objects_before = snapshot.settled(lambda: snapshot.objects(throwaway, everywhere=True))
@@ -81,10 +79,10 @@ def test_clean_leaves_cluster_engine_and_home_as_they_were(
     assert process.returncode == 0, output
     assert throwaway.json("status")["state"] == "missing"
     throwaway("clean", "--all")  # what this clone kept of a cluster that another one has deleted
-    assert snapshot_of_everything().since(before) == {}
+    assert snapshot_of_everything() ^ before == set()
 
     throwaway("clean", "--all")  # on nothing
-    assert snapshot_of_everything().since(before) == {}
+    assert snapshot_of_everything() ^ before == set()
     assert (home / ".kube" / "config").read_text() == OTHER_CLUSTERS
     for port in (urlsplit(url).port for way, url in urls.items() if way == "mapped port"):
         socket.create_server(("127.0.0.1", port or 0)).close()  # nobody listens there any more
@@ -102,7 +100,7 @@ def test_dev_that_is_interrupted_twice_while_it_creates_the_cluster_leaves_nothi
             os.killpg(process.pid, number)
         output = ended(process, 120)
     assert process.returncode == INTERRUPTED, output
-    assert snapshot_of().since(before) == {}
+    assert snapshot_of() ^ before == set()
     assert docker("images", "--quiet", tasks.app) == ""
 
 

@@ -19,9 +19,9 @@ from kubetasks.testing.cluster import Cluster
 from tasks import PROJECT
 from tests.support import answers, registries, source
 from tests.support.driver import EMPTY, Tasks, docker
+from tests.support.eventually import until
 from tests.support.marks import every_provider
 from tests.support.run import Run
-from tests.support.waiting import until
 
 AT_ONCE, TIMES = 4, 40
 

@@ -11,11 +11,11 @@ import pytest
 from kubetasks.testing.cluster import Cluster
 from tasks import PROJECT
 from tests.support.driver import docker
+from tests.support.eventually import until
 from tests.support.leftovers import our_clusters
 from tests.support.marks import exhaustive
 from tests.support.processes import ended, started
 from tests.support.run import Run
-from tests.support.waiting import until
 
 TASKS = """\
 from kubetasks import Project, namespace

@@ -11,10 +11,10 @@ import pytest
 from kubetasks.terminal.interruption import CLEANING
 from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
 from tests.support.driver import Tasks, docker
+from tests.support.eventually import until
 from tests.support.marks import exhaustive
 from tests.support.processes import PHASES, creating, ended, until_line
 from tests.support.snapshot import Snapshot
-from tests.support.waiting import until
 
 INTERRUPTED_STEP = ": interrupted ("  # after it the clean-up begins
 SECONDS_TO_CLEAN_UP = 60  # of a cluster that was half created
@@ -52,7 +52,7 @@ def test_an_interrupted_start_cleans_up(
     assert process.returncode == INTERRUPTED
     assert "Removing what was created" in output
     assert "Traceback" not in output
-    assert snapshot_of().since(before) == {}
+    assert snapshot_of() ^ before == set()
     assert volumes & set(docker("volume", "ls", "--quiet").split()) == set()
 
 
@@ -70,4 +70,4 @@ def test_a_second_signal_does_not_disturb_the_clean_up(
         output = ended(process, SECONDS_TO_CLEAN_UP)
     assert process.returncode == INTERRUPTED
     assert CLEANING in output
-    assert snapshot_of().since(before) == {}
+    assert snapshot_of() ^ before == set()

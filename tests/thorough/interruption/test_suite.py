@@ -8,11 +8,11 @@ import pytest
 
 from tasks import PROJECT
 from tests.support.driver import docker
+from tests.support.eventually import until
 from tests.support.leftovers import our_clusters
 from tests.support.marks import exhaustive
 from tests.support.processes import ended, started, until_line
 from tests.support.run import Run
-from tests.support.waiting import until
 
 
 @pytest.mark.runs_the_suite

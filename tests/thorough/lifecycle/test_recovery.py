@@ -21,10 +21,9 @@ from kubetasks.terminal import locking
 from kubetasks.terminal.report import Report
 from tests.support import answers
 from tests.support.driver import Tasks, docker
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, until
 from tests.support.marks import exhaustive
 from tests.support.processes import PHASES, begun, creating, ended, until_line
-from tests.support.waiting import until
 
 
 def kill_start(tasks: Tasks, phase: str) -> None:

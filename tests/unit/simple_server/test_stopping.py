@@ -13,7 +13,7 @@ import pytest
 
 from simple_server.limits import Limits
 from tasks import PROJECT
-from tests.support.waiting import until
+from tests.support.eventually import until
 from tests.unit.simple_server.process import SECONDS, Server, received, running, start
 
 LONG = "--drain=600"  # until a second signal ends it

@@ -9,7 +9,7 @@ import pytest
 
 from kubetasks.terminal import report
 from kubetasks.terminal.report import Report, duration
-from tests.support.waiting import until
+from tests.support.eventually import until
 
 
 def untimed(text: str) -> str:
