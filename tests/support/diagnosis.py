@@ -4,7 +4,6 @@ import os
 import subprocess
 from collections.abc import Iterator
 
-from kubetasks.project.settings import PROVIDERS_OF_OUR_OWN
 from kubetasks.setup import requirements
 from tasks import PROJECT
 from tests.support.driver import HEARD, Tasks
@@ -20,6 +19,10 @@ QUESTIONS = {
     "images of the pods": ("get", "pods", f"--output=jsonpath={IDS}"),
     "logs": LOGS,
     "logs of the containers before": (*LOGS, "--previous"),
+}
+EXPORTS = {  # how a provider saves its own logs of a cluster
+    "kind": ("export", "logs", "{path}", "--name={name}"),
+    "minikube": ("logs", "--file={path}", "--profile={name}"),
 }
 
 
@@ -38,20 +41,10 @@ def look(tasks: Tasks) -> Iterator[tuple[str, str]]:
     where = ("--kubeconfig", str(tasks.kubeconfig), "--namespace", tasks.namespace, "--request-timeout=5s")
     for title, words in QUESTIONS.items():
         yield title, _run(requirements.kubectl().reference, *where, *words)
-    if tasks.settings.provider in PROVIDERS_OF_OUR_OWN:
-        yield f"{tasks.settings.provider}'s logs", _export(tasks)
-
-
-def _export(tasks: Tasks) -> str:
-    """Save the provider's own logs of the cluster; return where."""
-    provider = tasks.provider()
-    path = REPORTS / f"{tasks.settings.provider}-{tasks.cluster}"
-    words = {
-        "kind": ("export", "logs", str(path), "--name", tasks.cluster),
-        "minikube": ("logs", f"--file={path}", "--profile", tasks.cluster),
-    }[tasks.settings.provider]
-    _run(provider.program, *words, **provider.environment)
-    return str(path.relative_to(PROJECT.folder))
+    if export := EXPORTS.get(tasks.settings.provider):
+        path, provider = REPORTS / f"{tasks.settings.provider}-{tasks.cluster}", tasks.provider()
+        _run(provider.program, *(word.format(path=path, name=tasks.cluster) for word in export), **provider.environment)
+        yield f"{tasks.settings.provider}'s logs", str(path.relative_to(PROJECT.folder))
 
 
 def _run(*argv: str, **environment: str) -> str:
