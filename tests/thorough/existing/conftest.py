@@ -1,3 +1,176 @@
-"""The fixtures of tests on a cluster of others, whose `app` takes the place of the suite's own."""
+"""A stranger: a cluster of others, with a registry, and users of one namespace of it, whose `app` is that of this folder."""
 
-from tests.support.stranger import app, documented_user, stranger, user  # noqa: F401
+import json
+import re
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import yaml
+
+from tasks import PROJECT
+from tests.support import driver, leftovers, registries
+from tests.support.driver import Tasks, docker
+from tests.support.fixtures import ON_STRANGER
+from tests.support.registries import Registry
+from tests.support.run import Run
+
+RBAC = PROJECT.folder / "docs" / "existing-rbac.yaml"
+ROLE = "simple-server-tasks"  # its name there
+# the API server writes down each request for an object, so that a test can see which rights were used
+AUDIT_LOG = "/var/log/kubernetes/audit.log"
+AUDIT_POLICY = """\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules: [{level: Metadata}]
+"""
+CONFIG = """\
+kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+nodes:
+  - role: control-plane
+    extraMounts: [{{hostPath: {folder}, containerPath: /etc/kubernetes/audit, readOnly: true}}]
+    kubeadmConfigPatches:
+      - |
+        kind: ClusterConfiguration
+        apiServer:
+          extraArgs:
+            - {{name: audit-log-path, value: {log}}}
+            - {{name: audit-policy-file, value: /etc/kubernetes/audit/policy.yaml}}
+          extraVolumes:
+            - {{name: audit, hostPath: /etc/kubernetes/audit, mountPath: /etc/kubernetes/audit, readOnly: true}}
+            - {{name: log, hostPath: /var/log/kubernetes, mountPath: /var/log/kubernetes, pathType: DirectoryOrCreate}}
+"""
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """A cluster that carries no label of ours, and its registry; `kubeconfig` is that of its administrator.
+
+    `name` is that of the cluster and of its Docker network.
+    """
+
+    name: str
+    kubeconfig: Path
+    registry: Registry
+
+    def kubectl(self, *words: str, stdin: str = "") -> str:
+        return driver.kubectl(self.kubeconfig, *words, stdin=stdin)
+
+    def trust(self, registry: Registry) -> None:
+        """Let the node pull without TLS, under the name that this machine has for the registry."""
+        folder = f"/etc/containerd/certs.d/{registry.address}"
+        script = f"mkdir -p {folder} && cat > {folder}/hosts.toml"
+        docker("exec", "-i", self.node, "sh", "-ec", script, stdin=f'server = "http://{registry.inside}"\n')
+
+    def audited(self, user: str) -> list[dict[str, Any]]:
+        """The requests of a user that the API server has answered."""
+        log = docker("exec", self.node, "cat", AUDIT_LOG)
+        events = [json.loads(line) for line in log.splitlines()]
+        return [event for event in events if event["user"].get("username") == user]
+
+    @property
+    def node(self) -> str:
+        return f"{self.name}-control-plane"
+
+
+@pytest.fixture(scope="session")
+def stranger(this_run: Run) -> Stranger:
+    """The run's cluster of others, which the first test that needs it creates and the last one removes."""
+    made = this_run.once("stranger", lambda: _create(this_run))
+    return Stranger(made["name"], Path(made["kubeconfig"]), Registry(*made["registry"]))
+
+
+def _create(this_run: Run) -> dict[str, Any]:
+    """Create a kind cluster on a network without our label, and a registry that its node knows."""
+    name, folder = this_run.unique(), this_run.folder
+    kubeconfig, audit = folder / "stranger.kubeconfig", folder / "audit"
+    audit.mkdir()
+    (audit / "policy.yaml").write_text(AUDIT_POLICY)
+    config = folder / "stranger.yaml"
+    config.write_text(CONFIG.format(folder=audit, log=AUDIT_LOG))
+    docker("network", "create", name)
+    this_run.kind(name, kubeconfig, config, {"KIND_EXPERIMENTAL_DOCKER_NETWORK": name})
+    registry = registries.start(this_run, folder, network=name)
+    there = Stranger(name, kubeconfig, registry)
+    there.trust(registry)
+    there.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s")
+    return {"name": name, "kubeconfig": str(kubeconfig), "registry": registry}
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserTasks(Tasks):
+    """The tasks of a user with the rights of docs/existing-rbac.yaml in `namespace`; `kubectl` is the administrator's."""
+
+    pull_policy: ClassVar[str] = "IfNotPresent"
+
+    person: str
+    own_kubeconfig: Path
+    registry: str
+    stranger: Stranger
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **super().environment,
+            "INVOKE_CLUSTER_PROVIDER": "existing",
+            "INVOKE_CLUSTER_CONTEXT": "theirs",
+            "INVOKE_CLUSTER_KUBECONFIG": str(self.own_kubeconfig),
+            "INVOKE_APP_REGISTRY": self.registry,
+        }
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.stranger.kubeconfig
+
+
+@pytest.fixture
+def user(stranger: Stranger, this_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserTasks]:
+    """The tasks of a user of a fresh namespace, who is asked before the cluster is changed."""
+    yield from _admitted(stranger, this_run, tmp_path_factory.mktemp("user"))
+
+
+@pytest.fixture
+def app(user: UserTasks) -> Tasks:
+    """The tasks of such a user who agrees to everything, in place of the suite's own `app`."""
+    return replace(user, before=("--yes",))
+
+
+@pytest.fixture
+def documented_user(stranger: Stranger, this_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserTasks]:
+    """A user of the namespace that docs/existing-rbac.yaml names; there can be one at a time."""
+    yield from _admitted(stranger, this_run, tmp_path_factory.mktemp("user"), PROJECT.application.name)
+
+
+def _admitted(stranger: Stranger, this_run: Run, home: Path, namespace: str = "") -> Iterator[UserTasks]:
+    """A user with the documented rights, in a namespace of that user's own unless one is given."""
+    rights, nodes = RBAC.read_text(), f"{ROLE}-nodes"
+    if not namespace:
+        namespace = f"test-{secrets.token_hex(4)}"
+        rights = re.sub(rf"(?m)(?<=: ){PROJECT.application.name}$", namespace, rights.replace(nodes, f"{namespace}-nodes"))
+        nodes = f"{namespace}-nodes"
+    person = f"system:serviceaccount:{namespace}:ann"
+    stranger.kubectl("apply", "--filename=-", stdin=rights.replace("USER_NAME", person))
+    stranger.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/warn=restricted")
+    stranger.kubectl("create", "serviceaccount", "ann", f"--namespace={namespace}")
+    config = yaml.safe_load(stranger.kubeconfig.read_text())
+    token = stranger.kubectl("create", "token", "ann", f"--namespace={namespace}").strip()
+    cluster = {"name": "theirs", "cluster": config["clusters"][0]["cluster"]}
+    context = {"name": "theirs", "context": {"cluster": "theirs", "user": "ann"}}
+    config = {"clusters": [cluster], "users": [{"name": "ann", "user": {"token": token}}], "contexts": [context]}
+    own_kubeconfig = home / "user.kubeconfig"
+    own_kubeconfig.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **config}))  # no current context
+    registry = f"{stranger.registry.address}/team"
+    given: dict[str, Any] = {"person": person, "own_kubeconfig": own_kubeconfig, "registry": registry, "stranger": stranger}
+    yield UserTasks(stranger.name, this_run.tasks.port, namespace, **given)
+    if this_run.last_use("stranger", this_run.config.stash[ON_STRANGER]):
+        leftovers.remove(stranger.registry.name)  # first: it is on the network
+        leftovers.remove(stranger.name)
+        return
+    stranger.kubectl("delete", "service", "--all", f"--namespace={namespace}")  # first: the namespace takes seconds
+    stranger.kubectl("delete", "namespace", namespace, "--wait=false")
+    stranger.kubectl("delete", "clusterrolebinding,clusterrole", nodes, "--ignore-not-found")

@@ -21,7 +21,7 @@ from tests.support.eventually import eventually
 from tests.support.marks import exhaustive
 from tests.support.processes import paste
 from tests.support.run import Run
-from tests.support.stranger import RBAC, ROLE, Stranger, UserTasks
+from tests.thorough.existing.conftest import RBAC, ROLE, Stranger, UserTasks
 
 CREATED = 201
 

@@ -15,10 +15,9 @@ from tasks import PROJECT
 from tests.support import answers, source
 from tests.support.driver import SECONDS, docker
 from tests.support.eventually import until
-from tests.support.installed import Theirs, build_wheel
 from tests.support.marks import exhaustive
 from tests.support.processes import ended, started, until_line
-from tests.thorough.package.conftest import Begin, namespaces
+from tests.thorough.package.conftest import Begin, Theirs, build_wheel, namespaces
 
 HELLO = Path(__file__).parent / "apps" / "hello"
 SLEEPS = """\
