@@ -18,8 +18,7 @@ def health(url: str) -> dict[str, Any] | None:
 
 def pod(url: str) -> str | None:
     """The name of the pod that answers at the URL; None if nobody does."""
-    answer = health(url)
-    return None if answer is None else str(answer["pod"])
+    return str(answer["pod"]) if (answer := health(url)) else None
 
 
 def build(url: str) -> str:

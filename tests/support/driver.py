@@ -85,8 +85,7 @@ class Tasks:
 
     def json(self, *words: str) -> dict[str, Any]:
         """The document that a task prints with --json."""
-        document: dict[str, Any] = json.loads(self(*words, "--json").stdout)
-        return document
+        return dict(json.loads(self(*words, "--json").stdout))
 
     def kubectl(self, *words: str, stdin: str = "") -> str:
         """What kubectl prints in this namespace; it must succeed."""
@@ -94,8 +93,7 @@ class Tasks:
 
     def get(self, *words: str) -> dict[str, Any]:
         """One object, or a list of them under `items`."""
-        document: dict[str, Any] = json.loads(self.kubectl("get", *words, "--output=json"))
-        return document
+        return dict(json.loads(self.kubectl("get", *words, "--output=json")))
 
     def nodes(self) -> list[str]:
         """The names of the nodes, which their containers have too."""

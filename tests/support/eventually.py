@@ -6,7 +6,6 @@ from typing import ParamSpec, TypeVar
 from tenacity import Retrying, retry, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
 from tests.support import answers
-from tests.support.answers import REQUESTS
 from tests.support.driver import Tasks
 
 PAUSE = 0.2  # seconds
@@ -33,7 +32,7 @@ def until(happened: Callable[[], bool], timeout: float = 90) -> None:
 @eventually(SECONDS)
 def answer(url: str, pods: set[str]) -> None:
     """Each of the pods answers at the URL, and no other; no request fails."""
-    spread = answers.spread(url, REQUESTS)
+    spread = answers.spread(url, answers.REQUESTS)
     assert (set(spread.requests), spread.failed) == (pods, 0)
 
 

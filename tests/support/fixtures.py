@@ -189,9 +189,10 @@ def app(this_run: Run, port_lock: None, k8s_namespace: str) -> Tasks:  # noqa: A
 
 @pytest.fixture
 def clusterless(request: pytest.FixtureRequest, this_run: Run) -> Iterator[Tasks]:
-    """The tasks on a cluster that does not exist; whatever a test makes under its name is removed."""
-    tasks = this_run.throwaway()
+    """The tasks on a cluster that does not exist; whatever a test makes under its name is removed, by this run or the next."""
+    tasks = Tasks(this_run.unique(), run.any_port())
     cluster = tasks.as_cluster(this_run.ledger)
+    cluster.note()
     request.node.stash.setdefault(PLACES, []).append((cluster, tasks.namespace))
     try:
         yield tasks
@@ -218,7 +219,6 @@ def type_page(tmp_path: Path, throwaway: Tasks, pytestconfig: pytest.Config) -> 
     environment = os.environ | throwaway.environment | {"PATH": os.pathsep.join(paths)}
     environment.pop("INVOKE_CLUSTER_PROVIDER", None)  # the page chooses it
     cache = throwaway.settings.cache
-    update = bool(pytestconfig.getoption("update_pages"))
 
     def type_it(page: Path, before_clean: Callable[[Tasks], None] = lambda _: None, by: Person | None = None) -> Tasks:
         typed, tasks = [], throwaway.renamed(by.home / "project" if by else tmp_path)
@@ -241,7 +241,7 @@ def type_page(tmp_path: Path, throwaway: Tasks, pytestconfig: pytest.Config) -> 
         if by:
             by.owns(tasks.folder)
         with pages.shell(tasks.folder, by.environment(environment) if by else environment, by.words if by else ()) as bash:
-            pages.run(page, provider(), bash, stand_ins, before, update)
+            pages.run(page, provider(), bash, stand_ins, before, bool(pytestconfig.getoption("update_pages")))
         assert CLEAN in typed
         return tasks
 

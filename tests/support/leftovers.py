@@ -5,10 +5,9 @@ Only their names change, so a container made from one of them is not touched.
 
 from kubetasks.engine import client
 from kubetasks.project.labels import TOOL
-from tasks import PROJECT
 from tests.support.driver import docker
+from tests.support.source import NAME
 
-NAME = PROJECT.application.name
 ASIDE = f"{NAME}-aside"
 STAGES = f"{NAME}-stages"
 

@@ -16,6 +16,7 @@ from tasks import PROJECT
 from tests.support.driver import Tasks, run
 from tests.support.eventually import until
 
+Program = subprocess.Popen[str]
 PHASES = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  # of kind, in its own words
 
 
@@ -26,7 +27,7 @@ def foreground() -> None:
 
 
 @contextmanager
-def started(argv: list[str], environment: dict[str, str], folder: Path = PROJECT.folder) -> Iterator[subprocess.Popen[str]]:
+def started(argv: list[str], environment: dict[str, str], folder: Path = PROJECT.folder) -> Iterator[Program]:
     """Run a program in a process group of its own, as a terminal does."""
     process = subprocess.Popen(
         argv,
@@ -45,15 +46,13 @@ def started(argv: list[str], environment: dict[str, str], folder: Path = PROJECT
         process.communicate()
 
 
-def begun(
-    tasks: Tasks, *words: str, folder: Path | None = None, **environment: str
-) -> AbstractContextManager[subprocess.Popen[str]]:
+def begun(tasks: Tasks, *words: str, folder: Path | None = None, **environment: str) -> AbstractContextManager[Program]:
     """Run the command line of tasks in that way."""
     argv = [sys.executable, "-m", "kubetasks", *tasks.before, *words]
     return started(argv, tasks.environment | environment, folder or tasks.folder)
 
 
-def ended(process: "subprocess.Popen[str]", seconds: float) -> str:
+def ended(process: Program, seconds: float) -> str:
     """Wait until a program of `started` has ended, and return its output; if it is late, show where each of its threads is."""
     try:
         return process.communicate(timeout=seconds)[0]
@@ -67,7 +66,7 @@ def ended(process: "subprocess.Popen[str]", seconds: float) -> str:
         pytest.fail(f"{process.args!r} had not ended after {seconds} s:\n{output}")
 
 
-def until_line(process: "subprocess.Popen[str]", words: str) -> str:
+def until_line(process: Program, words: str) -> str:
     """Read the output of a program of `started` up to a line with these words, and return it."""
     assert process.stdout
     read = ""
@@ -79,7 +78,7 @@ def until_line(process: "subprocess.Popen[str]", words: str) -> str:
 
 
 @contextmanager
-def creating(tasks: Tasks, phase: str) -> Iterator[subprocess.Popen[str]]:
+def creating(tasks: Tasks, phase: str) -> Iterator[Program]:
     """Run `start` until kind, which creates the cluster, is in that phase; its log does not stay."""
     log = tasks.settings.cache / "logs" / f"kind-{tasks.cluster}.log"
     try:

@@ -95,18 +95,11 @@ class Run:
         path = self.folder / f"{name}.uses"
         with FileLock(path.with_suffix(".lock")), path.open("a") as counted:
             counted.write("1")
-            counted.flush()
-            return path.stat().st_size == uses
+            return counted.tell() == uses
 
     def unique(self) -> str:
         """A name that nothing else has, and with which the run removes what a test leaves."""
         return f"{self.prefix}{secrets.token_hex(2)}"
-
-    def throwaway(self) -> Tasks:
-        """The tasks on a cluster that does not exist yet, noted so that it is removed even if the run is killed."""
-        tasks = Tasks(self.unique(), any_port())
-        tasks.as_cluster(self.ledger).note()
-        return tasks
 
     def _create(self) -> dict[str, Any]:
         provider = self.tasks.provider()
