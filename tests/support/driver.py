@@ -157,8 +157,7 @@ class Tasks:
 
 def docker(*words: str, stdin: str | None = None) -> str:
     """What docker prints; it must succeed. A terminal's Ctrl-C does not reach it: it may clean up after one."""
-    argv = ["docker", *words]
-    return subprocess.run(argv, input=stdin, stdout=subprocess.PIPE, check=True, text=True, process_group=0).stdout
+    return subprocess.run(["docker", *words], input=stdin, stdout=subprocess.PIPE, check=True, text=True, process_group=0).stdout
 
 
 def _invoke(words: tuple[str, ...]) -> int:

@@ -97,7 +97,6 @@ def test_the_mirrored_commands_do_the_same_when_they_are_pasted(throwaway: Tasks
         paste(lines)
     status = throwaway.json("status")
     assert (status["deployment"], status["addresses"]) == (None, [])
-    for url in urls:
-        until(lambda url=url: answers.silent(url))  # type: ignore[misc]
+    until(lambda: all(map(answers.silent, urls)))
     paste(throwaway.typed("--dry", "delete").stdout)
     assert throwaway.json("status")["state"] == "missing"
