@@ -57,17 +57,6 @@ def test_a_user_of_one_namespace_goes_the_whole_path_through_a_registry(
     assert client.connect().image_tags(user.app) == [], "the name for the registry too"
 
 
-def test_up_brings_three_pods_to_an_empty_namespace_and_a_second_one_changes_nothing(app: UserTasks) -> None:
-    url = app("up").stdout.strip()
-    pods = app.pods()
-    answered = answers.spread(url, REQUESTS)
-    assert (set(answered.requests), answered.failed, len(pods)) == (pods, 0, 3)
-    again = app("up")
-    assert again.stdout.strip() == url
-    assert "is deployed" in again.stderr
-    assert app.pods() == pods
-
-
 def test_the_role_has_the_rights_that_the_tasks_and_the_pasted_commands_use(stranger: Stranger, user: UserTasks) -> None:
     rules = [rule for document in yaml.safe_load_all(RBAC.read_text()) for rule in document.get("rules", [])]
     granted = {(verb, resource) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}

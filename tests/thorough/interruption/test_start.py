@@ -21,9 +21,9 @@ SECONDS_TO_CLEAN_UP = 60  # of a cluster that was half created
 
 
 MOMENTS = [
-    (signal.SIGINT, PHASES[0]),
     (signal.SIGTERM, PHASES[1]),
-    (signal.SIGINT, PHASES[2]),
+    pytest.param(signal.SIGINT, PHASES[0], marks=exhaustive),
+    pytest.param(signal.SIGINT, PHASES[2], marks=exhaustive),
     pytest.param(signal.SIGTERM, PHASES[0], marks=exhaustive),
     pytest.param(signal.SIGINT, PHASES[1], marks=exhaustive),
     pytest.param(signal.SIGTERM, PHASES[2], marks=exhaustive),

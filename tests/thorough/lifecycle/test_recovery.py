@@ -72,14 +72,6 @@ def test_a_creation_and_a_deletion_that_were_killed_at_any_moment_are_made_good(
     assert throwaway.json("status")["state"] == "missing"
 
 
-@exhaustive
-@pytest.mark.parametrize("phase", PHASES[:-1])
-def test_a_creation_that_was_killed_early_is_completed_by_the_next_start(throwaway: Tasks, phase: str) -> None:
-    kill_start(throwaway, phase)
-    throwaway("start")
-    assert throwaway.json("status")["state"] == "running"
-
-
 @pytest.fixture
 def taken_subnet() -> Iterator[list[str]]:
     """Subnets to take before the test's cluster gets them back; they are free again afterwards."""

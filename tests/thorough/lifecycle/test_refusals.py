@@ -53,11 +53,6 @@ def test_a_foreign_object_of_our_name_is_refused_and_left_alone(app: Tasks, kind
 
 NODE = "create --label=io.x-k8s.kind.cluster={name} --name={name}-control-plane"
 FOREIGN = {  # what others make with docker, which tasks refuse then, and their words
-    "a kind cluster": (
-        [f"{NODE} {{image}}"],
-        ["start", "status", "stop", "delete", "clean --all", "--dry stop", "--dry delete"],
-        "exists and was not created by these tasks",
-    ),
     "a kind cluster whose network was pruned": (
         ["network create {name}", f"{NODE} --network={{name}} {{image}}", "network rm {name}"],
         ["start", "delete"],

@@ -18,6 +18,7 @@ from tests.support.driver import SECONDS, docker
 from tests.support.processes import ended, started
 from tests.support.run import Run, any_port
 
+LABEL = "app.kubernetes.io/managed-by=kubetasks-"  # of what a project makes, before its name
 EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}
 
 
@@ -66,10 +67,9 @@ class Theirs:
 
     def left(self) -> str:
         """The containers, networks and images with its label, or whose names begin with the application's."""
-        label = f"app.kubernetes.io/managed-by=kubetasks-{self.name}"
         found = docker("ps", "--all", "--quiet", "--filter", f"name=^{self.name}")
         found += docker("network", "ls", "--quiet", "--filter", f"name=^{self.name}")
-        return found + docker("images", "--all", "--quiet", "--filter", f"label={label}")
+        return found + docker("images", "--all", "--quiet", "--filter", f"label={LABEL}{self.name}")
 
 
 Begin = Callable[..., Theirs]
@@ -86,6 +86,7 @@ def programs(this_run: Run) -> Path:
         python = folder / "bin" / "python"
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
         pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--disable-pip-version-check"]
+        pip.append("--no-compile")  # of sixty packages few modules are imported
         locked = PROJECT.folder / "requirements" / "test.txt"
         subprocess.run([*pip, "--require-hashes", "--requirement", str(locked)], check=True)
         subprocess.run([*pip, "--no-deps", str(build_wheel(PROJECT.folder, folder))], check=True)
@@ -131,9 +132,10 @@ def begin(this_run: Run, tmp_path: Path, programs: Path) -> Iterator[Begin]:
     yield made
     for name in names:
         leftovers.remove(name)
+        docker("image", "prune", "--force", f"--filter=label={LABEL}{name}")  # the stages of builds that failed
 
 
 def namespaces(cluster: Cluster, owner: Theirs | None = None) -> list[str]:
     """The cluster's namespaces, or those that the owner's tests have made."""
-    selector = f"app.kubernetes.io/managed-by=kubetasks-{owner.name}" if owner else ""
+    selector = f"{LABEL}{owner.name}" if owner else ""
     return cluster.kubectl("get", "namespaces", "--output=name", f"--selector={selector}").split()
