@@ -14,3 +14,9 @@ def recorded(name: str, app: str = PROJECT.application.name) -> Any:
     """The answers of that name, as if the application were called `app`."""
     text = (FOLDER / f"{name}.json").read_text()
     return json.loads(text.replace(PROJECT.application.name, app).replace(f"{app}-tasks", TOOL.name))
+
+
+def event(name: str, seconds: int, reason: str, message: str, **more: object) -> dict[str, Any]:
+    """A warning about a pod, at 14:45 and so many seconds."""
+    about, time = {"kind": "Pod", "name": name}, f"2026-11-24T14:45:{seconds}Z"
+    return {"involvedObject": about, "type": "Warning", "lastTimestamp": time, "reason": reason, "message": message, **more}

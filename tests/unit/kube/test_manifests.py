@@ -130,17 +130,6 @@ def test_the_plain_files_are_the_tutorials() -> None:
     assert "namespace" not in manifest("service")["metadata"]
 
 
-def test_the_service_selects_the_pods_of_the_deployment() -> None:
-    labels = manifest("deployment")["spec"]["template"]["metadata"]["labels"]
-    assert manifest("service")["spec"]["selector"].items() <= labels.items()
-
-
-@pytest.mark.parametrize("port", [None, 30080])
-def test_the_service_asks_for_a_node_port_only_where_one_is_mapped(port: int | None) -> None:
-    made = applied(PROJECT.application, exposed=True, node_port=port)["Service"]
-    assert made["spec"]["ports"][0].get("nodePort") == port
-
-
 def workload(kind: str, name: str, *containers: dict[str, str], **pod: object) -> Object:
     spec = {"template": {"spec": {"containers": [*containers], **pod}}}
     return {"apiVersion": VERSIONS[kind], "kind": kind, "metadata": {"name": name}, "spec": spec}
@@ -170,27 +159,13 @@ def test_configuration_comes_first_then_what_it_needs_then_jobs_and_itself(sever
 
 def test_each_container_of_the_application_gets_its_image_and_no_other(several: Application) -> None:
     made = applied(several)
-    images = {
-        name: [one["image"] for one in made[name]["spec"]["template"]["spec"]["containers"]]
-        for name in ("job/migrate", "Deployment", "deployment/database")
-    }
-    assert images == {
-        "job/migrate": [PULLED.reference],
-        "Deployment": ["p", PULLED.reference],
-        "deployment/database": ["postgres:18"],
-    }
 
+    def images(name: str) -> list[str]:
+        return [one["image"] for one in made[name]["spec"]["template"]["spec"]["containers"]]
 
-def test_a_job_is_another_one_for_another_image(several: Application) -> None:
-    def digest(reference: str) -> object:
-        there = Place("somewhere", Delivered(reference, pulled=False), None)
-        wanted = Desired(image=image.Image(several, "abc", ""))
-        parts = desired.parts(several, manifests.of_application(several), wanted, there)
-        (job,) = (one for one in parts if one.manifest.name == "job/migrate")
-        return desired.item_of(job, several, "somewhere")["metadata"]["annotations"]
-
-    assert digest("simple-server:1") == digest("simple-server:1")
-    assert digest("simple-server:1") != digest("simple-server:2")
+    assert images("job/migrate") == [PULLED.reference]
+    assert images("Deployment") == ["p", PULLED.reference]
+    assert images("deployment/database") == ["postgres:18"]
 
 
 def test_a_kustomization_is_what_kubectl_makes_of_it(tmp_path: Path) -> None:
@@ -205,9 +180,6 @@ def test_a_kustomization_is_what_kubectl_makes_of_it(tmp_path: Path) -> None:
     (tmp_path / "app.env").unlink()
     with pytest.raises(SettingError, match=r"cannot be built: [^$]*app\.env"):
         applied(app)
-
-
-CONTAINER = {"name": "web", "image": "w"}
 
 
 @pytest.mark.parametrize("data", ["{a: 2020-01-01}", "{1: a, b: c}"])
@@ -232,22 +204,10 @@ def test_a_job_is_not_taken_away_before_it_is_seen_to_have_ended(tmp_path: Path)
     assert made["spec"].keys() == {"template"}
 
 
-def test_a_port_that_the_deployment_does_not_declare_is_refused(tmp_path: Path) -> None:
-    app = dataclasses.replace(in_folder(tmp_path, deployment=manifest("deployment")), port=8000)
-    with pytest.raises(SettingError, match="declares port 8080, and the application's is 8000"):
-        applied(app)
-
-
-def but(kind: str, place: str, value: object) -> Object:
-    """The manifest of that kind with another value at KEY.KEY...; None leaves it out."""
-    item = manifest(kind)
-    *parents, last = place.split(".")
-    within = item
-    for key in parents:
-        within = within[key]
-    within.pop(last)
-    within.update({} if value is None else {last: value})
-    return item
+def but(kind: str, path: str, *value: object) -> Object:
+    """The manifest of that kind with another value at that path, or without any."""
+    edits = [{"op": "add", "path": path, "value": one} for one in value] or [{"op": "remove", "path": path}]
+    return manifests.edited(manifest(kind), edits)
 
 
 def pods(**template: object) -> Object:
@@ -255,19 +215,23 @@ def pods(**template: object) -> Object:
 
 
 OTHER = workload("Deployment", "other", CONTAINER)
-NO_PORT: list[object] = [None, {}, {"ports": []}, {"ports": ["http"]}]
+CONTAINERS = "/spec/template/spec/containers"
+OTHER_PORT = CONTAINER | {"ports": [{"containerPort": 5000}]}
+SERVICE: Object = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "simple-server"}}
+NO_PORT: list[Object] = [{}, {"spec": {}}, {"spec": {"ports": []}}, {"spec": {"ports": ["http"]}}]
 
 
 @pytest.mark.parametrize(
     ("name", "item", "words"),
     [
-        ("deployment", but("deployment", "metadata.name", "another"), "has no deployment/simple-server"),
+        ("deployment", but("deployment", "/metadata/name", "another"), "has no deployment/simple-server"),
         ("copy", manifest("deployment"), "has deployment/simple-server twice"),
         ("other", {**manifest("service"), "kind": "Deploymnet"}, r"(?s)Deploymnet is not among.*Did you mean Deployment\?"),
-        ("deployment", but("deployment", "spec.selector", {"matchLabels": LABELS}), f"selects {NAMED}=web, and the tasks find"),
-        ("service", but("service", "metadata.name", "another"), "has no service/simple-server"),
-        ("service", but("service", "spec.type", None), r"service/simple-server in .* is a ClusterIP: nobody outside reaches it"),
-        *(("service", but("service", "spec", one), "has no port") for one in NO_PORT),
+        ("deployment", but("deployment", "/spec/selector", {"matchLabels": LABELS}), f"selects {NAMED}=web, and the tasks find"),
+        ("deployment", but("deployment", CONTAINERS, [OTHER_PORT]), "declares port 5000, and the application's is 8080"),
+        ("service", but("service", "/metadata/name", "another"), "has no service/simple-server"),
+        ("service", but("service", "/spec/type"), r"service/simple-server in .* is a ClusterIP: nobody outside reaches it"),
+        *(("service", SERVICE | one, "has no port") for one in NO_PORT),
         *(("other", one, "other.yaml.* without kind and name") for one in (["kind"], "text", OTHER | {"kind": 1})),
         *(("other", OTHER | {"metadata": one}, "without kind and name") for one in ({"name": 123}, {"generateName": "a-"})),
         *(("other", OTHER | {"metadata": {"name": "a", key: ["x"]}}, "no mapping") for key in ("labels", "annotations")),
@@ -286,15 +250,9 @@ def test_manifests_that_do_not_fit_are_refused(tmp_path: Path, name: str, item: 
         applied(app, exposed=name == "service")
 
 
-@pytest.mark.parametrize("of", ["Deployment", "job/migrate"])
-def test_another_configuration_replaces_pods_and_jobs_and_the_same_does_not(several: Application, of: str) -> None:
-    def annotations() -> object:
-        item = applied(several)[of]
-        return (item if of == "job/migrate" else item["spec"]["template"])["metadata"]["annotations"]
-
-    first = annotations()
-    assert annotations() == first
+def test_another_secret_replaces_the_pods(several: Application) -> None:
+    before = applied(several)["Deployment"]["spec"]["template"]
     assert several.manifests
     file = several.manifests / "all.yaml"
     file.write_text(file.read_text().replace('"secret"', '"another"'))
-    assert annotations() != first
+    assert applied(several)["Deployment"]["spec"]["template"] != before

@@ -38,29 +38,17 @@ def test_each_pod_is_asked_at_the_port_of_its_own_slice() -> None:
     assert set(service.ready_ports(recorded("service"), slices).values()) == {8080}
     slices[0]["ports"].insert(0, {"name": "metrics", "port": 9090})
     assert set(service.ready_ports(recorded("service"), slices).values()) == {8080}
-    ready = {"conditions": {"ready": True}}
-    old = {
-        "ports": [{"name": "", "port": 5000}],
-        "endpoints": [{"targetRef": {"name": "ending"}, "conditions": {"ready": False}}],
-    }
-    new = {"ports": [{"port": 6000}], "endpoints": [{"targetRef": {"name": "new"}, **ready}]}
-    assert service.ready_ports({"spec": {"ports": [{"port": 80}]}}, [old, new]) == {"new": 6000}
+    ending = {"targetRef": {"name": "ending"}, "conditions": {"ready": False}}
+    ready = {"targetRef": {"name": "new"}, "conditions": {"ready": True}}
+    old = {"ports": [{"name": "", "port": 5000}], "endpoints": [ending]}
+    new = {"ports": [{"port": 6000}], "endpoints": [ready]}
+    assert service.ready_ports({"spec": {"ports": [{"port": 80}]}}, [old, new, {"endpoints": None}]) == {"new": 6000}
 
 
-def test_the_owner_of_a_node_port_is_another_service() -> None:
+def test_the_owner_of_a_node_port_is_another_service_that_has_it() -> None:
     item: dict[str, Any] = recorded("service")
-    name, namespace = item["metadata"]["name"], item["metadata"]["namespace"]
-    assert service.node_port_owner([item], 30080, name, namespace) is None
-    assert service.node_port_owner([item], 30080, "other", namespace) is item
-    assert service.node_port_owner([item], 30081, "other", namespace) is None
-
-
-def test_only_ready_endpoints_count() -> None:
-    slices = recorded("endpointslices")
-    assert len(service.ready_pods(slices)) == 3
-    slices[0]["endpoints"][0]["conditions"]["ready"] = False
-    assert len(service.ready_pods(slices)) == 2
-    assert service.ready_pods([{"endpoints": None}]) == set()
+    assert service.node_port_owner([item], 30080, "other", "default") is item
+    assert service.node_port_owner([item], 30081, "other", "default") is None
 
 
 def test_what_a_selector_asks_for_and_the_pods_do_not_have_is_named() -> None:
