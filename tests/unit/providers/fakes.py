@@ -27,7 +27,7 @@ def fixed(found: Artifact) -> SimpleNamespace:
 
 
 class FakeProgram:
-    """Stands for shell.run, and so for the program that it runs. It fails at the word `broken`, and says `output`."""
+    """Stands for shell.run, and so for the program that it runs. It fails at the words in `broken`, and says `output`."""
 
     def __init__(self, engine: FakeEngine) -> None:
         self._engine = engine
@@ -44,10 +44,10 @@ class FakeProgram:
     def __call__(self, argv: list[str], *, env: dict[str, str], timeout: float = 0, log: object = "", **_options: object) -> str:
         self.called.append(argv[1:])
         self.environment, self.timeout = dict(env), timeout
-        if argv[1] == self.broken == "delete":
+        if argv[1] == "delete" and "delete" in self.broken:
             raise ProgramError(argv, -15, self.output)
         self.do(argv[1:], env)
-        if argv[1] == self.broken in ("create", "start"):
+        if argv[1] in ("create", "start") and argv[1] in self.broken:
             raise ProgramError(argv, 1, self.output, str(log))
         return self.version
 

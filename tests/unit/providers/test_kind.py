@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from kubetasks.errors import ClusterError, LeftoverError, OwnershipError
-from kubetasks.providers.kind import config, provider
+from kubetasks.errors import ClusterError, OwnershipError
+from kubetasks.providers.kind import config
 from kubetasks.providers.kind.config import Config
 from kubetasks.providers.kind.provider import Kind
 from tasks import PROJECT
@@ -53,28 +53,13 @@ def test_behind_a_proxy_nodes_ask_the_registry_of_their_cluster_directly(given: 
     assert CONFIG.environment(given).get("NO_PROXY") == direct
 
 
-@pytest.mark.parametrize(
-    ("image", "minor"),
-    [("kindest/node:v1.36.4@sha256:0", "1.36"), ("simple-server-node:v1.35.4-0123456789ab", "1.35"), ("mine:latest", "")],
-)
-def test_a_node_images_tag_tells_its_kubernetes(image: str, minor: str) -> None:
-    assert config.kubernetes_of(image) == minor
-
-
 def test_kubeadm_is_told_what_speeds_a_cluster_up_in_each_form_of_its_configuration() -> None:
-    found = patches()
-    assert [(patch["kind"], patch["apiVersion"]) for patch in found] == [
-        ("ClusterConfiguration", "kubeadm.k8s.io/v1beta4"),
-        ("ClusterConfiguration", "kubeadm.k8s.io/v1beta3"),
-        ("InitConfiguration", "kubeadm.k8s.io/v1beta4"),
-        ("JoinConfiguration", "kubeadm.k8s.io/v1beta4"),
-        ("KubeletConfiguration", "kubelet.config.k8s.io/v1beta1"),
-        ("KubeProxyConfiguration", "kubeproxy.config.k8s.io/v1alpha1"),
-    ]
+    made = {(one["kind"], one["apiVersion"].rpartition("/")[2]): one for one in patches()}
+    newest, before = (made["ClusterConfiguration", form]["controllerManager"]["extraArgs"] for form in ("v1beta4", "v1beta3"))
     limits = {"leader-elect": "false", "kube-api-qps": "500", "kube-api-burst": "500"}
-    assert {one["name"]: one["value"] for one in found[0]["controllerManager"]["extraArgs"]} == limits
-    assert found[1]["controllerManager"]["extraArgs"] == limits
-    assert found[5]["iptables"]["minSyncPeriod"] == "1ms", "it takes 0 for its default, which is to gather changes for a second"
+    assert {one["name"]: one["value"] for one in newest} == before == limits
+    proxy = made["KubeProxyConfiguration", "v1alpha1"]
+    assert proxy["iptables"]["minSyncPeriod"] == "1ms", "it takes 0 for its default, which is to gather changes for a second"
 
 
 @pytest.mark.parametrize(("timeout", "call", "bootstrap"), [(120, "120s", "300s"), (1500, "1500s", "1500s")])
@@ -110,24 +95,10 @@ def test_the_equivalent_commands_are_kinds_and_dockers_own(
     assert dry.start_lines() == ("docker start demo-control-plane",)
 
 
-def test_a_taken_port_gives_way_to_the_next_one() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert config.free_port(port) > port
-
-
 def test_no_port_at_all_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "PORTS_TRIED", 0)
     with pytest.raises(ClusterError, match="No port from 8080"):
         config.free_port(8080)
-
-
-def test_kind_gets_a_kubeconfig_of_our_own(kind: World, tmp_path: Path) -> None:
-    facts, _ = kind.provider.start()
-    assert facts.kubeconfig == str(tmp_path / "clone" / ".state" / NAME / "kubeconfig")
-    assert f"--kubeconfig {facts.kubeconfig}" in " ".join(kind.program.called[0])
 
 
 def test_its_facts_are_those_of_its_control_plane_and_its_network(kind: World) -> None:
@@ -150,26 +121,39 @@ def test_the_sentence_that_matters_is_told_and_not_the_stack_after_it(kind: Worl
     assert log.exists()
 
 
-@pytest.mark.parametrize(("times", "outcome"), [(1, nullcontext()), (9, pytest.raises(ClusterError, match="already in use"))])
-def test_a_port_that_is_taken_meanwhile_is_tried_once_more_with_the_next_one(
-    kind: World, times: int, outcome: AbstractContextManager[object]
+IN_USE = "listen tcp4 127.0.0.1:{}: bind: address already in use"
+
+
+@pytest.mark.parametrize(
+    ("output", "failing", "tries"),
+    [
+        (IN_USE, 1, 2),
+        ("Error: Bind for 127.0.0.1:{} failed: port is already allocated", 1, 2),
+        (IN_USE, 2, 2),
+        ("etcd: listen tcp 127.0.0.1:2379: bind: address already in use", 1, 1),
+        ("no space left on device", 1, 1),
+    ],
+)
+def test_a_mapped_port_that_is_taken_meanwhile_is_tried_once_more_with_the_next_one(
+    kind: World, output: str, failing: int, tries: int
 ) -> None:
-    create, taken = kind.program.create, list[int]()
-    with ExitStack() as rivals:
+    create, ports = kind.program.create, list[int]()
 
-        def late(mappings: list[list[dict[str, Any]]], image: str) -> None:
-            port = mappings[0][0]["hostPort"]
-            kind.program.broken = "create" if len(taken) < times else ""
-            kind.program.output = f"listen tcp4 127.0.0.1:{port}: bind: address already in use"
-            if kind.program.broken:
-                taken.append(port)
-                rivals.enter_context(socket.create_server(("127.0.0.1", port)))
-            create(mappings, image)
+    def late(mappings: list[list[dict[str, Any]]], image: str) -> None:
+        port = mappings[0][0]["hostPort"]
+        ports.append(port)
+        kind.program.broken = "create" if len(ports) <= failing else ""
+        kind.program.output = output.format(port)
+        if kind.program.broken:
+            rivals.enter_context(socket.create_server(("127.0.0.1", port)))
+        create(mappings, image)
 
-        kind.program.create = late
-        with outcome:
-            assert kind.provider.start()[0].mapped_port[1] > taken[0]
-        assert kind.program.words.count("create") == 2
+    kind.program.create = late
+    outcome: AbstractContextManager[object] = pytest.raises(ClusterError) if failing == tries else nullcontext()
+    with ExitStack() as rivals, outcome:
+        kind.provider.start()
+    assert ports == sorted(set(ports))
+    assert len(ports) == tries
 
 
 def test_the_network_has_the_mtu_of_the_default_bridge(kind: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,24 +177,22 @@ def test_a_name_that_others_have_taken_is_said_before_anything_is_made(kind: Wor
 
 
 @pytest.mark.parametrize(
-    ("output", "taken"),
+    ("image", "told"),
     [
-        ("Error: Bind for 127.0.0.1:8080 failed: port is already allocated", True),
-        ("listen tcp4 127.0.0.1:8080: bind: address already in use", True),
-        ("etcd: listen tcp 127.0.0.1:2379: bind: address already in use", False),
-        ("no space left on device", False),
+        ("kindest/node:v1.36.4@sha256:0", "; INVOKE_CLUSTER_KUBERNETES is 1.35, the cluster has 1.36"),
+        ("simple-server-node:v1.34.9-0123456789ab", "; INVOKE_CLUSTER_KUBERNETES is 1.35, the cluster has 1.34"),
+        ("mine:latest", ""),
     ],
 )
-def test_only_the_mapped_ports_own_refusal_is_worth_another_try(output: str, taken: bool) -> None:
-    assert provider.port_taken(output, 8080) == taken
-
-
-def test_a_cluster_that_differs_from_the_settings_says_what_stays(kind: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cluster_that_differs_from_the_settings_says_what_stays(
+    kind: World, capsys: pytest.CaptureFixture[str], image: str, told: str
+) -> None:
     kind.provider.start()
+    kind.engine.nodes[f"{NAME}-control-plane"].attrs["Config"]["Image"] = image
     capsys.readouterr()
     assert not kind.make(nodes=3, kubernetes="1.35").start()[1]
-    told = "INVOKE_CLUSTER_NODES is 3, the cluster has 1; INVOKE_CLUSTER_KUBERNETES is 1.35, the cluster has 1.36"
-    assert capsys.readouterr().err == f"Cluster demo stays as it is ({told}): ./inv delete start creates a new one.\n"
+    stays = f"INVOKE_CLUSTER_NODES is 3, the cluster has 1{told}"
+    assert capsys.readouterr().err == f"Cluster demo stays as it is ({stays}): ./inv delete start creates a new one.\n"
 
 
 def test_a_node_that_ends_right_after_its_start_is_told_with_its_last_words_and_not_to_be_started(kind: World) -> None:
@@ -223,16 +205,3 @@ def test_a_node_that_ends_right_after_its_start_is_told_with_its_last_words_and_
         "Node demo-control-plane of cluster demo has ended since it was started: exec /sbin/init: no such file or directory"
     )
     assert told.value.hint == "docker logs demo-control-plane says more; ./inv delete start creates a new cluster"
-
-
-def test_who_keeps_the_network_is_named_with_what_to_type_and_no_file_of_the_cluster_stays(kind: World) -> None:
-    kind.provider.start()
-    kind.engine.others = ["tea", "milk"]
-    with pytest.raises(LeftoverError, match="Docker network demo is left: tea, milk is connected to it") as told:
-        kind.provider.delete()
-    disconnect = "docker network disconnect --force demo"
-    assert told.value.hint == f"{disconnect} tea; {disconnect} milk; ./inv delete"
-    assert not kind.provider.folder.exists()
-    kind.engine.others = []
-    assert kind.provider.delete()
-    assert kind.engine.networks == {}

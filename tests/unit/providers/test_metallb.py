@@ -1,5 +1,6 @@
 """MetalLB: its address pool, and the key of its speakers. The API is a fake; expose shows the rest on a real one."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,22 @@ from kubetasks.providers import metallb
 from tests.unit.kube.fakes import LiveKube
 
 
-@pytest.fixture
-def manifest(tmp_path: Path) -> Path:
-    file = tmp_path / "metallb.yaml"
-    pod = {"spec": {"containers": [{"name": "speaker", "args": [], "readinessProbe": {}}]}}
-    speaker = {"metadata": {"name": "speaker", "namespace": metallb.NAMESPACE}, "spec": {"template": pod}}
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": metallb.NAMESPACE}}
-    file.write_text("\n---\n".join(map(json.dumps, (namespace, {"apiVersion": "apps/v1", "kind": "DaemonSet", **speaker}))))
-    return file
+def item(kind: str, name: str, **more: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": metallb.NAMESPACE}, **more}
+
+
+def pod(name: str) -> dict[str, Any]:
+    probe = {"httpGet": {"path": "/"}, "periodSeconds": 10}
+    return {"template": {"spec": {"containers": [{"name": name, "args": ["--port=1"], "readinessProbe": probe}]}}}
+
+
+RELEASED = [
+    item("Namespace", metallb.NAMESPACE),
+    item("ValidatingWebhookConfiguration", "checks"),
+    item("CustomResourceDefinition", "pools", spec={"group": "metallb.io", "conversion": {"strategy": "Webhook"}}),
+    item("Deployment", "controller", spec=pod("controller")),
+    item("DaemonSet", "speaker", spec=pod("speaker")),
+]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +42,9 @@ def test_the_pool_is_the_end_of_the_network_without_its_broadcast_address(subnet
     assert metallb.pool(subnet) == addresses
 
 
-def test_the_speakers_find_a_key_of_their_cluster_and_an_installation_that_goes_on_keeps_it(manifest: Path) -> None:
+def test_the_speakers_find_a_key_of_their_cluster_and_an_installation_that_goes_on_keeps_it(tmp_path: Path) -> None:
+    manifest = tmp_path / "metallb.yaml"
+    manifest.write_text("\n---\n".join(map(json.dumps, RELEASED)))
     one, other = LiveKube(), LiveKube()
     keys = []
     for kube in (one, one, other):
@@ -64,20 +75,7 @@ def test_each_of_its_kinds_is_asked_for_before_its_pods_watch_them_and_none_of_o
 
 
 def test_what_is_installed_carries_our_label_has_no_webhook_and_is_asked_for_its_readiness_at_once() -> None:
-    def item(kind: str, **more: Any) -> dict[str, Any]:
-        return {"apiVersion": "v1", "kind": kind, "metadata": {"name": "a"}, **more}
-
-    def pod(name: str) -> dict[str, Any]:
-        probe = {"httpGet": {"path": "/"}, "periodSeconds": 10}
-        return {"template": {"spec": {"containers": [{"name": name, "args": ["--port=1"], "readinessProbe": probe}]}}}
-
-    released = [
-        item("ValidatingWebhookConfiguration"),
-        item("CustomResourceDefinition", spec={"group": "metallb.io", "conversion": {"strategy": "Webhook"}}),
-        item("Deployment", spec=pod("controller")),
-        item("DaemonSet", spec=pod("speaker")),
-    ]
-    definition, controller, speaker = metallb.installation(released, TOOL)
+    _namespace, definition, controller, speaker = metallb.installation(copy.deepcopy(RELEASED), TOOL)
     assert (definition["spec"], definition["metadata"]["labels"]) == ({"group": "metallb.io"}, TOOL.labels)
     assert [one["spec"]["template"]["spec"]["containers"][0] for one in (controller, speaker)] == [
         {
@@ -89,21 +87,16 @@ def test_what_is_installed_carries_our_label_has_no_webhook_and_is_asked_for_its
     ]
 
 
-@pytest.mark.parametrize(
-    ("missing", "addresses", "there"),
-    [
-        ("", "172.18.255.223-172.18.255.254", True),
-        ("", "172.19.255.223-172.19.255.254", False),
-        ("CustomResourceDefinition", "172.18.255.223-172.18.255.254", False),
-        ("L2Advertisement", "172.18.255.223-172.18.255.254", False),
-        ("IPAddressPool", "172.18.255.223-172.18.255.254", False),
-    ],
-)
-def test_it_is_there_once_its_settings_are_those_of_the_network(missing: str, addresses: str, there: bool) -> None:
-    names = {
-        "CustomResourceDefinition": "l2advertisements.metallb.io",
-        **dict.fromkeys(("L2Advertisement", "IPAddressPool"), metallb.POOL),
-    }
-    spec = {"addresses": [addresses]}
-    found = {kind: [{"metadata": {"name": name}, "spec": spec}] for kind, name in names.items() if kind != missing}
-    assert metallb.installed(LiveKube(**found), "172.18.0.0/16") == there
+POOLED = item("IPAddressPool", metallb.POOL, spec={"addresses": ["172.18.255.223-172.18.255.254"]})
+INSTALLED = {
+    "CustomResourceDefinition": [item("CustomResourceDefinition", "l2advertisements.metallb.io")],
+    "L2Advertisement": [item("L2Advertisement", metallb.POOL)],
+    "IPAddressPool": [POOLED],
+}
+
+
+def test_it_is_there_once_its_settings_are_those_of_the_network() -> None:
+    assert metallb.installed(LiveKube(**INSTALLED), "172.18.0.0/16")
+    assert not metallb.installed(LiveKube(**INSTALLED), "172.19.0.0/16")
+    for kind in INSTALLED:
+        assert not metallb.installed(LiveKube(**(INSTALLED | {kind: []})), "172.18.0.0/16"), f"without its {kind}"

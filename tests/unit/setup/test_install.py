@@ -1,10 +1,11 @@
 """Where what is missing comes from, decided without installing anything."""
 
-import dataclasses
 import re
 import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,139 +14,110 @@ from hostengine import packages
 from kubetasks.engine import access, client
 from kubetasks.engine.client import PullError, connect
 from kubetasks.errors import EngineError, SetupError, TaskError
-from kubetasks.project import settings
 from kubetasks.providers.kind.provider import Kind
-from kubetasks.setup import downloads, install, inventory
+from kubetasks.setup import downloads, install, inventory, requirements
 from kubetasks.terminal.report import Report
 from nodeimages import here
-from tasks import PROJECT
 from tests.unit.configured import configured
+from tests.unit.engine.fakes import FakeEngine
 from tests.unit.failing import raising
-
-
-def sourced(images_from: str) -> settings.Settings:
-    return settings.read(PROJECT, {**settings.DEFAULTS, "setup": {"images": images_from, "engine": "install"}}, {})
-
-
-def without_images(**more: object) -> Any:
-    return SimpleNamespace(require_usable=lambda: None, image_id=lambda _reference: None, **more)
-
-
-@pytest.fixture
-def unbuildable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with an engine, on which only root could build images."""
-    monkeypatch.setattr(packages, "possible", lambda: False)
-    monkeypatch.setattr(shutil, "which", lambda _name: None)
-    monkeypatch.setattr(client, "release", lambda: "20.10")
-    monkeypatch.setattr(client, "connect", without_images)
-
-
-@pytest.fixture
-def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of what the builder was asked for."""
-    names: list[str] = []
-    monkeypatch.setattr(here, "build", lambda _settings, _report, _log, needs, _start: names.extend(need.name for need in needs))
-    return names
-
 
 UNREACHABLE = PullError("Pulling kindest/node failed: no such host", "Try again: ./inv setup")
 OFFLINE = downloads.UnreachableError("https://example.com/kind could not be downloaded: no such host.", "Try again: ./inv setup")
+NO_SPACE = EngineError("Pulling kindest/node failed: no space left on device", "Make room")
 
 
-def install_on(monkeypatch: pytest.MonkeyPatch, images_from: str, lacking: list[str], folder: Path, *failures: TaskError) -> None:
-    """Install what is lacking; what is pulled or downloaded fails in these ways, and nothing is there afterwards."""
-    wanted = [need for need in Kind.requirements if need.name in lacking]
-    monkeypatch.setattr(downloads, "fetch", lambda *_given: list(failures))
-    install.install(dataclasses.replace(sourced(images_from), cache=folder), Report(), wanted)
+@dataclass
+class Machine:
+    """It has an engine, and only root could build images. `built` are the names of what the builder was asked for."""
+
+    cache: Path
+    patch: pytest.MonkeyPatch
+    built: list[str] = field(default_factory=list)
+
+    def install(self, images: str, lacking: Sequence[str], *failures: TaskError) -> None:
+        """Install what is lacking; what is pulled or downloaded fails in these ways, and nothing is there afterwards."""
+        self.patch.setattr(downloads, "fetch", lambda *_given: list(failures))
+        wanted = [need for need in Kind.requirements if need.name in lacking]
+        install.install(configured(images=images, cache=self.cache), Report(), wanted)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
+    made = Machine(tmp_path, monkeypatch)
+    monkeypatch.setattr(
+        here, "build", lambda _settings, _report, _log, needs, _start: made.built.extend(need.name for need in needs)
+    )
+    monkeypatch.setattr(packages, "possible", lambda: False)
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    monkeypatch.setattr(client, "release", lambda: "20.10")
+    monkeypatch.setattr(client, "connect", FakeEngine)
+    return made
 
 
 @pytest.mark.promise("The first `setup` on a machine pulls")
-@pytest.mark.usefixtures("unbuildable")
 @pytest.mark.parametrize(
-    ("images_from", "failures", "told", "hint"),
+    ("images", "failures", "why", "hint"),
     [
-        (
-            "auto",
-            [UNREACHABLE],
-            "Pulling kindest/node failed: no such host\nWhat is missing cannot be built here",
-            install.CONNECT,
-        ),
-        ("build", [], "What is missing cannot be built here", install.UNSET),
+        ("auto", [UNREACHABLE], f"{UNREACHABLE.sentence}\n", install.CONNECT),
+        ("build", [], "", install.UNSET),
     ],
 )
 def test_who_cannot_build_is_told_what_is_missing_and_why_it_is_not_pulled(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    images_from: str,
-    failures: list[TaskError],
-    told: str,
-    hint: str,
+    machine: Machine, images: str, failures: list[TaskError], why: str, hint: str
 ) -> None:
     with pytest.raises(SetupError) as refused:
-        install_on(monkeypatch, images_from, ["kind", "node image"], tmp_path, *failures)
-    root = "that needs root on Debian or Ubuntu"
-    assert refused.value.sentence == f"{told} (node image, base image): {root}."
+        machine.install(images, ["kind", "node image"], *failures)
+    told = "What is missing cannot be built here (node image, base image): that needs root on Debian or Ubuntu."
+    assert refused.value.sentence == f"{why}{told}"
     assert refused.value.hint == f"{hint}; or, on Debian or Ubuntu on x86_64: sudo ./inv setup; ./inv setup"
 
 
 @pytest.mark.promise("The first `setup` on a machine pulls")
-@pytest.mark.usefixtures("unbuildable")
 @pytest.mark.parametrize(
-    ("images_from", "failures", "lacking", "builds"),
+    ("images", "failures", "lacking"),
     [
-        ("auto", [UNREACHABLE], ["registry"], ["registry"]),
-        ("auto", [OFFLINE], ["kind", "load balancer"], ["kind", "load balancer"]),
-        ("auto", [UNREACHABLE, OFFLINE], ["kind", "registry"], ["kind", "registry"]),
-        ("build", [], ["registry"], ["registry"]),
+        ("auto", [UNREACHABLE], ["registry"]),
+        ("auto", [OFFLINE], ["kind", "load balancer"]),
+        ("auto", [UNREACHABLE, OFFLINE], ["kind", "registry"]),
+        ("build", [], ["registry"]),
     ],
 )
 def test_what_cannot_be_pulled_is_built_by_anybody_if_it_needs_only_go_and_the_reason_is_told(
-    built: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    images_from: str,
-    failures: list[TaskError],
-    lacking: list[str],
-    builds: list[str],
+    machine: Machine, capsys: pytest.CaptureFixture[str], images: str, failures: list[TaskError], lacking: list[str]
 ) -> None:
-    monkeypatch.setattr(inventory, "with_base", lambda _settings, needed: needed)
+    machine.patch.setattr(inventory, "with_base", lambda _settings, needed: needed)
     with pytest.raises(SetupError, match="After setup this is still missing"):  # nothing was really built
-        install_on(monkeypatch, images_from, lacking, tmp_path, *failures)
-    assert built == builds
+        machine.install(images, lacking, *failures)
+    assert machine.built == lacking
     told = capsys.readouterr().err
     assert all(f"{failure.sentence}\n" in told for failure in failures)
     assert ("Building" in told) == bool(failures)
 
 
-@pytest.mark.usefixtures("unbuildable")
 @pytest.mark.parametrize("failure", [UNREACHABLE, OFFLINE])
-def test_who_asks_for_pulling_gets_no_build(
-    built: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failure: TaskError
-) -> None:
+def test_who_asks_for_pulling_gets_no_build(machine: Machine, failure: TaskError) -> None:
     with pytest.raises(type(failure), match="no such host"):
-        install_on(monkeypatch, "pull", ["registry"], tmp_path, failure)
-    assert built == []
+        machine.install("pull", ["registry"], failure)
+    assert machine.built == []
 
 
-@pytest.mark.parametrize("error", [UNREACHABLE, EngineError("Pulling kindest/node failed: no space left on device", "Make room")])
 def test_files_are_downloaded_if_images_cannot_be_pulled_and_what_building_would_meet_too_ends_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: TaskError
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     got: list[str] = []
     monkeypatch.setattr(downloads, "_download", lambda need, _target, _report: got.append(need.name))
-    configuration = configured(cache=tmp_path)
 
-    def fetch() -> list[TaskError]:
-        return downloads.fetch(without_images(pull=raising(error)), configuration, Report(), Kind.requirements)
+    def fetch(error: TaskError) -> list[TaskError]:
+        engine: Any = FakeEngine()
+        engine.pull = raising(error)
+        return downloads.fetch(engine, configured(cache=tmp_path), Report(), Kind.requirements)
 
-    if isinstance(error, PullError):
-        assert fetch() == [error]
-        assert got == ["kind", "load balancer"]
-    else:
-        with pytest.raises(EngineError, match="no space left"):
-            fetch()
-        assert got == []
+    with pytest.raises(EngineError, match="no space left"):
+        fetch(NO_SPACE)
+    assert got == []
+    assert fetch(UNREACHABLE) == [UNREACHABLE]
+    assert got == ["kind", "load balancer"]
 
 
 def test_no_engine_is_installed_or_started_in_place_of_one_that_somebody_has_chosen(
@@ -157,3 +129,32 @@ def test_no_engine_is_installed_or_started_in_place_of_one_that_somebody_has_cho
     with pytest.raises(EngineError, match=re.escape("No container engine answers (DOCKER_HOST): Connection refused.")) as told:
         install.install(configured(cache=tmp_path), Report(), ())
     assert told.value.hint == access.IF_AWAY
+
+
+def test_without_what_lies_beside_the_package_an_engine_is_asked_for_and_images_are_pulled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for module in ("nodeimages", "nodeimages.here", "nodeimages.names", "hostengine", "hostengine.engine"):
+        monkeypatch.setitem(sys.modules, module, None)
+
+    def download(_url: str, _sha256: str, target: Path, *_report: object, program: bool) -> None:  # noqa: ARG001
+        target.parent.mkdir()
+        target.touch(0o755)
+
+    settings = configured(images="pull", cache=tmp_path)
+    needed = requirements.KIND, requirements.KIND_NODE_IMAGE, requirements.LOAD_BALANCER
+    monkeypatch.setattr(client, "release", lambda: None)
+    with pytest.raises(EngineError, match=r"^No container engine answers\.\n"):
+        install.install(settings, Report(), needed)
+    item, *_others = inventory.look(settings, needed)
+    assert (item.detail, item.remedy) == ("none answers", f"Start it, or install one: {inventory.INSTALL_DOCKER}")
+
+    engine: Any = FakeEngine()
+    engine.pull = lambda reference, _on_line: engine.images.add(reference)
+    monkeypatch.setattr(client, "release", lambda: "28.0.4")
+    monkeypatch.setattr(client, "connect", lambda: engine)
+    monkeypatch.setattr(downloads, "file", download)
+    assert install.install(settings, Report(), needed)
+    assert inventory.missing(settings, needed) == []
+    assert "nodeimages" in install._unbuildable(needed)
+    assert [name.partition(":")[0] for name in sorted(engine.images)] == ["kindest/node", "python"]

@@ -1,7 +1,6 @@
 """What is looked for, for each provider."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +12,7 @@ from kubetasks.providers.kind.provider import Kind
 from kubetasks.setup import inventory, requirements
 from kubetasks.setup.requirements import Requirement
 from tests.unit.configured import configured
+from tests.unit.engine.fakes import FakeEngine
 
 COMMON = ["engine", "kubectl", "base image"]
 MINIKUBE = requirements.MINIKUBE, requirements.MINIKUBE_NODE_IMAGE
@@ -43,16 +43,19 @@ def looked_for(settings: Settings, name: str, needed: tuple[Requirement, ...] = 
     return next(item for item in inventory.look(settings, needed) if item.name == name)
 
 
-def test_the_command_line_that_kind_and_minikube_call_is_looked_for_beside_an_engine(
+def test_the_command_line_that_kind_and_minikube_call_is_looked_for_beside_an_engine_and_setup_says_that_it_lacks(
     bare: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(client, "release", lambda: "28.0.4")
-    monkeypatch.setattr(client, "connect", lambda: SimpleNamespace(image_id=lambda _reference: None, require_usable=lambda: None))
+    monkeypatch.setattr(client, "connect", FakeEngine)
     monkeypatch.setenv("PATH", str(tmp_path))
     item = looked_for(bare, inventory.DOCKER)
     assert (item.present, "https://docs.docker.com" in item.remedy) == (False, True)
     assert inventory.DOCKER not in inventory.missing(bare, Kind.requirements), "setup does not install it"
+    with pytest.raises(SetupError, match="The Docker CLI is missing"):
+        inventory.require_docker()
     (tmp_path / "docker").touch(mode=0o755)
+    inventory.require_docker()
     item = looked_for(bare, inventory.DOCKER)
     assert (item.present, item.detail) == (True, str(tmp_path / "docker"))
     assert inventory.DOCKER not in [item.name for item in inventory.look(bare, Existing.requirements)]
@@ -67,20 +70,11 @@ def test_an_engine_that_somebody_has_chosen_and_that_does_not_answer_is_named(
     assert inventory.remedies(bare, lacking) == f"{access.IF_AWAY}; ./inv setup"
 
 
-def test_minikube_is_there_once_its_program_is(bare: Settings) -> None:
+def test_minikube_is_there_once_its_program_can_be_run(bare: Settings) -> None:
     program = Path(requirements.MINIKUBE.find(None, bare).reference)
     program.parent.mkdir()
-    program.touch(0o755)
+    program.touch(0o644)
+    assert not looked_for(bare, "minikube", MINIKUBE).present
+    program.chmod(0o755)
     found = looked_for(bare, "minikube", MINIKUBE)
     assert (found.present, found.detail) == (True, requirements.MINIKUBE.version)
-
-
-def test_without_the_docker_cli_setup_does_not_say_that_nothing_is_missing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SetupError, match="The Docker CLI is missing"):
-        inventory.require_docker()
-    program = tmp_path / "docker"
-    program.touch(mode=0o755)
-    inventory.require_docker()

@@ -43,9 +43,3 @@ def test_the_image_of_minikubes_nodes_is_there_only_with_its_tag() -> None:
     tag = KICBASE.partition("@")[0]
     assert not requirements.MINIKUBE_NODE_IMAGE.find(having(KICBASE), configuration).present, "minikube would pull it again"
     assert requirements.MINIKUBE_NODE_IMAGE.find(having(KICBASE, tag), configuration).present
-
-
-def test_without_an_engine_no_image_is_there() -> None:
-    configuration = configured()
-    assert requirements.KIND_NODE_IMAGE.find(None, configuration) == requirements.Artifact(PULLED, False)
-    assert not requirements.BASE_IMAGE.find(None, configuration).present
