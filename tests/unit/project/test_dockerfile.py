@@ -6,41 +6,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubetasks.project import dockerfile, inferred
-from kubetasks.project.dockerfile import declared, decoded, instructions, of_image
+from kubetasks.project import inferred
+from kubetasks.project.dockerfile import decoded, instructions
 
 DEFAULTS = 8080, "/"
 SHAPES = {
     "shell form": ("EXPOSE 5000\nHEALTHCHECK CMD curl --fail http://localhost:5000/alive || exit 1", 5000, "/alive"),
-    "exec form": ('EXPOSE 5000\nHEALTHCHECK CMD ["curl", "-f", "http://localhost:5000/alive"]', 5000, "/alive"),
-    "exec form with escaped quotes": (
-        'EXPOSE 5000\nHEALTHCHECK CMD ["python3", "-c", "urlopen(\\"http://127.0.0.1:5000/alive\\")"]',
-        5000,
-        "/alive",
-    ),
+    "exec form with escaped quotes": ('HEALTHCHECK CMD ["python3", "-c", "urlopen(\\"http://127.0.0.1/ok\\")"]', 8080, "/ok"),
     "exec form with single quotes": ('HEALTHCHECK CMD ["sh", "-c", "wget -q \'http://localhost/ok\' || exit 1"]', 8080, "/ok"),
     "a list that is no JSON is for a shell": ("HEALTHCHECK CMD ['curl', 'http://localhost/ok']", 8080, "/ok"),
-    "flags": ("HEALTHCHECK --interval=30s --timeout=3s --retries=3 CMD wget -qO- http://127.0.0.1/ok", 8080, "/ok"),
-    "flags on lines of their own": (
-        "HEALTHCHECK --interval=5m \\\n  --start-period=10s \\\n  CMD curl http://[::1]:80/ok",
-        8080,
-        "/ok",
-    ),
+    "flags on lines of their own": ("HEALTHCHECK --interval=5m \\\n  --retries=3 \\\n  CMD curl http://a/ok", 8080, "/ok"),
+    "an address of IPv6": ("HEALTHCHECK CMD curl http://[::1]:8000/ok", 8080, "/ok"),
     "a comment within": ("HEALTHCHECK --interval=5s \\\n# often\n\n  CMD curl http://localhost/ok", 8080, "/ok"),
     "another escape": ("# escape=`\nFROM x\nHEALTHCHECK --interval=5s `\n  CMD curl http://localhost/C:\\x", 8080, "/C:"),
-    "the last check counts": (
-        "HEALTHCHECK CMD curl http://localhost/first\nHEALTHCHECK CMD curl http://localhost/last",
-        8080,
-        "/last",
-    ),
+    "the last check counts": ("HEALTHCHECK CMD curl http://a/first\nHEALTHCHECK CMD curl http://a/last", 8080, "/last"),
     "none at last": ("HEALTHCHECK CMD curl http://localhost/first\nHEALTHCHECK NONE", *DEFAULTS),
     "a check without a URL": ("HEALTHCHECK CMD pg_isready -U postgres", *DEFAULTS),
     "a query and a fragment": ("HEALTHCHECK CMD curl 'http://localhost/ok?full=1#x'", 8080, "/ok"),
-    "a path in a variable": (
-        "ENV ALIVE=/ok PORT=81\nEXPOSE $PORT\nHEALTHCHECK CMD curl http://localhost:${PORT}${ALIVE}",
-        81,
-        "/ok",
-    ),
+    "a path in a variable": ("ENV UP=/ok PORT=81\nEXPOSE $PORT\nHEALTHCHECK CMD curl http://a:${PORT}${UP}", 81, "/ok"),
     "a path that nobody knows": ("HEALTHCHECK CMD curl http://localhost/$WHERE", *DEFAULTS),
     "protocols": ("EXPOSE 53/udp 5353/UDP 8000/tcp 9000", 8000, "/"),
     "several lines of ports": ("EXPOSE 53/udp\nEXPOSE 443/TCP", 443, "/"),
@@ -52,13 +35,11 @@ SHAPES = {
     "an argument from before that is not taken": ("ARG PORT=8003\nFROM x\nEXPOSE $PORT", *DEFAULTS),
     "no port": ("EXPOSE 0 99999 http", *DEFAULTS),
     "a platform, and small letters": ("from --platform=$BUILDPLATFORM x as build\nexpose 1\nfrom build\nexpose 80", 80, "/"),
+    "another stage": ("FROM x AS build\nEXPOSE 1\nHEALTHCHECK CMD curl http://a/no\nFROM x\nEXPOSE 80/tcp 81", 80, "/"),
     "the stage that it begins from": ("FROM x AS Base\nEXPOSE 3000\nFROM base AS other\nEXPOSE 1\nFROM base", 3000, "/"),
     "its own port comes first": ("FROM x AS base\nEXPOSE 3000\nFROM base\nEXPOSE 80", 80, "/"),
     "a base in an argument": ("ARG BASE=prod\nFROM x AS prod\nEXPOSE 3000\nFROM y AS dev\nEXPOSE 1\nFROM ${BASE}", 3000, "/"),
-    "a check that is taken back": (
-        "FROM x AS base\nHEALTHCHECK CMD curl http://localhost/ok\nFROM base\nHEALTHCHECK NONE",
-        *DEFAULTS,
-    ),
+    "a check that is taken back": ("FROM x AS base\nHEALTHCHECK CMD curl http://a/ok\nFROM base\nHEALTHCHECK NONE", *DEFAULTS),
     "a here-document": ("RUN <<EOF cat\nEXPOSE 1\nHEALTHCHECK CMD curl http://localhost/no\nEOF\nEXPOSE 80", 80, "/"),
     "two here-documents": ("COPY <<-one <<'two' /\n\tEXPOSE 1\n\tone\nEXPOSE 2\ntwo\nEXPOSE 80", 80, "/"),
     "Windows' ends of lines": ("EXPOSE \\\r\n  81\r\nHEALTHCHECK CMD curl http://localhost/ok\r\n", 81, "/ok"),
@@ -79,10 +60,5 @@ def test_port_and_health_path_are_read_however_they_are_written(tmp_path: Path, 
 def test_any_bytes_are_read_and_come_out_the_same(content: bytes) -> None:
     text = decoded(content)
     assert text.encode("utf-8", "surrogateescape") == content
-    found = instructions(text)
-    assert [one.end for one in found] == sorted({one.end for one in found})
-    assert all(0 < one.end <= text.count("\n") + 1 and one.keyword for one in found)
-    stages, known = of_image(text)
-    assert dockerfile.substituted(text, known) is not None
-    assert stages
-    declared(found)
+    ends = [one.end for one in instructions(text)]
+    assert ends == sorted({*ends} & {*range(1, text.count("\n") + 2)}), "each has a line of its own"

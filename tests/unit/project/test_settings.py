@@ -6,9 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import settings as property_settings
-from hypothesis import strategies as st
 from invoke.config import Config
 
 from kubetasks import errors, namespace
@@ -21,12 +18,9 @@ from tasks import PROJECT
 DOCUMENTED = Path(__file__).parents[3] / "docs" / "settings.md"
 
 
-def read(section: str = "", name: str = "", value: str = "") -> settings.Settings:
-    """Read the settings with that one, of the provider that it is for."""
-    return read_with(settings.OF_ONE_PROVIDER.get((section, name), "kind"), section, name, value)
-
-
-def read_with(provider: str, section: str, name: str, value: str) -> settings.Settings:
+def read(section: str = "", name: str = "", value: str = "", provider: str = "") -> settings.Settings:
+    """Read the settings with that one, of that provider or of the one that it is for."""
+    provider = provider or settings.OF_ONE_PROVIDER.get((section, name), "kind")
     config = copy.deepcopy(settings.DEFAULTS)
     config["cluster"] |= {"provider": provider, "context": "theirs" if provider == "existing" else ""}
     if section:
@@ -41,19 +35,42 @@ def test_the_defaults_make_sense() -> None:
     assert found.cache == Path("/cache/kubetasks")
 
 
-def test_a_home_folder_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+REGISTRIES = ["", "localhost", "localhost:5000/team", "registry.example.com", "10.0.0.1:5000", "ghcr.io/a/b-c"]
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value", "meant"),
+    [
+        ("cluster", "port", "65535", 65535),
+        ("cluster", "nodes", "10", 10),
+        ("cluster", "runtime", "docker", "docker"),
+        ("cluster", "kubernetes", "v1.36", "1.36"),
+        ("cluster", "kubeconfig", "~/theirs.yaml", "/somebody/theirs.yaml"),
+        ("app", "replicas", "0", 0),
+        ("app", "replicas", "100", 100),
+        ("app", "namespace", "a" * 63, "a" * 63),
+        ("app", "timeout", "3600", 3600),
+        ("app", "grace_period", "0", 0),
+        ("setup", "images", "pull", "pull"),
+        ("setup", "engine", "refuse", "refuse"),
+        *(("app", "registry", value, value) for value in REGISTRIES),
+    ],
+)
+def test_a_value_is_read_as_meant(monkeypatch: pytest.MonkeyPatch, section: str, name: str, value: str, meant: object) -> None:
     monkeypatch.setenv("HOME", "/somebody")
-    assert read("cluster", "kubeconfig", "~/theirs.yaml").kubeconfig == "/somebody/theirs.yaml"
+    assert getattr(read(section, name, value), name) == meant
 
 
-REGISTRIES = "https://registry.example.com team registry.example.com/Team registry.example.com/team/ registry.example.com:port"
 NONSENSE = {
-    "app.replicas": ["-1", "many", "1.5", "٣", "101"],
-    "app.namespace": ["Big"],
-    "app.timeout": ["0"],
-    "app.registry": REGISTRIES.split(),
+    "app.replicas": ["-1", "many", "1.5", "1\n", "٣", "101", "9" * 5000],
+    "app.namespace": ["Big", "x" * 64, "a\0"],
+    "app.timeout": ["0", "3601"],
+    "app.grace_period": ["-1", "3601"],
+    "app.registry": ["https://example.com", "team", "example.com/Team", "example.com/team/", "example.com:port"],
     "cluster.name": ["Not_A_Name", "-x", "x" * 41, "x\n"],
     "cluster.port": ["0", "65536"],
+    "cluster.nodes": ["0", "11"],
+    "cluster.runtime": ["crio"],
     "cluster.provider": ["docker-swarm"],
     "cluster.kubernetes": ["1.2"],
     "cluster.kubeconfig": ["theirs.yaml", "~nobody-of-that-name/theirs.yaml"],
@@ -68,6 +85,7 @@ def test_nonsense_is_refused_with_its_name(setting: str, value: str) -> None:
     with pytest.raises(SettingError, match=f"INVOKE_{section}_{name}".upper()) as refusal:
         read(section, name, value)
     assert refusal.value.code == 2
+    assert refusal.value.sentence.endswith(".")
 
 
 @pytest.mark.parametrize(
@@ -81,11 +99,11 @@ def test_nonsense_is_refused_with_its_name(setting: str, value: str) -> None:
     ],
 )
 def test_what_only_one_provider_heeds_is_refused_with_another(section: str, name: str, value: str, only: str) -> None:
-    read_with(only, section, name, value)
+    read(section, name, value, only)
     for other in sorted({*settings.PROVIDERS} - {only}):
         variable = f"INVOKE_{section}_{name}".upper()
         with pytest.raises(SettingError, match=f"{variable} is for the provider `{only}`, not for `{other}`"):
-            read_with(other, section, name, value)
+            read(section, name, value, other)
 
 
 def test_an_existing_cluster_is_used_only_through_an_explicit_context() -> None:
@@ -94,33 +112,15 @@ def test_an_existing_cluster_is_used_only_through_an_explicit_context() -> None:
 
 
 def test_the_namespace_of_an_existing_cluster_is_never_default_by_chance() -> None:
-    config = copy.deepcopy(settings.DEFAULTS)
-    assert settings.read(PROJECT, config, {}).namespace == "default"
-    config["cluster"] |= {"provider": "existing", "context": "theirs"}
-    assert settings.read(PROJECT, config, {}).namespace == "simple-server"
-    config["app"]["namespace"] = "default"
-    assert settings.read(PROJECT, config, {}).namespace == "default"
-
-
-@pytest.mark.parametrize(
-    "value", ["", "localhost", "localhost:5000/team", "registry.example.com", "10.0.0.1:5000", "ghcr.io/a/b-c"]
-)
-def test_a_registry_is_a_host_with_or_without_port_and_path(value: str) -> None:
-    assert read("app", "registry", value).registry == value
-
-
-def test_kubernetes_may_be_written_with_its_v() -> None:
-    assert read("cluster", "kubernetes", "v1.36").kubernetes == "1.36"
+    assert read().namespace == "default"
+    assert read(provider="existing").namespace == "simple-server"
+    assert read("app", "namespace", "default", "existing").namespace == "default"
 
 
 @pytest.mark.promise("Settings are environment variables")
-def test_every_setting_is_documented_and_no_other() -> None:
-    variables = {f"INVOKE_{s}_{n}".upper() for s, names in settings.DEFAULTS.items() for n in names}
+def test_every_setting_and_every_exit_code_is_documented_and_no_other() -> None:
+    variables = {PROJECT.variable(section, name) for section, names in settings.DEFAULTS.items() for name in names}
     assert set(re.findall(r"INVOKE_[A-Z_]+", DOCUMENTED.read_text())) == variables
-
-
-@pytest.mark.promise("Settings are environment variables")
-def test_every_exit_code_is_documented() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TaskError)]
     documented = set(re.findall(r"^\| (\d+) \|", DOCUMENTED.read_text(), re.MULTILINE))
     assert documented == {str(kind.code) for kind in kinds}
@@ -146,11 +146,8 @@ def test_a_misspelt_variable_is_refused(variable: str, hint: str) -> None:
 
 
 def test_other_variables_of_invoke_are_not_ours_to_refuse() -> None:
-    settings.read(
-        PROJECT,
-        settings.DEFAULTS,
-        dict.fromkeys(("INVOKE_RUN_ECHO", "INVOKE_DEBUG", "INVOKE_RUNTIME_CONFIG", "INVOKEAI_ROOT", "INVOKE_AI_PORT"), "1"),
-    )
+    others = ("INVOKE_RUN_ECHO", "INVOKE_DEBUG", "INVOKE_RUNTIME_CONFIG", "INVOKEAI_ROOT", "INVOKE_AI_PORT")
+    settings.read(PROJECT, settings.DEFAULTS, dict.fromkeys(others, "1"))
 
 
 HOST = dataclasses.replace(PROJECT, prefix="kubetasks", command="inv")
@@ -191,30 +188,3 @@ def test_with_a_prefix_the_settings_leave_a_projects_own_ones_alone(tmp_path: Pa
     for name in ("INVOKE_KUBETASKS_APP_REPLICA", "INVOKE_KUBETASKS_CLUSTR_NAME", "INVOKE_KUBETASKS_PORT"):
         with pytest.raises(SettingError, match=f"There is no setting {name}"):
             read_file(tmp_path, text, HOST, **{name: "9"})
-
-
-def test_a_message_names_what_the_projects_person_types() -> None:
-    told = "INVOKE_CLUSTER_NAME=NAME ./inv start; INVOKE_RUN_ECHO=1"
-    assert HOST.spoken(told) == "INVOKE_KUBETASKS_CLUSTER_NAME=NAME inv start; INVOKE_RUN_ECHO=1"
-    assert PROJECT.spoken(told) == told
-
-
-NAMES = [(section, name) for section, names in settings.DEFAULTS.items() for name in names]
-VALUES = st.one_of(
-    st.text(max_size=50), st.integers().map(str), st.sampled_from(["1", "kind", "a/b", "~", "/x", "example.com/team"])
-)
-
-
-@property_settings(max_examples=300, deadline=None, database=None)
-@given(setting=st.sampled_from(NAMES), value=VALUES)
-def test_any_value_is_kept_or_is_refused_in_a_sentence_that_names_the_setting(setting: tuple[str, str], value: str) -> None:
-    section, name = setting
-    try:
-        found = read(section, name, value)
-    except SettingError as refused:
-        assert PROJECT.variable(section, name) in str(refused) or f"`{value}`" in refused.sentence  # noqa: PT017
-        assert refused.sentence.endswith(".")  # noqa: PT017
-    else:
-        kept, usual = (getattr(one, "cluster" if name == "name" else name) for one in (found, read()))
-        read_as = {"kubeconfig": lambda text: str(Path(text).expanduser())}.get(name, type(kept))
-        assert kept == (read_as(value) if value else usual)

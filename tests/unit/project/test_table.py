@@ -1,12 +1,8 @@
 """The table that describes an application, and what of it is refused by name."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from kubetasks.errors import SettingError
 from kubetasks.project import table
@@ -30,20 +26,31 @@ def test_the_same_keys_in_invoke_yaml_lie_beside_the_settings(tmp_path: Path) ->
     write(tmp_path, "invoke.yaml", "kubetasks:\n  name: shop\n  manifests: false\n  cluster: {nodes: 3}\n")
     (tmp_path / "k8s").mkdir()
     made = Project.read(tmp_path / "invoke.yaml").application
-    assert (made.name, made.manifests) == ("shop", None)
+    assert (made.name, made.port, made.manifests) == ("shop", 8080, None)
+
+
+NAMED = "[tool.kubetasks]\nname = 'a'\n"
 
 
 @pytest.mark.parametrize(
     ("file", "text", "words"),
     [
         ("pyproject.toml", "[tool.kubetasks]\nport = 80\n", "has no name of the application"),
-        ("pyproject.toml", "[tool.kubetasks]\nname = 'a'\nprot = 80\n", "pyproject.toml: prot is not a key of the table"),
-        ("pyproject.toml", "[tool.kubetasks]\nname = 'a'\nport = '80'\n", "pyproject.toml: port must be a number, not '80'"),
-        ("pyproject.toml", "[tool.kubetasks]\nname = 'a'\nmanifests = true\n", "manifests must be text, not True"),
+        ("pyproject.toml", f"{NAMED}prot = 80\n", "pyproject.toml: prot is not a key of the table"),
+        ("pyproject.toml", f"{NAMED}port = '80'\n", "pyproject.toml: port must be a number, not '80'"),
+        ("pyproject.toml", f"{NAMED}port = true\n", "pyproject.toml: port must be a number, not True"),
+        ("pyproject.toml", f"{NAMED}port = 0\n", "The port of a must be a number from 1 to 65535, not 0"),
+        ("pyproject.toml", f"{NAMED}port = 65536\n", "The port of a must be a number from 1 to 65535, not 65536"),
+        ("pyproject.toml", f"{NAMED}health = 'alive'\n", "The health path of a must begin with a slash"),
+        ("pyproject.toml", f"{NAMED}health = '/is it'\n", "The health path of a must .* have no space"),
+        ("pyproject.toml", f"{NAMED}owner = '-'\n", "The owner of a must be a label's value"),
+        ("pyproject.toml", f"{NAMED}manifests = true\n", "manifests must be text, not True"),
         ("pyproject.toml", "[tool.kubetasks\n", "cannot be read"),
         ("pyproject.toml", "tool = 1\n", "cannot be read"),
         ("pyproject.toml", "[tool.kubetasks.cluster]\nnodes = 3\n", "settings of the tasks are in invoke.yaml"),
         ("invoke.yaml", "kubetasks: {name: [a]}\n", r"invoke.yaml: name must be text, not \['a'\]"),
+        ("invoke.yaml", "kubetasks: {name: Shop}\n", "must be at most 40 lower-case letters"),
+        ("invoke.yaml", f"kubetasks: {{name: {'a' * 41}}}\n", "must be at most 40 lower-case letters"),
         ("invoke.yaml", "kubetasks: shop\n", "cannot be read"),
     ],
 )
@@ -65,20 +72,3 @@ def test_without_a_table_the_next_command_is_told(tmp_path: Path, text: str) -> 
     with pytest.raises(SettingError, match=r"There is no \[tool\.kubetasks\]") as told:
         Project.read(tmp_path)
     assert told.value.hint == "kubetasks init writes a table"
-
-
-SCALARS = st.one_of(st.text(max_size=12), st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False))
-TABLES = st.dictionaries(st.one_of(st.sampled_from([*table.KEYS]), st.text("abcdefgh_", min_size=1, max_size=9)), SCALARS)
-
-
-@settings(max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(found=TABLES)
-def test_any_table_is_a_project_or_is_refused_in_a_sentence(tmp_path: Path, found: dict[str, Any]) -> None:
-    (tmp_path / "invoke.yaml").write_text(yaml.safe_dump({"kubetasks": found}))
-    try:
-        made = Project.read(tmp_path).application
-    except SettingError as refused:
-        assert refused.sentence.endswith(".")  # noqa: PT017
-    else:
-        assert set(found) <= set(table.KEYS)
-        assert (made.name, made.port) == (found["name"], found.get("port", 8080))

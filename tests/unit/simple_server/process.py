@@ -8,10 +8,9 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from simple_server.limits import Limits
 from tasks import PROJECT
@@ -20,6 +19,8 @@ COMMAND = [sys.executable, "-m", "simple_server"]
 LIMITED = "import sys; from simple_server.__main__ import main; from simple_server.limits import Limits; sys.exit(main({}))"
 ENVIRONMENT = {"PATH": os.environ["PATH"], "POD_NAME": "pod-1", "NODE_NAME": "node-1", "BUILD_ID": "build-1"}
 SECONDS = 30  # until a test counts as stuck
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+LAST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ class Server:
             connection.sendall(data)
             return received(connection)
 
-    def get(self, path: str = "/", method: str = "GET", accept: str = "") -> tuple[http.client.HTTPResponse, bytes]:
+    def get(self, path: str = "/", method: str = "GET") -> tuple[http.client.HTTPResponse, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
-        connection.request(method, path, headers={"Accept": accept} if accept else {})
+        connection.request(method, path)
         response = connection.getresponse()
         body = response.read()
         connection.close()
@@ -99,8 +100,3 @@ def running(*arguments: str, limits: Limits | None = None, **environment: str) -
     finally:
         process.kill()  # its worker ends with it
         process.communicate(timeout=SECONDS)
-
-
-def lines(output: str) -> Sequence[dict[str, Any]]:
-    """Parse a log in JSON."""
-    return [json.loads(line) for line in output.splitlines()]

@@ -1,11 +1,12 @@
 """The log on standard output."""
 
 import json
+import re
 
 import pytest
 
 from simple_server.log import Log
-from tests.unit.simple_server.process import SECONDS, lines, running
+from tests.unit.simple_server.process import GET, LAST, SECONDS, running
 from tests.unit.simple_server.wsgi import application, call
 
 
@@ -15,7 +16,7 @@ def test_a_line_of_json_for_each_request_except_probes() -> None:
             server.get(path)
         server.process.terminate()
         _, output, errors = server.ended()
-    first, second, last = lines(output)
+    first, second, last = [json.loads(line) for line in output.splitlines()]
     assert (first["method"], first["path"], first["status"], first["client"]) == ("GET", "/", 200, "127.0.0.1")
     assert (second["path"], second["status"]) == ("/nothing", 404)
     assert 0 < first["ms"] < 1000
@@ -24,18 +25,12 @@ def test_a_line_of_json_for_each_request_except_probes() -> None:
     assert errors == ""
 
 
-def test_the_first_line_contains_the_url() -> None:
-    written = list[str]()
-    Log("json", write=written.append).serving("http://127.0.0.1:1/")
-    Log("text", write=written.append).serving("http://127.0.0.1:1/")
-    assert json.loads(written[0])["serving"] == "http://127.0.0.1:1/"
-    assert written[1] == "serving on http://127.0.0.1:1/"
-
-
-def test_probes_are_logged_on_request() -> None:
-    written = list[str]()
-    call(application(log=Log("json", probes=True, write=written.append)), "/healthz")
-    assert json.loads(written[0])["path"] == "/healthz"
+def test_a_line_of_text_for_each_request_with_probes_if_wanted() -> None:
+    with running("--log-format=text", "--log-probes", "--drain=0") as server:
+        server.get("/healthz")
+        server.process.terminate()
+        _, output, _ = server.ended()
+    assert re.fullmatch(r"\S+Z GET /healthz 200 \d+\.\d{3} ms\nstopping\n", output)
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
@@ -47,18 +42,10 @@ def test_a_client_cannot_forge_lines(form: str) -> None:
     assert len(line) < 1000
 
 
-def test_none_writes_nothing() -> None:
-    with running("--log-format=none") as server:
-        server.get()
-        server.process.terminate()
-        assert server.ended() == (0, "", "")
-
-
 def test_a_blocked_log_delays_neither_responses_nor_the_end() -> None:
     with running() as server:
         many = 2000  # their lines are more than a pipe holds
-        request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-        server.send(request * (many - 1) + b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        server.send(GET * (many - 1) + LAST)
         assert server.count() == many + 1
         server.process.terminate()
         assert server.process.wait(SECONDS) == 0

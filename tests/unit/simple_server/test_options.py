@@ -1,11 +1,13 @@
 """The command line and its environment variables."""
 
+import dataclasses
 import re
 import socket
 
 import pytest
 
 from simple_server import options
+from tasks import PROJECT
 from tests.unit.simple_server.process import SECONDS, refused, running, start
 
 
@@ -21,21 +23,15 @@ def test_each_option_has_a_variable_and_overrides_it() -> None:
     assert options.read(typed, environment) == options.Options("0.0.0.0", 82, 0.0, "none", True, True, 1.0)
 
 
-def test_help_names_each_option_and_its_variable(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_and_page_name_each_option_with_its_variable_and_default(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (PROJECT.folder / "docs" / "server.md").read_text()
+    documented = re.findall(r"^\| `(--[a-z-]+)` \| `([A-Z_]+)` \| `([^`]+)`", page, re.MULTILINE)
+    assert len(documented) == len(dataclasses.fields(options.Options))
     with pytest.raises(SystemExit) as ended:
         options.read(["--help"], {})
     assert ended.value.code == 0
-    help_text = capsys.readouterr().out
-    told = re.sub(r"\s+", " ", help_text.split("options:")[1])
-    assert re.findall(r"(--[a-z-]+) .*?\[([A-Z_]+), default: (.+?)\]", told.split("exit", 1)[1]) == [
-        ("--host", "LISTEN_HOST", "127.0.0.1"),
-        ("--port", "LISTEN_PORT", "8080"),
-        ("--drain", "DRAIN_SECONDS", "1"),
-        ("--log-format", "LOG_FORMAT", "json"),
-        ("--log-probes", "LOG_PROBES", "0"),
-        ("--faults", "FAULTS", "0"),
-        ("--start-delay", "START_DELAY_SECONDS", "0"),
-    ]
+    told = " ".join(capsys.readouterr().out.split("and exit")[1].split())
+    assert re.findall(r"(--[a-z-]+) .*?\[([A-Z_]+), default: (.+?)\]", told) == documented
 
 
 @pytest.mark.parametrize(
@@ -44,31 +40,23 @@ def test_help_names_each_option_and_its_variable(capsys: pytest.CaptureFixture[s
         *(f"--port={value}" for value in ("-1", "65536", "web", "", "\N{FULLWIDTH DIGIT EIGHT}")),
         *(f"--drain={value}" for value in ("-1", "nan", "inf", "601", "soon")),
         *("--log-format=xml", "--host=", "--host=a\nb", "--start-delay=1", "--hos=1", "--nothing", "more"),
+        *("LISTEN_PORT=web", "DRAIN_SECONDS=soon", "LOG_FORMAT=xml", "LOG_PROBES=yes", "FAULTS=2"),
     ],
 )
-def test_a_wrong_option_prints_one_sentence(typed: str) -> None:
-    result = refused(typed)
+def test_a_wrong_option_or_variable_prints_one_sentence_that_names_it(typed: str) -> None:
+    name, _, value = typed.partition("=")
+    result = refused(**{name: value}) if name.isupper() else refused(typed)
     assert (result.returncode, result.stdout) == (2, "")
     assert re.fullmatch(r"[A-Z].+\. See: python -m simple_server --help\n", result.stderr), result.stderr
-
-
-@pytest.mark.parametrize("variable", ["LISTEN_PORT=web", "DRAIN_SECONDS=soon", "LOG_FORMAT=xml", "LOG_PROBES=yes", "FAULTS=2"])
-def test_a_wrong_variable_prints_one_sentence_that_names_it(variable: str) -> None:
-    name, _, value = variable.partition("=")
-    result = refused(**{name: value})
-    assert result.returncode == 2
-    assert result.stderr.startswith(f"{name}: '{value}' is n")
-    assert result.stderr.count("\n") == 1
+    assert name in result.stderr
 
 
 def test_a_port_in_use_prints_one_sentence() -> None:
     with running() as server:
         second = refused(f"--port={server.port}")
         assert server.count() == 1
-    assert (second.returncode, second.stdout) == (3, "")
-    assert second.stderr == (
-        f"Cannot listen on 127.0.0.1:{server.port}: Address already in use. Try --host ADDRESS or --port PORT.\n"
-    )
+    told = f"Cannot listen on 127.0.0.1:{server.port}: Address already in use. Try --host ADDRESS or --port PORT.\n"
+    assert (second.returncode, second.stdout, second.stderr) == (3, "", told)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", "a..b", "..", 64 * "a", "::g"])

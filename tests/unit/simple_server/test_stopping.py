@@ -14,87 +14,53 @@ import pytest
 from simple_server.limits import Limits
 from tasks import PROJECT
 from tests.support.eventually import until
-from tests.unit.simple_server.process import SECONDS, Server, received, running, start
+from tests.unit.simple_server.process import GET, SECONDS, received, running, start
 
 LONG = "--drain=600"  # until a second signal ends it
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
 
-def wait_until_stopping(server: Server) -> None:
-    until(lambda: server.get("/readyz")[0].status == 503, SECONDS)
-
-
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_ends_it_cleanly_without_waiting_for_the_shutdown_timeout(number: signal.Signals) -> None:
-    with running("--drain=0", "--log-format=none", limits=Limits(shutdown_timeout=600)) as server:
+def test_after_a_signal_it_ends_cleanly_with_the_drain_and_not_with_the_shutdown_timeout(number: signal.Signals) -> None:
+    with running("--drain=0.5", "--log-format=none", limits=Limits(shutdown_timeout=600)) as server:
         assert server.count() == 1
-        server.process.send_signal(number)
-        assert server.ended() == (0, "", "")
-
-
-@pytest.mark.parametrize("number", SIGNALS)
-def test_during_the_drain_it_is_not_ready_and_still_answers(number: signal.Signals) -> None:
-    with running(LONG, "--log-format=none") as server:
-        server.process.send_signal(number)
-        wait_until_stopping(server)
-        response, body = server.get()
-        assert (response.status, json.loads(body)["count"]) == (200, 1)
-        assert response.getheader("Connection") == "close", "a kept connection would be cut later"
-        assert server.get("/healthz")[0].status == 200
-        server.process.send_signal(number)
-        assert server.ended() == (0, "", "")
-
-
-def test_during_the_drain_a_kept_connection_ends_with_its_next_response() -> None:
-    with running(LONG) as server:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=SECONDS)
-        connection.request("GET", "/")
-        assert connection.getresponse().read()
-        kept = connection.sock
-        server.process.terminate()
-        wait_until_stopping(server)
-        kept.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert b'"count": 2' in received(kept)
-        connection.close()
-
-
-def test_the_drain_lasts_as_long_as_set() -> None:
-    with running("--drain=0.5") as server:
         before = time.monotonic()
-        server.process.terminate()
-        assert server.ended()[0] == 0
+        server.process.send_signal(number)
+        assert server.ended() == (0, "", "")
         assert time.monotonic() - before >= 0.5
 
 
-def test_a_request_half_sent_at_the_signal_is_answered() -> None:
-    with running("--drain=3") as server, server.connected() as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHo")
-        server.process.terminate()
-        wait_until_stopping(server)
-        connection.sendall(b"st: a\r\n\r\n")
-        assert b'"count": 1' in received(connection)
-        assert server.ended()[0] == 0
+@pytest.mark.parametrize("number", SIGNALS)
+def test_during_the_drain_it_is_not_ready_and_answers_on_new_kept_and_half_used_connections(number: signal.Signals) -> None:
+    with running(LONG, "--log-format=none") as server, server.connected() as kept, server.connected() as half:
+        kept.sendall(GET)
+        assert b'"count": 1' in kept.recv(65536)
+        half.sendall(GET[:20])
+        server.process.send_signal(number)
+        until(lambda: server.get("/readyz")[0].status == 503, SECONDS)
+        assert server.get("/healthz")[0].status == 200
+        response, body = server.get()
+        assert (response.status, json.loads(body)["count"]) == (200, 2)
+        assert response.getheader("Connection") == "close", "a kept connection would be cut later"
+        kept.sendall(GET)
+        assert b'"count": 3' in received(kept), "and then it ends"
+        half.sendall(GET[20:])
+        assert b'"count": 4' in received(half)
+        server.process.send_signal(number)
+        assert server.ended() == (0, "", "")
 
 
-def test_after_the_drain_a_new_connection_is_refused_while_a_request_is_open() -> None:
-    with running("--faults", "--drain=0") as server, server.connected() as connection:
+def test_after_the_drain_it_refuses_connections_and_kills_a_hung_worker_after_the_shutdown_timeout() -> None:
+    with running("--faults", "--drain=0", limits=Limits(shutdown_timeout=3)) as server, server.connected() as connection:
         assert server.get("/fault/hang", "POST")[0].status == 200
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        connection.sendall(GET)
+        connection.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
         server.process.terminate()
         until(server.refuses, SECONDS)
-        assert server.process.poll() is None
-
-
-def test_a_hung_worker_is_killed_after_the_shutdown_timeout() -> None:
-    with running("--faults", "--drain=0", limits=Limits(shutdown_timeout=1)) as server:
-        assert server.get("/fault/hang", "POST")[0].status == 200
-        with server.connected() as connection:
-            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
-            connection.settimeout(0.2)
-            with pytest.raises(TimeoutError):
-                connection.recv(1)
-            server.process.terminate()
-            assert server.ended()[0] == 0
+        assert server.process.poll() is None, "a request is open"
+        assert server.ended()[0] == 0
 
 
 def test_a_crash_of_the_worker_ends_it_with_a_failure_code() -> None:
@@ -114,11 +80,11 @@ def test_killed_it_leaves_no_worker_that_answers() -> None:
 
 
 DESTROYING = """
-import os, signal
+import signal
 from simple_server.__main__ import _exit
 class Destroyed:
     def __del__(self):
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
 signal.signal(signal.SIGTERM, _exit)
 Destroyed()
 print("still there")
