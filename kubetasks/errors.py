@@ -7,7 +7,9 @@ from invoke.exceptions import Exit
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
     """The error and what led to it, the nearest first."""
-    while error is not None:
+    told: list[BaseException] = []
+    while error and error not in told:  # one that is raised again may have been led to by itself
+        told.append(error)
         yield error
         error = error.__cause__ or error.__context__
 

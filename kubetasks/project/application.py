@@ -132,6 +132,8 @@ class Project:
             raise SettingError(f"The port of {name} must be a number from 1 to 65535, not {port!r}.")
         if not health.startswith("/") or any(one.isspace() for one in health):
             raise SettingError(f"The health path of {name} must begin with a slash and have no space, not {health!r}.")
+        if "\0" in context + dockerfile:
+            raise SettingError(f"The context and the Dockerfile of {name} must be paths, not {context!r} and {dockerfile!r}.")
         if owner and not LABEL_VALUE.fullmatch(owner):
             raise SettingError(f"The owner of {name} must be a label's value, such as kubetasks-{name}, not {owner!r}.")
         if not PREFIX.fullmatch(prefix):

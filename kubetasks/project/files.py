@@ -33,7 +33,7 @@ def yaml_documents(written: str, source: Path) -> list[Any]:
         raise SettingError(f"{source} cannot be read: {where}{told}.", FIX) from error
     except yaml.YAMLError as error:  # a character that YAML does not allow
         raise SettingError(f"{source} cannot be read: {' '.join(str(error).split())}.", FIX) from error
-    except (ValueError, OverflowError, AttributeError, KeyError) as error:  # a date that is none, for example
+    except (ValueError, OverflowError, AttributeError, LookupError) as error:  # a date that is none, for example
         raise SettingError(f"{source} cannot be read: a value is not what it looks like ({error}).", "Quote it") from error
     except RecursionError as error:
         raise SettingError(f"{source} cannot be read: it is nested too deeply.", FIX) from error

@@ -51,6 +51,7 @@ NAMED = "[tool.kubetasks]\nname = 'a'\n"
         ("invoke.yaml", "kubetasks: {name: [a]}\n", r"invoke.yaml: name must be text, not \['a'\]"),
         ("invoke.yaml", "kubetasks: {name: Shop}\n", "must be at most 40 lower-case letters"),
         ("invoke.yaml", f"kubetasks: {{name: {'a' * 41}}}\n", "must be at most 40 lower-case letters"),
+        ("invoke.yaml", 'kubetasks: {name: a, context: "\\0"}\n', "The context and the Dockerfile of a must be paths"),
         ("invoke.yaml", "kubetasks: shop\n", "cannot be read"),
     ],
 )
