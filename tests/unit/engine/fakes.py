@@ -40,6 +40,7 @@ class FakeEngine:
         self.others: list[str] = []  # containers of somebody else on a cluster's network
         self.ends = False  # a node ends as soon as it is started
         self.kubelet = True
+        self.buildkit = False  # it tells docker to build with it
         self.loaded: list[str] = []
         self.pushed: list[str] = []
         self.ran: list[tuple[str, ...]] = []
@@ -141,7 +142,7 @@ class FakeEngine:
         return []
 
     def asks_for_buildkit(self) -> bool:
-        return False
+        return self.buildkit
 
     def build(self, _context: object, names: list[str], _arguments: object, on_line: Callable[[str], None], *_: object) -> None:
         self.built.append(names[0])

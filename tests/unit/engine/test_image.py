@@ -49,12 +49,6 @@ def current(folder: Path, dockerfile: str = "FROM scratch\n", base: str = "base"
     return image.current(dataclasses.replace(PROJECT.application, source=folder), base)
 
 
-def entries(made: image.Image) -> list[tarfile.TarInfo]:
-    """What it is built from."""
-    with tarfile.open(fileobj=made.content) as archive:
-        return archive.getmembers()
-
-
 def test_it_depends_on_everything_in_the_context_and_on_the_base(tmp_path: Path) -> None:
     same = source(tmp_path / "same")
     contents = [source(tmp_path / str(number), change) for number, change in enumerate(CHANGES)]
@@ -64,10 +58,8 @@ def test_it_depends_on_everything_in_the_context_and_on_the_base(tmp_path: Path)
 
 
 def test_it_is_the_same_in_another_folder_at_another_time(tmp_path: Path) -> None:
-    def later(folder: Path) -> None:
-        os.utime(folder / "app.py", (1, 1))
-
-    assert source(tmp_path / "one").read() == source(tmp_path / "other", later).read()
+    other = source(tmp_path / "other", lambda folder: os.utime(folder / "app.py", (1, 1)))
+    assert source(tmp_path / "one").read() == other.read()
 
 
 def test_a_large_context_is_not_held_in_memory(tmp_path: Path) -> None:
@@ -91,25 +83,26 @@ def test_the_context_holds_the_server_and_nothing_else() -> None:
     assert not [name for name in names if "__pycache__" in name]
 
 
-def test_everybody_may_read_its_files_whatever_the_umask(tmp_path: Path) -> None:
-    folder = tmp_path / "simple_server"
+def test_it_is_packed_as_docker_build_does_and_everybody_may_read_it_whatever_the_umask(tmp_path: Path) -> None:
+    folder = tmp_path / "app"
     folder.mkdir(mode=0o700)
-    for name, mode in (("Dockerfile", 0o600), ("simple_server/app.py", 0o600), ("simple_server/run", 0o700)):
+    (folder / "empty").mkdir(mode=0o700)
+    for name, mode in (("Dockerfile", 0o600), ("app/main.py", 0o600), ("app/run", 0o700)):
         (tmp_path / name).touch(mode)
-    modes = {entry.name: entry.mode for entry in entries(current(tmp_path))}
-    assert modes == {"Dockerfile": 0o644, "simple_server": 0o755, "simple_server/app.py": 0o644, "simple_server/run": 0o755}
-
-
-def test_links_and_empty_folders_are_built_as_docker_build_does(tmp_path: Path) -> None:
-    (tmp_path / "app" / "empty").mkdir(parents=True)
-    (tmp_path / "app" / "link").symlink_to("nowhere")
-    (tmp_path / "app" / "parent").symlink_to("..")
-    assert {entry.name: (entry.type, entry.linkname) for entry in entries(current(tmp_path))} == {
-        "Dockerfile": (tarfile.REGTYPE, ""),
-        "app": (tarfile.DIRTYPE, ""),
-        "app/empty": (tarfile.DIRTYPE, ""),
+    (folder / "link").symlink_to("nowhere")
+    (folder / "parent").symlink_to("..")
+    (tmp_path / ".state" / "shop").mkdir(parents=True)
+    (tmp_path / ".state" / "shop" / "kubeconfig").write_text("a key")  # of a cluster, and no part of an image
+    with tarfile.open(fileobj=current(tmp_path).content) as archive:
+        entries = archive.getmembers()
+    assert {entry.name: (entry.type, entry.linkname or entry.mode) for entry in entries} == {
+        "Dockerfile": (tarfile.REGTYPE, 0o644),
+        "app": (tarfile.DIRTYPE, 0o755),
+        "app/empty": (tarfile.DIRTYPE, 0o755),
         "app/link": (tarfile.SYMTYPE, "nowhere"),
+        "app/main.py": (tarfile.REGTYPE, 0o644),
         "app/parent": (tarfile.SYMTYPE, ".."),
+        "app/run": (tarfile.REGTYPE, 0o755),
     }
 
 
@@ -122,26 +115,23 @@ def test_the_image_carries_its_build_id_in_name_and_arguments(tmp_path: Path) ->
     assert f"--label {TOOL.selector}" in line
 
 
-@pytest.mark.parametrize("dockerfile", ["FROM node:22", "ARG BASE=node:22\nFROM ${BASE}"])
-def test_a_dockerfile_that_knows_nothing_of_the_tasks_gets_no_argument_and_no_other_base(tmp_path: Path, dockerfile: str) -> None:
-    made = current(tmp_path, dockerfile)
-    assert (made.base, dict(made.arguments)) == ("", {})
-    assert current(tmp_path, dockerfile, "another").reference == made.reference
-
-
 @pytest.mark.parametrize(
-    "line", ["ARG A=1 BUILD_ID", "ARG \\\n  BUILD_ID", "arg  BUILD_ID='none'", 'ARG A="x y" BUILD_ID\n# \xff']
+    ("dockerfile", "declared"),
+    [
+        ("FROM node:22", []),
+        ("ARG BASE=node:22\nFROM ${BASE}", []),
+        ("FROM scratch\nARG A=1 BUILD_ID", ["BUILD_ID"]),
+        ("FROM scratch\nARG \\\n  BUILD_ID", ["BUILD_ID"]),
+        ("FROM scratch\narg  BUILD_ID='none'", ["BUILD_ID"]),
+        ('FROM scratch\nARG A="x y" BUILD_ID\n# \xff', ["BUILD_ID"]),
+    ],
 )
-def test_a_build_id_that_is_declared_is_given_however_it_is_declared(tmp_path: Path, line: str) -> None:
-    made = current(tmp_path, f"FROM scratch\n{line}\n")
-    assert dict(made.arguments) == {"BUILD_ID": made.build}
-
-
-def test_the_clusters_files_are_no_part_of_an_image(tmp_path: Path) -> None:
-    before = current(tmp_path)
-    (tmp_path / ".state" / "shop").mkdir(parents=True)
-    (tmp_path / ".state" / "shop" / "kubeconfig").write_text("a key")
-    assert current(tmp_path).build == before.build
+def test_a_dockerfile_gets_no_argument_that_it_does_not_declare_and_no_other_base(
+    tmp_path: Path, dockerfile: str, declared: list[str]
+) -> None:
+    made = current(tmp_path, dockerfile)
+    assert (made.base, dict(made.arguments)) == ("", dict.fromkeys(declared, made.build))
+    assert current(tmp_path, dockerfile, "another").reference == made.reference
 
 
 def test_what_an_interrupted_build_leaves_of_our_own_image_carries_our_label() -> None:
@@ -155,33 +145,29 @@ def test_a_folder_without_a_dockerfile_is_told(tmp_path: Path) -> None:
         image.current(dataclasses.replace(PROJECT.application, source=tmp_path), "base")
 
 
-CLASSIC = raising(BuildKitNeededError("Building it failed: the --mount option requires BuildKit\n  Step 1", "Fix it"))
+REFUSING = raising(BuildKitNeededError("Building it failed: the --mount option requires BuildKit\n  Step 1", "Fix it"))
 
 
-class Engine(FakeEngine):
-    """Has the base image; its classic builder refuses."""
-
-    def __init__(self, *, buildkit: bool = False) -> None:
-        super().__init__("base")
-        self.building, self._buildkit = CLASSIC, buildkit
-
-    def asks_for_buildkit(self) -> bool:
-        return self._buildkit
+@pytest.fixture
+def engine() -> Any:
+    """An engine with the base image."""
+    return FakeEngine("base")
 
 
 @pytest.mark.parametrize(
     ("dockerfile", "asked", "preferred"),
     [
-        ("FROM base\nRUN --mount=type=cache true\n", 1, False),
-        ("RUN <<EOF\nEOF\n", 0, False),
+        ("FROM base\nRUN --mount=type=cache python3 -c 'print(1 << 2)'\n# RUN <<EOF\n", 1, False),
+        ("FROM base\nRUN <<EOF\necho 1\nEOF\n", 0, False),
+        ("FROM base\ncopy <<-'end' /file\nend\n", 0, False),
         ("FROM base\n", 0, True),
     ],
-    ids=["the classic builder refuses it", "nor need it be asked", "the engine asks for it"],
+    ids=["the classic builder refuses it", "a here-document", "another", "the engine asks for it"],
 )
 def test_what_is_built_with_buildkit(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dockerfile: str, asked: int, preferred: bool
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine: Any, dockerfile: str, asked: int, preferred: bool
 ) -> None:
-    engine: Any = Engine(buildkit=preferred)
+    engine.building, engine.buildkit = REFUSING, preferred
     with_buildkit: list[str] = []
 
     def builds(_engine: object, context: Any, names: list[str], *_more: object) -> None:
@@ -191,25 +177,39 @@ def test_what_is_built_with_buildkit(
 
     monkeypatch.setattr(buildkit, "build", builds)
     made = current(tmp_path, dockerfile)
-    image.build(engine, made, made.names, lambda _line: None)
+    image.build(engine, made, made.names, print)
     assert (with_buildkit, len(engine.built)) == (made.names, asked)
 
 
 @pytest.mark.parametrize("missing", [buildkit.MissingError("no buildx"), SetupError("no docker")])
 def test_an_engine_that_asks_for_buildkit_builds_without_it_if_the_docker_cli_cannot(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: TaskError
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine: Any, missing: TaskError
 ) -> None:
-    engine: Any = Engine(buildkit=True)
+    engine.buildkit = True
     monkeypatch.setattr(buildkit, "build", raising(missing))
-    engine.building = lambda _on_line: None
     made = current(tmp_path)
-    image.build(engine, made, made.names, lambda _line: None)
+    image.build(engine, made, made.names, print)
     assert engine.built == [made.reference]
 
 
+def test_if_buildkit_fails_too_both_reasons_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine: Any) -> None:
+    engine.building = REFUSING
+    monkeypatch.setattr(buildkit, "build", raising(ImageError("Building it with BuildKit failed:\n  no buildx", "Install it")))
+    made = current(tmp_path)
+    with pytest.raises(ImageError) as raised:
+        image.build(engine, made, made.names, print)
+    assert raised.value.sentence.splitlines() == [
+        "Building it failed: the --mount option requires BuildKit",
+        "Building it with BuildKit failed:",
+        "  no buildx",
+    ]
+    assert raised.value.hint == "Install it"
+
+
 @pytest.mark.parametrize(("removed", "built"), [(1, 2), (3, 3)])
-def test_a_build_whose_cached_layer_another_run_removes_is_made_again(tmp_path: Path, removed: int, built: int) -> None:
-    engine: Any = FakeEngine("base")
+def test_a_build_whose_cached_layer_another_run_removes_is_made_again(
+    tmp_path: Path, engine: Any, removed: int, built: int
+) -> None:
     made = current(tmp_path)
 
     def building(_on_line: object) -> None:
@@ -218,21 +218,8 @@ def test_a_build_whose_cached_layer_another_run_removes_is_made_again(tmp_path: 
 
     engine.building = building
     with nullcontext() if removed < built else pytest.raises(ImageError, match="failed to get digest"):
-        image.build(engine, made, made.names, lambda _line: None)
+        image.build(engine, made, made.names, print)
     assert engine.built == [made.reference] * built
-
-
-def test_if_buildkit_fails_too_both_reasons_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(buildkit, "build", raising(ImageError("Building it with BuildKit failed:\n  no buildx", "Install it")))
-    made = current(tmp_path)
-    with pytest.raises(ImageError) as raised:
-        image.build(Engine(), made, made.names, lambda _line: None)  # type: ignore[arg-type]
-    assert raised.value.sentence.splitlines() == [
-        "Building it failed: the --mount option requires BuildKit",
-        "Building it with BuildKit failed:",
-        "  no buildx",
-    ]
-    assert raised.value.hint == "Install it"
 
 
 def test_each_stage_gets_the_labels_and_nothing_else_changes(tmp_path: Path) -> None:

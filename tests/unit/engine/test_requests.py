@@ -1,97 +1,28 @@
-"""What the engine is asked, and what is made of its answers: a server on a socket that expects exactly these requests."""
+"""What the engine is asked, and what is made of its answers."""
 
-import http.server
 import io
 import json
-import socketserver
-import tarfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
-import docker
 import pytest
 
-from kubetasks.engine.client import Created, Engine
+from kubetasks.engine import client
+from kubetasks.engine.client import BuildKitNeededError, Created, Engine, LayerGoneError, PullError
+from kubetasks.engine.content import read_context
 from kubetasks.errors import EngineError, ImageError
 from kubetasks.project.labels import OWNER_LABEL, TOOL, Owner
+from tests.unit.engine.conftest import Exchange, Script
 
+AT_HOST = "host:5000/app:1"
 DIGEST = f"sha256:{'0' * 64}"
 IMAGE = {"Id": "sha256:1", "Os": "linux", "Architecture": "arm64", "Variant": "v8", "RepoDigests": [f"host:5000/app@{DIGEST}"]}
 CONTAINER = {"Id": "c1", "Name": "/one", "State": {"Status": "running"}, "Config": {"Labels": {}}}
 
-Exchange = tuple[str, int, Any]  # method, path and query; status; answer
 Row = tuple[Callable[[Engine], Any], list[Exchange], Any]  # what is called, what is asked, the result
-
-
-class Script:
-    """The requests that are expected, each with its answer, and the bodies that came."""
-
-    def __init__(self) -> None:
-        self.expected: list[Exchange] = []
-        self.asked: list[str] = []
-        self.bodies: list[Any] = []
-
-
-@pytest.fixture
-def script(tmp_path: Path) -> Iterator[tuple[Script, Engine]]:
-    made = Script()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _answer(self) -> None:
-            if self.path.endswith("/_ping"):
-                self.send_response(200)
-                self.send_header("Api-Version", "1.48")
-                self.send_header("Builder-Version", "2")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            parts = urlsplit(self.path)
-            query = "&".join(f"{key}={value}" for key, value in sorted(parse_qsl(parts.query)))
-            made.asked.append(f"{self.command} {parts.path.partition('/v1.48')[2]}{'?' if query else ''}{query}")
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            while self.headers.get("Transfer-Encoding") and (size := int(self.rfile.readline(), 16)):
-                body += self.rfile.read(size + 2)[:-2]
-            if self.headers.get("Transfer-Encoding"):
-                self.rfile.readline()
-            made.bodies.append(json.loads(body) if self.headers.get("Content-Type") == "application/json" and body else body)
-            status, answer = made.expected[len(made.asked) - 1][1:] if len(made.asked) <= len(made.expected) else (500, {})
-            data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/octet-stream" if isinstance(answer, bytes) else "application/json")
-            if data:
-                self.send_header("Transfer-Encoding", "chunked")
-                data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data)
-            else:
-                self.send_header("Content-Length", "0")
-            if self.path.partition("?")[0].endswith("/archive"):
-                self.send_header("X-Docker-Container-Path-Stat", "e30=")
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_GET = do_POST = do_DELETE = do_HEAD = _answer  # noqa: N815  the names that the server looks for
-
-        def address_string(self) -> str:
-            return "the test"
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    address = tmp_path / "docker.sock"
-    server = socketserver.ThreadingUnixStreamServer(str(address), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    options: Any = {"base_url": f"unix://{address}", "version": "1.48"}
-    sdk = docker.DockerClient(**options)
-    yield made, Engine(sdk, {"DOCKER_HOST": f"unix://{address}"}, TOOL)
-    sdk.close()
-    server.shutdown()
-    server.server_close()
 
 
 def lines(*events: dict[str, Any]) -> bytes:
@@ -102,14 +33,10 @@ def filtered(**filters: list[str]) -> str:
     return f"filters={json.dumps(filters)}"
 
 
-def heard(call: Callable[[Engine, Callable[[str], None]], Any]) -> Callable[[Engine], Any]:
-    """The result of a call, and the lines that it was told meanwhile."""
-
-    def calls(engine: Engine) -> Any:
-        told: list[str] = []
-        return call(engine, told.append), told
-
-    return calls
+def told(call: Callable[[Callable[[str], None]], Any]) -> Any:
+    """The result of a call, and the lines that it tells meanwhile."""
+    heard: list[str] = []
+    return call(heard.append), heard
 
 
 def one(engine: Engine) -> Any:
@@ -123,10 +50,15 @@ PROGRESS = lines({"status": "Layer", "progress": "[=>]"}, {"status": "Done", "au
 STAGES = "GET /images/json?all=0&" + filtered(label=[TOOL.selector], dangling=["true"]) + "&only_ids=0"
 CLUSTERS = filtered(label=[OWNER_LABEL])
 SHOP = Owner("kubetasks-shop")
-SHOP_LABELS = {
-    **SHOP.labels,
-    **{SHOP.key(name): value for name, value in (("cluster", "b"), ("folder", "/shop"), ("command", "kubetasks"))},
-}
+SHOPS = {**SHOP.labels, SHOP.key("cluster"): "b", SHOP.key("folder"): "/shop", SHOP.key("command"): "kubetasks"}
+NETWORKS = [{"Id": "n", "Labels": SHOPS}, {"Id": "m", "Labels": {OWNER_LABEL: "helm"}}]
+VOLUMES = [{"Name": "v", "Labels": {**TOOL.labels, TOOL.key("cluster"): "a", TOOL.key("provider"): "minikube"}}]
+NAMED: list[dict[str, list[str] | None]] = [
+    {"RepoTags": None, "RepoDigests": [f"host:5000/app@{DIGEST}"]},
+    {"RepoTags": ["app:v1"], "RepoDigests": [f"app@{DIGEST}"]},
+    {"RepoTags": ["app-base:1"], "RepoDigests": None},
+    {"RepoTags": None, "RepoDigests": None},
+]
 NONE = {"message": "none"}
 LOOKED = ("GET /images/app:1/json", 200, IMAGE)
 INSPECTED = ("GET /containers/c1/json", 200, CONTAINER)
@@ -136,6 +68,10 @@ REMOVAL = "DELETE /containers/c1?force=True&link=False&v=True"
 PULL, PUSH = "POST /images/create?fromImage=app&tag=1", "POST /images/host:5000/app/push?tag=1"
 ASKED = "GET /distribution/host:5000/app:1/json"
 STAGE = "DELETE /images/{}?force=False&noprune=False"
+BUILD = "POST /build?dockerfile=Dockerfile&forcerm=True&nocache=False&pull=False&q=False&rm=True&t=app:1"
+STEP, RED = {"stream": "Step 1\n"}, {"stream": "\x1b[31mred\x1b[0m\n"}
+LAYER = "failed to get digest sha256:0: no such file or directory"
+NO_ENGINE = Engine(None, {}, TOOL)  # type: ignore[arg-type]
 
 
 def image(number: int, *tags: str) -> Exchange:
@@ -143,16 +79,15 @@ def image(number: int, *tags: str) -> Exchange:
 
 
 def pushed(engine: Engine) -> str | None:
-    return engine.pushed_digest("app:1", "host:5000/app:1")
+    return engine.pushed_digest("app:1", AT_HOST)
 
 
 TABLE: dict[str, Row] = {
     "an image": (lambda it: it.image_id("app:1"), [LOOKED], "sha256:1"),
     "no image": (lambda it: it.image_id("app:1"), [(LOOKED[0], 404, NONE)], None),
-    "release": (lambda it: it.version(), [("GET /version", 200, {"Version": "28.0.4"})], "28.0.4"),
     "info": (lambda it: it.info, [("GET /info", 200, {"ID": "1"})], {"ID": "1"}),
-    "pull": (heard(lambda it, at: it.pull("app:1", at)), [(PULL, 200, PROGRESS)], (None, ["Layer [=>]", "Done"])),
-    "push": (heard(lambda it, at: it.push("host:5000/app:1", at)), [(PUSH, 200, PROGRESS)], (DIGEST, ["Layer [=>]", "Done"])),
+    "pull": (lambda it: told(lambda at: it.pull("app:1", at)), [(PULL, 200, PROGRESS)], (None, ["Layer [=>]", "Done"])),
+    "push": (lambda it: told(lambda at: it.push(AT_HOST, at)), [(PUSH, 200, PROGRESS)], (DIGEST, ["Layer [=>]", "Done"])),
     "what was pushed": (pushed, [LOOKED, (ASKED, 200, {"Descriptor": {"digest": DIGEST}})], DIGEST),
     "what another pushed": (pushed, [LOOKED, (ASKED, 200, {"Descriptor": {"digest": "sha256:2"}})], None),
     "what was never pushed": (
@@ -161,6 +96,11 @@ TABLE: dict[str, Row] = {
         None,
     ),
     "a registry that says nothing": (pushed, [LOOKED, (ASKED, 401, NONE)], None),
+    "names of our images": (
+        lambda it: it.image_tags("app"),
+        [(f"GET /images/json?all=0&{OURS}&only_ids=0", 200, NAMED)],
+        ["app:v1", f"host:5000/app@{DIGEST}"],
+    ),
     "tag": (lambda it: it.tag("app:1", "h:5/app:2"), [LOOKED, (TAGGING.replace("app", "h:5/app"), 201, b"")], None),
     "tag, taken for a moment": (
         lambda it: it.tag("app:1", "app:2"),
@@ -235,32 +175,16 @@ TABLE: dict[str, Row] = {
     ),
     "the clusters of each project": (
         lambda it: it.clusters(),
-        [
-            (
-                f"GET /networks?{CLUSTERS}",
-                200,
-                [{"Id": "n", "Labels": SHOP_LABELS}, {"Id": "m", "Labels": {OWNER_LABEL: "helm"}}],
-            ),
-            (
-                f"GET /volumes?{CLUSTERS}",
-                200,
-                {
-                    "Volumes": [
-                        {"Name": "v", "Labels": {**TOOL.labels, TOOL.key("cluster"): "a", TOOL.key("provider"): "minikube"}}
-                    ]
-                },
-            ),
-        ],
+        [(f"GET /networks?{CLUSTERS}", 200, NETWORKS), (f"GET /volumes?{CLUSTERS}", 200, {"Volumes": VOLUMES})],
         [Created("a", "minikube", TOOL.name, "", ""), Created("b", "", "kubetasks-shop", "/shop", "kubetasks")],
     ),
 }
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_what_is_asked_and_what_is_made_of_it(script: tuple[Script, Engine], name: str) -> None:
-    made, engine = script
-    call, made.expected, result = TABLE[name]
-    assert (call(engine), made.asked) == (result, [request for request, _, _ in made.expected])
+def test_what_is_asked_and_what_is_made_of_it(script: Script, engine: Engine, name: str) -> None:
+    call, script.expected, result = TABLE[name]
+    assert (call(engine), script.asked) == (result, script.requests)
 
 
 SEE_DOCTOR = "\n  ./inv doctor shows what this machine has; the engine's own log may say more"
@@ -268,11 +192,11 @@ REFUSED: dict[str, Row] = {
     "Pulling app:1 failed: toomanyrequests\n  Try again: ./inv setup; ./inv doctor tells of a proxy that the engine lacks": (
         lambda it: it.pull("app:1", print),
         [(PULL, 200, lines({"error": "toomanyrequests"}))],
-        EngineError,
+        PullError,
     ),
     **{
         f"The registry did not take host:5000/app: {told}\n  {hint}": (
-            lambda it: it.push("host:5000/app:1", print),
+            lambda it: it.push(AT_HOST, print),
             [(PUSH, 200, lines({"error": f" {told}"}))],
             ImageError,
         )
@@ -301,18 +225,48 @@ REFUSED: dict[str, Row] = {
 
 
 @pytest.mark.parametrize("words", REFUSED)
-def test_what_is_refused_is_told_with_what_to_do(script: tuple[Script, Engine], words: str) -> None:
-    made, engine = script
-    call, made.expected, kind = REFUSED[words]
-    with pytest.raises(kind) as told:
+def test_what_is_refused_is_told_with_what_to_do(script: Script, engine: Engine, words: str) -> None:
+    call, script.expected, kind = REFUSED[words]
+    with pytest.raises(kind) as refused:
         call(engine)
-    assert (str(told.value), made.asked) == (words, [request for request, _, _ in made.expected])
+    assert (str(refused.value), type(refused.value), script.asked) == (words, kind, script.requests)
 
 
-def test_what_is_made_carries_the_owners_label(script: tuple[Script, Engine]) -> None:
-    made, engine = script
+def build(engine: Engine) -> None:
+    engine.build(io.BytesIO(bytes(1024)), ["app:1"], {}, lambda _line: None)
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "error", "sentence"),
+    [
+        (200, lines(STEP, RED, {"error": "no space left"}), ImageError, "Building app:1 failed: no space left\n  Step 1\n  red"),
+        (400, {"message": "parse error line 2"}, ImageError, "Building app:1 failed: parse error line 2"),
+        (400, {"message": "--mount requires BuildKit"}, BuildKitNeededError, "Building app:1 failed: --mount requires BuildKit"),
+        (200, lines({"error": LAYER}), LayerGoneError, f"Building app:1 failed: {LAYER}"),
+        (404, {"message": "page not found"}, BuildKitNeededError, "The engine has no classic builder: page not found"),
+        (501, {"message": "it was removed"}, BuildKitNeededError, "The engine has no classic builder: it was removed"),
+    ],
+    ids="full disk,broken Dockerfile,needs BuildKit,cached layer gone,no classic builder,no longer".split(","),
+)
+def test_a_build_that_fails_is_told_as_what_it_is(
+    script: Script, engine: Engine, status: int, answer: object, error: type[ImageError], sentence: str
+) -> None:
+    script.expected = [(BUILD, status, answer)]
+    with pytest.raises(error) as told:
+        build(engine)
+    assert (type(told.value), told.value.sentence, script.asked) == (error, sentence, script.requests)
+
+
+def test_an_engine_that_ends_in_the_middle_of_a_build_is_told(script: Script, engine: Engine) -> None:
+    script.expected, script.ends = [(BUILD, 200, lines(STEP))], True
+    with pytest.raises(EngineError, match="Building app:1 failed") as told:
+        build(engine)
+    assert (type(told.value), told.value.hint) == (EngineError, "./inv doctor says whether the engine answers")
+
+
+def test_what_is_made_carries_the_owners_label(script: Script, engine: Engine) -> None:
     labels = {**TOOL.labels, "a": "b"}
-    made.expected = [
+    script.expected = [
         ("POST /networks/create", 201, {"Id": "n"}),
         ("GET /networks/n", 200, {"Id": "n"}),
         ("POST /volumes/create", 201, {"Name": "data"}),
@@ -325,24 +279,23 @@ def test_what_is_made_carries_the_owners_label(script: tuple[Script, Engine]) ->
     engine.create_volume("data", labels)
     engine.serve("one", "registry:1", "net", (40000, 5000), labels, {"STORE": "memory"})
     engine.import_image(iter([b"layer"]), "base:1", ["CMD true"])
-    network, _, volume, container, *_ = made.bodies
+    network, _, volume, container, *_ = script.bodies
     assert network.items() >= {"Name": "net", "Driver": "bridge", "Options": {"mtu": "1400"}, "Labels": labels}.items()
     assert (volume["Name"], volume["Labels"]) == ("data", labels)
     assert (container["Image"], container["Labels"], container["Env"]) == ("registry:1", labels, ["STORE=memory"])
     assert container["HostConfig"]["NetworkMode"] == "net"
     assert container["HostConfig"]["PortBindings"] == {"5000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "40000"}]}
-    assert (made.bodies[-1], made.asked) == (b"layer", [request for request, _, _ in made.expected])
+    assert (script.bodies[-1], script.asked) == (b"layer", script.requests)
 
 
-def test_an_image_is_saved_for_its_platform_alone(script: tuple[Script, Engine], tmp_path: Path) -> None:
-    made, engine = script
+def test_an_image_is_saved_for_its_platform_alone(script: Script, engine: Engine, tmp_path: Path) -> None:
     platform = json.dumps({"os": "linux", "architecture": "arm64", "variant": "v8"})
-    made.expected = [
-        ("GET /images/app:1/json", 200, IMAGE),
+    script.expected = [
+        LOOKED,
         (f"GET /images/get?names=app:1&names=app:v1&platform={platform}", 200, b"archive"),
-        ("GET /images/app:1/json", 200, IMAGE),
+        LOOKED,
         (f"GET /images/get?names=app:1&platform={platform}", 500, NONE),
-        ("GET /images/app:1/json", 200, IMAGE),
+        LOOKED,
     ]
     engine.save(["app:1", "app:v1"], tmp_path / "image.tar")
     assert (tmp_path / "image.tar").read_bytes() == b"archive"
@@ -351,34 +304,21 @@ def test_an_image_is_saved_for_its_platform_alone(script: tuple[Script, Engine],
     with pytest.raises(EngineError, match="could not be written: No such file or directory") as told:
         engine.save(["app:1"], tmp_path / "gone" / "image.tar")
     assert told.value.hint == "Make room on the disk"
-    assert made.asked == [request for request, _, _ in made.expected]
+    assert script.asked == script.requests
 
 
-def test_a_build_gets_labels_arguments_and_every_name(script: tuple[Script, Engine]) -> None:
-    made, engine = script
-    context = io.BytesIO()
-    with tarfile.open(fileobj=context, mode="w") as tar:
-        entry = tarfile.TarInfo("Dockerfile")
-        entry.size = len(b"FROM scratch\n")
-        tar.addfile(entry, io.BytesIO(b"FROM scratch\n"))
-    context.seek(0)
-    made.expected = [
-        (
-            (
-                'POST /build?buildargs={"BUILD_ID": "1"}&dockerfile=Dockerfile&forcerm=True'
-                "&nocache=False&pull=False&q=False&rm=True&t=app:1"
-            ),
-            200,
-            lines({"stream": "Step 1/1 : FROM scratch\n"}, {"status": "Pulling\nagain"}, {"aux": {}}),
-        ),
-        ("GET /images/app:1/json", 200, IMAGE),
+def test_a_build_gets_labels_arguments_and_every_name(script: Script, engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    script.expected = [
+        (BUILD.replace("?", '?buildargs={"BUILD_ID": "1"}&'), 200, lines(STEP, {"status": "Pulling\nagain"}, {"aux": {}})),
+        LOOKED,
         ("POST /images/sha256:1/tag?force=0&repo=app&tag=v1", 201, b""),
     ]
     told: list[str] = []
-    engine.build(context, ["app:1", "app:v1"], {"BUILD_ID": "1"}, told.append)
-    assert told == ["Step 1/1 : FROM scratch", "again"]
-    assert made.asked == [request for request, _, _ in made.expected]
-    assert f"LABEL {TOOL.selector}".encode() in made.bodies[0]
+    engine.build(read_context(tmp_path), ["app:1", "app:v1"], {"BUILD_ID": "1"}, told.append)
+    assert told == ["Step 1", "again"]
+    assert script.asked == script.requests
+    assert f"LABEL {TOOL.selector}".encode() in script.bodies[0]
 
 
 def test_what_a_program_in_a_container_prints_is_returned_and_what_it_complains_of_is_told() -> None:
@@ -387,11 +327,19 @@ def test_what_a_program_in_a_container_prints_is_returned_and_what_it_complains_
         container: Any = SimpleNamespace(
             name="one", exec_run=lambda argv, demux: ended if (argv, demux) == (["ls", "-l"], True) else None
         )
-        engine: Any = None
-        return Engine(engine, {}, TOOL).run_in(container, "ls", "-l")
+        return NO_ENGINE.run_in(container, "ls", "-l")
 
     assert (ran(0, b"out", b"err"), ran(0, None, None)) == ("out", "")
     for errors, words in ((b" err\n", "`ls -l` in one failed: err"), (None, "`ls -l` in one failed: ")):
         with pytest.raises(EngineError) as told:
             ran(1, b"out", errors)
         assert told.value.sentence == words
+
+
+def test_a_command_in_a_node_that_never_ends_is_given_up_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "NODE_SECONDS", 0.01)
+    never = threading.Event()
+    node: Any = SimpleNamespace(name="node", exec_run=lambda *_words, **_given: never.wait())
+    with pytest.raises(EngineError, match=r"`ctr images ls` in node has not ended after 0 s\."):
+        NO_ENGINE.run_in(node, "ctr", "images", "ls")
+    never.set()

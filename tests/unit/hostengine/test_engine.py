@@ -1,12 +1,12 @@
 """The engine that setup starts: asked at its own socket, stopped the way it was started."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docker.errors import DockerException
@@ -26,7 +26,6 @@ from tests.unit.setup.recorded import Programs
 # as systemd 252 prints it
 ACTIVE = "TriggeredBy=docker.socket\nActiveState=active\n"
 INACTIVE = "TriggeredBy=docker.socket\nActiveState=inactive\n"
-
 
 CONNECT = client.connect
 
@@ -64,17 +63,9 @@ def test_denied_access_is_told_from_an_engine_that_does_not_answer(monkeypatch: 
     assert machine_engine.local(listening.with_name("none")) is None
 
 
-@pytest.fixture
-def systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_engine_under_systemd_is_started_and_stopped_with_its_socket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(machine_engine, "SYSTEMD", tmp_path)
-
-
-def test_an_engine_under_systemd_is_started_and_stopped_with_its_socket(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    systemd: None,  # noqa: ARG001
-) -> None:
-    programs = Programs(monkeypatch, {"systemctl show": [ACTIVE, ACTIVE, INACTIVE], "systemctl": ""})
+    programs = Programs(monkeypatch, {"systemctl show": ACTIVE, "systemctl": ""})
     machine_engine.start(tmp_path, Report(), tmp_path / "log")
     assert receipt.read(tmp_path).engine_unit == "docker.service"
     assert machine_engine.stop(tmp_path, Report())
@@ -86,17 +77,16 @@ def test_an_engine_under_systemd_is_started_and_stopped_with_its_socket(
     assert not machine_engine.stop(tmp_path, Report())
 
 
-def test_a_unit_that_does_not_run_is_not_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "started", [{"engine_unit": "docker.service"}, {"engine_pid": os.getpid()}], ids=["unit", "process of another program"]
+)
+def test_an_engine_that_does_not_run_any_more_is_not_stopped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, started: dict[str, Any]
+) -> None:
     programs = Programs(monkeypatch, {"systemctl show": INACTIVE})
-    receipt.write(tmp_path, Receipt(engine_unit="docker.service"))
+    receipt.write(tmp_path, Receipt(packages=["tini"], **started))
     assert not machine_engine.stop(tmp_path, Report())
-    assert len(programs.calls) == 1
-    assert receipt.read(tmp_path) == Receipt()
-
-
-def test_a_process_that_is_no_engine_is_not_stopped(tmp_path: Path) -> None:
-    receipt.write(tmp_path, Receipt(engine_pid=os.getpid(), packages=["tini"]))
-    assert not machine_engine.stop(tmp_path, Report())
+    assert not programs.called("systemctl stop")
     assert receipt.read(tmp_path) == Receipt(packages=["tini"])
 
 
@@ -119,24 +109,20 @@ def test_without_a_cache_there_is_nothing_to_stop_and_none_is_made(tmp_path: Pat
 
 @pytest.mark.promise("If there is no engine, run `./inv setup` as root")
 def test_an_installed_engine_is_recorded_with_the_folders_that_did_not_exist(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    systemd: None,  # noqa: ARG001
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "before").mkdir()
     cache, asked = tmp_path / "cache", list[str]()
+    monkeypatch.setattr(machine_engine, "SYSTEMD", tmp_path)
     monkeypatch.setattr(machine_engine, "FOLDERS", (str(tmp_path / "before"), str(tmp_path / "new")))
     monkeypatch.setattr(packages, "possible", lambda: True)
 
     def installed(names: Sequence[str], *_: object, if_known: Sequence[str]) -> None:
-        assert capsys.readouterr().err.startswith("No container engine: installing Debian's docker.io with apt"), (
-            "it says so first"
-        )
+        said_first = capsys.readouterr().err
+        assert said_first.startswith("No container engine: installing Debian's docker.io with apt")
         asked.extend([*names, *if_known])
 
     monkeypatch.setattr(packages, "install", installed)
-    monkeypatch.setattr(shutil, "which", lambda _name: None)
     Programs(monkeypatch, {"systemctl start": ""})
     receipt.write(cache, Receipt(folders=["/earlier"]))
     machine_engine.ensure(configured(cache=cache), Report(), tmp_path / "log")

@@ -9,9 +9,9 @@ import pytest
 
 from hostengine import limited_runc
 
+WHOLE = {"capabilities": {"bounding": ["CAP_CHOWN", "CAP_SYS_RESOURCE"], "effective": ["CAP_SYS_RESOURCE"]}}
+LIMITED = {"capabilities": {"bounding": ["CAP_CHOWN"], "effective": []}}
 # /proc/self/status of a process whose bounding set lacks CAP_SYS_RESOURCE (number 24)
-WHOLE = {"capabilities": {"bounding": ["CAP_CHOWN", "CAP_SYS_RESOURCE"]}}
-LIMITED = {"capabilities": {"bounding": ["CAP_CHOWN"]}}
 STATUS = "Name:\tx\nCapBnd:\t000001fffeffffff\n"
 
 
@@ -20,23 +20,17 @@ def test_the_lacking_capability_is_named() -> None:
     assert limited_runc.lacking("CapBnd:\t000001ffffffffff\n", 40) == []
 
 
-def test_a_container_is_asked_for_no_more_than_there_is() -> None:
-    process = {"capabilities": {"bounding": ["CAP_CHOWN", "CAP_SYS_RESOURCE"], "effective": ["CAP_SYS_RESOURCE"]}}
-    limited_runc.limit(process, limited_runc.bounding_set(STATUS))
-    assert process["capabilities"] == {"bounding": ["CAP_CHOWN"], "effective": []}
-    limited_runc.limit({}, set())
-
-
 @pytest.mark.parametrize(
     ("arguments", "document", "rewritten"),
     [
         (["--root", "/r", "create", "--bundle", "{folder}", "--pid-file", "/p", "id"], {"process": WHOLE}, {"process": LIMITED}),
         (["exec", "--process", "{folder}/config.json", "--detach", "id"], WHOLE, LIMITED),
+        (["exec", "--process", "{folder}/config.json", "id"], {"args": ["true"]}, {"args": ["true"]}),
         (["exec", "id", "true"], WHOLE, WHOLE),
         (["delete", "id"], WHOLE, WHOLE),
     ],
 )
-def test_only_what_runc_is_about_to_read_is_rewritten(
+def test_runc_is_asked_for_no_more_than_there_is_and_nothing_else_is_rewritten(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str], document: object, rewritten: object
 ) -> None:
     file = tmp_path / "config.json"

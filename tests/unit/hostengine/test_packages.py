@@ -2,6 +2,7 @@
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,35 +54,36 @@ def apt(patch: pytest.MonkeyPatch, simulated: str, *listings: str) -> Programs:
     return Programs(patch, {"dpkg-query": list(listings), **apts})
 
 
-def test_what_came_new_is_recorded_with_its_dependencies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    programs = apt(monkeypatch, INSTALLING_DOCKER, IPTABLES, IPTABLES + DOCKER + OTHERS)
+@pytest.mark.parametrize(
+    ("before", "after", "recorded"),
+    [
+        (IPTABLES, IPTABLES + DOCKER + OTHERS, ["containerd", "docker.io", "runc", "tini"]),
+        (listing("runc", state="iU ") + listing("tini", state="rc "), OTHERS, ["containerd", "tini"]),
+    ],
+    ids=["mmdebstrap is not in apt's plan", "another apt is unpacking runc, and of tini a configuration is left"],
+)
+def test_what_came_new_is_recorded_with_its_dependencies(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, before: str, after: str, recorded: list[str]
+) -> None:
+    programs = apt(monkeypatch, INSTALLING_DOCKER, before, after)
     packages.install(["docker.io"], tmp_path, tmp_path / "log")
-    assert receipt.read(tmp_path).packages == ["containerd", "docker.io", "runc", "tini"], "mmdebstrap was not apt's plan"
+    assert receipt.read(tmp_path).packages == recorded
     (real,) = programs.called("apt-get install")
     assert "--no-remove" in real.split()
 
 
-def test_a_package_that_another_apt_is_unpacking_is_not_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    unpacking = listing("containerd") + listing("runc", state="iU ") + listing("tini", state="rc ")
-    apt(monkeypatch, INSTALLING_DOCKER, unpacking, OTHERS + DOCKER)
-    packages.install(["docker.io"], tmp_path, tmp_path / "log")
-    assert receipt.read(tmp_path).packages == ["docker.io", "tini"]
-
-
 def test_what_an_interrupted_installation_has_installed_is_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    outputs = {"apt-cache policy": POLICY, "apt-get --simulate": INSTALLING_DOCKER, "apt-get update": ""}
-    listings = iter([IPTABLES, IPTABLES + OTHERS])
+    apt(monkeypatch, INSTALLING_DOCKER, IPTABLES, IPTABLES + OTHERS)
+    run = shell.run
 
-    def run(argv: list[str], **_options: object) -> str:
+    def interrupted(argv: list[str], **options: Any) -> str:
         interruption.check()
         if argv[:2] == ["apt-get", "install"]:
             monkeypatch.setattr(interruption, "_first", signal.SIGINT)
             raise KeyboardInterrupt
-        if argv[0] == "dpkg-query":
-            return next(listings)
-        return next(output for begin, output in outputs.items() if " ".join(argv).startswith(begin))
+        return run(argv, **options)
 
-    monkeypatch.setattr(shell, "run", run)
+    monkeypatch.setattr(shell, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         packages.install(["docker.io"], tmp_path, tmp_path / "log")
     assert receipt.read(tmp_path).packages == ["containerd", "runc", "tini"]

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hostengine import engine as machine_engine
 from hostengine import removal
 from kubetasks.engine import client
 from kubetasks.engine.client import Created
-from kubetasks.errors import ClusterError, EngineError, ProgramError, SetupError, TaskError
+from kubetasks.errors import SetupError, TaskError
 from kubetasks.setup import receipt
 from kubetasks.setup.receipt import Receipt
 from kubetasks.terminal.report import Report
@@ -22,6 +23,7 @@ from tests.unit.configured import configured
 from tests.unit.setup.recorded import BUILT, FakeEngine, Programs
 
 DIGEST = "kindest/node:v1.36.3@sha256:1111"
+SHOP = Created("shop", "", "kubetasks-shop", "/home/me/shop", "kubetasks")
 
 
 class Machine:
@@ -36,23 +38,30 @@ class Machine:
             path.mkdir(parents=True)
         (self.etc / "key.json").touch()
         self.settings = configured(cache=self.cache)
-        self.here: FakeEngine | TaskError | None = FakeEngine()
+        self.user = 0
+        self.here: FakeEngine | None = FakeEngine()
         self.starts: FakeEngine | TaskError | None = None
+        self.elsewhere = FakeEngine()  # on another machine
         self.unit = ""  # the service that starts it, if it is one
         self.done: list[str] = []
         self.write(folders=[str(self.data), str(self.etc)], engine_pid=7)
+        self._patch = patch
         patch.delenv("DOCKER_HOST", raising=False)
-        patch.setattr(os, "geteuid", lambda: 0)
+        patch.setattr(client, "connect", lambda: self.elsewhere)
+        patch.setattr(os, "geteuid", lambda: self.user)
         patch.setattr(shutil, "which", lambda program: f"/usr/sbin/{program}" if self.starts else None)
-        patch.setattr(machine_engine, "local", lambda _socket: answer(self.here))
         patch.setattr(FakeEngine, "root", self.data)
+        patch.setattr(machine_engine, "DATA", str(self.data))
+        patch.setattr(machine_engine, "local", lambda _socket: self.here)
         patch.setattr(machine_engine, "running", lambda made: bool(made.engine_pid or made.engine_unit))
         patch.setattr(machine_engine, "start", self._start)
         patch.setattr(machine_engine, "stop_locked", self._stop)
 
     def _start(self, *_: object) -> None:
         self.done.append("started")
-        self.here = answer(self.starts)
+        if isinstance(self.starts, TaskError):
+            raise self.starts
+        self.here = self.starts
         with receipt.changed(self.cache) as made:
             made.engine_unit, made.engine_pid = self.unit, 0 if self.unit else 8
 
@@ -60,28 +69,30 @@ class Machine:
         self.done.append("stopped")
         return True
 
+    def holds(self, *things: str) -> None:
+        self.here = FakeEngine(*things)
+
+    def names_another(self) -> None:
+        self._patch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2376")
+
     def write(self, **made: Any) -> None:
         receipt.write(self.cache, Receipt(**made))
 
-    def remove(self) -> list[str]:
-        return removal.remove(self.settings, Report())
+    def remove(self, report: Report | None = None) -> list[str]:
+        return removal.remove(self.settings, report or Report())
 
-    def refuses(self, words: str, error: type[TaskError] = SetupError) -> str:
+    def refuses(self, words: str) -> str:
         """Removing raises that, and nothing was changed; return the hint."""
-        with pytest.raises(error, match=words) as told:
+        with pytest.raises(TaskError, match=words) as told:
             self.remove()
         assert self.unchanged()
-        assert not isinstance(self.here, FakeEngine) or self.here.removed == []
         return told.value.hint
 
     def unchanged(self) -> bool:
-        return all(path.exists() for path in (self.data, self.etc, self.cache / "engine")) and "stopped" not in self.done
-
-
-def answer(found: FakeEngine | TaskError | None) -> FakeEngine | None:
-    if isinstance(found, TaskError):
-        raise found
-    return found
+        engines = [engine for engine in (self.here, self.elsewhere) if isinstance(engine, FakeEngine)]
+        removed = [name for engine in engines for name in engine.removed]
+        there = all(path.exists() for path in (self.data, self.etc, self.cache / "engine"))
+        return there and removed == [] and "stopped" not in self.done
 
 
 @pytest.fixture
@@ -99,107 +110,66 @@ def test_images_engine_folders_and_cache_are_removed(machine: Machine) -> None:
     assert machine.remove() == []
 
 
-# whose things they are
+# an engine that setup installed
+
+
+def purged_with_its_package(machine: Machine) -> None:
+    """Debian's docker.io empties /var/lib/docker when it is purged, whoever made that folder."""
+    machine.holds("volume theirs")
+    machine.write(packages=["docker.io"], engine_pid=7)
+
+
+def keeps_its_data_elsewhere(machine: Machine) -> None:
+    machine.here = engine = FakeEngine()
+    engine.root = machine.data.with_name("other")
+
+
+def another_is_named(machine: Machine) -> None:
+    machine.names_another()
+    machine.holds("image theirs:1")
 
 
 @pytest.mark.parametrize(
-    "thing",
+    ("changed", "words"),
     [
-        "image postgres:17",
-        "image sha256:0123456789ab",  # without a tag
-        "image kindest/node:v1.3",  # the beginning of a name of ours
-        "container db",
-        "volume data",
+        (lambda it: it.holds("image postgres:17"), "holds what is not ours: image postgres:17"),
+        (lambda it: it.holds(*(f"volume {number}" for number in range(13))), "volume 9 and 3 more"),
+        (lambda it: (it.etc / "daemon.json").touch(), "not ours: file .*/etc/daemon.json"),
+        (purged_with_its_package, "not ours: volume theirs"),
+        (keeps_its_data_elsewhere, "cannot be asked whether .*/data .* keeps its data in .*/other"),
+        (lambda it: it.write(folders=[str(it.data)]), "setup did not start it"),
+        (lambda it: setattr(it, "user", 1000), "Only root"),
+        (lambda it: setattr(it, "here", FakeEngine("container shop", clusters=(SHOP,))), "still exist: shop"),
+        (another_is_named, "not ours: image theirs:1"),
     ],
+    ids="image,many,configuration,package's data,data elsewhere,started by others,not root,cluster,DOCKER_HOST".split(","),
 )
-def test_an_engine_that_holds_something_of_others_is_kept(machine: Machine, thing: str) -> None:
-    machine.here = FakeEngine(thing)
-    machine.write(folders=[str(machine.data)], engine_pid=7, pulled=[DIGEST])
-    machine.refuses(f"holds what is not ours: {thing}")
-    assert receipt.read(machine.cache).pulled == [DIGEST]
-
-
-def test_many_things_of_others_are_counted(machine: Machine) -> None:
-    machine.here = FakeEngine(*(f"volume {number}" for number in range(13)))
-    machine.refuses("volume 9 and 3 more")
-
-
-def test_a_persons_configuration_of_the_engine_is_kept(machine: Machine) -> None:
-    (machine.etc / "daemon.json").touch()
-    machine.refuses(f"not ours: file {machine.etc}/daemon.json")
-
-
-def test_a_cluster_forbids_the_removal(machine: Machine) -> None:
-    machine.here = FakeEngine(
-        "container one-control-plane", clusters=(Created("one", "", "kubetasks-shop", "/home/me/shop", "kubetasks"),)
-    )
-    machine.refuses("still exist: one", ClusterError)
-
-
-def test_only_root_removes_an_engine(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    machine.refuses("Only root")
-
-
-def test_an_engine_that_somebody_else_started_is_not_stopped(machine: Machine) -> None:
-    machine.write(folders=[str(machine.data)])
-    machine.refuses("setup did not start it")
-
-
-def test_purging_the_engines_package_counts_as_removing_its_data(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Debian's docker.io empties /var/lib/docker when it is purged, whoever made that folder
-    monkeypatch.setattr(machine_engine, "DATA", str(machine.data))
-    machine.here = FakeEngine("volume theirs")
-    machine.write(packages=["docker.io"], engine_pid=7)
-    machine.refuses("volume theirs")
-
-
-# which engine is asked
-
-
-@pytest.fixture
-def elsewhere(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
-    """The engine of another machine, which DOCKER_HOST names."""
-    found = FakeEngine()
-    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2376")
-    monkeypatch.setattr(client, "connect", lambda: found)
-    return found
-
-
-def test_the_engine_of_this_machine_is_inspected_whatever_docker_host_names(machine: Machine, elsewhere: FakeEngine) -> None:
-    machine.here = FakeEngine("image theirs:1")
-    machine.refuses("image theirs:1")
-    assert elsewhere.removed == []
-
-
-def test_an_engine_whose_data_is_elsewhere_is_not_the_one_to_ask(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FakeEngine, "root", machine.data.with_name("other"))
-    machine.refuses(f"cannot be asked whether {machine.data}.* keeps its data in {machine.data.with_name('other')}")
+def test_an_engine_that_may_be_of_use_to_others_is_kept(
+    machine: Machine, changed: Callable[[Machine], object], words: str
+) -> None:
+    changed(machine)
+    machine.refuses(words)
 
 
 NO_SPACE = SetupError("The container engine did not start:\n  no space left on device")
-NO_UNIT = ProgramError(["systemctl", "start", "docker.service"], 1, "no such unit")
-DENIED = EngineError("You may not use the container engine's socket.")
 
 
 @pytest.mark.parametrize(
-    ("here", "starts", "setting", "why"),
+    ("starts", "setting", "why"),
     [
-        (None, None, "install", "None answers on"),
-        (None, NO_SPACE, "install", "no space left on device"),
-        (None, NO_UNIT, "install", "ended with 1"),
-        (None, FakeEngine(), "refuse", "INVOKE_SETUP_ENGINE=refuse"),
-        (DENIED, None, "install", "You may not use"),
+        (None, "install", "None answers on"),
+        (NO_SPACE, "install", "no space left on device"),
+        (FakeEngine(), "refuse", "INVOKE_SETUP_ENGINE=refuse"),
     ],
 )
 def test_data_is_not_removed_if_its_engine_cannot_be_asked(
-    machine: Machine, here: TaskError | None, starts: FakeEngine | TaskError | None, setting: str, why: str
+    machine: Machine, starts: FakeEngine | TaskError | None, setting: str, why: str
 ) -> None:
-    machine.here, machine.starts = here, starts
+    machine.here, machine.starts = None, starts
     machine.settings = dataclasses.replace(machine.settings, engine=setting)
     hint = machine.refuses(rf"cannot be asked whether {machine.data} (.|\n)*{why}")
     assert hint.endswith(f"rm -r {machine.data} {machine.etc}")
-    assert machine.done == (["started"] if starts in (NO_SPACE, NO_UNIT) else [])
+    assert machine.done == (["started"] if starts is NO_SPACE else [])
 
 
 def test_a_stopped_engine_is_started_to_be_asked(machine: Machine) -> None:
@@ -213,7 +183,7 @@ def test_a_stopped_engine_is_started_to_be_asked(machine: Machine) -> None:
 
 
 def test_an_engine_that_setup_did_not_install_keeps_what_others_have_in_it(machine: Machine) -> None:
-    machine.here = FakeEngine("image theirs:1", "volume theirs", used=DIGEST)
+    machine.here = FakeEngine("image theirs:1", used=DIGEST)
     machine.write(pulled=[DIGEST])
     assert machine.remove() == [*BUILT, str(machine.cache)]
     assert machine.done == [], "and it runs on"
@@ -234,14 +204,12 @@ def test_without_any_engine_the_cache_is_removed(machine: Machine) -> None:
     assert machine.remove() == [str(machine.cache)]
 
 
-def test_with_docker_host_set_a_stopped_engine_of_this_machine_is_left_alone(machine: Machine, elsewhere: FakeEngine) -> None:
+def test_with_docker_host_set_a_stopped_engine_of_this_machine_is_left_alone(machine: Machine) -> None:
+    machine.names_another()
     machine.here, machine.starts = None, FakeEngine()
     machine.write(pulled=[DIGEST])
-    assert machine.remove() == [*elsewhere.removed, str(machine.cache)]
-    assert (elsewhere.removed, machine.done) == ([*BUILT, DIGEST], [])
-
-
-# packages
+    assert machine.remove() == [*machine.elsewhere.removed, str(machine.cache)]
+    assert (machine.elsewhere.removed, machine.done) == ([*BUILT, DIGEST], [])
 
 
 # apt is told that somebody asked for all packages but ours: what it removes then, nothing else needs
@@ -264,51 +232,49 @@ def test_packages_are_removed_but_for_those_that_others_need(
     assert "Kept packages that others need: iptables, libip6tc2." in capsys.readouterr().err
 
 
-# one at a time
+class Waiting(Report):
+    """Does that as soon as it says that another setup is running."""
 
-
-class Listening(Report):
-    """Sets an event at the first line."""
-
-    def __init__(self) -> None:
+    def __init__(self, then: Callable[[], object]) -> None:
         super().__init__()
+        self._then = then
         self.said: list[str] = []
-        self.heard = threading.Event()
 
     def tell(self, text: str) -> None:
         self.said.append(text)
-        self.heard.set()
+        self._then()
 
 
-@pytest.mark.parametrize("what", ["remove", "stop"])
-def test_a_second_setup_waits_for_the_first_and_says_so(machine: Machine, what: str) -> None:
-    report = Listening()
-    work = {
-        "remove": lambda: removal.remove(machine.settings, report),
-        "stop": lambda: machine_engine.stop(machine.cache, report),
-    }
-    with filelock.FileLock(machine.cache / receipt.LOCK):
-        thread = threading.Thread(target=work[what])
-        thread.start()
-        assert report.heard.wait(10)
-        assert report.said == ["Another setup is running; waiting for it to end."]
+@pytest.mark.parametrize(
+    "second",
+    [lambda it, report: it.remove(report), lambda it, report: machine_engine.stop(it.cache, report)],
+    ids=["remove", "stop"],
+)
+def test_a_second_setup_waits_for_the_first_and_says_so(machine: Machine, second: Callable[[Machine, Report], object]) -> None:
+    first = filelock.FileLock(machine.cache / receipt.LOCK)
+    first.acquire()
+
+    def ends() -> None:
         assert machine.unchanged()
-    thread.join(10)
+        first.release()
+
+    report = Waiting(ends)
+    second(machine, report)
+    assert report.said[0] == "Another setup is running; waiting for it to end."
     assert machine.done == ["stopped"]
 
 
 def test_who_waited_for_a_removal_goes_on_in_a_new_cache(machine: Machine) -> None:
-    first, second = Report(), Listening()
-    entered = threading.Event()
+    waits, entered = threading.Event(), threading.Event()
 
-    def wait() -> None:
-        with receipt.locked(machine.cache, second):
+    def second() -> None:
+        with receipt.locked(machine.cache, Waiting(waits.set)):
             entered.set()
 
-    with receipt.locked(machine.cache, first):
-        thread = threading.Thread(target=wait)
+    thread = threading.Thread(target=second)
+    with receipt.locked(machine.cache, Report()):
         thread.start()
-        assert second.heard.wait(10)
+        assert waits.wait(10)
         receipt.discard(machine.cache, Report())
     thread.join(10)
     assert entered.is_set()

@@ -1,6 +1,5 @@
 """Which parts are built for which needs."""
 
-import re
 import threading
 import time
 from collections.abc import Sequence
@@ -16,19 +15,7 @@ from kubetasks.setup import requirements
 from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal import interruption
 from kubetasks.terminal.report import Report
-from nodeimages import (
-    build,
-    compiler,
-    golang,
-    here,
-    kind_programs,
-    minikube_node,
-    minikube_programs,
-    names,
-    node,
-    programs,
-    rootfs,
-)
+from nodeimages import build, compiler, golang, here, kind_programs, minikube_programs, names, programs, rootfs
 from tests.unit.configured import configured
 
 KIND = requirements.KIND, requirements.KIND_NODE_IMAGE, requirements.LOAD_BALANCER
@@ -136,9 +123,7 @@ def test_if_one_half_fails_no_other_program_is_started_and_apt_is_not_ended(
 
 def tools(module: Path) -> set[str]:
     """The programs that a locked module names, so that its sums cover them."""
-    found = re.search(r"^tool \((.*?)^\)", module.read_text(), re.MULTILINE | re.DOTALL)
-    assert found
-    return set(found.group(1).split())
+    return set(module.read_text().partition("\ntool (")[2].partition(")")[0].split())
 
 
 def test_every_program_of_the_locked_modules_is_compiled() -> None:
@@ -146,23 +131,3 @@ def test_every_program_of_the_locked_modules_is_compiled() -> None:
     assert theirs == tools(names.NODE_SOURCE / "go" / "go.mod")
     assert set(minikube_programs.TARGETS) == tools(names.MINIKUBE_SOURCE / "go" / "go.mod")
     assert f"tool {minikube_programs.CRI_DOCKERD}\n" in (names.MINIKUBE_SOURCE / "go" / "cri-dockerd.mod").read_text()
-
-
-def versions(module: Path) -> dict[str, str]:
-    return dict(re.findall(r"^\t(\S+) (v\S+)", module.read_text(), re.MULTILINE))
-
-
-@pytest.mark.parametrize("name", ["k8s.io/client-go", "k8s.io/api", "google.golang.org/grpc", "google.golang.org/protobuf"])
-def test_minikube_is_compiled_with_the_versions_of_kubernetes(name: str) -> None:
-    """Otherwise all that stands on them would compile twice."""
-    shared, own = (versions(source / "go" / "go.mod") for source in (names.NODE_SOURCE, names.MINIKUBE_SOURCE))
-    assert own[name] == shared[name]
-
-
-def test_minikube_finds_each_pause_image_that_it_may_ask_for(tmp_path: Path) -> None:
-    config = tmp_path / node.CONTAINERD_CONFIG
-    config.parent.mkdir(parents=True)
-    config.write_text('  sandbox_image = "registry.k8s.io/pause:3.6"\n')
-    (tmp_path / "kubeadm-images.go").write_text('"v1.35.1": {\n  "etcd": "3.6.6-0",\n  "pause":           "3.10.1",\n}')
-    part = node.Parts(None, tmp_path, tmp_path, tmp_path, tmp_path, tmp_path / "log")  # type: ignore[arg-type]
-    assert set(minikube_node.pauses(tmp_path, part)) == {"registry.k8s.io/pause:3.9", "registry.k8s.io/pause:3.10.1"}

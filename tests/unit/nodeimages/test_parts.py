@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from kubetasks.project.versions import METALLB
-from nodeimages import archive, compiler, docker_store, kind_node, node
+from nodeimages import archive, compiler, docker_store, kind_node, minikube_node, node
 from nodeimages.names import NODE_SOURCE
+
+IMAGES = {"a:1": ["a"], "b:1": ["b"], "c:1": ["b"]}  # and their entrypoints
 
 
 @pytest.fixture
@@ -20,36 +22,34 @@ def layer(tmp_path: Path) -> Path:
     return tmp_path / "layer.tar"
 
 
-def configurations(layer: Path, **entrypoints: str) -> dict[str, bytes]:
-    diff_id = archive.diff_id(layer)
-    return {f"{name}:1": archive.configuration(diff_id, [word], "amd64") for name, word in entrypoints.items()}
+@pytest.fixture
+def images(layer: Path) -> dict[str, bytes]:
+    digest = archive.diff_id(layer)
+    return {name: archive.configuration(digest, entrypoint, "amd64") for name, entrypoint in IMAGES.items()}
 
 
-def test_images_of_an_archive_share_one_layer(tmp_path: Path, layer: Path) -> None:
-    archive.write(tmp_path / "images.tar", layer, configurations(layer, a="a", b="b", c="b"))
+def test_images_of_an_archive_share_one_layer(tmp_path: Path, layer: Path, images: dict[str, bytes]) -> None:
+    archive.write(tmp_path / "images.tar", layer, images)
     with tarfile.open(tmp_path / "images.tar") as tar:
         names = tar.getnames()
-        manifest = json.load(tar.extractfile("manifest.json"))  # type: ignore[arg-type]
-        config = json.load(tar.extractfile(manifest[0]["Config"]))  # type: ignore[arg-type]
-    assert [entry["RepoTags"] for entry in manifest] == [["a:1"], ["b:1"], ["c:1"]]
-    assert {tuple(entry["Layers"]) for entry in manifest} == {("layer.tar",)}
+        tar.extractall(tmp_path, filter="data")
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    config = json.loads((tmp_path / manifest[0]["Config"]).read_text())
+    assert [(entry["RepoTags"], entry["Layers"]) for entry in manifest] == [([name], ["layer.tar"]) for name in IMAGES]
     assert config["rootfs"]["diff_ids"] == ["sha256:" + hashlib.sha256(layer.read_bytes()).hexdigest()]
     assert config["config"]["Entrypoint"] == ["a"]
     assert len(names) == len(set(names))
 
 
-def test_an_engines_data_folder_leads_from_a_name_to_the_files(tmp_path: Path, layer: Path) -> None:
-    folder, diff_id = tmp_path / "docker", archive.diff_id(layer)
-    images = configurations(layer, a="a", b="b")
-    docker_store.write(folder, layer, diff_id, images, tmp_path / "log")
+def test_an_engines_data_folder_leads_from_a_name_to_the_files(tmp_path: Path, layer: Path, images: dict[str, bytes]) -> None:
+    folder, digest = tmp_path / "docker", archive.diff_id(layer)
+    docker_store.write(folder, layer, digest, images, tmp_path / "log")
     known = folder / "image" / "overlay2"
     repositories = json.loads((known / "repositories.json").read_text())["Repositories"]
-    algorithm, _, image = repositories["b"]["b:1"].partition(":")
-    config = (known / "imagedb" / "content" / algorithm / image).read_bytes()
+    config = (known / "imagedb" / "content" / repositories["b"]["b:1"].replace(":", "/")).read_bytes()
     assert config == images["b:1"]
-    chain = json.loads(config)["rootfs"]["diff_ids"][0].partition(":")[2]
-    layerdb = known / "layerdb" / algorithm / chain
-    assert (layerdb / "diff").read_text() == diff_id
+    layerdb = known / "layerdb" / json.loads(config)["rootfs"]["diff_ids"][0].replace(":", "/")
+    assert (layerdb / "diff").read_text() == digest
     content = folder / "overlay2" / (layerdb / "cache-id").read_text()
     assert (content / "diff" / "bin" / "program").read_text() == "program"
     assert (folder / "overlay2" / "l" / (content / "link").read_text() / "bin" / "program").exists()
@@ -69,6 +69,15 @@ def test_a_kind_node_holds_metallb_and_the_pod_network_under_the_name_in_its_man
     assert {*metallb, kind_node.POD_NETWORK} == kind_node.images().keys()
     manifest = (NODE_SOURCE / "files/kind/manifests/default-cni.yaml").read_text()
     assert f"image: {kind_node.POD_NETWORK}\n" in manifest
+
+
+def test_minikube_finds_each_pause_image_that_it_may_ask_for(tmp_path: Path) -> None:
+    config = tmp_path / node.CONTAINERD_CONFIG
+    config.parent.mkdir(parents=True)
+    config.write_text('  sandbox_image = "registry.k8s.io/pause:3.6"\n')
+    (tmp_path / "kubeadm-images.go").write_text('"v1.35.1": {\n  "etcd": "3.6.6-0",\n  "pause":           "3.10.1",\n}')
+    part = node.Parts(None, tmp_path, tmp_path, tmp_path, tmp_path, tmp_path / "log")  # type: ignore[arg-type]
+    assert set(minikube_node.pauses(tmp_path, part)) == {"registry.k8s.io/pause:3.9", "registry.k8s.io/pause:3.10.1"}
 
 
 @pytest.mark.parametrize(
