@@ -8,20 +8,8 @@ import pytest
 from tasks import PROJECT
 
 DOCUMENTS = [*PROJECT.folder.glob("*.md"), *PROJECT.folder.glob("docs/*.md"), *PROJECT.folder.glob("nodeimages/**/*.md")]
-FOLDERS = (
-    ".ci",
-    "ci",
-    ".github",
-    "benchmarks",
-    "docs",
-    "images",
-    "k8s",
-    "kubetasks",
-    "nodeimages",
-    "requirements",
-    "simple_server",
-    "tests",
-)
+FOLDERS = ".ci ci .github benchmarks docs images k8s kubetasks nodeimages requirements simple_server tests".split()
+NAMES = {path.name for folder in FOLDERS for path in (PROJECT.folder / folder).rglob("*")}
 PATH = re.compile(r"(?:[\w.-]+/)*[\w.-]+(?:/|\.(?:py|md|ya?ml|toml|ini|mod|sum|txt|png))")
 OTHERS = re.compile(r"invoke\.yaml|reports/.*|\.venv/.*|.*MINOR.*")  # a person's own, generated, or a stand-in
 
@@ -37,8 +25,7 @@ def paths(text: str) -> list[str]:
 def test_every_path_in_a_document_exists(document: Path) -> None:
     # the glossary leaves kubetasks/ out, a folder's own document the folder, and prose may name a file or a folder alone
     roots = (PROJECT.folder, PROJECT.folder / "kubetasks", document.parent)
-    names = {path.name for folder in FOLDERS for path in (PROJECT.folder / folder).rglob("*")}
-    longer = [path for path in paths(document.read_text()) if path.rstrip("/") not in names]
+    longer = [path for path in paths(document.read_text()) if path.rstrip("/") not in NAMES]
     assert [path for path in longer if not any((root / path).exists() for root in roots)] == []
 
 

@@ -1,18 +1,6 @@
-"""Errors: one sentence, a hint, and an exit code of its own for each kind."""
-
-import inspect
+"""Errors: one sentence, and a hint."""
 
 from kubetasks import errors
-
-
-def kinds() -> list[type[errors.TaskError]]:
-    return [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.TaskError)]
-
-
-def test_no_two_kinds_share_an_exit_code() -> None:
-    codes = [kind.code for kind in kinds()]
-    assert len(codes) > 8
-    assert len(codes) == len(set(codes))
 
 
 def test_the_message_is_the_sentence_and_then_the_hint() -> None:

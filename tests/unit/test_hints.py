@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import pytest
 from invoke.collection import Collection
@@ -48,24 +49,12 @@ HINTS = [
 ]
 
 
-def of_this_repository(_folder: Path) -> Project:
-    return PROJECT
-
-
-def with_manifests(folder: Path) -> Project:
-    (folder / "manifests").mkdir()
-    return Project.of("shop", folder, manifests="manifests")
-
-
-def without_manifests(folder: Path) -> Project:
-    return Project.of("shop", folder)
-
-
-def with_a_prefix_like_a_section(folder: Path) -> Project:
-    return Project.of("shop", folder, prefix="app", command="inv")
-
-
-PROJECTS = [of_this_repository, with_manifests, without_manifests, with_a_prefix_like_a_section]
+PROJECTS = {
+    "this repository": None,
+    "without manifests": {},
+    "with manifests": {"manifests": "manifests"},
+    "with a prefix like a section": {"prefix": "app", "command": "inv"},
+}
 
 
 def wrong(project: Project, tasks: Collection, text: str) -> list[str]:
@@ -111,10 +100,11 @@ def unknown(tasks: Collection, words: list[str]) -> str:
     return ""
 
 
-@pytest.mark.parametrize("make", PROJECTS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("options", PROJECTS.values(), ids=PROJECTS)
 @pytest.mark.parametrize("hint", HINTS)
-def test_a_hint_names_what_is_there(tmp_path: Path, make: object, hint: str) -> None:
-    project: Project = make(tmp_path)  # type: ignore[operator]
+def test_a_hint_names_what_is_there(tmp_path: Path, options: dict[str, Any] | None, hint: str) -> None:
+    (tmp_path / "manifests").mkdir()
+    project = PROJECT if options is None else Project.of("shop", tmp_path, **options)
     text = project.spoken(hint)
     assert wrong(project, ns if project is PROJECT else namespace(project), text) == [], text
     assert project is PROJECT or "./inv" not in text

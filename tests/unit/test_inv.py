@@ -63,28 +63,21 @@ class Clone:
         (self.bin / "python3").unlink(missing_ok=True)
         (self.bin / "python3").symlink_to(version)
 
-    def environment(self, **variables: str) -> dict[str, str]:
-        return {"PATH": str(self.bin), "LOG": str(self.log), **variables}
-
-    def inv(self, *argv: str | Path, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+    def start(self, *argv: str | Path, cwd: Path | None = None, **variables: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             argv or ["./inv"],
             cwd=cwd or self.folder,
-            env=self.environment(**variables),
-            capture_output=True,
+            env={"PATH": str(self.bin), "LOG": str(self.log), **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,  # a process group of its own
         )
 
-    def start(self, **variables: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            ["./inv"],
-            cwd=self.folder,
-            env=self.environment(**variables),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def inv(self, *argv: str | Path, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+        run = self.start(*argv, cwd=cwd, **variables)
+        stdout, stderr = run.communicate()
+        return subprocess.CompletedProcess(run.args, run.returncode, stdout, stderr)
 
     @property
     def calls(self) -> list[str]:
@@ -121,39 +114,33 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_no_python_is_one_sentence(bare: Clone) -> None:
-    ended = bare.inv()
-    assert (ended.returncode, ended.stderr) == (9, "python3 is missing: install Python 3.11 or newer.\n")
-
-
 @pytest.mark.promise("You need Linux, Python 3.11")
-def test_a_python_that_is_too_old_is_one_sentence(bare: Clone) -> None:
-    bare.program("python3", 'case "$1" in --version) echo Python 3.9.2;; *) exit 1;; esac')
+@pytest.mark.parametrize(
+    ("python", "sentence"),
+    [
+        ("", "python3 is missing: install Python 3.11 or newer."),
+        ('case "$1" in --version) echo Python 3.9.2;; *) exit 1;; esac', "Python 3.9.2 is too old: Python 3.11 or newer"),
+        ('case "$2" in *ensurepip*) exit 1;; esac', "python3 cannot create virtual environments: apt-get install python3-venv"),
+    ],
+    ids=["none", "too old", "without venv"],
+)
+def test_what_the_python_lacks_is_one_sentence(bare: Clone, python: str, sentence: str) -> None:
+    if python:
+        bare.program("python3", python)
     ended = bare.inv()
-    assert ended.returncode == 9
-    assert ended.stderr.startswith("Python 3.9.2 is too old: Python 3.11 or newer is needed")
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (9, 1)
+    assert ended.stderr.startswith(sentence)
     assert not bare.venv.exists()
 
 
-@pytest.mark.promise("You need Linux, Python 3.11")
-def test_a_python_without_venv_names_the_package(bare: Clone) -> None:
-    bare.program("python3", 'case "$2" in *ensurepip*) exit 1;; *) exit 0;; esac')
-    ended = bare.inv()
-    assert (ended.returncode, len(ended.stderr.splitlines())) == (9, 1)
-    assert "apt-get install python3-venv" in ended.stderr
-
-
 @pytest.mark.promise("The first `./inv` creates `.venv`")
-def test_the_first_run_says_what_takes_long_and_leaves_no_lock(clone: Clone) -> None:
+def test_the_first_run_says_what_takes_long_and_the_second_starts_no_python_but_the_tasks(clone: Clone) -> None:
     ended = clone.inv()
     assert (ended.returncode, ended.stderr) == (0, CREATING)  # descriptor 9, the lock, is not open in the tasks either
-    assert sorted(path.name for path in clone.folder.iterdir()) == [".venv", "inv", "requirements"]
-
-
-def test_a_second_run_starts_no_python_but_the_tasks(installed: Clone) -> None:
-    installed.log.unlink()
-    ended = installed.inv()
-    assert (ended.returncode, ended.stderr, installed.calls) == (0, "", ["kubetasks"])
+    assert sorted(path.name for path in clone.folder.iterdir()) == [".venv", "inv", "requirements"], "no lock stays"
+    clone.log.unlink()
+    ended = clone.inv()
+    assert (ended.returncode, ended.stderr, clone.calls) == (0, "", ["kubetasks"])
 
 
 def test_arguments_and_folder_are_passed_exactly(installed: Clone) -> None:
@@ -162,15 +149,12 @@ def test_arguments_and_folder_are_passed_exactly(installed: Clone) -> None:
     assert ended.stdout.split("\0")[:-1] == [str(installed.folder), *argv]  # PYTHONSAFEPATH would hide kubetasks
 
 
-@pytest.mark.parametrize("kind", ["absolute", "relative", "chain"])
-def test_through_a_link_the_venv_beside_the_link_stays(clone: Clone, kind: str) -> None:
+def test_through_links_the_venv_beside_the_link_stays(clone: Clone) -> None:
     elsewhere = clone.home / "elsewhere"
     (elsewhere / ".venv").mkdir(parents=True)
     (elsewhere / ".venv" / "installed.txt").write_text("somebody's")
-    if kind == "chain":
-        (clone.home / "first").symlink_to("clone/inv")
-    target = {"absolute": clone.folder / "inv", "relative": Path("../clone/inv"), "chain": Path("../first")}[kind]
-    (elsewhere / "inv").symlink_to(target)
+    (elsewhere / "inv").symlink_to("../first")
+    (clone.home / "first").symlink_to(clone.folder / "inv")
     ended = clone.inv("elsewhere/inv", cwd=clone.home)
     assert (ended.returncode, ended.stderr) == (0, CREATING)
     assert ended.stdout.split("\0")[0] == str(clone.folder)
@@ -219,15 +203,13 @@ def test_any_character_may_be_in_the_path(tmp_path: Path) -> None:
     assert clone.installations == 1
 
 
-@pytest.mark.parametrize("change", ["moved", "copied", "interpreter changed", "interpreter gone", "lock changed"])
+@pytest.mark.parametrize("change", ["moved", "interpreter changed", "interpreter gone", "lock changed"])
 def test_a_stale_venv_is_made_again_once(installed: Clone, change: str) -> None:
     (installed.venv / "lib").mkdir()
     (installed.venv / "lib" / "old.py").touch()
     match change:
         case "moved":
             installed.folder = installed.folder.rename(installed.home / "moved")
-        case "copied":
-            installed.folder = shutil.copytree(installed.folder, installed.home / "copied", symlinks=True)
         case "interpreter changed":
             installed.python("python3.12")
         case "interpreter gone":
@@ -282,8 +264,8 @@ def test_of_two_at_once_one_installs_and_the_other_waits(clone: Clone) -> None:
     opened = os.open(gate, os.O_RDWR)  # blocks neither side; pip reads from it until a line comes
     runs = []
     try:
-        for says, variables in ((CREATING, {"GATE": str(gate)}), (WAITING, {})):
-            runs.append(clone.start(**variables))
+        for says, waits in ((CREATING, str(gate)), (WAITING, "")):
+            runs.append(clone.start(GATE=waits))
             assert runs[-1].stderr
             assert select.select([runs[-1].stderr], [], [], 60)[0]
             assert runs[-1].stderr.readline() == says

@@ -76,13 +76,12 @@ def test_updating_writes_only_the_lines_that_do_not_match(tmp_path: Path) -> Non
     assert run(tmp_path, wrong, update=True) == PAGE
 
 
-def test_a_command_that_does_not_end_is_named_and_ended(tmp_path: Path) -> None:
-    with (
-        pages.shell(tmp_path, dict(os.environ)) as bash,
-        pytest.raises(PageError, match=r"\$ sleep 60\nhas ended the shell, or not"),
-    ):
-        pages.type_in(bash, "sleep 60", seconds=0.2)
-    assert bash.returncode == -signal.SIGTERM
+@pytest.mark.parametrize(("command", "seconds", "code"), [("sleep 60", 0.2, -signal.SIGTERM), ("exit 3", 60, 3)])
+def test_a_command_that_does_not_end_or_ends_the_shell_is_named(tmp_path: Path, command: str, seconds: float, code: int) -> None:
+    named = re.escape(f"$ {command}\nhas ended the shell, or not")
+    with pages.shell(tmp_path, dict(os.environ)) as bash, pytest.raises(PageError, match=named):
+        pages.type_in(bash, command, seconds)
+    assert bash.returncode == code
 
 
 def test_a_command_does_not_read_the_commands_after_it(tmp_path: Path) -> None:
@@ -91,11 +90,6 @@ def test_a_command_does_not_read_the_commands_after_it(tmp_path: Path) -> None:
         printed, code = pages.type_in(bash, "echo 'not closed")
         assert code != 0, printed
         assert pages.type_in(bash, "echo next") == (["next"], 0)
-
-
-def test_a_command_that_ends_the_shell_is_named(tmp_path: Path) -> None:
-    with pages.shell(tmp_path, dict(os.environ)) as bash, pytest.raises(PageError, match=r"\$ exit 3\nhas ended the shell"):
-        pages.type_in(bash, "exit 3")
 
 
 def test_a_block_that_is_elided_is_not_expanded_by_updating(tmp_path: Path) -> None:
@@ -119,18 +113,10 @@ def test_a_block_that_cannot_be_read_is_refused(block: list[str]) -> None:
         list(pages.steps(block, "kind"))
 
 
-QUOTED = [
-    (document.name, name, text)
-    for document in DOCUMENTS
-    for name, text in re.findall(r"^```python ([\w.:]+)\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
-]
-
-
-def test_the_tutorial_quotes_the_code() -> None:
-    assert [page for page, _name, _text in QUOTED] == ["tutorial.md"]
-
-
-@pytest.mark.parametrize(("name", "text"), [pytest.param(name, text, id=f"{page}-{name}") for page, name, text in QUOTED])
-def test_a_page_quotes_the_code_as_it_is(name: str, text: str) -> None:
+def test_pages_quote_the_code_as_it_is() -> None:
     """```python PACKAGE.MODULE:NAME quotes an object of the code."""
-    assert text == textwrap.dedent(inspect.getsource(pkgutil.resolve_name(name)))
+    text = "".join(document.read_text() for document in DOCUMENTS)
+    quoted = re.findall(r"^```python ([\w.:]+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert quoted
+    for name, code in quoted:
+        assert code == textwrap.dedent(inspect.getsource(pkgutil.resolve_name(name))), name

@@ -4,22 +4,16 @@ import inspect
 import re
 import subprocess
 import sys
-from dataclasses import is_dataclass
 
 import pytest
 
 import kubetasks
-from kubetasks import pytest_plugin
+from kubetasks import errors, pytest_plugin
 from tasks import PROJECT
 
 TEMPLATE = (PROJECT.folder / "docs" / "template.md").read_text()
-ERRORS = "Cluster Engine Expose File Image Leftover Ownership Program Rollout Setting Setup Task".split()
-CODES = {"Setting": 2, "Engine": 3, "Cluster": 4, "Image": 5, "Rollout": 6, "Expose": 7, "Ownership": 8, "Setup": 9} | {
-    "Leftover": 10,
-    "Program": 11,
-    "File": 12,
-    "Task": 1,
-}
+ERRORS = "Task Setting Engine Cluster Image Rollout Expose Ownership Setup Leftover Program File".split()
+CODES = {f"{name}Error": code for code, name in enumerate(ERRORS, start=1)}
 MEMBERS = {  # docs/template.md names them; others may change
     "App": "cluster deploy kubectl namespace pods project rollout scale url urls",
     "Cluster": "context delete kubeconfig kubectl name start",
@@ -35,20 +29,20 @@ ARGUMENTS = {
 }
 
 
-def members(public: type) -> set[str]:
-    fields = set(getattr(public, "__dataclass_fields__", {})) if is_dataclass(public) else set()
-    return {name for name in {*vars(public), *fields} if not name.startswith("_")}
-
-
 def test_the_names_and_their_members() -> None:
-    assert set(kubetasks.__all__) == {*MEMBERS, *(f"{name}Error" for name in ERRORS)}
+    assert set(kubetasks.__all__) == {*MEMBERS, *CODES}
     for name, expected in MEMBERS.items():
         public = getattr(kubetasks, name)
         assert inspect.getdoc(public), name
         if inspect.isclass(public):
-            assert members(public) >= set(expected.split()), name
+            assert {*dir(public), *getattr(public, "__dataclass_fields__", {})} >= set(expected.split()), name
             assert [member for member in expected.split() if not re.search(rf"\b{member}\b", TEMPLATE)] == []
-    assert {name: getattr(kubetasks, f"{name}Error").code for name in ERRORS} == CODES
+
+
+def test_the_errors_and_their_exit_codes() -> None:
+    kinds = dict(inspect.getmembers(errors, lambda one: inspect.isclass(one) and issubclass(one, errors.TaskError)))
+    assert {name: kind.code for name, kind in kinds.items()} == CODES
+    assert {name: getattr(kubetasks, name) for name in CODES} == kinds
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)

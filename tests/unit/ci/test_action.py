@@ -22,31 +22,21 @@ HARM = "$(touch harm) ; touch harm"
 
 
 @pytest.mark.parametrize(
-    ("given", "calls", "key"),
+    ("given", "folder", "packages", "words", "kubernetes"),
     [
-        (
-            {},
-            [
-                "work: pip install kubetasks pytest pytest-xdist (4) ",
-                "work: kubetasks --version (1) ",
-                f"work: kubetasks setup (1) {DEFAULT_KUBERNETES}",
-            ],
-            f"kubetasks 1.2-{DEFAULT_KUBERNETES}",
-        ),
+        ({}, "work", "kubetasks pytest pytest-xdist", 4, DEFAULT_KUBERNETES),
         (
             {"kubernetes": f"1.34{HARM}", "packages": f"kubetasks==1.2 {HARM}", "working-directory": "shop"},
-            [
-                f"shop: pip install kubetasks==1.2 {HARM} (7) ",
-                "shop: kubetasks --version (1) ",
-                f"shop: kubetasks setup (1) 1.34{HARM}",
-            ],
-            f"kubetasks 1.2-1.34{HARM}",
+            "shop",
+            f"kubetasks==1.2 {HARM}",
+            7,
+            f"1.34{HARM}",
         ),
     ],
     ids=["defaults", "inputs"],
 )
 def test_inputs_reach_the_commands_as_variables_and_the_cache_is_for_that_version(
-    tmp_path: Path, given: dict[str, str], calls: list[str], key: str
+    tmp_path: Path, given: dict[str, str], folder: str, packages: str, words: int, kubernetes: str
 ) -> None:
     (work := tmp_path / "work").mkdir()
     (work / "shop").mkdir()
@@ -67,10 +57,13 @@ def test_inputs_reach_the_commands_as_variables_and_the_cache_is_for_that_versio
             continue
         variables = {name: filled(value) for name, value in step["env"].items()}
         environment = {"PATH": f"{programs}:{os.environ['PATH']}", **files, **variables}
-        folder = work / filled(step["working-directory"])
-        subprocess.run([*BASH, filled(step["run"])], cwd=folder, env=environment, check=True)
+        subprocess.run([*BASH, filled(step["run"])], cwd=work / filled(step["working-directory"]), env=environment, check=True)
         name, _, value = Path(files["GITHUB_OUTPUT"]).read_text().strip().partition("=")
         values[f"steps.{step.get('id')}.outputs.{name}"] = value
-    assert Path(files["CALLS"]).read_text().splitlines() == calls
-    assert keys == [key]
+    assert Path(files["CALLS"]).read_text().splitlines() == [
+        f"{folder}: pip install {packages} ({words}) ",
+        f"{folder}: kubetasks --version (1) ",
+        f"{folder}: kubetasks setup (1) {kubernetes}",
+    ]
+    assert keys == [f"kubetasks 1.2-{kubernetes}"]
     assert [path.name for path in work.rglob("*")] == ["shop"], "no input is a command"
