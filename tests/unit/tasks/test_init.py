@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kubetasks.errors import SettingError, TaskError
+from kubetasks.errors import SettingError
 from kubetasks.project.application import Project
 from kubetasks.project.versions import KUBERNETES
 from kubetasks.tasks.init import init
@@ -37,34 +37,28 @@ def written(folder: Path) -> list[str]:
     return sorted(str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file() and one.name != "Dockerfile")
 
 
-ALL = [
-    ".dockerignore",
-    ".github/workflows/cluster.yml",
-    "invoke.yaml",
-    *("k8s/deployment.yaml", "k8s/service.yaml", "tasks.py", "tests/test_cluster.py"),
-]
-
-
 def test_what_it_writes_is_a_project(begin: Begin) -> None:
     folder = begin({})
-    assert written(folder) == ALL
+    names = ".dockerignore .github/workflows/cluster.yml invoke.yaml k8s/deployment.yaml k8s/service.yaml tasks.py"
+    assert written(folder) == [*names.split(), "tests/test_cluster.py"]
     app = Project.read(folder).application
     assert (app.port, app.manifests) == (80, folder / "k8s")
     assert len((folder / "tasks.py").read_text().splitlines()) == 2
     assert {"invoke.yaml", "tasks.py", "k8s", "tests", ".github"} < set((folder / ".dockerignore").read_text().splitlines())
 
 
-@pytest.mark.parametrize("text", ["[project]\nname = 'a'", "[tool.other]\nkey = 1\n"])
-def test_a_pyproject_gets_the_table_at_its_end(begin: Begin, text: str) -> None:
-    folder = begin({"pyproject.toml": text})
-    assert (folder / "pyproject.toml").read_text().startswith(text)
-    assert not (folder / "invoke.yaml").exists()
-    assert Project.read(folder).application.port == 80
-
-
-def test_settings_of_others_in_invoke_yaml_stay(begin: Begin) -> None:
-    folder = begin({"invoke.yaml": "app: {colour: blue}"})
-    assert yaml.safe_load((folder / "invoke.yaml").read_text())["app"] == {"colour": "blue"}
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pyproject.toml", "[project]\nname = 'a'"),
+        ("pyproject.toml", "[tool.other]\nkey = 1\n"),
+        ("invoke.yaml", "app: {colour: blue}"),
+    ],
+)
+def test_what_others_have_in_a_file_stays_and_it_gets_the_table_at_its_end(begin: Begin, file: str, text: str) -> None:
+    folder = begin({file: text})
+    assert (folder / file).read_text().startswith(text)
+    assert {"pyproject.toml", "invoke.yaml"} & set(written(folder)) == {file}
     assert Project.read(folder).application.port == 80
 
 
@@ -94,16 +88,19 @@ def test_what_is_there_stays_and_is_part_of_the_image_if_it_was(begin: Begin) ->
     assert (folder / "tests" / "test_cluster.py").exists()
 
 
-def test_manifests_that_do_not_fit_are_told_before_anything_is_written(begin: Begin, tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="has no deployment/"):
-        begin({"k8s/config.yaml": "{apiVersion: v1, kind: ConfigMap, metadata: {name: c}}\n"})
-    assert written(tmp_path) == ["k8s/config.yaml"]
-
-
-def test_a_file_in_the_place_of_a_folder_is_told_before_anything_is_written(begin: Begin, tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match="tests is a file"):
-        begin({"tests": ""})
-    assert written(tmp_path) == ["tests"]
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("k8s/config.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: c}}\n", "has no deployment/"),
+        ("tests", "", "tests is a file"),
+    ],
+)
+def test_what_does_not_fit_is_told_before_anything_is_written(
+    begin: Begin, tmp_path: Path, file: str, text: str, words: str
+) -> None:
+    with pytest.raises(SettingError, match=words):
+        begin({file: text})
+    assert written(tmp_path) == [file]
 
 
 def test_under_dry_nothing_is_written(begin: Any, capsys: pytest.CaptureFixture[str]) -> None:

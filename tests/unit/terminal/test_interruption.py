@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,31 +23,18 @@ def line():
 """
 
 
-def talking(code: str, *inherited: int) -> "subprocess.Popen[str]":
-    """Run Python code that waits for lines of ours, by `line()`, and that signals interrupt."""
-    return subprocess.Popen(
-        [sys.executable, "-c", LINE + code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        pass_fds=inherited,
-        preexec_fn=foreground,
-    )
+def python(*words: str, **more: Any) -> "subprocess.Popen[str]":
+    """Run Python so that we can talk to it and that signals interrupt it."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, *words], stdin=pipe, stdout=pipe, text=True, preexec_fn=foreground, **more)
 
 
-def go_on(process: "subprocess.Popen[str]") -> None:
-    """Write the line that the process waits for."""
-    assert process.stdin
-    process.stdin.write("\n")
-    process.stdin.flush()
-
-
-def interrupt(process: "subprocess.Popen[str]", number: signal.Signals = signal.SIGINT) -> None:
-    """Send the first signal while the process works, and wait until its clean-up begins."""
+def interrupted(process: "subprocess.Popen[str]", number: signal.Signals, begins: str = "working\n") -> str:
+    """Send a signal once the process has begun; return the line that it prints then."""
     assert process.stdout
-    assert process.stdout.readline() == "working\n"
+    assert process.stdout.readline() == begins
     process.send_signal(number)
-    assert process.stdout.readline() == "cleaning\n"
+    return process.stdout.readline()
 
 
 TASK = """
@@ -63,9 +51,7 @@ except KeyboardInterrupt:
         line()
         shell.run(["sh", "-c", "kill -INT $PPID; true"])
     print("clean", flush=True)
-"""
-NEXT_TASK = """
-interruption.reset()
+interruption.reset()  # the next task
 try:
     print("working", flush=True)
     line()
@@ -74,42 +60,33 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("first", interruption.SIGNALS)
-def test_the_first_signal_interrupts_and_those_that_follow_do_not_until_the_next_task(first: signal.Signals) -> None:
-    with talking(TASK.format(late=600) + NEXT_TASK) as process:
+UNREAD = "gone, theirs = os.pipe(); os.dup2(theirs, 2); os.close(theirs); os.close(gone)"
+OF_A_CLOSED_TERMINAL = [(signal.SIGHUP, "os.close(2)"), (signal.SIGHUP, UNREAD)]
+
+
+@pytest.mark.parametrize(("first", "close"), [*((number, "") for number in interruption.SIGNALS), *OF_A_CLOSED_TERMINAL])
+def test_the_first_signal_interrupts_and_those_that_follow_do_not_until_the_next_task(first: signal.Signals, close: str) -> None:
+    with python("-c", f"import os; {close}\n{LINE}{TASK.format(late=600)}") as process:
+        assert process.stdin
         assert process.stdout
-        interrupt(process, first)
+        assert interrupted(process, first) == "cleaning\n"
         for number in interruption.SIGNALS:
             process.send_signal(number)
-        go_on(process)
+        process.stdin.write("\n")
+        process.stdin.flush()
         assert process.stdout.readline() == "clean\n"
-        assert process.stdout.readline() == "working\n"
-        process.send_signal(first)
-        assert process.stdout.read() == "interrupted again\n"
+        assert interrupted(process, first) == "interrupted again\n"
     assert process.returncode == 0
 
 
 @pytest.mark.promise("If that takes longer than five seconds")
-@pytest.mark.parametrize("second", interruption.SIGNALS)
-def test_a_late_signal_ends_a_task_whatever_it_does(second: signal.Signals) -> None:
+@pytest.mark.parametrize(("second", "close"), [*((number, "") for number in interruption.SIGNALS), *OF_A_CLOSED_TERMINAL])
+def test_a_late_signal_ends_a_task_whatever_it_does_also_if_nobody_reads_its_errors(second: signal.Signals, close: str) -> None:
     assert interruption.LATE_SECONDS == 5, "as the pages say"
-    with talking(TASK.format(late=0)) as process:
-        assert process.stdout
-        interrupt(process)
+    with python("-c", f"import os; {close}\n{LINE}{TASK.format(late=0)}") as process:
+        assert interrupted(process, signal.SIGINT) == "cleaning\n"
         process.send_signal(second)
-        assert process.stdout.read() == ""
-    assert process.returncode == interruption.EXIT_CODE
-
-
-def test_a_late_signal_ends_it_too_if_nobody_reads_its_errors_any_more() -> None:
-    ours, theirs = os.pipe()
-    with talking(f"import os; os.dup2({theirs}, 2)\n{TASK.format(late=0)}", theirs) as process:
-        os.close(theirs)
-        os.close(ours)
-        assert process.stdout
-        interrupt(process)
-        process.send_signal(signal.SIGHUP)
-        assert process.stdout.read() == ""
+        assert process.communicate()[0] == ""
     assert process.returncode == interruption.EXIT_CODE
 
 
@@ -133,33 +110,42 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("next_", ["shell.run(['sleep', '60'])", "wait.until(lambda: wait.Pending(''), timeout=60)"])
 def test_a_signal_while_an_object_is_destroyed_is_not_lost_and_disturbs_no_clean_up(next_: str) -> None:
-    with talking(DESTROYING.replace("{next}", next_)) as process:
-        try:
-            assert process.communicate(timeout=30)[0] == "clean\ninterrupted\n"
-        finally:
-            process.kill()
-    assert process.returncode == 0
+    argv = [sys.executable, "-c", DESTROYING.replace("{next}", next_)]
+    ended = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=30, preexec_fn=foreground)
+    assert (ended.returncode, ended.stdout) == (0, "clean\ninterrupted\n")
 
 
 def test_ctrl_c_before_a_task_begins_prints_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "invoke.py").write_text("import sys; print('importing', flush=True); sys.stdin.readline()")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kubetasks", "--list"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(PROJECT.folder)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=foreground,
-    )
-    with process:
-        assert process.stdout
+    variables = {**os.environ, "PYTHONPATH": str(PROJECT.folder)}
+    with python("-m", "kubetasks", "--list", cwd=tmp_path, env=variables, stderr=subprocess.PIPE) as process:
+        assert interrupted(process, signal.SIGINT, "importing\n") == ""
         assert process.stderr
-        assert process.stdout.readline() == "importing\n"
-        process.send_signal(signal.SIGINT)
         assert process.stderr.read() == ""
     assert process.returncode == -signal.SIGINT
+
+
+CHILD = """
+import sys, time
+try:
+    print("working", flush=True); time.sleep(30)
+except KeyboardInterrupt:
+    print("interrupted", flush=True); sys.exit(3)
+"""
+SHOW = f"""
+import sys
+from kubetasks.__main__ import handle_signals
+from kubetasks.terminal import shell
+handle_signals()
+shell.show([sys.executable, "-c", {CHILD!r}])
+"""
+
+
+@pytest.mark.parametrize("number", interruption.SIGNALS)  # to us alone, as a CI runner sends it
+def test_a_program_that_is_shown_is_told_to_end_and_waited_for(number: signal.Signals) -> None:
+    with python("-c", SHOW, stderr=subprocess.DEVNULL) as process:
+        assert interrupted(process, number) == "interrupted\n"
+    assert process.returncode == -signal.SIGINT, "it ends as if by Ctrl-C, and nothing comes after"
 
 
 def test_programs_of_a_clean_up_get_no_signal_of_the_terminal() -> None:
@@ -167,16 +153,3 @@ def test_programs_of_a_clean_up_get_no_signal_of_the_terminal() -> None:
     assert shell.run(group) == "False\n"
     with interruption.cleaning():
         assert shell.run(group) == "True\n"
-
-
-@pytest.mark.parametrize(
-    "close", ["os.close(2)", "gone, theirs = os.pipe(); os.dup2(theirs, 2); os.close(theirs); os.close(gone)"]
-)
-def test_a_terminal_that_was_closed_and_sends_a_second_signal_does_not_end_the_clean_up(close: str) -> None:
-    with talking(f"import os; {close}\n{TASK.format(late=600)}") as process:
-        assert process.stdout
-        interrupt(process, signal.SIGHUP)
-        process.send_signal(signal.SIGHUP)
-        go_on(process)
-        assert process.stdout.read() == "clean\n"
-    assert process.returncode == 0

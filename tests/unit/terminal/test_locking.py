@@ -1,8 +1,8 @@
 """One run at a time changes a cluster, or an application: another one waits and says so, and no file stays."""
 
 import dataclasses
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from kubetasks.errors import FileError
 from kubetasks.project.settings import Settings
 from kubetasks.terminal import locking
 from kubetasks.terminal.report import Report
+from tests.support.waiting import until
 from tests.unit.configured import configured
 
 
@@ -44,15 +45,10 @@ def test_another_run_waits_and_says_so(
         with lock(ours):
             order.append("other")
 
-    waiting = threading.Thread(target=other, daemon=True)
-    told = ""
-    with lock(ours):
-        waiting.start()
-        while said not in told and waiting.is_alive():
-            waiting.join(timeout=0.02)
-            told += capsys.readouterr().err
+    with ThreadPoolExecutor() as pool, lock(ours):
+        pool.submit(other)
+        until(lambda: said in capsys.readouterr().err, timeout=60)
         order.append("first")
-    waiting.join(timeout=30)
     assert order == ["first", "other"]
     assert list(ours.cache.iterdir()) == []
 

@@ -1,15 +1,14 @@
 """Programs are run from argument lists; what fails says what it said."""
 
 import signal
-import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kubetasks.errors import ProgramError, SetupError
-from kubetasks.terminal import interruption, shell
-from tests.support.processes import foreground
+from kubetasks.terminal import shell
 from tests.unit.failing import raising
 
 
@@ -35,13 +34,9 @@ def test_merged_progress_on_either_stream_is_seen_line_by_line() -> None:
         shell.run(python("print('no room'); raise SystemExit(1)"), merged=True)
 
 
-def test_no_word_is_taken_for_shell() -> None:
-    assert shell.run([*python("import sys; print(sys.argv[1])"), "$(id); `id`"]) == "$(id); `id`\n"
-
-
-def test_the_environment_reaches_the_program_and_its_input_is_empty() -> None:
-    code = "import os, sys; print(os.environ['GREETING'] + sys.stdin.read())"
-    assert shell.run(python(code), env={"GREETING": "hello"}) == "hello\n"
+def test_words_and_variables_reach_the_program_as_they_are_and_its_input_is_empty() -> None:
+    code = "import os, sys; print(sys.argv[1], os.environ['GREETING'] + sys.stdin.read())"
+    assert shell.run([*python(code), "$(id); `id`"], env={"GREETING": "$HOME"}) == "$(id); `id` $HOME\n"
 
 
 def test_a_failure_carries_code_and_output() -> None:
@@ -71,61 +66,28 @@ def test_a_program_that_does_not_end_is_ended_at_its_deadline_with_those_that_it
     assert shell.run(python("print('in time')"), timeout=30) == "in time\n"
 
 
-def test_what_a_line_leads_to_ends_the_program() -> None:
-    def refuse(text: str) -> None:
-        raise SetupError(text)
-
-    with pytest.raises(SetupError, match="asked"):
-        shell.run(python("import signal, sys; print('asked', file=sys.stderr, flush=True); signal.pause()"), on_line=refuse)
-
-
 def test_the_line_can_be_pasted() -> None:
     assert shell.line(["echo", "a b"], {"NAME": "x y"}) == "NAME='x y' echo 'a b'"
 
 
-CHILD = """
-import sys, time
-try:
-    print("up", flush=True); time.sleep(30)
-except KeyboardInterrupt:
-    print("interrupted", flush=True); sys.exit(3)
-"""
+WAITS = "import signal, sys; print('asked', file=sys.stderr, flush=True); signal.pause()"
+DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {WAITS}"
 
 
-SHOW = "from kubetasks.terminal import shell; shell.show([sys.executable, '-c', {child!r}])"
-
-
-@pytest.mark.parametrize("number", interruption.SIGNALS)  # to us alone, as a CI runner sends it
-def test_what_is_shown_is_told_to_end_and_waited_for(number: signal.Signals) -> None:
-    code = f"import sys; from kubetasks.__main__ import handle_signals; handle_signals(); {SHOW.format(child=CHILD)}"
-    with subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        preexec_fn=foreground,
-    ) as shown:
-        assert shown.stdout
-        assert shown.stdout.readline() == "up\n"
-        shown.send_signal(number)
-        assert shown.stdout.read() == "interrupted\n"
-    assert shown.returncode == -signal.SIGINT, "it ends as if by Ctrl-C, and nothing comes after"
-
-
-def test_a_log_that_cannot_be_written_ends_the_program() -> None:
-    with pytest.raises(OSError, match="No space left on device"):
-        shell.run(python("import signal, sys; print('one', file=sys.stderr, flush=True); signal.pause()"), log=Path("/dev/full"))
-
-
-def test_a_program_that_ignores_its_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("code", "given", "error"),
+    [
+        pytest.param(WAITS, {"on_line": raising(SetupError(""))}, SetupError, id="what a line leads to"),
+        pytest.param(WAITS, {"log": Path("/dev/full")}, OSError, id="a log that cannot be written"),
+        pytest.param(DEAF, {"on_line": raising(KeyboardInterrupt())}, KeyboardInterrupt, id="though it ignores that"),
+    ],
+)
+def test_what_fails_while_a_program_runs_ends_the_program(
+    monkeypatch: pytest.MonkeyPatch, code: str, given: dict[str, Any], error: type[BaseException]
+) -> None:
     monkeypatch.setattr(shell, "END_SECONDS", 0.1)
-    deaf = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-
-    with pytest.raises(KeyboardInterrupt):
-        shell.run(
-            python(f"{deaf}print('deaf', file=sys.stderr, flush=True); signal.pause()"), on_line=raising(KeyboardInterrupt())
-        )
+    with pytest.raises(error):
+        shell.run(python(code), **given)
 
 
 def test_without_a_deadline_of_its_own_a_program_has_one_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,13 +19,6 @@ from kubetasks.testing.ledger import Entry, Ledger, _entries
 from tasks import PROJECT
 from tests.unit.pipeline.living import World, world
 
-PROJECT_ENTRY = {
-    "name": "simple-server",
-    "folder": str(PROJECT.folder),
-    "owner": "simple-server-tasks",
-    "prefix": "",
-    "command": "./inv",
-}
 OWNER = PROJECT.application.owner
 OWN = {"cluster.provider": "kind", "cluster.name": "demo"}
 THEIRS = {"cluster.provider": "existing", "cluster.context": "theirs", "cluster.kubeconfig": "/kube"}
@@ -57,8 +50,8 @@ def ledger(there: World) -> Iterator[Ledger]:  # noqa: ARG001  whose cache folde
     made.end(lambda _entry: None)
 
 
-def ours(ledger: Ledger | None = None, **given: str) -> Cluster:
-    return Cluster(PROJECT, {"cluster.name": "demo", "app.timeout": "1", **given}, ledger, {})
+def ours(ledger: Ledger | None = None) -> Cluster:
+    return Cluster(PROJECT, {"cluster.name": "demo", "app.timeout": "1"}, ledger, {})
 
 
 def noted(ledger: Ledger) -> list[Entry]:
@@ -74,21 +67,13 @@ def test_a_given_setting_comes_before_a_variable_and_a_default() -> None:
 
 
 def test_what_a_person_types_for_it_names_the_cluster_and_the_namespace() -> None:
-    theirs = Cluster(PROJECT, THEIRS, environment={})
-    assert ours().command() == "INVOKE_CLUSTER_PROVIDER=kind INVOKE_CLUSTER_NAME=demo ./inv"
-    assert ours().spoken("./inv logs", "mine") == (
-        "INVOKE_CLUSTER_PROVIDER=kind INVOKE_CLUSTER_NAME=demo INVOKE_APP_NAMESPACE=mine ./inv logs"
-    )
+    named, theirs = "INVOKE_CLUSTER_PROVIDER=kind INVOKE_CLUSTER_NAME=demo", Cluster(PROJECT, THEIRS, environment={})
+    assert ours().command() == f"{named} ./inv"
+    assert ours().spoken("./inv logs", "mine") == f"{named} INVOKE_APP_NAMESPACE=mine ./inv logs"
     assert theirs.command() == (
         "INVOKE_CLUSTER_PROVIDER=existing INVOKE_CLUSTER_CONTEXT=theirs INVOKE_CLUSTER_KUBECONFIG=/kube ./inv"
     )
-    assert (theirs.shared, theirs.name, theirs.kubeconfig, ours().shared, ours().name) == (
-        True,
-        "theirs",
-        Path("/kube"),
-        False,
-        "demo",
-    )
+    assert (theirs.shared, theirs.name, theirs.kubeconfig) == (True, "theirs", Path("/kube"))
     broken = Cluster(PROJECT, {"cluster.nodes": "many"}, environment={})
     assert broken.spoken("./inv logs") == "./inv logs", "the settings may be what is wrong"
     with pytest.raises(SettingError, match="INVOKE_CLUSTER_NODES must be"):
@@ -96,9 +81,10 @@ def test_what_a_person_types_for_it_names_the_cluster_and_the_namespace() -> Non
 
 
 def test_a_note_says_all_that_another_process_needs_to_find_it_again() -> None:
+    project = {"name": "simple-server", "folder": str(PROJECT.folder), "owner": OWNER.name, "prefix": "", "command": "./inv"}
     for given, what in ((OWN, {"namespace": "mine"}), (THEIRS, {})):
         entry = Cluster(PROJECT, given, environment={}).entry(**what)
-        assert entry == {"project": PROJECT_ENTRY, "given": given, **what}
+        assert entry == {"project": project, "given": given, **what}
         again = cluster.of_entry(entry)
         assert (again.command(), again.project.application.owner) == (Cluster(PROJECT, given, environment={}).command(), OWNER)
 
@@ -129,37 +115,33 @@ def test_the_application_is_deployed_asked_scaled_and_rolled_out(there: World, l
     assert app.cluster.diagnosis("mine").endswith("INVOKE_APP_NAMESPACE=mine ./inv logs")
 
 
-def test_what_is_created_is_noted_first_and_forgotten_when_it_is_gone(there: World, ledger: Ledger) -> None:
-    mine = ours(ledger)
+@pytest.mark.parametrize("there", [False, True], indirect=True)
+def test_what_is_created_is_noted_first_and_removed_but_of_others_only_the_namespace(there: World, ledger: Ledger) -> None:
+    shared, mine = there.provider.shared, ours(ledger)
+
+    def named() -> list[str]:
+        return [entry.get("namespace", "the cluster") for entry in noted(ledger)]
+
     mine.start()
     mine.create_namespace("new", {"level": "baseline"})
-    assert [entry.get("namespace") for entry in noted(ledger)] == [None, "new"]
+    assert named() == (["new"] if shared else ["the cluster", "new"])
     assert there.kube.one("Namespace", "new", "")["metadata"]["labels"] == {"level": "baseline", **OWNER.labels}
     there.kube.objects["Service", "new", "simple-server"] = {"metadata": {"uid": "1", "name": "simple-server"}}
     there.kube.done.clear()
     mine.delete_namespace("new", wait=False)
     assert there.kube.done == ["DELETE all of service in new", "DELETE namespace/new"]
-    assert [entry.get("namespace") for entry in noted(ledger)] == [None]
+    assert named() == (["new"] if shared else ["the cluster"]), "one of others until it has gone"
     mine.delete_namespace("new", wait=False)
-    mine.delete()
-    assert noted(ledger) == []
 
-
-@pytest.mark.parametrize("there", [False, True], indirect=True)
-def test_of_others_only_the_namespace_is_removed_and_noted_until_it_has_gone(there: World, ledger: Ledger) -> None:
-    shared = there.provider.shared
-    mine = ours(ledger)
-    mine.start()
-    mine.create_namespace("new", {})
-    assert there.kube.done[-1] == "PATCH namespace/new"
-    mine.delete_namespace("new", wait=False)
-    assert [entry.get("namespace") for entry in noted(ledger)] == (["new"] if shared else [None])
     there.kube._put("Namespace", "", "new", {"metadata": {"labels": OWNER.labels}})
-    for entry in reversed(noted(ledger)):
+    for entry in noted(ledger):
         cluster.remove(entry, ledger)
     assert (("Namespace", "", "new") in there.kube.objects, there.provider.phase()) == (
         (False, "running") if shared else (True, "missing")
     )
+    if not shared:
+        mine.delete()
+        assert named() == []
 
 
 def test_only_an_image_that_no_other_run_has_noted_is_removed_with_what_pushing_it_left(there: World, ledger: Ledger) -> None:
