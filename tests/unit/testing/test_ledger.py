@@ -3,6 +3,7 @@
 import fcntl
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,7 @@ def test_notes_of_a_run_that_ends_at_the_same_moment_name_nothing(monkeypatch: p
 
 def test_two_applications_of_one_name_get_a_cluster_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(Session, "_start", lambda _session, cluster: dict(cluster.given))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where a run's processes share what they know
     session = Session("t1", {}, keep=False)
     projects = [Project.of("shop", tmp_path, owner=owner) for owner in ("kubetasks-shop", "team-shop", "kubetasks-shop")]
     names = [session.cluster(project).name for project in projects]
