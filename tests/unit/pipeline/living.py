@@ -7,26 +7,27 @@ import itertools
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from kubetasks.engine.client import Created
+from kubetasks.engine import access
+from kubetasks.engine.client import AbsentError, Created
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import ClusterError
 from kubetasks.kube.client import VERSIONS, ApiError, Kube, Object
-from kubetasks.pipeline import probe
+from kubetasks.pipeline import judge, nodes, probe
 from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
-from kubetasks.providers.base import Cluster, Phase
+from kubetasks.providers.base import Cluster, Phase, Provider
+from kubetasks.providers.own import Own
 from kubetasks.setup import requirements
 from kubetasks.setup.requirements import Artifact
+from kubetasks.terminal.report import Report
 from tasks import PROJECT
 from tests.unit.configured import configured
-from tests.unit.pipeline.fakes import FACTS, FakeProvider, OwnProvider, Refusing
 
 KINDS = {f"{kind.lower()}s": kind for kind in VERSIONS}
 BALANCED = "172.18.255.223"
@@ -35,6 +36,7 @@ NODE_STATUS = {
     "addresses": [{"type": "Hostname", "address": "node"}, {"type": "InternalIP", "address": "10.0.0.1"}],
 }
 BEGUN = "2026-11-25T12:00:00Z"
+CRASHED = {"terminated": {"reason": "Error", "exitCode": 1, "finishedAt": BEGUN}}
 NODE_PORT, PORT = 30080, 8080
 PARTS = """\
 {apiVersion: v1, kind: ConfigMap, metadata: {name: settings}, data: {colour: blue}}
@@ -45,13 +47,16 @@ PARTS = """\
 {apiVersion: apps/v1, kind: Deployment, metadata: {name: database}, spec: {selector: {matchLabels: {app: database}}, template: {
   metadata: {labels: {app: database}}, spec: {containers: [{name: database, image: "postgres:17"}]}}}}
 """
+CLAIM = "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data}, spec: {accessModes: [ReadWriteOnce]}}\n---\n"
 SIDECAR = "      containers:\n        - {name: proxy, image: 'envoy:1'}\n"
 
 
 class LivingKube(Kube):
     """Objects by kind, namespace and name. Pods of an image in `broken` do not start, for the reason there.
 
-    `done` is what was changed. `answering` says who answers at the addresses: the service's "pods", "nobody", or one "for ever".
+    `done` is what was changed. `answering` says who answers at the addresses: the service's "pods", "nobody", one "for ever",
+    pods of "another build", or nobody after the "first" look. `silent` is why pods give the API server no good answer.
+    `meanwhile` has what happens just before the next request that begins so.
     """
 
     owner = PROJECT.application.owner
@@ -62,7 +67,10 @@ class LivingKube(Kube):
         self.objects: dict[tuple[str, str, str], Object] = {}
         self.broken: dict[str, str] = {}
         self.answering = "pods"
-        self.silent: dict[str, str] = {}
+        self.balanced = True  # a service gets a load balancer's address
+        self.silent = ""
+        self.last_words = "second line"  # of each log
+        self.meanwhile: list[tuple[str, Callable[[], object]]] = []
         self.done: list[str] = []
         self._versions = itertools.count(1)
         for kind, namespace, name, more in (
@@ -70,12 +78,14 @@ class LivingKube(Kube):
             ("Node", "", "node", {"spec": {}, "status": NODE_STATUS}),
             ("Lease", "kube-node-lease", "node", {"spec": {"renewTime": BEGUN}}),
         ):
-            self._put(kind, namespace, name, more)
+            self._put(kind, namespace, name, copy.deepcopy(more))
 
     # requests
 
     def request(self, method: str, target: str, query: Any = None, body: Any = None, _type: str = "") -> Object:
         kind, namespace, name, sub = self._parsed(target)
+        if self.meanwhile and f"{method} {kind.lower()}/{name}".startswith(self.meanwhile[0][0]):
+            self.meanwhile.pop(0)[1]()
         if kind == "version":
             return {"gitVersion": "v1.36.3"}
         key = (kind, namespace, name)
@@ -91,6 +101,8 @@ class LivingKube(Kube):
             raise ApiError(method, 404, "NotFound", f"{kind} {name} not found")
         if method == "GET":
             return copy.deepcopy(there or {})
+        if kind == "Service" and method == "PATCH":
+            self._require_free_port(key, body)
         self.done.append(f"{method} {kind.lower()}/{name}")
         if method == "DELETE":
             self._delete(key)
@@ -104,10 +116,11 @@ class LivingKube(Kube):
         return copy.deepcopy(self.objects.get(key, {}))
 
     def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
-        return f"{container} {namespace}/{pod} {lines} {previous}\nsecond line\n"
+        told = [f"{container} {namespace}/{pod} {lines} {previous}", self.last_words]
+        return "\n".join([*told[-lines:], ""])
 
     def ask_pod(self, namespace: str, pod: str, port: int, target: str) -> str:  # noqa: ARG002
-        return self.silent.get(pod, "")
+        return self.silent
 
     def _parsed(self, target: str) -> tuple[str, str, str, str]:
         rest = target.strip("/").split("/")
@@ -148,6 +161,14 @@ class LivingKube(Kube):
         if made != before:
             made["metadata"]["generation"] = metadata.get("generation", 0) + 1
             self._put(*key, made)
+
+    def _require_free_port(self, key: tuple[str, str, str], body: Object) -> None:
+        wanted = [port["nodePort"] for port in body["spec"]["ports"] if "nodePort" in port]
+        for other in self.all("Service"):
+            metadata = other["metadata"]
+            theirs = [port["nodePort"] for port in other["spec"]["ports"]]
+            if key[1:] != (metadata["namespace"], metadata["name"]) and theirs == wanted:
+                raise ApiError("PATCH", 422, "Invalid", "provided port is already allocated")
 
     def _delete(self, key: tuple[str, str, str]) -> None:
         gone = self.objects.pop(key)["metadata"]["uid"]
@@ -212,6 +233,8 @@ class LivingKube(Kube):
         (container, *_) = template["spec"]["containers"]
         state = {"waiting": {"reason": broken}} if broken else {"running": {"startedAt": BEGUN}}
         told = {"name": container["name"], "image": container["image"], "restartCount": 0, "ready": not broken, "state": state}
+        if broken == "CrashLoopBackOff":
+            told |= {"restartCount": 3, "lastState": CRASHED}
         status = {
             "phase": "Pending" if broken else "Running",
             "conditions": [{"type": "Ready", "status": str(not broken)}, {"type": "PodScheduled", "status": "True"}],
@@ -226,7 +249,7 @@ class LivingKube(Kube):
     def _expose(self, service: Object) -> None:
         metadata, spec = service["metadata"], service["spec"]
         spec["ports"][0].setdefault("nodePort", 31000)
-        service["status"] = {"loadBalancer": {"ingress": [{"ip": BALANCED}]}}
+        service["status"] = {"loadBalancer": {"ingress": [{"ip": BALANCED}]} if self.balanced else {}}
         pods = [
             one for one in self.all("Pod", metadata["namespace"]) if spec["selector"].items() <= one["metadata"]["labels"].items()
         ]
@@ -252,10 +275,10 @@ class LivingKube(Kube):
 
         def ask(app: Application, url: str, path: str = "/", seconds: float = 0, *, early: bool = False) -> Object | None:  # noqa: ARG001
             if self.answering == "for ever":
-                return {app.pod_key: "ghost"}
+                return {app.pod_key: "ghost"} if app.pod_key else None
             named = [f"http://127.0.0.1:{PORT}/", f"http://{BALANCED}:{PORT}/", "http://10.0.0.1:31000/"]
-            service = next((one for one in self.all("Service") if url in named), None)
-            if service is None or self.answering == "nobody":
+            service = next((one for one in self.all("Service") if url in named and one["metadata"]["name"] == app.name), None)
+            if service is None or self.answering == "nobody" or (self.answering == "first" and not early):
                 return None
             (found,) = self.all("EndpointSlice", labelSelector=f"kubernetes.io/service-name={service['metadata']['name']}")
             ready = [one["targetRef"]["name"] for one in found["endpoints"] if one["conditions"]["ready"]]
@@ -265,7 +288,7 @@ class LivingKube(Kube):
             name = pod["metadata"]["name"]
             counts[name] += path == "/"  # how often a wait asks is a matter of time
             (image,) = [one["image"] for one in pod["spec"]["containers"] if one["name"] == app.name]
-            build = image.rpartition(":")[2]
+            build = "another" if self.answering == "another build" else image.rpartition(":")[2]
             told = {app.pod_key: name, app.node_key: "node", "build": build, "count": counts[name]}
             return told if app.pod_key else {}
 
@@ -311,28 +334,79 @@ class Engine:
         return [*ours, Created("shop", "", "kubetasks-shop", "/shop", "kubetasks")]
 
 
-class LivingProvider(OwnProvider):
-    """A cluster of our own that is deleted with what is in it."""
+FACTS = Cluster(kubeconfig="kubeconfig", context="context", node_ports=False, unreachable_hint="look", credentials_hint="log in")
 
-    name = "ours"
-    node_port = NODE_PORT
-    kubectl = ("--context", "ours")
-    environment: Mapping[str, str] = MappingProxyType({"KUBECONFIG": "/ours"})
 
-    def __init__(self, kube: LivingKube, phase: Phase = "running") -> None:
-        super().__init__(changed=phase != "running")
-        self._phase, self._kube = phase, kube
-        self.facts = dataclasses.replace(FACTS, mapped_port=(NODE_PORT, PORT), load_balancer=True)
+class Theirs(Provider):
+    """A cluster of others, which has no lifecycle. Without a phase no engine answers."""
+
+    name = "theirs"
+    kubeconfig = "/theirs"
+    kubectl: tuple[str, ...] = ("--context", "theirs")
+    shared = True
+    tunnel_line = ""
+
+    def __init__(self, kube: LivingKube, phase: Phase | None) -> None:
+        self._app = PROJECT.application
+        self._kube = kube
+        self._phase = phase
+        self.facts = FACTS
         self.node_images: list[str] = []
+
+    def phase(self) -> Phase:
+        if self._phase is None:
+            raise AbsentError("No container engine answers.")
+        return self._phase
 
     def cluster(self) -> Cluster:
         if self._phase != "running":
-            raise ClusterError(f"Cluster ours is {self._phase}.", "./inv start")
+            raise ClusterError(f"Cluster {self.name} is {self._phase}.", "./inv start")
         return self.facts
+
+    def deliver_lines(self, image: Image) -> Sequence[str]:
+        return (f"load {image.reference}",)
+
+    def deliver(self, image: Image) -> Delivered:
+        if image.reference not in self.node_images:
+            self.node_images.append(image.reference)
+        return self.delivered(image)
+
+    def supply_lines(self, references: Sequence[str]) -> Sequence[str]:
+        return [f"load {one}" for one in references]
+
+    def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
+        gone = [one for one in self.node_images if one not in used()]
+        self.node_images = [one for one in self.node_images if one in used()]
+        self._kube.done += [f"remove {one} from the nodes" for one in gone]
+        return gone
+
+
+class Ours(Theirs):
+    """A cluster of our own, which is deleted with what is in it."""
+
+    name = "ours"
+    kubeconfig = "/ours"
+    kubectl = ("--context", "ours")
+    shared = False
+    node_port = NODE_PORT
+
+    def __init__(self, kube: LivingKube, phase: Phase | None) -> None:
+        super().__init__(kube, phase)
+        self.facts = dataclasses.replace(FACTS, mapped_port=(NODE_PORT, PORT), load_balancer=True)
+        self.broken: ClusterError | None = None  # why a node has ended
+
+    def start_lines(self) -> Sequence[str]:
+        return ("start",)
+
+    def ended(self) -> ClusterError | None:
+        return self.broken
 
     def start(self) -> tuple[Cluster, bool]:
         was, self._phase = self._phase, "running"
         return self.facts, was != "running"
+
+    def preload(self, image: Image, _abandoned: Callable[[], bool]) -> None:
+        self._kube.done.append(f"preload {image.reference}")
 
     def stop(self) -> bool:
         was = self._phase
@@ -344,14 +418,18 @@ class LivingProvider(OwnProvider):
         self._kube.objects = {key: one for key, one in self._kube.objects.items() if key[0] in ("Namespace", "Node", "Lease")}
         return was != "missing"
 
-    def deliver(self, image: Image) -> Delivered:
-        self.node_images.append(image.reference)
-        return super().deliver(image)
 
-    def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
-        gone = [one for one in self.node_images if one not in used()]
-        self.node_images = [one for one in self.node_images if one in used()]
-        return gone
+Own.register(Ours)  # what isinstance asks
+
+
+class Person(Report):
+    """Is asked, and agrees or does not."""
+
+    agreeing = False
+
+    def agrees(self, question: str) -> bool:
+        self.tell(question)
+        return self.agreeing
 
 
 class LivingRun(Run):
@@ -363,8 +441,9 @@ class LivingRun(Run):
 
 @dataclasses.dataclass
 class World:
-    """A run on a cluster in memory, with what it works on."""
+    """A run on a cluster in memory, with what it works on. What `patch` changes ends with the test."""
 
+    patch: pytest.MonkeyPatch
     run: Run
     kube: LivingKube
     engine: Engine
@@ -379,36 +458,35 @@ def world(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     *,
-    phase: Phase = "running",
+    phase: Phase | None = "running",
     shared: bool = False,
     parts: bool = False,
     **more: Any,
 ) -> World:
     """The application is that of this project, with its source in that folder, and `more` changed in it.
 
-    `parts`: it has a configuration, a job and a database besides, and another container in its pods.
+    `parts`: it has a configuration, a job and a database besides, and another container in its pods. `claim`: and a volume claim.
     """
-    facts, timeout, report = (
-        more.pop("facts", {}),
-        more.pop("timeout", 30),
-        {name: more.pop(name, False) for name in ("dry", "echo")},
-    )
+    facts, timeout, claim = more.pop("facts", {}), more.pop("timeout", 30), more.pop("claim", False)
+    report = Person(**{name: more.pop(name, False) for name in ("dry", "echo")})
     source = folder / "source"
-    source.mkdir()
+    source.mkdir(parents=True)
     (source / "Dockerfile").write_text("FROM scratch\n")
     if parts:
         more["manifests"] = folder / "k8s"
         shutil.copytree(PROJECT.folder / "k8s", more["manifests"])
-        (more["manifests"] / "parts.yaml").write_text(PARTS)
+        (more["manifests"] / "parts.yaml").write_text(f"{CLAIM if claim else ''}{PARTS}")
         deployment = more["manifests"] / "deployment.yaml"
         deployment.write_text(deployment.read_text().replace("      containers:\n", SIDECAR))
     kube, engine = LivingKube(), Engine()
-    provider: Any = FakeProvider(phase) if shared else LivingProvider(kube, phase)
+    provider = (Theirs if shared else Ours)(kube, phase)
+    provider.facts = dataclasses.replace(provider.facts, **facts)
     project = dataclasses.replace(PROJECT, application=dataclasses.replace(PROJECT.application, source=source, **more))
-    run = LivingRun(configured(project=project, cache=folder / "cache", timeout=timeout, grace_period=0), Refusing(**report))
+    run = LivingRun(configured(folder, project=project, cache=folder / "cache", timeout=timeout, grace_period=0), report)
     run.__dict__.update(provider=provider, living=kube, engine=engine, host_engine=engine)
-    if not shared:
-        provider.facts = dataclasses.replace(provider.facts, **facts)
     kube.answers(monkeypatch)
     monkeypatch.setattr(requirements, "kubectl", lambda: Artifact("kubectl", True))
-    return World(run, kube, engine, provider, folder)
+    for module, name in ((nodes, "CRASHING_SECONDS"), (nodes, "REFUSED_SECONDS"), (judge, "UNANSWERED_SECONDS")):
+        monkeypatch.setattr(module, name, 0.0)
+    monkeypatch.delenv(access.NODE_VARIABLE, raising=False)
+    return World(monkeypatch, run, kube, engine, provider, folder)

@@ -4,10 +4,13 @@ After a line `$ TASK` comes what is printed: the result, the progress after a `#
 something else. The first line has the options of the world. Build ids and the hashes of replica sets are numbered.
 """
 
+import dataclasses
 import json
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,29 +18,154 @@ from typing import Any
 import pytest
 from invoke.exceptions import Exit
 
+from kubetasks.engine import access
+from kubetasks.errors import ClusterError, EngineError, RolloutError, TaskError
+from kubetasks.kube.client import ApiError, CredentialsError
+from kubetasks.pipeline import app
 from kubetasks.project.settings import OURS
+from kubetasks.setup import requirements
 from kubetasks.tasks import namespace
 from tasks import PROJECT
-from tests.unit.pipeline.fakes import RefusedError
-from tests.unit.pipeline.living import World, world
+from tests.unit.failing import raising
+from tests.unit.pipeline.living import BEGUN, CRASHED, NODE_PORT, Engine, World, world
 
 UPDATE = "UPDATE_TRANSCRIPTS"  # if this variable is set, a transcript that differs is written anew, and the test still fails
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
+AWAY = ClusterError("The API server does not answer.", "look")
+REFUSED = ApiError("GET /api/v1/nodes", 401, "Unauthorized", "who are you?", "log in")
+SINCE = datetime.fromisoformat(BEGUN) + timedelta(days=1)  # when a node came back
+TAKEN = {"metadata": {}, "spec": {"ports": [{"nodePort": NODE_PORT}], "selector": {"app": "theirs"}}}
+METALLB = """\
+{apiVersion: v1, kind: Namespace, metadata: {name: metallb-system}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: l2advertisements.metallb.io}
+spec: {group: metallb.io, versions: []}
+"""
+
+
+def soon(request: str, *errors: TaskError) -> Callable[[World], None]:
+    """The next requests that begin so fail, one after the other."""
+    return lambda it: it.kube.meanwhile.extend((request, raising(error)) for error in errors)
+
+
+def broken(reason: str) -> Callable[[World], None]:
+    """Pods of the current image do not start."""
+    return lambda it: it.kube.broken.update({it.run.image.reference: reason})
+
+
+def facts(it: World, **more: Any) -> None:
+    it.provider.facts = dataclasses.replace(it.provider.facts, **more)
+
+
+def nobody_agrees(it: World) -> None:
+    """Another person types from now on, who was not asked yet."""
+    it.run._agreed = it.run.report.agreeing = False  # type: ignore[attr-defined]
+
+
+def unprobed(it: World) -> None:
+    (container,) = it.kube.one("Deployment")["spec"]["template"]["spec"]["containers"]
+    del container["readinessProbe"]
+
+
+def restarted(it: World) -> None:
+    """The node has come back, and its kubelet renews its lease before somebody looks the second time."""
+    facts(it, since={"node": SINCE})
+    renewed = {"renewTime": (SINCE + timedelta(seconds=1)).isoformat()}
+    lease = it.kube.one("Lease", "node", "kube-node-lease")
+    it.kube.meanwhile += [("GET lease", int), ("GET lease", lambda: lease["spec"].update(renewed))]
+
+
+def crashed(it: World, finished: str) -> None:
+    """The cluster's own network crashed then, and no node is ready."""
+    it.kube.one("Node", "node", "")["status"]["conditions"][0]["status"] = "False"
+    last = {"terminated": {**CRASHED["terminated"], "finishedAt": finished}}
+    told = {"name": "kindnet", "image": "kindnet", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": last}
+    it.kube._put("Pod", "kube-system", "kindnet-1", {"spec": {"nodeName": "node"}, "status": {"containerStatuses": [told]}})
+
+
+def set_up(it: World) -> None:
+    manifest = Path(requirements.LOAD_BALANCER.find(None, it.run.settings).reference)
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(METALLB)
+
+
+def selecting(it: World) -> None:
+    """Somebody has made the service select other pods."""
+    it.kube.one("Service")["spec"]["selector"] = {"app.kubernetes.io/name": "other"}
+    it.kube._reconcile()
+
+
+def beside(it: World) -> None:
+    """Another application crashes in the same namespace."""
+    theirs = world(it.folder / "beside", it.patch)
+    theirs.run.__dict__["living"] = it.kube
+    theirs.engine.images[theirs.run.image.reference] = ""
+    broken("CrashLoopBackOff")(theirs)
+    it.kube.broken.update(theirs.kube.broken)
+    with suppress(RolloutError):
+        app.up(theirs.run)
+    it.kube.answers(it.patch)
+
+
+def shell_of(it: World, node: str, engine: Engine) -> None:
+    """The shell's docker uses the engine of that node, or this machine's."""
+    it.patch.setenv(access.NODE_VARIABLE, node)
+    it.run.engine = engine  # type: ignore[assignment]
+
+
+def tunnelled(it: World) -> None:
+    it.provider.tunnel_line, it.provider.tunnel = "minikube tunnel", raising(KeyboardInterrupt())
+
+
 DONE: dict[str, Callable[[World], Any]] = {
     "the source is edited": lambda it: it.edit("source/Dockerfile", lambda text: f"{text}#\n"),
     "all pods start": lambda it: it.kube.broken.clear(),
-    "its pods do not start": lambda it: it.kube.broken.update({it.run.image.reference: "ErrImageNeverPull"}),
-    "its pods take long": lambda it: it.kube.broken.update({it.run.image.reference: "ContainerCreating"}),
-    "somebody agrees": lambda it: setattr(it.run, "_agreed", True),
+    "its pods do not start": broken("ErrImageNeverPull"),
+    "its pods take long": broken("ContainerCreating"),
+    "its pods crash": broken("CrashLoopBackOff"),
+    "somebody agrees": lambda it: setattr(it.run.report, "agreeing", True),
+    "nobody agrees": nobody_agrees,
     "somebody pauses it": lambda it: it.kube.one("Deployment")["spec"].update(paused=True),
+    "somebody removes its probe": unprobed,
     "somebody takes the service": lambda it: it.kube.one("Service")["metadata"].update(labels={}),
+    "somebody takes the port meanwhile": lambda it: it.kube.meanwhile.append(
+        ("PATCH service", lambda: it.kube._put("Service", "other", "theirs", TAKEN))
+    ),
+    "the port is free": lambda it: it.kube.objects.pop(("Service", "other", "theirs")),
+    "the service selects other pods": selecting,
+    "the service is invalid": soon("PATCH service", ApiError("PATCH", 422, "Invalid", "spec.clusterIP: may not be changed")),
     "somebody uses the image": lambda it: it.engine.used.append("theirs"),
     "the configuration is edited": lambda it: it.edit("k8s/parts.yaml", lambda text: text.replace("blue", "red")),
     "the database does not start": lambda it: it.kube.broken.update({"postgres:17": "ErrImageNeverPull"}),
+    "another application crashes beside it": beside,
     "nobody answers": lambda it: setattr(it.kube, "answering", "nobody"),
     "its pods answer": lambda it: setattr(it.kube, "answering", "pods"),
+    "its pods answer with another build": lambda it: setattr(it.kube, "answering", "another build"),
+    "only a first look is answered": lambda it: setattr(it.kube, "answering", "first"),
     "somebody answers for ever": lambda it: setattr(it.kube, "answering", "for ever"),
+    "the API server gets no good answer": lambda it: setattr(it.kube, "silent", "it answers 404"),
     "the namespace goes": lambda it: it.kube.request("DELETE", "/api/v1/namespaces/default"),
+    "the load balancer gives no address": lambda it: setattr(it.kube, "balanced", False),
+    "there is no load balancer": lambda it: facts(it, load_balancer=False),
+    "it needs a tunnel": tunnelled,
+    "setup is done": set_up,
+    "the engine is away": lambda it: setattr(it.provider, "start_lines", raising(EngineError("It is away.", "Go there"))),
+    "a cluster was created here": lambda it: it.run.settings.state_folder.mkdir(parents=True),
+    "this shell uses the engine of node demo": lambda it: shell_of(it, "demo", Engine()),
+    "this shell uses this machine's engine": lambda it: shell_of(it, "", it.engine),
+    "the API server comes up": soon("GET node", AWAY, ApiError("GET /api/v1/nodes", 503, "", "starting")),
+    "the API server does not answer": soon("GET", AWAY),
+    "the API server refuses": soon("GET", REFUSED),
+    "the API server refuses the kubeconfig": soon("GET node", REFUSED, REFUSED),
+    "the kubeconfig does not fit": soon("GET node", *[CredentialsError("It does not fit.", "log in")] * 2),
+    "a node ends": lambda it: setattr(it.provider, "broken", ClusterError("Node ours has ended.", "docker logs ours")),
+    "nothing answers": soon("GET node", AWAY, AWAY),
+    "the node comes back": restarted,
+    "the network crashed before": lambda it: crashed(it, BEGUN),
+    "the network crashes": lambda it: crashed(it, SINCE.isoformat()),
+    "too many files are open": lambda it: setattr(it.kube, "last_words", "too many open files"),
 }
 BESIDE = "Cluster and image: done"
 
@@ -62,7 +190,7 @@ class Typed:
             elif line.startswith("% "):
                 made.append(line)
                 DONE[line[2:]](self._there)
-                self._there.run.forget("image", "manifests")
+                self._there.run.forget("image", "manifests", "cluster")
         return "".join(f"{self._numbered(line)}\n" for line in made)
 
     def _typed(self, name: str, *options: str) -> list[str]:
@@ -74,8 +202,6 @@ class Typed:
             namespace(PROJECT)[name].body(c, **{key: value or True for key, _, value in pairs})
         except Exit as told:
             error = [f"{told.code}: {line}" for line in str(told.message or "").splitlines() or [""]]
-        except RefusedError as question:
-            error = [f"? {question}"]
         out, err = self._capsys.readouterr()
         if out.startswith("{"):
             out = re.sub(r', "seconds": [0-9.]+', "", json.dumps(json.loads(out)))
@@ -95,6 +221,7 @@ class Typed:
         return re.sub(r"\b[0-9a-f]{12}\b|(?<=-)[0-9a-f]{5}(?=-\d)", number, line)
 
 
+@pytest.mark.promise("`eval $(minikube docker-env)`", "`eval $(minikube docker-env -u)`", "`minikube tunnel`")
 @pytest.mark.parametrize("name", sorted(path.stem for path in TRANSCRIPTS.iterdir()))
 def test_a_transcript_is_what_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
