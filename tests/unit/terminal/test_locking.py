@@ -12,7 +12,7 @@ from kubetasks.errors import FileError
 from kubetasks.project.settings import Settings
 from kubetasks.terminal import locking
 from kubetasks.terminal.report import Report
-from tests.support.waiting import until
+from tests.support.eventually import until
 from tests.unit.configured import configured
 
 
