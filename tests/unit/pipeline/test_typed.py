@@ -23,7 +23,7 @@ from kubetasks.errors import ClusterError, EngineError, RolloutError, TaskError
 from kubetasks.kube.client import ApiError, CredentialsError
 from kubetasks.pipeline import app
 from kubetasks.project.settings import OURS
-from kubetasks.setup import requirements
+from kubetasks.setup import install, inventory, requirements
 from kubetasks.tasks import namespace
 from tasks import PROJECT
 from tests.unit.failing import raising
@@ -91,6 +91,19 @@ def set_up(it: World) -> None:
     manifest.write_text(METALLB)
 
 
+def equipped(it: World, *lacking: str) -> None:
+    """What is looked for on this machine is there, but for these."""
+    it.provider.requirements, it.engine.cautions = (requirements.KIND,), lambda: ["There is less than 3 GB."]  # type: ignore[attr-defined]
+    items = [inventory.Item(name, name not in lacking, "1.0") for name in ("engine", "kind")]
+    for module, name, found in (
+        (inventory, "look", items),
+        (inventory, "require_docker", None),
+        (install, "install", list(lacking)),
+        (requirements, "beside", None),
+    ):
+        it.patch.setattr(module, name, lambda *_, found=found: found)
+
+
 def selecting(it: World) -> None:
     """Somebody has made the service select other pods."""
     it.kube.one("Service")["spec"]["selector"] = {"app.kubernetes.io/name": "other"}
@@ -151,6 +164,9 @@ DONE: dict[str, Callable[[World], Any]] = {
     "there is no load balancer": lambda it: facts(it, load_balancer=False),
     "it needs a tunnel": tunnelled,
     "setup is done": set_up,
+    "this machine has what is needed": equipped,
+    "this machine lacks kind": lambda it: equipped(it, "kind"),
+    "this machine lacks an engine": lambda it: equipped(it, "engine"),
     "the engine is away": lambda it: setattr(it.provider, "start_lines", raising(EngineError("It is away.", "Go there"))),
     "a cluster was created here": lambda it: it.run.settings.state_folder.mkdir(parents=True),
     "this shell uses the engine of node demo": lambda it: shell_of(it, "demo", Engine()),
