@@ -194,6 +194,11 @@ REFUSED: dict[str, Row] = {
         [(PULL, 200, lines({"error": "toomanyrequests"}))],
         PullError,
     ),
+    "Pulling app:1 failed: x509: unknown authority\n  The engine does not trust your company's authority: docs/setup.md": (
+        lambda it: it.pull("app:1", print),
+        [(PULL, 200, lines({"error": "x509: unknown authority"}))],
+        EngineError,
+    ),
     **{
         f"The registry did not take host:5000/app: {told}\n  {hint}": (
             lambda it: it.push(AT_HOST, print),

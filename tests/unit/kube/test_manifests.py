@@ -46,6 +46,15 @@ def in_folder(folder: Path, **texts: object) -> Application:
     return dataclasses.replace(PROJECT.application, manifests=folder)
 
 
+def test_the_images_of_others_are_those_of_all_its_containers_that_a_node_may_keep(tmp_path: Path) -> None:
+    item = manifest("deployment")
+    pod = item["spec"]["template"]["spec"]
+    pod["initContainers"] = [{"name": "wait", "image": "busybox:1"}]
+    pod["containers"] += [{"name": "a", "image": "envoy:1"}, {"name": "b", "image": "envoy:2", "imagePullPolicy": "Always"}]
+    app = in_folder(tmp_path, deployment=item)
+    assert manifests.other_images(manifests.of_application(app), app) == ["busybox:1", "envoy:1"]
+
+
 @pytest.mark.promise("`kubectl create deployment simple-server --image=simple-server:v1`")
 def test_the_deployment_gets_image_namespace_and_label_and_keeps_the_rest() -> None:
     plain = manifest("deployment")

@@ -103,7 +103,8 @@ def test_a_deletion_waits_for_what_the_engine_removes_for_one_that_was_killed(wo
 def test_a_cluster_of_others_is_neither_used_nor_deleted(world: World) -> None:
     app = dataclasses.replace(PROJECT.application, owner=Owner("theirs"))
     world.make("theirs", project=dataclasses.replace(PROJECT, application=app)).start()
-    for refused in (world.provider.phase, world.provider.start, world.provider.stop, world.provider.delete):
+    dry = world.make(dry=True)
+    for refused in (*(getattr(world.provider, name) for name in ("phase", "start", "stop", "delete")), dry.stop, dry.delete):
         with pytest.raises(OwnershipError, match="demo exists and was not created by these tasks"):
             refused()
     assert world.program.words == [world.program.creates]
@@ -115,6 +116,14 @@ def test_an_image_is_loaded_once(world: World, capsys: pytest.CaptureFixture[str
         assert world.provider.deliver(IMAGE) == Delivered(IMAGE.reference, pulled=False)
     assert sorted(world.engine.loaded) == sorted(IMAGE.names)
     assert len(re.findall(r"^Loading .*: done", capsys.readouterr().err, re.MULTILINE)) == 1
+
+
+def test_an_image_that_is_named_by_its_digest_is_left_to_the_nodes_to_pull(world: World) -> None:
+    world.provider.start()
+    pinned = "postgres:17@sha256:1"
+    world.engine.images |= {"postgres:17", pinned}
+    world.provider.supply(["postgres:17", pinned])
+    assert world.engine.loaded == ["postgres:17"]
 
 
 def test_a_program_that_is_missing_is_said_before_anything_is_made(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

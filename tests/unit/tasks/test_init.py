@@ -19,15 +19,15 @@ Begin = Callable[[Mapping[str, str]], Path]
 
 @pytest.fixture
 def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Begin:
-    """Type `kubetasks init --yes` in a folder with a Dockerfile and these files; return the folder."""
+    """Type `kubetasks --yes init` in a folder with a Dockerfile and these files; return the folder."""
 
     def typed(files: Mapping[str, str], dry: bool = False) -> Path:
         for name, text in {"Dockerfile": "FROM scratch\nEXPOSE 80\n", **files}.items():
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text(text)
         monkeypatch.chdir(tmp_path)
-        run: Any = SimpleNamespace(config=SimpleNamespace(run=SimpleNamespace(dry=dry, get=lambda _name: None)))
-        init.body(run, yes=True)
+        run: Any = SimpleNamespace(config=SimpleNamespace(run=SimpleNamespace(dry=dry, get=lambda name: name == "yes")))
+        init.body(run)
         return tmp_path
 
     return typed
@@ -107,6 +107,11 @@ def test_under_dry_nothing_is_written(begin: Any, capsys: pytest.CaptureFixture[
     folder = begin({}, dry=True)
     assert written(folder) == []
     assert "  k8s/deployment.yaml\n" in capsys.readouterr().err
+
+
+def test_who_has_said_that_manifests_are_made_gets_none(begin: Begin) -> None:
+    folder = begin({"invoke.yaml": "kubetasks: {name: shop, manifests: false}\n"})
+    assert not (folder / "k8s").exists()
 
 
 def test_its_workflow_has_each_kubernetes_and_the_actions_of_our_own(begin: Begin) -> None:

@@ -1,5 +1,6 @@
 """What a person reads: results on standard output, progress on standard error."""
 
+import io
 import json
 import re
 import time
@@ -30,6 +31,14 @@ def test_progress_does_not_mix_with_results(capsys: pytest.CaptureFixture[str]) 
     assert (url, untimed(err)) == ("http://127.0.0.1:8080/", "working\nConnecting: done\nSending: done\n")
     told = json.loads(document)
     assert (told["a"], [one["stage"] for one in told["stages"]]) == (1, ["Connecting", "Sending"])
+
+
+@pytest.mark.parametrize(("typed", "agreed"), [("y\n", True), (" YES\n", True), ("n\n", False), ("\n", False), ("", False)])
+def test_only_who_types_yes_agrees(monkeypatch: pytest.MonkeyPatch, typed: str, agreed: bool) -> None:
+    terminal = io.StringIO(typed)
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stdin", terminal)
+    assert Report().agrees("Change it?") is agreed
 
 
 def test_what_may_be_of_a_log_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,38 @@
+"""Requests to the application: who answered, and how many got no answer."""
+
+import itertools
+import threading
+from typing import Any
+
+import pytest
+
+from kubetasks.pipeline import probe
+from kubetasks.testing.traffic import Traffic
+from tasks import PROJECT
+
+
+@pytest.fixture
+def traffic(monkeypatch: pytest.MonkeyPatch) -> Traffic:
+    """Two pods answer in turn, and each third request has no answer."""
+    answers = itertools.cycle([{"pod": "a"}, {"pod": "b"}, None])
+
+    def ask(_app: object, url: str, path: str) -> Any:
+        assert (url, path) == ("http://here/", PROJECT.application.traffic)
+        return next(answers)
+
+    monkeypatch.setattr(probe, "ask", ask)
+    return Traffic(PROJECT.application, lambda: "http://here/")
+
+
+def test_each_answer_counts_for_the_pod_that_it_names(traffic: Traffic) -> None:
+    made = traffic()
+    assert (made.pods, made.answered, made.failed) == ({"a": 20, "b": 20}, 40, 20)
+
+
+def test_a_load_goes_on_until_the_end_of_the_block(traffic: Traffic) -> None:
+    before = threading.active_count()
+    with traffic.load() as load:
+        load.at_least(5)
+        assert threading.active_count() == before + 2, "clients"
+    assert threading.active_count() == before
+    assert load.answered >= 5
