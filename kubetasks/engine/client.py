@@ -33,6 +33,7 @@ BAD_REQUEST = 400
 NO_BUILDER = (404, 405, 501)  # presumably the answers of an engine without a classic builder: none has been seen yet
 REQUIRES_BUILDKIT = "requires BuildKit"  # what the classic builder says of RUN --mount, COPY --chmod and others
 LAYER_GONE = re.compile("failed to get digest sha256:|unknown parent image ID")  # what it says of a cached layer that was removed
+UNKNOWN_IMAGE = "unrecognized image ID"  # what an engine says, with status 500, of one that goes at the same moment
 MOUNTS = Path("/proc/self/mountinfo")  # on Linux
 SAVED_BYTES = 1 << 20  # read at a time
 TAKEN, TAG_SECONDS = "already exists", 10  # what an engine says of a name that somebody gives at the same moment
@@ -340,7 +341,8 @@ class Engine:
                     try:
                         self._client.images.remove(image)
                     except APIError as error:
-                        if error.status_code not in (404, 409):  # gone with another, or a parent of one in use
+                        # gone with another or by another run, or a parent of one in use
+                        if error.status_code not in (404, 409) and UNKNOWN_IMAGE not in str(error):
                             raise
                 tried |= found
 

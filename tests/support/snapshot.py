@@ -40,7 +40,7 @@ def _files(cached: Iterable[Path], places: Iterable[Path]) -> Snapshot:
     """What is cached, by size and time of change because it is large, and what is in `places`, by content."""
     files = set()
     for path in cached:
-        if path.suffix != ".log":  # another run may write that of the last setup
+        if path.suffix not in (".log", ".jsonl"):  # another run may write that of the last setup, and its own notes
             about = path.stat()
             files.add(f"{path} {about.st_size} {about.st_mtime_ns}" if path.is_file() else str(path))
     for place in places:

@@ -109,8 +109,7 @@ def test_where_nothing_can_be_written_nothing_is_created(clusterless: Tasks, tmp
     unshare = ["unshare", "--mount", *(() if os.geteuid() == 0 else ("--map-root-user",))]
     command = ["sh", "-c", 'mount -t tmpfs -o "$1" none "$2" && shift 2 && exec "$@"', "sh", options, str(state)]
     argv = [*unshare, *command, sys.executable, "-m", "kubetasks", "start"]
-    ended = run(argv, project, clusterless.environment)
-    assert ended.code == FileError.code, ended.stderr
+    ended = run(argv, project, clusterless.environment, code=FileError.code)
     assert str(state) in ended.stderr.splitlines()[-2]
     assert clusterless.provider().phase() == "missing"
     assert client.connect().network(clusterless.cluster) is None
