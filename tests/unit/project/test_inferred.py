@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.errors import ImageError, SettingError
+from kubetasks.errors import SettingError
 from kubetasks.project import inferred
 
 DEFAULTS = {"name": "my-shop-v2", "port": 8080, "health": "/"}
@@ -49,11 +49,6 @@ def test_a_context_of_its_own_has_its_dockerfile(folder: Path) -> None:
     (folder / "Dockerfile").rename(folder / "server" / "Dockerfile")
     (folder / "compose.yaml").write_text("services: {web: {build: ./server}}\n")
     assert values(folder) == DEFAULTS | {"context": "./server", "dockerfile": "server/Dockerfile"}
-
-
-def test_without_a_dockerfile_there_is_nothing_to_begin_with(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=f"There is no Dockerfile in {tmp_path}"):
-        inferred.table(tmp_path)
 
 
 NO_SERVICE = "compose.yaml cannot be read: it has something else than compose expects"

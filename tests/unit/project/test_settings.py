@@ -12,7 +12,6 @@ from kubetasks import errors, namespace
 from kubetasks.errors import SettingError
 from kubetasks.project import settings
 from kubetasks.project.application import Project
-from kubetasks.project.versions import PYTHON_IMAGE
 from tasks import PROJECT
 
 DOCUMENTED = Path(__file__).parents[3] / "docs" / "settings.md"
@@ -124,10 +123,6 @@ def test_every_setting_and_every_exit_code_is_documented_and_no_other() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TaskError)]
     documented = set(re.findall(r"^\| (\d+) \|", DOCUMENTED.read_text(), re.MULTILINE))
     assert documented == {str(kind.code) for kind in kinds}
-
-
-def test_the_pinned_base_image_is_written_the_same_in_the_dockerfile() -> None:
-    assert f"ARG BASE={PYTHON_IMAGE}\n" in (DOCUMENTED.parents[1] / "Dockerfile").read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,22 @@
 """A kind and a minikube that only remember; the real ones run in tests/thorough."""
 
-import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import yaml
 
 from kubetasks.engine.image import Image
 from kubetasks.errors import ProgramError
 from kubetasks.providers.minikube.config import PROFILE_LABEL
 from kubetasks.providers.own import Own
-from kubetasks.setup.requirements import Artifact
+from kubetasks.setup import requirements
+from kubetasks.setup.requirements import Artifact, Requirement
+from kubetasks.terminal import shell
+from kubetasks.terminal.report import Report
 from tasks import PROJECT
+from tests.unit.configured import configured
 from tests.unit.engine.fakes import Container, FakeEngine, ports
 
 NAME = "demo"
@@ -109,12 +112,21 @@ class FakeMinikube(FakeProgram):
             engine.loaded += Path(words[-1]).read_text().splitlines()
 
 
-@dataclasses.dataclass
 class World:
     """An adapter with what it works on; `make` creates another one, for example for another clone."""
 
-    name: str
-    provider: Any
-    engine: FakeEngine
-    program: Any
-    make: Callable[..., Own]
+    def __init__(self, kind: type[Own], program: type[FakeProgram], folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.name = kind.__name__.lower()
+        self.engine = FakeEngine(NODE_IMAGE.reference, *IMAGE.names)
+        self.program: Any = program(self.engine)
+        self._kind, self._folder = kind, folder
+        patch.setattr(shell, "run", self.program)
+        patch.setattr("shutil.which", lambda program: f"/usr/bin/{program}")
+        patch.setattr(requirements, self.name.upper(), fixed(Artifact(f"/cache/{self.name}", True)))
+        node = Requirement("node image", lambda _: NODE_IMAGE.reference, lambda _: "")
+        patch.setattr(requirements, f"{self.name.upper()}_NODE_IMAGE", node)
+        self.provider = self.make()
+
+    def make(self, clone: str = "clone", *, dry: bool = False, **changes: Any) -> Any:
+        given = {"cluster": NAME, "provider": self.name, "cache": self._folder / "cache", **changes}
+        return self._kind(configured(self._folder / clone, **given), Report(dry=dry), lambda: self.engine)  # type: ignore[arg-type,return-value]

@@ -30,31 +30,17 @@ sha256:c2 application/vnd.docker.distribution.manifest.v2+json sha256:new 66 MiB
 sha256:c3 application/vnd.docker.distribution.manifest.v2+json sha256:theirs 66 MiB linux/amd64 -
 """
 INDEXES = {"sha256:i1": ["sha256:old"], "sha256:i2": ["sha256:new"], "sha256:i3": ["sha256:theirs", "sha256:new"]}
+LIBRARY = "docker.io/library/simple-server"
+OLD = {f"{LIBRARY}:bbb", "sha256:c1", "import-2026-11-24@sha256:i1"}
+NEW = {f"{LIBRARY}:aaa", f"{LIBRARY}:v1", "sha256:c2", "import-2026-11-25@sha256:i2"}
 
 
 def content(digest: str) -> str:
     return json.dumps({"manifests": [{"digest": one} for one in INDEXES[digest]]})
 
 
-OLD = {"simple-server:bbb", "sha256:c1", "import-2026-11-24@sha256:i1"}
-NEW = {"simple-server:aaa", "simple-server:v1", "sha256:c2", "import-2026-11-25@sha256:i2"}
-
-
-def unused(*used: str) -> set[str]:
-    return {one.short for one in containerd.unused(containerd.parse(LISTING), "simple-server", set(used), content)}
-
-
-def test_every_name_of_an_image_goes_also_those_that_only_pin_its_content() -> None:
-    assert unused() == OLD | NEW
-
-
-def test_an_image_in_use_keeps_all_its_names() -> None:
-    assert unused("simple-server:v1") == OLD
-    assert unused("simple-server:aaa", "simple-server:bbb") == set()
-
-
 class FakeEngine:
-    """Its node lists what LISTING says; `ended` notes the other programs that ran."""
+    """Its node lists what LISTING says; `ran` notes the other programs."""
 
     def __init__(self) -> None:
         self.ran: list[tuple[str, ...]] = []
@@ -86,17 +72,27 @@ def test_a_node_has_an_image_only_under_all_its_names(wanted: list[str], has: bo
     assert containerd.has(engine, NODE, wanted) == has
 
 
-@pytest.mark.parametrize("dry", [False, True])
-def test_what_is_not_used_goes_from_a_node_unless_nothing_may_be_changed(dry: bool, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("used", "names", "tags"),
+    [
+        ([], OLD | NEW, {"aaa", "bbb", "v1"}),
+        (["simple-server:v1"], OLD, {"bbb"}),
+        (["simple-server:aaa", "simple-server:bbb"], None, set()),
+    ],
+)
+def test_an_image_that_is_not_used_goes_under_all_its_names_also_those_that_only_pin_its_content(
+    capsys: pytest.CaptureFixture[str], used: list[str], names: set[str] | None, tags: set[str]
+) -> None:
     engine: Any = FakeEngine()
-    used = {"simple-server:aaa", "simple-server:v1"}
-    removed = containerd.remove_unused(engine, Report(dry=dry), NODE, PROJECT.application, lambda: used)
-    names = "docker.io/library/simple-server:bbb import-2026-11-24@sha256:i1 sha256:c1"
-    line = f"ctr --namespace=k8s.io images rm --sync {names}".split()
-    assert (removed, engine.ran) == ({"simple-server:bbb"}, [] if dry else [tuple(line)])
-    assert capsys.readouterr().out == (f"docker exec node {' '.join(line)}\n" if dry else "")
-    used.add("simple-server:bbb")
-    assert containerd.remove_unused(engine, Report(), NODE, PROJECT.application, lambda: used) == set()
-    assert len(engine.ran) == (0 if dry else 1)
+    for dry in (True, False):
+        gone = containerd.remove_unused(engine, Report(dry=dry), NODE, PROJECT.application, lambda: {*used})
+        assert gone == {f"simple-server:{tag}" for tag in tags}
+    removals = [(" ".join(argv[:5]), {*argv[5:]}) for argv in engine.ran]
+    assert removals == ([("ctr --namespace=k8s.io images rm --sync", names)] if names else []), "only once: not under --dry"
+    assert capsys.readouterr().out == "".join(f"docker exec node {' '.join(argv)}\n" for argv in engine.ran)
+
+
+def test_on_a_node_without_the_application_nobody_asks_what_is_used() -> None:
+    engine: Any = FakeEngine()
     other = dataclasses.replace(PROJECT.application, name="other")
-    assert containerd.remove_unused(engine, Report(), NODE, other, lambda: pytest.fail("nobody asks")) == set()
+    assert containerd.remove_unused(engine, Report(), NODE, other, lambda: pytest.fail("somebody asks")) == set()

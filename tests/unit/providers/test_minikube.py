@@ -1,28 +1,16 @@
 """The adapter for minikube; what it has in common with kind's is in test_own.py."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from kubetasks.errors import ClusterError, OwnershipError
+from kubetasks.errors import ClusterError
 from kubetasks.project.labels import OWNER_LABEL, TOOL
 from kubetasks.project.versions import KICBASE, KUBERNETES
-from kubetasks.providers.minikube.config import Config, pulled_release
-from kubetasks.providers.minikube.provider import Minikube
+from kubetasks.providers.minikube.config import CONTROLLERS, Config, pulled_release
 from kubetasks.setup import requirements
 from kubetasks.setup.requirements import Artifact
-from tests.unit.engine.fakes import Container
-from tests.unit.providers.fakes import IMAGE, NAME, NODE_IMAGE, World, fixed
-
-
-def test_it_has_a_home_of_its_own_and_a_volume_says_whose_it_is(minikube: World, tmp_path: Path) -> None:
-    facts, _ = minikube.provider.start()
-    assert (facts.context, facts.node_ports, facts.load_balancer) == (NAME, True, False)
-    assert facts.kubeconfig == str(tmp_path / "clone" / ".state" / "demo.minikube" / "kubeconfig")
-    assert minikube.program.environment["KUBECONFIG"] == facts.kubeconfig
-    assert minikube.program.environment["MINIKUBE_HOME"] == str(Path(facts.kubeconfig).parent)
-    assert minikube.engine.volumes[NAME][OWNER_LABEL] == TOOL.name
+from tests.unit.providers.fakes import IMAGE, NAME, World, fixed
 
 
 def test_a_container_that_the_engine_restarted_has_no_kubelet(minikube: World) -> None:
@@ -42,63 +30,33 @@ def test_minikube_finds_our_kubectl_first(minikube: World, monkeypatch: pytest.M
 
 
 def test_a_cluster_that_is_started_again_keeps_what_it_was_created_with() -> None:
-    config = Config(NAME, NODE_IMAGE.reference, built=True, kubernetes="v1.36.3", forced=True, runtime="docker", timeout=600)
-    image = f"--base-image={NODE_IMAGE.reference}"
-    chosen = {"--kubernetes-version=v1.36.3", image, "--cni=bridge", "--container-runtime=docker"}
-    assert chosen < set(config.create)
-    assert not chosen & set(config.start)
-    assert "--wait-timeout=600s" in config.start
-    assert {"--preload=false", "--cache-images=false", "--force"} < set(config.start), "it holds all that minikube needs"
+    config = Config(NAME, "node:1", built=True, kubernetes="v1.36.3", forced=True, runtime="docker", timeout=600)
+    holding_all = "--preload=false --cache-images=false"
+    assert config.start == f"start --profile {NAME} --wait-timeout=600s {holding_all} --force".split()
+    chosen = "--driver=docker --container-runtime=docker --kubernetes-version=v1.36.3 --base-image=node:1 --cni=bridge"
+    assert config.create[: -len(CONTROLLERS)] == [*config.start, *chosen.split()]
 
 
 def test_on_an_ordinary_machine_minikube_decides_all_but_the_versions_and_the_controllers_rate() -> None:
     release = pulled_release(KUBERNETES["1.36"].pulled)
     assert release.startswith("v1.36.")
     config = Config(NAME, KICBASE, built=False, kubernetes=release, forced=False, runtime="containerd", timeout=120)
-    assert set(config.create) == {
-        *("start", "--profile", NAME, "--driver=docker", "--container-runtime=containerd", "--wait-timeout=360s"),
-        *(f"--kubernetes-version={release}", f"--base-image={KICBASE}"),
-        *(f"--extra-config=controller-manager.kube-api-{limit}=500" for limit in ("qps", "burst")),
-    }
+    chosen = f"--driver=docker --container-runtime=containerd --kubernetes-version={release} --base-image={KICBASE}"
+    assert config.create == [*f"start --profile {NAME} --wait-timeout=360s {chosen}".split(), *CONTROLLERS]
 
 
-@pytest.mark.parametrize("kind", ["network", "container", "volume"])
-def test_what_has_the_clusters_name_and_is_of_others_is_neither_used_nor_removed(minikube: World, kind: str) -> None:
-    if kind == "network":
-        minikube.engine.networks[NAME] = dict(TOOL.labels)  # of a kind cluster of ours, for example
-    elif kind == "container":
-        minikube.engine.nodes[NAME] = Container(NAME, {})
-    else:
-        minikube.engine.volumes[NAME] = {}
-    with pytest.raises(OwnershipError, match=f"A Docker {kind} demo exists"):
-        minikube.provider.start()
-    assert not minikube.provider.delete()
-    assert minikube.program.called == []
-
-
-def test_another_clone_uses_the_keys_of_the_one_that_created_the_cluster(minikube: World) -> None:
-    minikube.provider.start()
+def test_it_has_a_home_of_its_own_with_the_keys_which_another_clone_uses_too(minikube: World, tmp_path: Path) -> None:
+    facts, _ = minikube.provider.start()
+    home = tmp_path / "clone" / ".state" / "demo.minikube"
+    own = {"KUBECONFIG": str(home / "kubeconfig"), "MINIKUBE_HOME": str(home)}
     other = minikube.make("other")
-    assert other.phase() == "running"
-    assert (other.environment, other.cluster()) == (minikube.provider.environment, minikube.provider.cluster())
+    assert (facts.context, facts.node_ports, facts.load_balancer) == (NAME, True, False)
+    assert (other.phase(), other.environment, other.cluster()) == ("running", own, facts)
     other.deliver(IMAGE)
-    assert minikube.program.environment["MINIKUBE_HOME"] == minikube.provider.environment["MINIKUBE_HOME"]
-    folder = Path(minikube.provider.kubeconfig).parent
-    assert folder.exists()
+    assert own.items() <= minikube.program.environment.items()
+    assert home.exists()
     assert other.delete()
-    assert not folder.parent.exists()
-
-
-def test_without_the_clone_that_has_the_keys_a_cluster_can_only_be_deleted(minikube: World, tmp_path: Path) -> None:
-    minikube.provider.start()
-    shutil.rmtree(tmp_path / "clone")
-    other = minikube.make("other")
-    for refused in (other.phase, other.start, other.stop, other.cluster):
-        with pytest.raises(ClusterError, match="The keys to cluster demo are gone") as told:
-            refused()
-        assert told.value.hint == "./inv delete start creates it again"
-    assert other.delete()
-    assert minikube.program.words == ["start", "delete"]
+    assert not home.parent.exists()
 
 
 def test_a_folder_that_a_label_names_and_that_is_not_of_a_cluster_is_not_removed(minikube: World, tmp_path: Path) -> None:
@@ -106,14 +64,6 @@ def test_a_folder_that_a_label_names_and_that_is_not_of_a_cluster_is_not_removed
     minikube.engine.volumes[NAME][TOOL.key("state")] = str(tmp_path)
     assert minikube.provider.delete()
     assert tmp_path.exists()
-
-
-def test_of_a_file_that_an_image_is_loaded_from_neither_machine_nor_node_keeps_a_copy(minikube: World) -> None:
-    minikube.provider.start()
-    minikube.provider.deliver(IMAGE)
-    file = Path(minikube.program.called[-1][-1])
-    assert not file.exists()
-    assert ("rm", "--force", f"/var/lib/minikube/images/{file.name}") in minikube.engine.ran
 
 
 def test_a_node_with_docker_has_an_engine_and_what_the_application_is_built_on(
@@ -125,49 +75,39 @@ def test_a_node_with_docker_has_an_engine_and_what_the_application_is_built_on(
     profile = Path(minikube.provider.kubeconfig).parent / ".minikube" / "profiles" / NAME / "config.json"
     profile.parent.mkdir(parents=True)
     profile.write_text('{"KubernetesConfig": {"ContainerRuntime": "docker"}}')
-    minikube.program.version = 'export DOCKER_HOST="tcp://192.168.49.2:2376"\n'
-    assert minikube.provider.docker_env(unset=False) == 'export DOCKER_HOST="tcp://192.168.49.2:2376"'
-    assert "simple-server-base:1" in minikube.engine.loaded
-    assert minikube.program.called[-1] == ["docker-env", "--profile", NAME]
-    minikube.provider.docker_env(unset=True)
-    assert minikube.program.called[-1] == ["docker-env", "--profile", NAME, "--unset"]
-    assert minikube.program.words.count("image") == 1, "loaded once"
+    minikube.program.version = "export DOCKER_HOST=tcp://192.168.49.2:2376\n"
+    for unset in (False, True):
+        assert minikube.provider.docker_env(unset=unset) == "export DOCKER_HOST=tcp://192.168.49.2:2376"
+        assert minikube.program.called[-1] == ["docker-env", "--profile", NAME, *(["--unset"] if unset else [])]
+    assert minikube.program.words.count("image") == 1, "the base is loaded once"
+    assert minikube.engine.loaded == ["simple-server-base:1"]
     minikube.provider.deliver(IMAGE)
     assert minikube.provider.remove_images(set) == IMAGE.names
     assert minikube.make(dry=True).docker_env(unset=False) == ""
     assert capsys.readouterr().out == "minikube docker-env --profile demo\n"
 
 
-def test_an_image_that_minikube_did_not_load_is_missed(minikube: World) -> None:
+def test_an_image_that_was_not_loaded_is_missed_and_neither_machine_nor_node_keeps_the_file(minikube: World) -> None:
     minikube.provider.start()
-    minikube.program.broken = "image"  # it logs a warning, and ends with 0
+    minikube.program.broken = "image"  # minikube logs a warning, and ends with 0
     with pytest.raises(ClusterError, match="did not load"):
         minikube.provider.deliver(IMAGE)
+    file = Path(minikube.program.called[-1][-1])
+    assert not file.exists()
+    assert ("rm", "--force", f"/var/lib/minikube/images/{file.name}") in minikube.engine.ran
 
 
-def test_the_equivalent_commands_are_minikubes_own(minikube: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_equivalent_commands_are_minikubes_own(minikube: World) -> None:
     dry = minikube.make(dry=True)
-    volume, start, mark, ready = dry.start_lines()
-    save, load, forget, remove = dry.deliver_lines(IMAGE)
+    volume, start, *_ = dry.start_lines()
     assert volume.startswith(f"docker volume create --label {OWNER_LABEL}={TOOL.name}")
     assert start.startswith("minikube start --profile demo")
-    assert mark == f"docker exec demo touch {Minikube.mark}"
-    assert ready == "kubectl wait --for=condition=Ready nodes --all", "it has a load balancer of its own: the tunnel"
-    file = load.split()[-1]
-    assert save == f"docker save --output {file} {' '.join(IMAGE.names)}"
-    assert load == f"minikube image load --profile demo {file}"
-    assert forget == "docker exec demo rm --force /var/lib/minikube/images/image.tar"
-    assert remove == f"rm {file}"
+    file = dry.folder / "image.tar"
+    assert dry.deliver_lines(IMAGE) == (
+        f"docker save --output {file} {' '.join(IMAGE.names)}",
+        f"minikube image load --profile demo {file}",
+        "docker exec demo rm --force /var/lib/minikube/images/image.tar",
+        f"rm {file}",
+    )
     assert dry.service_line(()) == "minikube service simple-server --url --profile demo"
     assert dry.tunnel_line == "minikube tunnel --profile demo"
-    assert (dry.stop(), dry.delete(), capsys.readouterr().out) == (False, False, ""), "there is none"
-    assert minikube.program.words == []
-    minikube.provider.start()
-    assert dry.start_lines() == ()
-    assert dry.stop()
-    assert dry.delete()
-    assert capsys.readouterr().out == "minikube stop --profile demo\nminikube delete --profile demo\n"
-    assert minikube.program.words == ["start"], "nothing was changed"
-    minikube.provider.stop()
-    assert not dry.stop()
-    assert capsys.readouterr().out == ""

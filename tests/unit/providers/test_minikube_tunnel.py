@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.errors import ClusterError, LeftoverError, SetupError, TaskError
+from kubetasks.errors import ClusterError, LeftoverError, TaskError
 from kubetasks.providers.minikube import tunnel
 from kubetasks.terminal import shell
 
@@ -25,13 +25,6 @@ def routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tunnel, "ROUTES", path)
     monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
     return path
-
-
-def test_without_sudo_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda _name: None)
-    with pytest.raises(SetupError, match="needs sudo on PATH, also as root") as told:
-        tunnel.keep(["minikube", "tunnel"], {}, NODE)
-    assert "apt-get install sudo" in told.value.hint
 
 
 def test_beside_a_route_of_another_tunnel_none_is_started(routes: Path) -> None:

@@ -3,16 +3,18 @@
 import dataclasses
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kubetasks.engine.image import Delivered
 from kubetasks.errors import ClusterError, LeftoverError, OwnershipError
-from kubetasks.project.labels import Owner
+from kubetasks.project.labels import TOOL, Owner
 from kubetasks.providers.own import DELETION_SECONDS
 from kubetasks.setup import requirements
 from kubetasks.setup.requirements import Artifact
 from tasks import PROJECT
+from tests.unit.engine.fakes import Container
 from tests.unit.providers.fakes import IMAGE, NAME, NODE_IMAGE, World, fixed
 
 
@@ -100,6 +102,29 @@ def test_a_deletion_waits_for_what_the_engine_removes_for_one_that_was_killed(wo
     assert world.provider.delete()
 
 
+@pytest.mark.parametrize(
+    ("provider", "what", "name", "thing"),
+    [
+        ("kind", "network", NAME, {}),
+        ("kind", "container", f"{NAME}-registry", Container(f"{NAME}-registry", {})),
+        ("minikube", "network", NAME, dict(TOOL.labels)),  # of a kind cluster of ours, for example
+        ("minikube", "container", NAME, Container(NAME, {})),
+        ("minikube", "volume", NAME, {}),
+    ],
+)
+def test_what_has_a_name_of_the_cluster_and_is_of_others_is_neither_used_nor_removed(
+    request: pytest.FixtureRequest, provider: str, what: str, name: str, thing: Any
+) -> None:
+    world: World = request.getfixturevalue(provider)
+    engine: Any = world.engine
+    {"network": engine.networks, "container": engine.nodes, "volume": engine.volumes}[what][name] = thing
+    with pytest.raises(OwnershipError, match=f"{what} {name} exists"):
+        world.provider.start()
+    assert not world.provider.delete()
+    assert [*engine.networks, *engine.nodes, *engine.volumes] == [name], "nothing else was made"
+    assert world.program.called == []
+
+
 def test_a_cluster_of_others_is_neither_used_nor_deleted(world: World) -> None:
     app = dataclasses.replace(PROJECT.application, owner=Owner("theirs"))
     world.make("theirs", project=dataclasses.replace(PROJECT, application=app)).start()
@@ -108,6 +133,25 @@ def test_a_cluster_of_others_is_neither_used_nor_deleted(world: World) -> None:
         with pytest.raises(OwnershipError, match="demo exists and was not created by these tasks"):
             refused()
     assert world.program.words == [world.program.creates]
+
+
+BY_HAND = {  # to stop, and to delete
+    "kind": ["docker stop demo-control-plane", "kind delete cluster --name demo --kubeconfig FILE", "docker network rm demo"],
+    "minikube": ["minikube stop --profile demo", "minikube delete --profile demo"],
+}
+
+
+def test_under_dry_only_what_would_be_done_is_printed(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    dry = world.make(dry=True)
+    assert (dry.stop(), dry.delete(), capsys.readouterr().out) == (False, False, ""), "there is none"
+    world.provider.start()
+    assert (dry.start_lines(), dry.stop(), dry.delete()) == ((), True, True)
+    assert capsys.readouterr().out.replace(dry.kubeconfig, "FILE").splitlines() == BY_HAND[world.name]
+    assert world.provider.phase() == "running"
+    world.provider.stop()
+    assert (dry.stop(), capsys.readouterr().out) == (False, "")
+    (line,) = dry.start_lines()
+    assert " start " in line
 
 
 def test_an_image_is_loaded_once(world: World, capsys: pytest.CaptureFixture[str]) -> None:

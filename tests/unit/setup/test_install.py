@@ -4,7 +4,6 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,32 +26,28 @@ OFFLINE = downloads.UnreachableError("https://example.com/kind could not be down
 NO_SPACE = EngineError("Pulling kindest/node failed: no space left on device", "Make room")
 
 
-@dataclass
 class Machine:
     """It has an engine, and only root could build images. `built` are the names of what the builder was asked for."""
 
-    cache: Path
-    patch: pytest.MonkeyPatch
-    built: list[str] = field(default_factory=list)
+    def __init__(self, cache: Path, patch: pytest.MonkeyPatch) -> None:
+        self.built: list[str] = []
+        self._cache, self.patch = cache, patch
+        patch.setattr(here, "build", lambda *given: self.built.extend(need.name for need in given[3]))
+        patch.setattr(packages, "possible", lambda: False)
+        patch.setattr(shutil, "which", lambda _name: None)
+        patch.setattr(client, "release", lambda: "20.10")
+        patch.setattr(client, "connect", FakeEngine)
 
     def install(self, images: str, lacking: Sequence[str], *failures: TaskError) -> None:
         """Install what is lacking; what is pulled or downloaded fails in these ways, and nothing is there afterwards."""
         self.patch.setattr(downloads, "fetch", lambda *_given: list(failures))
         wanted = [need for need in Kind.requirements if need.name in lacking]
-        install.install(configured(images=images, cache=self.cache), Report(), wanted)
+        install.install(configured(images=images, cache=self._cache), Report(), wanted)
 
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
-    made = Machine(tmp_path, monkeypatch)
-    monkeypatch.setattr(
-        here, "build", lambda _settings, _report, _log, needs, _start: made.built.extend(need.name for need in needs)
-    )
-    monkeypatch.setattr(packages, "possible", lambda: False)
-    monkeypatch.setattr(shutil, "which", lambda _name: None)
-    monkeypatch.setattr(client, "release", lambda: "20.10")
-    monkeypatch.setattr(client, "connect", FakeEngine)
-    return made
+    return Machine(tmp_path, monkeypatch)
 
 
 @pytest.mark.promise("The first `setup` on a machine pulls")
@@ -95,10 +90,9 @@ def test_what_cannot_be_pulled_is_built_by_anybody_if_it_needs_only_go_and_the_r
     assert ("Building" in told) == bool(failures)
 
 
-@pytest.mark.parametrize("failure", [UNREACHABLE, OFFLINE])
-def test_who_asks_for_pulling_gets_no_build(machine: Machine, failure: TaskError) -> None:
-    with pytest.raises(type(failure), match="no such host"):
-        machine.install("pull", ["registry"], failure)
+def test_who_asks_for_pulling_gets_no_build(machine: Machine) -> None:
+    with pytest.raises(PullError, match="no such host"):
+        machine.install("pull", ["registry"], UNREACHABLE)
     assert machine.built == []
 
 
@@ -137,12 +131,8 @@ def test_without_what_lies_beside_the_package_an_engine_is_asked_for_and_images_
     for module in ("nodeimages", "nodeimages.here", "nodeimages.names", "hostengine", "hostengine.engine"):
         monkeypatch.setitem(sys.modules, module, None)
 
-    def download(_url: str, _sha256: str, target: Path, *_report: object, program: bool) -> None:  # noqa: ARG001
-        target.parent.mkdir()
-        target.touch(0o755)
-
     settings = configured(images="pull", cache=tmp_path)
-    needed = requirements.KIND, requirements.KIND_NODE_IMAGE, requirements.LOAD_BALANCER
+    needed = [requirements.KIND_NODE_IMAGE]
     monkeypatch.setattr(client, "release", lambda: None)
     with pytest.raises(EngineError, match=r"^No container engine answers\.\n"):
         install.install(settings, Report(), needed)
@@ -153,7 +143,6 @@ def test_without_what_lies_beside_the_package_an_engine_is_asked_for_and_images_
     engine.pull = lambda reference, _on_line: engine.images.add(reference)
     monkeypatch.setattr(client, "release", lambda: "28.0.4")
     monkeypatch.setattr(client, "connect", lambda: engine)
-    monkeypatch.setattr(downloads, "file", download)
     assert install.install(settings, Report(), needed)
     assert inventory.missing(settings, needed) == []
     assert "nodeimages" in install._unbuildable(needed)

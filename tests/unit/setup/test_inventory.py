@@ -50,14 +50,13 @@ def test_the_command_line_that_kind_and_minikube_call_is_looked_for_beside_an_en
     monkeypatch.setattr(client, "connect", FakeEngine)
     monkeypatch.setenv("PATH", str(tmp_path))
     item = looked_for(bare, inventory.DOCKER)
-    assert (item.present, "https://docs.docker.com" in item.remedy) == (False, True)
+    assert (item.present, item.remedy) == (False, f"Install it: {inventory.INSTALL_DOCKER}")
     assert inventory.DOCKER not in inventory.missing(bare, Kind.requirements), "setup does not install it"
     with pytest.raises(SetupError, match="The Docker CLI is missing"):
         inventory.require_docker()
     (tmp_path / "docker").touch(mode=0o755)
     inventory.require_docker()
-    item = looked_for(bare, inventory.DOCKER)
-    assert (item.present, item.detail) == (True, str(tmp_path / "docker"))
+    assert looked_for(bare, inventory.DOCKER).detail == str(tmp_path / "docker")
     assert inventory.DOCKER not in [item.name for item in inventory.look(bare, Existing.requirements)]
 
 

@@ -48,17 +48,3 @@ def test_while_there_is_a_cluster_of_any_project_nothing_goes(tmp_path: Path, mo
     ]
     assert engine.removed == []
     assert (tmp_path / "cache" / receipt.NAME).exists()
-
-
-def test_what_runs_of_pytest_have_noted_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    notes = tmp_path / "cache" / "pytest"
-    notes.mkdir(parents=True)
-    (notes / "t1.jsonl").touch()
-    removed(FakeEngine(), tmp_path / "cache", monkeypatch)
-    assert list((tmp_path / "cache").rglob("*")) == [notes, notes / "t1.jsonl"]
-    assert f"Kept {notes}: runs of pytest go on, or were killed" in capsys.readouterr().err
-    (notes / "t1.jsonl").unlink()
-    removed(FakeEngine(), tmp_path / "cache", monkeypatch)
-    assert not (tmp_path / "cache").exists()

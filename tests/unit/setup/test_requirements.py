@@ -22,14 +22,11 @@ def having(*references: str) -> Any:
     ("way", "there", "wanted", "present"),
     [
         ("pull", (), PULLED, False),
-        ("pull", (PULLED,), PULLED, True),
         ("pull", (BUILT,), PULLED, False),
         ("build", (), BUILT, False),
-        ("build", (BUILT,), BUILT, True),
         ("build", (PULLED,), BUILT, False),
         ("auto", (), PULLED, False),
         ("auto", (BUILT,), BUILT, True),
-        ("auto", (PULLED,), PULLED, True),
         ("auto", (BUILT, PULLED), PULLED, True),
     ],
 )
