@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.errors import ExposeError, OwnershipError
+from kubetasks.errors import OwnershipError
 from kubetasks.project.labels import TOOL
 from kubetasks.terminal import locking
 from kubetasks.terminal.report import Report
@@ -76,15 +76,6 @@ def test_a_second_deploy_changes_nothing_and_restarts_no_pod(app: Tasks) -> None
     scaled = identity(app)
     app("deploy")
     assert identity(app) == scaled, "also after scale: it does not take the replicas back"
-
-
-def test_pods_that_serve_another_build_than_the_one_that_was_built_are_named(app: Tasks, tmp_path: Path) -> None:
-    app("build", "deploy", "expose")
-    app.kubectl("set", "env", "deployment/simple-server", "BUILD_ID=stale")
-    app.kubectl("rollout", "status", "deployment/simple-server", "--timeout=60s")
-    told = app.typed("build", "deploy", folder=source.changed(tmp_path), code=ExposeError.code).stderr
-    assert "serves build stale, not " in told
-    assert told.rstrip().endswith("./inv status; ./inv build deploy")
 
 
 def test_two_sources_that_are_deployed_at_once_come_one_after_the_other(app: Tasks, tmp_path: Path) -> None:

@@ -9,13 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kubetasks.errors import OwnershipError
-from kubetasks.project.labels import OWNER_LABEL, TOOL
-from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
-from tasks import PROJECT
 from tests.support import answers, snapshot, source
 from tests.support.driver import Tasks, docker
-from tests.support.eventually import answer, until
+from tests.support.eventually import answer
 from tests.support.fixtures import OTHER_CLUSTERS
 from tests.support.marks import every_provider
 from tests.support.processes import begun, ended, until_line
@@ -86,39 +82,3 @@ def test_clean_leaves_cluster_engine_and_home_as_they_were(
     assert (home / ".kube" / "config").read_text() == OTHER_CLUSTERS
     for port in (urlsplit(url).port for way, url in urls.items() if way == "mapped port"):
         socket.create_server(("127.0.0.1", port or 0)).close()  # nobody listens there any more
-
-
-def test_dev_that_is_interrupted_twice_while_it_creates_the_cluster_leaves_nothing(
-    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    tasks = throwaway.renamed(tmp_path_factory.mktemp("source"))
-    before = snapshot_of()
-    tasks("build")  # an engine that builds may keep a layer that nobody waits for any more
-    with begun(tasks, "dev", "--clean") as process:
-        until(lambda: docker("ps", "--quiet", f"--filter=name={tasks.cluster}") != "")
-        for number in (signal.SIGINT, signal.SIGTERM):
-            os.killpg(process.pid, number)
-        output = ended(process, 120)
-    assert process.returncode == INTERRUPTED, output
-    assert snapshot_of() ^ before == set()
-    assert docker("images", "--quiet", tasks.app) == ""
-
-
-def test_clean_refuses_what_is_not_ours_before_it_deletes_anything(app: Tasks) -> None:
-    app("build", "deploy", "expose")
-    app.kubectl("label", "deployment/simple-server", f"{OWNER_LABEL}-")
-    before = snapshot.objects(app)
-    app.typed("clean", code=OwnershipError.code)
-    assert snapshot.objects(app) == before
-    assert answers.health(app.url())
-
-
-def test_what_cannot_be_deleted_is_named_with_what_keeps_it(app: Tasks) -> None:
-    budget = "poddisruptionbudget", "simple-server"
-    app.kubectl("apply", f"--filename={PROJECT.folder / 'k8s' / 'poddisruptionbudget.yaml'}")
-    app.kubectl("label", *budget, TOOL.selector)
-    app.kubectl("patch", *budget, "--type=merge", "--patch", '{"metadata": {"finalizers": ["example.com/kept"]}}')
-    said = app.typed("undeploy", code=10, INVOKE_APP_TIMEOUT="1").stderr
-    assert "poddisruptionbudget/simple-server was not deleted, with nothing new for 1 s: it waits for example.com/kept" in said
-    app.kubectl("patch", *budget, "--type=merge", "--patch", '{"metadata": {"finalizers": null}}')
-    assert "There was no deployment" in app("undeploy").stderr

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.errors import RolloutError
 from tests.support import answers, source
 from tests.support.driver import Tasks
 from tests.support.eventually import pods_left
@@ -35,17 +34,3 @@ def test_while_a_new_build_rolls_out_no_request_is_lost(
     assert len(sent.pods) == 6, "three pods, and three new ones"
     assert len(sent.builds) == 2
     assert before in sent.builds, "the old build answered until the new one did"
-
-
-@every_provider
-def test_up_with_a_build_that_does_not_run_leaves_service_and_replicas_alone(app: Tasks, tmp_path: Path) -> None:
-    app("build", "deploy", "expose")
-    before, pods = answers.build(app.url()), app.pods()
-    service = app.get("service", "simple-server")
-    project = source.changed(tmp_path)
-    source.edit_uniquely(project, "raise RuntimeError")
-    app.typed("up", folder=project, code=RolloutError.code)
-    assert app.get("service", "simple-server") == service
-    assert app.get("deployment", "simple-server")["spec"]["replicas"] == 1
-    assert answers.build(app.url()) == before
-    assert app.pods() >= pods

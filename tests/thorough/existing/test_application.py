@@ -14,14 +14,11 @@ from tests.support.marks import exhaustive
 from tests.thorough.application.test_deploy import (  # noqa: F401
     test_a_second_deploy_changes_nothing_and_restarts_no_pod,
     test_as_json_a_task_tells_its_outcome_and_the_seconds_of_its_stages,
-    test_pods_that_serve_another_build_than_the_one_that_was_built_are_named,
     test_restricted_pod_security_admits_its_pods_without_a_warning,
 )
 from tests.thorough.application.test_expose import test_unexpose_ends_it_and_a_second_expose_keeps_the_address  # noqa: F401
-from tests.thorough.application.test_remove import test_what_cannot_be_deleted_is_named_with_what_keeps_it  # noqa: F401
 from tests.thorough.application.test_rollout import test_while_a_new_build_rolls_out_no_request_is_lost  # noqa: F401
 from tests.thorough.application.test_scale import (  # noqa: F401
-    test_scaled_to_nothing_nobody_answers_and_status_says_so,
     test_the_documented_autoscaler_is_accepted_and_deploy_leaves_its_replicas_alone,
 )
 

@@ -87,15 +87,6 @@ def test_a_dockerfile_that_only_buildkit_can_build_is_built_with_it(app: Tasks, 
     assert "Nothing works" in failed
 
 
-def test_links_that_lead_out_of_the_build_context_are_part_of_it(app: Tasks, tmp_path: Path) -> None:
-    project = source.changed(tmp_path)
-    for name, target in (("nowhere", "nowhere"), ("python", "/usr/bin/python3"), ("above", "../../x")):
-        (project / "simple_server" / name).symlink_to(target)
-    first = app.typed("build", folder=project).stderr
-    (project / "simple_server" / "above").unlink()
-    assert source.build(app.typed("build", folder=project).stderr) != source.build(first)
-
-
 def node_images(tasks: Tasks) -> dict[str, str]:
     """The digests of all images on the node, by name."""
     (node,) = tasks.nodes()

@@ -16,17 +16,15 @@ from tests.support.marks import exhaustive
 from tests.support.processes import PHASES, creating, ended, until_line
 from tests.support.snapshot import Snapshot
 
-INTERRUPTED_STEP = ": interrupted ("  # after it the clean-up begins
 SECONDS_TO_CLEAN_UP = 60  # of a cluster that was half created
-
-
-MOMENTS = [
-    (signal.SIGTERM, PHASES[1]),
-    pytest.param(signal.SIGINT, PHASES[0], marks=exhaustive),
-    pytest.param(signal.SIGINT, PHASES[2], marks=exhaustive),
-    pytest.param(signal.SIGTERM, PHASES[0], marks=exhaustive),
-    pytest.param(signal.SIGINT, PHASES[1], marks=exhaustive),
-    pytest.param(signal.SIGTERM, PHASES[2], marks=exhaustive),
+MOMENTS = [  # and whether a second signal comes while it cleans up
+    (signal.SIGTERM, PHASES[1], False),
+    (signal.SIGINT, PHASES[1], True),
+    pytest.param(signal.SIGINT, PHASES[0], False, marks=exhaustive),
+    pytest.param(signal.SIGINT, PHASES[2], False, marks=exhaustive),
+    pytest.param(signal.SIGTERM, PHASES[0], False, marks=exhaustive),
+    pytest.param(signal.SIGTERM, PHASES[2], False, marks=exhaustive),
+    pytest.param(signal.SIGHUP, PHASES[2], True, marks=exhaustive),
 ]
 
 
@@ -37,9 +35,9 @@ def anonymous_volumes(tasks: Tasks) -> set[str]:
 
 
 @pytest.mark.promise("Ctrl-C ends a task")
-@pytest.mark.parametrize(("number", "phase"), MOMENTS)
-def test_an_interrupted_start_cleans_up(
-    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, home: Path, number: signal.Signals, phase: str
+@pytest.mark.parametrize(("number", "phase", "again"), MOMENTS)
+def test_an_interrupted_start_cleans_up_and_a_second_signal_does_not_disturb_that(
+    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, home: Path, number: signal.Signals, phase: str, again: bool
 ) -> None:
     (home / ".kube" / "config").unlink()  # start must not create one either
     before = snapshot_of()
@@ -48,26 +46,13 @@ def test_an_interrupted_start_cleans_up(
             until(lambda: anonymous_volumes(throwaway) != set())
         volumes = anonymous_volumes(throwaway)
         os.killpg(process.pid, number)  # the whole group, as a terminal does
-        output = ended(process, SECONDS_TO_CLEAN_UP)
+        told = until_line(process, ": interrupted (")  # then the clean-up begins
+        if again:
+            os.killpg(process.pid, number)
+        output = told + ended(process, SECONDS_TO_CLEAN_UP)
     assert process.returncode == INTERRUPTED
     assert "Removing what was created" in output
+    assert (CLEANING in output) == again
     assert "Traceback" not in output
     assert snapshot_of() ^ before == set()
     assert volumes & set(docker("volume", "ls", "--quiet").split()) == set()
-
-
-@pytest.mark.parametrize(
-    ("number", "phase"), [(signal.SIGINT, PHASES[1]), pytest.param(signal.SIGHUP, PHASES[2], marks=exhaustive)]
-)
-def test_a_second_signal_does_not_disturb_the_clean_up(
-    snapshot_of: Callable[[], Snapshot], throwaway: Tasks, number: signal.Signals, phase: str
-) -> None:
-    before = snapshot_of()
-    with creating(throwaway, phase) as process:
-        os.killpg(process.pid, number)
-        until_line(process, INTERRUPTED_STEP)
-        os.killpg(process.pid, number)
-        output = ended(process, SECONDS_TO_CLEAN_UP)
-    assert process.returncode == INTERRUPTED
-    assert CLEANING in output
-    assert snapshot_of() ^ before == set()

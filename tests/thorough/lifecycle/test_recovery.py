@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
@@ -26,29 +25,14 @@ from tests.support.marks import exhaustive
 from tests.support.processes import PHASES, begun, creating, ended, until_line
 
 
-def kill_start(tasks: Tasks, phase: str) -> None:
-    """Begin to create the cluster, and kill everything that does so in that phase of kind's."""
-    with creating(tasks, phase) as process:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def kill_delete(tasks: Tasks) -> None:
-    """Begin to delete the cluster, and kill that once the node is not whole any more."""
-    connection = client.connect()
-    (node,) = connection.containers(f"io.x-k8s.kind.cluster={tasks.cluster}")
-    with begun(tasks, "delete") as process:
-        until(lambda: not connection.has_file(node, Kind.mark))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
 @pytest.mark.promise("`minikube start`", "`minikube stop`, `minikube delete`", "If that takes longer than five seconds")
 @exhaustive
 @pytest.mark.long
 def test_a_creation_and_a_deletion_that_were_killed_at_any_moment_are_made_good(throwaway: Tasks) -> None:
     for phase in PHASES:  # from the second on, the next creation begins where the one before was killed
-        kill_start(throwaway, phase)
+        with creating(throwaway, phase) as process:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         assert throwaway.json("status")["state"] != "running", phase
     assert throwaway.json("status")["state"] == "incomplete"
     assert '"cluster-incomplete"' in throwaway("diagnose", "--json", code=4).stdout
@@ -66,19 +50,15 @@ def test_a_creation_and_a_deletion_that_were_killed_at_any_moment_are_made_good(
     assert docker("ps", "--quiet", f"--filter=name={throwaway.cluster}-") == before, "it may be whole: nobody deletes it unasked"
     docker("exec", node, "mv", "/aside", Kind.mark)
 
-    kill_delete(throwaway)
+    connection = client.connect()
+    (container,) = connection.containers(f"io.x-k8s.kind.cluster={throwaway.cluster}")
+    with begun(throwaway, "delete") as process:
+        until(lambda: not connection.has_file(container, Kind.mark))  # it is not whole any more
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     assert throwaway.json("status")["state"] != "running", "it does not pass for a whole one"
     throwaway("delete")
     assert throwaway.json("status")["state"] == "missing"
-
-
-@pytest.fixture
-def taken_subnet() -> Iterator[list[str]]:
-    """Subnets to take before the test's cluster gets them back; they are free again afterwards."""
-    networks: list[str] = []
-    yield networks
-    for network in networks:
-        docker("network", "rm", network)
 
 
 @eventually(60)
@@ -140,9 +120,7 @@ def test_two_runs_at_once_an_api_server_that_restarts_and_a_kubeconfig_that_is_d
 
 
 @exhaustive
-def test_a_node_that_was_restarted_and_a_network_that_was_pruned(
-    throwaway: Tasks, taken_subnet: list[str], subtests: pytest.Subtests
-) -> None:
+def test_a_node_that_was_restarted_and_a_network_that_was_pruned(throwaway: Tasks, subtests: pytest.Subtests) -> None:
     throwaway("up")
     url, pods = throwaway.url(), throwaway.pods()
     with subtests.test("nobody believes what the API says from before a restart"):
@@ -163,8 +141,7 @@ def test_a_node_that_was_restarted_and_a_network_that_was_pruned(
         subnet = network["IPAM"]["Config"][0]["Subnet"]
         docker("network", "rm", throwaway.cluster)  # as `docker network prune` does
         with contextlib.suppress(subprocess.CalledProcessError):  # another test's cluster has taken it already
-            docker("network", "create", "--subnet", subnet, f"{throwaway.cluster}-taken")
-            taken_subnet.append(f"{throwaway.cluster}-taken")
+            docker("network", "create", "--subnet", subnet, f"{throwaway.cluster}-taken")  # goes with `throwaway`
         throwaway("start", "expose")
         balanced_address(throwaway, ipaddress.IPv4Network(subnet))
         assert answers.health(url)

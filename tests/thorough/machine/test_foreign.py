@@ -19,10 +19,10 @@ from tests.support.driver import Tasks
 from tests.support.marks import exhaustive
 from tests.support.run import any_port
 from tests.thorough.machine import test_machine
-from tests.thorough.machine.test_machine import OtherEngine
+from tests.thorough.machine.test_machine import THEIRS, OtherEngine
 
 EXAMPLES = 50
-NAME = "foreign"
+NAME, BUILT = "foreign", f"simple-server:{'f' * 12}"
 CODES = (0, ClusterError.code, OwnershipError.code)
 OF_THE_ENGINE = ("none", "host", "bridge", "default")  # networks that nobody may create
 CHANGING = (("start",), ("stop",), ("unexpose",), ("undeploy",), ("rmi",), ("delete",), ("clean",), ("clean", "--all"))
@@ -123,14 +123,14 @@ def holds(
     tasks = Tasks(NAME, any_port())
     with other.client() as client:
         clear(client)
-        base = other.add_image("theirs:1")
+        other.add_image(THEIRS)
         for name, found in images.items():
             other.add_image(name, found)
         for name, found in networks.items():
             client.networks.create(name, labels=found)
             client.volumes.create(name, labels=found)
         for name, found in containers.items():
-            client.containers.create(base, ["none"], name=name, labels=found)
+            client.containers.create(THEIRS, ["none"], name=name, labels=found)
         theirs: dict[str, Any] = {
             "clusters": [{"name": name, "cluster": {"server": "https://192.0.2.1:6443"}} for name in known],
             "users": [{"name": name, "user": {"token": "theirs"}} for name in known],
@@ -138,7 +138,7 @@ def holds(
         }
         (home / ".kube" / "config").write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **theirs}))
         before = world(client, home)
-        built = other.add_image(f"simple-server:{'f' * 12}", TOOL.labels)
+        other.add_image(BUILT, TOOL.labels)
         if NAME not in networks:
             client.networks.create(NAME, labels={**TOOL.labels, TOOL.key("cluster"): NAME})
         codes: dict[tuple[str, ...], int] = {}
@@ -148,7 +148,7 @@ def holds(
             now = world(client, home)
             assert {part: before[part] - now[part] for part in before} == {part: set() for part in before}, task
             if code == 0 and task == ("rmi",):
-                assert built not in other.images()
+                assert BUILT not in other.images()
             if code == 0 and task == ("delete",) and NAME not in networks:
                 assert now["networks"] == before["networks"]
         return codes

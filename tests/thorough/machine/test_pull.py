@@ -3,12 +3,9 @@
 import dataclasses
 import hashlib
 import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import docker
@@ -29,92 +26,62 @@ NODE, BASE = "kindest/node:pulled", "library/python:pulled"
 
 
 @dataclass
-class Images:
-    """A registry, and the digests of what it holds (repository:tag -> sha256:...)."""
+class Bare:
+    """A machine with an empty cache that pulls: what it needs is served from here, under the names that the test pins.
+
+    `digests` are those of what the registry holds (repository:tag -> sha256:...).
+    """
 
     registry: Registry
     digests: dict[str, str]
-
-    def pinned(self, name: str, digest: str = "") -> str:
-        return f"{self.registry.address}/{name}@{digest or self.digests[name]}"
-
-
-@pytest.fixture
-def images(this_run: Run, tmp_path: Path) -> Iterator[Images]:
-    """A registry that holds two small images, under names that the engine itself has no longer."""
-    with registries.serve(this_run, tmp_path) as registry, closing(docker.from_env()) as client:
-        digests = {}
-        for image in (NODE, BASE):
-            reference = f"{registry.address}/{image}"
-            client.images.get(registry.image).tag(reference)
-            for event in client.api.push(reference, stream=True, decode=True):
-                assert "error" not in event, event
-                if "aux" in event:
-                    digests[image] = event["aux"]["Digest"]
-            client.images.remove(reference)
-        yield Images(registry, digests)
-
-
-@pytest.fixture
-def site(this_run: Run, tmp_path: Path) -> Iterator[Callable[[File], File]]:
-    """Serve what setup downloads from this machine: a need as it is, but for its address and checksum."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    def served(need: File) -> File:
-        file = folder / need.name.replace(" ", "-")
-        source = Path(need.find(None, this_run.tasks.settings).reference)
-        file.write_bytes(source.read_bytes() if source.exists() else b"#!/bin/sh\n")
-        checksum = hashlib.sha256(file.read_bytes()).hexdigest()
-        return dataclasses.replace(need, url=f"http://127.0.0.1:{server.server_port}/{file.name}", sha256={"": checksum})
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield served
-        server.shutdown()
-        thread.join()
-
-
-@dataclass
-class Bare:
-    """A machine with an empty cache that pulls: what it needs is served from here, under the names that the test pins."""
-
-    images: Images
-    site: Callable[[File], File]
     settings: settings.Settings
     patch: pytest.MonkeyPatch
     pulled: list[str]
 
+    def pinned(self, name: str, digest: str = "") -> str:
+        return f"{self.registry.address}/{name}@{digest or self.digests[name]}"
+
     def pin(self, node: str) -> None:
         """Let setup pull that node image, and the base image."""
-        base, default = self.images.pinned(BASE), versions.KUBERNETES[versions.DEFAULT_KUBERNETES]
+        base, default = self.pinned(BASE), versions.KUBERNETES[versions.DEFAULT_KUBERNETES]
         self.patch.setitem(versions.KUBERNETES, default.minor, dataclasses.replace(default, pulled=node))
         self.patch.setattr(requirements, "KICBASE", node)
         self.patch.setattr(requirements, "PYTHON_IMAGE", base)
         self.pulled += [node, base]
+
+    def here(self, need: File) -> File:
+        """What setup downloads, from a file of this machine."""
+        file = self.settings.cache.with_name(need.name.replace(" ", "-"))
+        file.write_text("#!/bin/sh\n")
+        return dataclasses.replace(need, url=file.as_uri(), sha256={"": hashlib.sha256(file.read_bytes()).hexdigest()})
 
     def install(self, *needed: Requirement | File) -> bool:
         return install.install(self.settings, Report(), needed)
 
 
 @pytest.fixture
-def bare(images: Images, site: Callable[[File], File], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bare]:
+def bare(this_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bare]:
+    """Its registry holds two small images, under names that the engine itself has no longer."""
     made = dataclasses.replace(settings.read(PROJECT, settings.DEFAULTS), images="pull", cache=tmp_path / "cache")
-    machine = Bare(images, site, made, monkeypatch, [])
-    yield machine
+    with registries.serve(this_run, tmp_path) as registry, closing(docker.from_env()) as engine:
+        machine = Bare(registry, {}, made, monkeypatch, [])
+        for image in (NODE, BASE):
+            reference = f"{registry.address}/{image}"
+            engine.images.get(registry.image).tag(reference)
+            for event in engine.api.push(reference, stream=True, decode=True):
+                assert "error" not in event, event
+                if "aux" in event:
+                    machine.digests[image] = event["aux"]["Digest"]
+            engine.images.remove(reference)
+        yield machine
     for reference in machine.pulled:
         client.connect().remove_image(reference)
 
 
 @pytest.mark.promise("The first `setup` on a machine pulls")
 def test_what_kind_needs_is_pulled_as_pinned_and_a_second_time_is_there(bare: Bare) -> None:
-    bare.pin(node := bare.images.pinned(NODE))
-    needed = bare.site(requirements.KIND), requirements.KIND_NODE_IMAGE, bare.site(requirements.LOAD_BALANCER)
+    bare.pin(node := bare.pinned(NODE))
+    needed = bare.here(requirements.KIND), requirements.KIND_NODE_IMAGE, bare.here(requirements.LOAD_BALANCER)
     assert bare.install(*needed)
     assert all(item.present for item in inventory.look(bare.settings, needed))
     assert requirements.KIND_NODE_IMAGE.find(client.connect(), bare.settings) == Artifact(node, True)
@@ -123,10 +90,10 @@ def test_what_kind_needs_is_pulled_as_pinned_and_a_second_time_is_there(bare: Ba
 
 
 def test_what_minikube_needs_is_pulled_so_that_it_finds_it_and_nothing_of_kind_is(bare: Bare) -> None:
-    tag = f"{bare.images.registry.address}/{NODE}"
-    bare.pin(pinned := f"{tag}@{bare.images.digests[NODE]}")
+    tag = f"{bare.registry.address}/{NODE}"
+    bare.pin(pinned := f"{tag}@{bare.digests[NODE]}")
     bare.pulled.insert(0, tag)
-    needed = bare.site(requirements.MINIKUBE), requirements.MINIKUBE_NODE_IMAGE
+    needed = bare.here(requirements.MINIKUBE), requirements.MINIKUBE_NODE_IMAGE
     assert bare.install(*needed)
     assert os.access(requirements.MINIKUBE.find(None, bare.settings).reference, os.X_OK)
     assert not requirements.KIND.find(None, bare.settings).present
@@ -138,14 +105,13 @@ def test_what_minikube_needs_is_pulled_so_that_it_finds_it_and_nothing_of_kind_i
 
 @pytest.mark.parametrize("trouble", ["another digest", "no such image", "no registry"])
 def test_what_cannot_be_pulled_is_one_sentence(bare: Bare, trouble: str) -> None:
-    images = bare.images
-    node = images.pinned("kindest/none:1", images.digests[NODE]) if trouble == "no such image" else images.pinned(NODE)
+    node = bare.pinned("kindest/none:1", bare.digests[NODE]) if trouble == "no such image" else bare.pinned(NODE)
     if trouble == "another digest":
-        node = images.pinned(NODE, f"sha256:{'0' * 64}")
+        node = bare.pinned(NODE, f"sha256:{'0' * 64}")
     if trouble == "no registry":
-        driver.docker("stop", "--time=1", images.registry.name)
+        driver.docker("stop", "--time=1", bare.registry.name)
     bare.pin(node)
     with pytest.raises((EngineError, SetupError)) as caught:
-        bare.install(bare.site(requirements.KIND), requirements.KIND_NODE_IMAGE)
+        bare.install(bare.here(requirements.KIND), requirements.KIND_NODE_IMAGE)
     assert f"Pulling {node} failed" in caught.value.sentence
     assert receipt.read(bare.settings.cache).pulled == []

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -92,13 +92,6 @@ def balanced(app: Tasks) -> str:
     return next((one["url"] for one in app.json("status")["addresses"] if one["way"] == "load balancer"), "")
 
 
-def test_without_sudo_no_tunnel_is_started(app: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    app("build", "deploy", "expose")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    refused = app("tunnel", code=9)
-    assert "needs sudo on PATH" in refused.stderr
-
-
 @pytest.mark.promise(
     "With `INVOKE_CLUSTER_PROVIDER=minikube`", "`eval $(minikube docker-env)`", "`eval $(minikube docker-env -u)`"
 )
@@ -177,47 +170,3 @@ def reached(cluster: str, phase: str) -> bool:
         ["docker", "top", cluster], capture_output=True, text=True, check=False
     )  # fails if a process just ended
     return phase == "container" or "kubeadm" in shown.stdout
-
-
-def test_a_creation_that_was_killed_is_seen_and_made_good(throwaway: Tasks) -> None:
-    with begun(throwaway, "start") as process:
-        until(lambda: reached(throwaway.cluster, "kubelet"))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    until(lambda: not minikubes(throwaway.cluster))
-    assert throwaway.json("status")["state"] == "incomplete"
-    assert "was interrupted" in throwaway("scale", code=4).stderr
-    assert "creating it again" in throwaway("start").stderr
-    throwaway("build", "deploy", "expose")
-    assert answers.health(throwaway.url())
-
-
-@pytest.fixture
-def theirs(clusterless: Tasks) -> Iterator[str]:
-    """What a person's own minikube cluster of our name is made of."""
-    name, image = clusterless.cluster, f"{PROJECT.application.name}:v1"
-    clusterless("build")
-    label = f"--label={PROFILE_LABEL}={name}"
-    docker("volume", "create", label, name)
-    docker("create", label, "--name", name, image)
-    yield docker("inspect", "--format={{.Id}}", name)
-    docker("rm", name)
-    docker("volume", "rm", name)
-
-
-def test_a_minikube_cluster_of_others_is_neither_started_nor_deleted(theirs: str, clusterless: Tasks) -> None:
-    for words in (("start",), ("status",), ("stop",), ("delete",), ("clean", "--all"), ("--dry", "stop"), ("--dry", "delete")):
-        assert "exists and was not created by these tasks" in clusterless(*words, code=8).stderr
-    assert docker("inspect", "--format={{.Id}}", clusterless.cluster) == theirs
-
-
-def test_a_kind_cluster_of_the_same_name_is_in_the_way(clusterless: Tasks) -> None:
-    name = clusterless.cluster
-    docker("network", "create", "--label=app.kubernetes.io/managed-by=simple-server-tasks", name)
-    try:
-        assert f"A Docker network {name} exists" in clusterless("start", code=8).stderr
-        clusterless("delete")
-        assert client.connect().network(name)
-        assert not (PROJECT.folder / ".state" / f"{name}.minikube").exists()
-    finally:
-        docker("network", "rm", name)

@@ -4,7 +4,6 @@ import dataclasses
 import re
 
 import pytest
-import yaml
 
 from kubetasks.testing.cluster import Cluster
 from tasks import PROJECT
@@ -60,11 +59,3 @@ def test_the_clocks_own_tests_pass_on_a_cluster_of_others_which_keeps_what_it_ha
     assert clock.left() == ""
     assert namespaces(k8s_cluster, clock) == []
     assert "namespace/metallb-system" in namespaces(k8s_cluster), "the cluster and what others have in it stay"
-
-
-@pytest.mark.parametrize("name", ["clock", "visits"])
-def test_it_is_described_in_five_lines(name: str) -> None:
-    lines = (EXAMPLES / name / "README.md").read_text().splitlines()
-    assert len([line for line in lines if line]) == 5
-    table = yaml.safe_load((EXAMPLES / name / "invoke.yaml").read_text()) if name == "visits" else {}
-    assert set(table.get("kubetasks", {})) <= {"name", "port", "health"}

@@ -43,12 +43,9 @@ def test_what_it_writes_passes_its_own_test(begin: Begin, on: dict[str, str], ap
     assert theirs.left() == "", "nor is a stage of the build"
 
 
-def test_without_a_dockerfile_or_a_table_the_next_command_is_told(begin: Begin) -> None:
-    theirs = begin({"README": ""})
-    assert "There is no Dockerfile in" in theirs.typed("init", "--yes", code=5)
+def test_without_a_table_or_a_terminal_the_next_command_is_told(begin: Begin) -> None:
+    theirs = begin({"Dockerfile": "FROM scratch\n"})
     assert "kubetasks init describes one, from its Dockerfile" in theirs.typed("up", code=2)
     assert "init  Begin with the Dockerfile of this folder." in theirs.typed("--list")
-    assert [one.name for one in theirs.folder.iterdir()] == ["README"]
-    (theirs.folder / "Dockerfile").write_text("FROM scratch\n")
     assert "there is no terminal to ask on" in theirs.typed("init", code=2)
-    assert sorted(one.name for one in theirs.folder.iterdir()) == ["Dockerfile", "README"], "nothing was written"
+    assert [one.name for one in theirs.folder.iterdir()] == ["Dockerfile"], "nothing was written"

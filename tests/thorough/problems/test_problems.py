@@ -91,17 +91,6 @@ def test_after_a_rollback_deploy_removes_what_only_the_earlier_revision_had(app:
     assert variables() == now
 
 
-def test_what_is_late_is_told_with_what_is_missing_and_is_no_problem_yet(app: Tasks) -> None:
-    app("build", "deploy")
-    assert "no earlier revision" in app("rollback", code=6).stderr
-    app.kubectl("patch", "deployment", "simple-server", "--patch", '{"spec": {"minReadySeconds": 500}}')
-    app.kubectl("wait", "deployment/simple-server", "--for=condition=Available=False", "--timeout=30s")
-    said = screen(app.typed("scale", "--replicas=1", code=6, INVOKE_APP_TIMEOUT="2"))
-    assert said[1].split() == ["code", "timeout"]
-    assert said[0].startswith("The rollout is not complete, with nothing new for 2 s: ")
-    assert app.json("diagnose")["code"] == "progressing"
-
-
 def test_no_secret_no_variable_no_token_and_no_password_of_a_proxy_is_shown(
     app: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,17 +122,3 @@ def test_no_secret_no_variable_no_token_and_no_password_of_a_proxy_is_shown(
             assert PLANTED not in log.read_text(errors="replace"), log.name
             read += 1
     assert read > 0, "the file with the details is one of them"
-
-
-def test_where_nothing_is_it_says_what_to_type(clusterless: Tasks, app: Tasks) -> None:
-    app("build")
-    told = json.loads(clusterless("diagnose", "--json", code=4).stdout)
-    assert (told["code"], told["next"]) == ("cluster-missing", "./inv start")
-    told = json.loads(app("diagnose", "--json", code=6).stdout)
-    assert (told["code"], told["next"]) == ("not-deployed", "./inv build deploy")
-    nowhere = Tasks(app.cluster, app.port, "nowhere")
-    assert json.loads(nowhere("diagnose", "--json", code=4).stdout)["code"] == "namespace-missing"
-    for task in ("status", "deploy"):
-        refused = nowhere(task, code=4).stderr
-        assert "The namespace nowhere does not exist." in refused
-        assert refused.rstrip().endswith("create namespace nowhere")
