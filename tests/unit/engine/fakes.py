@@ -81,9 +81,6 @@ class FakeEngine:
     def create_volume(self, name: str, labels: dict[str, str]) -> None:
         self.volumes[name] = dict(labels)
 
-    def remove_volume(self, name: str) -> None:
-        del self.volumes[name]
-
     def network(self, name: str) -> dict[str, Any] | None:
         if name not in self.networks:
             return None
@@ -134,12 +131,6 @@ class FakeEngine:
 
     def remove_image(self, name: str) -> None:
         self.images.remove(name)
-
-    def remove_dangling(self) -> None:
-        pass
-
-    def users(self, _reference: str) -> list[str]:
-        return []
 
     def asks_for_buildkit(self) -> bool:
         return self.buildkit

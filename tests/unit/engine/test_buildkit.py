@@ -48,6 +48,7 @@ def test_docker_gets_the_context_the_names_and_the_arguments_for_that_engine(doc
 
 
 FAILS = "import sys; print(*range(40), sep='\\n', file=sys.stderr); sys.exit('ERROR: no such step')"
+FAILED = "Building app:1 with BuildKit failed:"
 END = "".join(f"\n  {line}" for line in [*range(26, 40), "ERROR: no such step"])
 NO_PLUGIN = "ERROR: BuildKit is enabled but the buildx component is missing or broken."
 INSTALL = "Install docker-buildx, or docker-buildx-plugin from Docker's own packages, and run ./inv build again"
@@ -56,13 +57,8 @@ INSTALL = "Install docker-buildx, or docker-buildx-plugin from Docker's own pack
 @pytest.mark.parametrize(
     ("docker_does", "error", "sentence", "hint"),
     [
-        (FAILS, ImageError, f"Building app:1 with BuildKit failed:{END}", "Fix it, and run ./inv build again"),
-        (
-            f"import sys; sys.exit({NO_PLUGIN!r})",
-            buildkit.MissingError,
-            f"Building app:1 with BuildKit failed:\n  {NO_PLUGIN}",
-            INSTALL,
-        ),
+        (FAILS, ImageError, f"{FAILED}{END}", "Fix it, and run ./inv build again"),
+        (f"import sys; sys.exit({NO_PLUGIN!r})", buildkit.MissingError, f"{FAILED}\n  {NO_PLUGIN}", INSTALL),
         (SAYS, ImageError, "Built, but app:1 is not in the engine.", "docker buildx uninstall; ./inv build"),
     ],
     ids=["a step fails", "no plugin", "a builder keeps the image for itself"],
@@ -79,7 +75,5 @@ def test_a_build_that_gives_no_image_is_told_with_what_to_do(
 @pytest.mark.parametrize("then", ["import time; time.sleep(60)", "", "sys.exit(1)"])
 def test_a_build_that_is_abandoned_ends_at_its_next_line_and_counts_as_that_however_it_ends(docker: Any, then: str) -> None:
     docker(f"{SAYS}{then}")
-
-    abandoned = raising(EngineError("abandoned", ""))
     with pytest.raises(EngineError, match="abandoned"):
-        buildkit.build(engine(image=None), io.BytesIO(), ["app:1"], {}, abandoned)
+        buildkit.build(engine(image=None), io.BytesIO(), ["app:1"], {}, raising(EngineError("abandoned", "")))

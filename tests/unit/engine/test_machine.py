@@ -10,8 +10,6 @@ DEBIAN = {
     "OperatingSystem": "Debian GNU/Linux 12 (bookworm)",
     "SecurityOptions": ["name=seccomp,profile=default"],
     "CgroupVersion": "1",
-    "DockerRootDir": "/var/lib/docker",
-    "SystemTime": "2026-11-29T12:00:00.123456789Z",
     **dict.fromkeys(machine.LIMITS, True),
 }
 ROOTLESS = {**DEBIAN, "SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless", "name=cgroupns"], "CgroupVersion": "2"}
@@ -27,7 +25,6 @@ ORBSTACK = {**DEBIAN, "OperatingSystem": "OrbStack", "CgroupVersion": "2"}
         (DEBIAN, "Linux", True),
         (ROOTLESS, "Linux", False),
         (DESKTOP, "Linux", False),
-        (DESKTOP, "Darwin", False),
         ({**DEBIAN, "Name": "colima"}, "Darwin", False),
         (ORBSTACK, "Darwin", True),
     ],

@@ -4,9 +4,8 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from docker.errors import DockerException
@@ -14,7 +13,6 @@ from docker.errors import DockerException
 from hostengine import engine as machine_engine
 from hostengine import packages
 from kubetasks.engine import access, client
-from kubetasks.engine.client import AbsentError
 from kubetasks.errors import EngineError, SetupError
 from kubetasks.setup import receipt
 from kubetasks.setup.receipt import Receipt
@@ -30,67 +28,50 @@ INACTIVE = "TriggeredBy=docker.socket\nActiveState=inactive\n"
 CONNECT = client.connect
 
 
-@pytest.fixture
-def listening(tmp_path: Path) -> Iterator[Path]:
-    """The path of a socket."""
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / "socket"))
-        yield tmp_path / "socket"
-
-
-def test_the_local_engine_is_asked_whatever_the_environment_names(monkeypatch: pytest.MonkeyPatch, listening: Path) -> None:
-    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2376")
-    asked: list[object] = []
-
-    def connect(**options: object) -> None:
-        asked.append(options)
-        raise AbsentError("No container engine answers.")
-
-    monkeypatch.setattr(client, "connect", connect)
-    assert machine_engine.local(listening) is None
-    assert asked == [{"host": f"unix://{listening}"}]
-
-
-def test_denied_access_is_told_from_an_engine_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, listening: Path) -> None:
-    monkeypatch.setattr(client, "connect", CONNECT)
-    denied = "('Connection aborted.', PermissionError(13, 'Permission denied'))"  # as the SDK says it
-    monkeypatch.setattr(access, "docker_client", raising(DockerException(denied)))
-    with pytest.raises(EngineError, match="may not use the container engine's socket") as told:
-        client.release()
-    assert "usermod -aG docker" in told.value.hint
-    with pytest.raises(EngineError, match="may not use"):
-        machine_engine.local(listening)
-    assert machine_engine.local(listening.with_name("none")) is None
-
-
-def test_an_engine_under_systemd_is_started_and_stopped_with_its_socket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(machine_engine, "SYSTEMD", tmp_path)
-    programs = Programs(monkeypatch, {"systemctl show": ACTIVE, "systemctl": ""})
-    machine_engine.start(tmp_path, Report(), tmp_path / "log")
-    assert receipt.read(tmp_path).engine_unit == "docker.service"
-    assert machine_engine.stop(tmp_path, Report())
-    assert [call for call in programs.calls if "show" not in call] == [
-        "systemctl start docker.service",
-        "systemctl stop docker.socket docker.service",
-    ]
-    assert receipt.read(tmp_path) == Receipt()
-    assert not machine_engine.stop(tmp_path, Report())
-
-
-@pytest.mark.parametrize(
-    "started", [{"engine_unit": "docker.service"}, {"engine_pid": os.getpid()}], ids=["unit", "process of another program"]
-)
-def test_an_engine_that_does_not_run_any_more_is_not_stopped(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, started: dict[str, Any]
+def test_the_local_engine_is_asked_whatever_the_environment_names_and_denied_access_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    programs = Programs(monkeypatch, {"systemctl show": INACTIVE})
-    receipt.write(tmp_path, Receipt(packages=["tini"], **started))
+    asked: list[str] = []
+
+    def denying(_timeout: int, variables: Mapping[str, str]) -> None:
+        asked.append(variables["DOCKER_HOST"])
+        raise DockerException("('Connection aborted.', PermissionError(13, 'Permission denied'))")  # as the SDK says it
+
+    monkeypatch.setattr(client, "connect", CONNECT)
+    monkeypatch.setattr(access, "docker_client", denying)
+    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2376")
+    here = tmp_path / "socket"
+    assert machine_engine.local(here) is None
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(here))
+        for ask in (client.release, lambda: machine_engine.local(here)):
+            with pytest.raises(EngineError, match=r"may not use the container engine's socket(?s:.*)usermod -aG docker"):
+                ask()
+        assert asked == ["tcp://192.0.2.1:2376", f"unix://{here}"]
+        monkeypatch.setattr(access, "docker_client", raising(DockerException("nobody is there")))
+        assert machine_engine.local(here) is None
+
+
+def test_an_engine_under_systemd_is_stopped_with_its_socket_unless_it_does_not_run_any_more(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(machine_engine, "SYSTEMD", tmp_path)
+    programs = Programs(monkeypatch, {"systemctl show": [ACTIVE, ACTIVE, INACTIVE], "systemctl": ""})
+    receipt.write(tmp_path, Receipt(packages=["tini"]))
+    for runs in (True, False):
+        machine_engine.start(tmp_path, Report(), tmp_path / "log")
+        assert receipt.read(tmp_path).engine_unit == "docker.service"
+        assert machine_engine.stop(tmp_path, Report()) == runs
+        assert receipt.read(tmp_path) == Receipt(packages=["tini"])
     assert not machine_engine.stop(tmp_path, Report())
-    assert not programs.called("systemctl stop")
-    assert receipt.read(tmp_path) == Receipt(packages=["tini"])
+    start, stop = "systemctl start docker.service", "systemctl stop docker.socket docker.service"
+    assert [call for call in programs.calls if "show" not in call] == [start, stop, start]
 
 
-def test_an_engine_that_this_process_started_is_stopped_without_waiting_for_its_exit_code(tmp_path: Path) -> None:
+def test_only_a_process_of_the_engine_is_stopped_and_its_exit_code_is_not_waited_for(tmp_path: Path) -> None:
+    receipt.write(tmp_path, Receipt(engine_pid=os.getpid()))
+    assert not machine_engine.stop(tmp_path, Report()), "another program has its number by now"
+    assert receipt.read(tmp_path) == Receipt()
     program = tmp_path / "dockerd"
     program.write_text("#!/bin/sh\necho runs\nread _\n")
     program.chmod(0o755)
@@ -102,11 +83,6 @@ def test_an_engine_that_this_process_started_is_stopped_without_waiting_for_its_
     assert process.returncode == -signal.SIGTERM
 
 
-def test_without_a_cache_there_is_nothing_to_stop_and_none_is_made(tmp_path: Path) -> None:
-    assert not machine_engine.stop(tmp_path / "cache", Report())
-    assert not (tmp_path / "cache").exists()
-
-
 @pytest.mark.promise("If there is no engine, run `./inv setup` as root")
 def test_an_installed_engine_is_recorded_with_the_folders_that_did_not_exist(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -116,16 +92,11 @@ def test_an_installed_engine_is_recorded_with_the_folders_that_did_not_exist(
     monkeypatch.setattr(machine_engine, "SYSTEMD", tmp_path)
     monkeypatch.setattr(machine_engine, "FOLDERS", (str(tmp_path / "before"), str(tmp_path / "new")))
     monkeypatch.setattr(packages, "possible", lambda: True)
-
-    def installed(names: Sequence[str], *_: object, if_known: Sequence[str]) -> None:
-        said_first = capsys.readouterr().err
-        assert said_first.startswith("No container engine: installing Debian's docker.io with apt")
-        asked.extend([*names, *if_known])
-
-    monkeypatch.setattr(packages, "install", installed)
+    monkeypatch.setattr(packages, "install", lambda names, *_, if_known: asked.extend([*names, *if_known]))
     Programs(monkeypatch, {"systemctl start": ""})
     receipt.write(cache, Receipt(folders=["/earlier"]))
     machine_engine.ensure(configured(cache=cache), Report(), tmp_path / "log")
+    assert capsys.readouterr().err.startswith("No container engine: installing Debian's docker.io with apt")
     assert receipt.read(cache).folders == ["/earlier", str(tmp_path / "new")]
     assert asked == ["docker.io", "iptables", "ca-certificates", "docker-cli"]
 

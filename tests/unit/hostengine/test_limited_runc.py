@@ -27,7 +27,6 @@ def test_the_lacking_capability_is_named() -> None:
         (["exec", "--process", "{folder}/config.json", "--detach", "id"], WHOLE, LIMITED),
         (["exec", "--process", "{folder}/config.json", "id"], {"args": ["true"]}, {"args": ["true"]}),
         (["exec", "id", "true"], WHOLE, WHOLE),
-        (["delete", "id"], WHOLE, WHOLE),
     ],
 )
 def test_runc_is_asked_for_no_more_than_there_is_and_nothing_else_is_rewritten(

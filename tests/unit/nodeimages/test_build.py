@@ -1,4 +1,4 @@
-"""Which parts are built for which needs."""
+"""Which parts are built for which needs, and on which machine."""
 
 import threading
 import time
@@ -18,6 +18,7 @@ from kubetasks.terminal.report import Report
 from nodeimages import build, compiler, golang, here, kind_programs, minikube_programs, names, programs, rootfs
 from tests.unit.configured import configured
 
+GO = [requirements.KIND, requirements.LOAD_BALANCER, requirements.REGISTRY]
 KIND = requirements.KIND, requirements.KIND_NODE_IMAGE, requirements.LOAD_BALANCER
 MINIKUBE = requirements.MINIKUBE, requirements.MINIKUBE_NODE_IMAGE
 
@@ -32,7 +33,7 @@ class Parts:
         monkeypatch.setattr(client, "connect", lambda: Engine.__new__(Engine))
         monkeypatch.setattr(packages, "install", lambda names, *_: self.installed.extend(names))
         monkeypatch.setattr(golang, "program", lambda *_: "go")
-        monkeypatch.setattr(rootfs, "make", self._make_root)
+        monkeypatch.setattr(rootfs, "make", lambda folder, *_, **_more: self._make("Debian", folder))
         monkeypatch.setattr(programs, "build_kubernetes", lambda _version, folder, *_: self._make("Kubernetes", folder))
         monkeypatch.setattr(programs, "build_around", lambda folder, *_: self._make("around", folder))
         own = ("kind", "metallb-native.yaml")
@@ -40,12 +41,8 @@ class Parts:
         monkeypatch.setattr(minikube_programs, "build", lambda folder, *_: self._make("minikube", folder, "minikube"))
         monkeypatch.setattr(build.Build, "_make_node", lambda _self, recipe: self.built.append(recipe.image.name))
 
-    def _make_root(self, folder: Path, *_: object, **__: object) -> None:
-        """As mmdebstrap, refuse a folder that is not empty."""
-        folder.mkdir()
-        self.built.append("Debian")
-
     def _make(self, name: str, folder: Path, *files: str) -> None:
+        """As mmdebstrap, refuse a folder that is not empty."""
         self.built.append(name)
         folder.mkdir()
         for file in files:
@@ -119,6 +116,24 @@ def test_if_one_half_fails_no_other_program_is_started_and_apt_is_not_ended(
     given_up.set()
     with pytest.raises(SetupError, match="given up"):
         compiler.Go("/bin/true", tmp_path, tmp_path / "log", given_up).run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("missing", "system", "machine", "root", "why"),
+    [
+        (KIND, "Linux", "x86_64", True, ""),
+        (KIND, "Linux", "x86_64", False, "root on Debian"),
+        (KIND, "Linux", "aarch64", True, "this is aarch64"),
+        (GO, "Linux", "aarch64", False, ""),
+        (GO, "Darwin", "arm64", False, "this is Darwin"),
+    ],
+)
+def test_programs_are_compiled_on_every_linux_and_images_need_root_and_one_architecture(
+    monkeypatch: pytest.MonkeyPatch, missing: Sequence[Requirement], system: str, machine: str, root: bool, why: str
+) -> None:
+    monkeypatch.setattr(packages, "possible", lambda: root)
+    reason = here.unbuildable(missing, system, machine)
+    assert (why in reason) if why else (reason == "")
 
 
 def tools(module: Path) -> set[str]:

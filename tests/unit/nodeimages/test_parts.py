@@ -55,15 +55,6 @@ def test_an_engines_data_folder_leads_from_a_name_to_the_files(tmp_path: Path, l
     assert (folder / "overlay2" / "l" / (content / "link").read_text() / "bin" / "program").exists()
 
 
-def test_the_node_holds_every_image_that_kubeadm_names() -> None:
-    wanted = ["registry.k8s.io/kube-proxy:v1.36.3", "registry.k8s.io/coredns/coredns:v1.14.2", "registry.k8s.io/pause:3.10.2"]
-    assert node.references(wanted) == {
-        "registry.k8s.io/kube-proxy:v1.36.3": ["kube-proxy"],
-        "registry.k8s.io/coredns/coredns:v1.14.2": ["coredns"],
-        "registry.k8s.io/pause:3.10.2": ["/usr/bin/catatonit", "-P"],
-    }
-
-
 def test_a_kind_node_holds_metallb_and_the_pod_network_under_the_name_in_its_manifest() -> None:
     metallb = {f"quay.io/metallb/{name}:{METALLB}" for name in ("controller", "speaker")}
     assert {*metallb, kind_node.POD_NETWORK} == kind_node.images().keys()
