@@ -3,6 +3,7 @@
 import http.client
 import json
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,8 +42,6 @@ def silent(url: str) -> bool:
         _ask(f"{url.rstrip('/')}/healthz", early=True)
     except OSError:
         return True
-    except http.client.HTTPException:
-        pass
     return False
 
 
@@ -61,18 +60,15 @@ def _ask(url: str, *, early: bool = False) -> tuple[int, bytes]:
     # A request to an address that nobody serves leaves a dead conntrack entry on the node for two minutes. Bound sockets have
     # odd ports, so that no other request, from an even one, meets it.
     source = ("", 0) if early else None
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=SECONDS, source_address=source)
-    try:
+    with closing(http.client.HTTPConnection(parts.netloc, timeout=SECONDS, source_address=source)) as connection:
         connection.request("GET", parts.path or "/", headers={"Accept": "application/json", "Connection": "close"})
         response = connection.getresponse()
         return response.status, response.read()
-    finally:
-        connection.close()
 
 
 @dataclass
 class Spread:
-    """Requests by pod, the highest count that each pod reported, and how many requests failed."""
+    """Requests by pod, the last count that each pod reported, and how many requests failed."""
 
     requests: Counter[str] = field(default_factory=Counter)
     counts: dict[str, int] = field(default_factory=dict)
@@ -86,7 +82,7 @@ def spread(url: str, requests: int) -> Spread:
         answer = _get(url)
         if answer is None:
             found.failed += 1
-            continue
-        found.requests[answer["pod"]] += 1
-        found.counts[answer["pod"]] = max(found.counts.get(answer["pod"], 0), answer["count"])
+        else:
+            found.requests[answer["pod"]] += 1
+            found.counts[answer["pod"]] = answer["count"]
     return found

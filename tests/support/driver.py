@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any, ClassVar, Self
 from unittest import mock
 
@@ -29,7 +30,7 @@ from tests.support import signals, source
 HEARD = ("INVOKE_CLUSTER_PROVIDER", "INVOKE_CLUSTER_KUBERNETES", "INVOKE_SETUP_IMAGES")
 SECONDS = 300
 EMPTY = "\0" * 10240  # a tar archive of nothing, which docker imports
-NODE_PORT = 30080  # the one that a kind cluster maps to this machine
+NODE_PORT = 30080  # the one that a kind cluster maps to this machine; its first service takes it
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,7 @@ class Tasks:
     before: tuple[str, ...] = ()  # each task: what this person always types
 
     def renamed(self, folder: Path) -> Self:
-        """The tasks of a copy of the project whose application has a name that no other test uses, so that no lock is needed
-        where images are removed.
-        """
+        """The tasks of a copy of the project whose application has a name of its own: they remove no image of another test."""
         name = f"{self.cluster}-t{secrets.token_hex(2)}"
         return dataclasses.replace(self, app=name, folder=source.renamed(folder, name))
 
@@ -123,8 +122,7 @@ class Tasks:
         (binding,) = json.loads(docker("inspect", node["metadata"]["name"]))[0]["NetworkSettings"]["Ports"][f"{NODE_PORT}/tcp"]
         (network,) = json.loads(docker("network", "inspect", self.cluster))[0]["IPAM"]["Config"]
         assert ipaddress.ip_address(given[0]) in ipaddress.ip_network(network["Subnet"]), "it can be reached from here"
-        mapped = behind == NODE_PORT  # by the first service of the cluster
-        first = {"mapped port": f"http://{binding['HostIp']}:{binding['HostPort']}/"} if mapped else {}
+        first = {"mapped port": f"http://{binding['HostIp']}:{binding['HostPort']}/"} if behind == NODE_PORT else {}
         return first | {"load balancer": f"http://{given[0]}:{ours}/"}
 
     @property
@@ -157,17 +155,18 @@ class Tasks:
 
 def docker(*words: str, stdin: str | None = None) -> str:
     """What docker prints; it must succeed. A terminal's Ctrl-C does not reach it: it may clean up after one."""
-    return subprocess.run(["docker", *words], input=stdin, stdout=subprocess.PIPE, check=True, text=True, process_group=0).stdout
+    return subprocess.run(["docker", *words], input=stdin, stdout=PIPE, check=True, text=True, process_group=0).stdout
 
 
 def _invoke(words: tuple[str, ...]) -> int:
     """Run tasks in this process; return the exit code. Ctrl-C, of which the tasks make one too, ends the suite."""
     code = 0
-    with signals.kept():
-        try:
-            Program(name="inv", binary="./inv", binary_names=["inv"], namespace=ns).run(["inv", *words])
-        except SystemExit as ended:
-            code = int(ended.code or 0)
+    try:
+        Program(name="inv", binary="./inv", binary_names=["inv"], namespace=ns).run(["inv", *words])
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    finally:
+        signals.restore()
     if code == INTERRUPTED or signals.received():
         raise KeyboardInterrupt
     return code
@@ -179,22 +178,11 @@ def kubectl(kubeconfig: Path, *words: str, stdin: str = "") -> str:
 
 
 def run(
-    argv: list[str],
-    folder: Path = PROJECT.folder,
-    environment: Mapping[str, str] = {},
-    *,
-    stdin: str = "",
-    code: int | None = 0,
+    argv: list[str], folder: Path = PROJECT.folder, environment: Mapping[str, str] = {}, *, stdin: str = "", code: int | None = 0
 ) -> Ended:
     """Run a program. If the suite is interrupted the program is too, and may still clean up."""
     with subprocess.Popen(
-        argv,
-        cwd=folder,
-        env=os.environ | environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+        argv, cwd=folder, env=os.environ | environment, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True
     ) as process:
         try:
             out, err = process.communicate(stdin, timeout=SECONDS)

@@ -3,8 +3,8 @@
 import dataclasses
 import os
 import re
+import signal
 import sys
-import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext, suppress
 from functools import partial
@@ -16,10 +16,8 @@ from filelock import ReadWriteLock
 
 from kubetasks.errors import OwnershipError
 from kubetasks.project import settings
-from kubetasks.project.application import Project
 from kubetasks.pytest_plugin import PLACES
 from kubetasks.testing.cluster import Cluster
-from tasks import PROJECT
 from tests.support import diagnosis, leftovers, locks, order, pages, run, signals, snapshot, source
 from tests.support.driver import HEARD, Tasks
 from tests.support.marks import default_provider
@@ -30,6 +28,7 @@ ON_STRANGER = pytest.StashKey[int]()  # how many tests run on the cluster of oth
 
 TypePage = Callable[..., Tasks]
 CLEAN = "./inv clean --all"
+PROVIDER = os.environ.get("INVOKE_CLUSTER_PROVIDER", settings.DEFAULTS["cluster"]["provider"])  # of the tests' clusters
 
 OTHER_CLUSTERS = """\
 apiVersion: v1
@@ -49,12 +48,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("INVOKE_") and name not in HEARD]:
         del os.environ[name]
-    if provider() not in settings.PROVIDERS_OF_OUR_OWN:
+    if PROVIDER not in settings.PROVIDERS_OF_OUR_OWN:
         raise pytest.UsageError("The tests create clusters: INVOKE_CLUSTER_PROVIDER must be one that does, or unset.")
-    kubectl_cache = tempfile.TemporaryDirectory(prefix="kubectl-")  # kubectl's own is not for the tests to fill
-    config.add_cleanup(kubectl_cache.cleanup)
-    os.environ["KUBECACHEDIR"] = kubectl_cache.name
-    signals.take()
+    signals.handle(signals.end)
     config.option.kubetasks_keep = config.getoption("keep_cluster")  # of pytest-kind, which makes the cluster
 
 
@@ -62,14 +58,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     """End the run after the plugin has removed what it noted, unless no test has begun it; nothing interrupts that."""
     config = session.config
-    if hasattr(config, "workerinput") or not run.of(config).folder.exists():  # the plugin removes that folder
-        return (yield)
+    begun = run.of(config).folder.exists() and not hasattr(config, "workerinput")  # the plugin removes that folder
     try:
         return (yield)
     finally:
-        signals.ignore()
-        with locks.engine().read_lock():
-            run.of(config).end()
+        if begun:
+            signals.handle(signal.SIG_IGN)
+            with locks.engine().read_lock():
+                run.of(config).end()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -81,8 +77,7 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:  # noqa: ARG001
     report = yield
     if report.failed and hasattr(report.longrepr, "addsection"):
-        exhaustive = item.get_closest_marker("exhaustive") is not None
-        report.longrepr.addsection("to run it alone", diagnosis.reproduce(item.nodeid, exhaustive))
+        report.longrepr.addsection("to run it alone", diagnosis.reproduce(item.nodeid))
         used = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Tasks)]
         for tasks in used or [run.of(item.config).tasks]:
             for title, text in diagnosis.look(tasks):
@@ -97,23 +92,17 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         report.duration = 0.0
 
 
-def provider() -> str:
-    """The provider on whose clusters the tests run."""
-    return os.environ.get("INVOKE_CLUSTER_PROVIDER", settings.DEFAULTS["cluster"]["provider"])
-
-
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
     """Leave out the tests of other providers (one without a mark is of the default provider) and of a larger tier."""
-    chosen: dict[bool, list[pytest.Item]] = {True: [], False: []}
+    chosen: dict[bool, list[pytest.Function]] = {True: [], False: []}
     exhaustive = config.getoption("exhaustive")
     for item in items:
         names = (item.get_closest_marker("providers") or default_provider).args
-        chosen[provider() in names and (exhaustive or not item.get_closest_marker("exhaustive"))].append(item)
-    parts = order.parts(chosen[True])
-    order.note(config, parts)
-    items[:] = [item for part in parts.values() for item in part]
-    config.stash[ON_STRANGER] = sum("stranger" in order.uses(item) for item in items)
+        chosen[PROVIDER in names and (exhaustive or not item.get_closest_marker("exhaustive"))].append(item)
+    items[:] = chosen[True]
+    order.arrange(config, items)
+    config.stash[ON_STRANGER] = sum("stranger" in item.fixturenames for item in items)
     config.hook.pytest_deselected(items=chosen[False])
 
 
@@ -127,18 +116,15 @@ def this_run(pytestconfig: pytest.Config) -> Run:
     """The run, begun."""
     mine = run.of(pytestconfig)
     mine.begin()
+    os.environ["KUBECACHEDIR"] = str(mine.folder / "kubectl")  # kubectl's own is not for the tests to fill
     return mine
-
-
-@pytest.fixture(scope="session")
-def k8s_application() -> Project:
-    return PROJECT
 
 
 @pytest.fixture(scope="session")
 def k8s_cluster(this_run: Run) -> Cluster:
     """The cluster that the tests share, which pytest-kind makes: with a load balancer and the application's image."""
-    return this_run.cluster()
+    this_run.once("cluster", this_run.create)
+    return this_run.tasks.as_cluster()
 
 
 @pytest.fixture(scope="session")
@@ -153,13 +139,10 @@ def engine_lock(request: pytest.FixtureRequest, this_run: Run) -> Iterator[None]
     A test that runs the suite holds no lock: the run that it starts would wait for it. A place for a cluster of its own comes
     first: who holds one may wait for the engine, so nobody may hold the engine and wait for a place.
     """
-    with this_run.place() if "throwaway" in request.fixturenames else nullcontext():
-        if request.node.get_closest_marker("runs_the_suite"):
-            yield
-        else:
-            lock = locks.engine()
-            with lock.write_lock() if "alone" in request.fixturenames else lock.read_lock():
-                yield
+    place = this_run.place() if "throwaway" in request.fixturenames else nullcontext()
+    held = locks.engine().write_lock() if "alone" in request.fixturenames else locks.engine().read_lock()
+    with place, nullcontext() if request.node.get_closest_marker("runs_the_suite") else held:
+        yield
 
 
 @pytest.fixture
@@ -194,12 +177,10 @@ def clusterless(request: pytest.FixtureRequest, this_run: Run) -> Iterator[Tasks
     cluster = tasks.as_cluster(this_run.ledger)
     cluster.note()
     request.node.stash.setdefault(PLACES, []).append((cluster, tasks.namespace))
-    try:
-        yield tasks
-    finally:
-        with suppress(OwnershipError):  # a test has made it as others would
-            cluster.delete()
-        leftovers.remove(tasks.cluster)
+    yield tasks
+    with suppress(OwnershipError):  # a test has made it as others would
+        cluster.delete()
+    leftovers.remove(tasks.cluster)
 
 
 @pytest.fixture
@@ -221,19 +202,19 @@ def type_page(tmp_path: Path, throwaway: Tasks, pytestconfig: pytest.Config) -> 
     cache = throwaway.settings.cache
 
     def type_it(page: Path, before_clean: Callable[[Tasks], None] = lambda _: None, by: Person | None = None) -> Tasks:
-        typed, tasks = [], throwaway.renamed(by.home / "project" if by else tmp_path)
+        assert f"$ {CLEAN}\n" in page.read_text()
+        tasks = throwaway.renamed(by.home / "project" if by else tmp_path)
         stand_ins = {
             tasks.app: source.NAME,
             throwaway.cluster: source.NAME,
             f":{throwaway.port}/": ":8080/",
             re.escape(str(cache)): f"/home/you/.cache/{cache.name}",
         }
-        if provider() == "minikube":  # its node has the cluster's name
+        if PROVIDER == "minikube":  # its node has the cluster's name
             node = rf"(?<=[ -]){throwaway.cluster}$|^{throwaway.cluster}(?= +Ready)"
             stand_ins = {node: f"{source.NAME}-control-plane"} | stand_ins
 
         def before(command: str) -> str:
-            typed.append(command)
             if command == CLEAN:
                 before_clean(tasks)
             return command.replace(source.NAME, tasks.app)
@@ -241,8 +222,7 @@ def type_page(tmp_path: Path, throwaway: Tasks, pytestconfig: pytest.Config) -> 
         if by:
             by.owns(tasks.folder)
         with pages.shell(tasks.folder, by.environment(environment) if by else environment, by.words if by else ()) as bash:
-            pages.run(page, provider(), bash, stand_ins, before, bool(pytestconfig.getoption("update_pages")))
-        assert CLEAN in typed
+            pages.run(page, PROVIDER, bash, stand_ins, before, bool(pytestconfig.getoption("update_pages")))
         return tasks
 
     return type_it
@@ -251,11 +231,10 @@ def type_page(tmp_path: Path, throwaway: Tasks, pytestconfig: pytest.Config) -> 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home folder with a kubeconfig of other clusters; the cache stays where it is."""
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(settings.cache_folder(os.environ).parent))
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").write_text(OTHER_CLUSTERS)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", cache)
     return tmp_path
 
 

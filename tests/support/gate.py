@@ -13,7 +13,6 @@ from hostengine.engine import SOCKET
 
 REQUEST = re.compile(rb"(GET|HEAD|POST|PUT|DELETE) /(?:v[0-9.]+/)?([^ ?]*)\S* HTTP/1\.1\r\n")
 VARIABLE = re.compile(r"(?<=/)[^/]*(?:[0-9a-f]{12}|[-:.])[^/]*")  # the part of a path that names one container, image or network
-CHUNK = 1 << 16
 
 
 class Gate:
@@ -38,7 +37,7 @@ class Gate:
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(self._path))
         listener.listen()
-        self._sockets = [listener]
+        self._sockets.append(listener)
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 
     def close(self) -> None:
@@ -46,11 +45,9 @@ class Gate:
         self.closed = True
         self._path.unlink(missing_ok=True)
         with self._lock:
-            ending, self._sockets = self._sockets, []
-        for one in ending:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+            while self._sockets:
+                with contextlib.suppress(OSError), self._sockets.pop() as one:
+                    one.shutdown(socket.SHUT_RDWR)
 
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):  # closed
@@ -60,13 +57,13 @@ class Gate:
                 outside.connect(urlsplit(os.environ.get("DOCKER_HOST", str(SOCKET))).path)
                 with self._lock:
                     self._sockets += [inside, outside]
-                threading.Thread(target=self._pass, args=(inside, outside, True), daemon=True).start()
-                threading.Thread(target=self._pass, args=(outside, inside, False), daemon=True).start()
+                for ends in ((inside, outside), (outside, inside)):
+                    threading.Thread(target=self._pass, args=ends, daemon=True).start()
 
-    def _pass(self, source: socket.socket, sink: socket.socket, of_client: bool) -> None:
+    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while data := source.recv(CHUNK):
-                if of_client and self._closes(data):
+            while data := source.recv(1 << 16):
+                if self._closes(data):
                     self.close()
                     return
                 sink.sendall(data)

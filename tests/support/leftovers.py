@@ -23,9 +23,8 @@ def remove(prefix: str) -> None:
         docker("rm", "--force", "--volumes", container)
     for network in docker("network", "ls", "--quiet", f"--filter=name=^{prefix}").split():
         docker("network", "rm", network)
-    for name in docker("images", "--format={{.Repository}}:{{.Tag}}").split():
-        if name.startswith(prefix):
-            docker("rmi", "--force", name)
+    for name in docker("images", "--format={{.Repository}}:{{.Tag}}", f"--filter=reference={prefix}*").split():
+        docker("rmi", "--force", name)
 
 
 def put_aside() -> None:

@@ -3,7 +3,7 @@
 import http.client
 import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -24,8 +24,7 @@ class Load(Requests):
 
     def client(self, url: str, keep: bool, ended: threading.Event) -> None:
         """Send requests until the end; close a kept connection when the server asks for it, as browsers do."""
-        parts = urlsplit(url)
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=SECONDS)
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=SECONDS)
         while not ended.wait(PAUSE):
             try:
                 connection.request("GET", "/", headers={} if keep else {"Connection": "close"})
@@ -42,9 +41,8 @@ class Load(Requests):
 
 
 @contextmanager
-def load(urls: Iterable[str]) -> Iterator[Load]:
+def load(urls: Collection[str]) -> Iterator[Load]:
     """Wait until every URL answers, then send requests until the block ends."""
-    urls = list(urls)
     until(lambda: not any(map(answers.silent, urls)))
     made, ended = Load(), threading.Event()
     clients = [(url, keep, ended) for url in urls for keep in (False, False, True)]

@@ -4,9 +4,8 @@ import contextlib
 import os
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
-from filelock import FileLock, ReadWriteLock, Timeout
+from filelock import ReadWriteLock, Timeout
 
 from kubetasks.project import settings
 
@@ -20,14 +19,14 @@ def engine() -> ReadWriteLock:
 
 def join(if_first: Callable[[], object]) -> None:
     """Count this run as one of those that are under way; if there is no other, call `if_first` before."""
-    with FileLock(_path("gate")):
+    with _lock("turn").write_lock():
         _if_none(if_first)
         _lock("sessions").acquire_read()  # that of a killed run is released by the operating system
 
 
 def leave(if_last: Callable[[], object]) -> None:
     """Count this run no longer; if there is no other, call `if_last`. Works too if `join` was interrupted."""
-    with FileLock(_path("gate")):
+    with _lock("turn").write_lock():
         _lock("sessions").release(force=True)
         _if_none(if_last)
 
@@ -39,10 +38,6 @@ def _if_none(call: Callable[[], object]) -> None:
 
 @cache  # a lock without a reference is collected, and released with it
 def _lock(name: str) -> ReadWriteLock:
-    return ReadWriteLock(_path(name))
-
-
-def _path(name: str) -> Path:
     folder = settings.cache_folder(os.environ)
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{PREFIX}{name}"
+    return ReadWriteLock(folder / f"{PREFIX}{name}")

@@ -9,48 +9,32 @@ from kubetasks.testing import session
 from tests.support import run
 from tests.support.run import PLACES
 
-PARTS = ("own", "shared", "alone")  # with a cluster of their own, without, and with the engine alone
+# by the first of these fixtures that a test uses; one that uses none comes with those of `app`
+TURNS = {"alone": 5, "throwaway": 0, "stranger": 1, "mapped_port": 2, "app": 3, "open_page": 4}
 
 
-def parts(items: list[pytest.Item]) -> dict[str, list[pytest.Item]]:
-    """The tests of each part, in turn; where it matters, the longest first.
+def turn(item: pytest.Function) -> int:
+    """When a test comes: with a cluster of its own first, with the engine alone last.
 
-    Among those without a cluster of their own, first come those on the cluster of others, which is then removed: a cluster that
-    waits for its tests takes a third of a core. Those that need no engine come last, beside those that have it alone.
+    Between them, first come those on the cluster of others, which is then removed: a cluster that waits for its tests takes a
+    third of a core. Those that need no engine come last, beside those that have it alone.
     """
-    left = list(items)
-
-    def taken(fixture: str) -> list[pytest.Item]:
-        found = [item for item in left if fixture in uses(item)]
-        left[:] = [item for item in left if item not in found]
-        return found
-
-    alone, own, stranger, port, app, engineless = map(
-        taken, ("alone", "throwaway", "stranger", "mapped_port", "app", "open_page")
-    )
-    others = [*app, *left]
-    for some in (own, others):
-        some.sort(key=lambda item: item.get_closest_marker("long") is None)
-    return dict(zip(PARTS, (own, [*stranger, *port, *others, *engineless], alone), strict=True))
+    return next((number for fixture, number in TURNS.items() if fixture in item.fixturenames), TURNS["app"])
 
 
-def uses(item: pytest.Item) -> list[str]:
-    """The names of the fixtures that a test uses, directly or not."""
-    return item.fixturenames  # type: ignore[attr-defined,no-any-return]
-
-
-def note(config: pytest.Config, chosen: dict[str, list[pytest.Item]]) -> None:
-    """Let the controller know how many of each part this worker has collected, in turn."""
+def arrange(config: pytest.Config, items: list[pytest.Function]) -> None:
+    """Sort the tests, the longest of each turn first. Let the controller know which a worker has collected."""
+    items.sort(key=lambda item: (turn(item), item.get_closest_marker("long") is None))
     if hasattr(config, "workerinput"):
-        session.once(run.of(config).folder, "order", lambda: {part: len(items) for part, items in chosen.items()})
+        session.once(run.of(config).folder, "order", lambda: {"turns": [turn(item) for item in items]})
 
 
 class Scheduling(LoadScheduling):  # type: ignore[misc]  # it has no types
     """Gives tests with a cluster of their own to PLACES workers, so that none waits for a place, and the others to the rest."""
 
     def _send_tests(self, node: Any, num: int) -> None:
-        counts = session.once(run.of(self.config).folder, "order", dict)
-        own, before_alone = counts["own"], counts["own"] + counts["shared"]
+        turns = session.once(run.of(self.config).folder, "order", dict)["turns"]
+        own, alone = TURNS["throwaway"], TURNS["alone"]
         has_place = self.nodes.index(node) < PLACES
-        self.pending.sort(key=lambda index: (index >= before_alone, (index < own) != has_place, index))
+        self.pending.sort(key=lambda index: (turns[index] == alone, (turns[index] == own) != has_place, index))
         super()._send_tests(node, num)

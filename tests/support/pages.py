@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE, STDOUT
-from typing import NamedTuple
 
 from kubetasks.project.settings import PROVIDERS
 
@@ -51,17 +50,11 @@ class PageError(AssertionError):
     """A page says something else than the commands print."""
 
 
-class Step(NamedTuple):
-    """A command and what the page shows that it prints; `first` is the index of the first line printed."""
+def steps(lines: Sequence[str], provider: str) -> Iterator[tuple[str, int, int, int]]:
+    """The commands of a page that are run on a provider's cluster: (command, first line that it prints, line after it, code).
 
-    command: str
-    shown: tuple[str, ...]
-    first: int
-    code: int
-
-
-def steps(lines: Sequence[str], provider: str) -> Iterator[Step]:
-    """The commands of a page that are run on a provider's cluster. Raises PageError for a block that cannot be read."""
+    Raises PageError for a block that cannot be read.
+    """
     for start, line in enumerate(lines):
         if not line.startswith("```console"):
             continue
@@ -74,7 +67,7 @@ def steps(lines: Sequence[str], provider: str) -> Iterator[Step]:
         prompts = [number for number in range(start + 1, end) if lines[number].startswith("$ ")]
         for prompt, following in zip(prompts, [*prompts[1:], end], strict=True):
             code = int(head[2] or 0) if following == end else 0
-            yield Step(lines[prompt][2:], tuple(lines[prompt + 1 : following]), prompt + 1, code)
+            yield lines[prompt][2:], prompt + 1, following, code
 
 
 def normal(line: str) -> str:
@@ -129,12 +122,7 @@ def type_in(bash: Bash, command: str, seconds: float = SECONDS) -> tuple[list[st
 
 
 def run(
-    page: Path,
-    provider: str,
-    bash: Bash,
-    stand_ins: Mapping[str, str],
-    before: Callable[[str], str | None],
-    update: bool,
+    page: Path, provider: str, bash: Bash, stand_ins: Mapping[str, str], before: Callable[[str], str | None], update: bool
 ) -> None:
     """Type a page's commands. Raises PageError for a wrong exit code and, unless `update` writes it, for what does not match.
 
@@ -143,17 +131,18 @@ def run(
     """
     lines = page.read_text().splitlines()
     length = len(lines)  # updating adds and takes some
-    for step in list(steps(lines, provider)):
-        printed, code = type_in(bash, before(step.command) or step.command)
+    for command, first, end, wanted in list(steps(lines, provider)):
+        printed, code = type_in(bash, before(command) or command)
         for here, there in stand_ins.items():
             printed = [re.sub(here, there, line) for line in printed]
-        if code != step.code:
-            raise PageError(f"{page.name}: $ {step.command}\nended with {code}, not {step.code}:\n" + "\n".join(printed))
-        right = mended(step.shown, printed)
-        if update and ANY not in step.shown:
-            first = step.first + len(lines) - length
-            lines[first : first + len(step.shown)] = right
+        if code != wanted:
+            raise PageError(f"{page.name}: $ {command}\nended with {code}, not {wanted}:\n" + "\n".join(printed))
+        place = slice(first + len(lines) - length, end + len(lines) - length)
+        shown = lines[place]
+        right = mended(shown, printed)
+        if update and ANY not in shown:
+            lines[place] = right
             page.write_text("\n".join(lines) + "\n")
-        elif right != list(step.shown):
-            diff = difflib.unified_diff(step.shown, right, "the page", "printed", lineterm="")
-            raise PageError(f"{page.name}:{step.first}: $ {step.command}\n" + "\n".join(diff))
+        elif right != shown:
+            diff = difflib.unified_diff(shown, right, "the page", "printed", lineterm="")
+            raise PageError(f"{page.name}:{first}: $ {command}\n" + "\n".join(diff))

@@ -1,7 +1,6 @@
 """A person of this machine who is not root, and may use the engine's socket."""
 
 import os
-import pwd
 import secrets
 import shutil
 import subprocess
@@ -24,9 +23,8 @@ class Person:
 
     @property
     def words(self) -> list[str]:
-        """What comes before a command that this person runs: their groups are their own and that of the engine's socket."""
-        groups = f"{pwd.getpwnam(self.name).pw_gid},{SOCKET.stat().st_gid}"
-        return ["setpriv", f"--reuid={self.name}", f"--regid={self.name}", f"--groups={groups}", "--no-new-privs"]
+        """What comes before a command that this person runs."""
+        return ["setpriv", f"--reuid={self.name}", f"--regid={self.name}", "--init-groups", "--no-new-privs"]
 
     def environment(self, given: Mapping[str, str]) -> dict[str, str]:
         """These variables, without those that lead to root's folders."""
@@ -46,10 +44,11 @@ def can_be_made() -> bool:
 
 @contextmanager
 def made() -> Iterator[Person]:
-    """Make a person, and remove them with their home."""
+    """Make a person in the group of the engine's socket, and remove them with their home."""
     name = f"person-{secrets.token_hex(3)}"
     home = Path("/tmp") / name
-    subprocess.run(["useradd", "--create-home", f"--home-dir={home}", "--shell=/bin/sh", name], check=True)
+    words = [f"--groups={SOCKET.stat().st_gid}", "--create-home", f"--home-dir={home}", "--shell=/bin/sh"]
+    subprocess.run(["useradd", *words, name], check=True)
     try:
         home.chmod(0o755)
         yield Person(name, home)

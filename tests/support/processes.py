@@ -1,18 +1,19 @@
 """Programs that run beside a test, and lines that a person would paste into a shell."""
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 
 import pytest
 
-from kubetasks.terminal.interruption import SIGNALS
 from tasks import PROJECT
+from tests.support import signals
 from tests.support.driver import Tasks, run
 from tests.support.eventually import until
 
@@ -22,22 +23,15 @@ PHASES = ("Ensuring node image", "Preparing nodes", "Starting control-plane")  #
 
 def foreground() -> None:
     """Let signals end the process, as in the foreground of a terminal: in the background and under nohup some are ignored."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
+    signals.handle(signal.SIG_DFL)
 
 
 @contextmanager
 def started(argv: list[str], environment: dict[str, str], folder: Path = PROJECT.folder) -> Iterator[Program]:
     """Run a program in a process group of its own, as a terminal does."""
+    variables = os.environ | environment | {"PYTHONFAULTHANDLER": "1"}  # see `ended`
     process = subprocess.Popen(
-        argv,
-        cwd=folder,
-        env=os.environ | environment | {"PYTHONFAULTHANDLER": "1"},  # see `ended`
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        preexec_fn=foreground,
+        argv, cwd=folder, env=variables, stdout=PIPE, stderr=STDOUT, text=True, start_new_session=True, preexec_fn=foreground
     )
     try:
         yield process
@@ -58,10 +52,8 @@ def ended(process: Program, seconds: float) -> str:
         return process.communicate(timeout=seconds)[0]
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGABRT)  # Python's fault handler prints the stacks
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=10)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # what it has started holds its output open
+        time.sleep(1)
+        os.killpg(process.pid, signal.SIGKILL)  # what it has started holds its output open
         output, _ = process.communicate(timeout=10)
         pytest.fail(f"{process.args!r} had not ended after {seconds} s:\n{output}")
 
@@ -83,7 +75,7 @@ def creating(tasks: Tasks, phase: str) -> Iterator[Program]:
     log = tasks.settings.cache / "logs" / f"kind-{tasks.cluster}.log"
     try:
         with begun(tasks, "start") as process:
-            until(lambda: log.exists() and phase in log.read_text())
+            until(lambda: phase in log.read_text())
             yield process
     finally:
         log.unlink(missing_ok=True)

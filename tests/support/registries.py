@@ -1,35 +1,33 @@
 """Registries: Distribution's own in a container, plain, with a password, or with a certificate that nobody knows."""
 
+import json
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from kubetasks.engine import client
-from kubetasks.engine.content import read_context
 from kubetasks.project.labels import TOOL
+from kubetasks.providers.registry import ENVIRONMENT, PORT
 from kubetasks.setup import requirements
-from tests.support import answers, driver, leftovers
+from tests.support import answers, leftovers
+from tests.support.driver import EMPTY, docker
 from tests.support.eventually import until
 from tests.support.run import Run
 
-PORT = 5000
-DOCKERFILE = """\
-FROM {image}
-COPY . /
-ENTRYPOINT ["registry", "serve", "/config.yml"]
-"""
-CONFIG = """\
-version: 0.1
-storage: {inmemory: {}}
-http: {addr: ":5000", secret: none}
-"""
+FILES = "/files"  # in the container
 USER, PASSWORD = "reader", "opensesame"
 HASH = "$2a$04$FdlmkYYIGlYSRlTIi//e0ekUVCWFBw.nfqa7T0YmX3XJU9Xp1VTV2"  # of the password, by bcrypt
-WITH_PASSWORD = CONFIG + "auth: {htpasswd: {realm: test, path: /htpasswd}}\n"
-WITH_CERTIFICATE = CONFIG.replace("secret: none", "secret: none, tls: {certificate: /certificate.pem, key: /key.pem}")
+# variables of the registry's
+WITH_PASSWORD = {
+    "REGISTRY_AUTH": "htpasswd",
+    "REGISTRY_AUTH_HTPASSWD_REALM": "test",
+    "REGISTRY_AUTH_HTPASSWD_PATH": f"{FILES}/htpasswd",
+}
+TLS = "REGISTRY_HTTP_TLS"
+WITH_CERTIFICATE = {f"{TLS}_CERTIFICATE": f"{FILES}/certificate.pem", f"{TLS}_KEY": f"{FILES}/key.pem"}
 
 
 class Registry(NamedTuple):
@@ -45,7 +43,7 @@ class Registry(NamedTuple):
 
 
 @contextmanager
-def serve(this_run: Run, folder: Path, config: str = CONFIG, network: str = "bridge") -> Iterator[Registry]:
+def serve(this_run: Run, folder: Path, config: Mapping[str, str] = {}, network: str = "bridge") -> Iterator[Registry]:
     """Serve an empty registry until the block ends; see `start`."""
     registry = start(this_run, folder, config, network)
     try:
@@ -54,26 +52,23 @@ def serve(this_run: Run, folder: Path, config: str = CONFIG, network: str = "bri
         leftovers.remove(registry.name)
 
 
-def start(this_run: Run, folder: Path, config: str = CONFIG, network: str = "bridge") -> Registry:
+def start(this_run: Run, folder: Path, config: Mapping[str, str] = {}, network: str = "bridge") -> Registry:
     """Start an empty registry in a container on that network of the engine; `folder` is for its files."""
     work = Path(tempfile.mkdtemp(dir=folder))
-    engine = client.connect()
-    found = requirements.REGISTRY.find(engine, this_run.tasks.settings)
-    assert found.present, "./inv setup installs the registry's image"
-    (work / "Dockerfile").write_text(DOCKERFILE.format(image=found.reference))
-    (work / "config.yml").write_text(config)
     (work / "htpasswd").write_text(f"{USER}:{HASH}\n")
     if config == WITH_CERTIFICATE:
-        files = ["-keyout", str(work / "key.pem"), "-out", str(work / "certificate.pem")]
-        words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=registry", *files]
-        subprocess.run(["openssl", *words], check=True, capture_output=True)
+        words = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=registry -keyout key.pem -out certificate.pem"
+        subprocess.run(words.split(), cwd=work, check=True, capture_output=True)
     name = f"{this_run.unique()}-registry"
-    image = f"{name}:1"
-    engine.build(read_context(work), [image], {}, lambda _line: None)
-    container = engine.serve(name, image, network, (0, PORT), TOOL.labels, {})
-    container.reload()
-    (port,) = container.ports[f"{PORT}/tcp"] or []
-    inside = f"{container.attrs['NetworkSettings']['Networks'][network]['IPAddress']}:{PORT}"
+    image = requirements.REGISTRY.find(client.connect(), this_run.tasks.settings).reference
+    options = [f"--name={name}", f"--network={network}", f"--label={TOOL.selector}", f"--publish=127.0.0.1::{PORT}"]
+    options += [f"--env={variable}={value}" for variable, value in {**ENVIRONMENT, **config}.items()]
+    docker("create", *options, image)
+    docker("cp", str(work), f"{name}:{FILES}")
+    docker("start", name)
+    (container,) = json.loads(docker("inspect", name))
+    (port,) = container["NetworkSettings"]["Ports"][f"{PORT}/tcp"]
+    inside = f"{container['NetworkSettings']['Networks'][network]['IPAddress']}:{PORT}"
     address = f"localhost:{port['HostPort']}"
     until(lambda: not answers.silent(f"http://{address}"))  # a refusal of plain HTTP, or without a password, is an answer too
     return Registry(address, inside, name, image)
@@ -82,11 +77,11 @@ def start(this_run: Run, folder: Path, config: str = CONFIG, network: str = "bri
 def of_two_platforms(registry: Registry, name: str) -> str:
     """Push an image for this machine's architecture and for one that nobody has, under one name; return that."""
     both = f"{registry.address}/{name}:1"
-    parts = [f"{both}-{part}" for part in (driver.docker("version", "--format={{.Server.Arch}}").strip(), "s390x")]
+    parts = [f"{both}-{part}" for part in (docker("version", "--format={{.Server.Arch}}").strip(), "s390x")]
     for part in parts:
-        driver.docker("import", f"--platform=linux/{part.rpartition('-')[2]}", "-", part, stdin=driver.EMPTY)
-        driver.docker("push", "--quiet", part)
-        driver.docker("rmi", part)
-    driver.docker("manifest", "create", "--insecure", both, *parts)
-    driver.docker("manifest", "push", "--insecure", "--purge", both)
+        docker("import", f"--platform=linux/{part.rpartition('-')[2]}", "-", part, stdin=EMPTY)
+        docker("push", "--quiet", part)
+        docker("rmi", part)
+    docker("manifest", "create", "--insecure", both, *parts)
+    docker("manifest", "push", "--insecure", "--purge", both)
     return both

@@ -1,14 +1,12 @@
 """One run of the suite, beside the session of the package's plugin: what its processes share, and whose images are put aside.
 
-With pytest-xdist the controller begins and ends it. The first worker that needs the cluster creates it; the others wait and
-use it.
+With pytest-xdist the controller begins and ends it. The first worker that needs the cluster creates it; the others wait.
 """
 
 import contextlib
 import itertools
 import os
 import secrets
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,11 +19,11 @@ from pytest_kind import KindCluster
 from kubetasks.engine import client
 from kubetasks.providers.kind.config import free_port
 from kubetasks.providers.kind.provider import Kind
-from kubetasks.pytest_plugin import SESSION, TOKEN
+from kubetasks.pytest_plugin import TOKEN, _session
 from kubetasks.setup import requirements
 from kubetasks.terminal.report import Report
 from kubetasks.testing import session, shared_folder
-from kubetasks.testing.cluster import Cluster, remove
+from kubetasks.testing.cluster import remove
 from kubetasks.testing.ledger import remove_dead
 from tests.support import leftovers, locks
 from tests.support.driver import Tasks
@@ -48,8 +46,7 @@ class Run:
         asked = str(config.getoption("cluster_name"))
         port = session.FIRST_PORT + int(token[1:], 16) % session.PORTS
         self.tasks = Tasks(f"test-{token}" if asked == PYTEST_KINDS_OWN_NAME else asked, port)
-        self._session = config.stash.setdefault(SESSION, session.Session(token, {}, keep=bool(config.getoption("keep_cluster"))))
-        self.ledger = self._session.ledger  # of what the run creates; now, before a test sets another cache folder
+        self.ledger = _session(config).ledger  # of what the run creates; now, before a test sets another cache folder
 
     def begin(self) -> None:
         """Remove what killed runs have left, and put a person's images aside. A worker's controller has."""
@@ -67,11 +64,6 @@ class Run:
         leftovers.remove(self.prefix)
         locks.leave(if_last=leftovers.put_back)
 
-    def cluster(self) -> Cluster:
-        """The shared cluster, created, and the application's image built meanwhile, by the first process that asks."""
-        self.once("cluster", self._create)
-        return self.tasks.as_cluster()
-
     def once(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What `make` returned to the first process of the run that asked, as JSON. If it failed, so does each that asks."""
         try:
@@ -83,12 +75,10 @@ class Run:
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:
         """Hold one of the places for tests with a cluster of their own: more at a time than PLACES only slow each other down."""
-        with contextlib.ExitStack() as held:
-            for number in itertools.cycle(range(PLACES)):
-                with contextlib.suppress(Timeout):
-                    held.enter_context(FileLock(self.folder / f"place-{number}.lock", timeout=PLACE_SECONDS))
-                    break
-            yield
+        for number in itertools.cycle(range(PLACES)):
+            with contextlib.suppress(Timeout), FileLock(self.folder / f"place-{number}.lock", timeout=PLACE_SECONDS):
+                yield
+                return
 
     def last_use(self, name: str, uses: int) -> bool:
         """Count one use of what the processes of the run share; True if it was the last one."""
@@ -101,7 +91,8 @@ class Run:
         """A name that nothing else has, and with which the run removes what a test leaves."""
         return f"{self.prefix}{secrets.token_hex(2)}"
 
-    def _create(self) -> dict[str, Any]:
+    def create(self) -> dict[str, Any]:
+        """Create the shared cluster, and build the application's image meanwhile."""
         provider = self.tasks.provider()
         with begun(self.tasks, "build") as building:
             if provider.phase() != "missing":
@@ -124,7 +115,7 @@ class Run:
         """Let pytest-kind create a cluster, with its options, if given, or else what these tasks use."""
         option = self.config.getoption
         # pytest-kind creates a folder for downloads in the current one; with these programs it downloads nothing
-        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), mock.patch.dict(os.environ, environment):
+        with contextlib.chdir(self.folder), mock.patch.dict(os.environ, environment):
             KindCluster(
                 name,
                 kubeconfig=kubeconfig,
@@ -141,6 +132,4 @@ def any_port() -> int:
 
 def of(config: pytest.Config) -> Run:
     """The run that this process belongs to."""
-    if RUN not in config.stash:
-        config.stash[RUN] = Run(config)
-    return config.stash[RUN]
+    return config.stash.setdefault(RUN, Run(config))

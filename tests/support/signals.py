@@ -3,23 +3,17 @@
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 from kubetasks.terminal import interruption
 
 
-def take() -> None:
-    """End the run on the first signal."""
+def handle(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    """Let this be what each signal does that ends a task."""
     for number in interruption.SIGNALS:
-        signal.signal(number, _end)
-
-
-def ignore() -> None:
-    for number in interruption.SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, handler)
 
 
 def received() -> bool:
@@ -27,26 +21,17 @@ def received() -> bool:
     return signal.getsignal(signal.SIGINT) == signal.SIG_IGN or bool(interruption.came())
 
 
-@contextmanager
-def kept() -> Iterator[None]:
-    """Restore the handlers at the end of the block, as tasks install their own, unless the run ends."""
-    before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
-    try:
-        yield
-    finally:
-        if received():
-            ignore()
-        else:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+def restore() -> None:
+    """Take the place of the handlers that a task in this process has installed."""
+    handle(signal.SIG_IGN if received() else end)
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    """Pass the signal on as SIGTERM, then raise KeyboardInterrupt.
+def end(number: int, frame: FrameType | None) -> None:
+    """End the run: pass the signal on as SIGTERM, then raise KeyboardInterrupt.
 
     A terminal signals workers and programs itself; tox and job runners signal this process alone.
     """
-    ignore()
+    handle(signal.SIG_IGN)
     for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(child), signal.SIGTERM)

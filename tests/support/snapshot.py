@@ -1,6 +1,5 @@
 """Snapshots: what must be the same after a clean-up as before. The symmetric difference is what was added or removed."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -37,25 +36,20 @@ def _listed(kind: tuple[str, ...], *filters: str) -> Snapshot:
 
 
 def _files(cached: Iterable[Path], places: Iterable[Path]) -> Snapshot:
-    """What is cached, by size and time of change because it is large, and what is in `places`, by content."""
-    files = set()
-    for path in cached:
-        if path.suffix not in (".log", ".jsonl"):  # another run may write that of the last setup, and its own notes
-            about = path.stat()
-            files.add(f"{path} {about.st_size} {about.st_mtime_ns}" if path.is_file() else str(path))
-    for place in places:
-        for path in (place, *place.rglob("*")):
-            files.add(f"{path} {hashlib.sha256(path.read_bytes()).hexdigest()}" if path.is_file() else str(path))
-    return files
+    """What is cached, and what is in `places`: files with their size and time of change."""
+    # another run may write that of the last setup, and its own notes
+    paths = [path for path in cached if path.suffix not in (".log", ".jsonl")]
+    paths += [path for place in places for path in (place, *place.rglob("*"))]
+    return {f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" if path.is_file() else str(path) for path in paths}
 
 
 def objects(tasks: Tasks, *, everywhere: bool = False) -> set[tuple[str, ...]]:
-    """The (kind, namespace, name, digest) of each object in the tasks' namespace, or in the cluster; of all but its status."""
+    """The (kind, namespace, name, content) of each object in the tasks' namespace, or in the cluster; of all but its status."""
     words = ((), ("--all-namespaces",)) if everywhere else (("--namespaced=true",), (f"--namespace={tasks.namespace}",))
     kinds = tasks.kubectl("api-resources", "--verbs=list", "--output=name", *words[0]).split()
     listed = tasks.kubectl("get", ",".join(kind for kind in kinds if kind not in PASSING), *words[1], "--output=json")
     return {
-        (one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"], _content_digest(one))
+        (one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"], _content(one))
         for one in json.loads(listed)["items"]
     }
 
@@ -68,7 +62,7 @@ def settled(look: Callable[[], set[tuple[str, ...]]]) -> set[tuple[str, ...]]:
     return seen
 
 
-def _content_digest(item: dict[str, Any]) -> str:
+def _content(item: dict[str, Any]) -> str:
     metadata = {name: item["metadata"].get(name) for name in ("uid", "labels", "annotations", "finalizers")}
     content = {name: value for name, value in item.items() if name not in ("metadata", "status")}
-    return hashlib.sha256(json.dumps([metadata, content], sort_keys=True).encode()).hexdigest()
+    return json.dumps([metadata, content], sort_keys=True)

@@ -13,11 +13,9 @@ NAME = PROJECT.application.name
 
 def clone(folder: Path) -> Path:
     """Copy the project to a folder."""
-    listed = subprocess.check_output(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=PROJECT.folder, text=True
-    )
-    for name in filter(None, listed.split("\0")):
-        if (PROJECT.folder / name).exists():
+    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.check_output(words, cwd=PROJECT.folder, text=True).split("\0"):
+        if (PROJECT.folder / name).is_file():  # not deleted
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT.folder / name, folder / name)
     return folder
@@ -30,7 +28,7 @@ def changed(folder: Path) -> Path:
 
 
 def renamed(folder: Path, name: str) -> Path:
-    """Copy the project to a folder, for an application of that name: `rmi` and `clean` there remove no image of another test."""
+    """Copy the project to a folder, for an application of that name."""
     for path in (clone(folder) / "tasks.py", *folder.glob("k8s/*.yaml")):
         path.write_text(re.sub(rf"\b{NAME}(?!-tasks)\b", name, path.read_text()))
     edit_uniquely(folder)
