@@ -9,9 +9,9 @@ from kubetasks.kube.problems import Evidence
 from kubetasks.terminal.wait import Done, Failed, Pending
 
 
-def job(digest: str = "1", failed: int = 0, **conditions: str) -> dict[str, Any]:
+def job(failed: int = 0, **conditions: str) -> dict[str, Any]:
     told = [{"type": kind, "status": status, "message": "no more attempts"} for kind, status in conditions.items()]
-    return {"metadata": {"name": "migrate", "annotations": {"key": digest}}, "status": {"conditions": told, "failed": failed}}
+    return {"metadata": {"name": "migrate"}, "status": {"conditions": told, "failed": failed}}
 
 
 def pod(name: str, created: str = "2026-01-01T00:00:00Z", **state: Any) -> dict[str, Any]:
@@ -45,14 +45,6 @@ def test_a_pod_that_does_not_start_is_a_problem_before_the_job_has_failed() -> N
     state = jobs.state(job(), [pod("new", waiting={"reason": "ErrImageNeverPull"})], Evidence(), 1.0)
     assert isinstance(state, Failed)
     assert state.code == "image-never-pull"
-
-
-@pytest.mark.parametrize(
-    ("live", "same"),
-    [(job(Complete="True"), True), (job("2", Complete="True"), False), (job(Failed="True"), False), (job(), False)],
-)
-def test_only_one_that_has_ended_well_as_it_is_now_is_not_run_again(live: dict[str, Any], same: bool) -> None:
-    assert jobs.same(live, job(), "key") == same
 
 
 def test_one_that_is_late_says_what_is_missing() -> None:

@@ -13,15 +13,17 @@ from kubetasks.kube.client import ApiError
 from kubetasks.project.labels import OWNER_LABEL, TOOL
 from kubetasks.terminal import wait
 from tests.unit.failing import raising
-from tests.unit.kube.fakes import FakeKube, LiveKube
+from tests.unit.pipeline.living import LivingKube
 
 NAME = "simple-server"
 OURS = {OWNER_LABEL: TOOL.name}
 
 
-def holding(labels: dict[str, str], **metadata: object) -> LiveKube:
-    """An API with one deployment."""
-    return LiveKube(Deployment=[{"metadata": {"name": NAME, "uid": "1", "labels": labels, **metadata}}])
+def holding(labels: dict[str, str], **metadata: object) -> LivingKube:
+    """An API with one configuration."""
+    kube = LivingKube()
+    kube._put("ConfigMap", "default", NAME, {"metadata": {"labels": labels, **metadata}})
+    return kube
 
 
 @settings(database=None, deadline=None)
@@ -30,29 +32,27 @@ def holding(labels: dict[str, str], **metadata: object) -> LiveKube:
 @example({OWNER_LABEL: "Helm"})
 def test_whatever_else_it_carries_an_object_without_our_label_is_neither_applied_nor_deleted(labels: dict[str, str]) -> None:
     kube = holding(labels)
-    with pytest.raises(OwnershipError, match="deployment/simple-server exists") as refused:
-        objects.apply(kube, {"kind": "Deployment", "metadata": {"name": NAME}})
-    assert "kubectl --context theirs label" in refused.value.hint
+    with pytest.raises(OwnershipError, match="configmap/simple-server -n default exists"):
+        objects.apply(kube, {"kind": "ConfigMap", "metadata": {"name": NAME, "namespace": "default"}})
     with pytest.raises(OwnershipError):
-        objects.delete(kube, "Deployment", NAME, "default", 1, print)
+        objects.delete(kube, "ConfigMap", NAME, "default", 1, print)
     assert kube.done == []
 
 
 def test_what_is_not_deleted_in_time_is_named_with_its_finalizers() -> None:
     kube, told = holding(OURS, finalizers=["kept"]), list[str]()
-    with pytest.raises(LeftoverError, match=r"deployment/simple-server was not deleted, .* for 0 s: it waits for kept"):
-        objects.delete(kube, "Deployment", NAME, "default", 0.05, told.append)
-    assert told == ["deployment/simple-server: it waits for kept"]
+    with pytest.raises(LeftoverError, match=r"configmap/simple-server was not deleted, .* for 0 s: it waits for kept"):
+        objects.delete(kube, "ConfigMap", NAME, "default", 0.05, told.append)
+    assert told == ["configmap/simple-server: it waits for kept"]
 
 
-def test_another_object_that_takes_the_name_of_a_deleted_one_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_object_that_takes_the_name_of_a_deleted_one_is_not_waited_for() -> None:
     kube = holding(OURS)
-    looks = iter([kube.get("Deployment", NAME)])
-    monkeypatch.setattr(kube, "get", lambda *_: next(looks, {"metadata": {"name": NAME, "uid": "2"}}))
-    assert objects.delete(kube, "Deployment", NAME, "default", 0.05, lambda _detail: None)
+    kube.meanwhile = [("DELETE", int), ("GET", lambda: kube._put("ConfigMap", "default", NAME, {}))]
+    assert objects.delete(kube, "ConfigMap", NAME, "default", 0.05, lambda _detail: None)
 
 
-KUBE = FakeKube()
+KUBE = LivingKube()
 AWAY = ClusterError("The API server does not answer.", "./inv start")
 UNAVAILABLE, BUSY = ApiError("GET /", 503, "", ""), ApiError("GET /", 429, "", "")
 NO_RULES_YET = ApiError("GET /", 403, "Forbidden", "no rules yet")  # of one that has just started
@@ -94,7 +94,7 @@ def test_what_a_controller_writes_beside_us_stays_when_an_update_is_forgotten(mo
             raise ApiError("PATCH", 409, "Conflict", "the object has been modified")
         return {}
 
-    kube = FakeKube()
+    kube = LivingKube()
     monkeypatch.setattr(kube, "request", request)
     objects._forget_update(kube, "/target")
     assert patches == [

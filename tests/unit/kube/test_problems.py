@@ -105,14 +105,10 @@ def test_an_init_container_that_crashes_is_named() -> None:
     assert (problem.code, problem.container) == ("crash-loop", "migrate")
 
 
-def test_a_pod_that_fits_nowhere_counts_soon_only_if_every_node_takes_pods() -> None:
+def test_a_pod_that_fits_nowhere_counts_soon_only_if_every_node_takes_pods_and_no_pod_ends_whose_room_it_may_get() -> None:
     objects = recorded("unschedulable")
-    grace = [found(objects, Evidence(nodes=nodes)) for nodes in (READY.nodes, [*(READY.nodes or ()), BEING_MADE], None)]
-    assert [one and one.grace for one in grace] == [Grace.BRIEF, Grace.LONG, Grace.LONG]
-
-
-def test_a_pod_that_fits_nowhere_may_get_the_room_of_one_that_ends() -> None:
-    objects = recorded("unschedulable")
+    grace = [wrong(objects, Evidence(nodes=nodes)).grace for nodes in (READY.nodes, [*(READY.nodes or ()), BEING_MADE], None)]
+    assert grace == [Grace.BRIEF, Grace.LONG, Grace.LONG]
     ending = copy.deepcopy(objects["pods"][0])
     ending["metadata"] |= {"name": "ending", "deletionTimestamp": "2026-11-24T14:45:42Z"}
     objects["pods"].append(ending)

@@ -40,23 +40,6 @@ def test_how_far_a_rollout_is(name: str, status: dict[str, int], state: State) -
     assert judge(objects) == state
 
 
-@pytest.mark.parametrize(
-    ("name", "code", "sentence", "hint"),
-    [
-        ("missing-image", "image-never-pull", "the image simple-server:missing is not on the node", "./inv build deploy"),
-        ("crashing", "crash-loop", "its container keeps crashing (Error, exit code 2)", "./inv logs"),
-        ("unschedulable", "unschedulable", "1 Insufficient cpu", "resources.requests"),
-        ("quota", "quota", "exceeded quota: none", "Raise the quota"),
-    ],
-)
-def test_what_will_not_heal_has_a_code_a_reason_and_a_hint(name: str, code: str, sentence: str, hint: str) -> None:
-    found = judge(recorded(name))
-    assert isinstance(found, Failed)
-    assert found.code == code
-    assert sentence in found.reason
-    assert hint in found.hint
-
-
 def test_a_container_that_ended_with_its_node_does_not_keep_crashing() -> None:
     objects = recorded("crashing")
     (status,) = objects["pods"][0]["status"]["containerStatuses"]

@@ -41,11 +41,17 @@ NODE_PORT, PORT = 30080, 8080
 PARTS = """\
 {apiVersion: v1, kind: ConfigMap, metadata: {name: settings}, data: {colour: blue}}
 ---
-{apiVersion: batch/v1, kind: Job, metadata: {name: migrate}, spec: {template: {spec: {containers: [
+{apiVersion: v1, kind: Secret, metadata: {name: password}, stringData: {password: secret}}
+---
+{apiVersion: batch/v1, kind: Job, metadata: {name: migrate}, spec: {ttlSecondsAfterFinished: 0, template: {spec: {containers: [
   {name: migrate, image: simple-server}]}}}}
 ---
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: a-worker}, spec: {selector: {matchLabels: {app: worker}}, template: {
+  metadata: {labels: {app: worker}}, spec: {containers: [{name: worker, image: simple-server}]}}}}
+---
 {apiVersion: apps/v1, kind: Deployment, metadata: {name: database}, spec: {selector: {matchLabels: {app: database}}, template: {
-  metadata: {labels: {app: database}}, spec: {containers: [{name: database, image: "postgres:17"}]}}}}
+  metadata: {labels: {app: database}}, spec: {initContainers: [{name: prepare, image: "busybox:1"}], containers: [
+  {name: database, image: "postgres:17"}, {name: newest, image: envoy, imagePullPolicy: Always}]}}}}
 """
 CLAIM = "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data}, spec: {accessModes: [ReadWriteOnce]}}\n---\n"
 SIDECAR = "      containers:\n        - {name: proxy, image: 'envoy:1'}\n"
@@ -171,6 +177,8 @@ class LivingKube(Kube):
                 raise ApiError("PATCH", 422, "Invalid", "provided port is already allocated")
 
     def _delete(self, key: tuple[str, str, str]) -> None:
+        if self.objects[key]["metadata"].get("finalizers"):
+            return
         gone = self.objects.pop(key)["metadata"]["uid"]
         for other, one in list(self.objects.items()):
             owners = [owner["uid"] for owner in one["metadata"].get("ownerReferences", [])]
@@ -465,7 +473,8 @@ def world(
 ) -> World:
     """The application is that of this project, with its source in that folder, and `more` changed in it.
 
-    `parts`: it has a configuration, a job and a database besides, and another container in its pods. `claim`: and a volume claim.
+    `parts`: it has a configuration, a password, a job, a worker and a database besides, and another container in its pods.
+    `claim`: and a volume claim.
     """
     facts, timeout, claim = more.pop("facts", {}), more.pop("timeout", 30), more.pop("claim", False)
     report = Person(**{name: more.pop(name, False) for name in ("dry", "echo")})
@@ -477,7 +486,8 @@ def world(
         shutil.copytree(PROJECT.folder / "k8s", more["manifests"])
         (more["manifests"] / "parts.yaml").write_text(f"{CLAIM if claim else ''}{PARTS}")
         deployment = more["manifests"] / "deployment.yaml"
-        deployment.write_text(deployment.read_text().replace("      containers:\n", SIDECAR))
+        text = deployment.read_text().replace("      containers:\n", SIDECAR)
+        deployment.write_text(text.replace("image: simple-server:v1", "image: theirs"))  # its name says that it is ours
     kube, engine = LivingKube(), Engine()
     provider = (Theirs if shared else Ours)(kube, phase)
     provider.facts = dataclasses.replace(provider.facts, **facts)

@@ -1,7 +1,6 @@
 """Who answers at an address: a real server on a free port."""
 
 import dataclasses
-import itertools
 import threading
 from collections.abc import Iterator
 from typing import ClassVar
@@ -37,14 +36,9 @@ def url() -> Iterator[str]:
         thread.join()
 
 
-def test_health_names_the_pod_and_does_not_count(url: str) -> None:
+def test_health_names_the_pod_and_does_not_count_and_the_spread_shows_who_answered(url: str) -> None:
     assert probe.health(PROJECT.application, url) == "pod-1"
     assert probe.ask(PROJECT.application, url, "/healthz") == {"status": "ok", "pod": "pod-1", "build": "build-1"}
-    (row,) = probe.spread(PROJECT.application, url, 5)
-    assert row["count"] == 5
-
-
-def test_the_spread_shows_who_answered(url: str) -> None:
     row = {"pod": "pod-1", "requests": 3, "count": 3, "build": "build-1", "node": "node-1"}
     assert probe.spread(PROJECT.application, url, 3) == [row]
     assert probe.spread(PROJECT.application, "http://127.0.0.1:1/", 2) == []
@@ -87,16 +81,3 @@ def test_of_several_addresses_those_that_answer_are_found(url: str) -> None:
     assert probe.answering(PROJECT.application, [closed, first, second]) == [first, second]
     assert probe.first_answering(PROJECT.application, [closed, second, first]) == second
     assert probe.first_answering(PROJECT.application, [closed]) is None
-
-
-def test_who_waits_for_an_answer_is_impatient_at_first_and_as_patient_as_others_in_the_end() -> None:
-    looks = list(itertools.islice(probe.growing_timeouts(), 20))
-    assert looks[0] == probe.CLOSED_SECONDS
-    assert looks == sorted(looks)
-    assert looks[-1] == probe.SECONDS
-
-
-@pytest.mark.parametrize(("pods", "requests"), [(1, 1), (2, 21), (3, 37), (20, 328)])
-def test_enough_requests_miss_a_pod_once_in_a_million_times(pods: int, requests: int) -> None:
-    assert probe.enough(pods) == requests
-    assert pods * ((pods - 1) / pods) ** requests <= 1e-6

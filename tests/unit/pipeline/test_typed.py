@@ -151,6 +151,7 @@ DONE: dict[str, Callable[[World], Any]] = {
     "the service is invalid": soon("PATCH service", ApiError("PATCH", 422, "Invalid", "spec.clusterIP: may not be changed")),
     "somebody uses the image": lambda it: it.engine.used.append("theirs"),
     "the configuration is edited": lambda it: it.edit("k8s/parts.yaml", lambda text: text.replace("blue", "red")),
+    "the password is edited": lambda it: it.edit("k8s/parts.yaml", lambda text: text.replace("secret}", "another}")),
     "the database does not start": lambda it: it.kube.broken.update({"postgres:17": "ErrImageNeverPull"}),
     "another application crashes beside it": beside,
     "nobody answers": lambda it: setattr(it.kube, "answering", "nobody"),

@@ -9,7 +9,7 @@ import pytest
 
 from kubetasks.project.labels import TOOL
 from kubetasks.providers import metallb
-from tests.unit.kube.fakes import LiveKube
+from tests.unit.pipeline.living import LivingKube
 
 
 def item(kind: str, name: str, **more: Any) -> dict[str, Any]:
@@ -18,7 +18,8 @@ def item(kind: str, name: str, **more: Any) -> dict[str, Any]:
 
 def pod(name: str) -> dict[str, Any]:
     probe = {"httpGet": {"path": "/"}, "periodSeconds": 10}
-    return {"template": {"spec": {"containers": [{"name": name, "args": ["--port=1"], "readinessProbe": probe}]}}}
+    container = {"name": name, "image": "metallb", "args": ["--port=1"], "readinessProbe": probe}
+    return {"template": {"metadata": {"labels": {}}, "spec": {"containers": [container]}}}
 
 
 RELEASED = [
@@ -45,32 +46,32 @@ def test_the_pool_is_the_end_of_the_network_without_its_broadcast_address(subnet
 def test_the_speakers_find_a_key_of_their_cluster_and_an_installation_that_goes_on_keeps_it(tmp_path: Path) -> None:
     manifest = tmp_path / "metallb.yaml"
     manifest.write_text("\n---\n".join(map(json.dumps, RELEASED)))
-    one, other = LiveKube(), LiveKube()
+    one, other = LivingKube(), LivingKube()
     keys = []
     for kube in (one, one, other):
         metallb.install(kube, manifest)
-        secret = kube.get("Secret", "memberlist")
-        assert secret
-        keys.append(secret["stringData"]["secretkey"])
+        keys.append(kube.one("Secret", "memberlist", metallb.NAMESPACE)["stringData"]["secretkey"])
     assert keys[0] == keys[1] != keys[2]
-    assert one.done.index("secret/memberlist") < one.done.index("daemonset/speaker"), "before they start"
+    assert one.done.index("PATCH secret/memberlist") < one.done.index("PATCH daemonset/speaker"), "before they start"
 
 
 def test_each_of_its_kinds_is_asked_for_before_its_pods_watch_them_and_none_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
     versions = [{"name": "v1alpha1", "served": False}, {"name": "v1beta1", "served": True}]
-    names = ("ipaddresspools", "metallb.io"), ("certificates", "cert-manager.io"), ("bgppeers", "metallb.io")
-    definitions = [{"spec": {"group": group, "names": {"plural": name}, "versions": versions}} for name, group in names]
-    kube, asked = LiveKube(CustomResourceDefinition=definitions), list[str]()
+    kube, asked = LivingKube(), list[str]()
+    for name, group in (("ipaddresspools", "metallb.io"), ("certificates", "cert-manager.io"), ("bgppeers", "metallb.io")):
+        spec = {"group": group, "names": {"plural": name}, "versions": versions}
+        kube._put("CustomResourceDefinition", "", f"{name}.{group}", {"spec": spec})
     request = kube.request
 
-    def noting(method: str, target: str, *given: Any) -> Any:
-        return asked.append(target) if method == "GET" else request(method, target, *given)
+    def noting(method: str, target: str, query: Any = None, *given: Any) -> Any:
+        if query == {"limit": "1"}:
+            asked.append(target)
+        return request(method, target, query, *given)
 
     monkeypatch.setattr(kube, "request", noting)
     metallb.configure(kube, "172.18.0.0/16")
     assert asked == ["/apis/metallb.io/v1beta1/ipaddresspools", "/apis/metallb.io/v1beta1/bgppeers"]
-    pool = kube.get("IPAddressPool", metallb.POOL)
-    assert pool
+    pool = kube.one("IPAddressPool", metallb.POOL, metallb.NAMESPACE)
     assert pool["spec"] == {"addresses": ["172.18.255.223-172.18.255.254"]}
 
 
@@ -80,6 +81,7 @@ def test_what_is_installed_carries_our_label_has_no_webhook_and_is_asked_for_its
     assert [one["spec"]["template"]["spec"]["containers"][0] for one in (controller, speaker)] == [
         {
             "name": name,
+            "image": "metallb",
             "args": ["--port=1", argument],
             "readinessProbe": {"httpGet": {"path": "/"}, "initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": 60},
         }
@@ -87,16 +89,13 @@ def test_what_is_installed_carries_our_label_has_no_webhook_and_is_asked_for_its
     ]
 
 
-POOLED = item("IPAddressPool", metallb.POOL, spec={"addresses": ["172.18.255.223-172.18.255.254"]})
-INSTALLED = {
-    "CustomResourceDefinition": [item("CustomResourceDefinition", "l2advertisements.metallb.io")],
-    "L2Advertisement": [item("L2Advertisement", metallb.POOL)],
-    "IPAddressPool": [POOLED],
-}
-
-
 def test_it_is_there_once_its_settings_are_those_of_the_network() -> None:
-    assert metallb.installed(LiveKube(**INSTALLED), "172.18.0.0/16")
-    assert not metallb.installed(LiveKube(**INSTALLED), "172.19.0.0/16")
-    for kind in INSTALLED:
-        assert not metallb.installed(LiveKube(**(INSTALLED | {kind: []})), "172.18.0.0/16"), f"without its {kind}"
+    kube = LivingKube()
+    kube._put("CustomResourceDefinition", "", "l2advertisements.metallb.io", {"spec": {"group": "metallb.io", "versions": []}})
+    metallb.configure(kube, "172.18.0.0/16")
+    assert metallb.installed(kube, "172.18.0.0/16")
+    assert not metallb.installed(kube, "172.19.0.0/16")
+    for key in [one for one in kube.objects if one[0] in ("CustomResourceDefinition", "L2Advertisement", "IPAddressPool")]:
+        item = kube.objects.pop(key)
+        assert not metallb.installed(kube, "172.18.0.0/16"), f"without its {key[0]}"
+        kube.objects[key] = item
