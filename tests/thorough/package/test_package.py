@@ -1,6 +1,8 @@
 """The package as others have it: a wheel in an environment of its own, for an application that knows nothing of it."""
 
 import dataclasses
+import os
+import signal
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,20 @@ from kubetasks.project.versions import PYTHON_IMAGE
 from kubetasks.testing.cluster import Cluster
 from tasks import PROJECT
 from tests.support import answers, source
-from tests.support.driver import SECONDS
+from tests.support.driver import SECONDS, docker
+from tests.support.eventually import until
 from tests.support.marks import exhaustive
-from tests.support.processes import ended, started
+from tests.support.processes import ended, started, until_line
 from tests.thorough.package.conftest import Begin, Theirs, build_wheel, namespaces
 
 HELLO = Path(__file__).parent / "apps" / "hello"
+SLEEPS = """\
+import time
+
+def test_it_hangs(k8s_app):
+    print("on", k8s_app.cluster.name, flush=True)
+    time.sleep(600)
+"""
 FAILS = """\
 def test_it_fails(k8s_app):
     k8s_app.kubectl("set", "image", "deployment", "--all", "*=Nowhere:1")
@@ -105,13 +115,31 @@ def test_the_fixtures_serve_two_projects_at_once_under_xdist_and_leave_nothing(h
 
 
 @exhaustive
-def test_a_failed_test_shows_its_diagnosis_and_is_kept_if_that_is_asked(
+@pytest.mark.long
+@pytest.mark.usefixtures("throwaway")  # for the place
+def test_the_next_run_removes_what_a_killed_one_left_and_keeps_a_failed_test_if_it_is_told_to(
     hello: Theirs, k8s_cluster: Cluster, on: dict[str, str]
 ) -> None:
     (hello.folder / "test_more.py").unlink()
+    (hello.folder / "test_hello.py").write_text(SLEEPS)
+
+    def nodes() -> str:
+        return docker("ps", "--all", "--quiet", f"--filter=name=^{hello.name}.*-control-plane")
+
+    with started(hello.pytest(), hello.environment, hello.folder) as killed:
+        until(lambda: nodes() != "")
+        os.killpg(killed.pid, signal.SIGKILL)
+    where = [f"--kubetasks-{name}={on[name]}" for name in ("context", "registry")]
+    with started(hello.pytest("-s", *where), hello.environment | {"KUBECONFIG": on["kubeconfig"]}, hello.folder) as killed:
+        until_line(killed, f"on {on['context']}")
+        assert nodes() == "", "the cluster that the first one was creating is gone"
+        os.killpg(killed.pid, signal.SIGKILL)
+    (left,) = namespaces(k8s_cluster, hello)
+
     (hello.folder / "test_hello.py").write_text(FAILS)
     told = hello.tested("--kubetasks-keep", code=pytest.ExitCode.TESTS_FAILED, on=on)
     assert "  code      invalid-image-name\n" in told.partition(": diagnosis ---")[2]
+    assert left not in namespaces(k8s_cluster, hello), "nobody else was there to remove it"
     kept = next(line for line in told.splitlines() if line.startswith("Kept namespace test-")).partition(": ")[2]
     assert "InvalidImageName" in hello.shell(kept)
     hello.shell(next(line for line in told.splitlines() if line.endswith(" removes it")).removesuffix(" removes it"))
