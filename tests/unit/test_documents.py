@@ -32,17 +32,3 @@ def test_every_path_in_a_document_exists(document: Path) -> None:
 def test_a_path_is_told_from_other_words() -> None:
     text = "`images/app/gone.py` `docs/` `tox.ini` `kindest/node` `/etc/docker` `~/.kube/config` `./inv` `reports/x.png`"
     assert paths(text) == ["images/app/gone.py", "docs/", "tox.ini"]
-
-
-def test_every_link_of_the_documents_leads_somewhere() -> None:
-    for document in DOCUMENTS:
-        for link, anchor in re.findall(r"\]\((?!http)([^)#\s]*)(?:#([^)\s]*))?", document.read_text()):
-            target = document.parent / link if link else document
-            assert target.exists(), f"{document.name}: {link}"
-            assert not anchor or anchor in anchors(target.read_text()), f"{document.name}: {link}#{anchor}"
-
-
-def anchors(text: str) -> list[str]:
-    """The names that GitHub gives a document's headings."""
-    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    return [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]

@@ -1,4 +1,4 @@
-"""Each hint of the package names what is there, for any project: its tasks, options, variables, pages and files."""
+"""Each hint of the package names what is there, for any project: its tasks, options, variables, pages and files, and not ours."""
 
 import ast
 import re
@@ -14,7 +14,9 @@ from kubetasks import namespace
 from kubetasks.__main__ import Tasks
 from kubetasks.project import application
 from kubetasks.project.application import Project
+from kubetasks.project.labels import TOOL
 from kubetasks.project.settings import DEFAULTS
+from kubetasks.setup.requirements import REPOSITORIES
 from kubetasks.tasks.init import init
 from tasks import PROJECT, ns
 
@@ -123,3 +125,11 @@ def test_what_is_wrong_with_a_table_names_a_page_that_is_there(tmp_path: Path, c
         Tasks(name="kubetasks", binary="kubetasks", binary_names=["kubetasks"]).run(["kubetasks", "doctor"])
     told = capsys.readouterr().err
     assert (ended.value.code, [Path(page).is_file() for page, _ in PAGE.findall(told)]) == (2, [True]), told
+
+
+def test_only_the_help_of_the_tasks_knows_the_name_of_our_application() -> None:
+    others = "|".join((TOOL.name, *REPOSITORIES))  # which begin with it
+    quoted = rf"""["'][^"'\n]*{PROJECT.application.name}"""
+    modules = {str(path.relative_to(PACKAGE)): path.read_text() for path in PACKAGE.rglob("*.py")}
+    knowing = [name for name, text in modules.items() if re.search(quoted, re.sub(others, "", text))]
+    assert knowing == ["tasks/__init__.py"]

@@ -71,9 +71,11 @@ def test_one_changed_word_of_a_page_fails_and_the_diff_is_shown(tmp_path: Path, 
     assert said in str(raised.value)
 
 
-def test_updating_writes_only_the_lines_that_do_not_match(tmp_path: Path) -> None:
+def test_updating_writes_only_the_lines_that_do_not_match_and_expands_no_block_that_is_elided(tmp_path: Path) -> None:
     wrong = PAGE.replace("\nhello\n", "\ngoodbye\nand more\n").replace("\nwrong\n", "\n")
     assert run(tmp_path, wrong, update=True) == PAGE
+    with pytest.raises(PageError, match=r"-c\n"):
+        run(tmp_path, PAGE.replace("...\nb", "...\nc"), update=True)
 
 
 @pytest.mark.parametrize(("command", "seconds", "code"), [("sleep 60", 0.2, -signal.SIGTERM), ("exit 3", 60, 3)])
@@ -90,11 +92,6 @@ def test_a_command_does_not_read_the_commands_after_it(tmp_path: Path) -> None:
         printed, code = pages.type_in(bash, "echo 'not closed")
         assert code != 0, printed
         assert pages.type_in(bash, "echo next") == (["next"], 0)
-
-
-def test_a_block_that_is_elided_is_not_expanded_by_updating(tmp_path: Path) -> None:
-    with pytest.raises(PageError, match=r"-c\n"):
-        run(tmp_path, PAGE.replace("...\nb", "...\nc"), update=True)
 
 
 @pytest.mark.parametrize(

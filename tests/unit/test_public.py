@@ -2,8 +2,6 @@
 
 import inspect
 import re
-import subprocess
-import sys
 
 import pytest
 
@@ -59,13 +57,3 @@ def test_the_template_has_each_fixture_and_each_option() -> None:
     assert set(re.findall(r"k8s_\w+", TEMPLATE)) == fixtures
     options = {f"--kubetasks-{name}" for name in (*pytest_plugin.OPTIONS, "keep")}
     assert set(re.findall(r"--kubetasks-\w+", TEMPLATE)) == options
-
-
-def test_what_is_not_public_is_not_there() -> None:
-    with pytest.raises(AttributeError, match="has no attribute 'Application'"):
-        kubetasks.Application  # noqa: B018
-
-
-def test_importing_the_package_imports_nothing_else() -> None:
-    code = "import sys, kubetasks; print([name for name in sys.modules if name.startswith(('kubetasks.', 'invoke', 'docker'))])"
-    assert subprocess.check_output([sys.executable, "-c", code], cwd=PROJECT.folder, text=True) == "[]\n"

@@ -4,6 +4,7 @@ import configparser
 import platform
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,14 @@ JUNIT = """<testsuites><testsuite>
 DEFAULT_PYTHON = next(minor for minor, python in PYTHONS.items() if python.pulled == PYTHON_IMAGE)
 OLDEST, *_, NEWEST = KUBERNETES
 HERE = ".".join(platform.python_version_tuple()[:2])
+TOX = f"{sys.executable} -m tox run --skip-missing-interpreters=false"
+ON_KIND, ON_MINIKUBE = (f"INVOKE_CLUSTER_PROVIDER={name} tox run -e integration -- " for name in ("kind", "minikube"))
+ON_37 = f"INVOKE_CLUSTER_KUBERNETES=1.37 {ON_KIND}"
+ON_AN_ENGINE = "tests/core tests/thorough/images tests/thorough/application/test_remove.py"
 
 
-def titles(tier: Tier, **asked: Any) -> list[str]:
-    return [job.title for job in matrix.jobs(tier, DEFAULT_KUBERNETES, **asked)]
+def titles(tier: Tier) -> list[str]:
+    return [job.title for job in matrix.jobs(tier, DEFAULT_KUBERNETES)]
 
 
 @pytest.mark.promise("`./inv setup test` checks the main statements")
@@ -53,22 +58,29 @@ def test_each_tier_tests_what_the_smaller_one_does_and_more() -> None:
     assert titles("exhaustive") == [*checks, *versions, "minikube", *engines]
 
 
+@pytest.mark.promise("`./inv setup test` checks the main statements")
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("tier", "asked", "lines"),
     [
-        ({"lint": True}, ["lint", "type"]),
-        ({"unit": True}, [f"Python {HERE}"]),
-        ({"python": "3.14"}, ["Python 3.14"]),
-        ({"unit": True, "python": "3.14"}, ["Python 3.14"]),
-        ({"kubernetes": "1.34"}, ["Kubernetes 1.34"]),
-        ({"python": "3.11", "kubernetes": "1.37"}, ["Python 3.11", "Kubernetes 1.37"]),
-        ({"kubernetes": "1.37", "browser": True}, ["Kubernetes 1.37", "page"]),
-        ({"minikube": True}, ["minikube"]),
-        ({"engine": True}, ["modern engine", "newest engine"]),
+        ("core", {"lint": True}, ["tox run -e lint", "tox run -e type"]),
+        ("core", {"unit": True}, [f"tox run -e py{HERE.replace('.', '')}"]),
+        ("core", {"python": "3.14"}, ["tox run -e py314"]),
+        ("core", {"unit": True, "python": "3.14"}, ["tox run -e py314"]),
+        ("core", {"python": "3.11", "kubernetes": "1.37"}, ["tox run -e py311", f"{ON_37}tests/core"]),
+        ("thorough", {"kubernetes": "1.37"}, [f"{ON_37}tests/core tests/thorough"]),
+        ("exhaustive", {"kubernetes": "1.37"}, [f"{ON_37}tests/core tests/thorough --exhaustive"]),
+        ("core", {"kubernetes": "1.37", "browser": True}, [f"{ON_37}tests/core", f"{ON_KIND}tests/core/test_page.py"]),
+        ("thorough", {"browser": True}, [f"{ON_KIND}tests/core/test_page.py tests/thorough/page"]),
+        ("core", {"minikube": True}, [f"{ON_MINIKUBE}tests/core"]),
+        ("thorough", {"minikube": True}, [f"{ON_MINIKUBE}tests/core"]),
+        ("exhaustive", {"minikube": True}, [f"{ON_MINIKUBE}tests/core tests/thorough --exhaustive"]),
+        ("core", {"engine": True}, [f"{ON_KIND}{ON_AN_ENGINE}  # on {engine}" for engine in matrix.ENGINES.values()]),
     ],
 )
-def test_asked_for_a_part_it_tests_that_part(asked: dict[str, Any], expected: list[str]) -> None:
-    assert titles("core", **asked) == expected
+def test_a_part_that_is_asked_for_is_tested_as_deep_as_the_tier_goes(tier: Tier, asked: dict[str, Any], lines: list[str]) -> None:
+    assert [job.line for job in matrix.jobs(tier, DEFAULT_KUBERNETES, **asked)] == lines
+    paths = [word for word in " ".join(lines).split() if word.startswith("tests/")]
+    assert [path for path in paths if not (PROJECT.folder / path).exists()] == []
 
 
 def run(jobs: list[Job]) -> list[Result]:
@@ -77,8 +89,8 @@ def run(jobs: list[Job]) -> list[Result]:
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """What tox is called with, and its variables, where there is Python 3.11 alone; nothing runs, and type fails."""
-    arguments: list[str] = []
+    """The commands, where there is Python 3.11 alone; nothing runs, and type fails."""
+    lines: list[str] = []
 
     def find_python(argv: list[str], **_more: object) -> str:
         if argv[-1] == "3.11":
@@ -86,13 +98,13 @@ def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         raise ProgramError(argv, 2, "No interpreter found")
 
     def show(argv: list[str], *, env: dict[str, str]) -> int:
-        arguments.extend([*argv, *(f"{name}={value}" for name, value in env.items())])
+        lines.append(shell.line(argv, env))
         return int("type" in argv)
 
     monkeypatch.setattr(matrix, "REPORTS", tmp_path)
     monkeypatch.setattr(shell, "run", find_python)
     monkeypatch.setattr(shell, "show", show)
-    return arguments
+    return lines
 
 
 @pytest.fixture
@@ -104,40 +116,15 @@ def complete(monkeypatch: pytest.MonkeyPatch, given: list[str]) -> list[str]:
     return given
 
 
-@pytest.mark.promise("`./inv setup test` checks the main statements")
 @pytest.mark.parametrize(
-    ("tier", "asked", "paths"),
-    [
-        ("core", {"kubernetes": "1.36"}, ["tests/core"]),
-        ("thorough", {"kubernetes": "1.36"}, ["tests/core", "tests/thorough"]),
-        ("exhaustive", {"kubernetes": "1.36"}, ["tests/core", "tests/thorough", "--exhaustive"]),
-        ("core", {"minikube": True}, ["tests/core"]),
-        ("thorough", {"minikube": True}, ["tests/core"]),
-        ("exhaustive", {"minikube": True}, ["tests/core", "tests/thorough", "--exhaustive"]),
-        ("core", {"browser": True}, ["tests/core/test_page.py"]),
-        ("thorough", {"browser": True}, ["tests/core/test_page.py", "tests/thorough/page"]),
-    ],
+    ("asked", "browser"),
+    [({"minikube": True}, ""), ({"kubernetes": "1.36"}, ", Chromium 1.2"), ({"browser": True}, ", Chromium 1.2")],
 )
-def test_the_tier_decides_which_folders_run(complete: list[str], tier: Tier, asked: dict[str, Any], paths: list[str]) -> None:
-    (result,) = run(matrix.jobs(tier, DEFAULT_KUBERNETES, **asked))
-    words = [word for word in complete[complete.index("--") + 1 :] if not word.startswith("INVOKE_")]
-    assert words == [f"--junitxml={result.job.report}", *paths]
-    assert all((PROJECT.folder / path).exists() for path in paths if not path.startswith("--"))
-
-
-@pytest.mark.parametrize(
-    ("asked", "variables", "browser"),
-    [
-        ({"minikube": True}, ["INVOKE_CLUSTER_PROVIDER=minikube"], ""),
-        ({"kubernetes": "1.36"}, ["INVOKE_CLUSTER_KUBERNETES=1.36", "INVOKE_CLUSTER_PROVIDER=kind"], ", Chromium 1.2"),
-        ({"browser": True}, ["INVOKE_CLUSTER_PROVIDER=kind"], ", Chromium 1.2"),
-    ],
-)
-def test_each_part_has_its_cluster_and_the_table_says_what_it_ran_on(
-    complete: list[str], asked: dict[str, Any], variables: list[str], browser: str
+def test_that_line_is_run_with_a_junit_file_and_the_table_says_on_what(
+    complete: list[str], asked: dict[str, Any], browser: str
 ) -> None:
     (result,) = run(matrix.jobs("core", DEFAULT_KUBERNETES, **asked))
-    assert [word for word in complete if word.startswith("INVOKE_")] == variables
+    assert complete == [result.job.line.replace("tox run", TOX).replace(" -- ", f" -- --junitxml={result.job.report} ")]
     assert (result.outcome, result.where) == ("passed", f"node:1, Python {platform.python_version()}{browser}")
 
 
@@ -159,7 +146,7 @@ def test_where_no_browser_may_be_installed_the_table_names_the_command(
     assert [one.job.title for one in others if one.outcome == "passed"] == tested
     assert (page.job.title, page.outcome) == ("page", "not tested")
     assert page.where == "The tests of the page need Chromium. sudo apt-get install chromium"
-    left_out = [word for word in complete if word.startswith("--ignore=")]
+    left_out = [word for word in " ".join(complete).split() if word.startswith("--ignore=")]
     assert left_out == [f"--ignore={path}" for path in matrix.PAGE if tested]
 
 
@@ -268,11 +255,6 @@ def test_each_kubernetes_is_pinned_and_built_from_a_module_that_locks_its_releas
     staged = set(re.findall(r"^\s+k8s\.io/[a-z-]+ => k8s\.io/[a-z-]+ v0\.(\S+)$", text, re.MULTILINE))
     assert staged == {version.built.removeprefix("1.")}
     assert module.with_suffix(".sum").exists()
-
-
-@pytest.mark.parametrize("minor", PYTHONS)
-def test_each_python_is_pulled_from_the_image_of_its_minor(minor: str) -> None:
-    assert PYTHONS[minor].pulled.startswith(f"python:{minor}-slim")
 
 
 def test_the_documents_name_the_versions() -> None:

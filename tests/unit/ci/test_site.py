@@ -10,11 +10,6 @@ from tasks import ns
 from tests.unit.tasks.test_command_line import invoke
 
 
-def test_dry_shows_how_it_is_built_and_served() -> None:
-    *_, build, serve = invoke("--dry", "docs", "--port=8123").stdout.splitlines()
-    assert [build, serve] == ["tox run -e docs", "python3 -m http.server --bind=127.0.0.1 --directory=reports/site 8123"]
-
-
 def test_a_port_that_cannot_be_used_is_refused_before_anything_is_built() -> None:
     assert (invoke("docs", "--port=0").returncode, invoke("docs", "--port=x").returncode) == (2, 2)
     with site.server(0) as server:

@@ -11,11 +11,8 @@ from tasks import PROJECT
 from tests.unit.simple_server.process import SECONDS, refused, running, start
 
 
-def test_the_defaults_listen_on_loopback() -> None:
+def test_each_option_has_a_default_and_a_variable_and_overrides_both() -> None:
     assert options.read([], {}) == options.Options("127.0.0.1", 8080, 1.0, "json", False, False, 0.0)
-
-
-def test_each_option_has_a_variable_and_overrides_it() -> None:
     environment = {"LISTEN_HOST": "::1", "LISTEN_PORT": "81", "DRAIN_SECONDS": "2.5", "LOG_FORMAT": "text"}
     environment |= {"LOG_PROBES": "1", "FAULTS": "1", "START_DELAY_SECONDS": "3"}
     assert options.read([], environment) == options.Options("::1", 81, 2.5, "text", True, True, 3.0)

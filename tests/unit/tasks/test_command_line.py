@@ -109,12 +109,6 @@ def test_the_version_is_that_of_the_project() -> None:
     assert invoke("--version").stdout == f"inv {project['version']}\n"
 
 
-def test_the_mirrored_tests_are_those_of_each_kubernetes_and_provider() -> None:
-    lines = invoke("--dry", "test", "--exhaustive").stdout.splitlines()
-    assert len(lines) == len(set(lines))
-    assert "INVOKE_CLUSTER_PROVIDER=minikube tox run -e integration -- tests/core tests/thorough --exhaustive" in lines
-
-
 @pytest.mark.parametrize(
     ("error", "code", "told"),
     [
@@ -185,24 +179,22 @@ def test_what_is_mistyped_or_makes_no_sense_is_one_sentence_with_the_nearest_nam
     assert len(ended.stderr.splitlines()) <= 2
 
 
-def test_cleaning_where_nothing_ever_was_is_fine() -> None:
-    ended = invoke("clean", "--all", INVOKE_CLUSTER_NAME="never-made")
-    assert ended.returncode == 0
-    assert "nothing to clean" in ended.stderr
-
-
 @pytest.mark.promise("`docker build -t simple-server:v1 .`", "`kubectl scale deployments/simple-server --replicas=3`")
 def test_dry_shows_commands_even_without_an_engine_and_twice_those_of_a_task_that_is_typed_twice() -> None:
-    shown = invoke("--dry", "build", "build", "deploy", "expose", "scale")
+    shown = invoke("--dry", "build", "build", "deploy", "expose", "scale", "test", "--lint", "docs", "--port=8123")
     assert shown.returncode == 0
     assert len(re.findall("docker build --tag simple-server:[0-9a-f]{12} --tag simple-server:v1 --build-arg ", shown.stdout)) == 2
     assert "kubectl label --local -f k8s/deployment.yaml " in shown.stdout
     assert "kubectl scale deployments/simple-server --replicas=3" in shown.stdout
+    assert "\ntox run -e lint\ntox run -e type\nexport PATH=" in shown.stdout
+    served = "python3 -m http.server --bind=127.0.0.1 --directory=reports/site 8123"
+    assert shown.stdout.endswith(f"\ntox run -e docs\n{served}\n")
 
 
 @pytest.mark.parametrize(
     ("loaded", "absent"),
     [
+        ("kubetasks", ("kubetasks.", "invoke", "docker")),
         ("tasks", ("kubetasks.pipeline", "kubetasks.providers", "kubetasks.setup", "kubetasks.engine", "kubetasks.kube")),
         ("kubetasks.pipeline.app, kubetasks.setup.install", ("nodeimages", "ci.matrix", "docker", "kubernetes")),
     ],

@@ -1,10 +1,8 @@
 """What a person reads: results on standard output, progress on standard error."""
 
 import io
-import json
 import re
 import time
-from typing import Any
 
 import pytest
 
@@ -16,21 +14,6 @@ from tests.support.eventually import until
 def untimed(text: str) -> str:
     """Without the seconds of the steps, of which a busy machine has some."""
     return re.sub(r" \([0-9.]+ s\)", "", text)
-
-
-@pytest.mark.promise("`stages` has the seconds")
-def test_progress_does_not_mix_with_results(capsys: pytest.CaptureFixture[str]) -> None:
-    talk = Report()
-    talk.say("working")
-    talk.result("http://127.0.0.1:8080/")
-    with talk.step("Sending"), talk.step("Connecting"):
-        pass
-    talk.document({"a": 1})
-    out, err = capsys.readouterr()
-    url, _, document = out.partition("\n")
-    assert (url, untimed(err)) == ("http://127.0.0.1:8080/", "working\nConnecting: done\nSending: done\n")
-    told = json.loads(document)
-    assert (told["a"], [one["stage"] for one in told["stages"]]) == (1, ["Connecting", "Sending"])
 
 
 @pytest.mark.parametrize(("typed", "agreed"), [("y\n", True), (" YES\n", True), ("n\n", False), ("\n", False), ("", False)])
@@ -46,22 +29,6 @@ def test_what_may_be_of_a_log_is_printed_as_it_is(capsys: pytest.CaptureFixture[
     talk.result("./invented/path")
     talk.say("./inv start")
     assert capsys.readouterr() == ("./invented/path\n", "inv start\n")
-
-
-@pytest.mark.promise("With `--json`, a task prints")
-@pytest.mark.parametrize(
-    ("options", "out", "err"),
-    [
-        ({"echo": True, "json": True}, "", "x\ny\n"),  # standard output is for the document
-        ({"echo": True, "piped": True}, "", "x\ny\n"),  # what another program reads has commands
-        ({"dry": True, "piped": True}, "x\ny\n", ""),  # only if there is no result
-    ],
-)
-def test_commands_do_not_mix_with_what_a_program_reads(
-    capsys: pytest.CaptureFixture[str], options: dict[str, Any], out: str, err: str
-) -> None:
-    Report(**options).equivalent("x", "y")
-    assert capsys.readouterr() == (out, err)
 
 
 def test_a_step_that_is_interrupted_says_so(capsys: pytest.CaptureFixture[str]) -> None:

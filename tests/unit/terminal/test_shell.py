@@ -11,6 +11,8 @@ from kubetasks.errors import ProgramError, SetupError
 from kubetasks.terminal import shell
 from tests.unit.failing import raising
 
+LAST = "\n".join(f"  {number}" for number in range(38, 50))
+
 
 def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
@@ -39,10 +41,12 @@ def test_words_and_variables_reach_the_program_as_they_are_and_its_input_is_empt
     assert shell.run([*python(code), "$(id); `id`"], env={"GREETING": "$HOME"}) == "$(id); `id` $HOME\n"
 
 
-def test_a_failure_carries_code_and_output() -> None:
-    with pytest.raises(ProgramError, match="no room") as failure:
-        shell.run(python("import sys; sys.exit('no room')"))
-    assert failure.value.returncode == 1
+def test_a_failure_carries_the_command_the_code_the_end_of_the_output_and_the_log(tmp_path: Path) -> None:
+    argv = python("import sys; print(*range(50), sep='\\n', file=sys.stderr); sys.exit(3)")
+    with pytest.raises(ProgramError) as failure:
+        shell.run(argv, log=tmp_path / "log")
+    assert (failure.value.returncode, failure.value.argv) == (3, argv)
+    assert failure.value.sentence.endswith(f" ended with 3:\n{LAST}\n  full log: {tmp_path}/log")
 
 
 def test_a_program_that_is_not_there_is_one_sentence() -> None:
@@ -58,12 +62,17 @@ signal.pause()
 """
 
 
-def test_a_program_that_does_not_end_is_ended_at_its_deadline_with_those_that_it_has_started() -> None:
+def test_a_program_is_ended_at_its_deadline_with_those_that_it_has_started_and_each_has_a_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with pytest.raises(ProgramError) as ended:
         shell.run(python(STUBBORN), timeout=3)
     assert ended.value.returncode == -signal.SIGKILL
     assert ended.value.output == "asked\nIt was ended: it had not ended after 3 s.\n"
     assert shell.run(python("print('in time')"), timeout=30) == "in time\n"
+    monkeypatch.setattr(shell, "LONGEST_SECONDS", 0.5)
+    with pytest.raises(ProgramError, match="it had not ended after"):
+        shell.run(python("import signal; signal.pause()"))
 
 
 def test_the_line_can_be_pasted() -> None:
@@ -88,10 +97,3 @@ def test_what_fails_while_a_program_runs_ends_the_program(
     monkeypatch.setattr(shell, "END_SECONDS", 0.1)
     with pytest.raises(error):
         shell.run(python(code), **given)
-
-
-def test_without_a_deadline_of_its_own_a_program_has_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shell, "LONGEST_SECONDS", 0.5)
-    with pytest.raises(ProgramError, match="it had not ended after") as ended:
-        shell.run(python("import signal; signal.pause()"))
-    assert ended.value.returncode == -signal.SIGKILL

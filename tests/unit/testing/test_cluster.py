@@ -81,12 +81,11 @@ def test_what_a_person_types_for_it_names_the_cluster_and_the_namespace() -> Non
 
 
 def test_a_note_says_all_that_another_process_needs_to_find_it_again() -> None:
-    project = {"name": "simple-server", "folder": str(PROJECT.folder), "owner": OWNER.name, "prefix": "", "command": "./inv"}
-    for given, what in ((OWN, {"namespace": "mine"}), (THEIRS, {})):
-        entry = Cluster(PROJECT, given, environment={}).entry(**what)
-        assert entry == {"project": project, "given": given, **what}
-        again = cluster.of_entry(entry)
-        assert (again.command(), again.project.application.owner) == (Cluster(PROJECT, given, environment={}).command(), OWNER)
+    for given in (OWN, THEIRS):
+        made = Cluster(PROJECT, given, environment={})
+        again = cluster.of_entry(made.entry())
+        assert (again.given, again.command(), again.project.folder) == (given, made.command(), PROJECT.folder)
+        assert again.project.application.owner == OWNER
 
 
 def test_the_application_is_deployed_asked_scaled_and_rolled_out(there: World, ledger: Ledger, tmp_path: Path) -> None:
