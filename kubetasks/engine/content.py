@@ -127,7 +127,8 @@ def _is_pattern(folder: Path, pattern: str) -> bool:
     from docker.utils.build import PatternMatcher
 
     try:
-        PatternMatcher([pattern]).matches(str(folder))  # type: ignore[arg-type]  # the stubs name a path
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):
+            PatternMatcher([pattern]).matches(str(folder))  # type: ignore[arg-type]  # the stubs name a path
     except re.error:
         return False
     return True

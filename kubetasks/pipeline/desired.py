@@ -89,6 +89,9 @@ def lines(app: Application, found: Sequence[Manifest], wanted: Desired, there: P
     """The equivalent commands."""
     told: list[str] = []
     for manifest, edits, images in parts(app, found, wanted, there):
+        if manifest.item["kind"] == manifests.SECRET and manifest.text:
+            told.append(f"# {manifest.name} is applied too; it lies beside others, and its values are not shown")
+            continue
         others = [edit for edit in edits if not str(edit["path"]).endswith("/image")]
         kind, _, name = manifest.name.partition("/")
         if kind == "job":
