@@ -23,7 +23,7 @@ KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 # what is applied, in this order; the application's own deployment and service come last
 KINDS = "ServiceAccount ConfigMap Secret PersistentVolumeClaim PodDisruptionBudget Service Deployment Job".split()
 WORKLOADS = ("Deployment", "Job")
-SECRET = "Secret"
+SECRET = "Secret"  # noqa: S105  a kind
 CONFIGURATION = ("ConfigMap", SECRET)
 CLAIM = "PersistentVolumeClaim"  # has data of a person
 ALIKE = 0.8  # from here on a kind is taken for a misspelt one
