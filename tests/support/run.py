@@ -75,10 +75,12 @@ class Run:
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:
         """Hold one of the places for tests with a cluster of their own: more at a time than PLACES only slow each other down."""
-        for number in itertools.cycle(range(PLACES)):
-            with contextlib.suppress(Timeout), FileLock(self.folder / f"place-{number}.lock", timeout=PLACE_SECONDS):
-                yield
-                return
+        with contextlib.ExitStack() as held:
+            for number in itertools.cycle(range(PLACES)):
+                with contextlib.suppress(Timeout):
+                    held.enter_context(FileLock(self.folder / f"place-{number}.lock", timeout=PLACE_SECONDS))
+                    break
+            yield
 
     def last_use(self, name: str, uses: int) -> bool:
         """Count one use of what the processes of the run share; True if it was the last one."""

@@ -1,5 +1,6 @@
 """Snapshots: what must be the same after a clean-up as before. The symmetric difference is what was added or removed."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -36,11 +37,12 @@ def _listed(kind: tuple[str, ...], *filters: str) -> Snapshot:
 
 
 def _files(cached: Iterable[Path], places: Iterable[Path]) -> Snapshot:
-    """What is cached, and what is in `places`: files with their size and time of change."""
+    """What is cached, by size and time of change because it is large, and what is in `places`, by content."""
     # another run may write that of the last setup, and its own notes
-    paths = [path for path in cached if path.suffix not in (".log", ".jsonl")]
-    paths += [path for place in places for path in (place, *place.rglob("*"))]
-    return {f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" if path.is_file() else str(path) for path in paths}
+    large = [path for path in cached if path.suffix not in (".log", ".jsonl")]
+    small = [path for place in places for path in (place, *place.rglob("*"))]
+    found = {f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" if path.is_file() else str(path) for path in large}
+    return found | {f"{path} {hashlib.sha256(path.read_bytes()).hexdigest()}" if path.is_file() else str(path) for path in small}
 
 
 def objects(tasks: Tasks, *, everywhere: bool = False) -> set[tuple[str, ...]]:

@@ -21,17 +21,10 @@ READY_SECONDS = "spec:\n  minReadySeconds: 2\n"
 SECONDS_TO_END = 10
 
 
+@exhaustive
 @pytest.mark.promise("Ctrl-C ends a task")
 @pytest.mark.long
-@pytest.mark.parametrize(
-    ("number", "times"),
-    [
-        (signal.SIGINT, 1),
-        pytest.param(signal.SIGKILL, 1, marks=exhaustive),
-        pytest.param(signal.SIGINT, 2, marks=exhaustive),
-        pytest.param(signal.SIGTERM, 1, marks=exhaustive),
-    ],
-)
+@pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1), (signal.SIGKILL, 1)])
 def test_whichever_stage_a_signal_ends_the_next_run_makes_good(
     app: Tasks, tmp_path: Path, number: signal.Signals, times: int
 ) -> None:
