@@ -142,8 +142,6 @@ def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str
 
 def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> None:
     """Build it as docker does: with BuildKit if the engine or the Dockerfile asks for it, otherwise with the classic builder."""
-    import tenacity
-
     assert image.content
     refused, file, content = "", name_in(image.app.source, image.app.build_file), image.content
 
@@ -155,6 +153,8 @@ def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[st
             with suppress(buildkit.MissingError, SetupError):  # the classic builder needs no docker CLI
                 with_buildkit()
                 return
+        import tenacity
+
         gone, stop = tenacity.retry_if_exception_type(LayerGoneError), tenacity.stop_after_attempt(BUILDS)
         try:
             tenacity.Retrying(retry=gone, stop=stop, reraise=True)(engine.build, content, names, image.arguments, on_line, file)

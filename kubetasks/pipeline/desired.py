@@ -89,7 +89,7 @@ def lines(app: Application, found: Sequence[Manifest], wanted: Desired, there: P
     """The equivalent commands."""
     told: list[str] = []
     for manifest, edits, images in parts(app, found, wanted, there):
-        if manifest.item["kind"] == manifests.SECRET and manifest.text:
+        if manifest.item["kind"] == manifests.SECRET and not manifest.file:
             told.append(f"# {manifest.name} is applied too; it lies beside others, and its values are not shown")
             continue
         others = [edit for edit in edits if not str(edit["path"]).endswith("/image")]

@@ -1,10 +1,10 @@
 """Programs that run beside a test, and lines that a person would paste into a shell."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -52,7 +52,8 @@ def ended(process: Program, seconds: float) -> str:
         return process.communicate(timeout=seconds)[0]
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGABRT)  # Python's fault handler prints the stacks
-        time.sleep(1)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
         os.killpg(process.pid, signal.SIGKILL)  # what it has started holds its output open
         output, _ = process.communicate(timeout=10)
         pytest.fail(f"{process.args!r} had not ended after {seconds} s:\n{output}")

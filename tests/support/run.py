@@ -134,4 +134,6 @@ def any_port() -> int:
 
 def of(config: pytest.Config) -> Run:
     """The run that this process belongs to."""
-    return config.stash.setdefault(RUN, Run(config))
+    if RUN not in config.stash:
+        config.stash[RUN] = Run(config)
+    return config.stash[RUN]

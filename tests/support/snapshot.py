@@ -10,6 +10,7 @@ from kubetasks.project.labels import TOOL
 from tasks import PROJECT
 from tests.support import locks
 from tests.support.driver import Tasks, docker
+from tests.support.eventually import until
 
 Snapshot = set[str]  # a line for each thing in the engine and each file
 KINDS = (("ps", "--all"), ("network", "ls"), ("volume", "ls"))
@@ -58,10 +59,14 @@ def objects(tasks: Tasks, *, everywhere: bool = False) -> set[tuple[str, ...]]:
 
 def settled(look: Callable[[], set[tuple[str, ...]]]) -> set[tuple[str, ...]]:
     """The objects once the cluster makes no more of its own: what two looks, one after the other, both see."""
-    seen = look()
-    while (now := look()) != seen:
-        seen = now
-    return seen
+    seen: list[set[tuple[str, ...]]] = [set()]
+
+    def same_again() -> bool:
+        seen.append(look())
+        return seen[-1] == seen[-2]
+
+    until(same_again, timeout=60)
+    return seen[-1]
 
 
 def _content(item: dict[str, Any]) -> str:

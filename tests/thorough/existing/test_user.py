@@ -96,19 +96,18 @@ def test_nothing_is_changed_before_a_person_agrees(user: UserTasks) -> None:
     assert user.get("deployments")["items"] == []
 
 
-def test_a_missing_right_is_named(user: UserTasks) -> None:
+@pytest.mark.parametrize(
+    ("right", "task", "named"),
+    [("deployments/scale", "scale", 'cannot get resource "deployments/scale"'), ("services", "expose", "services")],
+)
+def test_a_missing_right_is_named(user: UserTasks, right: str, task: str, named: str) -> None:
     user.typed("build", "deploy", "--yes")
     role = user.get("role", ROLE)
-    role["rules"] = [rule for rule in role["rules"] if rule["resources"] != ["deployments/scale"]]
+    role["rules"] = [rule for rule in role["rules"] if rule["resources"] != [right]]
     user.kubectl("replace", "--filename=-", stdin=json.dumps(role))
-    refused_to_scale(user)
-
-
-@eventually(30)
-def refused_to_scale(user: UserTasks) -> None:
-    """The API server has noticed that the right is gone."""
-    refused = user.typed("scale", "--yes", code=4)
-    assert 'cannot get resource "deployments/scale"' in refused.stderr
+    refuses(user, "get", right, user.namespace)
+    refused = user.typed(task, "--yes", code=4)
+    assert named in refused.stderr
     assert f'User "{user.person}"' in refused.stderr
     assert "docs/existing.md" in refused.stderr
 
@@ -116,11 +115,24 @@ def refused_to_scale(user: UserTasks) -> None:
 def test_a_cluster_without_a_load_balancer_answers_at_a_node_port_or_says_that_it_cannot(user: UserTasks) -> None:
     exposed = user.typed("build", "deploy", "expose", "--yes")
     assert "(node port)" in exposed.stderr
-    user.kubectl("delete", "clusterrolebinding", f"{user.namespace}-nodes")  # before what takes the API server longer
     user.typed("unexpose", "--yes")
+    user.kubectl("delete", "clusterrolebinding", f"{user.namespace}-nodes")
+    refuses(user, "list", "nodes")
     refused = user.typed("expose", "--yes", code=7, INVOKE_APP_TIMEOUT="3")
     assert "no load balancer" in refused.stderr
     assert "docs/existing.md" in refused.stderr
+
+
+@eventually(30)
+def refuses(user: UserTasks, verb: str, resource: str, namespace: str = "") -> None:
+    """The API server has noticed that the right is gone."""
+    kind, _, subresource = resource.partition("/")
+    attributes = {"verb": verb, "resource": kind, "subresource": subresource, "namespace": namespace}
+    group = "apps" if kind == "deployments" else ""
+    spec = {"user": user.person, "resourceAttributes": attributes | {"group": group}}
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+    said = user.kubectl("create", "--filename=-", "--output=json", stdin=json.dumps(review))
+    assert not json.loads(said)["status"]["allowed"]
 
 
 def test_a_context_that_is_not_there_and_credentials_that_have_expired(user: UserTasks) -> None:
