@@ -1,4 +1,4 @@
-"""The registry of a cluster: Distribution's, as the only program of an image, with its memory as the only storage."""
+"""The registry of a cluster: Distribution's, as the only program of an image, with files as the only storage."""
 
 import shutil
 from pathlib import Path

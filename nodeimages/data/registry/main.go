@@ -1,4 +1,4 @@
-// Command registry is the Distribution registry with its memory as the only storage: what is pushed to it is gone with it.
+// Command registry is the Distribution registry with files as the only storage: what is pushed to it is gone with its container.
 package main
 
 import (
@@ -6,7 +6,7 @@ import (
 
 	"github.com/distribution/distribution/v3/registry"
 	_ "github.com/distribution/distribution/v3/registry/auth/htpasswd"
-	_ "github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
+	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
 )
 
 func main() {

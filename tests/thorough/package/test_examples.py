@@ -17,7 +17,7 @@ EXAMPLES = PROJECT.folder / "examples"
 @pytest.mark.usefixtures("throwaway")  # for the place
 def test_an_application_with_a_database_and_a_job(begin: Begin) -> None:
     visits = begin(EXAMPLES / "visits", "visits")
-    told = visits.tested("--kubetasks-keep")
+    told = visits.tested("-n2", "--kubetasks-keep")
     assert "2 passed" in told, "its own tests"
     kept = re.search(r"Kept cluster (\S+): .*\n  (.* delete) removes it\n", told)
     assert kept

@@ -20,6 +20,7 @@ from tests.support.processes import ended, started, until_line
 from tests.thorough.package.conftest import Begin, Theirs, build_wheel, namespaces
 
 HELLO = Path(__file__).parent / "apps" / "hello"
+OF_ITS_OWN = "test_more.py::test_a_cluster_of_its_own"
 SLEEPS = """\
 import time
 
@@ -104,12 +105,18 @@ def test_a_dockerfile_and_two_lines_are_enough_beside_our_own_cluster(hello: The
     assert app.get("nodes")["items"], "our cluster is still there"
 
 
+def test_the_fixtures_serve_under_xdist_and_keep_what_others_have(hello: Theirs, on: dict[str, str]) -> None:
+    assert "4 passed" in hello.tested("-n2", f"--deselect={OF_ITS_OWN}", on=on)
+    assert hello.left() == ""
+
+
+@exhaustive
 @pytest.mark.long
 @pytest.mark.usefixtures("throwaway")  # for the place: they create two clusters at once
-def test_the_fixtures_serve_two_projects_at_once_under_xdist_and_leave_nothing(hello: Theirs, begin: Begin) -> None:
-    other, words = make_hello(begin), ["-n2", "--deselect=test_more.py::test_a_cluster_of_its_own"]
-    with started(hello.pytest(*words), hello.environment, hello.folder) as first:
-        assert "1 passed" in other.tested("test_more.py", "-k", "a_cluster_of_its_own")
+def test_two_projects_at_once_each_have_clusters_of_their_own_and_leave_nothing(hello: Theirs, begin: Begin) -> None:
+    other = make_hello(begin)
+    with started(hello.pytest("-n2", f"--deselect={OF_ITS_OWN}"), hello.environment, hello.folder) as first:
+        assert "1 passed" in other.tested(OF_ITS_OWN)
         assert "4 passed" in ended(first, SECONDS)
     assert hello.left() + other.left() == ""
 
