@@ -9,7 +9,7 @@ from kubetasks.project.settings import Settings
 from kubetasks.setup import receipt
 from kubetasks.setup.log import new_log
 from kubetasks.terminal import shell
-from kubetasks.terminal.report import Report
+from kubetasks.terminal.door import Door
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 PACKAGE = "chromium"  # Debian's
@@ -17,13 +17,13 @@ NEEDED = "The tests of the page need Chromium."
 INSTALL = f"sudo apt-get install {PACKAGE}"
 
 
-def ensure(settings: Settings, report: Report, install: bool) -> str:
+def ensure(settings: Settings, do: Door, install: bool) -> str:
     """Return the browser's name and version; install a missing one, if `install`. Raises SetupError if there is none."""
     if not find():
         if not install or not packages.possible():
             raise SetupError(NEEDED, INSTALL)
-        report.say("No Chromium: installing Debian's with apt, for the tests of the page.")
-        with receipt.locked(settings.cache, report), report.step("Installing Chromium"):
+        do.say("No Chromium: installing Debian's with apt, for the tests of the page.")
+        with receipt.locked(settings.cache, do), do.step("Installing Chromium"):
             packages.install([PACKAGE], settings.cache, new_log(settings))
     said = shell.run([find(), "--version"])
     version = re.match(r"\D+[\d.]+", said)  # Debian's says more

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kubetasks.errors import SetupError
 from kubetasks.project.settings import Settings
-from kubetasks.terminal.report import Report
+from kubetasks.terminal.door import Door
 from nodeimages import compiler, golang
 
 RELEASE = "29.8.1"
@@ -17,19 +17,19 @@ PROGRAMS = ("./cmd/dockerd", "./cmd/docker-proxy")
 STAMP = {"github.com/moby/moby/v2/dockerversion.Version": RELEASE}
 
 
-def compiled(settings: Settings, report: Report, log: Path) -> Path:
+def compiled(settings: Settings, do: Door, log: Path) -> Path:
     """The folder with its programs in the cache. Raises SetupError, ProgramError."""
     folder, work = settings.cache / f"dockerd-{RELEASE}", settings.cache / "build" / "dockerd"
     if folder.exists():
         return folder
     work.mkdir(parents=True, exist_ok=True)
-    go = compiler.Go(golang.program(settings, report, log), work, log, threading.Event())
+    go = compiler.Go(golang.program(settings, do, log), work, log, threading.Event())
     go.environment["GOPATH"] = str(work / "gopath")  # Go notes the checksums of modules there
-    with report.step(f"Compiling Docker {RELEASE}") as step:
+    with do.step(f"Compiling Docker {RELEASE}") as at:
         found = json.loads(go.run(work, "mod", "download", "-json", MODULE))
         if found["Sum"] != CHECKSUM:
             raise SetupError(f"{MODULE} is not what was pinned: {found['Sum']}, not {CHECKSUM}.")
-        compiler.build(go, Path(found["Dir"]), PROGRAMS, work / "programs", step.at, stamp=STAMP)
+        compiler.build(go, Path(found["Dir"]), PROGRAMS, work / "programs", at, stamp=STAMP)
         compiler.keep(work / "programs", folder)
     shutil.rmtree(work)
     return folder

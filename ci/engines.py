@@ -24,7 +24,7 @@ from kubetasks.setup import requirements
 from kubetasks.setup.log import new_log
 from kubetasks.setup.requirements import File, Requirement
 from kubetasks.terminal import interruption, shell, wait
-from kubetasks.terminal.report import Report
+from kubetasks.terminal.door import Door
 from nodeimages import build, rootfs
 
 RELEASE = "sid"
@@ -93,43 +93,43 @@ def require_possible() -> None:
 
 
 @contextmanager
-def modern(settings: Settings, report: Report, needed: Sequence[Requirement], *, newest: bool) -> Iterator[Modern]:
+def modern(settings: Settings, do: Door, needed: Sequence[Requirement], *, newest: bool) -> Iterator[Modern]:
     """Create and start the engine with those images of what is needed that this machine's has; remove it at the end.
 
     `newest`: Docker's newest release, compiled, in place of Debian's. Raises SetupError, EngineError, ProgramError.
     """
-    with _root(settings, report, PACKAGES) as (root, log):
+    with _root(settings, do, PACKAGES) as (root, log):
         if newest:
-            for program in dockerd.compiled(settings, report, log).iterdir():
+            for program in dockerd.compiled(settings, do, log).iterdir():
                 shutil.copy(program, root / "usr/sbin")
         with running(root, log) as made:
             if newest and made.release != dockerd.RELEASE:
                 raise EngineError(f"The engine is Docker {made.release}, not {dockerd.RELEASE}.")
-            with report.step(f"Copying images to Docker {made.release}"):
+            with do.step(f"Copying images to Docker {made.release}"):
                 copy_images(settings, made, needed, root.with_name("images.tar"))
             yield made
 
 
 @contextmanager
-def rootless(settings: Settings, report: Report) -> Iterator[Modern]:
+def rootless(settings: Settings, do: Door) -> Iterator[Modern]:
     """Create and start the engine of a user, without images; remove it at the end.
 
     Raises SetupError, EngineError, ProgramError.
     """
-    with _root(settings, report, ROOTLESS) as (root, log):
+    with _root(settings, do, ROOTLESS) as (root, log):
         add_person(root, log)
         with running(root, log, PERSON) as made:
             yield made
 
 
 @contextmanager
-def _root(settings: Settings, report: Report, names: list[str]) -> Iterator[tuple[Path, Path]]:
+def _root(settings: Settings, do: Door, names: list[str]) -> Iterator[tuple[Path, Path]]:
     """Make a root file system with these packages. Yield it, and the log."""
     require_possible()
     folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))  # a socket's path has 108 characters at most
     log, root = new_log(settings), folder / "root"
     try:
-        with report.step(f"Creating an engine from Debian packages ({RELEASE})"):
+        with do.step(f"Creating an engine from Debian packages ({RELEASE})"):
             packages.install(build.PACKAGES, settings.cache, log)
             rootfs.make(root, names, log=log, debian=RELEASE)
         yield root, log

@@ -31,6 +31,7 @@ from kubetasks.project.settings import Settings
 from kubetasks.setup.log import new_log
 from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal import interruption, shell
+from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
 from kubetasks.testing.cluster import Cluster
 from nodeimages import build, rootfs
@@ -95,25 +96,25 @@ ENDED = "The job ended with 0."
 
 def main() -> None:
     handle_signals()
-    report, chosen, rootless = Report(), Cluster(PROJECT, {}).settings, sys.argv[1:] == ["rootless"]
+    do, chosen, rootless = Door(Report()), Cluster(PROJECT, {}).settings, sys.argv[1:] == ["rootless"]
     folder = Path(tempfile.mkdtemp(prefix="machine-", dir="/tmp"))
     log, guest, tools = new_log(chosen), folder / "guest", folder / "tools"
     try:
         engines.require_possible()
-        with report.step("Creating a machine from Debian packages"):
+        with do.step("Creating a machine from Debian packages"):
             packages.install(build.PACKAGES, chosen.cache, log)
             rootfs.make(guest, [*(ROOTLESS if rootless else engines.PACKAGES), *PROGRAMS], log=log, debian=RELEASE)
             rootfs.make(tools, EMULATOR, log=log, debian=RELEASE)
             engines.add_person(guest, log)
         running = engines.running(guest, log, PERSON if rootless else "")
-        with running as engine, report.step("Installing the project and its images"):
-            needed = providers.select(chosen, report, client.connect).requirements
+        with running as engine, do.step("Installing the project and its images"):
+            needed = providers.select(chosen, do, client.connect).requirements
             _install(guest, chosen, needed, log)
             engines.copy_images(chosen, engine, needed, folder / "images.tar")
             _build(engine, guest / "home" / PERSON / "project", log)
         _configure(guest / "etc", rootless=rootless)
         shutil.rmtree(guest / "old")
-        with report.step("Writing its disk"):
+        with do.step("Writing its disk"):
             boot = guest / "boot"
             for name in ("vmlinuz", "initrd.img"):
                 shutil.copy(next(boot.glob(f"{name}-*")), tools / name)

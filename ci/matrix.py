@@ -22,7 +22,8 @@ from kubetasks.project.settings import DEFAULTS, Settings
 from kubetasks.project.versions import KUBERNETES
 from kubetasks.setup import inventory
 from kubetasks.terminal import shell
-from kubetasks.terminal.report import Report, duration
+from kubetasks.terminal.door import Door
+from kubetasks.terminal.report import duration
 
 FOLDER = Path(__file__).resolve().parents[1]
 REPORTS = FOLDER / "reports"
@@ -165,13 +166,13 @@ def _pythons(tier: Tier) -> list[str]:
     return {"core": [here if here in PYTHONS else minors[-1]], "thorough": [minors[0], minors[-1]], "exhaustive": minors}[tier]
 
 
-def run(settings: Settings, report: Report, wanted: list[Job]) -> Iterator[Result]:
+def run(settings: Settings, do: Door, wanted: list[Job]) -> Iterator[Result]:
     """Run the jobs one after the other. One that lacks something is not tested; the others still run."""
     REPORTS.mkdir(exist_ok=True)
     for job in wanted:
         job.report.unlink(missing_ok=True)
         try:
-            where, start = _prepare(settings, report, job)
+            where, start = _prepare(settings, do, job)
         except TaskError as error:
             yield Result(job, "not tested", _why(error))
             continue
@@ -194,53 +195,51 @@ def _why(error: TaskError) -> str:
     return f"{error.sentence} {error.hint}".strip()
 
 
-def _prepare(settings: Settings, report: Report, job: Job) -> tuple[str, Callable[[], int]]:
+def _prepare(settings: Settings, do: Door, job: Job) -> tuple[str, Callable[[], int]]:
     """Where the job will run, and a function that runs it and returns the exit code. Raises TaskError if it lacks something.
 
     Nothing is installed for the core tier, unless a Python or the page was requested by name.
     """
     install = job.required or job.tier != "core"
     if job.kind == "kubernetes":
-        where = _set_up(replace(settings, provider=DEFAULT_PROVIDER, kubernetes=job.name), report)
-        browser = _browser(settings, report, job.tier != "core") if job.page else ""
+        where = _set_up(replace(settings, provider=DEFAULT_PROVIDER, kubernetes=job.name), do)
+        browser = _browser(settings, do, job.tier != "core") if job.page else ""
         left_out = [] if browser else [f"--ignore={path}" for path in PAGE]
         return where + (f", {browser}" if browser else ""), lambda: _tox(job, *left_out)
     if job.kind == "provider":
-        where = _set_up(replace(settings, provider=job.name), report)
+        where = _set_up(replace(settings, provider=job.name), do)
         return where, lambda: _tox(job)
     if job.kind == "browser":
-        where = _set_up(
-            replace(settings, provider=DEFAULT_PROVIDER), report
-        )  # first: without one, no browser needs to be installed
-        return f"{where}, {browsers.ensure(settings, report, install)}", lambda: _tox(job)
+        where = _set_up(replace(settings, provider=DEFAULT_PROVIDER), do)  # first: without one, no browser needs to be installed
+        return f"{where}, {browsers.ensure(settings, do, install)}", lambda: _tox(job)
     if job.kind in ("engine", "machine"):
         engines.require_possible()
         of_provider = replace(settings, provider=DEFAULT_PROVIDER)
-        where = _set_up(of_provider, report)
+        where = _set_up(of_provider, do)
         if job.kind == "machine":
             argv = [sys.executable, *MACHINES[job.name]]
             return f"Debian {engines.RELEASE}, emulated, {where}", lambda: shell.show(argv, env=job.variables)
-        return f"{ENGINES[job.name]}, {where}", lambda: _on_modern_engine(of_provider, report, job)
+        return f"{ENGINES[job.name]}, {where}", lambda: _on_modern_engine(of_provider, do, job)
     if job.kind == "python":
         interpreter = find_python(job.name)
         if not interpreter:
-            image = pythons.image(settings, report, job.name, install)
+            image = pythons.image(settings, do, job.name, install)
             return image.split("@")[0], lambda: _contained(settings, job, image)
         return interpreter, lambda: _tox(job)
     return "this machine", lambda: _tox(job)
 
 
-def _browser(settings: Settings, report: Report, install: bool) -> str:
+def _browser(settings: Settings, do: Door, install: bool) -> str:
     """The browser's name and version, or "" if there is none."""
     try:
-        return browsers.ensure(settings, report, install)
+        return browsers.ensure(settings, do, install)
     except SetupError:
         return ""
 
 
-def _set_up(settings: Settings, report: Report) -> str:
+def _set_up(settings: Settings, do: Door) -> str:
     """What the provider's clusters run on. Raises SetupError if something is missing."""
-    items = inventory.look(settings, providers.select(settings, report, client.connect).requirements)
+    items = inventory.look(settings, providers.select(settings, do, client.connect).requirements)
     missing = [item for item in items if not item.present]
     if missing:
         raise SetupError(f"Missing: {', '.join(item.name for item in missing)}.", inventory.remedies(settings, missing))
@@ -258,9 +257,9 @@ def _words(job: Job, *more: str) -> list[str]:
     return [*argv, *(["--", f"--junitxml={job.report}", *job.arguments, *more] if job.arguments else [])]
 
 
-def _on_modern_engine(settings: Settings, report: Report, job: Job) -> int:
-    needed = providers.select(settings, report, client.connect).requirements
-    with engines.modern(settings, report, needed, newest=job.name == NEWEST) as engine:
+def _on_modern_engine(settings: Settings, do: Door, job: Job) -> int:
+    needed = providers.select(settings, do, client.connect).requirements
+    with engines.modern(settings, do, needed, newest=job.name == NEWEST) as engine:
         left_out = [] if browsers.find() else [f"--ignore={path}" for path in PAGE]
         return shell.show(engine.inside(_words(job, *left_out)), env={**job.variables, **engine.variables})
 

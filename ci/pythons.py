@@ -9,7 +9,7 @@ from kubetasks.project.settings import Settings
 from kubetasks.project.versions import PYTHON_IMAGE
 from kubetasks.setup import downloads, receipt
 from kubetasks.setup.requirements import Requirement
-from kubetasks.terminal.report import Report
+from kubetasks.terminal.door import Door
 from nodeimages import here, names
 
 
@@ -38,7 +38,7 @@ PYTHONS = {
 }
 
 
-def image(settings: Settings, report: Report, minor: str, may_install: bool) -> str:
+def image(settings: Settings, do: Door, minor: str, may_install: bool) -> str:
     """The name of an image with that Python; if it is missing, pull or build it, if `may_install`.
 
     Raises EngineError, SetupError.
@@ -53,13 +53,13 @@ def image(settings: Settings, report: Report, minor: str, may_install: bool) -> 
         raise SetupError(f"This machine has no Python {minor}.", f"./inv test --python={minor} runs its tests in a container")
     if settings.images != "build":
         try:
-            with receipt.locked(settings.cache, report):
-                downloads.image(found, settings, report, version.pulled)
+            with receipt.locked(settings.cache, do):
+                downloads.image(found, settings, do, version.pulled)
             return version.pulled
         except PullError as error:
             if settings.images == "pull":
                 raise
-            report.say(error.sentence)
+            do.say(error.sentence)
     if not version.debian:
         raise SetupError(f"No available Debian release has Python {minor}, so that it cannot be built.")
-    return here.python(found, settings, report, wanted, version.debian, version.package)
+    return here.python(found, settings, do, wanted, version.debian, version.package)

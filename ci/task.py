@@ -77,9 +77,9 @@ def test(
         browser=browser,
         engine=engine,
     )
-    if not run.report.equivalent(*(job.line for job in wanted)):
+    results = run.do("\n".join(job.line for job in wanted), lambda _: list(matrix.run(run.settings, run.do, wanted)))
+    if results is None:
         return
-    results = list(matrix.run(run.settings, run.report, wanted))
     if os.environ.get(SUMMARY):
         with Path(os.environ[SUMMARY]).open("a") as page:
             page.write(matrix.summary(results))
@@ -110,11 +110,13 @@ def docs(run: "Run", port: str = "8000") -> None:
 
     number = whole_number("--port", port, 1, 65535)
     line = f"python3 -m http.server --bind=127.0.0.1 --directory=reports/site {number}"
-    if not run.report.equivalent(" ".join(site.BUILD), line):
-        return
-    with site.server(number) as server:
-        site.build()
-        run.report.result(f"http://127.0.0.1:{number}/")
-        run.report.say("Ctrl-C ends it.")
-        with suppress(KeyboardInterrupt):
-            server.serve_forever()
+
+    def serve() -> None:
+        with site.server(number) as server:
+            site.build()
+            run.report.result(f"http://127.0.0.1:{number}/")
+            run.report.say("Ctrl-C ends it.")
+            with suppress(KeyboardInterrupt):
+                server.serve_forever()
+
+    run.do(f"{' '.join(site.BUILD)}\n{line}", lambda _: serve())

@@ -17,7 +17,7 @@ from kubetasks.errors import EngineError, SetupError
 from kubetasks.project.settings import Settings
 from kubetasks.setup import inventory, receipt
 from kubetasks.terminal import shell, wait
-from kubetasks.terminal.report import Report
+from kubetasks.terminal.door import Door
 
 PACKAGE = "docker.io"
 PACKAGES = [PACKAGE, "iptables", "ca-certificates"]
@@ -52,7 +52,7 @@ def lacking() -> list[str]:
     return limited_runc.lacking(Path("/proc/self/status").read_text(), last)
 
 
-def ensure(settings: Settings, report: Report, log: Path) -> None:
+def ensure(settings: Settings, do: Door, log: Path) -> None:
     """Install and start an engine; called only if none answers. Raises EngineError, SetupError, ProgramError."""
     if settings.engine == "refuse":
         raise EngineError(
@@ -67,10 +67,10 @@ def ensure(settings: Settings, report: Report, log: Path) -> None:
             "sudo apt-get install docker.io && sudo usermod -aG docker $USER; elsewhere: https://docs.docker.com/engine/install/",
         )
     if shutil.which("dockerd") is None:
-        report.say("No container engine: installing Debian's docker.io with apt (INVOKE_SETUP_ENGINE=refuse forbids it).")
-        with report.step("Installing the container engine"):
+        do.say("No container engine: installing Debian's docker.io with apt (INVOKE_SETUP_ENGINE=refuse forbids it).")
+        with do.step("Installing the container engine"):
             _install(settings.cache, log)
-    start(settings.cache, report, log)
+    start(settings.cache, do, log)
 
 
 def _install(cache: Path, log: Path) -> None:
@@ -81,11 +81,11 @@ def _install(cache: Path, log: Path) -> None:
     packages.install(PACKAGES, cache, log, if_known=SINCE_DEBIAN_13)
 
 
-def start(cache: Path, report: Report, log: Path) -> None:
+def start(cache: Path, do: Door, log: Path) -> None:
     """Start the engine that is installed, and record how to stop it. Raises SetupError, ProgramError."""
     import tenacity
 
-    with report.step("Starting the container engine"):
+    with do.step("Starting the container engine"):
         if SYSTEMD.exists():
             shell.run(["systemctl", "start", UNIT], log=log)
             with receipt.changed(cache) as made:
@@ -170,20 +170,20 @@ def running(made: receipt.Receipt) -> bool:
     return bool(made.engine_pid) and _runs(made.engine_pid)
 
 
-def stop(cache: Path, report: Report) -> bool:
+def stop(cache: Path, do: Door) -> bool:
     """Stop the engine that setup started; return False if it does not run. Raises SetupError, ProgramError."""
     if not cache.exists():
         return False
-    with receipt.locked(cache, report):
-        return stop_locked(cache, report)
+    with receipt.locked(cache, do):
+        return stop_locked(cache, do)
 
 
-def stop_locked(cache: Path, report: Report) -> bool:
+def stop_locked(cache: Path, do: Door) -> bool:
     """Do what `stop` does, for a caller that holds the lock."""
     made = receipt.read(cache)
     found = running(made)
     if found:
-        with report.step("Stopping the container engine"):
+        with do.step("Stopping the container engine"):
             _stop_unit(made.engine_unit) if made.engine_unit else _stop_process(made.engine_pid)
     if made.engine_pid or made.engine_unit:
         made.engine_pid, made.engine_unit = 0, ""

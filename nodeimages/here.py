@@ -13,7 +13,7 @@ from kubetasks.setup import receipt
 from kubetasks.setup.install import require_buildable
 from kubetasks.setup.log import new_log
 from kubetasks.setup.requirements import REGISTRY, File, Requirement
-from kubetasks.terminal.report import Report
+from kubetasks.terminal.door import Door
 from nodeimages.build import PACKAGES, Build, make_python
 
 
@@ -33,7 +33,7 @@ def _needs_only_go(missing: Sequence[Requirement]) -> bool:
     return all(isinstance(need, File) or need is REGISTRY for need in missing)
 
 
-def build(settings: Settings, report: Report, log: Path, missing: Sequence[Requirement], start: Callable[[], None]) -> None:
+def build(settings: Settings, do: Door, log: Path, missing: Sequence[Requirement], start: Callable[[], None]) -> None:
     """Build what is missing; `start` starts the engine. Raises EngineError, SetupError, ProgramError."""
 
     def prepare() -> Engine:
@@ -42,20 +42,20 @@ def build(settings: Settings, report: Report, log: Path, missing: Sequence[Requi
             packages.install(PACKAGES, settings.cache, log)
         return client.connect()
 
-    Build(settings, report, log, prepare, missing).run()
+    Build(settings, do, log, prepare, missing).run()
 
 
-def python(found: Engine, settings: Settings, report: Report, wanted: Requirement, debian: str, package: str) -> str:
+def python(found: Engine, settings: Settings, do: Door, wanted: Requirement, debian: str, package: str) -> str:
     """Build the image with that package of a Debian release, and return its name.
 
     Raises EngineError, SetupError, ProgramError.
     """
     require_buildable(settings, [wanted])
     root = settings.cache / f"build-python-{debian}"
-    with receipt.locked(settings.cache, report):
+    with receipt.locked(settings.cache, do):
         log = new_log(settings)
         packages.install(PACKAGES, settings.cache, log)
-        with report.step(f"Creating an image with Python from Debian packages ({debian}: {package})"):
+        with do.step(f"Creating an image with Python from Debian packages ({debian}: {package})"):
             try:
                 make_python(found, debian, root, log, package)
             finally:

@@ -5,7 +5,7 @@ import os
 import queue
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
@@ -307,7 +307,7 @@ class Engine:
             found = self._client.images.get(reference).attrs
             return "/".join(filter(None, (found["Os"], found["Architecture"], found.get("Variant"))))
 
-    def save(self, references: list[str], file: Path) -> None:
+    def save(self, references: Sequence[str], file: Path) -> None:
         """Write an image with these names to a file that `docker load` reads."""
         parts = dict(zip(("os", "architecture", "variant"), self.platform(references[0]).split("/"), strict=False))
         chosen = {"platform": json.dumps(parts)} if parts["os"] else {}

@@ -8,13 +8,15 @@ from typing import NamedTuple
 from kubetasks.engine.image import Image
 from kubetasks.errors import RolloutError, TaskError
 from kubetasks.kube import objects, problems, readiness
+from kubetasks.kube.client import Object
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import build, cluster, desired, seen
 from kubetasks.pipeline.converge import converge, wait_for_rollout, wait_until_served
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
 from kubetasks.providers.own import Own
-from kubetasks.terminal import equivalents, interruption
+from kubetasks.terminal import interruption
+from kubetasks.terminal.door import At
 
 ABANDON_SECONDS = 3.0
 
@@ -26,8 +28,7 @@ def deploy(run: Run) -> Image:
     """
     made = run.image
     desired.check(run.app, run.manifests)
-    if not run.report.dry:
-        build.require_built(run, made)  # before a cluster is created for nothing
+    run.do.unless_dry(lambda _: build.require_built(run, made))  # before a cluster is created for nothing
     came_up = cluster.ensure(run)  # then the same pods may not answer yet
     converge(run, Desired(image=made), made.build, "always" if came_up else "if changed")
     return made
@@ -45,22 +46,38 @@ def scale(run: Run, replicas: int) -> None:
 
 def rollback(run: Run) -> None:
     """Roll back to the revision that served before, and wait until its pods answer. Raises RolloutError, ExposeError."""
-    if run.report.dry:
-        run.report.equivalent(*equivalents.rollback(run.app, run.kubectl))
-        return
     with run.locked():
-        deployment, found = seen.require_deployment(run), seen.rollout(run)
-        if deployment["spec"].get("paused"):
-            paused = problems.of_kind("paused", run.app.name, kubectl=found.evidence.kubectl)
-            raise RolloutError(paused.sentence, paused.hint)
-        before = readiness.revision_before(found)
-        if before is None:
-            raise RolloutError(f"The deployment {run.app.name} has no earlier revision.", "./inv build deploy")
-        run.report.equivalent(*equivalents.rollback(run.app, run.kubectl, before.number))
-        run.agree()
-        objects.replace_template(run.kube, deployment, before.template)
-        wait_for_rollout(run, f"Rolling back to revision {before.number}")
-        wait_until_served(run)
+        before = run.do.unless_dry(lambda _: _revision_before(run))
+        to = [f"--to-revision={before.number}"] if before else []
+
+        def undo(_at: At) -> None:
+            if before:
+                objects.replace_template(run.kube, before.deployment, before.template)
+
+        run.do(run.kubectl("rollout", "undo", f"deployment/{run.app.name}", *to), undo)
+        wait_for_rollout(run, f"Rolling back to revision {before.number}" if before else "")
+        run.do.unless_dry(lambda _: wait_until_served(run))
+
+
+class Before(NamedTuple):
+    """The deployment as it is, and the number and the pod template of the revision before."""
+
+    deployment: Object
+    number: int
+    template: Object
+
+
+def _revision_before(run: Run) -> Before:
+    """Let a person agree to going back, if that can be. Raises RolloutError, OwnershipError."""
+    deployment, found = seen.require_deployment(run), seen.rollout(run)
+    if deployment["spec"].get("paused"):
+        paused = problems.of_kind("paused", run.app.name, kubectl=found.evidence.kubectl)
+        raise RolloutError(paused.sentence, paused.hint)
+    before = readiness.revision_before(found)
+    if before is None:
+        raise RolloutError(f"The deployment {run.app.name} has no earlier revision.", "./inv build deploy")
+    run.agree()
+    return Before(deployment, before.number, before.template)
 
 
 class Up(NamedTuple):
@@ -73,20 +90,20 @@ class Up(NamedTuple):
 def up(run: Run) -> Up:
     """Start, build, deploy, expose and scale. Image and cluster are created side by side."""
     desired.check(run.app, run.manifests, exposed=True)
-    if run.report.dry:
+    made = run.do.unless_dry(lambda _: _side_by_side(run))
+    if made is None:  # one after the other, as they would be pasted
         cluster.ensure(run)
         made = build.build(run)
-    else:
-        made = _side_by_side(run)
     replicas = run.settings.replicas
     with run.locked():
-        if run.report.dry or seen.deployment(run):  # what serves stays as it is until the image is known to run
+        serving = run.do.unless_dry(lambda _: seen.deployment(run) is not None)
+        if serving is not False:  # what serves stays as it is until the image is known to run
             converge(run, Desired(image=made), serve="never")
             converge(run, Desired(exposed=True))  # also mends a service at which nothing answers
             converge(run, Desired(replicas=replicas), made.build, "always")
         else:  # nothing serves yet that could suffer from what fails
             converge(run, Desired(made, exposed=True, replicas=replicas), made.build, "always")
-        return Up(made, "" if run.report.dry else seen.address(run).url)
+        return Up(made, run.do.unless_dry(lambda _: seen.address(run).url) or "")
 
 
 def _side_by_side(run: Run) -> Image:
@@ -110,7 +127,7 @@ def _side_by_side(run: Run) -> Image:
     # each is made once, before there are two threads
     provider, _, _ = run.provider, run.engine, run.image  # an image that cannot be read is refused before a cluster is created
     created = provider if isinstance(provider, Own) and provider.phase() in ("missing", "incomplete") else None
-    with run.report.step("Cluster and image"):
+    with run.do.step("Cluster and image"):
         builder = threading.Thread(target=work, daemon=True)  # a daemon, or Ctrl-C would wait for the build
         creating.set()
         try:

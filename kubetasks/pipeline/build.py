@@ -6,7 +6,7 @@ from kubetasks.engine import access, image
 from kubetasks.engine.image import Image
 from kubetasks.errors import EngineError, ImageError
 from kubetasks.pipeline.run import Run
-from kubetasks.terminal import equivalents
+from kubetasks.terminal.door import At, pairs
 
 
 def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bool = True) -> Image:
@@ -14,26 +14,28 @@ def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bo
 
     Once `abandoned` returns True, the build ends at its next line of output. Raises EngineError then.
     """
-    report, made = run.report, run.image
-    found = run.if_it_answers(lambda: run.engine)
+    report, made, app = run.report, run.image, run.app
+    found = run.do.known(lambda: run.engine, None)
     names = (image.our_names(found, made) if found else made.names) if tagged else [made.reference]
     for name in made.names:
         if tagged and name not in names:
             report.say(f"{name} was not built by these tasks: it stays as it is.")
-    if not report.equivalent(equivalents.build(run.app, names, made.arguments)):
-        return made
-    if run.engine.image_id(made.reference):
-        image.build(run.engine, made, names, lambda _line: None)
-        report.say(f"{made.reference} is already built.")
-        return made
-    with report.step(f"Building {made.reference}") as step:
 
+    def make(at: At) -> None:
         def on_line(text: str) -> None:
             if abandoned():
                 raise EngineError(f"The build of {made.reference} was abandoned.", "./inv build")
-            step.at(text)
+            at(text)
 
         image.build(run.engine, made, names, on_line)
+
+    there = found is not None and found.image_id(made.reference) is not None
+    tags = [word for name in names for word in ("--tag", name)]
+    words = [*tags, *pairs("--build-arg", made.arguments), *pairs("--label", app.owner.labels)]
+    where = ["--file", str(app.dockerfile), str(app.source)] if app.dockerfile else ["."]
+    run.do(["docker", "build", *words, *where], make, "" if there else f"Building {made.reference}")
+    if there:
+        report.say(f"{made.reference} is already built.")
     return made
 
 

@@ -1,24 +1,29 @@
 """The cluster: created, started, stopped and deleted, with a load balancer installed if it has none."""
 
-from collections.abc import Sequence
+import shlex
+import sys
 from functools import partial
 from pathlib import Path
 
 from kubetasks import providers
 from kubetasks.engine import access
-from kubetasks.errors import ClusterError, EngineError, ExposeError, RolloutError
+from kubetasks.errors import ClusterError, ExposeError, RolloutError
 from kubetasks.kube.client import ApiError
 from kubetasks.pipeline import converge, nodes, seen
 from kubetasks.pipeline.run import Run
 from kubetasks.providers import metallb
 from kubetasks.providers.own import Own
 from kubetasks.setup import requirements
+from kubetasks.terminal import shell
 
 
 def start(run: Run) -> None:
     """Start the cluster, created first if there is none, and wait until what was deployed in it is back. Raises ClusterError."""
-    if not ensure(run) or run.report.dry:
-        return
+    if ensure(run):
+        run.do.unless_dry(lambda _: _wait_for_application(run))
+
+
+def _wait_for_application(run: Run) -> None:
     if seen.deployment(run) is None:
         return
     try:
@@ -32,41 +37,50 @@ def ensure(run: Run) -> bool:
     """Make sure that the cluster runs and has a load balancer; True if it has just come up. Raises ClusterError."""
     provider = run.provider
     if not isinstance(provider, Own):
-        if not run.report.dry:
-            seen.require_namespace(run)  # also shows that the cluster answers
-            run.report.say(f"Cluster {provider.name} is running.")
+        run.do.unless_dry(lambda _: seen.require_namespace(run))  # also shows that the cluster answers
+        run.report.say(f"Cluster {provider.name} is running.")
         return False
-    if not run.report.show(lambda: _start_lines(run, provider)):
+    started = run.do.known(provider.start, None)
+    if started is None:
         return False
-    run.cluster, changed = provider.start()
-    changed |= nodes.wait_for_api(run)
-    if run.cluster.subnet:
+    facts, phase = started
+    if facts:
+        run.cluster = facts
+    changed = phase != "running"
+    changed |= bool(run.do.unless_dry(lambda _: nodes.wait_for_api(run)))
+    if facts.subnet if facts else provider.gives_addresses and phase in ("missing", "incomplete"):
         _install_load_balancer(run)  # its pods start as soon as there is a node for them
-    changed |= nodes.wait_for(run)
+    if changed:
+        run.do(["kubectl", "wait", "--for=condition=Ready", "nodes", "--all"], lambda _: nodes.wait_for(run))
+    else:
+        changed = bool(run.do.unless_dry(lambda _: nodes.wait_for(run)))
     if not changed:
         run.report.say(f"Cluster {provider.name} is running.")
     return changed
 
 
-def _start_lines(run: Run, provider: Own) -> Sequence[str]:
-    """The equivalent commands of a start; a comment if the engine does not answer."""
-    try:
-        return provider.start_lines()
-    except EngineError as error:
-        if not run.report.dry:
-            raise
-        return [f"# {line.strip()}" for line in str(error.message).splitlines()]
-
-
 def _install_load_balancer(run: Run) -> None:
-    if _has_load_balancer(run):
+    if run.do.unless_dry(lambda _: _has_load_balancer(run)):
         return
-    manifest = requirements.LOAD_BALANCER.find(None, run.settings)
-    if not manifest.present:
+    manifest, owner = requirements.LOAD_BALANCER.find(None, run.settings), run.app.owner
+    if not manifest.present and run.do.unless_dry(lambda _: True):
         raise ClusterError("MetalLB's manifest is missing.", "./inv setup")
-    with run.report.step("Installing the load balancer (MetalLB)"):
-        run.kube.again(partial(metallb.install, run.kube, Path(manifest.reference)), ApiError)
-        run.kube.again(partial(metallb.configure, run.kube, run.cluster.subnet), ApiError)
+    file = shlex.quote(manifest.reference)
+    apply = f"kubectl apply --server-side --field-manager={owner.name}"
+    install = (
+        f"{apply} -f {file}",
+        f"kubectl label --overwrite -f {file} {owner.selector}",
+        "kubectl delete validatingwebhookconfiguration metallb-webhook-configuration",
+        "kubectl label nodes --all node.kubernetes.io/exclude-from-external-load-balancers-",
+    )
+    # its address pool depends on the network, which the shell asks for
+    subnet = shell.line(["docker", "network", "inspect", run.provider.name, "--format", "{{(index .IPAM.Config 0).Subnet}}"])
+    settings = shell.line([sys.executable, "-m", "kubetasks.providers.metallb"])
+    configure = f"{settings} $({subnet}) {owner.name} | {apply} -f -"
+    with run.do.step("Installing the load balancer (MetalLB)"):
+        path = Path(manifest.reference)
+        run.do("\n".join(install), lambda _: run.kube.again(partial(metallb.install, run.kube, path), ApiError))
+        run.do(configure, lambda _: run.kube.again(partial(metallb.configure, run.kube, run.cluster.subnet), ApiError))
 
 
 def _has_load_balancer(run: Run) -> bool:
@@ -105,7 +119,7 @@ def runs(run: Run) -> bool:
 
 def kubeconfig(run: Run) -> str:
     """The path of the kubeconfig file of the running cluster; under --dry, whether it runs or not. Raises ClusterError."""
-    return run.provider.kubeconfig if run.report.dry else run.cluster.kubeconfig
+    return run.do.unless_dry(lambda _: run.cluster.kubeconfig) or run.provider.kubeconfig
 
 
 def docker_env(run: Run, unset: bool) -> str:

@@ -6,10 +6,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Literal
 
-from kubetasks.engine.image import Image
 from kubetasks.errors import ExposeError, SettingError
 from kubetasks.kube import manifests, objects, readiness, service
-from kubetasks.kube.client import ApiError, describe
+from kubetasks.kube.client import ApiError, Object, describe
 from kubetasks.kube.manifests import Manifest
 from kubetasks.kube.readiness import Rollout
 from kubetasks.kube.service import Address
@@ -18,6 +17,7 @@ from kubetasks.pipeline.desired import Desired, Part, Place
 from kubetasks.pipeline.judge import Exposure
 from kubetasks.pipeline.run import Run
 from kubetasks.terminal import wait
+from kubetasks.terminal.door import At
 
 STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
 BALANCER_SECONDS = 60.0  # a load balancer whose image cannot be pulled gives no address
@@ -34,53 +34,47 @@ def converge(run: Run, wanted: Desired, build: str = "", serve: Serve = "if chan
     """Give the cluster what is wanted, all of it before the first wait.
 
     Whatever can be refused is, before anything is changed. In the end wait, as `serve` says, until each pod answers, with that
-    build id if one is given. Return the service's addresses that answer, if one was wanted. Under --dry, print the equivalent
-    commands. Raises SettingError, ClusterError, OwnershipError, RolloutError with a diagnosis, and ExposeError.
+    build id if one is given. Return the service's addresses that answer, if one was wanted.
+
+    Raises SettingError, ClusterError, OwnershipError, RolloutError with a diagnosis, and ExposeError.
     """
     provider = run.provider
     there = Place(run.settings.namespace, provider.delivered(wanted.image) if wanted.image else None, provider.node_port)
     found = run.manifests if wanted.image or wanted.exposed else []
     parts = desired.parts(run.app, found, wanted, there)
     with run.locked():
-        if run.report.dry:
-            if wanted.image:
-                run.report.show(partial(_deliver_lines, run, wanted.image))
-            run.report.equivalent(*desired.lines(run.app, found, wanted, there, run.kubectl))
-            return []
-        before = _refuse(run, wanted, parts)
-        run.agree()
+        before = run.do.unless_dry(lambda _: _allowed(run, wanted, parts)) or set()
         if wanted.image:
-            run.report.show(partial(_deliver_lines, run, wanted.image))
             there = replace(there, delivered=provider.deliver(wanted.image))
             provider.supply(manifests.other_images(found, run.app))
-        there = replace(there, node_port=_free_node_port(run) if wanted.exposed else None)
-        run.report.equivalent(*desired.lines(run.app, found, wanted, there, run.kubectl))
+        if wanted.exposed:
+            there = run.do.unless_dry(lambda _: replace(there, node_port=_free_node_port(run))) or there
         changed = _apply(run, found, wanted, there)
         if wanted.rolls_out:
             given = there.delivered.reference if there.delivered and not provider.shared else ""  # others' nodes get nothing
             wait_for_rollout(run, wanted.text(bool(changed - {run.app.service})), given)
         known: Sequence[Address] = ()
         if wanted.exposed:
-            known = wait_for_addresses(run, changed=run.app.service in changed, before=run.app.service in before)
+            new, there_before = run.app.service in changed, run.app.service in before
+            known = run.do.unless_dry(lambda _: wait_for_addresses(run, changed=new, before=there_before)) or []
         rolled = wanted.rolls_out and changed - {run.app.service}
         if serve == "always" or (rolled and serve == "if changed"):
-            wait_until_served(run, build)
+            run.do.unless_dry(lambda _: wait_until_served(run, build))
         return known
 
 
-def _deliver_lines(run: Run, image: Image) -> Sequence[str]:
-    lines = run.provider.deliver_lines(image)
-    return [*lines, *run.provider.supply_lines(manifests.other_images(run.manifests, run.app))]
+def _allowed(run: Run, wanted: Desired, parts: Sequence[Part]) -> set[str]:
+    """Let a person agree, unless something forbids the change; return the names of those objects that are there.
 
-
-def _refuse(run: Run, wanted: Desired, parts: Sequence[Part]) -> set[str]:
-    """The names of those that are there. Raises ClusterError, OwnershipError, RolloutError: whatever forbids the change."""
+    Raises ClusterError, OwnershipError, RolloutError.
+    """
     if wanted.image:
         seen.require_namespace(run)
     else:
         seen.require_deployment(run)
     items = [part.manifest.item for part in parts]
     found = [item for item in items if objects.there(run.kube, item["kind"], item["metadata"]["name"], run.settings.namespace)]
+    run.agree()
     return {describe(item) for item in found}
 
 
@@ -98,8 +92,9 @@ def _apply(run: Run, found: Sequence[Manifest], wanted: Desired, there: Place) -
         elif kind == "deployment":
             awaited.append(name)
         item = desired.item_of(part, run.app, there.namespace)
+        command = partial(desired.command_of, part, run.app, run.kubectl_flags)
         try:
-            if job.run_once(run, item) if kind == "job" else objects.apply(run.kube, item):
+            if job.run_once(run, item, command) if kind == "job" else _apply_one(run, item, command):
                 changed.add(part.manifest.name)
         except ApiError as error:
             if there.node_port and TAKEN in error.sentence:
@@ -109,9 +104,18 @@ def _apply(run: Run, found: Sequence[Manifest], wanted: Desired, there: Place) -
                 raise
             where = part.manifest.file or f"{run.app.manifests or 'What is made'}: {part.manifest.name}"
             raise SettingError(f"{where}: {error.sentence}", "Fix the file, and run it again") from error
-    if wanted.replicas is not None and objects.scale(run.kube, run.app.name, there.namespace, wanted.replicas):
+    if wanted.replicas is not None and _scale(run, wanted.replicas):
         changed.add("replicas")
     return changed
+
+
+def _apply_one(run: Run, item: Object, command: Callable[[], str]) -> bool:
+    return run.do(command, lambda _: objects.apply(run.kube, item)) or False
+
+
+def _scale(run: Run, replicas: int) -> bool:
+    command = run.kubectl("scale", f"deployments/{run.app.name}", f"--replicas={replicas}")
+    return run.do(command, lambda _: objects.scale(run.kube, run.app.name, run.settings.namespace, replicas)) or False
 
 
 def _free_node_port(run: Run) -> int | None:
@@ -154,8 +158,9 @@ def wait_for_rollout(run: Run, text: str, delivered: str = "", name: str = "") -
     Raises RolloutError, with a diagnosis.
     """
     check, timeout = RolloutCheck(run, delivered, name), run.settings.timeout
-    with run.report.step(text) as step:
-        end = wait.until(run.kube.surviving(check), timeout=timeout, on_change=step.at)
+
+    def rolled_out(at: At) -> None:
+        end = wait.until(run.kube.surviving(check), timeout=timeout, on_change=at)
         diagnose.require_done(
             run,
             end,
@@ -163,6 +168,8 @@ def wait_for_rollout(run: Run, text: str, delivered: str = "", name: str = "") -
             lambda detail: readiness.late(check.found, timeout, detail),
             check.found,
         )
+
+    run.do(run.kubectl("rollout", "status", f"deployment/{name or run.app.name}"), rolled_out, text)
 
 
 class AddressCheck:
@@ -209,14 +216,14 @@ def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Add
     `changed`: applying changed it; `before`: it was there.
     """
     check = AddressCheck(run, judge.EFFECT_SECONDS if before and changed else 0)
-    with run.report.step("Exposing" if changed else "Already exposed") as step:
+    with run.do.step("Exposing" if changed else "Already exposed") as at:
         wait.until_done(
             run.kube.surviving(check),
             ExposeError,
             "The service is not reachable",
             WITHOUT_LOAD_BALANCER if run.provider.shared else seen.LOGS,
             timeout=run.settings.timeout,
-            on_change=step.at,
+            on_change=at,
         )
     if run.cluster.load_balancer and not any(one.way == service.BALANCER for one in check.answering):
         run.report.say("No address of the load balancer answers so far.")
@@ -275,14 +282,14 @@ def wait_until_served(run: Run, build: str = "") -> int:
     text = "Waiting for traffic"
     if run.provider.shared and not probe.first_answering(run.app, seen.exposure(run).known):
         text = "Waiting for endpoints (no address answers from here)"
-    with run.report.step(text) as step:
+    with run.do.step(text) as at:
         wait.until_done(
             run.kube.surviving(check),
             ExposeError,
             "Not every pod gets requests",
             seen.LOGS,
             timeout=run.settings.timeout,
-            on_change=step.at,
+            on_change=at,
             pause=0.1,
         )
     return len(check.pods)

@@ -1,5 +1,7 @@
-"""What a task wants the cluster to have: pure functions to whole objects and to the equivalent commands."""
+"""What a task wants the cluster to have: pure functions to whole objects, and to the commands that apply them."""
 
+import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,7 +12,7 @@ from kubetasks.kube import manifests
 from kubetasks.kube.client import Object
 from kubetasks.kube.manifests import Edit, Manifest
 from kubetasks.project.application import MADE, Application
-from kubetasks.terminal import equivalents
+from kubetasks.terminal import shell
 
 
 @dataclass(frozen=True)
@@ -85,22 +87,22 @@ def item_of(part: Part, app: Application, namespace: str) -> Object:
     return manifests.owned(manifests.edited(part.manifest.item, part.edits), app.owner, namespace)
 
 
-def lines(app: Application, found: Sequence[Manifest], wanted: Desired, there: Place, kubectl: Sequence[str]) -> list[str]:
-    """The equivalent commands."""
-    told: list[str] = []
-    for manifest, edits, images in parts(app, found, wanted, there):
-        if manifest.item["kind"] == manifests.SECRET and not manifest.file:
-            told.append(f"# {manifest.name} is applied too; it lies beside others, and its values are not shown")
-            continue
-        others = [edit for edit in edits if not str(edit["path"]).endswith("/image")]
-        kind, _, name = manifest.name.partition("/")
-        if kind == "job":
-            told.append(equivalents.delete(kubectl, kind, name))
-        told.append(equivalents.apply(app, kubectl, manifest.file, *others, images=images, made=manifest.text))
-        if kind == "job":
-            told.append(equivalents.kubectl(kubectl, "wait", "--for=condition=Complete", f"job/{name}", "--timeout=5m"))
-        if kind == "deployment":
-            told.append(equivalents.rollout_status(kubectl, name))
-    if wanted.replicas is not None:
-        told += equivalents.scale(app, kubectl, wanted.replicas)
-    return told
+def command_of(part: Part, app: Application, flags: Sequence[str]) -> str:
+    """What applies the part by hand; `flags` are those of kubectl."""
+    manifest, edits, images = part
+    if manifest.item["kind"] == manifests.SECRET and not manifest.file:
+        return f"# {manifest.name} is applied too; it lies beside others, and its values are not shown"
+    file = "-" if manifest.file is None else str(manifest.file)
+    if manifest.file and not app.dockerfile and manifest.file.is_relative_to(app.source):  # which is the project's folder
+        file = str(manifest.file.relative_to(app.source))
+    stages = [f"kubectl label --local -f {shlex.quote(file)} {app.owner.selector} -o yaml"]
+    if manifest.text:
+        stages[0] += " <<'EOF'"
+    if images:
+        chosen = shlex.join(f"{name}={image}" for name, image in images.items())
+        stages.append(f"kubectl set image --local -f - {chosen} -o yaml")
+    if others := [edit for edit in edits if not str(edit["path"]).endswith("/image")]:
+        stages.append(f"kubectl patch --local -f - --type=json -o yaml -p {shlex.quote(json.dumps(others))}")
+    apply = ["apply", "--server-side", "--force-conflicts", f"--field-manager={app.owner.name}", "-f", "-"]
+    stages.append(shell.line(["kubectl", *flags, *apply]))
+    return " | ".join(stages) + (f"\n{manifest.text}EOF" if manifest.text else "")

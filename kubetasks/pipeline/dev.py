@@ -121,22 +121,14 @@ def loop(run: Run, clean: bool) -> None:
     A failed change is reported, and the last good build keeps serving. Raises what `up` raises; then a cluster that was there
     before stays.
     """
-    if run.report.dry:
-        app.up(run)
-        return
     ours = isinstance(run.provider, Own)  # nobody has agreed yet that one of others is changed
-    report, provider = run.report, run.provider
-    may_clean = ours and provider.phase() == "missing"
+    may_clean = ours and run.do.known(run.provider.phase, "missing") == "missing"
     watch = Watch(run.app)  # first: what changes while it comes up is not lost
     run.forget("image", "manifests")
     try:
-        report.result(app.up(run).url)
+        url = app.up(run).url
         may_clean = True
-        with suppress(KeyboardInterrupt):
-            report.say(f"Watching {run.app.source}. Ctrl-C ends it.")
-            _follow(run, watch)
-        if not clean:
-            report.say("The last good build keeps serving: ./inv clean removes it.")
+        run.do.unless_dry(lambda _: _serve(run, watch, url, kept=not clean))
     except KeyboardInterrupt:
         clean = clean and (ours or may_clean)  # a person who has not agreed to a change is not asked now
         raise
@@ -148,6 +140,15 @@ def loop(run: Run, clean: bool) -> None:
         if clean:
             with interruption.cleaning():
                 removal.clean(run, everything=ours)
+
+
+def _serve(run: Run, watch: Watch, url: str, *, kept: bool) -> None:
+    run.report.result(url)
+    with suppress(KeyboardInterrupt):
+        run.report.say(f"Watching {run.app.source}. Ctrl-C ends it.")
+        _follow(run, watch)
+    if kept:
+        run.report.say("The last good build keeps serving: ./inv clean removes it.")
 
 
 def _follow(run: Run, watch: Watch) -> None:

@@ -13,16 +13,18 @@ from kubetasks.kube.problems import Problem
 from kubetasks.kube.readiness import Rollout
 from kubetasks.pipeline import judge, seen
 from kubetasks.pipeline.run import Run
-from kubetasks.terminal import equivalents, wait
+from kubetasks.terminal import shell, wait
 
 LOG_TAIL = 200  # lines in the file
 
 
 def now(run: Run) -> Diagnosis | None:
     """What is wrong with cluster, application and service at this moment; None under --dry. Raises OwnershipError."""
-    events = equivalents.kubectl(run.kubectl, "get", "events", "--sort-by=.lastTimestamp")
-    if not run.report.equivalent(equivalents.status(run.kubectl), events):
-        return None
+    looks = run.kubectl("get", "deployments,pods,services"), run.kubectl("get", "events", "--sort-by=.lastTimestamp")
+    return run.do("\n".join(map(shell.line, looks)), lambda _: _found(run))
+
+
+def _found(run: Run) -> Diagnosis:
     try:
         return _of_cluster(run) or _of_application(run)
     except EngineError as error:

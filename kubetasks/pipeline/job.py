@@ -1,11 +1,14 @@
 """A job that must have ended before the application runs, such as one that migrates its database."""
 
+from collections.abc import Callable
+
 from kubetasks.kube import jobs, objects
 from kubetasks.kube.client import Object
 from kubetasks.kube.readiness import Rollout
 from kubetasks.pipeline import diagnose, judge, seen
 from kubetasks.pipeline.run import Run
 from kubetasks.terminal import wait
+from kubetasks.terminal.door import At
 
 
 class JobCheck:
@@ -24,18 +27,19 @@ class JobCheck:
         return jobs.state(live, self.found.pods, self.found.evidence, self._run.settings.grace_period)
 
 
-def run_once(run: Run, item: Object) -> bool:
-    """Run a job unless it has ended well as it is now; True if it was run. Raises RolloutError, with a diagnosis."""
+def run_once(run: Run, item: Object, command: Callable[[], str]) -> bool:
+    """Run a job, which `command` applies, unless it has ended well as it is now; True if it was run.
+
+    Raises RolloutError, with a diagnosis.
+    """
     name, namespace, timeout = item["metadata"]["name"], run.settings.namespace, run.settings.timeout
-    before = objects.there(run.kube, "Job", name, namespace)
+    before = run.do.unless_dry(lambda _: objects.there(run.kube, "Job", name, namespace))
     if before and jobs.same(before, item, run.app.owner.key("job")):
         return False
     check = JobCheck(run, item)
-    with run.report.step(f"Running job/{name}") as step:
-        if before:  # nothing in a job can be changed
-            objects.delete(run.kube, "Job", name, namespace, timeout, step.at)
-        objects.apply(run.kube, item)
-        end = wait.until(run.kube.surviving(check), timeout=timeout, on_change=step.at)
+
+    def ended(at: At) -> None:
+        end = wait.until(run.kube.surviving(check), timeout=timeout, on_change=at)
         diagnose.require_done(
             run,
             end,
@@ -43,4 +47,12 @@ def run_once(run: Run, item: Object) -> bool:
             lambda detail: jobs.late(check.job, check.found.pods, timeout, detail),
             check.found,
         )
-        return True
+
+    with run.do.step(f"Running job/{name}") as at:
+        # nothing in a job can be changed
+        delete = run.kubectl("delete", "job", name, "--ignore-not-found")
+        run.do(delete, lambda _: objects.delete(run.kube, "Job", name, namespace, timeout, at))
+        run.do(command, lambda _: objects.apply(run.kube, item))
+        complete = run.kubectl("wait", "--for=condition=Complete", f"job/{name}", "--timeout=5m")
+        run.do(complete, lambda _: ended(at))
+    return True

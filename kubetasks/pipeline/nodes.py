@@ -21,14 +21,14 @@ def wait_for_api(run: Run) -> bool:
     """Wait until the API answers; False if it does so already. Raises ClusterError."""
     if isinstance(_answers(run), wait.Done):
         return False
-    with run.report.step("Waiting for the API") as step:
+    with run.do.step("Waiting for the API") as at:
         wait.until_done(
             lambda: _answers(run),
             ClusterError,
             f"Cluster {run.provider.name} is not up",
             "./inv stop start; or ./inv delete start, which loses what is in it",
             timeout=run.settings.timeout,
-            on_change=step.at,
+            on_change=at,
         )
     return True
 
@@ -47,8 +47,8 @@ def wait_for(run: Run) -> bool:
 
     if isinstance(check(), wait.Done):
         return False
-    with run.report.step("Waiting for the nodes" if len(since) > 1 else "Waiting for the node") as step:
-        end = wait.until(check, timeout=timeout, on_change=step.at)
+    with run.do.step("Waiting for the nodes" if len(since) > 1 else "Waiting for the node") as at:
+        end = wait.until(check, timeout=timeout, on_change=at)
         if isinstance(end, wait.Failed):
             raise end.error or ClusterError(end.reason, end.hint)
         if isinstance(end, wait.Pending):

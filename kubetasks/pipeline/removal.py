@@ -7,38 +7,46 @@ from kubetasks.engine import image
 from kubetasks.engine.client import AbsentError
 from kubetasks.errors import LeftoverError
 from kubetasks.kube import manifests, objects
+from kubetasks.kube.client import Object
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import cluster, probe, seen
 from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
-from kubetasks.terminal import equivalents, wait
+from kubetasks.terminal import wait
+from kubetasks.terminal.door import At
 
 
 def unexpose(run: Run) -> bool:
     """Delete the service and wait until no address answers; False if there was none. Raises OwnershipError, LeftoverError."""
     app, settings = run.app, run.settings
     with run.locked():
-        if not run.report.equivalent(equivalents.kubectl(run.kubectl, "delete", "service", app.name)):
-            return True
-        found = seen.find_service(run) if cluster.runs(run) else None
-        if found is None:
+        there = run.do.unless_dry(lambda _: _services(run))
+        if there == []:
             return False
-        objects.require_ours(run.kube, {"kind": "Service", **found})
-        run.agree([app.service])
-        known = seen.addresses(run, found)
-        with run.report.step("Deleting the service") as step:
-            objects.delete(run.kube, "Service", app.name, settings.namespace, settings.timeout, step.at)
-        with run.report.step("Waiting until its addresses are closed") as step:
+        known = [address for found in there or () for address in seen.addresses(run, found)]
+        with run.do.step("Deleting the service") as at:
+            _delete(run, "Service", app.name, at)
+        with run.do.step("Waiting until its addresses are closed") as at:
             wait.until_done(
                 partial(_closed, app, known),
                 LeftoverError,
                 "The service was deleted but its address is not closed",
                 "./inv status",
                 timeout=settings.timeout,
-                on_change=step.at,
+                on_change=at,
                 pause=0.1,
             )
         return True
+
+
+def _services(run: Run) -> list[Object]:
+    """Our service, if it is there and a person agrees that it goes. Raises OwnershipError."""
+    found = seen.find_service(run) if cluster.runs(run) else None
+    if found is None:
+        return []
+    objects.require_ours(run.kube, {"kind": "Service", **found})
+    run.agree([run.app.service])
+    return [found]
 
 
 def _closed(app: Application, known: list[Address]) -> wait.State:
@@ -51,30 +59,30 @@ def undeploy(run: Run, *, volumes: bool = False) -> bool:
 
     Raises OwnershipError, LeftoverError.
     """
-    settings = run.settings
     with run.locked():
-        if not run.report.dry and not cluster.runs(run):
-            return False
         going, kept = _applied(run, volumes=volumes)
         if kept:
             run.report.say(f"Kept with its data: {', '.join(_named(kept))}. ./inv undeploy --volumes removes it.")
-        run.report.equivalent(*(equivalents.delete(run.kubectl, kind.lower(), name) for kind, name in going))
-        if run.report.dry or not going:
-            return bool(going)
-        run.agree(_named(going))
-        with run.report.step("Deleting the deployment") as step:
+        if not going:
+            return False
+        run.do.unless_dry(lambda _: run.agree(_named(going)))
+        with run.do.step("Deleting the deployment") as at:
             for kind, name in going:
-                objects.delete(run.kube, kind, name, settings.namespace, settings.timeout, step.at)
+                _delete(run, kind, name, at)
         return True
+
+
+def _delete(run: Run, kind: str, name: str, at: At) -> None:
+    delete = run.kubectl("delete", kind.lower(), name, "--ignore-not-found")
+    run.do(delete, lambda _: objects.delete(run.kube, kind, name, run.settings.namespace, run.settings.timeout, at))
 
 
 def _applied(run: Run, *, volumes: bool) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Kind and name of what goes with the deployment, and of what stays because a person's data is in it."""
-    if run.report.dry:
+    found = run.do.unless_dry(lambda _: seen.applied(run) if cluster.runs(run) else [])
+    if found is None:
         own = [one.item for one in reversed(run.manifests) if one.name != run.app.service]
         found = [(item["kind"], item["metadata"]["name"]) for item in own]
-    else:
-        found = seen.applied(run)
     kept = [one for one in found if one[0] == manifests.CLAIM and not volumes]
     return [one for one in found if one not in kept], kept
 
@@ -88,25 +96,23 @@ def remove_images(run: Run) -> bool:
 
     False if there were none. Raises LeftoverError if a container of the engine uses one.
     """
-    app, report, provider = run.app, run.report, run.provider
-    if report.dry:
-        found = run.if_it_answers(lambda: run.host_engine)
-        references = found.image_tags(app.name) if found else run.image.names
+    app = run.app
+    with run.locked(), run.do.step("Removing the images") as at:
+        references = run.do.unless_dry(lambda _: image.unused(run.host_engine, app))
+        if references is None:
+            references = run.do.known(lambda: run.host_engine.image_tags(app.name), run.image.names)
         if references:
-            report.equivalent(equivalents.remove_images(references))
-        return True
-    with run.locked():
-        with report.step("Removing the images") as step:
-            references = image.unused(run.host_engine, app)
-            if references:
-                report.equivalent(equivalents.remove_images(references))
-            image.remove(run.host_engine, references, step.at)
-            if provider.phase() == "running":
-                references += provider.remove_images(lambda: _used_images(run))
-        left = run.host_engine.image_tags(app.name)
-        if left:
+            run.do(["docker", "rmi", "--force", *references], lambda _: image.remove(run.host_engine, references, at))
+        else:  # a build that failed has left stages
+            run.do.unless_dry(lambda _: image.remove(run.host_engine, [], at))
+        removed = run.do.unless_dry(lambda _: _remove_from_nodes(run))
+        if left := run.do.unless_dry(lambda _: run.host_engine.image_tags(app.name)):
             raise LeftoverError(f"Images are left: {', '.join(left)}.", "./inv rmi")
-        return bool(references)
+        return removed is None or bool(references + removed)
+
+
+def _remove_from_nodes(run: Run) -> list[str]:
+    return run.provider.remove_images(lambda: _used_images(run)) if run.provider.phase() == "running" else []
 
 
 def _used_images(run: Run) -> set[str]:
@@ -130,22 +136,27 @@ def clean(run: Run, *, everything: bool, volumes: bool = False) -> bool:
 
     Raises LeftoverError, OwnershipError, ClusterError.
     """
-    if not run.report.dry and not _reachable(run):
+    if run.do.unless_dry(lambda _: _reachable(run)) is False:
         return False
     with run.locked():
         if everything:
             cluster.delete(run)
-            remove_images(run)
         else:
-            if not run.report.dry and cluster.runs(run):
-                going, _ = _applied(run, volumes=volumes)  # refuses what is not ours before the service is deleted
-                exposed = [run.app.service] if seen.find_service(run) else []
-                if exposed or going:
-                    run.agree([*exposed, *_named(going)])
+            run.do.unless_dry(lambda _: _agree(run, volumes=volumes))
             unexpose(run)
             undeploy(run, volumes=volumes)
-            remove_images(run)
+        remove_images(run)
+        run.do.unless_dry(lambda _: run.report.say("Clean."))
     return True
+
+
+def _agree(run: Run, *, volumes: bool) -> None:
+    """Let a person agree to all that goes, unless something is not ours. Raises OwnershipError."""
+    if cluster.runs(run):
+        going, _ = _applied(run, volumes=volumes)
+        exposed = [run.app.service] if seen.find_service(run) else []
+        if exposed or going:
+            run.agree([*exposed, *_named(going)])
 
 
 def _reachable(run: Run) -> bool:

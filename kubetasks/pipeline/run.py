@@ -5,7 +5,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from kubetasks.engine import access, image
 from kubetasks.engine import client as engine_client
 from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Image
-from kubetasks.errors import EngineError, SetupError, TaskError
+from kubetasks.errors import SetupError, TaskError
 from kubetasks.kube import client, manifests
 from kubetasks.kube.client import Kube
 from kubetasks.kube.manifests import Manifest
@@ -25,7 +25,8 @@ from kubetasks.project.application import Application, Project
 from kubetasks.project.settings import Settings
 from kubetasks.providers.base import Cluster, Provider
 from kubetasks.setup import requirements
-from kubetasks.terminal import equivalents, interruption, locking
+from kubetasks.terminal import interruption, locking
+from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
 
 PACKAGES = ("docker", "filelock", "kubernetes", "rich", "tenacity", "watchfiles", "yaml")  # imported only when they are needed
@@ -34,12 +35,15 @@ PACKAGES = ("docker", "filelock", "kubernetes", "rich", "tenacity", "watchfiles"
 class Run:
     """Settings, report, and connections, each of which is made when it is first used. A task that changes a fact forgets it.
 
-    `agreed`: somebody has agreed to change a cluster that others use too.
+    `echo` and `dry` are invoke's own --echo and --dry; `agreed`: somebody has agreed to change a cluster that others use too.
     """
 
-    def __init__(self, settings: Settings, report: Report, *, agreed: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, report: Report, *, echo: bool = False, dry: bool = False, agreed: bool = False
+    ) -> None:
         self.settings = settings
         self.report = report
+        self.do = Door(report, echo=echo, dry=dry)
         self._agreed = agreed
         self.superseded: Callable[[], bool] = lambda: False  # whether what is waited for is not wanted any more
         self._locked = False
@@ -67,19 +71,10 @@ class Run:
         """The engine whose containers are nodes. Raises EngineError."""
         return engine_client.connect(owner=self.app.owner)
 
-    def if_it_answers(self, connect: Callable[[], Engine | None]) -> Engine | None:
-        """The engine; None under --dry if it does not answer. Raises EngineError."""
-        try:
-            return connect()
-        except EngineError:
-            if not self.report.dry:
-                raise
-            return None
-
     @cached_property
     def image(self) -> Image:
         """The image of the current source, built or not. Raises ImageError."""
-        machine = self.if_it_answers(lambda: self.host_engine)
+        machine = self.do.known(lambda: self.host_engine, None)
         return image.current(self.app, requirements.BASE_IMAGE.find(machine, self.settings).reference)
 
     @cached_property
@@ -89,7 +84,7 @@ class Run:
 
     @cached_property
     def provider(self) -> Provider:
-        return providers.select(self.settings, self.report, lambda: self.host_engine)
+        return providers.select(self.settings, self.do, lambda: self.host_engine)
 
     @cached_property
     def cluster(self) -> Cluster:
@@ -115,10 +110,14 @@ class Run:
             self.__dict__.pop(name, None)
 
     @property
-    def kubectl(self) -> tuple[str, ...]:
-        """The flags of equivalent kubectl commands."""
+    def kubectl_flags(self) -> tuple[str, ...]:
+        """Those that choose the cluster and the namespace."""
         namespace = self.settings.namespace
         return (*self.provider.kubectl, *(("--namespace", namespace) if namespace != "default" else ()))
+
+    def kubectl(self, *words: str) -> list[str]:
+        """The words of a command with kubectl."""
+        return ["kubectl", *self.kubectl_flags, *words]
 
     def agree(self, going: Sequence[str] = ()) -> None:
         """Let a person agree to the first change of a cluster that others use too; `going` names what is to be deleted.
@@ -136,10 +135,12 @@ class Run:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """In the block, no other task of this user changes the application: each would wait for the other's pods."""
-        if self._locked or self.report.dry:
+        if self._locked:
             yield
             return
-        with locking.application(self.settings, self.provider.name, self.report):
+        with ExitStack() as stack:
+            held = locking.application(self.settings, self.provider.name, self.report.tell)
+            self.do.unless_dry(lambda _: stack.enter_context(held))
             self._locked = True
             try:
                 yield
@@ -154,13 +155,13 @@ def begin(c: Context, *, json: bool = False, piped: bool = False) -> Run:
     ours = c.config[settings.OURS]
     if not ours["runs"]:
         project: Project = ours["project"]
-        report = Report(echo=bool(c.config.run.echo), dry=bool(c.config.run.dry), spoken=project.spoken)
-        ours["runs"] = (Run(settings.read(project, c.config), report, agreed=bool(c.config.run.get("yes"))),)
+        echo, dry, agreed = (bool(c.config.run.get(name)) for name in ("echo", "dry", "yes"))
+        report = Report(results=not dry, spoken=project.spoken)
+        ours["runs"] = (Run(settings.read(project, c.config), report, echo=echo, dry=dry, agreed=agreed),)
     (run,) = ours["runs"]
     made: Run = run
     made.report.begin(json=json, piped=piped)
-    if made.report.echo or made.report.dry:
-        made.report.equivalent(_environment(made))
+    made.do.show(lambda: _environment(made))
     return made
 
 
@@ -174,9 +175,11 @@ def require_packages() -> None:
 
 
 def _environment(run: Run) -> str:
+    """The command that makes pasted ones use our programs and our cluster."""
     folders: list[str] = []
     for program in (run.provider.program, requirements.kubectl().reference):
         folder = str(Path(program).parent)
         if os.sep in program and shutil.which(Path(program).name) != program and folder not in folders:
             folders.append(folder)
-    return equivalents.environment(folders, run.provider.environment)
+    path = [f'PATH={shlex.quote(":".join(folders))}:"$PATH"'] if folders else []
+    return " ".join(["export", *path, *(f"{name}={shlex.quote(value)}" for name, value in run.provider.environment.items())])

@@ -12,7 +12,6 @@ from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
 from kubetasks.project.settings import DEFAULTS
 from kubetasks.providers.own import Own
-from kubetasks.terminal import equivalents
 
 
 def status(run: Run) -> dict[str, Any] | None:
@@ -20,8 +19,10 @@ def status(run: Run) -> dict[str, Any] | None:
 
     None under --dry. Raises ClusterError if the namespace is missing.
     """
-    if not run.report.equivalent(equivalents.status(run.kubectl)):
-        return None
+    return run.do(run.kubectl("get", "deployments,pods,services"), lambda _: _document(run))
+
+
+def _document(run: Run) -> dict[str, Any]:
     phase = run.provider.phase()
     document: dict[str, Any] = {"cluster": run.provider.name, "state": phase, "kubernetes": "", "deployment": None}
     document |= {"pods": [], "addresses": [], "others": _other_clusters(run)}
@@ -70,8 +71,10 @@ def _other_clusters(run: Run) -> list[dict[str, str]]:
 def logs(run: Run, lines: int) -> Iterator[str]:
     """The last lines of each pod, with the pod's name. Raises ApiError at the end if one could not be read."""
     words = "logs", "--prefix", f"--tail={lines}", f"--selector={run.app.selector}"
-    if not run.report.equivalent(equivalents.kubectl(run.kubectl, *words)):
-        return
+    return run.do(run.kubectl(*words), lambda _: _lines(run, lines)) or iter(())
+
+
+def _lines(run: Run, lines: int) -> Iterator[str]:
     namespace, refused = run.settings.namespace, None
     for pod in run.kube.list("Pod", namespace, labelSelector=run.app.selector):
         name = pod["metadata"]["name"]

@@ -7,22 +7,22 @@ from kubetasks.errors import ClusterError
 from kubetasks.project.settings import Settings
 from kubetasks.providers.base import Provider
 from kubetasks.providers.own import Own
-from kubetasks.terminal.report import Report
+from kubetasks.terminal.door import Door
 
 
-def select(settings: Settings, report: Report, connect: Callable[[], Engine]) -> Provider:
+def select(settings: Settings, do: Door, connect: Callable[[], Engine]) -> Provider:
     """The provider that the settings name; `connect` is called if it needs the container engine."""
     if settings.provider == "existing":
         from kubetasks.providers.existing import Existing
 
-        return Existing(settings, report, connect)
+        return Existing(settings, do, connect)
     if settings.provider == "minikube":
         from kubetasks.providers.minikube.provider import Minikube
 
-        return Minikube(settings, report, connect)
+        return Minikube(settings, do, connect)
     from kubetasks.providers.kind.provider import Kind
 
-    return Kind(settings, report, connect)
+    return Kind(settings, do, connect)
 
 
 def lifecycle(provider: Provider) -> Own:

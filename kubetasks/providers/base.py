@@ -11,8 +11,7 @@ from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.project.settings import Settings
 from kubetasks.setup.requirements import Requirement
-from kubetasks.terminal import equivalents
-from kubetasks.terminal.report import Report
+from kubetasks.terminal.door import Door
 
 # incomplete: its creation or deletion was interrupted
 Phase = Literal["missing", "incomplete", "stopped", "running"]
@@ -50,19 +49,23 @@ class Cluster:
 
 
 class Provider(ABC):
-    """A cluster to run on. Methods raise ClusterError, OwnershipError, and EngineError if they need the engine."""
+    """A cluster to run on. Methods raise ClusterError, OwnershipError, and EngineError if they need the engine.
+
+    Under --dry, those that change something print their commands, and change nothing.
+    """
 
     kubectl: tuple[str, ...] = ()  # the flags that make kubectl use this cluster, besides KUBECONFIG
     shared = False  # others use it too: a change is confirmed, and nobody knows whether this machine reaches it
     requirements: tuple[Requirement, ...] = ()  # what setup installs for it
     node_port: int | None = None  # which this machine maps once the cluster is there
+    tunnelled = False  # this machine reaches the load balancer's addresses through a tunnel
     builds = False  # its nodes may run a Docker engine that builds for them
 
-    def __init__(self, settings: Settings, report: Report, connect: Callable[[], Engine]) -> None:
+    def __init__(self, settings: Settings, do: Door, connect: Callable[[], Engine]) -> None:
         self.name = settings.cluster  # for people
         self._settings = settings
         self._app = settings.app
-        self._report = report
+        self._do = do
         self._connect = connect
 
     @cached_property
@@ -84,9 +87,14 @@ class Provider(ABC):
         """The variables that make that program and kubectl use this cluster."""
         return {"KUBECONFIG": self.kubeconfig}
 
-    def service_line(self, kubectl: Sequence[str]) -> str:
-        """The equivalent command that shows where the service answers; `kubectl` are the flags of kubectl."""
-        return equivalents.kubectl(kubectl, "get", "service", self._app.name)
+    @property
+    def gives_addresses(self) -> bool:
+        """Whether we install a load balancer, which gives addresses from the network of its nodes."""
+        return False
+
+    def service_command(self, kubectl: Sequence[str]) -> list[str]:
+        """What shows where the service answers; `kubectl` are the flags of kubectl."""
+        return ["kubectl", *kubectl, "get", "service", self._app.name]
 
     @abstractmethod
     def phase(self) -> Phase:
@@ -95,10 +103,6 @@ class Provider(ABC):
     @abstractmethod
     def cluster(self) -> Cluster:
         """The running cluster. Raises ClusterError if it does not run."""
-
-    @abstractmethod
-    def deliver_lines(self, image: Image) -> Sequence[str]:
-        """The equivalent commands of `deliver`."""
 
     def delivered(self, image: Image) -> Delivered:
         """How pods name the image once it is delivered, as far as that is known before."""
@@ -111,22 +115,16 @@ class Provider(ABC):
     def supply(self, references: Sequence[str]) -> None:  # noqa: B027  a cluster of others pulls its own
         """Give the nodes other images that this machine's engine has, if the cluster is ours."""
 
-    def supply_lines(self, references: Sequence[str]) -> Sequence[str]:  # noqa: ARG002
-        """The equivalent commands of `supply`."""
-        return ()
-
     @abstractmethod
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
         """Remove the application's images from the nodes, except those that `used` returns; return their names."""
-
-    @property
-    def tunnel_line(self) -> str:
-        """The equivalent command of `tunnel`, or "" if the load balancer's addresses need none."""
-        return ""
 
     def tunnel(self) -> None:  # noqa: B027  most need none
         """Keep a tunnel open until Ctrl-C. Raises SetupError, ClusterError, LeftoverError."""
 
     def docker_env(self, unset: bool) -> str | None:  # noqa: ARG002
-        """The lines that point a shell's docker at the node's engine, or back; None if it has none. Raises ClusterError."""
+        """The lines that point a shell's docker at the node's engine, or back; None if it has none, "" under --dry.
+
+        Raises ClusterError.
+        """
         return None

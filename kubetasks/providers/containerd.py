@@ -15,8 +15,7 @@ from kubetasks.engine.client import Engine
 from kubetasks.engine.image import all_mean_one, familiar
 from kubetasks.errors import EngineError
 from kubetasks.project.application import Application
-from kubetasks.terminal import equivalents
-from kubetasks.terminal.report import Report
+from kubetasks.terminal.door import At, Door
 
 if TYPE_CHECKING:
     from kubetasks.engine.client import Container
@@ -41,6 +40,16 @@ class Reference:
         return familiar(self.name)
 
 
+def run_in(do: Door, engine: Engine, name: str, *argv: str) -> None:
+    """Run a command in the node of that name, which under --dry need not be there."""
+
+    def run(_at: At) -> None:
+        if node := engine.container(name):
+            engine.run_in(node, *argv)
+
+    do(["docker", "exec", name, *argv], run)
+
+
 def end(engine: Engine, node: "Container", mark: str = "") -> None:
     """End what starts containers in a node that is about to end. If it is never to run again, remove the file `mark` first.
 
@@ -49,6 +58,11 @@ def end(engine: Engine, node: "Container", mark: str = "") -> None:
     """
     with suppress(EngineError):  # it does not run
         engine.run_in(node, "sh", "-c", (f"rm --force {mark}\n" if mark else "") + END)
+
+
+def answers(engine: Engine, node: "Container") -> bool:
+    """Whether a node's containerd can be asked. Raises EngineError, if it does not run yet."""
+    return bool(engine.run_in(node, *CTR, "version"))
 
 
 def _listed(engine: Engine, node: "Container", app: str = "") -> list[Reference]:
@@ -63,7 +77,7 @@ def has(engine: Engine, node: "Container", wanted: Sequence[str]) -> bool:
     return all_mean_one({one.short: one.digest for one in _listed(engine, node, app)}, wanted)
 
 
-def remove_unused(engine: Engine, report: Report, node: "Container", app: Application, used: Callable[[], set[str]]) -> set[str]:
+def remove_unused(engine: Engine, do: Door, node: "Container", app: Application, used: Callable[[], set[str]]) -> set[str]:
     """Remove the application's images from a node, except those that `used` returns; return their names."""
     content = partial(engine.run_in, node, *CTR, "content", "get")
     references = _listed(engine, node)
@@ -71,8 +85,8 @@ def remove_unused(engine: Engine, report: Report, node: "Container", app: Applic
         return set()
     gone = unused(references, app.name, used(), content)
     argv = [*CTR, "images", "rm", "--sync", *(one.name for one in gone)]
-    if gone and report.equivalent(equivalents.run_in(str(node.name), argv)):
-        engine.run_in(node, *argv)
+    if gone:
+        do(["docker", "exec", str(node.name), *argv], lambda _: engine.run_in(node, *argv))
     return {one.short for one in of_application(gone, app.name)}
 
 

@@ -1,7 +1,7 @@
 """A cluster that already exists: used through an explicit context, never created, stopped or deleted."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import EngineError
 from kubetasks.project.settings import Settings
 from kubetasks.providers.base import Cluster, Phase, Provider
-from kubetasks.terminal import equivalents
-from kubetasks.terminal.report import Report
+from kubetasks.terminal import shell
+from kubetasks.terminal.door import At, Door
 
 
 class Existing(Provider):
@@ -19,8 +19,8 @@ class Existing(Provider):
 
     shared = True
 
-    def __init__(self, settings: Settings, report: Report, connect: Callable[[], Engine]) -> None:
-        super().__init__(settings, report, connect)
+    def __init__(self, settings: Settings, do: Door, connect: Callable[[], Engine]) -> None:
+        super().__init__(settings, do, connect)
         self.name = settings.context
         self.kubectl = ("--context", settings.context)
 
@@ -41,25 +41,25 @@ class Existing(Provider):
 
     def deliver(self, image: Image) -> Delivered:
         if not self._settings.registry:
-            self._report.say(_without_registry(image))
-            return Delivered(image.reference, pulled=False)
+            told = f"No registry is set (INVOKE_APP_REGISTRY): the owner of the nodes must have loaded {image.reference}."
+            self._do.say(told)
+            return self.delivered(image)
         name = self._name_of(image)
-        digest = self._engine.pushed_digest(image.reference, name)
+        digest = self._do.known(lambda: self._engine.pushed_digest(image.reference, name), None)
         if digest is None:
-            with self._report.step(f"Pushing {name}") as step:
-                self._engine.tag(image.reference, name)
-                try:
-                    digest = self._engine.push(name, step.at)
-                except BaseException:
-                    with suppress(EngineError):
-                        self._engine.remove_image(name)
-                    raise
-        return Delivered(f"{name}@{digest}", pulled=True)
+            commands = shell.line(["docker", "tag", image.reference, name]), shell.line(["docker", "push", name])
+            digest = self._do("\n".join(commands), lambda at: self._push(image.reference, name, at), f"Pushing {name}")
+        return Delivered(f"{name}@{digest}", pulled=True) if digest else self.delivered(image)
 
-    def deliver_lines(self, image: Image) -> Sequence[str]:
-        if not self._settings.registry:
-            return (f"# {_without_registry(image)}",) if self._report.dry else ()
-        return equivalents.push(image.reference, self._name_of(image))
+    def _push(self, reference: str, name: str, at: At) -> str:
+        """Push an image under that name, and return its digest."""
+        self._engine.tag(reference, name)
+        try:
+            return self._engine.push(name, at)
+        except BaseException:
+            with suppress(EngineError):
+                self._engine.remove_image(name)
+            raise
 
     def delivered(self, image: Image) -> Delivered:
         """What `deliver` would return; only the registry computes the digest."""
@@ -71,7 +71,3 @@ class Existing(Provider):
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:  # noqa: ARG002  what a registry keeps is its owner's
         return []
-
-
-def _without_registry(image: Image) -> str:
-    return f"No registry is set (INVOKE_APP_REGISTRY): the owner of the nodes must have loaded {image.reference}."

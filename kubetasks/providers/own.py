@@ -8,18 +8,20 @@ import re
 import shlex
 import shutil
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kubetasks.engine import access
 from kubetasks.engine.image import Delivered, Image, names_to_load
-from kubetasks.errors import ClusterError, EngineError, LeftoverError, OwnershipError, ProgramError, TaskError
+from kubetasks.errors import ClusterError, LeftoverError, OwnershipError, ProgramError, TaskError
 from kubetasks.providers import containerd
 from kubetasks.providers.base import Cluster, Phase, Provider
-from kubetasks.terminal import interruption, locking, wait
+from kubetasks.terminal import interruption, locking, shell, wait
+from kubetasks.terminal.door import At
 
 if TYPE_CHECKING:
     from kubetasks.engine.client import Container
@@ -73,8 +75,11 @@ class Own(Provider):
 
     # lifecycle
 
-    def start(self) -> tuple[Cluster, bool]:
-        """Create or start the cluster if necessary; True if it was. It may still be coming up."""
+    def start(self) -> tuple[Cluster | None, Phase]:
+        """Create or start the cluster if necessary. Return its facts (None under --dry), and its phase before.
+
+        It may still be coming up.
+        """
         self._engine.require_usable()
         with self._locked():
             nodes = self._nodes() or self._settled()
@@ -82,20 +87,20 @@ class Own(Provider):
             if phase in ("running", "stopped"):
                 self._say_differences(nodes)
             if phase == "stopped":
-                with self._report.step(f"Starting cluster {self.name}") as step:
-                    self._resume(step.at)
-                if ended := self.ended():
+                self._resume()
+                if ended := self._do.unless_dry(lambda _: self.ended()):
                     raise ended
             if phase in ("missing", "incomplete"):
-                self._require_creatable()
+                self._do.unless_dry(lambda _: self._require_equipped())
+                self._require_free()
                 if phase == "incomplete":
-                    self._report.say(f"The creation or deletion of cluster {self.name} was interrupted: creating it again.")
+                    self._do.say(f"The creation or deletion of cluster {self.name} was interrupted: creating it again.")
                 if self._left():
                     self._remove()
                 self._create_whole()
             else:
                 self._restore()
-            return self._facts(nodes) if phase == "running" else self.cluster(), phase != "running"
+            return self._do.unless_dry(lambda _: self._facts(nodes) if phase == "running" else self.cluster()), phase
 
     def ended(self) -> ClusterError | None:
         """What is wrong with a cluster that was started, if one of its nodes has ended since."""
@@ -105,72 +110,53 @@ class Own(Provider):
                 return ClusterError(told, f"docker logs {node.name} says more; ./inv delete start creates a new cluster")
         return None
 
-    def start_lines(self) -> Sequence[str]:
-        """The equivalent commands of `start`, none if the cluster runs."""
-        self._engine.require_usable()
-        phase = self.phase()
-        if phase == "running":
-            return ()
-        if phase == "stopped":
-            return self._resume_lines()
-        return (*(self._destroy_lines() if self._left() else ()), *self._create_lines())
-
     def stop(self) -> bool:
         """Stop the cluster and keep what is in it; False if it did not run."""
-        lines = self._halt_lines() if self._runs() else ()
-        if not self._report.equivalent(*lines):
-            return bool(lines)
         with self._locked():
-            if not self._runs():
+            if self.phase() == "missing" or all(node.status != "running" for node in self._nodes()):
                 return False
-            with self._report.step(f"Stopping cluster {self.name}") as step:
-                self._halt(step.at)
+            self._halt()
             return True
-
-    def _runs(self) -> bool:
-        """Whether a node of the cluster runs, complete or not. Raises OwnershipError."""
-        return self.phase() != "missing" and any(node.status == "running" for node in self._nodes())
 
     def delete(self) -> bool:
         """Delete the cluster and everything created for it; False if there was none."""
-        if nodes := self._nodes():
-            self._require_ours(nodes)
-        lines = self._destroy_lines() if self._left() else ()
-        if not self._report.equivalent(*lines):
-            return bool(lines)
         with self._locked():
             nodes = self._nodes() or self._settled()
             if nodes:
                 self._require_ours(nodes)
             if not self._left():
-                self._remove_files(self._settings.state_folder)
+                self._do.unless_dry(lambda _: self._remove_files(self._settings.state_folder))
                 return False
-            with self._report.step(f"Deleting cluster {self.name}"):
+            with self._do.step(f"Deleting cluster {self.name}"):
                 self._remove()
             return True
 
-    def _locked(self) -> AbstractContextManager[None]:
-        return locking.cluster(self._settings, self.folder, self._report)
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """In the block, no other run of this user creates, changes or deletes the cluster."""
+        with ExitStack() as stack:
+            held = locking.cluster(self._settings, self.folder, self._do.tell)
+            self._do.unless_dry(lambda _: stack.enter_context(held))
+            yield
 
     def _say_differences(self, nodes: "list[Container]") -> None:
         """Report each setting that only a new cluster would follow."""
         different = self._differences(nodes).items()
         told = [f"{name} is {wanted}, the cluster has {found}" for name, (wanted, found) in different if wanted != found]
         if told:
-            self._report.say(f"Cluster {self.name} stays as it is ({'; '.join(told)}): ./inv delete start creates a new one.")
+            self._do.say(f"Cluster {self.name} stays as it is ({'; '.join(told)}): ./inv delete start creates a new one.")
 
     def _create_whole(self) -> None:
         """Create the cluster, or remove what was created of it."""
         try:
-            with self._report.step(f"Creating cluster {self.name} (Kubernetes {self._settings.kubernetes})") as step:
-                self._create(step.at)
-                self.finish()
+            with self._do.step(f"Creating cluster {self.name} (Kubernetes {self._settings.kubernetes})") as at:
+                self.finish(self._create(at))
         except BaseException as error:  # noqa: BLE001  raised again, whatever it is
             failed = error
             if isinstance(error, ProgramError):
                 failed = ClusterError(f"Cluster {self.name} could not be created.\n  {_why(error)}", "./inv doctor")
             try:
-                with interruption.cleaning(), self._report.step(f"Removing what was created of cluster {self.name}"):
+                with interruption.cleaning(), self._do.step(f"Removing what was created of cluster {self.name}"):
                     self._settle(self._settings.nodes)  # an interrupted engine may still be creating containers
                     self._remove()
             except TaskError as left:
@@ -178,18 +164,17 @@ class Own(Provider):
                 raise LeftoverError(f"{why}{left.sentence}", left.hint) from error
             raise failed from (error if failed is not error else None)
 
-    def finish(self) -> None:
-        """Mark the cluster as complete, after the program that creates it has returned."""
-        nodes = self._nodes()
-        if not nodes:
+    def finish(self, nodes: Sequence[str]) -> None:
+        """Mark the cluster as complete, after the program that creates it has returned: `nodes` are to be there now."""
+        if self._do.unless_dry(lambda _: not self._nodes()):
             raise ClusterError(f"No container of cluster {self.name} was created.", "./inv doctor")
         for node in nodes:
-            self._engine.run_in(node, "touch", self.mark)
+            containerd.run_in(self._do, self._engine, node, "touch", self.mark)
 
     def _settled(self) -> "list[Container]":
         """The nodes, if an engine is still creating them for a run of ours that was killed: it had begun with something else."""
         if self._left():
-            self._settle(1)
+            self._do.unless_dry(lambda _: self._settle(1))
         return self._nodes()
 
     def _settle(self, size: int) -> None:
@@ -202,8 +187,7 @@ class Own(Provider):
     def _remove(self) -> None:
         """Delete whatever there is of the cluster. Raises LeftoverError."""
         folder, failed = self.folder, ""
-        for node in self._nodes():
-            containerd.end(self._engine, node, self.mark)
+        self._do.unless_dry(lambda _: self._prepare_end())
         try:
             self._destroy(max(self._settings.timeout, DELETION_SECONDS))
         except ProgramError as error:
@@ -213,11 +197,16 @@ class Own(Provider):
                     lambda: wait.Pending("nodes are being removed") if self._nodes() else wait.Done(),
                     timeout=DELETION_SECONDS,
                 )
-        left = self._parts()
-        if left:
+        if left := self._do.unless_dry(lambda _: self._parts()):
             raise LeftoverError(f"Parts of cluster {self.name} are left: {', '.join(left)}.{failed}", "./inv delete")
-        self._remove_files(folder)  # first: they are of no use without the nodes, whatever is left
+        # first: they are of no use without the nodes, whatever is left
+        self._do.unless_dry(lambda _: self._remove_files(folder))
         self._remove_rest()
+
+    def _prepare_end(self) -> None:
+        """Let nothing start in nodes that are about to end, and let none of them pass for one of a complete cluster."""
+        for node in self._nodes():
+            containerd.end(self._engine, node, self.mark)
 
     def _make_folder(self) -> None:
         """Make the folder of the cluster's files, with whatever git needs to leave it out."""
@@ -234,56 +223,54 @@ class Own(Provider):
 
     # images
 
-    def deliver_lines(self, image: Image) -> Sequence[str]:
-        try:
-            return self._load_lines(names_to_load(self._engine, image))
-        except EngineError:  # under --dry
-            return self._load_lines(image.names)
-
     def deliver(self, image: Image) -> Delivered:
-        names = names_to_load(self._engine, image)
-        lacking = [node for node in self._nodes() if not self._has(node, names)]
-        if lacking and not self._pull(names, lacking):
-            with self._report.step(f"Loading {image.reference} into cluster {self.name}"):
-                self._load(names, lacking)
+        names = self._do.known(lambda: names_to_load(self._engine, image), image.names)
+        lacking = self._do.unless_dry(lambda _: [node for node in self._nodes() if not self._has(node, names)])
+        if lacking is None:  # it may not be built yet; after docker-env, the node builds it
+            needed, lacking = not access.node_of_shell(), self._do.known(self._nodes, list["Container"]())
+        else:
+            needed = bool(lacking)
+        if needed and not self._pull(names, lacking):
+            self._load(names, f"Loading {image.reference} into cluster {self.name}")
         return self.delivered(image)
 
     def supply(self, references: Sequence[str]) -> None:
-        for reference in self._known(references):
-            wanted, nodes = f"{reference} {self._engine.image_id(reference)}", self._nodes()
-            there = [node for node in nodes if self._has(node, [reference])]
-            current = [node for node in there if wanted in self._copies(node)]
-            lacking = [node for node in nodes if node not in current]
-            if not lacking:
-                continue
-            with self._report.step(f"Loading {reference} into cluster {self.name}"):
-                self._load([reference], lacking)
-                for node in lacking:
-                    self._engine.run_in(node, "sh", "-c", f"sed -i '\\|^{reference} |d' {COPIES}; echo '{wanted}' >> {COPIES}")
-            if there:
-                told = f"{reference} is another image now, and pods that run it keep the earlier one until they are replaced"
-                self._report.say(f"{told}: kubectl rollout restart deployment/NAME.")
+        for reference in references:
+            if "@" not in reference:  # a node pulls what is named by its digest
+                self._supply(reference)
+
+    def _supply(self, reference: str) -> None:
+        identity = self._do.known(lambda: self._engine.image_id(reference), None)
+        if identity is None:  # a node pulls it
+            return
+        wanted = f"{reference} {identity}"
+        lacking = self._do.unless_dry(lambda _: self._without(wanted))
+        if lacking == []:
+            return
+        there = any(self._has(node, [reference]) for node in lacking or ())
+        with self._do.step(f"Loading {reference} into cluster {self.name}"):
+            self._load([reference], "")
+            for node in lacking or ():
+                self._engine.run_in(node, "sh", "-c", f"sed -i '\\|^{reference} |d' {COPIES}; echo '{wanted}' >> {COPIES}")
+        if there:
+            told = f"{reference} is another image now, and pods that run it keep the earlier one until they are replaced"
+            self._do.say(f"{told}: kubectl rollout restart deployment/NAME.")
+
+    def _without(self, wanted: str) -> "list[Container]":
+        """The nodes that do not have the image of that name and id."""
+        reference = wanted.partition(" ")[0]
+        return [one for one in self._nodes() if not self._has(one, [reference]) or wanted not in self._copies(one)]
 
     def _copies(self, node: "Container") -> list[str]:
         """Name and id, as this machine's engine has it, of each other image that was loaded into a node."""
         return self._engine.run_in(node, "sh", "-c", f"touch {COPIES}; cat {COPIES}").splitlines()
 
-    def supply_lines(self, references: Sequence[str]) -> Sequence[str]:
-        return [line for reference in self._known(references) for line in self._load_lines([reference])]
-
-    def _known(self, references: Sequence[str]) -> list[str]:
-        """Those that the engine has; a node pulls the others, and what is named by its digest."""
-        try:
-            return [one for one in references if "@" not in one and self._engine.image_id(one)]
-        except EngineError:  # under --dry
-            return []
-
-    def _platform(self, reference: str) -> str:
-        """What `docker save` is told of the image; "" if nothing, or if it is not there, as under --dry."""
-        try:
-            return self._engine.platform(reference) if self._engine.image_id(reference) else ""
-        except EngineError:
-            return ""
+    def _loading(self, names: Sequence[str], file: str, *load: str) -> str:
+        """The commands that save an image to a file, and load it with the commands `load`."""
+        known = self._do.known(lambda: self._engine.platform(names[0]) if self._engine.image_id(names[0]) else "", "")
+        chosen = ["--platform", known] if known else []
+        save = shell.line(["docker", "save", *chosen, "--output", file, *names])
+        return "\n".join([save, *load, shell.line(["rm", file])])
 
     def preload(self, image: Image, abandoned: Callable[[], bool]) -> None:
         """Deliver the image to nodes that are still being created, if that is possible, until `abandoned` returns True."""
@@ -297,28 +284,13 @@ class Own(Provider):
         return containerd.has(self._engine, node, names)
 
     def _remove_unused(self, node: "Container", used: Callable[[], set[str]]) -> set[str]:
-        return containerd.remove_unused(self._engine, self._report, node, self._app, used)
+        return containerd.remove_unused(self._engine, self._do, node, self._app, used)
 
     def _pull(self, names: Sequence[str], nodes: "Sequence[Container]") -> bool:  # noqa: ARG002
         """Let nodes pull the image from the cluster's registry; False if it has none, or that fails."""
         return False
 
     # what differs
-
-    @abstractmethod
-    def _load_lines(self, names: Sequence[str]) -> Sequence[str]: ...
-
-    @abstractmethod
-    def _halt_lines(self) -> Sequence[str]: ...
-
-    @abstractmethod
-    def _destroy_lines(self) -> Sequence[str]: ...
-
-    @abstractmethod
-    def _create_lines(self) -> Sequence[str]: ...
-
-    @abstractmethod
-    def _resume_lines(self) -> Sequence[str]: ...
 
     @abstractmethod
     def _nodes(self) -> "list[Container]":
@@ -333,8 +305,12 @@ class Own(Provider):
         self._require_ours(nodes)
 
     @abstractmethod
-    def _require_creatable(self) -> None:
-        """Raises ClusterError, OwnershipError before anything is changed, if the cluster cannot be created here."""
+    def _require_equipped(self) -> None:
+        """Raises ClusterError before anything is changed, if this machine lacks what creates the cluster."""
+
+    @abstractmethod
+    def _require_free(self) -> None:
+        """Raises OwnershipError if somebody else has one of the names, ClusterError if another clone may be creating it."""
 
     def _complete(self, nodes: "list[Container]") -> bool:
         """Whether the creation was not interrupted."""
@@ -359,18 +335,18 @@ class Own(Provider):
         """What only a new cluster would follow: a variable, and its wanted and actual value."""
 
     @abstractmethod
-    def _create(self, at: Callable[[str], None]) -> None:
-        """Create the cluster; what raises ProgramError is told."""
+    def _create(self, at: At) -> list[str]:
+        """Create the cluster, and return the names of its nodes; what raises ProgramError is told."""
 
     @abstractmethod
-    def _resume(self, at: Callable[[str], None]) -> None:
+    def _resume(self) -> None:
         """Start the stopped cluster."""
 
     def _restore(self) -> None:
         """Mend what a running cluster of ours can do without."""
 
     @abstractmethod
-    def _halt(self, at: Callable[[str], None]) -> None:
+    def _halt(self) -> None:
         """Stop the running cluster."""
 
     @abstractmethod
@@ -390,8 +366,8 @@ class Own(Provider):
         """Remove what is ours besides."""
 
     @abstractmethod
-    def _load(self, names: list[str], nodes: "list[Container]") -> None:
-        """Load the image of these names from the engine into the nodes."""
+    def _load(self, names: Sequence[str], text: str) -> None:
+        """Load the image of these names from the engine into each node; `text` says so."""
 
 
 def foreign(what: str, why: str = "was not created by these tasks") -> OwnershipError:

@@ -4,18 +4,19 @@ Transport, not storage: whatever is in it is in the engine too, and pods name wh
 """
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kubetasks.engine.client import Engine
 from kubetasks.errors import EngineError
 from kubetasks.project.settings import Settings
+from kubetasks.providers import containerd
 from kubetasks.providers.base import RegistryAddress
 from kubetasks.providers.own import foreign
 from kubetasks.setup import requirements
-from kubetasks.terminal import equivalents
+from kubetasks.terminal import shell
+from kubetasks.terminal.door import At, Door, pairs
 
 if TYPE_CHECKING:
     from kubetasks.engine.client import Container
@@ -34,7 +35,8 @@ def registry_of(cluster: str) -> str:
 class Registry:
     """A container on the cluster's Docker network. `cluster` is the name of both."""
 
-    def __init__(self, engine: Engine, settings: Settings, cluster: str) -> None:
+    def __init__(self, do: Door, engine: Engine, settings: Settings, cluster: str) -> None:
+        self._do = do
         self._engine = engine
         self._settings = settings
         self._owner = settings.app.owner
@@ -51,9 +53,9 @@ class Registry:
         """Whether it is there, or there is an image that it can run."""
         return bool(self._container()) or requirements.REGISTRY.find(self._engine, self._settings).present
 
-    def containers(self) -> list[str]:
-        """The name of its container, if it has one."""
-        return [self.name] if self._container() else []
+    def running(self) -> list[str]:
+        """The name of its container, if that runs."""
+        return [self.name] if self.address() else []
 
     def address(self) -> RegistryAddress | None:
         """Where it answers, or None if there is none or it does not run."""
@@ -70,57 +72,57 @@ class Registry:
         """
         self.require_free()
         container = self._container()
-        if container is not None and container.status != "running":
+        if (stopped := container) and stopped.status != "running":
             try:
-                self._engine.start(container)
+                self._do(["docker", "start", self.name], lambda _: self._engine.start(stopped))
             except EngineError:  # its port may be taken by now; what it held is in the engine
-                self._engine.remove(container)
+                self.remove()
                 container = None
-        if container is None:
-            if not requirements.REGISTRY.find(self._engine, self._settings).present:
-                return None
-            self._digests.clear()
-            self._engine.serve(*self._options)
-        return self.address()
+        if container is not None:
+            return self.address()
+        image = requirements.REGISTRY.find(self._engine, self._settings)
+        if not image.present:
+            return None
+        self._digests.clear()
+        port, labels, env = _free_port(), self._labels, ENVIRONMENT
+        where = ["--name", self.name, "--network", self._cluster, "--publish", f"127.0.0.1:{port}:{PORT}"]
+        run = ["docker", "run", "--detach", *where, *pairs("--label", labels), *pairs("--env", env), image.reference]
+        self._do(run, lambda _: self._engine.serve(self.name, image.reference, self._cluster, (port, PORT), labels, env))
+        return RegistryAddress(f"127.0.0.1:{port}", self.inside)
 
-    def serve_lines(self) -> Sequence[str]:
-        """The equivalent command of `serve`, if there is an image that it can run."""
-        return (equivalents.serve(*self._options),) if self.available() else ()
-
-    @cached_property
-    def _options(self) -> tuple[str, str, str, tuple[int, int], dict[str, str], dict[str, str]]:
-        image = requirements.REGISTRY.find(self._engine, self._settings).reference
-        return self.name, image, self._cluster, (_free_port(), PORT), self._labels, ENVIRONMENT
-
-    def announce(self, address: RegistryAddress | None, nodes: "Sequence[Container]") -> None:
-        """Tell the containerd of the nodes how to reach it, if it is there."""
+    def announce(self, address: RegistryAddress | None, nodes: Sequence[str]) -> None:
+        """Tell the containerd of the nodes of these names how to reach it, if it is there."""
         if address:
             for node in nodes:
-                self._engine.run_in(node, "sh", "-c", _hosts(address))
+                containerd.run_in(self._do, self._engine, node, "sh", "-c", _hosts(address))
 
-    def announce_lines(self, nodes: Sequence[str]) -> Sequence[str]:
-        """The equivalent commands of `announce`, for a registry that is to be created."""
-        port = self._options[3][0]
-        address = self.address() or RegistryAddress(f"127.0.0.1:{port}", self.inside)
-        return [equivalents.run_in(node, ["sh", "-c", _hosts(address)]) for node in nodes] if self.available() else []
-
-    def deliver(self, names: Sequence[str], nodes: "Sequence[Container]", at: Callable[[str], None]) -> None:
-        """Push the image with these names, the first of which says which one it is, and let the nodes pull it.
-
-        Nodes pull by the digest that the push returned: whoever reaches the registry may push another image of that name.
-        Raises EngineError, ImageError.
-        """
+    def push(self, reference: str, at: At) -> None:
+        """Push the image of that name, unless this process has. Raises EngineError, ImageError."""
         address = self.address()
         if address is None:
             raise EngineError(f"Registry {self.name} does not run.", "./inv start")
-        if names[0] not in self._digests:
-            self._digests[names[0]] = self._push(names[0], f"{address.outside}/{names[0]}", at)
-        at("pulling")
+        if reference in self._digests:
+            return
+        pushed = f'"$(docker port {self.name} {PORT})/{reference}"'
+        commands = f"docker tag {reference} {pushed}\ndocker push {pushed}\ndocker rmi {pushed}"
+        digest = self._do(commands, lambda _: self._push(reference, f"{address.outside}/{reference}", at))
+        self._digests |= {reference: digest} if digest else {}
+
+    def pull(self, names: Sequence[str], nodes: "Sequence[Container]") -> None:
+        """Let the nodes pull an image that was pushed under the first of its names.
+
+        They do so by the digest that the push returned: whoever reaches the registry may push another image of that name.
+        Raises EngineError.
+        """
+        commands = "\n".join(shell.line(["docker", "exec", str(node.name), *self._pull(names)]) for node in nodes)
+        self._do(commands, lambda _: self._pull_into_each(nodes, names))
+
+    def _pull_into_each(self, nodes: "Sequence[Container]", names: Sequence[str]) -> None:
         with ThreadPoolExecutor() as pool:
             for _ in pool.map(lambda node: self._pull_into(node, names), nodes):
                 pass
 
-    def _push(self, reference: str, pushed: str, at: Callable[[str], None]) -> str:
+    def _push(self, reference: str, pushed: str, at: At) -> str:
         """Push the image, and return its digest."""
         self._engine.tag(reference, pushed)
         try:
@@ -134,13 +136,6 @@ class Registry:
         except EngineError as error:  # the last line has the reason
             reason = error.sentence.splitlines()[-1]
             raise EngineError(f"Node {node.name} cannot pull from registry {self.name}: {reason}") from error
-
-    def lines(self, names: Sequence[str], nodes: Sequence[str]) -> tuple[str, ...]:
-        """The equivalent commands of `deliver`."""
-        return (
-            *equivalents.push_to_own(names[0], self.name, PORT),
-            *(equivalents.run_in(node, self._pull(names)) for node in nodes),
-        )
 
     def _pull(self, names: Sequence[str], digest: str = "") -> list[str]:
         """The words that make a node pull the image, by its digest if that is known, and call it as if it had been loaded."""
@@ -157,10 +152,9 @@ class Registry:
 
     def remove(self) -> None:
         """Remove it, if it is there and ours."""
-        self.__dict__.pop("_options", None)  # the port of the next one is free then
         container = self._container()
         if container is not None:
-            self._engine.remove(container)
+            self._do(["docker", "rm", "--force", "--volumes", self.name], lambda _: self._engine.remove(container))
 
     def require_free(self) -> None:
         """Raises OwnershipError if a container of that name is not ours."""

@@ -10,8 +10,7 @@ from kubetasks.errors import SetupError, TaskError
 from kubetasks.project.settings import Settings
 from kubetasks.setup import receipt
 from kubetasks.setup.requirements import File, Requirement
-from kubetasks.terminal import shell
-from kubetasks.terminal.report import Report
+from kubetasks.terminal.door import Door
 
 SECONDS = 30
 PIECE = 1 << 20
@@ -20,7 +19,7 @@ TRUST = "Is the clock right? SSL_CERT_FILE=FILE ./inv setup trusts your company'
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # Go's names for Linux's; macOS has Go's own
 
 
-def file(url: str, sha256: str, target: Path, report: Report, *, program: bool = False) -> None:
+def file(url: str, sha256: str, target: Path, do: Door, *, program: bool = False) -> None:
     """Download `url` to `target`, which may be a program, and check it. Raises SetupError, and then leaves no target."""
     import http.client
     import urllib.request
@@ -29,13 +28,13 @@ def file(url: str, sha256: str, target: Path, report: Report, *, program: bool =
     part = target.with_suffix(".part")
     total = hashlib.sha256()
     try:
-        with report.step(f"Downloading {target.name}") as step, urllib.request.urlopen(url, timeout=SECONDS) as answer:
+        with do.step(f"Downloading {target.name}") as at, urllib.request.urlopen(url, timeout=SECONDS) as answer:
             size = int(answer.headers.get("Content-Length") or 0)
             with part.open("wb") as out:
                 while piece := answer.read(PIECE):
                     total.update(piece)
                     out.write(piece)
-                    step.at("", out.tell(), size or None)
+                    at("", out.tell(), size or None)
                 if out.tell() < size:
                     raise OSError(f"the connection ended after {out.tell()} of {size} bytes")
     except (OSError, http.client.HTTPException) as error:
@@ -56,7 +55,7 @@ class UnreachableError(SetupError):
     """A file cannot be downloaded; what it is built from may lie elsewhere."""
 
 
-def fetch(engine: Engine, settings: Settings, report: Report, needed: Sequence[Requirement]) -> list[TaskError]:
+def fetch(engine: Engine, settings: Settings, do: Door, needed: Sequence[Requirement]) -> list[TaskError]:
     """Pull the images and download the files that are missing; return why images, or files, cannot be had in this way.
 
     Raises SetupError, EngineError for what would keep them from being built too.
@@ -66,20 +65,20 @@ def fetch(engine: Engine, settings: Settings, report: Report, needed: Sequence[R
         try:
             for need in needed:
                 if isinstance(need, File) == files:
-                    _fetch(engine, settings, report, need)
+                    _fetch(engine, settings, do, need)
         except (PullError, UnreachableError) as error:  # what comes after it is on the same side of the network
             failures.append(error)
     return failures
 
 
-def _fetch(engine: Engine, settings: Settings, report: Report, need: Requirement) -> None:
+def _fetch(engine: Engine, settings: Settings, do: Door, need: Requirement) -> None:
     found = need.find(engine, settings)
     if found.present:
         return
     if isinstance(need, File):
-        _download(need, Path(found.reference), report)
+        _download(need, Path(found.reference), do)
         return
-    image(engine, settings, report, found.reference)
+    image(engine, settings, do, found.reference)
     if need.tagged and not engine.image_id(found.short):
         engine.tag(found.reference, found.short)
         _record(settings, found.short)
@@ -90,18 +89,16 @@ def host(system: str = platform.system(), machine: str = platform.machine()) -> 
     return f"{system.lower()}-{ARCHITECTURES.get(machine.lower(), machine.lower())}"
 
 
-def _download(need: File, target: Path, report: Report) -> None:
+def _download(need: File, target: Path, do: Door) -> None:
     chosen = "" if "" in need.sha256 else host()
     if chosen not in need.sha256:
         raise SetupError(f"{need.name} {need.version} has no release for {chosen}.", f"Use one of {', '.join(need.sha256)}")
-    file(need.url.format(platform=chosen), need.sha256[chosen], target, report, program=need.program)
+    file(need.url.format(platform=chosen), need.sha256[chosen], target, do, program=need.program)
 
 
-def image(engine: Engine, settings: Settings, report: Report, reference: str) -> None:
+def image(engine: Engine, settings: Settings, do: Door, reference: str) -> None:
     """Pull an image, and record it in the receipt. Raises EngineError."""
-    report.equivalent(shell.line(["docker", "pull", reference]))
-    with report.step(f"Pulling {reference.split('@')[0]}") as step:
-        engine.pull(reference, step.at)
+    do(["docker", "pull", reference], lambda at: engine.pull(reference, at), f"Pulling {reference.split('@')[0]}")
     _record(settings, reference)
 
 

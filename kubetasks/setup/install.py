@@ -13,56 +13,57 @@ from kubetasks.project.settings import Settings
 from kubetasks.setup import downloads, inventory, receipt, requirements
 from kubetasks.setup.log import new_log
 from kubetasks.setup.requirements import Requirement
-from kubetasks.terminal.report import Report, duration
+from kubetasks.terminal.door import Door
+from kubetasks.terminal.report import duration
 
 UNSET = "Unset INVOKE_SETUP_IMAGES"
 CONNECT = "Let the engine reach an image registry: ./inv doctor tells of a proxy that it lacks"
 CLONE = "with a clone of its repository, which has the builder: pip install --editable FOLDER"
 
 
-def install(settings: Settings, report: Report, needed: Sequence[Requirement]) -> bool:
+def install(settings: Settings, do: Door, needed: Sequence[Requirement]) -> bool:
     """Install whatever is missing; True if anything was. Raises SetupError, EngineError, ProgramError."""
     if not inventory.missing(settings, needed):
         return False
-    with receipt.locked(settings.cache, report):
+    with receipt.locked(settings.cache, do):
         if inventory.missing(settings, needed):
-            _install(settings, report, needed)
+            _install(settings, do, needed)
     return True
 
 
-def _install(settings: Settings, report: Report, needed: Sequence[Requirement]) -> None:
+def _install(settings: Settings, do: Door, needed: Sequence[Requirement]) -> None:
     started = time.monotonic()
     if access.named():
         client.connect()  # which says why an engine that somebody has chosen does not answer
     log = new_log(settings)
-    report.say(f"Full log: {log}")
+    do.say(f"Full log: {log}")
     wanted = inventory.with_base(settings, needed)
     if settings.images == "build":
-        _build(settings, report, log, wanted)
+        _build(settings, do, log, wanted)
     else:
-        _start_engine(settings, report, log)
-        _fetch(client.connect(), settings, report, log, wanted)
+        _start_engine(settings, do, log)
+        _fetch(client.connect(), settings, do, log, wanted)
     left = inventory.missing(settings, needed)
     if left:
         raise SetupError(f"After setup this is still missing: {', '.join(left)}.", f"The log may say why: {log}")
-    report.say(f"Set up in {duration(time.monotonic() - started)}.")
+    do.say(f"Set up in {duration(time.monotonic() - started)}.")
 
 
-def _build(settings: Settings, report: Report, log: Path, needed: Sequence[Requirement]) -> None:
+def _build(settings: Settings, do: Door, log: Path, needed: Sequence[Requirement]) -> None:
     if shutil.which("dockerd"):
-        _start_engine(settings, report, log)  # an engine that was stopped may have the images
+        _start_engine(settings, do, log)  # an engine that was stopped may have the images
     found = client.connect() if client.release() else None
     missing = [need for need in needed if not need.find(found, settings).present]
     if not missing:
         return
     require_buildable(settings, missing)
-    report.say("INVOKE_SETUP_IMAGES=build: building the images from package registries (one time, a few minutes).")
-    _run_build(settings, report, log, missing)
+    do.say("INVOKE_SETUP_IMAGES=build: building the images from package registries (one time, a few minutes).")
+    _run_build(settings, do, log, missing)
 
 
-def _fetch(found: Engine, settings: Settings, report: Report, log: Path, needed: Sequence[Requirement]) -> None:
+def _fetch(found: Engine, settings: Settings, do: Door, log: Path, needed: Sequence[Requirement]) -> None:
     """Pull images and download files; build what cannot be had in this way. Raises SetupError, EngineError."""
-    failures = downloads.fetch(found, settings, report, needed)
+    failures = downloads.fetch(found, settings, do, needed)
     if not failures:
         return
     if settings.images == "pull":
@@ -71,13 +72,13 @@ def _fetch(found: Engine, settings: Settings, report: Report, log: Path, needed:
     told = "\n".join(error.sentence for error in failures)
     require_buildable(settings, missing, told)
     names = ", ".join(need.name for need in missing)
-    report.say(f"{told}\nBuilding {names} instead, from package registries (one time, a few minutes).")
-    _run_build(settings, report, log, missing)
+    do.say(f"{told}\nBuilding {names} instead, from package registries (one time, a few minutes).")
+    _run_build(settings, do, log, missing)
 
 
-def _run_build(settings: Settings, report: Report, log: Path, missing: Sequence[Requirement]) -> None:
-    start = partial(_start_engine, settings, report, log)
-    requirements.beside(inventory.BUILDER).build(settings, report, log, missing, start)
+def _run_build(settings: Settings, do: Door, log: Path, missing: Sequence[Requirement]) -> None:
+    start = partial(_start_engine, settings, do, log)
+    requirements.beside(inventory.BUILDER).build(settings, do, log, missing, start)
 
 
 def _unbuildable(missing: Sequence[Requirement]) -> str:
@@ -97,10 +98,10 @@ def require_buildable(settings: Settings, missing: Sequence[Requirement], why: s
         raise SetupError("\n".join(filter(None, (why, f"What is missing cannot be built here ({what}): {reason}."))), hint)
 
 
-def _start_engine(settings: Settings, report: Report, log: Path) -> None:
+def _start_engine(settings: Settings, do: Door, log: Path) -> None:
     if client.release():
         return
     host = requirements.beside("hostengine.engine")
     if not host:
         raise EngineError("No container engine answers.", inventory.START_OR_INSTALL)
-    host.ensure(settings, report, log)
+    host.ensure(settings, do, log)

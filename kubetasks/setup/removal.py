@@ -9,21 +9,21 @@ from kubetasks.errors import ClusterError
 from kubetasks.project.settings import Settings
 from kubetasks.setup import receipt, requirements
 from kubetasks.setup.receipt import Receipt
-from kubetasks.terminal.report import Report
+from kubetasks.terminal.door import Door
 
 
-def remove(settings: Settings, report: Report) -> list[str]:
+def remove(settings: Settings, do: Door) -> list[str]:
     """Remove images and the cache folder; return their names.
 
     Raises ClusterError while a cluster of any project exists, EngineError if the engine does not answer.
     """
     if not settings.cache.exists():
         return []
-    with receipt.locked(settings.cache, report):
+    with receipt.locked(settings.cache, do):
         found = client.connect()
         require_no_clusters(found)
-        gone = remove_images(found, receipt.read(settings.cache), report)
-        receipt.discard(settings.cache, report)
+        gone = remove_images(found, receipt.read(settings.cache), do)
+        receipt.discard(settings.cache, do)
         return [*gone, str(settings.cache)]
 
 
@@ -44,14 +44,14 @@ def _removes(cluster: Created) -> str:
     return f"{nodes}; docker network rm {name}" + (f"; docker volume rm {name}" if cluster.provider else "")
 
 
-def remove_images(found: Engine, made: Receipt, report: Report) -> list[str]:
+def remove_images(found: Engine, made: Receipt, do: Door) -> list[str]:
     """Remove the images that setup built or pulled, unless a container uses them. Return their names."""
     built = [tag for repository in requirements.REPOSITORIES for tag in found.image_tags(repository)]
     gone = []
     for reference in [*built, *made.pulled]:
         users = found.users(reference)
         if users:
-            report.say(f"Kept image {reference}: {', '.join(users)} uses it.")
+            do.say(f"Kept image {reference}: {', '.join(users)} uses it.")
         elif found.remove_image(reference):
             gone.append(reference)
     return gone

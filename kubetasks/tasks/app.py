@@ -110,8 +110,6 @@ def clean(run: Run, all: bool = False, volumes: bool = False, json: bool = False
     cleaned = removal.clean(run, everything=all, volumes=volumes)
     if not cleaned:
         run.report.say("No container engine answers, and no cluster was created from here: nothing to clean.")
-    elif not run.report.dry:
-        run.report.say("Clean.")
     run.report.outcome({"cleaned": cleaned})
 
 

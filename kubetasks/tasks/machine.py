@@ -30,19 +30,19 @@ def setup(run: Run, remove: bool = False, stop: bool = False) -> None:
     settings, report, needs = run.settings, run.report, run.provider.requirements
     if remove and stop:
         raise SettingError("--remove and --stop exclude each other; --remove stops the engine too.")
-    if report.dry and (remove or stop):
-        raise SettingError("--dry shows what setup would install, and not what --remove or --stop would do.")
-    if report.dry:
+    if not run.do.unless_dry(lambda _: True):
+        if remove or stop:
+            raise SettingError("--dry shows what setup would install, and not what --remove or --stop would do.")
         _show(report, inventory.look(settings, needs))
     elif stop:
         host = requirements.beside("hostengine.engine")
-        if not (host and host.stop(settings.cache, report)):
+        if not (host and host.stop(settings.cache, run.do)):
             report.say("No engine that setup started is running.")
     elif remove:
-        gone = (requirements.beside("hostengine.removal") or removal).remove(settings, report)
+        gone = (requirements.beside("hostengine.removal") or removal).remove(settings, run.do)
         report.say("Removed:\n  " + "\n  ".join(gone) if gone else "There was nothing to remove.")
     else:
-        installed = install.install(settings, report, needs)
+        installed = install.install(settings, run.do, needs)
         if needs:
             inventory.require_docker()
         if not installed:

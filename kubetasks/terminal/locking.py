@@ -2,42 +2,43 @@
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 from kubetasks.errors import FileError
 from kubetasks.project.settings import Settings
-from kubetasks.terminal.report import Report
+
+Tell = Callable[[str], None]  # says what somebody waits for
 
 
 @contextmanager
-def cluster(settings: Settings, folder: Path, report: Report) -> Iterator[None]:
+def cluster(settings: Settings, folder: Path, tell: Tell) -> Iterator[None]:
     """Hold the lock of the settings' cluster, whose files are in `folder`; say so if another run holds it.
 
     Raises FileError before anything is changed, if what belongs to the cluster cannot be written.
     """
     waiting = f"Another run is creating, changing or deleting cluster {settings.cluster}; waiting for it to end."
-    with held(settings.cache / f"{settings.state_folder.name}.lock", report, waiting):
+    with held(settings.cache / f"{settings.state_folder.name}.lock", tell, waiting):
         _require_writable(folder)
         yield
 
 
 @contextmanager
-def application(settings: Settings, where: str, report: Report) -> Iterator[None]:
+def application(settings: Settings, where: str, tell: Tell) -> Iterator[None]:
     """Hold the lock of the applications in the namespace of the cluster or context `where`; say so if another task has it.
 
     Lock order: application, then cluster.
     """
     waiting = f"Another run is changing namespace {settings.namespace} of {where}; waiting for it to end."
     file = quote(f"{where}.{settings.provider}.{settings.namespace}.lock", safe="")  # a context's name may be a path
-    with held(settings.cache / file, report, waiting):
+    with held(settings.cache / file, tell, waiting):
         yield
 
 
 @contextmanager
-def held(path: Path, report: Report, waiting: str) -> Iterator[None]:
+def held(path: Path, tell: Tell, waiting: str) -> Iterator[None]:
     """Hold the lock whose file is `path`, and say `waiting` if another run holds it. The file is removed at the end."""
     import filelock
 
@@ -49,7 +50,7 @@ def held(path: Path, report: Report, waiting: str) -> Iterator[None]:
             lock.acquire(blocking=blocking)
             break
         except filelock.Timeout:
-            report.tell(waiting)
+            tell(waiting)
             blocking = True
         except FileNotFoundError:  # `setup --remove` has just removed the folder
             continue

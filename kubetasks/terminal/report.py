@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
@@ -94,29 +94,26 @@ class Step:
 
 
 class Report:
-    """The output of an invocation's tasks. `echo` and `dry` are invoke's own --echo and --dry; `spoken` puts a text into the
-    project's words.
+    """The output of an invocation's tasks; `spoken` puts a text into the project's words.
 
     With `json`, standard output carries the one document and nothing else; with `piped`, it is for another program, and has
-    equivalent commands only if there is no result. `stages` are the steps that have ended, with their seconds. While it is
-    `quiet`, `say` prints nothing.
+    commands only if the tasks have no `results`, as under --dry. `stages` are the steps that have ended, with their seconds.
+    While it is `quiet`, `say` prints nothing.
     """
 
     def __init__(
         self,
         *,
-        echo: bool = False,
-        dry: bool = False,
         json: bool = False,
         piped: bool = False,
+        results: bool = True,
         spoken: Callable[[str], str] = lambda text: text,
     ) -> None:
-        self.echo = echo
-        self.dry = dry
         self.quiet = False
         self.live: Progress | None = None
         self._lock = threading.Lock()
         self.spoken = spoken
+        self._results = results
         self.begin(json=json, piped=piped)
 
     def begin(self, *, json: bool, piped: bool) -> None:
@@ -124,10 +121,6 @@ class Report:
         self._json = json
         self._piped = piped
         self.stages: list[tuple[str, float]] = []
-
-    @property
-    def _commands(self) -> TextIO:
-        return sys.stderr if self._json or (self._piped and not self.dry) else sys.stdout
 
     def say(self, text: str) -> None:
         """Print a line of progress."""
@@ -156,8 +149,8 @@ class Report:
         self._print(self.spoken(json.dumps({**document, "stages": stages}, indent=2)), sys.stdout)
 
     def outcome(self, document: dict[str, Any]) -> None:
-        """Print, with --json, what a task has done; nothing under --dry."""
-        if self._json and not self.dry:
+        """Print, with --json, what a task has done."""
+        if self._json and self._results:
             self.document(document)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -176,7 +169,10 @@ class Report:
     def _print(self, text: str, to: TextIO) -> None:
         try:
             with self._lock:
-                print(text, file=to, flush=True)
+                if self.live and to.isatty():  # above the line of the step
+                    self.live.console.print(text, markup=False, highlight=False, soft_wrap=True)
+                else:
+                    print(text, file=to, flush=True)
         except BrokenPipeError:
             end_unread(to)
 
@@ -187,16 +183,9 @@ class Report:
         print(f"{self.spoken(question)} [y/N] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
-    def equivalent(self, *commands: str) -> bool:
-        """Under --echo and --dry, print the equivalent commands; return False under --dry, when nothing may be changed."""
-        if self.echo or self.dry:
-            for command in commands:
-                self._print(self.spoken(command), self._commands)
-        return not self.dry
-
-    def show(self, lines: Callable[[], Iterable[str]]) -> bool:
-        """The same with commands that are only looked for if they are printed."""
-        return self.equivalent(*(lines() if self.echo or self.dry else ()))
+    def command(self, text: str) -> None:
+        """Print a command that does the same as a task."""
+        self._print(self.spoken(text), sys.stderr if self._json or (self._piped and self._results) else sys.stdout)
 
     @contextmanager
     def step(self, text: str) -> Iterator[Step]:
@@ -230,6 +219,7 @@ class Report:
             TextColumn("{task.fields[detail]}", markup=False),
             console=Console(stderr=True),
             transient=True,
+            redirect_stdout=False,  # it may be a pipe
         )
         try:
             with self.live:

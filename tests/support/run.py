@@ -106,7 +106,7 @@ class Run:
                     provider.prepare(config)
                     kubeconfig = Path(self.config.getoption("kubeconfig") or config.kubeconfig)
                     self.kind(config.name, kubeconfig, provider.config_file, config.environment())
-                    provider.finish()
+                    provider.finish(config.nodes)
                 self.tasks("start")  # the load balancer; of another provider all of it
             output = ended(building, BUILD_SECONDS)
             assert building.returncode == 0, f"The image could not be built:\n{output}"

@@ -7,7 +7,8 @@ from kubetasks.engine.client import Engine
 from kubetasks.errors import LeftoverError
 from kubetasks.project.labels import Owner
 from kubetasks.providers.own import foreign
-from kubetasks.terminal import equivalents
+from kubetasks.terminal import shell
+from kubetasks.terminal.door import Door, pairs
 
 if TYPE_CHECKING:
     from kubetasks.engine.client import Container
@@ -18,7 +19,8 @@ MTU = "com.docker.network.driver.mtu"
 class Network:
     """The network of the cluster `name`; both have the same name."""
 
-    def __init__(self, engine: Engine, owner: Owner, name: str, labels: Mapping[str, str]) -> None:
+    def __init__(self, do: Door, engine: Engine, owner: Owner, name: str, labels: Mapping[str, str]) -> None:
+        self._do = do
         self._engine = engine
         self._owner = owner
         self._name = name
@@ -26,12 +28,12 @@ class Network:
 
     def create(self) -> None:
         """Create the network unless it is there. Raises OwnershipError if it is not ours."""
-        if not self.ours():
-            self._engine.create_network(self._name, self._labels, self._options())
-
-    def line(self) -> str:
-        """The equivalent command."""
-        return equivalents.create_network(self._name, self._labels, self._options())
+        if self.ours():
+            return
+        options = self._options()
+        words = [*pairs("--label", self._labels), *pairs("--opt", options), self._name]
+        create = ["docker", "network", "create", *words]
+        self._do(create, lambda _: self._engine.create_network(self._name, self._labels, options))
 
     def _options(self) -> dict[str, str]:
         """What kind would give a network of its own: the default bridge's MTU, or large packets vanish behind a VPN."""
@@ -50,8 +52,12 @@ class Network:
         """Create the network again if it was pruned, and connect the stopped nodes."""
         if not self.ours():
             self.create()
-            for node in nodes:
-                self._engine.reconnect(self._name, node)
+            commands = [shell.line(["docker", "network", "connect", self._name, str(node.name)]) for node in nodes]
+            self._do("\n".join(commands), lambda _: self._reconnect(nodes))
+
+    def _reconnect(self, nodes: "list[Container]") -> None:
+        for node in nodes:
+            self._engine.reconnect(self._name, node)
 
     def subnet(self) -> str:
         """Its IPv4 network in CIDR form, or ""."""
@@ -68,10 +74,10 @@ class Network:
         """Remove the network if it is there and ours. Raises LeftoverError if somebody else's containers are on it."""
         if not self.labelled():
             return
-        if others := self._engine.connected(self._name):
+        if others := self._do.unless_dry(lambda _: self._engine.connected(self._name)):
             names = ", ".join(others)
             raise LeftoverError(
                 f"Docker network {self._name} is left: {names} is connected to it, and was not created by these tasks.",
                 "; ".join([*(f"docker network disconnect --force {self._name} {name}" for name in others), "./inv delete"]),
             )
-        self._engine.remove_network(self._name)
+        self._do(["docker", "network", "rm", self._name], lambda _: self._engine.remove_network(self._name))

@@ -3,6 +3,7 @@
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +15,14 @@ from kubetasks.engine.image import Image, names_to_load
 from kubetasks.errors import ClusterError, EngineError, ImageError, ProgramError, TaskError
 from kubetasks.project.settings import DEFAULTS
 from kubetasks.providers import containerd
-from kubetasks.providers.base import Cluster
+from kubetasks.providers.base import Cluster, RegistryAddress
 from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port, kubernetes_of
 from kubetasks.providers.kind.network import Network
 from kubetasks.providers.own import Own, foreign
 from kubetasks.providers.registry import Registry
 from kubetasks.setup import inventory, requirements
-from kubetasks.terminal import equivalents, shell, wait
+from kubetasks.terminal import shell, wait
+from kubetasks.terminal.door import At, nowhere
 
 if TYPE_CHECKING:
     from kubetasks.engine.client import Container
@@ -41,6 +43,7 @@ class Kind(Own):
     requirements = (requirements.KIND, requirements.KIND_NODE_IMAGE, requirements.LOAD_BALANCER, requirements.REGISTRY)
     mark = "/kind/simple-server-tasks-created"
     node_port = NODE_PORT
+    _registered: RegistryAddress | None = None  # of a cluster that is being created
 
     @property
     def program(self) -> str:
@@ -49,11 +52,11 @@ class Kind(Own):
 
     @cached_property
     def _network(self) -> Network:
-        return Network(self._engine, self._app.owner, self.name, self._settings.cluster_labels)
+        return Network(self._do, self._engine, self._app.owner, self.name, self._settings.cluster_labels)
 
     @cached_property
     def _registry(self) -> Registry:
-        return Registry(self._engine, self._settings, self.name)
+        return Registry(self._do, self._engine, self._settings, self.name)
 
     def config(self) -> Config:
         """What a new cluster would be created with, on a port that is free now."""
@@ -93,13 +96,16 @@ class Kind(Own):
             return False
         return f":{port}\n".encode() in text and re.search(rb"client-key-data: \S+\n$", text) is not None
 
+    @property
+    def gives_addresses(self) -> bool:
+        return machine.reaches_containers(self._engine.info)
+
     def _facts(self, nodes: "list[Container]") -> Cluster:
         if not self._has_kubeconfig(nodes):  # another clone created the cluster
-            self._make_folder()
-            Path(self.kubeconfig).unlink(missing_ok=True)  # kind would add to it, which it cannot if it is damaged
+            self._do.unless_dry(lambda _: self._begin_kubeconfig())
             self._kind("export", "kubeconfig", "--name", self.name, "--kubeconfig", self.kubeconfig)
         mapped = _mapped_port(nodes[0])
-        subnet = self._network.subnet() if machine.reaches_containers(self._engine.info) else ""
+        subnet = self._network.subnet() if self.gives_addresses else ""
         return replace(
             super()._facts(nodes),
             context=f"kind-{self.name}",
@@ -109,6 +115,11 @@ class Kind(Own):
             node_ports=False,
             registry=self._registry.address(),
         )
+
+    def _begin_kubeconfig(self) -> None:
+        """Make room for the kubeconfig: kind would add to the file, which it cannot if it is damaged."""
+        self._make_folder()
+        Path(self.kubeconfig).unlink(missing_ok=True)
 
     def _differences(self, nodes: "list[Container]") -> Mapping[str, tuple[str, str]]:
         kubernetes = kubernetes_of(str(nodes[0].attrs["Config"]["Image"])) or self._settings.kubernetes
@@ -128,7 +139,7 @@ class Kind(Own):
 
     # lifecycle
 
-    def _require_creatable(self) -> None:
+    def _require_equipped(self) -> None:
         image = requirements.KIND_NODE_IMAGE.find(self._engine, self._settings)
         if not image.present:
             minor = self._settings.kubernetes
@@ -141,10 +152,8 @@ class Kind(Own):
         cli = inventory.docker()
         if not cli.present:
             raise ClusterError("kind uses the command line of Docker, which is missing.", cli.remedy)
-        self._require_free()
 
     def _require_free(self) -> None:
-        """Raises OwnershipError if somebody else has one of the names, ClusterError if another clone may be creating it."""
         if self._nodes() and not self.config_file.exists():  # it may be whole
             raise ClusterError(
                 f"Cluster {self.name} does not carry the mark of a complete one: its creation or deletion was interrupted in"
@@ -154,27 +163,36 @@ class Kind(Own):
         self._registry.require_free()
         self._network.ours()
 
-    def _create(self, at: Callable[[str], None], *, again: bool = False) -> None:
+    def _create(self, at: At, *, again: bool = False) -> list[str]:
         config = self.config()
         if config.port != self._settings.port:
-            self._report.say(f"Port {self._settings.port} of 127.0.0.1 is taken: the cluster gets {config.port}.")
+            self._do.say(f"Port {self._settings.port} of 127.0.0.1 is taken: the cluster gets {config.port}.")
         self.prepare(config)
-        log = self._settings.cache / "logs" / f"kind-{self.name}.log"  # kept only if kind fails
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("")
+        words = config.words("-")
         try:
-            shell.run(
-                [self.program, *config.words(str(self.config_file))],
-                env={**access.environment(), **config.environment()},
-                log=log,
-                on_line=lambda line: at(line.strip(" •✓")),
-            )
+            command = f"{shell.line(['kind', *words], config.environment())} <<'EOF'\n{config.text}EOF"
+            self._do(command, lambda _: self._run_kind(words, config, at))
         except ProgramError as error:
             if again or not port_taken(error.output, config.port):
                 raise
-            self._report.say(f"Port {config.port} of 127.0.0.1 was taken meanwhile; trying the next one.")
+            self._do.say(f"Port {config.port} of 127.0.0.1 was taken meanwhile; trying the next one.")
             self._remove()
-            self._create(at, again=True)
+            return self._create(at, again=True)
+        return config.nodes
+
+    def _run_kind(self, words: Sequence[str], config: Config, at: At) -> None:
+        """Let kind create the cluster; its log stays if it fails."""
+        log = self._settings.cache / "logs" / f"kind-{self.name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("")
+        environment = access.environment() | config.environment()
+        try:
+            with self.config_file.open("rb") as text:
+                shell.run(
+                    [self.program, *words], env=environment, log=log, on_line=lambda told: at(told.strip(" •✓")), stdin=text
+                )
+        except ProgramError:
+            raise
         except BaseException:
             log.unlink()
             raise
@@ -183,21 +201,24 @@ class Kind(Own):
     def prepare(self, config: Config) -> None:
         """Create what must be there before kind is called: network, registry, configuration file. Raises OwnershipError."""
         self._network.create()
-        self._registry.serve()
+        self._registered = self._registry.serve()
+        self._do.unless_dry(lambda _: self._write(config))
+
+    def _write(self, config: Config) -> None:
         self._make_folder()
         self.config_file.write_text(config.text)
         Path(self.kubeconfig).unlink(missing_ok=True)  # of a cluster that is gone
 
-    def finish(self) -> None:
-        self._registry.announce(self._registry.address(), self._nodes())
-        super().finish()
+    def finish(self, nodes: Sequence[str]) -> None:
+        self._registry.announce(self._registered, nodes)
+        super().finish(nodes)
 
-    def _resume(self, at: Callable[[str], None]) -> None:  # noqa: ARG002  it takes a second
+    def _resume(self) -> None:
         nodes = self._nodes()
+        names = [str(node.name) for node in nodes]
         try:
             self._network.restore(nodes)
-            for node in nodes:
-                self._engine.start(node)
+            self._do(["docker", "start", *names], lambda _: self._start(nodes), f"Starting cluster {self.name}")
         except EngineError as error:
             if any(words in error.sentence for words in PORT_TAKEN):
                 raise ClusterError(
@@ -206,15 +227,24 @@ class Kind(Own):
                 ) from error
             raise
 
+    def _start(self, nodes: "list[Container]") -> None:
+        for node in nodes:
+            self._engine.start(node)
+
     def _restore(self) -> None:
         try:
             if self._registry.address() is None:
-                self._registry.announce(self._registry.serve(), self._nodes())
+                self._registry.announce(self._registry.serve(), [str(node.name) for node in self._nodes()])
         except TaskError as error:
-            self._report.say(error.sentence)
+            self._do.say(error.sentence)
 
-    def _halt(self, at: Callable[[str], None]) -> None:
-        for node in self._nodes():
+    def _halt(self) -> None:
+        nodes = self._nodes()
+        names = [*(str(node.name) for node in nodes), *self._registry.running()]
+        self._do(["docker", "stop", *names], lambda at: self._stop(nodes, at), f"Stopping cluster {self.name}")
+
+    def _stop(self, nodes: "list[Container]", at: At) -> None:
+        for node in nodes:
             at(str(node.name))
             containerd.end(self._engine, node)
             self._engine.stop(node)
@@ -222,115 +252,86 @@ class Kind(Own):
 
     def _remove(self) -> None:
         # a whole one says that the cluster is complete, and kind fails with a damaged one
-        Path(self.kubeconfig).unlink(missing_ok=True)
+        self._do.unless_dry(lambda _: Path(self.kubeconfig).unlink(missing_ok=True))
         super()._remove()
 
     def _destroy(self, timeout: float) -> None:
         if self._nodes():
-            self._kind(*equivalents.delete_words(self.name, self.kubeconfig), timeout=timeout)
+            self._kind("delete", "cluster", "--name", self.name, "--kubeconfig", self.kubeconfig, timeout=timeout)
 
     def _remove_rest(self) -> None:
         self._registry.remove()
         self._network.remove()
 
-    def _kind(self, *words: str, timeout: float = 0, **variables: str) -> str:
-        return shell.run([self.program, *words], env=access.environment() | variables, timeout=timeout)
+    def _kind(self, *words: str, timeout: float = 0) -> None:
+        argv = [self.program, *words]
+        self._do(["kind", *words], lambda _: shell.run(argv, env=access.environment(), timeout=timeout))
 
     # images
 
     def _pull(self, names: Sequence[str], nodes: "Sequence[Container]") -> bool:
+        if not nodes:  # under --dry
+            return False
         self._restore()
         if self._registry.address() is None:
             if not self._registry.available():
-                self._report.say("The registry image is missing: nodes receive every layer. ./inv setup installs it.")
+                self._do.say("The registry image is missing: nodes receive every layer. ./inv setup installs it.")
             return False
         try:
-            with self._report.step(f"Delivering {names[0]} through the registry of cluster {self.name}") as step:
-                self._registry.deliver(names, nodes, step.at)
+            with self._do.step(f"Delivering {names[0]} through the registry of cluster {self.name}") as at:
+                self._registry.push(names[0], at)
+                at("pulling")
+                self._registry.pull(names, nodes)
         except (EngineError, ImageError) as error:  # behind a proxy, a node may not reach it
-            self._report.say(error.sentence)
+            self._do.say(error.sentence)
             return False
         return True
 
-    def _load(self, names: list[str], nodes: "list[Container]") -> None:
+    def _load(self, names: Sequence[str], text: str) -> None:
         """Load an image through a file: by name, kind asks an engine that keeps images in containerd for all platforms."""
+        file = Path(tempfile.gettempdir()) / "image.tar"
+        load = ["load", "image-archive", "--name", self.name]
+        command = self._loading(names, str(file), shell.line(["kind", *load, str(file)]))
+        self._do(command, lambda _: self._load_file(names, load), text)
+
+    def _load_file(self, names: Sequence[str], load: Sequence[str]) -> None:
         try:
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / "image.tar"
                 self._engine.save(names, file)
-                self._kind(*equivalents.load_words(self.name, str(file)))
+                shell.run([self.program, *load, str(file)], env=access.environment())
         except ProgramError as error:
-            told = next((line.strip() for line in error.output.splitlines() if NO_SPACE in line), "")
+            told = next((one.strip() for one in error.output.splitlines() if NO_SPACE in one), "")
             if not told:
                 raise
             raise ClusterError(
                 f"There is no space for the image on a node of cluster {self.name}: {told}",
-                f"docker exec {nodes[0].name} df --human-readable; docker system df shows what could be removed",
+                f"docker exec {control_plane(self.name)} df --human-readable; docker system df shows what could be removed",
             ) from error
 
     def preload(self, image: Image, abandoned: Callable[[], bool]) -> None:
+        if not self._registry.available():
+            return
         names = names_to_load(self._engine, image)
+        if self._comes(lambda: self._registry.address() is not None, abandoned):
+            self._registry.push(names[0], nowhere)
+        if self._comes(self._nodes_pull, abandoned):
+            self._registry.pull(names, self._nodes())
 
-        def check() -> wait.State:
-            if abandoned():
-                return wait.Done()
-            nodes = self._nodes()
-            if self._registry.address() is None or len(nodes) < self._settings.nodes:
-                return wait.Pending("no registry or no node yet")
-            try:
-                self._registry.deliver(names, nodes, lambda _line: None)
-            except TaskError:  # a node's containerd does not run yet
-                return wait.Pending("a node does not pull yet")
-            return wait.Done()
+    def _comes(self, there: Callable[[], bool], abandoned: Callable[[], bool]) -> bool:
+        """Wait for something of a cluster that is being created; False if it does not come, or is not wanted any more."""
+        ended = wait.until(lambda: wait.Done() if abandoned() or there() else wait.Pending("not yet"), timeout=PRELOAD_SECONDS)
+        return isinstance(ended, wait.Done) and not abandoned()
 
-        if self._registry.available():
-            wait.until(check, timeout=PRELOAD_SECONDS)
-
-    # equivalent commands
-
-    def deliver_lines(self, image: Image) -> Sequence[str]:
-        try:
-            if self._registry.address():
-                return self._registry.lines(names_to_load(self._engine, image), _names(self._nodes()))
-        except EngineError:  # under --dry
-            pass
-        return super().deliver_lines(image)
-
-    def _load_lines(self, names: Sequence[str]) -> Sequence[str]:
-        file = str(Path(tempfile.gettempdir()) / "image.tar")
-        load = shell.line(["kind", *equivalents.load_words(self.name, file)])
-        return equivalents.load_file(names, self._platform(names[0]), file, load)
-
-    def _halt_lines(self) -> Sequence[str]:
-        return (shell.line(["docker", "stop", *_names(self._nodes()), *self._registry.containers()]),)
-
-    def _destroy_lines(self) -> Sequence[str]:
-        return equivalents.delete_cluster(self.name, self.kubeconfig, self._registry.containers())
-
-    def _create_lines(self) -> Sequence[str]:
-        self._require_free()
-        config = self.config()
-        manifest = requirements.LOAD_BALANCER.find(None, self._settings).reference
-        reached = machine.reaches_containers(self._engine.info)
-        return (
-            self._network.line(),
-            *self._registry.serve_lines(),
-            equivalents.create_cluster(config.words("-"), config.environment(), config.text),
-            *self._registry.announce_lines(config.nodes),
-            equivalents.mark_cluster(config.nodes, self.mark),
-            *(equivalents.load_balancer(self._app.owner, manifest, self.name) if reached else ()),
-            equivalents.wait_for_nodes(),
-        )
-
-    def _resume_lines(self) -> Sequence[str]:
-        return (shell.line(["docker", "start", *self._registry.containers(), *_names(self._nodes())]),)
+    def _nodes_pull(self) -> bool:
+        """Whether the containerd of each node runs."""
+        nodes = self._nodes()
+        with suppress(EngineError):
+            return len(nodes) == self._settings.nodes and all(containerd.answers(self._engine, node) for node in nodes)
+        return False
 
 
 def _mapped_port(node: "Container") -> int | None:
     """The port of 127.0.0.1 that is mapped to the node port."""
     bindings = node.attrs["HostConfig"]["PortBindings"].get(f"{NODE_PORT}/tcp")
     return int(bindings[0]["HostPort"]) if bindings else None
-
-
-def _names(nodes: "list[Container]") -> list[str]:
-    return [str(node.name) for node in nodes]

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 from kubetasks.engine.client import Engine
 from kubetasks.project.application import Application
-from kubetasks.terminal import equivalents
-from kubetasks.terminal.report import Report
+from kubetasks.terminal.door import Door
 
 if TYPE_CHECKING:
     from kubetasks.engine.client import Container
@@ -17,12 +16,12 @@ def listed(engine: Engine, node: "Container") -> list[str]:
     return engine.run_in(node, "docker", "images", "--format={{.Repository}}:{{.Tag}}").splitlines()
 
 
-def remove_unused(engine: Engine, report: Report, node: "Container", app: Application, used: Callable[[], set[str]]) -> set[str]:
+def remove_unused(engine: Engine, do: Door, node: "Container", app: Application, used: Callable[[], set[str]]) -> set[str]:
     """Remove the application's images, except those that `used` returns; return their names."""
     found = sorted(name for name in listed(engine, node) if name.startswith(f"{app.name}:"))
     kept = used() if found else set()
     gone = [name for name in found if name not in kept]
     argv = ["docker", "rmi", *gone]
-    if gone and report.equivalent(equivalents.run_in(str(node.name), argv)):
-        engine.run_in(node, *argv)
+    if gone:
+        do(["docker", "exec", str(node.name), *argv], lambda _: engine.run_in(node, *argv))
     return set(gone)

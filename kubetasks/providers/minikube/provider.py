@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubetasks.engine import access, machine
-from kubetasks.engine.image import Image
-from kubetasks.errors import ClusterError, EngineError, ProgramError
+from kubetasks.errors import ClusterError, ProgramError
 from kubetasks.project.versions import KICBASE, KUBERNETES
 from kubetasks.providers.base import Cluster
 from kubetasks.providers.minikube import docker_images, tunnel
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
 from kubetasks.providers.own import Own, foreign
 from kubetasks.setup import inventory, requirements
-from kubetasks.terminal import equivalents, shell
+from kubetasks.terminal import shell
+from kubetasks.terminal.door import At, nowhere, pairs
 
 if TYPE_CHECKING:
     from kubetasks.engine.client import Container
@@ -35,14 +35,12 @@ class Minikube(Own):
     requirements = (requirements.MINIKUBE, requirements.MINIKUBE_NODE_IMAGE)
     mark = "/etc/simple-server-tasks-created"
     builds = True
+    tunnelled = True
 
     @property
     def folder(self) -> Path:
         """The folder of the cluster's files: in the clone that created it, if both are still there."""
-        try:
-            recorded = self._recorded("state")
-        except EngineError:  # under --dry
-            recorded = ""
+        recorded = self._do.known(lambda: self._recorded("state"), "")
         return Path(recorded) if _exists(recorded) else super().folder
 
     @property
@@ -102,7 +100,7 @@ class Minikube(Own):
         return super()._serves(nodes) and "kubelet\n" in self._engine.run_in(nodes[0], "sh", "-c", COMMANDS)
 
     def _facts(self, nodes: "list[Container]") -> Cluster:
-        if self._remove_damaged_kubeconfig():
+        if self._do.unless_dry(lambda _: self._remove_damaged_kubeconfig()):
             self._minikube("update-context", "--profile", self.name)
         return replace(super()._facts(nodes), node_ports=machine.reaches_containers(self._engine.info))
 
@@ -133,11 +131,13 @@ class Minikube(Own):
 
     # lifecycle
 
-    def _require_creatable(self) -> None:
+    def _require_equipped(self) -> None:
         self._require_program()
         image = self.config().image
         if self._engine.image_id(image) is None:
             raise ClusterError(f"The image of minikube's nodes is missing: {image}.", "./inv setup")
+
+    def _require_free(self) -> None:
         container, network = self._engine.container(self.name), self._engine.network(self.name)
         taken = {  # what minikube would use, or remove, as its own
             "network": network is not None and (network.get("Labels") or {}).get(PROFILE_LABEL) != self.name,
@@ -154,43 +154,48 @@ class Minikube(Own):
         told = {"provider": "minikube", "state": str(settings.state_folder), "kubernetes": settings.kubernetes}
         return {**settings.cluster_labels, **{owner.key(name): value for name, value in told.items()}, PROFILE_LABEL: self.name}
 
-    def _create(self, at: Callable[[str], None]) -> None:
-        self._make_folder()
-        self._engine.create_volume(self.name, self._labels)
-        self._minikube(*self.config().create, on_line=at)
+    def _create(self, at: At) -> list[str]:
+        self._do.unless_dry(lambda _: self._make_folder())
+        create = ["docker", "volume", "create", *pairs("--label", self._labels), self.name]
+        self._do(create, lambda _: self._engine.create_volume(self.name, self._labels))
+        self._minikube(*self.config().create, at=at)
+        return [self.name]
 
-    def _resume(self, at: Callable[[str], None]) -> None:
-        self._require_program()
-        self._remove_damaged_kubeconfig()
+    def _resume(self) -> None:
         try:
-            self._minikube(*self.config().start, on_line=at)
+            with self._do.step(f"Starting cluster {self.name}") as at:
+                self._minikube(*self.config().start, at=at)
         except ProgramError as error:
             raise ClusterError(
                 f"Cluster {self.name} could not be started.\n  {error.sentence}", "./inv delete start creates it again"
             ) from error
 
-    def _halt(self, at: Callable[[str], None]) -> None:
-        self._require_program()
-        self._minikube("stop", "--profile", self.name, on_line=at)
+    def _halt(self) -> None:
+        with self._do.step(f"Stopping cluster {self.name}") as at:
+            self._minikube("stop", "--profile", self.name, at=at)
 
     def _destroy(self, timeout: float) -> None:
-        self._require_program()
-        self._remove_damaged_kubeconfig()
         self._minikube("delete", "--profile", self.name, timeout=timeout)
 
     def _remove_rest(self) -> None:
-        if self._is_ours():  # minikube had not used it yet
-            self._engine.remove_volume(self.name)
+        if self._do.unless_dry(lambda _: self._is_ours()):  # minikube had not used it yet
+            self._do(["docker", "volume", "rm", self.name], lambda _: self._engine.remove_volume(self.name))
 
     @property
     def _programs_environment(self) -> dict[str, str]:
         return {**self.environment, **QUIET, **_own_kubectl()}
 
-    def _minikube(self, *words: str, on_line: Callable[[str], None] = lambda _line: None, timeout: float = 0) -> None:
+    def _minikube(self, *words: str, at: At = nowhere, timeout: float = 0) -> None:
+        self._do(["minikube", *words], lambda _: self._run_minikube(words, at, timeout))
+
+    def _run_minikube(self, words: Sequence[str], at: At = nowhere, timeout: float = 0) -> None:
+        self._require_program()
+        if words[0] in ("start", "delete"):
+            self._remove_damaged_kubeconfig()
         shell.run(
             [self.program, *words],
             env=self._programs_environment,
-            on_line=lambda line: on_line(line.strip(" *")),
+            on_line=lambda told: at(told.strip(" *")),
             merged=True,
             timeout=timeout,
         )
@@ -219,38 +224,32 @@ class Minikube(Own):
     def _remove_unused(self, node: "Container", used: Callable[[], set[str]]) -> set[str]:
         if not self._has_docker:
             return super()._remove_unused(node, used)
-        return docker_images.remove_unused(self._engine, self._report, node, self._app, used)
+        return docker_images.remove_unused(self._engine, self._do, node, self._app, used)
 
-    def _load(self, names: list[str], nodes: "list[Container]") -> None:
+    def _load(self, names: Sequence[str], text: str) -> None:
         """Load an image through a file: by name, minikube needs four times as long, and keeps an old image of the same name."""
-        (node,) = nodes
+        load = ["image", "load", "--profile", self.name, str(self._image_file)]
+        forget = ["rm", "--force", f"{COPIES}/{self._image_file.name}"]  # minikube leaves a copy of the file on the node
+        commands = shell.line(["minikube", *load]), shell.line(["docker", "exec", self.name, *forget])
+        command = self._loading(names, str(self._image_file), *commands)
+        self._do(command, lambda _: self._load_file(names, load, forget), text)
+
+    def _load_file(self, names: Sequence[str], load: Sequence[str], forget: Sequence[str]) -> None:
+        (node,) = self._nodes()
         with self._locked():  # there is one file for all namespaces and clones
             try:
                 self._engine.save(names, self._image_file)
-                self._minikube(*self._load_words)
-                self._engine.run_in(node, *self._forget_words)
+                self._run_minikube(load)
+                self._engine.run_in(node, *forget)
             finally:
                 self._image_file.unlink(missing_ok=True)
         # minikube ends with 0 whatever happens; the tutorial's name may mean another run's build by now
         if not self._has(node, names[:1]):
             raise ClusterError(f"minikube did not load {names[0]}.", "./inv --echo deploy shows how to do it by hand")
 
-    def _load_lines(self, names: Sequence[str]) -> tuple[str, ...]:
-        lines = equivalents.minikube(self._load_words), equivalents.run_in(self.name, self._forget_words)
-        return equivalents.load_file(names, self._platform(names[0]), str(self._image_file), *lines)
-
     @property
     def _image_file(self) -> Path:
         return self.folder / "image.tar"
-
-    @property
-    def _load_words(self) -> list[str]:
-        return ["image", "load", "--profile", self.name, str(self._image_file)]
-
-    @property
-    def _forget_words(self) -> list[str]:
-        """minikube leaves a copy of the file on the node."""
-        return ["rm", "--force", f"{COPIES}/{self._image_file.name}"]
 
     # the node's engine
 
@@ -258,8 +257,9 @@ class Minikube(Own):
         if not self._has_docker and not (unset and access.node_of_shell()):
             return None
         words = ["docker-env", "--profile", self.name, *(["--unset"] if unset else [])]
-        if not self._report.equivalent(equivalents.minikube(words)):
-            return ""
+        return self._do(["minikube", *words], lambda _: self._docker_env(words, unset)) or ""
+
+    def _docker_env(self, words: Sequence[str], unset: bool) -> str:
         self._require_program()
         if not unset:
             self._load_base(self._running_node())
@@ -270,43 +270,22 @@ class Minikube(Own):
         base = requirements.BASE_IMAGE.find(self._engine, self._settings)
         if not base.present or "@" in base.reference or base.reference in docker_images.listed(self._engine, node):
             return
-        if self._report.equivalent(*self._load_lines([base.reference])):
-            with self._report.step(f"Loading {base.reference} into cluster {self.name}"):
-                self._load([base.reference], [node])
+        self._load([base.reference], f"Loading {base.reference} into cluster {self.name}")
 
-    # tunnel
+    # the service
 
-    @property
-    def tunnel_line(self) -> str:
-        return equivalents.minikube(["tunnel", "--profile", self.name])
+    def service_command(self, kubectl: Sequence[str]) -> list[str]:  # noqa: ARG002  minikube asks the cluster of its profile
+        namespace = ["--namespace", self._settings.namespace] if self._settings.namespace != "default" else []
+        return ["minikube", "service", self._app.name, "--url", "--profile", self.name, *namespace]
 
     def tunnel(self) -> None:
+        words = ["tunnel", "--profile", self.name]
+        self._do(["minikube", *words], lambda _: self._keep_tunnel(words))
+
+    def _keep_tunnel(self, words: Sequence[str]) -> None:
         self._require_program()
         node = self._running_node().attrs["NetworkSettings"]["Networks"][self.name]["IPAddress"]
-        tunnel.keep([self.program, "tunnel", "--profile", self.name], self._programs_environment, node)
-
-    # equivalent commands
-
-    def service_line(self, kubectl: Sequence[str]) -> str:  # noqa: ARG002  minikube asks the cluster of its profile
-        namespace = ["--namespace", self._settings.namespace] if self._settings.namespace != "default" else []
-        return equivalents.minikube(["service", self._app.name, "--url", "--profile", self.name, *namespace])
-
-    def deliver_lines(self, image: Image) -> Sequence[str]:
-        return () if access.node_of_shell() else super().deliver_lines(image)  # after docker-env, the node has built it
-
-    def _halt_lines(self) -> Sequence[str]:
-        return (equivalents.minikube(["stop", "--profile", self.name]),)
-
-    def _destroy_lines(self) -> Sequence[str]:
-        return (equivalents.minikube(["delete", "--profile", self.name]),)
-
-    def _create_lines(self) -> Sequence[str]:
-        create = equivalents.minikube(self.config().create)
-        mark = equivalents.mark_cluster([self.name], self.mark)
-        return (equivalents.create_volume(self.name, self._labels), create, mark, equivalents.wait_for_nodes())
-
-    def _resume_lines(self) -> Sequence[str]:
-        return (equivalents.minikube(self.config().start),)
+        tunnel.keep([self.program, *words], self._programs_environment, node)
 
 
 def _exists(folder: str) -> bool:

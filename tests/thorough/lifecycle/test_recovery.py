@@ -72,7 +72,7 @@ def balanced_address(tasks: Tasks, old: ipaddress.IPv4Network) -> None:
 def both_come_up(tasks: Tasks) -> None:
     """Two runs of `up` that begin at once on a cluster that does not exist: one creates it, the other waits and uses it."""
     with ExitStack() as stack, ExitStack() as held:
-        held.enter_context(locking.cluster(tasks.settings, tasks.settings.state_folder, Report()))
+        held.enter_context(locking.cluster(tasks.settings, tasks.settings.state_folder, Report().tell))
         first, second = (stack.enter_context(begun(tasks, "up")) for _ in range(2))
         outputs = [until_line(process, "Another run is creating") for process in (first, second)]
         held.close()  # both are waiting by now

@@ -18,6 +18,7 @@ from kubetasks.errors import EngineError
 from kubetasks.project.labels import TOOL
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.providers.minikube.provider import Minikube
+from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
 from tests.unit.configured import configured
 from tests.unit.engine.conftest import Script
@@ -119,4 +120,4 @@ def test_a_cluster_is_not_created_in_an_engine_on_another_machine(address: str, 
         return
     for provider in (Kind, Minikube):
         with pytest.raises(EngineError, match="on another machine"):
-            provider(configured(), Report(), lambda: found).start()
+            provider(configured(), Door(Report()), lambda: found).start()

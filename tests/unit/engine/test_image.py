@@ -15,9 +15,7 @@ from kubetasks.engine import buildkit, content, image
 from kubetasks.engine.client import BuildKitNeededError, LayerGoneError
 from kubetasks.engine.content import context_entries, read_context
 from kubetasks.errors import ImageError, SetupError, TaskError
-from kubetasks.project.labels import TOOL
 from kubetasks.project.versions import PYTHON_IMAGE
-from kubetasks.terminal import equivalents
 from tasks import PROJECT
 from tests.unit.engine.fakes import FakeEngine
 from tests.unit.failing import raising
@@ -104,9 +102,6 @@ def test_the_image_carries_its_build_id_in_name_and_arguments(tmp_path: Path) ->
     made = current(tmp_path, f"ARG BASE={PYTHON_IMAGE}\nFROM ${{BASE}}\narg BUILD_ID\nARG OTHER=1\n")
     assert made.reference == f"simple-server:{made.build}"
     assert made.arguments == {"BASE": "base", "BUILD_ID": made.build}
-    line = equivalents.build(made.app, [made.reference], made.arguments)
-    assert f"--tag {made.reference} --build-arg BASE=base" in line
-    assert f"--label {TOOL.selector}" in line
 
 
 @pytest.mark.parametrize(
@@ -228,7 +223,6 @@ def test_another_dockerfile_than_the_contexts_own_is_built_and_told_if_missing(t
     assert packed
     assert content.read_file(packed, called) == b"FROM right\n"
     assert content.read_file(packed, "Dockerfile") == b"FROM wrong\n"
-    assert equivalents.build(app, ["app:1"], {}).endswith(f"--file {file} {folder}")
     file.unlink()
     with pytest.raises(ImageError, match=f"There is no {file.name} in {file.parent}"):
         image.current(app, "base")

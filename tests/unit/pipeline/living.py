@@ -25,6 +25,7 @@ from kubetasks.providers.base import Cluster, Phase, Provider
 from kubetasks.providers.own import Own
 from kubetasks.setup import requirements
 from kubetasks.setup.requirements import Artifact
+from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
 from tasks import PROJECT
 from tests.unit.configured import configured
@@ -352,10 +353,10 @@ class Theirs(Provider):
     kubeconfig = "/theirs"
     kubectl: tuple[str, ...] = ("--context", "theirs")
     shared = True
-    tunnel_line = ""
 
-    def __init__(self, kube: LivingKube, phase: Phase | None) -> None:
+    def __init__(self, do: Door, kube: LivingKube, phase: Phase | None) -> None:
         self._app = PROJECT.application
+        self._do = do
         self._kube = kube
         self._phase = phase
         self.facts = FACTS
@@ -371,16 +372,14 @@ class Theirs(Provider):
             raise ClusterError(f"Cluster {self.name} is {self._phase}.", "./inv start")
         return self.facts
 
-    def deliver_lines(self, image: Image) -> Sequence[str]:
-        return (f"load {image.reference}",)
-
     def deliver(self, image: Image) -> Delivered:
         if image.reference not in self.node_images:
-            self.node_images.append(image.reference)
+            self._do(["load", image.reference], lambda _: self.node_images.append(image.reference))
         return self.delivered(image)
 
-    def supply_lines(self, references: Sequence[str]) -> Sequence[str]:
-        return [f"load {one}" for one in references]
+    def supply(self, references: Sequence[str]) -> None:
+        for one in references:
+            self._do(["load", one], lambda _: None)
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
         gone = [one for one in self.node_images if one not in used()]
@@ -398,20 +397,19 @@ class Ours(Theirs):
     shared = False
     node_port = NODE_PORT
 
-    def __init__(self, kube: LivingKube, phase: Phase | None) -> None:
-        super().__init__(kube, phase)
+    def __init__(self, do: Door, kube: LivingKube, phase: Phase | None) -> None:
+        super().__init__(do, kube, phase)
         self.facts = dataclasses.replace(FACTS, mapped_port=(NODE_PORT, PORT), load_balancer=True)
         self.broken: ClusterError | None = None  # why a node has ended
-
-    def start_lines(self) -> Sequence[str]:
-        return ("start",)
 
     def ended(self) -> ClusterError | None:
         return self.broken
 
-    def start(self) -> tuple[Cluster, bool]:
-        was, self._phase = self._phase, "running"
-        return self.facts, was != "running"
+    def start(self) -> tuple[Cluster | None, Phase | None]:
+        before = self._phase
+        if before != "running":
+            self._do(["start"], lambda _: setattr(self, "_phase", "running"))
+        return self._do.unless_dry(lambda _: self.facts), before
 
     def preload(self, image: Image, _abandoned: Callable[[], bool]) -> None:
         self._kube.done.append(f"preload {image.reference}")
@@ -477,7 +475,7 @@ def world(
     `claim`: and a volume claim.
     """
     facts, timeout, claim = more.pop("facts", {}), more.pop("timeout", 30), more.pop("claim", False)
-    report = Person(**{name: more.pop(name, False) for name in ("dry", "echo")})
+    told = {name: more.pop(name, False) for name in ("dry", "echo")}
     source = folder / "source"
     source.mkdir(parents=True)
     (source / "Dockerfile").write_text("FROM scratch\n")
@@ -489,10 +487,11 @@ def world(
         text = deployment.read_text().replace("      containers:\n", SIDECAR)
         deployment.write_text(text.replace("image: simple-server:v1", "image: theirs"))  # its name says that it is ours
     kube, engine = LivingKube(), Engine()
-    provider = (Theirs if shared else Ours)(kube, phase)
-    provider.facts = dataclasses.replace(provider.facts, **facts)
     project = dataclasses.replace(PROJECT, application=dataclasses.replace(PROJECT.application, source=source, **more))
-    run = LivingRun(configured(folder, project=project, cache=folder / "cache", timeout=timeout, grace_period=0), report)
+    settings = configured(folder, project=project, cache=folder / "cache", timeout=timeout, grace_period=0)
+    run = LivingRun(settings, Person(results=not told["dry"]), **told)
+    provider = (Theirs if shared else Ours)(run.do, kube, phase)
+    provider.facts = dataclasses.replace(provider.facts, **facts)
     run.__dict__.update(provider=provider, living=kube, engine=engine, host_engine=engine)
     kube.answers(monkeypatch)
     monkeypatch.setattr(requirements, "kubectl", lambda: Artifact("kubectl", True))

@@ -129,7 +129,8 @@ def shell_of(it: World, node: str, engine: Engine) -> None:
 
 
 def tunnelled(it: World) -> None:
-    it.provider.tunnel_line, it.provider.tunnel = "minikube tunnel", raising(KeyboardInterrupt())
+    tunnel_ends = raising(KeyboardInterrupt())
+    it.provider.tunnelled, it.provider.tunnel = True, lambda: it.run.do(["minikube", "tunnel"], lambda _: tunnel_ends())
 
 
 DONE: dict[str, Callable[[World], Any]] = {
@@ -168,7 +169,7 @@ DONE: dict[str, Callable[[World], Any]] = {
     "this machine has what is needed": equipped,
     "this machine lacks kind": lambda it: equipped(it, "kind"),
     "this machine lacks an engine": lambda it: equipped(it, "engine"),
-    "the engine is away": lambda it: setattr(it.provider, "start_lines", raising(EngineError("It is away.", "Go there"))),
+    "the engine is away": lambda it: setattr(it.provider, "start", raising(EngineError("It is away.", "Go there"))),
     "a cluster was created here": lambda it: it.run.settings.state_folder.mkdir(parents=True),
     "this shell uses the engine of node demo": lambda it: shell_of(it, "demo", Engine()),
     "this shell uses this machine's engine": lambda it: shell_of(it, "", it.engine),

@@ -14,6 +14,7 @@ from kubetasks.providers.own import Own
 from kubetasks.setup import requirements
 from kubetasks.setup.requirements import Artifact, Requirement
 from kubetasks.terminal import shell
+from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
 from tasks import PROJECT
 from tests.unit.configured import configured
@@ -44,8 +45,11 @@ class FakeProgram:
     def words(self) -> list[str]:
         return [words[0] for words in self.called]
 
-    def __call__(self, argv: list[str], *, env: dict[str, str], timeout: float = 0, log: object = "", **_options: object) -> str:
+    def __call__(
+        self, argv: list[str], *, env: dict[str, str], timeout: float = 0, log: object = "", stdin: Any = None, **_: object
+    ) -> str:
         self.called.append(argv[1:])
+        self.given = stdin.read() if stdin else b""
         self.environment, self.timeout = dict(env), timeout
         if argv[1] == "delete" and "delete" in self.broken:
             raise ProgramError(argv, -15, self.output)
@@ -65,7 +69,8 @@ class FakeKind(FakeProgram):
 
     def do(self, words: list[str], env: dict[str, str]) -> None:  # noqa: ARG002
         if words[0] == "create":
-            config = yaml.safe_load(Path(words[words.index("--config") + 1]).read_text())
+            assert words[words.index("--config") + 1] == "-"
+            config = yaml.safe_load(self.given)
             self.create([node.get("extraPortMappings") for node in config["nodes"]], words[words.index("--image") + 1])
         if words[0] in ("create", "export"):
             Path(words[words.index("--kubeconfig") + 1]).write_text(self.kubeconfig)
@@ -129,4 +134,4 @@ class World:
 
     def make(self, clone: str = "clone", *, dry: bool = False, **changes: Any) -> Any:
         given = {"cluster": NAME, "provider": self.name, "cache": self._folder / "cache", **changes}
-        return self._kind(configured(self._folder / clone, **given), Report(dry=dry), lambda: self.engine)  # type: ignore[arg-type,return-value]
+        return self._kind(configured(self._folder / clone, **given), Door(Report(), dry=dry), lambda: self.engine)  # type: ignore[arg-type,return-value]

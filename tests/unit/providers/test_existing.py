@@ -12,6 +12,7 @@ from kubetasks.errors import EngineError, ImageError
 from kubetasks.providers.existing import Existing
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.providers.minikube.provider import Minikube
+from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
 from tests.unit.configured import configured
 from tests.unit.engine.fakes import DIGEST, FakeEngine
@@ -22,7 +23,7 @@ NAME = f"host:5000/team/{IMAGE.reference}"
 
 
 def existing(engine: Any = None, *, dry: bool = False, **settings: Any) -> Existing:
-    return Existing(configured(provider="existing", context="theirs", **settings), Report(dry=dry), lambda: engine)
+    return Existing(configured(provider="existing", context="theirs", **settings), Door(Report(), dry=dry), lambda: engine)
 
 
 @pytest.fixture
@@ -34,14 +35,18 @@ def engine() -> Any:
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_nodes_pull_by_digest_what_is_pushed_unless_it_is_there(engine: Any, there: bool) -> None:
+def test_nodes_pull_by_digest_what_is_pushed_unless_it_is_there(
+    engine: Any, capsys: pytest.CaptureFixture[str], there: bool
+) -> None:
     engine.pushed_digest = lambda *given: DIGEST if there and given == (IMAGE.reference, NAME) else None
-    theirs = existing(engine, registry="host:5000/team")
+    dry, theirs = (existing(engine, registry="host:5000/team", dry=dry) for dry in (True, False))
+    assert dry.deliver(IMAGE) == Delivered(f"{NAME}@{DIGEST}" if there else NAME, pulled=True)
+    commands = [] if there else [f"docker tag {IMAGE.reference} {NAME}", f"docker push {NAME}"]
+    assert (capsys.readouterr().out.splitlines(), engine.pushed) == (commands, [])
     assert theirs.deliver(IMAGE) == Delivered(f"{NAME}@{DIGEST}", pulled=True)
     assert engine.pushed == ([] if there else [NAME])
     assert (NAME in engine.images) == (not there)
     assert theirs.delivered(IMAGE) == Delivered(NAME, pulled=True)
-    assert theirs.deliver_lines(IMAGE) == (f"docker tag {IMAGE.reference} {NAME}", f"docker push {NAME}")
 
 
 @pytest.mark.parametrize("gone", [False, True])
@@ -58,7 +63,6 @@ def test_without_a_registry_somebody_else_loads_it(capsys: pytest.CaptureFixture
     told = f"No registry is set (INVOKE_APP_REGISTRY): the owner of the nodes must have loaded {IMAGE.reference}."
     assert existing().deliver(IMAGE) == existing().delivered(IMAGE) == Delivered(IMAGE.reference, pulled=False)
     assert capsys.readouterr().err == f"{told}\n"
-    assert (existing().deliver_lines(IMAGE), existing(dry=True).deliver_lines(IMAGE)) == ((), (f"# {told}",))
 
 
 @pytest.mark.parametrize(
@@ -78,5 +82,5 @@ def test_its_kubeconfig_is_the_given_one_or_kubectls(
 
 @pytest.mark.parametrize(("name", "kind"), [("kind", Kind), ("minikube", Minikube), ("existing", Existing)])
 def test_the_settings_choose_the_provider(name: str, kind: type) -> None:
-    found = providers.select(configured(provider=name), Report(), lambda: SimpleNamespace())  # type: ignore[arg-type,return-value]
+    found = providers.select(configured(provider=name), Door(Report()), lambda: SimpleNamespace())  # type: ignore[arg-type,return-value]
     assert (type(found), found.shared) == (kind, kind is Existing)

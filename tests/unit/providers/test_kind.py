@@ -1,6 +1,7 @@
 """The adapter for kind: what it is asked for, and on which port. What it has in common with minikube's is in test_own.py."""
 
 import dataclasses
+import re
 import socket
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -63,22 +64,27 @@ def test_kubeadm_does_not_give_up_before_the_tasks_do(timeout: float, call: str,
     assert (init["kubernetesAPICall"], init["tlsBootstrap"]) == (call, bootstrap)
 
 
-def test_the_equivalent_commands_are_kinds_and_dockers_own(kind: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_are_kinds_and_dockers_own(
+    kind: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     dry = kind.make(dry=True)
-    network, create, _mark, *balancer, _ready = dry.start_lines()
+    assert dry.start() == (None, "missing")
+    network, create = re.split(r"\n(?=KIND)", capsys.readouterr().out.partition("\ndocker exec ")[0])
     assert network.startswith("docker network create --label")
     assert create.startswith(f"KIND_EXPERIMENTAL_DOCKER_NETWORK={NAME} kind create cluster --name {NAME} --image ")
     assert create.endswith(f"{kind.provider.config().text}EOF")
-    assert balancer[-1].endswith("-f -"), "MetalLB, with its settings"
-    kind.engine.info = {"OperatingSystem": "Docker Desktop"}
-    assert len(dry.start_lines()) == 4, "without a load balancer, which nobody would reach"
+    assert kind.engine.nodes == {}
     monkeypatch.setattr(kind.engine, "platform", lambda _: "linux/arm64")
-    assert dry.supply_lines(["simple-server:v1"]) == [
+    dry.supply(["simple-server:v1"])
+    assert capsys.readouterr().out.splitlines() == [
         "docker save --platform linux/arm64 --output /tmp/image.tar simple-server:v1",
         f"kind load image-archive --name {NAME} /tmp/image.tar",
         "rm /tmp/image.tar",
     ]
-    assert dry.service_line(("--namespace", "ns")) == f"kubectl --namespace ns get service {PROJECT.application.name}"
+    assert dry.service_command(("--namespace", "ns"))[1:] == ["--namespace", "ns", "get", "service", PROJECT.application.name]
+    assert dry.gives_addresses
+    kind.engine.info = {"OperatingSystem": "Docker Desktop"}
+    assert not dry.gives_addresses, "which nobody would reach"
 
 
 def test_no_port_at_all_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +170,7 @@ def test_a_cluster_that_differs_from_the_settings_says_what_stays(
     kind.provider.start()
     kind.engine.nodes[f"{NAME}-control-plane"].attrs["Config"]["Image"] = image
     capsys.readouterr()
-    assert not kind.make(nodes=3, kubernetes="1.35").start()[1]
+    assert kind.make(nodes=3, kubernetes="1.35").start()[1] == "running"
     stays = f"INVOKE_CLUSTER_NODES is 3, the cluster has 1{told}"
     assert capsys.readouterr().err == f"Cluster demo stays as it is ({stays}): ./inv delete start creates a new one.\n"
 

@@ -17,7 +17,7 @@ def test_a_container_that_the_engine_restarted_has_no_kubelet(minikube: World) -
     minikube.provider.start()
     minikube.engine.kubelet = False
     assert minikube.provider.phase() == "stopped"
-    assert minikube.provider.start()[1]
+    assert minikube.provider.start()[1] == "stopped"
     assert minikube.program.words == ["start", "start"]
 
 
@@ -97,17 +97,22 @@ def test_an_image_that_was_not_loaded_is_missed_and_neither_machine_nor_node_kee
     assert ("rm", "--force", f"/var/lib/minikube/images/{file.name}") in minikube.engine.ran
 
 
-def test_the_equivalent_commands_are_minikubes_own(minikube: World) -> None:
+def test_the_commands_are_minikubes_own(minikube: World, capsys: pytest.CaptureFixture[str]) -> None:
     dry = minikube.make(dry=True)
-    volume, start, *_ = dry.start_lines()
+    dry.start()
+    volume, start, mark = capsys.readouterr().out.splitlines()
     assert volume.startswith(f"docker volume create --label {OWNER_LABEL}={TOOL.name}")
     assert start.startswith("minikube start --profile demo")
+    assert mark == f"docker exec demo touch {dry.mark}"
+    assert (minikube.engine.nodes, minikube.engine.volumes) == ({}, {})
     file = dry.folder / "image.tar"
-    assert dry.deliver_lines(IMAGE) == (
+    dry.deliver(IMAGE)
+    assert capsys.readouterr().out.splitlines() == [
         f"docker save --output {file} {' '.join(IMAGE.names)}",
         f"minikube image load --profile demo {file}",
         "docker exec demo rm --force /var/lib/minikube/images/image.tar",
         f"rm {file}",
-    )
-    assert dry.service_line(()) == "minikube service simple-server --url --profile demo"
-    assert dry.tunnel_line == "minikube tunnel --profile demo"
+    ]
+    assert dry.service_command(()) == ["minikube", "service", "simple-server", "--url", "--profile", "demo"]
+    dry.tunnel()
+    assert capsys.readouterr().out == "minikube tunnel --profile demo\n"

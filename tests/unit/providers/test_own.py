@@ -20,17 +20,17 @@ from tests.unit.providers.fakes import IMAGE, NAME, NODE_IMAGE, World, fixed
 
 def test_it_is_created_stopped_and_deleted_with_files_of_its_own(world: World, tmp_path: Path) -> None:
     assert world.provider.phase() == "missing"
-    facts, changed = world.provider.start()
-    assert changed
+    facts, before = world.provider.start()
+    assert before == "missing"
     assert Path(facts.kubeconfig).is_relative_to(tmp_path / "clone" / ".state")
-    assert world.provider.start() == (facts, False)
+    assert world.provider.start() == (facts, "running")
     assert world.provider.phase() == "running"
     assert world.provider.stop()
     assert world.provider.phase() == "stopped"
     assert not world.provider.stop()
     with pytest.raises(ClusterError, match="demo is stopped"):
         world.provider.cluster()
-    assert world.provider.start() == (facts, True)
+    assert world.provider.start() == (facts, "stopped")
     assert world.provider.delete()
     assert (world.engine.nodes, world.engine.volumes, world.engine.networks) == ({}, {}, {})
     assert not (tmp_path / "clone" / ".state").exists()
@@ -145,13 +145,16 @@ def test_under_dry_only_what_would_be_done_is_printed(world: World, capsys: pyte
     dry = world.make(dry=True)
     assert (dry.stop(), dry.delete(), capsys.readouterr().out) == (False, False, ""), "there is none"
     world.provider.start()
-    assert (dry.start_lines(), dry.stop(), dry.delete()) == ((), True, True)
+    capsys.readouterr()
+    assert (dry.start(), dry.stop(), dry.delete()) == ((None, "running"), True, True)
     assert capsys.readouterr().out.replace(dry.kubeconfig, "FILE").splitlines() == BY_HAND[world.name]
     assert world.provider.phase() == "running"
     world.provider.stop()
     assert (dry.stop(), capsys.readouterr().out) == (False, "")
-    (line,) = dry.start_lines()
+    assert dry.start() == (None, "stopped")
+    (line,) = capsys.readouterr().out.splitlines()
     assert " start " in line
+    assert world.provider.phase() == "stopped"
 
 
 def test_an_image_is_loaded_once(world: World, capsys: pytest.CaptureFixture[str]) -> None:

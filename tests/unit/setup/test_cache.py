@@ -7,6 +7,7 @@ import pytest
 
 from kubetasks.setup import log, receipt
 from kubetasks.terminal import locking
+from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
 from tests.unit.configured import configured
 
@@ -23,17 +24,17 @@ def test_a_lock_that_another_run_holds_and_notes_of_pytest_outlive_the_cache(
     notes = tmp_path / "pytest" / "t1.jsonl"
     notes.parent.mkdir()
     notes.touch()
-    with locking.held(tmp_path / "other.lock", Report(), "another run"):
-        receipt.discard(tmp_path, Report())
+    with locking.held(tmp_path / "other.lock", Report().tell, "another run"):
+        receipt.discard(tmp_path, Door(Report()))
         assert {*tmp_path.rglob("*")} == {tmp_path / "other.lock", notes.parent, notes}
     assert f"Kept {notes.parent}: runs of pytest go on, or were killed" in capsys.readouterr().err
     notes.unlink()
-    receipt.discard(tmp_path, Report())
+    receipt.discard(tmp_path, Door(Report()))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_cluster_has_the_lock_of_setup(tmp_path: Path) -> None:
-    with locking.cluster(configured(cluster="setup", cache=tmp_path), tmp_path / "state", Report()):
+    with locking.cluster(configured(cluster="setup", cache=tmp_path), tmp_path / "state", Report().tell):
         assert receipt.LOCK not in {path.name for path in tmp_path.iterdir()}
 
 

@@ -22,11 +22,11 @@ def ours(tmp_path: Path) -> Settings:
 
 
 def of_the_cluster(ours: Settings) -> AbstractContextManager[None]:
-    return locking.cluster(ours, ours.state_folder, Report())
+    return locking.cluster(ours, ours.state_folder, Report().tell)
 
 
 def of_the_application(ours: Settings) -> AbstractContextManager[None]:
-    return locking.application(ours, "arn:aws:eks/demo", Report())
+    return locking.application(ours, "arn:aws:eks/demo", Report().tell)
 
 
 @pytest.mark.parametrize(

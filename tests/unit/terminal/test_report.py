@@ -1,8 +1,13 @@
 """What a person reads: results on standard output, progress on standard error."""
 
 import io
+import os
+import pty
 import re
+import subprocess
+import sys
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -44,6 +49,32 @@ def test_a_long_step_says_where_it_is_without_being_asked(
     with Report().step("Compiling") as step:
         step.at("runtime", 3, 9)
         until(lambda: "  Compiling: 3 of 9 runtime (" in capsys.readouterr().err, timeout=60)
+
+
+WITHIN_A_STEP = """
+from kubetasks.terminal.door import Door
+from kubetasks.terminal.report import Report
+do = Door(Report(), echo=True)
+do(["docker", "stop", *(f"node-{number}" for number in range(30))], lambda at: at("the first"), "Stopping")
+"""
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_on_a_terminal_a_command_within_a_step_is_one_line_of_standard_output(piped: bool) -> None:
+    controller, terminal = pty.openpty()
+    out = subprocess.PIPE if piped else terminal
+    with subprocess.Popen([sys.executable, "-c", WITHIN_A_STEP], stdout=out, stderr=terminal, text=True) as program:
+        printed, _ = program.communicate(timeout=60)
+    os.close(terminal)
+    shown = b""
+    with suppress(OSError):  # on Linux, its end is an error
+        while piece := os.read(controller, 4096):
+            shown += piece
+    os.close(controller)
+    command = f"docker stop {' '.join(f'node-{number}' for number in range(30))}"
+    assert (printed if piped else shown.decode()).count(command) == 1
+    assert (command in shown.decode()) == (not piped)
+    assert "Stopping: done" in shown.decode()
 
 
 def test_who_waits_is_told_what_for_unless_a_step_says_so(

@@ -1,0 +1,80 @@
+"""The door to what is outside of this process: each change goes through it beside the command that does the same."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+from kubetasks.errors import EngineError
+from kubetasks.terminal import shell
+from kubetasks.terminal.report import Report
+
+T = TypeVar("T")
+Line = str | Sequence[str]  # a command as it is typed, or its words
+
+
+class At(Protocol):
+    """Takes what a step is doing now; with `done` and `total`, a terminal shows a bar."""
+
+    def __call__(self, detail: str, done: int | None = None, total: int | None = None) -> None: ...
+
+
+def pairs(flag: str, values: Mapping[str, str]) -> list[str]:
+    """The words that give each of the values: FLAG KEY=VALUE."""
+    return [word for key, value in values.items() for word in (flag, f"{key}={value}")]
+
+
+def nowhere(detail: str, done: int | None = None, total: int | None = None) -> None:
+    """Take what a step would be told if there were one."""
+
+
+class Door:
+    """`echo` and `dry` are invoke's own --echo and --dry: both print the commands, and nothing is changed under --dry."""
+
+    def __init__(self, report: Report, *, echo: bool = False, dry: bool = False) -> None:
+        self.say = report.say
+        self.tell = report.tell
+        self._report = report
+        self._shown = echo or dry
+        self._dry = dry
+        self._excused: set[str] = set()
+
+    def __call__(self, command: Line | Callable[[], Line], call: Callable[[At], T], text: str = "") -> T | None:
+        """Print the command, and make the call, as a step if there is a text. Return what it returned, None under --dry."""
+        self.show(command)
+        return self.unless_dry(call, text)
+
+    def unless_dry(self, call: Callable[[At], T], text: str = "") -> T | None:
+        """Make a call that no command stands for: a wait, a look, a file of ours."""
+        if self._dry:
+            return None
+        with self.step(text) as at:
+            return call(at)
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[At]:
+        """Show what is done in the block as one step, unless nothing is."""
+        if self._dry or not text:
+            yield nowhere
+            return
+        with self._report.step(text) as step:
+            yield step.at
+
+    def known(self, read: Callable[[], T], otherwise: T) -> T:
+        """What is read. Under --dry, if no engine answers, say so once, as a comment, and go on with `otherwise`."""
+        try:
+            return read()
+        except EngineError as error:
+            if not self._dry:
+                raise
+            if error.sentence not in self._excused:
+                self._excused.add(error.sentence)
+                self.show("\n".join(f"# {told.strip()}" for told in str(error.message).splitlines()))
+            return otherwise
+
+    def show(self, command: Line | Callable[[], Line]) -> None:
+        """Print a command, or a comment, under --echo and --dry; one that is costly to know is called for."""
+        if not self._shown:
+            return
+        if callable(command):
+            command = command()
+        self._report.command(command if isinstance(command, str) else shell.line(command))
