@@ -14,6 +14,7 @@ from kubetasks.pipeline.run import Run
 from kubetasks.providers import metallb
 from kubetasks.providers.own import Own
 from kubetasks.setup import requirements
+from kubetasks.setup.requirements import Artifact
 from kubetasks.terminal import shell
 
 
@@ -63,8 +64,7 @@ def _install_load_balancer(run: Run) -> None:
     if run.do.unless_dry(lambda _: _has_load_balancer(run)):
         return
     manifest, owner = requirements.LOAD_BALANCER.find(None, run.settings), run.app.owner
-    if not manifest.present and run.do.unless_dry(lambda _: True):
-        raise ClusterError("MetalLB's manifest is missing.", "./inv setup")
+    run.do.unless_dry(lambda _: _require(manifest))
     file = shlex.quote(manifest.reference)
     apply = f"kubectl apply --server-side --field-manager={owner.name}"
     install = (
@@ -81,6 +81,11 @@ def _install_load_balancer(run: Run) -> None:
         path = Path(manifest.reference)
         run.do("\n".join(install), lambda _: run.kube.again(partial(metallb.install, run.kube, path), ApiError))
         run.do(configure, lambda _: run.kube.again(partial(metallb.configure, run.kube, run.cluster.subnet), ApiError))
+
+
+def _require(manifest: Artifact) -> None:
+    if not manifest.present:
+        raise ClusterError("MetalLB's manifest is missing.", "./inv setup")
 
 
 def _has_load_balancer(run: Run) -> bool:

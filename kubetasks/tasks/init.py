@@ -16,6 +16,7 @@ from kubetasks.kube import made, manifests
 from kubetasks.project import inferred, table
 from kubetasks.project.application import MANIFESTS, Project
 from kubetasks.project.versions import KUBERNETES
+from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
 
 if TYPE_CHECKING:
@@ -102,14 +103,17 @@ def init(c: Context, yes: bool = False) -> None:
     for name in new:
         if blocked := next((one for one in Path(name).parents if (folder / one).exists() and not (folder / one).is_dir()), None):
             raise SettingError(f"{folder / blocked} is a file, and {name} is to be written.", "Move it")
-    if c.config.run.dry:
-        return
-    agreed = yes or c.config.run.get("yes")
+    agreed, do = bool(yes or c.config.run.get("yes")), Door(report, dry=bool(c.config.run.dry))
+    do.unless_dry(lambda _: _write(report, folder, new, agreed=agreed))
+
+
+def _write(report: Report, folder: Path, texts: dict[str, str], *, agreed: bool) -> None:
+    """Write the files, if a person agrees. Raises SettingError, TaskError."""
     if not agreed and not sys.stdin.isatty():
         raise SettingError("Nothing was written: there is no terminal to ask on.", "kubetasks init --yes")
     if not (agreed or report.agrees("Write these files?")):
         raise TaskError("Nothing was written.")
-    for name, text in new.items():
+    for name, text in texts.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")

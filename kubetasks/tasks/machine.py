@@ -25,28 +25,49 @@ def setup(run: Run, remove: bool = False, stop: bool = False) -> None:
     Example: ./inv setup build deploy expose scale
     Undo: ./inv setup --remove
     """
-    from kubetasks.setup import install, inventory, removal, requirements
+    from kubetasks.setup import inventory
 
-    settings, report, needs = run.settings, run.report, run.provider.requirements
     if remove and stop:
         raise SettingError("--remove and --stop exclude each other; --remove stops the engine too.")
-    if not run.do.unless_dry(lambda _: True):
-        if remove or stop:
-            raise SettingError("--dry shows what setup would install, and not what --remove or --stop would do.")
-        _show(report, inventory.look(settings, needs))
-    elif stop:
-        host = requirements.beside("hostengine.engine")
-        if not (host and host.stop(settings.cache, run.do)):
-            report.say("No engine that setup started is running.")
-    elif remove:
-        gone = (requirements.beside("hostengine.removal") or removal).remove(settings, run.do)
-        report.say("Removed:\n  " + "\n  ".join(gone) if gone else "There was nothing to remove.")
-    else:
-        installed = install.install(settings, run.do, needs)
-        if needs:
-            inventory.require_docker()
-        if not installed:
-            report.say("Nothing is missing.")
+    work = _stop if stop else _remove if remove else _install
+    if run.do.unless_dry(lambda _: work(run)) is not None:
+        return
+    if remove or stop:
+        raise SettingError("--dry shows what setup would install, and not what --remove or --stop would do.")
+    _show(run.report, inventory.look(run.settings, run.provider.requirements))
+
+
+def _install(run: Run) -> bool:
+    """Install what is missing; False if nothing is."""
+    from kubetasks.setup import install, inventory
+
+    needs = run.provider.requirements
+    installed = install.install(run.settings, run.do, needs)
+    if needs:
+        inventory.require_docker()
+    if not installed:
+        run.report.say("Nothing is missing.")
+    return installed
+
+
+def _stop(run: Run) -> bool:
+    """Stop the engine that setup started; False if it does not run."""
+    from kubetasks.setup import requirements
+
+    host = requirements.beside("hostengine.engine")
+    stopped = bool(host and host.stop(run.settings.cache, run.do))
+    if not stopped:
+        run.report.say("No engine that setup started is running.")
+    return stopped
+
+
+def _remove(run: Run) -> bool:
+    """Remove what setup installed; False if there is nothing."""
+    from kubetasks.setup import removal, requirements
+
+    gone = (requirements.beside("hostengine.removal") or removal).remove(run.settings, run.do)
+    run.report.say("Removed:\n  " + "\n  ".join(gone) if gone else "There was nothing to remove.")
+    return bool(gone)
 
 
 @task(help={"json": JSON})
