@@ -61,10 +61,11 @@ def test_where_nothing_can_be_written_nothing_is_created(clusterless: Tasks, tmp
 
 KIND = """\
 #!/bin/sh
-for word; do case $word in *.yaml)
-    sed -i 's/^    kind: ClusterConfiguration$/&\\n    kubernetesVersion: v0.0.1/' "$word"
-esac; done
-exec REAL "$@"
+if [ "$1" = create ]; then
+    sed 's/^    kind: ClusterConfiguration$/&\\n    kubernetesVersion: v0.0.1/' | REAL "$@"
+else
+    exec REAL "$@"
+fi
 """
 
 
