@@ -1,6 +1,6 @@
 """Apply, scale and delete our objects. A second time changes nothing, and objects without our label are refused."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from kubetasks.errors import LeftoverError, OwnershipError
 from kubetasks.kube.client import ApiError, Kube, Object, describe, path
@@ -92,38 +92,46 @@ def scale(kube: Kube, name: str, namespace: str, replicas: int) -> bool:
     return True
 
 
-def delete(kube: Kube, kind: str, name: str, namespace: str, timeout: float, at: Callable[[str], None]) -> bool:
-    """Delete our object with its dependents, and wait until it is gone. False if there is none. `at` gets what keeps it.
+def begin_deletion(kube: Kube, wanted: Iterable[tuple[str, str]], namespace: str) -> list[tuple[str, str, str]]:
+    """Delete our objects of these kinds and names, with their dependents; return kind, name and uid of those that are there.
 
-    Raises OwnershipError, and LeftoverError after `timeout` seconds.
+    Raises OwnershipError.
     """
-    item = there(kube, kind, name, namespace)
-    if not item:
-        return False
-    try:
-        kube.request(
-            "DELETE",
-            path(kind, namespace, name),
-            body={"propagationPolicy": "Foreground", "preconditions": {"uid": item["metadata"]["uid"]}},
-        )
-    except ApiError as error:
-        if error.status != 404:
-            raise
+    begun = []
+    for kind, name in wanted:
+        if item := there(kube, kind, name, namespace):
+            body = {"propagationPolicy": "Foreground", "preconditions": {"uid": item["metadata"]["uid"]}}
+            try:
+                kube.request("DELETE", path(kind, namespace, name), body=body)
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+            begun.append((kind, name, item["metadata"]["uid"]))
+    return begun
+
+
+def wait_until_gone(
+    kube: Kube, begun: Sequence[tuple[str, str, str]], namespace: str, timeout: float, at: Callable[[str], None]
+) -> None:
+    """Wait until objects that are being deleted are gone; `at` gets what keeps one. Raises LeftoverError."""
+    left = list(begun)
 
     def check() -> wait.State:
-        found = kube.get(kind, name, namespace)
-        if not found or found["metadata"]["uid"] != item["metadata"]["uid"]:  # somebody may have created another one
-            return wait.Done()
-        waits_for = [one for one in found["metadata"].get("finalizers", []) if one != DEPENDENTS]
-        return wait.Pending(f"it waits for {', '.join(waits_for)}" if waits_for else "what belongs to it is still there")
+        while left:
+            kind, name, uid = left[0]
+            found = kube.get(kind, name, namespace)
+            if found and found["metadata"]["uid"] == uid:  # somebody may have created another one
+                waits_for = [one for one in found["metadata"].get("finalizers", []) if one != DEPENDENTS]
+                why = f"it waits for {', '.join(waits_for)}" if waits_for else "what belongs to it is still there"
+                return wait.Pending(f"{kind.lower()}/{name}: {why}")
+            left.pop(0)
+        return wait.Done()
 
-    called = f"{kind.lower()}/{name}"
     wait.until_done(
-        kube.surviving(check),
-        LeftoverError,
-        f"{called} was not deleted",
-        "./inv status",
-        timeout=timeout,
-        on_change=lambda detail: at(f"{called}: {detail}"),
+        kube.surviving(check), LeftoverError, "Something was not deleted", "./inv status", timeout=timeout, on_change=at
     )
-    return True
+
+
+def delete(kube: Kube, wanted: Iterable[tuple[str, str]], namespace: str, timeout: float, at: Callable[[str], None]) -> None:
+    """Delete our objects of these kinds and names, and wait until they are gone. Raises OwnershipError, LeftoverError."""
+    wait_until_gone(kube, begin_deletion(kube, wanted, namespace), namespace, timeout, at)

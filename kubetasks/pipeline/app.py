@@ -6,17 +6,14 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from kubetasks.engine.image import Image
-from kubetasks.errors import RolloutError, TaskError
-from kubetasks.kube import objects, problems, readiness
-from kubetasks.kube.client import Object
+from kubetasks.errors import TaskError
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import build, cluster, desired, seen
-from kubetasks.pipeline.converge import converge, wait_for_rollout, wait_until_served
+from kubetasks.pipeline.converge import converge
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
 from kubetasks.providers.own import Own
 from kubetasks.terminal import interruption
-from kubetasks.terminal.door import At
 
 ABANDON_SECONDS = 3.0
 
@@ -36,7 +33,7 @@ def deploy(run: Run) -> Image:
 
 def expose(run: Run) -> Sequence[Address]:
     """Give the deployment a service, and return the addresses that answer. Raises ExposeError, RolloutError, OwnershipError."""
-    return converge(run, Desired(exposed=True))
+    return converge(run, Desired(exposed=True)).addresses
 
 
 def scale(run: Run, replicas: int) -> None:
@@ -46,38 +43,7 @@ def scale(run: Run, replicas: int) -> None:
 
 def rollback(run: Run) -> None:
     """Roll back to the revision that served before, and wait until its pods answer. Raises RolloutError, ExposeError."""
-    with run.locked():
-        before = run.do.unless_dry(lambda _: _revision_before(run))
-        to = [f"--to-revision={before.number}"] if before else []
-
-        def undo(_at: At) -> None:
-            if before:
-                objects.replace_template(run.kube, before.deployment, before.template)
-
-        run.do(run.kubectl("rollout", "undo", f"deployment/{run.app.name}", *to), undo)
-        wait_for_rollout(run, f"Rolling back to revision {before.number}" if before else "")
-        run.do.unless_dry(lambda _: wait_until_served(run))
-
-
-class Before(NamedTuple):
-    """The deployment as it is, and the number and the pod template of the revision before."""
-
-    deployment: Object
-    number: int
-    template: Object
-
-
-def _revision_before(run: Run) -> Before:
-    """Let a person agree to going back, if that can be. Raises RolloutError, OwnershipError."""
-    deployment, found = seen.require_deployment(run), seen.rollout(run)
-    if deployment["spec"].get("paused"):
-        paused = problems.of_kind("paused", run.app.name, kubectl=found.evidence.kubectl)
-        raise RolloutError(paused.sentence, paused.hint)
-    before = readiness.revision_before(found)
-    if before is None:
-        raise RolloutError(f"The deployment {run.app.name} has no earlier revision.", "./inv build deploy")
-    run.agree()
-    return Before(deployment, before.number, before.template)
+    converge(run, Desired(back=True), serve="always")
 
 
 class Up(NamedTuple):
@@ -94,16 +60,8 @@ def up(run: Run) -> Up:
     if made is None:  # one after the other, as they would be pasted
         cluster.ensure(run)
         made = build.build(run)
-    replicas = run.settings.replicas
-    with run.locked():
-        serving = run.do.unless_dry(lambda _: seen.deployment(run) is not None)
-        if serving is not False:  # what serves stays as it is until the image is known to run
-            converge(run, Desired(image=made), serve="never")
-            converge(run, Desired(exposed=True))  # also mends a service at which nothing answers
-            converge(run, Desired(replicas=replicas), made.build, "always")
-        else:  # nothing serves yet that could suffer from what fails
-            converge(run, Desired(made, exposed=True, replicas=replicas), made.build, "always")
-        return Up(made, run.do.unless_dry(lambda _: seen.address(run).url) or "")
+    converge(run, Desired(made, exposed=True, replicas=run.settings.replicas), made.build, "always")
+    return Up(made, run.do.unless_dry(lambda _: seen.address(run).url) or "")
 
 
 def _side_by_side(run: Run) -> Image:

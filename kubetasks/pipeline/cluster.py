@@ -9,7 +9,7 @@ from kubetasks import providers
 from kubetasks.engine import access
 from kubetasks.errors import ClusterError, ExposeError, RolloutError
 from kubetasks.kube.client import ApiError
-from kubetasks.pipeline import converge, nodes, seen
+from kubetasks.pipeline import nodes, seen, waits
 from kubetasks.pipeline.run import Run
 from kubetasks.providers import metallb
 from kubetasks.providers.own import Own
@@ -28,8 +28,8 @@ def _wait_for_application(run: Run) -> None:
     if seen.deployment(run) is None:
         return
     try:
-        converge.wait_for_rollout(run, "Waiting for the pods")
-        converge.wait_until_served(run)
+        waits.wait_for_rollout(run, "Waiting for the pods")
+        waits.wait_until_served(run)
     except (RolloutError, ExposeError) as error:  # the cluster runs: a broken deployment must not keep anybody from fixing it
         run.report.say(f"The cluster is up; the deployment is not ready: {error.message}")
 
@@ -112,14 +112,6 @@ def delete(run: Run) -> bool:
             run.report.say(f"With the cluster goes {', '.join(claims)}, and the data in it.")
         run.forget("cluster", "kube")
         return own.delete()
-
-
-def runs(run: Run) -> bool:
-    """Whether there is a cluster to clean. Raises ClusterError if it cannot be cleaned as it is."""
-    phase = run.provider.phase()
-    if phase in ("missing", "running"):
-        return phase == "running"
-    raise ClusterError(f"Cluster {run.provider.name} is {phase}.", "./inv start, or ./inv delete to remove it as it is")
 
 
 def kubeconfig(run: Run) -> str:

@@ -1,111 +1,203 @@
-"""Change the cluster into what is desired, and wait until it is: refuse, agree, apply, judge."""
+"""The one change of the cluster: look, refuse, agree, do, wait and judge, in this order."""
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from kubetasks.errors import ExposeError, SettingError
-from kubetasks.kube import manifests, objects, readiness, service
+from kubetasks.errors import ExposeError, RolloutError, SettingError
+from kubetasks.kube import manifests, objects, problems, readiness, service
 from kubetasks.kube.client import ApiError, Object, describe
 from kubetasks.kube.manifests import Manifest
-from kubetasks.kube.readiness import Rollout
 from kubetasks.kube.service import Address
-from kubetasks.pipeline import desired, diagnose, job, judge, probe, seen
+from kubetasks.pipeline import desired, seen, waits
 from kubetasks.pipeline.desired import Desired, Part, Place
-from kubetasks.pipeline.judge import Exposure
 from kubetasks.pipeline.run import Run
-from kubetasks.terminal import wait
 from kubetasks.terminal.door import At
 
-STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
-BALANCER_SECONDS = 60.0  # a load balancer whose image cannot be pulled gives no address
 TAKEN = "port is already allocated"  # the API's words for a node port
 UNKNOWN_FIELD = "typed patch object"  # its words, with status 500, for a field that the kind does not have
 INVALID = (400, 422)  # the API server's answers to an object that it finds invalid
-WITHOUT_LOAD_BALANCER = "INVOKE_APP_TIMEOUT=SECONDS waits longer; without a load balancer: docs/existing.md"
-
 
 Serve = Literal["if changed", "always", "never"]  # when to wait until the pods answer
 
 
-def converge(run: Run, wanted: Desired, build: str = "", serve: Serve = "if changed") -> Sequence[Address]:
-    """Give the cluster what is wanted, all of it before the first wait.
+@dataclass(frozen=True)
+class Found:
+    """What there is before a change: the names of the parts that are there, whether the application is deployed, what is to go
+    and what of that is kept (kind and name), the addresses of a service that goes, and the revision before.
+    """
+
+    there: frozenset[str] = frozenset()
+    deployed: bool = True
+    going: Sequence[tuple[str, str]] = ()
+    kept: Sequence[tuple[str, str]] = ()
+    closing: Sequence[Address] = ()
+    before: "Before | None" = None
+
+
+@dataclass(frozen=True)
+class Before:
+    """The deployment as it is, and the number and the pod template of the revision before."""
+
+    deployment: Object
+    number: int
+    template: Object
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What a change has come to: the addresses that answer, if a service is wanted, how many pods have answered, and whether
+    something was deleted.
+    """
+
+    addresses: Sequence[Address] = ()
+    served: int = 0
+    deleted: bool = False
+
+
+def converge(
+    run: Run,
+    wanted: Desired,
+    build: str = "",
+    serve: Serve = "if changed",
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Changed:
+    """Give the cluster what is wanted, and delete what is not, all of it before the first wait.
 
     Whatever can be refused is, before anything is changed. In the end wait, as `serve` says, until each pod answers, with that
-    build id if one is given. Return the service's addresses that answer, if one was wanted.
+    build id if one is given. `meanwhile` is called once what goes is being deleted.
 
-    Raises SettingError, ClusterError, OwnershipError, RolloutError with a diagnosis, and ExposeError.
+    Raises SettingError, ClusterError, OwnershipError, RolloutError with a diagnosis, ExposeError, LeftoverError.
     """
     provider = run.provider
     there = Place(run.settings.namespace, provider.delivered(wanted.image) if wanted.image else None, provider.node_port)
-    found = run.manifests if wanted.image or wanted.exposed else []
-    parts = desired.parts(run.app, found, wanted, there)
+    ours = run.manifests if wanted.image or wanted.exposed else []
+    parts = desired.parts(run.app, ours, wanted, there)
     with run.locked():
-        before = run.do.unless_dry(lambda _: _allowed(run, wanted, parts)) or set()
+        found = run.do.unless_dry(lambda _: _look(run, wanted, parts)) or _expected(run, wanted)
+        if found.kept:
+            run.report.say(f"Kept with its data: {', '.join(_names(found.kept))}. ./inv undeploy --volumes removes it.")
+        if found.going or not wanted.gone:
+            run.do.unless_dry(lambda _: run.agree(_names(found.going)))
         if wanted.image:
             there = replace(there, delivered=provider.deliver(wanted.image))
-            provider.supply(manifests.other_images(found, run.app))
+            provider.supply(manifests.other_images(ours, run.app))
         if wanted.exposed:
             there = run.do.unless_dry(lambda _: replace(there, node_port=_free_node_port(run))) or there
-        changed = _apply(run, found, wanted, there)
-        if wanted.rolls_out:
-            given = there.delivered.reference if there.delivered and not provider.shared else ""  # others' nodes get nothing
-            wait_for_rollout(run, wanted.text(bool(changed - {run.app.service})), given)
-        known: Sequence[Address] = ()
-        if wanted.exposed:
-            new, there_before = run.app.service in changed, run.app.service in before
-            known = run.do.unless_dry(lambda _: wait_for_addresses(run, changed=new, before=there_before)) or []
-        rolled = wanted.rolls_out and changed - {run.app.service}
-        if serve == "always" or (rolled and serve == "if changed"):
-            run.do.unless_dry(lambda _: wait_until_served(run, build))
-        return known
+        changed, addresses = set[str](), list[Address]()
+        for stage in wanted.stages(deployed=found.deployed):
+            place = replace(there, delivered=there.delivered if stage.image else None)
+            done = _apply(run, ours, stage, place, found)
+            changed |= done
+            if stage.rolls_out:
+                given = place.delivered.reference if place.delivered and not provider.shared else ""  # others' nodes get nothing
+                waits.wait_for_rollout(run, _text(stage, found, done - {run.app.service}), given)
+            if stage.exposed:
+                addresses += run.do.unless_dry(partial(_addresses, run, found, done)) or []
+        if wanted.gone:
+            _delete(run, found, meanwhile)
+        served = 0
+        if serve == "always" or (serve == "if changed" and wanted.rolls_out and changed - {run.app.service}):
+            served = run.do.unless_dry(lambda _: waits.wait_until_served(run, build)) or 0
+        return Changed(addresses, served, bool(found.going))
 
 
-def _allowed(run: Run, wanted: Desired, parts: Sequence[Part]) -> set[str]:
-    """Let a person agree, unless something forbids the change; return the names of those objects that are there.
+def _expected(run: Run, wanted: Desired) -> Found:
+    """What there is, as far as it is known without a look."""
+    own = reversed(run.manifests) if "deployment" in wanted.gone else []
+    applied = [(one.item["kind"], one.item["metadata"]["name"]) for one in own if one.name != run.app.service]
+    return _going(wanted, [("Service", run.app.name)], applied)
 
-    Raises ClusterError, OwnershipError, RolloutError.
-    """
+
+def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
+    """What there is. Raises ClusterError, OwnershipError, RolloutError: whatever forbids the change."""
+    if wanted.gone:
+        return _look_for_what_goes(run, wanted)
     if wanted.image:
         seen.require_namespace(run)
     else:
         seen.require_deployment(run)
     items = [part.manifest.item for part in parts]
     found = [item for item in items if objects.there(run.kube, item["kind"], item["metadata"]["name"], run.settings.namespace)]
-    run.agree()
-    return {describe(item) for item in found}
+    there = frozenset(map(describe, found))
+    return Found(there, run.app.deployment in there, before=_revision_before(run) if wanted.back else None)
 
 
-def _apply(run: Run, found: Sequence[Manifest], wanted: Desired, there: Place) -> set[str]:
-    """Apply the objects, then the replicas; return the names of those that changed, and "replicas" if they did.
+def _look_for_what_goes(run: Run, wanted: Desired) -> Found:
+    if not seen.runs(run):
+        return Found()
+    exposed = seen.find_service(run) if "service" in wanted.gone else None
+    if exposed:
+        objects.require_ours(run.kube, {"kind": "Service", **exposed})
+    applied = seen.applied(run) if "deployment" in wanted.gone else []
+    found = _going(wanted, [("Service", run.app.name)] if exposed else [], applied)
+    return replace(found, closing=seen.addresses(run, exposed) if exposed else [])
+
+
+def _going(wanted: Desired, service: list[tuple[str, str]], applied: list[tuple[str, str]]) -> Found:
+    """What goes of that, and what is kept because a person's data is in it."""
+    found = [*(service if "service" in wanted.gone else []), *(applied if "deployment" in wanted.gone else [])]
+    kept = [one for one in found if one[0] == manifests.CLAIM and "volumes" not in wanted.gone]
+    return Found(going=[one for one in found if one not in kept], kept=kept)
+
+
+def _names(found: Sequence[tuple[str, str]]) -> list[str]:
+    return [f"{kind.lower()}/{name}" for kind, name in found]
+
+
+def _revision_before(run: Run) -> Before:
+    """Raises RolloutError."""
+    deployment, found = seen.require_deployment(run), seen.rollout(run)
+    if deployment["spec"].get("paused"):
+        paused = problems.of_kind("paused", run.app.name, kubectl=found.evidence.kubectl)
+        raise RolloutError(paused.sentence, paused.hint)
+    before = readiness.revision_before(found)
+    if before is None:
+        raise RolloutError(f"The deployment {run.app.name} has no earlier revision.", "./inv build deploy")
+    return Before(deployment, before.number, before.template)
+
+
+def _text(stage: Desired, found: Found, changed: set[str]) -> str:
+    """What is shown until the rollout is complete."""
+    return f"Rolling back to revision {found.before.number}" if found.before else stage.text(bool(changed))
+
+
+def _addresses(run: Run, found: Found, changed: set[str], _at: At) -> Sequence[Address]:
+    return waits.wait_for_addresses(run, changed=run.app.service in changed, before=run.app.service in found.there)
+
+
+def _apply(run: Run, ours: Sequence[Manifest], wanted: Desired, there: Place, found: Found) -> set[str]:
+    """Apply the objects, then the replicas or the revision before; return the names of what changed.
 
     Before a job and before the application's own deployment, what they may need is waited for: other deployments, earlier jobs.
     """
     changed, awaited = set(), list[str]()
-    for part in desired.parts(run.app, found, wanted, there):
+    for part in desired.parts(run.app, ours, wanted, there):
         kind, _, name = part.manifest.name.partition("/")
         if kind == "job" or part.manifest.name == run.app.deployment:
             while awaited:
-                wait_for_rollout(run, f"Waiting for deployment/{awaited[0]}", name=awaited.pop(0))
+                waits.wait_for_rollout(run, f"Waiting for deployment/{awaited[0]}", name=awaited.pop(0))
         elif kind == "deployment":
             awaited.append(name)
         item = desired.item_of(part, run.app, there.namespace)
         command = partial(desired.command_of, part, run.app, run.kubectl_flags)
         try:
-            if job.run_once(run, item, command) if kind == "job" else _apply_one(run, item, command):
+            if waits.run_once(run, item, command) if kind == "job" else _apply_one(run, item, command):
                 changed.add(part.manifest.name)
         except ApiError as error:
             if there.node_port and TAKEN in error.sentence:
                 _free_node_port(run)  # another service was faster, and can be named now
-                return changed | _apply(run, found, wanted, replace(there, node_port=None))
+                return changed | _apply(run, ours, wanted, replace(there, node_port=None), found)
             if error.status not in INVALID and UNKNOWN_FIELD not in error.sentence:
                 raise
             where = part.manifest.file or f"{run.app.manifests or 'What is made'}: {part.manifest.name}"
             raise SettingError(f"{where}: {error.sentence}", "Fix the file, and run it again") from error
     if wanted.replicas is not None and _scale(run, wanted.replicas):
         changed.add("replicas")
+    if wanted.back:
+        _roll_back(run, found.before)
+        changed.add(run.app.deployment)
     return changed
 
 
@@ -116,6 +208,30 @@ def _apply_one(run: Run, item: Object, command: Callable[[], str]) -> bool:
 def _scale(run: Run, replicas: int) -> bool:
     command = run.kubectl("scale", f"deployments/{run.app.name}", f"--replicas={replicas}")
     return run.do(command, lambda _: objects.scale(run.kube, run.app.name, run.settings.namespace, replicas)) or False
+
+
+def _roll_back(run: Run, before: Before | None) -> None:
+    def undo(_at: At) -> None:
+        if before:
+            objects.replace_template(run.kube, before.deployment, before.template)
+
+    to = [f"--to-revision={before.number}"] if before else []
+    run.do(run.kubectl("rollout", "undo", f"deployment/{run.app.name}", *to), undo)
+
+
+def _delete(run: Run, found: Found, meanwhile: Callable[[], object]) -> None:
+    """Delete what goes, and wait until it is gone and no address of its answers."""
+    kinds = {"the service" if one == ("Service", run.app.name) else "the deployment" for one in found.going}
+    with run.do.step(f"Deleting {' and '.join(sorted(kinds, reverse=True))}" if kinds else "") as at:
+        namespace = run.settings.namespace
+        begun: Sequence[tuple[str, str, str]] = []
+        if found.going:
+            command = run.kubectl("delete", *_names(found.going), "--ignore-not-found")
+            begun = run.do(command, lambda _: objects.begin_deletion(run.kube, found.going, namespace)) or []
+        meanwhile()
+        run.do.unless_dry(lambda _: objects.wait_until_gone(run.kube, begun, namespace, run.settings.timeout, at))
+    if ("Service", run.app.name) in found.going:
+        run.do.unless_dry(lambda _: waits.wait_until_closed(run, found.closing))
 
 
 def _free_node_port(run: Run) -> int | None:
@@ -133,163 +249,3 @@ def _free_node_port(run: Run) -> int | None:
         raise ExposeError(f"{taken}, and there is no load balancer.", "Unexpose that one; or INVOKE_CLUSTER_NAME=NAME ./inv ...")
     run.report.say(f"{taken}: this service gets a load balancer address only.")
     return None
-
-
-class RolloutCheck:
-    """Checks how far the rollout of a deployment is; `found` is what it was when it was checked last."""
-
-    def __init__(self, run: Run, delivered: str, name: str) -> None:
-        self._run = run
-        self._delivered = delivered
-        self._name = name
-        self.found = Rollout()
-
-    def __call__(self) -> wait.State:
-        if self._run.superseded():
-            return judge.SUPERSEDED
-        self.found = seen.rollout(self._run, self._delivered, self._name)
-        return seen.rollout_state(self._run, self.found)
-
-
-def wait_for_rollout(run: Run, text: str, delivered: str = "", name: str = "") -> None:
-    """Show `text` until the rollout is complete. `delivered` is the image that the nodes have just been given; `name` is that of
-    another deployment than the application's own.
-
-    Raises RolloutError, with a diagnosis.
-    """
-    check, timeout = RolloutCheck(run, delivered, name), run.settings.timeout
-
-    def rolled_out(at: At) -> None:
-        end = wait.until(run.kube.surviving(check), timeout=timeout, on_change=at)
-        diagnose.require_done(
-            run,
-            end,
-            lambda: readiness.problem(check.found),
-            lambda detail: readiness.late(check.found, timeout, detail),
-            check.found,
-        )
-
-    run.do(run.kubectl("rollout", "status", f"deployment/{name or run.app.name}"), rolled_out, text)
-
-
-class AddressCheck:
-    """Checks which addresses of a service answer. `lasting` is for how many seconds one must do so."""
-
-    def __init__(self, run: Run, lasting: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._run = run
-        self._lasting = lasting
-        self._clock = clock
-        self._until_balanced = clock() + min(BALANCER_SECONDS, run.settings.timeout / 2)
-        self._known: list[Address] = []
-        self._timeouts = probe.growing_timeouts()
-        self._first_answer: float | None = None
-        self.answering: list[Address] = []  # or, if no pod is wanted, those that would
-
-    def __call__(self) -> wait.State:
-        found = seen.exposure(self._run)
-        if found.known and found.ready:
-            if found.known != self._known:  # one that is new may drop the first connections, and gets its time too
-                self._known, self._timeouts, self._first_answer = list(found.known), probe.growing_timeouts(), None
-            # by pod: for a moment, the nodes still send requests to those of the service that had the address before
-            self.answering = probe.answering(self._run.app, found.known, next(self._timeouts), found.ready)
-            self._first_answer = (self._first_answer or self._clock()) if self.answering else None
-            if not self.answering and (silent := self._silent(found)):
-                return silent
-        else:
-            self.answering = list(found.known)
-        now = self._clock()
-        answered = now - self._first_answer if self._first_answer is not None else 0.0
-        return judge.exposed(found, self.answering, answered, self._lasting, balancing=now < self._until_balanced)
-
-    def _silent(self, found: Exposure) -> wait.State | None:
-        """Why no address answers, if a pod shows it. On a cluster of others that needs a right more, and an address is enough."""
-        app = self._run.app
-        if app.pod_key and (nameless := probe.answering(replace(app, pod_key=""), found.known)):
-            return judge.nameless(nameless[0].url, app.health, app.pod_key)
-        asked = sorted(found.ready)[:1] if not self._run.provider.shared else []
-        return seen.unanswered(self._run, found, asked)
-
-
-def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Address]:
-    """Wait for the addresses of a service that was applied, and return those that answer. Raises ExposeError.
-
-    `changed`: applying changed it; `before`: it was there.
-    """
-    check = AddressCheck(run, judge.EFFECT_SECONDS if before and changed else 0)
-    with run.do.step("Exposing" if changed else "Already exposed") as at:
-        wait.until_done(
-            run.kube.surviving(check),
-            ExposeError,
-            "The service is not reachable",
-            WITHOUT_LOAD_BALANCER if run.provider.shared else seen.LOGS,
-            timeout=run.settings.timeout,
-            on_change=at,
-        )
-    if run.cluster.load_balancer and not any(one.way == service.BALANCER for one in check.answering):
-        run.report.say("No address of the load balancer answers so far.")
-    return check.answering
-
-
-class TrafficCheck:
-    """Checks that each pod of the service answers, with that build id if one is given, and no other pod does.
-
-    If answers do not name their pod, the API server asks each one, and the address must answer.
-    """
-
-    def __init__(self, run: Run, build: str) -> None:
-        self._run = run
-        self._build = build
-        self._chosen: Address | None = None
-        self.pods: frozenset[str] = frozenset()  # that have answered
-
-    def __call__(self) -> wait.State:
-        app = self._run.app
-        if self._run.superseded():
-            return judge.SUPERSEDED
-        found = seen.exposure(self._run)
-        state = judge.endpoints(found)
-        if not isinstance(state, wait.Done):
-            return state
-        if found.wanted == 0:  # a terminating pod answers until its end if there is no other
-            return wait.Pending("a pod still answers") if probe.first_answering(app, found.known) else wait.Done()
-        if not app.pod_key:
-            silent = seen.unanswered(self._run, found, sorted(found.ready - self.pods))
-            if silent:
-                return silent
-            self.pods = found.ready
-        if self._chosen not in found.known:
-            self._chosen = probe.first_answering(app, found.known)
-        if self._chosen is None:
-            return wait.Pending("no address answers yet") if not self._run.provider.shared else wait.Done()
-        for _ in range(STRANGER_REQUESTS * found.wanted):
-            state = judge.answer(probe.ask(app, self._chosen.url, app.health), app.pod_key, found.ready, self._build)
-            if not isinstance(state, wait.Done):
-                return state
-            self.pods |= {state.detail} if app.pod_key else set()
-        return judge.served(found, self.pods)
-
-
-def wait_until_served(run: Run, build: str = "") -> int:
-    """Wait until the service has a ready endpoint for each replica and, if an address answers here, each of them answers.
-
-    No other pod may answer, and each must do so with that build id, if one is given. How many replicas the deployment wants is
-    read each time: an autoscaler may change it. Return how many pods have answered. A complete rollout is not yet traffic:
-    kube-proxy needs a moment more, up to a second. Raises ExposeError.
-    """
-    if seen.find_service(run) is None:
-        return 0
-    check = TrafficCheck(run, build)
-    text = "Waiting for traffic"
-    if run.provider.shared and not probe.first_answering(run.app, seen.exposure(run).known):
-        text = "Waiting for endpoints (no address answers from here)"
-    with run.do.step(text) as at:
-        wait.until_done(
-            run.kube.surviving(check),
-            ExposeError,
-            "Not every pod gets requests",
-            seen.LOGS,
-            timeout=run.settings.timeout,
-            on_change=at,
-            pause=0.1,
-        )
-    return len(check.pods)

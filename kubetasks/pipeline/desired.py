@@ -17,16 +17,32 @@ from kubetasks.terminal import shell
 
 @dataclass(frozen=True)
 class Desired:
-    """A deployment that runs the image, a service, so many pods; whatever is left out stays as it is."""
+    """A deployment that runs the image, a service, so many pods; whatever is left out stays as it is.
+
+    Or: `back`, the revision before, or that something is `gone`: the "service", the "deployment" with what came with it,
+    "volumes" too.
+    """
 
     image: Image | None = None
     exposed: bool = False
     replicas: int | None = None
+    back: bool = False
+    gone: frozenset[str] = frozenset()
 
     @property
     def rolls_out(self) -> bool:
         """Whether pods may come or go."""
-        return self.image is not None or self.replicas is not None
+        return self.image is not None or self.replicas is not None or self.back
+
+    def stages(self, *, deployed: bool) -> "list[Desired]":
+        """Its parts, each complete before the next begins: what serves stays as it is until the image is known to run.
+
+        If nothing is deployed, nothing could suffer from what fails.
+        """
+        if not (deployed and self.image):
+            return [self]
+        parts = (Desired(image=self.image), Desired(exposed=self.exposed), Desired(replicas=self.replicas))
+        return [one for one in parts if one != Desired()]
 
     def text(self, changed: bool) -> str:
         """What is shown until the rollout is complete."""

@@ -12,7 +12,7 @@ from kubetasks.engine.content import IGNORE_FILE, context_entries
 from kubetasks.errors import TaskError
 from kubetasks.kube.manifests import SUFFIXES, is_kustomized
 from kubetasks.pipeline import app, build, removal
-from kubetasks.pipeline.converge import converge, wait_until_served
+from kubetasks.pipeline.converge import converge
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
@@ -177,11 +177,7 @@ def _bring(run: Run, changed: set[Path], served: str) -> str:
         build.build(run, run.superseded)
         if run.superseded():
             return ""
-        with run.locked():
-            converge(run, Desired(image=made), serve="never")
-            if exposed:
-                converge(run, Desired(exposed=True))
-            pods = wait_until_served(run, made.build)
+        pods = converge(run, Desired(image=made, exposed=exposed), made.build, "always").served
     except TaskError as error:
         if not run.superseded():
             report.result(f"{_time()}  {_names(run, changed)}: {report.spoken(str(error.message))}")

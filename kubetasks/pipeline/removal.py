@@ -1,57 +1,18 @@
 """Take the application away: service, deployment, images, and all of it."""
 
-from collections.abc import Sequence
-from functools import partial
-
 from kubetasks.engine import image
 from kubetasks.engine.client import AbsentError
 from kubetasks.errors import LeftoverError
-from kubetasks.kube import manifests, objects
-from kubetasks.kube.client import Object
-from kubetasks.kube.service import Address
-from kubetasks.pipeline import cluster, probe, seen
+from kubetasks.pipeline import cluster
+from kubetasks.pipeline.converge import converge
+from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
-from kubetasks.project.application import Application
-from kubetasks.terminal import wait
-from kubetasks.terminal.door import At
+from kubetasks.terminal.door import At, nowhere
 
 
 def unexpose(run: Run) -> bool:
     """Delete the service and wait until no address answers; False if there was none. Raises OwnershipError, LeftoverError."""
-    app, settings = run.app, run.settings
-    with run.locked():
-        there = run.do.unless_dry(lambda _: _services(run))
-        if there == []:
-            return False
-        known = [address for found in there or () for address in seen.addresses(run, found)]
-        with run.do.step("Deleting the service") as at:
-            _delete(run, "Service", app.name, at)
-        with run.do.step("Waiting until its addresses are closed") as at:
-            wait.until_done(
-                partial(_closed, app, known),
-                LeftoverError,
-                "The service was deleted but its address is not closed",
-                "./inv status",
-                timeout=settings.timeout,
-                on_change=at,
-                pause=0.1,
-            )
-        return True
-
-
-def _services(run: Run) -> list[Object]:
-    """Our service, if it is there and a person agrees that it goes. Raises OwnershipError."""
-    found = seen.find_service(run) if cluster.runs(run) else None
-    if found is None:
-        return []
-    objects.require_ours(run.kube, {"kind": "Service", **found})
-    run.agree([run.app.service])
-    return [found]
-
-
-def _closed(app: Application, known: list[Address]) -> wait.State:
-    answering = probe.answering(app, known, probe.CLOSED_SECONDS)
-    return wait.Pending(f"{answering[0].url} still answers") if answering else wait.Done()
+    return converge(run, Desired(gone=frozenset({"service"})), serve="never").deleted
 
 
 def undeploy(run: Run, *, volumes: bool = False) -> bool:
@@ -59,36 +20,11 @@ def undeploy(run: Run, *, volumes: bool = False) -> bool:
 
     Raises OwnershipError, LeftoverError.
     """
-    with run.locked():
-        going, kept = _applied(run, volumes=volumes)
-        if kept:
-            run.report.say(f"Kept with its data: {', '.join(_named(kept))}. ./inv undeploy --volumes removes it.")
-        if not going:
-            return False
-        run.do.unless_dry(lambda _: run.agree(_named(going)))
-        with run.do.step("Deleting the deployment") as at:
-            for kind, name in going:
-                _delete(run, kind, name, at)
-        return True
+    return converge(run, Desired(gone=_gone("deployment", volumes=volumes)), serve="never").deleted
 
 
-def _delete(run: Run, kind: str, name: str, at: At) -> None:
-    delete = run.kubectl("delete", kind.lower(), name, "--ignore-not-found")
-    run.do(delete, lambda _: objects.delete(run.kube, kind, name, run.settings.namespace, run.settings.timeout, at))
-
-
-def _applied(run: Run, *, volumes: bool) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Kind and name of what goes with the deployment, and of what stays because a person's data is in it."""
-    found = run.do.unless_dry(lambda _: seen.applied(run) if cluster.runs(run) else [])
-    if found is None:
-        own = [one.item for one in reversed(run.manifests) if one.name != run.app.service]
-        found = [(item["kind"], item["metadata"]["name"]) for item in own]
-    kept = [one for one in found if one[0] == manifests.CLAIM and not volumes]
-    return [one for one in found if one not in kept], kept
-
-
-def _named(found: Sequence[tuple[str, str]]) -> list[str]:
-    return [f"{kind.lower()}/{name}" for kind, name in found]
+def _gone(*what: str, volumes: bool) -> frozenset[str]:
+    return frozenset({*what, *(["volumes"] if volumes else [])})
 
 
 def remove_images(run: Run) -> bool:
@@ -96,23 +32,33 @@ def remove_images(run: Run) -> bool:
 
     False if there were none. Raises LeftoverError if a container of the engine uses one.
     """
-    app = run.app
     with run.locked(), run.do.step("Removing the images") as at:
-        references = run.do.unless_dry(lambda _: image.unused(run.host_engine, app))
-        if references is None:
-            references = run.do.known(lambda: run.host_engine.image_tags(app.name), run.image.names)
-        if references:
-            run.do(["docker", "rmi", "--force", *references], lambda _: image.remove(run.host_engine, references, at))
-        else:  # a build that failed has left stages
-            run.do.unless_dry(lambda _: image.remove(run.host_engine, [], at))
-        removed = run.do.unless_dry(lambda _: _remove_from_nodes(run))
-        if left := run.do.unless_dry(lambda _: run.host_engine.image_tags(app.name)):
-            raise LeftoverError(f"Images are left: {', '.join(left)}.", "./inv rmi")
+        references = _remove_from_engine(run, at)
+        removed = _remove_from_nodes(run)
         return removed is None or bool(references + removed)
 
 
-def _remove_from_nodes(run: Run) -> list[str]:
-    return run.provider.remove_images(lambda: _used_images(run)) if run.provider.phase() == "running" else []
+def _remove_from_engine(run: Run, at: At = nowhere) -> list[str]:
+    references = run.do.unless_dry(lambda _: image.unused(run.host_engine, run.app))
+    if references is None:
+        references = run.do.known(lambda: run.host_engine.image_tags(run.app.name), run.image.names)
+    if references:
+        run.do(["docker", "rmi", "--force", *references], lambda _: image.remove(run.host_engine, references, at))
+    else:  # a build that failed has left stages
+        run.do.unless_dry(lambda _: image.remove(run.host_engine, [], at))
+    return references
+
+
+def _remove_from_nodes(run: Run) -> list[str] | None:
+    """Remove the images from the nodes, and return their names; None under --dry. Raises LeftoverError."""
+
+    def remove(_at: At) -> list[str]:
+        removed = run.provider.remove_images(lambda: _used_images(run)) if run.provider.phase() == "running" else []
+        if left := run.host_engine.image_tags(run.app.name):
+            raise LeftoverError(f"Images are left: {', '.join(left)}.", "./inv rmi")
+        return removed
+
+    return run.do.unless_dry(remove)
 
 
 def _used_images(run: Run) -> set[str]:
@@ -141,22 +87,15 @@ def clean(run: Run, *, everything: bool, volumes: bool = False) -> bool:
     with run.locked():
         if everything:
             cluster.delete(run)
+            remove_images(run)
         else:
-            run.do.unless_dry(lambda _: _agree(run, volumes=volumes))
-            unexpose(run)
-            undeploy(run, volumes=volumes)
-        remove_images(run)
+            run.do.unless_dry(lambda _: image.unused(run.host_engine, run.app))  # before anything is deleted
+            gone = _gone("service", "deployment", volumes=volumes)
+            converge(run, Desired(gone=gone), serve="never", meanwhile=lambda: _remove_from_engine(run))
+            with run.do.step("Removing the images"):
+                _remove_from_nodes(run)
         run.do.unless_dry(lambda _: run.report.say("Clean."))
     return True
-
-
-def _agree(run: Run, *, volumes: bool) -> None:
-    """Let a person agree to all that goes, unless something is not ours. Raises OwnershipError."""
-    if cluster.runs(run):
-        going, _ = _applied(run, volumes=volumes)
-        exposed = [run.app.service] if seen.find_service(run) else []
-        if exposed or going:
-            run.agree([*exposed, *_named(going)])
 
 
 def _reachable(run: Run) -> bool:

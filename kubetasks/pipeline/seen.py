@@ -22,6 +22,14 @@ def deployment(run: Run) -> Object | None:
     return run.kube.get("Deployment", run.app.name, run.settings.namespace)
 
 
+def runs(run: Run) -> bool:
+    """Whether there is a cluster to remove something from. Raises ClusterError if it cannot be asked as it is."""
+    phase = run.provider.phase()
+    if phase in ("missing", "running"):
+        return phase == "running"
+    raise ClusterError(f"Cluster {run.provider.name} is {phase}.", "./inv start, or ./inv delete to remove it as it is")
+
+
 def require_namespace(run: Run) -> None:
     """Raises ClusterError if the namespace is missing."""
     namespace = run.settings.namespace

@@ -22,6 +22,7 @@ from kubetasks.project.application import Project
 from kubetasks.project.settings import Settings
 from kubetasks.setup import requirements
 from kubetasks.terminal import shell
+from kubetasks.terminal.door import nowhere
 from kubetasks.terminal.report import Report
 from kubetasks.testing.ledger import Entry, Ledger
 
@@ -183,7 +184,7 @@ class Cluster:
         if objects.there(run.kube, "Namespace", name):
             run.kube.request("DELETE", path("Service", name))
             if wait:
-                objects.delete(run.kube, "Namespace", name, "", run.settings.timeout, lambda _detail: None)
+                objects.delete(run.kube, [("Namespace", name)], "", run.settings.timeout, nowhere)
             else:
                 run.kube.request("DELETE", path("Namespace", name=name))
         if wait or not self.shared:

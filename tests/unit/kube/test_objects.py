@@ -35,21 +35,21 @@ def test_whatever_else_it_carries_an_object_without_our_label_is_neither_applied
     with pytest.raises(OwnershipError, match="configmap/simple-server -n default exists"):
         objects.apply(kube, {"kind": "ConfigMap", "metadata": {"name": NAME, "namespace": "default"}})
     with pytest.raises(OwnershipError):
-        objects.delete(kube, "ConfigMap", NAME, "default", 1, print)
+        objects.delete(kube, [("ConfigMap", NAME)], "default", 1, print)
     assert kube.done == []
 
 
 def test_what_is_not_deleted_in_time_is_named_with_its_finalizers() -> None:
     kube, told = holding(OURS, finalizers=["kept"]), list[str]()
-    with pytest.raises(LeftoverError, match=r"configmap/simple-server was not deleted, .* for 0 s: it waits for kept"):
-        objects.delete(kube, "ConfigMap", NAME, "default", 0.05, told.append)
+    with pytest.raises(LeftoverError, match=r"was not deleted, .* for 0 s: configmap/simple-server: it waits for kept"):
+        objects.delete(kube, [("ConfigMap", NAME)], "default", 0.05, told.append)
     assert told == ["configmap/simple-server: it waits for kept"]
 
 
 def test_another_object_that_takes_the_name_of_a_deleted_one_is_not_waited_for() -> None:
     kube = holding(OURS)
     kube.meanwhile = [("DELETE", int), ("GET", lambda: kube._put("ConfigMap", "default", NAME, {}))]
-    assert objects.delete(kube, "ConfigMap", NAME, "default", 0.05, lambda _detail: None)
+    objects.delete(kube, [("ConfigMap", NAME)], "default", 0.05, print)
 
 
 KUBE = LivingKube()

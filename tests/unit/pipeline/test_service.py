@@ -6,7 +6,7 @@ import pytest
 
 from kubetasks.kube.client import Object
 from kubetasks.pipeline import app, probe
-from kubetasks.pipeline.converge import AddressCheck
+from kubetasks.pipeline.waits import AddressCheck
 from kubetasks.project.application import Application
 from kubetasks.terminal.wait import Done, Pending
 from tests.unit.pipeline.living import BALANCED, World, world

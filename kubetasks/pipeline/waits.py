@@ -1,0 +1,246 @@
+"""Waiting for what a change begins: a rollout, a job, addresses that answer, traffic. Each check reads, and `judge` decides."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from kubetasks.errors import ExposeError, LeftoverError
+from kubetasks.kube import jobs, objects, readiness, service
+from kubetasks.kube.client import Object
+from kubetasks.kube.readiness import Rollout
+from kubetasks.kube.service import Address
+from kubetasks.pipeline import diagnose, judge, probe, seen
+from kubetasks.pipeline.judge import Exposure
+from kubetasks.pipeline.run import Run
+from kubetasks.terminal import wait
+from kubetasks.terminal.door import At
+
+STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
+BALANCER_SECONDS = 60.0  # a load balancer whose image cannot be pulled gives no address
+WITHOUT_LOAD_BALANCER = "INVOKE_APP_TIMEOUT=SECONDS waits longer; without a load balancer: docs/existing.md"
+
+
+class RolloutCheck:
+    """Checks how far the rollout of a deployment is; `found` is what it was when it was checked last."""
+
+    def __init__(self, run: Run, delivered: str, name: str) -> None:
+        self._run = run
+        self._delivered = delivered
+        self._name = name
+        self.found = Rollout()
+
+    def __call__(self) -> wait.State:
+        if self._run.superseded():
+            return judge.SUPERSEDED
+        self.found = seen.rollout(self._run, self._delivered, self._name)
+        return seen.rollout_state(self._run, self.found)
+
+
+def wait_for_rollout(run: Run, text: str, delivered: str = "", name: str = "") -> None:
+    """Show `text` until the rollout is complete. `delivered` is the image that the nodes have just been given; `name` is that of
+    another deployment than the application's own.
+
+    Raises RolloutError, with a diagnosis.
+    """
+    check, timeout = RolloutCheck(run, delivered, name), run.settings.timeout
+
+    def rolled_out(at: At) -> None:
+        end = wait.until(run.kube.surviving(check), timeout=timeout, on_change=at)
+        diagnose.require_done(
+            run,
+            end,
+            lambda: readiness.problem(check.found),
+            lambda detail: readiness.late(check.found, timeout, detail),
+            check.found,
+        )
+
+    run.do(run.kubectl("rollout", "status", f"deployment/{name or run.app.name}"), rolled_out, text)
+
+
+class AddressCheck:
+    """Checks which addresses of a service answer. `lasting` is for how many seconds one must do so."""
+
+    def __init__(self, run: Run, lasting: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._run = run
+        self._lasting = lasting
+        self._clock = clock
+        self._until_balanced = clock() + min(BALANCER_SECONDS, run.settings.timeout / 2)
+        self._known: list[Address] = []
+        self._timeouts = probe.growing_timeouts()
+        self._first_answer: float | None = None
+        self.answering: list[Address] = []  # or, if no pod is wanted, those that would
+
+    def __call__(self) -> wait.State:
+        found = seen.exposure(self._run)
+        if found.known and found.ready:
+            if found.known != self._known:  # one that is new may drop the first connections, and gets its time too
+                self._known, self._timeouts, self._first_answer = list(found.known), probe.growing_timeouts(), None
+            # by pod: for a moment, the nodes still send requests to those of the service that had the address before
+            self.answering = probe.answering(self._run.app, found.known, next(self._timeouts), found.ready)
+            self._first_answer = (self._first_answer or self._clock()) if self.answering else None
+            if not self.answering and (silent := self._silent(found)):
+                return silent
+        else:
+            self.answering = list(found.known)
+        now = self._clock()
+        answered = now - self._first_answer if self._first_answer is not None else 0.0
+        return judge.exposed(found, self.answering, answered, self._lasting, balancing=now < self._until_balanced)
+
+    def _silent(self, found: Exposure) -> wait.State | None:
+        """Why no address answers, if a pod shows it. On a cluster of others that needs a right more, and an address is enough."""
+        app = self._run.app
+        if app.pod_key and (nameless := probe.answering(replace(app, pod_key=""), found.known)):
+            return judge.nameless(nameless[0].url, app.health, app.pod_key)
+        asked = sorted(found.ready)[:1] if not self._run.provider.shared else []
+        return seen.unanswered(self._run, found, asked)
+
+
+def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Address]:
+    """Wait for the addresses of a service that was applied, and return those that answer. Raises ExposeError.
+
+    `changed`: applying changed it; `before`: it was there.
+    """
+    check = AddressCheck(run, judge.EFFECT_SECONDS if before and changed else 0)
+    with run.do.step("Exposing" if changed else "Already exposed") as at:
+        wait.until_done(
+            run.kube.surviving(check),
+            ExposeError,
+            "The service is not reachable",
+            WITHOUT_LOAD_BALANCER if run.provider.shared else seen.LOGS,
+            timeout=run.settings.timeout,
+            on_change=at,
+        )
+    if run.cluster.load_balancer and not any(one.way == service.BALANCER for one in check.answering):
+        run.report.say("No address of the load balancer answers so far.")
+    return check.answering
+
+
+class TrafficCheck:
+    """Checks that each pod of the service answers, with that build id if one is given, and no other pod does.
+
+    If answers do not name their pod, the API server asks each one, and the address must answer.
+    """
+
+    def __init__(self, run: Run, build: str) -> None:
+        self._run = run
+        self._build = build
+        self._chosen: Address | None = None
+        self.pods: frozenset[str] = frozenset()  # that have answered
+
+    def __call__(self) -> wait.State:
+        app = self._run.app
+        if self._run.superseded():
+            return judge.SUPERSEDED
+        found = seen.exposure(self._run)
+        state = judge.endpoints(found)
+        if not isinstance(state, wait.Done):
+            return state
+        if found.wanted == 0:  # a terminating pod answers until its end if there is no other
+            return wait.Pending("a pod still answers") if probe.first_answering(app, found.known) else wait.Done()
+        if not app.pod_key:
+            silent = seen.unanswered(self._run, found, sorted(found.ready - self.pods))
+            if silent:
+                return silent
+            self.pods = found.ready
+        if self._chosen not in found.known:
+            self._chosen = probe.first_answering(app, found.known)
+        if self._chosen is None:
+            return wait.Pending("no address answers yet") if not self._run.provider.shared else wait.Done()
+        for _ in range(STRANGER_REQUESTS * found.wanted):
+            state = judge.answer(probe.ask(app, self._chosen.url, app.health), app.pod_key, found.ready, self._build)
+            if not isinstance(state, wait.Done):
+                return state
+            self.pods |= {state.detail} if app.pod_key else set()
+        return judge.served(found, self.pods)
+
+
+def wait_until_served(run: Run, build: str = "") -> int:
+    """Wait until the service has a ready endpoint for each replica and, if an address answers here, each of them answers.
+
+    No other pod may answer, and each must do so with that build id, if one is given. How many replicas the deployment wants is
+    read each time: an autoscaler may change it. Return how many pods have answered. A complete rollout is not yet traffic:
+    kube-proxy needs a moment more, up to a second. Raises ExposeError.
+    """
+    if seen.find_service(run) is None:
+        return 0
+    check = TrafficCheck(run, build)
+    text = "Waiting for traffic"
+    if run.provider.shared and not probe.first_answering(run.app, seen.exposure(run).known):
+        text = "Waiting for endpoints (no address answers from here)"
+    with run.do.step(text) as at:
+        wait.until_done(
+            run.kube.surviving(check),
+            ExposeError,
+            "Not every pod gets requests",
+            seen.LOGS,
+            timeout=run.settings.timeout,
+            on_change=at,
+            pause=0.1,
+        )
+    return len(check.pods)
+
+
+class JobCheck:
+    """Checks how far a job is; what was read last is in `job` and `found`."""
+
+    def __init__(self, run: Run, job: Object) -> None:
+        self._run = run
+        self.job = job
+        self.found = Rollout()
+
+    def __call__(self) -> wait.State:
+        if self._run.superseded():
+            return judge.SUPERSEDED
+        live, self.found = seen.job(self._run, self.job["metadata"]["name"])
+        self.job = live or self.job
+        return jobs.state(live, self.found.pods, self.found.evidence, self._run.settings.grace_period)
+
+
+def run_once(run: Run, item: Object, command: Callable[[], str]) -> bool:
+    """Run a job, which `command` applies, unless it has ended well as it is now; True if it was run.
+
+    Raises RolloutError, with a diagnosis.
+    """
+    name, namespace, timeout = item["metadata"]["name"], run.settings.namespace, run.settings.timeout
+    before = run.do.unless_dry(lambda _: objects.there(run.kube, "Job", name, namespace))
+    if before and jobs.same(before, item, run.app.owner.key("job")):
+        return False
+    check = JobCheck(run, item)
+
+    def ended(at: At) -> None:
+        end = wait.until(run.kube.surviving(check), timeout=timeout, on_change=at)
+        diagnose.require_done(
+            run,
+            end,
+            lambda: jobs.problem(check.job, check.found.pods, check.found.evidence),
+            lambda detail: jobs.late(check.job, check.found.pods, timeout, detail),
+            check.found,
+        )
+
+    with run.do.step(f"Running job/{name}") as at:
+        # nothing in a job can be changed
+        delete = run.kubectl("delete", "job", name, "--ignore-not-found")
+        run.do(delete, lambda _: objects.delete(run.kube, [("Job", name)], namespace, timeout, at))
+        run.do(command, lambda _: objects.apply(run.kube, item))
+        complete = run.kubectl("wait", "--for=condition=Complete", f"job/{name}", "--timeout=5m")
+        run.do(complete, lambda _: ended(at))
+    return True
+
+
+def wait_until_closed(run: Run, known: Sequence[Address]) -> None:
+    """Wait until no address of a service that was deleted answers. Raises LeftoverError."""
+
+    def closed() -> wait.State:
+        answering = probe.answering(run.app, known, probe.CLOSED_SECONDS)
+        return wait.Pending(f"{answering[0].url} still answers") if answering else wait.Done()
+
+    with run.do.step("Waiting until its addresses are closed") as at:
+        wait.until_done(
+            closed,
+            LeftoverError,
+            "The service was deleted but its address is not closed",
+            "./inv status",
+            timeout=run.settings.timeout,
+            on_change=at,
+            pause=0.1,
+        )
