@@ -1,7 +1,7 @@
 """The one change of the cluster: look, refuse, agree, do, wait and judge, in this order."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -9,6 +9,7 @@ from kubetasks.errors import ExposeError, RolloutError, SettingError
 from kubetasks.kube import manifests, objects, problems, readiness, service
 from kubetasks.kube.client import ApiError, Object, describe
 from kubetasks.kube.manifests import Manifest
+from kubetasks.kube.readiness import Revision
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import desired, seen, waits
 from kubetasks.pipeline.desired import Desired, Part, Place
@@ -24,25 +25,15 @@ Serve = Literal["if changed", "always", "never"]  # when to wait until the pods 
 
 @dataclass(frozen=True)
 class Found:
-    """What there is before a change: the names of the parts that are there, whether the application is deployed, what is to go
-    and what of that is kept (kind and name), the addresses of a service that goes, and the revision before.
+    """What there is before a change: those of the parts that are there, by name, and the revision to go back to. What is to go,
+    and what of that is kept, by kind and name, and the addresses of a service that goes.
     """
 
-    there: frozenset[str] = frozenset()
-    deployed: bool = True
+    there: Mapping[str, Object] = field(default_factory=dict)
+    before: Revision | None = None
     going: Sequence[tuple[str, str]] = ()
     kept: Sequence[tuple[str, str]] = ()
     closing: Sequence[Address] = ()
-    before: "Before | None" = None
-
-
-@dataclass(frozen=True)
-class Before:
-    """The deployment as it is, and the number and the pod template of the revision before."""
-
-    deployment: Object
-    number: int
-    template: Object
 
 
 @dataclass(frozen=True)
@@ -75,7 +66,8 @@ def converge(
     ours = run.manifests if wanted.image or wanted.exposed else []
     parts = desired.parts(run.app, ours, wanted, there)
     with run.locked():
-        found = run.do.unless_dry(lambda _: _look(run, wanted, parts)) or _expected(run, wanted)
+        looked = run.do.unless_dry(lambda _: _look(run, wanted, parts))
+        found, deployed = looked or _expected(run, wanted), looked is None or run.app.deployment in looked.there
         if found.kept:
             run.report.say(f"Kept with its data: {', '.join(_names(found.kept))}. ./inv undeploy --volumes removes it.")
         if found.going or not wanted.gone:
@@ -86,7 +78,7 @@ def converge(
         if wanted.exposed:
             there = run.do.unless_dry(lambda _: replace(there, node_port=_free_node_port(run))) or there
         changed, addresses = set[str](), list[Address]()
-        for stage in wanted.stages(deployed=found.deployed):
+        for stage in wanted.stages(deployed=deployed):
             place = replace(there, delivered=there.delivered if stage.image else None)
             done = _apply(run, ours, stage, place, found)
             changed |= done
@@ -114,14 +106,15 @@ def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
     """What there is. Raises ClusterError, OwnershipError, RolloutError: whatever forbids the change."""
     if wanted.gone:
         return _look_for_what_goes(run, wanted)
+    there: dict[str, Object] = {}
     if wanted.image:
         seen.require_namespace(run)
     else:
-        seen.require_deployment(run)
-    items = [part.manifest.item for part in parts]
-    found = [item for item in items if objects.there(run.kube, item["kind"], item["metadata"]["name"], run.settings.namespace)]
-    there = frozenset(map(describe, found))
-    return Found(there, run.app.deployment in there, before=_revision_before(run) if wanted.back else None)
+        there[run.app.deployment] = seen.require_deployment(run)
+    for item in (part.manifest.item for part in parts):
+        if found := objects.there(run.kube, item["kind"], item["metadata"]["name"], run.settings.namespace):
+            there[describe(item)] = found
+    return Found(there, _revision_before(run, there[run.app.deployment]) if wanted.back else None)
 
 
 def _look_for_what_goes(run: Run, wanted: Desired) -> Found:
@@ -146,16 +139,16 @@ def _names(found: Sequence[tuple[str, str]]) -> list[str]:
     return [f"{kind.lower()}/{name}" for kind, name in found]
 
 
-def _revision_before(run: Run) -> Before:
+def _revision_before(run: Run, deployment: Object) -> Revision:
     """Raises RolloutError."""
-    deployment, found = seen.require_deployment(run), seen.rollout(run)
+    found = seen.rollout(run)
     if deployment["spec"].get("paused"):
         paused = problems.of_kind("paused", run.app.name, kubectl=found.evidence.kubectl)
         raise RolloutError(paused.sentence, paused.hint)
     before = readiness.revision_before(found)
     if before is None:
         raise RolloutError(f"The deployment {run.app.name} has no earlier revision.", "./inv build deploy")
-    return Before(deployment, before.number, before.template)
+    return before
 
 
 def _text(stage: Desired, found: Found, changed: set[str]) -> str:
@@ -196,7 +189,7 @@ def _apply(run: Run, ours: Sequence[Manifest], wanted: Desired, there: Place, fo
     if wanted.replicas is not None and _scale(run, wanted.replicas):
         changed.add("replicas")
     if wanted.back:
-        _roll_back(run, found.before)
+        _roll_back(run, found)
         changed.add(run.app.deployment)
     return changed
 
@@ -210,12 +203,12 @@ def _scale(run: Run, replicas: int) -> bool:
     return run.do(command, lambda _: objects.scale(run.kube, run.app.name, run.settings.namespace, replicas)) or False
 
 
-def _roll_back(run: Run, before: Before | None) -> None:
+def _roll_back(run: Run, found: Found) -> None:
     def undo(_at: At) -> None:
-        if before:
-            objects.replace_template(run.kube, before.deployment, before.template)
+        if found.before:
+            objects.replace_template(run.kube, found.there[run.app.deployment], found.before.template)
 
-    to = [f"--to-revision={before.number}"] if before else []
+    to = [f"--to-revision={found.before.number}"] if found.before else []
     run.do(run.kubectl("rollout", "undo", f"deployment/{run.app.name}", *to), undo)
 
 
