@@ -24,7 +24,7 @@ def ensure(settings: Settings, do: Door, install: bool) -> str:
             raise SetupError(NEEDED, INSTALL)
         do.say("No Chromium: installing Debian's with apt, for the tests of the page.")
         with receipt.locked(settings.cache, do), do.step("Installing Chromium"):
-            packages.install([PACKAGE], settings.cache, new_log(settings))
+            packages.install([PACKAGE], settings.cache, new_log(settings.cache))
     said = shell.run([find(), "--version"])
     version = re.match(r"\D+[\d.]+", said)  # Debian's says more
     return version[0] if version else said.strip()

@@ -127,7 +127,7 @@ def _root(settings: Settings, do: Door, names: list[str]) -> Iterator[tuple[Path
     """Make a root file system with these packages. Yield it, and the log."""
     require_possible()
     folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))  # a socket's path has 108 characters at most
-    log, root = new_log(settings), folder / "root"
+    log, root = new_log(settings.cache), folder / "root"
     try:
         with do.step(f"Creating an engine from Debian packages ({RELEASE})"):
             packages.install(build.PACKAGES, settings.cache, log)

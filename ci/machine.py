@@ -98,7 +98,7 @@ def main() -> None:
     handle_signals()
     do, chosen, rootless = Door(Report()), Cluster(PROJECT, {}).settings, sys.argv[1:] == ["rootless"]
     folder = Path(tempfile.mkdtemp(prefix="machine-", dir="/tmp"))
-    log, guest, tools = new_log(chosen), folder / "guest", folder / "tools"
+    log, guest, tools = new_log(chosen.cache), folder / "guest", folder / "tools"
     try:
         engines.require_possible()
         with do.step("Creating a machine from Debian packages"):

@@ -54,7 +54,7 @@ def image(settings: Settings, do: Door, minor: str, may_install: bool) -> str:
     if settings.images != "build":
         try:
             with receipt.locked(settings.cache, do):
-                downloads.image(found, settings, do, version.pulled)
+                downloads.image(found, settings.cache, do, version.pulled)
             return version.pulled
         except PullError as error:
             if settings.images == "pull":

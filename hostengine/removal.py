@@ -31,7 +31,7 @@ def remove(settings: Settings, do: Door, socket: Path = machine_engine.SOCKET) -
     if not settings.cache.exists():
         return []
     with receipt.locked(settings.cache, do):
-        log = new_log(settings)
+        log = new_log(settings.cache)
         ran = machine_engine.running(receipt.read(settings.cache))
         local = _local_engine(settings, do, socket, log)
         used = client.connect() if access.named() else local

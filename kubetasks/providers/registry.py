@@ -4,17 +4,17 @@ Transport, not storage: whatever is in it is in the engine too, and pods name wh
 """
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from kubetasks.engine.client import Engine
 from kubetasks.errors import EngineError
-from kubetasks.project.settings import Settings
+from kubetasks.project.labels import Owner
 from kubetasks.providers import containerd
 from kubetasks.providers.base import RegistryAddress
 from kubetasks.providers.own import foreign
-from kubetasks.setup import requirements
+from kubetasks.setup.requirements import Artifact
 from kubetasks.terminal import shell
 from kubetasks.terminal.door import At, Door, pairs
 
@@ -33,13 +33,13 @@ def registry_of(cluster: str) -> str:
 
 
 class Registry:
-    """A container on the cluster's Docker network. `cluster` is the name of both."""
+    """A container on the cluster's Docker network. `cluster` is the name of both; `image` finds what it runs."""
 
-    def __init__(self, do: Door, engine: Engine, settings: Settings, cluster: str) -> None:
+    def __init__(self, do: Door, engine: Engine, owner: Owner, cluster: str, image: Callable[[], Artifact]) -> None:
         self._do = do
         self._engine = engine
-        self._settings = settings
-        self._owner = settings.app.owner
+        self._image = image
+        self._owner = owner
         self._cluster = cluster
         self.name = registry_of(cluster)
         self._digests: dict[str, str] = {}  # of what this process has pushed, by reference
@@ -51,7 +51,7 @@ class Registry:
 
     def available(self) -> bool:
         """Whether it is there, or there is an image that it can run."""
-        return bool(self._container()) or requirements.REGISTRY.find(self._engine, self._settings).present
+        return bool(self._container()) or self._image().present
 
     def running(self) -> list[str]:
         """The name of its container, if that runs."""
@@ -80,7 +80,7 @@ class Registry:
                 container = None
         if container is not None:
             return self.address()
-        image = requirements.REGISTRY.find(self._engine, self._settings)
+        image = self._image()
         if not image.present:
             return None
         self._digests.clear()

@@ -78,10 +78,10 @@ def _fetch(engine: Engine, settings: Settings, do: Door, need: Requirement) -> N
     if isinstance(need, File):
         _download(need, Path(found.reference), do)
         return
-    image(engine, settings, do, found.reference)
+    image(engine, settings.cache, do, found.reference)
     if need.tagged and not engine.image_id(found.short):
         engine.tag(found.reference, found.short)
-        _record(settings, found.short)
+        _record(settings.cache, found.short)
 
 
 def host(system: str = platform.system(), machine: str = platform.machine()) -> str:
@@ -96,12 +96,12 @@ def _download(need: File, target: Path, do: Door) -> None:
     file(need.url.format(platform=chosen), need.sha256[chosen], target, do, program=need.program)
 
 
-def image(engine: Engine, settings: Settings, do: Door, reference: str) -> None:
+def image(engine: Engine, cache: Path, do: Door, reference: str) -> None:
     """Pull an image, and record it in the receipt. Raises EngineError."""
     do(["docker", "pull", reference], lambda at: engine.pull(reference, at), f"Pulling {reference.split('@')[0]}")
-    _record(settings, reference)
+    _record(cache, reference)
 
 
-def _record(settings: Settings, reference: str) -> None:
-    with receipt.changed(settings.cache) as made:
+def _record(cache: Path, reference: str) -> None:
+    with receipt.changed(cache) as made:
         made.pulled = sorted({*made.pulled, reference})

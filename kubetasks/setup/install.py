@@ -35,7 +35,7 @@ def _install(settings: Settings, do: Door, needed: Sequence[Requirement]) -> Non
     started = time.monotonic()
     if access.named():
         client.connect()  # which says why an engine that somebody has chosen does not answer
-    log = new_log(settings)
+    log = new_log(settings.cache)
     do.say(f"Full log: {log}")
     wanted = inventory.with_base(settings, needed)
     if settings.images == "build":

@@ -4,14 +4,12 @@ import os
 import time
 from pathlib import Path
 
-from kubetasks.project.settings import Settings
-
 LARGE = 5_000_000  # bytes
 
 
-def new_log(settings: Settings) -> Path:
+def new_log(cache: Path) -> Path:
     """Begin this run's section of the log, and return its path; a log that has grown large is renamed to setup.old.log first."""
-    folder = settings.cache / "logs"
+    folder = cache / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "setup.log"
     if log.exists() and log.stat().st_size > LARGE:

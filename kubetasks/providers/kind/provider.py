@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +56,8 @@ class Kind(Own):
 
     @cached_property
     def _registry(self) -> Registry:
-        return Registry(self._do, self._engine, self._settings, self.name)
+        image = partial(requirements.REGISTRY.find, self._engine, self._settings)
+        return Registry(self._do, self._engine, self._app.owner, self.name, image)
 
     def config(self) -> Config:
         """What a new cluster would be created with, on a port that is free now."""

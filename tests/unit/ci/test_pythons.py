@@ -9,7 +9,6 @@ from ci.pythons import PYTHONS
 from kubetasks.engine import client
 from kubetasks.engine.client import PullError
 from kubetasks.errors import SetupError
-from kubetasks.project.settings import Settings
 from kubetasks.setup import downloads
 from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
@@ -22,6 +21,10 @@ PULLED = PYTHONS["3.13"].pulled
 UNBUILT = "No available Debian release has Python 3.12, so that it cannot be built."
 
 
+class Pulling(Engine):
+    """One that reaches a registry."""
+
+
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was pulled or built, by name."""
@@ -31,8 +34,8 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         made.append(names.python(debian, package))
         return made[-1]
 
-    def pull(_engine: object, settings: Settings, _report: object, reference: str) -> None:
-        if settings.images != "pull":
+    def pull(engine: Engine, _cache: Path, _do: object, reference: str) -> None:
+        if not isinstance(engine, Pulling):
             raise PullError(f"Pulling {reference} failed: no such host", "")
         made.append(reference)
 
@@ -54,7 +57,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_an_image_that_is_there_is_used_and_another_is_installed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, done: list[str], way: str, there: str, name: str
 ) -> None:
-    monkeypatch.setattr(client, "connect", lambda: Engine(there))
+    monkeypatch.setattr(client, "connect", lambda: (Pulling if way == "pull" else Engine)(there))
     image = pythons.image(configured(images=way, cache=tmp_path), Door(Report()), "3.13", may_install=True)
     assert (image, done) == (name, [] if there == name else [name])
 
