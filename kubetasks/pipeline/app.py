@@ -8,7 +8,7 @@ from typing import NamedTuple
 from kubetasks.engine.image import Image
 from kubetasks.errors import TaskError
 from kubetasks.kube.service import Address
-from kubetasks.pipeline import build, cluster, desired, seen
+from kubetasks.pipeline import build, cluster, desired
 from kubetasks.pipeline.converge import converge
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
@@ -60,8 +60,8 @@ def up(run: Run) -> Up:
     if made is None:  # one after the other, as they would be pasted
         cluster.ensure(run)
         made = build.build(run)
-    converge(run, Desired(made, exposed=True, replicas=run.settings.replicas), made.build, "always")
-    return Up(made, run.do.unless_dry(lambda _: seen.address(run).url) or "")
+    answering = converge(run, Desired(made, exposed=True, replicas=run.settings.replicas), made.build, "always").addresses
+    return Up(made, answering[0].url if answering else "")
 
 
 def _side_by_side(run: Run) -> Image:

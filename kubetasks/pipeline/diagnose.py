@@ -98,7 +98,7 @@ def _of_service(run: Run, deployment: Object) -> Diagnosis | None:
 
     def check() -> wait.State:
         try:
-            seen.address(run, answering=True)
+            seen.require_answer(run, seen.known(run))
         except ExposeError as error:
             return wait.Failed(error.sentence, error.hint, grace=judge.EFFECT_SECONDS)
         return wait.Done()

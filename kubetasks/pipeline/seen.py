@@ -1,6 +1,6 @@
 """What there is in the cluster: read, and not changed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -161,22 +161,33 @@ def addresses(run: Run, found: Object) -> list[Address]:
     return service.addresses(found, run.cluster.mapped_port, nodes)
 
 
-def address(run: Run, *, answering: bool = False) -> Address:
-    """An address that answers, otherwise the preferred one.
+def address(run: Run) -> Address:
+    """An address that answers, otherwise the preferred one. Raises ExposeError if there is no service or no address."""
+    found = known(run)
+    return probe.first_answering(run.app, found) or found[0]
 
-    Raises ExposeError if there is no service or no address, or, if one must be `answering`, if none does.
-    """
+
+def known(run: Run) -> Sequence[Address]:
+    """The addresses of the service. Raises ExposeError if there is no service or no address."""
     found = find_service(run)
+    return require_known(run, addresses(run, found) if found else None)
+
+
+def require_known(run: Run, found: Sequence[Address] | None) -> Sequence[Address]:
+    """Addresses of the service, which are None if there is no service. Raises ExposeError if there is none."""
     if found is None:
         raise ExposeError(f"There is no service {run.app.name} in namespace {run.settings.namespace}.", "./inv expose")
-    known = addresses(run, found)
-    if not known:
+    if not found:
         raise ExposeError("The service has no address yet.", "./inv expose waits for one")
-    first = probe.first_answering(run.app, known)
-    if first is None and answering:
-        urls = " or ".join(one.url for one in known)
-        raise ExposeError(f"Nothing answers at {urls}.", "./inv expose applies the service again; ./inv logs")
-    return first or known[0]
+    return found
+
+
+def require_answer(run: Run, found: Sequence[Address]) -> Address:
+    """The first of the addresses that answers. Raises ExposeError if none does."""
+    if first := probe.first_answering(run.app, found):
+        return first
+    urls = " or ".join(one.url for one in found)
+    raise ExposeError(f"Nothing answers at {urls}.", "./inv expose applies the service again; ./inv logs")
 
 
 def ready_pods(run: Run) -> frozenset[str]:

@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 from kubetasks.errors import ExposeError
-from kubetasks.kube import readiness
 from kubetasks.pipeline import probe, seen
 from kubetasks.pipeline.judge import Exposure
 from kubetasks.pipeline.run import Run
@@ -56,14 +55,13 @@ class Answering(NamedTuple):
 
 def _answering(run: Run) -> Answering:
     """Raises ExposeError."""
-    seen.address(run)
     exposed = seen.exposure(run)
+    known = seen.require_known(run, exposed.known if exposed.service else None)
     if not exposed.ready:
-        found = seen.deployment(run)
-        if found is None:
+        if exposed.deployment is None:
             raise ExposeError("Nothing is deployed.", "./inv build deploy")
-        raise ExposeError("No pod is ready to answer.", "./inv diagnose" if readiness.replicas(found) else "./inv scale")
-    return Answering(exposed, seen.address(run, answering=True).url)
+        raise ExposeError("No pod is ready to answer.", "./inv diagnose" if exposed.wanted else "./inv scale")
+    return Answering(exposed, seen.require_answer(run, known).url)
 
 
 def _send(run: Run, found: Answering, number: int, at: At) -> dict[str, Any]:

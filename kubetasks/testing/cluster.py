@@ -265,7 +265,8 @@ class App:
     @in_own_words
     def url(self) -> str:
         """A URL that answers, the preferred one if there are several. Raises ExposeError if none does."""
-        return seen.address(self._run(), answering=True).url
+        run = self._run()
+        return seen.require_answer(run, seen.known(run)).url
 
     @property
     @in_own_words
