@@ -23,7 +23,7 @@ def ensure(settings: Settings, do: Door, install: bool) -> str:
         if not install or not packages.possible():
             raise SetupError(NEEDED, INSTALL)
         do.say("No Chromium: installing Debian's with apt, for the tests of the page.")
-        with receipt.locked(settings.cache, do), do.step("Installing Chromium"):
+        with receipt.locked(settings.cache, do.tell), do.step("Installing Chromium"):
             packages.install([PACKAGE], settings.cache, new_log(settings.cache))
     said = shell.run([find(), "--version"])
     version = re.match(r"\D+[\d.]+", said)  # Debian's says more

@@ -53,7 +53,7 @@ def image(settings: Settings, do: Door, minor: str, may_install: bool) -> str:
         raise SetupError(f"This machine has no Python {minor}.", f"./inv test --python={minor} runs its tests in a container")
     if settings.images != "build":
         try:
-            with receipt.locked(settings.cache, do):
+            with receipt.locked(settings.cache, do.tell):
                 downloads.image(found, settings.cache, do, version.pulled)
             return version.pulled
         except PullError as error:

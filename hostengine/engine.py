@@ -174,7 +174,7 @@ def stop(cache: Path, do: Door) -> bool:
     """Stop the engine that setup started; return False if it does not run. Raises SetupError, ProgramError."""
     if not cache.exists():
         return False
-    with receipt.locked(cache, do):
+    with receipt.locked(cache, do.tell):
         return stop_locked(cache, do)
 
 

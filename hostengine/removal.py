@@ -30,7 +30,7 @@ def remove(settings: Settings, do: Door, socket: Path = machine_engine.SOCKET) -
     """
     if not settings.cache.exists():
         return []
-    with receipt.locked(settings.cache, do):
+    with receipt.locked(settings.cache, do.tell):
         log = new_log(settings.cache)
         ran = machine_engine.running(receipt.read(settings.cache))
         local = _local_engine(settings, do, socket, log)
@@ -49,7 +49,7 @@ def remove(settings: Settings, do: Door, socket: Path = machine_engine.SOCKET) -
         if (doomed or made.engine_pid or started_now) and machine_engine.stop_locked(settings.cache, do):
             gone.append("the engine that setup started")
         gone += _uninstall(going, kept, made, do, log)
-        receipt.discard(settings.cache, do)
+        receipt.discard(settings.cache, do.say)
         return [*gone, str(settings.cache)]
 
 

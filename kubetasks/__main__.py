@@ -86,7 +86,7 @@ class Tasks(Program):
         given: list[Argument] = super().core_args()
         for argument in given:
             argument.help = CORE_HELP.get(str(argument.name), argument.help)
-        agreed = Argument(names=("yes", "y"), kind=bool, default=False, help="Change a cluster of others without asking.")
+        agreed = Argument(names=("yes", "y"), kind=bool, default=False, help="Change an existing cluster without asking.")
         return [*given, agreed]
 
     def update_config(self, merge: bool = True) -> None:

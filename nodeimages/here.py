@@ -52,7 +52,7 @@ def python(found: Engine, settings: Settings, do: Door, wanted: Requirement, deb
     """
     require_buildable(settings, [wanted])
     root = settings.cache / f"build-python-{debian}"
-    with receipt.locked(settings.cache, do):
+    with receipt.locked(settings.cache, do.tell):
         log = new_log(settings.cache)
         packages.install(PACKAGES, settings.cache, log)
         with do.step(f"Creating an image with Python from Debian packages ({debian}: {package})"):

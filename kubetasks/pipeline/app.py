@@ -25,7 +25,7 @@ def deploy(run: Run) -> Image:
     """
     made = run.image
     desired.check(run.app, run.manifests)
-    run.do.unless_dry(lambda _: build.require_built(run, made))  # before a cluster is created for nothing
+    run.do.unless_dry(lambda: build.require_built(run, made))  # before a cluster is created for nothing
     came_up = cluster.ensure(run)  # then the same pods may not answer yet
     converge(run, Desired(image=made), made.build, "always" if came_up else "if changed")
     return made
@@ -56,7 +56,7 @@ class Up(NamedTuple):
 def up(run: Run) -> Up:
     """Start, build, deploy, expose and scale. Image and cluster are created side by side."""
     desired.check(run.app, run.manifests, exposed=True)
-    made = run.do.unless_dry(lambda _: _side_by_side(run))
+    made = run.do.unless_dry(lambda: _side_by_side(run))
     if made is None:  # one after the other, as they would be pasted
         cluster.ensure(run)
         made = build.build(run)

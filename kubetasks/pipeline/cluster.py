@@ -21,7 +21,7 @@ from kubetasks.terminal import shell
 def start(run: Run) -> None:
     """Start the cluster, created first if there is none, and wait until what was deployed in it is back. Raises ClusterError."""
     if ensure(run):
-        run.do.unless_dry(lambda _: _wait_for_application(run))
+        run.do.unless_dry(lambda: _wait_for_application(run))
 
 
 def _wait_for_application(run: Run) -> None:
@@ -38,33 +38,37 @@ def ensure(run: Run) -> bool:
     """Make sure that the cluster runs and has a load balancer; True if it has just come up. Raises ClusterError."""
     provider = run.provider
     if not isinstance(provider, Own):
-        run.do.unless_dry(lambda _: seen.require_namespace(run))  # also shows that the cluster answers
-        run.report.say(f"Cluster {provider.name} is running.")
+        run.do.unless_dry(lambda: _require_answer(run))
         return False
     started = run.do.known(provider.start, None)
     if started is None:
         return False
     facts, phase = started
+    new, changed = phase in ("missing", "incomplete"), phase != "running"
     if facts:
         run.cluster = facts
-    changed = phase != "running"
-    changed |= bool(run.do.unless_dry(lambda _: nodes.wait_for_api(run)))
-    if facts.subnet if facts else provider.gives_addresses and phase in ("missing", "incomplete"):
+    changed |= bool(run.do.unless_dry(lambda: nodes.wait_for_api(run)))
+    if facts.subnet if facts else new and provider.gives_addresses:
         _install_load_balancer(run)  # its pods start as soon as there is a node for them
     if changed:
         run.do(["kubectl", "wait", "--for=condition=Ready", "nodes", "--all"], lambda _: nodes.wait_for(run))
     else:
-        changed = bool(run.do.unless_dry(lambda _: nodes.wait_for(run)))
+        changed = bool(run.do.unless_dry(lambda: nodes.wait_for(run)))
     if not changed:
         run.report.say(f"Cluster {provider.name} is running.")
     return changed
 
 
+def _require_answer(run: Run) -> None:
+    seen.require_namespace(run)  # also shows that the cluster answers
+    run.report.say(f"Cluster {run.provider.name} is running.")
+
+
 def _install_load_balancer(run: Run) -> None:
-    if run.do.unless_dry(lambda _: _has_load_balancer(run)):
+    if run.do.unless_dry(lambda: _has_load_balancer(run)):
         return
     manifest, owner = requirements.LOAD_BALANCER.find(None, run.settings), run.app.owner
-    run.do.unless_dry(lambda _: _require(manifest))
+    run.do.unless_dry(lambda: _require(manifest))
     file = shlex.quote(manifest.reference)
     apply = f"kubectl apply --server-side --field-manager={owner.name}"
     install = (
@@ -116,7 +120,7 @@ def delete(run: Run) -> bool:
 
 def kubeconfig(run: Run) -> str:
     """The path of the kubeconfig file of the running cluster; under --dry, whether it runs or not. Raises ClusterError."""
-    return run.do.unless_dry(lambda _: run.cluster.kubeconfig) or run.provider.kubeconfig
+    return run.do.unless_dry(lambda: run.cluster.kubeconfig) or run.provider.kubeconfig
 
 
 def docker_env(run: Run, unset: bool) -> str:

@@ -25,14 +25,13 @@ Serve = Literal["if changed", "always", "never"]  # when to wait until the pods 
 
 @dataclass(frozen=True)
 class Found:
-    """What there is before a change: those of the parts that are there, by name, and the revision to go back to. What is to go,
-    and what of that is kept, by kind and name, and the addresses of a service that goes.
+    """What there is before a change: those of the parts that are there, by name, and the revision to go back to; or what is to
+    go, by kind and name, and the addresses of a service that goes.
     """
 
     there: Mapping[str, Object] = field(default_factory=dict)
     before: Revision | None = None
     going: Sequence[tuple[str, str]] = ()
-    kept: Sequence[tuple[str, str]] = ()
     closing: Sequence[Address] = ()
 
 
@@ -66,17 +65,19 @@ def converge(
     ours = run.manifests if wanted.image or wanted.exposed else []
     parts = desired.parts(run.app, ours, wanted, there)
     with run.locked():
-        looked = run.do.unless_dry(lambda _: _look(run, wanted, parts))
+        looked = run.do.unless_dry(lambda: _look(run, wanted, parts))
         found, deployed = looked or _expected(run, wanted), looked is None or run.app.deployment in looked.there
-        if found.kept:
-            run.report.say(f"Kept with its data: {', '.join(_names(found.kept))}. ./inv undeploy --volumes removes it.")
+        kept = [one for one in found.going if one[0] == manifests.CLAIM and "volumes" not in wanted.gone]
+        if kept:
+            run.report.say(f"Kept with its data: {', '.join(_names(kept))}. ./inv undeploy --volumes removes it.")
+            found = replace(found, going=[one for one in found.going if one not in kept])
         if found.going or not wanted.gone:
-            run.do.unless_dry(lambda _: run.agree(_names(found.going)))
+            run.do.unless_dry(lambda: run.agree(_names(found.going)))
         if wanted.image:
             there = replace(there, delivered=provider.deliver(wanted.image))
             provider.supply(manifests.other_images(ours, run.app))
         if wanted.exposed:
-            there = run.do.unless_dry(lambda _: replace(there, node_port=_free_node_port(run))) or there
+            there = run.do.unless_dry(lambda: replace(there, node_port=_free_node_port(run))) or there
         changed, addresses = set[str](), list[Address]()
         for stage in wanted.stages(deployed=deployed):
             place = replace(there, delivered=there.delivered if stage.image else None)
@@ -91,22 +92,15 @@ def converge(
             _delete(run, found, meanwhile)
         served = 0
         if serve == "always" or (serve == "if changed" and wanted.rolls_out and changed - {run.app.service}):
-            served = run.do.unless_dry(lambda _: waits.wait_until_served(run, build)) or 0
+            served = run.do.unless_dry(lambda: waits.wait_until_served(run, build)) or 0
         return Changed(addresses, served, bool(found.going))
-
-
-def _expected(run: Run, wanted: Desired) -> Found:
-    """What there is, as far as it is known without a look."""
-    own = reversed(run.manifests) if "deployment" in wanted.gone else []
-    applied = [(one.item["kind"], one.item["metadata"]["name"]) for one in own if one.name != run.app.service]
-    return _going(wanted, [("Service", run.app.name)], applied)
 
 
 def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
     """What there is. Raises ClusterError, OwnershipError, RolloutError: whatever forbids the change."""
-    if wanted.gone:
-        return _look_for_what_goes(run, wanted)
     there: dict[str, Object] = {}
+    if wanted.gone:
+        return _candidates(run, wanted) if seen.runs(run) else Found()
     if wanted.image:
         seen.require_namespace(run)
     else:
@@ -117,22 +111,24 @@ def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
     return Found(there, _revision_before(run, there[run.app.deployment]) if wanted.back else None)
 
 
-def _look_for_what_goes(run: Run, wanted: Desired) -> Found:
-    if not seen.runs(run):
-        return Found()
-    exposed = seen.find_service(run) if "service" in wanted.gone else None
-    if exposed:
+def _candidates(run: Run, wanted: Desired) -> Found:
+    """What is to go and is there. Raises OwnershipError."""
+    service, closing, applied = list[tuple[str, str]](), list[Address](), list[tuple[str, str]]()
+    if "service" in wanted.gone and (exposed := seen.find_service(run)):
         objects.require_ours(run.kube, {"kind": "Service", **exposed})
-    applied = seen.applied(run) if "deployment" in wanted.gone else []
-    found = _going(wanted, [("Service", run.app.name)] if exposed else [], applied)
-    return replace(found, closing=seen.addresses(run, exposed) if exposed else [])
+        service, closing = [("Service", run.app.name)], seen.addresses(run, exposed)
+    if "deployment" in wanted.gone:
+        applied = seen.applied(run)
+    return Found(going=[*service, *applied], closing=closing)
 
 
-def _going(wanted: Desired, service: list[tuple[str, str]], applied: list[tuple[str, str]]) -> Found:
-    """What goes of that, and what is kept because a person's data is in it."""
-    found = [*(service if "service" in wanted.gone else []), *(applied if "deployment" in wanted.gone else [])]
-    kept = [one for one in found if one[0] == manifests.CLAIM and "volumes" not in wanted.gone]
-    return Found(going=[one for one in found if one not in kept], kept=kept)
+def _expected(run: Run, wanted: Desired) -> Found:
+    """What is to go, as far as it is known without a look."""
+    service = [("Service", run.app.name)] if "service" in wanted.gone else []
+    own = reversed(run.manifests) if "deployment" in wanted.gone else []
+    return Found(
+        going=[*service, *((one.item["kind"], one.item["metadata"]["name"]) for one in own if one.name != run.app.service)]
+    )
 
 
 def _names(found: Sequence[tuple[str, str]]) -> list[str]:
@@ -156,7 +152,7 @@ def _text(stage: Desired, found: Found, changed: set[str]) -> str:
     return f"Rolling back to revision {found.before.number}" if found.before else stage.text(bool(changed))
 
 
-def _addresses(run: Run, found: Found, changed: set[str], _at: At) -> Sequence[Address]:
+def _addresses(run: Run, found: Found, changed: set[str]) -> Sequence[Address]:
     return waits.wait_for_addresses(run, changed=run.app.service in changed, before=run.app.service in found.there)
 
 
@@ -222,9 +218,10 @@ def _delete(run: Run, found: Found, meanwhile: Callable[[], object]) -> None:
             command = run.kubectl("delete", *_names(found.going), "--ignore-not-found")
             begun = run.do(command, lambda _: objects.begin_deletion(run.kube, found.going, namespace)) or []
         meanwhile()
-        run.do.unless_dry(lambda _: objects.wait_until_gone(run.kube, begun, namespace, run.settings.timeout, at))
+        if begun:
+            objects.wait_until_gone(run.kube, begun, namespace, run.settings.timeout, at)
     if ("Service", run.app.name) in found.going:
-        run.do.unless_dry(lambda _: waits.wait_until_closed(run, found.closing))
+        run.do.unless_dry(lambda: waits.wait_until_closed(run, found.closing))
 
 
 def _free_node_port(run: Run) -> int | None:

@@ -128,7 +128,7 @@ def loop(run: Run, clean: bool) -> None:
     try:
         url = app.up(run).url
         may_clean = True
-        run.do.unless_dry(lambda _: _serve(run, watch, url, kept=not clean))
+        run.do.unless_dry(lambda: _serve(run, watch, url, kept=not clean))
     except KeyboardInterrupt:
         clean = clean and (ours or may_clean)  # a person who has not agreed to a change is not asked now
         raise

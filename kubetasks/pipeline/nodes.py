@@ -10,7 +10,7 @@ from kubetasks.providers.own import Own
 from kubetasks.terminal import wait
 
 SYSTEM = "kube-system"
-CRASHING_SECONDS = 25.0  # so long the kubelet waits only after a third crash; one or two heal while a cluster comes up
+CRASHING_SECONDS = 25.0  # the back-off exceeds that only after the third crash; one or two heal while a cluster comes up
 TOO_MANY_FILES = "too many open files"  # Linux's word for a user's limit of inotify instances too, of which a node needs 15 to 28
 MORE_FILES = "sudo sysctl fs.inotify.max_user_instances=512 on the engine's machine, then ./inv stop start: docs/setup.md"
 ANEW = "./inv delete start creates it again"

@@ -39,20 +39,21 @@ def remove_images(run: Run) -> bool:
 
 
 def _remove_from_engine(run: Run, at: At = nowhere) -> list[str]:
-    references = run.do.unless_dry(lambda _: image.unused(run.host_engine, run.app))
+    references = run.do.unless_dry(lambda: image.unused(run.host_engine, run.app))
     if references is None:
-        references = run.do.known(lambda: run.host_engine.image_tags(run.app.name), run.image.names)
+        references = run.do.known(lambda: run.host_engine.image_tags(run.app.name), None)
+    if references is None:  # no engine answers
+        references = run.image.names
     if references:
-        run.do(["docker", "rmi", "--force", *references], lambda _: image.remove(run.host_engine, references, at))
-    else:  # a build that failed has left stages
-        run.do.unless_dry(lambda _: image.remove(run.host_engine, [], at))
+        run.do.show(["docker", "rmi", "--force", *references])
+    run.do.unless_dry(lambda: image.remove(run.host_engine, references, at))  # also the stages of a build that failed
     return references
 
 
 def _remove_from_nodes(run: Run) -> list[str] | None:
     """Remove the images from the nodes, and return their names; None under --dry. Raises LeftoverError."""
 
-    def remove(_at: At) -> list[str]:
+    def remove() -> list[str]:
         removed = run.provider.remove_images(lambda: _used_images(run)) if run.provider.phase() == "running" else []
         if left := run.host_engine.image_tags(run.app.name):
             raise LeftoverError(f"Images are left: {', '.join(left)}.", "./inv rmi")
@@ -82,20 +83,28 @@ def clean(run: Run, *, everything: bool, volumes: bool = False) -> bool:
 
     Raises LeftoverError, OwnershipError, ClusterError.
     """
-    if run.do.unless_dry(lambda _: _reachable(run)) is False:
+    if run.do.unless_dry(lambda: _reachable(run)) is False:
         return False
     with run.locked():
         if everything:
             cluster.delete(run)
             remove_images(run)
         else:
-            run.do.unless_dry(lambda _: image.unused(run.host_engine, run.app))  # before anything is deleted
-            gone = _gone("service", "deployment", volumes=volumes)
-            converge(run, Desired(gone=gone), serve="never", meanwhile=lambda: _remove_from_engine(run))
-            with run.do.step("Removing the images"):
-                _remove_from_nodes(run)
-        run.do.unless_dry(lambda _: run.report.say("Clean."))
+            _remove_application(run, _gone("service", "deployment", volumes=volumes))
+        run.do.unless_dry(lambda: run.report.say("Clean."))
     return True
+
+
+def _remove_application(run: Run, gone: frozenset[str]) -> None:
+    """Remove what is deployed, and the images: those of the engine meanwhile, unless its containers may be the pods."""
+    if run.provider.shared:
+        converge(run, Desired(gone=gone), serve="never")
+        remove_images(run)
+        return
+    run.do.unless_dry(lambda: image.unused(run.host_engine, run.app))  # before anything is deleted
+    converge(run, Desired(gone=gone), serve="never", meanwhile=lambda: _remove_from_engine(run))
+    with run.do.step("Removing the images"):
+        _remove_from_nodes(run)
 
 
 def _reachable(run: Run) -> bool:

@@ -140,7 +140,7 @@ class Run:
             return
         with ExitStack() as stack:
             held = locking.application(self.settings, self.provider.name, self.report.tell)
-            self.do.unless_dry(lambda _: stack.enter_context(held))
+            self.do.unless_dry(lambda: stack.enter_context(held))
             self._locked = True
             try:
                 yield

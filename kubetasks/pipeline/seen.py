@@ -156,7 +156,7 @@ def find_service(run: Run) -> Object | None:
 
 def addresses(run: Run, found: Object) -> list[Address]:
     """Every address at which the service may answer this machine, the preferred one first."""
-    # whoever may use a namespace alone knows no node: a load balancer's address is enough
+    # rights for one namespace alone cannot list nodes: a load balancer's address is enough
     nodes = (_visible(run, "Node") if run.cluster.node_ports else None) or []
     return service.addresses(found, run.cluster.mapped_port, nodes)
 

@@ -25,7 +25,7 @@ def tunnel(run: Run) -> None:
     if not provider.tunnelled:
         report.say(f"Cluster {provider.name} needs no tunnel: ./inv service prints the address.")
         return
-    if run.do.unless_dry(lambda _: seen.address(run)):  # there is a service
+    if run.do.unless_dry(lambda: seen.address(run)):  # there is a service
         report.say("While the tunnel is open, ./inv status shows the load balancer's address. Ctrl-C closes it.")
     try:
         provider.tunnel()
@@ -39,7 +39,7 @@ def traffic(run: Run, requests: int | None) -> dict[str, Any] | None:
     Without a number, as many as miss none of the ready pods but for one run in a million, and LEAST_REQUESTS at least. If
     answers do not name their pod, the API server asks each ready pod once, and the pods' requests are None.
     """
-    found = run.do.unless_dry(lambda _: _answering(run))
+    found = run.do.unless_dry(lambda: _answering(run))
     number = requests or max(LEAST_REQUESTS, probe.enough(len(found.exposed.ready)) if found else 0)
     command = f"for i in $(seq {number}); do curl --silent $(./inv service){run.app.traffic[1:]}; done"
     text = f"Sending {number} requests to {found.url}" if found else ""

@@ -75,7 +75,7 @@ class AddressCheck:
         if found.known and found.ready:
             if found.known != self._known:  # one that is new may drop the first connections, and gets its time too
                 self._known, self._timeouts, self._first_answer = list(found.known), probe.growing_timeouts(), None
-            # by pod: for a moment, the nodes still send requests to those of the service that had the address before
+            # by pod: the address may briefly route to the previous service's pods
             self.answering = probe.answering(self._run.app, found.known, next(self._timeouts), found.ready)
             self._first_answer = (self._first_answer or self._clock()) if self.answering else None
             if not self.answering and (silent := self._silent(found)):
@@ -87,7 +87,7 @@ class AddressCheck:
         return judge.exposed(found, self.answering, answered, self._lasting, balancing=now < self._until_balanced)
 
     def _silent(self, found: Exposure) -> wait.State | None:
-        """Why no address answers, if a pod shows it. On a cluster of others that needs a right more, and an address is enough."""
+        """Why no address answers, if a pod shows it. On an existing cluster that needs a right more: an address is enough."""
         app = self._run.app
         if app.pod_key and (nameless := probe.answering(replace(app, pod_key=""), found.known)):
             return judge.nameless(nameless[0].url, app.health, app.pod_key)
@@ -202,7 +202,7 @@ def run_once(run: Run, item: Object, command: Callable[[], str]) -> bool:
     Raises RolloutError, with a diagnosis.
     """
     name, namespace, timeout = item["metadata"]["name"], run.settings.namespace, run.settings.timeout
-    before = run.do.unless_dry(lambda _: objects.there(run.kube, "Job", name, namespace))
+    before = run.do.unless_dry(lambda: objects.there(run.kube, "Job", name, namespace))
     if before and jobs.same(before, item, run.app.owner.key("job")):
         return False
     check = JobCheck(run, item)

@@ -222,7 +222,7 @@ def read(project: Project, config: Any, environment: Mapping[str, str] = os.envi
         context=context,
         kubeconfig=absolute(*given("cluster", "kubeconfig")),
         replicas=whole_number(*given("app", "replicas"), 0, MOST_REPLICAS),
-        # never by chance in the namespace `default` of a cluster of others
+        # never by chance in the namespace `default` of an existing cluster
         namespace=dns_label(namespace_variable, namespace or (own_name if provider == "existing" else "default"), 63),
         timeout=whole_number(*given("app", "timeout"), 1, 3600),
         grace_period=whole_number(*given("app", "grace_period"), 0, 3600),

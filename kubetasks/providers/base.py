@@ -112,7 +112,7 @@ class Provider(ABC):
     def deliver(self, image: Image) -> Delivered:
         """Make the image available to the nodes, if they do not have it, and say how pods name it."""
 
-    def supply(self, references: Sequence[str]) -> None:  # noqa: B027  a cluster of others pulls its own
+    def supply(self, references: Sequence[str]) -> None:  # noqa: B027  an existing cluster pulls its own
         """Give the nodes other images that this machine's engine has, if the cluster is ours."""
 
     @abstractmethod

@@ -41,11 +41,13 @@ class Reference:
 
 
 def run_in(do: Door, engine: Engine, name: str, *argv: str) -> None:
-    """Run a command in the node of that name, which under --dry need not be there."""
+    """Run a command in the node of that name, which under --dry need not be there. Raises EngineError."""
 
     def run(_at: At) -> None:
-        if node := engine.container(name):
-            engine.run_in(node, *argv)
+        node = engine.container(name)
+        if node is None:
+            raise EngineError(f"There is no node {name}.", "./inv delete start creates the cluster again")
+        engine.run_in(node, *argv)
 
     do(["docker", "exec", name, *argv], run)
 

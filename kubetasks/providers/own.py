@@ -88,10 +88,10 @@ class Own(Provider):
                 self._say_differences(nodes)
             if phase == "stopped":
                 self._resume()
-                if ended := self._do.unless_dry(lambda _: self.ended()):
+                if ended := self._do.unless_dry(self.ended):
                     raise ended
             if phase in ("missing", "incomplete"):
-                self._do.unless_dry(lambda _: self._require_equipped())
+                self._do.unless_dry(self._require_equipped)
                 self._require_free()
                 if phase == "incomplete":
                     self._do.say(f"The creation or deletion of cluster {self.name} was interrupted: creating it again.")
@@ -100,7 +100,7 @@ class Own(Provider):
                 self._create_whole()
             else:
                 self._restore()
-            return self._do.unless_dry(lambda _: self._facts(nodes) if phase == "running" else self.cluster()), phase
+            return self._do.unless_dry(lambda: self._facts(nodes) if phase == "running" else self.cluster()), phase
 
     def ended(self) -> ClusterError | None:
         """What is wrong with a cluster that was started, if one of its nodes has ended since."""
@@ -125,7 +125,7 @@ class Own(Provider):
             if nodes:
                 self._require_ours(nodes)
             if not self._left():
-                self._do.unless_dry(lambda _: self._remove_files(self._settings.state_folder))
+                self._do.unless_dry(lambda: self._remove_files(self._settings.state_folder))
                 return False
             with self._do.step(f"Deleting cluster {self.name}"):
                 self._remove()
@@ -136,7 +136,7 @@ class Own(Provider):
         """In the block, no other run of this user creates, changes or deletes the cluster."""
         with ExitStack() as stack:
             held = locking.cluster(self._settings, self.folder, self._do.tell)
-            self._do.unless_dry(lambda _: stack.enter_context(held))
+            self._do.unless_dry(lambda: stack.enter_context(held))
             yield
 
     def _say_differences(self, nodes: "list[Container]") -> None:
@@ -157,24 +157,27 @@ class Own(Provider):
                 failed = ClusterError(f"Cluster {self.name} could not be created.\n  {_why(error)}", "./inv doctor")
             try:
                 with interruption.cleaning(), self._do.step(f"Removing what was created of cluster {self.name}"):
-                    self._settle(self._settings.nodes)  # an interrupted engine may still be creating containers
-                    self._remove()
+                    self._do.unless_dry(self._remove_created)
             except TaskError as left:
                 why = f"{failed.sentence}\n  " if isinstance(failed, TaskError) else ""
                 raise LeftoverError(f"{why}{left.sentence}", left.hint) from error
             raise failed from (error if failed is not error else None)
 
+    def _remove_created(self) -> None:
+        self._settle(self._settings.nodes)  # an interrupted engine may still be creating containers
+        self._remove()
+
     def finish(self, nodes: Sequence[str]) -> None:
         """Mark the cluster as complete, after the program that creates it has returned: `nodes` are to be there now."""
-        if self._do.unless_dry(lambda _: not self._nodes()):
+        if self._do.unless_dry(lambda: not self._nodes()):
             raise ClusterError(f"No container of cluster {self.name} was created.", "./inv doctor")
         for node in nodes:
             containerd.run_in(self._do, self._engine, node, "touch", self.mark)
 
     def _settled(self) -> "list[Container]":
-        """The nodes, if an engine is still creating them for a run of ours that was killed: it had begun with something else."""
+        """Return the nodes; if a killed run left parts behind, let the engine finish first."""
         if self._left():
-            self._do.unless_dry(lambda _: self._settle(1))
+            self._do.unless_dry(lambda: self._settle(1))
         return self._nodes()
 
     def _settle(self, size: int) -> None:
@@ -187,7 +190,7 @@ class Own(Provider):
     def _remove(self) -> None:
         """Delete whatever there is of the cluster. Raises LeftoverError."""
         folder, failed = self.folder, ""
-        self._do.unless_dry(lambda _: self._prepare_end())
+        self._do.unless_dry(self._prepare_end)
         try:
             self._destroy(max(self._settings.timeout, DELETION_SECONDS))
         except ProgramError as error:
@@ -197,10 +200,10 @@ class Own(Provider):
                     lambda: wait.Pending("nodes are being removed") if self._nodes() else wait.Done(),
                     timeout=DELETION_SECONDS,
                 )
-        if left := self._do.unless_dry(lambda _: self._parts()):
+        if left := self._do.unless_dry(self._parts):
             raise LeftoverError(f"Parts of cluster {self.name} are left: {', '.join(left)}.{failed}", "./inv delete")
         # first: they are of no use without the nodes, whatever is left
-        self._do.unless_dry(lambda _: self._remove_files(folder))
+        self._do.unless_dry(lambda: self._remove_files(folder))
         self._remove_rest()
 
     def _prepare_end(self) -> None:
@@ -225,7 +228,7 @@ class Own(Provider):
 
     def deliver(self, image: Image) -> Delivered:
         names = self._do.known(lambda: names_to_load(self._engine, image), image.names)
-        lacking = self._do.unless_dry(lambda _: [node for node in self._nodes() if not self._has(node, names)])
+        lacking = self._do.unless_dry(lambda: [node for node in self._nodes() if not self._has(node, names)])
         if lacking is None:  # it may not be built yet; after docker-env, the node builds it
             needed, lacking = not access.node_of_shell(), self._do.known(self._nodes, list["Container"]())
         else:
@@ -244,7 +247,7 @@ class Own(Provider):
         if identity is None:  # a node pulls it
             return
         wanted = f"{reference} {identity}"
-        lacking = self._do.unless_dry(lambda _: self._without(wanted))
+        lacking = self._do.unless_dry(lambda: self._without(wanted))
         if lacking == []:
             return
         there = any(self._has(node, [reference]) for node in lacking or ())

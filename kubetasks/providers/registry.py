@@ -43,6 +43,9 @@ class Registry:
         self._cluster = cluster
         self.name = registry_of(cluster)
         self._digests: dict[str, str] = {}  # of what this process has pushed, by reference
+        # under --dry, whether it would be gone by now, and where it would answer
+        self._would_be_gone = False
+        self._would_answer: RegistryAddress | None = None
 
     @property
     def inside(self) -> str:
@@ -60,10 +63,20 @@ class Registry:
     def address(self) -> RegistryAddress | None:
         """Where it answers, or None if there is none or it does not run."""
         container = self._container()
-        if container is None or container.status != "running":
-            return None
+        return self._address_of(container) if container and container.status == "running" else self._would_answer
+
+    def _address_of(self, container: "Container") -> RegistryAddress:
         (binding,) = container.attrs["HostConfig"]["PortBindings"][f"{PORT}/tcp"]
         return RegistryAddress(f"127.0.0.1:{binding['HostPort']}", self.inside)
+
+    def listens(self) -> bool:
+        """Whether it takes connections."""
+        address = self.address()
+        if address is None:
+            return False
+        with socket.socket() as probe:
+            host, _, port = address.outside.partition(":")
+            return probe.connect_ex((host, int(port))) == 0
 
     def serve(self) -> RegistryAddress | None:
         """Start it, created first if necessary, and return where it answers; None if there is no image that it could run.
@@ -72,13 +85,13 @@ class Registry:
         """
         self.require_free()
         container = self._container()
-        if (stopped := container) and stopped.status != "running":
+        if container and container.status != "running":
             try:
-                self._do(["docker", "start", self.name], lambda _: self._engine.start(stopped))
+                self._start(container)
             except EngineError:  # its port may be taken by now; what it held is in the engine
                 self.remove()
                 container = None
-        if container is not None:
+        if container:
             return self.address()
         image = self._image()
         if not image.present:
@@ -87,8 +100,14 @@ class Registry:
         port, labels, env = _free_port(), self._labels, ENVIRONMENT
         where = ["--name", self.name, "--network", self._cluster, "--publish", f"127.0.0.1:{port}:{PORT}"]
         run = ["docker", "run", "--detach", *where, *pairs("--label", labels), *pairs("--env", env), image.reference]
-        self._do(run, lambda _: self._engine.serve(self.name, image.reference, self._cluster, (port, PORT), labels, env))
-        return RegistryAddress(f"127.0.0.1:{port}", self.inside)
+        address, ports = RegistryAddress(f"127.0.0.1:{port}", self.inside), (port, PORT)
+        if not self._do.did(run, lambda: self._engine.serve(self.name, image.reference, self._cluster, ports, labels, env)):
+            self._would_answer = address
+        return address
+
+    def _start(self, container: "Container") -> None:
+        if not self._do.did(["docker", "start", self.name], lambda: self._engine.start(container)):
+            self._would_answer = self._address_of(container)
 
     def announce(self, address: RegistryAddress | None, nodes: Sequence[str]) -> None:
         """Tell the containerd of the nodes of these names how to reach it, if it is there."""
@@ -114,7 +133,8 @@ class Registry:
         They do so by the digest that the push returned: whoever reaches the registry may push another image of that name.
         Raises EngineError.
         """
-        commands = "\n".join(shell.line(["docker", "exec", str(node.name), *self._pull(names)]) for node in nodes)
+        pull = self._pull(names, self._digests.get(names[0], ""))
+        commands = "\n".join(shell.line(["docker", "exec", str(node.name), *pull]) for node in nodes)
         self._do(commands, lambda _: self._pull_into_each(nodes, names))
 
     def _pull_into_each(self, nodes: "Sequence[Container]", names: Sequence[str]) -> None:
@@ -154,7 +174,8 @@ class Registry:
         """Remove it, if it is there and ours."""
         container = self._container()
         if container is not None:
-            self._do(["docker", "rm", "--force", "--volumes", self.name], lambda _: self._engine.remove(container))
+            remove = ["docker", "rm", "--force", "--volumes", self.name]
+            self._would_be_gone = not self._do.did(remove, lambda: self._engine.remove(container))
 
     def require_free(self) -> None:
         """Raises OwnershipError if a container of that name is not ours."""
@@ -167,7 +188,7 @@ class Registry:
 
     def _container(self) -> "Container | None":
         found = self._engine.container(self.name)
-        if found is None:
+        if found is None or self._would_be_gone:
             return None
         return found if self._labels.items() <= found.labels.items() else None
 

@@ -25,7 +25,7 @@ def install(settings: Settings, do: Door, needed: Sequence[Requirement]) -> bool
     """Install whatever is missing; True if anything was. Raises SetupError, EngineError, ProgramError."""
     if not inventory.missing(settings, needed):
         return False
-    with receipt.locked(settings.cache, do):
+    with receipt.locked(settings.cache, do.tell):
         if inventory.missing(settings, needed):
             _install(settings, do, needed)
     return True

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from kubetasks.terminal import locking
-from kubetasks.terminal.door import Door
+from kubetasks.terminal.locking import Tell
 
 LOCK = "setup.machine.lock"  # a cluster's name has no dot, so that none has this lock
 NAME = "receipt.json"
@@ -56,15 +56,15 @@ def changed(cache: Path) -> Iterator[Receipt]:
 
 
 @contextmanager
-def locked(cache: Path, do: Door) -> Iterator[None]:
+def locked(cache: Path, tell: Tell) -> Iterator[None]:
     """Let one process at a time install or remove something on this machine; say so if another one does."""
-    with locking.held(cache / LOCK, do.tell, "Another setup is running; waiting for it to end."):
+    with locking.held(cache / LOCK, tell, "Another setup is running; waiting for it to end."):
         yield
     with suppress(OSError):  # there is something else in it
         cache.rmdir()
 
 
-def discard(cache: Path, do: Door) -> None:
+def discard(cache: Path, tell: Tell) -> None:
     """Empty the cache folder but for locks: who holds one would share it with the next to ask. Each goes at its own end.
 
     What runs of pytest have noted stays too: it goes with what is noted.
@@ -73,6 +73,6 @@ def discard(cache: Path, do: Door) -> None:
         (cache / NOTES).rmdir()
     for entry in cache.iterdir():
         if entry.name == NOTES:
-            do.say(f"Kept {entry}: runs of pytest go on, or were killed; the next run removes what they left.")
+            tell(f"Kept {entry}: runs of pytest go on, or were killed; the next run removes what they left.")
         elif entry.suffix != ".lock":
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()

@@ -19,11 +19,11 @@ def remove(settings: Settings, do: Door) -> list[str]:
     """
     if not settings.cache.exists():
         return []
-    with receipt.locked(settings.cache, do):
+    with receipt.locked(settings.cache, do.tell):
         found = client.connect()
         require_no_clusters(found)
         gone = remove_images(found, receipt.read(settings.cache), do)
-        receipt.discard(settings.cache, do)
+        receipt.discard(settings.cache, do.say)
         return [*gone, str(settings.cache)]
 
 

@@ -54,7 +54,7 @@ def built(name: str, *arguments: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Requirement:
-    """An image, or a File: how it is called if it is pulled or downloaded, and if it is built, or "" if it cannot be.
+    """An image, or a File: its name for each origin, pulled or built; "" if it cannot be built.
 
     An image is pulled by digest; `tagged`: it gets its tag too, because the program that uses it looks for that.
     """

@@ -88,9 +88,7 @@ def init(c: Context, yes: bool = False) -> None:
     if found:
         report.table(("KEY", "VALUE", "FROM"), [(key, one.value, one.source) for key, one in found.items()])
         if left_out := inferred.left_out(folder):
-            report.say(
-                f"Not taken over from the compose file: {', '.join(left_out)}. What of it is needed belongs into {MANIFESTS}/."
-            )
+            report.say(f"Not taken over from the compose file: {', '.join(left_out)}. Add what you need to {MANIFESTS}/.")
     values = known or {key: one.value for key, one in found.items()}
     manifests.of_application(Project.of(folder=folder, **values).application)  # refuses a k8s/ that does not fit
     texts = _texts(folder, known, values)
@@ -104,7 +102,7 @@ def init(c: Context, yes: bool = False) -> None:
         if blocked := next((one for one in Path(name).parents if (folder / one).exists() and not (folder / one).is_dir()), None):
             raise SettingError(f"{folder / blocked} is a file, and {name} is to be written.", "Move it")
     agreed, do = bool(yes or c.config.run.get("yes")), Door(report, dry=bool(c.config.run.dry))
-    do.unless_dry(lambda _: _write(report, folder, new, agreed=agreed))
+    do.unless_dry(lambda: _write(report, folder, new, agreed=agreed))
 
 
 def _write(report: Report, folder: Path, texts: dict[str, str], *, agreed: bool) -> None:

@@ -30,7 +30,7 @@ def setup(run: Run, remove: bool = False, stop: bool = False) -> None:
     if remove and stop:
         raise SettingError("--remove and --stop exclude each other; --remove stops the engine too.")
     work = _stop if stop else _remove if remove else _install
-    if run.do.unless_dry(lambda _: work(run)) is not None:
+    if run.do.unless_dry(lambda: work(run)) is not None:
         return
     if remove or stop:
         raise SettingError("--dry shows what setup would install, and not what --remove or --stop would do.")

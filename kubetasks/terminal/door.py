@@ -41,14 +41,18 @@ class Door:
     def __call__(self, command: Line | Callable[[], Line], call: Callable[[At], T], text: str = "") -> T | None:
         """Print the command, and make the call, as a step if there is a text. Return what it returned, None under --dry."""
         self.show(command)
-        return self.unless_dry(call, text)
-
-    def unless_dry(self, call: Callable[[At], T], text: str = "") -> T | None:
-        """Make a call that no command stands for: a wait, a look, a file of ours."""
-        if self._dry:
-            return None
         with self.step(text) as at:
-            return call(at)
+            return self.unless_dry(lambda: call(at))
+
+    def did(self, command: Line, call: Callable[[], object]) -> bool:
+        """The same without a step; whether it was done."""
+        self.show(command)
+        self.unless_dry(call)
+        return not self._dry
+
+    def unless_dry(self, call: Callable[[], T]) -> T | None:
+        """Make a call that no command stands for: a wait, a look, a file of ours. Under --dry return None: nobody knows."""
+        return None if self._dry else call()
 
     @contextmanager
     def step(self, text: str) -> Iterator[At]:

@@ -84,8 +84,7 @@ def run(
                 stderr=subprocess.STDOUT if merged else subprocess.PIPE,
                 text=True,
                 errors="replace",
-                # Go programs may listen for a signal that is ignored here: in a group of their own a terminal does not send it;
-                # and at the deadline the whole group ends
+                # a group of its own: Ctrl-C must not reach it during clean-up, and at the deadline the whole group ends
                 process_group=0 if interruption.is_cleaning() or timeout else None,
             )
         except OSError as error:

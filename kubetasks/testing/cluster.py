@@ -100,7 +100,7 @@ class Cluster:
 
     @property
     def shared(self) -> bool:
-        """Whether it is a cluster of others."""
+        """Whether it is an existing cluster, which others use."""
         return self.run().provider.shared
 
     @property
@@ -178,7 +178,7 @@ class Cluster:
     def delete_namespace(self, name: str, *, wait: bool) -> None:
         """Delete a namespace of the owner's; its services at once, so that others may have their addresses.
 
-        One on a cluster of others, for which nobody has waited, stays noted.
+        One on an existing cluster, for which nobody has waited, stays noted.
         """
         run = self.run()
         if objects.there(run.kube, "Namespace", name):

@@ -16,7 +16,6 @@ from kubetasks.project.settings import Settings
 from kubetasks.project.versions import DEBIAN
 from kubetasks.setup import receipt
 from kubetasks.setup.requirements import BASE_REPOSITORY
-from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
 from nodeimages import build, names, rootfs
 from tests.support.driver import docker
@@ -81,7 +80,7 @@ def use(settings: Settings, folder: Path) -> None:
 
 def _made(settings: Settings, name: str) -> str:
     reference = f"{BASE_REPOSITORY}:{name.replace(':', '-')}-{names.digest(BASE, Path(__file__).read_bytes())}"
-    with receipt.locked(settings.cache, Door(Report())):
+    with receipt.locked(settings.cache, Report().tell):
         if client.connect().image_id(reference) is None:
             with tempfile.TemporaryDirectory() as folder:
                 RECIPES[name](Path(folder), reference)

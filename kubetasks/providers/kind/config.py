@@ -122,9 +122,9 @@ class Config:
         text = TEMPLATE.format(workers=WORKER * workers, **facts)
         return text + (NO_TAINT if workers else "")
 
-    def words(self, file: str) -> list[str]:
-        """The words after the program's name; the file `-` is standard input."""
-        words = ["--name", self.name, "--image", self.image, "--config", file, "--kubeconfig", self.kubeconfig]
+    def words(self) -> list[str]:
+        """The words after the program's name; the configuration comes on standard input."""
+        words = ["--name", self.name, "--image", self.image, "--config", "-", "--kubeconfig", self.kubeconfig]
         return ["create", "cluster", *words]
 
     def environment(self, given: Mapping[str, str] = os.environ) -> dict[str, str]:

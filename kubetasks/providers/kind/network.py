@@ -7,7 +7,6 @@ from kubetasks.engine.client import Engine
 from kubetasks.errors import LeftoverError
 from kubetasks.project.labels import Owner
 from kubetasks.providers.own import foreign
-from kubetasks.terminal import shell
 from kubetasks.terminal.door import Door, pairs
 
 if TYPE_CHECKING:
@@ -25,10 +24,11 @@ class Network:
         self._owner = owner
         self._name = name
         self._labels = labels
+        self._would_be_gone = False  # by now, under --dry
 
     def create(self) -> None:
         """Create the network unless it is there. Raises OwnershipError if it is not ours."""
-        if self.ours():
+        if self.ours() and not self._would_be_gone:
             return
         options = self._options()
         words = [*pairs("--label", self._labels), *pairs("--opt", options), self._name]
@@ -52,8 +52,8 @@ class Network:
         """Create the network again if it was pruned, and connect the stopped nodes."""
         if not self.ours():
             self.create()
-            commands = [shell.line(["docker", "network", "connect", self._name, str(node.name)]) for node in nodes]
-            self._do("\n".join(commands), lambda _: self._reconnect(nodes))
+            again = f"docker network disconnect --force {self._name} {{0}} || true; docker network connect {self._name} {{0}}"
+            self._do("\n".join(again.format(node.name) for node in nodes), lambda _: self._reconnect(nodes))
 
     def _reconnect(self, nodes: "list[Container]") -> None:
         for node in nodes:
@@ -74,10 +74,11 @@ class Network:
         """Remove the network if it is there and ours. Raises LeftoverError if somebody else's containers are on it."""
         if not self.labelled():
             return
-        if others := self._do.unless_dry(lambda _: self._engine.connected(self._name)):
+        if others := self._do.unless_dry(lambda: self._engine.connected(self._name)):
             names = ", ".join(others)
             raise LeftoverError(
                 f"Docker network {self._name} is left: {names} is connected to it, and was not created by these tasks.",
                 "; ".join([*(f"docker network disconnect --force {self._name} {name}" for name in others), "./inv delete"]),
             )
-        self._do(["docker", "network", "rm", self._name], lambda _: self._engine.remove_network(self._name))
+        remove = ["docker", "network", "rm", self._name]
+        self._would_be_gone = not self._do.did(remove, lambda: self._engine.remove_network(self._name))

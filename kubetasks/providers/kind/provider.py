@@ -15,7 +15,7 @@ from kubetasks.engine.image import Image, names_to_load
 from kubetasks.errors import ClusterError, EngineError, ImageError, ProgramError, TaskError
 from kubetasks.project.settings import DEFAULTS
 from kubetasks.providers import containerd
-from kubetasks.providers.base import Cluster, RegistryAddress
+from kubetasks.providers.base import Cluster
 from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port, kubernetes_of
 from kubetasks.providers.kind.network import Network
 from kubetasks.providers.own import Own, foreign
@@ -43,7 +43,6 @@ class Kind(Own):
     requirements = (requirements.KIND, requirements.KIND_NODE_IMAGE, requirements.LOAD_BALANCER, requirements.REGISTRY)
     mark = "/kind/simple-server-tasks-created"
     node_port = NODE_PORT
-    _registered: RegistryAddress | None = None  # of a cluster that is being created
 
     @property
     def program(self) -> str:
@@ -68,7 +67,7 @@ class Kind(Own):
 
     @property
     def config_file(self) -> Path:
-        """Where kind finds its configuration."""
+        """The configuration that kind was given; who has it has created the cluster."""
         return self.folder / "kind.yaml"
 
     # what is there
@@ -103,7 +102,7 @@ class Kind(Own):
 
     def _facts(self, nodes: "list[Container]") -> Cluster:
         if not self._has_kubeconfig(nodes):  # another clone created the cluster
-            self._do.unless_dry(lambda _: self._begin_kubeconfig())
+            self._do.unless_dry(self._begin_kubeconfig)
             self._kind("export", "kubeconfig", "--name", self.name, "--kubeconfig", self.kubeconfig)
         mapped = _mapped_port(nodes[0])
         subnet = self._network.subnet() if self.gives_addresses else ""
@@ -169,7 +168,7 @@ class Kind(Own):
         if config.port != self._settings.port:
             self._do.say(f"Port {self._settings.port} of 127.0.0.1 is taken: the cluster gets {config.port}.")
         self.prepare(config)
-        words = config.words("-")
+        words = config.words()
         try:
             command = f"{shell.line(['kind', *words], config.environment())} <<'EOF'\n{config.text}EOF"
             self._do(command, lambda _: self._run_kind(words, config, at))
@@ -202,8 +201,8 @@ class Kind(Own):
     def prepare(self, config: Config) -> None:
         """Create what must be there before kind is called: network, registry, configuration file. Raises OwnershipError."""
         self._network.create()
-        self._registered = self._registry.serve()
-        self._do.unless_dry(lambda _: self._write(config))
+        self._registry.serve()
+        self._do.unless_dry(lambda: self._write(config))
 
     def _write(self, config: Config) -> None:
         self._make_folder()
@@ -211,7 +210,7 @@ class Kind(Own):
         Path(self.kubeconfig).unlink(missing_ok=True)  # of a cluster that is gone
 
     def finish(self, nodes: Sequence[str]) -> None:
-        self._registry.announce(self._registered, nodes)
+        self._registry.announce(self._registry.address(), nodes)
         super().finish(nodes)
 
     def _resume(self) -> None:
@@ -253,7 +252,7 @@ class Kind(Own):
 
     def _remove(self) -> None:
         # a whole one says that the cluster is complete, and kind fails with a damaged one
-        self._do.unless_dry(lambda _: Path(self.kubeconfig).unlink(missing_ok=True))
+        self._do.unless_dry(lambda: Path(self.kubeconfig).unlink(missing_ok=True))
         super()._remove()
 
     def _destroy(self, timeout: float) -> None:
@@ -314,8 +313,9 @@ class Kind(Own):
         if not self._registry.available():
             return
         names = names_to_load(self._engine, image)
-        if self._comes(lambda: self._registry.address() is not None, abandoned):
-            self._registry.push(names[0], nowhere)
+        if not self._comes(self._registry.listens, abandoned):
+            return
+        self._registry.push(names[0], nowhere)
         if self._comes(self._nodes_pull, abandoned):
             self._registry.pull(names, self._nodes())
 

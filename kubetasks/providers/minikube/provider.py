@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubetasks.engine import access, machine
-from kubetasks.errors import ClusterError, ProgramError
+from kubetasks.errors import ClusterError, EngineError, ProgramError
 from kubetasks.project.versions import KICBASE, KUBERNETES
 from kubetasks.providers.base import Cluster
 from kubetasks.providers.minikube import docker_images, tunnel
@@ -40,7 +40,10 @@ class Minikube(Own):
     @property
     def folder(self) -> Path:
         """The folder of the cluster's files: in the clone that created it, if both are still there."""
-        recorded = self._do.known(lambda: self._recorded("state"), "")
+        try:
+            recorded = self._recorded("state")
+        except EngineError:  # whatever needs an engine says so
+            recorded = ""
         return Path(recorded) if _exists(recorded) else super().folder
 
     @property
@@ -100,7 +103,7 @@ class Minikube(Own):
         return super()._serves(nodes) and "kubelet\n" in self._engine.run_in(nodes[0], "sh", "-c", COMMANDS)
 
     def _facts(self, nodes: "list[Container]") -> Cluster:
-        if self._do.unless_dry(lambda _: self._remove_damaged_kubeconfig()):
+        if self._do.unless_dry(self._remove_damaged_kubeconfig):
             self._minikube("update-context", "--profile", self.name)
         return replace(super()._facts(nodes), node_ports=machine.reaches_containers(self._engine.info))
 
@@ -149,13 +152,14 @@ class Minikube(Own):
 
     @property
     def _labels(self) -> dict[str, str]:
-        """The labels of the volume. minikube removes it by its own one; the keys to the cluster are in the state folder alone."""
+        """The labels of the volume; with minikube's own, `minikube delete` removes it. Only the state folder has the keys."""
         owner, settings = self._app.owner, self._settings
         told = {"provider": "minikube", "state": str(settings.state_folder), "kubernetes": settings.kubernetes}
         return {**settings.cluster_labels, **{owner.key(name): value for name, value in told.items()}, PROFILE_LABEL: self.name}
 
     def _create(self, at: At) -> list[str]:
-        self._do.unless_dry(lambda _: self._make_folder())
+        self._do.unless_dry(self._make_folder)
+        self._do.unless_dry(self._remove_damaged_kubeconfig)
         create = ["docker", "volume", "create", *pairs("--label", self._labels), self.name]
         self._do(create, lambda _: self._engine.create_volume(self.name, self._labels))
         self._minikube(*self.config().create, at=at)
@@ -164,6 +168,7 @@ class Minikube(Own):
     def _resume(self) -> None:
         try:
             with self._do.step(f"Starting cluster {self.name}") as at:
+                self._do.unless_dry(self._remove_damaged_kubeconfig)
                 self._minikube(*self.config().start, at=at)
         except ProgramError as error:
             raise ClusterError(
@@ -175,10 +180,11 @@ class Minikube(Own):
             self._minikube("stop", "--profile", self.name, at=at)
 
     def _destroy(self, timeout: float) -> None:
+        self._do.unless_dry(self._remove_damaged_kubeconfig)
         self._minikube("delete", "--profile", self.name, timeout=timeout)
 
     def _remove_rest(self) -> None:
-        if self._do.unless_dry(lambda _: self._is_ours()):  # minikube had not used it yet
+        if self._do.unless_dry(self._is_ours):  # minikube had not used it yet
             self._do(["docker", "volume", "rm", self.name], lambda _: self._engine.remove_volume(self.name))
 
     @property
@@ -190,8 +196,6 @@ class Minikube(Own):
 
     def _run_minikube(self, words: Sequence[str], at: At = nowhere, timeout: float = 0) -> None:
         self._require_program()
-        if words[0] in ("start", "delete"):
-            self._remove_damaged_kubeconfig()
         shell.run(
             [self.program, *words],
             env=self._programs_environment,

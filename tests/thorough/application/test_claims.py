@@ -55,7 +55,7 @@ def test_a_file_on_a_claim_is_there_again_after_a_removal_and_goes_only_if_that_
         tasks("build", "deploy")
         python(WRITES)
         dry = tasks("--dry", "undeploy")
-        assert f"delete deployment {tasks.app}" in dry.stdout
+        assert f"delete deployment/{tasks.app}" in dry.stdout
         assert "persistentvolumeclaim" not in dry.stdout
         for removed in (dry, tasks("clean"), tasks("undeploy")):
             assert "Kept with its data: persistentvolumeclaim/data. ./inv undeploy --volumes removes it." in removed.stderr
@@ -63,7 +63,7 @@ def test_a_file_on_a_claim_is_there_again_after_a_removal_and_goes_only_if_that_
         tasks("build", "deploy")
         assert python(READS) == "kept\n"
 
-        assert "delete persistentvolumeclaim data" in tasks("--dry", "clean", "--volumes").stdout
+        assert "persistentvolumeclaim/data" in tasks("--dry", "clean", "--volumes").stdout
         tasks("clean", "--volumes")
         assert left() == []
     finally:

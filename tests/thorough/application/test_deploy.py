@@ -28,7 +28,10 @@ def identity(app: Tasks) -> tuple[int, set[tuple[str, int]]]:
 
 
 @pytest.mark.promise(
-    "With `--json`, a task prints", "For `status`, `diagnose`", "`stages` has the seconds", "A build also keeps its first"
+    "With `--json`, a task prints",
+    "For `status`, `diagnose`",
+    "`stages` gives the duration",
+    "An untagged image of the first stage",
 )
 def test_as_json_a_task_tells_its_outcome_and_the_seconds_of_its_stages(app: Tasks) -> None:
     built = app.json("build")

@@ -30,7 +30,7 @@ def of_others(found: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
     "the whole clean-up",
     "If you run a task twice",
     "For `status`, `diagnose`",
-    "A build also keeps its first",
+    "An untagged image of the first stage",
     "The cluster has its own kubeconfig file",
 )
 def test_clean_leaves_cluster_engine_and_home_as_they_were(

@@ -191,10 +191,10 @@ def test_packages_are_removed_but_for_those_that_others_need(
 def test_a_second_setup_waits_for_the_first_and_says_so_and_goes_on_in_a_new_cache(
     machine: Machine, capsys: pytest.CaptureFixture[str], second: Callable[[Machine], object]
 ) -> None:
-    with ThreadPoolExecutor() as pool, receipt.locked(machine.cache, Door(Report())):
+    with ThreadPoolExecutor() as pool, receipt.locked(machine.cache, Report().tell):
         waits = pool.submit(second, machine)
         until(lambda: "Another setup is running; waiting for it to end." in capsys.readouterr().err, timeout=60)
         assert (machine.done, machine.data.exists()) == ([], True)
-        receipt.discard(machine.cache, Door(Report()))
+        receipt.discard(machine.cache, Report().say)
     waits.result()
     assert not machine.cache.exists()

@@ -42,7 +42,7 @@ def test_a_missing_image_beside_what_still_serves() -> None:
         "  running   simple-server:v1\n"
         "  changed   deployment/simple-server, now revision 2: 0 of 1 pods ready\n"
         "  serving   1 pod of an earlier revision\n"
-        "  next      ./inv build deploy; first docker pull, for an image of others; docs/existing.md for a cluster of others"
+        "  next      ./inv build deploy; first docker pull, for a third-party image; docs/existing.md for an existing cluster"
     )
 
 

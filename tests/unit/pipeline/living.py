@@ -409,7 +409,7 @@ class Ours(Theirs):
         before = self._phase
         if before != "running":
             self._do(["start"], lambda _: setattr(self, "_phase", "running"))
-        return self._do.unless_dry(lambda _: self.facts), before
+        return self._do.unless_dry(lambda: self.facts), before
 
     def preload(self, image: Image, _abandoned: Callable[[], bool]) -> None:
         self._kube.done.append(f"preload {image.reference}")
@@ -442,7 +442,7 @@ class LivingRun(Run):
     """A run whose cluster is the same when it is asked anew."""
 
     living: LivingKube
-    kube = property(lambda self: self.living)
+    kube = property(lambda self: self.cluster and self.living)
 
 
 @dataclasses.dataclass

@@ -59,7 +59,13 @@ def there(world: World) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize(
-    ("state", "more"), [("missing", {"start"}), ("stopped", {"start", "delete"}), ("running", {"stop", "delete"})]
+    ("state", "more"),
+    [
+        ("missing", {"start"}),
+        ("incomplete", {"start", "stop", "delete"}),
+        ("stopped", {"start", "delete"}),
+        ("running", {"stop", "delete"}),
+    ],
 )
 def test_on_a_cluster_of_our_own(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], state: str, more: set[str]
@@ -68,11 +74,17 @@ def test_on_a_cluster_of_our_own(
         world.provider.start()
     if state == "stopped":
         world.provider.stop()
+    if state == "incomplete":  # its creation was cut off
+        world.engine.files.clear()
+        Path(world.provider.kubeconfig).unlink()
+    assert world.provider.phase() == state
     before, provider = there(world), world.make(dry=True)
     run = Run(provider._settings, Report(results=False), dry=True)
     run.__dict__.update(provider=provider, engine=world.engine, host_engine=world.engine)
     said = printed(run, capsys)
     assert {name for name, text in said.items() if text} == LOOKS | CHANGES | more | ({"tunnel"} if provider.tunnelled else set())
+    made = "docker network create" if provider.gives_addresses else "docker volume create"
+    assert (made in said["start"]) == (state in ("missing", "incomplete")), "what says that it is ours"
     paste(tmp_path / "programs", "".join(said.values()))
     assert there(world) == before
 

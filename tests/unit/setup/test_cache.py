@@ -7,7 +7,6 @@ import pytest
 
 from kubetasks.setup import log, receipt
 from kubetasks.terminal import locking
-from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
 from tests.unit.configured import configured
 
@@ -25,11 +24,11 @@ def test_a_lock_that_another_run_holds_and_notes_of_pytest_outlive_the_cache(
     notes.parent.mkdir()
     notes.touch()
     with locking.held(tmp_path / "other.lock", Report().tell, "another run"):
-        receipt.discard(tmp_path, Door(Report()))
+        receipt.discard(tmp_path, Report().say)
         assert {*tmp_path.rglob("*")} == {tmp_path / "other.lock", notes.parent, notes}
     assert f"Kept {notes.parent}: runs of pytest go on, or were killed" in capsys.readouterr().err
     notes.unlink()
-    receipt.discard(tmp_path, Door(Report()))
+    receipt.discard(tmp_path, Report().say)
     assert list(tmp_path.iterdir()) == []
 
 
