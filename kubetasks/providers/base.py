@@ -18,22 +18,14 @@ Phase = Literal["missing", "incomplete", "stopped", "running"]
 
 
 @dataclass(frozen=True)
-class RegistryAddress:
-    """The addresses (host:port) of a cluster's own registry: `outside` for this machine, `inside` for nodes and pods."""
-
-    outside: str
-    inside: str
-
-
-@dataclass(frozen=True)
 class Cluster:
     """The facts about a running cluster.
 
     `mapped_port` is (node port, port of 127.0.0.1) if one is mapped. `subnet` is the network of its nodes in CIDR form if we
     give load balancer addresses from it. `load_balancer`: whether a service will get an address, so that waiting for it makes
-    sense. `node_ports`: whether this machine reaches node ports at the nodes' own addresses. `registry` is the cluster's own
-    one, if it has one. `since` is when each of its nodes started (empty if that is not known). `unreachable_hint` is what a
-    person can try if the API does not answer, `credentials_hint` if it refuses the kubeconfig.
+    sense. `node_ports`: whether this machine reaches node ports at the nodes' own addresses. `since` is when each of its
+    nodes started (empty if that is not known). `unreachable_hint` is what a person can try if the API does not answer,
+    `credentials_hint` if it refuses the kubeconfig.
     """
 
     kubeconfig: str
@@ -44,7 +36,6 @@ class Cluster:
     subnet: str = ""
     load_balancer: bool = False
     node_ports: bool = True
-    registry: RegistryAddress | None = None
     since: Mapping[str, datetime] = field(default_factory=dict)
 
 

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 from kubetasks.engine.client import Engine
 from kubetasks.errors import EngineError
 from kubetasks.project.labels import Owner
-from kubetasks.providers import containerd
-from kubetasks.providers.base import RegistryAddress
 from kubetasks.providers.own import foreign
 from kubetasks.setup.requirements import Artifact
 from kubetasks.terminal import shell
@@ -45,12 +43,7 @@ class Registry:
         self._digests: dict[str, str] = {}  # of what this process has pushed, by reference
         # under --dry, whether it would be gone by now, and where it would answer
         self._would_be_gone = False
-        self._would_answer: RegistryAddress | None = None
-
-    @property
-    def inside(self) -> str:
-        """Its address (host:port) for nodes and pods."""
-        return f"{self.name}:{PORT}"
+        self._would_answer = ""
 
     def available(self) -> bool:
         """Whether it is there, or there is an image that it can run."""
@@ -60,29 +53,23 @@ class Registry:
         """The name of its container, if that runs."""
         return [self.name] if self.address() else []
 
-    def address(self) -> RegistryAddress | None:
-        """Where it answers, or None if there is none or it does not run."""
+    def address(self) -> str:
+        """Where this machine reaches it (host:port), or "" if there is none or it does not run."""
         container = self._container()
         return self._address_of(container) if container and container.status == "running" else self._would_answer
 
-    def _address_of(self, container: "Container") -> RegistryAddress:
+    def _address_of(self, container: "Container") -> str:
         (binding,) = container.attrs["HostConfig"]["PortBindings"][f"{PORT}/tcp"]
-        return RegistryAddress(f"127.0.0.1:{binding['HostPort']}", self.inside)
+        return f"127.0.0.1:{binding['HostPort']}"
 
     def listens(self) -> bool:
         """Whether it takes connections."""
-        address = self.address()
-        if address is None:
-            return False
+        host, _, port = self.address().partition(":")
         with socket.socket() as probe:
-            host, _, port = address.outside.partition(":")
-            return probe.connect_ex((host, int(port))) == 0
+            return bool(port) and probe.connect_ex((host, int(port))) == 0
 
-    def serve(self) -> RegistryAddress | None:
-        """Start it, created first if necessary, and return where it answers; None if there is no image that it could run.
-
-        Raises OwnershipError, EngineError.
-        """
+    def serve(self) -> None:
+        """Start it, created first if necessary, if there is an image that it can run. Raises OwnershipError, EngineError."""
         self.require_free()
         container = self._container()
         if container and container.status != "running":
@@ -91,40 +78,31 @@ class Registry:
             except EngineError:  # its port may be taken by now; what it held is in the engine
                 self.remove()
                 container = None
-        if container:
-            return self.address()
         image = self._image()
-        if not image.present:
-            return None
+        if container or not image.present:
+            return
         self._digests.clear()
         port, labels, env = _free_port(), self._labels, ENVIRONMENT
         where = ["--name", self.name, "--network", self._cluster, "--publish", f"127.0.0.1:{port}:{PORT}"]
         run = ["docker", "run", "--detach", *where, *pairs("--label", labels), *pairs("--env", env), image.reference]
-        address, ports = RegistryAddress(f"127.0.0.1:{port}", self.inside), (port, PORT)
+        ports = port, PORT
         if not self._do.did(run, lambda: self._engine.serve(self.name, image.reference, self._cluster, ports, labels, env)):
-            self._would_answer = address
-        return address
+            self._would_answer = f"127.0.0.1:{port}"
 
     def _start(self, container: "Container") -> None:
         if not self._do.did(["docker", "start", self.name], lambda: self._engine.start(container)):
             self._would_answer = self._address_of(container)
 
-    def announce(self, address: RegistryAddress | None, nodes: Sequence[str]) -> None:
-        """Tell the containerd of the nodes of these names how to reach it, if it is there."""
-        if address:
-            for node in nodes:
-                containerd.run_in(self._do, self._engine, node, "sh", "-c", _hosts(address))
-
     def push(self, reference: str, at: At) -> None:
         """Push the image of that name, unless this process has. Raises EngineError, ImageError."""
         address = self.address()
-        if address is None:
+        if not address:
             raise EngineError(f"Registry {self.name} does not run.", "./inv start")
         if reference in self._digests:
             return
         pushed = f'"$(docker port {self.name} {PORT})/{reference}"'
         commands = f"docker tag {reference} {pushed}\ndocker push {pushed}\ndocker rmi {pushed}"
-        digest = self._do(commands, lambda _: self._push(reference, f"{address.outside}/{reference}", at))
+        digest = self._do(commands, lambda _: self._push(reference, f"{address}/{reference}", at))
         self._digests |= {reference: digest} if digest else {}
 
     def pull(self, names: Sequence[str], nodes: "Sequence[Container]") -> None:
@@ -159,7 +137,7 @@ class Registry:
 
     def _pull(self, names: Sequence[str], digest: str = "") -> list[str]:
         """The words that make a node pull the image, by its digest if that is known, and call it as if it had been loaded."""
-        source = f"{self.inside}/{names[0].partition(':')[0]}@{digest}" if digest else f"{self.inside}/{names[0]}"
+        source = f"{self.name}:{PORT}/" + (f"{names[0].partition(':')[0]}@{digest}" if digest else names[0])
         known = " ".join(f"docker.io/library/{name}" for name in names)
         ctr = "ctr --namespace=k8s.io images"
         pull = f"{ctr} pull --plain-http {source}"
@@ -198,10 +176,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _hosts(address: RegistryAddress) -> str:
-    """A script that tells containerd, in a file for each of the addresses, that plain HTTP reaches the registry."""
-    text = f'[host."http://{address.inside}"]\\n'
-    folders = " ".join(f"/etc/containerd/certs.d/{name}" for name in (address.inside, address.outside))
-    return f"for folder in {folders}; do mkdir -p $folder && printf '{text}' > $folder/hosts.toml; done"

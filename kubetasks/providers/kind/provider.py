@@ -113,7 +113,6 @@ class Kind(Own):
             subnet=subnet,
             load_balancer=bool(subnet),
             node_ports=False,
-            registry=self._registry.address(),
         )
 
     def _begin_kubeconfig(self) -> None:
@@ -209,10 +208,6 @@ class Kind(Own):
         self.config_file.write_text(config.text)
         Path(self.kubeconfig).unlink(missing_ok=True)  # of a cluster that is gone
 
-    def finish(self, nodes: Sequence[str]) -> None:
-        self._registry.announce(self._registry.address(), nodes)
-        super().finish(nodes)
-
     def _resume(self) -> None:
         nodes = self._nodes()
         names = [str(node.name) for node in nodes]
@@ -233,8 +228,8 @@ class Kind(Own):
 
     def _restore(self) -> None:
         try:
-            if self._registry.address() is None:
-                self._registry.announce(self._registry.serve(), [str(node.name) for node in self._nodes()])
+            if not self._registry.address():
+                self._registry.serve()
         except TaskError as error:
             self._do.say(error.sentence)
 
@@ -273,7 +268,7 @@ class Kind(Own):
         if not nodes:  # under --dry
             return False
         self._restore()
-        if self._registry.address() is None:
+        if not self._registry.address():
             if not self._registry.available():
                 self._do.say("The registry image is missing: nodes receive every layer. ./inv setup installs it.")
             return False

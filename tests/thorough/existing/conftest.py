@@ -61,12 +61,6 @@ class Stranger:
     def kubectl(self, *words: str, stdin: str = "") -> str:
         return driver.kubectl(self.kubeconfig, *words, stdin=stdin)
 
-    def trust(self, registry: Registry) -> None:
-        """Let the node pull without TLS, under the name that this machine has for the registry."""
-        folder = f"/etc/containerd/certs.d/{registry.address}"
-        script = f"mkdir -p {folder} && cat > {folder}/hosts.toml"
-        docker("exec", "-i", self.node, "sh", "-ec", script, stdin=f'server = "http://{registry.inside}"\n')
-
     def audited(self, user: str) -> list[dict[str, Any]]:
         """The requests of a user that the API server has answered."""
         log = docker("exec", self.node, "cat", AUDIT_LOG)
@@ -97,7 +91,7 @@ def _create(this_run: Run) -> dict[str, Any]:
     this_run.kind(name, kubeconfig, config, {"KIND_EXPERIMENTAL_DOCKER_NETWORK": name})
     registry = registries.start(this_run, folder, network=name)
     there = Stranger(name, kubeconfig, registry)
-    there.trust(registry)
+    registry.trusted_by(there.node)
     there.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s")
     return {"name": name, "kubeconfig": str(kubeconfig), "registry": registry}
 

@@ -152,7 +152,7 @@ def test_a_registry_with_a_password_takes_the_engines_own_and_nobody_reads_it(
     user.typed("build")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     with registries.serve(this_run, tmp_path, registries.WITH_PASSWORD, network=stranger.name) as registry:
-        stranger.trust(registry)
+        registry.trusted_by(stranger.node)
         user = replace(user, registry=registry.address)
         refused = user.typed("deploy", "--yes", code=5)
         assert f"docker login {registry.address}" in refused.stderr

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from kubetasks.providers.registry import PORT, registry_of
 from kubetasks.testing.cluster import Cluster
 from tasks import PROJECT
 from tests.support import driver, leftovers, public
 from tests.support.driver import SECONDS, docker
 from tests.support.processes import ended, started
+from tests.support.registries import Registry
 from tests.support.run import Run, any_port
 
 LABEL = "app.kubernetes.io/managed-by=kubetasks-"  # of what a project makes, before its name
@@ -103,9 +105,11 @@ def programs(this_run: Run) -> Path:
 @pytest.fixture(scope="session")
 def on(k8s_cluster: Cluster, this_run: Run) -> dict[str, str]:
     """The run's cluster, as one that somebody else has and that gets its images from a registry."""
-    registry = this_run.tasks.provider().cluster().registry
-    assert registry
-    return {"context": k8s_cluster.context, "kubeconfig": str(k8s_cluster.kubeconfig), "registry": registry.outside}
+    name = registry_of(this_run.tasks.cluster)
+    registry = Registry(docker("port", name, str(PORT)).strip(), f"{name}:{PORT}", name, "")
+    for node in this_run.tasks.nodes():
+        registry.trusted_by(node)
+    return {"context": k8s_cluster.context, "kubeconfig": str(k8s_cluster.kubeconfig), "registry": registry.address}
 
 
 @pytest.fixture

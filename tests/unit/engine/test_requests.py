@@ -142,6 +142,12 @@ TABLE: dict[str, Row] = {
     "a network": (lambda it: it.network("net"), [("GET /networks/net", 200, {"Name": "net"})], {"Name": "net"}),
     "one whose id is so": (lambda it: it.network("net"), [("GET /networks/net", 200, {"Name": "other"})], None),
     "no network": (lambda it: it.network("net"), [("GET /networks/net", 404, NONE)], None),
+    "nobody on it": (lambda it: it.connected("net"), [("GET /networks/net", 200, {"Containers": None})], []),
+    "two on it": (
+        lambda it: it.connected("net"),
+        [("GET /networks/net", 200, {"Containers": {"2": {"Name": "b"}, "1": {"Name": "a"}}})],
+        ["a", "b"],
+    ),
     "a network goes": (lambda it: it.remove_network("net"), [("DELETE /networks/net", 204, b"")], None),
     "another network": (lambda it: it.reconnect("net", one(it)), [(DISCONNECT, 404, NONE), (CONNECT, 200, b"")], None),
     "a volume": (lambda it: it.volume("data"), [VOLUME], {"a": "b"}),

@@ -96,7 +96,7 @@ def test_no_port_at_all_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_its_facts_are_those_of_its_control_plane_and_its_network(kind: World) -> None:
     facts, _ = kind.provider.start()
     (mapping,) = yaml.safe_load(kind.provider.config_file.read_text())["nodes"][0]["extraPortMappings"]
-    assert (facts.context, facts.mapped_port, facts.registry) == ("kind-demo", (30080, mapping["hostPort"]), None)
+    assert (facts.context, facts.mapped_port) == ("kind-demo", (30080, mapping["hostPort"]))
     assert (facts.subnet, facts.load_balancer, facts.node_ports) == (SUBNET, True, False)
     kind.engine.info = {"OperatingSystem": "Docker Desktop"}
     assert not kind.provider.cluster().load_balancer

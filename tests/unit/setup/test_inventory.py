@@ -1,5 +1,6 @@
 """What is looked for, for each provider."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,11 @@ def test_an_engine_that_somebody_has_chosen_and_that_does_not_answer_is_named(
     lacking = [item for item in inventory.look(bare, Kind.requirements) if not item.present]
     assert lacking[0].detail == "none answers: DOCKER_HOST names it"
     assert inventory.remedies(bare, lacking) == f"{access.IF_AWAY}; ./inv setup"
+
+
+def test_an_engine_that_setup_may_not_install_is_missing_all_the_same(bare: Settings) -> None:
+    item = looked_for(dataclasses.replace(bare, engine="refuse"), "engine")
+    assert (item.present, item.remedy) == (False, inventory.START_YOURS)
 
 
 def test_minikube_is_there_once_its_program_can_be_run(bare: Settings) -> None:
