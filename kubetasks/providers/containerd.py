@@ -62,11 +62,6 @@ def end(engine: Engine, node: "Container", mark: str = "") -> None:
         engine.run_in(node, "sh", "-c", (f"rm --force {mark}\n" if mark else "") + END)
 
 
-def answers(engine: Engine, node: "Container") -> bool:
-    """Whether a node's containerd can be asked. Raises EngineError, if it does not run yet."""
-    return bool(engine.run_in(node, *CTR, "version"))
-
-
 def _listed(engine: Engine, node: "Container", app: str = "") -> list[Reference]:
     """Every name that containerd has on a node, or those of one application: ctr looks into each image that it lists."""
     chosen = [f'name~="^(docker.io/(library/)?)?{app}:"'] if app else []

@@ -13,7 +13,7 @@ from kubetasks.errors import EngineError
 from kubetasks.project.labels import Owner
 from kubetasks.providers.own import foreign
 from kubetasks.setup.requirements import Artifact
-from kubetasks.terminal import shell
+from kubetasks.terminal import shell, wait
 from kubetasks.terminal.door import At, Door, pairs
 
 if TYPE_CHECKING:
@@ -105,20 +105,31 @@ class Registry:
         digest = self._do(commands, lambda _: self._push(reference, f"{address}/{reference}", at))
         self._digests |= {reference: digest} if digest else {}
 
-    def pull(self, names: Sequence[str], nodes: "Sequence[Container]") -> None:
-        """Let the nodes pull an image that was pushed under the first of its names.
+    def pull(
+        self,
+        names: Sequence[str],
+        nodes: "Sequence[Container]",
+        patience: float = 0.0,
+        abandoned: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Let the nodes pull an image that was pushed under the first of its names; try again for `patience` seconds, unless it
+        is `abandoned`.
 
         They do so by the digest that the push returned: whoever reaches the registry may push another image of that name.
         Raises EngineError.
         """
         pull = self._pull(names, self._digests.get(names[0], ""))
         commands = "\n".join(shell.line(["docker", "exec", str(node.name), *pull]) for node in nodes)
-        self._do(commands, lambda _: self._pull_into_each(nodes, names))
 
-    def _pull_into_each(self, nodes: "Sequence[Container]", names: Sequence[str]) -> None:
-        with ThreadPoolExecutor() as pool:
-            for _ in pool.map(lambda node: self._pull_into(node, names), nodes):
-                pass
+        def pulled() -> wait.State:
+            try:
+                with ThreadPoolExecutor() as pool:
+                    list(pool.map(lambda node: self._pull_into(node, names), nodes))
+            except EngineError as error:
+                return wait.Done() if abandoned() else wait.Failed(error.sentence, grace=patience, error=error)
+            return wait.Done()
+
+        self._do(commands, lambda _: wait.until_done(pulled, EngineError, "", timeout=patience))
 
     def _push(self, reference: str, pushed: str, at: At) -> str:
         """Push the image, and return its digest."""

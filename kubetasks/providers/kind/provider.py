@@ -3,7 +3,6 @@
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -308,23 +307,15 @@ class Kind(Own):
         if not self._registry.available():
             return
         names = names_to_load(self._engine, image)
-        if not self._comes(self._registry.listens, abandoned):
-            return
-        self._registry.push(names[0], nowhere)
-        if self._comes(self._nodes_pull, abandoned):
-            self._registry.pull(names, self._nodes())
+        if self._comes(self._registry.listens, abandoned):
+            self._registry.push(names[0], nowhere)
+            if self._comes(lambda: len(self._nodes()) == self._settings.nodes, abandoned):
+                self._registry.pull(names, self._nodes(), PRELOAD_SECONDS, abandoned)
 
     def _comes(self, there: Callable[[], bool], abandoned: Callable[[], bool]) -> bool:
         """Wait for something of a cluster that is being created; False if it does not come, or is not wanted any more."""
         ended = wait.until(lambda: wait.Done() if abandoned() or there() else wait.Pending("not yet"), timeout=PRELOAD_SECONDS)
         return isinstance(ended, wait.Done) and not abandoned()
-
-    def _nodes_pull(self) -> bool:
-        """Whether the containerd of each node runs."""
-        nodes = self._nodes()
-        with suppress(EngineError):
-            return len(nodes) == self._settings.nodes and all(containerd.answers(self._engine, node) for node in nodes)
-        return False
 
 
 def _mapped_port(node: "Container") -> int | None:

@@ -5,6 +5,7 @@ import pytest
 from kubetasks.engine.image import Delivered
 from kubetasks.errors import EngineError, ImageError
 from kubetasks.project import versions
+from kubetasks.providers.registry import Registry
 from tests.unit.engine.fakes import DIGEST
 from tests.unit.failing import raising
 from tests.unit.providers.fakes import IMAGE, World
@@ -70,3 +71,22 @@ def test_a_registry_that_was_started_again_keeps_the_image_and_one_that_was_remo
     assert len(kind.engine.pushed) == 2
     kind.provider.delete()
     assert kind.engine.nodes == {}, "it goes with its cluster"
+
+
+@pytest.mark.parametrize("abandoned", [False, True])
+def test_while_a_cluster_is_created_its_nodes_pull_as_soon_as_they_can(
+    kind: World, monkeypatch: pytest.MonkeyPatch, abandoned: bool
+) -> None:
+    kind.provider.start()
+    monkeypatch.setattr(Registry, "listens", lambda _: True)
+    refused, tries = raising(EngineError("containerd does not run yet")), list[str]()
+
+    def pull(*argv: str) -> None:
+        if "pull" in argv[-1]:
+            tries.append(argv[-1])
+            if len(tries) < 3:
+                refused()
+
+    kind.engine.on_run = pull
+    kind.provider.preload(IMAGE, lambda: abandoned and bool(tries))
+    assert (len(kind.engine.pushed), len(tries)) == (1, 1 if abandoned else 3)
