@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -83,5 +84,8 @@ def creating(tasks: Tasks, phase: str) -> Iterator[Program]:
 
 
 def paste(script: str) -> None:
-    """Run lines that were printed, as a person would: in a shell, one after the other."""
-    run(["bash", "-eux"], stdin=script)
+    """Run lines that were printed, as a person would: in a shell, one after the other.
+
+    A build is typed a second time if it fails: another test may have removed a layer that it was using.
+    """
+    run(["bash", "-eux"], stdin=re.sub(r"^(docker build .*)$", r"\1 || \1", script, flags=re.MULTILINE))

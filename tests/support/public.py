@@ -4,6 +4,7 @@ A stand-in has what the tests use of the image. It is built once on a machine; l
 it.
 """
 
+import inspect
 import re
 import subprocess
 import tempfile
@@ -79,7 +80,8 @@ def use(settings: Settings, folder: Path) -> None:
 
 
 def _made(settings: Settings, name: str) -> str:
-    reference = f"{BASE_REPOSITORY}:{name.replace(':', '-')}-{names.digest(BASE, Path(__file__).read_bytes())}"
+    recipe = inspect.getsource(RECIPES[name]) + POSTGRES + GOLANG
+    reference = f"{BASE_REPOSITORY}:{name.replace(':', '-')}-{names.digest(BASE, recipe.encode())}"
     with receipt.locked(settings.cache, Report().tell):
         if client.connect().image_id(reference) is None:
             with tempfile.TemporaryDirectory() as folder:
