@@ -450,9 +450,18 @@ class Engine:
             container.stop(timeout=20)
 
     def serve(
-        self, name: str, image: str, network: str, ports: tuple[int, int], labels: Mapping[str, str], env: Mapping[str, str]
+        self,
+        name: str,
+        image: str,
+        network: str,
+        ports: tuple[int, int],
+        labels: Mapping[str, str],
+        env: Mapping[str, str],
+        tmpfs: str,
     ) -> "Container":
-        """Start a container in the background. `ports` are (port of 127.0.0.1, port in the container)."""
+        """Start a container in the background. `ports` are (port of 127.0.0.1, port in the container); the files in its folder
+        `tmpfs` are in memory.
+        """
         outside, inside = ports
         with _reported(f"Starting container {name}"):
             return self._client.containers.run(
@@ -463,6 +472,7 @@ class Engine:
                 ports={f"{inside}/tcp": ("127.0.0.1", outside)},
                 labels=dict(labels),
                 environment=dict(env),
+                tmpfs={tmpfs: ""},
             )
 
     def remove(self, container: "Container") -> None:
