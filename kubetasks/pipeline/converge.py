@@ -41,9 +41,9 @@ class Changed:
     something was deleted.
     """
 
-    addresses: Sequence[Address] = ()
-    served: int = 0
-    deleted: bool = False
+    addresses: Sequence[Address]
+    served: int
+    deleted: bool
 
 
 def converge(

@@ -211,6 +211,16 @@ def test_each_stage_gets_the_labels_and_nothing_else_changes(tmp_path: Path) -> 
         assert archive.getmember("nowhere").linkname == "/usr/bin/python3"
 
 
+@pytest.mark.parametrize(
+    ("dockerfile", "asks"),
+    [(f"ARG BASE={PYTHON_IMAGE}\nFROM $BASE\n", True), ("ARG BASE=scratch\nFROM $BASE\n", False), ("", False)],
+)
+def test_only_a_dockerfile_that_has_the_pinned_base_as_a_default_asks_for_it(tmp_path: Path, dockerfile: str, asks: bool) -> None:
+    if dockerfile:
+        (tmp_path / "Dockerfile").write_text(dockerfile)
+    assert image.asks_for_base(dataclasses.replace(PROJECT.application, source=tmp_path)) == asks
+
+
 @pytest.mark.parametrize(("name", "called"), [("other/Dockerfile", ".dockerfile"), ("context/Containerfile", "Containerfile")])
 def test_another_dockerfile_than_the_contexts_own_is_built_and_told_if_missing(tmp_path: Path, name: str, called: str) -> None:
     folder, file = tmp_path / "context", tmp_path / name
