@@ -5,7 +5,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -138,9 +138,7 @@ class Run:
         if self._locked:
             yield
             return
-        with ExitStack() as stack:
-            held = locking.application(self.settings, self.provider.name, self.report.tell)
-            self.do.unless_dry(lambda: stack.enter_context(held))
+        with self.do.holding(locking.application(self.settings, self.provider.name, self.report.tell)):
             self._locked = True
             try:
                 yield

@@ -8,8 +8,8 @@ import re
 import shlex
 import shutil
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -131,13 +131,9 @@ class Own(Provider):
                 self._remove()
             return True
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> AbstractContextManager[None]:
         """In the block, no other run of this user creates, changes or deletes the cluster."""
-        with ExitStack() as stack:
-            held = locking.cluster(self._settings, self.folder, self._do.tell)
-            self._do.unless_dry(lambda: stack.enter_context(held))
-            yield
+        return self._do.holding(locking.cluster(self._settings, self.folder, self._do.tell))
 
     def _say_differences(self, nodes: "list[Container]") -> None:
         """Report each setting that only a new cluster would follow."""

@@ -1,7 +1,7 @@
 """The door to what is outside of this process: each change goes through it beside the command that does the same."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Protocol, TypeVar
 
 from kubetasks.errors import EngineError
@@ -53,6 +53,13 @@ class Door:
     def unless_dry(self, call: Callable[[], T]) -> T | None:
         """Make a call that no command stands for: a wait, a look, a file of ours. Under --dry return None: nobody knows."""
         return None if self._dry else call()
+
+    @contextmanager
+    def holding(self, lock: AbstractContextManager[None]) -> Iterator[None]:
+        """Hold a lock in the block, unless nothing is changed in it."""
+        with ExitStack() as stack:
+            self.unless_dry(lambda: stack.enter_context(lock))
+            yield
 
     @contextmanager
     def step(self, text: str) -> Iterator[At]:

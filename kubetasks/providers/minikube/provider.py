@@ -159,7 +159,6 @@ class Minikube(Own):
 
     def _create(self, at: At) -> list[str]:
         self._do.unless_dry(self._make_folder)
-        self._do.unless_dry(self._remove_damaged_kubeconfig)
         create = ["docker", "volume", "create", *pairs("--label", self._labels), self.name]
         self._do(create, lambda _: self._engine.create_volume(self.name, self._labels))
         self._minikube(*self.config().create, at=at)
@@ -168,7 +167,7 @@ class Minikube(Own):
     def _resume(self) -> None:
         try:
             with self._do.step(f"Starting cluster {self.name}") as at:
-                self._do.unless_dry(self._remove_damaged_kubeconfig)
+                self._do.unless_dry(self._prepare_kubeconfig)
                 self._minikube(*self.config().start, at=at)
         except ProgramError as error:
             raise ClusterError(
@@ -180,8 +179,12 @@ class Minikube(Own):
             self._minikube("stop", "--profile", self.name, at=at)
 
     def _destroy(self, timeout: float) -> None:
-        self._do.unless_dry(self._remove_damaged_kubeconfig)
+        self._do.unless_dry(self._prepare_kubeconfig)
         self._minikube("delete", "--profile", self.name, timeout=timeout)
+
+    def _prepare_kubeconfig(self) -> None:
+        self._require_program()  # first: without it nothing is changed
+        self._remove_damaged_kubeconfig()
 
     def _remove_rest(self) -> None:
         if self._do.unless_dry(self._is_ours):  # minikube had not used it yet
