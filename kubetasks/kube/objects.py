@@ -30,11 +30,17 @@ def there(kube: Kube, kind: str, name: str, namespace: str = "") -> Object | Non
     return found
 
 
-def apply(kube: Kube, item: Object) -> bool:
-    """Apply on the server's side; True if that changed something. Raises OwnershipError, ApiError."""
+def apply(kube: Kube, item: Object, before: Object | None = None) -> bool:
+    """Apply on the server's side; True if that changed something. Raises OwnershipError, ApiError.
+
+    `before` is our object of that name, if it has been read: if another one has its place by now, that is a conflict.
+    """
     metadata = item["metadata"]
     namespace = metadata.get("namespace", "")
-    before = there(kube, item["kind"], metadata["name"], namespace)
+    if before:
+        item = {**item, "metadata": {**metadata, "uid": before["metadata"]["uid"]}}
+    else:
+        before = there(kube, item["kind"], metadata["name"], namespace)
     after = kube.request(
         "PATCH",
         path(item["kind"], namespace, metadata["name"]),
@@ -83,13 +89,9 @@ def _forget_update(kube: Kube, target: str) -> None:
                 raise
 
 
-def scale(kube: Kube, name: str, namespace: str, replicas: int) -> bool:
-    """Set a deployment's replicas through its scale subresource; True if that was a change."""
-    target = path("Deployment", namespace, name, "scale")
-    if kube.request("GET", target)["spec"].get("replicas", 0) == replicas:
-        return False
-    kube.request("PATCH", target, {}, {"spec": {"replicas": replicas}}, MERGE_PATCH)
-    return True
+def scale(kube: Kube, name: str, namespace: str, replicas: int) -> None:
+    """Set a deployment's replicas through its scale subresource."""
+    kube.request("PATCH", path("Deployment", namespace, name, "scale"), {}, {"spec": {"replicas": replicas}}, MERGE_PATCH)
 
 
 def begin_deletion(kube: Kube, wanted: Iterable[tuple[str, str]], namespace: str) -> list[tuple[str, str, str]]:

@@ -9,7 +9,7 @@ from kubetasks import providers
 from kubetasks.engine import access
 from kubetasks.errors import ClusterError, ExposeError, RolloutError
 from kubetasks.kube.client import ApiError
-from kubetasks.pipeline import nodes, seen, waits
+from kubetasks.pipeline import candidates, nodes, waits
 from kubetasks.pipeline.run import Run
 from kubetasks.providers import metallb
 from kubetasks.providers.own import Own
@@ -25,7 +25,7 @@ def start(run: Run) -> None:
 
 
 def _wait_for_application(run: Run) -> None:
-    if seen.deployment(run) is None:
+    if run.seen.deployment is None:
         return
     try:
         waits.wait_for_rollout(run, "Waiting for the pods")
@@ -54,13 +54,15 @@ def ensure(run: Run) -> bool:
         run.do(["kubectl", "wait", "--for=condition=Ready", "nodes", "--all"], lambda _: nodes.wait_for(run))
     else:
         changed = bool(run.do.unless_dry(lambda: nodes.wait_for(run)))
-    if not changed:
+    if changed:
+        run.forget("seen")
+    else:
         run.report.say(f"Cluster {provider.name} is running.")
     return changed
 
 
 def _require_answer(run: Run) -> None:
-    seen.require_namespace(run)  # also shows that the cluster answers
+    run.seen.require_namespace()  # also shows that the cluster answers
     run.report.say(f"Cluster {run.provider.name} is running.")
 
 
@@ -104,7 +106,7 @@ def stop(run: Run) -> bool:
     """Stop the cluster; False if it did not run. Raises ClusterError if it is not ours."""
     with run.locked():
         own = providers.lifecycle(run.provider)
-        run.forget("cluster", "kube")
+        run.forget("cluster", "kube", "seen")
         return own.stop()
 
 
@@ -112,9 +114,9 @@ def delete(run: Run) -> bool:
     """Delete the cluster, its network and its files; False if there was none. Raises ClusterError, LeftoverError."""
     with run.locked():
         own = providers.lifecycle(run.provider)
-        if claims := seen.claims(run):
+        if claims := candidates.claims(run):
             run.report.say(f"With the cluster goes {', '.join(claims)}, and the data in it.")
-        run.forget("cluster", "kube")
+        run.forget("cluster", "kube", "seen")
         return own.delete()
 
 

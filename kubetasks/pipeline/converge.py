@@ -11,7 +11,7 @@ from kubetasks.kube.client import ApiError, Object, describe
 from kubetasks.kube.manifests import Manifest
 from kubetasks.kube.readiness import Revision
 from kubetasks.kube.service import Address
-from kubetasks.pipeline import desired, seen, waits
+from kubetasks.pipeline import candidates, desired, waits
 from kubetasks.pipeline.desired import Desired, Part, Place
 from kubetasks.pipeline.run import Run
 from kubetasks.terminal.door import At
@@ -66,13 +66,14 @@ def converge(
     parts = desired.parts(run.app, ours, wanted, there)
     with run.locked():
         looked = run.do.unless_dry(lambda: _look(run, wanted, parts))
-        found, deployed = looked or _expected(run, wanted), looked is None or run.app.deployment in looked.there
+        found = looked or Found(going=candidates.expected(run, wanted))
+        deployed = looked is None or run.app.deployment in looked.there
         kept = [one for one in found.going if one[0] == manifests.CLAIM and "volumes" not in wanted.gone]
         if kept:
-            run.report.say(f"Kept with its data: {', '.join(_names(kept))}. ./inv undeploy --volumes removes it.")
+            run.report.say(f"Kept with its data: {', '.join(candidates.names(kept))}. ./inv undeploy --volumes removes it.")
             found = replace(found, going=[one for one in found.going if one not in kept])
         if found.going or not wanted.gone:
-            run.do.unless_dry(lambda: run.agree(_names(found.going)))
+            run.do.unless_dry(lambda: run.agree(candidates.names(found.going)))
         if wanted.image:
             there = replace(there, delivered=provider.deliver(wanted.image))
             provider.supply(manifests.other_images(ours, run.app))
@@ -98,46 +99,23 @@ def converge(
 
 def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
     """What there is. Raises ClusterError, OwnershipError, RolloutError: whatever forbids the change."""
-    there: dict[str, Object] = {}
     if wanted.gone:
-        return _candidates(run, wanted) if seen.runs(run) else Found()
-    if wanted.image:
-        seen.require_namespace(run)
-    else:
-        there[run.app.deployment] = seen.require_deployment(run)
+        going = candidates.found(run, wanted)
+        return Found(going=going, closing=run.seen.addresses if ("Service", run.app.name) in going else [])
+    there: dict[str, Object] = {}
+    if not wanted.image:
+        there[run.app.deployment] = run.seen.require_deployment()
+    elif run.seen.deployment is None:
+        run.seen.require_namespace()
     for item in (part.manifest.item for part in parts):
-        if found := objects.there(run.kube, item["kind"], item["metadata"]["name"], run.settings.namespace):
-            there[describe(item)] = found
+        if present := run.seen.there(item["kind"], item["metadata"]["name"]):
+            there[describe(item)] = present
     return Found(there, _revision_before(run, there[run.app.deployment]) if wanted.back else None)
-
-
-def _candidates(run: Run, wanted: Desired) -> Found:
-    """What is to go and is there. Raises OwnershipError."""
-    service, closing, applied = list[tuple[str, str]](), list[Address](), list[tuple[str, str]]()
-    if "service" in wanted.gone and (exposed := seen.find_service(run)):
-        objects.require_ours(run.kube, {"kind": "Service", **exposed})
-        service, closing = [("Service", run.app.name)], seen.addresses(run, exposed)
-    if "deployment" in wanted.gone:
-        applied = seen.applied(run)
-    return Found(going=[*service, *applied], closing=closing)
-
-
-def _expected(run: Run, wanted: Desired) -> Found:
-    """What is to go, as far as it is known without a look."""
-    service = [("Service", run.app.name)] if "service" in wanted.gone else []
-    own = reversed(run.manifests) if "deployment" in wanted.gone else []
-    return Found(
-        going=[*service, *((one.item["kind"], one.item["metadata"]["name"]) for one in own if one.name != run.app.service)]
-    )
-
-
-def _names(found: Sequence[tuple[str, str]]) -> list[str]:
-    return [f"{kind.lower()}/{name}" for kind, name in found]
 
 
 def _revision_before(run: Run, deployment: Object) -> Revision:
     """Raises RolloutError."""
-    found = seen.rollout(run)
+    found = run.seen.rollout
     if deployment["spec"].get("paused"):
         paused = problems.of_kind("paused", run.app.name, kubectl=found.evidence.kubectl)
         raise RolloutError(paused.sentence, paused.hint)
@@ -172,7 +150,7 @@ def _apply(run: Run, ours: Sequence[Manifest], wanted: Desired, there: Place, fo
         item = desired.item_of(part, run.app, there.namespace)
         command = partial(desired.command_of, part, run.app, run.kubectl_flags)
         try:
-            if waits.run_once(run, item, command) if kind == "job" else _apply_one(run, item, command):
+            if waits.run_once(run, item, command) if kind == "job" else _apply_one(run, item, found, command):
                 changed.add(part.manifest.name)
         except ApiError as error:
             if there.node_port and TAKEN in error.sentence:
@@ -190,19 +168,29 @@ def _apply(run: Run, ours: Sequence[Manifest], wanted: Desired, there: Place, fo
     return changed
 
 
-def _apply_one(run: Run, item: Object, command: Callable[[], str]) -> bool:
-    return run.do(command, lambda _: objects.apply(run.kube, item)) or False
+def _apply_one(run: Run, item: Object, found: Found, command: Callable[[], str]) -> bool:
+    changed = run.do(command, lambda _: objects.apply(run.kube, item, found.there.get(describe(item)))) or False
+    if changed:
+        run.forget("seen")
+    return changed
 
 
 def _scale(run: Run, replicas: int) -> bool:
-    command = run.kubectl("scale", f"deployments/{run.app.name}", f"--replicas={replicas}")
-    return run.do(command, lambda _: objects.scale(run.kube, run.app.name, run.settings.namespace, replicas)) or False
+    def scaled(_at: At) -> bool:
+        if readiness.replicas(run.seen.deployment) == replicas:
+            return False
+        objects.scale(run.kube, run.app.name, run.settings.namespace, replicas)
+        run.forget("seen")
+        return True
+
+    return run.do(run.kubectl("scale", f"deployments/{run.app.name}", f"--replicas={replicas}"), scaled) or False
 
 
 def _roll_back(run: Run, found: Found) -> None:
     def undo(_at: At) -> None:
         if found.before:
             objects.replace_template(run.kube, found.there[run.app.deployment], found.before.template)
+            run.forget("seen")
 
     to = [f"--to-revision={found.before.number}"] if found.before else []
     run.do(run.kubectl("rollout", "undo", f"deployment/{run.app.name}", *to), undo)
@@ -215,8 +203,9 @@ def _delete(run: Run, found: Found, meanwhile: Callable[[], object]) -> None:
         namespace = run.settings.namespace
         begun: Sequence[tuple[str, str, str]] = []
         if found.going:
-            command = run.kubectl("delete", *_names(found.going), "--ignore-not-found")
+            command = run.kubectl("delete", *candidates.names(found.going), "--ignore-not-found")
             begun = run.do(command, lambda _: objects.begin_deletion(run.kube, found.going, namespace)) or []
+            run.forget("seen")
         meanwhile()
         if begun:
             objects.wait_until_gone(run.kube, begun, namespace, run.settings.timeout, at)

@@ -170,7 +170,7 @@ def _bring(run: Run, changed: set[Path], served: str) -> str:
     exposed = any(run.app.manifests in path.parents for path in changed)
     report.stages.clear()
     try:
-        run.forget("image", "manifests")
+        run.forget("image", "manifests", "seen")
         made = run.image
         if made.build == served and not exposed:
             return served  # saved without a change

@@ -11,7 +11,7 @@ from kubetasks.kube.client import UNAVAILABLE, ApiError, Object
 from kubetasks.kube.diagnosis import Diagnosis
 from kubetasks.kube.problems import Problem
 from kubetasks.kube.readiness import Rollout
-from kubetasks.pipeline import judge, seen
+from kubetasks.pipeline import judge
 from kubetasks.pipeline.run import Run
 from kubetasks.terminal import shell, wait
 
@@ -50,10 +50,10 @@ def _of_cluster(run: Run) -> Diagnosis | None:
 def _of_application(run: Run) -> Diagnosis:
     if needed := _of_needed(run):
         return needed
-    found = seen.rollout(run)
+    found = run.seen.rollout
     if found.deployment is None:
         try:
-            seen.require_namespace(run)
+            run.seen.require_namespace()
         except ClusterError as error:
             return Diagnosis("namespace-missing", error.sentence, error.hint)
         return Diagnosis("not-deployed", f"Nothing is deployed in namespace {run.settings.namespace}.", "./inv build deploy")
@@ -75,10 +75,10 @@ def _of_needed(run: Run) -> Diagnosis | None:
     for kind, _, name in kinds:
         problem = None
         if kind == "deployment":
-            found = seen.rollout(run, name=name)
+            found = run.seen.rollout_of(name)
             problem = readiness.problem(found) if found.deployment else None
         elif kind == "job":
-            live, found = seen.job(run, name)
+            live, found = run.seen.job(name)
             problem = jobs.problem(live, found.pods, found.evidence) if live else None
         if problem:
             return explain(run, problem, found)
@@ -87,7 +87,7 @@ def _of_needed(run: Run) -> Diagnosis | None:
 
 def _of_service(run: Run, deployment: Object) -> Diagnosis | None:
     """Why our service does not answer although its pods are ready; None if there is none, or if it answers."""
-    found = seen.find_service(run)
+    found = run.seen.service
     if found is None or not run.app.owner.owns(found["metadata"].get("labels")):
         return None
     mismatch = judge.mismatch(found, deployment)
@@ -98,8 +98,9 @@ def _of_service(run: Run, deployment: Object) -> Diagnosis | None:
 
     def check() -> wait.State:
         try:
-            seen.require_answer(run, seen.known(run))
+            run.seen.require_answer()
         except ExposeError as error:
+            run.forget("seen")
             return wait.Failed(error.sentence, error.hint, grace=judge.EFFECT_SECONDS)
         return wait.Done()
 
@@ -109,7 +110,7 @@ def _of_service(run: Run, deployment: Object) -> Diagnosis | None:
 
 def explain(run: Run, problem: Problem, found: Rollout) -> Diagnosis:
     """The problem with what shows it. What was read is in the file that `details` names."""
-    events = seen.events(run)
+    events = run.seen.events()
     log = _log(run, problem, found)
     made = diagnosis.diagnose(problem, found, events, log)
     # the objects' states and not their templates, in which somebody may have written a password

@@ -1,4 +1,4 @@
-"""How far the cluster is from what is desired: pure functions of what was seen. How long something has lasted is an argument."""
+"""How far a service is from what is desired: pure functions of what was seen. How long something has lasted is an argument."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,16 +20,20 @@ SUPERSEDED = Failed("Something newer is to be rolled out.")
 
 @dataclass(frozen=True)
 class Exposure:
-    """The service and the deployment (None if there is none), the names of the pods that get the service's requests, and every
-    address at which it may answer. `awaited`: a load balancer will give it another one. `ports` are those of the pods.
+    """The service and the deployment (None if there is none), every address at which the service may answer, and the pods that
+    get its requests, with the port of each. `awaited`: a load balancer will give it another address.
     """
 
-    service: Object | None
-    deployment: Object | None
-    ready: frozenset[str]
-    known: Sequence[Address]
-    awaited: bool = False
+    service: Object | None = None
+    deployment: Object | None = None
+    known: Sequence[Address] = ()
     ports: Mapping[str, int] = field(default_factory=dict)
+    awaited: bool = False
+
+    @property
+    def ready(self) -> frozenset[str]:
+        """The names of the pods that get the service's requests."""
+        return frozenset(self.ports)
 
     @property
     def wanted(self) -> int:

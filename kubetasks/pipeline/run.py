@@ -20,6 +20,7 @@ from kubetasks.errors import SetupError, TaskError
 from kubetasks.kube import client, manifests
 from kubetasks.kube.client import Kube
 from kubetasks.kube.manifests import Manifest
+from kubetasks.pipeline.seen import Seen
 from kubetasks.project import settings
 from kubetasks.project.application import Application, Project
 from kubetasks.project.settings import Settings
@@ -104,8 +105,13 @@ class Run:
             self.report.say(f"Context {self.provider.name} ({made.server}), namespace {self.settings.namespace}")
         return made
 
+    @cached_property
+    def seen(self) -> Seen:
+        """What there is of the application in the cluster. Raises ClusterError."""
+        return Seen(self.kube, self.app, self.settings.namespace, self.cluster)
+
     def forget(self, *names: str) -> None:
-        """Look again, when they are needed next, for what has changed: "image", "manifests", or "cluster" and "kube"."""
+        """Look again, when they are needed next, for what may have changed: "image", "manifests", "seen", "cluster", "kube"."""
         for name in names:
             self.__dict__.pop(name, None)
 

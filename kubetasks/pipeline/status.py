@@ -7,7 +7,6 @@ from typing import Any
 
 from kubetasks.kube import readiness
 from kubetasks.kube.client import ApiError, Object
-from kubetasks.pipeline import seen
 from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
 from kubetasks.project.settings import DEFAULTS
@@ -30,10 +29,11 @@ def _document(run: Run) -> dict[str, Any]:
         return document
     with suppress(ApiError):  # others may have forbidden it
         document["kubernetes"] = run.kube.version()
-    there = seen.rollout(run)
-    found, pods, progress = there.deployment, there.pods, seen.rollout_state(run, there)
+    there = run.seen.rollout
+    found, pods = there.deployment, there.pods
+    progress = readiness.rollout_state(there, run.cluster.since, run.settings.grace_period)
     if found is None:
-        seen.require_namespace(run)
+        run.seen.require_namespace()
     else:
         newest = readiness.newest_pods(there)
         document["deployment"] = {
@@ -52,9 +52,7 @@ def _document(run: Run) -> dict[str, Any]:
         }
         for pod in pods
     ]
-    exposed = seen.find_service(run)
-    if exposed:
-        document["addresses"] = [asdict(one) for one in seen.addresses(run, exposed)]
+    document["addresses"] = [asdict(address) for address in run.seen.addresses]
     return document
 
 

@@ -1,7 +1,7 @@
 """Waiting for what a change begins: a rollout, a job, addresses that answer, traffic. Each check reads, and `judge` decides."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from kubetasks.errors import ExposeError, LeftoverError
@@ -9,7 +9,7 @@ from kubetasks.kube import jobs, objects, readiness, service
 from kubetasks.kube.client import Object
 from kubetasks.kube.readiness import Rollout
 from kubetasks.kube.service import Address
-from kubetasks.pipeline import diagnose, judge, probe, seen
+from kubetasks.pipeline import diagnose, judge, probe
 from kubetasks.pipeline.judge import Exposure
 from kubetasks.pipeline.run import Run
 from kubetasks.terminal import wait
@@ -17,7 +17,32 @@ from kubetasks.terminal.door import At
 
 STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
 BALANCER_SECONDS = 60.0  # a load balancer whose image cannot be pulled gives no address
+LOGS = "./inv status; ./inv logs"
 WITHOUT_LOAD_BALANCER = "INVOKE_APP_TIMEOUT=SECONDS waits longer; without a load balancer: docs/existing.md"
+
+
+def _looking(run: Run, check: Callable[[], wait.State]) -> Callable[[], wait.State]:
+    """The check of a wait, which looks again as long as it is not done, and ends if something newer is wanted."""
+
+    def look() -> wait.State:
+        state: wait.State = judge.SUPERSEDED
+        try:
+            if not run.superseded():
+                state = check()
+            return state
+        finally:
+            if not isinstance(state, wait.Done):
+                run.forget("seen")
+
+    return run.kube.surviving(look)
+
+
+def _unanswered(run: Run, pods: Iterable[str]) -> wait.State | None:
+    """The state of the first of these pods that gives no good answer; None if each does. Raises ApiError."""
+    for pod in pods:
+        if why := run.seen.silence(pod):
+            return judge.unanswered(run.seen.exposure, pod, run.app.health, why)
+    return None
 
 
 class RolloutCheck:
@@ -30,10 +55,10 @@ class RolloutCheck:
         self.found = Rollout()
 
     def __call__(self) -> wait.State:
-        if self._run.superseded():
-            return judge.SUPERSEDED
-        self.found = seen.rollout(self._run, self._delivered, self._name)
-        return seen.rollout_state(self._run, self.found)
+        seen, settings = self._run.seen, self._run.settings
+        found = seen.rollout_of(self._name) if self._name else seen.rollout
+        self.found = replace(found, evidence=replace(found.evidence, delivered=self._delivered))
+        return readiness.rollout_state(self.found, self._run.cluster.since, settings.grace_period)
 
 
 def wait_for_rollout(run: Run, text: str, delivered: str = "", name: str = "") -> None:
@@ -45,7 +70,7 @@ def wait_for_rollout(run: Run, text: str, delivered: str = "", name: str = "") -
     check, timeout = RolloutCheck(run, delivered, name), run.settings.timeout
 
     def rolled_out(at: At) -> None:
-        end = wait.until(run.kube.surviving(check), timeout=timeout, on_change=at)
+        end = wait.until(_looking(run, check), timeout=timeout, on_change=at)
         diagnose.require_done(
             run,
             end,
@@ -71,7 +96,7 @@ class AddressCheck:
         self.answering: list[Address] = []  # or, if no pod is wanted, those that would
 
     def __call__(self) -> wait.State:
-        found = seen.exposure(self._run)
+        found = self._run.seen.exposure
         if found.known and found.ready:
             if found.known != self._known:  # one that is new may drop the first connections, and gets its time too
                 self._known, self._timeouts, self._first_answer = list(found.known), probe.growing_timeouts(), None
@@ -92,7 +117,7 @@ class AddressCheck:
         if app.pod_key and (nameless := probe.answering(replace(app, pod_key=""), found.known)):
             return judge.nameless(nameless[0].url, app.health, app.pod_key)
         asked = sorted(found.ready)[:1] if not self._run.provider.shared else []
-        return seen.unanswered(self._run, found, asked)
+        return _unanswered(self._run, asked)
 
 
 def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Address]:
@@ -103,10 +128,10 @@ def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Add
     check = AddressCheck(run, judge.EFFECT_SECONDS if before and changed else 0)
     with run.do.step("Exposing" if changed else "Already exposed") as at:
         wait.until_done(
-            run.kube.surviving(check),
+            _looking(run, check),
             ExposeError,
             "The service is not reachable",
-            WITHOUT_LOAD_BALANCER if run.provider.shared else seen.LOGS,
+            WITHOUT_LOAD_BALANCER if run.provider.shared else LOGS,
             timeout=run.settings.timeout,
             on_change=at,
         )
@@ -129,16 +154,14 @@ class TrafficCheck:
 
     def __call__(self) -> wait.State:
         app = self._run.app
-        if self._run.superseded():
-            return judge.SUPERSEDED
-        found = seen.exposure(self._run)
+        found = self._run.seen.exposure
         state = judge.endpoints(found)
         if not isinstance(state, wait.Done):
             return state
         if found.wanted == 0:  # a terminating pod answers until its end if there is no other
             return wait.Pending("a pod still answers") if probe.first_answering(app, found.known) else wait.Done()
         if not app.pod_key:
-            silent = seen.unanswered(self._run, found, sorted(found.ready - self.pods))
+            silent = _unanswered(self._run, sorted(found.ready - self.pods))
             if silent:
                 return silent
             self.pods = found.ready
@@ -161,18 +184,18 @@ def wait_until_served(run: Run, build: str = "") -> int:
     read each time: an autoscaler may change it. Return how many pods have answered. A complete rollout is not yet traffic:
     kube-proxy needs a moment more, up to a second. Raises ExposeError.
     """
-    if seen.find_service(run) is None:
+    if run.seen.service is None:
         return 0
     check = TrafficCheck(run, build)
     text = "Waiting for traffic"
-    if run.provider.shared and not probe.first_answering(run.app, seen.exposure(run).known):
+    if run.provider.shared and not probe.first_answering(run.app, run.seen.addresses):
         text = "Waiting for endpoints (no address answers from here)"
     with run.do.step(text) as at:
         wait.until_done(
-            run.kube.surviving(check),
+            _looking(run, check),
             ExposeError,
             "Not every pod gets requests",
-            seen.LOGS,
+            LOGS,
             timeout=run.settings.timeout,
             on_change=at,
             pause=0.1,
@@ -189,9 +212,7 @@ class JobCheck:
         self.found = Rollout()
 
     def __call__(self) -> wait.State:
-        if self._run.superseded():
-            return judge.SUPERSEDED
-        live, self.found = seen.job(self._run, self.job["metadata"]["name"])
+        live, self.found = self._run.seen.job(self.job["metadata"]["name"])
         self.job = live or self.job
         return jobs.state(live, self.found.pods, self.found.evidence, self._run.settings.grace_period)
 
@@ -208,7 +229,7 @@ def run_once(run: Run, item: Object, command: Callable[[], str]) -> bool:
     check = JobCheck(run, item)
 
     def ended(at: At) -> None:
-        end = wait.until(run.kube.surviving(check), timeout=timeout, on_change=at)
+        end = wait.until(_looking(run, check), timeout=timeout, on_change=at)
         diagnose.require_done(
             run,
             end,

@@ -13,7 +13,7 @@ from kubetasks.engine.image import Image
 from kubetasks.errors import TaskError
 from kubetasks.kube import objects
 from kubetasks.kube.client import path
-from kubetasks.pipeline import build, converge, desired, diagnose, seen
+from kubetasks.pipeline import build, converge, desired, diagnose
 from kubetasks.pipeline import cluster as pipeline
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
@@ -265,21 +265,18 @@ class App:
     @in_own_words
     def url(self) -> str:
         """A URL that answers, the preferred one if there are several. Raises ExposeError if none does."""
-        run = self._run()
-        return seen.require_answer(run, seen.known(run)).url
+        return self._run().seen.require_answer().url
 
     @property
     @in_own_words
     def urls(self) -> dict[str, str]:
         """Each URL at which it may answer, by "mapped port", "load balancer" or "node port"; none if it is not exposed."""
-        run = self._run()
-        found = seen.find_service(run)
-        return {one.way: one.url for one in seen.addresses(run, found)} if found else {}
+        return {address.way: address.url for address in self._run().seen.addresses}
 
     @in_own_words
     def pods(self) -> frozenset[str]:
         """The names of the pods that get its service's requests."""
-        return seen.ready_pods(self._run())
+        return self._run().seen.ready_pods
 
     @in_own_words
     def scale(self, replicas: int) -> None:

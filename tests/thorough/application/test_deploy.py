@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from kubetasks.errors import OwnershipError
+from kubetasks.kube import objects
+from kubetasks.kube.client import ApiError
 from kubetasks.project.labels import TOOL
 from kubetasks.terminal import locking
 from kubetasks.terminal.report import Report
@@ -66,6 +68,23 @@ def test_restricted_pod_security_admits_its_pods_without_a_warning(app: Tasks) -
     assert "was not created by these tasks" in refused, "what a person applied is that person's"
     app.kubectl("delete", f"--filename={PROJECT.folder / 'k8s'}")
     app("deploy", "expose")
+
+
+def test_an_object_that_has_taken_the_place_of_ours_since_it_was_read_is_not_changed(app: Tasks) -> None:
+    kube = app.as_cluster().run(app.namespace).kube
+    ours = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "text", "namespace": app.namespace, "labels": TOOL.labels},
+    }
+    objects.apply(kube, ours)
+    before = objects.there(kube, "ConfigMap", "text", app.namespace)
+    assert not objects.apply(kube, ours, before)
+    app.kubectl("delete", "configmap", "text")
+    app.kubectl("create", "configmap", "text", "--from-literal=whose=theirs")
+    with pytest.raises(ApiError, match="UID"):
+        objects.apply(kube, ours, before)
+    assert app.get("configmap", "text")["data"] == {"whose": "theirs"}
 
 
 @pytest.mark.promise("If you run a task twice", "If the source is unchanged", "`deploy` keeps the number of pods")

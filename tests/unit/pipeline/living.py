@@ -87,6 +87,11 @@ class LivingKube(Kube):
         ):
             self._put(kind, namespace, name, copy.deepcopy(more))
 
+    def unbalance(self) -> None:
+        """Take the load balancer's address away from the service."""
+        self.balanced = False
+        self._reconcile()
+
     # requests
 
     def request(self, method: str, target: str, query: Any = None, body: Any = None, _type: str = "") -> Object:
@@ -108,6 +113,12 @@ class LivingKube(Kube):
             raise ApiError(method, 404, "NotFound", f"{kind} {name} not found")
         if method == "GET":
             return copy.deepcopy(there or {})
+        if (
+            there
+            and isinstance(body, dict)
+            and body.get("metadata", {}).get("uid", there["metadata"]["uid"]) != there["metadata"]["uid"]
+        ):
+            raise ApiError(method, 409, "Conflict", "Precondition failed: UID in precondition")
         if kind == "Service" and method == "PATCH":
             self._require_free_port(key, body)
         self.done.append(f"{method} {kind.lower()}/{name}")

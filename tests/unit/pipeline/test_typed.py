@@ -162,7 +162,7 @@ DONE: dict[str, Callable[[World], Any]] = {
     "somebody answers for ever": lambda it: setattr(it.kube, "answering", "for ever"),
     "the API server gets no good answer": lambda it: setattr(it.kube, "silent", "it answers 404"),
     "the namespace goes": lambda it: it.kube.request("DELETE", "/api/v1/namespaces/default"),
-    "the load balancer gives no address": lambda it: setattr(it.kube, "balanced", False),
+    "the load balancer gives no address": lambda it: it.kube.unbalance(),
     "there is no load balancer": lambda it: facts(it, load_balancer=False),
     "it needs a tunnel": tunnelled,
     "setup is done": set_up,
@@ -208,7 +208,7 @@ class Typed:
             elif line.startswith("% "):
                 made.append(line)
                 DONE[line[2:]](self._there)
-                self._there.run.forget("image", "manifests", "cluster")
+                self._there.run.forget("image", "manifests", "cluster", "seen")
         return "".join(f"{self._numbered(line)}\n" for line in made)
 
     def _typed(self, name: str, *options: str) -> list[str]:
