@@ -15,7 +15,8 @@ from kubetasks.engine import client
 from kubetasks.engine.client import AbsentError, Engine
 from kubetasks.errors import EngineError, SetupError
 from kubetasks.project.settings import Settings
-from kubetasks.setup import inventory, receipt
+from kubetasks.project.words import INV, INVOKE
+from kubetasks.setup import receipt
 from kubetasks.terminal import shell, wait
 from kubetasks.terminal.door import Door
 
@@ -56,8 +57,8 @@ def ensure(settings: Settings, do: Door, log: Path) -> None:
     """Install and start an engine; called only if none answers. Raises EngineError, SetupError, ProgramError."""
     if settings.engine == "refuse":
         raise EngineError(
-            "No container engine answers, and INVOKE_SETUP_ENGINE=refuse forbids installing one.",
-            inventory.START_YOURS,
+            f"No container engine answers, and {INVOKE}_SETUP_ENGINE=refuse forbids installing one.",
+            f"Start yours, or unset {INVOKE}_SETUP_ENGINE",
         )
     if not packages.possible() and shutil.which("dockerd"):
         raise EngineError("No container engine answers, and only root can start the one that is installed.", STARTED)
@@ -67,7 +68,7 @@ def ensure(settings: Settings, do: Door, log: Path) -> None:
             "sudo apt-get install docker.io && sudo usermod -aG docker $USER; elsewhere: https://docs.docker.com/engine/install/",
         )
     if shutil.which("dockerd") is None:
-        do.say("No container engine: installing Debian's docker.io with apt (INVOKE_SETUP_ENGINE=refuse forbids it).")
+        do.say(f"No container engine: installing Debian's docker.io with apt ({INVOKE}_SETUP_ENGINE=refuse forbids it).")
         with do.step("Installing the container engine"):
             _install(settings.cache, log)
     start(settings.cache, do, log)
@@ -208,7 +209,7 @@ def _stop_process(pid: int) -> None:
         lambda: wait.Pending("still running") if _runs(pid) else wait.Done(),
         SetupError,
         f"The container engine (process {pid}) did not stop",
-        "./inv setup --stop",
+        f"{INV} setup --stop",
         timeout=STOP_SECONDS,
         pause=0.1,
     )

@@ -10,13 +10,13 @@ from kubetasks.engine import access, client
 from kubetasks.engine.client import Engine
 from kubetasks.errors import EngineError, SetupError, TaskError
 from kubetasks.project.settings import Settings
-from kubetasks.setup import inventory, receipt
+from kubetasks.project.words import INV, INVOKE
+from kubetasks.setup import receipt
 from kubetasks.setup.log import new_log
 from kubetasks.setup.receipt import Receipt
 from kubetasks.setup.removal import remove_images, require_no_clusters
 from kubetasks.terminal.door import Door
 
-AGAIN = "./inv setup --remove"
 WRITTEN_BY_ENGINES = ("key.json",)  # in /etc/docker
 LISTED = 10  # foreign things that a message names
 
@@ -69,7 +69,7 @@ def _local_engine(settings: Settings, do: Door, socket: Path, log: Path) -> Engi
     if not doomed and access.named():
         return None
     if doomed and os.geteuid() != 0:
-        raise SetupError("Only root can remove the engine that setup installed.", f"As root: {AGAIN}")
+        raise SetupError("Only root can remove the engine that setup installed.", f"As root: {INV} setup --remove")
     try:
         found = machine_engine.local(socket)
         if not found and shutil.which("dockerd"):
@@ -85,8 +85,8 @@ def _local_engine(settings: Settings, do: Door, socket: Path, log: Path) -> Engi
 def _start(settings: Settings, do: Door, log: Path) -> None:
     if settings.engine == "refuse":
         raise EngineError(
-            "No container engine answers, and INVOKE_SETUP_ENGINE=refuse forbids starting one.",
-            f"{inventory.START_YOURS}; then {AGAIN}",
+            f"No container engine answers, and {INVOKE}_SETUP_ENGINE=refuse forbids starting one.",
+            f"Start yours, or unset {INVOKE}_SETUP_ENGINE; then {INV} setup --remove",
         )
     machine_engine.start(settings.cache, do, log)
 
@@ -95,7 +95,7 @@ def _unasked(doomed: list[Path], reason: str) -> SetupError:
     folders = " ".join(map(str, doomed))
     return SetupError(
         f"The engine that setup installed cannot be asked whether {folders} holds something of others. {reason}",
-        f"Start it, then {AGAIN}; or, if nothing in there is needed: rm -r {folders}",
+        f"Start it, then {INV} setup --remove; or, if nothing in there is needed: rm -r {folders}",
     )
 
 
@@ -116,7 +116,7 @@ def _require_ours(found: Engine, socket: Path, made: Receipt, doomed: list[Path]
         raise SetupError(
             f"The engine that setup installed holds what is not ours: {', '.join(others[:LISTED])}{more}.",
             f"In the folder of each application: kubetasks clean; what else is there: docker rm, docker rmi, docker volume rm;"
-            f" then {AGAIN}; or keep the engine",
+            f" then {INV} setup --remove; or keep the engine",
         )
 
 
@@ -124,7 +124,7 @@ def _require_stoppable(made: Receipt) -> None:
     if not machine_engine.running(made):
         raise SetupError(
             "The engine that setup installed is running, but setup did not start it.",
-            f"Stop it (systemctl stop docker.socket docker, or kill $(cat /var/run/docker.pid)), then {AGAIN}",
+            f"Stop it (systemctl stop docker.socket docker, or kill $(cat /var/run/docker.pid)), then {INV} setup --remove",
         )
 
 

@@ -25,7 +25,7 @@ from invoke.exceptions import CollectionNotFound, Exit, ParseError
 from invoke.parser.argument import Argument
 from invoke.program import Program
 
-from kubetasks.errors import FileError, SettingError, TaskError
+from kubetasks.errors import FileError, SettingError
 from kubetasks.project import files
 from kubetasks.terminal import interruption
 from kubetasks.terminal.report import discard, end_unread
@@ -96,13 +96,7 @@ class Tasks(Program):
 
     def load_collection(self) -> None:
         if self.name == SCRIPT:
-            try:
-                self._load_nearest()
-            except TaskError as error:
-                from kubetasks.project.application import with_pages
-
-                error.message = with_pages(str(error.message))
-                raise
+            self._load_nearest()
             return
         try:
             super().load_collection()

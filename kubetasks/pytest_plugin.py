@@ -8,6 +8,7 @@ import runpy
 import secrets
 import sys
 from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -117,16 +118,17 @@ def _diagnosis(cluster: "Cluster", namespace: str) -> str:
 def _refused(config: pytest.Config, make: Callable[[], R], project: "Project | None" = None, *, ends: bool = True) -> R:
     """What `make` returns. What this machine lacks ends a run without workers as a usage error, unless `ends` is False."""
     from kubetasks.errors import SettingError, SetupError, TaskError
+    from kubetasks.project import words as own
     from kubetasks.testing.session import BrokenError
 
     usage = False
     try:
-        return make()
+        with own.spoken(project.words) if project else nullcontext():
+            return make()
     except BrokenError as error:
         words = str(error)
     except TaskError as error:
         words, usage = str(error.message), isinstance(error, SettingError | SetupError)
-    words = project.spoken(words) if project else words
     if usage and ends and not hasattr(config, "workerinput"):
         pytest.exit(words, returncode=pytest.ExitCode.USAGE_ERROR)
     pytest.fail(words, pytrace=False)

@@ -6,6 +6,7 @@ from typing import IO
 from kubetasks.engine.client import COLORS, Engine, end_of
 from kubetasks.errors import ImageError, ProgramError
 from kubetasks.project.dockerfile import decoded, instructions
+from kubetasks.project.words import INV
 from kubetasks.terminal import shell
 
 # Both of buildx: an attestation would make it an image of two platforms, which not every engine can save for a node; and the
@@ -66,7 +67,7 @@ def build(
             if MISSING in error.output:
                 kind, fix = MissingError, "Install docker-buildx, or docker-buildx-plugin from Docker's own packages"
             raise kind(
-                f"Building {first} with BuildKit failed:{end_of([error.output])}", f"{fix}, and run ./inv build again"
+                f"Building {first} with BuildKit failed:{end_of([error.output])}", f"{fix}, and run {INV} build again"
             ) from error
     if engine.image_id(first) is None:
-        raise ImageError(f"Built, but {first} is not in the engine.", "docker buildx uninstall; ./inv build")
+        raise ImageError(f"Built, but {first} is not in the engine.", f"docker buildx uninstall; {INV} build")

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from kubetasks.engine import access, content, machine
 from kubetasks.errors import EngineError, ImageError, causes
 from kubetasks.project.labels import OWNER_LABEL, TOOL, Owner
+from kubetasks.project.words import DOCS, INV, INVOKE
 from kubetasks.terminal.loopback import is_loopback
 from kubetasks.terminal.report import waiting_for
 
@@ -114,7 +115,7 @@ def _connect(owner: Owner, timeout: int, variables: Mapping[str, str]) -> "Engin
         where = access.named() if variables is os.environ else ""
         if where:
             raise AbsentError(f"No container engine answers ({where}): {_reason(error)}", access.IF_AWAY) from error
-        hint = "./inv doctor says what installs or starts one; DOCKER_HOST or docker's context names another"
+        hint = f"{INV} doctor says what installs or starts one; DOCKER_HOST or docker's context names another"
         raise AbsentError("No container engine answers.", hint) from error
     return Engine(client, variables, owner)
 
@@ -141,10 +142,10 @@ def _reported(what: str) -> Iterator[None]:
             yield
     except APIError as error:
         told = str(error.explanation or error)
-        hint = ROOM if NO_SPACE in told else "./inv doctor shows what this machine has; the engine's own log may say more"
+        hint = ROOM if NO_SPACE in told else f"{INV} doctor shows what this machine has; the engine's own log may say more"
         raise EngineError(f"{what} failed: {told}", hint) from error
     except (DockerException, RequestException, HTTPError, ConnectionError) as error:  # the last two: it ended meanwhile
-        raise EngineError(f"{what} failed: {error}", "./inv doctor says whether the engine answers") from error
+        raise EngineError(f"{what} failed: {error}", f"{INV} doctor says whether the engine answers") from error
 
 
 @contextmanager
@@ -189,7 +190,7 @@ class Engine:
         if not is_loopback(where):
             raise EngineError(
                 f"The container engine is on another machine ({where}), and a cluster there does not answer at 127.0.0.1 here.",
-                "Type the same there; or use that cluster with the provider `existing`: docs/existing.md",
+                f"Type the same there; or use that cluster with the provider `existing`: {DOCS}/existing.md",
             )
         refused = machine.refusal(self.info, self._around_us())
         if refused:
@@ -374,7 +375,7 @@ class Engine:
             kind = LayerGoneError if LAYER_GONE.search(error) else ImageError
             return (BuildKitNeededError if REQUIRES_BUILDKIT in error else kind)(
                 f"Building {first} failed: {error.strip()}{end_of(output)}",
-                "Fix it and run ./inv build again",
+                f"Fix it and run {INV} build again",
             )
 
         with _reported(f"Building {first}"), self._silent() as client:
@@ -398,7 +399,7 @@ class Engine:
             except APIError as error:
                 if error.status_code in NO_BUILDER:
                     raise BuildKitNeededError(
-                        f"The engine has no classic builder: {error.explanation}", "INVOKE_SETUP_IMAGES=pull ./inv setup"
+                        f"The engine has no classic builder: {error.explanation}", f"{INVOKE}_SETUP_IMAGES=pull {INV} setup"
                     ) from error
                 if error.status_code != BAD_REQUEST:
                     raise
@@ -582,7 +583,7 @@ def _within(seconds: float, what: str, call: Callable[[], Any]) -> Any:
     try:
         result, error = ended.get(timeout=seconds)
     except queue.Empty:
-        raise EngineError(f"{what} has not ended after {seconds:.0f} s.", "./inv stop start") from None
+        raise EngineError(f"{what} has not ended after {seconds:.0f} s.", f"{INV} stop start") from None
     if error:
         raise error
     return result
@@ -600,8 +601,8 @@ def _pull_error(reference: str, error: str) -> EngineError:
     if NO_SPACE in error:
         return EngineError(told, ROOM)
     if _mistrusts(error):
-        return EngineError(told, "The engine does not trust your company's authority: docs/setup.md")
-    return PullError(told, "Try again: ./inv setup; ./inv doctor tells of a proxy that the engine lacks")
+        return EngineError(told, f"The engine does not trust your company's authority: {DOCS}/setup.md")
+    return PullError(told, f"Try again: {INV} setup; {INV} doctor tells of a proxy that the engine lacks")
 
 
 def _mistrusts(error: str) -> bool:
@@ -615,7 +616,7 @@ def _push_error(repository: str, error: str) -> ImageError:
     elif any(word in error for word in ("denied", "unauthorized", "authentication", "no basic auth")):
         hint = f"docker login {registry}; you must be allowed to push to {repository}"
     else:
-        hint = f"Is INVOKE_APP_REGISTRY right? docker push {repository} shows the same"
+        hint = f"Is {INVOKE}_APP_REGISTRY right? docker push {repository} shows the same"
     return ImageError(f"The registry did not take {repository}: {error.strip()}", hint)
 
 

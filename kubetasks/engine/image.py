@@ -13,6 +13,7 @@ from kubetasks.errors import ImageError, LeftoverError, SetupError
 from kubetasks.project import dockerfile
 from kubetasks.project.application import Application
 from kubetasks.project.versions import PYTHON_IMAGE
+from kubetasks.project.words import DOCS, INV
 
 PIECE = 1 << 20  # bytes that are read at a time
 BUILDS = 3  # of an image whose cached layers others remove meanwhile
@@ -82,7 +83,7 @@ def current(app: Application, base: str) -> Image:
     if not app.build_file.is_file():
         raise ImageError(
             f"There is no {app.build_file.name} in {app.build_file.parent}.",
-            "Write one, or name another as `dockerfile`: docs/template.md",
+            f"Write one, or name another as `dockerfile`: {DOCS}/template.md",
         )
     try:
         content = read_context(app.source, app.build_file)
@@ -133,7 +134,7 @@ def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str
         except ImageError as error:
             if not image.base or engine.image_id(image.base):
                 raise
-            raise ImageError(f"The base image {image.base} is missing. {error.sentence}", "./inv setup") from error
+            raise ImageError(f"The base image {image.base} is missing. {error.sentence}", f"{INV} setup") from error
         return
     for name in names[1:]:
         if engine.image_id(name) != engine.image_id(image.reference):
@@ -170,7 +171,7 @@ def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[st
 def require_built(engines: Iterable[Engine], image: Image) -> None:
     """Raises ImageError if none of the engines has the image of the current source."""
     if not any(engine.image_id(image.reference) for engine in engines):
-        raise ImageError(f"The current source has not been built: {image.reference} is not in the engine.", "./inv build")
+        raise ImageError(f"The current source has not been built: {image.reference} is not in the engine.", f"{INV} build")
 
 
 def unused(engine: Engine, app: Application) -> list[str]:

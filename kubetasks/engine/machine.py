@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from kubetasks.project.words import DOCS, INV
 from kubetasks.terminal.loopback import is_loopback
 
 Info = Mapping[str, Any]
@@ -15,7 +16,6 @@ Info = Mapping[str, Any]
 DESKTOP = "Docker Desktop"  # has a virtual machine of its own, on Linux too
 ORBSTACK = "OrbStack"  # has one on macOS, and a route to the containers in it
 LIMITS = ("MemoryLimit", "PidsLimit", "CPUShares")  # what a rootless kubelet must be allowed to set
-ROOTLESS = "docs/setup.md#rootless; or, for the engine that runs as root: unset DOCKER_HOST; docker context use default"
 
 
 def container_id(mounts: str) -> str:
@@ -46,10 +46,11 @@ def refusal(info: Info, container: Mapping[str, Any] | None) -> tuple[str, str] 
             "The container engine is Podman, and clusters run on Docker's alone.",
             "unset DOCKER_HOST; docker context ls",
         )
+    other = f"{DOCS}/setup.md#rootless; or, for the engine that runs as root: unset DOCKER_HOST; docker context use default"
     if is_rootless(info) and info.get("CgroupVersion") != "2":
-        return "The engine is rootless, and that needs cgroup v2 to run a node.", ROOTLESS
+        return "The engine is rootless, and that needs cgroup v2 to run a node.", other
     if is_rootless(info) and not all(info.get(limit) for limit in LIMITS):
-        return "The engine is rootless, and systemd does not let it limit processor, memory and processes.", ROOTLESS
+        return "The engine is rootless, and systemd does not let it limit processor, memory and processes.", other
     if container and container["HostConfig"]["NetworkMode"] != "host":
         return (
             "This is a container of the engine, and a cluster's ports would answer on the engine's machine alone.",
@@ -62,10 +63,12 @@ def cautions(info: Info, proxies: Mapping[str, str]) -> list[str]:
     """What may go wrong, each with a remedy; `proxies` are those of the environment, by scheme."""
     told = []
     if not reaches_containers(info):
-        told.append("Containers' own addresses do not answer here: a kind service answers at 127.0.0.1; minikube: ./inv tunnel.")
+        told.append(f"Containers' own addresses do not answer here: a kind service answers at 127.0.0.1; minikube: {INV} tunnel.")
     named = {f"{scheme.upper()}_PROXY": url for scheme, url in proxies.items() if scheme in ("http", "https") and url}
     if named and not info.get("HttpProxy") and not info.get("HttpsProxy"):
-        told.append(f"{next(iter(named))} is set here, and the engine has no proxy to pull images through: docs/setup.md#a-proxy")
+        told.append(
+            f"{next(iter(named))} is set here, and the engine has no proxy to pull images through: {DOCS}/setup.md#a-proxy"
+        )
     ours = [variable for variable, url in named.items() if is_loopback(_with_scheme(url))]
     if ours:  # without the address: it may have a password
         told.append(f"Nodes do not reach the proxy of {ours[0]}: 127.0.0.1 is a node's own there. Name this machine's address.")

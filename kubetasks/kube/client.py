@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from kubetasks.errors import ClusterError, TaskError, causes
 from kubetasks.project.labels import Owner
+from kubetasks.project.words import DOCS
 from kubetasks.terminal import shell, wait
 from kubetasks.terminal.loopback import is_loopback
 from kubetasks.terminal.report import waiting_for
@@ -30,7 +31,6 @@ HTTP_ERROR = 400
 UNAUTHORIZED, FORBIDDEN = 401, 403
 NOT_ALLOWED = (UNAUTHORIZED, FORBIDDEN)
 NO_RIGHT = 'User \\"'  # in the JSON of such an answer: User "X" cannot list resource "nodes"
-RIGHTS = "docs/existing.md lists the rights"
 CREDENTIALS_PROGRAM = ("exec:", "[Errno")  # how the library begins what it logs of it
 MISTRUST = ("CERTIFICATE", "KEY_VALUES_MISMATCH", "UNKNOWN_CA", "PEM_LIB")  # words of OpenSSL
 
@@ -252,7 +252,7 @@ class Kube:
             told = {}
         if not isinstance(told, dict) or told.get("kind") != "Status":  # another program's words, such as a pod's
             told = {}
-        hint = {UNAUTHORIZED: self._credentials_hint, FORBIDDEN: RIGHTS}.get(status, "")
+        hint = {UNAUTHORIZED: self._credentials_hint, FORBIDDEN: f"{DOCS}/existing.md lists the rights"}.get(status, "")
         return ApiError(what, status, told.get("reason", ""), told.get("message", text), hint)
 
     def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:

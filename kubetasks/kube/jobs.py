@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from kubetasks.kube import problems
 from kubetasks.kube.client import Object
 from kubetasks.kube.problems import Evidence, Problem
+from kubetasks.project.words import INV
 from kubetasks.terminal.wait import Done, Failed, Pending, State
 
 
@@ -17,7 +18,7 @@ def same(live: Object, wanted: Object, key: str) -> bool:
 def state(job: Object | None, pods: Sequence[Object], evidence: Evidence, grace: float) -> State:
     """How far a job is, and whether waiting helps. `grace` is what a problem's own is multiplied by, seconds."""
     if job is None:
-        return Failed("The job is gone.", "./inv deploy")
+        return Failed("The job is gone.", f"{INV} deploy")
     if "Complete" in _conditions(job):
         return Done()
     if found := problem(job, pods, evidence):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from kubetasks.errors import LeftoverError, OwnershipError
 from kubetasks.kube.client import ApiError, Kube, Object, describe, path
+from kubetasks.project.words import INV
 from kubetasks.terminal import wait
 
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
@@ -130,7 +131,7 @@ def wait_until_gone(
         return wait.Done()
 
     wait.until_done(
-        kube.surviving(check), LeftoverError, "Something was not deleted", "./inv status", timeout=timeout, on_change=at
+        kube.surviving(check), LeftoverError, "Something was not deleted", f"{INV} status", timeout=timeout, on_change=at
     )
 
 

@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from kubetasks.kube.client import Object
+from kubetasks.project.words import DEPLOYMENT, DOCS, INV, INVOKE, MENDED
 
 NODE_STOPPED = ("CrashLoopBackOff", "Unknown")  # why a container waits and how it ended, if its runtime did not see the end
 NOT_READY_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/network-unavailable")
@@ -23,10 +24,10 @@ CLIENT_ERROR = "statuscode: 4"  # as the kubelet begins to name 400 to 499
 NOT_STARTED = ("StartError", "ContainerCannotRun")  # how a container ended whose program could not be started
 KUBELET_STARTS = ("have not yet been read at least once", "failed to sync")  # its words for what it is still reading
 ADMITTED_LATER = ("failed calling webhook", "error looking up service account")  # the API server's words for what comes up later
-IMAGE = "./inv build deploy; first docker pull, for a third-party image; docs/existing.md for an existing cluster"
-MEMORY = "Raise resources.limits.memory in k8s/deployment.yaml, then ./inv deploy"
-NOT_READY = "./inv logs; {back}. If the probe asks the wrong port or path: fix k8s/deployment.yaml"
-MANIFEST = "Fix k8s/deployment.yaml, then ./inv deploy"
+WORDS = {"inv": INV, "invoke": INVOKE, "docs": DOCS, "mended": MENDED}
+IMAGE = "{inv} build deploy; first docker pull, for a third-party image; {docs}/existing.md for an existing cluster"
+NOT_READY = "{inv} logs; {back}. If the probe asks the wrong port or path: fix {mended}"
+MANIFEST = "Fix {mended}, then {inv} deploy"
 
 
 class Grace(IntEnum):
@@ -40,7 +41,10 @@ class Grace(IntEnum):
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of problem. `sentence` and `hint` are templates of {name}, and of the facts that `of_kind` is given."""
+    """A kind of problem. `sentence` and `hint` are templates of {name} and of the facts that `of_kind` is given.
+
+    `hint` may have WORDS too.
+    """
 
     code: str
     grace: Grace
@@ -51,7 +55,7 @@ class Kind:
 KINDS = {
     kind.code: kind
     for kind in (
-        Kind("deployment-gone", Grace.AT_ONCE, "The deployment is gone.", "./inv deploy"),
+        Kind("deployment-gone", Grace.AT_ONCE, "The deployment is gone.", "{inv} deploy"),
         Kind("image-never-pull", Grace.AT_ONCE, "Pod {name} does not run: the image {image} is not on the node.", IMAGE),
         Kind("invalid-image-name", Grace.AT_ONCE, "Pod {name} does not run: {image} is not a valid image name.", MANIFEST),
         Kind("image-pull", Grace.LONG, "Pod {name} does not run: the image {image} cannot be pulled: {message}.", IMAGE),
@@ -76,18 +80,18 @@ KINDS = {
             "quota",
             Grace.SOME,  # the replica set tries again more and more rarely
             "The namespace's quota is used up: {message}.",
-            "Raise the quota, or run fewer pods: ./inv scale --replicas=NUMBER",
+            "Raise the quota, or run fewer pods: {inv} scale --replicas=NUMBER",
         ),
         Kind("pods-refused", Grace.BRIEF, "The cluster refuses pods of {name}: {message}.", MANIFEST),
-        Kind("job-failed", Grace.AT_ONCE, "Job {job} failed: {message}.", "Fix it, then ./inv deploy runs it again"),
+        Kind("job-failed", Grace.AT_ONCE, "Job {job} failed: {message}.", "Fix it, then {inv} deploy runs it again"),
         Kind(
             "timeout",
             Grace.AT_ONCE,
             "The rollout is not complete, with nothing new for {seconds} s: {message}.",
-            "./inv status; INVOKE_APP_TIMEOUT=SECONDS waits longer",
+            "{inv} status; {invoke}_APP_TIMEOUT=SECONDS waits longer",
         ),
         Kind("paused", Grace.BRIEF, "The rollout of {name} is paused.", "{kubectl} rollout resume deployment/{name}"),
-        Kind("no-progress", Grace.BRIEF, "The rollout of {name} made no progress: {message}.", "./inv status; ./inv logs"),
+        Kind("no-progress", Grace.BRIEF, "The rollout of {name} made no progress: {message}.", "{inv} status; {inv} logs"),
     )
 }
 
@@ -175,7 +179,7 @@ def of_kind(code: str, name: str, container: str = "", grace: Grace | None = Non
     """A problem with the words of its kind. `grace` is the kind's own by default."""
     kind = KINDS[code]
     told = {key: " ".join(value.split()).rstrip(".") for key, value in facts.items()}
-    text, hint = kind.sentence.format(name=name, **told), kind.hint.format(name=name, **told)
+    text, hint = kind.sentence.format(name=name, **told), kind.hint.format(name=name, **WORDS, **told)
     return Problem(code, name, text, hint, kind.grace if grace is None else grace, container)
 
 
@@ -228,15 +232,15 @@ def of_pod(
     if pod["metadata"].get("deletionTimestamp"):
         return None
     status = pod.get("status", {})
-    back = "./inv rollback" if revertible else "./inv build deploy"
+    back = f"{INV} rollback" if revertible else f"{INV} build deploy"
     for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
         problem = _of_container(container, name, evidence.delivered, back)
         if problem:
             return problem
     message = unschedulable(pod)
     if message is not None:
-        less = "Lower resources.requests in k8s/deployment.yaml, then ./inv deploy"
-        fits = f"./inv scale --replicas={fitting}" if fitting else less
+        less = f"Lower resources.requests in {DEPLOYMENT}, then {INV} deploy"
+        fits = f"{INV} scale --replicas={fitting}" if fitting else less
         healing = releasing or evidence.nodes is None or not all(map(_takes_pods, evidence.nodes))
         return of_kind("unschedulable", name, grace=Grace.LONG if healing else None, message=message, fits=fits)
     if name in evidence.mounts and creating(pod, evidence.now):
@@ -270,7 +274,9 @@ def _of_container(container: Object, pod: str, delivered: str, back: str) -> Pro
     if code == "image-pull":
         message = _last_cause(message)
     ending = f"{ended.get('reason', 'ended')}, exit code {ended.get('exitCode', '?')}"
-    first = MEMORY if ended.get("reason") == "OOMKilled" else "./inv logs"
+    first = f"{INV} logs"
+    if ended.get("reason") == "OOMKilled":
+        first = f"Raise resources.limits.memory in {DEPLOYMENT}, then {INV} deploy"
     return of_kind(code, pod, container["name"], grace, image=image, message=message, ending=ending, first=first, back=back)
 
 

@@ -6,6 +6,7 @@ from kubetasks.engine import access, image
 from kubetasks.engine.image import Image
 from kubetasks.errors import EngineError, ImageError
 from kubetasks.pipeline.run import Run
+from kubetasks.project.words import INV
 from kubetasks.terminal.door import At, pairs
 
 
@@ -24,7 +25,7 @@ def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bo
     def make(at: At) -> None:
         def on_line(text: str) -> None:
             if abandoned():
-                raise EngineError(f"The build of {made.reference} was abandoned.", "./inv build")
+                raise EngineError(f"The build of {made.reference} was abandoned.", f"{INV} build")
             at(text)
 
         image.build(run.engine, made, names, on_line)
@@ -48,6 +49,6 @@ def require_built(run: Run, made: Image) -> None:
     if node and not run.host_engine.image_id(made.reference):
         raise ImageError(
             f"{made.reference} is not in this machine's engine: this shell's docker uses the engine of node {node}.",
-            f"unset {' '.join(access.SHELL_VARIABLES)}; ./inv build",
+            f"unset {' '.join(access.SHELL_VARIABLES)}; {INV} build",
         )
     image.require_built([run.host_engine], made)

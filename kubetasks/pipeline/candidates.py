@@ -8,6 +8,7 @@ from kubetasks.kube import manifests
 from kubetasks.kube.client import describe
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
+from kubetasks.project.words import INV
 
 Named = tuple[str, str]  # kind and name of an object
 
@@ -23,7 +24,7 @@ def found(run: Run, wanted: Desired) -> list[Named]:
     if phase == "missing":
         return []
     if phase != "running":
-        raise ClusterError(f"Cluster {run.provider.name} is {phase}.", "./inv start, or ./inv delete to remove it as it is")
+        raise ClusterError(f"Cluster {run.provider.name} is {phase}.", f"{INV} start, or {INV} delete to remove it as it is")
     exposed = "service" in wanted.gone and run.seen.there("Service", run.app.name)
     return [*([("Service", run.app.name)] if exposed else []), *(_applied(run) if "deployment" in wanted.gone else [])]
 

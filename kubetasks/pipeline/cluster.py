@@ -11,6 +11,7 @@ from kubetasks.errors import ClusterError, ExposeError, RolloutError
 from kubetasks.kube.client import ApiError
 from kubetasks.pipeline import candidates, nodes, waits
 from kubetasks.pipeline.run import Run
+from kubetasks.project.words import INV, INVOKE
 from kubetasks.providers import metallb
 from kubetasks.providers.own import Own
 from kubetasks.setup import requirements
@@ -91,7 +92,7 @@ def _install_load_balancer(run: Run) -> None:
 
 def _require(manifest: Artifact) -> None:
     if not manifest.present:
-        raise ClusterError("MetalLB's manifest is missing.", "./inv setup")
+        raise ClusterError("MetalLB's manifest is missing.", f"{INV} setup")
 
 
 def _has_load_balancer(run: Run) -> bool:
@@ -132,12 +133,11 @@ def docker_env(run: Run, unset: bool) -> str:
         return lines
     name = access.node_of_shell()
     if unset and name:
-        return (
-            f"# INVOKE_CLUSTER_PROVIDER=minikube INVOKE_CLUSTER_NAME={name} ./inv docker-env --unset: that node's engine is used"
-        )
+        chosen = f"{INVOKE}_CLUSTER_PROVIDER=minikube {INVOKE}_CLUSTER_NAME={name}"
+        return f"# {chosen} {INV} docker-env --unset: that node's engine is used"
     if unset:
         return "# nothing to unset: your docker client was not changed"
     return (
-        "# the cluster has no Docker engine for builds: `./inv build` uses yours, and `./inv deploy` loads the image.\n"
-        "# A minikube cluster that is created with INVOKE_CLUSTER_RUNTIME=docker has one."
+        f"# the cluster has no Docker engine for builds: `{INV} build` uses yours, and `{INV} deploy` loads the image.\n"
+        f"# A minikube cluster that is created with {INVOKE}_CLUSTER_RUNTIME=docker has one."
     )

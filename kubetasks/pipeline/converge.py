@@ -14,6 +14,7 @@ from kubetasks.kube.service import Address
 from kubetasks.pipeline import candidates, desired, waits
 from kubetasks.pipeline.desired import Desired, Part, Place
 from kubetasks.pipeline.run import Run
+from kubetasks.project.words import INV, INVOKE
 from kubetasks.terminal.door import At
 
 TAKEN = "port is already allocated"  # the API's words for a node port
@@ -70,7 +71,7 @@ def converge(
         deployed = looked is None or run.app.deployment in looked.there
         kept = [one for one in found.going if one[0] == manifests.CLAIM and "volumes" not in wanted.gone]
         if kept:
-            run.report.say(f"Kept with its data: {', '.join(candidates.names(kept))}. ./inv undeploy --volumes removes it.")
+            run.report.say(f"Kept with its data: {', '.join(candidates.names(kept))}. {INV} undeploy --volumes removes it.")
             found = replace(found, going=[one for one in found.going if one not in kept])
         if found.going or not wanted.gone:
             run.do.unless_dry(lambda: run.agree(candidates.names(found.going)))
@@ -121,7 +122,7 @@ def _revision_before(run: Run, deployment: Object) -> Revision:
         raise RolloutError(paused.sentence, paused.hint)
     before = readiness.revision_before(found)
     if before is None:
-        raise RolloutError(f"The deployment {run.app.name} has no earlier revision.", "./inv build deploy")
+        raise RolloutError(f"The deployment {run.app.name} has no earlier revision.", f"{INV} build deploy")
     return before
 
 
@@ -225,6 +226,8 @@ def _free_node_port(run: Run) -> int | None:
     metadata = owner["metadata"]
     taken = f"Port {port} of 127.0.0.1 belongs to service {metadata['name']} in namespace {metadata['namespace']}"
     if not run.cluster.load_balancer:
-        raise ExposeError(f"{taken}, and there is no load balancer.", "Unexpose that one; or INVOKE_CLUSTER_NAME=NAME ./inv ...")
+        raise ExposeError(
+            f"{taken}, and there is no load balancer.", f"Unexpose that one; or {INVOKE}_CLUSTER_NAME=NAME {INV} ..."
+        )
     run.report.say(f"{taken}: this service gets a load balancer address only.")
     return None

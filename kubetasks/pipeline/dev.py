@@ -16,6 +16,7 @@ from kubetasks.pipeline.converge import converge
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
+from kubetasks.project.words import INV
 from kubetasks.providers.own import Own
 from kubetasks.terminal import interruption
 from kubetasks.terminal.report import duration
@@ -45,7 +46,7 @@ class Watch:
             while not self._end.is_set():
                 self._watch(self._entries())
         except Exception as error:  # noqa: BLE001  a folder that is gone, or the kernel's limit of watches
-            hint = "WATCHFILES_FORCE_POLLING=1 ./inv dev polls instead"
+            hint = f"WATCHFILES_FORCE_POLLING=1 {INV} dev polls instead"
             self._broken = TaskError(f"The source cannot be watched: {error}", hint)
             self._changes.put(set())
         finally:
@@ -148,7 +149,7 @@ def _serve(run: Run, watch: Watch, url: str, *, kept: bool) -> None:
         run.report.say(f"Watching {run.app.source}. Ctrl-C ends it.")
         _follow(run, watch)
     if kept:
-        run.report.say("The last good build keeps serving: ./inv clean removes it.")
+        run.report.say(f"The last good build keeps serving: {INV} clean removes it.")
 
 
 def _follow(run: Run, watch: Watch) -> None:
@@ -180,7 +181,7 @@ def _bring(run: Run, changed: set[Path], served: str) -> str:
         pods = converge(run, Desired(image=made, exposed=exposed), made.build, "always").served
     except TaskError as error:
         if not run.superseded():
-            report.result(f"{_time()}  {_names(run, changed)}: {report.spoken(str(error.message))}")
+            report.result(f"{_time()}  {_names(run, changed)}: {error.message}")
         return ""
     stages = ", ".join(f"{_stage(text, run.app.name)} {duration(seconds)}" for text, seconds in report.stages)
     seen = f"{pods} pods serve" if pods else "rolled out:"

@@ -13,6 +13,7 @@ from kubetasks.kube.problems import Problem
 from kubetasks.kube.readiness import Rollout
 from kubetasks.pipeline import judge
 from kubetasks.pipeline.run import Run
+from kubetasks.project.words import INV
 from kubetasks.terminal import shell, wait
 
 LOG_TAIL = 200  # lines in the file
@@ -56,13 +57,13 @@ def _of_application(run: Run) -> Diagnosis:
             run.seen.require_namespace()
         except ClusterError as error:
             return Diagnosis("namespace-missing", error.sentence, error.hint)
-        return Diagnosis("not-deployed", f"Nothing is deployed in namespace {run.settings.namespace}.", "./inv build deploy")
+        return Diagnosis("not-deployed", f"Nothing is deployed in namespace {run.settings.namespace}.", f"{INV} build deploy")
     problem = readiness.problem(found)
     if problem:
         return explain(run, problem, found)
     progress = readiness.progress(found, run.cluster.since)
     if not isinstance(progress, wait.Done):
-        return Diagnosis("progressing", f"The rollout is in progress: {progress.detail}.", "./inv status")
+        return Diagnosis("progressing", f"The rollout is in progress: {progress.detail}.", f"{INV} status")
     return _of_service(run, found.deployment) or Diagnosis(diagnosis.HEALTHY, f"{run.app.name}: {progress.detail}.")
 
 
@@ -116,7 +117,7 @@ def explain(run: Run, problem: Problem, found: Rollout) -> Diagnosis:
     # the objects' states and not their templates, in which somebody may have written a password
     statuses = {client.describe(one): one.get("status", {}) for one in [*found.replica_sets, *found.pods]}
     told = [json.dumps(part, indent=2) for part in (statuses, [diagnosis.told(one) for one in events])]
-    parts = [run.report.spoken(made.text()), *told, *log]
+    parts = [made.text(), *told, *log]
     where = f"{run.provider.name}-{run.settings.namespace}".replace("/", "_")
     file = run.settings.cache / "logs" / f"diagnosis-{where}.log"
     try:

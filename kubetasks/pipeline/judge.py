@@ -7,12 +7,12 @@ from typing import Any
 from kubetasks.kube import readiness, service
 from kubetasks.kube.client import Object
 from kubetasks.kube.service import Address
+from kubetasks.project.words import INV
 from kubetasks.terminal import wait
 from kubetasks.terminal.wait import Done, Failed, Pending, State
 
 EFFECT_SECONDS = 2.0  # in which kube-proxy has put a change into effect: what answers before may be what was there
 SECOND_ADDRESS_SECONDS = 2.0  # after the first answer: not every machine can reach a load balancer's address
-SERVICE_GONE = Failed("The service is gone.", "./inv expose")
 NO_ADDRESS = Pending("no load balancer has given it an address yet")
 UNANSWERED_SECONDS = 10.0  # in which a pod whose probe has made it ready answers
 SUPERSEDED = Failed("Something newer is to be rolled out.")
@@ -41,6 +41,10 @@ class Exposure:
         return readiness.replicas(self.deployment)
 
 
+def service_gone() -> Failed:
+    return Failed("The service is gone.", f"{INV} expose")
+
+
 def mismatch(exposed: Object, deployed: Object | None) -> Failed | None:
     """Why the service never gets a pod of the deployment, or None."""
     missing = service.unselected(exposed, deployed["spec"]["template"]) if deployed else ""
@@ -48,7 +52,7 @@ def mismatch(exposed: Object, deployed: Object | None) -> Failed | None:
         return None
     return Failed(
         f"The service selects no pod of the deployment: they do not have {missing}.",
-        "Fix the selector of the service, then ./inv expose",
+        f"Fix the selector of the service, then {INV} expose",
     )
 
 
@@ -59,7 +63,7 @@ def exposed(seen: Exposure, answering: Sequence[Address], answered: float, lasti
     load balancer still has time to give an address.
     """
     if seen.service is None:
-        return SERVICE_GONE
+        return service_gone()
     if not seen.known:
         return NO_ADDRESS
     if not seen.ready:
@@ -80,7 +84,7 @@ def exposed(seen: Exposure, answering: Sequence[Address], answered: float, lasti
 def endpoints(seen: Exposure) -> State:
     """Whether the service sends its requests to as many pods as the deployment wants."""
     if seen.service is None:
-        return SERVICE_GONE
+        return service_gone()
     if len(seen.ready) != seen.wanted:
         pending = Pending(f"{len(seen.ready)} of {seen.wanted} endpoints ready")
         return mismatch(seen.service, seen.deployment) or pending
@@ -93,7 +97,7 @@ def unanswered(seen: Exposure, pod: str, health: str, why: str) -> State:
     containers = seen.deployment["spec"]["template"]["spec"]["containers"] if seen.deployment else []
     if not any("readinessProbe" in one for one in containers):
         return Pending(reason)
-    hint = "Fix the port of deployment and service, or the health path of the application; ./inv logs"
+    hint = f"Fix the port of deployment and service, or the health path of the application; {INV} logs"
     return Failed(f"{reason}.", hint, "unanswered", pod, grace=UNANSWERED_SECONDS)
 
 
@@ -116,7 +120,7 @@ def answer(got: Mapping[str, Any] | None, pod_key: str, ready: frozenset[str], b
     if pod not in ready:
         return Pending("a terminating pod still gets requests")
     if build and got.get("build", build) != build:
-        return Failed(f"Pod {pod} serves build {got['build']}, not {build}.", "./inv status; ./inv build deploy")
+        return Failed(f"Pod {pod} serves build {got['build']}, not {build}.", f"{INV} status; {INV} build deploy")
     return Done(pod)
 
 

@@ -6,14 +6,13 @@ from kubetasks.errors import ClusterError
 from kubetasks.kube import problems, readiness
 from kubetasks.kube.client import UNAUTHORIZED, ApiError, CredentialsError
 from kubetasks.pipeline.run import Run
+from kubetasks.project.words import DOCS, INV
 from kubetasks.providers.own import Own
 from kubetasks.terminal import wait
 
 SYSTEM = "kube-system"
 CRASHING_SECONDS = 25.0  # the back-off exceeds that only after the third crash; one or two heal while a cluster comes up
 TOO_MANY_FILES = "too many open files"  # Linux's word for a user's limit of inotify instances too, of which a node needs 15 to 28
-MORE_FILES = "sudo sysctl fs.inotify.max_user_instances=512 on the engine's machine, then ./inv stop start: docs/setup.md"
-ANEW = "./inv delete start creates it again"
 REFUSED_SECONDS = 5.0  # in which an API server that has just started has read whom it trusts
 
 
@@ -26,7 +25,7 @@ def wait_for_api(run: Run) -> bool:
             lambda: _answers(run),
             ClusterError,
             f"Cluster {run.provider.name} is not up",
-            "./inv stop start; or ./inv delete start, which loses what is in it",
+            f"{INV} stop start; or {INV} delete start, which loses what is in it",
             timeout=run.settings.timeout,
             on_change=at,
         )
@@ -52,9 +51,8 @@ def wait_for(run: Run) -> bool:
         if isinstance(end, wait.Failed):
             raise end.error or ClusterError(end.reason, end.hint)
         if isinstance(end, wait.Pending):
-            raise ClusterError(
-                f"Cluster {run.provider.name} is not ready, with nothing new for {timeout:.0f} s: {end.detail}.", ANEW
-            )
+            late = f"Cluster {run.provider.name} is not ready, with nothing new for {timeout:.0f} s: {end.detail}."
+            raise ClusterError(late, f"{INV} delete start creates it again")
     return True
 
 
@@ -68,7 +66,10 @@ def _crashing(run: Run) -> wait.Failed | None:
         last = ""
         with suppress(ClusterError, ApiError):  # the sentence is worth more than the log
             last = run.kube.log(SYSTEM, found.name, found.container, 1, previous=True).strip()
-        hint = MORE_FILES if TOO_MANY_FILES in last else ANEW
+        hint = f"{INV} delete start creates it again"
+        if TOO_MANY_FILES in last:
+            more = "sudo sysctl fs.inotify.max_user_instances=512 on the engine's machine"
+            hint = f"{more}, then {INV} stop start: {DOCS}/setup.md"
         told = f"Cluster {run.provider.name} does not come up. {found.sentence} {last}".strip()
         return wait.Failed(told, hint, found.code, found.container, CRASHING_SECONDS)
     return None

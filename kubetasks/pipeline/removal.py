@@ -7,6 +7,7 @@ from kubetasks.pipeline import cluster
 from kubetasks.pipeline.converge import converge
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
+from kubetasks.project.words import INV
 from kubetasks.terminal.door import At, nowhere
 
 
@@ -56,7 +57,7 @@ def _remove_from_nodes(run: Run) -> list[str] | None:
     def remove() -> list[str]:
         removed = run.provider.remove_images(lambda: _used_images(run)) if run.provider.phase() == "running" else []
         if left := run.host_engine.image_tags(run.app.name):
-            raise LeftoverError(f"Images are left: {', '.join(left)}.", "./inv rmi")
+            raise LeftoverError(f"Images are left: {', '.join(left)}.", f"{INV} rmi")
         return removed
 
     return run.do.unless_dry(remove)

@@ -24,6 +24,7 @@ from kubetasks.pipeline.seen import Seen
 from kubetasks.project import settings
 from kubetasks.project.application import Application, Project
 from kubetasks.project.settings import Settings
+from kubetasks.project.words import INV
 from kubetasks.providers.base import Cluster, Provider
 from kubetasks.setup import requirements
 from kubetasks.terminal import interruption, locking
@@ -63,7 +64,7 @@ class Run:
         if node := access.node_of_shell():
             absent = f"This shell's docker uses the engine of node {node}, which does not answer."
             return engine_client.connect_to(
-                self.app.owner, os.environ, absent, './inv start; or: eval "$(./inv docker-env --unset)"'
+                self.app.owner, os.environ, absent, f'{INV} start; or: eval "$({INV} docker-env --unset)"'
             )
         return self.host_engine
 
@@ -160,7 +161,7 @@ def begin(c: Context, *, json: bool = False, piped: bool = False) -> Run:
     if not ours["runs"]:
         project: Project = ours["project"]
         echo, dry, agreed = (bool(c.config.run.get(name)) for name in ("echo", "dry", "yes"))
-        report = Report(results=not dry, spoken=project.spoken)
+        report = Report(results=not dry)
         ours["runs"] = (Run(settings.read(project, c.config), report, echo=echo, dry=dry, agreed=agreed),)
     (run,) = ours["runs"]
     made: Run = run

@@ -13,6 +13,7 @@ from kubetasks.kube.service import Address
 from kubetasks.pipeline import probe
 from kubetasks.pipeline.judge import Exposure
 from kubetasks.project.application import Application
+from kubetasks.project.words import INV
 from kubetasks.providers.base import Cluster
 
 
@@ -74,7 +75,7 @@ class Seen:
         """Our deployment. Raises RolloutError if there is none, OwnershipError if it is not ours."""
         found = self.there("Deployment", self._app.name)
         if found is None:
-            raise RolloutError(f"There is no deployment {self._app.name} in namespace {self._namespace}.", "./inv deploy")
+            raise RolloutError(f"There is no deployment {self._app.name} in namespace {self._namespace}.", f"{INV} deploy")
         return found
 
     def require_namespace(self) -> None:
@@ -149,9 +150,9 @@ class Seen:
     def require_addresses(self) -> Sequence[Address]:
         """The addresses of the service. Raises ExposeError if there is no service or no address."""
         if self.service is None:
-            raise ExposeError(f"There is no service {self._app.name} in namespace {self._namespace}.", "./inv expose")
+            raise ExposeError(f"There is no service {self._app.name} in namespace {self._namespace}.", f"{INV} expose")
         if not self.addresses:
-            raise ExposeError("The service has no address yet.", "./inv expose waits for one")
+            raise ExposeError("The service has no address yet.", f"{INV} expose waits for one")
         return self.addresses
 
     def address(self) -> Address:
@@ -165,7 +166,7 @@ class Seen:
         if first := probe.first_answering(self._app, known):
             return first
         urls = " or ".join(address.url for address in known)
-        raise ExposeError(f"Nothing answers at {urls}.", "./inv expose applies the service again; ./inv logs")
+        raise ExposeError(f"Nothing answers at {urls}.", f"{INV} expose applies the service again; {INV} logs")
 
     def silence(self, pod: str) -> str:
         """Why a ready pod gives no good answer when the API server asks it, or ""."""

@@ -5,6 +5,7 @@ from typing import Any
 from kubetasks.errors import ExposeError
 from kubetasks.pipeline import probe
 from kubetasks.pipeline.run import Run
+from kubetasks.project.words import INV
 from kubetasks.terminal.door import At
 
 LEAST_REQUESTS = 60
@@ -22,10 +23,10 @@ def tunnel(run: Run) -> None:
     """
     provider, report = run.provider, run.report
     if not provider.tunnelled:
-        report.say(f"Cluster {provider.name} needs no tunnel: ./inv service prints the address.")
+        report.say(f"Cluster {provider.name} needs no tunnel: {INV} service prints the address.")
         return
     if run.do.unless_dry(lambda: run.seen.address()):  # there is a service
-        report.say("While the tunnel is open, ./inv status shows the load balancer's address. Ctrl-C closes it.")
+        report.say(f"While the tunnel is open, {INV} status shows the load balancer's address. Ctrl-C closes it.")
     try:
         provider.tunnel()
     except KeyboardInterrupt:
@@ -40,7 +41,7 @@ def traffic(run: Run, requests: int | None) -> dict[str, Any] | None:
     """
     url = run.do.unless_dry(lambda: _answering(run)) or ""
     number = requests or max(LEAST_REQUESTS, probe.enough(len(run.seen.exposure.ready)) if url else 0)
-    command = f"for i in $(seq {number}); do curl --silent $(./inv service){run.app.traffic[1:]}; done"
+    command = f"for i in $(seq {number}); do curl --silent $({INV} service){run.app.traffic[1:]}; done"
     text = f"Sending {number} requests to {url}" if url else ""
     return run.do(command, lambda at: _send(run, url, number, at), text)
 
@@ -51,8 +52,8 @@ def _answering(run: Run) -> str:
     exposed = run.seen.exposure
     if not exposed.ready:
         if exposed.deployment is None:
-            raise ExposeError("Nothing is deployed.", "./inv build deploy")
-        raise ExposeError("No pod is ready to answer.", "./inv diagnose" if exposed.wanted else "./inv scale")
+            raise ExposeError("Nothing is deployed.", f"{INV} build deploy")
+        raise ExposeError("No pod is ready to answer.", f"{INV} diagnose" if exposed.wanted else f"{INV} scale")
     return run.seen.require_answer().url
 
 

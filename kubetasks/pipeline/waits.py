@@ -12,13 +12,12 @@ from kubetasks.kube.service import Address
 from kubetasks.pipeline import diagnose, judge, probe
 from kubetasks.pipeline.judge import Exposure
 from kubetasks.pipeline.run import Run
+from kubetasks.project.words import DOCS, INV, INVOKE
 from kubetasks.terminal import wait
 from kubetasks.terminal.door import At
 
 STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
 BALANCER_SECONDS = 60.0  # a load balancer whose image cannot be pulled gives no address
-LOGS = "./inv status; ./inv logs"
-WITHOUT_LOAD_BALANCER = "INVOKE_APP_TIMEOUT=SECONDS waits longer; without a load balancer: docs/existing.md"
 
 
 def _looking(run: Run, check: Callable[[], wait.State]) -> Callable[[], wait.State]:
@@ -125,13 +124,14 @@ def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Add
 
     `changed`: applying changed it; `before`: it was there.
     """
+    longer = f"{INVOKE}_APP_TIMEOUT=SECONDS waits longer; without a load balancer: {DOCS}/existing.md"
     check = AddressCheck(run, judge.EFFECT_SECONDS if before and changed else 0)
     with run.do.step("Exposing" if changed else "Already exposed") as at:
         wait.until_done(
             _looking(run, check),
             ExposeError,
             "The service is not reachable",
-            WITHOUT_LOAD_BALANCER if run.provider.shared else LOGS,
+            longer if run.provider.shared else f"{INV} status; {INV} logs",
             timeout=run.settings.timeout,
             on_change=at,
         )
@@ -195,7 +195,7 @@ def wait_until_served(run: Run, build: str = "") -> int:
             _looking(run, check),
             ExposeError,
             "Not every pod gets requests",
-            LOGS,
+            f"{INV} status; {INV} logs",
             timeout=run.settings.timeout,
             on_change=at,
             pause=0.1,
@@ -260,7 +260,7 @@ def wait_until_closed(run: Run, known: Sequence[Address]) -> None:
             closed,
             LeftoverError,
             "The service was deleted but its address is not closed",
-            "./inv status",
+            f"{INV} status",
             timeout=run.settings.timeout,
             on_change=at,
             pause=0.1,

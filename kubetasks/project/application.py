@@ -3,18 +3,14 @@
 import os
 import re
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from kubetasks.errors import SettingError
 from kubetasks.project import table
 from kubetasks.project.labels import Owner
+from kubetasks.project.words import COMMAND, PACKAGE, Words, pages
 
-PAGE = re.compile(r"(?<![\w/])docs/(?=[a-z-]+\.md)")
-MANIFEST = re.compile(r"(?<!-f )k8s/(deployment|service)\.yaml")
-PACKAGE = Path(__file__).resolve().parents[1]
-OUR_COMMAND = re.compile(r"\./inv\b")
 LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 LONGEST_NAME = 40  # a node's name is the cluster's plus "-control-plane", and has 63 characters at most
@@ -95,7 +91,7 @@ class Project:
     folder: Path
     application: Application
     prefix: str = "kubetasks"
-    command: str = "kubetasks"
+    command: str = COMMAND
 
     @classmethod
     def of(
@@ -112,7 +108,7 @@ class Project:
         manifests: str | Literal[False] | None = MANIFESTS,
         owner: str = "",
         prefix: str = "kubetasks",
-        command: str = "kubetasks",
+        command: str = COMMAND,
     ) -> "Project":
         """The project whose application has that name.
 
@@ -176,28 +172,14 @@ class Project:
         """The environment variable of a setting."""
         return "_".join(filter(None, ("INVOKE", self.prefix, section, name))).upper()
 
-    def spoken(self, text: str) -> str:
-        """A message, which is written for a project without a prefix and the command ./inv, as this project's person types it."""
-        text = OUR_COMMAND.sub(self.command, text)
-        text = text if self.folder == PACKAGE.parent else with_pages(text)
-        if self.application.manifests is None:
-            text = text.replace("ix k8s/deployment.yaml", "ix the Dockerfile, or the port or health path of the application")
-            text = MANIFEST.sub("the manifests that kubetasks init writes", text)
-        elif self.prefix:  # whose files may have other names
-            text = MANIFEST.sub(rf"the \1 in {self.application.manifests.name}/", text)
-        return _our_variables().sub(rf"INVOKE_{self.prefix.upper()}_\1", text) if self.prefix else text
-
-
-def with_pages(text: str) -> str:
-    """A message with the pages that came with the package: the wheel has them, and an editable one lies beside them."""
-    pages = next((folder for folder in (PACKAGE / "docs", PACKAGE.parent / "docs") if folder.is_dir()), Path("docs"))
-    return PAGE.sub(f"{pages}/", text)
-
-
-@cache
-def _our_variables() -> re.Pattern[str]:
-    """The variables of the settings, whole: one that has a prefix already may begin alike."""
-    from kubetasks.project.settings import DEFAULTS
-
-    names = [f"{section}_{name}".upper() for section, names in DEFAULTS.items() for name in names]
-    return re.compile(rf"\bINVOKE_({'|'.join(names)})\b")
+    @property
+    def words(self) -> Words:
+        """The words of its messages."""
+        manifests, prefix = self.application.manifests, f"INVOKE_{self.prefix}".upper().rstrip("_")
+        docs = "docs" if self.folder == PACKAGE.parent else str(pages())
+        if manifests is None:
+            made = "the manifests that kubetasks init writes"
+            return Words(self.command, prefix, docs, made, "the Dockerfile, or the port or health path of the application")
+        # the files of others may have other names
+        deployment = f"the deployment in {manifests.name}/" if self.prefix else f"{MANIFESTS}/deployment.yaml"
+        return Words(self.command, prefix, docs, deployment, deployment)

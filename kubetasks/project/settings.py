@@ -15,6 +15,7 @@ from kubetasks.errors import SettingError
 from kubetasks.project import table
 from kubetasks.project.application import DNS_LABEL, LONGEST_NAME, Application, Project
 from kubetasks.project.versions import DEFAULT_KUBERNETES, KUBERNETES
+from kubetasks.project.words import DOCS, INV
 
 DEFAULTS: dict[str, dict[str, str]] = {
     "cluster": {
@@ -144,7 +145,7 @@ def absolute(name: str, value: str) -> str:
     except RuntimeError as error:
         raise SettingError(f"{name} names a home folder that is not there: {value!r}.") from error
     if not path.is_absolute():
-        raise SettingError(f"{name} must be an absolute path, not {value!r}.", f'{name}="$PWD/{value}" ./inv ...')
+        raise SettingError(f"{name} must be an absolute path, not {value!r}.", f'{name}="$PWD/{value}" {INV} ...')
     return str(path)
 
 
@@ -183,7 +184,7 @@ def _refuse_unknown(project: Project, config: Any, environment: Mapping[str, str
 
 def _unknown(name: str, known: set[str]) -> SettingError:
     near = difflib.get_close_matches(name, known, 1)
-    return SettingError(f"There is no setting {name}.", f"Did you mean {near[0]}?" if near else "docs/settings.md lists them")
+    return SettingError(f"There is no setting {name}.", f"Did you mean {near[0]}?" if near else f"{DOCS}/settings.md lists them")
 
 
 def _sections(project: Project, config: Any) -> Any:
@@ -202,7 +203,7 @@ def read(project: Project, config: Any, environment: Mapping[str, str] = os.envi
     provider = one_of(*given("cluster", "provider"), PROVIDERS)
     context_variable, context = given("cluster", "context")
     if provider == "existing" and not context:
-        raise SettingError("The provider `existing` needs an explicit context.", f"{context_variable}=NAME ./inv ...")
+        raise SettingError("The provider `existing` needs an explicit context.", f"{context_variable}=NAME {INV} ...")
     for (section, name), only in OF_ONE_PROVIDER.items():
         variable, value = given(section, name)
         if provider != only and value != DEFAULTS[section][name]:

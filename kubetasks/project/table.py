@@ -7,6 +7,7 @@ from typing import Any
 
 from kubetasks.errors import SettingError
 from kubetasks.project import files
+from kubetasks.project.words import DOCS
 
 KEYS: Mapping[str, type | tuple[type, ...]] = {  # and what each holds; `manifests = false` has them made
     "name": str,
@@ -63,7 +64,7 @@ def _in(file: Path) -> dict[str, Any]:
 def _check(where: str, key: str, value: object) -> None:
     if key not in KEYS:
         near = difflib.get_close_matches(key, KEYS, 1)
-        known = f"It has {', '.join(KEYS)}; settings of the tasks are in invoke.yaml: docs/settings.md"
+        known = f"It has {', '.join(KEYS)}; settings of the tasks are in invoke.yaml: {DOCS}/settings.md"
         raise SettingError(f"{where} is not a key of the table.", f"Did you mean {near[0]}?" if near else known)
     if not isinstance(value, KEYS[key]) or (value is True):
         raise SettingError(f"{where} must be {'a number' if KEYS[key] is int else 'text'}, not {value!r}.")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from kubetasks.engine.client import Engine
 from kubetasks.errors import ClusterError
 from kubetasks.project.settings import Settings
+from kubetasks.project.words import INV
 from kubetasks.providers.base import Provider
 from kubetasks.providers.own import Own
 from kubetasks.terminal.door import Door
@@ -30,5 +31,5 @@ def lifecycle(provider: Provider) -> Own:
     if isinstance(provider, Own):
         return provider
     raise ClusterError(
-        f"The cluster {provider.name} is not ours to stop or delete.", "./inv clean removes the application from it"
+        f"The cluster {provider.name} is not ours to stop or delete.", f"{INV} clean removes the application from it"
     )

@@ -15,6 +15,7 @@ from kubetasks.engine.client import Engine
 from kubetasks.engine.image import all_mean_one, familiar
 from kubetasks.errors import EngineError
 from kubetasks.project.application import Application
+from kubetasks.project.words import INV
 from kubetasks.terminal.door import At, Door
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def run_in(do: Door, engine: Engine, name: str, *argv: str) -> None:
     def run(_at: At) -> None:
         node = engine.container(name)
         if node is None:
-            raise EngineError(f"There is no node {name}.", "./inv delete start creates the cluster again")
+            raise EngineError(f"There is no node {name}.", f"{INV} delete start creates the cluster again")
         engine.run_in(node, *argv)
 
     do(["docker", "exec", name, *argv], run)

@@ -9,6 +9,7 @@ from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import EngineError
 from kubetasks.project.settings import Settings
+from kubetasks.project.words import INVOKE
 from kubetasks.providers.base import Cluster, Phase, Provider
 from kubetasks.terminal import shell
 from kubetasks.terminal.door import At, Door
@@ -41,7 +42,7 @@ class Existing(Provider):
 
     def deliver(self, image: Image) -> Delivered:
         if not self._settings.registry:
-            told = f"No registry is set (INVOKE_APP_REGISTRY): the owner of the nodes must have loaded {image.reference}."
+            told = f"No registry is set ({INVOKE}_APP_REGISTRY): the owner of the nodes must have loaded {image.reference}."
             self._do.say(told)
             return self.delivered(image)
         name = self._name_of(image)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from kubetasks.engine import access
 from kubetasks.engine.image import Delivered, Image, names_to_load
 from kubetasks.errors import ClusterError, LeftoverError, OwnershipError, ProgramError, TaskError
+from kubetasks.project.words import INV, INVOKE
 from kubetasks.providers import containerd
 from kubetasks.providers.base import Cluster, Phase, Provider
 from kubetasks.terminal import interruption, locking, shell, wait
@@ -67,10 +68,10 @@ class Own(Provider):
         phase = self._phase(nodes)
         if phase == "incomplete":
             raise ClusterError(
-                f"The creation or deletion of cluster {self.name} was interrupted.", "./inv start creates it again"
+                f"The creation or deletion of cluster {self.name} was interrupted.", f"{INV} start creates it again"
             )
         if phase != "running":
-            raise ClusterError(f"Cluster {self.name} is {phase}.", "./inv start")
+            raise ClusterError(f"Cluster {self.name} is {phase}.", f"{INV} start")
         return self._facts(nodes)
 
     # lifecycle
@@ -107,7 +108,7 @@ class Own(Provider):
         for node in self._nodes():
             if node.status != "running":
                 told = f"Node {node.name} of cluster {self.name} has ended since it was started: {self._engine.last_words(node)}"
-                return ClusterError(told, f"docker logs {node.name} says more; ./inv delete start creates a new cluster")
+                return ClusterError(told, f"docker logs {node.name} says more; {INV} delete start creates a new cluster")
         return None
 
     def stop(self) -> bool:
@@ -140,7 +141,7 @@ class Own(Provider):
         different = self._differences(nodes).items()
         told = [f"{name} is {wanted}, the cluster has {found}" for name, (wanted, found) in different if wanted != found]
         if told:
-            self._do.say(f"Cluster {self.name} stays as it is ({'; '.join(told)}): ./inv delete start creates a new one.")
+            self._do.say(f"Cluster {self.name} stays as it is ({'; '.join(told)}): {INV} delete start creates a new one.")
 
     def _create_whole(self) -> None:
         """Create the cluster, or remove what was created of it."""
@@ -150,7 +151,7 @@ class Own(Provider):
         except BaseException as error:  # noqa: BLE001  raised again, whatever it is
             failed = error
             if isinstance(error, ProgramError):
-                failed = ClusterError(f"Cluster {self.name} could not be created.\n  {_why(error)}", "./inv doctor")
+                failed = ClusterError(f"Cluster {self.name} could not be created.\n  {_why(error)}", f"{INV} doctor")
             try:
                 with interruption.cleaning(), self._do.step(f"Removing what was created of cluster {self.name}"):
                     self._do.unless_dry(self._remove_created)
@@ -166,7 +167,7 @@ class Own(Provider):
     def finish(self, nodes: Sequence[str]) -> None:
         """Mark the cluster as complete, after the program that creates it has returned: `nodes` are to be there now."""
         if self._do.unless_dry(lambda: not self._nodes()):
-            raise ClusterError(f"No container of cluster {self.name} was created.", "./inv doctor")
+            raise ClusterError(f"No container of cluster {self.name} was created.", f"{INV} doctor")
         for node in nodes:
             containerd.run_in(self._do, self._engine, node, "touch", self.mark)
 
@@ -197,7 +198,7 @@ class Own(Provider):
                     timeout=DELETION_SECONDS,
                 )
         if left := self._do.unless_dry(self._parts):
-            raise LeftoverError(f"Parts of cluster {self.name} are left: {', '.join(left)}.{failed}", "./inv delete")
+            raise LeftoverError(f"Parts of cluster {self.name} are left: {', '.join(left)}.{failed}", f"{INV} delete")
         # first: they are of no use without the nodes, whatever is left
         self._do.unless_dry(lambda: self._remove_files(folder))
         self._remove_rest()
@@ -324,8 +325,8 @@ class Own(Provider):
         return Cluster(
             kubeconfig=self.kubeconfig,
             context=self.name,
-            unreachable_hint="./inv status shows whether it runs; ./inv start starts it",
-            credentials_hint=f"rm {shlex.quote(self.kubeconfig)}; ./inv start writes it anew",
+            unreachable_hint=f"{INV} status shows whether it runs; {INV} start starts it",
+            credentials_hint=f"rm {shlex.quote(self.kubeconfig)}; {INV} start writes it anew",
             since={str(node.name): datetime.fromisoformat(node.attrs["State"]["StartedAt"]) for node in nodes},
         )
 
@@ -370,7 +371,7 @@ class Own(Provider):
 
 
 def foreign(what: str, why: str = "was not created by these tasks") -> OwnershipError:
-    return OwnershipError(f"{what} exists and {why}.", "Choose another name: INVOKE_CLUSTER_NAME=NAME ./inv ...")
+    return OwnershipError(f"{what} exists and {why}.", f"Choose another name: {INVOKE}_CLUSTER_NAME=NAME {INV} ...")
 
 
 def _why(error: ProgramError) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from kubetasks.engine.client import Engine
 from kubetasks.errors import EngineError
 from kubetasks.project.labels import Owner
+from kubetasks.project.words import INV
 from kubetasks.providers.own import foreign
 from kubetasks.setup.requirements import Artifact
 from kubetasks.terminal import shell, wait
@@ -99,7 +100,7 @@ class Registry:
         """Push the image of that name, unless this process has. Raises EngineError, ImageError."""
         address = self.address()
         if not address:
-            raise EngineError(f"Registry {self.name} does not run.", "./inv start")
+            raise EngineError(f"Registry {self.name} does not run.", f"{INV} start")
         if reference in self._digests:
             return
         pushed = f'"$(docker port {self.name} {PORT})/{reference}"'

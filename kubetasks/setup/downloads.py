@@ -8,6 +8,7 @@ from pathlib import Path
 from kubetasks.engine.client import Engine, PullError
 from kubetasks.errors import SetupError, TaskError
 from kubetasks.project.settings import Settings
+from kubetasks.project.words import DOCS, INV
 from kubetasks.setup import receipt
 from kubetasks.setup.requirements import File, Requirement
 from kubetasks.terminal.door import Door
@@ -15,7 +16,6 @@ from kubetasks.terminal.door import Door
 SECONDS = 30
 PIECE = 1 << 20
 MISTRUSTED = "CERTIFICATE_VERIFY_FAILED"  # Python's word for it
-TRUST = "Is the clock right? SSL_CERT_FILE=FILE ./inv setup trusts your company's authority: docs/setup.md"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # Go's names for Linux's; macOS has Go's own
 
 
@@ -41,8 +41,9 @@ def file(url: str, sha256: str, target: Path, do: Door, *, program: bool = False
         part.unlink(missing_ok=True)
         told = f"{url} could not be downloaded: {error}."
         if MISTRUSTED in str(error):
-            raise SetupError(told, TRUST) from error
-        raise UnreachableError(told, "Try again: ./inv setup") from error
+            trust = f"SSL_CERT_FILE=FILE {INV} setup trusts your company's authority: {DOCS}/setup.md"
+            raise SetupError(told, f"Is the clock right? {trust}") from error
+        raise UnreachableError(told, f"Try again: {INV} setup") from error
     if total.hexdigest() != sha256:
         part.unlink()
         raise SetupError(f"{url} is not what was pinned: SHA-256 {total.hexdigest()}, not {sha256}.")

@@ -10,14 +10,13 @@ from kubetasks.engine import access, client
 from kubetasks.engine.client import Engine
 from kubetasks.errors import EngineError, SetupError
 from kubetasks.project.settings import Settings
+from kubetasks.project.words import INV, INVOKE
 from kubetasks.setup import downloads, inventory, receipt, requirements
 from kubetasks.setup.log import new_log
 from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import duration
 
-UNSET = "Unset INVOKE_SETUP_IMAGES"
-CONNECT = "Let the engine reach an image registry: ./inv doctor tells of a proxy that it lacks"
 CLONE = "with a clone of its repository, which has the builder: pip install --editable FOLDER"
 
 
@@ -57,7 +56,7 @@ def _build(settings: Settings, do: Door, log: Path, needed: Sequence[Requirement
     if not missing:
         return
     require_buildable(settings, missing)
-    do.say("INVOKE_SETUP_IMAGES=build: building the images from package registries (one time, a few minutes).")
+    do.say(f"{INVOKE}_SETUP_IMAGES=build: building the images from package registries (one time, a few minutes).")
     _run_build(settings, do, log, missing)
 
 
@@ -92,8 +91,10 @@ def require_buildable(settings: Settings, missing: Sequence[Requirement], why: s
     reason = _unbuildable(missing)
     if reason:
         what = ", ".join(need.name for need in missing if _unbuildable([need]))
-        otherwise = UNSET if settings.images == "build" else CONNECT
-        root = f"on Debian or Ubuntu on x86_64: sudo {inventory.command(settings)}; ./inv setup"
+        otherwise = f"Let the engine reach an image registry: {INV} doctor tells of a proxy that it lacks"
+        if settings.images == "build":
+            otherwise = f"Unset {INVOKE}_SETUP_IMAGES"
+        root = f"on Debian or Ubuntu on x86_64: sudo {inventory.command(settings)}; {INV} setup"
         hint = f"{otherwise}; or, {root if requirements.beside(inventory.BUILDER) else CLONE}"
         raise SetupError("\n".join(filter(None, (why, f"What is missing cannot be built here ({what}): {reason}."))), hint)
 

@@ -2,11 +2,12 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kubetasks.engine import access, client, image
 from kubetasks.errors import SetupError
 from kubetasks.project.settings import DEFAULTS, Settings
+from kubetasks.project.words import INV, INVOKE
 from kubetasks.setup import requirements
 from kubetasks.setup.requirements import BASE_IMAGE, Artifact, File, Requirement
 
@@ -14,8 +15,6 @@ BUILDER = "nodeimages.here"
 DOCKER, KUBECTL = "Docker CLI", "kubectl"
 INSTALL_DOCKER = "https://docs.docker.com/engine/install/"
 START_OR_INSTALL = f"Start it, or install one: {INSTALL_DOCKER}"
-START_YOURS = "Start yours, or unset INVOKE_SETUP_ENGINE"
-SETUP = "./inv setup"
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Item:
     name: str
     present: bool
     detail: str
-    remedy: str = SETUP
+    remedy: str = field(default_factory=lambda: f"{INV} setup")
 
 
 def look(settings: Settings, needed: Sequence[Requirement]) -> list[Item]:
@@ -84,8 +83,8 @@ def _engine(settings: Settings, release: str | None) -> Item:
     if named := access.named():
         return Item("engine", False, f"none answers: {named} names it", access.IF_AWAY)
     if settings.engine == "refuse":
-        why = "none answers, and INVOKE_SETUP_ENGINE=refuse forbids installing one"
-        return Item("engine", False, why, START_YOURS)
+        why = f"none answers, and {INVOKE}_SETUP_ENGINE=refuse forbids installing one"
+        return Item("engine", False, why, f"Start yours, or unset {INVOKE}_SETUP_ENGINE")
     if not requirements.beside("hostengine"):
         return Item("engine", False, "none answers", START_OR_INSTALL)
     return Item("engine", False, "none answers: setup installs (on Debian, as root) and starts one")
@@ -99,12 +98,12 @@ def command(settings: Settings) -> str:
         for name, value in given.items()
         if value != DEFAULTS["cluster"][name]
     ]
-    return f"{''.join(chosen)}{SETUP}"
+    return f"{''.join(chosen)}{INV} setup"
 
 
 def remedies(settings: Settings, lacking: Sequence[Item]) -> str:
     """The commands that install what is lacking for these settings."""
-    return "; ".join(dict.fromkeys(command(settings) if item.remedy == SETUP else item.remedy for item in lacking))
+    return "; ".join(dict.fromkeys(command(settings) if item.remedy == f"{INV} setup" else item.remedy for item in lacking))
 
 
 def missing(settings: Settings, needed: Sequence[Requirement]) -> list[str]:

@@ -17,10 +17,16 @@ EXAMPLE = "simple-server"  # the application in the help of the tasks
 
 def _in_own_words(task: Any, project: Project) -> Any:
     """The task with its help in the words of the project: its command and its settings."""
-    spoken = copy.copy(task)
-    spoken.__doc__ = project.spoken(task.__doc__).replace(EXAMPLE, project.application.name)
-    spoken.help = {name: project.spoken(text) for name, text in task.help.items()}
-    return spoken
+    own, words = copy.copy(task), project.words
+    theirs = {"./inv": words.command, "INVOKE": words.variables, "docs/": f"{words.docs}/", EXAMPLE: project.application.name}
+
+    def told(text: str) -> str:
+        for ours, word in theirs.items():
+            text = text.replace(ours, word)
+        return text
+
+    own.__doc__, own.help = told(task.__doc__), {name: told(text) for name, text in task.help.items()}
+    return own
 
 
 def namespace(project: Project, *more: Any) -> Collection:

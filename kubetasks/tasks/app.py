@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from invoke.exceptions import Exit
 
 from kubetasks.project.settings import MOST_REPLICAS, whole_number
+from kubetasks.project.words import INV
 from kubetasks.tasks.task import JSON, task
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def diagnose(run: Run, json: bool = False) -> None:
     if json:
         run.report.document(asdict(found))
     else:
-        run.report.result(run.report.spoken(found.text()))
+        run.report.result(found.text())
     if found.exit_code:
         raise Exit(code=found.exit_code)
 
@@ -228,10 +229,10 @@ def status(run: Run, json: bool = False) -> None:
     if document["others"]:
         report.table(("OTHER CLUSTER", "PROVIDER"), [(one["name"], one["provider"]) for one in document["others"]])
     if document["state"] != "running":
-        report.say(f"./inv start {'creates' if document['state'] == 'missing' else 'starts'} it")
+        report.say(f"{INV} start {'creates' if document['state'] == 'missing' else 'starts'} it")
     elif not deployment:
-        report.say("Nothing is deployed: ./inv build deploy")
+        report.say(f"Nothing is deployed: {INV} build deploy")
     elif deployment["earlier"]:
         report.say(
-            f"Pods of an earlier revision that are ready: {deployment['earlier']}. ./inv diagnose says what the new one lacks."
+            f"Pods of an earlier revision that are ready: {deployment['earlier']}. {INV} diagnose says what the new one lacks."
         )

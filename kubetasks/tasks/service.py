@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kubetasks.errors import ExposeError
 from kubetasks.project.settings import whole_number
+from kubetasks.project.words import INV
 from kubetasks.tasks.task import JSON, task
 
 if TYPE_CHECKING:
@@ -106,11 +107,11 @@ def traffic(run: Run, requests: str = "", json: bool = False) -> None:
         run.report.table(("POD", "ANSWERS THE API SERVER"), [(pod["pod"], "yes") for pod in pods])
         run.report.say(f"{requested - found['failed']} of {requested} requests were answered; the answers do not name their pod.")
     if found["failed"]:
-        raise ExposeError(f"{found['failed']} of {requested} requests had no answer.", "./inv status; ./inv logs")
+        raise ExposeError(f"{found['failed']} of {requested} requests had no answer.", f"{INV} status; {INV} logs")
     if len(pods) < ready:
         enough = probe.enough(ready)
-        more = f"{enough} requests miss one once in a million times: ./inv traffic --requests={enough}"
+        more = f"{enough} requests miss one once in a million times: {INV} traffic --requests={enough}"
         raise ExposeError(
             f"Only {len(pods)} of {ready} ready pods answered {requested} requests.",
-            more if requested < enough else "./inv diagnose",
+            more if requested < enough else f"{INV} diagnose",
         )

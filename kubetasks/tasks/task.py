@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 from invoke import tasks
 from invoke.context import Context
 
-from kubetasks.errors import TaskError
+from kubetasks.project import words
 from kubetasks.project.settings import OURS
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ JSON = "one JSON document on standard output"
 def task(*, piped: bool = False, **options: Any) -> Callable[[Callable[Concatenate["Run", P], None]], Any]:
     """Make a task of a function that gets the invocation's run. A parameter `json` makes standard output that one document.
 
-    `piped`: its result is for another program. `options` are those of invoke. What fails is told in the project's own words.
+    `piped`: its result is for another program. `options` are those of invoke. Its messages have the project's own words.
     """
 
     def decorate(body: Callable[Concatenate["Run", P], None]) -> Any:
@@ -28,11 +28,8 @@ def task(*, piped: bool = False, **options: Any) -> Callable[[Callable[Concatena
         def begun(c: Context, *args: P.args, **given: P.kwargs) -> None:
             from kubetasks.pipeline.run import begin
 
-            try:
+            with words.spoken(c.config[OURS]["project"].words):
                 body(begin(c, json=bool(given.get("json")), piped=piped), *args, **given)
-            except TaskError as error:
-                error.message = c.config[OURS]["project"].spoken(error.message)
-                raise
 
         return tasks.task(begun, **options)
 

@@ -5,11 +5,12 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from kubetasks.errors import SettingError
+from kubetasks.project.words import INV
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -94,25 +95,17 @@ class Step:
 
 
 class Report:
-    """The output of an invocation's tasks; `spoken` puts a text into the project's words.
+    """The output of an invocation's tasks.
 
     With `json`, standard output carries the one document and nothing else; with `piped`, it is for another program, and has
     commands only if the tasks have no `results`, as under --dry. `stages` are the steps that have ended, with their seconds.
     While it is `quiet`, `say` prints nothing.
     """
 
-    def __init__(
-        self,
-        *,
-        json: bool = False,
-        piped: bool = False,
-        results: bool = True,
-        spoken: Callable[[str], str] = lambda text: text,
-    ) -> None:
+    def __init__(self, *, json: bool = False, piped: bool = False, results: bool = True) -> None:
         self.quiet = False
         self.live: Progress | None = None
         self._lock = threading.Lock()
-        self.spoken = spoken
         self._results = results
         self.begin(json=json, piped=piped)
 
@@ -129,7 +122,6 @@ class Report:
 
     def tell(self, text: str) -> None:
         """Print a line of progress that a person needs even if the report is quiet."""
-        text = self.spoken(text)
         with self._lock:
             if self.live:
                 self.live.console.print(text, markup=False, highlight=False)
@@ -146,7 +138,7 @@ class Report:
         Its `stages` are the steps with their seconds, in the order in which they ended; one may contain others.
         """
         stages = [{"stage": text, "seconds": round(seconds, 3)} for text, seconds in self.stages]
-        self._print(self.spoken(json.dumps({**document, "stages": stages}, indent=2)), sys.stdout)
+        self._print(json.dumps({**document, "stages": stages}, indent=2), sys.stdout)
 
     def outcome(self, document: dict[str, Any]) -> None:
         """Print, with --json, what a task has done."""
@@ -164,7 +156,7 @@ class Report:
         console = Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False)
         with console.capture() as capture:
             console.print(table)
-        self._print(self.spoken("\n".join(line.rstrip() for line in capture.get().splitlines())), sys.stdout)
+        self._print("\n".join(line.rstrip() for line in capture.get().splitlines()), sys.stdout)
 
     def _print(self, text: str, to: TextIO) -> None:
         try:
@@ -179,13 +171,13 @@ class Report:
     def agrees(self, question: str) -> bool:
         """Whether a person answers yes on the terminal. Raises SettingError if there is none."""
         if not sys.stdin.isatty():
-            raise SettingError(f"{question} stdin is not a terminal; pass --yes.", "./inv --yes ...")
-        print(f"{self.spoken(question)} [y/N] ", end="", file=sys.stderr, flush=True)
+            raise SettingError(f"{question} stdin is not a terminal; pass --yes.", f"{INV} --yes ...")
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def command(self, text: str) -> None:
         """Print a command that does the same as a task."""
-        self._print(self.spoken(text), sys.stderr if self._json or (self._piped and self._results) else sys.stdout)
+        self._print(text, sys.stderr if self._json or (self._piped and self._results) else sys.stdout)
 
     @contextmanager
     def step(self, text: str) -> Iterator[Step]:

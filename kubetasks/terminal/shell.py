@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from kubetasks.errors import ProgramError, SetupError
+from kubetasks.project.words import INV
 from kubetasks.terminal import interruption
 from kubetasks.terminal.report import waiting_for
 
@@ -89,7 +90,7 @@ def run(
             )
         except OSError as error:
             raise SetupError(
-                f"The program {argv[0]} cannot be run: {error.strerror}.", "./inv doctor says what installs it"
+                f"The program {argv[0]} cannot be run: {error.strerror}.", f"{INV} doctor says what installs it"
             ) from error
         seconds = timeout or LONGEST_SECONDS
         killing = threading.Timer(seconds, _kill, [process, tail, f"It was ended: it had not ended after {seconds:.0f} s.\n"])

@@ -20,6 +20,7 @@ from kubetasks.pipeline.run import Run
 from kubetasks.project import settings
 from kubetasks.project.application import Project
 from kubetasks.project.settings import Settings
+from kubetasks.project.words import Words, spoken
 from kubetasks.setup import requirements
 from kubetasks.terminal import shell
 from kubetasks.terminal.door import nowhere
@@ -30,7 +31,8 @@ KUBECTL_SECONDS = 600  # more than a test waits for with --timeout
 
 
 class Speaker(Protocol):
-    def spoken(self, text: str) -> str: ...
+    @property
+    def words(self) -> Words: ...
 
 
 P = ParamSpec("P")
@@ -39,17 +41,14 @@ S = TypeVar("S", bound=Speaker)
 
 
 def in_own_words(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """Put what a failure says into words that a person can type: for the project, and for this cluster."""
+    """Let messages say what a person can type: for the project, and for this cluster."""
 
     @wraps(method)
-    def spoken(self: S, /, *args: P.args, **given: P.kwargs) -> R:
-        try:
+    def speaking(self: S, /, *args: P.args, **given: P.kwargs) -> R:
+        with spoken(self.words):
             return method(self, *args, **given)
-        except TaskError as error:
-            error.message = self.spoken(str(error.message))
-            raise
 
-    return spoken
+    return speaking
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class Cluster:
     def run(self, namespace: str = "") -> Run:
         """What the pipeline works on. It asks the cluster anew."""
         chosen = replace(self.settings, namespace=namespace or self.settings.namespace)
-        return Run(chosen, Report(spoken=self.spoken), agreed=True)
+        return Run(chosen, Report(), agreed=True)
 
     def command(self, namespace: str = "") -> str:
         """What a person types before the name of a task for this cluster, and for that namespace of it."""
@@ -91,12 +90,16 @@ class Cluster:
         words = [f"{self.project.variable(*name.split('.'))}={value}" for name, value in chosen.items() if value]
         return " ".join([*words, self.project.command])
 
-    def spoken(self, text: str, namespace: str = "") -> str:
-        """A message, as a person types it for this cluster."""
-        command = self.project.command
+    def words_in(self, namespace: str) -> Words:
+        """The words of messages about that namespace, "" for none: what a person types for this cluster."""
         with suppress(TaskError):  # the settings may be what is wrong
-            command = self.command(namespace)
-        return replace(self.project, command=command).spoken(text)
+            return replace(self.project.words, command=self.command(namespace))
+        return self.project.words
+
+    @property
+    def words(self) -> Words:
+        """Those of messages about the cluster."""
+        return self.words_in("")
 
     @property
     def shared(self) -> bool:
@@ -192,8 +195,9 @@ class Cluster:
 
     def diagnosis(self, namespace: str) -> str:
         """What is wrong in the namespace, on one screen."""
-        found = diagnose.now(self.run(namespace))
-        return self.spoken(found.text(), namespace) if found else ""
+        with spoken(self.words_in(namespace)):
+            found = diagnose.now(self.run(namespace))
+            return found.text() if found else ""
 
 
 def of_entry(entry: Entry) -> Cluster:
@@ -254,9 +258,10 @@ class App:
     def project(self) -> Project:
         return self.cluster.project
 
-    def spoken(self, text: str) -> str:
-        """A message, as a person types it for this namespace of the cluster."""
-        return self.cluster.spoken(text, self.namespace)
+    @property
+    def words(self) -> Words:
+        """Those of messages about this namespace of the cluster."""
+        return self.cluster.words_in(self.namespace)
 
     def _run(self) -> Run:
         return self.cluster.run(self.namespace)

@@ -12,7 +12,7 @@ from invoke.collection import Collection
 
 from kubetasks import namespace
 from kubetasks.__main__ import Tasks
-from kubetasks.project import application
+from kubetasks.project import application, words
 from kubetasks.project.application import Project
 from kubetasks.project.labels import TOOL
 from kubetasks.project.settings import DEFAULTS
@@ -23,8 +23,17 @@ from tasks import PROJECT, ns
 PACKAGE = Path(application.__file__).parents[1]
 CORE = ("--echo", "--dry", "--yes", "--help", "--list")  # options before a task
 SAMPLE = "1"  # in the place of a value
-HINTED = re.compile(r"\./inv|INVOKE_|docs/|k8s/|kubetasks ")
+WORD = re.compile(r"\{(INV|INVOKE|DOCS|DEPLOYMENT|MENDED)\}", re.IGNORECASE)  # of words.py, in a text or in a template
+OF_OURS = re.compile(r"\./inv|INVOKE_(CLUSTER|APP|SETUP)_|docs/|k8s/\w")
 PAGE = re.compile(r"(?<![\w/])((?:/[\w./-]+/)?docs/[a-z-]+\.md)(?:#([a-z-]+))?")
+
+
+def told(part: ast.expr) -> str:
+    """A part of a text that is put together; a word of words.py in braces."""
+    if isinstance(part, ast.Constant):
+        return str(part.value)
+    name = part.value.id if isinstance(part, ast.FormattedValue) and isinstance(part.value, ast.Name) else ""
+    return f"{{{name}}}" if WORD.fullmatch(f"{{{name}}}") else SAMPLE
 
 
 def texts(file: Path) -> Iterator[tuple[int, str]]:
@@ -37,8 +46,7 @@ def texts(file: Path) -> Iterator[tuple[int, str]]:
         if id(node) in left_out:
             continue
         if isinstance(node, ast.JoinedStr):
-            parts = [part.value if isinstance(part, ast.Constant) else SAMPLE for part in node.values]
-            yield node.lineno, "".join(map(str, parts))
+            yield node.lineno, "".join(map(told, node.values))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.lineno, node.value
 
@@ -47,7 +55,7 @@ HINTS = [
     pytest.param(text, id=f"{file.relative_to(PACKAGE)}:{line}")
     for file in sorted(PACKAGE.rglob("*.py"))
     for line, text in texts(file)
-    if HINTED.search(text) and not text.startswith(("ix k8s/", "(?<", "\\", "INVOKE_1_", "name: Cluster", "from kubetasks"))
+    if (WORD.search(text) or "kubetasks " in text) and not text.startswith(("name: Cluster", "from kubetasks"))
 ]
 
 
@@ -107,10 +115,25 @@ def unknown(tasks: Collection, words: list[str]) -> str:
 def test_a_hint_names_what_is_there(tmp_path: Path, options: dict[str, Any] | None, hint: str) -> None:
     (tmp_path / "manifests").mkdir()
     project = PROJECT if options is None else Project.of("shop", tmp_path, **options)
-    text = project.spoken(hint)
+    with words.spoken(project.words):
+        text = WORD.sub(lambda found: str(getattr(words, found[1].upper())), hint)
     assert wrong(project, ns if project is PROJECT else namespace(project), text) == [], text
-    assert project is PROJECT or "./inv" not in text
-    assert project.spoken(text) == text, "told twice, it stays as it is"
+
+
+@pytest.mark.parametrize("options", PROJECTS.values(), ids=PROJECTS)
+def test_the_help_of_a_task_names_what_is_there(tmp_path: Path, options: dict[str, Any] | None) -> None:
+    (tmp_path / "manifests").mkdir()
+    project = PROJECT if options is None else Project.of("shop", tmp_path, **options)
+    tasks = namespace(project)
+    for name in tasks.task_names:
+        for text in (tasks[name].__doc__, *tasks[name].help.values()):
+            assert wrong(project, tasks, text) == [], text
+
+
+def test_a_message_has_no_word_that_only_this_repository_has() -> None:
+    modules = [file for file in PACKAGE.rglob("*.py") if file.parent.name != "tasks"]  # whose help is put into other words
+    found = {text for file in modules for _, text in texts(file) if OF_OURS.search(text)}
+    assert found == {"./inv"}, "the name that the program has here"
 
 
 def test_what_is_not_there_is_noticed() -> None:

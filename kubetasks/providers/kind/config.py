@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kubetasks.errors import ClusterError
+from kubetasks.project.words import INV, INVOKE
 from kubetasks.providers.own import CONTROLLERS_RATE
 from kubetasks.providers.registry import registry_of
 
@@ -157,4 +158,4 @@ def free_port(wanted: int) -> int:
             except OSError:
                 continue
             return port
-    raise ClusterError(f"No port from {wanted} on is free on 127.0.0.1.", "INVOKE_CLUSTER_PORT=NUMBER ./inv start")
+    raise ClusterError(f"No port from {wanted} on is free on 127.0.0.1.", f"{INVOKE}_CLUSTER_PORT=NUMBER {INV} start")

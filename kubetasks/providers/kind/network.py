@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from kubetasks.engine.client import Engine
 from kubetasks.errors import LeftoverError
 from kubetasks.project.labels import Owner
+from kubetasks.project.words import INV
 from kubetasks.providers.own import foreign
 from kubetasks.terminal.door import Door, pairs
 
@@ -78,7 +79,7 @@ class Network:
             names = ", ".join(others)
             raise LeftoverError(
                 f"Docker network {self._name} is left: {names} is connected to it, and was not created by these tasks.",
-                "; ".join([*(f"docker network disconnect --force {self._name} {name}" for name in others), "./inv delete"]),
+                "; ".join([*(f"docker network disconnect --force {self._name} {name}" for name in others), f"{INV} delete"]),
             )
         remove = ["docker", "network", "rm", self._name]
         self._would_be_gone = not self._do.did(remove, lambda: self._engine.remove_network(self._name))

@@ -13,6 +13,7 @@ from kubetasks.engine.client import NO_SPACE
 from kubetasks.engine.image import Image, names_to_load
 from kubetasks.errors import ClusterError, EngineError, ImageError, ProgramError, TaskError
 from kubetasks.project.settings import DEFAULTS
+from kubetasks.project.words import INV, INVOKE
 from kubetasks.providers import containerd
 from kubetasks.providers.base import Cluster
 from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port, kubernetes_of
@@ -124,9 +125,9 @@ class Kind(Own):
         asked, mapped = self._settings.port, _mapped_port(nodes[0])
         port = mapped if mapped and asked != DEFAULT_PORT else asked  # the default one may have been taken
         return {
-            "INVOKE_CLUSTER_NODES": (str(self._settings.nodes), str(len(nodes))),
-            "INVOKE_CLUSTER_KUBERNETES": (self._settings.kubernetes, kubernetes),
-            "INVOKE_CLUSTER_PORT": (str(asked), str(port)),
+            f"{INVOKE}_CLUSTER_NODES": (str(self._settings.nodes), str(len(nodes))),
+            f"{INVOKE}_CLUSTER_KUBERNETES": (self._settings.kubernetes, kubernetes),
+            f"{INVOKE}_CLUSTER_PORT": (str(asked), str(port)),
         }
 
     def _parts(self) -> list[str]:
@@ -143,7 +144,7 @@ class Kind(Own):
             minor = self._settings.kubernetes
             raise ClusterError(
                 f"The image of kind's nodes for Kubernetes {minor} is missing: {image.reference}.",
-                f"INVOKE_CLUSTER_KUBERNETES={minor} ./inv setup",
+                f"{INVOKE}_CLUSTER_KUBERNETES={minor} {INV} setup",
             )
         if not requirements.KIND.find(None, self._settings).present:
             raise ClusterError("kind is not installed.", inventory.command(self._settings))
@@ -156,7 +157,7 @@ class Kind(Own):
             raise ClusterError(
                 f"Cluster {self.name} does not carry the mark of a complete one: its creation or deletion was interrupted in"
                 " another clone, or is under way.",
-                "./inv delete start creates it again",
+                f"{INV} delete start creates it again",
             )
         self._registry.require_free()
         self._network.ours()
@@ -217,7 +218,7 @@ class Kind(Own):
             if any(words in error.sentence for words in PORT_TAKEN):
                 raise ClusterError(
                     f"A port of cluster {self.name} is taken by another program: {error.sentence}",
-                    "End that program and run ./inv start again, or ./inv delete start for a new cluster on a free port",
+                    f"End that program and run {INV} start again, or {INV} delete start for a new cluster on a free port",
                 ) from error
             raise
 
@@ -269,7 +270,7 @@ class Kind(Own):
         self._restore()
         if not self._registry.address():
             if not self._registry.available():
-                self._do.say("The registry image is missing: nodes receive every layer. ./inv setup installs it.")
+                self._do.say(f"The registry image is missing: nodes receive every layer. {INV} setup installs it.")
             return False
         try:
             with self._do.step(f"Delivering {names[0]} through the registry of cluster {self.name}") as at:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from kubetasks.engine import access, machine
 from kubetasks.errors import ClusterError, EngineError, ProgramError
 from kubetasks.project.versions import KICBASE, KUBERNETES
+from kubetasks.project.words import INV, INVOKE
 from kubetasks.providers.base import Cluster
 from kubetasks.providers.minikube import docker_images, tunnel
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
@@ -95,7 +96,7 @@ class Minikube(Own):
         if not _exists(self._recorded("state")):
             raise ClusterError(
                 f"The keys to cluster {self.name} are gone: they were in {self._recorded('state')}.",
-                "./inv delete start creates it again",
+                f"{INV} delete start creates it again",
             )
 
     def _serves(self, nodes: "list[Container]") -> bool:
@@ -120,8 +121,8 @@ class Minikube(Own):
         created = self._recorded("kubernetes") or self._settings.kubernetes
         runtime = "docker" if self._has_docker else "containerd"
         return {
-            "INVOKE_CLUSTER_KUBERNETES": (self._settings.kubernetes, created),
-            "INVOKE_CLUSTER_RUNTIME": (self._settings.runtime, runtime),
+            f"{INVOKE}_CLUSTER_KUBERNETES": (self._settings.kubernetes, created),
+            f"{INVOKE}_CLUSTER_RUNTIME": (self._settings.runtime, runtime),
         }
 
     def _parts(self) -> list[str]:
@@ -138,7 +139,7 @@ class Minikube(Own):
         self._require_program()
         image = self.config().image
         if self._engine.image_id(image) is None:
-            raise ClusterError(f"The image of minikube's nodes is missing: {image}.", "./inv setup")
+            raise ClusterError(f"The image of minikube's nodes is missing: {image}.", f"{INV} setup")
 
     def _require_free(self) -> None:
         container, network = self._engine.container(self.name), self._engine.network(self.name)
@@ -171,7 +172,7 @@ class Minikube(Own):
                 self._minikube(*self.config().start, at=at)
         except ProgramError as error:
             raise ClusterError(
-                f"Cluster {self.name} could not be started.\n  {error.sentence}", "./inv delete start creates it again"
+                f"Cluster {self.name} could not be started.\n  {error.sentence}", f"{INV} delete start creates it again"
             ) from error
 
     def _halt(self) -> None:
@@ -252,7 +253,7 @@ class Minikube(Own):
                 self._image_file.unlink(missing_ok=True)
         # minikube ends with 0 whatever happens; the tutorial's name may mean another run's build by now
         if not self._has(node, names[:1]):
-            raise ClusterError(f"minikube did not load {names[0]}.", "./inv --echo deploy shows how to do it by hand")
+            raise ClusterError(f"minikube did not load {names[0]}.", f"{INV} --echo deploy shows how to do it by hand")
 
     @property
     def _image_file(self) -> Path:

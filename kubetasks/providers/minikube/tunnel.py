@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kubetasks.errors import ClusterError, LeftoverError, SetupError
+from kubetasks.project.words import INV
 from kubetasks.terminal import shell
 
 SERVICES = ipaddress.IPv4Network("10.96.0.0/12")  # the range of service addresses that minikube gives a cluster
@@ -34,7 +35,7 @@ def keep(argv: Sequence[str], environment: Mapping[str, str], node: str) -> None
         refused = code and before  # a second tunnel: the route is that of the first
         if not refused and route(_routes()):
             raise LeftoverError(f"The tunnel is closed, but the route to {SERVICES} is left.", f"sudo ip route delete {SERVICES}")
-    raise ClusterError(f"minikube tunnel ended with {code}.", "./inv status shows whether the cluster runs")
+    raise ClusterError(f"minikube tunnel ended with {code}.", f"{INV} status shows whether the cluster runs")
 
 
 def _routes() -> str:

@@ -51,12 +51,20 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
     return Machine(tmp_path, monkeypatch)
 
 
+CONNECT = "Let the engine reach an image registry: ./inv doctor tells of a proxy that it lacks"
+
+
 @pytest.mark.promise("The first `setup` on a machine pulls")
 @pytest.mark.parametrize(
     ("images", "failures", "why", "hint"),
     [
-        ("auto", [UNREACHABLE], f"{UNREACHABLE.sentence}\n", install.CONNECT),
-        ("build", [], "", install.UNSET),
+        (
+            "auto",
+            [UNREACHABLE],
+            f"{UNREACHABLE.sentence}\n",
+            CONNECT,
+        ),
+        ("build", [], "", "Unset INVOKE_SETUP_IMAGES"),
     ],
 )
 def test_who_cannot_build_is_told_what_is_missing_and_why_it_is_not_pulled(

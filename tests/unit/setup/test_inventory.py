@@ -72,7 +72,7 @@ def test_an_engine_that_somebody_has_chosen_and_that_does_not_answer_is_named(
 
 def test_an_engine_that_setup_may_not_install_is_missing_all_the_same(bare: Settings) -> None:
     item = looked_for(dataclasses.replace(bare, engine="refuse"), "engine")
-    assert (item.present, item.remedy) == (False, inventory.START_YOURS)
+    assert (item.present, item.remedy) == (False, "Start yours, or unset INVOKE_SETUP_ENGINE")
 
 
 def test_minikube_is_there_once_its_program_can_be_run(bare: Settings) -> None:

@@ -29,13 +29,6 @@ def test_only_who_types_yes_agrees(monkeypatch: pytest.MonkeyPatch, typed: str, 
     assert Report().agrees("Change it?") is agreed
 
 
-def test_what_may_be_of_a_log_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    talk = Report(spoken=lambda text: text.replace("./inv", "inv"))
-    talk.result("./invented/path")
-    talk.say("./inv start")
-    assert capsys.readouterr() == ("./invented/path\n", "inv start\n")
-
-
 def test_a_step_that_is_interrupted_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt), Report().step("Building"):
         raise KeyboardInterrupt

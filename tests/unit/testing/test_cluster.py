@@ -69,13 +69,13 @@ def test_a_given_setting_comes_before_a_variable_and_a_default() -> None:
 def test_what_a_person_types_for_it_names_the_cluster_and_the_namespace() -> None:
     named, theirs = "INVOKE_CLUSTER_PROVIDER=kind INVOKE_CLUSTER_NAME=demo", Cluster(PROJECT, THEIRS, environment={})
     assert ours().command() == f"{named} ./inv"
-    assert ours().spoken("./inv logs", "mine") == f"{named} INVOKE_APP_NAMESPACE=mine ./inv logs"
+    assert ours().words_in("mine").command == f"{named} INVOKE_APP_NAMESPACE=mine ./inv"
     assert theirs.command() == (
         "INVOKE_CLUSTER_PROVIDER=existing INVOKE_CLUSTER_CONTEXT=theirs INVOKE_CLUSTER_KUBECONFIG=/kube ./inv"
     )
     assert (theirs.shared, theirs.name, theirs.kubeconfig) == (True, "theirs", Path("/kube"))
     broken = Cluster(PROJECT, {"cluster.nodes": "many"}, environment={})
-    assert broken.spoken("./inv logs") == "./inv logs", "the settings may be what is wrong"
+    assert broken.words.command == "./inv", "the settings may be what is wrong"
     with pytest.raises(SettingError, match="INVOKE_CLUSTER_NODES must be"):
         broken.settings  # noqa: B018
 
