@@ -185,7 +185,7 @@ def _started(root: Path, process: "subprocess.Popen[bytes]", log: Path, *, rootl
 def copy_images(settings: Settings, made: Modern, needed: Sequence[Requirement], file: Path) -> None:
     """Copy the images of what is needed from this machine's engine, through that file. Raises EngineError, ProgramError."""
     found = client.connect()
-    images = [one.find(found, settings).reference for one in (*needed, requirements.BASE_IMAGE) if not isinstance(one, File)]
+    images = [need.find(found, settings).reference for need in (*needed, requirements.BASE_IMAGE) if not isinstance(need, File)]
     for name in images:
         if "@" in name:  # a digest does not outlive a copy
             shell.run(["docker", "pull", name], env=made.variables)

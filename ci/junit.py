@@ -39,7 +39,7 @@ def read(path: Path) -> Tests | None:
         ]
     failed = len({name for name, _text in failures})
     tests = len({(case.get("classname"), case.get("name")) for case in cases})  # one that fails twice has two entries
-    notes = [(str(one.get("name")), str(one.get("value"))) for case in cases for one in case.iter("property")]
+    notes = [(str(told.get("name")), str(told.get("value"))) for case in cases for told in case.iter("property")]
     seconds = [(f"{case.get('classname')}::{case.get('name')}", float(case.get("time") or 0)) for case in cases]
     return Tests(tests - failed - skipped, failed, skipped, tuple(failures), tuple(notes), tuple(seconds))
 

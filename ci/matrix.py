@@ -308,12 +308,12 @@ def rows(results: list[Result]) -> list[tuple[str, str, str, str]]:
     """The rows of the closing table: part, result, time, and where it ran or why it did not."""
     return [
         (
-            one.job.title,
-            _result(one),
-            duration(one.seconds) if one.seconds else "",
-            one.where,
+            result.job.title,
+            _result(result),
+            duration(result.seconds) if result.seconds else "",
+            result.where,
         )
-        for one in results
+        for result in results
     ]
 
 
@@ -326,10 +326,10 @@ def _result(one: Result) -> str:
 def slowest(results: list[Result]) -> list[tuple[str, str, str]]:
     """The rows of the table of the slowest tests: test, time, job."""
     found = [
-        (seconds, name, one.job.title)
-        for one in results
-        if one.tests and one.job.kind != "lint"
-        for name, seconds in one.tests.seconds
+        (seconds, name, result.job.title)
+        for result in results
+        if result.tests and result.job.kind != "lint"
+        for name, seconds in result.tests.seconds
     ]
     return [(name, duration(seconds), title) for seconds, name, title in sorted(found, reverse=True)[:SLOWEST]]
 
@@ -351,10 +351,10 @@ def summary(results: list[Result]) -> str:
     """The same in Markdown for a job's page, with the tests' notes and failures."""
     lines = ["| part | result | time | where |", "|---|---|---|---|"]
     lines += [f"| {' | '.join(row)} |" for row in rows(results)]
-    for one in results:
-        for name, value in one.tests.notes if one.tests else ():
-            lines += ["", f"**{one.job.title}: {name}**", "", "```", value.rstrip(), "```"]
-        for name, text in one.tests.failures if one.tests else ():
+    for result in results:
+        for name, value in result.tests.notes if result.tests else ():
+            lines += ["", f"**{result.job.title}: {name}**", "", "```", value.rstrip(), "```"]
+        for name, text in result.tests.failures if result.tests else ():
             head, tail = text[: SUMMARY_CHARACTERS // 2], text[SUMMARY_CHARACTERS // 2 :][-SUMMARY_CHARACTERS // 2 :]
-            lines += ["", f"<details><summary>{one.job.title}: {name}</summary>", "", "```", head + tail, "```", "</details>"]
+            lines += ["", f"<details><summary>{result.job.title}: {name}</summary>", "", "```", head + tail, "```", "</details>"]
     return "\n".join(lines) + "\n"

@@ -89,8 +89,8 @@ def test(
         run.report.table(("SLOWEST TESTS", "TIME", "IN"), slowest)
     if wanted == matrix.jobs("core", run.settings.kubernetes):
         run.report.say(matrix.of_the_goal(time.monotonic() - started))
-    failed = [one.job.title for one in results if one.outcome == "failed"]
-    missing = [one for one in results if one.job.required and one.outcome == "not tested"]
+    failed = [result.job.title for result in results if result.outcome == "failed"]
+    missing = [result for result in results if result.job.required and result.outcome == "not tested"]
     if failed:
         raise TaskError(f"Failed: {', '.join(failed)}.", "The reasons are above, with the command for one test; more in reports/")
     if missing:

@@ -64,9 +64,9 @@ class Configuration(Config):
 def _sections(read: Callable[[Path], Any], path: Path) -> Any:
     """What is in a configuration file, or None. Raises SettingError, and FileNotFoundError for invoke."""
     path.stat()
-    found = read(path)
-    if found is None or (isinstance(found, dict) and all(isinstance(key, str) for key in found)):
-        return found
+    content = read(path)
+    if content is None or (isinstance(content, dict) and all(isinstance(key, str) for key in content)):
+        return content
     raise SettingError(f"{path} must hold sections, such as `cluster:`.", files.FIX)
 
 
@@ -154,7 +154,7 @@ class Tasks(Program):
 
     def _task_options(self) -> set[str]:
         tasks = [self.collection[name] for name in self.collection.task_names]
-        return {name for one in tasks for argument in one.get_arguments() for name in argument.names}
+        return {name for task in tasks for argument in task.get_arguments() for name in argument.names}
 
     def print_version(self) -> None:
         file = Path(__file__).resolve().parents[1] / "pyproject.toml"

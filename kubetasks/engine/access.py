@@ -84,9 +84,9 @@ def _of_context() -> dict[str, Any]:
 
     name = _context()
     try:
-        found: Any = ContextAPI.kwargs_from_context(name)
+        told: Any = ContextAPI.kwargs_from_context(name)
     except Exception as error:
         raise EngineError(f"What the docker context {name} says cannot be read: {error}", CONTEXTS) from error
-    if name != DEFAULT_CONTEXT and not found:
+    if name != DEFAULT_CONTEXT and not told:
         raise EngineError(f"There is no docker context {name}.", CONTEXTS)
-    return dict(found)
+    return dict(told)

@@ -24,7 +24,7 @@ def required(dockerfile: bytes) -> bool:
 
     What else it does not know it refuses.
     """
-    return any(one.heredoc for one in instructions(decoded(dockerfile)))
+    return any(instruction.heredoc for instruction in instructions(decoded(dockerfile)))
 
 
 def build(

@@ -263,10 +263,10 @@ class Engine:
             try:
                 known = self._client.images.get(reference).attrs["RepoDigests"] or []
                 ask: Any = self._client.api.inspect_distribution
-                found = str(ask(name)["Descriptor"]["digest"])
+                digest = str(ask(name)["Descriptor"]["digest"])
             except (APIError, ImageNotFound):  # a push says why
                 return None
-            return found if f"{repository}@{found}" in known else None
+            return digest if f"{repository}@{digest}" in known else None
 
     def push(self, name: str, on_line: Callable[[str], None]) -> str:
         """Push an image to the registry in its name, with the engine's own credentials; return its digest. Raises ImageError."""
@@ -292,8 +292,8 @@ class Engine:
         taken = tenacity.retry_if_exception(lambda error: isinstance(error, APIError) and TAKEN in str(error))
         stop, pause = tenacity.stop_after_delay(TAG_SECONDS), tenacity.wait_random(0, 0.2)
         with _reported(f"Tagging {reference}"):
-            found = self._client.images.get(reference)
-            tenacity.Retrying(retry=taken, stop=stop, wait=pause, reraise=True)(found.tag, repository, tag)
+            image = self._client.images.get(reference)
+            tenacity.Retrying(retry=taken, stop=stop, wait=pause, reraise=True)(image.tag, repository, tag)
 
     def platform(self, reference: str) -> str:
         """The platform that is saved of an image, as in linux/amd64, or "" of an engine that has one of each image.
@@ -305,8 +305,8 @@ class Engine:
         with _reported(f"Looking for image {reference}"):
             if version_lt(self._client.api.api_version, SAVES_PLATFORM):
                 return ""
-            found = self._client.images.get(reference).attrs
-            return "/".join(filter(None, (found["Os"], found["Architecture"], found.get("Variant"))))
+            image = self._client.images.get(reference).attrs
+            return "/".join(filter(None, (image["Os"], image["Architecture"], image.get("Variant"))))
 
     def save(self, references: Sequence[str], file: Path) -> None:
         """Write an image with these names to a file that `docker load` reads."""
@@ -438,8 +438,8 @@ class Engine:
     def container(self, name: str) -> "Container | None":
         """The container of that name, running or stopped, or None."""
         with _found(f"Looking for container {name}"):
-            found = self._client.containers.get(name)
-            return found if found.name == name else None
+            container = self._client.containers.get(name)
+            return container if container.name == name else None
         return None
 
     def start(self, container: "Container") -> None:
@@ -512,8 +512,8 @@ class Engine:
     def network(self, name: str) -> dict[str, Any] | None:
         """A network's description (Labels, IPAM, Options), or None."""
         with _found(f"Looking for network {name}"):
-            found: dict[str, Any] = self._client.api.inspect_network(name)
-            return found if found["Name"] == name else None
+            network: dict[str, Any] = self._client.api.inspect_network(name)
+            return network if network["Name"] == name else None
         return None
 
     def create_network(self, name: str, labels: Mapping[str, str], options: Mapping[str, str]) -> None:
@@ -535,8 +535,8 @@ class Engine:
     def connected(self, network: str) -> list[str]:
         """The names of the running containers on a network."""
         with _found(f"Looking for network {network}"):
-            found: dict[str, Any] = self._client.api.inspect_network(network)
-            return sorted(one["Name"] for one in (found.get("Containers") or {}).values())
+            described: dict[str, Any] = self._client.api.inspect_network(network)
+            return sorted(container["Name"] for container in (described.get("Containers") or {}).values())
         return []
 
     def remove_network(self, name: str) -> None:
@@ -563,9 +563,10 @@ class Engine:
         """The clusters of each project in this engine, as their networks and volumes say; sorted by name."""
         with _reported("Listing networks and volumes"):
             filters = {"label": OWNER_LABEL}
-            found = [*self._client.networks.list(filters=filters), *self._client.volumes.list(filters=filters)]
+            marked = [*self._client.networks.list(filters=filters), *self._client.volumes.list(filters=filters)]
             return sorted(
-                filter(None, (_created(one.attrs["Labels"]) for one in found)), key=lambda one: (one.name, one.provider)
+                filter(None, (_created(labelled.attrs["Labels"]) for labelled in marked)),
+                key=lambda cluster: (cluster.name, cluster.provider),
             )
 
 

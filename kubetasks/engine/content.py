@@ -97,9 +97,9 @@ def _after_each_from(dockerfile: bytes, line: str) -> bytes:
     """The Dockerfile with that line after each instruction FROM, which may go on over several lines."""
     text = decoded(dockerfile)
     lines = text.removesuffix("\n").split("\n")
-    for one in reversed(instructions(text)):
-        if one.keyword == "FROM":
-            lines.insert(one.end, line)
+    for instruction in reversed(instructions(text)):
+        if instruction.keyword == "FROM":
+            lines.insert(instruction.end, line)
     return "\n".join([*lines, ""]).encode("utf-8", "surrogateescape")
 
 
@@ -116,11 +116,11 @@ def context_entries(folder: Path) -> list[str]:
     kinds = (Path.is_file, Path.is_dir, Path.is_symlink)  # a socket or a pipe is none of them
     with warnings.catch_warnings(action="ignore", category=FutureWarning):  # Python's own, of a bracket in a bracket
         try:
-            found = exclude_paths(str(folder), [*patterns.values(), f"**/{STATE_FOLDER}"])
+            entries = exclude_paths(str(folder), [*patterns.values(), f"**/{STATE_FOLDER}"])
         except re.error as error:
             number = next(number for number, pattern in patterns.items() if not _is_pattern(folder, pattern))
             raise SettingError(f"{ignore} cannot be read: line {number} is no pattern ({error}).", files.FIX) from error
-    return sorted(name for name in found if any(kind(folder / name) for kind in kinds))
+    return sorted(name for name in entries if any(kind(folder / name) for kind in kinds))
 
 
 def _is_pattern(folder: Path, pattern: str) -> bool:

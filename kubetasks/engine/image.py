@@ -103,8 +103,8 @@ def asks_for_base(app: Application) -> bool:
 
 def _arguments(content: bytes) -> dict[str, str]:
     """The build arguments that a Dockerfile declares, each with its first default, or ""."""
-    found = dockerfile.instructions(dockerfile.decoded(content))
-    return dockerfile.declared([one for one in found if one.keyword == "ARG"])
+    instructions = dockerfile.instructions(dockerfile.decoded(content))
+    return dockerfile.declared([instruction for instruction in instructions if instruction.keyword == "ARG"])
 
 
 def our_names(engine: Engine, image: Image) -> list[str]:
@@ -122,8 +122,8 @@ def names_to_load(engine: Engine, image: Image) -> list[str]:
 
 def all_mean_one(known: Mapping[str, str], names: Iterable[str]) -> bool:
     """Whether all of the names are known, and mean one image; `known` has the digest or id of each name."""
-    found = {known.get(name) for name in names}
-    return len(found) == 1 and None not in found
+    meant = {known.get(name) for name in names}
+    return len(meant) == 1 and None not in meant
 
 
 def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> None:

@@ -20,8 +20,8 @@ LIMITS = ("MemoryLimit", "PidsLimit", "CPUShares")  # what a rootless kubelet mu
 
 def container_id(mounts: str) -> str:
     """The container in which a process has these mounts, the content of /proc/self/mountinfo; "" if it is in none."""
-    found = re.search(r"/containers/([0-9a-f]{64})/hostname /etc/hostname ", mounts)
-    return found[1] if found else ""
+    mount = re.search(r"/containers/([0-9a-f]{64})/hostname /etc/hostname ", mounts)
+    return mount[1] if mount else ""
 
 
 def is_rootless(info: Info) -> bool:

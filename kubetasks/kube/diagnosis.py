@@ -119,7 +119,11 @@ def decisive(events: Sequence[Object], problem: Problem, newest_set: str) -> Obj
     of_object = [event for event in events if event_object(event) == about]
     warnings = [event for event in of_object if event.get("type") == "Warning"]
     running = problem.code in ("not-ready", "timeout")
-    telling = [one for one in warnings if one.get("reason") != "BackOff" and (running or one.get("reason") != "Unhealthy")]
+    telling = [
+        warning
+        for warning in warnings
+        if warning.get("reason") != "BackOff" and (running or warning.get("reason") != "Unhealthy")
+    ]
     return max(telling or warnings or of_object, key=event_time, default=None)
 
 
@@ -143,7 +147,7 @@ def diagnose(
         event=_event(event, now or datetime.now(UTC)) if event else "",
         probe=_probe(pod, problem) if pod else "",
         wanted=_images(deployment["spec"]["template"]["spec"]) if deployment else "",
-        running=sorted({_images(one["spec"]) for one in pods if readiness.pod_ready(one)}),
+        running=sorted({_images(running["spec"]) for running in pods if readiness.pod_ready(running)}),
         changed=_revision(deployment, newest) if deployment else "",
         serving=_serving(pods, newest) if deployment else "",
         log_of=f"{source[1]}{' before its restart' if source[2] else ''}" if source and log else "",

@@ -11,7 +11,7 @@ from kubetasks.terminal.wait import Done, Failed, Pending, State
 
 def same(live: Object, wanted: Object, key: str) -> bool:
     """Whether a job has ended well that has the same digest, which is the annotation `key`."""
-    digests = {(one["metadata"].get("annotations") or {}).get(key) for one in (live, wanted)}
+    digests = {(job["metadata"].get("annotations") or {}).get(key) for job in (live, wanted)}
     return len(digests) == 1 and "Complete" in _conditions(live)
 
 
@@ -21,8 +21,8 @@ def state(job: Object | None, pods: Sequence[Object], evidence: Evidence, grace:
         return Failed("The job is gone.", f"{INV} deploy")
     if "Complete" in _conditions(job):
         return Done()
-    if found := problem(job, pods, evidence):
-        return Failed(found.sentence, found.hint, found.code, found.name, found.grace * grace)
+    if wrong := problem(job, pods, evidence):
+        return Failed(wrong.sentence, wrong.hint, wrong.code, wrong.name, wrong.grace * grace)
     failed = job.get("status", {}).get("failed", 0)
     return Pending(f"{failed} attempts have failed" if failed else "its pod has not ended")
 
@@ -31,8 +31,8 @@ def problem(job: Object, pods: Sequence[Object], evidence: Evidence) -> Problem 
     """What is wrong with a job, at its newest pod if it has failed; None if nothing is."""
     if failed := _conditions(job).get("Failed"):
         return problems.of_kind("job-failed", *_newest(pods), job=job["metadata"]["name"], message=failed.get("message", ""))
-    found = [one for one in (problems.of_pod(pod, evidence) for pod in pods) if one and one.code != "crash-loop"]
-    return next(iter(found), None)  # how often a container may fail is the job's own matter
+    failing = [wrong for wrong in (problems.of_pod(pod, evidence) for pod in pods) if wrong and wrong.code != "crash-loop"]
+    return next(iter(failing), None)  # how often a container may fail is the job's own matter
 
 
 def late(job: Object, pods: Sequence[Object], seconds: float, missing: str) -> Problem:
@@ -43,10 +43,12 @@ def late(job: Object, pods: Sequence[Object], seconds: float, missing: str) -> P
 
 def _newest(pods: Sequence[Object]) -> tuple[str, str]:
     """The name of the newest pod, and its first container."""
-    pod = max(pods, key=lambda one: one["metadata"]["creationTimestamp"], default=None)
+    pod = max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
     return (pod["metadata"]["name"], pod["spec"]["containers"][0]["name"]) if pod else ("", "")
 
 
 def _conditions(job: Object) -> dict[str, Object]:
     """The conditions that are true, by type."""
-    return {one["type"]: one for one in job.get("status", {}).get("conditions", []) if one["status"] == "True"}
+    return {
+        condition["type"]: condition for condition in job.get("status", {}).get("conditions", []) if condition["status"] == "True"
+    }

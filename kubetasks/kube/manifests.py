@@ -55,33 +55,34 @@ def of_application(app: Application) -> list[Manifest]:
 
     Raises SettingError: for what cannot be read, what is not among KINDS, and without the deployment.
     """
-    found = [Manifest(made.deployment(app)), Manifest(made.service(app))] if app.manifests is None else _in(app.manifests)
+    manifests = [Manifest(made.deployment(app)), Manifest(made.service(app))] if app.manifests is None else _in(app.manifests)
     where = app.manifests or "What is made"
-    for one in found:
-        if one.item["kind"] not in KINDS:
-            near = difflib.get_close_matches(one.item["kind"], KINDS, 1, ALIKE)
+    for manifest in manifests:
+        kind, version, source = manifest.item["kind"], manifest.item.get("apiVersion"), manifest.file or where
+        if kind not in KINDS:
+            near = difflib.get_close_matches(kind, KINDS, 1, ALIKE)
             raise SettingError(
-                f"{one.file or where} has {one.name}, and {one.item['kind']} is not among {', '.join(sorted(KINDS))}.",
+                f"{source} has {manifest.name}, and {kind} is not among {', '.join(sorted(KINDS))}.",
                 f"Did you mean {near[0]}?" if near else "Move it to another folder, and apply it with kubectl",
             )
-        if one.item.get("apiVersion") != VERSIONS[one.item["kind"]]:
-            told = f"{one.file or where}: the apiVersion of {one.name} must be {VERSIONS[one.item['kind']]}"
-            raise SettingError(f"{told}, not {one.item.get('apiVersion')}.", "Fix the file")
-    names = [one.name for one in found]
+        if version != VERSIONS[kind]:
+            told = f"{source}: the apiVersion of {manifest.name} must be {VERSIONS[kind]}"
+            raise SettingError(f"{told}, not {version}.", "Fix the file")
+    names = [manifest.name for manifest in manifests]
     if twice := next((name for name in names if names.count(name) > 1), ""):
         raise SettingError(f"{where} has {twice} twice.", "Leave one of them out")
     own = (f"deployment/{app.name}", f"service/{app.name}")
     if own[0] not in names:
         raise SettingError(f"{where} has no {own[0]}.", f"Call the application's deployment {app.name}; or {MADE}")
 
-    def turn(one: Manifest) -> tuple[int, int]:
-        if one.name in own:
-            return own.index(one.name) + 1, 0
+    def turn(manifest: Manifest) -> tuple[int, int]:
+        if manifest.name in own:
+            return own.index(manifest.name) + 1, 0
         # a worker of the application's own image may need what a job does first, and a job what others run: a database
-        needs_jobs = one.item["kind"] == "Deployment" and containers(one.item, app)
-        return 0, len(KINDS) if needs_jobs else KINDS.index(one.item["kind"])
+        needs_jobs = manifest.item["kind"] == "Deployment" and containers(manifest.item, app)
+        return 0, len(KINDS) if needs_jobs else KINDS.index(manifest.item["kind"])
 
-    return sorted(found, key=turn)
+    return sorted(manifests, key=turn)
 
 
 def _in(folder: Path) -> list[Manifest]:
@@ -90,12 +91,12 @@ def _in(folder: Path) -> list[Manifest]:
             return [Manifest(item) for item in _items(kubectl.kustomize(folder), folder)]
         except ProgramError as error:
             raise SettingError(f"{folder} cannot be built: {error.output.strip()}", f"kubectl kustomize {folder}") from error
-    found = []
+    manifests = []
     for file in sorted(folder.iterdir()):
         if file.suffix in SUFFIXES:
             items = read(file)
-            found += [Manifest(item, file if len(items) == 1 else None) for item in items]
-    return found
+            manifests += [Manifest(item, file if len(items) == 1 else None) for item in items]
+    return manifests
 
 
 def is_kustomized(folder: Path) -> bool:
@@ -120,7 +121,7 @@ def _misshapen(item: Any) -> str:
     """What keeps a document from being the manifest of an object, as far as it is looked at here; "" if nothing does."""
     metadata = item.get("metadata") if isinstance(item, dict) else None
     if not isinstance(metadata, dict) or not all(
-        isinstance(one, str) and one for one in (item.get("kind"), metadata.get("name"))
+        isinstance(word, str) and word for word in (item.get("kind"), metadata.get("name"))
     ):
         return "it holds something without kind and name, which are text"
     name, spec = describe(item), item.get("spec") or {}
@@ -136,11 +137,11 @@ def _misshapen(item: Any) -> str:
     if item["kind"] in WORKLOADS:
         pod = template.get("spec") if isinstance(template, dict) else None
         groups: list[Any] = [pod.get("containers"), pod.get("initContainers") or []] if isinstance(pod, dict) else [None]
-        if not all(_mappings(group) and all(one.get("name") for one in group) for group in groups):
+        if not all(_mappings(group) and all(container.get("name") for container in group) for group in groups):
             return f"{name} has no pod template with containers that have names"
-        for one in (one for group in groups for one in group):
-            if not _mappings(one.get("ports") or []):
-                return f"the ports of container {one['name']} of {name} are no list of mappings: - containerPort: 8080"
+        for container in (container for group in groups for container in group):
+            if not _mappings(container.get("ports") or []):
+                return f"the ports of container {container['name']} of {name} are no list of mappings: - containerPort: 8080"
         selector = spec.get("selector") or {}
         if not isinstance(selector, dict) or not isinstance(selector.get("matchLabels") or {}, dict):
             return f"the selector of {name} is no mapping"
@@ -148,7 +149,7 @@ def _misshapen(item: Any) -> str:
 
 
 def _mappings(group: Any) -> bool:
-    return isinstance(group, list) and all(isinstance(one, dict) for one in group)
+    return isinstance(group, list) and all(isinstance(item, dict) for item in group)
 
 
 def owned(item: Object, owner: Owner, namespace: str = "") -> Object:
@@ -166,26 +167,28 @@ def containers(item: Object, app: Application) -> dict[str, str]:
     In its own deployment that is the only container, or the one of its name; anywhere, each whose image is NAME or NAME:TAG.
     Raises SettingError if its own deployment has none.
     """
-    pod, found = item["spec"]["template"]["spec"], dict[str, str]()
+    pod, places = item["spec"]["template"]["spec"], dict[str, str]()
     own = describe(item) == app.deployment
     for group in ("initContainers", "containers"):
-        for index, one in enumerate(pod.get(group) or []):
-            main = own and group == "containers" and (one["name"] == app.name or len(pod[group]) == 1)
-            if main or str(one.get("image")).partition(":")[0] == app.name:
-                found[str(one["name"])] = f"/spec/template/spec/{group}/{index}"
-    if own and not any("/containers/" in place for place in found.values()):
+        for index, container in enumerate(pod.get(group) or []):
+            main = own and group == "containers" and (container["name"] == app.name or len(pod[group]) == 1)
+            if main or str(container.get("image")).partition(":")[0] == app.name:
+                places[str(container["name"])] = f"/spec/template/spec/{group}/{index}"
+    if own and not any("/containers/" in place for place in places.values()):
         raise SettingError(f"{describe(item)} in {app.manifests} has no container {app.name}.", "Fix the file")
-    return found
+    return places
 
 
-def other_images(found: Sequence[Manifest], app: Application) -> list[str]:
+def other_images(manifests: Sequence[Manifest], app: Application) -> list[str]:
     """The images of other containers than the application's, which may be pulled or not."""
-    pods = [(one.item, one.item["spec"]["template"]["spec"]) for one in found if one.item["kind"] in WORKLOADS]
+    pods = [
+        (manifest.item, manifest.item["spec"]["template"]["spec"]) for manifest in manifests if manifest.item["kind"] in WORKLOADS
+    ]
     named = [
-        str(one.get("image"))
+        str(container.get("image"))
         for item, pod in pods
-        for one in [*(pod.get("initContainers") or []), *pod["containers"]]
-        if one["name"] not in containers(item, app) and one.get("imagePullPolicy") != "Always"
+        for container in [*(pod.get("initContainers") or []), *pod["containers"]]
+        if container["name"] not in containers(item, app) and container.get("imagePullPolicy") != "Always"
     ]
     return list(dict.fromkeys(named))
 

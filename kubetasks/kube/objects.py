@@ -25,10 +25,10 @@ def require_ours(kube: Kube, item: Object) -> None:
 
 def there(kube: Kube, kind: str, name: str, namespace: str = "") -> Object | None:
     """Our object of that name, or None. Raises OwnershipError if there is one without our label."""
-    found = kube.get(kind, name, namespace)
-    if found:
-        require_ours(kube, {"kind": kind, **found})
-    return found
+    item = kube.get(kind, name, namespace)
+    if item:
+        require_ours(kube, {"kind": kind, **item})
+    return item
 
 
 def apply(kube: Kube, item: Object, before: Object | None = None) -> bool:
@@ -79,7 +79,7 @@ def _forget_update(kube: Kube, target: str) -> None:
     while True:
         metadata = kube.request("GET", target)["metadata"]
         entries = metadata.get("managedFields", [])
-        kept = [one for one in entries if (one["manager"], one["operation"], one.get("subresource", "")) != ours]
+        kept = [entry for entry in entries if (entry["manager"], entry["operation"], entry.get("subresource", "")) != ours]
         if len(kept) == len(entries):
             return
         patch = {"metadata": {"managedFields": kept, "resourceVersion": metadata["resourceVersion"]}}
@@ -122,9 +122,9 @@ def wait_until_gone(
     def check() -> wait.State:
         while left:
             kind, name, uid = left[0]
-            found = kube.get(kind, name, namespace)
-            if found and found["metadata"]["uid"] == uid:  # somebody may have created another one
-                waits_for = [one for one in found["metadata"].get("finalizers", []) if one != DEPENDENTS]
+            item = kube.get(kind, name, namespace)
+            if item and item["metadata"]["uid"] == uid:  # somebody may have created another one
+                waits_for = [finalizer for finalizer in item["metadata"].get("finalizers", []) if finalizer != DEPENDENTS]
                 why = f"it waits for {', '.join(waits_for)}" if waits_for else "what belongs to it is still there"
                 return wait.Pending(f"{kind.lower()}/{name}: {why}")
             left.pop(0)

@@ -152,13 +152,15 @@ class Unready(NamedTuple):
 
 def probe_answers(events: Sequence[Object]) -> dict[str, tuple[datetime, str]]:
     """What each pod's readiness probe got last and when, by pod."""
-    failed = [one for one in events if one.get("reason") == "Unhealthy" and one.get("message", "").startswith("Readiness")]
+    failed = [
+        event for event in events if event.get("reason") == "Unhealthy" and event.get("message", "").startswith("Readiness")
+    ]
     return {event_object(event)[1]: (event_time(event), event["message"]) for event in sorted(failed, key=event_time)}
 
 
 def mount_failures(events: Sequence[Object]) -> dict[str, str]:
     """Why each pod's volumes could not be mounted last, by pod."""
-    failed = [one for one in events if one.get("reason") in NOT_MOUNTED]
+    failed = [event for event in events if event.get("reason") in NOT_MOUNTED]
     return {event_object(event)[1]: event.get("message", "") for event in sorted(failed, key=event_time)}
 
 
@@ -205,19 +207,21 @@ def unready(pod: Object, now: datetime) -> Unready | None:
     """The container that runs and that its readiness probe has not found ready, or None if there is none."""
     if pod["metadata"].get("deletionTimestamp"):
         return None
-    probes = {one["name"]: one["readinessProbe"] for one in pod["spec"]["containers"] if "readinessProbe" in one}
+    probes = {
+        container["name"]: container["readinessProbe"] for container in pod["spec"]["containers"] if "readinessProbe" in container
+    }
     changed = _condition(pod, "Ready").get("lastTransitionTime")
     for container in pod.get("status", {}).get("containerStatuses", []):
         running, probe = container.get("state", {}).get("running"), probes.get(container["name"])
         if running and probe and not container.get("ready") and container.get("started") is not False:  # False: startup probe
             own = probe.get("initialDelaySeconds", 0) + probe.get("periodSeconds", 10) * probe.get("failureThreshold", 3)
-            since = max(datetime.fromisoformat(one) for one in (running["startedAt"], changed) if one)
+            since = max(datetime.fromisoformat(begun) for begun in (running["startedAt"], changed) if begun)
             return Unready(str(container["name"]), (now - since).total_seconds(), own)
     return None
 
 
 def _condition(item: Object, kind: str) -> Object:
-    return next((one for one in item.get("status", {}).get("conditions", []) if one["type"] == kind), {})
+    return next((condition for condition in item.get("status", {}).get("conditions", []) if condition["type"] == kind), {})
 
 
 def of_pod(
@@ -291,9 +295,11 @@ def _answer(pod: Object, evidence: Evidence) -> str:
     """What the pod's readiness probe got last, if that was since its containers started."""
     at, answer = evidence.answers.get(pod["metadata"]["name"], (None, ""))
     running = [
-        one["state"]["running"] for one in pod.get("status", {}).get("containerStatuses", []) if "running" in one.get("state", {})
+        container["state"]["running"]
+        for container in pod.get("status", {}).get("containerStatuses", [])
+        if "running" in container.get("state", {})
     ]
-    return answer if at and all(at >= datetime.fromisoformat(one["startedAt"]) for one in running) else ""
+    return answer if at and all(at >= datetime.fromisoformat(container["startedAt"]) for container in running) else ""
 
 
 def _takes_pods(node: Object) -> bool:

@@ -33,9 +33,9 @@ def rollout_state(rollout: Rollout, since: Mapping[str, datetime] = NOT_KNOWN, g
     `since` is when each node started: what the API says of containers that started earlier is from before that. `grace` is what
     a problem's own is multiplied by, seconds.
     """
-    found = problem(rollout)
-    if found:
-        return Failed(found.sentence, found.hint, found.code, found.name, found.grace * grace)
+    wrong = problem(rollout)
+    if wrong:
+        return Failed(wrong.sentence, wrong.hint, wrong.code, wrong.name, wrong.grace * grace)
     return progress(rollout, since)
 
 
@@ -73,9 +73,9 @@ def problem(rollout: Rollout) -> Problem | None:
         fitting=fitting if fitting < wanted else 0,
         revertible=revision_before(rollout) is not None,
     )
-    found = [one for one in map(of_pod, newest) if one]
-    if found:
-        worst = min(found, key=lambda one: one.grace)
+    failing = [wrong for wrong in map(of_pod, newest) if wrong]
+    if failing:
+        worst = min(failing, key=lambda wrong: wrong.grace)
         # the nodes may be too busy with those that start for this one to answer
         return None if starting and (worst.code, worst.grace) == ("not-ready", Grace.LONG) else worst
     if deployment["spec"].get("paused") and (updated < wanted or status.get("replicas", 0) > updated):
@@ -137,15 +137,15 @@ class Revision(NamedTuple):
 def revision_before(rollout: Rollout) -> Revision | None:
     """The newest earlier revision that still has ready pods, or the newest earlier one; None if there is none."""
     newest = _newest_template(rollout)
-    numbered = [one for one in rollout.replica_sets if REVISION in one["metadata"].get("annotations", {})]
-    earlier = [one for one in numbered if _template(one) != newest]
-    serving = [one for one in earlier if one.get("status", {}).get("readyReplicas")]
-    found = max(serving or earlier, key=_revision, default=None)
-    if found is None:
+    numbered = [replica_set for replica_set in rollout.replica_sets if REVISION in replica_set["metadata"].get("annotations", {})]
+    earlier = [replica_set for replica_set in numbered if _template(replica_set) != newest]
+    serving = [replica_set for replica_set in earlier if replica_set.get("status", {}).get("readyReplicas")]
+    chosen = max(serving or earlier, key=_revision, default=None)
+    if chosen is None:
         return None
-    template = copy.deepcopy(found["spec"]["template"])
+    template = copy.deepcopy(chosen["spec"]["template"])
     template["metadata"].get("labels", {}).pop("pod-template-hash", None)
-    return Revision(_revision(found), template)
+    return Revision(_revision(chosen), template)
 
 
 def _revision(replica_set: Object) -> int:
@@ -155,7 +155,7 @@ def _revision(replica_set: Object) -> int:
 def newest_set(rollout: Rollout) -> str:
     """The name of the replica set of the deployment's current template; "" if there is none yet."""
     newest = _newest_template(rollout)
-    return next((_name(one) for one in rollout.replica_sets if _template(one) == newest), "")
+    return next((_name(replica_set) for replica_set in rollout.replica_sets if _template(replica_set) == newest), "")
 
 
 def newest_pods(rollout: Rollout) -> list[Object]:
@@ -173,7 +173,11 @@ def _newest_template(rollout: Rollout) -> str | None:
     if rollout.deployment is None:
         return None
     revision = rollout.deployment["metadata"].get("annotations", {}).get(REVISION)
-    same = (one for one in rollout.replica_sets if one["metadata"].get("annotations", {}).get(REVISION) == revision)
+    same = (
+        replica_set
+        for replica_set in rollout.replica_sets
+        if replica_set["metadata"].get("annotations", {}).get(REVISION) == revision
+    )
     return next(map(_template, same), None)
 
 
@@ -205,7 +209,7 @@ def started_since(pod: Object, since: datetime | None) -> bool:
         (container.get("state", {}).get("running") or {}).get("startedAt")
         for container in pod.get("status", {}).get("containerStatuses", [])
     ]
-    return all(_not_before(since, one) for one in started)
+    return all(_not_before(since, time) for time in started)
 
 
 def crashed_since(pod: Object, since: datetime | None) -> bool:
@@ -215,7 +219,7 @@ def crashed_since(pod: Object, since: datetime | None) -> bool:
         (container.get("lastState", {}).get("terminated") or {}).get("finishedAt")
         for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     ]
-    return any(_not_before(since, one) for one in ended)
+    return any(_not_before(since, time) for time in ended)
 
 
 def _not_before(since: datetime | None, time: str | None) -> bool:

@@ -26,15 +26,15 @@ def addresses(service: Object, mapped: tuple[int, int] | None, nodes: Sequence[O
     if not ports:
         return []
     port = ports[0]
-    found = []
+    known = []
     if mapped and port.get("nodePort") == mapped[0]:
-        found.append(Address(f"http://127.0.0.1:{mapped[1]}/", MAPPED))
+        known.append(Address(f"http://127.0.0.1:{mapped[1]}/", MAPPED))
     for ingress in service.get("status", {}).get("loadBalancer", {}).get("ingress") or []:
         host = ingress.get("ip") or ingress.get("hostname")
-        found.append(Address(f"http://{_bracketed(host)}:{port['port']}/", BALANCER))
+        known.append(Address(f"http://{_bracketed(host)}:{port['port']}/", BALANCER))
     if port.get("nodePort"):
-        found += [Address(f"http://{_bracketed(host)}:{port['nodePort']}/", NODE) for host in _internal(nodes)]
-    return found
+        known += [Address(f"http://{_bracketed(host)}:{port['nodePort']}/", NODE) for host in _internal(nodes)]
+    return known
 
 
 def _internal(nodes: Sequence[Object]) -> list[str]:
@@ -59,7 +59,7 @@ def node_port_owner(services: Sequence[Object], port: int, name: str, namespace:
     for service in services:
         metadata = service["metadata"]
         if (metadata["namespace"], metadata["name"]) != (namespace, name) and any(
-            one.get("nodePort") == port for one in service["spec"].get("ports", [])
+            entry.get("nodePort") == port for entry in service["spec"].get("ports", [])
         ):
             return service
     return None
@@ -71,11 +71,11 @@ def ready_ports(service: Object, slices: Sequence[Object]) -> dict[str, int]:
     After a rollout with another port there are slices with either.
     """
     first = ((service["spec"].get("ports") or [{}])[0]).get("name") or ""
-    found: dict[str, int] = {}
+    pods: dict[str, int] = {}
     for part in slices:
-        port = next((one.get("port") for one in part.get("ports") or [] if (one.get("name") or "") == first), None)
-        found |= dict.fromkeys(ready_pods([part]), int(port or 0))
-    return found
+        port = next((entry.get("port") for entry in part.get("ports") or [] if (entry.get("name") or "") == first), None)
+        pods |= dict.fromkeys(ready_pods([part]), int(port or 0))
+    return pods
 
 
 def ready_pods(slices: Sequence[Object]) -> set[str]:

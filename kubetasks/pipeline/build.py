@@ -16,8 +16,8 @@ def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bo
     Once `abandoned` returns True, the build ends at its next line of output. Raises EngineError then.
     """
     report, made, app = run.report, run.image, run.app
-    found = run.do.known(lambda: run.engine, None)
-    names = (image.our_names(found, made) if found else made.names) if tagged else [made.reference]
+    engine = run.do.known(lambda: run.engine, None)
+    names = (image.our_names(engine, made) if engine else made.names) if tagged else [made.reference]
     for name in made.names:
         if tagged and name not in names:
             report.say(f"{name} was not built by these tasks: it stays as it is.")
@@ -30,7 +30,7 @@ def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bo
 
         image.build(run.engine, made, names, on_line)
 
-    there = found is not None and found.image_id(made.reference) is not None
+    there = engine is not None and engine.image_id(made.reference) is not None
     tags = [word for name in names for word in ("--tag", name)]
     words = [*tags, *pairs("--build-arg", made.arguments), *pairs("--label", app.owner.labels)]
     where = ["--file", str(app.dockerfile), str(app.source)] if app.dockerfile else ["."]

@@ -33,7 +33,10 @@ def expected(run: Run, wanted: Desired) -> list[Named]:
     """What is to go, as far as it is known without a look."""
     service = [("Service", run.app.name)] if "service" in wanted.gone else []
     own = reversed(run.manifests) if "deployment" in wanted.gone else []
-    return [*service, *((one.item["kind"], one.item["metadata"]["name"]) for one in own if one.name != run.app.service)]
+    return [
+        *service,
+        *((manifest.item["kind"], manifest.item["metadata"]["name"]) for manifest in own if manifest.name != run.app.service),
+    ]
 
 
 def _applied(run: Run) -> list[Named]:
@@ -58,13 +61,13 @@ def _applied(run: Run) -> list[Named]:
         items += run.kube.list(kind, run.settings.namespace, labelSelector=run.app.owner.selector)
     named = dict.fromkeys((item["kind"], item["metadata"]["name"]) for item in items if describe(item) != run.app.service)
     present = [(kind, name) for kind, name in named if run.seen.there(kind, name)]
-    return sorted(present, key=lambda one: (one[1] == run.app.name, manifests.KINDS.index(one[0])), reverse=True)
+    return sorted(present, key=lambda named: (named[1] == run.app.name, manifests.KINDS.index(named[0])), reverse=True)
 
 
 def claims(run: Run) -> list[str]:
     """The volume claims that go with the cluster, if the manifests have any and the cluster can be asked."""
     with suppress(TaskError):
-        if any(one.item["kind"] == manifests.CLAIM for one in run.manifests) and run.provider.phase() == "running":
+        if any(manifest.item["kind"] == manifests.CLAIM for manifest in run.manifests) and run.provider.phase() == "running":
             owners = run.kube.list(manifests.CLAIM, run.settings.namespace, labelSelector=run.app.owner.selector)
             return sorted(map(describe, owners))
     return []

@@ -69,10 +69,10 @@ def converge(
         looked = run.do.unless_dry(lambda: _look(run, wanted, parts))
         found = looked or Found(going=candidates.expected(run, wanted))
         deployed = looked is None or run.app.deployment in looked.there
-        kept = [one for one in found.going if one[0] == manifests.CLAIM and "volumes" not in wanted.gone]
+        kept = [named for named in found.going if named[0] == manifests.CLAIM and "volumes" not in wanted.gone]
         if kept:
             run.report.say(f"Kept with its data: {', '.join(candidates.names(kept))}. {INV} undeploy --volumes removes it.")
-            found = replace(found, going=[one for one in found.going if one not in kept])
+            found = replace(found, going=[named for named in found.going if named not in kept])
         if found.going or not wanted.gone:
             run.do.unless_dry(lambda: run.agree(candidates.names(found.going)))
         if wanted.image:
@@ -116,11 +116,11 @@ def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
 
 def _revision_before(run: Run, deployment: Object) -> Revision:
     """Raises RolloutError."""
-    found = run.seen.rollout
+    rollout = run.seen.rollout
     if deployment["spec"].get("paused"):
-        paused = problems.of_kind("paused", run.app.name, kubectl=found.evidence.kubectl)
+        paused = problems.of_kind("paused", run.app.name, kubectl=rollout.evidence.kubectl)
         raise RolloutError(paused.sentence, paused.hint)
-    before = readiness.revision_before(found)
+    before = readiness.revision_before(rollout)
     if before is None:
         raise RolloutError(f"The deployment {run.app.name} has no earlier revision.", f"{INV} build deploy")
     return before
@@ -199,7 +199,7 @@ def _roll_back(run: Run, found: Found) -> None:
 
 def _delete(run: Run, found: Found, meanwhile: Callable[[], object]) -> None:
     """Delete what goes, and wait until it is gone and no address of its answers."""
-    kinds = {"the service" if one == ("Service", run.app.name) else "the deployment" for one in found.going}
+    kinds = {"the service" if named == ("Service", run.app.name) else "the deployment" for named in found.going}
     with run.do.step(f"Deleting {' and '.join(sorted(kinds, reverse=True))}" if kinds else "") as at:
         namespace = run.settings.namespace
         begun: Sequence[tuple[str, str, str]] = []

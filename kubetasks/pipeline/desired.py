@@ -42,7 +42,7 @@ class Desired:
         if not (deployed and self.image):
             return [self]
         parts = (Desired(image=self.image), Desired(exposed=self.exposed), Desired(replicas=self.replicas))
-        return [one for one in parts if one != Desired()]
+        return [part for part in parts if part != Desired()]
 
     def text(self, changed: bool) -> str:
         """What is shown until the rollout is complete."""
@@ -68,15 +68,15 @@ class Part(NamedTuple):
     images: dict[str, str]
 
 
-def parts(app: Application, found: Sequence[Manifest], wanted: Desired, there: Place) -> list[Part]:
+def parts(app: Application, given: Sequence[Manifest], wanted: Desired, there: Place) -> list[Part]:
     """Those of the manifests that are wanted, in the order in which they are applied. Raises SettingError if one does not fit."""
-    configuration = [one.item for one in found if one.item["kind"] in manifests.CONFIGURATION]
+    configuration = [manifest.item for manifest in given if manifest.item["kind"] in manifests.CONFIGURATION]
     chosen = []
-    for one in found:
-        item, edits, images = one.item, list[Edit](), dict[str, str]()
-        if one.name == app.service:
+    for manifest in given:
+        item, edits, images = manifest.item, list[Edit](), dict[str, str]()
+        if manifest.name == app.service:
             if wanted.exposed:
-                chosen.append(Part(one, manifests.service_edits(item, app, there.node_port), images))
+                chosen.append(Part(manifest, manifests.service_edits(item, app, there.node_port), images))
             continue
         if not there.delivered:
             continue
@@ -85,17 +85,17 @@ def parts(app: Application, found: Sequence[Manifest], wanted: Desired, there: P
             edits = manifests.image_edits(item, app, there.delivered.reference, there.delivered.pull_policy)
         if item["kind"] == "Job":
             edits += manifests.job_edits(manifests.edited(item, edits), app, configuration)
-        if one.name == app.deployment:
+        if manifest.name == app.deployment:
             edits += manifests.deployment_edits(item, app, configuration)
-        chosen.append(Part(one, edits, images))
-    if wanted.exposed and app.service not in [one.name for one in found]:
+        chosen.append(Part(manifest, edits, images))
+    if wanted.exposed and app.service not in [manifest.name for manifest in given]:
         raise SettingError(f"{app.manifests} has no {app.service}.", f"Call the application's service {app.name}; or {MADE}")
     return chosen
 
 
-def check(app: Application, found: Sequence[Manifest], *, exposed: bool = False) -> None:
+def check(app: Application, given: Sequence[Manifest], *, exposed: bool = False) -> None:
     """Raises SettingError if one of the manifests does not fit, before anything is built or created for them."""
-    parts(app, found, Desired(exposed=exposed), Place("", Delivered(app.tutorial_tag, pulled=False), None))
+    parts(app, given, Desired(exposed=exposed), Place("", Delivered(app.tutorial_tag, pulled=False), None))
 
 
 def item_of(part: Part, app: Application, namespace: str) -> Object:

@@ -72,9 +72,9 @@ class Watch:
             self._begun.set()
             if changes:
                 before, known = known, self._entries() or known
-                found = {path for path in (Path(name) for _, name in changes) if self._matters(path, before | known)}
-                if found:
-                    self._changes.put(found)
+                files = {path for path in (Path(name) for _, name in changes) if self._matters(path, before | known)}
+                if files:
+                    self._changes.put(files)
                 if self._folders(known) != folders:
                     return
 
@@ -87,7 +87,7 @@ class Watch:
         """The folders whose files are part of the image or the manifests."""
         source, manifests = self._app.source, self._app.manifests
         inside = {source / parent for name in entries for parent in (PurePath(name), *PurePath(name).parents)}
-        applied = [manifests, *(one for one in manifests.rglob("*") if one.is_dir())] if manifests else []
+        applied = [manifests, *(path for path in manifests.rglob("*") if path.is_dir())] if manifests else []
         return {source, self._app.build_file.parent, *filter(Path.is_dir, inside), *applied}
 
     def _matters(self, path: Path, entries: set[str]) -> bool:
@@ -104,12 +104,12 @@ class Watch:
 
     def next(self) -> set[Path]:
         """Wait for changes, and return all that there are. Raises TaskError if nothing is watched any more."""
-        found: set[Path] = set()
-        while not found or self.pending():
-            found |= self._changes.get()
+        files: set[Path] = set()
+        while not files or self.pending():
+            files |= self._changes.get()
             if self._broken:
                 raise self._broken
-        return found
+        return files
 
     def close(self) -> None:
         self._end.set()

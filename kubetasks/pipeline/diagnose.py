@@ -51,47 +51,47 @@ def _of_cluster(run: Run) -> Diagnosis | None:
 def _of_application(run: Run) -> Diagnosis:
     if needed := _of_needed(run):
         return needed
-    found = run.seen.rollout
-    if found.deployment is None:
+    rollout = run.seen.rollout
+    if rollout.deployment is None:
         try:
             run.seen.require_namespace()
         except ClusterError as error:
             return Diagnosis("namespace-missing", error.sentence, error.hint)
         return Diagnosis("not-deployed", f"Nothing is deployed in namespace {run.settings.namespace}.", f"{INV} build deploy")
-    problem = readiness.problem(found)
+    problem = readiness.problem(rollout)
     if problem:
-        return explain(run, problem, found)
-    progress = readiness.progress(found, run.cluster.since)
+        return explain(run, problem, rollout)
+    progress = readiness.progress(rollout, run.cluster.since)
     if not isinstance(progress, wait.Done):
         return Diagnosis("progressing", f"The rollout is in progress: {progress.detail}.", f"{INV} status")
-    return _of_service(run, found.deployment) or Diagnosis(diagnosis.HEALTHY, f"{run.app.name}: {progress.detail}.")
+    return _of_service(run, rollout.deployment) or Diagnosis(diagnosis.HEALTHY, f"{run.app.name}: {progress.detail}.")
 
 
 def _of_needed(run: Run) -> Diagnosis | None:
     """What is wrong with what must be there before the application: other deployments, and jobs; None if nothing is."""
     try:
-        kinds = [one.name.partition("/") for one in run.manifests if one.name != run.app.deployment]
+        kinds = [manifest.name.partition("/") for manifest in run.manifests if manifest.name != run.app.deployment]
     except SettingError as error:
         return Diagnosis("manifests", error.sentence, error.hint)
     for kind, _, name in kinds:
         problem = None
         if kind == "deployment":
-            found = run.seen.rollout_of(name)
-            problem = readiness.problem(found) if found.deployment else None
+            rollout = run.seen.rollout_of(name)
+            problem = readiness.problem(rollout) if rollout.deployment else None
         elif kind == "job":
-            live, found = run.seen.job(name)
-            problem = jobs.problem(live, found.pods, found.evidence) if live else None
+            live, rollout = run.seen.job(name)
+            problem = jobs.problem(live, rollout.pods, rollout.evidence) if live else None
         if problem:
-            return explain(run, problem, found)
+            return explain(run, problem, rollout)
     return None
 
 
 def _of_service(run: Run, deployment: Object) -> Diagnosis | None:
     """Why our service does not answer although its pods are ready; None if there is none, or if it answers."""
-    found = run.seen.service
-    if found is None or not run.app.owner.owns(found["metadata"].get("labels")):
+    service = run.seen.service
+    if service is None or not run.app.owner.owns(service["metadata"].get("labels")):
         return None
-    mismatch = judge.mismatch(found, deployment)
+    mismatch = judge.mismatch(service, deployment)
     if mismatch:
         return Diagnosis("service-mismatch", mismatch.reason, mismatch.hint)
     if not readiness.replicas(deployment) or run.provider.shared:
@@ -109,14 +109,14 @@ def _of_service(run: Run, deployment: Object) -> Diagnosis | None:
     return Diagnosis("no-answer", end.reason, end.hint) if isinstance(end, wait.Failed) else None
 
 
-def explain(run: Run, problem: Problem, found: Rollout) -> Diagnosis:
+def explain(run: Run, problem: Problem, rollout: Rollout) -> Diagnosis:
     """The problem with what shows it. What was read is in the file that `details` names."""
     events = run.seen.events()
-    log = _log(run, problem, found)
-    made = diagnosis.diagnose(problem, found, events, log)
+    log = _log(run, problem, rollout)
+    made = diagnosis.diagnose(problem, rollout, events, log)
     # the objects' states and not their templates, in which somebody may have written a password
-    statuses = {client.describe(one): one.get("status", {}) for one in [*found.replica_sets, *found.pods]}
-    told = [json.dumps(part, indent=2) for part in (statuses, [diagnosis.told(one) for one in events])]
+    statuses = {client.describe(item): item.get("status", {}) for item in [*rollout.replica_sets, *rollout.pods]}
+    told = [json.dumps(part, indent=2) for part in (statuses, [diagnosis.told(event) for event in events])]
     parts = [made.text(), *told, *log]
     where = f"{run.provider.name}-{run.settings.namespace}".replace("/", "_")
     file = run.settings.cache / "logs" / f"diagnosis-{where}.log"
@@ -134,9 +134,9 @@ def require_done(
     end: wait.State,
     problem: Callable[[], Problem | None],
     late: Callable[[str], Problem],
-    found: Rollout,
+    rollout: Rollout,
 ) -> None:
-    """Raises RolloutError, with a diagnosis of what was `found`, if a wait has not ended with Done; or the error of the state.
+    """Raises RolloutError, with a diagnosis of the `rollout`, if a wait has not ended with Done; or the error of the state.
 
     `problem` says what is wrong now, `late` what a wait was that is over with that detail.
     """
@@ -150,12 +150,12 @@ def require_done(
     wrong = wrong or late(end.reason if isinstance(end, wait.Failed) else end.detail)
     screen = ""
     with suppress(TaskError):  # the cluster may be gone meanwhile: the sentence is known
-        screen = explain(run, wrong, found).text()
+        screen = explain(run, wrong, rollout).text()
     raise RolloutError(wrong.sentence, wrong.hint, screen)
 
 
-def _log(run: Run, problem: Problem, found: Rollout) -> list[str]:
-    source = diagnosis.log_source(problem, found.pods)
+def _log(run: Run, problem: Problem, rollout: Rollout) -> list[str]:
+    source = diagnosis.log_source(problem, rollout.pods)
     if not source:
         return []
     pod, container, previous = source

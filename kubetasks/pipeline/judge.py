@@ -71,7 +71,7 @@ def exposed(seen: Exposure, answering: Sequence[Address], answered: float, lasti
             return NO_ADDRESS if seen.awaited else Done()
         return mismatch(seen.service, seen.deployment) or Pending("waiting for a ready pod")
     if not answering:
-        return Pending(f"waiting for an answer at {' or '.join(one.url for one in seen.known)}")
+        return Pending(f"waiting for an answer at {' or '.join(address.url for address in seen.known)}")
     if seen.awaited:
         return NO_ADDRESS if balancing else Done()
     if answered < lasting:
@@ -95,7 +95,7 @@ def unanswered(seen: Exposure, pod: str, health: str, why: str) -> State:
     """A ready pod that does not answer when the API server asks it: soon waiting does not help, unless no probe made it ready."""
     reason = f"Pod {pod} is ready, but GET {health} at its port {seen.ports[pod]} gives no good answer: {why}"
     containers = seen.deployment["spec"]["template"]["spec"]["containers"] if seen.deployment else []
-    if not any("readinessProbe" in one for one in containers):
+    if not any("readinessProbe" in container for container in containers):
         return Pending(reason)
     hint = f"Fix the port of deployment and service, or the health path of the application; {INV} logs"
     return Failed(f"{reason}.", hint, "unanswered", pod, grace=UNANSWERED_SECONDS)

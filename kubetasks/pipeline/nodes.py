@@ -60,18 +60,22 @@ def _crashing(run: Run) -> wait.Failed | None:
     """What keeps crashing of the cluster's own, for example its pod network, without which no node becomes ready."""
     since = run.cluster.since
     for pod in run.kube.list("Pod", SYSTEM):
-        found = problems.of_pod(pod, problems.Evidence())
-        if found is None or found.code != "crash-loop" or not readiness.crashed_since(pod, since.get(pod["spec"]["nodeName"])):
+        problem = problems.of_pod(pod, problems.Evidence())
+        if (
+            problem is None
+            or problem.code != "crash-loop"
+            or not readiness.crashed_since(pod, since.get(pod["spec"]["nodeName"]))
+        ):
             continue
         last = ""
         with suppress(ClusterError, ApiError):  # the sentence is worth more than the log
-            last = run.kube.log(SYSTEM, found.name, found.container, 1, previous=True).strip()
+            last = run.kube.log(SYSTEM, problem.name, problem.container, 1, previous=True).strip()
         hint = f"{INV} delete start creates it again"
         if TOO_MANY_FILES in last:
             more = "sudo sysctl fs.inotify.max_user_instances=512 on the engine's machine"
             hint = f"{more}, then {INV} stop start: {DOCS}/setup.md"
-        told = f"Cluster {run.provider.name} does not come up. {found.sentence} {last}".strip()
-        return wait.Failed(told, hint, found.code, found.container, CRASHING_SECONDS)
+        told = f"Cluster {run.provider.name} does not come up. {problem.sentence} {last}".strip()
+        return wait.Failed(told, hint, problem.code, problem.container, CRASHING_SECONDS)
     return None
 
 

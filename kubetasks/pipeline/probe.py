@@ -55,8 +55,8 @@ def answering(
     app: Application, addresses: Iterable[Address], seconds: float = SECONDS, pods: Container[str] | None = None
 ) -> list[Address]:
     """Those of the addresses at which anybody answers, or, if `pods` are given and answers name theirs, one of these."""
-    found = [(address, health(app, address.url, seconds)) for address in addresses]
-    return [address for address, pod in found if pod is not None and (pods is None or not app.pod_key or pod in pods)]
+    answers = [(address, health(app, address.url, seconds)) for address in addresses]
+    return [address for address, pod in answers if pod is not None and (pods is None or not app.pod_key or pod in pods)]
 
 
 def growing_timeouts() -> Iterator[float]:

@@ -66,7 +66,7 @@ def _remove_from_nodes(run: Run) -> list[str] | None:
 def _used_images(run: Run) -> set[str]:
     """The application's images of all pods and deployments that are not being deleted, whoever created them."""
     pods, deployments = [
-        [one for one in run.kube.list(kind) if not one["metadata"].get("deletionTimestamp")] for kind in ("Pod", "Deployment")
+        [item for item in run.kube.list(kind) if not item["metadata"].get("deletionTimestamp")] for kind in ("Pod", "Deployment")
     ]
     specs = [pod["spec"] for pod in pods] + [deployment["spec"]["template"]["spec"] for deployment in deployments]
     names = {

@@ -43,9 +43,9 @@ class Seen:
 
     def rollout_of(self, name: str) -> Rollout:
         """That of another deployment, read anew."""
-        found = self._kube.get("Deployment", name, self._namespace)
-        labels = found["spec"]["selector"]["matchLabels"] if found else {}
-        return self._rollout(found, ",".join(f"{key}={value}" for key, value in labels.items()) or self._app.selector)
+        deployment = self._kube.get("Deployment", name, self._namespace)
+        labels = deployment["spec"]["selector"]["matchLabels"] if deployment else {}
+        return self._rollout(deployment, ",".join(f"{key}={value}" for key, value in labels.items()) or self._app.selector)
 
     def _rollout(self, deployment: Object | None, selector: str) -> Rollout:
         replica_sets = self._kube.list("ReplicaSet", self._namespace, labelSelector=selector)
@@ -64,19 +64,19 @@ class Seen:
         """The object of that name, or None. Raises OwnershipError if it is not ours."""
         own = name == self._app.name
         if own and kind in ("Deployment", "Service"):
-            found = self.deployment if kind == "Deployment" else self.service
+            item = self.deployment if kind == "Deployment" else self.service
         else:
-            found = self._kube.get(kind, name, self._namespace)
-        if found:
-            objects.require_ours(self._kube, {"kind": kind, **found})
-        return found
+            item = self._kube.get(kind, name, self._namespace)
+        if item:
+            objects.require_ours(self._kube, {"kind": kind, **item})
+        return item
 
     def require_deployment(self) -> Object:
         """Our deployment. Raises RolloutError if there is none, OwnershipError if it is not ours."""
-        found = self.there("Deployment", self._app.name)
-        if found is None:
+        deployment = self.there("Deployment", self._app.name)
+        if deployment is None:
             raise RolloutError(f"There is no deployment {self._app.name} in namespace {self._namespace}.", f"{INV} deploy")
-        return found
+        return deployment
 
     def require_namespace(self) -> None:
         """Raises ClusterError if the namespace is missing."""

@@ -30,15 +30,15 @@ def _document(run: Run) -> dict[str, Any]:
     with suppress(ApiError):  # others may have forbidden it
         document["kubernetes"] = run.kube.version()
     there = run.seen.rollout
-    found, pods = there.deployment, there.pods
+    deployment, pods = there.deployment, there.pods
     progress = readiness.rollout_state(there, run.cluster.since, run.settings.grace_period)
-    if found is None:
+    if deployment is None:
         run.seen.require_namespace()
     else:
         newest = readiness.newest_pods(there)
         document["deployment"] = {
-            "image": _container(found["spec"]["template"]["spec"], run.app)["image"],
-            "replicas": readiness.replicas(found),
+            "image": _container(deployment["spec"]["template"]["spec"], run.app)["image"],
+            "replicas": readiness.replicas(deployment),
             "ready": sum(map(readiness.pod_ready, newest)),
             "earlier": sum(readiness.pod_ready(pod) for pod in pods if pod not in newest),
             "state": getattr(progress, "detail", None) or getattr(progress, "reason", ""),
@@ -48,7 +48,7 @@ def _document(run: Run) -> dict[str, Any]:
             "name": pod["metadata"]["name"],
             "ready": readiness.pod_ready(pod),
             "state": readiness.pod_phase(pod),
-            "restarts": sum(one["restartCount"] for one in pod["status"].get("containerStatuses", [])),
+            "restarts": sum(container["restartCount"] for container in pod["status"].get("containerStatuses", [])),
         }
         for pod in pods
     ]
@@ -61,9 +61,9 @@ def _other_clusters(run: Run) -> list[dict[str, str]]:
     if not isinstance(run.provider, Own):
         return []
     default = DEFAULTS["cluster"]["provider"]
-    ours = [one for one in run.host_engine.clusters() if one.owner == run.app.owner.name]
-    found = [{"name": one.name, "provider": one.provider or default} for one in ours]
-    return [one for one in found if one != {"name": run.provider.name, "provider": run.settings.provider}]
+    ours = [cluster for cluster in run.host_engine.clusters() if cluster.owner == run.app.owner.name]
+    clusters = [{"name": cluster.name, "provider": cluster.provider or default} for cluster in ours]
+    return [cluster for cluster in clusters if cluster != {"name": run.provider.name, "provider": run.settings.provider}]
 
 
 def logs(run: Run, lines: int) -> Iterator[str]:
@@ -89,4 +89,4 @@ def _lines(run: Run, lines: int) -> Iterator[str]:
 def _container(spec: Object, app: Application) -> Object:
     """The application's container in the specification of a pod, or the first one if somebody else made it."""
     containers: list[Object] = spec["containers"]
-    return next((one for one in containers if one["name"] == app.name), containers[0])
+    return next((container for container in containers if container["name"] == app.name), containers[0])

@@ -110,12 +110,12 @@ class AddressCheck:
         answered = now - self._first_answer if self._first_answer is not None else 0.0
         return judge.exposed(found, self.answering, answered, self._lasting, balancing=now < self._until_balanced)
 
-    def _silent(self, found: Exposure) -> wait.State | None:
+    def _silent(self, exposed: Exposure) -> wait.State | None:
         """Why no address answers, if a pod shows it. On an existing cluster that needs a right more: an address is enough."""
         app = self._run.app
-        if app.pod_key and (nameless := probe.answering(replace(app, pod_key=""), found.known)):
+        if app.pod_key and (nameless := probe.answering(replace(app, pod_key=""), exposed.known)):
             return judge.nameless(nameless[0].url, app.health, app.pod_key)
-        asked = sorted(found.ready)[:1] if not self._run.provider.shared else []
+        asked = sorted(exposed.ready)[:1] if not self._run.provider.shared else []
         return _unanswered(self._run, asked)
 
 
@@ -135,7 +135,7 @@ def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Add
             timeout=run.settings.timeout,
             on_change=at,
         )
-    if run.cluster.load_balancer and not any(one.way == service.BALANCER for one in check.answering):
+    if run.cluster.load_balancer and not any(address.way == service.BALANCER for address in check.answering):
         run.report.say("No address of the load balancer answers so far.")
     return check.answering
 

@@ -126,7 +126,7 @@ class Project:
             )
         if not isinstance(port, int) or not 1 <= port <= 65535:
             raise SettingError(f"The port of {name} must be a number from 1 to 65535, not {port!r}.")
-        if not health.startswith("/") or any(one.isspace() for one in health):
+        if not health.startswith("/") or any(character.isspace() for character in health):
             raise SettingError(f"The health path of {name} must begin with a slash and have no space, not {health!r}.")
         if "\0" in context + dockerfile:
             raise SettingError(f"The context and the Dockerfile of {name} must be paths, not {context!r} and {dockerfile!r}.")
@@ -158,10 +158,10 @@ class Project:
         """
         path = Path(folder).resolve()
         path = path.parent if path.is_file() else path
-        found = table.read(path)
-        if not found:
+        described = table.read(path)
+        if not described:
             raise SettingError(f"There is no [tool.kubetasks] in pyproject.toml in {path}.", "kubetasks init writes a table")
-        return cls.of(folder=path, **found)
+        return cls.of(folder=path, **described)
 
     @property
     def state(self) -> Path:

@@ -38,7 +38,7 @@ def instructions(text: str) -> list[Instruction]:
     lines = [line.rstrip("\r") for line in text.removeprefix("\ufeff").split("\n")]
     escape = re.escape(_escape(lines))
     goes_on = re.compile(rf"(?<!{escape}){escape}[ \t]*$")
-    found: list[Instruction] = []
+    read: list[Instruction] = []
     told, number = "", 0
     while number < len(lines):
         line = lines[number]
@@ -56,18 +56,18 @@ def instructions(text: str) -> list[Instruction]:
         documents = HEREDOC.findall(told) if keyword.upper() in WITH_HEREDOC else []
         for dash, _, word in documents:
             number = _end_of_heredoc(lines, number, word, tabs=bool(dash))
-        found.append(Instruction(keyword.upper(), FLAGS.sub("", value, count=1).strip(), number, bool(documents)))
+        read.append(Instruction(keyword.upper(), FLAGS.sub("", value, count=1).strip(), number, bool(documents)))
         told = ""
-    return found
+    return read
 
 
 def _escape(lines: Sequence[str]) -> str:
     """The character that makes a line go on: a backslash, unless a directive at the beginning names another."""
     for line in lines:
-        found = DIRECTIVE.fullmatch(line.strip())
-        if not found:
+        directive = DIRECTIVE.fullmatch(line.strip())
+        if not directive:
             break
-        if found[1].lower() == "escape" and found[2] == "`":
+        if directive[1].lower() == "escape" and directive[2] == "`":
             return "`"
     return "\\"
 
@@ -87,10 +87,10 @@ def of_image(text: str) -> tuple[list[list[Instruction]], dict[str, str]]:
     """
     before: list[Instruction] = []
     stages = [before]
-    for one in instructions(text):
-        if one.keyword == "FROM":
+    for instruction in instructions(text):
+        if instruction.keyword == "FROM":
             stages.append([])
-        stages[-1].append(one)
+        stages[-1].append(instruction)
     arguments, chain = declared(before), [before]
     chains: dict[str, list[list[Instruction]]] = {}
     for stage in stages[1:]:
@@ -98,23 +98,23 @@ def of_image(text: str) -> tuple[list[list[Instruction]], dict[str, str]]:
         chain = [stage, *chains.get(words[0], [])]
         chains[words[2]] = chain
     known: dict[str, str] = {}
-    for one in (one for stage in reversed(chain) for one in stage):
-        if one.keyword == "ARG":
-            known |= {name: value or arguments.get(name, "") for name, value in declared([one]).items()}
-        elif one.keyword == "ENV":
-            known |= declared([one])
+    for instruction in (instruction for stage in reversed(chain) for instruction in stage):
+        if instruction.keyword == "ARG":
+            known |= {name: value or arguments.get(name, "") for name, value in declared([instruction]).items()}
+        elif instruction.keyword == "ENV":
+            known |= declared([instruction])
     return chain, {name: value for name, value in known.items() if value}
 
 
-def declared(found: Sequence[Instruction]) -> dict[str, str]:
+def declared(given: Sequence[Instruction]) -> dict[str, str]:
     """The variables that ARG and ENV declare, each with its first value, or ""."""
     made: dict[str, str] = {}
-    for one in found:
-        name, _, rest = one.value.partition(" ")
-        if one.keyword == "ENV" and "=" not in name:  # ENV NAME VALUE
+    for instruction in given:
+        name, _, rest = instruction.value.partition(" ")
+        if instruction.keyword == "ENV" and "=" not in name:  # ENV NAME VALUE
             made.setdefault(name, rest.strip())
-        elif one.keyword in ("ARG", "ENV"):
-            for name, value in PAIR.findall(one.value):
+        elif instruction.keyword in ("ARG", "ENV"):
+            for name, value in PAIR.findall(instruction.value):
                 made.setdefault(name, value.strip("\"'"))
     return made
 

@@ -41,10 +41,10 @@ def yaml_documents(written: str, source: Path) -> list[Any]:
 
 def yaml(file: Path) -> Any:
     """The one document of a file in YAML, or None. Raises SettingError."""
-    found = yaml_documents(text(file), file)
-    if len(found) > 1:
-        raise SettingError(f"{file} cannot be read: it has {len(found)} documents instead of one.", FIX)
-    return found[0] if found else None
+    documents = yaml_documents(text(file), file)
+    if len(documents) > 1:
+        raise SettingError(f"{file} cannot be read: it has {len(documents)} documents instead of one.", FIX)
+    return documents[0] if documents else None
 
 
 def json(file: Path) -> Any:

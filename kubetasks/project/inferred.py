@@ -75,9 +75,9 @@ def _of_image(file: Path) -> tuple[list[str], str]:
         stages, known = dockerfile.of_image(dockerfile.decoded(file.read_bytes()))
     except OSError as error:
         raise SettingError(f"{file} cannot be read: {error.strerror}.", f"ls -ld {shlex.quote(str(file))}") from error
-    exposed = [one.value for stage in stages for one in stage if one.keyword == "EXPOSE"]
+    exposed = [instruction.value for stage in stages for instruction in stage if instruction.keyword == "EXPOSE"]
     ports = dockerfile.substituted(" ".join(exposed), known).split()
-    checks = [one.value for stage in reversed(stages) for one in stage if one.keyword == "HEALTHCHECK"]
+    checks = [instruction.value for stage in reversed(stages) for instruction in stage if instruction.keyword == "HEALTHCHECK"]
     last = checks[-1] if checks else ""  # the others have no effect
     given = COMMAND.match(last)
     words = given[1] if given else ""  # NONE
@@ -128,7 +128,7 @@ def _compose(folder: Path) -> tuple[str, Mapping[str, Any]]:
     built = {name: service for name, service in _services(file).items() if service.get("build")}
     images = {json.dumps(service["build"], sort_keys=True, default=str) for service in built.values()}
     builds = [service["build"] for service in built.values() if isinstance(service["build"], dict)]
-    unknown = sorted({str(key) for one in builds for key in one} - {"context", "dockerfile"})
+    unknown = sorted({str(key) for mapping in builds for key in mapping} - {"context", "dockerfile"})
     by_hand = "Write the table by hand"
     if len(images) > 1:
         raise SettingError(f"{file} builds {', '.join(built)}: an application has one image.", by_hand)
@@ -138,10 +138,10 @@ def _compose(folder: Path) -> tuple[str, Mapping[str, Any]]:
     return next(((f"service {name} in {file.name}", service) for name, service in exposed), ("", {}))
 
 
-def _port(found: Any, source: str) -> Inferred | None:
+def _port(ports: Any, source: str) -> Inferred | None:
     """The first port of the container: 8000, 8000-8010, "8080:80", "127.0.0.1:8080:80/tcp", or a mapping with `target`."""
-    for one in found if isinstance(found, list) else [found]:
-        text, _, protocol = str(one.get("target", "") if isinstance(one, dict) else one).partition("/")
+    for port in ports if isinstance(ports, list) else [ports]:
+        text, _, protocol = str(port.get("target", "") if isinstance(port, dict) else port).partition("/")
         number = text.rpartition(":")[2].partition("-")[0]
         if re.fullmatch("[0-9]{1,5}", number) and 0 < int(number) < 65536 and protocol.lower() in ("", "tcp"):
             return Inferred(int(number), source)

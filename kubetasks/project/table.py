@@ -28,7 +28,7 @@ TASKS = "tasks.py"
 
 def nearest(folder: Path) -> Path | None:
     """The nearest folder, this one or one above it, that has a tasks.py of ours or a table. Raises SettingError."""
-    return next((one for one in (folder, *folder.parents) if has_tasks(one) or read(one)), None)
+    return next((parent for parent in (folder, *folder.parents) if has_tasks(parent) or read(parent)), None)
 
 
 def has_tasks(folder: Path) -> bool:
@@ -54,8 +54,8 @@ def read(folder: Path) -> dict[str, Any]:
 def _in(file: Path) -> dict[str, Any]:
     if not file.exists():
         return {}
-    found = files.toml(file).get("tool", {}) if file.suffix == ".toml" else files.yaml(file) or {}
-    table = (found.get(NAME) or {}) if isinstance(found, dict) else None
+    content = files.toml(file).get("tool", {}) if file.suffix == ".toml" else files.yaml(file) or {}
+    table = (content.get(NAME) or {}) if isinstance(content, dict) else None
     if not isinstance(table, dict):
         raise SettingError(f"{file} cannot be read: it must hold sections, and {NAME} be one of them.", files.FIX)
     return {str(key): value for key, value in table.items() if file.suffix == ".toml" or key not in SETTINGS}

@@ -72,7 +72,7 @@ def _listed(engine: Engine, node: "Container", app: str = "") -> list[Reference]
 def has(engine: Engine, node: "Container", wanted: Sequence[str]) -> bool:
     """Whether a node has the image under all of these names (APP:TAG), each of which means the same one."""
     app = wanted[0].rpartition(":")[0]
-    return all_mean_one({one.short: one.digest for one in _listed(engine, node, app)}, wanted)
+    return all_mean_one({reference.short: reference.digest for reference in _listed(engine, node, app)}, wanted)
 
 
 def remove_unused(engine: Engine, do: Door, node: "Container", app: Application, used: Callable[[], set[str]]) -> set[str]:
@@ -82,10 +82,10 @@ def remove_unused(engine: Engine, do: Door, node: "Container", app: Application,
     if not of_application(references, app.name):
         return set()
     gone = unused(references, app.name, used(), content)
-    argv = [*CTR, "images", "rm", "--sync", *(one.name for one in gone)]
+    argv = [*CTR, "images", "rm", "--sync", *(reference.name for reference in gone)]
     if gone:
         do(["docker", "exec", str(node.name), *argv], lambda _: engine.run_in(node, *argv))
-    return {one.short for one in of_application(gone, app.name)}
+    return {reference.short for reference in of_application(gone, app.name)}
 
 
 def parse(listing: str) -> list[Reference]:
@@ -96,7 +96,7 @@ def parse(listing: str) -> list[Reference]:
 
 def of_application(references: Iterable[Reference], app: str) -> list[Reference]:
     """The names that the application gave its images: APP:TAG."""
-    return [one for one in references if one.short.startswith(f"{app}:")]
+    return [reference for reference in references if reference.short.startswith(f"{app}:")]
 
 
 def unused(references: Sequence[Reference], app: str, used: set[str], content: Callable[[str], str]) -> list[Reference]:
@@ -105,12 +105,12 @@ def unused(references: Sequence[Reference], app: str, used: set[str], content: C
     `content` returns the text behind a digest; it is asked for the indexes of archives only.
     """
     own = of_application(references, app)
-    gone = {one.digest for one in own} - {one.digest for one in own if one.short in used}
+    gone = {reference.digest for reference in own} - {reference.digest for reference in own if reference.short in used}
     if not gone:
         return []
-    archives = [one for one in references if one.name.startswith(ARCHIVE)]
-    pinning = {one for one in archives if _manifests(content(one.digest)) <= gone}
-    return [one for one in references if one.digest in gone or one in pinning]
+    archives = [reference for reference in references if reference.name.startswith(ARCHIVE)]
+    pinning = {reference for reference in archives if _manifests(content(reference.digest)) <= gone}
+    return [reference for reference in references if reference.digest in gone or reference in pinning]
 
 
 def _manifests(index: str) -> set[str]:

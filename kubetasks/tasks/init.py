@@ -84,12 +84,12 @@ def init(c: Context, yes: bool = False) -> None:
     """
     report, folder = Report(), Path.cwd()
     known = table.read(folder)
-    found = {} if known else inferred.table(folder)
-    if found:
-        report.table(("KEY", "VALUE", "FROM"), [(key, one.value, one.source) for key, one in found.items()])
+    read = {} if known else inferred.table(folder)
+    if read:
+        report.table(("KEY", "VALUE", "FROM"), [(key, value.value, value.source) for key, value in read.items()])
         if left_out := inferred.left_out(folder):
             report.say(f"Not taken over from the compose file: {', '.join(left_out)}. Add what you need to {MANIFESTS}/.")
-    values = known or {key: one.value for key, one in found.items()}
+    values = known or {key: value.value for key, value in read.items()}
     manifests.of_application(Project.of(folder=folder, **values).application)  # refuses a k8s/ that does not fit
     texts = _texts(folder, known, values)
     new = {name: text for name, text in texts.items() if not (folder / name).exists() or name in table.FILES}
@@ -99,7 +99,9 @@ def init(c: Context, yes: bool = False) -> None:
     for name in texts:
         report.say(f"  {name}" + (": stays as it is" if name not in new else ", added to" if (folder / name).exists() else ""))
     for name in new:
-        if blocked := next((one for one in Path(name).parents if (folder / one).exists() and not (folder / one).is_dir()), None):
+        if blocked := next(
+            (parent for parent in Path(name).parents if (folder / parent).exists() and not (folder / parent).is_dir()), None
+        ):
             raise SettingError(f"{folder / blocked} is a file, and {name} is to be written.", "Move it")
     agreed, do = bool(yes or c.config.run.get("yes")), Door(report, dry=bool(c.config.run.dry))
     do.unless_dry(lambda: _write(report, folder, new, agreed=agreed))

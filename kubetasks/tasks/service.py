@@ -95,19 +95,21 @@ def traffic(run: Run, requests: str = "", json: bool = False) -> None:
     """
     from kubetasks.pipeline import probe, service
 
-    found = service.traffic(run, whole_number("--requests", requests, 1, MOST_REQUESTS) if requests else None)
-    if found is None:
+    answers = service.traffic(run, whole_number("--requests", requests, 1, MOST_REQUESTS) if requests else None)
+    if answers is None:
         return
-    requested, ready, pods = found["requests"], found["ready"], found["pods"]
+    requested, ready, pods = answers["requests"], answers["ready"], answers["pods"]
     if json:
-        run.report.document(found)
+        run.report.document(answers)
     elif run.app.pod_key:
         run.report.table(("POD", "ANSWERED", "ITS COUNT", "BUILD", "NODE"), [tuple(pod.values()) for pod in pods])
     else:
         run.report.table(("POD", "ANSWERS THE API SERVER"), [(pod["pod"], "yes") for pod in pods])
-        run.report.say(f"{requested - found['failed']} of {requested} requests were answered; the answers do not name their pod.")
-    if found["failed"]:
-        raise ExposeError(f"{found['failed']} of {requested} requests had no answer.", f"{INV} status; {INV} logs")
+        run.report.say(
+            f"{requested - answers['failed']} of {requested} requests were answered; the answers do not name their pod."
+        )
+    if answers["failed"]:
+        raise ExposeError(f"{answers['failed']} of {requested} requests had no answer.", f"{INV} status; {INV} logs")
     if len(pods) < ready:
         enough = probe.enough(ready)
         more = f"{enough} requests miss one once in a million times: {INV} traffic --requests={enough}"

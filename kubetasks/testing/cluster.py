@@ -196,8 +196,8 @@ class Cluster:
     def diagnosis(self, namespace: str) -> str:
         """What is wrong in the namespace, on one screen."""
         with spoken(self.words_in(namespace)):
-            found = diagnose.now(self.run(namespace))
-            return found.text() if found else ""
+            wrong = diagnose.now(self.run(namespace))
+            return wrong.text() if wrong else ""
 
 
 def of_entry(entry: Entry) -> Cluster:
@@ -238,8 +238,8 @@ def kept(entry: Entry) -> str:
     cluster, namespace = of_entry(entry), entry.get("namespace", "")
     kubectl = f"KUBECONFIG={cluster.kubeconfig} kubectl --context {cluster.context}"
     if namespace:
-        found = cluster.run().kube.get("Namespace", namespace)
-        if found is None or "deletionTimestamp" in found["metadata"]:
+        item = cluster.run().kube.get("Namespace", namespace)
+        if item is None or "deletionTimestamp" in item["metadata"]:
             return ""
         return f"Kept namespace {namespace}: {kubectl} --namespace {namespace} get pods" + (
             f"\n  {kubectl} delete namespace {namespace} removes it" if cluster.shared else ""

@@ -139,8 +139,8 @@ class Config:
 
 def kubernetes_of(image: str) -> str:
     """The Kubernetes minor in a node image's tag, as in kindest/node:v1.36.4; "" if there is none."""
-    found = re.search(r":v(\d+\.\d+)\.", image)
-    return found[1] if found else ""
+    tag = re.search(r":v(\d+\.\d+)\.", image)
+    return tag[1] if tag else ""
 
 
 def control_plane(cluster: str) -> str:

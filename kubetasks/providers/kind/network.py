@@ -44,10 +44,10 @@ class Network:
 
     def ours(self) -> bool:
         """Whether the network is there. Raises OwnershipError if it is not ours."""
-        found = self._engine.network(self._name)
-        if found and not self._owner.owns(found.get("Labels")):
+        network = self._engine.network(self._name)
+        if network and not self._owner.owns(network.get("Labels")):
             raise foreign(f"A Docker network {self._name}")
-        return found is not None
+        return network is not None
 
     def restore(self, nodes: "list[Container]") -> None:
         """Create the network again if it was pruned, and connect the stopped nodes."""
@@ -62,14 +62,14 @@ class Network:
 
     def subnet(self) -> str:
         """Its IPv4 network in CIDR form, or ""."""
-        found: dict[str, Any] = self._engine.network(self._name) or {}
-        subnets = [part["Subnet"] for part in (found.get("IPAM") or {}).get("Config") or []]
+        network: dict[str, Any] = self._engine.network(self._name) or {}
+        subnets = [part["Subnet"] for part in (network.get("IPAM") or {}).get("Config") or []]
         return next((subnet for subnet in subnets if ":" not in subnet), "")
 
     def labelled(self) -> bool:
         """Whether the network is there and ours."""
-        found = self._engine.network(self._name)
-        return found is not None and self._owner.owns(found.get("Labels"))
+        network = self._engine.network(self._name)
+        return network is not None and self._owner.owns(network.get("Labels"))
 
     def remove(self) -> None:
         """Remove the network if it is there and ours. Raises LeftoverError if somebody else's containers are on it."""

@@ -46,8 +46,8 @@ class Kind(Own):
 
     @property
     def program(self) -> str:
-        found = requirements.KIND.find(None, self._settings)
-        return found.reference if found.present else "kind"
+        artifact = requirements.KIND.find(None, self._settings)
+        return artifact.reference if artifact.present else "kind"
 
     @cached_property
     def _network(self) -> Network:
@@ -296,7 +296,7 @@ class Kind(Own):
                 self._engine.save(names, file)
                 shell.run([self.program, *load, str(file)], env=access.environment())
         except ProgramError as error:
-            told = next((one.strip() for one in error.output.splitlines() if NO_SPACE in one), "")
+            told = next((line.strip() for line in error.output.splitlines() if NO_SPACE in line), "")
             if not told:
                 raise
             raise ClusterError(

@@ -18,9 +18,9 @@ def listed(engine: Engine, node: "Container") -> list[str]:
 
 def remove_unused(engine: Engine, do: Door, node: "Container", app: Application, used: Callable[[], set[str]]) -> set[str]:
     """Remove the application's images, except those that `used` returns; return their names."""
-    found = sorted(name for name in listed(engine, node) if name.startswith(f"{app.name}:"))
-    kept = used() if found else set()
-    gone = [name for name in found if name not in kept]
+    images = sorted(name for name in listed(engine, node) if name.startswith(f"{app.name}:"))
+    kept = used() if images else set()
+    gone = [name for name in images if name not in kept]
     argv = ["docker", "rmi", *gone]
     if gone:
         do(["docker", "exec", str(node.name), *argv], lambda _: engine.run_in(node, *argv))

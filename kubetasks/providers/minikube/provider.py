@@ -53,8 +53,8 @@ class Minikube(Own):
 
     @property
     def program(self) -> str:
-        found = requirements.MINIKUBE.find(None, self._settings)
-        return found.reference if found.present else "minikube"
+        artifact = requirements.MINIKUBE.find(None, self._settings)
+        return artifact.reference if artifact.present else "minikube"
 
     def config(self) -> Config:
         """What a new cluster would be created with."""
@@ -126,7 +126,7 @@ class Minikube(Own):
         }
 
     def _parts(self) -> list[str]:
-        containers = [f"container {one.name}" for one in self._engine.containers(f"{PROFILE_LABEL}={self.name}")]
+        containers = [f"container {container.name}" for container in self._engine.containers(f"{PROFILE_LABEL}={self.name}")]
         network = (self._engine.network(self.name) or {}).get("Labels") or {}
         return [*containers, *([f"network {self.name}"] if network.get(PROFILE_LABEL) == self.name else [])]
 
@@ -303,5 +303,5 @@ def _exists(folder: str) -> bool:
 
 def _own_kubectl() -> dict[str, str]:
     """Put our kubectl first on PATH: minikube asks the first one for its version, and some then write into ~/.kube."""
-    found = requirements.kubectl()
-    return {"PATH": f"{Path(found.reference).parent}{os.pathsep}{os.environ.get('PATH', '')}"} if found.present else {}
+    kubectl = requirements.kubectl()
+    return {"PATH": f"{Path(kubectl.reference).parent}{os.pathsep}{os.environ.get('PATH', '')}"} if kubectl.present else {}
