@@ -8,6 +8,8 @@ from kubetasks.project.words import INV
 from kubetasks.terminal import wait
 
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+UID = "uid"  # in what the API server says if the object of that name has another one, or is gone
 CONFLICT = 409
 DEPENDENTS = "foregroundDeletion"  # the finalizer of an object whose dependents go first
 
@@ -34,21 +36,19 @@ def there(kube: Kube, kind: str, name: str, namespace: str = "") -> Object | Non
 def apply(kube: Kube, item: Object, before: Object | None = None) -> bool:
     """Apply on the server's side; True if that changed something. Raises OwnershipError, ApiError.
 
-    `before` is our object of that name, if it has been read: if another one has its place by now, that is a conflict.
+    `before` is our object of that name, if it has been read: it is asked for again if another one, or none, has its place by now.
     """
     metadata = item["metadata"]
     namespace = metadata.get("namespace", "")
-    if before:
-        item = {**item, "metadata": {**metadata, "uid": before["metadata"]["uid"]}}
-    else:
-        before = there(kube, item["kind"], metadata["name"], namespace)
-    after = kube.request(
-        "PATCH",
-        path(item["kind"], namespace, metadata["name"]),
-        {"fieldManager": kube.owner.name, "force": "true"},
-        item,
-        "application/apply-patch+yaml",
-    )
+    target = path(item["kind"], namespace, metadata["name"])
+    wanted = {**item, "metadata": {**metadata, "uid": before["metadata"]["uid"]}} if before else item
+    before = before or there(kube, item["kind"], metadata["name"], namespace)
+    try:
+        after = kube.request("PATCH", target, {"fieldManager": kube.owner.name, "force": "true"}, wanted, APPLY_PATCH)
+    except ApiError as error:
+        if wanted is item or UID not in error.sentence:
+            raise
+        return apply(kube, item)
     return not before or before["metadata"]["resourceVersion"] != after["metadata"]["resourceVersion"]
 
 

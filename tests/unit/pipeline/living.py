@@ -118,7 +118,7 @@ class LivingKube(Kube):
             and isinstance(body, dict)
             and body.get("metadata", {}).get("uid", there["metadata"]["uid"]) != there["metadata"]["uid"]
         ):
-            raise ApiError(method, 409, "Conflict", "Precondition failed: UID in precondition")
+            raise ApiError(method, 409, "Conflict", "metadata.uid: field is immutable")
         if kind == "Service" and method == "PATCH":
             self._require_free_port(key, body)
         self.done.append(f"{method} {kind.lower()}/{name}")
