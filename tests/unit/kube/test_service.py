@@ -57,4 +57,5 @@ def test_what_a_selector_asks_for_and_the_pods_do_not_have_is_named() -> None:
     assert service.unselected(item, template) == ""
     item["spec"]["selector"] |= {"app.kubernetes.io/name": "simple-sever"}
     assert service.unselected(item, template) == "app.kubernetes.io/name=simple-sever"
+    assert service.unselected(item, {"metadata": {"labels": None}}).endswith("=simple-sever")
     assert service.unselected({"spec": {}}, template) == "", "one without a selector has endpoints that somebody else gives it"

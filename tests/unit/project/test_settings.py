@@ -34,6 +34,11 @@ def test_the_defaults_make_sense() -> None:
     assert found.cache == Path("/cache/kubetasks")
 
 
+def test_what_a_person_types_names_what_is_not_the_default() -> None:
+    assert read().command == "./inv"
+    assert read("cluster", "name", "demo").command == "INVOKE_CLUSTER_NAME=demo ./inv"
+
+
 REGISTRIES = ["", "localhost", "localhost:5000/team", "registry.example.com", "10.0.0.1:5000", "ghcr.io/a/b-c"]
 
 

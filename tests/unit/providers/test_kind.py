@@ -12,7 +12,7 @@ import yaml
 
 from kubetasks.errors import ClusterError
 from kubetasks.providers.kind import config
-from kubetasks.providers.kind.config import Config
+from kubetasks.providers.kind.config import NODE_PORT, Config
 from tasks import PROJECT
 from tests.unit.engine.fakes import SUBNET
 from tests.unit.providers.fakes import NAME, World
@@ -173,6 +173,19 @@ def test_a_cluster_that_differs_from_the_settings_says_what_stays(
     assert kind.make(nodes=3, kubernetes="1.35").start()[1] == "running"
     stays = f"INVOKE_CLUSTER_NODES is 3, the cluster has 1{told}"
     assert capsys.readouterr().err == f"Cluster demo stays as it is ({stays}): ./inv delete start creates a new one.\n"
+
+
+def test_another_port_than_the_default_one_is_told_if_the_cluster_has_it_not(
+    kind: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind.provider.start()
+    capsys.readouterr()
+    kind.make(port=9090).start()
+    assert "INVOKE_CLUSTER_PORT is 9090, the cluster has " in capsys.readouterr().err
+    node = kind.engine.nodes[f"{NAME}-control-plane"]
+    node.attrs["HostConfig"]["PortBindings"][f"{NODE_PORT}/tcp"][0]["HostPort"] = "9090"
+    kind.make(port=8080).start()
+    assert "INVOKE_CLUSTER_PORT" not in capsys.readouterr().err, "the default one may have been taken"
 
 
 def test_a_node_that_ends_right_after_its_start_is_told_with_its_last_words_and_not_to_be_started(kind: World) -> None:

@@ -109,6 +109,13 @@ def test_under_dry_nothing_is_written(begin: Any, capsys: pytest.CaptureFixture[
     assert "  k8s/deployment.yaml\n" in capsys.readouterr().err
 
 
+def test_what_a_compose_file_has_besides_is_named(begin: Begin, capsys: pytest.CaptureFixture[str]) -> None:
+    begin({"compose.yaml": "services: {web: {build: .}}\n"})
+    assert "compose file:" not in capsys.readouterr().err
+    begin({"compose.yaml": "services: {web: {build: .}, cache: {image: redis}}\n", "invoke.yaml": ""})
+    assert "Not taken over from the compose file: service cache. Add what you need to k8s/." in capsys.readouterr().err
+
+
 def test_who_has_said_that_manifests_are_made_gets_none(begin: Begin) -> None:
     folder = begin({"invoke.yaml": "kubetasks: {name: shop, manifests: false}\n"})
     assert not (folder / "k8s").exists()
