@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 TOKEN = pytest.StashKey[str]()
 SESSION = pytest.StashKey["Session"]()
-PLACES = pytest.StashKey[list[tuple["Cluster", str]]]()  # that a test uses: cluster and namespace
+PLACES = pytest.StashKey[list[tuple["Cluster", str]]]()  # cluster and namespace of each place that a test uses
 KEPT = pytest.StashKey[bool]()  # what a failed test used is to be kept
 MARKER = "k8s(nodes=1): how many nodes the cluster of k8s_throwaway has (kind)"
 OPTIONS = {  # the setting of each, and its help

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from docker.models.containers import Container as Container
 
 REQUEST_TIMEOUT = 60  # seconds; a build or a pull may be silent for longer
-ANSWER_SECONDS = 10  # in which an engine that runs says its release
+ANSWER_SECONDS = 10  # a running engine needs to say its release
 SILENT_SECONDS = 1800
-NODE_SECONDS = 600  # of a command in a container; a node pulls a large image in it
-COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of a program that thinks it writes to a terminal
-BUILD_LINES = 15  # of the output of a build that failed
+NODE_SECONDS = 600  # a command in a container may take: a node pulls a large image
+COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # a program writes them if it takes us for a terminal
+BUILD_LINES = 15  # shown of a build that failed
 BAD_REQUEST = 400
 NO_BUILDER = (404, 405, 501)  # presumably the answers of an engine without a classic builder: none has been seen yet
 REQUIRES_BUILDKIT = "requires BuildKit"  # what the classic builder says of RUN --mount, COPY --chmod and others

@@ -16,7 +16,7 @@ from kubetasks.project.versions import PYTHON_IMAGE
 from kubetasks.project.words import DOCS, INV
 
 PIECE = 1 << 20  # bytes that are read at a time
-BUILDS = 3  # of an image whose cached layers others remove meanwhile
+BUILDS = 3  # attempts, if others remove cached layers meanwhile
 
 
 @dataclass(frozen=True)

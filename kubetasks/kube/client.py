@@ -23,7 +23,7 @@ Object = dict[str, Any]
 R = TypeVar("R")
 
 REQUEST_SECONDS = 30
-POD_SECONDS = 5  # in which a pod that is ready answers
+POD_SECONDS = 5  # a ready pod needs at most to answer
 UNAVAILABLE = "api-unavailable"
 PATIENCE, MOST_PATIENCE = 30.0, 120.0  # seconds; a control plane that restarts needs ten, on a slow machine more
 TOO_MANY_REQUESTS = 429
@@ -34,7 +34,7 @@ NO_RIGHT = 'User \\"'  # in the JSON of such an answer: User "X" cannot list res
 CREDENTIALS_PROGRAM = ("exec:", "[Errno")  # how the library begins what it logs of it
 MISTRUST = ("CERTIFICATE", "KEY_VALUES_MISMATCH", "UNKNOWN_CA", "PEM_LIB")  # words of OpenSSL
 
-KINDS = {  # of each API group and version; a kind's plural is its name in lower case with an s
+KINDS = {  # by API group and version; a plural is the name in lower case with an s
     "v1": "Namespace Node Pod Service Secret ConfigMap ServiceAccount PersistentVolumeClaim Event",
     "apps/v1": "Deployment ReplicaSet DaemonSet",
     "batch/v1": "Job",
@@ -102,7 +102,7 @@ class Kube:
         self._api = api
         self._own = own
         self.patience = patience
-        self.owner = owner  # of what is applied; its name is the field manager's
+        self.owner = owner  # its label is on what is applied; its name is the field manager's
         self._cluster = cluster
         self._unreachable_hint = unreachable_hint
         self._credentials_hint = credentials_hint
@@ -334,7 +334,7 @@ def connect(
         raise ClusterError(
             f"The context {context} cannot be used: {kubeconfig} is not a kubeconfig.", unreachable_hint
         ) from error
-    if told:  # of the program that gets credentials: the library goes on without any
+    if told:  # the program that gets credentials failed: the library goes on without any
         why = " ".join(told[0].split())
         if not why.startswith(CREDENTIALS_PROGRAM):  # on a terminal the library stumbles, and the program's own words are shown
             why = "the program that gets them failed"

@@ -12,7 +12,7 @@ from kubetasks.kube.readiness import Rollout
 
 LINES = 24  # at most, on a screen
 LOG_LINES = 10
-WIDTH = 200  # of a line of the log or of an event
+WIDTH = 200  # characters of a line of the log, or of an event
 HEALTHY = "healthy"
 EXIT_CODES = {
     HEALTHY: 0,

@@ -109,7 +109,7 @@ def command_of(part: Part, app: Application, flags: Sequence[str]) -> str:
     if manifest.item["kind"] == manifests.SECRET and not manifest.file:
         return f"# {manifest.name} is applied too; it lies beside others, and its values are not shown"
     file = "-" if manifest.file is None else str(manifest.file)
-    if manifest.file and not app.dockerfile and manifest.file.is_relative_to(app.source):  # which is the project's folder
+    if manifest.file and not app.dockerfile and manifest.file.is_relative_to(app.source):  # the source is the project's folder
         file = str(manifest.file.relative_to(app.source))
     stages = [f"kubectl label --local -f {shlex.quote(file)} {app.owner.selector} -o yaml"]
     if manifest.text:

@@ -150,7 +150,7 @@ class TrafficCheck:
         self._run = run
         self._build = build
         self._chosen: Address | None = None
-        self.pods: frozenset[str] = frozenset()  # that have answered
+        self.pods: frozenset[str] = frozenset()  # the ones that have answered
 
     def __call__(self) -> wait.State:
         app = self._run.app

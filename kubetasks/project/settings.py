@@ -32,8 +32,8 @@ DEFAULTS: dict[str, dict[str, str]] = {
     "setup": {"images": "auto", "engine": "install"},
 }
 
-OURS = "_kubetasks"  # where invoke's configuration has the project and what its tasks share
-INVOKE_SECTIONS = ("run", "runners", "sudo", "tasks", "timeouts")  # of invoke's own configuration
+OURS = "_kubetasks"  # the section of invoke's configuration with the project and its run
+INVOKE_SECTIONS = ("run", "runners", "sudo", "tasks", "timeouts")  # invoke's own
 ALIKE = 0.85  # from here on a name is taken for a misspelt one of ours
 PROVIDERS_OF_OUR_OWN = ("kind", "minikube")  # those that create clusters
 PROVIDERS = (*PROVIDERS_OF_OUR_OWN, "existing")

@@ -48,7 +48,7 @@ class Provider(ABC):
     kubectl: tuple[str, ...] = ()  # the flags that make kubectl use this cluster, besides KUBECONFIG
     shared = False  # others use it too: a change is confirmed, and nobody knows whether this machine reaches it
     requirements: tuple[Requirement, ...] = ()  # what setup installs for it
-    node_port: int | None = None  # which this machine maps once the cluster is there
+    node_port: int | None = None  # mapped to this machine once the cluster is there
     tunnelled = False  # this machine reaches the load balancer's addresses through a tunnel
     builds = False  # its nodes may run a Docker engine that builds for them
 

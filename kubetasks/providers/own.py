@@ -27,7 +27,7 @@ from kubetasks.terminal.door import At
 if TYPE_CHECKING:
     from kubetasks.engine.client import Container
 
-SETTLE_SECONDS = 2.0  # in which an engine completes a request whose sender is gone
+SETTLE_SECONDS = 2.0  # an engine needs to complete a request whose sender is gone
 DELETION_SECONDS = 120.0  # at least: a deletion that is cut off leaves something
 DECISIVE = re.compile(r"^error: .+$", re.MULTILINE | re.IGNORECASE)
 IGNORED = ".gitignore"

@@ -42,7 +42,7 @@ class Registry:
         self._owner = owner
         self._cluster = cluster
         self.name = registry_of(cluster)
-        self._digests: dict[str, str] = {}  # of what this process has pushed, by reference
+        self._digests: dict[str, str] = {}  # by reference, as this process has pushed them
         # under --dry, whether it would be gone by now, and where it would answer
         self._would_be_gone = False
         self._would_answer = ""

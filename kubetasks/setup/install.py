@@ -33,7 +33,7 @@ def install(settings: Settings, do: Door, needed: Sequence[Requirement]) -> bool
 def _install(settings: Settings, do: Door, needed: Sequence[Requirement]) -> None:
     started = time.monotonic()
     if access.named():
-        client.connect()  # which says why an engine that somebody has chosen does not answer
+        client.connect()  # it says why a chosen engine does not answer
     log = new_log(settings.cache)
     do.say(f"Full log: {log}")
     wanted = inventory.with_base(settings, needed)

@@ -20,7 +20,7 @@ NODE_REPOSITORY = "simple-server-node"
 KICBASE_REPOSITORY = "simple-server-kicbase"
 BASE_REPOSITORY = "simple-server-base"
 REGISTRY_REPOSITORY = "simple-server-registry"
-REPOSITORIES = (NODE_REPOSITORY, KICBASE_REPOSITORY, BASE_REPOSITORY, REGISTRY_REPOSITORY)  # of what is built
+REPOSITORIES = (NODE_REPOSITORY, KICBASE_REPOSITORY, BASE_REPOSITORY, REGISTRY_REPOSITORY)  # everything that is built
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def held(path: Path, tell: Tell, waiting: str) -> Iterator[None]:
     blocking = False
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(path)  # of a file that was removed while we waited, it takes the one that is there by then
+        lock = filelock.FileLock(path)  # if the file was removed while we waited, it takes the new one
         try:
             lock.acquire(blocking=blocking)
             break

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 BROKEN_PIPE = 128 + 13  # what a shell reports for a program that SIGPIPE ended
 QUIET_SECONDS = 20.0  # without a terminal, a long step reports this often
-SILENT_SECONDS = 2.0  # for which somebody waits without a word
+SILENT_SECONDS = 2.0  # before a wait is explained
 
 
 steps: "set[Step]" = set()  # those in progress, in the whole process

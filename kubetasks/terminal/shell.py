@@ -19,8 +19,8 @@ from kubetasks.terminal import interruption
 from kubetasks.terminal.report import waiting_for
 
 TAIL_LINES = 40
-LONGEST_SECONDS = 7200.0  # of a program; an image of an application may take long to build
-END_SECONDS = 20.0  # in which a program that is told to end does so; then it is killed
+LONGEST_SECONDS = 7200.0  # a program may run; building an image may take long
+END_SECONDS = 20.0  # before a program that was told to end is killed
 
 
 def line(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:

@@ -20,7 +20,7 @@ from kubetasks.testing.cluster import Cluster, kept, remove
 from kubetasks.testing.ledger import Entry, Ledger, remove_dead
 
 BROKEN = "broken"  # why something that the processes share could not be made
-FIRST_PORT, PORTS = 20000, 9000  # of 127.0.0.1, which a person's cluster is unlikely to want
+FIRST_PORT, PORTS = 20000, 9000  # a person's cluster is unlikely to want them
 
 
 class BrokenError(Exception):

@@ -13,7 +13,7 @@ from kubetasks.providers.own import CONTROLLERS_RATE
 from kubetasks.providers.registry import registry_of
 
 NODE_PORT = 30080  # mapped to 127.0.0.1 when the cluster is created; the first service asks for it
-API_PORT = 6443  # of the API server, in the node
+API_PORT = 6443  # the API server's, in the node
 PORTS_TRIED = 100
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 

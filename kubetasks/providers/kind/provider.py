@@ -27,7 +27,7 @@ from kubetasks.terminal.door import At, nowhere
 if TYPE_CHECKING:
     from kubetasks.engine.client import Container
 
-PRELOAD_SECONDS = 20.0  # in which the containerd of a new node runs
+PRELOAD_SECONDS = 20.0  # a new node needs until its containerd runs
 DEFAULT_PORT = int(DEFAULTS["cluster"]["port"])
 PORT_TAKEN = ("address already in use", "port is already allocated")  # Docker's words
 
@@ -206,7 +206,7 @@ class Kind(Own):
     def _write(self, config: Config) -> None:
         self._make_folder()
         self.config_file.write_text(config.text)
-        Path(self.kubeconfig).unlink(missing_ok=True)  # of a cluster that is gone
+        Path(self.kubeconfig).unlink(missing_ok=True)  # left by a cluster that is gone
 
     def _resume(self) -> None:
         nodes = self._nodes()

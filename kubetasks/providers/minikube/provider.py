@@ -24,7 +24,7 @@ from kubetasks.terminal.door import At, nowhere, pairs
 if TYPE_CHECKING:
     from kubetasks.engine.client import Container
 
-COPIES = "/var/lib/minikube/images"  # where minikube copies, in the node, what it loads, and leaves it
+COPIES = "/var/lib/minikube/images"  # on the node: minikube leaves a copy of each file that it loads
 WHOLE_KUBECONFIG = re.compile(rb"client-key: .+\n$")  # minikube writes our key last
 COMMANDS = "cat /proc/[0-9]*/comm || true"  # systemd may be too busy to answer
 QUIET = {"MINIKUBE_WANTUPDATENOTIFICATION": "false"}

@@ -81,6 +81,7 @@ def both_come_up(tasks: Tasks) -> None:
     assert sum("Creating cluster" in output for output in outputs) == 1
 
 
+@exhaustive
 @pytest.mark.long
 def test_two_runs_at_once_an_api_server_that_restarts_and_a_kubeconfig_that_is_damaged(
     throwaway: Tasks, subtests: pytest.Subtests
