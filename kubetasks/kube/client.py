@@ -8,6 +8,7 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -79,34 +80,25 @@ def describe(item: Object) -> str:
     return f"{item['kind'].lower()}/{item['metadata']['name']}"
 
 
+@dataclass(eq=False)
 class Kube:
     """One cluster's API. Every method raises ApiError, and ClusterError if nothing answers.
 
-    An API server that has answered may be away for `patience` seconds: it may be restarting.
+    The label of `owner` is on what is applied; its name is the field manager's. `own`: the cluster is ours. The hints are for an
+    API server that does not answer, and for one that the kubeconfig does not fit; `kubectl_line` is kubectl as a person types it
+    to ask this cluster. An API server that has answered may be away for `patience` seconds: it may be restarting.
     """
 
-    patience = PATIENCE
-    _has_answered = _is_waited_for = False
-
-    def __init__(
-        self,
-        api: Any,
-        owner: Owner,
-        cluster: str,
-        unreachable_hint: str,
-        credentials_hint: str,
-        kubectl_line: str,
-        own: bool,
-        patience: float,
-    ) -> None:
-        self._api = api
-        self._own = own
-        self.patience = patience
-        self.owner = owner  # its label is on what is applied; its name is the field manager's
-        self._cluster = cluster
-        self._unreachable_hint = unreachable_hint
-        self._credentials_hint = credentials_hint
-        self.kubectl_line = kubectl_line  # kubectl as a person types it to ask this cluster, for hints
+    _api: Any
+    owner: Owner
+    _cluster: str
+    _unreachable_hint: str
+    _credentials_hint: str
+    kubectl_line: str
+    _own: bool
+    patience: float = PATIENCE
+    _has_answered: bool = False
+    _is_waited_for: bool = False
 
     @property
     def server(self) -> str:
