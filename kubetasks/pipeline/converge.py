@@ -201,17 +201,18 @@ def _delete(run: Run, found: Found, meanwhile: Callable[[], object]) -> None:
     """Delete what goes, and wait until it is gone and no address of its answers."""
     kinds = {"the service" if named == ("Service", run.app.name) else "the deployment" for named in found.going}
     with run.do.step(f"Deleting {' and '.join(sorted(kinds, reverse=True))}" if kinds else "") as at:
-        namespace = run.settings.namespace
+        namespace, timeout = run.settings.namespace, run.settings.timeout
         begun: Sequence[tuple[str, str, str]] = []
         if found.going:
             command = run.kubectl("delete", *candidates.names(found.going), "--ignore-not-found")
             begun = run.do(command, lambda _: objects.begin_deletion(run.kube, found.going, namespace)) or []
             run.forget("seen")
         meanwhile()
+        if exposed := [named for named in begun if named[:2] == ("Service", run.app.name)]:
+            objects.wait_until_gone(run.kube, exposed, namespace, timeout, at)
+            waits.wait_until_closed(run, found.closing)  # pods take longer to end
         if begun:
-            objects.wait_until_gone(run.kube, begun, namespace, run.settings.timeout, at)
-    if ("Service", run.app.name) in found.going:
-        run.do.unless_dry(lambda: waits.wait_until_closed(run, found.closing))
+            objects.wait_until_gone(run.kube, begun, namespace, timeout, at)
 
 
 def _free_node_port(run: Run) -> int | None:
