@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container as Container
 
 REQUEST_TIMEOUT = 60  # seconds; a build or a pull may be silent for longer
-ANSWER_SECONDS = 10  # a running engine needs to say its release
+ANSWER_SECONDS = 10  # until a running engine has said its release
 SILENT_SECONDS = 1800
 NODE_SECONDS = 600  # a command in a container may take: a node pulls a large image
 COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # a program writes them if it takes us for a terminal

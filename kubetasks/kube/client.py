@@ -8,7 +8,7 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -24,7 +24,7 @@ Object = dict[str, Any]
 R = TypeVar("R")
 
 REQUEST_SECONDS = 30
-POD_SECONDS = 5  # a ready pod needs at most to answer
+POD_SECONDS = 5  # at most, until a ready pod answers
 UNAVAILABLE = "api-unavailable"
 PATIENCE, MOST_PATIENCE = 30.0, 120.0  # seconds; a control plane that restarts needs ten, on a slow machine more
 TOO_MANY_REQUESTS = 429
@@ -97,8 +97,8 @@ class Kube:
     kubectl_line: str
     _own: bool
     patience: float = PATIENCE
-    _has_answered: bool = False
-    _is_waited_for: bool = False
+    _has_answered: bool = field(default=False, init=False)
+    _is_waited_for: bool = field(default=False, init=False)
 
     @property
     def server(self) -> str:

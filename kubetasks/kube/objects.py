@@ -9,7 +9,7 @@ from kubetasks.terminal import wait
 
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
-UID = "uid"  # in what the API server says if the object of that name has another one, or is gone
+REPLACED, UID = (409, 422), "uid"  # status, and a word of the answer, if the object of that name has another uid, or is gone
 CONFLICT = 409
 DEPENDENTS = "foregroundDeletion"  # the finalizer of an object whose dependents go first
 
@@ -36,7 +36,8 @@ def there(kube: Kube, kind: str, name: str, namespace: str = "") -> Object | Non
 def apply(kube: Kube, item: Object, before: Object | None = None) -> bool:
     """Apply on the server's side; True if that changed something. Raises OwnershipError, ApiError.
 
-    `before` is our object of that name, if it has been read: it is asked for again if another one, or none, has its place by now.
+    `before` is our object of that name, if it has been read: it is asked for again if another one, or none, has its place by now,
+    and whatever has changed since then counts as a change.
     """
     metadata = item["metadata"]
     namespace = metadata.get("namespace", "")
@@ -46,7 +47,7 @@ def apply(kube: Kube, item: Object, before: Object | None = None) -> bool:
     try:
         after = kube.request("PATCH", target, {"fieldManager": kube.owner.name, "force": "true"}, wanted, APPLY_PATCH)
     except ApiError as error:
-        if wanted is item or UID not in error.sentence:
+        if wanted is item or error.status not in REPLACED or UID not in error.sentence:
             raise
         return apply(kube, item)
     return not before or before["metadata"]["resourceVersion"] != after["metadata"]["resourceVersion"]
@@ -67,7 +68,8 @@ def replace_template(kube: Kube, item: Object, template: Object) -> None:
     """
     metadata = item["metadata"]
     target = path("Deployment", metadata["namespace"], metadata["name"])
-    replaced = [{"op": "replace", "path": "/spec/template", "value": template}]
+    same = {"op": "test", "path": "/metadata/uid", "value": metadata["uid"]}
+    replaced = [same, {"op": "replace", "path": "/spec/template", "value": template}]
     changed = kube.request("PATCH", target, {"fieldManager": kube.owner.name}, replaced, JSON_PATCH)
     apply(kube, _with_template(changed, template))
     _forget_update(kube, target)

@@ -103,13 +103,13 @@ def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
     if wanted.gone:
         going = candidates.found(run, wanted)
         return Found(going=going, closing=run.seen.addresses if ("Service", run.app.name) in going else [])
-    there: dict[str, Object] = {}
+    seen, there = run.seen, dict[str, Object]()
     if not wanted.image:
-        there[run.app.deployment] = run.seen.require_deployment()
-    elif run.seen.deployment is None:
-        run.seen.require_namespace()
+        there[run.app.deployment] = seen.require_deployment()
+    elif seen.deployment is None:
+        seen.require_namespace()
     for item in (part.manifest.item for part in parts):
-        if present := run.seen.there(item["kind"], item["metadata"]["name"]):
+        if present := seen.there(item["kind"], item["metadata"]["name"]):
             there[describe(item)] = present
     return Found(there, _revision_before(run, there[run.app.deployment]) if wanted.back else None)
 
@@ -180,8 +180,8 @@ def _scale(run: Run, replicas: int) -> bool:
     def scaled(_at: At) -> bool:
         if readiness.replicas(run.seen.deployment) == replicas:
             return False
-        objects.scale(run.kube, run.app.name, run.settings.namespace, replicas)
         run.forget("seen")
+        objects.scale(run.kube, run.app.name, run.settings.namespace, replicas)
         return True
 
     return run.do(run.kubectl("scale", f"deployments/{run.app.name}", f"--replicas={replicas}"), scaled) or False
@@ -190,8 +190,8 @@ def _scale(run: Run, replicas: int) -> bool:
 def _roll_back(run: Run, found: Found) -> None:
     def undo(_at: At) -> None:
         if found.before:
-            objects.replace_template(run.kube, found.there[run.app.deployment], found.before.template)
             run.forget("seen")
+            objects.replace_template(run.kube, found.there[run.app.deployment], found.before.template)
 
     to = [f"--to-revision={found.before.number}"] if found.before else []
     run.do(run.kubectl("rollout", "undo", f"deployment/{run.app.name}", *to), undo)
@@ -205,8 +205,8 @@ def _delete(run: Run, found: Found, meanwhile: Callable[[], object]) -> None:
         begun: Sequence[tuple[str, str, str]] = []
         if found.going:
             command = run.kubectl("delete", *candidates.names(found.going), "--ignore-not-found")
-            begun = run.do(command, lambda _: objects.begin_deletion(run.kube, found.going, namespace)) or []
             run.forget("seen")
+            begun = run.do(command, lambda _: objects.begin_deletion(run.kube, found.going, namespace)) or []
         meanwhile()
         if exposed := [named for named in begun if named[:2] == ("Service", run.app.name)]:
             objects.wait_until_gone(run.kube, exposed, namespace, timeout, at)

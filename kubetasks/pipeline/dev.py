@@ -21,7 +21,7 @@ from kubetasks.providers.own import Own
 from kubetasks.terminal import interruption
 from kubetasks.terminal.report import duration
 
-DEBOUNCE_MS = 50  # an editor needs to write all files of one save
+DEBOUNCE_MS = 50  # until an editor has written all files of one save
 BEGIN_MS = 100
 NAMED = 3  # changed files that a line names
 

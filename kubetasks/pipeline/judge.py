@@ -11,10 +11,10 @@ from kubetasks.project.words import INV
 from kubetasks.terminal import wait
 from kubetasks.terminal.wait import Done, Failed, Pending, State
 
-EFFECT_SECONDS = 2.0  # kube-proxy needs for a change: before, the old pods may answer
+EFFECT_SECONDS = 2.0  # kube-proxy needs for a change: until then the old pods may answer
 SECOND_ADDRESS_SECONDS = 2.0  # after the first answer: not every machine can reach a load balancer's address
 NO_ADDRESS = Pending("no load balancer has given it an address yet")
-UNANSWERED_SECONDS = 10.0  # a ready pod needs at most to answer
+UNANSWERED_SECONDS = 10.0  # at most, until a ready pod answers
 SUPERSEDED = Failed("Something newer is to be rolled out.")
 
 

@@ -13,7 +13,7 @@ from kubetasks.terminal import wait
 SYSTEM = "kube-system"
 CRASHING_SECONDS = 25.0  # the back-off exceeds that only after the third crash; one or two heal while a cluster comes up
 TOO_MANY_FILES = "too many open files"  # Linux's word for a user's limit of inotify instances too, of which a node needs 15 to 28
-REFUSED_SECONDS = 5.0  # a new API server needs to read whom it trusts
+REFUSED_SECONDS = 5.0  # until a new API server has read whom it trusts
 
 
 def wait_for_api(run: Run) -> bool:

@@ -14,7 +14,7 @@ from kubetasks.kube.service import Address
 from kubetasks.project.application import Application
 
 SECONDS = 2.0
-CLOSED_SECONDS = 0.3  # an open address needs to answer; a closed one may not
+CLOSED_SECONDS = 0.3  # an open address answers within it; a closed one may never
 
 
 def ask(app: Application, url: str, path: str = "/", seconds: float = SECONDS, *, early: bool = False) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import shlex
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -31,6 +32,7 @@ from kubetasks.terminal import interruption, locking
 from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
 
+LOOK_SECONDS = 2.0
 PACKAGES = ("docker", "filelock", "kubernetes", "rich", "tenacity", "watchfiles", "yaml")  # imported only when they are needed
 
 
@@ -49,6 +51,8 @@ class Run:
         self._agreed = agreed
         self.superseded: Callable[[], bool] = lambda: False  # whether what is waited for is not wanted any more
         self._locked = False
+        self._looked: Seen | None = None
+        self._since = 0.0  # when that look began, by time.monotonic()
 
     @property
     def project(self) -> Project:
@@ -106,15 +110,24 @@ class Run:
             self.report.say(f"Context {self.provider.name} ({made.server}), namespace {self.settings.namespace}")
         return made
 
-    @cached_property
+    @property
     def seen(self) -> Seen:
-        """What there is of the application in the cluster. Raises ClusterError."""
-        return Seen(self.kube, self.app, self.settings.namespace, self.cluster)
+        """What there is of the application in the cluster, as it was LOOK_SECONDS ago at most. Raises ClusterError.
+
+        A person, a lock, a delivery or a tunnel may take longer than that, and others change the cluster meanwhile.
+        """
+        looked, now = self._looked, time.monotonic()
+        if looked is None or now - self._since > LOOK_SECONDS:
+            looked, self._since = Seen(self.kube, self.app, self.settings.namespace, self.cluster), now
+            self._looked = looked
+        return looked
 
     def forget(self, *names: str) -> None:
         """Look again, when they are needed next, for what may have changed: "image", "manifests", "seen", "cluster", "kube"."""
         for name in names:
             self.__dict__.pop(name, None)
+        if "seen" in names:
+            self._looked = None
 
     @property
     def kubectl_flags(self) -> tuple[str, ...]:

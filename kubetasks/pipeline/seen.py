@@ -18,7 +18,7 @@ from kubetasks.providers.base import Cluster
 
 
 class Seen:
-    """What there is of an application in a namespace. Each object is read once, when it is first asked for.
+    """What there is of an application in a namespace. What is its own is read once, when it is first asked for.
 
     Whoever changes something, or waits for a change, begins another look. What reads raises ApiError and ClusterError.
     """

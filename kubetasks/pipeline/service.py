@@ -39,28 +39,30 @@ def traffic(run: Run, requests: int | None) -> dict[str, Any] | None:
     Without a number, as many as miss none of the ready pods but for one run in a million, and LEAST_REQUESTS at least. If
     answers do not name their pod, the API server asks each ready pod once, and the pods' requests are None.
     """
-    url = run.do.unless_dry(lambda: _answering(run)) or ""
-    number = requests or max(LEAST_REQUESTS, probe.enough(len(run.seen.exposure.ready)) if url else 0)
+    address = run.do.unless_dry(lambda: _answering(run)) or ""
+    number = requests or max(LEAST_REQUESTS, probe.enough(len(run.seen.exposure.ready)) if address else 0)
     command = f"for i in $(seq {number}); do curl --silent $({INV} service){run.app.traffic[1:]}; done"
-    text = f"Sending {number} requests to {url}" if url else ""
-    return run.do(command, lambda at: _send(run, url, number, at), text)
+    text = f"Sending {number} requests to {address}" if address else ""
+    return run.do(command, lambda at: _send(run, address, number, at), text)
 
 
 def _answering(run: Run) -> str:
     """A URL of the service that answers. Raises ExposeError."""
-    run.seen.require_addresses()
-    exposed = run.seen.exposure
+    seen = run.seen
+    seen.require_addresses()
+    exposed = seen.exposure
     if not exposed.ready:
         if exposed.deployment is None:
             raise ExposeError("Nothing is deployed.", f"{INV} build deploy")
         raise ExposeError("No pod is ready to answer.", f"{INV} diagnose" if exposed.wanted else f"{INV} scale")
-    return run.seen.require_answer().url
+    return seen.require_answer().url
 
 
 def _send(run: Run, url: str, number: int, at: At) -> dict[str, Any]:
     pods = probe.spread(run.app, url, number, lambda sent: at("", sent, number))
     failed = number - sum(pod["requests"] for pod in pods)
-    ready = run.seen.exposure.ready
+    seen = run.seen
+    ready = seen.exposure.ready
     if not run.app.pod_key:
-        pods = [{"pod": pod, "requests": None} for pod in sorted(ready) if not run.seen.silence(pod)]
+        pods = [{"pod": pod, "requests": None} for pod in sorted(ready) if not seen.silence(pod)]
     return {"url": url, "requests": number, "failed": failed, "ready": len(ready), "pods": pods}

@@ -10,8 +10,9 @@ from kubetasks.kube.client import Object
 from kubetasks.kube.readiness import Rollout
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import diagnose, judge, probe
-from kubetasks.pipeline.judge import Exposure
 from kubetasks.pipeline.run import Run
+from kubetasks.pipeline.seen import Seen
+from kubetasks.project.application import Application
 from kubetasks.project.words import DOCS, INV, INVOKE
 from kubetasks.terminal import wait
 from kubetasks.terminal.door import At
@@ -36,11 +37,11 @@ def _looking(run: Run, check: Callable[[], wait.State]) -> Callable[[], wait.Sta
     return run.kube.surviving(look)
 
 
-def _unanswered(run: Run, pods: Iterable[str]) -> wait.State | None:
+def _unanswered(seen: Seen, app: Application, pods: Iterable[str]) -> wait.State | None:
     """The state of the first of these pods that gives no good answer; None if each does. Raises ApiError."""
     for pod in pods:
-        if why := run.seen.silence(pod):
-            return judge.unanswered(run.seen.exposure, pod, run.app.health, why)
+        if why := seen.silence(pod):
+            return judge.unanswered(seen.exposure, pod, app.health, why)
     return None
 
 
@@ -95,14 +96,15 @@ class AddressCheck:
         self.answering: list[Address] = []  # or, if no pod is wanted, those that would
 
     def __call__(self) -> wait.State:
-        found = self._run.seen.exposure
+        seen = self._run.seen
+        found = seen.exposure
         if found.known and found.ready:
             if found.known != self._known:  # one that is new may drop the first connections, and gets its time too
                 self._known, self._timeouts, self._first_answer = list(found.known), probe.growing_timeouts(), None
             # by pod: the address may briefly route to the previous service's pods
             self.answering = probe.answering(self._run.app, found.known, next(self._timeouts), found.ready)
             self._first_answer = (self._first_answer or self._clock()) if self.answering else None
-            if not self.answering and (silent := self._silent(found)):
+            if not self.answering and (silent := self._silent(seen)):
                 return silent
         else:
             self.answering = list(found.known)
@@ -110,13 +112,13 @@ class AddressCheck:
         answered = now - self._first_answer if self._first_answer is not None else 0.0
         return judge.exposed(found, self.answering, answered, self._lasting, balancing=now < self._until_balanced)
 
-    def _silent(self, exposed: Exposure) -> wait.State | None:
+    def _silent(self, seen: Seen) -> wait.State | None:
         """Why no address answers, if a pod shows it. On an existing cluster that needs a right more: an address is enough."""
-        app = self._run.app
+        app, exposed = self._run.app, seen.exposure
         if app.pod_key and (nameless := probe.answering(replace(app, pod_key=""), exposed.known)):
             return judge.nameless(nameless[0].url, app.health, app.pod_key)
         asked = sorted(exposed.ready)[:1] if not self._run.provider.shared else []
-        return _unanswered(self._run, asked)
+        return _unanswered(seen, app, asked)
 
 
 def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Address]:
@@ -154,14 +156,15 @@ class TrafficCheck:
 
     def __call__(self) -> wait.State:
         app = self._run.app
-        found = self._run.seen.exposure
+        seen = self._run.seen
+        found = seen.exposure
         state = judge.endpoints(found)
         if not isinstance(state, wait.Done):
             return state
         if found.wanted == 0:  # a terminating pod answers until its end if there is no other
             return wait.Pending("a pod still answers") if probe.first_answering(app, found.known) else wait.Done()
         if not app.pod_key:
-            silent = _unanswered(self._run, sorted(found.ready - self.pods))
+            silent = _unanswered(seen, app, sorted(found.ready - self.pods))
             if silent:
                 return silent
             self.pods = found.ready

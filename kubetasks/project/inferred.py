@@ -134,7 +134,7 @@ def _compose(folder: Path) -> tuple[str, Mapping[str, Any]]:
         raise SettingError(f"{file} builds {', '.join(built)}: an application has one image.", by_hand)
     if unknown:
         raise SettingError(f"{file} builds with {', '.join(unknown)}, which the tasks do not pass on.", by_hand)
-    exposed = sorted(built.items(), key=lambda service: not service[1].get("ports"))  # of one image, the published one
+    exposed = sorted(built.items(), key=lambda service: not service[1].get("ports"))  # the published service first
     return next(((f"service {name} in {file.name}", service) for name, service in exposed), ("", {}))
 
 

@@ -33,7 +33,8 @@ class Words:
     mended: str
 
 
-_spoken = Words(COMMAND, "INVOKE_KUBETASKS", str(pages()), "the manifests", "the manifests")  # before a project is known
+# of the projects that are spoken of, the last one's count; the first are for messages before a project is known
+_spoken = [Words(COMMAND, "INVOKE_KUBETASKS", str(pages()), "the manifests", "the manifests")]
 
 
 class Word:
@@ -43,7 +44,7 @@ class Word:
         self._name = name
 
     def __str__(self) -> str:
-        return str(getattr(_spoken, self._name))
+        return str(getattr(_spoken[-1], self._name))
 
 
 INV, INVOKE, DOCS = Word("command"), Word("variables"), Word("docs")
@@ -53,9 +54,8 @@ DEPLOYMENT, MENDED = Word("deployment"), Word("mended")
 @contextmanager
 def spoken(words: Words) -> Iterator[None]:
     """Make the messages of the block with these words."""
-    global _spoken
-    before, _spoken = _spoken, words
+    _spoken.append(words)
     try:
         yield
     finally:
-        _spoken = before
+        _spoken.remove(words)

@@ -4,6 +4,7 @@ The pipeline is imported inside a task: the list of the tasks loads none of it.
 """
 
 import copy
+import re
 from typing import Any
 
 from invoke.collection import Collection
@@ -21,9 +22,7 @@ def _in_own_words(task: Any, project: Project) -> Any:
     theirs = {"./inv": words.command, "INVOKE": words.variables, "docs/": f"{words.docs}/", EXAMPLE: project.application.name}
 
     def told(text: str) -> str:
-        for ours, word in theirs.items():
-            text = text.replace(ours, word)
-        return text
+        return re.sub("|".join(map(re.escape, theirs)), lambda ours: theirs[ours[0]], text)
 
     own.__doc__, own.help = told(task.__doc__), {name: told(text) for name, text in task.help.items()}
     return own

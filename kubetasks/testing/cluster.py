@@ -117,6 +117,7 @@ class Cluster:
         return Path(self.run().provider.kubeconfig)
 
     @property
+    @in_own_words
     def context(self) -> str:
         """Its context in the kubeconfig. Raises ClusterError if it does not run."""
         return self.run().cluster.context

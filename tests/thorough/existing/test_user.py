@@ -98,14 +98,14 @@ def test_nothing_is_changed_before_a_person_agrees(user: UserTasks) -> None:
 
 @pytest.mark.parametrize(
     ("right", "task", "named"),
-    [("deployments/scale", "scale", 'cannot get resource "deployments/scale"'), ("services", "expose", "services")],
+    [("deployments/scale", "scale", 'cannot patch resource "deployments/scale"'), ("services", "expose", "services")],
 )
 def test_a_missing_right_is_named(user: UserTasks, right: str, task: str, named: str) -> None:
     user.typed("build", "deploy", "--yes")
     role = user.get("role", ROLE)
     role["rules"] = [rule for rule in role["rules"] if rule["resources"] != [right]]
     user.kubectl("replace", "--filename=-", stdin=json.dumps(role))
-    refuses(user, "get", right, user.namespace)
+    refuses(user, "patch", right, user.namespace)
     refused = user.typed(task, "--yes", code=4)
     assert named in refused.stderr
     assert f'User "{user.person}"' in refused.stderr

@@ -61,6 +61,15 @@ def test_an_object_that_has_taken_the_place_of_ours_since_it_was_read_is_not_cha
     assert kube.done == []
 
 
+def test_an_object_that_has_gone_since_it_was_read_is_created() -> None:
+    kube = holding(OURS)
+    before = objects.there(kube, "ConfigMap", NAME, "default")
+    objects.delete(kube, [("ConfigMap", NAME)], "default", 1, print)
+    kube.done.clear()
+    assert objects.apply(kube, {"kind": "ConfigMap", "metadata": {"name": NAME, "namespace": "default", "labels": OURS}}, before)
+    assert kube.done == ["PATCH configmap/simple-server"]
+
+
 KUBE = LivingKube()
 AWAY = ClusterError("The API server does not answer.", "./inv start")
 UNAVAILABLE, BUSY = ApiError("GET /", 503, "", ""), ApiError("GET /", 429, "", "")

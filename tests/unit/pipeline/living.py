@@ -109,6 +109,8 @@ class LivingKube(Kube):
                 self._delete((kind, namespace, one["metadata"]["name"]))
             return {}
         there = self.objects.get(key)
+        if there is None and isinstance(body, dict) and "uid" in body.get("metadata", {}):
+            raise ApiError(method, 409, "Conflict", "uid mismatch: no existing object was found")
         if there is None and (method != "PATCH" or sub):
             raise ApiError(method, 404, "NotFound", f"{kind} {name} not found")
         if method == "GET":
@@ -118,7 +120,7 @@ class LivingKube(Kube):
             and isinstance(body, dict)
             and body.get("metadata", {}).get("uid", there["metadata"]["uid"]) != there["metadata"]["uid"]
         ):
-            raise ApiError(method, 409, "Conflict", "metadata.uid: field is immutable")
+            raise ApiError(method, 422, "Invalid", "metadata.uid: field is immutable")
         if kind == "Service" and method == "PATCH":
             self._require_free_port(key, body)
         self.done.append(f"{method} {kind.lower()}/{name}")
@@ -127,7 +129,7 @@ class LivingKube(Kube):
         elif sub == "scale":
             self._change(key, {"spec": body["spec"]})
         elif isinstance(body, list):
-            self._change(key, {"spec": {"template": body[0]["value"]}})
+            self._change(key, {"spec": {"template": body[-1]["value"]}})
         else:
             self._change(key, body)
         self._reconcile()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kubetasks.pipeline import app, build
+from kubetasks.pipeline import app, build, run
 from tests.unit.pipeline.living import LivingKube, world
 
 
@@ -30,3 +30,13 @@ def test_tasks_that_change_nothing_read_each_object_once(tmp_path: Path, monkeyp
         "three objects are read and applied; replica sets, pods and endpoints are listed, and the scale is known"
     )
     assert set(own.values()) == {1}
+
+
+def test_what_others_have_changed_while_somebody_waited_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = world(tmp_path, monkeypatch)
+    app.up(there.run)
+    assert there.run.seen.deployment
+    there.kube.one("Deployment")["spec"]["replicas"] = 5
+    monkeypatch.setattr(run, "LOOK_SECONDS", -1.0)
+    app.scale(there.run, 3)
+    assert there.kube.one("Deployment")["spec"]["replicas"] == 3
