@@ -61,7 +61,7 @@ def postgres(folder: Path, name: str) -> None:
         users.write("database:x:999:999::/:/bin/sh\n")
     (root / "entrypoint.sh").write_text(POSTGRES)
     (root / "entrypoint.sh").chmod(0o755)
-    build.import_root(client.connect(), root, name, ['ENTRYPOINT ["/entrypoint.sh"]'])
+    build.import_root(client.connect(), root, name, ['ENTRYPOINT ["/entrypoint.sh"]', "STOPSIGNAL SIGINT"])
 
 
 RECIPES: dict[str, Callable[[Path, str], None]] = {"golang:1.26": golang, "node:22-slim": node, "postgres:17": postgres}
