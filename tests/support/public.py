@@ -30,7 +30,10 @@ echo "$POSTGRES_PASSWORD" >/tmp/password
 initdb --pgdata="$PGDATA" --username="$POSTGRES_USER" --pwfile=/tmp/password --auth=scram-sha-256 --encoding=UTF8
 echo "host all all all scram-sha-256" >>"$PGDATA/pg_hba.conf"
 echo "CREATE DATABASE $POSTGRES_USER" | postgres --single -D "$PGDATA" postgres
-exec postgres -D "$PGDATA" -c listen_addresses='*'
+postgres -D "$PGDATA" -c listen_addresses='*' &
+trap 'kill -INT $!' TERM # the published image is stopped by SIGINT: SIGTERM would wait for its clients
+wait
+wait
 """
 # the base image trusts what this machine trusts; what is compiled here need not be at each build
 GOLANG = f"""\
@@ -61,7 +64,7 @@ def postgres(folder: Path, name: str) -> None:
         users.write("database:x:999:999::/:/bin/sh\n")
     (root / "entrypoint.sh").write_text(POSTGRES)
     (root / "entrypoint.sh").chmod(0o755)
-    build.import_root(client.connect(), root, name, ['ENTRYPOINT ["/entrypoint.sh"]', "STOPSIGNAL SIGINT"])
+    build.import_root(client.connect(), root, name, ['ENTRYPOINT ["/entrypoint.sh"]'])
 
 
 RECIPES: dict[str, Callable[[Path, str], None]] = {"golang:1.26": golang, "node:22-slim": node, "postgres:17": postgres}
