@@ -149,7 +149,14 @@ TABLE: dict[str, Row] = {
         ["a", "b"],
     ),
     "a network goes": (lambda it: it.remove_network("net"), [("DELETE /networks/net", 204, b"")], None),
-    "another network": (lambda it: it.reconnect("net", one(it)), [(DISCONNECT, 404, NONE), (CONNECT, 200, b"")], None),
+    **{
+        f"another network, {code}": (
+            lambda it: it.reconnect("net", one(it)),
+            [(DISCONNECT, code, NONE), (CONNECT, 200, b"")],
+            None,
+        )
+        for code in (403, 404, 500)
+    },
     "a volume": (lambda it: it.volume("data"), [VOLUME], {"a": "b"}),
     "a volume without labels": (lambda it: it.volume("data"), [("GET /volumes/data", 200, {"Labels": None})], {}),
     "no volume": (lambda it: it.volume("data"), [("GET /volumes/data", 404, NONE)], None),

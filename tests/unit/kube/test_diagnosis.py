@@ -64,10 +64,14 @@ def test_the_screen_has_24_lines_at_most_whatever_there_is_to_say() -> None:
 def test_what_no_pod_can_tell_is_read_from_the_replica_set() -> None:
     objects = recorded("quota")
     about = {"kind": "ReplicaSet", "name": objects["replica_sets"][0]["metadata"]["name"]}
-    told = diagnose(objects, [event("", 50, "FailedCreate", "exceeded quota: none", involvedObject=about)])
+    events = [event("", 50, "FailedCreate", "exceeded quota: none", involvedObject=about)]
+    told = diagnose(objects, events)
     assert told.object == "deployment/simple-server"
     assert told.event == "FailedCreate, 10 s ago: exceeded quota: none"
     assert told.serving == "no pods"
+    problem = readiness.problem(Rollout(**objects))
+    assert problem
+    assert diagnosis.diagnose(problem, Rollout(**objects), events).event.startswith("FailedCreate, "), "at this moment"
 
 
 def test_a_pod_that_fits_nowhere_is_told_by_its_own_event() -> None:
