@@ -69,10 +69,10 @@ def _other_clusters(run: Run) -> list[dict[str, str]]:
 def logs(run: Run, lines: int) -> Iterator[str]:
     """The last lines of each pod, with the pod's name. Raises ApiError at the end if one could not be read."""
     words = "logs", "--prefix", f"--tail={lines}", f"--selector={run.app.selector}"
-    return run.do(run.kubectl(*words), lambda _: _lines(run, lines)) or iter(())
+    return run.do(run.kubectl(*words), lambda _: _tails(run, lines)) or iter(())
 
 
-def _lines(run: Run, lines: int) -> Iterator[str]:
+def _tails(run: Run, lines: int) -> Iterator[str]:
     namespace, refused = run.settings.namespace, None
     for pod in run.kube.list("Pod", namespace, labelSelector=run.app.selector):
         name = pod["metadata"]["name"]
