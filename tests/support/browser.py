@@ -32,7 +32,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def open_page(browser: Browser) -> Iterator[OpenPage]:
     """Open a URL in a new context, with playwright's options for one.
 
-    The test fails at its end if the console has an error or a warning, or if a page sent a request to another address.
+    The test fails at its end if the console has an error or a warning, or if a page sent a request to another address. Other
+    tests' clusters change this machine's networks, and a request that this ends is sent again.
     """
     complaints, asked, allowed = list[str](), set[str](), {""}  # the last for data: and files
 
@@ -50,7 +51,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     yield open_one
     for context in browser.contexts:
         context.close()
-    assert complaints == []
+    assert [told for told in complaints if "net::ERR_NETWORK_CHANGED" not in told] == []
     assert asked <= allowed
 
 

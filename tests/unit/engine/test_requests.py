@@ -73,7 +73,10 @@ ASKED = "GET /distribution/host:5000/app:1/json"
 STAGE = "DELETE /images/sha256:{}?force=False&noprune=False"
 BUILD = "POST /build?dockerfile=Dockerfile&forcerm=True&nocache=False&pull=False&q=False&rm=True&t=app:1"
 STEP, RED = {"stream": "Step 1\n"}, {"stream": "\x1b[31mred\x1b[0m\n"}
-LAYER = "failed to get digest sha256:0: no such file or directory"
+LAYERS = (
+    "failed to get digest sha256:0: no such file or directory",
+    "invalid from flag value root: No such image: sha256:0",
+)
 NO_ENGINE = Engine(None, {}, TOOL)  # type: ignore[arg-type]
 
 
@@ -250,10 +253,10 @@ def build(engine: Engine) -> None:
         (200, lines(STEP, RED, {"error": "no space left"}), ImageError, "Building app:1 failed: no space left\n  Step 1\n  red"),
         (400, {"message": "parse error line 2"}, ImageError, "Building app:1 failed: parse error line 2"),
         (400, {"message": "--mount requires BuildKit"}, BuildKitNeededError, "Building app:1 failed: --mount requires BuildKit"),
-        (200, lines({"error": LAYER}), LayerGoneError, f"Building app:1 failed: {LAYER}"),
+        *((200, lines({"error": told}), LayerGoneError, f"Building app:1 failed: {told}") for told in LAYERS),
         (501, {"message": "it was removed"}, BuildKitNeededError, "The engine has no classic builder: it was removed"),
     ],
-    ids="full disk,broken Dockerfile,needs BuildKit,cached layer gone,no classic builder".split(","),
+    ids="full disk,broken Dockerfile,needs BuildKit,cached layer gone,cached stage gone,no classic builder".split(","),
 )
 def test_a_build_that_fails_is_told_as_what_it_is(
     script: Script, engine: Engine, status: int, answer: object, error: type[ImageError], sentence: str
