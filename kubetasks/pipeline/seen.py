@@ -62,11 +62,9 @@ class Seen:
 
     def there(self, kind: str, name: str) -> Object | None:
         """The object of that name, or None. Raises OwnershipError if it is not ours."""
-        own = name == self._app.name
-        if own and kind in ("Deployment", "Service"):
-            item = self.deployment if kind == "Deployment" else self.service
-        else:
-            item = self._kube.get(kind, name, self._namespace)
+        if name != self._app.name or kind not in ("Deployment", "Service"):
+            return objects.there(self._kube, kind, name, self._namespace)
+        item = self.deployment if kind == "Deployment" else self.service
         if item:
             objects.require_ours(self._kube, {"kind": kind, **item})
         return item

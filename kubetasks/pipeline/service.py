@@ -5,6 +5,8 @@ from typing import Any
 from kubetasks.errors import ExposeError
 from kubetasks.pipeline import probe
 from kubetasks.pipeline.run import Run
+from kubetasks.pipeline.seen import Seen
+from kubetasks.project.application import Application
 from kubetasks.project.words import INV
 from kubetasks.terminal.door import At
 
@@ -39,16 +41,16 @@ def traffic(run: Run, requests: int | None) -> dict[str, Any] | None:
     Without a number, as many as miss none of the ready pods but for one run in a million, and LEAST_REQUESTS at least. If
     answers do not name their pod, the API server asks each ready pod once, and the pods' requests are None.
     """
-    address = run.do.unless_dry(lambda: _answering(run)) or ""
-    number = requests or max(LEAST_REQUESTS, probe.enough(len(run.seen.exposure.ready)) if address else 0)
+    seen = run.do.unless_dry(lambda: run.seen)
+    address = _answering(seen) if seen else ""
+    number = requests or max(LEAST_REQUESTS, probe.enough(len(seen.exposure.ready)) if seen else 0)
     command = f"for i in $(seq {number}); do curl --silent $({INV} service){run.app.traffic[1:]}; done"
     text = f"Sending {number} requests to {address}" if address else ""
-    return run.do(command, lambda at: _send(run, address, number, at), text)
+    return run.do(command, lambda at: _send(run.app, seen, address, number, at) if seen else None, text)
 
 
-def _answering(run: Run) -> str:
+def _answering(seen: Seen) -> str:
     """A URL of the service that answers. Raises ExposeError."""
-    seen = run.seen
     seen.require_addresses()
     exposed = seen.exposure
     if not exposed.ready:
@@ -58,11 +60,10 @@ def _answering(run: Run) -> str:
     return seen.require_answer().url
 
 
-def _send(run: Run, url: str, number: int, at: At) -> dict[str, Any]:
-    pods = probe.spread(run.app, url, number, lambda sent: at("", sent, number))
+def _send(app: Application, seen: Seen, url: str, number: int, at: At) -> dict[str, Any]:
+    pods = probe.spread(app, url, number, lambda sent: at("", sent, number))
     failed = number - sum(pod["requests"] for pod in pods)
-    seen = run.seen
     ready = seen.exposure.ready
-    if not run.app.pod_key:
+    if not app.pod_key:
         pods = [{"pod": pod, "requests": None} for pod in sorted(ready) if not seen.silence(pod)]
     return {"url": url, "requests": number, "failed": failed, "ready": len(ready), "pods": pods}

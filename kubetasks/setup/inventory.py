@@ -17,6 +17,10 @@ INSTALL_DOCKER = "https://docs.docker.com/engine/install/"
 START_OR_INSTALL = f"Start it, or install one: {INSTALL_DOCKER}"
 
 
+def _setup() -> str:
+    return f"{INV} setup"
+
+
 @dataclass(frozen=True)
 class Item:
     """One thing that is needed; `detail` says which one is there, or what `remedy`, a command, would do."""
@@ -24,7 +28,7 @@ class Item:
     name: str
     present: bool
     detail: str
-    remedy: str = field(default_factory=lambda: f"{INV} setup")
+    remedy: str = field(default_factory=_setup)
 
 
 def look(settings: Settings, needed: Sequence[Requirement]) -> list[Item]:
@@ -98,12 +102,12 @@ def command(settings: Settings) -> str:
         for name, value in given.items()
         if value != DEFAULTS["cluster"][name]
     ]
-    return f"{''.join(chosen)}{INV} setup"
+    return f"{''.join(chosen)}{_setup()}"
 
 
 def remedies(settings: Settings, lacking: Sequence[Item]) -> str:
     """The commands that install what is lacking for these settings."""
-    return "; ".join(dict.fromkeys(command(settings) if item.remedy == f"{INV} setup" else item.remedy for item in lacking))
+    return "; ".join(dict.fromkeys(command(settings) if item.remedy == _setup() else item.remedy for item in lacking))
 
 
 def missing(settings: Settings, needed: Sequence[Requirement]) -> list[str]:

@@ -5,6 +5,7 @@ The pipeline is imported inside a task: the list of the tasks loads none of it.
 
 import copy
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from invoke.collection import Collection
@@ -16,10 +17,9 @@ from kubetasks.tasks import app, cluster, machine, service
 EXAMPLE = "simple-server"  # the application in the help of the tasks
 
 
-def _in_own_words(task: Any, project: Project) -> Any:
-    """The task with its help in the words of the project: its command and its settings."""
-    own, words = copy.copy(task), project.words
-    theirs = {"./inv": words.command, "INVOKE": words.variables, "docs/": f"{words.docs}/", EXAMPLE: project.application.name}
+def _in_own_words(task: Any, theirs: Mapping[str, str]) -> Any:
+    """The task with its help in the words of a project: `theirs` has the one that stands for each of ours."""
+    own = copy.copy(task)
 
     def told(text: str) -> str:
         return re.sub("|".join(map(re.escape, theirs)), lambda ours: theirs[ours[0]], text)
@@ -37,7 +37,9 @@ def namespace(project: Project, *more: Any) -> Collection:
         *(app.undeploy, app.rmi, app.clean, app.up, app.dev),
         *(service.expose, service.service, service.tunnel, service.traffic, service.unexpose),
     )
-    ns = Collection(*(_in_own_words(task, project) for task in ours), *more)
+    words, name = project.words, project.application.name
+    theirs = {"./inv": words.command, "INVOKE": words.variables, "docs/": f"{words.docs}/", EXAMPLE: name}
+    ns = Collection(*(_in_own_words(task, theirs) for task in ours), *more)
     ns.configure({OURS: {"project": project, "runs": ()}})
     ns.configure({project.prefix: DEFAULTS} if project.prefix else DEFAULTS)
     return ns
