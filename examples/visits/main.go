@@ -17,13 +17,15 @@ import (
 
 const table = `CREATE TABLE IF NOT EXISTS visits (at timestamptz NOT NULL DEFAULT now(), pod text NOT NULL)`
 
+const patience = 2 * time.Minute
+
 func main() {
 	db, err := sql.Open("postgres", "")
 	if err != nil {
 		log.Fatal(err)
 	}
 	if len(os.Args) > 1 && os.Args[1] == "migrate" {
-		if _, err := db.Exec(table); err != nil {
+		if err := migrate(db); err != nil {
 			log.Fatal(err)
 		}
 		return
@@ -31,11 +33,20 @@ func main() {
 	serve(db)
 }
 
+// migrate waits until the database, which may start at the same time, takes connections.
+func migrate(db *sql.DB) error {
+	for over := time.Now().Add(patience); db.Ping() != nil && time.Now().Before(over); {
+		time.Sleep(100 * time.Millisecond)
+	}
+	_, err := db.Exec(table)
+	return err
+}
+
 func serve(db *sql.DB) {
 	pod, _ := os.Hostname()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		if err := db.PingContext(r.Context()); err != nil {
+		if _, err := db.ExecContext(r.Context(), `SELECT FROM visits LIMIT 1`); err != nil { // once it is migrated
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}
 	})

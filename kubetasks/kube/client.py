@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from kubetasks.errors import ClusterError, TaskError, causes
@@ -29,16 +29,16 @@ UNAVAILABLE = "api-unavailable"
 PATIENCE, MOST_PATIENCE = 30.0, 120.0  # seconds; a control plane that restarts needs ten, on a slow machine more
 TOO_MANY_REQUESTS = 429
 HTTP_ERROR = 400
-UNAUTHORIZED, FORBIDDEN = 401, 403
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
 NOT_ALLOWED = (UNAUTHORIZED, FORBIDDEN)
 NO_RIGHT = 'User \\"'  # in the JSON of such an answer: User "X" cannot list resource "nodes"
 CREDENTIALS_PROGRAM = ("exec:", "[Errno")  # how the library begins what it logs of it
 MISTRUST = ("CERTIFICATE", "KEY_VALUES_MISMATCH", "UNKNOWN_CA", "PEM_LIB")  # words of OpenSSL
 
-KINDS = {  # by API group and version; a plural is the name in lower case with an s
+KNOWN = {  # by API group and version, kinds that need no discovery; a plural is the name in lower case with an s
     "v1": "Namespace Node Pod Service Secret ConfigMap ServiceAccount PersistentVolumeClaim Event",
-    "apps/v1": "Deployment ReplicaSet DaemonSet",
-    "batch/v1": "Job",
+    "apps/v1": "Deployment ReplicaSet StatefulSet DaemonSet",
+    "batch/v1": "Job CronJob",
     "policy/v1": "PodDisruptionBudget",
     "coordination.k8s.io/v1": "Lease",
     "discovery.k8s.io/v1": "EndpointSlice",
@@ -46,8 +46,18 @@ KINDS = {  # by API group and version; a plural is the name in lower case with a
     "apiextensions.k8s.io/v1": "CustomResourceDefinition",
     "metallb.io/v1beta1": "IPAddressPool L2Advertisement",
 }
-VERSIONS = {kind: version for version, kinds in KINDS.items() for kind in kinds.split()}
+VERSIONS = {kind: version for version, kinds in KNOWN.items() for kind in kinds.split()}
 CLUSTER_WIDE = ("Namespace", "Node", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition")
+NAMESPACE = "namespace"  # the owner's label of what has none
+DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"  # since Kubernetes 1.30
+
+
+class Resource(NamedTuple):
+    """How the API server serves a kind; `listed`: its objects can be listed and deleted, and no newer version has them."""
+
+    plural: str
+    namespaced: bool
+    listed: bool
 
 
 class ApiError(TaskError):
@@ -61,18 +71,31 @@ class ApiError(TaskError):
         super().__init__(f"{what} was refused by the cluster: {message or reason or status}", hint)
 
 
+class UnservedError(ClusterError):
+    """The API server serves no such kind in that version."""
+
+
 class CredentialsError(ClusterError):
     """Something answers, and the kubeconfig has the authority or the key of another cluster."""
 
 
 def path(kind: str, namespace: str = "", name: str = "", subresource: str = "") -> str:
-    """The API path of a kind's list, of one object, or of its subresource."""
-    version = VERSIONS[kind]
-    parts = ["api" if version == "v1" else "apis", version]
-    if namespace and kind not in CLUSTER_WIDE:
+    """The API path of a known kind's list, of one object, or of its subresource."""
+    return _path(VERSIONS[kind], f"{kind.lower()}s", "" if kind in CLUSTER_WIDE else namespace, name, subresource)
+
+
+def _path(version: str, plural: str, namespace: str, name: str = "", subresource: str = "") -> str:
+    parts = ["apis" if "/" in version else "api", version]
+    if namespace:
         parts += ["namespaces", quote(namespace)]
-    parts += [f"{kind.lower()}s", *([quote(name)] if name else []), *([subresource] if subresource else [])]
+    parts += [plural, *([quote(name)] if name else []), *([subresource] if subresource else [])]
     return "/" + "/".join(parts)
+
+
+def reference(kind: str, name: str, namespace: str = "") -> Object:
+    """What names an object of a known kind."""
+    where = {"namespace": namespace} if namespace and kind not in CLUSTER_WIDE else {}
+    return {"apiVersion": VERSIONS[kind], "kind": kind, "metadata": {"name": name, **where}}
 
 
 def describe(item: Object) -> str:
@@ -97,6 +120,7 @@ class Kube:
     kubectl_line: str
     _own: bool
     patience: float = PATIENCE
+    _resources: dict[tuple[str, str], Resource] = field(default_factory=dict, init=False)
     _has_answered: bool = field(default=False, init=False)
     _is_waited_for: bool = field(default=False, init=False)
 
@@ -117,13 +141,14 @@ class Kube:
         body: Object | list[Object] | None = None,
         content_type: str = "application/json",
         seconds: int = REQUEST_SECONDS,
+        accept: str = "application/json",
     ) -> tuple[int, str]:
         """Send one request; return the status and the text of the answer."""
         request = self._api.param_serialize(
             method=method,
             resource_path=target,
             query_params=list((query or {}).items()),
-            header_params={"Accept": "application/json", "Content-Type": content_type},
+            header_params={"Accept": accept, "Content-Type": content_type},
             body=body,
             auth_settings=["BearerToken"],
         )
@@ -179,9 +204,10 @@ class Kube:
         query: Mapping[str, str] | None = None,
         body: Object | list[Object] | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Object:
         """Send one request, which may be sent twice, and return the answer as JSON (an empty one as {})."""
-        status, text = self._sent(method, target, query, body, content_type)
+        status, text = self._sent(method, target, query, body, content_type, REQUEST_SECONDS, accept)
         if not 200 <= status <= 299:
             raise self._refusal(f"{method} {target}", status, text)
         try:
@@ -288,9 +314,71 @@ class Kube:
             raise
 
     def list(self, kind: str, namespace: str = "", **selectors: str) -> list[Object]:
-        """The objects of a kind; selectors are labelSelector and fieldSelector. The kind is added: lists leave it out."""
-        items = self.request("GET", path(kind, namespace), selectors)["items"]
-        return [{"kind": kind, **item} for item in items]
+        """The objects of a known kind; selectors are labelSelector and fieldSelector."""
+        return [*self._listed(VERSIONS[kind], kind, path(kind, namespace), selectors)]
+
+    def _listed(self, version: str, kind: str, target: str, selectors: Mapping[str, str]) -> Iterator[Object]:
+        """The objects of a list, each with version and kind: lists leave them out."""
+        for item in self.request("GET", target, selectors)["items"]:
+            yield {"apiVersion": version, "kind": kind, **item}
+
+    # any kind
+
+    def resource(self, item: Object) -> Resource:
+        """How the object's kind is served. Raises UnservedError."""
+        version, kind = item["apiVersion"], item["kind"]
+        if VERSIONS.get(kind) == version:
+            return Resource(f"{kind.lower()}s", kind not in CLUSTER_WIDE, listed=True)
+        if (version, kind) not in self._resources:
+            self._discover()
+        try:
+            return self._resources[version, kind]
+        except KeyError:
+            raise UnservedError(
+                f"The API server serves no {kind} of {version}.", f"{self.kubectl_line} api-resources lists what it serves"
+            ) from None
+
+    def _discover(self) -> None:
+        groups = [group for target in ("/api", "/apis") for group in self.request("GET", target, accept=DISCOVERY)["items"]]
+        for group in groups:
+            for index, served in enumerate(group["versions"]):
+                version = "/".join(filter(None, (group["metadata"].get("name"), served["version"])))
+                for found in served["resources"]:
+                    listed = index == 0 and {"list", "delete"} <= set(found["verbs"])
+                    resource = Resource(found["resource"], found["scope"] == "Namespaced", listed)
+                    self._resources[version, found["responseKind"]["kind"]] = resource
+
+    def path_of(self, item: Object) -> str:
+        """The API path of an object. Raises UnservedError."""
+        metadata = item["metadata"]
+        return _path(item["apiVersion"], self.resource(item).plural, metadata.get("namespace", ""), metadata["name"])
+
+    def placed(self, item: Object, namespace: str) -> Object:
+        """The object in that namespace; one whose kind has none gets a label that names it instead. Raises UnservedError."""
+        metadata = {key: value for key, value in item["metadata"].items() if key != "namespace"}
+        if self.resource(item).namespaced:
+            return {**item, "metadata": {**metadata, "namespace": namespace}}
+        labels = {**(metadata.get("labels") or {}), self.owner.key(NAMESPACE): namespace}
+        return {**item, "metadata": {**metadata, "labels": labels}}
+
+    def read(self, item: Object) -> Object | None:
+        """The object as it is now, or None. Raises UnservedError."""
+        try:
+            return {"apiVersion": item["apiVersion"], "kind": item["kind"], **self.request("GET", self.path_of(item))}
+        except ApiError as error:
+            if error.status == NOT_FOUND:  # or its kind is not served any more
+                return None
+            raise
+
+    def owned(self, namespace: str) -> Iterator[Object]:
+        """The objects of every kind that the owner has in a namespace, and those without one that were placed for it."""
+        self._discover()
+        selector = self.owner.selector
+        wide = f"{selector},{self.owner.key(NAMESPACE)}={namespace}"
+        for (version, kind), served in self._resources.items():
+            if served.listed:
+                target = _path(version, served.plural, namespace if served.namespaced else "")
+                yield from self._listed(version, kind, target, {"labelSelector": selector if served.namespaced else wide})
 
 
 def connect(

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from kubetasks.errors import ClusterError, EngineError, ExposeError, RolloutError, SettingError
-from kubetasks.kube import readiness
-from kubetasks.kube.client import UNAVAILABLE, Object
+from kubetasks.kube import readiness, template
+from kubetasks.kube.client import UNAVAILABLE, Object, describe
+from kubetasks.kube.kinds import COUNTS
 from kubetasks.kube.problems import KINDS, Problem, event_object, event_time
 from kubetasks.kube.readiness import Rollout
 
@@ -106,14 +107,15 @@ def log_source(problem: Problem, pods: Sequence[Object]) -> tuple[str, str, bool
     return None
 
 
-def decisive(events: Sequence[Object], problem: Problem, newest_set: str) -> Object | None:
-    """The newest warning about the object that has the problem, or its newest event if there is no warning.
+def decisive(events: Sequence[Object], problem: Problem, newest_set: str, kind: str = "Deployment") -> Object | None:
+    """The newest warning about the object that has the problem, or its newest event if there is no warning. The object is a pod,
+    or of that kind.
 
     What kept a pod from being created is told of the newest replica set. Failed probes tell something only of a pod that runs,
     and that the kubelet backs off tells less than why.
     """
     of_pod = problem.container or problem.code in ("unschedulable", "volume-mount")
-    about = ("Pod" if of_pod else "Deployment", problem.name)
+    about = ("Pod" if of_pod else kind, problem.name)
     if problem.code in ("quota", "pods-refused"):
         about = ("ReplicaSet", newest_set)
     of_object = [event for event in events if event_object(event) == about]
@@ -135,21 +137,22 @@ def diagnose(
     now: datetime | None = None,
 ) -> Diagnosis:
     """Put together what shows the problem. `log` are the lines of `log_source`; `events` those of the namespace."""
-    deployment, pods, newest = rollout.deployment, rollout.pods, readiness.newest_pods(rollout)
+    workload, pods, newest = rollout.workload, rollout.pods, readiness.newest_pods(rollout)
+    counted = bool(workload and workload["kind"] in COUNTS)
     pod = _pod(problem, pods)
     source = log_source(problem, pods)
-    event = decisive(events, problem, readiness.newest_set(rollout))
+    event = decisive(events, problem, readiness.newest_set(rollout), workload["kind"] if workload else "")
     return Diagnosis(
         code=problem.code,
         sentence=problem.sentence,
         next=problem.hint,
-        object=_where(problem, pod),
+        object=_where(problem, pod, workload),
         event=_event(event, now or datetime.now(UTC)) if event else "",
         probe=_probe(pod, problem) if pod else "",
-        wanted=_images(deployment["spec"]["template"]["spec"]) if deployment else "",
+        wanted=", ".join(_images(found.spec) for found in template.of(workload)) if workload else "",
         running=sorted({_images(running["spec"]) for running in pods if readiness.pod_ready(running)}),
-        changed=_revision(deployment, newest) if deployment else "",
-        serving=_serving(pods, newest) if deployment else "",
+        changed=_revision(workload, newest) if workload and counted else "",
+        serving=_serving(pods, newest) if counted else "",
         log_of=f"{source[1]}{' before its restart' if source[2] else ''}" if source and log else "",
         log=list(log),
     )
@@ -160,9 +163,9 @@ def _pod(problem: Problem, pods: Sequence[Object]) -> Object | None:
     return next((pod for pod in pods if pod["metadata"]["name"] == problem.name), None)
 
 
-def _where(problem: Problem, pod: Object | None) -> str:
+def _where(problem: Problem, pod: Object | None, workload: Object | None) -> str:
     if pod is None:
-        return f"deployment/{problem.name}" if problem.name else ""
+        return describe(workload) if workload else ""
     parts = [f"pod/{problem.name}"]
     if problem.container:
         parts.append(f"container {problem.container}")
@@ -193,11 +196,11 @@ def _images(spec: Object) -> str:
     return ", ".join(container["image"] for container in spec["containers"])
 
 
-def _revision(deployment: Object, newest: Sequence[Object]) -> str:
-    metadata, wanted = deployment["metadata"], readiness.replicas(deployment)
-    number = metadata.get("annotations", {}).get(readiness.REVISION, "?")
+def _revision(workload: Object, newest: Sequence[Object]) -> str:
+    number = workload["metadata"].get("annotations", {}).get(readiness.REVISION)
+    revision = f", now revision {number}" if number else ""
     ready = sum(map(readiness.pod_ready, newest))
-    return f"deployment/{metadata['name']}, now revision {number}: {ready} of {wanted} pods ready"
+    return f"{describe(workload)}{revision}: {ready} of {readiness.replicas(workload)} pods ready"
 
 
 def _serving(pods: Sequence[Object], newest: Sequence[Object]) -> str:

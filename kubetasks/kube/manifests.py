@@ -1,7 +1,6 @@
 """The application's manifests: read, checked, and adapted to one cluster."""
 
 import copy
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -10,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from kubetasks.errors import ProgramError, SettingError
-from kubetasks.kube import kubectl, made
-from kubetasks.kube.client import VERSIONS, Object, describe
+from kubetasks.kube import kubectl, made, template
+from kubetasks.kube.client import Object, describe
+from kubetasks.kube.kinds import CLAIM, ORDER
 from kubetasks.project import files
 from kubetasks.project.application import MADE, Application
 from kubetasks.project.labels import Owner
@@ -20,13 +20,7 @@ Edit = Mapping[str, object]  # an operation of a JSON patch
 
 SUFFIXES = (".yaml", ".yml", ".json")
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-# what is applied, in this order; the application's own deployment and service come last
-KINDS = "ServiceAccount ConfigMap Secret PersistentVolumeClaim PodDisruptionBudget Service Deployment Job".split()
-WORKLOADS = ("Deployment", "Job")
-SECRET = "Secret"  # noqa: S105  a kind
-CONFIGURATION = ("ConfigMap", SECRET)
-CLAIM = "PersistentVolumeClaim"  # has data of a person
-ALIKE = 0.8  # from here on a kind is taken for a misspelt one
+GONE = "ttlSecondsAfterFinished"
 OUTSIDE = ("LoadBalancer", "NodePort")  # types of a service that has an address outside of the cluster
 
 
@@ -53,36 +47,31 @@ class Manifest:
 def of_application(app: Application) -> list[Manifest]:
     """The application's manifests in the order in which they are applied: its own deployment last but one, its service last.
 
-    Raises SettingError: for what cannot be read, what is not among KINDS, and without the deployment.
+    Raises SettingError: for what cannot be read, and without the deployment.
     """
     manifests = [Manifest(made.deployment(app)), Manifest(made.service(app))] if app.manifests is None else _in(app.manifests)
     where = app.manifests or "What is made"
-    for manifest in manifests:
-        kind, version, source = manifest.item["kind"], manifest.item.get("apiVersion"), manifest.file or where
-        if kind not in KINDS:
-            near = difflib.get_close_matches(kind, KINDS, 1, ALIKE)
-            raise SettingError(
-                f"{source} has {manifest.name}, and {kind} is not among {', '.join(sorted(KINDS))}.",
-                f"Did you mean {near[0]}?" if near else "Move it to another folder, and apply it with kubectl",
-            )
-        if version != VERSIONS[kind]:
-            told = f"{source}: the apiVersion of {manifest.name} must be {VERSIONS[kind]}"
-            raise SettingError(f"{told}, not {version}.", "Fix the file")
     names = [manifest.name for manifest in manifests]
     if twice := next((name for name in names if names.count(name) > 1), ""):
         raise SettingError(f"{where} has {twice} twice.", "Leave one of them out")
-    own = (f"deployment/{app.name}", f"service/{app.name}")
-    if own[0] not in names:
-        raise SettingError(f"{where} has no {own[0]}.", f"Call the application's deployment {app.name}; or {MADE}")
+    own = (app.deployment, app.service)
+    if app.deployment not in names:
+        raise SettingError(f"{where} has no {app.deployment}.", f"Call the application's deployment {app.name}; or {MADE}")
 
     def turn(manifest: Manifest) -> tuple[int, int]:
-        if manifest.name in own:
-            return own.index(manifest.name) + 1, 0
-        # a worker of the application's own image may need what a job does first, and a job what others run: a database
-        needs_jobs = manifest.item["kind"] == "Deployment" and containers(manifest.item, app)
-        return 0, len(KINDS) if needs_jobs else KINDS.index(manifest.item["kind"])
+        return own.index(manifest.name) + 1 if manifest.name in own else 0, order(manifest.item)
 
     return sorted(manifests, key=turn)
+
+
+def makes_claims(item: Object) -> bool:
+    """Whether the object is a volume claim, or has some made."""
+    return item["kind"] == CLAIM or bool((item.get("spec") or {}).get("volumeClaimTemplates"))
+
+
+def order(item: Object) -> int:
+    """The place of its kind among those that others need."""
+    return ORDER.index(item["kind"]) if item["kind"] in ORDER else len(ORDER)
 
 
 def _in(folder: Path) -> list[Manifest]:
@@ -121,28 +110,30 @@ def _misshapen(item: Any) -> str:
     """What keeps a document from being the manifest of an object, as far as it is looked at here; "" if nothing does."""
     metadata = item.get("metadata") if isinstance(item, dict) else None
     if not isinstance(metadata, dict) or not all(
-        isinstance(word, str) and word for word in (item.get("kind"), metadata.get("name"))
+        isinstance(word, str) and word for word in (item.get("apiVersion"), item.get("kind"), metadata.get("name"))
     ):
-        return "it holds something without kind and name, which are text"
-    name, spec = describe(item), item.get("spec") or {}
+        return "it holds something without apiVersion, kind and name, which are text"
+    name = describe(item)
     try:
         json.dumps(item, sort_keys=True)
     except TypeError:
         return f"{name} has a date, or a key that is no text: quote it"
-    template = spec.get("template") if isinstance(spec, dict) else None
-    within = template.get("metadata") if isinstance(template, dict) else None
-    for owner in (metadata, within or {}):
+    pods = template.of(item)
+    claims = item["spec"].get("volumeClaimTemplates") or [] if pods else []
+    if not _mappings(claims):
+        return f"the volumeClaimTemplates of {name} are no list of mappings"
+    owners = [metadata, *(found.metadata for found in pods), *(claim.get("metadata") or {} for claim in claims)]
+    for owner in owners:
         if not isinstance(owner, dict) or not all(isinstance(owner.get(key) or {}, dict) for key in ("labels", "annotations")):
             return f"the labels or annotations of {name} are no mapping"
-    if item["kind"] in WORKLOADS:
-        pod = template.get("spec") if isinstance(template, dict) else None
-        groups: list[Any] = [pod.get("containers"), pod.get("initContainers") or []] if isinstance(pod, dict) else [None]
+    for found in pods:
+        groups = [found.spec["containers"], found.spec.get("initContainers") or []]
         if not all(_mappings(group) and all(container.get("name") for container in group) for group in groups):
             return f"{name} has no pod template with containers that have names"
         for container in (container for group in groups for container in group):
             if not _mappings(container.get("ports") or []):
                 return f"the ports of container {container['name']} of {name} are no list of mappings: - containerPort: 8080"
-        selector = spec.get("selector") or {}
+        selector = item["spec"].get("selector") or {}
         if not isinstance(selector, dict) or not isinstance(selector.get("matchLabels") or {}, dict):
             return f"the selector of {name} is no mapping"
     return ""
@@ -152,28 +143,26 @@ def _mappings(group: Any) -> bool:
     return isinstance(group, list) and all(isinstance(item, dict) for item in group)
 
 
-def owned(item: Object, owner: Owner, namespace: str = "") -> Object:
-    """Return a copy with the owner's label and, if given, that namespace."""
+def owned(item: Object, owner: Owner) -> Object:
+    """Return a copy with the owner's label."""
     item = copy.deepcopy(item)
     item["metadata"]["labels"] = {**(item["metadata"].get("labels") or {}), **owner.labels}
-    if namespace:
-        item["metadata"]["namespace"] = namespace
     return item
 
 
 def containers(item: Object, app: Application) -> dict[str, str]:
-    """The containers of a deployment or a job that run the application's image: path in the object by name.
+    """The containers of an object's pods that run the application's image: path in the object by name.
 
     In its own deployment that is the only container, or the one of its name; anywhere, each whose image is NAME or NAME:TAG.
     Raises SettingError if its own deployment has none.
     """
-    pod, places = item["spec"]["template"]["spec"], dict[str, str]()
-    own = describe(item) == app.deployment
-    for group in ("initContainers", "containers"):
-        for index, container in enumerate(pod.get(group) or []):
-            main = own and group == "containers" and (container["name"] == app.name or len(pod[group]) == 1)
-            if main or str(container.get("image")).partition(":")[0] == app.name:
-                places[str(container["name"])] = f"/spec/template/spec/{group}/{index}"
+    places, own = dict[str, str](), describe(item) == app.deployment
+    for place, _, pod in template.of(item):
+        for group in ("initContainers", "containers"):
+            for index, container in enumerate(pod.get(group) or []):
+                main = own and group == "containers" and (container["name"] == app.name or len(pod[group]) == 1)
+                if main or str(container.get("image")).partition(":")[0] == app.name:
+                    places[str(container["name"])] = f"{place}/spec/{group}/{index}"
     if own and not any("/containers/" in place for place in places.values()):
         raise SettingError(f"{describe(item)} in {app.manifests} has no container {app.name}.", "Fix the file")
     return places
@@ -181,13 +170,10 @@ def containers(item: Object, app: Application) -> dict[str, str]:
 
 def other_images(manifests: Sequence[Manifest], app: Application) -> list[str]:
     """The images of other containers than the application's, which may be pulled or not."""
-    pods = [
-        (manifest.item, manifest.item["spec"]["template"]["spec"]) for manifest in manifests if manifest.item["kind"] in WORKLOADS
-    ]
     named = [
         str(container.get("image"))
-        for item, pod in pods
-        for container in [*(pod.get("initContainers") or []), *pod["containers"]]
+        for item in (manifest.item for manifest in manifests)
+        for container in template.containers(item)
         if container["name"] not in containers(item, app) and container.get("imagePullPolicy") != "Always"
     ]
     return list(dict.fromkeys(named))
@@ -203,14 +189,37 @@ def image_edits(item: Object, app: Application, reference: str, pull_policy: str
     return edits
 
 
-def deployment_edits(item: Object, app: Application, configuration: Sequence[Object]) -> list[Edit]:
-    """What is changed in the application's own deployment besides: the label by which its pods are found, a digest of the
-    configuration, so that they are replaced when that changes, and no replicas: only `scale` sets those. Raises SettingError.
+def edits(item: Object, app: Application, configuration: Sequence[Object]) -> list[Edit]:
+    """What is changed in an object besides: a digest of the configuration that its pods name, so that they are replaced when that
+    changes; the owner's label on claims that it makes; and no time after which it would be gone. Raises SettingError.
     """
-    metadata = item["spec"]["template"].get("metadata") or {}
-    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    made: list[Edit] = []
+    for place, metadata, pod in template.of(item):
+        named = [part for part in configuration if json.dumps(part["metadata"]["name"]) in json.dumps(pod)]
+        wanted = {"annotations": {app.owner.key("configuration"): digest(named)}} if named else {}
+        if describe(item) == app.deployment:
+            made += _own_edits(item, app)
+            wanted["labels"] = dict([app.selector.split("=")])
+        added = {key: {**(metadata.get(key) or {}), **values} for key, values in wanted.items()}
+        missing = {key: values for key, values in added.items() if values != metadata.get(key)}
+        if metadata:
+            made += [{"op": "add", "path": f"{place}/metadata/{key}", "value": values} for key, values in missing.items()]
+        elif missing:
+            made.append({"op": "add", "path": f"{place}/metadata", "value": missing})
+        for index, claim in enumerate(item["spec"].get("volumeClaimTemplates") or []):
+            labelled = owned({"metadata": claim.get("metadata") or {}}, app.owner)["metadata"]
+            made.append({"op": "add", "path": f"/spec/volumeClaimTemplates/{index}/metadata", "value": labelled})
+        if GONE in item["spec"]:
+            made.append({"op": "remove", "path": f"/spec/{GONE}"})
+    return made
+
+
+def _own_edits(item: Object, app: Application) -> list[Edit]:
+    """What is changed in the application's own deployment alone: it has no replicas, which only `scale` sets.
+
+    Raises SettingError if the tasks would not find its pods, or at another port.
+    """
     key, _, value = app.selector.partition("=")
-    wanted = {**metadata, "labels": {**labels, key: value}}
     selected = (item["spec"].get("selector") or {}).get("matchLabels") or {}
     if selected.get(key, value) != value:
         raise SettingError(
@@ -222,20 +231,7 @@ def deployment_edits(item: Object, app: Application, configuration: Sequence[Obj
     if declared and app.port not in declared:
         told = f"{app.deployment} in {app.manifests} declares port {', '.join(map(str, declared))}"
         raise SettingError(f"{told}, and the application's is {app.port}.", "Make `port` and its containerPort the same")
-    if configuration:
-        wanted["annotations"] = {**annotations, app.owner.key("configuration"): digest(configuration)}
-    edits: list[Edit] = [] if wanted == metadata else [{"op": "add", "path": "/spec/template/metadata", "value": wanted}]
-    return [*edits, {"op": "remove", "path": "/spec/replicas"}] if "replicas" in item["spec"] else edits
-
-
-def job_edits(item: Object, app: Application, configuration: Sequence[Object]) -> list[Edit]:
-    """What is changed in a job besides: a digest of it and of the configuration, by which it is known whether it has run as it is
-    now, and no time after which it would be gone.
-    """
-    annotations = {**(item["metadata"].get("annotations") or {}), app.owner.key("job"): digest([item, *configuration])}
-    edits: list[Edit] = [{"op": "add", "path": "/metadata/annotations", "value": annotations}]
-    gone = "ttlSecondsAfterFinished"
-    return [*edits, {"op": "remove", "path": f"/spec/{gone}"}] if gone in item["spec"] else edits
+    return [{"op": "remove", "path": "/spec/replicas"}] if "replicas" in item["spec"] else []
 
 
 def digest(value: object) -> str:

@@ -1,16 +1,19 @@
 """Apply, scale and delete our objects. A second time changes nothing, and objects without our label are refused."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from kubetasks.errors import LeftoverError, OwnershipError
-from kubetasks.kube.client import ApiError, Kube, Object, describe, path
+from kubetasks.kube import kinds, readiness
+from kubetasks.kube.client import NOT_FOUND, ApiError, Kube, Object, describe, path
 from kubetasks.project.words import INV
 from kubetasks.terminal import wait
 
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 REPLACED, UID = (409, 422), "uid"  # status, and a word of the answer, if the object of that name has another uid, or is gone
-CONFLICT = 409
+BAD_REQUEST, CONFLICT, INVALID, SERVER_ERROR = 400, 409, 422, 500
+NOT_REHEARSED = "not support dry run"  # the API server's words if a webhook has effects
+REHEARSED = "rehearsed"
 DEPENDENTS = "foregroundDeletion"  # the finalizer of an object whose dependents go first
 
 
@@ -25,32 +28,51 @@ def require_ours(kube: Kube, item: Object) -> None:
         )
 
 
-def there(kube: Kube, kind: str, name: str, namespace: str = "") -> Object | None:
-    """Our object of that name, or None. Raises OwnershipError if there is one without our label."""
-    item = kube.get(kind, name, namespace)
-    if item:
-        require_ours(kube, {"kind": kind, **item})
-    return item
+def there(kube: Kube, item: Object) -> Object | None:
+    """Our object of that kind and name, or None. Raises OwnershipError if there is one without our label, UnservedError."""
+    live = kube.read(item)
+    if live:
+        require_ours(kube, live)
+    return live
 
 
-def apply(kube: Kube, item: Object, before: Object | None = None) -> bool:
-    """Apply on the server's side; True if that changed something. Raises OwnershipError, ApiError.
+def apply(kube: Kube, item: Object, before: Object | None = None) -> Object:
+    """Apply on the server's side, and return the object as it is now. Raises OwnershipError, ApiError, UnservedError.
 
-    `before` is our object of that name, if it has been read: it is asked for again if another one, or none, has its place by now,
-    and whatever has changed since then counts as a change.
+    `before` is our object of that name, if it has been read: it is asked for again if another one, or none, has its place by now.
     """
-    metadata = item["metadata"]
-    namespace = metadata.get("namespace", "")
-    target = path(item["kind"], namespace, metadata["name"])
-    wanted = {**item, "metadata": {**metadata, "uid": before["metadata"]["uid"]}} if before else item
-    before = before or there(kube, item["kind"], metadata["name"], namespace)
+    wanted = {**item, "metadata": {**item["metadata"], "uid": before["metadata"]["uid"]}} if before else item
+    if not before:
+        there(kube, item)
     try:
-        after = kube.request("PATCH", target, {"fieldManager": kube.owner.name, "force": "true"}, wanted, APPLY_PATCH)
+        return _applied(kube, wanted)
     except ApiError as error:
         if wanted is item or error.status not in REPLACED or UID not in error.sentence:
             raise
         return apply(kube, item)
-    return not before or before["metadata"]["resourceVersion"] != after["metadata"]["resourceVersion"]
+
+
+def _applied(kube: Kube, item: Object, **options: str) -> Object:
+    query = {"fieldManager": kube.owner.name, "force": "true", **options}
+    answer = kube.request("PATCH", kube.path_of(item), query, item, APPLY_PATCH)
+    return {"apiVersion": item["apiVersion"], "kind": item["kind"], **answer}
+
+
+def rehearse(kube: Kube, item: Object, before: Object | None) -> bool:
+    """Let the API server check what it is given, and store nothing; True if our object of that name must be replaced.
+
+    Whatever runs to an end cannot be changed. Raises ApiError.
+    """
+    try:
+        _applied(kube, item, dryRun="All")
+    except ApiError as error:
+        if error.status in (BAD_REQUEST, SERVER_ERROR) and NOT_REHEARSED in error.sentence:
+            return False
+        if not before or error.status != INVALID or item["kind"] not in kinds.ENDING:
+            raise
+        another = {**item, "metadata": {**item["metadata"], "name": REHEARSED}}
+        return not rehearse(kube, another, None)
+    return bool(before and readiness.has_failed(before))
 
 
 def _with_template(live: Object, template: Object) -> Object:
@@ -97,38 +119,33 @@ def scale(kube: Kube, name: str, namespace: str, replicas: int) -> None:
     kube.request("PATCH", path("Deployment", namespace, name, "scale"), {}, {"spec": {"replicas": replicas}}, MERGE_PATCH)
 
 
-def begin_deletion(kube: Kube, wanted: Iterable[tuple[str, str]], namespace: str) -> list[tuple[str, str, str]]:
-    """Delete our objects of these kinds and names, with their dependents; return kind, name and uid of those that are there.
+def begin_deletion(kube: Kube, going: Sequence[Object]) -> None:
+    """Delete our objects, which have been read, with their dependents; nothing else that has the name of one by now.
 
     Raises OwnershipError.
     """
-    begun = []
-    for kind, name in wanted:
-        if item := there(kube, kind, name, namespace):
-            body = {"propagationPolicy": "Foreground", "preconditions": {"uid": item["metadata"]["uid"]}}
-            try:
-                kube.request("DELETE", path(kind, namespace, name), body=body)
-            except ApiError as error:
-                if error.status != 404:
-                    raise
-            begun.append((kind, name, item["metadata"]["uid"]))
-    return begun
+    for item in going:
+        require_ours(kube, item)
+    for item in going:
+        body = {"propagationPolicy": "Foreground", "preconditions": {"uid": item["metadata"]["uid"]}}
+        try:
+            kube.request("DELETE", kube.path_of(item), body=body)
+        except ApiError as error:
+            if error.status not in (NOT_FOUND, CONFLICT):
+                raise
 
 
-def wait_until_gone(
-    kube: Kube, begun: Sequence[tuple[str, str, str]], namespace: str, timeout: float, at: Callable[[str], None]
-) -> None:
+def wait_until_gone(kube: Kube, begun: Sequence[Object], timeout: float, at: Callable[[str], None]) -> None:
     """Wait until objects that are being deleted are gone; `at` gets what keeps one. Raises LeftoverError."""
     left = list(begun)
 
     def check() -> wait.State:
         while left:
-            kind, name, uid = left[0]
-            item = kube.get(kind, name, namespace)
-            if item and item["metadata"]["uid"] == uid:  # somebody may have created another one
+            item = kube.read(left[0])
+            if item and item["metadata"]["uid"] == left[0]["metadata"]["uid"]:  # somebody may have created another one
                 waits_for = [finalizer for finalizer in item["metadata"].get("finalizers", []) if finalizer != DEPENDENTS]
                 why = f"it waits for {', '.join(waits_for)}" if waits_for else "what belongs to it is still there"
-                return wait.Pending(f"{kind.lower()}/{name}: {why}")
+                return wait.Pending(f"{describe(item)}: {why}")
             left.pop(0)
         return wait.Done()
 
@@ -137,6 +154,7 @@ def wait_until_gone(
     )
 
 
-def delete(kube: Kube, wanted: Iterable[tuple[str, str]], namespace: str, timeout: float, at: Callable[[str], None]) -> None:
-    """Delete our objects of these kinds and names, and wait until they are gone. Raises OwnershipError, LeftoverError."""
-    wait_until_gone(kube, begin_deletion(kube, wanted, namespace), namespace, timeout, at)
+def delete(kube: Kube, going: Sequence[Object], timeout: float, at: Callable[[str], None]) -> None:
+    """Delete our objects, which have been read, and wait until they are gone. Raises OwnershipError, LeftoverError."""
+    begin_deletion(kube, going)
+    wait_until_gone(kube, going, timeout, at)

@@ -55,7 +55,7 @@ class Kind:
 KINDS = {
     kind.code: kind
     for kind in (
-        Kind("deployment-gone", Grace.AT_ONCE, "The deployment is gone.", "{inv} deploy"),
+        Kind("gone", Grace.AT_ONCE, "What was deployed is gone.", "{inv} deploy"),
         Kind("image-never-pull", Grace.AT_ONCE, "Pod {name} does not run: the image {image} is not on the node.", IMAGE),
         Kind("invalid-image-name", Grace.AT_ONCE, "Pod {name} does not run: {image} is not a valid image name.", MANIFEST),
         Kind("image-pull", Grace.LONG, "Pod {name} does not run: the image {image} cannot be pulled: {message}.", IMAGE),
@@ -83,7 +83,7 @@ KINDS = {
             "Raise the quota, or run fewer pods: {inv} scale --replicas=NUMBER",
         ),
         Kind("pods-refused", Grace.BRIEF, "The cluster refuses pods of {name}: {message}.", MANIFEST),
-        Kind("job-failed", Grace.AT_ONCE, "Job {job} failed: {message}.", "Fix it, then {inv} deploy runs it again"),
+        Kind("failed", Grace.AT_ONCE, "{what} failed: {message}.", "Fix it, then {inv} deploy runs it again"),
         Kind(
             "timeout",
             Grace.AT_ONCE,

@@ -1,4 +1,7 @@
-"""Whether nodes and a deployment are ready, and why not: pure functions of the API's objects."""
+"""Whether nodes and the application's objects are ready, and why not: pure functions of the API's objects.
+
+The rules are those of kstatus: https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus.
+"""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -8,27 +11,34 @@ from functools import partial
 from typing import NamedTuple
 
 from kubetasks.kube import problems
-from kubetasks.kube.client import Object
+from kubetasks.kube.client import Object, describe
+from kubetasks.kube.kinds import CONDITIONS, COUNTS, GENERAL
 from kubetasks.kube.problems import Evidence, Grace, Problem
 from kubetasks.terminal.wait import Done, Failed, Pending, State
 
 REVISION = "deployment.kubernetes.io/revision"
+RETRIES = "backoffLimit"
 ENDED = ("Failed", "Succeeded")  # phases of pods that the replica set has replaced
+HEALED = ("crash-loop", "not-ready")  # problems that end once what a pod needs is there, such as a database or a migration
 NOT_KNOWN: Mapping[str, datetime] = {}  # when any node started
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """The deployment, None if there is none, with what its selector finds, and what was asked about pods that do not start."""
+    """An object of any kind, None if there is none, with its pods, and what was asked about those that do not start.
 
-    deployment: Object | None = None
+    The replica sets are a deployment's.
+    """
+
+    workload: Object | None = None
     replica_sets: Sequence[Object] = ()
     pods: Sequence[Object] = ()
     evidence: Evidence = field(default_factory=Evidence)
 
 
 def rollout_state(rollout: Rollout, since: Mapping[str, datetime] = NOT_KNOWN, grace: float = 1.0) -> State:
-    """Done if every wanted replica runs the newest template and is available, and no older pod is left.
+    """Done if the object is ready: every wanted replica, if it has any, runs the newest template and is available, and no older
+    pod is left; otherwise its conditions say so.
 
     `since` is when each node started: what the API says of containers that started earlier is from before that. `grace` is what
     a problem's own is multiplied by, seconds.
@@ -44,16 +54,21 @@ def problem(rollout: Rollout) -> Problem | None:
 
     Only pods of the newest template are looked at: the rollout may mend those of an older one.
     """
-    deployment, evidence = rollout.deployment, rollout.evidence
-    if deployment is None:
-        return problems.of_kind("deployment-gone", "")
-    name = deployment["metadata"]["name"]
-    status, wanted = deployment.get("status", {}), replicas(deployment)
-    conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
-    if not _noticed(deployment):
+    workload, evidence = rollout.workload, rollout.evidence
+    if workload is None:
+        return problems.of_kind("gone", "")
+    name = workload["metadata"]["name"]
+    if not _noticed(workload):
         return None
+    if has_failed(workload):
+        return problems.of_kind("failed", *_newest(rollout.pods), what=describe(workload), message=_why(workload))
+    spec, conditions, count = workload.get("spec", {}), _conditions(workload), _count(workload)
+    if count is None:
+        failing = [wrong for wrong in (problems.of_pod(pod, evidence) for pod in newest_pods(rollout)) if wrong]
+        # how often a container of a job may fail is the job's own matter
+        return next((wrong for wrong in failing if wrong.code != "crash-loop" or RETRIES not in spec), None)
+    wanted, total, updated = count.wanted, count.total, count.updated
     newest = newest_pods(rollout)
-    updated = status.get("updatedReplicas", 0)
     if updated > wanted:
         return None
     starting = [pod for pod in newest if not pod_ready(pod) and problems.of_pod(pod, evidence) is None]
@@ -78,7 +93,7 @@ def problem(rollout: Rollout) -> Problem | None:
         worst = min(failing, key=lambda wrong: wrong.grace)
         # the nodes may be too busy with those that start for this one to answer
         return None if starting and (worst.code, worst.grace) == ("not-ready", Grace.LONG) else worst
-    if deployment["spec"].get("paused") and (updated < wanted or status.get("replicas", 0) > updated):
+    if spec.get("paused") and (updated < wanted or total > updated):
         return problems.of_kind("paused", name, kubectl=evidence.kubectl)
     progressing = conditions.get("Progressing", {})
     if progressing.get("reason") == "ProgressDeadlineExceeded":
@@ -86,32 +101,119 @@ def problem(rollout: Rollout) -> Problem | None:
     return None
 
 
+def decisive(states: Mapping[str, State]) -> str:
+    """Whose state tells how far all are: one that fails for good, one that is not there yet, one that another might have healed,
+    or the last one.
+    """
+    failed = {name: state for name, state in states.items() if isinstance(state, Failed)}
+    hopeless = [name for name, state in failed.items() if state.code not in HEALED]
+    pending = [name for name, state in states.items() if isinstance(state, Pending)]
+    healed = sorted(failed, key=lambda name: failed[name].code)
+    return next(iter([*hopeless, *pending, *healed, *reversed(list(states))]))
+
+
+def restarts(rollout: Rollout) -> int:
+    """How often containers of its pods have been started again."""
+    statuses = [pod.get("status", {}) for pod in rollout.pods]
+    return sum(
+        container["restartCount"]
+        for status in statuses
+        for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    )
+
+
 def late(rollout: Rollout, seconds: float, missing: str) -> Problem:
     """The problem of a rollout that is not complete in time, at a pod that is not ready if there is one."""
     pod = next((pod for pod in newest_pods(rollout) if not pod_ready(pod)), None)
-    at = pod or rollout.deployment
+    at = pod or rollout.workload
     name, container = _name(at) if at else "", pod["spec"]["containers"][0]["name"] if pod else ""
     return problems.of_kind("timeout", name, container, seconds=f"{seconds:.0f}", message=missing)
 
 
-def replicas(deployment: Object | None) -> int:
-    """How many pods a deployment wants; 0 if there is none."""
-    return int(deployment["spec"].get("replicas", 1)) if deployment else 0
+def has_failed(item: Object) -> bool:
+    """Whether an object says that it has come to a bad end: a job that gave up, a pod that failed."""
+    failed = [condition["type"] for condition in _conditions(item).values() if condition["status"] == "True"]
+    return "Failed" in failed or "Stalled" in failed or item.get("status", {}).get("phase") == "Failed"
 
 
-def _noticed(deployment: Object) -> bool:
-    """Whether the deployment controller has seen the newest specification."""
-    return bool(deployment.get("status", {}).get("observedGeneration", 0) >= deployment["metadata"]["generation"])
+def _why(item: Object) -> str:
+    told = [condition for condition in _conditions(item).values() if condition["type"] in ("Failed", "Stalled")]
+    (reason, *_) = [*told, item["status"]]
+    return str(reason.get("message") or reason.get("reason") or "its containers have ended")
+
+
+def _newest(pods: Sequence[Object]) -> tuple[str, str]:
+    """The name of the newest pod, and its first container; "" without any."""
+    pod = max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
+    return (_name(pod), pod["spec"]["containers"][0]["name"]) if pod else ("", "")
+
+
+class Count(NamedTuple):
+    """How many pods an object wants, has, has of the newest template, and has available."""
+
+    wanted: int
+    total: int
+    updated: int
+    available: int
+
+
+def _count(item: Object) -> Count | None:
+    """The pods of an object whose kind counts them."""
+    fields, spec, status = COUNTS.get(item["kind"]), item["spec"], item.get("status", {})
+    if fields is None:
+        return None
+    total, updated, available = (status.get(name, 0) for name in (fields.total, fields.updated, fields.available))
+    strategy = spec.get("updateStrategy") or {}
+    kept = total if strategy.get("type") == "OnDelete" else (strategy.get("rollingUpdate") or {}).get("partition", 0)
+    wanted = status.get(fields.wanted, 0) if fields.wanted else spec.get("replicas", 1)
+    return Count(wanted, total, max(updated, min(updated + kept, total)), available)
+
+
+def replicas(workload: Object | None) -> int:
+    """How many pods a workload wants; 0 if there is none."""
+    count = _count(workload) if workload else None
+    return count.wanted if count else 0
+
+
+def _conditions(item: Object) -> dict[str, Object]:
+    return {condition["type"]: condition for condition in item.get("status", {}).get("conditions") or []}
+
+
+def _noticed(workload: Object) -> bool:
+    """Whether its controller, if the kind has one that says so, has seen the newest specification."""
+    known = 0 if workload["kind"] in COUNTS else workload["metadata"].get("generation", 0)
+    return bool(workload.get("status", {}).get("observedGeneration", known) >= workload["metadata"].get("generation", 0))
+
+
+def awaited(item: Object) -> bool:
+    """Whether an object that has just been applied is to be waited for."""
+    return item["kind"] in COUNTS or item["kind"] in CONDITIONS or not isinstance(_by_conditions(item), Done)
+
+
+def _by_conditions(item: Object) -> Done | Pending:
+    """How far an object is whose kind does not count pods."""
+    conditions, status, last = _conditions(item), item.get("status", {}), CONDITIONS.get(item["kind"])
+    if status.get("phase") == "Succeeded":
+        return Done()
+    asked = [last] if last else [kind for kind in GENERAL if kind in conditions]
+    missing = [kind for kind in asked if conditions.get(kind, {}).get("status") != "True"]
+    if not missing:
+        return Done()
+    if status.get("failed"):
+        return Pending(f"{status['failed']} attempts have failed")
+    told = conditions.get(missing[0], {}).get("message", "")
+    return Pending(f"it is not {missing[0]} yet{f': {told}' if told else ''}")
 
 
 def progress(rollout: Rollout, since: Mapping[str, datetime]) -> Done | Pending:
-    """How far a rollout in which nothing is wrong is."""
-    deployment, newest = rollout.deployment, newest_pods(rollout)
-    if not deployment or not _noticed(deployment):
-        return Pending("waiting for the deployment controller")
-    wanted, status = replicas(deployment), deployment.get("status", {})
-    updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
-    total = status.get("replicas", 0)
+    """How far an object is in which nothing is wrong."""
+    workload, newest = rollout.workload, newest_pods(rollout)
+    if not workload or not _noticed(workload):
+        return Pending(f"waiting for the {workload['kind'].lower() if workload else 'deployment'} controller")
+    count = _count(workload)
+    if count is None:
+        return _by_conditions(workload)
+    wanted, total, updated, available = count
     if updated > wanted:
         return Pending(f"{updated - wanted} surplus pods still terminating")
     if updated < wanted:
@@ -159,20 +261,27 @@ def newest_set(rollout: Rollout) -> str:
 
 
 def newest_pods(rollout: Rollout) -> list[Object]:
-    """The pods of the deployment's current template, without those that have ended for good, such as evicted ones."""
+    """The pods of the current template, without those that have ended for good, such as evicted ones."""
     newest = _newest_template(rollout)
-    return [pod for pod in rollout.pods if _template(pod) == newest and pod.get("status", {}).get("phase") not in ENDED]
+    running = [pod for pod in rollout.pods if pod.get("status", {}).get("phase") not in ENDED]
+    return [pod for pod in running if newest in (None, _template(pod))]
 
 
 def _template(item: Object) -> str:
-    return str(item["metadata"].get("labels", {}).get("pod-template-hash", ""))
+    labels = item["metadata"].get("labels", {})
+    return str(labels.get("pod-template-hash") or labels.get("controller-revision-hash", ""))
 
 
 def _newest_template(rollout: Rollout) -> str | None:
-    """The hash of the deployment's current template: its replica set has the deployment's own revision. None without either."""
-    if rollout.deployment is None:
+    """The label of the pods of the current template: a replica set has the deployment's own revision, or the status says it.
+
+    None if it is not known.
+    """
+    if rollout.workload is None:
         return None
-    revision = rollout.deployment["metadata"].get("annotations", {}).get(REVISION)
+    if "updateRevision" in rollout.workload.get("status", {}):
+        return str(rollout.workload["status"]["updateRevision"])
+    revision = rollout.workload["metadata"].get("annotations", {}).get(REVISION)
     same = (
         replica_set
         for replica_set in rollout.replica_sets

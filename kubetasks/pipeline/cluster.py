@@ -26,10 +26,11 @@ def start(run: Run) -> None:
 
 
 def _wait_for_application(run: Run) -> None:
-    if run.seen.deployment is None:
+    deployment = run.seen.deployment
+    if deployment is None:
         return
     try:
-        waits.wait_for_rollout(run, "Waiting for the pods")
+        waits.wait_until_ready(run, "Waiting for the pods", [deployment])
         waits.wait_until_served(run)
     except (RolloutError, ExposeError) as error:  # the cluster runs: a broken deployment must not keep anybody from fixing it
         run.report.say(f"The cluster is up; the deployment is not ready: {error.message}")

@@ -1,13 +1,15 @@
 """The one change of the cluster: look, refuse, agree, do, wait and judge, in this order."""
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
 from kubetasks.errors import ExposeError, RolloutError, SettingError
-from kubetasks.kube import manifests, objects, problems, readiness, service
-from kubetasks.kube.client import ApiError, Object, describe
+from kubetasks.kube import client, kinds, manifests, objects, problems, readiness, service
+from kubetasks.kube.client import ApiError, Object, UnservedError, describe
 from kubetasks.kube.manifests import Manifest
 from kubetasks.kube.readiness import Revision
 from kubetasks.kube.service import Address
@@ -26,13 +28,15 @@ Serve = Literal["if changed", "always", "never"]  # when to wait until the pods 
 
 @dataclass(frozen=True)
 class Found:
-    """What there is before a change: those of the parts that are there, by name, and the revision to go back to; or what is to
-    go, by kind and name, and the addresses of a service that goes.
+    """What there is before a change: those of the parts that are there, by name, which of them must be replaced, which parts
+    belong to no namespace, and the revision to go back to; or what is to go, and the addresses of a service that goes.
     """
 
     there: Mapping[str, Object] = field(default_factory=dict)
+    replaced: Collection[str] = ()
+    wide: Sequence[str] = ()
     before: Revision | None = None
-    going: Sequence[tuple[str, str]] = ()
+    going: Sequence[Object] = ()
     closing: Sequence[Address] = ()
 
 
@@ -62,19 +66,19 @@ def converge(
     Raises SettingError, ClusterError, OwnershipError, RolloutError with a diagnosis, ExposeError, LeftoverError.
     """
     provider = run.provider
-    there = Place(run.settings.namespace, provider.delivered(wanted.image) if wanted.image else None, provider.node_port)
+    there = Place(provider.delivered(wanted.image) if wanted.image else None, provider.node_port)
     ours = run.manifests if wanted.image or wanted.exposed else []
-    parts = desired.parts(run.app, ours, wanted, there)
+    parts = desired.parts(run.app, ours, wanted, replace(there, node_port=None))  # whose port that is, is another question
     with run.locked():
         looked = run.do.unless_dry(lambda: _look(run, wanted, parts))
-        found = looked or Found(going=candidates.expected(run, wanted))
+        found = looked or _expected(run, wanted, parts)
         deployed = looked is None or run.app.deployment in looked.there
-        kept = [named for named in found.going if named[0] == manifests.CLAIM and "volumes" not in wanted.gone]
+        kept = [item for item in found.going if item["kind"] == kinds.CLAIM and "volumes" not in wanted.gone]
         if kept:
-            run.report.say(f"Kept with its data: {', '.join(candidates.names(kept))}. {INV} undeploy --volumes removes it.")
-            found = replace(found, going=[named for named in found.going if named not in kept])
+            run.report.say(f"Kept with its data: {', '.join(map(describe, kept))}. {INV} undeploy --volumes removes it.")
+            found = replace(found, going=[item for item in found.going if item not in kept])
         if found.going or not wanted.gone:
-            run.do.unless_dry(lambda: run.agree(candidates.names(found.going)))
+            run.do.unless_dry(lambda: run.agree(list(map(describe, found.going)), found.wide))
         if wanted.image:
             there = replace(there, delivered=provider.deliver(wanted.image))
             provider.supply(manifests.other_images(ours, run.app))
@@ -83,11 +87,11 @@ def converge(
         changed, addresses = set[str](), list[Address]()
         for stage in wanted.stages(deployed=deployed):
             place = replace(there, delivered=there.delivered if stage.image else None)
-            done = _apply(run, ours, stage, place, found)
+            done, awaited = _apply(run, ours, stage, place, found)
             changed |= done
             if stage.rolls_out:
                 given = place.delivered.reference if place.delivered and not provider.shared else ""  # others' nodes get nothing
-                waits.wait_for_rollout(run, _text(stage, found, done - {run.app.service}), given)
+                waits.wait_until_ready(run, _text(stage, found, done - {run.app.service}), awaited, given)
             if stage.exposed:
                 addresses += run.do.unless_dry(partial(_addresses, run, found, done)) or []
         if wanted.gone:
@@ -99,19 +103,50 @@ def converge(
 
 
 def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
-    """What there is. Raises ClusterError, OwnershipError, RolloutError: whatever forbids the change."""
+    """What there is. Raises ClusterError, OwnershipError, RolloutError, SettingError: whatever forbids the change."""
     if wanted.gone:
         going = candidates.found(run, wanted)
-        return Found(going=going, closing=run.seen.addresses if ("Service", run.app.name) in going else [])
-    seen, there = run.seen, dict[str, Object]()
+        return Found(going=going, closing=run.seen.addresses if run.app.service in map(describe, going) else [])
+    seen, there, replaced, wide = run.seen, dict[str, Object](), list[str](), list[str]()
     if not wanted.image:
         there[run.app.deployment] = seen.require_deployment()
     elif seen.deployment is None:
         seen.require_namespace()
-    for item in (part.manifest.item for part in parts):
-        if present := seen.there(item["kind"], item["metadata"]["name"]):
-            there[describe(item)] = present
-    return Found(there, _revision_before(run, there[run.app.deployment]) if wanted.back else None)
+    defining = json.dumps([part.manifest.item for part in parts if part.manifest.item["kind"] == kinds.DEFINITION])
+    for part in parts:
+        name, item = part.manifest.name, desired.item_of(part, run.app)
+        if item["kind"] != kinds.DEFINITION and json.dumps(item["kind"]) in defining:
+            continue  # not served yet, or as an earlier definition said
+        with _told_of(run, part):
+            placed = run.kube.placed(item, run.settings.namespace)
+            present = seen.there(placed)
+            if objects.rehearse(run.kube, placed, present):
+                replaced.append(name)
+        if present:
+            there[name] = present
+        if "namespace" not in placed["metadata"]:
+            wide.append(name)
+    return Found(there, replaced, wide, _revision_before(run, there[run.app.deployment]) if wanted.back else None)
+
+
+def _expected(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
+    """What there may be, where nobody looks."""
+    replaced = [part.manifest.name for part in parts if part.manifest.item["kind"] in kinds.ENDING]
+    return Found(replaced=replaced, going=candidates.expected(run, wanted))
+
+
+@contextmanager
+def _told_of(run: Run, part: Part) -> Iterator[None]:
+    """Raises SettingError, with the name of the manifest, for what the API server finds wrong with an object in the block."""
+    try:
+        yield
+    except (ApiError, UnservedError) as error:
+        if isinstance(error, ApiError) and (
+            TAKEN in error.sentence or (error.status not in INVALID and UNKNOWN_FIELD not in error.sentence)
+        ):
+            raise
+        where = part.manifest.file or f"{run.app.manifests or 'What is made'}: {part.manifest.name}"
+        raise SettingError(f"{where}: {error.sentence}", "Fix the file, and run it again") from error
 
 
 def _revision_before(run: Run, deployment: Object) -> Revision:
@@ -135,45 +170,59 @@ def _addresses(run: Run, found: Found, changed: set[str]) -> Sequence[Address]:
     return waits.wait_for_addresses(run, changed=run.app.service in changed, before=run.app.service in found.there)
 
 
-def _apply(run: Run, ours: Sequence[Manifest], wanted: Desired, there: Place, found: Found) -> set[str]:
-    """Apply the objects, then the replicas or the revision before; return the names of what changed.
+def _apply(run: Run, ours: Sequence[Manifest], wanted: Desired, there: Place, found: Found) -> tuple[set[str], list[Object]]:
+    """Apply the objects, then the replicas or the revision before; return the names of what changed, and what to wait for.
 
-    Before a job and before the application's own deployment, what they may need is waited for: other deployments, earlier jobs.
+    Definitions are waited for before anything else is applied.
     """
-    changed, awaited = set(), list[str]()
+    changed, awaited, defining = set[str](), list[Object](), list[Object]()
     for part in desired.parts(run.app, ours, wanted, there):
-        kind, _, name = part.manifest.name.partition("/")
-        if kind == "job" or part.manifest.name == run.app.deployment:
-            while awaited:
-                waits.wait_for_rollout(run, f"Waiting for deployment/{awaited[0]}", name=awaited.pop(0))
-        elif kind == "deployment":
-            awaited.append(name)
-        item = desired.item_of(part, run.app, there.namespace)
-        command = partial(desired.command_of, part, run.app, run.kubectl_flags)
+        name, defines = part.manifest.name, part.manifest.item["kind"] == kinds.DEFINITION
+        if defining and not defines:
+            waits.wait_until_ready(run, f"Waiting for {describe(defining[0])}", defining)
+            defining = []
         try:
-            if waits.run_once(run, item, command) if kind == "job" else _apply_one(run, item, found, command):
-                changed.add(part.manifest.name)
+            with _told_of(run, part):
+                done, item = _apply_one(run, part, found)
         except ApiError as error:
-            if there.node_port and TAKEN in error.sentence:
-                _free_node_port(run)  # another service was faster, and can be named now
-                return changed | _apply(run, ours, wanted, replace(there, node_port=None), found)
-            if error.status not in INVALID and UNKNOWN_FIELD not in error.sentence:
+            if there.node_port is None or TAKEN not in error.sentence:
                 raise
-            where = part.manifest.file or f"{run.app.manifests or 'What is made'}: {part.manifest.name}"
-            raise SettingError(f"{where}: {error.sentence}", "Fix the file, and run it again") from error
+            _free_node_port(run)  # another service was faster, and can be named now
+            more, awaited = _apply(run, ours, wanted, replace(there, node_port=None), found)
+            return changed | more, awaited
+        changed |= {name} if done else set()
+        if defines:
+            defining.append(item)
+        elif name != run.app.service and readiness.awaited(item):
+            awaited.append(item)
+    own = client.reference("Deployment", run.app.name)
     if wanted.replicas is not None and _scale(run, wanted.replicas):
         changed.add("replicas")
     if wanted.back:
         _roll_back(run, found)
         changed.add(run.app.deployment)
-    return changed
+    return changed, awaited or [own]
 
 
-def _apply_one(run: Run, item: Object, found: Found, command: Callable[[], str]) -> bool:
-    changed = run.do(command, lambda _: objects.apply(run.kube, item, found.there.get(describe(item)))) or False
-    if changed:
-        run.forget("seen")
-    return changed
+def _apply_one(run: Run, part: Part, found: Found) -> tuple[bool, Object]:
+    """Apply a part; return whether that changed something, and the object as it is now."""
+    name, item = part.manifest.name, desired.item_of(part, run.app)
+    before = found.there.get(name)
+    if name in found.replaced:
+        going = [before] if before else []
+        delete = run.kubectl("delete", name, "--ignore-not-found")
+        run.do(delete, lambda at: objects.delete(run.kube, going, run.settings.timeout, at), f"Replacing {name}")
+        before = None
+
+    def apply(_at: At) -> Object:
+        placed = run.kube.again(lambda: run.kube.placed(item, run.settings.namespace), UnservedError)
+        return objects.apply(run.kube, placed, before)
+
+    after = run.do(partial(desired.command_of, part, run.app, run.kubectl_flags), apply)
+    if after is None or (before and before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]):
+        return False, after or item
+    run.forget("seen")
+    return True, after
 
 
 def _scale(run: Run, replicas: int) -> bool:
@@ -199,20 +248,20 @@ def _roll_back(run: Run, found: Found) -> None:
 
 def _delete(run: Run, found: Found, meanwhile: Callable[[], object]) -> None:
     """Delete what goes, and wait until it is gone and no address of its answers."""
-    kinds = {"the service" if named == ("Service", run.app.name) else "the deployment" for named in found.going}
-    with run.do.step(f"Deleting {' and '.join(sorted(kinds, reverse=True))}" if kinds else "") as at:
-        namespace, timeout = run.settings.namespace, run.settings.timeout
-        begun: Sequence[tuple[str, str, str]] = []
+    exposed = [item for item in found.going if describe(item) == run.app.service]
+    what = [*(["the service"] if exposed else []), *(["the deployment"] if len(found.going) > len(exposed) else [])]
+    with run.do.step(f"Deleting {' and '.join(what)}" if what else "") as at:
+        begun: bool | None = False
         if found.going:
-            command = run.kubectl("delete", *candidates.names(found.going), "--ignore-not-found")
+            command = run.kubectl("delete", *map(describe, found.going), "--ignore-not-found")
             run.forget("seen")
-            begun = run.do(command, lambda _: objects.begin_deletion(run.kube, found.going, namespace)) or []
+            begun = run.do.did(command, lambda: objects.begin_deletion(run.kube, found.going))
         meanwhile()
-        if exposed := [named for named in begun if named[:2] == ("Service", run.app.name)]:
-            objects.wait_until_gone(run.kube, exposed, namespace, timeout, at)
+        if begun and exposed:
+            objects.wait_until_gone(run.kube, exposed, run.settings.timeout, at)
             waits.wait_until_closed(run, found.closing)  # pods take longer to end
         if begun:
-            objects.wait_until_gone(run.kube, begun, namespace, timeout, at)
+            objects.wait_until_gone(run.kube, found.going, run.settings.timeout, at)
 
 
 def _free_node_port(run: Run) -> int | None:

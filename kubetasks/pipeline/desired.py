@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import SettingError
-from kubetasks.kube import manifests
+from kubetasks.kube import kinds, manifests
 from kubetasks.kube.client import Object
 from kubetasks.kube.manifests import Edit, Manifest
 from kubetasks.project.application import MADE, Application
@@ -53,9 +53,8 @@ class Desired:
 
 @dataclass(frozen=True)
 class Place:
-    """Where it is wanted: the namespace, how pods name the image, and the service's node port, if it asks for one."""
+    """What is known of where it is wanted: how pods name the image, and the service's node port, if it asks for one."""
 
-    namespace: str
     delivered: Delivered | None
     node_port: int | None
 
@@ -70,7 +69,7 @@ class Part(NamedTuple):
 
 def parts(app: Application, given: Sequence[Manifest], wanted: Desired, there: Place) -> list[Part]:
     """Those of the manifests that are wanted, in the order in which they are applied. Raises SettingError if one does not fit."""
-    configuration = [manifest.item for manifest in given if manifest.item["kind"] in manifests.CONFIGURATION]
+    configuration = [manifest.item for manifest in given if manifest.item["kind"] in kinds.CONFIGURATION]
     chosen = []
     for manifest in given:
         item, edits, images = manifest.item, list[Edit](), dict[str, str]()
@@ -80,13 +79,9 @@ def parts(app: Application, given: Sequence[Manifest], wanted: Desired, there: P
             continue
         if not there.delivered:
             continue
-        if item["kind"] in ("Deployment", "Job"):
-            images = dict.fromkeys(manifests.containers(item, app), there.delivered.reference)
-            edits = manifests.image_edits(item, app, there.delivered.reference, there.delivered.pull_policy)
-        if item["kind"] == "Job":
-            edits += manifests.job_edits(manifests.edited(item, edits), app, configuration)
-        if manifest.name == app.deployment:
-            edits += manifests.deployment_edits(item, app, configuration)
+        images = dict.fromkeys(manifests.containers(item, app), there.delivered.reference)
+        edits = manifests.image_edits(item, app, there.delivered.reference, there.delivered.pull_policy)
+        edits += manifests.edits(item, app, configuration)
         chosen.append(Part(manifest, edits, images))
     if wanted.exposed and app.service not in [manifest.name for manifest in given]:
         raise SettingError(f"{app.manifests} has no {app.service}.", f"Call the application's service {app.name}; or {MADE}")
@@ -95,18 +90,18 @@ def parts(app: Application, given: Sequence[Manifest], wanted: Desired, there: P
 
 def check(app: Application, given: Sequence[Manifest], *, exposed: bool = False) -> None:
     """Raises SettingError if one of the manifests does not fit, before anything is built or created for them."""
-    parts(app, given, Desired(exposed=exposed), Place("", Delivered(app.tutorial_tag, pulled=False), None))
+    parts(app, given, Desired(exposed=exposed), Place(Delivered(app.tutorial_tag, pulled=False), None))
 
 
-def item_of(part: Part, app: Application, namespace: str) -> Object:
-    """The object to apply."""
-    return manifests.owned(manifests.edited(part.manifest.item, part.edits), app.owner, namespace)
+def item_of(part: Part, app: Application) -> Object:
+    """The object to apply, without a namespace."""
+    return manifests.owned(manifests.edited(part.manifest.item, part.edits), app.owner)
 
 
 def command_of(part: Part, app: Application, flags: Sequence[str]) -> str:
     """What applies the part by hand; `flags` are those of kubectl."""
     manifest, edits, images = part
-    if manifest.item["kind"] == manifests.SECRET and not manifest.file:
+    if manifest.item["kind"] == kinds.SECRET and not manifest.file:
         return f"# {manifest.name} is applied too; it lies beside others, and its values are not shown"
     file = "-" if manifest.file is None else str(manifest.file)
     if manifest.file and not app.dockerfile and manifest.file.is_relative_to(app.source):  # the source is the project's folder

@@ -1,12 +1,11 @@
 """What is wrong now: read from the cluster, put on one screen, and everything that was read into a file."""
 
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
 from kubetasks.errors import ClusterError, EngineError, ExposeError, RolloutError, SettingError, TaskError
-from kubetasks.kube import client, diagnosis, jobs, readiness
+from kubetasks.kube import client, diagnosis, readiness
 from kubetasks.kube.client import UNAVAILABLE, ApiError, Object
 from kubetasks.kube.diagnosis import Diagnosis
 from kubetasks.kube.problems import Problem
@@ -52,7 +51,7 @@ def _of_application(run: Run) -> Diagnosis:
     if needed := _of_needed(run):
         return needed
     rollout = run.seen.rollout
-    if rollout.deployment is None:
+    if rollout.workload is None:
         try:
             run.seen.require_namespace()
         except ClusterError as error:
@@ -64,23 +63,18 @@ def _of_application(run: Run) -> Diagnosis:
     progress = readiness.progress(rollout, run.cluster.since)
     if not isinstance(progress, wait.Done):
         return Diagnosis("progressing", f"The rollout is in progress: {progress.detail}.", f"{INV} status")
-    return _of_service(run, rollout.deployment) or Diagnosis(diagnosis.HEALTHY, f"{run.app.name}: {progress.detail}.")
+    return _of_service(run, rollout.workload) or Diagnosis(diagnosis.HEALTHY, f"{run.app.name}: {progress.detail}.")
 
 
 def _of_needed(run: Run) -> Diagnosis | None:
-    """What is wrong with what must be there before the application: other deployments, and jobs; None if nothing is."""
+    """What is wrong with the application's other objects; None if nothing is."""
     try:
-        kinds = [manifest.name.partition("/") for manifest in run.manifests if manifest.name != run.app.deployment]
+        needed = [manifest.item for manifest in run.manifests if manifest.name != run.app.deployment]
     except SettingError as error:
         return Diagnosis("manifests", error.sentence, error.hint)
-    for kind, _, name in kinds:
-        problem = None
-        if kind == "deployment":
-            rollout = run.seen.rollout_of(name)
-            problem = readiness.problem(rollout) if rollout.deployment else None
-        elif kind == "job":
-            live, rollout = run.seen.job(name)
-            problem = jobs.problem(live, rollout.pods, rollout.evidence) if live else None
+    for item in filter(readiness.awaited, needed):
+        rollout = run.seen.rollout_of(item)
+        problem = readiness.problem(rollout) if rollout.workload else None
         if problem:
             return explain(run, problem, rollout)
     return None
@@ -129,25 +123,17 @@ def explain(run: Run, problem: Problem, rollout: Rollout) -> Diagnosis:
     return replace(made, details=str(file))
 
 
-def require_done(
-    run: Run,
-    end: wait.State,
-    problem: Callable[[], Problem | None],
-    late: Callable[[str], Problem],
-    rollout: Rollout,
-) -> None:
-    """Raises RolloutError, with a diagnosis of the `rollout`, if a wait has not ended with Done; or the error of the state.
-
-    `problem` says what is wrong now, `late` what a wait was that is over with that detail.
-    """
+def require_done(run: Run, end: wait.State, rollout: Rollout) -> None:
+    """Raises RolloutError, with a diagnosis of the `rollout`, if a wait has not ended with Done; or the error of the state."""
     if isinstance(end, wait.Done):
         return
     if end is judge.SUPERSEDED:
         raise RolloutError(judge.SUPERSEDED.reason)
     if isinstance(end, wait.Failed) and end.error:
         raise end.error
-    wrong = problem() if isinstance(end, wait.Failed) else None
-    wrong = wrong or late(end.reason if isinstance(end, wait.Failed) else end.detail)
+    wrong = readiness.problem(rollout) if isinstance(end, wait.Failed) else None
+    if wrong is None:
+        wrong = readiness.late(rollout, run.settings.timeout, end.reason if isinstance(end, wait.Failed) else end.detail)
     screen = ""
     with suppress(TaskError):  # the cluster may be gone meanwhile: the sentence is known
         screen = explain(run, wrong, rollout).text()

@@ -3,6 +3,8 @@
 from kubetasks.engine import image
 from kubetasks.engine.client import AbsentError
 from kubetasks.errors import LeftoverError
+from kubetasks.kube import template
+from kubetasks.kube.kinds import COUNTS
 from kubetasks.pipeline import cluster
 from kubetasks.pipeline.converge import converge
 from kubetasks.pipeline.desired import Desired
@@ -64,16 +66,10 @@ def _remove_from_nodes(run: Run) -> list[str] | None:
 
 
 def _used_images(run: Run) -> set[str]:
-    """The application's images of all pods and deployments that are not being deleted, whoever created them."""
-    pods, deployments = [
-        [item for item in run.kube.list(kind) if not item["metadata"].get("deletionTimestamp")] for kind in ("Pod", "Deployment")
-    ]
-    specs = [pod["spec"] for pod in pods] + [deployment["spec"]["template"]["spec"] for deployment in deployments]
-    names = {
-        image.familiar(container["image"])
-        for spec in specs
-        for container in [*spec["containers"], *spec.get("initContainers", [])]
-    }
+    """The application's images of all pods and workloads that are not being deleted, whoever created them."""
+    found = [item for kind in ("Pod", "CronJob", *COUNTS) for item in run.kube.list(kind)]
+    staying = [item for item in found if not item["metadata"].get("deletionTimestamp")]
+    names = {image.familiar(container["image"]) for item in staying for container in template.containers(item)}
     return {name for name in names if name.startswith(f"{run.app.name}:")}
 
 

@@ -139,14 +139,15 @@ class Run:
         """The words of a command with kubectl."""
         return ["kubectl", *self.kubectl_flags, *words]
 
-    def agree(self, going: Sequence[str] = ()) -> None:
-        """Let a person agree to the first change of a cluster that others use too; `going` names what is to be deleted.
+    def agree(self, going: Sequence[str] = (), wide: Sequence[str] = ()) -> None:
+        """Let a person agree to the first change of a cluster that others use too; `going` names what is to be deleted, `wide`
+        what is changed outside of the namespace.
 
         Raises SettingError, TaskError.
         """
         if self._agreed or not self.provider.shared:
             return
-        what = f"Delete {', '.join(going)} in" if going else "Change"
+        what = f"Delete {', '.join(going)} in" if going else f"Change {', '.join(wide)} and" if wide else "Change"
         where = f"namespace {self.settings.namespace} of context {self.provider.name} ({self.kube.server})"
         if not self.report.agrees(f"{what} {where}?"):
             raise TaskError("Nothing was changed.")

@@ -1,12 +1,13 @@
 """One look at the application: read, and not changed."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 
 from kubetasks.errors import ClusterError, ExposeError, RolloutError
-from kubetasks.kube import objects, problems, service
-from kubetasks.kube.client import FORBIDDEN, ApiError, Kube, Object
+from kubetasks.kube import client, objects, problems, service
+from kubetasks.kube.client import FORBIDDEN, ApiError, Kube, Object, UnservedError, describe
 from kubetasks.kube.problems import Evidence
 from kubetasks.kube.readiness import Rollout
 from kubetasks.kube.service import Address
@@ -41,37 +42,45 @@ class Seen:
         """That of the application's own deployment."""
         return self._rollout(self.deployment, self._app.selector)
 
-    def rollout_of(self, name: str) -> Rollout:
-        """That of another deployment, read anew."""
-        deployment = self._kube.get("Deployment", name, self._namespace)
-        labels = deployment["spec"]["selector"]["matchLabels"] if deployment else {}
-        return self._rollout(deployment, ",".join(f"{key}={value}" for key, value in labels.items()) or self._app.selector)
+    def rollout_of(self, item: Object) -> Rollout:
+        """That of any object of the application's; another one than its own deployment is read anew."""
+        if describe(item) == self._app.deployment:
+            return self.rollout
+        live = self._read(item)
+        labels = ((live or {}).get("spec", {}).get("selector") or {}).get("matchLabels") or {}
+        return self._rollout(live, ",".join(f"{key}={value}" for key, value in labels.items()))
 
-    def _rollout(self, deployment: Object | None, selector: str) -> Rollout:
-        replica_sets = self._kube.list("ReplicaSet", self._namespace, labelSelector=selector)
-        pods = self._kube.list("Pod", self._namespace, labelSelector=selector)
-        if deployment:  # others may have the same labels
-            replica_sets = owned(replica_sets, [deployment])
-            pods = owned(pods, replica_sets)
-        return Rollout(deployment, replica_sets, pods, self._evidence(pods))
+    def _rollout(self, workload: Object | None, selector: str) -> Rollout:
+        if not selector:
+            pods = [workload] if workload and "containers" in workload.get("spec", {}) else []
+            return Rollout(workload, pods=pods, evidence=self._evidence(pods))
+        pods, replica_sets = self._kube.list("Pod", self._namespace, labelSelector=selector), list[Object]()
+        direct = owned(pods, [workload]) if workload else []  # others may have the same labels
+        if not direct:
+            replica_sets = self._kube.list("ReplicaSet", self._namespace, labelSelector=selector)
+            replica_sets = owned(replica_sets, [workload]) if workload else replica_sets
+            pods = owned(pods, replica_sets) if workload else pods
+        return Rollout(workload, replica_sets, direct or pods, self._evidence(direct or pods))
 
-    def job(self, name: str) -> tuple[Object | None, Rollout]:
-        """A job, None if it is gone, with its pods and what was asked about those that do not start; read anew."""
-        pods = self._kube.list("Pod", self._namespace, labelSelector=f"batch.kubernetes.io/job-name={name}")
-        return self._kube.get("Job", name, self._namespace), Rollout(pods=pods, evidence=self._evidence(pods))
+    def there(self, item: Object) -> Object | None:
+        """The object of that kind and name, or None. Raises OwnershipError if it is not ours."""
+        name = describe(item)
+        if name in (self._app.deployment, self._app.service):
+            live = self.deployment if name == self._app.deployment else self.service
+        else:
+            live = self._read(item)
+        if live:
+            objects.require_ours(self._kube, live)
+        return live
 
-    def there(self, kind: str, name: str) -> Object | None:
-        """The object of that name, or None. Raises OwnershipError if it is not ours."""
-        if name != self._app.name or kind not in ("Deployment", "Service"):
-            return objects.there(self._kube, kind, name, self._namespace)
-        item = self.deployment if kind == "Deployment" else self.service
-        if item:
-            objects.require_ours(self._kube, {"kind": kind, **item})
-        return item
+    def _read(self, item: Object) -> Object | None:
+        with suppress(UnservedError):  # then there is none either
+            return self._kube.read(self._kube.placed(item, self._namespace))
+        return None
 
     def require_deployment(self) -> Object:
         """Our deployment. Raises RolloutError if there is none, OwnershipError if it is not ours."""
-        deployment = self.there("Deployment", self._app.name)
+        deployment = self.there(client.reference("Deployment", self._app.name))
         if deployment is None:
             raise RolloutError(f"There is no deployment {self._app.name} in namespace {self._namespace}.", f"{INV} deploy")
         return deployment

@@ -30,7 +30,7 @@ def _document(run: Run) -> dict[str, Any]:
     with suppress(ApiError):  # others may have forbidden it
         document["kubernetes"] = run.kube.version()
     there = run.seen.rollout
-    deployment, pods = there.deployment, there.pods
+    deployment, pods = there.workload, there.pods
     progress = readiness.rollout_state(there, run.cluster.since, run.settings.grace_period)
     if deployment is None:
         run.seen.require_namespace()

@@ -1,12 +1,12 @@
-"""Waiting for what a change begins: a rollout, a job, addresses that answer, traffic. Each check reads, and `judge` decides."""
+"""Waiting for what a change begins: objects that get ready, addresses that answer, traffic. Each check reads; `judge` decides."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from kubetasks.errors import ExposeError, LeftoverError
-from kubetasks.kube import jobs, objects, readiness, service
-from kubetasks.kube.client import Object
+from kubetasks.kube import kinds, readiness, service
+from kubetasks.kube.client import Object, describe
 from kubetasks.kube.readiness import Rollout
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import diagnose, judge, probe
@@ -14,10 +14,12 @@ from kubetasks.pipeline.run import Run
 from kubetasks.pipeline.seen import Seen
 from kubetasks.project.application import Application
 from kubetasks.project.words import DOCS, INV, INVOKE
-from kubetasks.terminal import wait
+from kubetasks.terminal import shell, wait
 from kubetasks.terminal.door import At
 
 STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
+CRASHES = "crash-loop"  # the code of the problem
+WAIT = "5m"  # in the command that does the same
 BALANCER_SECONDS = 60.0  # a load balancer whose image cannot be pulled gives no address
 
 
@@ -45,41 +47,59 @@ def _unanswered(seen: Seen, app: Application, pods: Iterable[str]) -> wait.State
     return None
 
 
-class RolloutCheck:
-    """Checks how far the rollout of a deployment is; `found` is what it was when it was checked last."""
+class ReadyCheck:
+    """Checks how far objects are; `found` is the one that the state is of, as it was read last.
 
-    def __init__(self, run: Run, delivered: str, name: str) -> None:
+    One that crashes may lack what another is still doing: it has failed once it has crashed again after that.
+    """
+
+    def __init__(self, run: Run, awaited: Sequence[Object], delivered: str) -> None:
         self._run = run
+        self._awaited = awaited
         self._delivered = delivered
-        self._name = name
+        self._pending: set[str] = set()
+        self._restarts: dict[str, int] = {}  # of each object, when another was not ready yet
         self.found = Rollout()
 
     def __call__(self) -> wait.State:
-        seen, settings = self._run.seen, self._run.settings
-        found = seen.rollout_of(self._name) if self._name else seen.rollout
-        self.found = replace(found, evidence=replace(found.evidence, delivered=self._delivered))
-        return readiness.rollout_state(self.found, self._run.cluster.since, settings.grace_period)
+        found, states = dict[str, Rollout](), dict[str, wait.State]()
+        for item in self._awaited:
+            name, rollout = describe(item), self._run.seen.rollout_of(item)
+            found[name] = replace(rollout, evidence=replace(rollout.evidence, delivered=self._delivered))
+            states[name] = readiness.rollout_state(found[name], self._run.cluster.since, self._run.settings.grace_period)
+        pending = {name for name, state in states.items() if isinstance(state, wait.Pending)}
+        restarts = {name: readiness.restarts(rollout) for name, rollout in found.items()}
+        self._restarts |= {name: number for name, number in restarts.items() if (pending | self._pending) - {name}}
+        self._pending = pending
+        name = readiness.decisive(states)
+        self.found, state = found[name], states[name]
+        told = f"{name}: " if len(states) > 1 else ""
+        if isinstance(state, wait.Pending):
+            return wait.Pending(f"{told}{state.detail}")
+        if isinstance(state, wait.Failed) and state.code == CRASHES and restarts[name] <= self._restarts.get(name, -1):
+            return wait.Pending(f"{told}its container is started again")
+        return state
 
 
-def wait_for_rollout(run: Run, text: str, delivered: str = "", name: str = "") -> None:
-    """Show `text` until the rollout is complete. `delivered` is the image that the nodes have just been given; `name` is that of
-    another deployment than the application's own.
+def wait_until_ready(run: Run, text: str, awaited: Sequence[Object], delivered: str = "") -> None:
+    """Show `text` until these objects are ready. `delivered` is the image that the nodes have just been given.
 
     Raises RolloutError, with a diagnosis.
     """
-    check, timeout = RolloutCheck(run, delivered, name), run.settings.timeout
+    check, timeout = ReadyCheck(run, awaited, delivered), run.settings.timeout
 
-    def rolled_out(at: At) -> None:
-        end = wait.until(_looking(run, check), timeout=timeout, on_change=at)
-        diagnose.require_done(
-            run,
-            end,
-            lambda: readiness.problem(check.found),
-            lambda detail: readiness.late(check.found, timeout, detail),
-            check.found,
-        )
+    def ready(at: At) -> None:
+        diagnose.require_done(run, wait.until(_looking(run, check), timeout=timeout, on_change=at), check.found)
 
-    run.do(run.kubectl("rollout", "status", f"deployment/{name or run.app.name}"), rolled_out, text)
+    run.do("\n".join(shell.line(run.kubectl(*_wait(item))) for item in awaited), ready, text)
+
+
+def _wait(item: Object) -> list[str]:
+    """The words of kubectl that wait for an object."""
+    if item["kind"] in kinds.COUNTS:
+        return ["rollout", "status", describe(item)]
+    condition = kinds.CONDITIONS.get(item["kind"], kinds.GENERAL[0])
+    return ["wait", f"--for=condition={condition}", describe(item), f"--timeout={WAIT}"]
 
 
 class AddressCheck:
@@ -204,51 +224,6 @@ def wait_until_served(run: Run, build: str = "") -> int:
             pause=0.1,
         )
     return len(check.pods)
-
-
-class JobCheck:
-    """Checks how far a job is; what was read last is in `job` and `found`."""
-
-    def __init__(self, run: Run, job: Object) -> None:
-        self._run = run
-        self.job = job
-        self.found = Rollout()
-
-    def __call__(self) -> wait.State:
-        live, self.found = self._run.seen.job(self.job["metadata"]["name"])
-        self.job = live or self.job
-        return jobs.state(live, self.found.pods, self.found.evidence, self._run.settings.grace_period)
-
-
-def run_once(run: Run, item: Object, command: Callable[[], str]) -> bool:
-    """Run a job, which `command` applies, unless it has ended well as it is now; True if it was run.
-
-    Raises RolloutError, with a diagnosis.
-    """
-    name, namespace, timeout = item["metadata"]["name"], run.settings.namespace, run.settings.timeout
-    before = run.do.unless_dry(lambda: objects.there(run.kube, "Job", name, namespace))
-    if before and jobs.same(before, item, run.app.owner.key("job")):
-        return False
-    check = JobCheck(run, item)
-
-    def ended(at: At) -> None:
-        end = wait.until(_looking(run, check), timeout=timeout, on_change=at)
-        diagnose.require_done(
-            run,
-            end,
-            lambda: jobs.problem(check.job, check.found.pods, check.found.evidence),
-            lambda detail: jobs.late(check.job, check.found.pods, timeout, detail),
-            check.found,
-        )
-
-    with run.do.step(f"Running job/{name}") as at:
-        # nothing in a job can be changed
-        delete = run.kubectl("delete", "job", name, "--ignore-not-found")
-        run.do(delete, lambda _: objects.delete(run.kube, [("Job", name)], namespace, timeout, at))
-        run.do(command, lambda _: objects.apply(run.kube, item))
-        complete = run.kubectl("wait", "--for=condition=Complete", f"job/{name}", "--timeout=5m")
-        run.do(complete, lambda _: ended(at))
-    return True
 
 
 def wait_until_closed(run: Run, known: Sequence[Address]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from kubetasks.engine.image import Image
 from kubetasks.errors import TaskError
 from kubetasks.kube import objects
-from kubetasks.kube.client import path
+from kubetasks.kube.client import path, reference
 from kubetasks.pipeline import build, converge, desired, diagnose
 from kubetasks.pipeline import cluster as pipeline
 from kubetasks.pipeline.desired import Desired
@@ -185,10 +185,10 @@ class Cluster:
         One on an existing cluster, for which nobody has waited, stays noted.
         """
         run = self.run()
-        if objects.there(run.kube, "Namespace", name):
+        if there := objects.there(run.kube, reference("Namespace", name)):
             run.kube.request("DELETE", path("Service", name))
             if wait:
-                objects.delete(run.kube, [("Namespace", name)], "", run.settings.timeout, nowhere)
+                objects.delete(run.kube, [there], run.settings.timeout, nowhere)
             else:
                 run.kube.request("DELETE", path("Namespace", name=name))
         if wait or not self.shared:

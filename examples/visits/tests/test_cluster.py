@@ -15,5 +15,5 @@ def test_each_visit_is_counted_whichever_pod_answers(k8s_app):
     assert [visit(k8s_app) for _ in range(9)] == list(range(first + 1, first + 10))
 
 
-def test_the_job_ran_before_the_application(k8s_app):
+def test_the_job_has_run(k8s_app):
     assert k8s_app.kubectl("get", "job", "migrate", "--output=jsonpath={.status.succeeded}") == "1"

@@ -77,8 +77,9 @@ def test_an_object_that_has_taken_the_place_of_ours_since_it_was_read_is_not_cha
         "metadata": {"name": "text", "namespace": app.namespace, "labels": TOOL.labels},
     }
     objects.apply(kube, ours)
-    before = objects.there(kube, "ConfigMap", "text", app.namespace)
-    assert not objects.apply(kube, ours, before)
+    before = objects.there(kube, ours)
+    assert before
+    assert objects.apply(kube, ours, before)["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
     app.kubectl("delete", "configmap", "text")
     app.kubectl("create", "configmap", "text", "--from-literal=whose=theirs")
     with pytest.raises(OwnershipError):

@@ -27,7 +27,7 @@ def test_an_application_with_a_database_and_a_job(begin: Begin) -> None:
     assert "60 of 60 requests" in visits.typed("traffic")
     assert '"count": ' in answers.text(url)
     again = visits.typed("up")
-    assert "Running job/migrate" not in again, "it has run, and nothing has changed"
+    assert "Replacing job/migrate" not in again, "it has run, and nothing has changed"
     assert "is deployed" in again
 
     main = visits.folder / "main.go"
@@ -35,7 +35,7 @@ def test_an_application_with_a_database_and_a_job(begin: Begin) -> None:
     job = visits.folder / "k8s" / "migrate.yaml"
     job.write_text(job.read_text().replace("backoffLimit: 3", "backoffLimit: 0"))
     told = visits.typed("up", code=6)
-    assert "Job migrate failed: Job has reached the specified backoff limit." in told
+    assert "job/migrate failed: Job has reached the specified backoff limit." in told
     assert 'syntax error at or near "TABEL"' in told, "the last lines of its log"
     assert '"count": ' in answers.text(url), "what was there before still serves"
     main.write_text(main.read_text().replace("CREATE TABEL", "CREATE TABLE"))

@@ -77,7 +77,7 @@ def test_what_no_pod_can_tell_is_read_from_the_replica_set() -> None:
 def test_a_pod_that_fits_nowhere_is_told_by_its_own_event() -> None:
     objects = recorded("unschedulable")
     pod = next(pod["metadata"]["name"] for pod in objects["pods"] if not readiness.pod_ready(pod))
-    deployments = {"kind": "Deployment", "name": objects["deployment"]["metadata"]["name"]}
+    deployments = {"kind": "Deployment", "name": objects["workload"]["metadata"]["name"]}
     other = event("", 59, "FailedCreate", "another one", involvedObject=deployments)
     assert diagnose(objects, [event(pod, 50, "FailedScheduling", "no room"), other]).event.endswith("no room")
 

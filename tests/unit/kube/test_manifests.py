@@ -39,9 +39,9 @@ def manifest(kind: str) -> Object:
 def applied(app: Application, exposed: bool = False) -> dict[str, Object]:
     """What is applied for an image that nodes pull, by kind or, of another name, by KIND/NAME."""
     wanted = Desired(image=None if exposed else image.Image(app, "abc", ""), exposed=exposed)
-    there = Place("somewhere", None if exposed else PULLED, None)
+    there = Place(None if exposed else PULLED, None)
     parts = desired.parts(app, manifests.of_application(app), wanted, there)
-    items = [desired.item_of(part, app, "somewhere") for part in parts]
+    items = [desired.item_of(part, app) for part in parts]
     return {item["kind"] if item["metadata"]["name"] == app.name else describe(item): item for item in items}
 
 
@@ -58,7 +58,6 @@ def test_the_deployment_gets_image_namespace_and_label_and_keeps_the_rest_but_re
     item = copy.deepcopy(plain)
     item["spec"]["replicas"] = 7
     made = applied(in_folder(tmp_path, deployment=item))["Deployment"]
-    assert made["metadata"]["namespace"] == "somewhere"
     assert made["metadata"]["labels"][OWNER_LABEL] == TOOL.name
     (container,) = made["spec"]["template"]["spec"]["containers"]
     assert (container["image"], container["imagePullPolicy"]) == ("reg.example.com/simple-server:abc", "IfNotPresent")
@@ -124,12 +123,10 @@ def test_a_kustomization_is_what_kubectl_makes_of_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["ingress.yaml", "more.yml", "config.json"])
-def test_a_kind_that_is_not_known_is_refused_by_name(tmp_path: Path, name: str) -> None:
+def test_an_object_of_any_kind_is_applied(tmp_path: Path, name: str) -> None:
     app = in_folder(tmp_path, deployment=manifest("deployment"))
-    (tmp_path / name).write_text("{kind: Ingress, metadata: {name: shop}}\n")
-    with pytest.raises(SettingError, match=f"{name} has ingress/shop, and Ingress is not among ConfigMap, Deployment") as told:
-        applied(app)
-    assert "apply it with kubectl" in told.value.hint
+    (tmp_path / name).write_text("{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: shop}}\n")
+    assert applied(app)["ingress/shop"]["metadata"]["labels"] == {OWNER_LABEL: TOOL.name}
 
 
 @pytest.mark.parametrize("data", ["{a: 2020-01-01}", "{1: a, b: c}"])
@@ -167,22 +164,19 @@ NO_PORT: list[Object] = [{}, {"spec": {}}, {"spec": {"ports": []}}, {"spec": {"p
     [
         ("deployment", but("deployment", "/metadata/name", "another"), "has no deployment/simple-server"),
         ("copy", manifest("deployment"), "has deployment/simple-server twice"),
-        ("other", {**manifest("service"), "kind": "Deploymnet"}, r"(?s)Deploymnet is not among.*Did you mean Deployment\?"),
         ("deployment", but("deployment", "/spec/selector", {"matchLabels": LABELS}), f"selects {NAMED}=web, and the tasks find"),
         ("deployment", but("deployment", CONTAINERS, [OTHER_PORT]), "declares port 5000, and the application's is 8080"),
         ("service", but("service", "/metadata/name", "another"), "has no service/simple-server"),
         ("service", but("service", "/spec/type"), r"service/simple-server in .* is a ClusterIP: nobody outside reaches it"),
         *(("service", SERVICE | one, "has no port") for one in NO_PORT),
-        *(("other", one, "other.yaml.* without kind and name") for one in (["kind"], "text", OTHER | {"kind": 1})),
-        *(("other", OTHER | {"metadata": one}, "without kind and name") for one in ({"name": 123}, {"generateName": "a-"})),
+        *(("other", one, "other.yaml.* without apiVersion, kind and name") for one in (["kind"], "text", OTHER | {"kind": 1})),
+        *(("other", OTHER | {"metadata": one}, "without apiVersion") for one in ({"name": 123}, {"generateName": "a-"})),
+        ("other", OTHER | {"apiVersion": None}, "without apiVersion"),
         *(("other", OTHER | {"metadata": {"name": "a", key: ["x"]}}, "no mapping") for key in ("labels", "annotations")),
         ("other", pods(metadata="x", spec={"containers": [CONTAINER]}), "other.yaml.* no mapping"),
         ("other", pods(metadata={"labels": ["x"]}, spec={"containers": [CONTAINER]}), "no mapping"),
-        ("other", OTHER | {"spec": None}, "other.yaml.* no pod template"),
-        ("other", OTHER | {"spec": []}, "other.yaml.* no pod template"),
         *(("other", pods(spec={"containers": one}), "no pod template") for one in (None, [{"image": "x"}])),
-        ("other", OTHER | {"apiVersion": None}, "other.yaml: the apiVersion of deployment/other must be apps/v1, not None"),
-        ("other", OTHER | {"apiVersion": "extensions/v1beta1"}, "must be apps/v1, not extensions/v1beta1"),
+        *(("other", OTHER | {"spec": OTHER["spec"] | {"volumeClaimTemplates": one}}, "of.*other are no") for one in ("a", ["a"])),
     ],
 )
 def test_manifests_that_do_not_fit_are_refused(tmp_path: Path, name: str, item: object, words: str) -> None:

@@ -17,6 +17,8 @@ from tests.unit.pipeline.living import LivingKube
 
 NAME = "simple-server"
 OURS = {OWNER_LABEL: TOOL.name}
+CONFIGURATION = client.reference("ConfigMap", NAME, "default")
+LABELLED = {**CONFIGURATION, "metadata": {**CONFIGURATION["metadata"], "labels": OURS}}
 
 
 def holding(labels: dict[str, str], **metadata: object) -> LivingKube:
@@ -33,31 +35,31 @@ def holding(labels: dict[str, str], **metadata: object) -> LivingKube:
 def test_whatever_else_it_carries_an_object_without_our_label_is_neither_applied_nor_deleted(labels: dict[str, str]) -> None:
     kube = holding(labels)
     with pytest.raises(OwnershipError, match="configmap/simple-server -n default exists"):
-        objects.apply(kube, {"kind": "ConfigMap", "metadata": {"name": NAME, "namespace": "default"}})
+        objects.apply(kube, CONFIGURATION)
     with pytest.raises(OwnershipError):
-        objects.delete(kube, [("ConfigMap", NAME)], "default", 1, print)
+        objects.delete(kube, [kube.one("ConfigMap")], 1, print)
     assert kube.done == []
 
 
 def test_what_is_not_deleted_in_time_is_named_with_its_finalizers() -> None:
     kube, told = holding(OURS, finalizers=["kept"]), list[str]()
     with pytest.raises(LeftoverError, match=r"was not deleted, .* for 0 s: configmap/simple-server: it waits for kept"):
-        objects.delete(kube, [("ConfigMap", NAME)], "default", 0.05, told.append)
+        objects.delete(kube, [kube.one("ConfigMap")], 0.05, told.append)
     assert told == ["configmap/simple-server: it waits for kept"]
 
 
 def test_another_object_that_takes_the_name_of_a_deleted_one_is_not_waited_for() -> None:
     kube = holding(OURS)
     kube.meanwhile = [("DELETE", int), ("GET", lambda: kube._put("ConfigMap", "default", NAME, {}))]
-    objects.delete(kube, [("ConfigMap", NAME)], "default", 0.05, print)
+    objects.delete(kube, [kube.one("ConfigMap")], 0.05, print)
 
 
 def test_an_object_that_has_taken_the_place_of_ours_since_it_was_read_is_not_changed() -> None:
     kube = holding(OURS)
-    before = objects.there(kube, "ConfigMap", NAME, "default")
+    before = objects.there(kube, CONFIGURATION)
     kube._put("ConfigMap", "default", NAME, {"metadata": {"labels": {}}})
     with pytest.raises(OwnershipError):
-        objects.apply(kube, {"kind": "ConfigMap", "metadata": {"name": NAME, "namespace": "default", "labels": OURS}}, before)
+        objects.apply(kube, LABELLED, before)
     assert kube.done == []
 
 
@@ -79,10 +81,10 @@ def test_a_deployment_that_gets_another_template_keeps_its_replicas_and_nobody_i
 
 def test_an_object_that_has_gone_since_it_was_read_is_created() -> None:
     kube = holding(OURS)
-    before = objects.there(kube, "ConfigMap", NAME, "default")
-    objects.delete(kube, [("ConfigMap", NAME)], "default", 1, print)
+    before = objects.there(kube, CONFIGURATION)
+    objects.delete(kube, [kube.one("ConfigMap")], 1, print)
     kube.done.clear()
-    assert objects.apply(kube, {"kind": "ConfigMap", "metadata": {"name": NAME, "namespace": "default", "labels": OURS}}, before)
+    assert objects.apply(kube, LABELLED, before)
     assert kube.done == ["PATCH configmap/simple-server"]
 
 

@@ -121,16 +121,16 @@ def test_scaling_down_is_the_hint_only_if_some_pods_fit() -> None:
     (pod,) = alone["pods"]
     pod["metadata"]["labels"] = objects["pods"][0]["metadata"]["labels"]
     objects["pods"].append(pod)
-    objects["deployment"]["spec"]["replicas"] = objects["deployment"]["status"]["updatedReplicas"] = 4
+    objects["workload"]["spec"]["replicas"] = objects["workload"]["status"]["updatedReplicas"] = 4
     problem = wrong(objects)
     assert (problem.name, problem.hint) == (pod["metadata"]["name"], "./inv scale --replicas=3")
 
 
 def test_a_change_that_fits_nowhere_is_not_mended_by_fewer_of_it_although_pods_of_before_run() -> None:
     objects, before = recorded("unschedulable"), recorded("ready")
-    for one in (objects["deployment"], *objects["replica_sets"]):
+    for one in (objects["workload"], *objects["replica_sets"]):
         one["metadata"]["annotations"][readiness.REVISION] = "2"
-    objects["deployment"]["spec"]["replicas"] = 4
+    objects["workload"]["spec"]["replicas"] = 4
     objects["replica_sets"] += before["replica_sets"]
     objects["pods"] += before["pods"]
     assert "resources.requests" in wrong(objects).hint
@@ -138,16 +138,16 @@ def test_a_change_that_fits_nowhere_is_not_mended_by_fewer_of_it_although_pods_o
 
 def test_a_deployment_that_is_paused_says_so() -> None:
     objects = recorded("ready")
-    objects["deployment"]["spec"]["paused"] = True
+    objects["workload"]["spec"]["paused"] = True
     assert found(objects) is None, "nothing waits"
-    objects["deployment"]["status"]["updatedReplicas"] = 0
+    objects["workload"]["status"]["updatedReplicas"] = 0
     assert wrong(objects).code == "paused"
 
 
 def test_a_deadline_that_has_passed_does_not_hide_why() -> None:
     objects = recorded("crashing")
     late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out progressing."}
-    objects["deployment"]["status"]["conditions"] = [late]
+    objects["workload"]["status"]["conditions"] = [late]
     assert wrong(objects).code == "crash-loop"
     objects["pods"] = []
     assert wrong(objects).code == "no-progress"
@@ -190,7 +190,7 @@ def test_a_pod_that_is_not_ready_counts_after_its_probes_own_time(
     seconds: float, answer: str, answered: float, another_starts: bool, grace: Grace | None
 ) -> None:
     objects = recorded("ready")
-    objects["deployment"]["status"]["availableReplicas"] = 2
+    objects["workload"]["status"]["availableReplicas"] = 2
     pod, started = running_and_not_ready(objects)
     if another_starts:
         other = objects["pods"][1]["status"]
@@ -242,7 +242,7 @@ def test_what_refuses_a_pod_is_told_apart_and_only_a_quota_has_room_once_another
     message: str, code: str, grace: Grace, beside: Grace
 ) -> None:
     objects, starting = recorded("quota"), recorded("starting")
-    _, refusal = objects["deployment"]["status"]["conditions"]
+    _, refusal = objects["workload"]["status"]["conditions"]
     refusal["message"] = message
     problem = wrong(objects)
     assert (problem.code, problem.grace) == (code, grace)
@@ -252,7 +252,7 @@ def test_what_refuses_a_pod_is_told_apart_and_only_a_quota_has_room_once_another
 
 def test_a_refusal_that_outlived_its_cause_is_no_problem() -> None:
     objects = recorded("ready")
-    objects["deployment"]["status"]["conditions"] += recorded("quota")["deployment"]["status"]["conditions"]
+    objects["workload"]["status"]["conditions"] += recorded("quota")["workload"]["status"]["conditions"]
     assert found(objects) is None
 
 

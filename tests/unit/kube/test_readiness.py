@@ -36,7 +36,7 @@ def judge(objects: Any, since: datetime | None = None) -> State:
 )
 def test_how_far_a_rollout_is(name: str, status: dict[str, int], state: State) -> None:
     objects = recorded(name)
-    objects["deployment"]["status"].update(status)
+    objects["workload"]["status"].update(status)
     assert judge(objects) == state
 
 
@@ -49,7 +49,7 @@ def test_a_container_that_ended_with_its_node_does_not_keep_crashing() -> None:
 
 def test_pods_that_a_smaller_scale_will_end_do_not_fail_it() -> None:
     objects = recorded("unschedulable")
-    objects["deployment"]["spec"]["replicas"] = 0
+    objects["workload"]["spec"]["replicas"] = 0
     assert judge(objects) == Pending("1 surplus pods still terminating")
 
 

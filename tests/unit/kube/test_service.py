@@ -53,7 +53,7 @@ def test_the_owner_of_a_node_port_is_another_service_that_has_it() -> None:
 
 def test_what_a_selector_asks_for_and_the_pods_do_not_have_is_named() -> None:
     item: dict[str, Any] = recorded("service")
-    template: dict[str, Any] = recorded("ready")["deployment"]["spec"]["template"]
+    template: dict[str, Any] = recorded("ready")["workload"]["spec"]["template"]
     assert service.unselected(item, template) == ""
     item["spec"]["selector"] |= {"app.kubernetes.io/name": "simple-sever"}
     assert service.unselected(item, template) == "app.kubernetes.io/name=simple-sever"

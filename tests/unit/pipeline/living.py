@@ -17,7 +17,7 @@ from kubetasks.engine import access
 from kubetasks.engine.client import AbsentError, Created
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import ClusterError
-from kubetasks.kube.client import VERSIONS, ApiError, Kube, Object
+from kubetasks.kube.client import CLUSTER_WIDE, KNOWN, VERSIONS, ApiError, Kube, Object, Resource
 from kubetasks.pipeline import judge, nodes, probe
 from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
@@ -45,10 +45,11 @@ PARTS = """\
 {apiVersion: v1, kind: Secret, metadata: {name: password}, stringData: {password: secret}}
 ---
 {apiVersion: batch/v1, kind: Job, metadata: {name: migrate}, spec: {ttlSecondsAfterFinished: 0, template: {spec: {containers: [
-  {name: migrate, image: simple-server}]}}}}
+  {name: migrate, image: simple-server, envFrom: [{configMapRef: {name: settings}}, {secretRef: {name: password}}]}]}}}}
 ---
 {apiVersion: apps/v1, kind: Deployment, metadata: {name: a-worker}, spec: {selector: {matchLabels: {app: worker}}, template: {
-  metadata: {labels: {app: worker}}, spec: {containers: [{name: worker, image: simple-server}]}}}}
+  metadata: {labels: {app: worker}}, spec: {containers: [
+  {name: worker, image: simple-server, envFrom: [{configMapRef: {name: settings}}]}]}}}}
 ---
 {apiVersion: apps/v1, kind: Deployment, metadata: {name: database}, spec: {selector: {matchLabels: {app: database}}, template: {
   metadata: {labels: {app: database}}, spec: {initContainers: [{name: prepare, image: "busybox:1"}], containers: [
@@ -72,6 +73,7 @@ class LivingKube(Kube):
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str, str], Object] = {}
+        self._resources: dict[tuple[str, str], Resource] = {}
         self.broken: dict[str, str] = {}
         self.answering = "pods"
         self.balanced = True  # a service gets a load balancer's address
@@ -94,7 +96,9 @@ class LivingKube(Kube):
 
     # requests
 
-    def request(self, method: str, target: str, query: Any = None, body: Any = None, _type: str = "") -> Object:
+    def request(self, method: str, target: str, query: Any = None, body: Any = None, _type: str = "", accept: str = "") -> Object:
+        if accept:
+            return {"items": self.served if target == "/apis" else []}
         kind, namespace, name, sub = self._parsed(target)
         if self.meanwhile and f"{method} {kind.lower()}/{name}".startswith(self.meanwhile[0][0]):
             self.meanwhile.pop(0)[1]()
@@ -123,6 +127,8 @@ class LivingKube(Kube):
             raise ApiError(method, 422, "Invalid", "metadata.uid: field is immutable")
         if kind == "Service" and method == "PATCH":
             self._require_free_port(key, body)
+        if (query or {}).get("dryRun"):
+            return self._rehearsed(there, body)
         self.done.append(f"{method} {kind.lower()}/{name}")
         if method == "DELETE":
             self._delete(key)
@@ -141,6 +147,36 @@ class LivingKube(Kube):
 
     def ask_pod(self, namespace: str, pod: str, port: int, target: str) -> str:  # noqa: ARG002
         return self.silent
+
+    @property
+    def served(self) -> list[Object]:
+        """What discovery says: all that is known, each kind in one version."""
+        return [
+            {
+                "metadata": {"name": group},
+                "versions": [
+                    {
+                        "version": version,
+                        "resources": [
+                            {
+                                "resource": f"{kind.lower()}s",
+                                "responseKind": {"kind": kind},
+                                "scope": "Cluster" if kind in CLUSTER_WIDE else "Namespaced",
+                                "verbs": ["list", "delete"],
+                            }
+                            for kind in kinds.split()
+                        ],
+                    }
+                ],
+            }
+            for group, _, version in (("", "", of) if "/" not in of else of.partition("/") for of in KNOWN)
+            for kinds in [KNOWN[f"{group}/{version}" if group else version]]
+        ]
+
+    def _rehearsed(self, there: Object | None, body: Object) -> Object:
+        if there and body["kind"] == "Job" and there["spec"] != {**there["spec"], **body["spec"]}:
+            raise ApiError("PATCH", 422, "Invalid", "field is immutable")
+        return body
 
     def _parsed(self, target: str) -> tuple[str, str, str, str]:
         rest = target.strip("/").split("/")
@@ -166,7 +202,12 @@ class LivingKube(Kube):
         where = {"namespace": namespace} if namespace else {}
         given = more.get("metadata", {})
         metadata = {"generation": 1, "uid": f"{kind}-{version}", "creationTimestamp": BEGUN, **given, "name": name, **where}
-        self.objects[kind, namespace, name] = {"kind": kind, **more, "metadata": {**metadata, "resourceVersion": version}}
+        self.objects[kind, namespace, name] = {
+            "apiVersion": VERSIONS[kind],
+            "kind": kind,
+            **more,
+            "metadata": {**metadata, "resourceVersion": version},
+        }
         return self.objects[kind, namespace, name]
 
     def _change(self, key: tuple[str, str, str], body: Object) -> None:

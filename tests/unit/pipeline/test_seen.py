@@ -16,9 +16,9 @@ def test_tasks_that_change_nothing_read_each_object_once(tmp_path: Path, monkeyp
     there.run.forget("seen")
     asked = LivingKube.request
 
-    def counted(kube: LivingKube, method: str, target: str, *given: Any) -> Any:
-        read[f"{method} {target}"] += 1
-        return asked(kube, method, target, *given)
+    def counted(kube: LivingKube, method: str, target: str, query: Any = None, *given: Any) -> Any:
+        read[f"{method} {target} {'dryRun' in (query or {})}"] += 1
+        return asked(kube, method, target, query, *given)
 
     monkeypatch.setattr(LivingKube, "request", counted)
     build.build(there.run)
@@ -26,9 +26,7 @@ def test_tasks_that_change_nothing_read_each_object_once(tmp_path: Path, monkeyp
     app.expose(there.run)
     app.scale(there.run, 3)
     own = {words: times for words, times in read.items() if "/namespaces/default/" in words}
-    assert len(own) == 9, (
-        "three objects are read and applied; replica sets, pods and endpoints are listed, and the scale is known"
-    )
+    assert len(own) == 12, "three objects are read, rehearsed and applied; replica sets, pods and endpoints are listed"
     assert set(own.values()) == {1}
 
 

@@ -7,13 +7,19 @@ from typing import Any
 
 import pytest
 
+from kubetasks.kube.client import VERSIONS
 from kubetasks.project.labels import TOOL
 from kubetasks.providers import metallb
 from tests.unit.pipeline.living import LivingKube
 
 
 def item(kind: str, name: str, **more: Any) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": metallb.NAMESPACE}, **more}
+    return {
+        "apiVersion": VERSIONS.get(kind, "v1"),
+        "kind": kind,
+        "metadata": {"name": name, "namespace": metallb.NAMESPACE},
+        **more,
+    }
 
 
 def pod(name: str) -> dict[str, Any]:

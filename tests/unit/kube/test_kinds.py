@@ -1,0 +1,115 @@
+"""How far an object of any kind is, and what is wrong with it."""
+
+from typing import Any
+
+import pytest
+
+from kubetasks.kube import readiness
+from kubetasks.kube.client import Object
+from kubetasks.kube.readiness import Rollout
+from kubetasks.terminal.wait import Done, Failed, Pending, State
+
+COUNTED = {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}
+SCHEDULED = {
+    "observedGeneration": 2,
+    **dict.fromkeys(("desiredNumberScheduled", "currentNumberScheduled", "updatedNumberScheduled", "numberAvailable"), 2),
+}
+CANARY = {"updateStrategy": {"rollingUpdate": {"partition": 2}}}
+
+
+def item(kind: str, spec: Object | None = None, **status: Any) -> Object:
+    """An object of the second generation; keyword arguments with a capital are conditions."""
+    conditions = [{"type": name, "status": value, "message": "why"} for name, value in status.items() if name[0].isupper()]
+    told = {name: value for name, value in status.items() if not name[0].isupper()}
+    return {
+        "apiVersion": "v1",
+        "kind": kind,
+        "metadata": {"name": "a", "generation": 2},
+        "spec": spec or {},
+        "status": {**told, **({"conditions": conditions} if conditions else {})},
+    }
+
+
+def pod(name: str, reason: str = "", created: str = "2026-01-01T00:00:00Z") -> Object:
+    state = {"waiting": {"reason": reason}} if reason else {"terminated": {"exitCode": 1}}
+    spec = {"containers": [{"name": "main"}]}
+    status = {"containerStatuses": [{"name": "main", "image": "shop:1", "state": state, "restartCount": 0}]}
+    return {"metadata": {"name": name, "creationTimestamp": created}, "spec": spec, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("live", "state"),
+    [
+        (item("StatefulSet", {"replicas": 3}, **COUNTED), Done("3 of 3 pods ready")),
+        (item("StatefulSet", {"replicas": 3}, **COUNTED | {"updatedReplicas": 1}), Pending("1 of 3 new pods created")),
+        (item("StatefulSet", {"replicas": 3, **CANARY}, **COUNTED | {"updatedReplicas": 1}), Done("3 of 3 pods ready")),
+        (item("StatefulSet", {"replicas": 3, **CANARY}, **COUNTED | {"updatedReplicas": 0}), Pending("2 of 3 new pods created")),
+        (
+            item("StatefulSet", {"replicas": 3, "updateStrategy": {"type": "OnDelete"}}, **COUNTED | {"updatedReplicas": 0}),
+            Done("3 of 3 pods ready"),
+        ),
+        (item("StatefulSet", {"replicas": 3}), Pending("waiting for the statefulset controller")),
+        (item("DaemonSet", **SCHEDULED), Done("2 of 2 pods ready")),
+        (item("DaemonSet", **SCHEDULED | {"numberAvailable": 1}), Pending("1 of 2 pods ready")),
+        (item("Job"), Pending("it is not Complete yet")),
+        (item("Job", failed=2, Failed="False"), Pending("2 attempts have failed")),
+        (item("Job", Complete="True"), Done()),
+        (item("Pod", Ready="False"), Pending("it is not Ready yet: why")),
+        (item("Pod", phase="Succeeded", Ready="False"), Done()),
+        (item("CustomResourceDefinition"), Pending("it is not Established yet")),
+        (item("CustomResourceDefinition", Established="True", NamesAccepted="True"), Done()),
+        (item("Certificate", observedGeneration=1, Ready="True"), Pending("waiting for the certificate controller")),
+        (item("Certificate", observedGeneration=2, Ready="Unknown"), Pending("it is not Ready yet: why")),
+        (item("Certificate", observedGeneration=2, Ready="True", Issuing="False"), Done()),
+        (item("ConfigMap"), Done()),
+        (item("HorizontalPodAutoscaler", ScalingActive="False"), Done()),
+    ],
+)
+def test_how_far_it_is(live: Object, state: State) -> None:
+    assert readiness.rollout_state(Rollout(live)) == state
+
+
+@pytest.mark.parametrize(
+    ("live", "sentence"),
+    [
+        (item("Job", Failed="True"), "job/a failed: why."),
+        (item("Widget", Stalled="True"), "widget/a failed: why."),
+        (item("Pod", phase="Failed", reason="Evicted"), "pod/a failed: Evicted."),
+        (item("Pod", phase="Failed"), "pod/a failed: its containers have ended."),
+    ],
+)
+def test_one_that_failed_is_told_at_its_newest_pod(live: Object, sentence: str) -> None:
+    found = readiness.problem(Rollout(live, pods=[pod("old"), pod("new", created="2026-01-02T00:00:00Z")]))
+    assert found
+    assert (found.code, found.name, found.container, found.sentence) == ("failed", "new", "main", sentence)
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "code"),
+    [
+        ({"backoffLimit": 6}, "ErrImageNeverPull", "image-never-pull"),
+        ({"backoffLimit": 6}, "CrashLoopBackOff", ""),  # how often its container may fail is the job's own matter
+        ({}, "CrashLoopBackOff", "crash-loop"),
+    ],
+)
+def test_a_pod_that_does_not_start_is_a_problem_before_its_object_has_failed(spec: Object, reason: str, code: str) -> None:
+    found = readiness.problem(Rollout(item("Job", spec), pods=[pod("a", reason)]))
+    assert (found.code if found else "") == code
+
+
+GOOD, WAITS = Done(), Pending("0 of 1 pods ready")
+CRASHES, SILENT, HOPELESS = (Failed("", code=code) for code in ("crash-loop", "not-ready", "image-never-pull"))
+
+
+@pytest.mark.parametrize(
+    ("states", "name"),
+    [
+        ({"a": GOOD, "b": GOOD}, "b"),
+        ({"a": GOOD, "b": WAITS, "c": GOOD}, "b"),
+        ({"a": CRASHES, "b": WAITS}, "b"),
+        ({"a": WAITS, "b": CRASHES, "c": HOPELESS}, "c"),
+        ({"a": SILENT, "b": GOOD, "c": CRASHES}, "c"),
+    ],
+)
+def test_of_several_the_one_counts_that_nothing_else_can_heal(states: dict[str, State], name: str) -> None:
+    assert readiness.decisive(states) == name
