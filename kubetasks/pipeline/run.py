@@ -159,7 +159,8 @@ class Run:
         if self._locked:
             yield
             return
-        with self.do.holding(locking.application(self.settings, self.provider.name, self.report.tell)):
+        where = self.provider.name, self.settings.provider, self.settings.namespace
+        with self.do.holding(locking.application(self.settings.cache, *where, self.report.tell)):
             self._locked = True
             try:
                 yield

@@ -7,7 +7,7 @@ from kubetasks.errors import ClusterError
 from kubetasks.project.settings import Settings
 from kubetasks.project.words import INV
 from kubetasks.providers.base import Provider
-from kubetasks.providers.own import Own
+from kubetasks.providers.own import Own, Specification
 from kubetasks.terminal.door import Door
 
 
@@ -16,14 +16,16 @@ def select(settings: Settings, do: Door, connect: Callable[[], Engine]) -> Provi
     if settings.provider == "existing":
         from kubetasks.providers.existing import Existing
 
-        return Existing(settings, do, connect)
+        return Existing(settings.context, settings.app, do, connect, settings.kubeconfig, settings.registry)
+    wanted = Specification(settings.kubernetes, settings.nodes, settings.timeout, settings.state_folder, settings.cluster_labels)
+    given = settings.cluster, settings.app, do, connect, wanted, settings.cache, lambda need, engine: need.find(engine, settings)
     if settings.provider == "minikube":
         from kubetasks.providers.minikube.provider import Minikube
 
-        return Minikube(settings, do, connect)
+        return Minikube(*given, settings.runtime)
     from kubetasks.providers.kind.provider import Kind
 
-    return Kind(settings, do, connect)
+    return Kind(*given, settings.port)
 
 
 def lifecycle(provider: Provider) -> Own:

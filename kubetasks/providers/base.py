@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Delivered, Image
-from kubetasks.project.settings import Settings
+from kubetasks.project.application import Application
 from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal.door import Door
 
@@ -39,25 +39,23 @@ class Cluster:
     since: Mapping[str, datetime] = field(default_factory=dict)
 
 
+@dataclass(eq=False)
 class Provider(ABC):
     """A cluster to run on. Methods raise ClusterError, OwnershipError, and EngineError if they need the engine.
 
     Under --dry, those that change something print their commands, and change nothing.
     """
 
-    kubectl: tuple[str, ...] = ()  # the flags that make kubectl use this cluster, besides KUBECONFIG
+    kubectl = tuple[str, ...]()  # the flags that make kubectl use this cluster, besides KUBECONFIG
     shared = False  # others use it too: a change is confirmed, and nobody knows whether this machine reaches it
-    requirements: tuple[Requirement, ...] = ()  # what setup installs for it
-    node_port: int | None = None  # mapped to this machine once the cluster is there
+    requirements = tuple[Requirement, ...]()  # what setup installs for it, its own program first
+    node_port: ClassVar[int | None] = None  # mapped to this machine once the cluster is there
     tunnelled = False  # this machine reaches the load balancer's addresses through a tunnel
     builds = False  # its nodes may run a Docker engine that builds for them
-
-    def __init__(self, settings: Settings, do: Door, connect: Callable[[], Engine]) -> None:
-        self.name = settings.cluster  # for people
-        self._settings = settings
-        self._app = settings.app
-        self._do = do
-        self._connect = connect
+    name: str  # for people
+    _app: Application
+    _do: Door
+    _connect: Callable[[], Engine]
 
     @cached_property
     def _engine(self) -> Engine:

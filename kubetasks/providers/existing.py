@@ -3,31 +3,31 @@
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import EngineError
-from kubetasks.project.settings import Settings
 from kubetasks.project.words import INVOKE
 from kubetasks.providers.base import Cluster, Phase, Provider
 from kubetasks.terminal import shell
-from kubetasks.terminal.door import At, Door
+from kubetasks.terminal.door import At
 
 
+@dataclass(eq=False)
 class Existing(Provider):
-    """The cluster of the context in the settings. Its nodes pull the image from a registry, if one is set."""
+    """The cluster of the context `name`. Its nodes pull the image from a registry, if one is set."""
 
     shared = True
+    _kubeconfig: str
+    _registry: str
 
-    def __init__(self, settings: Settings, do: Door, connect: Callable[[], Engine]) -> None:
-        super().__init__(settings, do, connect)
-        self.name = settings.context
-        self.kubectl = ("--context", settings.context)
+    def __post_init__(self) -> None:
+        self.kubectl = ("--context", self.name)
 
     @property
     def kubeconfig(self) -> str:
-        return self._settings.kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+        return self._kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
 
     def phase(self) -> Phase:
         return "running"
@@ -41,11 +41,11 @@ class Existing(Provider):
         )
 
     def deliver(self, image: Image) -> Delivered:
-        if not self._settings.registry:
+        if not self._registry:
             told = f"No registry is set ({INVOKE}_APP_REGISTRY): the owner of the nodes must have loaded {image.reference}."
             self._do.say(told)
             return self.delivered(image)
-        name = self._name_of(image)
+        name = self.delivered(image).reference
         digest = self._do.known(lambda: self._engine.pushed_digest(image.reference, name), None)
         if digest is None:
             commands = shell.line(["docker", "tag", image.reference, name]), shell.line(["docker", "push", name])
@@ -64,11 +64,8 @@ class Existing(Provider):
 
     def delivered(self, image: Image) -> Delivered:
         """What `deliver` would return; only the registry computes the digest."""
-        return Delivered(self._name_of(image), pulled=bool(self._settings.registry))
-
-    def _name_of(self, image: Image) -> str:
-        registry = self._settings.registry
-        return f"{registry}/{image.reference}" if registry else image.reference
+        name = f"{self._registry}/{image.reference}" if self._registry else image.reference
+        return Delivered(name, pulled=bool(self._registry))
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:  # noqa: ARG002  what a registry keeps is its owner's
         return []

@@ -10,10 +10,11 @@ import shutil
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from kubetasks.engine import access
 from kubetasks.engine.image import Delivered, Image, names_to_load
@@ -21,11 +22,13 @@ from kubetasks.errors import ClusterError, LeftoverError, OwnershipError, Progra
 from kubetasks.project.words import INV, INVOKE
 from kubetasks.providers import containerd
 from kubetasks.providers.base import Cluster, Phase, Provider
+from kubetasks.setup import inventory
+from kubetasks.setup.requirements import Artifact, Requirement
 from kubetasks.terminal import interruption, locking, shell, wait
 from kubetasks.terminal.door import At
 
 if TYPE_CHECKING:
-    from kubetasks.engine.client import Container
+    from kubetasks.engine.client import Container, Engine
 
 SETTLE_SECONDS = 2.0  # an engine needs to complete a request whose sender is gone
 DELETION_SECONDS = 120.0  # at least: a deletion that is cut off leaves something
@@ -38,15 +41,40 @@ IN_PROGRESS = "is already in progress"  # the engine's words for a second remova
 CONTROLLERS_RATE = 500
 
 
-class Own(Provider):
-    """The cluster named in the settings, started, stopped and deleted. What an adapter must give is below `what differs`."""
+@dataclass(frozen=True)
+class Specification:
+    """The cluster that is wanted; its files are written to `folder`, and `labels` say whose it is."""
 
-    mark: str
+    kubernetes: str
+    nodes: int
+    timeout: float
+    folder: Path
+    labels: Mapping[str, str]
+
+
+@dataclass(eq=False)
+class Own(Provider):
+    """A cluster that is started, stopped and deleted. What an adapter must give is below `what differs`."""
+
+    mark: ClassVar[str]
+    _wanted: Specification
+    _cache: Path  # of locks and logs
+    _find: "Callable[[Requirement, Engine | None], Artifact]"  # an image is found in the engine
+
+    @property
+    def program(self) -> str:
+        artifact = self._find(self.requirements[0], None)
+        return artifact.reference if artifact.present else self.requirements[0].name
+
+    def _require_program(self) -> None:
+        """Raises ClusterError if that program is not installed."""
+        if not self._find(self.requirements[0], None).present:
+            raise ClusterError(f"{self.program} is not installed.", inventory.command(self.program, self._wanted.kubernetes))
 
     @property
     def folder(self) -> Path:
         """The folder of the cluster's files."""
-        return self._settings.state_folder
+        return self._wanted.folder
 
     @property
     def kubeconfig(self) -> str:
@@ -126,7 +154,7 @@ class Own(Provider):
             if nodes:
                 self._require_ours(nodes)
             if not self._left():
-                self._do.unless_dry(lambda: self._remove_files(self._settings.state_folder))
+                self._do.unless_dry(lambda: self._remove_files(self._wanted.folder))
                 return False
             with self._do.step(f"Deleting cluster {self.name}"):
                 self._remove()
@@ -134,7 +162,8 @@ class Own(Provider):
 
     def _locked(self) -> AbstractContextManager[None]:
         """In the block, no other run of this user creates, changes or deletes the cluster."""
-        return self._do.holding(locking.cluster(self._settings, self.folder, self._do.tell))
+        lock = self._cache / f"{self._wanted.folder.name}.lock"
+        return self._do.holding(locking.cluster(self.name, lock, self.folder, self._do.tell))
 
     def _say_differences(self, nodes: "list[Container]") -> None:
         """Report each setting that only a new cluster would follow."""
@@ -146,7 +175,7 @@ class Own(Provider):
     def _create_whole(self) -> None:
         """Create the cluster, or remove what was created of it."""
         try:
-            with self._do.step(f"Creating cluster {self.name} (Kubernetes {self._settings.kubernetes})") as at:
+            with self._do.step(f"Creating cluster {self.name} (Kubernetes {self._wanted.kubernetes})") as at:
                 self.finish(self._create(at))
         except BaseException as error:  # noqa: BLE001  raised again, whatever it is
             failed = error
@@ -161,7 +190,7 @@ class Own(Provider):
             raise failed from (error if failed is not error else None)
 
     def _remove_created(self) -> None:
-        self._settle(self._settings.nodes)  # an interrupted engine may still be creating containers
+        self._settle(self._wanted.nodes)  # an interrupted engine may still be creating containers
         self._remove()
 
     def finish(self, nodes: Sequence[str]) -> None:
@@ -189,7 +218,7 @@ class Own(Provider):
         folder, failed = self.folder, ""
         self._do.unless_dry(self._prepare_end)
         try:
-            self._destroy(max(self._settings.timeout, DELETION_SECONDS))
+            self._destroy(max(self._wanted.timeout, DELETION_SECONDS))
         except ProgramError as error:
             failed = f"\n  {error.sentence}"
             if IN_PROGRESS in error.output:  # for a deletion that was killed
@@ -214,7 +243,7 @@ class Own(Provider):
         (self.folder.parent / IGNORED).write_text("*\n")
 
     def _remove_files(self, folder: Path) -> None:
-        if folder.name == self._settings.state_folder.name:  # else somebody else wrote where it is
+        if folder.name == self._wanted.folder.name:  # else somebody else wrote where it is
             shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):  # other clusters have theirs there
             if [path.name for path in folder.parent.iterdir()] == [IGNORED]:

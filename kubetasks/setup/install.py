@@ -94,7 +94,7 @@ def require_buildable(settings: Settings, missing: Sequence[Requirement], why: s
         otherwise = f"Let the engine reach an image registry: {INV} doctor tells of a proxy that it lacks"
         if settings.images == "build":
             otherwise = f"Unset {INVOKE}_SETUP_IMAGES"
-        root = f"on Debian or Ubuntu on x86_64: sudo {inventory.command(settings)}; {INV} setup"
+        root = f"on Debian or Ubuntu on x86_64: sudo {inventory.command(settings.provider, settings.kubernetes)}; {INV} setup"
         hint = f"{otherwise}; or, {root if requirements.beside(inventory.BUILDER) else CLONE}"
         raise SetupError("\n".join(filter(None, (why, f"What is missing cannot be built here ({what}): {reason}."))), hint)
 

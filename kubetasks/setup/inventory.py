@@ -94,20 +94,17 @@ def _engine(settings: Settings, release: str | None) -> Item:
     return Item("engine", False, "none answers: setup installs (on Debian, as root) and starts one")
 
 
-def command(settings: Settings) -> str:
-    """What installs whatever is lacking for these settings."""
-    given = {"provider": settings.provider, "kubernetes": settings.kubernetes}
-    chosen = [
-        f"{settings.project.variable('cluster', name)}={value} "
-        for name, value in given.items()
-        if value != DEFAULTS["cluster"][name]
-    ]
-    return f"{''.join(chosen)}{_setup()}"
+def command(provider: str, kubernetes: str) -> str:
+    """What installs whatever that provider lacks."""
+    chosen = f"{INVOKE}_CLUSTER_PROVIDER={provider} " if provider != DEFAULTS["cluster"]["provider"] else ""
+    version = f"{INVOKE}_CLUSTER_KUBERNETES={kubernetes} " if kubernetes != DEFAULTS["cluster"]["kubernetes"] else ""
+    return f"{chosen}{version}{_setup()}"
 
 
 def remedies(settings: Settings, lacking: Sequence[Item]) -> str:
     """The commands that install what is lacking for these settings."""
-    return "; ".join(dict.fromkeys(command(settings) if item.remedy == _setup() else item.remedy for item in lacking))
+    install = command(settings.provider, settings.kubernetes)
+    return "; ".join(dict.fromkeys(install if item.remedy == _setup() else item.remedy for item in lacking))
 
 
 def missing(settings: Settings, needed: Sequence[Requirement]) -> list[str]:

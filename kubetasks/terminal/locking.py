@@ -3,38 +3,33 @@
 import os
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 from kubetasks.errors import FileError
-from kubetasks.project.settings import Settings
 
 Tell = Callable[[str], None]  # says what somebody waits for
 
 
 @contextmanager
-def cluster(settings: Settings, folder: Path, tell: Tell) -> Iterator[None]:
-    """Hold the lock of the settings' cluster, whose files are in `folder`; say so if another run holds it.
+def cluster(name: str, lock: Path, folder: Path, tell: Tell) -> Iterator[None]:
+    """Hold the lock of the cluster of that name, whose files are in `folder`; say so if another run holds it.
 
     Raises FileError before anything is changed, if what belongs to the cluster cannot be written.
     """
-    waiting = f"Another run is creating, changing or deleting cluster {settings.cluster}; waiting for it to end."
-    with held(settings.cache / f"{settings.state_folder.name}.lock", tell, waiting):
+    with held(lock, tell, f"Another run is creating, changing or deleting cluster {name}; waiting for it to end."):
         _require_writable(folder)
         yield
 
 
-@contextmanager
-def application(settings: Settings, where: str, tell: Tell) -> Iterator[None]:
+def application(cache: Path, where: str, provider: str, namespace: str, tell: Tell) -> AbstractContextManager[None]:
     """Hold the lock of the applications in the namespace of the cluster or context `where`; say so if another task has it.
 
     Lock order: application, then cluster.
     """
-    waiting = f"Another run is changing namespace {settings.namespace} of {where}; waiting for it to end."
-    file = quote(f"{where}.{settings.provider}.{settings.namespace}.lock", safe="")  # a context's name may be a path
-    with held(settings.cache / file, tell, waiting):
-        yield
+    file = quote(f"{where}.{provider}.{namespace}.lock", safe="")  # a context's name may be a path
+    return held(cache / file, tell, f"Another run is changing namespace {namespace} of {where}; waiting for it to end.")
 
 
 @contextmanager

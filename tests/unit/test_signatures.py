@@ -1,6 +1,7 @@
-"""Values go down, not the run: a signature below the pipeline says what a function needs."""
+"""Values go down, not the run: a signature or a field below the pipeline says what a function or a class needs."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -8,24 +9,27 @@ import pytest
 from kubetasks.project import application
 
 PACKAGE = Path(application.__file__).parents[1]
-BELOW = ("engine", "kube", "providers", "setup")
+BELOW = ("engine", "kube", "providers", "setup", "terminal")
 # where a provider or a requirement is chosen
-CHOOSE = {f"providers/{name}.py" for name in ("__init__", "base", "existing")} | {
+CHOOSE = {"providers/__init__.py"} | {
     f"setup/{name}.py" for name in ("requirements", "inventory", "install", "downloads", "removal")
 }
 
 
 def named(annotation: ast.expr | None) -> set[str]:
-    """The types in an annotation."""
-    return {node.id for node in ast.walk(annotation) if isinstance(node, ast.Name)} if annotation else set()
+    """The types in an annotation, quoted or not."""
+    return set(re.findall(r"\w+", ast.unparse(annotation))) if annotation else set()
 
 
 @pytest.mark.parametrize("file", [one for part in BELOW for one in sorted((PACKAGE / part).rglob("*.py"))], ids=str)
-def test_no_function_gets_the_run_or_the_report_and_settings_only_choose(file: Path) -> None:
+def test_no_function_or_class_gets_the_run_or_the_report_and_settings_only_choose(file: Path) -> None:
     wanted = set[str]()
-    for function in ast.walk(ast.parse(file.read_text())):
-        if isinstance(function, ast.FunctionDef):
-            given = function.args
+    for part in ast.walk(ast.parse(file.read_text())):
+        if isinstance(part, ast.AnnAssign):  # a field among them
+            wanted |= named(part.annotation)
+        if isinstance(part, ast.FunctionDef):
+            given = part.args
             wanted |= set().union(*(named(one.annotation) for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)))
-    allowed = {"Settings"} if str(file.relative_to(PACKAGE)) in CHOOSE else set()
+    name = str(file.relative_to(PACKAGE))
+    allowed = {"Settings"} if name in CHOOSE else {"Report"} if name.startswith("terminal/") else set()
     assert wanted & {"Run", "Report", "Settings"} <= allowed

@@ -3,7 +3,7 @@
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from kubetasks.engine.client import Container
 
 PRELOAD_SECONDS = 20.0  # a new node needs until its containerd runs
-DEFAULT_PORT = int(DEFAULTS["cluster"]["port"])
 PORT_TAKEN = ("address already in use", "port is already allocated")  # Docker's words
 
 
@@ -37,33 +36,28 @@ def port_taken(output: str, port: int) -> bool:
     return f"127.0.0.1:{port}" in output and any(words in output for words in PORT_TAKEN)
 
 
+@dataclass(eq=False)
 class Kind(Own):
     """The network says whose the cluster is: kind cannot label its containers."""
 
     requirements = (requirements.KIND, requirements.KIND_NODE_IMAGE, requirements.LOAD_BALANCER, requirements.REGISTRY)
     mark = "/kind/simple-server-tasks-created"
     node_port = NODE_PORT
-
-    @property
-    def program(self) -> str:
-        artifact = requirements.KIND.find(None, self._settings)
-        return artifact.reference if artifact.present else "kind"
+    _port: int  # that is wanted of 127.0.0.1
 
     @cached_property
     def _network(self) -> Network:
-        return Network(self._do, self._engine, self._app.owner, self.name, self._settings.cluster_labels)
+        return Network(self._do, self._engine, self._app.owner, self.name, self._wanted.labels)
 
     @cached_property
     def _registry(self) -> Registry:
-        image = partial(requirements.REGISTRY.find, self._engine, self._settings)
+        image = partial(self._find, requirements.REGISTRY, self._engine)
         return Registry(self._do, self._engine, self._app.owner, self.name, image)
 
     def config(self) -> Config:
         """What a new cluster would be created with, on a port that is free now."""
-        node = requirements.KIND_NODE_IMAGE.find(self._engine, self._settings)
-        settings = self._settings
-        port = free_port(settings.port)
-        return Config(self.name, node.reference, port, self.kubeconfig, settings.nodes, settings.timeout)
+        node, wanted = self._find(requirements.KIND_NODE_IMAGE, self._engine), self._wanted
+        return Config(self.name, node.reference, free_port(self._port), self.kubeconfig, wanted.nodes, wanted.timeout)
 
     @property
     def config_file(self) -> Path:
@@ -121,12 +115,12 @@ class Kind(Own):
         Path(self.kubeconfig).unlink(missing_ok=True)
 
     def _differences(self, nodes: "list[Container]") -> Mapping[str, tuple[str, str]]:
-        kubernetes = kubernetes_of(str(nodes[0].attrs["Config"]["Image"])) or self._settings.kubernetes
-        asked, mapped = self._settings.port, _mapped_port(nodes[0])
-        port = mapped if mapped and asked != DEFAULT_PORT else asked  # the default one may have been taken
+        kubernetes = kubernetes_of(str(nodes[0].attrs["Config"]["Image"])) or self._wanted.kubernetes
+        asked, mapped = self._port, _mapped_port(nodes[0])
+        port = mapped if mapped and asked != int(DEFAULTS["cluster"]["port"]) else asked  # the default one may have been taken
         return {
-            f"{INVOKE}_CLUSTER_NODES": (str(self._settings.nodes), str(len(nodes))),
-            f"{INVOKE}_CLUSTER_KUBERNETES": (self._settings.kubernetes, kubernetes),
+            f"{INVOKE}_CLUSTER_NODES": (str(self._wanted.nodes), str(len(nodes))),
+            f"{INVOKE}_CLUSTER_KUBERNETES": (self._wanted.kubernetes, kubernetes),
             f"{INVOKE}_CLUSTER_PORT": (str(asked), str(port)),
         }
 
@@ -139,15 +133,13 @@ class Kind(Own):
     # lifecycle
 
     def _require_equipped(self) -> None:
-        image = requirements.KIND_NODE_IMAGE.find(self._engine, self._settings)
+        image, minor = self._find(requirements.KIND_NODE_IMAGE, self._engine), self._wanted.kubernetes
         if not image.present:
-            minor = self._settings.kubernetes
             raise ClusterError(
                 f"The image of kind's nodes for Kubernetes {minor} is missing: {image.reference}.",
                 f"{INVOKE}_CLUSTER_KUBERNETES={minor} {INV} setup",
             )
-        if not requirements.KIND.find(None, self._settings).present:
-            raise ClusterError("kind is not installed.", inventory.command(self._settings))
+        self._require_program()
         cli = inventory.docker()
         if not cli.present:
             raise ClusterError("kind uses the command line of Docker, which is missing.", cli.remedy)
@@ -164,8 +156,8 @@ class Kind(Own):
 
     def _create(self, at: At, *, again: bool = False) -> list[str]:
         config = self.config()
-        if config.port != self._settings.port:
-            self._do.say(f"Port {self._settings.port} of 127.0.0.1 is taken: the cluster gets {config.port}.")
+        if config.port != self._port:
+            self._do.say(f"Port {self._port} of 127.0.0.1 is taken: the cluster gets {config.port}.")
         self.prepare(config)
         words = config.words()
         try:
@@ -181,7 +173,7 @@ class Kind(Own):
 
     def _run_kind(self, words: Sequence[str], config: Config, at: At) -> None:
         """Let kind create the cluster; its log stays if it fails."""
-        log = self._settings.cache / "logs" / f"kind-{self.name}.log"
+        log = self._cache / "logs" / f"kind-{self.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
         environment = access.environment() | config.environment()
@@ -204,9 +196,8 @@ class Kind(Own):
         self._do.unless_dry(lambda: self._write(config))
 
     def _write(self, config: Config) -> None:
-        self._make_folder()
+        self._begin_kubeconfig()  # one may be left by a cluster that is gone
         self.config_file.write_text(config.text)
-        Path(self.kubeconfig).unlink(missing_ok=True)  # left by a cluster that is gone
 
     def _resume(self) -> None:
         nodes = self._nodes()
@@ -310,7 +301,7 @@ class Kind(Own):
         names = names_to_load(self._engine, image)
         if self._comes(self._registry.listens, abandoned):
             self._registry.push(names[0], nowhere)
-            if self._comes(lambda: len(self._nodes()) == self._settings.nodes, abandoned):
+            if self._comes(lambda: len(self._nodes()) == self._wanted.nodes, abandoned):
                 self._registry.pull(names, self._nodes(), PRELOAD_SECONDS, abandoned)
 
     def _comes(self, there: Callable[[], bool], abandoned: Callable[[], bool]) -> bool:

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from kubetasks.providers.base import Cluster
 from kubetasks.providers.minikube import docker_images, tunnel
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
 from kubetasks.providers.own import Own, foreign
-from kubetasks.setup import inventory, requirements
+from kubetasks.setup import requirements
 from kubetasks.terminal import shell
 from kubetasks.terminal.door import At, nowhere, pairs
 
@@ -30,6 +30,7 @@ COMMANDS = "cat /proc/[0-9]*/comm || true"  # systemd may be too busy to answer
 QUIET = {"MINIKUBE_WANTUPDATENOTIFICATION": "false"}
 
 
+@dataclass(eq=False)
 class Minikube(Own):
     """A volume, which minikube would create without our label, says that the cluster is ours."""
 
@@ -37,6 +38,7 @@ class Minikube(Own):
     mark = "/etc/simple-server-tasks-created"
     builds = True
     tunnelled = True
+    _runtime: str  # containerd or docker
 
     @property
     def folder(self) -> Path:
@@ -51,19 +53,13 @@ class Minikube(Own):
     def environment(self) -> Mapping[str, str]:
         return {"MINIKUBE_HOME": str(self.folder), **super().environment}
 
-    @property
-    def program(self) -> str:
-        artifact = requirements.MINIKUBE.find(None, self._settings)
-        return artifact.reference if artifact.present else "minikube"
-
     def config(self) -> Config:
         """What a new cluster would be created with."""
-        image = requirements.MINIKUBE_NODE_IMAGE.find(self._engine, self._settings)
-        version = KUBERNETES[self._settings.kubernetes]
+        image, version = self._find(requirements.MINIKUBE_NODE_IMAGE, self._engine), KUBERNETES[self._wanted.kubernetes]
         built = image.reference != KICBASE
         release = f"v{version.built}" if built else pulled_release(version.pulled)
-        forced, settings = built or os.geteuid() == 0, self._settings
-        return Config(self.name, image.reference, built, release, forced, settings.runtime, settings.timeout)
+        forced = built or os.geteuid() == 0
+        return Config(self.name, image.reference, built, release, forced, self._runtime, self._wanted.timeout)
 
     # what is there
 
@@ -118,11 +114,11 @@ class Minikube(Own):
         return True
 
     def _differences(self, nodes: "list[Container]") -> Mapping[str, tuple[str, str]]:  # noqa: ARG002
-        created = self._recorded("kubernetes") or self._settings.kubernetes
+        created = self._recorded("kubernetes") or self._wanted.kubernetes
         runtime = "docker" if self._has_docker else "containerd"
         return {
-            f"{INVOKE}_CLUSTER_KUBERNETES": (self._settings.kubernetes, created),
-            f"{INVOKE}_CLUSTER_RUNTIME": (self._settings.runtime, runtime),
+            f"{INVOKE}_CLUSTER_KUBERNETES": (self._wanted.kubernetes, created),
+            f"{INVOKE}_CLUSTER_RUNTIME": (self._runtime, runtime),
         }
 
     def _parts(self) -> list[str]:
@@ -154,9 +150,9 @@ class Minikube(Own):
     @property
     def _labels(self) -> dict[str, str]:
         """The labels of the volume; with minikube's own, `minikube delete` removes it. Only the state folder has the keys."""
-        owner, settings = self._app.owner, self._settings
-        told = {"provider": "minikube", "state": str(settings.state_folder), "kubernetes": settings.kubernetes}
-        return {**settings.cluster_labels, **{owner.key(name): value for name, value in told.items()}, PROFILE_LABEL: self.name}
+        told = {"provider": "minikube", "state": str(self._wanted.folder), "kubernetes": self._wanted.kubernetes}
+        own = {self._app.owner.key(name): value for name, value in told.items()}
+        return {**self._wanted.labels, **own, PROFILE_LABEL: self.name}
 
     def _create(self, at: At) -> list[str]:
         self._do.unless_dry(self._make_folder)
@@ -208,11 +204,6 @@ class Minikube(Own):
             timeout=timeout,
         )
 
-    def _require_program(self) -> None:
-        """Raises ClusterError if minikube is not installed."""
-        if not requirements.MINIKUBE.find(None, self._settings).present:
-            raise ClusterError("minikube is not installed.", inventory.command(self._settings))
-
     # images
 
     @property
@@ -220,7 +211,7 @@ class Minikube(Own):
         """Whether Docker runs the node's containers: a cluster keeps what it was created with."""
         profile = self.folder / ".minikube" / "profiles" / self.name / "config.json"
         if not profile.exists():
-            return self._settings.runtime == "docker"
+            return self._runtime == "docker"
         return bool(json.loads(profile.read_text())["KubernetesConfig"]["ContainerRuntime"] == "docker")
 
     def _has(self, node: "Container", names: Sequence[str]) -> bool:
@@ -275,16 +266,15 @@ class Minikube(Own):
 
     def _load_base(self, node: "Container") -> None:
         """Load the image that the application is built on, if it was built here: the node could pull it from nowhere."""
-        base = requirements.BASE_IMAGE.find(self._engine, self._settings)
+        base = self._find(requirements.BASE_IMAGE, self._engine)
         if not base.present or "@" in base.reference or base.reference in docker_images.listed(self._engine, node):
             return
         self._load([base.reference], f"Loading {base.reference} into cluster {self.name}")
 
     # the service
 
-    def service_command(self, kubectl: Sequence[str]) -> list[str]:  # noqa: ARG002  minikube asks the cluster of its profile
-        namespace = ["--namespace", self._settings.namespace] if self._settings.namespace != "default" else []
-        return ["minikube", "service", self._app.name, "--url", "--profile", self.name, *namespace]
+    def service_command(self, kubectl: Sequence[str]) -> list[str]:
+        return ["minikube", "service", self._app.name, "--url", "--profile", self.name, *kubectl]
 
     def tunnel(self) -> None:
         words = ["tunnel", "--profile", self.name]

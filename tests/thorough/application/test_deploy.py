@@ -111,7 +111,8 @@ def test_two_sources_that_are_deployed_at_once_come_one_after_the_other(app: Tas
         app.typed("build", folder=project)
     with ExitStack() as stack, ExitStack() as held:
         provider = app.provider()
-        held.enter_context(locking.application(app.settings, provider.name, Report().tell))
+        where = provider.name, app.settings.provider, app.namespace
+        held.enter_context(locking.application(app.settings.cache, *where, Report().tell))
         processes = [stack.enter_context(begun(app, "deploy", folder=project)) for project in projects]
         outputs = [until_line(process, f"Another run is changing namespace {app.namespace}") for process in processes]
         held.close()  # both are waiting by now

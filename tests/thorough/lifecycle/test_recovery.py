@@ -14,10 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from kubetasks import providers
 from kubetasks.engine import client
 from kubetasks.providers.kind.provider import Kind
-from kubetasks.terminal import locking
-from kubetasks.terminal.report import Report
 from tests.support import answers
 from tests.support.driver import Tasks, docker
 from tests.support.eventually import eventually, until
@@ -72,7 +71,7 @@ def balanced_address(tasks: Tasks, old: ipaddress.IPv4Network) -> None:
 def both_come_up(tasks: Tasks) -> None:
     """Two runs of `up` that begin at once on a cluster that does not exist: one creates it, the other waits and uses it."""
     with ExitStack() as stack, ExitStack() as held:
-        held.enter_context(locking.cluster(tasks.settings, tasks.settings.state_folder, Report().tell))
+        held.enter_context(providers.lifecycle(tasks.provider())._locked())
         first, second = (stack.enter_context(begun(tasks, "up")) for _ in range(2))
         outputs = [until_line(process, "Another run is creating") for process in (first, second)]
         held.close()  # both are waiting by now

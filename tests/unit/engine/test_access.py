@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 from docker.errors import DockerException, NotFound
 
+from kubetasks import providers
 from kubetasks.engine import access, client
 from kubetasks.engine.client import AbsentError
 from kubetasks.errors import EngineError
 from kubetasks.project.labels import TOOL
-from kubetasks.providers.kind.provider import Kind
-from kubetasks.providers.minikube.provider import Minikube
 from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
 from tests.unit.configured import configured
@@ -118,6 +117,6 @@ def test_a_cluster_is_not_created_in_an_engine_on_another_machine(address: str, 
     if here:
         found.require_usable()
         return
-    for provider in (Kind, Minikube):
+    for provider in ("kind", "minikube"):
         with pytest.raises(EngineError, match="on another machine"):
-            provider(configured(), Door(Report()), lambda: found).start()
+            providers.lifecycle(providers.select(configured(provider=provider), Door(Report()), lambda: found)).start()

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
+from kubetasks import providers
 from kubetasks.engine.image import Image
 from kubetasks.errors import ProgramError
+from kubetasks.project.settings import Settings
 from kubetasks.providers.minikube.config import PROFILE_LABEL
 from kubetasks.providers.own import Own
 from kubetasks.setup import requirements
@@ -25,9 +27,9 @@ IMAGE = Image(PROJECT.application, "0123456789ab", "base")
 NODE_IMAGE = Artifact("simple-server-node:v1.36.3-0123456789ab", True)
 
 
-def fixed(found: Artifact) -> SimpleNamespace:
+def fixed(found: Artifact, name: str = "") -> SimpleNamespace:
     """A requirement that always finds that."""
-    return SimpleNamespace(find=lambda *_: found)
+    return SimpleNamespace(name=name, find=lambda *_: found)
 
 
 class FakeProgram:
@@ -124,14 +126,17 @@ class World:
         self.name = kind.__name__.lower()
         self.engine = FakeEngine(NODE_IMAGE.reference, *IMAGE.names)
         self.program: Any = program(self.engine)
-        self._kind, self._folder = kind, folder
+        self._folder = folder
         patch.setattr(shell, "run", self.program)
         patch.setattr("shutil.which", lambda program: f"/usr/bin/{program}")
-        patch.setattr(requirements, self.name.upper(), fixed(Artifact(f"/cache/{self.name}", True)))
+        patch.setattr(kind, "requirements", (fixed(Artifact(f"/cache/{self.name}", True), self.name),))
         node = Requirement("node image", lambda _: NODE_IMAGE.reference, lambda _: "")
         patch.setattr(requirements, f"{self.name.upper()}_NODE_IMAGE", node)
         self.provider = self.make()
 
-    def make(self, clone: str = "clone", *, dry: bool = False, **changes: Any) -> Any:
+    def settings(self, clone: str = "clone", **changes: Any) -> Settings:
         given = {"cluster": NAME, "provider": self.name, "cache": self._folder / "cache", **changes}
-        return self._kind(configured(self._folder / clone, **given), Door(Report(), dry=dry), lambda: self.engine)  # type: ignore[arg-type,return-value]
+        return configured(self._folder / clone, **given)
+
+    def make(self, clone: str = "clone", *, dry: bool = False, **changes: Any) -> Any:
+        return providers.select(self.settings(clone, **changes), Door(Report(), dry=dry), lambda: self.engine)  # type: ignore[arg-type,return-value]

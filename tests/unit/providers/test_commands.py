@@ -79,7 +79,7 @@ def test_on_a_cluster_of_our_own(
         Path(world.provider.kubeconfig).unlink()
     assert world.provider.phase() == state
     before, provider = there(world), world.make(dry=True)
-    run = Run(provider._settings, Report(results=False), dry=True)
+    run = Run(world.settings(), Report(results=False), dry=True)
     run.__dict__.update(provider=provider, engine=world.engine, host_engine=world.engine)
     said = printed(run, capsys)
     assert {name for name, text in said.items() if text} == LOOKS | CHANGES | more | ({"tunnel"} if provider.tunnelled else set())

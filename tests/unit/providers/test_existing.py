@@ -14,6 +14,7 @@ from kubetasks.providers.kind.provider import Kind
 from kubetasks.providers.minikube.provider import Minikube
 from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
+from tasks import PROJECT
 from tests.unit.configured import configured
 from tests.unit.engine.fakes import DIGEST, FakeEngine
 from tests.unit.failing import raising
@@ -22,8 +23,8 @@ from tests.unit.providers.fakes import IMAGE
 NAME = f"host:5000/team/{IMAGE.reference}"
 
 
-def existing(engine: Any = None, *, dry: bool = False, **settings: Any) -> Existing:
-    return Existing(configured(provider="existing", context="theirs", **settings), Door(Report(), dry=dry), lambda: engine)
+def existing(engine: Any = None, *, dry: bool = False, kubeconfig: str = "", registry: str = "") -> Existing:
+    return Existing("theirs", PROJECT.application, Door(Report(), dry=dry), lambda: engine, kubeconfig, registry)
 
 
 @pytest.fixture

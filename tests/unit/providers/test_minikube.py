@@ -113,6 +113,7 @@ def test_the_commands_are_minikubes_own(minikube: World, capsys: pytest.CaptureF
         "docker exec demo rm --force /var/lib/minikube/images/image.tar",
         f"rm {file}",
     ]
-    assert dry.service_command(()) == ["minikube", "service", "simple-server", "--url", "--profile", "demo"]
+    shown = ["minikube", "service", "simple-server", "--url", "--profile", "demo", "--namespace", "ns"]
+    assert dry.service_command(("--namespace", "ns")) == shown
     dry.tunnel()
     assert capsys.readouterr().out == "minikube tunnel --profile demo\n"

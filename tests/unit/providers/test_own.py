@@ -11,7 +11,6 @@ from kubetasks.engine.image import Delivered
 from kubetasks.errors import ClusterError, LeftoverError, OwnershipError
 from kubetasks.project.labels import TOOL, Owner
 from kubetasks.providers.own import DELETION_SECONDS
-from kubetasks.setup import requirements
 from kubetasks.setup.requirements import Artifact
 from tasks import PROJECT
 from tests.unit.engine.fakes import Container
@@ -174,7 +173,7 @@ def test_an_image_that_is_named_by_its_digest_is_left_to_the_nodes_to_pull(world
 
 
 def test_a_program_that_is_missing_is_said_before_anything_is_made(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requirements, world.name.upper(), fixed(Artifact("/cache/program", False)))
+    monkeypatch.setattr(type(world.provider), "requirements", (fixed(Artifact("/cache/program", False), world.name),))
     with pytest.raises(ClusterError, match=rf"^{world.name} is not installed\.") as told:
         world.provider.start()
     assert world.provider.program == world.name

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from kubetasks import providers
+from kubetasks.engine import client
 from kubetasks.setup import log, receipt
 from kubetasks.terminal import locking
+from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
 from tests.unit.configured import configured
 
@@ -33,8 +36,9 @@ def test_a_lock_that_another_run_holds_and_notes_of_pytest_outlive_the_cache(
 
 
 def test_no_cluster_has_the_lock_of_setup(tmp_path: Path) -> None:
-    with locking.cluster(configured(cluster="setup", cache=tmp_path), tmp_path / "state", Report().tell):
-        assert receipt.LOCK not in {path.name for path in tmp_path.iterdir()}
+    chosen = configured(tmp_path, cluster="setup", cache=tmp_path)
+    with providers.lifecycle(providers.select(chosen, Door(Report()), client.connect))._locked():
+        assert [path.name for path in tmp_path.iterdir()] == ["setup.lock"] != [receipt.LOCK]
 
 
 def test_a_second_run_keeps_the_first_ones_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

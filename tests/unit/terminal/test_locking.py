@@ -22,11 +22,11 @@ def ours(tmp_path: Path) -> Settings:
 
 
 def of_the_cluster(ours: Settings) -> AbstractContextManager[None]:
-    return locking.cluster(ours, ours.state_folder, Report().tell)
+    return locking.cluster(ours.cluster, ours.cache / "demo.lock", ours.state_folder, Report().tell)
 
 
 def of_the_application(ours: Settings) -> AbstractContextManager[None]:
-    return locking.application(ours, "arn:aws:eks/demo", Report().tell)
+    return locking.application(ours.cache, "arn:aws:eks/demo", ours.provider, ours.namespace, Report().tell)
 
 
 @pytest.mark.parametrize(
