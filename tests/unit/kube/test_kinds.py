@@ -9,12 +9,12 @@ from kubetasks.kube.client import Object
 from kubetasks.kube.readiness import Rollout
 from kubetasks.terminal.wait import Done, Failed, Pending, State
 
-COUNTED = {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}
-SCHEDULED = {
+COUNTED: Object = {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}
+SCHEDULED: Object = {
     "observedGeneration": 2,
     **dict.fromkeys(("desiredNumberScheduled", "currentNumberScheduled", "updatedNumberScheduled", "numberAvailable"), 2),
 }
-CANARY = {"updateStrategy": {"rollingUpdate": {"partition": 2}}}
+CANARY: Object = {"updateStrategy": {"rollingUpdate": {"partition": 2}}}
 
 
 def item(kind: str, spec: Object | None = None, **status: Any) -> Object:
