@@ -1,5 +1,7 @@
 """What holds on any cluster holds on one of others too, with the `app` of this folder."""
 
+import pytest
+
 from tests.core.test_deploy import (  # noqa: F401
     test_a_changed_source_rolls_out_and_the_old_replica_set_goes_to_zero,
     test_it_comes_up_and_serves_the_image_that_was_built,
@@ -10,7 +12,6 @@ from tests.core.test_scale import (  # noqa: F401
     test_from_three_to_one_and_back_and_no_request_is_lost,
     test_three_pods_answer_and_their_counts_add_up,
 )
-from tests.support.marks import exhaustive
 from tests.thorough.application.test_deploy import (  # noqa: F401
     test_a_second_deploy_changes_nothing_and_restarts_no_pod,
     test_as_json_a_task_tells_its_outcome_and_the_seconds_of_its_stages,
@@ -22,4 +23,4 @@ from tests.thorough.application.test_scale import (  # noqa: F401
     test_the_documented_autoscaler_is_accepted_and_deploy_leaves_its_replicas_alone,
 )
 
-pytestmark = exhaustive
+pytestmark = pytest.mark.exhaustive

@@ -13,7 +13,6 @@ from tasks import PROJECT
 from tests.support import answers, registries
 from tests.support.answers import REQUESTS
 from tests.support.eventually import eventually
-from tests.support.marks import exhaustive
 from tests.support.processes import paste
 from tests.support.run import Run
 from tests.thorough.existing.conftest import RBAC, ROLE, Stranger, UserTasks
@@ -80,7 +79,7 @@ def rights(stranger: Stranger, person: str) -> set[tuple[str, str]]:
     return used
 
 
-@exhaustive
+@pytest.mark.exhaustive
 def test_the_mirrored_commands_do_the_same_when_they_are_pasted(user: UserTasks) -> None:
     paste(user.typed("--dry", "build", "deploy", "expose", "scale", "--replicas=2").stdout)
     deployment = user.get("deployment", PROJECT.application.name)
@@ -145,7 +144,7 @@ def test_a_context_that_is_not_there_and_credentials_that_have_expired(user: Use
     assert "Its credentials may have expired" in user.typed("status", code=4).stderr
 
 
-@exhaustive
+@pytest.mark.exhaustive
 def test_a_registry_with_a_password_takes_the_engines_own_and_nobody_reads_it(
     this_run: Run, stranger: Stranger, user: UserTasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +169,7 @@ def test_a_registry_with_a_password_takes_the_engines_own_and_nobody_reads_it(
         user.typed("undeploy", "deploy", "--yes")
 
 
-@exhaustive
+@pytest.mark.exhaustive
 def test_a_registry_whose_certificate_nobody_knows_is_named(
     this_run: Run, stranger: Stranger, user: UserTasks, tmp_path: Path
 ) -> None:

@@ -14,7 +14,6 @@ from kubetasks.setup.requirements import Artifact
 from tests.support import answers, source
 from tests.support.driver import Tasks, docker
 from tests.support.gate import Gate
-from tests.support.marks import exhaustive
 
 PUSH = "POST images/*/*/push"  # a request of the engine's
 THROUGH = "through the registry"
@@ -33,7 +32,7 @@ def listening(name: str) -> str:
 
 
 @pytest.mark.promise("`deploy` copies an image")
-@exhaustive
+@pytest.mark.exhaustive
 @pytest.mark.long
 def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
     throwaway: Tasks, gate: Gate, tmp_path: Path, subtests: pytest.Subtests, monkeypatch: pytest.MonkeyPatch

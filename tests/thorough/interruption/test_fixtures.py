@@ -13,7 +13,6 @@ from tasks import PROJECT
 from tests.support.driver import docker
 from tests.support.eventually import until
 from tests.support.leftovers import our_clusters
-from tests.support.marks import exhaustive
 from tests.support.processes import ended, started
 from tests.support.run import Run
 
@@ -29,7 +28,7 @@ PYTEST = [sys.executable, "-m", "pytest", "-p", "kubetasks.pytest_plugin", "-p",
     ("number", "code", "left"),
     [
         (signal.SIGTERM, -signal.SIGTERM, True),  # nothing handles it
-        pytest.param(signal.SIGINT, pytest.ExitCode.INTERRUPTED, False, marks=exhaustive),
+        pytest.param(signal.SIGINT, pytest.ExitCode.INTERRUPTED, False, marks=pytest.mark.exhaustive),
     ],
 )
 def test_a_cluster_whose_creation_a_signal_ended_is_removed_by_that_run_or_by_the_next(

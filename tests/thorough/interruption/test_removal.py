@@ -7,7 +7,6 @@ import pytest
 
 from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
 from tests.support.driver import Tasks
-from tests.support.marks import exhaustive
 from tests.support.processes import begun, ended, until_line
 
 SECONDS_TO_END = 10
@@ -15,7 +14,7 @@ SECONDS_TO_END = 10
 
 @pytest.mark.parametrize(
     "number",
-    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=exhaustive), pytest.param(signal.SIGKILL, marks=exhaustive)],
+    [signal.SIGINT, *(pytest.param(one, marks=pytest.mark.exhaustive) for one in (signal.SIGTERM, signal.SIGKILL))],
 )
 def test_a_removal_that_a_signal_ends_is_completed_by_the_next_one(app: Tasks, number: signal.Signals) -> None:
     app("build", "deploy", "expose")

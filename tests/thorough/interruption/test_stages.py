@@ -10,7 +10,6 @@ import pytest
 from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
 from tests.support import source
 from tests.support.driver import Tasks
-from tests.support.marks import exhaustive
 from tests.support.processes import begun, ended
 
 BUILD = "docker build "  # what --echo prints when the first stage begins
@@ -21,7 +20,7 @@ READY_SECONDS = "spec:\n  minReadySeconds: 2\n"
 SECONDS_TO_END = 10
 
 
-@exhaustive
+@pytest.mark.exhaustive
 @pytest.mark.promise("Ctrl-C ends a task")
 @pytest.mark.long
 @pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1), (signal.SIGKILL, 1)])

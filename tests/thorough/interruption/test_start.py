@@ -12,7 +12,6 @@ from kubetasks.terminal.interruption import CLEANING
 from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
 from tests.support.driver import Tasks, docker
 from tests.support.eventually import until
-from tests.support.marks import exhaustive
 from tests.support.processes import PHASES, creating, ended, until_line
 from tests.support.snapshot import Snapshot
 
@@ -20,11 +19,11 @@ SECONDS_TO_CLEAN_UP = 60  # of a cluster that was half created
 MOMENTS = [  # and whether a second signal comes while it cleans up
     (signal.SIGTERM, PHASES[1], False),
     (signal.SIGINT, PHASES[1], True),
-    pytest.param(signal.SIGINT, PHASES[0], False, marks=exhaustive),
-    pytest.param(signal.SIGINT, PHASES[2], False, marks=exhaustive),
-    pytest.param(signal.SIGTERM, PHASES[0], False, marks=exhaustive),
-    pytest.param(signal.SIGTERM, PHASES[2], False, marks=exhaustive),
-    pytest.param(signal.SIGHUP, PHASES[2], True, marks=exhaustive),
+    pytest.param(signal.SIGINT, PHASES[0], False, marks=pytest.mark.exhaustive),
+    pytest.param(signal.SIGINT, PHASES[2], False, marks=pytest.mark.exhaustive),
+    pytest.param(signal.SIGTERM, PHASES[0], False, marks=pytest.mark.exhaustive),
+    pytest.param(signal.SIGTERM, PHASES[2], False, marks=pytest.mark.exhaustive),
+    pytest.param(signal.SIGHUP, PHASES[2], True, marks=pytest.mark.exhaustive),
 ]
 
 

@@ -10,7 +10,6 @@ from tasks import PROJECT
 from tests.support.driver import docker
 from tests.support.eventually import until
 from tests.support.leftovers import our_clusters
-from tests.support.marks import exhaustive
 from tests.support.processes import ended, started, until_line
 from tests.support.run import Run
 
@@ -20,9 +19,9 @@ from tests.support.run import Run
     ("number", "phase", "workers"),
     [
         (signal.SIGTERM, "", "2"),
-        pytest.param(signal.SIGTERM, "PASSED", "2", marks=exhaustive),
-        pytest.param(signal.SIGTERM, "Preparing nodes", "0", marks=exhaustive),
-        pytest.param(signal.SIGINT, "Starting control-plane", "0", marks=exhaustive),
+        pytest.param(signal.SIGTERM, "PASSED", "2", marks=pytest.mark.exhaustive),
+        pytest.param(signal.SIGTERM, "Preparing nodes", "0", marks=pytest.mark.exhaustive),
+        pytest.param(signal.SIGINT, "Starting control-plane", "0", marks=pytest.mark.exhaustive),
     ],
 )
 def test_the_suite_leaves_no_cluster(this_run: Run, number: signal.Signals, phase: str, workers: str) -> None:
@@ -44,7 +43,7 @@ def test_the_suite_leaves_no_cluster(this_run: Run, number: signal.Signals, phas
     assert list((PROJECT.folder / ".state").glob(f"{name}*")) == []
 
 
-@exhaustive
+@pytest.mark.exhaustive
 @pytest.mark.runs_the_suite
 @pytest.mark.usefixtures("k8s_cluster")
 def test_the_suite_leaves_a_cluster_that_was_there_before(this_run: Run) -> None:

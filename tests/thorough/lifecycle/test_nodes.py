@@ -10,7 +10,6 @@ import pytest
 from tests.support import eventually, source
 from tests.support.driver import Tasks, docker
 from tests.support.load import load
-from tests.support.marks import exhaustive
 
 NODES = 3
 SECONDS = 120  # limit for a drain and what follows it
@@ -68,7 +67,7 @@ def placed(tasks: Tasks, node: str) -> None:
 
 @pytest.mark.promise("To roll out one change without `dev`")
 @pytest.mark.long
-@pytest.mark.parametrize("started_again", [False, pytest.param(True, marks=exhaustive)])
+@pytest.mark.parametrize("started_again", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
 def test_three_pods_on_three_nodes_and_no_request_lost_when_a_node_is_drained_and_stopped(
     three_nodes: Tasks,
     tmp_path: Path,

@@ -20,12 +20,11 @@ from kubetasks.providers.kind.provider import Kind
 from tests.support import answers
 from tests.support.driver import Tasks, docker
 from tests.support.eventually import eventually, until
-from tests.support.marks import exhaustive
 from tests.support.processes import PHASES, begun, creating, ended, until_line
 
 
 @pytest.mark.promise("`minikube start`", "`minikube stop`, `minikube delete`", "If that takes longer than five seconds")
-@exhaustive
+@pytest.mark.exhaustive
 @pytest.mark.long
 def test_a_creation_and_a_deletion_that_were_killed_at_any_moment_are_made_good(throwaway: Tasks) -> None:
     for phase in PHASES:  # from the second on, the next creation begins where the one before was killed
@@ -80,7 +79,7 @@ def both_come_up(tasks: Tasks) -> None:
     assert sum("Creating cluster" in output for output in outputs) == 1
 
 
-@exhaustive
+@pytest.mark.exhaustive
 @pytest.mark.long
 def test_two_runs_at_once_an_api_server_that_restarts_and_a_kubeconfig_that_is_damaged(
     throwaway: Tasks, subtests: pytest.Subtests
@@ -119,7 +118,7 @@ def test_two_runs_at_once_an_api_server_that_restarts_and_a_kubeconfig_that_is_d
         assert client.connect().containers(f"io.x-k8s.kind.cluster={throwaway.cluster}") == []
 
 
-@exhaustive
+@pytest.mark.exhaustive
 def test_a_node_that_was_restarted_and_a_network_that_was_pruned(throwaway: Tasks, subtests: pytest.Subtests) -> None:
     throwaway("up")
     url, pods = throwaway.url(), throwaway.pods()

@@ -8,7 +8,6 @@ from kubetasks.errors import ClusterError, EngineError, ImageError, ProgramError
 from tests.support import answers, source
 from tests.support.driver import Tasks
 from tests.support.gate import Gate
-from tests.support.marks import exhaustive
 from tests.support.processes import begun, ended
 
 WORDS = ("build", "deploy", "expose", "scale", "--replicas=2")
@@ -18,7 +17,7 @@ LINES = 20
 SECONDS = 60
 
 
-@exhaustive
+@pytest.mark.exhaustive
 @pytest.mark.long
 def test_whichever_request_the_engine_ends_at_the_next_run_makes_good(app: Tasks, gate: Gate, tmp_path: Path) -> None:
     project = source.changed(tmp_path)

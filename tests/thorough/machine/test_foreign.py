@@ -16,7 +16,6 @@ from kubetasks.errors import ClusterError, OwnershipError
 from kubetasks.project.labels import OWNER_LABEL, TOOL
 from tasks import PROJECT
 from tests.support.driver import Tasks
-from tests.support.marks import exhaustive
 from tests.support.run import any_port
 from tests.thorough.machine import test_machine
 from tests.thorough.machine.test_machine import THEIRS, OtherEngine
@@ -101,7 +100,7 @@ def test_what_others_have_stays_as_it_is_and_what_is_ours_goes(other: OtherEngin
         assert codes == {task: ClusterError.code if task == ("start",) else 0 for task in CHANGING}
 
 
-@exhaustive
+@pytest.mark.exhaustive
 def test_whatever_others_have_stays_as_it_is(other: OtherEngine, home: Path) -> None:
     @property_settings(
         max_examples=EXAMPLES,

@@ -10,11 +10,10 @@ from tasks import PROJECT
 from tests.support import person, source
 from tests.support.driver import Tasks
 from tests.support.fixtures import TypePage
-from tests.support.marks import exhaustive
 
 SETUP_SECONDS = 880  # kind and MetalLB are compiled
 
-pytestmark = [exhaustive, pytest.mark.skipif(not person.can_be_made(), reason="needs root, useradd and setpriv")]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.skipif(not person.can_be_made(), reason="needs root, useradd and setpriv")]
 
 
 def test_a_person_who_may_use_the_engine_does_everything_of_the_readme(throwaway: Tasks, type_page: TypePage) -> None:

@@ -10,10 +10,9 @@ from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
 from tasks import PROJECT
 from tests.support.driver import Tasks
-from tests.support.marks import exhaustive
 
 pytestmark = [
-    exhaustive,
+    pytest.mark.exhaustive,
     pytest.mark.skipif(not packages.possible(), reason="starting a second engine needs root on Debian or Ubuntu"),
 ]
 

@@ -21,11 +21,10 @@ from tests.support import answers
 from tests.support.answers import REQUESTS
 from tests.support.driver import Tasks, docker
 from tests.support.eventually import until
-from tests.support.marks import exhaustive
 from tests.support.processes import begun, ended, paste
 from tests.support.snapshot import Snapshot
 
-pytestmark = [pytest.mark.providers("minikube"), exhaustive]
+pytestmark = [pytest.mark.providers("minikube"), pytest.mark.exhaustive]
 
 
 BY_HAND = """\

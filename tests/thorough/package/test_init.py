@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.marks import exhaustive
 from tests.thorough.package.conftest import Begin
 
 APPS = Path(__file__).parent / "apps"
@@ -17,12 +16,12 @@ APPS = Path(__file__).parent / "apps"
     [
         ("wsgi", ["port 5000 EXPOSE in Dockerfile", "health / the default"], "pyproject.toml"),
         ("asgi", ["port 8000 service web in compose.yaml", "health /alive service web in compose.yaml"], "invoke.yaml"),
-        pytest.param("go", ["port 8081 EXPOSE in Dockerfile"], "invoke.yaml", marks=exhaustive),
+        pytest.param("go", ["port 8081 EXPOSE in Dockerfile"], "invoke.yaml", marks=pytest.mark.exhaustive),
         pytest.param(
             "node",
             ["port 3000 EXPOSE in docker/Dockerfile", "health / HEALTHCHECK in docker/Dockerfile"],
             "invoke.yaml",
-            marks=exhaustive,
+            marks=pytest.mark.exhaustive,
         ),
     ],
     ids=["wsgi", "asgi", "go", "node"],

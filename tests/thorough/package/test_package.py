@@ -15,7 +15,6 @@ from tasks import PROJECT
 from tests.support import answers, source
 from tests.support.driver import SECONDS, docker
 from tests.support.eventually import until
-from tests.support.marks import exhaustive
 from tests.support.processes import ended, started, until_line
 from tests.thorough.package.conftest import Begin, Theirs, build_wheel, namespaces
 
@@ -110,7 +109,7 @@ def test_the_fixtures_serve_under_xdist_and_keep_what_others_have(hello: Theirs,
     assert hello.left() == ""
 
 
-@exhaustive
+@pytest.mark.exhaustive
 @pytest.mark.long
 @pytest.mark.usefixtures("throwaway")  # for the place: they create two clusters at once
 def test_two_projects_at_once_each_have_clusters_of_their_own_and_leave_nothing(hello: Theirs, begin: Begin) -> None:
@@ -121,7 +120,7 @@ def test_two_projects_at_once_each_have_clusters_of_their_own_and_leave_nothing(
     assert hello.left() + other.left() == ""
 
 
-@exhaustive
+@pytest.mark.exhaustive
 @pytest.mark.long
 @pytest.mark.usefixtures("throwaway")  # for the place
 def test_the_next_run_removes_what_a_killed_one_left_and_keeps_a_failed_test_if_it_is_told_to(
