@@ -1,4 +1,4 @@
-"""Settings for unit tests."""
+"""Settings and a door for unit tests."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,6 +8,8 @@ from typing import Any
 from kubetasks.project import settings
 from kubetasks.project.application import Project
 from kubetasks.project.settings import Settings
+from kubetasks.terminal.door import Door
+from kubetasks.terminal.report import Report
 from tasks import PROJECT
 
 
@@ -17,3 +19,8 @@ def configured(
     """The default settings of a project, as if it were in that folder, with `changes`."""
     there = dataclasses.replace(project, folder=folder)
     return dataclasses.replace(settings.read(there, settings.DEFAULTS, environment or {}), **changes)
+
+
+def door(*, dry: bool = False) -> Door:
+    """Through which everything goes, with a report of its own."""
+    return Door(Report(), dry=dry)

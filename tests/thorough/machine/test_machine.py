@@ -23,10 +23,9 @@ from kubetasks.project.labels import TOOL
 from kubetasks.setup import receipt, requirements
 from kubetasks.setup.receipt import Receipt
 from kubetasks.terminal import shell, wait
-from kubetasks.terminal.door import Door
-from kubetasks.terminal.report import Report
 from tasks import PROJECT
 from tests.support import driver
+from tests.unit.configured import door
 
 SECONDS = 60
 HARMLESS = ("docker", "umount")
@@ -64,7 +63,7 @@ class OtherEngine:
             client.close()
 
     def remove(self) -> list[str]:
-        return removal.remove(self.settings, Door(Report()), self.socket)
+        return removal.remove(self.settings, door(), self.socket)
 
 
 @contextmanager

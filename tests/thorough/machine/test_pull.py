@@ -16,12 +16,11 @@ from kubetasks.errors import EngineError, SetupError
 from kubetasks.project import settings, versions
 from kubetasks.setup import install, inventory, receipt, requirements
 from kubetasks.setup.requirements import Artifact, File, Requirement
-from kubetasks.terminal.door import Door
-from kubetasks.terminal.report import Report
 from tasks import PROJECT
 from tests.support import driver, registries
 from tests.support.registries import Registry
 from tests.support.run import Run
+from tests.unit.configured import door
 
 NODE, BASE = "kindest/node:pulled", "library/python:pulled"
 
@@ -57,7 +56,7 @@ class Bare:
         return dataclasses.replace(need, url=file.as_uri(), sha256={"": hashlib.sha256(file.read_bytes()).hexdigest()})
 
     def install(self, *needed: Requirement | File) -> bool:
-        return install.install(self.settings, Door(Report()), needed)
+        return install.install(self.settings, door(), needed)
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ from ci import engines
 from hostengine import packages
 from kubetasks.errors import EngineError
 from kubetasks.project import settings
-from kubetasks.terminal.door import Door
-from kubetasks.terminal.report import Report
 from tasks import PROJECT
 from tests.support.driver import Tasks
+from tests.unit.configured import door
 
 pytestmark = [
     pytest.mark.exhaustive,
@@ -18,7 +17,7 @@ pytestmark = [
 
 
 def test_it_is_refused_by_what_would_create_a_cluster_and_nothing_else_is(clusterless: Tasks) -> None:
-    with engines.rootless(settings.read(PROJECT, settings.DEFAULTS), Door(Report())) as engine:
+    with engines.rootless(settings.read(PROJECT, settings.DEFAULTS), door()) as engine:
         host = engine.variables["DOCKER_HOST"]
         for word in ("doctor", "setup", "start"):
             ended = clusterless.typed(word, code=EngineError.code, DOCKER_HOST=host)

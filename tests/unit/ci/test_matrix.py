@@ -21,11 +21,9 @@ from kubetasks.errors import ProgramError
 from kubetasks.project.versions import DEFAULT_KUBERNETES, KUBERNETES, PYTHON_IMAGE
 from kubetasks.setup import inventory
 from kubetasks.terminal import shell
-from kubetasks.terminal.door import Door
-from kubetasks.terminal.report import Report
 from nodeimages import names
 from tasks import PROJECT
-from tests.unit.configured import configured
+from tests.unit.configured import configured, door
 from tests.unit.failing import raising
 
 JUNIT = """<testsuites><testsuite>
@@ -85,7 +83,7 @@ def test_a_part_that_is_asked_for_is_tested_as_deep_as_the_tier_goes(tier: Tier,
 
 
 def run(jobs: list[Job]) -> list[Result]:
-    return list(matrix.run(configured(), Door(Report()), jobs))
+    return list(matrix.run(configured(), door(), jobs))
 
 
 @pytest.fixture

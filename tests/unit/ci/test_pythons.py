@@ -10,10 +10,8 @@ from kubetasks.engine import client
 from kubetasks.engine.client import PullError
 from kubetasks.errors import SetupError
 from kubetasks.setup import downloads
-from kubetasks.terminal.door import Door
-from kubetasks.terminal.report import Report
 from nodeimages import here, names
-from tests.unit.configured import configured
+from tests.unit.configured import configured, door
 from tests.unit.pipeline.living import Engine
 
 BUILT = names.python("trixie")
@@ -58,7 +56,7 @@ def test_an_image_that_is_there_is_used_and_another_is_installed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, done: list[str], way: str, there: str, name: str
 ) -> None:
     monkeypatch.setattr(client, "connect", lambda: (Pulling if way == "pull" else Engine)(there))
-    image = pythons.image(configured(images=way, cache=tmp_path), Door(Report()), "3.13", may_install=True)
+    image = pythons.image(configured(images=way, cache=tmp_path), door(), "3.13", may_install=True)
     assert (image, done) == (name, [] if there == name else [name])
 
 
@@ -75,5 +73,5 @@ def test_a_python_that_cannot_be_built_or_may_not_be_installed_is_named(
 ) -> None:
     monkeypatch.setattr(client, "connect", Engine)
     with pytest.raises(SetupError) as raised:
-        pythons.image(configured(images=way, cache=tmp_path), Door(Report()), "3.12", may_install)
+        pythons.image(configured(images=way, cache=tmp_path), door(), "3.12", may_install)
     assert (str(raised.value), done) == (told, [])

@@ -17,9 +17,7 @@ from kubetasks.engine import access, client
 from kubetasks.engine.client import AbsentError
 from kubetasks.errors import EngineError
 from kubetasks.project.labels import TOOL
-from kubetasks.terminal.door import Door
-from kubetasks.terminal.report import Report
-from tests.unit.configured import configured
+from tests.unit.configured import configured, door
 from tests.unit.engine.conftest import Script
 from tests.unit.failing import raising
 
@@ -119,4 +117,4 @@ def test_a_cluster_is_not_created_in_an_engine_on_another_machine(address: str, 
         return
     for provider in ("kind", "minikube"):
         with pytest.raises(EngineError, match="on another machine"):
-            providers.lifecycle(providers.select(configured(provider=provider), Door(Report()), lambda: found)).start()
+            providers.lifecycle(providers.select(configured(provider=provider), door(), lambda: found)).start()

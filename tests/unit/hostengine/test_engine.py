@@ -16,9 +16,7 @@ from kubetasks.engine import access, client
 from kubetasks.errors import EngineError, SetupError
 from kubetasks.setup import receipt
 from kubetasks.setup.receipt import Receipt
-from kubetasks.terminal.door import Door
-from kubetasks.terminal.report import Report
-from tests.unit.configured import configured
+from tests.unit.configured import configured, door
 from tests.unit.failing import raising
 from tests.unit.setup.recorded import Programs
 
@@ -60,18 +58,18 @@ def test_an_engine_under_systemd_is_stopped_with_its_socket_unless_it_does_not_r
     programs = Programs(monkeypatch, {"systemctl show": [ACTIVE, ACTIVE, INACTIVE], "systemctl": ""})
     receipt.write(tmp_path, Receipt(packages=["tini"]))
     for runs in (True, False):
-        machine_engine.start(tmp_path, Door(Report()), tmp_path / "log")
+        machine_engine.start(tmp_path, door(), tmp_path / "log")
         assert receipt.read(tmp_path).engine_unit == "docker.service"
-        assert machine_engine.stop(tmp_path, Door(Report())) == runs
+        assert machine_engine.stop(tmp_path, door()) == runs
         assert receipt.read(tmp_path) == Receipt(packages=["tini"])
-    assert not machine_engine.stop(tmp_path, Door(Report()))
+    assert not machine_engine.stop(tmp_path, door())
     start, stop = "systemctl start docker.service", "systemctl stop docker.socket docker.service"
     assert [call for call in programs.calls if "show" not in call] == [start, stop, start]
 
 
 def test_only_a_process_of_the_engine_is_stopped_and_its_exit_code_is_not_waited_for(tmp_path: Path) -> None:
     receipt.write(tmp_path, Receipt(engine_pid=os.getpid()))
-    assert not machine_engine.stop(tmp_path, Door(Report())), "another program has its number by now"
+    assert not machine_engine.stop(tmp_path, door()), "another program has its number by now"
     assert receipt.read(tmp_path) == Receipt()
     program = tmp_path / "dockerd"
     program.write_text("#!/bin/sh\necho runs\nread _\n")
@@ -80,7 +78,7 @@ def test_only_a_process_of_the_engine_is_stopped_and_its_exit_code_is_not_waited
         assert process.stdout
         process.stdout.readline()  # only now it has its name
         receipt.write(tmp_path, Receipt(engine_pid=process.pid))
-        assert machine_engine.stop(tmp_path, Door(Report()))
+        assert machine_engine.stop(tmp_path, door())
     assert process.returncode == -signal.SIGTERM
 
 
@@ -96,7 +94,7 @@ def test_an_installed_engine_is_recorded_with_the_folders_that_did_not_exist(
     monkeypatch.setattr(packages, "install", lambda names, *_, if_known: asked.extend([*names, *if_known]))
     Programs(monkeypatch, {"systemctl start": ""})
     receipt.write(cache, Receipt(folders=["/earlier"]))
-    machine_engine.ensure(configured(cache=cache), Door(Report()), tmp_path / "log")
+    machine_engine.ensure(configured(cache=cache), door(), tmp_path / "log")
     assert capsys.readouterr().err.startswith("No container engine: installing Debian's docker.io with apt")
     assert receipt.read(cache).folders == ["/earlier", str(tmp_path / "new")]
     assert asked == ["docker.io", "iptables", "ca-certificates", "docker-cli"]
@@ -107,7 +105,7 @@ def test_who_may_not_install_an_engine_is_told_the_command(monkeypatch: pytest.M
     monkeypatch.setattr(packages, "possible", lambda: False)
     monkeypatch.setattr(packages, "install", lambda *_, **_more: pytest.fail("nothing may be installed"))
     with pytest.raises(EngineError, match="only root on Debian or Ubuntu") as told:
-        machine_engine.ensure(configured(), Door(Report()), tmp_path / "log")
+        machine_engine.ensure(configured(), door(), tmp_path / "log")
     assert told.value.hint.startswith("sudo apt-get install docker.io")
 
 

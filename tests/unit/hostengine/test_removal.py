@@ -16,10 +16,9 @@ from kubetasks.engine.client import Created
 from kubetasks.errors import SetupError, TaskError
 from kubetasks.setup import receipt
 from kubetasks.setup.receipt import Receipt
-from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
 from tests.support.eventually import until
-from tests.unit.configured import configured
+from tests.unit.configured import configured, door
 from tests.unit.setup.recorded import BUILT, FakeEngine, Programs
 
 DIGEST = "kindest/node:v1.36.3@sha256:1111"
@@ -62,7 +61,7 @@ class Machine:
         receipt.write(self.cache, Receipt(**made))
 
     def remove(self) -> list[str]:
-        return removal.remove(configured(cache=self.cache, engine=self.setting), Door(Report()))
+        return removal.remove(configured(cache=self.cache, engine=self.setting), door())
 
 
 @pytest.fixture
@@ -185,9 +184,7 @@ def test_packages_are_removed_but_for_those_that_others_need(
     assert "Kept packages that others need: iptables, libip6tc2." in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "second", [Machine.remove, lambda it: machine_engine.stop(it.cache, Door(Report()))], ids=["remove", "stop"]
-)
+@pytest.mark.parametrize("second", [Machine.remove, lambda it: machine_engine.stop(it.cache, door())], ids=["remove", "stop"])
 def test_a_second_setup_waits_for_the_first_and_says_so_and_goes_on_in_a_new_cache(
     machine: Machine, capsys: pytest.CaptureFixture[str], second: Callable[[Machine], object]
 ) -> None:

@@ -14,10 +14,8 @@ from kubetasks.errors import SetupError
 from kubetasks.setup import requirements
 from kubetasks.setup.requirements import Requirement
 from kubetasks.terminal import interruption
-from kubetasks.terminal.door import Door
-from kubetasks.terminal.report import Report
 from nodeimages import build, compiler, golang, here, kind_programs, minikube_programs, names, programs, rootfs
-from tests.unit.configured import configured
+from tests.unit.configured import configured, door
 
 GO = [requirements.KIND, requirements.LOAD_BALANCER, requirements.REGISTRY]
 KIND = requirements.KIND, requirements.KIND_NODE_IMAGE, requirements.LOAD_BALANCER
@@ -54,7 +52,7 @@ class Parts:
         """What building `missing` builds."""
         self.built.clear()
         self.installed.clear()
-        here.build(self.settings, Door(Report()), Path("/dev/null"), missing, lambda: None)
+        here.build(self.settings, door(), Path("/dev/null"), missing, lambda: None)
         return set(self.built)
 
 
@@ -110,7 +108,7 @@ def test_if_one_half_fails_no_other_program_is_started_and_apt_is_not_ended(
     monkeypatch.setattr(programs, "build_kubernetes", fail)
     monkeypatch.setattr(interruption, "terminate_all", lambda: order.append("programs ended"))
     with pytest.raises(SetupError, match="no such module"):
-        build.Build(parts.settings, Door(Report()), tmp_path / "log", prepare, KIND).run()
+        build.Build(parts.settings, door(), tmp_path / "log", prepare, KIND).run()
     assert order == ["apt ended", "programs ended"]
     assert parts.built == [], "no file system either"
     given_up = threading.Event()

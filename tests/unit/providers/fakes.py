@@ -16,10 +16,8 @@ from kubetasks.providers.own import Own
 from kubetasks.setup import requirements
 from kubetasks.setup.requirements import Artifact, Requirement
 from kubetasks.terminal import shell
-from kubetasks.terminal.door import Door
-from kubetasks.terminal.report import Report
 from tasks import PROJECT
-from tests.unit.configured import configured
+from tests.unit.configured import configured, door
 from tests.unit.engine.fakes import Container, FakeEngine, ports
 
 NAME = "demo"
@@ -139,4 +137,4 @@ class World:
         return configured(self._folder / clone, **given)
 
     def make(self, clone: str = "clone", *, dry: bool = False, **changes: Any) -> Any:
-        return providers.select(self.settings(clone, **changes), Door(Report(), dry=dry), lambda: self.engine)  # type: ignore[arg-type,return-value]
+        return providers.select(self.settings(clone, **changes), door(dry=dry), lambda: self.engine)  # type: ignore[arg-type,return-value]

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from kubetasks.providers import containerd
-from kubetasks.terminal.door import Door
-from kubetasks.terminal.report import Report
 from tasks import PROJECT
+from tests.unit.configured import door
 
 LISTING = """\
 REF TYPE DIGEST SIZE PLATFORMS LABELS
@@ -86,7 +85,7 @@ def test_an_image_that_is_not_used_goes_under_all_its_names_also_those_that_only
 ) -> None:
     engine: Any = FakeEngine()
     for dry in (True, False):
-        gone = containerd.remove_unused(engine, Door(Report(), dry=dry), NODE, PROJECT.application, lambda: {*used})
+        gone = containerd.remove_unused(engine, door(dry=dry), NODE, PROJECT.application, lambda: {*used})
         assert gone == {f"simple-server:{tag}" for tag in tags}
     removals = [(" ".join(argv[:5]), {*argv[5:]}) for argv in engine.ran]
     assert removals == ([("ctr --namespace=k8s.io images rm --sync", names)] if names else []), "only once: not under --dry"
@@ -96,4 +95,4 @@ def test_an_image_that_is_not_used_goes_under_all_its_names_also_those_that_only
 def test_on_a_node_without_the_application_nobody_asks_what_is_used() -> None:
     engine: Any = FakeEngine()
     other = dataclasses.replace(PROJECT.application, name="other")
-    assert containerd.remove_unused(engine, Door(Report()), NODE, other, lambda: pytest.fail("somebody asks")) == set()
+    assert containerd.remove_unused(engine, door(), NODE, other, lambda: pytest.fail("somebody asks")) == set()

@@ -12,10 +12,8 @@ from kubetasks.errors import EngineError, ImageError
 from kubetasks.providers.existing import Existing
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.providers.minikube.provider import Minikube
-from kubetasks.terminal.door import Door
-from kubetasks.terminal.report import Report
 from tasks import PROJECT
-from tests.unit.configured import configured
+from tests.unit.configured import configured, door
 from tests.unit.engine.fakes import DIGEST, FakeEngine
 from tests.unit.failing import raising
 from tests.unit.providers.fakes import IMAGE
@@ -24,7 +22,7 @@ NAME = f"host:5000/team/{IMAGE.reference}"
 
 
 def existing(engine: Any = None, *, dry: bool = False, kubeconfig: str = "", registry: str = "") -> Existing:
-    return Existing("theirs", PROJECT.application, Door(Report(), dry=dry), lambda: engine, kubeconfig, registry)
+    return Existing("theirs", PROJECT.application, door(dry=dry), lambda: engine, kubeconfig, registry)
 
 
 @pytest.fixture
@@ -83,5 +81,5 @@ def test_its_kubeconfig_is_the_given_one_or_kubectls(
 
 @pytest.mark.parametrize(("name", "kind"), [("kind", Kind), ("minikube", Minikube), ("existing", Existing)])
 def test_the_settings_choose_the_provider(name: str, kind: type) -> None:
-    found = providers.select(configured(provider=name), Door(Report()), lambda: SimpleNamespace())  # type: ignore[arg-type,return-value]
+    found = providers.select(configured(provider=name), door(), lambda: SimpleNamespace())  # type: ignore[arg-type,return-value]
     assert (type(found), found.shared) == (kind, kind is Existing)

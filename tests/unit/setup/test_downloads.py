@@ -16,8 +16,7 @@ import pytest
 
 from kubetasks.errors import SetupError
 from kubetasks.setup import downloads, requirements
-from kubetasks.terminal.door import Door
-from kubetasks.terminal.report import Report
+from tests.unit.configured import door
 from tests.unit.failing import raising
 
 PROGRAM = b"program"
@@ -28,9 +27,9 @@ def test_a_download_with_another_checksum_is_refused_and_leaves_nothing(tmp_path
     (source := tmp_path / "source").write_bytes(PROGRAM)
     target = tmp_path / "bin" / "program"
     with pytest.raises(SetupError, match="not what was pinned"):
-        downloads.file(source.as_uri(), "0" * 64, target, Door(Report()))
+        downloads.file(source.as_uri(), "0" * 64, target, door())
     assert list(target.parent.iterdir()) == []
-    downloads.file(source.as_uri(), CHECKSUM, target, Door(Report()))
+    downloads.file(source.as_uri(), CHECKSUM, target, door())
     assert target.read_bytes() == PROGRAM
 
 
@@ -57,7 +56,7 @@ def test_what_fails_is_told_with_what_to_do_and_only_what_lies_elsewhere_is_a_re
 ) -> None:
     monkeypatch.setattr(urllib.request, "urlopen", answer)
     with pytest.raises(SetupError, match=f"could not be downloaded: .*{told}") as refused:
-        downloads.file("https://example.com/kind", "0" * 64, tmp_path / "kind", Door(Report()))
+        downloads.file("https://example.com/kind", "0" * 64, tmp_path / "kind", door())
     assert isinstance(refused.value, downloads.UnreachableError) == unreachable
     assert hint in refused.value.hint
     assert list(tmp_path.iterdir()) == []
@@ -67,7 +66,7 @@ def test_a_program_can_be_run_before_it_has_its_name(monkeypatch: pytest.MonkeyP
     (source := tmp_path / "source").write_bytes(PROGRAM)
     monkeypatch.setattr(Path, "rename", raising(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
-        downloads.file(source.as_uri(), CHECKSUM, tmp_path / "target", Door(Report()), program=True)
+        downloads.file(source.as_uri(), CHECKSUM, tmp_path / "target", door(), program=True)
     assert (tmp_path / "target.part").stat().st_mode & 0o777 == 0o755
 
 
@@ -93,5 +92,5 @@ def test_a_platform_without_a_release_is_refused_before_anything_is_downloaded(
 ) -> None:
     monkeypatch.setattr(downloads, "host", lambda: "linux-riscv64")
     with pytest.raises(SetupError, match=r"kind v\S+ has no release for linux-riscv64"):
-        downloads._download(requirements.KIND, tmp_path / "kind", Door(Report()))
+        downloads._download(requirements.KIND, tmp_path / "kind", door())
     assert list(tmp_path.iterdir()) == []

@@ -15,10 +15,8 @@ from kubetasks.engine.client import PullError, connect
 from kubetasks.errors import EngineError, SetupError, TaskError
 from kubetasks.providers.kind.provider import Kind
 from kubetasks.setup import downloads, install, inventory, requirements
-from kubetasks.terminal.door import Door
-from kubetasks.terminal.report import Report
 from nodeimages import here
-from tests.unit.configured import configured
+from tests.unit.configured import configured, door
 from tests.unit.engine.fakes import FakeEngine
 from tests.unit.failing import raising
 
@@ -43,7 +41,7 @@ class Machine:
         """Install what is lacking; what is pulled or downloaded fails in these ways, and nothing is there afterwards."""
         self.patch.setattr(downloads, "fetch", lambda *_given: list(failures))
         wanted = [need for need in Kind.requirements if need.name in lacking]
-        install.install(configured(images=images, cache=self._cache), Door(Report()), wanted)
+        install.install(configured(images=images, cache=self._cache), door(), wanted)
 
 
 @pytest.fixture
@@ -114,7 +112,7 @@ def test_files_are_downloaded_if_images_cannot_be_pulled_and_what_building_would
     def fetch(error: TaskError) -> list[TaskError]:
         engine: Any = FakeEngine()
         engine.pull = raising(error)
-        return downloads.fetch(engine, configured(cache=tmp_path), Door(Report()), Kind.requirements)
+        return downloads.fetch(engine, configured(cache=tmp_path), door(), Kind.requirements)
 
     with pytest.raises(EngineError, match="no space left"):
         fetch(NO_SPACE)
@@ -130,7 +128,7 @@ def test_no_engine_is_installed_or_started_in_place_of_one_that_somebody_has_cho
     monkeypatch.setattr(client, "connect", connect)
     monkeypatch.setattr(downloads, "fetch", lambda *_given: pytest.fail("nothing is looked for"))
     with pytest.raises(EngineError, match=re.escape("No container engine answers (DOCKER_HOST): Connection refused.")) as told:
-        install.install(configured(cache=tmp_path), Door(Report()), ())
+        install.install(configured(cache=tmp_path), door(), ())
     assert told.value.hint == access.IF_AWAY
 
 
@@ -144,7 +142,7 @@ def test_without_what_lies_beside_the_package_an_engine_is_asked_for_and_images_
     needed = [requirements.KIND_NODE_IMAGE]
     monkeypatch.setattr(client, "release", lambda: None)
     with pytest.raises(EngineError, match=r"^No container engine answers\.\n"):
-        install.install(settings, Door(Report()), needed)
+        install.install(settings, door(), needed)
     item, *_others = inventory.look(settings, needed)
     assert (item.detail, item.remedy) == ("none answers", f"Start it, or install one: {inventory.INSTALL_DOCKER}")
 
@@ -152,7 +150,7 @@ def test_without_what_lies_beside_the_package_an_engine_is_asked_for_and_images_
     engine.pull = lambda reference, _on_line: engine.images.add(reference)
     monkeypatch.setattr(client, "release", lambda: "28.0.4")
     monkeypatch.setattr(client, "connect", lambda: engine)
-    assert install.install(settings, Door(Report()), needed)
+    assert install.install(settings, door(), needed)
     assert inventory.missing(settings, needed) == []
     assert "nodeimages" in install._unbuildable(needed)
     assert [name.partition(":")[0] for name in sorted(engine.images)] == ["kindest/node", "python"]

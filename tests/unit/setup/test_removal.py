@@ -9,9 +9,7 @@ from kubetasks.engine.client import Created
 from kubetasks.errors import ClusterError
 from kubetasks.setup import receipt, removal
 from kubetasks.setup.receipt import Receipt
-from kubetasks.terminal.door import Door
-from kubetasks.terminal.report import Report
-from tests.unit.configured import configured
+from tests.unit.configured import configured, door
 from tests.unit.setup.recorded import BUILT, FakeEngine
 
 PULLED = ["kindest/node@sha256:1", "python@sha256:2"]
@@ -20,7 +18,7 @@ PULLED = ["kindest/node@sha256:1", "python@sha256:2"]
 def removed(engine: FakeEngine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     receipt.write(cache, Receipt(pulled=PULLED))
     monkeypatch.setattr(client, "connect", lambda: engine)
-    return removal.remove(configured(cache=cache), Door(Report()))
+    return removal.remove(configured(cache=cache), door())
 
 
 def test_images_and_the_cache_go_unless_a_container_uses_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,7 +26,7 @@ def test_images_and_the_cache_go_unless_a_container_uses_them(tmp_path: Path, mo
     assert removed(engine, cache, monkeypatch) == [*BUILT, PULLED[0], str(cache)]
     assert engine.removed == [*BUILT, PULLED[0]]
     assert not cache.exists()
-    assert removal.remove(configured(cache=cache), Door(Report())) == []
+    assert removal.remove(configured(cache=cache), door()) == []
 
 
 def test_while_there_is_a_cluster_of_any_project_nothing_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
