@@ -12,14 +12,14 @@ from kubetasks.errors import SetupError
 from kubetasks.setup import downloads
 from nodeimages import here, names
 from tests.unit.configured import configured, door
-from tests.unit.pipeline.living import Engine
+from tests.unit.engine.fakes import FakeEngine
 
 BUILT = names.python("trixie")
 PULLED = PYTHONS["3.13"].pulled
 UNBUILT = "No available Debian release has Python 3.12, so that it cannot be built."
 
 
-class Pulling(Engine):
+class Pulling(FakeEngine):
     """One that reaches a registry."""
 
 
@@ -32,7 +32,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         made.append(names.python(debian, package))
         return made[-1]
 
-    def pull(engine: Engine, _cache: Path, _do: object, reference: str) -> None:
+    def pull(engine: FakeEngine, _cache: Path, _do: object, reference: str) -> None:
         if not isinstance(engine, Pulling):
             raise PullError(f"Pulling {reference} failed: no such host", "")
         made.append(reference)
@@ -55,7 +55,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_an_image_that_is_there_is_used_and_another_is_installed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, done: list[str], way: str, there: str, name: str
 ) -> None:
-    monkeypatch.setattr(client, "connect", lambda: (Pulling if way == "pull" else Engine)(there))
+    monkeypatch.setattr(client, "connect", lambda: (Pulling if way == "pull" else FakeEngine)(there))
     image = pythons.image(configured(images=way, cache=tmp_path), door(), "3.13", may_install=True)
     assert (image, done) == (name, [] if there == name else [name])
 
@@ -71,7 +71,7 @@ def test_an_image_that_is_there_is_used_and_another_is_installed(
 def test_a_python_that_cannot_be_built_or_may_not_be_installed_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, done: list[str], way: str, may_install: bool, told: str
 ) -> None:
-    monkeypatch.setattr(client, "connect", Engine)
+    monkeypatch.setattr(client, "connect", FakeEngine)
     with pytest.raises(SetupError) as raised:
         pythons.image(configured(images=way, cache=tmp_path), door(), "3.12", may_install)
     assert (str(raised.value), done) == (told, [])

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from kubetasks.engine.client import Created
+
 DIGEST = f"sha256:{'0' * 64}"
 SUBNET = "172.18.0.0/16"
 
@@ -34,10 +36,11 @@ class FakeEngine:
         self.nodes: dict[str, Container] = {}
         self.volumes: dict[str, dict[str, str]] = {}
         self.networks: dict[str, dict[str, str]] = {}
-        self.images = {*images}
+        self.images = {name: name for name in images}  # and the id of each: the name that it was built under
+        self.used: list[str] = []  # by these containers
+        self.created: list[Created] = []  # the clusters in it
         self.built: list[str] = []
         self.files: set[str] = set()
-        self.others: list[str] = []  # containers of somebody else on a cluster's network
         self.ends = False  # a node ends as soon as it is started
         self.kubelet = True
         self.buildkit = False  # it tells docker to build with it
@@ -46,7 +49,7 @@ class FakeEngine:
         self.ran: list[tuple[str, ...]] = []
         self.on_run: Callable[..., object] = lambda *_: None
         self.on_look: Callable[[], object] = lambda: None
-        self.building: Callable[[Callable[[str], None]], object] = lambda _on_line: None
+        self.building: Callable[[Callable[[str], None]], object] = lambda on_line: on_line("Step 1/1")
 
     def require_usable(self) -> None:
         pass
@@ -92,7 +95,7 @@ class FakeEngine:
         self.networks[name] = labels
 
     def connected(self, _network: str) -> list[str]:
-        return self.others
+        return []
 
     def last_words(self, _node: Container) -> str:
         return "exec /sbin/init: no such file or directory"
@@ -119,20 +122,29 @@ class FakeEngine:
         return "systemd\nkubelet\n" if self.kubelet and "/comm" in argv[-1] else ""
 
     def image_id(self, reference: str) -> str | None:
-        return "sha256:1" if reference in self.images else None
+        return self.images.get(reference)
 
     def image_tags(self, repository: str) -> list[str]:
         return sorted(name for name in self.images if name.startswith(f"{repository}:"))
 
-    def tag(self, _reference: str, name: str) -> None:
-        self.images.add(name)
+    def tag(self, reference: str, name: str) -> None:
+        self.images[name] = self.images[reference]
 
     def push(self, name: str, _on_line: object) -> str:
         self.pushed.append(name)
         return DIGEST
 
+    def users(self, _reference: str) -> list[str]:
+        return self.used
+
     def remove_image(self, name: str) -> None:
-        self.images.remove(name)
+        del self.images[name]
+
+    def remove_dangling(self) -> None:
+        pass
+
+    def clusters(self) -> list[Created]:
+        return self.created
 
     def asks_for_buildkit(self) -> bool:
         return self.buildkit
@@ -140,7 +152,7 @@ class FakeEngine:
     def build(self, _context: object, names: list[str], _arguments: object, on_line: Callable[[str], None], *_: object) -> None:
         self.built.append(names[0])
         self.building(on_line)
-        self.images.update(names)
+        self.images.update(dict.fromkeys(names, names[0]))
 
     def save(self, references: list[str], file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -29,6 +29,7 @@ from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
 from tasks import PROJECT
 from tests.unit.configured import configured
+from tests.unit.engine.fakes import FakeEngine
 
 KINDS = {f"{kind.lower()}s": kind for kind in VERSIONS}
 BALANCED = "172.18.255.223"
@@ -358,45 +359,6 @@ class LivingKube(Kube):
         monkeypatch.setattr(probe, "ask", ask)
 
 
-class Engine:
-    """An engine with those images, each with the id of the name that it was built under."""
-
-    def __init__(self, *names: str) -> None:
-        self.images = {name: name for name in names}
-        self.used: list[str] = []
-        self.building: Callable[[Callable[[str], None]], object] = lambda on_line: on_line("Step 1/1")
-
-    def image_id(self, reference: str) -> str | None:
-        return self.images.get(reference)
-
-    def image_tags(self, repository: str) -> list[str]:
-        return sorted(name for name in self.images if name.rpartition(":")[0] == repository)
-
-    def asks_for_buildkit(self) -> bool:
-        return False
-
-    def build(self, _context: object, names: list[str], _arguments: object, on_line: Callable[[str], None], *_: object) -> None:
-        self.building(on_line)
-        self.images.update(dict.fromkeys(names, names[0]))
-
-    def tag(self, reference: str, name: str) -> None:
-        self.images[name] = self.images[reference]
-
-    def users(self, _reference: str) -> list[str]:
-        return self.used
-
-    def remove_image(self, reference: str) -> None:
-        del self.images[reference]
-
-    def remove_dangling(self) -> None:
-        pass
-
-    def clusters(self) -> list[Created]:
-        found = [("theirs", ""), ("another", ""), ("demo", "minikube")]
-        ours = [Created(name, provider, PROJECT.application.owner.name, "", "") for name, provider in found]
-        return [*ours, Created("shop", "", "kubetasks-shop", "/shop", "kubetasks")]
-
-
 FACTS = Cluster(kubeconfig="kubeconfig", context="context", node_ports=False, unreachable_hint="look", credentials_hint="log in")
 
 
@@ -506,7 +468,7 @@ class World:
     patch: pytest.MonkeyPatch
     run: Run
     kube: LivingKube
-    engine: Engine
+    engine: FakeEngine
     provider: Any
     folder: Path
 
@@ -540,7 +502,10 @@ def world(
         deployment = more["manifests"] / "deployment.yaml"
         text = deployment.read_text().replace("      containers:\n", SIDECAR)
         deployment.write_text(text.replace("image: simple-server:v1", "image: theirs"))  # its name says that it is ours
-    kube, engine = LivingKube(), Engine()
+    kube, engine = LivingKube(), FakeEngine()
+    others = [("theirs", ""), ("another", ""), ("demo", "minikube")]
+    engine.created = [Created(name, provider, PROJECT.application.owner.name, "", "") for name, provider in others]
+    engine.created.append(Created("shop", "", "kubetasks-shop", "/shop", "kubetasks"))
     project = dataclasses.replace(PROJECT, application=dataclasses.replace(PROJECT.application, source=source, **more))
     settings = configured(folder, project=project, cache=folder / "cache", timeout=timeout, grace_period=0)
     run = LivingRun(settings, Person(results=not told["dry"]), **told)

@@ -26,8 +26,9 @@ from kubetasks.project.settings import OURS
 from kubetasks.setup import install, inventory, requirements
 from kubetasks.tasks import namespace
 from tasks import PROJECT
+from tests.unit.engine.fakes import FakeEngine
 from tests.unit.failing import raising
-from tests.unit.pipeline.living import BEGUN, CRASHED, NODE_PORT, Engine, World, world
+from tests.unit.pipeline.living import BEGUN, CRASHED, NODE_PORT, World, world
 
 UPDATE = "UPDATE_TRANSCRIPTS"  # if this variable is set, a transcript that differs is written anew, and the test still fails
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
@@ -122,7 +123,7 @@ def beside(it: World) -> None:
     it.kube.answers(it.patch)
 
 
-def shell_of(it: World, node: str, engine: Engine) -> None:
+def shell_of(it: World, node: str, engine: FakeEngine) -> None:
     """The shell's docker uses the engine of that node, or this machine's."""
     it.patch.setenv(access.NODE_VARIABLE, node)
     it.run.engine = engine  # type: ignore[assignment]
@@ -171,7 +172,7 @@ DONE: dict[str, Callable[[World], Any]] = {
     "this machine lacks an engine": lambda it: equipped(it, "engine"),
     "the engine is away": lambda it: setattr(it.provider, "start", raising(EngineError("It is away.", "Go there"))),
     "a cluster was created here": lambda it: it.run.settings.state_folder.mkdir(parents=True),
-    "this shell uses the engine of node demo": lambda it: shell_of(it, "demo", Engine()),
+    "this shell uses the engine of node demo": lambda it: shell_of(it, "demo", FakeEngine()),
     "this shell uses this machine's engine": lambda it: shell_of(it, "", it.engine),
     "the API server comes up": soon("GET node", AWAY, ApiError("GET /api/v1/nodes", 503, "", "starting")),
     "the API server does not answer": soon("GET", AWAY),

@@ -122,7 +122,8 @@ class World:
 
     def __init__(self, kind: type[Own], program: type[FakeProgram], folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.name = kind.__name__.lower()
-        self.engine = FakeEngine(NODE_IMAGE.reference, *IMAGE.names)
+        self.engine = FakeEngine(NODE_IMAGE.reference)
+        self.engine.images |= dict.fromkeys(IMAGE.names, "sha256:1")
         self.program: Any = program(self.engine)
         self._folder = folder
         patch.setattr(shell, "run", self.program)

@@ -167,7 +167,7 @@ def test_an_image_is_loaded_once(world: World, capsys: pytest.CaptureFixture[str
 def test_an_image_that_is_named_by_its_digest_is_left_to_the_nodes_to_pull(world: World) -> None:
     world.provider.start()
     pinned = "postgres:17@sha256:1"
-    world.engine.images |= {"postgres:17", pinned}
+    world.engine.images |= dict.fromkeys(("postgres:17", pinned), "sha256:2")
     world.provider.supply(["postgres:17", pinned])
     assert world.engine.loaded == ["postgres:17"]
 

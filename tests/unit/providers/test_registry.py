@@ -14,7 +14,7 @@ from tests.unit.providers.fakes import IMAGE, World
 @pytest.fixture
 def kind(kind: World) -> World:
     """Its engine has the registry's image."""
-    kind.engine.images.add(versions.REGISTRY)
+    kind.engine.images[versions.REGISTRY] = "sha256:2"
     return kind
 
 
@@ -32,7 +32,7 @@ def test_a_delivery_that_fails_is_told_and_leaves_no_name_behind_and_the_image_i
     kind: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], failing: str, words: str
 ) -> None:
     kind.provider.start()
-    images = {*kind.engine.images}
+    images = dict(kind.engine.images)
     if failing == "push":
         monkeypatch.setattr(kind.engine, "push", raising(ImageError("Pushing it failed: connection refused")))
     else:

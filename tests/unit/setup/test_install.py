@@ -147,7 +147,7 @@ def test_without_what_lies_beside_the_package_an_engine_is_asked_for_and_images_
     assert (item.detail, item.remedy) == ("none answers", f"Start it, or install one: {inventory.INSTALL_DOCKER}")
 
     engine: Any = FakeEngine()
-    engine.pull = lambda reference, _on_line: engine.images.add(reference)
+    engine.pull = lambda reference, _on_line: engine.images.update({reference: reference})
     monkeypatch.setattr(client, "release", lambda: "28.0.4")
     monkeypatch.setattr(client, "connect", lambda: engine)
     assert install.install(settings, door(), needed)

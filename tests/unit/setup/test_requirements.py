@@ -1,6 +1,5 @@
 """Which image or program is wanted: the pulled one, or the one that is built."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,13 +8,9 @@ from kubetasks.project.versions import DEFAULT_KUBERNETES, KICBASE, KUBERNETES
 from kubetasks.setup import requirements
 from nodeimages import names
 from tests.unit.configured import configured
+from tests.unit.engine.fakes import FakeEngine
 
 BUILT, PULLED = names.node(DEFAULT_KUBERNETES), KUBERNETES[DEFAULT_KUBERNETES].pulled
-
-
-def having(*references: str) -> Any:
-    """An engine that has those images."""
-    return SimpleNamespace(image_id=lambda reference: "sha256:1" if reference in references else None)
 
 
 @pytest.mark.parametrize(
@@ -31,12 +26,14 @@ def having(*references: str) -> Any:
     ],
 )
 def test_an_image_is_pulled_or_built_as_the_setting_says(way: str, there: tuple[str, ...], wanted: str, present: bool) -> None:
-    found = requirements.KIND_NODE_IMAGE.find(having(*there), configured(images=way))
+    engine: Any = FakeEngine(*there)
+    found = requirements.KIND_NODE_IMAGE.find(engine, configured(images=way))
     assert found == requirements.Artifact(wanted, present)
 
 
 def test_the_image_of_minikubes_nodes_is_there_only_with_its_tag() -> None:
+    engine: Any = FakeEngine(KICBASE)
     configuration = configured(images="pull")
-    tag = KICBASE.partition("@")[0]
-    assert not requirements.MINIKUBE_NODE_IMAGE.find(having(KICBASE), configuration).present, "minikube would pull it again"
-    assert requirements.MINIKUBE_NODE_IMAGE.find(having(KICBASE, tag), configuration).present
+    assert not requirements.MINIKUBE_NODE_IMAGE.find(engine, configuration).present, "minikube would pull it again"
+    engine.tag(KICBASE, KICBASE.partition("@")[0])
+    assert requirements.MINIKUBE_NODE_IMAGE.find(engine, configuration).present
