@@ -1,7 +1,7 @@
 """Ownership: no object without our label is changed or removed. The API is a fake; the same is shown on a real one."""
 
 from typing import Any
-from unittest.mock import Mock, patch
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import example, given, settings
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kubetasks.errors import ClusterError, LeftoverError, OwnershipError, RolloutError, TaskError
 from kubetasks.kube import client, objects
-from kubetasks.kube.client import ApiError, Object
+from kubetasks.kube.client import ApiError
 from kubetasks.project.labels import OWNER_LABEL, TOOL
 from kubetasks.terminal import wait
 from tests.unit.failing import raising
@@ -64,19 +64,12 @@ def test_an_object_that_has_taken_the_place_of_ours_since_it_was_read_is_not_cha
 
 
 def test_a_deployment_that_gets_another_template_keeps_its_replicas_and_nobody_is_made_their_owner() -> None:
-    kube, applied = LivingKube(), list[Object]()
+    kube = LivingKube()
     template = {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "a", "image": "a:1"}]}}
     spec = {"replicas": 3, "template": template}
     kube._put("Deployment", "default", NAME, {"apiVersion": "apps/v1", "metadata": {"labels": OURS}, "spec": spec})
-    asked = kube.request
-
-    def noted(method: str, target: str, query: Any = None, body: Any = None, content: str = "") -> Object:
-        applied.extend([body] if content == objects.APPLY_PATCH else [])
-        return asked(method, target, query, body, content)
-
-    with patch.object(kube, "request", noted):
-        objects.replace_template(kube, kube.one("Deployment"), template)
-    assert ["replicas" in item["spec"] for item in applied] == [False]
+    objects.replace_template(kube, kube.one("Deployment"), template)
+    assert ["replicas" in body["spec"] for *_, body, content in kube.asked if content == objects.APPLY_PATCH] == [False]
 
 
 def test_an_object_that_has_gone_since_it_was_read_is_created() -> None:

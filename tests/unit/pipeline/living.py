@@ -63,9 +63,9 @@ SIDECAR = "      containers:\n        - {name: proxy, image: 'envoy:1'}\n"
 class LivingKube(Kube):
     """Objects by kind, namespace and name. Pods of an image in `broken` do not start, for the reason there.
 
-    `done` is what was changed. `answering` says who answers at the addresses: the service's "pods", "nobody", one "for ever",
-    pods of "another build", or nobody after the "first" look. `silent` is why pods give the API server no good answer.
-    `meanwhile` has what happens just before the next request that begins so.
+    `asked` has the requests, and `done` what was changed. `answering` says who answers at the addresses: the service's "pods",
+    "nobody", one "for ever", pods of "another build", or nobody after the "first" look. `silent` is why pods give the API server
+    no good answer. `meanwhile` has what happens just before the next request that begins so.
     """
 
     owner = PROJECT.application.owner
@@ -81,6 +81,7 @@ class LivingKube(Kube):
         self.silent = ""
         self.last_words = "second line"  # of each log
         self.meanwhile: list[tuple[str, Callable[[], object]]] = []
+        self.asked: list[tuple[str, str, Any, Any, str]] = []
         self.done: list[str] = []
         self._versions = itertools.count(1)
         for kind, namespace, name, more in (
@@ -97,7 +98,10 @@ class LivingKube(Kube):
 
     # requests
 
-    def request(self, method: str, target: str, query: Any = None, body: Any = None, _type: str = "", accept: str = "") -> Object:
+    def request(
+        self, method: str, target: str, query: Any = None, body: Any = None, content: str = "", accept: str = ""
+    ) -> Object:
+        self.asked.append((method, target, query, body, content))
         if accept:
             return {"items": self.served if target == "/apis" else []}
         kind, namespace, name, sub = self._parsed(target)

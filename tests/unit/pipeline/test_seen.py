@@ -2,32 +2,29 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kubetasks.pipeline import app, build, run
-from tests.unit.pipeline.living import LivingKube, world
+from tests.unit.pipeline.living import world
 
 
 def test_tasks_that_change_nothing_read_each_object_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    there, read = world(tmp_path, monkeypatch), Counter[str]()
+    there = world(tmp_path, monkeypatch)
     app.up(there.run)
     there.run.forget("seen")
-    asked = LivingKube.request
-
-    def counted(kube: LivingKube, method: str, target: str, query: Any = None, *given: Any) -> Any:
-        read[f"{method} {target} {'dryRun' in (query or {})}"] += 1
-        return asked(kube, method, target, query, *given)
-
-    monkeypatch.setattr(LivingKube, "request", counted)
+    there.kube.asked.clear()
     build.build(there.run)
     app.deploy(there.run)
     app.expose(there.run)
     app.scale(there.run, 3)
-    own = {words: times for words, times in read.items() if "/namespaces/default/" in words}
-    assert len(own) == 12, "three objects are read, rehearsed and applied; replica sets, pods and endpoints are listed"
-    assert set(own.values()) == {1}
+    requests = Counter(
+        (method, target, "dryRun" in (query or {}))
+        for method, target, query, *_ in there.kube.asked
+        if "/namespaces/default/" in target
+    )
+    assert len(requests) == 12, "three objects are read, rehearsed and applied; replica sets, pods and endpoints are listed"
+    assert set(requests.values()) == {1}
 
 
 def test_what_others_have_changed_while_somebody_waited_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
