@@ -98,12 +98,6 @@ def test_it_is_packed_as_docker_build_does_and_everybody_may_read_it_whatever_th
     }
 
 
-def test_the_image_carries_its_build_id_in_name_and_arguments(tmp_path: Path) -> None:
-    made = current(tmp_path, f"ARG BASE={PYTHON_IMAGE}\nFROM ${{BASE}}\narg BUILD_ID\nARG OTHER=1\n")
-    assert made.reference == f"simple-server:{made.build}"
-    assert made.arguments == {"BASE": "base", "BUILD_ID": made.build}
-
-
 @pytest.mark.parametrize(
     ("dockerfile", "declared"),
     [

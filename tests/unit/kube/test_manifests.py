@@ -156,6 +156,7 @@ def pods(**template: object) -> Object:
 CONTAINERS = "/spec/template/spec/containers"
 OTHER_PORT = CONTAINER | {"ports": [{"containerPort": 5000}]}
 SERVICE: Object = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "simple-server"}}
+NO_PORTS = [CONTAINER | {"ports": one} for one in ([8080], {"http": 80})]
 NO_PORT: list[Object] = [{}, {"spec": {}}, {"spec": {"ports": []}}, {"spec": {"ports": ["http"]}}]
 
 
@@ -166,6 +167,10 @@ NO_PORT: list[Object] = [{}, {"spec": {}}, {"spec": {"ports": []}}, {"spec": {"p
         ("copy", manifest("deployment"), "has deployment/simple-server twice"),
         ("deployment", but("deployment", "/spec/selector", {"matchLabels": LABELS}), f"selects {NAMED}=web, and the tasks find"),
         ("deployment", but("deployment", CONTAINERS, [OTHER_PORT]), "declares port 5000, and the application's is 8080"),
+        *(
+            ("deployment", but("deployment", CONTAINERS, [one]), "are no list of mappings: - containerPort: 8080")
+            for one in NO_PORTS
+        ),
         ("service", but("service", "/metadata/name", "another"), "has no service/simple-server"),
         ("service", but("service", "/spec/type"), r"service/simple-server in .* is a ClusterIP: nobody outside reaches it"),
         *(("service", SERVICE | one, "has no port") for one in NO_PORT),

@@ -45,12 +45,6 @@ def test_each_pod_is_asked_at_the_port_of_its_own_slice() -> None:
     assert service.ready_ports({"spec": {"ports": [{"port": 80}]}}, [old, new, {"endpoints": None}]) == {"new": 6000}
 
 
-def test_the_owner_of_a_node_port_is_another_service_that_has_it() -> None:
-    item: dict[str, Any] = recorded("service")
-    assert service.node_port_owner([item], 30080, "other", "default") is item
-    assert service.node_port_owner([item], 30081, "other", "default") is None
-
-
 def test_what_a_selector_asks_for_and_the_pods_do_not_have_is_named() -> None:
     item: dict[str, Any] = recorded("service")
     template: dict[str, Any] = recorded("ready")["workload"]["spec"]["template"]

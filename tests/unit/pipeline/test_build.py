@@ -19,7 +19,7 @@ def test_the_command_has_the_arguments_and_the_dockerfile(
     given: Any = {"dockerfile": file} if another else {}
     there = world(tmp_path, monkeypatch, dry=True, **given)
     (file if another else there.folder / "source" / "Dockerfile").write_text(
-        f"ARG BASE={PYTHON_IMAGE}\nFROM $BASE\nARG BUILD_ID\n"
+        f"ARG BASE={PYTHON_IMAGE}\nFROM ${{BASE}}\narg BUILD_ID\nARG OTHER=1\n"
     )
     made = build.build(there.run)
     words = capsys.readouterr().out.split()

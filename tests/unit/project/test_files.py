@@ -142,12 +142,3 @@ def test_a_dockerignore_of_another_encoding_is_followed_and_a_line_that_is_no_pa
     (tmp_path / ".dockerignore").write_text("# all\n\nkept\n[.--a]\n")
     with pytest.raises(SettingError, match=r"\.dockerignore cannot be read: line 4 is no pattern"):
         content.context_entries(tmp_path)
-
-
-@pytest.mark.parametrize("ports", [[8080], {"http": 80}])
-def test_ports_that_are_no_list_of_mappings_are_told_with_how_to_write_them(folder: Path, ports: object) -> None:
-    item = copy.deepcopy(K8S["deployment"])
-    item["spec"]["template"]["spec"]["containers"][0]["ports"] = ports
-    (folder / "deployment.yaml").write_text(yaml.safe_dump(item))
-    with pytest.raises(SettingError, match="are no list of mappings: - containerPort: 8080"):
-        applied(folder)

@@ -1,17 +1,13 @@
 """A cluster of others: how an image reaches it, and what of it is known."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from kubetasks import providers
 from kubetasks.engine.image import Delivered
 from kubetasks.errors import EngineError, ImageError
 from kubetasks.providers.existing import Existing
-from kubetasks.providers.kind.provider import Kind
-from kubetasks.providers.minikube.provider import Minikube
 from tasks import PROJECT
 from tests.unit.configured import configured, door
 from tests.unit.engine.fakes import DIGEST, FakeEngine
@@ -77,9 +73,4 @@ def test_its_kubeconfig_is_the_given_one_or_kubectls(
     assert (theirs.kubeconfig, facts.kubeconfig, facts.context) == (path, path, "theirs")
     assert "kubectl --context theirs version must answer" in facts.unreachable_hint
     assert (theirs.kubectl, theirs.phase(), theirs.remove_images(set)) == (("--context", "theirs"), "running", [])
-
-
-@pytest.mark.parametrize(("name", "kind"), [("kind", Kind), ("minikube", Minikube), ("existing", Existing)])
-def test_the_settings_choose_the_provider(name: str, kind: type) -> None:
-    found = providers.select(configured(provider=name), door(), lambda: SimpleNamespace())  # type: ignore[arg-type,return-value]
-    assert (type(found), found.shared) == (kind, kind is Existing)
+    assert theirs.shared
