@@ -98,6 +98,13 @@ class Tasks:
         """The names of the nodes, which their containers have too."""
         return [node["metadata"]["name"] for node in self.get("nodes")["items"]]
 
+    def node_images(self) -> dict[str, str]:
+        """The digests of all images on the one node, by name."""
+        (node,) = self.nodes()
+        listing = docker("exec", node, "ctr", "--namespace=k8s.io", "images", "ls")
+        rows = [line.split() for line in listing.splitlines()[1:]]
+        return {name: digest for name, _type, digest, *_ in (row for row in rows if len(row) > 2)}  # one that goes has no digest
+
     def pods(self) -> set[str]:
         """The names of the pods in this namespace, terminating ones too."""
         return {pod["metadata"]["name"] for pod in self.get("pods")["items"]}

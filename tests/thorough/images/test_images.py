@@ -87,13 +87,6 @@ def test_a_dockerfile_that_only_buildkit_can_build_is_built_with_it(app: Tasks, 
     assert "Nothing works" in failed
 
 
-def node_images(tasks: Tasks) -> dict[str, str]:
-    """The digests of all images on the node, by name."""
-    (node,) = tasks.nodes()
-    listing = docker("exec", node, "ctr", "--namespace=k8s.io", "images", "ls")
-    return {name: digest for name, _type, digest, *_ in map(str.split, listing.splitlines()[1:])}
-
-
 @pytest.mark.promise("`docker rmi simple-server:v1 -f`", "`kubectl apply -f k8s/` works too")
 @every_provider
 def test_a_node_keeps_an_image_that_any_pod_uses_and_no_other(app: Tasks, tmp_path: Path) -> None:
@@ -104,14 +97,14 @@ def test_a_node_keeps_an_image_that_any_pod_uses_and_no_other(app: Tasks, tmp_pa
     tasks("undeploy")
     tasks.kubectl("apply", f"--filename={tmp_path / 'k8s' / 'deployment.yaml'}")  # by hand: without our label
     tasks.kubectl("rollout", "status", f"deployment/{tasks.app}", "--timeout=60s")
-    running = node_images(tasks)[f"docker.io/library/{tutorials_name(tasks)}"]
+    running = tasks.node_images()[f"docker.io/library/{tutorials_name(tasks)}"]
     tasks("rmi")
-    assert running in node_images(tasks).values()
+    assert running in tasks.node_images().values()
     tasks.kubectl("delete", "pods", f"--selector=app.kubernetes.io/name={tasks.app}", "--now")
     tasks.kubectl("rollout", "status", f"deployment/{tasks.app}", "--timeout=60s")
     tasks.kubectl("delete", "deployment", tasks.app, "--cascade=foreground")
     tasks("build", "rmi")
-    after = node_images(tasks)
+    after = tasks.node_images()
     assert running not in after.values(), "under no name, a digest's neither"
     assert [name for name in after if tasks.app in name] == []
     assert f"docker.io/library/{theirs}" in after
@@ -123,11 +116,11 @@ def test_the_tutorials_name_means_the_newest_build_on_the_node_too(app: Tasks, t
     tasks = app.renamed(tmp_path)
     tasks("build", "deploy")
     v1 = f"docker.io/library/{tutorials_name(tasks)}"
-    first = node_images(tasks)[v1]
+    first = tasks.node_images()[v1]
     source.edit(tmp_path)
     newest = tasks.json("build")["image"]
     tasks("deploy")
-    known = node_images(tasks)
+    known = tasks.node_images()
     assert known[v1] == known[f"docker.io/library/{newest}"] != first
 
 
@@ -139,7 +132,7 @@ def test_an_image_of_several_platforms_that_was_pulled_is_loaded_for_the_nodes_o
         docker("pull", name)
         try:
             app.provider().supply([name])
-            assert name in node_images(app)
+            assert name in app.node_images()
         finally:
             docker("rmi", name)
             docker("exec", *app.nodes(), "ctr", "--namespace=k8s.io", "images", "rm", name)

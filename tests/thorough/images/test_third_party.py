@@ -29,10 +29,7 @@ def test_one_that_is_rebuilt_under_its_tag_is_loaded_again_and_one_that_is_not_i
         return capsys.readouterr().err
 
     def on_node() -> str:
-        (line,) = docker("exec", node, "ctr", "--namespace=k8s.io", "images", "ls", f"name==docker.io/{reference}").splitlines()[
-            1:
-        ]
-        return line.split()[2]
+        return app.node_images()[f"docker.io/{reference}"]
 
     docker("tag", requirements.REGISTRY.find(engine, app.settings).reference, reference)
     assert supplied().startswith(f"Loading {reference} into cluster {app.cluster}: done")

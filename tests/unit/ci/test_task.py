@@ -1,13 +1,10 @@
 """`test` as a CI calls it: its exit code, and the page of its job. Only tox and the engine are stand-ins."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tasks import PROJECT
+from tests.unit.tasks.test_command_line import python
 
 # The reports of the run that this test is part of stay, and its clone may be mounted to be read only.
 PROGRAM = """\
@@ -53,15 +50,8 @@ def test_the_exit_code_says_whether_what_was_requested_passed_and_the_jobs_page_
     (page := tmp_path / "page.md").write_text("what the job wrote before\n")
     (tmp_path / "tox.py").write_text(TOX)
     (reports := tmp_path / "reports").mkdir()
-    own = {"PYTHONPATH": str(tmp_path), "FAILING": failing, "DOCKER_HOST": "unix:///nowhere/docker.sock"}
-    ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(reports), "test", *words.split()],
-        cwd=PROJECT.folder,
-        env=os.environ | own | {"GITHUB_STEP_SUMMARY": str(page)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    environment = {"PYTHONPATH": str(tmp_path), "FAILING": failing, "GITHUB_STEP_SUMMARY": str(page)}
+    ended = python("-c", PROGRAM, str(reports), "test", *words.split(), environment=environment)
     assert (ended.returncode, told in ended.stderr) == (code, True), ended.stdout + ended.stderr
     before, *lines = page.read_text().splitlines()
     assert (before, lines[:2]) == ("what the job wrote before", HEAD if parts else [])

@@ -4,17 +4,15 @@ import http.client
 import json
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from simple_server.limits import Limits
-from tasks import PROJECT
 from tests.support.eventually import until
 from tests.unit.simple_server.process import GET, SECONDS, received, running, start
+from tests.unit.tasks.test_command_line import python
 
 LONG = "--drain=600"  # until a second signal ends it
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
@@ -92,7 +90,7 @@ print("still there")
 
 
 def test_a_signal_while_an_object_is_destroyed_ends_it_too() -> None:
-    ended = subprocess.run([sys.executable, "-c", DESTROYING], cwd=PROJECT.folder, capture_output=True, text=True, check=False)
+    ended = python("-c", DESTROYING)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 

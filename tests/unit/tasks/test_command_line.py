@@ -30,9 +30,10 @@ OTHERS = ("docker", "filelock", "kubernetes", "rich", "yaml", "tenacity", "reque
 def python(
     *words: str, folder: Path = PROJECT.folder, environment: Mapping[str, str] = {}, to: int = subprocess.PIPE
 ) -> subprocess.CompletedProcess[str]:
+    """Run Python where no engine answers."""
     own = {"DOCKER_HOST": "unix:///nowhere/docker.sock", "PYTHONPATH": str(PROJECT.folder)}
     argv, variables = [sys.executable, *words], {**os.environ, **own, **environment}
-    return subprocess.run(argv, cwd=folder, env=variables, stdout=to, stderr=subprocess.PIPE, text=True, timeout=60)
+    return subprocess.run(argv, cwd=folder, env=variables, stdout=to, stderr=subprocess.PIPE, text=True, timeout=120)
 
 
 def invoke(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:

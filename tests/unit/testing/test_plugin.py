@@ -1,14 +1,11 @@
 """The plugin in runs of pytest of their own, on a machine without an engine."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tasks import PROJECT
+from tests.unit.tasks.test_command_line import python
 
 TASKS = """\
 from kubetasks import Project, namespace
@@ -54,18 +51,12 @@ def run(folder: Path, *words: str, test: str, tasks: str = TASKS, conftest: str 
         if text:
             (folder / name).write_text(text)
     (folder / "tmp").mkdir()
-    own = {"TMPDIR": str(folder / "tmp"), "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": str(PROJECT.folder)}
-    ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "kubetasks.pytest_plugin", "-p", "no:randomly", "-q", *words],
-        cwd=folder,
-        env=os.environ | own | {"DOCKER_HOST": "unix:///nowhere/docker.sock"} | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-    )
-    assert "Traceback" not in ended.stdout
-    return ended.returncode, ended.stdout
+    own = {"TMPDIR": str(folder / "tmp"), "XDG_CACHE_HOME": str(folder / "cache")}
+    argv = ["-m", "pytest", "-p", "kubetasks.pytest_plugin", "-p", "no:randomly", "-q", *words]
+    ended = python(*argv, folder=folder, environment=own | variables)
+    told = ended.stdout + ended.stderr
+    assert "Traceback" not in told
+    return ended.returncode, told
 
 
 @pytest.mark.parametrize("workers", [[], ["-n1"]])
