@@ -1,8 +1,9 @@
-"""The application's images: a stranger's is left alone, a node keeps what is in use and nothing else."""
+"""The application's images, and those of third parties: a stranger's is left alone, a node keeps what is in use and no other."""
 
 import dataclasses
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from docker import from_env
 
 from kubetasks.engine import client
 from kubetasks.pipeline import build
+from kubetasks.setup import requirements
 from kubetasks.testing.cluster import Cluster
 from tasks import PROJECT
 from tests.support import answers, registries, source
@@ -26,14 +28,10 @@ from tests.support.run import Run
 AT_ONCE, TIMES = 4, 40
 
 
-def tutorials_name(tasks: Tasks) -> str:
-    return f"{tasks.app}:v1"
-
-
 @pytest.mark.promise("`docker rmi simple-server:v1 -f`")
 def test_a_foreign_image_of_the_tutorials_name_is_left_alone(clusterless: Tasks, tmp_path: Path) -> None:
     tasks, connection = clusterless.renamed(tmp_path), client.connect()
-    v1 = tutorials_name(tasks)
+    v1 = f"{tasks.app}:v1"
     docker("import", "-", v1, stdin=EMPTY)  # as everybody has it who did the tutorial by hand
     foreign = connection.image_id(v1)
     assert f"{v1} was not built by these tasks" in tasks("build").stderr
@@ -97,7 +95,7 @@ def test_a_node_keeps_an_image_that_any_pod_uses_and_no_other(app: Tasks, tmp_pa
     tasks("undeploy")
     tasks.kubectl("apply", f"--filename={tmp_path / 'k8s' / 'deployment.yaml'}")  # by hand: without our label
     tasks.kubectl("rollout", "status", f"deployment/{tasks.app}", "--timeout=60s")
-    running = tasks.node_images()[f"docker.io/library/{tutorials_name(tasks)}"]
+    running = tasks.node_images()[f"docker.io/library/{tasks.app}:v1"]
     tasks("rmi")
     assert running in tasks.node_images().values()
     tasks.kubectl("delete", "pods", f"--selector=app.kubernetes.io/name={tasks.app}", "--now")
@@ -115,7 +113,7 @@ def test_a_node_keeps_an_image_that_any_pod_uses_and_no_other(app: Tasks, tmp_pa
 def test_the_tutorials_name_means_the_newest_build_on_the_node_too(app: Tasks, tmp_path: Path) -> None:
     tasks = app.renamed(tmp_path)
     tasks("build", "deploy")
-    v1 = f"docker.io/library/{tutorials_name(tasks)}"
+    v1 = f"docker.io/library/{tasks.app}:v1"
     first = tasks.node_images()[v1]
     source.edit(tmp_path)
     newest = tasks.json("build")["image"]
@@ -147,5 +145,38 @@ def test_builds_that_end_at_once_all_give_their_image_the_tutorials_name(app: Ta
         with ThreadPoolExecutor(AT_ONCE) as pool:
             built = {image.reference for image in pool.map(lambda turn: build.build(runs[turn % 2].run()), range(turns))}
         assert len(built) == 2
-        assert connection.image_id(tutorials_name(tasks)) in map(connection.image_id, built)
-        connection.remove_image(tutorials_name(tasks))
+        assert connection.image_id(f"{tasks.app}:v1") in map(connection.image_id, built)
+        connection.remove_image(f"{tasks.app}:v1")
+
+
+@pytest.fixture
+def reference() -> Iterator[str]:
+    """A name with an organisation and without a registry, as on Docker Hub."""
+    name = f"test-{secrets.token_hex(3)}/database:1"
+    yield name
+    docker("rmi", "--force", name)
+
+
+def test_one_that_is_rebuilt_under_its_tag_is_loaded_again_and_one_that_is_not_is_left_alone(
+    app: Tasks, reference: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine, provider = client.connect(), app.provider()
+    (node,) = app.nodes()
+
+    def supplied() -> str:
+        provider.supply([reference])
+        return capsys.readouterr().err
+
+    def on_node() -> str:
+        return app.node_images()[f"docker.io/{reference}"]
+
+    docker("tag", requirements.REGISTRY.find(engine, app.settings).reference, reference)
+    assert supplied().startswith(f"Loading {reference} into cluster {app.cluster}: done")
+    assert supplied() == ""
+    first = on_node()
+    docker("tag", requirements.BASE_IMAGE.find(engine, app.settings).reference, reference)
+    told = supplied()
+    assert f"{reference} is another image now" in told
+    assert on_node() != first
+    assert supplied() == ""
+    docker("exec", node, "ctr", "--namespace=k8s.io", "images", "rm", f"docker.io/{reference}")

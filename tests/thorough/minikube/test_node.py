@@ -40,10 +40,6 @@ test -z "${{DOCKER_HOST:-}}${{DOCKER_CERT_PATH:-}}${{MINIKUBE_ACTIVE_DOCKERD:-}}
 """
 
 
-def in_node(tasks: Tasks, *words: str) -> str:
-    return docker("exec", tasks.cluster, *words)
-
-
 @pytest.fixture
 def sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sudo for root, if the machine has none: it runs what it is given."""
@@ -71,10 +67,10 @@ def minikubes(cluster: str) -> list[str]:
 def test_a_tunnel_gives_the_load_balancers_address_until_it_is_closed(app: Tasks, number: signal.Signals) -> None:
     app("build", "deploy", "expose", "scale")
     with begun(app, "tunnel") as process:
-        until(lambda: bool(url := balanced(app)) and answers.health(url) is not None)
-        answered = answers.spread(balanced(app), REQUESTS)
+        until(lambda: (url := app.printed().get("load balancer")) is not None and answers.health(url) is not None)
+        answered = answers.spread(app.printed()["load balancer"], REQUESTS)
         assert (set(answered.requests), answered.failed) == (app.pods(), 0)
-        assert {"load balancer", "node port"} == {one["way"] for one in app.json("status")["addresses"]}
+        assert set(app.printed()) == {"load balancer", "node port"}
         if number == signal.SIGINT:
             os.killpg(process.pid, number)  # the whole group, as a terminal does
         else:
@@ -83,12 +79,7 @@ def test_a_tunnel_gives_the_load_balancers_address_until_it_is_closed(app: Tasks
     assert (process.returncode, output.splitlines()[-1]) == (0, "The tunnel is closed."), output
     assert tunnel.route(tunnel.ROUTES.read_text()) == ""
     assert minikubes(app.cluster) == []
-    assert {one["way"] for one in app.json("status")["addresses"]} == {"node port"}
-
-
-def balanced(app: Tasks) -> str:
-    """The URL at the load balancer's address, or ""."""
-    return next((one["url"] for one in app.json("status")["addresses"] if one["way"] == "load balancer"), "")
+    assert set(app.printed()) == {"node port"}
 
 
 @pytest.mark.promise(
@@ -112,13 +103,13 @@ def test_a_node_that_runs_docker_builds_as_in_the_tutorial(throwaway: Tasks, mon
     throwaway.kubectl("apply", f"--filename={PROJECT.folder / 'k8s' / 'deployment.yaml'}")
     throwaway.kubectl("rollout", "status", "deployment/simple-server", "--timeout=60s")
     throwaway.kubectl("delete", "deployment", "simple-server", "--cascade=foreground")
-    in_node(throwaway, "docker", "rmi", f"{PROJECT.application.name}:v1")
+    docker("exec", throwaway.cluster, "docker", "rmi", f"{PROJECT.application.name}:v1")
     paste(TUTORIAL.format(base=base))
     assert client.connect().image_tags(PROJECT.application.name) == [], "everything was built in the node"
-    assert "by-hand" in in_node(throwaway, "docker", "images", PROJECT.application.name)
+    assert "by-hand" in docker("exec", throwaway.cluster, "docker", "images", PROJECT.application.name)
     assert len(throwaway.json("traffic")["pods"]) == 3
     throwaway("undeploy", "rmi")
-    assert in_node(throwaway, "docker", "images", "--quiet", f"{PROJECT.application.name}:v1") == ""
+    assert docker("exec", throwaway.cluster, "docker", "images", "--quiet", f"{PROJECT.application.name}:v1") == ""
 
 
 def test_a_restart_behind_our_back_a_pasted_stop_and_lost_keys(throwaway: Tasks, tmp_path: Path) -> None:

@@ -5,10 +5,6 @@ import pytest
 from ci import mutation
 
 
-def made(source: str) -> list[str]:
-    return [one.applied(source) for one in mutation.changes("f.py", source)]
-
-
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
@@ -35,7 +31,7 @@ def made(source: str) -> list[str]:
     ],
 )
 def test_the_meaning_changes_and_no_words_or_types(source: str, expected: list[str]) -> None:
-    assert sorted(made(source)) == sorted(expected)
+    assert sorted(one.applied(source) for one in mutation.changes("f.py", source)) == sorted(expected)
 
 
 def test_a_change_says_where_it_is() -> None:

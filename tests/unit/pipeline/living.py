@@ -492,13 +492,15 @@ def world(
     """The application is that of this project, with its source in that folder, and `more` changed in it.
 
     `parts`: it has a configuration, a password, a job, a worker and a database besides, and another container in its pods.
-    `claim`: and a volume claim.
+    `claim`: and a volume claim. `elsewhere`: its Dockerfile is not in its source.
     """
     facts, timeout, claim = more.pop("facts", {}), more.pop("timeout", 30), more.pop("claim", False)
     told = {name: more.pop(name, False) for name in ("dry", "echo")}
     source = folder / "source"
     source.mkdir(parents=True)
     (source / "Dockerfile").write_text("FROM scratch\n")
+    if more.pop("elsewhere", False):
+        more["dockerfile"] = (source / "Dockerfile").rename(folder / "Containerfile")
     if parts:
         more["manifests"] = folder / "k8s"
         shutil.copytree(PROJECT.folder / "k8s", more["manifests"])

@@ -1,7 +1,8 @@
 """What tasks print and change, typed one after the other on a cluster in memory: the transcripts in the folder beside this file.
 
 After a line `$ TASK` comes what is printed: the result, the progress after a `#`, and an error after its exit code. `%` does
-something else. The first line has the options of the world. Build ids and the hashes of replica sets are numbered.
+something else. The first line has the options of the world. Build ids and the hashes of replica sets are numbered, and PINNED
+is the pinned base image.
 """
 
 import dataclasses
@@ -23,6 +24,7 @@ from kubetasks.errors import ClusterError, EngineError, RolloutError, TaskError
 from kubetasks.kube.client import ApiError, CredentialsError
 from kubetasks.pipeline import app
 from kubetasks.project.settings import OURS
+from kubetasks.project.versions import PYTHON_IMAGE
 from kubetasks.setup import install, inventory, requirements
 from kubetasks.tasks import namespace
 from tasks import PROJECT
@@ -35,6 +37,7 @@ TRANSCRIPTS = Path(__file__).parent / "transcripts"
 AWAY = ClusterError("The API server does not answer.", "look")
 REFUSED = ApiError("GET /api/v1/nodes", 401, "Unauthorized", "who are you?", "log in")
 SINCE = datetime.fromisoformat(BEGUN) + timedelta(days=1)  # when a node came back
+ARGUMENTS = f"ARG BASE={PYTHON_IMAGE}\nFROM ${{BASE}}\narg BUILD_ID\nARG OTHER=1\n"
 TAKEN = {"metadata": {}, "spec": {"ports": [{"nodePort": NODE_PORT}], "selector": {"app": "theirs"}}}
 METALLB = """\
 {apiVersion: v1, kind: Namespace, metadata: {name: metallb-system}}
@@ -136,6 +139,7 @@ def tunnelled(it: World) -> None:
 
 DONE: dict[str, Callable[[World], Any]] = {
     "the source is edited": lambda it: it.edit("source/Dockerfile", lambda text: f"{text}#\n"),
+    "the Dockerfile has arguments": lambda it: it.run.app.build_file.write_text(ARGUMENTS),
     "all pods start": lambda it: it.kube.broken.clear(),
     "its pods do not start": broken("ErrImageNeverPull"),
     "its pods take long": broken("ContainerCreating"),
@@ -237,6 +241,7 @@ class Typed:
             return self._names.setdefault(found[0], f"{word}{known + 1}")
 
         line = line.replace(str(self._there.folder), "FOLDER").replace(str(PROJECT.folder), "PROJECT")
+        line = line.replace(PYTHON_IMAGE, "PINNED")
         return re.sub(r"\b[0-9a-f]{12}\b|(?<=-)[0-9a-f]{5}(?=-\d)", number, line)
 
 
