@@ -13,7 +13,7 @@ from kubetasks.project.labels import TOOL
 from kubetasks.providers.registry import ENVIRONMENT, PORT
 from kubetasks.setup import requirements
 from tests.support import answers, leftovers
-from tests.support.driver import EMPTY, docker
+from tests.support.driver import docker
 from tests.support.eventually import until
 from tests.support.run import Run
 
@@ -78,16 +78,3 @@ def start(this_run: Run, folder: Path, config: Mapping[str, str] = {}, network: 
     address = f"localhost:{port['HostPort']}"
     until(lambda: not answers.silent(f"http://{address}"))  # a refusal of plain HTTP, or without a password, is an answer too
     return Registry(address, inside, name, image)
-
-
-def of_two_platforms(registry: Registry, name: str) -> str:
-    """Push an image for this machine's architecture and for one that nobody has, under one name; return that."""
-    both = f"{registry.address}/{name}:1"
-    parts = [f"{both}-{part}" for part in (docker("version", "--format={{.Server.Arch}}").strip(), "s390x")]
-    for part in parts:
-        docker("import", f"--platform=linux/{part.rpartition('-')[2]}", "-", part, stdin=EMPTY)
-        docker("push", "--quiet", part)
-        docker("rmi", part)
-    docker("manifest", "create", "--insecure", both, *parts)
-    docker("manifest", "push", "--insecure", "--purge", both)
-    return both

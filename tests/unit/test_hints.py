@@ -69,7 +69,8 @@ PROJECTS = {
 
 def wrong(project: Project, tasks: Collection, text: str) -> list[str]:
     """What a hint names, and is not there."""
-    found = [name for name in re.findall(r"INVOKE_\w+\w", text) if name not in variables(project)]
+    variables = {project.variable(section, name) for section, names in DEFAULTS.items() for name in names}
+    found = [name for name in re.findall(r"INVOKE_\w+\w", text) if name not in variables]
     found += [word for command in commands(project, text) if (word := unknown(tasks, command))]
     for page, anchor in PAGE.findall(text):
         there = Path(page) if page.startswith("/") else project.folder / page
@@ -78,10 +79,6 @@ def wrong(project: Project, tasks: Collection, text: str) -> list[str]:
         elif anchor and anchor not in re.sub(r"[^a-z0-9\n]+", "-", there.read_text().lower()):
             found.append(f"{page}#{anchor}")
     return found + [file for file in re.findall(r"k8s/\w+\.yaml", text) if not (project.folder / file).exists()]
-
-
-def variables(project: Project) -> set[str]:
-    return {project.variable(section, name) for section, names in DEFAULTS.items() for name in names}
 
 
 def commands(project: Project, text: str) -> list[list[str]]:

@@ -14,6 +14,7 @@ from kubetasks.terminal.report import Report
 from tasks import PROJECT
 from tests.support import answers, leftovers, source
 from tests.support.driver import Tasks, docker
+from tests.support.eventually import SECONDS, eventually
 from tests.support.marks import every_provider
 from tests.support.processes import begun, ended, until_line
 
@@ -100,6 +101,20 @@ def test_a_second_deploy_changes_nothing_and_restarts_no_pod(app: Tasks) -> None
     scaled = identity(app)
     app("deploy")
     assert identity(app) == scaled, "also after scale: it does not take the replicas back"
+
+
+def test_the_documented_autoscaler_is_accepted_and_deploy_leaves_its_replicas_alone(app: Tasks) -> None:
+    app("build", "deploy")
+    app.kubectl("apply", "--filename", str(PROJECT.folder / "docs" / "scale-hpa.yaml"))
+    raised(app)  # to minReplicas: no metric is needed for that
+    app("deploy")
+    assert app.get("deployment", "simple-server")["spec"]["replicas"] == 3
+
+
+@eventually(SECONDS)
+def raised(app: Tasks) -> None:
+    """The autoscaler has raised one replica to its minimum."""
+    assert app.get("deployment", "simple-server")["spec"]["replicas"] == 3
 
 
 def test_two_sources_that_are_deployed_at_once_come_one_after_the_other(app: Tasks, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whichever stage a signal ends, what served goes on serving, and the next run makes good."""
+"""Whichever stage a signal ends, what served goes on serving, and the next run makes good; so it completes a removal."""
 
 import os
 import re
@@ -10,7 +10,7 @@ import pytest
 from kubetasks.terminal.interruption import EXIT_CODE as INTERRUPTED
 from tests.support import source
 from tests.support.driver import Tasks
-from tests.support.processes import begun, ended
+from tests.support.processes import begun, ended, until_line
 
 BUILD = "docker build "  # what --echo prints when the first stage begins
 STAGE = re.compile(r"^(\S+)[^\n]*: done \(", re.MULTILINE)  # the first word of a stage's line
@@ -56,3 +56,19 @@ def test_whichever_stage_a_signal_ends_the_next_run_makes_good(
     assert interrupted >= LASTING
     app.typed(*words, folder=project)
     assert app.json("diagnose")["code"] == "healthy"
+
+
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, *(pytest.param(one, marks=pytest.mark.exhaustive) for one in (signal.SIGTERM, signal.SIGKILL))],
+)
+def test_a_removal_that_a_signal_ends_is_completed_by_the_next_one(app: Tasks, number: signal.Signals) -> None:
+    app("build", "deploy", "expose")
+    with begun(app, "unexpose", "undeploy") as process:
+        until_line(process, "Waiting until its addresses are closed: done")
+        os.killpg(process.pid, number)  # while the pod drains
+        output = ended(process, SECONDS_TO_END)
+    assert process.returncode in (-number, INTERRUPTED), output
+    assert "Traceback" not in output
+    app("unexpose", "undeploy")
+    assert app.get("deployments,replicasets,pods,services,poddisruptionbudgets")["items"] == []

@@ -82,9 +82,6 @@ def test_the_commands_are_kinds_and_dockers_own(
         "rm /tmp/image.tar",
     ]
     assert dry.service_command(("--namespace", "ns"))[1:] == ["--namespace", "ns", "get", "service", PROJECT.application.name]
-    assert dry.gives_addresses
-    kind.engine.info = {"OperatingSystem": "Docker Desktop"}
-    assert not dry.gives_addresses, "which nobody would reach"
 
 
 def test_no_port_at_all_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +96,7 @@ def test_its_facts_are_those_of_its_control_plane_and_its_network(kind: World) -
     assert (facts.context, facts.mapped_port) == ("kind-demo", (30080, mapping["hostPort"]))
     assert (facts.subnet, facts.load_balancer, facts.node_ports) == (SUBNET, True, False)
     kind.engine.info = {"OperatingSystem": "Docker Desktop"}
-    assert not kind.provider.cluster().load_balancer
+    assert not kind.provider.cluster().load_balancer, "which nobody would reach"
 
 
 def test_the_sentence_that_matters_is_told_and_not_the_stack_after_it(kind: World, tmp_path: Path) -> None:
