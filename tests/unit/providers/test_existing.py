@@ -9,7 +9,7 @@ from kubetasks.engine.image import Delivered
 from kubetasks.errors import EngineError, ImageError
 from kubetasks.providers.existing import Existing
 from tasks import PROJECT
-from tests.unit.configured import configured, door
+from tests.unit.configured import door
 from tests.unit.engine.fakes import DIGEST, FakeEngine
 from tests.unit.failing import raising
 from tests.unit.providers.fakes import IMAGE
