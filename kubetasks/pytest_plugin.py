@@ -171,9 +171,11 @@ def _of_tasks(config: pytest.Config, file: Path) -> "Project":
 
 
 @pytest.fixture(scope="session")
-def k8s_cluster(pytestconfig: pytest.Config, k8s_application: "Project") -> "Cluster":
+def k8s_cluster(request: pytest.FixtureRequest, k8s_application: "Project") -> "Cluster":
     """The cluster of this run, for all its tests and workers of pytest-xdist: `.name .kubeconfig .context .kubectl()`."""
-    return _refused(pytestconfig, lambda: _session(pytestconfig).cluster(k8s_application), k8s_application)
+    with_image = any("k8s_app" in getattr(item, "fixturenames", ()) for item in request.session.items)
+    make = partial(_session(request.config).cluster, k8s_application, with_image=with_image)
+    return _refused(request.config, make, k8s_application)
 
 
 @pytest.fixture(scope="session")

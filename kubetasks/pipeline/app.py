@@ -56,7 +56,7 @@ class Up(NamedTuple):
 def up(run: Run) -> Up:
     """Start, build, deploy, expose and scale. Image and cluster are created side by side."""
     desired.check(run.app, run.manifests, exposed=True)
-    made = run.do.unless_dry(lambda: _side_by_side(run))
+    made = run.do.unless_dry(lambda: prepare(run))
     if made is None:  # one after the other, as they would be pasted
         cluster.ensure(run)
         made = build.build(run)
@@ -64,14 +64,18 @@ def up(run: Run) -> Up:
     return Up(made, answering[0].url if answering else "")
 
 
-def _side_by_side(run: Run) -> Image:
+def prepare(run: Run, *, tagged: bool = True) -> Image:
+    """Build the image while the cluster starts, and deliver it as soon as a cluster that is new takes it.
+
+    `tagged` is that of `build`. The cluster is up even if ImageError is raised. Raises what `build` and `ensure` raise.
+    """
     built: list[Image] = []
     failed: list[BaseException] = []
     over, creating, ended = threading.Event(), threading.Event(), threading.Event()
 
     def work() -> None:
         try:
-            built.append(build.build(run, abandoned=over.is_set))
+            built.append(build.build(run, over.is_set, tagged=tagged))
             if created and not over.is_set():
                 with suppress(TaskError):  # only a head start: what it did not do, `deploy` does
                     created.preload(built[0], over.is_set)

@@ -48,36 +48,27 @@ def _of_cluster(run: Run) -> Diagnosis | None:
 
 
 def _of_application(run: Run) -> Diagnosis:
-    if needed := _of_needed(run):
-        return needed
+    try:
+        read = [run.seen.rollout_of(item) for item in run.others]
+    except SettingError as error:
+        return Diagnosis("manifests", error.sentence, error.hint)
     rollout = run.seen.rollout
+    there = [(found.workload, found) for found in [*read, rollout] if found.workload]  # first what the application may need
+    for _, found in there:
+        if problem := readiness.problem(found):
+            return explain(run, problem, found)
     if rollout.workload is None:
         try:
             run.seen.require_namespace()
         except ClusterError as error:
             return Diagnosis("namespace-missing", error.sentence, error.hint)
         return Diagnosis("not-deployed", f"Nothing is deployed in namespace {run.settings.namespace}.", f"{INV} build deploy")
-    problem = readiness.problem(rollout)
-    if problem:
-        return explain(run, problem, rollout)
-    progress = readiness.progress(rollout, run.cluster.since)
-    if not isinstance(progress, wait.Done):
-        return Diagnosis("progressing", f"The rollout is in progress: {progress.detail}.", f"{INV} status")
+    for item, found in there:
+        progress = readiness.progress(found, run.cluster.since)
+        if not isinstance(progress, wait.Done):
+            told = "The rollout is in progress" if found is rollout else f"{client.describe(item)} is not ready yet"
+            return Diagnosis("progressing", f"{told}: {progress.detail}.", f"{INV} status")
     return _of_service(run, rollout.workload) or Diagnosis(diagnosis.HEALTHY, f"{run.app.name}: {progress.detail}.")
-
-
-def _of_needed(run: Run) -> Diagnosis | None:
-    """What is wrong with the application's other objects; None if nothing is."""
-    try:
-        needed = [manifest.item for manifest in run.manifests if manifest.name != run.app.deployment]
-    except SettingError as error:
-        return Diagnosis("manifests", error.sentence, error.hint)
-    for item in filter(readiness.awaited, needed):
-        rollout = run.seen.rollout_of(item)
-        problem = readiness.problem(rollout) if rollout.workload else None
-        if problem:
-            return explain(run, problem, rollout)
-    return None
 
 
 def _of_service(run: Run, deployment: Object) -> Diagnosis | None:

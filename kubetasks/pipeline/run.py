@@ -18,8 +18,8 @@ from kubetasks.engine import client as engine_client
 from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Image
 from kubetasks.errors import SetupError, TaskError
-from kubetasks.kube import client, manifests
-from kubetasks.kube.client import Kube
+from kubetasks.kube import client, manifests, readiness
+from kubetasks.kube.client import Kube, Object
 from kubetasks.kube.manifests import Manifest
 from kubetasks.pipeline.seen import Seen
 from kubetasks.project import settings
@@ -87,6 +87,12 @@ class Run:
     def manifests(self) -> list[Manifest]:
         """What is applied for the application. Raises SettingError."""
         return manifests.of_application(self.app)
+
+    @property
+    def others(self) -> list[Object]:
+        """Those objects of the manifests that must be ready besides the application's own deployment. Raises SettingError."""
+        items = [manifest.item for manifest in self.manifests if manifest.name != self.app.deployment]
+        return [item for item in items if readiness.awaited(item)]
 
     @cached_property
     def provider(self) -> Provider:

@@ -5,12 +5,16 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from kubetasks.kube import readiness
-from kubetasks.kube.client import ApiError, Object
+from kubetasks.errors import SettingError
+from kubetasks.kube import readiness, template
+from kubetasks.kube.client import ApiError, Object, describe
+from kubetasks.kube.readiness import Rollout
 from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
 from kubetasks.project.settings import DEFAULTS
 from kubetasks.providers.own import Own
+from kubetasks.terminal import shell
+from kubetasks.terminal.wait import Failed
 
 
 def status(run: Run) -> dict[str, Any] | None:
@@ -24,14 +28,13 @@ def status(run: Run) -> dict[str, Any] | None:
 def _document(run: Run) -> dict[str, Any]:
     phase = run.provider.phase()
     document: dict[str, Any] = {"cluster": run.provider.name, "state": phase, "kubernetes": "", "deployment": None}
-    document |= {"pods": [], "addresses": [], "others": _other_clusters(run)}
+    document |= {"parts": [], "pods": [], "addresses": [], "others": _other_clusters(run)}
     if phase != "running":
         return document
     with suppress(ApiError):  # others may have forbidden it
         document["kubernetes"] = run.kube.version()
     there = run.seen.rollout
     deployment, pods = there.workload, there.pods
-    progress = readiness.rollout_state(there, run.cluster.since, run.settings.grace_period)
     if deployment is None:
         run.seen.require_namespace()
     else:
@@ -41,8 +44,10 @@ def _document(run: Run) -> dict[str, Any]:
             "replicas": readiness.replicas(deployment),
             "ready": sum(map(readiness.pod_ready, newest)),
             "earlier": sum(readiness.pod_ready(pod) for pod in pods if pod not in newest),
-            "state": getattr(progress, "detail", None) or getattr(progress, "reason", ""),
+            "state": _state(run, there),
         }
+    read = [(describe(item), run.seen.rollout_of(item)) for item in _others(run)]
+    document["parts"] = [{"name": name, "state": _state(run, found)} for name, found in read]
     document["pods"] = [
         {
             "name": pod["metadata"]["name"],
@@ -50,10 +55,22 @@ def _document(run: Run) -> dict[str, Any]:
             "state": readiness.pod_phase(pod),
             "restarts": sum(container["restartCount"] for container in pod["status"].get("containerStatuses", [])),
         }
-        for pod in pods
+        for pod in [*pods, *(pod for _, found in read for pod in found.pods)]
     ]
     document["addresses"] = [asdict(address) for address in run.seen.addresses]
     return document
+
+
+def _state(run: Run, found: Rollout) -> str:
+    state = readiness.rollout_state(found, run.cluster.since, run.settings.grace_period)
+    return state.reason if isinstance(state, Failed) else state.detail or "ready"
+
+
+def _others(run: Run) -> list[Object]:
+    """What must be ready besides the application's own deployment; nothing if the manifests are broken, as `diagnose` says."""
+    with suppress(SettingError):
+        return run.others
+    return []
 
 
 def _other_clusters(run: Run) -> list[dict[str, str]]:
@@ -67,21 +84,28 @@ def _other_clusters(run: Run) -> list[dict[str, str]]:
 
 
 def logs(run: Run, lines: int) -> Iterator[str]:
-    """The last lines of each pod, with the pod's name. Raises ApiError at the end if one could not be read."""
-    words = "logs", "--prefix", f"--tail={lines}", f"--selector={run.app.selector}"
-    return run.do(run.kubectl(*words), lambda _: _tails(run, lines)) or iter(())
+    """The last lines of each container, with the pod's name: of the application's own first, and of other pods with the
+    container's. Raises ApiError at the end if one could not be read.
+    """
+    prefix, others = ("logs", "--prefix", f"--tail={lines}"), [describe(item) for item in _others(run) if template.of(item)]
+    words = [(*prefix, f"--selector={run.app.selector}"), *((*prefix, "--all-containers", "--all-pods", name) for name in others)]
+    command = "\n".join(shell.line(run.kubectl(*each)) for each in words)
+    return run.do(command, lambda _: _tails(run, lines)) or iter(())
 
 
 def _tails(run: Run, lines: int) -> Iterator[str]:
     namespace, refused = run.settings.namespace, None
-    for pod in run.kube.list("Pod", namespace, labelSelector=run.app.selector):
-        name = pod["metadata"]["name"]
+    own = run.kube.list("Pod", namespace, labelSelector=run.app.selector)
+    named = [(pod["metadata"]["name"], _container(pod["spec"], run.app)["name"], "") for pod in own]
+    for pod in (pod for item in _others(run) for pod in run.seen.rollout_of(item).pods):
+        named += [(pod["metadata"]["name"], each["name"], f" {each['name']}") for each in template.containers(pod)]
+    for name, container, told in named:
         try:
-            text = run.kube.log(namespace, name, _container(pod["spec"], run.app)["name"], lines)
+            text = run.kube.log(namespace, name, container, lines)
         except ApiError as error:  # its node may be away
             refused = error
             continue
-        yield from (f"[{name}] {line}" for line in text.splitlines())
+        yield from (f"[{name}{told}] {line}" for line in text.splitlines())
     if refused:
         raise refused
 

@@ -221,6 +221,8 @@ def status(run: Run, json: bool = False) -> None:
     if deployment:
         row = (run.app.name, f"{deployment['ready']}/{deployment['replicas']}", deployment["image"], deployment["state"])
         report.table(("DEPLOYMENT", "READY", "IMAGE", "STATE"), [row])
+    if document["parts"]:
+        report.table(("PART", "STATE"), [(part["name"], part["state"]) for part in document["parts"]])
     if pods:
         rows = [(pod["name"], "yes" if pod["ready"] else "no", pod["state"], pod["restarts"]) for pod in pods]
         report.table(("POD", "READY", "STATE", "RESTARTS"), rows)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from kubetasks.engine.image import Image
-from kubetasks.errors import TaskError
+from kubetasks.errors import ImageError, TaskError
 from kubetasks.kube import objects
 from kubetasks.kube.client import path, reference
-from kubetasks.pipeline import build, converge, desired, diagnose
+from kubetasks.pipeline import app, build, converge, desired, diagnose
 from kubetasks.pipeline import cluster as pipeline
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
@@ -138,20 +138,34 @@ class Cluster:
         if self.ledger:
             self.ledger.note(self.entry(**what))
 
+    def note_image(self, run: Run) -> None:
+        """Note the image that is about to be built, unless it was there before any run of tests."""
+        reference = run.image.reference
+        if run.engine.image_id(reference) is None or (self.ledger and self.ledger.named_elsewhere(reference)):
+            self.note(image=reference)
+
     def _gone(self, **what: str) -> None:
         if self.ledger:
             self.ledger.gone(self.entry(**what))
 
     @in_own_words
-    def start(self) -> None:
-        """Start the cluster, created first if there is none; one of others must answer. Raises SettingError, ClusterError."""
+    def start(self, *, with_image: bool = False) -> None:
+        """Start the cluster, created first if there is none; one of others must answer. Raises SettingError, ClusterError.
+
+        `with_image`: the application is deployed in it soon, so its image is built and delivered meanwhile.
+        """
         run = self.run()
         desired.check(run.app, run.manifests, exposed=True)
         if self.shared:
             run.kube.version()
             return
         self.note()
-        pipeline.ensure(run)
+        if not with_image:
+            pipeline.ensure(run)
+            return
+        with suppress(ImageError):  # whoever deploys it is told
+            self.note_image(run)
+            app.prepare(run, tagged=False)
 
     @in_own_words
     def delete(self) -> None:
@@ -311,9 +325,7 @@ class App:
         converge.converge(run, Desired(image=self._built(run), exposed=True), run.image.build, "always")
 
     def _built(self, run: Run) -> Image:
-        reference, ledger = run.image.reference, self.cluster.ledger
-        if run.engine.image_id(reference) is None or (ledger and ledger.named_elsewhere(reference)):
-            self.cluster.note(image=reference)
+        self.cluster.note_image(run)
         return build.build(run, tagged=False)
 
     def kubectl(self, *words: str, stdin: str = "", timeout: float = KUBECTL_SECONDS) -> str:

@@ -40,12 +40,15 @@ class Session:
         self._given = dict(given)
         self._folder = shared_folder(token)
 
-    def cluster(self, project: Project) -> Cluster:
-        """The run's cluster for the project, started. Raises SetupError if this machine lacks something, BrokenError."""
+    def cluster(self, project: Project, *, with_image: bool = False) -> Cluster:
+        """The run's cluster for the project, started; `with_image` is that of `Cluster.start`.
+
+        Raises SetupError if this machine lacks something, BrokenError.
+        """
         self.ledger.hold()
         whose = hashlib.sha256(project.application.owner.name.encode()).hexdigest()[:4]  # two applications may have one name
         name = f"cluster-{project.application.name}-{whose}"
-        given = once(self._folder, name, lambda: self._start(self._new(project, whose)))
+        given = once(self._folder, name, lambda: self._start(self._new(project, whose), with_image=with_image))
         return Cluster(project, given, self.ledger)
 
     def throwaway(self, project: Project, nodes: int) -> Cluster:
@@ -62,7 +65,7 @@ class Session:
         own = {"cluster.name": name, "cluster.port": str(FIRST_PORT + secrets.randbelow(PORTS))}
         return Cluster(project, {**self._given, **own, **given}, self.ledger)
 
-    def _start(self, cluster: Cluster) -> dict[str, str]:
+    def _start(self, cluster: Cluster, *, with_image: bool = False) -> dict[str, str]:
         self._folder.mkdir(parents=True, exist_ok=True)
         run = cluster.run()
         lacking = [item for item in inventory.look(run.settings, run.provider.requirements) if not item.present]
@@ -71,7 +74,7 @@ class Session:
             raise SetupError(f"This machine lacks: {names}.", inventory.remedies(run.settings, lacking))
         for problem in remove_dead(remove):
             run.report.say(f"What a killed run left could not be removed: {problem}")
-        cluster.start()
+        cluster.start(with_image=with_image)
         return dict(cluster.given)
 
     def end(self) -> list[str]:

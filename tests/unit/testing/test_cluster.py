@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.errors import ExposeError, ProgramError, SettingError
+from kubetasks.errors import ExposeError, ImageError, ProgramError, SettingError
 from kubetasks.pipeline.run import Run
 from kubetasks.project.settings import Settings
 from kubetasks.setup import requirements
@@ -17,6 +17,7 @@ from kubetasks.testing import cluster
 from kubetasks.testing.cluster import App, Cluster
 from kubetasks.testing.ledger import Entry, Ledger, _entries
 from tasks import PROJECT
+from tests.unit.failing import raising
 from tests.unit.pipeline.living import World, world
 
 OWNER = PROJECT.application.owner
@@ -64,6 +65,21 @@ def test_a_given_setting_comes_before_a_variable_and_a_default() -> None:
     assert (found.cluster, found.nodes, found.port) == ("demo", 2, 8080)
     prefixed = dataclasses.replace(PROJECT, prefix="shop")
     assert Cluster(prefixed, {}, environment={"INVOKE_SHOP_CLUSTER_NODES": "3"}).settings.nodes == 3
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_an_image_that_tests_need_is_built_and_delivered_while_the_cluster_starts(
+    there: World, ledger: Ledger, broken: bool
+) -> None:
+    there.provider._phase = "missing"
+    if broken:
+        there.engine.building = raising(ImageError("The build failed."))
+    cluster = ours(ledger)
+    cluster.start(with_image=True)
+    reference = cluster.run().image.reference
+    assert there.provider.phase() == "running", "whoever deploys it is told"
+    assert there.kube.done == ([] if broken else [f"preload {reference}"])
+    assert [entry.get("image", "") for entry in noted(ledger)] == ["", reference]
 
 
 def test_what_a_person_types_for_it_names_the_cluster_and_the_namespace() -> None:

@@ -101,7 +101,7 @@ def test_a_note_that_was_cut_off_is_left_out_and_only_an_image_that_another_run_
 
 
 def test_two_applications_of_one_name_get_a_cluster_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(Session, "_start", lambda _session, cluster: dict(cluster.given))
+    monkeypatch.setattr(Session, "_start", lambda _session, cluster, **_given: dict(cluster.given))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where a run's processes share what they know
     session = Session("t1", {}, keep=False)
     projects = [Project.of("shop", tmp_path, owner=owner) for owner in ("kubetasks-shop", "team-shop", "kubetasks-shop")]

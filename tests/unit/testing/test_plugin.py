@@ -24,7 +24,7 @@ class Stuck:
     def delete(self, *_, **__): raise LeftoverError("Namespace shop stays.", "kubectl get all")
     delete_namespace = delete
 
-Session.throwaway = Session.cluster = lambda *_: Stuck()
+Session.throwaway = Session.cluster = lambda *_, **given: print(given) or Stuck()
 """
 PROVIDER, KUBERNETES = "INVOKE_KUBETASKS_CLUSTER_PROVIDER", "INVOKE_KUBETASKS_CLUSTER_KUBERNETES"
 WATCHED = """\
@@ -105,6 +105,7 @@ def test_what_cannot_be_removed_after_a_test_is_an_error_of_that_test_with_what_
     code, told = run(tmp_path, test=f"def test_it({fixture}):\n    pass\n", conftest=STUCK)
     assert (code, "1 passed, 1 error" in told) == (pytest.ExitCode.TESTS_FAILED, True), told
     assert "ERROR at teardown of test_it" in told
+    assert ("'with_image': False" in told) == (fixture == "k8s_namespace"), "no test needs the image"
     assert "pytest_plugin.py" not in told, "it is no traceback"
     assert re.search(r"Namespace shop stays\.\n\S?\s+kubectl get all\n", told)
 
