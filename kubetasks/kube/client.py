@@ -53,7 +53,7 @@ DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLis
 
 
 class Resource(NamedTuple):
-    """How the API server serves a kind; `listed`: its objects can be listed and deleted, and no newer version has them."""
+    """How the API server serves a kind; `listed`: its objects can be listed and deleted, and no other version is preferred."""
 
     plural: str
     namespaced: bool
@@ -99,8 +99,18 @@ def reference(kind: str, name: str, namespace: str = "") -> Object:
 
 
 def describe(item: Object) -> str:
-    """The object's name as kubectl prints it: deployment/NAME."""
-    return f"{item['kind'].lower()}/{item['metadata']['name']}"
+    """The object's name as kubectl takes it: deployment/NAME, or KIND.GROUP/NAME if the kind is not a known one."""
+    kind, group = str(item["kind"]), str(item["apiVersion"]).rpartition("/")[0]
+    known = not group or VERSIONS.get(kind, "").startswith(f"{group}/")
+    return f"{kind.lower()}{'' if known else f'.{group}'}/{item['metadata']['name']}"
+
+
+def within(item: Object, *keys: str) -> Object:
+    """The mapping at these keys of an object that somebody else made; {} if there is none."""
+    found: Any = item
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 @dataclass(eq=False)
@@ -319,7 +329,7 @@ class Kube:
 
     def _listed(self, version: str, kind: str, target: str, selectors: Mapping[str, str]) -> Iterator[Object]:
         """The objects of a list, each with version and kind: lists leave them out."""
-        for item in self.request("GET", target, selectors)["items"]:
+        for item in self.request("GET", target, selectors)["items"] or ():
             yield {"apiVersion": version, "kind": kind, **item}
 
     # any kind
@@ -339,14 +349,18 @@ class Kube:
             ) from None
 
     def _discover(self) -> None:
+        """Ask what is served. A group whose own server does not answer has no resources, and some have no kind."""
+        self._resources.clear()
         groups = [group for target in ("/api", "/apis") for group in self.request("GET", target, accept=DISCOVERY)["items"]]
         for group in groups:
-            for index, served in enumerate(group["versions"]):
+            known = set[str]()
+            for served in group["versions"]:  # the preferred one first
                 version = "/".join(filter(None, (group["metadata"].get("name"), served["version"])))
-                for found in served["resources"]:
-                    listed = index == 0 and {"list", "delete"} <= set(found["verbs"])
-                    resource = Resource(found["resource"], found["scope"] == "Namespaced", listed)
-                    self._resources[version, found["responseKind"]["kind"]] = resource
+                for found in served.get("resources") or ():
+                    kind = str(within(found, "responseKind").get("kind", ""))
+                    listed = kind not in known and {"list", "delete"} <= set(found.get("verbs") or ())
+                    self._resources[version, kind] = Resource(found["resource"], found["scope"] == "Namespaced", listed)
+                    known.add(kind)
 
     def path_of(self, item: Object) -> str:
         """The API path of an object. Raises UnservedError."""
@@ -370,6 +384,11 @@ class Kube:
                 return None
             raise
 
+    def placed_for(self, item: Object, namespace: str) -> bool:
+        """Whether an object is in that namespace or, without one, was placed for it last."""
+        metadata = item["metadata"]
+        return namespace in (metadata.get("namespace"), (metadata.get("labels") or {}).get(self.owner.key(NAMESPACE)))
+
     def owned(self, namespace: str) -> Iterator[Object]:
         """The objects of every kind that the owner has in a namespace, and those without one that were placed for it."""
         self._discover()
@@ -378,7 +397,16 @@ class Kube:
         for (version, kind), served in self._resources.items():
             if served.listed:
                 target = _path(version, served.plural, namespace if served.namespaced else "")
-                yield from self._listed(version, kind, target, {"labelSelector": selector if served.namespaced else wide})
+                with self._gone():  # somebody's kind, since it was discovered
+                    yield from self._listed(version, kind, target, {"labelSelector": selector if served.namespaced else wide})
+
+    @contextlib.contextmanager
+    def _gone(self) -> Iterator[None]:
+        try:
+            yield
+        except ApiError as error:
+            if error.status != NOT_FOUND:
+                raise
 
 
 def connect(

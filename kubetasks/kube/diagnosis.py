@@ -193,7 +193,7 @@ def _probe(pod: Object, problem: Problem) -> str:
 
 
 def _images(spec: Object) -> str:
-    return ", ".join(container["image"] for container in spec["containers"])
+    return ", ".join(str(container.get("image", "")) for container in spec["containers"])
 
 
 def _revision(workload: Object, newest: Sequence[Object]) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 
 from kubetasks.errors import ProgramError, SettingError
 from kubetasks.kube import kubectl, made, template
-from kubetasks.kube.client import Object, describe
-from kubetasks.kube.kinds import CLAIM, ORDER
+from kubetasks.kube.client import Object, describe, within
+from kubetasks.kube.kinds import CLAIM, DEFINITION, ORDER
 from kubetasks.project import files
 from kubetasks.project.application import MADE, Application
 from kubetasks.project.labels import Owner
@@ -66,12 +66,18 @@ def of_application(app: Application) -> list[Manifest]:
 
 def makes_claims(item: Object) -> bool:
     """Whether the object is a volume claim, or has some made."""
-    return item["kind"] == CLAIM or bool((item.get("spec") or {}).get("volumeClaimTemplates"))
+    return item["kind"] == CLAIM or "volumeClaimTemplates" in within(item, "spec")
+
+
+def defined(item: Object) -> tuple[str, str]:
+    """Group and kind that a definition defines, as far as it says so."""
+    spec = within(item, "spec") if item["kind"] == DEFINITION else {}
+    return str(spec.get("group", "")), str(within(spec, "names").get("kind", ""))
 
 
 def order(item: Object) -> int:
     """The place of its kind among those that others need."""
-    return ORDER.index(item["kind"]) if item["kind"] in ORDER else len(ORDER)
+    return ORDER.get(item["kind"], len(ORDER))
 
 
 def _in(folder: Path) -> list[Manifest]:
@@ -113,40 +119,17 @@ def _misshapen(item: Any) -> str:
         isinstance(word, str) and word for word in (item.get("apiVersion"), item.get("kind"), metadata.get("name"))
     ):
         return "it holds something without apiVersion, kind and name, which are text"
-    name = describe(item)
     try:
         json.dumps(item, sort_keys=True)
     except TypeError:
-        return f"{name} has a date, or a key that is no text: quote it"
-    pods = template.of(item)
-    claims = item["spec"].get("volumeClaimTemplates") or [] if pods else []
-    if not _mappings(claims):
-        return f"the volumeClaimTemplates of {name} are no list of mappings"
-    owners = [metadata, *(found.metadata for found in pods), *(claim.get("metadata") or {} for claim in claims)]
-    for owner in owners:
-        if not isinstance(owner, dict) or not all(isinstance(owner.get(key) or {}, dict) for key in ("labels", "annotations")):
-            return f"the labels or annotations of {name} are no mapping"
-    for found in pods:
-        groups = [found.spec["containers"], found.spec.get("initContainers") or []]
-        if not all(_mappings(group) and all(container.get("name") for container in group) for group in groups):
-            return f"{name} has no pod template with containers that have names"
-        for container in (container for group in groups for container in group):
-            if not _mappings(container.get("ports") or []):
-                return f"the ports of container {container['name']} of {name} are no list of mappings: - containerPort: 8080"
-        selector = item["spec"].get("selector") or {}
-        if not isinstance(selector, dict) or not isinstance(selector.get("matchLabels") or {}, dict):
-            return f"the selector of {name} is no mapping"
+        return f"{describe(item)} has a date, or a key that is no text: quote it"
     return ""
-
-
-def _mappings(group: Any) -> bool:
-    return isinstance(group, list) and all(isinstance(item, dict) for item in group)
 
 
 def owned(item: Object, owner: Owner) -> Object:
     """Return a copy with the owner's label."""
     item = copy.deepcopy(item)
-    item["metadata"]["labels"] = {**(item["metadata"].get("labels") or {}), **owner.labels}
+    item["metadata"]["labels"] = {**within(item, "metadata", "labels"), **owner.labels}
     return item
 
 
@@ -171,12 +154,12 @@ def containers(item: Object, app: Application) -> dict[str, str]:
 def other_images(manifests: Sequence[Manifest], app: Application) -> list[str]:
     """The images of other containers than the application's, which may be pulled or not."""
     named = [
-        str(container.get("image"))
+        str(container.get("image") or "")
         for item in (manifest.item for manifest in manifests)
         for container in template.containers(item)
         if container["name"] not in containers(item, app) and container.get("imagePullPolicy") != "Always"
     ]
-    return list(dict.fromkeys(named))
+    return list(dict.fromkeys(filter(None, named)))
 
 
 def image_edits(item: Object, app: Application, reference: str, pull_policy: str) -> list[Edit]:
@@ -200,14 +183,17 @@ def edits(item: Object, app: Application, configuration: Sequence[Object]) -> li
         if describe(item) == app.deployment:
             made += _own_edits(item, app)
             wanted["labels"] = dict([app.selector.split("=")])
-        added = {key: {**(metadata.get(key) or {}), **values} for key, values in wanted.items()}
+        added = {key: {**within(metadata, key), **values} for key, values in wanted.items()}
         missing = {key: values for key, values in added.items() if values != metadata.get(key)}
         if metadata:
             made += [{"op": "add", "path": f"{place}/metadata/{key}", "value": values} for key, values in missing.items()]
         elif missing:
             made.append({"op": "add", "path": f"{place}/metadata", "value": missing})
-        for index, claim in enumerate(item["spec"].get("volumeClaimTemplates") or []):
-            labelled = owned({"metadata": claim.get("metadata") or {}}, app.owner)["metadata"]
+        claims = item["spec"].get("volumeClaimTemplates")
+        for index, claim in enumerate(claims if isinstance(claims, list) else []):
+            if not isinstance(claim, dict):
+                continue  # the API server says so
+            labelled = owned({"metadata": within(claim, "metadata")}, app.owner)["metadata"]
             made.append({"op": "add", "path": f"/spec/volumeClaimTemplates/{index}/metadata", "value": labelled})
         if GONE in item["spec"]:
             made.append({"op": "remove", "path": f"/spec/{GONE}"})
@@ -220,14 +206,15 @@ def _own_edits(item: Object, app: Application) -> list[Edit]:
     Raises SettingError if the tasks would not find its pods, or at another port.
     """
     key, _, value = app.selector.partition("=")
-    selected = (item["spec"].get("selector") or {}).get("matchLabels") or {}
+    selected = within(item, "spec", "selector", "matchLabels")
     if selected.get(key, value) != value:
         raise SettingError(
             f"{app.deployment} in {app.manifests} selects {key}={selected[key]}, and the tasks find its pods by {app.selector}.",
             f"Set {key} to {value} in the selector, the template and the service, or use another label",
         )
     places = [place for place in containers(item, app).values() if "/containers/" in place]
-    declared = [port.get("containerPort") for place in places for port in _at(item, place).get("ports") or []]
+    ports = [_at(item, place).get("ports") for place in places]
+    declared = [within({"in": port}, "in").get("containerPort") for each in ports if isinstance(each, list) for port in each]
     if declared and app.port not in declared:
         told = f"{app.deployment} in {app.manifests} declares port {', '.join(map(str, declared))}"
         raise SettingError(f"{told}, and the application's is {app.port}.", "Make `port` and its containerPort the same")

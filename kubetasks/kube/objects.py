@@ -11,8 +11,9 @@ from kubetasks.terminal import wait
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 REPLACED, UID = (409, 422), "uid"  # status, and a word of the answer, if the object of that name has another uid, or is gone
-BAD_REQUEST, CONFLICT, INVALID, SERVER_ERROR = 400, 409, 422, 500
-NOT_REHEARSED = "not support dry run"  # the API server's words if a webhook has effects
+CONFLICT, INVALID = 409, 422
+# the API server's words if a webhook has effects, and if an account, a role or a class is not there yet
+UNCHECKED = ("not support dry run", "not found", "error looking up", "no PriorityClass")
 REHEARSED = "rehearsed"
 DEPENDENTS = "foregroundDeletion"  # the finalizer of an object whose dependents go first
 
@@ -61,18 +62,23 @@ def _applied(kube: Kube, item: Object, **options: str) -> Object:
 def rehearse(kube: Kube, item: Object, before: Object | None) -> bool:
     """Let the API server check what it is given, and store nothing; True if our object of that name must be replaced.
 
-    Whatever runs to an end cannot be changed. Raises ApiError.
+    That is what runs to an end, if it has failed or another one is wanted: what has run does not run again. What needs something
+    that is not there yet cannot be checked. Raises ApiError.
     """
+    ends = item["kind"] in kinds.ENDING
     try:
-        _applied(kube, item, dryRun="All")
+        after = _applied(kube, item, dryRun="All")
     except ApiError as error:
-        if error.status in (BAD_REQUEST, SERVER_ERROR) and NOT_REHEARSED in error.sentence:
+        if not before and any(words in error.sentence for words in UNCHECKED):
             return False
-        if not before or error.status != INVALID or item["kind"] not in kinds.ENDING:
+        if not (before and ends and error.status == INVALID):
             raise
         another = {**item, "metadata": {**item["metadata"], "name": REHEARSED}}
         return not rehearse(kube, another, None)
-    return bool(before and readiness.has_failed(before))
+    if not (ends and before):
+        return False
+    changed = (after["spec"], after["metadata"].get("annotations")) != (before["spec"], before["metadata"].get("annotations"))
+    return changed or readiness.has_failed(before)
 
 
 def _with_template(live: Object, template: Object) -> Object:

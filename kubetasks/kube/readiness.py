@@ -11,15 +11,17 @@ from functools import partial
 from typing import NamedTuple
 
 from kubetasks.kube import problems
-from kubetasks.kube.client import Object, describe
-from kubetasks.kube.kinds import CONDITIONS, COUNTS, GENERAL
+from kubetasks.kube.client import VERSIONS, Object, describe, within
+from kubetasks.kube.kinds import CONDITIONS, COUNTS, ENDING, GENERAL, WANTED
 from kubetasks.kube.problems import Evidence, Grace, Problem
 from kubetasks.terminal.wait import Done, Failed, Pending, State
 
 REVISION = "deployment.kubernetes.io/revision"
 RETRIES = "backoffLimit"
 ENDED = ("Failed", "Succeeded")  # phases of pods that the replica set has replaced
-HEALED = ("crash-loop", "not-ready")  # problems that end once what a pod needs is there, such as a database or a migration
+# problems that end once what a pod needs is there, such as a database, a migration or a secret
+CRASHES = "crash-loop"
+HEALED = (CRASHES, "container-config", "volume-mount", "not-ready", "no-progress")
 NOT_KNOWN: Mapping[str, datetime] = {}  # when any node started
 
 
@@ -60,14 +62,14 @@ def problem(rollout: Rollout) -> Problem | None:
     name = workload["metadata"]["name"]
     if not _noticed(workload):
         return None
-    if has_failed(workload):
-        return problems.of_kind("failed", *_newest(rollout.pods), what=describe(workload), message=_why(workload))
-    spec, conditions, count = workload.get("spec", {}), _conditions(workload), _count(workload)
+    if failure := _of_failure(rollout, workload):
+        return failure
+    spec, conditions, count = within(workload, "spec"), _conditions(workload), _count(workload)
     if count is None:
         failing = [wrong for wrong in (problems.of_pod(pod, evidence) for pod in newest_pods(rollout)) if wrong]
         # how often a container of a job may fail is the job's own matter
-        return next((wrong for wrong in failing if wrong.code != "crash-loop" or RETRIES not in spec), None)
-    wanted, total, updated = count.wanted, count.total, count.updated
+        return next((wrong for wrong in failing if wrong.code != CRASHES or RETRIES not in spec), None)
+    wanted, total, updated, _ = count
     newest = newest_pods(rollout)
     if updated > wanted:
         return None
@@ -108,7 +110,7 @@ def decisive(states: Mapping[str, State]) -> str:
     failed = {name: state for name, state in states.items() if isinstance(state, Failed)}
     hopeless = [name for name, state in failed.items() if state.code not in HEALED]
     pending = [name for name, state in states.items() if isinstance(state, Pending)]
-    healed = sorted(failed, key=lambda name: failed[name].code)
+    healed = sorted(failed, key=lambda name: HEALED.index(failed[name].code) if failed[name].code in HEALED else 0)
     return next(iter([*hopeless, *pending, *healed, *reversed(list(states))]))
 
 
@@ -125,84 +127,85 @@ def restarts(rollout: Rollout) -> int:
 def late(rollout: Rollout, seconds: float, missing: str) -> Problem:
     """The problem of a rollout that is not complete in time, at a pod that is not ready if there is one."""
     pod = next((pod for pod in newest_pods(rollout) if not pod_ready(pod)), None)
-    at = pod or rollout.workload
-    name, container = _name(at) if at else "", pod["spec"]["containers"][0]["name"] if pod else ""
+    name, container = _named(pod)
+    name = name or (_name(rollout.workload) if rollout.workload else "")
     return problems.of_kind("timeout", name, container, seconds=f"{seconds:.0f}", message=missing)
 
 
 def has_failed(item: Object) -> bool:
-    """Whether an object says that it has come to a bad end: a job that gave up, a pod that failed."""
-    failed = [condition["type"] for condition in _conditions(item).values() if condition["status"] == "True"]
-    return "Failed" in failed or "Stalled" in failed or item.get("status", {}).get("phase") == "Failed"
+    """Whether an object says that it has come to a bad end: a job that gave up, a pod that failed, a stalled controller."""
+    return bool(_failures(item))
 
 
-def _why(item: Object) -> str:
-    told = [condition for condition in _conditions(item).values() if condition["type"] in ("Failed", "Stalled")]
-    (reason, *_) = [*told, item["status"]]
-    return str(reason.get("message") or reason.get("reason") or "its containers have ended")
+def _failures(item: Object) -> list[Object]:
+    """What says so, with a message or a reason."""
+    ends, status = item["kind"] in ENDING, within(item, "status")
+    failed = _conditions(item).get("Failed" if ends else "Stalled", {})
+    return [failed] if failed.get("status") == "True" else [status] if ends and status.get("phase") == "Failed" else []
 
 
-def _newest(pods: Sequence[Object]) -> tuple[str, str]:
-    """The name of the newest pod, and its first container; "" without any."""
-    pod = max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
+def _of_failure(rollout: Rollout, workload: Object) -> Problem | None:
+    for told in _failures(workload):
+        message = str(told.get("message") or told.get("reason") or "its containers have ended")
+        newest = max(rollout.pods, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
+        return problems.of_kind("failed", *_named(newest), what=describe(workload), message=message)
+    return None
+
+
+def _named(pod: Object | None) -> tuple[str, str]:
+    """The name of a pod, and its first container; "" without one."""
     return (_name(pod), pod["spec"]["containers"][0]["name"]) if pod else ("", "")
 
 
-class Count(NamedTuple):
-    """How many pods an object wants, has, has of the newest template, and has available."""
-
-    wanted: int
-    total: int
-    updated: int
-    available: int
-
-
-def _count(item: Object) -> Count | None:
-    """The pods of an object whose kind counts them."""
-    fields, spec, status = COUNTS.get(item["kind"]), item["spec"], item.get("status", {})
-    if fields is None:
+def _count(item: Object) -> tuple[int, int, int, int] | None:
+    """How many pods an object whose kind counts them wants, has, has of the newest template, and has available."""
+    if item["kind"] not in COUNTS:
         return None
-    total, updated, available = (status.get(name, 0) for name in (fields.total, fields.updated, fields.available))
-    strategy = spec.get("updateStrategy") or {}
-    kept = total if strategy.get("type") == "OnDelete" else (strategy.get("rollingUpdate") or {}).get("partition", 0)
-    wanted = status.get(fields.wanted, 0) if fields.wanted else spec.get("replicas", 1)
-    return Count(wanted, total, max(updated, min(updated + kept, total)), available)
+    status, strategy = within(item, "status"), within(item, "spec", "updateStrategy")
+    total, updated, available = (status.get(name, 0) for name in COUNTS[item["kind"]])
+    kept = total if strategy.get("type") == "OnDelete" else within(strategy, "rollingUpdate").get("partition", 0)
+    return status.get(WANTED, item["spec"].get("replicas", 1)), total, max(updated, min(updated + kept, total)), available
 
 
 def replicas(workload: Object | None) -> int:
     """How many pods a workload wants; 0 if there is none."""
-    count = _count(workload) if workload else None
-    return count.wanted if count else 0
+    wanted, *_ = (_count(workload) if workload else None) or (0,)
+    return wanted
 
 
 def _conditions(item: Object) -> dict[str, Object]:
-    return {condition["type"]: condition for condition in item.get("status", {}).get("conditions") or []}
+    """The conditions by type."""
+    listed = within(item, "status").get("conditions")
+    found = [within({"in": each}, "in") for each in listed] if isinstance(listed, list) else []
+    return {str(condition["type"]): condition for condition in found if "type" in condition}
 
 
 def _noticed(workload: Object) -> bool:
     """Whether its controller, if the kind has one that says so, has seen the newest specification."""
-    known = 0 if workload["kind"] in COUNTS else workload["metadata"].get("generation", 0)
-    return bool(workload.get("status", {}).get("observedGeneration", known) >= workload["metadata"].get("generation", 0))
+    newest, status = workload["metadata"].get("generation", 0), within(workload, "status")
+    seen = status.get("observedGeneration", 0 if workload["kind"] in COUNTS else newest)
+    return not isinstance(seen, int) or seen >= newest
 
 
 def awaited(item: Object) -> bool:
-    """Whether an object that has just been applied is to be waited for."""
-    return item["kind"] in COUNTS or item["kind"] in CONDITIONS or not isinstance(_by_conditions(item), Done)
+    """Whether an object is to be waited for: one of a kind that is not known may have a condition later."""
+    return item["kind"] in COUNTS or item["kind"] in CONDITIONS or VERSIONS.get(item["kind"]) != item["apiVersion"]
 
 
 def _by_conditions(item: Object) -> Done | Pending:
     """How far an object is whose kind does not count pods."""
-    conditions, status, last = _conditions(item), item.get("status", {}), CONDITIONS.get(item["kind"])
-    if status.get("phase") == "Succeeded":
+    conditions, status, last = _conditions(item), within(item, "status"), CONDITIONS.get(item["kind"])
+    if status.get("phase") == "Succeeded" or within(item, "spec").get("suspend"):
         return Done()
     asked = [last] if last else [kind for kind in GENERAL if kind in conditions]
     missing = [kind for kind in asked if conditions.get(kind, {}).get("status") != "True"]
-    if not missing:
+    changing = conditions.get("Reconciling", {}).get("status") == "True"
+    if not missing and not changing:
         return Done()
     if status.get("failed"):
         return Pending(f"{status['failed']} attempts have failed")
-    told = conditions.get(missing[0], {}).get("message", "")
-    return Pending(f"it is not {missing[0]} yet{f': {told}' if told else ''}")
+    told = conditions.get("Reconciling" if changing else missing[0], {}).get("message", "")
+    return Pending(f"it is not {missing[0] if missing else 'reconciled'} yet{f': {told}' if told else ''}")
 
 
 def progress(rollout: Rollout, since: Mapping[str, datetime]) -> Done | Pending:

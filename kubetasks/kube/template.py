@@ -1,8 +1,8 @@
 """The template of an object's pods, whatever its kind: known by what it has."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from kubetasks.kube.client import Object
+from kubetasks.kube.client import Object, within
 
 PLACES = ("/spec/template", "/spec/jobTemplate/spec/template", "")  # where kinds have metadata and specification of pods
 
@@ -16,14 +16,15 @@ class Template(NamedTuple):
 
 
 def of(item: Object) -> list[Template]:
-    """The template of the object's pods, if it has one."""
+    """The template of the object's pods, if it has one: with containers that have names."""
     for place in PLACES:
-        found: Any = item
-        for part in filter(None, place.split("/")):
-            found = found.get(part) if isinstance(found, dict) else None
-        spec = found.get("spec") if isinstance(found, dict) else None
-        if isinstance(spec, dict) and "containers" in spec:
-            return [Template(place, found.get("metadata") or {}, spec)]
+        if not place and item.get("kind") != "Pod":
+            continue
+        found = within(item, *filter(None, place.split("/")))
+        spec = within(found, "spec")
+        groups = [spec.get("containers"), spec.get("initContainers") or []]
+        if all(isinstance(group, list) and all(within({"in": each}, "in").get("name") for each in group) for group in groups):
+            return [Template(place, within(found, "metadata"), spec)]
     return []
 
 

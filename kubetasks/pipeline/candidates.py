@@ -1,10 +1,12 @@
 """What a removal takes away, and what stays: found in the cluster, or expected where nobody looks."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from kubetasks.errors import ClusterError, SettingError, TaskError
-from kubetasks.kube import client, kinds, manifests
+from kubetasks.kube import client, manifests
 from kubetasks.kube.client import Object, describe
+from kubetasks.kube.kinds import CLAIM, CONFIGURATION, COPIED
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
 from kubetasks.project.words import INV
@@ -42,11 +44,14 @@ def _applied(run: Run) -> list[Object]:
         if shared:
             raise
         items = [client.reference("Deployment", app.name)]
-    there = [live for live in map(run.seen.there, items) if live]
+    there = _named(run, items)
     if not shared:
-        there += filter(_applied_itself, run.kube.owned(namespace))
-    elif app.manifests and manifests.is_kustomized(app.manifests):  # each change of a generated one has another name
-        for kind in kinds.CONFIGURATION:
+        own = [item for item in run.kube.owned(namespace) if item["kind"] != COPIED]
+        there += [item for item in own if not item["metadata"].get("ownerReferences")]  # what has an owner goes with it
+    else:
+        generated = app.manifests and manifests.is_kustomized(app.manifests)  # each change has another name
+        listed = [*(CONFIGURATION if generated else ()), *([CLAIM] if any(map(manifests.makes_claims, items)) else ())]
+        for kind in listed:
             there += run.kube.list(kind, namespace, labelSelector=app.owner.selector)
     once = {item["metadata"]["uid"]: item for item in there if describe(item) != app.service}
 
@@ -56,17 +61,24 @@ def _applied(run: Run) -> list[Object]:
     return sorted(once.values(), key=turn, reverse=True)
 
 
-def _applied_itself(item: Object) -> bool:
-    """Whether an object with our label does not have it from another one, with which it goes."""
-    return item["kind"] != kinds.COPIED and not any(
-        owner.get("controller") for owner in item["metadata"].get("ownerReferences", [])
-    )
+def _named(run: Run, items: Sequence[Object]) -> list[Object]:
+    """Those of the objects that are there; one without a namespace may belong to another one meanwhile. Raises OwnershipError."""
+    there = [live for live in map(run.seen.there, items) if live]
+    return [live for live in there if run.kube.placed_for(live, run.settings.namespace)]
+
+
+def outside(run: Run) -> list[Object]:
+    """The objects of the manifests that belong to no namespace."""
+    with suppress(TaskError):  # broken manifests have applied nothing
+        items = [manifest.item for manifest in run.manifests]
+        return _named(run, [item for item in items if not run.kube.resource(item).namespaced])
+    return []
 
 
 def claims(run: Run) -> list[str]:
     """The volume claims that go with the cluster, if the manifests have any and the cluster can be asked."""
     with suppress(TaskError):
         if any(manifests.makes_claims(manifest.item) for manifest in run.manifests) and run.provider.phase() == "running":
-            owned = run.kube.list(kinds.CLAIM, run.settings.namespace, labelSelector=run.app.owner.selector)
+            owned = run.kube.list(CLAIM, run.settings.namespace, labelSelector=run.app.owner.selector)
             return sorted(map(describe, owned))
     return []

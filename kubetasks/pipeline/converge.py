@@ -1,6 +1,5 @@
 """The one change of the cluster: look, refuse, agree, do, wait and judge, in this order."""
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -73,7 +72,7 @@ def converge(
         looked = run.do.unless_dry(lambda: _look(run, wanted, parts))
         found = looked or _expected(run, wanted, parts)
         deployed = looked is None or run.app.deployment in looked.there
-        kept = [item for item in found.going if item["kind"] == kinds.CLAIM and "volumes" not in wanted.gone]
+        kept = [item for item in found.going if item["kind"] in kinds.DATA and "volumes" not in wanted.gone]
         if kept:
             run.report.say(f"Kept with its data: {', '.join(map(describe, kept))}. {INV} undeploy --volumes removes it.")
             found = replace(found, going=[item for item in found.going if item not in kept])
@@ -112,10 +111,10 @@ def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
         there[run.app.deployment] = seen.require_deployment()
     elif seen.deployment is None:
         seen.require_namespace()
-    defining = json.dumps([part.manifest.item for part in parts if part.manifest.item["kind"] == kinds.DEFINITION])
+    defined = {manifests.defined(part.manifest.item) for part in parts}
     for part in parts:
         name, item = part.manifest.name, desired.item_of(part, run.app)
-        if item["kind"] != kinds.DEFINITION and json.dumps(item["kind"]) in defining:
+        if (item["apiVersion"].rpartition("/")[0], item["kind"]) in defined:
             continue  # not served yet, or as an earlier definition said
         with _told_of(run, part):
             placed = run.kube.placed(item, run.settings.namespace)

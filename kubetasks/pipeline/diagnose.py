@@ -118,13 +118,10 @@ def require_done(run: Run, end: wait.State, rollout: Rollout) -> None:
     """Raises RolloutError, with a diagnosis of the `rollout`, if a wait has not ended with Done; or the error of the state."""
     if isinstance(end, wait.Done):
         return
-    if end is judge.SUPERSEDED:
-        raise RolloutError(judge.SUPERSEDED.reason)
     if isinstance(end, wait.Failed) and end.error:
         raise end.error
-    wrong = readiness.problem(rollout) if isinstance(end, wait.Failed) else None
-    if wrong is None:
-        wrong = readiness.late(rollout, run.settings.timeout, end.reason if isinstance(end, wait.Failed) else end.detail)
+    missing = end.reason if isinstance(end, wait.Failed) else end.detail
+    wrong = readiness.problem(rollout) or readiness.late(rollout, run.settings.timeout, missing)
     screen = ""
     with suppress(TaskError):  # the cluster may be gone meanwhile: the sentence is known
         screen = explain(run, wrong, rollout).text()

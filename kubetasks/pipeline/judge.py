@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kubetasks.errors import RolloutError
 from kubetasks.kube import readiness, service
 from kubetasks.kube.client import Object
 from kubetasks.kube.service import Address
@@ -15,7 +16,8 @@ EFFECT_SECONDS = 2.0  # kube-proxy needs for a change: until then the old pods m
 SECOND_ADDRESS_SECONDS = 2.0  # after the first answer: not every machine can reach a load balancer's address
 NO_ADDRESS = Pending("no load balancer has given it an address yet")
 UNANSWERED_SECONDS = 10.0  # at most, until a ready pod answers
-SUPERSEDED = Failed("Something newer is to be rolled out.")
+NEWER = "Something newer is to be rolled out."
+SUPERSEDED = Failed(NEWER, error=RolloutError(NEWER))
 
 
 @dataclass(frozen=True)

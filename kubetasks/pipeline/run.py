@@ -49,6 +49,7 @@ class Run:
         self.report = report
         self.do = Door(report, echo=echo, dry=dry)
         self._agreed = agreed
+        self._answered = set[str]()  # what somebody was asked about, "" for the namespace
         self.superseded: Callable[[], bool] = lambda: False  # whether what is waited for is not wanted any more
         self._locked = False
         self._looked: Seen | None = None
@@ -151,13 +152,14 @@ class Run:
 
         Raises SettingError, TaskError.
         """
-        if self._agreed or not self.provider.shared:
+        asked = {"", *wide}
+        if self._agreed or not self.provider.shared or asked <= self._answered:
             return
         what = f"Delete {', '.join(going)} in" if going else f"Change {', '.join(wide)} and" if wide else "Change"
         where = f"namespace {self.settings.namespace} of context {self.provider.name} ({self.kube.server})"
         if not self.report.agrees(f"{what} {where}?"):
             raise TaskError("Nothing was changed.")
-        self._agreed = True
+        self._answered |= asked
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from kubetasks.errors import ExposeError, LeftoverError
 from kubetasks.kube import kinds, readiness, service
 from kubetasks.kube.client import Object, describe
+from kubetasks.kube.problems import Grace
 from kubetasks.kube.readiness import Rollout
 from kubetasks.kube.service import Address
 from kubetasks.pipeline import diagnose, judge, probe
@@ -18,7 +19,6 @@ from kubetasks.terminal import shell, wait
 from kubetasks.terminal.door import At
 
 STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
-CRASHES = "crash-loop"  # the code of the problem
 WAIT = "5m"  # in the command that does the same
 BALANCER_SECONDS = 60.0  # a load balancer whose image cannot be pulled gives no address
 
@@ -50,7 +50,8 @@ def _unanswered(seen: Seen, app: Application, pods: Iterable[str]) -> wait.State
 class ReadyCheck:
     """Checks how far objects are; `found` is the one that the state is of, as it was read last.
 
-    One that crashes may lack what another is still doing: it has failed once it has crashed again after that.
+    One that crashes may lack what another is still doing: it has failed once it has crashed again after that. `failing` is such
+    a one.
     """
 
     def __init__(self, run: Run, awaited: Sequence[Object], delivered: str) -> None:
@@ -60,6 +61,7 @@ class ReadyCheck:
         self._pending: set[str] = set()
         self._restarts: dict[str, int] = {}  # of each object, when another was not ready yet
         self.found = Rollout()
+        self.failing: Rollout | None = None
 
     def __call__(self) -> wait.State:
         found, states = dict[str, Rollout](), dict[str, wait.State]()
@@ -74,10 +76,15 @@ class ReadyCheck:
         name = readiness.decisive(states)
         self.found, state = found[name], states[name]
         told = f"{name}: " if len(states) > 1 else ""
+        failing = next((other for other, end in states.items() if isinstance(end, wait.Failed)), "")
+        self.failing = found.get(failing)
         if isinstance(state, wait.Pending):
-            return wait.Pending(f"{told}{state.detail}")
-        if isinstance(state, wait.Failed) and state.code == CRASHES and restarts[name] <= self._restarts.get(name, -1):
-            return wait.Pending(f"{told}its container is started again")
+            return wait.Pending(f"{told}{state.detail}{f'; {failing} may need it' if failing else ''}")
+        if isinstance(state, wait.Failed) and state.code in readiness.HEALED and name in self._restarts:
+            if state.code != readiness.CRASHES:  # what it lacked is there now: it is tried again soon
+                return replace(state, grace=max(state.grace, Grace.LONG * self._run.settings.grace_period))
+            if restarts[name] <= self._restarts[name]:
+                return wait.Pending(f"{told}its container is started again")
         return state
 
 
@@ -89,17 +96,13 @@ def wait_until_ready(run: Run, text: str, awaited: Sequence[Object], delivered: 
     check, timeout = ReadyCheck(run, awaited, delivered), run.settings.timeout
 
     def ready(at: At) -> None:
-        diagnose.require_done(run, wait.until(_looking(run, check), timeout=timeout, on_change=at), check.found)
+        end = wait.until(_looking(run, check), timeout=timeout, on_change=at)
+        diagnose.require_done(run, end, check.failing or check.found)
 
-    run.do("\n".join(shell.line(run.kubectl(*_wait(item))) for item in awaited), ready, text)
-
-
-def _wait(item: Object) -> list[str]:
-    """The words of kubectl that wait for an object."""
-    if item["kind"] in kinds.COUNTS:
-        return ["rollout", "status", describe(item)]
-    condition = kinds.CONDITIONS.get(item["kind"], kinds.GENERAL[0])
-    return ["wait", f"--for=condition={condition}", describe(item), f"--timeout={WAIT}"]
+    counted = [run.kubectl("rollout", "status", describe(item)) for item in awaited if item["kind"] in kinds.COUNTS]
+    conditions = [(kinds.CONDITIONS[item["kind"]], describe(item)) for item in awaited if item["kind"] in kinds.CONDITIONS]
+    ending = [run.kubectl("wait", f"--for=condition={word}", name, f"--timeout={WAIT}") for word, name in conditions]
+    run.do("\n".join(map(shell.line, [*ending, *counted])), ready, text)
 
 
 class AddressCheck:

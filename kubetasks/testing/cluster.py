@@ -13,7 +13,7 @@ from kubetasks.engine.image import Image
 from kubetasks.errors import ImageError, TaskError
 from kubetasks.kube import objects
 from kubetasks.kube.client import path, reference
-from kubetasks.pipeline import app, build, converge, desired, diagnose
+from kubetasks.pipeline import app, build, candidates, converge, desired, diagnose
 from kubetasks.pipeline import cluster as pipeline
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
@@ -200,6 +200,8 @@ class Cluster:
         """
         run = self.run()
         if there := objects.there(run.kube, reference("Namespace", name)):
+            if self.shared:  # of our own, the cluster goes
+                objects.begin_deletion(run.kube, candidates.outside(self.run(name)))
             run.kube.request("DELETE", path("Service", name))
             if wait:
                 objects.delete(run.kube, [there], run.settings.timeout, nowhere)

@@ -1,5 +1,6 @@
 """What is told if something answers that is no API server, or none that fits the kubeconfig."""
 
+import json
 import socket
 import ssl
 import threading
@@ -13,7 +14,7 @@ from urllib3.exceptions import ProtocolError
 
 from kubetasks.errors import ClusterError
 from kubetasks.kube import client
-from kubetasks.kube.client import ApiError, CredentialsError, Kube
+from kubetasks.kube.client import ApiError, CredentialsError, Kube, UnservedError
 from kubetasks.project.labels import TOOL
 from kubetasks.terminal import wait
 from tests.unit.failing import raising
@@ -182,3 +183,32 @@ def test_a_log_that_may_not_be_read_is_no_empty_one(tmp_path: Path) -> None:
     assert kube.log("default", "pod", "server", 10) == ""
     with pytest.raises(ApiError, match="was refused by the cluster: you may not read it"):
         kube.log("default", "pod", "server", 10)
+
+
+def test_what_is_served_is_known_although_a_server_behind_it_is_away_or_says_too_little(tmp_path: Path) -> None:
+    def served(name: str, **more: object) -> dict[str, object]:
+        kind = {"responseKind": {"kind": name}, "scope": "Namespaced", "verbs": ["list", "delete"]}
+        return {"resource": f"{name.lower()}s", **kind, **more}
+
+    parent: dict[str, object] = {"resource": "parents", "responseKind": None, "scope": "", "verbs": None, "subresources": []}
+    versions = [
+        {"version": "v2", "resources": [served("Widget"), parent]},
+        {"version": "v1", "resources": [served("Widget"), served("Gadget", scope="Cluster"), served("Reading", verbs=["list"])]},
+    ]
+    groups = [
+        {"metadata": {"name": "example.com"}, "versions": versions},
+        {"metadata": {"name": "metrics.k8s.io"}, "versions": [{"version": "v1", "freshness": "Stale"}]},
+    ]
+    known, gone = [(200, '{"items": []}'), (200, json.dumps({"items": groups}))], (404, "404 page not found")
+    listed = {"items": [{"metadata": {"name": "a"}}]}
+    kube = answering(tmp_path, *known, *known, (200, json.dumps(listed)), gone)
+    gadget = {"apiVersion": "example.com/v1", "kind": "Gadget", "metadata": {"name": "b", "namespace": "mine"}}
+    assert kube.placed(gadget, "mine")["metadata"] == {"name": "b", "labels": {f"{kube.owner.name}/namespace": "mine"}}
+    assert list(kube.owned("mine")) == [{"apiVersion": "example.com/v2", "kind": "Widget", "metadata": {"name": "a"}}]
+
+
+def test_a_kind_that_is_not_served_is_named_with_what_lists_those_that_are(tmp_path: Path) -> None:
+    nothing = (200, '{"items": []}')
+    with pytest.raises(UnservedError, match=r"serves no Gadget of example\.com/v1") as told:
+        answering(tmp_path, nothing, nothing).resource({"apiVersion": "example.com/v1", "kind": "Gadget"})
+    assert "api-resources" in told.value.hint

@@ -52,6 +52,7 @@ def pod(name: str, reason: str = "", created: str = "2026-01-01T00:00:00Z") -> O
         (item("DaemonSet", **SCHEDULED), Done("2 of 2 pods ready")),
         (item("DaemonSet", **SCHEDULED | {"numberAvailable": 1}), Pending("1 of 2 pods ready")),
         (item("Job"), Pending("it is not Complete yet")),
+        (item("Job", {"suspend": True}), Done()),
         (item("Job", failed=2, Failed="False"), Pending("2 attempts have failed")),
         (item("Job", Complete="True"), Done()),
         (item("Pod", Ready="False"), Pending("it is not Ready yet: why")),
@@ -61,6 +62,10 @@ def pod(name: str, reason: str = "", created: str = "2026-01-01T00:00:00Z") -> O
         (item("Certificate", observedGeneration=1, Ready="True"), Pending("waiting for the certificate controller")),
         (item("Certificate", observedGeneration=2, Ready="Unknown"), Pending("it is not Ready yet: why")),
         (item("Certificate", observedGeneration=2, Ready="True", Issuing="False"), Done()),
+        (item("Kustomization", Ready="True", Reconciling="True"), Pending("it is not reconciled yet: why")),
+        (item("Rollout", observedGeneration="2"), Done()),
+        (item("Application", conditions=[{"type": "SyncError", "message": "why"}, {"kind": "other"}, "text"]), Done()),
+        ({**item("Widget"), "status": "text"}, Done()),
         (item("ConfigMap"), Done()),
         (item("HorizontalPodAutoscaler", ScalingActive="False"), Done()),
     ],
@@ -76,6 +81,7 @@ def test_how_far_it_is(live: Object, state: State) -> None:
         (item("Widget", Stalled="True"), "widget/a failed: why."),
         (item("Pod", phase="Failed", reason="Evicted"), "pod/a failed: Evicted."),
         (item("Pod", phase="Failed"), "pod/a failed: its containers have ended."),
+        (item("Job", Suspended="False", Failed="True"), "job/a failed: why."),
     ],
 )
 def test_one_that_failed_is_told_at_its_newest_pod(live: Object, sentence: str) -> None:

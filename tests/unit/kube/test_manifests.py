@@ -126,7 +126,7 @@ def test_a_kustomization_is_what_kubectl_makes_of_it(tmp_path: Path) -> None:
 def test_an_object_of_any_kind_is_applied(tmp_path: Path, name: str) -> None:
     app = in_folder(tmp_path, deployment=manifest("deployment"))
     (tmp_path / name).write_text("{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: shop}}\n")
-    assert applied(app)["ingress/shop"]["metadata"]["labels"] == {OWNER_LABEL: TOOL.name}
+    assert applied(app)["ingress.networking.k8s.io/shop"]["metadata"]["labels"] == {OWNER_LABEL: TOOL.name}
 
 
 @pytest.mark.parametrize("data", ["{a: 2020-01-01}", "{1: a, b: c}"])
@@ -167,24 +167,36 @@ NO_PORT: list[Object] = [{}, {"spec": {}}, {"spec": {"ports": []}}, {"spec": {"p
         ("copy", manifest("deployment"), "has deployment/simple-server twice"),
         ("deployment", but("deployment", "/spec/selector", {"matchLabels": LABELS}), f"selects {NAMED}=web, and the tasks find"),
         ("deployment", but("deployment", CONTAINERS, [OTHER_PORT]), "declares port 5000, and the application's is 8080"),
-        *(
-            ("deployment", but("deployment", CONTAINERS, [one]), "are no list of mappings: - containerPort: 8080")
-            for one in NO_PORTS
-        ),
         ("service", but("service", "/metadata/name", "another"), "has no service/simple-server"),
         ("service", but("service", "/spec/type"), r"service/simple-server in .* is a ClusterIP: nobody outside reaches it"),
         *(("service", SERVICE | one, "has no port") for one in NO_PORT),
         *(("other", one, "other.yaml.* without apiVersion, kind and name") for one in (["kind"], "text", OTHER | {"kind": 1})),
         *(("other", OTHER | {"metadata": one}, "without apiVersion") for one in ({"name": 123}, {"generateName": "a-"})),
         ("other", OTHER | {"apiVersion": None}, "without apiVersion"),
-        *(("other", OTHER | {"metadata": {"name": "a", key: ["x"]}}, "no mapping") for key in ("labels", "annotations")),
-        ("other", pods(metadata="x", spec={"containers": [CONTAINER]}), "other.yaml.* no mapping"),
-        ("other", pods(metadata={"labels": ["x"]}, spec={"containers": [CONTAINER]}), "no mapping"),
-        *(("other", pods(spec={"containers": one}), "no pod template") for one in (None, [{"image": "x"}])),
-        *(("other", OTHER | {"spec": OTHER["spec"] | {"volumeClaimTemplates": one}}, "of.*other are no") for one in ("a", ["a"])),
+        *(
+            ("deployment", but("deployment", CONTAINERS, one), "has no container simple-server")
+            for one in (None, [{"image": "x"}])
+        ),
     ],
 )
 def test_manifests_that_do_not_fit_are_refused(tmp_path: Path, name: str, item: object, words: str) -> None:
     app = in_folder(tmp_path, **{"deployment": manifest("deployment"), name: item})
     with pytest.raises(SettingError, match=words):
         applied(app, exposed=name == "service")
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        *(OTHER | {"metadata": {"name": "a", key: ["x"]}} for key in ("labels", "annotations")),
+        pods(metadata="x", spec={"containers": [CONTAINER]}),
+        pods(metadata={"labels": ["x"]}, spec={"containers": [CONTAINER]}),
+        *(pods(spec={"containers": one}) for one in (None, [{"image": "x"}], ["x"])),
+        *(OTHER | {"spec": OTHER["spec"] | {"volumeClaimTemplates": one}} for one in ("a", ["a"])),
+        OTHER | {"spec": None},
+        OTHER | {"spec": ["x"]},
+    ],
+    ids=str,
+)
+def test_what_an_object_of_another_kind_may_look_like_is_the_api_servers_to_say(tmp_path: Path, item: Object) -> None:
+    assert len(applied(in_folder(tmp_path, deployment=manifest("deployment"), other=item))) == 2

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kubetasks.errors import ClusterError, LeftoverError, OwnershipError, RolloutError, TaskError
 from kubetasks.kube import client, objects
-from kubetasks.kube.client import ApiError
+from kubetasks.kube.client import ApiError, Object
 from kubetasks.project.labels import OWNER_LABEL, TOOL
 from kubetasks.terminal import wait
 from tests.unit.failing import raising
@@ -130,3 +130,51 @@ def test_what_a_controller_writes_beside_us_stays_when_an_update_is_forgotten(mo
         {"managedFields": [], "resourceVersion": "1"},
         {"managedFields": [theirs], "resourceVersion": "2"},
     ]
+
+
+CONTAINERS = {"containers": [{"name": "a", "image": "a:1"}]}
+NEWER = {"containers": [{"name": "a", "image": "a:2"}]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "status", "wanted", "replaced"),
+    [
+        ("Job", {"template": CONTAINERS}, {}, {"template": CONTAINERS}, False),
+        ("Job", {"template": CONTAINERS}, {}, {"template": NEWER}, True),  # nothing in it can be changed
+        ("Job", {"template": CONTAINERS}, {"conditions": [{"type": "Failed", "status": "True"}]}, {"template": CONTAINERS}, True),
+        ("Pod", CONTAINERS, {"phase": "Succeeded"}, CONTAINERS, False),
+        ("Pod", CONTAINERS, {"phase": "Succeeded"}, NEWER, True),  # its image can be, and it would not run again
+        ("Pod", CONTAINERS, {"phase": "Failed"}, CONTAINERS, True),
+        ("IPAddressPool", {"a": 1}, {"phase": "Failed", "conditions": [{"type": "Stalled", "status": "True"}]}, {"a": 2}, False),
+    ],
+)
+def test_only_what_runs_to_an_end_is_replaced_if_it_has_failed_or_another_is_wanted(
+    kind: str, spec: Object, status: Object, wanted: Object, replaced: bool
+) -> None:
+    kube, name = LivingKube(), client.reference(kind, NAME, "default")
+    before = kube._put(kind, "default", NAME, {"metadata": {"labels": OURS}, "spec": spec, "status": status})
+    assert objects.rehearse(kube, {**name, "spec": wanted}, before) is replaced
+    assert kube.done == [], "nothing is stored"
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "there", "checked"),
+    [
+        (403, "error looking up service account default/reader", False, False),
+        (404, 'roles.rbac.authorization.k8s.io "reader" not found', False, False),
+        (403, 'User "x" cannot patch resource "pods"', False, True),
+        (422, "spec: Invalid value", False, True),
+        (422, "spec: Invalid value", True, True),
+    ],
+)
+def test_what_needs_another_object_cannot_be_checked_before_that_is_there(
+    status: int, words: str, there: bool, checked: bool
+) -> None:
+    kube = holding(OURS)
+    kube.meanwhile = [("PATCH", raising(ApiError("PATCH", status, "", words)))]
+    before = kube.one("ConfigMap") if there else None
+    if checked:
+        with pytest.raises(ApiError, match=words):
+            objects.rehearse(kube, CONFIGURATION, before)
+    else:
+        assert not objects.rehearse(kube, CONFIGURATION, before)

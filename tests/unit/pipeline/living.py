@@ -181,7 +181,7 @@ class LivingKube(Kube):
     def _rehearsed(self, there: Object | None, body: Object) -> Object:
         if there and body["kind"] == "Job" and there["spec"] != {**there["spec"], **body["spec"]}:
             raise ApiError("PATCH", 422, "Invalid", "field is immutable")
-        return body
+        return {**body, "spec": {**(there or {}).get("spec", {}), **body.get("spec", {})}}
 
     def _parsed(self, target: str) -> tuple[str, str, str, str]:
         rest = target.strip("/").split("/")

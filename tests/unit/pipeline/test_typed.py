@@ -65,7 +65,8 @@ def facts(it: World, **more: Any) -> None:
 
 def nobody_agrees(it: World) -> None:
     """Another person types from now on, who was not asked yet."""
-    it.run._agreed = it.run.report.agreeing = False  # type: ignore[attr-defined]
+    it.run._answered.clear()
+    it.run.report.agreeing = False  # type: ignore[attr-defined]
 
 
 def unprobed(it: World) -> None:
