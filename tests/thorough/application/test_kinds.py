@@ -77,6 +77,7 @@ def objects(app: str, namespace: str) -> list[dict[str, Any]]:
             roleRef={"apiGroup": roles, "kind": "Role", "name": "reader"},
             subjects=[{"kind": "ServiceAccount", "name": "reader", "namespace": namespace}],
         ),
+        item(f"{roles}/v1", "ClusterRole", namespace, rules=[]),
         item("apps/v1", "Deployment", "worker", **running("worker", pod(WORK, app))),
         item("batch/v1", "Job", "migrate", spec={"template": {"spec": pod(MIGRATE, app, restartPolicy="Never")}}),
         item("apps/v1", "StatefulSet", "store", **running("store", pod(STORE, app, container=mounted), **claims)),
@@ -106,7 +107,7 @@ def objects(app: str, namespace: str) -> list[dict[str, Any]]:
             f"widgets.{GROUP}",
             spec={"group": GROUP, "names": names, "scope": "Namespaced", "versions": [served]},
         ),
-        item("v1", "Pod", "once", spec=pod("print('said once')", app, restartPolicy="Never")),
+        item("v1", "Pod", "once", spec=pod("print('said once')", app, restartPolicy="Never", serviceAccountName="reader")),
     ]
 
 
@@ -143,11 +144,12 @@ def shop(app: Tasks, tmp_path: Path) -> Iterator[Tasks]:
 
 
 def kinds(tasks: Tasks) -> set[str]:
-    """The kinds of what carries our label, and the definition."""
+    """The kinds of what carries our label, and of what has no namespace."""
     asked = "all,serviceaccounts,roles,rolebindings,ingresses,networkpolicies,horizontalpodautoscalers,persistentvolumeclaims"
     found = tasks.get(asked, "--selector", f"app.kubernetes.io/managed-by={TOOL.name}")["items"]
-    definitions = tasks.get("customresourcedefinitions")["items"]
-    return {one["kind"] for one in found} | {one["kind"] for one in definitions if one["spec"]["group"] == GROUP}
+    wide = tasks.get("customresourcedefinitions,clusterroles")["items"]
+    names = f"widgets.{GROUP}", tasks.namespace
+    return {one["kind"] for one in found} | {one["kind"] for one in wide if one["metadata"]["name"] in names}
 
 
 def test_objects_of_every_kind_are_waited_for_together_and_removed_again_but_for_a_claim(shop: Tasks) -> None:
@@ -163,7 +165,14 @@ def test_objects_of_every_kind_are_waited_for_together_and_removed_again_but_for
     there = kinds(shop)
     assert there == {
         *("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "Pod", "Service", "ServiceAccount", "Role", "RoleBinding"),
-        *("Ingress", "NetworkPolicy", "HorizontalPodAutoscaler", "PersistentVolumeClaim", "CustomResourceDefinition"),
+        *(
+            "ClusterRole",
+            "Ingress",
+            "NetworkPolicy",
+            "HorizontalPodAutoscaler",
+            "PersistentVolumeClaim",
+            "CustomResourceDefinition",
+        ),
     }
 
     before = {one["metadata"]["name"]: one["metadata"]["uid"] for one in shop.get("jobs,pods")["items"]}
