@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     )
     from kubetasks.project.application import Project
     from kubetasks.tasks import namespace
-    from kubetasks.testing.cluster import App, Cluster
+    from kubetasks.testing.app import App
+    from kubetasks.testing.cluster import Cluster
+    from kubetasks.testing.namespace import Namespace
     from kubetasks.testing.traffic import Requests, Traffic
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "FileError",
     "ImageError",
     "LeftoverError",
+    "Namespace",
     "OwnershipError",
     "ProgramError",
     "Project",
@@ -53,8 +56,9 @@ __all__ = [
     "namespace",
 ]
 HOMES = {
-    "App": "testing.cluster",
+    "App": "testing.app",
     "Cluster": "testing.cluster",
+    "Namespace": "testing.namespace",
     "Project": "project.application",
     "Requests": "testing.traffic",
     "Traffic": "testing.traffic",

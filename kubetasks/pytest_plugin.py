@@ -19,7 +19,8 @@ from kubetasks.testing import shared_folder
 
 if TYPE_CHECKING:
     from kubetasks.project.application import Project
-    from kubetasks.testing.cluster import App, Cluster
+    from kubetasks.testing.app import App
+    from kubetasks.testing.cluster import Cluster
     from kubetasks.testing.session import Session
     from kubetasks.testing.traffic import Traffic
 
@@ -198,7 +199,7 @@ def k8s_namespace(request: pytest.FixtureRequest, k8s_cluster: "Cluster", k8s_na
 @pytest.fixture
 def k8s_app(request: pytest.FixtureRequest, k8s_cluster: "Cluster", k8s_namespace: str) -> "App":
     """The application in that namespace, deployed, exposed and answering: `.url .urls .pods() .scale() .rollout() .kubectl()`."""
-    from kubetasks.testing.cluster import App
+    from kubetasks.testing.app import App
 
     app = App(k8s_cluster, k8s_namespace)
     _refused(request.config, app.deploy)

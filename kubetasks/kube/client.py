@@ -135,6 +135,11 @@ class Kube:
     _is_waited_for: bool = field(default=False, init=False)
 
     @property
+    def api(self) -> Any:
+        """The client of the kubernetes package."""
+        return self._api
+
+    @property
     def server(self) -> str:
         """The address of the API server."""
         return str(self._api.configuration.host)

@@ -9,13 +9,11 @@ from functools import cached_property, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from kubetasks.engine.image import Image
-from kubetasks.errors import ImageError, TaskError
+from kubetasks.errors import ImageError, SettingError, TaskError
 from kubetasks.kube import objects
 from kubetasks.kube.client import path, reference
-from kubetasks.pipeline import app, build, candidates, converge, desired, diagnose
+from kubetasks.pipeline import app, candidates, desired, diagnose
 from kubetasks.pipeline import cluster as pipeline
-from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
 from kubetasks.project import settings
 from kubetasks.project.application import Project
@@ -176,13 +174,33 @@ class Cluster:
     @in_own_words
     def kubectl(self, *words: str, namespace: str = "", stdin: str = "", timeout: float = KUBECTL_SECONDS) -> str:
         """What kubectl prints. Raises ProgramError, with its words, if it fails or has not ended after `timeout` seconds."""
-        run = self.run()
-        where = ["--context", run.cluster.context, *(["--namespace", namespace] if namespace else [])]
-        argv = [requirements.kubectl().reference, *where, *words]
+        argv, environment = self.command_line(*words, namespace=namespace)
         with tempfile.TemporaryFile() as given:
             given.write(stdin.encode())
             given.seek(0)
-            return shell.run(argv, env={"KUBECONFIG": run.provider.kubeconfig}, stdin=given, timeout=timeout)
+            return shell.run(argv, env=environment, stdin=given, timeout=timeout)
+
+    def command_line(self, *words: str, namespace: str = "") -> tuple[list[str], dict[str, str]]:
+        """The words of a command with kubectl, and the variables that it needs. Raises ClusterError."""
+        run = self.run()
+        where = ["--context", run.cluster.context, *(["--namespace", namespace] if namespace else [])]
+        return [requirements.kubectl().reference, *where, *words], {"KUBECONFIG": run.provider.kubeconfig}
+
+    @property
+    @in_own_words
+    def api(self) -> Any:
+        """A configured kubernetes.client.ApiClient."""
+        return self.run().kube.api
+
+    @in_own_words
+    def load_image(self, reference: str) -> None:
+        """Give the nodes an image that this machine's engine has. Raises ImageError, SettingError on an existing cluster."""
+        run = self.run()
+        if self.shared:
+            raise SettingError("The nodes of an existing cluster pull their images.", "Push it to a registry")
+        if run.host_engine.image_id(reference) is None:
+            raise ImageError(f"{reference} is not in this machine's engine.", f"docker pull {reference}, or build it")
+        run.provider.supply([reference])
 
     @in_own_words
     def create_namespace(self, name: str, labels: Mapping[str, str]) -> None:
@@ -262,74 +280,3 @@ def kept(entry: Entry) -> str:
             f"\n  {kubectl} delete namespace {namespace} removes it" if cluster.shared else ""
         )
     return f"Kept cluster {cluster.name}: {kubectl} get pods --all-namespaces\n  {cluster.command()} delete removes it"
-
-
-@dataclass(frozen=True)
-class App:
-    """The application in a namespace of a cluster."""
-
-    cluster: Cluster
-    namespace: str
-
-    @property
-    def project(self) -> Project:
-        return self.cluster.project
-
-    @property
-    def words(self) -> Words:
-        """Those of messages about this namespace of the cluster."""
-        return self.cluster.words_in(self.namespace)
-
-    def _run(self) -> Run:
-        return self.cluster.run(self.namespace)
-
-    @property
-    @in_own_words
-    def url(self) -> str:
-        """A URL that answers, the preferred one if there are several. Raises ExposeError if none does."""
-        return self._run().seen.require_answer().url
-
-    @property
-    @in_own_words
-    def urls(self) -> dict[str, str]:
-        """Each URL at which it may answer, by "mapped port", "load balancer" or "node port"; none if it is not exposed."""
-        return {address.way: address.url for address in self._run().seen.addresses}
-
-    @in_own_words
-    def pods(self) -> frozenset[str]:
-        """The names of the pods that get its service's requests."""
-        return self._run().seen.ready_pods
-
-    @in_own_words
-    def scale(self, replicas: int) -> None:
-        """Scale, and wait until every pod answers. Raises RolloutError with a diagnosis, ExposeError."""
-        converge.converge(self._run(), Desired(replicas=replicas), serve="always")
-
-    @in_own_words
-    def rollout(self, source: Path | None = None) -> str:
-        """Build that folder, by default the project's own, roll it out, and wait until its pods answer; return its build id.
-
-        The manifests stay the project's. Raises ImageError, RolloutError with a diagnosis, ExposeError.
-        """
-        run = self._run()
-        if source:
-            app = self.project.application
-            file = source / os.path.relpath(app.dockerfile, app.source) if app.dockerfile else None
-            changed = replace(self.project, application=replace(app, source=source.resolve(), dockerfile=file))
-            run.settings = replace(run.settings, project=changed)
-        converge.converge(run, Desired(image=self._built(run)), run.image.build, "always")
-        return run.image.build
-
-    @in_own_words
-    def deploy(self) -> None:
-        """Build, deploy and expose it. Raises what `rollout` raises."""
-        run = self._run()
-        converge.converge(run, Desired(image=self._built(run), exposed=True), run.image.build, "always")
-
-    def _built(self, run: Run) -> Image:
-        self.cluster.note_image(run)
-        return build.build(run, tagged=False)
-
-    def kubectl(self, *words: str, stdin: str = "", timeout: float = KUBECTL_SECONDS) -> str:
-        """What kubectl prints for this namespace. Raises ProgramError, also after `timeout` seconds."""
-        return self.cluster.kubectl(*words, namespace=self.namespace, stdin=stdin, timeout=timeout)

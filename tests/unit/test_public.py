@@ -14,7 +14,8 @@ ERRORS = "Task Setting Engine Cluster Image Rollout Expose Ownership Setup Lefto
 CODES = {f"{name}Error": code for code, name in enumerate(ERRORS, start=1)}
 MEMBERS = {  # docs/template.md names them; others may change
     "App": "cluster deploy kubectl namespace pods project rollout scale url urls",
-    "Cluster": "context delete kubeconfig kubectl name start",
+    "Cluster": "api context delete kubeconfig kubectl load_image name start",
+    "Namespace": "apply cluster delete events exec get kubectl logs namespace port_forward wait",
     "Project": "of",
     "Requests": "answered at_least failed pods",
     "Traffic": "load",

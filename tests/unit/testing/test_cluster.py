@@ -14,7 +14,8 @@ from kubetasks.setup import requirements
 from kubetasks.setup.requirements import Artifact
 from kubetasks.terminal.report import Report
 from kubetasks.testing import cluster
-from kubetasks.testing.cluster import App, Cluster
+from kubetasks.testing.app import App
+from kubetasks.testing.cluster import Cluster
 from kubetasks.testing.ledger import Entry, Ledger, _entries
 from tasks import PROJECT
 from tests.unit.failing import raising

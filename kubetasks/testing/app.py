@@ -1,0 +1,78 @@
+"""The application in a namespace of a cluster, as a value. Whatever fails raises TaskError, in the project's own words."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kubetasks.engine.image import Image
+from kubetasks.pipeline import build, converge
+from kubetasks.pipeline.desired import Desired
+from kubetasks.pipeline.run import Run
+from kubetasks.project.application import Project
+from kubetasks.project.words import Words
+from kubetasks.testing.cluster import in_own_words
+from kubetasks.testing.namespace import Namespace
+
+
+@dataclass(frozen=True)
+class App(Namespace):
+    """The application in a namespace of a cluster."""
+
+    @property
+    def project(self) -> Project:
+        return self.cluster.project
+
+    @property
+    def words(self) -> Words:
+        """Those of messages about this namespace of the cluster."""
+        return self.cluster.words_in(self.namespace)
+
+    def _run(self) -> Run:
+        return self.cluster.run(self.namespace)
+
+    @property
+    @in_own_words
+    def url(self) -> str:
+        """A URL that answers, the preferred one if there are several. Raises ExposeError if none does."""
+        return self._run().seen.require_answer().url
+
+    @property
+    @in_own_words
+    def urls(self) -> dict[str, str]:
+        """Each URL at which it may answer, by "mapped port", "load balancer" or "node port"; none if it is not exposed."""
+        return {address.way: address.url for address in self._run().seen.addresses}
+
+    @in_own_words
+    def pods(self) -> frozenset[str]:
+        """The names of the pods that get its service's requests."""
+        return self._run().seen.ready_pods
+
+    @in_own_words
+    def scale(self, replicas: int) -> None:
+        """Scale, and wait until every pod answers. Raises RolloutError with a diagnosis, ExposeError."""
+        converge.converge(self._run(), Desired(replicas=replicas), serve="always")
+
+    @in_own_words
+    def rollout(self, source: Path | None = None) -> str:
+        """Build that folder, by default the project's own, roll it out, and wait until its pods answer; return its build id.
+
+        The manifests stay the project's. Raises ImageError, RolloutError with a diagnosis, ExposeError.
+        """
+        run = self._run()
+        if source:
+            app = self.project.application
+            file = source / os.path.relpath(app.dockerfile, app.source) if app.dockerfile else None
+            changed = replace(self.project, application=replace(app, source=source.resolve(), dockerfile=file))
+            run.settings = replace(run.settings, project=changed)
+        converge.converge(run, Desired(image=self._built(run)), run.image.build, "always")
+        return run.image.build
+
+    @in_own_words
+    def deploy(self) -> None:
+        """Build, deploy and expose it. Raises what `rollout` raises."""
+        run = self._run()
+        converge.converge(run, Desired(image=self._built(run), exposed=True), run.image.build, "always")
+
+    def _built(self, run: Run) -> Image:
+        self.cluster.note_image(run)
+        return build.build(run, tagged=False)

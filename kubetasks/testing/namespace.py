@@ -1,0 +1,90 @@
+"""A namespace of a cluster, and what a test does with objects in it, in kubectl's words."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubetasks.errors import ProgramError, RolloutError
+from kubetasks.kube.client import Object
+from kubetasks.testing.cluster import KUBECTL_SECONDS, Cluster
+
+SECONDS = 120.0
+FORWARDED = re.compile(r"Forwarding from (127\.0\.0\.1:\d+)")
+BARE = ("delete", "create")  # what kubectl waits for without `condition=`
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """`what` is KIND/NAME, as kubectl takes it. Every method raises ProgramError, with the words of kubectl, if it fails."""
+
+    cluster: Cluster
+    namespace: str
+
+    def kubectl(self, *words: str, stdin: str = "", timeout: float = KUBECTL_SECONDS) -> str:
+        """What kubectl prints for this namespace; it fails also after `timeout` seconds."""
+        return self.cluster.kubectl(*words, namespace=self.namespace, stdin=stdin, timeout=timeout)
+
+    def apply(self, what: Path | Object | Sequence[Object]) -> None:
+        """Apply the objects of a file or of a folder, or these."""
+        words = ("apply", "--server-side", "--filename")
+        if isinstance(what, Path):
+            self.kubectl(*words, str(what))
+            return
+        items = [what] if isinstance(what, dict) else list(what)
+        self.kubectl(*words, "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+
+    def delete(self, what: str, timeout: float = SECONDS) -> None:
+        """Delete an object, if it is there, and wait until it is gone."""
+        self.kubectl("delete", what, "--ignore-not-found", timeout=timeout)
+
+    def get(self, kind: str, name: str = "") -> Object:
+        """An object; without a name those of the kind, under `items`."""
+        found: Object = json.loads(self.kubectl("get", kind, *([name] if name else []), "--output=json"))
+        return found
+
+    def wait(self, what: str, condition: str, timeout: float = SECONDS) -> None:
+        """Wait for a condition, such as Available, or "delete", or "jsonpath={.status.phase}=Bound".
+
+        Raises RolloutError, with the diagnosis, if it has not come after `timeout` seconds.
+        """
+        asked = condition if condition in BARE or "=" in condition else f"condition={condition}"
+        try:
+            self.kubectl("wait", what, f"--for={asked}", f"--timeout={timeout:.0f}s", timeout=timeout + SECONDS)
+        except ProgramError as error:
+            (last, *_) = error.output.strip().splitlines()[-1:] or ["it ended"]
+            sentence = f"{what}: {condition} has not come within {timeout:.0f} s: {last}"
+            raise RolloutError(sentence, screen=f"{sentence}\n{self.cluster.diagnosis(self.namespace)}") from error
+
+    def logs(self, what: str) -> str:
+        """What the containers of a pod, or of an object's pods, have printed."""
+        return self.kubectl("logs", what, "--all-containers", "--tail=-1")
+
+    def events(self) -> list[Object]:
+        """The events, the newest last."""
+        items: list[Object] = json.loads(self.kubectl("get", "events", "--sort-by=.lastTimestamp", "--output=json"))["items"]
+        return items
+
+    def exec(self, what: str, *command: str, timeout: float = SECONDS) -> str:
+        """What a command prints in a pod, or in one of an object's pods."""
+        return self.kubectl("exec", what, "--", *command, timeout=timeout)
+
+    @contextmanager
+    def port_forward(self, what: str, port: int) -> Iterator[str]:
+        """In the block, what listens at that port of an object's pod answers at the HOST:PORT that it gives."""
+        argv, environment = self.cluster.command_line("port-forward", what, f":{port}", namespace=self.namespace)
+        kwargs = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "env": os.environ | environment, "text": True}
+        with subprocess.Popen(argv, **kwargs) as process:  # type: ignore[call-overload]
+            try:
+                told = process.stdout.readline()
+                forwarded = FORWARDED.match(told)
+                if forwarded is None:
+                    process.terminate()
+                    raise ProgramError(argv, process.wait(), told + process.stdout.read())
+                yield forwarded[1]
+            finally:
+                process.terminate()

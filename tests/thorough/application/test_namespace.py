@@ -1,0 +1,56 @@
+"""What a test does with objects in its namespace, in kubectl's words."""
+
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+import yaml
+from kubernetes.client import CoreV1Api
+
+from kubetasks import ImageError, Namespace, ProgramError, RolloutError
+from kubetasks.kube.client import Object
+from tests.support import answers
+from tests.support.driver import Tasks
+
+
+def settings(**data: str) -> Object:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": data}
+
+
+def test_objects_are_applied_waited_for_asked_and_deleted(app: Tasks, tmp_path: Path) -> None:
+    app("build", "deploy")
+    here, deployment = Namespace(app.as_cluster(), app.namespace), f"deployment/{app.app}"
+    here.apply(settings(colour="blue"))
+    assert here.get("configmap", "settings")["data"] == {"colour": "blue"}
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(settings(colour="green")))
+    here.apply(tmp_path)
+    assert here.get("cm/settings")["data"] == {"colour": "green"}
+    here.delete("configmap/settings")
+    here.wait("configmap/settings", "delete")
+    with pytest.raises(ProgramError, match='"settings" not found'):
+        here.get("configmap", "settings")
+
+    here.wait(deployment, "Available")
+    assert here.exec(deployment, "python3", "-c", "print('said')") == "said\n"
+    assert here.logs(deployment)
+    assert "ScalingReplicaSet" in {event["reason"] for event in here.events()}
+    with here.port_forward(deployment, 8080) as address:
+        assert urlopen(f"http://{address}/readyz").status == 200
+    assert answers.silent(f"http://{address}/readyz"), "it ends with the block"
+    with pytest.raises(ProgramError, match="not found"), here.port_forward("pod/none", 8080):
+        pass
+    pods = CoreV1Api(here.cluster.api).list_namespaced_pod(app.namespace).items
+    assert {pod.metadata and pod.metadata.name for pod in pods} == app.pods()
+
+
+def test_what_does_not_come_ends_with_the_diagnosis(app: Tasks) -> None:
+    here = Namespace(app.as_cluster(), app.namespace)
+    here.apply(settings())
+    with pytest.raises(RolloutError, match=r"Never has not come within 1 s(?s:.*)code +not-deployed"):
+        here.wait("configmap/settings", "Never", timeout=1)
+
+
+def test_an_image_that_the_engine_has_is_given_to_the_nodes(app: Tasks) -> None:
+    cluster = app.as_cluster()
+    with pytest.raises(ImageError, match="missing:1 is not in this machine's engine"):
+        cluster.load_image("missing:1")
