@@ -43,6 +43,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kubetasks", "Kubernetes clusters for tests (kubetasks)")
     for name, (_, text) in OPTIONS.items():
         group.addoption(f"--kubetasks-{name}", metavar=name.upper(), default="", help=text)
+    scope = "how long a namespace and the application in it are there: for each function (the default), module or session"
+    group.addoption("--kubetasks-scope", choices=("function", "module", "session"), default="function", help=scope)
     group.addoption("--kubetasks-keep", action="store_true", help="keep the cluster, and the namespaces of failed tests")
 
 
@@ -99,10 +101,10 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:  # noqa: ARG001
     """Add the diagnosis of the clusters that a failed test uses to its report."""
     report = yield
-    if report.failed and PLACES in item.stash:
-        item.stash[KEPT] = bool(item.config.getoption("kubetasks_keep"))
+    for node in item.listchain() if report.failed else ():
+        node.stash[KEPT] = bool(item.config.getoption("kubetasks_keep"))
         if hasattr(report.longrepr, "addsection"):
-            for cluster, namespace in item.stash[PLACES]:
+            for cluster, namespace in node.stash.get(PLACES, []):
                 text = _diagnosis(cluster, namespace)
                 report.longrepr.addsection(f"{cluster.name} {namespace}: diagnosis", text)
                 item.user_properties.append((f"{item.name}: diagnosis", text))  # in the JUnit file too
@@ -185,9 +187,13 @@ def k8s_namespace_labels() -> dict[str, str]:
     return {}
 
 
-@pytest.fixture
+def _scope(fixture_name: str, config: pytest.Config) -> Any:  # noqa: ARG001  pytest gives both
+    return config.getoption("kubetasks_scope")
+
+
+@pytest.fixture(scope=_scope)
 def k8s_namespace(request: pytest.FixtureRequest, k8s_cluster: "Cluster", k8s_namespace_labels: dict[str, str]) -> Iterator[str]:
-    """The name of a fresh namespace of the cluster, which is deleted after the test."""
+    """The name of a fresh namespace of the cluster, which is deleted after the test, or as --kubetasks-scope says."""
     name = f"test-{secrets.token_hex(4)}"
     _refused(request.config, lambda: k8s_cluster.create_namespace(name, k8s_namespace_labels))
     request.node.stash.setdefault(PLACES, []).append((k8s_cluster, name))
@@ -196,7 +202,7 @@ def k8s_namespace(request: pytest.FixtureRequest, k8s_cluster: "Cluster", k8s_na
         _refused(request.config, partial(k8s_cluster.delete_namespace, name, wait=False), ends=False)
 
 
-@pytest.fixture
+@pytest.fixture(scope=_scope)
 def k8s_app(request: pytest.FixtureRequest, k8s_cluster: "Cluster", k8s_namespace: str) -> "App":
     """The application in that namespace, deployed, exposed and answering: `.url .urls .pods() .scale() .rollout() .kubectl()`."""
     from kubetasks.testing.app import App

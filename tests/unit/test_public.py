@@ -56,5 +56,5 @@ def test_the_arguments(name: str) -> None:
 def test_the_template_has_each_fixture_and_each_option() -> None:
     fixtures = {name for name in vars(pytest_plugin) if name.startswith("k8s_")}
     assert set(re.findall(r"k8s_\w+", TEMPLATE)) == fixtures
-    options = {f"--kubetasks-{name}" for name in (*pytest_plugin.OPTIONS, "keep")}
+    options = {f"--kubetasks-{name}" for name in (*pytest_plugin.OPTIONS, "scope", "keep")}
     assert set(re.findall(r"--kubetasks-\w+", TEMPLATE)) == options

@@ -26,6 +26,7 @@ class Stuck:
 
 Session.throwaway = Session.cluster = lambda *_, **given: print(given) or Stuck()
 """
+COUNTED = STUCK.replace('raise LeftoverError("Namespace shop stays.", "kubectl get all")', "print('deleted')")
 PROVIDER, KUBERNETES = "INVOKE_KUBETASKS_CLUSTER_PROVIDER", "INVOKE_KUBETASKS_CLUSTER_KUBERNETES"
 WATCHED = """\
 import os, signal, sys
@@ -138,3 +139,17 @@ def test_a_run_that_passes_and_leaves_something_fails_and_says_what_keeps_it(tmp
     assert (code, "1 passed" in told) == (pytest.ExitCode.TESTS_FAILED, True), told
     assert "No container engine answers" in told
     assert "forgets it" in told
+
+
+@pytest.mark.parametrize(("scope", "namespaces"), [("function", 3), ("module", 2), ("session", 1)])
+def test_a_namespace_is_there_for_as_long_as_somebody_wants(tmp_path: Path, scope: str, namespaces: int) -> None:
+    tests = "def test_it(k8s_namespace):\n    pass\n\ndef test_too(k8s_namespace):\n    pass\n"
+    (tmp_path / "test_another.py").write_text("def test_it(k8s_namespace):\n    pass\n")
+    code, told = run(tmp_path, "-s", f"--kubetasks-scope={scope}", test=tests, conftest=COUNTED)
+    assert (code, told.count("deleted")) == (0, namespaces), told
+
+
+def test_what_a_failed_test_used_is_kept_if_somebody_asks_also_after_a_later_test(tmp_path: Path) -> None:
+    tests = "def test_it(k8s_namespace):\n    assert False\n\ndef test_too(k8s_namespace):\n    pass\n"
+    code, told = run(tmp_path, "-s", "--kubetasks-scope=module", "--kubetasks-keep", test=tests, conftest=COUNTED)
+    assert (code, told.count("deleted")) == (1, 0), told
