@@ -92,10 +92,9 @@ def _path(version: str, plural: str, namespace: str, name: str = "", subresource
     return "/" + "/".join(parts)
 
 
-def reference(kind: str, name: str, namespace: str = "") -> Object:
+def reference(kind: str, name: str) -> Object:
     """What names an object of a known kind."""
-    where = {"namespace": namespace} if namespace and kind not in CLUSTER_WIDE else {}
-    return {"apiVersion": VERSIONS[kind], "kind": kind, "metadata": {"name": name, **where}}
+    return {"apiVersion": VERSIONS[kind], "kind": kind, "metadata": {"name": name}}
 
 
 def describe(item: Object) -> str:
@@ -105,9 +104,9 @@ def describe(item: Object) -> str:
     return f"{kind.lower()}{'' if known else f'.{group}'}/{item['metadata']['name']}"
 
 
-def within(item: Object, *keys: str) -> Object:
-    """The mapping at these keys of an object that somebody else made; {} if there is none."""
-    found: Any = item
+def within(item: Any, *keys: str) -> Object:
+    """The mapping at these keys of what somebody else made; {} if there is none."""
+    found = item
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
     return found if isinstance(found, dict) else {}
@@ -382,12 +381,9 @@ class Kube:
 
     def read(self, item: Object) -> Object | None:
         """The object as it is now, or None. Raises UnservedError."""
-        try:
+        with self._gone():  # or its kind is
             return {"apiVersion": item["apiVersion"], "kind": item["kind"], **self.request("GET", self.path_of(item))}
-        except ApiError as error:
-            if error.status == NOT_FOUND:  # or its kind is not served any more
-                return None
-            raise
+        return None
 
     def placed_for(self, item: Object, namespace: str) -> bool:
         """Whether an object is in that namespace or, without one, was placed for it last."""
@@ -407,6 +403,7 @@ class Kube:
 
     @contextlib.contextmanager
     def _gone(self) -> Iterator[None]:
+        """Suppress that what the block asks for is not there."""
         try:
             yield
         except ApiError as error:

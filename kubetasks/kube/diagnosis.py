@@ -8,7 +8,7 @@ from kubetasks.errors import ClusterError, EngineError, ExposeError, RolloutErro
 from kubetasks.kube import readiness, template
 from kubetasks.kube.client import UNAVAILABLE, Object, describe
 from kubetasks.kube.kinds import COUNTS
-from kubetasks.kube.problems import KINDS, Problem, event_object, event_time
+from kubetasks.kube.problems import KINDS, Problem, container_statuses, event_object, event_time
 from kubetasks.kube.readiness import Rollout
 
 LINES = 24  # at most, on a screen
@@ -96,8 +96,7 @@ def log_source(problem: Problem, pods: Sequence[Object]) -> tuple[str, str, bool
     pod = _pod(problem, pods)
     if pod is None:
         return None
-    status = pod.get("status", {})
-    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+    for container in container_statuses(pod):
         if container["name"] == problem.container:
             state = container.get("state", {})
             if state.get("running") or state.get("terminated"):
@@ -107,7 +106,7 @@ def log_source(problem: Problem, pods: Sequence[Object]) -> tuple[str, str, bool
     return None
 
 
-def decisive(events: Sequence[Object], problem: Problem, newest_set: str, kind: str = "Deployment") -> Object | None:
+def decisive(events: Sequence[Object], problem: Problem, newest_set: str, kind: str) -> Object | None:
     """The newest warning about the object that has the problem, or its newest event if there is no warning. The object is a pod,
     or of that kind.
 
@@ -138,7 +137,7 @@ def diagnose(
 ) -> Diagnosis:
     """Put together what shows the problem. `log` are the lines of `log_source`; `events` those of the namespace."""
     workload, pods, newest = rollout.workload, rollout.pods, readiness.newest_pods(rollout)
-    counted = bool(workload and workload["kind"] in COUNTS)
+    counted = workload if workload and workload["kind"] in COUNTS else None
     pod = _pod(problem, pods)
     source = log_source(problem, pods)
     event = decisive(events, problem, readiness.newest_set(rollout), workload["kind"] if workload else "")
@@ -151,7 +150,7 @@ def diagnose(
         probe=_probe(pod, problem) if pod else "",
         wanted=", ".join(_images(found.spec) for found in template.of(workload)) if workload else "",
         running=sorted({_images(running["spec"]) for running in pods if readiness.pod_ready(running)}),
-        changed=_revision(workload, newest) if workload and counted else "",
+        changed=_revision(counted, newest) if counted else "",
         serving=_serving(pods, newest) if counted else "",
         log_of=f"{source[1]}{' before its restart' if source[2] else ''}" if source and log else "",
         log=list(log),

@@ -21,5 +21,5 @@ WANTED = "desiredNumberScheduled"  # a daemon set's status has it, where others 
 # the condition that each of these has in the end, and not yet when it was created: `kubectl wait --for=condition=...`
 CONDITIONS = {"Job": "Complete", "Pod": "Ready", DEFINITION: "Established"}
 GENERAL = ("Ready", "Available")  # what another kind may say of itself
-ENDING = ("Job", "Pod")  # cannot be changed, and run again from the start if they are replaced
+ENDING = ("Job", "Pod")  # run once: another run needs another object of that name
 COPIED = "Endpoints"  # has the labels of a service, and nothing that says that it is the service's

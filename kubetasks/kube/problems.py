@@ -164,6 +164,12 @@ def mount_failures(events: Sequence[Object]) -> dict[str, str]:
     return {event_object(event)[1]: event.get("message", "") for event in sorted(failed, key=event_time)}
 
 
+def container_statuses(pod: Object) -> list[Object]:
+    """The statuses of a pod's containers, those that run first included."""
+    status = pod.get("status", {})
+    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+
+
 def event_object(event: Object) -> tuple[str, str]:
     """Kind and name of what an event is about."""
     about = event.get("involvedObject", {})
@@ -235,9 +241,8 @@ def of_pod(
     name = pod["metadata"]["name"]
     if pod["metadata"].get("deletionTimestamp"):
         return None
-    status = pod.get("status", {})
     back = f"{INV} rollback" if revertible else f"{INV} build deploy"
-    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+    for container in container_statuses(pod):
         problem = _of_container(container, name, evidence.delivered, back)
         if problem:
             return problem

@@ -62,8 +62,10 @@ def problem(rollout: Rollout) -> Problem | None:
     name = workload["metadata"]["name"]
     if not _noticed(workload):
         return None
-    if failure := _of_failure(rollout, workload):
-        return failure
+    if failure := _failure(workload):
+        message = str(failure.get("message") or failure.get("reason") or "its containers have ended")
+        pod = max(rollout.pods, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
+        return problems.of_kind("failed", *_named(pod), what=describe(workload), message=message)
     spec, conditions, count = within(workload, "spec"), _conditions(workload), _count(workload)
     if count is None:
         failing = [wrong for wrong in (problems.of_pod(pod, evidence) for pod in newest_pods(rollout)) if wrong]
@@ -103,25 +105,20 @@ def problem(rollout: Rollout) -> Problem | None:
     return None
 
 
-def decisive(states: Mapping[str, State]) -> str:
+def foremost(states: Mapping[str, State]) -> str:
     """Whose state tells how far all are: one that fails for good, one that is not there yet, one that another might have healed,
     or the last one.
     """
     failed = {name: state for name, state in states.items() if isinstance(state, Failed)}
     hopeless = [name for name, state in failed.items() if state.code not in HEALED]
     pending = [name for name, state in states.items() if isinstance(state, Pending)]
-    healed = sorted(failed, key=lambda name: HEALED.index(failed[name].code) if failed[name].code in HEALED else 0)
+    healed = [name for code in HEALED for name, state in failed.items() if state.code == code]
     return next(iter([*hopeless, *pending, *healed, *reversed(list(states))]))
 
 
 def restarts(rollout: Rollout) -> int:
     """How often containers of its pods have been started again."""
-    statuses = [pod.get("status", {}) for pod in rollout.pods]
-    return sum(
-        container["restartCount"]
-        for status in statuses
-        for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
-    )
+    return sum(container["restartCount"] for pod in rollout.pods for container in problems.container_statuses(pod))
 
 
 def late(rollout: Rollout, seconds: float, missing: str) -> Problem:
@@ -134,22 +131,16 @@ def late(rollout: Rollout, seconds: float, missing: str) -> Problem:
 
 def has_failed(item: Object) -> bool:
     """Whether an object says that it has come to a bad end: a job that gave up, a pod that failed, a stalled controller."""
-    return bool(_failures(item))
+    return bool(_failure(item))
 
 
-def _failures(item: Object) -> list[Object]:
-    """What says so, with a message or a reason."""
+def _failure(item: Object) -> Object:
+    """What says so, with a message or a reason; {} if nothing does."""
     ends, status = item["kind"] in ENDING, within(item, "status")
     failed = _conditions(item).get("Failed" if ends else "Stalled", {})
-    return [failed] if failed.get("status") == "True" else [status] if ends and status.get("phase") == "Failed" else []
-
-
-def _of_failure(rollout: Rollout, workload: Object) -> Problem | None:
-    for told in _failures(workload):
-        message = str(told.get("message") or told.get("reason") or "its containers have ended")
-        newest = max(rollout.pods, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
-        return problems.of_kind("failed", *_named(newest), what=describe(workload), message=message)
-    return None
+    if failed.get("status") == "True":
+        return failed
+    return status if ends and status.get("phase") == "Failed" else {}
 
 
 def _named(pod: Object | None) -> tuple[str, str]:
@@ -176,7 +167,7 @@ def replicas(workload: Object | None) -> int:
 def _conditions(item: Object) -> dict[str, Object]:
     """The conditions by type."""
     listed = within(item, "status").get("conditions")
-    found = [within({"in": each}, "in") for each in listed] if isinstance(listed, list) else []
+    found = map(within, listed if isinstance(listed, list) else [])
     return {str(condition["type"]): condition for condition in found if "type" in condition}
 
 
@@ -326,10 +317,9 @@ def started_since(pod: Object, since: datetime | None) -> bool:
 
 def crashed_since(pod: Object, since: datetime | None) -> bool:
     """Whether a container of the pod ended at or after `since`, to the second: what the API says may be from before that."""
-    status = pod.get("status", {})
     ended = [
         (container.get("lastState", {}).get("terminated") or {}).get("finishedAt")
-        for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+        for container in problems.container_statuses(pod)
     ]
     return any(_not_before(since, time) for time in ended)
 

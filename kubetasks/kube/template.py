@@ -23,7 +23,7 @@ def of(item: Object) -> list[Template]:
         found = within(item, *filter(None, place.split("/")))
         spec = within(found, "spec")
         groups = [spec.get("containers"), spec.get("initContainers") or []]
-        if all(isinstance(group, list) and all(within({"in": each}, "in").get("name") for each in group) for group in groups):
+        if all(isinstance(group, list) and all(within(each).get("name") for each in group) for group in groups):
             return [Template(place, within(found, "metadata"), spec)]
     return []
 

@@ -194,13 +194,12 @@ def _apply(run: Run, ours: Sequence[Manifest], wanted: Desired, there: Place, fo
             defining.append(item)
         elif name != run.app.service and readiness.awaited(item):
             awaited.append(item)
-    own = client.reference("Deployment", run.app.name)
     if wanted.replicas is not None and _scale(run, wanted.replicas):
         changed.add("replicas")
     if wanted.back:
         _roll_back(run, found)
         changed.add(run.app.deployment)
-    return changed, awaited or [own]
+    return changed, awaited or [client.reference("Deployment", run.app.name)]
 
 
 def _apply_one(run: Run, part: Part, found: Found) -> tuple[bool, Object]:

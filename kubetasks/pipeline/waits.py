@@ -73,7 +73,7 @@ class ReadyCheck:
         restarts = {name: readiness.restarts(rollout) for name, rollout in found.items()}
         self._restarts |= {name: number for name, number in restarts.items() if (pending | self._pending) - {name}}
         self._pending = pending
-        name = readiness.decisive(states)
+        name = readiness.foremost(states)
         self.found, state = found[name], states[name]
         told = f"{name}: " if len(states) > 1 else ""
         failing = next((other for other, end in states.items() if isinstance(end, wait.Failed)), "")

@@ -1,9 +1,11 @@
 """A namespace of a cluster, and what a test does with objects in it, in kubectl's words."""
 
+import io
 import json
 import os
 import re
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,14 +79,23 @@ class Namespace:
     def port_forward(self, what: str, port: int) -> Iterator[str]:
         """In the block, what listens at that port of an object's pod answers at the HOST:PORT that it gives."""
         argv, environment = self.cluster.command_line("port-forward", what, f":{port}", namespace=self.namespace)
-        kwargs = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "env": os.environ | environment, "text": True}
-        with subprocess.Popen(argv, **kwargs) as process:  # type: ignore[call-overload]
+        environment = os.environ | environment
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True) as process:
+            output = process.stdout or io.StringIO()
+            killing = threading.Timer(SECONDS, process.kill)
+            draining = threading.Thread(target=output.read)  # a line for each connection would fill the pipe
+            killing.start()
             try:
-                told = process.stdout.readline()
+                told = output.readline()
+                killing.cancel()
                 forwarded = FORWARDED.match(told)
                 if forwarded is None:
                     process.terminate()
-                    raise ProgramError(argv, process.wait(), told + process.stdout.read())
+                    raise ProgramError(argv, process.wait(), told + output.read())
+                draining.start()
                 yield forwarded[1]
             finally:
+                killing.cancel()
                 process.terminate()
+                if draining.ident:
+                    draining.join()

@@ -118,4 +118,4 @@ CRASHES, SILENT, HOPELESS = (Failed("", code=code) for code in ("crash-loop", "n
     ],
 )
 def test_of_several_the_one_counts_that_nothing_else_can_heal(states: dict[str, State], name: str) -> None:
-    assert readiness.decisive(states) == name
+    assert readiness.foremost(states) == name

@@ -17,7 +17,7 @@ from tests.unit.pipeline.living import LivingKube
 
 NAME = "simple-server"
 OURS = {OWNER_LABEL: TOOL.name}
-CONFIGURATION = client.reference("ConfigMap", NAME, "default")
+CONFIGURATION = {**client.reference("ConfigMap", NAME), "metadata": {"name": NAME, "namespace": "default"}}
 LABELLED = {**CONFIGURATION, "metadata": {**CONFIGURATION["metadata"], "labels": OURS}}
 
 
@@ -151,7 +151,7 @@ NEWER = {"containers": [{"name": "a", "image": "a:2"}]}
 def test_only_what_runs_to_an_end_is_replaced_if_it_has_failed_or_another_is_wanted(
     kind: str, spec: Object, status: Object, wanted: Object, replaced: bool
 ) -> None:
-    kube, name = LivingKube(), client.reference(kind, NAME, "default")
+    kube, name = LivingKube(), client.reference(kind, NAME)
     before = kube._put(kind, "default", NAME, {"metadata": {"labels": OURS}, "spec": spec, "status": status})
     assert objects.rehearse(kube, {**name, "spec": wanted}, before) is replaced
     assert kube.done == [], "nothing is stored"
