@@ -34,10 +34,11 @@ def build(
     arguments: Mapping[str, str],
     on_line: Callable[[str], None],
     dockerfile: str = "Dockerfile",
+    target: str = "",
 ) -> None:
-    """Build an image from a tar archive with a Dockerfile of that name, under each of the references; `on_line` gets the output.
+    """Build an image from a tar archive with a Dockerfile of that name, or the stage `target` of it, under each reference.
 
-    What `on_line` raises ends the build, and is raised. BuildKit keeps what it built in a cache, which
+    `on_line` gets the output. What it raises ends the build, and is raised. BuildKit keeps what it built in a cache, which
     `docker builder prune` empties. Raises ImageError with the end of the output, MissingError, SetupError if there is no
     docker CLI.
     """
@@ -47,6 +48,7 @@ def build(
     first, *_ = references = list(references)
     argv = ["docker", "build", "--progress=plain", f"--file={dockerfile}", *(f"--tag={name}" for name in references)]
     argv += [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
+    argv += [f"--target={target}"] if target else []
     argv += [f"--label={name}={value}" for name, value in engine.owner.labels.items()]
 
     def heard(line: str) -> None:

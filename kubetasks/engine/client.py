@@ -240,7 +240,8 @@ class Engine:
                 filters={"label": self.owner.selector}
             )  # the list of the client asks again for each one
             names = [str(name) for image in images for name in image["RepoTags"] or image["RepoDigests"] or ()]
-            return sorted(name for name in names if re.split("[:@]", name.rpartition("/")[2])[0] == repository)
+            wanted = re.compile(rf"(.*/)?{re.escape(repository)}[:@][^/]*")
+            return sorted(name for name in names if wanted.fullmatch(name))
 
     def pull(self, reference: str, on_line: Callable[[str], None]) -> None:
         """Pull an image by digest or tag. Raises PullError, or EngineError for what would keep it from being built too."""
@@ -362,8 +363,9 @@ class Engine:
         arguments: Mapping[str, str],
         on_line: Callable[[str], None],
         dockerfile: str = "Dockerfile",
+        target: str = "",
     ) -> None:
-        """Build an image from a tar archive with a Dockerfile of that name, under each of the references.
+        """Build an image from a tar archive with a Dockerfile of that name, or the stage `target` of it, under each reference.
 
         Raises ImageError with the end of the failing step's output, BuildKitNeededError, and LayerGoneError.
         """
@@ -387,6 +389,7 @@ class Engine:
                     dockerfile=dockerfile,
                     tag=first,
                     buildargs=dict(arguments),
+                    target=target or None,
                     decode=True,
                     rm=True,
                     forcerm=True,

@@ -11,7 +11,7 @@ from kubetasks.engine.client import BuildKitNeededError, Engine, LayerGoneError
 from kubetasks.engine.content import name_in, read_context, read_file, rewound
 from kubetasks.errors import ImageError, LeftoverError, SetupError
 from kubetasks.project import dockerfile
-from kubetasks.project.application import Application
+from kubetasks.project.application import Application, Source
 from kubetasks.project.versions import PYTHON_IMAGE
 from kubetasks.project.words import DOCS, INV
 
@@ -21,14 +21,14 @@ BUILDS = 3  # attempts, if others remove cached layers meanwhile
 
 @dataclass(frozen=True)
 class Image:
-    """`build` is the build id: 12 hex digits over Dockerfile, context and base.
+    """`build` is the build id: 12 hex digits over Dockerfile, context, base, target and arguments.
 
     `base` is the image that stands for the pinned one, "" if the Dockerfile does not ask for that. `arguments` are the build
-    arguments: those that the Dockerfile declares of BUILD_ID and the one whose default is the pinned base. `content` is what the
-    build id was computed from, and what is built: the source may change meanwhile.
+    arguments: the source's, and those that the Dockerfile declares of BUILD_ID and the one whose default is the pinned base.
+    `content` is what the build id was computed from, and what is built: the source may change meanwhile.
     """
 
-    app: Application
+    source: Source
     build: str
     base: str
     arguments: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -37,12 +37,12 @@ class Image:
     @property
     def reference(self) -> str:
         """The name that carries the build id."""
-        return f"{self.app.name}:{self.build}"
+        return f"{self.source.name}:{self.build}"
 
     @property
     def names(self) -> list[str]:
         """The reference, and the tutorial's name for the newest build."""
-        return [self.reference, self.app.tutorial_tag]
+        return [self.reference, self.source.tag]
 
     def document(self) -> dict[str, str]:
         """What a task's JSON says of it."""
@@ -68,37 +68,48 @@ def familiar(reference: str) -> str:
     return name if "@" in name or ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
-def build_id(content: IO[bytes], base: str) -> str:
-    """12 hex digits of the SHA-256 over the content and the base's name."""
-    total = hashlib.sha256(base.encode())
+def full(reference: str) -> str:
+    """The reference as containerd has it: with the registry that it comes from."""
+    first, slash, _ = reference.partition("/")
+    host = slash and (first == "localhost" or "." in first or ":" in first)
+    return reference if host else f"docker.io/{reference}" if slash else f"docker.io/library/{reference}"
+
+
+def build_id(content: IO[bytes], *chosen: str) -> str:
+    """12 hex digits of the SHA-256 over the content and what is chosen besides: the base's name, the target, the arguments."""
+    total = hashlib.sha256("\0".join(chosen).encode())
     while piece := content.read(PIECE):
         total.update(piece)
     return total.hexdigest()[:12]
 
 
-def current(app: Application, base: str) -> Image:
+def current(source: Source, base: str) -> Image:
     """The image of the current source, built or not; `base` stands for the pinned base. Raises ImageError, SettingError."""
-    if not app.source.is_dir():
-        raise ImageError(f"The build context is no folder: {app.source}.", "Name another one: `context`")
-    if not app.build_file.is_file():
+    context, file = source.context, source.dockerfile
+    if not context.is_dir():
+        raise ImageError(f"The build context is no folder: {context}.", "Name another one: `context`")
+    if not file.is_file():
         raise ImageError(
-            f"There is no {app.build_file.name} in {app.build_file.parent}.",
+            f"There is no {file.name} in {file.parent}.",
             f"Write one, or name another as `dockerfile`: {DOCS}/template.md",
         )
     try:
-        content = read_context(app.source, app.build_file)
+        content = read_context(context, file)
     except OSError as error:
         raise ImageError(f"A file of the image cannot be read: {error}", "Restore it, or make it readable") from error
-    declared = _arguments(read_file(content, name_in(app.source, app.build_file)))
+    declared = _arguments(read_file(content, name_in(context, file)))
     given = {name: base for name, default in declared.items() if default == PYTHON_IMAGE}
     base = base if given else ""
-    build = build_id(rewound(content), base)
-    return Image(app, build, base, {**given, **({"BUILD_ID": build} if "BUILD_ID" in declared else {})}, rewound(content))
+    chosen = [source.target, *(f"{name}={value}" for name, value in sorted(source.args.items()))]
+    build = build_id(rewound(content), base, *(chosen if any(chosen) else ()))
+    ours = {**given, **({"BUILD_ID": build} if "BUILD_ID" in declared else {})}
+    return Image(source, build, base, {**ours, **source.args}, rewound(content))
 
 
 def asks_for_base(app: Application) -> bool:
-    """Whether the application's Dockerfile has the pinned base as the default of an argument."""
-    return app.build_file.is_file() and PYTHON_IMAGE in _arguments(app.build_file.read_bytes()).values()
+    """Whether one of the application's Dockerfiles has the pinned base as the default of an argument."""
+    files = [source.dockerfile for source in app.sources if source.dockerfile.is_file()]
+    return any(PYTHON_IMAGE in _arguments(file.read_bytes()).values() for file in files)
 
 
 def _arguments(content: bytes) -> dict[str, str]:
@@ -110,7 +121,7 @@ def _arguments(content: bytes) -> dict[str, str]:
 def our_names(engine: Engine, image: Image) -> list[str]:
     """The reference, and the tutorial's name unless the engine has it on an image that is not ours."""
     reference, *others = image.names
-    ours = engine.image_tags(image.app.name)
+    ours = engine.image_tags(image.source.name)
     return [reference, *(name for name in others if name in ours or not engine.image_id(name))]
 
 
@@ -144,10 +155,11 @@ def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str
 def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> None:
     """Build it as docker does: with BuildKit if the engine or the Dockerfile asks for it, otherwise with the classic builder."""
     assert image.content
-    refused, file, content = "", name_in(image.app.source, image.app.build_file), image.content
+    refused, file, content = "", name_in(image.source.context, image.source.dockerfile), image.content
+    how = image.arguments, on_line, file, image.source.target
 
     def with_buildkit() -> None:
-        buildkit.build(engine, rewound(content), names, image.arguments, on_line, file)
+        buildkit.build(engine, rewound(content), names, *how)
 
     if not buildkit.required(read_file(content, file)):
         if engine.asks_for_buildkit():
@@ -158,7 +170,7 @@ def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[st
 
         gone, stop = tenacity.retry_if_exception_type(LayerGoneError), tenacity.stop_after_attempt(BUILDS)
         try:
-            tenacity.Retrying(retry=gone, stop=stop, reraise=True)(engine.build, content, names, image.arguments, on_line, file)
+            tenacity.Retrying(retry=gone, stop=stop, reraise=True)(engine.build, content, names, *how)
             return
         except BuildKitNeededError as error:
             refused = f"{error.sentence.splitlines()[0]}\n"
@@ -174,9 +186,14 @@ def require_built(engines: Iterable[Engine], image: Image) -> None:
         raise ImageError(f"The current source has not been built: {image.reference} is not in the engine.", f"{INV} build")
 
 
+def tags(engine: Engine, app: Application) -> list[str]:
+    """The names of all the application's images in the engine."""
+    return [name for source in app.sources for name in engine.image_tags(source.name)]
+
+
 def unused(engine: Engine, app: Application) -> list[str]:
     """The names of all the application's images in the engine. Raises LeftoverError if one is in use."""
-    references = engine.image_tags(app.name)
+    references = tags(engine, app)
     users = sorted({user for reference in references for user in engine.users(reference)})
     if users:
         raise LeftoverError(f"The application's image is in use by {', '.join(users)}.", f"docker rm --force {' '.join(users)}")

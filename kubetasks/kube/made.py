@@ -14,7 +14,7 @@ def deployment(app: Application) -> Object:
     labels = {"app.kubernetes.io/name": app.name}
     container = {
         "name": app.name,
-        "image": app.tutorial_tag,
+        "image": app.source.tag,
         "ports": [{"name": "http", "containerPort": app.port}],
         "env": [
             {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}

@@ -133,26 +133,28 @@ def owned(item: Object, owner: Owner) -> Object:
     return item
 
 
-def containers(item: Object, app: Application) -> dict[str, str]:
-    """The containers of an object's pods that run the application's image: path in the object by name.
+def containers(item: Object, app: Application) -> dict[str, tuple[str, str]]:
+    """The containers of an object's pods that run our images: path in the object and the image's repository, by name.
 
-    In its own deployment that is the only container, or the one of its name; anywhere, each whose image is NAME or NAME:TAG.
-    Raises SettingError if its own deployment has none.
+    Its own image is in its own deployment's only container, or the one of its name; each is wherever a container's image is NAME
+    or NAME:TAG. Raises SettingError if its own deployment has none.
     """
-    places, own = dict[str, str](), describe(item) == app.deployment
+    places, own = dict[str, tuple[str, str]](), describe(item) == app.deployment
+    ours = {source.name for source in app.sources}
     for place, _, pod in template.of(item):
         for group in ("initContainers", "containers"):
             for index, container in enumerate(pod.get(group) or []):
                 main = own and group == "containers" and (container["name"] == app.name or len(pod[group]) == 1)
-                if main or str(container.get("image")).partition(":")[0] == app.name:
-                    places[str(container["name"])] = f"{place}/spec/{group}/{index}"
-    if own and not any("/containers/" in place for place in places.values()):
+                named = app.name if main else str(container.get("image")).partition(":")[0]
+                if named in ours:
+                    places[str(container["name"])] = f"{place}/spec/{group}/{index}", named
+    if own and not any("/containers/" in place for place, _ in places.values()):
         raise SettingError(f"{describe(item)} in {app.manifests} has no container {app.name}.", "Fix the file")
     return places
 
 
 def other_images(manifests: Sequence[Manifest], app: Application) -> list[str]:
-    """The images of other containers than the application's, which may be pulled or not."""
+    """The images of containers that run none of the application's, which may be pulled or not."""
     named = [
         str(container.get("image") or "")
         for item in (manifest.item for manifest in manifests)
@@ -162,13 +164,11 @@ def other_images(manifests: Sequence[Manifest], app: Application) -> list[str]:
     return list(dict.fromkeys(filter(None, named)))
 
 
-def image_edits(item: Object, app: Application, reference: str, pull_policy: str) -> list[Edit]:
-    """The image of the containers that run the application's, and its pull policy. Raises SettingError."""
-    edits: list[Edit] = []
-    for place in containers(item, app).values():
-        edits.append({"op": "add", "path": f"{place}/image", "value": reference})
-        if _at(item, place).get("imagePullPolicy") != pull_policy:
-            edits.append({"op": "add", "path": f"{place}/imagePullPolicy", "value": pull_policy})
+def image_edits(item: Object, place: str, reference: str, pull_policy: str) -> list[Edit]:
+    """The image of the container at that path, and its pull policy."""
+    edits: list[Edit] = [{"op": "add", "path": f"{place}/image", "value": reference}]
+    if _at(item, place).get("imagePullPolicy") != pull_policy:
+        edits.append({"op": "add", "path": f"{place}/imagePullPolicy", "value": pull_policy})
     return edits
 
 
@@ -212,7 +212,7 @@ def _own_edits(item: Object, app: Application) -> list[Edit]:
             f"{app.deployment} in {app.manifests} selects {key}={selected[key]}, and the tasks find its pods by {app.selector}.",
             f"Set {key} to {value} in the selector, the template and the service, or use another label",
         )
-    places = [place for place in containers(item, app).values() if "/containers/" in place]
+    places = [place for place, name in containers(item, app).values() if "/containers/" in place and name == app.name]
     ports = [_at(item, place).get("ports") for place in places]
     declared = [within(port).get("containerPort") for each in ports if isinstance(each, list) for port in each]
     if declared and app.port not in declared:

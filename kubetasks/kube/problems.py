@@ -5,7 +5,7 @@ docs/problems.md has a paragraph for each code. The reasons of waiting container
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
@@ -125,7 +125,7 @@ class Evidence:
 
     `nodes` are all of them, None if they may not be seen. `answers` is what each pod's readiness probe got last and when, by pod,
     `mounts` why its volumes could not be mounted.
-    `delivered` is the image that the nodes have just been given: what the kubelet says of it may be from before that.
+    `delivered` are the images that the nodes have just been given: what the kubelet says of one may be from before that.
     `kubectl` are the words of a shell that ask the same namespace.
     """
 
@@ -133,7 +133,7 @@ class Evidence:
     nodes: Sequence[Object] | None = None
     answers: Mapping[str, tuple[datetime, str]] = field(default_factory=dict)
     mounts: Mapping[str, str] = field(default_factory=dict)
-    delivered: str = ""
+    delivered: Collection[str] = ()
     kubectl: str = "kubectl"
 
 
@@ -264,7 +264,7 @@ def of_pod(
     return None
 
 
-def _of_container(container: Object, pod: str, delivered: str, back: str) -> Problem | None:
+def _of_container(container: Object, pod: str, delivered: Collection[str], back: str) -> Problem | None:
     state, ended = container.get("state", {}), container.get("lastState", {}).get("terminated") or {}
     waiting, just = state.get("waiting") or {}, state.get("terminated") or {}
     if just.get("reason") in NOT_STARTED:
@@ -278,7 +278,7 @@ def _of_container(container: Object, pod: str, delivered: str, back: str) -> Pro
         code, message, grace = "container-start", ended.get("message") or message, Grace.AT_ONCE
     elif code == "image-pull" and any(word in message for word in PULL_REFUSED):
         grace = Grace.BRIEF
-    elif reading or (code == "image-never-pull" and image == delivered):
+    elif reading or (code == "image-never-pull" and image in delivered):
         grace = Grace.LONG
     if code == "image-pull":
         message = _last_cause(message)

@@ -224,10 +224,11 @@ def progress(rollout: Rollout, since: Mapping[str, datetime]) -> Done | Pending:
 
 
 class Revision(NamedTuple):
-    """A revision of a deployment: its number and its pod template."""
+    """A revision of a deployment: its number, its pod template, and whether it has ready pods."""
 
     number: int
     template: Object
+    serving: bool
 
 
 def revision_before(rollout: Rollout) -> Revision | None:
@@ -241,7 +242,7 @@ def revision_before(rollout: Rollout) -> Revision | None:
         return None
     template = copy.deepcopy(chosen["spec"]["template"])
     template["metadata"].get("labels", {}).pop("pod-template-hash", None)
-    return Revision(_revision(chosen), template)
+    return Revision(_revision(chosen), template, bool(serving))
 
 
 def _revision(replica_set: Object) -> int:

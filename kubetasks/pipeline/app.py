@@ -19,15 +19,16 @@ ABANDON_SECONDS = 3.0
 
 
 def deploy(run: Run) -> Image:
-    """Roll out the image of the current source, and return it. The cluster is started first if it does not run.
+    """Roll out the images of the current source, and return the application's own.
 
-    Raises SettingError, ImageError, ClusterError, RolloutError, ExposeError, OwnershipError.
+    The cluster is started first if it does not run. Raises SettingError, ImageError, ClusterError, RolloutError, ExposeError,
+    OwnershipError.
     """
     made = run.image
     desired.check(run.app, run.manifests)
-    run.do.unless_dry(lambda: build.require_built(run, made))  # before a cluster is created for nothing
+    run.do.unless_dry(lambda: build.require_built(run))  # before a cluster is created for nothing
     came_up = cluster.ensure(run)  # then the same pods may not answer yet
-    converge(run, Desired(image=made), made.build, "always" if came_up else "if changed")
+    converge(run, Desired(run.images), made.build, "always" if came_up else "if changed")
     return made
 
 
@@ -56,29 +57,28 @@ class Up(NamedTuple):
 def up(run: Run) -> Up:
     """Start, build, deploy, expose and scale. Image and cluster are created side by side."""
     desired.check(run.app, run.manifests, exposed=True)
-    made = run.do.unless_dry(lambda: prepare(run))
-    if made is None:  # one after the other, as they would be pasted
+    if run.do.unless_dry(lambda: prepare(run)) is None:  # one after the other, as they would be pasted
         cluster.ensure(run)
-        made = build.build(run)
-    answering = converge(run, Desired(made, exposed=True, replicas=run.settings.replicas), made.build, "always").addresses
-    return Up(made, answering[0].url if answering else "")
+        build.build(run)
+    wanted = Desired(run.images, exposed=True, replicas=run.settings.replicas)
+    answering = converge(run, wanted, run.image.build, "always").addresses
+    return Up(run.image, answering[0].url if answering else "")
 
 
-def prepare(run: Run, *, tagged: bool = True) -> Image:
-    """Build the image while the cluster starts, and deliver it as soon as a cluster that is new takes it.
+def prepare(run: Run, *, tagged: bool = True) -> bool:
+    """Build the images while the cluster starts, and deliver them as soon as a cluster that is new takes them; return True.
 
     `tagged` is that of `build`. The cluster is up even if ImageError is raised. Raises what `build` and `ensure` raise.
     """
-    built: list[Image] = []
     failed: list[BaseException] = []
     over, creating, ended = threading.Event(), threading.Event(), threading.Event()
 
     def work() -> None:
         try:
-            built.append(build.build(run, over.is_set, tagged=tagged))
-            if created and not over.is_set():
-                with suppress(TaskError):  # only a head start: what it did not do, `deploy` does
-                    created.preload(built[0], over.is_set)
+            for made in build.build(run, over.is_set, tagged=tagged):
+                if created and not over.is_set():
+                    with suppress(TaskError):  # only a head start: what it did not do, `deploy` does
+                        created.preload(made, over.is_set)
         except BaseException as error:  # noqa: BLE001  raised again in the main thread
             failed.append(error)
             if isinstance(error, TaskError) and creating.is_set() and not over.is_set():  # print now: it can be fixed meanwhile
@@ -87,7 +87,7 @@ def prepare(run: Run, *, tagged: bool = True) -> Image:
             ended.set()
 
     # each is made once, before there are two threads
-    provider, _, _ = run.provider, run.engine, run.image  # an image that cannot be read is refused before a cluster is created
+    provider, _, _ = run.provider, run.engine, run.images  # an image that cannot be read is refused before a cluster is created
     created = provider if isinstance(provider, Own) and provider.phase() in ("missing", "incomplete") else None
     with run.do.step("Cluster and image"):
         builder = threading.Thread(target=work, daemon=True)  # a daemon, or Ctrl-C would wait for the build
@@ -105,4 +105,4 @@ def prepare(run: Run, *, tagged: bool = True) -> Image:
             raise
         if failed:
             raise failed[0]
-    return built[0]
+    return True

@@ -28,13 +28,14 @@ Serve = Literal["if changed", "always", "never"]  # when to wait until the pods 
 @dataclass(frozen=True)
 class Found:
     """What there is before a change: those of the parts that are there, by name, which of them must be replaced, which parts
-    belong to no namespace, and the revision to go back to; or what is to go, and the addresses of a service that goes.
+    belong to no namespace, and the revisions to go back to, by deployment; or what is to go, and the addresses of a service that
+    goes.
     """
 
     there: Mapping[str, Object] = field(default_factory=dict)
     replaced: Collection[str] = ()
     wide: Sequence[str] = ()
-    before: Revision | None = None
+    before: Mapping[str, Revision] = field(default_factory=dict)
     going: Sequence[Object] = ()
     closing: Sequence[Address] = ()
 
@@ -65,8 +66,8 @@ def converge(
     Raises SettingError, ClusterError, OwnershipError, RolloutError with a diagnosis, ExposeError, LeftoverError.
     """
     provider = run.provider
-    there = Place(provider.delivered(wanted.image) if wanted.image else None, provider.node_port)
-    ours = run.manifests if wanted.image or wanted.exposed else []
+    there = Place({image.source.name: provider.delivered(image) for image in wanted.images}, provider.node_port)
+    ours = run.manifests if wanted.images or wanted.exposed else []
     parts = desired.parts(run.app, ours, wanted, replace(there, node_port=None))  # whose port that is, is another question
     with run.locked():
         looked = run.do.unless_dry(lambda: _look(run, wanted, parts))
@@ -78,18 +79,19 @@ def converge(
             found = replace(found, going=[item for item in found.going if item not in kept])
         if found.going or not wanted.gone:
             run.do.unless_dry(lambda: run.agree(list(map(describe, found.going)), found.wide))
-        if wanted.image:
-            there = replace(there, delivered=provider.deliver(wanted.image))
+        if wanted.images:
+            there = replace(there, delivered={image.source.name: provider.deliver(image) for image in wanted.images})
             provider.supply(manifests.other_images(ours, run.app))
         if wanted.exposed:
             there = run.do.unless_dry(lambda: replace(there, node_port=_free_node_port(run))) or there
         changed, addresses = set[str](), list[Address]()
         for stage in wanted.stages(deployed=deployed):
-            place = replace(there, delivered=there.delivered if stage.image else None)
+            place = replace(there, delivered=there.delivered if stage.images else {})
             done, awaited = _apply(run, ours, stage, place, found)
             changed |= done
             if stage.rolls_out:
-                given = place.delivered.reference if place.delivered and not provider.shared else ""  # others' nodes get nothing
+                # others' nodes get nothing
+                given = [] if provider.shared else [image.reference for image in place.delivered.values()]
                 waits.wait_until_ready(run, _text(stage, found, done - {run.app.service}), awaited, given)
             if stage.exposed:
                 addresses += run.do.unless_dry(partial(_addresses, run, found, done)) or []
@@ -107,7 +109,7 @@ def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
         going = candidates.found(run, wanted)
         return Found(going=going, closing=run.seen.addresses if run.app.service in map(describe, going) else [])
     seen, there, replaced, wide = run.seen, dict[str, Object](), list[str](), list[str]()
-    if not wanted.image:
+    if not wanted.images:
         there[run.app.deployment] = seen.require_deployment()
     elif seen.deployment is None:
         seen.require_namespace()
@@ -125,7 +127,7 @@ def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
             there[name] = present
         if "namespace" not in placed["metadata"]:
             wide.append(name)
-    return Found(there, replaced, wide, _revision_before(run, there[run.app.deployment]) if wanted.back else None)
+    return Found(there, replaced, wide, _revisions_before(run, there) if wanted.back else {})
 
 
 def _expected(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
@@ -148,21 +150,30 @@ def _told_of(run: Run, part: Part) -> Iterator[None]:
         raise SettingError(f"{where}: {error.sentence}", "Fix the file, and run it again") from error
 
 
-def _revision_before(run: Run, deployment: Object) -> Revision:
-    """Raises RolloutError."""
-    rollout = run.seen.rollout
-    if deployment["spec"].get("paused"):
-        paused = problems.of_kind("paused", run.app.name, kubectl=rollout.evidence.kubectl)
-        raise RolloutError(paused.sentence, paused.hint)
-    before = readiness.revision_before(rollout)
-    if before is None:
+def _revisions_before(run: Run, there: dict[str, Object]) -> dict[str, Revision]:
+    """Those of the deployments whose earlier revision still has ready pods; if none has, of the application's own, or the others.
+
+    Add these deployments to what is `there`. Raises RolloutError.
+    """
+    own, known = run.app.deployment, dict[str, Revision]()
+    for item in (there[own], *(item for item in run.others if item["kind"] == "Deployment")):
+        name, live = describe(item), run.seen.there(item) or item
+        before = readiness.revision_before(run.seen.rollout_of(item))
+        if live["spec"].get("paused") and (name == own or (before and before.serving)):
+            paused = problems.of_kind("paused", name.partition("/")[2], kubectl=run.seen.rollout.evidence.kubectl)
+            raise RolloutError(paused.sentence, paused.hint)
+        if before:
+            known[name], there[name] = before, live
+    if not known:
         raise RolloutError(f"The deployment {run.app.name} has no earlier revision.", f"{INV} build deploy")
-    return before
+    serving = {name: before for name, before in known.items() if before.serving}
+    return serving or ({own: known[own]} if own in known else known)
 
 
 def _text(stage: Desired, found: Found, changed: set[str]) -> str:
     """What is shown until the rollout is complete."""
-    return f"Rolling back to revision {found.before.number}" if found.before else stage.text(bool(changed))
+    named = [f"{name} to revision {before.number}" for name, before in found.before.items()]
+    return f"Rolling back {', '.join(named)}" if named else stage.text(bool(changed))
 
 
 def _addresses(run: Run, found: Found, changed: set[str]) -> Sequence[Address]:
@@ -197,8 +208,8 @@ def _apply(run: Run, ours: Sequence[Manifest], wanted: Desired, there: Place, fo
     if wanted.replicas is not None and _scale(run, wanted.replicas):
         changed.add("replicas")
     if wanted.back:
-        _roll_back(run, found)
-        changed.add(run.app.deployment)
+        awaited = _roll_back(run, found)
+        changed |= set(map(describe, awaited))
     return changed, awaited or [client.reference("Deployment", run.app.name)]
 
 
@@ -216,7 +227,7 @@ def _apply_one(run: Run, part: Part, found: Found) -> tuple[bool, Object]:
         placed = run.kube.again(lambda: run.kube.placed(item, run.settings.namespace), UnservedError)
         return objects.apply(run.kube, placed, before)
 
-    after = run.do(partial(desired.command_of, part, run.app, run.kubectl_flags), apply)
+    after = run.do(partial(desired.command_of, part, run.app, run.project.folder, run.kubectl_flags), apply)
     if after is None or (before and before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]):
         return False, after or item
     run.forget("seen")
@@ -234,14 +245,16 @@ def _scale(run: Run, replicas: int) -> bool:
     return run.do(run.kubectl("scale", f"deployments/{run.app.name}", f"--replicas={replicas}"), scaled) or False
 
 
-def _roll_back(run: Run, found: Found) -> None:
-    def undo(_at: At) -> None:
-        if found.before:
-            run.forget("seen")
-            objects.replace_template(run.kube, found.there[run.app.deployment], found.before.template)
-
-    to = [f"--to-revision={found.before.number}"] if found.before else []
-    run.do(run.kubectl("rollout", "undo", f"deployment/{run.app.name}", *to), undo)
+def _roll_back(run: Run, found: Found) -> list[Object]:
+    """Give the deployments their templates of before, and return them."""
+    for name, before in found.before.items():
+        run.forget("seen")
+        undo = run.kubectl("rollout", "undo", name, f"--to-revision={before.number}")
+        replace_template = partial(objects.replace_template, run.kube, found.there[name], before.template)
+        run.do.did(undo, replace_template)
+    if not found.before:  # nobody looked
+        run.do.show(run.kubectl("rollout", "undo", run.app.deployment))
+    return [found.there[name] for name in found.before]
 
 
 def _delete(run: Run, found: Found, meanwhile: Callable[[], object]) -> None:

@@ -2,8 +2,9 @@
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from kubetasks.engine.image import Delivered, Image
@@ -11,19 +12,21 @@ from kubetasks.errors import SettingError
 from kubetasks.kube import kinds, manifests
 from kubetasks.kube.client import Object
 from kubetasks.kube.manifests import Edit, Manifest
+from kubetasks.project import files
 from kubetasks.project.application import MADE, Application
 from kubetasks.terminal import shell
 
 
 @dataclass(frozen=True)
 class Desired:
-    """A deployment that runs the image, a service, so many pods; whatever is left out stays as it is.
+    """A deployment that runs the first of the images, with what runs the others, a service, so many pods; whatever is left out
+    stays as it is.
 
     Or: `back`, the revision before, or that something is `gone`: the "service", the "deployment" with what came with it,
     "volumes" too.
     """
 
-    image: Image | None = None
+    images: Sequence[Image] = ()
     exposed: bool = False
     replicas: int | None = None
     back: bool = False
@@ -32,30 +35,33 @@ class Desired:
     @property
     def rolls_out(self) -> bool:
         """Whether pods may come or go."""
-        return self.image is not None or self.replicas is not None or self.back
+        return bool(self.images) or self.replicas is not None or self.back
 
     def stages(self, *, deployed: bool) -> "list[Desired]":
-        """Its parts, each complete before the next begins: what serves stays as it is until the image is known to run.
+        """Its parts, each complete before the next begins: what serves stays as it is until the images are known to run.
 
         If nothing is deployed, nothing could suffer from what fails.
         """
-        if not (deployed and self.image):
+        if not (deployed and self.images):
             return [self]
-        parts = (Desired(image=self.image), Desired(exposed=self.exposed), Desired(replicas=self.replicas))
+        parts = (Desired(self.images), Desired(exposed=self.exposed), Desired(replicas=self.replicas))
         return [part for part in parts if part != Desired()]
 
     def text(self, changed: bool) -> str:
         """What is shown until the rollout is complete."""
-        if self.image:
-            return f"Rolling out {self.image.reference}" if changed else f"{self.image.reference} is deployed"
+        if self.images:
+            named = ", ".join(image.reference for image in self.images)
+            return f"Rolling out {named}" if changed else f"{named} {'are' if len(self.images) > 1 else 'is'} deployed"
         return f"Scaling to {self.replicas}" if changed else f"Already scaled to {self.replicas}"
 
 
 @dataclass(frozen=True)
 class Place:
-    """What is known of where it is wanted: how pods name the image, and the service's node port, if it asks for one."""
+    """What is known of where it is wanted: how pods name each image, by its repository, and the service's node port, if it asks
+    for one.
+    """
 
-    delivered: Delivered | None
+    delivered: Mapping[str, Delivered]
     node_port: int | None
 
 
@@ -79,8 +85,10 @@ def parts(app: Application, given: Sequence[Manifest], wanted: Desired, there: P
             continue
         if not there.delivered:
             continue
-        images = dict.fromkeys(manifests.containers(item, app), there.delivered.reference)
-        edits = manifests.image_edits(item, app, there.delivered.reference, there.delivered.pull_policy)
+        for name, (place, image) in manifests.containers(item, app).items():
+            delivered = there.delivered[image]
+            images[name] = delivered.reference
+            edits += manifests.image_edits(item, place, delivered.reference, delivered.pull_policy)
         edits += manifests.edits(item, app, configuration)
         chosen.append(Part(manifest, edits, images))
     if wanted.exposed and app.service not in [manifest.name for manifest in given]:
@@ -90,7 +98,8 @@ def parts(app: Application, given: Sequence[Manifest], wanted: Desired, there: P
 
 def check(app: Application, given: Sequence[Manifest], *, exposed: bool = False) -> None:
     """Raises SettingError if one of the manifests does not fit, before anything is built or created for them."""
-    parts(app, given, Desired(exposed=exposed), Place(Delivered(app.tutorial_tag, pulled=False), None))
+    delivered = {source.name: Delivered(source.tag, pulled=False) for source in app.sources}
+    parts(app, given, Desired(exposed=exposed), Place(delivered, None))
 
 
 def item_of(part: Part, app: Application) -> Object:
@@ -98,14 +107,12 @@ def item_of(part: Part, app: Application) -> Object:
     return manifests.owned(manifests.edited(part.manifest.item, part.edits), app.owner)
 
 
-def command_of(part: Part, app: Application, flags: Sequence[str]) -> str:
-    """What applies the part by hand; `flags` are those of kubectl."""
+def command_of(part: Part, app: Application, folder: Path, flags: Sequence[str]) -> str:
+    """What applies the part by hand in the project's folder; `flags` are those of kubectl."""
     manifest, edits, images = part
     if manifest.item["kind"] == kinds.SECRET and not manifest.file:
         return f"# {manifest.name} is applied too; it lies beside others, and its values are not shown"
-    file = "-" if manifest.file is None else str(manifest.file)
-    if manifest.file and not app.dockerfile and manifest.file.is_relative_to(app.source):  # the source is the project's folder
-        file = str(manifest.file.relative_to(app.source))
+    file = "-" if manifest.file is None else files.shown(manifest.file, folder)
     stages = [f"kubectl label --local -f {shlex.quote(file)} {app.owner.selector} -o yaml"]
     if manifest.text:
         stages[0] += " <<'EOF'"

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from kubetasks.engine.content import IGNORE_FILE, context_entries
 from kubetasks.errors import TaskError
@@ -27,7 +27,7 @@ NAMED = 3  # changed files that a line names
 
 
 class Watch:
-    """Changes of an application's source and manifests, seen in the background from now on. Raises TaskError."""
+    """Changes of an application's sources and manifests, seen in the background from now on. Raises TaskError."""
 
     def __init__(self, app: Application) -> None:
         self._app = app
@@ -52,14 +52,14 @@ class Watch:
         finally:
             self._begun.set()
 
-    def _watch(self, known: set[str]) -> None:
-        """Watch what the image is made from, until there are other folders of it. `known` are the entries of its context."""
+    def _watch(self, known: set[Path]) -> None:
+        """Watch what the images are made from, until there are other folders of it. `known` are the entries of their contexts."""
         import watchfiles
 
         folders, again = self._folders(known), self._begun.is_set()
         for changes in watchfiles.watch(
             *folders,
-            recursive=False,  # the source's folder holds more than the image, such as .venv
+            recursive=False,  # a source's folder holds more than the image, such as .venv
             debounce=DEBOUNCE_MS,
             step=DEBOUNCE_MS // 2,
             stop_event=self._end,
@@ -78,25 +78,26 @@ class Watch:
                 if self._folders(known) != folders:
                     return
 
-    def _entries(self) -> set[str]:
+    def _entries(self) -> set[Path]:
         with suppress(OSError):  # a folder has gone while it was read: its own change comes
-            return set(context_entries(self._app.source))
+            contexts = {source.context for source in self._app.sources}
+            return {context / name for context in contexts for name in context_entries(context)}
         return set()
 
-    def _folders(self, entries: set[str]) -> set[Path]:
-        """The folders whose files are part of the image or the manifests."""
-        source, manifests = self._app.source, self._app.manifests
-        inside = {source / parent for name in entries for parent in (PurePath(name), *PurePath(name).parents)}
+    def _folders(self, entries: set[Path]) -> set[Path]:
+        """The folders whose files are part of the images or the manifests."""
+        own = {folder for source in self._app.sources for folder in (source.context, source.dockerfile.parent)}
+        inside = {parent for entry in entries for parent in (entry, *entry.parents) if any(map(parent.is_relative_to, own))}
+        manifests = self._app.manifests
         applied = [manifests, *(path for path in manifests.rglob("*") if path.is_dir())] if manifests else []
-        return {source, self._app.build_file.parent, *filter(Path.is_dir, inside), *applied}
+        return {*own, *filter(Path.is_dir, inside), *applied}
 
-    def _matters(self, path: Path, entries: set[str]) -> bool:
-        """Whether a path is part of the image or the manifests; `entries` are those of the image's context, now and before."""
+    def _matters(self, path: Path, entries: set[Path]) -> bool:
+        """Whether a path is part of the images or the manifests; `entries` are those of the contexts, now and before."""
         if self._app.manifests and self._app.manifests in path.parents:
             return path.suffix in SUFFIXES or is_kustomized(self._app.manifests)
-        source = self._app.source
-        inside = path.is_relative_to(source) and str(path.relative_to(source)) in entries
-        return inside or path in (self._app.build_file, source / IGNORE_FILE)
+        files = {file for source in self._app.sources for file in (source.dockerfile, source.context / IGNORE_FILE)}
+        return path in entries | files
 
     def pending(self) -> bool:
         """Whether there are changes that `next` has not returned."""
@@ -125,7 +126,7 @@ def loop(run: Run, clean: bool) -> None:
     ours = isinstance(run.provider, Own)  # nobody has agreed yet that one of others is changed
     may_clean = ours and run.do.known(run.provider.phase, "missing") == "missing"
     watch = Watch(run.app)  # first: what changes while it comes up is not lost
-    run.forget("image", "manifests")
+    run.forget("images", "manifests")
     try:
         url = app.up(run).url
         may_clean = True
@@ -146,14 +147,15 @@ def loop(run: Run, clean: bool) -> None:
 def _serve(run: Run, watch: Watch, url: str, *, kept: bool) -> None:
     run.report.result(url)
     with suppress(KeyboardInterrupt):
-        run.report.say(f"Watching {run.app.source}. Ctrl-C ends it.")
+        watched = dict.fromkeys(str(source.context) for source in run.app.sources)
+        run.report.say(f"Watching {', '.join(watched)}. Ctrl-C ends it.")
         _follow(run, watch)
     if kept:
         run.report.say(f"The last good build keeps serving: {INV} clean removes it.")
 
 
 def _follow(run: Run, watch: Watch) -> None:
-    served, changed = "", set[Path]()
+    served, changed = frozenset[str](), set[Path]()
     run.superseded, run.report.quiet = watch.pending, True
     try:
         while True:
@@ -165,38 +167,41 @@ def _follow(run: Run, watch: Watch) -> None:
         run.superseded, run.report.quiet = lambda: False, False
 
 
-def _bring(run: Run, changed: set[Path], served: str) -> str:
-    """Build, deliver and roll out, and print a line. `served` is the build before, "" if that is not known; return that now."""
+def _bring(run: Run, changed: set[Path], served: frozenset[str]) -> frozenset[str]:
+    """Build, deliver and roll out, and print a line. `served` are the images before, none if that is not known; return them."""
     report, started = run.report, time.monotonic()
     exposed = any(run.app.manifests in path.parents for path in changed)
     report.stages.clear()
     try:
-        run.forget("image", "manifests", "seen")
-        made = run.image
-        if made.build == served and not exposed:
+        run.forget("images", "manifests", "seen")
+        own, now = run.image, frozenset(made.reference for made in run.images)
+        if now == served and not exposed:
             return served  # saved without a change
         build.build(run, run.superseded)
         if run.superseded():
-            return ""
-        pods = converge(run, Desired(image=made, exposed=exposed), made.build, "always").served
+            return frozenset()
+        pods = converge(run, Desired(run.images, exposed=exposed), own.build, "always").served
     except TaskError as error:
         if not run.superseded():
             report.result(f"{_time()}  {_names(run, changed)}: {error.message}")
-        return ""
-    stages = ", ".join(f"{_stage(text, run.app.name)} {duration(seconds)}" for text, seconds in report.stages)
+        return frozenset()
+    stages = ", ".join(f"{_stage(text, run.app)} {duration(seconds)}" for text, seconds in report.stages)
     seen = f"{pods} pods serve" if pods else "rolled out:"
+    others = "".join(f", {name}" for name in sorted(now - served - {own.reference}) if served)
     total = duration(time.monotonic() - started)
-    report.result(f"{_time()}  {_names(run, changed)}: {seen} {made.build} after {total} ({stages})")
-    return made.build
+    report.result(f"{_time()}  {_names(run, changed)}: {seen} {own.build}{others} after {total} ({stages})")
+    return now
 
 
 def _time() -> str:
     return time.strftime("%H:%M:%S")
 
 
-def _stage(text: str, name: str) -> str:
-    """What a step did, without the image's name: "building", "rolling out"."""
-    return text.partition(f" {name}")[0].lower()
+def _stage(text: str, app: Application) -> str:
+    """What a step did, without the images' names: "building", "rolling out"."""
+    for source in app.sources:
+        text = text.partition(f" {source.name}:")[0]
+    return text.lower()
 
 
 def _names(run: Run, changed: Iterable[Path]) -> str:

@@ -49,10 +49,10 @@ def _of_cluster(run: Run) -> Diagnosis | None:
 
 def _of_application(run: Run) -> Diagnosis:
     try:
-        read = [run.seen.rollout_of(item) for item in run.others]
+        _ = run.manifests
     except SettingError as error:
         return Diagnosis("manifests", error.sentence, error.hint)
-    rollout = run.seen.rollout
+    read, rollout = [run.seen.rollout_of(item) for item in run.others], run.seen.rollout
     there = [(found.workload, found) for found in [*read, rollout] if found.workload]  # first what the application may need
     for _, found in there:
         if problem := readiness.problem(found):

@@ -44,9 +44,9 @@ def remove_images(run: Run) -> bool:
 def _remove_from_engine(run: Run, at: At = nowhere) -> list[str]:
     references = run.do.unless_dry(lambda: image.unused(run.host_engine, run.app))
     if references is None:
-        references = run.do.known(lambda: run.host_engine.image_tags(run.app.name), None)
+        references = run.do.known(lambda: image.tags(run.host_engine, run.app), None)
     if references is None:  # no engine answers
-        references = run.image.names
+        references = [name for made in run.images for name in made.names]
     if references:
         run.do.show(["docker", "rmi", "--force", *references])
     run.do.unless_dry(lambda: image.remove(run.host_engine, references, at))  # also the stages of a build that failed
@@ -58,7 +58,7 @@ def _remove_from_nodes(run: Run) -> list[str] | None:
 
     def remove() -> list[str]:
         removed = run.provider.remove_images(lambda: _used_images(run)) if run.provider.phase() == "running" else []
-        if left := run.host_engine.image_tags(run.app.name):
+        if left := image.tags(run.host_engine, run.app):
             raise LeftoverError(f"Images are left: {', '.join(left)}.", f"{INV} rmi")
         return removed
 
@@ -70,7 +70,7 @@ def _used_images(run: Run) -> set[str]:
     found = [item for kind in ("Pod", "CronJob", *COUNTS) for item in run.kube.list(kind)]
     staying = [item for item in found if not item["metadata"].get("deletionTimestamp")]
     names = {image.familiar(container["image"]) for item in staying for container in template.containers(item)}
-    return {name for name in names if name.startswith(f"{run.app.name}:")}
+    return {name for name in names if name.partition(":")[0] in {source.name for source in run.app.sources}}
 
 
 def clean(run: Run, *, everything: bool, volumes: bool = False) -> bool:

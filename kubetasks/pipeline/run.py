@@ -6,7 +6,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from kubetasks.engine import access, image
 from kubetasks.engine import client as engine_client
 from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Image
-from kubetasks.errors import SetupError, TaskError
+from kubetasks.errors import SettingError, SetupError, TaskError
 from kubetasks.kube import client, manifests, readiness
 from kubetasks.kube.client import Kube, Object
 from kubetasks.kube.manifests import Manifest
@@ -79,10 +79,16 @@ class Run:
         return engine_client.connect(owner=self.app.owner)
 
     @cached_property
-    def image(self) -> Image:
-        """The image of the current source, built or not. Raises ImageError."""
+    def images(self) -> tuple[Image, ...]:
+        """The images of the current source, built or not, the application's own first. Raises ImageError."""
         machine = self.do.known(lambda: self.host_engine, None)
-        return image.current(self.app, requirements.BASE_IMAGE.find(machine, self.settings).reference)
+        base = requirements.BASE_IMAGE.find(machine, self.settings).reference
+        return tuple(image.current(source, base) for source in self.app.sources)
+
+    @property
+    def image(self) -> Image:
+        """The application's own image. Raises ImageError."""
+        return self.images[0]
 
     @cached_property
     def manifests(self) -> list[Manifest]:
@@ -91,9 +97,11 @@ class Run:
 
     @property
     def others(self) -> list[Object]:
-        """Those objects of the manifests that must be ready besides the application's own deployment. Raises SettingError."""
-        items = [manifest.item for manifest in self.manifests if manifest.name != self.app.deployment]
-        return [item for item in items if readiness.awaited(item)]
+        """Those objects of the manifests that must be ready besides the application's own deployment; none if one is broken."""
+        with suppress(SettingError):
+            items = [manifest.item for manifest in self.manifests if manifest.name != self.app.deployment]
+            return [item for item in items if readiness.awaited(item)]
+        return []
 
     @cached_property
     def provider(self) -> Provider:
@@ -130,7 +138,7 @@ class Run:
         return looked
 
     def forget(self, *names: str) -> None:
-        """Look again, when they are needed next, for what may have changed: "image", "manifests", "seen", "cluster", "kube"."""
+        """Look again, when they are needed next, for what may have changed: "images", "manifests", "seen", "cluster", "kube"."""
         for name in names:
             self.__dict__.pop(name, None)
         if "seen" in names:

@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from kubetasks.errors import SettingError
 from kubetasks.kube import readiness, template
 from kubetasks.kube.client import ApiError, Object, describe
 from kubetasks.kube.readiness import Rollout
@@ -46,8 +45,10 @@ def _document(run: Run) -> dict[str, Any]:
             "earlier": sum(readiness.pod_ready(pod) for pod in pods if pod not in newest),
             "state": _state(run, there),
         }
-    read = [(describe(item), run.seen.rollout_of(item)) for item in _others(run)]
-    document["parts"] = [{"name": name, "state": _state(run, found)} for name, found in read]
+    read = [(item, run.seen.rollout_of(item)) for item in run.others]
+    document["parts"] = [
+        {"name": describe(item), "state": _state(run, found), "images": _images(found.workload or item)} for item, found in read
+    ]
     document["pods"] = [
         {
             "name": pod["metadata"]["name"],
@@ -66,11 +67,9 @@ def _state(run: Run, found: Rollout) -> str:
     return state.reason if isinstance(state, Failed) else state.detail or "ready"
 
 
-def _others(run: Run) -> list[Object]:
-    """What must be ready besides the application's own deployment; nothing if the manifests are broken, as `diagnose` says."""
-    with suppress(SettingError):
-        return run.others
-    return []
+def _images(item: Object) -> list[str]:
+    """The images of the object's pods, each once."""
+    return list(dict.fromkeys(str(container.get("image")) for container in template.containers(item)))
 
 
 def _other_clusters(run: Run) -> list[dict[str, str]]:
@@ -87,7 +86,7 @@ def logs(run: Run, lines: int) -> Iterator[str]:
     """The last lines of each container, with the pod's name: of the application's own first, and of other pods with the
     container's. Raises ApiError at the end if one could not be read.
     """
-    prefix, others = ("logs", "--prefix", f"--tail={lines}"), [describe(item) for item in _others(run) if template.of(item)]
+    prefix, others = ("logs", "--prefix", f"--tail={lines}"), [describe(item) for item in run.others if template.of(item)]
     words = [(*prefix, f"--selector={run.app.selector}"), *((*prefix, "--all-containers", "--all-pods", name) for name in others)]
     command = "\n".join(shell.line(run.kubectl(*each)) for each in words)
     return run.do(command, lambda _: _tails(run, lines)) or iter(())
@@ -97,7 +96,7 @@ def _tails(run: Run, lines: int) -> Iterator[str]:
     namespace, refused = run.settings.namespace, None
     own = run.kube.list("Pod", namespace, labelSelector=run.app.selector)
     named = [(pod["metadata"]["name"], _container(pod["spec"], run.app)["name"], "") for pod in own]
-    for pod in (pod for item in _others(run) for pod in run.seen.rollout_of(item).pods):
+    for pod in (pod for item in run.others for pod in run.seen.rollout_of(item).pods):
         named += [(pod["metadata"]["name"], each["name"], f" {each['name']}") for each in template.containers(pod)]
     for name, container, told in named:
         try:

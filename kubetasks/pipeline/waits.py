@@ -1,7 +1,7 @@
 """Waiting for what a change begins: objects that get ready, addresses that answer, traffic. Each check reads; `judge` decides."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from kubetasks.errors import ExposeError, LeftoverError
@@ -54,7 +54,7 @@ class ReadyCheck:
     a one.
     """
 
-    def __init__(self, run: Run, awaited: Sequence[Object], delivered: str) -> None:
+    def __init__(self, run: Run, awaited: Sequence[Object], delivered: Collection[str]) -> None:
         self._run = run
         self._awaited = awaited
         self._delivered = delivered
@@ -88,8 +88,8 @@ class ReadyCheck:
         return state
 
 
-def wait_until_ready(run: Run, text: str, awaited: Sequence[Object], delivered: str = "") -> None:
-    """Show `text` until these objects are ready. `delivered` is the image that the nodes have just been given.
+def wait_until_ready(run: Run, text: str, awaited: Sequence[Object], delivered: Collection[str] = ()) -> None:
+    """Show `text` until these objects are ready. `delivered` are the images that the nodes have just been given.
 
     Raises RolloutError, with a diagnosis.
     """

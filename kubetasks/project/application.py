@@ -2,9 +2,10 @@
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from kubetasks.errors import SettingError
 from kubetasks.project import table
@@ -15,19 +16,35 @@ LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 LONGEST_NAME = 40  # a node's name is the cluster's plus "-control-plane", and has 63 characters at most
 MADE = "manifests = false in the table, or manifests=None in Project.of, has them made"
+REPOSITORY = re.compile(r"[a-z0-9]+([._/-]+[a-z0-9]+)*")  # the path of an image's name, as registries have it
 PREFIX = re.compile(r"([a-z]+(_[a-z]+)*)?")
 MANIFESTS = "k8s"
 STATE_FOLDER = ".state"  # has credentials: never part of an image
 
 
 @dataclass(frozen=True)
-class Application:
-    """A web server with an image and manifests, which speaks HTTP.
+class Source:
+    """What the image `name` is built from: a context, a Dockerfile, its stage `target` or "" for the last, and arguments."""
 
-    `name` names its objects, its container and its image; `owner` is on all of them. `source` is the build context;
-    `dockerfile` is None if it is that folder's. `manifests` is a folder of them; None: they are made from name, port and health
-    path. `port` is the one that its container listens on. `health` is a path that answers with a status below 400 once it can
-    serve.
+    name: str
+    context: Path
+    dockerfile: Path
+    target: str = ""
+    args: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def tag(self) -> str:
+        """The name of the newest build: the image's name in the tutorial and in the plain manifests."""
+        return f"{self.name}:v1"
+
+
+@dataclass(frozen=True)
+class Application:
+    """A web server with images and manifests, which speaks HTTP.
+
+    `name` names its objects, its container and its own image; `owner` is on all of them. `source` is what that image is built
+    from, `more` what the other images are. `manifests` is a folder; None: they are made from name, port and health path. `port`
+    is the one that its container listens on. `health` is a path that answers with a status below 400 once it can serve.
 
     `pod_key` is the key under which each answer, a JSON object, names its pod, and `node_key` that of the node in the answer of
     GET /; "" if they name none.
@@ -35,18 +52,18 @@ class Application:
 
     name: str
     owner: Owner
-    source: Path
+    source: Source
     manifests: Path | None
     port: int
     health: str
     pod_key: str = ""
     node_key: str = ""
-    dockerfile: Path | None = None
+    more: tuple[Source, ...] = ()
 
     @property
-    def build_file(self) -> Path:
-        """Its Dockerfile."""
-        return self.dockerfile or self.source / "Dockerfile"
+    def sources(self) -> tuple[Source, ...]:
+        """What its images are built from, its own first."""
+        return (self.source, *self.more)
 
     @property
     def traffic(self) -> str:
@@ -69,14 +86,21 @@ class Application:
         return f"app.kubernetes.io/name={self.name}"
 
     @property
-    def tutorial_tag(self) -> str:
-        """The image's name in the tutorial and in the plain manifests."""
-        return f"{self.name}:v1"
-
-    @property
     def slices(self) -> str:
         """The label selector of its service's EndpointSlices."""
         return f"kubernetes.io/service-name={self.name}"
+
+
+def _source(
+    folder: Path, name: str, context: str = ".", dockerfile: str = "", target: str = "", args: Mapping[str, str] | None = None
+) -> Source:
+    """Raises SettingError."""
+    if not REPOSITORY.fullmatch(name):
+        raise SettingError(f"An image is called as in a registry, in lower case and without a tag, not {name!r}.")
+    if "\0" in context + dockerfile:
+        raise SettingError(f"The context and the Dockerfile of {name} must be paths, not {context!r} and {dockerfile!r}.")
+    there = (folder / context).resolve()
+    return Source(name, there, (folder / dockerfile).resolve() if dockerfile else there / "Dockerfile", target, args or {})
 
 
 @dataclass(frozen=True)
@@ -105,6 +129,9 @@ class Project:
         node_key: str = "",
         context: str = ".",
         dockerfile: str = "Dockerfile",
+        target: str = "",
+        args: Mapping[str, str] | None = None,
+        images: Mapping[str, Mapping[str, Any]] | None = None,
         manifests: str | Literal[False] | None = MANIFESTS,
         owner: str = "",
         prefix: str = "kubetasks",
@@ -113,8 +140,9 @@ class Project:
         """The project whose application has that name.
 
         `context`, the build context, `dockerfile` and `manifests` are paths in `folder`, for which a file in it stands, such as
-        tasks.py's `__file__`. The folder k8s need not be there, and with None or False manifests are made. `owner` is the value
-        of the label on all that is created, and the field manager: kubetasks-NAME by default. The others are those of
+        tasks.py's `__file__`. The folder k8s need not be there, and with None or False manifests are made. `images` are the
+        other images, by name: `context`, `dockerfile` (the context's own by default), `target` and `args` of each. `owner` is the
+        value of the label on all that is created, and the field manager: kubetasks-NAME by default. The others are those of
         Application. Raises SettingError.
         """
         path = Path(folder).resolve()
@@ -128,20 +156,20 @@ class Project:
             raise SettingError(f"The port of {name} must be a number from 1 to 65535, not {port!r}.")
         if not health.startswith("/") or any(character.isspace() for character in health):
             raise SettingError(f"The health path of {name} must begin with a slash and have no space, not {health!r}.")
-        if "\0" in context + dockerfile:
-            raise SettingError(f"The context and the Dockerfile of {name} must be paths, not {context!r} and {dockerfile!r}.")
         if owner and not LABEL_VALUE.fullmatch(owner):
             raise SettingError(f"The owner of {name} must be a label's value, such as kubetasks-{name}, not {owner!r}.")
         if not PREFIX.fullmatch(prefix):
             raise SettingError(f"The prefix of settings must be lower-case words joined by _, not {prefix!r}.")
+        if name in (images or {}):
+            raise SettingError(f"{name} is the application's own image: it is not one of `images`.", "Leave it out there")
         there = path / manifests if manifests else None
         if manifests == "" or (there and manifests != MANIFESTS and not there.is_dir()):
             raise SettingError(f"There is no folder {manifests!r} of manifests in {path}.", MADE)
         made = Application(
             name=name,
             owner=Owner(owner or f"kubetasks-{name}"),
-            source=(path / context).resolve(),
-            dockerfile=None if (context, dockerfile) == (".", "Dockerfile") else (path / dockerfile).resolve(),
+            source=_source(path, name, context, dockerfile, target, args),
+            more=tuple(_source(path, other, **given) for other, given in (images or {}).items()),
             manifests=there if there and there.is_dir() else None,
             port=port,
             health=health,

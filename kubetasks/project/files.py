@@ -61,3 +61,8 @@ def toml(file: Path) -> dict[str, Any]:
         return tomllib.loads(text(file))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingError(f"{file} cannot be read: {error}.", FIX) from error
+
+
+def shown(path: Path, folder: Path) -> str:
+    """The path as a person types it in that folder."""
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)

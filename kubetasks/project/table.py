@@ -1,7 +1,7 @@
 """The table of an application: [tool.kubetasks] in pyproject.toml, or the same keys under kubetasks: in invoke.yaml."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,15 @@ KEYS: Mapping[str, type | tuple[type, ...]] = {  # and what each holds; `manifes
     "health": str,
     "context": str,
     "dockerfile": str,
+    "target": str,
+    "args": dict,
+    "images": dict,
     "manifests": (str, bool),
     "pod_key": str,
     "node_key": str,
     "owner": str,
 }
+OF_IMAGE = ("context", "dockerfile", "target", "args")
 FILES = ("pyproject.toml", "invoke.yaml")
 SETTINGS = ("cluster", "app", "setup")  # sections of the tasks' settings, which lie beside the keys in invoke.yaml
 NAME = "kubetasks"
@@ -44,7 +48,7 @@ def read(folder: Path) -> dict[str, Any]:
         raise SettingError(f"Both {' and '.join(FILES)} in {folder} describe the application.", "Leave one of them out")
     for file, table in tables.items():
         for key, value in table.items():
-            _check(f"{file}: {key}", key, value)
+            _check(f"{file}: {key}", key, value, KEYS)
         if "name" not in table:
             raise SettingError(f"{folder / file} has no name of the application.", 'name = "NAME" under [tool.kubetasks]')
         return table
@@ -61,10 +65,20 @@ def _in(file: Path) -> dict[str, Any]:
     return {str(key): value for key, value in table.items() if file.suffix == ".toml" or key not in SETTINGS}
 
 
-def _check(where: str, key: str, value: object) -> None:
-    if key not in KEYS:
-        near = difflib.get_close_matches(key, KEYS, 1)
-        known = f"It has {', '.join(KEYS)}; settings of the tasks are in invoke.yaml: {DOCS}/settings.md"
+def _check(where: str, key: str, value: object, keys: Collection[str]) -> None:
+    """Raises SettingError if it is none of the keys, or has a value of another kind."""
+    if key not in keys:
+        near = difflib.get_close_matches(key, keys, 1)
+        known = f"It has {', '.join(keys)}; settings of the tasks are in invoke.yaml: {DOCS}/settings.md"
         raise SettingError(f"{where} is not a key of the table.", f"Did you mean {near[0]}?" if near else known)
     if not isinstance(value, KEYS[key]) or (value is True):
-        raise SettingError(f"{where} must be {'a number' if KEYS[key] is int else 'text'}, not {value!r}.")
+        wanted = "a number" if KEYS[key] is int else "a table" if KEYS[key] is dict else "text"
+        raise SettingError(f"{where} must be {wanted}, not {value!r}.")
+    for name, part in value.items() if isinstance(value, dict) else ():
+        if key == "images":
+            if not isinstance(part, dict):
+                raise SettingError(f"{where}.{name} must be a table, not {part!r}.")
+            for inner, given in part.items():
+                _check(f"{where}.{name}.{inner}", inner, given, OF_IMAGE)
+        elif not isinstance(part, str):
+            raise SettingError(f"{where}.{name} must be text, not {part!r}.", f'{name} = "{part}"')

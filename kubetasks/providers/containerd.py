@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from kubetasks.engine.client import Engine
 from kubetasks.engine.image import all_mean_one, familiar
 from kubetasks.errors import EngineError
-from kubetasks.project.application import Application
 from kubetasks.project.words import INV
 from kubetasks.terminal.door import At, Door
 
@@ -75,17 +74,17 @@ def has(engine: Engine, node: "Container", wanted: Sequence[str]) -> bool:
     return all_mean_one({reference.short: reference.digest for reference in _listed(engine, node, app)}, wanted)
 
 
-def remove_unused(engine: Engine, do: Door, node: "Container", app: Application, used: Callable[[], set[str]]) -> set[str]:
-    """Remove the application's images from a node, except those that `used` returns; return their names."""
+def remove_unused(engine: Engine, do: Door, node: "Container", names: Sequence[str], used: Callable[[], set[str]]) -> set[str]:
+    """Remove the images of these names from a node, except those that `used` returns; return their references."""
     content = partial(engine.run_in, node, *CTR, "content", "get")
     references = _listed(engine, node)
-    if not of_application(references, app.name):
+    if not called(references, names):
         return set()
-    gone = unused(references, app.name, used(), content)
+    gone = unused(references, names, used(), content)
     argv = [*CTR, "images", "rm", "--sync", *(reference.name for reference in gone)]
     if gone:
         do(["docker", "exec", str(node.name), *argv], lambda _: engine.run_in(node, *argv))
-    return {reference.short for reference in of_application(gone, app.name)}
+    return {reference.short for reference in called(gone, names)}
 
 
 def parse(listing: str) -> list[Reference]:
@@ -94,17 +93,19 @@ def parse(listing: str) -> list[Reference]:
     return [Reference(row[0], row[2]) for row in rows if len(row) > 2]
 
 
-def of_application(references: Iterable[Reference], app: str) -> list[Reference]:
-    """The names that the application gave its images: APP:TAG."""
-    return [reference for reference in references if reference.short.startswith(f"{app}:")]
+def called(references: Iterable[Reference], names: Sequence[str]) -> list[Reference]:
+    """Those of the references that are NAME:TAG for one of the names."""
+    return [reference for reference in references if reference.short.partition(":")[0] in names]
 
 
-def unused(references: Sequence[Reference], app: str, used: set[str], content: Callable[[str], str]) -> list[Reference]:
-    """Every name of the application's images, except of those that a name in `used` (APP:TAG) refers to.
+def unused(
+    references: Sequence[Reference], names: Sequence[str], used: set[str], content: Callable[[str], str]
+) -> list[Reference]:
+    """Every name of the images of these names, except of those that a reference in `used` (NAME:TAG) refers to.
 
     `content` returns the text behind a digest; it is asked for the indexes of archives only.
     """
-    own = of_application(references, app)
+    own = called(references, names)
     gone = {reference.digest for reference in own} - {reference.digest for reference in own if reference.short in used}
     if not gone:
         return []

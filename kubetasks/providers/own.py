@@ -313,7 +313,7 @@ class Own(Provider):
         return containerd.has(self._engine, node, names)
 
     def _remove_unused(self, node: "Container", used: Callable[[], set[str]]) -> set[str]:
-        return containerd.remove_unused(self._engine, self._do, node, self._app, used)
+        return containerd.remove_unused(self._engine, self._do, node, [source.name for source in self._app.sources], used)
 
     def _pull(self, names: Sequence[str], nodes: "Sequence[Container]") -> bool:  # noqa: ARG002
         """Let nodes pull the image from the cluster's registry; False if it has none, or that fails."""

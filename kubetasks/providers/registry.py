@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from kubetasks.engine.client import Engine
+from kubetasks.engine.image import full
 from kubetasks.errors import EngineError
 from kubetasks.project.labels import Owner
 from kubetasks.project.words import INV
@@ -152,7 +153,7 @@ class Registry:
     def _pull(self, names: Sequence[str], digest: str = "") -> list[str]:
         """The words that make a node pull the image, by its digest if that is known, and call it as if it had been loaded."""
         source = f"{self.name}:{PORT}/" + (f"{names[0].partition(':')[0]}@{digest}" if digest else names[0])
-        known = " ".join(f"docker.io/library/{name}" for name in names)
+        known = " ".join(map(full, names))
         ctr = "ctr --namespace=k8s.io images"
         pull = f"{ctr} pull --plain-http {source}"
         return ["sh", "-ec", f"{pull}; {ctr} tag --force {source} {known}; {ctr} rm {source}"]

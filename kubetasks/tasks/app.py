@@ -19,9 +19,9 @@ VOLUMES = "volume claims too, with the data in them"
 
 @task(help={"json": JSON})
 def build(run: Run, json: bool = False) -> None:
-    """Build the image of the current source.
+    """Build the images of the current source.
 
-    The build id is its tag, and simple-server:v1 is moved to it.
+    Their build ids are their tags, and simple-server:v1 is moved to the new one.
 
     The tutorial: docker build -t simple-server:v1 .
     Example: ./inv --echo build
@@ -29,14 +29,15 @@ def build(run: Run, json: bool = False) -> None:
     """
     from kubetasks.pipeline import build as pipeline
 
-    run.report.outcome(pipeline.build(run).document())
+    own, *more = (image.document() for image in pipeline.build(run))
+    run.report.outcome({**own, "more": more} if more else own)
 
 
 @task(help={"json": JSON})
 def deploy(run: Run, json: bool = False) -> None:
     """Run the image of the current source in the cluster.
 
-    Applies the deployment and its disruption budget. Creates or starts the cluster first if necessary.
+    Applies the deployment and its disruption budget, and what else is in k8s/. Creates or starts the cluster first if necessary.
 
     The tutorial: kubectl create deployment simple-server --image=simple-server:v1
     Example: ./inv build deploy
@@ -165,8 +166,9 @@ def logs(run: Run, tail: str = "100") -> None:
 def rollback(run: Run) -> None:
     """Go back to the revision that served before.
 
-    That is the newest earlier one that still has ready pods, as after a rollout that failed. If none has, it is the newest
-    earlier one: a second rollback undoes the first. `deploy` rolls out the source again.
+    That is the newest earlier one that still has ready pods, as after a rollout that failed, of each deployment that has one. If
+    none has, it is the newest earlier one of the application's own: a second rollback undoes the first. `deploy` rolls out the
+    source again.
 
     With kubectl: kubectl rollout undo deployment/simple-server
     Example: ./inv rollback
@@ -222,7 +224,8 @@ def status(run: Run, json: bool = False) -> None:
         row = (run.app.name, f"{deployment['ready']}/{deployment['replicas']}", deployment["image"], deployment["state"])
         report.table(("DEPLOYMENT", "READY", "IMAGE", "STATE"), [row])
     if document["parts"]:
-        report.table(("PART", "STATE"), [(part["name"], part["state"]) for part in document["parts"]])
+        parts = [(part["name"], ", ".join(part["images"]), part["state"]) for part in document["parts"]]
+        report.table(("PART", "IMAGE", "STATE"), parts)
     if pods:
         rows = [(pod["name"], "yes" if pod["ready"] else "no", pod["state"], pod["restarts"]) for pod in pods]
         report.table(("POD", "READY", "STATE", "RESTARTS"), rows)

@@ -131,11 +131,11 @@ def _texts(folder: Path, known: dict[str, Any], values: dict[str, Any]) -> dict[
     minors = ", ".join(f'"{minor}"' for minor in KUBERNETES)
     written["tests/test_cluster.py"] = TEST
     written[".github/workflows/cluster.yml"] = WORKFLOW.format(minors=minors)
-    ignore = app.source / IGNORE_FILE
+    ignore = app.source.context / IGNORE_FILE
     if not ignore.exists() and ignore.is_relative_to(folder):
-        dockerfile = app.build_file.read_text(encoding="utf-8") if app.build_file.exists() else ""
+        dockerfile = app.source.dockerfile.read_text(encoding="utf-8") if app.source.dockerfile.exists() else ""
         tops = dict.fromkeys(Path(name).parts[0] for name in written if not (folder / Path(name).parts[0]).exists())
-        own = [name for name in tops if app.source == folder and name not in dockerfile]  # written now, and not copied
+        own = [name for name in tops if app.source.context == folder and name not in dockerfile]  # written now, and not copied
         own += [name for name in inferred.COMPOSE if (folder / name).exists()]
         written[str(ignore.relative_to(folder))] = "\n".join([*IGNORED, *own, ""])
     return written

@@ -4,7 +4,6 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kubetasks.engine.image import Image
 from kubetasks.pipeline import build, converge
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
@@ -56,23 +55,24 @@ class App(Namespace):
     def rollout(self, source: Path | None = None) -> str:
         """Build that folder, by default the project's own, roll it out, and wait until its pods answer; return its build id.
 
-        The manifests stay the project's. Raises ImageError, RolloutError with a diagnosis, ExposeError.
+        The manifests and the other images stay the project's. Raises ImageError, RolloutError with a diagnosis, ExposeError.
         """
         run = self._run()
         if source:
             app = self.project.application
-            file = source / os.path.relpath(app.dockerfile, app.source) if app.dockerfile else None
-            changed = replace(self.project, application=replace(app, source=source.resolve(), dockerfile=file))
-            run.settings = replace(run.settings, project=changed)
-        converge.converge(run, Desired(image=self._built(run)), run.image.build, "always")
-        return run.image.build
+            own, folder = app.source, source.resolve()
+            changed = replace(own, context=folder, dockerfile=folder / os.path.relpath(own.dockerfile, own.context))
+            project = replace(self.project, application=replace(app, source=changed))
+            run.settings = replace(run.settings, project=project)
+        return self._roll_out(run, exposed=False)
 
     @in_own_words
     def deploy(self) -> None:
         """Build, deploy and expose it. Raises what `rollout` raises."""
-        run = self._run()
-        converge.converge(run, Desired(image=self._built(run), exposed=True), run.image.build, "always")
+        self._roll_out(self._run(), exposed=True)
 
-    def _built(self, run: Run) -> Image:
-        self.cluster.note_image(run)
-        return build.build(run, tagged=False)
+    def _roll_out(self, run: Run, *, exposed: bool) -> str:
+        self.cluster.note_images(run)
+        images = build.build(run, tagged=False)
+        converge.converge(run, Desired(images, exposed=exposed), run.image.build, "always")
+        return run.image.build

@@ -136,11 +136,11 @@ class Cluster:
         if self.ledger:
             self.ledger.note(self.entry(**what))
 
-    def note_image(self, run: Run) -> None:
-        """Note the image that is about to be built, unless it was there before any run of tests."""
-        reference = run.image.reference
-        if run.engine.image_id(reference) is None or (self.ledger and self.ledger.named_elsewhere(reference)):
-            self.note(image=reference)
+    def note_images(self, run: Run) -> None:
+        """Note the images that are about to be built, unless they were there before any run of tests."""
+        for name in (made.reference for made in run.images):
+            if run.engine.image_id(name) is None or (self.ledger and self.ledger.named_elsewhere(name)):
+                self.note(image=name)
 
     def _gone(self, **what: str) -> None:
         if self.ledger:
@@ -162,7 +162,7 @@ class Cluster:
             pipeline.ensure(run)
             return
         with suppress(ImageError):  # whoever deploys it is told
-            self.note_image(run)
+            self.note_images(run)
             app.prepare(run, tagged=False)
 
     @in_own_words
@@ -259,9 +259,9 @@ def remove(entry: Entry, ledger: Ledger | None = None) -> None:
 def _remove_image(run: Run, reference: str) -> None:
     """Remove an image's name, and those that pushing it has left; two workers that build it at once leave one without."""
     engine = run.host_engine
-    wanted = engine.image_id(reference)
-    for name in engine.image_tags(run.app.name):
-        if engine.image_id(name) == wanted and (name == reference or "/" in name):
+    wanted, repository = engine.image_id(reference), reference.partition(":")[0]
+    for name in engine.image_tags(repository):
+        if engine.image_id(name) == wanted and (name == reference or not name.startswith(f"{repository}:")):
             engine.remove_image(name)
     engine.remove_dangling()
 

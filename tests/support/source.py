@@ -6,9 +6,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from kubetasks.project.application import Source
 from tasks import PROJECT
 
 NAME = PROJECT.application.name
+
+
+def built_from(folder: Path, dockerfile: str = "Dockerfile") -> Source:
+    """What the application's image is built from, as if that folder were its source."""
+    return Source(NAME, folder, folder / dockerfile)
 
 
 def clone(folder: Path) -> Path:

@@ -1,10 +1,9 @@
-"""The application's images in a node that runs Docker."""
+"""The images in a node that runs Docker."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from kubetasks.engine.client import Engine
-from kubetasks.project.application import Application
 from kubetasks.terminal.door import Door
 
 if TYPE_CHECKING:
@@ -16,9 +15,9 @@ def listed(engine: Engine, node: "Container") -> list[str]:
     return engine.run_in(node, "docker", "images", "--format={{.Repository}}:{{.Tag}}").splitlines()
 
 
-def remove_unused(engine: Engine, do: Door, node: "Container", app: Application, used: Callable[[], set[str]]) -> set[str]:
-    """Remove the application's images, except those that `used` returns; return their names."""
-    images = sorted(name for name in listed(engine, node) if name.startswith(f"{app.name}:"))
+def remove_unused(engine: Engine, do: Door, node: "Container", names: Sequence[str], used: Callable[[], set[str]]) -> set[str]:
+    """Remove the images of these names, except those that `used` returns; return their references."""
+    images = sorted(reference for reference in listed(engine, node) if reference.partition(":")[0] in names)
     kept = used() if images else set()
     gone = [name for name in images if name not in kept]
     argv = ["docker", "rmi", *gone]

@@ -223,7 +223,7 @@ class Minikube(Own):
     def _remove_unused(self, node: "Container", used: Callable[[], set[str]]) -> set[str]:
         if not self._has_docker:
             return super()._remove_unused(node, used)
-        return docker_images.remove_unused(self._engine, self._do, node, self._app, used)
+        return docker_images.remove_unused(self._engine, self._do, node, [source.name for source in self._app.sources], used)
 
     def _load(self, names: Sequence[str], text: str) -> None:
         """Load an image through a file: by name, minikube needs four times as long, and keeps an old image of the same name."""

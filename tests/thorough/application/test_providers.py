@@ -17,7 +17,7 @@ def test_an_image_that_the_nodes_have_is_not_loaded_again(app: Tasks, tmp_path: 
     tasks = app.renamed(tmp_path)
     tasks("build", "deploy")
     (reference,) = {pod["spec"]["containers"][0]["image"] for pod in tasks.get("pods")["items"]}
-    image = Image(dataclasses.replace(PROJECT.application, name=tasks.app), reference.partition(":")[2], "")
+    image = Image(dataclasses.replace(PROJECT.application.source, name=tasks.app), reference.partition(":")[2], "")
     provider = tasks.provider()
     for _ in range(2):  # the kubelet names images late
         assert provider.deliver(image) == Delivered(reference, pulled=False)

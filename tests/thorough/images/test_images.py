@@ -16,6 +16,7 @@ from docker import from_env
 
 from kubetasks.engine import client
 from kubetasks.pipeline import build
+from kubetasks.project.application import Source
 from kubetasks.setup import requirements
 from kubetasks.testing.cluster import Cluster
 from tasks import PROJECT
@@ -146,11 +147,12 @@ def test_an_image_of_several_platforms_that_was_pulled_is_loaded_for_the_nodes_o
 def test_builds_that_end_at_once_all_give_their_image_the_tutorials_name(app: Tasks, tmp_path: Path) -> None:
     tasks, connection = app.renamed(tmp_path / "one"), client.connect()
     source.edit(shutil.copytree(tasks.folder, tmp_path / "other"))
-    ours = [dataclasses.replace(PROJECT.application, name=tasks.app, source=tmp_path / name) for name in ("one", "other")]
-    runs = [Cluster(dataclasses.replace(PROJECT, folder=one.source, application=one), {}) for one in ours]
+    sources = [Source(tasks.app, tmp_path / name, tmp_path / name / "Dockerfile") for name in ("one", "other")]
+    ours = [dataclasses.replace(PROJECT.application, name=tasks.app, source=one) for one in sources]
+    runs = [Cluster(dataclasses.replace(PROJECT, folder=one.source.context, application=one), {}) for one in ours]
     for turns in (len(runs), TIMES):  # those that build, then those that only give the name
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            built = {image.reference for image in pool.map(lambda turn: build.build(runs[turn % 2].run()), range(turns))}
+            built = {image.reference for (image,) in pool.map(lambda turn: build.build(runs[turn % 2].run()), range(turns))}
         assert len(built) == 2
         assert connection.image_id(f"{tasks.app}:v1") in map(connection.image_id, built)
         connection.remove_image(f"{tasks.app}:v1")

@@ -41,9 +41,9 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_docker_gets_the_context_the_names_and_the_arguments_for_that_engine(docker: Any) -> None:
     docker(SAYS)
     lines: list[str] = []
-    buildkit.build(engine(), io.BytesIO(b"context"), ["app:1", "app:v1"], {"BASE": "base"}, lines.append)
+    buildkit.build(engine(), io.BytesIO(b"context"), ["app:1", "app:v1"], {"BASE": "base"}, lines.append, target="run")
     words = ["build", "--progress=plain", "--file=Dockerfile", "--tag=app:1", "--tag=app:v1", "--build-arg", "BASE=base"]
-    words += ["--label=app.kubernetes.io/managed-by=app-tasks", "-"]
+    words += ["--target=run", "--label=app.kubernetes.io/managed-by=app-tasks", "-"]
     assert lines == [f"{words} unix:///its/socket 1 context"]
 
 

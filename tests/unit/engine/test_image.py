@@ -15,8 +15,10 @@ from kubetasks.engine import buildkit, content, image
 from kubetasks.engine.client import BuildKitNeededError, LayerGoneError
 from kubetasks.engine.content import context_entries, read_context
 from kubetasks.errors import ImageError, SetupError, TaskError
+from kubetasks.project.application import Source
 from kubetasks.project.versions import PYTHON_IMAGE
 from tasks import PROJECT
+from tests.support.source import built_from
 from tests.unit.engine.fakes import FakeEngine
 from tests.unit.failing import raising
 
@@ -44,7 +46,7 @@ CHANGES: list[Callable[[Path], object]] = [
 def current(folder: Path, dockerfile: str = "FROM scratch\n", base: str = "base") -> image.Image:
     """The image of the application, as if that folder were its source."""
     (folder / "Dockerfile").write_text(dockerfile, encoding="latin-1")
-    return image.current(dataclasses.replace(PROJECT.application, source=folder), base)
+    return image.current(built_from(folder), base)
 
 
 def test_it_depends_on_everything_in_the_context_and_on_the_base_and_on_no_folder_or_time(tmp_path: Path) -> None:
@@ -112,6 +114,23 @@ def test_a_dockerfile_gets_no_argument_that_it_does_not_declare_and_no_other_bas
     made = current(tmp_path, dockerfile)
     assert (made.base, dict(made.arguments)) == ("", dict.fromkeys(declared, made.build))
     assert current(tmp_path, dockerfile, "another").reference == made.reference
+
+
+def test_the_target_and_the_arguments_of_the_table_are_part_of_the_build_id_and_win(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(f"ARG BASE={PYTHON_IMAGE}\nFROM $BASE AS a\nARG MODE=1\nFROM a\n")
+    given: list[dict[str, Any]] = [{}, {"target": "a"}, {"args": {"MODE": "2"}}, {"args": {"a": ""}}, {"args": {"BASE": "mine"}}]
+    made = [image.current(dataclasses.replace(built_from(tmp_path), **more), "base") for more in given]
+    assert len({one.build for one in made}) == len(given)
+    assert [one.arguments["BASE"] for one in made] == [*["base"] * 4, "mine"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "known"),
+    [("a:1", "docker.io/library/a:1"), ("org/a:1", "docker.io/org/a:1"), ("reg.io/a:1", "reg.io/a:1"), ("h:5/a", "h:5/a")],
+)
+def test_a_node_knows_an_image_by_its_full_name(reference: str, known: str) -> None:
+    assert image.full(reference) == known
+    assert image.familiar(known).startswith(reference)
 
 
 def test_what_an_interrupted_build_leaves_of_our_own_image_carries_our_label() -> None:
@@ -212,7 +231,7 @@ def test_each_stage_gets_the_labels_and_nothing_else_changes(tmp_path: Path) -> 
 def test_only_a_dockerfile_that_has_the_pinned_base_as_a_default_asks_for_it(tmp_path: Path, dockerfile: str, asks: bool) -> None:
     if dockerfile:
         (tmp_path / "Dockerfile").write_text(dockerfile)
-    assert image.asks_for_base(dataclasses.replace(PROJECT.application, source=tmp_path)) == asks
+    assert image.asks_for_base(dataclasses.replace(PROJECT.application, source=built_from(tmp_path))) == asks
 
 
 @pytest.mark.parametrize(("name", "called"), [("other/Dockerfile", ".dockerfile"), ("context/Containerfile", "Containerfile")])
@@ -222,11 +241,11 @@ def test_another_dockerfile_than_the_contexts_own_is_built_and_told_if_missing(t
         one.mkdir(exist_ok=True)
     (folder / "Dockerfile").write_text("FROM wrong\n")
     file.write_text("FROM right\n")
-    app = dataclasses.replace(PROJECT.application, source=folder, dockerfile=file)
-    packed = image.current(app, "base").content
+    given = Source("app", folder, file)
+    packed = image.current(given, "base").content
     assert packed
     assert content.read_file(packed, called) == b"FROM right\n"
     assert content.read_file(packed, "Dockerfile") == b"FROM wrong\n"
     file.unlink()
     with pytest.raises(ImageError, match=f"There is no {file.name} in {file.parent}"):
-        image.current(app, "base")
+        image.current(given, "base")

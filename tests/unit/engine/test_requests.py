@@ -56,7 +56,7 @@ VOLUMES = [{"Name": "v", "Labels": {**TOOL.labels, TOOL.key("cluster"): "a", TOO
 NAMED: list[dict[str, list[str] | None]] = [
     {"RepoTags": None, "RepoDigests": [f"host:5000/app@{DIGEST}"]},
     {"RepoTags": ["app:v1"], "RepoDigests": [f"app@{DIGEST}"]},
-    {"RepoTags": ["app-base:1"], "RepoDigests": None},
+    {"RepoTags": ["app-base:1", "org/b:1", "h:5/org/b:1", "b:1", "x-org/b:1"], "RepoDigests": None},
     {"RepoTags": None, "RepoDigests": None},
 ]
 NONE = {"message": "none"}
@@ -72,6 +72,7 @@ DISCONNECT, CONNECT = "POST /networks/net/disconnect", "POST /networks/net/conne
 ASKED = "GET /distribution/host:5000/app:1/json"
 STAGE = "DELETE /images/sha256:{}?force=False&noprune=False"
 BUILD = "POST /build?dockerfile=Dockerfile&forcerm=True&nocache=False&pull=False&q=False&rm=True&t=app:1"
+ARGUED = BUILD.replace("?", '?buildargs={"BUILD_ID": "1"}&') + "&target=run"
 STEP, RED = {"stream": "Step 1\n"}, {"stream": "\x1b[31mred\x1b[0m\n"}
 LAYERS = (
     "failed to get digest sha256:0: no such file or directory",
@@ -112,6 +113,7 @@ TABLE: dict[str, Row] = {
     "what was never pushed": (pushed, [(LOOKED[0], 200, {**IMAGE, "RepoDigests": None}), in_registry(DIGEST)], None),
     "a registry that says nothing": (pushed, [LOOKED, (ASKED, 401, NONE)], None),
     "names of our images": (lambda it: it.image_tags("app"), [(OUR_IMAGES, 200, NAMED)], ["app:v1", f"host:5000/app@{DIGEST}"]),
+    "names in a path": (lambda it: it.image_tags("org/b"), [(OUR_IMAGES, 200, NAMED)], ["h:5/org/b:1", "org/b:1"]),
     "tag": (lambda it: it.tag("app:1", "h:5/app:2"), [LOOKED, (TAGGING.replace("app", "h:5/app"), 201, b"")], None),
     "tag, taken for a moment": (lambda it: it.tag("app:1", "app:2"), [LOOKED, TAKEN, (TAGGING, 201, b"")], None),
     "platform": (lambda it: it.platform("app:1"), [LOOKED], "linux/arm64/v8"),
@@ -320,12 +322,16 @@ def test_an_image_is_saved_for_its_platform_alone(script: Script, engine: Engine
 def test_a_build_gets_labels_arguments_and_every_name(script: Script, engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     script.expected = [
-        (BUILD.replace("?", '?buildargs={"BUILD_ID": "1"}&'), 200, lines(STEP, {"status": "Pulling\nagain"}, {"aux": {}})),
+        (
+            BUILD.replace("?", '?buildargs={"BUILD_ID": "1"}&') + "&target=run",
+            200,
+            lines(STEP, {"status": "Pulling\nagain"}, {"aux": {}}),
+        ),
         LOOKED,
         ("POST /images/sha256:1/tag?force=0&repo=app&tag=v1", 201, b""),
     ]
     told: list[str] = []
-    engine.build(read_context(tmp_path), ["app:1", "app:v1"], {"BUILD_ID": "1"}, told.append)
+    engine.build(read_context(tmp_path), ["app:1", "app:v1"], {"BUILD_ID": "1"}, told.append, target="run")
     assert told == ["Step 1", "again"]
     assert f"LABEL {TOOL.selector}".encode() in script.bodies[0]
 

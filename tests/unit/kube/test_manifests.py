@@ -38,8 +38,8 @@ def manifest(kind: str) -> Object:
 
 def applied(app: Application, exposed: bool = False) -> dict[str, Object]:
     """What is applied for an image that nodes pull, by kind or, of another name, by KIND/NAME."""
-    wanted = Desired(image=None if exposed else image.Image(app, "abc", ""), exposed=exposed)
-    there = Place(None if exposed else PULLED, None)
+    wanted = Desired([] if exposed else [image.Image(app.source, "abc", "")], exposed=exposed)
+    there = Place({} if exposed else {app.name: PULLED}, None)
     parts = desired.parts(app, manifests.of_application(app), wanted, there)
     items = [desired.item_of(part, app) for part in parts]
     return {item["kind"] if item["metadata"]["name"] == app.name else describe(item): item for item in items}

@@ -20,7 +20,7 @@ from kubetasks.errors import ClusterError
 from kubetasks.kube.client import CLUSTER_WIDE, KNOWN, VERSIONS, ApiError, Kube, Object, Resource
 from kubetasks.pipeline import judge, nodes, probe
 from kubetasks.pipeline.run import Run
-from kubetasks.project.application import Application
+from kubetasks.project.application import Application, Source
 from kubetasks.providers.base import Cluster, Phase, Provider
 from kubetasks.providers.own import Own
 from kubetasks.setup import requirements
@@ -55,6 +55,11 @@ PARTS = """\
 {apiVersion: apps/v1, kind: Deployment, metadata: {name: database}, spec: {selector: {matchLabels: {app: database}}, template: {
   metadata: {labels: {app: database}}, spec: {initContainers: [{name: prepare, image: "busybox:1"}], containers: [
   {name: database, image: "postgres:17"}, {name: newest, image: envoy, imagePullPolicy: Always}]}}}}
+"""
+MAILER = """\
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: mailer}, spec: {selector: {matchLabels: {app: mailer}}, template: {
+  metadata: {labels: {app: mailer}}, spec: {initContainers: [{name: wait, image: "simple-server:v1"}], containers: [
+  {name: mailer, image: "org/mailer:latest"}, {name: proxy, image: other/mailer}]}}}}
 """
 CLAIM = "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data}, spec: {accessModes: [ReadWriteOnce]}}\n---\n"
 SIDECAR = "      containers:\n        - {name: proxy, image: 'envoy:1'}\n"
@@ -492,18 +497,28 @@ def world(
     """The application is that of this project, with its source in that folder, and `more` changed in it.
 
     `parts`: it has a configuration, a password, a job, a worker and a database besides, and another container in its pods.
-    `claim`: and a volume claim. `elsewhere`: its Dockerfile is not in its source.
+    `claim`: and a volume claim. `elsewhere`: its Dockerfile is not in its source. `mailer`: there is a second image, and a
+    deployment of its.
     """
     facts, timeout, claim = more.pop("facts", {}), more.pop("timeout", 30), more.pop("claim", False)
     told = {name: more.pop(name, False) for name in ("dry", "echo")}
     source = folder / "source"
     source.mkdir(parents=True)
     (source / "Dockerfile").write_text("FROM scratch\n")
-    if more.pop("elsewhere", False):
-        more["dockerfile"] = (source / "Dockerfile").rename(folder / "Containerfile")
-    if parts:
+    elsewhere = more.pop("elsewhere", False)
+    dockerfile = (source / "Dockerfile").rename(folder / "Containerfile") if elsewhere else source / "Dockerfile"
+    built_from = Source(more.get("name", PROJECT.application.name), source, dockerfile)
+    mailer = more.pop("mailer", False)
+    if mailer:
+        (folder / "mailer").mkdir()
+        (folder / "mailer" / "Containerfile").write_text("FROM scratch AS slim\nARG MODE=\nFROM slim\n")
+        more["more"] = (Source("org/mailer", folder / "mailer", folder / "mailer/Containerfile", "slim", {"MODE": "fast"}),)
+    if parts or mailer:
         more["manifests"] = folder / "k8s"
         shutil.copytree(PROJECT.folder / "k8s", more["manifests"])
+    if mailer:
+        (more["manifests"] / "mailer.yaml").write_text(MAILER)
+    if parts:
         (more["manifests"] / "parts.yaml").write_text(f"{CLAIM if claim else ''}{PARTS}")
         deployment = more["manifests"] / "deployment.yaml"
         text = deployment.read_text().replace("      containers:\n", SIDECAR)
@@ -512,7 +527,8 @@ def world(
     others = [("theirs", ""), ("another", ""), ("demo", "minikube")]
     engine.created = [Created(name, provider, PROJECT.application.owner.name, "", "") for name, provider in others]
     engine.created.append(Created("shop", "", "kubetasks-shop", "/shop", "kubetasks"))
-    project = dataclasses.replace(PROJECT, application=dataclasses.replace(PROJECT.application, source=source, **more))
+    application = dataclasses.replace(PROJECT.application, source=built_from, **more)
+    project = dataclasses.replace(PROJECT, application=application)
     settings = configured(folder, project=project, cache=folder / "cache", timeout=timeout, grace_period=0)
     run = LivingRun(settings, Person(results=not told["dry"]), **told)
     provider = (Theirs if shared else Ours)(run.do, kube, phase)

@@ -140,7 +140,9 @@ def tunnelled(it: World) -> None:
 
 DONE: dict[str, Callable[[World], Any]] = {
     "the source is edited": lambda it: it.edit("source/Dockerfile", lambda text: f"{text}#\n"),
-    "the Dockerfile has arguments": lambda it: it.run.app.build_file.write_text(ARGUMENTS),
+    "the mailer is edited": lambda it: it.edit("mailer/Containerfile", lambda text: f"{text}#\n"),
+    "the new mailer does not start": lambda it: it.kube.broken.update({it.run.images[1].reference: "ErrImageNeverPull"}),
+    "the Dockerfile has arguments": lambda it: it.run.app.source.dockerfile.write_text(ARGUMENTS),
     "all pods start": lambda it: it.kube.broken.clear(),
     "its pods do not start": broken("ErrImageNeverPull"),
     "its pods take long": broken("ContainerCreating"),
@@ -214,7 +216,7 @@ class Typed:
             elif line.startswith("% "):
                 made.append(line)
                 DONE[line[2:]](self._there)
-                self._there.run.forget("image", "manifests", "cluster", "seen")
+                self._there.run.forget("images", "manifests", "cluster", "seen")
         return "".join(f"{self._numbered(line)}\n" for line in made)
 
     def _typed(self, name: str, *options: str) -> list[str]:

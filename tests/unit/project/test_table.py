@@ -6,7 +6,7 @@ import pytest
 
 from kubetasks.errors import SettingError
 from kubetasks.project import table
-from kubetasks.project.application import Project
+from kubetasks.project.application import Project, Source
 
 
 def write(folder: Path, file: str, text: str) -> Path:
@@ -18,8 +18,8 @@ def test_a_table_of_pyproject_is_the_project(tmp_path: Path) -> None:
     (tmp_path / "deploy").mkdir()
     write(tmp_path, "pyproject.toml", '[tool.kubetasks]\nname = "shop"\nport = 80\nmanifests = "deploy"\ncontext = ".."\n')
     made = Project.read(tmp_path).application
-    assert (made.name, made.port, made.manifests, made.source) == ("shop", 80, tmp_path / "deploy", tmp_path.parent)
-    assert made.build_file == tmp_path / "Dockerfile"
+    assert (made.name, made.port, made.manifests, made.source.context) == ("shop", 80, tmp_path / "deploy", tmp_path.parent)
+    assert made.source.dockerfile == tmp_path / "Dockerfile"
 
 
 def test_the_same_keys_in_invoke_yaml_lie_beside_the_settings(tmp_path: Path) -> None:
@@ -27,6 +27,16 @@ def test_the_same_keys_in_invoke_yaml_lie_beside_the_settings(tmp_path: Path) ->
     (tmp_path / "k8s").mkdir()
     made = Project.read(tmp_path / "invoke.yaml").application
     assert (made.name, made.port, made.manifests) == ("shop", 8080, None)
+
+
+def test_other_images_have_tables_of_their_own(tmp_path: Path) -> None:
+    more = '[tool.kubetasks.images."org/mailer"]\ncontext = "mailer"\ntarget = "slim"\nargs = {MODE = "fast"}\n'
+    write(tmp_path, "pyproject.toml", f"{NAMED}target = 'run'\n{more}[tool.kubetasks.images.job]\ndockerfile = 'job/File'\n")
+    assert Project.read(tmp_path).application.sources == (
+        Source("a", tmp_path, tmp_path / "Dockerfile", "run"),
+        Source("org/mailer", tmp_path / "mailer", tmp_path / "mailer/Dockerfile", "slim", {"MODE": "fast"}),
+        Source("job", tmp_path, tmp_path / "job/File"),
+    )
 
 
 NAMED = "[tool.kubetasks]\nname = 'a'\n"
@@ -45,6 +55,13 @@ NAMED = "[tool.kubetasks]\nname = 'a'\n"
         ("pyproject.toml", f"{NAMED}health = '/is it'\n", "The health path of a must .* have no space"),
         ("pyproject.toml", f"{NAMED}owner = '-'\n", "The owner of a must be a label's value"),
         ("pyproject.toml", f"{NAMED}manifests = true\n", "manifests must be text, not True"),
+        ("pyproject.toml", f"{NAMED}args = {{A = 1}}\n", "pyproject.toml: args.A must be text, not 1"),
+        ("pyproject.toml", f"{NAMED}images = ['a']\n", "pyproject.toml: images must be a table"),
+        ("pyproject.toml", f"{NAMED}[tool.kubetasks.images]\nb = 'x'\n", "pyproject.toml: images.b must be a table, not 'x'"),
+        ("pyproject.toml", f"{NAMED}[tool.kubetasks.images.b]\nport = 1\n", "images.b.port is not a key of the table"),
+        ("pyproject.toml", f"{NAMED}[tool.kubetasks.images.b]\nargs = {{A = true}}\n", "images.b.args.A must be text, not True"),
+        ("pyproject.toml", f"{NAMED}[tool.kubetasks.images.a]\n", "a is the application's own image"),
+        ("pyproject.toml", f"{NAMED}[tool.kubetasks.images.'b:v1']\n", "An image is called as in a registry, .*, not 'b:v1'"),
         ("pyproject.toml", "[tool.kubetasks\n", "cannot be read"),
         ("pyproject.toml", "tool = 1\n", "cannot be read"),
         ("pyproject.toml", "[tool.kubetasks.cluster]\nnodes = 3\n", "settings of the tasks are in invoke.yaml"),

@@ -21,7 +21,7 @@ from tests.unit.configured import configured, door
 from tests.unit.engine.fakes import Container, FakeEngine, ports
 
 NAME = "demo"
-IMAGE = Image(PROJECT.application, "0123456789ab", "base")
+IMAGE = Image(PROJECT.application.source, "0123456789ab", "base")
 NODE_IMAGE = Artifact("simple-server-node:v1.36.3-0123456789ab", True)
 
 

@@ -3,7 +3,6 @@
 One line names no digest, and one an image whose name only begins like the application's.
 """
 
-import dataclasses
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -85,7 +84,7 @@ def test_an_image_that_is_not_used_goes_under_all_its_names_also_those_that_only
 ) -> None:
     engine: Any = FakeEngine()
     for dry in (True, False):
-        gone = containerd.remove_unused(engine, door(dry=dry), NODE, PROJECT.application, lambda: {*used})
+        gone = containerd.remove_unused(engine, door(dry=dry), NODE, [PROJECT.application.name], lambda: {*used})
         assert gone == {f"simple-server:{tag}" for tag in tags}
     removals = [(" ".join(argv[:5]), {*argv[5:]}) for argv in engine.ran]
     assert removals == ([("ctr --namespace=k8s.io images rm --sync", names)] if names else []), "only once: not under --dry"
@@ -94,5 +93,4 @@ def test_an_image_that_is_not_used_goes_under_all_its_names_also_those_that_only
 
 def test_on_a_node_without_the_application_nobody_asks_what_is_used() -> None:
     engine: Any = FakeEngine()
-    other = dataclasses.replace(PROJECT.application, name="other")
-    assert containerd.remove_unused(engine, door(), NODE, other, lambda: pytest.fail("somebody asks")) == set()
+    assert containerd.remove_unused(engine, door(), NODE, ["other"], lambda: pytest.fail("somebody asks")) == set()

@@ -18,6 +18,7 @@ from kubetasks.testing.app import App
 from kubetasks.testing.cluster import Cluster
 from kubetasks.testing.ledger import Entry, Ledger, _entries
 from tasks import PROJECT
+from tests.support.source import built_from
 from tests.unit.failing import raising
 from tests.unit.pipeline.living import World, world
 
@@ -33,11 +34,11 @@ def there(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     made.kube._put("Namespace", "", "mine", {"metadata": {"labels": OWNER.labels}})
 
     def run(settings: Settings, report: Report, *, agreed: bool) -> Run:
-        source = dataclasses.replace(settings.app, source=tmp_path / "source")
+        source = dataclasses.replace(settings.app, source=built_from(tmp_path / "source"))
         another = copy.copy(made.run)
         another.settings = dataclasses.replace(settings, project=dataclasses.replace(settings.project, application=source))
         another.report, another._agreed = report, agreed
-        another.forget("image", "manifests")
+        another.forget("images", "manifests")
         return another
 
     monkeypatch.setattr(cluster, "Run", run)
