@@ -16,7 +16,7 @@ def require_the_tests() -> None:
         sys.exit(f"This benchmark needs the packages of the tests: ./inv setup test; {python} {sys.argv[0]}")
 
 
-def write(page: Path, lines: Sequence[str]) -> None:
-    """Put the lines between the line FIGURES and the next section, if there is one."""
-    before, _, after = page.read_text().partition(FIGURES)
-    page.write_text("\n".join([f"{before}{FIGURES}", "", *lines, "".join(after.partition(SECTION)[1:])]))
+def write(page: Path, lines: Sequence[str], mark: str = FIGURES) -> None:
+    """Put the lines between the line `mark` and the next section, if there is one."""
+    before, _, after = page.read_text().partition(mark)
+    page.write_text("\n".join([f"{before}{mark}", "", *lines, "".join(after.partition(SECTION)[1:])]))

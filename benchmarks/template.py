@@ -77,10 +77,7 @@ class Side:
     """One way, in a copy of the application, and what was measured of it."""
 
     def __init__(self, folder: Path, scripts: dict[str, str], environment: dict[str, str], base: str) -> None:
-        shutil.copytree(PROJECT / "examples" / NAME, folder)
-        dockerfile = folder / "Dockerfile"
-        dockerfile.write_text(dockerfile.read_text().replace("python:3.14-slim", base))
-        (folder / "kind.yaml").write_text(KIND)
+        (copy(folder, base) / "kind.yaml").write_text(KIND)
         self._folder, self._scripts, self._environment = folder, scripts, os.environ | environment
         self.seconds: dict[str, list[float]] = {"up": [], "edit": []}
         self.lost: list[int] = []
@@ -127,6 +124,22 @@ class Side:
         return [str(len(lines[0])), *told, str(max(self.lost)), ", ".join(sorted(self.left)) or "nothing"]
 
 
+def copy(folder: Path, base: str) -> Path:
+    """A copy of the application with that base."""
+    shutil.copytree(PROJECT / "examples" / NAME, folder)
+    dockerfile = folder / "Dockerfile"
+    dockerfile.write_text(dockerfile.read_text().replace("python:3.14-slim", base))
+    return folder
+
+
+def parts() -> tuple[str, str, Path]:
+    """The base and the node image that setup has installed, and the folder of its kind."""
+    found = settings.read(tasks.PROJECT, settings.DEFAULTS)
+    engine = client.connect()
+    base, node = (part.find(engine, found).reference for part in (requirements.BASE_IMAGE, requirements.KIND_NODE_IMAGE))
+    return base, node, Path(requirements.KIND.find(None, found).reference).parent
+
+
 def in_engine() -> set[str]:
     """What the engine has."""
     lists = {"image": "images --all --quiet", "container": "ps --all --quiet", "volume": "volume ls --quiet"}
@@ -140,11 +153,7 @@ def in_engine() -> set[str]:
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-    found = settings.read(tasks.PROJECT, settings.DEFAULTS)
-    engine = client.connect()
-    base = requirements.BASE_IMAGE.find(engine, found).reference
-    node = requirements.KIND_NODE_IMAGE.find(engine, found).reference
-    kind = Path(requirements.KIND.find(None, found).reference).parent
+    base, node, kind = parts()
     with tempfile.TemporaryDirectory() as work:
         programs = Path(work) / "bin"
         programs.mkdir()
