@@ -1,12 +1,21 @@
 """kubectl: where it is, and what only that program does."""
 
+import io
+import re
 import shutil
+import subprocess
 import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from kubetasks.terminal import shell
+from kubetasks.errors import ProgramError
+from kubetasks.terminal import interruption, shell
 
 KUSTOMIZE_SECONDS = 120  # it may fetch what a kustomization names
+FORWARD_SECONDS = 120.0
+FORWARDED = re.compile(r"Forwarding from (127\.0\.0\.1:\d+)")
 
 
 def path() -> str:
@@ -18,3 +27,30 @@ def path() -> str:
 def kustomize(folder: Path) -> str:
     """What `kubectl kustomize` makes of a folder. Raises SetupError, ProgramError."""
     return shell.run([path() or "kubectl", "kustomize", str(folder)], timeout=KUSTOMIZE_SECONDS)
+
+
+@contextmanager
+def forward(argv: Sequence[str], environment: Mapping[str, str]) -> Iterator[str]:
+    """Run `kubectl port-forward` in the block, and give the HOST:PORT at which it listens. Raises SetupError, ProgramError."""
+    process = shell.start(argv, environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    interruption.programs.add(process)
+    output = process.stdout or io.StringIO()
+    killing = threading.Timer(FORWARD_SECONDS, process.kill)
+    draining = threading.Thread(target=output.read, daemon=True)  # a line for each connection would fill the pipe
+    with process:
+        try:
+            killing.start()
+            told, forwarded = "", None
+            while forwarded is None and (line := output.readline()):
+                told, forwarded = told + line, FORWARDED.match(line)
+            if forwarded is None:
+                raise ProgramError([*argv], process.wait(), told)
+            killing.cancel()
+            draining.start()
+            yield forwarded[1]
+        finally:
+            killing.cancel()
+            process.terminate()
+            if draining.ident:
+                draining.join()
+            interruption.programs.discard(process)

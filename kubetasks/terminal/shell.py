@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from kubetasks.errors import ProgramError, SetupError
 from kubetasks.project.words import INV
@@ -26,6 +26,17 @@ END_SECONDS = 20.0  # before a program that was told to end is killed
 def line(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
     """The command as a person types it."""
     return " ".join([*(f"{key}={shlex.quote(value)}" for key, value in (env or {}).items()), shlex.join(argv)])
+
+
+def start(argv: Sequence[str], env: Mapping[str, str] | None = None, **options: Any) -> "subprocess.Popen[str]":
+    """Start `argv`, with `env` added to our environment. Raises SetupError if the program cannot be run."""
+    options = {"stdin": subprocess.DEVNULL, "text": True, "errors": "replace", **options}
+    try:
+        return subprocess.Popen(argv, env={**os.environ, **(env or {})}, **options)
+    except OSError as error:
+        raise SetupError(
+            f"The program {argv[0]} cannot be run: {error.strerror}.", f"{INV} doctor says what installs it"
+        ) from error
 
 
 def show(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
@@ -75,23 +86,16 @@ def run(
         tempfile.TemporaryFile("w+", errors="replace") as output,
         log.open("a", buffering=1, encoding="utf-8") if log else nullcontext() as sink,
     ):
-        try:
-            process = subprocess.Popen(
-                argv,
-                env={**os.environ, **(env or {})},
-                cwd=cwd,
-                stdin=stdin or subprocess.DEVNULL,
-                stdout=subprocess.PIPE if merged else output,
-                stderr=subprocess.STDOUT if merged else subprocess.PIPE,
-                text=True,
-                errors="replace",
-                # a group of its own: Ctrl-C must not reach it during clean-up, and at the deadline the whole group ends
-                process_group=0 if interruption.is_cleaning() or timeout else None,
-            )
-        except OSError as error:
-            raise SetupError(
-                f"The program {argv[0]} cannot be run: {error.strerror}.", f"{INV} doctor says what installs it"
-            ) from error
+        process = start(
+            argv,
+            env,
+            cwd=cwd,
+            stdin=stdin or subprocess.DEVNULL,
+            stdout=subprocess.PIPE if merged else output,
+            stderr=subprocess.STDOUT if merged else subprocess.PIPE,
+            # a group of its own: Ctrl-C must not reach it during clean-up, and at the deadline the whole group ends
+            process_group=0 if interruption.is_cleaning() or timeout else None,
+        )
         seconds = timeout or LONGEST_SECONDS
         killing = threading.Timer(seconds, _kill, [process, tail, f"It was ended: it had not ended after {seconds:.0f} s.\n"])
         killing.daemon = True

@@ -1,22 +1,17 @@
 """A namespace of a cluster, and what a test does with objects in it, in kubectl's words."""
 
-import io
 import json
-import os
-import re
-import subprocess
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from kubetasks.errors import ProgramError, RolloutError
+from kubetasks.kube import kubectl
 from kubetasks.kube.client import Object
 from kubetasks.testing.cluster import KUBECTL_SECONDS, Cluster
 
 SECONDS = 120.0
-FORWARDED = re.compile(r"Forwarding from (127\.0\.0\.1:\d+)")
 BARE = ("delete", "create")  # what kubectl waits for without `condition=`
 
 
@@ -75,27 +70,7 @@ class Namespace:
         """What a command prints in a pod, or in one of an object's pods."""
         return self.kubectl("exec", what, "--", *command, timeout=timeout)
 
-    @contextmanager
-    def port_forward(self, what: str, port: int) -> Iterator[str]:
+    def port_forward(self, what: str, port: int) -> AbstractContextManager[str]:
         """In the block, what listens at that port of an object's pod answers at the HOST:PORT that it gives."""
         argv, environment = self.cluster.command_line("port-forward", what, f":{port}", namespace=self.namespace)
-        environment = os.environ | environment
-        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True) as process:
-            output = process.stdout or io.StringIO()
-            killing = threading.Timer(SECONDS, process.kill)
-            draining = threading.Thread(target=output.read)  # a line for each connection would fill the pipe
-            killing.start()
-            try:
-                told = output.readline()
-                killing.cancel()
-                forwarded = FORWARDED.match(told)
-                if forwarded is None:
-                    process.terminate()
-                    raise ProgramError(argv, process.wait(), told + output.read())
-                draining.start()
-                yield forwarded[1]
-            finally:
-                killing.cancel()
-                process.terminate()
-                if draining.ident:
-                    draining.join()
+        return kubectl.forward(argv, environment)
