@@ -7,7 +7,7 @@ from functools import cached_property
 
 from kubetasks.errors import ClusterError, ExposeError, RolloutError
 from kubetasks.kube import client, objects, problems, service
-from kubetasks.kube.client import FORBIDDEN, ApiError, Kube, Object, UnservedError, describe
+from kubetasks.kube.client import FORBIDDEN, ApiError, Kube, Object, UnservedError, describe, within
 from kubetasks.kube.problems import Evidence
 from kubetasks.kube.readiness import Rollout
 from kubetasks.kube.service import Address
@@ -145,12 +145,17 @@ class Seen:
         nodes = (self._visible("Node") if self._cluster.node_ports else None) or []
         return service.addresses(self.service, self._cluster.mapped_port, nodes)
 
+    @property
+    def balanced(self) -> bool:
+        """Whether a load balancer gives the service an address."""
+        return self._cluster.load_balancer and within(self.service, "spec").get("type") == "LoadBalancer"
+
     @cached_property
     def exposure(self) -> Exposure:
         """The service with its addresses and pods."""
         if self.service is None:
             return Exposure()
-        awaited = self._cluster.load_balancer and not self.service["status"].get("loadBalancer", {}).get("ingress")
+        awaited = self.balanced and not self.service["status"].get("loadBalancer", {}).get("ingress")
         ports = service.ready_ports(self.service, self._slices)
         return Exposure(self.service, self.deployment, self.addresses, ports, awaited)
 

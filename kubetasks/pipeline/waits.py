@@ -160,7 +160,7 @@ def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Add
             timeout=run.settings.timeout,
             on_change=at,
         )
-    if run.cluster.load_balancer and not any(address.way == service.BALANCER for address in check.answering):
+    if run.seen.balanced and not any(address.way == service.BALANCER for address in check.answering):
         run.report.say("No address of the load balancer answers so far.")
     return check.answering
 

@@ -322,7 +322,8 @@ class LivingKube(Kube):
     def _expose(self, service: Object) -> None:
         metadata, spec = service["metadata"], service["spec"]
         spec["ports"][0].setdefault("nodePort", 31000)
-        service["status"] = {"loadBalancer": {"ingress": [{"ip": BALANCED}]} if self.balanced else {}}
+        outside = spec.get("type") == "LoadBalancer"
+        service["status"] = {"loadBalancer": {"ingress": [{"ip": BALANCED}]} if self.balanced and outside else {}}
         pods = [
             one for one in self.all("Pod", metadata["namespace"]) if spec["selector"].items() <= one["metadata"]["labels"].items()
         ]
@@ -497,8 +498,8 @@ def world(
     """The application is that of this project, with its source in that folder, and `more` changed in it.
 
     `parts`: it has a configuration, a password, a job, a worker and a database besides, and another container in its pods.
-    `claim`: and a volume claim. `elsewhere`: its Dockerfile is not in its source. `mailer`: there is a second image, and a
-    deployment of its.
+    `claim`: and a volume claim. `service`: the type of its service. `elsewhere`: its Dockerfile is not in its source. `mailer`:
+    there is a second image, and a deployment of its.
     """
     facts, timeout, claim = more.pop("facts", {}), more.pop("timeout", 30), more.pop("claim", False)
     told = {name: more.pop(name, False) for name in ("dry", "echo")}
@@ -513,11 +514,15 @@ def world(
         (folder / "mailer").mkdir()
         (folder / "mailer" / "Containerfile").write_text("FROM scratch AS slim\nARG MODE=\nFROM slim\n")
         more["more"] = (Source("org/mailer", folder / "mailer", folder / "mailer/Containerfile", "slim", {"MODE": "fast"}),)
-    if parts or mailer:
+    kind = more.pop("service", "")
+    if parts or mailer or kind:
         more["manifests"] = folder / "k8s"
         shutil.copytree(PROJECT.folder / "k8s", more["manifests"])
     if mailer:
         (more["manifests"] / "mailer.yaml").write_text(MAILER)
+    if kind:
+        service = more["manifests"] / "service.yaml"
+        service.write_text(service.read_text().replace("type: LoadBalancer", f"type: {kind}"))
     if parts:
         (more["manifests"] / "parts.yaml").write_text(f"{CLAIM if claim else ''}{PARTS}")
         deployment = more["manifests"] / "deployment.yaml"
