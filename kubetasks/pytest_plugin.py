@@ -203,13 +203,14 @@ def k8s_namespace(request: pytest.FixtureRequest, k8s_cluster: "Cluster", k8s_na
 
 
 @pytest.fixture(scope=_scope)
-def k8s_app(request: pytest.FixtureRequest, k8s_cluster: "Cluster", k8s_namespace: str) -> "App":
+def k8s_app(request: pytest.FixtureRequest, k8s_cluster: "Cluster", k8s_namespace: str) -> Iterator["App"]:
     """The application in that namespace, deployed, exposed and answering: `.url .urls .pods() .scale() .rollout() .kubectl()`."""
     from kubetasks.testing.app import App
 
     app = App(k8s_cluster, k8s_namespace)
     _refused(request.config, app.deploy)
-    return app
+    yield app
+    app.close()
 
 
 @pytest.fixture
@@ -217,7 +218,7 @@ def k8s_traffic(k8s_app: "App") -> "Traffic":
     """Requests to the application: `k8s_traffic(60)`, or `with k8s_traffic.load() as load:`; `.pods`, `.answered`, `.failed`."""
     from kubetasks.testing.traffic import Traffic
 
-    return Traffic(k8s_app.cluster.project.application, lambda: k8s_app.url)
+    return Traffic(k8s_app.cluster.project.application, k8s_app.sending)
 
 
 @pytest.fixture

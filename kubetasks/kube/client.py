@@ -88,7 +88,7 @@ def _path(version: str, plural: str, namespace: str, name: str = "", subresource
     parts = ["apis" if "/" in version else "api", version]
     if namespace:
         parts += ["namespaces", quote(namespace)]
-    parts += [plural, *([quote(name)] if name else []), *([subresource] if subresource else [])]
+    parts += [plural, *([quote(name, safe="/:")] if name else []), *([subresource] if subresource else [])]
     return "/" + "/".join(parts)
 
 
@@ -298,25 +298,27 @@ class Kube:
             raise self._refusal(f"GET {target}", status, text)
         return text
 
-    def ask_pod(self, namespace: str, pod: str, port: int, target: str) -> str:
-        """Send GET `target` to the pod's port through the API server; why it gives no good answer, or "" if it does."""
+    def ask(self, kind: str, namespace: str, name: str, port: int, target: str) -> tuple[int, str]:
+        """Send GET `target` to the port of a pod, or of any pod of a service, through the API server; return status and text.
+
+        Without an answer the status is 0, and the text says why.
+        """
         from urllib3.exceptions import ReadTimeoutError
 
-        proxied = f"{path('Pod', namespace, f'{pod}:{port}', 'proxy')}{target}"
+        proxied = path(kind, namespace, f"{name}:{port}", "proxy") + target
         try:
             status, text = self._send("GET", proxied, seconds=POD_SECONDS)
         except ClusterError as error:
             if isinstance(error.__cause__, ReadTimeoutError):
-                return f"no answer within {POD_SECONDS} s"
+                return 0, f"no answer within {POD_SECONDS} s"
             raise
-        if status < HTTP_ERROR:
-            return ""
-        refused = self._refusal(f"GET {proxied}", status, text)
-        if refused.reason == "ServiceUnavailable":  # the API server's own words: nothing listens there, or nobody answers
-            return refused.sentence.rpartition(": ")[2]
-        if status in NOT_ALLOWED and refused.reason:
-            raise refused
-        return f"it answers {status}"
+        if status >= HTTP_ERROR:
+            refused = self._refusal(f"GET {proxied}", status, text)
+            if refused.reason == "ServiceUnavailable":  # the API server's own words: nothing listens there, or nobody answers
+                return 0, refused.sentence.rpartition(": ")[2]
+            if status in NOT_ALLOWED and refused.reason:
+                raise refused
+        return status, text
 
     def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
         """One object, or None. Raises ApiError with status 404 and no reason while the API does not serve the kind."""

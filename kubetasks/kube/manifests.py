@@ -21,7 +21,6 @@ Edit = Mapping[str, object]  # an operation of a JSON patch
 SUFFIXES = (".yaml", ".yml", ".json")
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 GONE = "ttlSecondsAfterFinished"
-OUTSIDE = ("LoadBalancer", "NodePort")  # types of a service that has an address outside of the cluster
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,16 @@ def of_application(app: Application) -> list[Manifest]:
         return own.index(manifest.name) + 1 if manifest.name in own else 0, order(manifest.item)
 
     return sorted(manifests, key=turn)
+
+
+def named(given: Sequence[Manifest], name: str) -> Object:
+    """The object that kubectl calls so; {} if there is none."""
+    return next((manifest.item for manifest in given if manifest.name == name), {})
+
+
+def is_internal(service: Object | None) -> bool:
+    """Whether a service, if there is one, answers inside the cluster alone."""
+    return bool(service) and within(service, "spec").get("type", "ClusterIP") == "ClusterIP"
 
 
 def makes_claims(item: Object) -> bool:
@@ -229,15 +238,16 @@ def digest(value: object) -> str:
 def service_edits(item: Object, app: Application, node_port: int | None) -> list[Edit]:
     """What is changed in the application's own service: its first port is the application's, on `node_port` if one is given.
 
-    Raises SettingError if it has none, or no address outside of the cluster.
+    Raises SettingError if it has none, or if it only names another host.
     """
-    spec = item["spec"] if isinstance(item.get("spec"), dict) else {}
-    ports, kind = spec.get("ports"), spec.get("type", "ClusterIP")
+    name, spec = f"{describe(item)} in {app.manifests}", within(item, "spec")
+    ports = spec.get("ports")
+    if spec.get("type") == "ExternalName":
+        raise SettingError(f"{name} is an ExternalName: it sends requests to no pod.", "type: ClusterIP")
     if not isinstance(ports, list) or not ports or not isinstance(ports[0], dict):
-        raise SettingError(f"{describe(item)} in {app.manifests} has no port.", "Fix the file")
-    if kind not in OUTSIDE:
-        raise SettingError(f"{describe(item)} in {app.manifests} is a {kind}: nobody outside reaches it.", "type: LoadBalancer")
-    return [{"op": "add", "path": "/spec/ports/0/nodePort", "value": node_port}] if node_port else []
+        raise SettingError(f"{name} has no port.", "Fix the file")
+    numbered = node_port and not is_internal(item)
+    return [{"op": "add", "path": "/spec/ports/0/nodePort", "value": node_port}] if numbered else []
 
 
 def edited(item: Object, edits: Sequence[Edit]) -> Object:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from kubetasks.kube.client import Object
 
 MAPPED, BALANCER, NODE = "mapped port", "load balancer", "node port"
+INTERNAL = "cluster-internal"  # of a service without an address outside
 
 
 @dataclass(frozen=True)

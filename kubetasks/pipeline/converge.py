@@ -278,7 +278,7 @@ def _delete(run: Run, found: Found, meanwhile: Callable[[], object]) -> None:
 def _free_node_port(run: Run) -> int | None:
     """The node port that is mapped to this machine, unless another service has it. Raises ExposeError without another address."""
     mapped = run.cluster.mapped_port
-    if mapped is None:
+    if mapped is None or manifests.is_internal(manifests.named(run.manifests, run.app.service)):
         return None
     node_port, port = mapped
     owner = service.node_port_owner(run.kube.list("Service"), node_port, run.app.name, run.settings.namespace)

@@ -145,7 +145,8 @@ def loop(run: Run, clean: bool) -> None:
 
 
 def _serve(run: Run, watch: Watch, url: str, *, kept: bool) -> None:
-    run.report.result(url)
+    if url:
+        run.report.result(url)
     with suppress(KeyboardInterrupt):
         watched = dict.fromkeys(str(source.context) for source in run.app.sources)
         run.report.say(f"Watching {', '.join(watched)}. Ctrl-C ends it.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kubetasks.errors import RolloutError
-from kubetasks.kube import readiness, service
+from kubetasks.kube import manifests, readiness, service
 from kubetasks.kube.client import Object
 from kubetasks.kube.service import Address
 from kubetasks.project.words import INV
@@ -14,6 +14,7 @@ from kubetasks.terminal.wait import Done, Failed, Pending, State
 
 EFFECT_SECONDS = 2.0  # kube-proxy needs for a change: until then the old pods may answer
 SECOND_ADDRESS_SECONDS = 2.0  # after the first answer: not every machine can reach a load balancer's address
+INSIDE = "is a ClusterIP: it answers inside the cluster"
 NO_ADDRESS = Pending("no load balancer has given it an address yet")
 UNANSWERED_SECONDS = 10.0  # at most, until a ready pod answers
 NEWER = "Something newer is to be rolled out."
@@ -66,7 +67,7 @@ def exposed(seen: Exposure, answering: Sequence[Address], answered: float, lasti
     """
     if seen.service is None:
         return service_gone()
-    if not seen.known:
+    if not (seen.known or manifests.is_internal(seen.service)):
         return NO_ADDRESS
     if not seen.ready:
         if seen.wanted == 0:

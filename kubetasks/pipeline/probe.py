@@ -34,15 +34,19 @@ def ask(app: Application, url: str, path: str = "/", seconds: float = SECONDS, *
     try:
         connection.request("GET", path, headers={"Connection": "close", "Accept": "application/json"})
         response = connection.getresponse()
-        body = response.read()
-        if not app.pod_key:
-            return {} if response.status < HTTP_ERROR else None
-        document = json.loads(body)
-        return document if response.status == 200 and isinstance(document, dict) and app.pod_key in document else None
+        return understood(app, response.status, response.read())
     except (OSError, http.client.HTTPException, ValueError):
         return None
     finally:
         connection.close()
+
+
+def understood(app: Application, status: int, text: str | bytes) -> dict[str, Any] | None:
+    """An answer as `ask` returns it. Raises ValueError if it is no JSON."""
+    if not app.pod_key:
+        return {} if 0 < status < HTTP_ERROR else None
+    document = json.loads(text)
+    return document if status == 200 and isinstance(document, dict) and app.pod_key in document else None
 
 
 def health(app: Application, url: str, seconds: float = SECONDS) -> str | None:
@@ -69,14 +73,16 @@ def first_answering(app: Application, addresses: Iterable[Address]) -> Address |
     return next((address for address in addresses if health(app, address.url) is not None), None)
 
 
-def spread(app: Application, url: str, requests: int, on_answer: Callable[[int], None] = lambda _number: None) -> list[Object]:
-    """Send so many requests of the application's traffic, and note who answered.
+def spread(
+    app: Application, send: Callable[[], Object | None], requests: int, on_answer: Callable[[int], None] = lambda _number: None
+) -> list[Object]:
+    """Send so many requests, and note who answered.
 
     For each pod its requests, its highest count, its build and its node; the pod is "" if the answers name none.
     """
     pods: dict[str, Object] = {}
     for number in range(1, requests + 1):
-        answer = ask(app, url, app.traffic)
+        answer = send()
         if answer is not None:
             pod, count = str(answer.get(app.pod_key, "")), answer.get("count")
             row = pods.setdefault(pod, {"pod": pod, "requests": 0, "count": 0})

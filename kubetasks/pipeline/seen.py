@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from kubetasks.errors import ClusterError, ExposeError, RolloutError
-from kubetasks.kube import client, objects, problems, service
-from kubetasks.kube.client import FORBIDDEN, ApiError, Kube, Object, UnservedError, describe, within
+from kubetasks.kube import client, manifests, objects, problems, service
+from kubetasks.kube.client import FORBIDDEN, HTTP_ERROR, ApiError, Kube, Object, UnservedError, describe, within
 from kubetasks.kube.problems import Evidence
 from kubetasks.kube.readiness import Rollout
 from kubetasks.kube.service import Address
-from kubetasks.pipeline import probe
+from kubetasks.pipeline import judge, probe
 from kubetasks.pipeline.judge import Exposure
 from kubetasks.project.application import Application
 from kubetasks.project.words import INV
@@ -163,6 +163,8 @@ class Seen:
         """The addresses of the service. Raises ExposeError if there is no service or no address."""
         if self.service is None:
             raise ExposeError(f"There is no service {self._app.name} in namespace {self._namespace}.", f"{INV} expose")
+        if manifests.is_internal(self.service):
+            raise ExposeError(f"{self._app.service} {judge.INSIDE}.", f"{INV} service forwards a port to it")
         if not self.addresses:
             raise ExposeError("The service has no address yet.", f"{INV} expose waits for one")
         return self.addresses
@@ -172,17 +174,33 @@ class Seen:
         known = self.require_addresses()
         return probe.first_answering(self._app, known) or known[0]
 
-    def require_answer(self) -> Address:
-        """The first address that answers. Raises ExposeError if none does."""
+    def require_answer(self) -> str:
+        """The first URL that answers, "" if the service answers inside the cluster alone. Raises ExposeError if nothing does."""
+        if manifests.is_internal(self.service):
+            for pod in sorted(self.ready_pods):
+                if why := self.silence(pod):
+                    raise ExposeError(f"Pod {pod} gives no good answer to GET {self._app.health}: {why}.", f"{INV} logs")
+            return ""
         known = self.require_addresses()
         if first := probe.first_answering(self._app, known):
-            return first
+            return first.url
         urls = " or ".join(address.url for address in known)
         raise ExposeError(f"Nothing answers at {urls}.", f"{INV} expose applies the service again; {INV} logs")
 
     def silence(self, pod: str) -> str:
         """Why a ready pod gives no good answer when the API server asks it, or ""."""
-        return self._kube.ask_pod(self._namespace, pod, self.exposure.ports[pod], self._app.health)
+        status, text = self._kube.ask("Pod", self._namespace, pod, self.exposure.ports[pod], self._app.health)
+        return "" if 0 < status < HTTP_ERROR else f"it answers {status}" if status else text
+
+    def send(self, url: str) -> Object | None:
+        """Send a request of the application's traffic to the URL or, if that is "", through the API server to any ready pod."""
+        app = self._app
+        if url:
+            return probe.ask(app, url, app.traffic)
+        port = within(self.service, "spec")["ports"][0]["port"]
+        with suppress(ClusterError, ValueError):
+            return probe.understood(app, *self._kube.ask("Service", self._namespace, app.name, port, app.traffic))
+        return None
 
 
 def owned(items: Iterable[Object], owners: Iterable[Object]) -> list[Object]:

@@ -1,21 +1,81 @@
 """The service: its address, a tunnel to it, and who answers there."""
 
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
+from functools import partial
 from typing import Any
 
 from kubetasks.errors import ExposeError
+from kubetasks.kube import client, kubectl, manifests
 from kubetasks.pipeline import probe
-from kubetasks.pipeline.run import Run
+from kubetasks.pipeline.judge import Exposure
+from kubetasks.pipeline.run import LOOK_SECONDS, Run
 from kubetasks.pipeline.seen import Seen
 from kubetasks.project.application import Application
 from kubetasks.project.words import INV
+from kubetasks.setup import requirements
+from kubetasks.terminal import shell
 from kubetasks.terminal.door import At
 
 LEAST_REQUESTS = 60
 
 
-def url(run: Run) -> str:
-    """The URL that answers, or the preferred one if none does; "" under --dry. Raises ExposeError."""
-    return run.do(run.provider.service_command(run.kubectl_flags), lambda _: run.seen.address().url) or ""
+class Forward:
+    """A port of this machine that leads to a pod of a service without an address outside.
+
+    It is opened when it is first asked for, until `close` or the end of this process. `run` gives a new look each time.
+    """
+
+    def __init__(self, run: Callable[[], Run]) -> None:
+        self._run = run
+        self._opened = ExitStack()
+        self._pod, self._at = "", ""
+        self.close = self._opened.close
+        weakref.finalize(self, self.close)
+
+    def url(self) -> str:
+        """Its URL. The same port leads to another pod once one gets no requests. Raises ExposeError, SetupError, ProgramError."""
+        run = self._run()
+        ports, url = _require_ready(run.seen).ports, f"http://{self._at}/"
+        if self._pod not in ports or probe.health(run.app, url) is None:
+            self.close()
+            self._pod = min(ports)
+            same = self._at.rpartition(":")[2]
+            _, *words = run.kubectl("port-forward", f"pod/{self._pod}", f"{same}:{ports[self._pod]}")
+            forward = kubectl.forward([requirements.kubectl().reference, *words], run.provider.environment)
+            self._at = self._opened.enter_context(forward)
+        return f"http://{self._at}/"
+
+
+def urls(run: Run) -> Iterator[str]:
+    """The URL that answers, or the preferred one if none does; if none is outside, that of a forwarded port, until Ctrl-C.
+
+    Raises ExposeError, SettingError, SetupError, ProgramError.
+    """
+    if _inside(run):
+        yield from run.do(run.kubectl("port-forward", run.app.deployment, f":{run.app.port}"), lambda _: _forwarded(run)) or ()
+    elif url := run.do(run.provider.service_command(run.kubectl_flags), lambda _: run.seen.address().url):
+        yield url
+
+
+def _inside(run: Run) -> str:
+    """The port of the service, or of its manifest if there is none, if no address outside leads to it. Raises SettingError."""
+    item = run.do.unless_dry(lambda: run.seen.service) or manifests.named(run.manifests, run.app.service)
+    if not manifests.is_internal(item):
+        return ""
+    manifests.service_edits(item, run.app, None)
+    return str(item["spec"]["ports"][0].get("port"))
+
+
+def _forwarded(run: Run) -> Iterator[str]:
+    with closing(Forward(lambda: run)) as forward, suppress(KeyboardInterrupt):
+        yield forward.url()
+        run.report.say("Ctrl-C closes the port.")
+        while forward.url():
+            time.sleep(LOOK_SECONDS)
+    run.report.say("The port is closed.")
 
 
 def tunnel(run: Run) -> None:
@@ -42,26 +102,31 @@ def traffic(run: Run, requests: int | None) -> dict[str, Any] | None:
     answers do not name their pod, the API server asks each ready pod once, and the pods' requests are None.
     """
     seen = run.do.unless_dry(lambda: run.seen)
-    address = _answering(seen) if seen else ""
+    url = seen.require_answer() if seen and _require_ready(seen) else ""
     number = requests or max(LEAST_REQUESTS, probe.enough(len(seen.exposure.ready)) if seen else 0)
-    command = f"for i in $(seq {number}); do curl --silent $({INV} service){run.app.traffic[1:]}; done"
-    text = f"Sending {number} requests to {address}" if address else ""
-    return run.do(command, lambda at: _send(run.app, seen, address, number, at) if seen else None, text)
+    one = f"curl --silent $({INV} service){run.app.traffic[1:]}"
+    if port := _inside(run):
+        proxied = client.path("Service", run.settings.namespace, f"{run.app.name}:{port}", "proxy")
+        one = shell.line(run.kubectl("get", "--raw", f"{proxied}{run.app.traffic}"))
+    text = f"Sending {number} requests to {url or f'{run.app.service} through the API server'}" if seen else ""
+    command = f"for i in $(seq {number}); do {one}; done"
+    return run.do(command, lambda at: _send(run.app, seen, url, number, at) if seen else None, text)
 
 
-def _answering(seen: Seen) -> str:
-    """A URL of the service that answers. Raises ExposeError."""
-    seen.require_addresses()
+def _require_ready(seen: Seen) -> Exposure:
+    """The service, with a pod that gets its requests. Raises ExposeError."""
+    if not manifests.is_internal(seen.service):
+        seen.require_addresses()
     exposed = seen.exposure
     if not exposed.ready:
         if exposed.deployment is None:
             raise ExposeError("Nothing is deployed.", f"{INV} build deploy")
         raise ExposeError("No pod is ready to answer.", f"{INV} diagnose" if exposed.wanted else f"{INV} scale")
-    return seen.require_answer().url
+    return exposed
 
 
 def _send(app: Application, seen: Seen, url: str, number: int, at: At) -> dict[str, Any]:
-    pods = probe.spread(app, url, number, lambda sent: at("", sent, number))
+    pods = probe.spread(app, partial(seen.send, url), number, lambda sent: at("", sent, number))
     failed = number - sum(pod["requests"] for pod in pods)
     ready = seen.exposure.ready
     if not app.pod_key:

@@ -5,9 +5,10 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from kubetasks.kube import readiness, template
+from kubetasks.kube import manifests, readiness, service, template
 from kubetasks.kube.client import ApiError, Object, describe
 from kubetasks.kube.readiness import Rollout
+from kubetasks.kube.service import Address
 from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
 from kubetasks.project.settings import DEFAULTS
@@ -58,7 +59,8 @@ def _document(run: Run) -> dict[str, Any]:
         }
         for pod in [*pods, *(pod for _, found in read for pod in found.pods)]
     ]
-    document["addresses"] = [asdict(address) for address in run.seen.addresses]
+    inside = [Address("", service.INTERNAL)] if manifests.is_internal(run.seen.service) else []
+    document["addresses"] = [asdict(address) for address in [*run.seen.addresses, *inside]]
     return document
 
 

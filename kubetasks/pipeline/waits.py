@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from kubetasks.errors import ExposeError, LeftoverError
-from kubetasks.kube import kinds, readiness, service
+from kubetasks.kube import kinds, manifests, readiness, service
 from kubetasks.kube.client import Object, describe
 from kubetasks.kube.problems import Grace
 from kubetasks.kube.readiness import Rollout
@@ -121,6 +121,8 @@ class AddressCheck:
     def __call__(self) -> wait.State:
         seen = self._run.seen
         found = seen.exposure
+        if found.ready and manifests.is_internal(found.service):
+            return _unanswered(seen, self._run.app, sorted(found.ready)) or wait.Done()
         if found.known and found.ready:
             if found.known != self._known:  # one that is new may drop the first connections, and gets its time too
                 self._known, self._timeouts, self._first_answer = list(found.known), probe.growing_timeouts(), None
@@ -160,7 +162,9 @@ def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Add
             timeout=run.settings.timeout,
             on_change=at,
         )
-    if run.seen.balanced and not any(address.way == service.BALANCER for address in check.answering):
+    if manifests.is_internal(run.seen.service):
+        run.report.say(f"{run.app.service} {judge.INSIDE}; {INV} service forwards a port to it.")
+    elif run.seen.balanced and not any(address.way == service.BALANCER for address in check.answering):
         run.report.say("No address of the load balancer answers so far.")
     return check.answering
 
@@ -168,7 +172,7 @@ def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Add
 class TrafficCheck:
     """Checks that each pod of the service answers, with that build id if one is given, and no other pod does.
 
-    If answers do not name their pod, the API server asks each one, and the address must answer.
+    If answers do not name their pod, the API server asks each one, and the address must answer; without one, that is all.
     """
 
     def __init__(self, run: Run, build: str) -> None:
@@ -186,7 +190,8 @@ class TrafficCheck:
             return state
         if found.wanted == 0:  # a terminating pod answers until its end if there is no other
             return wait.Pending("a pod still answers") if probe.first_answering(app, found.known) else wait.Done()
-        if not app.pod_key:
+        internal = manifests.is_internal(found.service)
+        if internal or not app.pod_key:
             silent = _unanswered(seen, app, sorted(found.ready - self.pods))
             if silent:
                 return silent
@@ -194,7 +199,7 @@ class TrafficCheck:
         if self._chosen not in found.known:
             self._chosen = probe.first_answering(app, found.known)
         if self._chosen is None:
-            return wait.Pending("no address answers yet") if not self._run.provider.shared else wait.Done()
+            return wait.Done() if internal or self._run.provider.shared else wait.Pending("no address answers yet")
         for _ in range(STRANGER_REQUESTS * found.wanted):
             state = judge.answer(probe.ask(app, self._chosen.url, app.health), app.pod_key, found.ready, self._build)
             if not isinstance(state, wait.Done):

@@ -230,7 +230,7 @@ def status(run: Run, json: bool = False) -> None:
         rows = [(pod["name"], "yes" if pod["ready"] else "no", pod["state"], pod["restarts"]) for pod in pods]
         report.table(("POD", "READY", "STATE", "RESTARTS"), rows)
     if document["addresses"]:
-        report.table(("ADDRESS", "BY"), [(address["url"], address["way"]) for address in document["addresses"]])
+        report.table(("ADDRESS", "BY"), [(address["url"] or "none", address["way"]) for address in document["addresses"]])
     if document["others"]:
         report.table(("OTHER CLUSTER", "PROVIDER"), [(cluster["name"], cluster["provider"]) for cluster in document["others"]])
     if document["state"] != "running":

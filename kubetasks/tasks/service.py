@@ -50,21 +50,19 @@ def unexpose(run: Run) -> None:
 def service(run: Run, open: bool = False) -> None:
     """Print the URL that answers, or the one that should.
 
-    It changes nothing.
+    It changes nothing. To a service of type ClusterIP, which has no address outside, it forwards a port until Ctrl-C.
 
     The tutorial: minikube service simple-server
     Example: curl $(./inv service)
     """
     from kubetasks.pipeline import service as pipeline
 
-    url = pipeline.url(run)
-    if not url:
-        return
-    run.report.result(url)
-    if open:
-        import webbrowser
+    for url in pipeline.urls(run):
+        run.report.result(url)
+        if open:
+            import webbrowser
 
-        webbrowser.open(url)
+            webbrowser.open(url)
 
 
 @task()

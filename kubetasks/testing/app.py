@@ -1,12 +1,16 @@
 """The application in a namespace of a cluster, as a value. Whatever fails raises TaskError, in the project's own words."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
+from kubetasks.kube.client import Object
 from kubetasks.pipeline import build, converge
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
+from kubetasks.pipeline.service import Forward
 from kubetasks.project.application import Project
 from kubetasks.project.words import Words
 from kubetasks.testing.cluster import in_own_words
@@ -32,8 +36,25 @@ class App(Namespace):
     @property
     @in_own_words
     def url(self) -> str:
-        """A URL that answers, the preferred one if there are several. Raises ExposeError if none does."""
-        return self._run().seen.require_answer().url
+        """A URL that answers, the preferred one if there are several. Raises ExposeError if none does.
+
+        To a service without an address outside, a port of this machine is forwarded until `close`.
+        """
+        return self._run().seen.require_answer() or self._forward.url()
+
+    @cached_property
+    def _forward(self) -> Forward:
+        return Forward(self._run)
+
+    def close(self) -> None:
+        """End what `url` may have begun; the fixture does."""
+        self._forward.close()
+
+    @in_own_words
+    def sending(self) -> Callable[[], Object | None]:
+        """What sends one request from now on, and returns its answer. Raises ExposeError."""
+        seen = self._run().seen
+        return partial(seen.send, seen.require_answer())
 
     @property
     @in_own_words

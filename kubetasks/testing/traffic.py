@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from kubetasks.pipeline import probe
+from kubetasks.kube.client import Object
 from kubetasks.project.application import Application
 
 PAUSE = 0.002  # seconds between two requests of a client: leaves the cluster some of the processor
@@ -35,27 +35,27 @@ class Requests:
 
 
 class Traffic:
-    """Sends requests to the application at the URL that `url` returns: GET /, or of its health path if answers name no pod."""
+    """Sends requests to the application with what `sending` returns: GET /, or of its health path if answers name no pod."""
 
-    def __init__(self, app: Application, url: Callable[[], str]) -> None:
+    def __init__(self, app: Application, sending: Callable[[], Callable[[], Object | None]]) -> None:
         self._app = app
-        self._url = url
+        self._sending = sending
 
     def __call__(self, requests: int = 60) -> Requests:
         """Send so many requests, one after the other."""
-        url, made = self._url(), Requests()
+        send, made = self._sending(), Requests()
         for _ in range(requests):
-            self._send(url, made)
+            self._count(send(), made)
         return made
 
     @contextmanager
     def load(self, clients: int = 2) -> Iterator[Requests]:
         """Send requests in the background until the end of the block: `with k8s_traffic.load() as load: ...`."""
-        url, made, ended = self._url(), Requests(), threading.Event()
+        send, made, ended = self._sending(), Requests(), threading.Event()
 
         def client() -> None:
             while not ended.wait(PAUSE):
-                self._send(url, made)
+                self._count(send(), made)
 
         threads = [threading.Thread(target=client, daemon=True) for _ in range(clients)]
         for thread in threads:
@@ -67,8 +67,7 @@ class Traffic:
             for thread in threads:
                 thread.join()
 
-    def _send(self, url: str, made: Requests) -> None:
-        answer = probe.ask(self._app, url, self._app.traffic)
+    def _count(self, answer: Object | None, made: Requests) -> None:
         if answer is None:
             made.failed += 1
         else:

@@ -49,31 +49,35 @@ def answering(folder: Path, *answers: tuple[int, str], own: bool = True) -> Kube
 
 
 @pytest.mark.parametrize(
-    ("status", "text", "why"),
+    ("status", "text"),
     [
-        (200, "hello", ""),
-        (302, "", ""),
-        (404, '"not found"', "it answers 404"),
-        (500, "[]", "it answers 500"),
-        (403, '{"reason": "Forbidden"}', "it answers 403"),  # the pod's own
-        (503, STATUS % ("ServiceUnavailable", "error trying to reach service: connection refused"), "connection refused"),
+        (200, "hello"),
+        (302, ""),
+        (404, '"not found"'),
+        (500, "[]"),
+        (403, '{"reason": "Forbidden"}'),  # the pod's own
     ],
 )
-def test_what_a_pod_answers_through_the_api_server(tmp_path: Path, status: int, text: str, why: str) -> None:
-    assert answering(tmp_path, (status, text)).ask_pod("ns", "pod-1", 8000, "/") == why
+def test_what_a_pod_answers_through_the_api_server(tmp_path: Path, status: int, text: str) -> None:
+    assert answering(tmp_path, (status, text)).ask("Pod", "ns", "pod-1", 8000, "/") == (status, text)
+
+
+def test_a_pod_that_the_api_server_cannot_ask_has_no_status(tmp_path: Path) -> None:
+    told = STATUS % ("ServiceUnavailable", "error trying to reach service: connection refused")
+    assert answering(tmp_path, (503, told)).ask("Pod", "ns", "pod-1", 8000, "/") == (0, "connection refused")
 
 
 def test_who_may_not_ask_pods_is_told_of_the_right(tmp_path: Path) -> None:
     kube = answering(tmp_path, (403, STATUS % ("Forbidden", "cannot get pods/proxy")))
     with pytest.raises(ApiError, match="cannot get pods/proxy"):
-        kube.ask_pod("ns", "pod-1", 8000, "/")
+        kube.ask("Pod", "ns", "pod-1", 8000, "/")
 
 
 def test_a_pod_that_never_answers_is_not_an_api_server_that_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "POD_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         kube = connect(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
-        assert kube.ask_pod("ns", "pod-1", 8000, "/") == "no answer within 0.1 s"
+        assert kube.ask("Pod", "ns", "pod-1", 8000, "/") == (0, "no answer within 0.1 s")
 
 
 @pytest.mark.parametrize(

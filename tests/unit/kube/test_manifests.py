@@ -168,7 +168,11 @@ NO_PORT: list[Object] = [{}, {"spec": {}}, {"spec": {"ports": []}}, {"spec": {"p
         ("deployment", but("deployment", "/spec/selector", {"matchLabels": LABELS}), f"selects {NAMED}=web, and the tasks find"),
         ("deployment", but("deployment", CONTAINERS, [OTHER_PORT]), "declares port 5000, and the application's is 8080"),
         ("service", but("service", "/metadata/name", "another"), "has no service/simple-server"),
-        ("service", but("service", "/spec/type"), r"service/simple-server in .* is a ClusterIP: nobody outside reaches it"),
+        (
+            "service",
+            but("service", "/spec/type", "ExternalName"),
+            r"service/simple-server in .* is an ExternalName: it sends requests to no pod",
+        ),
         *(("service", SERVICE | one, "has no port") for one in NO_PORT),
         *(("other", one, "other.yaml.* without apiVersion, kind and name") for one in (["kind"], "text", OTHER | {"kind": 1})),
         *(("other", OTHER | {"metadata": one}, "without apiVersion") for one in ({"name": 123}, {"generateName": "a-"})),

@@ -7,7 +7,8 @@ import itertools
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from kubetasks.engine import access
 from kubetasks.engine.client import AbsentError, Created
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import ClusterError
+from kubetasks.kube import kubectl
 from kubetasks.kube.client import CLUSTER_WIDE, KNOWN, VERSIONS, ApiError, Kube, Object, Resource
 from kubetasks.pipeline import judge, nodes, probe
 from kubetasks.pipeline.run import Run
@@ -69,8 +71,8 @@ class LivingKube(Kube):
     """Objects by kind, namespace and name. Pods of an image in `broken` do not start, for the reason there.
 
     `asked` has the requests, and `done` what was changed. `answering` says who answers at the addresses: the service's "pods",
-    "nobody", one "for ever", pods of "another build", or nobody after the "first" look. `silent` is why pods give the API server
-    no good answer. `meanwhile` has what happens just before the next request that begins so.
+    "nobody", one "for ever", pods of "another build", or nobody after the "first" look. `silent` is the status of the answers
+    that the API server gets, if they are not good. `meanwhile` has what happens just before the next request that begins so.
     """
 
     owner = PROJECT.application.owner
@@ -83,7 +85,7 @@ class LivingKube(Kube):
         self.broken: dict[str, str] = {}
         self.answering = "pods"
         self.balanced = True  # a service gets a load balancer's address
-        self.silent = ""
+        self.silent = 0
         self.last_words = "second line"  # of each log
         self.meanwhile: list[tuple[str, Callable[[], object]]] = []
         self.asked: list[tuple[str, str, Any, Any, str]] = []
@@ -155,8 +157,19 @@ class LivingKube(Kube):
         told = [f"{container} {namespace}/{pod} {lines} {previous}", self.last_words]
         return "\n".join([*told[-lines:], ""])
 
-    def ask_pod(self, namespace: str, pod: str, port: int, target: str) -> str:  # noqa: ARG002
-        return self.silent
+    def ask(self, kind: str, namespace: str, name: str, port: int, target: str) -> tuple[int, str]:  # noqa: ARG002
+        app = PROJECT.application
+        told = self.answer(app, name, namespace, counted=target == app.traffic) if kind == "Service" else {}
+        return self.silent or 200, json.dumps(told)
+
+    @contextmanager
+    def forward(self, argv: Sequence[str], _environment: object) -> Iterator[str]:
+        """A forwarded port at which nobody answers; at the second one, somebody presses Ctrl-C."""
+        self.done.append(" ".join(argv))
+        if argv[-1].startswith("40000:"):
+            raise KeyboardInterrupt
+        yield "127.0.0.1:40000"
+        self.done.append("the port is closed")
 
     @property
     def served(self) -> list[Object]:
@@ -227,7 +240,8 @@ class LivingKube(Kube):
         if spec or "spec" in body:
             made["spec"] = {**spec, **copy.deepcopy(body.get("spec", {}))}
             for port, given in zip(made["spec"].get("ports", []), spec.get("ports", []), strict=False):
-                port.setdefault("nodePort", given["nodePort"])  # one that was given stays
+                if "nodePort" in given:
+                    port.setdefault("nodePort", given["nodePort"])  # one that was given stays
         made["metadata"] = {**metadata, **body.get("metadata", {})}
         if made != before:
             made["metadata"]["generation"] = metadata.get("generation", 0) + 1
@@ -237,7 +251,7 @@ class LivingKube(Kube):
         wanted = [port["nodePort"] for port in body["spec"]["ports"] if "nodePort" in port]
         for other in self.all("Service"):
             metadata = other["metadata"]
-            theirs = [port["nodePort"] for port in other["spec"]["ports"]]
+            theirs = [port.get("nodePort") for port in other["spec"]["ports"]]
             if key[1:] != (metadata["namespace"], metadata["name"]) and theirs == wanted:
                 raise ApiError("PATCH", 422, "Invalid", "provided port is already allocated")
 
@@ -321,9 +335,10 @@ class LivingKube(Kube):
 
     def _expose(self, service: Object) -> None:
         metadata, spec = service["metadata"], service["spec"]
-        spec["ports"][0].setdefault("nodePort", 31000)
         outside = spec.get("type") == "LoadBalancer"
         service["status"] = {"loadBalancer": {"ingress": [{"ip": BALANCED}]} if self.balanced and outside else {}}
+        if spec.get("type") != "ClusterIP":
+            spec["ports"][0].setdefault("nodePort", 31000)
         pods = [
             one for one in self.all("Pod", metadata["namespace"]) if spec["selector"].items() <= one["metadata"]["labels"].items()
         ]
@@ -345,28 +360,33 @@ class LivingKube(Kube):
 
     def answers(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """From now on each address of a service is answered by the next of its pods."""
-        turns, counts = itertools.count(1), Counter[str]()
+        self.turns, self.counts = itertools.count(1), Counter[str]()
 
         def ask(app: Application, url: str, path: str = "/", seconds: float = 0, *, early: bool = False) -> Object | None:  # noqa: ARG001
             if self.answering == "for ever":
                 return {app.pod_key: "ghost"} if app.pod_key else None
             named = [f"http://127.0.0.1:{PORT}/", f"http://{BALANCED}:{PORT}/", "http://10.0.0.1:31000/"]
-            service = next((one for one in self.all("Service") if url in named and one["metadata"]["name"] == app.name), None)
-            if service is None or self.answering == "nobody" or (self.answering == "first" and not early):
+            there = [one["metadata"] for one in self.all("Service") if one["metadata"]["name"] == app.name]
+            if not there or url not in named or self.answering == "nobody" or (self.answering == "first" and not early):
                 return None
-            (found,) = self.all("EndpointSlice", labelSelector=f"kubernetes.io/service-name={service['metadata']['name']}")
-            ready = [one["targetRef"]["name"] for one in found["endpoints"] if one["conditions"]["ready"]]
-            if not ready:
-                return None
-            pod = self.one("Pod", ready[next(turns) % len(ready)], service["metadata"]["namespace"])
-            name = pod["metadata"]["name"]
-            counts[name] += path == "/"  # how often a wait asks is a matter of time
-            (image,) = [one["image"] for one in pod["spec"]["containers"] if one["name"] == app.name]
-            build = "another" if self.answering == "another build" else image.rpartition(":")[2]
-            told = {app.pod_key: name, app.node_key: "node", "build": build, "count": counts[name]}
-            return told if app.pod_key else {}
+            counted = path == "/"  # how often a wait asks is a matter of time
+            return self.answer(app, app.name, there[0]["namespace"], counted=counted)
 
         monkeypatch.setattr(probe, "ask", ask)
+
+    def answer(self, app: Application, service: str, namespace: str, *, counted: bool) -> Object | None:
+        """What the next of the service's pods answers; None if none is ready."""
+        (found,) = self.all("EndpointSlice", labelSelector=f"kubernetes.io/service-name={service}")
+        ready = [one["targetRef"]["name"] for one in found["endpoints"] if one["conditions"]["ready"]]
+        if not ready:
+            return None
+        pod = self.one("Pod", ready[next(self.turns) % len(ready)], namespace)
+        name = pod["metadata"]["name"]
+        self.counts[name] += counted
+        (image,) = [one["image"] for one in pod["spec"]["containers"] if one["name"] == app.name]
+        build = "another" if self.answering == "another build" else image.rpartition(":")[2]
+        told = {app.pod_key: name, app.node_key: "node", "build": build, "count": self.counts[name]}
+        return told if app.pod_key else {}
 
 
 FACTS = Cluster(kubeconfig="kubeconfig", context="context", node_ports=False, unreachable_hint="look", credentials_hint="log in")
@@ -543,5 +563,6 @@ def world(
     monkeypatch.setattr(requirements, "kubectl", lambda: Artifact("kubectl", True))
     for module, name in ((nodes, "CRASHING_SECONDS"), (nodes, "REFUSED_SECONDS"), (judge, "UNANSWERED_SECONDS")):
         monkeypatch.setattr(module, name, 0.0)
+    monkeypatch.setattr(kubectl, "forward", kube.forward)
     monkeypatch.delenv(access.NODE_VARIABLE, raising=False)
     return World(monkeypatch, run, kube, engine, provider, folder)

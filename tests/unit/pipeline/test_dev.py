@@ -109,6 +109,16 @@ def test_with_clean_only_an_interruption_removes_a_cluster_that_was_there_before
     assert [*there.engine.images] == ([] if removed else ["simple-server:before"])
 
 
+def test_a_service_without_an_address_outside_has_no_url_to_print(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside = world(tmp_path, monkeypatch, service="ClusterIP")
+    monkeypatch.setattr(dev, "_follow", raising(KeyboardInterrupt()))
+    dev.loop(inside.run, clean=False)
+    printed = capsys.readouterr()
+    assert (printed.out, "it answers inside the cluster; ./inv service forwards a port" in printed.err) == ("", True)
+
+
 def test_with_clean_an_interruption_before_it_serves_leaves_a_cluster_of_others_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

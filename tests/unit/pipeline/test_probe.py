@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import ClassVar
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -40,13 +41,12 @@ def test_health_names_the_pod_and_does_not_count_and_the_spread_shows_who_answer
     assert probe.health(PROJECT.application, url) == "pod-1"
     assert probe.ask(PROJECT.application, url, "/healthz") == {"status": "ok", "pod": "pod-1", "build": "build-1"}
     row = {"pod": "pod-1", "requests": 3, "count": 3, "build": "build-1", "node": "node-1"}
-    assert probe.spread(PROJECT.application, url, 3) == [row]
-    assert probe.spread(PROJECT.application, "http://127.0.0.1:1/", 2) == []
+    assert probe.spread(PROJECT.application, partial(probe.ask, PROJECT.application, url), 3) == [row]
+    assert probe.spread(PROJECT.application, partial(probe.ask, PROJECT.application, "http://127.0.0.1:1/"), 2) == []
 
 
-def test_a_count_that_is_no_number_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "ask", lambda *_: {"pod": "pod-1", "count": "many"})
-    (row,) = probe.spread(PROJECT.application, "http://127.0.0.1:1/", 2)
+def test_a_count_that_is_no_number_is_left_out() -> None:
+    (row,) = probe.spread(PROJECT.application, lambda: {"pod": "pod-1", "count": "many"}, 2)
     assert row["count"] == 0
 
 
@@ -62,7 +62,7 @@ def test_an_application_whose_answers_name_no_pod_answers_by_its_status(url: str
     assert probe.ask(stranger, url, "/nowhere") is None
     (address,) = probe.answering(stranger, [Address(url, "mapped port")], pods=["pod-2"])
     assert address.url == url
-    assert probe.spread(stranger, url, 2)[0]["requests"] == 2
+    assert probe.spread(stranger, partial(probe.ask, stranger, url), 2)[0]["requests"] == 2
 
 
 def test_what_may_come_too_early_has_ports_that_no_other_request_gets(url: str) -> None:

@@ -1,11 +1,15 @@
-"""How long `expose` waits for which address."""
+"""How long `expose` waits for which address, and a port that leads to a pod of a service without one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from kubetasks.kube import kubectl
 from kubetasks.kube.client import Object
 from kubetasks.pipeline import app, probe
+from kubetasks.pipeline.service import Forward
 from kubetasks.pipeline.waits import AddressCheck
 from kubetasks.project.application import Application
 from kubetasks.terminal.wait import Done, Pending
@@ -62,3 +66,33 @@ def test_an_address_that_comes_late_has_its_time_to_answer_too(there: World) -> 
     now = 10.0
     assert check() == Done()
     assert [one.way for one in check.answering] == ["mapped port", "load balancer"]
+
+
+def test_a_forwarded_port_leads_to_one_pod_while_it_gets_requests_and_ends_with_who_asked_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = world(tmp_path, monkeypatch, service="ClusterIP")
+    app.up(there.run)
+    opened: list[str] = []
+
+    @contextmanager
+    def forward(argv: list[str], _environment: object) -> Iterator[str]:
+        opened.append(argv[-1])
+        yield "127.0.0.1:40000"
+        opened.append("closed")
+
+    monkeypatch.setattr(kubectl, "forward", forward)
+    answering = {"http://127.0.0.1:40000/"}
+    monkeypatch.setattr(probe, "health", lambda _app, url: "pod" if url in answering else None)
+    asked = Forward(lambda: there.run)
+    assert {asked.url(), asked.url()} == answering
+    assert opened == [":8080"]
+    there.edit("source/Dockerfile", lambda text: f"{text}#\n")
+    there.run.forget("images", "seen")
+    app.up(there.run)
+    assert {asked.url()} == answering
+    answering.clear()  # kubectl has ended
+    asked.url()
+    assert opened == [":8080", *["closed", "40000:8080"] * 2]
+    del asked
+    assert opened[-1] == "closed"

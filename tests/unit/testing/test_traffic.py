@@ -2,26 +2,18 @@
 
 import itertools
 import threading
-from typing import Any
 
 import pytest
 
-from kubetasks.pipeline import probe
 from kubetasks.testing.traffic import Traffic
 from tasks import PROJECT
 
 
 @pytest.fixture
-def traffic(monkeypatch: pytest.MonkeyPatch) -> Traffic:
+def traffic() -> Traffic:
     """Two pods answer in turn, and each third request has no answer."""
     answers = itertools.cycle([{"pod": "a"}, {"pod": "b"}, None])
-
-    def ask(_app: object, url: str, path: str) -> Any:
-        assert (url, path) == ("http://here/", PROJECT.application.traffic)
-        return next(answers)
-
-    monkeypatch.setattr(probe, "ask", ask)
-    return Traffic(PROJECT.application, lambda: "http://here/")
+    return Traffic(PROJECT.application, lambda: lambda: next(answers))
 
 
 def test_each_answer_counts_for_the_pod_that_it_names(traffic: Traffic) -> None:
