@@ -30,7 +30,7 @@ TOKEN = pytest.StashKey[str]()
 SESSION = pytest.StashKey["Session"]()
 PLACES = pytest.StashKey[list[tuple["Cluster", str]]]()  # cluster and namespace of each place that a test uses
 KEPT = pytest.StashKey[bool]()  # what a failed test used is to be kept
-MARKER = "k8s(nodes=1): how many nodes the cluster of k8s_throwaway has (kind)"
+MARKER = 'k8s(nodes=1, kind=""): the nodes of the cluster of k8s_throwaway, and the configuration file for kind'
 OPTIONS = {  # the setting of each, and its help
     "provider": ("cluster.provider", "what creates the cluster: kind (the default) or minikube"),
     "kubernetes": ("cluster.kubernetes", "the minor release of Kubernetes, such as 1.36"),
@@ -225,8 +225,8 @@ def k8s_traffic(k8s_app: "App") -> "Traffic":
 def k8s_throwaway(request: pytest.FixtureRequest, k8s_application: "Project") -> Iterator["Cluster"]:
     """A cluster of its own for a test, started; `App(k8s_throwaway, "default").deploy()` brings the application to it."""
     marker = request.node.get_closest_marker("k8s")
-    nodes = marker.kwargs.get("nodes", 1) if marker else 1
-    make = partial(_session(request.config).throwaway, k8s_application, nodes)
+    given = marker.kwargs if marker else {}
+    make = partial(_session(request.config).throwaway, k8s_application, given.get("nodes", 1), given.get("kind", ""))
     cluster = _refused(request.config, make, k8s_application, ends=False)
     request.node.stash.setdefault(PLACES, []).append((cluster, "default"))
     yield cluster

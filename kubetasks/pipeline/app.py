@@ -89,6 +89,8 @@ def prepare(run: Run, *, tagged: bool = True) -> bool:
     # each is made once, before there are two threads
     provider, _, _ = run.provider, run.engine, run.images  # an image that cannot be read is refused before a cluster is created
     created = provider if isinstance(provider, Own) and provider.phase() in ("missing", "incomplete") else None
+    if created:
+        created.check()
     with run.do.step("Cluster and image"):
         builder = threading.Thread(target=work, daemon=True)  # a daemon, or Ctrl-C would wait for the build
         creating.set()

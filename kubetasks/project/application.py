@@ -109,13 +109,14 @@ class Project:
 
     `prefix` keeps its settings apart from the project's own: they are the section PREFIX of invoke.yaml and variables
     INVOKE_PREFIX_...; with "" they have sections and variables of their own. `command` is what a person types before the name
-    of a task.
+    of a task. `kind` is a configuration file for its clusters of kind.
     """
 
     folder: Path
     application: Application
     prefix: str = "kubetasks"
     command: str = COMMAND
+    kind: Path | None = None
 
     @classmethod
     def of(
@@ -133,16 +134,17 @@ class Project:
         args: Mapping[str, str] | None = None,
         images: Mapping[str, Mapping[str, Any]] | None = None,
         manifests: str | Literal[False] | None = MANIFESTS,
+        kind: str = "",
         owner: str = "",
         prefix: str = "kubetasks",
         command: str = COMMAND,
     ) -> "Project":
         """The project whose application has that name.
 
-        `context`, the build context, `dockerfile` and `manifests` are paths in `folder`, for which a file in it stands, such as
-        tasks.py's `__file__`. The folder k8s need not be there, and with None or False manifests are made. `images` are the
-        other images, by name: `context`, `dockerfile` (the context's own by default), `target` and `args` of each. `owner` is the
-        value of the label on all that is created, and the field manager: kubetasks-NAME by default. The others are those of
+        `context`, the build context, `dockerfile`, `manifests` and `kind` are paths in `folder`, for which a file in it stands,
+        such as tasks.py's `__file__`. The folder k8s need not be there, and with None or False manifests are made. `images` are
+        the other images, by name: `context`, `dockerfile` (the context's own by default), `target` and `args` of each. `owner` is
+        the value of the label on all that is created, and the field manager: kubetasks-NAME by default. The others are those of
         Application. Raises SettingError.
         """
         path = Path(folder).resolve()
@@ -156,6 +158,8 @@ class Project:
             raise SettingError(f"The port of {name} must be a number from 1 to 65535, not {port!r}.")
         if not health.startswith("/") or any(character.isspace() for character in health):
             raise SettingError(f"The health path of {name} must begin with a slash and have no space, not {health!r}.")
+        if "\0" in kind:
+            raise SettingError(f"`kind` of {name} must be a path, not {kind!r}.")
         if owner and not LABEL_VALUE.fullmatch(owner):
             raise SettingError(f"The owner of {name} must be a label's value, such as kubetasks-{name}, not {owner!r}.")
         if not PREFIX.fullmatch(prefix):
@@ -176,7 +180,7 @@ class Project:
             pod_key=pod_key,
             node_key=node_key,
         )
-        return cls(path, made, prefix, command)
+        return cls(path, made, prefix, command, path / kind if kind else None)
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> "Project":

@@ -19,6 +19,7 @@ KEYS: Mapping[str, type | tuple[type, ...]] = {  # and what each holds; `manifes
     "args": dict,
     "images": dict,
     "manifests": (str, bool),
+    "kind": str,
     "pod_key": str,
     "node_key": str,
     "owner": str,

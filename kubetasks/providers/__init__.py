@@ -25,7 +25,7 @@ def select(settings: Settings, do: Door, connect: Callable[[], Engine]) -> Provi
         return Minikube(*given, settings.runtime)
     from kubetasks.providers.kind.provider import Kind
 
-    return Kind(*given, settings.port)
+    return Kind(*given, settings.port, settings.project.kind)
 
 
 def lifecycle(provider: Provider) -> Own:

@@ -80,6 +80,14 @@ class Own(Provider):
     def kubeconfig(self) -> str:
         return str(self.folder / "kubeconfig")
 
+    @property
+    def _size(self) -> int:
+        """The number of nodes of a new cluster."""
+        return self._wanted.nodes
+
+    def check(self) -> None:
+        """Raises SettingError if no cluster can be created as it is wanted."""
+
     def phase(self) -> Phase:
         return self._phase(self._nodes())
 
@@ -121,6 +129,7 @@ class Own(Provider):
                     raise ended
             if phase in ("missing", "incomplete"):
                 self._do.unless_dry(self._require_equipped)
+                self.check()
                 self._require_free()
                 if phase == "incomplete":
                     self._do.say(f"The creation or deletion of cluster {self.name} was interrupted: creating it again.")
@@ -190,7 +199,7 @@ class Own(Provider):
             raise failed from (error if failed is not error else None)
 
     def _remove_created(self) -> None:
-        self._settle(self._wanted.nodes)  # an interrupted engine may still be creating containers
+        self._settle(self._size)  # an interrupted engine may still be creating containers
         self._remove()
 
     def finish(self, nodes: Sequence[str]) -> None:

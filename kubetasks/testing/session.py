@@ -5,6 +5,7 @@ import json
 import secrets
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,10 @@ class Session:
         given = once(self._folder, name, lambda: self._start(self._new(project, whose), with_image=with_image))
         return Cluster(project, given, self.ledger)
 
-    def throwaway(self, project: Project, nodes: int) -> Cluster:
+    def throwaway(self, project: Project, nodes: int, kind: str) -> Cluster:
         """A cluster of its own for one test, started. Raises SettingError if clusters are those of others; TaskError."""
-        made = self._new(project, secrets.token_hex(2), {"cluster.nodes": str(nodes)})
+        chosen = replace(project, kind=project.folder / kind) if kind else project
+        made = self._new(chosen, secrets.token_hex(2), {"cluster.nodes": str(nodes)})
         if made.shared:
             raise SettingError("A cluster of its own for a test cannot be a context of others.", "Leave out the context")
         self._start(made)

@@ -22,7 +22,8 @@ MEMBERS = {  # docs/template.md names them; others may change
     "namespace": "",
 }
 ARGUMENTS = {
-    "Project.of": "name folder port health pod_key node_key context dockerfile target args images manifests owner prefix command",
+    "Project.of": "name folder port health pod_key node_key context dockerfile target args images manifests kind owner prefix"
+    " command",
     "Project.read": "folder",
     "namespace": "project more",
 }

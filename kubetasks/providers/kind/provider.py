@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kubetasks.engine import access, machine
 from kubetasks.engine.client import NO_SPACE
@@ -16,7 +16,7 @@ from kubetasks.project.settings import DEFAULTS
 from kubetasks.project.words import INV, INVOKE
 from kubetasks.providers import containerd
 from kubetasks.providers.base import Cluster
-from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port, kubernetes_of
+from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port, kubernetes_of, read
 from kubetasks.providers.kind.network import Network
 from kubetasks.providers.own import Own, foreign
 from kubetasks.providers.registry import Registry
@@ -44,6 +44,7 @@ class Kind(Own):
     mark = "/kind/simple-server-tasks-created"
     node_port = NODE_PORT
     _port: int  # that is wanted of 127.0.0.1
+    _file: Path | None = None  # kind's configuration, as a person wrote it
 
     @cached_property
     def _network(self) -> Network:
@@ -54,10 +55,23 @@ class Kind(Own):
         image = partial(self._find, requirements.REGISTRY, self._engine)
         return Registry(self._do, self._engine, self._app.owner, self.name, image)
 
+    @cached_property
+    def _theirs(self) -> dict[str, Any]:
+        return read(self._file)
+
+    @property
+    def _size(self) -> int:
+        asked = super()._size
+        return asked if asked > 1 else len(self._theirs.get("nodes") or ()) or 1  # 1 is the default
+
     def config(self) -> Config:
         """What a new cluster would be created with, on a port that is free now."""
-        node, wanted = self._find(requirements.KIND_NODE_IMAGE, self._engine), self._wanted
-        return Config(self.name, node.reference, free_port(self._port), self.kubeconfig, wanted.nodes, wanted.timeout)
+        node, timeout = self._find(requirements.KIND_NODE_IMAGE, self._engine), self._wanted.timeout
+        port, given = free_port(self._port), (self._theirs, self._file)
+        return Config(self.name, node.reference, port, self.kubeconfig, self._size, timeout, *given)
+
+    def check(self) -> None:
+        _ = self.config().text
 
     @property
     def config_file(self) -> Path:
@@ -117,9 +131,10 @@ class Kind(Own):
     def _differences(self, nodes: "list[Container]") -> Mapping[str, tuple[str, str]]:
         kubernetes = kubernetes_of(str(nodes[0].attrs["Config"]["Image"])) or self._wanted.kubernetes
         asked, mapped = self._port, _mapped_port(nodes[0])
+        size = len(nodes) if self._file and self._wanted.nodes == 1 else self._wanted.nodes  # the file is read for a new one
         port = mapped if mapped and asked != int(DEFAULTS["cluster"]["port"]) else asked  # the default one may have been taken
         return {
-            f"{INVOKE}_CLUSTER_NODES": (str(self._wanted.nodes), str(len(nodes))),
+            f"{INVOKE}_CLUSTER_NODES": (str(size), str(len(nodes))),
             f"{INVOKE}_CLUSTER_KUBERNETES": (self._wanted.kubernetes, kubernetes),
             f"{INVOKE}_CLUSTER_PORT": (str(asked), str(port)),
         }
@@ -301,7 +316,7 @@ class Kind(Own):
         names = names_to_load(self._engine, image)
         if self._comes(self._registry.listens, abandoned):
             self._registry.push(names[0], nowhere)
-            if self._comes(lambda: len(self._nodes()) == self._wanted.nodes, abandoned):
+            if self._comes(lambda: len(self._nodes()) == self._size, abandoned):
                 self._registry.pull(names, self._nodes(), PRELOAD_SECONDS, abandoned)
 
     def _comes(self, there: Callable[[], bool], abandoned: Callable[[], bool]) -> bool:

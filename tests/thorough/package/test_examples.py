@@ -8,15 +8,24 @@ import pytest
 from kubetasks.testing.cluster import Cluster
 from tasks import PROJECT
 from tests.support import answers
+from tests.support.driver import docker
 from tests.thorough.package.conftest import Begin, namespaces
 
 EXAMPLES = PROJECT.folder / "examples"
+KIND = """\
+nodes: [{labels: {tier: edge}, extraMounts: [{hostPath: k8s, containerPath: /theirs}]}]
+featureGates: {HPAScaleToZero: true}
+networking: {podSubnet: 10.42.0.0/16}
+"""
 
 
 @pytest.mark.long
 @pytest.mark.usefixtures("throwaway")  # for the place
 def test_an_application_with_a_database_and_a_job(begin: Begin) -> None:
     visits = begin(EXAMPLES / "visits", "visits")
+    (visits.folder / "kind.yaml").write_text(KIND)
+    with (visits.folder / "invoke.yaml").open("a") as table:
+        table.write("  kind: kind.yaml\n")
     told = visits.tested("-n2", "--kubetasks-keep")
     assert "2 passed" in told, "its own tests"
     kept = re.search(r"Kept cluster (\S+): .*\n  (.* delete) removes it\n", told)
@@ -24,6 +33,14 @@ def test_an_application_with_a_database_and_a_job(begin: Begin) -> None:
     visits = dataclasses.replace(visits, variables=visits.variables | {"INVOKE_KUBETASKS_CLUSTER_NAME": kept[1]})
 
     url = visits.typed("up").splitlines()[0]
+    kubectl = "kubectl --kubeconfig=$(kubetasks kubeconfig)"
+    node = visits.shell(f"{kubectl} get nodes --output=jsonpath='{{.items[*].spec.podCIDR}} {{.items[*].metadata.labels.tier}}'")
+    assert node == "10.42.0.0/24 edge", "kind's own configuration is kept"
+    assert 'name="HPAScaleToZero"' in visits.shell(f"{kubectl} get --raw /metrics | grep '^kubernetes_feature_enabled.* 1$'")
+    assert docker("exec", f"{kept[1]}-control-plane", "ls", "/theirs").split() == sorted(
+        path.name for path in (visits.folder / "k8s").iterdir()
+    )
+
     assert "60 of 60 requests" in visits.typed("traffic")
     assert '"count": ' in answers.text(url)
     again = visits.typed("up")
@@ -45,7 +62,7 @@ def test_an_application_with_a_database_and_a_job(begin: Begin) -> None:
     assert "Rolling out" in visits.typed("build", "deploy"), "another configuration replaces the pods"
     visits.typed("clean")
     listed = f"get all,secrets,configmaps --selector=app.kubernetes.io/managed-by=kubetasks-{visits.name} --output=name"
-    assert visits.shell(f"kubectl --kubeconfig=$(kubetasks kubeconfig) {listed} && echo none") == "none\n"
+    assert visits.shell(f"{kubectl} {listed} && echo none") == "none\n"
     visits.shell(kept[2])
     assert visits.typed("clean", "--all").splitlines()[-1] == "Clean."
     assert visits.left() == ""

@@ -447,6 +447,7 @@ class Ours(Theirs):
         super().__init__(do, kube, phase)
         self.facts = dataclasses.replace(FACTS, mapped_port=(NODE_PORT, PORT), load_balancer=True)
         self.broken: ClusterError | None = None  # why a node has ended
+        self.check: Callable[[], None] = lambda: None
 
     def ended(self) -> ClusterError | None:
         return self.broken

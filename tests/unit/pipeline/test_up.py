@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.errors import EngineError, ImageError
+from kubetasks.errors import EngineError, ImageError, SettingError
 from kubetasks.pipeline import app
 from kubetasks.project.versions import PYTHON_IMAGE
 from kubetasks.providers.base import Cluster
@@ -72,6 +72,13 @@ def test_a_build_ends_with_the_creation_that_it_accompanies(
         app.up(there.run)
     assert ended.is_set(), "nothing of it comes after a clean-up that follows"
     assert "abandoned" not in capsys.readouterr().err
+
+
+def test_a_cluster_that_cannot_be_as_it_is_wanted_is_refused_before_anything_is_built(there: World) -> None:
+    there.provider.check = raising(SettingError("kind.yaml: name is other."))
+    with pytest.raises(SettingError):
+        app.up(there.run)
+    assert (there.engine.built, there.provider.phase()) == ([], "missing")
 
 
 def test_a_build_that_fails_is_told_while_the_cluster_is_created(there: World) -> None:

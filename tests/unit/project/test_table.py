@@ -69,6 +69,7 @@ NAMED = "[tool.kubetasks]\nname = 'a'\n"
         ("invoke.yaml", "kubetasks: {name: Shop}\n", "must be at most 40 lower-case letters"),
         ("invoke.yaml", f"kubetasks: {{name: {'a' * 41}}}\n", "must be at most 40 lower-case letters"),
         ("invoke.yaml", 'kubetasks: {name: a, context: "\\0"}\n', "The context and the Dockerfile of a must be paths"),
+        ("invoke.yaml", 'kubetasks: {name: a, kind: "\\0"}\n', "`kind` of a must be a path"),
         ("invoke.yaml", "kubetasks: shop\n", "cannot be read"),
     ],
 )

@@ -3,14 +3,14 @@
 import dataclasses
 import re
 import socket
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from kubetasks.errors import ClusterError
+from kubetasks.errors import ClusterError, SettingError
 from kubetasks.providers.kind import config
 from kubetasks.providers.kind.config import NODE_PORT, Config
 from tasks import PROJECT
@@ -33,6 +33,92 @@ def test_only_the_control_plane_maps_a_port_of_loopback_alone_and_every_node_tak
     assert workers == [{"role": "worker"}, {"role": "worker"}]
     assert [patch["nodeRegistration"]["taints"] for patch in patches(three) if "nodeRegistration" in patch] == [[], []]
     assert three.nodes == ["demo-control-plane", "demo-worker", "demo-worker2"]
+
+
+THEIRS = """\
+nodes:
+  - role: worker
+    labels: {tier: "on"}
+  - labels: {tier: edge}
+    extraMounts: [{hostPath: data, containerPath: /data}, {hostPath: /srv, containerPath: /srv}]
+    extraPortMappings: [{containerPort: 80, hostPort: 0}]
+networking: {podSubnet: 10.1.0.0/16, apiServerAddress: 127.0.0.1}
+featureGates: {InPlacePodVerticalScaling: false}
+kubeadmConfigPatches:
+  - |
+    kind: KubeletConfiguration
+    maxPods: 42
+"""
+
+
+def test_a_persons_configuration_is_kept_and_ours_is_in_it(kind: World, tmp_path: Path) -> None:
+    (tmp_path / "kind.yaml").write_text(THEIRS)
+    theirs, own = yaml.safe_load(THEIRS), kind.make(project=dataclasses.replace(PROJECT, kind=tmp_path / "kind.yaml"))
+    made = own.config()
+    whole = yaml.safe_load(made.text)
+    assert {key: whole[key] for key in ("networking", "featureGates")} == {
+        key: theirs[key] for key in ("networking", "featureGates")
+    }
+    worker, control_plane = whole["nodes"]
+    assert worker == theirs["nodes"][0]
+    assert [one["hostPath"] for one in control_plane["extraMounts"]] == [str(tmp_path / "data"), "/srv"], "where the file is"
+    assert [one["containerPort"] for one in control_plane["extraPortMappings"]] == [80, NODE_PORT]
+    assert (made.nodes, control_plane["labels"]) == ([f"{NAME}-control-plane", f"{NAME}-worker"], {"tier": "edge"})
+    first, *_, last = patches(made)
+    assert (first["kind"], last) == ("ClusterConfiguration", {"kind": "KubeletConfiguration", "maxPods": 42}), "the last counts"
+    assert [one for one in patches(made) if "nodeRegistration" in one], "two nodes take pods"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "told"),
+    [
+        ("kind: Other", "kind is Other, and the cluster's is Cluster."),
+        (
+            "apiVersion: kind.x-k8s.io/v1alpha5",
+            "apiVersion is kind.x-k8s.io/v1alpha5, and the cluster's is kind.x-k8s.io/v1alpha4.",
+        ),
+        ("name: other", f"name is other, and the cluster's is {NAME}."),
+        ("networking: {apiServerAddress: 0.0.0.0}", "networking.apiServerAddress is 0.0.0.0, and the cluster's is 127.0.0.1."),
+        ("networking: {ipFamily: dual}", "networking.ipFamily is dual, and the cluster's is ipv4."),
+        ("networking: {disableDefaultCNI: true}", "networking.disableDefaultCNI is True, and the cluster's is False."),
+        ("nodes: [{}, {role: worker, image: mine}]", "the image of node 2 is mine, and the cluster's is node:1."),
+        ("nodes: [{}, {}]", "the number of control planes is 2, and the cluster's is 1."),
+        ("nodes: [{}, {role: worker}, {role: worker}]", "the number of nodes is 3, and the cluster's is 2."),
+        (
+            "nodes: [{extraPortMappings: [{containerPort: 80, hostPort: 8085}]}, {role: worker}]",
+            "a mapped port is 8085 to 80, and",
+        ),
+        ("nodes: [{role: worker, extraPortMappings: [{containerPort: 30080}]}, {}]", "a mapped port is None to 30080, and"),
+        (f"name: {NAME}\nnodes: [{{role: control-plane, image: 'node:1'}}, {{role: worker}}]\nkind: Cluster", ""),
+        ("nodes: [{extraPortMappings: [{containerPort: 30080, hostPort: 8085}]}, {role: worker}]", ""),
+        ("nodes: [7]", "it has something else than kind expects."),
+        ("nodes: [{extraMounts: [{containerPath: /data}]}, {role: worker}]", "it has something else than kind expects."),
+        ("kubeadmConfigPatches: 7", "it has something else than kind expects."),
+        ("networking: here", "it has something else than kind expects."),
+    ],
+)
+def test_what_a_configuration_says_otherwise_than_the_cluster_needs_it_is_refused(theirs: str, told: str) -> None:
+    made = dataclasses.replace(CONFIG, size=2, theirs=yaml.safe_load(theirs), file=Path("kind.yaml"))
+    with pytest.raises(SettingError) if told else nullcontext() as refused:
+        mappings = [one for node in yaml.safe_load(made.text)["nodes"] for one in node.get("extraPortMappings", [])]
+        assert [(one["hostPort"], one["containerPort"]) for one in mappings] == [(8085, NODE_PORT)], "it is mapped once"
+    assert told in (refused.value.sentence if refused else "")
+
+
+@pytest.mark.parametrize("theirs", ["name: other", "nodes: 7", "- 7", None])
+def test_nothing_is_created_for_a_configuration_that_is_refused_and_a_cluster_that_is_there_needs_none(
+    kind: World, tmp_path: Path, theirs: str | None
+) -> None:
+    file = tmp_path / "kind.yaml"
+    own = kind.make(project=dataclasses.replace(PROJECT, kind=file))
+    if theirs:
+        file.write_text(theirs)
+    with pytest.raises(SettingError, match=str(file)):
+        own.start()
+    assert (kind.program.called, kind.engine.networks) == ([], {})
+    kind.make(nodes=2).start()
+    assert own.start()[1] == "running"
+    assert own.delete()
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,10 @@ def test_what_others_have_created_is_left_alone(k8s_cluster, k8s_namespace):
         app.kubectl("get", "service", name)
 
 
-@pytest.mark.k8s(nodes=2)
+@pytest.mark.k8s(nodes=2, kind="two.yaml")
 def test_a_cluster_of_its_own(k8s_throwaway):
     assert len(k8s_throwaway.kubectl("get", "nodes", "--output=name").split()) == 2
+    assert len(k8s_throwaway.kubectl("get", "nodes", "--output=name", "--selector=tier=back").split()) == 1
     app = App(k8s_throwaway, "default")
     app.deploy()
     assert app.url.startswith("http://127.0.0.1:")
