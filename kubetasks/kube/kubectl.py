@@ -1,4 +1,4 @@
-"""kubectl: where it is, and what only that program does."""
+"""kubectl: where it is, and the port that it forwards."""
 
 import io
 import re
@@ -13,7 +13,6 @@ from pathlib import Path
 from kubetasks.errors import ProgramError
 from kubetasks.terminal import interruption, shell
 
-KUSTOMIZE_SECONDS = 120  # it may fetch what a kustomization names
 FORWARD_SECONDS = 120.0
 FORWARDED = re.compile(r"Forwarding from (127\.0\.0\.1:\d+)")
 
@@ -22,11 +21,6 @@ def path() -> str:
     """The kubectl of this Python environment, otherwise the one on PATH, or ""."""
     own = Path(sys.executable).with_name("kubectl")
     return str(own) if own.exists() else shutil.which("kubectl") or ""
-
-
-def kustomize(folder: Path) -> str:
-    """What `kubectl kustomize` makes of a folder. Raises SetupError, ProgramError."""
-    return shell.run([path() or "kubectl", "kustomize", str(folder)], timeout=KUSTOMIZE_SECONDS)
 
 
 @contextmanager

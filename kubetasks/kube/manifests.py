@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,14 @@ from kubetasks.kube.kinds import CLAIM, DEFINITION, ORDER
 from kubetasks.project import files
 from kubetasks.project.application import MADE, Application
 from kubetasks.project.labels import Owner
+from kubetasks.terminal import shell
 
 Edit = Mapping[str, object]  # an operation of a JSON patch
 
 SUFFIXES = (".yaml", ".yml", ".json")
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+CHART = "Chart.yaml"
+GENERATION_SECONDS = 120  # a kustomization may name what must be fetched
 GONE = "ttlSecondsAfterFinished"
 
 
@@ -43,12 +47,17 @@ class Manifest:
         return "" if self.file else str(yaml.safe_dump(self.item, sort_keys=False))
 
 
-def of_application(app: Application) -> list[Manifest]:
+def of_application(app: Application, namespace: str = "default") -> list[Manifest]:
     """The application's manifests in the order in which they are applied: its own deployment last but one, its service last.
 
-    Raises SettingError: for what cannot be read, and without the deployment.
+    `namespace` is what a chart is told. Raises SettingError: for what cannot be read, and without the deployment.
     """
-    manifests = [Manifest(made.deployment(app)), Manifest(made.service(app))] if app.manifests is None else _in(app.manifests)
+    if app.manifests is None:
+        manifests = [Manifest(made.deployment(app)), Manifest(made.service(app))]
+    elif is_generated(app.manifests):
+        manifests = [Manifest(item) for item in _items(_generated(app.manifests, app.name, namespace), app.manifests)]
+    else:
+        manifests = _in(app.manifests)
     where = app.manifests or "What is made"
     names = [manifest.name for manifest in manifests]
     if twice := next((name for name in names if names.count(name) > 1), ""):
@@ -90,11 +99,6 @@ def order(item: Object) -> int:
 
 
 def _in(folder: Path) -> list[Manifest]:
-    if is_kustomized(folder):
-        try:
-            return [Manifest(item) for item in _items(kubectl.kustomize(folder), folder)]
-        except ProgramError as error:
-            raise SettingError(f"{folder} cannot be built: {error.output.strip()}", f"kubectl kustomize {folder}") from error
     manifests = []
     for file in sorted(folder.iterdir()):
         if file.suffix in SUFFIXES:
@@ -103,9 +107,23 @@ def _in(folder: Path) -> list[Manifest]:
     return manifests
 
 
-def is_kustomized(folder: Path) -> bool:
-    """Whether the folder has a kustomization."""
-    return any((folder / name).exists() for name in KUSTOMIZATIONS)
+def is_generated(folder: Path) -> bool:
+    """Whether the folder is a kustomization or a Helm chart."""
+    return any((folder / name).exists() for name in (*KUSTOMIZATIONS, CHART))
+
+
+def _generated(folder: Path, name: str, namespace: str) -> str:
+    """What kubectl makes of a kustomization, or helm of a chart, without its hooks. Raises SetupError, SettingError."""
+    program, words = kubectl.path() or "kubectl", ["kustomize", str(folder)]
+    if (folder / CHART).exists():
+        program, words = "helm", ["template", name, str(folder), f"--namespace={namespace}", "--include-crds", "--no-hooks"]
+        if not shutil.which(program):
+            raise SettingError(f"{folder} is a Helm chart, and helm is not on PATH.", "https://helm.sh says how to install it")
+    try:
+        return shell.run([program, *words], timeout=GENERATION_SECONDS)
+    except ProgramError as error:
+        command = shell.line([Path(program).name, *words])
+        raise SettingError(f"{folder} cannot be built: {error.output.strip()}", command) from error
 
 
 def read(path: Path) -> list[Object]:

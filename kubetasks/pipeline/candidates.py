@@ -49,7 +49,7 @@ def _applied(run: Run) -> list[Object]:
         own = [item for item in run.kube.owned(namespace) if item["kind"] != COPIED]
         there += [item for item in own if not item["metadata"].get("ownerReferences")]  # what has an owner goes with it
     else:
-        generated = app.manifests and manifests.is_kustomized(app.manifests)  # each change has another name
+        generated = app.manifests and manifests.is_generated(app.manifests)  # each change has another name
         listed = [*(CONFIGURATION if generated else ()), *([CLAIM] if any(map(manifests.makes_claims, items)) else ())]
         for kind in listed:
             there += run.kube.list(kind, namespace, labelSelector=app.owner.selector)

@@ -10,10 +10,11 @@ from typing import NamedTuple
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import SettingError
 from kubetasks.kube import kinds, manifests
-from kubetasks.kube.client import Object
+from kubetasks.kube.client import Object, within
 from kubetasks.kube.manifests import Edit, Manifest
 from kubetasks.project import files
 from kubetasks.project.application import MADE, Application
+from kubetasks.project.labels import OWNER_LABEL
 from kubetasks.terminal import shell
 
 
@@ -113,7 +114,8 @@ def command_of(part: Part, app: Application, folder: Path, flags: Sequence[str])
     if manifest.item["kind"] == kinds.SECRET and not manifest.file:
         return f"# {manifest.name} is applied too; it lies beside others, and its values are not shown"
     file = "-" if manifest.file is None else files.shown(manifest.file, folder)
-    stages = [f"kubectl label --local -f {shlex.quote(file)} {app.owner.selector} -o yaml"]
+    overwrite = " --overwrite" if OWNER_LABEL in within(manifest.item, "metadata", "labels") else ""  # a chart has Helm's
+    stages = [f"kubectl label --local{overwrite} -f {shlex.quote(file)} {app.owner.selector} -o yaml"]
     if manifest.text:
         stages[0] += " <<'EOF'"
     if images:

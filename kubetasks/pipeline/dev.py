@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kubetasks.engine.content import IGNORE_FILE, context_entries
 from kubetasks.errors import TaskError
-from kubetasks.kube.manifests import SUFFIXES, is_kustomized
+from kubetasks.kube.manifests import SUFFIXES, is_generated
 from kubetasks.pipeline import app, build, removal
 from kubetasks.pipeline.converge import converge
 from kubetasks.pipeline.desired import Desired
@@ -95,7 +95,7 @@ class Watch:
     def _matters(self, path: Path, entries: set[Path]) -> bool:
         """Whether a path is part of the images or the manifests; `entries` are those of the contexts, now and before."""
         if self._app.manifests and self._app.manifests in path.parents:
-            return path.suffix in SUFFIXES or is_kustomized(self._app.manifests)
+            return path.suffix in SUFFIXES or is_generated(self._app.manifests)
         files = {file for source in self._app.sources for file in (source.dockerfile, source.context / IGNORE_FILE)}
         return path in entries | files
 

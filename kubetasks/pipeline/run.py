@@ -93,7 +93,7 @@ class Run:
     @cached_property
     def manifests(self) -> list[Manifest]:
         """What is applied for the application. Raises SettingError."""
-        return manifests.of_application(self.app)
+        return manifests.of_application(self.app, self.settings.namespace)
 
     @property
     def others(self) -> list[Object]:

@@ -3,6 +3,8 @@
 import copy
 import dataclasses
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,59 @@ def test_a_kustomization_is_what_kubectl_makes_of_it(tmp_path: Path) -> None:
     (tmp_path / "app.env").unlink()
     with pytest.raises(SettingError, match=r"cannot be built: [^$]*app\.env"):
         applied(app)
+
+
+HELM = """\
+#!/bin/sh
+test "$1 $5 $6" = "template --include-crds --no-hooks" || exit 1
+grep -q colour "$3/values.yaml" || { echo 'Error: no colour' >&2; exit 1; }
+cat "$3"/crds/*
+sed "s/{{ .Release.Name }}/$2/; s/{{ .Release.Namespace }}/${4#*=}/; s/{{ required .*}}/blue/" "$3/templates/app.yaml"
+"""
+CHART = {
+    "Chart.yaml": "{apiVersion: v2, name: shop, version: 1.0.0}",
+    "values.yaml": "colour: blue",
+    "crds/toy.yaml": "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: toys}}\n",
+    "templates/app.yaml": """\
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .Release.Name }}
+  labels: {app.kubernetes.io/managed-by: Helm}
+  annotations:
+    in: {{ .Release.Namespace }}
+    of: {{ required "no colour" .Values.colour }}
+spec: {selector: {}, template: {spec: {containers: [{name: web, image: web}]}}}
+""",
+    "templates/hook.yaml": '{apiVersion: v1, kind: Pod, metadata: {name: hook, annotations: {"helm.sh/hook": post-install}}}',
+}
+
+
+def test_a_chart_is_what_helm_makes_of_it_without_its_hooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "chart"
+    for name, text in CHART.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    if not shutil.which("helm"):
+        (tmp_path / "helm").write_text(HELM)
+        (tmp_path / "helm").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    app = dataclasses.replace(PROJECT.application, manifests=folder)
+    definition, own = manifests.of_application(app, "ours")
+    made = own.item
+    assert describe(definition.item).endswith("/toys")
+    assert (describe(made), made["metadata"]["annotations"]) == (app.deployment, {"in": "ours", "of": "blue"})
+    assert "kubectl label --local --overwrite -f - " in desired.command_of(desired.Part(own, [], {}), app, folder, ()), (
+        "Helm's is there"
+    )
+    (folder / "values.yaml").write_text("{}")
+    with pytest.raises(SettingError, match=r"chart cannot be built: [^$]*no colour") as told:
+        manifests.of_application(app)
+    assert told.value.hint.startswith(f"helm template {app.name} {folder} ")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SettingError, match="chart is a Helm chart, and helm is not on PATH"):
+        manifests.of_application(app)
 
 
 @pytest.mark.parametrize("name", ["ingress.yaml", "more.yml", "config.json"])

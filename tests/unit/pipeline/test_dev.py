@@ -71,6 +71,13 @@ def test_a_folder_that_is_new_is_watched_from_then_on(there: World) -> None:
         watch.close()
 
 
+def test_each_file_of_a_chart_is_seen(watch: dev.Watch, there: World) -> None:
+    (there.folder / "k8s" / "Chart.yaml").touch()
+    (helpers := there.folder / "k8s" / "_helpers.tpl").touch()
+    while helpers not in watch.next():
+        pass
+
+
 def test_a_file_that_is_gone_is_a_change_too(watch: dev.Watch, there: World) -> None:
     (there.folder / SAVED).unlink()
     assert watch.next() == {there.folder / SAVED}
