@@ -80,10 +80,10 @@ def _end_of_heredoc(lines: Sequence[str], begin: int, word: str, *, tabs: bool) 
     return len(lines)
 
 
-def of_image(text: str) -> tuple[list[list[Instruction]], dict[str, str]]:
+def of_image(text: str, target: str = "") -> tuple[list[list[Instruction]], dict[str, str]]:
     """The stages that make the image, and the variables' values, as far as the file says them.
 
-    The last stage is the first of them; then comes the one that it begins from, and so on.
+    The target, or the last stage, is the first of them; then comes the one that it begins from, and so on.
     """
     before: list[Instruction] = []
     stages = [before]
@@ -97,6 +97,7 @@ def of_image(text: str) -> tuple[list[list[Instruction]], dict[str, str]]:
         words = [*substituted(stage[0].value, arguments).lower().split(), "", "", ""]
         chain = [stage, *chains.get(words[0], [])]
         chains[words[2]] = chain
+    chain = chains.get(target.lower(), chain) if target else chain
     known: dict[str, str] = {}
     for instruction in (instruction for stage in reversed(chain) for instruction in stage):
         if instruction.keyword == "ARG":

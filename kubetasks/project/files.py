@@ -10,10 +10,10 @@ from kubetasks.errors import SettingError
 FIX = "Fix the file"
 
 
-def text(file: Path) -> str:
-    """The text of a file in UTF-8. Raises SettingError."""
+def text(file: Path, errors: str = "strict") -> str:
+    """The text of a file in UTF-8; `errors` is what Python does with what is none. Raises SettingError."""
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8", errors=errors)
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise SettingError(f"{file} cannot be read: line {line} is not UTF-8.", FIX) from error

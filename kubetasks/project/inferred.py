@@ -1,160 +1,135 @@
-"""What a folder says of its application, each value with where it comes from: read from a Dockerfile and a compose file."""
+"""What a folder says of its application, each value with where it comes from: read from Dockerfiles and a compose file."""
 
 import json
+import os
 import re
-import shlex
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple
 
 from kubetasks.errors import ImageError, SettingError
 from kubetasks.project import dockerfile, files
+from kubetasks.project.words import DOCS
 
 COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
-TAKEN = ("build", "ports", "expose", "healthcheck", "image", "container_name", "restart")
-URL = re.compile(r"https?://[^\s\"'|;,)<>&`\\]+")
-PATH = re.compile(r"/[!#-~]*")  # what a URL's path may be, without its quotation marks
-COMMAND = re.compile(r"CMD\b\s*(.*)", re.IGNORECASE)
-NOT_IN_NAME = re.compile(r"[^a-z0-9]+")
+BEYOND = {"include", "extends", "additional_contexts", "dockerfile_inline"}  # a part of a build is elsewhere
+LEVELS = ("", "*/", "*/*/")  # where Dockerfiles are looked for
+DOCKERFILE = re.compile(r"(?!\.|.*/\.|.*node_modules/|.*\.dockerignore$)(.*[/.])?Dockerfile(\.\w+)?")
+VARIABLE = re.compile(r"^(\w+)=[\"']?(.*?)[\"']?$", re.MULTILINE)  # in a file .env
+PORT = re.compile(r"^(?:.*:)?([1-9]\d*)(?:-\d+)?(?:/tcp)?$", re.IGNORECASE)  # of a container: 80, 80-90, 127.0.0.1:8080:80/tcp
+URL = re.compile(r"https?://[^\s\"'|;,)<>&`\\/?#]++(/[\w.~%!*+:@=/-]*+)?+(?!\$)", re.ASCII)  # with a path that is known
+
+Value = tuple[Any, str]  # of the table, and where it comes from
+Part = Mapping[str, Any]  # of a compose file
+Choose = Callable[[str, Sequence[str], Sequence[str]], str]  # one of all of them, by what names them, and the likely ones
 
 
-@dataclass(frozen=True)
-class Inferred:
-    """A value of the table, and where it comes from."""
+class Described(NamedTuple):
+    """`compose` is the file whose services kompose makes the manifests of, "" if they are made here; `note` is for a person."""
 
-    value: Any
-    source: str
+    table: Mapping[str, Value]
+    compose: str = ""
+    note: str = ""
 
 
-def table(folder: Path) -> dict[str, Inferred]:
-    """The table of the application in a folder. Raises ImageError without a Dockerfile, SettingError for what cannot be read."""
+def described(folder: Path, choose: Choose, *, known: bool = False) -> Described:
+    """What a folder says, without the table if that is known. Raises ImageError without a Dockerfile, SettingError."""
+    file = next((folder / name for name in COMPOSE if (folder / name).is_file()), None)
     try:
-        return _table(folder, *_compose(folder))
+        services = _services(file, set() if known else BEYOND) if file else {}
+        built = [name for name, service in services.items() if service["build"]]
+        compose = file.name if file and built and len(services) > 1 else ""
+        if known:
+            return Described({}, compose)
+        if not file or not built:
+            return _of_dockerfiles(folder, choose)
+        published = [name for name in built if services[name].get("ports")] or built
+        needed = {other for service in services.values() for other in service.get("depends_on") or ()}
+        own = choose(f"{file.name} builds", built, [name for name in published if name not in needed] or published)
+        silent = ", ".join(name for name in services if name != own and not {"ports", "expose"} & {*services[name]})
+        note = f"Others will not find {silent}: kompose makes a Service of what has ports or expose in {file.name}."
+        return Described(_of_services(folder, file.name, services, own), compose, note if silent else "")
     except (AttributeError, TypeError, ValueError) as error:  # what is no mapping or no text there
+        raise SettingError(f"{file} cannot be read: it has something else than compose expects.", files.FIX) from error
+
+
+def _services(file: Path, refused: set[str]) -> dict[str, Part]:
+    """The services of a compose file that need no profile, with the values of variables. Raises SettingError for refused keys."""
+    env = file.with_name(".env")
+    values = {**dict(VARIABLE.findall(files.text(env) if env.is_file() else "")), **os.environ}
+    quoted = {name: json.dumps(value)[1:-1] for name, value in values.items()}
+    content = json.loads(dockerfile.substituted(json.dumps(files.yaml(file) or {}, default=str), quoted))
+    services = {name: dict(service or {}) for name, service in (content.get("services") or {}).items()}
+    for service in services.values():
+        build = service.get("build") or {}
+        service["build"] = {"context": build} if isinstance(build, str) else build
+    parts = (content, *services.values(), *(service["build"] for service in services.values()))
+    if beyond := sorted({key for part in parts for key in part.keys() & refused}):
         raise SettingError(
-            f"{_compose_file(folder)} cannot be read: it has something else than compose expects.", files.FIX
-        ) from error
+            f"{file} has {', '.join(beyond)}, which init does not follow.", f"Write the table by hand: {DOCS}/template.md"
+        )
+    return {name: service for name, service in services.items() if not service.get("profiles")}
 
 
-def _table(folder: Path, compose: str, service: Mapping[str, Any]) -> dict[str, Inferred]:
-    made = {"name": _name(folder)}
-    build = service.get("build") or {}
-    build = {"context": build} if isinstance(build, str) else build
-    context = str(build.get("context", "."))
-    name = str(Path(context) / build.get("dockerfile", "Dockerfile"))
-    for key, value, usual in (("context", context, "."), ("dockerfile", name, "Dockerfile")):
-        if Path(value) != Path(usual):
-            made[key] = Inferred(value, compose)
-    file = folder / name
-    if not file.is_file():
-        raise ImageError(f"There is no {file.name} in {file.parent}.", "Write one for your server, then kubetasks init")
-    ports, command = _of_image(file)
-    made["port"] = (
-        _port(ports, f"EXPOSE in {name}")
-        or _port(service.get("ports") or service.get("expose") or [], compose)
-        or Inferred(8080, "the default: neither EXPOSE nor a compose file names one")
-    )
-    check = service.get("healthcheck") or {}
-    made["health"] = (
-        _health(command, f"HEALTHCHECK in {name}")
-        or _health(_command(check.get("test") or ""), compose)
-        or Inferred("/", "the default: no health check names a URL")
-    )
+def _of_services(folder: Path, compose: str, services: Mapping[str, Part], own: str) -> dict[str, Value]:
+    """The table of that service with the images of the others, by the names that kompose gives to objects and images."""
+    names = {name: re.sub("[._]", "-", name.lower()) for name in services}
+    images = {name: re.sub(":[^/]*$", "", service.get("image") or names[name]) for name, service in services.items()}
+    builds = {images[name]: service["build"] for name, service in services.items() if service["build"]}
+    others = {images[name] for name in services if name != own} - {names[own]}
+    source = f"service {own} in {compose}"
+    made = {"name": (names[own], source) if len(services) > 1 else _name(folder)}
+    made |= _own(folder, services[own]["build"], services[own], source)
+    if also := {name: _image(folder, build) for name, build in builds.items() if name in others}:
+        made["images"] = also, compose
     return made
 
 
-def _of_image(file: Path) -> tuple[list[str], str]:
-    """The ports that the image exposes, those of its last stage first, and the command of its health check, or "".
-
-    Raises SettingError.
-    """
-    try:
-        stages, known = dockerfile.of_image(dockerfile.decoded(file.read_bytes()))
-    except OSError as error:
-        raise SettingError(f"{file} cannot be read: {error.strerror}.", f"ls -ld {shlex.quote(str(file))}") from error
-    exposed = [instruction.value for stage in stages for instruction in stage if instruction.keyword == "EXPOSE"]
-    ports = dockerfile.substituted(" ".join(exposed), known).split()
-    checks = [instruction.value for stage in reversed(stages) for instruction in stage if instruction.keyword == "HEALTHCHECK"]
-    last = checks[-1] if checks else ""  # the others have no effect
-    given = COMMAND.match(last)
-    words = given[1] if given else ""  # NONE
-    with suppress(ValueError, RecursionError):  # else it is for a shell
-        words = json.loads(words)
-    return ports, dockerfile.substituted(_command(words), known)
+def _of_dockerfiles(folder: Path, choose: Choose) -> Described:
+    """What a Dockerfile says, if that is all. Raises ImageError without one, SettingError."""
+    paths = [path.relative_to(folder).as_posix() for level in LEVELS for path in sorted(folder.glob(f"{level}*Dockerfile*"))]
+    names = [name for name in paths if DOCKERFILE.fullmatch(name)] or ["Dockerfile"]
+    own = choose("There are", names, names[:1] if names[0] == "Dockerfile" else names)
+    others = ", ".join(name for name in names if name != own)
+    note = f"Not built: {others}. [tool.kubetasks.images.NAME] in the table builds it too." if others else ""
+    build = {"context": str(Path(own).parent), "dockerfile": Path(own).name}
+    return Described({"name": _name(folder), **_own(folder, build, {}, own)}, note=note)
 
 
-def _command(words: Any) -> str:
-    """A command that is written as one text, or as a list of words."""
-    return " ".join(map(str, words)) if isinstance(words, list) else str(words)
+def _image(folder: Path, build: Part, *, own: bool = False) -> dict[str, Any]:
+    """What the table says of a build, as far as it is not as usual. Raises ImageError without its Dockerfile."""
+    context, args = str(build.get("context", ".")), build.get("args") or {}
+    name = f"{context.rstrip('/')}/{build.get('dockerfile', 'Dockerfile')}".removeprefix("./")
+    if not (folder / name).is_file():
+        raise ImageError(f"There is no {name} in {folder}.", "Write one for your server, then kubetasks init")
+    pairs = args.items() if isinstance(args, dict) else [str(pair).split("=", 1) for pair in args if "=" in str(pair)]
+    given = {key: value if isinstance(value, str) else json.dumps(value) for key, value in pairs if value is not None}
+    said = {"context": str(Path(context)), "dockerfile": str(Path(name)), "target": build.get("target"), "args": given}
+    usual = (".", str(Path("" if own else context, "Dockerfile")))
+    return {key: value for key, value in said.items() if value and value not in usual}
 
 
-def left_out(folder: Path) -> list[str]:
-    """What the compose file says and the table has no place for: other services, and keys of the one that is built."""
-    file = _compose_file(folder)
-    _, chosen = _compose(folder)
-    if not file or not chosen:
-        return []
-    services = _services(file)
-    others = [f"service {name}" for name, service in services.items() if service is not chosen and service != chosen]
-    return [*others, *(str(key) for key in chosen if key not in TAKEN)]
+def _own(folder: Path, build: Part, service: Part, source: str) -> dict[str, Value]:
+    """How the application's image is built, its port and its health path. Raises ImageError, SettingError."""
+    image = _image(folder, build, own=True)
+    name = image.get("dockerfile", "Dockerfile")
+    stages, known = dockerfile.of_image(files.text(folder / name, errors="surrogateescape"), image.get("target", ""))
+    exposed = " ".join(one.value for stage in stages for one in stage if one.keyword == "EXPOSE")
+    checks = ["", *(one.value for stage in reversed(stages) for one in stage if one.keyword == "HEALTHCHECK")]  # the last counts
+    published = service.get("ports") or service.get("expose") or []
+    texts = [str(port.get("target") if isinstance(port, dict) else port) for port in published]
+    port, where = _first(PORT, {source: texts, f"EXPOSE in {name}": dockerfile.substituted(exposed, known).split()}, "8080")
+    said = {source: [str(service.get("healthcheck"))], f"HEALTHCHECK in {name}": [dockerfile.substituted(checks[-1], known)]}
+    made = {key: (value, source) for key, value in image.items()}
+    return {**made, "port": (int(port), where), "health": _first(URL, said, "/")}
 
 
-def _compose_file(folder: Path) -> Path | None:
-    return next((folder / name for name in COMPOSE if (folder / name).is_file()), None)
+def _name(folder: Path) -> Value:
+    name = re.sub("[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")[:40].strip("-")
+    return name or "app", "the folder's name" if name else "the default"
 
 
-def _services(file: Path) -> Mapping[str, Any]:
-    """The services of a compose file. Raises SettingError."""
-    services = (files.yaml(file) or {}).get("services") or {}
-    return {str(name): dict(service) for name, service in services.items() if service}
-
-
-def _name(folder: Path) -> Inferred:
-    name = NOT_IN_NAME.sub("-", folder.resolve().name.lower()).strip("-")[:40].strip("-")
-    return Inferred(name or "app", "the folder's name" if name else "the default: the folder's name has no letter")
-
-
-def _compose(folder: Path) -> tuple[str, Mapping[str, Any]]:
-    """The name of the compose file and its one service that is built; "" and {} if there is none.
-
-    Raises SettingError if several images are built: nothing says which one is meant; or one that this tool would not build.
-    """
-    file = _compose_file(folder)
-    if file is None:
-        return "", {}
-    built = {name: service for name, service in _services(file).items() if service.get("build")}
-    images = {json.dumps(service["build"], sort_keys=True, default=str) for service in built.values()}
-    builds = [service["build"] for service in built.values() if isinstance(service["build"], dict)]
-    unknown = sorted({str(key) for mapping in builds for key in mapping} - {"context", "dockerfile"})
-    by_hand = "Write the table by hand"
-    if len(images) > 1:
-        raise SettingError(f"{file} builds {', '.join(built)}: an application has one image.", by_hand)
-    if unknown:
-        raise SettingError(f"{file} builds with {', '.join(unknown)}, which the tasks do not pass on.", by_hand)
-    exposed = sorted(built.items(), key=lambda service: not service[1].get("ports"))  # the published service first
-    return next(((f"service {name} in {file.name}", service) for name, service in exposed), ("", {}))
-
-
-def _port(ports: Any, source: str) -> Inferred | None:
-    """The first port of the container: 8000, 8000-8010, "8080:80", "127.0.0.1:8080:80/tcp", or a mapping with `target`."""
-    for port in ports if isinstance(ports, list) else [ports]:
-        text, _, protocol = str(port.get("target", "") if isinstance(port, dict) else port).partition("/")
-        number = text.rpartition(":")[2].partition("-")[0]
-        if re.fullmatch("[0-9]{1,5}", number) and 0 < int(number) < 65536 and protocol.lower() in ("", "tcp"):
-            return Inferred(int(number), source)
-    return None
-
-
-def _health(command: str, source: str) -> Inferred | None:
-    """The path of the first URL in a health check's command."""
-    for url in URL.findall(command):
-        try:
-            path = urlsplit(url).path or "/"
-        except ValueError:  # an address of IPv6 that is none
-            continue
-        if PATH.fullmatch(path) and "$" not in path:
-            return Inferred(path, source)
-    return None
+def _first(pattern: re.Pattern[str], texts: Mapping[str, Sequence[str]], default: str) -> tuple[str, str]:
+    """What the pattern finds first in texts by their source."""
+    found = ((match[1] or default, source) for source, each in texts.items() for text in each if (match := pattern.search(text)))
+    return next(found, (default, "the default"))

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 import tomllib
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from invoke import tasks
 
 from kubetasks.engine.content import IGNORE_FILE
-from kubetasks.errors import SettingError, TaskError
+from kubetasks.errors import ProgramError, SettingError, TaskError
 from kubetasks.kube import made, manifests
-from kubetasks.project import inferred, table
-from kubetasks.project.application import MANIFESTS, Project
+from kubetasks.project import files, inferred, table
+from kubetasks.project.application import MANIFESTS, Application, Project
 from kubetasks.project.versions import KUBERNETES
-from kubetasks.terminal.door import Door
+from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report
 
 if TYPE_CHECKING:
@@ -40,11 +45,13 @@ def test_no_request_is_lost_while_it_is_scaled(k8s_app, k8s_traffic):
         load.at_least(100)
     assert (len(k8s_app.pods()), load.failed) == (3, 0)
 '''
-IGNORED = (".git", ".venv", "venv", "**/__pycache__", "**/.pytest_cache")  # what no image needs
+CONVERT = "kompose convert --file {} --out " + f"{MANIFESTS}/"
+BARE = re.compile("[A-Za-z0-9_-]+")  # a key that TOML has without quotation marks
+IGNORED = (".git", ".venv", "venv", "**/__pycache__", "**/.pytest_cache", *inferred.COMPOSE)  # what no image needs
 WORKFLOW = """\
 name: Cluster
 on: [push, pull_request]
-permissions: {{}}
+permissions: {}
 jobs:
   test:
     runs-on: ubuntu-24.04
@@ -54,7 +61,9 @@ jobs:
     strategy:
       fail-fast: false
       matrix:
-        kubernetes: [{minors}]
+        kubernetes: MINORS
+    env:
+      INVOKE_KUBETASKS_CLUSTER_KUBERNETES: ${{ matrix.kubernetes }}
     steps:
       - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
         with:
@@ -64,106 +73,122 @@ jobs:
           python-version: "3.14"
       - run: pip install kubetasks pytest pytest-xdist
       - run: kubetasks setup
-        env:
-          INVOKE_KUBETASKS_CLUSTER_KUBERNETES: ${{{{ matrix.kubernetes }}}}
-      - run: pytest --kubetasks-kubernetes="$KUBERNETES" tests/test_cluster.py
-        env:
-          KUBERNETES: ${{{{ matrix.kubernetes }}}}
+      - run: pytest tests/test_cluster.py
 """
 
 
-@tasks.task(help={"yes": "write without asking"})
-def init(c: Context, yes: bool = False) -> None:
-    """Begin with the Dockerfile of this folder.
+@tasks.task(help={"yes": "write without asking", "application": "one of several: a service of the compose file, or a Dockerfile"})
+def init(c: Context, yes: bool = False, application: str = "") -> None:
+    """Begin with the compose file or the Dockerfile of this folder.
 
-    Reads EXPOSE and HEALTHCHECK, and the compose file if there is one. Writes the settings, tasks.py, manifests, a test and a
-    workflow, and overwrites nothing.
+    Reads what is built, and port and health path. Writes the settings, tasks.py, manifests, a test and a workflow, and overwrites
+    nothing. Of several services kompose makes the manifests, if it is on PATH.
 
     Example: kubetasks init --yes
     Undo: git status shows what is new
     """
     report, folder = Report(), Path.cwd()
     known = table.read(folder)
-    read = {} if known else inferred.table(folder)
-    if read:
-        report.table(("KEY", "VALUE", "FROM"), [(key, value.value, value.source) for key, value in read.items()])
-        if left_out := inferred.left_out(folder):
-            report.say(f"Not taken over from the compose file: {', '.join(left_out)}. Add what you need to {MANIFESTS}/.")
-    values = known or {key: value.value for key, value in read.items()}
-    manifests.of_application(Project.of(folder=folder, **values).application)  # refuses a k8s/ that does not fit
-    texts = _texts(folder, known, values)
+    found = inferred.described(folder, partial(_chosen, application), known=bool(known))
+    if found.table:
+        told = {
+            key: (", ".join(value) if isinstance(value, dict) else value, source) for key, (value, source) in found.table.items()
+        }
+        report.table(("KEY", "VALUE", "FROM"), [(key, *words) for key, words in told.items()])
+    values = known or {key: value for key, (value, _) in found.table.items()}
+    app = Project.of(folder=folder, **values).application
+    manifests.of_application(app)  # refuses a k8s/ that does not fit
+    wanted = not (folder / MANIFESTS).exists() and "manifests" not in known
+    written = _manifests(app, found.compose) if wanted else {}
+    by_hand = f"{CONVERT.format(found.compose)}; " if wanted and not written else ""
+    missing = f"kompose, which makes the manifests of {found.compose}, is not on PATH." if by_hand else ""
+    for note in filter(None, (found.note, missing)):
+        report.say(note)
+    texts = {**({} if known else _table(folder, values)), table.TASKS: TASKS, **written, "tests/test_cluster.py": TEST}
+    texts[".github/workflows/cluster.yml"] = WORKFLOW.replace("MINORS", json.dumps([*KUBERNETES]))
+    if any(source.context == folder for source in app.sources):
+        tops = {Path(name).parts[0]: "" for name in (*texts, MANIFESTS)}
+        texts[IGNORE_FILE] = "\n".join([*IGNORED, *(top for top in tops if not (folder / top).exists()), ""])
     new = {name: text for name, text in texts.items() if not (folder / name).exists() or name in table.FILES}
     if not new:
         report.say("Everything is there already.")
         return
     for name in texts:
         report.say(f"  {name}" + (": stays as it is" if name not in new else ", added to" if (folder / name).exists() else ""))
-    for name in new:
-        if blocked := next(
-            (parent for parent in Path(name).parents if (folder / parent).exists() and not (folder / parent).is_dir()), None
-        ):
-            raise SettingError(f"{folder / blocked} is a file, and {name} is to be written.", "Move it")
-    agreed, do = bool(yes or c.config.run.get("yes")), Door(report, dry=bool(c.config.run.dry))
-    do.unless_dry(lambda: _write(report, folder, new, agreed=agreed))
-
-
-def _write(report: Report, folder: Path, texts: dict[str, str], *, agreed: bool) -> None:
-    """Write the files, if a person agrees. Raises SettingError, TaskError."""
-    if not agreed and not sys.stdin.isatty():
-        raise SettingError("Nothing was written: there is no terminal to ask on.", "kubetasks init --yes")
-    if not (agreed or report.agrees("Write these files?")):
+    if blocked := next((parent for name in new for parent in (folder / name).parents if parent.is_file()), None):
+        raise SettingError(f"{blocked} is a file, and a folder of that name is needed.", "Move it")
+    if c.config.run.dry:
+        return
+    if not (yes or c.config.run.get("yes") or report.agrees("Write these files?")):
         raise TaskError("Nothing was written.")
-    for name, text in texts.items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    report.say("Next: kubetasks setup up traffic; pytest")
+    for name, text in new.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    report.say(f"Next: {by_hand}kubetasks setup up traffic; pytest")
 
 
-def _texts(folder: Path, known: dict[str, Any], values: dict[str, Any]) -> dict[str, str]:
-    """What is to be in each file, by its path in the folder; `values` are those of the table, which may be `known` already."""
-    app = Project.of(folder=folder, **{**values, "manifests": None}).application
-    written = {} if known else dict([_table(folder, values)])
-    written[table.TASKS] = TASKS
-    if not (folder / MANIFESTS).exists() and "manifests" not in known:
-        written[f"{MANIFESTS}/deployment.yaml"] = _yaml(made.deployment(app))
-        written[f"{MANIFESTS}/service.yaml"] = _yaml(made.service(app))
-    minors = ", ".join(f'"{minor}"' for minor in KUBERNETES)
-    written["tests/test_cluster.py"] = TEST
-    written[".github/workflows/cluster.yml"] = WORKFLOW.format(minors=minors)
-    ignore = app.source.context / IGNORE_FILE
-    if not ignore.exists() and ignore.is_relative_to(folder):
-        dockerfile = app.source.dockerfile.read_text(encoding="utf-8") if app.source.dockerfile.exists() else ""
-        tops = dict.fromkeys(Path(name).parts[0] for name in written if not (folder / Path(name).parts[0]).exists())
-        own = [name for name in tops if app.source.context == folder and name not in dockerfile]  # written now, and not copied
-        own += [name for name in inferred.COMPOSE if (folder / name).exists()]
-        written[str(ignore.relative_to(folder))] = "\n".join([*IGNORED, *own, ""])
-    return written
+def _chosen(asked: str, where: str, names: Sequence[str], likely: Sequence[str]) -> str:
+    """Which of several is the application: the only likely one, or as the option or a person says. Raises SettingError."""
+    if asked in names or (not asked and len(likely) == 1):
+        return asked or likely[0]
+    if asked or not sys.stdin.isatty():
+        which = f"no {asked}" if asked else "nothing says which one is the application"
+        raise SettingError(
+            f"{where} {', '.join(names if asked else likely)}, and {which}.", f"kubetasks init --application={likely[0]}"
+        )
+    from rich.console import Console
+    from rich.prompt import Prompt
+
+    return Prompt.ask("Which one is the application?", choices=list(names), console=Console(stderr=True))
 
 
-def _table(folder: Path, values: dict[str, Any]) -> tuple[str, str]:
-    """The file that gets the table, and its whole text then. Raises SettingError if it cannot get one."""
+def _manifests(app: Application, compose: str) -> dict[str, str]:
+    """The manifests by their files: ours, or what kompose makes of a compose file, nothing without it. Raises SettingError."""
+    service = made.service(app)
+    if not compose:
+        return {f"{MANIFESTS}/deployment.yaml": _yaml(made.deployment(app)), f"{MANIFESTS}/service.yaml": _yaml(service)}
+    if not shutil.which("kompose"):
+        return {}
+    with TemporaryDirectory() as folder:
+        try:
+            shell.run([*CONVERT.format(compose).split()[:-1], f"{folder}/", "--with-kompose-annotation=false"])
+        except ProgramError as error:
+            last = re.sub(r"\x1b\[\d+m\w+\x1b\[0m ", "", error.output.strip()).rpartition("\n")[2]
+            raise SettingError(f"kompose cannot convert {compose}: {last}.", CONVERT.format(compose)) from error
+        texts = {f"{MANIFESTS}/{file.name}": file.read_text(encoding="utf-8") for file in sorted(Path(folder).iterdir())}
+    if f"{MANIFESTS}/{app.name}-deployment.yaml" not in texts:
+        raise SettingError(f"kompose makes no deployment of {app.name} in {compose}.", "Give it restart: always there")
+    service["spec"]["ports"][0]["targetPort"] = app.port  # there it has no name
+    return {f"{MANIFESTS}/{app.name}-service.yaml": _yaml(service), **texts}
+
+
+def _table(folder: Path, values: Mapping[str, Any]) -> dict[str, str]:
+    """The file that gets the table, with its whole text then. Raises SettingError if it cannot get one."""
     import yaml
 
+    def held(text: str) -> object:
+        content = tomllib.loads(text).get("tool") if file.suffix == ".toml" else yaml.safe_load(text)
+        return (content or {}).get(table.NAME)
+
     file = folder / ("pyproject.toml" if (folder / "pyproject.toml").exists() else "invoke.yaml")
-    before = file.read_text(encoding="utf-8") if file.exists() else ""
-    if file.suffix == ".toml":
-        # numbers and strings of JSON are TOML's too
-        added = "\n".join(["[tool.kubetasks]", *(f"{key} = {json.dumps(value)}" for key, value in values.items()), ""])
-    else:
-        added = _yaml({table.NAME: values})
+    before = files.text(file) if file.exists() else ""
+    added = _toml(values) if file.suffix == ".toml" else _yaml({table.NAME: values})
     text = f"{before.rstrip()}\n\n{added}" if before.strip() else added
     taken = next((folder / name for name in ("invoke.yml", "invoke.json") if (folder / name).exists()), None)  # invoke reads one
     try:
-        if file.suffix == ".toml":
-            whole = tomllib.loads(text)["tool"][table.NAME] == values
-        else:
-            whole = yaml.safe_load(text)[table.NAME] == values and table.NAME not in (yaml.safe_load(before) or {}) and not taken
-    except (ValueError, TypeError, KeyError, yaml.YAMLError):
+        whole = held(text) == values and held(before) is None and (file.suffix == ".toml" or not taken)
+    except (ValueError, TypeError, AttributeError, yaml.YAMLError):
         whole = False
     if not whole:
         raise SettingError(f"{taken or file} cannot get a table beside what it has.", f"Add it by hand:\n{added}")
-    return file.name, text
+    return {file.name: text}
+
+
+def _toml(values: Mapping[str, Any], name: str = table.NAME) -> str:
+    """A table and those of its images; texts and numbers of JSON are TOML's too, and so are objects with another separator."""
+    lines = [f"{key} = {json.dumps(value, separators=(', ', ' = '))}" for key, value in values.items() if key != "images"]
+    images = {key if BARE.fullmatch(key) else json.dumps(key): image for key, image in values.get("images", {}).items()}
+    return "\n".join([f"[tool.{name}]", *lines, "", *(_toml(image, f"{name}.images.{key}") for key, image in images.items())])
 
 
 def _yaml(value: object) -> str:

@@ -45,6 +45,6 @@ def test_what_it_writes_passes_its_own_test(begin: Begin, on: dict[str, str], ap
 def test_without_a_table_or_a_terminal_the_next_command_is_told(begin: Begin) -> None:
     theirs = begin({"Dockerfile": "FROM scratch\n"})
     assert "kubetasks init describes one, from its Dockerfile" in theirs.typed("up", code=2)
-    assert "init  Begin with the Dockerfile of this folder." in theirs.typed("--list")
-    assert "there is no terminal to ask on" in theirs.typed("init", code=2)
+    assert "init  Begin with the compose file or the Dockerfile of this folder." in theirs.typed("--list")
+    assert "Write these files? stdin is not a terminal; pass --yes." in theirs.typed("init", code=2)
     assert [one.name for one in theirs.folder.iterdir()] == ["Dockerfile"], "nothing was written"

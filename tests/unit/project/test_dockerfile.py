@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubetasks.project import inferred
-from kubetasks.project.dockerfile import decoded, instructions
+from kubetasks.project.dockerfile import decoded, instructions, of_image
 
 DEFAULTS = 8080, "/"
 SHAPES = {
@@ -31,7 +31,7 @@ SHAPES = {
     "an old ENV": ("ENV PORT 8002\nEXPOSE $PORT", 8002, "/"),
     "an argument from before": ("ARG PORT=8003\nFROM x\nARG PORT\nEXPOSE $PORT", 8003, "/"),
     "an argument from before that is not taken": ("ARG PORT=8003\nFROM x\nEXPOSE $PORT", *DEFAULTS),
-    "no port": ("EXPOSE 0 99999 http", *DEFAULTS),
+    "no port": ("EXPOSE 0 http", *DEFAULTS),
     "a platform, and small letters": ("from --platform=$BUILDPLATFORM x as build\nexpose 1\nfrom build\nexpose 80", 80, "/"),
     "another stage": ("FROM x AS build\nEXPOSE 1\nHEALTHCHECK CMD curl http://a/no\nFROM x\nEXPOSE 80/tcp 81", 80, "/"),
     "the stage that it begins from": ("FROM x AS Base\nEXPOSE 3000\nFROM base AS other\nEXPOSE 1\nFROM base", 3000, "/"),
@@ -49,8 +49,15 @@ SHAPES = {
 def test_port_and_health_path_are_read_however_they_are_written(tmp_path: Path, text: str, port: int, health: str) -> None:
     begun = text if "from" in text.lower() else f"FROM x\n{text}"
     (tmp_path / "Dockerfile").write_text(begun, newline="")
-    found = inferred.table(tmp_path)
-    assert (found["port"].value, found["health"].value) == (port, health)
+    found = inferred.described(tmp_path, lambda *given: given[-1][0]).table
+    assert (found["port"][0], found["health"][0]) == (port, health)
+
+
+def test_a_target_counts_in_the_place_of_the_last_stage() -> None:
+    text = "FROM x AS base\nEXPOSE 1\nFROM base AS Dev\nEXPOSE 2\nHEALTHCHECK CMD curl http://a/dev\nFROM base\nEXPOSE 3\n"
+    for target, exposed in {"dev": ["2", "1"], "base": ["1"], "": ["3", "1"], "nowhere": ["3", "1"]}.items():
+        stages, _ = of_image(text, target)
+        assert [one.value for stage in stages for one in stage if one.keyword == "EXPOSE"] == exposed
 
 
 @settings(deadline=None, database=None)

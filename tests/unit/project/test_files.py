@@ -30,9 +30,8 @@ JUNK = st.recursive(
 )
 
 
-def compose(folder: Path) -> None:
-    inferred.table(folder)
-    inferred.left_out(folder)
+def described(folder: Path) -> None:
+    inferred.described(folder, lambda *given: given[-1][0])
 
 
 def configuration(folder: Path) -> None:
@@ -45,9 +44,9 @@ def applied(folder: Path) -> None:
 
 
 READERS: dict[str, tuple[Callable[[Path], object], str, Any]] = {
-    "dockerfile": (inferred.table, "Dockerfile", None),
+    "dockerfile": (described, "Dockerfile", None),
     "dockerignore": (content.context_entries, ".dockerignore", None),
-    "compose": (compose, "compose.yaml", COMPOSE),
+    "compose": (described, "compose.yaml", COMPOSE),
     "table in invoke.yaml": (table.read, "invoke.yaml", {"kubetasks": {"name": "shop", "port": 80}}),
     "table in pyproject.toml": (table.read, "pyproject.toml", None),
     "invoke.yaml": (configuration, "invoke.yaml", {"cluster": {"nodes": 2}}),

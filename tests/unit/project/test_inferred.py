@@ -1,19 +1,44 @@
-"""What `init` reads from a Dockerfile and a compose file, and where it says that each value comes from."""
+"""What `init` reads from Dockerfiles and a compose file, and where it says that each value comes from."""
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 
-from kubetasks.errors import SettingError
+from kubetasks.errors import ImageError, SettingError
 from kubetasks.project import inferred
 
 DEFAULTS = {"name": "my-shop-v2", "port": 8080, "health": "/"}
+PORTS = {
+    "published": ["8080:80"],
+    "of one address": ["127.0.0.1:8080:80/tcp"],
+    "a number": [80],
+    "the long form": [{"target": 80, "published": 8080}],
+    "behind a variable": ["${NOWHERE:-8080}:80"],
+    "in a variable of .env": ["8080:${INNER}"],
+    "after one of UDP": ["53:53/udp", "80-90:80-90"],
+}
+
+
+def first(where: str, names: Sequence[str], likely: Sequence[str]) -> str:
+    """Choose the only likely one, as `init` does; of several raise what they are."""
+    if len(likely) > 1:
+        raise LookupError(f"{where} {', '.join(likely)} of {', '.join(names)}")
+    return likely[0]
 
 
 def values(folder: Path) -> dict[str, object]:
-    return {key: one.value for key, one in inferred.table(folder).items()}
+    return {key: value for key, (value, _) in inferred.described(folder, first).table.items()}
+
+
+def write(folder: Path, compose: object, *dockerfiles: str) -> None:
+    (folder / "compose.yaml").write_text(json.dumps(compose))
+    for name in dockerfiles:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("FROM scratch\n")
 
 
 @pytest.fixture
@@ -24,34 +49,78 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_bare_dockerfile_gives_the_defaults_and_says_so(folder: Path) -> None:
-    found = inferred.table(folder)
-    assert values(folder) == DEFAULTS
-    assert [one.source.partition(":")[0] for one in found.values()] == ["the folder's name", "the default", "the default"]
-    nameless = inferred.table(folder.rename(folder.with_name("__")))["name"]
-    assert nameless == inferred.Inferred("app", "the default: the folder's name has no letter")
+    found = inferred.described(folder, first)
+    assert found == inferred.Described(
+        {"name": ("my-shop-v2", "the folder's name"), "port": (8080, "the default"), "health": ("/", "the default")}
+    )
+    assert inferred.described(folder.rename(folder.with_name("__")), first).table["name"] == ("app", "the default")
+
+
+@pytest.mark.parametrize("ports", PORTS.values(), ids=PORTS)
+def test_a_compose_file_of_one_service_says_what_is_built_and_where_it_answers(folder: Path, ports: object) -> None:
+    check = {"test": ["CMD", "curl", "http://localhost:80/alive"]}
+    build = {"context": "./web", "dockerfile": "Prod.Dockerfile", "target": "serve", "args": ["A=b=c", "ONLY_THERE"]}
+    write(folder, {"services": {"web": {"build": build, "ports": ports, "healthcheck": check}}}, "web/Prod.Dockerfile")
+    (folder / ".env").write_text("# theirs\nINNER='80'\n")
+    built = {"context": "web", "dockerfile": "web/Prod.Dockerfile", "target": "serve", "args": {"A": "b=c"}}
+    assert values(folder) == {"name": "my-shop-v2", **built, "port": 80, "health": "/alive"}
+    found = inferred.described(folder, first)
+    assert (found.table["port"][1], found.compose, found.note) == ("service web in compose.yaml", "", "")
+
+
+def test_of_several_services_the_names_are_those_that_kompose_gives(folder: Path) -> None:
+    web = {"build": {"context": ".", "args": {"RELEASE": True, "LEVEL": 3, "NONE": None}}, "ports": ["80:80"]}
+    services = {
+        "web_front": web | {"image": "acme/web:1.0", "depends_on": ["api"]},
+        "api": {"build": "api", "image": "acme/api:1.0", "expose": [9000]},
+        "work.er": {"build": {"context": "api", "target": "worker"}},
+        "mailer": {"image": "acme/web:1.0"},
+        "db": {"image": "postgres:17"},
+        "seed": {"build": "nowhere", "profiles": ["seed"]},
+    }
+    write(folder, {"services": services}, "api/Dockerfile")
+    images: dict[str, object] = {"acme/api": {"context": "api"}, "work-er": {"context": "api", "target": "worker"}}
+    images["acme/web"] = {"args": {"RELEASE": "true", "LEVEL": "3"}}  # the mailer's too
+    made = {"name": "web-front", "args": {"RELEASE": "true", "LEVEL": "3"}, "port": 80, "health": "/"}
+    assert values(folder) == {**made, "images": images}
+    found = inferred.described(folder, first)
+    assert found.compose == "compose.yaml"
+    assert (
+        found.note
+        == "Others will not find work.er, mailer, db: kompose makes a Service of what has ports or expose in compose.yaml."
+    )
+    assert inferred.described(folder, first, known=True) == inferred.Described({}, "compose.yaml")
+
+
+WEB, ADMIN, NEEDS = (
+    {"build": ".", "ports": [80]},
+    {"build": ".", "ports": [81]},
+    {"build": ".", "ports": [82], "depends_on": {"web": {}}},
+)
 
 
 @pytest.mark.parametrize(
-    "ports", [["8080:80"], ["127.0.0.1:8080:80/tcp"], [80], 80, [{"target": 80, "published": 8080}], ["${PORT:-8080}:80"]]
+    ("services", "own"),
+    [
+        ({"job": {"build": "."}, "web": WEB}, "web"),
+        ({"web": WEB, "front": NEEDS}, "front"),
+        ({"db": {"image": "postgres"}, "api": {"build": "."}}, "api"),
+        ({"web": WEB, "admin": ADMIN, "job": {"build": "."}}, "compose.yaml builds web, admin of web, admin, job"),
+        ({"a": {"build": "."}, "b": {"build": "."}}, "compose.yaml builds a, b of a, b"),
+    ],
 )
-def test_a_compose_file_says_what_the_dockerfile_does_not(folder: Path, ports: object) -> None:
-    (folder / "docker").mkdir()
-    (folder / "Dockerfile").rename(folder / "docker" / "Web.Dockerfile")
-    build = {"context": ".", "dockerfile": "docker/Web.Dockerfile"}
-    web = {"build": build, "ports": ports, "healthcheck": {"test": ["CMD", "curl", "http://localhost:80/alive"]}}
-    (folder / "compose.yaml").write_text(json.dumps({"services": {"web": web, "database": {"image": "postgres:17"}}}))
-    assert values(folder) == {"name": "my-shop-v2", "dockerfile": "docker/Web.Dockerfile", "port": 80, "health": "/alive"}
-    assert inferred.table(folder)["port"].source == "service web in compose.yaml"
-
-
-def test_a_context_of_its_own_has_its_dockerfile(folder: Path) -> None:
-    (folder / "server").mkdir()
-    (folder / "Dockerfile").rename(folder / "server" / "Dockerfile")
-    (folder / "compose.yaml").write_text("services: {web: {build: ./server}}\n")
-    assert values(folder) == DEFAULTS | {"context": "./server", "dockerfile": "server/Dockerfile"}
+def test_the_application_is_what_publishes_a_port_and_nothing_else_needs_or_a_person_says(
+    folder: Path, services: object, own: str
+) -> None:
+    write(folder, {"services": services})
+    try:
+        assert values(folder)["name"] == own
+    except LookupError as asked:
+        assert str(asked) == own  # noqa: PT017
 
 
 NO_SERVICE = "compose.yaml cannot be read: it has something else than compose expects"
+BEYOND = "which init does not follow"
 
 
 @pytest.mark.parametrize(
@@ -62,21 +131,51 @@ NO_SERVICE = "compose.yaml cannot be read: it has something else than compose ex
         ("services: [web]", NO_SERVICE),
         ("services: {web: {build: 3}}", NO_SERVICE),
         ("services: {web: {build: [a]}}", NO_SERVICE),
-        ("services: {web: {build: {context: 3, dockerfile: 4}}}", NO_SERVICE),
-        ("services: {web: {build: ., healthcheck: x}}", NO_SERVICE),
-        ("services: {web: {build: .}, worker: {build: worker}}", "builds web, worker: an application has one image"),
-        ("services: {web: {build: {context: ., target: prod}}}", "builds with target, which the tasks do not pass on"),
-        ("services: {web: {build: {context: ., args: [A=b]}}}", "builds with args, which the tasks do not pass on"),
+        ("services: {web: {build: ., ports: 80}}", NO_SERVICE),
+        ("services: {web: &web {build: ., x-me: *web}}", NO_SERVICE),
+        ("{include: [other.yaml], services: {web: {build: .}}}", f"compose.yaml has include, {BEYOND}"),
+        ("services: {web: {extends: {service: base}}}", f"compose.yaml has extends, {BEYOND}"),
+        ("services: {web: {build: {dockerfile_inline: FROM x}}}", f"compose.yaml has dockerfile_inline, {BEYOND}"),
+        ("services: {web: {build: {additional_contexts: [a=b]}}}", f"compose.yaml has additional_contexts, {BEYOND}"),
+        ("services: {web: {build: 'https://host/a.git#main'}}", "There is no https://host/a.git#main/Dockerfile in "),
+        ("services: {web: {build: ./, ports: [80]}, worker: {build: ./worker/}}", "There is no worker/Dockerfile in "),
     ],
 )
-def test_a_compose_file_that_is_none_or_does_not_say_which_image_is_refused(folder: Path, text: str, words: str) -> None:
+def test_a_compose_file_that_does_not_say_what_is_built_here_is_refused(folder: Path, text: str, words: str) -> None:
     (folder / "compose.yaml").write_text(text)
-    with pytest.raises(SettingError, match=re.escape(words)):
-        inferred.table(folder)
+    with pytest.raises((SettingError, ImageError), match=re.escape(words)):
+        inferred.described(folder, first)
+    if BEYOND in words:
+        assert inferred.described(folder, first, known=True) == inferred.Described({}), "who writes the table may begin"
 
 
-def test_what_a_compose_file_says_besides_is_named(folder: Path) -> None:
-    web = "{build: ., environment: {A: b}, depends_on: [redis], ports: ['80:80']}"
-    (folder / "compose.yaml").write_text(f"services: {{web: {web}, worker: {{build: .}}, redis: {{image: redis}}}}\n")
-    assert inferred.left_out(folder) == ["service worker", "service redis", "environment", "depends_on"]
-    assert inferred.table(folder)["port"].source == "service web in compose.yaml"
+@pytest.mark.parametrize(
+    ("names", "own", "others"),
+    [
+        ("web/Dockerfile", {"context": "web", "dockerfile": "web/Dockerfile"}, ""),
+        ("Dockerfile tools/Dockerfile Dockerfile.dev", {}, "Dockerfile.dev, tools/Dockerfile"),
+        ("Api.Dockerfile Api.Dockerfile.dockerignore MyDockerfile", {"dockerfile": "Api.Dockerfile"}, ""),
+        ("a/b/Dockerfile .c/Dockerfile node_modules/d/Dockerfile", {"context": "a/b", "dockerfile": "a/b/Dockerfile"}, ""),
+        ("api/Dockerfile web/Dockerfile", "There are api/Dockerfile, web/Dockerfile of api/Dockerfile, web/Dockerfile", ""),
+    ],
+)
+def test_without_a_compose_file_a_dockerfile_says_it_and_the_others_are_named(
+    tmp_path: Path, names: str, own: dict[str, str] | str, others: str
+) -> None:
+    for name in names.split():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("FROM scratch\n")
+    if isinstance(own, str):
+        with pytest.raises(LookupError, match=own):
+            inferred.described(tmp_path, first)
+        return
+    found = inferred.described(tmp_path, first)
+    assert {key: value for key, (value, _) in found.table.items() if key not in DEFAULTS} == own
+    assert found.note == (f"Not built: {others}. [tool.kubetasks.images.NAME] in the table builds it too." if others else "")
+
+
+def test_a_compose_file_may_be_written_with_anchors(folder: Path) -> None:
+    text = "x-base: &base {build: .}\nservices: {web: {<<: *base, ports: ['80:80']}, worker: *base}\n"
+    (folder / "compose.yaml").write_text(text)
+    assert yaml.safe_load(text)["services"]["worker"] == {"build": "."}
+    assert values(folder)["images"] == {"worker": {}}

@@ -1,5 +1,7 @@
 """What `init` writes, and what it leaves as it is."""
 
+import io
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,19 +17,21 @@ from kubetasks.tasks.init import init
 from tasks import PROJECT
 
 Begin = Callable[[Mapping[str, str]], Path]
+FILES = {"Dockerfile": "FROM scratch\nEXPOSE 80\n"}
 
 
 @pytest.fixture
 def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Begin:
-    """Type `kubetasks --yes init` in a folder with a Dockerfile and these files; return the folder."""
+    """Type `kubetasks --yes init` in a folder with these files, and a Dockerfile or those that they have; return the folder."""
 
-    def typed(files: Mapping[str, str], dry: bool = False) -> Path:
-        for name, text in {"Dockerfile": "FROM scratch\nEXPOSE 80\n", **files}.items():
+    def typed(files: Mapping[str, str], dry: bool = False, application: str = "") -> Path:
+        own = {} if any(name.endswith("/Dockerfile") for name in files) and "compose.yaml" not in files else FILES
+        for name, text in {**own, **files}.items():
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text(text)
         monkeypatch.chdir(tmp_path)
         run: Any = SimpleNamespace(config=SimpleNamespace(run=SimpleNamespace(dry=dry, get=lambda name: name == "yes")))
-        init.body(run)
+        init.body(run, application=application)
         return tmp_path
 
     return typed
@@ -81,10 +85,10 @@ def test_a_file_that_cannot_get_the_table_is_left_alone(begin: Begin, tmp_path: 
 
 
 def test_what_is_there_stays_and_is_part_of_the_image_if_it_was(begin: Begin) -> None:
-    folder = begin({"tasks.py": "# Celery's\n", "tests/test_shop.py": "", "Dockerfile": "FROM scratch\nCOPY k8s /\n"})
+    folder = begin({"tasks.py": "# Celery's\n", "tests/test_shop.py": ""})
     assert (folder / "tasks.py").read_text() == "# Celery's\n"
     ignored = (folder / ".dockerignore").read_text().splitlines()
-    assert not {"tasks.py", "tests", "k8s"} & set(ignored)
+    assert not {"tasks.py", "tests"} & set(ignored)
     assert (folder / "tests" / "test_cluster.py").exists()
 
 
@@ -109,11 +113,119 @@ def test_under_dry_nothing_is_written(begin: Any, capsys: pytest.CaptureFixture[
     assert "  k8s/deployment.yaml\n" in capsys.readouterr().err
 
 
-def test_what_a_compose_file_has_besides_is_named(begin: Begin, capsys: pytest.CaptureFixture[str]) -> None:
-    begin({"compose.yaml": "services: {web: {build: .}}\n"})
-    assert "compose file:" not in capsys.readouterr().err
-    begin({"compose.yaml": "services: {web: {build: .}, cache: {image: redis}}\n", "invoke.yaml": ""})
-    assert "Not taken over from the compose file: service cache. Add what you need to k8s/." in capsys.readouterr().err
+COMPOSE = """\
+services:
+  web: {build: {context: ., args: {MODE: a "b"}}, ports: ["80:80"]}
+  acme.worker: {build: worker, image: "acme/worker:1"}
+  cache: {image: redis}
+"""
+BUILT = {"compose.yaml": COMPOSE, "worker/Dockerfile": "FROM scratch\n"}
+KOMPOSE = """\
+#!/bin/sh
+echo "$@" > called
+for name in {made}; do
+    echo "{{kind: Deployment, apiVersion: apps/v1, metadata: {{name: $name}}}}" > "$5$name-deployment.yaml"
+done
+{ends}
+"""
+
+
+def kompose(folder: Path, monkeypatch: pytest.MonkeyPatch, made: str = "web cache", ends: str = "") -> None:
+    """Put a program on PATH that writes these deployments as kompose does; without `made` take the program off it."""
+    (folder / "bin").mkdir()
+    if made:
+        (folder / "bin" / "kompose").write_text(KOMPOSE.format(made=made, ends=ends))
+        (folder / "bin" / "kompose").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}:/usr/bin:/bin")
+
+
+@pytest.mark.parametrize("file", ["pyproject.toml", "invoke.yaml"])
+def test_of_several_services_kompose_makes_the_manifests_and_the_table_has_each_image(
+    begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    kompose(tmp_path, monkeypatch)
+    folder = begin({**BUILT, file: ""})
+    called = (folder / "called").read_text().split()
+    assert (called[:4], called[5:]) == (["convert", "--file", "compose.yaml", "--out"], ["--with-kompose-annotation=false"])
+    assert sorted(one.name for one in (folder / "k8s").iterdir()) == [
+        "cache-deployment.yaml",
+        "web-deployment.yaml",
+        "web-service.yaml",
+    ]
+    service = yaml.safe_load((folder / "k8s" / "web-service.yaml").read_text())
+    assert service["spec"]["ports"] == [{"name": "http", "port": 80, "targetPort": 80}], "kompose made none, and names no port"
+    app = Project.read(folder).application
+    assert [(one.name, one.context, dict(one.args)) for one in app.sources] == [
+        ("web", folder, {"MODE": 'a "b"'}),
+        ("acme/worker", folder / "worker", {}),
+    ]
+    if file == "pyproject.toml":
+        assert '[tool.kubetasks.images."acme/worker"]\ncontext = "worker"\n' in (folder / file).read_text()
+
+
+def test_without_kompose_the_line_to_type_is_told_until_its_manifests_are_there(
+    begin: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kompose(tmp_path, monkeypatch, made="")
+    folder = begin(BUILT)
+    told = capsys.readouterr().err
+    assert "kompose, which makes the manifests of compose.yaml, is not on PATH." in told
+    assert "Next: kompose convert --file compose.yaml --out k8s/; kubetasks setup up traffic; pytest" in told
+    assert not (folder / "k8s").exists()
+    shutil.rmtree(folder / "bin")
+    kompose(tmp_path, monkeypatch)
+    begin({})
+    assert (folder / "k8s" / "web-deployment.yaml").exists()
+    begin({})
+    assert "Everything is there already." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("made", "ends", "words"),
+    [
+        ("cache", "", "kompose makes no deployment of web in compose.yaml."),
+        (
+            "web",
+            r"printf 'one\n\033[31mFATA\033[0m no file .env' >&2; exit 1",
+            "kompose cannot convert compose.yaml: no file .env.",
+        ),
+    ],
+)
+def test_what_kompose_does_not_make_is_told_before_anything_is_written(
+    begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: str, ends: str, words: str
+) -> None:
+    kompose(tmp_path, monkeypatch, made, ends)
+    with pytest.raises(SettingError, match=words):
+        begin(BUILT)
+    assert set(written(tmp_path)) == {"bin/kompose", "called", "compose.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "typed", "own"), [("web/Dockerfile", "", "web"), ("", "no\nweb/Dockerfile\n", "web"), ("no", "", "")]
+)
+def test_of_several_dockerfiles_the_option_says_which_one_is_the_application_or_a_person(
+    begin: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    asked: str,
+    typed: str,
+    own: str,
+) -> None:
+    terminal = io.StringIO(typed)
+    monkeypatch.setattr(terminal, "isatty", lambda: bool(typed))
+    monkeypatch.setattr("sys.stdin", terminal)
+    files = dict.fromkeys(("api/Dockerfile", "web/Dockerfile"), "FROM scratch\n")
+    if own:
+        app = Project.read(begin(files, application=asked)).application
+        assert app.source.context == tmp_path / own
+        assert "Not built: api/Dockerfile. [tool.kubetasks.images.NAME]" in capsys.readouterr().err
+        return
+    for option, words in {asked: "and no no.", "": "and nothing says which one is the application."}.items():
+        with pytest.raises(SettingError, match=f"There are api/Dockerfile, web/Dockerfile, {words}") as told:
+            begin(files, application=option)
+        assert told.value.hint == "kubetasks init --application=api/Dockerfile"
+    assert written(tmp_path) == []
 
 
 def test_who_has_said_that_manifests_are_made_gets_none(begin: Begin) -> None:
