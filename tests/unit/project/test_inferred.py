@@ -19,6 +19,7 @@ PORTS = {
     "the long form": [{"target": 80, "published": 8080}],
     "behind a variable": ["${NOWHERE:-8080}:80"],
     "in a variable of .env": ["8080:${INNER}"],
+    "in a variable of the shell, which comes first": ["8080:$OUTER"],
     "after one of UDP": ["53:53/udp", "80-90:80-90"],
 }
 
@@ -57,11 +58,15 @@ def test_a_bare_dockerfile_gives_the_defaults_and_says_so(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("ports", PORTS.values(), ids=PORTS)
-def test_a_compose_file_of_one_service_says_what_is_built_and_where_it_answers(folder: Path, ports: object) -> None:
-    check = {"test": ["CMD", "curl", "http://localhost:80/alive"]}
+def test_a_compose_file_of_one_service_says_what_is_built_and_where_it_answers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, ports: object
+) -> None:
+    monkeypatch.setenv("OUTER", "80")
     build = {"context": "./web", "dockerfile": "Prod.Dockerfile", "target": "serve", "args": ["A=b=c", "ONLY_THERE"]}
-    write(folder, {"services": {"web": {"build": build, "ports": ports, "healthcheck": check}}}, "web/Prod.Dockerfile")
-    (folder / ".env").write_text("# theirs\nINNER='80'\n")
+    write(folder, {"services": {"web": {"build": build, "ports": ports}}}, "web/Prod.Dockerfile")
+    stages = "FROM scratch AS serve\nHEALTHCHECK CMD curl http://localhost/alive\nFROM scratch\nEXPOSE 81\n"
+    (folder / "web" / "Prod.Dockerfile").write_text(stages)
+    (folder / ".env").write_text("# theirs\nINNER='80'\nOUTER=81\n")
     built = {"context": "web", "dockerfile": "web/Prod.Dockerfile", "target": "serve", "args": {"A": "b=c"}}
     assert values(folder) == {"name": "my-shop-v2", **built, "port": 80, "health": "/alive"}
     found = inferred.described(folder, first)
@@ -70,6 +75,7 @@ def test_a_compose_file_of_one_service_says_what_is_built_and_where_it_answers(f
 
 def test_of_several_services_the_names_are_those_that_kompose_gives(folder: Path) -> None:
     web = {"build": {"context": ".", "args": {"RELEASE": True, "LEVEL": 3, "NONE": None}}, "ports": ["80:80"]}
+    web["healthcheck"] = {"test": ["CMD", "curl", "http://localhost:80/alive"]}
     services = {
         "web_front": web | {"image": "acme/web:1.0", "depends_on": ["api"]},
         "api": {"build": "api", "image": "acme/api:1.0", "expose": [9000]},
@@ -81,7 +87,7 @@ def test_of_several_services_the_names_are_those_that_kompose_gives(folder: Path
     write(folder, {"services": services}, "api/Dockerfile")
     images: dict[str, object] = {"acme/api": {"context": "api"}, "work-er": {"context": "api", "target": "worker"}}
     images["acme/web"] = {"args": {"RELEASE": "true", "LEVEL": "3"}}  # the mailer's too
-    made = {"name": "web-front", "args": {"RELEASE": "true", "LEVEL": "3"}, "port": 80, "health": "/"}
+    made = {"name": "web-front", "args": {"RELEASE": "true", "LEVEL": "3"}, "port": 80, "health": "/alive"}
     assert values(folder) == {**made, "images": images}
     found = inferred.described(folder, first)
     assert found.compose == "compose.yaml"
@@ -174,8 +180,14 @@ def test_without_a_compose_file_a_dockerfile_says_it_and_the_others_are_named(
     assert found.note == (f"Not built: {others}. [tool.kubetasks.images.NAME] in the table builds it too." if others else "")
 
 
+def test_a_compose_file_that_builds_nothing_says_nothing(folder: Path) -> None:
+    write(folder, {"services": {"db": {"image": "postgres:17", "ports": ["5432:5432"]}, "cache": {"image": "redis"}}})
+    assert values(folder) == DEFAULTS
+    assert inferred.described(folder, first, known=True).compose == ""
+
+
 def test_a_compose_file_may_be_written_with_anchors(folder: Path) -> None:
-    text = "x-base: &base {build: .}\nservices: {web: {<<: *base, ports: ['80:80']}, worker: *base}\n"
+    text = "x-base: &base {build: .}\nservices: {web: {<<: *base, ports: ['80:80']}, worker: *base, second: {image: 'web:1'}}\n"
     (folder / "compose.yaml").write_text(text)
     assert yaml.safe_load(text)["services"]["worker"] == {"build": "."}
     assert values(folder)["images"] == {"worker": {}}

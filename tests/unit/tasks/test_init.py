@@ -219,6 +219,7 @@ def test_of_several_dockerfiles_the_option_says_which_one_is_the_application_or_
     if own:
         app = Project.read(begin(files, application=asked)).application
         assert app.source.context == tmp_path / own
+        assert not (tmp_path / ".dockerignore").exists(), "which no build would read"
         assert "Not built: api/Dockerfile. [tool.kubetasks.images.NAME]" in capsys.readouterr().err
         return
     for option, words in {asked: "and no no.", "": "and nothing says which one is the application."}.items():
