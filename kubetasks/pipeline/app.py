@@ -11,7 +11,7 @@ from kubetasks.kube.service import Address
 from kubetasks.pipeline import build, cluster, desired
 from kubetasks.pipeline.converge import converge
 from kubetasks.pipeline.desired import Desired
-from kubetasks.pipeline.run import Run
+from kubetasks.pipeline.run import LOOK_SECONDS, Run
 from kubetasks.providers.own import Own
 from kubetasks.terminal import interruption
 
@@ -98,7 +98,8 @@ def prepare(run: Run, *, tagged: bool = True) -> bool:
             builder.start()
             cluster.ensure(run)  # in this thread: a signal must reach the clean-up of a half-created cluster
             creating.clear()
-            ended.wait()  # before Python 3.13, a join that a signal interrupts takes the thread for one that has ended
+            while not ended.wait(LOOK_SECONDS):  # before Python 3.13, a join takes a thread that a signal interrupts for ended
+                interruption.check()
         except BaseException:
             over.set()
             # or its image would come after a clean-up that follows

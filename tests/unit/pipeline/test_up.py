@@ -11,6 +11,7 @@ from kubetasks.errors import EngineError, ImageError, SettingError
 from kubetasks.pipeline import app
 from kubetasks.project.versions import PYTHON_IMAGE
 from kubetasks.providers.base import Cluster
+from kubetasks.terminal import interruption
 from tests.unit.failing import raising
 from tests.unit.pipeline.living import World, world
 
@@ -37,9 +38,10 @@ def during(there: World, creating: Callable[[], object]) -> threading.Event:
 @pytest.fixture
 def interruptible() -> Iterator[None]:
     """A shell's background job ignores Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGINT, interruption.on_signal)
     yield
     signal.signal(signal.SIGINT, before)
+    interruption.reset()
 
 
 @pytest.mark.usefixtures("interruptible")
