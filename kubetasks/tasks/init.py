@@ -56,21 +56,17 @@ jobs:
   test:
     runs-on: ubuntu-24.04
     timeout-minutes: 30
-    permissions:
-      contents: read
+    permissions: {contents: read}
     strategy:
       fail-fast: false
-      matrix:
-        kubernetes: MINORS
+      matrix: {kubernetes: MINORS}
     env:
       INVOKE_KUBETASKS_CLUSTER_KUBERNETES: ${{ matrix.kubernetes }}
     steps:
       - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
-        with:
-          persist-credentials: false
+        with: {persist-credentials: false}
       - uses: actions/setup-python@5fda3b95a4ea91299a34e894583c3862153e4b97 # v7.0.0
-        with:
-          python-version: "3.14"
+        with: {python-version: "3.14"}
       - run: pip install kubetasks pytest pytest-xdist
       - run: kubetasks setup
       - run: pytest tests/test_cluster.py
@@ -101,9 +97,10 @@ def init(c: Context, yes: bool = False, application: str = "") -> None:
     wanted = not (folder / MANIFESTS).exists() and "manifests" not in known
     written = _manifests(app, found.compose) if wanted else {}
     by_hand = f"{CONVERT.format(found.compose)}; " if wanted and not written else ""
-    missing = f"kompose, which makes the manifests of {found.compose}, is not on PATH." if by_hand else ""
-    for note in filter(None, (found.note, missing)):
-        report.say(note)
+    if found.note:
+        report.say(found.note)
+    if by_hand:
+        report.say(f"kompose, which makes the manifests of {found.compose}, is not on PATH.")
     texts = {**({} if known else _table(folder, values)), table.TASKS: TASKS, **written, "tests/test_cluster.py": TEST}
     texts[".github/workflows/cluster.yml"] = WORKFLOW.replace("MINORS", json.dumps([*KUBERNETES]))
     if any(source.context == folder for source in app.sources):
