@@ -107,7 +107,7 @@ def test_what_a_configuration_says_otherwise_than_the_cluster_needs_it_is_refuse
 
 @pytest.mark.parametrize("theirs", ["name: other", "nodes: 7", "- 7", None])
 def test_nothing_is_created_for_a_configuration_that_is_refused_and_a_cluster_that_is_there_needs_none(
-    kind: World, tmp_path: Path, theirs: str | None
+    kind: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], theirs: str | None
 ) -> None:
     file = tmp_path / "kind.yaml"
     own = kind.make(project=dataclasses.replace(PROJECT, kind=file))
@@ -115,7 +115,7 @@ def test_nothing_is_created_for_a_configuration_that_is_refused_and_a_cluster_th
         file.write_text(theirs)
     with pytest.raises(SettingError, match=str(file)):
         own.start()
-    assert (kind.program.called, kind.engine.networks) == ([], {})
+    assert (kind.program.called, capsys.readouterr().err) == ([], ""), "nothing is removed again"
     kind.make(nodes=2).start()
     assert own.start()[1] == "running"
     assert own.delete()
