@@ -54,7 +54,7 @@ def recipes() -> tuple[Recipe, ...]:
     return (
         Recipe(
             folder=f"kind-programs-{names.kind_programs_digest()}",
-            programs="kind, MetalLB and the pod network",
+            programs="kind, MetalLB, the pod network and the provisioner",
             compile=kind_programs.build,
             files={"kind": requirements.KIND, "metallb-native.yaml": requirements.LOAD_BALANCER},
             image=requirements.KIND_NODE_IMAGE,

@@ -1,4 +1,4 @@
-"""Complete a kind node's file system: kind's own files, and the images of MetalLB and the pod network.
+"""Complete a kind node's file system: kind's own files, and the images of MetalLB, the pod network and the provisioner.
 
 What kind expects of a node image: https://kind.sigs.k8s.io/docs/design/node-image/
 """
@@ -15,7 +15,10 @@ from nodeimages.node import Parts
 
 PACKAGES = node.PACKAGES
 METALLB_IMAGES = {name: f"quay.io/metallb/{name}:{METALLB}" for name in ("controller", "speaker")}  # as its manifest names them
-POD_NETWORK = "localhost/pod-network:built"  # as files/kind/manifests/default-cni.yaml names it
+OWN_IMAGES = {  # as the manifests in files/kind/manifests name them
+    "podnetwork": "localhost/pod-network:built",
+    "localpath": "localhost/local-path:built",
+}
 
 
 def complete(root: Path, parts: Parts) -> None:
@@ -29,14 +32,14 @@ def complete(root: Path, parts: Parts) -> None:
     (root / "kind/version").write_text(f"v{parts.version.built}\n")
     node.units(root, parts, "kubelet.service", "containerd.service", "undo-mount-hacks.service")
     programs = {f"usr/local/bin/metallb-{name}": parts.own / name for name in METALLB_IMAGES}
-    programs["usr/local/bin/podnetwork"] = parts.own / "podnetwork"
+    programs |= {f"usr/local/bin/{name}": parts.own / name for name in OWN_IMAGES}
     node.import_images(root, parts, node.images(root, parts, programs, images(), [node.sandbox_image(root)]))
 
 
 def images() -> dict[str, list[str]]:
     """The images besides the control plane's, and their entrypoints."""
     metallb = {image: [f"metallb-{name}"] for name, image in METALLB_IMAGES.items()}
-    return {**metallb, POD_NETWORK: ["podnetwork"]}
+    return metallb | {image: [name] for name, image in OWN_IMAGES.items()}
 
 
 def _copy_kind_files(base: Path, root: Path) -> None:

@@ -1,4 +1,4 @@
-"""kind, MetalLB, the pod network, and what of their modules a kind cluster needs."""
+"""kind, MetalLB, the pod network, the provisioner of volumes, and what of their modules a kind cluster needs."""
 
 import shutil
 from pathlib import Path
@@ -9,6 +9,7 @@ from nodeimages.compiler import Go, Progress
 
 TARGETS = (
     "./podnetwork",
+    "./localpath",
     "sigs.k8s.io/kind",
     "github.com/containernetworking/plugins/plugins/main/ptp",
     "go.universe.tf/metallb/controller",

@@ -80,9 +80,9 @@ def minikube() -> str:
 
 
 def kind_programs_digest() -> str:
-    """Names the compiled kind, MetalLB and pod network."""
+    """Names the compiled kind, MetalLB, pod network and provisioner."""
     recipe = _content(RECIPES, "compiler.py", "programs.py", "kind_programs.py")
-    return digest(KIND, METALLB, *_content(NODE_SOURCE, "go/go.*", "go/podnetwork/*.go"), *recipe)
+    return digest(KIND, METALLB, *_content(NODE_SOURCE, "go/go.*", "go/podnetwork/*.go", "go/localpath/*.go"), *recipe)
 
 
 def minikube_programs_digest() -> str:

@@ -5,24 +5,15 @@ from pathlib import Path
 import yaml
 
 from tests.support.driver import Tasks, docker
+from tests.support.eventually import until
 
-# no provisioner is asked for one: the test makes the volume
-VOLUME = """\
-apiVersion: v1
-kind: PersistentVolume
-metadata: {{name: {namespace}}}
-spec:
-  capacity: {{storage: 1Mi}}
-  accessModes: [ReadWriteOnce]
-  claimRef: {{namespace: {namespace}, name: data}}
-  hostPath: {{path: /var/claims/{namespace}}}
-"""
 CLAIM = {
     "apiVersion": "v1",
     "kind": "PersistentVolumeClaim",
     "metadata": {"name": "data"},
-    "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "", "resources": {"requests": {"storage": "1Mi"}}},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
 }
+FOLDERS = "/var/local-path-provisioner"  # of a node, pulled or built: one for each volume
 WRITES = "open('/data/file', 'w').write('kept')"
 READS = "print(open('/data/file').read())"
 
@@ -42,8 +33,6 @@ def test_a_file_on_a_claim_is_there_again_after_a_removal_and_goes_only_if_that_
     tasks = app.renamed(tmp_path / "source")
     add_claim(tasks.folder)
     (node, *_) = app.nodes()
-    docker("exec", node, "mkdir", "--parents", "--mode=777", f"/var/claims/{app.namespace}")
-    app.kubectl("apply", "--filename=-", stdin=VOLUME.format(namespace=app.namespace))
 
     def python(code: str) -> str:
         return app.kubectl("exec", f"deployment/{tasks.app}", "--", "python3", "-c", code)
@@ -51,21 +40,21 @@ def test_a_file_on_a_claim_is_there_again_after_a_removal_and_goes_only_if_that_
     def left() -> list[str]:
         return [item["metadata"]["name"] for item in app.get("deployments,persistentvolumeclaims")["items"]]
 
-    try:
-        tasks("build", "deploy")
-        python(WRITES)
-        dry = tasks("--dry", "undeploy")
-        assert f"delete deployment/{tasks.app}" in dry.stdout
-        assert "persistentvolumeclaim" not in dry.stdout
-        for removed in (dry, tasks("clean"), tasks("undeploy")):
-            assert "Kept with its data: persistentvolumeclaim/data. ./inv undeploy --volumes removes it." in removed.stderr
-        assert left() == ["data"]
-        tasks("build", "deploy")
-        assert python(READS) == "kept\n"
+    tasks("build", "deploy")
+    python(WRITES)
+    volume = app.get("persistentvolumeclaim", "data")["spec"]["volumeName"]
+    assert volume in docker("exec", node, "ls", FOLDERS)
+    dry = tasks("--dry", "undeploy")
+    assert f"delete deployment/{tasks.app}" in dry.stdout
+    assert "persistentvolumeclaim" not in dry.stdout
+    for removed in (dry, tasks("clean"), tasks("undeploy")):
+        assert "Kept with its data: persistentvolumeclaim/data. ./inv undeploy --volumes removes it." in removed.stderr
+    assert left() == ["data"]
+    tasks("build", "deploy")
+    assert python(READS) == "kept\n"
 
-        assert "persistentvolumeclaim/data" in tasks("--dry", "clean", "--volumes").stdout
-        tasks("clean", "--volumes")
-        assert left() == []
-    finally:
-        app.kubectl("delete", "persistentvolume", app.namespace)
-        docker("exec", node, "rm", "--recursive", f"/var/claims/{app.namespace}")
+    assert "persistentvolumeclaim/data" in tasks("--dry", "clean", "--volumes").stdout
+    tasks("clean", "--volumes")
+    assert left() == []
+    until(lambda: volume not in docker("exec", node, "ls", FOLDERS))
+    until(lambda: volume not in app.kubectl("get", "persistentvolumes"))

@@ -1,7 +1,5 @@
 """Whatever the API server serves can lie in k8s/: applied at once, waited for together, and removed by its label."""
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +7,7 @@ import pytest
 import yaml
 
 from kubetasks.project.labels import TOOL
-from tests.support.driver import Tasks, docker
+from tests.support.driver import Tasks
 
 RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 NOBODY = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
@@ -59,7 +57,7 @@ def running(name: str, specification: dict[str, Any], **more: Any) -> dict[str, 
 
 def objects(app: str, namespace: str) -> list[dict[str, Any]]:
     """One of each kind, and what needs others: a worker that crashes until the migration has run."""
-    claim = {"accessModes": ["ReadWriteOnce"], "storageClassName": "", "resources": {"requests": {"storage": "1Mi"}}}
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
     mounted = {"volumeMounts": [{"name": "data", "mountPath": "/data"}], "readinessProbe": {"tcpSocket": {"port": 8000}}}
     claims = {"serviceName": "store", "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": claim}]}
     store = {"name": "store", "port": {"number": 8000}}
@@ -112,35 +110,11 @@ def objects(app: str, namespace: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def shop(app: Tasks, tmp_path: Path) -> Iterator[Tasks]:
-    """An application with an object of each kind, and a volume for its claim."""
+def shop(app: Tasks, tmp_path: Path) -> Tasks:
+    """An application with an object of each kind."""
     tasks = app.renamed(tmp_path / "source")
     (tasks.folder / "k8s" / "all.yaml").write_text(yaml.safe_dump_all(objects(tasks.app, app.namespace)))
-    (node, *_) = app.nodes()
-    folder = f"/var/claims/{app.namespace}"
-    docker("exec", node, "mkdir", "--parents", "--mode=777", folder)
-    app.kubectl(
-        "apply",
-        "--filename=-",
-        stdin=json.dumps(
-            item(
-                "v1",
-                "PersistentVolume",
-                app.namespace,
-                spec={
-                    "capacity": {"storage": "1Mi"},
-                    "accessModes": ["ReadWriteOnce"],
-                    "claimRef": {"namespace": app.namespace, "name": "data-store-0"},
-                    "hostPath": {"path": folder},
-                },
-            )
-        ),
-    )
-    try:
-        yield tasks
-    finally:
-        app.kubectl("delete", "persistentvolume", app.namespace, "--wait=false")
-        docker("exec", node, "rm", "--recursive", folder)
+    return tasks
 
 
 def kinds(tasks: Tasks) -> set[str]:

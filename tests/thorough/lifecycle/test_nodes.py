@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import eventually, source
 from tests.support.driver import Tasks, docker
+from tests.support.eventually import until
 from tests.support.load import load
 
 NODES = 3
@@ -21,6 +22,24 @@ mkdir frozen
 sleep 1000 &
 echo $! > frozen/cgroup.procs
 echo FROZEN > frozen/freezer.state
+"""
+# a claim for each pod, with which it goes
+CLAIMS = """\
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: claims}
+spec:
+  selector: {matchLabels: {app: claims}}
+  template:
+    metadata: {labels: {app: claims}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+        - {name: main, image: IMAGE, imagePullPolicy: Never, volumeMounts: [{name: data, mountPath: /data}]}
+      volumes:
+        - name: data
+          ephemeral:
+            volumeClaimTemplate: {spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}}
 """
 ASK = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode())"
 
@@ -43,6 +62,11 @@ def announcer(tasks: Tasks) -> str:
     named = re.search(r'from node "([^"]+)"', events[-1]["message"])
     assert named, events[-1]
     return named[1]
+
+
+def folders(node: str) -> list[str]:
+    """The volumes that have a folder on the node; kind's own provisioner adds the claim to the name."""
+    return [name.partition("_")[0] for name in docker("exec", node, "ls", "/var/local-path-provisioner").split()]
 
 
 def ask_from(tasks: Tasks, pod: str, address: str) -> str:
@@ -92,6 +116,16 @@ def test_three_pods_on_three_nodes_and_no_request_lost_when_a_node_is_drained_an
         for url in urls:
             eventually.answer(url, set(where))
         assert {one["pod"]: one["node"] for one in tasks.json("traffic")["pods"]} == where
+
+    with subtests.test("each pod's claim gets a folder of its own node, which goes with the claim"):
+        (image,) = {pod["spec"]["containers"][0]["image"] for pod in tasks.get("pods")["items"]}
+        tasks.kubectl("apply", "--filename=-", stdin=CLAIMS.replace("IMAGE", image))
+        tasks.kubectl("rollout", "status", "daemonset/claims", f"--timeout={SECONDS}s")
+        volumes = {claim["spec"]["volumeName"] for claim in tasks.get("persistentvolumeclaims")["items"]}
+        assert sorted(folder for node in nodes for folder in folders(node)) == sorted(volumes)
+        assert [len(folders(node)) for node in nodes] == [1] * NODES
+        tasks.kubectl("delete", "daemonset/claims")
+        until(lambda: not any(map(folders, nodes)))
 
     with subtests.test("a changed image reaches each node through the registry"):
         edited = tasks.typed("build", "deploy", folder=source.changed(tmp_path)).stderr

@@ -62,6 +62,7 @@ EVERY_KUBERNETES = {"Kubernetes", "older Kubernetes", *NODES}
         ("NODE_SOURCE/go/kubernetes/main.go", EVERY_KUBERNETES),
         ("NODE_SOURCE/go/coredns/main.go", {"programs", *NODES}),
         ("NODE_SOURCE/go/podnetwork/main.go", KIND),
+        ("NODE_SOURCE/go/localpath/main.go", KIND),
         ("EVERY_NODE/etc/systemd/system.conf.d/stop.conf", NODES),
         ("NODE_SOURCE/files/kind/manifests/default-cni.yaml", KIND_NODES),
         ("MINIKUBE_SOURCE/go/go.mod", {"minikube", "kicbase"}),

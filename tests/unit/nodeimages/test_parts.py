@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -55,11 +56,11 @@ def test_an_engines_data_folder_leads_from_a_name_to_the_files(tmp_path: Path, l
     assert (folder / "overlay2" / "l" / (content / "link").read_text() / "bin" / "program").exists()
 
 
-def test_a_kind_node_holds_metallb_and_the_pod_network_under_the_name_in_its_manifest() -> None:
+def test_a_kind_node_holds_metallb_and_its_own_images_under_the_names_in_its_manifests() -> None:
     metallb = {f"quay.io/metallb/{name}:{METALLB}" for name in ("controller", "speaker")}
-    assert {*metallb, kind_node.POD_NETWORK} == kind_node.images().keys()
-    manifest = (NODE_SOURCE / "files/kind/manifests/default-cni.yaml").read_text()
-    assert f"image: {kind_node.POD_NETWORK}\n" in manifest
+    manifests = [path.read_text() for path in (NODE_SOURCE / "files/kind/manifests").iterdir()]
+    named = {name for text in manifests for name in re.findall(r"image: (.+)", text)}
+    assert {*metallb, *named} == kind_node.images().keys()
 
 
 def test_minikube_finds_each_pause_image_that_it_may_ask_for(tmp_path: Path) -> None:
