@@ -69,7 +69,8 @@ def _require_answer(run: Run) -> None:
 
 
 def _install_load_balancer(run: Run) -> None:
-    if run.do.unless_dry(lambda: _has_load_balancer(run)):
+    # an API server that has just started does not serve MetalLB's kinds yet
+    if run.do.unless_dry(lambda: run.kube.again(partial(metallb.installed, run.kube, run.cluster.subnet), ApiError)):
         return
     manifest, owner = requirements.LOAD_BALANCER.find(None, run.settings), run.app.owner
     run.do.unless_dry(lambda: _require(manifest))
@@ -94,14 +95,6 @@ def _install_load_balancer(run: Run) -> None:
 def _require(manifest: Artifact) -> None:
     if not manifest.present:
         raise ClusterError("MetalLB's manifest is missing.", f"{INV} setup")
-
-
-def _has_load_balancer(run: Run) -> bool:
-    installed = partial(metallb.installed, run.kube, run.cluster.subnet)
-    try:
-        return installed()
-    except ApiError:  # one that has just started does not serve MetalLB's kinds yet
-        return run.kube.again(installed, ApiError)
 
 
 def stop(run: Run) -> bool:

@@ -47,12 +47,8 @@ def wait_for(run: Run) -> bool:
     if isinstance(check(), wait.Done):
         return False
     with run.do.step("Waiting for the nodes" if len(since) > 1 else "Waiting for the node") as at:
-        end = wait.until(check, timeout=timeout, on_change=at)
-        if isinstance(end, wait.Failed):
-            raise end.error or ClusterError(end.reason, end.hint)
-        if isinstance(end, wait.Pending):
-            late = f"Cluster {run.provider.name} is not ready, with nothing new for {timeout:.0f} s: {end.detail}."
-            raise ClusterError(late, f"{INV} delete start creates it again")
+        late = f"Cluster {run.provider.name} is not ready"
+        wait.until_done(check, ClusterError, late, f"{INV} delete start creates it again", timeout=timeout, on_change=at)
     return True
 
 
