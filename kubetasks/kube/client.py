@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import json
-import logging
 import re
 import ssl
 import time
@@ -32,7 +31,6 @@ HTTP_ERROR = 400
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
 NOT_ALLOWED = (UNAUTHORIZED, FORBIDDEN)
 NO_RIGHT = 'User \\"'  # in the JSON of such an answer: User "X" cannot list resource "nodes"
-CREDENTIALS_PROGRAM = ("exec:", "[Errno")  # how the library begins what it logs of it
 MISTRUST = ("CERTIFICATE", "KEY_VALUES_MISMATCH", "UNKNOWN_CA", "PEM_LIB")  # words of OpenSSL
 
 KNOWN = {  # by API group and version, kinds that need no discovery; a plural is the name in lower case with an s
@@ -436,40 +434,16 @@ def connect(
     configuration = kubernetes.client.Configuration()
     configuration.retries = False  # the waiting loops retry, under a deadline
     load: Any = kubernetes.config.load_kube_config
-    told: list[str] = []
     try:
-        with _logged(told):
-            load(kubeconfig or None, context, client_configuration=configuration, persist_config=False)
-    except (ConfigException, OSError, UnicodeError, yaml.YAMLError) as error:
-        raise ClusterError(f"The context {context} cannot be used: {error}", unreachable_hint) from error
-    except (ValueError, TypeError, AttributeError) as error:  # YAML, and of another shape
-        raise ClusterError(
-            f"The context {context} cannot be used: {kubeconfig} is not a kubeconfig.", unreachable_hint
-        ) from error
-    if told:  # the program that gets credentials failed: the library goes on without any
-        why = " ".join(told[0].split())
-        if not why.startswith(CREDENTIALS_PROGRAM):  # on a terminal the library stumbles, and the program's own words are shown
-            why = "the program that gets them failed"
-        raise ClusterError(f"The context {context} gets no credentials: {why}", credentials_hint)
+        load(kubeconfig or None, context, client_configuration=configuration, persist_config=False)
+    except (ConfigException, OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:  # or of another shape
+        raise ClusterError(f"The context {context} cannot be used ({kubeconfig}): {error}", unreachable_hint) from error
     if own or is_loopback(configuration.host):  # Go, and so kubectl, leaves a proxy out for loopback addresses
         configuration.proxy = None
     line = shell.line([kubectl, "--context", context], {"KUBECONFIG": kubeconfig} if kubeconfig else {})
     return Kube(
         kubernetes.client.ApiClient(configuration), owner, context, unreachable_hint, credentials_hint, line, own, patience
     )
-
-
-@contextlib.contextmanager
-def _logged(told: list[str]) -> Iterator[None]:
-    """Put what a library logs as an error into `told` instead of printing it."""
-    handler = logging.Handler(logging.ERROR)
-    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
-    root = logging.getLogger()
-    root.addHandler(handler)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
 
 
 def _mistrust(error: BaseException) -> str:
