@@ -524,18 +524,6 @@ class Engine:
         with _reported(f"Creating network {name}"):
             self._client.networks.create(name, driver="bridge", labels=dict(labels), options=dict(options), check_duplicate=True)
 
-    def reconnect(self, network: str, container: "Container") -> None:
-        """Connect a stopped container to the network of that name instead of one that was removed."""
-        from docker.errors import APIError
-
-        with _reported(f"Connecting {container.name} to network {network}"):
-            try:
-                self._client.api.disconnect_container_from_network(str(container.id), network, force=True)
-            except APIError as error:
-                if error.status_code not in (403, 404, 500):  # the engine has forgotten the old one
-                    raise
-            self._client.api.connect_container_to_network(str(container.id), network)
-
     def connected(self, network: str) -> list[str]:
         """The names of the running containers on a network."""
         with _found(f"Looking for network {network}"):

@@ -1,7 +1,7 @@
 """The cluster's own Docker network. It carries our label, which kind cannot put on its containers: so it says what is ours."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kubetasks.engine.client import Engine
 from kubetasks.errors import LeftoverError
@@ -9,9 +9,6 @@ from kubetasks.project.labels import Owner
 from kubetasks.project.words import INV
 from kubetasks.providers.own import foreign
 from kubetasks.terminal.door import Door, pairs
-
-if TYPE_CHECKING:
-    from kubetasks.engine.client import Container
 
 MTU = "com.docker.network.driver.mtu"
 
@@ -48,17 +45,6 @@ class Network:
         if network and not self._owner.owns(network.get("Labels")):
             raise foreign(f"A Docker network {self._name}")
         return network is not None
-
-    def restore(self, nodes: "list[Container]") -> None:
-        """Create the network again if it was pruned, and connect the stopped nodes."""
-        if not self.ours():
-            self.create()
-            again = f"docker network disconnect --force {self._name} {{0}} || true; docker network connect {self._name} {{0}}"
-            self._do("\n".join(again.format(node.name) for node in nodes), lambda _: self._reconnect(nodes))
-
-    def _reconnect(self, nodes: "list[Container]") -> None:
-        for node in nodes:
-            self._engine.reconnect(self._name, node)
 
     def subnet(self) -> str:
         """Its IPv4 network in CIDR form, or ""."""

@@ -217,8 +217,9 @@ class Kind(Own):
     def _resume(self) -> None:
         nodes = self._nodes()
         names = [str(node.name) for node in nodes]
+        if not self._network.ours():
+            raise ClusterError(f"Docker network {self.name} of the cluster is gone.", f"{INV} delete start creates both again")
         try:
-            self._network.restore(nodes)
             self._do(["docker", "start", *names], lambda _: self._start(nodes), f"Starting cluster {self.name}")
         except EngineError as error:
             if any(words in error.sentence for words in PORT_TAKEN):

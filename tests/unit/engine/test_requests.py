@@ -68,7 +68,6 @@ TAKEN = (TAGGING, 409, {"message": "already exists"})
 UNTAGGING = "DELETE /images/app:1?force=True&noprune=False"
 REMOVAL = "DELETE /containers/c1?force=True&link=False&v=True"
 PULL, PUSH = "POST /images/create?fromImage=app&tag=1", "POST /images/host:5000/app/push?tag=1"
-DISCONNECT, CONNECT = "POST /networks/net/disconnect", "POST /networks/net/connect"
 ASKED = "GET /distribution/host:5000/app:1/json"
 STAGE = "DELETE /images/sha256:{}?force=False&noprune=False"
 BUILD = "POST /build?dockerfile=Dockerfile&forcerm=True&nocache=False&pull=False&q=False&rm=True&t=app:1"
@@ -154,14 +153,6 @@ TABLE: dict[str, Row] = {
         ["a", "b"],
     ),
     "a network goes": (lambda it: it.remove_network("net"), [("DELETE /networks/net", 204, b"")], None),
-    **{
-        f"another network, {code}": (
-            lambda it: it.reconnect("net", one(it)),
-            [(DISCONNECT, code, NONE), (CONNECT, 200, b"")],
-            None,
-        )
-        for code in (403, 404, 500)
-    },
     "a volume": (lambda it: it.volume("data"), [VOLUME], {"a": "b"}),
     "a volume without labels": (lambda it: it.volume("data"), [("GET /volumes/data", 200, {"Labels": None})], {}),
     "no volume": (lambda it: it.volume("data"), [("GET /volumes/data", 404, NONE)], None),
@@ -219,11 +210,6 @@ REFUSED: dict[str, Row] = {
             ("connection refused", "Is INVOKE_APP_REGISTRY right? docker push host:5000/app shows the same"),
         )
     },
-    f"Connecting one to network net failed: busy{SEE_DOCTOR}": (
-        lambda it: it.reconnect("net", one(it)),
-        [(DISCONNECT, 409, {"message": "busy"})],
-        EngineError,
-    ),
     f"Removing stages of builds failed: disk{SEE_DOCTOR}": (
         lambda it: it.remove_dangling(),
         [stages(1), (STAGE.format(1), 500, {"message": "disk"})],
