@@ -256,20 +256,6 @@ class Engine:
             except APIError as error:
                 raise _pull_error(reference, str(error.explanation or error)) from error
 
-    def pushed_digest(self, reference: str, name: str) -> str | None:
-        """The digest of the image `reference` in the registry in `name`, or None if it is not known to be there."""
-        from docker.errors import APIError, ImageNotFound
-
-        repository = name.rpartition(":")[0]
-        with _reported(f"Looking for {name}"):
-            try:
-                known = self._client.images.get(reference).attrs["RepoDigests"] or []
-                ask: Any = self._client.api.inspect_distribution
-                digest = str(ask(name)["Descriptor"]["digest"])
-            except (APIError, ImageNotFound):  # a push says why
-                return None
-            return digest if f"{repository}@{digest}" in known else None
-
     def push(self, name: str, on_line: Callable[[str], None]) -> str:
         """Push an image to the registry in its name, with the engine's own credentials; return its digest. Raises ImageError."""
         digest = ""

@@ -46,10 +46,8 @@ class Existing(Provider):
             self._do.say(told)
             return self.delivered(image)
         name = self.delivered(image).reference
-        digest = self._do.known(lambda: self._engine.pushed_digest(image.reference, name), None)
-        if digest is None:
-            commands = shell.line(["docker", "tag", image.reference, name]), shell.line(["docker", "push", name])
-            digest = self._do("\n".join(commands), lambda at: self._push(image.reference, name, at), f"Pushing {name}")
+        commands = shell.line(["docker", "tag", image.reference, name]), shell.line(["docker", "push", name])
+        digest = self._do("\n".join(commands), lambda at: self._push(image.reference, name, at), f"Pushing {name}")
         return Delivered(f"{name}@{digest}", pulled=True) if digest else self.delivered(image)
 
     def _push(self, reference: str, name: str, at: At) -> str:

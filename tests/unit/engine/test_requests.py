@@ -68,7 +68,6 @@ TAKEN = (TAGGING, 409, {"message": "already exists"})
 UNTAGGING = "DELETE /images/app:1?force=True&noprune=False"
 REMOVAL = "DELETE /containers/c1?force=True&link=False&v=True"
 PULL, PUSH = "POST /images/create?fromImage=app&tag=1", "POST /images/host:5000/app/push?tag=1"
-ASKED = "GET /distribution/host:5000/app:1/json"
 STAGE = "DELETE /images/sha256:{}?force=False&noprune=False"
 BUILD = "POST /build?dockerfile=Dockerfile&forcerm=True&nocache=False&pull=False&q=False&rm=True&t=app:1"
 ARGUED = BUILD.replace("?", '?buildargs={"BUILD_ID": "1"}&') + "&target=run"
@@ -93,24 +92,12 @@ def listed(**filters: list[str]) -> Exchange:
     return ALL.format(f"{filtered(**filters)}&" if filters else ""), 200, [{"Id": "c1"}]
 
 
-def in_registry(digest: str) -> Exchange:
-    return ASKED, 200, {"Descriptor": {"digest": digest}}
-
-
-def pushed(engine: Engine) -> str | None:
-    return engine.pushed_digest("app:1", AT_HOST)
-
-
 TABLE: dict[str, Row] = {
     "an image": (lambda it: it.image_id("app:1"), [LOOKED], "sha256:1"),
     "no image": (lambda it: it.image_id("app:1"), [(LOOKED[0], 404, NONE)], None),
     "info": (lambda it: it.info, [("GET /info", 200, {"ID": "1"})], {"ID": "1"}),
     "pull": (lambda it: told(lambda at: it.pull("app:1", at)), [(PULL, 200, PROGRESS)], (None, ["Layer [=>]", "Done"])),
     "push": (lambda it: told(lambda at: it.push(AT_HOST, at)), [(PUSH, 200, PROGRESS)], (DIGEST, ["Layer [=>]", "Done"])),
-    "what was pushed": (pushed, [LOOKED, in_registry(DIGEST)], DIGEST),
-    "what another pushed": (pushed, [LOOKED, in_registry("sha256:2")], None),
-    "what was never pushed": (pushed, [(LOOKED[0], 200, {**IMAGE, "RepoDigests": None}), in_registry(DIGEST)], None),
-    "a registry that says nothing": (pushed, [LOOKED, (ASKED, 401, NONE)], None),
     "names of our images": (lambda it: it.image_tags("app"), [(OUR_IMAGES, 200, NAMED)], ["app:v1", f"host:5000/app@{DIGEST}"]),
     "names in a path": (lambda it: it.image_tags("org/b"), [(OUR_IMAGES, 200, NAMED)], ["h:5/org/b:1", "org/b:1"]),
     "tag": (lambda it: it.tag("app:1", "h:5/app:2"), [LOOKED, (TAGGING.replace("app", "h:5/app"), 201, b"")], None),

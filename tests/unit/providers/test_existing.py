@@ -23,24 +23,17 @@ def existing(engine: Any = None, *, dry: bool = False, kubeconfig: str = "", reg
 
 @pytest.fixture
 def engine() -> Any:
-    """One whose registry has nothing yet."""
-    made: Any = FakeEngine(IMAGE.reference)
-    made.pushed_digest = lambda *_given: None
-    return made
+    return FakeEngine(IMAGE.reference)
 
 
-@pytest.mark.parametrize("there", [False, True])
-def test_nodes_pull_by_digest_what_is_pushed_unless_it_is_there(
-    engine: Any, capsys: pytest.CaptureFixture[str], there: bool
-) -> None:
-    engine.pushed_digest = lambda *given: DIGEST if there and given == (IMAGE.reference, NAME) else None
+def test_nodes_pull_by_digest_what_is_pushed(engine: Any, capsys: pytest.CaptureFixture[str]) -> None:
     dry, theirs = (existing(engine, registry="host:5000/team", dry=dry) for dry in (True, False))
-    assert dry.deliver(IMAGE) == Delivered(f"{NAME}@{DIGEST}" if there else NAME, pulled=True)
-    commands = [] if there else [f"docker tag {IMAGE.reference} {NAME}", f"docker push {NAME}"]
+    assert dry.deliver(IMAGE) == Delivered(NAME, pulled=True)
+    commands = [f"docker tag {IMAGE.reference} {NAME}", f"docker push {NAME}"]
     assert (capsys.readouterr().out.splitlines(), engine.pushed) == (commands, [])
     assert theirs.deliver(IMAGE) == Delivered(f"{NAME}@{DIGEST}", pulled=True)
-    assert engine.pushed == ([] if there else [NAME])
-    assert (NAME in engine.images) == (not there)
+    assert engine.pushed == [NAME]
+    assert NAME in engine.images
     assert theirs.delivered(IMAGE) == Delivered(NAME, pulled=True)
 
 
