@@ -481,13 +481,6 @@ class Engine:
             raise EngineError(f"{what} failed: {(errors or b'').decode().strip()}", f"docker logs {container.name}")
         return (output or b"").decode()
 
-    def last_words(self, container: "Container") -> str:
-        """The last line of a container's output, or ""."""
-        with _found(f"Reading the output of {container.name}"):
-            lines = [line.strip() for line in COLORS.sub("", container.logs(tail=10).decode(errors="replace")).splitlines()]
-            return next((line for line in reversed(lines) if line), "")
-        return ""
-
     def has_file(self, container: "Container", path: str) -> bool:
         """Whether a container, running or stopped, has that file."""
         with _found(f"Looking for {path} in {container.name}"):

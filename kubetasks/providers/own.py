@@ -144,8 +144,8 @@ class Own(Provider):
         """What is wrong with a cluster that was started, if one of its nodes has ended since."""
         for node in self._nodes():
             if node.status != "running":
-                told = f"Node {node.name} of cluster {self.name} has ended since it was started: {self._engine.last_words(node)}"
-                return ClusterError(told, f"docker logs {node.name} says more; {INV} delete start creates a new cluster")
+                told = f"Node {node.name} of cluster {self.name} has ended since it was started."
+                return ClusterError(told, f"docker logs {node.name} says why; {INV} delete start creates a new cluster")
         return None
 
     def stop(self) -> bool:

@@ -97,9 +97,6 @@ class FakeEngine:
     def connected(self, _network: str) -> list[str]:
         return []
 
-    def last_words(self, _node: Container) -> str:
-        return "exec /sbin/init: no such file or directory"
-
     def remove_network(self, name: str) -> None:
         del self.networks[name]
 

@@ -271,13 +271,11 @@ def test_another_port_than_the_default_one_is_told_if_the_cluster_has_it_not(
     assert "INVOKE_CLUSTER_PORT" not in capsys.readouterr().err, "the default one may have been taken"
 
 
-def test_a_node_that_ends_right_after_its_start_is_told_with_its_last_words_and_not_to_be_started(kind: World) -> None:
+def test_a_node_that_ends_right_after_its_start_is_told_with_where_its_log_is(kind: World) -> None:
     kind.provider.start()
     kind.provider.stop()
     kind.engine.ends = True
     with pytest.raises(ClusterError) as told:
         kind.provider.start()
-    assert told.value.sentence == (
-        "Node demo-control-plane of cluster demo has ended since it was started: exec /sbin/init: no such file or directory"
-    )
-    assert told.value.hint == "docker logs demo-control-plane says more; ./inv delete start creates a new cluster"
+    assert told.value.sentence == "Node demo-control-plane of cluster demo has ended since it was started."
+    assert told.value.hint == "docker logs demo-control-plane says why; ./inv delete start creates a new cluster"
