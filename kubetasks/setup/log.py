@@ -4,16 +4,11 @@ import os
 import time
 from pathlib import Path
 
-LARGE = 5_000_000  # bytes
-
 
 def new_log(cache: Path) -> Path:
-    """Begin this run's section of the log, and return its path; a log that has grown large is renamed to setup.old.log first."""
-    folder = cache / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "setup.log"
-    if log.exists() and log.stat().st_size > LARGE:
-        log.replace(folder / "setup.old.log")
+    """Begin this run's section of the log, and return its path."""
+    log = cache / "logs" / "setup.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as out:
         out.write(f"\n=== {time.strftime('%Y-%m-%d %H:%M:%S')}, process {os.getpid()} ===\n")
     return log

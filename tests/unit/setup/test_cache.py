@@ -41,13 +41,9 @@ def test_no_cluster_has_the_lock_of_setup(tmp_path: Path) -> None:
         assert [path.name for path in tmp_path.iterdir()] == ["setup.lock"] != [receipt.LOCK]
 
 
-def test_a_second_run_keeps_the_first_ones_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_run_keeps_the_first_ones_log(tmp_path: Path) -> None:
     path = log.new_log(tmp_path)
     with path.open("a") as out:
         out.write("why it failed\n")
     assert log.new_log(tmp_path) == path == tmp_path / "logs" / "setup.log"
     assert re.fullmatch(r"\n=== .* ===\nwhy it failed\n\n=== .*, process \d+ ===\n", path.read_text())
-    monkeypatch.setattr(log, "LARGE", 10)
-    log.new_log(tmp_path)
-    assert re.fullmatch(r"\n=== .* ===\n", path.read_text())
-    assert "why it failed" in (path.parent / "setup.old.log").read_text()
