@@ -31,7 +31,6 @@ NODE_SECONDS = 600  # a command in a container may take: a node pulls a large im
 COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # a program writes them if it takes us for a terminal
 BUILD_LINES = 15  # shown of a build that failed
 BAD_REQUEST = 400
-NO_BUILDER = (404, 405, 501)  # presumably the answers of an engine without a classic builder: none has been seen yet
 REQUIRES_BUILDKIT = "requires BuildKit"  # what the classic builder says of RUN --mount, COPY --chmod and others
 # what it says of a cached layer that was removed
 LAYER_GONE = re.compile("failed to get digest sha256:|unknown parent image ID|No such image: sha256:")
@@ -387,10 +386,6 @@ class Engine:
                     if "error" in event:
                         raise failed(event["error"])
             except APIError as error:
-                if error.status_code in NO_BUILDER:
-                    raise BuildKitNeededError(
-                        f"The engine has no classic builder: {error.explanation}", f"{INVOKE}_SETUP_IMAGES=pull {INV} setup"
-                    ) from error
                 if error.status_code != BAD_REQUEST:
                     raise
                 raise failed(str(error.explanation)) from error  # the Dockerfile cannot be read

@@ -229,9 +229,8 @@ def build(engine: Engine) -> None:
         (400, {"message": "parse error line 2"}, ImageError, "Building app:1 failed: parse error line 2"),
         (400, {"message": "--mount requires BuildKit"}, BuildKitNeededError, "Building app:1 failed: --mount requires BuildKit"),
         *((200, lines({"error": told}), LayerGoneError, f"Building app:1 failed: {told}") for told in LAYERS),
-        (501, {"message": "it was removed"}, BuildKitNeededError, "The engine has no classic builder: it was removed"),
     ],
-    ids="full disk,broken Dockerfile,needs BuildKit,cached layer gone,cached stage gone,no classic builder".split(","),
+    ids="full disk,broken Dockerfile,needs BuildKit,cached layer gone,cached stage gone".split(","),
 )
 def test_a_build_that_fails_is_told_as_what_it_is(
     script: Script, engine: Engine, status: int, answer: object, error: type[ImageError], sentence: str
