@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 from kubetasks.engine import access, client
-from kubetasks.engine.client import Engine
 from kubetasks.errors import EngineError, SetupError
 from kubetasks.project.settings import Settings
 from kubetasks.project.words import INV, INVOKE
@@ -36,46 +35,30 @@ def _install(settings: Settings, do: Door, needed: Sequence[Requirement]) -> Non
         client.connect()  # it says why a chosen engine does not answer
     log = new_log(settings.cache)
     do.say(f"Full log: {log}")
+    building = settings.images == "build"
+    if not building or shutil.which("dockerd"):
+        _start_engine(settings, do, log)  # one that was stopped may have the images
+    engine = client.connect() if client.release() else None
     wanted = inventory.with_base(settings, needed)
-    if settings.images == "build":
-        _build(settings, do, log, wanted)
-    else:
-        _start_engine(settings, do, log)
-        _fetch(client.connect(), settings, do, log, wanted)
+    failures = downloads.fetch(engine, settings, do, wanted) if engine and not building else []
+    if failures and settings.images == "pull":
+        raise failures[0]
+    if failures or building:
+        missing = [need for need in wanted if not need.find(engine, settings).present]
+        _build(settings, do, log, missing, "\n".join(error.sentence for error in failures))
     left = inventory.missing(settings, needed)
     if left:
         raise SetupError(f"After setup this is still missing: {', '.join(left)}.", f"The log may say why: {log}")
     do.say(f"Set up in {duration(time.monotonic() - started)}.")
 
 
-def _build(settings: Settings, do: Door, log: Path, needed: Sequence[Requirement]) -> None:
-    if shutil.which("dockerd"):
-        _start_engine(settings, do, log)  # an engine that was stopped may have the images
-    engine = client.connect() if client.release() else None
-    missing = [need for need in needed if not need.find(engine, settings).present]
+def _build(settings: Settings, do: Door, log: Path, missing: Sequence[Requirement], why: str) -> None:
+    """Build what cannot be had in another way; `why` says so. Raises SetupError, EngineError, ProgramError."""
     if not missing:
         return
-    require_buildable(settings, missing)
-    do.say(f"{INVOKE}_SETUP_IMAGES=build: building the images from package registries (one time, a few minutes).")
-    _run_build(settings, do, log, missing)
-
-
-def _fetch(engine: Engine, settings: Settings, do: Door, log: Path, needed: Sequence[Requirement]) -> None:
-    """Pull images and download files; build what cannot be had in this way. Raises SetupError, EngineError."""
-    failures = downloads.fetch(engine, settings, do, needed)
-    if not failures:
-        return
-    if settings.images == "pull":
-        raise failures[0]
-    missing = [need for need in needed if not need.find(engine, settings).present]
-    told = "\n".join(error.sentence for error in failures)
-    require_buildable(settings, missing, told)
+    require_buildable(settings, missing, why)
     names = ", ".join(need.name for need in missing)
-    do.say(f"{told}\nBuilding {names} instead, from package registries (one time, a few minutes).")
-    _run_build(settings, do, log, missing)
-
-
-def _run_build(settings: Settings, do: Door, log: Path, missing: Sequence[Requirement]) -> None:
+    do.say(f"{why or f'{INVOKE}_SETUP_IMAGES=build'}\nBuilding {names} from package registries (one time, a few minutes).")
     start = partial(_start_engine, settings, do, log)
     requirements.beside(inventory.BUILDER).build(settings, do, log, missing, start)
 

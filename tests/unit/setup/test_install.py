@@ -94,7 +94,7 @@ def test_what_cannot_be_pulled_is_built_by_anybody_if_it_needs_only_go_and_the_r
     assert machine.built == lacking
     told = capsys.readouterr().err
     assert all(f"{failure.sentence}\n" in told for failure in failures)
-    assert ("Building" in told) == bool(failures)
+    assert f"\nBuilding {', '.join(lacking)} from package registries" in told
 
 
 def test_who_asks_for_pulling_gets_no_build(machine: Machine) -> None:
