@@ -81,7 +81,7 @@ def _forwarded(run: Run) -> Iterator[str]:
 def tunnel(run: Run) -> None:
     """Keep a tunnel to the service's load balancer address open until Ctrl-C.
 
-    Raises ExposeError if there is no service, SetupError or ClusterError if there is no tunnel, LeftoverError.
+    Raises ExposeError if there is no service, SetupError or ClusterError if there is no tunnel.
     """
     provider, report = run.provider, run.report
     if not provider.tunnelled:

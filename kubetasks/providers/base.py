@@ -109,7 +109,7 @@ class Provider(ABC):
         """Remove the application's images from the nodes, except those that `used` returns; return their names."""
 
     def tunnel(self) -> None:  # noqa: B027  most need none
-        """Keep a tunnel open until Ctrl-C. Raises SetupError, ClusterError, LeftoverError."""
+        """Keep a tunnel open until Ctrl-C. Raises SetupError, ClusterError."""
 
     def docker_env(self, unset: bool) -> str | None:  # noqa: ARG002
         """The lines that point a shell's docker at the node's engine, or back; None if it has none, "" under --dry.

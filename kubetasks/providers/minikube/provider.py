@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -10,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubetasks.engine import access, machine
-from kubetasks.errors import ClusterError, EngineError, ProgramError
+from kubetasks.errors import ClusterError, EngineError, ProgramError, SetupError
 from kubetasks.project.versions import KICBASE, KUBERNETES
 from kubetasks.project.words import INV, INVOKE
 from kubetasks.providers.base import Cluster
-from kubetasks.providers.minikube import docker_images, tunnel
+from kubetasks.providers.minikube import docker_images
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
 from kubetasks.providers.own import Own, foreign
 from kubetasks.setup import requirements
@@ -66,12 +67,6 @@ class Minikube(Own):
     def _nodes(self) -> "list[Container]":
         node = self._engine.container(self.name)
         return [node] if node and node.labels.get(PROFILE_LABEL) == self.name else []
-
-    def _running_node(self) -> "Container":
-        """The node's container. Raises ClusterError if the cluster does not run."""
-        self.cluster()
-        (node,) = self._nodes()
-        return node
 
     def _labels_of_volume(self) -> dict[str, str]:
         return self._engine.volume(self.name) or {}
@@ -261,7 +256,8 @@ class Minikube(Own):
     def _docker_env(self, words: Sequence[str], unset: bool) -> str:
         self._require_program()
         if not unset:
-            self._load_base(self._running_node())
+            self.cluster()
+            self._load_base(*self._nodes())
         return shell.run([self.program, *words], env=self._programs_environment).strip()
 
     def _load_base(self, node: "Container") -> None:
@@ -282,8 +278,11 @@ class Minikube(Own):
 
     def _keep_tunnel(self, words: Sequence[str]) -> None:
         self._require_program()
-        node = self._running_node().attrs["NetworkSettings"]["Networks"][self.name]["IPAddress"]
-        tunnel.keep([self.program, *words], self._programs_environment, node)
+        self.cluster()
+        if not shutil.which("sudo"):  # minikube adds a route with it, also as root, and removes it if it is interrupted
+            raise SetupError("minikube tunnel needs sudo on PATH, also as root.", "As root: apt-get install sudo")
+        code = shell.show([self.program, *words], env=self._programs_environment)
+        raise ClusterError(f"minikube tunnel ended with {code}.", f"{INV} status shows whether the cluster runs")
 
 
 def _exists(folder: str) -> bool:

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks.errors import ClusterError
+from kubetasks.errors import ClusterError, SetupError
 from kubetasks.project.labels import OWNER_LABEL, TOOL
 from kubetasks.project.versions import KICBASE, KUBERNETES
 from kubetasks.providers.minikube.config import CONTROLLERS, Config, pulled_release
 from kubetasks.setup import requirements
 from kubetasks.setup.requirements import Artifact
+from kubetasks.terminal import shell
 from tests.unit.providers.fakes import IMAGE, NAME, World, fixed
 
 
@@ -117,3 +118,14 @@ def test_the_commands_are_minikubes_own(minikube: World, capsys: pytest.CaptureF
     assert dry.service_command(("--namespace", "ns")) == shown
     dry.tunnel()
     assert capsys.readouterr().out == "minikube tunnel --profile demo\n"
+
+
+def test_a_tunnel_needs_sudo_and_says_how_it_ended(minikube: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    minikube.provider.start()
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    with pytest.raises(SetupError, match="needs sudo on PATH"):
+        minikube.provider.tunnel()
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(shell, "show", lambda *_given, **_more: 81)
+    with pytest.raises(ClusterError, match="ended with 81"):
+        minikube.provider.tunnel()
