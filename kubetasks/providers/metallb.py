@@ -14,7 +14,7 @@ from kubetasks.kube.client import Kube, Object
 from kubetasks.project.labels import Owner
 
 NAMESPACE = "metallb-system"
-GROUP = "metallb.io"
+VERSION = "metallb.io/v1beta1"  # of its settings
 POOL = "nodes-network"
 POOL_SIZE = 32
 SPEAKERS_KEY = "memberlist"  # the Secret that the speakers mount
@@ -56,20 +56,9 @@ def installation(released: list[Object], owner: Owner) -> list[Object]:
 
 def settings(subnet: str, owner: Owner) -> list[Object]:
     """The address pool, and its announcement on the nodes' network."""
-    made = [
-        {
-            "apiVersion": f"{GROUP}/v1beta1",
-            "kind": "IPAddressPool",
-            "metadata": {"name": POOL, "namespace": NAMESPACE},
-            "spec": {"addresses": [pool(subnet)]},
-        },
-        {
-            "apiVersion": f"{GROUP}/v1beta1",
-            "kind": "L2Advertisement",
-            "metadata": {"name": POOL, "namespace": NAMESPACE},
-            "spec": {"ipAddressPools": [POOL]},
-        },
-    ]
+    specs = {"IPAddressPool": {"addresses": [pool(subnet)]}, "L2Advertisement": {"ipAddressPools": [POOL]}}
+    metadata = {"name": POOL, "namespace": NAMESPACE}
+    made = [{"apiVersion": VERSION, "kind": kind, "metadata": metadata, "spec": spec} for kind, spec in specs.items()]
     return [manifests.owned(item, owner) for item in made]
 
 
@@ -103,25 +92,9 @@ def install(kube: Kube, manifest: Path) -> None:
 
 
 def configure(kube: Kube, subnet: str) -> None:
-    """Apply its settings, and prepare its kinds. Raises ApiError with status 404 while the API does not know them yet."""
+    """Apply its settings. Raises ApiError with status 404 while the API does not know their kinds yet."""
     for item in settings(subnet, kube.owner):
         objects.apply(kube, item)
-    _prepare_kinds(kube)
-
-
-def _prepare_kinds(kube: Kube) -> None:
-    """Ask once for objects of each of MetalLB's kinds.
-
-    The API server sets up what stores a kind at the first request for it. A watch that comes first is told to come again a
-    second later: each of MetalLB's pods would lose that second as it starts.
-    """
-    for definition in kube.list("CustomResourceDefinition"):
-        spec = definition["spec"]
-        if spec["group"] != GROUP:
-            continue
-        for version in spec["versions"]:
-            if version["served"]:
-                kube.request("GET", f"/apis/{GROUP}/{version['name']}/{spec['names']['plural']}", {"limit": "1"})
 
 
 if __name__ == "__main__":  # the equivalent commands get the settings this way

@@ -61,17 +61,9 @@ def test_the_speakers_find_a_key_of_their_cluster_and_an_installation_that_goes_
     assert one.done.index("PATCH secret/memberlist") < one.done.index("PATCH daemonset/speaker"), "before they start"
 
 
-def test_each_of_its_kinds_is_asked_for_before_its_pods_watch_them_and_none_of_others() -> None:
-    versions = [{"name": "v1alpha1", "served": False}, {"name": "v1beta1", "served": True}]
+def test_its_pool_is_of_the_network() -> None:
     kube = LivingKube()
-    for name, group in (("ipaddresspools", "metallb.io"), ("certificates", "cert-manager.io"), ("bgppeers", "metallb.io")):
-        spec = {"group": group, "names": {"plural": name}, "versions": versions}
-        kube._put("CustomResourceDefinition", "", f"{name}.{group}", {"spec": spec})
     metallb.configure(kube, "172.18.0.0/16")
-    assert [target for _, target, query, *_ in kube.asked if query == {"limit": "1"}] == [
-        "/apis/metallb.io/v1beta1/ipaddresspools",
-        "/apis/metallb.io/v1beta1/bgppeers",
-    ]
     pool = kube.one("IPAddressPool", metallb.POOL, metallb.NAMESPACE)
     assert pool["spec"] == {"addresses": ["172.18.255.223-172.18.255.254"]}
 
