@@ -5,7 +5,6 @@ Settings of MetalLB: https://metallb.io/configuration/
 
 import ipaddress
 import json
-import secrets
 import sys
 from pathlib import Path
 
@@ -17,8 +16,6 @@ NAMESPACE = "metallb-system"
 VERSION = "metallb.io/v1beta1"  # of its settings
 POOL = "nodes-network"
 POOL_SIZE = 32
-SPEAKERS_KEY = "memberlist"  # the Secret that the speakers mount
-KEY_BYTES = 16  # 128 bits, as in a key that the controller makes
 ADDED_ARGUMENTS = {
     "controller": "--webhook-mode=disabled",
     # kubeadm labels the control plane as one that takes no external traffic; here it is a node like the others
@@ -62,13 +59,6 @@ def settings(subnet: str, owner: Owner) -> list[Object]:
     return [manifests.owned(item, owner) for item in made]
 
 
-def speakers_key(owner: Owner) -> Object:
-    """A new key that encrypts what the speakers send each other to know who is there."""
-    metadata = {"name": SPEAKERS_KEY, "namespace": NAMESPACE}
-    key = {"secretkey": secrets.token_urlsafe(KEY_BYTES)}
-    return manifests.owned({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": key}, owner)
-
-
 def installed(kube: Kube, subnet: str) -> bool:
     """Whether MetalLB is there, with the pool of that network: its settings are applied last.
 
@@ -86,9 +76,6 @@ def install(kube: Kube, manifest: Path) -> None:
     """Apply MetalLB's objects; its pods come up in the background, and `expose` waits for the address."""
     for item in installation(manifests.read(manifest), kube.owner):
         objects.apply(kube, item)
-        if item["kind"] == "Namespace" and kube.get("Secret", SPEAKERS_KEY, NAMESPACE) is None:
-            # the controller makes one too, but only once the speakers have failed to mount it, and try again 2 s later
-            objects.apply(kube, speakers_key(kube.owner))
 
 
 def configure(kube: Kube, subnet: str) -> None:

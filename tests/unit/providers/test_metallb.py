@@ -1,8 +1,6 @@
 """MetalLB: its address pool, and the key of its speakers. The API is a fake; expose shows the rest on a real one."""
 
 import copy
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,18 +45,6 @@ RELEASED = [
 )
 def test_the_pool_is_the_end_of_the_network_without_its_broadcast_address(subnet: str, addresses: str) -> None:
     assert metallb.pool(subnet) == addresses
-
-
-def test_the_speakers_find_a_key_of_their_cluster_and_an_installation_that_goes_on_keeps_it(tmp_path: Path) -> None:
-    manifest = tmp_path / "metallb.yaml"
-    manifest.write_text("\n---\n".join(map(json.dumps, RELEASED)))
-    one, other = LivingKube(), LivingKube()
-    keys = []
-    for kube in (one, one, other):
-        metallb.install(kube, manifest)
-        keys.append(kube.one("Secret", "memberlist", metallb.NAMESPACE)["stringData"]["secretkey"])
-    assert keys[0] == keys[1] != keys[2]
-    assert one.done.index("PATCH secret/memberlist") < one.done.index("PATCH daemonset/speaker"), "before they start"
 
 
 def test_its_pool_is_of_the_network() -> None:
