@@ -27,6 +27,7 @@ EXIT_CODES = {
     **dict.fromkeys(("service-mismatch", "no-answer"), ExposeError.code),
 }
 INDENT = " " * 12
+SHOWN = ("code", "object", "event", "probe", "wanted", "running", "changed", "serving")
 
 
 @dataclass(frozen=True)
@@ -57,27 +58,15 @@ class Diagnosis:
 
     def text(self) -> str:
         """At most LINES lines: the sentence, the parts that are known, and the next command."""
-        parts = {
-            "code": self.code,
-            "object": self.object,
-            "event": self.event,
-            "probe": self.probe,
-            "wanted": self.wanted,
-            "running": ", ".join(self.running),
-            "changed": self.changed,
-            "serving": self.serving,
-        }
+        parts = {name: getattr(self, name) for name in SHOWN} | {"running": ", ".join(self.running)}
         before = [self.sentence, *(f"  {name:<9} {_cut(value)}" for name, value in parts.items() if value)]
         if self.details:
             before.append(f"  details   {self.details}")
         after = [f"  next      {self.next}"] if self.next else []
         room = min(LOG_LINES, LINES - len(before) - len(after) - 1)
-        log = (
-            [f"  log       the last lines of {self.log_of}", *(INDENT + _cut(line) for line in self.log[-room:])]
-            if self.log
-            else []
-        )
-        return "\n".join([*before, *log, *after])
+        if self.log:
+            before += [f"  log       the last lines of {self.log_of}", *(INDENT + _cut(line) for line in self.log[-room:])]
+        return "\n".join([*before, *after])
 
 
 def _cut(text: str) -> str:
