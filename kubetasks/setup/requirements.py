@@ -103,28 +103,25 @@ def cached(settings: Settings, name: str) -> str:
     return name and str(settings.cache / name)
 
 
+def _program(name: str, project: str, version: str, sha256: Mapping[str, str]) -> File:
+    """A program that a project releases on GitHub."""
+    return File(
+        name,
+        lambda of: cached(of, f"{name}-{version}/{name}"),
+        lambda of: cached(of, built(name)),
+        version=version,
+        url=f"https://github.com/{project}/releases/download/{version}/{name}-{{platform}}",
+        sha256=sha256,
+        program=True,
+    )
+
+
 BASE_IMAGE = Requirement("base image", lambda _: PYTHON_IMAGE, lambda _: built("python", DEBIAN))
 REGISTRY = Requirement("registry", lambda _: versions.REGISTRY, lambda _: built("registry"))
 KIND_NODE_IMAGE = Requirement("node image", lambda of: KUBERNETES[of.kubernetes].pulled, lambda of: built("node", of.kubernetes))
 MINIKUBE_NODE_IMAGE = Requirement("node image", lambda _: KICBASE, lambda of: built("kicbase", of.kubernetes), tagged=True)
-KIND = File(
-    "kind",
-    lambda of: cached(of, f"kind-{versions.KIND}/kind"),
-    lambda of: cached(of, built("kind")),
-    version=versions.KIND,
-    url=f"https://github.com/kubernetes-sigs/kind/releases/download/{versions.KIND}/kind-{{platform}}",
-    sha256=versions.KIND_SHA256,
-    program=True,
-)
-MINIKUBE = File(
-    "minikube",
-    lambda of: cached(of, f"minikube-{versions.MINIKUBE}/minikube"),
-    lambda of: cached(of, built("minikube")),
-    version=versions.MINIKUBE,
-    url=f"https://github.com/kubernetes/minikube/releases/download/{versions.MINIKUBE}/minikube-{{platform}}",
-    sha256=versions.MINIKUBE_SHA256,
-    program=True,
-)
+KIND = _program("kind", "kubernetes-sigs/kind", versions.KIND, versions.KIND_SHA256)
+MINIKUBE = _program("minikube", "kubernetes/minikube", versions.MINIKUBE, versions.MINIKUBE_SHA256)
 LOAD_BALANCER = File(
     "load balancer",
     lambda of: cached(of, f"metallb-{versions.METALLB}/metallb-native.yaml"),
