@@ -313,21 +313,7 @@ def started_since(pod: Object, since: datetime | None) -> bool:
         (container.get("state", {}).get("running") or {}).get("startedAt")
         for container in pod.get("status", {}).get("containerStatuses", [])
     ]
-    return all(_not_before(since, time) for time in started)
-
-
-def crashed_since(pod: Object, since: datetime | None) -> bool:
-    """Whether a container of the pod ended at or after `since`, to the second: what the API says may be from before that."""
-    ended = [
-        (container.get("lastState", {}).get("terminated") or {}).get("finishedAt")
-        for container in problems.container_statuses(pod)
-    ]
-    return any(_not_before(since, time) for time in ended)
-
-
-def _not_before(since: datetime | None, time: str | None) -> bool:
-    """Whether the API reports a time, and one that is not before the second of `since`."""
-    return time is not None and (since is None or datetime.fromisoformat(time) >= since.replace(microsecond=0))
+    return all(time and datetime.fromisoformat(time) >= since.replace(microsecond=0) for time in started)
 
 
 def pod_phase(pod: Object) -> str:

@@ -562,7 +562,7 @@ def world(
     run.__dict__.update(provider=provider, living=kube, engine=engine, host_engine=engine)
     kube.answers(monkeypatch)
     monkeypatch.setattr(requirements, "kubectl", lambda: Artifact("kubectl", True))
-    for module, name in ((nodes, "CRASHING_SECONDS"), (nodes, "REFUSED_SECONDS"), (judge, "UNANSWERED_SECONDS")):
+    for module, name in ((nodes, "REFUSED_SECONDS"), (judge, "UNANSWERED_SECONDS")):
         monkeypatch.setattr(module, name, 0.0)
     monkeypatch.setattr(kubectl, "forward", kube.forward)
     monkeypatch.delenv(access.NODE_VARIABLE, raising=False)

@@ -30,7 +30,7 @@ from kubetasks.tasks import namespace
 from tasks import PROJECT
 from tests.unit.engine.fakes import FakeEngine
 from tests.unit.failing import raising
-from tests.unit.pipeline.living import BEGUN, CRASHED, NODE_PORT, World, world
+from tests.unit.pipeline.living import BEGUN, NODE_PORT, World, world
 
 UPDATE = "UPDATE_TRANSCRIPTS"  # if this variable is set, a transcript that differs is written anew, and the test still fails
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
@@ -80,14 +80,6 @@ def restarted(it: World) -> None:
     renewed = {"renewTime": (SINCE + timedelta(seconds=1)).isoformat()}
     lease = it.kube.one("Lease", "node", "kube-node-lease")
     it.kube.meanwhile += [("GET lease", int), ("GET lease", lambda: lease["spec"].update(renewed))]
-
-
-def crashed(it: World, finished: str) -> None:
-    """The cluster's own network crashed then, and no node is ready."""
-    it.kube.one("Node", "node", "")["status"]["conditions"][0]["status"] = "False"
-    last = {"terminated": {**CRASHED["terminated"], "finishedAt": finished}}
-    told = {"name": "kindnet", "image": "kindnet", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": last}
-    it.kube._put("Pod", "kube-system", "kindnet-1", {"spec": {"nodeName": "node"}, "status": {"containerStatuses": [told]}})
 
 
 def set_up(it: World) -> None:
@@ -190,9 +182,7 @@ DONE: dict[str, Callable[[World], Any]] = {
     "a node ends": lambda it: setattr(it.provider, "broken", ClusterError("Node ours has ended.", "docker logs ours")),
     "nothing answers": soon("GET node", AWAY, AWAY),
     "the node comes back": restarted,
-    "the network crashed before": lambda it: crashed(it, BEGUN),
-    "the network crashes": lambda it: crashed(it, SINCE.isoformat()),
-    "too many files are open": lambda it: setattr(it.kube, "last_words", "too many open files"),
+    "the network crashes": lambda it: it.kube.one("Node", "node", "")["status"]["conditions"][0].update(status="False"),
 }
 BESIDE = "Cluster and image: done"
 
