@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from kubetasks.project.words import DOCS, INV
-from kubetasks.terminal.loopback import is_loopback
 
 Info = Mapping[str, Any]
 
@@ -64,16 +63,7 @@ def cautions(info: Info, proxies: Mapping[str, str]) -> list[str]:
     told = []
     if not reaches_containers(info):
         told.append(f"Containers' own addresses do not answer here: a kind service answers at 127.0.0.1; minikube: {INV} tunnel.")
-    named = {f"{scheme.upper()}_PROXY": url for scheme, url in proxies.items() if scheme in ("http", "https") and url}
+    named = [f"{scheme.upper()}_PROXY" for scheme, url in proxies.items() if scheme in ("http", "https") and url]
     if named and not info.get("HttpProxy") and not info.get("HttpsProxy"):
-        told.append(
-            f"{next(iter(named))} is set here, and the engine has no proxy to pull images through: {DOCS}/setup.md#a-proxy"
-        )
-    ours = [variable for variable, url in named.items() if is_loopback(_with_scheme(url))]
-    if ours:  # without the address: it may have a password
-        told.append(f"Nodes do not reach the proxy of {ours[0]}: 127.0.0.1 is a node's own there. Name this machine's address.")
+        told.append(f"{named[0]} is set here, and the engine has no proxy to pull images through: {DOCS}/setup.md#a-proxy")
     return told
-
-
-def _with_scheme(url: str) -> str:
-    return url if "://" in url else f"//{url}"
