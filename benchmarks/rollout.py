@@ -21,7 +21,7 @@ sys.path.insert(0, str(PROJECT))
 figures.require_the_tests()
 
 from kubetasks.kube.client import Object  # noqa: E402
-from kubetasks.kube.readiness import pod_ready  # noqa: E402
+from kubetasks.kube.states import pod_ready  # noqa: E402
 from tests.support import source  # noqa: E402
 
 PICTURE = PROJECT / "docs" / "pictures" / "rollout.svg"

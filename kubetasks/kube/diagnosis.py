@@ -8,8 +8,9 @@ from kubetasks.errors import ClusterError, EngineError, ExposeError, RolloutErro
 from kubetasks.kube import readiness, template
 from kubetasks.kube.client import UNAVAILABLE, Object, describe
 from kubetasks.kube.kinds import COUNTS
-from kubetasks.kube.problems import KINDS, Problem, container_statuses, event_object, event_time
+from kubetasks.kube.problems import KINDS, Problem, event_object, event_time
 from kubetasks.kube.readiness import Rollout
+from kubetasks.kube.states import container_statuses, pod_ready
 
 LINES = 24  # at most, on a screen
 LOG_LINES = 10
@@ -138,7 +139,7 @@ def diagnose(
         event=_event(event, now or datetime.now(UTC)) if event else "",
         probe=_probe(pod, problem) if pod else "",
         wanted=", ".join(_images(found.spec) for found in template.of(workload)) if workload else "",
-        running=sorted({_images(running["spec"]) for running in pods if readiness.pod_ready(running)}),
+        running=sorted({_images(running["spec"]) for running in pods if pod_ready(running)}),
         changed=_revision(counted, newest) if counted else "",
         serving=_serving(pods, newest) if counted else "",
         log_of=f"{source[1]}{' before its restart' if source[2] else ''}" if source and log else "",
@@ -187,12 +188,12 @@ def _images(spec: Object) -> str:
 def _revision(workload: Object, newest: Sequence[Object]) -> str:
     number = workload["metadata"].get("annotations", {}).get(readiness.REVISION)
     revision = f", now revision {number}" if number else ""
-    ready = sum(map(readiness.pod_ready, newest))
+    ready = sum(map(pod_ready, newest))
     return f"{describe(workload)}{revision}: {ready} of {readiness.replicas(workload)} pods ready"
 
 
 def _serving(pods: Sequence[Object], newest: Sequence[Object]) -> str:
-    ready = [pod for pod in pods if readiness.pod_ready(pod)]
+    ready = [pod for pod in pods if pod_ready(pod)]
     older = [pod for pod in ready if pod not in newest]
     if not older:
         return _count(ready)

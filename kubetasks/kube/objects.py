@@ -78,7 +78,7 @@ def rehearse(kube: Kube, item: Object, before: Object | None) -> bool:
     if not (ends and before):
         return False
     changed = (after["spec"], after["metadata"].get("annotations")) != (before["spec"], before["metadata"].get("annotations"))
-    return changed or readiness.has_failed(before)
+    return changed or bool(readiness.failure(before))
 
 
 def _with_template(live: Object, template: Object) -> Object:

@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from kubetasks.kube.client import Object
+from kubetasks.kube.states import condition, container_statuses
 from kubetasks.project.words import DEPLOYMENT, DOCS, INV, INVOKE, MENDED
 
 NODE_STOPPED = ("CrashLoopBackOff", "Unknown")  # why a container waits and how it ended, if its runtime did not see the end
@@ -164,12 +165,6 @@ def mount_failures(events: Sequence[Object]) -> dict[str, str]:
     return {event_object(event)[1]: event.get("message", "") for event in sorted(failed, key=event_time)}
 
 
-def container_statuses(pod: Object) -> list[Object]:
-    """The statuses of a pod's containers, those that run first included."""
-    status = pod.get("status", {})
-    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
-
-
 def event_object(event: Object) -> tuple[str, str]:
     """Kind and name of what an event is about."""
     about = event.get("involvedObject", {})
@@ -193,20 +188,20 @@ def of_kind(code: str, name: str, container: str = "", grace: Grace | None = Non
 
 def unschedulable(pod: Object) -> str | None:
     """The scheduler's message if the pod fits on no node now, otherwise None."""
-    condition = _condition(pod, "PodScheduled")
-    if condition.get("reason") != "Unschedulable" or pod["metadata"].get("deletionTimestamp"):
+    placed = condition(pod, "PodScheduled")
+    if placed.get("reason") != "Unschedulable" or pod["metadata"].get("deletionTimestamp"):
         return None
-    return str(condition.get("message", ""))
+    return str(placed.get("message", ""))
 
 
 def creating(pod: Object, now: datetime) -> bool:
     """Whether the pod has a node, and its volumes and network are not there after longer than usual."""
-    scheduled = _condition(pod, "PodScheduled")
+    scheduled = condition(pod, "PodScheduled")
     since = scheduled.get("lastTransitionTime")
     if scheduled.get("status") != "True" or not since or pod["metadata"].get("deletionTimestamp"):
         return False
     late = now - datetime.fromisoformat(since) > timedelta(seconds=USUAL_SECONDS)
-    return late and _condition(pod, "PodReadyToStartContainers").get("status") == "False"
+    return late and condition(pod, "PodReadyToStartContainers").get("status") == "False"
 
 
 def unready(pod: Object, now: datetime) -> Unready | None:
@@ -216,7 +211,7 @@ def unready(pod: Object, now: datetime) -> Unready | None:
     probes = {
         container["name"]: container["readinessProbe"] for container in pod["spec"]["containers"] if "readinessProbe" in container
     }
-    changed = _condition(pod, "Ready").get("lastTransitionTime")
+    changed = condition(pod, "Ready").get("lastTransitionTime")
     for container in pod.get("status", {}).get("containerStatuses", []):
         running, probe = container.get("state", {}).get("running"), probes.get(container["name"])
         if running and probe and not container.get("ready") and container.get("started") is not False:  # False: startup probe
@@ -224,10 +219,6 @@ def unready(pod: Object, now: datetime) -> Unready | None:
             since = max(datetime.fromisoformat(begun) for begun in (running["startedAt"], changed) if begun)
             return Unready(str(container["name"]), (now - since).total_seconds(), own)
     return None
-
-
-def _condition(item: Object, kind: str) -> Object:
-    return next((condition for condition in item.get("status", {}).get("conditions", []) if condition["type"] == kind), {})
 
 
 def of_pod(
@@ -309,4 +300,4 @@ def _answer(pod: Object, evidence: Evidence) -> str:
 
 def _takes_pods(node: Object) -> bool:
     taints = [taint["key"] for taint in node["spec"].get("taints", [])]
-    return _condition(node, "Ready").get("status") == "True" and not any(key in NOT_READY_TAINTS for key in taints)
+    return condition(node, "Ready").get("status") == "True" and not any(key in NOT_READY_TAINTS for key in taints)

@@ -1,4 +1,4 @@
-"""Whether nodes and the application's objects are ready, and why not: pure functions of the API's objects.
+"""Whether the application's objects are ready, and why not: pure functions of the API's objects.
 
 The rules are those of kstatus: https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus.
 """
@@ -14,6 +14,7 @@ from kubetasks.kube import problems
 from kubetasks.kube.client import VERSIONS, Object, describe, within
 from kubetasks.kube.kinds import CONDITIONS, COUNTS, ENDING, GENERAL, WANTED
 from kubetasks.kube.problems import Evidence, Grace, Problem
+from kubetasks.kube.states import condition, conditions, container_statuses, name_of, pod_phase, pod_ready, started_since
 from kubetasks.terminal.wait import Done, Failed, Pending, State
 
 REVISION = "deployment.kubernetes.io/revision"
@@ -62,11 +63,11 @@ def problem(rollout: Rollout) -> Problem | None:
     name = workload["metadata"]["name"]
     if not _noticed(workload):
         return None
-    if failure := _failure(workload):
-        message = str(failure.get("message") or failure.get("reason") or "its containers have ended")
+    if ended := failure(workload):
+        message = str(ended.get("message") or ended.get("reason") or "its containers have ended")
         pod = max(rollout.pods, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
         return problems.of_kind("failed", *_named(pod), what=describe(workload), message=message)
-    spec, conditions, count = within(workload, "spec"), _conditions(workload), _count(workload)
+    spec, told, count = within(workload, "spec"), conditions(workload), _count(workload)
     if count is None:
         failing = [wrong for wrong in (problems.of_pod(pod, evidence) for pod in newest_pods(rollout)) if wrong]
         # how often a container of a job may fail is the job's own matter
@@ -78,7 +79,7 @@ def problem(rollout: Rollout) -> Problem | None:
     starting = [pod for pod in newest if not pod_ready(pod) and problems.of_pod(pod, evidence) is None]
     ending = [pod for pod in rollout.pods if pod["metadata"].get("deletionTimestamp")]
     releasing = bool(starting or ending)
-    refused = conditions.get("ReplicaFailure", {})
+    refused = told.get("ReplicaFailure", {})
     if refused.get("status") == "True" and updated < wanted:  # the condition outlives its cause
         message = str(refused.get("message", ""))
         code = "quota" if "exceeded quota" in message else "pods-refused"
@@ -99,7 +100,7 @@ def problem(rollout: Rollout) -> Problem | None:
         return None if starting and (worst.code, worst.grace) == ("not-ready", Grace.LONG) else worst
     if spec.get("paused") and (updated < wanted or total > updated):
         return problems.of_kind("paused", name, kubectl=evidence.kubectl)
-    progressing = conditions.get("Progressing", {})
+    progressing = told.get("Progressing", {})
     if progressing.get("reason") == "ProgressDeadlineExceeded":
         return problems.of_kind("no-progress", name, message=progressing.get("message", ""))
     return None
@@ -118,26 +119,24 @@ def foremost(states: Mapping[str, State]) -> str:
 
 def restarts(rollout: Rollout) -> int:
     """How often containers of its pods have been started again."""
-    return sum(container["restartCount"] for pod in rollout.pods for container in problems.container_statuses(pod))
+    return sum(container["restartCount"] for pod in rollout.pods for container in container_statuses(pod))
 
 
 def late(rollout: Rollout, seconds: float, missing: str) -> Problem:
     """The problem of a rollout that is not complete in time, at a pod that is not ready if there is one."""
     pod = next((pod for pod in newest_pods(rollout) if not pod_ready(pod)), None)
     name, container = _named(pod)
-    name = name or (_name(rollout.workload) if rollout.workload else "")
+    name = name or (name_of(rollout.workload) if rollout.workload else "")
     return problems.of_kind("timeout", name, container, seconds=f"{seconds:.0f}", message=missing)
 
 
-def has_failed(item: Object) -> bool:
-    """Whether an object says that it has come to a bad end: a job that gave up, a pod that failed, a stalled controller."""
-    return bool(_failure(item))
+def failure(item: Object) -> Object:
+    """What says that an object has come to a bad end, with a message or a reason; {} if nothing does.
 
-
-def _failure(item: Object) -> Object:
-    """What says so, with a message or a reason; {} if nothing does."""
+    That is a job that gave up, a pod that failed, a stalled controller.
+    """
     ends, status = item["kind"] in ENDING, within(item, "status")
-    failed = _conditions(item).get("Failed" if ends else "Stalled", {})
+    failed = condition(item, "Failed" if ends else "Stalled")
     if failed.get("status") == "True":
         return failed
     return status if ends and status.get("phase") == "Failed" else {}
@@ -145,7 +144,7 @@ def _failure(item: Object) -> Object:
 
 def _named(pod: Object | None) -> tuple[str, str]:
     """The name of a pod, and its first container; "" without one."""
-    return (_name(pod), pod["spec"]["containers"][0]["name"]) if pod else ("", "")
+    return (name_of(pod), pod["spec"]["containers"][0]["name"]) if pod else ("", "")
 
 
 def _count(item: Object) -> tuple[int, int, int, int] | None:
@@ -164,13 +163,6 @@ def replicas(workload: Object | None) -> int:
     return wanted
 
 
-def _conditions(item: Object) -> dict[str, Object]:
-    """The conditions by type."""
-    listed = within(item, "status").get("conditions")
-    found = map(within, listed if isinstance(listed, list) else [])
-    return {str(condition["type"]): condition for condition in found if "type" in condition}
-
-
 def _noticed(workload: Object) -> bool:
     """Whether its controller, if the kind has one that says so, has seen the newest specification."""
     newest, status = workload["metadata"].get("generation", 0), within(workload, "status")
@@ -185,17 +177,17 @@ def awaited(item: Object) -> bool:
 
 def _by_conditions(item: Object) -> Done | Pending:
     """How far an object is whose kind does not count pods."""
-    conditions, status, last = _conditions(item), within(item, "status"), CONDITIONS.get(item["kind"])
+    found, status, last = conditions(item), within(item, "status"), CONDITIONS.get(item["kind"])
     if status.get("phase") == "Succeeded" or within(item, "spec").get("suspend"):
         return Done()
-    asked = [last] if last else [kind for kind in GENERAL if kind in conditions]
-    missing = [kind for kind in asked if conditions.get(kind, {}).get("status") != "True"]
-    changing = conditions.get("Reconciling", {}).get("status") == "True"
+    asked = [last] if last else [kind for kind in GENERAL if kind in found]
+    missing = [kind for kind in asked if found.get(kind, {}).get("status") != "True"]
+    changing = found.get("Reconciling", {}).get("status") == "True"
     if not missing and not changing:
         return Done()
     if status.get("failed"):
         return Pending(f"{status['failed']} attempts have failed")
-    told = conditions.get("Reconciling" if changing else missing[0], {}).get("message", "")
+    told = found.get("Reconciling" if changing else missing[0], {}).get("message", "")
     return Pending(f"it is not {missing[0] if missing else 'reconciled'} yet{f': {told}' if told else ''}")
 
 
@@ -252,7 +244,7 @@ def _revision(replica_set: Object) -> int:
 def newest_set(rollout: Rollout) -> str:
     """The name of the replica set of the deployment's current template; "" if there is none yet."""
     newest = _newest_template(rollout)
-    return next((_name(replica_set) for replica_set in rollout.replica_sets if _template(replica_set) == newest), "")
+    return next((name_of(replica_set) for replica_set in rollout.replica_sets if _template(replica_set) == newest), "")
 
 
 def newest_pods(rollout: Rollout) -> list[Object]:
@@ -283,53 +275,3 @@ def _newest_template(rollout: Rollout) -> str | None:
         if replica_set["metadata"].get("annotations", {}).get(REVISION) == revision
     )
     return next(map(_template, same), None)
-
-
-def node_state(nodes: Sequence[Object], leases: Sequence[Object], since: Mapping[str, datetime]) -> State:
-    """Done if every node is ready, those in `since` among them, and its kubelet has renewed its lease since it started.
-
-    Until then the API reports the state before the nodes stopped. `leases` are those of the namespace kube-node-lease.
-    """
-    renewed = {
-        lease["metadata"]["name"]: datetime.fromisoformat(lease["spec"]["renewTime"])
-        for lease in leases
-        if lease["spec"].get("renewTime")
-    }
-    expected = since.keys() | {_name(node) for node in nodes}
-    ready = {_name(node) for node in nodes if pod_ready(node) and _name(node) in renewed}
-    ready -= {name for name in ready & since.keys() if renewed[name] < since[name]}
-    return Done() if expected and len(ready) == len(expected) else Pending(f"{len(ready)} of {len(expected)} nodes ready")
-
-
-def _name(item: Object) -> str:
-    return str(item["metadata"]["name"])
-
-
-def started_since(pod: Object, since: datetime | None) -> bool:
-    """Whether all of a pod's containers were started at or after `since`, to the second, as the API reports it."""
-    if since is None:
-        return True
-    started = [
-        (container.get("state", {}).get("running") or {}).get("startedAt")
-        for container in pod.get("status", {}).get("containerStatuses", [])
-    ]
-    return all(time and datetime.fromisoformat(time) >= since.replace(microsecond=0) for time in started)
-
-
-def pod_phase(pod: Object) -> str:
-    """One word for a pod, as kubectl prints it: Running, Terminating, ErrImageNeverPull, ..."""
-    if pod["metadata"].get("deletionTimestamp"):
-        return "Terminating"
-    for container in pod.get("status", {}).get("containerStatuses", []):
-        waiting = container.get("state", {}).get("waiting")
-        if waiting:
-            return str(waiting.get("reason", "Waiting"))
-    return str(pod.get("status", {}).get("phase", "Unknown"))
-
-
-def pod_ready(pod: Object) -> bool:
-    """Whether a pod (or node) is ready and not terminating."""
-    if pod["metadata"].get("deletionTimestamp"):
-        return False
-    conditions = pod.get("status", {}).get("conditions", [])
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)

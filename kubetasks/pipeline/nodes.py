@@ -1,7 +1,7 @@
 """Waiting for a cluster of our own: until its API answers, and until its nodes are ready."""
 
 from kubetasks.errors import ClusterError
-from kubetasks.kube import readiness
+from kubetasks.kube import states
 from kubetasks.kube.client import UNAUTHORIZED, ApiError, CredentialsError
 from kubetasks.pipeline.run import Run
 from kubetasks.project.words import DOCS, INV
@@ -36,7 +36,7 @@ def wait_for(run: Run) -> bool:
 
     @kube.surviving
     def check() -> wait.State:
-        return readiness.node_state(kube.list("Node"), kube.list("Lease", "kube-node-lease"), since)
+        return states.node_state(kube.list("Node"), kube.list("Lease", "kube-node-lease"), since)
 
     if isinstance(check(), wait.Done):
         return False

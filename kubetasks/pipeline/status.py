@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from kubetasks.kube import manifests, readiness, service, template
+from kubetasks.kube import manifests, readiness, service, states, template
 from kubetasks.kube.client import ApiError, Object, describe
 from kubetasks.kube.readiness import Rollout
 from kubetasks.kube.service import Address
@@ -42,8 +42,8 @@ def _document(run: Run) -> dict[str, Any]:
         document["deployment"] = {
             "image": _container(deployment["spec"]["template"]["spec"], run.app)["image"],
             "replicas": readiness.replicas(deployment),
-            "ready": sum(map(readiness.pod_ready, newest)),
-            "earlier": sum(readiness.pod_ready(pod) for pod in pods if pod not in newest),
+            "ready": sum(map(states.pod_ready, newest)),
+            "earlier": sum(states.pod_ready(pod) for pod in pods if pod not in newest),
             "state": _state(run, there),
         }
     read = [(item, run.seen.rollout_of(item)) for item in run.others]
@@ -53,8 +53,8 @@ def _document(run: Run) -> dict[str, Any]:
     document["pods"] = [
         {
             "name": pod["metadata"]["name"],
-            "ready": readiness.pod_ready(pod),
-            "state": readiness.pod_phase(pod),
+            "ready": states.pod_ready(pod),
+            "state": states.pod_phase(pod),
             "restarts": sum(container["restartCount"] for container in pod["status"].get("containerStatuses", [])),
         }
         for pod in [*pods, *(pod for _, found in read for pod in found.pods)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kubetasks.kube import diagnosis, readiness
+from kubetasks.kube import diagnosis, readiness, states
 from kubetasks.kube.diagnosis import EXIT_CODES, HEALTHY, LINES, Diagnosis
 from kubetasks.kube.problems import KINDS, Grace
 from kubetasks.kube.readiness import Rollout
@@ -26,7 +26,7 @@ def diagnose(objects: Any, events: Sequence[dict[str, Any]] = (), log: Sequence[
 
 def test_a_missing_image_beside_what_still_serves() -> None:
     objects = recorded("missing-image")
-    broken = next(pod["metadata"]["name"] for pod in objects["pods"] if not readiness.pod_ready(pod))
+    broken = next(pod["metadata"]["name"] for pod in objects["pods"] if not states.pod_ready(pod))
     absent = 'Container image "simple-server:missing" is not present'
     told = [
         event(broken, 55, "ErrImageNeverPull", absent, count=4),
@@ -76,7 +76,7 @@ def test_what_no_pod_can_tell_is_read_from_the_replica_set() -> None:
 
 def test_a_pod_that_fits_nowhere_is_told_by_its_own_event() -> None:
     objects = recorded("unschedulable")
-    pod = next(pod["metadata"]["name"] for pod in objects["pods"] if not readiness.pod_ready(pod))
+    pod = next(pod["metadata"]["name"] for pod in objects["pods"] if not states.pod_ready(pod))
     deployments = {"kind": "Deployment", "name": objects["workload"]["metadata"]["name"]}
     other = event("", 59, "FailedCreate", "another one", involvedObject=deployments)
     assert diagnose(objects, [event(pod, 50, "FailedScheduling", "no room"), other]).event.endswith("no room")

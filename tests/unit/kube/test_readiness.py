@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kubetasks.kube import problems, readiness
+from kubetasks.kube import problems, readiness, states
 from kubetasks.kube.problems import Evidence
 from kubetasks.kube.readiness import Rollout
 from kubetasks.terminal.wait import Done, Failed, Pending, State
@@ -62,23 +62,23 @@ def test_a_pod_on_its_way_out_has_no_problem_and_is_not_ready() -> None:
     assert problems.of_pod(pod, Evidence())
     pod["metadata"]["deletionTimestamp"] = "2026-11-24T14:00:00Z"
     assert problems.of_pod(pod, Evidence()) is None
-    assert readiness.pod_phase(pod) == "Terminating"
-    assert not readiness.pod_ready(pod)
+    assert states.pod_phase(pod) == "Terminating"
+    assert not states.pod_ready(pod)
 
 
 def test_a_node_counts_as_ready_once_its_kubelet_has_spoken_since_its_own_start_and_one_that_has_not_joined_is_awaited() -> None:
     nodes, leases = recorded("nodes")["nodes"], recorded("leases")["leases"]
     renewed = datetime.fromisoformat(leases[0]["spec"]["renewTime"])
-    assert readiness.node_state(nodes, leases, {NODE: renewed}) == Done()
-    assert readiness.node_state(nodes, leases, {}) == Done(), "when it started is not known"
-    assert readiness.node_state(nodes, leases, {NODE: LATER}) == Pending("0 of 1 nodes ready")
-    assert isinstance(readiness.node_state([], [], {}), Pending)
-    assert readiness.node_state(nodes, leases, {NODE: renewed, "worker": renewed}) == Pending("1 of 2 nodes ready")
+    assert states.node_state(nodes, leases, {NODE: renewed}) == Done()
+    assert states.node_state(nodes, leases, {}) == Done(), "when it started is not known"
+    assert states.node_state(nodes, leases, {NODE: LATER}) == Pending("0 of 1 nodes ready")
+    assert isinstance(states.node_state([], [], {}), Pending)
+    assert states.node_state(nodes, leases, {NODE: renewed, "worker": renewed}) == Pending("1 of 2 nodes ready")
     worker, lease = copy.deepcopy(nodes[0]), copy.deepcopy(leases[0])
     worker["metadata"]["name"] = lease["metadata"]["name"] = "worker"
     both = [*nodes, worker], [*leases, lease]
-    assert readiness.node_state(*both, {NODE: renewed, "worker": renewed}) == Done()
-    assert readiness.node_state(*both, {NODE: renewed, "worker": LATER}) == Pending("1 of 2 nodes ready")
+    assert states.node_state(*both, {NODE: renewed, "worker": renewed}) == Done()
+    assert states.node_state(*both, {NODE: renewed, "worker": LATER}) == Pending("1 of 2 nodes ready")
 
 
 def test_after_a_restart_only_containers_that_were_started_since_count() -> None:
