@@ -2,13 +2,11 @@
 
 import json
 import os
-import queue
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, fields
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -28,6 +26,7 @@ REQUEST_TIMEOUT = 60  # seconds; a build or a pull may be silent for longer
 ANSWER_SECONDS = 10  # until a running engine has said its release
 SILENT_SECONDS = 1800
 NODE_SECONDS = 600  # a command in a container may take: a node pulls a large image
+TIMED_OUT = 124  # the exit code of coreutils' timeout
 COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # a program writes them if it takes us for a terminal
 BUILD_LINES = 15  # shown of a build that failed
 BAD_REQUEST = 400
@@ -469,9 +468,11 @@ class Engine:
     def run_in(self, container: "Container", *argv: str) -> str:
         """Run a command in a running container and return its output. Raises EngineError if it fails, or after NODE_SECONDS."""
         what = f"`{' '.join(argv)}` in {container.name}"
-        with _reported(f"Running {argv[0]} in {container.name}"):
-            ended: Any = _within(NODE_SECONDS, what, partial(container.exec_run, list(argv), demux=True))
+        with _reported(f"Running {argv[0]} in {container.name}"):  # the SDK would wait without an end
+            ended: Any = container.exec_run(["timeout", str(NODE_SECONDS), *argv], demux=True)
         output, errors = ended.output
+        if ended.exit_code == TIMED_OUT:
+            raise EngineError(f"{what} has not ended after {NODE_SECONDS} s.", f"{INV} stop start")
         if ended.exit_code != 0:
             raise EngineError(f"{what} failed: {(errors or b'').decode().strip()}", f"docker logs {container.name}")
         return (output or b"").decode()
@@ -534,26 +535,6 @@ class Engine:
                 filter(None, (_created(labelled.attrs["Labels"]) for labelled in marked)),
                 key=lambda cluster: (cluster.name, cluster.provider),
             )
-
-
-def _within(seconds: float, what: str, call: Callable[[], Any]) -> Any:
-    """What the call returns or raises. Raises EngineError after so many seconds: the SDK waits for a command without an end."""
-    ended: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue()
-
-    def work() -> None:
-        try:
-            ended.put((call(), None))
-        except BaseException as error:  # noqa: BLE001  raised again below
-            ended.put((None, error))
-
-    threading.Thread(target=work, daemon=True).start()
-    try:
-        result, error = ended.get(timeout=seconds)
-    except queue.Empty:
-        raise EngineError(f"{what} has not ended after {seconds:.0f} s.", f"{INV} stop start") from None
-    if error:
-        raise error
-    return result
 
 
 def _created(labels: Mapping[str, str]) -> Created | None:

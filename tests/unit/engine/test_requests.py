@@ -2,7 +2,6 @@
 
 import io
 import json
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from kubetasks.engine import client
 from kubetasks.engine.client import BuildKitNeededError, Created, Engine, LayerGoneError, PullError
 from kubetasks.engine.content import read_context
 from kubetasks.errors import EngineError, ImageError
@@ -310,23 +308,18 @@ def test_a_build_gets_labels_arguments_and_every_name(script: Script, engine: En
 
 def test_what_a_program_in_a_container_prints_is_returned_and_what_it_complains_of_is_told() -> None:
     def ran(code: int, *output: bytes | None) -> str:
-        ended = SimpleNamespace(exit_code=code, output=output)
+        ended, words = SimpleNamespace(exit_code=code, output=output), ["timeout", "600", "ls", "-l"]
         container: Any = SimpleNamespace(
-            name="one", exec_run=lambda argv, demux: ended if (argv, demux) == (["ls", "-l"], True) else None
+            name="one", exec_run=lambda argv, demux: ended if (argv, demux) == (words, True) else None
         )
         return NO_ENGINE.run_in(container, "ls", "-l")
 
     assert (ran(0, b"out", b"err"), ran(0, None, None)) == ("out", "")
-    for errors, words in ((b" err\n", "`ls -l` in one failed: err"), (None, "`ls -l` in one failed: ")):
+    for code, errors, words in (
+        (1, b" err\n", "`ls -l` in one failed: err"),
+        (1, None, "`ls -l` in one failed: "),
+        (124, None, "`ls -l` in one has not ended after 600 s."),
+    ):
         with pytest.raises(EngineError) as told:
-            ran(1, b"out", errors)
+            ran(code, b"out", errors)
         assert told.value.sentence == words
-
-
-def test_a_command_in_a_node_that_never_ends_is_given_up_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "NODE_SECONDS", 0.01)
-    never = threading.Event()
-    node: Any = SimpleNamespace(name="node", exec_run=lambda *_words, **_given: never.wait())
-    with pytest.raises(EngineError, match=r"`ctr images ls` in node has not ended after 0 s\."):
-        NO_ENGINE.run_in(node, "ctr", "images", "ls")
-    never.set()
