@@ -439,22 +439,21 @@ class Engine:
         name: str,
         image: str,
         network: str,
-        ports: tuple[int, int],
+        port: int,
         labels: Mapping[str, str],
         env: Mapping[str, str],
         tmpfs: str,
     ) -> "Container":
-        """Start a container in the background. `ports` are (port of 127.0.0.1, port in the container); the files in its folder
-        `tmpfs` are in memory.
+        """Start a container in the background, with a free port of 127.0.0.1 for its `port`; the files in its folder `tmpfs`
+        are in memory.
         """
-        outside, inside = ports
         with _reported(f"Starting container {name}"):
             return self._client.containers.run(
                 image,
                 detach=True,
                 name=name,
                 network=network,
-                ports={f"{inside}/tcp": ("127.0.0.1", outside)},
+                ports={f"{port}/tcp": ("127.0.0.1", 0)},
                 labels=dict(labels),
                 environment=dict(env),
                 tmpfs={tmpfs: ""},

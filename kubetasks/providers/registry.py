@@ -59,10 +59,9 @@ class Registry:
     def address(self) -> str:
         """Where this machine reaches it (host:port), or "" if there is none or it does not run."""
         container = self._container()
-        return self._address_of(container) if container and container.status == "running" else self._would_answer
-
-    def _address_of(self, container: "Container") -> str:
-        (binding,) = container.attrs["HostConfig"]["PortBindings"][f"{PORT}/tcp"]
+        if container is None or container.status != "running":
+            return self._would_answer
+        (binding,) = container.attrs["NetworkSettings"]["Ports"][f"{PORT}/tcp"]
         return f"127.0.0.1:{binding['HostPort']}"
 
     def listens(self) -> bool:
@@ -74,28 +73,19 @@ class Registry:
     def serve(self) -> None:
         """Start it, created first if necessary, if there is an image that it can run. Raises OwnershipError, EngineError."""
         self.require_free()
-        container = self._container()
+        container, image, did = self._container(), self._image(), True
         if container and container.status != "running":
             self._digests.clear()  # what it holds is in memory
-            try:
-                self._start(container)
-            except EngineError:  # its port may be taken by now; what it held is in the engine
-                self.remove()
-                container = None
-        image = self._image()
-        if container or not image.present:
-            return
-        self._digests.clear()
-        port, labels, env = _free_port(), self._labels, ENVIRONMENT
-        where = ["--name", self.name, "--network", self._cluster, "--publish", f"127.0.0.1:{port}:{PORT}", "--tmpfs", FILES]
-        run = ["docker", "run", "--detach", *where, *pairs("--label", labels), *pairs("--env", env), image.reference]
-        given = self.name, image.reference, self._cluster, (port, PORT), labels, env, FILES
-        if not self._do.did(run, lambda: self._engine.serve(*given)):
-            self._would_answer = f"127.0.0.1:{port}"
-
-    def _start(self, container: "Container") -> None:
-        if not self._do.did(["docker", "start", self.name], lambda: self._engine.start(container)):
-            self._would_answer = self._address_of(container)
+            did = self._do.did(["docker", "start", self.name], lambda: self._engine.start(container))
+        elif not container and image.present:
+            self._digests.clear()
+            labels, env = self._labels, ENVIRONMENT
+            where = ["--name", self.name, "--network", self._cluster, "--publish", f"127.0.0.1::{PORT}", "--tmpfs", FILES]
+            run = ["docker", "run", "--detach", *where, *pairs("--label", labels), *pairs("--env", env), image.reference]
+            given = self.name, image.reference, self._cluster, PORT, labels, env, FILES
+            did = self._do.did(run, lambda: self._engine.serve(*given))
+        if not did:
+            self._would_answer = "127.0.0.1:0"
 
     def push(self, reference: str, at: At) -> None:
         """Push the image of that name, unless this process has. Raises EngineError, ImageError."""
@@ -184,10 +174,3 @@ class Registry:
         if container is None or self._would_be_gone:
             return None
         return container if self._labels.items() <= container.labels.items() else None
-
-
-def _free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on; it stays the container's, also when that starts again."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -91,7 +91,7 @@ def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
         assert f"simple-server:{served(throwaway)}" in docker(*on_node, "ls", "--quiet")
 
     with subtests.test("it does not matter that its port was taken while it was stopped"):
-        (port,) = json.loads(docker("inspect", name))[0]["HostConfig"]["PortBindings"]["5000/tcp"]
+        (port,) = json.loads(docker("inspect", name))[0]["NetworkSettings"]["Ports"]["5000/tcp"]
         docker("stop", name)
         with socket.create_server(("127.0.0.1", int(port["HostPort"]))):
             assert THROUGH in after_an_edit()

@@ -72,10 +72,8 @@ class FakeEngine:
     def stop(self, container: Container) -> None:
         container.status = "exited"
 
-    def serve(
-        self, name: str, _image: str, _network: str, published: tuple[int, int], labels: dict[str, str], *_: object
-    ) -> None:
-        self.nodes[name] = Container(name, labels, attrs={"HostConfig": ports(p5000=str(published[0]))})
+    def serve(self, name: str, _image: str, _network: str, port: int, labels: dict[str, str], *_: object) -> None:
+        self.nodes[name] = Container(name, labels, attrs={"NetworkSettings": {"Ports": {f"{port}/tcp": [{"HostPort": "40000"}]}}})
 
     def remove(self, container: Container) -> None:
         del self.nodes[container.name]

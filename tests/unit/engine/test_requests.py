@@ -259,7 +259,7 @@ def test_what_is_made_carries_the_owners_label(script: Script, engine: Engine) -
     ]
     engine.create_network("net", labels, {"mtu": "1400"})
     engine.create_volume("data", labels)
-    engine.serve("one", "registry:1", "net", (40000, 5000), labels, {"STORE": "files"}, "/files")
+    engine.serve("one", "registry:1", "net", 5000, labels, {"STORE": "files"}, "/files")
     engine.import_image(io.BytesIO(b"layer"), "base:1", ["CMD true"])
     network, _, volume, container, *_ = script.bodies
     assert network.items() >= {"Name": "net", "Driver": "bridge", "Options": {"mtu": "1400"}, "Labels": labels}.items()
@@ -267,7 +267,7 @@ def test_what_is_made_carries_the_owners_label(script: Script, engine: Engine) -
     assert (container["Image"], container["Labels"], container["Env"]) == ("registry:1", labels, ["STORE=files"])
     assert container["HostConfig"]["Tmpfs"] == {"/files": ""}
     assert container["HostConfig"]["NetworkMode"] == "net"
-    assert container["HostConfig"]["PortBindings"] == {"5000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "40000"}]}
+    assert container["HostConfig"]["PortBindings"] == {"5000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "0"}]}
     assert script.bodies[-1] == b"layer"
 
 
