@@ -193,26 +193,18 @@ class Tasks(Program):
 
 
 def _exit_refused(error: OSError) -> NoReturn:
-    """Say what the system refuses, and exit with a code for it. Raises the error again if that does not explain it."""
-    refused = _refused(error)
-    if refused is None:
+    """Say what a person can do about a full disk, or a file that somebody else owns, and exit. Raises any other error again."""
+    if error.errno in FULL:
+        refused = FileError(f"{error.filename or 'A file'}: {error.strerror}.", "df -h shows where there is room")
+    elif error.errno in REFUSALS and error.filename:
+        whose = f"ls -ld {shlex.quote(str(error.filename))} shows whose it is; mount shows what is read-only"
+        refused = FileError(f"{error.filename}: {error.strerror}.", whose)
+    else:
         raise error
     print(refused.message, file=sys.stderr)
     with suppress(OSError):  # it is no file
         discard(sys.stdout)
     sys.exit(refused.code)
-
-
-def _refused(error: OSError) -> FileError | None:
-    """What a person can do about a full disk, or about a file that somebody else owns; None if that does not explain it."""
-    if error.errno in FULL:
-        return FileError(f"{error.filename or 'A file'}: {error.strerror}.", "df -h shows where there is room")
-    if error.errno in REFUSALS and error.filename:
-        path = shlex.quote(str(error.filename))
-        return FileError(
-            f"{error.filename}: {error.strerror}.", f"ls -ld {path} shows whose it is; mount shows what is read-only"
-        )
-    return None
 
 
 def handle_signals() -> None:
