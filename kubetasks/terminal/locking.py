@@ -37,12 +37,18 @@ def held(path: Path, tell: Tell, waiting: str) -> Iterator[None]:
     """Hold the lock whose file is `path`, and say `waiting` if another run holds it. The file is removed at the end."""
     import filelock
 
-    lock = filelock.FileLock(path)  # if the file was removed while we waited, it takes the new one
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        tell(waiting)
-        lock.acquire()
+    blocking = False
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(path)  # if the file was removed while we waited, it takes the new one
+        try:
+            lock.acquire(blocking=blocking)
+            break
+        except filelock.Timeout:
+            tell(waiting)
+            blocking = True
+        except FileNotFoundError:  # `setup --remove` has just removed the folder
+            continue
     try:
         yield
     finally:
