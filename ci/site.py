@@ -26,7 +26,7 @@ CHAPTERS = {  # the order of the menu
     "Learn": ("tutorial", "server", "minikube", "problems"),
     "Use": ("use", "setup", "settings", "tasks", "loop", "existing", "template", "scale", "answers"),
     "Work on it": ("CONTRIBUTING", "testing", "decisions", "providers", "SECURITY", "CHANGELOG"),
-    "Examples": ("examples-clock", "examples-visits"),
+    "Examples": ("examples-clock", "examples-shop"),
     "Node images": ("nodeimages", "nodeimages-data-minikube"),
 }
 LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")

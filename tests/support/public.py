@@ -26,10 +26,12 @@ POSTGRES = """\
 #!/bin/sh
 set -eu
 PATH=/usr/lib/postgresql/17/bin:$PATH
-echo "$POSTGRES_PASSWORD" >/tmp/password
-initdb --pgdata="$PGDATA" --username="$POSTGRES_USER" --pwfile=/tmp/password --auth=scram-sha-256 --encoding=UTF8
-echo "host all all all scram-sha-256" >>"$PGDATA/pg_hba.conf"
-echo "CREATE DATABASE $POSTGRES_USER" | postgres --single -D "$PGDATA" postgres
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+  echo "$POSTGRES_PASSWORD" >/tmp/password
+  initdb --pgdata="$PGDATA" --username="$POSTGRES_USER" --pwfile=/tmp/password --auth=scram-sha-256 --encoding=UTF8
+  echo "host all all all scram-sha-256" >>"$PGDATA/pg_hba.conf"
+  echo "CREATE DATABASE $POSTGRES_USER" | postgres --single -D "$PGDATA" postgres
+fi
 postgres -D "$PGDATA" -c listen_addresses='*' &
 trap 'kill -INT $!' TERM # the published image is stopped by SIGINT: SIGTERM would wait for its clients
 wait
@@ -67,7 +69,17 @@ def postgres(folder: Path, name: str) -> None:
     build.import_root(client.connect(), root, name, ['ENTRYPOINT ["/entrypoint.sh"]'])
 
 
-RECIPES: dict[str, Callable[[Path, str], None]] = {"golang:1.26": golang, "node:22-slim": node, "postgres:17": postgres}
+def redis(folder: Path, name: str) -> None:
+    rootfs.make(folder / "root", ["redis-server"], log=folder / "log")
+    build.import_root(client.connect(), folder / "root", name, [])
+
+
+RECIPES: dict[str, Callable[[Path, str], None]] = {
+    "golang:1.26": golang,
+    "node:22-slim": node,
+    "postgres:17": postgres,
+    "redis:7": redis,
+}
 
 
 def use(settings: Settings, folder: Path) -> None:
