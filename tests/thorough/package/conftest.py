@@ -127,9 +127,8 @@ def begin(this_run: Run, tmp_path: Path, programs: Path) -> Iterator[Begin]:
         for file, text in files.items():
             path = tmp_path / name / file
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(
-                re.sub(rf'((?:name|image)(?:: | = )"?|of\("|images\.){called}\b', rf"\g<1>{name}", text) if called else text
-            )
+            named = rf'((?:name|image)(?:: | = )"?|of\("|images\.){called}\b'
+            path.write_text(re.sub(named, rf"\g<1>{name}", text) if called else text)
         public.use(this_run.tasks.settings, tmp_path / name)
         given = {"PORT": str(any_port()), "KUBERNETES": this_run.tasks.settings.kubernetes}
         variables = {f"INVOKE_KUBETASKS_CLUSTER_{key}": value for key, value in given.items()}
