@@ -42,15 +42,14 @@ class Source:
 class Application:
     """A web server with images and manifests, which speaks HTTP.
 
-    `name` names its objects, its container and its own image; `owner` is on all of them. `source` is what that image is built
-    from, `more` what the other images are. `manifests` is a folder; None: they are made from name, port and health path. `port`
-    is the one that its container listens on. `health` is a path that answers with a status below 400 once it can serve.
+    Its name is that of its own image, of its objects and of its container; `owner` is on all of them. `source` is what that image
+    is built from, `more` what the other images are. `manifests` is a folder; None: they are made from name, port and health path.
+    `port` is the one that its container listens on. `health` is a path that answers with a status below 400 once it can serve.
 
     `pod_key` is the key under which each answer, a JSON object, names its pod, and `node_key` that of the node in the answer of
     GET /; "" if they name none.
     """
 
-    name: str
     owner: Owner
     source: Source
     manifests: Path | None
@@ -59,6 +58,11 @@ class Application:
     pod_key: str = ""
     node_key: str = ""
     more: tuple[Source, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Its name, and its own image's."""
+        return self.source.name
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -170,7 +174,6 @@ class Project:
         if manifests == "" or (there and manifests != MANIFESTS and not there.is_dir()):
             raise SettingError(f"There is no folder {manifests!r} of manifests in {path}.", MADE)
         made = Application(
-            name=name,
             owner=Owner(owner or f"kubetasks-{name}"),
             source=_source(path, name, context, dockerfile, target, args),
             more=tuple(_source(path, other, **given) for other, given in (images or {}).items()),

@@ -151,7 +151,7 @@ class Tasks:
 
     def as_cluster(self, ledger: Ledger | None = None) -> Cluster:
         """The same cluster, as the fixtures of the package know it."""
-        app = dataclasses.replace(PROJECT.application, name=self.app)
+        app = dataclasses.replace(PROJECT.application, source=dataclasses.replace(PROJECT.application.source, name=self.app))
         project = dataclasses.replace(PROJECT, folder=self.folder, application=app)
         return Cluster(project, {}, ledger, os.environ | self.environment)
 

@@ -148,7 +148,7 @@ def test_builds_that_end_at_once_all_give_their_image_the_tutorials_name(app: Ta
     tasks, connection = app.renamed(tmp_path / "one"), client.connect()
     source.edit(shutil.copytree(tasks.folder, tmp_path / "other"))
     sources = [Source(tasks.app, tmp_path / name, tmp_path / name / "Dockerfile") for name in ("one", "other")]
-    ours = [dataclasses.replace(PROJECT.application, name=tasks.app, source=one) for one in sources]
+    ours = [dataclasses.replace(PROJECT.application, source=one) for one in sources]
     runs = [Cluster(dataclasses.replace(PROJECT, folder=one.source.context, application=one), {}) for one in ours]
     for turns in (len(runs), TIMES):  # those that build, then those that only give the name
         with ThreadPoolExecutor(AT_ONCE) as pool:

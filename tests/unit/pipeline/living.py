@@ -529,7 +529,7 @@ def world(
     (source / "Dockerfile").write_text("FROM scratch\n")
     elsewhere = more.pop("elsewhere", False)
     dockerfile = (source / "Dockerfile").rename(folder / "Containerfile") if elsewhere else source / "Dockerfile"
-    built_from = Source(more.get("name", PROJECT.application.name), source, dockerfile)
+    built_from = Source(more.pop("name", PROJECT.application.name), source, dockerfile)
     mailer = more.pop("mailer", False)
     if mailer:
         (folder / "mailer").mkdir()
