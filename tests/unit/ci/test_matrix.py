@@ -4,6 +4,7 @@ import configparser
 import platform
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -234,6 +235,18 @@ def test_once_a_week_actions_run_everything_on_every_python_and_every_kubernetes
     wanted = {(minor, NEWEST) for minor in PYTHONS} | {(DEFAULT_PYTHON, minor) for minor in KUBERNETES}
     assert (len(jobs), set(jobs)) == (len(wanted), wanted)
     assert weekly["cluster"]["with"]["tier"] == weekly["minikube"]["with"]["tier"] == "exhaustive"
+
+
+@pytest.mark.parametrize(("arch", "page"), [("X64", ["--browser"]), ("ARM64", [])])
+def test_the_page_is_requested_where_githubs_image_has_a_chromium(tmp_path: Path, arch: str, page: list[str]) -> None:
+    (step,) = [one for one in workflow("cluster")["cluster"]["steps"] if "--kubernetes" in one.get("run", "")]
+    chosen = re.fullmatch(r"\$\{\{ runner\.arch == '(\w+)' && '(\S+)' \|\| '' \}\}", step["env"]["BROWSER"])
+    assert chosen
+    (inv := tmp_path / "inv").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    inv.chmod(0o755)
+    environment = {"INVOKE_CLUSTER_KUBERNETES": NEWEST, "TIER": "--all", "BROWSER": chosen[2] if chosen[1] == arch else ""}
+    typed = subprocess.check_output(["bash", "-ec", step["run"]], cwd=tmp_path, env=environment, text=True)
+    assert typed.split() == ["test", f"--kubernetes={NEWEST}", *page, "--all"]
 
 
 def test_a_pull_request_runs_core_on_the_oldest_and_newest_kubernetes_and_thorough_on_the_default_one() -> None:
