@@ -28,7 +28,8 @@ from kubetasks.terminal.report import duration
 FOLDER = Path(__file__).resolve().parents[1]
 REPORTS = FOLDER / "reports"
 LINTS = ("lint", "type")
-THOROUGH_LINTS = (*LINTS, "lint-ci", "docs", "lowest")
+LOWEST = "lowest"
+THOROUGH_LINTS = (*LINTS, "lint-ci", "docs", LOWEST)
 DEFAULT_PROVIDER = DEFAULTS["cluster"]["provider"]
 CORE_SECONDS = 300  # the goal for the core tier, on two cores with everything there
 SLOWEST = 10
@@ -74,6 +75,11 @@ class Job:
         """The tox environment."""
         python = f"py{self.name.replace('.', '')}"
         return {"python": python, "lint": self.name}.get(self.kind, "integration")
+
+    @property
+    def python(self) -> str:
+        """The minor of Python without which it cannot run, or ""."""
+        return next(iter(PYTHONS)) if self.name == LOWEST else self.name if self.kind == "python" else ""
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -220,10 +226,10 @@ def _prepare(settings: Settings, do: Door, job: Job) -> tuple[str, Callable[[], 
             argv = [sys.executable, *MACHINES[job.name]]
             return f"Debian {engines.RELEASE}, emulated, {where}", lambda: shell.show(argv, env=job.variables)
         return f"{ENGINES[job.name]}, {where}", lambda: _on_modern_engine(of_provider, do, job)
-    if job.kind == "python":
-        interpreter = find_python(job.name)
+    if job.python:
+        interpreter = find_python(job.python)
         if not interpreter:
-            image = pythons.image(settings, do, job.name, install)
+            image = pythons.image(settings, do, job.python, install)
             return image.split("@")[0], lambda: _contained(settings, job, image)
         return interpreter, lambda: _tox(job)
     return "this machine", lambda: _tox(job)

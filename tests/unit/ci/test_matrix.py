@@ -3,6 +3,7 @@
 import configparser
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ci import browsers, junit, matrix
+from ci import browsers, junit, matrix, pythons
 from ci.matrix import Job, Result, Tier
 from ci.pythons import PYTHONS
 from hostengine import packages
@@ -162,6 +163,18 @@ def test_a_check_without_a_junit_file_gets_one(tmp_path: Path) -> None:
     assert [str(junit.read(tmp_path / name)) for name in ("lint.xml", "type.xml")] == ["1 passed", "0 passed, 1 failed"]
 
 
+@pytest.mark.parametrize("here", ["/usr/bin/python3.11", ""])
+def test_the_oldest_packages_are_tested_on_the_oldest_python_in_a_container_if_it_is_not_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: list[str], here: str
+) -> None:
+    oldest = next(iter(PYTHONS))
+    monkeypatch.setattr(matrix, "find_python", {oldest: here}.__getitem__)
+    monkeypatch.setattr(pythons, "image", lambda *words: f"python:{words[2]}@sha256:0")
+    (result,) = matrix.run(configured(cache=tmp_path), door(), [Job("lint", matrix.LOWEST, "thorough")])
+    assert (result.outcome, result.where) == ("passed", here or f"python:{oldest}")
+    assert given[0].endswith(f"python:{oldest}@sha256:0 sh -euc {shlex.quote(matrix.IN_CONTAINER)} sh lowest") == (not here)
+
+
 @pytest.mark.promise("If no engine can run, `./inv test`")
 @pytest.mark.usefixtures("given")
 def test_without_an_engine_what_needs_none_is_tested_and_nothing_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,6 +239,13 @@ def test_tox_has_an_environment_for_each_python_and_a_description_for_each_envir
     listed = [name.strip() for name in parser["tox"]["env_list"].split(",")]
     assert [name for name in listed if name.startswith("py")] == [f"py{minor.replace('.', '')}" for minor in PYTHONS]
     assert all(parser[name].get("description") for name in parser.sections() if name.startswith("testenv"))
+
+
+def test_the_oldest_packages_have_the_oldest_python_in_tox_and_in_actions() -> None:
+    oldest = next(iter(PYTHONS))
+    assert f"[testenv:lowest]\nbase_python = py{oldest.replace('.', '')}\n" in (PROJECT.folder / "tox.ini").read_text()
+    _, python, *_ = workflow("quick")["lint"]["steps"]
+    assert python["with"]["python-version"].split() == [oldest, DEFAULT_PYTHON]
 
 
 def test_once_a_week_actions_run_everything_on_every_python_and_every_kubernetes() -> None:
