@@ -9,6 +9,8 @@ PROFILE_LABEL = "name.minikube.sigs.k8s.io"  # minikube's own, on all that belon
 BUILT = ("--preload=false", "--cache-images=false")
 BUILT_NETWORK = "--cni=bridge"
 WAIT_SECONDS = 360
+# else it refuses root, and a release newer than its own list if GitHub's API does not know it, or refuses: 60 requests an hour
+FORCED = "--force"
 CONTROLLERS = tuple(f"--extra-config=controller-manager.kube-api-{limit}={CONTROLLERS_RATE}" for limit in ("qps", "burst"))
 
 
@@ -19,15 +21,12 @@ class Config:
     `runtime` runs the node's containers: containerd or docker.
 
     minikube waits `timeout` seconds, at least as long as by itself: on a slow machine it must not give up first.
-
-    `forced`: minikube refuses to run as root, and a release that it can neither know nor look up.
     """
 
     name: str
     image: str
     built: bool
     kubernetes: str
-    forced: bool
     runtime: str
     timeout: float
 
@@ -41,7 +40,7 @@ class Config:
     def start(self) -> list[str]:
         """The words for a cluster that is there: minikube keeps what it was created with."""
         wait = f"--wait-timeout={max(WAIT_SECONDS, self.timeout):.0f}s"
-        return ["start", "--profile", self.name, wait, *(BUILT if self.built else ()), *(["--force"] if self.forced else [])]
+        return ["start", "--profile", self.name, wait, *(BUILT if self.built else ()), FORCED]
 
 
 def pulled_release(node_image: str) -> str:

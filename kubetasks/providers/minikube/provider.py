@@ -59,8 +59,7 @@ class Minikube(Own):
         image, version = self._find(requirements.MINIKUBE_NODE_IMAGE, self._engine), KUBERNETES[self._wanted.kubernetes]
         built = image.reference != KICBASE
         release = f"v{version.built}" if built else pulled_release(version.pulled)
-        forced = built or os.geteuid() == 0
-        return Config(self.name, image.reference, built, release, forced, self._runtime, self._wanted.timeout)
+        return Config(self.name, image.reference, built, release, self._runtime, self._wanted.timeout)
 
     # what is there
 
