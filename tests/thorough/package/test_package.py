@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kubetasks.project.versions import PYTHON_IMAGE
+from kubetasks.project.versions import DEFAULT_KUBERNETES, PYTHON_IMAGE
 from kubetasks.testing.cluster import Cluster
 from tasks import PROJECT
 from tests.support import answers, source
@@ -73,6 +73,8 @@ def make_hello(begin: Begin) -> Theirs:
 def test_a_dockerfile_and_two_lines_are_enough_beside_our_own_cluster(hello: Theirs, app: Any) -> None:
     url = hello.typed("up").splitlines()[0]
     assert answers.text(url) == "hello\n"
+    minor = os.environ.get("INVOKE_CLUSTER_KUBERNETES", DEFAULT_KUBERNETES)
+    assert f" v{minor}." in hello.shell("kubectl --kubeconfig=$(kubetasks kubeconfig) get nodes"), "what this run is asked for"
     assert (hello.folder / ".state" / hello.name / "kubeconfig").exists(), "its state lies in its folder"
     assert (hello.folder / ".state" / ".gitignore").read_text() == "*\n"
     told = hello.typed("traffic")
