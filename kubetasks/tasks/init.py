@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import sys
 import tomllib
@@ -21,6 +22,7 @@ from kubetasks.kube import made, manifests
 from kubetasks.project import files, inferred, table
 from kubetasks.project.application import MANIFESTS, Application, Project
 from kubetasks.project.versions import KUBERNETES
+from kubetasks.tasks import origin
 from kubetasks.terminal import shell
 from kubetasks.terminal.report import Report
 
@@ -48,7 +50,8 @@ def test_no_request_is_lost_while_it_is_scaled(k8s_app, k8s_traffic):
 CONVERT = "kompose convert --file {} --out " + f"{MANIFESTS}/"
 BARE = re.compile("[A-Za-z0-9_-]+")  # a key that TOML has without quotation marks
 IGNORED = (".git", ".venv", "venv", "**/__pycache__", "**/.pytest_cache", *inferred.COMPOSE)  # what no image needs
-WORKFLOW = """\
+WORKFLOW = ".github/workflows/cluster.yml"
+STEPS = """\
 name: Cluster
 on: [push, pull_request]
 permissions: {}
@@ -67,7 +70,7 @@ jobs:
         with: {persist-credentials: false}
       - uses: actions/setup-python@5fda3b95a4ea91299a34e894583c3862153e4b97 # v7.0.0
         with: {python-version: "3.14"}
-      - run: pip install kubetasks pytest pytest-xdist
+      - run: pip install PACKAGE pytest pytest-xdist
       - run: kubetasks setup
       - run: pytest tests/test_cluster.py
 """
@@ -102,7 +105,8 @@ def init(c: Context, yes: bool = False, application: str = "") -> None:
     if by_hand:
         report.say(f"kompose, which makes the manifests of {found.compose}, is not on PATH.")
     texts = {**({} if known else _table(folder, values)), table.TASKS: TASKS, **written, "tests/test_cluster.py": TEST}
-    texts[".github/workflows/cluster.yml"] = WORKFLOW.replace("MINORS", json.dumps([*KUBERNETES]))
+    package = origin.requirement()
+    texts[WORKFLOW] = STEPS.replace("MINORS", json.dumps([*KUBERNETES])).replace("PACKAGE", shlex.quote(package))
     if any(source.context == folder for source in app.sources):
         tops = {Path(name).parts[0]: "" for name in (*texts, MANIFESTS)}
         texts[IGNORE_FILE] = "\n".join([*IGNORED, *(top for top in tops if not (folder / top).exists()), ""])
@@ -121,6 +125,8 @@ def init(c: Context, yes: bool = False, application: str = "") -> None:
     for name, text in new.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
+    if package == origin.UNKNOWN and WORKFLOW in new:
+        report.say(f"Nothing here says where GitHub can get kubetasks: replace URL and COMMIT in {WORKFLOW}.")
     report.say(f"Next: {by_hand}kubetasks setup up traffic; pytest")
 
 

@@ -1,6 +1,7 @@
 """What `init` writes, and what it leaves as it is."""
 
 import io
+import shlex
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +14,8 @@ import yaml
 from kubetasks.errors import SettingError
 from kubetasks.project.application import Project
 from kubetasks.project.versions import KUBERNETES
-from kubetasks.tasks.init import init
+from kubetasks.tasks import origin
+from kubetasks.tasks.init import WORKFLOW, init
 from tasks import PROJECT
 
 Begin = Callable[[Mapping[str, str]], Path]
@@ -241,3 +243,15 @@ def test_its_workflow_has_each_kubernetes_and_the_actions_of_our_own(begin: Begi
     actions = [line.strip() for line in text.splitlines() if "uses:" in line]
     assert len(actions) == 2
     assert [line for line in actions if line not in ours] == []
+
+
+@pytest.mark.parametrize("package", ["kubetasks==1.2", "kubetasks @ git+https://git.example/o/r@c0ffee", origin.UNKNOWN])
+def test_its_workflow_installs_the_package_from_where_it_came_or_a_sentence_says_what_to_fill_in(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str
+) -> None:
+    monkeypatch.setattr(origin, "requirement", lambda: package)
+    steps = yaml.safe_load((begin({}) / WORKFLOW).read_text())["jobs"]["test"]["steps"]
+    (line,) = [step["run"] for step in steps if step.get("run", "").startswith("pip ")]
+    assert shlex.split(line) == ["pip", "install", package, "pytest", "pytest-xdist"]
+    asked = f"Nothing here says where GitHub can get kubetasks: replace URL and COMMIT in {WORKFLOW}."
+    assert (asked in capsys.readouterr().err.splitlines()) == (package == origin.UNKNOWN)

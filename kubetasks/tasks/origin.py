@@ -1,0 +1,46 @@
+"""Where this package was installed from, for a workflow on a machine of others: PEP 610."""
+
+import json
+import re
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from kubetasks.errors import TaskError
+from kubetasks.terminal import shell
+
+NAME = "kubetasks"
+UNKNOWN = f"{NAME} @ git+URL@COMMIT"
+
+
+def requirement() -> str:
+    """What pip installs to get the same package there, or UNKNOWN if nothing here says from where."""
+    try:
+        installed = metadata.distribution(NAME)
+    except metadata.PackageNotFoundError:  # it is run from a clone
+        return _of_clone(Path(__file__).parents[2])
+    told = json.loads(installed.read_text("direct_url.json") or "{}")
+    if not told:
+        return f"{NAME}=={installed.version}"
+    if "vcs_info" in told:
+        return _of_commit(told["url"], told["vcs_info"]["commit_id"])
+    if "dir_info" in told:
+        return _of_clone(Path(url2pathname(urlsplit(told["url"]).path)))
+    return f"{NAME} @ {told['url']}" if told["url"].startswith("http") else UNKNOWN  # an archive
+
+
+def _of_clone(folder: Path) -> str:
+    """Its commit, if that was pushed to, or came from, the repository that it calls origin."""
+    words = "remote get-url origin", "rev-parse HEAD", "branch --remotes --list --contains=HEAD origin/*"
+    try:
+        url, commit, pushed = (shell.run(["git", "-C", str(folder), *one.split()]).strip() for one in words)
+    except TaskError:  # no git, or no clone
+        return UNKNOWN
+    return _of_commit(url, commit) if pushed and (folder / ".git").exists() else UNKNOWN
+
+
+def _of_commit(url: str, commit: str) -> str:
+    url = re.sub(r"^(?:ssh://)?git@([^:/]+)(?::\d+(?=/))?[:/]", r"https://\1/", url)  # without a key
+    url = re.sub(r"^(https?://)[^/@]*@", r"\1", url)  # nor a password
+    return f"{NAME} @ git+{url}@{commit}" if url.startswith("http") else UNKNOWN

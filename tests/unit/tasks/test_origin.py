@@ -1,0 +1,80 @@
+"""What `init` writes for pip: where this installation came from, as the package's own metadata says."""
+
+import json
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from kubetasks.tasks import origin
+
+COMMIT = {"vcs_info": {"vcs": "git", "commit_id": "c0ffee"}}
+PUBLIC = "kubetasks @ git+https://git.example/o/r.git@c0ffee"
+
+
+def told(monkeypatch: pytest.MonkeyPatch, document: Any) -> str:
+    """The requirement of an installation that has this direct_url.json."""
+    text = document and json.dumps(document)
+    monkeypatch.setattr(metadata, "distribution", lambda _: SimpleNamespace(version="1.2", read_text=lambda _: text))
+    return origin.requirement()
+
+
+@pytest.mark.parametrize(
+    ("document", "requirement"),
+    [
+        (None, "kubetasks==1.2"),
+        ({"url": "https://git.example/o/r.git", **COMMIT}, PUBLIC),
+        ({"url": "ssh://git@git.example/o/r.git", **COMMIT}, PUBLIC),
+        ({"url": "https://me:secret@git.example/o/r.git", **COMMIT}, PUBLIC),
+        ({"url": "file:///srv/r.git", **COMMIT}, origin.UNKNOWN),
+        ({"url": "https://files.example/k.whl", "archive_info": {}}, "kubetasks @ https://files.example/k.whl"),
+        ({"url": "file:///tmp/k.whl", "archive_info": {}}, origin.UNKNOWN),
+    ],
+    ids=["index", "git", "git over ssh", "a password", "git of this machine", "archive", "archive of this machine"],
+)
+def test_it_is_installed_elsewhere_as_it_was_here(monkeypatch: pytest.MonkeyPatch, document: Any, requirement: str) -> None:
+    assert told(monkeypatch, document) == requirement
+
+
+@pytest.mark.parametrize(
+    ("how", "address", "pushed", "known"),
+    [
+        ("editable", "https://git.example/o/r", True, "https://git.example/o/r"),
+        ("copied", "https://git.example/o/r", True, "https://git.example/o/r"),
+        ("run there", "https://git.example/o/r", True, "https://git.example/o/r"),
+        ("editable", "git@git.example:o/r.git", True, "https://git.example/o/r.git"),
+        ("editable", "ssh://git@git.example:2222/o/r.git", True, "https://git.example/o/r.git"),
+        ("editable", "https://token@git.example:8443/o/r", True, "https://git.example:8443/o/r"),
+        ("editable", "https://git.example/o/r", False, ""),
+        ("editable", "/srv/r.git", True, ""),
+        ("editable", "", True, ""),
+        ("in a folder of another project", "https://git.example/o/r", True, ""),
+    ],
+)
+def test_a_clone_is_named_by_its_commit_if_others_can_have_that(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str, address: str, pushed: bool, known: str
+) -> None:
+    (clone := tmp_path / "my clone").mkdir()
+
+    def git(*words: str) -> str:
+        argv = ["git", "-c", "user.name=a", "-c", "user.email=a@b.example", *words]
+        return subprocess.check_output(argv, cwd=clone, text=True).strip()
+
+    (clone / "vendored").mkdir()
+    git("init", "--quiet")
+    git("commit", "--quiet", "--allow-empty", "--message=one")
+    if address:
+        git("remote", "add", "origin", address)
+        git("update-ref", "refs/remotes/origin/main", "HEAD")
+    if not pushed:
+        git("commit", "--quiet", "--allow-empty", "--message=two")
+    if how == "run there":
+        monkeypatch.setattr(origin, "__file__", str(clone / "kubetasks" / "tasks" / "origin.py"))
+        found = origin.requirement()
+    else:
+        url = (clone / "vendored" if "folder" in how else clone).as_uri()
+        found = told(monkeypatch, {"url": url, "dir_info": {"editable": True} if how == "editable" else {}})
+    assert found == (f"kubetasks @ git+{known}@{git('rev-parse', 'HEAD')}" if known else origin.UNKNOWN)
