@@ -56,6 +56,27 @@ def test_no_job_restores_what_another_machine_has_noted_or_is_not_checked_again(
     assert paths <= {"~/.cache/uv", "~/.cache/pip", "~/.cache/go-build", "~/go/pkg/mod"}
 
 
+@pytest.mark.parametrize(("name", "last"), [("pull-request", "ok")])
+def test_one_job_hears_of_every_other(name: str, last: str) -> None:
+    assert needed(name, last) == set(WORKFLOWS[name]["jobs"]) - {last}
+    assert WORKFLOWS[name]["jobs"][last]["if"].startswith("always()"), "skipped, it would count as passed"
+
+
+@pytest.mark.parametrize(
+    ("results", "passes"),
+    [
+        ("success,success,success,success", True),
+        ("success,success,success,skipped", True),
+        ("success,failure,success,success", False),
+        ("success,success,cancelled,success", False),
+    ],
+)
+def test_ok_fails_if_one_has_failed_or_was_cancelled(tmp_path: Path, results: str, passes: bool) -> None:
+    (step,) = steps("pull-request", "ok")
+    assert step["env"] == {"RESULTS": "${{ join(needs.*.result) }}"}
+    assert (run(tmp_path, step["run"], {}, RESULTS=results).returncode == 0) == passes
+
+
 @pytest.mark.parametrize("ours", [True, False], ids=["cluster", "kubernetes"])
 def test_the_logs_of_nodes_that_are_still_there_are_kept_and_another_container_does_no_harm(tmp_path: Path, ours: bool) -> None:
     docker = """\
