@@ -56,7 +56,7 @@ def test_no_job_restores_what_another_machine_has_noted_or_is_not_checked_again(
     assert paths <= {"~/.cache/uv", "~/.cache/pip", "~/.cache/go-build", "~/go/pkg/mod"}
 
 
-@pytest.mark.parametrize(("name", "last"), [("pull-request", "ok")])
+@pytest.mark.parametrize(("name", "last"), [("pull-request", "ok"), ("weekly", "tell")])
 def test_one_job_hears_of_every_other(name: str, last: str) -> None:
     assert needed(name, last) == set(WORKFLOWS[name]["jobs"]) - {last}
     assert WORKFLOWS[name]["jobs"][last]["if"].startswith("always()"), "skipped, it would count as passed"
@@ -75,6 +75,15 @@ def test_ok_fails_if_one_has_failed_or_was_cancelled(tmp_path: Path, results: st
     (step,) = steps("pull-request", "ok")
     assert step["env"] == {"RESULTS": "${{ join(needs.*.result) }}"}
     assert (run(tmp_path, step["run"], {}, RESULTS=results).returncode == 0) == passes
+
+
+@pytest.mark.parametrize(("found", "words"), [("", "issue create --title The weekly tests fail"), ("7", "issue comment 7")])
+def test_the_week_that_fails_opens_one_issue_or_adds_to_it(tmp_path: Path, found: str, words: str) -> None:
+    (step,) = steps("weekly", "tell")
+    gh = f"""case "$*" in *list*) echo "{found}" ;; *) echo "$*" ;; esac"""
+    where = {"GITHUB_SERVER_URL": "https://example.com", "GITHUB_REPOSITORY": "a/b", "GITHUB_RUN_ID": "5"}
+    told = run(tmp_path, step["run"], {"gh": gh}, TITLE=step["env"]["TITLE"], **where)
+    assert told.stdout == f"{words} --body https://example.com/a/b/actions/runs/5\n", told.stderr
 
 
 @pytest.mark.parametrize("ours", [True, False], ids=["cluster", "kubernetes"])
