@@ -86,6 +86,57 @@ def test_the_week_that_fails_opens_one_issue_or_adds_to_it(tmp_path: Path, found
     assert told.stdout == f"{words} --body https://example.com/a/b/actions/runs/5\n", told.stderr
 
 
+def test_nothing_is_published_before_the_thorough_tier_has_passed_on_that_commit() -> None:
+    jobs = WORKFLOWS["release"]["jobs"]
+    for writing in ("draft", "publish"):
+        assert {"build", "quick", "thorough"} <= needed("release", writing)
+        assert "always()" not in jobs[writing].get("if", ""), "which would run it all the same"
+    assert jobs["thorough"]["with"] == {**WORKFLOWS["main"]["jobs"]["cluster"]["with"], "provider": "${{ matrix.provider }}"}
+    assert jobs["thorough"]["strategy"]["matrix"]["provider"] == ["kind", "minikube"]
+    publishing = [(name, job) for name, job in JOBS for step in steps(name, job) if "pypi-publish" in step.get("uses", "")]
+    assert publishing == [("release", "publish")]
+
+
+@pytest.mark.parametrize(("version", "more"), [("1.0.0", ""), ("1.0.0rc1", " --prerelease"), ("1.0.0rc1.dev7", " --prerelease")])
+def test_a_draft_has_the_wheel_its_proof_checksums_and_sbom(tmp_path: Path, version: str, more: str) -> None:
+    *_, step = steps("release", "draft")
+    (tmp_path / "dist").mkdir()
+    wheel = f"kubetasks-{version}-py3-none-any.whl"
+    (tmp_path / "dist" / wheel).touch()
+    (built := tmp_path / "attestation.json").write_text("{}")
+    told = run(tmp_path, step["run"], {"gh": 'echo "$*"'}, BUILT=str(built), GITHUB_SHA="abc", GITHUB_REPOSITORY="a/b")
+    given = f"--repo=a/b --target=abc --title={version} --draft --notes-file=reports/release/notes.md"
+    files = f"dist/{wheel} dist/{wheel}.intoto.jsonl reports/release/sbom.cdx.json reports/release/SHA256SUMS"
+    assert told.stdout == f"release create v{version}{more} {given} {files}\n", told.stderr
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        ("2.0.0", "CHANGELOG.md has no release 2.0.0\n"),
+        ("1.1.0", "CHANGELOG.md does not name the day of 1.1.0\n"),
+        ("1.0.0", ""),
+        ("1.1.0.dev7", ""),
+    ],
+)
+def test_a_release_has_its_part_of_the_changelog_and_checksums(tmp_path: Path, version: str, told: str) -> None:
+    (tmp_path / "CHANGELOG.md").write_text("# Changes\n\n## 1.1.0, not released yet\n\nnew\n\n## 1.0.0, 2026-12-02\n\nold\n")
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist" / f"kubetasks-{version}-py3-none-any.whl").write_text("wheel")
+    programs = {"uv": 'mkdir -p "reports/release/installed"', "cyclonedx-py": "echo {} >reports/release/sbom.cdx.json"}
+    ended = run(tmp_path, f"sh {PROJECT.folder}/.ci/release", programs)
+    assert (ended.stderr, ended.returncode) == (told, 2 if told else 0)
+    if not told:
+        release = tmp_path / "reports" / "release"
+        assert release.joinpath("notes.md").read_text().split() == [
+            "##",
+            *(["1.0.0,", "2026-12-02", "old"] if version == "1.0.0" else ["1.1.0,", "not", "released", "yet", "new"]),
+        ]
+        sums = release.joinpath("SHA256SUMS").read_text().splitlines()
+        assert [line.split()[1] for line in sums] == [f"kubetasks-{version}-py3-none-any.whl", "sbom.cdx.json"]
+        assert {path.name for path in release.iterdir()} == {"notes.md", "sbom.cdx.json", "SHA256SUMS"}
+
+
 @pytest.mark.parametrize("ours", [True, False], ids=["cluster", "kubernetes"])
 def test_the_logs_of_nodes_that_are_still_there_are_kept_and_another_container_does_no_harm(tmp_path: Path, ours: bool) -> None:
     docker = """\
