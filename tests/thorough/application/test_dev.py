@@ -24,11 +24,13 @@ def builds(url: str) -> set[str]:
 
 def following(lines: Iterator[str], words: str) -> str:
     """The next line with these words; the lines before it must not look like a failure of ours."""
+    before: list[str] = []
     for line in lines:
         assert "Traceback" not in line
         if words in line:
             return line
-    raise AssertionError(f"no line with {words!r}")
+        before.append(line)
+    raise AssertionError(f"no line with {words!r} after {''.join(before)}")
 
 
 @pytest.mark.promise("everything so far", "Save a file of the image", "A rollout that cannot succeed")
@@ -39,7 +41,7 @@ def test_a_saved_change_is_served_and_a_broken_one_is_told_until_ctrl_c(app: Tas
     with begun(app, "dev", folder=project) as process:
         assert process.stdout
         lines = iter(process.stdout.readline, "")
-        url = next(line for line in lines if line.startswith("http")).strip()
+        url = following(lines, "http://").strip()
         following(lines, "Watching")
         (first,) = builds(url)
 

@@ -62,7 +62,7 @@ def test_where_nothing_can_be_written_nothing_is_created(clusterless: Tasks, tmp
 KIND = """\
 #!/bin/sh
 if [ "$1" = create ]; then
-    sed 's/^    kind: ClusterConfiguration$/&\\n    kubernetesVersion: v0.0.1/' | REAL "$@"
+    sed 's/^\\( *\\)kind: ClusterConfiguration$/&\\n\\1kubernetesVersion: v0.0.1/' | REAL "$@"
 else
     exec REAL "$@"
 fi
