@@ -1,6 +1,5 @@
 """kubectl: where it is, and the port that it forwards."""
 
-import io
 import re
 import shutil
 import subprocess
@@ -28,7 +27,8 @@ def forward(argv: Sequence[str], environment: Mapping[str, str]) -> Iterator[str
     """Run `kubectl port-forward` in the block, and give the HOST:PORT at which it listens. Raises SetupError, ProgramError."""
     process = shell.start(argv, environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     interruption.programs.add(process)
-    output = process.stdout or io.StringIO()
+    assert process.stdout
+    output = process.stdout
     killing = threading.Timer(FORWARD_SECONDS, process.kill)
     draining = threading.Thread(target=output.read, daemon=True)  # a line for each connection would fill the pipe
     with process:

@@ -13,6 +13,7 @@ from kubetasks.errors import ProgramError, SettingError
 from kubetasks.kube import kubectl, made, template
 from kubetasks.kube.client import Object, describe, within
 from kubetasks.kube.kinds import CLAIM, DEFINITION, ORDER
+from kubetasks.kube.service import is_internal
 from kubetasks.project import files
 from kubetasks.project.application import MADE, Application
 from kubetasks.project.labels import Owner
@@ -75,11 +76,6 @@ def of_application(app: Application, namespace: str = "default") -> list[Manifes
 def named(given: Sequence[Manifest], name: str) -> Object:
     """The object that kubectl calls so; {} if there is none."""
     return next((manifest.item for manifest in given if manifest.name == name), {})
-
-
-def is_internal(service: Object | None) -> bool:
-    """Whether a service, if there is one, answers inside the cluster alone."""
-    return bool(service) and within(service, "spec").get("type", "ClusterIP") == "ClusterIP"
 
 
 def makes_claims(item: Object) -> bool:

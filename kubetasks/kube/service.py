@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kubetasks.kube.client import Object
+from kubetasks.kube.client import Object, within
 
 MAPPED, BALANCER, NODE = "mapped port", "load balancer", "node port"
 INTERNAL = "cluster-internal"  # of a service without an address outside
@@ -15,6 +15,11 @@ class Address:
 
     url: str
     way: str
+
+
+def is_internal(service: Object | None) -> bool:
+    """Whether a service, if there is one, answers inside the cluster alone."""
+    return bool(service) and within(service, "spec").get("type", "ClusterIP") == "ClusterIP"
 
 
 def addresses(service: Object, mapped: tuple[int, int] | None, nodes: Sequence[Object] = ()) -> list[Address]:

@@ -22,9 +22,10 @@ def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bo
     Once `abandoned` returns True, a build ends at its next line of output. Raises EngineError then.
     """
     images, engine, over = run.images, run.do.known(lambda: run.engine, None), threading.Event()
+    lacking = [made for made in images if engine is None or engine.image_id(made.reference) is None]
 
     def make(made: Image) -> None:
-        _build(run, engine, made, lambda: over.is_set() or abandoned(), tagged=tagged)
+        _build(run, engine, made, lambda: over.is_set() or abandoned(), tagged=tagged, there=made not in lacking)
 
     def side_by_side() -> bool:
         with run.do.step(f"Building {len(images)} images"), ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
@@ -37,14 +38,13 @@ def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bo
                 raise
         return True
 
-    lacking = [made for made in images if engine and engine.image_id(made.reference) is None]
     if len(lacking) < 2 or not run.do.unless_dry(side_by_side):
         for made in images:
             make(made)
     return images
 
 
-def _build(run: Run, engine: Engine | None, made: Image, abandoned: Callable[[], bool], *, tagged: bool) -> None:
+def _build(run: Run, engine: Engine | None, made: Image, abandoned: Callable[[], bool], *, tagged: bool, there: bool) -> None:
     report, source = run.report, made.source
     names = (image.our_names(engine, made) if engine else made.names) if tagged else [made.reference]
     for name in made.names:
@@ -59,7 +59,6 @@ def _build(run: Run, engine: Engine | None, made: Image, abandoned: Callable[[],
 
         image.build(run.engine, made, names, on_line)
 
-    there = engine is not None and engine.image_id(made.reference) is not None
     tags = [word for name in names for word in ("--tag", name)]
     words = [*tags, *pairs("--build-arg", made.arguments), *pairs("--label", run.app.owner.labels)]
     words += ["--target", source.target] if source.target else []

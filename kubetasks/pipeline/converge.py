@@ -157,8 +157,11 @@ def _revisions_before(run: Run, there: dict[str, Object]) -> dict[str, Revision]
     """
     own, known = run.app.deployment, dict[str, Revision]()
     for item in (there[own], *(item for item in run.others if item["kind"] == "Deployment")):
-        name, live = describe(item), run.seen.there(item) or item
-        before = readiness.revision_before(run.seen.rollout_of(item))
+        name, rollout = describe(item), run.seen.rollout_of(item)
+        before, live = readiness.revision_before(rollout), rollout.workload
+        if live is None:
+            continue
+        objects.require_ours(run.kube, live)
         if live["spec"].get("paused") and (name == own or (before and before.serving)):
             paused = problems.of_kind("paused", name.partition("/")[2], kubectl=run.seen.rollout.evidence.kubectl)
             raise RolloutError(paused.sentence, paused.hint)
@@ -278,7 +281,7 @@ def _delete(run: Run, found: Found, meanwhile: Callable[[], object]) -> None:
 def _free_node_port(run: Run) -> int | None:
     """The node port that is mapped to this machine, unless another service has it. Raises ExposeError without another address."""
     mapped = run.cluster.mapped_port
-    if mapped is None or manifests.is_internal(manifests.named(run.manifests, run.app.service)):
+    if mapped is None or service.is_internal(manifests.named(run.manifests, run.app.service)):
         return None
     node_port, port = mapped
     owner = service.node_port_owner(run.kube.list("Service"), node_port, run.app.name, run.settings.namespace)

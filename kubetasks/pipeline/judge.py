@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kubetasks.errors import RolloutError
-from kubetasks.kube import manifests, readiness, service
+from kubetasks.kube import readiness, service
 from kubetasks.kube.client import Object
 from kubetasks.kube.service import Address
 from kubetasks.project.words import INV
@@ -67,7 +67,7 @@ def exposed(seen: Exposure, answering: Sequence[Address], answered: float, lasti
     """
     if seen.service is None:
         return service_gone()
-    if not (seen.known or manifests.is_internal(seen.service)):
+    if not (seen.known or service.is_internal(seen.service)):
         return NO_ADDRESS
     if not seen.ready:
         if seen.wanted == 0:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from kubetasks.errors import ClusterError, ExposeError, RolloutError
-from kubetasks.kube import client, manifests, objects, problems, service
+from kubetasks.kube import client, objects, problems, service
 from kubetasks.kube.client import FORBIDDEN, HTTP_ERROR, ApiError, Kube, Object, UnservedError, describe, within
 from kubetasks.kube.problems import Evidence
 from kubetasks.kube.readiness import Rollout
@@ -163,7 +163,7 @@ class Seen:
         """The addresses of the service. Raises ExposeError if there is no service or no address."""
         if self.service is None:
             raise ExposeError(f"There is no service {self._app.name} in namespace {self._namespace}.", f"{INV} expose")
-        if manifests.is_internal(self.service):
+        if service.is_internal(self.service):
             raise ExposeError(f"{self._app.service} {judge.INSIDE}.", f"{INV} service forwards a port to it")
         if not self.addresses:
             raise ExposeError("The service has no address yet.", f"{INV} expose waits for one")
@@ -176,7 +176,7 @@ class Seen:
 
     def require_answer(self) -> str:
         """The first URL that answers, "" if the service answers inside the cluster alone. Raises ExposeError if nothing does."""
-        if manifests.is_internal(self.service):
+        if service.is_internal(self.service):
             for pod in sorted(self.ready_pods):
                 if why := self.silence(pod):
                     raise ExposeError(f"Pod {pod} gives no good answer to GET {self._app.health}: {why}.", f"{INV} logs")

@@ -9,6 +9,7 @@ from typing import Any
 
 from kubetasks.errors import ExposeError
 from kubetasks.kube import client, kubectl, manifests
+from kubetasks.kube.service import is_internal
 from kubetasks.pipeline import probe
 from kubetasks.pipeline.judge import Exposure
 from kubetasks.pipeline.run import LOOK_SECONDS, Run
@@ -63,9 +64,9 @@ def urls(run: Run) -> Iterator[str]:
 def _inside(run: Run) -> str:
     """The port of the service, or of its manifest if there is none, if no address outside leads to it. Raises SettingError."""
     item = run.do.unless_dry(lambda: run.seen.service) or manifests.named(run.manifests, run.app.service)
-    if not manifests.is_internal(item):
+    if not is_internal(item):
         return ""
-    manifests.service_edits(item, run.app, None)
+    manifests.service_edits(item, run.app, None)  # refuses one without a port
     return str(item["spec"]["ports"][0].get("port"))
 
 
@@ -115,7 +116,7 @@ def traffic(run: Run, requests: int | None) -> dict[str, Any] | None:
 
 def _require_ready(seen: Seen) -> Exposure:
     """The service, with a pod that gets its requests. Raises ExposeError."""
-    if not manifests.is_internal(seen.service):
+    if not is_internal(seen.service):
         seen.require_addresses()
     exposed = seen.exposure
     if not exposed.ready:

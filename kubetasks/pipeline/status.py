@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from kubetasks.kube import manifests, readiness, service, states, template
+from kubetasks.kube import readiness, service, states, template
 from kubetasks.kube.client import ApiError, Object, describe
 from kubetasks.kube.readiness import Rollout
 from kubetasks.kube.service import Address
@@ -59,7 +59,7 @@ def _document(run: Run) -> dict[str, Any]:
         }
         for pod in [*pods, *(pod for _, found in read for pod in found.pods)]
     ]
-    inside = [Address("", service.INTERNAL)] if manifests.is_internal(run.seen.service) else []
+    inside = [Address("", service.INTERNAL)] if service.is_internal(run.seen.service) else []
     document["addresses"] = [asdict(address) for address in [*run.seen.addresses, *inside]]
     return document
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from kubetasks.errors import ExposeError, LeftoverError
-from kubetasks.kube import kinds, manifests, readiness, service
+from kubetasks.kube import kinds, readiness, service
 from kubetasks.kube.client import Object, describe
 from kubetasks.kube.problems import Grace
 from kubetasks.kube.readiness import Rollout
@@ -121,7 +121,7 @@ class AddressCheck:
     def __call__(self) -> wait.State:
         seen = self._run.seen
         found = seen.exposure
-        if found.ready and manifests.is_internal(found.service):
+        if found.ready and service.is_internal(found.service):
             return _unanswered(seen, self._run.app, sorted(found.ready)) or wait.Done()
         if found.known and found.ready:
             if found.known != self._known:  # one that is new may drop the first connections, and gets its time too
@@ -162,7 +162,7 @@ def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Add
             timeout=run.settings.timeout,
             on_change=at,
         )
-    if manifests.is_internal(run.seen.service):
+    if service.is_internal(run.seen.service):
         run.report.say(f"{run.app.service} {judge.INSIDE}; {INV} service forwards a port to it.")
     elif run.seen.balanced and not any(address.way == service.BALANCER for address in check.answering):
         run.report.say("No address of the load balancer answers so far.")
@@ -190,7 +190,7 @@ class TrafficCheck:
             return state
         if found.wanted == 0:  # a terminating pod answers until its end if there is no other
             return wait.Pending("a pod still answers") if probe.first_answering(app, found.known) else wait.Done()
-        internal = manifests.is_internal(found.service)
+        internal = service.is_internal(found.service)
         if internal or not app.pod_key:
             silent = _unanswered(seen, app, sorted(found.ready - self.pods))
             if silent:
