@@ -1,4 +1,4 @@
-"""The tasks of this repository. `./inv --list` shows them; docs/settings.md describes each setting."""
+"""The tasks of this repository. `./inv --list` shows them; docs/use.md#settings describes each setting."""
 
 import sys
 

@@ -1,11 +1,11 @@
-"""What benchmarks share: the Python that they need, and the place of their figures in a page of docs/."""
+"""What benchmarks share: the Python that they need, and the place of their figures in the page."""
 
 import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-FIGURES = "<!-- figures -->"
+PAGE = Path(__file__).parent / "README.md"
 SECTION = "\n## "
 
 
@@ -16,7 +16,7 @@ def require_the_tests() -> None:
         sys.exit(f"This benchmark needs the packages of the tests: ./inv setup test; {python} {sys.argv[0]}")
 
 
-def write(page: Path, lines: Sequence[str], mark: str = FIGURES) -> None:
-    """Put the lines between the line `mark` and the next section, if there is one."""
-    before, _, after = page.read_text().partition(mark)
-    page.write_text("\n".join([f"{before}{mark}", "", *lines, "".join(after.partition(SECTION)[1:])]))
+def write(name: str, lines: Sequence[str], until: str = SECTION) -> None:
+    """Put the lines between the mark of that name in the page and the next section, or what `until` begins."""
+    before, mark, after = PAGE.read_text().partition(f"<!-- {name} -->\n")
+    PAGE.write_text("\n".join([f"{before}{mark}", *lines, "".join(after.partition(until)[1:])]))

@@ -3,7 +3,7 @@
     ./inv setup test && .tox/integration/bin/python benchmarks/fixtures.py [ROUNDS]        five minutes with 3 rounds
 
 It takes examples/clock with the manifests that `kubetasks init` writes, and the same kind, node image and base. The sides
-alternate; each run is a pytest of its own, from its start to its end, clusters created and deleted. It writes docs/template.md.
+alternate; each run is a pytest of its own, from its start to its end, clusters created and deleted. It writes README.md here.
 """
 
 import os
@@ -106,7 +106,7 @@ def main() -> None:
         "|---|---|---|",
         *(f"| {' | '.join(row)} |" for row in rows),
     ]
-    figures.write(template.PROJECT / "docs" / "template.md", lines, "<!-- fixtures -->")
+    figures.write("fixtures", lines)
     print("\n".join(lines))
 
 

@@ -1,4 +1,4 @@
-"""How soon a problem is named, and whether an ordinary deployment under load is ever taken for one; writes docs/problems.md.
+"""How soon a problem is named, and whether an ordinary deployment under load is ever taken for one; writes README.md here.
 
     ./inv setup test && .tox/integration/bin/python benchmarks/problems.py [ROUNDS [DEPLOYMENTS]]        about 10 minutes
 
@@ -26,7 +26,6 @@ from kubetasks.errors import RolloutError  # noqa: E402
 from tests.support import source  # noqa: E402
 from tests.support.faults import FAULTS  # noqa: E402
 
-PAGE = PROJECT / "docs" / "problems.md"
 ENVIRONMENT = os.environ | {"INVOKE_CLUSTER_NAME": "benchmark", "INVOKE_CLUSTER_PORT": "18090"}
 ROUNDS = 5
 DEPLOYMENTS = 50
@@ -107,7 +106,7 @@ def main() -> None:
     lines += [
         f"Of {number} ordinary deployments of {REPLICAS} replicas with every core busy, {len(failed)} were taken for a problem."
     ]
-    figures.write(PAGE, lines)
+    figures.write("problems", lines)
     print("\n".join([*lines, *failed]))
 
 

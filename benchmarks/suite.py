@@ -1,4 +1,4 @@
-"""Time `./inv setup test` and `./inv setup test --all`, each run in a fresh clone, and write docs/testing.md.
+"""Time `./inv setup test` and `./inv setup test --all`, each run in a fresh clone, and write README.md here.
 
     .venv/bin/python benchmarks/suite.py --core=3 --all=2
 
@@ -21,7 +21,6 @@ sys.path.insert(0, str(PROJECT))
 from ci import matrix  # noqa: E402
 from kubetasks.terminal.report import duration  # noqa: E402
 
-PAGE = PROJECT / "docs" / "testing.md"
 ROW = re.compile(r"^(\S+(?: [\d.]+)?)  +((?:passed|failed|not tested|\d+ passed).*?)  +(\S.*? s)  ", re.MULTILINE)
 
 
@@ -51,7 +50,7 @@ def main() -> None:
             whole = duration(seconds) if passed else f"{duration(seconds)}, failed"
             lines.append(f"| `{' '.join(['./inv setup test', *options])}` | {whole} | {parts} | {yardstick:.2f} s |")
             print(lines[-1], flush=True)
-    figures.write(PAGE, lines)
+    figures.write("suite", lines)
 
 
 if __name__ == "__main__":

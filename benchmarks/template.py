@@ -2,7 +2,7 @@
 
     ./inv setup test && .tox/integration/bin/python benchmarks/template.py [ROUNDS]        three minutes with 3 rounds
 
-It takes examples/clock, and writes docs/template.md. The sides alternate. What is left is what the engine has in the end and
+It takes examples/clock, and writes README.md here. The sides alternate. What is left is what the engine has in the end and
 had not before.
 """
 
@@ -175,7 +175,7 @@ def main() -> None:
         "|---|---|---|",
         *(f"| {' | '.join(row)} |" for row in zip(names, ours.cells(), shell.cells(), strict=True)),
     ]
-    figures.write(PROJECT / "docs" / "template.md", lines)
+    figures.write("template", lines)
     print("\n".join(lines))
 
 

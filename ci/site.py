@@ -23,12 +23,15 @@ from kubetasks.terminal import shell
 
 FOLDER = Path(__file__).resolve().parents[1]
 CHAPTERS = {  # the order of the menu
-    "Learn": ("tutorial", "server", "minikube", "problems"),
-    "Use": ("use", "setup", "settings", "tasks", "loop", "existing", "template", "scale", "answers"),
-    "Work on it": ("CONTRIBUTING", "testing", "decisions", "providers", "SECURITY", "CHANGELOG"),
-    "Examples": ("examples-clock", "examples-shop"),
-    "Node images": ("nodeimages", "nodeimages-data-minikube"),
+    "Learn": ("tutorial", "server", "problems"),
+    "Your application": ("application", "manifests", "pytest", "ci", "examples-clock", "examples-shop"),
+    "Every day": ("use", "clusters", "setup", "tasks", "SECURITY"),
+    "Contribute": (
+        *("CONTRIBUTING", "testing", "tests", "benchmarks", "decisions", "providers", "scale"),
+        *("nodeimages", "nodeimages-data-minikube", "CHANGELOG"),
+    ),
 }
+READMES = ("nodeimages/**", "examples/*", "benchmarks", "tests")
 LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
 FILES = "files"  # what pages link to besides pages
 SITE = FOLDER / "reports" / "site"
@@ -39,7 +42,7 @@ OPTIONS = ("--quiet", "--fail-on-warning", "--keep-going", "-c", str(FOLDER / "d
 def pages() -> dict[Path, str]:
     """The Markdown files, and their names in the site."""
     found = {path: path.name for pattern in ("*.md", "docs/*.md") for path in sorted(FOLDER.glob(pattern))}
-    for readme in sorted([*FOLDER.glob("nodeimages/**/README.md"), *FOLDER.glob("examples/*/README.md")]):
+    for readme in sorted(one for part in READMES for one in FOLDER.glob(f"{part}/README.md")):
         found[readme] = "-".join(readme.parent.relative_to(FOLDER).parts) + ".md"
     return found | {FOLDER / "README.md": "index.md"}
 

@@ -189,7 +189,7 @@ class Engine:
         if not is_loopback(where):
             raise EngineError(
                 f"The container engine is on another machine ({where}), and a cluster there does not answer at 127.0.0.1 here.",
-                f"Type the same there; or use that cluster with the provider `existing`: {DOCS}/existing.md",
+                f"Type the same there; or use that cluster with the provider `existing`: {DOCS}/clusters.md",
             )
         refused = machine.refusal(self.info, self._around_us())
         if refused:

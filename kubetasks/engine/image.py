@@ -91,7 +91,7 @@ def current(source: Source, base: str) -> Image:
     if not file.is_file():
         raise ImageError(
             f"There is no {file.name} in {file.parent}.",
-            f"Write one, or name another as `dockerfile`: {DOCS}/template.md",
+            f"Write one, or name another as `dockerfile`: {DOCS}/application.md",
         )
     try:
         content = read_context(context, file)

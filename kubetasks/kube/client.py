@@ -282,7 +282,7 @@ class Kube:
             told = {}
         if not isinstance(told, dict) or told.get("kind") != "Status":  # another program's words, such as a pod's
             told = {}
-        hint = {UNAUTHORIZED: self._credentials_hint, FORBIDDEN: f"{DOCS}/existing.md lists the rights"}.get(status, "")
+        hint = {UNAUTHORIZED: self._credentials_hint, FORBIDDEN: f"{DOCS}/clusters.md#rights lists the rights"}.get(status, "")
         return ApiError(what, status, told.get("reason", ""), told.get("message", text), hint)
 
     def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:

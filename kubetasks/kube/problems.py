@@ -26,7 +26,7 @@ NOT_STARTED = ("StartError", "ContainerCannotRun")  # how a container ended whos
 KUBELET_STARTS = ("have not yet been read at least once", "failed to sync")  # its words for what it is still reading
 ADMITTED_LATER = ("failed calling webhook", "error looking up service account")  # the API server's words for what comes up later
 WORDS = {"inv": INV, "invoke": INVOKE, "docs": DOCS, "mended": MENDED}
-IMAGE = "{inv} build deploy; first docker pull, for a third-party image; {docs}/existing.md for an existing cluster"
+IMAGE = "{inv} build deploy; first docker pull, for a third-party image; {docs}/clusters.md for an existing cluster"
 NOT_READY = "{inv} logs; {back}. If the probe asks the wrong port or path: fix {mended}"
 MANIFEST = "Fix {mended}, then {inv} deploy"
 

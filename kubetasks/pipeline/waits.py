@@ -151,7 +151,7 @@ def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Add
 
     `changed`: applying changed it; `before`: it was there.
     """
-    longer = f"{INVOKE}_APP_TIMEOUT=SECONDS waits longer; without a load balancer: {DOCS}/existing.md"
+    longer = f"{INVOKE}_APP_TIMEOUT=SECONDS waits longer; without a load balancer: {DOCS}/clusters.md"
     check = AddressCheck(run, judge.EFFECT_SECONDS if before and changed else 0)
     with run.do.step("Exposing" if changed else "Already exposed") as at:
         wait.until_done(

@@ -66,7 +66,7 @@ def _services(file: Path, refused: set[str]) -> dict[str, Part]:
     parts = (content, *services.values(), *(service["build"] for service in services.values()))
     if beyond := sorted({key for part in parts for key in part.keys() & refused}):
         raise SettingError(
-            f"{file} has {', '.join(beyond)}, which init does not follow.", f"Write the table by hand: {DOCS}/template.md"
+            f"{file} has {', '.join(beyond)}, which init does not follow.", f"Write the table by hand: {DOCS}/application.md"
         )
     return {name: service for name, service in services.items() if not service.get("profiles")}
 

@@ -184,7 +184,9 @@ def _refuse_unknown(project: Project, config: Any, environment: Mapping[str, str
 
 def _unknown(name: str, known: set[str]) -> SettingError:
     near = difflib.get_close_matches(name, known, 1)
-    return SettingError(f"There is no setting {name}.", f"Did you mean {near[0]}?" if near else f"{DOCS}/settings.md lists them")
+    return SettingError(
+        f"There is no setting {name}.", f"Did you mean {near[0]}?" if near else f"{DOCS}/use.md#settings lists them"
+    )
 
 
 def _sections(project: Project, config: Any) -> Any:

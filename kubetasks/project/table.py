@@ -70,7 +70,7 @@ def _check(where: str, key: str, value: object, keys: Collection[str]) -> None:
     """Raises SettingError if it is none of the keys, or has a value of another kind."""
     if key not in keys:
         near = difflib.get_close_matches(key, keys, 1)
-        known = f"It has {', '.join(keys)}; settings of the tasks are in invoke.yaml: {DOCS}/settings.md"
+        known = f"It has {', '.join(keys)}; settings of the tasks are in invoke.yaml: {DOCS}/use.md#settings"
         raise SettingError(f"{where} is not a key of the table.", f"Did you mean {near[0]}?" if near else known)
     if not isinstance(value, KEYS[key]) or (value is True):
         wanted = "a number" if KEYS[key] is int else "a table" if KEYS[key] is dict else "text"

@@ -1,5 +1,6 @@
 """`deploy`: the image that was built runs, no registry is asked for it, and a changed source takes its place."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,15 @@ pytestmark = every_provider
 
 
 @pytest.mark.promise("`docker build -t simple-server:v1 .`")
-def test_it_comes_up_and_serves_the_image_that_was_built(app: Tasks) -> None:
+def test_it_comes_up_and_serves_the_image_that_was_built(app: Tasks, kubectl: Callable[..., str]) -> None:
     built = source.build(app("build").stderr)
     app("deploy", "expose")
-    (pod,) = app.get("pods")["items"]
-    assert source.build(pod["spec"]["containers"][0]["image"]) == built
+    image, policy = "{.items[*].spec.containers[*].image}", "{.items[*].spec.containers[*].imagePullPolicy}"
+    shown = kubectl("get", "pods", f"--output=jsonpath={image} {policy}")
+    assert shown == f"simple-server:{built} {app.pull_policy}", "one pod"
     variables = "{{range .Config.Env}}{{println .}}{{end}}"
     inside = docker("image", "inspect", f"--format={variables}", f"simple-server:{built}")
     assert f"BUILD_ID={answers.build(app.url())}" in inside.splitlines(), "what is served is the build id of the image just built"
-    assert pod["spec"]["containers"][0]["imagePullPolicy"] == app.pull_policy
 
 
 @pytest.mark.promise(

@@ -1,5 +1,6 @@
 """`expose`: the service answers from outside the cluster, at each address that is printed, until `unexpose`."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ WAYS = {"kind": ["mapped port", "load balancer"], "minikube": ["node port"], "ex
 )
 @every_provider
 @pytest.mark.usefixtures("mapped_port")
-def test_it_answers_in_each_way_that_the_provider_has_until_unexpose(app: Tasks, tmp_path: Path) -> None:
+def test_it_answers_in_each_way_that_the_provider_has_until_unexpose(
+    app: Tasks, kubectl: Callable[..., str], tmp_path: Path
+) -> None:
     app("build", "deploy", "expose")
     found, pods = app.addresses(), app.pods()
     assert list(found) == WAYS[app.settings.provider]
@@ -35,5 +38,6 @@ def test_it_answers_in_each_way_that_the_provider_has_until_unexpose(app: Tasks,
     app.typed("service", "--open", BROWSER=f"{browser} %s")
     assert opened.read_text() == preferred
     app("unexpose")
+    assert kubectl("get", "services", "--output=name") == ""
     for way, url in found.items():
         assert answers.silent(url), f"the {way} is closed"

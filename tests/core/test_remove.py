@@ -1,5 +1,7 @@
 """`unexpose` and `undeploy`: afterwards everything is as it was before, and what others made is untouched."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.support import snapshot
@@ -31,13 +33,14 @@ FOLLOWS = ("Endpoints", "EndpointSlice")  # the cluster writes to theirs as our 
 
 @pytest.mark.promise("`kubectl delete deployment simple-server`")
 @every_provider
-def test_nothing_is_left_and_what_does_not_carry_our_label_is_left_alone(app: Tasks) -> None:
+def test_nothing_is_left_and_what_does_not_carry_our_label_is_left_alone(app: Tasks, kubectl: Callable[..., str]) -> None:
     app.kubectl("apply", "--filename=-", stdin=THEIRS.replace("NAMESPACE", app.namespace))
     app.kubectl("rollout", "status", "deployment/theirs", "--timeout=30s")
     before = snapshot.settled(lambda: snapshot.objects(app))
     app("build", "deploy", "expose", "scale")
     assert len(app.pods()) == 3
     app("unexpose", "undeploy")
+    assert kubectl("get", "deployments,services", "--output=name").split() == ["deployment.apps/theirs", "service/theirs"]
     as_before(app, before)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from filelock import ReadWriteLock
+from pytest_kind import KindCluster
 
 from kubetasks.errors import OwnershipError
 from kubetasks.project import settings
@@ -121,9 +122,8 @@ def this_run(pytestconfig: pytest.Config) -> Run:
 
 
 @pytest.fixture(scope="session")
-def k8s_cluster(this_run: Run) -> Cluster:
-    """The cluster that the tests share, which pytest-kind makes: with a load balancer and the application's image."""
-    this_run.once("cluster", this_run.create)
+def k8s_cluster(this_run: Run, kind_cluster: KindCluster) -> Cluster:  # noqa: ARG001
+    """The same cluster, for the fixtures of the package."""
     return this_run.tasks.as_cluster()
 
 
@@ -221,8 +221,9 @@ def type_page(tmp_path: Path, throwaway: Tasks, pytestconfig: pytest.Config) -> 
 
         if by:
             by.owns(tasks.folder)
-        with pages.shell(tasks.folder, by.environment(environment) if by else environment, by.words if by else ()) as bash:
-            pages.run(page, PROVIDER, bash, stand_ins, before, bool(pytestconfig.getoption("update_pages")))
+        terminal = partial(pages.shell, env=by.environment(environment) if by else environment, words=by.words if by else ())
+        with terminal(tasks.folder) as bash, terminal(tasks.folder) as second:
+            pages.run(page, PROVIDER, (bash, second), stand_ins, before, bool(pytestconfig.getoption("update_pages")))
         return tasks
 
     return type_it

@@ -5,7 +5,8 @@
     Rolling out simple-server:2c97b0462f84: done (1.5 s)
 
 The words after `console`, which no reader sees, name the providers on which a block is run (none: each) and the exit code
-of its last command. A line `...` stands for any number of lines.
+of its last command. A line `...` stands for any number of lines. The commands of `console beside` are typed into a second
+terminal, where they may go on; the lines of `text beside` come there in this order.
 """
 
 import difflib
@@ -40,8 +41,11 @@ PATTERNS = {
     "counts": r"(?<=\{pod\} )\d+ \d+(?= \{build\})",
 }
 ANY = "..."
+BASE = re.compile(r" --build-arg BASE=\S+")  # only if the base image cannot be pulled
+BESIDE = "```text beside"
 STILL = re.compile(r"  \S.*: .+ \((?:\d+ min )?\d+ s\)")  # what a step is doing after 20 s
 SECONDS = 300.0
+SECONDS_BESIDE = 20.0
 Bash = subprocess.Popen[bytes]
 END = "--- the command has ended with"
 
@@ -50,29 +54,31 @@ class PageError(AssertionError):
     """A page says something else than the commands print."""
 
 
-def steps(lines: Sequence[str], provider: str) -> Iterator[tuple[str, int, int, int]]:
+def steps(lines: Sequence[str], provider: str) -> Iterator[tuple[str, int, int, int | None]]:
     """The commands of a page that are run on a provider's cluster: (command, first line that it prints, line after it, code).
 
-    Raises PageError for a block that cannot be read.
+    The code is None in the second terminal; what that prints has no command. Raises PageError for a block that cannot be read.
     """
     for start, line in enumerate(lines):
+        end = next((number for number in range(start + 1, len(lines)) if lines[number] == "```"), start)
+        if line == BESIDE:
+            yield "", start + 1, end, None
         if not line.startswith("```console"):
             continue
-        head = re.fullmatch(rf"```console((?: (?:{'|'.join(PROVIDERS)}))*)(?: exit=(\d+))?", line)
-        end = next((number for number in range(start + 1, len(lines)) if lines[number] == "```"), start)
+        head = re.fullmatch(rf"```console((?: (?:{'|'.join(PROVIDERS)}))*)( beside)?(?: exit=(\d+))?", line)
         if not head or not lines[min(start + 1, end)].startswith("$ "):
             raise PageError(f"line {start + 1}: the block has an unknown word, no command first, or no end: {line}")
         if head[1] and provider not in head[1].split():
             continue
         prompts = [number for number in range(start + 1, end) if lines[number].startswith("$ ")]
         for prompt, following in zip(prompts, [*prompts[1:], end], strict=True):
-            code = int(head[2] or 0) if following == end else 0
-            yield lines[prompt][2:], prompt + 1, following, code
+            code = int(head[3] or 0) if following == end else 0
+            yield lines[prompt][2:], prompt + 1, following, None if head[2] else code
 
 
 def normal(line: str) -> str:
     """A line with its patterns' names, and one blank for several."""
-    line = re.sub(r"(?<=\S) +", " ", line).rstrip()
+    line = BASE.sub("", re.sub(r"(?<=\S) +", " ", line).rstrip())
     for name, pattern in PATTERNS.items():
         line = re.sub(pattern, f"{{{name}}}", line)
     return line
@@ -121,8 +127,27 @@ def type_in(bash: Bash, command: str, seconds: float = SECONDS) -> tuple[list[st
     return [line for line in output[: ended.start()].decode().splitlines() if not STILL.fullmatch(line)], int(ended[1])
 
 
+def come(bash: Bash, lines: Sequence[str], edit: Callable[[str], str]) -> None:
+    """Wait until a terminal has printed these lines in this order, among others. Raises PageError if it does not."""
+    assert bash.stdout
+    deadline, output = time.monotonic() + SECONDS_BESIDE, b""
+    shown = "\n".join(lines)
+    wanted = re.compile("^" + r"(?:.*\n)*".join(re.escape(normal(line)) + r"\n" for line in lines), re.MULTILINE)
+    while not wanted.search(printed := "".join(f"{normal(edit(line))}\n" for line in output.decode().splitlines())):
+        left = max(0, deadline - time.monotonic())
+        more = os.read(bash.stdout.fileno(), 65536) if select.select([bash.stdout], [], [], left)[0] else b""
+        if not more:
+            raise PageError(f"the second terminal has not printed, in this order:\n{shown}\nbut:\n{printed}")
+        output += more
+
+
 def run(
-    page: Path, provider: str, bash: Bash, stand_ins: Mapping[str, str], before: Callable[[str], str | None], update: bool
+    page: Path,
+    provider: str,
+    terminals: tuple[Bash, Bash],
+    stand_ins: Mapping[str, str],
+    before: Callable[[str], str | None],
+    update: bool,
 ) -> None:
     """Type a page's commands. Raises PageError for a wrong exit code and, unless `update` writes it, for what does not match.
 
@@ -131,10 +156,24 @@ def run(
     """
     lines = page.read_text().splitlines()
     length = len(lines)  # updating adds and takes some
-    for command, first, end, wanted in list(steps(lines, provider)):
-        printed, code = type_in(bash, before(command) or command)
+    bash, beside = terminals
+
+    def edit(line: str) -> str:
         for here, there in stand_ins.items():
-            printed = [re.sub(here, there, line) for line in printed]
+            line = re.sub(here, there, line)
+        return line
+
+    for command, first, end, wanted in list(steps(lines, provider)):
+        if wanted is None:
+            if command:
+                assert beside.stdin
+                beside.stdin.write(f"{before(command) or command}\n".encode())
+                beside.stdin.flush()
+            else:
+                come(beside, lines[first + len(lines) - length : end + len(lines) - length], edit)
+            continue
+        typed, code = type_in(bash, before(command) or command)
+        printed = [*map(edit, typed)]
         if code != wanted:
             raise PageError(f"{page.name}: $ {command}\nended with {code}, not {wanted}:\n" + "\n".join(printed))
         place = slice(first + len(lines) - length, end + len(lines) - length)

@@ -5,32 +5,24 @@ With pytest-xdist the controller begins and ends it. The first worker that needs
 
 import contextlib
 import itertools
-import os
+import json
 import secrets
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 from filelock import FileLock, Timeout
-from pytest_kind import KindCluster
 
-from kubetasks.engine import client
 from kubetasks.providers.kind.config import free_port
-from kubetasks.providers.kind.provider import Kind
 from kubetasks.pytest_plugin import TOKEN, _session
-from kubetasks.setup import requirements
 from kubetasks.terminal.report import Report
 from kubetasks.testing import session, shared_folder
 from kubetasks.testing.cluster import remove
 from kubetasks.testing.ledger import remove_dead
 from tests.support import leftovers, locks
 from tests.support.driver import Tasks
-from tests.support.processes import begun, ended
 
 PYTEST_KINDS_OWN_NAME = "pytest-kind"  # the default of --cluster-name: no name was requested
-BUILD_SECONDS = 300
 PLACES = 2  # on two cores
 PLACE_SECONDS = 0.5  # until the next place is tried
 RUN = pytest.StashKey["Run"]()
@@ -72,6 +64,11 @@ class Run:
         except session.BrokenError as error:
             pytest.fail(f"What the tests share could not be made ({name}):\n{error}", pytrace=False)
 
+    def known(self, name: str) -> dict[str, Any]:
+        """What `once` has returned, to whichever process; {} if nobody has asked yet."""
+        file = self.folder / f"{name}.json"
+        return dict(json.loads(file.read_text())) if file.exists() else {}
+
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:
         """Hold one of the places for tests with a cluster of their own: more at a time than PLACES only slow each other down."""
@@ -92,39 +89,6 @@ class Run:
     def unique(self) -> str:
         """A name that nothing else has, and with which the run removes what a test leaves."""
         return f"{self.prefix}{secrets.token_hex(2)}"
-
-    def create(self) -> dict[str, Any]:
-        """Create the shared cluster, and build the application's image meanwhile."""
-        provider = self.tasks.provider()
-        with begun(self.tasks, "build") as building:
-            if provider.phase() != "missing":
-                provider.cluster()  # refuses one that is stopped
-            else:
-                self.tasks.as_cluster(self.ledger).note()
-                if isinstance(provider, Kind):
-                    config = provider.config()
-                    provider.prepare(config)
-                    kubeconfig = Path(self.config.getoption("kubeconfig") or config.kubeconfig)
-                    self.kind(config.name, kubeconfig, provider.config_file, config.environment())
-                    provider.finish(config.nodes)
-                self.tasks("start")  # the load balancer; of another provider all of it
-            output = ended(building, BUILD_SECONDS)
-            assert building.returncode == 0, f"The image could not be built:\n{output}"
-        leftovers.keep_stages()
-        return {}
-
-    def kind(self, name: str, kubeconfig: Path, config_file: Path, environment: dict[str, str]) -> None:
-        """Let pytest-kind create a cluster, with its options, if given, or else what these tasks use."""
-        option = self.config.getoption
-        # pytest-kind creates a folder for downloads in the current one; with these programs it downloads nothing
-        with contextlib.chdir(self.folder), mock.patch.dict(os.environ, environment):
-            KindCluster(
-                name,
-                kubeconfig=kubeconfig,
-                image=option("kind_image") or requirements.KIND_NODE_IMAGE.find(client.connect(), self.tasks.settings).reference,
-                kind_path=Path(option("kind_bin") or requirements.KIND.find(None, self.tasks.settings).reference),
-                kubectl_path=Path(option("kind_kubectl_bin") or requirements.kubectl().reference),
-            ).create(config_file)
 
 
 def any_port() -> int:

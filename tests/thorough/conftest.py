@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.gate import Gate
 
-pytest_plugins = ("kubetasks.pytest_plugin", "tests.support.fixtures")
+pytest_plugins = ("kubetasks.pytest_plugin", "tests.support.kind", "tests.support.fixtures")
 collect_ignore = ["package/apps"]  # applications of others, which tests copy
 
 

@@ -7,7 +7,7 @@ from tests.support.fixtures import TypePage
 from tests.support.marks import every_provider
 
 
-@pytest.mark.promise("It follows the original tutorial")
+@pytest.mark.promise("learn Kubernetes")
 @pytest.mark.long
 @every_provider
 def test_the_tutorial_prints_what_it_shows(type_page: TypePage) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks import PROJECT
 from tests.support import pages
 from tests.support.pages import PageError
 from tests.unit.test_documents import DOCUMENTS
@@ -37,6 +38,15 @@ pod/simple-server-5f5d9b77-xyz42 took 22 s
 $ (echo wrong >&2; exit 3)
 wrong
 ```
+
+```console beside
+$ echo first; echo between; sleep 0.1; echo last; cat
+```
+
+```text beside
+first
+last
+```
 """
 
 
@@ -44,8 +54,8 @@ def run(tmp_path: Path, text: str, *, update: bool = False) -> str:
     """Run a page; return what it is afterwards."""
     page = tmp_path / "page.md"
     page.write_text(text)
-    with pages.shell(tmp_path, dict(os.environ)) as bash:
-        pages.run(page, "kind", bash, {}, lambda _command: None, update)
+    with pages.shell(tmp_path, dict(os.environ)) as bash, pages.shell(tmp_path, dict(os.environ)) as beside:
+        pages.run(page, "kind", (bash, beside), {}, lambda _command: None, update)
     return page.read_text()
 
 
@@ -62,9 +72,13 @@ def test_a_page_that_is_right_is_run_in_one_shell_and_left_alone(tmp_path: Path)
         ("...\nb", "...\nc", "+b"),
         (" exit=3", "", "ended with 3, not 0"),
         ("\nwrong\n", "\n", "+wrong"),
+        ("first\nlast\n", "last\nfirst\n", "has not printed, in this order:\nlast\nfirst\nbut:\nfirst\nbetween\nlast\n"),
     ],
 )
-def test_one_changed_word_of_a_page_fails_and_the_diff_is_shown(tmp_path: Path, right: str, wrong: str, said: str) -> None:
+def test_one_changed_word_of_a_page_fails_and_the_diff_is_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, right: str, wrong: str, said: str
+) -> None:
+    monkeypatch.setattr(pages, "SECONDS_BESIDE", 0.5)
     assert PAGE.count(right) == 1
     with pytest.raises(PageError) as raised:
         run(tmp_path, PAGE.replace(right, wrong))
@@ -111,9 +125,12 @@ def test_a_block_that_cannot_be_read_is_refused(block: list[str]) -> None:
 
 
 def test_pages_quote_the_code_as_it_is() -> None:
-    """```python PACKAGE.MODULE:NAME quotes an object of the code."""
+    """```python PACKAGE.MODULE:NAME quotes an object of the code, ```yaml FILE and ```dockerfile FILE a whole file."""
     text = "".join(document.read_text() for document in DOCUMENTS)
     quoted = re.findall(r"^```python ([\w.:]+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert quoted
     for name, code in quoted:
         assert code == textwrap.dedent(inspect.getsource(pkgutil.resolve_name(name))), name
+    files = re.findall(r"^```(?:yaml|dockerfile) ([\w./]+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert files
+    assert [name for name, content in files if content != (PROJECT.folder / name).read_text()] == []

@@ -1,5 +1,5 @@
-"""Each sentence of the README and of docs/use.md has tests that show it, marked with its first words, or a reason why none does,
-in docs/testing.md.
+"""Each sentence of the README, and of docs/use.md up to its settings, has tests that show it, marked with its first words, or a
+reason why none does, in tests/README.md.
 """
 
 import ast
@@ -12,7 +12,6 @@ import pytest
 from tasks import PROJECT
 
 TESTS = Path(__file__).parents[1]
-OTHER_TABLES = ("Where to go next",)  # sections whose tables promise nothing
 TESTED = "tested"  # in a row: a part of the sentence is
 MEASURED = re.compile(r"measured \(\[[^]]+\]\([^)]+\)\)")  # with a link to the figure
 
@@ -22,10 +21,10 @@ def sentences(readme: str) -> list[str]:
     found: list[str] = []
     prose = re.sub(r"^```.*?^```", "", readme, flags=re.MULTILINE | re.DOTALL)
     for section in re.split(r"^#+ ", prose, flags=re.MULTILINE):
-        title, _, text = section.partition("\n")
+        text = section.partition("\n")[2]
         for block in re.split(r"\n(?:\s*\n|(?=[-*] |\d+\. ))", f"\n{text}"):  # or an item of a list
             if block.startswith("|"):
-                found += [row.strip("| ") for row in block.splitlines()[2:] if title not in OTHER_TABLES]
+                found += [row.strip("| ") for row in block.splitlines()[2:]]
             elif not block.startswith(("    ", "![")):
                 found += re.split(r"(?<=[.?!]) ", " ".join(block.split()))
     return [sentence for sentence in found if sentence]
@@ -68,10 +67,9 @@ def marks(folder: Path) -> dict[str, set[str]]:
 
 
 def test_each_sentence_of_the_readme_has_a_test_or_a_reason() -> None:
-    page = (PROJECT.folder / "docs" / "testing.md").read_text()
-    promising = [PROJECT.folder / "README.md", PROJECT.folder / "docs" / "use.md"]
-    promises = sentences("\n".join(path.read_text() for path in promising))
-    found = faults(promises, page, set().union(*marks(TESTS).values()))
+    readme, use = ((PROJECT.folder / name).read_text() for name in ("README.md", "docs/use.md"))
+    promises = sentences("\n".join([readme, use.partition("\n## Settings\n")[0]]))
+    found = faults(promises, (TESTS / "README.md").read_text(), set().union(*marks(TESTS).values()))
     assert not found, "\n".join(found)
 
 
@@ -81,16 +79,6 @@ def test_each_test_of_core_shows_a_sentence_of_the_readme() -> None:
     of_core = marks(TESTS / "core")
     assert of_core
     assert [name for name, words in of_core.items() if not any(one.startswith(tuple(words)) for one in promises)] == []
-
-
-def test_each_test_that_a_page_names_is_there() -> None:
-    pages = {path: path.read_text() for path in (PROJECT.folder / "docs").glob("*.md")}
-    links = r'\]\(\.\./tests/([\w/]+\.py)\s"(\w+)"\)'  # in a list
-    named = {(path.name, test) for path, text in pages.items() for test in re.findall(r"`([\w/]+\.py::\w+)`", text)}
-    named |= {(path.name, "::".join(found)) for path, text in pages.items() for found in re.findall(links, text)}
-    assert "answers.md" in {page for page, _test in named}
-    known = marks(TESTS)
-    assert {one for one in named if one[1] not in known} == set()
 
 
 PROMISES = ["It scales to three.", "It costs nothing.", "`start` | `./inv start`"]
@@ -103,7 +91,7 @@ Reasons: **explains**, and **measured** with a figure; **tested** in part.
 | the page says | why |
 |---|---|
 | It costs | explains |
-| `start` | tested, measured ([times](loop.md)) |
+| `start` | tested, measured ([times](times.md)) |
 
 ## Limits
 """

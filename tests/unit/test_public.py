@@ -9,10 +9,10 @@ import kubetasks
 from kubetasks import errors, pytest_plugin
 from tasks import PROJECT
 
-TEMPLATE = (PROJECT.folder / "docs" / "template.md").read_text()
+PAGES = "".join((PROJECT.folder / "docs" / f"{name}.md").read_text() for name in ("application", "pytest"))
 ERRORS = "Task Setting Engine Cluster Image Rollout Expose Ownership Setup Leftover Program File".split()
 CODES = {f"{name}Error": code for code, name in enumerate(ERRORS, start=1)}
-MEMBERS = {  # docs/template.md names them; others may change
+MEMBERS = {  # docs/pytest.md names them; others may change
     "App": "cluster deploy kubectl namespace pods project rollout scale url urls",
     "Cluster": "api context delete kubeconfig kubectl load_image name start",
     "Namespace": "apply cluster delete events exec get kubectl logs namespace port_forward wait",
@@ -36,7 +36,7 @@ def test_the_names_and_their_members() -> None:
         assert inspect.getdoc(public), name
         if inspect.isclass(public):
             assert {*dir(public), *getattr(public, "__dataclass_fields__", {})} >= set(expected.split()), name
-            assert [member for member in expected.split() if not re.search(rf"\b{member}\b", TEMPLATE)] == []
+            assert [member for member in expected.split() if not re.search(rf"\b{member}\b", PAGES)] == []
 
 
 def test_the_errors_and_their_exit_codes() -> None:
@@ -51,11 +51,11 @@ def test_the_arguments(name: str) -> None:
     call = getattr(getattr(kubetasks, owner), method) if method else getattr(kubetasks, owner)
     assert list(inspect.signature(call).parameters) == ARGUMENTS[name].split()
     for argument in ARGUMENTS[name].split() if method else ():
-        assert argument == "folder" or f"| `{argument}` |" in TEMPLATE
+        assert argument == "folder" or f"| `{argument}` |" in PAGES
 
 
 def test_the_template_has_each_fixture_and_each_option() -> None:
     fixtures = {name for name in vars(pytest_plugin) if name.startswith("k8s_")}
-    assert set(re.findall(r"k8s_\w+", TEMPLATE)) == fixtures
+    assert set(re.findall(r"k8s_\w+", PAGES)) == fixtures
     options = {f"--kubetasks-{name}" for name in (*pytest_plugin.OPTIONS, "scope", "keep")}
-    assert set(re.findall(r"--kubetasks-\w+", TEMPLATE)) == options
+    assert set(re.findall(r"--kubetasks-\w+", PAGES)) == options

@@ -96,7 +96,7 @@ class Config:
                 said.append(("a mapped port", f"{port} to {inside}", f"{self.port} to {NODE_PORT}"))
         for what, theirs, ours in said:
             if theirs not in (None, ours):
-                hint = f"Leave it out there: {DOCS}/settings.md has the settings of a cluster"
+                hint = f"Leave it out there: {DOCS}/use.md#settings has the settings of a cluster"
                 raise SettingError(f"{self.file}: {what} is {theirs}, and the cluster's is {ours}.", hint)
 
     def _patches(self) -> list[dict[str, Any]]:

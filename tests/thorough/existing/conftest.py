@@ -1,18 +1,20 @@
 """A stranger: a cluster of others, with a registry, and users of one namespace of it, whose `app` is that of this folder."""
 
 import json
+import os
 import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest import mock
 
 import pytest
 import yaml
 
 from tasks import PROJECT
-from tests.support import driver, leftovers, registries
+from tests.support import driver, kind, leftovers, registries
 from tests.support.driver import Tasks, docker
 from tests.support.fixtures import ON_STRANGER
 from tests.support.registries import Registry
@@ -88,7 +90,8 @@ def _create(this_run: Run) -> dict[str, Any]:
     config = folder / "stranger.yaml"
     config.write_text(CONFIG.format(folder=audit, log=AUDIT_LOG))
     docker("network", "create", name)
-    this_run.kind(name, kubeconfig, config, {"KIND_EXPERIMENTAL_DOCKER_NETWORK": name})
+    with mock.patch.dict(os.environ, {"KIND_EXPERIMENTAL_DOCKER_NETWORK": name}):
+        kind.configured(this_run, name, kubeconfig).create(config)
     registry = registries.start(this_run, folder, network=name)
     there = Stranger(name, kubeconfig, registry)
     registry.trusted_by(there.node)

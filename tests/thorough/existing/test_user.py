@@ -107,7 +107,7 @@ def test_a_missing_right_is_named(user: UserTasks, right: str, task: str, named:
     refused = user.typed(task, "--yes", code=4)
     assert named in refused.stderr
     assert f'User "{user.person}"' in refused.stderr
-    assert "docs/existing.md" in refused.stderr
+    assert "docs/clusters.md" in refused.stderr
 
 
 def test_a_cluster_without_a_load_balancer_answers_at_a_node_port_or_says_that_it_cannot(user: UserTasks) -> None:
@@ -118,7 +118,7 @@ def test_a_cluster_without_a_load_balancer_answers_at_a_node_port_or_says_that_i
     refuses(user, "list", "nodes")
     refused = user.typed("expose", "--yes", code=7, INVOKE_APP_TIMEOUT="3")
     assert "no load balancer" in refused.stderr
-    assert "docs/existing.md" in refused.stderr
+    assert "docs/clusters.md" in refused.stderr
 
 
 @eventually(30)

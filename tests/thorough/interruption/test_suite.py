@@ -53,6 +53,20 @@ def test_the_suite_leaves_no_cluster(this_run: Run, number: signal.Signals, phas
 
 @pytest.mark.exhaustive
 @pytest.mark.runs_the_suite
+@pytest.mark.parametrize("keep", [[], ["--keep-cluster"]], ids=["deleted", "kept"])
+def test_pytest_kind_deletes_the_cluster_at_the_end_or_keeps_it_if_asked(this_run: Run, tmp_path: Path, keep: list[str]) -> None:
+    name, kubeconfig = this_run.unique(), tmp_path / "kubeconfig"
+    test = "tests/core/test_deploy.py::test_its_image_is_never_pulled"
+    argv = [sys.executable, "-m", "pytest", "-n0", f"--cluster-name={name}", f"--kubeconfig={kubeconfig}", *keep, test]
+    with started(argv, {}) as process:
+        output = ended(process, 600)
+    assert process.returncode == 0, output
+    assert bool(docker("ps", "--quiet", f"--filter=name=^{name}-control-plane")) == bool(keep)
+    assert (f"kind-{name}" in kubeconfig.read_text()) == bool(keep)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.runs_the_suite
 @pytest.mark.usefixtures("k8s_cluster")
 def test_the_suite_leaves_a_cluster_that_was_there_before(this_run: Run) -> None:
     name = this_run.tasks.cluster

@@ -13,7 +13,7 @@ from ci import site
 from tasks import ns
 from tests.support.browser import PHONE, OpenPage, accessible
 
-PAGES = ("index", "tutorial", "tasks", "settings")
+PAGES = ("index", "tutorial", "tasks", "use")
 STOPS = 10  # of the Tab key, at most, from the beginning of a page to its search
 
 
@@ -98,7 +98,7 @@ def test_a_page_with_a_broken_link_is_refused(
 ) -> None:
     page = tmp_path / "broken.md"
     page.write_text("# Broken\n\nSee [nothing](nowhere.md).\n")
-    pages = {path: name for path, name in site.pages().items() if name != "template.md"}
-    monkeypatch.setattr(site, "pages", lambda: pages | {page: "template.md"})
+    pages = {path: name for path, name in site.pages().items() if name != "application.md"}
+    monkeypatch.setattr(site, "pages", lambda: pages | {page: "application.md"})
     assert site.write(tmp_path / "html", ns) != 0
     assert "nowhere.md" in capfd.readouterr().err

@@ -175,7 +175,6 @@ def test_the_oldest_packages_are_tested_on_the_oldest_python_in_a_container_if_i
     assert given[0].endswith(f"python:{oldest}@sha256:0 sh -euc {shlex.quote(matrix.IN_CONTAINER)} sh lowest") == (not here)
 
 
-@pytest.mark.promise("If no engine can run, `./inv test`")
 @pytest.mark.usefixtures("given")
 def test_without_an_engine_what_needs_none_is_tested_and_nothing_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(browsers, "ensure", lambda *_: pytest.fail("a browser would be of no use"))
@@ -290,11 +289,11 @@ def test_each_kubernetes_is_pinned_and_built_from_a_module_that_locks_its_releas
 
 
 def test_the_documents_name_the_versions() -> None:
-    testing, settings = ((PROJECT.folder / "docs" / f"{page}.md").read_text() for page in ("testing", "settings"))
+    testing, settings = ((PROJECT.folder / "docs" / f"{page}.md").read_text() for page in ("testing", "use"))
     rows = [line.strip("| ").split(" | ") for line in testing.splitlines() if line.startswith("| 1.")]
     assert rows == [[minor, version.pulled.split("@")[0], version.built] for minor, version in KUBERNETES.items()]
     assert ", ".join(PYTHONS) in testing
-    (row,) = [line for line in settings.splitlines() if "INVOKE_CLUSTER_KUBERNETES" in line]
+    (row,) = [line for line in settings.splitlines() if line.startswith("| `INVOKE_CLUSTER_KUBERNETES`")]
     assert f"`{DEFAULT_KUBERNETES}`" in row
     meaning = row.strip("| ").split(" | ")[-1]
     assert [minor for minor in KUBERNETES if minor not in meaning] == []

@@ -25,7 +25,6 @@ FAILED = "Failed: {}.\n  The reasons are above, with the command for one test; m
 UNTESTED = "Kubernetes 1.36 was requested and not tested: Missing: engine, "
 
 
-@pytest.mark.promise("If no engine can run, `./inv test`")
 @pytest.mark.parametrize(
     ("words", "failing", "code", "told", "parts"),
     [

@@ -149,7 +149,7 @@ def test_a_wait_says_that_the_api_server_is_away_and_asks_again_itself(tmp_path:
     assert kube.request("GET", "/version") == {}, "after the wait, a request asks again itself"
 
 
-@pytest.mark.parametrize(("status", "hint"), [(401, "log in"), (403, "docs/existing.md lists the rights"), (500, "")])
+@pytest.mark.parametrize(("status", "hint"), [(401, "log in"), (403, "docs/clusters.md#rights lists the rights"), (500, "")])
 def test_expired_credentials_and_missing_rights_say_what_to_do(tmp_path: Path, status: int, hint: str) -> None:
     with pytest.raises(ApiError) as refused:
         answering(tmp_path, (status, "")).list("Node")

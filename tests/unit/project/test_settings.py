@@ -14,7 +14,7 @@ from kubetasks.project import settings
 from kubetasks.project.application import Project
 from tasks import PROJECT
 
-DOCUMENTED = Path(__file__).parents[3] / "docs" / "settings.md"
+DOCUMENTED = Path(__file__).parents[3] / "docs" / "use.md"
 
 
 def read(section: str = "", name: str = "", value: str = "", provider: str = "") -> settings.Settings:
@@ -136,7 +136,7 @@ def test_every_setting_and_every_exit_code_is_documented_and_no_other() -> None:
         ("INVOKE_CLUSTER_NAMES", "Did you mean INVOKE_CLUSTER_NAME?"),
         ("INVOKE_CLUSTR_NAME", "Did you mean INVOKE_CLUSTER_NAME?"),
         ("INVOKE_CLUSTERNAME", "Did you mean INVOKE_CLUSTER_NAME?"),
-        ("INVOKE_APP_QQQQQQQQ", "docs/settings.md lists them"),
+        ("INVOKE_APP_QQQQQQQQ", "docs/use.md#settings lists them"),
     ],
 )
 def test_a_misspelt_variable_is_refused(variable: str, hint: str) -> None:
