@@ -1,4 +1,4 @@
-"""The tasks against the shell commands that they mirror, alternating, on one machine; writes README.md here.
+"""The tasks against the shell commands that they mirror, alternating, on one machine; writes its table in benchmarks/README.md.
 
     ./inv setup test && .tox/integration/bin/python benchmarks/compare.py [ROUNDS]        about an hour with 11 rounds
 
@@ -317,7 +317,7 @@ def write(rows: list[Row]) -> None:
         "|---|---:|---:|---:|---:|:---|",
         *(f"| {' | '.join(row.cells())} |" for row in rows),
     ]
-    figures.write("shell", lines, "\n- **An edit**")
+    figures.write("shell", lines)
     print("\n".join(lines))
 
 

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-PAGE = Path(__file__).parent / "README.md"
-SECTION = "\n## "
+PAGE = Path(__file__).with_name("README.md")
+HEADING = "\n#"
 
 
 def require_the_tests() -> None:
@@ -16,7 +16,15 @@ def require_the_tests() -> None:
         sys.exit(f"This benchmark needs the packages of the tests: ./inv setup test; {python} {sys.argv[0]}")
 
 
-def write(name: str, lines: Sequence[str], until: str = SECTION) -> None:
-    """Put the lines between the mark of that name in the page and the next section, or what `until` begins."""
-    before, mark, after = PAGE.read_text().partition(f"<!-- {name} -->\n")
-    PAGE.write_text("\n".join([f"{before}{mark}", *lines, "".join(after.partition(until)[1:])]))
+def mark(name: str) -> str:
+    """Return the line of the page after which a benchmark writes."""
+    return f"<!-- {name} -->\n"
+
+
+def write(name: str, lines: Sequence[str], page: Path = PAGE) -> None:
+    """Replace whatever is between a name's mark and the next heading. Raises ValueError unless the page has that mark once."""
+    text = page.read_text()
+    if text.count(mark(name)) != 1:
+        raise ValueError(f"{page} needs the line {mark(name).strip()} once")
+    before, _, after = text.partition(mark(name))
+    page.write_text("\n".join([f"{before}{mark(name)}", *lines, "".join(after.partition(HEADING)[1:])]))

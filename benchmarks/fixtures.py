@@ -1,9 +1,10 @@
 """From nothing to one test of an application on a cluster of its own: these fixtures against pytest-kubernetes.
 
-    ./inv setup test && .tox/integration/bin/python benchmarks/fixtures.py [ROUNDS]        five minutes with 3 rounds
+    ./inv setup test && .tox/integration/bin/python benchmarks/fixtures.py [ROUNDS]        seven minutes with 3 rounds
 
 It takes examples/clock with the manifests that `kubetasks init` writes, and the same kind, node image and base. The sides
-alternate; each run is a pytest of its own, from its start to its end, clusters created and deleted. It writes README.md here.
+alternate; each run is a pytest of its own, from its start to its end, clusters created and deleted. The
+table goes to benchmarks/README.md.
 """
 
 import os

@@ -1,9 +1,9 @@
-"""How soon a problem is named, and whether an ordinary deployment under load is ever taken for one; writes README.md here.
+"""How soon a problem is named, and whether an ordinary deployment under load is ever taken for one.
 
     ./inv setup test && .tox/integration/bin/python benchmarks/problems.py [ROUNDS [DEPLOYMENTS]]        about 10 minutes
 
 The seconds are those from the change of the deployment until `./inv scale` has ended with the diagnosis. The cluster is one of
-its own and is deleted at the end.
+its own and is deleted at the end. The table goes to benchmarks/README.md.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Time `./inv setup test` and `./inv setup test --all`, each run in a fresh clone, and write README.md here.
+"""Time `./inv setup test` and `./inv setup test --all`, each run in a fresh clone, and write a table in benchmarks/README.md.
 
     .venv/bin/python benchmarks/suite.py --core=3 --all=2
 

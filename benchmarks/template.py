@@ -1,9 +1,9 @@
 """An application of others, from nothing to answering and from an edit to served: the tasks against the shell.
 
-    ./inv setup test && .tox/integration/bin/python benchmarks/template.py [ROUNDS]        three minutes with 3 rounds
+    ./inv setup test && .tox/integration/bin/python benchmarks/template.py [ROUNDS]        five minutes with 3 rounds
 
-It takes examples/clock, and writes README.md here. The sides alternate. What is left is what the engine has in the end and
-had not before.
+It takes examples/clock. The sides alternate. What is left is what the engine has in the end and had not before. The table goes
+to benchmarks/README.md.
 """
 
 import os

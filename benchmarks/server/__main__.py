@@ -1,8 +1,9 @@
-"""Compare the server with others under wrk, one core for the server and one for wrk; print Markdown.
+"""Compare the server with others under wrk, one core for the server and one for wrk.
 
     uv venv /tmp/benchmark && uv pip install -p /tmp/benchmark --require-hashes -r requirements/benchmark.txt
     /tmp/benchmark/bin/python benchmarks/server [--seconds 5] [--requests 1000000]
 
+The comparison goes to benchmarks/README.md; the parts of an answer and the memory are printed only.
 It needs two cores and Debian's wrk, gcc and libev-dev (for bjoern, which has no wheel).
 """
 
@@ -22,6 +23,10 @@ from pathlib import Path
 
 import parts
 import serving
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import figures
 
 CONNECTIONS = 16
 START_SECONDS = 20
@@ -85,10 +90,11 @@ def running(name: str, core: int) -> Iterator[tuple[str, int]]:
         process.wait()
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    for row in (head, ["---", *["---:"] * (len(head) - 1)], *rows):
-        print(f"| {' | '.join(row)} |")
-    print()
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Print a table; return its lines."""
+    lines = [f"| {' | '.join(row)} |" for row in (head, ["---", *["---:"] * (len(head) - 1)], *rows)]
+    print(*lines, "", sep="\n")
+    return lines
 
 
 def compare(seconds: float, server_core: int, client_core: int) -> None:
@@ -99,16 +105,16 @@ def compare(seconds: float, server_core: int, client_core: int) -> None:
             kept = wrk(url, seconds, client_core)
             fresh = wrk(url, seconds, client_core, *CLOSE)
         first = first if first.requests else kept
-        figures = [
+        measured = [
             f"{kept.per_second:,.0f}",
             f"{kept.p50:.2f}",
             f"{kept.p99:.2f}",
             f"{fresh.per_second:,.0f}",
             f"{fresh.p99:.2f}",
         ]
-        rows.append([name, *figures, f"{first.per_second / kept.per_second:.2f}"])
-    head = ["server", "kept: requests/s", "p50 ms", "p99 ms", "fresh: requests/s", "p99 ms", "simple_server is faster by"]
-    table(head, rows)
+        rows.append([name, *measured, f"{first.per_second / kept.per_second:.2f}"])
+    kinds = ["keep-alive: requests/s", "p50 ms", "p99 ms", "new connections: requests/s", "p99 ms"]
+    figures.write("server", table(["server", *kinds, "speed of simple_server relative to it"], rows))
 
 
 def processes(parent: int) -> list[int]:

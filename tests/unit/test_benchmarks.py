@@ -1,11 +1,18 @@
-"""The benchmarks on a machine that lacks what they need."""
+"""The benchmarks on a machine that lacks what they need, and the page that they write."""
 
+import re
+import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tasks import PROJECT
+
+FOLDER = PROJECT.folder / "benchmarks"
+FIGURES = runpy.run_path(str(FOLDER / "figures.py"))
+PAGE = "# Page\n\n## One\n\nProse.\n\n<!-- one -->\n\nold\n\n### Why\n\n- An item.\n\n## Two\n\n<!-- two -->\n\nold\n"
 
 
 @pytest.mark.parametrize("name", ["compare", "problems", "rollout", "template"])
@@ -16,3 +23,34 @@ def test_with_another_python_than_that_of_the_tests_the_right_one_is_told(name: 
     assert ended.stderr == (
         f"This benchmark needs the packages of the tests: ./inv setup test; .tox/integration/bin/python benchmarks/{name}.py\n"
     )
+
+
+def test_a_benchmark_replaces_its_figures_up_to_the_next_heading_and_nothing_else(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE)
+    for name in ("one", "two", "one"):
+        FIGURES["write"](name, ["| new |", "|---|"], page)
+    assert page.read_text() == PAGE.replace("old", "| new |\n|---|")
+
+
+@pytest.mark.parametrize("text", ["# Page\n", f"{PAGE}\n<!-- one -->\n"])
+def test_figures_without_one_place_are_refused_and_the_page_stays(tmp_path: Path, text: str) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    with pytest.raises(ValueError, match="needs the line <!-- one --> once"):
+        FIGURES["write"]("one", ["new"], page)
+    assert page.read_text() == text
+
+
+def test_the_page_has_a_place_for_each_benchmark_that_writes_and_for_no_other() -> None:
+    text = "".join(path.read_text() for path in FOLDER.rglob("*.py"))
+    marks = re.findall(r"^<!-- (\w+) -->$", FIGURES["PAGE"].read_text(), re.MULTILINE)
+    assert sorted(marks) == sorted(re.findall(r'figures\.write\("(\w+)"', text))
+
+
+def test_the_page_says_how_to_run_each_benchmark() -> None:
+    text = FIGURES["PAGE"].read_text()
+    programs = [path for path in FOLDER.glob("*.py") if "__main__" in path.read_text()]
+    assert programs
+    assert [path.name for path in programs if f" benchmarks/{path.name}" not in text] == []
+    assert " benchmarks/server`" in text
