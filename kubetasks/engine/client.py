@@ -228,7 +228,14 @@ class Engine:
             return str(self._client.images.get(reference).id)
         return None
 
-    def image_tags(self, repository: str) -> list[str]:
+    def digest(self, reference: str) -> str:
+        """The digest under which a registry has the image of that name, as its push or pull said, or ""."""
+        with _found(f"Looking for image {reference}"):
+            known = self._client.images.get(reference).attrs["RepoDigests"] or []
+            return next((name.partition("@")[2] for name in known if name.startswith(f"{reference.rpartition(':')[0]}@")), "")
+        return ""
+
+    def image_tags(self, repository: str = "") -> list[str]:
         """The references of our images with that name, in any registry, sorted: tags, or digests of one that has no tag.
 
         Of two runs that push the same image, the later one leaves a digest.
@@ -238,7 +245,7 @@ class Engine:
                 filters={"label": self.owner.selector}
             )  # the list of the client asks again for each one
             names = [str(name) for image in images for name in image["RepoTags"] or image["RepoDigests"] or ()]
-            wanted = re.compile(rf"(.*/)?{re.escape(repository)}[:@][^/]*")
+            wanted = re.compile(rf"(.*/)?{re.escape(repository) or '[^/:@]+'}[:@][^/]*")
             return sorted(name for name in names if wanted.fullmatch(name))
 
     def pull(self, reference: str, on_line: Callable[[str], None]) -> None:

@@ -1,6 +1,7 @@
 """The application's image: named by its content, so that a changed source always rolls out and an unchanged one never does."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,11 +13,13 @@ from kubetasks.engine.content import name_in, read_context, read_file, rewound
 from kubetasks.errors import ImageError, LeftoverError, SetupError
 from kubetasks.project import dockerfile
 from kubetasks.project.application import Application, Source
+from kubetasks.project.labels import TOOL
 from kubetasks.project.versions import PYTHON_IMAGE
 from kubetasks.project.words import DOCS, INV
 
 PIECE = 1 << 20  # bytes that are read at a time
 BUILDS = 3  # attempts, if others remove cached layers meanwhile
+BUILT = re.compile(r"([^/:@]+):[0-9a-f]{12}")  # a name that a build gives
 
 
 @dataclass(frozen=True)
@@ -187,8 +190,9 @@ def require_built(engines: Iterable[Engine], image: Image) -> None:
 
 
 def tags(engine: Engine, app: Application) -> list[str]:
-    """The names of all the application's images in the engine."""
-    return [name for source in app.sources for name in engine.image_tags(source.name)]
+    """The names of all the application's images in the engine, also of those that its table does not name any more."""
+    before = [] if app.owner == TOOL else [match[1] for name in engine.image_tags() if (match := BUILT.fullmatch(name))]
+    return [name for one in dict.fromkeys([*(source.name for source in app.sources), *before]) for name in engine.image_tags(one)]
 
 
 def unused(engine: Engine, app: Application) -> list[str]:

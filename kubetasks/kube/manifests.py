@@ -128,7 +128,9 @@ def read(path: Path) -> list[Object]:
 
 
 def _items(text: str, path: Path) -> list[Object]:
-    items = [item for item in files.yaml_documents(text, path) if item]
+    documents = [item for item in files.yaml_documents(text, path) if item]
+    lists = [within(item).get("items") if within(item).get("kind") == "List" else None for item in documents]
+    items = [one for item, inner in zip(documents, lists, strict=True) for one in (inner if isinstance(inner, list) else [item])]
     for item in items:
         if problem := _misshapen(item):
             raise SettingError(f"{path}: {problem}.", "Fix the file")
@@ -168,7 +170,8 @@ def containers(item: Object, app: Application) -> dict[str, tuple[str, str]]:
         for group in ("initContainers", "containers"):
             for index, container in enumerate(pod.get(group) or []):
                 main = own and group == "containers" and (container["name"] == app.name or len(pod[group]) == 1)
-                named = app.name if main else str(container.get("image")).partition(":")[0]
+                written = str(container.get("image")).removeprefix("docker.io/").removeprefix("library/")
+                named = app.name if main else written.partition(":")[0]
                 if named in ours:
                     places[str(container["name"])] = f"{place}/spec/{group}/{index}", named
     if own and not any("/containers/" in place for place, _ in places.values()):

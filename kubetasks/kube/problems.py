@@ -21,6 +21,7 @@ PULL_REFUSED = ("not found", "unauthorized", "denied", "manifest unknown", "no s
 NOT_MOUNTED = ("FailedMount", "FailedAttachVolume")  # the kubelet's and the attach controller's reasons of events
 USUAL_SECONDS = 3.0  # an ordinary pod is created in one, and ready in another
 UNANSWERED = ("refused", "exceeded", "timeout", "timed out", "EOF", "reset by", "no route", "unreachable")  # as Go says it
+SHORT, CLAIM = "Insufficient", "persistentvolumeclaim"  # in what the scheduler says: of resources, and of a claim
 CLIENT_ERROR = "statuscode: 4"  # as the kubelet begins to name 400 to 499
 NOT_STARTED = ("StartError", "ContainerCannotRun")  # how a container ended whose program could not be started
 KUBELET_STARTS = ("have not yet been read at least once", "failed to sync")  # its words for what it is still reading
@@ -240,8 +241,10 @@ def of_pod(
     message = unschedulable(pod)
     if message is not None:
         less = f"Lower resources.requests in {DEPLOYMENT}, then {INV} deploy"
+        if SHORT not in message:  # of a volume, a taint that it does not tolerate, a label of nodes: fewer pods would not help
+            less, fitting = MANIFEST.format(mended=MENDED, inv=INV), 0
         fits = f"{INV} scale --replicas={fitting}" if fitting else less
-        healing = releasing or evidence.nodes is None or not all(map(_takes_pods, evidence.nodes))
+        healing = releasing or evidence.nodes is None or not all(map(_takes_pods, evidence.nodes)) or CLAIM in message.lower()
         return of_kind("unschedulable", name, grace=Grace.LONG if healing else None, message=message, fits=fits)
     if name in evidence.mounts and creating(pod, evidence.now):
         return of_kind("volume-mount", name, message=evidence.mounts[name])

@@ -15,8 +15,6 @@ from kubetasks.pipeline.run import LOOK_SECONDS, Run
 from kubetasks.providers.own import Own
 from kubetasks.terminal import interruption
 
-ABANDON_SECONDS = 3.0
-
 
 def deploy(run: Run) -> Image:
     """Roll out the images of the current source, and return the application's own.
@@ -103,8 +101,8 @@ def prepare(run: Run, *, tagged: bool = True) -> bool:
         except BaseException:
             over.set()
             # or its image would come after a clean-up that follows
-            if builder.ident and not ended.wait(ABANDON_SECONDS) and interruption.terminate_all():
-                ended.wait(ABANDON_SECONDS)
+            if builder.ident and not ended.wait(build.ABANDON_SECONDS) and interruption.terminate_all():
+                ended.wait(build.ABANDON_SECONDS)
             raise
         if failed:
             raise failed[0]

@@ -1,19 +1,21 @@
 """The images of the current source: built, and known to be built."""
 
+import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from kubetasks.engine import access, image
 from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Image
 from kubetasks.errors import EngineError, ImageError
-from kubetasks.pipeline.run import Run
+from kubetasks.pipeline.run import LOOK_SECONDS, Run
 from kubetasks.project import files
 from kubetasks.project.words import INV
+from kubetasks.terminal import interruption
 from kubetasks.terminal.door import At, pairs
 
 SIDE_BY_SIDE = 2  # builds; each keeps about one core busy
+ABANDON_SECONDS = 3.0
 
 
 def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bool = True) -> Sequence[Image]:
@@ -28,13 +30,31 @@ def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bo
         _build(run, engine, made, lambda: over.is_set() or abandoned(), tagged=tagged, there=made not in lacking)
 
     def side_by_side() -> bool:
-        with run.do.step(f"Building {len(images)} images"), ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        waiting, ended = iter(images), queue.SimpleQueue[BaseException | None]()
+
+        def work() -> None:
+            for made in waiting:
+                try:
+                    make(made)
+                    ended.put(None)
+                except BaseException as error:  # noqa: BLE001  raised again in the thread that waits
+                    ended.put(error)
+                    return
+
+        builders = [threading.Thread(target=work, daemon=True) for _ in range(SIDE_BY_SIDE)]  # nobody waits for a silent step
+        with run.do.step(f"Building {len(lacking)} images"):
             try:
-                for build in as_completed([pool.submit(make, made) for made in images]):
-                    build.result()
-            except BaseException:
+                for builder in builders:
+                    builder.start()
+                for _ in images:
+                    if error := _next(ended):
+                        raise error
+            except BaseException as error:
                 over.set()
-                pool.shutdown(wait=False, cancel_futures=True)
+                if isinstance(error, KeyboardInterrupt):
+                    interruption.terminate_all()
+                for builder in builders:  # an image would come after a clean-up that follows
+                    builder.join(ABANDON_SECONDS / SIDE_BY_SIDE)
                 raise
         return True
 
@@ -42,6 +62,15 @@ def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bo
         for made in images:
             make(made)
     return images
+
+
+def _next(ended: "queue.SimpleQueue[BaseException | None]") -> BaseException | None:
+    """What ended next; a signal that Python has dropped counts too."""
+    while True:
+        try:
+            return ended.get(timeout=LOOK_SECONDS)
+        except queue.Empty:
+            interruption.check()
 
 
 def _build(run: Run, engine: Engine | None, made: Image, abandoned: Callable[[], bool], *, tagged: bool, there: bool) -> None:

@@ -101,6 +101,12 @@ def check(app: Application, given: Sequence[Manifest], *, exposed: bool = False)
     """Raises SettingError if one of the manifests does not fit, before anything is built or created for them."""
     delivered = {source.name: Delivered(source.tag, pulled=False) for source in app.sources}
     parts(app, given, Desired(exposed=exposed), Place(delivered, None))
+    run = {name for manifest in given for _, name in manifests.containers(manifest.item, app).values()}
+    if idle := [source.name for source in app.sources if source.name not in run]:
+        raise SettingError(
+            f"No container in {app.manifests} runs the image {', '.join(idle)}, which the table has built.",
+            f"Call it `image: {idle[0]}` there, or take [tool.kubetasks.images.{idle[0]}] out",
+        )
 
 
 def item_of(part: Part, app: Application) -> Object:

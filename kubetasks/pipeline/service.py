@@ -40,7 +40,7 @@ class Forward:
         """Its URL. The same port leads to another pod once one gets no requests. Raises ExposeError, SetupError, ProgramError."""
         run = self._run()
         ports, url = _require_ready(run.seen).ports, f"http://{self._at}/"
-        if self._pod not in ports or probe.health(run.app, url) is None:
+        if self._pod not in ports or all(probe.health(run.app, url) is None for _ in range(2)):  # one slow answer is none
             self.close()
             self._pod = min(ports)
             same = self._at.rpartition(":")[2]
@@ -74,8 +74,10 @@ def _forwarded(run: Run) -> Iterator[str]:
     with closing(Forward(lambda: run)) as forward, suppress(KeyboardInterrupt):
         yield forward.url()
         run.report.say("Ctrl-C closes the port.")
-        while forward.url():
+        while True:
             time.sleep(LOOK_SECONDS)
+            with suppress(ExposeError):  # the only pod restarts
+                forward.url()
     run.report.say("The port is closed.")
 
 

@@ -13,6 +13,8 @@ from kubetasks.project.words import DOCS
 
 COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 BEYOND = {"include", "extends", "additional_contexts", "dockerfile_inline"}  # a part of a build is elsewhere
+OF_BUILDS = {"secrets", "ssh"}  # what a build must not keep
+RUNS = {"command", "entrypoint", "environment", "env_file", "volumes"}  # how a container of the image is run
 LEVELS = ("", "*/", "*/*/")  # where Dockerfiles are looked for
 DOCKERFILE = re.compile(r"(?!\.|.*/\.|.*node_modules/|.*\.dockerignore$)(.*[/.])?Dockerfile(\.\w+)?")
 VARIABLE = re.compile(r"^(\w+)=[\"']?(.*?)[\"']?$", re.MULTILINE)  # in a file .env
@@ -47,8 +49,14 @@ def described(folder: Path, choose: Choose, *, known: bool = False) -> Described
         needed = {other for service in services.values() for other in service.get("depends_on") or ()}
         own = choose(f"{file.name} builds", built, [name for name in published if name not in needed] or published)
         silent = ", ".join(name for name in services if name != own and not {"ports", "expose"} & {*services[name]})
-        note = f"Others will not find {silent}: kompose makes a Service of what has ports or expose in {file.name}."
-        return Described(_of_services(folder, file.name, services, own), compose, note if silent else "")
+        notes = [f"Others will not find {silent}: kompose makes a Service of what has ports or expose in {file.name}."] * bool(
+            silent
+        )
+        if not compose and (runs := ", ".join(sorted(RUNS & {*services[own]}))):
+            notes.append(f"{runs} of {file.name} are not in the manifests that are made here: add them to k8s/deployment.yaml.")
+        if left := ", ".join(sorted(key for service in services.values() for key in service["build"].pop("", ()))):
+            notes.append(f"Not in the table, because a variable has the value, which may be secret: {left}.")
+        return Described(_of_services(folder, file.name, services, own), compose, "\n".join(notes))
     except (AttributeError, TypeError, ValueError) as error:  # what is no mapping or no text there
         raise SettingError(f"{file} cannot be read: it has something else than compose expects.", files.FIX) from error
 
@@ -58,13 +66,21 @@ def _services(file: Path, refused: set[str]) -> dict[str, Part]:
     env = file.with_name(".env")
     values = {**dict(VARIABLE.findall(files.text(env) if env.is_file() else "")), **os.environ}
     quoted = {name: json.dumps(value)[1:-1] for name, value in values.items()}
-    content = json.loads(dockerfile.substituted(json.dumps(files.yaml(file) or {}, default=str), quoted))
+    written = json.loads(json.dumps(files.yaml(file) or {}, default=str))
+    content = json.loads(dockerfile.substituted(json.dumps(written), quoted))
     services = {name: dict(service or {}) for name, service in (content.get("services") or {}).items()}
-    for service in services.values():
+    for name, service in services.items():
         build = service.get("build") or {}
         service["build"] = {"context": build} if isinstance(build, str) else build
-    parts = (content, *services.values(), *(service["build"] for service in services.values()))
-    if beyond := sorted({key for part in parts for key in part.keys() & refused}):
+        if service["build"].get("args"):  # what is written there goes into a file that is committed: no value of a variable
+            args = _pairs(json.loads(dockerfile.substituted(json.dumps(written["services"][name]["build"]["args"]), {})))
+            kept = {key: value for key, value in args.items() if not dockerfile.VARIABLE.search(value)}
+            service["build"] = {**service["build"], "args": kept} | (
+                {"": args.keys() - kept.keys()} if len(kept) < len(args) else {}
+            )
+    builds = [service["build"] for service in services.values()]
+    found = {key for part in (content, *services.values(), *builds) for key in part.keys() & refused}
+    if beyond := sorted(found | {key for build in builds if refused for key in build.keys() & OF_BUILDS}):
         raise SettingError(
             f"{file} has {', '.join(beyond)}, which init does not follow.", f"Write the table by hand: {DOCS}/application.md"
         )
@@ -75,7 +91,10 @@ def _of_services(folder: Path, compose: str, services: Mapping[str, Part], own: 
     """The table of that service with the images of the others, by the names that kompose gives to objects and images."""
     names = {name: re.sub("[._]", "-", name.lower()) for name in services}
     images = {name: re.sub(":[^/]*$", "", service.get("image") or names[name]) for name, service in services.items()}
-    builds = {images[name]: service["build"] for name, service in services.items() if service["build"]}
+    builds = dict[str, Part]()
+    for name, service in services.items():
+        if service["build"] and builds.setdefault(images[name], service["build"]) != service["build"]:
+            raise SettingError(f"{compose} builds {images[name]} in two ways.", "Give each service's image a name of its own")
     others = {images[name] for name in services if name != own} - {names[own]}
     source = f"service {own} in {compose}"
     made = {"name": (names[own], source) if len(services) > 1 else _name(folder)}
@@ -102,11 +121,15 @@ def _image(folder: Path, build: Part, *, own: bool = False) -> dict[str, Any]:
     name = f"{context.rstrip('/')}/{build.get('dockerfile', 'Dockerfile')}".removeprefix("./")
     if not (folder / name).is_file():
         raise ImageError(f"There is no {name} in {folder}.", "Write one for your server, then kubetasks init")
-    pairs = args.items() if isinstance(args, dict) else [str(pair).split("=", 1) for pair in args if "=" in str(pair)]
-    given = {key: value if isinstance(value, str) else json.dumps(value) for key, value in pairs if value is not None}
-    said = {"context": str(Path(context)), "dockerfile": str(Path(name)), "target": build.get("target"), "args": given}
+    said = {"context": str(Path(context)), "dockerfile": str(Path(name)), "target": build.get("target"), "args": _pairs(args)}
     usual = (".", str(Path("" if own else context, "Dockerfile")))
     return {key: value for key, value in said.items() if value and value not in usual}
+
+
+def _pairs(args: Any) -> dict[str, str]:
+    """The build arguments that have a value, as text."""
+    pairs = args.items() if isinstance(args, dict) else [str(pair).split("=", 1) for pair in args if "=" in str(pair)]
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in pairs if value is not None}
 
 
 def _own(folder: Path, build: Part, service: Part, source: str) -> dict[str, Value]:

@@ -45,7 +45,7 @@ class Existing(Provider):
             told = f"No registry is set ({INVOKE}_APP_REGISTRY): the owner of the nodes must have loaded {image.reference}."
             self._do.say(told)
             return self.delivered(image)
-        name = self.delivered(image).reference
+        name = f"{self._registry}/{image.reference}"
         commands = shell.line(["docker", "tag", image.reference, name]), shell.line(["docker", "push", name])
         digest = self._do("\n".join(commands), lambda at: self._push(image.reference, name, at), f"Pushing {name}")
         return Delivered(f"{name}@{digest}", pulled=True) if digest else self.delivered(image)
@@ -61,9 +61,12 @@ class Existing(Provider):
             raise
 
     def delivered(self, image: Image) -> Delivered:
-        """What `deliver` would return; only the registry computes the digest."""
-        name = f"{self._registry}/{image.reference}" if self._registry else image.reference
-        return Delivered(name, pulled=bool(self._registry))
+        """What `deliver` would return; the digest is known, if the image has been pushed from this engine."""
+        if not self._registry:
+            return Delivered(image.reference, pulled=False)
+        name = f"{self._registry}/{image.reference}"
+        digest = self._do.unless_dry(lambda: self._engine.digest(name))
+        return Delivered(f"{name}@{digest}" if digest else name, pulled=True)
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:  # noqa: ARG002  what a registry keeps is its owner's
         return []

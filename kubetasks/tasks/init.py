@@ -91,7 +91,11 @@ def init(c: Context, yes: bool = False, application: str = "") -> None:
     found = inferred.described(folder, partial(_chosen, application), known=bool(known))
     if found.table:
         told = {
-            key: (", ".join(value) if isinstance(value, dict) else value, source) for key, (value, source) in found.table.items()
+            key: (
+                ", ".join(f"{k}={v}" if key == "args" else k for k, v in value.items()) if isinstance(value, dict) else value,
+                source,
+            )
+            for key, (value, source) in found.table.items()
         }
         report.table(("KEY", "VALUE", "FROM"), [(key, *words) for key, words in told.items()])
     values = known or {key: value for key, (value, _) in found.table.items()}

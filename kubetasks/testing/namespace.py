@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubetasks.errors import ProgramError, RolloutError
-from kubetasks.kube import kubectl
+from kubetasks.kube import kubectl, problems
 from kubetasks.kube.client import Object
 from kubetasks.testing.cluster import KUBECTL_SECONDS, Cluster
 
 SECONDS = 120.0
 BARE = ("delete", "create")  # what kubectl waits for without `condition=`
+GIVEN = ("jsonpath=", "condition=")
+TIMED_OUT = "timed out waiting"
+PODS = ("pod/", "pods/", "po/")
 
 
 @dataclass(frozen=True)
 class Namespace:
-    """`what` is KIND/NAME, as kubectl takes it. Every method raises ProgramError, with the words of kubectl, if it fails."""
+    """`what` is KIND/NAME, as kubectl takes it. Each method but `wait` raises ProgramError, with kubectl's words, if it fails."""
 
     cluster: Cluster
     namespace: str
@@ -26,10 +29,10 @@ class Namespace:
         """What kubectl prints for this namespace; it fails also after `timeout` seconds."""
         return self.cluster.kubectl(*words, namespace=self.namespace, stdin=stdin, timeout=timeout)
 
-    def apply(self, what: Path | Object | Sequence[Object]) -> None:
-        """Apply the objects of a file or of a folder, or these."""
-        words = ("apply", "--server-side", "--filename")
-        if isinstance(what, Path):
+    def apply(self, what: Path | str | Object | Sequence[Object]) -> None:
+        """Apply the objects of a file or of a folder, or these, whoever set their fields before."""
+        words = ("apply", "--server-side", "--force-conflicts", "--filename")
+        if isinstance(what, Path | str):
             self.kubectl(*words, str(what))
             return
         items = [what] if isinstance(what, dict) else list(what)
@@ -49,22 +52,23 @@ class Namespace:
 
         Raises RolloutError, with the diagnosis, if it has not come after `timeout` seconds.
         """
-        asked = condition if condition in BARE or "=" in condition else f"condition={condition}"
+        asked = condition if condition in BARE or condition.startswith(GIVEN) else f"condition={condition}"
         try:
             self.kubectl("wait", what, f"--for={asked}", f"--timeout={timeout:.0f}s", timeout=timeout + SECONDS)
         except ProgramError as error:
             (last, *_) = error.output.strip().splitlines()[-1:] or ["it ended"]
-            sentence = f"{what}: {condition} has not come within {timeout:.0f} s: {last}"
+            late = f"{condition} has not come within {timeout:.0f} s: " if TIMED_OUT in last else ""
+            sentence = f"{what}: {late}{last}"
             raise RolloutError(sentence, screen=f"{sentence}\n{self.cluster.diagnosis(self.namespace)}") from error
 
     def logs(self, what: str) -> str:
         """What the containers of a pod, or of an object's pods, have printed."""
-        return self.kubectl("logs", what, "--all-containers", "--tail=-1")
+        several = [] if what.startswith(PODS) or "/" not in what else ["--all-pods"]
+        return self.kubectl("logs", what, "--all-containers", "--tail=-1", *several)
 
     def events(self) -> list[Object]:
         """The events, the newest last."""
-        items: list[Object] = json.loads(self.kubectl("get", "events", "--sort-by=.lastTimestamp", "--output=json"))["items"]
-        return items
+        return sorted(json.loads(self.kubectl("get", "events", "--output=json"))["items"], key=problems.event_time)
 
     def exec(self, what: str, *command: str, timeout: float = SECONDS) -> str:
         """What a command prints in a pod, or in one of an object's pods."""

@@ -129,6 +129,9 @@ class FakeEngine:
         self.pushed.append(name)
         return DIGEST
 
+    def digest(self, name: str) -> str:
+        return DIGEST if name in self.pushed else ""
+
     def users(self, _reference: str) -> list[str]:
         return self.used
 

@@ -192,6 +192,12 @@ def test_what_no_json_can_say_is_refused(tmp_path: Path, data: str) -> None:
         applied(app)
 
 
+def test_a_list_is_its_items(tmp_path: Path) -> None:
+    item = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
+    (tmp_path / "it.yaml").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [item]}))
+    assert manifests.read(tmp_path / "it.yaml") == [item]
+
+
 def test_what_is_empty_is_as_if_it_were_not_there(tmp_path: Path) -> None:
     other = pods(spec={"containers": [CONTAINER], "initContainers": None}) | {"metadata": {"name": "other", "labels": None}}
     made = applied(in_folder(tmp_path, deployment=manifest("deployment"), other=other))["deployment/other"]

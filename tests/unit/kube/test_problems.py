@@ -115,6 +115,14 @@ def test_a_pod_that_fits_nowhere_counts_soon_only_if_every_node_takes_pods_and_n
     assert wrong(objects).grace is Grace.LONG
 
 
+def test_a_pod_that_lacks_a_volume_is_given_time_and_no_hint_at_resources() -> None:
+    objects = recorded("unschedulable")
+    (condition,) = [one for one in objects["pods"][0]["status"]["conditions"] if one["type"] == "PodScheduled"]
+    condition["message"] = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+    problem = wrong(objects)
+    assert (problem.grace, problem.hint) == (Grace.LONG, "Fix k8s/deployment.yaml, then ./inv deploy")
+
+
 def test_scaling_down_is_the_hint_only_if_some_pods_fit() -> None:
     alone, objects = recorded("unschedulable"), recorded("ready")
     assert "scale" not in wrong(alone).hint

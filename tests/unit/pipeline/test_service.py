@@ -91,6 +91,11 @@ def test_a_forwarded_port_leads_to_one_pod_while_it_gets_requests_and_ends_with_
     there.run.forget("images", "seen")
     app.up(there.run)
     assert {asked.url()} == answering
+    slow = iter([None, "pod"])
+    with monkeypatch.context() as once:
+        once.setattr(probe, "health", lambda *_: next(slow))
+        asked.url()
+    assert len(opened) == 3, "one slow answer cuts no connection"
     answering.clear()  # kubectl has ended
     asked.url()
     assert opened == [":8080", *["closed", "40000:8080"] * 2]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kubetasks.errors import EngineError, ImageError, SettingError
-from kubetasks.pipeline import app
+from kubetasks.pipeline import app, build
 from kubetasks.project.versions import PYTHON_IMAGE
 from kubetasks.providers.base import Cluster
 from kubetasks.terminal import interruption
@@ -74,6 +74,29 @@ def test_a_build_ends_with_the_creation_that_it_accompanies(
         app.up(there.run)
     assert ended.is_set(), "nothing of it comes after a clean-up that follows"
     assert "abandoned" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("signalled", [False, True])
+def test_two_builds_end_at_once_if_one_fails_or_ctrl_c_comes_though_the_other_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signalled: bool
+) -> None:
+    there = world(tmp_path, monkeypatch, mailer=True)
+    monkeypatch.setattr(build, "ABANDON_SECONDS", 0.0)
+    silent, numbers, waited = threading.Event(), iter([0, 1]), list[bool]()
+
+    def building(_on_line: object) -> None:
+        if not next(numbers):
+            if not signalled:
+                raise ImageError("It cannot be built.")
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        waited.append(silent.wait(20))
+
+    there.engine.building = building
+    with pytest.raises(KeyboardInterrupt if signalled else ImageError):
+        build.build(there.run)
+    assert waited == []
+    silent.set()
 
 
 def test_a_cluster_that_cannot_be_as_it_is_wanted_is_refused_before_anything_is_built(there: World) -> None:

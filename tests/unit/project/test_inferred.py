@@ -98,6 +98,20 @@ def test_of_several_services_the_names_are_those_that_kompose_gives(folder: Path
     assert inferred.described(folder, first, known=True) == inferred.Described({}, "compose.yaml")
 
 
+def test_what_the_table_leaves_out_is_named_and_no_value_of_a_variable_gets_into_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "secret")
+    args = {"TOKEN": "${TOKEN}", "LEVEL": "${LEVEL:-3}", "URL": "https://me:$TOKEN@host/"}
+    write(folder, {"services": {"web": {"build": {"context": ".", "args": args}, "command": "serve", "env_file": "x"}}})
+    found = inferred.described(folder, first)
+    assert found.table["args"][0] == {"LEVEL": "3"}
+    assert found.note.splitlines() == [
+        "command, env_file of compose.yaml are not in the manifests that are made here: add them to k8s/deployment.yaml.",
+        "Not in the table, because a variable has the value, which may be secret: TOKEN, URL.",
+    ]
+
+
 WEB, ADMIN, NEEDS = (
     {"build": ".", "ports": [80]},
     {"build": ".", "ports": [81]},
@@ -143,6 +157,11 @@ BEYOND = "which init does not follow"
         ("services: {web: {extends: {service: base}}}", f"compose.yaml has extends, {BEYOND}"),
         ("services: {web: {build: {dockerfile_inline: FROM x}}}", f"compose.yaml has dockerfile_inline, {BEYOND}"),
         ("services: {web: {build: {additional_contexts: [a=b]}}}", f"compose.yaml has additional_contexts, {BEYOND}"),
+        ("services: {web: {build: {secrets: [token]}}}", f"compose.yaml has secrets, {BEYOND}"),
+        (
+            "services: {a: {build: ., image: t/app:1, ports: [80]}, b: {build: {target: b}, image: t/app:2}}",
+            "compose.yaml builds t/app in two ways.",
+        ),
         ("services: {web: {build: 'https://host/a.git#main'}}", "There is no https://host/a.git#main/Dockerfile in "),
         ("services: {web: {build: ./, ports: [80]}, worker: {build: ./worker/}}", "There is no worker/Dockerfile in "),
     ],

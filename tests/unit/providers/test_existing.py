@@ -28,13 +28,15 @@ def engine() -> Any:
 
 def test_nodes_pull_by_digest_what_is_pushed(engine: Any, capsys: pytest.CaptureFixture[str]) -> None:
     dry, theirs = (existing(engine, registry="host:5000/team", dry=dry) for dry in (True, False))
-    assert dry.deliver(IMAGE) == Delivered(NAME, pulled=True)
+    assert dry.deliver(IMAGE) == theirs.delivered(IMAGE) == Delivered(NAME, pulled=True)
     commands = [f"docker tag {IMAGE.reference} {NAME}", f"docker push {NAME}"]
     assert (capsys.readouterr().out.splitlines(), engine.pushed) == (commands, [])
     assert theirs.deliver(IMAGE) == Delivered(f"{NAME}@{DIGEST}", pulled=True)
     assert engine.pushed == [NAME]
     assert NAME in engine.images
-    assert theirs.delivered(IMAGE) == Delivered(NAME, pulled=True)
+    assert theirs.delivered(IMAGE) == Delivered(f"{NAME}@{DIGEST}", pulled=True), (
+        "what it has pushed, a job need not run again for"
+    )
 
 
 @pytest.mark.parametrize("gone", [False, True])

@@ -2,12 +2,13 @@
 
 import copy
 import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kubetasks.errors import ExposeError, ImageError, ProgramError, SettingError
+from kubetasks.errors import ExposeError, ImageError, ProgramError, RolloutError, SettingError
 from kubetasks.pipeline.run import Run
 from kubetasks.project.settings import Settings
 from kubetasks.setup import requirements
@@ -17,6 +18,7 @@ from kubetasks.testing import cluster
 from kubetasks.testing.app import App
 from kubetasks.testing.cluster import Cluster
 from kubetasks.testing.ledger import Entry, Ledger, _entries
+from kubetasks.testing.namespace import Namespace
 from tasks import PROJECT
 from tests.support.source import built_from
 from tests.unit.failing import raising
@@ -203,3 +205,32 @@ def test_kubectl_gets_the_cluster_the_namespace_and_its_input(
     assert App(ours(), "mine").kubectl("get", "pods", stdin="given") == where.format(" --namespace mine") + "given"
     with pytest.raises(ProgramError, match="--context context fail` ended with 1"):
         ours().kubectl("fail")
+
+
+@pytest.mark.usefixtures("there")
+def test_a_namespace_says_what_kubectl_says_and_takes_what_a_test_may_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed: list[str] = []
+    events = [{"lastTimestamp": "2026-11-25T12:00:00Z"}, {"lastTimestamp": None, "eventTime": "2026-11-25T12:00:01.000000Z"}, {}]
+
+    def kubectl(_: object, *words: str, **_more: object) -> str:
+        typed.append(" ".join(words))
+        if words[0] == "wait":
+            raise ProgramError(["kubectl"], 1, next(printed))
+        return json.dumps({"items": events})
+
+    monkeypatch.setattr(Cluster, "kubectl", kubectl)
+    mine, printed = Namespace(ours(), "mine"), iter(["error: timed out waiting", "no such pod"])
+    assert mine.events() == [events[2], events[0], events[1]], "the newest last"
+    mine.apply("k8s/web.yaml")
+    mine.logs("pod/web")
+    mine.logs("deployment/web")
+    for said in ("has not come within 120 s: error", "pod/web: no such pod"):
+        with pytest.raises(RolloutError, match=said):
+            mine.wait("pod/web", "Ready=false")
+    logs = "--all-containers --tail=-1"
+    assert typed[1:-1] == [
+        "apply --server-side --force-conflicts --filename k8s/web.yaml",
+        f"logs pod/web {logs}",
+        f"logs deployment/web {logs} --all-pods",
+        "wait pod/web --for=condition=Ready=false --timeout=120s",
+    ]
