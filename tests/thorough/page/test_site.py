@@ -46,8 +46,8 @@ def test_on_a_phone_nothing_is_wider_than_the_screen_and_the_menu_opens(url: str
     shown = open_page(f"{url}tutorial.html", viewport=PHONE)
     assert shown.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     shown.locator("label.nav-overlay-icon").click()
-    shown.get_by_role("link", name="Settings", exact=True).click()
-    expect(shown).to_have_title(re.compile("^Settings"))
+    shown.get_by_role("link", name="Use the tasks", exact=True).click()
+    expect(shown).to_have_title(re.compile("^Use the tasks"))
 
 
 def test_the_keyboard_leads_to_the_text_and_to_a_search_result(url: str, open_page: OpenPage) -> None:
