@@ -7,43 +7,19 @@ from typing import Any
 import docker
 import pytest
 import yaml
-from hypothesis import HealthCheck, given
-from hypothesis import settings as property_settings
-from hypothesis import strategies as st
-from hypothesis.database import DirectoryBasedExampleDatabase
 
 from kubetasks.errors import ClusterError, OwnershipError
 from kubetasks.project.labels import OWNER_LABEL, TOOL
-from tasks import PROJECT
 from tests.support.driver import Tasks
 from tests.support.run import any_port
 from tests.thorough.machine import test_machine
 from tests.thorough.machine.test_machine import THEIRS, OtherEngine
 
-EXAMPLES = 50
 NAME, BUILT = "foreign", f"simple-server:{'f' * 12}"
 CODES = (0, ClusterError.code, OwnershipError.code)
-OF_THE_ENGINE = ("none", "host", "bridge", "default")  # networks that nobody may create
 CHANGING = (("start",), ("stop",), ("unexpose",), ("undeploy",), ("rmi",), ("delete",), ("clean",), ("clean", "--all"))
 
 pytestmark = test_machine.pytestmark
-
-words = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=2, max_size=8).filter(lambda word: word not in OF_THE_ENGINE)
-names = st.one_of(st.sampled_from([NAME, f"{NAME}-control-plane", f"{NAME}-registry", f"{NAME}-worker", "simple-server"]), words)
-labels = st.dictionaries(
-    st.one_of(
-        st.sampled_from([OWNER_LABEL, "io.x-k8s.kind.cluster", "name.minikube.sigs.k8s.io", "created_by.minikube.sigs.k8s.io"]),
-        words,
-    ),
-    st.one_of(st.just(NAME), words),
-).filter(lambda found: found.get(OWNER_LABEL) != TOOL.name)
-things = st.dictionaries(names, labels, max_size=3)
-pictures = st.dictionaries(
-    st.builds("{}:{}".format, st.one_of(st.sampled_from(["simple-server", "simple-server-node"]), words), words),
-    labels,
-    max_size=3,
-)
-entries = st.lists(names, max_size=3, unique=True)
 
 Things = dict[str, dict[str, str]]  # labels by name
 KIND = {"io.x-k8s.kind.cluster": NAME}
@@ -98,21 +74,6 @@ def test_what_others_have_stays_as_it_is_and_what_is_ours_goes(other: OtherEngin
         assert set(codes.values()) == {OwnershipError.code}
     else:  # nothing is installed that `start` could run
         assert codes == {task: ClusterError.code if task == ("start",) else 0 for task in CHANGING}
-
-
-@pytest.mark.exhaustive
-def test_whatever_others_have_stays_as_it_is(other: OtherEngine, home: Path) -> None:
-    @property_settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        database=DirectoryBasedExampleDatabase(PROJECT.folder / ".hypothesis" / "foreign"),
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
-    )
-    @given(containers=things, networks=things, images=pictures, known=entries)
-    def always(containers: Things, networks: Things, images: Things, known: list[str]) -> None:
-        holds(other, home, containers, networks, images, known)
-
-    always()
 
 
 def holds(
