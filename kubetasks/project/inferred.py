@@ -53,7 +53,7 @@ def described(folder: Path, choose: Choose, *, known: bool = False) -> Described
             silent
         )
         if not compose and (runs := ", ".join(sorted(RUNS & {*services[own]}))):
-            notes.append(f"{runs} of {file.name} are not in the manifests that are made here: add them to k8s/deployment.yaml.")
+            notes.append(f"{runs} of {file.name} are not in the manifests that are made here: add them to the deployment.")
         if left := ", ".join(sorted(key for service in services.values() for key in service["build"].pop("", ()))):
             notes.append(f"Not in the table, because a variable has the value, which may be secret: {left}.")
         return Described(_of_services(folder, file.name, services, own), compose, "\n".join(notes))

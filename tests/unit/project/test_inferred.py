@@ -107,7 +107,7 @@ def test_what_the_table_leaves_out_is_named_and_no_value_of_a_variable_gets_into
     found = inferred.described(folder, first)
     assert found.table["args"][0] == {"LEVEL": "3"}
     assert found.note.splitlines() == [
-        "command, env_file of compose.yaml are not in the manifests that are made here: add them to k8s/deployment.yaml.",
+        "command, env_file of compose.yaml are not in the manifests that are made here: add them to the deployment.",
         "Not in the table, because a variable has the value, which may be secret: TOKEN, URL.",
     ]
 
