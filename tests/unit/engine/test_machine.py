@@ -33,7 +33,7 @@ def test_only_what_shares_this_machines_network_gets_a_load_balancer(info: dict[
     assert machine.reaches_containers(info, system) == reached
 
 
-@pytest.mark.promise("Both macOS and arm64 are allowed but untested")
+@pytest.mark.promise("macOS and arm64 may work")
 @pytest.mark.parametrize(
     ("info", "container", "why", "hint"),
     [

@@ -70,7 +70,7 @@ def test_a_program_can_be_run_before_it_has_its_name(monkeypatch: pytest.MonkeyP
     assert (tmp_path / "target.part").stat().st_mode & 0o777 == 0o755
 
 
-@pytest.mark.promise("Both macOS and arm64 are allowed but untested")
+@pytest.mark.promise("macOS and arm64 may work")
 @pytest.mark.parametrize(
     ("system", "machine", "name"),
     [

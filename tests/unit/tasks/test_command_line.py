@@ -73,7 +73,7 @@ def test_the_list_names_every_task(words: list[str]) -> None:
     assert "Others:" not in listed, "each task has a group"
 
 
-@pytest.mark.promise('Each command of the tutorial "Discovering Kubernetes"')
+@pytest.mark.promise("Each command of the original")
 def test_each_row_of_the_tutorials_table_names_tasks_and_each_group_has_its_order() -> None:
     table = (PROJECT.folder / "README.md").read_text().partition("## The tutorial's commands")[2].partition("\n## ")[0]
     _, _, *rows = re.findall(r"^\|.*\|$", table, re.MULTILINE)
