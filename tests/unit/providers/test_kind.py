@@ -3,7 +3,7 @@
 import dataclasses
 import re
 import socket
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from kubetasks.errors import ClusterError, SettingError
-from kubetasks.providers.kind import config
+from kubetasks.providers.kind import config, provider
 from kubetasks.providers.kind.config import NODE_PORT, Config
 from tasks import PROJECT
 from tests.unit.engine.fakes import SUBNET
@@ -170,7 +170,10 @@ def test_the_commands_are_kinds_and_dockers_own(
     assert dry.service_command(("--namespace", "ns"))[1:] == ["--namespace", "ns", "get", "service", PROJECT.application.name]
 
 
-def test_no_port_at_all_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_is_taken_is_left_out_and_no_port_at_all_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert config.free_port(port) > port
     monkeypatch.setattr(config, "PORTS_TRIED", 0)
     with pytest.raises(ClusterError, match="No port from 8080"):
         config.free_port(8080)
@@ -210,21 +213,20 @@ IN_USE = "listen tcp4 127.0.0.1:{}: bind: address already in use"
     ],
 )
 def test_a_mapped_port_that_is_taken_meanwhile_is_tried_once_more_with_the_next_one(
-    kind: World, output: str, failing: int, tries: int
+    kind: World, monkeypatch: pytest.MonkeyPatch, output: str, failing: int, tries: int
 ) -> None:
     create, ports = kind.program.create, list[int]()
+    monkeypatch.setattr(provider, "free_port", lambda wanted: wanted + len(ports))
 
     def late(mappings: list[list[dict[str, Any]]], image: str) -> None:
         port = mappings[0][0]["hostPort"]
         ports.append(port)
         kind.program.broken = "create" if len(ports) <= failing else ""
         kind.program.output = output.format(port)
-        if kind.program.broken:
-            rivals.enter_context(socket.create_server(("127.0.0.1", port)))
         create(mappings, image)
 
     kind.program.create = late
-    with ExitStack() as rivals, suppress(ClusterError):
+    with suppress(ClusterError):
         kind.provider.start()
     assert ports == sorted(set(ports))
     assert (len(ports), bool(kind.engine.nodes)) == (tries, failing < tries)
