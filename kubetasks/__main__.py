@@ -106,7 +106,7 @@ class Tasks(Program):
             raise
 
     def _load_nearest(self) -> None:
-        """Load the tasks.py of ours, or the table, that is nearest to this folder; and the task that begins."""
+        """Load the tasks.py that names kubetasks, or the table, nearest to this folder; and the task that begins."""
         from kubetasks.project import table
         from kubetasks.project.application import Project
         from kubetasks.tasks import namespace

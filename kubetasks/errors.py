@@ -85,13 +85,13 @@ class SetupError(TaskError):
 
 
 class LeftoverError(TaskError):
-    """Something of ours is left after a clean-up."""
+    """Something is left after a clean-up."""
 
     code = 10
 
 
 class FileError(TaskError):
-    """The operating system refuses a file or folder of ours."""
+    """The operating system refuses access to a file or folder of the tasks."""
 
     code = 12
 

@@ -182,7 +182,7 @@ class Kube:
                 return self.again(send, ClusterError, left)
 
     def _allowed(self, *request: Any) -> tuple[int, str]:
-        """Send a request of `_send`; on a cluster of our own, who refuses us the right to it has just started."""
+        """Send a request of `_send`; if a cluster that kubetasks created refuses the right to it, it has just started."""
         status, text = self._send(*request)
         self._has_answered = True
         if self._own and status == FORBIDDEN and NO_RIGHT in text:

@@ -33,7 +33,7 @@ def expected(run: Run, wanted: Desired) -> list[Object]:
 def _applied(run: Run) -> list[Object]:
     """What is there of what `deploy` has applied, the newest first; the application's service is no part of it.
 
-    That is what the manifests name, and, on a cluster of our own, all else that has our label: an earlier version of them may
+    That is what the manifests name, and, on a cluster that kubetasks created, all else with our label: an earlier version may
     have named it. On an existing cluster that needs more rights. Raises OwnershipError if something is not ours, SettingError on
     an existing cluster if the manifests are broken.
     """

@@ -123,7 +123,7 @@ def loop(run: Run, clean: bool) -> None:
     A failed change is reported, and the last good build keeps serving. Raises what `up` raises; then a cluster that was there
     before stays.
     """
-    ours = isinstance(run.provider, Own)  # nobody has agreed yet that one of others is changed
+    ours = isinstance(run.provider, Own)  # nobody has agreed yet that an existing one is changed
     may_clean = ours and run.do.known(run.provider.phase, "missing") == "missing"
     watch = Watch(run.app)  # first: what changes while it comes up is not lost
     run.forget("images", "manifests")

@@ -1,4 +1,4 @@
-"""Waiting for a cluster of our own: until its API answers, and until its nodes are ready."""
+"""Waiting for a cluster that kubetasks created: until its API answers, and until its nodes are ready."""
 
 from kubetasks.errors import ClusterError
 from kubetasks.kube import states

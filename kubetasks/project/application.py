@@ -215,6 +215,6 @@ class Project:
         if manifests is None:
             made = "the manifests that kubetasks init writes"
             return Words(self.command, prefix, docs, made, "the Dockerfile, or the port or health path of the application")
-        # the files of others may have other names
+        # other projects' files may have other names
         deployment = f"the deployment in {manifests.name}/" if self.prefix else f"{MANIFESTS}/deployment.yaml"
         return Words(self.command, prefix, docs, deployment, deployment)

@@ -34,7 +34,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
 
 OURS = "_kubetasks"  # the section of invoke's configuration with the project and its run
 INVOKE_SECTIONS = ("run", "runners", "sudo", "tasks", "timeouts")  # invoke's own
-ALIKE = 0.85  # from here on a name is taken for a misspelt one of ours
+ALIKE = 0.85  # from here on a name is taken for a misspelt setting
 PROVIDERS_OF_OUR_OWN = ("kind", "minikube")  # those that create clusters
 PROVIDERS = (*PROVIDERS_OF_OUR_OWN, "existing")
 OF_ONE_PROVIDER = {

@@ -32,7 +32,7 @@ TASKS = "tasks.py"
 
 
 def nearest(folder: Path) -> Path | None:
-    """The nearest folder, this one or one above it, that has a tasks.py of ours or a table. Raises SettingError."""
+    """The nearest folder, this one or one above it, that has a tasks.py that names kubetasks, or a table. Raises SettingError."""
     return next((parent for parent in (folder, *folder.parents) if has_tasks(parent) or read(parent)), None)
 
 

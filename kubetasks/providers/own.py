@@ -1,4 +1,4 @@
-"""A cluster of our own, whatever its nodes are: created, started again, stopped and deleted.
+"""A cluster that kubetasks creates, whatever its nodes are: created, started again, stopped and deleted.
 
 Whatever was interrupted is mended by the next start or delete: a file on each node, written last, marks a complete cluster.
 An adapter gives what differs between kind and minikube.
@@ -381,7 +381,7 @@ class Own(Provider):
         """Start the stopped cluster."""
 
     def _restore(self) -> None:
-        """Mend what a running cluster of ours can do without."""
+        """Repair what a running cluster can do without."""
 
     @abstractmethod
     def _halt(self) -> None:

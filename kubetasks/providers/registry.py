@@ -1,4 +1,4 @@
-"""The registry of a cluster of our own: through it a node gets the layers that it lacks, and no other.
+"""The registry of a cluster that kubetasks created: through it a node gets the layers that it lacks, and no other.
 
 Transport, not storage: whatever is in it is in the engine too, and pods name what the node has.
 """

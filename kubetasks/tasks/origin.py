@@ -1,4 +1,4 @@
-"""Where this package was installed from, for a workflow on a machine of others: PEP 610."""
+"""Where this package was installed from, for a workflow on another machine: PEP 610."""
 
 import json
 import re

@@ -51,7 +51,7 @@ class Door:
         return not self._dry
 
     def unless_dry(self, call: Callable[[], T]) -> T | None:
-        """Make a call that no command stands for: a wait, a look, a file of ours. Under --dry return None: nobody knows."""
+        """Make a call that no command stands for: a wait, a look, a file of the tasks. Under --dry return None: nobody knows."""
         return None if self._dry else call()
 
     @contextmanager

@@ -106,12 +106,12 @@ class Cluster:
 
     @property
     def name(self) -> str:
-        """The cluster's name, or its context if it is one of others."""
+        """The cluster's name, or its context if it is an existing one."""
         return self.run().provider.name
 
     @property
     def kubeconfig(self) -> Path:
-        """The path of its kubeconfig; of others, it may be several with colons between them, as in KUBECONFIG."""
+        """The path of its kubeconfig; of an existing one, it may be several with colons between them, as in KUBECONFIG."""
         return Path(self.run().provider.kubeconfig)
 
     @property
@@ -148,7 +148,7 @@ class Cluster:
 
     @in_own_words
     def start(self, *, with_image: bool = False) -> None:
-        """Start the cluster, created first if there is none; one of others must answer. Raises SettingError, ClusterError.
+        """Start the cluster, created first if there is none; an existing one must answer. Raises SettingError, ClusterError.
 
         `with_image`: the application is deployed in it soon, so its image is built and delivered meanwhile.
         """
@@ -218,7 +218,7 @@ class Cluster:
         """
         run = self.run()
         if there := objects.there(run.kube, reference("Namespace", name)):
-            if self.shared:  # of our own, the cluster goes
+            if self.shared:  # otherwise the cluster goes
                 objects.begin_deletion(run.kube, candidates.outside(self.run(name)))
             run.kube.request("DELETE", path("Service", name))
             if wait:

@@ -25,7 +25,7 @@ FIRST_PORT, PORTS = 20000, 9000  # a person's cluster is unlikely to want them
 
 
 class BrokenError(Exception):
-    """What the processes of a run share could not be made; the text says why, with the traceback of a failure of ours."""
+    """What the processes of a run share could not be made; the text says why, with the traceback of a bug."""
 
 
 class Session:
@@ -53,16 +53,16 @@ class Session:
         return Cluster(project, given, self.ledger)
 
     def throwaway(self, project: Project, nodes: int, kind: str) -> Cluster:
-        """A cluster of its own for one test, started. Raises SettingError if clusters are those of others; TaskError."""
+        """A cluster of its own for one test, started. Raises SettingError if a context is given; TaskError."""
         chosen = replace(project, kind=project.folder / kind) if kind else project
         made = self._new(chosen, secrets.token_hex(2), {"cluster.nodes": str(nodes)})
         if made.shared:
-            raise SettingError("A cluster of its own for a test cannot be a context of others.", "Leave out the context")
+            raise SettingError("A test cannot have an existing cluster for itself.", "Leave out the context")
         self._start(made)
         return made
 
     def _new(self, project: Project, suffix: str, given: Mapping[str, str] = {}) -> Cluster:
-        """One that does not exist yet, unless it is a context of others."""
+        """One that does not exist yet, unless it is an existing context."""
         name = f"{project.application.name[: LONGEST_NAME - 13]}-{self.token}{suffix}"
         own = {"cluster.name": name, "cluster.port": str(FIRST_PORT + secrets.randbelow(PORTS))}
         return Cluster(project, {**self._given, **own, **given}, self.ledger)

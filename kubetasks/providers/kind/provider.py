@@ -86,7 +86,7 @@ class Kind(Own):
         return sorted(ours, key=lambda node: (node.name != control_plane(self.name), node.name))
 
     def _require_ours(self, nodes: "list[Container]") -> None:
-        """Raises OwnershipError if the nodes are not ours. A pruned network cannot say so: then a mark of ours must."""
+        """Raises OwnershipError if the nodes are not ours. A pruned network cannot say so: then our mark must."""
         if any(self.name not in node.attrs["NetworkSettings"]["Networks"] for node in nodes):
             raise foreign(f"A kind cluster {self.name}")
         if not (self._network.ours() or self.config_file.exists() or super()._complete(nodes)):

@@ -99,7 +99,7 @@ class Minikube(Own):
         return replace(super()._facts(nodes), node_ports=machine.reaches_containers(self._engine.info))
 
     def _remove_damaged_kubeconfig(self) -> bool:
-        """Whether there is no kubeconfig of ours now. minikube can neither add to a damaged one nor take its part out of it."""
+        """Whether our kubeconfig does not exist now. minikube can neither add to a damaged one nor take its part out of it."""
         file = Path(self.kubeconfig)
         with suppress(OSError):
             if WHOLE_KUBECONFIG.search(file.read_bytes()):
