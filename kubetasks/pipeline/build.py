@@ -54,7 +54,8 @@ def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bo
                 if isinstance(error, KeyboardInterrupt):
                     interruption.terminate_all()
                 for builder in builders:  # an image would come after a clean-up that follows
-                    builder.join(ABANDON_SECONDS / SIDE_BY_SIDE)
+                    if builder.is_alive():  # a signal may have come before it began
+                        builder.join(ABANDON_SECONDS / SIDE_BY_SIDE)
                 raise
         return True
 

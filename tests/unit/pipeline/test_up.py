@@ -93,10 +93,15 @@ def test_two_builds_end_at_once_if_one_fails_or_ctrl_c_comes_though_the_other_sa
         waited.append(silent.wait(20))
 
     there.engine.building = building
-    with pytest.raises(KeyboardInterrupt if signalled else ImageError):
-        build.build(there.run)
-    assert waited == []
-    silent.set()
+    before = {*threading.enumerate()}
+    try:
+        with pytest.raises(KeyboardInterrupt if signalled else ImageError):
+            build.build(there.run)
+        assert waited == []
+    finally:
+        silent.set()
+        for builder in {*threading.enumerate()} - before:  # nothing of it is printed in another test
+            builder.join()
 
 
 def test_a_cluster_that_cannot_be_as_it_is_wanted_is_refused_before_anything_is_built(there: World) -> None:
