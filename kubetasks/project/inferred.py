@@ -38,7 +38,7 @@ def described(folder: Path, choose: Choose, *, known: bool = False) -> Described
     """What a folder says, without the table if that is known. Raises ImageError without a Dockerfile, SettingError."""
     file = next((folder / name for name in COMPOSE if (folder / name).is_file()), None)
     try:
-        services = _services(file, set() if known else BEYOND) if file else {}
+        services, left = _services(file, set() if known else BEYOND) if file else ({}, [])
         built = [name for name, service in services.items() if service["build"]]
         compose = file.name if file and built and len(services) > 1 else ""
         if known:
@@ -54,15 +54,18 @@ def described(folder: Path, choose: Choose, *, known: bool = False) -> Described
         )
         if not compose and (runs := ", ".join(sorted(RUNS & {*services[own]}))):
             notes.append(f"{runs} of {file.name} are not in the manifests that are made here: add them to the deployment.")
-        if left := ", ".join(sorted(key for service in services.values() for key in service["build"].pop("", ()))):
-            notes.append(f"Not in the table, because a variable has the value, which may be secret: {left}.")
+        if left:
+            notes.append(f"Not in the table, because a variable has the value, which may be secret: {', '.join(sorted(left))}.")
         return Described(_of_services(folder, file.name, services, own), compose, "\n".join(notes))
     except (AttributeError, TypeError, ValueError) as error:  # what is no mapping or no text there
         raise SettingError(f"{file} cannot be read: it has something else than compose expects.", files.FIX) from error
 
 
-def _services(file: Path, refused: set[str]) -> dict[str, Part]:
-    """The services of a compose file that need no profile, with the values of variables. Raises SettingError for refused keys."""
+def _services(file: Path, refused: set[str]) -> tuple[dict[str, Part], list[str]]:
+    """The services of a compose file that need no profile, with the values of variables, and the build arguments that are left
+    out because only a variable has their value. Raises SettingError for refused keys.
+    """
+    left = list[str]()
     env = file.with_name(".env")
     values = {**dict(VARIABLE.findall(files.text(env) if env.is_file() else "")), **os.environ}
     quoted = {name: json.dumps(value)[1:-1] for name, value in values.items()}
@@ -75,16 +78,15 @@ def _services(file: Path, refused: set[str]) -> dict[str, Part]:
         if service["build"].get("args"):  # what is written there goes into a file that is committed: no value of a variable
             args = _pairs(json.loads(dockerfile.substituted(json.dumps(written["services"][name]["build"]["args"]), {})))
             kept = {key: value for key, value in args.items() if not dockerfile.VARIABLE.search(value)}
-            service["build"] = {**service["build"], "args": kept} | (
-                {"": args.keys() - kept.keys()} if len(kept) < len(args) else {}
-            )
+            service["build"] = {**service["build"], "args": kept}
+            left += [] if service.get("profiles") else sorted(args.keys() - kept.keys())
     builds = [service["build"] for service in services.values()]
     found = {key for part in (content, *services.values(), *builds) for key in part.keys() & refused}
     if beyond := sorted(found | {key for build in builds if refused for key in build.keys() & OF_BUILDS}):
         raise SettingError(
             f"{file} has {', '.join(beyond)}, which init does not follow.", f"Write the table by hand: {DOCS}/application.md"
         )
-    return {name: service for name, service in services.items() if not service.get("profiles")}
+    return {name: service for name, service in services.items() if not service.get("profiles")}, left
 
 
 def _of_services(folder: Path, compose: str, services: Mapping[str, Part], own: str) -> dict[str, Value]:

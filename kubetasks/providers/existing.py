@@ -45,10 +45,14 @@ class Existing(Provider):
             told = f"No registry is set ({INVOKE}_APP_REGISTRY): the owner of the nodes must have loaded {image.reference}."
             self._do.say(told)
             return self.delivered(image)
-        name = f"{self._registry}/{image.reference}"
+        name = self._pushed(image)
         commands = shell.line(["docker", "tag", image.reference, name]), shell.line(["docker", "push", name])
         digest = self._do("\n".join(commands), lambda at: self._push(image.reference, name, at), f"Pushing {name}")
         return Delivered(f"{name}@{digest}", pulled=True) if digest else self.delivered(image)
+
+    def _pushed(self, image: Image) -> str:
+        """The image's name in the registry."""
+        return f"{self._registry}/{image.reference}"
 
     def _push(self, reference: str, name: str, at: At) -> str:
         """Push an image under that name, and return its digest."""
@@ -64,7 +68,7 @@ class Existing(Provider):
         """What `deliver` would return; the digest is known, if the image has been pushed from this engine."""
         if not self._registry:
             return Delivered(image.reference, pulled=False)
-        name = f"{self._registry}/{image.reference}"
+        name = self._pushed(image)
         digest = self._do.unless_dry(lambda: self._engine.digest(name))
         return Delivered(f"{name}@{digest}" if digest else name, pulled=True)
 

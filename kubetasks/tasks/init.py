@@ -90,14 +90,8 @@ def init(c: Context, yes: bool = False, application: str = "") -> None:
     known = table.read(folder)
     found = inferred.described(folder, partial(_chosen, application), known=bool(known))
     if found.table:
-        told = {
-            key: (
-                ", ".join(f"{k}={v}" if key == "args" else k for k, v in value.items()) if isinstance(value, dict) else value,
-                source,
-            )
-            for key, (value, source) in found.table.items()
-        }
-        report.table(("KEY", "VALUE", "FROM"), [(key, *words) for key, words in told.items()])
+        rows = [(key, _shown(key, value), source) for key, (value, source) in found.table.items()]
+        report.table(("KEY", "VALUE", "FROM"), rows)
     values = known or {key: value for key, (value, _) in found.table.items()}
     app = Project.of(folder=folder, **values).application
     manifests.of_application(app)  # refuses a k8s/ that does not fit
@@ -132,6 +126,13 @@ def init(c: Context, yes: bool = False, application: str = "") -> None:
     if package == origin.UNKNOWN and WORKFLOW in new:
         report.say(f"Nothing here says where GitHub can get kubetasks: replace URL and COMMIT in {WORKFLOW}.")
     report.say(f"Next: {by_hand}kubetasks setup up traffic; pytest")
+
+
+def _shown(key: str, value: Any) -> Any:
+    """A value of the table, as a person sees it before it is written: of images their names, of arguments all."""
+    if not isinstance(value, dict):
+        return value
+    return ", ".join(f"{name}={text}" for name, text in value.items()) if key == "args" else ", ".join(value)
 
 
 def _chosen(asked: str, where: str, names: Sequence[str], likely: Sequence[str]) -> str:
