@@ -62,7 +62,7 @@ def of_application(app: Application, namespace: str = "default") -> list[Manifes
     where = app.manifests or "What is made"
     names = [manifest.name for manifest in manifests]
     if twice := next((name for name in names if names.count(name) > 1), ""):
-        raise SettingError(f"{where} has {twice} twice.", "Leave one of them out")
+        raise SettingError(f"{where} has {twice} twice.", "Leave one of them out: all is applied in one namespace")
     own = (app.deployment, app.service)
     if app.deployment not in names:
         raise SettingError(f"{where} has no {app.deployment}.", f"Call the application's deployment {app.name}; or {MADE}")

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Literal
 
 from kubetasks.errors import ExposeError, RolloutError, SettingError
-from kubetasks.kube import client, kinds, manifests, objects, problems, readiness, service
+from kubetasks.kube import client, kinds, manifests, objects, problems, readiness, service, states
 from kubetasks.kube.client import ApiError, Object, UnservedError, describe
 from kubetasks.kube.manifests import Manifest
 from kubetasks.kube.readiness import Revision
@@ -16,6 +16,7 @@ from kubetasks.pipeline import candidates, desired, waits
 from kubetasks.pipeline.desired import Desired, Part, Place
 from kubetasks.pipeline.run import Run
 from kubetasks.project.words import INV, INVOKE
+from kubetasks.terminal import shell
 from kubetasks.terminal.door import At
 
 TAKEN = "port is already allocated"  # the API's words for a node port
@@ -121,7 +122,7 @@ def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
         with _told_of(run, part):
             placed = run.kube.placed(item, run.settings.namespace)
             present = seen.there(placed)
-            if objects.rehearse(run.kube, placed, present):
+            if objects.rehearse(run.kube, placed, present) or (present and states.ending(present)):
                 replaced.append(name)
         if present:
             there[name] = present
@@ -170,7 +171,10 @@ def _revisions_before(run: Run, there: dict[str, Object]) -> dict[str, Revision]
     if not known:
         raise RolloutError(f"The deployment {run.app.name} has no earlier revision.", f"{INV} build deploy")
     serving = {name: before for name, before in known.items() if before.serving}
-    return serving or ({own: known[own]} if own in known else known)
+    chosen = serving or ({own: known[own]} if own in known else known)
+    for name in (name for name in known if name not in chosen):
+        run.report.say(f"{name} stays as it is: {shell.line(run.kubectl('rollout', 'undo', name))} takes it back too.")
+    return chosen
 
 
 def _text(stage: Desired, found: Found, changed: set[str]) -> str:

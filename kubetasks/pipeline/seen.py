@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from kubetasks.errors import ClusterError, ExposeError, RolloutError
-from kubetasks.kube import client, objects, problems, service
+from kubetasks.kube import client, objects, problems, service, states
 from kubetasks.kube.client import FORBIDDEN, HTTP_ERROR, ApiError, Kube, Object, UnservedError, describe, within
 from kubetasks.kube.problems import Evidence
 from kubetasks.kube.readiness import Rollout
@@ -83,6 +83,10 @@ class Seen:
         deployment = self.there(client.reference("Deployment", self._app.name))
         if deployment is None:
             raise RolloutError(f"There is no deployment {self._app.name} in namespace {self._namespace}.", f"{INV} deploy")
+        if states.ending(deployment):
+            raise RolloutError(
+                f"The deployment {self._app.name} is being deleted.", f"{INV} deploy waits for that, and creates it again"
+            )
         return deployment
 
     def require_namespace(self) -> None:

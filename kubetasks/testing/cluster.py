@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from kubetasks.errors import ImageError, SettingError, TaskError
-from kubetasks.kube import objects
+from kubetasks.kube import objects, states
 from kubetasks.kube.client import path, reference
 from kubetasks.pipeline import app, candidates, desired, diagnose
 from kubetasks.pipeline import cluster as pipeline
@@ -274,7 +274,7 @@ def kept(entry: Entry) -> str:
     kubectl = f"KUBECONFIG={cluster.kubeconfig} kubectl --context {cluster.context}"
     if namespace:
         item = cluster.run().kube.get("Namespace", namespace)
-        if item is None or "deletionTimestamp" in item["metadata"]:
+        if item is None or states.ending(item):
             return ""
         return f"Kept namespace {namespace}: {kubectl} --namespace {namespace} get pods" + (
             f"\n  {kubectl} delete namespace {namespace} removes it" if cluster.shared else ""

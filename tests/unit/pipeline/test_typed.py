@@ -141,6 +141,7 @@ DONE: dict[str, Callable[[World], Any]] = {
     "its pods crash": broken("CrashLoopBackOff"),
     "somebody agrees": lambda it: setattr(it.run.report, "agreeing", True),
     "nobody agrees": nobody_agrees,
+    "somebody deletes it": lambda it: it.kube.one("Deployment")["metadata"].update(deletionTimestamp=BEGUN),
     "somebody pauses it": lambda it: it.kube.one("Deployment")["spec"].update(paused=True),
     "somebody removes its probe": unprobed,
     "somebody takes the service": lambda it: it.kube.one("Service")["metadata"].update(labels={}),
