@@ -93,6 +93,8 @@ def _of_services(folder: Path, compose: str, services: Mapping[str, Part], own: 
     """The table of that service with the images of the others, by the names that kompose gives to objects and images."""
     names = {name: re.sub("[._]", "-", name.lower()) for name in services}
     images = {name: re.sub(":[^/]*$", "", service.get("image") or names[name]) for name, service in services.items()}
+    if ported := next((image for name, image in images.items() if services[name]["build"] and ":" in image), ""):
+        raise SettingError(f"{compose} builds {ported}: a registry with a port cannot be in a name here.", "Leave it out there")
     builds = dict[str, Part]()
     for name, service in services.items():
         if service["build"] and builds.setdefault(images[name], service["build"]) != service["build"]:

@@ -78,7 +78,7 @@ class Config:
                 folder = self.file.parent if self.file else Path()
                 node["extraMounts"] = [{**mount, "hostPath": str(folder / mount["hostPath"])} for mount in mounts]
             mappings = node.get("extraPortMappings") or []
-            if _leads(node) and all(mapping["containerPort"] != NODE_PORT for mapping in mappings):
+            if _leads(node) and all(mapping["containerPort"] != NODE_PORT for mapping in mappings if _is_tcp(mapping)):
                 ours = {"containerPort": NODE_PORT, "hostPort": self.port, "listenAddress": "127.0.0.1", "protocol": "TCP"}
                 node["extraPortMappings"] = [*mappings, ours]
         return nodes
@@ -90,7 +90,7 @@ class Config:
         said += [(f"networking.{key}", networking.get(key), ours) for key, ours in NETWORKING.items()]
         said += [(f"the image of node {number}", node.get("image"), self.image) for number, node in enumerate(nodes, 1)]
         said += [("the number of nodes", len(nodes), self.size), ("the number of control planes", sum(map(_leads, nodes)), 1)]
-        for mapping in [mapping for node in nodes for mapping in node.get("extraPortMappings") or []]:
+        for mapping in [mapping for node in nodes for mapping in node.get("extraPortMappings") or [] if _is_tcp(mapping)]:
             port, inside = mapping.get("hostPort"), mapping["containerPort"]
             if port == self.port or inside == NODE_PORT:
                 said.append(("a mapped port", f"{port} to {inside}", f"{self.port} to {NODE_PORT}"))
@@ -150,6 +150,10 @@ def _misread(file: Path | None) -> SettingError:
 
 def _leads(node: Mapping[str, Any]) -> bool:
     return bool(node.get("role", CONTROL_PLANE) == CONTROL_PLANE)
+
+
+def _is_tcp(mapping: Mapping[str, Any]) -> bool:
+    return bool(mapping.get("protocol", "TCP") == "TCP")
 
 
 def _listed(arguments: Mapping[str, str]) -> list[dict[str, str]]:

@@ -162,6 +162,10 @@ BEYOND = "which init does not follow"
             "services: {a: {build: ., image: t/app:1, ports: [80]}, b: {build: {target: b}, image: t/app:2}}",
             "compose.yaml builds t/app in two ways.",
         ),
+        (
+            "services: {a: {build: ., image: 'localhost:5000/a:1'}}",
+            "compose.yaml builds localhost:5000/a: a registry with a port",
+        ),
         ("services: {web: {build: 'https://host/a.git#main'}}", "There is no https://host/a.git#main/Dockerfile in "),
         ("services: {web: {build: ./, ports: [80]}, worker: {build: ./worker/}}", "There is no worker/Dockerfile in "),
     ],
