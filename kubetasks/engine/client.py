@@ -441,30 +441,10 @@ class Engine:
         with _reported(f"Stopping {container.name}"):
             container.stop(timeout=20)
 
-    def serve(
-        self,
-        name: str,
-        image: str,
-        network: str,
-        port: int,
-        labels: Mapping[str, str],
-        env: Mapping[str, str],
-        tmpfs: str,
-    ) -> "Container":
-        """Start a container in the background, with a free port of 127.0.0.1 for its `port`; the files in its folder `tmpfs`
-        are in memory.
-        """
+    def serve(self, image: str, name: str, **options: Any) -> None:
+        """Start a container in the background; `options` are those of the SDK's `run`."""
         with _reported(f"Starting container {name}"):
-            return self._client.containers.run(
-                image,
-                detach=True,
-                name=name,
-                network=network,
-                ports={f"{port}/tcp": ("127.0.0.1", 0)},
-                labels=dict(labels),
-                environment=dict(env),
-                tmpfs={tmpfs: ""},
-            )
+            self._client.containers.run(image, detach=True, name=name, **options)
 
     def remove(self, container: "Container") -> None:
         """Remove a container, running or stopped, with its volumes."""
@@ -504,13 +484,6 @@ class Engine:
     def create_network(self, name: str, labels: Mapping[str, str], options: Mapping[str, str]) -> None:
         with _reported(f"Creating network {name}"):
             self._client.networks.create(name, driver="bridge", labels=dict(labels), options=dict(options), check_duplicate=True)
-
-    def connected(self, network: str) -> list[str]:
-        """The names of the running containers on a network."""
-        with _found(f"Looking for network {network}"):
-            described: dict[str, Any] = self._client.api.inspect_network(network)
-            return sorted(container["Name"] for container in (described.get("Containers") or {}).values())
-        return []
 
     def remove_network(self, name: str) -> None:
         with _reported(f"Removing network {name}"):

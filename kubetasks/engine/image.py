@@ -134,12 +134,6 @@ def names_to_load(engine: Engine, image: Image) -> list[str]:
     return [name for name in names if build is None or engine.image_id(name) == build]
 
 
-def all_mean_one(known: Mapping[str, str], names: Iterable[str]) -> bool:
-    """Whether all of the names are known, and mean one image; `known` has the digest or id of each name."""
-    meant = {known.get(name) for name in names}
-    return len(meant) == 1 and None not in meant
-
-
 def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> None:
     """Build the image under `names` unless the engine has it, which then only names it. Raises ImageError."""
     if engine.image_id(image.reference) is None:
@@ -181,12 +175,6 @@ def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[st
         with_buildkit()
     except ImageError as error:
         raise ImageError(refused + error.sentence, error.hint) from error
-
-
-def require_built(engines: Iterable[Engine], image: Image) -> None:
-    """Raises ImageError if none of the engines has the image of the current source."""
-    if not any(engine.image_id(image.reference) for engine in engines):
-        raise ImageError(f"The current source has not been built: {image.reference} is not in the engine.", f"{INV} build")
 
 
 def tags(engine: Engine, app: Application) -> list[str]:

@@ -101,18 +101,13 @@ def _build(run: Run, engine: Engine | None, made: Image, abandoned: Callable[[],
 
 def require_built(run: Run) -> None:
     """Raises ImageError if an image is in no engine from which the provider delivers."""
+    builds, node = run.provider.builds, access.node_of_shell()
     for made in run.images:
-        _require_built(run, made)
-
-
-def _require_built(run: Run, made: Image) -> None:
-    if run.provider.builds:
-        image.require_built([run.engine, run.host_engine], made)
-        return
-    node = access.node_of_shell()
-    if node and not run.host_engine.image_id(made.reference):
-        raise ImageError(
-            f"{made.reference} is not in this machine's engine: this shell's docker uses the engine of node {node}.",
-            f"unset {' '.join(access.SHELL_VARIABLES)}; {INV} build",
-        )
-    image.require_built([run.host_engine], made)
+        if run.host_engine.image_id(made.reference) or (builds and run.engine.image_id(made.reference)):
+            continue
+        if node and not builds:
+            raise ImageError(
+                f"{made.reference} is not in this machine's engine: this shell's docker uses the engine of node {node}.",
+                f"unset {' '.join(access.SHELL_VARIABLES)}; {INV} build",
+            )
+        raise ImageError(f"The current source has not been built: {made.reference} is not in the engine.", f"{INV} build")

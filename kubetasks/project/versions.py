@@ -38,28 +38,12 @@ class Kubernetes:
 
 
 KUBERNETES = {
-    version.minor: version
-    for version in (
-        Kubernetes(
-            minor="1.34",
-            pulled="kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d",
-            built="1.34.4",
-        ),
-        Kubernetes(
-            minor="1.35",
-            pulled="kindest/node:v1.35.8@sha256:07b2536e30b803ed61d1677a79df6115f798ce64c80f9e22f6ed45afd09323c0",
-            built="1.35.4",
-        ),
-        Kubernetes(
-            minor="1.36",
-            pulled="kindest/node:v1.36.4@sha256:099e049362a1526b2db71494e1947aae99bd16290d7c895f2b7ea312e3cbfaed",
-            built="1.36.3",
-        ),
-        Kubernetes(
-            minor="1.37",
-            pulled="kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5",
-            built="1.37.2",
-        ),
+    minor: Kubernetes(minor, f"kindest/node:{pulled}", built)
+    for minor, pulled, built in (
+        ("1.34", "v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d", "1.34.4"),
+        ("1.35", "v1.35.8@sha256:07b2536e30b803ed61d1677a79df6115f798ce64c80f9e22f6ed45afd09323c0", "1.35.4"),
+        ("1.36", "v1.36.4@sha256:099e049362a1526b2db71494e1947aae99bd16290d7c895f2b7ea312e3cbfaed", "1.36.3"),
+        ("1.37", "v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5", "1.37.2"),
     )
 }
 DEFAULT_KUBERNETES = "1.36"

@@ -5,14 +5,13 @@ Beside APP:TAG these are `sha256:...`, by which the CRI plugin keeps an image th
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from kubetasks.engine.client import Engine
-from kubetasks.engine.image import all_mean_one, familiar
+from kubetasks.engine.image import familiar
 from kubetasks.errors import EngineError
 from kubetasks.project.words import INV
 from kubetasks.terminal.door import At, Door
@@ -65,54 +64,35 @@ def end(engine: Engine, node: "Container", mark: str = "") -> None:
 def _listed(engine: Engine, node: "Container", app: str = "") -> list[Reference]:
     """Every name that containerd has on a node, or those of one application: ctr looks into each image that it lists."""
     chosen = [f'name~="^(docker.io/(library/)?)?{app}:"'] if app else []
-    return parse(engine.run_in(node, *CTR, "images", "ls", *chosen))
+    rows = [line.split() for line in engine.run_in(node, *CTR, "images", "ls", *chosen).splitlines()[1:]]  # after a heading
+    return [Reference(row[0], row[2]) for row in rows if len(row) > 2]
 
 
 def has(engine: Engine, node: "Container", wanted: Sequence[str]) -> bool:
     """Whether a node has the image under all of these names (APP:TAG), each of which means the same one."""
-    app = wanted[0].rpartition(":")[0]
-    return all_mean_one({reference.short: reference.digest for reference in _listed(engine, node, app)}, wanted)
+    known = {reference.short: reference.digest for reference in _listed(engine, node, wanted[0].rpartition(":")[0])}
+    return wanted[0] in known and len({known.get(name) for name in wanted}) == 1
 
 
 def remove_unused(engine: Engine, do: Door, node: "Container", names: Sequence[str], used: Callable[[], set[str]]) -> set[str]:
-    """Remove the images of these names from a node, except those that `used` returns; return their references."""
-    content = partial(engine.run_in, node, *CTR, "content", "get")
-    references = _listed(engine, node)
-    if not called(references, names):
-        return set()
-    gone = unused(references, names, used(), content)
-    argv = [*CTR, "images", "rm", "--sync", *(reference.name for reference in gone)]
-    if gone:
-        do(["docker", "exec", str(node.name), *argv], lambda _: engine.run_in(node, *argv))
-    return {reference.short for reference in called(gone, names)}
+    """Remove every name of the images of these names from a node, except of those that `used` (NAME:TAG) refers to.
 
-
-def parse(listing: str) -> list[Reference]:
-    """Read what `ctr images ls` prints: a heading, then REF TYPE DIGEST ... in each line."""
-    rows = [line.split() for line in listing.splitlines()[1:]]
-    return [Reference(row[0], row[2]) for row in rows if len(row) > 2]
-
-
-def called(references: Iterable[Reference], names: Sequence[str]) -> list[Reference]:
-    """Those of the references that are NAME:TAG for one of the names."""
-    return [reference for reference in references if reference.short.partition(":")[0] in names]
-
-
-def unused(
-    references: Sequence[Reference], names: Sequence[str], used: set[str], content: Callable[[str], str]
-) -> list[Reference]:
-    """Every name of the images of these names, except of those that a reference in `used` (NAME:TAG) refers to.
-
-    `content` returns the text behind a digest; it is asked for the indexes of archives only.
+    Return the references that are gone.
     """
-    own = called(references, names)
-    gone = {reference.digest for reference in own} - {reference.digest for reference in own if reference.short in used}
-    if not gone:
-        return []
-    archives = [reference for reference in references if reference.name.startswith(ARCHIVE)]
-    pinning = {reference for reference in archives if _manifests(content(reference.digest)) <= gone}
-    return [reference for reference in references if reference.digest in gone or reference in pinning]
+    references = _listed(engine, node)
+    own = [reference for reference in references if reference.short.partition(":")[0] in names]
+    kept = used() if own else set()
+    gone = {reference.digest for reference in own} - {reference.digest for reference in own if reference.short in kept}
 
+    def pins(reference: Reference) -> bool:
+        """Whether it is the index of an archive in which nothing else is."""
+        if not reference.name.startswith(ARCHIVE):
+            return False
+        index = json.loads(engine.run_in(node, *CTR, "content", "get", reference.digest))
+        return {manifest["digest"] for manifest in index["manifests"]} <= gone
 
-def _manifests(index: str) -> set[str]:
-    return {manifest["digest"] for manifest in json.loads(index)["manifests"]}
+    if gone:
+        going = [reference.name for reference in references if reference.digest in gone or pins(reference)]
+        argv = [*CTR, "images", "rm", "--sync", *going]
+        do(["docker", "exec", str(node.name), *argv], lambda _: engine.run_in(node, *argv))
+    return {reference.short for reference in own if reference.digest in gone}

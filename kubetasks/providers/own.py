@@ -281,8 +281,13 @@ class Own(Provider):
         identity = self._do.known(lambda: self._engine.image_id(reference), None)
         if identity is None:  # a node pulls it
             return
-        wanted = f"{reference} {identity}"
-        lacking = self._do.unless_dry(lambda: self._without(wanted))
+        wanted = f"{reference} {identity}"  # as this machine's engine has it; the file has one line for each such image
+
+        def lacks(node: "Container") -> bool:
+            given = self._engine.run_in(node, "sh", "-c", f"touch {COPIES}; cat {COPIES}").splitlines()
+            return wanted not in given or not self._has(node, [reference])
+
+        lacking = self._do.unless_dry(lambda: [node for node in self._nodes() if lacks(node)])
         if lacking == []:
             return
         there = any(self._has(node, [reference]) for node in lacking or ())
@@ -293,15 +298,6 @@ class Own(Provider):
         if there:
             told = f"{reference} is another image now, and pods that run it keep the earlier one until they are replaced"
             self._do.say(f"{told}: kubectl rollout restart deployment/NAME.")
-
-    def _without(self, wanted: str) -> "list[Container]":
-        """The nodes that do not have the image of that name and id."""
-        reference = wanted.partition(" ")[0]
-        return [node for node in self._nodes() if not self._has(node, [reference]) or wanted not in self._copies(node)]
-
-    def _copies(self, node: "Container") -> list[str]:
-        """Name and id, as this machine's engine has it, of each other image that was loaded into a node."""
-        return self._engine.run_in(node, "sh", "-c", f"touch {COPIES}; cat {COPIES}").splitlines()
 
     def _loading(self, names: Sequence[str], file: str, *load: str) -> str:
         """The commands that save an image to a file, and load it with the commands `load`."""

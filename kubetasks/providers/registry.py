@@ -82,8 +82,10 @@ class Registry:
             labels, env = self._labels, ENVIRONMENT
             where = ["--name", self.name, "--network", self._cluster, "--publish", f"127.0.0.1::{PORT}", "--tmpfs", FILES]
             run = ["docker", "run", "--detach", *where, *pairs("--label", labels), *pairs("--env", env), image.reference]
-            given = self.name, image.reference, self._cluster, PORT, labels, env, FILES
-            did = self._do.did(run, lambda: self._engine.serve(*given))
+            given = {"network": self._cluster, "ports": {f"{PORT}/tcp": ("127.0.0.1", 0)}, "tmpfs": {FILES: ""}}
+            did = self._do.did(
+                run, lambda: self._engine.serve(image.reference, self.name, labels=labels, environment=env, **given)
+            )
         if not did:
             self._would_answer = "127.0.0.1:0"
 

@@ -57,11 +57,16 @@ class Network:
         network = self._engine.network(self._name)
         return network is not None and self._owner.owns(network.get("Labels"))
 
+    def _connected(self) -> list[str]:
+        """The names of the containers that run on it."""
+        containers = (self._engine.network(self._name) or {}).get("Containers") or {}
+        return sorted(container["Name"] for container in containers.values())
+
     def remove(self) -> None:
         """Remove the network if it is there and ours. Raises LeftoverError if somebody else's containers are on it."""
         if not self.labelled():
             return
-        if others := self._do.unless_dry(lambda: self._engine.connected(self._name)):
+        if others := self._do.unless_dry(self._connected):
             names = ", ".join(others)
             raise LeftoverError(
                 f"Docker network {self._name} is left: {names} is connected to it, and was not created by these tasks.",

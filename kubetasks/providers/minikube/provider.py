@@ -15,7 +15,6 @@ from kubetasks.errors import ClusterError, EngineError, ProgramError, SetupError
 from kubetasks.project.versions import KICBASE, KUBERNETES
 from kubetasks.project.words import INV, INVOKE
 from kubetasks.providers.base import Cluster
-from kubetasks.providers.minikube import docker_images
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
 from kubetasks.providers.own import Own, foreign
 from kubetasks.setup import requirements
@@ -212,12 +211,23 @@ class Minikube(Own):
         if not self._has_docker:
             return super()._has(node, names)
         # an image that was built in the node has the names that the build gave it
-        return names[0] in docker_images.listed(self._engine, node)
+        return names[0] in self._docker_images(node)
+
+    def _docker_images(self, node: "Container") -> list[str]:
+        """The names of all images in a node that runs Docker."""
+        return self._engine.run_in(node, "docker", "images", "--format={{.Repository}}:{{.Tag}}").splitlines()
 
     def _remove_unused(self, node: "Container", used: Callable[[], set[str]]) -> set[str]:
         if not self._has_docker:
             return super()._remove_unused(node, used)
-        return docker_images.remove_unused(self._engine, self._do, node, [source.name for source in self._app.sources], used)
+        names = [source.name for source in self._app.sources]
+        images = sorted(reference for reference in self._docker_images(node) if reference.partition(":")[0] in names)
+        kept = used() if images else set()
+        gone = [name for name in images if name not in kept]
+        argv = ["docker", "rmi", *gone]
+        if gone:
+            self._do(["docker", "exec", str(node.name), *argv], lambda _: self._engine.run_in(node, *argv))
+        return set(gone)
 
     def _load(self, names: Sequence[str], text: str) -> None:
         """Load an image through a file: by name, minikube needs four times as long, and keeps an old image of the same name."""
@@ -262,7 +272,7 @@ class Minikube(Own):
     def _load_base(self, node: "Container") -> None:
         """Load the image that the application is built on, if it was built here: the node could pull it from nowhere."""
         base = self._find(requirements.BASE_IMAGE, self._engine)
-        if not base.present or "@" in base.reference or base.reference in docker_images.listed(self._engine, node):
+        if not base.present or "@" in base.reference or base.reference in self._docker_images(node):
             return
         self._load([base.reference], f"Loading {base.reference} into cluster {self.name}")
 

@@ -72,8 +72,9 @@ class FakeEngine:
     def stop(self, container: Container) -> None:
         container.status = "exited"
 
-    def serve(self, name: str, _image: str, _network: str, port: int, labels: dict[str, str], *_: object) -> None:
-        self.nodes[name] = Container(name, labels, attrs={"NetworkSettings": {"Ports": {f"{port}/tcp": [{"HostPort": "40000"}]}}})
+    def serve(self, _image: str, name: str, *, labels: dict[str, str], ports: dict[str, object], **_: object) -> None:
+        (port,) = ports
+        self.nodes[name] = Container(name, labels, attrs={"NetworkSettings": {"Ports": {port: [{"HostPort": "40000"}]}}})
 
     def remove(self, container: Container) -> None:
         del self.nodes[container.name]
@@ -91,9 +92,6 @@ class FakeEngine:
 
     def create_network(self, name: str, labels: dict[str, str], _options: object) -> None:
         self.networks[name] = labels
-
-    def connected(self, _network: str) -> list[str]:
-        return []
 
     def remove_network(self, name: str) -> None:
         del self.networks[name]
