@@ -112,22 +112,12 @@ def context_entries(folder: Path) -> list[str]:
 
     ignore = folder / IGNORE_FILE
     lines = decoded(ignore.read_bytes()).removeprefix("\ufeff").split("\n") if ignore.exists() else []
-    patterns = {number: line.strip() for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")}
+    patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     kinds = (Path.is_file, Path.is_dir, Path.is_symlink)  # a socket or a pipe is none of them
     with warnings.catch_warnings(action="ignore", category=FutureWarning):  # Python's own, of a bracket in a bracket
         try:
-            entries = exclude_paths(str(folder), [*patterns.values(), f"**/{STATE_FOLDER}"])
+            entries = exclude_paths(str(folder), [*patterns, f"**/{STATE_FOLDER}"])
         except re.error as error:
-            number = next(number for number, pattern in patterns.items() if not _is_pattern(folder, pattern))
-            raise SettingError(f"{ignore} cannot be read: line {number} is no pattern ({error}).", files.FIX) from error
+            told = f"{ignore} cannot be read: a line is no pattern ({error}; {error.pattern!r} as Python's regular expression)."
+            raise SettingError(told, files.FIX) from error
     return sorted(name for name in entries if any(kind(folder / name) for kind in kinds))
-
-
-def _is_pattern(folder: Path, pattern: str) -> bool:
-    from docker.utils.build import PatternMatcher
-
-    try:
-        PatternMatcher([pattern]).matches(str(folder))  # type: ignore[arg-type]  # the stubs name a path
-    except re.error:
-        return False
-    return True

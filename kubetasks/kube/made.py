@@ -1,7 +1,5 @@
 """The manifests of an application that has none, from its name, port and health path."""
 
-import json
-
 from kubetasks.kube.client import Object
 from kubetasks.project.application import Application
 
@@ -37,21 +35,15 @@ def deployment(app: Application) -> Object:
     }
     spec = {
         "strategy": {"rollingUpdate": {"maxSurge": 3, "maxUnavailable": 0}},
-        "selector": {"matchLabels": labels},
-        "template": {"metadata": {"labels": labels}, "spec": pod},
+        "selector": {"matchLabels": {**labels}},  # copies: YAML would write a mapping in two places as a reference
+        "template": {"metadata": {"labels": {**labels}}, "spec": pod},
     }
-    return _alone({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": app.name, "labels": labels}, "spec": spec})
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": app.name, "labels": labels}, "spec": spec}
 
 
 def service(app: Application) -> Object:
     """A load balancer for these pods."""
     labels = {"app.kubernetes.io/name": app.name}
     ports = [{"name": "http", "port": app.port, "targetPort": "http"}]
-    spec = {"type": "LoadBalancer", "selector": labels, "ports": ports}
-    return _alone({"apiVersion": "v1", "kind": "Service", "metadata": {"name": app.name, "labels": labels}, "spec": spec})
-
-
-def _alone(item: Object) -> Object:
-    """The same with no mapping in two places, which YAML would write as a reference."""
-    made: Object = json.loads(json.dumps(item))
-    return made
+    spec = {"type": "LoadBalancer", "selector": {**labels}, "ports": ports}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": app.name, "labels": labels}, "spec": spec}

@@ -80,15 +80,9 @@ def ready_ports(service: Object, slices: Sequence[Object]) -> dict[str, int]:
     pods: dict[str, int] = {}
     for part in slices:
         port = next((entry.get("port") for entry in part.get("ports") or [] if (entry.get("name") or "") == first), None)
-        pods |= dict.fromkeys(ready_pods([part]), int(port or 0))
+        pods |= {
+            endpoint["targetRef"]["name"]: int(port or 0)
+            for endpoint in part.get("endpoints") or []
+            if endpoint.get("conditions", {}).get("ready") and endpoint.get("targetRef")
+        }
     return pods
-
-
-def ready_pods(slices: Sequence[Object]) -> set[str]:
-    """The names of the pods that a service's EndpointSlices send requests to."""
-    return {
-        endpoint["targetRef"]["name"]
-        for endpoint_slice in slices
-        for endpoint in endpoint_slice.get("endpoints") or []
-        if endpoint.get("conditions", {}).get("ready") and endpoint.get("targetRef")
-    }

@@ -15,7 +15,6 @@ from kubetasks.project.words import INV, INVOKE
 from kubetasks.providers import metallb
 from kubetasks.providers.own import Own
 from kubetasks.setup import requirements
-from kubetasks.setup.requirements import Artifact
 from kubetasks.terminal import shell
 
 
@@ -73,7 +72,8 @@ def _install_load_balancer(run: Run) -> None:
     if run.do.unless_dry(lambda: run.kube.again(partial(metallb.installed, run.kube, run.cluster.subnet), ApiError)):
         return
     manifest, owner = requirements.LOAD_BALANCER.find(None, run.settings), run.app.owner
-    run.do.unless_dry(lambda: _require(manifest))
+    if run.do.unless_dry(lambda: manifest.present) is False:
+        raise ClusterError("MetalLB's manifest is missing.", f"{INV} setup")
     file = shlex.quote(manifest.reference)
     apply = f"kubectl apply --server-side --field-manager={owner.name}"
     install = (
@@ -90,11 +90,6 @@ def _install_load_balancer(run: Run) -> None:
         path = Path(manifest.reference)
         run.do("\n".join(install), lambda _: run.kube.again(partial(metallb.install, run.kube, path), ApiError))
         run.do(configure, lambda _: run.kube.again(partial(metallb.configure, run.kube, run.cluster.subnet), ApiError))
-
-
-def _require(manifest: Artifact) -> None:
-    if not manifest.present:
-        raise ClusterError("MetalLB's manifest is missing.", f"{INV} setup")
 
 
 def stop(run: Run) -> bool:

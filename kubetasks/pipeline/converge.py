@@ -23,7 +23,7 @@ TAKEN = "port is already allocated"  # the API's words for a node port
 UNKNOWN_FIELD = "typed patch object"  # its words, with status 500, for a field that the kind does not have
 INVALID = (400, 422)  # the API server's answers to an object that it finds invalid
 
-Serve = Literal["if changed", "always", "never"]  # when to wait until the pods answer
+Serve = Literal["if changed", "always"]  # when to wait until the pods answer
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ def converge(
                 given = [] if provider.shared else [image.reference for image in place.delivered.values()]
                 waits.wait_until_ready(run, _text(stage, found, done - {run.app.service}), awaited, given)
             if stage.exposed:
-                addresses += run.do.unless_dry(partial(_addresses, run, found, done)) or []
+                told = {"changed": run.app.service in done, "before": run.app.service in found.there}
+                addresses += run.do.unless_dry(partial(waits.wait_for_addresses, run, **told)) or []
         if wanted.gone:
             _delete(run, found, meanwhile)
         served = 0
@@ -181,10 +182,6 @@ def _text(stage: Desired, found: Found, changed: set[str]) -> str:
     """What is shown until the rollout is complete."""
     named = [f"{name} to revision {before.number}" for name, before in found.before.items()]
     return f"Rolling back {', '.join(named)}" if named else stage.text(bool(changed))
-
-
-def _addresses(run: Run, found: Found, changed: set[str]) -> Sequence[Address]:
-    return waits.wait_for_addresses(run, changed=run.app.service in changed, before=run.app.service in found.there)
 
 
 def _apply(run: Run, ours: Sequence[Manifest], wanted: Desired, there: Place, found: Found) -> tuple[set[str], list[Object]]:

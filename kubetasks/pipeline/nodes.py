@@ -15,15 +15,8 @@ def wait_for_api(run: Run) -> bool:
     """Wait until the API answers; False if it does so already. Raises ClusterError."""
     if isinstance(_answers(run), wait.Done):
         return False
-    with run.do.step("Waiting for the API") as at:
-        wait.until_done(
-            lambda: _answers(run),
-            ClusterError,
-            f"Cluster {run.provider.name} is not up",
-            f"{INV} stop start; or {INV} delete start, which loses what is in it",
-            timeout=run.settings.timeout,
-            on_change=at,
-        )
+    late, hint = f"Cluster {run.provider.name} is not up", f"{INV} stop start; or {INV} delete start, which loses what is in it"
+    run.wait("Waiting for the API", lambda: _answers(run), ClusterError, late, hint)
     return True
 
 
@@ -32,7 +25,7 @@ def wait_for(run: Run) -> bool:
 
     Nodes come back by themselves after a reboot.
     """
-    kube, since, timeout = run.kube, run.cluster.since, run.settings.timeout
+    kube, since = run.kube, run.cluster.since
 
     @kube.surviving
     def check() -> wait.State:
@@ -40,12 +33,11 @@ def wait_for(run: Run) -> bool:
 
     if isinstance(check(), wait.Done):
         return False
-    with run.do.step("Waiting for the nodes" if len(since) > 1 else "Waiting for the node") as at:
-        # with few inotify instances the pod network of one node too many crashes
-        more = f"sudo sysctl fs.inotify.max_user_instances=512 makes room for many nodes ({DOCS}/setup.md)"
-        hint = f"{INV} delete start creates it again; {more}"
-        late = f"Cluster {run.provider.name} is not ready"
-        wait.until_done(check, ClusterError, late, hint, timeout=timeout, on_change=at)
+    # with few inotify instances the pod network of one node too many crashes
+    more = f"sudo sysctl fs.inotify.max_user_instances=512 makes room for many nodes ({DOCS}/setup.md)"
+    text = f"Waiting for the {'nodes' if len(since) > 1 else 'node'}"
+    late = f"Cluster {run.provider.name} is not ready"
+    run.wait(text, check, ClusterError, late, f"{INV} delete start creates it again; {more}")
     return True
 
 

@@ -15,7 +15,7 @@ from kubetasks.terminal.door import At, nowhere
 
 def unexpose(run: Run) -> bool:
     """Delete the service and wait until no address answers; False if there was none. Raises OwnershipError, LeftoverError."""
-    return converge(run, Desired(gone=frozenset({"service"})), serve="never").deleted
+    return converge(run, Desired(gone=frozenset({"service"}))).deleted
 
 
 def undeploy(run: Run, *, volumes: bool = False) -> bool:
@@ -23,7 +23,7 @@ def undeploy(run: Run, *, volumes: bool = False) -> bool:
 
     Raises OwnershipError, LeftoverError.
     """
-    return converge(run, Desired(gone=_gone("deployment", volumes=volumes)), serve="never").deleted
+    return converge(run, Desired(gone=_gone("deployment", volumes=volumes))).deleted
 
 
 def _gone(*what: str, volumes: bool) -> frozenset[str]:
@@ -95,11 +95,11 @@ def clean(run: Run, *, everything: bool, volumes: bool = False) -> bool:
 def _remove_application(run: Run, gone: frozenset[str]) -> None:
     """Remove what is deployed, and the images: those of the engine meanwhile, unless its containers may be the pods."""
     if run.provider.shared:
-        converge(run, Desired(gone=gone), serve="never")
+        converge(run, Desired(gone=gone))
         remove_images(run)
         return
     run.do.unless_dry(lambda: image.unused(run.host_engine, run.app))  # before anything is deleted
-    converge(run, Desired(gone=gone), serve="never", meanwhile=lambda: _remove_from_engine(run))
+    converge(run, Desired(gone=gone), meanwhile=lambda: _remove_from_engine(run))
     with run.do.step("Removing the images"):
         _remove_from_nodes(run)
 

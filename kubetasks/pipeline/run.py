@@ -28,9 +28,10 @@ from kubetasks.project.settings import Settings
 from kubetasks.project.words import INV
 from kubetasks.providers.base import Cluster, Provider
 from kubetasks.setup import requirements
-from kubetasks.terminal import interruption, locking
+from kubetasks.terminal import interruption, locking, wait
 from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
+from kubetasks.terminal.wait import State
 
 LOOK_SECONDS = 2.0
 PACKAGES = ("docker", "filelock", "kubernetes", "rich", "tenacity", "watchfiles", "yaml")  # imported only when they are needed
@@ -153,6 +154,11 @@ class Run:
     def kubectl(self, *words: str) -> list[str]:
         """The words of a command with kubectl."""
         return ["kubectl", *self.kubectl_flags, *words]
+
+    def wait(self, text: str, check: Callable[[], State], error: type[TaskError], late: str, hint: str, **options: float) -> None:
+        """Show `text` until the check returns Done; the rest is that of `wait.until_done`."""
+        with self.do.step(text) as at:
+            wait.until_done(check, error, late, hint, timeout=self.settings.timeout, on_change=at, **options)
 
     def agree(self, going: Sequence[str] = (), wide: Sequence[str] = ()) -> None:
         """Let a person agree to the first change of a cluster that others use too; `going` names what is to be deleted, `wide`

@@ -138,7 +138,7 @@ class Seen:
     @property
     def ready_pods(self) -> frozenset[str]:
         """The names of the pods that the service sends requests to."""
-        return frozenset(service.ready_pods(self._slices))
+        return frozenset(service.ready_ports(self.service or {"spec": {}}, self._slices))
 
     @cached_property
     def addresses(self) -> list[Address]:

@@ -153,15 +153,8 @@ def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Add
     """
     longer = f"{INVOKE}_APP_TIMEOUT=SECONDS waits longer; without a load balancer: {DOCS}/clusters.md"
     check = AddressCheck(run, judge.EFFECT_SECONDS if before and changed else 0)
-    with run.do.step("Exposing" if changed else "Already exposed") as at:
-        wait.until_done(
-            _looking(run, check),
-            ExposeError,
-            "The service is not reachable",
-            longer if run.provider.shared else f"{INV} status; {INV} logs",
-            timeout=run.settings.timeout,
-            on_change=at,
-        )
+    text, hint = "Exposing" if changed else "Already exposed", longer if run.provider.shared else f"{INV} status; {INV} logs"
+    run.wait(text, _looking(run, check), ExposeError, "The service is not reachable", hint)
     if service.is_internal(run.seen.service):
         run.report.say(f"{run.app.service} {judge.INSIDE}; {INV} service forwards a port to it.")
     elif run.seen.balanced and not any(address.way == service.BALANCER for address in check.answering):
@@ -221,16 +214,8 @@ def wait_until_served(run: Run, build: str = "") -> int:
     text = "Waiting for traffic"
     if run.provider.shared and not probe.first_answering(run.app, run.seen.addresses):
         text = "Waiting for endpoints (no address answers from here)"
-    with run.do.step(text) as at:
-        wait.until_done(
-            _looking(run, check),
-            ExposeError,
-            "Not every pod gets requests",
-            f"{INV} status; {INV} logs",
-            timeout=run.settings.timeout,
-            on_change=at,
-            pause=0.1,
-        )
+    hint = f"{INV} status; {INV} logs"
+    run.wait(text, _looking(run, check), ExposeError, "Not every pod gets requests", hint, pause=0.1)
     return len(check.pods)
 
 
@@ -241,13 +226,5 @@ def wait_until_closed(run: Run, known: Sequence[Address]) -> None:
         answering = probe.answering(run.app, known, probe.CLOSED_SECONDS)
         return wait.Pending(f"{answering[0].url} still answers") if answering else wait.Done()
 
-    with run.do.step("Waiting until its addresses are closed") as at:
-        wait.until_done(
-            closed,
-            LeftoverError,
-            "The service was deleted but its address is not closed",
-            f"{INV} status",
-            timeout=run.settings.timeout,
-            on_change=at,
-            pause=0.1,
-        )
+    late = "The service was deleted but its address is not closed"
+    run.wait("Waiting until its addresses are closed", closed, LeftoverError, late, f"{INV} status", pause=0.1)

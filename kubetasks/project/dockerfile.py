@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(\S+)\s*")
+GOES_ON = re.compile(r"(?<!\\)\\[ \t]*$")  # a directive may name another character, for Windows
 FLAGS = re.compile(r"(?:--\S+\s+)+")
 HEREDOC = re.compile(r"(?:^|\s)\d*<<(-?)([\"']?)([A-Za-z_]\w*)\2(?=\s|$)")
 WITH_HEREDOC = ("RUN", "COPY", "ADD")
@@ -36,8 +36,6 @@ def decoded(content: bytes) -> str:
 def instructions(text: str) -> list[Instruction]:
     """The instructions in their order, without comments and empty lines, which may also be within one."""
     lines = [line.rstrip("\r") for line in text.removeprefix("\ufeff").split("\n")]
-    escape = re.escape(_escape(lines))
-    goes_on = re.compile(rf"(?<!{escape}){escape}[ \t]*$")
     read: list[Instruction] = []
     told, number = "", 0
     while number < len(lines):
@@ -45,8 +43,8 @@ def instructions(text: str) -> list[Instruction]:
         number += 1
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        told += goes_on.sub("", line)
-        if goes_on.search(line) and number < len(lines):
+        told += GOES_ON.sub("", line)
+        if GOES_ON.search(line) and number < len(lines):
             continue
         if not told.strip():
             told = ""
@@ -59,17 +57,6 @@ def instructions(text: str) -> list[Instruction]:
         read.append(Instruction(keyword.upper(), FLAGS.sub("", value, count=1).strip(), number, bool(documents)))
         told = ""
     return read
-
-
-def _escape(lines: Sequence[str]) -> str:
-    """The character that makes a line go on: a backslash, unless a directive at the beginning names another."""
-    for line in lines:
-        directive = DIRECTIVE.fullmatch(line.strip())
-        if not directive:
-            break
-        if directive[1].lower() == "escape" and directive[2] == "`":
-            return "`"
-    return "\\"
 
 
 def _end_of_heredoc(lines: Sequence[str], begin: int, word: str, *, tabs: bool) -> int:

@@ -31,11 +31,6 @@ PRELOAD_SECONDS = 20.0  # a new node needs until its containerd runs
 PORT_TAKEN = ("address already in use", "port is already allocated")  # Docker's words
 
 
-def port_taken(output: str, port: int) -> bool:
-    """Whether the engine says that another program has that port of 127.0.0.1."""
-    return f"127.0.0.1:{port}" in output and any(words in output for words in PORT_TAKEN)
-
-
 @dataclass(eq=False)
 class Kind(Own):
     """The network says whose the cluster is: kind cannot label its containers."""
@@ -169,21 +164,14 @@ class Kind(Own):
         self._registry.require_free()
         self._network.ours()
 
-    def _create(self, at: At, *, again: bool = False) -> list[str]:
+    def _create(self, at: At) -> list[str]:
         config = self.config()
         if config.port != self._port:
             self._do.say(f"Port {self._port} of 127.0.0.1 is taken: the cluster gets {config.port}.")
         self.prepare(config)
         words = config.words()
-        try:
-            command = f"{shell.line(['kind', *words], config.environment())} <<'EOF'\n{config.text}EOF"
-            self._do(command, lambda _: self._run_kind(words, config, at))
-        except ProgramError as error:
-            if again or not port_taken(error.output, config.port):
-                raise
-            self._do.say(f"Port {config.port} of 127.0.0.1 was taken meanwhile; trying the next one.")
-            self._remove()
-            return self._create(at, again=True)
+        command = f"{shell.line(['kind', *words], config.environment())} <<'EOF'\n{config.text}EOF"
+        self._do(command, lambda _: self._run_kind(words, config, at))
         return config.nodes
 
     def _run_kind(self, words: Sequence[str], config: Config, at: At) -> None:

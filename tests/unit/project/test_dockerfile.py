@@ -18,7 +18,6 @@ SHAPES = {
     "flags on lines of their own": ("HEALTHCHECK --interval=5m \\\n  --retries=3 \\\n  CMD curl http://a/ok", 8080, "/ok"),
     "an address of IPv6": ("HEALTHCHECK CMD curl http://[::1]:8000/ok", 8080, "/ok"),
     "a comment within": ("HEALTHCHECK --interval=5s \\\n# often\n\n  CMD curl http://localhost/ok", 8080, "/ok"),
-    "another escape": ("# escape=`\nFROM x\nHEALTHCHECK --interval=5s `\n  CMD curl http://localhost/C:\\x", 8080, "/C:"),
     "the last check counts": ("HEALTHCHECK CMD curl http://a/first\nHEALTHCHECK CMD curl http://a/last", 8080, "/last"),
     "a check without a URL": ("HEALTHCHECK CMD pg_isready -U postgres", *DEFAULTS),
     "a query and a fragment": ("HEALTHCHECK CMD curl 'http://localhost/ok?full=1#x'", 8080, "/ok"),

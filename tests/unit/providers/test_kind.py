@@ -3,7 +3,7 @@
 import dataclasses
 import re
 import socket
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from kubetasks.errors import ClusterError, SettingError
-from kubetasks.providers.kind import config, provider
+from kubetasks.providers.kind import config
 from kubetasks.providers.kind.config import NODE_PORT, Config
 from tasks import PROJECT
 from tests.unit.engine.fakes import SUBNET
@@ -202,36 +202,6 @@ def test_the_sentence_that_matters_is_told_and_not_the_stack_after_it(kind: Worl
 
 
 IN_USE = "listen tcp4 127.0.0.1:{}: bind: address already in use"
-
-
-@pytest.mark.parametrize(
-    ("output", "failing", "tries"),
-    [
-        (IN_USE, 1, 2),
-        ("Error: Bind for 127.0.0.1:{} failed: port is already allocated", 1, 2),
-        (IN_USE, 2, 2),
-        ("etcd: listen tcp 127.0.0.1:2379: bind: address already in use", 1, 1),
-        ("no space left on device", 1, 1),
-    ],
-)
-def test_a_mapped_port_that_is_taken_meanwhile_is_tried_once_more_with_the_next_one(
-    kind: World, monkeypatch: pytest.MonkeyPatch, output: str, failing: int, tries: int
-) -> None:
-    create, ports = kind.program.create, list[int]()
-    monkeypatch.setattr(provider, "free_port", lambda wanted: wanted + len(ports))
-
-    def late(mappings: list[list[dict[str, Any]]], image: str) -> None:
-        port = mappings[0][0]["hostPort"]
-        ports.append(port)
-        kind.program.broken = "create" if len(ports) <= failing else ""
-        kind.program.output = output.format(port)
-        create(mappings, image)
-
-    kind.program.create = late
-    with suppress(ClusterError):
-        kind.provider.start()
-    assert ports == sorted(set(ports))
-    assert (len(ports), bool(kind.engine.nodes)) == (tries, failing < tries)
 
 
 def test_the_network_has_the_mtu_of_the_default_bridge(kind: World, monkeypatch: pytest.MonkeyPatch) -> None:
