@@ -33,15 +33,6 @@ def test_a_benchmark_replaces_its_figures_up_to_the_next_heading_and_nothing_els
     assert page.read_text() == PAGE.replace("old", "| new |\n|---|")
 
 
-@pytest.mark.parametrize("text", ["# Page\n", f"{PAGE}\n<!-- one -->\n"])
-def test_figures_without_one_place_are_refused_and_the_page_stays(tmp_path: Path, text: str) -> None:
-    page = tmp_path / "page.md"
-    page.write_text(text)
-    with pytest.raises(ValueError, match="needs the line <!-- one --> once"):
-        FIGURES["write"]("one", ["new"], page)
-    assert page.read_text() == text
-
-
 def test_the_page_has_a_place_for_each_benchmark_that_writes_and_for_no_other() -> None:
     text = "".join(path.read_text() for path in FOLDER.rglob("*.py"))
     marks = re.findall(r"^<!-- (\w+) -->$", FIGURES["PAGE"].read_text(), re.MULTILINE)

@@ -31,22 +31,6 @@ def test_the_mapped_port_belongs_to_one_service_and_the_next_one_is_told(app: Ta
     assert answers.silent(f"http://127.0.0.1:{taken[1]}/"), "their service has no pod"
 
 
-@pytest.mark.promise("If you run a task twice")
-def test_unexpose_ends_it_and_a_second_expose_keeps_the_address(app: Tasks) -> None:
-    app("build", "deploy", "expose")
-    way, first = list(app.addresses().items())[-1]
-    app("expose")
-    assert app.addresses()[way] == first
-    pods = app.pods()
-    assert answers.pod(first) in pods
-    app("unexpose")
-    assert app.printed() == {}
-    assert answers.silent(first) or answers.pod(first) not in pods, "another test's service may have got the address meanwhile"
-    assert app.get("services")["items"] == [], "so nothing of this one is left that could answer"
-    assert app("unexpose").stderr.endswith("There was no service.\n")
-    assert app("service", code=7).stderr.splitlines()[-1] == "  ./inv expose"
-
-
 def diagnosed(app: Tasks) -> str:
     """The code of what `diagnose` finds wrong with the service."""
     return str(json.loads(app("diagnose", "--json", code=ExposeError.code).stdout)["code"])

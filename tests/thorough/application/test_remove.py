@@ -34,10 +34,7 @@ def of_others(found: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
     "The cluster has its own kubeconfig file",
 )
 def test_clean_leaves_cluster_engine_and_home_as_they_were(
-    snapshot_of_everything: Callable[[], Snapshot],
-    throwaway: Tasks,
-    home: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    snapshot_of_everything: Callable[[], Snapshot], throwaway: Tasks, home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     # of another source, because `clean` refuses an image that a person's container was made from
     another = source.changed(tmp_path_factory.mktemp("source"))

@@ -18,7 +18,6 @@ from tests.thorough.application.test_deploy import (  # noqa: F401
     test_restricted_pod_security_admits_its_pods_without_a_warning,
     test_the_documented_autoscaler_is_accepted_and_deploy_leaves_its_replicas_alone,
 )
-from tests.thorough.application.test_expose import test_unexpose_ends_it_and_a_second_expose_keeps_the_address  # noqa: F401
 from tests.thorough.application.test_rollout import test_while_a_new_build_rolls_out_no_request_is_lost  # noqa: F401
 
 pytestmark = pytest.mark.exhaustive

@@ -59,8 +59,7 @@ def test_whichever_stage_a_signal_ends_the_next_run_makes_good(
 
 
 @pytest.mark.parametrize(
-    "number",
-    [signal.SIGINT, *(pytest.param(one, marks=pytest.mark.exhaustive) for one in (signal.SIGTERM, signal.SIGKILL))],
+    "number", [signal.SIGINT, *(pytest.param(one, marks=pytest.mark.exhaustive) for one in (signal.SIGTERM, signal.SIGKILL))]
 )
 def test_a_removal_that_a_signal_ends_is_completed_by_the_next_one(app: Tasks, number: signal.Signals) -> None:
     app("build", "deploy", "expose")

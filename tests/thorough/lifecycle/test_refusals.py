@@ -1,6 +1,5 @@
 """What cannot be done is said in a sentence, with an exit code of its own, and nothing is lost."""
 
-import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -57,42 +56,6 @@ def test_where_nothing_can_be_written_nothing_is_created(clusterless: Tasks, tmp
     assert str(state) in refused.stderr.splitlines()[-2]
     assert clusterless.provider().phase() == "missing"
     assert client.connect().network(clusterless.cluster) is None
-
-
-KIND = """\
-#!/bin/sh
-if [ "$1" = create ]; then
-    sed 's/^\\( *\\)kind: ClusterConfiguration$/&\\n\\1kubernetesVersion: v0.0.1/' | REAL "$@"
-else
-    exec REAL "$@"
-fi
-"""
-
-
-@pytest.fixture
-def broken_kind(throwaway: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache whose kind asks kubeadm for a Kubernetes that the nodes do not have."""
-    real, cache = Path(requirements.KIND.find(None, throwaway.settings).reference), tmp_path / "kubetasks"
-    program = cache / real.relative_to(throwaway.settings.cache)
-    program.parent.mkdir(parents=True)
-    for folder in throwaway.settings.cache.glob("metallb-*"):
-        (cache / folder.name).symlink_to(folder)
-    program.write_text(KIND.replace("REAL", str(real)))
-    program.chmod(0o755)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
-
-@pytest.mark.usefixtures("broken_kind")
-def test_a_creation_that_fails_half_way_is_told_and_undone(throwaway: Tasks) -> None:
-    told = throwaway("start", code=ClusterError.code).stderr
-    assert f"Cluster {throwaway.cluster} could not be created." in told
-    (log,) = re.findall(r"full log: (\S+)", told)
-    assert "kubeadm" in Path(log).read_text()
-    Path(log).unlink()
-    assert throwaway.provider().phase() == "missing"
-    assert docker("ps", "--all", "--quiet", f"--filter=name={throwaway.cluster}") == "", "nor a registry"
-    assert client.connect().network(throwaway.cluster) is None
-    assert not throwaway.settings.state_folder.exists()
 
 
 def test_a_base_image_or_a_command_line_of_docker_that_is_missing_is_named(

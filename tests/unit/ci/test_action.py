@@ -43,13 +43,7 @@ KUBERNETES, PROVIDER = "INVOKE_KUBETASKS_CLUSTER_KUBERNETES", "INVOKE_KUBETASKS_
     ids=["defaults", "inputs"],
 )
 def test_inputs_reach_the_commands_as_variables_and_the_next_steps_have_what_was_chosen(
-    tmp_path: Path,
-    given: dict[str, str],
-    folder: str,
-    packages: str,
-    words: int,
-    chosen: tuple[str, str],
-    arguments: list[str],
+    tmp_path: Path, given: dict[str, str], folder: str, packages: str, words: int, chosen: tuple[str, str], arguments: list[str]
 ) -> None:
     (work := tmp_path / "work").mkdir()
     (work / "shop").mkdir()

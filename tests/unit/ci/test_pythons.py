@@ -44,13 +44,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.parametrize(
     ("way", "there", "name"),
-    [
-        ("auto", BUILT, BUILT),
-        ("auto", PULLED, PULLED),
-        ("auto", "", BUILT),
-        ("build", PULLED, BUILT),
-        ("pull", BUILT, PULLED),
-    ],
+    [("auto", BUILT, BUILT), ("auto", PULLED, PULLED), ("auto", "", BUILT), ("build", PULLED, BUILT), ("pull", BUILT, PULLED)],
 )
 def test_an_image_that_is_there_is_used_and_another_is_installed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, done: list[str], way: str, there: str, name: str

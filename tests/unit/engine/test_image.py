@@ -102,11 +102,7 @@ def test_it_is_packed_as_docker_build_does_and_everybody_may_read_it_whatever_th
 
 @pytest.mark.parametrize(
     ("dockerfile", "declared"),
-    [
-        ("FROM node:22", []),
-        ("ARG BASE=node:22\nFROM ${BASE}", []),
-        ('FROM scratch\nARG A="x y" BUILD_ID\n# \xff', ["BUILD_ID"]),
-    ],
+    [("FROM node:22", []), ("ARG BASE=node:22\nFROM ${BASE}", []), ('FROM scratch\nARG A="x y" BUILD_ID\n# \xff', ["BUILD_ID"])],
 )
 def test_a_dockerfile_gets_no_argument_that_it_does_not_declare_and_no_other_base(
     tmp_path: Path, dockerfile: str, declared: list[str]

@@ -70,10 +70,7 @@ STAGE = "DELETE /images/sha256:{}?force=False&noprune=False"
 BUILD = "POST /build?dockerfile=Dockerfile&forcerm=True&nocache=False&pull=False&q=False&rm=True&t=app:1"
 ARGUED = BUILD.replace("?", '?buildargs={"BUILD_ID": "1"}&') + "&target=run"
 STEP, RED = {"stream": "Step 1\n"}, {"stream": "\x1b[31mred\x1b[0m\n"}
-LAYERS = (
-    "failed to get digest sha256:0: no such file or directory",
-    "invalid from flag value root: No such image: sha256:0",
-)
+LAYERS = ("failed to get digest sha256:0: no such file or directory", "invalid from flag value root: No such image: sha256:0")
 NO_ENGINE = Engine(None, {}, TOOL)  # type: ignore[arg-type]
 
 

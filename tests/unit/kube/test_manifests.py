@@ -98,18 +98,6 @@ def test_a_folder_of_manifests_that_is_not_there_is_told(tmp_path: Path, given: 
         Project.of("shop", tmp_path, manifests=given)
 
 
-@pytest.mark.promise(
-    "`kubectl create deployment simple-server --image=simple-server:v1`",
-    "`kubectl expose deployment simple-server --type=LoadBalancer`",
-)
-def test_the_plain_files_are_the_tutorials() -> None:
-    (container,) = manifest("deployment")["spec"]["template"]["spec"]["containers"]
-    assert (container["image"], container["imagePullPolicy"]) == ("simple-server:v1", "Never")
-    assert container["ports"][0]["containerPort"] == 8080
-    assert manifest("service")["spec"]["type"] == "LoadBalancer"
-    assert "namespace" not in manifest("service")["metadata"]
-
-
 def test_a_kustomization_is_what_kubectl_makes_of_it(tmp_path: Path) -> None:
     app = in_folder(tmp_path, deployment=manifest("deployment"))
     (tmp_path / "app.env").write_text("COLOUR=blue\n")

@@ -54,15 +54,6 @@ def test_another_object_that_takes_the_name_of_a_deleted_one_is_not_waited_for()
     objects.delete(kube, [kube.one("ConfigMap")], 0.05, print)
 
 
-def test_an_object_that_has_taken_the_place_of_ours_since_it_was_read_is_not_changed() -> None:
-    kube = holding(OURS)
-    before = objects.there(kube, CONFIGURATION)
-    kube._put("ConfigMap", "default", NAME, {"metadata": {"labels": {}}})
-    with pytest.raises(OwnershipError):
-        objects.apply(kube, LABELLED, before)
-    assert kube.done == []
-
-
 def test_a_deployment_that_gets_another_template_keeps_its_replicas_and_nobody_is_made_their_owner() -> None:
     kube = LivingKube()
     template = {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "a", "image": "a:1"}]}}
@@ -70,15 +61,6 @@ def test_a_deployment_that_gets_another_template_keeps_its_replicas_and_nobody_i
     kube._put("Deployment", "default", NAME, {"apiVersion": "apps/v1", "metadata": {"labels": OURS}, "spec": spec})
     objects.replace_template(kube, kube.one("Deployment"), template)
     assert ["replicas" in body["spec"] for *_, body, content in kube.asked if content == objects.APPLY_PATCH] == [False]
-
-
-def test_an_object_that_has_gone_since_it_was_read_is_created() -> None:
-    kube = holding(OURS)
-    before = objects.there(kube, CONFIGURATION)
-    objects.delete(kube, [kube.one("ConfigMap")], 1, print)
-    kube.done.clear()
-    assert objects.apply(kube, LABELLED, before)
-    assert kube.done == ["PATCH configmap/simple-server"]
 
 
 KUBE = LivingKube()
@@ -126,10 +108,7 @@ def test_what_a_controller_writes_beside_us_stays_when_an_update_is_forgotten(mo
     kube = LivingKube()
     monkeypatch.setattr(kube, "request", request)
     objects._forget_update(kube, "/target")
-    assert patches == [
-        {"managedFields": [], "resourceVersion": "1"},
-        {"managedFields": [theirs], "resourceVersion": "2"},
-    ]
+    assert patches == [{"managedFields": [], "resourceVersion": "1"}, {"managedFields": [theirs], "resourceVersion": "2"}]
 
 
 CONTAINERS = {"containers": [{"name": "a", "image": "a:1"}]}

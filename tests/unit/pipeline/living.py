@@ -174,27 +174,17 @@ class LivingKube(Kube):
     @property
     def served(self) -> list[Object]:
         """What discovery says: all that is known, each kind in one version."""
-        return [
-            {
-                "metadata": {"name": group},
-                "versions": [
-                    {
-                        "version": version,
-                        "resources": [
-                            {
-                                "resource": f"{kind.lower()}s",
-                                "responseKind": {"kind": kind},
-                                "scope": "Cluster" if kind in CLUSTER_WIDE else "Namespaced",
-                                "verbs": ["list", "delete"],
-                            }
-                            for kind in kinds.split()
-                        ],
-                    }
-                ],
-            }
-            for group, _, version in (("", "", of) if "/" not in of else of.partition("/") for of in KNOWN)
-            for kinds in [KNOWN[f"{group}/{version}" if group else version]]
-        ]
+
+        def resource(kind: str) -> Object:
+            scope = "Cluster" if kind in CLUSTER_WIDE else "Namespaced"
+            return {"resource": f"{kind.lower()}s", "responseKind": {"kind": kind}, "scope": scope, "verbs": ["list", "delete"]}
+
+        found = []
+        for of, kinds in KNOWN.items():
+            group, _, version = of.rpartition("/")
+            served = {"version": version, "resources": [resource(kind) for kind in kinds.split()]}
+            found.append({"metadata": {"name": group}, "versions": [served]})
+        return found
 
     def _rehearsed(self, there: Object | None, body: Object) -> Object:
         if there and body["kind"] == "Job" and there["spec"] != {**there["spec"], **body["spec"]}:

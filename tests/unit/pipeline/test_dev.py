@@ -1,6 +1,5 @@
 """The inner loop: what is watched, and what a person reads of each change."""
 
-import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -153,16 +152,6 @@ def bring(there: World, served: str, changed: str = SAVED) -> str:
     return "".join(now).partition(":")[2]
 
 
-def test_a_change_gets_one_line_with_the_build_that_all_pods_serve(
-    there: World, served: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    now = bring(there, served)
-    assert now == there.run.image.build != served
-    stages = " .*, ".join(("building", "rolling out", "waiting for traffic"))
-    told = rf"\d\d:\d\d:\d\d  source/server/app\.py: 3 pods serve {now} after [0-9.]+ s \({stages} .*\)\n"
-    assert re.fullmatch(told, capsys.readouterr().out)
-
-
 @pytest.mark.parametrize("edited", [True, False])
 def test_a_service_that_was_mended_is_exposed_before_anybody_waits_for_its_answer(
     there: World, served: str, edited: bool
@@ -178,18 +167,6 @@ def test_a_file_that_was_saved_without_a_change_rolls_out_nothing(
 ) -> None:
     there.edit(SAVED, lambda _: "1\n")
     assert (bring(there, served), there.kube.done, capsys.readouterr().out) == (served, [], "")
-
-
-def test_a_failure_is_told_and_the_same_source_is_rolled_out_again_afterwards(
-    there: World, served: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    there.engine.building = raising(ImageError("It cannot be built.", "Fix it"))
-    failed = bring(there, served)
-    assert (failed, there.kube.done) == ("", [])
-    assert "source/server/app.py: It cannot be built.\n  Fix it\n" in capsys.readouterr().out
-    there.edit(SAVED, lambda _: "1\n")
-    assert bring(there, failed) == served
-    assert there.kube.done, "what the cluster runs is not known after a failure"
 
 
 @pytest.mark.parametrize("when", ["the build", "the rollout"])

@@ -47,13 +47,6 @@ def test_the_pool_is_the_end_of_the_network_without_its_broadcast_address(subnet
     assert metallb.pool(subnet) == addresses
 
 
-def test_its_pool_is_of_the_network() -> None:
-    kube = LivingKube()
-    metallb.configure(kube, "172.18.0.0/16")
-    pool = kube.one("IPAddressPool", metallb.POOL, metallb.NAMESPACE)
-    assert pool["spec"] == {"addresses": ["172.18.255.223-172.18.255.254"]}
-
-
 def test_what_is_installed_carries_our_label_has_no_webhook_and_is_asked_for_its_readiness_at_once() -> None:
     _namespace, definition, controller, speaker = metallb.installation(copy.deepcopy(RELEASED), TOOL)
     assert (definition["spec"], definition["metadata"]["labels"]) == ({"group": "metallb.io"}, TOOL.labels)

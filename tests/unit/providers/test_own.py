@@ -1,20 +1,18 @@
 """A cluster of our own, whichever program creates it: what is interrupted, damaged or left over is made good or named."""
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kubetasks.engine.image import Delivered
 from kubetasks.errors import ClusterError, LeftoverError, OwnershipError
 from kubetasks.project.labels import TOOL, Owner
 from kubetasks.providers.own import DELETION_SECONDS
 from kubetasks.setup.requirements import Artifact
 from tasks import PROJECT
 from tests.unit.engine.fakes import Container
-from tests.unit.providers.fakes import IMAGE, NAME, NODE_IMAGE, World, fixed
+from tests.unit.providers.fakes import NAME, NODE_IMAGE, World, fixed
 
 
 def test_it_is_created_stopped_and_deleted_with_files_of_its_own(world: World, tmp_path: Path) -> None:
@@ -154,14 +152,6 @@ def test_under_dry_only_what_would_be_done_is_printed(world: World, capsys: pyte
     (line,) = capsys.readouterr().out.splitlines()
     assert " start " in line
     assert world.provider.phase() == "stopped"
-
-
-def test_an_image_is_loaded_once(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    world.provider.start()
-    for _ in range(2):
-        assert world.provider.deliver(IMAGE) == Delivered(IMAGE.reference, pulled=False)
-    assert sorted(world.engine.loaded) == sorted(IMAGE.names)
-    assert len(re.findall(r"^Loading .*: done", capsys.readouterr().err, re.MULTILINE)) == 1
 
 
 def test_an_image_that_is_named_by_its_digest_is_left_to_the_nodes_to_pull(world: World) -> None:

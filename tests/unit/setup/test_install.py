@@ -55,15 +55,7 @@ CONNECT = "Let the engine reach an image registry: ./inv doctor tells of a proxy
 @pytest.mark.promise("The first `setup` on a machine pulls")
 @pytest.mark.parametrize(
     ("images", "failures", "why", "hint"),
-    [
-        (
-            "auto",
-            [UNREACHABLE],
-            f"{UNREACHABLE.sentence}\n",
-            CONNECT,
-        ),
-        ("build", [], "", "Unset INVOKE_SETUP_IMAGES"),
-    ],
+    [("auto", [UNREACHABLE], f"{UNREACHABLE.sentence}\n", CONNECT), ("build", [], "", "Unset INVOKE_SETUP_IMAGES")],
 )
 def test_who_cannot_build_is_told_what_is_missing_and_why_it_is_not_pulled(
     machine: Machine, images: str, failures: list[TaskError], why: str, hint: str

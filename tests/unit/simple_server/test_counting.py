@@ -11,7 +11,7 @@ import pytest
 
 from simple_server.counter import Counter
 from tasks import PROJECT
-from tests.unit.simple_server.process import GET, LAST, running
+from tests.unit.simple_server.process import running
 from tests.unit.simple_server.wsgi import PATHS, application, call, count_of
 
 
@@ -72,18 +72,3 @@ def test_64_threads_get_each_number_once() -> None:
     with ThreadPoolExecutor(64) as threads:
         numbers = list(threads.map(lambda _: counter.next(), range(3200)))
     assert sorted(numbers) == list(range(1, 3201))
-
-
-def test_64_concurrent_connections_kept_or_fresh_get_each_number_once() -> None:
-    with running("--log-format=none") as server:
-
-        def kept() -> list[int]:
-            answers = server.send(GET * 9 + LAST)  # pipelined: all are sent before the first is answered
-            return [int(number) for number in re.findall(rb'"count": (\d+)', answers)]
-
-        def fresh() -> list[int]:
-            return [server.count() for _ in range(10)]
-
-        with ThreadPoolExecutor(64) as threads:
-            found = [threads.submit(ask) for ask in (kept, fresh) for _ in range(32)]
-        assert sorted(number for one in found for number in one.result()) == list(range(1, 641))

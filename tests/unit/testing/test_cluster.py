@@ -11,8 +11,6 @@ import pytest
 from kubetasks.errors import ExposeError, ImageError, ProgramError, RolloutError, SettingError
 from kubetasks.pipeline.run import Run
 from kubetasks.project.settings import Settings
-from kubetasks.setup import requirements
-from kubetasks.setup.requirements import Artifact
 from kubetasks.terminal.report import Report
 from kubetasks.testing import cluster
 from kubetasks.testing.app import App
@@ -191,20 +189,6 @@ def test_what_is_kept_is_told_with_the_commands_that_reach_and_remove_it(there: 
     told, _, removed = cluster.kept(mine.entry()).partition("\n")
     assert told == f"Kept cluster {there.provider.name}: {kubectl} get pods --all-namespaces"
     assert removed.endswith("./inv delete removes it")
-
-
-def test_kubectl_gets_the_cluster_the_namespace_and_its_input(
-    there: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = tmp_path / "kubectl"
-    program.write_text('#!/bin/sh\necho "$@" "$KUBECONFIG"; cat; test "$1" != --fail && test "$3" != fail\n')
-    program.chmod(0o755)
-    monkeypatch.setattr(requirements, "kubectl", lambda: Artifact(str(program), True))
-    where = f"--context context{{}} get pods {there.provider.kubeconfig}\n"
-    assert ours().kubectl("get", "pods") == where.format("")
-    assert App(ours(), "mine").kubectl("get", "pods", stdin="given") == where.format(" --namespace mine") + "given"
-    with pytest.raises(ProgramError, match="--context context fail` ended with 1"):
-        ours().kubectl("fail")
 
 
 @pytest.mark.usefixtures("there")

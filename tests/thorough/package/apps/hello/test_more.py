@@ -2,7 +2,7 @@
 
 import pytest
 
-from kubetasks import App, OwnershipError, ProgramError
+from kubetasks import App
 
 
 def test_another_folder_is_rolled_out_and_each_url_answers(k8s_app, k8s_traffic, tmp_path):
@@ -16,16 +16,6 @@ def test_another_folder_is_rolled_out_and_each_url_answers(k8s_app, k8s_traffic,
     assert load.failed == 0
     assert k8s_app.url in k8s_app.urls.values()
     assert "load balancer" in k8s_app.urls
-
-
-def test_what_others_have_created_is_left_alone(k8s_cluster, k8s_namespace):
-    app = App(k8s_cluster, k8s_namespace)
-    name = app.project.application.name
-    app.kubectl("create", "deployment", name, "--image=nowhere/theirs")
-    with pytest.raises(OwnershipError, match=f"deployment/{name} .* was not created by these tasks"):
-        app.deploy()
-    with pytest.raises(ProgramError, match="not found"):
-        app.kubectl("get", "service", name)
 
 
 @pytest.mark.k8s(nodes=2, kind="two.yaml")
