@@ -78,7 +78,7 @@ class Modern:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What makes docker use it, with its BuildKit."""
+        """The variables that make docker use it, with its BuildKit."""
         return {"DOCKER_HOST": f"unix://{self.root}/srv/engine/docker.sock", "DOCKER_CONFIG": str(self.root / "srv/engine/cli")}
 
     def inside(self, argv: list[str]) -> list[str]:

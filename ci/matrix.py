@@ -83,7 +83,7 @@ class Job:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """What pytest gets if it runs tests on clusters."""
+        """The arguments of pytest if it runs tests on clusters."""
         if self.kind in ("lint", "python"):
             return ()
         if self.kind == "browser":
@@ -197,7 +197,7 @@ def run(settings: Settings, do: Door, wanted: list[Job]) -> Iterator[Result]:
 
 
 def _why(error: TaskError) -> str:
-    """What is missing, and the command that installs it."""
+    """Name the missing part, and the command that installs it."""
     return f"{error.sentence} {error.hint}".strip()
 
 
@@ -244,7 +244,7 @@ def _browser(settings: Settings, do: Door, install: bool) -> str:
 
 
 def _set_up(settings: Settings, do: Door) -> str:
-    """What the provider's clusters run on. Raises SetupError if something is missing."""
+    """The node image of the provider's clusters. Raises SetupError if something is missing."""
     items = inventory.look(settings, providers.select(settings, do, client.connect).requirements)
     missing = [item for item in items if not item.present]
     if missing:

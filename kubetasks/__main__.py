@@ -62,7 +62,7 @@ class Configuration(Config):
 
 
 def _sections(read: Callable[[Path], Any], path: Path) -> Any:
-    """What is in a configuration file, or None. Raises SettingError, and FileNotFoundError for invoke."""
+    """Read a configuration file; None if it is empty. Raises SettingError, and FileNotFoundError for invoke."""
     path.stat()
     content = read(path)
     if content is None or (isinstance(content, dict) and all(isinstance(key, str) for key in content)):
@@ -135,7 +135,7 @@ class Tasks(Program):
             raise self._explained(error) from error
 
     def _explained(self, error: ParseError) -> Exception:
-        """What a person mistyped, and what may have been meant; the same error if it is something else."""
+        """Name the mistyped word, and the nearest ones; the same error if it is something else."""
         task, options = (error.context.name, list(error.context.flags)) if error.context else ("", [])
         shown = f"{self.binary} --help {task or 'TASK'} shows the options of {task or 'a task'}"
         valueless = re.search(r"<Argument: ([\w-]+).* needed value", str(error))

@@ -119,7 +119,7 @@ def _diagnosis(cluster: "Cluster", namespace: str) -> str:
 
 
 def _refused(config: pytest.Config, make: Callable[[], R], project: "Project | None" = None, *, ends: bool = True) -> R:
-    """What `make` returns. What this machine lacks ends a run without workers as a usage error, unless `ends` is False."""
+    """Return what `make` returns. A lack of this machine ends a run without workers as a usage error, unless `ends` is False."""
     from kubetasks.errors import SettingError, SetupError, TaskError
     from kubetasks.project import words as own
     from kubetasks.testing.session import BrokenError

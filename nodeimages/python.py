@@ -9,7 +9,7 @@ DEFAULT = "python3"  # the package of a release's own Python
 
 
 def packages(python: str) -> list[str]:
-    """What an image with that package of Debian's has."""
+    """The content of an image with that package of Debian's."""
     return [python, f"{python}-venv", "ca-certificates"]
 
 

@@ -1,4 +1,4 @@
-"""What granian lacks, and how this server closes each gap. Issue and pull request numbers are granian's own.
+"""The gaps of granian, and how this server closes each. Issue and pull request numbers are granian's own.
 
 - It opens its own socket, in the worker, after all imports: clients are refused meanwhile. On Linux that socket has
   SO_REUSEPORT (issue 544, pull request 546), so that a second server on the same port starts without an error. And the port

@@ -25,7 +25,7 @@ CLOSE_QUERY = "close"  # `GET /?close` closes its connection: a browser's script
 
 @dataclass(slots=True)
 class Context:
-    """What the handlers of one application use."""
+    """The context of one application's handlers."""
 
     identity: Identity
     readiness: Readiness

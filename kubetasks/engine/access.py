@@ -60,7 +60,7 @@ def docker_client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClie
 
 
 def named() -> str:
-    """What names the engine: "DOCKER_HOST", "the docker context NAME", or "" if it is this machine's own.
+    """The choice of the engine: "DOCKER_HOST", "the docker context NAME", or "" for this machine's own.
 
     In a shell of docker-env, it is the one from before.
     """
@@ -79,7 +79,7 @@ def _context() -> str:
 
 
 def _of_context() -> dict[str, Any]:
-    """What docker's current context says of its engine. Raises EngineError."""
+    """The endpoint of docker's current context. Raises EngineError."""
     from docker.context import ContextAPI
 
     name = _context()

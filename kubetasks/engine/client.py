@@ -179,7 +179,7 @@ class Engine:
 
     @cached_property
     def info(self) -> machine.Info:
-        """What the engine says of itself."""
+        """The engine's description of itself."""
         with _reported("Asking the engine about itself"):
             return dict(self._client.info())
 
@@ -204,7 +204,7 @@ class Engine:
         return None
 
     def cautions(self) -> list[str]:
-        """What may go wrong with a cluster on this engine's machine, each with a remedy."""
+        """Possible causes of failure on this engine's machine, each with a remedy."""
         from urllib.request import getproxies_environment
 
         return machine.cautions(self.info, getproxies_environment())

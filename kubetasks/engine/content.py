@@ -31,7 +31,7 @@ class Archive(tempfile.SpooledTemporaryFile[bytes]):
 
 
 def name_in(folder: Path, dockerfile: Path) -> str:
-    """What a Dockerfile is called in the archive of the build context `folder`."""
+    """The Dockerfile's name in the archive of the build context `folder`."""
     return dockerfile.relative_to(folder).as_posix() if dockerfile.is_relative_to(folder) else OUTSIDE
 
 

@@ -48,7 +48,7 @@ class Image:
         return [self.reference, self.source.tag]
 
     def document(self) -> dict[str, str]:
-        """What a task's JSON says of it."""
+        """The image in a task's JSON."""
         return {"image": self.reference, "build": self.build}
 
 

@@ -59,7 +59,7 @@ def refusal(info: Info, container: Mapping[str, Any] | None) -> tuple[str, str] 
 
 
 def cautions(info: Info, proxies: Mapping[str, str]) -> list[str]:
-    """What may go wrong, each with a remedy; `proxies` are those of the environment, by scheme."""
+    """Possible causes of failure, each with a remedy; `proxies` are those of the environment, by scheme."""
     told = []
     if not reaches_containers(info):
         told.append(f"Containers' own addresses do not answer here: a kind service answers at 127.0.0.1; minikube: {INV} tunnel.")

@@ -91,7 +91,7 @@ def _path(version: str, plural: str, namespace: str, name: str = "", subresource
 
 
 def reference(kind: str, name: str) -> Object:
-    """What names an object of a known kind."""
+    """The reference to an object of a known kind."""
     return {"apiVersion": VERSIONS[kind], "kind": kind, "metadata": {"name": name}}
 
 

@@ -1,4 +1,4 @@
-"""What went wrong, on one screen: pure functions of the API's objects, of events and of logs."""
+"""The diagnosis on one screen: pure functions of the API's objects, of events and of logs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ SHOWN = ("code", "object", "event", "probe", "wanted", "running", "changed", "se
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What is wrong, with what shows it. A part that is not known is "" or empty.
+    """A cause, and its evidence. A part that is not known is "" or empty.
 
     `code` is HEALTHY, or that of a problem (docs/problems.md). `log` are the last lines of `log_of`.
     """
@@ -54,7 +54,7 @@ class Diagnosis:
 
     @property
     def exit_code(self) -> int:
-        """What a task that ends with this diagnosis exits with."""
+        """The exit code of a task that ends with this diagnosis."""
         return EXIT_CODES[self.code]
 
     def text(self) -> str:

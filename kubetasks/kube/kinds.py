@@ -1,4 +1,4 @@
-"""What is known of kinds by name; all else that is asked about an object goes by what it has."""
+"""The tables of kinds by name; all other questions about an object go by its fields."""
 
 _FIRST = """
     Namespace CustomResourceDefinition PriorityClass RuntimeClass StorageClass LimitRange ResourceQuota

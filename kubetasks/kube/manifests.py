@@ -109,7 +109,7 @@ def is_generated(folder: Path) -> bool:
 
 
 def _generated(folder: Path, name: str, namespace: str) -> str:
-    """What kubectl makes of a kustomization, or helm of a chart, without its hooks. Raises SetupError, SettingError."""
+    """Render a kustomization with kubectl, or a chart with helm, without its hooks. Raises SetupError, SettingError."""
     program, words = kubectl.path() or "kubectl", ["kustomize", str(folder)]
     if (folder / CHART).exists():
         program, words = "helm", ["template", name, str(folder), f"--namespace={namespace}", "--include-crds", "--no-hooks"]
@@ -138,7 +138,7 @@ def _items(text: str, path: Path) -> list[Object]:
 
 
 def _misshapen(item: Any) -> str:
-    """What keeps a document from being the manifest of an object, as far as it is looked at here; "" if nothing does."""
+    """The reason why a document is no manifest of an object, as far as it is looked at here; "" if there is none."""
     metadata = item.get("metadata") if isinstance(item, dict) else None
     if not isinstance(metadata, dict) or not all(
         isinstance(word, str) and word for word in (item.get("apiVersion"), item.get("kind"), metadata.get("name"))
@@ -199,7 +199,7 @@ def image_edits(item: Object, place: str, reference: str, pull_policy: str) -> l
 
 
 def edits(item: Object, app: Application, configuration: Sequence[Object]) -> list[Edit]:
-    """What is changed in an object besides: a digest of the configuration that its pods name, so that they are replaced when that
+    """The other edits of an object: a digest of the configuration that its pods name, so that they are replaced when that
     changes; the owner's label on claims that it makes; and no time after which it would be gone. Raises SettingError.
     """
     made: list[Edit] = []
@@ -227,7 +227,7 @@ def edits(item: Object, app: Application, configuration: Sequence[Object]) -> li
 
 
 def _own_edits(item: Object, app: Application) -> list[Edit]:
-    """What is changed in the application's own deployment alone: it has no replicas, which only `scale` sets.
+    """The edits of the application's own deployment alone: it has no replicas, which only `scale` sets.
 
     Raises SettingError if the tasks would not find its pods, or at another port.
     """
@@ -253,7 +253,7 @@ def digest(value: object) -> str:
 
 
 def service_edits(item: Object, app: Application, node_port: int | None) -> list[Edit]:
-    """What is changed in the application's own service: its first port is the application's, on `node_port` if one is given.
+    """The edits of the application's own service: its first port is the application's, on `node_port` if one is given.
 
     Raises SettingError if it has none, or if it only names another host.
     """
@@ -281,7 +281,7 @@ def edited(item: Object, edits: Sequence[Edit]) -> Object:
 
 
 def _at(item: Object, path: str) -> Any:
-    """What a JSON pointer, without escapes, leads to."""
+    """The value at a JSON pointer without escapes."""
     place: Any = item
     for part in path.strip("/").split("/"):
         place = place[int(part)] if isinstance(place, list) else place[part]

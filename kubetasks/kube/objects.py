@@ -82,7 +82,7 @@ def rehearse(kube: Kube, item: Object, before: Object | None) -> bool:
 
 
 def _with_template(live: Object, template: Object) -> Object:
-    """What to apply so that our deployment in the cluster gets that pod template and stays as it is otherwise."""
+    """Our deployment in the cluster, with that pod template, as an object to apply."""
     metadata = {key: live["metadata"][key] for key in ("name", "namespace", "labels")}
     spec = {key: value for key, value in live["spec"].items() if key != "replicas"}
     return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata, "spec": {**spec, "template": template}}

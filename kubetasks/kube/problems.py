@@ -1,4 +1,4 @@
-"""What can be wrong with a rollout: how to tell, how long it may still heal, and what to do. Pure functions of the API's objects.
+"""The problems of a rollout: how to tell, how long each may still heal, and what to do. Pure functions of the API's objects.
 
 docs/problems.md has a paragraph for each code. The reasons of waiting containers are the kubelet's (its packages `images` and
 `container`), Unschedulable is the scheduler's, and the conditions of a deployment are its controller's.
@@ -123,7 +123,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is asked only if a pod does not start.
+    """The evidence that is collected only if a pod does not start.
 
     `nodes` are all of them, None if they may not be seen. `answers` is what each pod's readiness probe got last and when, by pod,
     `mounts` why its volumes could not be mounted.
@@ -153,7 +153,7 @@ class Unready(NamedTuple):
 
 
 def probe_answers(events: Sequence[Object]) -> dict[str, tuple[datetime, str]]:
-    """What each pod's readiness probe got last and when, by pod."""
+    """The last answer to each pod's readiness probe and its time, by pod."""
     failed = [
         event for event in events if event.get("reason") == "Unhealthy" and event.get("message", "").startswith("Readiness")
     ]
@@ -291,7 +291,7 @@ def _last_cause(message: str) -> str:
 
 
 def _answer(pod: Object, evidence: Evidence) -> str:
-    """What the pod's readiness probe got last, if that was since its containers started."""
+    """The last answer to the pod's readiness probe, if that was since its containers started."""
     at, answer = evidence.answers.get(pod["metadata"]["name"], (None, ""))
     running = [
         container["state"]["running"]

@@ -53,7 +53,7 @@ def rollout_state(rollout: Rollout, since: Mapping[str, datetime] = NOT_KNOWN, g
 
 
 def problem(rollout: Rollout) -> Problem | None:
-    """What is wrong with the rollout, or None.
+    """The problem of the rollout, or None.
 
     Only pods of the newest template are looked at: the rollout may mend those of an older one.
     """
@@ -131,7 +131,7 @@ def late(rollout: Rollout, seconds: float, missing: str) -> Problem:
 
 
 def failure(item: Object) -> Object:
-    """What says that an object has come to a bad end, with a message or a reason; {} if nothing does.
+    """The condition or status by which an object has failed for good, with a message or a reason; {} if it has not.
 
     That is a job that gave up, a pod that failed, a stalled controller.
     """

@@ -1,4 +1,4 @@
-"""What objects say of themselves: their conditions, how far a pod is, whether the nodes are ready. Pure functions."""
+"""The state of objects: conditions, phases of pods, ready nodes. Pure functions."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

@@ -8,7 +8,7 @@ PLACES = ("/spec/template", "/spec/jobTemplate/spec/template", "")  # where kind
 
 
 class Template(NamedTuple):
-    """What an object's pods are made from, and where it is in the object, as a JSON pointer: "" in a pod."""
+    """The pod template of an object, and its place as a JSON pointer: "" in a pod."""
 
     place: str
     metadata: Object

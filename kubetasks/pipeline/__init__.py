@@ -1,4 +1,4 @@
-"""What each command does, a module of the same name for each theme.
+"""The work behind the tasks, a module of the same name for each theme.
 
 Each action can be run twice, and makes its changes through a door that prints the command for each (`terminal/door`). What is
 wanted is data (`desired`), `converge` makes the change and `waits` for it. `seen` is one look at the cluster: `kube.readiness`

@@ -66,7 +66,7 @@ def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bo
 
 
 def _next(ended: "queue.SimpleQueue[BaseException | None]") -> BaseException | None:
-    """What ended next; a signal that Python has dropped counts too."""
+    """Wait for the next build to end, and return its error; a signal that Python has dropped counts too."""
     while True:
         try:
             return ended.get(timeout=LOOK_SECONDS)

@@ -1,4 +1,4 @@
-"""What a removal takes away, and what stays: found in the cluster, or expected where nobody looks."""
+"""The objects that a removal deletes, and those that stay: found in the cluster, or expected under --dry."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,7 +13,7 @@ from kubetasks.project.words import INV
 
 
 def found(run: Run, wanted: Desired) -> list[Object]:
-    """What is to go and is there, in the order in which it is deleted. Raises OwnershipError, ClusterError."""
+    """The existing objects to delete, in that order. Raises OwnershipError, ClusterError."""
     phase = run.provider.phase()
     if phase == "missing":
         return []
@@ -24,14 +24,14 @@ def found(run: Run, wanted: Desired) -> list[Object]:
 
 
 def expected(run: Run, wanted: Desired) -> list[Object]:
-    """What is to go, as far as it is known without a look."""
+    """The objects to delete, as far as they are known without a look."""
     service = [client.reference("Service", run.app.name)] if "service" in wanted.gone else []
     own = reversed(run.manifests) if "deployment" in wanted.gone else []
     return [*service, *(manifest.item for manifest in own if manifest.name != run.app.service)]
 
 
 def _applied(run: Run) -> list[Object]:
-    """What is there of what `deploy` has applied, the newest first; the application's service is no part of it.
+    """The existing objects that `deploy` has applied, the newest first, without the application's service.
 
     That is what the manifests name, and, on a cluster that kubetasks created, all else with our label: an earlier version may
     have named it. On an existing cluster that needs more rights. Raises OwnershipError if something is not ours, SettingError on

@@ -28,7 +28,7 @@ Serve = Literal["if changed", "always"]  # when to wait until the pods answer
 
 @dataclass(frozen=True)
 class Found:
-    """What there is before a change: those of the parts that are there, by name, which of them must be replaced, which parts
+    """The state before a change: the parts that are there, by name, which of them must be replaced, which parts
     belong to no namespace, and the revisions to go back to, by deployment; or what is to go, and the addresses of a service that
     goes.
     """
@@ -43,7 +43,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Changed:
-    """What a change has come to: the addresses that answer, if a service is wanted, how many pods have answered, and whether
+    """The result of a change: the addresses that answer, if a service is wanted, how many pods have answered, and whether
     something was deleted.
     """
 
@@ -106,7 +106,7 @@ def converge(
 
 
 def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
-    """What there is. Raises ClusterError, OwnershipError, RolloutError, SettingError: whatever forbids the change."""
+    """Look at the cluster. Raises ClusterError, OwnershipError, RolloutError, SettingError: whatever forbids the change."""
     if wanted.gone:
         going = candidates.found(run, wanted)
         return Found(going=going, closing=run.seen.addresses if run.app.service in map(describe, going) else [])
@@ -133,7 +133,7 @@ def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
 
 
 def _expected(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
-    """What there may be, where nobody looks."""
+    """The state to expect under --dry."""
     replaced = [part.manifest.name for part in parts if part.manifest.item["kind"] in kinds.ENDING]
     return Found(replaced=replaced, going=candidates.expected(run, wanted))
 
@@ -179,7 +179,7 @@ def _revisions_before(run: Run, there: dict[str, Object]) -> dict[str, Revision]
 
 
 def _text(stage: Desired, found: Found, changed: set[str]) -> str:
-    """What is shown until the rollout is complete."""
+    """The text to show until the rollout is complete."""
     named = [f"{name} to revision {before.number}" for name, before in found.before.items()]
     return f"Rolling back {', '.join(named)}" if named else stage.text(bool(changed))
 

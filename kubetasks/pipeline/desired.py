@@ -1,4 +1,4 @@
-"""What a task wants the cluster to have: pure functions to whole objects, and to the commands that apply them."""
+"""The objects that a task wants, whole, and the commands that apply them: pure functions."""
 
 import json
 import shlex
@@ -49,7 +49,7 @@ class Desired:
         return [part for part in parts if part != Desired()]
 
     def text(self, changed: bool) -> str:
-        """What is shown until the rollout is complete."""
+        """The text to show until the rollout is complete."""
         if self.images:
             named = ", ".join(image.reference for image in self.images)
             return f"Rolling out {named}" if changed else f"{named} {'are' if len(self.images) > 1 else 'is'} deployed"
@@ -58,7 +58,7 @@ class Desired:
 
 @dataclass(frozen=True)
 class Place:
-    """What is known of where it is wanted: how pods name each image, by its repository, and the service's node port, if it asks
+    """The place for the objects: how pods name each image, by its repository, and the service's node port, if it asks
     for one.
     """
 
@@ -115,7 +115,7 @@ def item_of(part: Part, app: Application) -> Object:
 
 
 def command_of(part: Part, app: Application, folder: Path, flags: Sequence[str]) -> str:
-    """What applies the part by hand in the project's folder; `flags` are those of kubectl."""
+    """The command that applies the part by hand in the project's folder; `flags` are those of kubectl."""
     manifest, edits, images = part
     if manifest.item["kind"] == kinds.SECRET and not manifest.file:
         return f"# {manifest.name} is applied too; it lies beside others, and its values are not shown"

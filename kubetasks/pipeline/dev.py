@@ -199,7 +199,7 @@ def _time() -> str:
 
 
 def _stage(text: str, app: Application) -> str:
-    """What a step did, without the images' names: "building", "rolling out"."""
+    """The name of a step without the images': "building", "rolling out"."""
     for source in app.sources:
         text = text.partition(f" {source.name}:")[0]
     return text.lower()

@@ -1,4 +1,4 @@
-"""What is wrong now: read from the cluster, put on one screen, and everything that was read into a file."""
+"""Diagnose the current state: read the cluster, fit the cause on one screen, and write everything that was read to a file."""
 
 import json
 from contextlib import suppress
@@ -19,7 +19,7 @@ LOG_TAIL = 200  # lines in the file
 
 
 def now(run: Run) -> Diagnosis | None:
-    """What is wrong with cluster, application and service at this moment; None under --dry. Raises OwnershipError."""
+    """Diagnose cluster, application and service; None under --dry. Raises OwnershipError."""
     looks = run.kubectl("get", "deployments,pods,services"), run.kubectl("get", "events", "--sort-by=.lastTimestamp")
     return run.do("\n".join(map(shell.line, looks)), lambda _: _found(run))
 

@@ -93,7 +93,7 @@ class Run:
 
     @cached_property
     def manifests(self) -> list[Manifest]:
-        """What is applied for the application. Raises SettingError."""
+        """The application's manifests. Raises SettingError."""
         return manifests.of_application(self.app, self.settings.namespace)
 
     @property
@@ -128,7 +128,7 @@ class Run:
 
     @property
     def seen(self) -> Seen:
-        """What there is of the application in the cluster, as it was LOOK_SECONDS ago at most. Raises ClusterError.
+        """The application in the cluster, as it was LOOK_SECONDS ago at most. Raises ClusterError.
 
         A person, a lock, a delivery or a tunnel may take longer than that, and others change the cluster meanwhile.
         """

@@ -19,7 +19,7 @@ from kubetasks.providers.base import Cluster
 
 
 class Seen:
-    """What there is of an application in a namespace. What is its own is read once, when it is first asked for.
+    """An application in a namespace. Its own objects are read once, when they are first asked for.
 
     Whoever changes something, or waits for a change, begins another look. What reads raises ApiError and ClusterError.
     """
@@ -98,7 +98,7 @@ class Seen:
     # what is asked if something is wrong
 
     def _evidence(self, pods: Sequence[Object]) -> Evidence:
-        """What is asked of pods that do not start."""
+        """Collect the evidence about pods that do not start."""
         now = datetime.now(UTC)
         nodes = self._visible("Node") if any(problems.unschedulable(pod) is not None for pod in pods) else None
         unusual = any(unready.unusual for unready in (problems.unready(pod, now) for pod in pods) if unready)

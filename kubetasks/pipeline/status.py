@@ -1,4 +1,4 @@
-"""What there is: cluster, deployment, pods, addresses and logs."""
+"""The state of cluster, deployment, pods and addresses, and the logs."""
 
 from collections.abc import Iterator
 from contextlib import suppress

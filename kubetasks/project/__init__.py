@@ -1,1 +1,1 @@
-"""What the tasks are told: the project, its application, and its settings. Nothing here asks a cluster or an engine."""
+"""The project, its application, and its settings. Nothing here asks a cluster or an engine."""

@@ -24,7 +24,7 @@ STATE_FOLDER = ".state"  # has credentials: never part of an image
 
 @dataclass(frozen=True)
 class Source:
-    """What the image `name` is built from: a context, a Dockerfile, its stage `target` or "" for the last, and arguments."""
+    """The source of the image `name`: a context, a Dockerfile, its stage `target` or "" for the last, and arguments."""
 
     name: str
     context: Path
@@ -66,7 +66,7 @@ class Application:
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """What its images are built from, its own first."""
+        """The sources of its images, its own first."""
         return (self.source, *self.more)
 
     @property

@@ -48,7 +48,7 @@ def yaml(file: Path) -> Any:
 
 
 def json(file: Path) -> Any:
-    """What is in a file in JSON. Raises SettingError."""
+    """Read a JSON file. Raises SettingError."""
     try:
         return standard.loads(text(file))
     except (ValueError, RecursionError) as error:
@@ -56,7 +56,7 @@ def json(file: Path) -> Any:
 
 
 def toml(file: Path) -> dict[str, Any]:
-    """What is in a file in TOML. Raises SettingError."""
+    """Read a TOML file. Raises SettingError."""
     try:
         return tomllib.loads(text(file))
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""What a folder says of its application, each value with where it comes from: read from Dockerfiles and a compose file."""
+"""The settings of a folder's application, each with its source: read from Dockerfiles and a compose file."""
 
 import json
 import os
@@ -35,7 +35,7 @@ class Described(NamedTuple):
 
 
 def described(folder: Path, choose: Choose, *, known: bool = False) -> Described:
-    """What a folder says, without the table if that is known. Raises ImageError without a Dockerfile, SettingError."""
+    """Describe the folder, without the table if that is known. Raises ImageError without a Dockerfile, SettingError."""
     file = next((folder / name for name in COMPOSE if (folder / name).is_file()), None)
     try:
         services, left = _services(file, set() if known else BEYOND) if file else ({}, [])
@@ -109,7 +109,7 @@ def _of_services(folder: Path, compose: str, services: Mapping[str, Part], own: 
 
 
 def _of_dockerfiles(folder: Path, choose: Choose) -> Described:
-    """What a Dockerfile says, if that is all. Raises ImageError without one, SettingError."""
+    """Describe a folder by its Dockerfile alone. Raises ImageError without one, SettingError."""
     paths = [path.relative_to(folder).as_posix() for level in LEVELS for path in sorted(folder.glob(f"{level}*Dockerfile*"))]
     names = [name for name in paths if DOCKERFILE.fullmatch(name)] or ["Dockerfile"]
     own = choose("There are", names, names[:1] if names[0] == "Dockerfile" else names)
@@ -120,7 +120,7 @@ def _of_dockerfiles(folder: Path, choose: Choose) -> Described:
 
 
 def _image(folder: Path, build: Part, *, own: bool = False) -> dict[str, Any]:
-    """What the table says of a build, as far as it is not as usual. Raises ImageError without its Dockerfile."""
+    """The table's entries for a build, without the default ones. Raises ImageError without its Dockerfile."""
     context, args = str(build.get("context", ".")), build.get("args") or {}
     name = f"{context.rstrip('/')}/{build.get('dockerfile', 'Dockerfile')}".removeprefix("./")
     if not (folder / name).is_file():
@@ -157,6 +157,6 @@ def _name(folder: Path) -> Value:
 
 
 def _first(pattern: re.Pattern[str], texts: Mapping[str, Sequence[str]], default: str) -> tuple[str, str]:
-    """What the pattern finds first in texts by their source."""
+    """The first match of the pattern, and the source of its text."""
     found = ((match[1] or default, source) for source, each in texts.items() for text in each if (match := pattern.search(text)))
     return next(found, (default, "the default"))

@@ -14,7 +14,7 @@ class Owner:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What objects, images, containers, networks and volumes carry."""
+        """The labels of objects, images, containers, networks and volumes."""
         return {OWNER_LABEL: self.name}
 
     @property

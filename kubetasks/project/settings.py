@@ -88,14 +88,14 @@ class Settings:
 
     @property
     def command(self) -> str:
-        """What a person types in the project's folder, before the name of a task, for this cluster."""
+        """The words to type before the name of a task, in the project's folder, for this cluster."""
         chosen = {"provider": (self.provider, DEFAULTS["cluster"]["provider"]), "name": (self.cluster, self.app.name)}
         words = [f"{self.project.variable('cluster', name)}={given}" for name, (given, usual) in chosen.items() if given != usual]
         return " ".join([*words, self.project.command])
 
     @property
     def cluster_labels(self) -> dict[str, str]:
-        """What the network or volume of this cluster carries: whose it is, and where it was created."""
+        """The labels of this cluster's network or volume: its owner, and where it was created."""
         told = {"cluster": self.cluster, "folder": str(self.project.folder), "command": self.command}
         return {**self.app.owner.labels, **{self.app.owner.key(name): value for name, value in told.items()}}
 

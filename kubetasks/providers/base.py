@@ -82,7 +82,7 @@ class Provider(ABC):
         return False
 
     def service_command(self, kubectl: Sequence[str]) -> list[str]:
-        """What shows where the service answers; `kubectl` are the flags of kubectl."""
+        """The command that shows where the service answers; `kubectl` are the flags of kubectl."""
         return ["kubectl", *kubectl, "get", "service", self._app.name]
 
     @abstractmethod

@@ -65,7 +65,7 @@ class Existing(Provider):
             raise
 
     def delivered(self, image: Image) -> Delivered:
-        """What `deliver` would return; the digest is known, if the image has been pushed from this engine."""
+        """The image as `deliver` returns it; the digest is known if it has been pushed from this engine."""
         if not self._registry:
             return Delivered(image.reference, pulled=False)
         name = self._pushed(image)

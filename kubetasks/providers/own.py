@@ -141,7 +141,7 @@ class Own(Provider):
             return self._do.unless_dry(lambda: self._facts(nodes) if phase == "running" else self.cluster()), phase
 
     def ended(self) -> ClusterError | None:
-        """What is wrong with a cluster that was started, if one of its nodes has ended since."""
+        """The error of a cluster that was started if one of its nodes has ended since, otherwise None."""
         for node in self._nodes():
             if node.status != "running":
                 told = f"Node {node.name} of cluster {self.name} has ended since it was started."
@@ -366,7 +366,7 @@ class Own(Provider):
 
     @abstractmethod
     def _differences(self, nodes: "list[Container]") -> Mapping[str, tuple[str, str]]:
-        """What only a new cluster would follow: a variable, and its wanted and actual value."""
+        """The settings that only a new cluster would follow: each variable with its wanted and actual value."""
 
     @abstractmethod
     def _create(self, at: At) -> list[str]:
@@ -389,11 +389,11 @@ class Own(Provider):
 
     @abstractmethod
     def _parts(self) -> list[str]:
-        """What is there of what that program creates, by kind and name."""
+        """The existing parts that the program creates, by kind and name."""
 
     @abstractmethod
     def _left(self) -> Iterable[str]:
-        """What is there of the cluster, by kind and name."""
+        """The existing parts of the cluster, by kind and name."""
 
     @abstractmethod
     def _remove_rest(self) -> None:

@@ -1,1 +1,1 @@
-"""What a bare machine lacks: found, installed, and removed again. Clusters and the application do not belong here."""
+"""Find, install and remove what a bare machine lacks. Clusters and the application do not belong here."""

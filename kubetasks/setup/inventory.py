@@ -1,4 +1,4 @@
-"""What the tasks need of this machine, and whether it is there."""
+"""The inventory of this machine: what the tasks need, and whether it is there."""
 
 import shutil
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def look(settings: Settings, needed: Sequence[Requirement]) -> list[Item]:
 
 
 def with_base(settings: Settings, needed: Sequence[Requirement]) -> list[Requirement]:
-    """What is needed, and the base image if the application is built on it."""
+    """The requirements, and the base image if the application is built on it."""
     return [*needed, *([BASE_IMAGE] if image.asks_for_base(settings.app) else [])]
 
 
@@ -95,7 +95,7 @@ def _engine(settings: Settings, release: str | None) -> Item:
 
 
 def command(provider: str, kubernetes: str) -> str:
-    """What installs whatever that provider lacks."""
+    """The command that installs everything that the provider lacks."""
     chosen = f"{INVOKE}_CLUSTER_PROVIDER={provider} " if provider != DEFAULTS["cluster"]["provider"] else ""
     version = f"{INVOKE}_CLUSTER_KUBERNETES={kubernetes} " if kubernetes != DEFAULTS["cluster"]["kubernetes"] else ""
     return f"{chosen}{version}{_setup()}"

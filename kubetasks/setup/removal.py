@@ -36,7 +36,7 @@ def require_no_clusters(engine: Engine) -> None:
 
 
 def _removes(cluster: Created) -> str:
-    """What to type so that a cluster is deleted."""
+    """The command that deletes a cluster."""
     if Path(cluster.folder or "/nowhere").is_dir():
         return f"(cd {shlex.quote(cluster.folder)} && {cluster.command} clean --all)"
     name = cluster.name  # nothing but the engine knows of it

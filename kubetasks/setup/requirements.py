@@ -1,4 +1,4 @@
-"""What setup installs besides the container engine, and whether it is there: one answer for setup, doctor and the tasks.
+"""The requirements that setup installs besides the container engine: one answer for setup, doctor and the tasks.
 
 Each has two origins: downloaded or pulled as pinned, or built on this machine if the engine cannot pull. The builder,
 `nodeimages`, names what it builds; it lies beside the package in its repository, and an installed package has none.
@@ -47,7 +47,7 @@ def beside(module: str) -> Any:
 
 
 def built(name: str, *arguments: str) -> str:
-    """What the builder calls what it builds, or "" if it is not there."""
+    """The builder's name for an artifact, or "" without the builder."""
     names = beside("nodeimages.names")
     return str(getattr(names, name)(*arguments)) if names else ""
 

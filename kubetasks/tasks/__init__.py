@@ -1,4 +1,4 @@
-"""What a person types, a theme a file: options are read, the pipeline does it, and the result is printed.
+"""The tasks, a theme a file: read the options, let the pipeline do it, print the result.
 
 The pipeline is imported inside a task: the list of the tasks loads none of it.
 """

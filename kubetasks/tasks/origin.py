@@ -15,7 +15,7 @@ UNKNOWN = f"{NAME} @ git+URL@COMMIT"
 
 
 def requirement() -> str:
-    """What pip installs to get the same package there, or UNKNOWN if nothing here says from where."""
+    """The requirement with which pip installs the same package elsewhere, or UNKNOWN."""
     try:
         installed = metadata.distribution(NAME)
     except metadata.PackageNotFoundError:  # it is run from a clone

@@ -1,4 +1,4 @@
-"""What each task does before and after its own part."""
+"""The part that all tasks share, before and after their own."""
 
 import functools
 from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""What a person sees and types: reports, commands that do the same, interruptions; programs, locks and waits behind them."""
+"""The terminal: reports, equivalent commands, interruptions, and the programs, locks and waits behind them."""

@@ -71,7 +71,7 @@ class Door:
             yield step.at
 
     def known(self, read: Callable[[], T], otherwise: T) -> T:
-        """What is read. Under --dry, if no engine answers, say so once, as a comment, and go on with `otherwise`."""
+        """Return what `read` returns. Under --dry, if no engine answers, say so once, as a comment, and return `otherwise`."""
         try:
             return read()
         except EngineError as error:

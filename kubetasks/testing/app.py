@@ -52,7 +52,7 @@ class App(Namespace):
 
     @in_own_words
     def sending(self) -> Callable[[], Object | None]:
-        """What sends one request from now on, and returns its answer. Raises ExposeError."""
+        """Return a function that sends one request, and returns its answer. Raises ExposeError."""
         seen = self._run().seen
         return partial(seen.send, seen.require_answer())
 

@@ -76,12 +76,12 @@ class Cluster:
         return settings.read(self.project, {prefix: config} if prefix else config, self.environment)
 
     def run(self, namespace: str = "") -> Run:
-        """What the pipeline works on. It asks the cluster anew."""
+        """A new run of the pipeline, which asks the cluster anew."""
         chosen = replace(self.settings, namespace=namespace or self.settings.namespace)
         return Run(chosen, Report(), agreed=True)
 
     def command(self, namespace: str = "") -> str:
-        """What a person types before the name of a task for this cluster, and for that namespace of it."""
+        """The words to type before the name of a task, for this cluster and that namespace of it."""
         own = {"cluster.provider": self.settings.provider, "cluster.name": self.settings.cluster}
         theirs = {f"cluster.{name}": getattr(self.settings, name) for name in ("provider", "context", "kubeconfig")}
         chosen = {**(theirs if self.shared else own), "app.namespace": namespace}
@@ -121,7 +121,7 @@ class Cluster:
         return self.run().cluster.context
 
     def entry(self, **what: str) -> Entry:
-        """What is created for this cluster, as a note has it."""
+        """This cluster as an entry of the ledger."""
         app, used = self.project.application, self.settings
         project = {"name": app.name, "folder": str(self.project.folder), "owner": app.owner.name}
         given = {"cluster.provider": used.provider} | (
@@ -173,7 +173,7 @@ class Cluster:
 
     @in_own_words
     def kubectl(self, *words: str, namespace: str = "", stdin: str = "", timeout: float = KUBECTL_SECONDS) -> str:
-        """What kubectl prints. Raises ProgramError, with its words, if it fails or has not ended after `timeout` seconds."""
+        """Run kubectl, and return its output. Raises ProgramError, with its words, if it fails or exceeds `timeout` seconds."""
         argv, environment = self.command_line(*words, namespace=namespace)
         with tempfile.TemporaryFile() as given:
             given.write(stdin.encode())
@@ -229,7 +229,7 @@ class Cluster:
             self._gone(namespace=name)
 
     def diagnosis(self, namespace: str) -> str:
-        """What is wrong in the namespace, on one screen."""
+        """Diagnose the namespace, on one screen."""
         with spoken(self.words_in(namespace)):
             wrong = diagnose.now(self.run(namespace))
             return wrong.text() if wrong else ""

@@ -1,4 +1,4 @@
-"""What a run of pytest creates, noted before, in a file that outlives a run that is killed: the next one removes it.
+"""The ledger of a run of pytest: all that it creates, noted before in a file. The next run removes what a killed one left.
 
 Each process of a run holds the file's lock, shared, until its end; the operating system releases it.
 """
@@ -109,7 +109,7 @@ def _settle(path: Path, remove: Remove, *, wait: bool) -> list[str]:
 
 
 def _entries(text: str) -> list[Entry]:
-    """What is noted and has not gone; a last line that was cut off is left out."""
+    """The entries that have not gone; a last line that was cut off is left out."""
     entries: list[Entry] = []
     for line in text.splitlines(keepends=True):
         if line.endswith("\n"):

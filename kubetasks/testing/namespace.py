@@ -26,7 +26,7 @@ class Namespace:
     namespace: str
 
     def kubectl(self, *words: str, stdin: str = "", timeout: float = KUBECTL_SECONDS) -> str:
-        """What kubectl prints for this namespace; it fails also after `timeout` seconds."""
+        """Run kubectl in this namespace, and return its output; it fails also after `timeout` seconds."""
         return self.cluster.kubectl(*words, namespace=self.namespace, stdin=stdin, timeout=timeout)
 
     def apply(self, what: Path | str | Object | Sequence[Object]) -> None:
@@ -62,7 +62,7 @@ class Namespace:
             raise RolloutError(sentence, screen=f"{sentence}\n{self.cluster.diagnosis(self.namespace)}") from error
 
     def logs(self, what: str) -> str:
-        """What the containers of a pod, or of an object's pods, have printed."""
+        """The logs of a pod, or of an object's pods."""
         several = [] if what.startswith(PODS) or "/" not in what else ["--all-pods"]
         return self.kubectl("logs", what, "--all-containers", "--tail=-1", *several)
 
@@ -71,7 +71,7 @@ class Namespace:
         return sorted(json.loads(self.kubectl("get", "events", "--output=json"))["items"], key=problems.event_time)
 
     def exec(self, what: str, *command: str, timeout: float = SECONDS) -> str:
-        """What a command prints in a pod, or in one of an object's pods."""
+        """Run a command in a pod, or in one of an object's pods, and return its output."""
         return self.kubectl("exec", what, "--", *command, timeout=timeout)
 
     def port_forward(self, what: str, port: int) -> AbstractContextManager[str]:

@@ -25,7 +25,7 @@ FIRST_PORT, PORTS = 20000, 9000  # a person's cluster is unlikely to want them
 
 
 class BrokenError(Exception):
-    """What the processes of a run share could not be made; the text says why, with the traceback of a bug."""
+    """A shared part of the run could not be made; the text says why, with the traceback of a bug."""
 
 
 class Session:
@@ -94,7 +94,7 @@ def _tell(entry: Entry) -> None:
 
 
 def once(folder: Path, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `make` returned to the first process that asked for that name in the folder, as JSON.
+    """Return what `make` returned to the first process that asked for that name in the folder, as JSON.
 
     If it raises something, so does this; each process that asks later gets a BrokenError with its words.
     """

@@ -128,7 +128,7 @@ class Config:
         return ["create", "cluster", *words]
 
     def environment(self, given: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """What makes kind use the cluster's own network, and nodes ask its registry and not the proxy, if there is one."""
+        """The variables that make kind use the cluster's own network, and nodes ask its registry and not a proxy."""
         own = {"KIND_EXPERIMENTAL_DOCKER_NETWORK": self.name}
         if any(given.get(name) for name in PROXIES):  # kind gives them to the nodes
             direct = given.get("NO_PROXY") or given.get("no_proxy") or ""

@@ -34,7 +34,7 @@ class Network:
         self._do(create, lambda _: self._engine.create_network(self._name, self._labels, options))
 
     def _options(self) -> dict[str, str]:
-        """What kind would give a network of its own: the default bridge's MTU, or large packets vanish behind a VPN."""
+        """The options of kind's own network: with a larger MTU than the default bridge's, packets vanish behind a VPN."""
         bridge = self._engine.network("bridge") or {}
         mtu = (bridge.get("Options") or {}).get(MTU)
         return {"com.docker.network.bridge.enable_ip_masquerade": "true", **({MTU: mtu} if mtu else {})}

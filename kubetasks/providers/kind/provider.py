@@ -60,7 +60,7 @@ class Kind(Own):
         return asked if asked > 1 else len(self._theirs.get("nodes") or ()) or 1  # 1 is the default
 
     def config(self) -> Config:
-        """What a new cluster would be created with, on a port that is free now."""
+        """The configuration of a new cluster, on a port that is free now."""
         node, timeout = self._find(requirements.KIND_NODE_IMAGE, self._engine), self._wanted.timeout
         port, given = free_port(self._port), (self._theirs, self._file)
         return Config(self.name, node.reference, port, self.kubeconfig, self._size, timeout, *given)

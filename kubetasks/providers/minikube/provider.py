@@ -54,7 +54,7 @@ class Minikube(Own):
         return {"MINIKUBE_HOME": str(self.folder), **super().environment}
 
     def config(self) -> Config:
-        """What a new cluster would be created with."""
+        """The configuration of a new cluster."""
         image, version = self._find(requirements.MINIKUBE_NODE_IMAGE, self._engine), KUBERNETES[self._wanted.kubernetes]
         built = image.reference != KICBASE
         release = f"v{version.built}" if built else pulled_release(version.pulled)
@@ -70,7 +70,7 @@ class Minikube(Own):
         return self._engine.volume(self.name) or {}
 
     def _recorded(self, name: str) -> str:
-        """What the volume's label of that name says, or ""."""
+        """The value of the volume's label of that name, or ""."""
         return self._labels_of_volume().get(self._app.owner.key(name), "")
 
     def _is_ours(self) -> bool:
