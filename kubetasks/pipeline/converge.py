@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
-from kubetasks.errors import ExposeError, RolloutError, SettingError
+from kubetasks.errors import ExposeError, RolloutError, SettingError, TaskError
 from kubetasks.kube import client, kinds, manifests, objects, problems, readiness, service, states
 from kubetasks.kube.client import ApiError, Object, UnservedError, describe
 from kubetasks.kube.manifests import Manifest
@@ -173,8 +173,10 @@ def _revisions_before(run: Run, there: dict[str, Object]) -> dict[str, Revision]
         raise RolloutError(f"The deployment {run.app.name} has no earlier revision.", f"{INV} build deploy")
     serving = {name: before for name, before in known.items() if before.serving}
     chosen = serving or ({own: known[own]} if own in known else known)
-    for name in (name for name in known if name not in chosen):
-        run.report.say(f"{name} stays as it is: {shell.line(run.kubectl('rollout', 'undo', name))} takes it back too.")
+    for name, before in known.items():
+        if name not in chosen:
+            undo = shell.line(run.kubectl("rollout", "undo", name))
+            run.report.say(f"{name} stays as it is; {undo} goes back to its revision {before.number}.")
     return chosen
 
 
@@ -251,11 +253,18 @@ def _scale(run: Run, replicas: int) -> bool:
 
 def _roll_back(run: Run, found: Found) -> list[Object]:
     """Give the deployments their templates of before, and return them."""
+    done: list[str] = []
     for name, before in found.before.items():
         run.forget("seen")
         undo = run.kubectl("rollout", "undo", name, f"--to-revision={before.number}")
         replace_template = partial(objects.replace_template, run.kube, found.there[name], before.template)
-        run.do.did(undo, replace_template)
+        try:
+            run.do.did(undo, replace_template)
+        except TaskError:
+            if done:
+                run.report.say(f"Rolled back so far: {', '.join(done)}. {INV} rollback goes on.")
+            raise
+        done.append(name)
     if not found.before:  # nobody looked
         run.do.show(run.kubectl("rollout", "undo", run.app.deployment))
     return [found.there[name] for name in found.before]

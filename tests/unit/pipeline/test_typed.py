@@ -135,6 +135,7 @@ DONE: dict[str, Callable[[World], Any]] = {
     "the mailer is edited": lambda it: it.edit("mailer/Containerfile", lambda text: f"{text}#\n"),
     "the new mailer does not start": lambda it: it.kube.broken.update({it.run.images[1].reference: "ErrImageNeverPull"}),
     "the Dockerfile has arguments": lambda it: it.run.app.source.dockerfile.write_text(ARGUMENTS),
+    "the mailer cannot be changed once": soon("PATCH deployment/mailer", ApiError("PATCH", 500, "", "etcd has no leader")),
     "all pods start": lambda it: it.kube.broken.clear(),
     "its pods do not start": broken("ErrImageNeverPull"),
     "its pods take long": broken("ContainerCreating"),
