@@ -1,4 +1,4 @@
-"""The common part of every provider's nodes: Debian, our programs, and the control plane's images unpacked."""
+"""What the nodes of every provider have in common: Debian, our programs, and the control plane's images unpacked."""
 
 import shutil
 import subprocess
@@ -48,7 +48,7 @@ SELDOM_COUNTED = """
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of a node: folders of compiled programs, `own` being the provider's, and where to work."""
+    """What a node is put together from: folders of compiled programs, `own` being the provider's, and where to work."""
 
     version: Kubernetes
     kubernetes: Path

@@ -9,7 +9,7 @@ DEFAULT = "python3"  # the package of a release's own Python
 
 
 def packages(python: str) -> list[str]:
-    """The content of an image with that package of Debian's."""
+    """What an image with that package of Debian's has."""
     return [python, f"{python}-venv", "ca-certificates"]
 
 
