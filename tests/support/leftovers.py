@@ -29,14 +29,14 @@ def remove(prefix: str) -> None:
 
 def put_aside() -> None:
     """Leave no image under the application's name, whoever built it; what a killed run put aside is put back first."""
-    _restore()
+    restore()
     _rename(NAME, ASIDE)
 
 
 def put_back() -> None:
     """Remove the images of the run, and give a person's images their names again."""
     remove_images()
-    _restore()
+    restore()
 
 
 def remove_images() -> None:
@@ -52,7 +52,7 @@ def keep_stages() -> None:
         docker("tag", stage, f"{STAGES}:{number}")
 
 
-def _restore() -> None:
+def restore() -> None:
     """Put back what is aside, and remove the kept stages."""
     _untag(STAGES)
     _rename(ASIDE, NAME)
