@@ -24,7 +24,7 @@ def diagnose(objects: Any, events: Sequence[dict[str, Any]] = (), log: Sequence[
     return diagnosis.diagnose(problem, rollout, events, log, NOW)
 
 
-def test_a_missing_image_beside_what_still_serves() -> None:
+def test_of_several_events_the_one_of_the_problem_is_told() -> None:
     objects = recorded("missing-image")
     broken = next(pod["metadata"]["name"] for pod in objects["pods"] if not states.pod_ready(pod))
     absent = 'Container image "simple-server:missing" is not present'
@@ -33,17 +33,7 @@ def test_a_missing_image_beside_what_still_serves() -> None:
         event(broken, 59, "BackOff", "Back-off"),
         event(broken, 59, "Scheduled", "Successfully assigned", type="Normal"),
     ]
-    assert diagnose(objects, told).text() == (
-        f"Pod {broken} does not run: the image simple-server:missing is not on the node.\n"
-        "  code      image-never-pull\n"
-        f"  object    pod/{broken}, container simple-server, node simple-server-control-plane\n"
-        '  event     ErrImageNeverPull 4 times, 5 s ago: Container image "simple-server:missing" is not present\n'
-        "  wanted    simple-server:missing\n"
-        "  running   simple-server:v1\n"
-        "  changed   deployment/simple-server, now revision 2: 0 of 1 pods ready\n"
-        "  serving   1 pod of an earlier revision\n"
-        "  next      ./inv build deploy; first docker pull, for a third-party image; docs/clusters.md for an existing cluster"
-    )
+    assert diagnose(objects, told).event == f"ErrImageNeverPull 4 times, 5 s ago: {absent}"
 
 
 def test_the_screen_has_24_lines_at_most_whatever_there_is_to_say() -> None:
