@@ -90,7 +90,7 @@ def test_an_object_that_has_taken_the_place_of_ours_since_it_was_read_is_not_cha
     assert objects.apply(kube, ours, before), "one that has gone is created"
 
 
-@pytest.mark.promise("If you run a task twice", "If the source is unchanged", "`deploy` keeps the number of pods")
+@pytest.mark.promise("If you run a task twice", "An unchanged source is not", "`deploy` keeps the number of pods")
 def test_a_second_deploy_changes_nothing_and_restarts_no_pod(app: Tasks) -> None:
     app("build", "deploy")
     first = identity(app)
