@@ -27,8 +27,8 @@ from tests.unit.ci.test_action import BASH
 SECONDS = 1800  # of one step
 REFUSED = "#!/bin/sh\necho 'unshare: unshare failed: Operation not permitted' >&2\nexit 1\n"
 REGISTRIES = re.compile("(PIP|UV|SSL|CURL|REQUESTS|GIT_SSL)_.*|GO(PROXY|SUMDB|NOSUMDB)|.*_PROXY", re.IGNORECASE)
-CORE = {"inputs.tier": "core", "runner.arch == 'X64' && '--browser' || ''": ""}
-CORE["inputs.tier != 'core' && format('--{0}', inputs.tier) || ''"] = ""
+TIER = "inputs.tier != 'core' && format('--{0}', inputs.tier) || ''"
+BROWSER = "runner.arch == 'X64' && '--browser' || ''"
 
 pytestmark = [
     pytest.mark.exhaustive,
@@ -101,11 +101,11 @@ def test_the_jobs_of_this_repository_pass(runner: Runner, clusterless: Tasks) ->
     folder = source.clone(runner.person.home / "work" / "project")
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
     runner.person.owns(folder.parent)
-    minor = {"inputs.kubernetes": clusterless.settings.kubernetes}
+    minor = {"inputs.kubernetes": clusterless.settings.kubernetes, BROWSER: ""}
     runner.does("quick", "lint", folder, {})
     runner.does("quick", "unit", folder, {"matrix.python": "3.11"})
-    runner.does("cluster", "cluster", folder, {**CORE, **minor})
-    runner.does("cluster", "cluster", folder, {**CORE, **minor, "inputs.provider": "minikube"})
+    runner.does("cluster", "cluster", folder, {**minor, "inputs.provider": "minikube", TIER: ""})
+    runner.does("cluster", "cluster", folder, {**minor, TIER: "--all"})
 
 
 def test_the_job_for_other_repositories_passes(runner: Runner, clusterless: Tasks) -> None:
