@@ -1,8 +1,8 @@
 """The steps of the workflows, typed by a person like GitHub's runner: not root, in the engine's group, with an empty home.
 
 `unshare` is refused as AppArmor refuses it there, and the environment has what GitHub sets and nothing of ours. Different from
-there: Chromium is used if this machine has it, the images are built and not pulled, a copy of the source stands for actions/checkout, and a virtual
-environment for actions/setup-python. There is no sudo, and no other action is run.
+there: Chromium is used if this machine has it, the images are built and not pulled, a copy of the source stands for
+actions/checkout, and a virtual environment for actions/setup-python. There is no sudo, and no other action is run.
 """
 
 import os
