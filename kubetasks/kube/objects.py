@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from kubetasks.errors import LeftoverError, OwnershipError
-from kubetasks.kube import kinds, readiness
+from kubetasks.kube import kinds, readiness, states
 from kubetasks.kube.client import NOT_FOUND, ApiError, Kube, Object, describe, path
 from kubetasks.project.words import INV
 from kubetasks.terminal import wait
@@ -62,8 +62,8 @@ def _applied(kube: Kube, item: Object, **options: str) -> Object:
 def rehearse(kube: Kube, item: Object, before: Object | None) -> bool:
     """Let the API server check what it is given, and store nothing; True if our object of that name must be replaced.
 
-    That is what runs to an end, if it has failed or another one is wanted: what has run does not run again. What needs something
-    that is not there yet cannot be checked. Raises ApiError.
+    That is what is being deleted, and what runs to an end, if it has failed or another one is wanted: what has run does not run
+    again. What needs something that is not there yet cannot be checked. Raises ApiError.
     """
     ends = item["kind"] in kinds.ENDING
     try:
@@ -75,6 +75,8 @@ def rehearse(kube: Kube, item: Object, before: Object | None) -> bool:
             raise
         another = {**item, "metadata": {**item["metadata"], "name": REHEARSED}}
         return not rehearse(kube, another, None)
+    if before and states.terminating(before):
+        return True
     if not (ends and before):
         return False
     changed = (after["spec"], after["metadata"].get("annotations")) != (before["spec"], before["metadata"].get("annotations"))

@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from kubetasks.kube.client import Object
-from kubetasks.kube.states import condition, container_statuses, ending
+from kubetasks.kube.states import condition, container_statuses, terminating
 from kubetasks.project.words import DEPLOYMENT, DOCS, INV, INVOKE, MENDED
 
 NODE_STOPPED = ("CrashLoopBackOff", "Unknown")  # why a container waits and how it ended, if its runtime did not see the end
@@ -190,7 +190,7 @@ def of_kind(code: str, name: str, container: str = "", grace: Grace | None = Non
 def unschedulable(pod: Object) -> str | None:
     """The scheduler's message if the pod fits on no node now, otherwise None."""
     placed = condition(pod, "PodScheduled")
-    if placed.get("reason") != "Unschedulable" or ending(pod):
+    if placed.get("reason") != "Unschedulable" or terminating(pod):
         return None
     return str(placed.get("message", ""))
 
@@ -199,7 +199,7 @@ def creating(pod: Object, now: datetime) -> bool:
     """Whether the pod has a node, and its volumes and network are not there after longer than usual."""
     scheduled = condition(pod, "PodScheduled")
     since = scheduled.get("lastTransitionTime")
-    if scheduled.get("status") != "True" or not since or ending(pod):
+    if scheduled.get("status") != "True" or not since or terminating(pod):
         return False
     late = now - datetime.fromisoformat(since) > timedelta(seconds=USUAL_SECONDS)
     return late and condition(pod, "PodReadyToStartContainers").get("status") == "False"
@@ -207,7 +207,7 @@ def creating(pod: Object, now: datetime) -> bool:
 
 def unready(pod: Object, now: datetime) -> Unready | None:
     """The container that runs and that its readiness probe has not found ready, or None if there is none."""
-    if ending(pod):
+    if terminating(pod):
         return None
     probes = {
         container["name"]: container["readinessProbe"] for container in pod["spec"]["containers"] if "readinessProbe" in container
@@ -231,7 +231,7 @@ def of_pod(
     `revertible`: there is an earlier revision.
     """
     name = pod["metadata"]["name"]
-    if ending(pod):
+    if terminating(pod):
         return None
     back = f"{INV} rollback" if revertible else f"{INV} build deploy"
     for container in container_statuses(pod):

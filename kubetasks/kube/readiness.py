@@ -14,7 +14,16 @@ from kubetasks.kube import problems
 from kubetasks.kube.client import VERSIONS, Object, describe, within
 from kubetasks.kube.kinds import CONDITIONS, COUNTS, ENDING, GENERAL, WANTED
 from kubetasks.kube.problems import Evidence, Grace, Problem
-from kubetasks.kube.states import condition, conditions, container_statuses, ending, name_of, pod_phase, pod_ready, started_since
+from kubetasks.kube.states import (
+    condition,
+    conditions,
+    container_statuses,
+    name_of,
+    pod_phase,
+    pod_ready,
+    started_since,
+    terminating,
+)
 from kubetasks.terminal.wait import Done, Failed, Pending, State
 
 REVISION = "deployment.kubernetes.io/revision"
@@ -61,7 +70,7 @@ def problem(rollout: Rollout) -> Problem | None:
     if workload is None:
         return problems.of_kind("gone", "")
     name = workload["metadata"]["name"]
-    if ending(workload) or not _noticed(workload):
+    if terminating(workload) or not _noticed(workload):
         return None
     if ended := failure(workload):
         message = str(ended.get("message") or ended.get("reason") or "its containers have ended")
@@ -77,7 +86,7 @@ def problem(rollout: Rollout) -> Problem | None:
     if updated > wanted:
         return None
     starting = [pod for pod in newest if not pod_ready(pod) and problems.of_pod(pod, evidence) is None]
-    leaving = [pod for pod in rollout.pods if ending(pod)]
+    leaving = [pod for pod in rollout.pods if terminating(pod)]
     releasing = bool(starting or leaving)
     refused = told.get("ReplicaFailure", {})
     if refused.get("status") == "True" and updated < wanted:  # the condition outlives its cause
@@ -196,7 +205,7 @@ def progress(rollout: Rollout, since: Mapping[str, datetime]) -> Done | Pending:
     workload, newest = rollout.workload, newest_pods(rollout)
     if not workload or not _noticed(workload):
         return Pending(f"waiting for the {workload['kind'].lower() if workload else 'deployment'} controller")
-    if ending(workload):
+    if terminating(workload):
         return Pending("it is being deleted")
     count = _count(workload)
     if count is None:

@@ -71,12 +71,12 @@ def node_port_owner(services: Sequence[Object], port: int, name: str, namespace:
     return None
 
 
-def ready_ports(service: Object, slices: Sequence[Object]) -> dict[str, int]:
+def ready_ports(service: Object | None, slices: Sequence[Object]) -> dict[str, int]:
     """The pods that a service's EndpointSlices send requests to, and the port of each that its first port leads to.
 
     After a rollout with another port there are slices with either.
     """
-    first = ((service["spec"].get("ports") or [{}])[0]).get("name") or ""
+    first = ((within(service, "spec").get("ports") or [{}])[0]).get("name") or ""
     pods: dict[str, int] = {}
     for part in slices:
         port = next((entry.get("port") for entry in part.get("ports") or [] if (entry.get("name") or "") == first), None)

@@ -12,7 +12,7 @@ def name_of(item: Object) -> str:
     return str(item["metadata"]["name"])
 
 
-def ending(item: Object) -> bool:
+def terminating(item: Object) -> bool:
     """Whether the object has been deleted, and is there until its finalizers are done."""
     return bool(item["metadata"].get("deletionTimestamp"))
 
@@ -61,7 +61,7 @@ def started_since(pod: Object, since: datetime | None) -> bool:
 
 def pod_phase(pod: Object) -> str:
     """One word for a pod, as kubectl prints it: Running, Terminating, ErrImageNeverPull, ..."""
-    if ending(pod):
+    if terminating(pod):
         return "Terminating"
     for container in pod.get("status", {}).get("containerStatuses", []):
         waiting = container.get("state", {}).get("waiting")
@@ -72,4 +72,4 @@ def pod_phase(pod: Object) -> str:
 
 def pod_ready(pod: Object) -> bool:
     """Whether a pod (or node) is ready and not terminating."""
-    return not ending(pod) and condition(pod, "Ready").get("status") == "True"
+    return not terminating(pod) and condition(pod, "Ready").get("status") == "True"

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Literal
 
 from kubetasks.errors import ExposeError, RolloutError, SettingError, TaskError
-from kubetasks.kube import client, kinds, manifests, objects, problems, readiness, service, states
+from kubetasks.kube import client, kinds, manifests, objects, problems, readiness, service
 from kubetasks.kube.client import ApiError, Object, UnservedError, describe
 from kubetasks.kube.manifests import Manifest
 from kubetasks.kube.readiness import Revision
@@ -95,8 +95,9 @@ def converge(
                 given = [] if provider.shared else [image.reference for image in place.delivered.values()]
                 waits.wait_until_ready(run, _text(stage, found, done - {run.app.service}), awaited, given)
             if stage.exposed:
-                told = {"changed": run.app.service in done, "before": run.app.service in found.there}
-                addresses += run.do.unless_dry(partial(waits.wait_for_addresses, run, **told)) or []
+                service_changed, before = run.app.service in done, run.app.service in found.there
+                answering = partial(waits.wait_for_addresses, run, changed=service_changed, before=before)
+                addresses += run.do.unless_dry(answering) or []
         if wanted.gone:
             _delete(run, found, meanwhile)
         served = 0
@@ -123,7 +124,7 @@ def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
         with _told_of(run, part):
             placed = run.kube.placed(item, run.settings.namespace)
             present = seen.there(placed)
-            if objects.rehearse(run.kube, placed, present) or (present and states.ending(present)):
+            if objects.rehearse(run.kube, placed, present):
                 replaced.append(name)
         if present:
             there[name] = present

@@ -68,7 +68,7 @@ def _remove_from_nodes(run: Run) -> list[str] | None:
 def _used_images(run: Run) -> set[str]:
     """The application's images of all pods and workloads that are not being deleted, whoever created them."""
     found = [item for kind in ("Pod", "CronJob", *COUNTS) for item in run.kube.list(kind)]
-    staying = [item for item in found if not states.ending(item)]
+    staying = [item for item in found if not states.terminating(item)]
     names = {image.familiar(container["image"]) for item in staying for container in template.containers(item)}
     return {name for name in names if name.partition(":")[0] in {source.name for source in run.app.sources}}
 

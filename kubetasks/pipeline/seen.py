@@ -83,7 +83,7 @@ class Seen:
         deployment = self.there(client.reference("Deployment", self._app.name))
         if deployment is None:
             raise RolloutError(f"There is no deployment {self._app.name} in namespace {self._namespace}.", f"{INV} deploy")
-        if states.ending(deployment):
+        if states.terminating(deployment):
             raise RolloutError(
                 f"The deployment {self._app.name} is being deleted.", f"{INV} deploy waits for that, and creates it again"
             )
@@ -138,7 +138,7 @@ class Seen:
     @property
     def ready_pods(self) -> frozenset[str]:
         """The names of the pods that the service sends requests to."""
-        return frozenset(service.ready_ports(self.service or {"spec": {}}, self._slices))
+        return frozenset(service.ready_ports(None, self._slices))
 
     @cached_property
     def addresses(self) -> list[Address]:

@@ -274,7 +274,7 @@ def kept(entry: Entry) -> str:
     kubectl = f"KUBECONFIG={cluster.kubeconfig} kubectl --context {cluster.context}"
     if namespace:
         item = cluster.run().kube.get("Namespace", namespace)
-        if item is None or states.ending(item):
+        if item is None or states.terminating(item):
             return ""
         return f"Kept namespace {namespace}: {kubectl} --namespace {namespace} get pods" + (
             f"\n  {kubectl} delete namespace {namespace} removes it" if cluster.shared else ""

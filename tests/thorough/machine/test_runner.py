@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from kubetasks.setup import requirements
 from tasks import PROJECT
 from tests.support import leftovers, person, public, source
 from tests.support.driver import Tasks
 from tests.support.person import Person
-from tests.unit.ci.test_action import BASH
+from tests.unit.ci.test_action import BASH, filled
+from tests.unit.ci.test_workflows import WORKFLOWS, steps
 
 SECONDS = 1800  # of one step
 REFUSED = "#!/bin/sh\necho 'unshare: unshare failed: Operation not permitted' >&2\nexit 1\n"
@@ -47,23 +47,20 @@ class Runner:
 
     def does(self, workflow: str, job: str, folder: Path, values: Mapping[str, str]) -> None:
         """Run the steps of a job, with the values of its expressions, which are the workflow's defaults unless given."""
-        text = (PROJECT.folder / ".github" / "workflows" / f"{workflow}.yml").read_text()
-        written: dict[Any, Any] = yaml.safe_load(text)
+        written = WORKFLOWS[workflow]
         inputs = (written[True]["workflow_call"] or {}).get("inputs", {})  # YAML 1.1 reads `on` as True
         known = {**{f"inputs.{name}": str(one.get("default", "")) for name, one in inputs.items()}, **values}
         conditions = {f"inputs.provider == '{name}'": name == known.get("inputs.provider") for name in ("kind", "minikube")}
         conditions |= {"": True, "failure() || cancelled()": False, "always()": True}
 
-        def filled(variables: Mapping[str, str]) -> dict[str, str]:
-            return {
-                name: re.sub(r"\$\{\{ (.+?) \}\}", lambda found: known[found[1]], str(text)) for name, text in variables.items()
-            }
+        def all_filled(variables: Mapping[str, Any]) -> dict[str, str]:
+            return {name: filled(str(text), known) for name, text in variables.items()}
 
-        of_job = filled(written["jobs"][job].get("env", {}))
+        of_job = all_filled(written["jobs"][job].get("env", {}))
         of_job.pop("INVOKE_SETUP_IMAGES", "")  # there is no image registry here
-        for step in written["jobs"][job]["steps"]:
+        for step in steps(workflow, job):
             if "run" in step and conditions[step.get("if", "")]:
-                environment = {**self.variables, **of_job, **filled(step.get("env", {}))}
+                environment = {**self.variables, **of_job, **all_filled(step.get("env", {}))}
                 argv = [*self.person.words, *BASH, step["run"]]
                 ended_with = subprocess.run(argv, cwd=folder, env=environment, timeout=SECONDS, check=False).returncode
                 assert ended_with == 0, f"{workflow}.yml, {job}: {step['run']}"
