@@ -29,14 +29,15 @@ Serve = Literal["if changed", "always"]  # when to wait until the pods answer
 @dataclass(frozen=True)
 class Found:
     """The state before a change: the parts that are there, by name, which of them must be replaced, which parts
-    belong to no namespace, and the revisions to go back to, by deployment; or what is to go, and the addresses of a service that
-    goes.
+    belong to no namespace, and the revisions to go back to, by deployment, and of those that stay; or what is to go, and the
+    addresses of a service that goes.
     """
 
     there: Mapping[str, Object] = field(default_factory=dict)
     replaced: Collection[str] = ()
     wide: Sequence[str] = ()
     before: Mapping[str, Revision] = field(default_factory=dict)
+    staying: Mapping[str, Revision] = field(default_factory=dict)
     going: Sequence[Object] = ()
     closing: Sequence[Address] = ()
 
@@ -78,6 +79,9 @@ def converge(
         if kept:
             run.report.say(f"Kept with its data: {', '.join(map(describe, kept))}. {INV} undeploy --volumes removes it.")
             found = replace(found, going=[item for item in found.going if item not in kept])
+        for name, revision in found.staying.items():
+            undo = shell.line(run.kubectl("rollout", "undo", name))
+            run.report.say(f"{name} stays as it is; {undo} goes back to its revision {revision.number}.")
         if found.going or not wanted.gone:
             run.do.unless_dry(lambda: run.agree(list(map(describe, found.going)), found.wide))
         if wanted.images:
@@ -130,7 +134,7 @@ def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
             there[name] = present
         if "namespace" not in placed["metadata"]:
             wide.append(name)
-    return Found(there, replaced, wide, _revisions_before(run, there) if wanted.back else {})
+    return Found(there, replaced, wide, *(_revisions_before(run, there) if wanted.back else ()))
 
 
 def _expected(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
@@ -153,8 +157,9 @@ def _told_of(run: Run, part: Part) -> Iterator[None]:
         raise SettingError(f"{where}: {error.sentence}", "Fix the file, and run it again") from error
 
 
-def _revisions_before(run: Run, there: dict[str, Object]) -> dict[str, Revision]:
+def _revisions_before(run: Run, there: dict[str, Object]) -> tuple[dict[str, Revision], dict[str, Revision]]:
     """Those of the deployments whose earlier revision still has ready pods; if none has, of the application's own, or the others.
+    The second ones are of the deployments that stay.
 
     Add these deployments to what is `there`. Raises RolloutError.
     """
@@ -174,11 +179,7 @@ def _revisions_before(run: Run, there: dict[str, Object]) -> dict[str, Revision]
         raise RolloutError(f"The deployment {run.app.name} has no earlier revision.", f"{INV} build deploy")
     serving = {name: before for name, before in known.items() if before.serving}
     chosen = serving or ({own: known[own]} if own in known else known)
-    for name, before in known.items():
-        if name not in chosen:
-            undo = shell.line(run.kubectl("rollout", "undo", name))
-            run.report.say(f"{name} stays as it is; {undo} goes back to its revision {before.number}.")
-    return chosen
+    return chosen, {name: before for name, before in known.items() if name not in chosen}
 
 
 def _text(stage: Desired, found: Found, changed: set[str]) -> str:

@@ -54,3 +54,4 @@ def made() -> Iterator[Person]:
         yield Person(name, home)
     finally:
         subprocess.run(["userdel", "--force", "--remove", name], check=True)
+        shutil.rmtree(Path("/tmp") / f"pytest-of-{name}", ignore_errors=True)  # if they have run it

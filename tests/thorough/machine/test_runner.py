@@ -1,117 +1,136 @@
-"""The steps of the workflows, typed by a person like GitHub's runner: not root, in the engine's group, with an empty home.
+"""The workflows, run by act for a person like GitHub's runner: not root, in the engine's group, with an empty home.
 
-`unshare` is refused as AppArmor refuses it there, and the environment has what GitHub sets and nothing of ours. Different from
-there: Chromium is used if this machine has it, the images are built and not pulled, a copy of the source stands for
-actions/checkout, and a virtual environment for actions/setup-python. There is no sudo, and no other action is run.
+`unshare` is refused as AppArmor refuses it there, and the environment has nothing of ours. Different from there: the images are
+built and not pulled, Chromium is used if this machine has it, a stand-in of actions/setup-python makes a virtual environment with
+this machine's Python, and the other actions do nothing but for checkout, where act copies the folder. There is no sudo.
 """
 
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import sys
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kubetasks.setup import requirements
+from kubetasks.tasks.init import WORKFLOW
+from kubetasks.terminal.door import Door
+from kubetasks.terminal.report import Report
+from nodeimages import golang
 from tasks import PROJECT
 from tests.support import leftovers, person, public, source
-from tests.support.driver import Tasks
+from tests.support.driver import Tasks, run
 from tests.support.person import Person
-from tests.unit.ci.test_action import BASH, filled
-from tests.unit.ci.test_workflows import WORKFLOWS, steps
+from tests.thorough.package.test_init import APPS
+from tests.unit.ci.test_workflows import FILES
 
-SECONDS = 1800  # of one step
+SECONDS = 3600  # of one workflow
+MACHINE = "ubuntu-24.04"
 REFUSED = "#!/bin/sh\necho 'unshare: unshare failed: Operation not permitted' >&2\nexit 1\n"
 REGISTRIES = re.compile("(PIP|UV|SSL|CURL|REQUESTS|GIT_SSL)_.*|GO(PROXY|SUMDB|NOSUMDB)|.*_PROXY", re.IGNORECASE)
-TIER = "inputs.tier != 'core' && format('--{0}', inputs.tier) || ''"
-BROWSER = "runner.arch == 'X64' && '--browser' || ''"
+DOES = "runs: {{ using: composite, steps: [{{ run: '{}', shell: bash }}] }}\n"
+ACTIONS = {"actions/setup-python": 'python3 -m venv "$RUNNER_TEMP/python" && echo "$RUNNER_TEMP/python/bin" >>"$GITHUB_PATH"'}
+US = "OWNER/REPOSITORY"  # as docs/ci.md has it
+INIT = "import sys; sys.argv = ['kubetasks', 'init', '--yes']; from kubetasks.__main__ import main; main()"
+OTHERS = """\
+on: push
+{jobs}    with: {{ kubernetes: '["{kubernetes}"]', provider: minikube, packages: {packages} }}
+  action:
+    needs: kubernetes
+    runs-on: {machine}
+    steps:
+      - uses: {checkout}
+      - uses: {us}/.github/actions/kubetasks@TAG
+        with: {{ kubernetes: "{kubernetes}", python: "3", packages: {packages} }}
+      - run: pytest -n auto
+"""
 
 pytestmark = [
     pytest.mark.exhaustive,
-    pytest.mark.timeout(4 * SECONDS),
+    pytest.mark.timeout(2 * SECONDS),
     pytest.mark.skipif(not person.can_be_made(), reason="needs root, useradd and setpriv"),
 ]
 
 
-@dataclass(frozen=True)
 class Runner:
-    """`temporary` is the folder that GitHub calls RUNNER_TEMP."""
+    """Runs workflows in the repositories below a person's home, where `project` is a copy of this one."""
 
-    person: Person
-    temporary: Path
-    variables: Mapping[str, str]
+    def __init__(self, somebody: Person, variables: dict[str, str]) -> None:
+        self.home = somebody.home
+        self._person = somebody
+        self._variables = variables
+        self.actions = {*re.findall(r"uses: (actions/\S+)", "".join(path.read_text() for path in FILES.values()))}
+        self.packages = f"--editable {self.home}/project pytest pytest-xdist"  # with what builds the images
+        self.project = source.clone(self.home / "project")
+        cluster = self.project / ".github" / "workflows" / "cluster.yml"
+        cluster.write_text(cluster.read_text().replace("INVOKE_SETUP_IMAGES: pull", "INVOKE_SETUP_IMAGES: auto"))
 
-    def does(self, workflow: str, job: str, folder: Path, values: Mapping[str, str]) -> None:
-        """Run the steps of a job, with the values of its expressions, which are the workflow's defaults unless given."""
-        written = WORKFLOWS[workflow]
-        inputs = (written[True]["workflow_call"] or {}).get("inputs", {})  # YAML 1.1 reads `on` as True
-        known = {**{f"inputs.{name}": str(one.get("default", "")) for name, one in inputs.items()}, **values}
-        conditions = {f"inputs.provider == '{name}'": name == known.get("inputs.provider") for name in ("kind", "minikube")}
-        conditions |= {"": True, "failure() || cancelled()": False, "always()": True}
+    def passes(self, workflow: Path, *words: str) -> None:
+        """Run the jobs of a workflow after a push to the repository in which it lies."""
+        folder = workflow.parents[2]
+        for command in ("init --initial-branch=main", "add .", "-c user.name=Somebody -c user.email= commit -m all"):
+            run(["git", *command.split()], folder)
+        self._person.owns(self.home)
+        argv = [*self._person.words, str(self.home / "act"), "push", f"--workflows={workflow}", "--concurrent-jobs=1"]
+        argv += [f"--platform={MACHINE}=-self-hosted", "--no-cache-server", *words]
+        argv += [f"--local-repository={US}@TAG={self.project}", *self._stand_ins()]
+        ended = subprocess.run(argv, cwd=folder, env=self._variables, timeout=SECONDS, check=False)
+        assert ended.returncode == 0, workflow.read_text()
 
-        def all_filled(variables: Mapping[str, Any]) -> dict[str, str]:
-            return {name: filled(str(text), known) for name, text in variables.items()}
-
-        of_job = all_filled(written["jobs"][job].get("env", {}))
-        of_job.pop("INVOKE_SETUP_IMAGES", "")  # there is no image registry here
-        for step in steps(workflow, job):
-            if "run" in step and conditions[step.get("if", "")]:
-                environment = {**self.variables, **of_job, **all_filled(step.get("env", {}))}
-                argv = [*self.person.words, *BASH, step["run"]]
-                ended_with = subprocess.run(argv, cwd=folder, env=environment, timeout=SECONDS, check=False).returncode
-                assert ended_with == 0, f"{workflow}.yml, {job}: {step['run']}"
+    def _stand_ins(self) -> Iterator[str]:
+        for used in self.actions:
+            name = used.partition("@")[0]
+            (folder := self.home / name).mkdir(parents=True, exist_ok=True)
+            (folder / "action.yml").write_text(DOES.format(ACTIONS.get(name, "true")))
+            yield f"--local-repository={used}={folder}"
 
 
 @pytest.fixture
-def runner(alone: None, clusterless: Tasks) -> Iterator[Runner]:  # noqa: ARG001
+def runner(alone: None, clusterless: Tasks, tmp_path: Path) -> Iterator[Runner]:  # noqa: ARG001
+    settings = clusterless.settings
     with person.made() as somebody:
-        home = somebody.home
         for need in (requirements.KIND, requirements.LOAD_BALANCER, requirements.MINIKUBE):
-            file = Path(need.find(None, clusterless.settings).reference)
-            target = home / ".cache" / "kubetasks" / file.relative_to(clusterless.settings.cache)
+            file = Path(need.find(None, settings).reference)
+            target = somebody.home / ".cache" / "kubetasks" / file.relative_to(settings.cache)
             target.parent.mkdir(parents=True, exist_ok=True)
             if file.exists():
                 shutil.copy2(file, target)
-        (stubs := home / "stubs").mkdir()
+        go = golang.program(settings, Door(Report()), tmp_path / "log")
+        act = ["build", "-o", str(somebody.home / "act"), "github.com/nektos/act"]
+        run([go, *act], PROJECT.folder / "requirements" / "tools")
+        (stubs := somebody.home / "stubs").mkdir()
         (stubs / "unshare").write_text(REFUSED)
         (stubs / "unshare").chmod(0o755)
-        (temporary := home / "work" / "_temp").mkdir(parents=True)
-        somebody.owns(home)
         kept = {name: value for name, value in os.environ.items() if REGISTRIES.fullmatch(name)}
-        path = ["/usr/local/bin", "/usr/bin", "/bin"]
-        variables = somebody.environment({**kept, "PATH": os.pathsep.join(path), "LANG": "C.UTF-8"})
-        python = home / "python"
-        subprocess.run([*somebody.words, "python3", "-m", "venv", str(python)], env=variables, cwd=home, check=True)
-        github = {"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(temporary / "summary")}
-        variables |= {**github, "RUNNER_TEMP": str(temporary), "RUNNER_OS": "Linux"}
-        variables["PATH"] = os.pathsep.join([str(stubs), str(python / "bin"), *path])
+        path = os.pathsep.join([str(stubs), "/usr/local/bin", "/usr/bin", "/bin"])
         leftovers.restore()  # a person's own images, which the run there puts aside too
-        yield Runner(somebody, temporary, variables)
+        yield Runner(somebody, somebody.environment({**kept, "PATH": path, "LANG": "C.UTF-8"}))
         leftovers.put_aside()
 
 
-def test_the_jobs_of_this_repository_pass(runner: Runner, clusterless: Tasks) -> None:
-    folder = source.clone(runner.person.home / "work" / "project")
-    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
-    runner.person.owns(folder.parent)
-    minor = {"inputs.kubernetes": clusterless.settings.kubernetes, BROWSER: ""}
-    runner.does("quick", "lint", folder, {})
-    runner.does("quick", "unit", folder, {"matrix.python": "3.11"})
-    runner.does("cluster", "cluster", folder, {**minor, "inputs.provider": "minikube", TIER: ""})
-    runner.does("cluster", "cluster", folder, {**minor, TIER: "--all"})
+def test_the_first_push_of_this_repository_is_green(runner: Runner) -> None:
+    runner.passes(runner.project / ".github" / "workflows" / "main.yml", "--matrix=python:3.11")
 
 
-def test_the_job_for_other_repositories_passes(runner: Runner, clusterless: Tasks) -> None:
-    clone = source.clone(runner.person.home / "project")
-    folder = Path(shutil.copytree(PROJECT.folder / "examples" / "clock", runner.person.home / "work" / "clock"))
+def test_so_is_that_of_another_one_with_the_workflow_and_with_the_action(runner: Runner, clusterless: Tasks) -> None:
+    folder = Path(shutil.copytree(PROJECT.folder / "examples" / "clock", runner.home / "clock"))
     public.use(clusterless.settings, folder)
-    runner.person.owns(runner.person.home)
-    packages = f"--editable {clone} pytest pytest-xdist"  # with what builds the images
-    given = {"matrix.kubernetes": clusterless.settings.kubernetes, "inputs.packages": packages}
-    for provider in ("kind", "minikube"):
-        runner.does("kubernetes", "test", folder, {**given, "inputs.provider": provider})
-    assert " passed" in (runner.temporary / "screen").read_text()
+    (jobs,) = re.findall(r"^    (jobs:\n(?:    .+\n)+)", (PROJECT.folder / "docs" / "ci.md").read_text(), re.MULTILINE)
+    given = {"jobs": textwrap.dedent(f"    {jobs}"), "packages": runner.packages, "kubernetes": clusterless.settings.kubernetes}
+    (checkout,) = {used for used in runner.actions if used.startswith("actions/checkout@")}
+    (workflow := folder / ".github" / "workflows" / "tests.yml").parent.mkdir(parents=True)
+    workflow.write_text(OTHERS.format(**given, machine=MACHINE, us=US, checkout=checkout))
+    runner.passes(workflow)
+
+
+def test_so_is_that_of_one_with_what_init_has_written(runner: Runner, clusterless: Tasks) -> None:
+    folder = Path(shutil.copytree(APPS / "wsgi", runner.home / clusterless.cluster))
+    public.use(clusterless.settings, folder)
+    run([sys.executable, "-c", INIT], folder, {"PYTHONPATH": str(PROJECT.folder)})
+    workflow = folder / WORKFLOW
+    workflow.write_text(re.sub("(?<=pip install ).*", runner.packages, workflow.read_text()))
+    runner.passes(workflow, f"--matrix=kubernetes:{clusterless.settings.kubernetes}")
