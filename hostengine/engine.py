@@ -42,7 +42,7 @@ def local(socket: Path = SOCKET) -> Engine | None:
     if not socket.is_socket():
         return None
     try:
-        return client.connect(host=f"unix://{socket}")
+        return client.connect(variables={"DOCKER_HOST": f"unix://{socket}"})
     except AbsentError:
         return None
 

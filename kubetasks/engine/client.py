@@ -69,39 +69,16 @@ class LayerGoneError(ImageError):
     """Another run has removed a layer of the cache that this build was using."""
 
 
-def connect(timeout: int = REQUEST_TIMEOUT, host: str = "", owner: Owner = TOOL) -> "Engine":
-    """Connect to the engine at `host`, otherwise to the one that DOCKER_HOST names or the local one. Raises EngineError.
+def connect(timeout: int = REQUEST_TIMEOUT, variables: Mapping[str, str] | None = None, owner: Owner = TOOL) -> "Engine":
+    """Connect to the engine that these variables name to docker: DOCKER_HOST, DOCKER_CERT_PATH, DOCKER_TLS_VERIFY.
 
-    Without DOCKER_HOST, docker's current context counts, as for docker itself and for kind. After docker-env that is the engine
-    that DOCKER_HOST named before. What is made in it is the owner's.
+    Without them, to the one that the environment names, docker's current context, as for docker itself and for kind, or the local
+    one; after docker-env that is the engine that DOCKER_HOST named before. What is made in it is the owner's. Raises EngineError.
     """
-    return _connect(owner, timeout, {"DOCKER_HOST": host} if host else access.environment() or os.environ)
-
-
-def release() -> str | None:
-    """The release of the engine that the tasks use, or None if none answers.
-
-    Raises EngineError if it denies access or is too old, or if docker's context cannot be read: another one is no remedy.
-    """
-    try:
-        return connect(timeout=ANSWER_SECONDS).version()
-    except AbsentError:
-        return None
-
-
-def connect_to(owner: Owner, variables: Mapping[str, str], absent: str, hint: str) -> "Engine":
-    """Connect to a node's engine, as `variables` name it to docker; `absent` says that it does not answer. Raises EngineError."""
-    try:
-        return _connect(owner, REQUEST_TIMEOUT, variables)
-    except EngineError as error:
-        raise EngineError(absent, hint) from error
-
-
-def _connect(owner: Owner, timeout: int, variables: Mapping[str, str]) -> "Engine":
-    """`variables` are those that docker reads: DOCKER_HOST, DOCKER_CERT_PATH, DOCKER_TLS_VERIFY."""
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 
+    variables = variables or access.environment() or os.environ
     try:
         with waiting_for("the container engine answers"):
             client = access.docker_client(timeout, variables)
@@ -117,6 +94,17 @@ def _connect(owner: Owner, timeout: int, variables: Mapping[str, str]) -> "Engin
         hint = f"{INV} doctor says what installs or starts one; DOCKER_HOST or docker's context names another"
         raise AbsentError("No container engine answers.", hint) from error
     return Engine(client, variables, owner)
+
+
+def release() -> str | None:
+    """The release of the engine that the tasks use, or None if none answers.
+
+    Raises EngineError if it denies access or is too old, or if docker's context cannot be read: another one is no remedy.
+    """
+    try:
+        return connect(timeout=ANSWER_SECONDS).version()
+    except AbsentError:
+        return None
 
 
 def _reason(error: BaseException) -> str:

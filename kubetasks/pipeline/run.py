@@ -17,7 +17,7 @@ from kubetasks.engine import access, image
 from kubetasks.engine import client as engine_client
 from kubetasks.engine.client import Engine
 from kubetasks.engine.image import Image
-from kubetasks.errors import SettingError, SetupError, TaskError
+from kubetasks.errors import EngineError, SettingError, SetupError, TaskError
 from kubetasks.kube import client, manifests, readiness
 from kubetasks.kube.client import Kube, Object
 from kubetasks.kube.manifests import Manifest
@@ -68,10 +68,11 @@ class Run:
     def engine(self) -> Engine:
         """The engine that builds the application's image: this shell's, a node's after docker-env. Raises EngineError."""
         if node := access.node_of_shell():
-            absent = f"This shell's docker uses the engine of node {node}, which does not answer."
-            return engine_client.connect_to(
-                self.app.owner, os.environ, absent, f'{INV} start; or: eval "$({INV} docker-env --unset)"'
-            )
+            try:
+                return engine_client.connect(variables=os.environ, owner=self.app.owner)
+            except EngineError as error:
+                absent = f"This shell's docker uses the engine of node {node}, which does not answer."
+                raise EngineError(absent, f'{INV} start; or: eval "$({INV} docker-env --unset)"') from error
         return self.host_engine
 
     @cached_property

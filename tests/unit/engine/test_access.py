@@ -44,8 +44,8 @@ def test_after_docker_env_builds_go_to_the_node_and_nodes_are_found_as_before(
     monkeypatch.setenv(access.NODE_VARIABLE, "demo")
     monkeypatch.setenv(access.BEFORE_VARIABLE, before)
     client.connect()
-    client.connect_to(TOOL, os.environ, "", "")
-    client.connect(host="unix:///other.sock")
+    client.connect(variables=os.environ)
+    client.connect(variables={"DOCKER_HOST": "unix:///other.sock"})
     assert asked == [before, "tcp://127.0.0.1:2376", "unix:///other.sock"]
     assert access.named() == ("DOCKER_HOST" if before else "")
 
@@ -80,7 +80,7 @@ def test_one_that_accepts_and_does_not_answer_is_none(tmp_path: Path) -> None:
         mute.bind(address)
         mute.listen()
         with pytest.raises(EngineError, match="No container engine answers"):
-            client.connect(timeout=1, host=f"unix://{address}")
+            client.connect(1, {"DOCKER_HOST": f"unix://{address}"})
 
 
 def test_one_that_is_too_old_is_said_and_not_taken_for_none(script: Script) -> None:
