@@ -27,7 +27,7 @@ NOT_STARTED = ("StartError", "ContainerCannotRun")  # how a container ended whos
 KUBELET_STARTS = ("have not yet been read at least once", "failed to sync")  # its words for what it is still reading
 ADMITTED_LATER = ("failed calling webhook", "error looking up service account")  # the API server's words for what comes up later
 WORDS = {"inv": INV, "invoke": INVOKE, "docs": DOCS, "mended": MENDED}
-IMAGE = "{inv} build deploy; first docker pull, for a third-party image; {docs}/clusters.md for an existing cluster"
+IMAGE = "{inv} build deploy; of another image, correct the name or docker pull it; {docs}/clusters.md for an existing cluster"
 NOT_READY = "{inv} logs; {back}. If the probe asks the wrong port or path: fix {mended}"
 MANIFEST = "Fix {mended}, then {inv} deploy"
 
@@ -74,7 +74,12 @@ KINDS = {
             MANIFEST,
         ),
         Kind("container-create", Grace.LONG, "Pod {name} does not run: its container cannot be created: {message}.", MANIFEST),
-        Kind("container-start", Grace.BRIEF, "Pod {name} does not run: its container cannot be started: {message}.", MANIFEST),
+        Kind(
+            "container-start",
+            Grace.BRIEF,
+            "Pod {name} does not run: its container cannot be started: {message}.",
+            "Fix CMD in the Dockerfile, or {mended}, then {inv} build deploy",
+        ),
         Kind("crash-loop", Grace.AT_ONCE, "Pod {name} does not run: its container keeps crashing ({ending}).", "{first}; {back}"),
         Kind("not-ready", Grace.BRIEF, "Pod {name} runs and is not ready: {message}.", NOT_READY),
         Kind("unschedulable", Grace.BRIEF, "Pod {name} fits on no node: {message}.", "{fits}"),

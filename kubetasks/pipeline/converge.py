@@ -16,7 +16,6 @@ from kubetasks.pipeline import candidates, desired, waits
 from kubetasks.pipeline.desired import Desired, Part, Place
 from kubetasks.pipeline.run import Run
 from kubetasks.project.words import INV, INVOKE
-from kubetasks.terminal import shell
 from kubetasks.terminal.door import At
 
 TAKEN = "port is already allocated"  # the API's words for a node port
@@ -80,7 +79,7 @@ def converge(
             run.report.say(f"Kept with its data: {', '.join(map(describe, kept))}. {INV} undeploy --volumes removes it.")
             found = replace(found, going=[item for item in found.going if item not in kept])
         for name, revision in found.staying.items():
-            undo = shell.line(run.kubectl("rollout", "undo", name))
+            undo = f"{run.seen.rollout.evidence.kubectl} rollout undo {name}"
             run.report.say(f"{name} stays as it is; {undo} goes back to its revision {revision.number}.")
         if found.going or not wanted.gone:
             run.do.unless_dry(lambda: run.agree(list(map(describe, found.going)), found.wide))

@@ -13,8 +13,9 @@ from kubetasks.kube import kinds, manifests
 from kubetasks.kube.client import Object, within
 from kubetasks.kube.manifests import Edit, Manifest
 from kubetasks.project import files
-from kubetasks.project.application import MADE, Application
+from kubetasks.project.application import MADE, MANIFESTS, Application
 from kubetasks.project.labels import OWNER_LABEL
+from kubetasks.project.words import DOCS
 from kubetasks.terminal import shell
 
 
@@ -103,9 +104,10 @@ def check(app: Application, given: Sequence[Manifest], *, exposed: bool = False)
     parts(app, given, Desired(exposed=exposed), Place(delivered, None))
     run = {name for manifest in given for _, name in manifests.containers(manifest.item, app).values()}
     if idle := [source.name for source in app.sources if source.name not in run]:
+        where = f"No container in {app.manifests}" if app.manifests else f"There is no {MANIFESTS}/: no container"
         raise SettingError(
-            f"No container in {app.manifests} runs the image {', '.join(idle)}, which the table has built.",
-            f"Call it `image: {idle[0]}` there, or take [tool.kubetasks.images.{idle[0]}] out",
+            f"{where} runs the image {', '.join(idle)}, which the table has built.",
+            f"A container needs `image: {idle[0]}`, or {idle[0]} goes out of the table: {DOCS}/application.md#several-images",
         )
 
 

@@ -148,7 +148,7 @@ def _serve(run: Run, watch: Watch, url: str, *, kept: bool) -> None:
     if url:
         run.report.result(url)
     with suppress(KeyboardInterrupt):
-        watched = dict.fromkeys(str(source.context) for source in run.app.sources)
+        watched = dict.fromkeys(map(str, [*(source.context for source in run.app.sources), *filter(None, [run.app.manifests])]))
         run.report.say(f"Watching {', '.join(watched)}. Ctrl-C ends it.")
         _follow(run, watch)
     if kept:

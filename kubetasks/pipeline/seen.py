@@ -180,14 +180,14 @@ class Seen:
 
     def require_answer(self) -> str:
         """The first URL that answers, "" if the service answers inside the cluster alone. Raises ExposeError if nothing does."""
-        if service.is_internal(self.service):
-            for pod in sorted(self.ready_pods):
-                if why := self.silence(pod):
-                    raise ExposeError(f"Pod {pod} gives no good answer to GET {self._app.health}: {why}.", f"{INV} logs")
-            return ""
-        known = self.require_addresses()
+        known = [] if service.is_internal(self.service) else self.require_addresses()
         if first := probe.first_answering(self._app, known):
             return first.url
+        for pod in sorted(self.ready_pods):
+            if why := self.silence(pod):
+                raise ExposeError(*judge.silence(self.exposure, pod, self._app.health, why))
+        if not known:
+            return ""
         urls = " or ".join(address.url for address in known)
         raise ExposeError(f"Nothing answers at {urls}.", f"{INV} expose applies the service again; {INV} logs")
 

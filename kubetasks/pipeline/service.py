@@ -111,7 +111,8 @@ def traffic(run: Run, requests: int | None) -> dict[str, Any] | None:
     if port := _inside(run):
         proxied = client.path("Service", run.settings.namespace, f"{run.app.name}:{port}", "proxy")
         one = shell.line(run.kubectl("get", "--raw", f"{proxied}{run.app.traffic}"))
-    text = f"Sending {number} requests to {url or f'{run.app.service} through the API server'}" if seen else ""
+    where = f"{url}{run.app.traffic[1:]}" if url else f"{run.app.service} through the API server"
+    text = f"Sending {number} requests to {where}" if seen else ""
     command = f"for i in $(seq {number}); do {one}; done"
     return run.do(command, lambda at: _send(run.app, seen, url, number, at) if seen else None, text)
 

@@ -65,6 +65,8 @@ def _document(run: Run) -> dict[str, Any]:
 
 
 def _state(run: Run, found: Rollout) -> str:
+    if found.workload is None:
+        return "not deployed"
     state = readiness.rollout_state(found, run.cluster.since, run.settings.grace_period)
     return state.reason if isinstance(state, Failed) else state.detail or "ready"
 

@@ -19,6 +19,7 @@ from invoke import tasks
 from kubetasks.engine.content import IGNORE_FILE
 from kubetasks.errors import ProgramError, SettingError, TaskError
 from kubetasks.kube import made, manifests
+from kubetasks.pipeline import desired
 from kubetasks.project import files, inferred, table
 from kubetasks.project.application import MANIFESTS, Application, Project
 from kubetasks.project.versions import KUBERNETES
@@ -94,7 +95,8 @@ def init(c: Context, yes: bool = False, application: str = "") -> None:
         report.table(("KEY", "VALUE", "FROM"), rows)
     values = known or {key: value for key, (value, _) in found.table.items()}
     app = Project.of(folder=folder, **values).application
-    manifests.of_application(app)  # refuses a k8s/ that does not fit
+    if app.manifests:
+        desired.check(app, manifests.of_application(app), exposed=True)
     wanted = not (folder / MANIFESTS).exists() and "manifests" not in known
     written = _manifests(app, found.compose) if wanted else {}
     by_hand = f"{CONVERT.format(found.compose)}; " if wanted and not written else ""
@@ -110,7 +112,7 @@ def init(c: Context, yes: bool = False, application: str = "") -> None:
         texts[IGNORE_FILE] = "\n".join([*IGNORED, *(top for top in tops if not (folder / top).exists()), ""])
     new = {name: text for name, text in texts.items() if not (folder / name).exists() or name in table.FILES}
     if not new:
-        report.say("Everything is there already.")
+        report.say(f"Next: {by_hand}kubetasks setup up traffic" if by_hand else "Everything is there already.")
         return
     for name in texts:
         report.say(f"  {name}" + (": stays as it is" if name not in new else ", added to" if (folder / name).exists() else ""))

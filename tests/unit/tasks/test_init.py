@@ -109,6 +109,12 @@ def test_what_does_not_fit_is_told_before_anything_is_written(
     assert written(tmp_path) == [file]
 
 
+def test_manifests_that_up_would_refuse_are_refused(begin: Begin) -> None:
+    (begin({}) / "invoke.yaml").unlink()
+    with pytest.raises(SettingError, match="declares port 80, and the application's is 81"):
+        begin({"Dockerfile": "FROM scratch\nEXPOSE 81\n"})
+
+
 def test_under_dry_nothing_is_written(begin: Any, capsys: pytest.CaptureFixture[str]) -> None:
     folder = begin({}, dry=True)
     assert written(folder) == []
@@ -126,7 +132,9 @@ KOMPOSE = """\
 #!/bin/sh
 echo "$@" > called
 for name in {made}; do
-    echo "{{kind: Deployment, apiVersion: apps/v1, metadata: {{name: $name}}}}" > "$5$name-deployment.yaml"
+    containers="[{{name: $name}}, {{name: worker, image: acme/worker:1}}]"
+    spec="{{template: {{spec: {{containers: $containers}}}}}}"
+    echo "{{kind: Deployment, apiVersion: apps/v1, metadata: {{name: $name}}, spec: $spec}}" > "$5$name-deployment.yaml"
 done
 {ends}
 """
@@ -174,6 +182,8 @@ def test_without_kompose_the_line_to_type_is_told_until_its_manifests_are_there(
     assert "kompose, which makes the manifests of compose.yaml, is not on PATH." in told
     assert "Next: kompose convert --file compose.yaml --out k8s/; kubetasks setup up traffic; pytest" in told
     assert not (folder / "k8s").exists()
+    begin({})
+    assert "Next: kompose convert --file compose.yaml --out k8s/" in capsys.readouterr().err, "a second time too"
     shutil.rmtree(folder / "bin")
     kompose(tmp_path, monkeypatch)
     begin({})
