@@ -4,6 +4,7 @@ Whatever was interrupted is mended by the next start or delete: a file on each n
 An adapter gives what differs between kind and minikube.
 """
 
+import os
 import re
 import shlex
 import shutil
@@ -162,6 +163,7 @@ class Own(Provider):
             nodes = self._nodes() or self._settled()
             if nodes:
                 self._require_ours(nodes)
+                self._say_where_from()
             if not self._left():
                 self._do.unless_dry(lambda: self._remove_files(self._wanted.folder))
                 return False
@@ -180,6 +182,13 @@ class Own(Provider):
         told = [f"{name} is {wanted}, the cluster has {found}" for name, (wanted, found) in different if wanted != found]
         if told:
             self._do.say(f"Cluster {self.name} stays as it is ({'; '.join(told)}): {INV} delete start creates a new one.")
+
+    def _say_where_from(self) -> None:
+        """Report that another folder shares the cluster: a clone, or another project that has the same name."""
+        created = self._recorded("folder")
+        if created != self._wanted.labels[self._app.owner.key("folder")] and exists(created):
+            own = f"{INVOKE}_CLUSTER_NAME=NAME gives this folder its own"
+            self._do.say(f"Cluster {self.name} was created in {created}, which shares it: {own}.")
 
     def _create_whole(self) -> None:
         """Create the cluster, or remove what was created of it."""
@@ -331,6 +340,10 @@ class Own(Provider):
         """The nodes' containers, the one with the API server first."""
 
     @abstractmethod
+    def _recorded(self, name: str) -> str:
+        """The value of the cluster's label of that name, or ""."""
+
+    @abstractmethod
     def _require_ours(self, nodes: "list[Container]") -> None:
         """Raises OwnershipError if the nodes are not ours."""
 
@@ -356,6 +369,7 @@ class Own(Provider):
 
     def _facts(self, nodes: "list[Container]") -> Cluster:
         """The facts of a running cluster."""
+        self._say_where_from()
         return Cluster(
             kubeconfig=self.kubeconfig,
             context=self.name,
@@ -406,6 +420,11 @@ class Own(Provider):
 
 def foreign(what: str, why: str = "was not created by these tasks") -> OwnershipError:
     return OwnershipError(f"{what} exists and {why}.", f"Choose another name: {INVOKE}_CLUSTER_NAME=NAME {INV} ...")
+
+
+def exists(folder: str) -> bool:
+    """Whether the folder is there for us: another user's may be closed, which is an error to Path.exists."""
+    return os.path.exists(folder)  # noqa: PTH110
 
 
 def _why(error: ProgramError) -> str:

@@ -52,6 +52,11 @@ class Network:
         subnets = [part["Subnet"] for part in (network.get("IPAM") or {}).get("Config") or []]
         return next((subnet for subnet in subnets if ":" not in subnet), "")
 
+    def recorded(self, name: str) -> str:
+        """The value of its label of that name, or ""."""
+        labels: dict[str, str] = (self._engine.network(self._name) or {}).get("Labels") or {}
+        return labels.get(self._owner.key(name), "")
+
     def labelled(self) -> bool:
         """Whether the network is there and ours."""
         network = self._engine.network(self._name)

@@ -87,6 +87,9 @@ class Kind(Own):
         if not (self._network.ours() or self.config_file.exists() or super()._complete(nodes)):
             raise foreign(f"A kind cluster {self.name}", "nothing says that these tasks created it")
 
+    def _recorded(self, name: str) -> str:
+        return self._network.recorded(name)
+
     def _complete(self, nodes: "list[Container]") -> bool:
         return nodes[0].name == control_plane(self.name) and (self._has_kubeconfig(nodes) or super()._complete(nodes))
 

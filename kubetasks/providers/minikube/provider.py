@@ -16,7 +16,7 @@ from kubetasks.project.versions import KICBASE, KUBERNETES
 from kubetasks.project.words import INV, INVOKE
 from kubetasks.providers.base import Cluster
 from kubetasks.providers.minikube.config import PROFILE_LABEL, Config, pulled_release
-from kubetasks.providers.own import Own, foreign
+from kubetasks.providers.own import Own, exists, foreign
 from kubetasks.setup import requirements
 from kubetasks.terminal import shell
 from kubetasks.terminal.door import At, nowhere, pairs
@@ -47,7 +47,7 @@ class Minikube(Own):
             recorded = self._recorded("state")
         except EngineError:  # whatever needs an engine says so
             recorded = ""
-        return Path(recorded) if _exists(recorded) else super().folder
+        return Path(recorded) if exists(recorded) else super().folder
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -70,7 +70,6 @@ class Minikube(Own):
         return self._engine.volume(self.name) or {}
 
     def _recorded(self, name: str) -> str:
-        """The value of the volume's label of that name, or ""."""
         return self._labels_of_volume().get(self._app.owner.key(name), "")
 
     def _is_ours(self) -> bool:
@@ -82,7 +81,7 @@ class Minikube(Own):
 
     def _require_usable(self, nodes: "list[Container]") -> None:
         self._require_ours(nodes)
-        if not _exists(self._recorded("state")):
+        if not exists(self._recorded("state")):
             raise ClusterError(
                 f"The keys to cluster {self.name} are gone: they were in {self._recorded('state')}.",
                 f"{INV} delete start creates it again",
@@ -292,11 +291,6 @@ class Minikube(Own):
             raise SetupError("minikube tunnel needs sudo on PATH, also as root.", "As root: apt-get install sudo")
         code = shell.show([self.program, *words], env=self._programs_environment)
         raise ClusterError(f"minikube tunnel ended with {code}.", f"{INV} status shows whether the cluster runs")
-
-
-def _exists(folder: str) -> bool:
-    """Whether the folder is there for us: another user's may be closed, which is an error to Path.exists."""
-    return os.path.exists(folder)  # noqa: PTH110
 
 
 def _own_kubectl() -> dict[str, str]:

@@ -34,6 +34,20 @@ def test_it_is_created_stopped_and_deleted_with_files_of_its_own(world: World, t
     assert not world.provider.delete()
 
 
+def test_a_cluster_that_another_folder_has_created_says_so(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "clone").mkdir(exist_ok=True)
+    world.provider.start()
+    own = "INVOKE_CLUSTER_NAME=NAME gives this folder its own"
+    told = f"Cluster demo was created in {tmp_path / 'clone'}, which shares it: {own}.\n"
+    assert told not in capsys.readouterr().err
+    other = world.make("other")
+    for act in (other.cluster, other.delete):
+        act()
+        assert told in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("damage", [None, -10, 0])
 def test_a_kubeconfig_that_is_gone_or_cut_off_is_written_anew(world: World, damage: int | None) -> None:
     file = Path(world.provider.start()[0].kubeconfig)
