@@ -156,27 +156,30 @@ def _serve(run: Run, watch: Watch, url: str, *, kept: bool) -> None:
 
 
 def _follow(run: Run, watch: Watch) -> None:
-    served, changed = frozenset[str](), set[Path]()
+    served, changed, failed = frozenset[str](), set[Path](), False
     run.superseded, run.report.quiet = watch.pending, True
     try:
         while True:
             changed |= watch.next()
-            served = _bring(run, changed, served)
-            if served:
-                changed = set()  # otherwise the next line is of these changes too
+            brought = _bring(run, changed, served, again=failed)
+            failed = not brought
+            if brought:
+                served, changed = brought, set()  # otherwise the next line is of these changes too
     finally:
         run.superseded, run.report.quiet = lambda: False, False
 
 
-def _bring(run: Run, changed: set[Path], served: frozenset[str]) -> frozenset[str]:
-    """Build, deliver and roll out, and print a line. `served` are the images before, none if that is not known; return them."""
+def _bring(run: Run, changed: set[Path], served: frozenset[str], *, again: bool) -> frozenset[str]:
+    """Build, deliver and roll out, and print a line; return the images, none if that failed. `served` are those of the last time
+    that it did not; `again`, even if they are the same.
+    """
     report, started = run.report, time.monotonic()
     exposed = any(run.app.manifests in path.parents for path in changed)
     report.stages.clear()
     try:
         run.forget("images", "manifests", "seen")
         own, now = run.image, frozenset(made.reference for made in run.images)
-        if now == served and not exposed:
+        if now == served and not (exposed or again):
             return served  # saved without a change
         build.build(run, run.superseded)
         if run.superseded():

@@ -4,6 +4,8 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -148,7 +150,9 @@ def served(there: World, capsys: pytest.CaptureFixture[str]) -> str:
 
 def bring(there: World, served: str, changed: str = SAVED) -> str:
     """The build that is served after a change of that file; "" if that is not known."""
-    now = dev._bring(there.run, {there.folder / changed}, frozenset([f"{there.run.app.name}:{served}"] if served else []))
+    now = dev._bring(
+        there.run, {there.folder / changed}, frozenset([f"{there.run.app.name}:{served}"] if served else []), again=not served
+    )
     return "".join(now).partition(":")[2]
 
 
@@ -190,3 +194,26 @@ def test_a_file_that_is_saved_again_ends_what_is_outdated_without_a_word(
     there.patch.setattr(there.provider, "deliver", deliver)
     assert (bring(there, served), capsys.readouterr().out) == ("", "")
     assert bool(there.kube.done) == (when == "the rollout")
+
+
+def test_after_one_that_failed_a_line_names_each_image_that_is_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = world(tmp_path, monkeypatch, mailer=True)
+    app.up(there.run)
+
+    def saves() -> Iterator[set[Path]]:
+        yield {there.folder / SAVED}
+        there.edit("mailer/Containerfile", lambda text: f"{text}#\n")
+        there.engine.building = raising(ImageError("It cannot be built."))
+        yield {there.folder / "mailer" / "Containerfile"}
+        there.engine.building = lambda on_line: on_line("Step 1")
+        yield {there.folder / "mailer" / "Containerfile"}
+        raise KeyboardInterrupt
+
+    saved: Any = SimpleNamespace(pending=lambda: False, next=saves().__next__)
+    with pytest.raises(KeyboardInterrupt):
+        dev._follow(there.run, saved)
+    *_, failed, last = capsys.readouterr().out.splitlines()
+    assert "It cannot be built." in failed
+    assert there.run.images[1].reference in last
