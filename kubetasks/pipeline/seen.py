@@ -115,6 +115,11 @@ class Seen:
         """The events of the namespace; none if they may not be seen."""
         return self._visible("Event") or []
 
+    def labelled(self, *kinds: str) -> list[Object]:
+        """The objects of these kinds that carry our label, as far as they may be seen."""
+        selector = self._app.owner.selector
+        return [item for kind in kinds for item in self._visible(kind, labelSelector=selector) or ()]
+
     def _visible(self, kind: str, **selectors: str) -> list[Object] | None:
         """The objects of a kind, those of the namespace if it has one; None if they may not be seen."""
         try:

@@ -5,13 +5,16 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
+from kubetasks.errors import SettingError
 from kubetasks.kube import readiness, service, states, template
 from kubetasks.kube.client import ApiError, Object, describe
+from kubetasks.kube.kinds import COUNTS
 from kubetasks.kube.readiness import Rollout
 from kubetasks.kube.service import Address
 from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
 from kubetasks.project.settings import DEFAULTS
+from kubetasks.project.words import INV
 from kubetasks.providers.own import Own
 from kubetasks.terminal import shell
 from kubetasks.terminal.wait import Failed
@@ -50,6 +53,10 @@ def _document(run: Run) -> dict[str, Any]:
     document["parts"] = [
         {"name": describe(item), "state": _state(run, found), "images": _images(found.workload or item)} for item, found in read
     ]
+    document["parts"] += [
+        {"name": describe(item), "state": f"in no manifest: {INV} undeploy removes it", "images": _images(item)}
+        for item in _forgotten(run)
+    ]
     document["pods"] = [
         {
             "name": pod["metadata"]["name"],
@@ -62,6 +69,14 @@ def _document(run: Run) -> dict[str, Any]:
     inside = [Address("", service.INTERNAL)] if service.is_internal(run.seen.service) else []
     document["addresses"] = [asdict(address) for address in [*run.seen.addresses, *inside]]
     return document
+
+
+def _forgotten(run: Run) -> list[Object]:
+    """What serves or is served and carries our label, though no manifest names it: an earlier version did."""
+    with suppress(SettingError):
+        named = {manifest.name for manifest in run.manifests}
+        return [item for item in run.seen.labelled(*COUNTS, "Service") if describe(item) not in named]
+    return []
 
 
 def _state(run: Run, found: Rollout) -> str:
