@@ -72,8 +72,13 @@ def _document(run: Run) -> dict[str, Any]:
 
 
 def _forgotten(run: Run) -> list[Object]:
-    """What serves or is served and carries our label, though no manifest names it: an earlier version did."""
+    """What serves or is served and carries our label, though no manifest names it: an earlier version did.
+
+    On an existing cluster that needs more rights.
+    """
     with suppress(SettingError):
+        if run.provider.shared:
+            return []
         named = {manifest.name for manifest in run.manifests}
         return [item for item in run.seen.labelled(*COUNTS, "Service") if describe(item) not in named]
     return []

@@ -39,14 +39,15 @@ def test_it_is_exposed_scaled_and_asked_and_a_port_leads_to_it_until_ctrl_c(app:
     assert set(re.findall(r'"pod": ?"(.*?)"', pasted)) <= app.pods(), "it does the same"
     with begun(inside, "service") as process:
         url = until_line(process, "http://").strip()
-        first = answers.pod(url)
-        app.kubectl("delete", f"pod/{first}", "--wait=false")
 
         @eventually(30)
-        def led_to_another() -> None:
-            assert answers.pod(url) in app.pods() - {first}
+        def leads_to(*gone: str) -> str:
+            pod = answers.pod(url)
+            assert pod in app.pods() - {*gone}
+            return str(pod)
 
-        led_to_another()
+        app.kubectl("delete", f"pod/{(first := leads_to())}", "--wait=false")
+        leads_to(first)
         process.send_signal(signal.SIGINT)
         assert ended(process, 30).endswith("The port is closed.\n")
         assert process.returncode == 0
