@@ -38,7 +38,7 @@ def test_it_is_exposed_scaled_and_asked_and_a_port_leads_to_it_until_ctrl_c(app:
     pasted = run(["bash", "-eu"], stdin=inside("--dry", "traffic", "--requests=2").stdout).stdout
     assert set(re.findall(r'"pod": ?"(.*?)"', pasted)) <= app.pods(), "it does the same"
     with begun(inside, "service") as process:
-        url = until_line(process, "http://").strip()
+        url = until_line(process, "http://").split()[-1]
 
         @eventually(30)
         def leads_to(*gone: str) -> str:
