@@ -148,7 +148,8 @@ def _serve(run: Run, watch: Watch, url: str, *, kept: bool) -> None:
     if url:
         run.report.result(url)
     with suppress(KeyboardInterrupt):
-        watched = dict.fromkeys(map(str, [*(source.context for source in run.app.sources), *filter(None, [run.app.manifests])]))
+        folders = (*(source.context for source in run.app.sources), run.app.manifests)
+        watched = dict.fromkeys(str(folder) for folder in folders if folder)
         run.report.say(f"Watching {', '.join(watched)}. Ctrl-C ends it.")
         _follow(run, watch)
     if kept:

@@ -94,15 +94,15 @@ def endpoints(seen: Exposure) -> State:
     return Done()
 
 
-def silence(seen: Exposure, pod: str, health: str, why: str) -> tuple[str, str]:
+def no_good_answer(seen: Exposure, health: str, pod: str, why: str) -> tuple[str, str]:
     """A ready pod that does not answer when the API server asks it, in a sentence, and what to do about it."""
     reason = f"Pod {pod} is ready, but GET {health} at its port {seen.ports[pod]} gives no good answer: {why}."
     return reason, f"Fix the port of deployment and service, or the health path of the application; {INV} logs"
 
 
-def unanswered(seen: Exposure, pod: str, health: str, why: str) -> State:
+def unanswered(seen: Exposure, health: str, pod: str, why: str) -> State:
     """The state of such a pod: soon waiting does not help, unless no probe made it ready."""
-    reason, hint = silence(seen, pod, health, why)
+    reason, hint = no_good_answer(seen, health, pod, why)
     containers = seen.deployment["spec"]["template"]["spec"]["containers"] if seen.deployment else []
     if not any("readinessProbe" in container for container in containers):
         return Pending(reason.rstrip("."))

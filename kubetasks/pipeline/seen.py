@@ -188,13 +188,16 @@ class Seen:
         known = [] if service.is_internal(self.service) else self.require_addresses()
         if first := probe.first_answering(self._app, known):
             return first.url
-        for pod in sorted(self.ready_pods):
-            if why := self.silence(pod):
-                raise ExposeError(*judge.silence(self.exposure, pod, self._app.health, why))
+        if silent := self.silent(sorted(self.ready_pods)):
+            raise ExposeError(*judge.no_good_answer(self.exposure, self._app.health, *silent))
         if not known:
             return ""
         urls = " or ".join(address.url for address in known)
         raise ExposeError(f"Nothing answers at {urls}.", f"{INV} expose applies the service again; {INV} logs")
+
+    def silent(self, pods: Iterable[str]) -> tuple[str, str] | None:
+        """The first of these pods that gives no good answer when the API server asks it, and why; None if each does."""
+        return next(((pod, why) for pod in pods if (why := self.silence(pod))), None)
 
     def silence(self, pod: str) -> str:
         """Why a ready pod gives no good answer when the API server asks it, or ""."""

@@ -72,7 +72,7 @@ def _document(run: Run) -> dict[str, Any]:
 
 
 def _forgotten(run: Run) -> list[Object]:
-    """What serves or is served and carries our label, though no manifest names it: an earlier version did.
+    """The workloads and services with our label that no manifest names: an earlier version did.
 
     On an existing cluster that needs more rights.
     """

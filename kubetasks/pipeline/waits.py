@@ -41,10 +41,8 @@ def _looking(run: Run, check: Callable[[], wait.State]) -> Callable[[], wait.Sta
 
 def _unanswered(seen: Seen, app: Application, pods: Iterable[str]) -> wait.State | None:
     """The state of the first of these pods that gives no good answer; None if each does. Raises ApiError."""
-    for pod in pods:
-        if why := seen.silence(pod):
-            return judge.unanswered(seen.exposure, pod, app.health, why)
-    return None
+    silent = seen.silent(pods)
+    return judge.unanswered(seen.exposure, app.health, *silent) if silent else None
 
 
 class ReadyCheck:

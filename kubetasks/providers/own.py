@@ -11,7 +11,7 @@ import shutil
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -61,6 +61,7 @@ class Own(Provider):
     _wanted: Specification
     _cache: Path  # of locks and logs
     _find: "Callable[[Requirement, Engine | None], Artifact]"  # an image is found in the engine
+    _said_where_from: bool = field(default=False, init=False)
 
     @property
     def program(self) -> str:
@@ -184,7 +185,10 @@ class Own(Provider):
             self._do.say(f"Cluster {self.name} stays as it is ({'; '.join(told)}): {INV} delete start creates a new one.")
 
     def _say_where_from(self) -> None:
-        """Report that another folder shares the cluster: a clone, or another project that has the same name."""
+        """Report once that another folder shares the cluster: a clone, or another project that has the same name."""
+        if self._said_where_from:
+            return
+        self._said_where_from = True
         created = self._recorded("folder")
         if created != self._wanted.labels[self._app.owner.key("folder")] and exists(created):
             own = f"{INVOKE}_CLUSTER_NAME=NAME gives this folder its own"

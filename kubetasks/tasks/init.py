@@ -19,7 +19,6 @@ from invoke import tasks
 from kubetasks.engine.content import IGNORE_FILE
 from kubetasks.errors import ProgramError, SettingError, TaskError
 from kubetasks.kube import made, manifests
-from kubetasks.pipeline import desired
 from kubetasks.project import files, inferred, table
 from kubetasks.project.application import MANIFESTS, Application, Project
 from kubetasks.project.versions import KUBERNETES
@@ -87,6 +86,8 @@ def init(c: Context, yes: bool = False, application: str = "") -> None:
     Example: kubetasks init --yes
     Undo: git status shows what is new
     """
+    from kubetasks.pipeline import desired
+
     report, folder = Report(), Path.cwd()
     known = table.read(folder)
     found = inferred.described(folder, partial(_chosen, application), known=bool(known))

@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -20,11 +19,6 @@ echo "${PWD##*/}: ${0##*/} $* ($#) $INVOKE_KUBETASKS_CLUSTER_KUBERNETES $INVOKE_
 BASH = ("bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c")  # GitHub's for `shell: bash`
 HARM = "$(touch harm) ; touch harm"
 KUBERNETES, PROVIDER = "INVOKE_KUBETASKS_CLUSTER_KUBERNETES", "INVOKE_KUBETASKS_CLUSTER_PROVIDER"
-
-
-def filled(text: str, values: Mapping[str, str]) -> str:
-    """The text with the values of its expressions."""
-    return re.sub(r"\$\{\{ (.+?) \}\}", lambda found: values[found[1]], text)
 
 
 @pytest.mark.parametrize(
@@ -60,18 +54,16 @@ def test_inputs_reach_the_commands_as_variables_and_the_next_steps_have_what_was
     files = {name: str(tmp_path / name) for name in ("CALLS", "GITHUB_ENV")}
     values = {f"inputs.{name}": given.get(name, one["default"]) for name, one in ACTION["inputs"].items()}
 
+    def filled(text: str) -> str:
+        return re.sub(r"\$\{\{ (.+?) \}\}", lambda found: values[found[1]], text)
+
     for step in ACTION["runs"]["steps"]:
         if "uses" in step:
             assert step["if"] == "inputs.python != ''", "without that input, the Python that is there"
             continue
-        variables = {name: filled(value, values) for name, value in step["env"].items()}
+        variables = {name: filled(value) for name, value in step["env"].items()}
         environment = {"PATH": f"{programs}:{os.environ['PATH']}", **files, **variables}
-        subprocess.run(
-            [*BASH, filled(step["run"], values)],
-            cwd=work / filled(step["working-directory"], values),
-            env=environment,
-            check=True,
-        )
+        subprocess.run([*BASH, filled(step["run"])], cwd=work / filled(step["working-directory"]), env=environment, check=True)
     assert Path(files["CALLS"]).read_text().splitlines() == [
         f"{folder}: pip install {packages} ({words}) {' '.join(chosen)}",
         f"{folder}: kubetasks setup (1) {' '.join(chosen)}",

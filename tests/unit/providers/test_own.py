@@ -42,10 +42,14 @@ def test_a_cluster_that_another_folder_has_created_says_so(
     own = "INVOKE_CLUSTER_NAME=NAME gives this folder its own"
     told = f"Cluster demo was created in {tmp_path / 'clone'}, which shares it: {own}.\n"
     assert told not in capsys.readouterr().err
-    other = world.make("other")
-    for act in (other.cluster, other.delete):
-        act()
+    for act in ("cluster", "cluster", "delete"):
+        getattr(world.make("other"), act)()
         assert told in capsys.readouterr().err
+    world.provider.start()
+    other = world.make("other")
+    other.cluster()
+    other.delete()
+    assert capsys.readouterr().err.count(told) == 1, "once for all that is typed"
 
 
 @pytest.mark.parametrize("damage", [None, -10, 0])
