@@ -1,6 +1,7 @@
 """Errors that a person can act on: one sentence, the next command to type, and an exit code for each kind."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from invoke.exceptions import Exit
 
@@ -97,7 +98,7 @@ class FileError(TaskError):
 
 
 class ProgramError(TaskError):
-    """A program failed: its command line and the end of its output."""
+    """A program failed: the last line that it printed, its command line, and what it printed before."""
 
     code = 11
 
@@ -106,6 +107,8 @@ class ProgramError(TaskError):
         self.returncode = returncode
         self.output = output
         self.log = log
-        tail = "\n  ".join(output.strip().splitlines()[-12:])
-        where = f"\n  full log: {log}" if log else ""
-        super().__init__(f"`{' '.join(argv)}` ended with {returncode}:\n  {tail}{where}")
+        *before, last = output.strip().splitlines()[-12:] or [""]
+        how = "was killed" if returncode < 0 else f"ended with {returncode}"
+        ended = f"{Path(argv[0]).name} {how}{f': {last.strip()}' if last else '.'}"
+        where = [f"full log: {log}"] if log else []
+        super().__init__("\n  ".join([ended, f"`{' '.join(argv)}`", *before, *where]))

@@ -7,8 +7,8 @@ run left is removed by the next one. No signal handler is installed, and no vari
 import runpy
 import secrets
 import sys
-from collections.abc import Callable, Generator, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,6 +30,7 @@ TOKEN = pytest.StashKey[str]()
 SESSION = pytest.StashKey["Session"]()
 PLACES = pytest.StashKey[list[tuple["Cluster", str]]]()  # cluster and namespace of each place that a test uses
 KEPT = pytest.StashKey[bool]()  # what a failed test used is to be kept
+MARKED = {"nodes", "kind"}
 MARKER = 'k8s(nodes=1, kind=""): the nodes of the cluster of k8s_throwaway, and the configuration file for kind'
 OPTIONS = {  # the setting of each, and its help
     "provider": ("cluster.provider", "what creates the cluster: kind (the default) or minikube"),
@@ -97,18 +98,50 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse a marker that would have no effect."""
+    for marker in item.iter_markers("k8s"):
+        wrong = [*map(repr, marker.args), *sorted(marker.kwargs.keys() - MARKED)]
+        if wrong:
+            pytest.fail(f"@pytest.mark.k8s takes nodes=NUMBER and kind=FILE, not {', '.join(wrong)}.", pytrace=False)
+        if marker.kwargs and marker in item.own_markers and "k8s_throwaway" not in getattr(item, "fixturenames", ()):
+            pytest.fail("@pytest.mark.k8s describes the cluster of k8s_throwaway, which this test does not use.", pytrace=False)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:  # noqa: ARG001
-    """Add the diagnosis of the clusters that a failed test uses to its report."""
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Add the diagnosis of the clusters that a failed test uses to its report, and leave out how our own code came to it."""
+    told = ""
+    if call.excinfo and "kubetasks.errors" in sys.modules:
+        option = item.config.getoption
+        told = _shortened(call.excinfo, whole=option("fulltrace") or option("tbstyle") != "auto")
     report = yield
     for node in item.listchain() if report.failed else ():
         node.stash[KEPT] = bool(item.config.getoption("kubetasks_keep"))
         if hasattr(report.longrepr, "addsection"):
             for cluster, namespace in node.stash.get(PLACES, []):
                 text = _diagnosis(cluster, namespace)
-                report.longrepr.addsection(f"{cluster.name} {namespace}: diagnosis", text)
+                if text.partition("\n")[0] not in told:  # the error may have it already
+                    report.longrepr.addsection(f"{cluster.name} {namespace}: diagnosis", text)
                 item.user_properties.append((f"{item.name}: diagnosis", text))  # in the JUnit file too
     return report
+
+
+def _shortened(raised: "pytest.ExceptionInfo[BaseException]", *, whole: bool) -> str:
+    """What an error of ours says, "" if it is another one. It is shown where the test called us, or as a `whole`."""
+    from kubetasks.errors import TaskError
+
+    error, package = raised.value, Path(__file__).parent
+    if not isinstance(error, TaskError):
+        return ""
+    if not whole:
+        last = raised.tb
+        while last.tb_next and package not in Path(last.tb_next.tb_frame.f_code.co_filename).parents:
+            last = last.tb_next
+        last.tb_next = error.__cause__ = None
+        error.__suppress_context__ = True
+    return str(error)
 
 
 def _diagnosis(cluster: "Cluster", namespace: str) -> str:
@@ -122,9 +155,12 @@ def _refused(config: pytest.Config, make: Callable[[], R], project: "Project | N
     """Return what `make` returns. A lack of this machine ends a run without workers as a usage error, unless `ends` is False."""
     from kubetasks.errors import SettingError, SetupError, TaskError
     from kubetasks.project import words as own
+    from kubetasks.project.application import Project
     from kubetasks.testing.session import BrokenError
 
     usage = False
+    if not isinstance(project, Project | None):
+        pytest.fail(f"The fixture k8s_application returns a kubetasks.Project, not {project!r}.", pytrace=False)
     try:
         with own.spoken(project.words) if project else nullcontext():
             return make()
@@ -178,7 +214,17 @@ def k8s_cluster(request: pytest.FixtureRequest, k8s_application: "Project") -> "
     """The cluster of this run, for all its tests and workers of pytest-xdist: `.name .kubeconfig .context .kubectl()`."""
     with_image = any("k8s_app" in getattr(item, "fixturenames", ()) for item in request.session.items)
     make = partial(_session(request.config).cluster, k8s_application, with_image=with_image)
-    return _refused(request.config, make, k8s_application)
+    with _shown(request.config):
+        return _refused(request.config, make, k8s_application)
+
+
+def _shown(config: pytest.Config) -> "AbstractContextManager[None]":
+    """Capture nothing in the block: what it prints is the progress of a cluster, which may take a minute."""
+    if reporter := config.pluginmanager.get_plugin("terminalreporter"):
+        reporter.ensure_newline()
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    shown: AbstractContextManager[None] = capture.global_and_fixture_disabled() if capture else nullcontext()
+    return shown
 
 
 @pytest.fixture(scope="session")
@@ -195,6 +241,8 @@ def _scope(fixture_name: str, config: pytest.Config) -> Any:  # noqa: ARG001  py
 def k8s_namespace(request: pytest.FixtureRequest, k8s_cluster: "Cluster", k8s_namespace_labels: dict[str, str]) -> Iterator[str]:
     """The name of a fresh namespace of the cluster, which is deleted after the test, or as --kubetasks-scope says."""
     name = f"test-{secrets.token_hex(4)}"
+    if not isinstance(k8s_namespace_labels, Mapping):
+        pytest.fail(f"The fixture k8s_namespace_labels returns a dict, not {k8s_namespace_labels!r}.", pytrace=False)
     _refused(request.config, lambda: k8s_cluster.create_namespace(name, k8s_namespace_labels))
     request.node.stash.setdefault(PLACES, []).append((k8s_cluster, name))
     yield name
@@ -227,7 +275,8 @@ def k8s_throwaway(request: pytest.FixtureRequest, k8s_application: "Project") ->
     marker = request.node.get_closest_marker("k8s")
     given = marker.kwargs if marker else {}
     make = partial(_session(request.config).throwaway, k8s_application, given.get("nodes", 1), given.get("kind", ""))
-    cluster = _refused(request.config, make, k8s_application, ends=False)
+    with _shown(request.config):
+        cluster = _refused(request.config, make, k8s_application, ends=False)
     request.node.stash.setdefault(PLACES, []).append((cluster, "default"))
     yield cluster
     if not request.node.stash.get(KEPT, False):

@@ -23,13 +23,16 @@ def path() -> str:
 
 
 @contextmanager
-def forward(argv: Sequence[str], environment: Mapping[str, str]) -> Iterator[str]:
-    """Run `kubectl port-forward` in the block, and give the HOST:PORT at which it listens. Raises SetupError, ProgramError."""
+def forward(argv: Sequence[str], environment: Mapping[str, str], timeout: float = FORWARD_SECONDS) -> Iterator[str]:
+    """Run `kubectl port-forward` in the block, and give the HOST:PORT at which it listens within `timeout` seconds.
+
+    Raises SetupError, ProgramError.
+    """
     process = shell.start(argv, environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     interruption.programs.add(process)
     assert process.stdout
     output = process.stdout
-    killing = threading.Timer(FORWARD_SECONDS, process.kill)
+    killing = threading.Timer(timeout, process.kill)
     draining = threading.Thread(target=output.read, daemon=True)  # a line for each connection would fill the pipe
     with process:
         try:

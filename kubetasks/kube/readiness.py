@@ -72,8 +72,7 @@ def problem(rollout: Rollout) -> Problem | None:
     name = workload["metadata"]["name"]
     if terminating(workload) or not _noticed(workload):
         return None
-    if ended := failure(workload):
-        message = str(ended.get("message") or ended.get("reason") or "its containers have ended")
+    if message := failure(workload):
         pod = max(rollout.pods, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
         return problems.of_kind("failed", *_named(pod), what=describe(workload), message=message)
     spec, told, count = within(workload, "spec"), conditions(workload), _count(workload)
@@ -139,16 +138,13 @@ def late(rollout: Rollout, seconds: float, missing: str) -> Problem:
     return problems.of_kind("timeout", name, container, seconds=f"{seconds:.0f}", message=missing)
 
 
-def failure(item: Object) -> Object:
-    """The condition or status by which an object has failed for good, with a message or a reason; {} if it has not.
-
-    That is a job that gave up, a pod that failed, a stalled controller.
-    """
+def failure(item: Object) -> str:
+    """Why an object has failed for good, "" if it has not: a job that gave up, a pod that failed, a stalled controller."""
     ends, status = item["kind"] in ENDING, within(item, "status")
     failed = condition(item, "Failed" if ends else "Stalled")
-    if failed.get("status") == "True":
-        return failed
-    return status if ends and status.get("phase") == "Failed" else {}
+    if failed.get("status") != "True":
+        failed = status if ends and status.get("phase") == "Failed" else {}
+    return str(failed.get("message") or failed.get("reason") or "its containers have ended") if failed else ""
 
 
 def _named(pod: Object | None) -> tuple[str, str]:

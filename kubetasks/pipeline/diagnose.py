@@ -1,6 +1,7 @@
 """Diagnose the current state: read the cluster, fit the cause on one screen, and write everything that was read to a file."""
 
 import json
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -52,23 +53,49 @@ def _of_application(run: Run) -> Diagnosis:
         _ = run.manifests
     except SettingError as error:
         return Diagnosis("manifests", error.sentence, error.hint)
-    read, rollout = [run.seen.rollout_of(item) for item in run.others], run.seen.rollout
-    there = [(found.workload, found) for found in [*read, rollout] if found.workload]  # first what the application may need
-    for _, found in there:
-        if problem := readiness.problem(found):
-            return explain(run, problem, found)
+    rollout = run.seen.rollout
+    there = [*map(run.seen.rollout_of, run.others), rollout]  # first what the application may need
+    if wrong := _wrong(run, there):
+        return wrong
     if rollout.workload is None:
         try:
             run.seen.require_namespace()
         except ClusterError as error:
             return Diagnosis("namespace-missing", error.sentence, error.hint)
         return Diagnosis("not-deployed", f"Nothing is deployed in namespace {run.settings.namespace}.", f"{INV} build deploy")
-    for item, found in there:
-        progress = readiness.progress(found, run.cluster.since)
-        if not isinstance(progress, wait.Done):
-            told = "The rollout is in progress" if found is rollout else f"{client.describe(item)} is not ready yet"
-            return Diagnosis("progressing", f"{told}: {progress.detail}.", f"{INV} status")
+    if unfinished := _unfinished(run, there):
+        return unfinished
+    progress = readiness.progress(rollout, run.cluster.since)
     return _of_service(run, rollout.workload) or Diagnosis(diagnosis.HEALTHY, f"{run.app.name}: {progress.detail}.")
+
+
+def of_namespace(run: Run, first: Sequence[Object] = ()) -> Diagnosis:
+    """Diagnose these objects, the application, and then whatever else has pods in its namespace. Raises OwnershipError."""
+    found = _wrong(run, map(run.seen.rollout_of, first)) or _found(run)
+    if found.code not in (diagnosis.HEALTHY, "not-deployed"):
+        return found
+    there = [run.seen.rollout_of(item) for item in run.seen.roots()]
+    names = ", ".join(client.describe(item.workload) for item in there if item.workload)
+    if names and found.code != diagnosis.HEALTHY:
+        found = Diagnosis(diagnosis.HEALTHY, f"Nothing is wrong with {names}.")
+    return _wrong(run, there) or _unfinished(run, there) or found
+
+
+def _wrong(run: Run, rollouts: Iterable[Rollout]) -> Diagnosis | None:
+    """The problem of the first that has one."""
+    problems = ((readiness.problem(found), found) for found in rollouts if found.workload)
+    return next((explain(run, problem, found) for problem, found in problems if problem), None)
+
+
+def _unfinished(run: Run, rollouts: Iterable[Rollout]) -> Diagnosis | None:
+    """How far the first is that is not ready yet."""
+    for found in rollouts:
+        progress = readiness.progress(found, run.cluster.since)
+        if found.workload and not isinstance(progress, wait.Done):
+            own = client.describe(found.workload) == run.app.deployment
+            told = "The rollout is in progress" if own else f"{client.describe(found.workload)} is not ready yet"
+            return Diagnosis("progressing", f"{told}: {progress.detail}.", f"{INV} status")
+    return None
 
 
 def _of_service(run: Run, deployment: Object) -> Diagnosis | None:

@@ -8,6 +8,7 @@ from functools import cached_property
 from kubetasks.errors import ClusterError, ExposeError, RolloutError
 from kubetasks.kube import client, objects, problems, service, states
 from kubetasks.kube.client import FORBIDDEN, HTTP_ERROR, ApiError, Kube, Object, UnservedError, describe, within
+from kubetasks.kube.kinds import COUNTS, ENDING
 from kubetasks.kube.problems import Evidence
 from kubetasks.kube.readiness import Rollout
 from kubetasks.kube.service import Address
@@ -114,6 +115,11 @@ class Seen:
     def events(self) -> list[Object]:
         """The events of the namespace; none if they may not be seen."""
         return self._visible("Event") or []
+
+    def roots(self) -> list[Object]:
+        """The objects of the namespace that have pods and that no other object has created, as far as they may be seen."""
+        found = (item for kind in (*COUNTS, *ENDING) for item in self._visible(kind) or ())
+        return [item for item in found if not item["metadata"].get("ownerReferences")]
 
     def labelled(self, *kinds: str) -> list[Object]:
         """The objects of these kinds that carry our label, as far as they may be seen."""

@@ -19,6 +19,7 @@ from kubetasks.terminal import interruption
 from kubetasks.terminal.report import waiting_for
 
 TAIL_LINES = 40
+LONGEST_NAME = 120  # characters of a command that is waited for
 LONGEST_SECONDS = 7200.0  # a program may run; building an image may take long
 END_SECONDS = 20.0  # before a program that was told to end is killed
 
@@ -97,10 +98,10 @@ def run(
             process_group=0 if interruption.is_cleaning() or timeout else None,
         )
         seconds = timeout or LONGEST_SECONDS
-        killing = threading.Timer(seconds, _kill, [process, tail, f"It was ended: it had not ended after {seconds:.0f} s.\n"])
+        killing = threading.Timer(seconds, _kill, [process, tail, f"it had not ended after {seconds:.0f} s\n"])
         killing.daemon = True
         interruption.programs.add(process)
-        with process, waiting_for(f"{argv[0]} runs"):
+        with process, waiting_for(f"{line([Path(argv[0]).name, *argv[1:]])[:LONGEST_NAME]} runs"):
             try:
                 killing.start()
                 for text in process.stdout or process.stderr or ():
@@ -121,7 +122,7 @@ def run(
                 interruption.programs.discard(process)
         output.seek(0)
         if process.returncode != 0:
-            raise ProgramError(argv, process.returncode, "".join(tail) or output.read(), str(log or ""))
+            raise ProgramError(argv, process.returncode, output.read() + "".join(tail), str(log or ""))
         return output.read()
 
 

@@ -12,6 +12,7 @@ from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
 from kubetasks.pipeline.service import Forward
 from kubetasks.project.application import Project
+from kubetasks.project.settings import MOST_REPLICAS, whole_number
 from kubetasks.project.words import Words
 from kubetasks.testing.cluster import in_own_words
 from kubetasks.testing.namespace import Namespace
@@ -69,8 +70,9 @@ class App(Namespace):
 
     @in_own_words
     def scale(self, replicas: int) -> None:
-        """Scale, and wait until every pod answers. Raises RolloutError with a diagnosis, ExposeError."""
-        converge.converge(self._run(), Desired(replicas=replicas), serve="always")
+        """Scale, and wait until every pod answers. Raises SettingError, RolloutError with a diagnosis, ExposeError."""
+        wanted = whole_number("replicas", replicas, 0, MOST_REPLICAS)
+        converge.converge(self._run(), Desired(replicas=wanted), serve="always")
 
     @in_own_words
     def rollout(self, source: Path | None = None) -> str:

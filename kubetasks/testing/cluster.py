@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
@@ -11,7 +11,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from kubetasks.errors import ImageError, SettingError, TaskError
 from kubetasks.kube import objects, states
-from kubetasks.kube.client import path, reference
+from kubetasks.kube.client import Object, path, reference
 from kubetasks.pipeline import app, candidates, desired, diagnose
 from kubetasks.pipeline import cluster as pipeline
 from kubetasks.pipeline.run import Run
@@ -57,7 +57,7 @@ class Cluster:
     `ledger`, if there is one, so that it is removed in the end.
     """
 
-    project: Project
+    project: Project = field(repr=False)
     given: Mapping[str, str]
     ledger: Ledger | None = field(default=None, repr=False)
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
@@ -228,11 +228,10 @@ class Cluster:
         if wait or not self.shared:
             self._gone(namespace=name)
 
-    def diagnosis(self, namespace: str) -> str:
-        """Diagnose the namespace, on one screen."""
+    def diagnosis(self, namespace: str, first: Sequence[Object] = ()) -> str:
+        """Diagnose these objects and then the namespace, on one screen."""
         with spoken(self.words_in(namespace)):
-            wrong = diagnose.now(self.run(namespace))
-            return wrong.text() if wrong else ""
+            return diagnose.of_namespace(self.run(namespace), first).text()
 
 
 def of_entry(entry: Entry) -> Cluster:

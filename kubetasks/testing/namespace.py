@@ -1,17 +1,19 @@
 """A namespace of a cluster, and what a test does with objects in it, in kubectl's words."""
 
 import json
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from kubetasks.errors import ProgramError, RolloutError
-from kubetasks.kube import kubectl, problems
+from kubetasks.kube import kubectl, problems, readiness, states
 from kubetasks.kube.client import Object
 from kubetasks.testing.cluster import KUBECTL_SECONDS, Cluster
 
 SECONDS = 120.0
+LOOK_SECONDS = 5.0  # how often it is asked whether what is waited for has failed
 BARE = ("delete", "create")  # what kubectl waits for without `condition=`
 GIVEN = ("jsonpath=", "condition=")
 TIMED_OUT = "timed out waiting"
@@ -50,16 +52,38 @@ class Namespace:
     def wait(self, what: str, condition: str, timeout: float = SECONDS) -> None:
         """Wait for a condition, such as Available, or "delete", or "jsonpath={.status.phase}=Bound".
 
-        Raises RolloutError, with the diagnosis, if it has not come after `timeout` seconds.
+        Raises RolloutError, with the diagnosis, if it has not come after `timeout` seconds, or cannot come any more.
         """
-        asked = condition if condition in BARE or condition.startswith(GIVEN) else f"condition={condition}"
+        bare = condition in BARE
+        asked = condition if bare or condition.startswith(GIVEN) else f"condition={condition}"
+        until = time.monotonic() + timeout
+        while True:
+            left = max(0.0, until - time.monotonic())
+            try:
+                self.kubectl("wait", what, f"--for={asked}", f"--timeout={min(left, LOOK_SECONDS):.1f}s")
+                return
+            except ProgramError as error:
+                (why, *_) = error.output.strip().splitlines()[-1:] or ["kubectl ended"]
+            there = [] if bare else self._named(what)
+            failed = next(filter(None, map(readiness.failure, there)), "")
+            if failed:
+                why = f"it has failed: {failed}"
+            elif TIMED_OUT in why and left > LOOK_SECONDS:
+                continue
+            elif TIMED_OUT in why:
+                found = [f"{kind}={one.get('status')}" for item in there for kind, one in states.conditions(item).items()]
+                why = f"{condition} has not come within {timeout:.0f} s{'; it has ' if found else ''}{', '.join(found)}"
+            sentence = f"{what}: {why}"
+            raise RolloutError(sentence, screen=f"{sentence}\n{self.cluster.diagnosis(self.namespace, there)}")
+
+    def _named(self, what: str) -> list[Object]:
+        """The objects of that name, none if there are none."""
         try:
-            self.kubectl("wait", what, f"--for={asked}", f"--timeout={timeout:.0f}s", timeout=timeout + SECONDS)
-        except ProgramError as error:
-            (last, *_) = error.output.strip().splitlines()[-1:] or ["it ended"]
-            late = f"{condition} has not come within {timeout:.0f} s: " if TIMED_OUT in last else ""
-            sentence = f"{what}: {late}{last}"
-            raise RolloutError(sentence, screen=f"{sentence}\n{self.cluster.diagnosis(self.namespace)}") from error
+            found = self.get(what)
+        except ProgramError:
+            return []
+        items: list[Object] = found.get("items", [found])
+        return items
 
     def logs(self, what: str) -> str:
         """The logs of a pod, or of an object's pods."""
@@ -74,7 +98,11 @@ class Namespace:
         """Run a command in a pod, or in one of an object's pods, and return its output."""
         return self.kubectl("exec", what, "--", *command, timeout=timeout)
 
-    def port_forward(self, what: str, port: int) -> AbstractContextManager[str]:
-        """In the block, what listens at that port of an object's pod answers at the HOST:PORT that it gives."""
-        argv, environment = self.cluster.command_line("port-forward", what, f":{port}", namespace=self.namespace)
-        return kubectl.forward(argv, environment)
+    def port_forward(self, what: str, port: int, timeout: float = SECONDS) -> AbstractContextManager[str]:
+        """In the block, what listens at that port of an object's pod answers at the HOST:PORT that it gives.
+
+        A pod must run within `timeout` seconds.
+        """
+        words = ("port-forward", what, f":{port}", f"--pod-running-timeout={timeout:.1f}s")
+        argv, environment = self.cluster.command_line(*words, namespace=self.namespace)
+        return kubectl.forward(argv, environment, timeout + LOOK_SECONDS)

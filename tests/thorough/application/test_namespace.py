@@ -43,11 +43,27 @@ def test_objects_are_applied_waited_for_asked_and_deleted(app: Tasks, tmp_path: 
     assert {pod.metadata and pod.metadata.name for pod in pods} == app.pods()
 
 
-def test_what_does_not_come_ends_with_the_diagnosis(app: Tasks) -> None:
+def test_what_does_not_come_ends_with_the_diagnosis_of_what_was_waited_for(app: Tasks) -> None:
     here = Namespace(app.as_cluster(), app.namespace)
     here.apply(settings())
-    with pytest.raises(RolloutError, match=r"Never has not come within 1 s(?s:.*)code +not-deployed"):
+    with pytest.raises(RolloutError, match=r"Never has not come within 1 s\n(?s:.*)code +not-deployed"):
         here.wait("configmap/settings", "Never", timeout=1)
+    for words in ("deployment", "web"), ("job", "once"):  # the namespace admits no pod of theirs
+        here.kubectl("create", *words, "--image=nowhere.invalid/image:1")
+    here.kubectl("patch", "job/once", "--patch", '{"spec": {"activeDeadlineSeconds": 1}}')
+    with pytest.raises(RolloutError, match=r"it has failed: .*deadline") as failed:
+        here.wait("job/once", "Complete")
+    assert "\n  code      failed\n" in str(failed.value)
+    with pytest.raises(RolloutError, match=r"Availabel has not come within 1 s; it has .*Available=False") as late:
+        here.wait("deployment/web", "Availabel", timeout=1)
+    assert "\n  code      pods-refused\n" in str(late.value)
+    here.delete("job/once")
+    assert "  code      pods-refused\n" in here.cluster.diagnosis(app.namespace), "though it is not the application's"
+    with (
+        pytest.raises(ProgramError, match=r"^kubectl ended with 1: .*timed out waiting"),
+        here.port_forward("deployment/web", 80, 1),
+    ):
+        pass
 
 
 def test_an_image_that_the_engine_has_is_given_to_the_nodes(app: Tasks) -> None:

@@ -62,7 +62,7 @@ def run(folder: Path, *words: str, test: str, tasks: str = TASKS, conftest: str 
 
 @pytest.mark.parametrize("workers", [[], ["-n1"]])
 def test_a_run_that_asks_for_no_cluster_changes_nothing_and_imports_little(tmp_path: Path, workers: list[str]) -> None:
-    test = "import pytest\n\n@pytest.mark.k8s(nodes=2)\ndef test_it():\n    pass\n"
+    test = "import pytest\n\n@pytest.mark.k8s\ndef test_it():\n    pass\n"
     code, told = run(tmp_path, "--strict-markers", *workers, test=test, tasks="", conftest=WATCHED)
     assert (code, "Error" in told) == (0, False), told
     assert not (tmp_path / "cache").exists()
@@ -153,3 +153,46 @@ def test_what_a_failed_test_used_is_kept_if_somebody_asks_also_after_a_later_tes
     tests = "def test_it(k8s_namespace):\n    assert False\n\ndef test_too(k8s_namespace):\n    pass\n"
     code, told = run(tmp_path, "-s", "--kubetasks-scope=module", "--kubetasks-keep", test=tests, conftest=COUNTED)
     assert (code, told.count("deleted")) == (1, 0), told
+
+
+@pytest.mark.parametrize(
+    ("test", "conftest", "words"),
+    [
+        ("@pytest.mark.k8s(node=2)\ndef test_it(k8s_throwaway): ...", "", "takes nodes=NUMBER and kind=FILE, not node."),
+        ("@pytest.mark.k8s(2)\ndef test_it(k8s_throwaway): ...", "", "takes nodes=NUMBER and kind=FILE, not 2."),
+        ("@pytest.mark.k8s(nodes=2)\ndef test_it(k8s_cluster): ...", "", "k8s_throwaway, which this test does not use."),
+        ("def test_it(k8s_cluster): ...", "k8s_application", "returns a kubetasks.Project, not 'text'."),
+        ("def test_it(k8s_namespace): ...", "k8s_namespace_labels", "returns a dict, not 'text'."),
+    ],
+)
+def test_a_mark_or_a_fixture_that_cannot_be_meant_is_an_error_in_a_sentence(
+    tmp_path: Path, test: str, conftest: str, words: str
+) -> None:
+    overridden = (
+        f"\nimport pytest\n\n@pytest.fixture(scope='session')\ndef {conftest}():\n    return 'text'\n" if conftest else ""
+    )
+    code, told = run(tmp_path, test=f"import pytest\n\n{test}\n", conftest=COUNTED + overridden)
+    assert (code, f"{words}\n" in told) == (pytest.ExitCode.TESTS_FAILED, True), told
+    assert ("pytest_plugin.py" in told, "deleted" in told) == (False, False), told
+
+
+REFUSED = """\
+from kubetasks.testing.cluster import Cluster
+
+def test_it(k8s_application, k8s_namespace):
+    Cluster(k8s_application, {"cluster.nodes": "many"}).kubectl("get", "pods")
+"""
+
+
+@pytest.mark.parametrize("whole", ["", "--full-trace", "--tb=long"])
+def test_an_error_is_shown_where_the_test_has_called_us_and_the_diagnosis_once(tmp_path: Path, whole: str) -> None:
+    known = COUNTED.replace('return ""', 'return "INVOKE_KUBETASKS_CLUSTER_NODES must be a whole number"')
+    code, told = run(tmp_path, *whole.split(), test=REFUSED, conftest=known)
+    assert code == 1, told
+    assert re.search("\nE +kubetasks.errors.SettingError: INVOKE_KUBETASKS_CLUSTER_NODES", told)
+    assert ("kubetasks/testing/cluster.py:" in told, ": diagnosis" in told) == (whole != "", False), told
+
+
+def test_what_is_said_while_a_cluster_comes_up_is_not_captured(tmp_path: Path) -> None:
+    told = run(tmp_path, test="def test_it(k8s_cluster):\n    print('captured')\n", conftest=COUNTED)[1]
+    assert ("{'with_image': False}" in told, "captured" in told) == (True, False), told
