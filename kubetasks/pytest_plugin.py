@@ -4,11 +4,12 @@ Nothing is touched before a test asks for the first cluster. When the run ends, 
 run left is removed by the next one. No signal handler is installed, and no variable of the environment is set.
 """
 
+import contextlib
 import runpy
 import secrets
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -136,9 +137,11 @@ def _shortened(raised: "pytest.ExceptionInfo[BaseException]", *, whole: bool) ->
     if not isinstance(error, TaskError):
         return ""
     if not whole:
-        last = raised.tb
-        while last.tb_next and package not in Path(last.tb_next.tb_frame.f_code.co_filename).parents:
-            last = last.tb_next
+        at: Any = raised.tb
+        last = at
+        while at and package not in Path(at.tb_frame.f_code.co_filename).parents:
+            last = last if at.tb_frame.f_code.co_filename == contextlib.__file__ else at
+            at = at.tb_next
         last.tb_next = error.__cause__ = None
         error.__suppress_context__ = True
     return str(error)
@@ -218,13 +221,14 @@ def k8s_cluster(request: pytest.FixtureRequest, k8s_application: "Project") -> "
         return _refused(request.config, make, k8s_application)
 
 
-def _shown(config: pytest.Config) -> "AbstractContextManager[None]":
+@contextmanager
+def _shown(config: pytest.Config) -> Iterator[None]:
     """Capture nothing in the block: what it prints is the progress of a cluster, which may take a minute."""
-    if reporter := config.pluginmanager.get_plugin("terminalreporter"):
-        reporter.ensure_newline()
-    capture: Any = config.pluginmanager.get_plugin("capturemanager")
-    shown: AbstractContextManager[None] = capture.global_and_fixture_disabled() if capture else nullcontext()
-    return shown
+    capture, reporter = map(config.pluginmanager.get_plugin, ("capturemanager", "terminalreporter"))
+    with capture.global_and_fixture_disabled() if capture else nullcontext():
+        if reporter:
+            reporter.ensure_newline()
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -258,7 +258,7 @@ def of_pod(
     # a server that answers with a client error is up and lacks the probe's path: the probe's own time would not help it
     if late and (late.lasted > late.allowed or CLIENT_ERROR in answer):
         slow = not answer or any(word in answer for word in UNANSWERED)
-        told = answer.partition(": ")[2] or answer or "its readiness probe has not succeeded"
+        told = answer.partition(": ")[2] or answer.rstrip(": ") or "its readiness probe has not succeeded"
         return of_kind("not-ready", name, late.container, Grace.LONG if slow else None, message=told, back=back)
     return None
 

@@ -70,15 +70,20 @@ def _of_application(run: Run) -> Diagnosis:
 
 
 def of_namespace(run: Run, first: Sequence[Object] = ()) -> Diagnosis:
-    """Diagnose these objects, the application, and then whatever else has pods in its namespace. Raises OwnershipError."""
-    found = _wrong(run, map(run.seen.rollout_of, first)) or _found(run)
+    """Diagnose these objects, the application, and then whatever else has pods in its namespace. Raises OwnershipError.
+
+    No task of ours mends another object than the application's, so nothing is said of what to type then.
+    """
+    if wrong := _wrong(run, map(run.seen.rollout_of, first)):
+        return replace(wrong, next="")
+    found = _found(run)
     if found.code not in (diagnosis.HEALTHY, "not-deployed"):
         return found
     there = [run.seen.rollout_of(item) for item in run.seen.roots()]
     names = ", ".join(client.describe(item.workload) for item in there if item.workload)
     if names and found.code != diagnosis.HEALTHY:
         found = Diagnosis(diagnosis.HEALTHY, f"Nothing is wrong with {names}.")
-    return _wrong(run, there) or _unfinished(run, there) or found
+    return replace(_wrong(run, there) or _unfinished(run, there) or found, next="")
 
 
 def _wrong(run: Run, rollouts: Iterable[Rollout]) -> Diagnosis | None:

@@ -10,9 +10,11 @@ from pathlib import Path
 from kubetasks.errors import ProgramError, RolloutError
 from kubetasks.kube import kubectl, problems, readiness, states
 from kubetasks.kube.client import Object
+from kubetasks.terminal.report import Report
 from kubetasks.testing.cluster import KUBECTL_SECONDS, Cluster
 
 SECONDS = 120.0
+POD_SECONDS = 60.0
 LOOK_SECONDS = 5.0  # how often it is asked whether what is waited for has failed
 BARE = ("delete", "create")  # what kubectl waits for without `condition=`
 GIVEN = ("jsonpath=", "condition=")
@@ -54,6 +56,14 @@ class Namespace:
 
         Raises RolloutError, with the diagnosis, if it has not come after `timeout` seconds, or cannot come any more.
         """
+        with Report().step(f"Waiting for {condition} of {what}"):
+            why, there = self._waited(what, condition, timeout)
+            if why:
+                sentence = f"{what}: {why}"
+                raise RolloutError(sentence, screen=f"{sentence}\n{self.cluster.diagnosis(self.namespace, there)}")
+
+    def _waited(self, what: str, condition: str, timeout: float) -> tuple[str, list[Object]]:
+        """Why it has not come, "" if it has; and the objects of that name."""
         bare = condition in BARE
         asked = condition if bare or condition.startswith(GIVEN) else f"condition={condition}"
         until = time.monotonic() + timeout
@@ -61,20 +71,17 @@ class Namespace:
             left = max(0.0, until - time.monotonic())
             try:
                 self.kubectl("wait", what, f"--for={asked}", f"--timeout={min(left, LOOK_SECONDS):.1f}s")
-                return
+                return "", []
             except ProgramError as error:
                 (why, *_) = error.output.strip().splitlines()[-1:] or ["kubectl ended"]
             there = [] if bare else self._named(what)
-            failed = next(filter(None, map(readiness.failure, there)), "")
-            if failed:
-                why = f"it has failed: {failed}"
-            elif TIMED_OUT in why and left > LOOK_SECONDS:
-                continue
-            elif TIMED_OUT in why:
+            if failed := next(filter(None, map(readiness.failure, there)), ""):
+                return f"it has failed: {failed}", there
+            if TIMED_OUT not in why:
+                return why, there
+            if left <= LOOK_SECONDS:
                 found = [f"{kind}={one.get('status')}" for item in there for kind, one in states.conditions(item).items()]
-                why = f"{condition} has not come within {timeout:.0f} s{'; it has ' if found else ''}{', '.join(found)}"
-            sentence = f"{what}: {why}"
-            raise RolloutError(sentence, screen=f"{sentence}\n{self.cluster.diagnosis(self.namespace, there)}")
+                return f"{condition} has not come within {timeout:.0f} s{'; it has ' if found else ''}{', '.join(found)}", there
 
     def _named(self, what: str) -> list[Object]:
         """The objects of that name, none if there are none."""
@@ -98,7 +105,7 @@ class Namespace:
         """Run a command in a pod, or in one of an object's pods, and return its output."""
         return self.kubectl("exec", what, "--", *command, timeout=timeout)
 
-    def port_forward(self, what: str, port: int, timeout: float = SECONDS) -> AbstractContextManager[str]:
+    def port_forward(self, what: str, port: int, timeout: float = POD_SECONDS) -> AbstractContextManager[str]:
         """In the block, what listens at that port of an object's pod answers at the HOST:PORT that it gives.
 
         A pod must run within `timeout` seconds.
