@@ -32,7 +32,9 @@ BUILD_LINES = 15  # shown of a build that failed
 BAD_REQUEST = 400
 REQUIRES_BUILDKIT = "requires BuildKit"  # what the classic builder says of RUN --mount, COPY --chmod and others
 # what it says of a cached layer that was removed
-LAYER_GONE = re.compile("failed to get digest sha256:|unknown parent image ID|No such image: sha256:")
+LAYER_GONE = re.compile(
+    'failed to get digest sha256:|unknown parent image ID|No such image: sha256:|unable to find image "sha256:'
+)
 UNKNOWN_IMAGE = "unrecognized image ID"  # what an engine says, with status 500, of one that goes at the same moment
 MOUNTS = Path("/proc/self/mountinfo")  # on Linux
 SAVED_BYTES = 1 << 20  # read at a time

@@ -70,7 +70,11 @@ STAGE = "DELETE /images/sha256:{}?force=False&noprune=False"
 BUILD = "POST /build?dockerfile=Dockerfile&forcerm=True&nocache=False&pull=False&q=False&rm=True&t=app:1"
 ARGUED = BUILD.replace("?", '?buildargs={"BUILD_ID": "1"}&') + "&target=run"
 STEP, RED = {"stream": "Step 1\n"}, {"stream": "\x1b[31mred\x1b[0m\n"}
-LAYERS = ("failed to get digest sha256:0: no such file or directory", "invalid from flag value root: No such image: sha256:0")
+LAYERS = (
+    "failed to get digest sha256:0: no such file or directory",
+    "invalid from flag value root: No such image: sha256:0",
+    'unable to find image "sha256:0"',
+)
 NO_ENGINE = Engine(None, {}, TOOL)  # type: ignore[arg-type]
 
 
@@ -219,7 +223,7 @@ def build(engine: Engine) -> None:
         (400, {"message": "--mount requires BuildKit"}, BuildKitNeededError, "Building app:1 failed: --mount requires BuildKit"),
         *((200, lines({"error": told}), LayerGoneError, f"Building app:1 failed: {told}") for told in LAYERS),
     ],
-    ids="full disk,broken Dockerfile,needs BuildKit,cached layer gone,cached stage gone".split(","),
+    ids="full disk,broken Dockerfile,needs BuildKit,cached layer gone,cached stage gone,found stage gone".split(","),
 )
 def test_a_build_that_fails_is_told_as_what_it_is(
     script: Script, engine: Engine, status: int, answer: object, error: type[ImageError], sentence: str
