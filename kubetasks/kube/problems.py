@@ -24,6 +24,7 @@ UNANSWERED = ("refused", "exceeded", "timeout", "timed out", "EOF", "reset by", 
 SHORT, CLAIM = "Insufficient", "persistentvolumeclaim"  # in what the scheduler says: of resources, and of a claim
 CLIENT_ERROR = "statuscode: 4"  # as the kubelet begins to name 400 to 499
 NOT_STARTED = ("StartError", "ContainerCannotRun")  # how a container ended whose program could not be started
+NO_COMMAND = "no command specified"  # the runtime's words: no busy node's
 KUBELET_STARTS = ("have not yet been read at least once", "failed to sync")  # its words for what it is still reading
 ADMITTED_LATER = ("failed calling webhook", "error looking up service account")  # the API server's words for what comes up later
 WORDS = {"inv": INV, "invoke": INVOKE, "docs": DOCS, "mended": MENDED}
@@ -271,7 +272,7 @@ def _of_container(container: Object, pod: str, delivered: Collection[str], back:
     reason, message, image = waiting.get("reason"), waiting.get("message") or "no message", container.get("image", "?")
     if reason not in WAITING or (reason, ended.get("reason")) == NODE_STOPPED:
         return None
-    code, grace = WAITING[reason], None
+    code, grace = "container-start" if NO_COMMAND in message else WAITING[reason], None
     reading = code == "container-config" and any(words in message for words in KUBELET_STARTS)
     if code == "crash-loop" and ended.get("reason") in NOT_STARTED:
         code, message, grace = "container-start", ended.get("message") or message, Grace.AT_ONCE

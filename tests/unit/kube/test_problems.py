@@ -62,6 +62,7 @@ UNREACHABLE = (
         ("ImagePullBackOff", "pull access denied", "image-pull", Grace.BRIEF, "pull access denied"),
         ("ImagePullBackOff", "dial tcp: i/o timeout", "image-pull", Grace.LONG, "i/o timeout"),
         ("RunContainerError", "no such file", "container-start", Grace.BRIEF, "no such file"),
+        ("CreateContainerError", "no command specified", "container-start", Grace.BRIEF, "cannot be started: no command"),
         ("CreateContainerError", "deadline exceeded", "container-create", Grace.LONG, "deadline exceeded"),
     ],
 )
