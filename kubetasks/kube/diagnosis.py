@@ -14,6 +14,7 @@ from kubetasks.kube.states import container_statuses, pod_ready
 
 LINES = 24  # at most, on a screen
 LOG_LINES = 10
+OTHERS = 3  # at most, of what else is wrong
 WIDTH = 200  # characters of a line of the log, or of an event
 HEALTHY = "healthy"
 EXIT_CODES = {
@@ -35,7 +36,8 @@ SHOWN = ("code", "object", "event", "probe", "wanted", "running", "changed", "se
 class Diagnosis:
     """A cause, and its evidence. A part that is not known is "" or empty.
 
-    `code` is HEALTHY, or that of a problem (docs/problems.md). `log` are the last lines of `log_of`.
+    `code` is HEALTHY, or that of a problem (docs/problems.md). `also` are the sentences of others. `log` are the last lines of
+    `log_of`.
     """
 
     code: str
@@ -48,6 +50,7 @@ class Diagnosis:
     running: list[str] = field(default_factory=list)
     changed: str = ""
     serving: str = ""
+    also: list[str] = field(default_factory=list)
     log_of: str = ""
     log: list[str] = field(default_factory=list)
     details: str = ""
@@ -61,6 +64,7 @@ class Diagnosis:
         """At most LINES lines: the sentence, the parts that are known, and the next command."""
         parts = {name: getattr(self, name) for name in SHOWN} | {"running": ", ".join(self.running)}
         before = [self.sentence, *(f"  {name:<9} {_cut(value)}" for name, value in parts.items() if value)]
+        before += [f"  also      {_cut(sentence)}" for sentence in self.also[:OTHERS]]
         if self.details:
             before.append(f"  details   {self.details}")
         after = [f"  next      {self.next}"] if self.next else []

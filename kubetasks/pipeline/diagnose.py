@@ -87,9 +87,13 @@ def of_namespace(run: Run, first: Sequence[Object] = ()) -> Diagnosis:
 
 
 def _wrong(run: Run, rollouts: Iterable[Rollout]) -> Diagnosis | None:
-    """The problem of the first that has one."""
-    problems = ((readiness.problem(found), found) for found in rollouts if found.workload)
-    return next((explain(run, problem, found) for problem, found in problems if problem), None)
+    """The problem of the first that has one, and the others'."""
+    found = _problems(rollout for rollout in rollouts if rollout.workload)
+    return _explain(run, found) if found else None
+
+
+def _problems(rollouts: Iterable[Rollout]) -> list[tuple[Problem, Rollout]]:
+    return [(problem, rollout) for rollout in rollouts if (problem := readiness.problem(rollout))]
 
 
 def _unfinished(run: Run, rollouts: Iterable[Rollout]) -> Diagnosis | None:
@@ -126,11 +130,12 @@ def _of_service(run: Run, deployment: Object) -> Diagnosis | None:
     return Diagnosis("no-answer", end.reason, end.hint) if isinstance(end, wait.Failed) else None
 
 
-def explain(run: Run, problem: Problem, rollout: Rollout) -> Diagnosis:
-    """The problem with what shows it. What was read is in the file that `details` names."""
+def _explain(run: Run, found: Sequence[tuple[Problem, Rollout]]) -> Diagnosis:
+    """The first problem with what shows it, and the others. What was read is in the file that `details` names."""
+    (problem, rollout), *others = found
     events = run.seen.events()
     log = _log(run, problem, rollout)
-    made = diagnosis.diagnose(problem, rollout, events, log)
+    made = replace(diagnosis.diagnose(problem, rollout, events, log), also=[other.sentence for other, _ in others])
     # the objects' states and not their templates, in which somebody may have written a password
     statuses = {client.describe(item): item.get("status", {}) for item in [*rollout.replica_sets, *rollout.pods]}
     told = [json.dumps(part, indent=2) for part in (statuses, [diagnosis.told(event) for event in events])]
@@ -146,17 +151,17 @@ def explain(run: Run, problem: Problem, rollout: Rollout) -> Diagnosis:
     return replace(made, details=str(file))
 
 
-def require_done(run: Run, end: wait.State, rollout: Rollout) -> None:
-    """Raises RolloutError, with a diagnosis of the `rollout`, if a wait has not ended with Done; or the error of the state."""
+def require_done(run: Run, end: wait.State, rollouts: Sequence[Rollout]) -> None:
+    """Raises RolloutError, with a diagnosis of the rollouts, if a wait has not ended with Done; or the error of the state."""
     if isinstance(end, wait.Done):
         return
     if isinstance(end, wait.Failed) and end.error:
         raise end.error
     missing = end.reason if isinstance(end, wait.Failed) else end.detail
-    wrong = readiness.problem(rollout) or readiness.late(rollout, run.settings.timeout, missing)
-    screen = ""
+    found = _problems(rollouts) or [(readiness.late(rollouts[0], run.settings.timeout, missing), rollouts[0])]
+    (wrong, _), screen = found[0], ""
     with suppress(TaskError):  # the cluster may be gone meanwhile: the sentence is known
-        screen = explain(run, wrong, rollout).text()
+        screen = _explain(run, found).text()
     raise RolloutError(wrong.sentence, wrong.hint, screen)
 
 

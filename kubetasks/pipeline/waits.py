@@ -48,8 +48,8 @@ def _unanswered(seen: Seen, app: Application, pods: Iterable[str]) -> wait.State
 class ReadyCheck:
     """Checks how far objects are; `found` is the one that the state is of, as it was read last.
 
-    One that crashes may lack what another is still doing: it has failed once it has crashed again after that. `failing` is such
-    a one.
+    One that crashes may lack what another is still doing: it has failed once it has crashed again after that. `failing` are such
+    ones, and `found` before them if it fails.
     """
 
     def __init__(self, run: Run, awaited: Sequence[Object], delivered: Collection[str]) -> None:
@@ -59,7 +59,7 @@ class ReadyCheck:
         self._pending: set[str] = set()
         self._restarts: dict[str, int] = {}  # of each object, when another was not ready yet
         self.found = Rollout()
-        self.failing: Rollout | None = None
+        self.failing: list[Rollout] = []
 
     def __call__(self) -> wait.State:
         found, states = dict[str, Rollout](), dict[str, wait.State]()
@@ -74,10 +74,10 @@ class ReadyCheck:
         name = readiness.foremost(states)
         self.found, state = found[name], states[name]
         told = f"{name}: " if len(states) > 1 else ""
-        failing = next((other for other, end in states.items() if isinstance(end, wait.Failed)), "")
-        self.failing = found.get(failing)
+        failing = [other for other, end in states.items() if isinstance(end, wait.Failed)]
+        self.failing = [found[other] for other in sorted(failing, key=lambda other: other != name)]
         if isinstance(state, wait.Pending):
-            return wait.Pending(f"{told}{state.detail}{f'; {failing} may need it' if failing else ''}")
+            return wait.Pending(f"{told}{state.detail}{f'; {failing[0]} may need it' if failing else ''}")
         if isinstance(state, wait.Failed) and state.code in readiness.HEALED and name in self._restarts:
             if state.code != readiness.CRASHES:  # what it lacked is there now: it is tried again soon
                 return replace(state, grace=max(state.grace, Grace.LONG * self._run.settings.grace_period))
@@ -95,7 +95,7 @@ def wait_until_ready(run: Run, text: str, awaited: Sequence[Object], delivered: 
 
     def ready(at: At) -> None:
         end = wait.until(_looking(run, check), timeout=timeout, on_change=at)
-        diagnose.require_done(run, end, check.failing or check.found)
+        diagnose.require_done(run, end, check.failing or [check.found])
 
     counted = [run.kubectl("rollout", "status", describe(item)) for item in awaited if item["kind"] in kinds.COUNTS]
     conditions = [(kinds.CONDITIONS[item["kind"]], describe(item)) for item in awaited if item["kind"] in kinds.CONDITIONS]

@@ -57,8 +57,9 @@ def test_what_does_not_come_ends_with_the_diagnosis_of_what_was_waited_for(app: 
     with pytest.raises(RolloutError, match=r"Availabel has not come within 1 s; it has .*Available=False") as late:
         here.wait("deployment/web", "Availabel", timeout=1)
     assert "\n  code      pods-refused\n" in str(late.value)
-    here.delete("job/once")
-    assert "  code      pods-refused\n" in here.cluster.diagnosis(app.namespace), "though it is not the application's"
+    told = here.cluster.diagnosis(app.namespace)
+    assert "  code      pods-refused\n" in told, "though it is not the application's"
+    assert "\n  also      job/once failed: " in told
     with (
         pytest.raises(ProgramError, match=r"^kubectl ended with 1: .*timed out waiting"),
         here.port_forward("deployment/web", 80, 1),

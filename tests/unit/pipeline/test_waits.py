@@ -36,8 +36,7 @@ def check(*looks: tuple[dict[str, Any], dict[str, Any]]) -> ReadyCheck:
 def test_one_that_crashes_has_failed_once_it_crashes_again_when_all_else_is_ready() -> None:
     look = check((crashed(1), STARTS), (crashed(2), READY), (crashed(2), READY), (crashed(3), READY))
     assert look() == Pending("pod/database: it is not Ready yet; pod/worker may need it")
-    assert look.failing
-    assert [pod["metadata"]["name"] for pod in look.failing.pods] == ["worker"], "at the deadline it is told"
+    assert [pod["metadata"]["name"] for pod in look.failing[0].pods] == ["worker"], "at the deadline it is told"
     assert [look(), look()] == [Pending("pod/worker: its container is started again")] * 2
     state = look()
     assert isinstance(state, Failed)
@@ -64,6 +63,8 @@ def test_one_that_lacked_a_secret_has_time_to_be_tried_again() -> None:
 
 
 def test_what_nothing_else_can_heal_fails_at_once() -> None:
-    state = check((crashed(0, "ErrImageNeverPull"), STARTS))()
+    look = check((crashed(2), crashed(0, "ErrImageNeverPull")))
+    state = look()
     assert isinstance(state, Failed)
     assert state.code == "image-never-pull"
+    assert [one.pods[0]["metadata"]["name"] for one in look.failing] == ["database", "worker"], "the other is told too"
