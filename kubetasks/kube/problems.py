@@ -28,7 +28,7 @@ NO_COMMAND = "no command specified"  # the runtime's words: no busy node's
 KUBELET_STARTS = ("have not yet been read at least once", "failed to sync")  # its words for what it is still reading
 ADMITTED_LATER = ("failed calling webhook", "error looking up service account")  # the API server's words for what comes up later
 WORDS = {"inv": INV, "invoke": INVOKE, "docs": DOCS, "mended": MENDED}
-IMAGE = "{inv} build deploy; of another image, correct the name or docker pull it; {docs}/clusters.md for an existing cluster"
+IMAGE = "{inv} build deploy; an image not yours: correct its name or docker pull it; {docs}/clusters.md for an existing cluster"
 NOT_READY = "{inv} logs; {back}. If the probe asks the wrong port or path: fix {mended}"
 MANIFEST = "Fix {mended}, then {inv} deploy"
 
