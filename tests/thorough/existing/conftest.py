@@ -4,7 +4,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -135,6 +135,12 @@ def user(stranger: Stranger, this_run: Run, tmp_path_factory: pytest.TempPathFac
 def app(user: UserTasks) -> Tasks:
     """The tasks of such a user who agrees to everything, in place of the suite's own `app`."""
     return replace(user, before=("--yes",))
+
+
+@pytest.fixture
+def kubectl(app: Tasks) -> Callable[..., str]:
+    """In place of pytest-kind's, which knows its own cluster."""
+    return app.kubectl
 
 
 @pytest.fixture
