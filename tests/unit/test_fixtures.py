@@ -1,0 +1,12 @@
+"""The tests on clusters, as far as they can be tried without one."""
+
+import subprocess
+import sys
+
+from tasks import PROJECT
+
+
+def test_each_test_of_each_tier_finds_its_fixtures_also_where_it_runs_on_another_cluster() -> None:
+    words = ["-q", "-p", "no:cacheprovider", "--exhaustive", "--setup-plan", "tests/core", "tests/thorough"]
+    ended = subprocess.run([sys.executable, "-m", "pytest", *words], cwd=PROJECT.folder, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout
