@@ -45,7 +45,7 @@ def test(
     """Test that what the README promises holds.
 
     Runs style, types, the unit tests on this Python, and the core tests: deployment, exposure, scaling, removal, the page
-    and the README's own commands, on a throwaway cluster. --all tests everything else too: faults, interruptions, images,
+    and the README's own commands, on two throwaway clusters. --all tests everything else too: faults, interruptions, images,
     other clusters, minikube if that was set up. --exhaustive adds every moment of an interruption, every Python, every
     Kubernetes that is installed, all of minikube, newer container engines, and emulated machines. JUnit files go to
     reports/.

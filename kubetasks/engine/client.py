@@ -82,7 +82,7 @@ def connect(timeout: int = REQUEST_TIMEOUT, variables: Mapping[str, str] | None 
 
     variables = variables or access.environment() or os.environ
     try:
-        with waiting_for("the container engine answers"):
+        with waiting_for("Waiting for the container engine to answer"):
             client = access.docker_client(timeout, variables)
     except (DockerException, RequestException) as error:
         if "Permission denied" in str(error) or "PermissionError" in str(error):

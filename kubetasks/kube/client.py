@@ -164,7 +164,7 @@ class Kube:
             body=body,
             auth_settings=["BearerToken"],
         )
-        with self._answering(), waiting_for(f"the API server of cluster {self._cluster} answers {method} {target}"):
+        with self._answering(), waiting_for(f"Waiting for the API server of cluster {self._cluster} to answer {method} {target}"):
             response = self._api.call_api(*request, _request_timeout=seconds)
             return response.status, (response.read() or b"").decode(errors="replace")
 
@@ -187,7 +187,7 @@ class Kube:
         self._has_answered = True
         if self._own and status == FORBIDDEN and NO_RIGHT in text:
             raise ClusterError(
-                f"The API server of cluster {self._cluster} has just started, and has not read its own rules yet.",
+                f"The API server of cluster {self._cluster} has just started, and has not loaded its access rules yet.",
                 self._unreachable_hint,
             )
         return status, text

@@ -59,10 +59,10 @@ def of_application(app: Application, namespace: str = "default") -> list[Manifes
         manifests = [Manifest(item) for item in _items(_generated(app.manifests, app.name, namespace), app.manifests)]
     else:
         manifests = _in(app.manifests)
-    where = app.manifests or "What is made"
+    where = app.manifests or "What is generated"
     names = [manifest.name for manifest in manifests]
     if twice := next((name for name in names if names.count(name) > 1), ""):
-        raise SettingError(f"{where} has {twice} twice.", "Leave one of them out: all is applied in one namespace")
+        raise SettingError(f"{where} has {twice} twice.", "Remove one: all objects go into one namespace")
     own = (app.deployment, app.service)
     if app.deployment not in names:
         raise SettingError(f"{where} has no {app.deployment}.", f"Call the application's deployment {app.name}; or {MADE}")
@@ -143,7 +143,7 @@ def _misshapen(item: Any) -> str:
     if not isinstance(metadata, dict) or not all(
         isinstance(word, str) and word for word in (item.get("apiVersion"), item.get("kind"), metadata.get("name"))
     ):
-        return "it holds something without apiVersion, kind and name, which are text"
+        return "each object needs apiVersion, kind and metadata.name, as text"
     try:
         json.dumps(item, sort_keys=True)
     except TypeError:

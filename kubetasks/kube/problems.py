@@ -28,7 +28,10 @@ NO_COMMAND = "no command specified"  # the runtime's words: no busy node's
 KUBELET_STARTS = ("have not yet been read at least once", "failed to sync")  # its words for what it is still reading
 ADMITTED_LATER = ("failed calling webhook", "error looking up service account")  # the API server's words for what comes up later
 WORDS = {"inv": INV, "invoke": INVOKE, "docs": DOCS, "mended": MENDED}
-IMAGE = "{inv} build deploy; an image not yours: correct its name or docker pull it; {docs}/clusters.md for an existing cluster"
+IMAGE = (
+    "{inv} build deploy; if the image is not yours: correct its name or docker pull it; "
+    "{docs}/clusters.md for an existing cluster"
+)
 NOT_READY = "{inv} logs; {back}. If the probe asks the wrong port or path: fix {mended}"
 MANIFEST = "Fix {mended}, then {inv} deploy"
 
@@ -65,7 +68,7 @@ KINDS = {
         Kind(
             "container-config",
             Grace.AT_ONCE,
-            "Pod {name} does not run: its container needs what is not there: {message}.",
+            "Pod {name} does not run: something that its container needs is missing: {message}.",
             MANIFEST,
         ),
         Kind(
@@ -95,7 +98,7 @@ KINDS = {
         Kind(
             "timeout",
             Grace.AT_ONCE,
-            "The rollout is not complete, with nothing new for {seconds} s: {message}.",
+            "The rollout is not complete, without progress for {seconds} s: {message}.",
             "{inv} status; {invoke}_APP_TIMEOUT=SECONDS waits longer",
         ),
         Kind("paused", Grace.BRIEF, "The rollout of {name} is paused.", "{kubectl} rollout resume deployment/{name}"),

@@ -105,7 +105,7 @@ def delete(run: Run) -> bool:
     with run.locked():
         own = providers.lifecycle(run.provider)
         if claims := candidates.claims(run):
-            run.report.say(f"With the cluster goes {', '.join(claims)}, and the data in it.")
+            run.report.say(f"Deleting the cluster also deletes {', '.join(claims)}, with the data.")
         run.forget("cluster", "kube", "seen")
         return own.delete()
 
@@ -123,7 +123,7 @@ def docker_env(run: Run, unset: bool) -> str:
     name = access.node_of_shell()
     if unset and name:
         chosen = f"{INVOKE}_CLUSTER_PROVIDER=minikube {INVOKE}_CLUSTER_NAME={name}"
-        return f"# {chosen} {INV} docker-env --unset: that node's engine is used"
+        return f"# {chosen} {INV} docker-env --unset: this shell uses that node's engine"
     if unset:
         return "# nothing to unset: your docker client was not changed"
     return (

@@ -152,8 +152,8 @@ def _told_of(run: Run, part: Part) -> Iterator[None]:
             TAKEN in error.sentence or (error.status not in INVALID and UNKNOWN_FIELD not in error.sentence)
         ):
             raise
-        where = part.manifest.file or f"{run.app.manifests or 'What is made'}: {part.manifest.name}"
-        raise SettingError(f"{where}: {error.sentence}", "Fix the file, and run it again") from error
+        where = part.manifest.file or f"{run.app.manifests or 'The generated manifests'}: {part.manifest.name}"
+        raise SettingError(f"{where}: {error.sentence}", "Fix the file, then run the task again") from error
 
 
 def _revisions_before(run: Run, there: dict[str, Object]) -> tuple[dict[str, Revision], dict[str, Revision]]:

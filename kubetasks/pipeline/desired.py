@@ -104,10 +104,10 @@ def check(app: Application, given: Sequence[Manifest], *, exposed: bool = False)
     parts(app, given, Desired(exposed=exposed), Place(delivered, None))
     run = {name for manifest in given for _, name in manifests.containers(manifest.item, app).values()}
     if idle := [source.name for source in app.sources if source.name not in run]:
-        where = f"No container in {app.manifests}" if app.manifests else f"There is no {MANIFESTS}/: no container"
+        where = f"no container in {app.manifests}" if app.manifests else f"there is no {MANIFESTS}/ with a container that"
         raise SettingError(
-            f"{where} runs the image {', '.join(idle)}, which the table has built.",
-            f"A container needs `image: {idle[0]}`, or {idle[0]} goes out of the table: {DOCS}/application.md#several-images",
+            f"The table builds {', '.join(idle)}, and {where} runs it.",
+            f"A container needs `image: {idle[0]}`, or remove {idle[0]} from the table: {DOCS}/application.md#several-images",
         )
 
 

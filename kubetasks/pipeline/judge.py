@@ -54,7 +54,7 @@ def mismatch(exposed: Object, deployed: Object | None) -> Failed | None:
     if not missing:
         return None
     return Failed(
-        f"The service selects no pod of the deployment: they do not have {missing}.",
+        f"The service selects no pod of the deployment: its pods lack {missing}.",
         f"Fix the selector of the service, then {INV} expose",
     )
 

@@ -15,7 +15,7 @@ from kubetasks.project.words import COMMAND, PACKAGE, Words, pages
 LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 LONGEST_NAME = 40  # a node's name is the cluster's plus "-control-plane", and has 63 characters at most
-MADE = "manifests = false in the table, or manifests=None in Project.of, has them made"
+MADE = "manifests = false in the table, or manifests=None in Project.of, generates them"
 REPOSITORY = re.compile(r"[a-z0-9]+([._/-]+[a-z0-9]+)*")  # the path of an image's name, as registries have it
 PREFIX = re.compile(r"([a-z]+(_[a-z]+)*)?")
 MANIFESTS = "k8s"
@@ -100,7 +100,7 @@ def _source(
 ) -> Source:
     """Raises SettingError."""
     if not REPOSITORY.fullmatch(name):
-        raise SettingError(f"An image is called as in a registry, in lower case and without a tag, not {name!r}.")
+        raise SettingError(f"An image's name is in lower case and without a tag, as in a registry, not {name!r}.")
     if "\0" in context + dockerfile:
         raise SettingError(f"The context and the Dockerfile of {name} must be paths, not {context!r} and {dockerfile!r}.")
     there = (folder / context).resolve()

@@ -49,16 +49,18 @@ def described(folder: Path, choose: Choose, *, known: bool = False) -> Described
         needed = {other for service in services.values() for other in service.get("depends_on") or ()}
         own = choose(f"{file.name} builds", built, [name for name in published if name not in needed] or published)
         silent = ", ".join(name for name in services if name != own and not {"ports", "expose"} & {*services[name]})
-        notes = [f"Others will not find {silent}: kompose makes a Service of what has ports or expose in {file.name}."] * bool(
-            silent
-        )
+        notes = [
+            f"Other services cannot reach {silent}: kompose creates a Service only for those with ports or expose in {file.name}."
+        ] * bool(silent)
         if not compose and (runs := ", ".join(sorted(RUNS & {*services[own]}))):
             notes.append(f"{runs} of {file.name} are not in the manifests that are made here: add them to the deployment.")
         if left:
-            notes.append(f"Not in the table, because a variable has the value, which may be secret: {', '.join(sorted(left))}.")
+            notes.append(
+                f"Left out of the table, because the value comes from a variable and may be secret: {', '.join(sorted(left))}."
+            )
         return Described(_of_services(folder, file.name, services, own), compose, "\n".join(notes))
     except (AttributeError, TypeError, ValueError) as error:  # what is no mapping or no text there
-        raise SettingError(f"{file} cannot be read: it has something else than compose expects.", files.FIX) from error
+        raise SettingError(f"{file} cannot be read: it does not have the form that compose expects.", files.FIX) from error
 
 
 def _services(file: Path, refused: set[str]) -> tuple[dict[str, Part], list[str]]:
@@ -94,7 +96,7 @@ def _of_services(folder: Path, compose: str, services: Mapping[str, Part], own: 
     names = {name: re.sub("[._]", "-", name.lower()) for name in services}
     images = {name: re.sub(":[^/]*$", "", service.get("image") or names[name]) for name, service in services.items()}
     if ported := next((image for name, image in images.items() if services[name]["build"] and ":" in image), ""):
-        raise SettingError(f"{compose} builds {ported}: a registry with a port cannot be in a name here.", "Leave it out there")
+        raise SettingError(f"{compose} builds {ported}: a name here cannot have a registry's port.", "Leave it out there")
     builds = dict[str, Part]()
     for name, service in services.items():
         if service["build"] and builds.setdefault(images[name], service["build"]) != service["build"]:

@@ -85,7 +85,7 @@ def _engine(settings: Settings, release: str | None) -> Item:
     if release:
         return Item("engine", True, f"Docker {release}")
     if named := access.named():
-        return Item("engine", False, f"none answers: {named} names it", access.IF_AWAY)
+        return Item("engine", False, f"the one that {named} names does not answer", access.IF_AWAY)
     if settings.engine == "refuse":
         why = f"none answers, and {INVOKE}_SETUP_ENGINE=refuse forbids installing one"
         return Item("engine", False, why, f"Start yours, or unset {INVOKE}_SETUP_ENGINE")

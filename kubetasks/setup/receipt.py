@@ -73,6 +73,6 @@ def discard(cache: Path, tell: Tell) -> None:
         (cache / NOTES).rmdir()
     for entry in cache.iterdir():
         if entry.name == NOTES:
-            tell(f"Kept {entry}: runs of pytest go on, or were killed; the next run removes what they left.")
+            tell(f"Kept {entry}: pytest is still running, or was killed; its next run removes what is left.")
         elif entry.suffix != ".lock":
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()

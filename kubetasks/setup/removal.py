@@ -51,7 +51,7 @@ def remove_images(engine: Engine, made: Receipt, do: Door) -> list[str]:
     for reference in [*built, *made.pulled]:
         users = engine.users(reference)
         if users:
-            do.say(f"Kept image {reference}: {', '.join(users)} uses it.")
+            do.say(f"Kept image {reference}, which is used by {', '.join(users)}.")
         elif engine.remove_image(reference):
             gone.append(reference)
     return gone

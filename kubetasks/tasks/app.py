@@ -37,7 +37,7 @@ def build(run: Run, json: bool = False) -> None:
 def deploy(run: Run, json: bool = False) -> None:
     """Run the image of the current source in the cluster.
 
-    Applies the deployment and its disruption budget, and what else is in k8s/. Creates or starts the cluster first if necessary.
+    Applies the deployment and all else in k8s/ but the service. Creates or starts the cluster first if necessary.
 
     The tutorial: kubectl create deployment simple-server --image=simple-server:v1
     Example: ./inv build deploy
@@ -239,5 +239,5 @@ def status(run: Run, json: bool = False) -> None:
         report.say(f"Nothing is deployed: {INV} build deploy")
     elif deployment["earlier"]:
         report.say(
-            f"Pods of an earlier revision that are ready: {deployment['earlier']}. {INV} diagnose says what the new one lacks."
+            f"Ready pods of an earlier revision: {deployment['earlier']}. {INV} diagnose says what is wrong with the new one."
         )

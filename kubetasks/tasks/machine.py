@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 def setup(run: Run, remove: bool = False, stop: bool = False) -> None:
     """Install what this machine lacks.
 
-    Installs the base image, and what the provider needs: for kind its program, a node image, a load balancer and a registry.
-    Images go into the engine, programs into ~/.cache/kubetasks. Where this repository is, it also installs a container
+    Installs the base image, if the Dockerfile asks for it, and what the provider needs: for kind its program, a node image, a
+    load balancer and a registry.
+    Images go into the engine, programs into ~/.cache/kubetasks. In a clone of kubetasks, it also installs a container
     engine with apt, as root.
 
     Example: ./inv setup build deploy expose scale

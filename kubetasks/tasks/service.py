@@ -110,7 +110,7 @@ def traffic(run: Run, requests: str = "", json: bool = False) -> None:
         raise ExposeError(f"{answers['failed']} of {requested} requests had no answer.", f"{INV} status; {INV} logs")
     if len(pods) < ready:
         enough = probe.enough(ready)
-        more = f"{enough} requests miss one once in a million times: {INV} traffic --requests={enough}"
+        more = f"{enough} requests miss a pod only once in a million runs: {INV} traffic --requests={enough}"
         raise ExposeError(
             f"Only {len(pods)} of {ready} ready pods answered {requested} requests.",
             more if requested < enough else f"{INV} diagnose",

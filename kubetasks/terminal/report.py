@@ -44,11 +44,11 @@ def end_unread(stream: TextIO) -> NoReturn:
 
 @contextmanager
 def waiting_for(what: str) -> Iterator[None]:
-    """Say what is waited for, once the block has taken SILENT_SECONDS; within a step its own line says so."""
+    """Say what is going on, once the block has taken SILENT_SECONDS; within a step its own line says so."""
 
     def tell() -> None:
         if not steps:
-            print(f"Waiting: {what} ...", file=sys.stderr, flush=True)
+            print(f"{what} ...", file=sys.stderr, flush=True)
 
     timer = threading.Timer(SILENT_SECONDS, tell)
     timer.daemon = True

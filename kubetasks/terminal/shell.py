@@ -101,7 +101,7 @@ def run(
         killing = threading.Timer(seconds, _kill, [process, tail, f"it had not ended after {seconds:.0f} s\n"])
         killing.daemon = True
         interruption.programs.add(process)
-        with process, waiting_for(f"{line([Path(argv[0]).name, *argv[1:]])[:LONGEST_NAME]} runs"):
+        with process, waiting_for(f"Running {line([Path(argv[0]).name, *argv[1:]])[:LONGEST_NAME]}"):
             try:
                 killing.start()
                 for text in process.stdout or process.stderr or ():

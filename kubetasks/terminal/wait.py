@@ -102,4 +102,4 @@ def until_done(
     if isinstance(end, Failed):
         raise end.error or error(end.reason, end.hint or hint)
     if isinstance(end, Pending):
-        raise error(f"{late}, with nothing new for {timeout:.0f} s: {end.detail}.", hint)
+        raise error(f"{late}, without progress for {timeout:.0f} s: {end.detail}.", hint)

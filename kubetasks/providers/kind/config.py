@@ -145,7 +145,7 @@ def read(file: Path | None) -> dict[str, Any]:
 
 
 def _misread(file: Path | None) -> SettingError:
-    return SettingError(f"{file} cannot be read: it has something else than kind expects.", files.FIX)
+    return SettingError(f"{file} cannot be read: it does not have the form that kind expects.", files.FIX)
 
 
 def _leads(node: Mapping[str, Any]) -> bool:

@@ -74,7 +74,7 @@ class Network:
         if others := self._do.unless_dry(self._connected):
             names = ", ".join(others)
             raise LeftoverError(
-                f"Docker network {self._name} is left: {names} is connected to it, and was not created by these tasks.",
+                f"Docker network {self._name} is left, with containers that these tasks did not create: {names}.",
                 "; ".join([*(f"docker network disconnect --force {self._name} {name}" for name in others), f"{INV} delete"]),
             )
         remove = ["docker", "network", "rm", self._name]

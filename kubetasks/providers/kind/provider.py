@@ -160,8 +160,7 @@ class Kind(Own):
     def _require_free(self) -> None:
         if self._nodes() and not self.config_file.exists():  # it may be whole
             raise ClusterError(
-                f"Cluster {self.name} does not carry the mark of a complete one: its creation or deletion was interrupted in"
-                " another clone, or is under way.",
+                f"Cluster {self.name} is not complete: another clone creates or deletes it, or was interrupted.",
                 f"{INV} delete start creates it again",
             )
         self._registry.require_free()

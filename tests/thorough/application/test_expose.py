@@ -46,7 +46,7 @@ def test_a_service_that_selects_no_pod_is_told_at_once_and_a_mended_one_answers(
     wrong["spec"]["selector"]["app.kubernetes.io/name"] = "simple-sever"
     manifest.write_text(yaml.safe_dump(wrong))
     told = app.typed("expose", folder=project, code=ExposeError.code).stderr
-    assert "they do not have app.kubernetes.io/name=simple-sever" in told
+    assert "its pods lack app.kubernetes.io/name=simple-sever" in told
     assert diagnosed(app) == "service-mismatch"
     wrong["spec"]["ports"][0]["port"] = 0
     manifest.write_text(yaml.safe_dump(wrong))

@@ -223,9 +223,12 @@ NO_PORT: list[Object] = [{}, {"spec": {}}, {"spec": {"ports": []}}, {"spec": {"p
             r"service/simple-server in .* is an ExternalName: it sends requests to no pod",
         ),
         *(("service", SERVICE | one, "has no port") for one in NO_PORT),
-        *(("other", one, "other.yaml.* without apiVersion, kind and name") for one in (["kind"], "text", OTHER | {"kind": 1})),
-        *(("other", OTHER | {"metadata": one}, "without apiVersion") for one in ({"name": 123}, {"generateName": "a-"})),
-        ("other", OTHER | {"apiVersion": None}, "without apiVersion"),
+        *(("other", one, "other.yaml.* each object needs apiVersion") for one in (["kind"], "text", OTHER | {"kind": 1})),
+        *(
+            ("other", OTHER | {"metadata": one}, "each object needs apiVersion")
+            for one in ({"name": 123}, {"generateName": "a-"})
+        ),
+        ("other", OTHER | {"apiVersion": None}, "each object needs apiVersion"),
         *(
             ("deployment", but("deployment", CONTAINERS, one), "has no container simple-server")
             for one in (None, [{"image": "x"}])

@@ -93,7 +93,8 @@ def test_of_several_services_the_names_are_those_that_kompose_gives(folder: Path
     assert found.compose == "compose.yaml"
     assert (
         found.note
-        == "Others will not find work.er, mailer, db: kompose makes a Service of what has ports or expose in compose.yaml."
+        == "Other services cannot reach work.er, mailer, db: kompose creates a Service only for those with ports or expose "
+        "in compose.yaml."
     )
     assert inferred.described(folder, first, known=True) == inferred.Described({}, "compose.yaml")
 
@@ -108,7 +109,7 @@ def test_what_the_table_leaves_out_is_named_and_no_value_of_a_variable_gets_into
     assert found.table["args"][0] == {"LEVEL": "3"}
     assert found.note.splitlines() == [
         "command, env_file of compose.yaml are not in the manifests that are made here: add them to the deployment.",
-        "Not in the table, because a variable has the value, which may be secret: TOKEN, URL.",
+        "Left out of the table, because the value comes from a variable and may be secret: TOKEN, URL.",
     ]
 
 
@@ -139,7 +140,7 @@ def test_the_application_is_what_publishes_a_port_and_nothing_else_needs_or_a_pe
         assert str(asked) == own  # noqa: PT017
 
 
-NO_SERVICE = "compose.yaml cannot be read: it has something else than compose expects"
+NO_SERVICE = "compose.yaml cannot be read: it does not have the form that compose expects"
 BEYOND = "which init does not follow"
 
 
@@ -164,7 +165,7 @@ BEYOND = "which init does not follow"
         ),
         (
             "services: {a: {build: ., image: 'localhost:5000/a:1'}}",
-            "compose.yaml builds localhost:5000/a: a registry with a port",
+            "compose.yaml builds localhost:5000/a: a name here cannot have",
         ),
         ("services: {web: {build: 'https://host/a.git#main'}}", "There is no https://host/a.git#main/Dockerfile in "),
         ("services: {web: {build: ./, ports: [80]}, worker: {build: ./worker/}}", "There is no worker/Dockerfile in "),

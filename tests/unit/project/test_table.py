@@ -61,7 +61,7 @@ NAMED = "[tool.kubetasks]\nname = 'a'\n"
         ("pyproject.toml", f"{NAMED}[tool.kubetasks.images.b]\nport = 1\n", "images.b.port is not a key of the table"),
         ("pyproject.toml", f"{NAMED}[tool.kubetasks.images.b]\nargs = {{A = true}}\n", "images.b.args.A must be text, not True"),
         ("pyproject.toml", f"{NAMED}[tool.kubetasks.images.a]\n", "a is the application's own image"),
-        ("pyproject.toml", f"{NAMED}[tool.kubetasks.images.'b:v1']\n", "An image is called as in a registry, .*, not 'b:v1'"),
+        ("pyproject.toml", f"{NAMED}[tool.kubetasks.images.'b:v1']\n", "An image's name is in lower case .*, not 'b:v1'"),
         ("pyproject.toml", "[tool.kubetasks\n", "cannot be read"),
         ("pyproject.toml", "tool = 1\n", "cannot be read"),
         ("pyproject.toml", "[tool.kubetasks.cluster]\nnodes = 3\n", "settings of the tasks are in invoke.yaml"),

@@ -92,10 +92,10 @@ def test_a_persons_configuration_is_kept_and_ours_is_in_it(kind: World, tmp_path
         (f"name: {NAME}\nnodes: [{{role: control-plane, image: 'node:1'}}, {{role: worker}}]\nkind: Cluster", ""),
         ("nodes: [{extraPortMappings: [{containerPort: 30080, hostPort: 8085}]}, {role: worker}]", ""),
         ("nodes: [{extraPortMappings: [{containerPort: 30080, hostPort: 8085, protocol: UDP}]}, {role: worker}]", ""),
-        ("nodes: [7]", "it has something else than kind expects."),
-        ("nodes: [{extraMounts: [{containerPath: /data}]}, {role: worker}]", "it has something else than kind expects."),
-        ("kubeadmConfigPatches: 7", "it has something else than kind expects."),
-        ("networking: here", "it has something else than kind expects."),
+        ("nodes: [7]", "it does not have the form that kind expects."),
+        ("nodes: [{extraMounts: [{containerPath: /data}]}, {role: worker}]", "it does not have the form that kind expects."),
+        ("kubeadmConfigPatches: 7", "it does not have the form that kind expects."),
+        ("networking: here", "it does not have the form that kind expects."),
     ],
 )
 def test_what_a_configuration_says_otherwise_than_the_cluster_needs_it_is_refused(theirs: str, told: str) -> None:

@@ -29,7 +29,7 @@ def test_a_lock_that_another_run_holds_and_notes_of_pytest_outlive_the_cache(
     with locking.held(tmp_path / "other.lock", Report().tell, "another run"):
         receipt.discard(tmp_path, Report().say)
         assert {*tmp_path.rglob("*")} == {tmp_path / "other.lock", notes.parent, notes}
-    assert f"Kept {notes.parent}: runs of pytest go on, or were killed" in capsys.readouterr().err
+    assert f"Kept {notes.parent}: pytest is still running, or was killed" in capsys.readouterr().err
     notes.unlink()
     receipt.discard(tmp_path, Report().say)
     assert list(tmp_path.iterdir()) == []

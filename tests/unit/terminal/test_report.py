@@ -77,8 +77,8 @@ def test_who_waits_is_told_what_for_unless_a_step_says_so(
     with Report().step("Delivering"), report.waiting_for("the engine answers"), report.waiting_for("the node pulls"):
         time.sleep(0.05)
     assert untimed(capsys.readouterr().err) == "Delivering: done\n"
-    with report.waiting_for("the API server answers"):
-        until(lambda: "Waiting: the API server answers ...\n" in capsys.readouterr().err, timeout=60)
+    with report.waiting_for("Listing images"):
+        until(lambda: "Listing images ...\n" in capsys.readouterr().err, timeout=60)
 
 
 def test_a_table_keeps_brackets_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
