@@ -27,6 +27,7 @@ sys.path.insert(0, str(PROJECT))
 figures.require_the_tests()
 
 import tasks  # noqa: E402
+from kubetasks.__main__ import handle_signals  # noqa: E402
 from kubetasks.engine import client  # noqa: E402
 from kubetasks.errors import RolloutError  # noqa: E402
 from kubetasks.pipeline import probe  # noqa: E402
@@ -322,6 +323,7 @@ def write(rows: list[Row]) -> None:
 
 
 def main() -> None:
+    handle_signals()
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)

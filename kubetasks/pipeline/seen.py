@@ -194,7 +194,13 @@ class Seen:
         known = [] if service.is_internal(self.service) else self.require_addresses()
         if first := probe.first_answering(self._app, known):
             return first.url
-        if silent := self.silent(sorted(self.ready_pods)):
+        try:
+            silent = self.silent(sorted(self.ready_pods))
+        except ApiError as error:
+            if not known or error.status != FORBIDDEN:  # on an existing cluster, they would only say why
+                raise
+            silent = None
+        if silent:
             raise ExposeError(*judge.no_good_answer(self.exposure, self._app.health, *silent))
         if not known:
             return ""

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from kubetasks.errors import ExposeError
+from kubetasks.kube.client import FORBIDDEN, ApiError
 from kubetasks.pipeline import app, build, run
+from tests.unit.failing import raising
 from tests.unit.pipeline.living import world
 
 
@@ -35,3 +38,12 @@ def test_what_others_have_changed_while_somebody_waited_is_seen(tmp_path: Path, 
     monkeypatch.setattr(run, "LOOK_SECONDS", -1.0)
     app.scale(there.run, 3)
     assert there.kube.one("Deployment")["spec"]["replicas"] == 3
+
+
+def test_who_may_not_ask_a_pod_learns_that_no_address_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = world(tmp_path, monkeypatch)
+    app.up(there.run)
+    there.kube.answering = "nobody"
+    monkeypatch.setattr(there.kube, "ask", raising(ApiError("GET pods/proxy", FORBIDDEN, "Forbidden", "")))
+    with pytest.raises(ExposeError, match="Nothing answers at http"):
+        there.run.seen.require_answer()
