@@ -5,11 +5,11 @@ run left is removed by the next one. No signal handler is installed, and no vari
 """
 
 import contextlib
+import inspect
 import runpy
 import secrets
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -99,14 +99,15 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Refuse a marker that would have no effect."""
     for marker in item.iter_markers("k8s"):
         wrong = [*map(repr, marker.args), *sorted(marker.kwargs.keys() - MARKED)]
         if wrong:
             pytest.fail(f"@pytest.mark.k8s takes nodes=NUMBER and kind=FILE, not {', '.join(wrong)}.", pytrace=False)
-        if marker.kwargs and marker in item.own_markers and "k8s_throwaway" not in getattr(item, "fixturenames", ()):
+        asked = "k8s_throwaway" in getattr(item, "fixturenames", ())
+        asks = "request" in inspect.signature(getattr(item, "function", dict)).parameters  # perhaps for that
+        if marker.kwargs and marker in item.own_markers and not (asked or asks):
             pytest.fail("@pytest.mark.k8s describes the cluster of k8s_throwaway, which this test does not use.", pytrace=False)
 
 
@@ -115,8 +116,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Add the diagnosis of the clusters that a failed test uses to its report, and leave out how our own code came to it."""
     told = ""
     if call.excinfo and "kubetasks.errors" in sys.modules:
-        option = item.config.getoption
-        told = _shortened(call.excinfo, whole=option("fulltrace") or option("tbstyle") != "auto")
+        option = item.config.getoption  # without a terminal, pytest has none of these
+        whole = option("fulltrace", False) or option("usepdb", False) or option("tbstyle", "auto") != "auto"
+        told = _shortened(call.excinfo, whole=whole)
     report = yield
     for node in item.listchain() if report.failed else ():
         node.stash[KEPT] = bool(item.config.getoption("kubetasks_keep"))
@@ -143,7 +145,6 @@ def _shortened(raised: "pytest.ExceptionInfo[BaseException]", *, whole: bool) ->
             last = last if at.tb_frame.f_code.co_filename == contextlib.__file__ else at
             at = at.tb_next
         last.tb_next = error.__cause__ = None
-        error.__suppress_context__ = True
     return str(error)
 
 
@@ -158,14 +159,11 @@ def _refused(config: pytest.Config, make: Callable[[], R], project: "Project | N
     """Return what `make` returns. A lack of this machine ends a run without workers as a usage error, unless `ends` is False."""
     from kubetasks.errors import SettingError, SetupError, TaskError
     from kubetasks.project import words as own
-    from kubetasks.project.application import Project
     from kubetasks.testing.session import BrokenError
 
     usage = False
-    if not isinstance(project, Project | None):
-        pytest.fail(f"The fixture k8s_application returns a kubetasks.Project, not {project!r}.", pytrace=False)
     try:
-        with own.spoken(project.words) if project else nullcontext():
+        with own.spoken(project.words) if project else contextlib.nullcontext():
             return make()
     except BrokenError as error:
         words = str(error)
@@ -194,6 +192,13 @@ def k8s_application(pytestconfig: pytest.Config) -> "Project":
     return _refused(pytestconfig, partial(Project.read, folder))
 
 
+def _require_project(project: object) -> None:
+    from kubetasks.project.application import Project
+
+    if not isinstance(project, Project):
+        pytest.fail(f"The fixture k8s_application returns a kubetasks.Project, not {project!r}.", pytrace=False)
+
+
 def _of_tasks(config: pytest.Config, file: Path) -> "Project":
     """The project of a tasks.py."""
     from invoke.collection import Collection
@@ -215,17 +220,18 @@ def _of_tasks(config: pytest.Config, file: Path) -> "Project":
 @pytest.fixture(scope="session")
 def k8s_cluster(request: pytest.FixtureRequest, k8s_application: "Project") -> "Cluster":
     """The cluster of this run, for all its tests and workers of pytest-xdist: `.name .kubeconfig .context .kubectl()`."""
+    _require_project(k8s_application)
     with_image = any("k8s_app" in getattr(item, "fixturenames", ()) for item in request.session.items)
     make = partial(_session(request.config).cluster, k8s_application, with_image=with_image)
     with _shown(request.config):
         return _refused(request.config, make, k8s_application)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _shown(config: pytest.Config) -> Iterator[None]:
     """Capture nothing in the block: what it prints is the progress of a cluster, which may take a minute."""
     capture, reporter = map(config.pluginmanager.get_plugin, ("capturemanager", "terminalreporter"))
-    with capture.global_and_fixture_disabled() if capture else nullcontext():
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
         if reporter:
             reporter.ensure_newline()
         yield
@@ -276,6 +282,7 @@ def k8s_traffic(k8s_app: "App") -> "Traffic":
 @pytest.fixture
 def k8s_throwaway(request: pytest.FixtureRequest, k8s_application: "Project") -> Iterator["Cluster"]:
     """A cluster of its own for a test, started; `App(k8s_throwaway, "default").deploy()` brings the application to it."""
+    _require_project(k8s_application)
     marker = request.node.get_closest_marker("k8s")
     given = marker.kwargs if marker else {}
     make = partial(_session(request.config).throwaway, k8s_application, given.get("nodes", 1), given.get("kind", ""))

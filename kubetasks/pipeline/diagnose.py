@@ -1,7 +1,7 @@
 """Diagnose the current state: read the cluster, fit the cause on one screen, and write everything that was read to a file."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -22,12 +22,20 @@ LOG_TAIL = 200  # lines in the file
 def now(run: Run) -> Diagnosis | None:
     """Diagnose cluster, application and service; None under --dry. Raises OwnershipError."""
     looks = run.kubectl("get", "deployments,pods,services"), run.kubectl("get", "events", "--sort-by=.lastTimestamp")
-    return run.do("\n".join(map(shell.line, looks)), lambda _: _found(run))
+    return run.do("\n".join(map(shell.line, looks)), lambda _: _found(run, _of_application))
 
 
-def _found(run: Run) -> Diagnosis:
+def of_namespace(run: Run, first: Sequence[Object] = ()) -> Diagnosis:
+    """Diagnose cluster, these objects, the application and service, and then what else has pods there. Raises OwnershipError.
+
+    No task of ours mends another object than the application's, so nothing is said of what to type then.
+    """
+    return _found(run, lambda run: _of_namespace(run, first))
+
+
+def _found(run: Run, look: Callable[[Run], Diagnosis]) -> Diagnosis:
     try:
-        return _of_cluster(run) or _of_application(run)
+        return _of_cluster(run) or look(run)
     except EngineError as error:
         return Diagnosis("engine-unavailable", error.sentence, error.hint)
     except ApiError as error:
@@ -69,20 +77,16 @@ def _of_application(run: Run) -> Diagnosis:
     return _of_service(run, rollout.workload) or Diagnosis(diagnosis.HEALTHY, f"{run.app.name}: {progress.detail}.")
 
 
-def of_namespace(run: Run, first: Sequence[Object] = ()) -> Diagnosis:
-    """Diagnose these objects, the application, and then whatever else has pods in its namespace. Raises OwnershipError.
-
-    No task of ours mends another object than the application's, so nothing is said of what to type then.
-    """
+def _of_namespace(run: Run, first: Sequence[Object]) -> Diagnosis:
     if wrong := _wrong(run, map(run.seen.rollout_of, first)):
         return replace(wrong, next="")
-    found = _found(run)
+    found = _of_application(run)
     if found.code not in (diagnosis.HEALTHY, "not-deployed"):
         return found
-    there = [run.seen.rollout_of(item) for item in run.seen.roots()]
-    names = ", ".join(client.describe(item.workload) for item in there if item.workload)
+    there = run.seen.roots()
+    names = [client.describe(item.workload) for item in there if item.workload]
     if names and found.code != diagnosis.HEALTHY:
-        found = Diagnosis(diagnosis.HEALTHY, f"Nothing is wrong with {names}.")
+        found = Diagnosis(diagnosis.HEALTHY, f"Nothing is wrong with {', '.join(names)}.")
     return replace(_wrong(run, there) or _unfinished(run, there) or found, next="")
 
 

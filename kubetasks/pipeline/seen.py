@@ -45,15 +45,22 @@ class Seen:
 
     def rollout_of(self, item: Object) -> Rollout:
         """That of any object of the application's; another one than its own deployment is read anew."""
-        if describe(item) == self._app.deployment:
-            return self.rollout
-        live = self._read(item)
-        labels = ((live or {}).get("spec", {}).get("selector") or {}).get("matchLabels") or {}
+        return self.rollout if describe(item) == self._app.deployment else self._rollout_of(self._read(item))
+
+    def _rollout_of(self, live: Object | None) -> Rollout:
+        labels = within(live, "spec", "selector", "matchLabels")
         return self._rollout(live, ",".join(f"{key}={value}" for key, value in labels.items()))
+
+    def roots(self) -> list[Rollout]:
+        """Those of whatever has pods in the namespace and no such thing has created, as far as it may be seen."""
+        known = {*COUNTS, *ENDING, "ReplicaSet"}
+        found = (item for kind in (*COUNTS, *ENDING) for item in self._visible(kind) or ())
+        own = [item for item in found if not known & {owner["kind"] for owner in item["metadata"].get("ownerReferences", [])}]
+        return [*map(self._rollout_of, own)]
 
     def _rollout(self, workload: Object | None, selector: str) -> Rollout:
         if not selector:
-            pods = [workload] if workload and "containers" in workload.get("spec", {}) else []
+            pods = [workload] if workload and "containers" in within(workload, "spec") else []
             return Rollout(workload, pods=pods, evidence=self._evidence(pods))
         pods, replica_sets = self._kube.list("Pod", self._namespace, labelSelector=selector), list[Object]()
         direct = owned(pods, [workload]) if workload else []  # others may have the same labels
@@ -115,11 +122,6 @@ class Seen:
     def events(self) -> list[Object]:
         """The events of the namespace; none if they may not be seen."""
         return self._visible("Event") or []
-
-    def roots(self) -> list[Object]:
-        """The objects of the namespace that have pods and that no other object has created, as far as they may be seen."""
-        found = (item for kind in (*COUNTS, *ENDING) for item in self._visible(kind) or ())
-        return [item for item in found if not item["metadata"].get("ownerReferences")]
 
     def labelled(self, *kinds: str) -> list[Object]:
         """The objects of these kinds that carry our label, as far as they may be seen."""

@@ -48,8 +48,8 @@ def _unanswered(seen: Seen, app: Application, pods: Iterable[str]) -> wait.State
 class ReadyCheck:
     """Checks how far objects are; `found` is the one that the state is of, as it was read last.
 
-    One that crashes may lack what another is still doing: it has failed once it has crashed again after that. `failing` are such
-    ones, and `found` before them if it fails.
+    One that crashes may lack what another is still doing: it has failed once it has crashed again after that. `failing` are all
+    that fail, `found` first if it does.
     """
 
     def __init__(self, run: Run, awaited: Sequence[Object], delivered: Collection[str]) -> None:

@@ -83,6 +83,7 @@ def run(
     interruption.check()
     argv = [str(word) for word in argv]
     tail: deque[str] = deque(maxlen=TAIL_LINES)
+    late: list[str] = []
     with (
         tempfile.TemporaryFile("w+", errors="replace") as output,
         log.open("a", buffering=1, encoding="utf-8") if log else nullcontext() as sink,
@@ -98,7 +99,7 @@ def run(
             process_group=0 if interruption.is_cleaning() or timeout else None,
         )
         seconds = timeout or LONGEST_SECONDS
-        killing = threading.Timer(seconds, _kill, [process, tail, f"it had not ended after {seconds:.0f} s\n"])
+        killing = threading.Timer(seconds, _kill, [process, late, f"it had not ended after {seconds:.0f} s"])
         killing.daemon = True
         interruption.programs.add(process)
         with process, waiting_for(f"Running {line([Path(argv[0]).name, *argv[1:]])[:LONGEST_NAME]}"):
@@ -114,7 +115,7 @@ def run(
                 interruption.terminate(process)
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(END_SECONDS)
-                _kill(process, tail, "")
+                _kill(process, late, "")
                 raise
             finally:
                 process.wait()
@@ -122,12 +123,14 @@ def run(
                 interruption.programs.discard(process)
         output.seek(0)
         if process.returncode != 0:
-            raise ProgramError(argv, process.returncode, output.read() + "".join(tail), str(log or ""))
+            told = "\n".join(filter(None, (part.strip("\n") for part in (output.read(), "".join(tail), *late))))
+            raise ProgramError(argv, process.returncode, told, str(log or ""))
         return output.read()
 
 
-def _kill(process: "subprocess.Popen[str]", tail: "deque[str]", why: str) -> None:
-    """Kill a program that still runs, and what it has started if it has a process group of its own."""
+def _kill(process: "subprocess.Popen[str]", told: list[str], why: str) -> None:
+    """Kill a program that still runs, and what it has started if it has a process group of its own; `told` gets why, first."""
     with suppress(ProcessLookupError, PermissionError):  # it has just ended; the second on macOS
-        os.killpg(process.pid, signal.SIGKILL) if os.getpgid(process.pid) == process.pid else process.kill()
-        tail.append(why)
+        alone = os.getpgid(process.pid) != process.pid
+        told.append(why)
+        process.kill() if alone else os.killpg(process.pid, signal.SIGKILL)

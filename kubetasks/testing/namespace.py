@@ -3,11 +3,11 @@
 import json
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubetasks.errors import ProgramError, RolloutError
+from kubetasks.errors import ProgramError, RolloutError, TaskError
 from kubetasks.kube import kubectl, problems, readiness, states
 from kubetasks.kube.client import Object
 from kubetasks.terminal.report import Report
@@ -18,7 +18,7 @@ POD_SECONDS = 60.0
 LOOK_SECONDS = 5.0  # how often it is asked whether what is waited for has failed
 BARE = ("delete", "create")  # what kubectl waits for without `condition=`
 GIVEN = ("jsonpath=", "condition=")
-TIMED_OUT = "timed out waiting"
+NOT_YET = ("timed out waiting", "condition not met for")  # kubectl's words; the second if it was given no time
 PODS = ("pod/", "pods/", "po/")
 
 
@@ -59,8 +59,10 @@ class Namespace:
         with Report().step(f"Waiting for {condition} of {what}"):
             why, there = self._waited(what, condition, timeout)
             if why:
-                sentence = f"{what}: {why}"
-                raise RolloutError(sentence, screen=f"{sentence}\n{self.cluster.diagnosis(self.namespace, there)}")
+                sentence, screen = f"{what}: {why}", ""
+                with suppress(TaskError):  # the cluster may refuse to tell more: the sentence is known
+                    screen = f"{sentence}\n{self.cluster.diagnosis(self.namespace, there)}"
+                raise RolloutError(sentence, screen=screen)
 
     def _waited(self, what: str, condition: str, timeout: float) -> tuple[str, list[Object]]:
         """Why it has not come, "" if it has; and the objects of that name."""
@@ -70,18 +72,21 @@ class Namespace:
         while True:
             left = max(0.0, until - time.monotonic())
             try:
-                self.kubectl("wait", what, f"--for={asked}", f"--timeout={min(left, LOOK_SECONDS):.1f}s")
+                self.kubectl("wait", what, f"--for={asked}", f"--timeout={min(left, LOOK_SECONDS):.1f}s", timeout=SECONDS)
                 return "", []
             except ProgramError as error:
                 (why, *_) = error.output.strip().splitlines()[-1:] or ["kubectl ended"]
+            if not any(words in why for words in NOT_YET):
+                return why, []
             there = [] if bare else self._named(what)
-            if failed := next(filter(None, map(readiness.failure, there)), ""):
+            failed = next(filter(None, map(readiness.failure, there)), "")
+            if failed and left:  # that may be what is waited for, and have come meanwhile
+                until = 0.0
+            elif failed:
                 return f"it has failed: {failed}", there
-            if TIMED_OUT not in why:
-                return why, there
-            if left <= LOOK_SECONDS:
+            elif left <= LOOK_SECONDS:
                 found = [f"{kind}={one.get('status')}" for item in there for kind, one in states.conditions(item).items()]
-                return f"{condition} has not come within {timeout:.0f} s{'; it has ' if found else ''}{', '.join(found)}", there
+                return f"{condition} has not come within {timeout:g} s{'; it has ' if found else ''}{', '.join(found)}", there
 
     def _named(self, what: str) -> list[Object]:
         """The objects of that name, none if there are none."""
@@ -99,7 +104,7 @@ class Namespace:
 
     def events(self) -> list[Object]:
         """The events, the newest last."""
-        return sorted(json.loads(self.kubectl("get", "events", "--output=json"))["items"], key=problems.event_time)
+        return sorted(self.get("events")["items"], key=problems.event_time)
 
     def exec(self, what: str, *command: str, timeout: float = SECONDS) -> str:
         """Run a command in a pod, or in one of an object's pods, and return its output."""
@@ -108,7 +113,7 @@ class Namespace:
     def port_forward(self, what: str, port: int, timeout: float = POD_SECONDS) -> AbstractContextManager[str]:
         """In the block, what listens at that port of an object's pod answers at the HOST:PORT that it gives.
 
-        A pod must run within `timeout` seconds.
+        A pod must be there within `timeout` seconds, and run.
         """
         words = ("port-forward", what, f":{port}", f"--pod-running-timeout={timeout:.1f}s")
         argv, environment = self.cluster.command_line(*words, namespace=self.namespace)

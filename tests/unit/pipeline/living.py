@@ -318,7 +318,7 @@ class LivingKube(Kube):
             "containerStatuses": [told],
         }
         for index in range(len(stay), number):
-            own = {"labels": metadata["labels"], "ownerReferences": [{"uid": metadata["uid"]}]}
+            own = {"labels": metadata["labels"], "ownerReferences": [{"kind": "ReplicaSet", "uid": metadata["uid"]}]}
             spec = {**template["spec"], "nodeName": "node"}
             self._put("Pod", namespace, f"{metadata['name']}-{index}", {"metadata": own, "spec": spec, "status": status})
         replica_set["status"] = {"readyReplicas": 0 if broken else number}
@@ -337,7 +337,7 @@ class LivingKube(Kube):
             for one in pods
         ]
         labels = {"kubernetes.io/service-name": metadata["name"]}
-        own = {"labels": labels, "ownerReferences": [{"uid": metadata["uid"]}]}
+        own = {"labels": labels, "ownerReferences": [{"kind": "ReplicaSet", "uid": metadata["uid"]}]}
         ports = [{"name": spec["ports"][0].get("name", ""), "port": PORT}]
         self._put(
             "EndpointSlice",

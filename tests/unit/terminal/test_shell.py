@@ -46,6 +46,10 @@ def test_a_failure_carries_the_command_the_code_the_end_of_the_output_and_the_lo
     with pytest.raises(ProgramError) as failure:
         shell.run(argv, log=tmp_path / "log")
     assert (failure.value.returncode, failure.value.argv) == (3, argv)
+    code = "import sys; print('half a', end=''); print('failed', file=sys.stderr); sys.exit(1)"
+    with pytest.raises(ProgramError, match="ended with 1: failed\n") as both:
+        shell.run(python(code))
+    assert both.value.output == "half a\nfailed"
     name = Path(sys.executable).name
     assert failure.value.sentence.startswith(f"{name} ended with 3: 49\n  `{sys.executable} -c import sys")
     assert failure.value.sentence.endswith(f"`\n{BEFORE}\n  full log: {tmp_path}/log")
@@ -70,7 +74,7 @@ def test_a_program_is_ended_at_its_deadline_with_those_that_it_has_started_and_e
     with pytest.raises(ProgramError) as ended:
         shell.run(python(STUBBORN), timeout=3)
     assert ended.value.returncode == -signal.SIGKILL
-    assert ended.value.output == "asked\nit had not ended after 3 s\n"
+    assert ended.value.output == "asked\nit had not ended after 3 s"
     assert shell.run(python("print('in time')"), timeout=30) == "in time\n"
     with pytest.raises(ProgramError, match="it had not ended after"):  # though it has closed what is read
         shell.run(python("import os, signal; os.close(1); os.close(2); signal.pause()"), timeout=1)

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -203,7 +204,7 @@ def test_a_namespace_says_what_kubectl_says_and_takes_what_a_test_may_give(monke
         return json.dumps({"items": events if words[1] == "events" else []})
 
     monkeypatch.setattr(Cluster, "kubectl", kubectl)
-    mine, printed = Namespace(ours(), "mine"), iter(["error: timed out waiting", "no such pod"])
+    mine, printed = Namespace(ours(), "mine"), iter(["error: condition not met for pods/web", "no such pod"])
     assert mine.events() == [events[2], events[0], events[1]], "the newest last"
     mine.apply("k8s/web.yaml")
     mine.logs("pod/web")
@@ -212,10 +213,33 @@ def test_a_namespace_says_what_kubectl_says_and_takes_what_a_test_may_give(monke
         with pytest.raises(RolloutError, match=said):
             mine.wait("pod/web", "Ready=false", timeout=0)
     logs = "--all-containers --tail=-1"
-    assert typed[1:-2] == [
+    waited = "wait pod/web --for=condition=Ready=false --timeout=0.0s"
+    assert typed[1:] == [
         "apply --server-side --force-conflicts --filename k8s/web.yaml",
         f"logs pod/web {logs}",
         f"logs deployment/web {logs} --all-pods",
-        "wait pod/web --for=condition=Ready=false --timeout=0.0s",
+        waited,
         "get pod/web --output=json",
+        waited,
     ]
+
+
+@pytest.mark.usefixtures("there")
+@pytest.mark.parametrize("comes", [False, True])
+def test_a_wait_ends_when_its_object_has_failed_unless_that_is_what_it_is_for(
+    monkeypatch: pytest.MonkeyPatch, comes: bool
+) -> None:
+    failed = {"type": "Failed", "status": "True", "message": "no more attempts"}
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "once"}, "status": {"conditions": [failed]}}
+    waits = iter(
+        ["error: timed out waiting for the condition on jobs/once", "" if comes else "error: condition not met for jobs/once"]
+    )
+
+    def kubectl(_: object, *words: str, **_more: object) -> str:
+        if words[0] == "wait" and (told := next(waits)):
+            raise ProgramError(["kubectl"], 1, told)
+        return json.dumps(job)
+
+    monkeypatch.setattr(Cluster, "kubectl", kubectl)
+    with nullcontext() if comes else pytest.raises(RolloutError, match=r"^job/once: it has failed: no more attempts"):
+        Namespace(ours(), "mine").wait("job/once", "Failed" if comes else "Complete")
