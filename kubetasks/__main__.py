@@ -58,7 +58,7 @@ class Configuration(Config):
     _load_yml = _load_yaml
 
     def _load_json(self, path: os.PathLike[str]) -> Any:
-        return _sections(files.json, Path(path))
+        return _sections(files.data, Path(path))
 
 
 def _sections(read: Callable[[Path], Any], path: Path) -> Any:

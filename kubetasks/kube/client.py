@@ -276,11 +276,10 @@ class Kube:
 
     def _refusal(self, what: str, status: int, text: str) -> ApiError:
         """The error that an answer with another status than a success means."""
-        try:
-            told = json.loads(text)
-        except ValueError:
-            told = {}
-        if not isinstance(told, dict) or told.get("kind") != "Status":  # another program's words, such as a pod's
+        told: Object = {}
+        with contextlib.suppress(ValueError):
+            told = within(json.loads(text))
+        if told.get("kind") != "Status":  # another program's words, such as a pod's
             told = {}
         hint = {UNAUTHORIZED: self._credentials_hint, FORBIDDEN: f"{DOCS}/clusters.md#rights lists the rights"}.get(status, "")
         return ApiError(what, status, told.get("reason", ""), told.get("message", text), hint)

@@ -83,13 +83,6 @@ def rehearse(kube: Kube, item: Object, before: Object | None) -> bool:
     return changed or bool(readiness.failure(before))
 
 
-def _with_template(live: Object, template: Object) -> Object:
-    """Our deployment in the cluster, with that pod template, as an object to apply."""
-    metadata = {key: live["metadata"][key] for key in ("name", "namespace", "labels")}
-    spec = {key: value for key, value in live["spec"].items() if key != "replicas"}
-    return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata, "spec": {**spec, "template": template}}
-
-
 def replace_template(kube: Kube, item: Object, template: Object) -> None:
     """Give our deployment that pod template, and nothing else, whoever set the fields that it has now. Raises ApiError.
 
@@ -101,7 +94,9 @@ def replace_template(kube: Kube, item: Object, template: Object) -> None:
     same = {"op": "test", "path": "/metadata/uid", "value": metadata["uid"]}
     replaced = [same, {"op": "replace", "path": "/spec/template", "value": template}]
     changed = kube.request("PATCH", target, {"fieldManager": kube.owner.name}, replaced, JSON_PATCH)
-    apply(kube, _with_template(changed, template))
+    known = {key: changed["metadata"][key] for key in ("name", "namespace", "labels")}
+    spec = {key: value for key, value in changed["spec"].items() if key != "replicas"} | {"template": template}
+    apply(kube, {"apiVersion": changed["apiVersion"], "kind": changed["kind"], "metadata": known, "spec": spec})
     _forget_update(kube, target)
 
 

@@ -39,14 +39,9 @@ def addresses(service: Object, mapped: tuple[int, int] | None, nodes: Sequence[O
         host = ingress.get("ip") or ingress.get("hostname")
         known.append(Address(f"http://{_bracketed(host)}:{port['port']}/", BALANCER))
     if port.get("nodePort"):
-        known += [Address(f"http://{_bracketed(host)}:{port['nodePort']}/", NODE) for host in _internal(nodes)]
+        hosts = [at["address"] for node in nodes for at in node["status"].get("addresses", []) if at["type"] == "InternalIP"]
+        known += [Address(f"http://{_bracketed(host)}:{port['nodePort']}/", NODE) for host in hosts]
     return known
-
-
-def _internal(nodes: Sequence[Object]) -> list[str]:
-    return [
-        address["address"] for node in nodes for address in node["status"].get("addresses", []) if address["type"] == "InternalIP"
-    ]
 
 
 def _bracketed(host: str) -> str:
@@ -64,9 +59,8 @@ def node_port_owner(services: Sequence[Object], port: int, name: str, namespace:
     """The service other than NAMESPACE/NAME that has that node port, if there is one."""
     for service in services:
         metadata = service["metadata"]
-        if (metadata["namespace"], metadata["name"]) != (namespace, name) and any(
-            entry.get("nodePort") == port for entry in service["spec"].get("ports", [])
-        ):
+        own = (metadata["namespace"], metadata["name"]) == (namespace, name)
+        if not own and any(entry.get("nodePort") == port for entry in service["spec"].get("ports", [])):
             return service
     return None
 

@@ -188,18 +188,14 @@ def _bring(run: Run, changed: set[Path], served: frozenset[str], *, again: bool)
         pods = converge(run, Desired(run.images, exposed=exposed), own.build, "always").served
     except TaskError as error:
         if not run.superseded():
-            report.result(f"{_time()}  {_names(run, changed)}: {error.message}")
+            report.result(f"{_names(run, changed)}: {error.message}")
         return frozenset()
     stages = ", ".join(f"{_stage(text, run.app)} {duration(seconds)}" for text, seconds in report.stages)
     seen = f"{pods} pods serve" if pods else "rolled out:"
     others = "".join(f", {name}" for name in sorted(now - served - {own.reference}) if served)
     total = duration(time.monotonic() - started)
-    report.result(f"{_time()}  {_names(run, changed)}: {seen} {own.build}{others} after {total} ({stages})")
+    report.result(f"{_names(run, changed)}: {seen} {own.build}{others} after {total} ({stages})")
     return now
-
-
-def _time() -> str:
-    return time.strftime("%H:%M:%S")
 
 
 def _stage(text: str, app: Application) -> str:
@@ -212,4 +208,4 @@ def _stage(text: str, app: Application) -> str:
 def _names(run: Run, changed: Iterable[Path]) -> str:
     names = sorted(os.path.relpath(path, run.project.folder) for path in changed)
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    return f"{time.strftime('%H:%M:%S')}  {', '.join(names[:NAMED])}{more}"

@@ -9,7 +9,6 @@ from kubetasks.kube import readiness, service
 from kubetasks.kube.client import Object
 from kubetasks.kube.service import Address
 from kubetasks.project.words import INV
-from kubetasks.terminal import wait
 from kubetasks.terminal.wait import Done, Failed, Pending, State
 
 EFFECT_SECONDS = 2.0  # kube-proxy needs for a change: until then the old pods may answer
@@ -135,4 +134,4 @@ def answer(got: Mapping[str, Any] | None, pod_key: str, ready: frozenset[str], b
 def served(seen: Exposure, answered: frozenset[str]) -> State:
     """Whether each pod that gets requests is among those that have answered."""
     missing = len(seen.ready - answered)
-    return wait.Done() if not missing else Pending(f"{seen.wanted - missing} of {seen.wanted} pods have answered")
+    return Done() if not missing else Pending(f"{seen.wanted - missing} of {seen.wanted} pods have answered")

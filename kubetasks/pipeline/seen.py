@@ -146,7 +146,7 @@ class Seen:
 
     @cached_property
     def _slices(self) -> list[Object]:
-        return self._kube.list("EndpointSlice", self._namespace, labelSelector=self._app.slices)
+        return self._kube.list("EndpointSlice", self._namespace, labelSelector=f"kubernetes.io/service-name={self._app.name}")
 
     @property
     def ready_pods(self) -> frozenset[str]:

@@ -89,11 +89,6 @@ class Application:
         """The label selector of its pods."""
         return f"app.kubernetes.io/name={self.name}"
 
-    @property
-    def slices(self) -> str:
-        """The label selector of its service's EndpointSlices."""
-        return f"kubernetes.io/service-name={self.name}"
-
 
 def _source(
     folder: Path, name: str, context: str = ".", dockerfile: str = "", target: str = "", args: Mapping[str, str] | None = None

@@ -1,6 +1,6 @@
 """Files that people have: whatever is in one, it is read, or refused in a sentence with the file and the line."""
 
-import json as standard
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -47,19 +47,11 @@ def yaml(file: Path) -> Any:
     return documents[0] if documents else None
 
 
-def json(file: Path) -> Any:
-    """Read a JSON file. Raises SettingError."""
+def data(file: Path) -> Any:
+    """Read a TOML or JSON file. Raises SettingError."""
     try:
-        return standard.loads(text(file))
+        return (tomllib if file.suffix == ".toml" else json).loads(text(file))
     except (ValueError, RecursionError) as error:
-        raise SettingError(f"{file} cannot be read: {error}.", FIX) from error
-
-
-def toml(file: Path) -> dict[str, Any]:
-    """Read a TOML file. Raises SettingError."""
-    try:
-        return tomllib.loads(text(file))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingError(f"{file} cannot be read: {error}.", FIX) from error
 
 

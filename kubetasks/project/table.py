@@ -59,7 +59,7 @@ def read(folder: Path) -> dict[str, Any]:
 def _in(file: Path) -> dict[str, Any]:
     if not file.exists():
         return {}
-    content = files.toml(file).get("tool", {}) if file.suffix == ".toml" else files.yaml(file) or {}
+    content = files.data(file).get("tool", {}) if file.suffix == ".toml" else files.yaml(file) or {}
     table = (content.get(NAME) or {}) if isinstance(content, dict) else None
     if not isinstance(table, dict):
         raise SettingError(f"{file} cannot be read: it must hold sections, and {NAME} be one of them.", files.FIX)

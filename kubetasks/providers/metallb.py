@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 from kubetasks.kube import manifests, objects
-from kubetasks.kube.client import Kube, Object
+from kubetasks.kube.client import VERSIONS, Kube, Object
 from kubetasks.project.labels import Owner
 
 NAMESPACE = "metallb-system"
-VERSION = "metallb.io/v1beta1"  # of its settings
 POOL = "nodes-network"
 POOL_SIZE = 32
 ADDED_ARGUMENTS = {
@@ -55,7 +54,7 @@ def settings(subnet: str, owner: Owner) -> list[Object]:
     """The address pool, and its announcement on the nodes' network."""
     specs = {"IPAddressPool": {"addresses": [pool(subnet)]}, "L2Advertisement": {"ipAddressPools": [POOL]}}
     metadata = {"name": POOL, "namespace": NAMESPACE}
-    made = [{"apiVersion": VERSION, "kind": kind, "metadata": metadata, "spec": spec} for kind, spec in specs.items()]
+    made = [{"apiVersion": VERSIONS[kind], "kind": kind, "metadata": metadata, "spec": spec} for kind, spec in specs.items()]
     return [manifests.owned(item, owner) for item in made]
 
 
@@ -64,11 +63,8 @@ def installed(kube: Kube, subnet: str) -> bool:
 
     Raises ApiError with status 404 while an API server that has just started does not serve their kinds yet.
     """
-    if kube.get("CustomResourceDefinition", "l2advertisements.metallb.io") is None:
-        return False
-    if kube.get("L2Advertisement", POOL, NAMESPACE) is None:
-        return False
-    existing = kube.get("IPAddressPool", POOL, NAMESPACE)
+    defined = kube.get("CustomResourceDefinition", "l2advertisements.metallb.io")
+    existing = defined and kube.get("L2Advertisement", POOL, NAMESPACE) and kube.get("IPAddressPool", POOL, NAMESPACE)
     return existing is not None and existing["spec"]["addresses"] == [pool(subnet)]
 
 

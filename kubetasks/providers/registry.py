@@ -52,10 +52,6 @@ class Registry:
         """Whether it is there, or there is an image that it can run."""
         return bool(self._container()) or self._image().present
 
-    def running(self) -> list[str]:
-        """The name of its container, if that runs."""
-        return [self.name] if self.address() else []
-
     def address(self) -> str:
         """Where this machine reaches it (host:port), or "" if there is none or it does not run."""
         container = self._container()

@@ -102,12 +102,12 @@ class Report:
     While it is `quiet`, `say` prints nothing.
     """
 
-    def __init__(self, *, json: bool = False, piped: bool = False, results: bool = True) -> None:
+    def __init__(self, *, results: bool = True) -> None:
         self.quiet = False
         self.live: Progress | None = None
         self._lock = threading.Lock()
         self._results = results
-        self.begin(json=json, piped=piped)
+        self.begin(json=False, piped=False)
 
     def begin(self, *, json: bool, piped: bool) -> None:
         """Begin the output of the next task."""

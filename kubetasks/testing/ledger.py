@@ -41,17 +41,14 @@ class Ledger:
 
     def note(self, entry: Entry) -> None:
         """Note what is about to be created."""
-        self._write(entry)
+        self.hold()
+        assert self._file
+        self._file.write(json.dumps(entry) + "\n")
+        self._file.flush()
 
     def gone(self, entry: Entry) -> None:
         """Note that it has been removed."""
-        self._write({"gone": entry})
-
-    def _write(self, line: Entry) -> None:
-        self.hold()
-        assert self._file
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        self.note({"gone": entry})
 
     def end(self, remove: Remove) -> list[str]:
         """Call `remove` for what is noted, the newest first, once no other process of the run is left; return what failed."""

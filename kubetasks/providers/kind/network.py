@@ -59,8 +59,7 @@ class Network:
 
     def labelled(self) -> bool:
         """Whether the network is there and ours."""
-        network = self._engine.network(self._name)
-        return network is not None and self._owner.owns(network.get("Labels"))
+        return self._owner.owns((self._engine.network(self._name) or {}).get("Labels"))
 
     def _connected(self) -> list[str]:
         """The names of the containers that run on it."""

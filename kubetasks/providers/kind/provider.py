@@ -232,7 +232,7 @@ class Kind(Own):
 
     def _halt(self) -> None:
         nodes = self._nodes()
-        names = [*(str(node.name) for node in nodes), *self._registry.running()]
+        names = [*(str(node.name) for node in nodes), *([self._registry.name] if self._registry.address() else [])]
         self._do(["docker", "stop", *names], lambda at: self._stop(nodes, at), f"Stopping cluster {self.name}")
 
     def _stop(self, nodes: "list[Container]", at: At) -> None:
