@@ -1,4 +1,4 @@
-"""The tests on clusters, as far as they can be tried without one."""
+"""The tests on clusters, as far as they can be tried without one; those of each week too."""
 
 import subprocess
 import sys
