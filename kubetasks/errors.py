@@ -5,6 +5,8 @@ from pathlib import Path
 
 from invoke.exceptions import Exit
 
+KILLED = -9  # as Python tells of a program that SIGKILL has ended
+
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
     """The error and what led to it, the nearest first."""
@@ -108,7 +110,7 @@ class ProgramError(TaskError):
         self.output = output
         self.log = log
         *before, last = output.strip().splitlines()[-12:] or [""]
-        how = "was killed" if returncode < 0 else f"ended with {returncode}"
+        how = "was killed" if returncode == KILLED else f"ended with {returncode}"
         ended = f"{Path(argv[0]).name} {how}{f': {last.strip()}' if last else '.'}"
         where = [f"full log: {log}"] if log else []
         super().__init__("\n  ".join([ended, f"`{' '.join(argv)}`", *before, *where]))

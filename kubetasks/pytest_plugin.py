@@ -229,11 +229,13 @@ def k8s_cluster(request: pytest.FixtureRequest, k8s_application: "Project") -> "
 
 @contextlib.contextmanager
 def _shown(config: pytest.Config) -> Iterator[None]:
-    """Capture nothing in the block: what it prints is the progress of a cluster, which may take a minute."""
+    """Capture nothing in the block, but in a worker: what it prints is the progress of a cluster, which may take a minute."""
     capture, reporter = map(config.pluginmanager.get_plugin, ("capturemanager", "terminalreporter"))
-    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
-        if reporter:
-            reporter.ensure_newline()
+    if not capture or not reporter:
+        yield
+        return
+    with capture.global_and_fixture_disabled():
+        reporter.ensure_newline()
         yield
 
 
