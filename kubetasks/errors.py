@@ -1,11 +1,10 @@
 """Errors that a person can act on: one sentence, the next command to type, and an exit code for each kind."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 from invoke.exceptions import Exit
-
-KILLED = -9  # as Python tells of a program that SIGKILL has ended
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -110,7 +109,7 @@ class ProgramError(TaskError):
         self.output = output
         self.log = log
         *before, last = output.strip().splitlines()[-12:] or [""]
-        how = "was killed" if returncode == KILLED else f"ended with {returncode}"
+        how = "was killed" if returncode == -signal.SIGKILL else f"ended with {returncode}"
         ended = f"{Path(argv[0]).name} {how}{f': {last.strip()}' if last else '.'}"
         where = [f"full log: {log}"] if log else []
         super().__init__("\n  ".join([ended, f"`{' '.join(argv)}`", *before, *where]))

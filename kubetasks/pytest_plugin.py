@@ -115,10 +115,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Add the diagnosis of the clusters that a failed test uses to its report, and leave out how our own code came to it."""
     told = ""
-    if call.excinfo and "kubetasks.errors" in sys.modules:
+    if call.excinfo and _is_ours(call.excinfo.value):
+        told = str(call.excinfo.value)
         option = item.config.getoption  # without a terminal, pytest has none of these
-        whole = option("fulltrace", False) or option("usepdb", False) or option("tbstyle", "auto") != "auto"
-        told = _shortened(call.excinfo, whole=whole)
+        if not (option("fulltrace", False) or option("usepdb", False) or option("tbstyle", "auto") != "auto"):
+            _shorten(call.excinfo)
     report = yield
     for node in item.listchain() if report.failed else ():
         node.stash[KEPT] = bool(item.config.getoption("kubetasks_keep"))
@@ -131,21 +132,19 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
-def _shortened(raised: "pytest.ExceptionInfo[BaseException]", *, whole: bool) -> str:
-    """What an error of ours says, "" if it is another one. It is shown where the test called us, or as a `whole`."""
-    from kubetasks.errors import TaskError
+def _is_ours(error: BaseException) -> bool:
+    errors = sys.modules.get("kubetasks.errors")  # a run that has not imported it has no such error
+    return errors is not None and isinstance(error, errors.TaskError)
 
-    error, package = raised.value, Path(__file__).parent
-    if not isinstance(error, TaskError):
-        return ""
-    if not whole:
-        at: Any = raised.tb
-        last = at
-        while at and package not in Path(at.tb_frame.f_code.co_filename).parents:
-            last = last if at.tb_frame.f_code.co_filename == contextlib.__file__ else at
-            at = at.tb_next
-        last.tb_next = error.__cause__ = None
-    return str(error)
+
+def _shorten(raised: "pytest.ExceptionInfo[BaseException]") -> None:
+    """Let the traceback end where the test called us."""
+    at: Any = raised.tb
+    last, package = at, Path(__file__).parent
+    while at and package not in Path(at.tb_frame.f_code.co_filename).parents:
+        last = last if at.tb_frame.f_code.co_filename == contextlib.__file__ else at
+        at = at.tb_next
+    last.tb_next = raised.value.__cause__ = None
 
 
 def _diagnosis(cluster: "Cluster", namespace: str) -> str:

@@ -72,8 +72,7 @@ def converge(
     parts = desired.parts(run.app, ours, wanted, replace(there, node_port=None))  # whose port that is, is another question
     with run.locked():
         looked = run.do.unless_dry(lambda: _look(run, wanted, parts))
-        ending = [part.manifest.name for part in parts if part.manifest.item["kind"] in kinds.ENDING]
-        found = looked or Found(replaced=ending, going=candidates.expected(run, wanted))  # the second is expected under --dry
+        found = looked or _expected(run, wanted, parts)
         deployed = looked is None or run.app.deployment in looked.there
         kept = [item for item in found.going if item["kind"] in kinds.DATA and "volumes" not in wanted.gone]
         if kept:
@@ -97,9 +96,7 @@ def converge(
             if stage.rolls_out:
                 # others' nodes get nothing
                 given = [] if provider.shared else [image.reference for image in place.delivered.values()]
-                back = ", ".join(f"{name} to revision {before.number}" for name, before in found.before.items())
-                text = f"Rolling back {back}" if back else stage.text(bool(done - {run.app.service}))
-                waits.wait_until_ready(run, text, awaited, given)
+                waits.wait_until_ready(run, _text(stage, found, done - {run.app.service}), awaited, given)
             if stage.exposed:
                 service_changed, before = run.app.service in done, run.app.service in found.there
                 answering = partial(waits.wait_for_addresses, run, changed=service_changed, before=before)
@@ -139,6 +136,12 @@ def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
     return Found(there, replaced, wide, *(_revisions_before(run, there) if wanted.back else ()))
 
 
+def _expected(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
+    """The state to expect under --dry."""
+    replaced = [part.manifest.name for part in parts if part.manifest.item["kind"] in kinds.ENDING]
+    return Found(replaced=replaced, going=candidates.expected(run, wanted))
+
+
 @contextmanager
 def _told_of(run: Run, part: Part) -> Iterator[None]:
     """Raises SettingError, with the name of the manifest, for what the API server finds wrong with an object in the block."""
@@ -176,6 +179,12 @@ def _revisions_before(run: Run, there: dict[str, Object]) -> tuple[dict[str, Rev
     serving = {name: before for name, before in known.items() if before.serving}
     chosen = serving or ({own: known[own]} if own in known else known)
     return chosen, {name: before for name, before in known.items() if name not in chosen}
+
+
+def _text(stage: Desired, found: Found, changed: set[str]) -> str:
+    """The text to show until the rollout is complete."""
+    named = [f"{name} to revision {before.number}" for name, before in found.before.items()]
+    return f"Rolling back {', '.join(named)}" if named else stage.text(bool(changed))
 
 
 def _apply(run: Run, ours: Sequence[Manifest], wanted: Desired, there: Place, found: Found) -> tuple[set[str], list[Object]]:

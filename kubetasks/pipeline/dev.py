@@ -188,13 +188,13 @@ def _bring(run: Run, changed: set[Path], served: frozenset[str], *, again: bool)
         pods = converge(run, Desired(run.images, exposed=exposed), own.build, "always").served
     except TaskError as error:
         if not run.superseded():
-            report.result(f"{_names(run, changed)}: {error.message}")
+            report.result(f"{_edit(run, changed)}: {error.message}")
         return frozenset()
     stages = ", ".join(f"{_stage(text, run.app)} {duration(seconds)}" for text, seconds in report.stages)
     seen = f"{pods} pods serve" if pods else "rolled out:"
     others = "".join(f", {name}" for name in sorted(now - served - {own.reference}) if served)
     total = duration(time.monotonic() - started)
-    report.result(f"{_names(run, changed)}: {seen} {own.build}{others} after {total} ({stages})")
+    report.result(f"{_edit(run, changed)}: {seen} {own.build}{others} after {total} ({stages})")
     return now
 
 
@@ -205,7 +205,8 @@ def _stage(text: str, app: Application) -> str:
     return text.lower()
 
 
-def _names(run: Run, changed: Iterable[Path]) -> str:
+def _edit(run: Run, changed: Iterable[Path]) -> str:
+    """The time, and the files that changed: the beginning of a line."""
     names = sorted(os.path.relpath(path, run.project.folder) for path in changed)
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"{time.strftime('%H:%M:%S')}  {', '.join(names[:NAMED])}{more}"

@@ -1,7 +1,7 @@
 """One look at the application: read, and not changed."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -130,12 +130,9 @@ class Seen:
 
     def _visible(self, kind: str, **selectors: str) -> list[Object] | None:
         """The objects of a kind, those of the namespace if it has one; None if they may not be seen."""
-        try:
+        with _as_allowed():
             return self._kube.list(kind, self._namespace, **selectors)
-        except ApiError as error:
-            if error.status != FORBIDDEN:
-                raise
-            return None
+        return None
 
     # the service
 
@@ -196,12 +193,9 @@ class Seen:
         known = [] if service.is_internal(self.service) else self.require_addresses()
         if first := probe.first_answering(self._app, known):
             return first.url
-        try:
+        silent = None
+        with _as_allowed() if known else nullcontext():  # beside an address, the pods would only say why
             silent = self.silent(sorted(self.ready_pods))
-        except ApiError as error:
-            if not known or error.status != FORBIDDEN:  # on an existing cluster, they would only say why
-                raise
-            silent = None
         if silent:
             raise ExposeError(*judge.no_good_answer(self.exposure, self._app.health, *silent))
         if not known:
@@ -227,6 +221,16 @@ class Seen:
         with suppress(ClusterError, ValueError):
             return probe.understood(app, *self._kube.ask("Service", self._namespace, app.name, port, app.traffic))
         return None
+
+
+@contextmanager
+def _as_allowed() -> Iterator[None]:
+    """End the block at what the cluster does not allow."""
+    try:
+        yield
+    except ApiError as error:
+        if error.status != FORBIDDEN:
+            raise
 
 
 def owned(items: Iterable[Object], owners: Iterable[Object]) -> list[Object]:

@@ -19,7 +19,7 @@ from kubetasks.terminal import interruption
 from kubetasks.terminal.report import waiting_for
 
 TAIL_LINES = 40
-LONGEST_NAME = 120  # characters of a command that is waited for
+SHOWN_CHARACTERS = 120  # of a command that runs
 LONGEST_SECONDS = 7200.0  # a program may run; building an image may take long
 END_SECONDS = 20.0  # before a program that was told to end is killed
 
@@ -102,7 +102,7 @@ def run(
         killing = threading.Timer(seconds, _kill, [process, late, f"it had not ended after {seconds:.0f} s"])
         killing.daemon = True
         interruption.programs.add(process)
-        with process, waiting_for(f"Running {line([Path(argv[0]).name, *argv[1:]])[:LONGEST_NAME]}"):
+        with process, waiting_for(f"Running {line([Path(argv[0]).name, *argv[1:]])[:SHOWN_CHARACTERS]}"):
             try:
                 killing.start()
                 for text in process.stdout or process.stderr or ():

@@ -337,7 +337,7 @@ class LivingKube(Kube):
             for one in pods
         ]
         labels = {"kubernetes.io/service-name": metadata["name"]}
-        own = {"labels": labels, "ownerReferences": [{"kind": "ReplicaSet", "uid": metadata["uid"]}]}
+        own = {"labels": labels, "ownerReferences": [{"kind": "Service", "uid": metadata["uid"]}]}
         ports = [{"name": spec["ports"][0].get("name", ""), "port": PORT}]
         self._put(
             "EndpointSlice",
