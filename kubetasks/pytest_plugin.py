@@ -31,6 +31,7 @@ TOKEN = pytest.StashKey[str]()
 SESSION = pytest.StashKey["Session"]()
 PLACES = pytest.StashKey[list[tuple["Cluster", str]]]()  # cluster and namespace of each place that a test uses
 KEPT = pytest.StashKey[bool]()  # what a failed test used is to be kept
+DIAGNOSIS = ": diagnosis"  # how a report's section ends that has one
 MARKED = {"nodes", "kind"}
 MARKER = 'k8s(nodes=1, kind=""): the nodes of the cluster of k8s_throwaway, and the configuration file for kind'
 OPTIONS = {  # the setting of each, and its help
@@ -127,9 +128,17 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             for cluster, namespace in node.stash.get(PLACES, []):
                 text = _diagnosis(cluster, namespace)
                 if text.partition("\n")[0] not in told:  # the error may have it already
-                    report.longrepr.addsection(f"{cluster.name} {namespace}: diagnosis", text)
-                item.user_properties.append((f"{item.name}: diagnosis", text))  # in the JUnit file too
+                    report.longrepr.addsection(f"{cluster.name} {namespace}{DIAGNOSIS}", text)
+                item.user_properties.append((f"{item.name}{DIAGNOSIS}", text))  # in the JUnit file too
     return report
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say how the clusters of failed tests can be looked at, if they go."""
+    ended = [report for reports in terminalreporter.stats.values() for report in reports]  # it is in the one of the teardown
+    diagnosed = any(name.endswith(DIAGNOSIS) for one in ended for name, _ in getattr(one, "user_properties", ()))
+    if diagnosed and not (config.getoption("kubetasks_keep") or config.getoption("kubetasks_context")):
+        terminalreporter.write_line("The clusters go with this run; --kubetasks-keep keeps those of failed tests.")
 
 
 def _is_ours(error: BaseException) -> bool:

@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,11 +110,15 @@ class Namespace:
         """Run a command in a pod, or in one of an object's pods, and return its output."""
         return self.kubectl("exec", what, "--", *command, timeout=timeout)
 
-    def port_forward(self, what: str, port: int, timeout: float = POD_SECONDS) -> AbstractContextManager[str]:
+    @contextmanager
+    def port_forward(self, what: str, port: int, timeout: float = POD_SECONDS) -> Iterator[str]:
         """In the block, what listens at that port of an object's pod answers at the HOST:PORT that it gives.
 
-        A pod must be there within `timeout` seconds, and run.
+        A pod must be there within `timeout` seconds, and run. Raises RolloutError if one that is named does not.
         """
+        if what.startswith(PODS) or "/" not in what:  # kubectl waits for any other object's
+            self.wait(what if "/" in what else f"pod/{what}", "jsonpath={.status.phase}=Running", timeout)
         words = ("port-forward", what, f":{port}", f"--pod-running-timeout={timeout:.1f}s")
         argv, environment = self.cluster.command_line(*words, namespace=self.namespace)
-        return kubectl.forward(argv, environment, timeout + LOOK_SECONDS)
+        with kubectl.forward(argv, environment, timeout + LOOK_SECONDS) as address:
+            yield address

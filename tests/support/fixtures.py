@@ -221,8 +221,10 @@ def type_page(tmp_path: Path, throwaway: Tasks, pytestconfig: pytest.Config) -> 
 
         if by:
             by.owns(tasks.folder)
-        terminal = partial(pages.shell, env=by.environment(environment) if by else environment, words=by.words if by else ())
-        with terminal(tasks.folder) as bash, terminal(tasks.folder) as second:
+        env = by.environment(environment) if by else environment
+        terminal = partial(pages.shell, tasks.folder, words=by.words if by else ())
+        # as the page says to those who want minikube
+        with terminal(env) as bash, terminal({**env, "INVOKE_CLUSTER_PROVIDER": PROVIDER}) as second:
             pages.run(page, PROVIDER, (bash, second), stand_ins, before, bool(pytestconfig.getoption("update_pages")))
         return tasks
 

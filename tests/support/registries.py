@@ -1,7 +1,6 @@
-"""Registries: Distribution's own in a container, plain, with a password, or with a certificate that nobody knows."""
+"""Registries: Distribution's own in a container, plain or with a password."""
 
 import json
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,8 +25,6 @@ WITH_PASSWORD = {
     "REGISTRY_AUTH_HTPASSWD_REALM": "test",
     "REGISTRY_AUTH_HTPASSWD_PATH": f"{FILES}/htpasswd",
 }
-TLS = "REGISTRY_HTTP_TLS"
-WITH_CERTIFICATE = {f"{TLS}_CERTIFICATE": f"{FILES}/certificate.pem", f"{TLS}_KEY": f"{FILES}/key.pem"}
 
 
 class Registry(NamedTuple):
@@ -62,9 +59,6 @@ def start(this_run: Run, folder: Path, config: Mapping[str, str] = {}, network: 
     """Start an empty registry in a container on that network of the engine; `folder` is for its files."""
     work = Path(tempfile.mkdtemp(dir=folder))
     (work / "htpasswd").write_text(f"{USER}:{HASH}\n")
-    if config == WITH_CERTIFICATE:
-        words = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=registry -keyout key.pem -out certificate.pem"
-        subprocess.run(words.split(), cwd=work, check=True, capture_output=True)
     name = f"{this_run.unique()}-registry"
     image = requirements.REGISTRY.find(client.connect(), this_run.tasks.settings).reference
     options = [f"--name={name}", f"--network={network}", f"--label={TOOL.selector}", f"--publish=127.0.0.1::{PORT}"]

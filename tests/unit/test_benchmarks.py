@@ -2,27 +2,13 @@
 
 import re
 import runpy
-import subprocess
-import sys
 from pathlib import Path
-
-import pytest
 
 from tasks import PROJECT
 
 FOLDER = PROJECT.folder / "benchmarks"
 FIGURES = runpy.run_path(str(FOLDER / "figures.py"))
 PAGE = "# Page\n\n## One\n\nProse.\n\n<!-- one -->\n\nold\n\n### Why\n\n- An item.\n\n## Two\n\n<!-- two -->\n\nold\n"
-
-
-@pytest.mark.parametrize("name", ["compare", "problems", "rollout", "template"])
-def test_with_another_python_than_that_of_the_tests_the_right_one_is_told(name: str) -> None:
-    argv = [sys.executable, "-S", f"benchmarks/{name}.py"]  # -S: without any package
-    ended = subprocess.run(argv, cwd=PROJECT.folder, capture_output=True, text=True)
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == (
-        f"This benchmark needs the packages of the tests: ./inv setup test; .tox/integration/bin/python benchmarks/{name}.py\n"
-    )
 
 
 def test_a_benchmark_replaces_its_figures_up_to_the_next_heading_and_nothing_else(tmp_path: Path) -> None:

@@ -32,8 +32,3 @@ def test_every_path_in_a_document_exists(document: Path) -> None:
     roots = (PROJECT.folder, PROJECT.folder / "kubetasks", document.parent)
     longer = [path for path in paths(document.read_text()) if path.rstrip("/") not in NAMES]
     assert [path for path in longer if not any((root / path).exists() for root in roots)] == []
-
-
-def test_a_path_is_told_from_other_words() -> None:
-    text = "`images/app/gone.py` `docs/` `tox.ini` `kindest/node` `/etc/docker` `~/.kube/config` `./inv` `reports/x.png`"
-    assert paths(text) == ["images/app/gone.py", "docs/", "tox.ini"]

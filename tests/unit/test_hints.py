@@ -133,12 +133,6 @@ def test_a_message_has_no_word_that_only_this_repository_has() -> None:
     assert found == {"./inv"}, "the name that the program has here"
 
 
-def test_what_is_not_there_is_noticed() -> None:
-    told = "./inv biuld; ./inv build --fast, ./inv installs it: docs/nothing.md, docs/setup.md#nowhere, k8s/no.yaml; INVOKE_APP_X"
-    expected = ["INVOKE_APP_X", "biuld", "--fast", "installs", "docs/nothing.md", "docs/setup.md#nowhere", "k8s/no.yaml"]
-    assert wrong(PROJECT, ns, told) == expected
-
-
 def test_what_is_wrong_with_a_table_names_a_page_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "invoke.yaml").write_text("kubetasks: {name: shop, colour: blue}\n")
     with chdir(tmp_path), pytest.raises(SystemExit) as ended:

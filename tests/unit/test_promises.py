@@ -79,39 +79,3 @@ def test_each_test_of_core_shows_a_sentence_of_the_readme() -> None:
     of_core = marks(TESTS / "core")
     assert of_core
     assert [name for name, words in of_core.items() if not any(one.startswith(tuple(words)) for one in promises)] == []
-
-
-PROMISES = ["It scales to three.", "It costs nothing.", "`start` | `./inv start`"]
-PAGE = """# Tests
-
-## Promises
-
-Reasons: **explains**, and **measured** with a figure; **tested** in part.
-
-| the page says | why |
-|---|---|
-| It costs | explains |
-| `start` | tested, measured ([times](times.md)) |
-
-## Limits
-"""
-MARKED = {"It scales", "`start`"}
-
-
-def test_what_has_neither_mark_nor_row_and_what_begins_no_sentence_or_two_is_reported() -> None:
-    assert faults(PROMISES, PAGE, MARKED) == []
-    assert faults([*PROMISES, "It also flies."], PAGE, MARKED) == ["0 marks or rows for: It also flies."]
-    for gone, words in zip(PROMISES, ("It scales", "It costs", "`start`"), strict=True):
-        assert faults([one for one in PROMISES if one != gone], PAGE, MARKED) == [f"0 sentences for: {words}"]
-    assert sorted(faults(PROMISES, PAGE, MARKED | {"It"})) == [
-        "2 marks or rows for: It costs nothing.",
-        "2 marks or rows for: It scales to three.",
-        "2 sentences for: It",
-    ]
-    assert faults(PROMISES, PAGE, {"It scales"}) == ["tested in the row and marks of tests do not agree: `start`"]
-
-
-@pytest.mark.parametrize("reason", ["believed", "measured", "", "`core/test_scale.py::test_it`"])
-def test_a_row_whose_reason_is_no_word_of_the_page_is_reported(reason: str) -> None:
-    (told,) = faults(PROMISES, PAGE.replace("| explains |", f"| {reason} |"), MARKED)
-    assert told == f"no reason: {reason}, in the row: It costs"

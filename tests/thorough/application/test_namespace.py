@@ -37,8 +37,12 @@ def test_objects_are_applied_waited_for_asked_and_deleted(app: Tasks, tmp_path: 
     with here.port_forward(deployment, 8080) as address:
         assert urlopen(f"http://{address}/readyz").status == 200
     assert answers.silent(f"http://{address}/readyz"), "it ends with the block"
-    with pytest.raises(ProgramError, match="not found"), here.port_forward("pod/none", 8080):
+    with pytest.raises(RolloutError, match="not found"), here.port_forward("pod/none", 8080):
         pass
+    spec = here.get(deployment)["spec"]["template"]["spec"]
+    here.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "alone"}, "spec": spec})
+    with here.port_forward("pod/alone", 8080) as address:  # it is Pending at first
+        assert address.startswith("127.0.0.1:")
     pods = CoreV1Api(here.cluster.api).list_namespaced_pod(app.namespace).items
     assert {pod.metadata and pod.metadata.name for pod in pods} == app.pods()
 

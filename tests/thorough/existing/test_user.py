@@ -166,16 +166,3 @@ def test_a_registry_with_a_password_takes_the_engines_own_and_nobody_reads_it(
         user.kubectl("create", "secret", "docker-registry", "pull", *words, f"--docker-password={registries.PASSWORD}")
         user.kubectl("patch", "serviceaccount", "default", "--patch", '{"imagePullSecrets": [{"name": "pull"}]}')
         user.typed("undeploy", "deploy", "--yes")
-
-
-@pytest.mark.exhaustive
-def test_a_registry_whose_certificate_nobody_knows_is_named(
-    this_run: Run, stranger: Stranger, user: UserTasks, tmp_path: Path
-) -> None:
-    user.typed("build")
-    with registries.serve(this_run, tmp_path, registries.WITH_CERTIFICATE, network=stranger.name) as registry:
-        refused = replace(user, registry=registry.inside).typed("deploy", "--yes", code=5)
-        assert "x509" in refused.stderr
-        assert f"/etc/docker/certs.d/{registry.inside}/ca.crt" in refused.stderr
-        assert [name for name in client.connect().image_tags(PROJECT.application.name) if registry.inside in name] == []
-    assert user.get("deployments")["items"] == [], "nothing was changed"

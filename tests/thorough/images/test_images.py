@@ -1,12 +1,9 @@
 """The application's images, and those of third parties: a stranger's is left alone, a node keeps what is in use and no other."""
 
-import dataclasses
 import os
 import re
 import secrets
-import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,18 +12,11 @@ import pytest
 from docker import from_env
 
 from kubetasks.engine import client
-from kubetasks.pipeline import build
-from kubetasks.project.application import Source
 from kubetasks.setup import requirements
-from kubetasks.testing.cluster import Cluster
-from tasks import PROJECT
-from tests.support import answers, registries, source
+from tests.support import answers, source
 from tests.support.driver import EMPTY, Tasks, docker
 from tests.support.eventually import until
 from tests.support.marks import every_provider
-from tests.support.run import Run
-
-AT_ONCE, TIMES = 4, 40
 
 
 @pytest.mark.promise("`docker rmi simple-server:v1 -f`")
@@ -121,41 +111,6 @@ def test_the_tutorials_name_means_the_newest_build_on_the_node_too(app: Tasks, t
     tasks("deploy")
     known = tasks.node_images()
     assert known[v1] == known[f"docker.io/library/{newest}"] != first
-
-
-def test_an_image_of_several_platforms_that_was_pulled_is_loaded_for_the_nodes_own(
-    app: Tasks, this_run: Run, tmp_path: Path
-) -> None:
-    with registries.serve(this_run, tmp_path) as registry:
-        name = f"{registry.address}/several:1"
-        parts = [f"{name}-{part}" for part in (docker("version", "--format={{.Server.Arch}}").strip(), "s390x")]
-        for part in parts:  # for this machine's architecture, and for one that nobody has
-            docker("import", f"--platform=linux/{part.rpartition('-')[2]}", "-", part, stdin=EMPTY)
-            docker("push", "--quiet", part)
-            docker("rmi", part)
-        docker("manifest", "create", "--insecure", name, *parts)
-        docker("manifest", "push", "--insecure", "--purge", name)
-        docker("pull", name)
-        try:
-            app.provider().supply([name])
-            assert name in app.node_images()
-        finally:
-            docker("rmi", name)
-            docker("exec", *app.nodes(), "ctr", "--namespace=k8s.io", "images", "rm", name)
-
-
-def test_builds_that_end_at_once_all_give_their_image_the_tutorials_name(app: Tasks, tmp_path: Path) -> None:
-    tasks, connection = app.renamed(tmp_path / "one"), client.connect()
-    source.edit(shutil.copytree(tasks.folder, tmp_path / "other"))
-    sources = [Source(tasks.app, tmp_path / name, tmp_path / name / "Dockerfile") for name in ("one", "other")]
-    ours = [dataclasses.replace(PROJECT.application, source=one) for one in sources]
-    runs = [Cluster(dataclasses.replace(PROJECT, folder=one.source.context, application=one), {}) for one in ours]
-    for turns in (len(runs), TIMES):  # those that build, then those that only give the name
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            built = {image.reference for (image,) in pool.map(lambda turn: build.build(runs[turn % 2].run()), range(turns))}
-        assert len(built) == 2
-        assert connection.image_id(f"{tasks.app}:v1") in map(connection.image_id, built)
-        connection.remove_image(f"{tasks.app}:v1")
 
 
 @pytest.fixture

@@ -205,7 +205,6 @@ def pods(**template: object) -> Object:
 CONTAINERS = "/spec/template/spec/containers"
 OTHER_PORT = CONTAINER | {"ports": [{"containerPort": 5000}]}
 SERVICE: Object = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "simple-server"}}
-NO_PORTS = [CONTAINER | {"ports": one} for one in ([8080], {"http": 80})]
 NO_PORT: list[Object] = [{}, {"spec": {}}, {"spec": {"ports": []}}, {"spec": {"ports": ["http"]}}]
 
 

@@ -1,6 +1,5 @@
 """Ownership: no object without our label is changed or removed. The API is a fake; the same is shown on a real one."""
 
-from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -18,7 +17,6 @@ from tests.unit.pipeline.living import LivingKube
 NAME = "simple-server"
 OURS = {OWNER_LABEL: TOOL.name}
 CONFIGURATION = {**client.reference("ConfigMap", NAME), "metadata": {"name": NAME, "namespace": "default"}}
-LABELLED = {**CONFIGURATION, "metadata": {**CONFIGURATION["metadata"], "labels": OURS}}
 
 
 def holding(labels: dict[str, str], **metadata: object) -> LivingKube:
@@ -88,27 +86,6 @@ def test_one_that_stays_away_ends_the_wait_with_what_it_said() -> None:
 def test_what_the_api_refuses_ends_the_wait_at_once() -> None:
     with pytest.raises(ApiError, match="no rules yet"):
         wait.until_done(KUBE.surviving(raising(NO_RULES_YET)), RolloutError, "late", timeout=60, sleep=lambda _: None)
-
-
-def test_what_a_controller_writes_beside_us_stays_when_an_update_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server refuses a list that is older than what it has."""
-    ours, theirs = ({"manager": name, "operation": "Update"} for name in (TOOL.name, "autoscaler"))
-    found = iter([([ours], "1"), ([ours, theirs], "2"), ([theirs], "3")])
-    patches: list[object] = []
-
-    def request(method: str, _target: str, _query: object = None, body: Any = None, _type: str = "") -> Any:
-        if method == "GET":
-            fields, version = next(found)
-            return {"metadata": {"managedFields": fields, "resourceVersion": version}}
-        patches.append(body["metadata"])
-        if len(patches) == 1:
-            raise ApiError("PATCH", 409, "Conflict", "the object has been modified")
-        return {}
-
-    kube = LivingKube()
-    monkeypatch.setattr(kube, "request", request)
-    objects._forget_update(kube, "/target")
-    assert patches == [{"managedFields": [], "resourceVersion": "1"}, {"managedFields": [theirs], "resourceVersion": "2"}]
 
 
 CONTAINERS = {"containers": [{"name": "a", "image": "a:1"}]}

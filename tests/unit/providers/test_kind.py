@@ -201,9 +201,6 @@ def test_the_sentence_that_matters_is_told_and_not_the_stack_after_it(kind: Worl
     assert log.exists()
 
 
-IN_USE = "listen tcp4 127.0.0.1:{}: bind: address already in use"
-
-
 def test_the_network_has_the_mtu_of_the_default_bridge(kind: World, monkeypatch: pytest.MonkeyPatch) -> None:
     made: dict[str, str] = {}
     bridge = {"Options": {"com.docker.network.driver.mtu": "1400"}}

@@ -5,13 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from kubetasks import providers
-from kubetasks.engine import client
 from kubetasks.setup import log, receipt
 from kubetasks.terminal import locking
-from kubetasks.terminal.door import Door
 from kubetasks.terminal.report import Report
-from tests.unit.configured import configured
 
 
 def test_what_only_a_newer_clone_knows_does_not_break_an_older_one(tmp_path: Path) -> None:
@@ -33,12 +29,6 @@ def test_a_lock_that_another_run_holds_and_notes_of_pytest_outlive_the_cache(
     notes.unlink()
     receipt.discard(tmp_path, Report().say)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_no_cluster_has_the_lock_of_setup(tmp_path: Path) -> None:
-    chosen = configured(tmp_path, cluster="setup", cache=tmp_path)
-    with providers.lifecycle(providers.select(chosen, Door(Report()), client.connect))._locked():
-        assert [path.name for path in tmp_path.iterdir()] == ["setup.lock"] != [receipt.LOCK]
 
 
 def test_a_second_run_keeps_the_first_ones_log(tmp_path: Path) -> None:

@@ -2,13 +2,12 @@
 
 import dataclasses
 import re
-import socket
 
 import pytest
 
 from simple_server import options
 from tasks import PROJECT
-from tests.unit.simple_server.process import SECONDS, refused, running, start
+from tests.unit.simple_server.process import refused, running
 
 
 def test_each_option_has_a_default_and_a_variable_and_overrides_both() -> None:
@@ -68,18 +67,3 @@ def test_an_address_of_another_machine_prints_one_sentence(host: str) -> None:
 def test_a_host_may_be_a_name(host: str) -> None:
     with running(f"--host={host}") as server:
         assert server.process.poll() is None
-
-
-def test_of_two_servers_started_together_on_one_port_one_serves() -> None:
-    with socket.socket() as reserved:  # bound and not listening: no other program gets the port, and both servers may bind it
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.bind(("127.0.0.1", 0))
-        for _ in range(5):
-            both = [start(f"--port={reserved.getsockname()[1]}") for _ in range(2)]
-            try:
-                ended = [one.wait(SECONDS) for one in both if not (one.stdout and "serving" in one.stdout.readline())]
-                assert ended == [3]
-            finally:
-                for one in both:
-                    one.kill()
-                    one.communicate()

@@ -12,7 +12,6 @@ import pytest
 from simple_server.limits import Limits
 from tests.support.eventually import until
 from tests.unit.simple_server.process import GET, SECONDS, received, running, start
-from tests.unit.tasks.test_command_line import python
 
 LONG = "--drain=600"  # until a second signal ends it
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
@@ -75,23 +74,6 @@ def test_killed_it_leaves_no_worker_that_answers() -> None:
         server.process.kill()
         server.process.communicate(timeout=SECONDS)  # until the worker too has closed its output
         assert server.refuses()
-
-
-DESTROYING = """
-import signal
-from simple_server.__main__ import _exit
-class Destroyed:
-    def __del__(self):
-        signal.raise_signal(signal.SIGTERM)
-signal.signal(signal.SIGTERM, _exit)
-Destroyed()
-print("still there")
-"""
-
-
-def test_a_signal_while_an_object_is_destroyed_ends_it_too() -> None:
-    ended = python("-c", DESTROYING)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("delay", [[], ["--faults", "--start-delay=600"]], ids=["while it starts", "before it listens"])

@@ -43,6 +43,7 @@ def pytest_sessionfinish():
 """
 
 
+KEEPS = "; --kubetasks-keep keeps those of failed tests.\n"
 ASKING = "def test_it(k8s_cluster):\n    pass\n\ndef test_too(k8s_app):\n    pass\n"
 
 
@@ -152,7 +153,12 @@ def test_a_namespace_is_there_for_as_long_as_somebody_wants(tmp_path: Path, scop
 def test_what_a_failed_test_used_is_kept_if_somebody_asks_also_after_a_later_test(tmp_path: Path) -> None:
     tests = "def test_it(k8s_namespace):\n    assert False\n\ndef test_too(k8s_namespace):\n    pass\n"
     code, told = run(tmp_path, "-s", "--kubetasks-scope=module", "--kubetasks-keep", test=tests, conftest=COUNTED)
-    assert (code, told.count("deleted")) == (1, 0), told
+    assert (code, told.count("deleted"), KEEPS in told) == (1, 0, False), told
+
+
+def test_a_failed_test_says_what_would_have_kept_its_cluster(tmp_path: Path) -> None:
+    tests = "def test_it(k8s_namespace):\n    assert False\n"
+    assert run(tmp_path, "-n1", test=tests, conftest=COUNTED)[1].count(KEEPS) == 1
 
 
 @pytest.mark.parametrize(
