@@ -163,16 +163,14 @@ def _diagnosis(cluster: "Cluster", namespace: str) -> str:
         return f"There is no diagnosis: {error}"
 
 
-def _refused(config: pytest.Config, make: Callable[[], R], project: "Project | None" = None, *, ends: bool = True) -> R:
+def _refused(config: pytest.Config, make: Callable[[], R], *, ends: bool = True) -> R:
     """Return what `make` returns. A lack of this machine ends a run without workers as a usage error, unless `ends` is False."""
     from kubetasks.errors import SettingError, SetupError, TaskError
-    from kubetasks.project import words as own
     from kubetasks.testing.session import BrokenError
 
     usage = False
     try:
-        with own.spoken(project.words) if project else contextlib.nullcontext():
-            return make()
+        return make()
     except BrokenError as error:
         words = str(error)
     except TaskError as error:
@@ -232,7 +230,7 @@ def k8s_cluster(request: pytest.FixtureRequest, k8s_application: "Project") -> "
     with_image = any("k8s_app" in getattr(item, "fixturenames", ()) for item in request.session.items)
     make = partial(_session(request.config).cluster, k8s_application, with_image=with_image)
     with _shown(request.config):
-        return _refused(request.config, make, k8s_application)
+        return _refused(request.config, make)
 
 
 @contextlib.contextmanager
@@ -297,7 +295,7 @@ def k8s_throwaway(request: pytest.FixtureRequest, k8s_application: "Project") ->
     given = marker.kwargs if marker else {}
     make = partial(_session(request.config).throwaway, k8s_application, given.get("nodes", 1), given.get("kind", ""))
     with _shown(request.config):
-        cluster = _refused(request.config, make, k8s_application, ends=False)
+        cluster = _refused(request.config, make, ends=False)
     request.node.stash.setdefault(PLACES, []).append((cluster, "default"))
     yield cluster
     if not request.node.stash.get(KEPT, False):

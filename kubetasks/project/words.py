@@ -58,4 +58,9 @@ def spoken(words: Words) -> Iterator[None]:
     try:
         yield
     finally:
-        _spoken.remove(words)
+        _spoken.pop()
+
+
+def speak(words: Words) -> None:
+    """Make messages with these words from now on, until the block of `spoken` ends."""
+    _spoken[-1] = words

@@ -172,6 +172,13 @@ class Own(Provider):
                 self._remove()
             return True
 
+    def _recorded(self, name: str) -> str:
+        """The value of the cluster's label of that name, or ""."""
+        return (self._mark_labels() or {}).get(self._app.owner.key(name), "")
+
+    def _is_ours(self) -> bool:
+        return self._app.owner.owns(self._mark_labels())
+
     def _locked(self) -> AbstractContextManager[None]:
         """In the block, no other run of this user creates, changes or deletes the cluster."""
         lock = self._cache / f"{self._wanted.folder.name}.lock"
@@ -344,8 +351,8 @@ class Own(Provider):
         """The nodes' containers, the one with the API server first."""
 
     @abstractmethod
-    def _recorded(self, name: str) -> str:
-        """The value of the cluster's label of that name, or ""."""
+    def _mark_labels(self) -> Mapping[str, str] | None:
+        """The labels of what says whose the cluster is, None if it is not there: nodes cannot be labelled."""
 
     @abstractmethod
     def _require_ours(self, nodes: "list[Container]") -> None:

@@ -44,9 +44,6 @@ class Registry:
         self._cluster = cluster
         self.name = registry_of(cluster)
         self._digests: dict[str, str] = {}  # by reference, as this process has pushed them
-        # under --dry, whether it would be gone by now, and where it would answer
-        self._would_be_gone = False
-        self._would_answer = ""
 
     def available(self) -> bool:
         """Whether it is there, or there is an image that it can run."""
@@ -56,7 +53,7 @@ class Registry:
         """Where this machine reaches it (host:port), or "" if there is none or it does not run."""
         container = self._container()
         if container is None or container.status != "running":
-            return self._would_answer
+            return ""
         (binding,) = container.attrs["NetworkSettings"]["Ports"][f"{PORT}/tcp"]
         return f"127.0.0.1:{binding['HostPort']}"
 
@@ -69,21 +66,17 @@ class Registry:
     def serve(self) -> None:
         """Start it, created first if necessary, if there is an image that it can run. Raises OwnershipError, EngineError."""
         self.require_free()
-        container, image, did = self._container(), self._image(), True
+        container, image = self._container(), self._image()
         if container and container.status != "running":
             self._digests.clear()  # what it holds is in memory
-            did = self._do.did(["docker", "start", self.name], lambda: self._engine.start(container))
+            self._do(["docker", "start", self.name], lambda _: self._engine.start(container))
         elif not container and image.present:
             self._digests.clear()
             labels, env = self._labels, ENVIRONMENT
             where = ["--name", self.name, "--network", self._cluster, "--publish", f"127.0.0.1::{PORT}", "--tmpfs", FILES]
             run = ["docker", "run", "--detach", *where, *pairs("--label", labels), *pairs("--env", env), image.reference]
             given = {"network": self._cluster, "ports": {f"{PORT}/tcp": ("127.0.0.1", 0)}, "tmpfs": {FILES: ""}}
-            did = self._do.did(
-                run, lambda: self._engine.serve(image.reference, self.name, labels=labels, environment=env, **given)
-            )
-        if not did:
-            self._would_answer = "127.0.0.1:0"
+            self._do(run, lambda _: self._engine.serve(image.reference, self.name, labels=labels, environment=env, **given))
 
     def push(self, reference: str, at: At) -> None:
         """Push the image of that name, unless this process has. Raises EngineError, ImageError."""
@@ -156,7 +149,7 @@ class Registry:
         container = self._container()
         if container is not None:
             remove = ["docker", "rm", "--force", "--volumes", self.name]
-            self._would_be_gone = not self._do.did(remove, lambda: self._engine.remove(container))
+            self._do(remove, lambda _: self._engine.remove(container))
 
     def require_free(self) -> None:
         """Raises OwnershipError if a container of that name is not ours."""
@@ -169,6 +162,4 @@ class Registry:
 
     def _container(self) -> "Container | None":
         container = self._engine.container(self.name)
-        if container is None or self._would_be_gone:
-            return None
-        return container if self._labels.items() <= container.labels.items() else None
+        return container if container and self._labels.items() <= container.labels.items() else None

@@ -1,6 +1,6 @@
 """The tasks, a theme a file: read the options, let the pipeline do it, print the result.
 
-The pipeline is imported inside a task: the list of the tasks loads none of it.
+Its modules are imported when a task uses them: the list of the tasks loads none.
 """
 
 import copy

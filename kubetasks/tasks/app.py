@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
+from kubetasks import pipeline
 from kubetasks.project.settings import MOST_REPLICAS, whole_number
 from kubetasks.project.words import INV
 from kubetasks.tasks.task import JSON, task
@@ -27,9 +28,7 @@ def build(run: Run, json: bool = False) -> None:
     Example: ./inv --echo build
     Undo: ./inv rmi
     """
-    from kubetasks.pipeline import build as pipeline
-
-    own, *more = (image.document() for image in pipeline.build(run))
+    own, *more = (image.document() for image in pipeline.build.build(run))
     run.report.outcome({**own, "more": more} if more else own)
 
 
@@ -43,9 +42,7 @@ def deploy(run: Run, json: bool = False) -> None:
     Example: ./inv build deploy
     Undo: ./inv rollback, or ./inv undeploy
     """
-    from kubetasks.pipeline import app
-
-    run.report.outcome({"build": app.deploy(run).build})
+    run.report.outcome({"build": pipeline.app.deploy(run).build})
 
 
 @task(help={"replicas": "how many pods; INVOKE_APP_REPLICAS is the default", "json": JSON})
@@ -56,10 +53,8 @@ def scale(run: Run, replicas: str = "", json: bool = False) -> None:
     Example: ./inv scale --replicas=5
     Undo: ./inv scale --replicas=BEFORE
     """
-    from kubetasks.pipeline import app
-
     wanted = whole_number("--replicas", replicas or run.settings.replicas, 0, MOST_REPLICAS)
-    app.scale(run, wanted)
+    pipeline.app.scale(run, wanted)
     run.report.outcome({"replicas": wanted})
 
 
@@ -74,9 +69,7 @@ def undeploy(run: Run, volumes: bool = False) -> None:
     Example: ./inv undeploy
     Undo: ./inv deploy
     """
-    from kubetasks.pipeline import removal
-
-    if not removal.undeploy(run, volumes=volumes):
+    if not pipeline.removal.undeploy(run, volumes=volumes):
         run.report.say("There was no deployment.")
 
 
@@ -90,9 +83,7 @@ def rmi(run: Run) -> None:
     Example: ./inv undeploy rmi
     Undo: ./inv build
     """
-    from kubetasks.pipeline import removal
-
-    if not removal.remove_images(run):
+    if not pipeline.removal.remove_images(run):
         run.report.say("There was no image.")
 
 
@@ -107,9 +98,7 @@ def clean(run: Run, all: bool = False, volumes: bool = False, json: bool = False
     Example: ./inv clean --all
     Undo: ./inv up
     """
-    from kubetasks.pipeline import removal
-
-    cleaned = removal.clean(run, everything=all, volumes=volumes)
+    cleaned = pipeline.removal.clean(run, everything=all, volumes=volumes)
     if not cleaned:
         run.report.say("No container engine answers, and no cluster was created from here: nothing to clean.")
     run.report.outcome({"cleaned": cleaned})
@@ -124,9 +113,7 @@ def up(run: Run, json: bool = False) -> None:
     Example: ./inv setup up
     Undo: ./inv clean --all
     """
-    from kubetasks.pipeline import app
-
-    made, url = app.up(run)
+    made, url = pipeline.app.up(run)
     run.report.outcome({"build": made.build, "url": url})
     if url and not json:
         run.report.result(url)
@@ -142,9 +129,7 @@ def dev(run: Run, clean: bool = False) -> None:
     Example: ./inv dev --clean
     Undo: --clean, or ./inv clean --all
     """
-    from kubetasks.pipeline import dev
-
-    dev.loop(run, clean)
+    pipeline.dev.loop(run, clean)
 
 
 @task(piped=True, help={"tail": "how many lines of each pod, 100 by default"})
@@ -156,9 +141,7 @@ def logs(run: Run, tail: str = "100") -> None:
     To follow them: kubectl logs --follow --prefix --selector=app.kubernetes.io/name=simple-server
     Example: ./inv logs --tail=20
     """
-    from kubetasks.pipeline import status
-
-    for line in status.logs(run, whole_number("--tail", tail, 1, 100000)):
+    for line in pipeline.status.logs(run, whole_number("--tail", tail, 1, 100000)):
         run.report.result(line)
 
 
@@ -174,9 +157,7 @@ def rollback(run: Run) -> None:
     Example: ./inv rollback
     Undo: ./inv deploy
     """
-    from kubetasks.pipeline import app
-
-    app.rollback(run)
+    pipeline.app.rollback(run)
 
 
 @task(help={"json": JSON})
@@ -188,9 +169,7 @@ def diagnose(run: Run, json: bool = False) -> None:
 
     Example: ./inv diagnose --json
     """
-    from kubetasks.pipeline import diagnose
-
-    diagnosis = diagnose.now(run)
+    diagnosis = pipeline.diagnose.now(run)
     if diagnosis is None:
         return
     if json:
@@ -210,9 +189,7 @@ def status(run: Run, json: bool = False) -> None:
     The tutorial: kubectl get deployments,pods
     Example: ./inv status --json
     """
-    from kubetasks.pipeline import status as pipeline
-
-    document, report = pipeline.status(run), run.report
+    document, report = pipeline.status.status(run), run.report
     if document is None:
         return
     if json:

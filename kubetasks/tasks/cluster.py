@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kubetasks import pipeline
 from kubetasks.tasks.task import JSON, task
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ def start(run: Run, json: bool = False) -> None:
     Example: INVOKE_CLUSTER_NAME=other INVOKE_CLUSTER_PORT=8090 ./inv start
     Undo: ./inv stop, or ./inv delete
     """
-    from kubetasks.pipeline import cluster
-
-    cluster.start(run)
+    pipeline.cluster.start(run)
     run.report.outcome({"cluster": run.provider.name})
 
 
@@ -34,9 +33,7 @@ def stop(run: Run) -> None:
     Example: ./inv stop
     Undo: ./inv start
     """
-    from kubetasks.pipeline import cluster
-
-    if not cluster.stop(run):
+    if not pipeline.cluster.stop(run):
         run.report.say(f"Cluster {run.provider.name} is not running.")
 
 
@@ -49,9 +46,7 @@ def delete(run: Run) -> None:
     The tutorial: minikube delete
     Example: INVOKE_CLUSTER_NAME=other ./inv delete
     """
-    from kubetasks.pipeline import cluster
-
-    if not cluster.delete(run):
+    if not pipeline.cluster.delete(run):
         run.report.say(f"There is no cluster {run.provider.name}.")
 
 
@@ -65,9 +60,7 @@ def kubeconfig(run: Run) -> None:
 
     Example: KUBECONFIG=$(./inv kubeconfig) kubectl get pods
     """
-    from kubetasks.pipeline import cluster
-
-    run.report.result(cluster.kubeconfig(run))
+    run.report.result(pipeline.cluster.kubeconfig(run))
 
 
 @task(piped=True, help={"unset": "print what unsets the variables again"})
@@ -80,8 +73,6 @@ def docker_env(run: Run, unset: bool = False) -> None:
     Example: eval "$(./inv docker-env)"
     Undo: eval "$(./inv docker-env --unset)"
     """
-    from kubetasks.pipeline import cluster
-
-    lines = cluster.docker_env(run, unset)
+    lines = pipeline.cluster.docker_env(run, unset)
     if lines:
         run.report.result(lines)

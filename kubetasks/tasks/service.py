@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from kubetasks import pipeline
 from kubetasks.errors import ExposeError
 from kubetasks.project.settings import whole_number
 from kubetasks.project.words import INV
@@ -24,9 +25,7 @@ def expose(run: Run, json: bool = False) -> None:
     Example: ./inv expose service
     Undo: ./inv unexpose
     """
-    from kubetasks.pipeline import app
-
-    addresses = app.expose(run)
+    addresses = pipeline.app.expose(run)
     for address in addresses:
         run.report.say(f"  {address.url} ({address.way})")
     run.report.outcome({"addresses": [asdict(address) for address in addresses]})
@@ -40,9 +39,7 @@ def unexpose(run: Run) -> None:
     Example: ./inv unexpose
     Undo: ./inv expose
     """
-    from kubetasks.pipeline import removal
-
-    if not removal.unexpose(run):
+    if not pipeline.removal.unexpose(run):
         run.report.say("There was no service.")
 
 
@@ -55,9 +52,7 @@ def service(run: Run, open: bool = False) -> None:
     The tutorial: minikube service simple-server
     Example: curl $(./inv service)
     """
-    from kubetasks.pipeline import service as pipeline
-
-    for url in pipeline.urls(run):
+    for url in pipeline.service.urls(run):
         run.report.result(url)
         if open:
             import webbrowser
@@ -75,9 +70,7 @@ def tunnel(run: Run) -> None:
     Example: INVOKE_CLUSTER_PROVIDER=minikube ./inv tunnel
     Undo: Ctrl-C
     """
-    from kubetasks.pipeline import service
-
-    service.tunnel(run)
+    pipeline.service.tunnel(run)
 
 
 @task(help={"requests": "how many requests; enough for the pods by default", "json": JSON})
@@ -91,9 +84,7 @@ def traffic(run: Run, requests: str = "", json: bool = False) -> None:
 
     Example: ./inv traffic --requests=300
     """
-    from kubetasks.pipeline import probe, service
-
-    answers = service.traffic(run, whole_number("--requests", requests, 1, MOST_REQUESTS) if requests else None)
+    answers = pipeline.service.traffic(run, whole_number("--requests", requests, 1, MOST_REQUESTS) if requests else None)
     if answers is None:
         return
     requested, ready, pods = answers["requests"], answers["ready"], answers["pods"]
@@ -109,7 +100,7 @@ def traffic(run: Run, requests: str = "", json: bool = False) -> None:
     if answers["failed"]:
         raise ExposeError(f"{answers['failed']} of {requested} requests had no answer.", f"{INV} status; {INV} logs")
     if len(pods) < ready:
-        enough = probe.enough(ready)
+        enough = pipeline.probe.enough(ready)
         more = f"{enough} requests miss a pod only once in a million runs: {INV} traffic --requests={enough}"
         raise ExposeError(
             f"Only {len(pods)} of {ready} ready pods answered {requested} requests.",

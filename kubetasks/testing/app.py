@@ -13,8 +13,6 @@ from kubetasks.pipeline.run import Run
 from kubetasks.pipeline.service import Forward
 from kubetasks.project.application import Project
 from kubetasks.project.settings import MOST_REPLICAS, whole_number
-from kubetasks.project.words import Words
-from kubetasks.testing.cluster import in_own_words
 from kubetasks.testing.namespace import Namespace
 
 
@@ -26,16 +24,10 @@ class App(Namespace):
     def project(self) -> Project:
         return self.cluster.project
 
-    @property
-    def words(self) -> Words:
-        """Those of messages about this namespace of the cluster."""
-        return self.cluster.words_in(self.namespace)
-
     def _run(self) -> Run:
         return self.cluster.run(self.namespace)
 
     @property
-    @in_own_words
     def url(self) -> str:
         """A URL that answers, the preferred one if there are several. Raises ExposeError if none does.
 
@@ -51,30 +43,25 @@ class App(Namespace):
         """End what `url` may have begun; the fixture does."""
         self._forward.close()
 
-    @in_own_words
     def sending(self) -> Callable[[], Object | None]:
         """Return a function that sends one request, and returns its answer. Raises ExposeError."""
         seen = self._run().seen
         return partial(seen.send, seen.require_answer())
 
     @property
-    @in_own_words
     def urls(self) -> dict[str, str]:
         """Each URL at which it may answer, by "mapped port", "load balancer" or "node port"; none if it is not exposed."""
         return {address.way: address.url for address in self._run().seen.addresses}
 
-    @in_own_words
     def pods(self) -> frozenset[str]:
         """The names of the pods that get its service's requests."""
         return self._run().seen.ready_pods
 
-    @in_own_words
     def scale(self, replicas: int) -> None:
         """Scale, and wait until every pod answers. Raises SettingError, RolloutError with a diagnosis, ExposeError."""
         wanted = whole_number("replicas", replicas, 0, MOST_REPLICAS)
         converge.converge(self._run(), Desired(replicas=wanted), serve="always")
 
-    @in_own_words
     def rollout(self, source: Path | None = None) -> str:
         """Build that folder, by default the project's own, roll it out, and wait until its pods answer; return its build id.
 
@@ -89,7 +76,6 @@ class App(Namespace):
             run.settings = replace(run.settings, project=project)
         return self._roll_out(run, exposed=False)
 
-    @in_own_words
     def deploy(self) -> None:
         """Build, deploy and expose it. Raises what `rollout` raises."""
         self._roll_out(self._run(), exposed=True)

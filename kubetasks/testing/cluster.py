@@ -2,14 +2,14 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property, wraps
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any
 
-from kubetasks.errors import ImageError, SettingError, TaskError
+from kubetasks.errors import ImageError, SettingError
 from kubetasks.kube import objects, states
 from kubetasks.kube.client import Object, path, reference
 from kubetasks.pipeline import app, candidates, desired, diagnose
@@ -18,7 +18,7 @@ from kubetasks.pipeline.run import Run
 from kubetasks.project import settings
 from kubetasks.project.application import Project
 from kubetasks.project.settings import Settings
-from kubetasks.project.words import Words, spoken
+from kubetasks.project.words import speak
 from kubetasks.setup import requirements
 from kubetasks.terminal import shell
 from kubetasks.terminal.door import nowhere
@@ -26,27 +26,6 @@ from kubetasks.terminal.report import Report
 from kubetasks.testing.ledger import Entry, Ledger
 
 KUBECTL_SECONDS = 600  # more than a test waits for with --timeout
-
-
-class Speaker(Protocol):
-    @property
-    def words(self) -> Words: ...
-
-
-P = ParamSpec("P")
-R = TypeVar("R")
-S = TypeVar("S", bound=Speaker)
-
-
-def in_own_words(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """Let messages say what a person can type: for the project, and for this cluster."""
-
-    @wraps(method)
-    def speaking(self: S, /, *args: P.args, **given: P.kwargs) -> R:
-        with spoken(self.words):
-            return method(self, *args, **given)
-
-    return speaking
 
 
 @dataclass(frozen=True)
@@ -76,28 +55,19 @@ class Cluster:
         return settings.read(self.project, {prefix: config} if prefix else config, self.environment)
 
     def run(self, namespace: str = "") -> Run:
-        """A new run of the pipeline, which asks the cluster anew."""
+        """A new run of the pipeline, which asks the cluster anew. Messages say what a person types for it from now on."""
+        speak(self.project.words)  # the settings may be what is wrong
         chosen = replace(self.settings, namespace=namespace or self.settings.namespace)
+        speak(replace(self.project.words, command=self.command(namespace)))
         return Run(chosen, Report(), agreed=True)
 
     def command(self, namespace: str = "") -> str:
         """The words to type before the name of a task, for this cluster and that namespace of it."""
         own = {"cluster.provider": self.settings.provider, "cluster.name": self.settings.cluster}
         theirs = {f"cluster.{name}": getattr(self.settings, name) for name in ("provider", "context", "kubeconfig")}
-        chosen = {**(theirs if self.shared else own), "app.namespace": namespace}
+        chosen = {**(theirs if self.settings.context else own), "app.namespace": namespace}
         words = [f"{self.project.variable(*name.split('.'))}={value}" for name, value in chosen.items() if value]
         return " ".join([*words, self.project.command])
-
-    def words_in(self, namespace: str) -> Words:
-        """The words of messages about that namespace, "" for none: what a person types for this cluster."""
-        with suppress(TaskError):  # the settings may be what is wrong
-            return replace(self.project.words, command=self.command(namespace))
-        return self.project.words
-
-    @property
-    def words(self) -> Words:
-        """Those of messages about the cluster."""
-        return self.words_in("")
 
     @property
     def shared(self) -> bool:
@@ -115,7 +85,6 @@ class Cluster:
         return Path(self.run().provider.kubeconfig)
 
     @property
-    @in_own_words
     def context(self) -> str:
         """Its context in the kubeconfig. Raises ClusterError if it does not run."""
         return self.run().cluster.context
@@ -142,11 +111,6 @@ class Cluster:
             if run.engine.image_id(name) is None or (self.ledger and self.ledger.named_elsewhere(name)):
                 self.note(image=name)
 
-    def _gone(self, **what: str) -> None:
-        if self.ledger:
-            self.ledger.gone(self.entry(**what))
-
-    @in_own_words
     def start(self, *, with_image: bool = False) -> None:
         """Start the cluster, created first if there is none; an existing one must answer. Raises SettingError, ClusterError.
 
@@ -165,13 +129,10 @@ class Cluster:
             self.note_images(run)
             app.prepare(run, tagged=False)
 
-    @in_own_words
     def delete(self) -> None:
         """Delete the cluster with everything in it. Raises ClusterError, OwnershipError, LeftoverError."""
         pipeline.delete(self.run())
-        self._gone()
 
-    @in_own_words
     def kubectl(self, *words: str, namespace: str = "", stdin: str = "", timeout: float = KUBECTL_SECONDS) -> str:
         """Run kubectl, and return its output. Raises ProgramError, with its words, if it fails or exceeds `timeout` seconds."""
         argv, environment = self.command_line(*words, namespace=namespace)
@@ -187,12 +148,10 @@ class Cluster:
         return [requirements.kubectl().reference, *where, *words], {"KUBECONFIG": run.provider.kubeconfig}
 
     @property
-    @in_own_words
     def api(self) -> Any:
         """A configured kubernetes.client.ApiClient."""
         return self.run().kube.api
 
-    @in_own_words
     def load_image(self, reference: str) -> None:
         """Give the nodes an image that this machine's engine has. Raises ImageError, SettingError on an existing cluster."""
         run = self.run()
@@ -202,7 +161,6 @@ class Cluster:
             raise ImageError(f"{reference} is not in this machine's engine.", f"docker pull {reference}, or build it")
         run.provider.supply([reference])
 
-    @in_own_words
     def create_namespace(self, name: str, labels: Mapping[str, str]) -> None:
         """Create a namespace of the owner's with these labels too."""
         run = self.run()
@@ -210,12 +168,8 @@ class Cluster:
         metadata = {"name": name, "labels": {**labels, **run.app.owner.labels}}
         objects.apply(run.kube, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
-    @in_own_words
     def delete_namespace(self, name: str, *, wait: bool) -> None:
-        """Delete a namespace of the owner's; its services at once, so that others may have their addresses.
-
-        One on an existing cluster, for which nobody has waited, stays noted.
-        """
+        """Delete a namespace of the owner's; its services at once, so that others may have their addresses."""
         run = self.run()
         if there := objects.there(run.kube, reference("Namespace", name)):
             if self.shared:  # otherwise the cluster goes
@@ -225,13 +179,10 @@ class Cluster:
                 objects.delete(run.kube, [there], run.settings.timeout, nowhere)
             else:
                 run.kube.request("DELETE", path("Namespace", name=name))
-        if wait or not self.shared:
-            self._gone(namespace=name)
 
     def diagnosis(self, namespace: str, first: Sequence[Object] = ()) -> str:
         """Diagnose these objects and then the namespace, on one screen."""
-        with spoken(self.words_in(namespace)):
-            return diagnose.of_namespace(self.run(namespace), first).text()
+        return diagnose.of_namespace(self.run(namespace), first).text()
 
 
 def of_entry(entry: Entry) -> Cluster:
@@ -266,10 +217,10 @@ def _remove_image(run: Run, reference: str) -> None:
 
 
 def kept(entry: Entry) -> str:
-    """How a person reaches what was kept, and what removes it; "" for an image."""
-    if "image" in entry:
-        return ""
+    """How a person reaches what was kept, and what removes it; "" for an image, and for what has gone."""
     cluster, namespace = of_entry(entry), entry.get("namespace", "")
+    if "image" in entry or cluster.run().provider.phase() == "missing":
+        return ""
     kubectl = f"KUBECONFIG={cluster.kubeconfig} kubectl --context {cluster.context}"
     if namespace:
         item = cluster.run().kube.get("Namespace", namespace)

@@ -1,5 +1,7 @@
 """The ledger of a run of pytest: all that it creates, noted before in a file. The next run removes what a killed one left.
 
+What is noted may have gone since.
+
 Each process of a run holds the file's lock, shared, until its end; the operating system releases it.
 """
 
@@ -45,10 +47,6 @@ class Ledger:
         assert self._file
         self._file.write(json.dumps(entry) + "\n")
         self._file.flush()
-
-    def gone(self, entry: Entry) -> None:
-        """Note that it has been removed."""
-        self.note({"gone": entry})
 
     def end(self, remove: Remove) -> list[str]:
         """Call `remove` for what is noted, the newest first, once no other process of the run is left; return what failed."""
@@ -106,13 +104,5 @@ def _settle(path: Path, remove: Remove, *, wait: bool) -> list[str]:
 
 
 def _entries(text: str) -> list[Entry]:
-    """The entries that have not gone; a last line that was cut off is left out."""
-    entries: list[Entry] = []
-    for line in text.splitlines(keepends=True):
-        if line.endswith("\n"):
-            entry = json.loads(line)
-            if "gone" not in entry:
-                entries.append(entry)
-            elif entry["gone"] in entries:
-                entries.remove(entry["gone"])
-    return entries
+    """The entries; a last line that was cut off is left out."""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]

@@ -14,6 +14,7 @@ import filelock
 
 from kubetasks.errors import SettingError, SetupError, TaskError
 from kubetasks.project.application import LONGEST_NAME, Project
+from kubetasks.project.words import speak
 from kubetasks.setup import inventory
 from kubetasks.terminal.report import Report
 from kubetasks.testing import shared_folder
@@ -70,6 +71,7 @@ class Session:
     def _start(self, cluster: Cluster, *, with_image: bool = False) -> dict[str, str]:
         self._folder.mkdir(parents=True, exist_ok=True)
         run = cluster.run()
+        speak(cluster.project.words)  # what this machine lacks is not the cluster's own
         lacking = [item for item in inventory.look(run.settings, run.provider.requirements) if not item.present]
         if lacking:
             names = ", ".join(item.name for item in lacking)

@@ -3,7 +3,7 @@
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Any
 from kubetasks.engine import access, machine
 from kubetasks.engine.client import NO_SPACE
 from kubetasks.engine.image import Image, names_to_load
-from kubetasks.errors import ClusterError, EngineError, ImageError, ProgramError, TaskError
+from kubetasks.errors import ClusterError, EngineError, ImageError, LeftoverError, ProgramError, TaskError
 from kubetasks.project.settings import DEFAULTS
 from kubetasks.project.words import INV, INVOKE
 from kubetasks.providers import containerd
 from kubetasks.providers.base import Cluster
 from kubetasks.providers.kind.config import API_PORT, NODE_PORT, Config, control_plane, free_port, kubernetes_of, read
-from kubetasks.providers.kind.network import Network
 from kubetasks.providers.own import Own, foreign
 from kubetasks.providers.registry import Registry
 from kubetasks.setup import inventory, requirements
 from kubetasks.terminal import shell, wait
-from kubetasks.terminal.door import At, nowhere
+from kubetasks.terminal.door import At, nowhere, pairs
 
 if TYPE_CHECKING:
     from kubetasks.engine.client import Container
 
 PRELOAD_SECONDS = 20.0  # a new node needs until its containerd runs
+MTU = "com.docker.network.driver.mtu"
 PORT_TAKEN = ("address already in use", "port is already allocated")  # Docker's words
 
 
@@ -40,10 +40,7 @@ class Kind(Own):
     node_port = NODE_PORT
     _port: int  # that is wanted of 127.0.0.1
     _file: Path | None = None  # kind's configuration, as a person wrote it
-
-    @cached_property
-    def _network(self) -> Network:
-        return Network(self._do, self._engine, self._app.owner, self.name, self._wanted.labels)
+    _network_removed: bool = field(default=False, init=False)  # also under --dry
 
     @cached_property
     def _registry(self) -> Registry:
@@ -84,11 +81,12 @@ class Kind(Own):
         """Raises OwnershipError if the nodes are not ours. A pruned network cannot say so: then our mark must."""
         if any(self.name not in node.attrs["NetworkSettings"]["Networks"] for node in nodes):
             raise foreign(f"A kind cluster {self.name}")
-        if not (self._network.ours() or self.config_file.exists() or super()._complete(nodes)):
+        if not (self._has_network() or self.config_file.exists() or super()._complete(nodes)):
             raise foreign(f"A kind cluster {self.name}", "nothing says that these tasks created it")
 
-    def _recorded(self, name: str) -> str:
-        return self._network.recorded(name)
+    def _mark_labels(self) -> dict[str, str] | None:
+        network = self._engine.network(self.name)
+        return dict(network.get("Labels") or {}) if network else None
 
     def _complete(self, nodes: "list[Container]") -> bool:
         return nodes[0].name == control_plane(self.name) and (self._has_kubeconfig(nodes) or super()._complete(nodes))
@@ -111,7 +109,7 @@ class Kind(Own):
             self._do.unless_dry(self._begin_kubeconfig)
             self._kind("export", "kubeconfig", "--name", self.name, "--kubeconfig", self.kubeconfig)
         mapped = _mapped_port(nodes[0])
-        subnet = self._network.subnet() if self.gives_addresses else ""
+        subnet = self._subnet() if self.gives_addresses else ""
         return replace(
             super()._facts(nodes),
             context=f"kind-{self.name}",
@@ -141,7 +139,7 @@ class Kind(Own):
         return [f"container {node.name}" for node in self._nodes()]
 
     def _left(self) -> list[str]:
-        return [*self._parts(), *([f"network {self.name}"] if self._network.labelled() else [])]
+        return [*self._parts(), *([f"network {self.name}"] if self._is_ours() else [])]
 
     # lifecycle
 
@@ -164,7 +162,7 @@ class Kind(Own):
                 f"{INV} delete start creates it again",
             )
         self._registry.require_free()
-        self._network.ours()
+        self._has_network()
 
     def _create(self, at: At) -> list[str]:
         config = self.config()
@@ -196,7 +194,7 @@ class Kind(Own):
 
     def prepare(self, config: Config) -> None:
         """Create what must be there before kind is called: network, registry, configuration file. Raises OwnershipError."""
-        self._network.create()
+        self._create_network()
         self._registry.serve()
         self._do.unless_dry(lambda: self._write(config))
 
@@ -207,7 +205,7 @@ class Kind(Own):
     def _resume(self) -> None:
         nodes = self._nodes()
         names = [str(node.name) for node in nodes]
-        if not self._network.ours():
+        if not self._has_network():
             raise ClusterError(f"Docker network {self.name} of the cluster is gone.", f"{INV} delete start creates both again")
         try:
             self._do(["docker", "start", *names], lambda _: self._start(nodes), f"Starting cluster {self.name}")
@@ -253,11 +251,53 @@ class Kind(Own):
 
     def _remove_rest(self) -> None:
         self._registry.remove()
-        self._network.remove()
+        self._remove_network()
 
     def _kind(self, *words: str, timeout: float = 0) -> None:
         argv = [self.program, *words]
         self._do(["kind", *words], lambda _: shell.run(argv, env=access.environment(), timeout=timeout))
+
+    # the network: it carries our label, which kind cannot put on its containers
+
+    def _has_network(self) -> bool:
+        """Whether the cluster's network is there. Raises OwnershipError if it is not ours."""
+        there = self._mark_labels() is not None
+        if there and not self._is_ours():
+            raise foreign(f"A Docker network {self.name}")
+        return there
+
+    def _create_network(self) -> None:
+        if self._has_network() and not self._network_removed:
+            return
+        # the options of kind's own: with a larger MTU than the default bridge's, packets vanish behind a VPN
+        mtu = ((self._engine.network("bridge") or {}).get("Options") or {}).get(MTU)
+        options = {"com.docker.network.bridge.enable_ip_masquerade": "true", **({MTU: mtu} if mtu else {})}
+        labels = self._wanted.labels
+        create = ["docker", "network", "create", *pairs("--label", labels), *pairs("--opt", options), self.name]
+        self._do(create, lambda _: self._engine.create_network(self.name, labels, options))
+
+    def _subnet(self) -> str:
+        """The IPv4 network in CIDR form, or ""."""
+        network: dict[str, Any] = self._engine.network(self.name) or {}
+        subnets = [part["Subnet"] for part in (network.get("IPAM") or {}).get("Config") or []]
+        return next((subnet for subnet in subnets if ":" not in subnet), "")
+
+    def _strangers(self) -> list[str]:
+        """The names of the containers that run on the network."""
+        containers = (self._engine.network(self.name) or {}).get("Containers") or {}
+        return sorted(container["Name"] for container in containers.values())
+
+    def _remove_network(self) -> None:
+        """Remove the network if it is there and ours. Raises LeftoverError if somebody else's containers are on it."""
+        if not self._is_ours():
+            return
+        if others := self._do.unless_dry(self._strangers):
+            raise LeftoverError(
+                f"Docker network {self.name} is left, with containers that these tasks did not create: {', '.join(others)}.",
+                "; ".join([*(f"docker network disconnect --force {self.name} {name}" for name in others), f"{INV} delete"]),
+            )
+        self._do(["docker", "network", "rm", self.name], lambda _: self._engine.remove_network(self.name))
+        self._network_removed = True
 
     # images
 

@@ -66,14 +66,8 @@ class Minikube(Own):
         node = self._engine.container(self.name)
         return [node] if node and node.labels.get(PROFILE_LABEL) == self.name else []
 
-    def _labels_of_volume(self) -> dict[str, str]:
-        return self._engine.volume(self.name) or {}
-
-    def _recorded(self, name: str) -> str:
-        return self._labels_of_volume().get(self._app.owner.key(name), "")
-
-    def _is_ours(self) -> bool:
-        return self._app.owner.owns(self._labels_of_volume())
+    def _mark_labels(self) -> dict[str, str] | None:
+        return self._engine.volume(self.name)
 
     def _require_ours(self, nodes: "list[Container]") -> None:  # noqa: ARG002  minikube cannot label them
         if not self._is_ours():

@@ -11,7 +11,6 @@ from kubetasks.project.application import Project
 from kubetasks.project.settings import OURS
 from kubetasks.project.words import DEPLOYMENT, DOCS, INV, INVOKE
 from kubetasks.tasks import task
-from tasks import PROJECT
 
 
 def test_a_task_speaks_of_its_own_project_whatever_was_spoken_of_before(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,13 +26,3 @@ def test_a_task_speaks_of_its_own_project_whatever_was_spoken_of_before(tmp_path
     assert f"{INV} {INVOKE}_APP_TIMEOUT {DOCS}/setup.md {DEPLOYMENT}" == (
         "./inv INVOKE_APP_TIMEOUT docs/setup.md k8s/deployment.yaml"
     )
-
-
-def test_blocks_may_end_in_any_order(tmp_path: Any) -> None:
-    one, other = words.spoken(PROJECT.words), words.spoken(Project.of("shop", tmp_path).words)
-    one.__enter__()
-    other.__enter__()
-    one.__exit__(None, None, None)
-    assert str(INV) == "kubetasks"
-    other.__exit__(None, None, None)
-    assert str(INV) == "./inv"

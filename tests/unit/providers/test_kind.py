@@ -206,7 +206,7 @@ def test_the_network_has_the_mtu_of_the_default_bridge(kind: World, monkeypatch:
     bridge = {"Options": {"com.docker.network.driver.mtu": "1400"}}
     monkeypatch.setattr(kind.engine, "network", lambda name: bridge if name == "bridge" else None)
     monkeypatch.setattr(kind.engine, "create_network", lambda _name, _labels, options: made.update(options))
-    kind.provider._network.create()
+    kind.provider._create_network()
     assert made.items() >= bridge["Options"].items()
 
 

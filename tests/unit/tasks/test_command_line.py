@@ -196,7 +196,7 @@ def test_dry_shows_commands_even_without_an_engine_and_twice_those_of_a_task_tha
     ("loaded", "absent"),
     [
         ("kubetasks", ("kubetasks.", "invoke", "docker")),
-        ("tasks", ("kubetasks.pipeline", "kubetasks.providers", "kubetasks.setup", "kubetasks.engine", "kubetasks.kube")),
+        ("tasks", ("kubetasks.pipeline.", "kubetasks.providers", "kubetasks.setup", "kubetasks.engine", "kubetasks.kube")),
         ("kubetasks.pipeline.app, kubetasks.setup.install", ("nodeimages", "ci.matrix", "docker", "kubernetes")),
     ],
 )
