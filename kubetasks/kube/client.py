@@ -5,7 +5,6 @@ import itertools
 import json
 import re
 import ssl
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -156,6 +155,9 @@ class Kube:
         accept: str = "application/json",
     ) -> tuple[int, str]:
         """Send one request; return the status and the text of the answer."""
+        from kubernetes.client.exceptions import ApiException
+        from urllib3.exceptions import HTTPError
+
         request = self._api.param_serialize(
             method=method,
             resource_path=target,
@@ -164,22 +166,23 @@ class Kube:
             body=body,
             auth_settings=["BearerToken"],
         )
-        with self._answering(), waiting_for(f"Waiting for the API server of cluster {self._cluster} to answer {method} {target}"):
+        try:
             response = self._api.call_api(*request, _request_timeout=seconds)
             return response.status, (response.read() or b"").decode(errors="replace")
+        except (HTTPError, ApiException) as error:  # ApiException: the client's word for any failure of TLS
+            if mistrust := _mistrust(error):
+                raise CredentialsError(
+                    f"The kubeconfig does not fit the API server of cluster {self._cluster}: {mistrust}.", self._credentials_hint
+                ) from error
+            raise ClusterError(
+                f"The API server of cluster {self._cluster} does not answer ({type(error).__name__}).", self._unreachable_hint
+            ) from error
 
-    def _sent(self, *request: Any) -> tuple[int, str]:
-        """Send a request of `_send`, and again if a server that has answered before gives no answer."""
-        started = time.monotonic()
-        send = partial(self._allowed, *request)
-        try:
-            return send()
-        except ClusterError as error:
-            left = self.patience - (time.monotonic() - started)
-            if isinstance(error, CredentialsError) or self._is_waited_for or not self._has_answered or left <= 0:
-                raise
-            with waiting_for(f"{error.sentence.rstrip('.')}; it is asked again for {left:.0f} s"):
-                return self.again(send, ClusterError, left)
+    def _sent(self, method: str, target: str, *more: Any) -> tuple[int, str]:
+        """Send a request of `_send`, and again if a server that has answered before gives no answer; a wait does so itself."""
+        seconds = 0.0 if self._is_waited_for else self.patience
+        with waiting_for(f"Waiting for the API server of cluster {self._cluster} to answer {method} {target}"):
+            return self.again(partial(self._allowed, method, target, *more), ClusterError, seconds)
 
     def _allowed(self, *request: Any) -> tuple[int, str]:
         """Send a request of `_send`; if a cluster that kubetasks created refuses the right to it, it has just started."""
@@ -191,23 +194,6 @@ class Kube:
                 self._unreachable_hint,
             )
         return status, text
-
-    @contextlib.contextmanager
-    def _answering(self) -> Iterator[None]:
-        from kubernetes.client.exceptions import ApiException
-        from urllib3.exceptions import HTTPError
-
-        try:
-            yield
-        except (HTTPError, ApiException) as error:  # ApiException: the client's word for any failure of TLS
-            mistrust = _mistrust(error)
-            if mistrust:
-                raise CredentialsError(
-                    f"The kubeconfig does not fit the API server of cluster {self._cluster}: {mistrust}.", self._credentials_hint
-                ) from error
-            raise ClusterError(
-                f"The API server of cluster {self._cluster} does not answer ({type(error).__name__}).", self._unreachable_hint
-            ) from error
 
     def request(
         self,
@@ -230,15 +216,18 @@ class Kube:
                 self._unreachable_hint,
             ) from error
 
-    def again(self, call: Callable[[], R], error: type[TaskError], seconds: float = 0) -> R:
-        """Call until it does not raise that error; what it raises after so many seconds, or `patience`, is raised."""
+    def again(self, call: Callable[[], R], error: type[TaskError], seconds: float | None = None) -> R:
+        """Call until it does not raise that error; what it raises after so many seconds, or `patience`, is raised.
+
+        So is what it raises while nothing has answered: it may be the wrong address.
+        """
         import tenacity
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(
-                lambda raised: isinstance(raised, error) and not isinstance(raised, CredentialsError)
+                lambda raised: self._has_answered and isinstance(raised, error) and not isinstance(raised, CredentialsError)
             ),
-            stop=tenacity.stop_after_delay(seconds or self.patience),
+            stop=tenacity.stop_after_delay(self.patience if seconds is None else seconds),
             wait=tenacity.wait_random(0.1, 0.4),
             reraise=True,
         )
