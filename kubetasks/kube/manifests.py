@@ -240,7 +240,7 @@ def _own_edits(item: Object, app: Application) -> list[Edit]:
         )
     places = [place for place, name in containers(item, app).values() if "/containers/" in place and name == app.name]
     ports = [_at(item, place).get("ports") for place in places]
-    declared = [within(port).get("containerPort") for each in ports if isinstance(each, list) for port in each]
+    declared = [within(port).get("containerPort", app.port) for each in ports if isinstance(each, list) for port in each]
     if declared and app.port not in declared:
         told = f"{app.deployment} in {app.manifests} declares port {', '.join(map(str, declared))}"
         raise SettingError(f"{told}, and the application's is {app.port}.", "Make `port` and its containerPort the same")

@@ -23,6 +23,7 @@ from kubetasks.terminal.report import duration
 
 DEBOUNCE_MS = 50  # until an editor has written all files of one save
 BEGIN_MS = 100
+BUILDING = "building"
 NAMED = 3  # changed files that a line names
 
 
@@ -190,7 +191,7 @@ def _bring(run: Run, changed: set[Path], served: frozenset[str], *, again: bool)
         if not run.superseded():
             report.result(f"{_edit(run, changed)}: {error.message}")
         return frozenset()
-    stages = ", ".join(f"{_stage(text, run.app)} {duration(seconds)}" for text, seconds in report.stages)
+    stages = ", ".join(f"{name} {duration(seconds)}" for name, seconds in _stages(report.stages, run.app).items())
     seen = f"{pods} pods serve" if pods else "rolled out:"
     others = "".join(f", {name}" for name in sorted(now - served - {own.reference}) if served)
     total = duration(time.monotonic() - started)
@@ -198,11 +199,17 @@ def _bring(run: Run, changed: set[Path], served: frozenset[str], *, again: bool)
     return now
 
 
-def _stage(text: str, app: Application) -> str:
-    """The name of a step without the images': "building", "rolling out"."""
-    for source in app.sources:
-        text = text.partition(f" {source.name}:")[0]
-    return text.lower()
+def _stages(steps: Iterable[tuple[str, float]], app: Application) -> dict[str, float]:
+    """The seconds of each kind of step, named without the images': "building", "rolling out"."""
+    stages = dict[str, float]()
+    for text, seconds in steps:
+        name = "already deployed" if text.endswith(" deployed") else text
+        for source in app.sources:
+            name = name.partition(f" {source.name}:")[0]
+        stages[name.lower()] = stages.get(name.lower(), 0) + seconds
+    if any(name.startswith(f"{BUILDING} ") for name in stages):  # several at once, which has each of them
+        stages.pop(BUILDING, None)
+    return stages
 
 
 def _edit(run: Run, changed: Iterable[Path]) -> str:
