@@ -12,10 +12,10 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from kubetasks.kube.client import Object
-from kubetasks.kube.states import condition, container_statuses, terminating
+from kubetasks.kube.states import NOT_SEEN, condition, container_statuses, terminating
 from kubetasks.project.words import DEPLOYMENT, DOCS, INV, INVOKE, MENDED
 
-NODE_STOPPED = ("CrashLoopBackOff", "Unknown")  # why a container waits and how it ended, if its runtime did not see the end
+NODE_STOPPED = ("CrashLoopBackOff", NOT_SEEN)  # why a container waits and how it ended, if its runtime did not see the end
 NOT_READY_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/network-unavailable")
 PULL_REFUSED = ("not found", "unauthorized", "denied", "manifest unknown", "no such host", "x509")  # another try would not help
 NOT_MOUNTED = ("FailedMount", "FailedAttachVolume")  # the kubelet's and the attach controller's reasons of events
@@ -29,8 +29,8 @@ KUBELET_STARTS = ("have not yet been read at least once", "failed to sync")  # i
 ADMITTED_LATER = ("failed calling webhook", "error looking up service account")  # the API server's words for what comes up later
 WORDS = {"inv": INV, "invoke": INVOKE, "docs": DOCS, "mended": MENDED}
 IMAGE = (
-    "{inv} build deploy; if the image is not yours: correct its name or docker pull it; "
-    "{docs}/clusters.md for an existing cluster"
+    "{inv} build deploy, if the project builds the image ({docs}/application.md#several-images); "
+    "otherwise correct its name, or docker pull it"
 )
 NOT_READY = "{inv} logs; {back}. If the probe asks the wrong port or path: fix {mended}"
 MANIFEST = "Fix {mended}, then {inv} deploy"
@@ -273,9 +273,12 @@ def _of_container(container: Object, pod: str, delivered: Collection[str], back:
     if just.get("reason") in NOT_STARTED:
         return of_kind("container-start", pod, container["name"], message=just.get("message") or "no message")
     reason, message, image = waiting.get("reason"), waiting.get("message") or "no message", container.get("image", "?")
+    exited = bool(just.get("exitCode") and container.get("restartCount"))  # and the kubelet does not say yet that it waits
+    if exited:
+        reason, ended = "CrashLoopBackOff", just
     if reason not in WAITING or (reason, ended.get("reason")) == NODE_STOPPED:
         return None
-    code, grace = "container-start" if NO_COMMAND in message else WAITING[reason], None
+    code, grace = "container-start" if NO_COMMAND in message else WAITING[reason], Grace.SOME if exited else None
     reading = code == "container-config" and any(words in message for words in KUBELET_STARTS)
     if code == "crash-loop" and ended.get("reason") in NOT_STARTED:
         code, message, grace = "container-start", ended.get("message") or message, Grace.AT_ONCE

@@ -22,6 +22,7 @@ from kubetasks.kube.states import (
     pod_phase,
     pod_ready,
     started_since,
+    steady,
     terminating,
 )
 from kubetasks.terminal.wait import Done, Failed, Pending, State
@@ -208,17 +209,21 @@ def progress(rollout: Rollout, since: Mapping[str, datetime]) -> Done | Pending:
         return _by_conditions(workload)
     wanted, total, updated, available = count
     if updated > wanted:
-        return Pending(f"{updated - wanted} surplus pods still terminating")
+        return Pending(f"surplus pods still terminating: {updated - wanted}")
     if updated < wanted:
         return Pending(f"{updated} of {wanted} new pods created")
-    if total > updated:
-        return Pending(f"{total - updated} old pods still terminating")
-    if available < wanted:
+    ready = sum(map(pod_ready, newest))
+    if total > updated <= ready:
+        return Pending(f"old pods still terminating: {total - updated}")
+    if total > updated or available < wanted:
         reasons = sorted({pod_phase(pod) for pod in newest if not pod_ready(pod)} - {"Running", "Pending", "Terminating"})
-        return Pending(f"{available} of {wanted} pods ready" + (f" ({', '.join(reasons)})" if reasons else ""))
+        number = ready if total > updated else available
+        return Pending(f"{number} of {wanted} pods ready" + (f" ({', '.join(reasons)})" if reasons else ""))
     fresh = [pod for pod in newest if started_since(pod, since.get(pod["spec"].get("nodeName", "")))]
     if len(fresh) < len(newest):
         return Pending(f"{len(fresh)} of {len(newest)} pods are back")
+    if unsteady := [pod for pod in newest if not steady(pod, rollout.evidence.now, since.get(pod["spec"].get("nodeName", "")))]:
+        return Pending(f"{name_of(unsteady[0])} has crashed, and was started again just now")
     return Done(f"{available} of {wanted} pods ready")
 
 

@@ -6,6 +6,10 @@ from datetime import datetime
 from kubetasks.kube.client import Object, within
 from kubetasks.terminal.wait import Done, Pending, State
 
+NOT_SEEN = "Unknown"  # how a container ended if its runtime did not see the end
+STEADY_SECONDS = 5.0
+RESOLUTION = 1.0  # seconds, of the times that the API reports
+
 
 def name_of(item: Object) -> str:
     """The object's name."""
@@ -57,6 +61,19 @@ def started_since(pod: Object, since: datetime | None) -> bool:
         for container in pod.get("status", {}).get("containerStatuses", [])
     ]
     return all(time and datetime.fromisoformat(time) >= since.replace(microsecond=0) for time in started)
+
+
+def steady(pod: Object, now: datetime, since: datetime | None) -> bool:
+    """Whether each container that has crashed, since its node started, has run for longer than before, or than STEADY_SECONDS."""
+    for container in pod.get("status", {}).get("containerStatuses", []):
+        running, ended = (within(container, *keys) for keys in (("state", "running"), ("lastState", "terminated")))
+        if not running or not ended.get("exitCode") or not ended.get("startedAt") or ended.get("reason") == NOT_SEEN:
+            continue
+        begun, over, again = map(datetime.fromisoformat, (ended["startedAt"], ended["finishedAt"], running["startedAt"]))
+        needed = min((over - begun).total_seconds(), STEADY_SECONDS) + RESOLUTION
+        if (since is None or over > since) and (now - again).total_seconds() <= needed:
+            return False
+    return True
 
 
 def pod_phase(pod: Object) -> str:

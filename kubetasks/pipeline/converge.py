@@ -36,7 +36,7 @@ class Found:
     replaced: Collection[str] = ()
     wide: Sequence[str] = ()
     before: Mapping[str, Revision] = field(default_factory=dict)
-    staying: Mapping[str, Revision] = field(default_factory=dict)
+    staying: Sequence[str] = ()
     going: Sequence[Object] = ()
     closing: Sequence[Address] = ()
 
@@ -78,9 +78,8 @@ def converge(
         if kept:
             run.report.say(f"Kept with its data: {', '.join(map(describe, kept))}. {INV} undeploy --volumes removes it.")
             found = replace(found, going=[item for item in found.going if item not in kept])
-        for name, revision in found.staying.items():
-            undo = f"{run.seen.rollout.evidence.kubectl} rollout undo {name}"
-            run.report.say(f"{name} stays as it is; {undo} goes back to its revision {revision.number}.")
+        if found.staying:
+            run.report.say(f"Not rolled back, because no earlier revision has ready pods: {', '.join(found.staying)}.")
         if found.going or not wanted.gone:
             run.do.unless_dry(lambda: run.agree(list(map(describe, found.going)), found.wide))
         if wanted.images:
@@ -156,7 +155,7 @@ def _told_of(run: Run, part: Part) -> Iterator[None]:
         raise SettingError(f"{where}: {error.sentence}", "Fix the file, then run the task again") from error
 
 
-def _revisions_before(run: Run, there: dict[str, Object]) -> tuple[dict[str, Revision], dict[str, Revision]]:
+def _revisions_before(run: Run, there: dict[str, Object]) -> tuple[dict[str, Revision], list[str]]:
     """Those of the deployments whose earlier revision still has ready pods; if none has, of the application's own, or the others.
     The second ones are of the deployments that stay.
 
@@ -175,10 +174,10 @@ def _revisions_before(run: Run, there: dict[str, Object]) -> tuple[dict[str, Rev
         if before:
             known[name], there[name] = before, live
     if not known:
-        raise RolloutError(f"The deployment {run.app.name} has no earlier revision.", f"{INV} build deploy")
+        raise RolloutError(f"The deployment {run.app.name} has no earlier revision.", f"Mend the source, then {INV} build deploy")
     serving = {name: before for name, before in known.items() if before.serving}
     chosen = serving or ({own: known[own]} if own in known else known)
-    return chosen, {name: before for name, before in known.items() if name not in chosen}
+    return chosen, [name for name in known if name not in chosen]
 
 
 def _text(stage: Desired, found: Found, changed: set[str]) -> str:

@@ -14,7 +14,6 @@ from kubetasks.kube.service import Address
 from kubetasks.pipeline.run import Run
 from kubetasks.project.application import Application
 from kubetasks.project.settings import DEFAULTS
-from kubetasks.project.words import INV
 from kubetasks.providers.own import Own
 from kubetasks.terminal import shell
 from kubetasks.terminal.wait import Failed
@@ -54,7 +53,7 @@ def _document(run: Run) -> dict[str, Any]:
         {"name": describe(item), "state": _state(run, found), "images": _images(found.workload or item)} for item, found in read
     ]
     document["parts"] += [
-        {"name": describe(item), "state": f"in no manifest: {INV} undeploy removes it", "images": _images(item)}
+        {"name": describe(item), "state": f"in no manifest: kubectl delete {describe(item)} removes it", "images": _images(item)}
         for item in _forgotten(run)
     ]
     document["pods"] = [

@@ -74,6 +74,16 @@ def test_a_container_that_waits_has_the_words_and_the_grace_period_of_its_reason
     assert words in problem.sentence
 
 
+@pytest.mark.parametrize(("restarts", "code", "problem"), [(1, 3, "crash-loop"), (0, 3, ""), (1, 0, "")])
+def test_a_container_that_has_crashed_again_and_does_not_wait_yet_keeps_crashing(restarts: int, code: int, problem: str) -> None:
+    objects = recorded("starting")
+    container(objects).update(state={"terminated": {"exitCode": code, "reason": "Error"}}, restartCount=restarts)
+    there = found(objects)
+    assert (there.code if there else "") == problem
+    if there:
+        assert (there.grace, "(Error, exit code 3)" in there.sentence) == (Grace.SOME, True)
+
+
 def test_an_image_that_the_node_has_just_got_may_still_be_told_as_missing() -> None:
     problem = wrong(recorded("missing-image"), Evidence(delivered="simple-server:missing"))
     assert (problem.code, problem.grace) == ("image-never-pull", Grace.LONG)

@@ -1,7 +1,7 @@
 """What the readiness of a deployment is, from objects as a real API server sent them."""
 
 import copy
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -26,12 +26,13 @@ def judge(objects: Any, since: datetime | None = None) -> State:
     [
         ("ready", {}, Done("3 of 3 pods ready")),
         ("ready", {"updatedReplicas": 1, "replicas": 4}, Pending("1 of 3 new pods created")),
-        ("ready", {"updatedReplicas": 3, "replicas": 4}, Pending("1 old pods still terminating")),
-        ("ready", {"updatedReplicas": 5, "replicas": 5}, Pending("2 surplus pods still terminating")),
+        ("ready", {"updatedReplicas": 3, "replicas": 4}, Pending("old pods still terminating: 1")),
+        ("ready", {"updatedReplicas": 5, "replicas": 5}, Pending("surplus pods still terminating: 2")),
         ("ready", {"availableReplicas": 2}, Pending("2 of 3 pods ready")),
         ("ready", {"observedGeneration": 1}, Pending("waiting for the deployment controller")),  # however ready it looks
         ("starting", {}, Pending("0 of 1 pods ready (ContainerCreating)")),
-        ("mending", {}, Pending("1 old pods still terminating")),  # a broken pod of an older template does not fail what mends it
+        # a broken pod of an older template does not fail what mends it
+        ("mending", {}, Pending("0 of 1 pods ready (ContainerCreating)")),
     ],
 )
 def test_how_far_a_rollout_is(name: str, status: dict[str, int], state: State) -> None:
@@ -50,7 +51,7 @@ def test_a_container_that_ended_with_its_node_does_not_keep_crashing() -> None:
 def test_pods_that_a_smaller_scale_will_end_do_not_fail_it() -> None:
     objects = recorded("unschedulable")
     objects["workload"]["spec"]["replicas"] = 0
-    assert judge(objects) == Pending("1 surplus pods still terminating")
+    assert judge(objects) == Pending("surplus pods still terminating: 1")
 
 
 def test_a_deployment_that_vanished_fails() -> None:
@@ -79,6 +80,22 @@ def test_a_node_counts_as_ready_once_its_kubelet_has_spoken_since_its_own_start_
     both = [*nodes, worker], [*leases, lease]
     assert states.node_state(*both, {NODE: renewed, "worker": renewed}) == Done()
     assert states.node_state(*both, {NODE: renewed, "worker": LATER}) == Pending("1 of 2 nodes ready")
+
+
+@pytest.mark.parametrize(
+    ("ran", "code", "since", "steady"),
+    [(0, 1, None, False), (3, 1, None, True), (60, 1, None, False), (0, 0, None, True), (0, 1, LATER, True)],
+    ids=["crashed at once", "has run for longer", "ran for long", "ended well", "before its node started"],
+)
+def test_a_container_that_has_just_crashed_must_stay_up_before_it_counts(
+    ran: int, code: int, since: datetime | None, steady: bool
+) -> None:
+    begun, again = LATER - timedelta(seconds=70), LATER - timedelta(seconds=5)
+    over = begun + timedelta(seconds=ran)
+    ended = {"exitCode": code, "startedAt": begun.isoformat(), "finishedAt": over.isoformat()}
+    container = {"lastState": {"terminated": ended}, "state": {"running": {"startedAt": again.isoformat()}}}
+    now = again + timedelta(seconds=5 if ran else 1)
+    assert states.steady({"status": {"containerStatuses": [container]}}, now, since) is steady
 
 
 def test_after_a_restart_only_containers_that_were_started_since_count() -> None:
