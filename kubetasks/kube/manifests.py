@@ -13,7 +13,7 @@ from kubetasks.errors import ProgramError, SettingError
 from kubetasks.kube import kubectl, made, template
 from kubetasks.kube.client import Object, describe, within
 from kubetasks.kube.kinds import CLAIM, DEFINITION, ORDER
-from kubetasks.kube.service import is_internal
+from kubetasks.kube.service import is_internal, unselected
 from kubetasks.project import files
 from kubetasks.project.application import MADE, Application
 from kubetasks.project.labels import Owner
@@ -265,6 +265,15 @@ def service_edits(item: Object, app: Application, node_port: int | None) -> list
         raise SettingError(f"{name} has no port.", "Fix the file")
     numbered = node_port and not is_internal(item)
     return [{"op": "add", "path": "/spec/ports/0/nodePort", "value": node_port}] if numbered else []
+
+
+def require_selected(given: Sequence[Manifest], app: Application) -> None:
+    """Raises SettingError if the application's service would send requests to no pod of its deployment."""
+    key, _, value = app.selector.partition("=")
+    labels = within(named(given, app.deployment), "spec", "template", "metadata", "labels")
+    if missing := unselected(named(given, app.service), {"metadata": {"labels": {**labels, key: value}}}):
+        told = f"{app.service} in {app.manifests} selects no pod of {app.deployment}: its pods lack {missing}"
+        raise SettingError(f"{told}.", "Fix the selector of the service")
 
 
 def edited(item: Object, edits: Sequence[Edit]) -> Object:

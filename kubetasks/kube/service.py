@@ -51,7 +51,7 @@ def _bracketed(host: str) -> str:
 def unselected(service: Object, template: Object) -> str:
     """The labels of the service's selector that pods of that template lack, as LABEL=VALUE, ...; "" if it selects them."""
     labels = template["metadata"].get("labels") or {}
-    wanted = service["spec"].get("selector") or {}
+    wanted = within(service, "spec", "selector")
     return ", ".join(f"{name}={value}" for name, value in wanted.items() if labels.get(name) != value)
 
 

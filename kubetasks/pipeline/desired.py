@@ -84,6 +84,7 @@ def parts(app: Application, given: Sequence[Manifest], wanted: Desired, there: P
         if manifest.name == app.service:
             if wanted.exposed:
                 chosen.append(Part(manifest, manifests.service_edits(item, app, there.node_port), images))
+                manifests.require_selected(given, app)
             continue
         if not there.delivered:
             continue

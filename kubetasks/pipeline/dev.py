@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kubetasks.engine.content import IGNORE_FILE, context_entries
-from kubetasks.errors import TaskError
+from kubetasks.errors import ExposeError, ImageError, RolloutError, TaskError
 from kubetasks.kube.manifests import SUFFIXES, is_generated
 from kubetasks.pipeline import app, build, removal
 from kubetasks.pipeline.converge import converge
@@ -121,17 +121,20 @@ class Watch:
 def loop(run: Run, clean: bool) -> None:
     """Bring the application up, and then each change of its source, until Ctrl-C. Remove everything at the end if `clean`.
 
-    A failed change is reported, and the last good build keeps serving. Raises what `up` raises; then a cluster that was there
-    before stays.
+    A failed change is reported, also if it is the first, and the last good build keeps serving. Raises what `up` raises and no
+    edit could mend; then a cluster that was there before stays.
     """
     ours = isinstance(run.provider, Own)  # nobody has agreed yet that an existing one is changed
     may_clean = ours and run.do.known(run.provider.phase, "missing") == "missing"
     watch = Watch(run.app)  # first: what changes while it comes up is not lost
     run.forget("images", "manifests")
     try:
-        url = app.up(run).url
-        may_clean = True
-        run.do.unless_dry(lambda: _serve(run, watch, url, kept=not clean))
+        begun = run.do.unless_dry(lambda: _up(run))
+        if begun is None:
+            app.up(run)
+        else:
+            may_clean = True
+            _serve(run, watch, *begun, kept=not clean)
     except KeyboardInterrupt:
         clean = clean and (ours or may_clean)  # a person who has not agreed to a change is not asked now
         raise
@@ -145,35 +148,44 @@ def loop(run: Run, clean: bool) -> None:
                 removal.clean(run, everything=ours)
 
 
-def _serve(run: Run, watch: Watch, url: str, *, kept: bool) -> None:
+def _up(run: Run) -> tuple[bool, str]:
+    """Bring the application up; return whether it is, or an edit must mend it first, and its URL, "" without one outside."""
+    try:
+        return True, app.up(run).url
+    except (ImageError, RolloutError, ExposeError) as error:
+        run.report.result(str(error.message))
+        return False, ""
+
+
+def _serve(run: Run, watch: Watch, whole: bool, url: str, *, kept: bool) -> None:
     if url:
         run.report.result(url)
     with suppress(KeyboardInterrupt):
         folders = (*(source.context for source in run.app.sources), run.app.manifests)
         watched = dict.fromkeys(str(folder) for folder in folders if folder)
         run.report.say(f"Watching {', '.join(watched)}. Ctrl-C ends it.")
-        _follow(run, watch)
+        _follow(run, watch, whole=whole)
     if kept:
         run.report.say(f"The last good build keeps serving: {INV} clean removes it.")
 
 
-def _follow(run: Run, watch: Watch) -> None:
-    served, changed, failed = frozenset[str](), set[Path](), False
+def _follow(run: Run, watch: Watch, *, whole: bool = True) -> None:
+    served, changed, failed = frozenset[str](), set[Path](), not whole
     run.superseded, run.report.quiet = watch.pending, True
     try:
         while True:
             changed |= watch.next()
-            brought = _bring(run, changed, served, again=failed)
+            brought = _bring(run, changed, served, again=failed, whole=whole)
             failed = not brought
             if brought:
-                served, changed = brought, set()  # otherwise the next line is of these changes too
+                served, changed, whole = brought, set(), True  # otherwise the next line is of these changes too
     finally:
         run.superseded, run.report.quiet = lambda: False, False
 
 
-def _bring(run: Run, changed: set[Path], served: frozenset[str], *, again: bool) -> frozenset[str]:
+def _bring(run: Run, changed: set[Path], served: frozenset[str], *, again: bool, whole: bool = True) -> frozenset[str]:
     """Build, deliver and roll out, and print a line; return the images, none if that failed. `served` are those of the last time
-    that it did not; `again`, even if they are the same.
+    that it did not; `again`, even if they are the same. What is not `whole` is exposed and scaled too.
     """
     report, started = run.report, time.monotonic()
     exposed = any(run.app.manifests in path.parents for path in changed)
@@ -186,16 +198,19 @@ def _bring(run: Run, changed: set[Path], served: frozenset[str], *, again: bool)
         build.build(run, run.superseded)
         if run.superseded():
             return frozenset()
-        pods = converge(run, Desired(run.images, exposed=exposed), own.build, "always").served
+        wanted = Desired(run.images, exposed=exposed or not whole, replicas=None if whole else run.settings.replicas)
+        done = converge(run, wanted, own.build, "always")
     except TaskError as error:
         if not run.superseded():
             report.result(f"{_edit(run, changed)}: {error.message}")
         return frozenset()
     stages = ", ".join(f"{name} {duration(seconds)}" for name, seconds in _stages(report.stages, run.app).items())
-    seen = f"{pods} pods serve" if pods else "rolled out:"
+    seen = f"{done.served} pods serve" if done.served else "rolled out:"
     others = "".join(f", {name}" for name in sorted(now - served - {own.reference}) if served)
     total = duration(time.monotonic() - started)
     report.result(f"{_edit(run, changed)}: {seen} {own.build}{others} after {total} ({stages})")
+    if done.addresses and not whole:
+        report.result(done.addresses[0].url)
     return now
 
 

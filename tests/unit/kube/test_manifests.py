@@ -221,6 +221,7 @@ NO_PORT: list[Object] = [{}, {"spec": {}}, {"spec": {"ports": []}}, {"spec": {"p
             but("service", "/spec/type", "ExternalName"),
             r"service/simple-server in .* is an ExternalName: it sends requests to no pod",
         ),
+        ("service", but("service", "/spec/selector", {"app": "web"}), "selects no pod .* its pods lack app=web"),
         *(("service", SERVICE | one, "has no port") for one in NO_PORT),
         *(("other", one, "other.yaml.* each object needs apiVersion") for one in (["kind"], "text", OTHER | {"kind": 1})),
         *(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kubetasks.engine.image import Delivered, Image
-from kubetasks.errors import ImageError, TaskError
+from kubetasks.errors import EngineError, ImageError, TaskError
 from kubetasks.pipeline import app, dev
 from kubetasks.providers.base import Phase
 from kubetasks.terminal import interruption
@@ -93,8 +93,8 @@ def test_what_cannot_be_watched_is_said(there: World) -> None:
 @pytest.mark.parametrize(
     ("ending", "phase", "removed"),
     [
-        (ImageError("It cannot be built."), "running", False),
-        (ImageError("It cannot be built."), "missing", True),
+        (EngineError("It is gone."), "running", False),
+        (EngineError("It is gone."), "missing", True),
         (KeyboardInterrupt(), "running", True),
     ],
 )
@@ -115,6 +115,22 @@ def test_with_clean_only_an_interruption_removes_a_cluster_that_was_there_before
         dev.loop(there.run, clean=True)
     assert cleaned == [False] * removed, "a signal must not disturb it"
     assert [*there.engine.images] == ([] if removed else ["simple-server:before"])
+
+
+def test_an_edit_mends_a_first_build_that_fails(there: World, capsys: pytest.CaptureFixture[str]) -> None:
+    there.engine.building = raising(ImageError("It cannot be built."))
+
+    def saves() -> Iterator[set[Path]]:
+        there.engine.building = lambda on_line: on_line("Step 1")
+        there.edit(SAVED, lambda _: "2\n")
+        yield {there.folder / SAVED}
+        raise KeyboardInterrupt
+
+    saved = SimpleNamespace(pending=lambda: False, next=saves().__next__, close=lambda: None)
+    there.patch.setattr(dev, "Watch", lambda _: saved)
+    dev.loop(there.run, clean=False)
+    failed, served, url = capsys.readouterr().out.splitlines()
+    assert (failed, "3 pods serve" in served, url) == ("It cannot be built.", True, "http://127.0.0.1:8080/"), served
 
 
 def test_a_service_without_an_address_outside_has_no_url_to_print(
