@@ -209,17 +209,6 @@ def test_an_interrupted_installation_is_repaired(clone: Clone, step: str) -> Non
     assert (ended.returncode, ended.stderr, clone.calls[-2:]) == (0, CREATING, ["pip", "kubetasks"])
 
 
-def test_an_interrupted_removal_is_repaired(installed: Clone) -> None:
-    rm = (installed.bin / "rm").readlink()
-    # removes the files at the top alone: a folder has no order, so the mark may go before the rest
-    installed.program("rm", f"""for name; do {rm} -f "$name/installed.txt"; done; kill -KILL 0""")
-    installed.lock.write_text("invoke==2\n")
-    assert installed.inv().returncode == -9
-    installed.program("rm", f'exec {rm} "$@"')
-    ended = installed.inv()
-    assert (ended.returncode, ended.stderr) == (0, CREATING)
-
-
 @pytest.mark.parametrize(
     ("step", "sentence"),
     [
