@@ -134,11 +134,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say how the clusters of failed tests can be looked at, if they go."""
+    """Say how what failed tests used can be looked at, if it goes."""
     ended = [report for reports in terminalreporter.stats.values() for report in reports]  # it is in the one of the teardown
-    diagnosed = any(name.endswith(DIAGNOSIS) for one in ended for name, _ in getattr(one, "user_properties", ()))
-    if diagnosed and not (config.getoption("kubetasks_keep") or config.getoption("kubetasks_context")):
-        terminalreporter.write_line("The clusters go with this run; --kubetasks-keep keeps those of failed tests.")
+    diagnosed = any(str(name).endswith(DIAGNOSIS) for one in ended for name, _ in getattr(one, "user_properties", ()))
+    if diagnosed and not config.getoption("kubetasks_keep"):
+        terminalreporter.write_line("What failed tests used goes with this run; --kubetasks-keep keeps it.")
 
 
 def _is_ours(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ from kubetasks.terminal.wait import Done, Pending, State
 
 NOT_SEEN = "Unknown"  # how a container ended if its runtime did not see the end
 STEADY_SECONDS = 5.0
-RESOLUTION = 1.0  # seconds, of the times that the API reports
+RESOLUTION = 3.0  # seconds: the API cuts off both times, and tells of an end up to a second later
 
 
 def name_of(item: Object) -> str:
@@ -71,7 +71,8 @@ def steady(pod: Object, now: datetime, since: datetime | None) -> bool:
             continue
         begun, over, again = map(datetime.fromisoformat, (ended["startedAt"], ended["finishedAt"], running["startedAt"]))
         needed = min((over - begun).total_seconds(), STEADY_SECONDS) + RESOLUTION
-        if (since is None or over > since) and (now - again).total_seconds() <= needed:
+        lasted = (now - again).total_seconds()  # far below 0, the clocks do not agree
+        if (since is None or over > since) and -RESOLUTION <= lasted <= needed:
             return False
     return True
 

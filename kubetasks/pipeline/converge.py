@@ -27,9 +27,9 @@ Serve = Literal["if changed", "always"]  # when to wait until the pods answer
 
 @dataclass(frozen=True)
 class Found:
-    """The state before a change: the parts that are there, by name, which of them must be replaced, which parts
-    belong to no namespace, and the revisions to go back to, by deployment, and of those that stay; or what is to go, and the
-    addresses of a service that goes.
+    """The state before a change: the parts that are there, by name, which of them must be replaced, which parts belong to no
+    namespace, the revisions to go back to, by deployment, and the deployments that stay; or what is to go, and the addresses of
+    a service that goes.
     """
 
     there: Mapping[str, Object] = field(default_factory=dict)
@@ -79,7 +79,7 @@ def converge(
             run.report.say(f"Kept with its data: {', '.join(map(describe, kept))}. {INV} undeploy --volumes removes it.")
             found = replace(found, going=[item for item in found.going if item not in kept])
         if found.staying:
-            run.report.say(f"Not rolled back, because no earlier revision has ready pods: {', '.join(found.staying)}.")
+            run.report.say(f"Not rolled back: {', '.join(found.staying)} (no earlier revision has ready pods).")
         if found.going or not wanted.gone:
             run.do.unless_dry(lambda: run.agree(list(map(describe, found.going)), found.wide))
         if wanted.images:
@@ -157,7 +157,7 @@ def _told_of(run: Run, part: Part) -> Iterator[None]:
 
 def _revisions_before(run: Run, there: dict[str, Object]) -> tuple[dict[str, Revision], list[str]]:
     """Those of the deployments whose earlier revision still has ready pods; if none has, of the application's own, or the others.
-    The second ones are of the deployments that stay.
+    The second are those that stay.
 
     Add these deployments to what is `there`. Raises RolloutError.
     """

@@ -134,7 +134,8 @@ def loop(run: Run, clean: bool) -> None:
             app.up(run)
         else:
             may_clean = True
-            _serve(run, watch, *begun, kept=not clean)
+            served = _serve(run, watch, *begun, kept=not clean)
+            clean = clean and (ours or served)
     except KeyboardInterrupt:
         clean = clean and (ours or may_clean)  # a person who has not agreed to a change is not asked now
         raise
@@ -153,23 +154,27 @@ def _up(run: Run) -> tuple[bool, str]:
     try:
         return True, app.up(run).url
     except (ImageError, RolloutError, ExposeError) as error:
+        if run.provider.phase() != "running":
+            raise
         run.report.result(str(error.message))
         return False, ""
 
 
-def _serve(run: Run, watch: Watch, whole: bool, url: str, *, kept: bool) -> None:
+def _serve(run: Run, watch: Watch, whole: bool, url: str, *, kept: bool) -> bool:
+    """Follow the changes until Ctrl-C; return whether the application was brought up."""
     if url:
         run.report.result(url)
     with suppress(KeyboardInterrupt):
         folders = (*(source.context for source in run.app.sources), run.app.manifests)
         watched = dict.fromkeys(str(folder) for folder in folders if folder)
         run.report.say(f"Watching {', '.join(watched)}. Ctrl-C ends it.")
-        _follow(run, watch, whole=whole)
-    if kept:
+        whole = _follow(run, watch, whole=whole)
+    if kept and whole:
         run.report.say(f"The last good build keeps serving: {INV} clean removes it.")
+    return whole
 
 
-def _follow(run: Run, watch: Watch, *, whole: bool = True) -> None:
+def _follow(run: Run, watch: Watch, *, whole: bool = True) -> bool:
     served, changed, failed = frozenset[str](), set[Path](), not whole
     run.superseded, run.report.quiet = watch.pending, True
     try:
@@ -179,6 +184,8 @@ def _follow(run: Run, watch: Watch, *, whole: bool = True) -> None:
             failed = not brought
             if brought:
                 served, changed, whole = brought, set(), True  # otherwise the next line is of these changes too
+    except KeyboardInterrupt:
+        return whole
     finally:
         run.superseded, run.report.quiet = lambda: False, False
 

@@ -53,7 +53,11 @@ def _document(run: Run) -> dict[str, Any]:
         {"name": describe(item), "state": _state(run, found), "images": _images(found.workload or item)} for item, found in read
     ]
     document["parts"] += [
-        {"name": describe(item), "state": f"in no manifest: kubectl delete {describe(item)} removes it", "images": _images(item)}
+        {
+            "name": describe(item),
+            "state": f"in no manifest: {there.evidence.kubectl} delete {describe(item)} removes it",
+            "images": _images(item),
+        }
         for item in _forgotten(run)
     ]
     document["pods"] = [

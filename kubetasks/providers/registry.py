@@ -44,6 +44,7 @@ class Registry:
         self._cluster = cluster
         self.name = registry_of(cluster)
         self._digests: dict[str, str] = {}  # by reference, as this process has pushed them
+        self._removed = self._begun = False  # under --dry
 
     def available(self) -> bool:
         """Whether it is there, or there is an image that it can run."""
@@ -53,7 +54,7 @@ class Registry:
         """Where this machine reaches it (host:port), or "" if there is none or it does not run."""
         container = self._container()
         if container is None or container.status != "running":
-            return ""
+            return "127.0.0.1:0" if self._begun else ""
         (binding,) = container.attrs["NetworkSettings"]["Ports"][f"{PORT}/tcp"]
         return f"127.0.0.1:{binding['HostPort']}"
 
@@ -77,6 +78,10 @@ class Registry:
             run = ["docker", "run", "--detach", *where, *pairs("--label", labels), *pairs("--env", env), image.reference]
             given = {"network": self._cluster, "ports": {f"{PORT}/tcp": ("127.0.0.1", 0)}, "tmpfs": {FILES: ""}}
             self._do(run, lambda _: self._engine.serve(image.reference, self.name, labels=labels, environment=env, **given))
+            self._removed = False
+        else:
+            return
+        self._begun = self._do.unless_dry(lambda: True) is None
 
     def push(self, reference: str, at: At) -> None:
         """Push the image of that name, unless this process has. Raises EngineError, ImageError."""
@@ -150,6 +155,7 @@ class Registry:
         if container is not None:
             remove = ["docker", "rm", "--force", "--volumes", self.name]
             self._do(remove, lambda _: self._engine.remove(container))
+            self._removed = self._do.unless_dry(lambda: True) is None
 
     def require_free(self) -> None:
         """Raises OwnershipError if a container of that name is not ours."""
@@ -161,5 +167,5 @@ class Registry:
         return {**self._owner.labels, self._owner.key("cluster"): self._cluster}
 
     def _container(self) -> "Container | None":
-        container = self._engine.container(self.name)
+        container = None if self._removed else self._engine.container(self.name)
         return container if container and self._labels.items() <= container.labels.items() else None

@@ -105,4 +105,5 @@ def _settle(path: Path, remove: Remove, *, wait: bool) -> list[str]:
 
 def _entries(text: str) -> list[Entry]:
     """The entries; a last line that was cut off is left out."""
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    entries: list[Entry] = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    return [entry for entry in entries if "gone" not in entry]  # which an earlier version has written

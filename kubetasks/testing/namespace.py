@@ -24,7 +24,7 @@ PODS = ("pod/", "pods/", "po/")
 
 @dataclass(frozen=True)
 class Namespace:
-    """`what` is KIND/NAME, as kubectl takes it. Each method but `wait` raises ProgramError, with kubectl's words, if it fails."""
+    """`what` is KIND/NAME, as kubectl takes it. What fails raises ProgramError, with kubectl's words, but for `wait`."""
 
     cluster: Cluster
     namespace: str
@@ -114,7 +114,7 @@ class Namespace:
     def port_forward(self, what: str, port: int, timeout: float = POD_SECONDS) -> Iterator[str]:
         """In the block, what listens at that port of an object's pod answers at the HOST:PORT that it gives.
 
-        A pod must be there within `timeout` seconds, and run. Raises RolloutError if one that is named does not.
+        A pod must run within `timeout` seconds. Raises RolloutError if one that is named does not, or is not there.
         """
         if what.startswith(PODS) or "/" not in what:  # kubectl waits for any other object's
             self.wait(what if "/" in what else f"pod/{what}", "jsonpath={.status.phase}=Running", timeout)

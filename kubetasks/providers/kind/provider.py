@@ -275,6 +275,7 @@ class Kind(Own):
         labels = self._wanted.labels
         create = ["docker", "network", "create", *pairs("--label", labels), *pairs("--opt", options), self.name]
         self._do(create, lambda _: self._engine.create_network(self.name, labels, options))
+        self._network_removed = False
 
     def _subnet(self) -> str:
         """The IPv4 network in CIDR form, or ""."""

@@ -45,9 +45,12 @@ def test_a_service_that_selects_no_pod_is_told_at_once_and_a_mended_one_answers(
     wrong = yaml.safe_load(plain)
     wrong["spec"]["selector"]["app.kubernetes.io/name"] = "simple-sever"
     manifest.write_text(yaml.safe_dump(wrong))
-    told = app.typed("expose", folder=project, code=ExposeError.code).stderr
+    told = app.typed("expose", folder=project, code=SettingError.code).stderr
     assert "its pods lack app.kubernetes.io/name=simple-sever" in told
+    app("expose")
+    app.kubectl("patch", "service", "simple-server", "--patch", json.dumps({"spec": {"selector": wrong["spec"]["selector"]}}))
     assert diagnosed(app) == "service-mismatch"
+    wrong["spec"] = yaml.safe_load(plain)["spec"]
     wrong["spec"]["ports"][0]["port"] = 0
     manifest.write_text(yaml.safe_dump(wrong))
     assert f"{manifest}: " in app.typed("expose", folder=project, code=SettingError.code).stderr

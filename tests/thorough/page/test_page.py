@@ -113,11 +113,6 @@ def test_how_long_it_has_run_is_told_as_a_person_says_it(open_page: OpenPage, ur
     expect(started).to_have_attribute("title", str(started.get_attribute("datetime")))
 
 
-def test_the_schemes_differ(open_page: OpenPage, url: str) -> None:
-    colours = "getComputedStyle(document.body).backgroundColor"
-    assert open_page(url, color_scheme="light").evaluate(colours) != open_page(url, color_scheme="dark").evaluate(colours)
-
-
 def test_without_javascript_a_reload_shows_the_next_count(open_page: OpenPage, url: str) -> None:
     page = open_page(url, java_script_enabled=False)
     expect(page.locator("noscript p")).to_be_visible()

@@ -151,11 +151,6 @@ def test_where_no_browser_may_be_installed_the_table_names_the_command(
     assert left_out == [f"--ignore={path}" for path in matrix.PAGE if tested]
 
 
-def test_where_the_page_is_requested_too_it_is_tested_once() -> None:
-    kubernetes, page = matrix.jobs("core", DEFAULT_KUBERNETES, kubernetes="1.37", browser=True)
-    assert (kubernetes.page, page.required) == (False, True)
-
-
 @pytest.mark.usefixtures("given")
 def test_a_check_without_a_junit_file_gets_one(tmp_path: Path) -> None:
     results = run([Job("lint", "lint"), Job("lint", "type")])

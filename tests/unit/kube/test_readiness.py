@@ -94,7 +94,7 @@ def test_a_container_that_has_just_crashed_must_stay_up_before_it_counts(
     over = begun + timedelta(seconds=ran)
     ended = {"exitCode": code, "startedAt": begun.isoformat(), "finishedAt": over.isoformat()}
     container = {"lastState": {"terminated": ended}, "state": {"running": {"startedAt": again.isoformat()}}}
-    now = again + timedelta(seconds=5 if ran else 1)
+    now = again + timedelta(seconds=7 if ran else 1)
     assert states.steady({"status": {"containerStatuses": [container]}}, now, since) is steady
 
 

@@ -43,7 +43,7 @@ def pytest_sessionfinish():
 """
 
 
-KEEPS = "; --kubetasks-keep keeps those of failed tests.\n"
+KEEPS = "; --kubetasks-keep keeps it.\n"
 ASKING = "def test_it(k8s_cluster):\n    pass\n\ndef test_too(k8s_app):\n    pass\n"
 
 
