@@ -257,8 +257,9 @@ def _roll_back(run: Run, found: Found) -> list[Object]:
     for name, before in found.before.items():
         run.forget("seen")
         undo = run.kubectl("rollout", "undo", name, f"--to-revision={before.number}")
+        replace_template = partial(objects.replace_template, run.kube, found.there[name], before.template)
         try:
-            run.do(undo, lambda _: objects.replace_template(run.kube, found.there[name], before.template))  # noqa: B023  called at once
+            run.do.did(undo, replace_template)
         except TaskError:
             if done:
                 run.report.say(f"Rolled back so far: {', '.join(done)}. {INV} rollback goes on.")
@@ -274,20 +275,17 @@ def _delete(run: Run, found: Found, meanwhile: Callable[[], object]) -> None:
     exposed = [item for item in found.going if describe(item) == run.app.service]
     what = [*(["the service"] if exposed else []), *(["the deployment"] if len(found.going) > len(exposed) else [])]
     with run.do.step(f"Deleting {' and '.join(what)}" if what else "") as at:
+        begun = False
         if found.going:
             command = run.kubectl("delete", *map(describe, found.going), "--ignore-not-found")
             run.forget("seen")
-            run.do(command, lambda _: objects.begin_deletion(run.kube, found.going))
+            begun = run.do.did(command, lambda: objects.begin_deletion(run.kube, found.going))
         meanwhile()
-
-        def wait_until_gone() -> None:
-            if exposed:
-                objects.wait_until_gone(run.kube, exposed, run.settings.timeout, at)
-                waits.wait_until_closed(run, found.closing)  # pods take longer to end
+        if begun and exposed:
+            objects.wait_until_gone(run.kube, exposed, run.settings.timeout, at)
+            waits.wait_until_closed(run, found.closing)  # pods take longer to end
+        if begun:
             objects.wait_until_gone(run.kube, found.going, run.settings.timeout, at)
-
-        if found.going:
-            run.do.unless_dry(wait_until_gone)
 
 
 def _free_node_port(run: Run) -> int | None:

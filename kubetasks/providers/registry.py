@@ -44,7 +44,9 @@ class Registry:
         self._cluster = cluster
         self.name = registry_of(cluster)
         self._digests: dict[str, str] = {}  # by reference, as this process has pushed them
-        self._removed = self._begun = False  # under --dry
+        # under --dry, whether it would be gone by now, and where it would answer
+        self._would_be_gone = False
+        self._would_answer = ""
 
     def available(self) -> bool:
         """Whether it is there, or there is an image that it can run."""
@@ -54,7 +56,7 @@ class Registry:
         """Where this machine reaches it (host:port), or "" if there is none or it does not run."""
         container = self._container()
         if container is None or container.status != "running":
-            return "127.0.0.1:0" if self._begun else ""
+            return self._would_answer
         (binding,) = container.attrs["NetworkSettings"]["Ports"][f"{PORT}/tcp"]
         return f"127.0.0.1:{binding['HostPort']}"
 
@@ -67,21 +69,21 @@ class Registry:
     def serve(self) -> None:
         """Start it, created first if necessary, if there is an image that it can run. Raises OwnershipError, EngineError."""
         self.require_free()
-        container, image = self._container(), self._image()
+        container, image, did = self._container(), self._image(), True
         if container and container.status != "running":
             self._digests.clear()  # what it holds is in memory
-            self._do(["docker", "start", self.name], lambda _: self._engine.start(container))
+            did = self._do.did(["docker", "start", self.name], lambda: self._engine.start(container))
         elif not container and image.present:
             self._digests.clear()
             labels, env = self._labels, ENVIRONMENT
             where = ["--name", self.name, "--network", self._cluster, "--publish", f"127.0.0.1::{PORT}", "--tmpfs", FILES]
             run = ["docker", "run", "--detach", *where, *pairs("--label", labels), *pairs("--env", env), image.reference]
             given = {"network": self._cluster, "ports": {f"{PORT}/tcp": ("127.0.0.1", 0)}, "tmpfs": {FILES: ""}}
-            self._do(run, lambda _: self._engine.serve(image.reference, self.name, labels=labels, environment=env, **given))
-            self._removed = False
-        else:
-            return
-        self._begun = self._do.unless_dry(lambda: True) is None
+            did = self._do.did(
+                run, lambda: self._engine.serve(image.reference, self.name, labels=labels, environment=env, **given)
+            )
+        if not did:
+            self._would_answer = "127.0.0.1:0"
 
     def push(self, reference: str, at: At) -> None:
         """Push the image of that name, unless this process has. Raises EngineError, ImageError."""
@@ -154,8 +156,7 @@ class Registry:
         container = self._container()
         if container is not None:
             remove = ["docker", "rm", "--force", "--volumes", self.name]
-            self._do(remove, lambda _: self._engine.remove(container))
-            self._removed = self._do.unless_dry(lambda: True) is None
+            self._would_be_gone = not self._do.did(remove, lambda: self._engine.remove(container))
 
     def require_free(self) -> None:
         """Raises OwnershipError if a container of that name is not ours."""
@@ -167,5 +168,7 @@ class Registry:
         return {**self._owner.labels, self._owner.key("cluster"): self._cluster}
 
     def _container(self) -> "Container | None":
-        container = None if self._removed else self._engine.container(self.name)
-        return container if container and self._labels.items() <= container.labels.items() else None
+        container = self._engine.container(self.name)
+        if container is None or self._would_be_gone:
+            return None
+        return container if self._labels.items() <= container.labels.items() else None

@@ -44,6 +44,12 @@ class Door:
         with self.step(text) as at:
             return self.unless_dry(lambda: call(at))
 
+    def did(self, command: Line, call: Callable[[], object]) -> bool:
+        """The same without a step; whether it was done."""
+        self.show(command)
+        self.unless_dry(call)
+        return not self._dry
+
     def unless_dry(self, call: Callable[[], T]) -> T | None:
         """Make a call that no command stands for: a wait, a look, a file of the tasks. Under --dry return None: nobody knows."""
         return None if self._dry else call()

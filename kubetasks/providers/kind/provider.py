@@ -40,7 +40,7 @@ class Kind(Own):
     node_port = NODE_PORT
     _port: int  # that is wanted of 127.0.0.1
     _file: Path | None = None  # kind's configuration, as a person wrote it
-    _network_removed: bool = field(default=False, init=False)  # also under --dry
+    _network_would_be_gone: bool = field(default=False, init=False)  # by now, under --dry
 
     @cached_property
     def _registry(self) -> Registry:
@@ -261,13 +261,13 @@ class Kind(Own):
 
     def _has_network(self) -> bool:
         """Whether the cluster's network is there. Raises OwnershipError if it is not ours."""
-        there = self._mark_labels() is not None
-        if there and not self._is_ours():
+        labels = self._mark_labels()
+        if labels is not None and not self._app.owner.owns(labels):
             raise foreign(f"A Docker network {self.name}")
-        return there
+        return labels is not None
 
     def _create_network(self) -> None:
-        if self._has_network() and not self._network_removed:
+        if self._has_network() and not self._network_would_be_gone:
             return
         # the options of kind's own: with a larger MTU than the default bridge's, packets vanish behind a VPN
         mtu = ((self._engine.network("bridge") or {}).get("Options") or {}).get(MTU)
@@ -275,7 +275,6 @@ class Kind(Own):
         labels = self._wanted.labels
         create = ["docker", "network", "create", *pairs("--label", labels), *pairs("--opt", options), self.name]
         self._do(create, lambda _: self._engine.create_network(self.name, labels, options))
-        self._network_removed = False
 
     def _subnet(self) -> str:
         """The IPv4 network in CIDR form, or ""."""
@@ -297,8 +296,8 @@ class Kind(Own):
                 f"Docker network {self.name} is left, with containers that these tasks did not create: {', '.join(others)}.",
                 "; ".join([*(f"docker network disconnect --force {self.name} {name}" for name in others), f"{INV} delete"]),
             )
-        self._do(["docker", "network", "rm", self.name], lambda _: self._engine.remove_network(self.name))
-        self._network_removed = True
+        remove = ["docker", "network", "rm", self.name]
+        self._network_would_be_gone = not self._do.did(remove, lambda: self._engine.remove_network(self.name))
 
     # images
 
