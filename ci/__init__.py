@@ -1,1 +1,1 @@
-"""The test matrix behind this repository's `inv test`. The package knows nothing of it."""
+"""The test matrix behind this repository's `inv test`. The kubetasks package does not use it."""

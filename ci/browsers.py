@@ -1,4 +1,4 @@
-"""Find or install the Chromium that the tests of the page drive."""
+"""Find or install Chromium for the tests of the page."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ INSTALL = f"sudo apt-get install {PACKAGE}"
 
 
 def ensure(settings: Settings, do: Door, install: bool) -> str:
-    """Return the browser's name and version; install a missing one, if `install`. Raises SetupError if there is none."""
+    """Return the browser's name and version; with `install`, install one if necessary. Raises SetupError if there is none."""
     if not find():
         if not install or not packages.possible():
             raise SetupError(NEEDED, INSTALL)
@@ -26,10 +26,10 @@ def ensure(settings: Settings, do: Door, install: bool) -> str:
         with receipt.locked(settings.cache, do.tell), do.step("Installing Chromium"):
             packages.install([PACKAGE], settings.cache, new_log(settings.cache))
     said = shell.run([find(), "--version"])
-    version = re.match(r"\D+[\d.]+", said)  # Debian's says more
+    version = re.match(r"\D+[\d.]+", said)  # Debian's prints more
     return version[0] if version else said.strip()
 
 
 def find() -> str:
-    """The Chromium or Chrome on PATH, or ""."""
+    """Return the path of the Chromium or Chrome on PATH, or ""."""
     return next(filter(None, map(shutil.which, PROGRAMS)), "")

@@ -1,7 +1,7 @@
-"""A container engine as most people have it, beside this machine's: Docker of Debian sid, which keeps its images in containerd.
+"""A second container engine, as most people have it: Docker from Debian sid, with the containerd image store.
 
-It has a root file system, mounts and a network of its own: two engines in one network would share a bridge and firewall rules.
-A rootless engine is that of a user in such a root file system.
+It has its own root file system, mounts and network: two engines in one network would share a bridge and firewall rules.
+A rootless engine is one that a user runs in such a root file system.
 """
 
 import os
@@ -33,8 +33,8 @@ ROOTLESS = [*PACKAGES, "rootlesskit", "uidmap", "passwd"]
 PERSON = "person"
 SECONDS = 60
 PID = "srv/engine/pid"
-# The engine's files are in /srv/engine. A root of its own needs pivot_root: `docker exec` leaves a chroot.
-# slirp4netns gives the network namespace a way out, at these addresses of its own, with no rule in this machine's firewall.
+# The engine's files are in /srv/engine. Its root needs pivot_root, because `docker exec` escapes from a chroot.
+# slirp4netns connects the network namespace to the outside, with its own addresses and no rule in this machine's firewall.
 START = """\
 root=$1 person=$2
 mount --make-rprivate /
@@ -69,7 +69,7 @@ exec slirp4netns --configure --mtu=65520 --disable-host-loopback "$(cat /srv/eng
 
 @dataclass(frozen=True)
 class Modern:
-    """An engine that runs; `pid` is its process. A rootless one maps its containers' ports to this machine."""
+    """A running engine; `pid` is its process. A rootless one publishes its containers' ports on this machine."""
 
     release: str
     root: Path
@@ -78,25 +78,25 @@ class Modern:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The variables that make docker use it, with its BuildKit."""
+        """The environment variables that make docker use it, with its buildx plugin."""
         return {"DOCKER_HOST": f"unix://{self.root}/srv/engine/docker.sock", "DOCKER_CONFIG": str(self.root / "srv/engine/cli")}
 
     def inside(self, argv: list[str]) -> list[str]:
-        """The words that run a program where the ports of its containers answer."""
+        """Return the words that run a program in the network where its containers' ports answer."""
         return argv if self.rootless else ["nsenter", f"--net=/proc/{self.pid}/ns/net", *argv]
 
 
 def require_possible() -> None:
-    """Raises SetupError if no file system, and no engine in it, can be made here."""
+    """Raise SetupError if this machine cannot create a root file system with an engine."""
     if not packages.possible():
         raise SetupError("A second engine needs root on Debian or Ubuntu.", "Type it as root")
 
 
 @contextmanager
 def modern(settings: Settings, do: Door, needed: Sequence[Requirement], *, newest: bool) -> Iterator[Modern]:
-    """Create and start the engine with those images of what is needed that this machine's has; remove it at the end.
+    """Create and start the engine with the `needed` images, copied from this machine's engine; remove it at the end.
 
-    `newest`: Docker's newest release, compiled, in place of Debian's. Raises SetupError, EngineError, ProgramError.
+    `newest`: use Docker's newest release, compiled, instead of Debian's. Raises SetupError, EngineError, ProgramError.
     """
     with _root(settings, do, PACKAGES) as (root, log):
         if newest:
@@ -112,7 +112,7 @@ def modern(settings: Settings, do: Door, needed: Sequence[Requirement], *, newes
 
 @contextmanager
 def rootless(settings: Settings, do: Door) -> Iterator[Modern]:
-    """Create and start the engine of a user, without images; remove it at the end.
+    """Create and start a user's rootless engine, without images; remove it at the end.
 
     Raises SetupError, EngineError, ProgramError.
     """
@@ -124,9 +124,9 @@ def rootless(settings: Settings, do: Door) -> Iterator[Modern]:
 
 @contextmanager
 def _root(settings: Settings, do: Door, names: list[str]) -> Iterator[tuple[Path, Path]]:
-    """Make a root file system with these packages. Yield it, and the log."""
+    """Create a root file system with these packages, and remove it at the end; yield it and the log."""
     require_possible()
-    folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))  # a socket's path has 108 characters at most
+    folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))  # a socket's path has at most 108 characters
     log, root = new_log(settings.cache), folder / "root"
     try:
         with do.step(f"Creating an engine from Debian packages ({RELEASE})"):
@@ -139,13 +139,13 @@ def _root(settings: Settings, do: Door, names: list[str]) -> Iterator[tuple[Path
 
 
 def add_person(root: Path, log: Path) -> None:
-    """Add a user who may use the engine, and run one."""
+    """Add a user who may use the engine or run a rootless one."""
     shell.run(["chroot", str(root), "useradd", "--create-home", "--groups=docker", "--shell=/bin/sh", PERSON], log=log)
 
 
 @contextmanager
 def running(root: Path, log: Path, person: str = "") -> Iterator[Modern]:
-    """Run the engine of a root file system that has PACKAGES, or the rootless one of a user there, with ROOTLESS.
+    """Run the engine of a root file system with PACKAGES or, if `person` is given, that user's rootless one, with ROOTLESS.
 
     Raises EngineError.
     """
@@ -160,7 +160,7 @@ def running(root: Path, log: Path, person: str = "") -> Iterator[Modern]:
             stdout=sink,
             stderr=sink,
             cwd="/",
-            start_new_session=True,  # Ctrl-C is for the tests, which need the engine to clean up
+            start_new_session=True,  # Ctrl-C must reach only the tests, which need the engine to clean up
         )
     try:
         yield _started(root, process, log, rootless=bool(person))
@@ -183,11 +183,11 @@ def _started(root: Path, process: "subprocess.Popen[bytes]", log: Path, *, rootl
 
 
 def copy_images(settings: Settings, made: Modern, needed: Sequence[Requirement], file: Path) -> None:
-    """Copy the images of what is needed from this machine's engine, through that file. Raises EngineError, ProgramError."""
+    """Copy the needed images and the base image from this machine's engine through `file`. Raises EngineError, ProgramError."""
     found = client.connect()
     images = [need.find(found, settings).reference for need in (*needed, requirements.BASE_IMAGE) if not isinstance(need, File)]
     for name in images:
-        if "@" in name:  # a digest does not outlive a copy
+        if "@" in name:  # a copy would lose the digest
             shell.run(["docker", "pull", name], env=made.variables)
         else:
             found.save([name], file)
@@ -196,12 +196,12 @@ def copy_images(settings: Settings, made: Modern, needed: Sequence[Requirement],
 
 
 def _runs(root: Path) -> bool:
-    """Whether the engine of that root file system runs; one that has ended has no program."""
+    """Return whether the engine of this root file system is running; a zombie's /proc/PID/exe does not exist."""
     return (root / PID).exists() and Path(f"/proc/{(root / PID).read_text().strip()}/exe").exists()
 
 
 def _end(root: Path, process: "subprocess.Popen[bytes]") -> None:
-    """End the engine, which ends its containers, and then its network."""
+    """Stop the engine, which stops its containers, and then its network."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if _runs(root):
             os.kill(int((root / PID).read_text()), number)

@@ -1,4 +1,4 @@
-"""Read JUnit files as pytest writes them, and write one for a check that has none."""
+"""Read pytest's JUnit files, and write one for a check that has none."""
 
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Tests:
-    """The numbers of one file; `failures` are (test, text), `notes` are (name, value) of the tests' properties.
+    """The counts of one file. `failures` are pairs (test, text), `notes` are (name, value) of the tests' properties.
 
     `seconds` are (test, seconds).
     """
@@ -25,7 +25,7 @@ class Tests:
 
 
 def read(path: Path) -> Tests | None:
-    """Read the file's tests; None if there is no file (the suite could not start) or half of one (it was killed)."""
+    """Read a JUnit file; return None if it is missing (the suite could not start) or incomplete (it was killed)."""
     try:
         cases = list(ElementTree.parse(path).iter("testcase"))  # noqa: S314  our own suite wrote it
     except (FileNotFoundError, ElementTree.ParseError):
@@ -45,7 +45,7 @@ def read(path: Path) -> Tests | None:
 
 
 def write(path: Path, name: str, failure: str) -> None:
-    """Write the file of a check that has none: one test, failed if `failure` says how."""
+    """Write the JUnit file of a check that has none: one test, which failed unless `failure`, the message, is ""."""
     suite = ElementTree.Element("testsuite", name=name, tests="1", failures=str(int(bool(failure))))
     case = ElementTree.SubElement(suite, "testcase", classname="tox", name=name)
     if failure:

@@ -1,12 +1,12 @@
-"""A machine as most people have it: Debian sid with systemd, cgroup v2, Docker 28, and a person who is not root. It is emulated.
+"""An emulated machine as most people have it: Debian sid with systemd, cgroup v2, Docker 28, and a user who is not root.
 
     python -m ci.machine
     python -m ci.machine rootless
     INVOKE_CLUSTER_NODES=3 python -m ci.machine
     INVOKE_CLUSTER_PROVIDER=minikube python -m ci.machine
 
-With rootless, the engine is the person's own. It takes some ten minutes: without hardware for virtual machines, the emulation is
-about ten times slower than this machine.
+With rootless, the engine is the user's own. It takes about ten minutes: without hardware virtualization, the emulation is about
+ten times slower than this machine.
 """
 
 import os
@@ -43,7 +43,7 @@ EMULATOR = ["qemu-system-x86"]
 SIZE = "16G"
 LIMIT = "2h"
 TIMEOUT = {"INVOKE_APP_TIMEOUT": "3600"}
-# A slow machine: kubeadm waits as long as we do, and the server gets longer probes than in k8s/.
+# The machine is slow: kubeadm waits as long as these tasks do, and the probes get a longer timeout than in k8s/.
 JOB = """\
 cat /proc/version; stat --format=%T --file-system /sys/fs/cgroup; id; docker info --format '{{.CgroupVersion}} {{.CgroupDriver}}'
 sed -i 's/timeoutSeconds: .*/timeoutSeconds: 30/' k8s/deployment.yaml
@@ -56,7 +56,7 @@ INSTALL_ROOTLESS = """\
 export XDG_RUNTIME_DIR=/run/user/$(id -u)
 dockerd-rootless-setuptool.sh install
 """
-# as docs/setup.md says; Docker's own script asks for nf_tables
+# as in docs/setup.md; Docker's own script requires nf_tables
 FOR_ROOTLESS = {
     "systemd/system/user@.service.d/delegate.conf": "[Service]\nDelegate=cpu cpuset io memory pids\n",
     "modules-load.d/rootless.conf": "ip_tables\niptable_nat\nip6_tables\nip6table_nat\nnf_tables\n",
@@ -78,7 +78,7 @@ ExecStopPost=+/bin/sh -c 'echo "The job ended with $EXIT_STATUS." > /dev/ttyS0; 
 [Install]
 WantedBy=multi-user.target
 """
-# the engine's own containerd, as while the images were copied, and not the system's
+# use the engine's own containerd, as when the images were copied, instead of the system's
 ENGINE = """\
 [Service]
 ExecStart=
@@ -128,13 +128,13 @@ def main() -> None:
         sys.exit(interruption.EXIT_CODE)
     finally:
         with interruption.cleaning():
-            # what an interruption leaves running there, such as pip, ends once its files are gone
+            # again: a program that an interruption left running there, such as pip, ends once its files are gone
             retrying = tenacity.Retrying(stop=tenacity.stop_after_delay(30), wait=tenacity.wait_fixed(1), reraise=True)
             retrying(remove_folder, folder, log)
 
 
 def _build(engine: engines.Modern, clone: Path, log: Path) -> None:
-    """Let BuildKit keep what makes the build there short."""
+    """Fill BuildKit's cache, so that the build on the emulated machine is short."""
     for word in ("build", "rmi"):
         argv = engine.inside([sys.executable, "-B", "-m", "kubetasks", word])
         shell.run(argv, env=engine.variables | {"XDG_CACHE_HOME": str(clone / ".state")}, log=log, cwd=clone)
@@ -142,7 +142,7 @@ def _build(engine: engines.Modern, clone: Path, log: Path) -> None:
 
 
 def _install(guest: Path, chosen: Settings, needed: Sequence[Requirement], log: Path) -> None:
-    """Give the person a clone of the last commit with its .venv, and the programs of setup."""
+    """Give the user a clone of the last commit with its .venv, and the programs that setup installed."""
     home = Path("home") / PERSON
     shell.run(["git", "clone", "--quiet", "--depth=1", f"file://{PROJECT.folder}", str(guest / home / "project")], log=log)
     for need in needed:
@@ -159,7 +159,7 @@ def _install(guest: Path, chosen: Settings, needed: Sequence[Requirement], log: 
 
 
 def _configure(etc: Path, *, rootless: bool) -> None:
-    """Let systemd do the job with the engine."""
+    """Make systemd run the job once the engine is up."""
     engine = "user@1000.service" if rootless else "docker.service"
     given = {name: value for name, value in os.environ.items() if name.startswith("INVOKE_")} | TIMEOUT
     files = {
@@ -183,7 +183,7 @@ def _configure(etc: Path, *, rootless: bool) -> None:
 
 
 def _run(tools: Path) -> bool:
-    """Emulate the machine, print what it says, and return whether its job ended well."""
+    """Emulate the machine, print its console output, and return whether its job succeeded."""
     argv = ["timeout", LIMIT, "chroot", str(tools), *EMULATE, "-kernel", "/vmlinuz", "-initrd", "/initrd.img", "-append", KERNEL]
     argv += ["-drive", "file=/disk,format=raw,if=virtio,cache=unsafe"]
     ended = False

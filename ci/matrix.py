@@ -1,6 +1,6 @@
-"""The jobs of `inv test`: style, types, Pythons, Kubernetes, other providers, the page; how many depends on the tier.
+"""The jobs of `inv test`: style, types, Pythons, Kubernetes, other providers, the page; the tier decides how many.
 
-They run one by one, with a table at the end.
+They run one after the other, with a table at the end.
 """
 
 import os
@@ -31,7 +31,7 @@ LINTS = ("lint", "type")
 LOWEST = "lowest"
 THOROUGH_LINTS = (*LINTS, "lint-ci", "docs", LOWEST)
 DEFAULT_PROVIDER = DEFAULTS["cluster"]["provider"]
-CORE_SECONDS = 300  # the goal for the core tier, on two cores with everything there
+CORE_SECONDS = 300  # the core tier's goal, on two cores with everything installed
 SLOWEST = 10
 NEWEST = "newest engine"
 ENGINES = {"modern engine": f"Docker of Debian {engines.RELEASE}", NEWEST: f"Docker {dockerd.RELEASE}"}
@@ -41,11 +41,11 @@ PAGE = ("tests/core/test_page.py", "tests/thorough/page")
 YARDSTICK = "import time; start = time.perf_counter(); import invoke, docker, kubernetes; print(time.perf_counter() - start)"
 
 Tier = Literal["core", "thorough", "exhaustive"]
-SUMMARY_CHARACTERS = 8000  # of one failure; GitHub takes a mebibyte in all
+SUMMARY_CHARACTERS = 8000  # of one failure; GitHub accepts one mebibyte in total
 
 Outcome = Literal["passed", "failed", "not tested"]
 
-# A container provides the interpreter alone: packages, tox and tests are the same as here. A run writes to /tmp.
+# The container provides only the interpreter: packages, tox and tests are the same as here. The run writes to /tmp.
 IN_CONTAINER = """\
 uv venv --quiet /tmp/tox
 uv pip install --quiet --python /tmp/tox --require-hashes --requirement requirements/tox.txt
@@ -55,9 +55,9 @@ uv pip install --quiet --python /tmp/tox --require-hashes --requirement requirem
 
 @dataclass(frozen=True)
 class Job:
-    """`name` is the tox environment of lint, the provider, the minor of Python and Kubernetes, or what is special.
+    """`name` is the tox environment of a lint job, the provider, the Python or Kubernetes minor, the engine or the machine.
 
-    `required`: it was requested by name. `page`: the tests of the page are part of it.
+    `required`: it was requested by name. `page`: it includes the tests of the page.
     """
 
     kind: Literal["lint", "python", "kubernetes", "provider", "browser", "engine", "machine"]
@@ -78,30 +78,30 @@ class Job:
 
     @property
     def python(self) -> str:
-        """The minor of Python without which it cannot run, or ""."""
+        """The Python minor that it needs, or ""."""
         return next(iter(PYTHONS)) if self.name == LOWEST else self.name if self.kind == "python" else ""
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """The arguments of pytest if it runs tests on clusters."""
+        """The arguments of pytest for tests on clusters, otherwise ()."""
         if self.kind in ("lint", "python"):
             return ()
         if self.kind == "browser":
             return PAGE[:1] if self.tier == "core" else PAGE
         if self.kind == "engine":
             return ON_AN_ENGINE
-        # another provider's thorough test is the core of this one: deployment, exposure, scaling, removal
+        # in the thorough tier, another provider gets only the core tests: deployment, exposure, scaling, removal
         deep = self.tier == "exhaustive" or (self.tier == "thorough" and self.kind == "kubernetes")
         marked = ("--exhaustive",) if self.tier == "exhaustive" else ()
         return ("tests/core", *(("tests/thorough",) if deep else ()), *marked)
 
     @property
     def variables(self) -> dict[str, str]:
-        """The settings that the environment runs with, besides those that are there."""
+        """The environment variables with its settings, in addition to those already set."""
         if self.kind in ("lint", "python"):
             return {}
         provider = self.name if self.kind == "provider" else DEFAULT_PROVIDER
-        # the page is tested on the Kubernetes of the settings: it does not depend on it
+        # the page does not depend on the Kubernetes minor: it is tested on the one in the settings
         minor = {"INVOKE_CLUSTER_KUBERNETES": self.name} if self.kind == "kubernetes" else {}
         return {**minor, "INVOKE_CLUSTER_PROVIDER": provider}
 
@@ -122,7 +122,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """How a job ended. `where` it ran, or why it was not tested."""
+    """How a job ended. `where` is where it ran, or the error that prevented or ended it."""
 
     job: Job
     outcome: Outcome
@@ -143,7 +143,7 @@ def jobs(
     browser: bool = False,
     engine: bool = False,
 ) -> list[Job]:
-    """The jobs of the parts that were requested, or of all, as deep as the tier goes."""
+    """Return the tier's jobs of the requested parts, or of all parts if none is requested."""
     everything = not (lint or unit or python or kubernetes or minikube or browser or engine)
     chosen = [Job("lint", name, tier) for name in (LINTS if tier == "core" else THOROUGH_LINTS)] if lint or everything else []
     if python:
@@ -166,14 +166,14 @@ def jobs(
 
 
 def _pythons(tier: Tier) -> list[str]:
-    """The Pythons of the unit tests: this one, the oldest and the newest, or all."""
+    """Return the Python minors of the unit tests: this one, the oldest and the newest, or all."""
     minors = list(PYTHONS)
     here = ".".join(platform.python_version_tuple()[:2])
     return {"core": [here if here in PYTHONS else minors[-1]], "thorough": [minors[0], minors[-1]], "exhaustive": minors}[tier]
 
 
 def run(settings: Settings, do: Door, wanted: list[Job]) -> Iterator[Result]:
-    """Run the jobs one after the other. One that lacks something is not tested; the others still run."""
+    """Run the jobs one after the other, and yield the results. A job that lacks something is not tested; the others still run."""
     REPORTS.mkdir(exist_ok=True)
     for job in wanted:
         job.report.unlink(missing_ok=True)
@@ -185,7 +185,7 @@ def run(settings: Settings, do: Door, wanted: list[Job]) -> Iterator[Result]:
         started = time.monotonic()
         try:
             code = start()
-        except TaskError as error:  # for example an engine that ended meanwhile
+        except TaskError as error:  # for example, the engine has stopped meanwhile
             yield Result(job, "failed", error.sentence, time.monotonic() - started)
             continue
         if job.kind == "lint":
@@ -197,12 +197,12 @@ def run(settings: Settings, do: Door, wanted: list[Job]) -> Iterator[Result]:
 
 
 def _why(error: TaskError) -> str:
-    """Name the missing part, and the command that installs it."""
+    """Return what is missing and the command that installs it."""
     return f"{error.sentence} {error.hint}".strip()
 
 
 def _prepare(settings: Settings, do: Door, job: Job) -> tuple[str, Callable[[], int]]:
-    """Where the job will run, and a function that runs it and returns the exit code. Raises TaskError if it lacks something.
+    """Return where the job will run, and a function that runs it and returns the exit code. Raises TaskError if it cannot run.
 
     Nothing is installed for the core tier, unless a Python or the page was requested by name.
     """
@@ -216,7 +216,7 @@ def _prepare(settings: Settings, do: Door, job: Job) -> tuple[str, Callable[[], 
         where = _set_up(replace(settings, provider=job.name), do)
         return where, lambda: _tox(job)
     if job.kind == "browser":
-        where = _set_up(replace(settings, provider=DEFAULT_PROVIDER), do)  # first: without one, no browser needs to be installed
+        where = _set_up(replace(settings, provider=DEFAULT_PROVIDER), do)  # first: if it fails, no browser needs to be installed
         return f"{where}, {browsers.ensure(settings, do, install)}", lambda: _tox(job)
     if job.kind in ("engine", "machine"):
         engines.require_possible()
@@ -236,7 +236,7 @@ def _prepare(settings: Settings, do: Door, job: Job) -> tuple[str, Callable[[], 
 
 
 def _browser(settings: Settings, do: Door, install: bool) -> str:
-    """The browser's name and version, or "" if there is none."""
+    """Return the browser's name and version, or "" if there is none."""
     try:
         return browsers.ensure(settings, do, install)
     except SetupError:
@@ -244,7 +244,7 @@ def _browser(settings: Settings, do: Door, install: bool) -> str:
 
 
 def _set_up(settings: Settings, do: Door) -> str:
-    """The node image of the provider's clusters. Raises SetupError if something is missing."""
+    """Return the node image of the provider's clusters, and this Python's version. Raises SetupError if something is missing."""
     items = inventory.look(settings, providers.select(settings, do, client.connect).requirements)
     missing = [item for item in items if not item.present]
     if missing:
@@ -254,7 +254,7 @@ def _set_up(settings: Settings, do: Door) -> str:
 
 
 def _tox(job: Job, *more: str) -> int:
-    """Run the job's tests, with more arguments for pytest."""
+    """Run the job's tests, with `more` arguments for pytest; return the exit code."""
     return shell.show(_words(job, *more), env=job.variables)
 
 
@@ -271,7 +271,7 @@ def _on_modern_engine(settings: Settings, do: Door, job: Job) -> int:
 
 
 def find_python(minor: str) -> str:
-    """The interpreter of that minor on this machine, or ""."""
+    """Return this machine's interpreter of that minor, or ""."""
     options = ["--system", "--no-python-downloads", "--python-preference=only-system"]
     try:
         return shell.run([str(_uv()), "python", "find", *options, minor]).strip()
@@ -311,7 +311,7 @@ def _contained(settings: Settings, job: Job, image: str) -> int:
 
 
 def rows(results: list[Result]) -> list[tuple[str, str, str, str]]:
-    """The rows of the closing table: part, result, time, and where it ran or why it did not."""
+    """Return the rows of the final table: part, result, time, and where it ran or why it did not."""
     return [
         (
             result.job.title,
@@ -330,7 +330,7 @@ def _result(one: Result) -> str:
 
 
 def slowest(results: list[Result]) -> list[tuple[str, str, str]]:
-    """The rows of the table of the slowest tests: test, time, job."""
+    """Return the rows of the table of the slowest tests: test, time, job."""
     found = [
         (seconds, name, result.job.title)
         for result in results
@@ -341,12 +341,12 @@ def slowest(results: list[Result]) -> list[tuple[str, str, str]]:
 
 
 def yardstick() -> float:
-    """The seconds that importing invoke, docker and kubernetes takes: how fast this machine is today."""
+    """Return the seconds that importing invoke, docker and kubernetes takes: a measure of this machine's speed today."""
     return min(float(shell.run([sys.executable, "-c", YARDSTICK])) for _ in range(3))
 
 
 def of_the_goal(seconds: float) -> str:
-    """How much of the core tier's goal a run took."""
+    """Report how much of the core tier's goal a run took."""
     return (
         f"Core took {duration(seconds)} of {duration(CORE_SECONDS)}. "
         f"Importing invoke, docker and kubernetes takes {yardstick():.2f} s here."
@@ -354,7 +354,7 @@ def of_the_goal(seconds: float) -> str:
 
 
 def summary(results: list[Result]) -> str:
-    """The same in Markdown for a job's page, with the tests' notes and failures."""
+    """Return the final table in Markdown for a GitHub job's page, with the tests' notes and failures."""
     lines = ["| part | result | time | where |", "|---|---|---|---|"]
     lines += [f"| {' | '.join(row)} |" for row in rows(results)]
     for result in results:

@@ -1,4 +1,4 @@
-"""Find or install a Python for the unit tests: the machine's own, otherwise an image that has it."""
+"""Find, pull or build an image with a Python that this machine lacks, for the unit tests."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from nodeimages import here, names
 class Python:
     """One Python minor: the image to pull, the Debian release that has it, or "", and that release's package.
 
-    Three are pulled by tag: no digest is known for them.
+    Three images are pulled by tag, because their digests are not known.
     """
 
     minor: str
@@ -39,7 +39,7 @@ PYTHONS = {
 
 
 def image(settings: Settings, do: Door, minor: str, may_install: bool) -> str:
-    """The name of an image with that Python; if it is missing, pull or build it, if `may_install`.
+    """Return the reference of an image with that Python; if it is missing and `may_install`, pull or build it.
 
     Raises EngineError, SetupError.
     """

@@ -1,4 +1,4 @@
-"""The documentation as a website: the same Markdown that a repository's host shows, built with Sphinx.
+"""The documentation as a website, built with Sphinx from the same Markdown that the repository's host shows.
 
 `python -m ci.site` builds it in reports/site; a warning is an error.
 """
@@ -33,14 +33,14 @@ CHAPTERS = {  # the order of the menu
 }
 READMES = ("nodeimages/**", "examples/*", "benchmarks", "tests")
 LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
-FILES = "files"  # what pages link to besides pages
+FILES = "files"  # the folder of linked files that are not pages
 SITE = FOLDER / "reports" / "site"
 BUILD = ("tox", "run", "-e", "docs")
 OPTIONS = ("--quiet", "--fail-on-warning", "--keep-going", "-c", str(FOLDER / "docs"))
 
 
 def pages() -> dict[Path, str]:
-    """The Markdown files, and their names in the site."""
+    """Return the Markdown files with their names in the site."""
     found = {path: path.name for pattern in ("*.md", "docs/*.md") for path in sorted(FOLDER.glob(pattern))}
     for readme in sorted(one for part in READMES for one in FOLDER.glob(f"{part}/README.md")):
         found[readme] = "-".join(readme.parent.relative_to(FOLDER).parts) + ".md"
@@ -48,7 +48,7 @@ def pages() -> dict[Path, str]:
 
 
 def assemble(site: Path, ns: Collection) -> None:
-    """Write the pages, with links that fit their places in the site, and what they link to."""
+    """Write the pages, with their links adapted to the site, and the files that they link to."""
     known = pages()
     for path, name in known.items():
         (site / name).write_text(_linked(path, known, site))
@@ -62,7 +62,7 @@ def _linked(page: Path, known: dict[Path, str], site: Path) -> str:
     def place(found: re.Match[str]) -> str:
         target = Path(os.path.normpath(page.parent / found[1]))
         if target in known or not target.is_file():
-            return known.get(target, found[1])  # Sphinx complains of what is not there
+            return known.get(target, found[1])  # Sphinx reports a missing target
         copy = Path(FILES) / target.relative_to(FOLDER)
         (site / copy).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(target, site / copy)
@@ -72,7 +72,7 @@ def _linked(page: Path, known: dict[Path, str], site: Path) -> str:
 
 
 def tasks(ns: Collection) -> str:
-    """The page of the tasks, from their docstrings and options."""
+    """Return the page of the tasks, from their docstrings and options."""
     text = ["# Tasks", "", "What `./inv --help TASK` prints.", ""]
     for name, task in sorted(ns.tasks.items()):
         # Markdown would join the lines "Example: ..." and "Undo: ..."
@@ -84,20 +84,20 @@ def tasks(ns: Collection) -> str:
 
 
 def write(html: Path, ns: Collection) -> int:
-    """Build the site in an empty folder. Returns Sphinx' exit code."""
+    """Build the site in the empty folder `html`. Return Sphinx's exit code."""
     with tempfile.TemporaryDirectory() as source:
         assemble(Path(source), ns)
         return subprocess.run([sys.executable, "-m", "sphinx", *OPTIONS, source, str(html)], check=False).returncode
 
 
 def build() -> None:
-    """Build the site in SITE. Raises TaskError if a page has a fault, which Sphinx has shown."""
+    """Build the site in SITE. Raises TaskError if a page has an error, which Sphinx has printed."""
     if shell.show([sys.executable, "-m", *BUILD]):
         raise TaskError("The website was not built: see above.", "Mend what it names, then ./inv docs")
 
 
 def server(port: int, site: Path = SITE) -> ThreadingHTTPServer:
-    """A server of the site on 127.0.0.1. Raises TaskError if the port is taken."""
+    """Return a server for the site on 127.0.0.1. Raises TaskError if the port cannot be used."""
     try:
         return ThreadingHTTPServer(("127.0.0.1", port), partial(_Quiet, directory=str(site)))
     except OSError as error:
@@ -106,9 +106,9 @@ def server(port: int, site: Path = SITE) -> ThreadingHTTPServer:
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
-        """Log nothing: the terminal shows where the site is."""
+        """Log nothing: the terminal already shows the URL."""
 
 
 if __name__ == "__main__":
-    shutil.rmtree(SITE, ignore_errors=True)  # no page stays that is no more
+    shutil.rmtree(SITE, ignore_errors=True)  # remove pages that no longer exist
     sys.exit(write(SITE, importlib.import_module("tasks").ns))  # tasks.py imports ci, which must not import it

@@ -1,4 +1,4 @@
-"""The tasks of this repository alone: `test`, with a table of what was tested and what was not, and `docs`."""
+"""The tasks that only this repository has: `test`, with a table of what was and was not tested, and `docs`."""
 
 import os
 import time

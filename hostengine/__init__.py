@@ -1,4 +1,4 @@
-"""The container engine of a bare Debian machine: installed with apt, started, stopped, and removed with all else from setup.
+"""Install, start and stop the container engine of a bare Debian machine, and remove it with everything else from setup.
 
-`kubetasks` works without it, and then asks a person to start Docker.
+`kubetasks` works without this package, and then asks the user to start Docker.
 """

@@ -1,4 +1,4 @@
-"""The container engine of this machine: Debian's, installed if there is none, started if nothing else starts it, and stopped."""
+"""This machine's container engine: install Debian's if there is none, start it if nothing else does, and stop it."""
 
 import contextlib
 import os
@@ -22,11 +22,11 @@ from kubetasks.terminal.door import Door
 
 PACKAGE = "docker.io"
 PACKAGES = [PACKAGE, "iptables", "ca-certificates"]
-SINCE_DEBIAN_13 = ["docker-cli"]  # before that the command line is part of docker.io
+SINCE_DEBIAN_13 = ["docker-cli"]  # in earlier releases the CLI is part of docker.io
 SOCKET = Path("/var/run/docker.sock")
 PID_FILES = (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/containerd.pid"))
 DATA = "/var/lib/docker"
-FOLDERS = (DATA, "/etc/docker")  # what an engine creates and its packages leave
+FOLDERS = (DATA, "/etc/docker")  # created by an engine, and left when its packages are removed
 SYSTEMD = Path("/run/systemd/system")  # exists if systemd is the init system: sd_booted(3)
 UNIT = "docker.service"
 STARTED = "sudo systemctl start docker; and, once: sudo usermod -aG docker $USER"
@@ -34,11 +34,11 @@ START_SECONDS = 60
 STOP_SECONDS = 60
 START_ATTEMPTS = 3
 LIMITED = "limited-runc"
-CAREFUL_SINCE = 23  # from this release on Docker asks only for capabilities that it has
+CAREFUL_SINCE = 23  # since this release, Docker requests only capabilities that it has
 
 
 def local(socket: Path = SOCKET) -> Engine | None:
-    """The engine of this machine, or None if none answers. Raises EngineError if it denies access or is too old."""
+    """Return this machine's engine, or None if none answers. Raises EngineError if it denies access or is too old."""
     if not socket.is_socket():
         return None
     try:
@@ -48,13 +48,13 @@ def local(socket: Path = SOCKET) -> Engine | None:
 
 
 def lacking() -> list[str]:
-    """The capabilities that this machine's root lacks, and that an older engine would stumble over."""
+    """Return the capabilities that this process, as root, lacks; an engine before CAREFUL_SINCE would fail because of them."""
     last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
     return limited_runc.lacking(Path("/proc/self/status").read_text(), last)
 
 
 def ensure(settings: Settings, do: Door, log: Path) -> None:
-    """Install and start an engine; called only if none answers. Raises EngineError, SetupError, ProgramError."""
+    """Install an engine if needed, and start it; call only if none answers. Raises EngineError, SetupError, ProgramError."""
     if settings.engine == "refuse":
         raise EngineError(
             f"No container engine answers, and {INVOKE}_SETUP_ENGINE=refuse forbids installing one.",
@@ -75,7 +75,7 @@ def ensure(settings: Settings, do: Door, log: Path) -> None:
 
 
 def _install(cache: Path, log: Path) -> None:
-    """Install Debian's engine; record the folders that come with it first, or an interruption would lose them."""
+    """Install Debian's engine; first record the folders that it will create, or an interruption would lose them."""
     fresh = [folder for folder in FOLDERS if not Path(folder).exists()]
     with receipt.changed(cache) as made:
         made.folders = sorted({*made.folders, *fresh})
@@ -83,7 +83,7 @@ def _install(cache: Path, log: Path) -> None:
 
 
 def start(cache: Path, do: Door, log: Path) -> None:
-    """Start the engine that is installed, and record how to stop it. Raises SetupError, ProgramError."""
+    """Start the installed engine, and record how to stop it. Raises SetupError, ProgramError."""
     import tenacity
 
     with do.step("Starting the container engine"):
@@ -92,14 +92,14 @@ def start(cache: Path, do: Door, log: Path) -> None:
             with receipt.changed(cache) as made:
                 made.engine_unit, made.engine_pid = UNIT, 0
             return
-        # containers that outlived a killed engine can keep the first new one from coming up
+        # containers that outlived a killed engine can prevent the first new one from starting
         for attempt in tenacity.Retrying(stop=tenacity.stop_after_attempt(START_ATTEMPTS), reraise=True):
             with attempt:
                 _start_process(cache)
 
 
 def _start_process(cache: Path) -> None:
-    """Start dockerd in a session of its own, without a terminal or a pipe of ours. Raises SetupError."""
+    """Start dockerd in a session of its own, detached from our terminal and pipes. Raises SetupError."""
     _remove_stale_pid_files()
     folder = cache / "engine"
     folder.mkdir(parents=True, exist_ok=True)
@@ -134,21 +134,21 @@ def _start_process(cache: Path) -> None:
 
 
 def _runtime_options(folder: Path) -> list[str]:
-    """The options that make an older engine work on a machine that lacks a capability; none elsewhere."""
+    """Return the options that make an older engine work on a machine that lacks a capability, or [] if none are needed."""
     found = re.search(r"version (\d+)", shell.run(["dockerd", "--version"]))
     if not lacking() or not found or int(found.group(1)) >= CAREFUL_SINCE:
         return []
     program = folder / "limited_runc.py"
     shutil.copy(limited_runc.__file__, program)
     wrapper = folder / LIMITED
-    python = os.path.realpath(sys.executable)  # not the one of .venv: the engine outlives it
+    python = os.path.realpath(sys.executable)  # not .venv's, which the engine may outlive
     wrapper.write_text(f'#!/bin/sh\nexec {shlex.join([python, "-I", "-S", str(program)])} "$@"\n')
     wrapper.chmod(0o755)
     return [f"--add-runtime={LIMITED}={wrapper}", f"--default-runtime={LIMITED}"]
 
 
 def _remove_stale_pid_files() -> None:
-    """Remove what a killed engine left: a new one refuses to start if another process has the number in it."""
+    """Remove the PID files of a killed engine: a new one refuses to start if another process now has that PID."""
     for path in PID_FILES:
         with contextlib.suppress(OSError, ValueError):
             if not _runs(int(path.read_text()), ("dockerd", "containerd")):
@@ -156,7 +156,7 @@ def _remove_stale_pid_files() -> None:
 
 
 def _runs(pid: int, names: tuple[str, ...] = ("dockerd",)) -> bool:
-    """Whether `pid` is a process of one of those programs; one that ended but was not waited for is none."""
+    """Return whether `pid` is a process of one of these programs, and not a zombie."""
     with contextlib.suppress(OSError):
         status = Path(f"/proc/{pid}/status").read_text()
         name, state = re.findall(r"^(?:Name|State):\t(\S+)", status, re.MULTILINE)
@@ -165,14 +165,14 @@ def _runs(pid: int, names: tuple[str, ...] = ("dockerd",)) -> bool:
 
 
 def running(made: receipt.Receipt) -> bool:
-    """Whether the engine that setup started is running."""
+    """Return whether the engine that setup started is running."""
     if made.engine_unit:
         return _unit(made.engine_unit)["ActiveState"] == "active"
     return bool(made.engine_pid) and _runs(made.engine_pid)
 
 
 def stop(cache: Path, do: Door) -> bool:
-    """Stop the engine that setup started; return False if it does not run. Raises SetupError, ProgramError."""
+    """Stop the engine that setup started; return False if it was not running. Raises SetupError, ProgramError."""
     if not cache.exists():
         return False
     with receipt.locked(cache, do.tell):
@@ -180,7 +180,7 @@ def stop(cache: Path, do: Door) -> bool:
 
 
 def stop_locked(cache: Path, do: Door) -> bool:
-    """Do what `stop` does, for a caller that holds the lock."""
+    """Like `stop`, for a caller that holds the lock."""
     made = receipt.read(cache)
     found = running(made)
     if found:
@@ -193,12 +193,12 @@ def stop_locked(cache: Path, do: Door) -> bool:
 
 
 def _stop_unit(unit: str) -> None:
-    # with its socket, or the next question would start it again
+    # with its socket unit, or the next request would start it again
     shell.run(["systemctl", "stop", *_unit(unit)["TriggeredBy"].split(), unit])
 
 
 def _unit(name: str) -> dict[str, str]:
-    """The state of a systemd unit, and the units that start it on demand."""
+    """Return the state of a systemd unit, and the units that trigger it."""
     output = shell.run(["systemctl", "show", "--property=ActiveState,TriggeredBy", name])
     return {"ActiveState": "", "TriggeredBy": "", **dict(line.split("=", 1) for line in output.splitlines())}
 
@@ -216,8 +216,8 @@ def _stop_process(pid: int) -> None:
 
 
 def remove_folder(folder: Path, log: Path) -> None:
-    """Remove a folder of an engine that does not run. Raises SetupError, ProgramError."""
-    # an engine that was killed leaves its mounts, the folder itself among them
+    """Remove a folder of an engine that is not running. Raises SetupError, ProgramError."""
+    # a killed engine leaves its mounts, which can include the folder itself
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     for mount in sorted(mounts, reverse=True):
         if Path(mount).is_relative_to(folder):

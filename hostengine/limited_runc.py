@@ -1,7 +1,7 @@
-"""A container runtime for a machine whose root lacks a capability: runc, asked for no more than there is.
+"""A container runtime for a machine whose root lacks a capability: runc, given only the capabilities that root has.
 
-Docker before 23 gives a privileged container every capability that it knows, and runc refuses the ones that this
-process may not hand on. The engine starts this file as its runtime, so it stands alone: standard library only.
+Docker before 23 gives a privileged container every capability that it knows, and runc rejects the ones that this
+process cannot pass on. The engine runs this file as its runtime, so it may import only the standard library.
 """
 
 import itertools
@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any
 
-# The numbers of Linux' capabilities, in order from 0: include/uapi/linux/capability.h
+# Linux capabilities in the order of their numbers, from 0: include/uapi/linux/capability.h
 CAPABILITIES = (
     "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
     "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN "
@@ -20,19 +20,19 @@ CAPABILITIES = (
 
 
 def bounding_set(status: str) -> set[str]:
-    """The capabilities (CAP_...) in the text of /proc/PID/status that its process may hand on."""
+    """Return the capabilities (CAP_...) that a process may pass on, from the text of its /proc/PID/status."""
     mask = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapBnd:"))
     return {f"CAP_{name}" for number, name in enumerate(CAPABILITIES) if mask >> number & 1}
 
 
 def lacking(status: str, last: int) -> list[str]:
-    """The capabilities that the kernel knows (numbers 0 to `last`) and that the process may not hand on."""
+    """Return the capabilities that the kernel knows (numbers 0 to `last`) but the process cannot pass on."""
     held = bounding_set(status)
     return [f"CAP_{name}" for name in CAPABILITIES[: last + 1] if f"CAP_{name}" not in held]
 
 
 def limit(process: dict[str, Any], held: set[str]) -> None:
-    """Leave in a runtime specification's process object only capabilities that are held."""
+    """Remove all capabilities that are not held from the process object of a runtime specification."""
     for names in (process.get("capabilities") or {}).values():
         names[:] = [name for name in names if name in held]
 

@@ -1,4 +1,4 @@
-"""Debian's packages, installed and removed with apt, never at the cost of packages that setup did not install."""
+"""Install and remove Debian packages with apt, without removing any package that setup did not install."""
 
 import os
 import re
@@ -13,19 +13,19 @@ from kubetasks.terminal import interruption, shell
 
 ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}  # no questions, and output that can be parsed
 INSTALL = ["install", "--no-install-recommends"]
-# what nobody asked for goes unless a package depends on it, also if one recommends it
+# remove automatically installed packages that none depends on, even if one recommends or suggests them
 AUTOREMOVE = ["-oAPT::AutoRemove::RecommendsImportant=false", "-oAPT::AutoRemove::SuggestsImportant=false", "autoremove"]
 
 
 def possible() -> bool:
-    """Whether this is Debian or one of its derivatives, and we are root."""
+    """Return whether this is Debian or a derivative, and we are root."""
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
 def install(names: list[str], cache: Path, log: Path, if_known: Sequence[str] = ()) -> None:
-    """Install `names`, and those of `if_known` that this release has; record what is new, dependencies too.
+    """Install `names`, and the packages in `if_known` that this release has; record new packages, including dependencies.
 
-    Raises ProgramError if apt fails, and SetupError if apt does not know a name or would remove a package: nothing is changed.
+    Raises ProgramError if apt fails; SetupError, before any change, if it does not know one of `names` or would remove a package.
     """
     before = _installed()
     if set(names) <= before:
@@ -50,9 +50,9 @@ def install(names: list[str], cache: Path, log: Path, if_known: Sequence[str] = 
 
 
 def removable(names: list[str]) -> tuple[list[str], list[str]]:
-    """Those of `names`, installed by setup, that no package of others depends on, and the others that are still there.
+    """Return the packages in `names` (from setup) that no other package depends on, and the others that are still installed.
 
-    apt is told that somebody asked for every package but these, and what it would remove then.
+    apt simulates an autoremove for which only these packages are marked as automatically installed.
     """
     there = _installed().intersection(names) if names else set()
     if not there:
@@ -66,7 +66,7 @@ def removable(names: list[str]) -> tuple[list[str], list[str]]:
 
 
 def remove(going: list[str], kept: list[str], log: Path) -> None:
-    """Remove packages with their configuration; leave those that are kept to apt's autoremove. Raises ProgramError."""
+    """Purge the packages in `going`, and leave those in `kept` to a later autoremove. Raises ProgramError."""
     if kept:
         shell.run(["apt-mark", "auto", *kept], env=ENVIRONMENT, log=log)
     if going:
@@ -74,20 +74,20 @@ def remove(going: list[str], kept: list[str], log: Path) -> None:
 
 
 def _installed() -> set[str]:
-    # one that another apt is unpacking at this moment counts: it is not ours to remove later
+    # a package that another apt is just unpacking counts as installed, so that setup does not remove it later
     listing = shell.run(["dpkg-query", "--show", "--showformat", "${db:Status-Abbrev}\t${Package}\n"])
     return {line.split("\t")[1] for line in listing.splitlines() if line[1] not in "nc"}
 
 
 def _known(names: list[str]) -> set[str]:
-    """Those of `names` that apt could install."""
+    """Return the packages in `names` that apt could install."""
     policy = shell.run(["apt-cache", "policy", *names], env=ENVIRONMENT)
     found = re.findall(r"^(\S+):\n  Installed: .*\n  Candidate: (.*)$", policy, re.MULTILINE)
     return {name for name, candidate in found if candidate != "(none)"}
 
 
 def _simulate(argv: list[str]) -> tuple[set[str], set[str]]:
-    """The packages that apt-get would install or upgrade, and those that it would remove."""
+    """Return the packages that apt-get would install or upgrade, and the packages that it would remove."""
     output = shell.run(["apt-get", "--simulate", *argv], env=ENVIRONMENT)
     planned, removed = (set(re.findall(rf"^(?:{word}) (\S+)", output, re.MULTILINE)) for word in ("Inst", "Remv|Purg"))
     return planned, removed

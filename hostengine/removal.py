@@ -1,4 +1,4 @@
-"""Remove what setup installed, the engine too."""
+"""Remove what setup installed, including the engine."""
 
 import os
 import shutil
@@ -18,15 +18,15 @@ from kubetasks.setup.removal import remove_images, require_no_clusters
 from kubetasks.terminal.door import Door
 
 WRITTEN_BY_ENGINES = ("key.json",)  # in /etc/docker
-LISTED = 10  # foreign things that a message names
+LISTED = 10  # the most objects that a message lists
 
 
 def remove(settings: Settings, do: Door, socket: Path = machine_engine.SOCKET) -> list[str]:
     """Remove images, the engine that setup installed, and the cache folder. Return their names.
 
-    `socket` is that of this machine's engine, whatever DOCKER_HOST or docker's context says. Whatever forbids the removal is
-    looked for before anything is removed. Raises ClusterError while a cluster of any project exists, EngineError if the engine
-    does not answer, SetupError if the engine that setup installed holds something of others or cannot be asked.
+    `socket` is the local engine's, regardless of DOCKER_HOST and docker's context. All checks run before anything is removed.
+    Raises ClusterError while a cluster of any project exists, EngineError if the engine does not answer, SetupError if the engine
+    that setup installed holds objects that setup did not create, or cannot be queried or stopped.
     """
     if not settings.cache.exists():
         return []
@@ -45,7 +45,7 @@ def remove(settings: Settings, do: Door, socket: Path = machine_engine.SOCKET) -
         going, kept = packages.removable(made.packages)
         gone = remove_images(used, made, do) if used else []
         started_now = not ran and machine_engine.running(made)
-        # a service that an earlier setup started is the person's to manage; a process uses files of the cache
+        # a service that an earlier setup started is left to the user; a process uses files in the cache
         if (doomed or made.engine_pid or started_now) and machine_engine.stop_locked(settings.cache, do):
             gone.append("the engine that setup started")
         gone += _uninstall(going, kept, made, do, log)
@@ -54,16 +54,16 @@ def remove(settings: Settings, do: Door, socket: Path = machine_engine.SOCKET) -
 
 
 def _doomed_folders(made: Receipt) -> list[Path]:
-    """The existing folders that go with the engine: those that setup recorded, and what purging its package deletes."""
+    """Return the existing folders to remove with the engine: those that setup recorded, and the one that a purge deletes."""
     purged = [machine_engine.DATA] if machine_engine.PACKAGE in made.packages else []
     return [folder for folder in map(Path, dict.fromkeys([*made.folders, *purged])) if folder.exists()]
 
 
 def _local_engine(settings: Settings, do: Door, socket: Path, log: Path) -> Engine | None:
-    """The engine of this machine, or None if it has none; a stopped one is started, because its content cannot be seen.
+    """Return this machine's engine, or None if there is none; start it if it is stopped: only a running one lists its content.
 
-    If another one is named, the tasks do not use it: it matters only if its folders are to be removed. Raises EngineError or,
-    if they are, SetupError.
+    If DOCKER_HOST or docker's context names another engine, the local one matters only if its folders are to be removed; if they
+    are, every error is a SetupError. Otherwise raises EngineError, SetupError, ProgramError.
     """
     doomed = _doomed_folders(receipt.read(settings.cache))
     if not doomed and access.named():
@@ -100,7 +100,7 @@ def _unasked(doomed: list[Path], reason: str) -> SetupError:
 
 
 def _require_ours(found: Engine, socket: Path, made: Receipt, doomed: list[Path]) -> None:
-    """Refuse to remove folders that hold something of others, or of an engine that is not the one that answers."""
+    """Raise SetupError if the folders hold objects from outside setup, or belong to an engine other than `found`."""
     try:
         data = Path(found.info["DockerRootDir"])
     except TaskError as error:
@@ -129,7 +129,7 @@ def _require_stoppable(made: Receipt) -> None:
 
 
 def _uninstall(going: list[str], kept: list[str], made: Receipt, do: Door, log: Path) -> list[str]:
-    """Remove folders and packages. Return their names."""
+    """Remove folders and packages; return the names of what was removed."""
     folders = [folder for folder in made.folders if Path(folder).exists()]
     for folder in folders:
         machine_engine.remove_folder(Path(folder), log)

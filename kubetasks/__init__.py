@@ -1,7 +1,7 @@
-"""Bring an application to a Kubernetes cluster: tasks for invoke, and fixtures for pytest.
+"""Deploy an application to a Kubernetes cluster: tasks for invoke, and fixtures for pytest.
 
-Public are the names in `__all__`, the fixtures and options of `kubetasks.pytest_plugin`, the names of the tasks and their
-settings, and the exit codes of `kubetasks.errors`. Everything else may change without notice.
+The public API is the names in `__all__`, the fixtures and options of `kubetasks.pytest_plugin`, the names of the tasks and
+their settings, and the exit codes of `kubetasks.errors`. Everything else may change without notice.
 
 In a project's tasks.py:
 
@@ -67,7 +67,7 @@ HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is public when it is used: `python -m kubetasks` must be able to handle Ctrl-C before it imports more."""
+    """Import a public name on first use: `python -m kubetasks` must be able to handle Ctrl-C before it imports more."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"kubetasks.{HOMES.get(name, 'errors')}"), name)

@@ -1,9 +1,9 @@
-"""`python -m kubetasks`: invoke with our tasks in groups, a suggestion for a mistyped one, and the exit codes of a shell."""
+"""`python -m kubetasks`: invoke, with grouped tasks, a suggestion for a mistyped word, and the exit codes of a shell."""
 
 import signal
 
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it is not ignored
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until a task begins: the imports take a quarter of a second
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # is not ignored
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until a task starts: the imports take a quarter of a second
 
 import difflib
 import errno
@@ -32,7 +32,7 @@ from kubetasks.terminal.report import discard, end_unread
 
 BAD_SETTING = 2
 SCRIPT = "kubetasks"  # what the wheel installs; ./inv runs this module instead
-GC_THRESHOLD = 100_000  # objects: imports create fewer, all of which stay; collecting takes a twentieth of a short run
+GC_THRESHOLD = 100_000  # objects: imports create fewer, none of them garbage; collecting takes a twentieth of a short run
 FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
 CORE_HELP: dict[str, str | None] = {  # what invoke's own options mean here
@@ -50,7 +50,7 @@ GROUPS = {  # each in the order of the tutorial's table in README.md
 
 
 class Configuration(Config):
-    """invoke's configuration; a file of it holds sections, or nothing."""
+    """invoke's configuration, whose files must hold sections or be empty."""
 
     def _load_yaml(self, path: os.PathLike[str]) -> Any:
         return _sections(files.yaml, Path(path))
@@ -62,7 +62,7 @@ class Configuration(Config):
 
 
 def _sections(read: Callable[[Path], Any], path: Path) -> Any:
-    """Read a configuration file; None if it is empty. Raises SettingError, and FileNotFoundError for invoke."""
+    """Read a configuration file; return None if it is empty. Raises SettingError, and FileNotFoundError, which invoke handles."""
     path.stat()
     content = read(path)
     if content is None or (isinstance(content, dict) and all(isinstance(key, str) for key in content)):
@@ -71,7 +71,7 @@ def _sections(read: Callable[[Path], Any], path: Path) -> Any:
 
 
 class Tasks(Program):
-    """invoke's program, for the tasks in the current folder's tasks.py."""
+    """invoke's program, for the tasks of the nearest tasks.py or table."""
 
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
         try:
@@ -106,7 +106,7 @@ class Tasks(Program):
             raise
 
     def _load_nearest(self) -> None:
-        """Load the tasks.py that names kubetasks, or the table, nearest to this folder; and the task that begins."""
+        """Load the nearest tasks.py that names kubetasks, or the nearest table, in this folder or above it; add the task init."""
         from kubetasks.project import table
         from kubetasks.project.application import Project
         from kubetasks.tasks import namespace
@@ -135,7 +135,7 @@ class Tasks(Program):
             raise self._explained(error) from error
 
     def _explained(self, error: ParseError) -> Exception:
-        """Name the mistyped word, and the nearest ones; the same error if it is something else."""
+        """Return an error that explains a mistyped word or a missing value; return any other error unchanged."""
         task, options = (error.context.name, list(error.context.flags)) if error.context else ("", [])
         shown = f"{self.binary} --help {task or 'TASK'} shows the options of {task or 'a task'}"
         valueless = re.search(r"<Argument: ([\w-]+).* needed value", str(error))
@@ -170,7 +170,7 @@ class Tasks(Program):
         raise Exit
 
     def list_flat(self) -> None:
-        """Print the tasks in GROUPS; others last."""
+        """Print the tasks by GROUPS, others last."""
         pairs = dict(self._make_pairs(self.scoped_collection))
         groups = {title: [name for name in names if name in pairs] for title, names in GROUPS.items()}
         grouped = {name for names in groups.values() for name in names}
@@ -193,7 +193,7 @@ class Tasks(Program):
 
 
 def _exit_refused(error: OSError) -> NoReturn:
-    """Say what a person can do about a full disk, or a file that somebody else owns, and exit. Raises any other error again."""
+    """Exit with a hint for a full disk, or for a file to which this user has no access. Raise any other error again."""
     if error.errno in FULL:
         refused = FileError(f"{error.filename or 'A file'}: {error.strerror}.", "df -h shows where there is room")
     elif error.errno in REFUSALS and error.filename:
@@ -202,13 +202,13 @@ def _exit_refused(error: OSError) -> NoReturn:
     else:
         raise error
     print(refused.message, file=sys.stderr)
-    with suppress(OSError):  # it is no file
+    with suppress(OSError):  # it is not a real file
         discard(sys.stdout)
     sys.exit(refused.code)
 
 
 def handle_signals() -> None:
-    """Let SIGTERM and SIGHUP end a task as Ctrl-C does; what is ignored, as SIGHUP is under nohup, stays so."""
+    """Make SIGTERM and SIGHUP end a task as Ctrl-C does; a signal that is ignored, as SIGHUP under nohup, stays ignored."""
     for number in interruption.SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, interruption.on_signal)
@@ -218,7 +218,7 @@ def main() -> None:
     gc.set_threshold(GC_THRESHOLD)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode is no reason to fail
+            stream.reconfigure(errors="backslashreplace")  # do not fail on a terminal without Unicode
     try:
         try:
             installed = Path(sys.argv[0]).name == SCRIPT
@@ -228,7 +228,7 @@ def main() -> None:
             sys.stdout.flush()
     except BrokenPipeError:
         end_unread(sys.stdout)
-    except OSError as error:  # what was left in the buffer: the file that it goes to is full
+    except OSError as error:  # flushing the buffer failed, for example on a full disk
         _exit_refused(error)
 
 

@@ -1,4 +1,4 @@
-"""Errors that a person can act on: one sentence, the next command to type, and an exit code for each kind."""
+"""Errors that the user can act on: one sentence, the next command to type, and an exit code for each kind."""
 
 import signal
 from collections.abc import Iterator
@@ -8,16 +8,16 @@ from invoke.exceptions import Exit
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what led to it, the nearest first."""
+    """Yield the error and its causes, the nearest first."""
     told: list[BaseException] = []
-    while error and error not in told:  # one that is raised again may have been led to by itself
+    while error and error not in told:  # an error that is raised again may be among its own causes
         told.append(error)
         yield error
         error = error.__cause__ or error.__context__
 
 
 class TaskError(Exit):
-    """A failure that a person can act on. invoke prints it once and exits with `code`.
+    """A failure that the user can act on. invoke prints it once and exits with `code`.
 
     `sentence` says what failed and where, `hint` the next command or setting to try.
     """
@@ -58,7 +58,7 @@ class ImageError(TaskError):
 
 
 class RolloutError(TaskError):
-    """The rollout failed or timed out. `screen` is the diagnosis, if there is one: it begins with the sentence."""
+    """The rollout failed or timed out. `screen`, if given, is the diagnosis, which starts with the sentence."""
 
     code = 6
 
@@ -69,13 +69,13 @@ class RolloutError(TaskError):
 
 
 class ExposeError(TaskError):
-    """No address of the service answers from this machine."""
+    """The service is missing or has no address, or requests from this machine get no answer."""
 
     code = 7
 
 
 class OwnershipError(TaskError):
-    """Something with our name exists but does not carry our label."""
+    """Something with the wanted name exists, but does not carry the owner's label."""
 
     code = 8
 
@@ -87,19 +87,19 @@ class SetupError(TaskError):
 
 
 class LeftoverError(TaskError):
-    """Something is left after a clean-up."""
+    """A clean-up could not remove everything."""
 
     code = 10
 
 
 class FileError(TaskError):
-    """The operating system refuses access to a file or folder of the tasks."""
+    """The operating system denies access to a file or folder of the tasks, or the disk is full."""
 
     code = 12
 
 
 class ProgramError(TaskError):
-    """A program failed: the last line that it printed, its command line, and what it printed before."""
+    """A program failed: the message has its last line of output, its command line, and up to 11 lines of output before."""
 
     code = 11
 

@@ -1,7 +1,7 @@
-"""Fixtures that bring an application to a throwaway Kubernetes cluster, for pytest with and without pytest-xdist.
+"""Fixtures that deploy an application to a throwaway Kubernetes cluster, for pytest with or without pytest-xdist.
 
-Nothing is touched before a test asks for the first cluster. When the run ends, whatever it created is removed; what a killed
-run left is removed by the next one. No signal handler is installed, and no variable of the environment is set.
+Nothing is changed until a test requests a cluster. When the run ends, everything it created is removed; the next run removes
+what a killed run left. No signal handler is installed, and no environment variable is set.
 """
 
 import contextlib
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from kubetasks.testing.session import Session
     from kubetasks.testing.traffic import Traffic
 
-# the package is imported when a fixture needs it: a run without them must not wait for it
+# the package is imported when a fixture needs it, so that a run without these fixtures does not wait for it
 R = TypeVar("R")
 TOKEN = pytest.StashKey[str]()
 SESSION = pytest.StashKey["Session"]()
-PLACES = pytest.StashKey[list[tuple["Cluster", str]]]()  # cluster and namespace of each place that a test uses
-KEPT = pytest.StashKey[bool]()  # what a failed test used is to be kept
-DIAGNOSIS = ": diagnosis"  # how a report's section ends that has one
+PLACES = pytest.StashKey[list[tuple["Cluster", str]]]()  # the clusters that a test uses, each with the namespace
+KEPT = pytest.StashKey[bool]()  # whether what the test used is to be kept, because it failed
+DIAGNOSIS = ": diagnosis"  # ends the name of a report section or property that holds one
 MARKED = {"nodes", "kind"}
 MARKER = 'k8s(nodes=1, kind=""): the nodes of the cluster of k8s_throwaway, and the configuration file for kind'
-OPTIONS = {  # the setting of each, and its help
+OPTIONS = {  # each option's setting and help
     "provider": ("cluster.provider", "what creates the cluster: kind (the default) or minikube"),
     "kubernetes": ("cluster.kubernetes", "the minor release of Kubernetes, such as 1.36"),
     "context": ("cluster.context", "use the cluster of that context of your kubeconfig instead of creating one"),
@@ -59,12 +59,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Give a worker of pytest-xdist the token of its controller's run."""
+    """Pass the run's token from the controller to a worker of pytest-xdist."""
     node.workerinput["kubetasks"] = node.config.stash[TOKEN]
 
 
 def _session(config: pytest.Config) -> "Session":
-    """The run that this process belongs to."""
+    """Return the run that this process belongs to."""
     if SESSION not in config.stash:
         from kubetasks.testing.session import Session
 
@@ -77,13 +77,13 @@ def _session(config: pytest.Config) -> "Session":
 
 
 def _begun(config: pytest.Config) -> bool:
-    """Whether this process outlives the others of a run that has begun with a cluster."""
+    """Return whether this process, not a worker, is the last one of a run that has requested a cluster."""
     return TOKEN in config.stash and not hasattr(config, "workerinput") and shared_folder(config.stash[TOKEN]).exists()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
-    """Hold what the run created before its workers end and release it, and remove it then. Fail a run that leaves something."""
+    """Lock the ledger before the workers release it, then remove what the run created. Fail a run that leaves something."""
     config = session.config
     if not _begun(config):
         return (yield)
@@ -92,7 +92,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
         return (yield)
     finally:
         if reporter := config.pluginmanager.get_plugin("terminalreporter"):
-            reporter.flush()  # or what is told now could come in the middle of its lines
+            reporter.flush()  # or the messages below could end up in the middle of its lines
         problems = _session(config).end()
         for problem in problems:
             sys.stderr.write(f"{problem}\n")
@@ -101,24 +101,24 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse a marker that would have no effect."""
+    """Fail a test whose marker has unknown arguments or no effect."""
     for marker in item.iter_markers("k8s"):
         wrong = [*map(repr, marker.args), *sorted(marker.kwargs.keys() - MARKED)]
         if wrong:
             pytest.fail(f"@pytest.mark.k8s takes nodes=NUMBER and kind=FILE, not {', '.join(wrong)}.", pytrace=False)
         asked = "k8s_throwaway" in getattr(item, "fixturenames", ())
-        asks = "request" in inspect.signature(getattr(item, "function", dict)).parameters  # perhaps for that
+        asks = "request" in inspect.signature(getattr(item, "function", dict)).parameters  # it may request the fixture itself
         if marker.kwargs and marker in item.own_markers and not (asked or asks):
             pytest.fail("@pytest.mark.k8s describes the cluster of k8s_throwaway, which this test does not use.", pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-    """Add the diagnosis of the clusters that a failed test uses to its report, and leave out how our own code came to it."""
+    """Add a diagnosis of each cluster that a failed test uses to its report, and cut this package's frames off the traceback."""
     told = ""
     if call.excinfo and _is_ours(call.excinfo.value):
         told = str(call.excinfo.value)
-        option = item.config.getoption  # without a terminal, pytest has none of these
+        option = item.config.getoption  # without its terminal plugin, pytest lacks these
         if not (option("fulltrace", False) or option("usepdb", False) or option("tbstyle", "auto") != "auto"):
             _shorten(call.excinfo)
     report = yield
@@ -127,27 +127,27 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         if hasattr(report.longrepr, "addsection"):
             for cluster, namespace in node.stash.get(PLACES, []):
                 text = _diagnosis(cluster, namespace)
-                if text.partition("\n")[0] not in told:  # the error may have it already
+                if text.partition("\n")[0] not in told:  # the error may contain it already
                     report.longrepr.addsection(f"{cluster.name} {namespace}{DIAGNOSIS}", text)
                 item.user_properties.append((f"{item.name}{DIAGNOSIS}", text))  # in the JUnit file too
     return report
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say how what failed tests used can be looked at, if it goes."""
-    ended = [report for reports in terminalreporter.stats.values() for report in reports]  # it is in the one of the teardown
+    """If what failed tests used is removed, say how to keep it."""
+    ended = [report for reports in terminalreporter.stats.values() for report in reports]  # the teardown's report has it
     diagnosed = any(str(name).endswith(DIAGNOSIS) for one in ended for name, _ in getattr(one, "user_properties", ()))
     if diagnosed and not config.getoption("kubetasks_keep"):
         terminalreporter.write_line("What failed tests used goes with this run; --kubetasks-keep keeps it.")
 
 
 def _is_ours(error: BaseException) -> bool:
-    errors = sys.modules.get("kubetasks.errors")  # a run that has not imported it has no such error
+    errors = sys.modules.get("kubetasks.errors")  # not imported: the error cannot be one of them
     return errors is not None and isinstance(error, errors.TaskError)
 
 
 def _shorten(raised: "pytest.ExceptionInfo[BaseException]") -> None:
-    """Let the traceback end where the test called us."""
+    """End the traceback where the test called this package, and drop the error's cause."""
     at: Any = raised.tb
     last, package = at, Path(__file__).parent
     while at and package not in Path(at.tb_frame.f_code.co_filename).parents:
@@ -164,7 +164,7 @@ def _diagnosis(cluster: "Cluster", namespace: str) -> str:
 
 
 def _refused(config: pytest.Config, make: Callable[[], R], *, ends: bool = True) -> R:
-    """Return what `make` returns. A lack of this machine ends a run without workers as a usage error, unless `ends` is False."""
+    """Return what `make` returns, or fail. SettingError and SetupError end a run without workers, unless `ends` is False."""
     from kubetasks.errors import SettingError, SetupError, TaskError
     from kubetasks.testing.session import BrokenError
 
@@ -182,9 +182,9 @@ def _refused(config: pytest.Config, make: Callable[[], R], *, ends: bool = True)
 
 @pytest.fixture(scope="session")
 def k8s_application(pytestconfig: pytest.Config) -> "Project":
-    """The project whose application is tested: that of tasks.py, or of the table, in pytest's root folder or above it.
+    """The project whose application is tested, from tasks.py or from the table, in pytest's root folder or above it.
 
-    Override it for another.
+    Override it to test another.
     """
     from kubetasks.project import table
     from kubetasks.project.application import Project
@@ -206,7 +206,7 @@ def _require_project(project: object) -> None:
 
 
 def _of_tasks(config: pytest.Config, file: Path) -> "Project":
-    """The project of a tasks.py."""
+    """Return the project of a tasks.py."""
     from invoke.collection import Collection
 
     from kubetasks.project.settings import OURS
@@ -225,7 +225,7 @@ def _of_tasks(config: pytest.Config, file: Path) -> "Project":
 
 @pytest.fixture(scope="session")
 def k8s_cluster(request: pytest.FixtureRequest, k8s_application: "Project") -> "Cluster":
-    """The cluster of this run, for all its tests and workers of pytest-xdist: `.name .kubeconfig .context .kubectl()`."""
+    """The cluster of this run, shared by all tests and workers of pytest-xdist: `.name .kubeconfig .context .kubectl()`."""
     _require_project(k8s_application)
     with_image = any("k8s_app" in getattr(item, "fixturenames", ()) for item in request.session.items)
     make = partial(_session(request.config).cluster, k8s_application, with_image=with_image)
@@ -235,7 +235,7 @@ def k8s_cluster(request: pytest.FixtureRequest, k8s_application: "Project") -> "
 
 @contextlib.contextmanager
 def _shown(config: pytest.Config) -> Iterator[None]:
-    """Capture nothing in the block, but in a worker: what it prints is the progress of a cluster, which may take a minute."""
+    """Capture no output in the block, except in a worker, to show the progress of a cluster, which may take a minute."""
     capture, reporter = map(config.pluginmanager.get_plugin, ("capturemanager", "terminalreporter"))
     if not capture or not reporter:
         yield
@@ -247,7 +247,7 @@ def _shown(config: pytest.Config) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def k8s_namespace_labels() -> dict[str, str]:
-    """Labels of each test's namespace. Override it to set a pod security level, for example."""
+    """The labels of each test's namespace. Override it, for example to set a pod security level."""
     return {}
 
 
@@ -257,7 +257,7 @@ def _scope(fixture_name: str, config: pytest.Config) -> Any:  # noqa: ARG001  py
 
 @pytest.fixture(scope=_scope)
 def k8s_namespace(request: pytest.FixtureRequest, k8s_cluster: "Cluster", k8s_namespace_labels: dict[str, str]) -> Iterator[str]:
-    """The name of a fresh namespace of the cluster, which is deleted after the test, or as --kubetasks-scope says."""
+    """The name of a fresh namespace in the cluster, deleted after the test, or after the scope given by --kubetasks-scope."""
     name = f"test-{secrets.token_hex(4)}"
     if not isinstance(k8s_namespace_labels, Mapping):
         pytest.fail(f"The fixture k8s_namespace_labels returns a dict, not {k8s_namespace_labels!r}.", pytrace=False)
@@ -270,7 +270,7 @@ def k8s_namespace(request: pytest.FixtureRequest, k8s_cluster: "Cluster", k8s_na
 
 @pytest.fixture(scope=_scope)
 def k8s_app(request: pytest.FixtureRequest, k8s_cluster: "Cluster", k8s_namespace: str) -> Iterator["App"]:
-    """The application in that namespace, deployed, exposed and answering: `.url .urls .pods() .scale() .rollout() .kubectl()`."""
+    """The application in k8s_namespace, deployed, exposed and answering: `.url .urls .pods() .scale() .rollout() .kubectl()`."""
     from kubetasks.testing.app import App
 
     app = App(k8s_cluster, k8s_namespace)
@@ -289,7 +289,7 @@ def k8s_traffic(k8s_app: "App") -> "Traffic":
 
 @pytest.fixture
 def k8s_throwaway(request: pytest.FixtureRequest, k8s_application: "Project") -> Iterator["Cluster"]:
-    """A cluster of its own for a test, started; `App(k8s_throwaway, "default").deploy()` brings the application to it."""
+    """A running cluster for one test alone; `App(k8s_throwaway, "default").deploy()` deploys the application to it."""
     _require_project(k8s_application)
     marker = request.node.get_closest_marker("k8s")
     given = marker.kwargs if marker else {}

@@ -1,1 +1,1 @@
-"""Everything that talks to the container engine. Clusters and Kubernetes do not belong here."""
+"""Everything that talks to the container engine, and nothing about clusters or Kubernetes."""

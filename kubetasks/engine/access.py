@@ -1,4 +1,4 @@
-"""Which container engine is meant, by DOCKER_HOST, docker's context or docker-env, and a client of it."""
+"""Select the container engine (by DOCKER_HOST, docker's context or docker-env), and connect to it."""
 
 import os
 from collections.abc import Mapping
@@ -9,22 +9,22 @@ from kubetasks.errors import EngineError
 if TYPE_CHECKING:
     import docker
 
-UNASKED = "1.41"  # a version of the API for a client that has asked nothing yet
+UNASKED = "1.41"  # the API version of a client before its first request
 SHELL_VARIABLES = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "MINIKUBE_ACTIVE_DOCKERD")  # set by docker-env
-# set by what minikube's docker-env prints: the node whose engine DOCKER_HOST names, and the DOCKER_HOST from before, if any
+# set by the output of minikube's docker-env: the node whose engine DOCKER_HOST names, and the previous DOCKER_HOST, if any
 NODE_VARIABLE, BEFORE_VARIABLE = "MINIKUBE_ACTIVE_DOCKERD", "MINIKUBE_EXISTING_DOCKER_HOST"
 DEFAULT_CONTEXT = "default"  # this machine's own engine
-IF_AWAY = "Start it; or, for the engine of this machine: unset DOCKER_HOST; docker context use default"  # the named one
+IF_AWAY = "Start it; or, for the engine of this machine: unset DOCKER_HOST; docker context use default"  # "it": the named engine
 CONTEXTS = "docker context ls shows them; docker context use default"
 
 
 def node_of_shell() -> str:
-    """The node whose engine this shell's docker uses since docker-env, or ""."""
+    """Return the node whose engine this shell's docker uses after docker-env, or ""."""
     return os.environ.get(NODE_VARIABLE, "")
 
 
 def environment() -> dict[str, str]:
-    """The variables that make a program use the engine whose containers are nodes, if docker-env named another one."""
+    """Return the variables that make a program use the engine that runs the nodes, or {} if docker-env did not select another."""
     if not node_of_shell():
         return {}
     before = {name: os.environ.get(f"MINIKUBE_EXISTING_{name}", "") for name in ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")}
@@ -32,7 +32,7 @@ def environment() -> dict[str, str]:
 
 
 def docker_client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClient":
-    """A client of an engine that answers, with the version of its API."""
+    """Return a client of the engine that `access` or docker's context selects, with its API version. Raises EngineError."""
     import docker
     from docker.constants import MINIMUM_DOCKER_API_VERSION
     from docker.utils import kwargs_from_env, version_lt
@@ -41,10 +41,10 @@ def docker_client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClie
     where = kwargs_from_env(environment=access) if access.get("DOCKER_HOST") else _of_context()
     options: Any = {"timeout": timeout, "version": UNASKED, **where}
     made = docker.DockerClient(**options)
-    # the answer names the version: asking for the version itself takes an engine ten times as long
+    # the response names the API version, and an engine takes ten times as long to answer a request for the version itself
     api: Any = made.api
-    api.trust_env = False  # or REQUESTS_CA_BUNDLE would replace the engine's own authority
-    if access is os.environ:  # a proxy of this environment is for what the environment names
+    api.trust_env = False  # otherwise REQUESTS_CA_BUNDLE would replace the engine's own CA
+    if access is os.environ:  # this environment's proxy is only for an engine that this environment names
         api.proxies = get_environ_proxies(api.base_url)
     try:
         answer = api.get(f"{api.base_url}/_ping", timeout=timeout)
@@ -60,9 +60,9 @@ def docker_client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClie
 
 
 def named() -> str:
-    """The choice of the engine: "DOCKER_HOST", "the docker context NAME", or "" for this machine's own.
+    """Return what selects the engine: "DOCKER_HOST", "the docker context NAME", or "" for this machine's own.
 
-    In a shell of docker-env, it is the one from before.
+    After docker-env, this is what selected the engine before.
     """
     if {**os.environ, **environment()}.get("DOCKER_HOST"):
         return "DOCKER_HOST"
@@ -71,7 +71,7 @@ def named() -> str:
 
 
 def _context() -> str:
-    """The name of docker's current context."""
+    """Return the name of docker's current context."""
     from docker.context.config import get_current_context_name
 
     current: Any = get_current_context_name
@@ -79,7 +79,7 @@ def _context() -> str:
 
 
 def _of_context() -> dict[str, Any]:
-    """The endpoint of docker's current context. Raises EngineError."""
+    """Return the client options for docker's current context. Raises EngineError if it does not exist or cannot be read."""
     from docker.context import ContextAPI
 
     name = _context()

@@ -9,10 +9,10 @@ from kubetasks.project.dockerfile import decoded, instructions
 from kubetasks.project.words import INV
 from kubetasks.terminal import shell
 
-# Both of buildx: an attestation would make it an image of two platforms, which not every engine can save for a node; and the
-# image must get into the engine, whichever builder a person has chosen for something else.
+# The last two are buildx's. An attestation would add a second platform to the image, which not every engine can save for a node;
+# and the image must end up in the engine, whichever builder the user has selected for other builds.
 VARIABLES = {"DOCKER_BUILDKIT": "1", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "BUILDX_BUILDER": ""}
-MISSING = "buildx component is missing or broken"  # what the docker CLI says, from release 23 on, if it cannot use BuildKit
+MISSING = "buildx component is missing or broken"  # the docker CLI's error (since release 23) if it cannot use BuildKit
 
 
 class MissingError(ImageError):
@@ -20,9 +20,9 @@ class MissingError(ImageError):
 
 
 def required(dockerfile: bytes) -> bool:
-    """Whether the classic builder would build something else from it: it runs the first line of a here-document alone.
+    """Return whether the classic builder would build something different: it runs only the first line of a here-document.
 
-    What else it does not know it refuses.
+    It rejects any other instruction it does not know.
     """
     return any(instruction.heredoc for instruction in instructions(decoded(dockerfile)))
 
@@ -36,11 +36,11 @@ def build(
     dockerfile: str = "Dockerfile",
     target: str = "",
 ) -> None:
-    """Build an image from a tar archive with a Dockerfile of that name, or the stage `target` of it, under each reference.
+    """Build an image, or only its stage `target`, from a tar archive with that Dockerfile, and tag it with each reference.
 
-    `on_line` gets the output. What it raises ends the build, and is raised. BuildKit keeps what it built in a cache, which
-    `docker builder prune` empties. Raises ImageError with the end of the output, MissingError, SetupError if there is no
-    docker CLI.
+    `on_line` gets each line of the output; an error that it raises ends the build and is passed on. BuildKit keeps the results
+    in a cache, which `docker builder prune` empties. Raises ImageError with the end of the output, MissingError if buildx is
+    missing, SetupError if there is no docker CLI.
     """
     import shutil
     import tempfile

@@ -1,4 +1,4 @@
-"""The container engine, through Docker's SDK. What is made in it carries the owner's label."""
+"""The container engine, through Docker's SDK. Everything built or imported here carries the owner's label."""
 
 import json
 import os
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container as Container
 
-REQUEST_TIMEOUT = 60  # seconds; a build or a pull may be silent for longer
-ANSWER_SECONDS = 10  # until a running engine has said its release
+REQUEST_TIMEOUT = 60  # seconds; a build or a pull may be silent for SILENT_SECONDS
+ANSWER_SECONDS = 10  # a running engine reports its release within this time
 SILENT_SECONDS = 1800
-NODE_SECONDS = 600  # a command in a container may take: a node pulls a large image
+NODE_SECONDS = 600  # limit for a command in a container, such as a node's pull of a large image
 TIMED_OUT = 124  # the exit code of coreutils' timeout
-COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # a program writes them if it takes us for a terminal
-BUILD_LINES = 15  # shown of a build that failed
+COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # written by a program that takes its output for a terminal
+BUILD_LINES = 15  # shown of a failed build's output
 BAD_REQUEST = 400
-REQUIRES_BUILDKIT = "requires BuildKit"  # what the classic builder says of RUN --mount, COPY --chmod and others
-# what it says of a cached layer that was removed
+REQUIRES_BUILDKIT = "requires BuildKit"  # the classic builder's error for RUN --mount, COPY --chmod and others
+# its errors for a cached layer that was removed
 LAYER_GONE = re.compile(
     'failed to get digest sha256:|unknown parent image ID|No such image: sha256:|unable to find image "sha256:'
 )
-UNKNOWN_IMAGE = "unrecognized image ID"  # what an engine says, with status 500, of one that goes at the same moment
+UNKNOWN_IMAGE = "unrecognized image ID"  # an engine's error, with status 500, for one that is removed at the same time
 MOUNTS = Path("/proc/self/mountinfo")  # on Linux
-SAVED_BYTES = 1 << 20  # read at a time
-TAKEN, TAG_SECONDS = "already exists", 10  # what an engine says of a name that somebody gives at the same moment
+SAVED_BYTES = 1 << 20  # bytes read at a time
+TAKEN, TAG_SECONDS = "already exists", 10  # the error if another process sets the same tag meanwhile; seconds to retry
 NO_SPACE = "no space left on device"
 ROOM = "docker system df shows what could be removed"
 SAVES_PLATFORM = "1.48"  # the API of Docker 28
@@ -46,7 +46,7 @@ SAVES_PLATFORM = "1.48"  # the API of Docker 28
 
 @dataclass(frozen=True)
 class Created:
-    """A cluster that a project's tasks have created. `provider` is "" for the default one, and `folder` if nothing says it."""
+    """A cluster that a project's tasks created. `provider` is "" for the default provider, and `folder` is "" if unknown."""
 
     name: str
     provider: str
@@ -60,7 +60,7 @@ class AbsentError(EngineError):
 
 
 class PullError(EngineError):
-    """The engine cannot pull an image: no registry gives it that image."""
+    """The engine cannot pull an image from any registry."""
 
 
 class BuildKitNeededError(ImageError):
@@ -72,10 +72,10 @@ class LayerGoneError(ImageError):
 
 
 def connect(timeout: int = REQUEST_TIMEOUT, variables: Mapping[str, str] | None = None, owner: Owner = TOOL) -> "Engine":
-    """Connect to the engine that these variables name to docker: DOCKER_HOST, DOCKER_CERT_PATH, DOCKER_TLS_VERIFY.
+    """Connect to the engine that these variables select: DOCKER_HOST, DOCKER_CERT_PATH, DOCKER_TLS_VERIFY. Raises EngineError.
 
-    Without them, to the one that the environment names, docker's current context, as for docker itself and for kind, or the local
-    one; after docker-env that is the engine that DOCKER_HOST named before. What is made in it is the owner's. Raises EngineError.
+    Without them, use the same engine as docker and kind do: the one that the environment or docker's current context selects, or
+    the local one; after docker-env, the one that was selected before it. Images built or imported here get the owner's label.
     """
     from docker.errors import DockerException
     from requests.exceptions import RequestException
@@ -99,9 +99,9 @@ def connect(timeout: int = REQUEST_TIMEOUT, variables: Mapping[str, str] | None 
 
 
 def release() -> str | None:
-    """The release of the engine that the tasks use, or None if none answers.
+    """Return the release of the engine that the tasks use, or None if none answers.
 
-    Raises EngineError if it denies access or is too old, or if docker's context cannot be read: another one is no remedy.
+    Raises EngineError if it denies access or is too old, or if docker's context cannot be read: another engine would not help.
     """
     try:
         return connect(timeout=ANSWER_SECONDS).version()
@@ -110,7 +110,7 @@ def release() -> str | None:
 
 
 def _reason(error: BaseException) -> str:
-    """Why an engine does not answer: the SDK's words, or those of the system."""
+    """Return why an engine does not answer: the system's error, "it gives no HTTP answer.", or the SDK's message."""
     from requests.exceptions import RequestException
 
     for cause in causes(error):
@@ -121,7 +121,7 @@ def _reason(error: BaseException) -> str:
 
 @contextmanager
 def _reported(what: str) -> Iterator[None]:
-    """Turn Docker's errors into one sentence, and say what is waited for."""
+    """Turn the SDK's errors into an EngineError with one sentence, and report `what` if the block takes long."""
     from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
     from urllib3.exceptions import HTTPError
@@ -133,13 +133,13 @@ def _reported(what: str) -> Iterator[None]:
         told = str(error.explanation or error)
         hint = ROOM if NO_SPACE in told else f"{INV} doctor shows what this machine has; the engine's own log may say more"
         raise EngineError(f"{what} failed: {told}", hint) from error
-    except (DockerException, RequestException, HTTPError, ConnectionError) as error:  # the last two: it ended meanwhile
+    except (DockerException, RequestException, HTTPError, ConnectionError) as error:  # the last two: it stopped meanwhile
         raise EngineError(f"{what} failed: {error}", f"{INV} doctor says whether the engine answers") from error
 
 
 @contextmanager
 def _found(what: str) -> Iterator[None]:
-    """The same; what is not there ends the block."""
+    """Like `_reported`, but end the block quietly if the object does not exist."""
     from docker.errors import NotFound
 
     with _reported(what), suppress(NotFound):
@@ -147,7 +147,7 @@ def _found(what: str) -> Iterator[None]:
 
 
 class Engine:
-    """Methods raise EngineError; something missing is None or False."""
+    """A container engine. Methods raise EngineError; for a missing object, they return None or False."""
 
     def __init__(self, client: "docker.DockerClient", variables: Mapping[str, str], owner: Owner) -> None:
         self._client = client
@@ -156,7 +156,7 @@ class Engine:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The variables that make the docker CLI use this engine, if the environment does not; without a proxy, as we do."""
+        """The variables that make the docker CLI use this engine, without a proxy as here; {} if the environment selects it."""
         if self._variables is os.environ:
             return {}
         host = urlsplit(self._variables.get("DOCKER_HOST", "")).hostname or ""
@@ -164,7 +164,7 @@ class Engine:
         return {**self._variables, "NO_PROXY": direct, "no_proxy": direct}
 
     def _silent(self) -> AbstractContextManager["docker.DockerClient"]:
-        """A client for requests whose answer may pause for minutes."""
+        """Return a client for requests whose response may pause for minutes."""
         return closing(access.docker_client(SILENT_SECONDS, self._variables))
 
     @cached_property
@@ -174,7 +174,7 @@ class Engine:
             return dict(self._client.info())
 
     def require_usable(self) -> None:
-        """Raises EngineError if no cluster can run on this engine, or none would answer at 127.0.0.1 here."""
+        """Raise EngineError if no cluster can run on this engine, or if none would be reachable at 127.0.0.1 from here."""
         where = str(self._client.api.base_url)  # http+docker://localhost for a socket
         if not is_loopback(where):
             raise EngineError(
@@ -186,7 +186,7 @@ class Engine:
             raise EngineError(*refused)
 
     def _around_us(self) -> "dict[str, Any] | None":
-        """The container of this engine in which this process runs, or None."""
+        """Return the attributes of this engine's container that this process runs in, or None."""
         own = machine.container_id(MOUNTS.read_text()) if MOUNTS.exists() else ""
         if own:
             with _found("Looking for this container"):
@@ -194,18 +194,18 @@ class Engine:
         return None
 
     def cautions(self) -> list[str]:
-        """Possible causes of failure on this engine's machine, each with a remedy."""
+        """Return possible causes of failure on this engine's machine, each with a remedy."""
         from urllib.request import getproxies_environment
 
         return machine.cautions(self.info, getproxies_environment())
 
     def version(self) -> str:
-        """The engine's release, for example 28.0.4."""
+        """Return the engine's release, for example 28.0.4."""
         with _reported("Asking the engine for its version"):
             return str(self._client.version()["Version"])
 
     def asks_for_buildkit(self) -> bool:
-        """Whether the engine tells docker to build with BuildKit, as it does from release 23 on."""
+        """Return whether the engine tells docker to build with BuildKit, as engines do since release 23."""
         with _reported("Asking the engine for its builder"):
             answer = self._client.api.get(f"{self._client.api.base_url}/_ping", timeout=ANSWER_SECONDS)
             return str(answer.headers.get("Builder-Version")) == "2"
@@ -213,33 +213,32 @@ class Engine:
     # images
 
     def image_id(self, reference: str) -> str | None:
-        """The image's id (sha256:...), or None."""
+        """Return the image's id (sha256:...), or None."""
         with _found(f"Looking for image {reference}"):
             return str(self._client.images.get(reference).id)
         return None
 
     def digest(self, reference: str) -> str:
-        """The digest under which a registry has the image of that name, as its push or pull said, or ""."""
+        """Return the digest of the image in the registry of its reference, known from a push or pull, or ""."""
         with _found(f"Looking for image {reference}"):
             known = self._client.images.get(reference).attrs["RepoDigests"] or []
             return next((name.partition("@")[2] for name in known if name.startswith(f"{reference.rpartition(':')[0]}@")), "")
         return ""
 
     def image_tags(self, repository: str = "") -> list[str]:
-        """The references of our images with that name, in any registry, sorted: tags, or digests of one that has no tag.
+        """Return the owner's images of that name ("": any) in any registry, as sorted references: tags, or digests if untagged.
 
-        Of two runs that push the same image, the later one leaves a digest.
+        If two runs push the same image, the second leaves an untagged digest.
         """
         with _reported("Listing images"):
-            images = self._client.api.images(
-                filters={"label": self.owner.selector}
-            )  # the list of the client asks again for each one
+            # `images.list` would send one more request per image
+            images = self._client.api.images(filters={"label": self.owner.selector})
             names = [str(name) for image in images for name in image["RepoTags"] or image["RepoDigests"] or ()]
             wanted = re.compile(rf"(.*/)?{re.escape(repository) or '[^/:@]+'}[:@][^/]*")
             return sorted(name for name in names if wanted.fullmatch(name))
 
     def pull(self, reference: str, on_line: Callable[[str], None]) -> None:
-        """Pull an image by digest or tag. Raises PullError, or EngineError for what would keep it from being built too."""
+        """Pull an image by digest or tag. Raises PullError, or EngineError for a failure that would also prevent a build."""
         from docker.errors import APIError
 
         with _reported(f"Pulling {reference}"), self._silent() as client:
@@ -252,7 +251,7 @@ class Engine:
                 raise _pull_error(reference, str(error.explanation or error)) from error
 
     def push(self, name: str, on_line: Callable[[str], None]) -> str:
-        """Push an image to the registry in its name, with the engine's own credentials; return its digest. Raises ImageError."""
+        """Push an image to the registry in its name, with docker login's credentials; return its digest. Raises ImageError."""
         digest = ""
         repository, _, tag = name.rpartition(":")
         with _reported(f"Pushing {name}"), self._silent() as client:
@@ -264,9 +263,9 @@ class Engine:
         return digest
 
     def tag(self, reference: str, name: str) -> None:
-        """Give an image a name, which another may have.
+        """Tag an image as `name`, even if another image has that name.
 
-        Images in containerd: the engine removes the name and creates it anew, and refuses who comes in between.
+        With the containerd image store, the engine deletes and recreates the name, and fails if another process comes first.
         """
         import tenacity
         from docker.errors import APIError
@@ -279,9 +278,9 @@ class Engine:
             tenacity.Retrying(retry=taken, stop=stop, wait=pause, reraise=True)(image.tag, repository, tag)
 
     def platform(self, reference: str) -> str:
-        """The platform that is saved of an image, as in linux/amd64, or "" of an engine that has one of each image.
+        """Return the platform of an image to save, for example linux/amd64, or "" for an engine before Docker 28.
 
-        If an engine keeps images in containerd, one that was pulled names all platforms, and has the content of this one alone.
+        With the containerd image store, a pulled image lists all platforms, but has the content of this one only.
         """
         from docker.utils import version_lt
 
@@ -292,12 +291,12 @@ class Engine:
             return "/".join(filter(None, (image["Os"], image["Architecture"], image.get("Variant"))))
 
     def save(self, references: Sequence[str], file: Path) -> None:
-        """Write an image with these names to a file that `docker load` reads."""
+        """Write an image with these names to a file for `docker load`."""
         parts = dict(zip(("os", "architecture", "variant"), self.platform(references[0]).split("/"), strict=False))
         chosen = {"platform": json.dumps(parts)} if parts["os"] else {}
         try:
             with _reported(f"Saving {references[0]}"), self._silent() as client, file.open("wb") as sink:
-                api = client.api  # its own method takes one name
+                api = client.api  # its get_image method takes only one name
                 url = f"{api.base_url}/v{api.api_version}/images/get"
                 with api.get(url, params={"names": references, **chosen}, stream=True) as answer:
                     answer.raise_for_status()
@@ -307,31 +306,31 @@ class Engine:
             raise EngineError(f"{file} could not be written: {error.strerror}.", "Make room on the disk") from error
 
     def remove_image(self, reference: str) -> bool:
-        """Remove a name, and the image with its last name. False if there is none."""
+        """Remove a reference, and the image with its last reference. Return False if it did not exist."""
         with _found(f"Removing image {reference}"):
             self._client.images.remove(reference, force=True)
             return True
         return False
 
     def remove_dangling(self) -> None:
-        """Remove our images without name and child: the earlier stages of builds."""
+        """Remove the owner's untagged images without children: the earlier stages of builds."""
         from docker.errors import APIError
 
         with _reported("Removing stages of builds"):
             filters, tried = {"label": self.owner.selector, "dangling": True}, set[str]()
-            # if it keeps images in containerd, an engine leaves the parent of one that is removed, and lists it then
+            # with the containerd image store, the parent of a removed image stays, and is listed only then
             while found := {str(image["Id"]) for image in self._client.api.images(filters=filters)} - tried:
                 for image in found:
                     try:
                         self._client.images.remove(image)
                     except APIError as error:
-                        # gone with another or by another run, or a parent of one in use
+                        # removed with another image or by another run, or the parent of one in use
                         if error.status_code not in (404, 409) and UNKNOWN_IMAGE not in str(error):
                             raise
                 tried |= found
 
     def import_image(self, stream: Any, reference: str, changes: list[str]) -> None:
-        """Create an image of one layer from a tar stream; `changes` are Dockerfile instructions."""
+        """Create an image with one layer from a tar stream; `changes` are Dockerfile instructions."""
         repository, _, tag = reference.rpartition(":")
         labels = [f'LABEL {name}="{value}"' for name, value in self.owner.labels.items()]
         with _reported(f"Importing image {reference}"), self._silent() as client:
@@ -346,9 +345,9 @@ class Engine:
         dockerfile: str = "Dockerfile",
         target: str = "",
     ) -> None:
-        """Build an image from a tar archive with a Dockerfile of that name, or the stage `target` of it, under each reference.
+        """Build an image, or only its stage `target`, from a tar archive with that Dockerfile, and tag it with each reference.
 
-        Raises ImageError with the end of the failing step's output, BuildKitNeededError, and LayerGoneError.
+        Raises ImageError with the end of the build's output, BuildKitNeededError, and LayerGoneError.
         """
         from docker.errors import APIError
 
@@ -384,19 +383,19 @@ class Engine:
             except APIError as error:
                 if error.status_code != BAD_REQUEST:
                     raise
-                raise failed(str(error.explanation)) from error  # the Dockerfile cannot be read
+                raise failed(str(error.explanation)) from error  # the Dockerfile cannot be parsed
         for name in others:
             self.tag(first, name)
 
     # containers
 
     def containers(self, label: str) -> "list[Container]":
-        """All containers with `label` (name=value), stopped ones too."""
+        """Return all containers with `label` (name=value), including stopped ones."""
         with _reported("Listing containers"):
             return list(self._client.containers.list(all=True, filters={"label": label}, ignore_removed=True))
 
     def others(self, pulled: list[str]) -> list[str]:
-        """The names of what is in the engine but for images with our label and those that setup pulled."""
+        """Return the names of all containers, volumes and images, except images with the owner's label or in `pulled`."""
         with _reported("Listing the engine's content"):
             ours = {image.id for image in self._client.images.list(filters={"label": self.owner.selector})}
             ours |= {self.image_id(reference) for reference in pulled}
@@ -411,13 +410,13 @@ class Engine:
             ]
 
     def users(self, reference: str) -> list[str]:
-        """The names of the containers created from an image."""
+        """Return the sorted names of the containers created from an image."""
         with _reported("Listing containers"):
             containers = self._client.containers.list(all=True, filters={"ancestor": reference}, ignore_removed=True)
             return sorted(str(container.name) for container in containers)
 
     def container(self, name: str) -> "Container | None":
-        """The container of that name, running or stopped, or None."""
+        """Return the container of that name, running or stopped, or None."""
         with _found(f"Looking for container {name}"):
             container = self._client.containers.get(name)
             return container if container.name == name else None
@@ -432,7 +431,7 @@ class Engine:
             container.stop(timeout=20)
 
     def serve(self, image: str, name: str, **options: Any) -> None:
-        """Start a container in the background; `options` are those of the SDK's `run`."""
+        """Start a container in the background; `options` are passed to the SDK's `run`."""
         with _reported(f"Starting container {name}"):
             self._client.containers.run(image, detach=True, name=name, **options)
 
@@ -444,7 +443,7 @@ class Engine:
     def run_in(self, container: "Container", *argv: str) -> str:
         """Run a command in a running container and return its output. Raises EngineError if it fails, or after NODE_SECONDS."""
         what = f"`{' '.join(argv)}` in {container.name}"
-        with _reported(f"Running {argv[0]} in {container.name}"):  # the SDK would wait without an end
+        with _reported(f"Running {argv[0]} in {container.name}"):  # the SDK would wait forever
             ended: Any = container.exec_run(["timeout", str(NODE_SECONDS), *argv], demux=True)
         output, errors = ended.output
         if ended.exit_code == TIMED_OUT:
@@ -454,10 +453,10 @@ class Engine:
         return (output or b"").decode()
 
     def has_file(self, container: "Container", path: str) -> bool:
-        """Whether a container, running or stopped, has that file."""
+        """Return whether a container, running or stopped, has that file."""
         with _found(f"Looking for {path} in {container.name}"):
             stream, _ = container.get_archive(path)
-            for _piece in stream:  # read to its end, or the connection cannot be used again
+            for _piece in stream:  # read it all, or the connection cannot be reused
                 pass
             return True
         return False
@@ -465,7 +464,7 @@ class Engine:
     # networks
 
     def network(self, name: str) -> dict[str, Any] | None:
-        """A network's description (Labels, IPAM, Options), or None."""
+        """Return a network's description (Labels, IPAM, Options), or None."""
         with _found(f"Looking for network {name}"):
             network: dict[str, Any] = self._client.api.inspect_network(name)
             return network if network["Name"] == name else None
@@ -482,7 +481,7 @@ class Engine:
     # volumes
 
     def volume(self, name: str) -> dict[str, str] | None:
-        """A volume's labels, or None if there is none."""
+        """Return a volume's labels, or None if there is no such volume."""
         with _found(f"Looking for volume {name}"):
             return dict(self._client.volumes.get(name).attrs.get("Labels") or {})
         return None
@@ -496,7 +495,7 @@ class Engine:
             self._client.volumes.get(name).remove()
 
     def clusters(self) -> list[Created]:
-        """The clusters of each project in this engine, as their networks and volumes say; sorted by name."""
+        """Return the clusters of all projects in this engine, sorted by name, from the labels of networks and volumes."""
         with _reported("Listing networks and volumes"):
             filters = {"label": OWNER_LABEL}
             marked = [*self._client.networks.list(filters=filters), *self._client.volumes.list(filters=filters)]
@@ -538,5 +537,5 @@ def _push_error(repository: str, error: str) -> ImageError:
 
 
 def end_of(output: Iterable[str]) -> str:
-    """The last lines of a build's output, each after a line break and indented."""
+    """Return the last BUILD_LINES lines of a build's output, each indented and after a line break."""
     return "".join(f"\n  {line}" for line in "\n".join(output).strip().splitlines()[-BUILD_LINES:])

@@ -1,4 +1,4 @@
-"""A build context: what .dockerignore leaves of a folder, read once, and packed for a build."""
+"""Build contexts: the files of a folder that .dockerignore does not exclude, read once into a tar archive."""
 
 import io
 import re
@@ -16,12 +16,12 @@ from kubetasks.project.application import STATE_FOLDER
 from kubetasks.project.dockerfile import decoded, instructions
 
 IGNORE_FILE = ".dockerignore"
-OUTSIDE = ".dockerfile"  # what a Dockerfile outside of the build context is called in the archive
-IN_MEMORY = 16 << 20  # bytes of an archive; what is larger goes to a file
+OUTSIDE = ".dockerfile"  # the name in the archive of a Dockerfile outside the build context
+IN_MEMORY = 16 << 20  # bytes; a larger archive goes to a file
 
 
 class Archive(tempfile.SpooledTemporaryFile[bytes]):
-    """A file that goes when nobody has it any more."""
+    """A temporary file that is closed and deleted once nothing refers to it."""
 
     def __init__(self) -> None:
         super().__init__(IN_MEMORY)
@@ -31,15 +31,15 @@ class Archive(tempfile.SpooledTemporaryFile[bytes]):
 
 
 def name_in(folder: Path, dockerfile: Path) -> str:
-    """The Dockerfile's name in the archive of the build context `folder`."""
+    """Return the Dockerfile's name in the archive of the build context `folder`."""
     return dockerfile.relative_to(folder).as_posix() if dockerfile.is_relative_to(folder) else OUTSIDE
 
 
 def read_context(folder: Path, dockerfile: Path | None = None) -> IO[bytes]:
-    """A tar archive of the build context `folder`, after .dockerignore, with its own Dockerfile or another one.
+    """Return a tar archive of the build context `folder`, without what .dockerignore excludes, and with the Dockerfile.
 
-    The same content gives the same bytes. Everybody may read its files, whatever the umask, and run its programs. Raises
-    OSError, SettingError.
+    The same content gives the same bytes. Whatever the umask, all users may read its files, and execute those that their owner
+    may execute. `dockerfile` is the context's own by default. Raises OSError, SettingError.
     """
     dockerfile = dockerfile or folder / "Dockerfile"
     file = name_in(folder, dockerfile)
@@ -65,25 +65,25 @@ def read_context(folder: Path, dockerfile: Path | None = None) -> IO[bytes]:
 
 
 def read_file(context: IO[bytes], name: str) -> bytes:
-    """A file in such an archive."""
+    """Return the content of a file in an archive from `read_context`."""
     with tarfile.open(fileobj=rewound(context)) as archive:
         file = archive.extractfile(name)
         return file.read() if file else b""
 
 
 def rewound(context: IO[bytes]) -> IO[bytes]:
-    """The archive, to be read from its beginning."""
+    """Return the archive, positioned at its start."""
     context.seek(0)
     return context
 
 
 def labelled(context: IO[bytes], name: str, labels: Mapping[str, str]) -> IO[bytes]:
-    """Such an archive, in whose Dockerfile of that name each stage has these labels."""
+    """Return a copy of the archive whose Dockerfile, called `name`, sets these labels in each stage."""
     words = " ".join(f"{key}={value}" for key, value in labels.items())
     made = Archive()
     with tarfile.open(fileobj=rewound(context)) as archive, tarfile.open(fileobj=made, mode="w") as tar:
         for entry in archive:
-            file = archive.extractfile(entry) if entry.isreg() else None  # it would follow a link
+            file = archive.extractfile(entry) if entry.isreg() else None  # extractfile follows links
             if file and entry.name == name:
                 data = _after_each_from(file.read(), f"LABEL {words}")
                 entry.size = len(data)
@@ -94,7 +94,7 @@ def labelled(context: IO[bytes], name: str, labels: Mapping[str, str]) -> IO[byt
 
 
 def _after_each_from(dockerfile: bytes, line: str) -> bytes:
-    """The Dockerfile with that line after each instruction FROM, which may go on over several lines."""
+    """Return the Dockerfile with `line` inserted after each FROM instruction, which may span several lines."""
     text = decoded(dockerfile)
     lines = text.removesuffix("\n").split("\n")
     for instruction in reversed(instructions(text)):
@@ -104,17 +104,17 @@ def _after_each_from(dockerfile: bytes, line: str) -> bytes:
 
 
 def context_entries(folder: Path) -> list[str]:
-    """The relative paths of the files, links and folders in the build context `folder`, sorted.
+    """Return the sorted relative paths of the files, links and folders in the build context `folder`.
 
-    Without what .dockerignore leaves out, and without STATE_FOLDER. Raises SettingError if that file cannot be read.
+    What .dockerignore excludes is left out, and so is STATE_FOLDER. Raises SettingError if a pattern in it cannot be parsed.
     """
     from docker.utils.build import exclude_paths
 
     ignore = folder / IGNORE_FILE
     lines = decoded(ignore.read_bytes()).removeprefix("\ufeff").split("\n") if ignore.exists() else []
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    kinds = (Path.is_file, Path.is_dir, Path.is_symlink)  # a socket or a pipe is none of them
-    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # Python's own, of a bracket in a bracket
+    kinds = (Path.is_file, Path.is_dir, Path.is_symlink)  # sockets and pipes are left out
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of Python's `re`: a bracket within a bracket
         try:
             entries = exclude_paths(str(folder), [*patterns, f"**/{STATE_FOLDER}"])
         except re.error as error:

@@ -1,4 +1,4 @@
-"""The application's image: named by its content, so that a changed source always rolls out and an unchanged one never does."""
+"""The application's image, named by its content: a changed source always rolls out, and an unchanged one never does."""
 
 import hashlib
 import re
@@ -17,18 +17,18 @@ from kubetasks.project.labels import TOOL
 from kubetasks.project.versions import PYTHON_IMAGE
 from kubetasks.project.words import DOCS, INV
 
-PIECE = 1 << 20  # bytes that are read at a time
-BUILDS = 3  # attempts, if others remove cached layers meanwhile
-BUILT = re.compile(r"([^/:@]+):[0-9a-f]{12}")  # a name that a build gives
+PIECE = 1 << 20  # bytes read at a time
+BUILDS = 3  # attempts, if other runs remove cached layers meanwhile
+BUILT = re.compile(r"([^/:@]+):[0-9a-f]{12}")  # the name that a build gives an image
 
 
 @dataclass(frozen=True)
 class Image:
-    """`build` is the build id: 12 hex digits over Dockerfile, context, base, target and arguments.
+    """`build` is the build id: 12 hex digits of a hash of Dockerfile, context, base, target and arguments.
 
-    `base` is the image that stands for the pinned one, "" if the Dockerfile does not ask for that. `arguments` are the build
-    arguments: the source's, and those that the Dockerfile declares of BUILD_ID and the one whose default is the pinned base.
-    `content` is what the build id was computed from, and what is built: the source may change meanwhile.
+    `base` is the image used in place of the pinned base, or "" if the Dockerfile does not use that. `arguments` are the build
+    arguments: the source's and, if the Dockerfile declares them, BUILD_ID and each argument whose default is the pinned base.
+    `content` is the archive that the build id was computed from, and that is built: the source may change meanwhile.
     """
 
     source: Source
@@ -39,47 +39,47 @@ class Image:
 
     @property
     def reference(self) -> str:
-        """The name that carries the build id."""
+        """The image reference whose tag is the build id."""
         return f"{self.source.name}:{self.build}"
 
     @property
     def names(self) -> list[str]:
-        """The reference, and the tutorial's name for the newest build."""
+        """The reference with the build id, and the tutorial's name, which the newest build has."""
         return [self.reference, self.source.tag]
 
     def document(self) -> dict[str, str]:
-        """The image in a task's JSON."""
+        """Return the image as a task's JSON shows it."""
         return {"image": self.reference, "build": self.build}
 
 
 @dataclass(frozen=True)
 class Delivered:
-    """An image as the pods of a cluster name it; `pulled`: its nodes pull it from a registry."""
+    """An image as the pods of a cluster name it; `pulled`: whether the nodes pull it from a registry."""
 
     reference: str
     pulled: bool
 
     @property
     def pull_policy(self) -> str:
-        """The policy in the pod template: a pull of an image that no registry has could only fail."""
+        """The pull policy for the pod template: Never if no registry has the image, as a pull could only fail."""
         return "IfNotPresent" if self.pulled else "Never"
 
 
 def familiar(reference: str) -> str:
-    """The reference as `docker images` shows it: without Docker's own registry, with the tag that a name alone means."""
+    """Return the reference as `docker images` shows it: without Docker Hub's prefix, and with `:latest` if it has no tag."""
     name = reference.removeprefix("docker.io/").removeprefix("library/")
     return name if "@" in name or ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
 def full(reference: str) -> str:
-    """The reference as containerd has it: with the registry that it comes from."""
+    """Return the reference as containerd has it: with its registry."""
     first, slash, _ = reference.partition("/")
     host = slash and (first == "localhost" or "." in first or ":" in first)
     return reference if host else f"docker.io/{reference}" if slash else f"docker.io/library/{reference}"
 
 
 def build_id(content: IO[bytes], *chosen: str) -> str:
-    """12 hex digits of the SHA-256 over the content and what is chosen besides: the base's name, the target, the arguments."""
+    """Return 12 hex digits of the SHA-256 of `chosen` (the base's name, the target, the arguments) and the content."""
     total = hashlib.sha256("\0".join(chosen).encode())
     while piece := content.read(PIECE):
         total.update(piece)
@@ -87,7 +87,7 @@ def build_id(content: IO[bytes], *chosen: str) -> str:
 
 
 def current(source: Source, base: str) -> Image:
-    """The image of the current source, built or not; `base` stands for the pinned base. Raises ImageError, SettingError."""
+    """Return the current source's image, built or not; `base` replaces the pinned base. Raises ImageError, SettingError."""
     context, file = source.context, source.dockerfile
     if not context.is_dir():
         raise ImageError(f"The build context is no folder: {context}.", "Name another one: `context`")
@@ -110,32 +110,32 @@ def current(source: Source, base: str) -> Image:
 
 
 def asks_for_base(app: Application) -> bool:
-    """Whether one of the application's Dockerfiles has the pinned base as the default of an argument."""
+    """Return whether one of the application's Dockerfiles has the pinned base as the default of a build argument."""
     files = [source.dockerfile for source in app.sources if source.dockerfile.is_file()]
     return any(PYTHON_IMAGE in _arguments(file.read_bytes()).values() for file in files)
 
 
 def _arguments(content: bytes) -> dict[str, str]:
-    """The build arguments that a Dockerfile declares, each with its first default, or ""."""
+    """Return the build arguments that a Dockerfile declares, each with its first default, or ""."""
     instructions = dockerfile.instructions(dockerfile.decoded(content))
     return dockerfile.declared([instruction for instruction in instructions if instruction.keyword == "ARG"])
 
 
 def our_names(engine: Engine, image: Image) -> list[str]:
-    """The reference, and the tutorial's name unless the engine has it on an image that is not ours."""
+    """Return the reference, and the tutorial's name unless an image without the owner's label has it in the engine."""
     reference, *others = image.names
     ours = engine.image_tags(image.source.name)
     return [reference, *(name for name in others if name in ours or not engine.image_id(name))]
 
 
 def names_to_load(engine: Engine, image: Image) -> list[str]:
-    """The names under which a node gets the image: the reference, and the tutorial's if it is ours and means this build."""
+    """Return the names to load the image under: `our_names`, without the tutorial's name if another build has it."""
     names, build = our_names(engine, image), engine.image_id(image.reference)
     return [name for name in names if build is None or engine.image_id(name) == build]
 
 
 def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> None:
-    """Build the image under `names` unless the engine has it, which then only names it. Raises ImageError."""
+    """Build the image under `names`, or only tag it with them if the engine already has it. Raises ImageError."""
     if engine.image_id(image.reference) is None:
         try:
             _build(engine, image, names, on_line)
@@ -150,7 +150,7 @@ def build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str
 
 
 def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[str], None]) -> None:
-    """Build it as docker does: with BuildKit if the engine or the Dockerfile asks for it, otherwise with the classic builder."""
+    """Build the image as docker does: with BuildKit if the engine or Dockerfile asks for it, else with the classic builder."""
     assert image.content
     refused, file, content = "", name_in(image.source.context, image.source.dockerfile), image.content
     how = image.arguments, on_line, file, image.source.target
@@ -178,13 +178,13 @@ def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[st
 
 
 def tags(engine: Engine, app: Application) -> list[str]:
-    """The names of all the application's images in the engine, also of those that its table does not name any more."""
+    """Return the names of all the application's images in the engine, including images that its table no longer lists."""
     before = [] if app.owner == TOOL else [match[1] for name in engine.image_tags() if (match := BUILT.fullmatch(name))]
     return [name for one in dict.fromkeys([*(source.name for source in app.sources), *before]) for name in engine.image_tags(one)]
 
 
 def unused(engine: Engine, app: Application) -> list[str]:
-    """The names of all the application's images in the engine. Raises LeftoverError if one is in use."""
+    """Return the names of all the application's images in the engine. Raises LeftoverError if a container uses one."""
     references = tags(engine, app)
     users = sorted({user for reference in references for user in engine.users(reference)})
     if users:
@@ -193,7 +193,7 @@ def unused(engine: Engine, app: Application) -> list[str]:
 
 
 def remove(engine: Engine, references: Iterable[str], at: Callable[[str], None]) -> None:
-    """Remove these images, and the stages of their builds. `at` gets each name."""
+    """Remove these images, and the untagged stages of builds; call `at` with each name."""
     for reference in references:
         at(reference)
         engine.remove_image(reference)

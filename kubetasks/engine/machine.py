@@ -1,4 +1,4 @@
-"""The machine that an engine runs on: pure functions of what the engine says of itself, the answer to GET /info.
+"""The machine that an engine runs on: pure functions of the engine's answer to GET /info.
 
 The fields: https://docs.docker.com/reference/api/engine/version/v1.43/#tag/System/operation/SystemInfo
 """
@@ -12,33 +12,33 @@ from kubetasks.project.words import DOCS, INV
 
 Info = Mapping[str, Any]
 
-DESKTOP = "Docker Desktop"  # has a virtual machine of its own, on Linux too
-ORBSTACK = "OrbStack"  # has one on macOS, and a route to the containers in it
-LIMITS = ("MemoryLimit", "PidsLimit", "CPUShares")  # what a rootless kubelet must be allowed to set
+DESKTOP = "Docker Desktop"  # runs in a virtual machine, on Linux too
+ORBSTACK = "OrbStack"  # runs in one on macOS, with a route to its containers
+LIMITS = ("MemoryLimit", "PidsLimit", "CPUShares")  # limits that a rootless kubelet must be allowed to set
 
 
 def container_id(mounts: str) -> str:
-    """The container in which a process has these mounts, the content of /proc/self/mountinfo; "" if it is in none."""
+    """Return the id of the container that a process runs in, from its /proc/self/mountinfo, or "" if it runs in none."""
     mount = re.search(r"/containers/([0-9a-f]{64})/hostname /etc/hostname ", mounts)
     return mount[1] if mount else ""
 
 
 def is_rootless(info: Info) -> bool:
-    """Whether the engine runs as a user of its own."""
+    """Return whether the engine runs without root privileges."""
     return any("name=rootless" in option for option in info.get("SecurityOptions") or ())
 
 
 def reaches_containers(info: Info, system: str = platform.system()) -> bool:
-    """Whether the addresses of containers answer on this machine, and not only the ports that are mapped to it."""
+    """Return whether this machine reaches the containers' own addresses, and not only their mapped ports."""
     if system != "Linux":
         return info.get("OperatingSystem") == ORBSTACK
     return info.get("OperatingSystem") != DESKTOP and not is_rootless(info)
 
 
 def refusal(info: Info, container: Mapping[str, Any] | None) -> tuple[str, str] | None:
-    """Why no cluster can run, or be reached, and what to do; None if nothing is known to prevent it.
+    """Return why no cluster can run or be reached, and a remedy, or None if nothing is known to prevent it.
 
-    `container` describes the one that this process runs in, if that is one of the engine's.
+    `container` describes the engine's container that this process runs in, or is None.
     """
     if "BuildahVersion" in info:
         return (
@@ -59,7 +59,7 @@ def refusal(info: Info, container: Mapping[str, Any] | None) -> tuple[str, str] 
 
 
 def cautions(info: Info, proxies: Mapping[str, str]) -> list[str]:
-    """Possible causes of failure, each with a remedy; `proxies` are those of the environment, by scheme."""
+    """Return possible causes of failure, each with a remedy; `proxies` are the environment's, by scheme."""
     told = []
     if not reaches_containers(info):
         told.append(f"Containers' own addresses do not answer here: a kind service answers at 127.0.0.1; minikube: {INV} tunnel.")

@@ -1,1 +1,1 @@
-"""Everything that talks to the Kubernetes API, and pure functions of its objects. Which cluster it is does not matter here."""
+"""Access to the Kubernetes API, and pure functions of its objects. Nothing here depends on how the cluster was created."""

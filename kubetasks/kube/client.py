@@ -1,4 +1,4 @@
-"""A connection to one cluster's API. Objects are the API's own JSON (dicts)."""
+"""A connection to one cluster's API. Objects are the API's own JSON, as dicts."""
 
 import contextlib
 import itertools
@@ -22,17 +22,17 @@ Object = dict[str, Any]
 R = TypeVar("R")
 
 REQUEST_SECONDS = 30
-POD_SECONDS = 5  # at most, until a ready pod answers
+POD_SECONDS = 5  # the longest that a ready pod may take to answer
 UNAVAILABLE = "api-unavailable"
-PATIENCE, MOST_PATIENCE = 30.0, 120.0  # seconds; a control plane that restarts needs ten, on a slow machine more
+PATIENCE, MOST_PATIENCE = 30.0, 120.0  # seconds; a restarting control plane needs ten, more on a slow machine
 TOO_MANY_REQUESTS = 429
 HTTP_ERROR = 400
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
 NOT_ALLOWED = (UNAUTHORIZED, FORBIDDEN)
-NO_RIGHT = 'User \\"'  # in the JSON of such an answer: User "X" cannot list resource "nodes"
-MISTRUST = ("CERTIFICATE", "KEY_VALUES_MISMATCH", "UNKNOWN_CA", "PEM_LIB")  # words of OpenSSL
+NO_RIGHT = 'User \\"'  # in the JSON of an answer with status 403: User "X" cannot list resource "nodes"
+MISTRUST = ("CERTIFICATE", "KEY_VALUES_MISMATCH", "UNKNOWN_CA", "PEM_LIB")  # parts of OpenSSL's error messages
 
-KNOWN = {  # by API group and version, kinds that need no discovery; a plural is the name in lower case with an s
+KNOWN = {  # by API group and version, the kinds that need no discovery; the plural is the kind in lower case plus "s"
     "v1": "Namespace Node Pod Service Secret ConfigMap ServiceAccount PersistentVolumeClaim Event",
     "apps/v1": "Deployment ReplicaSet StatefulSet DaemonSet",
     "batch/v1": "Job CronJob",
@@ -45,12 +45,12 @@ KNOWN = {  # by API group and version, kinds that need no discovery; a plural is
 }
 VERSIONS = {kind: version for version, kinds in KNOWN.items() for kind in kinds.split()}
 CLUSTER_WIDE = ("Namespace", "Node", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition")
-NAMESPACE = "namespace"  # the owner's label of what has none
+NAMESPACE = "namespace"  # the owner's label on cluster-scoped objects
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"  # since Kubernetes 1.30
 
 
 class Resource(NamedTuple):
-    """How the API server serves a kind; `listed`: its objects can be listed and deleted, and no other version is preferred."""
+    """How the API server serves a kind. `listed`: its objects can be listed and deleted, and no other version is preferred."""
 
     plural: str
     namespaced: bool
@@ -58,7 +58,7 @@ class Resource(NamedTuple):
 
 
 class ApiError(TaskError):
-    """The API refused a request: `status` is the HTTP status, `reason` Kubernetes' word for it (NotFound, Forbidden, ...)."""
+    """The API refused a request. `status` is the HTTP status, `reason` Kubernetes' own (NotFound, Forbidden, ...) or ""."""
 
     code = ClusterError.code
 
@@ -69,15 +69,15 @@ class ApiError(TaskError):
 
 
 class UnservedError(ClusterError):
-    """The API server serves no such kind in that version."""
+    """The API server does not serve the kind in that version."""
 
 
 class CredentialsError(ClusterError):
-    """Something answers, and the kubeconfig has the authority or the key of another cluster."""
+    """Something answers, but the kubeconfig has the certificate authority or the key of another cluster."""
 
 
 def path(kind: str, namespace: str = "", name: str = "", subresource: str = "") -> str:
-    """The API path of a known kind's list, of one object, or of its subresource."""
+    """Return the API path of a known kind's list, of one of its objects, or of an object's subresource."""
     return _path(VERSIONS[kind], f"{kind.lower()}s", "" if kind in CLUSTER_WIDE else namespace, name, subresource)
 
 
@@ -90,19 +90,19 @@ def _path(version: str, plural: str, namespace: str, name: str = "", subresource
 
 
 def reference(kind: str, name: str) -> Object:
-    """The reference to an object of a known kind."""
+    """Return a reference to an object of a known kind."""
     return {"apiVersion": VERSIONS[kind], "kind": kind, "metadata": {"name": name}}
 
 
 def describe(item: Object) -> str:
-    """The object's name as kubectl takes it: deployment/NAME, or KIND.GROUP/NAME if the kind is not a known one."""
+    """Return the object's name as kubectl accepts it: deployment/NAME, or KIND.GROUP/NAME if the kind is not in KNOWN."""
     kind, group = str(item["kind"]), str(item["apiVersion"]).rpartition("/")[0]
     known = not group or VERSIONS.get(kind, "").startswith(f"{group}/")
     return f"{kind.lower()}{'' if known else f'.{group}'}/{item['metadata']['name']}"
 
 
 def within(item: Any, *keys: str) -> Object:
-    """The mapping at these keys of what somebody else made; {} if there is none."""
+    """Return the mapping at these keys of unchecked data; {} if it is missing or not a mapping."""
     found = item
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
@@ -113,9 +113,9 @@ def within(item: Any, *keys: str) -> Object:
 class Kube:
     """One cluster's API. Every method raises ApiError, and ClusterError if nothing answers.
 
-    The label of `owner` is on what is applied; its name is the field manager's. `own`: the cluster is ours. The hints are for an
-    API server that does not answer, and for one that the kubeconfig does not fit; `kubectl_line` is kubectl as a person types it
-    to ask this cluster. An API server that has answered may be away for `patience` seconds: it may be restarting.
+    Applied objects carry the label of `owner`; its name is the field manager. `own`: kubetasks created the cluster. The hints are
+    for an API server that does not answer and for one that the kubeconfig does not fit. `kubectl_line` is how the user runs
+    kubectl on this cluster. An API server that has answered may be unreachable for `patience` seconds: it may be restarting.
     """
 
     _api: Any
@@ -132,16 +132,16 @@ class Kube:
 
     @property
     def api(self) -> Any:
-        """The client of the kubernetes package."""
+        """The ApiClient of the kubernetes package."""
         return self._api
 
     @property
     def server(self) -> str:
-        """The address of the API server."""
+        """The URL of the API server."""
         return str(self._api.configuration.host)
 
     def version(self) -> str:
-        """The release of Kubernetes, for example v1.36.3; whoever may log in may ask."""
+        """Return the Kubernetes version, for example v1.36.3. Every authenticated user may ask for it."""
         return str(self.request("GET", "/version")["gitVersion"])
 
     def _send(
@@ -169,7 +169,7 @@ class Kube:
         try:
             response = self._api.call_api(*request, _request_timeout=seconds)
             return response.status, (response.read() or b"").decode(errors="replace")
-        except (HTTPError, ApiException) as error:  # ApiException: the client's word for any failure of TLS
+        except (HTTPError, ApiException) as error:  # the client raises ApiException for any TLS failure
             if mistrust := _mistrust(error):
                 raise CredentialsError(
                     f"The kubeconfig does not fit the API server of cluster {self._cluster}: {mistrust}.", self._credentials_hint
@@ -179,13 +179,13 @@ class Kube:
             ) from error
 
     def _sent(self, method: str, target: str, *more: Any) -> tuple[int, str]:
-        """Send a request of `_send`, and again if a server that has answered before gives no answer; a wait does so itself."""
+        """Like `_send`, but retry while a server that has answered before does not answer; in a wait, the wait itself retries."""
         seconds = 0.0 if self._is_waited_for else self.patience
         with waiting_for(f"Waiting for the API server of cluster {self._cluster} to answer {method} {target}"):
             return self.again(partial(self._allowed, method, target, *more), ClusterError, seconds)
 
     def _allowed(self, *request: Any) -> tuple[int, str]:
-        """Send a request of `_send`; if a cluster that kubetasks created refuses the right to it, it has just started."""
+        """Like `_send`, but raise ClusterError if kubetasks' own cluster denies the right: its API server has just started."""
         status, text = self._send(*request)
         self._has_answered = True
         if self._own and status == FORBIDDEN and NO_RIGHT in text:
@@ -204,7 +204,7 @@ class Kube:
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> Object:
-        """Send one request, which may be sent twice, and return the answer as JSON (an empty one as {})."""
+        """Send a request, possibly more than once, and return the decoded JSON of the answer, {} if it is empty."""
         status, text = self._sent(method, target, query, body, content_type, REQUEST_SECONDS, accept)
         if not 200 <= status <= 299:
             raise self._refusal(f"{method} {target}", status, text)
@@ -217,9 +217,9 @@ class Kube:
             ) from error
 
     def again(self, call: Callable[[], R], error: type[TaskError], seconds: float | None = None) -> R:
-        """Call until it does not raise that error; what it raises after so many seconds, or `patience`, is raised.
+        """Repeat the call while it raises `error`, and return its result. After `seconds` (or `patience`), let the error through.
 
-        So is what it raises while nothing has answered: it may be the wrong address.
+        Let it through at once if nothing has answered yet, since the address may be wrong, and if it is a CredentialsError.
         """
         import tenacity
 
@@ -234,9 +234,9 @@ class Kube:
         return retrying(call)
 
     def surviving(self, check: Callable[[], wait.State]) -> Callable[[], wait.State]:
-        """The same check of a wait, which goes on while the API server is away, and says so.
+        """Wrap a wait's check so that the wait goes on while the API server is unreachable, and says so.
 
-        Until it has read its own rules, one that has just started refuses what it has allowed before.
+        After the first check, go on despite 401 and 403 too: a server that has just started has not loaded its access rules yet.
         """
         attempts = itertools.count()
 
@@ -256,7 +256,7 @@ class Kube:
 
     @contextlib.contextmanager
     def waited_for(self) -> Iterator[None]:
-        """In the block, which a wait repeats, no request is sent again."""
+        """Do not retry requests in the block: it is repeated by a wait."""
         self._is_waited_for = True
         try:
             yield
@@ -264,17 +264,17 @@ class Kube:
             self._is_waited_for = False
 
     def _refusal(self, what: str, status: int, text: str) -> ApiError:
-        """The error that an answer with another status than a success means."""
+        """Return the error for an answer whose status is not a success."""
         told: Object = {}
         with contextlib.suppress(ValueError):
             told = within(json.loads(text))
-        if told.get("kind") != "Status":  # another program's words, such as a pod's
+        if told.get("kind") != "Status":  # written by another program, such as a pod's server
             told = {}
         hint = {UNAUTHORIZED: self._credentials_hint, FORBIDDEN: f"{DOCS}/clusters.md#rights lists the rights"}.get(status, "")
         return ApiError(what, status, told.get("reason", ""), told.get("message", text), hint)
 
     def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
-        """The last lines of a container's log, or of the one before its restart; "" if it has not started."""
+        """Return the last lines of a container's log or, with `previous`, of its log before the restart; "" if there is none."""
         query = {"container": container, "tailLines": str(lines), "previous": str(previous).lower()}
         target = path("Pod", namespace, pod, "log")
         status, text = self._sent("GET", target, query)
@@ -285,9 +285,9 @@ class Kube:
         return text
 
     def ask(self, kind: str, namespace: str, name: str, port: int, target: str) -> tuple[int, str]:
-        """Send GET `target` to the port of a pod, or of any pod of a service, through the API server; return status and text.
+        """Send GET `target` through the API server to a port of a pod, or of any pod of a service; return status and text.
 
-        Without an answer the status is 0, and the text says why.
+        If there is no answer, the status is 0 and the text says why.
         """
         from urllib3.exceptions import ReadTimeoutError
 
@@ -300,14 +300,14 @@ class Kube:
             raise
         if status >= HTTP_ERROR:
             refused = self._refusal(f"GET {proxied}", status, text)
-            if refused.reason == "ServiceUnavailable":  # the API server's own words: nothing listens there, or nobody answers
+            if refused.reason == "ServiceUnavailable":  # sent by the API server itself: nothing listens or answers there
                 return 0, refused.sentence.rpartition(": ")[2]
             if status in NOT_ALLOWED and refused.reason:
                 raise refused
         return status, text
 
     def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
-        """One object, or None. Raises ApiError with status 404 and no reason while the API does not serve the kind."""
+        """Return an object, or None. Raises ApiError with status 404 and no reason while the API does not serve the kind."""
         try:
             return self.request("GET", path(kind, namespace, name))
         except ApiError as error:
@@ -316,18 +316,18 @@ class Kube:
             raise
 
     def list(self, kind: str, namespace: str = "", **selectors: str) -> list[Object]:
-        """The objects of a known kind; selectors are labelSelector and fieldSelector."""
+        """Return the objects of a known kind; `selectors` are labelSelector and fieldSelector."""
         return [*self._listed(VERSIONS[kind], kind, path(kind, namespace), selectors)]
 
     def _listed(self, version: str, kind: str, target: str, selectors: Mapping[str, str]) -> Iterator[Object]:
-        """The objects of a list, each with version and kind: lists leave them out."""
+        """Yield the objects of a list, with apiVersion and kind added: the items of a list lack them."""
         for item in self.request("GET", target, selectors)["items"] or ():
             yield {"apiVersion": version, "kind": kind, **item}
 
-    # any kind
+    # objects of any kind
 
     def resource(self, item: Object) -> Resource:
-        """How the object's kind is served. Raises UnservedError."""
+        """Return how the object's kind is served. Raises UnservedError."""
         version, kind = item["apiVersion"], item["kind"]
         if VERSIONS.get(kind) == version:
             return Resource(f"{kind.lower()}s", kind not in CLUSTER_WIDE, listed=True)
@@ -341,7 +341,7 @@ class Kube:
             ) from None
 
     def _discover(self) -> None:
-        """Ask what is served. A group whose own server does not answer has no resources, and some have no kind."""
+        """Discover what is served. A group whose own server does not answer has no resources, and some resources have no kind."""
         self._resources.clear()
         groups = [group for target in ("/api", "/apis") for group in self.request("GET", target, accept=DISCOVERY)["items"]]
         for group in groups:
@@ -355,12 +355,12 @@ class Kube:
                     known.add(kind)
 
     def path_of(self, item: Object) -> str:
-        """The API path of an object. Raises UnservedError."""
+        """Return the API path of an object. Raises UnservedError."""
         metadata = item["metadata"]
         return _path(item["apiVersion"], self.resource(item).plural, metadata.get("namespace", ""), metadata["name"])
 
     def placed(self, item: Object, namespace: str) -> Object:
-        """The object in that namespace; one whose kind has none gets a label that names it instead. Raises UnservedError."""
+        """Return the object with its namespace set, or, if it is cluster-scoped, a label that names it. Raises UnservedError."""
         metadata = {key: value for key, value in item["metadata"].items() if key != "namespace"}
         if self.resource(item).namespaced:
             return {**item, "metadata": {**metadata, "namespace": namespace}}
@@ -368,30 +368,30 @@ class Kube:
         return {**item, "metadata": {**metadata, "labels": labels}}
 
     def read(self, item: Object) -> Object | None:
-        """The object as it is now, or None. Raises UnservedError."""
-        with self._gone():  # or its kind is
+        """Return the object as it is now, or None if it does not exist. Raises UnservedError."""
+        with self._gone():  # its kind may be gone too
             return {"apiVersion": item["apiVersion"], "kind": item["kind"], **self.request("GET", self.path_of(item))}
         return None
 
     def placed_for(self, item: Object, namespace: str) -> bool:
-        """Whether an object is in that namespace or, without one, was placed for it last."""
+        """Return whether an object is in that namespace or, if it is cluster-scoped, was last placed for it."""
         metadata = item["metadata"]
         return namespace in (metadata.get("namespace"), (metadata.get("labels") or {}).get(self.owner.key(NAMESPACE)))
 
     def owned(self, namespace: str) -> Iterator[Object]:
-        """The objects of every kind that the owner has in a namespace, and those without one that were placed for it."""
+        """Yield the owner's objects of every kind in a namespace, and the cluster-scoped ones that were placed for it."""
         self._discover()
         selector = self.owner.selector
         wide = f"{selector},{self.owner.key(NAMESPACE)}={namespace}"
         for (version, kind), served in self._resources.items():
             if served.listed:
                 target = _path(version, served.plural, namespace if served.namespaced else "")
-                with self._gone():  # somebody's kind, since it was discovered
+                with self._gone():  # the kind may have been removed since its discovery
                     yield from self._listed(version, kind, target, {"labelSelector": selector if served.namespaced else wide})
 
     @contextlib.contextmanager
     def _gone(self) -> Iterator[None]:
-        """Suppress that what the block asks for is not there."""
+        """End the block quietly if the API server answers 404."""
         try:
             yield
         except ApiError as error:
@@ -409,10 +409,10 @@ def connect(
     kubectl: str,
     patience: float = PATIENCE,
 ) -> Kube:
-    """Connect with that file and context; nothing is sent yet. Raises ClusterError.
+    """Prepare a connection with that kubeconfig and context; send nothing yet. Raises ClusterError if they cannot be used.
 
-    `owner` is that of what is applied. The hints are for an API server that does not answer, and for one that the kubeconfig does
-    not fit. `own`: the cluster is ours, with every right and without a proxy. `kubectl` is the program's path, for hints.
+    `owner` owns what is applied. The hints are for an API server that does not answer and for one that the kubeconfig does not
+    fit. `own`: kubetasks created the cluster: it grants every right and needs no proxy. `kubectl` is the path to print in hints.
     """
     import kubernetes.client
     import kubernetes.config
@@ -420,13 +420,13 @@ def connect(
     from kubernetes.config.config_exception import ConfigException
 
     configuration = kubernetes.client.Configuration()
-    configuration.retries = False  # the waiting loops retry, under a deadline
+    configuration.retries = False  # the waiting loops retry, with a deadline
     load: Any = kubernetes.config.load_kube_config
     try:
         load(kubeconfig or None, context, client_configuration=configuration, persist_config=False)
-    except (ConfigException, OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:  # or of another shape
+    except (ConfigException, OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:  # malformed files too
         raise ClusterError(f"The context {context} cannot be used ({kubeconfig}): {error}", unreachable_hint) from error
-    if own or is_loopback(configuration.host):  # Go, and so kubectl, leaves a proxy out for loopback addresses
+    if own or is_loopback(configuration.host):  # Go, and so kubectl, uses no proxy for loopback addresses
         configuration.proxy = None
     line = shell.line([kubectl, "--context", context], {"KUBECONFIG": kubeconfig} if kubeconfig else {})
     return Kube(
@@ -435,9 +435,9 @@ def connect(
 
 
 def _mistrust(error: BaseException) -> str:
-    """Why one side of TLS does not trust the other; "" for another failure, such as a connection that ended."""
+    """Return why one side of TLS does not trust the other; "" for any other failure, such as a closed connection."""
     for cause in causes(error):
         if isinstance(cause, ssl.SSLError) and any(word in str(cause).upper().replace(" ", "_") for word in MISTRUST):
-            # without what Python's ssl puts around it: its own code, and the place in C
+            # strip what Python's ssl module adds: its error code, and the location in the C source
             return re.sub(r"^\[[^]]*\] | \(_ssl.*", "", " ".join(str(cause).split()))
     return ""

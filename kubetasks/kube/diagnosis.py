@@ -1,4 +1,4 @@
-"""The diagnosis on one screen: pure functions of the API's objects, of events and of logs."""
+"""The diagnosis on one screen: pure functions of API objects, events and logs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ from kubetasks.kube.problems import KINDS, Problem, event_object, event_time
 from kubetasks.kube.readiness import Rollout
 from kubetasks.kube.states import container_statuses, pod_ready
 
-LINES = 24  # at most, on a screen
+LINES = 24  # at most, to fit on one screen
 LOG_LINES = 10
-OTHERS = 3  # at most, of what else is wrong
-WIDTH = 200  # characters of a line of the log, or of an event
+OTHERS = 3  # at most, of the other problems
+WIDTH = 200  # characters of a value or of a log line, at most
 HEALTHY = "healthy"
 EXIT_CODES = {
     HEALTHY: 0,
@@ -34,10 +34,10 @@ SHOWN = ("code", "object", "event", "probe", "wanted", "running", "changed", "se
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A cause, and its evidence. A part that is not known is "" or empty.
+    """A cause and its evidence. An unknown part is "" or empty.
 
-    `code` is HEALTHY, or that of a problem (docs/problems.md). `also` are the sentences of others. `log` are the last lines of
-    `log_of`.
+    `code` is a key of EXIT_CODES (see docs/problems.md). `also` has the sentences of other problems, `log` the last lines of the
+    log of `log_of`.
     """
 
     code: str
@@ -61,7 +61,7 @@ class Diagnosis:
         return EXIT_CODES[self.code]
 
     def text(self) -> str:
-        """At most LINES lines: the sentence, the parts that are known, and the next command."""
+        """Return at most LINES lines: the sentence, the known parts, and the next command."""
         parts = {name: getattr(self, name) for name in SHOWN} | {"running": ", ".join(self.running)}
         before = [self.sentence, *(f"  {name:<9} {_cut(value)}" for name, value in parts.items() if value)]
         before += [f"  also      {_cut(sentence)}" for sentence in self.also[:OTHERS]]
@@ -80,13 +80,13 @@ def _cut(text: str) -> str:
 
 
 def told(event: Object) -> str:
-    """An event in a line."""
+    """Return the event as one line."""
     kind, name = event_object(event)
     return f"{event_time(event)} {event.get('type')} {kind.lower()}/{name} {event.get('reason')}: {event.get('message')}"
 
 
 def log_source(problem: Problem, pods: Sequence[Object]) -> tuple[str, str, bool] | None:
-    """Whose log tells most: pod, container, and whether the one before its restart; None if nothing has run."""
+    """Return the most telling log: pod, container, and whether it is from before the restart; None if nothing has run."""
     pod = _pod(problem, pods)
     if pod is None:
         return None
@@ -101,11 +101,11 @@ def log_source(problem: Problem, pods: Sequence[Object]) -> tuple[str, str, bool
 
 
 def decisive(events: Sequence[Object], problem: Problem, newest_set: str, kind: str) -> Object | None:
-    """The newest warning about the object that has the problem, or its newest event if there is no warning. The object is a pod,
-    or of that kind.
+    """Return the newest warning about the object that has the problem, else its newest event, else None. `kind` is the kind of
+    the object if it is not a pod.
 
-    What kept a pod from being created is told of the newest replica set. Failed probes tell something only of a pod that runs,
-    and that the kubelet backs off tells less than why.
+    If pods could not be created, the events are the newest replica set's. Failed probes matter only for a running pod, and
+    BackOff tells less than its cause.
     """
     of_pod = problem.container or problem.code in ("unschedulable", "volume-mount")
     about = ("Pod" if of_pod else kind, problem.name)
@@ -129,7 +129,7 @@ def diagnose(
     log: Sequence[str] = (),
     now: datetime | None = None,
 ) -> Diagnosis:
-    """Put together what shows the problem. `log` are the lines of `log_source`; `events` those of the namespace."""
+    """Assemble the evidence of the problem. `log` has the lines of `log_source`, `events` are the namespace's."""
     workload, pods, newest = rollout.workload, rollout.pods, readiness.newest_pods(rollout)
     counted = workload if workload and workload["kind"] in COUNTS else None
     pod = _pod(problem, pods)
@@ -152,7 +152,7 @@ def diagnose(
 
 
 def _pod(problem: Problem, pods: Sequence[Object]) -> Object | None:
-    """The pod that has the problem; None if it is the deployment's."""
+    """Return the pod that has the problem, or None if it is the workload's."""
     return next((pod for pod in pods if pod["metadata"]["name"] == problem.name), None)
 
 

@@ -1,4 +1,4 @@
-"""kubectl: where it is, and the port that it forwards."""
+"""Find kubectl, and forward a port with it."""
 
 import re
 import shutil
@@ -17,14 +17,14 @@ FORWARDED = re.compile(r"Forwarding from (127\.0\.0\.1:\d+)")
 
 
 def path() -> str:
-    """The kubectl of this Python environment, otherwise the one on PATH, or ""."""
+    """Return the path of this Python environment's kubectl, otherwise of the one on PATH, or ""."""
     own = Path(sys.executable).with_name("kubectl")
     return str(own) if own.exists() else shutil.which("kubectl") or ""
 
 
 @contextmanager
 def forward(argv: Sequence[str], environment: Mapping[str, str], timeout: float = FORWARD_SECONDS) -> Iterator[str]:
-    """Run `kubectl port-forward` in the block, and give the HOST:PORT at which it listens within `timeout` seconds.
+    """Run `kubectl port-forward` during the block, and yield its HOST:PORT. It must listen within `timeout` seconds.
 
     Raises SetupError, ProgramError.
     """
@@ -33,7 +33,7 @@ def forward(argv: Sequence[str], environment: Mapping[str, str], timeout: float 
     assert process.stdout
     output = process.stdout
     killing = threading.Timer(timeout, process.kill)
-    draining = threading.Thread(target=output.read, daemon=True)  # a line for each connection would fill the pipe
+    draining = threading.Thread(target=output.read, daemon=True)  # a line per connection would fill the pipe
     with process:
         try:
             killing.start()

@@ -1,14 +1,14 @@
-"""The manifests of an application that has none, from its name, port and health path."""
+"""Generate manifests for an application that has none, from its name, port and health path."""
 
 from kubetasks.kube.client import Object
 from kubetasks.project.application import Application
 
-USER = 65532  # nobody in the distroless images: restricted pods must not run as root
-DRAIN_SECONDS = 4  # nodes stop sending new connections after up to 1.6 s
+USER = 65532  # nonroot in distroless images: restricted pods must not run as root
+DRAIN_SECONDS = 4  # nodes may go on sending new connections for up to 1.6 s
 
 
 def deployment(app: Application) -> Object:
-    """Restricted pods that lose no request in a rollout."""
+    """Return a deployment with restricted pods that loses no request during a rollout."""
     labels = {"app.kubernetes.io/name": app.name}
     container = {
         "name": app.name,
@@ -35,14 +35,14 @@ def deployment(app: Application) -> Object:
     }
     spec = {
         "strategy": {"rollingUpdate": {"maxSurge": 3, "maxUnavailable": 0}},
-        "selector": {"matchLabels": {**labels}},  # copies: YAML would write a mapping in two places as a reference
+        "selector": {"matchLabels": {**labels}},  # copies: YAML would write a shared mapping as an alias
         "template": {"metadata": {"labels": {**labels}}, "spec": pod},
     }
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": app.name, "labels": labels}, "spec": spec}
 
 
 def service(app: Application) -> Object:
-    """A load balancer for these pods."""
+    """Return a LoadBalancer service for these pods."""
     labels = {"app.kubernetes.io/name": app.name}
     ports = [{"name": "http", "port": app.port, "targetPort": "http"}]
     spec = {"type": "LoadBalancer", "selector": {**labels}, "ports": ports}

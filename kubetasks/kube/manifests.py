@@ -1,4 +1,4 @@
-"""The application's manifests: read, checked, and adapted to one cluster."""
+"""Read and check the application's manifests, and adapt them to one cluster."""
 
 import copy
 import hashlib
@@ -19,39 +19,39 @@ from kubetasks.project.application import MADE, Application
 from kubetasks.project.labels import Owner
 from kubetasks.terminal import shell
 
-Edit = Mapping[str, object]  # an operation of a JSON patch
+Edit = Mapping[str, object]  # one operation of a JSON patch
 
 SUFFIXES = (".yaml", ".yml", ".json")
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 CHART = "Chart.yaml"
-GENERATION_SECONDS = 120  # a kustomization may name what must be fetched
+GENERATION_SECONDS = 120  # a kustomization may name remote resources
 GONE = "ttlSecondsAfterFinished"
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """An object as it was written; `file` has it alone, None if it was made or lies beside others."""
+    """An object as it was written. `file` contains it alone; None if it was generated, or shares its file with others."""
 
     item: Object
     file: Path | None = None
 
     @property
     def name(self) -> str:
-        """As kubectl prints it: deployment/NAME."""
+        """The object's name as kubectl prints it: deployment/NAME."""
         return describe(self.item)
 
     @property
     def text(self) -> str:
-        """As YAML if there is no file, otherwise ""."""
+        """The object as YAML if it has no file, otherwise ""."""
         import yaml
 
         return "" if self.file else str(yaml.safe_dump(self.item, sort_keys=False))
 
 
 def of_application(app: Application, namespace: str = "default") -> list[Manifest]:
-    """The application's manifests in the order in which they are applied: its own deployment last but one, its service last.
+    """Return the application's manifests in the order to apply them: its own deployment last but one, its service last.
 
-    `namespace` is what a chart is told. Raises SettingError: for what cannot be read, and without the deployment.
+    `namespace` is passed to a chart. Raises SettingError if they cannot be read, have an object twice, or lack the deployment.
     """
     if app.manifests is None:
         manifests = [Manifest(made.deployment(app)), Manifest(made.service(app))]
@@ -74,23 +74,23 @@ def of_application(app: Application, namespace: str = "default") -> list[Manifes
 
 
 def named(given: Sequence[Manifest], name: str) -> Object:
-    """The object that kubectl calls so; {} if there is none."""
+    """Return the object with that name (see `Manifest.name`), or {}."""
     return next((manifest.item for manifest in given if manifest.name == name), {})
 
 
 def makes_claims(item: Object) -> bool:
-    """Whether the object is a volume claim, or has some made."""
+    """Return whether the object is a volume claim, or has volume claim templates."""
     return item["kind"] == CLAIM or "volumeClaimTemplates" in within(item, "spec")
 
 
 def defined(item: Object) -> tuple[str, str]:
-    """Group and kind that a definition defines, as far as it says so."""
+    """Return the group and the kind that a CustomResourceDefinition defines; "" for what is missing, and for other objects."""
     spec = within(item, "spec") if item["kind"] == DEFINITION else {}
     return str(spec.get("group", "")), str(within(spec, "names").get("kind", ""))
 
 
 def order(item: Object) -> int:
-    """The place of its kind among those that others need."""
+    """Return the rank of the object's kind in the order of applying; kinds that others need come first."""
     return ORDER.get(item["kind"], len(ORDER))
 
 
@@ -104,7 +104,7 @@ def _in(folder: Path) -> list[Manifest]:
 
 
 def is_generated(folder: Path) -> bool:
-    """Whether the folder is a kustomization or a Helm chart."""
+    """Return whether the folder is a kustomization or a Helm chart."""
     return any((folder / name).exists() for name in (*KUSTOMIZATIONS, CHART))
 
 
@@ -123,7 +123,7 @@ def _generated(folder: Path, name: str, namespace: str) -> str:
 
 
 def read(path: Path) -> list[Object]:
-    """Read the objects of a manifest file. Raises SettingError if it is not one."""
+    """Return the objects of a manifest file. Raises SettingError if it is not a valid one."""
     return _items(files.text(path), path)
 
 
@@ -138,7 +138,7 @@ def _items(text: str, path: Path) -> list[Object]:
 
 
 def _misshapen(item: Any) -> str:
-    """The reason why a document is no manifest of an object, as far as it is looked at here; "" if there is none."""
+    """Return why a document is not the manifest of an object, or "" if these few checks find nothing wrong."""
     metadata = item.get("metadata") if isinstance(item, dict) else None
     if not isinstance(metadata, dict) or not all(
         isinstance(word, str) and word for word in (item.get("apiVersion"), item.get("kind"), metadata.get("name"))
@@ -159,10 +159,10 @@ def owned(item: Object, owner: Owner) -> Object:
 
 
 def containers(item: Object, app: Application) -> dict[str, tuple[str, str]]:
-    """The containers of an object's pods that run our images: path in the object and the image's repository, by name.
+    """Return the object's containers that run the application's images, by name: path in the object, and image repository.
 
-    Its own image is in its own deployment's only container, or the one of its name; each is wherever a container's image is NAME
-    or NAME:TAG. Raises SettingError if its own deployment has none.
+    The application's own image runs in its deployment's only container, or the one with its name. Each of its images runs where
+    a container's image is NAME or NAME:TAG. Raises SettingError if its deployment has no such container.
     """
     places, own = dict[str, tuple[str, str]](), describe(item) == app.deployment
     ours = {source.name for source in app.sources}
@@ -180,7 +180,7 @@ def containers(item: Object, app: Application) -> dict[str, tuple[str, str]]:
 
 
 def other_images(manifests: Sequence[Manifest], app: Application) -> list[str]:
-    """The images of containers that run none of the application's, which may be pulled or not."""
+    """Return the images of the containers that run none of the application's, except those that are always pulled."""
     named = [
         str(container.get("image") or "")
         for item in (manifest.item for manifest in manifests)
@@ -191,7 +191,7 @@ def other_images(manifests: Sequence[Manifest], app: Application) -> list[str]:
 
 
 def image_edits(item: Object, place: str, reference: str, pull_policy: str) -> list[Edit]:
-    """The image of the container at that path, and its pull policy."""
+    """Return the edits that set the image and the pull policy of the container at that path."""
     edits: list[Edit] = [{"op": "add", "path": f"{place}/image", "value": reference}]
     if _at(item, place).get("imagePullPolicy") != pull_policy:
         edits.append({"op": "add", "path": f"{place}/imagePullPolicy", "value": pull_policy})
@@ -199,8 +199,8 @@ def image_edits(item: Object, place: str, reference: str, pull_policy: str) -> l
 
 
 def edits(item: Object, app: Application, configuration: Sequence[Object]) -> list[Edit]:
-    """The other edits of an object: a digest of the configuration that its pods name, so that they are replaced when that
-    changes; the owner's label on claims that it makes; and no time after which it would be gone. Raises SettingError.
+    """Return an object's other edits: add a digest of the configuration that its pods name, so that a change of it replaces them;
+    label the application's own pods, and claim templates; remove ttlSecondsAfterFinished; `_own_edits`. Raises SettingError.
     """
     made: list[Edit] = []
     for place, metadata, pod in template.of(item):
@@ -218,7 +218,7 @@ def edits(item: Object, app: Application, configuration: Sequence[Object]) -> li
         claims = item["spec"].get("volumeClaimTemplates")
         for index, claim in enumerate(claims if isinstance(claims, list) else []):
             if not isinstance(claim, dict):
-                continue  # the API server says so
+                continue  # the API server reports it
             labelled = owned({"metadata": within(claim, "metadata")}, app.owner)["metadata"]
             made.append({"op": "add", "path": f"/spec/volumeClaimTemplates/{index}/metadata", "value": labelled})
         if GONE in item["spec"]:
@@ -227,9 +227,9 @@ def edits(item: Object, app: Application, configuration: Sequence[Object]) -> li
 
 
 def _own_edits(item: Object, app: Application) -> list[Edit]:
-    """The edits of the application's own deployment alone: it has no replicas, which only `scale` sets.
+    """Return the edits that only the application's own deployment gets: remove its replicas, which only `scale` sets.
 
-    Raises SettingError if the tasks would not find its pods, or at another port.
+    Raises SettingError if the tasks would not find its pods, or if the ports that it declares lack the application's.
     """
     key, _, value = app.selector.partition("=")
     selected = within(item, "spec", "selector", "matchLabels")
@@ -248,14 +248,14 @@ def _own_edits(item: Object, app: Application) -> list[Edit]:
 
 
 def digest(value: object) -> str:
-    """12 hex digits of the SHA-256 over the JSON of it."""
+    """Return the first 12 hex digits of the SHA-256 of the value's JSON."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def service_edits(item: Object, app: Application, node_port: int | None) -> list[Edit]:
-    """The edits of the application's own service: its first port is the application's, on `node_port` if one is given.
+    """Return the edits of the application's service: set `node_port`, if given, on its first port, the application's.
 
-    Raises SettingError if it has none, or if it only names another host.
+    A cluster-internal service gets none. Raises SettingError if the service has no port or is an ExternalName.
     """
     name, spec = f"{describe(item)} in {app.manifests}", within(item, "spec")
     ports = spec.get("ports")
@@ -268,7 +268,7 @@ def service_edits(item: Object, app: Application, node_port: int | None) -> list
 
 
 def require_selected(given: Sequence[Manifest], app: Application) -> None:
-    """Raises SettingError if the application's service would send requests to no pod of its deployment."""
+    """Raise SettingError if the application's service selects no pod of its deployment."""
     key, _, value = app.selector.partition("=")
     labels = within(named(given, app.deployment), "spec", "template", "metadata", "labels")
     if missing := unselected(named(given, app.service), {"metadata": {"labels": {**labels, key: value}}}):
@@ -277,7 +277,7 @@ def require_selected(given: Sequence[Manifest], app: Application) -> None:
 
 
 def edited(item: Object, edits: Sequence[Edit]) -> Object:
-    """Return a copy after these operations, whose parents are there."""
+    """Return a copy with these edits applied; the parents of their paths must exist."""
     item = copy.deepcopy(item)
     for edit in edits:
         parent, _, last = str(edit["path"]).rpartition("/")
@@ -290,7 +290,7 @@ def edited(item: Object, edits: Sequence[Edit]) -> Object:
 
 
 def _at(item: Object, path: str) -> Any:
-    """The value at a JSON pointer without escapes."""
+    """Return the value at a JSON pointer, which must have no escapes."""
     place: Any = item
     for part in path.strip("/").split("/"):
         place = place[int(part)] if isinstance(place, list) else place[part]

@@ -1,4 +1,4 @@
-"""Apply, scale and delete our objects. A second time changes nothing, and objects without our label are refused."""
+"""Apply, scale and delete the owner's objects, idempotently. Apply and delete refuse an object without the owner's label."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,16 +10,16 @@ from kubetasks.terminal import wait
 
 JSON_PATCH, MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
-REPLACED, UID = (409, 422), "uid"  # status, and a word of the answer, if the object of that name has another uid, or is gone
+REPLACED, UID = (409, 422), "uid"  # status and a word of the answer if the object has been replaced (another uid) or deleted
 CONFLICT, INVALID = 409, 422
-# the API server's words if a webhook has effects, and if an account, a role or a class is not there yet
+# the API server's messages if a webhook has side effects, or if a service account, role or class does not exist yet
 UNCHECKED = ("not support dry run", "not found", "error looking up", "no PriorityClass")
 REHEARSED = "rehearsed"
-DEPENDENTS = "foregroundDeletion"  # the finalizer of an object whose dependents go first
+DEPENDENTS = "foregroundDeletion"  # the finalizer of an object whose dependents are deleted first
 
 
 def require_ours(kube: Kube, item: Object) -> None:
-    """Raises OwnershipError for an object without our label."""
+    """Raise OwnershipError if the object lacks the owner's label."""
     if not kube.owner.owns(item["metadata"].get("labels")):
         metadata = item["metadata"]
         where = f" -n {metadata['namespace']}" if metadata.get("namespace") else ""
@@ -30,7 +30,7 @@ def require_ours(kube: Kube, item: Object) -> None:
 
 
 def there(kube: Kube, item: Object) -> Object | None:
-    """Our object of that kind and name, or None. Raises OwnershipError if there is one without our label, UnservedError."""
+    """Return the object as it is now, or None. Raises OwnershipError if it lacks the owner's label, UnservedError."""
     live = kube.read(item)
     if live:
         require_ours(kube, live)
@@ -38,9 +38,9 @@ def there(kube: Kube, item: Object) -> Object | None:
 
 
 def apply(kube: Kube, item: Object, before: Object | None = None) -> Object:
-    """Apply on the server's side, and return the object as it is now. Raises OwnershipError, ApiError, UnservedError.
+    """Apply an object server-side, and return it as it is now. Raises OwnershipError, ApiError, UnservedError.
 
-    `before` is our object of that name, if it has been read: it is asked for again if another one, or none, has its place by now.
+    `before` is the existing object, if it has been read. If it has been replaced or deleted since, read it again.
     """
     wanted = {**item, "metadata": {**item["metadata"], "uid": before["metadata"]["uid"]}} if before else item
     if not before:
@@ -60,10 +60,10 @@ def _applied(kube: Kube, item: Object, **options: str) -> Object:
 
 
 def rehearse(kube: Kube, item: Object, before: Object | None) -> bool:
-    """Let the API server check what it is given, and store nothing; True if our object of that name must be replaced.
+    """Apply an object as a server-side dry run; return True if the existing one, `before`, must be replaced. Raises ApiError.
 
-    That is what is being deleted, and what runs to an end, if it has failed or another one is wanted: what has run does not run
-    again. What needs something that is not there yet cannot be checked. Raises ApiError.
+    It must be replaced if it is terminating, or if it is a Job or Pod (they do not run again) that has failed or is to change.
+    A new object that needs something that does not exist yet cannot be checked: return False.
     """
     ends = item["kind"] in kinds.ENDING
     try:
@@ -84,10 +84,10 @@ def rehearse(kube: Kube, item: Object, before: Object | None) -> bool:
 
 
 def replace_template(kube: Kube, item: Object, template: Object) -> None:
-    """Give our deployment that pod template, and nothing else, whoever set the fields that it has now. Raises ApiError.
+    """Replace a deployment's whole pod template, whichever field managers set its fields. Raises ApiError.
 
-    Applying would keep what others have added. Replacing alone would make us the owner of each field as by an update, and a
-    later `apply` removes only what an apply owns: so the same is applied too, and the update forgotten.
+    Applying it alone would keep fields that other managers added. Replacing it alone would make our manager own the fields by an
+    Update, and a later `apply` removes only fields owned by an Apply. So apply it too, and remove the Update's entry.
     """
     metadata = item["metadata"]
     target = path("Deployment", metadata["namespace"], metadata["name"])
@@ -101,7 +101,7 @@ def replace_template(kube: Kube, item: Object, template: Object) -> None:
 
 
 def _forget_update(kube: Kube, target: str) -> None:
-    """Remove what says that we own fields by an update."""
+    """Remove the managedFields entry that records our field manager's Update."""
     ours = (kube.owner.name, "Update", "")
     while True:
         metadata = kube.request("GET", target)["metadata"]
@@ -113,7 +113,7 @@ def _forget_update(kube: Kube, target: str) -> None:
         try:
             kube.request("PATCH", target, {"fieldManager": kube.owner.name}, patch, MERGE_PATCH)
         except ApiError as error:
-            if error.status != CONFLICT:  # a controller was faster: its entry must stay
+            if error.status != CONFLICT:  # a controller was faster, and its entry must stay: read again
                 raise
 
 
@@ -123,9 +123,9 @@ def scale(kube: Kube, name: str, namespace: str, replicas: int) -> None:
 
 
 def begin_deletion(kube: Kube, going: Sequence[Object]) -> None:
-    """Delete our objects, which have been read, with their dependents; nothing else that has the name of one by now.
+    """Start to delete these existing objects and their dependents, but no newer object of the same name.
 
-    Raises OwnershipError.
+    Raises OwnershipError, before anything is deleted, if one lacks the owner's label.
     """
     for item in going:
         require_ours(kube, item)
@@ -139,13 +139,13 @@ def begin_deletion(kube: Kube, going: Sequence[Object]) -> None:
 
 
 def wait_until_gone(kube: Kube, begun: Sequence[Object], timeout: float, at: Callable[[str], None]) -> None:
-    """Wait until objects that are being deleted are gone; `at` gets what keeps one. Raises LeftoverError."""
+    """Wait until these terminating objects are gone; `at` is called with what one waits for. Raises LeftoverError."""
     left = list(begun)
 
     def check() -> wait.State:
         while left:
             item = kube.read(left[0])
-            if item and item["metadata"]["uid"] == left[0]["metadata"]["uid"]:  # somebody may have created another one
+            if item and item["metadata"]["uid"] == left[0]["metadata"]["uid"]:  # a newer object of that name does not count
                 waits_for = [finalizer for finalizer in item["metadata"].get("finalizers", []) if finalizer != DEPENDENTS]
                 why = f"it waits for {', '.join(waits_for)}" if waits_for else "what belongs to it is still there"
                 return wait.Pending(f"{describe(item)}: {why}")
@@ -158,6 +158,6 @@ def wait_until_gone(kube: Kube, begun: Sequence[Object], timeout: float, at: Cal
 
 
 def delete(kube: Kube, going: Sequence[Object], timeout: float, at: Callable[[str], None]) -> None:
-    """Delete our objects, which have been read, and wait until they are gone. Raises OwnershipError, LeftoverError."""
+    """Delete these existing objects, and wait until they are gone. Raises OwnershipError, LeftoverError."""
     begin_deletion(kube, going)
     wait_until_gone(kube, going, timeout, at)

@@ -1,7 +1,7 @@
-"""The problems of a rollout: how to tell, how long each may still heal, and what to do. Pure functions of the API's objects.
+"""The problems of a rollout: how to detect each, how long it may take to heal, and what to do. Pure functions of API objects.
 
-docs/problems.md has a paragraph for each code. The reasons of waiting containers are the kubelet's (its packages `images` and
-`container`), Unschedulable is the scheduler's, and the conditions of a deployment are its controller's.
+docs/problems.md has a paragraph on each code. A waiting container's reason comes from the kubelet (its packages `images` and
+`container`), Unschedulable from the scheduler, and a deployment's conditions from the deployment controller.
 """
 
 import re
@@ -15,17 +15,17 @@ from kubetasks.kube.client import Object
 from kubetasks.kube.states import NOT_SEEN, condition, container_statuses, terminating
 from kubetasks.project.words import DEPLOYMENT, DOCS, INV, INVOKE, MENDED
 
-NODE_STOPPED = ("CrashLoopBackOff", NOT_SEEN)  # why a container waits and how it ended, if its runtime did not see the end
+NODE_STOPPED = ("CrashLoopBackOff", NOT_SEEN)  # waiting and termination reasons, if the runtime did not see the end
 NOT_READY_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/network-unavailable")
-PULL_REFUSED = ("not found", "unauthorized", "denied", "manifest unknown", "no such host", "x509")  # another try would not help
-NOT_MOUNTED = ("FailedMount", "FailedAttachVolume")  # the kubelet's and the attach controller's reasons of events
-USUAL_SECONDS = 3.0  # an ordinary pod is created in one, and ready in another
-UNANSWERED = ("refused", "exceeded", "timeout", "timed out", "EOF", "reset by", "no route", "unreachable")  # as Go says it
-SHORT, CLAIM = "Insufficient", "persistentvolumeclaim"  # in what the scheduler says: of resources, and of a claim
-CLIENT_ERROR = "statuscode: 4"  # as the kubelet begins to name 400 to 499
-NOT_STARTED = ("StartError", "ContainerCannotRun")  # how a container ended whose program could not be started
-NO_COMMAND = "no command specified"  # the runtime's words: no busy node's
-KUBELET_STARTS = ("have not yet been read at least once", "failed to sync")  # its words for what it is still reading
+PULL_REFUSED = ("not found", "unauthorized", "denied", "manifest unknown", "no such host", "x509")  # a retry would not help
+NOT_MOUNTED = ("FailedMount", "FailedAttachVolume")  # event reasons of the kubelet and of the attach controller
+USUAL_SECONDS = 3.0  # an ordinary pod is created within one second, and ready within another
+UNANSWERED = ("refused", "exceeded", "timeout", "timed out", "EOF", "reset by", "no route", "unreachable")  # Go's words
+SHORT, CLAIM = "Insufficient", "persistentvolumeclaim"  # the scheduler's words for resources and for a claim
+CLIENT_ERROR = "statuscode: 4"  # the start of the kubelet's words for status codes 400 to 499
+NOT_STARTED = ("StartError", "ContainerCannotRun")  # termination reasons if the program could not be started
+NO_COMMAND = "no command specified"  # the runtime's words; a busy node is never the cause
+KUBELET_STARTS = ("have not yet been read at least once", "failed to sync")  # the kubelet's words for what it is still reading
 ADMITTED_LATER = ("failed calling webhook", "error looking up service account")  # the API server's words for what comes up later
 WORDS = {"inv": INV, "invoke": INVOKE, "docs": DOCS, "mended": MENDED}
 IMAGE = (
@@ -37,7 +37,7 @@ MANIFEST = "Fix {mended}, then {inv} deploy"
 
 
 class Grace(IntEnum):
-    """How long a problem must last until it counts: its grace period, in units of the setting INVOKE_APP_GRACE_PERIOD."""
+    """A grace period: how long a problem must last before it counts, in units of the setting INVOKE_APP_GRACE_PERIOD."""
 
     AT_ONCE = 0
     BRIEF = 1
@@ -47,9 +47,9 @@ class Grace(IntEnum):
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of problem. `sentence` and `hint` are templates of {name} and of the facts that `of_kind` is given.
+    """A kind of problem. `sentence` and `hint` are templates for {name} and the facts passed to `of_kind`.
 
-    `hint` may have WORDS too.
+    `hint` may use WORDS too.
     """
 
     code: str
@@ -120,7 +120,7 @@ WAITING = {
 
 @dataclass(frozen=True)
 class Problem:
-    """A kind of problem at an object: `name` is that of the pod or the deployment, `container` a pod's or ""."""
+    """A problem of an object: `name` is the pod or the workload, `container` the pod's container; each may be ""."""
 
     code: str
     name: str
@@ -132,12 +132,12 @@ class Problem:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The evidence that is collected only if a pod does not start.
+    """Evidence that is collected only if a pod does not start.
 
-    `nodes` are all of them, None if they may not be seen. `answers` is what each pod's readiness probe got last and when, by pod,
-    `mounts` why its volumes could not be mounted.
-    `delivered` are the images that the nodes have just been given: what the kubelet says of one may be from before that.
-    `kubectl` are the words of a shell that ask the same namespace.
+    `nodes` are all nodes, or None if they were not needed or may not be listed. By pod name, `answers` has the time and message
+    of the last failed readiness probe, `mounts` the reason why volumes could not be mounted.
+    `delivered` are images that were just loaded into the nodes: the kubelet's status may be older than that.
+    `kubectl` is the start of a command line for the same cluster and namespace.
     """
 
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -149,7 +149,7 @@ class Evidence:
 
 
 class Unready(NamedTuple):
-    """A container that runs and is not ready: for how many seconds, and for how many its readiness probe gives it."""
+    """A running container that is not ready: for how many seconds, and how many its readiness probe allows."""
 
     container: str
     lasted: float
@@ -157,12 +157,12 @@ class Unready(NamedTuple):
 
     @property
     def unusual(self) -> bool:
-        """Whether what its probe got is worth asking for."""
+        """Whether it has lasted long enough to look up the probe's last failure."""
         return self.lasted > min(self.allowed, USUAL_SECONDS)
 
 
 def probe_answers(events: Sequence[Object]) -> dict[str, tuple[datetime, str]]:
-    """The last answer to each pod's readiness probe and its time, by pod."""
+    """Return the time and message of each pod's last failed readiness probe, by pod name."""
     failed = [
         event for event in events if event.get("reason") == "Unhealthy" and event.get("message", "").startswith("Readiness")
     ]
@@ -170,26 +170,26 @@ def probe_answers(events: Sequence[Object]) -> dict[str, tuple[datetime, str]]:
 
 
 def mount_failures(events: Sequence[Object]) -> dict[str, str]:
-    """Why each pod's volumes could not be mounted last, by pod."""
+    """Return the newest reason why each pod's volumes could not be mounted, by pod name."""
     failed = [event for event in events if event.get("reason") in NOT_MOUNTED]
     return {event_object(event)[1]: event.get("message", "") for event in sorted(failed, key=event_time)}
 
 
 def event_object(event: Object) -> tuple[str, str]:
-    """Kind and name of what an event is about."""
+    """Return the kind and name of the object that an event is about."""
     about = event.get("involvedObject", {})
     return about.get("kind", ""), about.get("name", "")
 
 
 def event_time(event: Object) -> datetime:
-    """When an event was seen last."""
+    """Return when an event was last seen; the earliest possible time if it does not say."""
     series = event.get("series") or {}
     told = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
     return datetime.fromisoformat(told) if told else datetime.min.replace(tzinfo=UTC)
 
 
 def of_kind(code: str, name: str, container: str = "", grace: Grace | None = None, **facts: str) -> Problem:
-    """A problem with the words of its kind. `grace` is the kind's own by default."""
+    """Return a problem with its kind's sentence and hint. `grace` defaults to the kind's own."""
     kind = KINDS[code]
     told = {key: " ".join(value.split()).rstrip(".") for key, value in facts.items()}
     text, hint = kind.sentence.format(name=name, **told), kind.hint.format(name=name, **WORDS, **told)
@@ -197,7 +197,7 @@ def of_kind(code: str, name: str, container: str = "", grace: Grace | None = Non
 
 
 def unschedulable(pod: Object) -> str | None:
-    """The scheduler's message if the pod fits on no node now, otherwise None."""
+    """Return the scheduler's message if the pod currently fits on no node, otherwise None."""
     placed = condition(pod, "PodScheduled")
     if placed.get("reason") != "Unschedulable" or terminating(pod):
         return None
@@ -205,7 +205,7 @@ def unschedulable(pod: Object) -> str | None:
 
 
 def creating(pod: Object, now: datetime) -> bool:
-    """Whether the pod has a node, and its volumes and network are not there after longer than usual."""
+    """Return whether the pod, though scheduled, still lacks its volumes or network after longer than usual."""
     scheduled = condition(pod, "PodScheduled")
     since = scheduled.get("lastTransitionTime")
     if scheduled.get("status") != "True" or not since or terminating(pod):
@@ -215,7 +215,7 @@ def creating(pod: Object, now: datetime) -> bool:
 
 
 def unready(pod: Object, now: datetime) -> Unready | None:
-    """The container that runs and that its readiness probe has not found ready, or None if there is none."""
+    """Return the first running container that has not passed its readiness probe, or None."""
     if terminating(pod):
         return None
     probes = {
@@ -234,10 +234,10 @@ def unready(pod: Object, now: datetime) -> Unready | None:
 def of_pod(
     pod: Object, evidence: Evidence, *, releasing: bool = False, fitting: int = 0, revertible: bool = False
 ) -> Problem | None:
-    """Why a pod does not become ready, or None. A terminating pod has no problem.
+    """Return why a pod does not become ready, or None. A terminating pod has no problem.
 
-    `releasing`: a pod is starting or ending, after which another may have room. `fitting` pods of the same template have a node.
-    `revertible`: there is an earlier revision.
+    `releasing`: another pod is starting or terminating, which may make room. `fitting` pods of the same template have a node: the
+    hint suggests that number, unless it is 0. `revertible`: there is an earlier revision.
     """
     name = pod["metadata"]["name"]
     if terminating(pod):
@@ -250,7 +250,7 @@ def of_pod(
     message = unschedulable(pod)
     if message is not None:
         less = f"Lower resources.requests in {DEPLOYMENT}, then {INV} deploy"
-        if SHORT not in message:  # of a volume, a taint that it does not tolerate, a label of nodes: fewer pods would not help
+        if SHORT not in message:  # a volume, a taint or node labels: fewer pods would not help
             less, fitting = MANIFEST.format(mended=MENDED, inv=INV), 0
         fits = f"{INV} scale --replicas={fitting}" if fitting else less
         healing = releasing or evidence.nodes is None or not all(map(_takes_pods, evidence.nodes)) or CLAIM in message.lower()
@@ -259,7 +259,7 @@ def of_pod(
         return of_kind("volume-mount", name, message=evidence.mounts[name])
     answer = _answer(pod, evidence)
     late = unready(pod, evidence.now)
-    # a server that answers with a client error is up and lacks the probe's path: the probe's own time would not help it
+    # a client error means that the server is up but lacks the probe's path: waiting for the probe's own time would not help
     if late and (late.lasted > late.allowed or CLIENT_ERROR in answer):
         slow = not answer or any(word in answer for word in UNANSWERED)
         told = answer.partition(": ")[2] or answer.rstrip(": ") or "its readiness probe has not succeeded"
@@ -273,7 +273,7 @@ def _of_container(container: Object, pod: str, delivered: Collection[str], back:
     if just.get("reason") in NOT_STARTED:
         return of_kind("container-start", pod, container["name"], message=just.get("message") or "no message")
     reason, message, image = waiting.get("reason"), waiting.get("message") or "no message", container.get("image", "?")
-    exited = bool(just.get("exitCode") and container.get("restartCount"))  # and the kubelet does not say yet that it waits
+    exited = bool(just.get("exitCode") and container.get("restartCount"))  # the kubelet does not report the back-off yet
     if exited:
         reason, ended = "CrashLoopBackOff", just
     if reason not in WAITING or (reason, ended.get("reason")) == NODE_STOPPED:
@@ -296,14 +296,14 @@ def _of_container(container: Object, pod: str, delivered: Collection[str], back:
 
 
 def _last_cause(message: str) -> str:
-    """The end of the runtime's chain of causes, each of which names the image again, and the registry that it asked."""
+    """Return the last of the runtime's chained causes, which all repeat the image, with the registry that was asked."""
     registry = re.search(r'"https?://([^/"]+)/', message)
     cause = message.rpartition(": ")[2]
     return f"{cause} ({registry[1]})" if registry else cause
 
 
 def _answer(pod: Object, evidence: Evidence) -> str:
-    """The last answer to the pod's readiness probe, if that was since its containers started."""
+    """Return the message of the last failed readiness probe since all running containers started, or ""."""
     at, answer = evidence.answers.get(pod["metadata"]["name"], (None, ""))
     running = [
         container["state"]["running"]

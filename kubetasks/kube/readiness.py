@@ -1,6 +1,6 @@
-"""Whether the application's objects are ready, and why not: pure functions of the API's objects.
+"""Whether the application's objects are ready, and why not: pure functions of API objects.
 
-The rules are those of kstatus: https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus.
+The rules follow kstatus: https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus.
 """
 
 import copy
@@ -29,18 +29,18 @@ from kubetasks.terminal.wait import Done, Failed, Pending, State
 
 REVISION = "deployment.kubernetes.io/revision"
 RETRIES = "backoffLimit"
-ENDED = ("Failed", "Succeeded")  # phases of pods that the replica set has replaced
-# problems that end once what a pod needs is there, such as a database, a migration or a secret
+ENDED = ("Failed", "Succeeded")  # phases of pods that their controller replaces
+# problems that resolve once something that the pod needs exists, such as a database, a migration or a secret
 CRASHES = "crash-loop"
 HEALED = (CRASHES, "container-config", "volume-mount", "not-ready", "no-progress")
-NOT_KNOWN: Mapping[str, datetime] = {}  # when any node started
+NOT_KNOWN: Mapping[str, datetime] = {}  # `since` if nobody knows when the nodes started
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """An object of any kind, None if there is none, with its pods, and what was asked about those that do not start.
+    """An object of any kind (None if it does not exist), its pods, and the evidence about pods that do not start.
 
-    The replica sets are a deployment's.
+    Only a deployment has replica sets.
     """
 
     workload: Object | None = None
@@ -50,11 +50,11 @@ class Rollout:
 
 
 def rollout_state(rollout: Rollout, since: Mapping[str, datetime] = NOT_KNOWN, grace: float = 1.0) -> State:
-    """Done if the object is ready: every wanted replica, if it has any, runs the newest template and is available, and no older
-    pod is left; otherwise its conditions say so.
+    """Return Failed if the object has a problem, Done if it is ready, otherwise Pending. A kind with replicas is ready if every
+    wanted one runs the newest template and is available, and no older pod is left; for any other kind, the conditions decide.
 
-    `since` is when each node started: what the API says of containers that started earlier is from before that. `grace` is what
-    a problem's own is multiplied by, seconds.
+    `since` is when each node started: the API's status of a container that started earlier is out of date. `grace`, in seconds,
+    multiplies the problem's own grace period.
     """
     wrong = problem(rollout)
     if wrong:
@@ -63,9 +63,9 @@ def rollout_state(rollout: Rollout, since: Mapping[str, datetime] = NOT_KNOWN, g
 
 
 def problem(rollout: Rollout) -> Problem | None:
-    """The problem of the rollout, or None.
+    """Return the problem of the rollout, or None.
 
-    Only pods of the newest template are looked at: the rollout may mend those of an older one.
+    Only pods of the newest template count: the rollout may fix older pods by replacing them.
     """
     workload, evidence = rollout.workload, rollout.evidence
     if workload is None:
@@ -79,7 +79,7 @@ def problem(rollout: Rollout) -> Problem | None:
     spec, told, count = within(workload, "spec"), conditions(workload), _count(workload)
     if count is None:
         failing = [wrong for wrong in (problems.of_pod(pod, evidence) for pod in newest_pods(rollout)) if wrong]
-        # how often a container of a job may fail is the job's own matter
+        # a job sets its own limit for failing containers
         return next((wrong for wrong in failing if wrong.code != CRASHES or RETRIES not in spec), None)
     wanted, total, updated, _ = count
     newest = newest_pods(rollout)
@@ -105,7 +105,7 @@ def problem(rollout: Rollout) -> Problem | None:
     failing = [wrong for wrong in map(of_pod, newest) if wrong]
     if failing:
         worst = min(failing, key=lambda wrong: wrong.grace)
-        # the nodes may be too busy with those that start for this one to answer
+        # the nodes may be too busy starting the other pods for this one to answer
         return None if starting and (worst.code, worst.grace) == ("not-ready", Grace.LONG) else worst
     if spec.get("paused") and (updated < wanted or total > updated):
         return problems.of_kind("paused", name, kubectl=evidence.kubectl)
@@ -116,8 +116,8 @@ def problem(rollout: Rollout) -> Problem | None:
 
 
 def foremost(states: Mapping[str, State]) -> str:
-    """Whose state tells how far all are: one that fails for good, one that is not there yet, one that another might have healed,
-    or the last one.
+    """Return the name of the object whose state sums up all: the first that fails for good, else the first that is pending, else
+    one whose problem another object might have resolved, else the last.
     """
     failed = {name: state for name, state in states.items() if isinstance(state, Failed)}
     hopeless = [name for name, state in failed.items() if state.code not in HEALED]
@@ -127,12 +127,12 @@ def foremost(states: Mapping[str, State]) -> str:
 
 
 def restarts(rollout: Rollout) -> int:
-    """How often containers of its pods have been started again."""
+    """Return how many times the containers of the rollout's pods have been restarted."""
     return sum(container["restartCount"] for pod in rollout.pods for container in container_statuses(pod))
 
 
 def late(rollout: Rollout, seconds: float, missing: str) -> Problem:
-    """The problem of a rollout that is not complete in time, at a pod that is not ready if there is one."""
+    """Return the problem of a rollout that timed out: of the first new pod that is not ready, otherwise of the workload."""
     pod = next((pod for pod in newest_pods(rollout) if not pod_ready(pod)), None)
     name, container = _named(pod)
     name = name or (name_of(rollout.workload) if rollout.workload else "")
@@ -140,7 +140,7 @@ def late(rollout: Rollout, seconds: float, missing: str) -> Problem:
 
 
 def failure(item: Object) -> str:
-    """Why an object has failed for good, "" if it has not: a job that gave up, a pod that failed, a stalled controller."""
+    """Return why an object has failed for good, or "": a job that gave up, a failed pod, a stalled controller."""
     ends, status = item["kind"] in ENDING, within(item, "status")
     failed = condition(item, "Failed" if ends else "Stalled")
     if failed.get("status") != "True":
@@ -149,12 +149,12 @@ def failure(item: Object) -> str:
 
 
 def _named(pod: Object | None) -> tuple[str, str]:
-    """The name of a pod, and its first container; "" without one."""
+    """Return the names of a pod and of its first container; "" for both without a pod."""
     return (name_of(pod), pod["spec"]["containers"][0]["name"]) if pod else ("", "")
 
 
 def _count(item: Object) -> tuple[int, int, int, int] | None:
-    """How many pods an object whose kind counts them wants, has, has of the newest template, and has available."""
+    """Return how many pods are wanted, exist, have the newest template, and are available; None if the kind counts none."""
     if item["kind"] not in COUNTS:
         return None
     status, strategy = within(item, "status"), within(item, "spec", "updateStrategy")
@@ -164,25 +164,25 @@ def _count(item: Object) -> tuple[int, int, int, int] | None:
 
 
 def replicas(workload: Object | None) -> int:
-    """How many pods a workload wants; 0 if there is none."""
+    """Return how many pods a workload wants; 0 if it does not exist or its kind counts none."""
     wanted, *_ = (_count(workload) if workload else None) or (0,)
     return wanted
 
 
 def _noticed(workload: Object) -> bool:
-    """Whether its controller, if the kind has one that says so, has seen the newest specification."""
+    """Return whether its controller, if the kind has one that reports this, has observed the newest generation."""
     newest, status = workload["metadata"].get("generation", 0), within(workload, "status")
     seen = status.get("observedGeneration", 0 if workload["kind"] in COUNTS else newest)
     return not isinstance(seen, int) or seen >= newest
 
 
 def awaited(item: Object) -> bool:
-    """Whether an object is to be waited for: one of a kind that is not known may have a condition later."""
+    """Return whether to wait for an object; one of an unknown kind may get a condition later."""
     return item["kind"] in COUNTS or item["kind"] in CONDITIONS or VERSIONS.get(item["kind"]) != item["apiVersion"]
 
 
 def _by_conditions(item: Object) -> Done | Pending:
-    """How far an object is whose kind does not count pods."""
+    """Return the progress of an object whose kind does not count pods."""
     found, status, last = conditions(item), within(item, "status"), CONDITIONS.get(item["kind"])
     if status.get("phase") == "Succeeded" or within(item, "spec").get("suspend"):
         return Done()
@@ -198,7 +198,7 @@ def _by_conditions(item: Object) -> Done | Pending:
 
 
 def progress(rollout: Rollout, since: Mapping[str, datetime]) -> Done | Pending:
-    """How far an object is in which nothing is wrong."""
+    """Return the progress of an object that has no problem."""
     workload, newest = rollout.workload, newest_pods(rollout)
     if not workload or not _noticed(workload):
         return Pending(f"waiting for the {workload['kind'].lower() if workload else 'deployment'} controller")
@@ -236,7 +236,7 @@ class Revision(NamedTuple):
 
 
 def revision_before(rollout: Rollout) -> Revision | None:
-    """The newest earlier revision that still has ready pods, or the newest earlier one; None if there is none."""
+    """Return the newest earlier revision that still has ready pods, else the newest earlier one, else None."""
     newest = _newest_template(rollout)
     numbered = [replica_set for replica_set in rollout.replica_sets if REVISION in replica_set["metadata"].get("annotations", {})]
     earlier = [replica_set for replica_set in numbered if _template(replica_set) != newest]
@@ -254,13 +254,13 @@ def _revision(replica_set: Object) -> int:
 
 
 def newest_set(rollout: Rollout) -> str:
-    """The name of the replica set of the deployment's current template; "" if there is none yet."""
+    """Return the name of the replica set that has the deployment's current template, or "" if it does not exist yet."""
     newest = _newest_template(rollout)
     return next((name_of(replica_set) for replica_set in rollout.replica_sets if _template(replica_set) == newest), "")
 
 
 def newest_pods(rollout: Rollout) -> list[Object]:
-    """The pods of the current template, without those that have ended for good, such as evicted ones."""
+    """Return the pods of the current template (all, if it is unknown), except ones that ended for good, such as evicted pods."""
     newest = _newest_template(rollout)
     running = [pod for pod in rollout.pods if pod.get("status", {}).get("phase") not in ENDED]
     return [pod for pod in running if newest in (None, _template(pod))]
@@ -272,9 +272,9 @@ def _template(item: Object) -> str:
 
 
 def _newest_template(rollout: Rollout) -> str | None:
-    """The label of the pods of the current template: a replica set has the deployment's own revision, or the status says it.
+    """Return the label value of the current template's pods: from the status, or from the replica set of the same revision.
 
-    None if it is not known.
+    None if it is unknown.
     """
     if rollout.workload is None:
         return None

@@ -1,4 +1,4 @@
-"""The address book: where a service may answer, and which pods it sends requests to. Pure functions of the API's objects."""
+"""Where a service may answer, and which pods it sends requests to: pure functions of the API's objects."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from kubetasks.kube.client import Object, within
 
 MAPPED, BALANCER, NODE = "mapped port", "load balancer", "node port"
-INTERNAL = "cluster-internal"  # of a service without an address outside
+INTERNAL = "cluster-internal"  # a service without an external address
 
 
 @dataclass(frozen=True)
@@ -18,15 +18,15 @@ class Address:
 
 
 def is_internal(service: Object | None) -> bool:
-    """Whether a service, if there is one, answers inside the cluster alone."""
+    """Return whether the service exists and answers only inside the cluster."""
     return bool(service) and within(service, "spec").get("type", "ClusterIP") == "ClusterIP"
 
 
 def addresses(service: Object, mapped: tuple[int, int] | None, nodes: Sequence[Object] = ()) -> list[Address]:
-    """Every URL that may answer, the preferred one first.
+    """Return every URL that may answer, the preferred one first.
 
-    `mapped` is (node port, port of 127.0.0.1) if the cluster maps one; `nodes` are those whose node ports this machine may
-    reach. The first port is the application's; a service without any, of somebody else perhaps, has no address.
+    `mapped` is (node port, port of 127.0.0.1) if the cluster maps one. `nodes` are the nodes whose node ports this machine may
+    reach. The first port is the application's. A service without ports, perhaps another user's, has no address.
     """
     ports = service["spec"].get("ports") or []
     if not ports:
@@ -49,14 +49,14 @@ def _bracketed(host: str) -> str:
 
 
 def unselected(service: Object, template: Object) -> str:
-    """The labels of the service's selector that pods of that template lack, as LABEL=VALUE, ...; "" if it selects them."""
+    """Return the labels of the service's selector that the pod template lacks, as LABEL=VALUE, ...; "" if it lacks none."""
     labels = template["metadata"].get("labels") or {}
     wanted = within(service, "spec", "selector")
     return ", ".join(f"{name}={value}" for name, value in wanted.items() if labels.get(name) != value)
 
 
 def node_port_owner(services: Sequence[Object], port: int, name: str, namespace: str) -> Object | None:
-    """The service other than NAMESPACE/NAME that has that node port, if there is one."""
+    """Return the service other than NAMESPACE/NAME that has that node port, or None."""
     for service in services:
         metadata = service["metadata"]
         own = (metadata["namespace"], metadata["name"]) == (namespace, name)
@@ -66,9 +66,9 @@ def node_port_owner(services: Sequence[Object], port: int, name: str, namespace:
 
 
 def ready_ports(service: Object | None, slices: Sequence[Object]) -> dict[str, int]:
-    """The pods that a service's EndpointSlices send requests to, and the port of each that its first port leads to.
+    """Return the ready pods of a service's EndpointSlices, each with the port that the service's first port leads to.
 
-    After a rollout with another port there are slices with either.
+    After a rollout that changes that port, there are slices with the old one and with the new one.
     """
     first = ((within(service, "spec").get("ports") or [{}])[0]).get("name") or ""
     pods: dict[str, int] = {}

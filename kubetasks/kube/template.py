@@ -1,14 +1,14 @@
-"""The template of an object's pods, whatever its kind: known by what it has."""
+"""Find the pod template of an object of any kind, by its fields."""
 
 from typing import NamedTuple
 
 from kubetasks.kube.client import Object, within
 
-PLACES = ("/spec/template", "/spec/jobTemplate/spec/template", "")  # where kinds have metadata and specification of pods
+PLACES = ("/spec/template", "/spec/jobTemplate/spec/template", "")  # where kinds have the metadata and spec of their pods
 
 
 class Template(NamedTuple):
-    """The pod template of an object, and its place as a JSON pointer: "" in a pod."""
+    """An object's pod template, and its place as a JSON pointer: "" in a Pod."""
 
     place: str
     metadata: Object
@@ -16,7 +16,7 @@ class Template(NamedTuple):
 
 
 def of(item: Object) -> list[Template]:
-    """The template of the object's pods, if it has one: with containers that have names."""
+    """Return the object's pod template in a list, or [] if it has none with named containers."""
     for place in PLACES:
         if not place and item.get("kind") != "Pod":
             continue
@@ -29,5 +29,5 @@ def of(item: Object) -> list[Template]:
 
 
 def containers(item: Object) -> list[Object]:
-    """The containers of the object's pods, those that run first included."""
+    """Return the containers of the object's pods, init containers first."""
     return [each for found in of(item) for each in [*(found.spec.get("initContainers") or []), *found.spec["containers"]]]

@@ -1,9 +1,8 @@
-"""The work behind the tasks, a module of the same name for each theme.
+"""The work behind the tasks. Their options and the tables that they print are in `kubetasks.tasks`.
 
-Each action can be run twice, and makes its changes through a door that prints the command for each (`terminal/door`). What is
-wanted is data (`desired`), `converge` makes the change and `waits` for it. `seen` is one look at the cluster: `kube.readiness`
-decides about its rollout, and `judge` about its service. `run` is what the actions of one invocation share. Options and tables
-belong to `kubetasks.tasks`.
+Every action can be run twice. It makes its changes through the door, which prints the equivalent command (`terminal/door`).
+`desired` describes what is wanted as data, `converge` makes the change, and `waits` waits for it. `seen` is one look at the
+cluster: `kube.readiness` judges the rollout in it, and `judge` the service. `run` is what the actions of one invocation share.
 """
 
 import importlib
@@ -12,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kubetasks.pipeline import app, build, cluster, dev, diagnose, probe, removal, service, status
 
-__all__ = ["app", "build", "cluster", "dev", "diagnose", "probe", "removal", "service", "status"]  # the actions of tasks
+__all__ = ["app", "build", "cluster", "dev", "diagnose", "probe", "removal", "service", "status"]  # the modules that tasks call
 
 
 def __getattr__(name: str) -> Any:
-    """Import a module when it is used: the list of the tasks loads none of them."""
+    """Import a module on first use, so that listing the tasks loads none of them."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return importlib.import_module(f"{__name__}.{name}")

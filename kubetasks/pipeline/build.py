@@ -1,4 +1,4 @@
-"""The images of the current source: built, and known to be built."""
+"""Build the images of the current source, or require that they are built."""
 
 import queue
 import threading
@@ -14,14 +14,14 @@ from kubetasks.project.words import INV
 from kubetasks.terminal import interruption
 from kubetasks.terminal.door import At, pairs
 
-SIDE_BY_SIDE = 2  # builds; each keeps about one core busy
+SIDE_BY_SIDE = 2  # builds at a time; each keeps about one core busy
 ABANDON_SECONDS = 3.0
 
 
 def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bool = True) -> Sequence[Image]:
-    """Build the images of the current source, side by side; `tagged`: the tutorial's names mean them then. Raises ImageError.
+    """Build the images of the current source in parallel, and return them; `tagged` gives them the tutorial's names too.
 
-    Once `abandoned` returns True, a build ends at its next line of output. Raises EngineError then.
+    Once `abandoned` returns True, a build stops at its next line of output with EngineError. Raises ImageError, EngineError.
     """
     images, engine, over = run.images, run.do.known(lambda: run.engine, None), threading.Event()
     lacking = [made for made in images if engine is None or engine.image_id(made.reference) is None]
@@ -41,7 +41,7 @@ def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bo
                     ended.put(error)
                     return
 
-        builders = [threading.Thread(target=work, daemon=True) for _ in range(SIDE_BY_SIDE)]  # nobody waits for a silent step
+        builders = [threading.Thread(target=work, daemon=True) for _ in range(SIDE_BY_SIDE)]  # silent steps must not block exit
         with run.do.step(f"Building {len(lacking)} images"):
             try:
                 for builder in builders:
@@ -53,8 +53,8 @@ def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bo
                 over.set()
                 if isinstance(error, KeyboardInterrupt):
                     interruption.terminate_all()
-                for builder in builders:  # an image would come after a clean-up that follows
-                    if builder.is_alive():  # a signal may have come before it began
+                for builder in builders:  # or an image would appear after a clean-up that follows
+                    if builder.is_alive():  # a signal may have come before it was started
                         builder.join(ABANDON_SECONDS / SIDE_BY_SIDE)
                 raise
         return True
@@ -66,7 +66,7 @@ def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bo
 
 
 def _next(ended: "queue.SimpleQueue[BaseException | None]") -> BaseException | None:
-    """Wait for the next build to end, and return its error; a signal that Python has dropped counts too."""
+    """Wait until the next build ends, and return its error or None. A signal that Python dropped raises KeyboardInterrupt."""
     while True:
         try:
             return ended.get(timeout=LOOK_SECONDS)
@@ -100,7 +100,7 @@ def _build(run: Run, engine: Engine | None, made: Image, abandoned: Callable[[],
 
 
 def require_built(run: Run) -> None:
-    """Raises ImageError if an image is in no engine from which the provider delivers."""
+    """Raise ImageError if an image is in none of the engines from which the provider delivers."""
     builds, node = run.provider.builds, access.node_of_shell()
     for made in run.images:
         if run.host_engine.image_id(made.reference) or (builds and run.engine.image_id(made.reference)):

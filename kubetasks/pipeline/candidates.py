@@ -1,4 +1,4 @@
-"""The objects that a removal deletes, and those that stay: found in the cluster, or expected under --dry."""
+"""The objects that a removal deletes: those found in the cluster, or those expected under --dry."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,7 +13,7 @@ from kubetasks.project.words import INV
 
 
 def found(run: Run, wanted: Desired) -> list[Object]:
-    """The existing objects to delete, in that order. Raises OwnershipError, ClusterError."""
+    """Return the existing objects to delete, in order of deletion. Raises OwnershipError, ClusterError, SettingError."""
     phase = run.provider.phase()
     if phase == "missing":
         return []
@@ -24,18 +24,18 @@ def found(run: Run, wanted: Desired) -> list[Object]:
 
 
 def expected(run: Run, wanted: Desired) -> list[Object]:
-    """The objects to delete, as far as they are known without a look."""
+    """Return the objects to delete, as far as the manifests alone name them."""
     service = [client.reference("Service", run.app.name)] if "service" in wanted.gone else []
     own = reversed(run.manifests) if "deployment" in wanted.gone else []
     return [*service, *(manifest.item for manifest in own if manifest.name != run.app.service)]
 
 
 def _applied(run: Run) -> list[Object]:
-    """The existing objects that `deploy` has applied, the newest first, without the application's service.
+    """Return the existing objects that `deploy` has applied, newest first, without the application's service.
 
-    That is what the manifests name, and, on a cluster that kubetasks created, all else with our label: an earlier version may
-    have named it. On an existing cluster that needs more rights. Raises OwnershipError if something is not ours, SettingError on
-    an existing cluster if the manifests are broken.
+    The manifests name them, and the owner's label finds those that only earlier manifests named. On an existing cluster that
+    would need more rights: there, only generated configuration and claims are found by label. Raises OwnershipError if an object
+    lacks the label, SettingError on an existing cluster if the manifests are broken.
     """
     app, namespace, shared = run.app, run.settings.namespace, run.provider.shared
     try:
@@ -47,9 +47,9 @@ def _applied(run: Run) -> list[Object]:
     there = _named(run, items)
     if not shared:
         own = [item for item in run.kube.owned(namespace) if item["kind"] != COPIED]
-        there += [item for item in own if not item["metadata"].get("ownerReferences")]  # what has an owner goes with it
+        there += [item for item in own if not item["metadata"].get("ownerReferences")]  # dependents are deleted with their owner
     else:
-        generated = app.manifests and manifests.is_generated(app.manifests)  # each change has another name
+        generated = app.manifests and manifests.is_generated(app.manifests)  # a changed object has a new name
         listed = [*(CONFIGURATION if generated else ()), *([CLAIM] if any(map(manifests.makes_claims, items)) else ())]
         for kind in listed:
             there += run.kube.list(kind, namespace, labelSelector=app.owner.selector)
@@ -62,21 +62,21 @@ def _applied(run: Run) -> list[Object]:
 
 
 def _named(run: Run, items: Sequence[Object]) -> list[Object]:
-    """Those of the objects that are there; one without a namespace may belong to another one meanwhile. Raises OwnershipError."""
+    """Return the objects that exist, except cluster-scoped ones last applied for another namespace. Raises OwnershipError."""
     there = [live for live in map(run.seen.there, items) if live]
     return [live for live in there if run.kube.placed_for(live, run.settings.namespace)]
 
 
 def outside(run: Run) -> list[Object]:
-    """The objects of the manifests that belong to no namespace."""
-    with suppress(TaskError):  # broken manifests have applied nothing
+    """Return the existing cluster-scoped objects that the manifests name."""
+    with suppress(TaskError):  # nothing was applied from broken manifests
         items = [manifest.item for manifest in run.manifests]
         return _named(run, [item for item in items if not run.kube.resource(item).namespaced])
     return []
 
 
 def claims(run: Run) -> list[str]:
-    """The volume claims that go with the cluster, if the manifests have any and the cluster can be asked."""
+    """Return the names of the volume claims that are deleted with the cluster; [] if there are none or it is unreachable."""
     with suppress(TaskError):
         if any(manifests.makes_claims(manifest.item) for manifest in run.manifests) and run.provider.phase() == "running":
             owned = run.kube.list(CLAIM, run.settings.namespace, labelSelector=run.app.owner.selector)

@@ -1,4 +1,4 @@
-"""The cluster: created, started, stopped and deleted, with a load balancer installed if it has none."""
+"""Create, start, stop and delete the cluster, and install a load balancer if it has none."""
 
 import shlex
 import sys
@@ -19,7 +19,7 @@ from kubetasks.terminal import shell
 
 
 def start(run: Run) -> None:
-    """Start the cluster, created first if there is none, and wait until what was deployed in it is back. Raises ClusterError."""
+    """Start the cluster, or create it, and wait until the application deployed in it is ready again. Raises ClusterError."""
     if ensure(run):
         run.do.unless_dry(lambda: _wait_for_application(run))
 
@@ -31,12 +31,12 @@ def _wait_for_application(run: Run) -> None:
     try:
         waits.wait_until_ready(run, "Waiting for the pods", [deployment])
         waits.wait_until_served(run)
-    except (RolloutError, ExposeError) as error:  # the cluster runs: a broken deployment must not keep anybody from fixing it
+    except (RolloutError, ExposeError) as error:  # do not fail: it takes a running cluster to fix a deployment
         run.report.say(f"The cluster is up; the deployment is not ready: {error.message}")
 
 
 def ensure(run: Run) -> bool:
-    """Make sure that the cluster runs and has a load balancer; True if it has just come up. Raises ClusterError."""
+    """Make sure that the cluster runs and has a load balancer; return True if it has just come up. Raises ClusterError."""
     provider = run.provider
     if not isinstance(provider, Own):
         run.do.unless_dry(lambda: _require_answer(run))
@@ -50,7 +50,7 @@ def ensure(run: Run) -> bool:
         run.cluster = facts
     changed |= bool(run.do.unless_dry(lambda: nodes.wait_for_api(run)))
     if facts.subnet if facts else new and provider.gives_addresses:
-        _install_load_balancer(run)  # its pods start as soon as there is a node for them
+        _install_load_balancer(run)  # before the nodes are ready: its pods start as soon as one is
     if changed:
         run.do(["kubectl", "wait", "--for=condition=Ready", "nodes", "--all"], lambda _: nodes.wait_for(run))
     else:
@@ -63,12 +63,12 @@ def ensure(run: Run) -> bool:
 
 
 def _require_answer(run: Run) -> None:
-    run.seen.require_namespace()  # also shows that the cluster answers
+    run.seen.require_namespace()  # also proves that the API server answers
     run.report.say(f"Cluster {run.provider.name} is running.")
 
 
 def _install_load_balancer(run: Run) -> None:
-    # an API server that has just started does not serve MetalLB's kinds yet
+    # an API server that has just started may not serve MetalLB's kinds yet
     if run.do.unless_dry(lambda: run.kube.again(partial(metallb.installed, run.kube, run.cluster.subnet), ApiError)):
         return
     manifest, owner = requirements.LOAD_BALANCER.find(None, run.settings), run.app.owner
@@ -82,7 +82,7 @@ def _install_load_balancer(run: Run) -> None:
         "kubectl delete validatingwebhookconfiguration metallb-webhook-configuration",
         "kubectl label nodes --all node.kubernetes.io/exclude-from-external-load-balancers-",
     )
-    # its address pool depends on the network, which the shell asks for
+    # the address pool depends on the subnet, which the command itself looks up
     subnet = shell.line(["docker", "network", "inspect", run.provider.name, "--format", "{{(index .IPAM.Config 0).Subnet}}"])
     settings = shell.line([sys.executable, "-m", "kubetasks.providers.metallb"])
     configure = f"{settings} $({subnet}) {owner.name} | {apply} -f -"
@@ -93,7 +93,7 @@ def _install_load_balancer(run: Run) -> None:
 
 
 def stop(run: Run) -> bool:
-    """Stop the cluster; False if it did not run. Raises ClusterError if it is not ours."""
+    """Stop the cluster; return False if it was not running. Raises ClusterError for an existing cluster."""
     with run.locked():
         own = providers.lifecycle(run.provider)
         run.forget("cluster", "kube", "seen")
@@ -101,7 +101,7 @@ def stop(run: Run) -> bool:
 
 
 def delete(run: Run) -> bool:
-    """Delete the cluster, its network and its files; False if there was none. Raises ClusterError, LeftoverError."""
+    """Delete the cluster, its network and its files; return False if it did not exist. Raises ClusterError, LeftoverError."""
     with run.locked():
         own = providers.lifecycle(run.provider)
         if claims := candidates.claims(run):
@@ -111,12 +111,12 @@ def delete(run: Run) -> bool:
 
 
 def kubeconfig(run: Run) -> str:
-    """The path of the kubeconfig file of the running cluster; under --dry, whether it runs or not. Raises ClusterError."""
+    """Return the path of the running cluster's kubeconfig; under --dry, even if it is not running. Raises ClusterError."""
     return run.do.unless_dry(lambda: run.cluster.kubeconfig) or run.provider.kubeconfig
 
 
 def docker_env(run: Run, unset: bool) -> str:
-    """The lines for a person's shell: comments, if the cluster has no engine of its own. Raises ClusterError."""
+    """Return the lines for the user's shell, only comments if the cluster has no engine of its own. Raises ClusterError."""
     lines = run.provider.docker_env(unset)
     if lines is not None:
         return lines

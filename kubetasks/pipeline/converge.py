@@ -1,4 +1,4 @@
-"""The one change of the cluster: look, refuse, agree, do, wait and judge, in this order."""
+"""The one way to change the application in a cluster: look, refuse, confirm, apply, wait and judge, in this order."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,18 +18,18 @@ from kubetasks.pipeline.run import Run
 from kubetasks.project.words import INV, INVOKE
 from kubetasks.terminal.door import At
 
-TAKEN = "port is already allocated"  # the API's words for a node port
-UNKNOWN_FIELD = "typed patch object"  # its words, with status 500, for a field that the kind does not have
-INVALID = (400, 422)  # the API server's answers to an object that it finds invalid
+TAKEN = "port is already allocated"  # the API server's words if a service has the node port
+UNKNOWN_FIELD = "typed patch object"  # its words, with status 500, for a field that the kind lacks
+INVALID = (400, 422)  # the API server's status codes for an invalid object
 
 Serve = Literal["if changed", "always"]  # when to wait until the pods answer
 
 
 @dataclass(frozen=True)
 class Found:
-    """The state before a change: the parts that are there, by name, which of them must be replaced, which parts belong to no
-    namespace, the revisions to go back to, by deployment, and the deployments that stay; or what is to go, and the addresses of
-    a service that goes.
+    """The state before a change: the existing objects by name, the names of those to be replaced and of the cluster-scoped ones,
+    the revision to roll each deployment back to, and the deployments that are not rolled back; or the objects to delete, and the
+    addresses of the service if it is one of them.
     """
 
     there: Mapping[str, Object] = field(default_factory=dict)
@@ -43,8 +43,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Changed:
-    """The result of a change: the addresses that answer, if a service is wanted, how many pods have answered, and whether
-    something was deleted.
+    """The result of a change: the addresses that answer, if a service is wanted; how many pods have answered; and whether
+    anything was deleted.
     """
 
     addresses: Sequence[Address]
@@ -59,17 +59,17 @@ def converge(
     serve: Serve = "if changed",
     meanwhile: Callable[[], object] = lambda: None,
 ) -> Changed:
-    """Give the cluster what is wanted, and delete what is not, all of it before the first wait.
+    """Apply what is wanted stage by stage, or delete what is to be gone, and wait until it is done.
 
-    Whatever can be refused is, before anything is changed. In the end wait, as `serve` says, until each pod answers, with that
-    build id if one is given. `meanwhile` is called once what goes is being deleted.
+    Everything that can be refused is refused before anything is changed. At the end, depending on `serve`, wait until every pod
+    answers, with that build id if one is given. `meanwhile` is called as soon as the deletion has started.
 
     Raises SettingError, ClusterError, OwnershipError, RolloutError with a diagnosis, ExposeError, LeftoverError.
     """
     provider = run.provider
     there = Place({image.source.name: provider.delivered(image) for image in wanted.images}, provider.node_port)
     ours = run.manifests if wanted.images or wanted.exposed else []
-    parts = desired.parts(run.app, ours, wanted, replace(there, node_port=None))  # whose port that is, is another question
+    parts = desired.parts(run.app, ours, wanted, replace(there, node_port=None))  # whether the port is free is checked below
     with run.locked():
         looked = run.do.unless_dry(lambda: _look(run, wanted, parts))
         found = looked or _expected(run, wanted, parts)
@@ -93,7 +93,7 @@ def converge(
             done, awaited = _apply(run, ours, stage, place, found)
             changed |= done
             if stage.rolls_out:
-                # others' nodes get nothing
+                # nothing is loaded into the nodes of an existing cluster
                 given = [] if provider.shared else [image.reference for image in place.delivered.values()]
                 waits.wait_until_ready(run, _text(stage, found, done - {run.app.service}), awaited, given)
             if stage.exposed:
@@ -109,7 +109,7 @@ def converge(
 
 
 def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
-    """Look at the cluster. Raises ClusterError, OwnershipError, RolloutError, SettingError: whatever forbids the change."""
+    """Look at the cluster. Raises ClusterError, OwnershipError, RolloutError, SettingError if anything forbids the change."""
     if wanted.gone:
         going = candidates.found(run, wanted)
         return Found(going=going, closing=run.seen.addresses if run.app.service in map(describe, going) else [])
@@ -122,7 +122,7 @@ def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
     for part in parts:
         name, item = part.manifest.name, desired.item_of(part, run.app)
         if (item["apiVersion"].rpartition("/")[0], item["kind"]) in defined:
-            continue  # not served yet, or as an earlier definition said
+            continue  # its kind is not served yet, or still by an earlier definition
         with _told_of(run, part):
             placed = run.kube.placed(item, run.settings.namespace)
             present = seen.there(placed)
@@ -136,14 +136,14 @@ def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
 
 
 def _expected(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
-    """The state to expect under --dry."""
+    """Return the state to expect under --dry."""
     replaced = [part.manifest.name for part in parts if part.manifest.item["kind"] in kinds.ENDING]
     return Found(replaced=replaced, going=candidates.expected(run, wanted))
 
 
 @contextmanager
 def _told_of(run: Run, part: Part) -> Iterator[None]:
-    """Raises SettingError, with the name of the manifest, for what the API server finds wrong with an object in the block."""
+    """Raise SettingError, with the manifest's name, if an object in the block is invalid or its kind is not served."""
     try:
         yield
     except (ApiError, UnservedError) as error:
@@ -156,10 +156,10 @@ def _told_of(run: Run, part: Part) -> Iterator[None]:
 
 
 def _revisions_before(run: Run, there: dict[str, Object]) -> tuple[dict[str, Revision], list[str]]:
-    """Those of the deployments whose earlier revision still has ready pods; if none has, of the application's own, or the others.
-    The second are those that stay.
+    """Return the revision to roll each deployment back to, and the names of the deployments that are not rolled back.
 
-    Add these deployments to what is `there`. Raises RolloutError.
+    Choose the deployments whose earlier revision still has ready pods; if there are none, the application's own, or all if that
+    has no earlier revision. Add the live deployments to `there`. Raises RolloutError, OwnershipError.
     """
     own, known = run.app.deployment, dict[str, Revision]()
     for item in (there[own], *(item for item in run.others if item["kind"] == "Deployment")):
@@ -181,15 +181,15 @@ def _revisions_before(run: Run, there: dict[str, Object]) -> tuple[dict[str, Rev
 
 
 def _text(stage: Desired, found: Found, changed: set[str]) -> str:
-    """The text to show until the rollout is complete."""
+    """Return the text to show until the rollout is complete."""
     named = [f"{name} to revision {before.number}" for name, before in found.before.items()]
     return f"Rolling back {', '.join(named)}" if named else stage.text(bool(changed))
 
 
 def _apply(run: Run, ours: Sequence[Manifest], wanted: Desired, there: Place, found: Found) -> tuple[set[str], list[Object]]:
-    """Apply the objects, then the replicas or the revision before; return the names of what changed, and what to wait for.
+    """Apply the objects, then scale or roll back; return the names of what changed, and the objects to wait for.
 
-    Definitions are waited for before anything else is applied.
+    Wait until definitions are established before the objects that follow them are applied.
     """
     changed, awaited, defining = set[str](), list[Object](), list[Object]()
     for part in desired.parts(run.app, ours, wanted, there):
@@ -203,7 +203,7 @@ def _apply(run: Run, ours: Sequence[Manifest], wanted: Desired, there: Place, fo
         except ApiError as error:
             if there.node_port is None or TAKEN not in error.sentence:
                 raise
-            _free_node_port(run)  # another service was faster, and can be named now
+            _free_node_port(run)  # another service took the port meanwhile: say which
             more, awaited = _apply(run, ours, wanted, replace(there, node_port=None), found)
             return changed | more, awaited
         changed |= {name} if done else set()
@@ -220,7 +220,7 @@ def _apply(run: Run, ours: Sequence[Manifest], wanted: Desired, there: Place, fo
 
 
 def _apply_one(run: Run, part: Part, found: Found) -> tuple[bool, Object]:
-    """Apply a part; return whether that changed something, and the object as it is now."""
+    """Apply a part; return whether that changed anything, and the object as it is now."""
     name, item = part.manifest.name, desired.item_of(part, run.app)
     before = found.there.get(name)
     if name in found.replaced:
@@ -252,7 +252,7 @@ def _scale(run: Run, replicas: int) -> bool:
 
 
 def _roll_back(run: Run, found: Found) -> list[Object]:
-    """Give the deployments their templates of before, and return them."""
+    """Give the deployments their earlier pod templates, and return them."""
     done: list[str] = []
     for name, before in found.before.items():
         run.forget("seen")
@@ -265,13 +265,13 @@ def _roll_back(run: Run, found: Found) -> list[Object]:
                 run.report.say(f"Rolled back so far: {', '.join(done)}. {INV} rollback goes on.")
             raise
         done.append(name)
-    if not found.before:  # nobody looked
+    if not found.before:  # --dry: the cluster was not read
         run.do.show(run.kubectl("rollout", "undo", run.app.deployment))
     return [found.there[name] for name in found.before]
 
 
 def _delete(run: Run, found: Found, meanwhile: Callable[[], object]) -> None:
-    """Delete what goes, and wait until it is gone and no address of its answers."""
+    """Delete the objects, and wait until they are gone and no address of the service answers."""
     exposed = [item for item in found.going if describe(item) == run.app.service]
     what = [*(["the service"] if exposed else []), *(["the deployment"] if len(found.going) > len(exposed) else [])]
     with run.do.step(f"Deleting {' and '.join(what)}" if what else "") as at:
@@ -283,13 +283,13 @@ def _delete(run: Run, found: Found, meanwhile: Callable[[], object]) -> None:
         meanwhile()
         if begun and exposed:
             objects.wait_until_gone(run.kube, exposed, run.settings.timeout, at)
-            waits.wait_until_closed(run, found.closing)  # pods take longer to end
+            waits.wait_until_closed(run, found.closing)  # before the pods, which take longer to end
         if begun:
             objects.wait_until_gone(run.kube, found.going, run.settings.timeout, at)
 
 
 def _free_node_port(run: Run) -> int | None:
-    """The node port that is mapped to this machine, unless another service has it. Raises ExposeError without another address."""
+    """Return the mapped node port if it is free, or None. Raises ExposeError if it is taken and there is no load balancer."""
     mapped = run.cluster.mapped_port
     if mapped is None or service.is_internal(manifests.named(run.manifests, run.app.service)):
         return None

@@ -1,4 +1,4 @@
-"""The objects that a task wants, whole, and the commands that apply them: pure functions."""
+"""The complete objects that a task wants, and the commands that apply them. Pure functions."""
 
 import json
 import shlex
@@ -21,11 +21,11 @@ from kubetasks.terminal import shell
 
 @dataclass(frozen=True)
 class Desired:
-    """A deployment that runs the first of the images, with what runs the others, a service, so many pods; whatever is left out
-    stays as it is.
+    """What a task wants: deployments that run the images (the application's own first), a service, a number of replicas. What is
+    left out stays as it is.
 
-    Or: `back`, the revision before, or that something is `gone`: the "service", the "deployment" with what came with it,
-    "volumes" too.
+    Or it wants to go `back` to an earlier revision, or something to be `gone`: the "service", or the "deployment" with everything
+    applied with it, and its "volumes" too.
     """
 
     images: Sequence[Image] = ()
@@ -36,13 +36,13 @@ class Desired:
 
     @property
     def rolls_out(self) -> bool:
-        """Whether pods may come or go."""
+        """Whether pods may be created or deleted."""
         return bool(self.images) or self.replicas is not None or self.back
 
     def stages(self, *, deployed: bool) -> "list[Desired]":
-        """Its parts, each complete before the next begins: what serves stays as it is until the images are known to run.
+        """Return the stages, each complete before the next starts: service and replicas stay as they are until the images run.
 
-        If nothing is deployed, nothing could suffer from what fails.
+        One stage is enough without images, or if nothing is deployed that a failure could disrupt.
         """
         if not (deployed and self.images):
             return [self]
@@ -50,7 +50,7 @@ class Desired:
         return [part for part in parts if part != Desired()]
 
     def text(self, changed: bool) -> str:
-        """The text to show until the rollout is complete."""
+        """Return the text to show until the rollout is complete."""
         if self.images:
             named = ", ".join(image.reference for image in self.images)
             return f"Rolling out {named}" if changed else f"{named} {'are' if len(self.images) > 1 else 'is'} deployed"
@@ -59,8 +59,8 @@ class Desired:
 
 @dataclass(frozen=True)
 class Place:
-    """The place for the objects: how pods name each image, by its repository, and the service's node port, if it asks
-    for one.
+    """What the objects need to know about the cluster: how pods name each image, by repository, and the node port that the
+    service asks for, or None.
     """
 
     delivered: Mapping[str, Delivered]
@@ -68,7 +68,7 @@ class Place:
 
 
 class Part(NamedTuple):
-    """A manifest that is wanted, and what is changed in it; `images` are those of its containers that change, by name."""
+    """A manifest to apply, and the edits to it; `images` maps the containers whose image is edited to the new reference."""
 
     manifest: Manifest
     edits: list[Edit]
@@ -76,7 +76,7 @@ class Part(NamedTuple):
 
 
 def parts(app: Application, given: Sequence[Manifest], wanted: Desired, there: Place) -> list[Part]:
-    """Those of the manifests that are wanted, in the order in which they are applied. Raises SettingError if one does not fit."""
+    """Return the wanted manifests with their edits, in the order of applying. Raises SettingError if one does not fit."""
     configuration = [manifest.item for manifest in given if manifest.item["kind"] in kinds.CONFIGURATION]
     chosen = []
     for manifest in given:
@@ -100,7 +100,7 @@ def parts(app: Application, given: Sequence[Manifest], wanted: Desired, there: P
 
 
 def check(app: Application, given: Sequence[Manifest], *, exposed: bool = False) -> None:
-    """Raises SettingError if one of the manifests does not fit, before anything is built or created for them."""
+    """Raise SettingError if a manifest does not fit or an image is not used, before anything is built or created."""
     delivered = {source.name: Delivered(source.tag, pulled=False) for source in app.sources}
     parts(app, given, Desired(exposed=exposed), Place(delivered, None))
     run = {name for manifest in given for _, name in manifests.containers(manifest.item, app).values()}
@@ -113,17 +113,17 @@ def check(app: Application, given: Sequence[Manifest], *, exposed: bool = False)
 
 
 def item_of(part: Part, app: Application) -> Object:
-    """The object to apply, without a namespace."""
+    """Return the object to apply, edited and labelled, but not yet placed in the namespace."""
     return manifests.owned(manifests.edited(part.manifest.item, part.edits), app.owner)
 
 
 def command_of(part: Part, app: Application, folder: Path, flags: Sequence[str]) -> str:
-    """The command that applies the part by hand in the project's folder; `flags` are those of kubectl."""
+    """Return the equivalent command, to be run in the project's folder; `flags` are kubectl's."""
     manifest, edits, images = part
     if manifest.item["kind"] == kinds.SECRET and not manifest.file:
         return f"# {manifest.name} is applied too; it lies beside others, and its values are not shown"
     file = "-" if manifest.file is None else files.shown(manifest.file, folder)
-    overwrite = " --overwrite" if OWNER_LABEL in within(manifest.item, "metadata", "labels") else ""  # a chart has Helm's
+    overwrite = " --overwrite" if OWNER_LABEL in within(manifest.item, "metadata", "labels") else ""  # a chart sets it to Helm
     stages = [f"kubectl label --local{overwrite} -f {shlex.quote(file)} {app.owner.selector} -o yaml"]
     if manifest.text:
         stages[0] += " <<'EOF'"

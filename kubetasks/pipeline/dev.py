@@ -1,4 +1,4 @@
-"""The inner loop: each change of the source is built, delivered and rolled out, and seen to be served."""
+"""The inner loop: build, deliver and roll out each change of the source, and check that it is served."""
 
 import os
 import queue
@@ -21,14 +21,14 @@ from kubetasks.providers.own import Own
 from kubetasks.terminal import interruption
 from kubetasks.terminal.report import duration
 
-DEBOUNCE_MS = 50  # until an editor has written all files of one save
+DEBOUNCE_MS = 50  # an editor may take this long to write all files of one save
 BEGIN_MS = 100
 BUILDING = "building"
-NAMED = 3  # changed files that a line names
+NAMED = 3  # changed files named in a line
 
 
 class Watch:
-    """Changes of an application's sources and manifests, seen in the background from now on. Raises TaskError."""
+    """A background watch of an application's sources and manifests. Raises TaskError if they cannot be watched."""
 
     def __init__(self, app: Application) -> None:
         self._app = app
@@ -54,20 +54,20 @@ class Watch:
             self._begun.set()
 
     def _watch(self, known: set[Path]) -> None:
-        """Watch what the images are made from, until there are other folders of it. `known` are the entries of their contexts."""
+        """Watch the folders of the sources and manifests until they change. `known` are the entries of the build contexts."""
         import watchfiles
 
         folders, again = self._folders(known), self._begun.is_set()
         for changes in watchfiles.watch(
             *folders,
-            recursive=False,  # a source's folder holds more than the image, such as .venv
+            recursive=False,  # a build context's folder holds more than the image, such as .venv
             debounce=DEBOUNCE_MS,
             step=DEBOUNCE_MS // 2,
             stop_event=self._end,
             rust_timeout=BEGIN_MS,
-            yield_on_timeout=True,  # nothing else says that the watch has begun
+            yield_on_timeout=True,  # the only sign that the watch has started
         ):
-            if again:  # before it began, files may have come into a new folder
+            if again:  # files may have been added to a new folder before it was watched
                 self._changes.put(folders - self._watched)
             again, self._watched = False, folders
             self._begun.set()
@@ -80,13 +80,13 @@ class Watch:
                     return
 
     def _entries(self) -> set[Path]:
-        with suppress(OSError):  # a folder has gone while it was read: its own change comes
+        with suppress(OSError):  # a folder was deleted while being read: that is reported as its own change
             contexts = {source.context for source in self._app.sources}
             return {context / name for context in contexts for name in context_entries(context)}
         return set()
 
     def _folders(self, entries: set[Path]) -> set[Path]:
-        """The folders whose files are part of the images or the manifests."""
+        """Return the folders whose files are part of the images or the manifests."""
         own = {folder for source in self._app.sources for folder in (source.context, source.dockerfile.parent)}
         inside = {parent for entry in entries for parent in (entry, *entry.parents) if any(map(parent.is_relative_to, own))}
         manifests = self._app.manifests
@@ -94,18 +94,18 @@ class Watch:
         return {*own, *filter(Path.is_dir, inside), *applied}
 
     def _matters(self, path: Path, entries: set[Path]) -> bool:
-        """Whether a path is part of the images or the manifests; `entries` are those of the contexts, now and before."""
+        """Return whether a path is part of the images or the manifests; `entries` are the build contexts', old and new."""
         if self._app.manifests and self._app.manifests in path.parents:
             return path.suffix in SUFFIXES or is_generated(self._app.manifests)
         files = {file for source in self._app.sources for file in (source.dockerfile, source.context / IGNORE_FILE)}
         return path in entries | files
 
     def pending(self) -> bool:
-        """Whether there are changes that `next` has not returned."""
+        """Return whether there are changes that `next` has not returned yet."""
         return not self._changes.empty()
 
     def next(self) -> set[Path]:
-        """Wait for changes, and return all that there are. Raises TaskError if nothing is watched any more."""
+        """Wait for changes, and return all pending ones. Raises TaskError if the watch has failed."""
         files: set[Path] = set()
         while not files or self.pending():
             files |= self._changes.get()
@@ -119,14 +119,14 @@ class Watch:
 
 
 def loop(run: Run, clean: bool) -> None:
-    """Bring the application up, and then each change of its source, until Ctrl-C. Remove everything at the end if `clean`.
+    """Bring the application up, then roll out each change until Ctrl-C. If `clean`, remove everything at the end.
 
-    A failed change is reported, also if it is the first, and the last good build keeps serving. Raises what `up` raises and no
-    edit could mend; then a cluster that was there before stays.
+    A failed change, even the first, is reported, and the last good build keeps serving. Raises what `up` raises if no edit can
+    fix it; a cluster that existed before is then kept, even if `clean`. Raises TaskError if the source cannot be watched.
     """
-    ours = isinstance(run.provider, Own)  # nobody has agreed yet that an existing one is changed
+    ours = isinstance(run.provider, Own)  # the user has not agreed yet to change an existing cluster
     may_clean = ours and run.do.known(run.provider.phase, "missing") == "missing"
-    watch = Watch(run.app)  # first: what changes while it comes up is not lost
+    watch = Watch(run.app)  # started first, so that no edit made meanwhile is lost
     run.forget("images", "manifests")
     try:
         begun = run.do.unless_dry(lambda: _up(run))
@@ -137,7 +137,7 @@ def loop(run: Run, clean: bool) -> None:
             served = _serve(run, watch, *begun, kept=not clean)
             clean = clean and (ours or served)
     except KeyboardInterrupt:
-        clean = clean and (ours or may_clean)  # a person who has not agreed to a change is not asked now
+        clean = clean and (ours or may_clean)  # the user has not agreed to a change, and is not asked now
         raise
     except Exception:
         clean = clean and may_clean
@@ -150,7 +150,7 @@ def loop(run: Run, clean: bool) -> None:
 
 
 def _up(run: Run) -> tuple[bool, str]:
-    """Bring the application up; return whether it is, or an edit must mend it first, and its URL, "" without one outside."""
+    """Bring the application up; return whether it is up (if not, an edit must fix it), and its URL outside the cluster or ""."""
     try:
         return True, app.up(run).url
     except (ImageError, RolloutError, ExposeError) as error:
@@ -161,7 +161,7 @@ def _up(run: Run) -> tuple[bool, str]:
 
 
 def _serve(run: Run, watch: Watch, whole: bool, url: str, *, kept: bool) -> bool:
-    """Follow the changes until Ctrl-C; return whether the application was brought up."""
+    """Roll out each change until Ctrl-C; return whether the application has come up."""
     if url:
         run.report.result(url)
     with suppress(KeyboardInterrupt):
@@ -183,7 +183,7 @@ def _follow(run: Run, watch: Watch, *, whole: bool = True) -> bool:
             brought = _bring(run, changed, served, again=failed, whole=whole)
             failed = not brought
             if brought:
-                served, changed, whole = brought, set(), True  # otherwise the next line is of these changes too
+                served, changed, whole = brought, set(), True  # after a failure, the next line names these changes too
     except KeyboardInterrupt:
         return whole
     finally:
@@ -191,8 +191,8 @@ def _follow(run: Run, watch: Watch, *, whole: bool = True) -> bool:
 
 
 def _bring(run: Run, changed: set[Path], served: frozenset[str], *, again: bool, whole: bool = True) -> frozenset[str]:
-    """Build, deliver and roll out, and print a line; return the images, none if that failed. `served` are those of the last time
-    that it did not; `again`, even if they are the same. What is not `whole` is exposed and scaled too.
+    """Build, deliver and roll out, and print a line; return the image references, or none if it failed or was superseded.
+    `served` are those of the last success; `again` rolls out even if they are unchanged. Unless `whole`, expose and scale too.
     """
     report, started = run.report, time.monotonic()
     exposed = any(run.app.manifests in path.parents for path in changed)
@@ -222,20 +222,20 @@ def _bring(run: Run, changed: set[Path], served: frozenset[str], *, again: bool,
 
 
 def _stages(steps: Iterable[tuple[str, float]], app: Application) -> dict[str, float]:
-    """The seconds of each kind of step, named without the images': "building", "rolling out"."""
+    """Return the seconds of each kind of step, without the images' names: "building", "rolling out"."""
     stages = dict[str, float]()
     for text, seconds in steps:
         name = "already deployed" if text.endswith(" deployed") else text
         for source in app.sources:
             name = name.partition(f" {source.name}:")[0]
         stages[name.lower()] = stages.get(name.lower(), 0) + seconds
-    if any(name.startswith(f"{BUILDING} ") for name in stages):  # several at once, which has each of them
+    if any(name.startswith(f"{BUILDING} ") for name in stages):  # "building N images" covers each of them
         stages.pop(BUILDING, None)
     return stages
 
 
 def _edit(run: Run, changed: Iterable[Path]) -> str:
-    """The time, and the files that changed: the beginning of a line."""
+    """Return the start of a line: the time and the files that changed."""
     names = sorted(os.path.relpath(path, run.project.folder) for path in changed)
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"{time.strftime('%H:%M:%S')}  {', '.join(names[:NAMED])}{more}"

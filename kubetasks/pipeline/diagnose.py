@@ -1,4 +1,4 @@
-"""Diagnose the current state: read the cluster, fit the cause on one screen, and write everything that was read to a file."""
+"""Diagnose the current state: read the cluster, show the cause on one screen, and write the evidence to a file."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -16,19 +16,19 @@ from kubetasks.pipeline.run import Run
 from kubetasks.project.words import INV
 from kubetasks.terminal import shell, wait
 
-LOG_TAIL = 200  # lines in the file
+LOG_TAIL = 200  # lines of the log, in the file
 
 
 def now(run: Run) -> Diagnosis | None:
-    """Diagnose cluster, application and service; None under --dry. Raises OwnershipError."""
+    """Diagnose the cluster, the application and its service; return None under --dry. Raises OwnershipError."""
     looks = run.kubectl("get", "deployments,pods,services"), run.kubectl("get", "events", "--sort-by=.lastTimestamp")
     return run.do("\n".join(map(shell.line, looks)), lambda _: _found(run, _of_application))
 
 
 def of_namespace(run: Run, first: Sequence[Object] = ()) -> Diagnosis:
-    """Diagnose cluster, these objects, the application and service, and then what else has pods there. Raises OwnershipError.
+    """Diagnose the cluster, the objects in `first`, the application and its service, then all else with pods there.
 
-    No task of ours mends another object than the application's, so nothing is said of what to type then.
+    No task fixes objects outside the application, so for them no next command is given. Raises OwnershipError.
     """
     return _found(run, lambda run: _of_namespace(run, first))
 
@@ -45,7 +45,7 @@ def _found(run: Run, look: Callable[[Run], Diagnosis]) -> Diagnosis:
 
 
 def _of_cluster(run: Run) -> Diagnosis | None:
-    """Why the cluster cannot be asked, as its provider sees it; None if it runs."""
+    """Return why the cluster cannot be queried, according to its provider, or None if it is running."""
     phase = run.provider.phase()
     if phase == "running":
         return None
@@ -62,7 +62,7 @@ def _of_application(run: Run) -> Diagnosis:
     except SettingError as error:
         return Diagnosis("manifests", error.sentence, error.hint)
     rollout = run.seen.rollout
-    there = [*map(run.seen.rollout_of, run.others), rollout]  # first what the application may need
+    there = [*map(run.seen.rollout_of, run.others), rollout]  # what the application may need comes first
     if wrong := _wrong(run, there):
         return wrong
     if rollout.workload is None:
@@ -91,7 +91,7 @@ def _of_namespace(run: Run, first: Sequence[Object]) -> Diagnosis:
 
 
 def _wrong(run: Run, rollouts: Iterable[Rollout]) -> Diagnosis | None:
-    """The problem of the first that has one, and the others'."""
+    """Diagnose the first problem of the existing objects, and mention the others; None if nothing is wrong."""
     found = _problems(rollout for rollout in rollouts if rollout.workload)
     return _explain(run, found) if found else None
 
@@ -101,7 +101,7 @@ def _problems(rollouts: Iterable[Rollout]) -> list[tuple[Problem, Rollout]]:
 
 
 def _unfinished(run: Run, rollouts: Iterable[Rollout]) -> Diagnosis | None:
-    """How far the first is that is not ready yet."""
+    """Return the progress of the first existing object that is not ready yet, or None."""
     for found in rollouts:
         progress = readiness.progress(found, run.cluster.since)
         if found.workload and not isinstance(progress, wait.Done):
@@ -112,7 +112,7 @@ def _unfinished(run: Run, rollouts: Iterable[Rollout]) -> Diagnosis | None:
 
 
 def _of_service(run: Run, deployment: Object) -> Diagnosis | None:
-    """Why our service does not answer although its pods are ready; None if there is none, or if it answers."""
+    """Return why the service with the owner's label fails although its pods are ready; None if it answers or is not asked."""
     service = run.seen.service
     if service is None or not run.app.owner.owns(service["metadata"].get("labels")):
         return None
@@ -135,12 +135,12 @@ def _of_service(run: Run, deployment: Object) -> Diagnosis | None:
 
 
 def _explain(run: Run, found: Sequence[tuple[Problem, Rollout]]) -> Diagnosis:
-    """The first problem with what shows it, and the others. What was read is in the file that `details` names."""
+    """Diagnose the first problem, and mention the others. The evidence is written to the file that `details` names."""
     (problem, rollout), *others = found
     events = run.seen.events()
     log = _log(run, problem, rollout)
     made = replace(diagnosis.diagnose(problem, rollout, events, log), also=[other.sentence for other, _ in others])
-    # the objects' states and not their templates, in which somebody may have written a password
+    # without the objects' templates, which may contain a password
     statuses = {client.describe(item): item.get("status", {}) for item in [*rollout.replica_sets, *rollout.pods]}
     told = [json.dumps(part, indent=2) for part in (statuses, [diagnosis.told(event) for event in events])]
     parts = [made.text(), *told, *log]
@@ -148,15 +148,15 @@ def _explain(run: Run, found: Sequence[tuple[Problem, Rollout]]) -> Diagnosis:
     file = run.settings.cache / "logs" / f"diagnosis-{where}.log"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)  # logs are shown as they are
+        file.touch(mode=0o600)  # logs are not redacted
         file.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    except OSError:  # the screen is worth more than the file
+    except OSError:  # the screen matters more than the file
         return made
     return replace(made, details=str(file))
 
 
 def require_done(run: Run, end: wait.State, rollouts: Sequence[Rollout]) -> None:
-    """Raises RolloutError, with a diagnosis of the rollouts, if a wait has not ended with Done; or the error of the state."""
+    """Raise RolloutError with a diagnosis of the rollouts, or the state's own error, unless the wait ended with Done."""
     if isinstance(end, wait.Done):
         return
     if isinstance(end, wait.Failed) and end.error:
@@ -164,7 +164,7 @@ def require_done(run: Run, end: wait.State, rollouts: Sequence[Rollout]) -> None
     missing = end.reason if isinstance(end, wait.Failed) else end.detail
     found = _problems(rollouts) or [(readiness.late(rollouts[0], run.settings.timeout, missing), rollouts[0])]
     (wrong, _), screen = found[0], ""
-    with suppress(TaskError):  # the cluster may be gone meanwhile: the sentence is known
+    with suppress(TaskError):  # the cluster may be gone by now, but the sentence is known
         screen = _explain(run, found).text()
     raise RolloutError(wrong.sentence, wrong.hint, screen)
 
@@ -174,6 +174,6 @@ def _log(run: Run, problem: Problem, rollout: Rollout) -> list[str]:
     if not source:
         return []
     pod, container, previous = source
-    with suppress(ApiError, ClusterError):  # its node may be away: the rest is known
+    with suppress(ApiError, ClusterError):  # its node may be unreachable, but the rest is known
         return run.kube.log(run.settings.namespace, pod, container, LOG_TAIL, previous=previous).splitlines()
     return []

@@ -1,4 +1,4 @@
-"""How far a service is from what is desired: pure functions of what was seen. How long something has lasted is an argument."""
+"""How far a service is from the desired state: pure functions of what was seen. Durations are passed as arguments."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from kubetasks.kube.service import Address
 from kubetasks.project.words import INV
 from kubetasks.terminal.wait import Done, Failed, Pending, State
 
-EFFECT_SECONDS = 2.0  # kube-proxy needs for a change: until then the old pods may answer
+EFFECT_SECONDS = 2.0  # for kube-proxy to apply a change: until then the old pods may answer
 SECOND_ADDRESS_SECONDS = 2.0  # after the first answer: not every machine can reach a load balancer's address
 INSIDE = "is a ClusterIP: it answers inside the cluster"
 NO_ADDRESS = Pending("no load balancer has given it an address yet")
@@ -22,8 +22,8 @@ SUPERSEDED = Failed(NEWER, error=RolloutError(NEWER))
 
 @dataclass(frozen=True)
 class Exposure:
-    """The service and the deployment (None if there is none), every address at which the service may answer, and the pods that
-    get its requests, with the port of each. `awaited`: a load balancer will give it another address.
+    """The service and the deployment (None if missing), every address at which the service may answer, and the port of each pod
+    that gets its requests. `awaited`: a load balancer has yet to give it an address.
     """
 
     service: Object | None = None
@@ -48,7 +48,7 @@ def service_gone() -> Failed:
 
 
 def mismatch(exposed: Object, deployed: Object | None) -> Failed | None:
-    """Why the service never gets a pod of the deployment, or None."""
+    """Return why the service can never select a pod of the deployment, or None."""
     missing = service.unselected(exposed, deployed["spec"]["template"]) if deployed else ""
     if not missing:
         return None
@@ -59,10 +59,10 @@ def mismatch(exposed: Object, deployed: Object | None) -> Failed | None:
 
 
 def exposed(seen: Exposure, answering: Sequence[Address], answered: float, lasting: float, *, balancing: bool) -> State:
-    """Whether the service has all the addresses that it will have, and one answers.
+    """Return Done if the service has all the addresses that it will get, and one of them answers.
 
-    `answering` are those that answer, one of them for `answered` seconds; it must do so for `lasting` seconds. `balancing`: the
-    load balancer still has time to give an address.
+    `answering` are the ones that answer, at least one for `answered` of the `lasting` seconds required. `balancing`: the load
+    balancer still has time to give an address.
     """
     if seen.service is None:
         return service_gone()
@@ -84,7 +84,7 @@ def exposed(seen: Exposure, answering: Sequence[Address], answered: float, lasti
 
 
 def endpoints(seen: Exposure) -> State:
-    """Whether the service sends its requests to as many pods as the deployment wants."""
+    """Return Done if the service sends requests to as many pods as the deployment wants."""
     if seen.service is None:
         return service_gone()
     if len(seen.ready) != seen.wanted:
@@ -94,13 +94,13 @@ def endpoints(seen: Exposure) -> State:
 
 
 def no_good_answer(seen: Exposure, health: str, pod: str, why: str) -> tuple[str, str]:
-    """A ready pod that does not answer when the API server asks it, in a sentence, and what to do about it."""
+    """Return a sentence and a hint about a ready pod that gives the API server no good answer."""
     reason = f"Pod {pod} is ready, but GET {health} at its port {seen.ports[pod]} gives no good answer: {why}."
     return reason, f"Fix the port of deployment and service, or the health path of the application; {INV} logs"
 
 
 def unanswered(seen: Exposure, health: str, pod: str, why: str) -> State:
-    """The state of such a pod: soon waiting does not help, unless no probe made it ready."""
+    """Return the state for a ready pod without a good answer: Failed after UNANSWERED_SECONDS, or Pending if it has no probe."""
     reason, hint = no_good_answer(seen, health, pod, why)
     containers = seen.deployment["spec"]["template"]["spec"]["containers"] if seen.deployment else []
     if not any("readinessProbe" in container for container in containers):
@@ -109,15 +109,15 @@ def unanswered(seen: Exposure, health: str, pod: str, why: str) -> State:
 
 
 def nameless(url: str, health: str, pod_key: str) -> State:
-    """An answer that does not name its pod, though it is expected to: soon waiting does not help."""
+    """Return the state for an answer that should name its pod but does not: Failed after UNANSWERED_SECONDS."""
     reason = f"GET {health} at {url} is answered, but not with a JSON object that names the pod as {pod_key!r}."
     return Failed(reason, "Fix the answer, or leave pod_key out", "nameless", url, grace=UNANSWERED_SECONDS)
 
 
 def answer(got: Mapping[str, Any] | None, pod_key: str, ready: frozenset[str], build: str) -> State:
-    """Whether one answer comes from a pod that gets requests and, if `build` is given, serves that build id.
+    """Return Done if the answer comes from a pod that should get requests and, if `build` is given, has that build id.
 
-    Without a `pod_key` it does not say, and is good.
+    Without a `pod_key` answers do not name their pod, and any answer is good.
     """
     if got is None:
         return Pending("a request had no answer")
@@ -132,6 +132,6 @@ def answer(got: Mapping[str, Any] | None, pod_key: str, ready: frozenset[str], b
 
 
 def served(seen: Exposure, answered: frozenset[str]) -> State:
-    """Whether each pod that gets requests is among those that have answered."""
+    """Return Done if every pod that gets requests has answered."""
     missing = len(seen.ready - answered)
     return Done() if not missing else Pending(f"{seen.wanted - missing} of {seen.wanted} pods have answered")

@@ -1,4 +1,4 @@
-"""Waiting for a cluster that kubetasks created: until its API answers, and until its nodes are ready."""
+"""Wait for a cluster that kubetasks created: until its API server answers, and until its nodes are ready."""
 
 from kubetasks.errors import ClusterError
 from kubetasks.kube import states
@@ -8,11 +8,11 @@ from kubetasks.project.words import DOCS, INV
 from kubetasks.providers.own import Own
 from kubetasks.terminal import wait
 
-REFUSED_SECONDS = 5.0  # until a new API server has read whom it trusts
+REFUSED_SECONDS = 5.0  # until a new API server has loaded the authorities that it trusts
 
 
 def wait_for_api(run: Run) -> bool:
-    """Wait until the API answers; False if it does so already. Raises ClusterError."""
+    """Wait until the API server answers; return False if it already does. Raises ClusterError."""
     if isinstance(_answers(run), wait.Done):
         return False
     late, hint = f"Cluster {run.provider.name} is not up", f"{INV} stop start; or {INV} delete start, which loses what is in it"
@@ -21,9 +21,9 @@ def wait_for_api(run: Run) -> bool:
 
 
 def wait_for(run: Run) -> bool:
-    """Wait until every node is ready; False if that was so already. Raises ClusterError.
+    """Wait until every node is ready; return False if they already are. Raises ClusterError.
 
-    Nodes come back by themselves after a reboot.
+    After a reboot, nodes come back by themselves.
     """
     kube, since = run.kube, run.cluster.since
 
@@ -33,7 +33,7 @@ def wait_for(run: Run) -> bool:
 
     if isinstance(check(), wait.Done):
         return False
-    # with few inotify instances the pod network of one node too many crashes
+    # if there are more nodes than inotify instances allow, the pod network of one crashes
     more = f"sudo sysctl fs.inotify.max_user_instances=512 makes room for many nodes ({DOCS}/setup.md)"
     text = f"Waiting for the {'nodes' if len(since) > 1 else 'node'}"
     late = f"Cluster {run.provider.name} is not ready"
@@ -42,7 +42,7 @@ def wait_for(run: Run) -> bool:
 
 
 def _answers(run: Run) -> wait.State:
-    """Whether the API server answers and accepts our kubeconfig; one that has just started may refuse it for a moment."""
+    """Check that the API server answers and accepts the kubeconfig; one that has just started may reject it for a moment."""
     try:
         with run.kube.waited_for():
             run.kube.list("Node")

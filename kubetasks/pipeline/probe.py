@@ -1,6 +1,6 @@
-"""Ask addresses over a fresh connection each time, and see which pods answer.
+"""Send requests to addresses, each over a new connection, and record which pods answer.
 
-A kept connection, as `kubectl port-forward` and browsers hold it, stays with one pod.
+A kept-alive connection, such as one of a browser or of `kubectl port-forward`, stays with one pod.
 """
 
 import itertools
@@ -14,21 +14,21 @@ from kubetasks.kube.service import Address
 from kubetasks.project.application import Application
 
 SECONDS = 2.0
-CLOSED_SECONDS = 0.3  # an open address answers within it; a closed one may never
+CLOSED_SECONDS = 0.3  # an open address answers within this time; a closed one may never
 
 
 def ask(app: Application, url: str, path: str = "/", seconds: float = SECONDS, *, early: bool = False) -> dict[str, Any] | None:
-    """Send one GET over a new connection; return the application's JSON answer, or None for anything else.
+    """Send a GET request over a new connection; return the application's JSON answer, or None for anything else.
 
-    `early`: nobody may serve the address yet, or any more.
-    Of an application whose answers name no pod each answer with a status below 400 counts, and is {}.
+    `early`: the address may not be served yet, or no longer.
+    If the application's answers name no pod, return {} for any answer with a status below 400.
     """
     import http.client
     from urllib.parse import urlsplit
 
     parts = urlsplit(url)
-    # An early request leaves a dead conntrack entry on the node for two minutes, which a client reusing its port would hit. Linux
-    # gives odd ports to sockets that are bound first, and even ones to all others.
+    # An early request leaves a dead conntrack entry on the node for two minutes, which a client reusing its port would hit.
+    # Linux assigns odd ports to sockets that are bound before they connect, and even ones to all others.
     source = ("", 0) if early else None
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=seconds, source_address=source)
     try:
@@ -42,7 +42,7 @@ def ask(app: Application, url: str, path: str = "/", seconds: float = SECONDS, *
 
 
 def understood(app: Application, status: int, text: str | bytes) -> dict[str, Any] | None:
-    """An answer as `ask` returns it. Raises ValueError if it is no JSON."""
+    """Convert an answer to what `ask` returns. Raises ValueError if it is not JSON."""
     if not app.pod_key:
         return {} if 0 < status < HTTP_ERROR else None
     document = json.loads(text)
@@ -50,7 +50,7 @@ def understood(app: Application, status: int, text: str | bytes) -> dict[str, An
 
 
 def health(app: Application, url: str, seconds: float = SECONDS) -> str | None:
-    """The name of a pod that answers at `url`, without being counted, "" if it does not say; None if nobody does."""
+    """Ask the health path, which pods do not count; return the pod's name, "" if the answer has none, None if nothing answers."""
     answer = ask(app, url, app.health, seconds, early=True)
     return None if answer is None else str(answer.get(app.pod_key, ""))
 
@@ -58,27 +58,27 @@ def health(app: Application, url: str, seconds: float = SECONDS) -> str | None:
 def answering(
     app: Application, addresses: Iterable[Address], seconds: float = SECONDS, pods: Container[str] | None = None
 ) -> list[Address]:
-    """Those of the addresses at which anybody answers, or, if `pods` are given and answers name theirs, one of these."""
+    """Return the addresses that answer; if `pods` are given and answers name their pod, only those where one of them answers."""
     answers = [(address, health(app, address.url, seconds)) for address in addresses]
     return [address for address, pod in answers if pod is not None and (pods is None or not app.pod_key or pod in pods)]
 
 
 def growing_timeouts() -> Iterator[float]:
-    """The timeouts of successive requests, in seconds: short at first, for a network that is not ready drops a connection."""
+    """Yield the timeouts of successive requests, in seconds: short at first, as a network that is not ready drops connections."""
     return (min(SECONDS, CLOSED_SECONDS * number) for number in itertools.count(1))
 
 
 def first_answering(app: Application, addresses: Iterable[Address]) -> Address | None:
-    """The first of the addresses that answers."""
+    """Return the first address that answers, or None."""
     return next((address for address in addresses if health(app, address.url) is not None), None)
 
 
 def spread(
     app: Application, send: Callable[[], Object | None], requests: int, on_answer: Callable[[int], None] = lambda _number: None
 ) -> list[Object]:
-    """Send so many requests, and note who answered.
+    """Call `send` `requests` times, and return a row for each pod that answered.
 
-    For each pod its requests, its highest count, its build and its node; the pod is "" if the answers name none.
+    A row has the pod's requests, highest count, build and node; the pod is "" if the answers name none.
     """
     pods: dict[str, Object] = {}
     for number in range(1, requests + 1):
@@ -94,7 +94,7 @@ def spread(
 
 
 def enough(pods: int, chance: float = 1e-6) -> int:
-    """How many requests miss at least one of `pods` with at most that chance, if each goes to a random one.
+    """Return how many requests reach all `pods` pods with a probability of at least 1 - `chance`, if each goes to a random pod.
 
     By the union bound: pods * ((pods - 1) / pods) ** requests <= chance.
     """

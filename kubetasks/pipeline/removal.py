@@ -1,4 +1,4 @@
-"""Take the application away: service, deployment, images, and all of it."""
+"""Remove the application: its service, its deployment, its images, or everything."""
 
 from kubetasks.engine import image
 from kubetasks.engine.client import AbsentError
@@ -14,14 +14,14 @@ from kubetasks.terminal.door import At, nowhere
 
 
 def unexpose(run: Run) -> bool:
-    """Delete the service and wait until no address answers; False if there was none. Raises OwnershipError, LeftoverError."""
+    """Delete the service and wait until no address answers. False if there was none. Raises OwnershipError, LeftoverError."""
     return converge(run, Desired(gone=frozenset({"service"}))).deleted
 
 
 def undeploy(run: Run, *, volumes: bool = False) -> bool:
-    """Delete the deployment and all that was applied with it; False if there was none. Volume claims stay unless `volumes`.
+    """Delete the deployment and everything applied with it; objects with data (kinds.DATA) stay unless `volumes`.
 
-    Raises OwnershipError, LeftoverError.
+    Return False if there was nothing to delete. Raises OwnershipError, LeftoverError.
     """
     return converge(run, Desired(gone=_gone("deployment", volumes=volumes))).deleted
 
@@ -31,9 +31,9 @@ def _gone(*what: str, volumes: bool) -> frozenset[str]:
 
 
 def remove_images(run: Run) -> bool:
-    """Remove the application's images from the engine, and from the nodes unless a pod or a deployment uses them.
+    """Remove the application's images from the engine, and from the nodes except those that pods or workloads use.
 
-    False if there were none. Raises LeftoverError if a container of the engine uses one.
+    Return False if there were none. Raises LeftoverError if a container of the engine uses one, or if any are left.
     """
     with run.locked(), run.do.step("Removing the images") as at:
         references = _remove_from_engine(run, at)
@@ -49,12 +49,12 @@ def _remove_from_engine(run: Run, at: At = nowhere) -> list[str]:
         references = [name for made in run.images for name in made.names]
     if references:
         run.do.show(["docker", "rmi", "--force", *references])
-    run.do.unless_dry(lambda: image.remove(run.host_engine, references, at))  # also the stages of a build that failed
+    run.do.unless_dry(lambda: image.remove(run.host_engine, references, at))  # also removes the stages of failed builds
     return references
 
 
 def _remove_from_nodes(run: Run) -> list[str] | None:
-    """Remove the images from the nodes, and return their names; None under --dry. Raises LeftoverError."""
+    """Remove the nodes' images, and return their names; None under --dry. Raises LeftoverError if the engine still has any."""
 
     def remove() -> list[str]:
         removed = run.provider.remove_images(lambda: _used_images(run)) if run.provider.phase() == "running" else []
@@ -66,7 +66,7 @@ def _remove_from_nodes(run: Run) -> list[str] | None:
 
 
 def _used_images(run: Run) -> set[str]:
-    """The application's images of all pods and workloads that are not being deleted, whoever created them."""
+    """Return the application's images that pods and workloads use, no matter who created them, except terminating ones."""
     found = [item for kind in ("Pod", "CronJob", *COUNTS) for item in run.kube.list(kind)]
     staying = [item for item in found if not states.terminating(item)]
     names = {image.familiar(container["image"]) for item in staying for container in template.containers(item)}
@@ -74,11 +74,10 @@ def _used_images(run: Run) -> set[str]:
 
 
 def clean(run: Run, *, everything: bool, volumes: bool = False) -> bool:
-    """Remove service, deployment and images, and the cluster too if `everything`; False if nothing can be there.
+    """Remove service, deployment and images, and the cluster too if `everything`.
 
-    Volume claims stay unless `volumes` or `everything`.
-
-    Raises LeftoverError, OwnershipError, ClusterError.
+    Objects with data (kinds.DATA) stay unless `volumes` or `everything`. Return False if no engine answers and no
+    cluster was created from here. Raises LeftoverError, OwnershipError, ClusterError, EngineError.
     """
     if run.do.unless_dry(lambda: _reachable(run)) is False:
         return False
@@ -93,19 +92,19 @@ def clean(run: Run, *, everything: bool, volumes: bool = False) -> bool:
 
 
 def _remove_application(run: Run, gone: frozenset[str]) -> None:
-    """Remove what is deployed, and the images: those of the engine meanwhile, unless its containers may be the pods."""
+    """Remove what is deployed, and the images: the engine's while pods terminate, unless they may be its containers."""
     if run.provider.shared:
         converge(run, Desired(gone=gone))
         remove_images(run)
         return
-    run.do.unless_dry(lambda: image.unused(run.host_engine, run.app))  # before anything is deleted
+    run.do.unless_dry(lambda: image.unused(run.host_engine, run.app))  # refuse before anything is deleted
     converge(run, Desired(gone=gone), meanwhile=lambda: _remove_from_engine(run))
     with run.do.step("Removing the images"):
         _remove_from_nodes(run)
 
 
 def _reachable(run: Run) -> bool:
-    """Whether there is an engine. Raises EngineError if none answers, although a cluster was created from here."""
+    """Return False if no engine answers. Raise EngineError instead if a cluster was created from here."""
     try:
         run.provider.phase()
     except AbsentError:

@@ -34,13 +34,13 @@ from kubetasks.terminal.report import Report
 from kubetasks.terminal.wait import State
 
 LOOK_SECONDS = 2.0
-PACKAGES = ("docker", "filelock", "kubernetes", "rich", "tenacity", "watchfiles", "yaml")  # imported only when they are needed
+PACKAGES = ("docker", "filelock", "kubernetes", "rich", "tenacity", "watchfiles", "yaml")  # imported only when needed
 
 
 class Run:
-    """Settings, report, and connections, each of which is made when it is first used. A task that changes a fact forgets it.
+    """The settings, report and connections of one invocation, each connection made on first use; `forget` drops what has changed.
 
-    `echo` and `dry` are invoke's own --echo and --dry; `agreed`: somebody has agreed to change a cluster that others use too.
+    `echo` and `dry` are invoke's own --echo and --dry; `agreed`: the user has already agreed to change an existing cluster.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class Run:
         self.report = report
         self.do = Door(report, echo=echo, dry=dry)
         self._agreed = agreed
-        self._answered = set[str]()  # what somebody was asked about, "" for the namespace
-        self.superseded: Callable[[], bool] = lambda: False  # whether what is waited for is not wanted any more
+        self._answered = set[str]()  # what the user has agreed to change, "" for the namespace
+        self.superseded: Callable[[], bool] = lambda: False  # whether to stop waiting because something newer is wanted
         self._locked = False
         self._looked: Seen | None = None
-        self._since = 0.0  # when that look began, by time.monotonic()
+        self._since = 0.0  # when `_looked` was created, by time.monotonic()
 
     @property
     def project(self) -> Project:
@@ -66,7 +66,7 @@ class Run:
 
     @cached_property
     def engine(self) -> Engine:
-        """The engine that builds the application's image: this shell's, a node's after docker-env. Raises EngineError."""
+        """The engine that builds the application's images: the host's or, after docker-env, a node's. Raises EngineError."""
         if node := access.node_of_shell():
             try:
                 return engine_client.connect(variables=os.environ, owner=self.app.owner)
@@ -77,19 +77,19 @@ class Run:
 
     @cached_property
     def host_engine(self) -> Engine:
-        """The engine whose containers are nodes. Raises EngineError."""
+        """The engine whose containers are the nodes. Raises EngineError."""
         return engine_client.connect(owner=self.app.owner)
 
     @cached_property
     def images(self) -> tuple[Image, ...]:
-        """The images of the current source, built or not, the application's own first. Raises ImageError."""
+        """The current source's images, built or not, the application's first. Raises ImageError, SettingError, EngineError."""
         machine = self.do.known(lambda: self.host_engine, None)
         base = requirements.BASE_IMAGE.find(machine, self.settings).reference
         return tuple(image.current(source, base) for source in self.app.sources)
 
     @property
     def image(self) -> Image:
-        """The application's own image. Raises ImageError."""
+        """The application's own image. Raises what `images` raises."""
         return self.images[0]
 
     @cached_property
@@ -99,7 +99,7 @@ class Run:
 
     @property
     def others(self) -> list[Object]:
-        """Those objects of the manifests that must be ready besides the application's own deployment; none if one is broken."""
+        """The objects to wait for besides the application's own deployment; [] if a manifest is broken."""
         with suppress(SettingError):
             items = [manifest.item for manifest in self.manifests if manifest.name != self.app.deployment]
             return [item for item in items if readiness.awaited(item)]
@@ -129,9 +129,9 @@ class Run:
 
     @property
     def seen(self) -> Seen:
-        """The application in the cluster, as it was LOOK_SECONDS ago at most. Raises ClusterError.
+        """The application in the cluster, as it was at most LOOK_SECONDS ago. Raises ClusterError.
 
-        A person, a lock, a delivery or a tunnel may take longer than that, and others change the cluster meanwhile.
+        A prompt, a lock, a delivery or a tunnel may take longer than that, and the cluster may change meanwhile.
         """
         looked, now = self._looked, time.monotonic()
         if looked is None or now - self._since > LOOK_SECONDS:
@@ -140,7 +140,7 @@ class Run:
         return looked
 
     def forget(self, *names: str) -> None:
-        """Look again, when they are needed next, for what may have changed: "images", "manifests", "seen", "cluster", "kube"."""
+        """Forget what may have changed, so that it is read again: "images", "manifests", "seen", "cluster", "kube"."""
         for name in names:
             self.__dict__.pop(name, None)
         if "seen" in names:
@@ -148,24 +148,24 @@ class Run:
 
     @property
     def kubectl_flags(self) -> tuple[str, ...]:
-        """Those that choose the cluster and the namespace."""
+        """The flags that select the cluster and the namespace."""
         namespace = self.settings.namespace
         return (*self.provider.kubectl, *(("--namespace", namespace) if namespace != "default" else ()))
 
     def kubectl(self, *words: str) -> list[str]:
-        """The words of a command with kubectl."""
+        """Return the words of a kubectl command for this cluster and namespace."""
         return ["kubectl", *self.kubectl_flags, *words]
 
     def wait(self, text: str, check: Callable[[], State], error: type[TaskError], late: str, hint: str, **options: float) -> None:
-        """Show `text` until the check returns Done; the rest is that of `wait.until_done`."""
+        """Show `text` until the check returns Done; the other arguments are those of `wait.until_done`."""
         with self.do.step(text) as at:
             wait.until_done(check, error, late, hint, timeout=self.settings.timeout, on_change=at, **options)
 
     def agree(self, going: Sequence[str] = (), wide: Sequence[str] = ()) -> None:
-        """Let a person agree to the first change of a cluster that others use too; `going` names what is to be deleted, `wide`
-        what is changed outside of the namespace.
+        """Ask the user to confirm the first change to an existing cluster; `going` names the objects to be deleted, `wide` the
+        cluster-scoped objects to be changed.
 
-        Raises SettingError, TaskError.
+        Raises SettingError if there is no terminal, TaskError if the user does not agree.
         """
         asked = {"", *wide}
         if self._agreed or not self.provider.shared or asked <= self._answered:
@@ -178,7 +178,7 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """In the block, no other task of this user changes the application: each would wait for the other's pods."""
+        """Hold the namespace's lock in the block: two tasks of this user that change it would wait for each other's pods."""
         if self._locked:
             yield
             return
@@ -192,7 +192,7 @@ class Run:
 
 
 def begin(c: Context, *, json: bool = False, piped: bool = False) -> Run:
-    """The run of a task's invocation; `json` and `piped` are those of this task's report. Raises SetupError, SettingError."""
+    """Return the run of a task's invocation; `json` and `piped` are for this task's report. Raises SetupError, SettingError."""
     require_packages()
     interruption.reset()
     ours = c.config[settings.OURS]
@@ -209,7 +209,7 @@ def begin(c: Context, *, json: bool = False, piped: bool = False) -> Run:
 
 
 def require_packages() -> None:
-    """Raises SetupError if invoke runs without the other packages of requirements/tasks.txt."""
+    """Raise SetupError if the other packages of requirements/tasks.txt are not installed beside invoke."""
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         locked = Path(__file__).resolve().parents[2] / "requirements" / "tasks.txt"  # in a clone
@@ -218,7 +218,7 @@ def require_packages() -> None:
 
 
 def _environment(run: Run) -> str:
-    """The command that makes pasted ones use our programs and our cluster."""
+    """Return the export command after which pasted commands use the programs and the cluster of the tasks."""
     folders: list[str] = []
     for program in (run.provider.program, requirements.kubectl().reference):
         folder = str(Path(program).parent)

@@ -1,4 +1,4 @@
-"""One look at the application: read, and not changed."""
+"""One look at the application. It only reads."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -20,9 +20,9 @@ from kubetasks.providers.base import Cluster
 
 
 class Seen:
-    """An application in a namespace. Its own objects are read once, when they are first asked for.
+    """An application in a namespace. Its deployment, service and endpoints are read once, on first use.
 
-    Whoever changes something, or waits for a change, begins another look. What reads raises ApiError and ClusterError.
+    After a change, or while waiting for one, use a new Seen. Everything that reads raises ApiError and ClusterError.
     """
 
     def __init__(self, kube: Kube, app: Application, namespace: str, cluster: Cluster) -> None:
@@ -35,16 +35,16 @@ class Seen:
 
     @cached_property
     def deployment(self) -> Object | None:
-        """The application's own."""
+        """The application's own deployment, or None."""
         return self._kube.get("Deployment", self._app.name, self._namespace)
 
     @cached_property
     def rollout(self) -> Rollout:
-        """That of the application's own deployment."""
+        """The rollout of the application's own deployment."""
         return self._rollout(self.deployment, self._app.selector)
 
     def rollout_of(self, item: Object) -> Rollout:
-        """That of any object of the application's; another one than its own deployment is read anew."""
+        """Return the rollout of any of the application's objects; all except its own deployment are read again each time."""
         return self.rollout if describe(item) == self._app.deployment else self._rollout_of(self._read(item))
 
     def _rollout_of(self, live: Object | None) -> Rollout:
@@ -52,7 +52,7 @@ class Seen:
         return self._rollout(live, ",".join(f"{key}={value}" for key, value in labels.items()))
 
     def roots(self) -> list[Rollout]:
-        """Those of whatever has pods in the namespace and no such thing has created, as far as it may be seen."""
+        """Return the rollouts of the namespace's workloads, jobs and pods that may be listed and that none of the others owns."""
         known = {*COUNTS, *ENDING, "ReplicaSet"}
         found = (item for kind in (*COUNTS, *ENDING) for item in self._visible(kind) or ())
         own = [item for item in found if not known & {owner["kind"] for owner in item["metadata"].get("ownerReferences", [])}]
@@ -63,7 +63,7 @@ class Seen:
             pods = [workload] if workload and "containers" in within(workload, "spec") else []
             return Rollout(workload, pods=pods, evidence=self._evidence(pods))
         pods, replica_sets = self._kube.list("Pod", self._namespace, labelSelector=selector), list[Object]()
-        direct = owned(pods, [workload]) if workload else []  # others may have the same labels
+        direct = owned(pods, [workload]) if workload else []  # other workloads' pods may have the same labels
         if not direct:
             replica_sets = self._kube.list("ReplicaSet", self._namespace, labelSelector=selector)
             replica_sets = owned(replica_sets, [workload]) if workload else replica_sets
@@ -71,7 +71,7 @@ class Seen:
         return Rollout(workload, replica_sets, direct or pods, self._evidence(direct or pods))
 
     def there(self, item: Object) -> Object | None:
-        """The object of that kind and name, or None. Raises OwnershipError if it is not ours."""
+        """Return the live object of that kind and name, or None. Raises OwnershipError if it lacks the owner's label."""
         name = describe(item)
         if name in (self._app.deployment, self._app.service):
             live = self.deployment if name == self._app.deployment else self.service
@@ -82,12 +82,12 @@ class Seen:
         return live
 
     def _read(self, item: Object) -> Object | None:
-        with suppress(UnservedError):  # then there is none either
+        with suppress(UnservedError):  # a kind that is not served has no objects
             return self._kube.read(self._kube.placed(item, self._namespace))
         return None
 
     def require_deployment(self) -> Object:
-        """Our deployment. Raises RolloutError if there is none, OwnershipError if it is not ours."""
+        """Return the deployment. Raises RolloutError if missing or terminating, OwnershipError without the owner's label."""
         deployment = self.there(client.reference("Deployment", self._app.name))
         if deployment is None:
             raise RolloutError(f"There is no deployment {self._app.name} in namespace {self._namespace}.", f"{INV} deploy")
@@ -98,12 +98,12 @@ class Seen:
         return deployment
 
     def require_namespace(self) -> None:
-        """Raises ClusterError if the namespace is missing."""
+        """Raise ClusterError if the namespace does not exist."""
         if self._kube.get("Namespace", self._namespace) is None:
             create = f"{self._kube.kubectl_line} create namespace {self._namespace}"
             raise ClusterError(f"The namespace {self._namespace} does not exist.", create)
 
-    # what is asked if something is wrong
+    # read only if something is wrong
 
     def _evidence(self, pods: Sequence[Object]) -> Evidence:
         """Collect the evidence about pods that do not start."""
@@ -120,16 +120,16 @@ class Seen:
         return self._visible("Event", fieldSelector=f"reason={reason}") or []
 
     def events(self) -> list[Object]:
-        """The events of the namespace; none if they may not be seen."""
+        """Return the namespace's events; [] if they may not be listed."""
         return self._visible("Event") or []
 
     def labelled(self, *kinds: str) -> list[Object]:
-        """The objects of these kinds that carry our label, as far as they may be seen."""
+        """Return the objects of these kinds with the owner's label, except those that may not be listed."""
         selector = self._app.owner.selector
         return [item for kind in kinds for item in self._visible(kind, labelSelector=selector) or ()]
 
     def _visible(self, kind: str, **selectors: str) -> list[Object] | None:
-        """The objects of a kind, those of the namespace if it has one; None if they may not be seen."""
+        """Return the objects of a kind, only the namespace's if the kind is namespaced; None if they may not be listed."""
         with _as_allowed():
             return self._kube.list(kind, self._namespace, **selectors)
         return None
@@ -138,7 +138,7 @@ class Seen:
 
     @cached_property
     def service(self) -> Object | None:
-        """The application's own."""
+        """The application's own service, or None."""
         return self._kube.get("Service", self._app.name, self._namespace)
 
     @cached_property
@@ -152,10 +152,10 @@ class Seen:
 
     @cached_property
     def addresses(self) -> list[Address]:
-        """Every address at which the service may answer this machine, the preferred one first; none without a service."""
+        """Every address at which the service may answer this machine, the preferred one first; [] without a service."""
         if self.service is None:
             return []
-        # rights for one namespace alone cannot list nodes: a load balancer's address is enough
+        # with rights in one namespace only, nodes cannot be listed: a load balancer's address is enough
         nodes = (self._visible("Node") if self._cluster.node_ports else None) or []
         return service.addresses(self.service, self._cluster.mapped_port, nodes)
 
@@ -174,7 +174,7 @@ class Seen:
         return Exposure(self.service, self.deployment, self.addresses, ports, awaited)
 
     def require_addresses(self) -> Sequence[Address]:
-        """The addresses of the service. Raises ExposeError if there is no service or no address."""
+        """Return the service's addresses. Raises ExposeError without a service or address, or if it is a ClusterIP."""
         if self.service is None:
             raise ExposeError(f"There is no service {self._app.name} in namespace {self._namespace}.", f"{INV} expose")
         if service.is_internal(self.service):
@@ -184,17 +184,17 @@ class Seen:
         return self.addresses
 
     def address(self) -> Address:
-        """An address that answers, otherwise the preferred one. Raises ExposeError if there is no service or no address."""
+        """Return an address that answers, otherwise the preferred one. Raises ExposeError as `require_addresses` does."""
         known = self.require_addresses()
         return probe.first_answering(self._app, known) or known[0]
 
     def require_answer(self) -> str:
-        """The first URL that answers, "" if the service answers inside the cluster alone. Raises ExposeError if nothing does."""
+        """Return the first URL that answers, "" for a ClusterIP. Raises ExposeError if no URL answers or a ready pod does not."""
         known = [] if service.is_internal(self.service) else self.require_addresses()
         if first := probe.first_answering(self._app, known):
             return first.url
         silent = None
-        with _as_allowed() if known else nullcontext():  # beside an address, the pods would only say why
+        with _as_allowed() if known else nullcontext():  # if it has addresses, the pods could only say why
             silent = self.silent(sorted(self.ready_pods))
         if silent:
             raise ExposeError(*judge.no_good_answer(self.exposure, self._app.health, *silent))
@@ -204,16 +204,16 @@ class Seen:
         raise ExposeError(f"Nothing answers at {urls}.", f"{INV} expose applies the service again; {INV} logs")
 
     def silent(self, pods: Iterable[str]) -> tuple[str, str] | None:
-        """The first of these pods that gives no good answer when the API server asks it, and why; None if each does."""
+        """Return the first of these pods that gives no good answer through the API server, and why; None if all do."""
         return next(((pod, why) for pod in pods if (why := self.silence(pod))), None)
 
     def silence(self, pod: str) -> str:
-        """Why a ready pod gives no good answer when the API server asks it, or ""."""
+        """Return why a ready pod gives no good answer through the API server, or ""."""
         status, text = self._kube.ask("Pod", self._namespace, pod, self.exposure.ports[pod], self._app.health)
         return "" if 0 < status < HTTP_ERROR else f"it answers {status}" if status else text
 
     def send(self, url: str) -> Object | None:
-        """Send a request of the application's traffic to the URL or, if that is "", through the API server to any ready pod."""
+        """Send a traffic request to the URL or, if "", to any ready pod through the API server; return the answer or None."""
         app = self._app
         if url:
             return probe.ask(app, url, app.traffic)
@@ -225,7 +225,7 @@ class Seen:
 
 @contextmanager
 def _as_allowed() -> Iterator[None]:
-    """End the block at what the cluster does not allow."""
+    """End the block quietly if the cluster forbids a request."""
     try:
         yield
     except ApiError as error:
@@ -234,6 +234,6 @@ def _as_allowed() -> Iterator[None]:
 
 
 def owned(items: Iterable[Object], owners: Iterable[Object]) -> list[Object]:
-    """Those of the objects that one of the owners controls."""
+    """Return the objects that have an owner reference to one of the owners."""
     known = {owner["metadata"]["uid"] for owner in owners}
     return [item for item in items if any(owner["uid"] in known for owner in item["metadata"].get("ownerReferences", []))]

@@ -1,4 +1,4 @@
-"""The service: its address, a tunnel to it, and who answers there."""
+"""The service: its address, a tunnel to it, and the pods that answer there."""
 
 import time
 import weakref
@@ -24,9 +24,9 @@ LEAST_REQUESTS = 60
 
 
 class Forward:
-    """A port of this machine that leads to a pod of a service without an address outside.
+    """A port of this machine, forwarded to a pod of a service that has no address outside the cluster.
 
-    It is opened when it is first asked for, until `close` or the end of this process. `run` gives a new look each time.
+    It is opened by the first call of `url`, and stays open until `close` or the end of this process. `run` gives a fresh look.
     """
 
     def __init__(self, run: Callable[[], Run]) -> None:
@@ -37,10 +37,10 @@ class Forward:
         weakref.finalize(self, self.close)
 
     def url(self) -> str:
-        """Its URL. The same port leads to another pod once one gets no requests. Raises ExposeError, SetupError, ProgramError."""
+        """Return its URL. The same port switches pods if one gets no requests. Raises ExposeError, SetupError, ProgramError."""
         run = self._run()
         ports, url = _require_ready(run.seen).ports, f"http://{self._at}/"
-        if self._pod not in ports or all(probe.health(run.app, url) is None for _ in range(2)):  # one slow answer is none
+        if self._pod not in ports or all(probe.health(run.app, url) is None for _ in range(2)):  # tolerate one slow answer
             self.close()
             self._pod = min(ports)
             same = self._at.rpartition(":")[2]
@@ -51,7 +51,7 @@ class Forward:
 
 
 def urls(run: Run) -> Iterator[str]:
-    """The URL that answers, or the preferred one if none does; if none is outside, that of a forwarded port, until Ctrl-C.
+    """Yield the URL that answers, or else the preferred one; for a ClusterIP, the URL of a port forwarded until Ctrl-C.
 
     Raises ExposeError, SettingError, SetupError, ProgramError.
     """
@@ -62,11 +62,11 @@ def urls(run: Run) -> Iterator[str]:
 
 
 def _inside(run: Run) -> str:
-    """The port of the service, or of its manifest if there is none, if no address outside leads to it. Raises SettingError."""
+    """Return the port of a ClusterIP service, or of its manifest if it does not exist, otherwise "". Raises SettingError."""
     item = run.do.unless_dry(lambda: run.seen.service) or manifests.named(run.manifests, run.app.service)
     if not is_internal(item):
         return ""
-    manifests.service_edits(item, run.app, None)  # refuses one without a port
+    manifests.service_edits(item, run.app, None)  # raises SettingError if it has no port
     return str(item["spec"]["ports"][0].get("port"))
 
 
@@ -76,7 +76,7 @@ def _forwarded(run: Run) -> Iterator[str]:
         run.report.say("Ctrl-C closes the port.")
         while True:
             time.sleep(LOOK_SECONDS)
-            with suppress(ExposeError):  # the only pod restarts
+            with suppress(ExposeError):  # the only pod may be restarting
                 forward.url()
     run.report.say("The port is closed.")
 
@@ -84,13 +84,13 @@ def _forwarded(run: Run) -> Iterator[str]:
 def tunnel(run: Run) -> None:
     """Keep a tunnel to the service's load balancer address open until Ctrl-C.
 
-    Raises ExposeError if there is no service, SetupError or ClusterError if there is no tunnel.
+    Raises ExposeError if there is no service, SetupError or ClusterError if the tunnel cannot be opened.
     """
     provider, report = run.provider, run.report
     if not provider.tunnelled:
         report.say(f"Cluster {provider.name} needs no tunnel: {INV} service prints the address.")
         return
-    if run.do.unless_dry(lambda: run.seen.address()):  # there is a service
+    if run.do.unless_dry(lambda: run.seen.address()):  # raises ExposeError without a service
         report.say(f"While the tunnel is open, {INV} status shows the load balancer's address. Ctrl-C closes it.")
     try:
         provider.tunnel()
@@ -99,10 +99,10 @@ def tunnel(run: Run) -> None:
 
 
 def traffic(run: Run, requests: int | None) -> dict[str, Any] | None:
-    """Send requests and see which pods answer; None under --dry. Raises ExposeError, ApiError.
+    """Send requests and return which pods answered; None under --dry. Raises ExposeError, ApiError.
 
-    Without a number, as many as miss none of the ready pods but for one run in a million, and LEAST_REQUESTS at least. If
-    answers do not name their pod, the API server asks each ready pod once, and the pods' requests are None.
+    By default, send enough to miss a ready pod only once in a million runs, and at least LEAST_REQUESTS. If answers do not name
+    their pod, the API server asks each ready pod once, and the pods' requests are None.
     """
     seen = run.do.unless_dry(lambda: run.seen)
     url = seen.require_answer() if seen and _require_ready(seen) else ""
@@ -118,7 +118,7 @@ def traffic(run: Run, requests: int | None) -> dict[str, Any] | None:
 
 
 def _require_ready(seen: Seen) -> Exposure:
-    """The service, with a pod that gets its requests. Raises ExposeError."""
+    """Return the service's exposure, with at least one ready pod. Raises ExposeError."""
     if not is_internal(seen.service):
         seen.require_addresses()
     exposed = seen.exposure

@@ -1,4 +1,4 @@
-"""The state of cluster, deployment, pods and addresses, and the logs."""
+"""The status of the cluster, the deployment, its pods and addresses, and the logs."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,9 +20,9 @@ from kubetasks.terminal.wait import Failed
 
 
 def status(run: Run) -> dict[str, Any] | None:
-    """The cluster with its phase and Kubernetes, the deployment (or None), pods, addresses, and our other clusters.
+    """Return the cluster, its phase and Kubernetes version, the deployment (or None), parts, pods, addresses, other clusters.
 
-    None under --dry. Raises ClusterError if the namespace is missing.
+    The other clusters are those with the owner's label. None under --dry. Raises ClusterError if the namespace is missing.
     """
     return run.do(run.kubectl("get", "deployments,pods,services"), lambda _: _document(run))
 
@@ -33,7 +33,7 @@ def _document(run: Run) -> dict[str, Any]:
     document |= {"parts": [], "pods": [], "addresses": [], "others": _other_clusters(run)}
     if phase != "running":
         return document
-    with suppress(ApiError):  # others may have forbidden it
+    with suppress(ApiError):  # an existing cluster may forbid it
         document["kubernetes"] = run.kube.version()
     there = run.seen.rollout
     deployment, pods = there.workload, there.pods
@@ -75,9 +75,9 @@ def _document(run: Run) -> dict[str, Any]:
 
 
 def _forgotten(run: Run) -> list[Object]:
-    """The workloads and services with our label that no manifest names: an earlier version did.
+    """Return the workloads and services with the owner's label that are in no manifest, left by an earlier version.
 
-    On an existing cluster that needs more rights.
+    Return none on an existing cluster, where this would need more rights, or if the manifests are broken.
     """
     with suppress(SettingError):
         if run.provider.shared:
@@ -95,12 +95,12 @@ def _state(run: Run, found: Rollout) -> str:
 
 
 def _images(item: Object) -> list[str]:
-    """The images of the object's pods, each once."""
+    """Return the images of the object's pods, without duplicates."""
     return list(dict.fromkeys(str(container.get("image")) for container in template.containers(item)))
 
 
 def _other_clusters(run: Run) -> list[dict[str, str]]:
-    """Name and provider of our other clusters in the engine; none if this one is not ours, which needs no engine."""
+    """Return name and provider of the owner's other clusters; none on an existing cluster, which needs no engine."""
     if not isinstance(run.provider, Own):
         return []
     default = DEFAULTS["cluster"]["provider"]
@@ -110,8 +110,8 @@ def _other_clusters(run: Run) -> list[dict[str, str]]:
 
 
 def logs(run: Run, lines: int) -> Iterator[str]:
-    """The last lines of each container, with the pod's name: of the application's own first, and of other pods with the
-    container's. Raises ApiError at the end if one could not be read.
+    """Return the last `lines` log lines of each container, after the pod's name: the application's own first, then those of
+    other pods, also after the container's name. Raises ApiError at the end if one could not be read.
     """
     prefix, others = ("logs", "--prefix", f"--tail={lines}"), [describe(item) for item in run.others if template.of(item)]
     words = [(*prefix, f"--selector={run.app.selector}"), *((*prefix, "--all-containers", "--all-pods", name) for name in others)]
@@ -128,7 +128,7 @@ def _tails(run: Run, lines: int) -> Iterator[str]:
     for name, container, told in named:
         try:
             text = run.kube.log(namespace, name, container, lines)
-        except ApiError as error:  # its node may be away
+        except ApiError as error:  # its node may be unreachable
             refused = error
             continue
         yield from (f"[{name}{told}] {line}" for line in text.splitlines())
@@ -137,6 +137,6 @@ def _tails(run: Run, lines: int) -> Iterator[str]:
 
 
 def _container(spec: Object, app: Application) -> Object:
-    """The application's container in the specification of a pod, or the first one if somebody else made it."""
+    """Return the application's container in a pod's spec, or the first one if none has its name."""
     containers: list[Object] = spec["containers"]
     return next((container for container in containers if container["name"] == app.name), containers[0])

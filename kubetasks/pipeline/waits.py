@@ -1,4 +1,4 @@
-"""Waiting for what a change begins: objects that get ready, addresses that answer, traffic. Each check reads; `judge` decides."""
+"""Wait for the effects of a change: objects become ready, addresses answer, pods get traffic. Checks read; `judge` decides."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -18,13 +18,13 @@ from kubetasks.project.words import DOCS, INV, INVOKE
 from kubetasks.terminal import shell, wait
 from kubetasks.terminal.door import At
 
-STRANGER_REQUESTS = 10  # for each pod: misses one pod too many once in 20,000 times: e^-10
-WAIT = "5m"  # in the command that does the same
-BALANCER_SECONDS = 60.0  # a load balancer whose image cannot be pulled gives no address
+STRANGER_REQUESTS = 10  # per wanted pod; misses one surplus pod once in 1,000 times with one replica, in 20,000 with many (e^-10)
+WAIT = "5m"  # the timeout in the equivalent command
+BALANCER_SECONDS = 60.0  # at most: a load balancer whose image cannot be pulled never gives an address
 
 
 def _looking(run: Run, check: Callable[[], wait.State]) -> Callable[[], wait.State]:
-    """The check of a wait, which looks again as long as it is not done, and ends if something newer is wanted."""
+    """Wrap a wait's check: read the cluster again until it is Done, and fail if something newer is to be rolled out."""
 
     def look() -> wait.State:
         state: wait.State = judge.SUPERSEDED
@@ -40,16 +40,16 @@ def _looking(run: Run, check: Callable[[], wait.State]) -> Callable[[], wait.Sta
 
 
 def _unanswered(seen: Seen, app: Application, pods: Iterable[str]) -> wait.State | None:
-    """The state of the first of these pods that gives no good answer; None if each does. Raises ApiError."""
+    """Return the state of the first of these pods without a good answer, or None if all answer well. Raises ApiError."""
     silent = seen.silent(pods)
     return judge.unanswered(seen.exposure, app.health, *silent) if silent else None
 
 
 class ReadyCheck:
-    """Checks how far objects are; `found` is the one that the state is of, as it was read last.
+    """A check of the progress of objects; `found` is the latest rollout of the object that the returned state is about.
 
-    One that crashes may lack what another is still doing: it has failed once it has crashed again after that. `failing` are all
-    that fail, `found` first if it does.
+    A crashing object may need another that is not ready yet: it fails only if it crashes again after the other is ready.
+    `failing` are all rollouts that fail, starting with `found` if it does.
     """
 
     def __init__(self, run: Run, awaited: Sequence[Object], delivered: Collection[str]) -> None:
@@ -57,7 +57,7 @@ class ReadyCheck:
         self._awaited = awaited
         self._delivered = delivered
         self._pending: set[str] = set()
-        self._restarts: dict[str, int] = {}  # of each object, when another was not ready yet
+        self._restarts: dict[str, int] = {}  # by object: its count when another was last not ready
         self.found = Rollout()
         self.failing: list[Rollout] = []
 
@@ -79,7 +79,7 @@ class ReadyCheck:
         if isinstance(state, wait.Pending):
             return wait.Pending(f"{told}{state.detail}{f'; {failing[0]} may need it' if failing else ''}")
         if isinstance(state, wait.Failed) and state.code in readiness.HEALED and name in self._restarts:
-            if state.code != readiness.CRASHES:  # what it lacked is there now: it is tried again soon
+            if state.code != readiness.CRASHES:  # what it lacked exists now: Kubernetes retries soon
                 return replace(state, grace=max(state.grace, Grace.LONG * self._run.settings.grace_period))
             if restarts[name] <= self._restarts[name]:
                 return wait.Pending(f"{told}its container is started again")
@@ -87,7 +87,7 @@ class ReadyCheck:
 
 
 def wait_until_ready(run: Run, text: str, awaited: Sequence[Object], delivered: Collection[str] = ()) -> None:
-    """Show `text` until these objects are ready. `delivered` are the images that the nodes have just been given.
+    """Show `text` until these objects are ready. `delivered` are the images that were just loaded into the nodes.
 
     Raises RolloutError, with a diagnosis.
     """
@@ -104,7 +104,7 @@ def wait_until_ready(run: Run, text: str, awaited: Sequence[Object], delivered: 
 
 
 class AddressCheck:
-    """Checks which addresses of a service answer. `lasting` is for how many seconds one must do so."""
+    """A check of which addresses of a service answer. One must answer for `lasting` seconds."""
 
     def __init__(self, run: Run, lasting: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._run = run
@@ -114,7 +114,7 @@ class AddressCheck:
         self._known: list[Address] = []
         self._timeouts = probe.growing_timeouts()
         self._first_answer: float | None = None
-        self.answering: list[Address] = []  # or, if no pod is wanted, those that would
+        self.answering: list[Address] = []  # or, while no pod is ready, all known addresses
 
     def __call__(self) -> wait.State:
         seen = self._run.seen
@@ -122,7 +122,7 @@ class AddressCheck:
         if found.ready and service.is_internal(found.service):
             return _unanswered(seen, self._run.app, sorted(found.ready)) or wait.Done()
         if found.known and found.ready:
-            if found.known != self._known:  # one that is new may drop the first connections, and gets its time too
+            if found.known != self._known:  # a new one may drop its first connections: start over
                 self._known, self._timeouts, self._first_answer = list(found.known), probe.growing_timeouts(), None
             # by pod: the address may briefly route to the previous service's pods
             self.answering = probe.answering(self._run.app, found.known, next(self._timeouts), found.ready)
@@ -136,7 +136,7 @@ class AddressCheck:
         return judge.exposed(found, self.answering, answered, self._lasting, balancing=now < self._until_balanced)
 
     def _silent(self, seen: Seen) -> wait.State | None:
-        """Why no address answers, if a pod shows it. On an existing cluster that needs a right more: an address is enough."""
+        """Return why no address answers, if known. On an existing cluster no pod is asked: that would need one more right."""
         app, exposed = self._run.app, seen.exposure
         if app.pod_key and (nameless := probe.answering(replace(app, pod_key=""), exposed.known)):
             return judge.nameless(nameless[0].url, app.health, app.pod_key)
@@ -145,9 +145,9 @@ class AddressCheck:
 
 
 def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Address]:
-    """Wait for the addresses of a service that was applied, and return those that answer. Raises ExposeError.
+    """Wait for the addresses of an applied service, and return the ones that answer. Raises ExposeError.
 
-    `changed`: applying changed it; `before`: it was there.
+    `changed`: applying it changed it; `before`: it existed before that.
     """
     longer = f"{INVOKE}_APP_TIMEOUT=SECONDS waits longer; without a load balancer: {DOCS}/clusters.md"
     check = AddressCheck(run, judge.EFFECT_SECONDS if before and changed else 0)
@@ -161,16 +161,16 @@ def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Add
 
 
 class TrafficCheck:
-    """Checks that each pod of the service answers, with that build id if one is given, and no other pod does.
-
-    If answers do not name their pod, the API server asks each one, and the address must answer; without one, that is all.
+    """A check that each pod of the service answers, with build id `build` if it is not "", and that no other pod does. If answers
+    name no pod or the service is a ClusterIP, the API server asks each pod. Except for a ClusterIP or on an existing cluster, an
+    address must answer too.
     """
 
     def __init__(self, run: Run, build: str) -> None:
         self._run = run
         self._build = build
         self._chosen: Address | None = None
-        self.pods: frozenset[str] = frozenset()  # the ones that have answered
+        self.pods: frozenset[str] = frozenset()  # the pods that have answered
 
     def __call__(self) -> wait.State:
         app = self._run.app
@@ -179,7 +179,7 @@ class TrafficCheck:
         state = judge.endpoints(found)
         if not isinstance(state, wait.Done):
             return state
-        if found.wanted == 0:  # a terminating pod answers until its end if there is no other
+        if found.wanted == 0:  # without other pods, a terminating one still gets requests
             return wait.Pending("a pod still answers") if probe.first_answering(app, found.known) else wait.Done()
         internal = service.is_internal(found.service)
         if internal or not app.pod_key:
@@ -200,11 +200,11 @@ class TrafficCheck:
 
 
 def wait_until_served(run: Run, build: str = "") -> int:
-    """Wait until the service has a ready endpoint for each replica and, if an address answers here, each of them answers.
+    """Wait until the service has a ready endpoint for each replica and, if an address answers from here, each pod answers.
 
-    No other pod may answer, and each must do so with that build id, if one is given. How many replicas the deployment wants is
-    read each time: an autoscaler may change it. Return how many pods have answered. A complete rollout is not yet traffic:
-    kube-proxy needs a moment more, up to a second. Raises ExposeError.
+    No other pod may answer, and each answer must have build id `build`, if given. The number of replicas is read each time, as an
+    autoscaler may change it. A complete rollout does not imply traffic: kube-proxy needs up to a second more. Return how many
+    pods have answered; 0 without a service. Raises ExposeError.
     """
     if run.seen.service is None:
         return 0
@@ -218,7 +218,7 @@ def wait_until_served(run: Run, build: str = "") -> int:
 
 
 def wait_until_closed(run: Run, known: Sequence[Address]) -> None:
-    """Wait until no address of a service that was deleted answers. Raises LeftoverError."""
+    """Wait until no address of the deleted service answers. Raises LeftoverError."""
 
     def closed() -> wait.State:
         answering = probe.answering(run.app, known, probe.CLOSED_SECONDS)

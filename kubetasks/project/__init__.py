@@ -1,1 +1,1 @@
-"""The project, its application, and its settings. Nothing here asks a cluster or an engine."""
+"""The project, its application, and its settings. Nothing here queries a cluster or an engine."""

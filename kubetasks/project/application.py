@@ -14,17 +14,17 @@ from kubetasks.project.words import COMMAND, PACKAGE, Words, pages
 
 LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-LONGEST_NAME = 40  # a node's name is the cluster's plus "-control-plane", and has 63 characters at most
+LONGEST_NAME = 40  # a node is called CLUSTER-control-plane, which may have at most 63 characters
 MADE = "manifests = false in the table, or manifests=None in Project.of, generates them"
-REPOSITORY = re.compile(r"[a-z0-9]+([._/-]+[a-z0-9]+)*")  # the path of an image's name, as registries have it
+REPOSITORY = re.compile(r"[a-z0-9]+([._/-]+[a-z0-9]+)*")  # the path in an image reference, as registries allow it
 PREFIX = re.compile(r"([a-z]+(_[a-z]+)*)?")
 MANIFESTS = "k8s"
-STATE_FOLDER = ".state"  # has credentials: never part of an image
+STATE_FOLDER = ".state"  # contains credentials, so it is never part of an image
 
 
 @dataclass(frozen=True)
 class Source:
-    """The source of the image `name`: a context, a Dockerfile, its stage `target` or "" for the last, and arguments."""
+    """What the image `name` is built from; `target` is a build stage ("" for the last one), `args` are build arguments."""
 
     name: str
     context: Path
@@ -34,20 +34,20 @@ class Source:
 
     @property
     def tag(self) -> str:
-        """The name of the newest build: the image's name in the tutorial and in the plain manifests."""
+        """The tutorial's name, which belongs to the newest build and which the plain manifests use."""
         return f"{self.name}:v1"
 
 
 @dataclass(frozen=True)
 class Application:
-    """A web server with images and manifests, which speaks HTTP.
+    """A web server that speaks HTTP, with its images and manifests.
 
-    Its name is that of its own image, of its objects and of its container; `owner` is on all of them. `source` is what that image
-    is built from, `more` what the other images are. `manifests` is a folder; None: they are made from name, port and health path.
-    `port` is the one that its container listens on. `health` is a path that answers with a status below 400 once it can serve.
+    Its own image, its objects and its container have its name; images and objects carry the owner's label. `source` is what its
+    own image is built from, `more` the sources of the others. `manifests` is a folder, or None to generate them from name, port
+    and health path. The container listens on `port`. GET `health` returns a status below 400 once the server is ready.
 
-    `pod_key` is the key under which each answer, a JSON object, names its pod, and `node_key` that of the node in the answer of
-    GET /; "" if they name none.
+    With a `pod_key`, an answer must be a JSON object with status 200 that names its pod under that key. The answer to GET / names
+    its node under `node_key`. A key is "" if the answers do not have it.
     """
 
     owner: Owner
@@ -61,27 +61,27 @@ class Application:
 
     @property
     def name(self) -> str:
-        """Its name, and its own image's."""
+        """The name of the application, and of its own image."""
         return self.source.name
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """The sources of its images, its own first."""
+        """The sources of all its images, starting with its own image."""
         return (self.source, *self.more)
 
     @property
     def traffic(self) -> str:
-        """The path of requests that stand for a client's: if answers name no pod, only the health path is known to be there."""
+        """The path of test requests: "/", or the health path if answers name no pod, because no other path is known to exist."""
         return "/" if self.pod_key else self.health
 
     @property
     def deployment(self) -> str:
-        """Its deployment as kubectl prints it."""
+        """The deployment as kubectl prints it."""
         return f"deployment/{self.name}"
 
     @property
     def service(self) -> str:
-        """Its service as kubectl prints it."""
+        """The service as kubectl prints it."""
         return f"service/{self.name}"
 
     @property
@@ -93,7 +93,7 @@ class Application:
 def _source(
     folder: Path, name: str, context: str = ".", dockerfile: str = "", target: str = "", args: Mapping[str, str] | None = None
 ) -> Source:
-    """Raises SettingError."""
+    """Return the source with absolute paths. Raises SettingError."""
     if not REPOSITORY.fullmatch(name):
         raise SettingError(f"An image's name is in lower case and without a tag, as in a registry, not {name!r}.")
     if "\0" in context + dockerfile:
@@ -104,11 +104,11 @@ def _source(
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with an application, whose tasks.py has our tasks.
+    """A folder with an application, and how its tasks are configured and called.
 
-    `prefix` keeps its settings apart from the project's own: they are the section PREFIX of invoke.yaml and variables
-    INVOKE_PREFIX_...; with "" they have sections and variables of their own. `command` is what a person types before the name
-    of a task. `kind` is a configuration file for its clusters of kind.
+    `prefix` keeps their settings apart from the project's own: they are in the section PREFIX of invoke.yaml and in variables
+    INVOKE_PREFIX_...; with "", their sections are at the top level, and their variables start with INVOKE_. `command` is what
+    the user types before the name of a task. `kind` is a configuration file for clusters created with kind.
     """
 
     folder: Path
@@ -138,13 +138,13 @@ class Project:
         prefix: str = "kubetasks",
         command: str = COMMAND,
     ) -> "Project":
-        """The project whose application has that name.
+        """Return the project whose application is called `name`.
 
-        `context`, the build context, `dockerfile`, `manifests` and `kind` are paths in `folder`, for which a file in it stands,
-        such as tasks.py's `__file__`. The folder k8s need not be there, and with None or False manifests are made. `images` are
-        the other images, by name: `context`, `dockerfile` (the context's own by default), `target` and `args` of each. `owner` is
-        the value of the label on all that is created, and the field manager: kubetasks-NAME by default. The others are those of
-        Application. Raises SettingError.
+        `folder` may also be a file in that folder, such as tasks.py's `__file__`. `context` (the build context), `dockerfile`,
+        `manifests` and `kind` are paths in it. Manifests are generated for None or False, or if the default k8s is missing.
+        `images` maps the name of each other image to its `context`, `dockerfile` (by default the one in its context), `target`
+        and `args`. `owner` is the value of the label on everything created, and the field manager: by default kubetasks-NAME. For
+        the other parameters see Application and Project. Raises SettingError.
         """
         path = Path(folder).resolve()
         path = path.parent if path.is_file() else path
@@ -182,7 +182,7 @@ class Project:
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> "Project":
-        """The project of the table in that folder, for which a file in it stands, such as tasks.py's `__file__`.
+        """Return the project that the table in `folder` describes; a file in it will do, such as tasks.py's `__file__`.
 
         The table is [tool.kubetasks] in pyproject.toml, or the same keys under kubetasks: in invoke.yaml. Raises SettingError.
         """
@@ -195,21 +195,21 @@ class Project:
 
     @property
     def state(self) -> Path:
-        """The folder of its clusters' files."""
+        """The folder with the files of its clusters."""
         return self.folder / STATE_FOLDER
 
     def variable(self, section: str, name: str) -> str:
-        """The environment variable of a setting."""
+        """Return the environment variable of a setting."""
         return "_".join(filter(None, ("INVOKE", self.prefix, section, name))).upper()
 
     @property
     def words(self) -> Words:
-        """The words of its messages."""
+        """The words that its messages use."""
         manifests, prefix = self.application.manifests, f"INVOKE_{self.prefix}".upper().rstrip("_")
         docs = "docs" if self.folder == PACKAGE.parent else str(pages())
         if manifests is None:
             made = "the manifests that kubetasks init writes"
             return Words(self.command, prefix, docs, made, "the Dockerfile, or the port or health path of the application")
-        # other projects' files may have other names
+        # in other projects the file may have another name
         deployment = f"the deployment in {manifests.name}/" if self.prefix else f"{MANIFESTS}/deployment.yaml"
         return Words(self.command, prefix, docs, deployment, deployment)

@@ -1,4 +1,4 @@
-"""A Dockerfile's instructions, as BuildKit reads them: pure functions of its text, which fail for none.
+"""Read the instructions of a Dockerfile as BuildKit does: pure functions, which raise no error for any text.
 
 The format: https://docs.docker.com/reference/dockerfile/
 """
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-GOES_ON = re.compile(r"(?<!\\)\\[ \t]*$")  # a directive may name another character, for Windows
+GOES_ON = re.compile(r"(?<!\\)\\[ \t]*$")  # an escape directive, meant for Windows, may choose another character
 FLAGS = re.compile(r"(?:--\S+\s+)+")
 HEREDOC = re.compile(r"(?:^|\s)\d*<<(-?)([\"']?)([A-Za-z_]\w*)\2(?=\s|$)")
 WITH_HEREDOC = ("RUN", "COPY", "ADD")
@@ -17,9 +17,9 @@ VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?-([^}]*))?\})")
 
 @dataclass(frozen=True)
 class Instruction:
-    """`keyword` is in capitals, and `value` what follows its flags, its lines joined. `end` is the number of its last line.
+    """`keyword` is in upper case, `value` what follows the flags, with lines joined. `end` is the number of the last line.
 
-    `heredoc`: it has a here-document, which ends with that line.
+    `heredoc`: the instruction has a here-document, which ends on that line.
     """
 
     keyword: str
@@ -29,12 +29,12 @@ class Instruction:
 
 
 def decoded(content: bytes) -> str:
-    """The text of a file. What is not UTF-8 comes out the same when it is encoded in this way again."""
+    """Decode a file as UTF-8. Encoding the text again with surrogateescape restores invalid bytes."""
     return content.decode("utf-8", "surrogateescape")
 
 
 def instructions(text: str) -> list[Instruction]:
-    """The instructions in their order, without comments and empty lines, which may also be within one."""
+    """Return the instructions in order, without comments and empty lines, even those inside an instruction."""
     lines = [line.rstrip("\r") for line in text.removeprefix("\ufeff").split("\n")]
     read: list[Instruction] = []
     told, number = "", 0
@@ -60,7 +60,7 @@ def instructions(text: str) -> list[Instruction]:
 
 
 def _end_of_heredoc(lines: Sequence[str], begin: int, word: str, *, tabs: bool) -> int:
-    """The number of the line that ends a here-document, or of the last line; `tabs` may stand before the word."""
+    """Return the number of the line that ends a here-document, or else of the last one; `tabs`: tabs may precede the word."""
     for number, line in enumerate(lines[begin:], begin + 1):
         if (line.lstrip("\t") if tabs else line) == word:
             return number
@@ -68,9 +68,9 @@ def _end_of_heredoc(lines: Sequence[str], begin: int, word: str, *, tabs: bool) 
 
 
 def of_image(text: str, target: str = "") -> tuple[list[list[Instruction]], dict[str, str]]:
-    """The stages that make the image, and the variables' values, as far as the file says them.
+    """Return the stages that the image is built from, and the variables that the file gives a value.
 
-    The target, or the last stage, is the first of them; then comes the one that it begins from, and so on.
+    The first one is the target, or the last stage if there is no such target, followed by the stage it is based on, and so on.
     """
     before: list[Instruction] = []
     stages = [before]
@@ -95,7 +95,7 @@ def of_image(text: str, target: str = "") -> tuple[list[list[Instruction]], dict
 
 
 def declared(given: Sequence[Instruction]) -> dict[str, str]:
-    """The variables that ARG and ENV declare, each with its first value, or ""."""
+    """Return the variables that ARG and ENV declare, each with its first value, or ""."""
     made: dict[str, str] = {}
     for instruction in given:
         name, _, rest = instruction.value.partition(" ")
@@ -108,5 +108,5 @@ def declared(given: Sequence[Instruction]) -> dict[str, str]:
 
 
 def substituted(text: str, known: Mapping[str, str]) -> str:
-    """The text with the variables' values, or their defaults; what has neither stays as it is."""
+    """Replace variables by their values or defaults; keep a variable that has neither."""
     return VARIABLE.sub(lambda found: known.get(found[1] or found[2]) or found[3] or found[0], text)

@@ -1,4 +1,4 @@
-"""Files that people have: whatever is in one, it is read, or refused in a sentence with the file and the line."""
+"""Read the user's files: any content is parsed, or rejected in one sentence with the file and, if known, the line."""
 
 import json
 import tomllib
@@ -11,7 +11,7 @@ FIX = "Fix the file"
 
 
 def text(file: Path, errors: str = "strict") -> str:
-    """The text of a file in UTF-8; `errors` is what Python does with what is none. Raises SettingError."""
+    """Return the text of a UTF-8 file; `errors` is how Python handles invalid bytes. Raises SettingError."""
     try:
         return file.read_text(encoding="utf-8", errors=errors)
     except UnicodeDecodeError as error:
@@ -22,7 +22,7 @@ def text(file: Path, errors: str = "strict") -> str:
 
 
 def yaml_documents(written: str, source: Path) -> list[Any]:
-    """The documents of a text in YAML, which is that of `source` or was made from it. Raises SettingError."""
+    """Parse the documents of a YAML text, which was read from `source` or derived from it. Raises SettingError."""
     import yaml
 
     try:
@@ -33,14 +33,14 @@ def yaml_documents(written: str, source: Path) -> list[Any]:
         raise SettingError(f"{source} cannot be read: {where}{told}.", FIX) from error
     except yaml.YAMLError as error:  # a character that YAML does not allow
         raise SettingError(f"{source} cannot be read: {' '.join(str(error).split())}.", FIX) from error
-    except (ValueError, OverflowError, AttributeError, LookupError) as error:  # a date that is none, for example
+    except (ValueError, OverflowError, AttributeError, LookupError) as error:  # for example an invalid date
         raise SettingError(f"{source} cannot be read: a value is not what it looks like ({error}).", "Quote it") from error
     except RecursionError as error:
         raise SettingError(f"{source} cannot be read: it is nested too deeply.", FIX) from error
 
 
 def yaml(file: Path) -> Any:
-    """The one document of a file in YAML, or None. Raises SettingError."""
+    """Return the only document of a YAML file, or None if it is empty. Raises SettingError."""
     documents = yaml_documents(text(file), file)
     if len(documents) > 1:
         raise SettingError(f"{file} cannot be read: it has {len(documents)} documents instead of one.", FIX)
@@ -56,5 +56,5 @@ def data(file: Path) -> Any:
 
 
 def shown(path: Path, folder: Path) -> str:
-    """The path as a person types it in that folder."""
+    """Return the path as the user types it in that folder."""
     return str(path.relative_to(folder) if path.is_relative_to(folder) else path)

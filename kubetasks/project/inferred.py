@@ -1,4 +1,4 @@
-"""The settings of a folder's application, each with its source: read from Dockerfiles and a compose file."""
+"""Infer the settings of a folder's application, each with its source, from Dockerfiles and a compose file."""
 
 import json
 import os
@@ -12,22 +12,22 @@ from kubetasks.project import dockerfile, files
 from kubetasks.project.words import DOCS
 
 COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
-BEYOND = {"include", "extends", "additional_contexts", "dockerfile_inline"}  # a part of a build is elsewhere
-OF_BUILDS = {"secrets", "ssh"}  # what a build must not keep
-RUNS = {"command", "entrypoint", "environment", "env_file", "volumes"}  # how a container of the image is run
-LEVELS = ("", "*/", "*/*/")  # where Dockerfiles are looked for
+BEYOND = {"include", "extends", "additional_contexts", "dockerfile_inline"}  # with these, part of a build is defined elsewhere
+OF_BUILDS = {"secrets", "ssh"}  # credentials, which a build must not keep
+RUNS = {"command", "entrypoint", "environment", "env_file", "volumes"}  # how a container of the image runs
+LEVELS = ("", "*/", "*/*/")  # the folders that are searched for Dockerfiles
 DOCKERFILE = re.compile(r"(?!\.|.*/\.|.*node_modules/|.*\.dockerignore$)(.*[/.])?Dockerfile(\.\w+)?")
-VARIABLE = re.compile(r"^(\w+)=[\"']?(.*?)[\"']?$", re.MULTILINE)  # in a file .env
-PORT = re.compile(r"^(?:.*:)?([1-9]\d*)(?:-\d+)?(?:/tcp)?$", re.IGNORECASE)  # of a container: 80, 80-90, 127.0.0.1:8080:80/tcp
-URL = re.compile(r"https?://[^\s\"'|;,)<>&`\\/?#]++(/[\w.~%!*+:@=/-]*+)?+(?!\$)", re.ASCII)  # with a path that is known
+VARIABLE = re.compile(r"^(\w+)=[\"']?(.*?)[\"']?$", re.MULTILINE)  # in an .env file
+PORT = re.compile(r"^(?:.*:)?([1-9]\d*)(?:-\d+)?(?:/tcp)?$", re.IGNORECASE)  # a container port: 80, 80-90, 127.0.0.1:8080:80/tcp
+URL = re.compile(r"https?://[^\s\"'|;,)<>&`\\/?#]++(/[\w.~%!*+:@=/-]*+)?+(?!\$)", re.ASCII)  # no variable in its path
 
-Value = tuple[Any, str]  # of the table, and where it comes from
-Part = Mapping[str, Any]  # of a compose file
-Choose = Callable[[str, Sequence[str], Sequence[str]], str]  # one of all of them, by what names them, and the likely ones
+Value = tuple[Any, str]  # a value of the table, and its source
+Part = Mapping[str, Any]  # a part of a compose file
+Choose = Callable[[str, Sequence[str], Sequence[str]], str]  # (what has the names, all names, the likely ones) -> the chosen name
 
 
 class Described(NamedTuple):
-    """`compose` is the file whose services kompose makes the manifests of, "" if they are made here; `note` is for a person."""
+    """`compose` is the file that kompose converts to manifests, or "" if they are generated here; `note` is for the user."""
 
     table: Mapping[str, Value]
     compose: str = ""
@@ -35,7 +35,7 @@ class Described(NamedTuple):
 
 
 def described(folder: Path, choose: Choose, *, known: bool = False) -> Described:
-    """Describe the folder, without the table if that is known. Raises ImageError without a Dockerfile, SettingError."""
+    """Describe the folder, without its table if that is known. Raises ImageError if there is no Dockerfile, SettingError."""
     file = next((folder / name for name in COMPOSE if (folder / name).is_file()), None)
     try:
         services, left = _services(file, set() if known else BEYOND) if file else ({}, [])
@@ -59,13 +59,13 @@ def described(folder: Path, choose: Choose, *, known: bool = False) -> Described
                 f"Left out of the table, because the value comes from a variable and may be secret: {', '.join(sorted(left))}."
             )
         return Described(_of_services(folder, file.name, services, own), compose, "\n".join(notes))
-    except (AttributeError, TypeError, ValueError) as error:  # what is no mapping or no text there
+    except (AttributeError, TypeError, ValueError) as error:  # a value has the wrong type
         raise SettingError(f"{file} cannot be read: it does not have the form that compose expects.", files.FIX) from error
 
 
 def _services(file: Path, refused: set[str]) -> tuple[dict[str, Part], list[str]]:
-    """The services of a compose file that need no profile, with the values of variables, and the build arguments that are left
-    out because only a variable has their value. Raises SettingError for refused keys.
+    """Return a compose file's services that need no profile, with variables replaced, and the names of build arguments that were
+    left out because they depend on a variable. Raises SettingError for refused keys.
     """
     left = list[str]()
     env = file.with_name(".env")
@@ -77,7 +77,7 @@ def _services(file: Path, refused: set[str]) -> tuple[dict[str, Part], list[str]
     for name, service in services.items():
         build = service.get("build") or {}
         service["build"] = {"context": build} if isinstance(build, str) else build
-        if service["build"].get("args"):  # what is written there goes into a file that is committed: no value of a variable
+        if service["build"].get("args"):  # they go into a file that is committed: it must hold no variable's value
             args = _pairs(json.loads(dockerfile.substituted(json.dumps(written["services"][name]["build"]["args"]), {})))
             kept = {key: value for key, value in args.items() if not dockerfile.VARIABLE.search(value)}
             service["build"] = {**service["build"], "args": kept}
@@ -92,7 +92,7 @@ def _services(file: Path, refused: set[str]) -> tuple[dict[str, Part], list[str]
 
 
 def _of_services(folder: Path, compose: str, services: Mapping[str, Part], own: str) -> dict[str, Value]:
-    """The table of that service with the images of the others, by the names that kompose gives to objects and images."""
+    """Return the table of the service `own`, with the others' images, using kompose's names for objects and images."""
     names = {name: re.sub("[._]", "-", name.lower()) for name in services}
     images = {name: re.sub(":[^/]*$", "", service.get("image") or names[name]) for name, service in services.items()}
     if ported := next((image for name, image in images.items() if services[name]["build"] and ":" in image), ""):
@@ -111,7 +111,7 @@ def _of_services(folder: Path, compose: str, services: Mapping[str, Part], own: 
 
 
 def _of_dockerfiles(folder: Path, choose: Choose) -> Described:
-    """Describe a folder by its Dockerfile alone. Raises ImageError without one, SettingError."""
+    """Describe a folder by its Dockerfiles alone. Raises ImageError if there is none, SettingError."""
     paths = [path.relative_to(folder).as_posix() for level in LEVELS for path in sorted(folder.glob(f"{level}*Dockerfile*"))]
     names = [name for name in paths if DOCKERFILE.fullmatch(name)] or ["Dockerfile"]
     own = choose("There are", names, names[:1] if names[0] == "Dockerfile" else names)
@@ -122,7 +122,7 @@ def _of_dockerfiles(folder: Path, choose: Choose) -> Described:
 
 
 def _image(folder: Path, build: Part, *, own: bool = False) -> dict[str, Any]:
-    """The table's entries for a build, without the default ones. Raises ImageError without its Dockerfile."""
+    """Return the table's entries for a build, except defaults. Raises ImageError if its Dockerfile does not exist."""
     context, args = str(build.get("context", ".")), build.get("args") or {}
     name = f"{context.rstrip('/')}/{build.get('dockerfile', 'Dockerfile')}".removeprefix("./")
     if not (folder / name).is_file():
@@ -133,13 +133,13 @@ def _image(folder: Path, build: Part, *, own: bool = False) -> dict[str, Any]:
 
 
 def _pairs(args: Any) -> dict[str, str]:
-    """The build arguments that have a value, as text."""
+    """Return the build arguments that have a value, as text."""
     pairs = args.items() if isinstance(args, dict) else [str(pair).split("=", 1) for pair in args if "=" in str(pair)]
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in pairs if value is not None}
 
 
 def _own(folder: Path, build: Part, service: Part, source: str) -> dict[str, Value]:
-    """How the application's image is built, its port and its health path. Raises ImageError, SettingError."""
+    """Return the entries for the application's own image, its port and its health path. Raises ImageError, SettingError."""
     image = _image(folder, build, own=True)
     name = image.get("dockerfile", "Dockerfile")
     stages, known = dockerfile.of_image(files.text(folder / name, errors="surrogateescape"), image.get("target", ""))
@@ -159,6 +159,6 @@ def _name(folder: Path) -> Value:
 
 
 def _first(pattern: re.Pattern[str], texts: Mapping[str, Sequence[str]], default: str) -> tuple[str, str]:
-    """The first match of the pattern, and the source of its text."""
+    """Return what the pattern captures in the first text that matches, or the default, and the source of that."""
     found = ((match[1] or default, source) for source, each in texts.items() for text in each if (match := pattern.search(text)))
     return next(found, (default, "the default"))

@@ -1,4 +1,4 @@
-"""The labels that say what is whose, in the cluster and in the engine."""
+"""The labels that show who owns an object, in the cluster and in the engine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,32 +8,32 @@ OWNER_LABEL = "app.kubernetes.io/managed-by"  # one of Kubernetes' recommended l
 
 @dataclass(frozen=True)
 class Owner:
-    """Whoever created something: `name` is the value of OWNER_LABEL, and the prefix of the other labels."""
+    """The creator of objects: `name` is the value of OWNER_LABEL, and the prefix of the other labels."""
 
     name: str
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels of objects, images, containers, networks and volumes."""
+        """The labels that objects, images, containers, networks and volumes carry."""
         return {OWNER_LABEL: self.name}
 
     @property
     def selector(self) -> str:
-        """The same as kubectl and docker select it."""
+        """The label selector for kubectl and docker."""
         return f"{OWNER_LABEL}={self.name}"
 
     def key(self, name: str) -> str:
-        """A label on the network or volume that says of a cluster whose it is.
+        """Return the key of another label or annotation of the owner.
 
-        `cluster` is that cluster, `folder` the project's, and `command` what a person types there before the name of a task;
-        beside them, if nothing else tells it, `provider` (if it is not the default), `state` (the folder of its files) and
-        `kubernetes` (the minor that it was created with).
+        On a cluster's network or volume, `cluster` is the cluster's name, `folder` the project's folder, and `command` what the
+        user types there before the name of a task. If nothing else records them, there are also `provider` (if it is not the
+        default one), `state` (the folder of the cluster's files) and `kubernetes` (the minor version at creation).
         """
         return f"{self.name}/{name}"
 
     def owns(self, labels: Mapping[str, str] | None) -> bool:
-        """Whether something with these labels is the owner's."""
+        """Return whether something with these labels belongs to the owner."""
         return (labels or {}).get(OWNER_LABEL) == self.name
 
 
-TOOL = Owner("simple-server-tasks")  # what these tasks install on a machine for every project
+TOOL = Owner("simple-server-tasks")  # the owner of what these tasks install on a machine for all projects

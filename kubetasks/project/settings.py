@@ -1,6 +1,6 @@
-"""The settings: read once from invoke's configuration and checked before anything is changed.
+"""The settings, read once from invoke's configuration and validated before anything is changed.
 
-Defaults are strings: invoke casts an INVOKE_* variable to the type of its default, and a bad number is a traceback.
+Defaults are strings: invoke casts an INVOKE_* variable to the type of its default, so a bad number would cause a traceback.
 """
 
 import difflib
@@ -32,10 +32,10 @@ DEFAULTS: dict[str, dict[str, str]] = {
     "setup": {"images": "auto", "engine": "install"},
 }
 
-OURS = "_kubetasks"  # the section of invoke's configuration with the project and its run
+OURS = "_kubetasks"  # the section of invoke's configuration that holds the project and its run
 INVOKE_SECTIONS = ("run", "runners", "sudo", "tasks", "timeouts")  # invoke's own
-ALIKE = 0.85  # from here on a name is taken for a misspelt setting
-PROVIDERS_OF_OUR_OWN = ("kind", "minikube")  # those that create clusters
+ALIKE = 0.85  # similarity from which a name counts as a misspelt setting
+PROVIDERS_OF_OUR_OWN = ("kind", "minikube")  # these create clusters
 PROVIDERS = (*PROVIDERS_OF_OUR_OWN, "existing")
 OF_ONE_PROVIDER = {
     ("cluster", "nodes"): "kind",
@@ -49,18 +49,18 @@ IMAGE_SOURCES = ("auto", "pull", "build")
 MOST_REPLICAS = 100
 MOST_NODES = 10
 ENGINE_WAYS = ("install", "refuse")
-# a host with a dot or a port, or localhost, as docker tells registries from paths; a path is lower-case
+# as for docker, a registry's host has a dot or a port, or is localhost; the path is in lower case
 REGISTRY = re.compile(r"(localhost|(?=[^/]*[.:])[A-Za-z0-9.-]+)(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one task. Paths are absolute; `timeout` and `grace_period` are in seconds.
+    """The settings of a run. Paths are absolute; `timeout` and `grace_period` are in seconds.
 
-    `runtime` is for minikube: what runs the containers of its node.
+    `runtime` is for minikube: the container runtime of its node.
 
-    `context`, `kubeconfig` and `registry` are for `existing`; `registry` is where its nodes pull the image from, for example
-    registry.example.com/team, or "".
+    `context`, `kubeconfig` and `registry` are for the provider `existing`. Its nodes pull the image from `registry`, for example
+    registry.example.com/team; with "", they must have it already.
     """
 
     project: Project
@@ -88,7 +88,7 @@ class Settings:
 
     @property
     def command(self) -> str:
-        """The words to type before the name of a task, in the project's folder, for this cluster."""
+        """What the user types in the project's folder before the name of a task that is for this cluster."""
         chosen = {"provider": (self.provider, DEFAULTS["cluster"]["provider"]), "name": (self.cluster, self.app.name)}
         words = [f"{self.project.variable('cluster', name)}={given}" for name, (given, usual) in chosen.items() if given != usual]
         return " ".join([*words, self.project.command])
@@ -101,7 +101,7 @@ class Settings:
 
     @property
     def state_folder(self) -> Path:
-        """The folder of this cluster's files: kubeconfig, and what its provider keeps. A cluster's name has no dot."""
+        """The folder of this cluster's kubeconfig and its provider's files; unique, because a cluster's name has no dot."""
         return self.project.state / (self.cluster if self.provider == "kind" else f"{self.cluster}.{self.provider}")
 
 
@@ -130,14 +130,14 @@ def dns_label(name: str, value: str, longest: int) -> str:
 
 
 def repository_prefix(name: str, value: str) -> str:
-    """Return `value` if it is "", or a registry with a path in it. Raises SettingError."""
+    """Return `value` if it is "", or a registry with or without a path. Raises SettingError."""
     if value and not REGISTRY.fullmatch(value):
         raise SettingError(f"{name} must be HOST, HOST:PORT or one of these with /PATH, not {value!r}.", "Leave https:// out")
     return value
 
 
 def absolute(name: str, value: str) -> str:
-    """Return the path with ~ replaced, or "". Raises SettingError for one that depends on the current folder."""
+    """Return the path with ~ expanded, or "". Raises SettingError if it is relative, or has an unknown home folder."""
     if not value:
         return ""
     try:
@@ -150,15 +150,15 @@ def absolute(name: str, value: str) -> str:
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:
-    """The folder of downloads and builds, shared by all clones: the XDG base directory specification."""
+    """Return the folder of downloads and builds, which all clones share: see the XDG base directory specification."""
     return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubetasks"
 
 
 def _refuse_unknown(project: Project, config: Any, environment: Mapping[str, str]) -> None:
-    """Refuse settings that do not exist: a misspelt one must not act on another cluster. Raises SettingError.
+    """Reject unknown settings, because a task with a misspelt one could act on another cluster. Raises SettingError.
 
-    With a prefix, whatever carries it is ours, and all else the project's own. Without one, sections of invoke.yaml that are not
-    ours or invoke's are refused too; in a person's own ~/.invoke.yaml they are not.
+    With a prefix, everything that has it belongs to the tasks, and everything else to the project. Without one, sections of
+    invoke.yaml that are neither the tasks' nor invoke's are rejected too, except in the user's own ~/.invoke.yaml.
     """
     variables = {project.variable(section, name) for section, names in DEFAULTS.items() for name in names}
     prefixes = tuple(project.variable(section, "") + "_" for section in ([""] if project.prefix else DEFAULTS))
@@ -194,12 +194,12 @@ def _sections(project: Project, config: Any) -> Any:
 
 
 def read(project: Project, config: Any, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings from invoke's merged configuration (keys as in DEFAULTS). Raises SettingError on the first bad one."""
+    """Read the settings from invoke's merged configuration (keys as in DEFAULTS). Raises SettingError for the first bad one."""
     _refuse_unknown(project, config, environment)
     sections = _sections(project, config)
 
     def given(section: str, name: str) -> tuple[str, str]:
-        """The variable of a setting, and its value."""
+        """Return the environment variable of a setting, and its value."""
         return project.variable(section, name), str(sections[section][name])
 
     provider = one_of(*given("cluster", "provider"), PROVIDERS)
@@ -225,7 +225,7 @@ def read(project: Project, config: Any, environment: Mapping[str, str] = os.envi
         context=context,
         kubeconfig=absolute(*given("cluster", "kubeconfig")),
         replicas=whole_number(*given("app", "replicas"), 0, MOST_REPLICAS),
-        # never by chance in the namespace `default` of an existing cluster
+        # never by accident in the namespace `default` of an existing cluster
         namespace=dns_label(namespace_variable, namespace or (own_name if provider == "existing" else "default"), 63),
         timeout=whole_number(*given("app", "timeout"), 1, 3600),
         grace_period=whole_number(*given("app", "grace_period"), 0, 3600),

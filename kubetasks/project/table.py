@@ -9,7 +9,7 @@ from kubetasks.errors import SettingError
 from kubetasks.project import files
 from kubetasks.project.words import DOCS
 
-KEYS: Mapping[str, type | tuple[type, ...]] = {  # and what each holds; `manifests = false` has them made
+KEYS: Mapping[str, type | tuple[type, ...]] = {  # with the type of each value; `manifests = false` generates them
     "name": str,
     "port": int,
     "health": str,
@@ -26,24 +26,24 @@ KEYS: Mapping[str, type | tuple[type, ...]] = {  # and what each holds; `manifes
 }
 OF_IMAGE = ("context", "dockerfile", "target", "args")
 FILES = ("pyproject.toml", "invoke.yaml")
-SETTINGS = ("cluster", "app", "setup")  # sections of the tasks' settings, which lie beside the keys in invoke.yaml
+SETTINGS = ("cluster", "app", "setup")  # sections of invoke.yaml, beside these keys, with the tasks' settings
 NAME = "kubetasks"
 TASKS = "tasks.py"
 
 
 def nearest(folder: Path) -> Path | None:
-    """The nearest folder, this one or one above it, that has a tasks.py that names kubetasks, or a table. Raises SettingError."""
+    """Return the nearest folder, here or above, with a table or a tasks.py that names kubetasks, or None. Raises SettingError."""
     return next((parent for parent in (folder, *folder.parents) if has_tasks(parent) or read(parent)), None)
 
 
 def has_tasks(folder: Path) -> bool:
-    """Whether the folder has a tasks.py that names kubetasks: others call a module of theirs tasks too."""
+    """Return whether the folder has a tasks.py that names kubetasks: other tools use modules of that name too."""
     file = folder / TASKS
     return file.is_file() and NAME in file.read_text(encoding="utf-8", errors="replace")
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The table in one of FILES in that folder, without settings of the tasks; {} if there is none. Raises SettingError."""
+    """Return the table in one of FILES in that folder, without the tasks' settings, or {}. Raises SettingError."""
     tables = {file: table for file, table in ((file, _in(folder / file)) for file in FILES) if table}
     if len(tables) > 1:
         raise SettingError(f"Both {' and '.join(FILES)} in {folder} describe the application.", "Leave one of them out")
@@ -67,7 +67,7 @@ def _in(file: Path) -> dict[str, Any]:
 
 
 def _check(where: str, key: str, value: object, keys: Collection[str]) -> None:
-    """Raises SettingError if it is none of the keys, or has a value of another kind."""
+    """Raises SettingError if `key` is not one of the keys, or its value has the wrong type."""
     if key not in keys:
         near = difflib.get_close_matches(key, keys, 1)
         known = f"It has {', '.join(keys)}; settings of the tasks are in invoke.yaml: {DOCS}/use.md#settings"

@@ -20,16 +20,16 @@ MINIKUBE_SHA256 = {  # from deploy/minikube/releases-v2.json in its repository
     "darwin-amd64": "db11dffba835609988e4e98c3a91a38653ce66ddfa8ea3aaea92d87c54a0a348",
     "darwin-arm64": "f9b0c70bb7daf38c683c0b6e46dc1b612600247ae826bf74576807746a919ee8",
 }
-# what that release's nodes are made from, and an image that it starts on them
+# the node image of that release, and an image that it runs on the nodes
 KICBASE = "gcr.io/k8s-minikube/kicbase:v0.0.50@sha256:eb4fec00e8ad70adf8e6436f195cc429825ffb85f95afcdb5d8d9deb576f3e93"
 STORAGE_PROVISIONER = "gcr.io/k8s-minikube/storage-provisioner:v5"
 
 
 @dataclass(frozen=True)
 class Kubernetes:
-    """One Kubernetes minor: the node image to pull, and the release to build if no image registry can be reached.
+    """A Kubernetes minor version: kind's node image to pull, and the release to build if no image registry is reachable.
 
-    The patch releases differ: kind publishes some, the Go module proxy others.
+    The patch releases differ, because kind publishes some of them and the Go module proxy others.
     """
 
     minor: str
@@ -48,12 +48,12 @@ KUBERNETES = {
 }
 DEFAULT_KUBERNETES = "1.36"
 
-# the base of the application's image
+# the application's base image
 PYTHON_IMAGE = "python:3.14-slim@sha256:a2b82f3c48559aa0a8446d9af49826b6e2b2016f4cd2afabfe6013ec53729170"
-# of a built node and of the image built instead of PYTHON_IMAGE; the systemd of newer releases refuses cgroup v1
+# the release for built nodes and for the image built instead of PYTHON_IMAGE; systemd of later ones rejects cgroup v1
 DEBIAN = "bookworm"
 
 METALLB = "v0.16.1"
 METALLB_MANIFEST_SHA256 = "bf25feebb7582ca7df845efd52ffbc2960d6cbf4cfc972f47fded9f788b67f0b"
 
-REGISTRY = "registry:3.1.2@sha256:ddf754342cfc8acc51a56d5d0ab6af06826461864460636d8bd5c546dab2a7b8"  # Distribution's
+REGISTRY = "registry:3.1.2@sha256:ddf754342cfc8acc51a56d5d0ab6af06826461864460636d8bd5c546dab2a7b8"  # by the Distribution project

@@ -1,7 +1,6 @@
-"""The words of messages that differ from project to project: the command, the variables, the pages and the files.
+"""The words of messages that differ between projects: the command, the variables, the documentation and the files.
 
-A message is made with them where it is raised, as in f"{INV} deploy". They belong to the process, which speaks of one project at
-a time.
+A message takes them when it is created, as in f"{INV} deploy". They are global, because a process handles one project at a time.
 """
 
 from collections.abc import Iterator
@@ -14,16 +13,16 @@ COMMAND = "kubetasks"
 
 
 def pages() -> Path:
-    """The pages that came with the package: the wheel has them, and an editable one lies beside them."""
+    """Return the folder of the documentation: in the package from a wheel, beside it in an editable install."""
     return next((folder for folder in (PACKAGE / "docs", PACKAGE.parent / "docs") if folder.is_dir()), Path("docs"))
 
 
 @dataclass(frozen=True)
 class Words:
-    """`command` is what a person types before the name of a task, `variables` how the variables of the settings begin.
+    """`command` is what the user types before the name of a task, `variables` the start of the settings' environment variables.
 
-    `docs` is where the pages are, `deployment` where the deployment is written, and `mended` what a person mends if its port or
-    health path is wrong.
+    `docs` is the location of the documentation, `deployment` the file of the deployment, and `mended` what the user must fix if
+    its port or health path is wrong.
     """
 
     command: str
@@ -33,12 +32,12 @@ class Words:
     mended: str
 
 
-# of the projects that are spoken of, the last one's count; the first are for messages before a project is known
+# a stack, whose last entry applies; the first entry serves messages before a project is known
 _spoken = [Words(COMMAND, "INVOKE_KUBETASKS", str(pages()), "the manifests", "the manifests")]
 
 
 class Word:
-    """One of the words, as it is when a message is made with it."""
+    """One of the words, looked up when a message is formatted."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -53,7 +52,7 @@ DEPLOYMENT, MENDED = Word("deployment"), Word("mended")
 
 @contextmanager
 def spoken(words: Words) -> Iterator[None]:
-    """Make the messages of the block with these words."""
+    """Use these words in the messages of the block."""
     _spoken.append(words)
     try:
         yield
@@ -62,5 +61,5 @@ def spoken(words: Words) -> Iterator[None]:
 
 
 def speak(words: Words) -> None:
-    """Make messages with these words from now on, until the block of `spoken` ends."""
+    """Use these words in messages from now on, until the block of `spoken` ends."""
     _spoken[-1] = words

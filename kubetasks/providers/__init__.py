@@ -1,4 +1,4 @@
-"""The clusters to run on: one adapter each behind the interface in `base`. Actions know that, never an adapter."""
+"""The providers: one adapter each behind the interface in `base`. Other packages use the interface, never an adapter."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from kubetasks.terminal.door import Door
 
 
 def select(settings: Settings, do: Door, connect: Callable[[], Engine]) -> Provider:
-    """The provider that the settings name; `connect` is called if it needs the container engine."""
+    """Return the provider that the settings name; it calls `connect` when it needs the container engine."""
     if settings.provider == "existing":
         from kubetasks.providers.existing import Existing
 
@@ -29,7 +29,7 @@ def select(settings: Settings, do: Door, connect: Callable[[], Engine]) -> Provi
 
 
 def lifecycle(provider: Provider) -> Own:
-    """The provider as one that starts, stops and deletes its cluster. Raises ClusterError if the cluster is not ours."""
+    """Return the provider if kubetasks may stop and delete its cluster. Raises ClusterError for an existing cluster."""
     if isinstance(provider, Own):
         return provider
     raise ClusterError(

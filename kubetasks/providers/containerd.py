@@ -1,7 +1,7 @@
-"""The application's images on a node, found and removed by digest, and what a node's own image says of it.
+"""Find and remove the application's images in a node's containerd, by digest.
 
-Beside APP:TAG these are `sha256:...`, by which the CRI plugin keeps an image that has no other name, and
-`import-DATE@sha256:...`, the index of an archive that was imported.
+Besides APP:TAG, containerd has the references `sha256:...`, under which the CRI plugin keeps an image that has no other name,
+and `import-DATE@sha256:...`, the index of an imported archive.
 """
 
 import json
@@ -29,7 +29,7 @@ find /sys/fs/cgroup -name freezer.state -exec sh -c 'for file; do echo THAWED > 
 
 @dataclass(frozen=True)
 class Reference:
-    """One of containerd's names for an image or an index, and its digest."""
+    """A reference in containerd to an image or an index, and its digest."""
 
     name: str
     digest: str
@@ -40,7 +40,7 @@ class Reference:
 
 
 def run_in(do: Door, engine: Engine, name: str, *argv: str) -> None:
-    """Run a command in the node of that name, which under --dry need not be there. Raises EngineError."""
+    """Run a command in the node `name`, which need not exist under --dry. Raises EngineError."""
 
     def run(_at: At) -> None:
         node = engine.container(name)
@@ -52,32 +52,32 @@ def run_in(do: Door, engine: Engine, name: str, *argv: str) -> None:
 
 
 def end(engine: Engine, node: "Container", mark: str = "") -> None:
-    """End what starts containers in a node that is about to end. If it is never to run again, remove the file `mark` first.
+    """Stop the services that start containers in a node that will be stopped or deleted; first remove the file `mark`, if given.
 
-    On cgroup v1 a runtime freezes a container for a moment while it sets it up. If the runtime is killed then, the
-    container stays frozen and never ends, nor does its node.
+    On cgroup v1 a runtime freezes a container briefly while it sets it up. If the runtime is killed at that moment, the
+    container stays frozen and never exits, and neither does its node: so thaw all containers.
     """
-    with suppress(EngineError):  # it does not run
+    with suppress(EngineError):  # the node is not running
         engine.run_in(node, "sh", "-c", (f"rm --force {mark}\n" if mark else "") + END)
 
 
 def _listed(engine: Engine, node: "Container", app: str = "") -> list[Reference]:
-    """Every name that containerd has on a node, or those of one application: ctr looks into each image that it lists."""
+    """Return a node's image references, or only the ones named `app`, which is faster: ctr inspects each image that it lists."""
     chosen = [f'name~="^(docker.io/(library/)?)?{app}:"'] if app else []
-    rows = [line.split() for line in engine.run_in(node, *CTR, "images", "ls", *chosen).splitlines()[1:]]  # after a heading
+    rows = [line.split() for line in engine.run_in(node, *CTR, "images", "ls", *chosen).splitlines()[1:]]  # after the header
     return [Reference(row[0], row[2]) for row in rows if len(row) > 2]
 
 
 def has(engine: Engine, node: "Container", wanted: Sequence[str]) -> bool:
-    """Whether a node has the image under all of these names (APP:TAG), each of which means the same one."""
+    """Whether a node has all of these names (APP:TAG), and all refer to the same image."""
     known = {reference.short: reference.digest for reference in _listed(engine, node, wanted[0].rpartition(":")[0])}
     return wanted[0] in known and len({known.get(name) for name in wanted}) == 1
 
 
 def remove_unused(engine: Engine, do: Door, node: "Container", names: Sequence[str], used: Callable[[], set[str]]) -> set[str]:
-    """Remove every name of the images of these names from a node, except of those that `used` (NAME:TAG) refers to.
+    """Remove the images called `names`, with all their references, from a node, except images that `used` (NAME:TAG) refers to.
 
-    Return the references that are gone.
+    Return the NAME:TAG references of the removed images.
     """
     references = _listed(engine, node)
     own = [reference for reference in references if reference.short.partition(":")[0] in names]
@@ -85,7 +85,7 @@ def remove_unused(engine: Engine, do: Door, node: "Container", names: Sequence[s
     gone = {reference.digest for reference in own} - {reference.digest for reference in own if reference.short in kept}
 
     def pins(reference: Reference) -> bool:
-        """Whether it is the index of an archive in which nothing else is."""
+        """Whether it is the index of an imported archive that has only images to remove."""
         if not reference.name.startswith(ARCHIVE):
             return False
         index = json.loads(engine.run_in(node, *CTR, "content", "get", reference.digest))

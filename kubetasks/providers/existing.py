@@ -1,4 +1,4 @@
-"""A cluster that already exists: used through an explicit context, never created, stopped or deleted."""
+"""The adapter for an existing cluster: used through an explicit context, never created, stopped or deleted."""
 
 import os
 from collections.abc import Callable
@@ -51,11 +51,11 @@ class Existing(Provider):
         return Delivered(f"{name}@{digest}", pulled=True) if digest else self.delivered(image)
 
     def _pushed(self, image: Image) -> str:
-        """The image's name in the registry."""
+        """Return the image's name in the registry."""
         return f"{self._registry}/{image.reference}"
 
     def _push(self, reference: str, name: str, at: At) -> str:
-        """Push an image under that name, and return its digest."""
+        """Tag an image as `name`, push it, and return its digest. If that fails, remove the tag."""
         self._engine.tag(reference, name)
         try:
             return self._engine.push(name, at)
@@ -65,7 +65,7 @@ class Existing(Provider):
             raise
 
     def delivered(self, image: Image) -> Delivered:
-        """The image as `deliver` returns it; the digest is known if it has been pushed from this engine."""
+        """Return the image as `deliver` does; the digest is known only if this engine has already pushed the image."""
         if not self._registry:
             return Delivered(image.reference, pulled=False)
         name = self._pushed(image)

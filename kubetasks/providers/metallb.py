@@ -1,6 +1,6 @@
-"""MetalLB on a cluster that has no load balancer: services get an address from the network of its nodes.
+"""MetalLB, for clusters without a load balancer: services get an address from the nodes' network.
 
-Settings of MetalLB: https://metallb.io/configuration/
+MetalLB's settings: https://metallb.io/configuration/
 """
 
 import ipaddress
@@ -17,13 +17,13 @@ POOL = "nodes-network"
 POOL_SIZE = 32
 ADDED_ARGUMENTS = {
     "controller": "--webhook-mode=disabled",
-    # kubeadm labels the control plane as one that takes no external traffic; here it is a node like the others
+    # kubeadm's label excludes the control plane from external load balancers; here it is a node like the others
     "speaker": "--ignore-exclude-lb",
 }
 
 
 def pool(subnet: str) -> str:
-    """The address pool, for example 172.18.255.223-172.18.255.254: the end of a network that Docker fills from the start."""
+    """Return the pool at the end of the subnet, as in 172.18.255.223-172.18.255.254: Docker assigns addresses from the start."""
     network = ipaddress.ip_network(subnet)
     size = min(POOL_SIZE, network.num_addresses // 4)
     last = int(network.broadcast_address) - 1
@@ -31,9 +31,9 @@ def pool(subnet: str) -> str:
 
 
 def installation(released: list[Object], owner: Owner) -> list[Object]:
-    """The objects of MetalLB's manifest, with the owner's label, without its webhooks, and with probes that start at once.
+    """Return the objects of MetalLB's manifest with the owner's label, without webhooks, and with probes that start at once.
 
-    The webhooks only validate settings, which are ours, and their certificates take ten seconds.
+    The webhooks would only validate the settings below, and creating their certificates takes ten seconds.
     """
     wanted = []
     for item in released:
@@ -51,7 +51,7 @@ def installation(released: list[Object], owner: Owner) -> list[Object]:
 
 
 def settings(subnet: str, owner: Owner) -> list[Object]:
-    """The address pool, and its announcement on the nodes' network."""
+    """Return the address pool, and the advertisement that announces it on the nodes' network."""
     specs = {"IPAddressPool": {"addresses": [pool(subnet)]}, "L2Advertisement": {"ipAddressPools": [POOL]}}
     metadata = {"name": POOL, "namespace": NAMESPACE}
     made = [{"apiVersion": VERSIONS[kind], "kind": kind, "metadata": metadata, "spec": spec} for kind, spec in specs.items()]
@@ -59,9 +59,9 @@ def settings(subnet: str, owner: Owner) -> list[Object]:
 
 
 def installed(kube: Kube, subnet: str) -> bool:
-    """Whether MetalLB is there, with the pool of that network: its settings are applied last.
+    """Whether MetalLB is installed, with the address pool of `subnet`: its settings are applied last.
 
-    Raises ApiError with status 404 while an API server that has just started does not serve their kinds yet.
+    Raises ApiError with status 404 while an API server that has just started does not serve MetalLB's kinds yet.
     """
     defined = kube.get("CustomResourceDefinition", "l2advertisements.metallb.io")
     existing = defined and kube.get("L2Advertisement", POOL, NAMESPACE) and kube.get("IPAddressPool", POOL, NAMESPACE)
@@ -69,13 +69,13 @@ def installed(kube: Kube, subnet: str) -> bool:
 
 
 def install(kube: Kube, manifest: Path) -> None:
-    """Apply MetalLB's objects; its pods come up in the background, and `expose` waits for the address."""
+    """Apply MetalLB's objects. Its pods start in the background, and `expose` waits for the address."""
     for item in installation(manifests.read(manifest), kube.owner):
         objects.apply(kube, item)
 
 
 def configure(kube: Kube, subnet: str) -> None:
-    """Apply its settings. Raises ApiError with status 404 while the API does not know their kinds yet."""
+    """Apply MetalLB's settings. Raises ApiError with status 404 while the API server does not serve their kinds yet."""
     for item in settings(subnet, kube.owner):
         objects.apply(kube, item)
 

@@ -1,7 +1,7 @@
-"""A cluster that kubetasks creates, whatever its nodes are: created, started again, stopped and deleted.
+"""A cluster that kubetasks creates, starts again, stops and deletes, with whichever provider.
 
-Whatever was interrupted is mended by the next start or delete: a file on each node, written last, marks a complete cluster.
-An adapter gives what differs between kind and minikube.
+The next start or delete repairs whatever was interrupted: a file on each node, written last, marks a complete cluster.
+The adapters implement what differs between kind and minikube.
 """
 
 import os
@@ -31,20 +31,20 @@ from kubetasks.terminal.door import At
 if TYPE_CHECKING:
     from kubetasks.engine.client import Container, Engine
 
-SETTLE_SECONDS = 2.0  # an engine needs to complete a request whose sender is gone
-DELETION_SECONDS = 120.0  # at least: a deletion that is cut off leaves something
+SETTLE_SECONDS = 2.0  # for the engine to complete a request whose client is gone
+DELETION_SECONDS = 120.0  # at least: a deletion that times out leaves parts behind
 DECISIVE = re.compile(r"^error: .+$", re.MULTILINE | re.IGNORECASE)
 IGNORED = ".gitignore"
-COPIES = "/var/lib/kubetasks-images"  # on a node: a name alone does not say which image it means
-IN_PROGRESS = "is already in progress"  # the engine's words for a second removal
-# Requests a second, and at once, of Kubernetes' controllers. At its start each asks for an account and a token, one after the
-# other: some 150 requests. With Kubernetes' own 20 a second a new cluster stalls for 4 s. The API server limits what it takes.
+COPIES = "/var/lib/kubetasks-images"  # a file on each node, with image ids: a name alone does not identify an image
+IN_PROGRESS = "is already in progress"  # the engine's message for a second removal
+# QPS and burst of Kubernetes' controllers. At startup each requests a service account and a token, one after the other: some
+# 150 requests. With Kubernetes' default of 20 per second, a new cluster stalls for 4 s. The API server limits its own load.
 CONTROLLERS_RATE = 500
 
 
 @dataclass(frozen=True)
 class Specification:
-    """The cluster that is wanted; its files are written to `folder`, and `labels` say whose it is."""
+    """The wanted cluster; its files are written to `folder`, and `labels` identify its owner."""
 
     kubernetes: str
     nodes: int
@@ -55,12 +55,12 @@ class Specification:
 
 @dataclass(eq=False)
 class Own(Provider):
-    """A cluster that is started, stopped and deleted. What an adapter must give is below `what differs`."""
+    """A cluster that kubetasks starts, stops and deletes. An adapter implements the methods below `what differs`."""
 
     mark: ClassVar[str]
     _wanted: Specification
-    _cache: Path  # of locks and logs
-    _find: "Callable[[Requirement, Engine | None], Artifact]"  # an image is found in the engine
+    _cache: Path  # the folder of locks and logs
+    _find: "Callable[[Requirement, Engine | None], Artifact]"  # an image is looked up in the engine
     _said_where_from: bool = field(default=False, init=False)
 
     @property
@@ -69,7 +69,7 @@ class Own(Provider):
         return artifact.reference if artifact.present else self.requirements[0].name
 
     def _require_program(self) -> None:
-        """Raises ClusterError if that program is not installed."""
+        """Raise ClusterError if `program` is not installed."""
         if not self._find(self.requirements[0], None).present:
             raise ClusterError(f"{self.program} is not installed.", inventory.command(self.program, self._wanted.kubernetes))
 
@@ -88,7 +88,7 @@ class Own(Provider):
         return self._wanted.nodes
 
     def check(self) -> None:
-        """Raises SettingError if no cluster can be created as it is wanted."""
+        """Raise SettingError if the settings do not allow the cluster to be created."""
 
     def phase(self) -> Phase:
         return self._phase(self._nodes())
@@ -115,9 +115,9 @@ class Own(Provider):
     # lifecycle
 
     def start(self) -> tuple[Cluster | None, Phase]:
-        """Create or start the cluster if necessary. Return its facts (None under --dry), and its phase before.
+        """Create or start the cluster if necessary. Return its facts (None under --dry), and its previous phase.
 
-        It may still be coming up.
+        Its API server and nodes may not be ready yet.
         """
         self._engine.require_usable()
         with self._locked():
@@ -143,7 +143,7 @@ class Own(Provider):
             return self._do.unless_dry(lambda: self._facts(nodes) if phase == "running" else self.cluster()), phase
 
     def ended(self) -> ClusterError | None:
-        """The error of a cluster that was started if one of its nodes has ended since, otherwise None."""
+        """Return the error to raise if a node has exited since the cluster was started, otherwise None."""
         for node in self._nodes():
             if node.status != "running":
                 told = f"Node {node.name} of cluster {self.name} has ended since it was started."
@@ -151,7 +151,7 @@ class Own(Provider):
         return None
 
     def stop(self) -> bool:
-        """Stop the cluster and keep what is in it; False if it did not run."""
+        """Stop the cluster, and keep its content. Return False if it was not running."""
         with self._locked():
             if self.phase() == "missing" or all(node.status != "running" for node in self._nodes()):
                 return False
@@ -159,7 +159,7 @@ class Own(Provider):
             return True
 
     def delete(self) -> bool:
-        """Delete the cluster and everything created for it; False if there was none."""
+        """Delete the cluster and everything created for it. Return False if it did not exist."""
         with self._locked():
             nodes = self._nodes() or self._settled()
             if nodes:
@@ -173,26 +173,26 @@ class Own(Provider):
             return True
 
     def _recorded(self, name: str) -> str:
-        """The value of the cluster's label of that name, or ""."""
+        """Return the value of the cluster's label `name`, or ""."""
         return (self._mark_labels() or {}).get(self._app.owner.key(name), "")
 
     def _is_ours(self) -> bool:
         return self._app.owner.owns(self._mark_labels())
 
     def _locked(self) -> AbstractContextManager[None]:
-        """In the block, no other run of this user creates, changes or deletes the cluster."""
+        """Return a context in which no other run of this user creates, changes or deletes the cluster."""
         lock = self._cache / f"{self._wanted.folder.name}.lock"
         return self._do.holding(locking.cluster(self.name, lock, self.folder, self._do.tell))
 
     def _say_differences(self, nodes: "list[Container]") -> None:
-        """Report each setting that only a new cluster would follow."""
+        """Report each setting that differs from the existing cluster: only a new one would follow it."""
         different = self._differences(nodes).items()
         told = [f"{name} is {wanted}, the cluster has {found}" for name, (wanted, found) in different if wanted != found]
         if told:
             self._do.say(f"Cluster {self.name} stays as it is ({'; '.join(told)}): {INV} delete start creates a new one.")
 
     def _say_where_from(self) -> None:
-        """Report once that another folder shares the cluster: a clone, or another project that has the same name."""
+        """Report once that the cluster was created in another folder: a clone, or another project with the same name."""
         if self._said_where_from:
             return
         self._said_where_from = True
@@ -202,7 +202,7 @@ class Own(Provider):
             self._do.say(f"Cluster {self.name} was created in {created}, which shares it: {own}.")
 
     def _create_whole(self) -> None:
-        """Create the cluster, or remove what was created of it."""
+        """Create the cluster; if that fails, remove what was created. Raises ClusterError, LeftoverError."""
         try:
             with self._do.step(f"Creating cluster {self.name} (Kubernetes {self._wanted.kubernetes})") as at:
                 self.finish(self._create(at))
@@ -219,11 +219,11 @@ class Own(Provider):
             raise failed from (error if failed is not error else None)
 
     def _remove_created(self) -> None:
-        self._settle(self._size)  # an interrupted engine may still be creating containers
+        self._settle(self._size)  # the engine may still be creating containers after an interruption
         self._remove()
 
     def finish(self, nodes: Sequence[str]) -> None:
-        """Mark the cluster as complete, after the program that creates it has returned: `nodes` are to be there now."""
+        """Mark the cluster as complete, on each of `nodes`, after its creation. Raises ClusterError if no node was created."""
         if self._do.unless_dry(lambda: not self._nodes()):
             raise ClusterError(f"No container of cluster {self.name} was created.", f"{INV} doctor")
         for node in nodes:
@@ -236,45 +236,45 @@ class Own(Provider):
         return self._nodes()
 
     def _settle(self, size: int) -> None:
-        """Wait for so many nodes, as long as an engine may still create them for somebody who is gone."""
+        """Wait up to SETTLE_SECONDS for `size` nodes, which the engine may still be creating for a run that has ended."""
         wait.until(
             lambda: wait.Done() if len(self._nodes()) >= size else wait.Pending("not every container yet"),
             timeout=SETTLE_SECONDS,
         )
 
     def _remove(self) -> None:
-        """Delete whatever there is of the cluster. Raises LeftoverError."""
+        """Delete whatever exists of the cluster. Raises LeftoverError."""
         folder, failed = self.folder, ""
         self._do.unless_dry(self._prepare_end)
         try:
             self._destroy(max(self._wanted.timeout, DELETION_SECONDS))
         except ProgramError as error:
             failed = f"\n  {error.sentence}"
-            if IN_PROGRESS in error.output:  # for a deletion that was killed
+            if IN_PROGRESS in error.output:  # by a deletion that was killed
                 wait.until(
                     lambda: wait.Pending("nodes are being removed") if self._nodes() else wait.Done(),
                     timeout=DELETION_SECONDS,
                 )
         if left := self._do.unless_dry(self._parts):
             raise LeftoverError(f"Parts of cluster {self.name} are left: {', '.join(left)}.{failed}", f"{INV} delete")
-        # first: they are of no use without the nodes, whatever is left
+        # first: they are useless without the nodes, even if removing the rest fails
         self._do.unless_dry(lambda: self._remove_files(folder))
         self._remove_rest()
 
     def _prepare_end(self) -> None:
-        """Let nothing start in nodes that are about to end, and let none of them pass for one of a complete cluster."""
+        """Before the nodes are deleted, stop what starts containers in them, and remove the mark of a complete cluster."""
         for node in self._nodes():
             containerd.end(self._engine, node, self.mark)
 
     def _make_folder(self) -> None:
-        """Make the folder of the cluster's files, with whatever git needs to leave it out."""
+        """Create the folder of the cluster's files, and beside it a .gitignore."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder.parent / IGNORED).write_text("*\n")
 
     def _remove_files(self, folder: Path) -> None:
-        if folder.name == self._wanted.folder.name:  # else somebody else wrote where it is
+        if folder.name == self._wanted.folder.name:  # otherwise these tasks did not write the label that names it
             shutil.rmtree(folder, ignore_errors=True)
-        with suppress(OSError):  # other clusters have theirs there
+        with suppress(OSError):  # other clusters may have files there
             if [path.name for path in folder.parent.iterdir()] == [IGNORED]:
                 (folder.parent / IGNORED).unlink()
             folder.parent.rmdir()
@@ -284,7 +284,7 @@ class Own(Provider):
     def deliver(self, image: Image) -> Delivered:
         names = self._do.known(lambda: names_to_load(self._engine, image), image.names)
         lacking = self._do.unless_dry(lambda: [node for node in self._nodes() if not self._has(node, names)])
-        if lacking is None:  # it may not be built yet; after docker-env, the node builds it
+        if lacking is None:  # --dry: it may not be built yet; after docker-env, the node builds it
             needed, lacking = not access.node_of_shell(), self._do.known(self._nodes, list["Container"]())
         else:
             needed = bool(lacking)
@@ -294,14 +294,14 @@ class Own(Provider):
 
     def supply(self, references: Sequence[str]) -> None:
         for reference in references:
-            if "@" not in reference:  # a node pulls what is named by its digest
+            if "@" not in reference:  # a node pulls an image that is named by digest
                 self._supply(reference)
 
     def _supply(self, reference: str) -> None:
         identity = self._do.known(lambda: self._engine.image_id(reference), None)
-        if identity is None:  # a node pulls it
+        if identity is None:  # not in the engine: a node pulls it
             return
-        wanted = f"{reference} {identity}"  # as this machine's engine has it; the file has one line for each such image
+        wanted = f"{reference} {identity}"  # as in this machine's engine; COPIES has such a line for each image
 
         def lacks(node: "Container") -> bool:
             given = self._engine.run_in(node, "sh", "-c", f"touch {COPIES}; cat {COPIES}").splitlines()
@@ -320,14 +320,14 @@ class Own(Provider):
             self._do.say(f"{told}: kubectl rollout restart deployment/NAME.")
 
     def _loading(self, names: Sequence[str], file: str, *load: str) -> str:
-        """The commands that save an image to a file, and load it with the commands `load`."""
+        """Return the commands that save an image to a file, load it with the commands `load`, and remove the file."""
         known = self._do.known(lambda: self._engine.platform(names[0]) if self._engine.image_id(names[0]) else "", "")
         chosen = ["--platform", known] if known else []
         save = shell.line(["docker", "save", *chosen, "--output", file, *names])
         return "\n".join([save, *load, shell.line(["rm", file])])
 
     def preload(self, image: Image, abandoned: Callable[[], bool]) -> None:
-        """Deliver the image to nodes that are still being created, if that is possible, until `abandoned` returns True."""
+        """Deliver the image to nodes that are still being created, if possible; give up when `abandoned` returns True."""
 
     def remove_images(self, used: Callable[[], set[str]]) -> list[str]:
         kept = cache(used)
@@ -341,45 +341,45 @@ class Own(Provider):
         return containerd.remove_unused(self._engine, self._do, node, [source.name for source in self._app.sources], used)
 
     def _pull(self, names: Sequence[str], nodes: "Sequence[Container]") -> bool:  # noqa: ARG002
-        """Let nodes pull the image from the cluster's registry; False if it has none, or that fails."""
+        """Let the nodes pull the image from the cluster's registry. Return False if there is no registry, or if that fails."""
         return False
 
     # what differs
 
     @abstractmethod
     def _nodes(self) -> "list[Container]":
-        """The nodes' containers, the one with the API server first."""
+        """Return the nodes' containers, the control plane first."""
 
     @abstractmethod
     def _mark_labels(self) -> Mapping[str, str] | None:
-        """The labels of what says whose the cluster is, None if it is not there: nodes cannot be labelled."""
+        """Return the labels of the network or volume that carries the owner's label (nodes cannot), or None if it is missing."""
 
     @abstractmethod
     def _require_ours(self, nodes: "list[Container]") -> None:
-        """Raises OwnershipError if the nodes are not ours."""
+        """Raise OwnershipError if the nodes were not created by these tasks."""
 
     def _require_usable(self, nodes: "list[Container]") -> None:
-        """Raises OwnershipError if the nodes are not ours, ClusterError if the cluster can only be deleted."""
+        """Raise OwnershipError if the nodes were not created by these tasks, ClusterError if the cluster can only be deleted."""
         self._require_ours(nodes)
 
     @abstractmethod
     def _require_equipped(self) -> None:
-        """Raises ClusterError before anything is changed, if this machine lacks what creates the cluster."""
+        """Raise ClusterError, before anything is changed, if this machine lacks a program or image to create the cluster."""
 
     @abstractmethod
     def _require_free(self) -> None:
-        """Raises OwnershipError if somebody else has one of the names, ClusterError if another clone may be creating it."""
+        """Raise OwnershipError if one of the names is taken, ClusterError if another clone may be creating the cluster."""
 
     def _complete(self, nodes: "list[Container]") -> bool:
-        """Whether the creation was not interrupted."""
+        """Whether the cluster was created completely, and its deletion has not started."""
         return all(self._engine.has_file(node, self.mark) for node in nodes)
 
     def _serves(self, nodes: "list[Container]") -> bool:
-        """Whether a complete cluster runs."""
+        """Whether a complete cluster is running."""
         return all(node.status == "running" for node in nodes)
 
     def _facts(self, nodes: "list[Container]") -> Cluster:
-        """The facts of a running cluster."""
+        """Return the facts about the running cluster."""
         self._say_where_from()
         return Cluster(
             kubeconfig=self.kubeconfig,
@@ -391,18 +391,18 @@ class Own(Provider):
 
     @abstractmethod
     def _differences(self, nodes: "list[Container]") -> Mapping[str, tuple[str, str]]:
-        """The settings that only a new cluster would follow: each variable with its wanted and actual value."""
+        """Return the settings that only a new cluster would follow: each variable with its wanted and actual value."""
 
     @abstractmethod
     def _create(self, at: At) -> list[str]:
-        """Create the cluster, and return the names of its nodes; what raises ProgramError is told."""
+        """Create the cluster, and return the names of its nodes. Raises ProgramError, which the caller reports."""
 
     @abstractmethod
     def _resume(self) -> None:
         """Start the stopped cluster."""
 
     def _restore(self) -> None:
-        """Repair what a running cluster can do without."""
+        """Repair the optional parts of a running cluster."""
 
     @abstractmethod
     def _halt(self) -> None:
@@ -410,23 +410,23 @@ class Own(Provider):
 
     @abstractmethod
     def _destroy(self, timeout: float) -> None:
-        """Let the program that created it delete it. Raises ProgramError."""
+        """Delete the cluster with the program that created it. Raises ProgramError."""
 
     @abstractmethod
     def _parts(self) -> list[str]:
-        """The existing parts that the program creates, by kind and name."""
+        """Return the existing parts that the program created, each with its kind and name."""
 
     @abstractmethod
     def _left(self) -> Iterable[str]:
-        """The existing parts of the cluster, by kind and name."""
+        """Return the existing parts of the cluster, each with its kind and name."""
 
     @abstractmethod
     def _remove_rest(self) -> None:
-        """Remove what is ours besides."""
+        """Remove the other parts that these tasks created: network, registry or volume."""
 
     @abstractmethod
     def _load(self, names: Sequence[str], text: str) -> None:
-        """Load the image of these names from the engine into each node; `text` says so."""
+        """Load the image with these names from the engine into each node; `text` describes the step ("" shows none)."""
 
 
 def foreign(what: str, why: str = "was not created by these tasks") -> OwnershipError:
@@ -434,11 +434,11 @@ def foreign(what: str, why: str = "was not created by these tasks") -> Ownership
 
 
 def exists(folder: str) -> bool:
-    """Whether the folder is there for us: another user's may be closed, which is an error to Path.exists."""
+    """Whether the folder exists and can be accessed; if another user denies access, Path.exists would raise an error."""
     return os.path.exists(folder)  # noqa: PTH110
 
 
 def _why(error: ProgramError) -> str:
-    """The program's own last error, or the end of what it said: kubeadm prints a stack of Go's after it."""
+    """Return the program's last error line, which kubeadm follows with a Go stack trace, or else the end of its output."""
     told = DECISIVE.findall(error.output)
     return f"{told[-1]}\n  full log: {error.log}" if told and error.log else error.sentence

@@ -1,6 +1,6 @@
-"""The registry of a cluster that kubetasks created: through it a node gets the layers that it lacks, and no other.
+"""The registry of a cluster that kubetasks created: from it a node pulls only the layers that it lacks.
 
-Transport, not storage: whatever is in it is in the engine too, and pods name what the node has.
+It is transport, not storage: everything in it is in the engine too, and pods refer to the image on the node.
 """
 
 import socket
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from kubetasks.engine.client import Container
 
 PORT = 5000  # in the container
-# the published image would look for a collector of traces, and keep what it gets in a volume. Its own storage in memory copies
-# all that it has each time it gets more: an image takes 3 s of a core, as files in memory 0.3 s
+# the published image would send traces to a collector, and store images in a volume. Its in-memory storage driver copies all
+# that it has with each write: an image takes 3 s of CPU time, compared with 0.3 s in files on a tmpfs
 FILES = "/registry"
 ENVIRONMENT = {"OTEL_TRACES_EXPORTER": "none", "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY": FILES}
 
 
 def registry_of(cluster: str) -> str:
-    """The name of a cluster's registry, for nodes and pods too."""
+    """Return the name of a cluster's registry, which is also its host name for nodes and pods."""
     return f"{cluster}-registry"
 
 
 class Registry:
-    """A container on the cluster's Docker network. `cluster` is the name of both; `image` finds what it runs."""
+    """A registry container on the Docker network of `cluster`, which has the cluster's name; `image` finds its image."""
 
     def __init__(self, do: Door, engine: Engine, owner: Owner, cluster: str, image: Callable[[], Artifact]) -> None:
         self._do = do
@@ -43,17 +43,17 @@ class Registry:
         self._owner = owner
         self._cluster = cluster
         self.name = registry_of(cluster)
-        self._digests: dict[str, str] = {}  # by reference, as this process has pushed them
-        # under --dry, whether it would be gone by now, and where it would answer
+        self._digests: dict[str, str] = {}  # by reference, of the images that this process has pushed
+        # under --dry: whether it would be removed by now, and its address if it would have been started
         self._would_be_gone = False
         self._would_answer = ""
 
     def available(self) -> bool:
-        """Whether it is there, or there is an image that it can run."""
+        """Whether the registry exists, or the image to create it from."""
         return bool(self._container()) or self._image().present
 
     def address(self) -> str:
-        """Where this machine reaches it (host:port), or "" if there is none or it does not run."""
+        """Return its address on this machine (host:port), or "" if it does not exist or is not running."""
         container = self._container()
         if container is None or container.status != "running":
             return self._would_answer
@@ -61,17 +61,17 @@ class Registry:
         return f"127.0.0.1:{binding['HostPort']}"
 
     def listens(self) -> bool:
-        """Whether it takes connections."""
+        """Whether it accepts connections."""
         host, _, port = self.address().partition(":")
         with socket.socket() as probe:
             return bool(port) and probe.connect_ex((host, int(port))) == 0
 
     def serve(self) -> None:
-        """Start it, created first if necessary, if there is an image that it can run. Raises OwnershipError, EngineError."""
+        """Start the registry; create it first if necessary, and if its image is present. Raises OwnershipError, EngineError."""
         self.require_free()
         container, image, did = self._container(), self._image(), True
         if container and container.status != "running":
-            self._digests.clear()  # what it holds is in memory
+            self._digests.clear()  # its content was in memory
             did = self._do.did(["docker", "start", self.name], lambda: self._engine.start(container))
         elif not container and image.present:
             self._digests.clear()
@@ -86,7 +86,7 @@ class Registry:
             self._would_answer = "127.0.0.1:0"
 
     def push(self, reference: str, at: At) -> None:
-        """Push the image of that name, unless this process has. Raises EngineError, ImageError."""
+        """Push the image, unless this process has already pushed it. Raises EngineError, ImageError."""
         address = self.address()
         if not address:
             raise EngineError(f"Registry {self.name} does not run.", f"{INV} start")
@@ -104,11 +104,10 @@ class Registry:
         patience: float = 0.0,
         abandoned: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Let the nodes pull an image that was pushed under the first of its names; try again for `patience` seconds, unless it
-        is `abandoned`.
+        """Let the nodes pull an image that was pushed under the first of its names.
 
-        They do so by the digest that the push returned: whoever reaches the registry may push another image of that name.
-        Raises EngineError.
+        Retry for `patience` seconds, or until `abandoned` returns True. Pull by the digest that the push returned: any client
+        that reaches the registry can push another image under that name. Raises EngineError.
         """
         pull = self._pull(names, self._digests.get(names[0], ""))
         commands = "\n".join(shell.line(["docker", "exec", str(node.name), *pull]) for node in nodes)
@@ -134,12 +133,12 @@ class Registry:
     def _pull_into(self, node: "Container", names: Sequence[str]) -> None:
         try:
             self._engine.run_in(node, *self._pull(names, self._digests[names[0]]))
-        except EngineError as error:  # the last line has the reason
+        except EngineError as error:  # the reason is in the last line
             reason = error.sentence.splitlines()[-1]
             raise EngineError(f"Node {node.name} cannot pull from registry {self.name}: {reason}") from error
 
     def _pull(self, names: Sequence[str], digest: str = "") -> list[str]:
-        """The words that make a node pull the image, by its digest if that is known, and call it as if it had been loaded."""
+        """Return the command that pulls the image on a node, by digest if known, and tags it as if it had been loaded."""
         source = f"{self.name}:{PORT}/" + (f"{names[0].partition(':')[0]}@{digest}" if digest else names[0])
         known = " ".join(map(full, names))
         ctr = "ctr --namespace=k8s.io images"
@@ -152,14 +151,14 @@ class Registry:
             self._engine.stop(container)
 
     def remove(self) -> None:
-        """Remove it, if it is there and ours."""
+        """Remove the registry if it exists and has the owner's label."""
         container = self._container()
         if container is not None:
             remove = ["docker", "rm", "--force", "--volumes", self.name]
             self._would_be_gone = not self._do.did(remove, lambda: self._engine.remove(container))
 
     def require_free(self) -> None:
-        """Raises OwnershipError if a container of that name is not ours."""
+        """Raise OwnershipError if a container without the owner's label has the registry's name."""
         if self._engine.container(self.name) and self._container() is None:
             raise foreign(f"A container {self.name}")
 

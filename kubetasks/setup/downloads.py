@@ -15,12 +15,12 @@ from kubetasks.terminal.door import Door
 
 SECONDS = 30
 PIECE = 1 << 20
-MISTRUSTED = "CERTIFICATE_VERIFY_FAILED"  # Python's word for it
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # Go's names for Linux's; macOS has Go's own
+MISTRUSTED = "CERTIFICATE_VERIFY_FAILED"  # in Python's message
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # Linux's names to Go's; macOS says arm64, as Go does
 
 
 def file(url: str, sha256: str, target: Path, do: Door, *, program: bool = False) -> None:
-    """Download `url` to `target`, which may be a program, and check it. Raises SetupError, and then leaves no target."""
+    """Download `url` to `target`, and check it; `program` makes it executable. Raises SetupError, and then creates no target."""
     import http.client
     import urllib.request
 
@@ -48,18 +48,18 @@ def file(url: str, sha256: str, target: Path, do: Door, *, program: bool = False
         part.unlink()
         raise SetupError(f"{url} is not what was pinned: SHA-256 {total.hexdigest()}, not {sha256}.")
     if program:
-        part.chmod(0o755)  # before it has its name: a run that is killed leaves none that cannot be run
+        part.chmod(0o755)  # before the rename: a killed run must not leave one that is not executable
     part.rename(target)
 
 
 class UnreachableError(SetupError):
-    """A file cannot be downloaded; what it is built from may lie elsewhere."""
+    """A file cannot be downloaded; the sources that it is built from may still be reachable."""
 
 
 def fetch(engine: Engine, settings: Settings, do: Door, needed: Sequence[Requirement]) -> list[TaskError]:
-    """Pull the images and download the files that are missing; return why images, or files, cannot be had in this way.
+    """Pull missing images and download missing files; return the first failure of the images and that of the files, if any.
 
-    Raises SetupError, EngineError for what would keep them from being built too.
+    Raises SetupError or EngineError if the cause would prevent building them too.
     """
     failures: list[TaskError] = []
     for files in (False, True):
@@ -67,7 +67,7 @@ def fetch(engine: Engine, settings: Settings, do: Door, needed: Sequence[Require
             for need in needed:
                 if isinstance(need, File) == files:
                     _fetch(engine, settings, do, need)
-        except (PullError, UnreachableError) as error:  # what comes after it is on the same side of the network
+        except (PullError, UnreachableError) as error:  # the rest of them would fail on the same network
             failures.append(error)
     return failures
 
@@ -86,7 +86,7 @@ def _fetch(engine: Engine, settings: Settings, do: Door, need: Requirement) -> N
 
 
 def host(system: str = platform.system(), machine: str = platform.machine()) -> str:
-    """The platform of this machine as releases call it: linux-amd64, darwin-arm64."""
+    """Return this machine's platform as release files name it: linux-amd64, darwin-arm64."""
     return f"{system.lower()}-{ARCHITECTURES.get(machine.lower(), machine.lower())}"
 
 

@@ -1,4 +1,4 @@
-"""Install what this machine lacks: pulled and downloaded as pinned, or built if the engine cannot pull."""
+"""Install what this machine lacks: pull and download pinned artifacts, or build them if the engine cannot pull."""
 
 import shutil
 import time
@@ -20,7 +20,7 @@ CLONE = "with a clone of its repository, which has the builder: pip install --ed
 
 
 def install(settings: Settings, do: Door, needed: Sequence[Requirement]) -> bool:
-    """Install whatever is missing; True if anything was. Raises SetupError, EngineError, ProgramError."""
+    """Install whatever is missing; return False if nothing was. Raises SetupError, EngineError, ProgramError."""
     if not inventory.missing(settings, needed):
         return False
     with receipt.locked(settings.cache, do.tell):
@@ -32,12 +32,12 @@ def install(settings: Settings, do: Door, needed: Sequence[Requirement]) -> bool
 def _install(settings: Settings, do: Door, needed: Sequence[Requirement]) -> None:
     started = time.monotonic()
     if access.named():
-        client.connect()  # it says why a chosen engine does not answer
+        client.connect()  # raises an error with the reason if a chosen engine does not answer
     log = new_log(settings.cache)
     do.say(f"Full log: {log}")
     building = settings.images == "build"
     if not building or shutil.which("dockerd"):
-        _start_engine(settings, do, log)  # one that was stopped may have the images
+        _start_engine(settings, do, log)  # a stopped engine may have the images
     engine = client.connect() if client.release() else None
     wanted = inventory.with_base(settings, needed)
     failures = downloads.fetch(engine, settings, do, wanted) if engine and not building else []
@@ -53,7 +53,7 @@ def _install(settings: Settings, do: Door, needed: Sequence[Requirement]) -> Non
 
 
 def _build(settings: Settings, do: Door, log: Path, missing: Sequence[Requirement], why: str) -> None:
-    """Build what cannot be had in another way; `why` says so. Raises SetupError, EngineError, ProgramError."""
+    """Build what cannot be obtained otherwise; `why` is the reason, if any. Raises SetupError, EngineError, ProgramError."""
     if not missing:
         return
     require_buildable(settings, missing, why)
@@ -64,13 +64,13 @@ def _build(settings: Settings, do: Door, log: Path, missing: Sequence[Requiremen
 
 
 def _unbuildable(missing: Sequence[Requirement]) -> str:
-    """Why it cannot be built here, or ""."""
+    """Return why this cannot be built here, or ""."""
     builder = requirements.beside(inventory.BUILDER)
     return builder.unbuildable(missing) if builder else "the builder, nodeimages/, is not installed with the package"
 
 
 def require_buildable(settings: Settings, missing: Sequence[Requirement], why: str = "") -> None:
-    """Raises SetupError if what is missing cannot be built on this machine; `why` says what keeps it from being pulled."""
+    """Raises SetupError if what is missing cannot be built on this machine; `why` says why it cannot be pulled."""
     reason = _unbuildable(missing)
     if reason:
         what = ", ".join(need.name for need in missing if _unbuildable([need]))

@@ -1,4 +1,4 @@
-"""The inventory of this machine: what the tasks need, and whether it is there."""
+"""The inventory of this machine: what the tasks need, and whether it is present."""
 
 import shutil
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def _setup() -> str:
 
 @dataclass(frozen=True)
 class Item:
-    """One thing that is needed; `detail` says which one is there, or what `remedy`, a command, would do."""
+    """A needed component; `detail` says what is present, or how `remedy`, a command, would provide it."""
 
     name: str
     present: bool
@@ -32,9 +32,9 @@ class Item:
 
 
 def look(settings: Settings, needed: Sequence[Requirement]) -> list[Item]:
-    """Every item as it is now, `needed` among them; nothing is changed.
+    """Return the present state of every item, including `needed`; nothing is changed.
 
-    Raises EngineError if the engine denies access, is too old, cannot be chosen, or cannot run the clusters that need something.
+    Raises EngineError if the engine denies access, is too old, cannot be determined, or cannot run clusters that `needed` is for.
     """
     release = client.release()
     engine = client.connect() if release else None
@@ -55,18 +55,18 @@ def look(settings: Settings, needed: Sequence[Requirement]) -> list[Item]:
 
 
 def with_base(settings: Settings, needed: Sequence[Requirement]) -> list[Requirement]:
-    """The requirements, and the base image if the application is built on it."""
+    """Return the requirements, and the base image if the application is built on it."""
     return [*needed, *([BASE_IMAGE] if image.asks_for_base(settings.app) else [])]
 
 
 def docker() -> Item:
-    """The program that kind and minikube call."""
+    """Return the item of the Docker CLI, which kind and minikube call."""
     path = shutil.which("docker")
     return Item(DOCKER, bool(path), path or "kind and minikube call it", f"Install it: {INSTALL_DOCKER}")
 
 
 def require_docker() -> None:
-    """Raises SetupError if the program is missing: setup installs it only with an engine."""
+    """Raises SetupError if the Docker CLI is missing: setup installs it only together with an engine."""
     cli = docker()
     if not cli.present:
         raise SetupError(f"The {cli.name} is missing, and setup does not install it beside your engine.", cli.remedy)
@@ -95,18 +95,18 @@ def _engine(settings: Settings, release: str | None) -> Item:
 
 
 def command(provider: str, kubernetes: str) -> str:
-    """The command that installs everything that the provider lacks."""
+    """Return the command that installs everything that the provider lacks."""
     chosen = f"{INVOKE}_CLUSTER_PROVIDER={provider} " if provider != DEFAULTS["cluster"]["provider"] else ""
     version = f"{INVOKE}_CLUSTER_KUBERNETES={kubernetes} " if kubernetes != DEFAULTS["cluster"]["kubernetes"] else ""
     return f"{chosen}{version}{_setup()}"
 
 
 def remedies(settings: Settings, lacking: Sequence[Item]) -> str:
-    """The commands that install what is lacking for these settings."""
+    """Return the commands that install what is lacking for these settings."""
     install = command(settings.provider, settings.kubernetes)
     return "; ".join(dict.fromkeys(install if item.remedy == _setup() else item.remedy for item in lacking))
 
 
 def missing(settings: Settings, needed: Sequence[Requirement]) -> list[str]:
-    """The names of what setup installs, or says why it does not."""
+    """Return the names of missing items that setup installs, or for which it reports why it cannot."""
     return [item.name for item in look(settings, needed) if not item.present and item.name not in (DOCKER, KUBECTL)]

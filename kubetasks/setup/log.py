@@ -1,4 +1,4 @@
-"""The log of setup: one file in the cache folder, a section for each run."""
+"""The log of setup: one file in the cache folder, with a section for each run."""
 
 import os
 import time
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def new_log(cache: Path) -> Path:
-    """Begin this run's section of the log, and return its path."""
+    """Start this run's section of the log, and return the log's path."""
     log = cache / "logs" / "setup.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as out:

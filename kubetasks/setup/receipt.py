@@ -1,6 +1,6 @@
 """The receipt of what setup installed on this machine, so that it can be removed: one JSON file in the cache folder.
 
-One process at a time installs or removes; `locked` is held by whoever changes the receipt.
+Only one process at a time installs or removes: a process that changes the receipt must hold `locked`.
 """
 
 import json
@@ -13,14 +13,14 @@ from pathlib import Path
 from kubetasks.terminal import locking
 from kubetasks.terminal.locking import Tell
 
-LOCK = "setup.machine.lock"  # a cluster's name has no dot, so that none has this lock
+LOCK = "setup.machine.lock"  # never a cluster's lock, because a cluster's name has no dot
 NAME = "receipt.json"
-NOTES = "pytest"  # the folder in which runs of pytest note what they create
+NOTES = "pytest"  # the folder of the ledgers, in which pytest runs record what they create
 
 
 @dataclass
 class Receipt:
-    """`packages`: installed with apt by setup; `folders`: of the engine that did not exist before; `pulled`: pulled images.
+    """What setup installed: `packages` with apt, the engine's `folders` that did not exist before, and `pulled` images.
 
     `engine_pid` is the process of the engine that setup started, `engine_unit` its systemd service; at most one is set.
     """
@@ -33,7 +33,7 @@ class Receipt:
 
 
 def read(cache: Path) -> Receipt:
-    """Read the receipt. The cache is shared by clones: fields that only a newer one knows are left out."""
+    """Read the receipt, empty if there is none. Clones share the cache: ignore fields that only a newer clone knows."""
     if not (cache / NAME).exists():
         return Receipt()
     known = {field.name for field in fields(Receipt)}
@@ -49,7 +49,7 @@ def write(cache: Path, receipt: Receipt) -> None:
 
 @contextmanager
 def changed(cache: Path) -> Iterator[Receipt]:
-    """Read the receipt, and write it at the end of the block unless that fails."""
+    """Read the receipt, and write it at the end of the block, unless the block fails."""
     made = read(cache)
     yield made
     write(cache, made)
@@ -57,19 +57,19 @@ def changed(cache: Path) -> Iterator[Receipt]:
 
 @contextmanager
 def locked(cache: Path, tell: Tell) -> Iterator[None]:
-    """Let one process at a time install or remove something on this machine; say so if another one does."""
+    """Let only one process at a time install or remove something on this machine; report if another one is doing so."""
     with locking.held(cache / LOCK, tell, "Another setup is running; waiting for it to end."):
         yield
-    with suppress(OSError):  # there is something else in it
+    with suppress(OSError):  # it is not empty
         cache.rmdir()
 
 
 def discard(cache: Path, tell: Tell) -> None:
-    """Empty the cache folder but for locks: who holds one would share it with the next to ask. Each goes at its own end.
+    """Empty the cache folder, except for lock files: if one were removed while it is held, another process could lock it too.
 
-    What runs of pytest have noted stays too: it goes with what is noted.
+    Each is removed when its lock is released. Ledgers of pytest runs stay too, until what they list has been removed.
     """
-    with suppress(OSError):  # it is not there, or has notes
+    with suppress(OSError):  # it does not exist, or has ledgers
         (cache / NOTES).rmdir()
     for entry in cache.iterdir():
         if entry.name == NOTES:

@@ -1,4 +1,4 @@
-"""Remove what setup has pulled, downloaded and built; `hostengine` removes an engine that it has installed too."""
+"""Remove what setup pulled, downloaded and built; `hostengine` also removes an engine that it installed."""
 
 import shlex
 from pathlib import Path
@@ -13,9 +13,9 @@ from kubetasks.terminal.door import Door
 
 
 def remove(settings: Settings, do: Door) -> list[str]:
-    """Remove images and the cache folder; return their names.
+    """Remove the images and the cache folder, and return their names.
 
-    Raises ClusterError while a cluster of any project exists, EngineError if the engine does not answer.
+    Raises ClusterError if a cluster of any project exists, EngineError if the engine does not answer.
     """
     if not settings.cache.exists():
         return []
@@ -28,7 +28,7 @@ def remove(settings: Settings, do: Door) -> list[str]:
 
 
 def require_no_clusters(engine: Engine) -> None:
-    """Raises ClusterError if there is a cluster of any project: each needs the programs and images that would go."""
+    """Raises ClusterError if a cluster of any project exists: it needs the programs and images that would be removed."""
     clusters = engine.clusters()
     if clusters:
         names = ", ".join(f"{cluster.name} (of {cluster.folder or cluster.owner})" for cluster in clusters)
@@ -36,16 +36,16 @@ def require_no_clusters(engine: Engine) -> None:
 
 
 def _removes(cluster: Created) -> str:
-    """The command that deletes a cluster."""
+    """Return the command that deletes a cluster."""
     if Path(cluster.folder or "/nowhere").is_dir():
         return f"(cd {shlex.quote(cluster.folder)} && {cluster.command} clean --all)"
-    name = cluster.name  # nothing but the engine knows of it
+    name = cluster.name  # only the engine still knows it
     nodes = f"docker rm --force --volumes $(docker ps --all --quiet --filter network={name})"
     return f"{nodes}; docker network rm {name}" + (f"; docker volume rm {name}" if cluster.provider else "")
 
 
 def remove_images(engine: Engine, made: Receipt, do: Door) -> list[str]:
-    """Remove the images that setup built or pulled, unless a container uses them. Return their names."""
+    """Remove the images that setup built or pulled, unless a container uses them. Return the names of removed ones."""
     built = [tag for repository in requirements.REPOSITORIES for tag in engine.image_tags(repository)]
     gone = []
     for reference in [*built, *made.pulled]:

@@ -1,7 +1,7 @@
-"""The requirements that setup installs besides the container engine: one answer for setup, doctor and the tasks.
+"""The requirements that setup installs besides the container engine: one definition for setup, doctor and the tasks.
 
-Each has two origins: downloaded or pulled as pinned, or built on this machine if the engine cannot pull. The builder,
-`nodeimages`, names what it builds; it lies beside the package in its repository, and an installed package has none.
+Each has two origins: it is downloaded or pulled as pinned, or built on this machine if the engine cannot pull. The builder,
+`nodeimages`, names what it builds; it is beside the package in the repository, but not part of an installed package.
 """
 
 import importlib
@@ -20,12 +20,12 @@ NODE_REPOSITORY = "simple-server-node"
 KICBASE_REPOSITORY = "simple-server-kicbase"
 BASE_REPOSITORY = "simple-server-base"
 REGISTRY_REPOSITORY = "simple-server-registry"
-REPOSITORIES = (NODE_REPOSITORY, KICBASE_REPOSITORY, BASE_REPOSITORY, REGISTRY_REPOSITORY)  # everything that is built
+REPOSITORIES = (NODE_REPOSITORY, KICBASE_REPOSITORY, BASE_REPOSITORY, REGISTRY_REPOSITORY)  # of all built images
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """`reference` names an image in the engine, or is the path of a file; `present`: whether it is there."""
+    """An image or a file: `reference` is the image reference or the file's path, `present` whether it exists."""
 
     reference: str
     present: bool
@@ -37,7 +37,7 @@ class Artifact:
 
 
 def beside(module: str) -> Any:
-    """A module of `nodeimages` or `hostengine`, or None if that does not lie beside the package, as in its repository."""
+    """Import a module of `nodeimages` or `hostengine`; return None if that is not beside this package, as in the repository."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -47,16 +47,16 @@ def beside(module: str) -> Any:
 
 
 def built(name: str, *arguments: str) -> str:
-    """The builder's name for an artifact, or "" without the builder."""
+    """Return the builder's name for an artifact, or "" if there is no builder."""
     names = beside("nodeimages.names")
     return str(getattr(names, name)(*arguments)) if names else ""
 
 
 @dataclass(frozen=True, eq=False)
 class Requirement:
-    """An image, or a File: its name for each origin, pulled or built; "" if it cannot be built.
+    """An image, or a File; `pulled` and `built` return its name for each origin, "" if it cannot be built.
 
-    An image is pulled by digest; `tagged`: it gets its tag too, because the program that uses it looks for that.
+    An image is pulled by digest; `tagged`: it also gets its tag, because the program that uses it looks for the tag.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Requirement:
     tagged: bool = field(default=False, kw_only=True)
 
     def find(self, engine: Engine | None, settings: Settings) -> Artifact:
-        """The one that is wanted, and whether it is there; without an engine, no image is."""
+        """Return an artifact that meets this requirement, a present one if possible; without an engine, no image is present."""
         ways = {"pull": [self.pulled], "build": [self.built], "auto": [self.pulled, self.built]}[settings.images]
         wanted = [name for name in (way(settings) for way in ways) if name]
         present = next((name for name in wanted if self._there(engine, name)), "")
@@ -80,7 +80,7 @@ class Requirement:
 class File(Requirement):
     """A file in the cache folder, downloaded from `url`.
 
-    `sha256` has its checksum for each platform, which replaces {platform} in the URL; for "" if there is one for all.
+    `sha256` maps each platform, which replaces {platform} in the URL, to the checksum; "" stands for all platforms.
     """
 
     version: str
@@ -93,18 +93,18 @@ class File(Requirement):
 
 
 def kubectl() -> Artifact:
-    """The kubectl of this Python environment, otherwise the one on PATH."""
+    """Return the kubectl of this Python environment, otherwise the one on PATH."""
     path = program.path()
     return Artifact(path or "kubectl", bool(path))
 
 
 def cached(settings: Settings, name: str) -> str:
-    """The path of that file in the cache folder; "" for ""."""
+    """Return the path of that file in the cache folder, or "" if `name` is ""."""
     return name and str(settings.cache / name)
 
 
 def _program(name: str, project: str, version: str, sha256: Mapping[str, str]) -> File:
-    """A program that a project releases on GitHub."""
+    """Return the requirement of a program that a project releases on GitHub."""
     return File(
         name,
         lambda of: cached(of, f"{name}-{version}/{name}"),

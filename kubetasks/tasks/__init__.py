@@ -1,6 +1,6 @@
-"""The tasks, a theme a file: read the options, let the pipeline do it, print the result.
+"""The tasks, one file per subject: each reads its options, calls the pipeline and prints the result.
 
-Its modules are imported when a task uses them: the list of the tasks loads none.
+The pipeline's modules are imported on first use, so that listing the tasks loads none of them.
 """
 
 import copy
@@ -14,11 +14,11 @@ from kubetasks.project.application import Project
 from kubetasks.project.settings import DEFAULTS, OURS
 from kubetasks.tasks import app, cluster, machine, service
 
-EXAMPLE = "simple-server"  # the application in the help of the tasks
+EXAMPLE = "simple-server"  # the application's name in the help of the tasks
 
 
 def _in_own_words(task: Any, theirs: Mapping[str, str]) -> Any:
-    """The task with its help in the words of a project: `theirs` has the one that stands for each of ours."""
+    """Return a copy of the task whose help has a project's words; `theirs` maps the words used here to the project's."""
     own = copy.copy(task)
 
     def told(text: str) -> str:
@@ -29,7 +29,7 @@ def _in_own_words(task: Any, theirs: Mapping[str, str]) -> Any:
 
 
 def namespace(project: Project, *more: Any) -> Collection:
-    """The collection for a project's tasks.py: our tasks with the defaults of their settings, and `more` of its own."""
+    """Return the collection for a project's tasks.py: these tasks with their default settings, and `more`, the project's own."""
     ours = (
         *(machine.setup, machine.doctor),
         *(cluster.start, cluster.stop, cluster.delete, cluster.kubeconfig, cluster.docker_env),

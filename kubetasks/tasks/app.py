@@ -1,4 +1,4 @@
-"""The application: built, deployed, scaled, watched and removed."""
+"""The application: build, deploy, scale, watch and remove it."""
 
 from __future__ import annotations
 

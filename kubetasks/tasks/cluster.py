@@ -1,4 +1,4 @@
-"""The cluster: created, stopped and deleted."""
+"""The cluster: create, stop and delete it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Begin: what a folder says of its application becomes its settings, manifests, a first test and a workflow."""
+"""Set up a project: write settings, manifests, a first test and a workflow from a folder's compose file or Dockerfile."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_no_request_is_lost_while_it_is_scaled(k8s_app, k8s_traffic):
     assert (len(k8s_app.pods()), load.failed) == (3, 0)
 '''
 CONVERT = "kompose convert --file {} --out " + f"{MANIFESTS}/"
-BARE = re.compile("[A-Za-z0-9_-]+")  # a key that TOML has without quotation marks
+BARE = re.compile("[A-Za-z0-9_-]+")  # a key that TOML allows without quotation marks
 IGNORED = (".git", ".venv", "venv", "**/__pycache__", "**/.pytest_cache", *inferred.COMPOSE)  # what no image needs
 WORKFLOW = ".github/workflows/cluster.yml"
 STEPS = """\
@@ -132,14 +132,14 @@ def init(c: Context, yes: bool = False, application: str = "") -> None:
 
 
 def _shown(key: str, value: Any) -> Any:
-    """A value of the table, as a person sees it before it is written: of images their names, of arguments all."""
+    """Return a value of the table as the user sees it before it is written: images by name only, arguments in full."""
     if not isinstance(value, dict):
         return value
     return ", ".join(f"{name}={text}" for name, text in value.items()) if key == "args" else ", ".join(value)
 
 
 def _chosen(asked: str, where: str, names: Sequence[str], likely: Sequence[str]) -> str:
-    """Which of several is the application: the only likely one, or as the option or a person says. Raises SettingError."""
+    """Choose the application: the name asked for, the only likely one, or the user's choice. Raises SettingError."""
     if asked in names or (not asked and len(likely) == 1):
         return asked or likely[0]
     if asked or not sys.stdin.isatty():
@@ -154,7 +154,7 @@ def _chosen(asked: str, where: str, names: Sequence[str], likely: Sequence[str])
 
 
 def _manifests(app: Application, compose: str) -> dict[str, str]:
-    """The manifests by their files: ours, or what kompose makes of a compose file, nothing without it. Raises SettingError."""
+    """Return the manifests by file: generated, or kompose's for a compose file ({} without kompose). Raises SettingError."""
     service = made.service(app)
     if not compose:
         return {f"{MANIFESTS}/deployment.yaml": _yaml(made.deployment(app)), f"{MANIFESTS}/service.yaml": _yaml(service)}
@@ -169,12 +169,12 @@ def _manifests(app: Application, compose: str) -> dict[str, str]:
         texts = {f"{MANIFESTS}/{file.name}": file.read_text(encoding="utf-8") for file in sorted(Path(folder).iterdir())}
     if f"{MANIFESTS}/{app.name}-deployment.yaml" not in texts:
         raise SettingError(f"kompose makes no deployment of {app.name} in {compose}.", "Give it restart: always there")
-    service["spec"]["ports"][0]["targetPort"] = app.port  # there it has no name
+    service["spec"]["ports"][0]["targetPort"] = app.port  # kompose gives it no name
     return {f"{MANIFESTS}/{app.name}-service.yaml": _yaml(service), **texts}
 
 
 def _table(folder: Path, values: Mapping[str, Any]) -> dict[str, str]:
-    """The file that gets the table, with its whole text then. Raises SettingError if it cannot get one."""
+    """Return the file to which the table is added, with its new text. Raises SettingError if that is impossible."""
     import yaml
 
     def held(text: str) -> object:
@@ -196,7 +196,7 @@ def _table(folder: Path, values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _toml(values: Mapping[str, Any], name: str = table.NAME) -> str:
-    """A table and those of its images; texts and numbers of JSON are TOML's too, and so are objects with another separator."""
+    """Return a table and its images' tables as TOML, where JSON's strings and numbers are valid, and objects with `=` for `:`."""
     lines = [f"{key} = {json.dumps(value, separators=(', ', ' = '))}" for key, value in values.items() if key != "images"]
     images = {key if BARE.fullmatch(key) else json.dumps(key): image for key, image in values.get("images", {}).items()}
     return "\n".join([f"[tool.{name}]", *lines, "", *(_toml(image, f"{name}.images.{key}") for key, image in images.items())])

@@ -1,4 +1,4 @@
-"""This machine: what it lacks."""
+"""This machine: show, install and remove what the tasks need."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def setup(run: Run, remove: bool = False, stop: bool = False) -> None:
 
 
 def _install(run: Run) -> bool:
-    """Install what is missing; False if nothing is."""
+    """Install what is missing; return False if nothing is."""
     from kubetasks.setup import install, inventory
 
     needs = run.provider.requirements
@@ -52,7 +52,7 @@ def _install(run: Run) -> bool:
 
 
 def _stop(run: Run) -> bool:
-    """Stop the engine that setup started; False if it does not run."""
+    """Stop the engine that setup started; return False if it is not running."""
     from kubetasks.setup import requirements
 
     host = requirements.beside("hostengine.engine")
@@ -63,7 +63,7 @@ def _stop(run: Run) -> bool:
 
 
 def _remove(run: Run) -> bool:
-    """Remove what setup installed; False if there is nothing."""
+    """Remove what setup installed; return False if there is nothing."""
     from kubetasks.setup import removal, requirements
 
     gone = (requirements.beside("hostengine.removal") or removal).remove(run.settings, run.do)

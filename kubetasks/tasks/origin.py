@@ -1,4 +1,4 @@
-"""Where this package was installed from, for a workflow on another machine: PEP 610."""
+"""Find where this package was installed from (PEP 610), so that a workflow can install it on another machine."""
 
 import json
 import re
@@ -15,10 +15,10 @@ UNKNOWN = f"{NAME} @ git+URL@COMMIT"
 
 
 def requirement() -> str:
-    """The requirement with which pip installs the same package elsewhere, or UNKNOWN."""
+    """Return the requirement with which pip installs the same package elsewhere, or UNKNOWN."""
     try:
         installed = metadata.distribution(NAME)
-    except metadata.PackageNotFoundError:  # it is run from a clone
+    except metadata.PackageNotFoundError:  # run from a clone
         return _of_clone(Path(__file__).parents[2])
     told = json.loads(installed.read_text("direct_url.json") or "{}")
     if not told:
@@ -31,16 +31,16 @@ def requirement() -> str:
 
 
 def _of_clone(folder: Path) -> str:
-    """Its commit, if that was pushed to, or came from, the repository that it calls origin."""
+    """Return the requirement for the clone's commit, or UNKNOWN if its remote `origin` does not have that commit."""
     words = "remote get-url origin", "rev-parse HEAD", "branch --remotes --list --contains=HEAD origin/*"
     try:
         url, commit, pushed = (shell.run(["git", "-C", str(folder), *one.split()]).strip() for one in words)
-    except TaskError:  # no git, or no clone
+    except TaskError:  # git is missing, or this is not a clone
         return UNKNOWN
     return _of_commit(url, commit) if pushed and (folder / ".git").exists() else UNKNOWN
 
 
 def _of_commit(url: str, commit: str) -> str:
-    url = re.sub(r"^(?:ssh://)?git@([^:/]+)(?::\d+(?=/))?[:/]", r"https://\1/", url)  # without a key
-    url = re.sub(r"^(https?://)[^/@]*@", r"\1", url)  # nor a password
+    url = re.sub(r"^(?:ssh://)?git@([^:/]+)(?::\d+(?=/))?[:/]", r"https://\1/", url)  # HTTPS needs no key
+    url = re.sub(r"^(https?://)[^/@]*@", r"\1", url)  # without credentials
     return f"{NAME} @ git+{url}@{commit}" if url.startswith("http") else UNKNOWN

@@ -1,4 +1,4 @@
-"""The service: exposed, asked and deleted."""
+"""The service: expose, query and delete it."""
 
 from __future__ import annotations
 

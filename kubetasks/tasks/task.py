@@ -1,4 +1,4 @@
-"""The part that all tasks share, before and after their own."""
+"""The decorator of all tasks, which gives each one the run of its invocation."""
 
 import functools
 from collections.abc import Callable
@@ -18,9 +18,9 @@ JSON = "one JSON document on standard output"
 
 
 def task(*, piped: bool = False, **options: Any) -> Callable[[Callable[Concatenate["Run", P], None]], Any]:
-    """Make a task of a function that gets the invocation's run. A parameter `json` makes standard output that one document.
+    """Make a task from a function that takes the invocation's run. With its parameter `json`, stdout is one JSON document.
 
-    `piped`: its result is for another program. `options` are those of invoke. Its messages have the project's own words.
+    `piped`: its result is for another program. `options` are invoke's. Its messages use the project's own words.
     """
 
     def decorate(body: Callable[Concatenate["Run", P], None]) -> Any:

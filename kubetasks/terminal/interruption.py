@@ -1,7 +1,7 @@
-"""Interruption: the first signal raises KeyboardInterrupt; a late one ends the process, and the next task mends what is left.
+"""Interruption: the first signal raises KeyboardInterrupt; a late one ends the process, and the next task repairs what is left.
 
-Signals belong to the process, and so does what is remembered here. `__main__` installs the handler; in another program none is,
-and Ctrl-C raises KeyboardInterrupt as usual.
+Signals belong to the process, and so does the state kept here. `__main__` installs the handler; other programs have none, and
+Ctrl-C raises KeyboardInterrupt as usual.
 """
 
 import os
@@ -16,26 +16,26 @@ from types import FrameType
 from typing import Any, NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-EXIT_CODE = 128 + signal.SIGINT  # what a shell reports for a program that SIGINT ended
+EXIT_CODE = 128 + signal.SIGINT  # what a shell reports for a program that SIGINT has killed
 ENDED = "Interrupted."
-LATE_SECONDS = 5.0  # most tasks end within one or two; one that has not by then is blocked, or a person is in a hurry
+LATE_SECONDS = 5.0  # most tasks end within one or two; after this time, one is blocked, or the user is in a hurry
 CLEANING = "Cleaning up. If it takes longer than 5 s, another Ctrl-C ends it; `start` or `delete` mends what is left."
-SHOW_CURSOR = "\x1b[?25h"  # a terminal's; rich hides it while it shows progress
+SHOW_CURSOR = "\x1b[?25h"  # a terminal sequence; rich hides the cursor while it shows progress
 
-programs: "set[subprocess.Popen[Any]]" = set()  # those that run for us
-_first: int = 0  # the first signal since the task began
-_since = 0.0  # when it came, by time.monotonic()
-_cleanings = 0  # blocks of `cleaning` under way
+programs: "set[subprocess.Popen[Any]]" = set()  # the running child processes
+_first: int = 0  # the first signal since the task started, or 0
+_since = 0.0  # when it arrived, by time.monotonic()
+_cleanings = 0  # `cleaning` blocks in progress
 
 
 def reset() -> None:
-    """Begin a task: the next signal is the first one."""
+    """Start a new task: the next signal counts as the first."""
     global _first
     _first = 0
 
 
 def on_signal(number: int, _frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt at the first signal; end the process at one that comes late. A clean-up is not disturbed."""
+    """Raise KeyboardInterrupt on the first signal, end the process on a late one. In between and in a clean-up, only warn."""
     global _first, _since
     if _first and time.monotonic() - _since >= LATE_SECONDS:
         _end()
@@ -49,24 +49,24 @@ def on_signal(number: int, _frame: FrameType | None) -> None:
 
 
 def came() -> int:
-    """The first signal since the task began, or 0."""
+    """Return the first signal since the task started, or 0."""
     return _first
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt if the first signal has come: Python drops what a handler raises while an object is destroyed."""
+    """Raise KeyboardInterrupt if a signal has arrived: Python drops one that is raised while an object is being destroyed."""
     if _first and not _cleanings and threading.current_thread() is threading.main_thread():
         raise KeyboardInterrupt
 
 
 def is_cleaning() -> bool:
-    """Whether a clean-up is under way: its programs must not get the terminal's signals."""
+    """Return whether a clean-up is in progress: its programs must not get the terminal's signals."""
     return _cleanings > 0
 
 
 @contextmanager
 def cleaning() -> Iterator[None]:
-    """Let no signal disturb the clean-up in the block, unless it comes late."""
+    """Protect the clean-up in the block from signals, except a late one."""
     global _cleanings
     _cleanings += 1
     try:
@@ -76,8 +76,8 @@ def cleaning() -> Iterator[None]:
 
 
 def terminate(program: "subprocess.Popen[Any]") -> None:
-    """Tell a program to end and, if it has a process group of its own, those that it has started."""
-    with suppress(ProcessLookupError, PermissionError):  # it has just ended; the second on macOS
+    """Send SIGTERM to a program or, if it has its own process group, to the whole group."""
+    with suppress(ProcessLookupError, PermissionError):  # it has just ended; macOS raises the second
         if os.getpgid(program.pid) == program.pid:
             os.killpg(program.pid, signal.SIGTERM)
         else:
@@ -85,7 +85,7 @@ def terminate(program: "subprocess.Popen[Any]") -> None:
 
 
 def terminate_all() -> bool:
-    """Tell all programs that run for us to end; False if there is none."""
+    """Send SIGTERM to all running child processes; return False if there are none."""
     running = tuple(programs)
     for program in running:
         terminate(program)
@@ -94,14 +94,14 @@ def terminate_all() -> bool:
 
 def _end() -> NoReturn:
     try:
-        terminate_all()  # they may not have been told of the first signal yet
+        terminate_all()  # the first signal may not have reached them yet
         _tell(f"{SHOW_CURSOR if os.isatty(2) else ''}\n{ENDED}")
-    finally:  # also if standard error is closed
+    finally:  # even if standard error is closed
         os._exit(EXIT_CODE)
 
 
 def _tell(words: str) -> None:
-    """Write a line from within a signal's handler, where print may not be called again; not if nobody reads."""
-    with suppress(OSError):  # a terminal that was closed, which may send several signals, must not end the clean-up
+    """Write a line from a signal handler, where print may not be reentered. Skip it if standard error is not read."""
+    with suppress(OSError):  # a closed terminal, which may send several signals, must not end the clean-up
         if select.select([], [2], [], 0)[1]:
             os.write(2, f"{words}\n".encode())

@@ -1,4 +1,4 @@
-"""Locks: one run at a time changes a cluster, or the application in a namespace, from whichever clone."""
+"""Locks: only one run at a time, in any clone, changes a cluster or the application in a namespace."""
 
 import os
 import shlex
@@ -9,14 +9,14 @@ from urllib.parse import quote
 
 from kubetasks.errors import FileError
 
-Tell = Callable[[str], None]  # says what somebody waits for
+Tell = Callable[[str], None]  # prints what the run is waiting for
 
 
 @contextmanager
 def cluster(name: str, lock: Path, folder: Path, tell: Tell) -> Iterator[None]:
-    """Hold the lock of the cluster of that name, whose files are in `folder`; say so if another run holds it.
+    """Hold the lock of cluster `name`, whose files are in `folder`; report it if another run holds the lock.
 
-    Raises FileError before anything is changed, if what belongs to the cluster cannot be written.
+    Raises FileError, before anything is changed, if the cluster's files cannot be written.
     """
     with held(lock, tell, f"Another run is creating, changing or deleting cluster {name}; waiting for it to end."):
         _require_writable(folder)
@@ -24,7 +24,7 @@ def cluster(name: str, lock: Path, folder: Path, tell: Tell) -> Iterator[None]:
 
 
 def application(cache: Path, where: str, provider: str, namespace: str, tell: Tell) -> AbstractContextManager[None]:
-    """Hold the lock of the applications in the namespace of the cluster or context `where`; say so if another task has it.
+    """Hold the lock of the namespace in the cluster or context `where`; report it if another run holds the lock.
 
     Lock order: application, then cluster.
     """
@@ -34,13 +34,13 @@ def application(cache: Path, where: str, provider: str, namespace: str, tell: Te
 
 @contextmanager
 def held(path: Path, tell: Tell, waiting: str) -> Iterator[None]:
-    """Hold the lock whose file is `path`, and say `waiting` if another run holds it. The file is removed at the end."""
+    """Hold the lock file `path`; report `waiting` if another run holds it. Remove the file at the end."""
     import filelock
 
     blocking = False
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(path)  # if the file was removed while we waited, it takes the new one
+        lock = filelock.FileLock(path)  # if the file was removed during the wait, it locks the new one
         try:
             lock.acquire(blocking=blocking)
             break
@@ -59,7 +59,7 @@ def held(path: Path, tell: Tell, waiting: str) -> Iterator[None]:
 
 
 def _require_writable(folder: Path) -> None:
-    """Raises FileError if files cannot be created and removed there: half of a cluster would be created or deleted."""
+    """Raise FileError if files cannot be created and removed there, which would leave a cluster half created or deleted."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     for path in (there, *(Path(inside) for inside, _, _ in os.walk(folder))):
         if not os.access(path, os.W_OK):

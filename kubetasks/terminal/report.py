@@ -1,4 +1,4 @@
-"""Everything that a person reads: progress on standard error, results on standard output."""
+"""Everything shown to the user: progress on standard error, results on standard output."""
 
 import json
 import os
@@ -15,16 +15,16 @@ from kubetasks.project.words import INV
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-BROKEN_PIPE = 128 + 13  # what a shell reports for a program that SIGPIPE ended
-QUIET_SECONDS = 20.0  # without a terminal, a long step reports this often
-SILENT_SECONDS = 2.0  # before a wait is explained
+BROKEN_PIPE = 128 + 13  # what a shell reports for a program that SIGPIPE has killed
+QUIET_SECONDS = 20.0  # without a terminal, a long step prints a line this often
+SILENT_SECONDS = 2.0  # after which a wait is reported
 
 
-steps: "set[Step]" = set()  # those in progress, in the whole process
+steps: "set[Step]" = set()  # all steps in progress in this process
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words: 0.4 s, 12 s, 3 min 5 s."""
+    """Format seconds: 0.4 s, 12 s, 3 min 5 s."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -32,19 +32,19 @@ def duration(seconds: float) -> str:
 
 
 def discard(stream: TextIO) -> None:
-    """Let what is still in the stream's buffer go nowhere, or Python would fail with it again at its end."""
+    """Discard what is still in the stream's buffer, or Python would fail again at exit when it flushes the stream."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def end_unread(stream: TextIO) -> NoReturn:
-    """Exit as if by SIGPIPE: whoever reads the stream, such as `head`, has read enough."""
+    """Exit as if by SIGPIPE: the reader of the stream, such as `head`, has closed it."""
     discard(stream)
     sys.exit(BROKEN_PIPE)
 
 
 @contextmanager
 def waiting_for(what: str) -> Iterator[None]:
-    """Say what is going on, once the block has taken SILENT_SECONDS; within a step its own line says so."""
+    """Print `what` once the block has taken SILENT_SECONDS, unless a step is in progress: its own line shows that."""
 
     def tell() -> None:
         if not steps:
@@ -80,7 +80,7 @@ class Step:
         return duration(time.monotonic() - self._started)
 
     def at(self, detail: str, done: int | None = None, total: int | None = None) -> None:
-        """Set what the step is doing now; with `done` and `total`, a terminal shows a bar."""
+        """Show what the step is doing now; with `done` and `total`, a terminal shows a bar."""
         self._where = f"{done} of {total} {detail}".strip() if total else detail
         if self._report.live and self._bar is not None:
             self._report.live.update(self._bar, detail=detail, completed=done, total=total)
@@ -95,9 +95,9 @@ class Step:
 
 
 class Report:
-    """The output of an invocation's tasks.
+    """The output of the tasks of one invocation.
 
-    With `json`, standard output carries the one document and nothing else; with `piped`, it is for another program, and has
+    With `json`, standard output carries one JSON document and nothing else. With `piped`, it is for another program, and gets
     commands only if the tasks have no `results`, as under --dry. `stages` are the steps that have ended, with their seconds.
     While it is `quiet`, `say` prints nothing.
     """
@@ -110,7 +110,7 @@ class Report:
         self.begin(json=False, piped=False)
 
     def begin(self, *, json: bool, piped: bool) -> None:
-        """Begin the output of the next task."""
+        """Start the output of the next task."""
         self._json = json
         self._piped = piped
         self.stages: list[tuple[str, float]] = []
@@ -121,7 +121,7 @@ class Report:
             self.tell(text)
 
     def tell(self, text: str) -> None:
-        """Print a line of progress that a person needs even if the report is quiet."""
+        """Print a line of progress, even if the report is quiet."""
         with self._lock:
             if self.live:
                 self.live.console.print(text, markup=False, highlight=False)
@@ -129,24 +129,24 @@ class Report:
                 print(text, file=sys.stderr, flush=True)
 
     def result(self, text: str) -> None:
-        """Print a line of the task's result, as it is: it may be a path, or of a log."""
+        """Print a line of the task's result unchanged: it may be a path or a line of a log."""
         self._print(text, sys.stdout)
 
     def document(self, document: dict[str, Any]) -> None:
-        """Print the one JSON document of a task called with --json.
+        """Print the JSON document of a task called with --json.
 
-        Its `stages` are the steps with their seconds, in the order in which they ended; one may contain others.
+        Its `stages` are the steps with their seconds, in the order in which they ended; a step may contain others.
         """
         stages = [{"stage": text, "seconds": round(seconds, 3)} for text, seconds in self.stages]
         self._print(json.dumps({**document, "stages": stages}, indent=2), sys.stdout)
 
     def outcome(self, document: dict[str, Any]) -> None:
-        """Print, with --json, what a task has done."""
+        """With --json, print the document that says what a task has done, except under --dry."""
         if self._json and self._results:
             self.document(document)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Print rows under headings."""
+        """Print a table: the rows under the column headings."""
         from rich.console import Console
         from rich.table import Table
 
@@ -161,7 +161,7 @@ class Report:
     def _print(self, text: str, to: TextIO) -> None:
         try:
             with self._lock:
-                if self.live and to.isatty():  # above the line of the step
+                if self.live and to.isatty():  # above the step's live line
                     self.live.console.print(text, markup=False, highlight=False, soft_wrap=True)
                 else:
                     print(text, file=to, flush=True)
@@ -169,19 +169,19 @@ class Report:
             end_unread(to)
 
     def agrees(self, question: str) -> bool:
-        """Whether a person answers yes on the terminal. Raises SettingError if there is none."""
+        """Ask the user on the terminal, and return whether the answer is yes. Raises SettingError without a terminal."""
         if not sys.stdin.isatty():
             raise SettingError(f"{question} stdin is not a terminal; pass --yes.", f"{INV} --yes ...")
         print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def command(self, text: str) -> None:
-        """Print a command that does the same as a task."""
+        """Print an equivalent command."""
         self._print(text, sys.stderr if self._json or (self._piped and self._results) else sys.stdout)
 
     @contextmanager
     def step(self, text: str) -> Iterator[Step]:
-        """Show work that takes time: a live line on a terminal, otherwise a line at its end."""
+        """Show the block as a step: a live line on a terminal, and a line at its end."""
         with self._live():
             step = Step(self, text)
             steps.add(step)
@@ -211,7 +211,7 @@ class Report:
             TextColumn("{task.fields[detail]}", markup=False),
             console=Console(stderr=True),
             transient=True,
-            redirect_stdout=False,  # it may be a pipe
+            redirect_stdout=False,  # stdout may be a pipe
         )
         try:
             with self.live:

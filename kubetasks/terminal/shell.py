@@ -1,4 +1,4 @@
-"""Run programs that have no SDK: argument lists in, output out, never a shell string."""
+"""Run programs that have no SDK, from an argument list and never through a shell."""
 
 import os
 import shlex
@@ -19,18 +19,18 @@ from kubetasks.terminal import interruption
 from kubetasks.terminal.report import waiting_for
 
 TAIL_LINES = 40
-SHOWN_CHARACTERS = 120  # of a command that runs
-LONGEST_SECONDS = 7200.0  # a program may run; building an image may take long
-END_SECONDS = 20.0  # before a program that was told to end is killed
+SHOWN_CHARACTERS = 120  # of a running command
+LONGEST_SECONDS = 7200.0  # that any program may run; building an image may take long
+END_SECONDS = 20.0  # between SIGTERM and SIGKILL
 
 
 def line(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
-    """The command as a person types it."""
+    """Return the command as typed in a shell."""
     return " ".join([*(f"{key}={shlex.quote(value)}" for key, value in (env or {}).items()), shlex.join(argv)])
 
 
 def start(argv: Sequence[str], env: Mapping[str, str] | None = None, **options: Any) -> "subprocess.Popen[str]":
-    """Start `argv`, with `env` added to our environment. Raises SetupError if the program cannot be run."""
+    """Start `argv`, with `env` added to the environment. Raises SetupError if the program cannot be run."""
     options = {"stdin": subprocess.DEVNULL, "text": True, "errors": "replace", **options}
     try:
         return subprocess.Popen(argv, env={**os.environ, **(env or {})}, **options)
@@ -41,11 +41,11 @@ def start(argv: Sequence[str], env: Mapping[str, str] | None = None, **options: 
 
 
 def show(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
-    """Run `argv` with our standard streams, and return its exit code. After an interruption, wait for it.
+    """Run `argv` with this process's standard streams, and return its exit code. If interrupted, wait for it to end.
 
-    A terminal sends Ctrl-C to it too; any other signal is passed on as SIGINT.
+    A terminal sends Ctrl-C to the program too; any other signal is passed on as SIGINT.
     """
-    with interruption.cleaning():  # between its start and `try`, an interruption would leave it behind
+    with interruption.cleaning():  # an interruption between the start and `try` would leave it running
         process = subprocess.Popen(argv, env={**os.environ, **(env or {})})
         interruption.programs.add(process)
     with process:
@@ -75,10 +75,10 @@ def run(
 ) -> str:
     """Run `argv` and return its standard output.
 
-    `env` is added to our environment; `stdin` is a file that the program reads. Standard error goes, line by line, to `log`
-    and to `on_line`; with `merged`, standard output does too, and "" is returned. What `on_line` raises ends the program. So do
-    `timeout` seconds: it is killed with the programs that it started; without it, it is killed alone after LONGEST_SECONDS.
-    Raises SetupError if the program cannot be run, ProgramError if it exits with another code than 0.
+    `env` is added to the environment; `stdin` is a file that the program reads. Standard error goes, line by line, to `log` and
+    `on_line`; with `merged`, standard output does too, and "" is returned. An exception from `on_line` ends the program. After
+    `timeout` seconds, it is killed together with the programs that it started; without a timeout, after LONGEST_SECONDS.
+    Raises SetupError if the program cannot be run, ProgramError if its exit code is not 0.
     """
     interruption.check()
     argv = [str(word) for word in argv]
@@ -95,7 +95,7 @@ def run(
             stdin=stdin or subprocess.DEVNULL,
             stdout=subprocess.PIPE if merged else output,
             stderr=subprocess.STDOUT if merged else subprocess.PIPE,
-            # a group of its own: Ctrl-C must not reach it during clean-up, and at the deadline the whole group ends
+            # its own process group: Ctrl-C must not reach it during a clean-up, and a timeout must kill the whole group
             process_group=0 if interruption.is_cleaning() or timeout else None,
         )
         seconds = timeout or LONGEST_SECONDS
@@ -129,8 +129,8 @@ def run(
 
 
 def _kill(process: "subprocess.Popen[str]", told: list[str], why: str) -> None:
-    """Kill a program that still runs, and what it has started if it has a process group of its own; `told` gets why, first."""
-    with suppress(ProcessLookupError, PermissionError):  # it has just ended; the second on macOS
+    """Append `why` to `told`, then kill a program that is still running or, if it has its own process group, the whole group."""
+    with suppress(ProcessLookupError, PermissionError):  # it has just ended; macOS raises the second
         alone = os.getpgid(process.pid) != process.pid
         told.append(why)
         process.kill() if alone else os.killpg(process.pid, signal.SIGKILL)

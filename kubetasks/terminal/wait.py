@@ -1,4 +1,4 @@
-"""Wait as long as something moves: check first, then again and again, and stop early if waiting cannot help."""
+"""Wait as long as there is progress: check repeatedly, and stop early if waiting cannot help."""
 
 import time
 from collections.abc import Callable
@@ -8,32 +8,32 @@ from typing import Any
 from kubetasks.errors import TaskError
 from kubetasks.terminal import interruption
 
-REST = 2  # times as long as a check took
-LONGEST_SECONDS = 2.0  # between two checks
-MOST = 10  # times as long as without anything new
+REST = 2  # times the duration of a check, as the pause after it
+LONGEST_SECONDS = 2.0  # the longest such pause
+MOST = 10  # times the timeout, however much progress there is
 
 
 @dataclass(frozen=True)
 class Pending:
-    """Not there yet; `detail` says what is missing, for the line that a person reads."""
+    """Not done yet; `detail` says what is missing, for the line shown to the user."""
 
     detail: str
 
 
 @dataclass(frozen=True)
 class Done:
-    """There."""
+    """Nothing left to wait for."""
 
     detail: str = ""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """Waiting cannot help, once this has lasted for `grace` seconds.
+    """Waiting cannot help once this failure has lasted for `grace` seconds.
 
-    `code` names the kind of failure and `subject` what has it: both, and the grace, the same in the next state means that
-    it lasts.
-    `error` is what to raise, if that is known already.
+    `code` names the kind of failure, and `subject` the object that has it. The failure lasts as long
+    as both, and `grace`, stay the same from state to state.
+    `error` is the exception to raise, if it is already known.
     """
 
     reason: str
@@ -56,11 +56,11 @@ def until(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> State:
-    """Call `check` until it returns Done or a Failed that has lasted, or nothing new comes for `timeout` seconds.
+    """Call `check` until it returns Done or a Failed that has lasted, or until `timeout` seconds pass without a new detail.
 
-    Return the last state. So a slow machine gets the time that it needs, and what goes back and forth ends. `on_change` gets
-    each change. Between two checks `pause` seconds pass, or twice as long as a check took, 2 s at most: while a hundred pods
-    start, the API server and the node have other work.
+    Return the last state. A slow machine thus gets the time that it needs, and a state that only alternates times out.
+    `on_change` gets each change. Pause between two checks for `pause` seconds, or for twice the duration of a check, up to 2 s:
+    while a hundred pods start, the API server and the node are busy.
     """
     begun = clock()
     deadline = begun + timeout
@@ -73,7 +73,7 @@ def until(
             return state
         detail = state.detail if isinstance(state, Pending) else state.reason
         if known and detail not in known:
-            deadline = min(now + timeout, begun + MOST * timeout)  # a detail may have a number that is new each time
+            deadline = min(now + timeout, begun + MOST * timeout)  # limited: a detail may contain a number that is new each time
         known.add(detail)
         left = deadline - now
         if isinstance(state, Failed):
@@ -96,7 +96,7 @@ def until_done(
 ) -> None:
     """Call `check` until it returns Done; `options` are those of `until`.
 
-    Raise `error`: with the reason and hint of a Failed, or with `late`, what was missing and `hint`.
+    Otherwise raise a Failed's own error, or `error` with its reason and hint, or with `late`, what is missing and `hint`.
     """
     end = until(check, timeout=timeout, **options)
     if isinstance(end, Failed):

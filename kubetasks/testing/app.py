@@ -1,4 +1,4 @@
-"""The application in a namespace of a cluster, as a value. Whatever fails raises TaskError, in the project's own words."""
+"""The application in a namespace of a cluster. Failures raise TaskError, whose message has the project's own commands."""
 
 import os
 from collections.abc import Callable
@@ -29,9 +29,9 @@ class App(Namespace):
 
     @property
     def url(self) -> str:
-        """A URL that answers, the preferred one if there are several. Raises ExposeError if none does.
+        """A URL that answers, the preferred one if several do. Raises ExposeError if none does.
 
-        To a service without an address outside, a port of this machine is forwarded until `close`.
+        For a service without an address outside the cluster, a local port is forwarded until `close`.
         """
         return self._run().seen.require_answer() or self._forward.url()
 
@@ -40,32 +40,32 @@ class App(Namespace):
         return Forward(self._run)
 
     def close(self) -> None:
-        """End what `url` may have begun; the fixture does."""
+        """Stop the port forwarding that `url` may have started; the fixture calls this."""
         self._forward.close()
 
     def sending(self) -> Callable[[], Object | None]:
-        """Return a function that sends one request, and returns its answer. Raises ExposeError."""
+        """Return a function that sends one request and returns the answer, or None without a good one. Raises ExposeError."""
         seen = self._run().seen
         return partial(seen.send, seen.require_answer())
 
     @property
     def urls(self) -> dict[str, str]:
-        """Each URL at which it may answer, by "mapped port", "load balancer" or "node port"; none if it is not exposed."""
+        """The URLs at which it may answer, by "mapped port", "load balancer" or "node port"; {} if it is not exposed."""
         return {address.way: address.url for address in self._run().seen.addresses}
 
     def pods(self) -> frozenset[str]:
-        """The names of the pods that get its service's requests."""
+        """Return the names of the pods to which its service sends requests."""
         return self._run().seen.ready_pods
 
     def scale(self, replicas: int) -> None:
-        """Scale, and wait until every pod answers. Raises SettingError, RolloutError with a diagnosis, ExposeError."""
+        """Scale to `replicas` pods; wait until each answers. Raises SettingError, RolloutError with a diagnosis, ExposeError."""
         wanted = whole_number("replicas", replicas, 0, MOST_REPLICAS)
         converge.converge(self._run(), Desired(replicas=wanted), serve="always")
 
     def rollout(self, source: Path | None = None) -> str:
-        """Build that folder, by default the project's own, roll it out, and wait until its pods answer; return its build id.
+        """Build the folder `source`, by default the project's own, roll it out, wait until its pods answer; return its build id.
 
-        The manifests and the other images stay the project's. Raises ImageError, RolloutError with a diagnosis, ExposeError.
+        The manifests and the other images are still the project's. Raises ImageError, RolloutError with a diagnosis, ExposeError.
         """
         run = self._run()
         if source:
@@ -77,7 +77,7 @@ class App(Namespace):
         return self._roll_out(run, exposed=False)
 
     def deploy(self) -> None:
-        """Build, deploy and expose it. Raises what `rollout` raises."""
+        """Build, deploy and expose the application. Raises what `rollout` raises."""
         self._roll_out(self._run(), exposed=True)
 
     def _roll_out(self, run: Run, *, exposed: bool) -> str:

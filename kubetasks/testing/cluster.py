@@ -1,4 +1,4 @@
-"""A cluster, and the application in a namespace of it, as values. Whatever fails raises TaskError, in the project's own words."""
+"""A cluster for tests, and the removal of what they created. Failures raise TaskError, with the project's own commands."""
 
 import os
 import tempfile
@@ -25,15 +25,15 @@ from kubetasks.terminal.door import nowhere
 from kubetasks.terminal.report import Report
 from kubetasks.testing.ledger import Entry, Ledger
 
-KUBECTL_SECONDS = 600  # more than a test waits for with --timeout
+KUBECTL_SECONDS = 600  # longer than a test waits with kubectl's --timeout
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster for tests of a project.
+    """A cluster for the tests of a project.
 
-    `given` has its settings, such as "cluster.name", and `environment` the others. What is about to be created is noted in the
-    `ledger`, if there is one, so that it is removed in the end.
+    `given` has its settings, such as "cluster.name"; the others come from the variables in `environment`. Everything is noted in
+    the `ledger`, if there is one, before it is created, so that it can be removed in the end.
     """
 
     project: Project = field(repr=False)
@@ -55,14 +55,14 @@ class Cluster:
         return settings.read(self.project, {prefix: config} if prefix else config, self.environment)
 
     def run(self, namespace: str = "") -> Run:
-        """A new run of the pipeline, which asks the cluster anew. Messages say what a person types for it from now on."""
-        speak(self.project.words)  # the settings may be what is wrong
+        """Return a new run, which reads the cluster again. Commands in messages are then for this cluster and namespace."""
+        speak(self.project.words)  # before the settings are read, which may fail
         chosen = replace(self.settings, namespace=namespace or self.settings.namespace)
         speak(replace(self.project.words, command=self.command(namespace)))
         return Run(chosen, Report(), agreed=True)
 
     def command(self, namespace: str = "") -> str:
-        """The words to type before the name of a task, for this cluster and that namespace of it."""
+        """Return what the user types before the name of a task to run it on this cluster, in that namespace if one is given."""
         own = {"cluster.provider": self.settings.provider, "cluster.name": self.settings.cluster}
         theirs = {f"cluster.{name}": getattr(self.settings, name) for name in ("provider", "context", "kubeconfig")}
         chosen = {**(theirs if self.settings.context else own), "app.namespace": namespace}
@@ -71,26 +71,26 @@ class Cluster:
 
     @property
     def shared(self) -> bool:
-        """Whether it is an existing cluster, which others use."""
+        """Whether it is an existing cluster, which other users may share."""
         return self.run().provider.shared
 
     @property
     def name(self) -> str:
-        """The cluster's name, or its context if it is an existing one."""
+        """The cluster's name, or the context of an existing cluster."""
         return self.run().provider.name
 
     @property
     def kubeconfig(self) -> Path:
-        """The path of its kubeconfig; of an existing one, it may be several with colons between them, as in KUBECONFIG."""
+        """The path of its kubeconfig; for an existing cluster possibly several paths, separated by colons as in KUBECONFIG."""
         return Path(self.run().provider.kubeconfig)
 
     @property
     def context(self) -> str:
-        """Its context in the kubeconfig. Raises ClusterError if it does not run."""
+        """Its context in the kubeconfig. Raises ClusterError if it is not running."""
         return self.run().cluster.context
 
     def entry(self, **what: str) -> Entry:
-        """This cluster as an entry of the ledger."""
+        """Return the ledger entry for this cluster, with `what` added."""
         app, used = self.project.application, self.settings
         project = {"name": app.name, "folder": str(self.project.folder), "owner": app.owner.name}
         given = {"cluster.provider": used.provider} | (
@@ -101,20 +101,20 @@ class Cluster:
         return {"project": project | {"prefix": self.project.prefix, "command": self.project.command}, "given": given, **what}
 
     def note(self, **what: str) -> None:
-        """Note what is about to be created for this cluster."""
+        """Note in the ledger what is about to be created for this cluster."""
         if self.ledger:
             self.ledger.note(self.entry(**what))
 
     def note_images(self, run: Run) -> None:
-        """Note the images that are about to be built, unless they were there before any run of tests."""
+        """Note the images that are about to be built, except those that existed before any test run."""
         for name in (made.reference for made in run.images):
             if run.engine.image_id(name) is None or (self.ledger and self.ledger.named_elsewhere(name)):
                 self.note(image=name)
 
     def start(self, *, with_image: bool = False) -> None:
-        """Start the cluster, created first if there is none; an existing one must answer. Raises SettingError, ClusterError.
+        """Start the cluster, creating it if necessary; an existing cluster must answer. Raises SettingError, ClusterError.
 
-        `with_image`: the application is deployed in it soon, so its image is built and delivered meanwhile.
+        `with_image`: also build and deliver the images meanwhile, because the application will be deployed soon.
         """
         run = self.run()
         desired.check(run.app, run.manifests, exposed=True)
@@ -125,7 +125,7 @@ class Cluster:
         if not with_image:
             pipeline.ensure(run)
             return
-        with suppress(ImageError):  # whoever deploys it is told
+        with suppress(ImageError):  # the deployment will report it
             self.note_images(run)
             app.prepare(run, tagged=False)
 
@@ -134,7 +134,7 @@ class Cluster:
         pipeline.delete(self.run())
 
     def kubectl(self, *words: str, namespace: str = "", stdin: str = "", timeout: float = KUBECTL_SECONDS) -> str:
-        """Run kubectl, and return its output. Raises ProgramError, with its words, if it fails or exceeds `timeout` seconds."""
+        """Run kubectl and return its output. Raises ProgramError, with its messages, if it fails or exceeds `timeout` seconds."""
         argv, environment = self.command_line(*words, namespace=namespace)
         with tempfile.TemporaryFile() as given:
             given.write(stdin.encode())
@@ -142,7 +142,7 @@ class Cluster:
             return shell.run(argv, env=environment, stdin=given, timeout=timeout)
 
     def command_line(self, *words: str, namespace: str = "") -> tuple[list[str], dict[str, str]]:
-        """The words of a command with kubectl, and the variables that it needs. Raises ClusterError."""
+        """Return the words of a kubectl command, and the environment variables that it needs. Raises ClusterError."""
         run = self.run()
         where = ["--context", run.cluster.context, *(["--namespace", namespace] if namespace else [])]
         return [requirements.kubectl().reference, *where, *words], {"KUBECONFIG": run.provider.kubeconfig}
@@ -153,7 +153,7 @@ class Cluster:
         return self.run().kube.api
 
     def load_image(self, reference: str) -> None:
-        """Give the nodes an image that this machine's engine has. Raises ImageError, SettingError on an existing cluster."""
+        """Load an image from this machine's engine into the nodes. Raises ImageError, SettingError on an existing cluster."""
         run = self.run()
         if self.shared:
             raise SettingError("The nodes of an existing cluster pull their images.", "Push it to a registry")
@@ -162,17 +162,17 @@ class Cluster:
         run.provider.supply([reference])
 
     def create_namespace(self, name: str, labels: Mapping[str, str]) -> None:
-        """Create a namespace of the owner's with these labels too."""
+        """Create a namespace with these labels and the owner's."""
         run = self.run()
         self.note(namespace=name)
         metadata = {"name": name, "labels": {**labels, **run.app.owner.labels}}
         objects.apply(run.kube, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
     def delete_namespace(self, name: str, *, wait: bool) -> None:
-        """Delete a namespace of the owner's; its services at once, so that others may have their addresses."""
+        """Delete a namespace with the owner's label, its services first, so that other services can get their addresses."""
         run = self.run()
         if there := objects.there(run.kube, reference("Namespace", name)):
-            if self.shared:  # otherwise the cluster goes
+            if self.shared:  # any other cluster is deleted as a whole
                 objects.begin_deletion(run.kube, candidates.outside(self.run(name)))
             run.kube.request("DELETE", path("Service", name))
             if wait:
@@ -181,20 +181,20 @@ class Cluster:
                 run.kube.request("DELETE", path("Namespace", name=name))
 
     def diagnosis(self, namespace: str, first: Sequence[Object] = ()) -> str:
-        """Diagnose these objects and then the namespace, on one screen."""
+        """Diagnose these objects, then the namespace, and return one screen of text."""
         return diagnose.of_namespace(self.run(namespace), first).text()
 
 
 def of_entry(entry: Entry) -> Cluster:
-    """The cluster of a note, whatever the environment says of another one."""
+    """Return the cluster of a ledger entry, regardless of the INVOKE_ variables that are set now."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("INVOKE_")}
     return Cluster(Project.of(**entry["project"]), entry["given"], environment=environment)
 
 
 def remove(entry: Entry, ledger: Ledger | None = None) -> None:
-    """Remove what a note says was about to be created, if it is there and the owner's. Raises TaskError.
+    """Remove what a ledger entry names, if it exists and has the owner's label. Raises TaskError.
 
-    Not an image that another run than that of the `ledger` has noted too.
+    With a `ledger`, keep an image that another run has noted too.
     """
     cluster = of_entry(entry)
     if "image" in entry:
@@ -202,12 +202,12 @@ def remove(entry: Entry, ledger: Ledger | None = None) -> None:
             _remove_image(cluster.run(), entry["image"])
     elif "namespace" not in entry:
         cluster.delete()
-    elif cluster.shared:  # any other goes with its cluster
+    elif cluster.shared:  # any other namespace is deleted with its cluster
         cluster.delete_namespace(entry["namespace"], wait=True)
 
 
 def _remove_image(run: Run, reference: str) -> None:
-    """Remove an image's name, and those that pushing it has left; two workers that build it at once leave one without."""
+    """Remove an image reference, those that pushes added, and the untagged image left if two workers built it at once."""
     engine = run.host_engine
     wanted, repository = engine.image_id(reference), reference.partition(":")[0]
     for name in engine.image_tags(repository):
@@ -217,7 +217,7 @@ def _remove_image(run: Run, reference: str) -> None:
 
 
 def kept(entry: Entry) -> str:
-    """How a person reaches what was kept, and what removes it; "" for an image, and for what has gone."""
+    """Return how to reach what was kept and how to remove it; "" for an image, or if it no longer exists."""
     cluster, namespace = of_entry(entry), entry.get("namespace", "")
     if "image" in entry or cluster.run().provider.phase() == "missing":
         return ""

@@ -1,8 +1,8 @@
-"""The ledger of a run of pytest: all that it creates, noted before in a file. The next run removes what a killed one left.
+"""The ledger of a pytest run: a file that lists everything before it is created. The next run removes what a killed one left.
 
-What is noted may have gone since.
+What an entry names may no longer exist.
 
-Each process of a run holds the file's lock, shared, until its end; the operating system releases it.
+Each process of a run holds a shared lock on the file until it ends; the operating system releases the lock of a killed one.
 """
 
 import fcntl
@@ -24,21 +24,21 @@ Remove = Callable[[Entry], None]  # may raise TaskError
 
 
 class Ledger:
-    """The notes of one run, whose `token` no other run has."""
+    """The entries of one run; no other run has its `token`."""
 
     def __init__(self, token: str) -> None:
         self.path = folder() / f"{token}.jsonl"
         self._file: IO[str] | None = None
 
     def hold(self) -> None:
-        """Let no other run remove what is noted, until this process ends."""
+        """Lock the file until this process ends, so that no other run removes what is noted."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         while self._file is None:
             file = self.path.open("a")
             fcntl.flock(file, fcntl.LOCK_SH)
             if self.path.exists() and os.fstat(file.fileno()).st_ino == self.path.stat().st_ino:
                 self._file = file
-            else:  # another run has just taken it for one that was killed
+            else:  # another run has just removed the file, taking this run for a killed one
                 file.close()
 
     def note(self, entry: Entry) -> None:
@@ -49,14 +49,14 @@ class Ledger:
         self._file.flush()
 
     def end(self, remove: Remove) -> list[str]:
-        """Call `remove` for what is noted, the newest first, once no other process of the run is left; return what failed."""
+        """Wait for the run's other processes to end, then call `remove` for each entry, newest first; return what failed."""
         if self._file is not None:
             self._file.close()
             self._file = None
         return _settle(self.path, remove, wait=True)
 
     def named_elsewhere(self, word: str) -> bool:
-        """Whether another run has noted something with that word in it."""
+        """Return whether an entry of another run contains this word."""
         for path in folder().glob("*.jsonl"):
             with suppress(FileNotFoundError):  # its run has just ended
                 if path != self.path and json.dumps(word) in path.read_text():
@@ -65,17 +65,17 @@ class Ledger:
 
 
 def folder() -> Path:
-    """Where the runs of all projects have their notes."""
+    """Return the folder with the ledgers of all projects' runs."""
     return settings.cache_folder(os.environ) / NOTES
 
 
 def remove_dead(remove: Remove) -> list[str]:
-    """Call `remove` for what runs that were killed have noted; return what failed, and is noted still."""
+    """Call `remove` for the entries of killed runs; return what failed. Entries that failed stay in their ledger."""
     return [words for path in sorted(folder().glob("*.jsonl")) for words in _settle(path, remove, wait=False)]
 
 
 def _settle(path: Path, remove: Remove, *, wait: bool) -> list[str]:
-    """Remove what the file notes, unless its run goes on; it stays with what could not be removed. Return why."""
+    """Remove what the file names, and keep what fails; return why. Skip a run in progress, or with `wait` wait for its end."""
     problems: list[str] = []
     try:
         file = path.open("r+")
@@ -104,6 +104,6 @@ def _settle(path: Path, remove: Remove, *, wait: bool) -> list[str]:
 
 
 def _entries(text: str) -> list[Entry]:
-    """The entries; a last line that was cut off is left out."""
+    """Return the entries, without a last line that was cut off."""
     entries: list[Entry] = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-    return [entry for entry in entries if "gone" not in entry]  # which an earlier version has written
+    return [entry for entry in entries if "gone" not in entry]  # written by earlier versions

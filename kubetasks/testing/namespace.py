@@ -1,4 +1,4 @@
-"""A namespace of a cluster, and what a test does with objects in it, in kubectl's words."""
+"""A namespace of a cluster, and what a test does with the objects in it, with methods named like kubectl's commands."""
 
 import json
 import time
@@ -15,26 +15,26 @@ from kubetasks.testing.cluster import KUBECTL_SECONDS, Cluster
 
 SECONDS = 120.0
 POD_SECONDS = 60.0
-LOOK_SECONDS = 5.0  # how often it is asked whether what is waited for has failed
-BARE = ("delete", "create")  # what kubectl waits for without `condition=`
+LOOK_SECONDS = 5.0  # between two checks whether the awaited object has failed
+BARE = ("delete", "create")  # kubectl waits for these without `condition=`
 GIVEN = ("jsonpath=", "condition=")
-NOT_YET = ("timed out waiting", "condition not met for")  # kubectl's words; the second if it was given no time
+NOT_YET = ("timed out waiting", "condition not met for")  # kubectl's messages; the second one for a timeout of 0
 PODS = ("pod/", "pods/", "po/")
 
 
 @dataclass(frozen=True)
 class Namespace:
-    """`what` is KIND/NAME, as kubectl takes it. What fails raises ProgramError, with kubectl's words, but for `wait`."""
+    """A namespace. `what` is KIND/NAME as in kubectl. Failures raise ProgramError, with kubectl's messages, except in `wait`."""
 
     cluster: Cluster
     namespace: str
 
     def kubectl(self, *words: str, stdin: str = "", timeout: float = KUBECTL_SECONDS) -> str:
-        """Run kubectl in this namespace, and return its output; it fails also after `timeout` seconds."""
+        """Run kubectl in this namespace and return its output. It also fails if it exceeds `timeout` seconds."""
         return self.cluster.kubectl(*words, namespace=self.namespace, stdin=stdin, timeout=timeout)
 
     def apply(self, what: Path | str | Object | Sequence[Object]) -> None:
-        """Apply the objects of a file or of a folder, or these, whoever set their fields before."""
+        """Apply the objects of a file or folder, or the given ones, even if another field manager owns their fields."""
         words = ("apply", "--server-side", "--force-conflicts", "--filename")
         if isinstance(what, Path | str):
             self.kubectl(*words, str(what))
@@ -43,29 +43,29 @@ class Namespace:
         self.kubectl(*words, "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
 
     def delete(self, what: str, timeout: float = SECONDS) -> None:
-        """Delete an object, if it is there, and wait until it is gone."""
+        """Delete an object, if it exists, and wait until it is gone."""
         self.kubectl("delete", what, "--ignore-not-found", timeout=timeout)
 
     def get(self, kind: str, name: str = "") -> Object:
-        """An object; without a name those of the kind, under `items`."""
+        """Return an object; without a name, all objects of the kind, under `items`."""
         found: Object = json.loads(self.kubectl("get", kind, *([name] if name else []), "--output=json"))
         return found
 
     def wait(self, what: str, condition: str, timeout: float = SECONDS) -> None:
-        """Wait for a condition, such as Available, or "delete", or "jsonpath={.status.phase}=Bound".
+        """Wait for a condition, such as Available, or for "delete", or for "jsonpath={.status.phase}=Bound".
 
-        Raises RolloutError, with the diagnosis, if it has not come after `timeout` seconds, or cannot come any more.
+        Raises RolloutError, with the diagnosis, if it is not met within `timeout` seconds or can no longer be met.
         """
         with Report().step(f"Waiting for {condition} of {what}"):
             why, there = self._waited(what, condition, timeout)
             if why:
                 sentence, screen = f"{what}: {why}", ""
-                with suppress(TaskError):  # the cluster may refuse to tell more: the sentence is known
+                with suppress(TaskError):  # without a diagnosis, report the sentence alone
                     screen = f"{sentence}\n{self.cluster.diagnosis(self.namespace, there)}"
                 raise RolloutError(sentence, screen=screen)
 
     def _waited(self, what: str, condition: str, timeout: float) -> tuple[str, list[Object]]:
-        """Why it has not come, "" if it has; and the objects of that name."""
+        """Return why the condition is not met, "" if it is, and the objects that `what` names."""
         bare = condition in BARE
         asked = condition if bare or condition.startswith(GIVEN) else f"condition={condition}"
         until = time.monotonic() + timeout
@@ -80,7 +80,7 @@ class Namespace:
                 return why, []
             there = [] if bare else self._named(what)
             failed = next(filter(None, map(readiness.failure, there)), "")
-            if failed and left:  # that may be what is waited for, and have come meanwhile
+            if failed and left:  # check once more: the failure may be the awaited condition
                 until = 0.0
             elif failed:
                 return f"it has failed: {failed}", there
@@ -89,7 +89,7 @@ class Namespace:
                 return f"{condition} has not come within {timeout:g} s{'; it has ' if found else ''}{', '.join(found)}", there
 
     def _named(self, what: str) -> list[Object]:
-        """The objects of that name, none if there are none."""
+        """Return the objects that `what` names, [] if there are none."""
         try:
             found = self.get(what)
         except ProgramError:
@@ -98,12 +98,12 @@ class Namespace:
         return items
 
     def logs(self, what: str) -> str:
-        """The logs of a pod, or of an object's pods."""
+        """Return the logs of a pod, or of all pods of an object."""
         several = [] if what.startswith(PODS) or "/" not in what else ["--all-pods"]
         return self.kubectl("logs", what, "--all-containers", "--tail=-1", *several)
 
     def events(self) -> list[Object]:
-        """The events, the newest last."""
+        """Return the events, newest last."""
         return sorted(self.get("events")["items"], key=problems.event_time)
 
     def exec(self, what: str, *command: str, timeout: float = SECONDS) -> str:
@@ -112,11 +112,11 @@ class Namespace:
 
     @contextmanager
     def port_forward(self, what: str, port: int, timeout: float = POD_SECONDS) -> Iterator[str]:
-        """In the block, what listens at that port of an object's pod answers at the HOST:PORT that it gives.
+        """Forward a local port to `port` of a pod, or of one of an object's pods, in the block; yield the local HOST:PORT.
 
-        A pod must run within `timeout` seconds. Raises RolloutError if one that is named does not, or is not there.
+        The pod must run within `timeout` seconds. Raises RolloutError if a pod given by name does not, or does not exist.
         """
-        if what.startswith(PODS) or "/" not in what:  # kubectl waits for any other object's
+        if what.startswith(PODS) or "/" not in what:  # for any other object, kubectl waits
             self.wait(what if "/" in what else f"pod/{what}", "jsonpath={.status.phase}=Running", timeout)
         words = ("port-forward", what, f":{port}", f"--pod-running-timeout={timeout:.1f}s")
         argv, environment = self.cluster.command_line(*words, namespace=self.namespace)

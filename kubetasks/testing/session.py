@@ -1,4 +1,4 @@
-"""One run of pytest: its cluster is made once, whichever of its processes asks first, and removed when the run ends."""
+"""One pytest run: the first of its processes to request the cluster creates it; it is removed when the run ends."""
 
 import hashlib
 import json
@@ -21,18 +21,18 @@ from kubetasks.testing import shared_folder
 from kubetasks.testing.cluster import Cluster, kept, remove
 from kubetasks.testing.ledger import Entry, Ledger, remove_dead
 
-BROKEN = "broken"  # why something that the processes share could not be made
-FIRST_PORT, PORTS = 20000, 9000  # a person's cluster is unlikely to want them
+BROKEN = "broken"  # the JSON key of the reason why something shared could not be created
+FIRST_PORT, PORTS = 20000, 9000  # the user's own clusters are unlikely to use them
 
 
 class BrokenError(Exception):
-    """A shared part of the run could not be made; the text says why, with the traceback of a bug."""
+    """Something that the run's processes share could not be created; the text says why, with the traceback if it is a bug."""
 
 
 class Session:
-    """The run that this process belongs to. Nothing is touched before its first cluster.
+    """The run that this process belongs to. It changes nothing before its first cluster is requested.
 
-    `token` is in the names of all that it creates. `given` are the settings that the options of pytest give.
+    `token` is part of the names of its clusters. `given` are the settings from pytest's options.
     """
 
     def __init__(self, token: str, given: Mapping[str, str], *, keep: bool) -> None:
@@ -43,18 +43,18 @@ class Session:
         self._folder = shared_folder(token)
 
     def cluster(self, project: Project, *, with_image: bool = False) -> Cluster:
-        """The run's cluster for the project, started; `with_image` is that of `Cluster.start`.
+        """Return the run's cluster for the project, started; `with_image` is that of `Cluster.start`.
 
-        Raises SetupError if this machine lacks something, BrokenError.
+        Raises SetupError if this machine lacks something, BrokenError if an earlier attempt failed, or another TaskError.
         """
         self.ledger.hold()
-        whose = hashlib.sha256(project.application.owner.name.encode()).hexdigest()[:4]  # two applications may have one name
+        whose = hashlib.sha256(project.application.owner.name.encode()).hexdigest()[:4]  # two applications may have the same name
         name = f"cluster-{project.application.name}-{whose}"
         given = once(self._folder, name, lambda: self._start(self._new(project, whose), with_image=with_image))
         return Cluster(project, given, self.ledger)
 
     def throwaway(self, project: Project, nodes: int, kind: str) -> Cluster:
-        """A cluster of its own for one test, started. Raises SettingError if a context is given; TaskError."""
+        """Create and start a cluster for one test alone. Raises SettingError if a context is given, or another TaskError."""
         chosen = replace(project, kind=project.folder / kind) if kind else project
         made = self._new(chosen, secrets.token_hex(2), {"cluster.nodes": str(nodes)})
         if made.shared:
@@ -63,7 +63,7 @@ class Session:
         return made
 
     def _new(self, project: Project, suffix: str, given: Mapping[str, str] = {}) -> Cluster:
-        """One that does not exist yet, unless it is an existing context."""
+        """Return a cluster that does not exist yet, or the existing one if a context is given."""
         name = f"{project.application.name[: LONGEST_NAME - 13]}-{self.token}{suffix}"
         own = {"cluster.name": name, "cluster.port": str(FIRST_PORT + secrets.randbelow(PORTS))}
         return Cluster(project, {**self._given, **own, **given}, self.ledger)
@@ -71,7 +71,7 @@ class Session:
     def _start(self, cluster: Cluster, *, with_image: bool = False) -> dict[str, str]:
         self._folder.mkdir(parents=True, exist_ok=True)
         run = cluster.run()
-        speak(cluster.project.words)  # what this machine lacks is not the cluster's own
+        speak(cluster.project.words)  # what this machine lacks does not depend on this cluster
         lacking = [item for item in inventory.look(run.settings, run.provider.requirements) if not item.present]
         if lacking:
             names = ", ".join(item.name for item in lacking)
@@ -82,9 +82,9 @@ class Session:
         return dict(cluster.given)
 
     def end(self) -> list[str]:
-        """Remove what the run has created, once its other processes have ended; return what could not be, and why.
+        """Remove everything the run created, once its other processes have ended; return what could not be removed, and why.
 
-        What is to be kept is told instead.
+        With `keep`, print how to reach it instead.
         """
         return self.ledger.end(_tell if self.keep else partial(remove, ledger=self.ledger))
 
@@ -96,9 +96,9 @@ def _tell(entry: Entry) -> None:
 
 
 def once(folder: Path, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what `make` returned to the first process that asked for that name in the folder, as JSON.
+    """Return what `make` returned in the first process that asked for this name; the folder keeps it, as JSON.
 
-    If it raises something, so does this; each process that asks later gets a BrokenError with its words.
+    If `make` raises an error, it is raised here too, and each process that asks later gets a BrokenError with its message.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.json"

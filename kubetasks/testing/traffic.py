@@ -1,4 +1,4 @@
-"""Requests to the application, each over a connection of its own, and who answered them."""
+"""Requests to the application, each over a new connection, and the pods that answered them."""
 
 import threading
 import time
@@ -10,24 +10,24 @@ from dataclasses import dataclass, field
 from kubetasks.kube.client import Object
 from kubetasks.project.application import Application
 
-PAUSE = 0.002  # seconds between two requests of a client: leaves the cluster some of the processor
+PAUSE = 0.002  # seconds between two requests of a client, to leave the cluster some CPU time
 ANSWER_SECONDS = 60.0
 
 
 @dataclass
 class Requests:
-    """How many requests each pod answered, "" if answers do not name theirs, and how many had no good answer."""
+    """How many requests each pod answered ("" if answers do not name their pod), and how many got no good answer."""
 
     pods: Counter[str] = field(default_factory=Counter)
     failed: int = 0
 
     @property
     def answered(self) -> int:
-        """How many had a good answer."""
+        """How many requests got a good answer."""
         return self.pods.total()
 
     def at_least(self, requests: int) -> None:
-        """Wait until so many requests of a load have been answered. Raises AssertionError after ANSWER_SECONDS."""
+        """Wait until `requests` requests of a load have been answered. Raises AssertionError after ANSWER_SECONDS."""
         until = time.monotonic() + ANSWER_SECONDS
         while self.answered < requests:
             assert time.monotonic() < until, f"only {self.answered} of {requests} requests were answered, {self.failed} failed"
@@ -35,14 +35,14 @@ class Requests:
 
 
 class Traffic:
-    """Sends requests to the application with what `sending` returns: GET /, or of its health path if answers name no pod."""
+    """Sends requests with the function that `sending` returns: GET /, or its health path if answers do not name their pod."""
 
     def __init__(self, app: Application, sending: Callable[[], Callable[[], Object | None]]) -> None:
         self._app = app
         self._sending = sending
 
     def __call__(self, requests: int = 60) -> Requests:
-        """Send so many requests, one after the other."""
+        """Send `requests` requests, one after the other."""
         send, made = self._sending(), Requests()
         for _ in range(requests):
             self._count(send(), made)
@@ -50,7 +50,7 @@ class Traffic:
 
     @contextmanager
     def load(self, clients: int = 2) -> Iterator[Requests]:
-        """Send requests in the background until the end of the block: `with k8s_traffic.load() as load: ...`."""
+        """Send requests from `clients` threads until the end of the block: `with k8s_traffic.load() as load: ...`."""
         send, made, ended = self._sending(), Requests(), threading.Event()
 
         def client() -> None:

@@ -1,1 +1,1 @@
-"""kind: a cluster whose nodes are containers. kind has no SDK, so it is called as a program."""
+"""kind: a cluster whose nodes are containers. kind has no Python SDK, so its program is run."""

@@ -1,4 +1,4 @@
-"""The adapter for kind: a cluster of containers on a Docker network of its own."""
+"""The adapter for kind: a cluster of containers on its own Docker network."""
 
 import re
 import tempfile
@@ -26,21 +26,21 @@ from kubetasks.terminal.door import At, nowhere, pairs
 if TYPE_CHECKING:
     from kubetasks.engine.client import Container
 
-PRELOAD_SECONDS = 20.0  # a new node needs until its containerd runs
+PRELOAD_SECONDS = 20.0  # until containerd runs on a new node
 MTU = "com.docker.network.driver.mtu"
-PORT_TAKEN = ("address already in use", "port is already allocated")  # Docker's words
+PORT_TAKEN = ("address already in use", "port is already allocated")  # in Docker's error messages
 
 
 @dataclass(eq=False)
 class Kind(Own):
-    """The network says whose the cluster is: kind cannot label its containers."""
+    """The cluster's network carries the owner's label: kind cannot label its containers."""
 
     requirements = (requirements.KIND, requirements.KIND_NODE_IMAGE, requirements.LOAD_BALANCER, requirements.REGISTRY)
     mark = "/kind/simple-server-tasks-created"
     node_port = NODE_PORT
-    _port: int  # that is wanted of 127.0.0.1
-    _file: Path | None = None  # kind's configuration, as a person wrote it
-    _network_would_be_gone: bool = field(default=False, init=False)  # by now, under --dry
+    _port: int  # the wanted port of 127.0.0.1
+    _file: Path | None = None  # the user's kind configuration
+    _network_would_be_gone: bool = field(default=False, init=False)  # under --dry: it would be removed by now
 
     @cached_property
     def _registry(self) -> Registry:
@@ -57,7 +57,7 @@ class Kind(Own):
         return asked if asked > 1 else len(self._theirs.get("nodes") or ()) or 1  # 1 is the default
 
     def config(self) -> Config:
-        """The configuration of a new cluster, on a port that is free now."""
+        """Return the configuration of a new cluster, with a mapped port that is free now."""
         node, timeout = self._find(requirements.KIND_NODE_IMAGE, self._engine), self._wanted.timeout
         port, given = free_port(self._port), (self._theirs, self._file)
         return Config(self.name, node.reference, port, self.kubeconfig, self._size, timeout, *given)
@@ -67,10 +67,10 @@ class Kind(Own):
 
     @property
     def config_file(self) -> Path:
-        """The configuration that kind was given; who has it has created the cluster."""
+        """The configuration file that kind was given; the clone that has it created the cluster."""
         return self.folder / "kind.yaml"
 
-    # what is there
+    # current state
 
     def _nodes(self) -> "list[Container]":
         nodes = self._engine.containers(f"io.x-k8s.kind.cluster={self.name}")
@@ -78,7 +78,7 @@ class Kind(Own):
         return sorted(ours, key=lambda node: (node.name != control_plane(self.name), node.name))
 
     def _require_ours(self, nodes: "list[Container]") -> None:
-        """Raises OwnershipError if the nodes are not ours. A pruned network cannot say so: then our mark must."""
+        """Raise OwnershipError unless these tasks created the nodes. Without the network, `config_file` or the mark shows it."""
         if any(self.name not in node.attrs["NetworkSettings"]["Networks"] for node in nodes):
             raise foreign(f"A kind cluster {self.name}")
         if not (self._has_network() or self.config_file.exists() or super()._complete(nodes)):
@@ -92,7 +92,7 @@ class Kind(Own):
         return nodes[0].name == control_plane(self.name) and (self._has_kubeconfig(nodes) or super()._complete(nodes))
 
     def _has_kubeconfig(self, nodes: "list[Container]") -> bool:
-        """Whether our kubeconfig file is that of these nodes, and whole: kind writes it when all else is done."""
+        """Whether the kubeconfig file belongs to these nodes, and is complete: kind writes it last."""
         port = nodes[0].attrs["HostConfig"]["PortBindings"][f"{API_PORT}/tcp"][0]["HostPort"]
         try:
             text = Path(self.kubeconfig).read_bytes()
@@ -120,15 +120,15 @@ class Kind(Own):
         )
 
     def _begin_kubeconfig(self) -> None:
-        """Make room for the kubeconfig: kind would add to the file, which it cannot if it is damaged."""
+        """Create the folder, and remove an old kubeconfig: kind would merge into the file, and fails if it is damaged."""
         self._make_folder()
         Path(self.kubeconfig).unlink(missing_ok=True)
 
     def _differences(self, nodes: "list[Container]") -> Mapping[str, tuple[str, str]]:
         kubernetes = kubernetes_of(str(nodes[0].attrs["Config"]["Image"])) or self._wanted.kubernetes
         asked, mapped = self._port, _mapped_port(nodes[0])
-        size = len(nodes) if self._file and self._wanted.nodes == 1 else self._wanted.nodes  # the file is read for a new one
-        port = mapped if mapped and asked != int(DEFAULTS["cluster"]["port"]) else asked  # the default one may have been taken
+        size = len(nodes) if self._file and self._wanted.nodes == 1 else self._wanted.nodes  # only a new cluster reads the file
+        port = mapped if mapped and asked != int(DEFAULTS["cluster"]["port"]) else asked  # the default port may have been taken
         return {
             f"{INVOKE}_CLUSTER_NODES": (str(size), str(len(nodes))),
             f"{INVOKE}_CLUSTER_KUBERNETES": (self._wanted.kubernetes, kubernetes),
@@ -156,7 +156,7 @@ class Kind(Own):
             raise ClusterError("kind uses the command line of Docker, which is missing.", cli.remedy)
 
     def _require_free(self) -> None:
-        if self._nodes() and not self.config_file.exists():  # it may be whole
+        if self._nodes() and not self.config_file.exists():  # its creation may lack only the mark
             raise ClusterError(
                 f"Cluster {self.name} is not complete: another clone creates or deletes it, or was interrupted.",
                 f"{INV} delete start creates it again",
@@ -175,7 +175,7 @@ class Kind(Own):
         return config.nodes
 
     def _run_kind(self, words: Sequence[str], config: Config, at: At) -> None:
-        """Let kind create the cluster; its log stays if it fails."""
+        """Run `kind create cluster`; keep its log only if it fails."""
         log = self._cache / "logs" / f"kind-{self.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
@@ -193,13 +193,13 @@ class Kind(Own):
         log.unlink(missing_ok=True)
 
     def prepare(self, config: Config) -> None:
-        """Create what must be there before kind is called: network, registry, configuration file. Raises OwnershipError."""
+        """Create what must exist before kind is run: network, registry, configuration file. Raises OwnershipError."""
         self._create_network()
         self._registry.serve()
         self._do.unless_dry(lambda: self._write(config))
 
     def _write(self, config: Config) -> None:
-        self._begin_kubeconfig()  # one may be left by a cluster that is gone
+        self._begin_kubeconfig()  # a deleted cluster may have left one
         self.config_file.write_text(config.text)
 
     def _resume(self) -> None:
@@ -241,7 +241,7 @@ class Kind(Own):
         self._registry.stop()
 
     def _remove(self) -> None:
-        # a whole one says that the cluster is complete, and kind fails with a damaged one
+        # an intact kubeconfig would mark the cluster as complete, and kind fails with a damaged one
         self._do.unless_dry(lambda: Path(self.kubeconfig).unlink(missing_ok=True))
         super()._remove()
 
@@ -257,10 +257,10 @@ class Kind(Own):
         argv = [self.program, *words]
         self._do(["kind", *words], lambda _: shell.run(argv, env=access.environment(), timeout=timeout))
 
-    # the network: it carries our label, which kind cannot put on its containers
+    # the network, which carries the owner's label
 
     def _has_network(self) -> bool:
-        """Whether the cluster's network is there. Raises OwnershipError if it is not ours."""
+        """Whether the cluster's network exists. Raises OwnershipError if it lacks the owner's label."""
         labels = self._mark_labels()
         if labels is not None and not self._app.owner.owns(labels):
             raise foreign(f"A Docker network {self.name}")
@@ -269,7 +269,7 @@ class Kind(Own):
     def _create_network(self) -> None:
         if self._has_network() and not self._network_would_be_gone:
             return
-        # the options of kind's own: with a larger MTU than the default bridge's, packets vanish behind a VPN
+        # the options that kind would set: with a larger MTU than the default bridge's, packets are lost behind a VPN
         mtu = ((self._engine.network("bridge") or {}).get("Options") or {}).get(MTU)
         options = {"com.docker.network.bridge.enable_ip_masquerade": "true", **({MTU: mtu} if mtu else {})}
         labels = self._wanted.labels
@@ -277,18 +277,18 @@ class Kind(Own):
         self._do(create, lambda _: self._engine.create_network(self.name, labels, options))
 
     def _subnet(self) -> str:
-        """The IPv4 network in CIDR form, or ""."""
+        """Return the network's IPv4 subnet in CIDR form, or ""."""
         network: dict[str, Any] = self._engine.network(self.name) or {}
         subnets = [part["Subnet"] for part in (network.get("IPAM") or {}).get("Config") or []]
         return next((subnet for subnet in subnets if ":" not in subnet), "")
 
     def _strangers(self) -> list[str]:
-        """The names of the containers that run on the network."""
+        """Return the names of the running containers on the network."""
         containers = (self._engine.network(self.name) or {}).get("Containers") or {}
         return sorted(container["Name"] for container in containers.values())
 
     def _remove_network(self) -> None:
-        """Remove the network if it is there and ours. Raises LeftoverError if somebody else's containers are on it."""
+        """Remove the network if it has the owner's label. Raises LeftoverError if other containers are still on it."""
         if not self._is_ours():
             return
         if others := self._do.unless_dry(self._strangers):
@@ -314,13 +314,13 @@ class Kind(Own):
                 self._registry.push(names[0], at)
                 at("pulling")
                 self._registry.pull(names, nodes)
-        except (EngineError, ImageError) as error:  # behind a proxy, a node may not reach it
+        except (EngineError, ImageError) as error:  # behind a proxy, a node may not reach the registry
             self._do.say(error.sentence)
             return False
         return True
 
     def _load(self, names: Sequence[str], text: str) -> None:
-        """Load an image through a file: by name, kind asks an engine that keeps images in containerd for all platforms."""
+        """Load an image from an archive: by name, kind requests all platforms from an engine with the containerd image store."""
         file = Path(tempfile.gettempdir()) / "image.tar"
         load = ["load", "image-archive", "--name", self.name]
         command = self._loading(names, str(file), shell.line(["kind", *load, str(file)]))
@@ -351,12 +351,12 @@ class Kind(Own):
                 self._registry.pull(names, self._nodes(), PRELOAD_SECONDS, abandoned)
 
     def _comes(self, there: Callable[[], bool], abandoned: Callable[[], bool]) -> bool:
-        """Wait for something of a cluster that is being created; False if it does not come, or is not wanted any more."""
+        """Wait up to PRELOAD_SECONDS until `there` returns True. Return False if it does not, or if `abandoned` does."""
         ended = wait.until(lambda: wait.Done() if abandoned() or there() else wait.Pending("not yet"), timeout=PRELOAD_SECONDS)
         return isinstance(ended, wait.Done) and not abandoned()
 
 
 def _mapped_port(node: "Container") -> int | None:
-    """The port of 127.0.0.1 that is mapped to the node port."""
+    """Return the port of 127.0.0.1 that is mapped to NODE_PORT, or None."""
     bindings = node.attrs["HostConfig"]["PortBindings"].get(f"{NODE_PORT}/tcp")
     return int(bindings[0]["HostPort"]) if bindings else None

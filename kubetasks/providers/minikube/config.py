@@ -1,26 +1,26 @@
-"""How minikube is asked for a cluster: the words of its command line."""
+"""minikube's command-line arguments that create or start a cluster."""
 
 from dataclasses import dataclass
 
 from kubetasks.providers.own import CONTROLLERS_RATE
 
-PROFILE_LABEL = "name.minikube.sigs.k8s.io"  # minikube's own, on all that belongs to a profile
-# a built image holds all that minikube would download, and one network plugin
+PROFILE_LABEL = "name.minikube.sigs.k8s.io"  # minikube's own label, on everything that belongs to a profile
+# a node image built here has everything that minikube would download, and a single network plugin
 BUILT = ("--preload=false", "--cache-images=false")
 BUILT_NETWORK = "--cni=bridge"
 WAIT_SECONDS = 360
-# else it refuses root, and a release newer than its own list if GitHub's API does not know it, or refuses: 60 requests an hour
+# otherwise it refuses root, and a release newer than its list if GitHub's API lacks it or fails (60 requests an hour)
 FORCED = "--force"
 CONTROLLERS = tuple(f"--extra-config=controller-manager.kube-api-{limit}={CONTROLLERS_RATE}" for limit in ("qps", "burst"))
 
 
 @dataclass(frozen=True)
 class Config:
-    """A cluster to create: `image` is that of its node, `built` here or pulled; `kubernetes` a release such as v1.36.3.
+    """A cluster to create: `image` is the node image, `built` whether it was built here, `kubernetes` a release (v1.36.3).
 
-    `runtime` runs the node's containers: containerd or docker.
+    `runtime` is the node's container runtime: containerd or docker.
 
-    minikube waits `timeout` seconds, at least as long as by itself: on a slow machine it must not give up first.
+    minikube waits `timeout` seconds, but at least its default: on a slow machine it must not give up before the tasks do.
     """
 
     name: str
@@ -38,11 +38,11 @@ class Config:
 
     @property
     def start(self) -> list[str]:
-        """The words for a cluster that is there: minikube keeps what it was created with."""
+        """The arguments that start an existing cluster: minikube keeps the settings that it was created with."""
         wait = f"--wait-timeout={max(WAIT_SECONDS, self.timeout):.0f}s"
         return ["start", "--profile", self.name, wait, *(BUILT if self.built else ()), FORCED]
 
 
 def pulled_release(node_image: str) -> str:
-    """The Kubernetes release in the name of one of kind's images, as in kindest/node:v1.36.4@sha256:..."""
+    """Return the Kubernetes release in the tag of a kind node image: v1.36.4 for kindest/node:v1.36.4@sha256:..."""
     return node_image.partition(":")[2].partition("@")[0]

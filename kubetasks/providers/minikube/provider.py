@@ -1,4 +1,4 @@
-"""The adapter for minikube: a profile named after the cluster, with a home folder and a kubeconfig of its own."""
+"""The adapter for minikube: a profile named after the cluster, with its own MINIKUBE_HOME and kubeconfig."""
 
 import json
 import os
@@ -24,15 +24,15 @@ from kubetasks.terminal.door import At, nowhere, pairs
 if TYPE_CHECKING:
     from kubetasks.engine.client import Container
 
-COPIES = "/var/lib/minikube/images"  # on the node: minikube leaves a copy of each file that it loads
-WHOLE_KUBECONFIG = re.compile(rb"client-key: .+\n$")  # minikube writes our key last
-COMMANDS = "cat /proc/[0-9]*/comm || true"  # systemd may be too busy to answer
+COPIES = "/var/lib/minikube/images"  # on the node: minikube leaves a copy of each archive that it loads
+WHOLE_KUBECONFIG = re.compile(rb"client-key: .+\n$")  # minikube writes the client key last
+COMMANDS = "cat /proc/[0-9]*/comm || true"  # not systemctl: systemd may be too busy to answer
 QUIET = {"MINIKUBE_WANTUPDATENOTIFICATION": "false"}
 
 
 @dataclass(eq=False)
 class Minikube(Own):
-    """A volume, which minikube would create without our label, says that the cluster is ours."""
+    """The node's volume carries the owner's label: it is created first, because minikube would create it without one."""
 
     requirements = (requirements.MINIKUBE, requirements.MINIKUBE_NODE_IMAGE)
     mark = "/etc/simple-server-tasks-created"
@@ -42,10 +42,10 @@ class Minikube(Own):
 
     @property
     def folder(self) -> Path:
-        """The folder of the cluster's files: in the clone that created it, if both are still there."""
+        """The folder of the cluster's files: in the clone that created the cluster, if both still exist."""
         try:
             recorded = self._recorded("state")
-        except EngineError:  # whatever needs an engine says so
+        except EngineError:  # whatever needs the engine reports it
             recorded = ""
         return Path(recorded) if exists(recorded) else super().folder
 
@@ -54,13 +54,13 @@ class Minikube(Own):
         return {"MINIKUBE_HOME": str(self.folder), **super().environment}
 
     def config(self) -> Config:
-        """The configuration of a new cluster."""
+        """Return the configuration of a new cluster."""
         image, version = self._find(requirements.MINIKUBE_NODE_IMAGE, self._engine), KUBERNETES[self._wanted.kubernetes]
         built = image.reference != KICBASE
         release = f"v{version.built}" if built else pulled_release(version.pulled)
         return Config(self.name, image.reference, built, release, self._runtime, self._wanted.timeout)
 
-    # what is there
+    # current state
 
     def _nodes(self) -> "list[Container]":
         node = self._engine.container(self.name)
@@ -82,7 +82,7 @@ class Minikube(Own):
             )
 
     def _serves(self, nodes: "list[Container]") -> bool:
-        """Whether the kubelet runs: only minikube starts it, not a restart of the container."""
+        """Whether the kubelet is running too: only minikube starts it, a restart of the container does not."""
         return super()._serves(nodes) and "kubelet\n" in self._engine.run_in(nodes[0], "sh", "-c", COMMANDS)
 
     def _facts(self, nodes: "list[Container]") -> Cluster:
@@ -91,7 +91,7 @@ class Minikube(Own):
         return replace(super()._facts(nodes), node_ports=machine.reaches_containers(self._engine.info))
 
     def _remove_damaged_kubeconfig(self) -> bool:
-        """Whether our kubeconfig does not exist now. minikube can neither add to a damaged one nor take its part out of it."""
+        """Remove a damaged kubeconfig, which minikube cannot edit. Return whether there is no kubeconfig now."""
         file = Path(self.kubeconfig)
         with suppress(OSError):
             if WHOLE_KUBECONFIG.search(file.read_bytes()):
@@ -125,7 +125,7 @@ class Minikube(Own):
 
     def _require_free(self) -> None:
         container, network = self._engine.container(self.name), self._engine.network(self.name)
-        taken = {  # what minikube would use, or remove, as its own
+        taken = {  # what minikube would use or remove as its own
             "network": network is not None and (network.get("Labels") or {}).get(PROFILE_LABEL) != self.name,
             "container": container is not None and container.labels.get(PROFILE_LABEL) != self.name,
             "volume": self._engine.volume(self.name) is not None and not self._is_ours(),
@@ -135,7 +135,7 @@ class Minikube(Own):
 
     @property
     def _labels(self) -> dict[str, str]:
-        """The labels of the volume; with minikube's own, `minikube delete` removes it. Only the state folder has the keys."""
+        """The volume's labels; minikube's own makes `minikube delete` remove it. Only the folder in `state` has the keys."""
         told = {"provider": "minikube", "state": str(self._wanted.folder), "kubernetes": self._wanted.kubernetes}
         own = {self._app.owner.key(name): value for name, value in told.items()}
         return {**self._wanted.labels, **own, PROFILE_LABEL: self.name}
@@ -166,11 +166,11 @@ class Minikube(Own):
         self._minikube("delete", "--profile", self.name, timeout=timeout)
 
     def _prepare_kubeconfig(self) -> None:
-        self._require_program()  # first: without it nothing is changed
+        self._require_program()  # first: without it, nothing must be changed
         self._remove_damaged_kubeconfig()
 
     def _remove_rest(self) -> None:
-        if self._do.unless_dry(self._is_ours):  # minikube had not used it yet
+        if self._do.unless_dry(self._is_ours):  # minikube had not used the volume yet
             self._do(["docker", "volume", "rm", self.name], lambda _: self._engine.remove_volume(self.name))
 
     @property
@@ -194,7 +194,7 @@ class Minikube(Own):
 
     @property
     def _has_docker(self) -> bool:
-        """Whether Docker runs the node's containers: a cluster keeps what it was created with."""
+        """Whether Docker is the node's container runtime; a cluster keeps the one that it was created with."""
         profile = self.folder / ".minikube" / "profiles" / self.name / "config.json"
         if not profile.exists():
             return self._runtime == "docker"
@@ -203,11 +203,11 @@ class Minikube(Own):
     def _has(self, node: "Container", names: Sequence[str]) -> bool:
         if not self._has_docker:
             return super()._has(node, names)
-        # an image that was built in the node has the names that the build gave it
+        # an image that was built in the node has only the names that the build gave it
         return names[0] in self._docker_images(node)
 
     def _docker_images(self, node: "Container") -> list[str]:
-        """The names of all images in a node that runs Docker."""
+        """Return the names of all images in a node that runs Docker."""
         return self._engine.run_in(node, "docker", "images", "--format={{.Repository}}:{{.Tag}}").splitlines()
 
     def _remove_unused(self, node: "Container", used: Callable[[], set[str]]) -> set[str]:
@@ -223,23 +223,23 @@ class Minikube(Own):
         return set(gone)
 
     def _load(self, names: Sequence[str], text: str) -> None:
-        """Load an image through a file: by name, minikube needs four times as long, and keeps an old image of the same name."""
+        """Load an image from an archive: by name, minikube takes four times as long, and keeps an old image of that name."""
         load = ["image", "load", "--profile", self.name, str(self._image_file)]
-        forget = ["rm", "--force", f"{COPIES}/{self._image_file.name}"]  # minikube leaves a copy of the file on the node
+        forget = ["rm", "--force", f"{COPIES}/{self._image_file.name}"]  # minikube leaves a copy of the archive on the node
         commands = shell.line(["minikube", *load]), shell.line(["docker", "exec", self.name, *forget])
         command = self._loading(names, str(self._image_file), *commands)
         self._do(command, lambda _: self._load_file(names, load, forget), text)
 
     def _load_file(self, names: Sequence[str], load: Sequence[str], forget: Sequence[str]) -> None:
         (node,) = self._nodes()
-        with self._locked():  # there is one file for all namespaces and clones
+        with self._locked():  # all namespaces and clones share one file
             try:
                 self._engine.save(names, self._image_file)
                 self._run_minikube(load)
                 self._engine.run_in(node, *forget)
             finally:
                 self._image_file.unlink(missing_ok=True)
-        # minikube ends with 0 whatever happens; the tutorial's name may mean another run's build by now
+        # minikube exits with 0 even if it fails; by now, the tutorial's name may refer to another run's build
         if not self._has(node, names[:1]):
             raise ClusterError(f"minikube did not load {names[0]}.", f"{INV} --echo deploy shows how to do it by hand")
 
@@ -263,7 +263,7 @@ class Minikube(Own):
         return shell.run([self.program, *words], env=self._programs_environment).strip()
 
     def _load_base(self, node: "Container") -> None:
-        """Load the image that the application is built on, if it was built here: the node could pull it from nowhere."""
+        """Load the application's base image into the node if it was built on this machine: no registry has it."""
         base = self._find(requirements.BASE_IMAGE, self._engine)
         if not base.present or "@" in base.reference or base.reference in self._docker_images(node):
             return
@@ -281,13 +281,13 @@ class Minikube(Own):
     def _keep_tunnel(self, words: Sequence[str]) -> None:
         self._require_program()
         self.cluster()
-        if not shutil.which("sudo"):  # minikube adds a route with it, also as root, and removes it if it is interrupted
+        if not shutil.which("sudo"):  # minikube uses it, even as root, to add a route, which it removes when interrupted
             raise SetupError("minikube tunnel needs sudo on PATH, also as root.", "As root: apt-get install sudo")
         code = shell.show([self.program, *words], env=self._programs_environment)
         raise ClusterError(f"minikube tunnel ended with {code}.", f"{INV} status shows whether the cluster runs")
 
 
 def _own_kubectl() -> dict[str, str]:
-    """Put our kubectl first on PATH: minikube asks the first one for its version, and some then write into ~/.kube."""
+    """Return a PATH with our kubectl first, or {}: minikube asks the first one's version, and some then write into ~/.kube."""
     kubectl = requirements.kubectl()
     return {"PATH": f"{Path(kubectl.reference).parent}{os.pathsep}{os.environ.get('PATH', '')}"} if kubectl.present else {}
