@@ -93,7 +93,7 @@ def write(html: Path, ns: Collection) -> int:
 def build() -> None:
     """Build the site in SITE. Raises TaskError if a page has an error, which Sphinx has printed."""
     if shell.show([sys.executable, "-m", *BUILD]):
-        raise TaskError("The website was not built: see above.", "Mend what it names, then ./inv docs")
+        raise TaskError("The website was not built: see above.", "Fix what it names, then ./inv docs")
 
 
 def server(port: int, site: Path = SITE) -> ThreadingHTTPServer:

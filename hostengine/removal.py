@@ -94,7 +94,7 @@ def _start(settings: Settings, do: Door, log: Path) -> None:
 def _unasked(doomed: list[Path], reason: str) -> SetupError:
     folders = " ".join(map(str, doomed))
     return SetupError(
-        f"The engine that setup installed cannot be asked whether {folders} holds something of others. {reason}",
+        f"The engine that setup installed cannot say whether {folders} holds anything else. {reason}",
         f"Start it, then {INV} setup --remove; or, if nothing in there is needed: rm -r {folders}",
     )
 
@@ -114,7 +114,7 @@ def _require_ours(found: Engine, socket: Path, made: Receipt, doomed: list[Path]
     if others:
         more = f" and {len(others) - LISTED} more" if len(others) > LISTED else ""
         raise SetupError(
-            f"The engine that setup installed holds what is not ours: {', '.join(others[:LISTED])}{more}.",
+            f"The engine that setup installed has objects that setup did not create: {', '.join(others[:LISTED])}{more}.",
             f"In the folder of each application: kubetasks clean; what else is there: docker rm, docker rmi, docker volume rm;"
             f" then {INV} setup --remove; or keep the engine",
         )

@@ -77,7 +77,7 @@ class Tasks(Program):
         try:
             super().run(argv, exit)
         except AmbiguousMergeError as error:
-            print(f"invoke.yaml has a value in the place of a section, or the other way round: {error}", file=sys.stderr)
+            print(f"invoke.yaml has a value where a section is expected, or the other way round: {error}", file=sys.stderr)
             sys.exit(BAD_SETTING)
         except OSError as error:
             _exit_refused(error)

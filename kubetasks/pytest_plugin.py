@@ -107,7 +107,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if wrong:
             pytest.fail(f"@pytest.mark.k8s takes nodes=NUMBER and kind=FILE, not {', '.join(wrong)}.", pytrace=False)
         asked = "k8s_throwaway" in getattr(item, "fixturenames", ())
-        asks = "request" in inspect.signature(getattr(item, "function", dict)).parameters  # it may request the fixture itself
+        asks = (
+            "request" in inspect.signature(getattr(item, "function", lambda: None)).parameters
+        )  # it may request the fixture itself
         if marker.kwargs and marker in item.own_markers and not (asked or asks):
             pytest.fail("@pytest.mark.k8s describes the cluster of k8s_throwaway, which this test does not use.", pytrace=False)
 
@@ -138,7 +140,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     ended = [report for reports in terminalreporter.stats.values() for report in reports]  # the teardown's report has it
     diagnosed = any(str(name).endswith(DIAGNOSIS) for one in ended for name, _ in getattr(one, "user_properties", ()))
     if diagnosed and not config.getoption("kubetasks_keep"):
-        terminalreporter.write_line("What failed tests used goes with this run; --kubetasks-keep keeps it.")
+        terminalreporter.write_line("What failed tests used is deleted with this run; --kubetasks-keep keeps it.")
 
 
 def _is_ours(error: BaseException) -> bool:
@@ -160,7 +162,7 @@ def _diagnosis(cluster: "Cluster", namespace: str) -> str:
     try:
         return cluster.diagnosis(namespace)
     except Exception as error:  # noqa: BLE001  the report must come, whatever the cluster answers
-        return f"There is no diagnosis: {error}"
+        return f"The diagnosis failed: {error}"
 
 
 def _refused(config: pytest.Config, make: Callable[[], R], *, ends: bool = True) -> R:
@@ -202,7 +204,7 @@ def _require_project(project: object) -> None:
     from kubetasks.project.application import Project
 
     if not isinstance(project, Project):
-        pytest.fail(f"The fixture k8s_application returns a kubetasks.Project, not {project!r}.", pytrace=False)
+        pytest.fail(f"The fixture k8s_application must return a kubetasks.Project, not {project!r}.", pytrace=False)
 
 
 def _of_tasks(config: pytest.Config, file: Path) -> "Project":
@@ -260,7 +262,7 @@ def k8s_namespace(request: pytest.FixtureRequest, k8s_cluster: "Cluster", k8s_na
     """The name of a fresh namespace in the cluster, deleted after the test, or after the scope given by --kubetasks-scope."""
     name = f"test-{secrets.token_hex(4)}"
     if not isinstance(k8s_namespace_labels, Mapping):
-        pytest.fail(f"The fixture k8s_namespace_labels returns a dict, not {k8s_namespace_labels!r}.", pytrace=False)
+        pytest.fail(f"The fixture k8s_namespace_labels must return a dict, not {k8s_namespace_labels!r}.", pytrace=False)
     _refused(request.config, lambda: k8s_cluster.create_namespace(name, k8s_namespace_labels))
     request.node.stash.setdefault(PLACES, []).append((k8s_cluster, name))
     yield name

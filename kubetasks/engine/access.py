@@ -86,7 +86,7 @@ def _of_context() -> dict[str, Any]:
     try:
         told: Any = ContextAPI.kwargs_from_context(name)
     except Exception as error:
-        raise EngineError(f"What the docker context {name} says cannot be read: {error}", CONTEXTS) from error
+        raise EngineError(f"The docker context {name} cannot be read: {error}", CONTEXTS) from error
     if name != DEFAULT_CONTEXT and not told:
         raise EngineError(f"There is no docker context {name}.", CONTEXTS)
     return dict(told)

@@ -87,7 +87,7 @@ def connect(timeout: int = REQUEST_TIMEOUT, variables: Mapping[str, str] | None 
     except (DockerException, RequestException) as error:
         if "Permission denied" in str(error) or "PermissionError" in str(error):
             raise EngineError(
-                "You may not use the container engine's socket.",
+                "Permission denied on the container engine's socket.",
                 "Join its group and log in again: sudo usermod -aG docker $USER",
             ) from error
         where = access.named() if variables is os.environ else ""
@@ -110,13 +110,13 @@ def release() -> str | None:
 
 
 def _reason(error: BaseException) -> str:
-    """Return why an engine does not answer: the system's error, "it gives no HTTP answer.", or the SDK's message."""
+    """Return why an engine does not answer: the system's error, "it does not speak HTTP.", or the SDK's message."""
     from requests.exceptions import RequestException
 
     for cause in causes(error):
         if isinstance(cause, OSError) and cause.strerror:
             return f"{cause.strerror}."
-    return "it gives no HTTP answer." if isinstance(error, RequestException) else " ".join(str(error).split())
+    return "it does not speak HTTP." if isinstance(error, RequestException) else " ".join(str(error).split())
 
 
 @contextmanager
@@ -179,7 +179,7 @@ class Engine:
         if not is_loopback(where):
             raise EngineError(
                 f"The container engine is on another machine ({where}), and a cluster there does not answer at 127.0.0.1 here.",
-                f"Type the same there; or use that cluster with the provider `existing`: {DOCS}/clusters.md",
+                f"Run the same command there, or use that cluster with the provider `existing`: {DOCS}/clusters.md",
             )
         refused = machine.refusal(self.info, self._around_us())
         if refused:
@@ -517,8 +517,8 @@ def _pull_error(reference: str, error: str) -> EngineError:
     if NO_SPACE in error:
         return EngineError(told, ROOM)
     if _mistrusts(error):
-        return EngineError(told, f"The engine does not trust your company's authority: {DOCS}/setup.md")
-    return PullError(told, f"Try again: {INV} setup; {INV} doctor tells of a proxy that the engine lacks")
+        return EngineError(told, f"The engine does not trust your company's certificate authority: {DOCS}/setup.md")
+    return PullError(told, f"Try again: {INV} setup; {INV} doctor reports a proxy setting that the engine lacks")
 
 
 def _mistrusts(error: str) -> bool:
@@ -532,8 +532,8 @@ def _push_error(repository: str, error: str) -> ImageError:
     elif any(word in error for word in ("denied", "unauthorized", "authentication", "no basic auth")):
         hint = f"docker login {registry}; you must be allowed to push to {repository}"
     else:
-        hint = f"Is {INVOKE}_APP_REGISTRY right? docker push {repository} shows the same"
-    return ImageError(f"The registry did not take {repository}: {error.strip()}", hint)
+        hint = f"Check {INVOKE}_APP_REGISTRY; docker push {repository} shows the same"
+    return ImageError(f"The registry rejected {repository}: {error.strip()}", hint)
 
 
 def end_of(output: Iterable[str]) -> str:

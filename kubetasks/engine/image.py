@@ -90,7 +90,7 @@ def current(source: Source, base: str) -> Image:
     """Return the current source's image, built or not; `base` replaces the pinned base. Raises ImageError, SettingError."""
     context, file = source.context, source.dockerfile
     if not context.is_dir():
-        raise ImageError(f"The build context is no folder: {context}.", "Name another one: `context`")
+        raise ImageError(f"The build context is not a folder: {context}.", "Set `context` to a folder")
     if not file.is_file():
         raise ImageError(
             f"There is no {file.name} in {file.parent}.",

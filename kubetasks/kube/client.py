@@ -172,7 +172,8 @@ class Kube:
         except (HTTPError, ApiException) as error:  # the client raises ApiException for any TLS failure
             if mistrust := _mistrust(error):
                 raise CredentialsError(
-                    f"The kubeconfig does not fit the API server of cluster {self._cluster}: {mistrust}.", self._credentials_hint
+                    f"The kubeconfig does not match the API server of cluster {self._cluster}: {mistrust}.",
+                    self._credentials_hint,
                 ) from error
             raise ClusterError(
                 f"The API server of cluster {self._cluster} does not answer ({type(error).__name__}).", self._unreachable_hint
@@ -212,7 +213,7 @@ class Kube:
             return json.loads(text) if text else {}
         except ValueError as error:
             raise ClusterError(
-                f"What answers at {self.server} is not the API server of cluster {self._cluster}: it sends no JSON.",
+                f"The server at {self.server} is not the API server of cluster {self._cluster}: it sends no JSON.",
                 self._unreachable_hint,
             ) from error
 

@@ -62,10 +62,10 @@ def of_application(app: Application, namespace: str = "default") -> list[Manifes
     where = app.manifests or "What is generated"
     names = [manifest.name for manifest in manifests]
     if twice := next((name for name in names if names.count(name) > 1), ""):
-        raise SettingError(f"{where} has {twice} twice.", "Remove one: all objects go into one namespace")
+        raise SettingError(f"{where} has {twice} twice.", "Remove one: all objects are applied to one namespace")
     own = (app.deployment, app.service)
     if app.deployment not in names:
-        raise SettingError(f"{where} has no {app.deployment}.", f"Call the application's deployment {app.name}; or {MADE}")
+        raise SettingError(f"{where} has no {app.deployment}.", f"Name the application's deployment {app.name}; or {MADE}")
 
     def turn(manifest: Manifest) -> tuple[int, int]:
         return own.index(manifest.name) + 1 if manifest.name in own else 0, order(manifest.item)
@@ -114,12 +114,12 @@ def _generated(folder: Path, name: str, namespace: str) -> str:
     if (folder / CHART).exists():
         program, words = "helm", ["template", name, str(folder), f"--namespace={namespace}", "--include-crds", "--no-hooks"]
         if not shutil.which(program):
-            raise SettingError(f"{folder} is a Helm chart, and helm is not on PATH.", "https://helm.sh says how to install it")
+            raise SettingError(f"{folder} is a Helm chart, and helm is not on PATH.", "Install helm: https://helm.sh")
     try:
         return shell.run([program, *words], timeout=GENERATION_SECONDS)
     except ProgramError as error:
         command = shell.line([Path(program).name, *words])
-        raise SettingError(f"{folder} cannot be built: {error.output.strip()}", command) from error
+        raise SettingError(f"{folder} cannot be rendered: {error.output.strip()}", command) from error
 
 
 def read(path: Path) -> list[Object]:
@@ -147,7 +147,7 @@ def _misshapen(item: Any) -> str:
     try:
         json.dumps(item, sort_keys=True)
     except TypeError:
-        return f"{describe(item)} has a date, or a key that is no text: quote it"
+        return f"{describe(item)} has a date or a key that is not a string: quote it"
     return ""
 
 

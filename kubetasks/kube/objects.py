@@ -74,7 +74,8 @@ def rehearse(kube: Kube, item: Object, before: Object | None) -> bool:
         if not (before and ends and error.status == INVALID):
             raise
         another = {**item, "metadata": {**item["metadata"], "name": REHEARSED}}
-        return not rehearse(kube, another, None)
+        rehearse(kube, another, None)
+        return True
     if before and states.terminating(before):
         return True
     if not (ends and before):
@@ -147,13 +148,13 @@ def wait_until_gone(kube: Kube, begun: Sequence[Object], timeout: float, at: Cal
             item = kube.read(left[0])
             if item and item["metadata"]["uid"] == left[0]["metadata"]["uid"]:  # a newer object of that name does not count
                 waits_for = [finalizer for finalizer in item["metadata"].get("finalizers", []) if finalizer != DEPENDENTS]
-                why = f"it waits for {', '.join(waits_for)}" if waits_for else "what belongs to it is still there"
+                why = f"it waits for {', '.join(waits_for)}" if waits_for else "its dependents are still there"
                 return wait.Pending(f"{describe(item)}: {why}")
             left.pop(0)
         return wait.Done()
 
     wait.until_done(
-        kube.surviving(check), LeftoverError, "Something was not deleted", f"{INV} status", timeout=timeout, on_change=at
+        kube.surviving(check), LeftoverError, "Some objects were not deleted", f"{INV} status", timeout=timeout, on_change=at
     )
 
 

@@ -62,30 +62,32 @@ KINDS = {
     kind.code: kind
     for kind in (
         Kind("gone", Grace.AT_ONCE, "What was deployed is gone.", "{inv} deploy"),
-        Kind("image-never-pull", Grace.AT_ONCE, "Pod {name} does not run: the image {image} is not on the node.", IMAGE),
-        Kind("invalid-image-name", Grace.AT_ONCE, "Pod {name} does not run: {image} is not a valid image name.", MANIFEST),
-        Kind("image-pull", Grace.LONG, "Pod {name} does not run: the image {image} cannot be pulled: {message}.", IMAGE),
+        Kind("image-never-pull", Grace.AT_ONCE, "Pod {name} is not running: the image {image} is not on the node.", IMAGE),
+        Kind("invalid-image-name", Grace.AT_ONCE, "Pod {name} is not running: {image} is not a valid image name.", MANIFEST),
+        Kind("image-pull", Grace.LONG, "Pod {name} is not running: the image {image} cannot be pulled: {message}.", IMAGE),
         Kind(
             "container-config",
             Grace.AT_ONCE,
-            "Pod {name} does not run: something that its container needs is missing: {message}.",
+            "Pod {name} is not running: something that its container needs is missing: {message}.",
             MANIFEST,
         ),
         Kind(
             "volume-mount",
             Grace.LONG,  # the kubelet tries again after half a second, then ever more rarely
-            "Pod {name} does not run: a volume cannot be mounted: {message}.",
+            "Pod {name} is not running: a volume cannot be mounted: {message}.",
             MANIFEST,
         ),
-        Kind("container-create", Grace.LONG, "Pod {name} does not run: its container cannot be created: {message}.", MANIFEST),
+        Kind("container-create", Grace.LONG, "Pod {name} is not running: its container cannot be created: {message}.", MANIFEST),
         Kind(
             "container-start",
             Grace.BRIEF,
-            "Pod {name} does not run: its container cannot be started: {message}.",
+            "Pod {name} is not running: its container cannot be started: {message}.",
             "Fix CMD in the Dockerfile, or {mended}, then {inv} build deploy",
         ),
-        Kind("crash-loop", Grace.AT_ONCE, "Pod {name} does not run: its container keeps crashing ({ending}).", "{first}; {back}"),
-        Kind("not-ready", Grace.BRIEF, "Pod {name} runs and is not ready: {message}.", NOT_READY),
+        Kind(
+            "crash-loop", Grace.AT_ONCE, "Pod {name} is not running: its container keeps crashing ({ending}).", "{first}; {back}"
+        ),
+        Kind("not-ready", Grace.BRIEF, "Pod {name} is running but not ready: {message}.", NOT_READY),
         Kind("unschedulable", Grace.BRIEF, "Pod {name} fits on no node: {message}.", "{fits}"),
         Kind(
             "quota",
@@ -94,11 +96,11 @@ KINDS = {
             "Raise the quota, or run fewer pods: {inv} scale --replicas=NUMBER",
         ),
         Kind("pods-refused", Grace.BRIEF, "The cluster refuses pods of {name}: {message}.", MANIFEST),
-        Kind("failed", Grace.AT_ONCE, "{what} failed: {message}.", "Fix it, then {inv} deploy runs it again"),
+        Kind("failed", Grace.AT_ONCE, "{what} failed: {message}.", "Fix the cause; {inv} deploy runs it again"),
         Kind(
             "timeout",
             Grace.AT_ONCE,
-            "The rollout is not complete, without progress for {seconds} s: {message}.",
+            "The rollout has made no progress for {seconds} s: {message}.",
             "{inv} status; {invoke}_APP_TIMEOUT=SECONDS waits longer",
         ),
         Kind("paused", Grace.BRIEF, "The rollout of {name} is paused.", "{kubectl} rollout resume deployment/{name}"),

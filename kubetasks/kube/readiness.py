@@ -145,7 +145,7 @@ def failure(item: Object) -> str:
     failed = condition(item, "Failed" if ends else "Stalled")
     if failed.get("status") != "True":
         failed = status if ends and status.get("phase") == "Failed" else {}
-    return str(failed.get("message") or failed.get("reason") or "its containers have ended") if failed else ""
+    return str(failed.get("message") or failed.get("reason") or "its containers have exited") if failed else ""
 
 
 def _named(pod: Object | None) -> tuple[str, str]:
@@ -223,7 +223,7 @@ def progress(rollout: Rollout, since: Mapping[str, datetime]) -> Done | Pending:
     if len(fresh) < len(newest):
         return Pending(f"{len(fresh)} of {len(newest)} pods are back")
     if unsteady := [pod for pod in newest if not steady(pod, rollout.evidence.now, since.get(pod["spec"].get("nodeName", "")))]:
-        return Pending(f"{name_of(unsteady[0])} has crashed, and was started again just now")
+        return Pending(f"{name_of(unsteady[0])} crashed and has just been restarted")
     return Done(f"{available} of {wanted} pods ready")
 
 

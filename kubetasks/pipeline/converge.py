@@ -174,7 +174,7 @@ def _revisions_before(run: Run, there: dict[str, Object]) -> tuple[dict[str, Rev
         if before:
             known[name], there[name] = before, live
     if not known:
-        raise RolloutError(f"The deployment {run.app.name} has no earlier revision.", f"Mend the source, then {INV} build deploy")
+        raise RolloutError(f"The deployment {run.app.name} has no earlier revision.", f"Fix the source, then {INV} build deploy")
     serving = {name: before for name, before in known.items() if before.serving}
     chosen = serving or ({own: known[own]} if own in known else known)
     return chosen, [name for name in known if name not in chosen]
@@ -262,7 +262,7 @@ def _roll_back(run: Run, found: Found) -> list[Object]:
             run.do.did(undo, replace_template)
         except TaskError:
             if done:
-                run.report.say(f"Rolled back so far: {', '.join(done)}. {INV} rollback goes on.")
+                run.report.say(f"Rolled back so far: {', '.join(done)}. {INV} rollback continues.")
             raise
         done.append(name)
     if not found.before:  # --dry: the cluster was not read
@@ -301,7 +301,7 @@ def _free_node_port(run: Run) -> int | None:
     taken = f"Port {port} of 127.0.0.1 belongs to service {metadata['name']} in namespace {metadata['namespace']}"
     if not run.cluster.load_balancer:
         raise ExposeError(
-            f"{taken}, and there is no load balancer.", f"Unexpose that one; or {INVOKE}_CLUSTER_NAME=NAME {INV} ..."
+            f"{taken}, and there is no load balancer.", f"Delete that service; or {INVOKE}_CLUSTER_NAME=NAME {INV} ..."
         )
-    run.report.say(f"{taken}: this service gets a load balancer address only.")
+    run.report.say(f"{taken}: this service is reachable only through the load balancer.")
     return None

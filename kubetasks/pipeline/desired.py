@@ -95,7 +95,7 @@ def parts(app: Application, given: Sequence[Manifest], wanted: Desired, there: P
         edits += manifests.edits(item, app, configuration)
         chosen.append(Part(manifest, edits, images))
     if wanted.exposed and app.service not in [manifest.name for manifest in given]:
-        raise SettingError(f"{app.manifests} has no {app.service}.", f"Call the application's service {app.name}; or {MADE}")
+        raise SettingError(f"{app.manifests} has no {app.service}.", f"Name the application's service {app.name}; or {MADE}")
     return chosen
 
 
@@ -121,7 +121,7 @@ def command_of(part: Part, app: Application, folder: Path, flags: Sequence[str])
     """Return the equivalent command, to be run in the project's folder; `flags` are kubectl's."""
     manifest, edits, images = part
     if manifest.item["kind"] == kinds.SECRET and not manifest.file:
-        return f"# {manifest.name} is applied too; it lies beside others, and its values are not shown"
+        return f"# {manifest.name} is applied too; its file has other objects, and its values are not shown"
     file = "-" if manifest.file is None else files.shown(manifest.file, folder)
     overwrite = " --overwrite" if OWNER_LABEL in within(manifest.item, "metadata", "labels") else ""  # a chart sets it to Helm
     stages = [f"kubectl label --local{overwrite} -f {shlex.quote(file)} {app.owner.selector} -o yaml"]

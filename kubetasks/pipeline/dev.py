@@ -68,7 +68,8 @@ class Watch:
             yield_on_timeout=True,  # the only sign that the watch has started
         ):
             if again:  # files may have been added to a new folder before it was watched
-                self._changes.put(folders - self._watched)
+                if new := folders - self._watched:
+                    self._changes.put(new)
             again, self._watched = False, folders
             self._begun.set()
             if changes:
@@ -133,7 +134,7 @@ def loop(run: Run, clean: bool) -> None:
         if begun is None:
             app.up(run)
         else:
-            may_clean = True
+            may_clean |= begun[0]
             served = _serve(run, watch, *begun, kept=not clean)
             clean = clean and (ours or served)
     except KeyboardInterrupt:

@@ -16,7 +16,7 @@ SECOND_ADDRESS_SECONDS = 2.0  # after the first answer: not every machine can re
 INSIDE = "is a ClusterIP: it answers inside the cluster"
 NO_ADDRESS = Pending("no load balancer has given it an address yet")
 UNANSWERED_SECONDS = 10.0  # at most, until a ready pod answers
-NEWER = "Something newer is to be rolled out."
+NEWER = "A newer change is to be rolled out."
 SUPERSEDED = Failed(NEWER, error=RolloutError(NEWER))
 
 
@@ -70,7 +70,7 @@ def exposed(seen: Exposure, answering: Sequence[Address], answered: float, lasti
         return NO_ADDRESS
     if not seen.ready:
         if seen.wanted == 0:
-            return NO_ADDRESS if seen.awaited else Done()
+            return NO_ADDRESS if seen.awaited and balancing else Done()
         return mismatch(seen.service, seen.deployment) or Pending("waiting for a ready pod")
     if not answering:
         return Pending(f"waiting for an answer at {' or '.join(address.url for address in seen.known)}")

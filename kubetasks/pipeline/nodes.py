@@ -15,7 +15,10 @@ def wait_for_api(run: Run) -> bool:
     """Wait until the API server answers; return False if it already does. Raises ClusterError."""
     if isinstance(_answers(run), wait.Done):
         return False
-    late, hint = f"Cluster {run.provider.name} is not up", f"{INV} stop start; or {INV} delete start, which loses what is in it"
+    late, hint = (
+        f"Cluster {run.provider.name} is not up",
+        f"{INV} stop start; or {INV} delete start, which deletes everything in it",
+    )
     run.wait("Waiting for the API", lambda: _answers(run), ClusterError, late, hint)
     return True
 
@@ -34,7 +37,7 @@ def wait_for(run: Run) -> bool:
     if isinstance(check(), wait.Done):
         return False
     # if there are more nodes than inotify instances allow, the pod network of one crashes
-    more = f"sudo sysctl fs.inotify.max_user_instances=512 makes room for many nodes ({DOCS}/setup.md)"
+    more = f"sudo sysctl fs.inotify.max_user_instances=512 allows more nodes ({DOCS}/setup.md)"
     text = f"Waiting for the {'nodes' if len(since) > 1 else 'node'}"
     late = f"Cluster {run.provider.name} is not ready"
     run.wait(text, check, ClusterError, late, f"{INV} delete start creates it again; {more}")

@@ -59,7 +59,7 @@ def _remove_from_nodes(run: Run) -> list[str] | None:
     def remove() -> list[str]:
         removed = run.provider.remove_images(lambda: _used_images(run)) if run.provider.phase() == "running" else []
         if left := image.tags(run.host_engine, run.app):
-            raise LeftoverError(f"Images are left: {', '.join(left)}.", f"{INV} rmi")
+            raise LeftoverError(f"Some images could not be removed: {', '.join(left)}.", f"{INV} rmi")
         return removed
 
     return run.do.unless_dry(remove)

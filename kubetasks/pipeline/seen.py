@@ -93,7 +93,7 @@ class Seen:
             raise RolloutError(f"There is no deployment {self._app.name} in namespace {self._namespace}.", f"{INV} deploy")
         if states.terminating(deployment):
             raise RolloutError(
-                f"The deployment {self._app.name} is being deleted.", f"{INV} deploy waits for that, and creates it again"
+                f"The deployment {self._app.name} is being deleted.", f"{INV} deploy waits until it is gone, and creates it again"
             )
         return deployment
 

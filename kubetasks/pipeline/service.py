@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, suppress
 from functools import partial
 from typing import Any
 
-from kubetasks.errors import ExposeError
+from kubetasks.errors import ExposeError, ProgramError
 from kubetasks.kube import client, kubectl, manifests
 from kubetasks.kube.service import is_internal
 from kubetasks.pipeline import probe
@@ -76,7 +76,7 @@ def _forwarded(run: Run) -> Iterator[str]:
         run.report.say("Ctrl-C closes the port.")
         while True:
             time.sleep(LOOK_SECONDS)
-            with suppress(ExposeError):  # the only pod may be restarting
+            with suppress(ExposeError, ProgramError):  # the only pod may be restarting, or have just ended
                 forward.url()
     run.report.say("The port is closed.")
 

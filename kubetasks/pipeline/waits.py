@@ -18,7 +18,7 @@ from kubetasks.project.words import DOCS, INV, INVOKE
 from kubetasks.terminal import shell, wait
 from kubetasks.terminal.door import At
 
-STRANGER_REQUESTS = 10  # per wanted pod; misses one surplus pod once in 1,000 times with one replica, in 20,000 with many (e^-10)
+STRANGER_REQUESTS = 10  # per pod, a surplus one included: misses that once in 20,000 times at most (e^-10)
 WAIT = "5m"  # the timeout in the equivalent command
 BALANCER_SECONDS = 60.0  # at most: a load balancer whose image cannot be pulled never gives an address
 
@@ -82,7 +82,7 @@ class ReadyCheck:
             if state.code != readiness.CRASHES:  # what it lacked exists now: Kubernetes retries soon
                 return replace(state, grace=max(state.grace, Grace.LONG * self._run.settings.grace_period))
             if restarts[name] <= self._restarts[name]:
-                return wait.Pending(f"{told}its container is started again")
+                return wait.Pending(f"{told}its container is being restarted")
         return state
 
 
@@ -191,7 +191,7 @@ class TrafficCheck:
             self._chosen = probe.first_answering(app, found.known)
         if self._chosen is None:
             return wait.Done() if internal or self._run.provider.shared else wait.Pending("no address answers yet")
-        for _ in range(STRANGER_REQUESTS * found.wanted):
+        for _ in range(STRANGER_REQUESTS * (found.wanted + 1)):
             state = judge.answer(probe.ask(app, self._chosen.url, app.health), app.pod_key, found.ready, self._build)
             if not isinstance(state, wait.Done):
                 return state

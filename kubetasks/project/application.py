@@ -164,7 +164,7 @@ class Project:
         if not PREFIX.fullmatch(prefix):
             raise SettingError(f"The prefix of settings must be lower-case words joined by _, not {prefix!r}.")
         if name in (images or {}):
-            raise SettingError(f"{name} is the application's own image: it is not one of `images`.", "Leave it out there")
+            raise SettingError(f"`images` must not have {name}, the application's own image.", "Remove it there")
         there = path / manifests if manifests else None
         if manifests == "" or (there and manifests != MANIFESTS and not there.is_dir()):
             raise SettingError(f"There is no folder {manifests!r} of manifests in {path}.", MADE)

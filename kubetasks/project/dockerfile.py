@@ -36,6 +36,8 @@ def decoded(content: bytes) -> str:
 def instructions(text: str) -> list[Instruction]:
     """Return the instructions in order, without comments and empty lines, even those inside an instruction."""
     lines = [line.rstrip("\r") for line in text.removeprefix("\ufeff").split("\n")]
+    while lines and not lines[-1].strip():  # the last instruction may go on into nothing
+        lines.pop()
     read: list[Instruction] = []
     told, number = "", 0
     while number < len(lines):

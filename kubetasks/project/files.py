@@ -34,7 +34,7 @@ def yaml_documents(written: str, source: Path) -> list[Any]:
     except yaml.YAMLError as error:  # a character that YAML does not allow
         raise SettingError(f"{source} cannot be read: {' '.join(str(error).split())}.", FIX) from error
     except (ValueError, OverflowError, AttributeError, LookupError) as error:  # for example an invalid date
-        raise SettingError(f"{source} cannot be read: a value is not what it looks like ({error}).", "Quote it") from error
+        raise SettingError(f"{source} cannot be read: a value is invalid ({error}).", "Put it in quotes") from error
     except RecursionError as error:
         raise SettingError(f"{source} cannot be read: it is nested too deeply.", FIX) from error
 

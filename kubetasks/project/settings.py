@@ -132,7 +132,7 @@ def dns_label(name: str, value: str, longest: int) -> str:
 def repository_prefix(name: str, value: str) -> str:
     """Return `value` if it is "", or a registry with or without a path. Raises SettingError."""
     if value and not REGISTRY.fullmatch(value):
-        raise SettingError(f"{name} must be HOST, HOST:PORT or one of these with /PATH, not {value!r}.", "Leave https:// out")
+        raise SettingError(f"{name} must be HOST[:PORT][/PATH], not {value!r}.", "Omit https://")
     return value
 
 

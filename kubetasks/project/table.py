@@ -62,7 +62,7 @@ def _in(file: Path) -> dict[str, Any]:
     content = files.data(file).get("tool", {}) if file.suffix == ".toml" else files.yaml(file) or {}
     table = (content.get(NAME) or {}) if isinstance(content, dict) else None
     if not isinstance(table, dict):
-        raise SettingError(f"{file} cannot be read: it must hold sections, and {NAME} be one of them.", files.FIX)
+        raise SettingError(f"{file} cannot be read: its top level and {NAME} must be sections.", files.FIX)
     return {str(key): value for key, value in table.items() if file.suffix == ".toml" or key not in SETTINGS}
 
 

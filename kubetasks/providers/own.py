@@ -146,7 +146,7 @@ class Own(Provider):
         """Return the error to raise if a node has exited since the cluster was started, otherwise None."""
         for node in self._nodes():
             if node.status != "running":
-                told = f"Node {node.name} of cluster {self.name} has ended since it was started."
+                told = f"Node {node.name} of cluster {self.name} has exited since it was started."
                 return ClusterError(told, f"docker logs {node.name} says why; {INV} delete start creates a new cluster")
         return None
 
@@ -256,7 +256,7 @@ class Own(Provider):
                     timeout=DELETION_SECONDS,
                 )
         if left := self._do.unless_dry(self._parts):
-            raise LeftoverError(f"Parts of cluster {self.name} are left: {', '.join(left)}.{failed}", f"{INV} delete")
+            raise LeftoverError(f"Parts of cluster {self.name} could not be deleted: {', '.join(left)}.{failed}", f"{INV} delete")
         # first: they are useless without the nodes, even if removing the rest fails
         self._do.unless_dry(lambda: self._remove_files(folder))
         self._remove_rest()
@@ -316,7 +316,7 @@ class Own(Provider):
             for node in lacking or ():
                 self._engine.run_in(node, "sh", "-c", f"sed -i '\\|^{reference} |d' {COPIES}; echo '{wanted}' >> {COPIES}")
         if there:
-            told = f"{reference} is another image now, and pods that run it keep the earlier one until they are replaced"
+            told = f"{reference} is another image now; pods that run the earlier one keep it until they are replaced"
             self._do.say(f"{told}: kubectl rollout restart deployment/NAME.")
 
     def _loading(self, names: Sequence[str], file: str, *load: str) -> str:
@@ -385,7 +385,7 @@ class Own(Provider):
             kubeconfig=self.kubeconfig,
             context=self.name,
             unreachable_hint=f"{INV} status shows whether it runs; {INV} start starts it",
-            credentials_hint=f"rm {shlex.quote(self.kubeconfig)}; {INV} start writes it anew",
+            credentials_hint=f"rm {shlex.quote(self.kubeconfig)}; {INV} start creates it again",
             since={str(node.name): datetime.fromisoformat(node.attrs["State"]["StartedAt"]) for node in nodes},
         )
 

@@ -159,7 +159,7 @@ class Registry:
 
     def require_free(self) -> None:
         """Raise OwnershipError if a container without the owner's label has the registry's name."""
-        if self._engine.container(self.name) and self._container() is None:
+        if self._engine.container(self.name) and self._container() is None and not self._would_be_gone:
             raise foreign(f"A container {self.name}")
 
     @property

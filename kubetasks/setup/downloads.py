@@ -46,7 +46,7 @@ def file(url: str, sha256: str, target: Path, do: Door, *, program: bool = False
         raise UnreachableError(told, f"Try again: {INV} setup") from error
     if total.hexdigest() != sha256:
         part.unlink()
-        raise SetupError(f"{url} is not what was pinned: SHA-256 {total.hexdigest()}, not {sha256}.")
+        raise SetupError(f"{url} has the wrong checksum: SHA-256 {total.hexdigest()}, not the pinned {sha256}.")
     if program:
         part.chmod(0o755)  # before the rename: a killed run must not leave one that is not executable
     part.rename(target)

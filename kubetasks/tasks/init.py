@@ -191,7 +191,7 @@ def _table(folder: Path, values: Mapping[str, Any]) -> dict[str, str]:
     except (ValueError, TypeError, AttributeError, yaml.YAMLError):
         whole = False
     if not whole:
-        raise SettingError(f"{taken or file} cannot get a table beside what it has.", f"Add it by hand:\n{added}")
+        raise SettingError(f"{taken or file} cannot take a table beside what it has.", f"Add it by hand:\n{added}")
     return {file.name: text}
 
 

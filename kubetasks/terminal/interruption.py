@@ -19,7 +19,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_CODE = 128 + signal.SIGINT  # what a shell reports for a program that SIGINT has killed
 ENDED = "Interrupted."
 LATE_SECONDS = 5.0  # most tasks end within one or two; after this time, one is blocked, or the user is in a hurry
-CLEANING = "Cleaning up. If it takes longer than 5 s, another Ctrl-C ends it; `start` or `delete` mends what is left."
+CLEANING = "Cleaning up. If it takes longer than 5 s, another Ctrl-C ends it; `start` or `delete` repairs what is left."
 SHOW_CURSOR = "\x1b[?25h"  # a terminal sequence; rich hides the cursor while it shows progress
 
 programs: "set[subprocess.Popen[Any]]" = set()  # the running child processes

@@ -63,4 +63,4 @@ def _require_writable(folder: Path) -> None:
     there = next(path for path in (folder, *folder.parents) if path.exists())
     for path in (there, *(Path(inside) for inside, _, _ in os.walk(folder))):
         if not os.access(path, os.W_OK):
-            raise FileError(f"{path} cannot be written.", f"Type the same as its owner: ls -ld {shlex.quote(str(path))}")
+            raise FileError(f"{path} cannot be written.", f"Run the same command as its owner: ls -ld {shlex.quote(str(path))}")

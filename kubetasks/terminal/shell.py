@@ -36,7 +36,7 @@ def start(argv: Sequence[str], env: Mapping[str, str] | None = None, **options: 
         return subprocess.Popen(argv, env={**os.environ, **(env or {})}, **options)
     except OSError as error:
         raise SetupError(
-            f"The program {argv[0]} cannot be run: {error.strerror}.", f"{INV} doctor says what installs it"
+            f"The program {argv[0]} cannot be run: {error.strerror}.", f"{INV} doctor says how to install it"
         ) from error
 
 

@@ -191,14 +191,14 @@ def of_entry(entry: Entry) -> Cluster:
     return Cluster(Project.of(**entry["project"]), entry["given"], environment=environment)
 
 
-def remove(entry: Entry, ledger: Ledger | None = None) -> None:
+def remove(entry: Entry, ledger: Ledger) -> None:
     """Remove what a ledger entry names, if it exists and has the owner's label. Raises TaskError.
 
-    With a `ledger`, keep an image that another run has noted too.
+    Keep an image that another run than that of the `ledger` has noted too.
     """
     cluster = of_entry(entry)
     if "image" in entry:
-        if not (ledger and ledger.named_elsewhere(entry["image"])):
+        if not ledger.named_elsewhere(entry["image"]):
             _remove_image(cluster.run(), entry["image"])
     elif "namespace" not in entry:
         cluster.delete()

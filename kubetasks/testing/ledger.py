@@ -20,7 +20,7 @@ from kubetasks.setup.receipt import NOTES
 from kubetasks.testing import shared_folder
 
 Entry = dict[str, Any]
-Remove = Callable[[Entry], None]  # may raise TaskError
+Remove = Callable[[Entry, "Ledger"], None]  # gets the ledger that has the entry; may raise TaskError
 
 
 class Ledger:
@@ -53,7 +53,7 @@ class Ledger:
         if self._file is not None:
             self._file.close()
             self._file = None
-        return _settle(self.path, remove, wait=True)
+        return _settle(self, remove, wait=True)
 
     def named_elsewhere(self, word: str) -> bool:
         """Return whether an entry of another run contains this word."""
@@ -71,12 +71,12 @@ def folder() -> Path:
 
 def remove_dead(remove: Remove) -> list[str]:
     """Call `remove` for the entries of killed runs; return what failed. Entries that failed stay in their ledger."""
-    return [words for path in sorted(folder().glob("*.jsonl")) for words in _settle(path, remove, wait=False)]
+    return [words for path in sorted(folder().glob("*.jsonl")) for words in _settle(Ledger(path.stem), remove, wait=False)]
 
 
-def _settle(path: Path, remove: Remove, *, wait: bool) -> list[str]:
-    """Remove what the file names, and keep what fails; return why. Skip a run in progress, or with `wait` wait for its end."""
-    problems: list[str] = []
+def _settle(ledger: Ledger, remove: Remove, *, wait: bool) -> list[str]:
+    """Remove what the ledger names, and keep what fails; return why. Skip a run in progress, or with `wait` wait for its end."""
+    path, problems = ledger.path, list[str]()
     try:
         file = path.open("r+")
     except FileNotFoundError:
@@ -89,7 +89,7 @@ def _settle(path: Path, remove: Remove, *, wait: bool) -> list[str]:
         left: list[Entry] = []
         for entry in reversed(_entries(file.read())):
             try:
-                remove(entry)
+                remove(entry, ledger)
             except TaskError as error:
                 left.insert(0, entry)
                 problems.append(f"{error.message}\n  rm {path} forgets it")
@@ -105,5 +105,4 @@ def _settle(path: Path, remove: Remove, *, wait: bool) -> list[str]:
 
 def _entries(text: str) -> list[Entry]:
     """Return the entries, without a last line that was cut off."""
-    entries: list[Entry] = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-    return [entry for entry in entries if "gone" not in entry]  # written by earlier versions
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]

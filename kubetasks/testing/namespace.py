@@ -86,7 +86,7 @@ class Namespace:
                 return f"it has failed: {failed}", there
             elif left <= LOOK_SECONDS:
                 found = [f"{kind}={one.get('status')}" for item in there for kind, one in states.conditions(item).items()]
-                return f"{condition} has not come within {timeout:g} s{'; it has ' if found else ''}{', '.join(found)}", there
+                return f"{condition} was not met within {timeout:g} s{'; it has ' if found else ''}{', '.join(found)}", there
 
     def _named(self, what: str) -> list[Object]:
         """Return the objects that `what` names, [] if there are none."""

@@ -6,7 +6,6 @@ import secrets
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +57,7 @@ class Session:
         chosen = replace(project, kind=project.folder / kind) if kind else project
         made = self._new(chosen, secrets.token_hex(2), {"cluster.nodes": str(nodes)})
         if made.shared:
-            raise SettingError("A test cannot have an existing cluster for itself.", "Leave out the context")
+            raise SettingError("An existing cluster cannot be a throwaway cluster.", "Run without --kubetasks-context")
         self._start(made)
         return made
 
@@ -75,7 +74,7 @@ class Session:
         lacking = [item for item in inventory.look(run.settings, run.provider.requirements) if not item.present]
         if lacking:
             names = ", ".join(item.name for item in lacking)
-            raise SetupError(f"This machine lacks: {names}.", inventory.remedies(run.settings, lacking))
+            raise SetupError(f"Missing on this machine: {names}.", inventory.remedies(run.settings, lacking))
         for problem in remove_dead(remove):
             run.report.say(f"What a killed run left could not be removed: {problem}")
         cluster.start(with_image=with_image)
@@ -86,10 +85,10 @@ class Session:
 
         With `keep`, print how to reach it instead.
         """
-        return self.ledger.end(_tell if self.keep else partial(remove, ledger=self.ledger))
+        return self.ledger.end(_tell if self.keep else remove)
 
 
-def _tell(entry: Entry) -> None:
+def _tell(entry: Entry, _ledger: Ledger) -> None:
     words = kept(entry)
     if words:
         Report().say(words)

@@ -153,7 +153,7 @@ class Kind(Own):
         self._require_program()
         cli = inventory.docker()
         if not cli.present:
-            raise ClusterError("kind uses the command line of Docker, which is missing.", cli.remedy)
+            raise ClusterError("kind needs the docker CLI, which is not installed.", cli.remedy)
 
     def _require_free(self) -> None:
         if self._nodes() and not self.config_file.exists():  # its creation may lack only the mark
@@ -307,7 +307,7 @@ class Kind(Own):
         self._restore()
         if not self._registry.address():
             if not self._registry.available():
-                self._do.say(f"The registry image is missing: nodes receive every layer. {INV} setup installs it.")
+                self._do.say(f"The registry image is missing, so the nodes load the whole image. {INV} setup installs it.")
             return False
         try:
             with self._do.step(f"Delivering {names[0]} through the registry of cluster {self.name}") as at:

@@ -50,7 +50,7 @@ def test_objects_are_applied_waited_for_asked_and_deleted(app: Tasks, tmp_path: 
 def test_what_does_not_come_ends_with_the_diagnosis_of_what_was_waited_for(app: Tasks) -> None:
     here = Namespace(app.as_cluster(), app.namespace)
     here.apply(settings())
-    with pytest.raises(RolloutError, match=r"Never has not come within 1 s\n(?s:.*)code +not-deployed"):
+    with pytest.raises(RolloutError, match=r"Never was not met within 1 s\n(?s:.*)code +not-deployed"):
         here.wait("configmap/settings", "Never", timeout=1)
     for words in ("deployment", "web"), ("job", "once"):  # the namespace admits no pod of theirs
         here.kubectl("create", *words, "--image=nowhere.invalid/image:1")
@@ -58,7 +58,7 @@ def test_what_does_not_come_ends_with_the_diagnosis_of_what_was_waited_for(app: 
     with pytest.raises(RolloutError, match=r"it has failed: .*deadline") as failed:
         here.wait("job/once", "Complete")
     assert "\n  code      failed\n" in str(failed.value)
-    with pytest.raises(RolloutError, match=r"Availabel has not come within 1 s; it has .*Available=False") as late:
+    with pytest.raises(RolloutError, match=r"Availabel was not met within 1 s; it has .*Available=False") as late:
         here.wait("deployment/web", "Availabel", timeout=1)
     assert "\n  code      pods-refused\n" in str(late.value)
     told = here.cluster.diagnosis(app.namespace)

@@ -93,8 +93,8 @@ def test_two_runs_at_once_an_api_server_that_restarts_and_a_kubeconfig_that_is_d
         another["clusters"][0]["cluster"]["certificate-authority-data"] = another["users"][0]["user"]["client-certificate-data"]
         throwaway.kubeconfig.write_text(yaml.safe_dump(another, sort_keys=False))
         said = throwaway("start", code=4).stderr
-        assert "The kubeconfig does not fit the API server" in said
-        assert f"rm {throwaway.kubeconfig}; ./inv start writes it anew" in said
+        assert "The kubeconfig does not match the API server" in said
+        assert f"rm {throwaway.kubeconfig}; ./inv start creates it again" in said
 
     with subtests.test("without network and kubeconfig a stopped cluster can still be deleted"):
         throwaway.kubeconfig.unlink()

@@ -135,7 +135,7 @@ def test_an_engine_with_an_image_of_somebody_is_kept_and_without_it_removed(othe
     other_engine.add_image(THEIRS)
     cache = other_engine.settings.cache
     before = receipt.read(cache)
-    with pytest.raises(SetupError, match=f"holds what is not ours: image {THEIRS}"):
+    with pytest.raises(SetupError, match=f"has objects that setup did not create: image {THEIRS}"):
         other_engine.remove()
     assert other_engine.images() == {OURS, THEIRS}
     assert receipt.read(cache) == before

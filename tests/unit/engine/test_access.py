@@ -66,7 +66,7 @@ def test_dockers_current_context_is_followed_and_one_that_cannot_be_is_not_taken
     described = tmp_path / "contexts" / "meta" / hashlib.sha256(b"elsewhere").hexdigest() / "meta.json"
     described.parent.mkdir(parents=True)
     described.write_text("{")
-    with pytest.raises(EngineError, match="the docker context elsewhere says cannot be read"):
+    with pytest.raises(EngineError, match="docker context elsewhere cannot be read"):
         client.connect()
 
     described.write_text(json.dumps({"Name": "elsewhere", "Metadata": {}, "Endpoints": {"docker": {"Host": host}}}))

@@ -168,18 +168,18 @@ def test_what_is_asked_and_what_is_made_of_it(script: Script, engine: Engine, na
 
 SEE_DOCTOR = "\n  ./inv doctor shows what this machine has; the engine's own log may say more"
 REFUSED: dict[str, Row] = {
-    "Pulling app:1 failed: toomanyrequests\n  Try again: ./inv setup; ./inv doctor tells of a proxy that the engine lacks": (
+    "Pulling app:1 failed: toomanyrequests\n  Try again: ./inv setup; ./inv doctor reports a proxy setting that the engine lacks": (
         lambda it: it.pull("app:1", print),
         [(PULL, 200, lines({"error": "toomanyrequests"}))],
         PullError,
     ),
-    "Pulling app:1 failed: x509: unknown authority\n  The engine does not trust your company's authority: docs/setup.md": (
+    "Pulling app:1 failed: x509: unknown authority\n  The engine does not trust your company's certificate authority: docs/setup.md": (
         lambda it: it.pull("app:1", print),
         [(PULL, 200, lines({"error": "x509: unknown authority"}))],
         EngineError,
     ),
     **{
-        f"The registry did not take host:5000/app: {told}\n  {hint}": (
+        f"The registry rejected host:5000/app: {told}\n  {hint}": (
             lambda it: it.push(AT_HOST, print),
             [(PUSH, 200, lines({"error": f" {told}"}))],
             ImageError,
@@ -187,7 +187,7 @@ REFUSED: dict[str, Row] = {
         for told, hint in (
             ("x509: unknown authority", "Put the certificate of its authority into /etc/docker/certs.d/host:5000/ca.crt"),
             ("denied: no access", "docker login host:5000; you must be allowed to push to host:5000/app"),
-            ("connection refused", "Is INVOKE_APP_REGISTRY right? docker push host:5000/app shows the same"),
+            ("connection refused", "Check INVOKE_APP_REGISTRY; docker push host:5000/app shows the same"),
         )
     },
     f"Removing stages of builds failed: disk{SEE_DOCTOR}": (

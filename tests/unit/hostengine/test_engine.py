@@ -44,7 +44,7 @@ def test_the_local_engine_is_asked_whatever_the_environment_names_and_denied_acc
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(here))
         for ask in (client.release, lambda: machine_engine.local(here)):
-            with pytest.raises(EngineError, match=r"may not use the container engine's socket(?s:.*)usermod -aG docker"):
+            with pytest.raises(EngineError, match=r"Permission denied on the container engine's socket(?s:.*)usermod -aG docker"):
                 ask()
         assert asked == ["tcp://192.0.2.1:2376", f"unix://{here}"]
         monkeypatch.setattr(access, "docker_client", raising(DockerException("nobody is there")))

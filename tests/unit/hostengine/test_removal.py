@@ -114,18 +114,18 @@ def stopped(starts: FakeEngine | TaskError | None, setting: str = "install") -> 
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        (having("image postgres:17"), "holds what is not ours: image postgres:17"),
+        (having("image postgres:17"), "has objects that setup did not create: image postgres:17"),
         (having(*(f"volume {number}" for number in range(13))), "volume 9 and 3 more"),
-        (lambda it: (it.etc / "daemon.json").touch(), "not ours: file .*/etc/daemon.json"),
-        (purged_with_its_package, "not ours: volume theirs"),
-        (named, "not ours: image theirs:1"),
+        (lambda it: (it.etc / "daemon.json").touch(), "did not create: file .*/etc/daemon.json"),
+        (purged_with_its_package, "did not create: volume theirs"),
+        (named, "did not create: image theirs:1"),
         (having("container shop", clusters=(Created("shop", "", "", "", ""),)), "still exist: shop"),
         (lambda it: setattr(it, "user", 1000), "Only root"),
         (lambda it: it.write(folders=[str(it.data)]), "setup did not start it"),
-        (lambda it: setattr(it.here, "root", it.cache), "cannot be asked whether .*/data .* keeps its data in .*/cache"),
-        (stopped(None), "cannot be asked(?s:.*) None answers on(?s:.*)rm -r .*/data .*/etc$"),
-        (stopped(NO_SPACE), "cannot be asked(?s:.*) no space left on device"),
-        (stopped(FakeEngine(), "refuse"), "cannot be asked(?s:.*) INVOKE_SETUP_ENGINE=refuse"),
+        (lambda it: setattr(it.here, "root", it.cache), "cannot say whether .*/data .* keeps its data in .*/cache"),
+        (stopped(None), "cannot say(?s:.*) None answers on(?s:.*)rm -r .*/data .*/etc$"),
+        (stopped(NO_SPACE), "cannot say(?s:.*) no space left on device"),
+        (stopped(FakeEngine(), "refuse"), "cannot say(?s:.*) INVOKE_SETUP_ENGINE=refuse"),
     ],
 )
 def test_an_engine_that_may_be_of_use_to_others_or_cannot_be_asked_is_kept(

@@ -115,7 +115,7 @@ def test_who_does_not_trust_us_or_is_not_trusted_needs_another_kubeconfig(tmp_pa
     kube._api.call_api = raising(error)
     with pytest.raises(CredentialsError) as told:
         kube.list("Node")
-    assert told.value.sentence == f"The kubeconfig does not fit the API server of cluster one: {why}."
+    assert told.value.sentence == f"The kubeconfig does not match the API server of cluster one: {why}."
     assert told.value.hint == "log in"
 
 

@@ -80,7 +80,7 @@ def test_how_far_it_is(live: Object, state: State) -> None:
         (item("Job", Failed="True"), "job/a failed: why."),
         (item("Widget", Stalled="True"), "widget/a failed: why."),
         (item("Pod", phase="Failed", reason="Evicted"), "pod/a failed: Evicted."),
-        (item("Pod", phase="Failed"), "pod/a failed: its containers have ended."),
+        (item("Pod", phase="Failed"), "pod/a failed: its containers have exited."),
         (item("Job", Suspended="False", Failed="True"), "job/a failed: why."),
     ],
 )

@@ -108,7 +108,7 @@ def test_a_kustomization_is_what_kubectl_makes_of_it(tmp_path: Path) -> None:
     (name,) = (name for name in made if name.startswith("configmap/colours-"))
     assert made[name]["data"] == {"COLOUR": "blue"}
     (tmp_path / "app.env").unlink()
-    with pytest.raises(SettingError, match=r"cannot be built: [^$]*app\.env"):
+    with pytest.raises(SettingError, match=r"cannot be rendered: [^$]*app\.env"):
         applied(app)
 
 
@@ -157,7 +157,7 @@ def test_a_chart_is_what_helm_makes_of_it_without_its_hooks(tmp_path: Path, monk
         "Helm's is there"
     )
     (folder / "values.yaml").write_text("{}")
-    with pytest.raises(SettingError, match=r"chart cannot be built: [^$]*no colour") as told:
+    with pytest.raises(SettingError, match=r"chart cannot be rendered: [^$]*no colour") as told:
         manifests.of_application(app)
     assert told.value.hint.startswith(f"helm template {app.name} {folder} ")
     monkeypatch.setenv("PATH", "")
@@ -176,7 +176,7 @@ def test_an_object_of_any_kind_is_applied(tmp_path: Path, name: str) -> None:
 def test_what_no_json_can_say_is_refused(tmp_path: Path, data: str) -> None:
     app = in_folder(tmp_path, deployment=manifest("deployment"))
     (tmp_path / "config.yaml").write_text(f"{{apiVersion: v1, kind: ConfigMap, metadata: {{name: c}}, data: {data}}}\n")
-    with pytest.raises(SettingError, match="configmap/c has a date, or a key that is no text: quote it"):
+    with pytest.raises(SettingError, match="configmap/c has a date or a key that is not a string: quote it"):
         applied(app)
 
 

@@ -41,7 +41,9 @@ def test_whatever_else_it_carries_an_object_without_our_label_is_neither_applied
 
 def test_what_is_not_deleted_in_time_is_named_with_its_finalizers() -> None:
     kube, told = holding(OURS, finalizers=["kept"]), list[str]()
-    with pytest.raises(LeftoverError, match=r"was not deleted, .* for 0 s: configmap/simple-server: it waits for kept"):
+    with pytest.raises(
+        LeftoverError, match=r"Some objects were not deleted, .* for 0 s: configmap/simple-server: it waits for kept"
+    ):
         objects.delete(kube, [kube.one("ConfigMap")], 0.05, told.append)
     assert told == ["configmap/simple-server: it waits for kept"]
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import watchfiles
 
 from kubetasks.engine.image import Delivered, Image
 from kubetasks.errors import EngineError, ImageError, TaskError
@@ -72,6 +73,26 @@ def test_a_folder_that_is_new_is_watched_from_then_on(there: World) -> None:
         watch.close()
 
 
+def test_a_folder_that_is_removed_is_one_change(there: World) -> None:
+    package, watched_again = there.folder / "source" / "package", threading.Event()
+
+    def watched(*folders: Path, stop_event: threading.Event, **_options: object) -> Iterator[set[tuple[int, str]]]:
+        yield set()
+        if package in folders:
+            package.rmdir()
+            yield {(3, str(package))}
+        watched_again.set()
+        stop_event.wait()
+
+    there.edit("source/.dockerignore", lambda _: "docs\n")
+    package.mkdir()
+    there.patch.setattr(watchfiles, "watch", watched)
+    watch = dev.Watch(there.run.app)
+    assert watched_again.wait(10)
+    assert (watch.next(), watch.pending()) == ({package}, False), "what is pending ends a build"
+    watch.close()
+
+
 def test_each_file_of_a_chart_is_seen(watch: dev.Watch, there: World) -> None:
     (there.folder / "k8s" / "Chart.yaml").touch()
     (helpers := there.folder / "k8s" / "_helpers.tpl").touch()
@@ -131,6 +152,17 @@ def test_an_edit_mends_a_first_build_that_fails(there: World, capsys: pytest.Cap
     dev.loop(there.run, clean=False)
     failed, served, url = capsys.readouterr().out.splitlines()
     assert (failed, "3 pods serve" in served, url) == ("It cannot be built.", True, "http://127.0.0.1:8080/"), served
+
+
+def test_with_clean_a_cluster_that_was_there_before_stays_if_nothing_ever_came_up(there: World) -> None:
+    there.provider._phase, removed = "running", list[bool]()
+    there.engine.building = raising(ImageError("It cannot be built."))
+    broken = SimpleNamespace(pending=lambda: False, next=raising(EngineError("It is gone.")), close=lambda: None)
+    there.patch.setattr(dev, "Watch", lambda _: broken)
+    there.patch.setattr(there.provider, "delete", lambda: removed.append(True))
+    with pytest.raises(EngineError):
+        dev.loop(there.run, clean=True)
+    assert removed == []
 
 
 def test_a_service_without_an_address_outside_has_no_url_to_print(

@@ -68,6 +68,17 @@ def test_an_address_that_comes_late_has_its_time_to_answer_too(there: World) -> 
     assert [one.way for one in check.answering] == ["mapped port", "load balancer"]
 
 
+def test_without_pods_nobody_waits_any_longer_for_a_load_balancer(there: World) -> None:
+    app.scale(there.run, 0)
+    there.kube.one("Service")["status"] = {}
+    there.run.forget("seen")
+    now = 1.0
+    check = AddressCheck(there.run, 0, lambda: now)
+    assert check() == Pending("no load balancer has given it an address yet")
+    now = 100.0
+    assert check() == Done()
+
+
 def test_a_forwarded_port_leads_to_one_pod_while_it_gets_requests_and_ends_with_who_asked_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

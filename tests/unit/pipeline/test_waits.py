@@ -37,7 +37,7 @@ def test_one_that_crashes_has_failed_once_it_crashes_again_when_all_else_is_read
     look = check((crashed(1), STARTS), (crashed(2), READY), (crashed(2), READY), (crashed(3), READY))
     assert look() == Pending("pod/database: it is not Ready yet; pod/worker may need it")
     assert [pod["metadata"]["name"] for pod in look.failing[0].pods] == ["worker"], "at the deadline it is told"
-    assert [look(), look()] == [Pending("pod/worker: its container is started again")] * 2
+    assert [look(), look()] == [Pending("pod/worker: its container is being restarted")] * 2
     state = look()
     assert isinstance(state, Failed)
     assert (state.code, state.subject, state.grace) == ("crash-loop", "worker", 0.0)

@@ -40,6 +40,7 @@ SHAPES = {
     "a here-document": ("RUN <<EOF cat\nEXPOSE 1\nHEALTHCHECK CMD curl http://localhost/no\nEOF\nEXPOSE 80", 80, "/"),
     "two here-documents": ("COPY <<-one <<'two' /\n\tEXPOSE 1\n\tone\nEXPOSE 2\ntwo\nEXPOSE 80", 80, "/"),
     "Windows' ends of lines": ("EXPOSE \\\r\n  81\r\nHEALTHCHECK CMD curl http://localhost/ok\r\n", 81, "/ok"),
+    "a last line that goes on into nothing": ("EXPOSE 80 \\\n\n", 80, "/"),
     "no FROM": ("# from nothing\nEXPOSE 80", 80, "/"),
 }
 

@@ -60,7 +60,7 @@ NAMED = "[tool.kubetasks]\nname = 'a'\n"
         ("pyproject.toml", f"{NAMED}[tool.kubetasks.images]\nb = 'x'\n", "pyproject.toml: images.b must be a table, not 'x'"),
         ("pyproject.toml", f"{NAMED}[tool.kubetasks.images.b]\nport = 1\n", "images.b.port is not a key of the table"),
         ("pyproject.toml", f"{NAMED}[tool.kubetasks.images.b]\nargs = {{A = true}}\n", "images.b.args.A must be text, not True"),
-        ("pyproject.toml", f"{NAMED}[tool.kubetasks.images.a]\n", "a is the application's own image"),
+        ("pyproject.toml", f"{NAMED}[tool.kubetasks.images.a]\n", "`images` must not have a, the application's own image"),
         ("pyproject.toml", f"{NAMED}[tool.kubetasks.images.'b:v1']\n", "An image's name is in lower case .*, not 'b:v1'"),
         ("pyproject.toml", "[tool.kubetasks\n", "cannot be read"),
         ("pyproject.toml", "tool = 1\n", "cannot be read"),

@@ -41,10 +41,10 @@ def test_nodes_pull_by_digest_what_is_pushed(engine: Any, capsys: pytest.Capture
 
 @pytest.mark.parametrize("gone", [False, True])
 def test_a_push_that_fails_leaves_no_name_behind_and_says_why(engine: Any, gone: bool) -> None:
-    engine.push = raising(ImageError("The registry did not take it."))
+    engine.push = raising(ImageError("The registry rejected it."))
     if gone:
         engine.remove_image = raising(EngineError("It has ended."))
-    with pytest.raises(ImageError, match="did not take it"):
+    with pytest.raises(ImageError, match="rejected it"):
         existing(engine, registry="host:5000/team").deliver(IMAGE)
     assert (NAME in engine.images) == gone
 

@@ -248,5 +248,5 @@ def test_a_node_that_ends_right_after_its_start_is_told_with_where_its_log_is(ki
     kind.engine.ends = True
     with pytest.raises(ClusterError) as told:
         kind.provider.start()
-    assert told.value.sentence == "Node demo-control-plane of cluster demo has ended since it was started."
+    assert told.value.sentence == "Node demo-control-plane of cluster demo has exited since it was started."
     assert told.value.hint == "docker logs demo-control-plane says why; ./inv delete start creates a new cluster"

@@ -93,7 +93,7 @@ def test_what_stays_after_a_deletion_that_fails_is_named(world: World, timeout: 
     provider = world.make(timeout=timeout)
     provider.start()
     world.program.broken = "delete"
-    with pytest.raises(LeftoverError, match=r"(?s)are left: container demo.*It was terminated\.") as told:
+    with pytest.raises(LeftoverError, match=r"(?s)could not be deleted: container demo.*It was terminated\.") as told:
         provider.delete()
     assert told.value.hint == "./inv delete"
     assert world.program.timeout == max(timeout, DELETION_SECONDS), "it must not hang, nor be cut off by a short setting"
@@ -211,5 +211,5 @@ def test_who_stops_a_creation_is_told_what_is_left_of_it(world: World) -> None:
 
     world.engine.on_run = interrupted
     world.program.broken = "delete"
-    with pytest.raises(LeftoverError, match=r"^Parts of cluster demo are left: container demo"):
+    with pytest.raises(LeftoverError, match=r"^Parts of cluster demo could not be deleted: container demo"):
         world.provider.start()

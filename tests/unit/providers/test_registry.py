@@ -90,3 +90,12 @@ def test_while_a_cluster_is_created_its_nodes_pull_as_soon_as_they_can(
     kind.engine.on_run = pull
     kind.provider.preload(IMAGE, lambda: abandoned and bool(tries))
     assert (len(kind.engine.pushed), len(tries)) == (1, 1 if abandoned else 3)
+
+
+def test_under_dry_a_registry_that_would_be_removed_is_created_again(kind: World, capsys: pytest.CaptureFixture[str]) -> None:
+    kind.provider.start()
+    dry = kind.make(dry=True)
+    dry.delete()
+    assert "docker rm --force --volumes demo-registry\n" in capsys.readouterr().out
+    dry.start()
+    assert "docker run --detach --name demo-registry " in capsys.readouterr().out

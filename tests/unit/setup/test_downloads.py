@@ -26,7 +26,7 @@ CHECKSUM = hashlib.sha256(PROGRAM).hexdigest()
 def test_a_download_with_another_checksum_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     (source := tmp_path / "source").write_bytes(PROGRAM)
     target = tmp_path / "bin" / "program"
-    with pytest.raises(SetupError, match="not what was pinned"):
+    with pytest.raises(SetupError, match="has the wrong checksum"):
         downloads.file(source.as_uri(), "0" * 64, target, door())
     assert list(target.parent.iterdir()) == []
     downloads.file(source.as_uri(), CHECKSUM, target, door())

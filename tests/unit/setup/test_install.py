@@ -49,7 +49,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
     return Machine(tmp_path, monkeypatch)
 
 
-CONNECT = "Let the engine reach an image registry: ./inv doctor tells of a proxy that it lacks"
+CONNECT = "Let the engine reach an image registry: ./inv doctor reports a proxy setting that it lacks"
 
 
 @pytest.mark.promise("The first `setup` on a machine pulls")
@@ -81,7 +81,7 @@ def test_what_cannot_be_pulled_is_built_by_anybody_if_it_needs_only_go_and_the_r
     machine: Machine, capsys: pytest.CaptureFixture[str], images: str, failures: list[TaskError], lacking: list[str]
 ) -> None:
     machine.patch.setattr(inventory, "with_base", lambda _settings, needed: needed)
-    with pytest.raises(SetupError, match="After setup this is still missing"):  # nothing was really built
+    with pytest.raises(SetupError, match="Still missing after setup"):  # nothing was really built
         machine.install(images, lacking, *failures)
     assert machine.built == lacking
     told = capsys.readouterr().err

@@ -66,7 +66,7 @@ def test_an_engine_that_somebody_has_chosen_and_that_does_not_answer_is_named(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
     lacking = [item for item in inventory.look(bare, Kind.requirements) if not item.present]
-    assert lacking[0].detail == "the one that DOCKER_HOST names does not answer"
+    assert lacking[0].detail == "the engine that DOCKER_HOST selects does not answer"
     assert inventory.remedies(bare, lacking) == f"{access.IF_AWAY}; ./inv setup"
 
 

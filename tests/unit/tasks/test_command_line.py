@@ -238,7 +238,7 @@ def test_an_option_overrides_a_variable_and_that_the_projects_file(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("cluster: [name]\n", "invoke.yaml has a value in the place of a section"),
+        ("cluster: [name]\n", "invoke.yaml has a value where a section is expected"),
         ("- cluster\n", "{file} must hold sections, such as `cluster:`."),
     ],
 )

@@ -80,7 +80,7 @@ def test_what_others_have_in_a_file_stays_and_it_gets_the_table_at_its_end(begin
     ],
 )
 def test_a_file_that_cannot_get_the_table_is_left_alone(begin: Begin, tmp_path: Path, file: str, text: str) -> None:
-    with pytest.raises(SettingError, match="cannot get a table beside what it has") as told:
+    with pytest.raises(SettingError, match="cannot take a table beside what it has") as told:
         begin({file: text})
     assert "port" in told.value.hint, "what to add by hand"
     assert (written(tmp_path), (tmp_path / file).read_text()) == ([file], text)

@@ -17,7 +17,7 @@ from kubetasks.terminal.report import Report
 from kubetasks.testing import cluster
 from kubetasks.testing.app import App
 from kubetasks.testing.cluster import Cluster
-from kubetasks.testing.ledger import Entry, Ledger, _entries
+from kubetasks.testing.ledger import Entry, Ledger, _entries, remove_dead
 from kubetasks.testing.namespace import Namespace
 from tasks import PROJECT
 from tests.support.source import built_from
@@ -52,7 +52,7 @@ def there(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 def ledger(there: World) -> Iterator[Ledger]:  # noqa: ARG001  whose cache folder it is in
     made = Ledger("mine")
     yield made
-    made.end(lambda _entry: None)
+    made.end(lambda _entry, _ledger: None)
 
 
 def ours(ledger: Ledger | None = None) -> Cluster:
@@ -162,12 +162,13 @@ def test_only_an_image_that_no_other_run_has_noted_is_removed_with_what_pushing_
     there.engine.images.update(images)
     there.engine.image_tags = lambda repository: sorted(one for one in images if one in there.engine.images and repository)  # type: ignore[method-assign]
     entry = ours().entry(image="simple-server:1")
-    other = Ledger("other")
-    other.note(entry)
-    cluster.remove(entry, ledger)
-    assert there.engine.images == images
-    other.end(lambda _entry: None)
-    cluster.remove(entry, ledger)
+    ledger.note(entry)
+    killed = Ledger("killed").path
+    for other_ended in (False, True):
+        killed.write_text(f"{json.dumps(entry)}\n")
+        remove_dead(cluster.remove)
+        assert (there.engine.images == images, killed.exists()) == (not other_ended, False)
+        ledger.end(lambda _entry, _ledger: None)
     assert sorted(there.engine.images) == ["simple-server:2", "simple-server:v1"]
     assert cluster.kept(entry) == ""
 
@@ -206,7 +207,7 @@ def test_a_namespace_says_what_kubectl_says_and_takes_what_a_test_may_give(monke
     mine.apply("k8s/web.yaml")
     mine.logs("pod/web")
     mine.logs("deployment/web")
-    for said in ("has not come within 0 s", "pod/web: no such pod"):
+    for said in ("was not met within 0 s", "pod/web: no such pod"):
         with pytest.raises(RolloutError, match=said):
             mine.wait("pod/web", "Ready=false", timeout=0)
     logs = "--all-containers --tail=-1"

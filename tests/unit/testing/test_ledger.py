@@ -24,6 +24,10 @@ input()
 """
 
 
+def into(removed: list[ledger.Entry]) -> ledger.Remove:
+    return lambda entry, _ledger: removed.append(entry)
+
+
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -34,10 +38,10 @@ def test_a_run_removes_the_newest_first() -> None:
     mine = Ledger("mine")
     for name in "ab":
         mine.note({"name": name})
-    assert mine.end(removed.append) == []
+    assert mine.end(into(removed)) == []
     assert removed == [{"name": "b"}, {"name": "a"}]
     assert not mine.path.exists()
-    assert mine.end(removed.append) == []
+    assert mine.end(into(removed)) == []
     assert len(removed) == 2, "nothing is left"
 
 
@@ -48,17 +52,17 @@ def test_the_next_run_removes_what_a_killed_one_noted_and_nothing_of_one_that_go
     ) as process:
         assert process.stdout
         assert process.stdout.readline() == "noted\n"
-        ledger.remove_dead(removed.append)
+        ledger.remove_dead(into(removed))
         assert removed == []
         process.kill()
-    ledger.remove_dead(removed.append)
+    ledger.remove_dead(into(removed))
     assert removed == [{"cluster": "theirs"}]
-    ledger.remove_dead(removed.append)
+    ledger.remove_dead(into(removed))
     assert len(removed) == 1
 
 
 def test_what_could_not_be_removed_stays_noted_and_does_not_keep_the_next_run_from_its_work() -> None:
-    def fails(entry: ledger.Entry) -> None:
+    def fails(entry: ledger.Entry, _ledger: Ledger) -> None:
         if entry["name"] == "theirs":
             raise OwnershipError("It is not ours.", "Look at it")
 
@@ -69,7 +73,7 @@ def test_what_could_not_be_removed_stays_noted_and_does_not_keep_the_next_run_fr
     assert problem == f"It is not ours.\n  Look at it\n  rm {killed.path} forgets it"
     assert len(ledger.remove_dead(fails)) == 1
     removed: list[ledger.Entry] = []
-    ledger.remove_dead(removed.append)
+    ledger.remove_dead(into(removed))
     assert removed == [{"name": "theirs"}]
 
 
@@ -84,7 +88,7 @@ def test_a_run_whose_file_was_taken_for_that_of_a_killed_one_begins_another(monk
     monkeypatch.setattr(fcntl, "flock", taken)
     mine.note({"name": "a"})
     assert mine.path.read_text() == '{"name": "a"}\n'
-    mine.end(lambda _entry: None)
+    mine.end(into([]))
 
 
 def test_a_note_that_was_cut_off_is_left_out_and_only_an_image_that_another_run_noted_is_known() -> None:
@@ -95,7 +99,7 @@ def test_a_note_that_was_cut_off_is_left_out_and_only_an_image_that_another_run_
     (killed.path.parent / "ends.jsonl").symlink_to("gone")  # a run that ends at this moment
     assert not killed.named_elsewhere("shop:1")
     removed: list[ledger.Entry] = []
-    ledger.remove_dead(removed.append)
+    ledger.remove_dead(into(removed))
     assert removed == [{"image": "shop:1"}]
 
 

@@ -91,7 +91,7 @@ def test_what_the_machine_lacks_or_an_option_has_wrong_is_a_usage_error_and_an_o
 def test_with_workers_each_test_that_needs_it_says_so(tmp_path: Path) -> None:
     code, told = run(tmp_path, "-n2", test=ASKING)
     assert (code, "2 errors" in told) == (pytest.ExitCode.TESTS_FAILED, True), told
-    assert told.count("\nThis machine lacks: engine") == 2, "in the words of the one that was first"
+    assert told.count("\nMissing on this machine: engine") == 2, "in the words of the one that was first"
     assert "Error:" not in told
 
 
@@ -167,9 +167,9 @@ def test_a_failed_test_says_what_would_have_kept_its_cluster(tmp_path: Path) -> 
         ("@pytest.mark.k8s(node=2)\ndef test_it(k8s_throwaway): ...", "", "takes nodes=NUMBER and kind=FILE, not node."),
         ("@pytest.mark.k8s(2)\ndef test_it(k8s_throwaway): ...", "", "takes nodes=NUMBER and kind=FILE, not 2."),
         ("@pytest.mark.k8s(nodes=2)\ndef test_it(k8s_cluster): ...", "", "k8s_throwaway, which this test does not use."),
-        ("def test_it(k8s_cluster): ...", "k8s_application", "returns a kubetasks.Project, not 'text'."),
-        ("def test_it(k8s_throwaway): ...", "k8s_application", "returns a kubetasks.Project, not 'text'."),
-        ("def test_it(k8s_namespace): ...", "k8s_namespace_labels", "returns a dict, not 'text'."),
+        ("def test_it(k8s_cluster): ...", "k8s_application", "must return a kubetasks.Project, not 'text'."),
+        ("def test_it(k8s_throwaway): ...", "k8s_application", "must return a kubetasks.Project, not 'text'."),
+        ("def test_it(k8s_namespace): ...", "k8s_namespace_labels", "must return a dict, not 'text'."),
     ],
 )
 def test_a_mark_or_a_fixture_that_cannot_be_meant_is_an_error_in_a_sentence(
