@@ -9,9 +9,9 @@ from invoke.exceptions import Exit
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
     """Yield the error and its causes, the nearest first."""
-    told: list[BaseException] = []
-    while error and error not in told:  # an error that is raised again may be among its own causes
-        told.append(error)
+    seen: list[BaseException] = []
+    while error and error not in seen:  # an error that is raised again may be among its own causes
+        seen.append(error)
         yield error
         error = error.__cause__ or error.__context__
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 TOKEN = pytest.StashKey[str]()
 SESSION = pytest.StashKey["Session"]()
-PLACES = pytest.StashKey[list[tuple["Cluster", str]]]()  # the clusters that a test uses, each with the namespace
-KEPT = pytest.StashKey[bool]()  # whether what the test used is to be kept, because it failed
+NAMESPACES = pytest.StashKey[list[tuple["Cluster", str]]]()  # the clusters that a test uses, each with the namespace
+KEEP = pytest.StashKey[bool]()  # whether what the test used is to be kept, because it failed
 DIAGNOSIS = ": diagnosis"  # ends the name of a report section or property that holds one
 MARKED = {"nodes", "kind"}
 MARKER = 'k8s(nodes=1, kind=""): the nodes of the cluster of k8s_throwaway, and the configuration file for kind'
@@ -76,7 +76,7 @@ def _session(config: pytest.Config) -> "Session":
     return config.stash[SESSION]
 
 
-def _begun(config: pytest.Config) -> bool:
+def _owns_cleanup(config: pytest.Config) -> bool:
     """Return whether this process, not a worker, is the last one of a run that has requested a cluster."""
     return TOKEN in config.stash and not hasattr(config, "workerinput") and shared_folder(config.stash[TOKEN]).exists()
 
@@ -85,7 +85,7 @@ def _begun(config: pytest.Config) -> bool:
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     """Lock the ledger before the workers release it, then remove what the run created. Fail a run that leaves something."""
     config = session.config
-    if not _begun(config):
+    if not _owns_cleanup(config):
         return (yield)
     _session(config).ledger.hold()
     try:
@@ -117,19 +117,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Add a diagnosis of each cluster that a failed test uses to its report, and cut this package's frames off the traceback."""
-    told = ""
+    message = ""
     if call.excinfo and _is_ours(call.excinfo.value):
-        told = str(call.excinfo.value)
+        message = str(call.excinfo.value)
         option = item.config.getoption  # without its terminal plugin, pytest lacks these
         if not (option("fulltrace", False) or option("usepdb", False) or option("tbstyle", "auto") != "auto"):
             _shorten(call.excinfo)
     report = yield
     for node in item.listchain() if report.failed else ():
-        node.stash[KEPT] = bool(item.config.getoption("kubetasks_keep"))
+        node.stash[KEEP] = bool(item.config.getoption("kubetasks_keep"))
         if hasattr(report.longrepr, "addsection"):
-            for cluster, namespace in node.stash.get(PLACES, []):
+            for cluster, namespace in node.stash.get(NAMESPACES, []):
                 text = _diagnosis(cluster, namespace)
-                if text.partition("\n")[0] not in told:  # the error may contain it already
+                if text.partition("\n")[0] not in message:  # the error may contain it already
                     report.longrepr.addsection(f"{cluster.name} {namespace}{DIAGNOSIS}", text)
                 item.user_properties.append((f"{item.name}{DIAGNOSIS}", text))  # in the JUnit file too
     return report
@@ -165,7 +165,7 @@ def _diagnosis(cluster: "Cluster", namespace: str) -> str:
         return f"The diagnosis failed: {error}"
 
 
-def _refused(config: pytest.Config, make: Callable[[], R], *, ends: bool = True) -> R:
+def _call_or_fail(config: pytest.Config, make: Callable[[], R], *, ends: bool = True) -> R:
     """Return what `make` returns, or fail. SettingError and SetupError end a run without workers, unless `ends` is False."""
     from kubetasks.errors import SettingError, SetupError, TaskError
     from kubetasks.testing.session import BrokenError
@@ -191,13 +191,13 @@ def k8s_application(pytestconfig: pytest.Config) -> "Project":
     from kubetasks.project import table
     from kubetasks.project.application import Project
 
-    folder = _refused(pytestconfig, partial(table.nearest, pytestconfig.rootpath))
+    folder = _call_or_fail(pytestconfig, partial(table.nearest, pytestconfig.rootpath))
     if folder is None:
         what = "tasks.py, [tool.kubetasks] in pyproject.toml, or a fixture k8s_application that returns a kubetasks.Project"
         pytest.fail(f"There is no project in {pytestconfig.rootpath} or above it: write {what}.", pytrace=False)
     if table.has_tasks(folder):
         return _of_tasks(pytestconfig, folder / table.TASKS)
-    return _refused(pytestconfig, partial(Project.read, folder))
+    return _call_or_fail(pytestconfig, partial(Project.read, folder))
 
 
 def _require_project(project: object) -> None:
@@ -215,7 +215,7 @@ def _of_tasks(config: pytest.Config, file: Path) -> "Project":
 
     sys.path.insert(0, str(file.parent))
     try:
-        made = _refused(config, lambda: runpy.run_path(str(file)))
+        made = _call_or_fail(config, lambda: runpy.run_path(str(file)))
     finally:
         sys.path.remove(str(file.parent))
     for value in made.values():
@@ -232,7 +232,7 @@ def k8s_cluster(request: pytest.FixtureRequest, k8s_application: "Project") -> "
     with_image = any("k8s_app" in getattr(item, "fixturenames", ()) for item in request.session.items)
     make = partial(_session(request.config).cluster, k8s_application, with_image=with_image)
     with _shown(request.config):
-        return _refused(request.config, make)
+        return _call_or_fail(request.config, make)
 
 
 @contextlib.contextmanager
@@ -263,11 +263,11 @@ def k8s_namespace(request: pytest.FixtureRequest, k8s_cluster: "Cluster", k8s_na
     name = f"test-{secrets.token_hex(4)}"
     if not isinstance(k8s_namespace_labels, Mapping):
         pytest.fail(f"The fixture k8s_namespace_labels must return a dict, not {k8s_namespace_labels!r}.", pytrace=False)
-    _refused(request.config, lambda: k8s_cluster.create_namespace(name, k8s_namespace_labels))
-    request.node.stash.setdefault(PLACES, []).append((k8s_cluster, name))
+    _call_or_fail(request.config, lambda: k8s_cluster.create_namespace(name, k8s_namespace_labels))
+    request.node.stash.setdefault(NAMESPACES, []).append((k8s_cluster, name))
     yield name
-    if not request.node.stash.get(KEPT, False):
-        _refused(request.config, partial(k8s_cluster.delete_namespace, name, wait=False), ends=False)
+    if not request.node.stash.get(KEEP, False):
+        _call_or_fail(request.config, partial(k8s_cluster.delete_namespace, name, wait=False), ends=False)
 
 
 @pytest.fixture(scope=_scope)
@@ -276,7 +276,7 @@ def k8s_app(request: pytest.FixtureRequest, k8s_cluster: "Cluster", k8s_namespac
     from kubetasks.testing.app import App
 
     app = App(k8s_cluster, k8s_namespace)
-    _refused(request.config, app.deploy)
+    _call_or_fail(request.config, app.deploy)
     yield app
     app.close()
 
@@ -297,8 +297,8 @@ def k8s_throwaway(request: pytest.FixtureRequest, k8s_application: "Project") ->
     given = marker.kwargs if marker else {}
     make = partial(_session(request.config).throwaway, k8s_application, given.get("nodes", 1), given.get("kind", ""))
     with _shown(request.config):
-        cluster = _refused(request.config, make, ends=False)
-    request.node.stash.setdefault(PLACES, []).append((cluster, "default"))
+        cluster = _call_or_fail(request.config, make, ends=False)
+    request.node.stash.setdefault(NAMESPACES, []).append((cluster, "default"))
     yield cluster
-    if not request.node.stash.get(KEPT, False):
-        _refused(request.config, cluster.delete, ends=False)
+    if not request.node.stash.get(KEEP, False):
+        _call_or_fail(request.config, cluster.delete, ends=False)

@@ -9,12 +9,12 @@ from kubetasks.errors import EngineError
 if TYPE_CHECKING:
     import docker
 
-UNASKED = "1.41"  # the API version of a client before its first request
+INITIAL_API_VERSION = "1.41"  # the API version of a client before its first request
 SHELL_VARIABLES = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "MINIKUBE_ACTIVE_DOCKERD")  # set by docker-env
 # set by the output of minikube's docker-env: the node whose engine DOCKER_HOST names, and the previous DOCKER_HOST, if any
 NODE_VARIABLE, BEFORE_VARIABLE = "MINIKUBE_ACTIVE_DOCKERD", "MINIKUBE_EXISTING_DOCKER_HOST"
 DEFAULT_CONTEXT = "default"  # this machine's own engine
-IF_AWAY = "Start it; or, for the engine of this machine: unset DOCKER_HOST; docker context use default"  # "it": the named engine
+UNREACHABLE_HINT = "Start it; or, for the engine of this machine: unset DOCKER_HOST; docker context use default"
 CONTEXTS = "docker context ls shows them; docker context use default"
 
 
@@ -39,7 +39,7 @@ def docker_client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClie
     from requests.utils import get_environ_proxies
 
     where = kwargs_from_env(environment=access) if access.get("DOCKER_HOST") else _of_context()
-    options: Any = {"timeout": timeout, "version": UNASKED, **where}
+    options: Any = {"timeout": timeout, "version": INITIAL_API_VERSION, **where}
     made = docker.DockerClient(**options)
     # the response names the API version, and an engine takes ten times as long to answer a request for the version itself
     api: Any = made.api
@@ -49,7 +49,7 @@ def docker_client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClie
     try:
         answer = api.get(f"{api.base_url}/_ping", timeout=timeout)
         answer.raise_for_status()
-        api._version = answer.headers.get("Api-Version", UNASKED)
+        api._version = answer.headers.get("Api-Version", INITIAL_API_VERSION)
         if version_lt(api._version, MINIMUM_DOCKER_API_VERSION):
             least = MINIMUM_DOCKER_API_VERSION
             raise EngineError(f"The container engine is too old: it has API {api._version}, and {least} is needed.", "Update it")
@@ -84,9 +84,9 @@ def _of_context() -> dict[str, Any]:
 
     name = _context()
     try:
-        told: Any = ContextAPI.kwargs_from_context(name)
+        arguments: Any = ContextAPI.kwargs_from_context(name)
     except Exception as error:
         raise EngineError(f"The docker context {name} cannot be read: {error}", CONTEXTS) from error
-    if name != DEFAULT_CONTEXT and not told:
+    if name != DEFAULT_CONTEXT and not arguments:
         raise EngineError(f"There is no docker context {name}.", CONTEXTS)
-    return dict(told)
+    return dict(arguments)

@@ -5,7 +5,7 @@ from typing import IO
 
 from kubetasks.engine.client import COLORS, Engine, end_of
 from kubetasks.errors import ImageError, ProgramError
-from kubetasks.project.dockerfile import decoded, instructions
+from kubetasks.project.dockerfile import decode, instructions
 from kubetasks.project.words import INV
 from kubetasks.terminal import shell
 
@@ -24,7 +24,7 @@ def required(dockerfile: bytes) -> bool:
 
     It rejects any other instruction it does not know.
     """
-    return any(instruction.heredoc for instruction in instructions(decoded(dockerfile)))
+    return any(instruction.heredoc for instruction in instructions(decode(dockerfile)))
 
 
 def build(

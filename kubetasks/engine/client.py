@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 REQUEST_TIMEOUT = 60  # seconds; a build or a pull may be silent for SILENT_SECONDS
 ANSWER_SECONDS = 10  # a running engine reports its release within this time
 SILENT_SECONDS = 1800
-NODE_SECONDS = 600  # limit for a command in a container, such as a node's pull of a large image
+EXEC_SECONDS = 600  # limit for a command in a container, such as a node's pull of a large image
 TIMED_OUT = 124  # the exit code of coreutils' timeout
 COLORS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # written by a program that takes its output for a terminal
 BUILD_LINES = 15  # shown of a failed build's output
@@ -40,7 +40,7 @@ MOUNTS = Path("/proc/self/mountinfo")  # on Linux
 SAVED_BYTES = 1 << 20  # bytes read at a time
 TAKEN, TAG_SECONDS = "already exists", 10  # the error if another process sets the same tag meanwhile; seconds to retry
 NO_SPACE = "no space left on device"
-ROOM = "docker system df shows what could be removed"
+NO_SPACE_HINT = "docker system df shows what could be removed"
 SAVES_PLATFORM = "1.48"  # the API of Docker 28
 
 
@@ -92,7 +92,7 @@ def connect(timeout: int = REQUEST_TIMEOUT, variables: Mapping[str, str] | None 
             ) from error
         where = access.named() if variables is os.environ else ""
         if where:
-            raise AbsentError(f"No container engine answers ({where}): {_reason(error)}", access.IF_AWAY) from error
+            raise AbsentError(f"No container engine answers ({where}): {_reason(error)}", access.UNREACHABLE_HINT) from error
         hint = f"{INV} doctor says what installs or starts one; DOCKER_HOST or docker's context names another"
         raise AbsentError("No container engine answers.", hint) from error
     return Engine(client, variables, owner)
@@ -130,9 +130,9 @@ def _reported(what: str) -> Iterator[None]:
         with waiting_for(what):
             yield
     except APIError as error:
-        told = str(error.explanation or error)
-        hint = ROOM if NO_SPACE in told else f"{INV} doctor shows what this machine has; the engine's own log may say more"
-        raise EngineError(f"{what} failed: {told}", hint) from error
+        message = str(error.explanation or error)
+        hint = f"{INV} doctor shows what this machine has; the engine's own log may say more"
+        raise EngineError(f"{what} failed: {message}", NO_SPACE_HINT if NO_SPACE in message else hint) from error
     except (DockerException, RequestException, HTTPError, ConnectionError) as error:  # the last two: it stopped meanwhile
         raise EngineError(f"{what} failed: {error}", f"{INV} doctor says whether the engine answers") from error
 
@@ -181,11 +181,11 @@ class Engine:
                 f"The container engine is on another machine ({where}), and a cluster there does not answer at 127.0.0.1 here.",
                 f"Run the same command there, or use that cluster with the provider `existing`: {DOCS}/clusters.md",
             )
-        refused = machine.refusal(self.info, self._around_us())
+        refused = machine.refusal(self.info, self._own_container())
         if refused:
             raise EngineError(*refused)
 
-    def _around_us(self) -> "dict[str, Any] | None":
+    def _own_container(self) -> "dict[str, Any] | None":
         """Return the attributes of this engine's container that this process runs in, or None."""
         own = machine.container_id(MOUNTS.read_text()) if MOUNTS.exists() else ""
         if own:
@@ -444,10 +444,10 @@ class Engine:
         """Run a command in a running container and return its output. Raises EngineError if it fails, or after NODE_SECONDS."""
         what = f"`{' '.join(argv)}` in {container.name}"
         with _reported(f"Running {argv[0]} in {container.name}"):  # the SDK would wait forever
-            ended: Any = container.exec_run(["timeout", str(NODE_SECONDS), *argv], demux=True)
+            ended: Any = container.exec_run(["timeout", str(EXEC_SECONDS), *argv], demux=True)
         output, errors = ended.output
         if ended.exit_code == TIMED_OUT:
-            raise EngineError(f"{what} has not ended after {NODE_SECONDS} s.", f"{INV} stop start")
+            raise EngineError(f"{what} has not ended after {EXEC_SECONDS} s.", f"{INV} stop start")
         if ended.exit_code != 0:
             raise EngineError(f"{what} failed: {(errors or b'').decode().strip()}", f"docker logs {container.name}")
         return (output or b"").decode()
@@ -507,27 +507,27 @@ class Engine:
 
 def _created(labels: Mapping[str, str]) -> Created | None:
     owner = Owner(labels[OWNER_LABEL])
-    told = {field.name: labels.get(owner.key(field.name), "") for field in fields(Created)}
-    told |= {"owner": owner.name, "name": labels.get(owner.key("cluster"), "")}
-    return Created(**told) if told["name"] else None
+    values = {field.name: labels.get(owner.key(field.name), "") for field in fields(Created)}
+    values |= {"owner": owner.name, "name": labels.get(owner.key("cluster"), "")}
+    return Created(**values) if values["name"] else None
 
 
 def _pull_error(reference: str, error: str) -> EngineError:
-    told = f"Pulling {reference} failed: {error.strip()}"
+    message = f"Pulling {reference} failed: {error.strip()}"
     if NO_SPACE in error:
-        return EngineError(told, ROOM)
-    if _mistrusts(error):
-        return EngineError(told, f"The engine does not trust your company's certificate authority: {DOCS}/setup.md")
-    return PullError(told, f"Try again: {INV} setup; {INV} doctor reports a proxy setting that the engine lacks")
+        return EngineError(message, NO_SPACE_HINT)
+    if _is_certificate_error(error):
+        return EngineError(message, f"The engine does not trust your company's CA: {DOCS}/setup.md")
+    return PullError(message, f"Try again: {INV} setup; {INV} doctor reports a proxy that the engine lacks")
 
 
-def _mistrusts(error: str) -> bool:
+def _is_certificate_error(error: str) -> bool:
     return "x509" in error or "certificate" in error
 
 
 def _push_error(repository: str, error: str) -> ImageError:
     registry = repository.split("/")[0]
-    if _mistrusts(error):
+    if _is_certificate_error(error):
         hint = f"Put the certificate of its authority into /etc/docker/certs.d/{registry}/ca.crt"
     elif any(word in error for word in ("denied", "unauthorized", "authentication", "no basic auth")):
         hint = f"docker login {registry}; you must be allowed to push to {repository}"

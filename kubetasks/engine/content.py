@@ -13,7 +13,7 @@ from typing import IO
 from kubetasks.errors import SettingError
 from kubetasks.project import files
 from kubetasks.project.application import STATE_FOLDER
-from kubetasks.project.dockerfile import decoded, instructions
+from kubetasks.project.dockerfile import decode, instructions
 
 IGNORE_FILE = ".dockerignore"
 OUTSIDE = ".dockerfile"  # the name in the archive of a Dockerfile outside the build context
@@ -66,12 +66,12 @@ def read_context(folder: Path, dockerfile: Path | None = None) -> IO[bytes]:
 
 def read_file(context: IO[bytes], name: str) -> bytes:
     """Return the content of a file in an archive from `read_context`."""
-    with tarfile.open(fileobj=rewound(context)) as archive:
+    with tarfile.open(fileobj=rewind(context)) as archive:
         file = archive.extractfile(name)
         return file.read() if file else b""
 
 
-def rewound(context: IO[bytes]) -> IO[bytes]:
+def rewind(context: IO[bytes]) -> IO[bytes]:
     """Return the archive, positioned at its start."""
     context.seek(0)
     return context
@@ -81,7 +81,7 @@ def labelled(context: IO[bytes], name: str, labels: Mapping[str, str]) -> IO[byt
     """Return a copy of the archive whose Dockerfile, called `name`, sets these labels in each stage."""
     words = " ".join(f"{key}={value}" for key, value in labels.items())
     made = Archive()
-    with tarfile.open(fileobj=rewound(context)) as archive, tarfile.open(fileobj=made, mode="w") as tar:
+    with tarfile.open(fileobj=rewind(context)) as archive, tarfile.open(fileobj=made, mode="w") as tar:
         for entry in archive:
             file = archive.extractfile(entry) if entry.isreg() else None  # extractfile follows links
             if file and entry.name == name:
@@ -95,7 +95,7 @@ def labelled(context: IO[bytes], name: str, labels: Mapping[str, str]) -> IO[byt
 
 def _after_each_from(dockerfile: bytes, line: str) -> bytes:
     """Return the Dockerfile with `line` inserted after each FROM instruction, which may span several lines."""
-    text = decoded(dockerfile)
+    text = decode(dockerfile)
     lines = text.removesuffix("\n").split("\n")
     for instruction in reversed(instructions(text)):
         if instruction.keyword == "FROM":
@@ -111,13 +111,13 @@ def context_entries(folder: Path) -> list[str]:
     from docker.utils.build import exclude_paths
 
     ignore = folder / IGNORE_FILE
-    lines = decoded(ignore.read_bytes()).removeprefix("\ufeff").split("\n") if ignore.exists() else []
+    lines = decode(ignore.read_bytes()).removeprefix("\ufeff").split("\n") if ignore.exists() else []
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     kinds = (Path.is_file, Path.is_dir, Path.is_symlink)  # sockets and pipes are left out
     with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of Python's `re`: a bracket within a bracket
         try:
             entries = exclude_paths(str(folder), [*patterns, f"**/{STATE_FOLDER}"])
         except re.error as error:
-            told = f"{ignore} cannot be read: a line is no pattern ({error}; {error.pattern!r} as Python's regular expression)."
-            raise SettingError(told, files.FIX) from error
+            reason = f"a line is not a pattern ({error}; {error.pattern!r} as Python's regular expression)"
+            raise SettingError(f"{ignore} cannot be read: {reason}.", files.FIX) from error
     return sorted(name for name in entries if any(kind(folder / name) for kind in kinds))

@@ -9,7 +9,7 @@ from typing import IO
 
 from kubetasks.engine import buildkit
 from kubetasks.engine.client import BuildKitNeededError, Engine, LayerGoneError
-from kubetasks.engine.content import name_in, read_context, read_file, rewound
+from kubetasks.engine.content import name_in, read_context, read_file, rewind
 from kubetasks.errors import ImageError, LeftoverError, SetupError
 from kubetasks.project import dockerfile
 from kubetasks.project.application import Application, Source
@@ -104,9 +104,9 @@ def current(source: Source, base: str) -> Image:
     given = {name: base for name, default in declared.items() if default == PYTHON_IMAGE}
     base = base if given else ""
     chosen = [source.target, *(f"{name}={value}" for name, value in sorted(source.args.items()))]
-    build = build_id(rewound(content), base, *(chosen if any(chosen) else ()))
+    build = build_id(rewind(content), base, *(chosen if any(chosen) else ()))
     ours = {**given, **({"BUILD_ID": build} if "BUILD_ID" in declared else {})}
-    return Image(source, build, base, {**ours, **source.args}, rewound(content))
+    return Image(source, build, base, {**ours, **source.args}, rewind(content))
 
 
 def asks_for_base(app: Application) -> bool:
@@ -117,7 +117,7 @@ def asks_for_base(app: Application) -> bool:
 
 def _arguments(content: bytes) -> dict[str, str]:
     """Return the build arguments that a Dockerfile declares, each with its first default, or ""."""
-    instructions = dockerfile.instructions(dockerfile.decoded(content))
+    instructions = dockerfile.instructions(dockerfile.decode(content))
     return dockerfile.declared([instruction for instruction in instructions if instruction.keyword == "ARG"])
 
 
@@ -156,7 +156,7 @@ def _build(engine: Engine, image: Image, names: list[str], on_line: Callable[[st
     how = image.arguments, on_line, file, image.source.target
 
     def with_buildkit() -> None:
-        buildkit.build(engine, rewound(content), names, *how)
+        buildkit.build(engine, rewind(content), names, *how)
 
     if not buildkit.required(read_file(content, file)):
         if engine.asks_for_buildkit():

@@ -60,10 +60,10 @@ def refusal(info: Info, container: Mapping[str, Any] | None) -> tuple[str, str] 
 
 def cautions(info: Info, proxies: Mapping[str, str]) -> list[str]:
     """Return possible causes of failure, each with a remedy; `proxies` are the environment's, by scheme."""
-    told = []
+    found = []
     if not reaches_containers(info):
-        told.append(f"Containers' own addresses do not answer here: a kind service answers at 127.0.0.1; minikube: {INV} tunnel.")
+        found.append(f"Containers' addresses do not answer here: a kind service answers at 127.0.0.1; minikube: {INV} tunnel.")
     named = [f"{scheme.upper()}_PROXY" for scheme, url in proxies.items() if scheme in ("http", "https") and url]
     if named and not info.get("HttpProxy") and not info.get("HttpsProxy"):
-        told.append(f"{named[0]} is set here, and the engine has no proxy to pull images through: {DOCS}/setup.md#a-proxy")
-    return told
+        found.append(f"{named[0]} is set here, and the engine has no proxy to pull images through: {DOCS}/setup.md#a-proxy")
+    return found

@@ -30,7 +30,7 @@ HTTP_ERROR = 400
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
 NOT_ALLOWED = (UNAUTHORIZED, FORBIDDEN)
 NO_RIGHT = 'User \\"'  # in the JSON of an answer with status 403: User "X" cannot list resource "nodes"
-MISTRUST = ("CERTIFICATE", "KEY_VALUES_MISMATCH", "UNKNOWN_CA", "PEM_LIB")  # parts of OpenSSL's error messages
+TLS_ERRORS = ("CERTIFICATE", "KEY_VALUES_MISMATCH", "UNKNOWN_CA", "PEM_LIB")  # parts of OpenSSL's error messages
 
 KNOWN = {  # by API group and version, the kinds that need no discovery; the plural is the kind in lower case plus "s"
     "v1": "Namespace Node Pod Service Secret ConfigMap ServiceAccount PersistentVolumeClaim Event",
@@ -128,7 +128,7 @@ class Kube:
     patience: float = PATIENCE
     _resources: dict[tuple[str, str], Resource] = field(default_factory=dict, init=False)
     _has_answered: bool = field(default=False, init=False)
-    _is_waited_for: bool = field(default=False, init=False)
+    _retries_off: bool = field(default=False, init=False)
 
     @property
     def api(self) -> Any:
@@ -170,7 +170,7 @@ class Kube:
             response = self._api.call_api(*request, _request_timeout=seconds)
             return response.status, (response.read() or b"").decode(errors="replace")
         except (HTTPError, ApiException) as error:  # the client raises ApiException for any TLS failure
-            if mistrust := _mistrust(error):
+            if mistrust := _tls_error(error):
                 raise CredentialsError(
                     f"The kubeconfig does not match the API server of cluster {self._cluster}: {mistrust}.",
                     self._credentials_hint,
@@ -181,7 +181,7 @@ class Kube:
 
     def _sent(self, method: str, target: str, *more: Any) -> tuple[int, str]:
         """Like `_send`, but retry while a server that has answered before does not answer; in a wait, the wait itself retries."""
-        seconds = 0.0 if self._is_waited_for else self.patience
+        seconds = 0.0 if self._retries_off else self.patience
         with waiting_for(f"Waiting for the API server of cluster {self._cluster} to answer {method} {target}"):
             return self.again(partial(self._allowed, method, target, *more), ClusterError, seconds)
 
@@ -244,7 +244,7 @@ class Kube:
         def survive() -> wait.State:
             first = next(attempts) == 0
             try:
-                with self.waited_for():
+                with self.without_retries():
                     return check()
             except (ClusterError, ApiError) as error:
                 status = error.status if isinstance(error, ApiError) else 0
@@ -256,23 +256,23 @@ class Kube:
         return survive
 
     @contextlib.contextmanager
-    def waited_for(self) -> Iterator[None]:
+    def without_retries(self) -> Iterator[None]:
         """Do not retry requests in the block: it is repeated by a wait."""
-        self._is_waited_for = True
+        self._retries_off = True
         try:
             yield
         finally:
-            self._is_waited_for = False
+            self._retries_off = False
 
     def _refusal(self, what: str, status: int, text: str) -> ApiError:
         """Return the error for an answer whose status is not a success."""
-        told: Object = {}
+        answer: Object = {}
         with contextlib.suppress(ValueError):
-            told = within(json.loads(text))
-        if told.get("kind") != "Status":  # written by another program, such as a pod's server
-            told = {}
+            answer = within(json.loads(text))
+        if answer.get("kind") != "Status":  # written by another program, such as a pod's server
+            answer = {}
         hint = {UNAUTHORIZED: self._credentials_hint, FORBIDDEN: f"{DOCS}/clusters.md#rights lists the rights"}.get(status, "")
-        return ApiError(what, status, told.get("reason", ""), told.get("message", text), hint)
+        return ApiError(what, status, answer.get("reason", ""), answer.get("message", text), hint)
 
     def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
         """Return the last lines of a container's log or, with `previous`, of its log before the restart; "" if there is none."""
@@ -360,7 +360,7 @@ class Kube:
         metadata = item["metadata"]
         return _path(item["apiVersion"], self.resource(item).plural, metadata.get("namespace", ""), metadata["name"])
 
-    def placed(self, item: Object, namespace: str) -> Object:
+    def in_namespace(self, item: Object, namespace: str) -> Object:
         """Return the object with its namespace set, or, if it is cluster-scoped, a label that names it. Raises UnservedError."""
         metadata = {key: value for key, value in item["metadata"].items() if key != "namespace"}
         if self.resource(item).namespaced:
@@ -374,7 +374,7 @@ class Kube:
             return {"apiVersion": item["apiVersion"], "kind": item["kind"], **self.request("GET", self.path_of(item))}
         return None
 
-    def placed_for(self, item: Object, namespace: str) -> bool:
+    def belongs_to(self, item: Object, namespace: str) -> bool:
         """Return whether an object is in that namespace or, if it is cluster-scoped, was last placed for it."""
         metadata = item["metadata"]
         return namespace in (metadata.get("namespace"), (metadata.get("labels") or {}).get(self.owner.key(NAMESPACE)))
@@ -435,10 +435,10 @@ def connect(
     )
 
 
-def _mistrust(error: BaseException) -> str:
+def _tls_error(error: BaseException) -> str:
     """Return why one side of TLS does not trust the other; "" for any other failure, such as a closed connection."""
     for cause in causes(error):
-        if isinstance(cause, ssl.SSLError) and any(word in str(cause).upper().replace(" ", "_") for word in MISTRUST):
+        if isinstance(cause, ssl.SSLError) and any(word in str(cause).upper().replace(" ", "_") for word in TLS_ERRORS):
             # strip what Python's ssl module adds: its error code, and the location in the C source
             return re.sub(r"^\[[^]]*\] | \(_ssl.*", "", " ".join(str(cause).split()))
     return ""

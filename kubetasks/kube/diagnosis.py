@@ -79,7 +79,7 @@ def _cut(text: str) -> str:
     return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
 
 
-def told(event: Object) -> str:
+def event_line(event: Object) -> str:
     """Return the event as one line."""
     kind, name = event_object(event)
     return f"{event_time(event)} {event.get('type')} {kind.lower()}/{name} {event.get('reason')}: {event.get('message')}"

@@ -17,9 +17,9 @@ COUNTS = {  # `kubectl rollout status` waits for them
     "StatefulSet": ("replicas", "updatedReplicas", "availableReplicas"),
     "DaemonSet": ("currentNumberScheduled", "updatedNumberScheduled", "numberAvailable"),
 }
-WANTED = "desiredNumberScheduled"  # in the status of a DaemonSet, which has no spec.replicas
+DESIRED = "desiredNumberScheduled"  # in the status of a DaemonSet, which has no spec.replicas
 # the condition that each of these kinds reaches in the end: `kubectl wait --for=condition=...` waits for it
 CONDITIONS = {"Job": "Complete", "Pod": "Ready", DEFINITION: "Established"}
-GENERAL = ("Ready", "Available")  # conditions that another kind may have
-ENDING = ("Job", "Pod")  # these run once: to run again, the object must be replaced
-COPIED = "Endpoints"  # has the labels of its service, but no owner reference to it
+COMMON_CONDITIONS = ("Ready", "Available")  # conditions that another kind may have
+RUN_ONCE = ("Job", "Pod")  # these run once: to run again, the object must be replaced
+ENDPOINTS = "Endpoints"  # has the labels of its service, but no owner reference to it

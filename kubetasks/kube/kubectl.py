@@ -37,11 +37,11 @@ def forward(argv: Sequence[str], environment: Mapping[str, str], timeout: float 
     with process:
         try:
             killing.start()
-            told, forwarded = "", None
+            printed, forwarded = "", None
             while forwarded is None and (line := output.readline()):
-                told, forwarded = told + line, FORWARDED.match(line)
+                printed, forwarded = printed + line, FORWARDED.match(line)
             if forwarded is None:
-                raise ProgramError([*argv], process.wait(), told)
+                raise ProgramError([*argv], process.wait(), printed)
             killing.cancel()
             draining.start()
             yield forwarded[1]

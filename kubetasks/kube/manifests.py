@@ -25,7 +25,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 CHART = "Chart.yaml"
 GENERATION_SECONDS = 120  # a kustomization may name remote resources
-GONE = "ttlSecondsAfterFinished"
+TTL_SECONDS = "ttlSecondsAfterFinished"
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ def of_application(app: Application, namespace: str = "default") -> list[Manifes
     if app.deployment not in names:
         raise SettingError(f"{where} has no {app.deployment}.", f"Name the application's deployment {app.name}; or {MADE}")
 
-    def turn(manifest: Manifest) -> tuple[int, int]:
+    def sort_key(manifest: Manifest) -> tuple[int, int]:
         return own.index(manifest.name) + 1 if manifest.name in own else 0, order(manifest.item)
 
-    return sorted(manifests, key=turn)
+    return sorted(manifests, key=sort_key)
 
 
 def named(given: Sequence[Manifest], name: str) -> Object:
@@ -221,8 +221,8 @@ def edits(item: Object, app: Application, configuration: Sequence[Object]) -> li
                 continue  # the API server reports it
             labelled = owned({"metadata": within(claim, "metadata")}, app.owner)["metadata"]
             made.append({"op": "add", "path": f"/spec/volumeClaimTemplates/{index}/metadata", "value": labelled})
-        if GONE in item["spec"]:
-            made.append({"op": "remove", "path": f"/spec/{GONE}"})
+        if TTL_SECONDS in item["spec"]:
+            made.append({"op": "remove", "path": f"/spec/{TTL_SECONDS}"})
     return made
 
 
@@ -242,8 +242,8 @@ def _own_edits(item: Object, app: Application) -> list[Edit]:
     ports = [_at(item, place).get("ports") for place in places]
     declared = [within(port).get("containerPort", app.port) for each in ports if isinstance(each, list) for port in each]
     if declared and app.port not in declared:
-        told = f"{app.deployment} in {app.manifests} declares port {', '.join(map(str, declared))}"
-        raise SettingError(f"{told}, and the application's is {app.port}.", "Make `port` and its containerPort the same")
+        message = f"{app.deployment} in {app.manifests} declares port {', '.join(map(str, declared))}"
+        raise SettingError(f"{message}, and the application's is {app.port}.", "Make `port` and its containerPort the same")
     return [{"op": "remove", "path": "/spec/replicas"}] if "replicas" in item["spec"] else []
 
 
@@ -272,8 +272,8 @@ def require_selected(given: Sequence[Manifest], app: Application) -> None:
     key, _, value = app.selector.partition("=")
     labels = within(named(given, app.deployment), "spec", "template", "metadata", "labels")
     if missing := unselected(named(given, app.service), {"metadata": {"labels": {**labels, key: value}}}):
-        told = f"{app.service} in {app.manifests} selects no pod of {app.deployment}: its pods lack {missing}"
-        raise SettingError(f"{told}.", "Fix the selector of the service")
+        message = f"{app.service} in {app.manifests} selects no pod of {app.deployment}: its pods lack {missing}"
+        raise SettingError(f"{message}.", "Fix the selector of the service")
 
 
 def edited(item: Object, edits: Sequence[Edit]) -> Object:

@@ -65,7 +65,7 @@ def rehearse(kube: Kube, item: Object, before: Object | None) -> bool:
     It must be replaced if it is terminating, or if it is a Job or Pod (they do not run again) that has failed or is to change.
     A new object that needs something that does not exist yet cannot be checked: return False.
     """
-    ends = item["kind"] in kinds.ENDING
+    ends = item["kind"] in kinds.RUN_ONCE
     try:
         after = _applied(kube, item, dryRun="All")
     except ApiError as error:
@@ -123,7 +123,7 @@ def scale(kube: Kube, name: str, namespace: str, replicas: int) -> None:
     kube.request("PATCH", path("Deployment", namespace, name, "scale"), {}, {"spec": {"replicas": replicas}}, MERGE_PATCH)
 
 
-def begin_deletion(kube: Kube, going: Sequence[Object]) -> None:
+def start_deletion(kube: Kube, going: Sequence[Object]) -> None:
     """Start to delete these existing objects and their dependents, but no newer object of the same name.
 
     Raises OwnershipError, before anything is deleted, if one lacks the owner's label.
@@ -160,5 +160,5 @@ def wait_until_gone(kube: Kube, begun: Sequence[Object], timeout: float, at: Cal
 
 def delete(kube: Kube, going: Sequence[Object], timeout: float, at: Callable[[str], None]) -> None:
     """Delete these existing objects, and wait until they are gone. Raises OwnershipError, LeftoverError."""
-    begin_deletion(kube, going)
+    start_deletion(kube, going)
     wait_until_gone(kube, going, timeout, at)

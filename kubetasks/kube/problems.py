@@ -12,16 +12,16 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from kubetasks.kube.client import Object
-from kubetasks.kube.states import NOT_SEEN, condition, container_statuses, terminating
+from kubetasks.kube.states import END_UNKNOWN, condition, container_statuses, terminating
 from kubetasks.project.words import DEPLOYMENT, DOCS, INV, INVOKE, MENDED
 
-NODE_STOPPED = ("CrashLoopBackOff", NOT_SEEN)  # waiting and termination reasons, if the runtime did not see the end
+NODE_STOPPED = ("CrashLoopBackOff", END_UNKNOWN)  # waiting and termination reasons, if the runtime did not see the end
 NOT_READY_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/network-unavailable")
 PULL_REFUSED = ("not found", "unauthorized", "denied", "manifest unknown", "no such host", "x509")  # a retry would not help
 NOT_MOUNTED = ("FailedMount", "FailedAttachVolume")  # event reasons of the kubelet and of the attach controller
 USUAL_SECONDS = 3.0  # an ordinary pod is created within one second, and ready within another
 UNANSWERED = ("refused", "exceeded", "timeout", "timed out", "EOF", "reset by", "no route", "unreachable")  # Go's words
-SHORT, CLAIM = "Insufficient", "persistentvolumeclaim"  # the scheduler's words for resources and for a claim
+INSUFFICIENT, CLAIM = "Insufficient", "persistentvolumeclaim"  # the scheduler's words for resources and for a claim
 CLIENT_ERROR = "statuscode: 4"  # the start of the kubelet's words for status codes 400 to 499
 NOT_STARTED = ("StartError", "ContainerCannotRun")  # termination reasons if the program could not be started
 NO_COMMAND = "no command specified"  # the runtime's words; a busy node is never the cause
@@ -186,24 +186,24 @@ def event_object(event: Object) -> tuple[str, str]:
 def event_time(event: Object) -> datetime:
     """Return when an event was last seen; the earliest possible time if it does not say."""
     series = event.get("series") or {}
-    told = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
-    return datetime.fromisoformat(told) if told else datetime.min.replace(tzinfo=UTC)
+    seen = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
+    return datetime.fromisoformat(seen) if seen else datetime.min.replace(tzinfo=UTC)
 
 
 def of_kind(code: str, name: str, container: str = "", grace: Grace | None = None, **facts: str) -> Problem:
     """Return a problem with its kind's sentence and hint. `grace` defaults to the kind's own."""
     kind = KINDS[code]
-    told = {key: " ".join(value.split()).rstrip(".") for key, value in facts.items()}
-    text, hint = kind.sentence.format(name=name, **told), kind.hint.format(name=name, **WORDS, **told)
+    values = {key: " ".join(value.split()).rstrip(".") for key, value in facts.items()}
+    text, hint = kind.sentence.format(name=name, **values), kind.hint.format(name=name, **WORDS, **values)
     return Problem(code, name, text, hint, kind.grace if grace is None else grace, container)
 
 
 def unschedulable(pod: Object) -> str | None:
     """Return the scheduler's message if the pod currently fits on no node, otherwise None."""
-    placed = condition(pod, "PodScheduled")
-    if placed.get("reason") != "Unschedulable" or terminating(pod):
+    scheduled = condition(pod, "PodScheduled")
+    if scheduled.get("reason") != "Unschedulable" or terminating(pod):
         return None
-    return str(placed.get("message", ""))
+    return str(scheduled.get("message", ""))
 
 
 def creating(pod: Object, now: datetime) -> bool:
@@ -252,7 +252,7 @@ def of_pod(
     message = unschedulable(pod)
     if message is not None:
         less = f"Lower resources.requests in {DEPLOYMENT}, then {INV} deploy"
-        if SHORT not in message:  # a volume, a taint or node labels: fewer pods would not help
+        if INSUFFICIENT not in message:  # a volume, a taint or node labels: fewer pods would not help
             less, fitting = MANIFEST.format(mended=MENDED, inv=INV), 0
         fits = f"{INV} scale --replicas={fitting}" if fitting else less
         healing = releasing or evidence.nodes is None or not all(map(_takes_pods, evidence.nodes)) or CLAIM in message.lower()
@@ -264,8 +264,8 @@ def of_pod(
     # a client error means that the server is up but lacks the probe's path: waiting for the probe's own time would not help
     if late and (late.lasted > late.allowed or CLIENT_ERROR in answer):
         slow = not answer or any(word in answer for word in UNANSWERED)
-        told = answer.partition(": ")[2] or answer.rstrip(": ") or "its readiness probe has not succeeded"
-        return of_kind("not-ready", name, late.container, Grace.LONG if slow else None, message=told, back=back)
+        message = answer.partition(": ")[2] or answer.rstrip(": ") or "its readiness probe has not succeeded"
+        return of_kind("not-ready", name, late.container, Grace.LONG if slow else None, message=message, back=back)
     return None
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from kubetasks.kube import problems
 from kubetasks.kube.client import VERSIONS, Object, describe, within
-from kubetasks.kube.kinds import CONDITIONS, COUNTS, ENDING, GENERAL, WANTED
+from kubetasks.kube.kinds import COMMON_CONDITIONS, CONDITIONS, COUNTS, DESIRED, RUN_ONCE
 from kubetasks.kube.problems import Evidence, Grace, Problem
 from kubetasks.kube.states import (
     condition,
@@ -28,11 +28,11 @@ from kubetasks.kube.states import (
 from kubetasks.terminal.wait import Done, Failed, Pending, State
 
 REVISION = "deployment.kubernetes.io/revision"
-RETRIES = "backoffLimit"
+BACKOFF_LIMIT = "backoffLimit"
 ENDED = ("Failed", "Succeeded")  # phases of pods that their controller replaces
 # problems that resolve once something that the pod needs exists, such as a database, a migration or a secret
-CRASHES = "crash-loop"
-HEALED = (CRASHES, "container-config", "volume-mount", "not-ready", "no-progress")
+CRASH_LOOP = "crash-loop"
+RECOVERABLE = (CRASH_LOOP, "container-config", "volume-mount", "not-ready", "no-progress")
 NOT_KNOWN: Mapping[str, datetime] = {}  # `since` if nobody knows when the nodes started
 
 
@@ -71,16 +71,16 @@ def problem(rollout: Rollout) -> Problem | None:
     if workload is None:
         return problems.of_kind("gone", "")
     name = workload["metadata"]["name"]
-    if terminating(workload) or not _noticed(workload):
+    if terminating(workload) or not _observed(workload):
         return None
     if message := failure(workload):
         pod = max(rollout.pods, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
         return problems.of_kind("failed", *_named(pod), what=describe(workload), message=message)
-    spec, told, count = within(workload, "spec"), conditions(workload), _count(workload)
+    spec, by_type, count = within(workload, "spec"), conditions(workload), _count(workload)
     if count is None:
         failing = [wrong for wrong in (problems.of_pod(pod, evidence) for pod in newest_pods(rollout)) if wrong]
         # a job sets its own limit for failing containers
-        return next((wrong for wrong in failing if wrong.code != CRASHES or RETRIES not in spec), None)
+        return next((wrong for wrong in failing if wrong.code != CRASH_LOOP or BACKOFF_LIMIT not in spec), None)
     wanted, total, updated, _ = count
     newest = newest_pods(rollout)
     if updated > wanted:
@@ -88,7 +88,7 @@ def problem(rollout: Rollout) -> Problem | None:
     starting = [pod for pod in newest if not pod_ready(pod) and problems.of_pod(pod, evidence) is None]
     leaving = [pod for pod in rollout.pods if terminating(pod)]
     releasing = bool(starting or leaving)
-    refused = told.get("ReplicaFailure", {})
+    refused = by_type.get("ReplicaFailure", {})
     if refused.get("status") == "True" and updated < wanted:  # the condition outlives its cause
         message = str(refused.get("message", ""))
         code = "quota" if "exceeded quota" in message else "pods-refused"
@@ -109,20 +109,20 @@ def problem(rollout: Rollout) -> Problem | None:
         return None if starting and (worst.code, worst.grace) == ("not-ready", Grace.LONG) else worst
     if spec.get("paused") and (updated < wanted or total > updated):
         return problems.of_kind("paused", name, kubectl=evidence.kubectl)
-    progressing = told.get("Progressing", {})
+    progressing = by_type.get("Progressing", {})
     if progressing.get("reason") == "ProgressDeadlineExceeded":
         return problems.of_kind("no-progress", name, message=progressing.get("message", ""))
     return None
 
 
-def foremost(states: Mapping[str, State]) -> str:
+def deciding(states: Mapping[str, State]) -> str:
     """Return the name of the object whose state sums up all: the first that fails for good, else the first that is pending, else
     one whose problem another object might have resolved, else the last.
     """
     failed = {name: state for name, state in states.items() if isinstance(state, Failed)}
-    hopeless = [name for name, state in failed.items() if state.code not in HEALED]
+    hopeless = [name for name, state in failed.items() if state.code not in RECOVERABLE]
     pending = [name for name, state in states.items() if isinstance(state, Pending)]
-    healed = [name for code in HEALED for name, state in failed.items() if state.code == code]
+    healed = [name for code in RECOVERABLE for name, state in failed.items() if state.code == code]
     return next(iter([*hopeless, *pending, *healed, *reversed(list(states))]))
 
 
@@ -141,7 +141,7 @@ def late(rollout: Rollout, seconds: float, missing: str) -> Problem:
 
 def failure(item: Object) -> str:
     """Return why an object has failed for good, or "": a job that gave up, a failed pod, a stalled controller."""
-    ends, status = item["kind"] in ENDING, within(item, "status")
+    ends, status = item["kind"] in RUN_ONCE, within(item, "status")
     failed = condition(item, "Failed" if ends else "Stalled")
     if failed.get("status") != "True":
         failed = status if ends and status.get("phase") == "Failed" else {}
@@ -160,7 +160,7 @@ def _count(item: Object) -> tuple[int, int, int, int] | None:
     status, strategy = within(item, "status"), within(item, "spec", "updateStrategy")
     total, updated, available = (status.get(name, 0) for name in COUNTS[item["kind"]])
     kept = total if strategy.get("type") == "OnDelete" else within(strategy, "rollingUpdate").get("partition", 0)
-    return status.get(WANTED, item["spec"].get("replicas", 1)), total, max(updated, min(updated + kept, total)), available
+    return status.get(DESIRED, item["spec"].get("replicas", 1)), total, max(updated, min(updated + kept, total)), available
 
 
 def replicas(workload: Object | None) -> int:
@@ -169,7 +169,7 @@ def replicas(workload: Object | None) -> int:
     return wanted
 
 
-def _noticed(workload: Object) -> bool:
+def _observed(workload: Object) -> bool:
     """Return whether its controller, if the kind has one that reports this, has observed the newest generation."""
     newest, status = workload["metadata"].get("generation", 0), within(workload, "status")
     seen = status.get("observedGeneration", 0 if workload["kind"] in COUNTS else newest)
@@ -186,21 +186,21 @@ def _by_conditions(item: Object) -> Done | Pending:
     found, status, last = conditions(item), within(item, "status"), CONDITIONS.get(item["kind"])
     if status.get("phase") == "Succeeded" or within(item, "spec").get("suspend"):
         return Done()
-    asked = [last] if last else [kind for kind in GENERAL if kind in found]
+    asked = [last] if last else [kind for kind in COMMON_CONDITIONS if kind in found]
     missing = [kind for kind in asked if found.get(kind, {}).get("status") != "True"]
     changing = found.get("Reconciling", {}).get("status") == "True"
     if not missing and not changing:
         return Done()
     if status.get("failed"):
         return Pending(f"{status['failed']} attempts have failed")
-    told = found.get("Reconciling" if changing else missing[0], {}).get("message", "")
-    return Pending(f"it is not {missing[0] if missing else 'reconciled'} yet{f': {told}' if told else ''}")
+    message = found.get("Reconciling" if changing else missing[0], {}).get("message", "")
+    return Pending(f"it is not {missing[0] if missing else 'reconciled'} yet{f': {message}' if message else ''}")
 
 
 def progress(rollout: Rollout, since: Mapping[str, datetime]) -> Done | Pending:
     """Return the progress of an object that has no problem."""
     workload, newest = rollout.workload, newest_pods(rollout)
-    if not workload or not _noticed(workload):
+    if not workload or not _observed(workload):
         return Pending(f"waiting for the {workload['kind'].lower() if workload else 'deployment'} controller")
     if terminating(workload):
         return Pending("it is being deleted")

@@ -6,7 +6,7 @@ from datetime import datetime
 from kubetasks.kube.client import Object, within
 from kubetasks.terminal.wait import Done, Pending, State
 
-NOT_SEEN = "Unknown"  # a container's termination reason if its runtime did not see the end
+END_UNKNOWN = "Unknown"  # a container's termination reason if its runtime did not see the end
 STEADY_SECONDS = 5.0
 RESOLUTION = 3.0  # seconds: the API truncates both times, and reports an end up to a second late
 
@@ -67,7 +67,7 @@ def steady(pod: Object, now: datetime, since: datetime | None) -> bool:
     """Return whether every container that crashed after its node started has now run longer than before, or STEADY_SECONDS."""
     for container in pod.get("status", {}).get("containerStatuses", []):
         running, ended = (within(container, *keys) for keys in (("state", "running"), ("lastState", "terminated")))
-        if not running or not ended.get("exitCode") or not ended.get("startedAt") or ended.get("reason") == NOT_SEEN:
+        if not running or not ended.get("exitCode") or not ended.get("startedAt") or ended.get("reason") == END_UNKNOWN:
             continue
         begun, over, again = map(datetime.fromisoformat, (ended["startedAt"], ended["finishedAt"], running["startedAt"]))
         needed = min((over - begun).total_seconds(), STEADY_SECONDS) + RESOLUTION

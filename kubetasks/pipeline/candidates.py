@@ -6,7 +6,7 @@ from contextlib import suppress
 from kubetasks.errors import ClusterError, SettingError, TaskError
 from kubetasks.kube import client, manifests
 from kubetasks.kube.client import Object, describe
-from kubetasks.kube.kinds import CLAIM, CONFIGURATION, COPIED
+from kubetasks.kube.kinds import CLAIM, CONFIGURATION, ENDPOINTS
 from kubetasks.pipeline.desired import Desired
 from kubetasks.pipeline.run import Run
 from kubetasks.project.words import INV
@@ -46,7 +46,7 @@ def _applied(run: Run) -> list[Object]:
         items = [client.reference("Deployment", app.name)]
     there = _named(run, items)
     if not shared:
-        own = [item for item in run.kube.owned(namespace) if item["kind"] != COPIED]
+        own = [item for item in run.kube.owned(namespace) if item["kind"] != ENDPOINTS]
         there += [item for item in own if not item["metadata"].get("ownerReferences")]  # dependents are deleted with their owner
     else:
         generated = app.manifests and manifests.is_generated(app.manifests)  # a changed object has a new name
@@ -55,16 +55,16 @@ def _applied(run: Run) -> list[Object]:
             there += run.kube.list(kind, namespace, labelSelector=app.owner.selector)
     once = {item["metadata"]["uid"]: item for item in there if describe(item) != app.service}
 
-    def turn(item: Object) -> tuple[str, bool, int]:
+    def sort_key(item: Object) -> tuple[str, bool, int]:
         return str(item["metadata"]["creationTimestamp"]), describe(item) == app.deployment, manifests.order(item)
 
-    return sorted(once.values(), key=turn, reverse=True)
+    return sorted(once.values(), key=sort_key, reverse=True)
 
 
 def _named(run: Run, items: Sequence[Object]) -> list[Object]:
     """Return the objects that exist, except cluster-scoped ones last applied for another namespace. Raises OwnershipError."""
     there = [live for live in map(run.seen.there, items) if live]
-    return [live for live in there if run.kube.placed_for(live, run.settings.namespace)]
+    return [live for live in there if run.kube.belongs_to(live, run.settings.namespace)]
 
 
 def outside(run: Run) -> list[Object]:

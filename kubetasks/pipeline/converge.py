@@ -123,8 +123,8 @@ def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
         name, item = part.manifest.name, desired.item_of(part, run.app)
         if (item["apiVersion"].rpartition("/")[0], item["kind"]) in defined:
             continue  # its kind is not served yet, or still by an earlier definition
-        with _told_of(run, part):
-            placed = run.kube.placed(item, run.settings.namespace)
+        with _naming_manifest(run, part):
+            placed = run.kube.in_namespace(item, run.settings.namespace)
             present = seen.there(placed)
             if objects.rehearse(run.kube, placed, present):
                 replaced.append(name)
@@ -137,12 +137,12 @@ def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
 
 def _expected(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
     """Return the state to expect under --dry."""
-    replaced = [part.manifest.name for part in parts if part.manifest.item["kind"] in kinds.ENDING]
+    replaced = [part.manifest.name for part in parts if part.manifest.item["kind"] in kinds.RUN_ONCE]
     return Found(replaced=replaced, going=candidates.expected(run, wanted))
 
 
 @contextmanager
-def _told_of(run: Run, part: Part) -> Iterator[None]:
+def _naming_manifest(run: Run, part: Part) -> Iterator[None]:
     """Raise SettingError, with the manifest's name, if an object in the block is invalid or its kind is not served."""
     try:
         yield
@@ -198,7 +198,7 @@ def _apply(run: Run, ours: Sequence[Manifest], wanted: Desired, there: Place, fo
             waits.wait_until_ready(run, f"Waiting for {describe(defining[0])}", defining)
             defining = []
         try:
-            with _told_of(run, part):
+            with _naming_manifest(run, part):
                 done, item = _apply_one(run, part, found)
         except ApiError as error:
             if there.node_port is None or TAKEN not in error.sentence:
@@ -230,7 +230,7 @@ def _apply_one(run: Run, part: Part, found: Found) -> tuple[bool, Object]:
         before = None
 
     def apply(_at: At) -> Object:
-        placed = run.kube.again(lambda: run.kube.placed(item, run.settings.namespace), UnservedError)
+        placed = run.kube.again(lambda: run.kube.in_namespace(item, run.settings.namespace), UnservedError)
         return objects.apply(run.kube, placed, before)
 
     after = run.do(partial(desired.command_of, part, run.app, run.project.folder, run.kubectl_flags), apply)
@@ -279,7 +279,7 @@ def _delete(run: Run, found: Found, meanwhile: Callable[[], object]) -> None:
         if found.going:
             command = run.kubectl("delete", *map(describe, found.going), "--ignore-not-found")
             run.forget("seen")
-            begun = run.do.did(command, lambda: objects.begin_deletion(run.kube, found.going))
+            begun = run.do.did(command, lambda: objects.start_deletion(run.kube, found.going))
         meanwhile()
         if begun and exposed:
             objects.wait_until_gone(run.kube, exposed, run.settings.timeout, at)

@@ -67,9 +67,8 @@ class Watch:
             rust_timeout=BEGIN_MS,
             yield_on_timeout=True,  # the only sign that the watch has started
         ):
-            if again:  # files may have been added to a new folder before it was watched
-                if new := folders - self._watched:
-                    self._changes.put(new)
+            if again and (new := folders - self._watched):  # they may have got files before they were watched
+                self._changes.put(new)
             again, self._watched = False, folders
             self._begun.set()
             if changes:
@@ -181,17 +180,17 @@ def _follow(run: Run, watch: Watch, *, whole: bool = True) -> bool:
     try:
         while True:
             changed |= watch.next()
-            brought = _bring(run, changed, served, again=failed, whole=whole)
-            failed = not brought
-            if brought:
-                served, changed, whole = brought, set(), True  # after a failure, the next line names these changes too
+            rolled_out = _roll_out_change(run, changed, served, again=failed, whole=whole)
+            failed = not rolled_out
+            if rolled_out:
+                served, changed, whole = rolled_out, set(), True  # after a failure, the next line names these changes too
     except KeyboardInterrupt:
         return whole
     finally:
         run.superseded, run.report.quiet = lambda: False, False
 
 
-def _bring(run: Run, changed: set[Path], served: frozenset[str], *, again: bool, whole: bool = True) -> frozenset[str]:
+def _roll_out_change(run: Run, changed: set[Path], served: frozenset[str], *, again: bool, whole: bool = True) -> frozenset[str]:
     """Build, deliver and roll out, and print a line; return the image references, or none if it failed or was superseded.
     `served` are those of the last success; `again` rolls out even if they are unchanged. Unless `whole`, expose and scale too.
     """

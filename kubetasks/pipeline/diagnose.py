@@ -63,7 +63,7 @@ def _of_application(run: Run) -> Diagnosis:
         return Diagnosis("manifests", error.sentence, error.hint)
     rollout = run.seen.rollout
     there = [*map(run.seen.rollout_of, run.others), rollout]  # what the application may need comes first
-    if wrong := _wrong(run, there):
+    if wrong := _first_problem(run, there):
         return wrong
     if rollout.workload is None:
         try:
@@ -71,14 +71,14 @@ def _of_application(run: Run) -> Diagnosis:
         except ClusterError as error:
             return Diagnosis("namespace-missing", error.sentence, error.hint)
         return Diagnosis("not-deployed", f"Nothing is deployed in namespace {run.settings.namespace}.", f"{INV} build deploy")
-    if unfinished := _unfinished(run, there):
+    if unfinished := _first_progress(run, there):
         return unfinished
     progress = readiness.progress(rollout, run.cluster.since)
     return _of_service(run, rollout.workload) or Diagnosis(diagnosis.HEALTHY, f"{run.app.name}: {progress.detail}.")
 
 
 def _of_namespace(run: Run, first: Sequence[Object]) -> Diagnosis:
-    if wrong := _wrong(run, map(run.seen.rollout_of, first)):
+    if wrong := _first_problem(run, map(run.seen.rollout_of, first)):
         return replace(wrong, next="")
     found = _of_application(run)
     if found.code not in (diagnosis.HEALTHY, "not-deployed"):
@@ -87,10 +87,10 @@ def _of_namespace(run: Run, first: Sequence[Object]) -> Diagnosis:
     names = [client.describe(item.workload) for item in there if item.workload]
     if names and found.code != diagnosis.HEALTHY:
         found = Diagnosis(diagnosis.HEALTHY, f"Nothing is wrong with {', '.join(names)}.")
-    return replace(_wrong(run, there) or _unfinished(run, there) or found, next="")
+    return replace(_first_problem(run, there) or _first_progress(run, there) or found, next="")
 
 
-def _wrong(run: Run, rollouts: Iterable[Rollout]) -> Diagnosis | None:
+def _first_problem(run: Run, rollouts: Iterable[Rollout]) -> Diagnosis | None:
     """Diagnose the first problem of the existing objects, and mention the others; None if nothing is wrong."""
     found = _problems(rollout for rollout in rollouts if rollout.workload)
     return _explain(run, found) if found else None
@@ -100,14 +100,14 @@ def _problems(rollouts: Iterable[Rollout]) -> list[tuple[Problem, Rollout]]:
     return [(problem, rollout) for rollout in rollouts if (problem := readiness.problem(rollout))]
 
 
-def _unfinished(run: Run, rollouts: Iterable[Rollout]) -> Diagnosis | None:
+def _first_progress(run: Run, rollouts: Iterable[Rollout]) -> Diagnosis | None:
     """Return the progress of the first existing object that is not ready yet, or None."""
     for found in rollouts:
         progress = readiness.progress(found, run.cluster.since)
         if found.workload and not isinstance(progress, wait.Done):
             own = client.describe(found.workload) == run.app.deployment
-            told = "The rollout is in progress" if own else f"{client.describe(found.workload)} is not ready yet"
-            return Diagnosis("progressing", f"{told}: {progress.detail}.", f"{INV} status")
+            subject = "The rollout is in progress" if own else f"{client.describe(found.workload)} is not ready yet"
+            return Diagnosis("progressing", f"{subject}: {progress.detail}.", f"{INV} status")
     return None
 
 
@@ -142,8 +142,8 @@ def _explain(run: Run, found: Sequence[tuple[Problem, Rollout]]) -> Diagnosis:
     made = replace(diagnosis.diagnose(problem, rollout, events, log), also=[other.sentence for other, _ in others])
     # without the objects' templates, which may contain a password
     statuses = {client.describe(item): item.get("status", {}) for item in [*rollout.replica_sets, *rollout.pods]}
-    told = [json.dumps(part, indent=2) for part in (statuses, [diagnosis.told(event) for event in events])]
-    parts = [made.text(), *told, *log]
+    documents = [json.dumps(part, indent=2) for part in (statuses, [diagnosis.event_line(event) for event in events])]
+    parts = [made.text(), *documents, *log]
     where = f"{run.provider.name}-{run.settings.namespace}".replace("/", "_")
     file = run.settings.cache / "logs" / f"diagnosis-{where}.log"
     try:

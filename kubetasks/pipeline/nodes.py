@@ -47,7 +47,7 @@ def wait_for(run: Run) -> bool:
 def _answers(run: Run) -> wait.State:
     """Check that the API server answers and accepts the kubeconfig; one that has just started may reject it for a moment."""
     try:
-        with run.kube.waited_for():
+        with run.kube.without_retries():
             run.kube.list("Node")
     except (ClusterError, ApiError) as error:
         if isinstance(error, CredentialsError) or (isinstance(error, ApiError) and error.status == UNAUTHORIZED):

@@ -34,14 +34,14 @@ def ask(app: Application, url: str, path: str = "/", seconds: float = SECONDS, *
     try:
         connection.request("GET", path, headers={"Connection": "close", "Accept": "application/json"})
         response = connection.getresponse()
-        return understood(app, response.status, response.read())
+        return parsed_answer(app, response.status, response.read())
     except (OSError, http.client.HTTPException, ValueError):
         return None
     finally:
         connection.close()
 
 
-def understood(app: Application, status: int, text: str | bytes) -> dict[str, Any] | None:
+def parsed_answer(app: Application, status: int, text: str | bytes) -> dict[str, Any] | None:
     """Convert an answer to what `ask` returns. Raises ValueError if it is not JSON."""
     if not app.pod_key:
         return {} if 0 < status < HTTP_ERROR else None

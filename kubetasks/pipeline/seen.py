@@ -8,7 +8,7 @@ from functools import cached_property
 from kubetasks.errors import ClusterError, ExposeError, RolloutError
 from kubetasks.kube import client, objects, problems, service, states
 from kubetasks.kube.client import FORBIDDEN, HTTP_ERROR, ApiError, Kube, Object, UnservedError, describe, within
-from kubetasks.kube.kinds import COUNTS, ENDING
+from kubetasks.kube.kinds import COUNTS, RUN_ONCE
 from kubetasks.kube.problems import Evidence
 from kubetasks.kube.readiness import Rollout
 from kubetasks.kube.service import Address
@@ -53,8 +53,8 @@ class Seen:
 
     def roots(self) -> list[Rollout]:
         """Return the rollouts of the namespace's workloads, jobs and pods that may be listed and that none of the others owns."""
-        known = {*COUNTS, *ENDING, "ReplicaSet"}
-        found = (item for kind in (*COUNTS, *ENDING) for item in self._visible(kind) or ())
+        known = {*COUNTS, *RUN_ONCE, "ReplicaSet"}
+        found = (item for kind in (*COUNTS, *RUN_ONCE) for item in self._visible(kind) or ())
         own = [item for item in found if not known & {owner["kind"] for owner in item["metadata"].get("ownerReferences", [])}]
         return [*map(self._rollout_of, own)]
 
@@ -83,7 +83,7 @@ class Seen:
 
     def _read(self, item: Object) -> Object | None:
         with suppress(UnservedError):  # a kind that is not served has no objects
-            return self._kube.read(self._kube.placed(item, self._namespace))
+            return self._kube.read(self._kube.in_namespace(item, self._namespace))
         return None
 
     def require_deployment(self) -> Object:
@@ -219,7 +219,7 @@ class Seen:
             return probe.ask(app, url, app.traffic)
         port = within(self.service, "spec")["ports"][0]["port"]
         with suppress(ClusterError, ValueError):
-            return probe.understood(app, *self._kube.ask("Service", self._namespace, app.name, port, app.traffic))
+            return probe.parsed_answer(app, *self._kube.ask("Service", self._namespace, app.name, port, app.traffic))
         return None
 
 

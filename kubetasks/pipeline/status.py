@@ -125,13 +125,13 @@ def _tails(run: Run, lines: int) -> Iterator[str]:
     named = [(pod["metadata"]["name"], _container(pod["spec"], run.app)["name"], "") for pod in own]
     for pod in (pod for item in run.others for pod in run.seen.rollout_of(item).pods):
         named += [(pod["metadata"]["name"], each["name"], f" {each['name']}") for each in template.containers(pod)]
-    for name, container, told in named:
+    for name, container, label in named:
         try:
             text = run.kube.log(namespace, name, container, lines)
         except ApiError as error:  # its node may be unreachable
             refused = error
             continue
-        yield from (f"[{name}{told}] {line}" for line in text.splitlines())
+        yield from (f"[{name}{label}] {line}" for line in text.splitlines())
     if refused:
         raise refused
 

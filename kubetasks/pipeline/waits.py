@@ -18,12 +18,12 @@ from kubetasks.project.words import DOCS, INV, INVOKE
 from kubetasks.terminal import shell, wait
 from kubetasks.terminal.door import At
 
-STRANGER_REQUESTS = 10  # per pod, a surplus one included: misses that once in 20,000 times at most (e^-10)
+REQUESTS_PER_POD = 10  # per pod, a surplus one included: misses that once in 20,000 times at most (e^-10)
 WAIT = "5m"  # the timeout in the equivalent command
 BALANCER_SECONDS = 60.0  # at most: a load balancer whose image cannot be pulled never gives an address
 
 
-def _looking(run: Run, check: Callable[[], wait.State]) -> Callable[[], wait.State]:
+def _rereading(run: Run, check: Callable[[], wait.State]) -> Callable[[], wait.State]:
     """Wrap a wait's check: read the cluster again until it is Done, and fail if something newer is to be rolled out."""
 
     def look() -> wait.State:
@@ -71,18 +71,18 @@ class ReadyCheck:
         restarts = {name: readiness.restarts(rollout) for name, rollout in found.items()}
         self._restarts |= {name: number for name, number in restarts.items() if (pending | self._pending) - {name}}
         self._pending = pending
-        name = readiness.foremost(states)
+        name = readiness.deciding(states)
         self.found, state = found[name], states[name]
-        told = f"{name}: " if len(states) > 1 else ""
+        prefix = f"{name}: " if len(states) > 1 else ""
         failing = [other for other, end in states.items() if isinstance(end, wait.Failed)]
         self.failing = [found[other] for other in sorted(failing, key=lambda other: other != name)]
         if isinstance(state, wait.Pending):
-            return wait.Pending(f"{told}{state.detail}{f'; {failing[0]} may need it' if failing else ''}")
-        if isinstance(state, wait.Failed) and state.code in readiness.HEALED and name in self._restarts:
-            if state.code != readiness.CRASHES:  # what it lacked exists now: Kubernetes retries soon
+            return wait.Pending(f"{prefix}{state.detail}{f'; {failing[0]} may need it' if failing else ''}")
+        if isinstance(state, wait.Failed) and state.code in readiness.RECOVERABLE and name in self._restarts:
+            if state.code != readiness.CRASH_LOOP:  # what it lacked exists now: Kubernetes retries soon
                 return replace(state, grace=max(state.grace, Grace.LONG * self._run.settings.grace_period))
             if restarts[name] <= self._restarts[name]:
-                return wait.Pending(f"{told}its container is being restarted")
+                return wait.Pending(f"{prefix}its container is being restarted")
         return state
 
 
@@ -94,7 +94,7 @@ def wait_until_ready(run: Run, text: str, awaited: Sequence[Object], delivered: 
     check, timeout = ReadyCheck(run, awaited, delivered), run.settings.timeout
 
     def ready(at: At) -> None:
-        end = wait.until(_looking(run, check), timeout=timeout, on_change=at)
+        end = wait.until(_rereading(run, check), timeout=timeout, on_change=at)
         diagnose.require_done(run, end, check.failing or [check.found])
 
     counted = [run.kubectl("rollout", "status", describe(item)) for item in awaited if item["kind"] in kinds.COUNTS]
@@ -152,7 +152,7 @@ def wait_for_addresses(run: Run, *, changed: bool, before: bool) -> Sequence[Add
     longer = f"{INVOKE}_APP_TIMEOUT=SECONDS waits longer; without a load balancer: {DOCS}/clusters.md"
     check = AddressCheck(run, judge.EFFECT_SECONDS if before and changed else 0)
     text, hint = "Exposing" if changed else "Already exposed", longer if run.provider.shared else f"{INV} status; {INV} logs"
-    run.wait(text, _looking(run, check), ExposeError, "The service is not reachable", hint)
+    run.wait(text, _rereading(run, check), ExposeError, "The service is not reachable", hint)
     if service.is_internal(run.seen.service):
         run.report.say(f"{run.app.service} {judge.INSIDE}; {INV} service forwards a port to it.")
     elif run.seen.balanced and not any(address.way == service.BALANCER for address in check.answering):
@@ -191,7 +191,7 @@ class TrafficCheck:
             self._chosen = probe.first_answering(app, found.known)
         if self._chosen is None:
             return wait.Done() if internal or self._run.provider.shared else wait.Pending("no address answers yet")
-        for _ in range(STRANGER_REQUESTS * (found.wanted + 1)):
+        for _ in range(REQUESTS_PER_POD * (found.wanted + 1)):
             state = judge.answer(probe.ask(app, self._chosen.url, app.health), app.pod_key, found.ready, self._build)
             if not isinstance(state, wait.Done):
                 return state
@@ -213,7 +213,7 @@ def wait_until_served(run: Run, build: str = "") -> int:
     if run.provider.shared and not probe.first_answering(run.app, run.seen.addresses):
         text = "Waiting for endpoints (no address answers from here)"
     hint = f"{INV} status; {INV} logs"
-    run.wait(text, _looking(run, check), ExposeError, "Not every pod gets requests", hint, pause=0.1)
+    run.wait(text, _rereading(run, check), ExposeError, "Not every pod gets requests", hint, pause=0.1)
     return len(check.pods)
 
 

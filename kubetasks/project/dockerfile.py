@@ -28,7 +28,7 @@ class Instruction:
     heredoc: bool = False
 
 
-def decoded(content: bytes) -> str:
+def decode(content: bytes) -> str:
     """Decode a file as UTF-8. Encoding the text again with surrogateescape restores invalid bytes."""
     return content.decode("utf-8", "surrogateescape")
 
@@ -39,25 +39,25 @@ def instructions(text: str) -> list[Instruction]:
     while lines and not lines[-1].strip():  # the last instruction may go on into nothing
         lines.pop()
     read: list[Instruction] = []
-    told, number = "", 0
+    joined, number = "", 0
     while number < len(lines):
         line = lines[number]
         number += 1
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        told += GOES_ON.sub("", line)
+        joined += GOES_ON.sub("", line)
         if GOES_ON.search(line) and number < len(lines):
             continue
-        if not told.strip():
-            told = ""
+        if not joined.strip():
+            joined = ""
             continue
-        keyword, *rest = told.split(None, 1)
+        keyword, *rest = joined.split(None, 1)
         value = f"{rest[0]} " if rest else ""
-        documents = HEREDOC.findall(told) if keyword.upper() in WITH_HEREDOC else []
+        documents = HEREDOC.findall(joined) if keyword.upper() in WITH_HEREDOC else []
         for dash, _, word in documents:
             number = _end_of_heredoc(lines, number, word, tabs=bool(dash))
         read.append(Instruction(keyword.upper(), FLAGS.sub("", value, count=1).strip(), number, bool(documents)))
-        told = ""
+        joined = ""
     return read
 
 
@@ -69,7 +69,7 @@ def _end_of_heredoc(lines: Sequence[str], begin: int, word: str, *, tabs: bool) 
     return len(lines)
 
 
-def of_image(text: str, target: str = "") -> tuple[list[list[Instruction]], dict[str, str]]:
+def build_stages(text: str, target: str = "") -> tuple[list[list[Instruction]], dict[str, str]]:
     """Return the stages that the image is built from, and the variables that the file gives a value.
 
     The first one is the target, or the last stage if there is no such target, followed by the stage it is based on, and so on.

@@ -29,8 +29,8 @@ def yaml_documents(written: str, source: Path) -> list[Any]:
         return list(yaml.safe_load_all(written))
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        told = ", ".join(filter(None, (error.context, error.problem)))
-        raise SettingError(f"{source} cannot be read: {where}{told}.", FIX) from error
+        reason = ", ".join(filter(None, (error.context, error.problem)))
+        raise SettingError(f"{source} cannot be read: {where}{reason}.", FIX) from error
     except yaml.YAMLError as error:  # a character that YAML does not allow
         raise SettingError(f"{source} cannot be read: {' '.join(str(error).split())}.", FIX) from error
     except (ValueError, OverflowError, AttributeError, LookupError) as error:  # for example an invalid date

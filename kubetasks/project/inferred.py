@@ -142,7 +142,7 @@ def _own(folder: Path, build: Part, service: Part, source: str) -> dict[str, Val
     """Return the entries for the application's own image, its port and its health path. Raises ImageError, SettingError."""
     image = _image(folder, build, own=True)
     name = image.get("dockerfile", "Dockerfile")
-    stages, known = dockerfile.of_image(files.text(folder / name, errors="surrogateescape"), image.get("target", ""))
+    stages, known = dockerfile.build_stages(files.text(folder / name, errors="surrogateescape"), image.get("target", ""))
     exposed = " ".join(one.value for stage in stages for one in stage if one.keyword == "EXPOSE")
     checks = ["", *(one.value for stage in reversed(stages) for one in stage if one.keyword == "HEALTHCHECK")]  # the last counts
     published = service.get("ports") or service.get("expose") or []

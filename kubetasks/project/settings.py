@@ -35,8 +35,8 @@ DEFAULTS: dict[str, dict[str, str]] = {
 OURS = "_kubetasks"  # the section of invoke's configuration that holds the project and its run
 INVOKE_SECTIONS = ("run", "runners", "sudo", "tasks", "timeouts")  # invoke's own
 ALIKE = 0.85  # similarity from which a name counts as a misspelt setting
-PROVIDERS_OF_OUR_OWN = ("kind", "minikube")  # these create clusters
-PROVIDERS = (*PROVIDERS_OF_OUR_OWN, "existing")
+CREATING_PROVIDERS = ("kind", "minikube")  # these create clusters
+PROVIDERS = (*CREATING_PROVIDERS, "existing")
 OF_ONE_PROVIDER = {
     ("cluster", "nodes"): "kind",
     ("cluster", "runtime"): "minikube",
@@ -96,8 +96,8 @@ class Settings:
     @property
     def cluster_labels(self) -> dict[str, str]:
         """The labels of this cluster's network or volume: its owner, and where it was created."""
-        told = {"cluster": self.cluster, "folder": str(self.project.folder), "command": self.command}
-        return {**self.app.owner.labels, **{self.app.owner.key(name): value for name, value in told.items()}}
+        recorded = {"cluster": self.cluster, "folder": str(self.project.folder), "command": self.command}
+        return {**self.app.owner.labels, **{self.app.owner.key(name): value for name, value in recorded.items()}}
 
     @property
     def state_folder(self) -> Path:

@@ -42,8 +42,8 @@ class Existing(Provider):
 
     def deliver(self, image: Image) -> Delivered:
         if not self._registry:
-            told = f"No registry is set ({INVOKE}_APP_REGISTRY): the owner of the nodes must have loaded {image.reference}."
-            self._do.say(told)
+            message = f"No registry is set ({INVOKE}_APP_REGISTRY): the owner of the nodes must have loaded {image.reference}."
+            self._do.say(message)
             return self.delivered(image)
         name = self._pushed(image)
         commands = shell.line(["docker", "tag", image.reference, name]), shell.line(["docker", "push", name])

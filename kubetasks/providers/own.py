@@ -35,7 +35,7 @@ SETTLE_SECONDS = 2.0  # for the engine to complete a request whose client is gon
 DELETION_SECONDS = 120.0  # at least: a deletion that times out leaves parts behind
 DECISIVE = re.compile(r"^error: .+$", re.MULTILINE | re.IGNORECASE)
 IGNORED = ".gitignore"
-COPIES = "/var/lib/kubetasks-images"  # a file on each node, with image ids: a name alone does not identify an image
+SUPPLIED_IDS = "/var/lib/kubetasks-images"  # a file on each node, with image ids: a name alone does not identify an image
 IN_PROGRESS = "is already in progress"  # the engine's message for a second removal
 # QPS and burst of Kubernetes' controllers. At startup each requests a service account and a token, one after the other: some
 # 150 requests. With Kubernetes' default of 20 per second, a new cluster stalls for 4 s. The API server limits its own load.
@@ -135,7 +135,7 @@ class Own(Provider):
                 self._require_free()
                 if phase == "incomplete":
                     self._do.say(f"The creation or deletion of cluster {self.name} was interrupted: creating it again.")
-                if self._left():
+                if self._existing_parts():
                     self._remove()
                 self._create_whole()
             else:
@@ -146,8 +146,8 @@ class Own(Provider):
         """Return the error to raise if a node has exited since the cluster was started, otherwise None."""
         for node in self._nodes():
             if node.status != "running":
-                told = f"Node {node.name} of cluster {self.name} has exited since it was started."
-                return ClusterError(told, f"docker logs {node.name} says why; {INV} delete start creates a new cluster")
+                message = f"Node {node.name} of cluster {self.name} has exited since it was started."
+                return ClusterError(message, f"docker logs {node.name} says why; {INV} delete start creates a new cluster")
         return None
 
     def stop(self) -> bool:
@@ -165,7 +165,7 @@ class Own(Provider):
             if nodes:
                 self._require_ours(nodes)
                 self._say_where_from()
-            if not self._left():
+            if not self._existing_parts():
                 self._do.unless_dry(lambda: self._remove_files(self._wanted.folder))
                 return False
             with self._do.step(f"Deleting cluster {self.name}"):
@@ -187,9 +187,9 @@ class Own(Provider):
     def _say_differences(self, nodes: "list[Container]") -> None:
         """Report each setting that differs from the existing cluster: only a new one would follow it."""
         different = self._differences(nodes).items()
-        told = [f"{name} is {wanted}, the cluster has {found}" for name, (wanted, found) in different if wanted != found]
-        if told:
-            self._do.say(f"Cluster {self.name} stays as it is ({'; '.join(told)}): {INV} delete start creates a new one.")
+        differences = [f"{name} is {wanted}, the cluster has {found}" for name, (wanted, found) in different if wanted != found]
+        if differences:
+            self._do.say(f"Cluster {self.name} stays as it is ({'; '.join(differences)}): {INV} delete start creates a new one.")
 
     def _say_where_from(self) -> None:
         """Report once that the cluster was created in another folder: a clone, or another project with the same name."""
@@ -231,7 +231,7 @@ class Own(Provider):
 
     def _settled(self) -> "list[Container]":
         """Return the nodes; if a killed run left parts behind, let the engine finish first."""
-        if self._left():
+        if self._existing_parts():
             self._do.unless_dry(lambda: self._settle(1))
         return self._nodes()
 
@@ -245,7 +245,7 @@ class Own(Provider):
     def _remove(self) -> None:
         """Delete whatever exists of the cluster. Raises LeftoverError."""
         folder, failed = self.folder, ""
-        self._do.unless_dry(self._prepare_end)
+        self._do.unless_dry(self._prepare_deletion)
         try:
             self._destroy(max(self._wanted.timeout, DELETION_SECONDS))
         except ProgramError as error:
@@ -261,7 +261,7 @@ class Own(Provider):
         self._do.unless_dry(lambda: self._remove_files(folder))
         self._remove_rest()
 
-    def _prepare_end(self) -> None:
+    def _prepare_deletion(self) -> None:
         """Before the nodes are deleted, stop what starts containers in them, and remove the mark of a complete cluster."""
         for node in self._nodes():
             containerd.end(self._engine, node, self.mark)
@@ -304,7 +304,7 @@ class Own(Provider):
         wanted = f"{reference} {identity}"  # as in this machine's engine; COPIES has such a line for each image
 
         def lacks(node: "Container") -> bool:
-            given = self._engine.run_in(node, "sh", "-c", f"touch {COPIES}; cat {COPIES}").splitlines()
+            given = self._engine.run_in(node, "sh", "-c", f"touch {SUPPLIED_IDS}; cat {SUPPLIED_IDS}").splitlines()
             return wanted not in given or not self._has(node, [reference])
 
         lacking = self._do.unless_dry(lambda: [node for node in self._nodes() if lacks(node)])
@@ -314,10 +314,12 @@ class Own(Provider):
         with self._do.step(f"Loading {reference} into cluster {self.name}"):
             self._load([reference], "")
             for node in lacking or ():
-                self._engine.run_in(node, "sh", "-c", f"sed -i '\\|^{reference} |d' {COPIES}; echo '{wanted}' >> {COPIES}")
+                self._engine.run_in(
+                    node, "sh", "-c", f"sed -i '\\|^{reference} |d' {SUPPLIED_IDS}; echo '{wanted}' >> {SUPPLIED_IDS}"
+                )
         if there:
-            told = f"{reference} is another image now; pods that run the earlier one keep it until they are replaced"
-            self._do.say(f"{told}: kubectl rollout restart deployment/NAME.")
+            message = f"{reference} is another image now; pods that run the earlier one keep it until they are replaced"
+            self._do.say(f"{message}: kubectl rollout restart deployment/NAME.")
 
     def _loading(self, names: Sequence[str], file: str, *load: str) -> str:
         """Return the commands that save an image to a file, load it with the commands `load`, and remove the file."""
@@ -417,7 +419,7 @@ class Own(Provider):
         """Return the existing parts that the program created, each with its kind and name."""
 
     @abstractmethod
-    def _left(self) -> Iterable[str]:
+    def _existing_parts(self) -> Iterable[str]:
         """Return the existing parts of the cluster, each with its kind and name."""
 
     @abstractmethod
@@ -440,5 +442,5 @@ def exists(folder: str) -> bool:
 
 def _why(error: ProgramError) -> str:
     """Return the program's last error line, which kubeadm follows with a Go stack trace, or else the end of its output."""
-    told = DECISIVE.findall(error.output)
-    return f"{told[-1]}\n  full log: {error.log}" if told and error.log else error.sentence
+    errors = DECISIVE.findall(error.output)
+    return f"{errors[-1]}\n  full log: {error.log}" if errors and error.log else error.sentence

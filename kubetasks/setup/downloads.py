@@ -15,7 +15,7 @@ from kubetasks.terminal.door import Door
 
 SECONDS = 30
 PIECE = 1 << 20
-MISTRUSTED = "CERTIFICATE_VERIFY_FAILED"  # in Python's message
+CERTIFICATE_ERROR = "CERTIFICATE_VERIFY_FAILED"  # in Python's message
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # Linux's names to Go's; macOS says arm64, as Go does
 
 
@@ -39,11 +39,11 @@ def file(url: str, sha256: str, target: Path, do: Door, *, program: bool = False
                     raise OSError(f"the connection ended after {out.tell()} of {size} bytes")
     except (OSError, http.client.HTTPException) as error:
         part.unlink(missing_ok=True)
-        told = f"{url} could not be downloaded: {error}."
-        if MISTRUSTED in str(error):
+        message = f"{url} could not be downloaded: {error}."
+        if CERTIFICATE_ERROR in str(error):
             trust = f"SSL_CERT_FILE=FILE {INV} setup trusts your company's authority: {DOCS}/setup.md"
-            raise SetupError(told, f"Is the clock right? {trust}") from error
-        raise UnreachableError(told, f"Try again: {INV} setup") from error
+            raise SetupError(message, f"Is the clock right? {trust}") from error
+        raise UnreachableError(message, f"Try again: {INV} setup") from error
     if total.hexdigest() != sha256:
         part.unlink()
         raise SetupError(f"{url} has the wrong checksum: SHA-256 {total.hexdigest()}, not the pinned {sha256}.")

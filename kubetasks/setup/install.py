@@ -60,12 +60,12 @@ def _build(settings: Settings, do: Door, log: Path, missing: Sequence[Requiremen
     names = ", ".join(need.name for need in missing)
     do.say(f"{why or f'{INVOKE}_SETUP_IMAGES=build'}\nBuilding {names} from package registries (one time, a few minutes).")
     start = partial(_start_engine, settings, do, log)
-    requirements.beside(inventory.BUILDER).build(settings, do, log, missing, start)
+    requirements.optional_module(inventory.BUILDER).build(settings, do, log, missing, start)
 
 
 def _unbuildable(missing: Sequence[Requirement]) -> str:
     """Return why this cannot be built here, or ""."""
-    builder = requirements.beside(inventory.BUILDER)
+    builder = requirements.optional_module(inventory.BUILDER)
     return builder.unbuildable(missing) if builder else "the builder, nodeimages/, is not installed with the package"
 
 
@@ -74,18 +74,18 @@ def require_buildable(settings: Settings, missing: Sequence[Requirement], why: s
     reason = _unbuildable(missing)
     if reason:
         what = ", ".join(need.name for need in missing if _unbuildable([need]))
-        otherwise = f"Let the engine reach an image registry: {INV} doctor reports a proxy setting that it lacks"
+        otherwise = f"Let the engine reach an image registry: {INV} doctor reports a proxy that it lacks"
         if settings.images == "build":
             otherwise = f"Unset {INVOKE}_SETUP_IMAGES"
         root = f"on Debian or Ubuntu on x86_64: sudo {inventory.command(settings.provider, settings.kubernetes)}; {INV} setup"
-        hint = f"{otherwise}; or, {root if requirements.beside(inventory.BUILDER) else CLONE}"
+        hint = f"{otherwise}; or, {root if requirements.optional_module(inventory.BUILDER) else CLONE}"
         raise SetupError("\n".join(filter(None, (why, f"What is missing cannot be built here ({what}): {reason}."))), hint)
 
 
 def _start_engine(settings: Settings, do: Door, log: Path) -> None:
     if client.release():
         return
-    host = requirements.beside("hostengine.engine")
+    host = requirements.optional_module("hostengine.engine")
     if not host:
         raise EngineError("No container engine answers.", inventory.START_OR_INSTALL)
     host.ensure(settings, do, log)

@@ -75,7 +75,7 @@ def require_docker() -> None:
 def _item(need: Requirement, artifact: Artifact) -> Item:
     if artifact.present:
         return Item(need.name, True, need.version if isinstance(need, File) else artifact.short)
-    built = bool(requirements.beside(BUILDER))
+    built = bool(requirements.optional_module(BUILDER))
     if isinstance(need, File):
         return Item(need.name, False, f"{need.version}, to be downloaded{' or built' if built else ''}")
     return Item(need.name, False, f"to be pulled{', or built if the engine cannot pull' if built else ''}")
@@ -85,11 +85,11 @@ def _engine(settings: Settings, release: str | None) -> Item:
     if release:
         return Item("engine", True, f"Docker {release}")
     if named := access.named():
-        return Item("engine", False, f"the engine that {named} selects does not answer", access.IF_AWAY)
+        return Item("engine", False, f"the engine that {named} selects does not answer", access.UNREACHABLE_HINT)
     if settings.engine == "refuse":
         why = f"none answers, and {INVOKE}_SETUP_ENGINE=refuse forbids installing one"
         return Item("engine", False, why, f"Start yours, or unset {INVOKE}_SETUP_ENGINE")
-    if not requirements.beside("hostengine"):
+    if not requirements.optional_module("hostengine"):
         return Item("engine", False, "none answers", START_OR_INSTALL)
     return Item("engine", False, "not running: setup installs and starts one (on Debian, as root)")
 

@@ -36,7 +36,7 @@ class Artifact:
         return self.reference.split("@")[0]
 
 
-def beside(module: str) -> Any:
+def optional_module(module: str) -> Any:
     """Import a module of `nodeimages` or `hostengine`; return None if that is not beside this package, as in the repository."""
     try:
         return importlib.import_module(module)
@@ -48,7 +48,7 @@ def beside(module: str) -> Any:
 
 def built(name: str, *arguments: str) -> str:
     """Return the builder's name for an artifact, or "" if there is no builder."""
-    names = beside("nodeimages.names")
+    names = optional_module("nodeimages.names")
     return str(getattr(names, name)(*arguments)) if names else ""
 
 

@@ -21,10 +21,10 @@ def _in_own_words(task: Any, theirs: Mapping[str, str]) -> Any:
     """Return a copy of the task whose help has a project's words; `theirs` maps the words used here to the project's."""
     own = copy.copy(task)
 
-    def told(text: str) -> str:
+    def substituted(text: str) -> str:
         return re.sub("|".join(map(re.escape, theirs)), lambda ours: theirs[ours[0]], text)
 
-    own.__doc__, own.help = told(task.__doc__), {name: told(text) for name, text in task.help.items()}
+    own.__doc__, own.help = substituted(task.__doc__), {name: substituted(text) for name, text in task.help.items()}
     return own
 
 

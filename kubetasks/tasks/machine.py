@@ -55,7 +55,7 @@ def _stop(run: Run) -> bool:
     """Stop the engine that setup started; return False if it is not running."""
     from kubetasks.setup import requirements
 
-    host = requirements.beside("hostengine.engine")
+    host = requirements.optional_module("hostengine.engine")
     stopped = bool(host and host.stop(run.settings.cache, run.do))
     if not stopped:
         run.report.say("No engine that setup started is running.")
@@ -66,7 +66,7 @@ def _remove(run: Run) -> bool:
     """Remove what setup installed; return False if there is nothing."""
     from kubetasks.setup import removal, requirements
 
-    gone = (requirements.beside("hostengine.removal") or removal).remove(run.settings, run.do)
+    gone = (requirements.optional_module("hostengine.removal") or removal).remove(run.settings, run.do)
     run.report.say("Removed:\n  " + "\n  ".join(gone) if gone else "There was nothing to remove.")
     return bool(gone)
 

@@ -20,14 +20,14 @@ def requirement() -> str:
         installed = metadata.distribution(NAME)
     except metadata.PackageNotFoundError:  # run from a clone
         return _of_clone(Path(__file__).parents[2])
-    told = json.loads(installed.read_text("direct_url.json") or "{}")
-    if not told:
+    origin = json.loads(installed.read_text("direct_url.json") or "{}")
+    if not origin:
         return f"{NAME}=={installed.version}"
-    if "vcs_info" in told:
-        return _of_commit(told["url"], told["vcs_info"]["commit_id"])
-    if "dir_info" in told:
-        return _of_clone(Path(url2pathname(urlsplit(told["url"]).path)))
-    return f"{NAME} @ {told['url']}" if told["url"].startswith("http") else UNKNOWN  # an archive
+    if "vcs_info" in origin:
+        return _of_commit(origin["url"], origin["vcs_info"]["commit_id"])
+    if "dir_info" in origin:
+        return _of_clone(Path(url2pathname(urlsplit(origin["url"]).path)))
+    return f"{NAME} @ {origin['url']}" if origin["url"].startswith("http") else UNKNOWN  # an archive
 
 
 def _of_clone(folder: Path) -> str:

@@ -79,7 +79,7 @@ class Door:
                 raise
             if error.sentence not in self._excused:
                 self._excused.add(error.sentence)
-                self.show("\n".join(f"# {told.strip()}" for told in str(error.message).splitlines()))
+                self.show("\n".join(f"# {line.strip()}" for line in str(error.message).splitlines()))
             return otherwise
 
     def show(self, command: Line | Callable[[], Line]) -> None:

@@ -48,7 +48,7 @@ def on_signal(number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
 
-def came() -> int:
+def first_signal() -> int:
     """Return the first signal since the task started, or 0."""
     return _first
 

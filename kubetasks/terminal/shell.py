@@ -54,7 +54,7 @@ def show(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
             return process.wait()
         except KeyboardInterrupt:
             with interruption.cleaning():
-                if interruption.came() != signal.SIGINT or not sys.stdin.isatty():
+                if interruption.first_signal() != signal.SIGINT or not sys.stdin.isatty():
                     process.send_signal(signal.SIGINT)
                 process.wait()
             raise
@@ -123,14 +123,14 @@ def run(
                 interruption.programs.discard(process)
         output.seek(0)
         if process.returncode != 0:
-            told = "\n".join(filter(None, (part.strip("\n") for part in (output.read(), "".join(tail), *late))))
-            raise ProgramError(argv, process.returncode, told, str(log or ""))
+            text = "\n".join(filter(None, (part.strip("\n") for part in (output.read(), "".join(tail), *late))))
+            raise ProgramError(argv, process.returncode, text, str(log or ""))
         return output.read()
 
 
-def _kill(process: "subprocess.Popen[str]", told: list[str], why: str) -> None:
-    """Append `why` to `told`, then kill a program that is still running or, if it has its own process group, the whole group."""
+def _kill(process: "subprocess.Popen[str]", notes: list[str], why: str) -> None:
+    """Append `why` to `notes`, then kill a program that is still running or, if it has its own process group, the whole group."""
     with suppress(ProcessLookupError, PermissionError):  # it has just ended; macOS raises the second
         alone = os.getpgid(process.pid) != process.pid
-        told.append(why)
+        notes.append(why)
         process.kill() if alone else os.killpg(process.pid, signal.SIGKILL)

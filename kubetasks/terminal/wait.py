@@ -8,9 +8,9 @@ from typing import Any
 from kubetasks.errors import TaskError
 from kubetasks.terminal import interruption
 
-REST = 2  # times the duration of a check, as the pause after it
+PAUSE_FACTOR = 2  # times the duration of a check, as the pause after it
 LONGEST_SECONDS = 2.0  # the longest such pause
-MOST = 10  # times the timeout, however much progress there is
+MOST_TIMEOUTS = 10  # times the timeout, however much progress there is
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def until(
     """
     begun = clock()
     deadline = begun + timeout
-    told, known = None, set[str]()
+    shown, known = None, set[str]()
     failing, since = None, 0.0
     while True:
         interruption.check()
@@ -73,7 +73,8 @@ def until(
             return state
         detail = state.detail if isinstance(state, Pending) else state.reason
         if known and detail not in known:
-            deadline = min(now + timeout, begun + MOST * timeout)  # limited: a detail may contain a number that is new each time
+            # limited: a detail may contain a number that is new each time
+            deadline = min(now + timeout, begun + MOST_TIMEOUTS * timeout)
         known.add(detail)
         left = deadline - now
         if isinstance(state, Failed):
@@ -85,10 +86,10 @@ def until(
             failing = None
         if left <= 0:
             return state
-        if detail != told:
-            told = detail
-            on_change(told)
-        sleep(min(left, max(pause, min(REST * (now - began), LONGEST_SECONDS))))
+        if detail != shown:
+            shown = detail
+            on_change(shown)
+        sleep(min(left, max(pause, min(PAUSE_FACTOR * (now - began), LONGEST_SECONDS))))
 
 
 def until_done(

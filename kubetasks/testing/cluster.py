@@ -173,7 +173,7 @@ class Cluster:
         run = self.run()
         if there := objects.there(run.kube, reference("Namespace", name)):
             if self.shared:  # any other cluster is deleted as a whole
-                objects.begin_deletion(run.kube, candidates.outside(self.run(name)))
+                objects.start_deletion(run.kube, candidates.outside(self.run(name)))
             run.kube.request("DELETE", path("Service", name))
             if wait:
                 objects.delete(run.kube, [there], run.settings.timeout, nowhere)

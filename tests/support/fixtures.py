@@ -17,7 +17,7 @@ from pytest_kind import KindCluster
 
 from kubetasks.errors import OwnershipError
 from kubetasks.project import settings
-from kubetasks.pytest_plugin import PLACES
+from kubetasks.pytest_plugin import NAMESPACES
 from kubetasks.testing.cluster import Cluster
 from tests.support import diagnosis, leftovers, locks, order, pages, run, signals, snapshot, source
 from tests.support.driver import HEARD, Tasks
@@ -49,7 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("INVOKE_") and name not in HEARD]:
         del os.environ[name]
-    if PROVIDER not in settings.PROVIDERS_OF_OUR_OWN:
+    if PROVIDER not in settings.CREATING_PROVIDERS:
         raise pytest.UsageError("The tests create clusters: INVOKE_CLUSTER_PROVIDER must be one that does, or unset.")
     signals.handle(signals.end)
     config.option.kubetasks_keep = config.getoption("keep_cluster")  # of pytest-kind, which makes the cluster
@@ -176,7 +176,7 @@ def clusterless(request: pytest.FixtureRequest, this_run: Run) -> Iterator[Tasks
     tasks = Tasks(this_run.unique(), run.any_port())
     cluster = tasks.as_cluster(this_run.ledger)
     cluster.note()
-    request.node.stash.setdefault(PLACES, []).append((cluster, tasks.namespace))
+    request.node.stash.setdefault(NAMESPACES, []).append((cluster, tasks.namespace))
     yield tasks
     with suppress(OwnershipError):  # a test has made it as others would
         cluster.delete()

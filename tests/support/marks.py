@@ -2,7 +2,7 @@
 
 import pytest
 
-from kubetasks.project.settings import DEFAULTS, PROVIDERS_OF_OUR_OWN
+from kubetasks.project.settings import CREATING_PROVIDERS, DEFAULTS
 
 default_provider = pytest.mark.providers(DEFAULTS["cluster"]["provider"])
-every_provider = pytest.mark.providers(*PROVIDERS_OF_OUR_OWN)
+every_provider = pytest.mark.providers(*CREATING_PROVIDERS)

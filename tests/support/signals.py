@@ -18,7 +18,7 @@ def handle(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -
 
 def received() -> bool:
     """Whether the first signal has come."""
-    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN or bool(interruption.came())
+    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN or bool(interruption.first_signal())
 
 
 def restore() -> None:

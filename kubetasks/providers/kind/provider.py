@@ -106,7 +106,7 @@ class Kind(Own):
 
     def _facts(self, nodes: "list[Container]") -> Cluster:
         if not self._has_kubeconfig(nodes):  # another clone created the cluster
-            self._do.unless_dry(self._begin_kubeconfig)
+            self._do.unless_dry(self._reset_kubeconfig)
             self._kind("export", "kubeconfig", "--name", self.name, "--kubeconfig", self.kubeconfig)
         mapped = _mapped_port(nodes[0])
         subnet = self._subnet() if self.gives_addresses else ""
@@ -119,7 +119,7 @@ class Kind(Own):
             node_ports=False,
         )
 
-    def _begin_kubeconfig(self) -> None:
+    def _reset_kubeconfig(self) -> None:
         """Create the folder, and remove an old kubeconfig: kind would merge into the file, and fails if it is damaged."""
         self._make_folder()
         Path(self.kubeconfig).unlink(missing_ok=True)
@@ -138,7 +138,7 @@ class Kind(Own):
     def _parts(self) -> list[str]:
         return [f"container {node.name}" for node in self._nodes()]
 
-    def _left(self) -> list[str]:
+    def _existing_parts(self) -> list[str]:
         return [*self._parts(), *([f"network {self.name}"] if self._is_ours() else [])]
 
     # lifecycle
@@ -183,7 +183,7 @@ class Kind(Own):
         try:
             with self.config_file.open("rb") as text:
                 shell.run(
-                    [self.program, *words], env=environment, log=log, on_line=lambda told: at(told.strip(" •✓")), stdin=text
+                    [self.program, *words], env=environment, log=log, on_line=lambda line: at(line.strip(" •✓")), stdin=text
                 )
         except ProgramError:
             raise
@@ -199,7 +199,7 @@ class Kind(Own):
         self._do.unless_dry(lambda: self._write(config))
 
     def _write(self, config: Config) -> None:
-        self._begin_kubeconfig()  # a deleted cluster may have left one
+        self._reset_kubeconfig()  # a deleted cluster may have left one
         self.config_file.write_text(config.text)
 
     def _resume(self) -> None:
@@ -282,7 +282,7 @@ class Kind(Own):
         subnets = [part["Subnet"] for part in (network.get("IPAM") or {}).get("Config") or []]
         return next((subnet for subnet in subnets if ":" not in subnet), "")
 
-    def _strangers(self) -> list[str]:
+    def _attached_containers(self) -> list[str]:
         """Return the names of the running containers on the network."""
         containers = (self._engine.network(self.name) or {}).get("Containers") or {}
         return sorted(container["Name"] for container in containers.values())
@@ -291,7 +291,7 @@ class Kind(Own):
         """Remove the network if it has the owner's label. Raises LeftoverError if other containers are still on it."""
         if not self._is_ours():
             return
-        if others := self._do.unless_dry(self._strangers):
+        if others := self._do.unless_dry(self._attached_containers):
             raise LeftoverError(
                 f"Docker network {self.name} is left, with containers that these tasks did not create: {', '.join(others)}.",
                 "; ".join([*(f"docker network disconnect --force {self.name} {name}" for name in others), f"{INV} delete"]),
@@ -333,11 +333,11 @@ class Kind(Own):
                 self._engine.save(names, file)
                 shell.run([self.program, *load, str(file)], env=access.environment())
         except ProgramError as error:
-            told = next((line.strip() for line in error.output.splitlines() if NO_SPACE in line), "")
-            if not told:
+            reason = next((line.strip() for line in error.output.splitlines() if NO_SPACE in line), "")
+            if not reason:
                 raise
             raise ClusterError(
-                f"There is no space for the image on a node of cluster {self.name}: {told}",
+                f"There is no space for the image on a node of cluster {self.name}: {reason}",
                 f"docker exec {control_plane(self.name)} df --human-readable; docker system df shows what could be removed",
             ) from error
 
@@ -345,12 +345,12 @@ class Kind(Own):
         if not self._registry.available():
             return
         names = names_to_load(self._engine, image)
-        if self._comes(self._registry.listens, abandoned):
+        if self._becomes_true(self._registry.listens, abandoned):
             self._registry.push(names[0], nowhere)
-            if self._comes(lambda: len(self._nodes()) == self._size, abandoned):
+            if self._becomes_true(lambda: len(self._nodes()) == self._size, abandoned):
                 self._registry.pull(names, self._nodes(), PRELOAD_SECONDS, abandoned)
 
-    def _comes(self, there: Callable[[], bool], abandoned: Callable[[], bool]) -> bool:
+    def _becomes_true(self, there: Callable[[], bool], abandoned: Callable[[], bool]) -> bool:
         """Wait up to PRELOAD_SECONDS until `there` returns True. Return False if it does not, or if `abandoned` does."""
         ended = wait.until(lambda: wait.Done() if abandoned() or there() else wait.Pending("not yet"), timeout=PRELOAD_SECONDS)
         return isinstance(ended, wait.Done) and not abandoned()

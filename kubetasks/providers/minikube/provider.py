@@ -24,7 +24,7 @@ from kubetasks.terminal.door import At, nowhere, pairs
 if TYPE_CHECKING:
     from kubetasks.engine.client import Container
 
-COPIES = "/var/lib/minikube/images"  # on the node: minikube leaves a copy of each archive that it loads
+ARCHIVES = "/var/lib/minikube/images"  # on the node: minikube leaves a copy of each archive that it loads
 WHOLE_KUBECONFIG = re.compile(rb"client-key: .+\n$")  # minikube writes the client key last
 COMMANDS = "cat /proc/[0-9]*/comm || true"  # not systemctl: systemd may be too busy to answer
 QUIET = {"MINIKUBE_WANTUPDATENOTIFICATION": "false"}
@@ -112,7 +112,7 @@ class Minikube(Own):
         network = (self._engine.network(self.name) or {}).get("Labels") or {}
         return [*containers, *([f"network {self.name}"] if network.get(PROFILE_LABEL) == self.name else [])]
 
-    def _left(self) -> list[str]:
+    def _existing_parts(self) -> list[str]:
         return [f"volume {self.name}", *self._parts()] if self._is_ours() else []
 
     # lifecycle
@@ -136,8 +136,8 @@ class Minikube(Own):
     @property
     def _labels(self) -> dict[str, str]:
         """The volume's labels; minikube's own makes `minikube delete` remove it. Only the folder in `state` has the keys."""
-        told = {"provider": "minikube", "state": str(self._wanted.folder), "kubernetes": self._wanted.kubernetes}
-        own = {self._app.owner.key(name): value for name, value in told.items()}
+        facts = {"provider": "minikube", "state": str(self._wanted.folder), "kubernetes": self._wanted.kubernetes}
+        own = {self._app.owner.key(name): value for name, value in facts.items()}
         return {**self._wanted.labels, **own, PROFILE_LABEL: self.name}
 
     def _create(self, at: At) -> list[str]:
@@ -185,7 +185,7 @@ class Minikube(Own):
         shell.run(
             [self.program, *words],
             env=self._programs_environment,
-            on_line=lambda told: at(told.strip(" *")),
+            on_line=lambda line: at(line.strip(" *")),
             merged=True,
             timeout=timeout,
         )
@@ -225,7 +225,7 @@ class Minikube(Own):
     def _load(self, names: Sequence[str], text: str) -> None:
         """Load an image from an archive: by name, minikube takes four times as long, and keeps an old image of that name."""
         load = ["image", "load", "--profile", self.name, str(self._image_file)]
-        forget = ["rm", "--force", f"{COPIES}/{self._image_file.name}"]  # minikube leaves a copy of the archive on the node
+        forget = ["rm", "--force", f"{ARCHIVES}/{self._image_file.name}"]
         commands = shell.line(["minikube", *load]), shell.line(["docker", "exec", self.name, *forget])
         command = self._loading(names, str(self._image_file), *commands)
         self._do(command, lambda _: self._load_file(names, load, forget), text)

@@ -52,7 +52,7 @@ def current(folder: Path, dockerfile: str = "FROM scratch\n", base: str = "base"
 def test_it_depends_on_everything_in_the_context_and_on_the_base_and_on_no_folder_or_time(tmp_path: Path) -> None:
     one, other = source(tmp_path / "one"), source(tmp_path / "other", lambda folder: os.utime(folder / "app.py", (1, 1)))
     contents = [one, other, *(source(tmp_path / str(number), change) for number, change in enumerate(CHANGES))]
-    ids = {image.build_id(each, "base") for each in contents} | {image.build_id(content.rewound(one), "other")}
+    ids = {image.build_id(each, "base") for each in contents} | {image.build_id(content.rewind(one), "other")}
     assert len(ids) == len(CHANGES) + 2
 
 
@@ -216,7 +216,7 @@ def test_each_stage_gets_the_labels_and_nothing_else_changes(tmp_path: Path) -> 
     labelled = [*lines[:2], "LABEL a/b=c", *lines[2:5], "LABEL a/b=c", lines[5]]
     assert content.read_file(made, "Dockerfile").decode().splitlines() == labelled
     assert content.read_file(made, "x") == b"FROM x\n"
-    with tarfile.open(fileobj=content.rewound(made)) as archive:
+    with tarfile.open(fileobj=content.rewind(made)) as archive:
         assert archive.getmember("nowhere").linkname == "/usr/bin/python3"
 
 

@@ -168,12 +168,12 @@ def test_what_is_asked_and_what_is_made_of_it(script: Script, engine: Engine, na
 
 SEE_DOCTOR = "\n  ./inv doctor shows what this machine has; the engine's own log may say more"
 REFUSED: dict[str, Row] = {
-    "Pulling app:1 failed: toomanyrequests\n  Try again: ./inv setup; ./inv doctor reports a proxy setting that the engine lacks": (
+    "Pulling app:1 failed: toomanyrequests\n  Try again: ./inv setup; ./inv doctor reports a proxy that the engine lacks": (
         lambda it: it.pull("app:1", print),
         [(PULL, 200, lines({"error": "toomanyrequests"}))],
         PullError,
     ),
-    "Pulling app:1 failed: x509: unknown authority\n  The engine does not trust your company's certificate authority: docs/setup.md": (
+    "Pulling app:1 failed: x509: unknown authority\n  The engine does not trust your company's CA: docs/setup.md": (
         lambda it: it.pull("app:1", print),
         [(PULL, 200, lines({"error": "x509: unknown authority"}))],
         EngineError,

@@ -187,7 +187,7 @@ def test_what_is_served_is_known_although_a_server_behind_it_is_away_or_says_too
     listed = {"items": [{"metadata": {"name": "a"}}]}
     kube = answering(tmp_path, *known, *known, (200, json.dumps(listed)), gone)
     gadget = {"apiVersion": "example.com/v1", "kind": "Gadget", "metadata": {"name": "b", "namespace": "mine"}}
-    assert kube.placed(gadget, "mine")["metadata"] == {"name": "b", "labels": {f"{kube.owner.name}/namespace": "mine"}}
+    assert kube.in_namespace(gadget, "mine")["metadata"] == {"name": "b", "labels": {f"{kube.owner.name}/namespace": "mine"}}
     assert list(kube.owned("mine")) == [{"apiVersion": "example.com/v2", "kind": "Widget", "metadata": {"name": "a"}}]
 
 

@@ -104,7 +104,7 @@ def test_a_pod_that_does_not_start_is_a_problem_before_its_object_has_failed(spe
 
 
 GOOD, WAITS = Done(), Pending("0 of 1 pods ready")
-CRASHES, SILENT, HOPELESS = (Failed("", code=code) for code in ("crash-loop", "not-ready", "image-never-pull"))
+CRASH_LOOP, SILENT, HOPELESS = (Failed("", code=code) for code in ("crash-loop", "not-ready", "image-never-pull"))
 
 
 @pytest.mark.parametrize(
@@ -112,10 +112,10 @@ CRASHES, SILENT, HOPELESS = (Failed("", code=code) for code in ("crash-loop", "n
     [
         ({"a": GOOD, "b": GOOD}, "b"),
         ({"a": GOOD, "b": WAITS, "c": GOOD}, "b"),
-        ({"a": CRASHES, "b": WAITS}, "b"),
-        ({"a": WAITS, "b": CRASHES, "c": HOPELESS}, "c"),
-        ({"a": SILENT, "b": GOOD, "c": CRASHES}, "c"),
+        ({"a": CRASH_LOOP, "b": WAITS}, "b"),
+        ({"a": WAITS, "b": CRASH_LOOP, "c": HOPELESS}, "c"),
+        ({"a": SILENT, "b": GOOD, "c": CRASH_LOOP}, "c"),
     ],
 )
 def test_of_several_the_one_counts_that_nothing_else_can_heal(states: dict[str, State], name: str) -> None:
-    assert readiness.foremost(states) == name
+    assert readiness.deciding(states) == name

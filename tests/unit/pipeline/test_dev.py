@@ -198,7 +198,7 @@ def served(there: World, capsys: pytest.CaptureFixture[str]) -> str:
 
 def bring(there: World, served: str, changed: str = SAVED) -> str:
     """The build that is served after a change of that file; "" if that is not known."""
-    now = dev._bring(
+    now = dev._roll_out_change(
         there.run, {there.folder / changed}, frozenset([f"{there.run.app.name}:{served}"] if served else []), again=not served
     )
     return "".join(now).partition(":")[2]

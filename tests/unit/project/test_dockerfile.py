@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubetasks.project import inferred
-from kubetasks.project.dockerfile import decoded, instructions, of_image
+from kubetasks.project.dockerfile import build_stages, decode, instructions
 
 DEFAULTS = 8080, "/"
 SHAPES = {
@@ -56,14 +56,14 @@ def test_port_and_health_path_are_read_however_they_are_written(tmp_path: Path, 
 def test_a_target_counts_in_the_place_of_the_last_stage() -> None:
     text = "FROM x AS base\nEXPOSE 1\nFROM base AS Dev\nEXPOSE 2\nHEALTHCHECK CMD curl http://a/dev\nFROM base\nEXPOSE 3\n"
     for target, exposed in {"dev": ["2", "1"], "base": ["1"], "": ["3", "1"], "nowhere": ["3", "1"]}.items():
-        stages, _ = of_image(text, target)
+        stages, _ = build_stages(text, target)
         assert [one.value for stage in stages for one in stage if one.keyword == "EXPOSE"] == exposed
 
 
 @settings(deadline=None, database=None)
 @given(st.binary(max_size=300) | st.text("FROMARGHEALTHCHECK <\\`#=$\"'{}[]:-/\n\r\t019ab", max_size=200).map(str.encode))
 def test_any_bytes_are_read_and_come_out_the_same(content: bytes) -> None:
-    text = decoded(content)
+    text = decode(content)
     assert text.encode("utf-8", "surrogateescape") == content
     ends = [one.end for one in instructions(text)]
     assert ends == sorted({*ends} & {*range(1, text.count("\n") + 2)}), "each has a line of its own"

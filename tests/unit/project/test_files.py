@@ -139,5 +139,5 @@ def test_a_dockerignore_of_another_encoding_is_followed_and_a_line_that_is_no_pa
     (tmp_path / ".dockerignore").write_bytes(b"caf\xe9\r\n")
     assert content.context_entries(tmp_path) == [".dockerignore", "kept"]
     (tmp_path / ".dockerignore").write_text("# all\n\nkept\n[.--a]\n")
-    with pytest.raises(SettingError, match=r"\.dockerignore cannot be read: a line is no pattern"):
+    with pytest.raises(SettingError, match=r"\.dockerignore cannot be read: a line is not a pattern"):
         content.context_entries(tmp_path)

@@ -49,7 +49,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
     return Machine(tmp_path, monkeypatch)
 
 
-CONNECT = "Let the engine reach an image registry: ./inv doctor reports a proxy setting that it lacks"
+CONNECT = "Let the engine reach an image registry: ./inv doctor reports a proxy that it lacks"
 
 
 @pytest.mark.promise("The first `setup` on a machine pulls")
@@ -121,7 +121,7 @@ def test_no_engine_is_installed_or_started_in_place_of_one_that_somebody_has_cho
     monkeypatch.setattr(downloads, "fetch", lambda *_given: pytest.fail("nothing is looked for"))
     with pytest.raises(EngineError, match=re.escape("No container engine answers (DOCKER_HOST): Connection refused.")) as told:
         install.install(configured(cache=tmp_path), door(), ())
-    assert told.value.hint == access.IF_AWAY
+    assert told.value.hint == access.UNREACHABLE_HINT
 
 
 def test_without_what_lies_beside_the_package_an_engine_is_asked_for_and_images_are_pulled(

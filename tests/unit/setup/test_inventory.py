@@ -67,7 +67,7 @@ def test_an_engine_that_somebody_has_chosen_and_that_does_not_answer_is_named(
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
     lacking = [item for item in inventory.look(bare, Kind.requirements) if not item.present]
     assert lacking[0].detail == "the engine that DOCKER_HOST selects does not answer"
-    assert inventory.remedies(bare, lacking) == f"{access.IF_AWAY}; ./inv setup"
+    assert inventory.remedies(bare, lacking) == f"{access.UNREACHABLE_HINT}; ./inv setup"
 
 
 def test_an_engine_that_setup_may_not_install_is_missing_all_the_same(bare: Settings) -> None:
