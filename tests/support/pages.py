@@ -156,7 +156,7 @@ def run(
     """
     lines = page.read_text().splitlines()
     length = len(lines)  # updating adds and takes some
-    bash, optional_module = terminals
+    bash, beside = terminals
 
     def edit(line: str) -> str:
         for here, there in stand_ins.items():
@@ -166,11 +166,11 @@ def run(
     for command, first, end, wanted in list(steps(lines, provider)):
         if wanted is None:
             if command:
-                assert optional_module.stdin
-                optional_module.stdin.write(f"{before(command) or command}\n".encode())
-                optional_module.stdin.flush()
+                assert beside.stdin
+                beside.stdin.write(f"{before(command) or command}\n".encode())
+                beside.stdin.flush()
             else:
-                come(optional_module, lines[first + len(lines) - length : end + len(lines) - length], edit)
+                come(beside, lines[first + len(lines) - length : end + len(lines) - length], edit)
             continue
         typed, code = type_in(bash, before(command) or command)
         printed = [*map(edit, typed)]

@@ -54,8 +54,8 @@ def run(tmp_path: Path, text: str, *, update: bool = False) -> str:
     """Run a page; return what it is afterwards."""
     page = tmp_path / "page.md"
     page.write_text(text)
-    with pages.shell(tmp_path, dict(os.environ)) as bash, pages.shell(tmp_path, dict(os.environ)) as optional_module:
-        pages.run(page, "kind", (bash, optional_module), {}, lambda _command: None, update)
+    with pages.shell(tmp_path, dict(os.environ)) as bash, pages.shell(tmp_path, dict(os.environ)) as beside:
+        pages.run(page, "kind", (bash, beside), {}, lambda _command: None, update)
     return page.read_text()
 
 

@@ -66,5 +66,5 @@ def test_a_base_image_or_a_command_line_of_docker_that_is_missing_is_named(
     assert "The base image gone:1 is missing" in told
     assert "./inv setup" in told
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "the command line of Docker, which is missing" in clusterless("start", code=ClusterError.code).stderr
+    assert "kind needs the docker CLI, which is not installed" in clusterless("start", code=ClusterError.code).stderr
     assert clusterless.provider().phase() == "missing"

@@ -63,7 +63,7 @@ def test_an_engine_that_runs_no_cluster_or_none_that_answers_here_is_refused_wit
         (PROXIED, {"http": "http://proxy.example.com:3128"}, []),
         (DEBIAN, {"https": "http://proxy.example.com:3128"}, ["HTTPS_PROXY is set here, and the engine has no proxy"]),
         (DEBIAN, {}, []),
-        (ROOTLESS, {}, ["own addresses do not answer"]),
+        (ROOTLESS, {}, ["Containers' addresses do not answer"]),
     ],
 )
 def test_what_may_go_wrong_is_told_in_a_line_each(info: dict[str, Any], proxies: dict[str, str], told: list[str]) -> None:

@@ -250,7 +250,7 @@ def test_the_last_answer_of_a_probe_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "code", "grace", "optional_module"),
+    ("message", "code", "grace", "beside"),
     [
         ('pods "a" is forbidden: exceeded quota: none, requested: pods=1', "quota", Grace.SOME, Grace.LONG),
         ('pods "a" is forbidden: violates PodSecurity "restricted:latest"', "pods-refused", Grace.BRIEF, Grace.BRIEF),
@@ -258,7 +258,7 @@ def test_the_last_answer_of_a_probe_counts() -> None:
     ],
 )
 def test_what_refuses_a_pod_is_told_apart_and_only_a_quota_has_room_once_another_pod_has_started(
-    message: str, code: str, grace: Grace, optional_module: Grace
+    message: str, code: str, grace: Grace, beside: Grace
 ) -> None:
     objects, starting = recorded("quota"), recorded("starting")
     _, refusal = objects["workload"]["status"]["conditions"]
@@ -266,7 +266,7 @@ def test_what_refuses_a_pod_is_told_apart_and_only_a_quota_has_room_once_another
     problem = wrong(objects)
     assert (problem.code, problem.grace) == (code, grace)
     objects["replica_sets"], objects["pods"] = starting["replica_sets"], starting["pods"]
-    assert wrong(objects).grace is optional_module
+    assert wrong(objects).grace is beside
 
 
 def test_a_refusal_that_outlived_its_cause_is_no_problem() -> None:

@@ -107,9 +107,9 @@ def selecting(it: World) -> None:
     it.kube._reconcile()
 
 
-def optional_module(it: World) -> None:
+def beside(it: World) -> None:
     """Another application crashes in the same namespace."""
-    theirs = world(it.folder / "optional_module", it.patch)
+    theirs = world(it.folder / "beside", it.patch)
     theirs.run.__dict__["living"] = it.kube
     theirs.engine.images[theirs.run.image.reference] = ""
     broken("CrashLoopBackOff")(theirs)
@@ -156,7 +156,7 @@ DONE: dict[str, Callable[[World], Any]] = {
     "the configuration is edited": lambda it: it.edit("k8s/parts.yaml", lambda text: text.replace("blue", "red")),
     "the password is edited": lambda it: it.edit("k8s/parts.yaml", lambda text: text.replace("secret}", "another}")),
     "the database does not start": lambda it: it.kube.broken.update({"postgres:17": "ErrImageNeverPull"}),
-    "another application crashes beside it": optional_module,
+    "another application crashes beside it": beside,
     "nobody answers": lambda it: setattr(it.kube, "answering", "nobody"),
     "its pods answer": lambda it: setattr(it.kube, "answering", "pods"),
     "its pods answer with another build": lambda it: setattr(it.kube, "answering", "another build"),
