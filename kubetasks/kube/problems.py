@@ -18,7 +18,8 @@ from kubetasks.project.words import DEPLOYMENT, DOCS, INV, INVOKE, MENDED
 NODE_STOPPED = ("CrashLoopBackOff", END_UNKNOWN)  # waiting and termination reasons, if the runtime did not see the end
 NOT_READY_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/network-unavailable")
 PULL_REFUSED = ("not found", "unauthorized", "denied", "manifest unknown", "no such host", "x509")  # a retry would not help
-NOT_MOUNTED = ("FailedMount", "FailedAttachVolume")  # event reasons of the kubelet and of the attach controller
+# event reasons of the kubelet and of the attach controller, each with its problem
+NOT_CREATED = {"FailedMount": "volume-mount", "FailedAttachVolume": "volume-mount", "FailedCreatePodSandBox": "container-create"}
 USUAL_SECONDS = 3.0  # an ordinary pod is created within one second, and ready within another
 UNANSWERED = ("refused", "exceeded", "timeout", "timed out", "EOF", "reset by", "no route", "unreachable")  # Go's words
 INSUFFICIENT, CLAIM = "Insufficient", "persistentvolumeclaim"  # the scheduler's words for resources and for a claim
@@ -137,7 +138,7 @@ class Evidence:
     """Evidence that is collected only if a pod does not start.
 
     `nodes` are all nodes, or None if they were not needed or may not be listed. By pod name, `answers` has the time and message
-    of the last failed readiness probe, `mounts` the reason why volumes could not be mounted.
+    of the last failed readiness probe, `failures` the problem, and its message, of a pod that could not be created.
     `delivered` are images that were just loaded into the nodes: the kubelet's status may be older than that.
     `kubectl` is the start of a command line for the same cluster and namespace.
     """
@@ -145,7 +146,7 @@ class Evidence:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     nodes: Sequence[Object] | None = None
     answers: Mapping[str, tuple[datetime, str]] = field(default_factory=dict)
-    mounts: Mapping[str, str] = field(default_factory=dict)
+    failures: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     delivered: Collection[str] = ()
     kubectl: str = "kubectl"
 
@@ -171,10 +172,13 @@ def probe_answers(events: Sequence[Object]) -> dict[str, tuple[datetime, str]]:
     return {event_object(event)[1]: (event_time(event), event["message"]) for event in sorted(failed, key=event_time)}
 
 
-def mount_failures(events: Sequence[Object]) -> dict[str, str]:
-    """Return the newest reason why each pod's volumes could not be mounted, by pod name."""
-    failed = [event for event in events if event.get("reason") in NOT_MOUNTED]
-    return {event_object(event)[1]: event.get("message", "") for event in sorted(failed, key=event_time)}
+def creation_failures(events: Sequence[Object]) -> dict[str, tuple[str, str]]:
+    """Return the newest problem that keeps each pod from being created, and its message, by pod name."""
+    failed = [event for event in events if event.get("reason") in NOT_CREATED]
+    return {
+        event_object(event)[1]: (NOT_CREATED[event["reason"]], event.get("message", ""))
+        for event in sorted(failed, key=event_time)
+    }
 
 
 def event_object(event: Object) -> tuple[str, str]:
@@ -257,8 +261,9 @@ def of_pod(
         fits = f"{INV} scale --replicas={fitting}" if fitting else less
         healing = releasing or evidence.nodes is None or not all(map(_takes_pods, evidence.nodes)) or CLAIM in message.lower()
         return of_kind("unschedulable", name, grace=Grace.LONG if healing else None, message=message, fits=fits)
-    if name in evidence.mounts and creating(pod, evidence.now):
-        return of_kind("volume-mount", name, message=evidence.mounts[name])
+    if name in evidence.failures and creating(pod, evidence.now):
+        code, message = evidence.failures[name]
+        return of_kind(code, name, message=message)
     answer = _answer(pod, evidence)
     late = unready(pod, evidence.now)
     # a client error means that the server is up but lacks the probe's path: waiting for the probe's own time would not help

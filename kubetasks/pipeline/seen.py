@@ -112,9 +112,9 @@ class Seen:
         unusual = any(unready.unusual for unready in (problems.unready(pod, now) for pod in pods) if unready)
         unhealthy = self._events("Unhealthy") if unusual else []
         creating = any(problems.creating(pod, now) for pod in pods)
-        unmounted = [event for reason in problems.NOT_MOUNTED for event in self._events(reason)] if creating else []
+        failed = [event for reason in problems.NOT_CREATED for event in self._events(reason)] if creating else []
         kubectl = f"{self._kube.kubectl_line} --namespace {self._namespace}"
-        return Evidence(now, nodes, problems.probe_answers(unhealthy), problems.mount_failures(unmounted), kubectl=kubectl)
+        return Evidence(now, nodes, problems.probe_answers(unhealthy), problems.creation_failures(failed), kubectl=kubectl)
 
     def _events(self, reason: str) -> list[Object]:
         return self._visible("Event", fieldSelector=f"reason={reason}") or []

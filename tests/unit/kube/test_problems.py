@@ -275,19 +275,20 @@ def test_a_refusal_that_outlived_its_cause_is_no_problem() -> None:
     assert found(objects) is None
 
 
-def test_a_volume_that_cannot_be_mounted_is_a_problem_once_creating_takes_longer_than_usual() -> None:
+@pytest.mark.parametrize(("reason", "code"), [("FailedMount", "volume-mount"), ("FailedCreatePodSandBox", "container-create")])
+def test_a_pod_that_cannot_be_created_is_a_problem_once_that_takes_longer_than_usual(reason: str, code: str) -> None:
     objects = recorded("starting")
     name = objects["pods"][0]["metadata"]["name"]
     message = 'MountVolume.SetUp failed for volume "gone" : configmap "gone" not found'
-    events = [event(name, 44, "FailedMount", message), event(name, 45, "Scheduled", "assigned")]
+    events = [event(name, 44, reason, message), event(name, 45, "Scheduled", "assigned")]
     scheduled = datetime(2026, 11, 24, 14, 45, 43, tzinfo=UTC)
-    mounts = problems.mount_failures(events)
-    late = Evidence(scheduled + timedelta(seconds=5), mounts=mounts)
+    failures = problems.creation_failures(events)
+    late = Evidence(scheduled + timedelta(seconds=5), failures=failures)
     assert found(objects, late) is None, "its volumes are mounted: an image is being pulled, or a container created"
     conditions = objects["pods"][0]["status"]["conditions"]
     next(one for one in conditions if one["type"] == "PodReadyToStartContainers")["status"] = "False"
-    assert found(objects, Evidence(scheduled + timedelta(seconds=1), mounts=mounts)) is None
+    assert found(objects, Evidence(scheduled + timedelta(seconds=1), failures=failures)) is None
     assert found(objects, Evidence(scheduled + timedelta(seconds=5))) is None
     problem = wrong(objects, late)
-    assert (problem.code, problem.grace) == ("volume-mount", Grace.LONG)
+    assert (problem.code, problem.grace) == (code, Grace.LONG)
     assert message in problem.sentence
