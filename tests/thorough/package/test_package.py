@@ -138,8 +138,8 @@ def test_the_next_run_removes_what_a_killed_one_left_and_keeps_a_failed_test_if_
         os.killpg(killed.pid, signal.SIGKILL)
     where = [f"--kubetasks-{name}={on[name]}" for name in ("context", "registry")]
     with started(hello.pytest("-s", *where), hello.environment | {"KUBECONFIG": on["kubeconfig"]}, hello.folder) as killed:
-        until_line(killed, f"on {on['context']}")
-        assert nodes() == "", "the cluster that the first one was creating is gone"
+        said = until_line(killed, f"on {on['context']}")
+        assert nodes() == "", f"the cluster that the first one was creating is gone: {said}"
         os.killpg(killed.pid, signal.SIGKILL)
     (left,) = namespaces(k8s_cluster, hello)
 
