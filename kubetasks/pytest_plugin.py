@@ -215,10 +215,10 @@ def _of_tasks(config: pytest.Config, file: Path) -> "Project":
 
     sys.path.insert(0, str(file.parent))
     try:
-        made = _call_or_fail(config, lambda: runpy.run_path(str(file)))
+        values = _call_or_fail(config, lambda: runpy.run_path(str(file)))
     finally:
         sys.path.remove(str(file.parent))
-    for value in made.values():
+    for value in values.values():
         if isinstance(value, Collection) and OURS in value.configuration():
             project: Project = value.configuration()[OURS]["project"]
             return project

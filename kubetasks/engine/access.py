@@ -40,9 +40,9 @@ def docker_client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClie
 
     where = kwargs_from_env(environment=access) if access.get("DOCKER_HOST") else _of_context()
     options: Any = {"timeout": timeout, "version": INITIAL_API_VERSION, **where}
-    made = docker.DockerClient(**options)
+    client = docker.DockerClient(**options)
     # the response names the API version, and an engine takes ten times as long to answer a request for the version itself
-    api: Any = made.api
+    api: Any = client.api
     api.trust_env = False  # otherwise REQUESTS_CA_BUNDLE would replace the engine's own CA
     if access is os.environ:  # this environment's proxy is only for an engine that this environment names
         api.proxies = get_environ_proxies(api.base_url)
@@ -54,9 +54,9 @@ def docker_client(timeout: int, access: Mapping[str, str]) -> "docker.DockerClie
             least = MINIMUM_DOCKER_API_VERSION
             raise EngineError(f"The container engine is too old: it has API {api._version}, and {least} is needed.", "Update it")
     except BaseException:
-        made.close()
+        client.close()
         raise
-    return made
+    return client
 
 
 def named() -> str:

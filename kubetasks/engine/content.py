@@ -80,8 +80,8 @@ def rewind(context: IO[bytes]) -> IO[bytes]:
 def labelled(context: IO[bytes], name: str, labels: Mapping[str, str]) -> IO[bytes]:
     """Return a copy of the archive whose Dockerfile, called `name`, sets these labels in each stage."""
     words = " ".join(f"{key}={value}" for key, value in labels.items())
-    made = Archive()
-    with tarfile.open(fileobj=rewind(context)) as archive, tarfile.open(fileobj=made, mode="w") as tar:
+    copy = Archive()
+    with tarfile.open(fileobj=rewind(context)) as archive, tarfile.open(fileobj=copy, mode="w") as tar:
         for entry in archive:
             file = archive.extractfile(entry) if entry.isreg() else None  # extractfile follows links
             if file and entry.name == name:
@@ -89,8 +89,8 @@ def labelled(context: IO[bytes], name: str, labels: Mapping[str, str]) -> IO[byt
                 entry.size = len(data)
                 file = io.BytesIO(data)
             tar.addfile(entry, file)
-    made.seek(0)
-    return made
+    copy.seek(0)
+    return copy
 
 
 def _after_each_from(dockerfile: bytes, line: str) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kubetasks.errors import ProgramError, SettingError
-from kubetasks.kube import kubectl, made, template
+from kubetasks.kube import generated, kubectl, template
 from kubetasks.kube.client import Object, describe, within
 from kubetasks.kube.kinds import CLAIM, DEFINITION, ORDER
 from kubetasks.kube.service import is_internal, unselected
@@ -54,7 +54,7 @@ def of_application(app: Application, namespace: str = "default") -> list[Manifes
     `namespace` is passed to a chart. Raises SettingError if they cannot be read, have an object twice, or lack the deployment.
     """
     if app.manifests is None:
-        manifests = [Manifest(made.deployment(app)), Manifest(made.service(app))]
+        manifests = [Manifest(generated.deployment(app)), Manifest(generated.service(app))]
     elif is_generated(app.manifests):
         manifests = [Manifest(item) for item in _items(_generated(app.manifests, app.name, namespace), app.manifests)]
     else:
@@ -202,28 +202,28 @@ def edits(item: Object, app: Application, configuration: Sequence[Object]) -> li
     """Return an object's other edits: add a digest of the configuration that its pods name, so that a change of it replaces them;
     label the application's own pods, and claim templates; remove ttlSecondsAfterFinished; `_own_edits`. Raises SettingError.
     """
-    made: list[Edit] = []
+    operations: list[Edit] = []
     for place, metadata, pod in template.of(item):
         named = [part for part in configuration if json.dumps(part["metadata"]["name"]) in json.dumps(pod)]
         wanted = {"annotations": {app.owner.key("configuration"): digest(named)}} if named else {}
         if describe(item) == app.deployment:
-            made += _own_edits(item, app)
+            operations += _own_edits(item, app)
             wanted["labels"] = dict([app.selector.split("=")])
         added = {key: {**within(metadata, key), **values} for key, values in wanted.items()}
         missing = {key: values for key, values in added.items() if values != metadata.get(key)}
         if metadata:
-            made += [{"op": "add", "path": f"{place}/metadata/{key}", "value": values} for key, values in missing.items()]
+            operations += [{"op": "add", "path": f"{place}/metadata/{key}", "value": values} for key, values in missing.items()]
         elif missing:
-            made.append({"op": "add", "path": f"{place}/metadata", "value": missing})
+            operations.append({"op": "add", "path": f"{place}/metadata", "value": missing})
         claims = item["spec"].get("volumeClaimTemplates")
         for index, claim in enumerate(claims if isinstance(claims, list) else []):
             if not isinstance(claim, dict):
                 continue  # the API server reports it
             labelled = owned({"metadata": within(claim, "metadata")}, app.owner)["metadata"]
-            made.append({"op": "add", "path": f"/spec/volumeClaimTemplates/{index}/metadata", "value": labelled})
+            operations.append({"op": "add", "path": f"/spec/volumeClaimTemplates/{index}/metadata", "value": labelled})
         if TTL_SECONDS in item["spec"]:
-            made.append({"op": "remove", "path": f"/spec/{TTL_SECONDS}"})
-    return made
+            operations.append({"op": "remove", "path": f"/spec/{TTL_SECONDS}"})
+    return operations
 
 
 def _own_edits(item: Object, app: Application) -> list[Edit]:

@@ -29,7 +29,7 @@ def require_ours(kube: Kube, item: Object) -> None:
         )
 
 
-def there(kube: Kube, item: Object) -> Object | None:
+def read_owned(kube: Kube, item: Object) -> Object | None:
     """Return the object as it is now, or None. Raises OwnershipError if it lacks the owner's label, UnservedError."""
     live = kube.read(item)
     if live:
@@ -44,7 +44,7 @@ def apply(kube: Kube, item: Object, before: Object | None = None) -> Object:
     """
     wanted = {**item, "metadata": {**item["metadata"], "uid": before["metadata"]["uid"]}} if before else item
     if not before:
-        there(kube, item)
+        read_owned(kube, item)
     try:
         return _applied(kube, wanted)
     except ApiError as error:

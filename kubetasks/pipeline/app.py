@@ -22,12 +22,12 @@ def deploy(run: Run) -> Image:
     Start the cluster first if it is not running. Raises SettingError, ImageError, ClusterError, RolloutError, ExposeError,
     OwnershipError.
     """
-    made = run.image
+    image = run.image
     desired.check(run.app, run.manifests)
     run.do.unless_dry(lambda: build.require_built(run))  # before a cluster is created for nothing
     came_up = cluster.ensure(run)  # if so, even unchanged pods may not answer yet
-    converge(run, Desired(run.images), made.build, "always" if came_up else "if changed")
-    return made
+    converge(run, Desired(run.images), image.build, "always" if came_up else "if changed")
+    return image
 
 
 def expose(run: Run) -> Sequence[Address]:
@@ -48,7 +48,7 @@ def rollback(run: Run) -> None:
 class Up(NamedTuple):
     """The image that is served, and a URL that answers: "" for a ClusterIP and under --dry."""
 
-    made: Image
+    image: Image
     url: str
 
 
@@ -73,10 +73,10 @@ def prepare(run: Run, *, tagged: bool = True) -> bool:
 
     def work() -> None:
         try:
-            for made in build.build(run, over.is_set, tagged=tagged):
+            for image in build.build(run, over.is_set, tagged=tagged):
                 if created and not over.is_set():
                     with suppress(TaskError):  # only a head start: `deploy` delivers what is missing
-                        created.preload(made, over.is_set)
+                        created.preload(image, over.is_set)
         except BaseException as error:  # noqa: BLE001  raised again in the main thread
             failed.append(error)
             if isinstance(error, TaskError) and creating.is_set() and not over.is_set():  # print now: it can be fixed meanwhile

@@ -27,7 +27,7 @@ def build(run: Run, abandoned: Callable[[], bool] = lambda: False, *, tagged: bo
     lacking = [made for made in images if engine is None or engine.image_id(made.reference) is None]
 
     def make(made: Image) -> None:
-        _build(run, engine, made, lambda: over.is_set() or abandoned(), tagged=tagged, there=made not in lacking)
+        _build(run, engine, made, lambda: over.is_set() or abandoned(), tagged=tagged, built=made not in lacking)
 
     def side_by_side() -> bool:
         waiting, ended = iter(images), queue.SimpleQueue[BaseException | None]()
@@ -74,7 +74,7 @@ def _next(ended: "queue.SimpleQueue[BaseException | None]") -> BaseException | N
             interruption.check()
 
 
-def _build(run: Run, engine: Engine | None, made: Image, abandoned: Callable[[], bool], *, tagged: bool, there: bool) -> None:
+def _build(run: Run, engine: Engine | None, made: Image, abandoned: Callable[[], bool], *, tagged: bool, built: bool) -> None:
     report, source = run.report, made.source
     names = (image.our_names(engine, made) if engine else made.names) if tagged else [made.reference]
     for name in made.names:
@@ -94,8 +94,8 @@ def _build(run: Run, engine: Engine | None, made: Image, abandoned: Callable[[],
     words += ["--target", source.target] if source.target else []
     folder = run.project.folder
     words += ["--file", files.shown(source.dockerfile, folder)] if source.dockerfile != source.context / "Dockerfile" else []
-    run.do(["docker", "build", *words, files.shown(source.context, folder)], make, "" if there else f"Building {made.reference}")
-    if there:
+    run.do(["docker", "build", *words, files.shown(source.context, folder)], make, "" if built else f"Building {made.reference}")
+    if built:
         report.say(f"{made.reference} is already built.")
 
 

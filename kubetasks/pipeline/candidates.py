@@ -19,7 +19,7 @@ def found(run: Run, wanted: Desired) -> list[Object]:
         return []
     if phase != "running":
         raise ClusterError(f"Cluster {run.provider.name} is {phase}.", f"{INV} start, or {INV} delete to remove it as it is")
-    service = run.seen.there(client.reference("Service", run.app.name)) if "service" in wanted.gone else None
+    service = run.seen.read_owned(client.reference("Service", run.app.name)) if "service" in wanted.gone else None
     return [*([service] if service else []), *(_applied(run) if "deployment" in wanted.gone else [])]
 
 
@@ -44,16 +44,17 @@ def _applied(run: Run) -> list[Object]:
         if shared:
             raise
         items = [client.reference("Deployment", app.name)]
-    there = _named(run, items)
+    existing = _named(run, items)
     if not shared:
         own = [item for item in run.kube.owned(namespace) if item["kind"] != ENDPOINTS]
-        there += [item for item in own if not item["metadata"].get("ownerReferences")]  # dependents are deleted with their owner
+        # dependents are deleted with their owner
+        existing += [item for item in own if not item["metadata"].get("ownerReferences")]
     else:
         generated = app.manifests and manifests.is_generated(app.manifests)  # a changed object has a new name
         listed = [*(CONFIGURATION if generated else ()), *([CLAIM] if any(map(manifests.makes_claims, items)) else ())]
         for kind in listed:
-            there += run.kube.list(kind, namespace, labelSelector=app.owner.selector)
-    once = {item["metadata"]["uid"]: item for item in there if describe(item) != app.service}
+            existing += run.kube.list(kind, namespace, labelSelector=app.owner.selector)
+    once = {item["metadata"]["uid"]: item for item in existing if describe(item) != app.service}
 
     def sort_key(item: Object) -> tuple[str, bool, int]:
         return str(item["metadata"]["creationTimestamp"]), describe(item) == app.deployment, manifests.order(item)
@@ -63,8 +64,8 @@ def _applied(run: Run) -> list[Object]:
 
 def _named(run: Run, items: Sequence[Object]) -> list[Object]:
     """Return the objects that exist, except cluster-scoped ones last applied for another namespace. Raises OwnershipError."""
-    there = [live for live in map(run.seen.there, items) if live]
-    return [live for live in there if run.kube.belongs_to(live, run.settings.namespace)]
+    existing = [live for live in map(run.seen.read_owned, items) if live]
+    return [live for live in existing if run.kube.belongs_to(live, run.settings.namespace)]
 
 
 def outside(run: Run) -> list[Object]:

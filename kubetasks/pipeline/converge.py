@@ -32,7 +32,7 @@ class Found:
     addresses of the service if it is one of them.
     """
 
-    there: Mapping[str, Object] = field(default_factory=dict)
+    existing: Mapping[str, Object] = field(default_factory=dict)
     replaced: Collection[str] = ()
     wide: Sequence[str] = ()
     before: Mapping[str, Revision] = field(default_factory=dict)
@@ -67,13 +67,13 @@ def converge(
     Raises SettingError, ClusterError, OwnershipError, RolloutError with a diagnosis, ExposeError, LeftoverError.
     """
     provider = run.provider
-    there = Place({image.source.name: provider.delivered(image) for image in wanted.images}, provider.node_port)
+    place = Place({image.source.name: provider.delivered(image) for image in wanted.images}, provider.node_port)
     ours = run.manifests if wanted.images or wanted.exposed else []
-    parts = desired.parts(run.app, ours, wanted, replace(there, node_port=None))  # whether the port is free is checked below
+    parts = desired.parts(run.app, ours, wanted, replace(place, node_port=None))  # whether the port is free is checked below
     with run.locked():
         looked = run.do.unless_dry(lambda: _look(run, wanted, parts))
         found = looked or _expected(run, wanted, parts)
-        deployed = looked is None or run.app.deployment in looked.there
+        deployed = looked is None or run.app.deployment in looked.existing
         kept = [item for item in found.going if item["kind"] in kinds.DATA and "volumes" not in wanted.gone]
         if kept:
             run.report.say(f"Kept with its data: {', '.join(map(describe, kept))}. {INV} undeploy --volumes removes it.")
@@ -83,21 +83,21 @@ def converge(
         if found.going or not wanted.gone:
             run.do.unless_dry(lambda: run.agree(list(map(describe, found.going)), found.wide))
         if wanted.images:
-            there = replace(there, delivered={image.source.name: provider.deliver(image) for image in wanted.images})
+            place = replace(place, delivered={image.source.name: provider.deliver(image) for image in wanted.images})
             provider.supply(manifests.other_images(ours, run.app))
         if wanted.exposed:
-            there = run.do.unless_dry(lambda: replace(there, node_port=_free_node_port(run))) or there
+            place = run.do.unless_dry(lambda: replace(place, node_port=_free_node_port(run))) or place
         changed, addresses = set[str](), list[Address]()
         for stage in wanted.stages(deployed=deployed):
-            place = replace(there, delivered=there.delivered if stage.images else {})
-            done, awaited = _apply(run, ours, stage, place, found)
+            stage_place = replace(place, delivered=place.delivered if stage.images else {})
+            done, awaited = _apply(run, ours, stage, stage_place, found)
             changed |= done
             if stage.rolls_out:
                 # nothing is loaded into the nodes of an existing cluster
-                given = [] if provider.shared else [image.reference for image in place.delivered.values()]
+                given = [] if provider.shared else [image.reference for image in stage_place.delivered.values()]
                 waits.wait_until_ready(run, _text(stage, found, done - {run.app.service}), awaited, given)
             if stage.exposed:
-                service_changed, before = run.app.service in done, run.app.service in found.there
+                service_changed, before = run.app.service in done, run.app.service in found.existing
                 answering = partial(waits.wait_for_addresses, run, changed=service_changed, before=before)
                 addresses += run.do.unless_dry(answering) or []
         if wanted.gone:
@@ -113,9 +113,9 @@ def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
     if wanted.gone:
         going = candidates.found(run, wanted)
         return Found(going=going, closing=run.seen.addresses if run.app.service in map(describe, going) else [])
-    seen, there, replaced, wide = run.seen, dict[str, Object](), list[str](), list[str]()
+    seen, existing, replaced, wide = run.seen, dict[str, Object](), list[str](), list[str]()
     if not wanted.images:
-        there[run.app.deployment] = seen.require_deployment()
+        existing[run.app.deployment] = seen.require_deployment()
     elif seen.deployment is None:
         seen.require_namespace()
     defined = {manifests.defined(part.manifest.item) for part in parts}
@@ -125,14 +125,14 @@ def _look(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
             continue  # its kind is not served yet, or still by an earlier definition
         with _naming_manifest(run, part):
             placed = run.kube.in_namespace(item, run.settings.namespace)
-            present = seen.there(placed)
+            present = seen.read_owned(placed)
             if objects.rehearse(run.kube, placed, present):
                 replaced.append(name)
         if present:
-            there[name] = present
+            existing[name] = present
         if "namespace" not in placed["metadata"]:
             wide.append(name)
-    return Found(there, replaced, wide, *(_revisions_before(run, there) if wanted.back else ()))
+    return Found(existing, replaced, wide, *(_revisions_before(run, existing) if wanted.back else ()))
 
 
 def _expected(run: Run, wanted: Desired, parts: Sequence[Part]) -> Found:
@@ -155,14 +155,14 @@ def _naming_manifest(run: Run, part: Part) -> Iterator[None]:
         raise SettingError(f"{where}: {error.sentence}", "Fix the file, then run the task again") from error
 
 
-def _revisions_before(run: Run, there: dict[str, Object]) -> tuple[dict[str, Revision], list[str]]:
+def _revisions_before(run: Run, existing: dict[str, Object]) -> tuple[dict[str, Revision], list[str]]:
     """Return the revision to roll each deployment back to, and the names of the deployments that are not rolled back.
 
     Choose the deployments whose earlier revision still has ready pods; if there are none, the application's own, or all if that
-    has no earlier revision. Add the live deployments to `there`. Raises RolloutError, OwnershipError.
+    has no earlier revision. Add the live deployments to `existing`. Raises RolloutError, OwnershipError.
     """
     own, known = run.app.deployment, dict[str, Revision]()
-    for item in (there[own], *(item for item in run.others if item["kind"] == "Deployment")):
+    for item in (existing[own], *(item for item in run.others if item["kind"] == "Deployment")):
         name, rollout = describe(item), run.seen.rollout_of(item)
         before, live = readiness.revision_before(rollout), rollout.workload
         if live is None:
@@ -172,7 +172,7 @@ def _revisions_before(run: Run, there: dict[str, Object]) -> tuple[dict[str, Rev
             paused = problems.of_kind("paused", name.partition("/")[2], kubectl=run.seen.rollout.evidence.kubectl)
             raise RolloutError(paused.sentence, paused.hint)
         if before:
-            known[name], there[name] = before, live
+            known[name], existing[name] = before, live
     if not known:
         raise RolloutError(f"The deployment {run.app.name} has no earlier revision.", f"Fix the source, then {INV} build deploy")
     serving = {name: before for name, before in known.items() if before.serving}
@@ -186,13 +186,13 @@ def _text(stage: Desired, found: Found, changed: set[str]) -> str:
     return f"Rolling back {', '.join(named)}" if named else stage.text(bool(changed))
 
 
-def _apply(run: Run, ours: Sequence[Manifest], wanted: Desired, there: Place, found: Found) -> tuple[set[str], list[Object]]:
+def _apply(run: Run, ours: Sequence[Manifest], wanted: Desired, place: Place, found: Found) -> tuple[set[str], list[Object]]:
     """Apply the objects, then scale or roll back; return the names of what changed, and the objects to wait for.
 
     Wait until definitions are established before the objects that follow them are applied.
     """
     changed, awaited, defining = set[str](), list[Object](), list[Object]()
-    for part in desired.parts(run.app, ours, wanted, there):
+    for part in desired.parts(run.app, ours, wanted, place):
         name, defines = part.manifest.name, part.manifest.item["kind"] == kinds.DEFINITION
         if defining and not defines:
             waits.wait_until_ready(run, f"Waiting for {describe(defining[0])}", defining)
@@ -201,10 +201,10 @@ def _apply(run: Run, ours: Sequence[Manifest], wanted: Desired, there: Place, fo
             with _naming_manifest(run, part):
                 done, item = _apply_one(run, part, found)
         except ApiError as error:
-            if there.node_port is None or TAKEN not in error.sentence:
+            if place.node_port is None or TAKEN not in error.sentence:
                 raise
             _free_node_port(run)  # another service took the port meanwhile: say which
-            more, awaited = _apply(run, ours, wanted, replace(there, node_port=None), found)
+            more, awaited = _apply(run, ours, wanted, replace(place, node_port=None), found)
             return changed | more, awaited
         changed |= {name} if done else set()
         if defines:
@@ -222,7 +222,7 @@ def _apply(run: Run, ours: Sequence[Manifest], wanted: Desired, there: Place, fo
 def _apply_one(run: Run, part: Part, found: Found) -> tuple[bool, Object]:
     """Apply a part; return whether that changed anything, and the object as it is now."""
     name, item = part.manifest.name, desired.item_of(part, run.app)
-    before = found.there.get(name)
+    before = found.existing.get(name)
     if name in found.replaced:
         going = [before] if before else []
         delete = run.kubectl("delete", name, "--ignore-not-found")
@@ -257,7 +257,7 @@ def _roll_back(run: Run, found: Found) -> list[Object]:
     for name, before in found.before.items():
         run.forget("seen")
         undo = run.kubectl("rollout", "undo", name, f"--to-revision={before.number}")
-        replace_template = partial(objects.replace_template, run.kube, found.there[name], before.template)
+        replace_template = partial(objects.replace_template, run.kube, found.existing[name], before.template)
         try:
             run.do.did(undo, replace_template)
         except TaskError:
@@ -267,7 +267,7 @@ def _roll_back(run: Run, found: Found) -> list[Object]:
         done.append(name)
     if not found.before:  # --dry: the cluster was not read
         run.do.show(run.kubectl("rollout", "undo", run.app.deployment))
-    return [found.there[name] for name in found.before]
+    return [found.existing[name] for name in found.before]
 
 
 def _delete(run: Run, found: Found, meanwhile: Callable[[], object]) -> None:

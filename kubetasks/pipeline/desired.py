@@ -75,7 +75,7 @@ class Part(NamedTuple):
     images: dict[str, str]
 
 
-def parts(app: Application, given: Sequence[Manifest], wanted: Desired, there: Place) -> list[Part]:
+def parts(app: Application, given: Sequence[Manifest], wanted: Desired, place: Place) -> list[Part]:
     """Return the wanted manifests with their edits, in the order of applying. Raises SettingError if one does not fit."""
     configuration = [manifest.item for manifest in given if manifest.item["kind"] in kinds.CONFIGURATION]
     chosen = []
@@ -83,15 +83,15 @@ def parts(app: Application, given: Sequence[Manifest], wanted: Desired, there: P
         item, edits, images = manifest.item, list[Edit](), dict[str, str]()
         if manifest.name == app.service:
             if wanted.exposed:
-                chosen.append(Part(manifest, manifests.service_edits(item, app, there.node_port), images))
+                chosen.append(Part(manifest, manifests.service_edits(item, app, place.node_port), images))
                 manifests.require_selected(given, app)
             continue
-        if not there.delivered:
+        if not place.delivered:
             continue
-        for name, (place, image) in manifests.containers(item, app).items():
-            delivered = there.delivered[image]
+        for name, (pointer, image) in manifests.containers(item, app).items():
+            delivered = place.delivered[image]
             images[name] = delivered.reference
-            edits += manifests.image_edits(item, place, delivered.reference, delivered.pull_policy)
+            edits += manifests.image_edits(item, pointer, delivered.reference, delivered.pull_policy)
         edits += manifests.edits(item, app, configuration)
         chosen.append(Part(manifest, edits, images))
     if wanted.exposed and app.service not in [manifest.name for manifest in given]:

@@ -199,7 +199,7 @@ def _roll_out_change(run: Run, changed: set[Path], served: frozenset[str], *, ag
     report.stages.clear()
     try:
         run.forget("images", "manifests", "seen")
-        own, now = run.image, frozenset(made.reference for made in run.images)
+        own, now = run.image, frozenset(image.reference for image in run.images)
         if now == served and not (exposed or again):
             return served  # saved without a change
         build.build(run, run.superseded)

@@ -62,8 +62,8 @@ def _of_application(run: Run) -> Diagnosis:
     except SettingError as error:
         return Diagnosis("manifests", error.sentence, error.hint)
     rollout = run.seen.rollout
-    there = [*map(run.seen.rollout_of, run.others), rollout]  # what the application may need comes first
-    if wrong := _first_problem(run, there):
+    rollouts = [*map(run.seen.rollout_of, run.others), rollout]  # what the application may need comes first
+    if wrong := _first_problem(run, rollouts):
         return wrong
     if rollout.workload is None:
         try:
@@ -71,7 +71,7 @@ def _of_application(run: Run) -> Diagnosis:
         except ClusterError as error:
             return Diagnosis("namespace-missing", error.sentence, error.hint)
         return Diagnosis("not-deployed", f"Nothing is deployed in namespace {run.settings.namespace}.", f"{INV} build deploy")
-    if unfinished := _first_progress(run, there):
+    if unfinished := _first_progress(run, rollouts):
         return unfinished
     progress = readiness.progress(rollout, run.cluster.since)
     return _of_service(run, rollout.workload) or Diagnosis(diagnosis.HEALTHY, f"{run.app.name}: {progress.detail}.")
@@ -83,11 +83,11 @@ def _of_namespace(run: Run, first: Sequence[Object]) -> Diagnosis:
     found = _of_application(run)
     if found.code not in (diagnosis.HEALTHY, "not-deployed"):
         return found
-    there = run.seen.roots()
-    names = [client.describe(item.workload) for item in there if item.workload]
+    roots = run.seen.roots()
+    names = [client.describe(item.workload) for item in roots if item.workload]
     if names and found.code != diagnosis.HEALTHY:
         found = Diagnosis(diagnosis.HEALTHY, f"Nothing is wrong with {', '.join(names)}.")
-    return replace(_first_problem(run, there) or _first_progress(run, there) or found, next="")
+    return replace(_first_problem(run, roots) or _first_progress(run, roots) or found, next="")
 
 
 def _first_problem(run: Run, rollouts: Iterable[Rollout]) -> Diagnosis | None:
@@ -139,11 +139,11 @@ def _explain(run: Run, found: Sequence[tuple[Problem, Rollout]]) -> Diagnosis:
     (problem, rollout), *others = found
     events = run.seen.events()
     log = _log(run, problem, rollout)
-    made = replace(diagnosis.diagnose(problem, rollout, events, log), also=[other.sentence for other, _ in others])
+    result = replace(diagnosis.diagnose(problem, rollout, events, log), also=[other.sentence for other, _ in others])
     # without the objects' templates, which may contain a password
     statuses = {client.describe(item): item.get("status", {}) for item in [*rollout.replica_sets, *rollout.pods]}
     documents = [json.dumps(part, indent=2) for part in (statuses, [diagnosis.event_line(event) for event in events])]
-    parts = [made.text(), *documents, *log]
+    parts = [result.text(), *documents, *log]
     where = f"{run.provider.name}-{run.settings.namespace}".replace("/", "_")
     file = run.settings.cache / "logs" / f"diagnosis-{where}.log"
     try:
@@ -151,8 +151,8 @@ def _explain(run: Run, found: Sequence[tuple[Problem, Rollout]]) -> Diagnosis:
         file.touch(mode=0o600)  # logs are not redacted
         file.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     except OSError:  # the screen matters more than the file
-        return made
-    return replace(made, details=str(file))
+        return result
+    return replace(result, details=str(file))
 
 
 def require_done(run: Run, end: wait.State, rollouts: Sequence[Rollout]) -> None:

@@ -117,15 +117,15 @@ class Run:
     @cached_property
     def kube(self) -> Kube:
         """The cluster's API."""
-        there = self.cluster
+        cluster = self.cluster
         kubectl = requirements.kubectl().reference
-        facts = there.kubeconfig, there.context, there.unreachable_hint, there.credentials_hint, not self.provider.shared
-        made = client.connect(
+        facts = cluster.kubeconfig, cluster.context, cluster.unreachable_hint, cluster.credentials_hint, not self.provider.shared
+        kube = client.connect(
             self.app.owner, *facts, kubectl, min(max(client.PATIENCE, self.settings.timeout / 4), client.MOST_PATIENCE)
         )
         if self.provider.shared:
-            self.report.say(f"Context {self.provider.name} ({made.server}), namespace {self.settings.namespace}")
-        return made
+            self.report.say(f"Context {self.provider.name} ({kube.server}), namespace {self.settings.namespace}")
+        return kube
 
     @property
     def seen(self) -> Seen:
@@ -202,10 +202,10 @@ def begin(c: Context, *, json: bool = False, piped: bool = False) -> Run:
         report = Report(results=not dry)
         ours["runs"] = (Run(settings.read(project, c.config), report, echo=echo, dry=dry, agreed=agreed),)
     (run,) = ours["runs"]
-    made: Run = run
-    made.report.begin(json=json, piped=piped)
-    made.do.show(lambda: _environment(made))
-    return made
+    current: Run = run
+    current.report.begin(json=json, piped=piped)
+    current.do.show(lambda: _environment(current))
+    return current
 
 
 def require_packages() -> None:

@@ -70,7 +70,7 @@ class Seen:
             pods = owned(pods, replica_sets) if workload else pods
         return Rollout(workload, replica_sets, direct or pods, self._evidence(direct or pods))
 
-    def there(self, item: Object) -> Object | None:
+    def read_owned(self, item: Object) -> Object | None:
         """Return the live object of that kind and name, or None. Raises OwnershipError if it lacks the owner's label."""
         name = describe(item)
         if name in (self._app.deployment, self._app.service):
@@ -88,7 +88,7 @@ class Seen:
 
     def require_deployment(self) -> Object:
         """Return the deployment. Raises RolloutError if missing or terminating, OwnershipError without the owner's label."""
-        deployment = self.there(client.reference("Deployment", self._app.name))
+        deployment = self.read_owned(client.reference("Deployment", self._app.name))
         if deployment is None:
             raise RolloutError(f"There is no deployment {self._app.name} in namespace {self._namespace}.", f"{INV} deploy")
         if states.terminating(deployment):

@@ -35,18 +35,18 @@ def _document(run: Run) -> dict[str, Any]:
         return document
     with suppress(ApiError):  # an existing cluster may forbid it
         document["kubernetes"] = run.kube.version()
-    there = run.seen.rollout
-    deployment, pods = there.workload, there.pods
+    rollout = run.seen.rollout
+    deployment, pods = rollout.workload, rollout.pods
     if deployment is None:
         run.seen.require_namespace()
     else:
-        newest = readiness.newest_pods(there)
+        newest = readiness.newest_pods(rollout)
         document["deployment"] = {
             "image": _container(deployment["spec"]["template"]["spec"], run.app)["image"],
             "replicas": readiness.replicas(deployment),
             "ready": sum(map(states.pod_ready, newest)),
             "earlier": sum(states.pod_ready(pod) for pod in pods if pod not in newest),
-            "state": _state(run, there),
+            "state": _state(run, rollout),
         }
     read = [(item, run.seen.rollout_of(item)) for item in run.others]
     document["parts"] = [
@@ -55,7 +55,7 @@ def _document(run: Run) -> dict[str, Any]:
     document["parts"] += [
         {
             "name": describe(item),
-            "state": f"in no manifest: {there.evidence.kubectl} delete {describe(item)} removes it",
+            "state": f"in no manifest: {rollout.evidence.kubectl} delete {describe(item)} removes it",
             "images": _images(item),
         }
         for item in _forgotten(run)

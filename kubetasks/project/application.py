@@ -98,8 +98,8 @@ def _source(
         raise SettingError(f"An image's name is in lower case and without a tag, as in a registry, not {name!r}.")
     if "\0" in context + dockerfile:
         raise SettingError(f"The context and the Dockerfile of {name} must be paths, not {context!r} and {dockerfile!r}.")
-    there = (folder / context).resolve()
-    return Source(name, there, (folder / dockerfile).resolve() if dockerfile else there / "Dockerfile", target, args or {})
+    root = (folder / context).resolve()
+    return Source(name, root, (folder / dockerfile).resolve() if dockerfile else root / "Dockerfile", target, args or {})
 
 
 @dataclass(frozen=True)
@@ -165,20 +165,20 @@ class Project:
             raise SettingError(f"The prefix of settings must be lower-case words joined by _, not {prefix!r}.")
         if name in (images or {}):
             raise SettingError(f"`images` must not have {name}, the application's own image.", "Remove it there")
-        there = path / manifests if manifests else None
-        if manifests == "" or (there and manifests != MANIFESTS and not there.is_dir()):
+        manifest_folder = path / manifests if manifests else None
+        if manifests == "" or (manifest_folder and manifests != MANIFESTS and not manifest_folder.is_dir()):
             raise SettingError(f"There is no folder {manifests!r} of manifests in {path}.", MADE)
-        made = Application(
+        application = Application(
             owner=Owner(owner or f"kubetasks-{name}"),
             source=_source(path, name, context, dockerfile, target, args),
             more=tuple(_source(path, other, **given) for other, given in (images or {}).items()),
-            manifests=there if there and there.is_dir() else None,
+            manifests=manifest_folder if manifest_folder and manifest_folder.is_dir() else None,
             port=port,
             health=health,
             pod_key=pod_key,
             node_key=node_key,
         )
-        return cls(path, made, prefix, command, path / kind if kind else None)
+        return cls(path, application, prefix, command, path / kind if kind else None)
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> "Project":
@@ -208,8 +208,8 @@ class Project:
         manifests, prefix = self.application.manifests, f"INVOKE_{self.prefix}".upper().rstrip("_")
         docs = "docs" if self.folder == PACKAGE.parent else str(pages())
         if manifests is None:
-            made = "the manifests that kubetasks init writes"
-            return Words(self.command, prefix, docs, made, "the Dockerfile, or the port or health path of the application")
+            deployment = "the manifests that kubetasks init writes"
+            return Words(self.command, prefix, docs, deployment, "the Dockerfile, or the port or health path of the application")
         # in other projects the file may have another name
         deployment = f"the deployment in {manifests.name}/" if self.prefix else f"{MANIFESTS}/deployment.yaml"
         return Words(self.command, prefix, docs, deployment, deployment)

@@ -98,15 +98,15 @@ def build_stages(text: str, target: str = "") -> tuple[list[list[Instruction]], 
 
 def declared(given: Sequence[Instruction]) -> dict[str, str]:
     """Return the variables that ARG and ENV declare, each with its first value, or ""."""
-    made: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for instruction in given:
         name, _, rest = instruction.value.partition(" ")
         if instruction.keyword == "ENV" and "=" not in name:  # ENV NAME VALUE
-            made.setdefault(name, rest.strip())
+            variables.setdefault(name, rest.strip())
         elif instruction.keyword in ("ARG", "ENV"):
             for name, value in PAIR.findall(instruction.value):
-                made.setdefault(name, value.strip("\"'"))
-    return made
+                variables.setdefault(name, value.strip("\"'"))
+    return variables
 
 
 def substituted(text: str, known: Mapping[str, str]) -> str:

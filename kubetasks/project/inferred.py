@@ -103,11 +103,11 @@ def _of_services(folder: Path, compose: str, services: Mapping[str, Part], own: 
             raise SettingError(f"{compose} builds {images[name]} in two ways.", "Give each service's image a name of its own")
     others = {images[name] for name in services if name != own} - {names[own]}
     source = f"service {own} in {compose}"
-    made = {"name": (names[own], source) if len(services) > 1 else _name(folder)}
-    made |= _own(folder, services[own]["build"], services[own], source)
+    entries = {"name": (names[own], source) if len(services) > 1 else _name(folder)}
+    entries |= _own(folder, services[own]["build"], services[own], source)
     if also := {name: _image(folder, build) for name, build in builds.items() if name in others}:
-        made["images"] = also, compose
-    return made
+        entries["images"] = also, compose
+    return entries
 
 
 def _of_dockerfiles(folder: Path, choose: Choose) -> Described:
@@ -149,8 +149,8 @@ def _own(folder: Path, build: Part, service: Part, source: str) -> dict[str, Val
     texts = [str(port.get("target") if isinstance(port, dict) else port) for port in published]
     port, where = _first(PORT, {source: texts, f"EXPOSE in {name}": dockerfile.substituted(exposed, known).split()}, "8080")
     said = {source: [str(service.get("healthcheck"))], f"HEALTHCHECK in {name}": [dockerfile.substituted(checks[-1], known)]}
-    made = {key: (value, source) for key, value in image.items()}
-    return {**made, "port": (int(port), where), "health": _first(URL, said, "/")}
+    entries = {key: (value, source) for key, value in image.items()}
+    return {**entries, "port": (int(port), where), "health": _first(URL, said, "/")}
 
 
 def _name(folder: Path) -> Value:

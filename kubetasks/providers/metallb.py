@@ -54,8 +54,8 @@ def settings(subnet: str, owner: Owner) -> list[Object]:
     """Return the address pool, and the advertisement that announces it on the nodes' network."""
     specs = {"IPAddressPool": {"addresses": [pool(subnet)]}, "L2Advertisement": {"ipAddressPools": [POOL]}}
     metadata = {"name": POOL, "namespace": NAMESPACE}
-    made = [{"apiVersion": VERSIONS[kind], "kind": kind, "metadata": metadata, "spec": spec} for kind, spec in specs.items()]
-    return [manifests.owned(item, owner) for item in made]
+    items = [{"apiVersion": VERSIONS[kind], "kind": kind, "metadata": metadata, "spec": spec} for kind, spec in specs.items()]
+    return [manifests.owned(item, owner) for item in items]
 
 
 def installed(kube: Kube, subnet: str) -> bool:

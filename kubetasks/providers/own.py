@@ -310,14 +310,14 @@ class Own(Provider):
         lacking = self._do.unless_dry(lambda: [node for node in self._nodes() if lacks(node)])
         if lacking == []:
             return
-        there = any(self._has(node, [reference]) for node in lacking or ())
+        had_earlier = any(self._has(node, [reference]) for node in lacking or ())
         with self._do.step(f"Loading {reference} into cluster {self.name}"):
             self._load([reference], "")
             for node in lacking or ():
                 self._engine.run_in(
                     node, "sh", "-c", f"sed -i '\\|^{reference} |d' {SUPPLIED_IDS}; echo '{wanted}' >> {SUPPLIED_IDS}"
                 )
-        if there:
+        if had_earlier:
             message = f"{reference} is another image now; pods that run the earlier one keep it until they are replaced"
             self._do.say(f"{message}: kubectl rollout restart deployment/NAME.")
 

@@ -104,5 +104,5 @@ def image(engine: Engine, cache: Path, do: Door, reference: str) -> None:
 
 
 def _record(cache: Path, reference: str) -> None:
-    with receipt.changed(cache) as made:
-        made.pulled = sorted({*made.pulled, reference})
+    with receipt.changed(cache) as current:
+        current.pulled = sorted({*current.pulled, reference})

@@ -50,9 +50,9 @@ def write(cache: Path, receipt: Receipt) -> None:
 @contextmanager
 def changed(cache: Path) -> Iterator[Receipt]:
     """Read the receipt, and write it at the end of the block, unless the block fails."""
-    made = read(cache)
-    yield made
-    write(cache, made)
+    current = read(cache)
+    yield current
+    write(cache, current)
 
 
 @contextmanager

@@ -44,11 +44,11 @@ def _removes(cluster: Created) -> str:
     return f"{nodes}; docker network rm {name}" + (f"; docker volume rm {name}" if cluster.provider else "")
 
 
-def remove_images(engine: Engine, made: Receipt, do: Door) -> list[str]:
+def remove_images(engine: Engine, noted: Receipt, do: Door) -> list[str]:
     """Remove the images that setup built or pulled, unless a container uses them. Return the names of removed ones."""
     built = [tag for repository in requirements.REPOSITORIES for tag in engine.image_tags(repository)]
     gone = []
-    for reference in [*built, *made.pulled]:
+    for reference in [*built, *noted.pulled]:
         users = engine.users(reference)
         if users:
             do.say(f"Kept image {reference}, which is used by {', '.join(users)}.")

@@ -113,8 +113,8 @@ def up(run: Run, json: bool = False) -> None:
     Example: ./inv setup up
     Undo: ./inv clean --all
     """
-    made, url = pipeline.app.up(run)
-    run.report.outcome({"build": made.build, "url": url})
+    image, url = pipeline.app.up(run)
+    run.report.outcome({"build": image.build, "url": url})
     if url and not json:
         run.report.result(url)
 

@@ -18,7 +18,7 @@ from invoke import tasks
 
 from kubetasks.engine.content import IGNORE_FILE
 from kubetasks.errors import ProgramError, SettingError, TaskError
-from kubetasks.kube import made, manifests
+from kubetasks.kube import generated, manifests
 from kubetasks.project import files, inferred, table
 from kubetasks.project.application import MANIFESTS, Application, Project
 from kubetasks.project.versions import KUBERNETES
@@ -155,9 +155,9 @@ def _chosen(asked: str, where: str, names: Sequence[str], likely: Sequence[str])
 
 def _manifests(app: Application, compose: str) -> dict[str, str]:
     """Return the manifests by file: generated, or kompose's for a compose file ({} without kompose). Raises SettingError."""
-    service = made.service(app)
+    service = generated.service(app)
     if not compose:
-        return {f"{MANIFESTS}/deployment.yaml": _yaml(made.deployment(app)), f"{MANIFESTS}/service.yaml": _yaml(service)}
+        return {f"{MANIFESTS}/deployment.yaml": _yaml(generated.deployment(app)), f"{MANIFESTS}/service.yaml": _yaml(service)}
     if not shutil.which("kompose"):
         return {}
     with TemporaryDirectory() as folder:

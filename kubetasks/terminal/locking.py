@@ -60,7 +60,7 @@ def held(path: Path, tell: Tell, waiting: str) -> Iterator[None]:
 
 def _require_writable(folder: Path) -> None:
     """Raise FileError if files cannot be created and removed there, which would leave a cluster half created or deleted."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    for path in (there, *(Path(inside) for inside, _, _ in os.walk(folder))):
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    for path in (existing, *(Path(inside) for inside, _, _ in os.walk(folder))):
         if not os.access(path, os.W_OK):
             raise FileError(f"{path} cannot be written.", f"Run the same command as its owner: ls -ld {shlex.quote(str(path))}")

@@ -107,7 +107,7 @@ class Cluster:
 
     def note_images(self, run: Run) -> None:
         """Note the images that are about to be built, except those that existed before any test run."""
-        for name in (made.reference for made in run.images):
+        for name in (image.reference for image in run.images):
             if run.engine.image_id(name) is None or (self.ledger and self.ledger.named_elsewhere(name)):
                 self.note(image=name)
 
@@ -171,12 +171,12 @@ class Cluster:
     def delete_namespace(self, name: str, *, wait: bool) -> None:
         """Delete a namespace with the owner's label, its services first, so that other services can get their addresses."""
         run = self.run()
-        if there := objects.there(run.kube, reference("Namespace", name)):
+        if namespace := objects.read_owned(run.kube, reference("Namespace", name)):
             if self.shared:  # any other cluster is deleted as a whole
                 objects.start_deletion(run.kube, candidates.outside(self.run(name)))
             run.kube.request("DELETE", path("Service", name))
             if wait:
-                objects.delete(run.kube, [there], run.settings.timeout, nowhere)
+                objects.delete(run.kube, [namespace], run.settings.timeout, nowhere)
             else:
                 run.kube.request("DELETE", path("Namespace", name=name))
 

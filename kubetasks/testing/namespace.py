@@ -57,11 +57,11 @@ class Namespace:
         Raises RolloutError, with the diagnosis, if it is not met within `timeout` seconds or can no longer be met.
         """
         with Report().step(f"Waiting for {condition} of {what}"):
-            why, there = self._waited(what, condition, timeout)
+            why, items = self._waited(what, condition, timeout)
             if why:
                 sentence, screen = f"{what}: {why}", ""
                 with suppress(TaskError):  # without a diagnosis, report the sentence alone
-                    screen = f"{sentence}\n{self.cluster.diagnosis(self.namespace, there)}"
+                    screen = f"{sentence}\n{self.cluster.diagnosis(self.namespace, items)}"
                 raise RolloutError(sentence, screen=screen)
 
     def _waited(self, what: str, condition: str, timeout: float) -> tuple[str, list[Object]]:
@@ -78,15 +78,15 @@ class Namespace:
                 (why, *_) = error.output.strip().splitlines()[-1:] or ["kubectl ended"]
             if not any(words in why for words in NOT_YET):
                 return why, []
-            there = [] if bare else self._named(what)
-            failed = next(filter(None, map(readiness.failure, there)), "")
+            items = [] if bare else self._named(what)
+            failed = next(filter(None, map(readiness.failure, items)), "")
             if failed and left:  # check once more: the failure may be the awaited condition
                 until = 0.0
             elif failed:
-                return f"it has failed: {failed}", there
+                return f"it has failed: {failed}", items
             elif left <= LOOK_SECONDS:
-                found = [f"{kind}={one.get('status')}" for item in there for kind, one in states.conditions(item).items()]
-                return f"{condition} was not met within {timeout:g} s{'; it has ' if found else ''}{', '.join(found)}", there
+                found = [f"{kind}={one.get('status')}" for item in items for kind, one in states.conditions(item).items()]
+                return f"{condition} was not met within {timeout:g} s{'; it has ' if found else ''}{', '.join(found)}", items
 
     def _named(self, what: str) -> list[Object]:
         """Return the objects that `what` names, [] if there are none."""

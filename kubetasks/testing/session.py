@@ -55,11 +55,11 @@ class Session:
     def throwaway(self, project: Project, nodes: int, kind: str) -> Cluster:
         """Create and start a cluster for one test alone. Raises SettingError if a context is given, or another TaskError."""
         chosen = replace(project, kind=project.folder / kind) if kind else project
-        made = self._new(chosen, secrets.token_hex(2), {"cluster.nodes": str(nodes)})
-        if made.shared:
+        cluster = self._new(chosen, secrets.token_hex(2), {"cluster.nodes": str(nodes)})
+        if cluster.shared:
             raise SettingError("An existing cluster cannot be a throwaway cluster.", "Run without --kubetasks-context")
-        self._start(made)
-        return made
+        self._start(cluster)
+        return cluster
 
     def _new(self, project: Project, suffix: str, given: Mapping[str, str] = {}) -> Cluster:
         """Return a cluster that does not exist yet, or the existing one if a context is given."""
@@ -108,10 +108,10 @@ def once(folder: Path, name: str, make: Callable[[], dict[str, Any]]) -> dict[st
                 raise BrokenError(known[BROKEN])
             return known
         try:
-            made = make()
+            result = make()
         except BaseException as error:
             words = str(error.message) if isinstance(error, TaskError) else traceback.format_exc()
             file.write_text(json.dumps({BROKEN: words}))
             raise
-        file.write_text(json.dumps(made))
-        return made
+        file.write_text(json.dumps(result))
+        return result

@@ -43,32 +43,32 @@ class Traffic:
 
     def __call__(self, requests: int = 60) -> Requests:
         """Send `requests` requests, one after the other."""
-        send, made = self._sending(), Requests()
+        send, sent = self._sending(), Requests()
         for _ in range(requests):
-            self._count(send(), made)
-        return made
+            self._count(send(), sent)
+        return sent
 
     @contextmanager
     def load(self, clients: int = 2) -> Iterator[Requests]:
         """Send requests from `clients` threads until the end of the block: `with k8s_traffic.load() as load: ...`."""
-        send, made, ended = self._sending(), Requests(), threading.Event()
+        send, sent, ended = self._sending(), Requests(), threading.Event()
 
         def client() -> None:
             while not ended.wait(PAUSE):
-                self._count(send(), made)
+                self._count(send(), sent)
 
         threads = [threading.Thread(target=client, daemon=True) for _ in range(clients)]
         for thread in threads:
             thread.start()
         try:
-            yield made
+            yield sent
         finally:
             ended.set()
             for thread in threads:
                 thread.join()
 
-    def _count(self, answer: Object | None, made: Requests) -> None:
+    def _count(self, answer: Object | None, sent: Requests) -> None:
         if answer is None:
-            made.failed += 1
+            sent.failed += 1
         else:
-            made.pods[str(answer.get(self._app.pod_key, ""))] += 1
+            sent.pods[str(answer.get(self._app.pod_key, ""))] += 1

@@ -350,9 +350,9 @@ class Kind(Own):
             if self._becomes_true(lambda: len(self._nodes()) == self._size, abandoned):
                 self._registry.pull(names, self._nodes(), PRELOAD_SECONDS, abandoned)
 
-    def _becomes_true(self, there: Callable[[], bool], abandoned: Callable[[], bool]) -> bool:
-        """Wait up to PRELOAD_SECONDS until `there` returns True. Return False if it does not, or if `abandoned` does."""
-        ended = wait.until(lambda: wait.Done() if abandoned() or there() else wait.Pending("not yet"), timeout=PRELOAD_SECONDS)
+    def _becomes_true(self, check: Callable[[], bool], abandoned: Callable[[], bool]) -> bool:
+        """Wait up to PRELOAD_SECONDS until `check` returns True. Return False if it does not, or if `abandoned` does."""
+        ended = wait.until(lambda: wait.Done() if abandoned() or check() else wait.Pending("not yet"), timeout=PRELOAD_SECONDS)
         return isinstance(ended, wait.Done) and not abandoned()
 
 

@@ -85,7 +85,7 @@ def test_an_object_that_has_taken_the_place_of_ours_since_it_was_read_is_not_cha
         "metadata": {"name": "text", "namespace": app.namespace, "labels": TOOL.labels},
     }
     objects.apply(kube, ours)
-    before = objects.there(kube, ours)
+    before = objects.read_owned(kube, ours)
     assert before
     assert objects.apply(kube, ours, before)["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
     app.kubectl("delete", "configmap", "text")

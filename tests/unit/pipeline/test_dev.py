@@ -189,7 +189,7 @@ def test_with_clean_an_interruption_before_it_serves_leaves_a_cluster_of_others_
 @pytest.fixture
 def served(there: World, capsys: pytest.CaptureFixture[str]) -> str:
     """The application serves three pods of this build, and its source has been edited since."""
-    build = app.up(there.run).made.build
+    build = app.up(there.run).image.build
     there.edit(SAVED, lambda _: "2\n")
     there.kube.done.clear()
     capsys.readouterr()
