@@ -1,4 +1,4 @@
-"""The fixtures of tests on clusters, and a gate before the engine."""
+"""Fixtures for tests on clusters, and a gate in front of the engine."""
 
 import tempfile
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ import pytest
 from tests.support.gate import Gate
 
 pytest_plugins = ("kubetasks.pytest_plugin", "tests.support.kind", "tests.support.fixtures")
-collect_ignore = ["package/apps"]  # applications of others, which tests copy
+collect_ignore = ["package/apps"]  # sample third-party applications, which tests copy
 
 
 @pytest.fixture
 def gate() -> Iterator[Gate]:
-    """Let everybody through to the engine."""
-    with tempfile.TemporaryDirectory(prefix="gate-", dir="/tmp") as folder:  # a socket's path has 108 characters at most
+    """A gate in front of the engine; it lets every request through until a test says otherwise."""
+    with tempfile.TemporaryDirectory(prefix="gate-", dir="/tmp") as folder:  # a socket's path has at most 108 characters
         gate = Gate(Path(folder) / "engine")
         yield gate
         gate.close()

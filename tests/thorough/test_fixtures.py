@@ -1,4 +1,4 @@
-"""The tests on clusters, as far as they can be tried without one; those of each week too."""
+"""A check of the tests on clusters, the weekly ones included, that needs no cluster."""
 
 import subprocess
 import sys

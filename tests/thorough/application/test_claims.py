@@ -1,4 +1,4 @@
-"""The data of a person: a volume claim stays when the application goes, unless somebody asks for it to go too."""
+"""The user's data: a claim stays when the application is removed, unless the user asks for its removal too."""
 
 from pathlib import Path
 
@@ -13,13 +13,13 @@ CLAIM = {
     "metadata": {"name": "data"},
     "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
 }
-FOLDERS = "/var/local-path-provisioner"  # of a node, pulled or built: one for each volume
+FOLDERS = "/var/local-path-provisioner"  # on a node, whether its image was pulled or built: one for each volume
 WRITES = "open('/data/file', 'w').write('kept')"
 READS = "print(open('/data/file').read())"
 
 
 def add_claim(folder: Path) -> None:
-    """Give the pods of a copy of the project a volume claim."""
+    """Add a claim to the pods of a copy of the project."""
     (folder / "k8s" / "claim.yaml").write_text(yaml.safe_dump(CLAIM))
     file = folder / "k8s" / "deployment.yaml"
     deployment = yaml.safe_load(file.read_text())

@@ -1,4 +1,4 @@
-"""Deployment: the image that was built runs, the same image is left alone, another one takes its place."""
+"""Deployment: the built image runs, the same image is not deployed again, and another one replaces it."""
 
 import re
 from contextlib import ExitStack
@@ -22,7 +22,7 @@ pytestmark = every_provider
 
 
 def identity(app: Tasks) -> tuple[int, set[tuple[str, int]]]:
-    """The deployment's generation, and each pod with its restarts."""
+    """Return the deployment's generation, and each pod's uid and restart count."""
     pods = app.get("pods")["items"]
     return app.get("deployment", "simple-server")["metadata"]["generation"], {
         (pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"]) for pod in pods
@@ -46,7 +46,7 @@ def test_as_json_a_task_tells_its_outcome_and_the_seconds_of_its_stages(app: Tas
         nameless = docker("images", "--quiet", "--filter=dangling=true", f"--filter=label={TOOL.selector}")
         return bool(nameless or docker("images", "--quiet", leftovers.STAGES))
 
-    until(stage_is_kept)  # another test may just have removed it
+    until(stage_is_kept)  # another test may have just removed it
     assert app.json("deploy")["build"] == built["build"]
     exposed, known = app.json("expose")["addresses"], app.json("status")["addresses"]
     assert exposed
@@ -120,7 +120,7 @@ def test_the_documented_autoscaler_is_accepted_and_deploy_leaves_its_replicas_al
 
 @eventually(SECONDS)
 def raised(app: Tasks) -> None:
-    """The autoscaler has raised one replica to its minimum."""
+    """Wait until the autoscaler has raised the replicas to its minimum."""
     assert app.get("deployment", "simple-server")["spec"]["replicas"] == 3
 
 

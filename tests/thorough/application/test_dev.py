@@ -1,4 +1,4 @@
-"""The inner loop as a person sees it: a file is saved, and a line says what is served."""
+"""The inner loop as the user sees it: a file is saved, and a line says what is served."""
 
 import os
 import re
@@ -17,13 +17,13 @@ SERVED = re.compile(r"3 pods serve ([0-9a-f]{12}) after [0-9.]+ s \(building [0-
 
 
 def builds(url: str) -> set[str]:
-    """The builds that answer at the URL."""
+    """Return the builds that answer at the URL, with "no answer" if a request fails."""
     found = [answers.health(url) for _ in range(answers.REQUESTS)]
     return {str(answer["build"]) if answer else "no answer" for answer in found}
 
 
 def following(lines: Iterator[str], words: str) -> str:
-    """The next line with these words; the lines before it must not look like a failure of ours."""
+    """Return the next line with these words; no line up to it may contain a traceback."""
     before: list[str] = []
     for line in lines:
         assert "Traceback" not in line
@@ -63,13 +63,13 @@ def test_a_saved_change_is_served_and_a_broken_one_is_told_until_ctrl_c(app: Tas
 
         edited = project / "simple_server" / "app.py"
         whole = edited.read_text().replace("raise RuntimeError", "# mended")
-        edited.write_text(whole[: len(whole) // 2])  # an editor that saves in two steps
+        edited.write_text(whole[: len(whole) // 2])  # like an editor that saves in two steps
         edited.write_text(whole)
         mended = SERVED.search(following(lines, "3 pods serve"))
         assert mended
         assert builds(url) == {mended[1]}
 
-        aside = edited.with_suffix(".py~")  # another one puts a new file in its place
+        aside = edited.with_suffix(".py~")  # another editor replaces the file with a new one
         aside.write_text(whole + "# again\n")
         aside.replace(edited)
         mended = SERVED.search(following(lines, "3 pods serve"))

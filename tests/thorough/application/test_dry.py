@@ -1,4 +1,4 @@
-"""`--dry` shows what a task would do to something that is deployed, and does nothing."""
+"""`--dry` shows what a task would do to a deployed application, and changes nothing."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ CHANGING = (
     ("undeploy",),
     ("rmi",),
     ("clean",),
-)  # lifecycle/test_up.py has those that would harm the cluster, on one of its own
+)  # lifecycle/test_up.py tests the ones that would harm the cluster, on a separate one
 
 
 @pytest.mark.promise("`./inv --echo TASK` prints")

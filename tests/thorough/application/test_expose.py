@@ -1,4 +1,4 @@
-"""External exposure: the service answers from this machine, at the addresses that the tasks print."""
+"""External exposure: the service can be reached from this machine, at the addresses that the tasks print."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def test_the_mapped_port_belongs_to_one_service_and_the_next_one_is_told(app: Ta
 
 
 def diagnosed(app: Tasks) -> str:
-    """The code of what `diagnose` finds wrong with the service."""
+    """Return the code of the service's problem that `diagnose` reports."""
     return str(json.loads(app("diagnose", "--json", code=ExposeError.code).stdout)["code"])
 
 

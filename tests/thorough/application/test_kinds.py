@@ -1,4 +1,4 @@
-"""Whatever the API server serves can lie in k8s/: applied at once, waited for together, and removed by its label."""
+"""k8s/ may hold objects of any kind: applied at once, waited for together, and removed by their label."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from tests.support.driver import Tasks
 RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 NOBODY = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
 GROUP = "kinds.example.com"
-# keeps on its claim whether it was migrated
+# records on its claim that it was migrated
 STORE = """
 import http.server, pathlib
 migrated = pathlib.Path('/data/migrated')
@@ -39,7 +39,7 @@ WAIT = "import threading; threading.Event().wait()"
 
 
 def pod(code: str, image: str, **more: Any) -> dict[str, Any]:
-    """A pod's specification that runs Python code."""
+    """Return a pod spec that runs Python code."""
     container = {"name": "main", "image": image, "command": ["python3", "-c", code], "securityContext": RESTRICTED}
     container |= more.pop("container", {})
     return {"containers": [container], "securityContext": NOBODY, "terminationGracePeriodSeconds": 0, **more}
@@ -56,7 +56,7 @@ def running(name: str, specification: dict[str, Any], **more: Any) -> dict[str, 
 
 
 def objects(app: str, namespace: str) -> list[dict[str, Any]]:
-    """One of each kind, and what needs others: a worker that crashes until the migration has run."""
+    """Return an object of each kind; some need others: the worker crashes until the migration has run."""
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
     mounted = {"volumeMounts": [{"name": "data", "mountPath": "/data"}], "readinessProbe": {"tcpSocket": {"port": 8000}}}
     claims = {"serviceName": "store", "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": claim}]}
@@ -115,7 +115,7 @@ def shop(app: Tasks, tmp_path: Path) -> Tasks:
 
 
 def kinds(tasks: Tasks) -> set[str]:
-    """The kinds of what carries our label, and of what has no namespace."""
+    """Return the kinds of the objects with the owner's label, and of the cluster-scoped ones, found by name."""
     asked = "all,serviceaccounts,roles,rolebindings,ingresses,networkpolicies,horizontalpodautoscalers,persistentvolumeclaims"
     found = tasks.get(asked, "--selector", f"app.kubernetes.io/managed-by={TOOL.name}")["items"]
     wide = tasks.get("customresourcedefinitions,clusterroles")["items"]

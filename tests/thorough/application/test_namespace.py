@@ -1,4 +1,4 @@
-"""What a test does with objects in its namespace, in kubectl's words."""
+"""The operations of a test on objects in its namespace, in kubectl's terms."""
 
 from pathlib import Path
 from urllib.request import urlopen
@@ -10,7 +10,8 @@ from kubernetes.client import CoreV1Api
 from kubetasks import ImageError, Namespace, ProgramError, RolloutError
 from kubetasks.kube.client import Object
 from tests.support import answers
-from tests.support.driver import Tasks
+from tests.support.driver import EMPTY, Tasks, docker
+from tests.support.run import Run
 
 
 def settings(**data: str) -> Object:
@@ -52,7 +53,7 @@ def test_what_does_not_come_ends_with_the_diagnosis_of_what_was_waited_for(app: 
     here.apply(settings())
     with pytest.raises(RolloutError, match=r"Never was not met within 1 s\n(?s:.*)code +not-deployed"):
         here.wait("configmap/settings", "Never", timeout=1)
-    for words in ("deployment", "web"), ("job", "once"):  # the namespace admits no pod of theirs
+    for words in ("deployment", "web"), ("job", "once"):  # the namespace admits none of their pods
         here.kubectl("create", *words, "--image=nowhere.invalid/image:1")
     here.kubectl("patch", "job/once", "--patch", '{"spec": {"activeDeadlineSeconds": 1}}')
     with pytest.raises(RolloutError, match=r"it has failed: .*deadline") as failed:
@@ -71,7 +72,10 @@ def test_what_does_not_come_ends_with_the_diagnosis_of_what_was_waited_for(app: 
         pass
 
 
-def test_an_image_that_the_engine_has_is_given_to_the_nodes(app: Tasks) -> None:
-    cluster = app.as_cluster()
+def test_an_image_that_the_engine_has_is_given_to_the_nodes(app: Tasks, this_run: Run) -> None:
+    cluster, name = app.as_cluster(), f"{this_run.unique()}:1"
+    docker("import", "-", name, stdin=EMPTY)
+    cluster.load_image(name)
+    assert f"docker.io/library/{name}" in app.node_images()
     with pytest.raises(ImageError, match="missing:1 is not in this machine's engine"):
         cluster.load_image("missing:1")

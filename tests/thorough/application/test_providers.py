@@ -1,4 +1,4 @@
-"""The contract of the interface: what every adapter must do, on a real cluster of the run's provider."""
+"""The contract of the interface: what every provider must do, on a real cluster of the run's provider."""
 
 import dataclasses
 from pathlib import Path
@@ -19,7 +19,7 @@ def test_an_image_that_the_nodes_have_is_not_loaded_again(app: Tasks, tmp_path: 
     (reference,) = {pod["spec"]["containers"][0]["image"] for pod in tasks.get("pods")["items"]}
     image = Image(dataclasses.replace(PROJECT.application.source, name=tasks.app), reference.partition(":")[2], "")
     provider = tasks.provider()
-    for _ in range(2):  # the kubelet names images late
+    for _ in range(2):  # twice, because the kubelet reports image names late
         assert provider.deliver(image) == Delivered(reference, pulled=False)
         assert capsys.readouterr().err == "", "nothing was loaded"
         assert provider.remove_images(lambda: {reference}) == [], "what is in use stays"

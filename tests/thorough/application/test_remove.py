@@ -1,4 +1,4 @@
-"""Clean removal: afterwards everything is as it was before, and what others made is untouched."""
+"""Clean removal: everything is as it was before, and other users' objects are untouched."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ pytestmark = every_provider
 
 
 def of_others(found: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
-    """Without what a young cluster still makes for itself, in namespaces of its own."""
+    """Return the objects without the ones that a new cluster still creates for itself, in its own namespaces."""
     return {item for item in found if not {"kube-system", "metallb-system"} & set(item)}
 
 
@@ -36,7 +36,7 @@ def of_others(found: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
 def test_clean_leaves_cluster_engine_and_home_as_they_were(
     snapshot_of_everything: Callable[[], Snapshot], throwaway: Tasks, home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    # of another source, because `clean` refuses an image that a person's container was made from
+    # from another source, because `clean` refuses to remove an image that a user's container was created from
     another = source.changed(tmp_path_factory.mktemp("source"))
     before = snapshot_of_everything()
     throwaway("start")
@@ -63,7 +63,7 @@ def test_clean_leaves_cluster_engine_and_home_as_they_were(
     throwaway.typed("build", folder=another)
     assert throwaway("clean").stderr.endswith("Clean.\n"), "also half way, where there is an image and no deployment"
     assert of_others(objects_before ^ snapshot.objects(throwaway, everywhere=True)) == set()
-    throwaway("clean")  # on nothing
+    throwaway("clean")  # nothing is left to remove
 
     with begun(throwaway, "dev", "--clean", folder=another) as process:
         until_line(process, "Watching")
@@ -71,11 +71,11 @@ def test_clean_leaves_cluster_engine_and_home_as_they_were(
         output = ended(process, 120)
     assert process.returncode == 0, output
     assert throwaway.json("status")["state"] == "missing"
-    throwaway("clean", "--all")  # what this clone kept of a cluster that another one has deleted
+    throwaway("clean", "--all")  # removes what a clone keeps of a cluster that another clone deleted
     assert snapshot_of_everything() ^ before == set()
 
-    throwaway("clean", "--all")  # on nothing
+    throwaway("clean", "--all")  # nothing is left to remove
     assert snapshot_of_everything() ^ before == set()
     assert (home / ".kube" / "config").read_text() == OTHER_CLUSTERS
     for port in (urlsplit(url).port for way, url in urls.items() if way == "mapped port"):
-        socket.create_server(("127.0.0.1", port or 0)).close()  # nobody listens there any more
+        socket.create_server(("127.0.0.1", port or 0)).close()  # nothing listens there any more

@@ -1,4 +1,4 @@
-"""A new build takes the old one's place, and no request fails meanwhile."""
+"""A new build replaces the old one, and no request fails meanwhile."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.support.eventually import pods_left
 from tests.support.load import load
 from tests.support.marks import every_provider
 
-MORE = 100  # requests that are answered after the rollout
+MORE = 100  # requests that must be answered after the rollout
 
 
 @pytest.mark.promise("`deploy` keeps the number of pods")

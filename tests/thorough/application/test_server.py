@@ -13,7 +13,7 @@ from tests.support.driver import Tasks, docker
 
 
 def built(tasks: Tasks) -> str:
-    """The name of the image of the current source; the tutorial's name may be that of another test's build by now."""
+    """Build the source and return the image reference: the tutorial's name may already refer to another test's build."""
     return str(tasks.json("build")["image"])
 
 
@@ -33,7 +33,7 @@ def test_it_ends_cleanly_as_process_1_of_its_container(clusterless: Tasks, tmp_p
 
 @pytest.fixture
 def files(clusterless: Tasks) -> list[tarfile.TarInfo]:
-    """All that is in the image's file system."""
+    """Everything in the image's file system."""
     docker("create", "--name", clusterless.cluster, built(clusterless))
     exported = subprocess.run(["docker", "export", clusterless.cluster], check=True, capture_output=True).stdout
     with tarfile.open(fileobj=io.BytesIO(exported)) as archive:

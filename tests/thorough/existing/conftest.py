@@ -1,4 +1,4 @@
-"""A stranger: a cluster of others, with a registry, and users of one namespace of it, whose `app` is that of this folder."""
+"""The stranger: an existing cluster with a registry. In this folder, `app` belongs to a user of one of its namespaces."""
 
 import json
 import os
@@ -21,8 +21,8 @@ from tests.support.registries import Registry
 from tests.support.run import Run
 
 RBAC = PROJECT.folder / "docs" / "existing-rbac.yaml"
-ROLE = "simple-server-tasks"  # its name there
-# the API server writes down each request for an object, so that a test can see which rights were used
+ROLE = "simple-server-tasks"  # its name in that file
+# the API server logs each request for an object, so that a test can see which rights were used
 AUDIT_LOG = "/var/log/kubernetes/audit.log"
 AUDIT_POLICY = """\
 apiVersion: audit.k8s.io/v1
@@ -51,9 +51,9 @@ nodes:
 
 @dataclass(frozen=True)
 class Stranger:
-    """A cluster that carries no label of ours, and its registry; `kubeconfig` is that of its administrator.
+    """An existing cluster, without the owner's label, and its registry; `kubeconfig` is its administrator's.
 
-    `name` is that of the cluster and of its Docker network.
+    `name` is the name of the cluster and of its Docker network.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Stranger:
         return driver.kubectl(self.kubeconfig, *words, stdin=stdin)
 
     def audited(self, user: str) -> list[dict[str, Any]]:
-        """The requests of a user that the API server has answered."""
+        """Return the audit events of the user's requests that the API server has answered."""
         log = docker("exec", self.node, "cat", AUDIT_LOG)
         events = [json.loads(line) for line in log.splitlines()]
         return [event for event in events if event["user"].get("username") == user]
@@ -76,13 +76,13 @@ class Stranger:
 
 @pytest.fixture(scope="session")
 def stranger(this_run: Run) -> Stranger:
-    """The run's cluster of others, which the first test that needs it creates and the last one removes."""
+    """The run's existing cluster; the first test that needs it creates it, and the last one removes it."""
     made = this_run.once("stranger", lambda: _create(this_run))
     return Stranger(made["name"], Path(made["kubeconfig"]), Registry(*made["registry"]))
 
 
 def _create(this_run: Run) -> dict[str, Any]:
-    """Create a kind cluster on a network without our label, and a registry that its node knows."""
+    """Create a kind cluster, on a network without the owner's label, and a registry that its node trusts."""
     name, folder = this_run.unique(), this_run.folder
     kubeconfig, audit = folder / "stranger.kubeconfig", folder / "audit"
     audit.mkdir()
@@ -127,30 +127,30 @@ class UserTasks(Tasks):
 
 @pytest.fixture
 def user(stranger: Stranger, this_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserTasks]:
-    """The tasks of a user of a fresh namespace, who is asked before the cluster is changed."""
+    """The tasks of a user with a new namespace; they ask before they change the cluster."""
     yield from _admitted(stranger, this_run, tmp_path_factory.mktemp("user"))
 
 
 @pytest.fixture
 def app(user: UserTasks) -> Tasks:
-    """The tasks of such a user who agrees to everything, in place of the suite's own `app`."""
+    """The same tasks, with --yes, in place of the suite's own `app`."""
     return replace(user, before=("--yes",))
 
 
 @pytest.fixture
 def kubectl(app: Tasks) -> Callable[..., str]:
-    """In place of pytest-kind's, which knows its own cluster."""
+    """kubectl on this cluster, in place of the one on pytest-kind's cluster."""
     return app.kubectl
 
 
 @pytest.fixture
 def documented_user(stranger: Stranger, this_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserTasks]:
-    """A user of the namespace that docs/existing-rbac.yaml names; there can be one at a time."""
+    """The tasks of a user of the namespace in docs/existing-rbac.yaml; there can be only one at a time."""
     yield from _admitted(stranger, this_run, tmp_path_factory.mktemp("user"), PROJECT.application.name)
 
 
 def _admitted(stranger: Stranger, this_run: Run, home: Path, namespace: str = "") -> Iterator[UserTasks]:
-    """A user with the documented rights, in a namespace of that user's own unless one is given."""
+    """Yield the tasks of a user with the documented rights, in `namespace` or, if it is "", in a new one; clean up at the end."""
     rights, nodes = RBAC.read_text(), f"{ROLE}-nodes"
     if not namespace:
         namespace = f"test-{secrets.token_hex(4)}"
@@ -171,9 +171,9 @@ def _admitted(stranger: Stranger, this_run: Run, home: Path, namespace: str = ""
     given: dict[str, Any] = {"person": person, "own_kubeconfig": own_kubeconfig, "registry": registry, "stranger": stranger}
     yield UserTasks(stranger.name, this_run.tasks.port, namespace, **given)
     if this_run.last_use("stranger", this_run.config.stash[ON_STRANGER]):
-        leftovers.remove(stranger.registry.name)  # first: it is on the network
+        leftovers.remove(stranger.registry.name)  # first: it is connected to the network
         leftovers.remove(stranger.name)
         return
-    stranger.kubectl("delete", "service", "--all", f"--namespace={namespace}")  # first: the namespace takes seconds
+    stranger.kubectl("delete", "service", "--all", f"--namespace={namespace}")  # first: deleting the namespace takes seconds
     stranger.kubectl("delete", "namespace", namespace, "--wait=false")
     stranger.kubectl("delete", "clusterrolebinding,clusterrole", nodes, "--ignore-not-found")

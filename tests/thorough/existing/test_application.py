@@ -1,4 +1,4 @@
-"""What holds on any cluster holds on one of others too, with the `app` of this folder."""
+"""Tests for any cluster, repeated on an existing one with the `app` of this folder."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The application's images, and those of third parties: a stranger's is left alone, a node keeps what is in use and no other."""
+"""The application's and third-party images: another owner's is left alone, and a node keeps only the ones in use."""
 
 import os
 import re
@@ -23,7 +23,7 @@ from tests.support.marks import every_provider
 def test_a_foreign_image_of_the_tutorials_name_is_left_alone(clusterless: Tasks, tmp_path: Path) -> None:
     tasks, connection = clusterless.renamed(tmp_path), client.connect()
     v1 = f"{tasks.app}:v1"
-    docker("import", "-", v1, stdin=EMPTY)  # as everybody has it who did the tutorial by hand
+    docker("import", "-", v1, stdin=EMPTY)  # like the image of a user who did the tutorial by hand
     foreign = connection.image_id(v1)
     assert f"{v1} was not built by these tasks" in tasks("build").stderr
     assert v1 not in tasks("--echo", "build").stdout
@@ -38,14 +38,14 @@ def test_a_foreign_image_of_the_tutorials_name_is_left_alone(clusterless: Tasks,
 
 @pytest.fixture
 def build_cache() -> Iterator[None]:
-    """Remove what BuildKit has added to its cache, which carries no label."""
+    """Remove what the test adds to BuildKit's cache, whose entries carry no label."""
     with closing(from_env().api) as api:
 
         def cached() -> set[str]:
             return {entry["ID"] for entry in api.df()["BuildCache"] or ()}
 
         def nothing_was_added() -> bool:
-            """Remove a part of it: one goes only after those that were made from it."""
+            """Remove what can be removed: an entry goes only after the ones built on it. Return whether no new entry is left."""
             for entry in cached() - before:
                 only: Any = {"id": [entry]}
                 api.prune_builds(filters=only, all=True)
@@ -62,7 +62,7 @@ def test_a_dockerfile_that_only_buildkit_can_build_is_built_with_it(app: Tasks, 
     source.edit_uniquely(project)
     dockerfile = project / "Dockerfile"
     dockerfile.write_text(dockerfile.read_text().replace("\nRUN ", "\nRUN --mount=type=cache,target=/unused ", 1))
-    path = f"/usr/bin:{os.environ['PATH']}"  # docker there came with the engine, and can use its BuildKit
+    path = f"/usr/bin:{os.environ['PATH']}"  # /usr/bin/docker came with the engine and can use its BuildKit
     built = app.typed("build", "deploy", folder=project, PATH=path).stderr
     assert re.search(r"^Building simple-server:[0-9a-f]{12}: done", built, re.MULTILINE)
     assert "is already built" in app.typed("build", "deploy", "expose", folder=project, PATH=path).stderr
@@ -80,11 +80,11 @@ def test_a_dockerfile_that_only_buildkit_can_build_is_built_with_it(app: Tasks, 
 @every_provider
 def test_a_node_keeps_an_image_that_any_pod_uses_and_no_other(app: Tasks, tmp_path: Path) -> None:
     app("build", "deploy", "undeploy")
-    theirs = app.json("build")["image"]  # another application's, for which these tasks are not asked
+    theirs = app.json("build")["image"]  # another application's image, which the tasks below are not asked to remove
     tasks = app.renamed(tmp_path)
     tasks("build", "deploy")
     tasks("undeploy")
-    tasks.kubectl("apply", f"--filename={tmp_path / 'k8s' / 'deployment.yaml'}")  # by hand: without our label
+    tasks.kubectl("apply", f"--filename={tmp_path / 'k8s' / 'deployment.yaml'}")  # by hand: without the owner's label
     tasks.kubectl("rollout", "status", f"deployment/{tasks.app}", "--timeout=60s")
     running = tasks.node_images()[f"docker.io/library/{tasks.app}:v1"]
     tasks("rmi")
@@ -115,7 +115,7 @@ def test_the_tutorials_name_means_the_newest_build_on_the_node_too(app: Tasks, t
 
 @pytest.fixture
 def reference() -> Iterator[str]:
-    """A name with an organisation and without a registry, as on Docker Hub."""
+    """An image reference with an organisation and without a registry, as on Docker Hub."""
     name = f"test-{secrets.token_hex(3)}/database:1"
     yield name
     docker("rmi", "--force", name)

@@ -1,4 +1,4 @@
-"""A cluster's registry: nodes get changed layers through it, and it may be gone at any time."""
+"""A cluster's registry: nodes pull changed layers from it, and it may disappear at any time."""
 
 import re
 from pathlib import Path
@@ -13,9 +13,9 @@ from tests.support import answers, source
 from tests.support.driver import Tasks, docker
 from tests.support.gate import Gate
 
-PUSH = "POST images/*/*/push"  # a request of the engine's
+PUSH = "POST images/*/*/push"  # a request to the engine's API
 THROUGH = "through the registry"
-INCOMING = "/var/lib/containerd/io.containerd.content.v1.content/ingest"  # where a node writes what it is given
+INCOMING = "/var/lib/containerd/io.containerd.content.v1.content/ingest"  # where a node's containerd stores what it receives
 
 
 def served(tasks: Tasks) -> str:
@@ -30,12 +30,12 @@ def test_nodes_get_images_through_a_registry_and_without_it_all_the_same(
 ) -> None:
     name = f"{throwaway.cluster}-registry"
     project = source.changed(tmp_path)
-    throwaway.typed("start", HTTP_PROXY="http://192.0.2.1:3128")  # which does not answer: nothing may go through it
+    throwaway.typed("start", HTTP_PROXY="http://192.0.2.1:3128")  # a proxy that does not answer: nothing may use it
     throwaway.typed("build", "deploy", "expose", folder=project)
     builds = {served(throwaway)}
 
     def after_an_edit() -> str:
-        """What deploying a change says; it must be served."""
+        """Deploy an edit, add the build that is then served to `builds`, and return what the tasks print."""
         source.edit(project)
         said = throwaway.typed("build", "deploy", folder=project).stderr
         builds.add(served(throwaway))

@@ -1,4 +1,4 @@
-"""Whichever stage a signal ends, what served goes on serving, and the next run makes good; so it completes a removal."""
+"""Whichever stage a signal ends, the application keeps serving, and the next run recovers or completes the removal."""
 
 import os
 import re
@@ -12,10 +12,10 @@ from tests.support import source
 from tests.support.driver import Tasks
 from tests.support.processes import begun, ended, until_line
 
-BUILD = "docker build "  # what --echo prints when the first stage begins
+BUILD = "docker build "  # what --echo prints when the first stage starts
 STAGE = re.compile(r"^(\S+)[^\n]*: done \(", re.MULTILINE)  # the first word of a stage's line
-DELIVERED = ("Loading", "Delivering")  # which one depends on what the nodes and the registry have from other tests
-LASTING = {"Building", "Rolling", "Scaling"}  # the last two because a pod must have been ready for that long
+DELIVERED = ("Loading", "Delivering")  # which one depends on what other tests left on the nodes and in the registry
+LASTING = {"Building", "Rolling", "Scaling"}  # the last two because of READY_SECONDS
 READY_SECONDS = "spec:\n  minReadySeconds: 2\n"
 SECONDS_TO_END = 10
 
@@ -30,11 +30,11 @@ def test_whichever_stage_a_signal_ends_the_next_run_makes_good(
     project = source.changed(tmp_path)
     manifest = project / "k8s" / "deployment.yaml"
     manifest.write_text(manifest.read_text().replace("spec:\n", READY_SECONDS, 1))
-    words = ("--echo", "build", "deploy", "expose", "scale", "--replicas=2")  # --echo: a line when the first stage begins
+    words = ("--echo", "build", "deploy", "expose", "scale", "--replicas=2")  # --echo: prints a line when the first stage starts
     source.edit_uniquely(project)
     stages = [*dict.fromkeys(STAGE.findall(app.typed(*words, folder=project).stderr))]
     interrupted = set()
-    for done, stage in zip((BUILD, *stages), stages, strict=False):  # the signal comes when the one before is done
+    for done, stage in zip((BUILD, *stages), stages, strict=False):  # send the signal when the stage before is done
         app.kubectl("delete", "service", "simple-server", "--ignore-not-found")
         app.kubectl("scale", "deployment", "simple-server", "--replicas=1")
         source.edit_uniquely(project)
@@ -46,7 +46,7 @@ def test_whichever_stage_a_signal_ends_the_next_run_makes_good(
             for _ in range(times):
                 os.killpg(process.pid, number)
             output = ended(process, SECONDS_TO_END)
-        if process.returncode == 0:  # it was done already, and must say so
+        if process.returncode == 0:  # the tasks had already finished, and must say so
             assert output.splitlines()[-1].startswith(stages[-1]), output
         else:
             assert process.returncode in (-number, INTERRUPTED), output

@@ -15,8 +15,8 @@ from tests.support.eventually import until
 from tests.support.processes import PHASES, creating, ended, until_line
 from tests.support.snapshot import Snapshot
 
-SECONDS_TO_CLEAN_UP = 60  # of a cluster that was half created
-MOMENTS = [  # and whether a second signal comes while it cleans up
+SECONDS_TO_CLEAN_UP = 60  # for a half-created cluster
+MOMENTS = [  # and whether a second signal arrives during the clean-up
     (signal.SIGTERM, PHASES[1], False),
     (signal.SIGINT, PHASES[1], True),
     pytest.param(signal.SIGINT, PHASES[0], False, marks=pytest.mark.exhaustive),
@@ -28,7 +28,7 @@ MOMENTS = [  # and whether a second signal comes while it cleans up
 
 
 def anonymous_volumes(tasks: Tasks) -> set[str]:
-    """The volumes of the cluster's nodes so far: they carry neither its name nor a label."""
+    """Return the volumes that the cluster's nodes have so far: they carry neither its name nor a label."""
     mounts = docker("ps", "--all", "--no-trunc", f"--filter=name={tasks.cluster}", "--format={{.Mounts}}")
     return set(re.findall(r"\b[0-9a-f]{64}\b", mounts))
 
@@ -41,11 +41,11 @@ def test_an_interrupted_start_cleans_up_and_a_second_signal_does_not_disturb_tha
     (home / ".kube" / "config").unlink()  # start must not create one either
     before = snapshot_of()
     with creating(throwaway, phase) as process:
-        if phase != PHASES[0]:  # in which there is no node yet
+        if phase != PHASES[0]:  # during that one there is no node yet
             until(lambda: anonymous_volumes(throwaway) != set())
         volumes = anonymous_volumes(throwaway)
         os.killpg(process.pid, number)  # the whole group, as a terminal does
-        told = until_line(process, ": interrupted (")  # then the clean-up begins
+        told = until_line(process, ": interrupted (")  # then the clean-up starts
         if again:
             os.killpg(process.pid, number)
         output = told + ended(process, SECONDS_TO_CLEAN_UP)

@@ -1,4 +1,4 @@
-"""An interrupted run of the tests leaves no cluster, and keeps one that was there before; one of the fixtures does the same."""
+"""Runs of the suite, even interrupted ones, delete the cluster that they created and no other; so do the package's fixtures."""
 
 import os
 import signal
@@ -38,12 +38,12 @@ def test_the_suite_leaves_no_cluster(this_run: Run, number: signal.Signals, phas
     with started(argv, {}) as process:
         if phase:
             until_line(process, phase)
-        else:  # a worker's output is not seen here
+        else:  # a worker's output does not appear here
             until(lambda: docker("ps", "--quiet", f"--filter=name=^{name}-control-plane") != "")
         if number == signal.SIGINT:
             os.killpg(process.pid, number)  # the whole group, as a terminal does
         else:
-            process.send_signal(number)  # the suite alone, as a CI runner does
+            process.send_signal(number)  # only the process, as a CI runner does
         output = ended(process, 600)  # it may have to wait for another test's lock
     assert process.returncode == pytest.ExitCode.INTERRUPTED, output
     assert [one for one in our_clusters() if one.startswith(name)] == [], output
@@ -79,7 +79,7 @@ def test_the_suite_leaves_a_cluster_that_was_there_before(this_run: Run) -> None
     assert this_run.tasks.provider().phase() == "running"
 
 
-@pytest.mark.usefixtures("throwaway")  # for the place
+@pytest.mark.usefixtures("throwaway")  # takes a place, because the test creates a cluster
 @pytest.mark.parametrize(
     ("number", "code", "left"),
     [
@@ -100,7 +100,7 @@ def test_a_cluster_whose_creation_a_signal_ended_is_removed_by_that_run_or_by_th
 
     with started(PYTEST, environment, tmp_path) as run:
         until(lambda: bool(nodes()))
-        os.kill(run.pid, number)  # the run alone, as a CI runner does
+        os.kill(run.pid, number)  # only the process, as a CI runner does
         told = ended(run, 120)
     assert run.returncode == code, told
     assert bool(nodes()) == left

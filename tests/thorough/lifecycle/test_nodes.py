@@ -1,4 +1,4 @@
-"""A cluster of three nodes: pods on each of them, which reach each other, and no request lost while a node goes."""
+"""A cluster of three nodes: each has a pod, the pods reach each other, and no request is lost while a node goes away."""
 
 import json
 import re
@@ -13,9 +13,9 @@ from tests.support.eventually import until
 from tests.support.load import load
 
 NODES = 3
-SECONDS = 120  # limit for a drain and what follows it
-MORE = 500  # requests that are answered after the node's end
-# what a container runtime that is killed leaves on cgroup v1
+SECONDS = 120  # timeout for a drain and what follows it
+MORE = 500  # requests that must be answered after the node has stopped
+# what a killed container runtime may leave on cgroup v1
 FREEZE = """\
 cd /sys/fs/cgroup/freezer 2>/dev/null || exit 0
 mkdir frozen
@@ -23,7 +23,7 @@ sleep 1000 &
 echo $! > frozen/cgroup.procs
 echo FROZEN > frozen/freezer.state
 """
-# a claim for each pod, with which it goes
+# each pod has a claim, which is deleted with it
 CLAIMS = """\
 apiVersion: apps/v1
 kind: DaemonSet
@@ -52,12 +52,12 @@ def three_nodes(throwaway: Tasks, monkeypatch: pytest.MonkeyPatch) -> Tasks:
 
 
 def places(tasks: Tasks) -> dict[str, str]:
-    """The node of each pod, "" if it has none yet."""
+    """Return the node of each pod, "" if it is not scheduled yet."""
     return {pod["metadata"]["name"]: pod["spec"].get("nodeName", "") for pod in tasks.get("pods")["items"]}
 
 
 def announcer(tasks: Tasks) -> str:
-    """The node that answers for the load balancer's address, as MetalLB's last event says."""
+    """Return the node that announces the load balancer's address, according to MetalLB's last event."""
     events = tasks.get("events", "--field-selector=reason=nodeAssigned", "--sort-by=.lastTimestamp")["items"]
     named = re.search(r'from node "([^"]+)"', events[-1]["message"])
     assert named, events[-1]
@@ -65,19 +65,19 @@ def announcer(tasks: Tasks) -> str:
 
 
 def folders(node: str) -> list[str]:
-    """The volumes that have a folder on the node; kind's own provisioner adds the claim to the name."""
+    """Return the volumes that have a folder on the node; kind's own provisioner appends the claim to the folder's name."""
     return [name.partition("_")[0] for name in docker("exec", node, "ls", "/var/local-path-provisioner").split()]
 
 
 def ask_from(tasks: Tasks, pod: str, address: str) -> str:
-    """The name of the pod that answers a pod's own request to an address of the pod network."""
+    """Send a request from a pod to an address of the pod network, and return the name of the pod that answers."""
     answer = tasks.kubectl("exec", pod, "--", "python3", "-c", ASK, f"http://{address}:8080/healthz")
     return str(json.loads(answer)["pod"])
 
 
 @eventually.eventually(SECONDS)
 def moved(tasks: Tasks, node: str) -> None:
-    """No pod is on the node any more, and three are elsewhere."""
+    """Wait until there are three pods, none of them on the node."""
     found = places(tasks)
     assert len(found) == 3
     assert node not in found.values()
@@ -85,7 +85,7 @@ def moved(tasks: Tasks, node: str) -> None:
 
 @eventually.eventually(SECONDS)
 def placed(tasks: Tasks, node: str) -> None:
-    """A pod is on the node: the control plane takes the taint away some time after `uncordon`."""
+    """Wait until a pod is on the node: the control plane removes the taint some time after `uncordon`."""
     assert node in places(tasks).values()
 
 
@@ -135,7 +135,7 @@ def test_three_pods_on_three_nodes_and_no_request_lost_when_a_node_is_drained_an
         for node in nodes:
             assert f"simple-server:{build}" in docker("exec", node, "ctr", "--namespace=k8s.io", "images", "ls", "--quiet")
 
-    # who stops the node that announces the address waits some seconds for another one to do it
+    # if the node that announces the address stops, it takes some seconds until another one does
     gone = next(node for node in sorted(nodes) if "worker" in node and node != announcer(tasks))
     with subtests.test("no request is lost when a node is drained and stopped"):
         announcers = tasks.kubectl("get", "daemonset", "speaker", "--namespace=metallb-system", "--output=jsonpath={..args}")
@@ -155,7 +155,7 @@ def test_three_pods_on_three_nodes_and_no_request_lost_when_a_node_is_drained_an
         tasks("start")
         tasks.kubectl("uncordon", gone)
         others = sorted(nodes - {gone})
-        tasks.kubectl("cordon", *others)  # the spread over nodes is a preference
+        tasks.kubectl("cordon", *others)  # the spread over nodes is only a preference
         tasks.kubectl("scale", "deployment/simple-server", "--replicas=4")
         placed(tasks, gone)
         tasks.kubectl("uncordon", *others)

@@ -1,4 +1,4 @@
-"""A cluster that was cut off, pruned or restarted behind our back is whole again after the next task."""
+"""A cluster that was interrupted, pruned or restarted behind the tasks' back is complete again after the next task."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ from tests.support.processes import PHASES, begun, creating, ended, until_line
 @pytest.mark.exhaustive
 @pytest.mark.long
 def test_a_creation_and_a_deletion_that_were_killed_at_any_moment_are_made_good(throwaway: Tasks) -> None:
-    for phase in PHASES:  # from the second on, the next creation begins where the one before was killed
+    for phase in PHASES:  # from the second phase on, a creation starts from what the killed one left
         with creating(throwaway, phase) as process:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -47,7 +47,7 @@ def test_a_creation_and_a_deletion_that_were_killed_at_any_moment_are_made_good(
     connection = client.connect()
     (container,) = connection.containers(f"io.x-k8s.kind.cluster={throwaway.cluster}")
     with begun(throwaway, "delete") as process:
-        until(lambda: not connection.has_file(container, Kind.mark))  # it is not whole any more
+        until(lambda: not connection.has_file(container, Kind.mark))  # the cluster is no longer complete
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert throwaway.json("status")["state"] != "running", "it does not pass for a whole one"
@@ -56,7 +56,7 @@ def test_a_creation_and_a_deletion_that_were_killed_at_any_moment_are_made_good(
 
 
 def both_come_up(tasks: Tasks) -> None:
-    """Two runs of `up` that begin at once on a cluster that does not exist: one creates it, the other waits and uses it."""
+    """Start two runs of `up` at once without a cluster, and check that one creates it and the other waits and uses it."""
     with ExitStack() as stack, ExitStack() as held:
         held.enter_context(providers.lifecycle(tasks.provider())._locked())
         first, second = (stack.enter_context(begun(tasks, "up")) for _ in range(2))
@@ -89,7 +89,7 @@ def test_two_runs_at_once_an_api_server_that_restarts_and_a_kubeconfig_that_is_d
         assert len(throwaway.json("status")["pods"]) == 4
 
     with subtests.test("a kubeconfig of another cluster is named, with the command that rewrites it"):
-        another = yaml.safe_load(whole)  # its authority is another one
+        another = yaml.safe_load(whole)  # with another certificate authority
         another["clusters"][0]["cluster"]["certificate-authority-data"] = another["users"][0]["user"]["client-certificate-data"]
         throwaway.kubeconfig.write_text(yaml.safe_dump(another, sort_keys=False))
         said = throwaway("start", code=4).stderr

@@ -1,4 +1,4 @@
-"""What cannot be done is said in a sentence, with an exit code of its own, and nothing is lost."""
+"""What cannot be done is reported in a sentence, with its own exit code, and nothing is lost."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,7 +51,7 @@ def test_a_container_of_others_on_the_clusters_network_is_named_and_the_network_
 
 def test_where_nothing_can_be_written_nothing_is_created(clusterless: Tasks, tmp_path: Path) -> None:
     state = source.changed(tmp_path) / ".state"
-    state.symlink_to("/sys")  # in which root may make no folder either
+    state.symlink_to("/sys")  # where even root cannot create a folder
     refused = clusterless.typed("start", folder=tmp_path, code=FileError.code)
     assert str(state) in refused.stderr.splitlines()[-2]
     assert clusterless.provider().phase() == "missing"

@@ -1,4 +1,4 @@
-"""The whole path as a person goes it, on the real command line, and by hand with the commands that it prints."""
+"""The whole path as a user takes it: on the real command line, and by hand with the commands that it prints."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""In a container that has the engine's socket, as in many a CI: refused first, unless it shares the machine's network."""
+"""Creating a cluster from a container with the engine's socket, as in CI: refused first, unless it shares the host's network."""
 
 import subprocess
 import sysconfig
@@ -27,6 +27,6 @@ def test_a_cluster_that_would_not_answer_here_is_not_created(words: list[str], n
     assert (WHY in ended.stdout) == refused
     if refused:
         assert "Run this container with --network=host" in ended.stdout
-        assert ended.returncode == (EngineError.code if words == ["doctor"] else 0)  # under --dry it is a comment
+        assert ended.returncode == (EngineError.code if words == ["doctor"] else 0)  # with --dry, the refusal is a comment
     else:
         assert ("engine         yes" if words == ["doctor"] else "kind create cluster") in ended.stdout

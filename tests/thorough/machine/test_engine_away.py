@@ -1,4 +1,4 @@
-"""The engine ends in the middle of a task: it is told in a sentence, what served goes on serving, the next run makes good."""
+"""The engine stops in the middle of a task: a sentence reports it, the application keeps serving, the next run recovers."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def test_whichever_request_the_engine_ends_at_the_next_run_makes_good(app: Tasks
         with begun(app, *WORDS, folder=project, DOCKER_HOST=gate.host) as process:
             output = ended(process, SECONDS)
         closed |= {kind} if gate.closed else set()
-        if process.returncode == 0:  # it could do without
+        if process.returncode == 0:  # the tasks did not need that request
             assert answers.build(url) == source.build(output), kind
         else:
             assert process.returncode in CODES, f"{kind}: {output}"

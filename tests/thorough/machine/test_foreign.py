@@ -1,4 +1,4 @@
-"""Whatever somebody else has in the engine and in a kubeconfig, under names of ours or others, no task changes it."""
+"""No task changes what another owner has in the engine and in a kubeconfig, even under names that the tasks use."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ Things = dict[str, dict[str, str]]  # labels by name
 KIND = {"io.x-k8s.kind.cluster": NAME}
 MINIKUBE = {"name.minikube.sigs.k8s.io": NAME, "created_by.minikube.sigs.k8s.io": "true"}
 REFUSED = "a kind cluster of our name"
-CASES: dict[str, tuple[Things, Things, Things, list[str]]] = {  # containers, networks, images, entries of the kubeconfig
+CASES: dict[str, tuple[Things, Things, Things, list[str]]] = {  # containers, networks, images, kubeconfig entries
     REFUSED: ({f"{NAME}-control-plane": KIND}, {"kind": {}}, {"simple-server:v1": {}}, [NAME]),
     "a minikube cluster of our name": ({NAME: MINIKUBE}, {NAME: {**MINIKUBE, OWNER_LABEL: "minikube"}}, {}, [NAME]),
     "containers and images like ours": (
@@ -39,7 +39,7 @@ CASES: dict[str, tuple[Things, Things, Things, list[str]]] = {  # containers, ne
 
 @pytest.fixture
 def other(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[OtherEngine]:
-    """An engine of the test's own, which is the one that the tasks use."""
+    """The test's own engine, which the tasks use."""
     with test_machine.started() as engine:
         monkeypatch.setenv("DOCKER_HOST", f"unix://{engine.socket}")
         monkeypatch.setenv("XDG_CACHE_HOME", str(home.parent / "cache"))
@@ -47,7 +47,7 @@ def other(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[OtherEngine]:
 
 
 def world(client: docker.DockerClient, home: Path) -> dict[str, set[Any]]:
-    """All that there is, with its state, and the files of a home folder."""
+    """Return everything in the engine, with its state, and the files in the home folder."""
     return {
         "containers": {(one.id, one.name, one.status) for one in client.containers.list(all=True)},
         "volumes": {one.name for one in client.volumes.list()},
@@ -72,14 +72,14 @@ def test_what_others_have_stays_as_it_is_and_what_is_ours_goes(other: OtherEngin
     codes = holds(other, home, *CASES[case])
     if case == REFUSED:
         assert set(codes.values()) == {OwnershipError.code}
-    else:  # nothing is installed that `start` could run
+    else:  # `start` fails because nothing that it runs is installed
         assert codes == {task: ClusterError.code if task == ("start",) else 0 for task in CHANGING}
 
 
 def holds(
     other: OtherEngine, home: Path, containers: Things, networks: Things, images: Things, known: list[str]
 ) -> dict[Any, int]:
-    """Make what others have, and something of ours beside it; whatever task runs, only ours goes. Return the exit codes."""
+    """Create another owner's objects and some with the tasks' label; check that only the latter go. Return the exit codes."""
     tasks = Tasks(NAME, any_port())
     with other.client() as client:
         clear(client)

@@ -1,4 +1,4 @@
-"""`setup --remove` and `--stop` on a container engine that the test starts, beside the one that the suite uses."""
+"""`setup --remove` on a container engine that the test starts, next to the one that the suite uses."""
 
 import dataclasses
 import os
@@ -68,8 +68,8 @@ class OtherEngine:
 
 @contextmanager
 def started() -> Iterator[OtherEngine]:
-    """Run a dockerd in a network namespace of its own: in the main engine's it would delete the bridge docker0."""
-    folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))  # a socket's path has 108 characters at most
+    """Run a dockerd in its own network namespace: in the main engine's, it would delete the bridge docker0."""
+    folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))  # a socket's path has at most 108 characters
     data, socket, log = folder / "data", folder / "docker.sock", folder / "log"
     (folder / "daemon.json").write_text("{}")
     namespace = f"engine-{secrets.token_hex(4)}"
@@ -77,10 +77,10 @@ def started() -> Iterator[OtherEngine]:
         *("unshare", "--net", "dockerd", f"--config-file={folder / 'daemon.json'}", f"--host=unix://{socket}"),
         *(f"--data-root={data}", f"--exec-root={folder / 'exec'}", f"--pidfile={folder / 'pid'}"),
         *("--bridge=none", "--iptables=false", "--ip-forward=false"),
-        # if the machine runs a containerd, the engine uses that one, but not what the main engine has in it
+        # if the machine already runs containerd, the engine uses it, but must not see the main engine's content
         *(f"--containerd-namespace={namespace}", f"--containerd-plugins-namespace={namespace}-plugins"),
     ]
-    # "refuse": whatever happens, the removal starts no engine at the usual place
+    # "refuse": the removal must never start an engine in the usual place
     made = dataclasses.replace(settings.read(PROJECT, settings.DEFAULTS), cache=folder / "cache", engine="refuse")
     with log.open("wb") as sink:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd="/")
@@ -103,7 +103,7 @@ def started() -> Iterator[OtherEngine]:
 
 @pytest.fixture
 def other_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtherEngine]:
-    """The only engine that the code under test can reach, and no package manager or service manager: a fault must not act."""
+    """The only engine that the code under test can reach; it cannot run a package or service manager, even if it has a bug."""
     run = shell.run
 
     def harmless(argv: Sequence[str], **options: Any) -> str:
@@ -118,7 +118,7 @@ def other_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtherEngine]:
 
 @pytest.fixture(autouse=True)
 def main_engine() -> Iterator[None]:
-    """The engine that the suite uses is the same afterwards: its process, its data folder, its bridge."""
+    """Check that the suite's engine is unchanged afterwards: its process, data folder and bridge."""
 
     def state() -> list[str]:
         told = subprocess.check_output(["docker", "info", "--format", "{{.ID}} {{.DockerRootDir}}"], text=True)

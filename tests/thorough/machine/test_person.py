@@ -1,4 +1,4 @@
-"""A person who is not root does everything of the README: nothing but what setup installs is left in their home."""
+"""A user who is not root follows the whole README; only what setup installs is left in their home folder."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ def test_a_person_who_may_use_the_engine_does_everything_of_the_readme(throwaway
         somebody.owns(folder)
         environment = somebody.environment(os.environ | throwaway.environment)
         subprocess.run([*somebody.words, "./inv", "setup"], cwd=folder, env=environment, check=True, timeout=SETUP_SECONDS)
-        shutil.rmtree(folder / ".venv")  # the page begins without it
+        shutil.rmtree(folder / ".venv")  # the page starts without it
         type_page(PROJECT.folder / "README.md", by=somebody)
         assert sorted(path.name for path in somebody.home.iterdir()) == sorted([*skeleton, ".cache", "project"])
         assert [path.name for path in (somebody.home / ".cache").iterdir()] == ["kubetasks"]

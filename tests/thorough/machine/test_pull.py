@@ -1,4 +1,4 @@
-"""The pull path, against a real registry in a container on this machine and the engine's own pull."""
+"""Setup that pulls images: the engine's own pull, from a real registry in a container on this machine."""
 
 import dataclasses
 import hashlib
@@ -27,9 +27,9 @@ NODE, BASE = "kindest/node:pulled", "library/python:pulled"
 
 @dataclass
 class Bare:
-    """A machine with an empty cache that pulls: what it needs is served from here, under the names that the test pins.
+    """A machine with an empty cache, whose setup pulls what the test pins from `registry`.
 
-    `digests` are those of what the registry holds (repository:tag -> sha256:...).
+    `digests` has the digest of each image in the registry (repository:tag -> sha256:...), `pulled` what to remove at the end.
     """
 
     registry: Registry
@@ -42,7 +42,7 @@ class Bare:
         return f"{self.registry.address}/{name}@{digest or self.digests[name]}"
 
     def pin(self, node: str) -> None:
-        """Let setup pull that node image, and the base image."""
+        """Make setup pull that node image and the base image."""
         base, default = self.pinned(BASE), versions.KUBERNETES[versions.DEFAULT_KUBERNETES]
         self.patch.setitem(versions.KUBERNETES, default.minor, dataclasses.replace(default, pulled=node))
         self.patch.setattr(requirements, "KICBASE", node)
@@ -50,7 +50,7 @@ class Bare:
         self.pulled += [node, base]
 
     def here(self, need: File) -> File:
-        """What setup downloads, from a file of this machine."""
+        """Return the download `need`, served from a file on this machine."""
         file = self.settings.cache.with_name(need.name.replace(" ", "-"))
         file.write_text("#!/bin/sh\n")
         return dataclasses.replace(need, url=file.as_uri(), sha256={"": hashlib.sha256(file.read_bytes()).hexdigest()})
@@ -61,7 +61,7 @@ class Bare:
 
 @pytest.fixture
 def bare(this_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bare]:
-    """Its registry holds two small images, under names that the engine itself has no longer."""
+    """A bare machine whose registry holds two small images, under names that the engine no longer has."""
     made = dataclasses.replace(settings.read(PROJECT, settings.DEFAULTS), images="pull", cache=tmp_path / "cache")
     with registries.serve(this_run, tmp_path) as registry, closing(docker.from_env()) as engine:
         machine = Bare(registry, {}, made, monkeypatch, [])

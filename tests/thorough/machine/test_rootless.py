@@ -1,4 +1,4 @@
-"""A rootless engine that may not limit what containers use: refused first, by doctor and by what would create a cluster."""
+"""A rootless engine that may not limit containers' resources: `doctor`, and tasks that would create a cluster, refuse it."""
 
 import pytest
 

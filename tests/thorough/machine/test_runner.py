@@ -1,8 +1,8 @@
-"""The workflows, run by act for a person like GitHub's runner: not root, in the engine's group, with an empty home.
+"""The workflows, run by act as a user like the one on GitHub's runners: not root, in the engine's group, with a new home folder.
 
-`unshare` is refused as AppArmor refuses it there, and the environment has nothing of ours. Different from there: the images are
-built and not pulled, Chromium is used if this machine has it, a stand-in of actions/setup-python makes a virtual environment with
-this machine's Python, and the other actions do nothing but for checkout, where act copies the folder. There is no sudo.
+As there, `unshare` fails (AppArmor refuses it) and few variables are set: here, those for registries and proxies. Differences:
+images are built instead of pulled, Chromium is used only if this machine has it, a stand-in for actions/setup-python creates a
+virtual environment with this machine's Python, act copies the folder for checkout, other actions do nothing, no sudo.
 """
 
 import os
@@ -28,13 +28,13 @@ from tests.support.person import Person
 from tests.thorough.package.test_init import APPS
 from tests.unit.ci.test_workflows import FILES
 
-SECONDS = 3600  # of one workflow
+SECONDS = 3600  # timeout for one workflow
 MACHINE = "ubuntu-24.04"
 REFUSED = "#!/bin/sh\necho 'unshare: unshare failed: Operation not permitted' >&2\nexit 1\n"
 REGISTRIES = re.compile("(PIP|UV|SSL|CURL|REQUESTS|GIT_SSL)_.*|GO(PROXY|SUMDB|NOSUMDB)|.*_PROXY", re.IGNORECASE)
 DOES = "runs: {{ using: composite, steps: [{{ run: '{}', shell: bash }}] }}\n"
 ACTIONS = {"actions/setup-python": 'python3 -m venv "$RUNNER_TEMP/python" && echo "$RUNNER_TEMP/python/bin" >>"$GITHUB_PATH"'}
-US = "OWNER/REPOSITORY"  # as docs/ci.md has it
+US = "OWNER/REPOSITORY"  # as in docs/ci.md
 INIT = "import sys; sys.argv = ['kubetasks', 'init', '--yes']; from kubetasks.__main__ import main; main()"
 OTHERS = """\
 on: push
@@ -57,20 +57,20 @@ pytestmark = [
 
 
 class Runner:
-    """Runs workflows in the repositories below a person's home, where `project` is a copy of this one."""
+    """Runs workflows of repositories in a user's home folder; `project` is a copy of this repository."""
 
     def __init__(self, somebody: Person, variables: dict[str, str]) -> None:
         self.home = somebody.home
         self._person = somebody
         self._variables = variables
         self.actions = {*re.findall(r"uses: (actions/\S+)", "".join(path.read_text() for path in FILES.values()))}
-        self.packages = f"--editable {self.home}/project pytest pytest-xdist"  # with what builds the images
+        self.packages = f"--editable {self.home}/project pytest pytest-xdist"  # editable: with the packages that build images
         self.project = source.clone(self.home / "project")
         cluster = self.project / ".github" / "workflows" / "cluster.yml"
         cluster.write_text(cluster.read_text().replace("INVOKE_SETUP_IMAGES: pull", "INVOKE_SETUP_IMAGES: auto"))
 
     def passes(self, workflow: Path, *words: str) -> None:
-        """Run the jobs of a workflow after a push to the repository in which it lies."""
+        """Run the workflow's jobs as if its repository had been pushed, and check that they succeed."""
         folder = workflow.parents[2]
         for command in ("init --initial-branch=main", "add .", "-c user.name=Somebody -c user.email= commit -m all"):
             run(["git", *command.split()], folder)
@@ -107,7 +107,7 @@ def runner(alone: None, clusterless: Tasks, tmp_path: Path) -> Iterator[Runner]:
         (stubs / "unshare").chmod(0o755)
         kept = {name: value for name, value in os.environ.items() if REGISTRIES.fullmatch(name)}
         path = os.pathsep.join([str(stubs), "/usr/local/bin", "/usr/bin", "/bin"])
-        leftovers.restore()  # a person's own images, which the run there puts aside too
+        leftovers.restore()  # the user's own images: the run in the workflow puts them aside too
         yield Runner(somebody, somebody.environment({**kept, "PATH": path, "LANG": "C.UTF-8"}))
         leftovers.put_aside()
 

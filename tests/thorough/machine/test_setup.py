@@ -1,4 +1,4 @@
-"""Setup on a machine that has everything, and what other projects on it need."""
+"""Setup on a machine that already has everything."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What only minikube has: a tunnel, keys to the cluster, and a kubelet that nobody but minikube starts again."""
+"""What only minikube has: a tunnel, keys to the cluster, and a kubelet that only minikube starts again."""
 
 import contextlib
 import os
@@ -41,7 +41,7 @@ test -z "${{DOCKER_HOST:-}}${{DOCKER_CERT_PATH:-}}${{MINIKUBE_ACTIVE_DOCKERD:-}}
 
 @pytest.fixture
 def sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sudo for root, if the machine has none: it runs what it is given."""
+    """A sudo that runs the given command, for root on a machine that has none."""
     if os.geteuid() == 0 and not shutil.which("sudo"):
         program = tmp_path / "sudo"
         program.write_text('#!/bin/sh\n[ "$1" = --validate ] || exec "$@"\n')
@@ -50,10 +50,10 @@ def sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def minikubes(cluster: str) -> list[str]:
-    """The running minikube programs of that cluster."""
+    """Return the command lines of the minikube processes that use the cluster."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):  # it has just ended
+        with contextlib.suppress(OSError):  # the process has just ended
             line = path.read_bytes().split(b"\0")
             if line[0].endswith(b"minikube") and cluster.encode() in line:
                 found.append(str(line))
@@ -127,9 +127,9 @@ def test_a_restart_behind_our_back_a_pasted_stop_and_lost_keys(throwaway: Tasks,
     paste(throwaway("--dry", "stop").stdout)
     assert throwaway.json("status")["state"] == "stopped"
     paste(throwaway("--dry", "start").stdout)
-    throwaway("scale", "traffic")  # which waits for the pods, as minikube's own line does not
+    throwaway("scale", "traffic")  # waits for the pods, unlike minikube's own command
 
-    throwaway.kubeconfig.parent.rename(tmp_path / "gone")  # as with the clone that created the cluster
+    throwaway.kubeconfig.parent.rename(tmp_path / "gone")  # as if the clone that created the cluster were gone
     assert "The keys to cluster" in throwaway("status", code=4).stderr
     throwaway("delete")
     assert docker("ps", "--all", "--quiet", f"--filter=label={PROFILE_LABEL}={throwaway.cluster}") == ""
@@ -151,7 +151,7 @@ def test_an_interrupted_start_cleans_up(
 
 
 def reached(cluster: str, phase: str) -> bool:
-    """Whether a start has come so far: there is a container, or something runs in it."""
+    """Return whether `start` has reached the phase: the container runs or, for "kubelet", kubeadm runs in it."""
     node = client.connect().container(cluster)
     if node is None or node.status != "running":
         return False

@@ -1,4 +1,4 @@
-"""The installed package, and folders with applications of others, for the tests of this folder."""
+"""The installed package, and folders with other applications, for the tests in this folder."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from tests.support.processes import ended, started
 from tests.support.registries import Registry
 from tests.support.run import Run, any_port
 
-LABEL = "app.kubernetes.io/managed-by=kubetasks-"  # of what a project makes, before its name
+LABEL = "app.kubernetes.io/managed-by=kubetasks-"  # on what a project creates, followed by its name
 EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}
 
 
@@ -33,7 +33,7 @@ def build_wheel(source: Path, folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Theirs:
-    """A folder with an application, and how a person uses the package there: `variables` are what that person has set."""
+    """A folder with an application, and how its user runs the package there; `variables` are the user's environment variables."""
 
     name: str
     folder: Path
@@ -43,11 +43,11 @@ class Theirs:
     @property
     def environment(self) -> dict[str, str]:
         paths = [str(self.programs), *os.environ["PATH"].split(os.pathsep)]
-        own = {"INVOKE_APP_PORT": "5000", "INVOKE_APP_REPLICAS": "many"}  # the project's own, whatever they mean there
+        own = {"INVOKE_APP_PORT": "5000", "INVOKE_APP_REPLICAS": "many"}  # the project's own: the package must ignore them
         return {"PATH": os.pathsep.join(paths), "PYTHONPATH": "", **own, **self.variables}
 
     def typed(self, *words: str, code: int = 0, program: str = "kubetasks", **variables: str) -> str:
-        """What the program prints on standard output, and on standard error after it."""
+        """Run the program, and return its standard output followed by its standard error."""
         told = driver.run([str(self.programs / program), *words], self.folder, self.environment | variables, code=code)
         return told.stdout + told.stderr
 
@@ -55,7 +55,7 @@ class Theirs:
         return [str(self.programs / "pytest"), "-q", "-p", "no:randomly", "-p", "no:cacheprovider", *words]
 
     def tested(self, *words: str, code: int = 0, on: dict[str, str] | None = None) -> str:
-        """What pytest prints; `on` is the cluster of others on which it runs."""
+        """Run pytest, on the existing cluster `on` if given, and return what it prints."""
         options = [f"--kubetasks-{name}={value}" for name, value in (on or {}).items() if name != "kubeconfig"]
         environment = self.environment | ({"KUBECONFIG": on["kubeconfig"]} if on else {})
         with started(self.pytest(*words, *options), environment, self.folder) as run:
@@ -64,11 +64,11 @@ class Theirs:
         return told
 
     def shell(self, line: str) -> str:
-        """Run a line that was printed."""
+        """Run a printed command line, and return its output."""
         return driver.run(["bash", "-c", line], self.folder, self.environment, code=None).stdout
 
     def left(self) -> str:
-        """The containers, networks and images with its label, or whose names begin with the application's."""
+        """Return the containers and networks whose names start with the application's, and the images with its label."""
         found = docker("ps", "--all", "--quiet", "--filter", f"name=^{self.name}")
         found += docker("network", "ls", "--quiet", "--filter", f"name=^{self.name}")
         return found + docker("images", "--all", "--quiet", "--filter", f"label={LABEL}{self.name}")
@@ -79,16 +79,14 @@ Begin = Callable[..., Theirs]
 
 @pytest.fixture(scope="session")
 def programs(this_run: Run) -> Path:
-    """The folder of the programs of an environment that has the wheel and what it needs, and nothing of this repository's but
-    the builder: the images of the nodes may have been built with it.
-    """
+    """The programs of an environment with only the wheel, its requirements and the builder, which may have built node images."""
 
     def made() -> dict[str, Any]:
         folder = this_run.folder / "package"
         python = folder / "bin" / "python"
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
         pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--disable-pip-version-check"]
-        pip.append("--no-compile")  # of sixty packages few modules are imported
+        pip.append("--no-compile")  # few modules of the sixty packages are imported
         locked = PROJECT.folder / "requirements" / "test.txt"
         subprocess.run([*pip, "--require-hashes", "--requirement", str(locked)], check=True)
         subprocess.run([*pip, "--no-deps", str(build_wheel(PROJECT.folder, folder))], check=True)
@@ -104,7 +102,7 @@ def programs(this_run: Run) -> Path:
 
 @pytest.fixture(scope="session")
 def on(k8s_cluster: Cluster, this_run: Run) -> dict[str, str]:
-    """The run's cluster, as one that somebody else has and that gets its images from a registry."""
+    """The run's cluster, as an existing one that pulls its images from a registry."""
     name = registry_of(this_run.tasks.cluster)
     registry = Registry(docker("port", name, str(PORT)).strip(), f"{name}:{PORT}", name, "")
     for node in this_run.tasks.nodes():
@@ -114,9 +112,9 @@ def on(k8s_cluster: Cluster, this_run: Run) -> dict[str, str]:
 
 @pytest.fixture
 def begin(this_run: Run, tmp_path: Path, programs: Path) -> Iterator[Begin]:
-    """Make a folder with the files of an application, or with a copy of those of a folder, under a name that no other run has.
+    """Create a folder with the given files of an application, or with a copy of a folder's files, under a unique name.
 
-    `called` is how the files name it.
+    `called` is the application's name in the files.
     """
     names = []
 
@@ -137,10 +135,10 @@ def begin(this_run: Run, tmp_path: Path, programs: Path) -> Iterator[Begin]:
     yield made
     for name in names:
         leftovers.remove(name)
-        docker("image", "prune", "--force", f"--filter=label={LABEL}{name}")  # the stages of builds that failed
+        docker("image", "prune", "--force", f"--filter=label={LABEL}{name}")  # the stages of failed builds
 
 
 def namespaces(cluster: Cluster, owner: Theirs | None = None) -> list[str]:
-    """The cluster's namespaces, or those that the owner's tests have made."""
+    """Return the cluster's namespaces or, if `owner` is given, the ones that its tests created."""
     selector = f"{LABEL}{owner.name}" if owner else ""
     return cluster.kubectl("get", "namespaces", "--output=name", f"--selector={selector}").split()

@@ -1,4 +1,4 @@
-"""The example applications, as their READMEs say, with the package from its wheel."""
+"""The example applications, used as their READMEs say, with the package installed from its wheel."""
 
 import dataclasses
 import re
@@ -20,7 +20,7 @@ networking: {podSubnet: 10.42.0.0/16}
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("throwaway")  # for the place
+@pytest.mark.usefixtures("throwaway")  # takes a place, because the test creates a cluster
 def test_an_application_of_several_images_with_a_database_a_queue_and_a_migration(begin: Begin) -> None:
     shop = begin(EXAMPLES / "shop", "shop")
     (shop.folder / "kind.yaml").write_text(KIND)

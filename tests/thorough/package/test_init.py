@@ -1,4 +1,4 @@
-"""`kubetasks init` in folders that know nothing of it: what it writes passes its own test."""
+"""`kubetasks init` for applications that have never used kubetasks: what it writes passes its own test."""
 
 import shutil
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_what_it_writes_passes_its_own_test(begin: Begin, on: dict[str, str], ap
     assert [path for path in before if not path.read_text().startswith(before[path])] == [], "nothing is overwritten"
     assert f"name{' =' if written == 'pyproject.toml' else ':'} " in (theirs.folder / written).read_text()
     assert "Everything is there already." in theirs.typed("init", "--yes")
-    if app == "asgi":  # the table is enough
+    if app == "asgi":  # the table alone is enough
         (theirs.folder / "tasks.py").unlink()
         shutil.rmtree(theirs.folder / "k8s")
     assert "2 passed" in theirs.tested(on=on)

@@ -1,4 +1,4 @@
-"""The package as others have it: a wheel in an environment of its own, for an application that knows nothing of it."""
+"""The package as its users have it: a wheel in its own environment, for an application unrelated to this repository."""
 
 import os
 import signal
@@ -68,7 +68,7 @@ def make_hello(begin: Begin) -> Theirs:
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("throwaway")  # for the place
+@pytest.mark.usefixtures("throwaway")  # takes a place, because the test creates a cluster
 def test_a_dockerfile_and_two_lines_are_enough_beside_our_own_cluster(hello: Theirs, app: Any) -> None:
     url = hello.typed("up").splitlines()[0]
     assert answers.text(url) == "hello\n"
@@ -95,9 +95,9 @@ def test_a_dockerfile_and_two_lines_are_enough_beside_our_own_cluster(hello: The
     assert "There is no setting INVOKE_KUBETASKS_APP_REPLICA" in told
     (hello.folder / "tasks.py").write_text(OWN_TASK.replace("NAME", hello.name))
     assert hello.typed("greet", program="inv") == "their own blue\n"
-    assert "Example: kubetasks build" in hello.typed("--help", "rmi") + hello.typed("--help", "deploy")
+    assert "Example: kubetasks build" in hello.typed("--help", "deploy")
 
-    others = {one["name"] for one in app.json("status")["others"]}  # those of other tests
+    others = {one["name"] for one in app.json("status")["others"]}  # the clusters of other tests
     assert hello.name not in others, "each lists the clusters of its own project"
     assert hello.typed("clean", "--all").splitlines()[-1] == "Clean."
     assert hello.left() == ""
@@ -112,7 +112,7 @@ def test_the_fixtures_serve_under_xdist_and_keep_what_others_have(hello: Theirs,
 
 @pytest.mark.exhaustive
 @pytest.mark.long
-@pytest.mark.usefixtures("throwaway")  # for the place: they create two clusters at once
+@pytest.mark.usefixtures("throwaway")  # takes one place, for two clusters at once
 def test_two_projects_at_once_each_have_clusters_of_their_own_and_leave_nothing(hello: Theirs, begin: Begin) -> None:
     other = make_hello(begin)
     with started(hello.pytest("-n2", f"--deselect={OF_ITS_OWN}"), hello.environment, hello.folder) as first:
@@ -123,7 +123,7 @@ def test_two_projects_at_once_each_have_clusters_of_their_own_and_leave_nothing(
 
 @pytest.mark.exhaustive
 @pytest.mark.long
-@pytest.mark.usefixtures("throwaway")  # for the place
+@pytest.mark.usefixtures("throwaway")  # takes a place, because the test creates a cluster
 def test_the_next_run_removes_what_a_killed_one_left_and_keeps_a_failed_test_if_it_is_told_to(
     hello: Theirs, k8s_cluster: Cluster, on: dict[str, str]
 ) -> None:

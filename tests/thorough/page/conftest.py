@@ -1,4 +1,4 @@
-"""The fixtures of tests of the page, which need no engine."""
+"""Fixtures for the tests of the page and the website, which need no engine."""
 
 import pytest
 
@@ -7,4 +7,4 @@ from tests.support.browser import browser, open_page  # noqa: F401
 
 @pytest.fixture(autouse=True)
 def engine_lock() -> None:
-    """They run beside a test that has the engine alone."""
+    """Take no lock: these tests may run next to one that has the engine to itself."""

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.support.browser import PHONE, OpenPage, accessible
 from tests.unit.simple_server.process import Server, running
 
-PAUSE = 200  # milliseconds between two requests of live mode
+PAUSE = 200  # milliseconds between two requests in live mode
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def url(server: Server) -> str:
 
 @pytest.fixture
 def open_page(server: Server, open_page: OpenPage) -> OpenPage:  # noqa: ARG001
-    """The server ends after the pages that ask it."""
+    """Close the pages before the server stops."""
     return open_page
 
 
@@ -51,7 +51,7 @@ def test_live_mode_can_be_switched_on_and_off(open_page: OpenPage, url: str) -> 
     asked = count(page)
     for _ in range(5):
         page.clock.run_for(PAUSE)
-        page.evaluate("fetch('/healthz').then(response => response.ok)")  # as long as a request that still goes on
+        page.evaluate("fetch('/healthz').then(response => response.ok)")  # takes as long as a request that is still in flight
     page.reload()
     assert count(page) - asked <= 2, "the reload, and the request that was in flight"
 

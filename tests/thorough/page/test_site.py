@@ -1,4 +1,4 @@
-"""The website of the documentation, built as `inv docs` builds it: in Chromium, by keyboard, on a phone, in both schemes."""
+"""The documentation website, as `inv docs` builds it: in Chromium, by keyboard, on a phone, in both colour schemes."""
 
 import re
 import threading
@@ -14,7 +14,7 @@ from tasks import ns
 from tests.support.browser import PHONE, OpenPage, accessible
 
 PAGES = ("index", "tutorial", "tasks", "use")
-STOPS = 10  # of the Tab key, at most, from the beginning of a page to its search
+STOPS = 10  # Tab presses, at most, from the top of a page to its search box
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(built: Path) -> Iterator[str]:
-    """The address at which the site is served."""
+    """The URL of the served site."""
     with site.server(0, built) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -63,7 +63,7 @@ def test_the_search_works_from_the_files_alone(built: Path, open_page: OpenPage)
 
 
 def search(shown: Page, word: str) -> None:
-    """Search for a word of the tutorial, by keyboard, and open the page."""
+    """Search for a word with the keyboard, and open the tutorial from the results."""
     box = shown.get_by_role("textbox", name="Search")
     for _ in range(STOPS):
         if box.evaluate("box => box === document.activeElement"):

@@ -1,4 +1,4 @@
-"""Fault injection: the service excludes a pod that is not ready, and a pod that crashes restarts."""
+"""Fault injection: the service excludes a pod that is not ready, and a crashed pod restarts."""
 
 import http.client
 import json
@@ -13,7 +13,7 @@ from tests.support.driver import Tasks
 from tests.support.eventually import SECONDS, answer, eventually
 from tests.support.marks import every_provider
 
-MANY = 600  # requests: more than follow the crash
+MANY = 600  # requests: more than are sent after the crash
 CAUSE = "import urllib.request as r; r.urlopen(r.Request('http://127.0.0.1:8080/fault/{name}', method='POST'))"
 
 pytestmark = every_provider
@@ -26,14 +26,14 @@ def cause(app: Tasks, pod: str, name: str) -> None:
 
 @eventually(SECONDS)
 def diagnosed(app: Tasks, problem: str) -> None:
-    """`diagnose` names the problem, once it has lasted."""
+    """Wait until `diagnose` reports the problem, after its grace period."""
     told = app("diagnose", "--json", code=None)
     assert (told.code, json.loads(told.stdout)["code"]) == (RolloutError.code, problem)
 
 
 @eventually(SECONDS)
 def restarted(app: Tasks) -> str:
-    """Return the pod that restarted, once both are ready."""
+    """Wait until one pod has restarted and both are ready, and return the one that restarted."""
     pods = {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0] for pod in app.get("pods")["items"]}
     assert sorted(status["restartCount"] for status in pods.values()) == [0, 1]
     assert all(status["ready"] for status in pods.values())

@@ -1,4 +1,4 @@
-"""A rollout that cannot succeed: named with its code on one screen, while what served goes on serving, and taken back."""
+"""A rollout that cannot succeed: reported on one screen with its code, while the old revision serves, and rolled back."""
 
 import json
 from contextlib import suppress
@@ -28,18 +28,18 @@ clusters: [{{name: theirs, cluster: {{server: "https://127.0.0.1:9"}}}}]
 contexts: [{{name: theirs, context: {{cluster: theirs, user: theirs}}}}]
 users: [{{name: theirs, user: {{token: {token}}}}}]
 """
-NO_GRACE = ("image-pull", "volume-mount", "quota")  # their own would be 20 and 10 s
+NO_GRACE = ("image-pull", "volume-mount", "quota")  # their grace periods would be 20 and 10 s
 
 
 def change(app: Tasks, **container: Any) -> None:
-    """Change the deployment's container behind the tasks' back. What it mounts is a ConfigMap that is not there."""
+    """Change the deployment's container behind the tasks' back. Its volume mounts refer to ConfigMaps that do not exist."""
     volumes = [{"name": one["name"], "configMap": {"name": one["name"]}} for one in container.get("volumeMounts", [])]
     template = {"spec": {"containers": [{"name": "simple-server", **container}], "volumes": volumes}}
     app.kubectl("patch", "deployment", "simple-server", "--patch", json.dumps({"spec": {"template": template}}))
 
 
 def screen(ended: Ended) -> list[str]:
-    """The lines of the diagnosis that a task ended with."""
+    """Return the lines of the diagnosis with which a task ended."""
     lines = ended.stderr.splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith("  code "))
     return lines[start - 1 :]
@@ -105,7 +105,7 @@ def test_no_secret_no_variable_no_token_and_no_password_of_a_proxy_is_shown(
     assert "crash-loop" in told.stdout
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://user:{PLANTED}@127.0.0.1:9")
-    crashing = app.typed("--echo", "build", "deploy", code=RolloutError.code)  # another field manager's patch stays
+    crashing = app.typed("--echo", "build", "deploy", code=RolloutError.code)  # they leave another field manager's patch in place
     behind = [crashing, app.typed("doctor"), app.typed("status")]
     theirs = tmp_path / "kubeconfig"
     theirs.write_text(TOKEN.format(token=PLANTED))
@@ -118,7 +118,7 @@ def test_no_secret_no_variable_no_token_and_no_password_of_a_proxy_is_shown(
     assert PLANTED not in Path(details).read_text()
     read = 0
     for log in Path(details).parent.glob("*.log"):
-        with suppress(FileNotFoundError):  # another test removes its own
+        with suppress(FileNotFoundError):  # another test may have removed its own log
             assert PLANTED not in log.read_text(errors="replace"), log.name
             read += 1
     assert read > 0, "the file with the details is one of them"
