@@ -16,11 +16,11 @@ from tasks import PROJECT
 def configured(
     folder: Path = PROJECT.folder, environment: Mapping[str, str] | None = None, project: Project = PROJECT, **changes: Any
 ) -> Settings:
-    """The default settings of a project, as if it were in that folder, with `changes`."""
+    """Return a project's default settings with `changes`, as if it were in `folder`."""
     there = dataclasses.replace(project, folder=folder)
     return dataclasses.replace(settings.read(there, settings.DEFAULTS, environment or {}), **changes)
 
 
 def door(*, dry: bool = False) -> Door:
-    """Through which everything goes, with a report of its own."""
+    """Return a door with a report of its own."""
     return Door(Report(), dry=dry)

@@ -1,4 +1,4 @@
-"""Messages are in the words of this repository's project, as when its tasks run."""
+"""Messages use the words of this repository's project, as when its tasks run."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What fails in the place of something else."""
+"""Stand-ins that fail."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,5 +6,5 @@ from unittest.mock import Mock
 
 
 def raising(error: BaseException) -> Callable[..., Any]:
-    """A function that raises that, whatever it is given."""
+    """Return a function that raises `error`, whatever its arguments."""
     return Mock(side_effect=error)

@@ -1,4 +1,4 @@
-"""The benchmarks on a machine that lacks what they need, and the page that they write."""
+"""The page that the benchmarks write their figures to."""
 
 import re
 import runpy

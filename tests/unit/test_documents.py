@@ -16,11 +16,11 @@ DOCUMENTS = [
 FOLDERS = ".ci ci .github benchmarks docs images k8s kubetasks nodeimages requirements simple_server tests".split()
 NAMES = {path.name for folder in FOLDERS for path in (PROJECT.folder / folder).rglob("*")}
 PATH = re.compile(r"(?:[\w.-]+/)*[\w.-]+(?:/|\.(?:py|md|ya?ml|toml|ini|mod|sum|txt|png))")
-OTHERS = re.compile(r"invoke\.yaml|reports/.*|\.venv/.*|.*MINOR.*")  # a person's own, generated, or a stand-in
+OTHERS = re.compile(r"invoke\.yaml|reports/.*|\.venv/.*|.*MINOR.*")  # the user's own, generated, or a placeholder
 
 
 def paths(text: str) -> list[str]:
-    """Whatever in backticks looks like a path of the repository."""
+    """Return everything in backticks that looks like a path in the repository."""
     prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     quoted = re.findall(r"`([^`\n]+)`", prose)
     return [word for word in quoted if PATH.fullmatch(word) and not OTHERS.fullmatch(word)]
@@ -28,7 +28,7 @@ def paths(text: str) -> list[str]:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT.folder)))
 def test_every_path_in_a_document_exists(document: Path) -> None:
-    # the glossary leaves kubetasks/ out, a folder's own document the folder, and prose may name a file or a folder alone
+    # the glossary omits kubetasks/, a folder's own document omits the folder, and prose may give only a name
     roots = (PROJECT.folder, PROJECT.folder / "kubetasks", document.parent)
     longer = [path for path in paths(document.read_text()) if path.rstrip("/") not in NAMES]
     assert [path for path in longer if not any((root / path).exists() for root in roots)] == []

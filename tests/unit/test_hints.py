@@ -1,4 +1,4 @@
-"""Each hint of the package names what is there, for any project: its tasks, options, variables, pages and files, and not ours."""
+"""Each hint in the package names only what exists in any project: its own tasks, options, variables, pages and files."""
 
 import ast
 import re
@@ -22,14 +22,14 @@ from tasks import PROJECT, ns
 
 PACKAGE = Path(application.__file__).parents[1]
 CORE = ("--echo", "--dry", "--yes", "--help", "--list")  # options before a task
-SAMPLE = "1"  # in the place of a value
-WORD = re.compile(r"\{(INV|INVOKE|DOCS|DEPLOYMENT|MENDED)\}", re.IGNORECASE)  # of words.py, in a text or in a template
+SAMPLE = "1"  # stands for a value
+WORD = re.compile(r"\{(INV|INVOKE|DOCS|DEPLOYMENT|MENDED)\}", re.IGNORECASE)  # the words of words.py, in a string or a template
 OF_OURS = re.compile(r"\./inv|INVOKE_(CLUSTER|APP|SETUP)_|docs/|k8s/\w")
 PAGE = re.compile(r"(?<![\w/])((?:/[\w./-]+/)?docs/[a-z-]+\.md)(?:#([a-z-]+))?")
 
 
 def told(part: ast.expr) -> str:
-    """A part of a text that is put together; a word of words.py in braces."""
+    """Return the text of a part of an f-string: a word of words.py in braces, SAMPLE for any other value."""
     if isinstance(part, ast.Constant):
         return str(part.value)
     name = part.value.id if isinstance(part, ast.FormattedValue) and isinstance(part.value, ast.Name) else ""
@@ -37,7 +37,7 @@ def told(part: ast.expr) -> str:
 
 
 def texts(file: Path) -> Iterator[tuple[int, str]]:
-    """The texts of a module, with the number of their line; docstrings are not told as hints."""
+    """Yield the strings of a module with their line numbers, except docstrings."""
     tree = ast.parse(file.read_text())
     nodes = list(ast.walk(tree))
     left_out = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
@@ -68,7 +68,7 @@ PROJECTS = {
 
 
 def wrong(project: Project, tasks: Collection, text: str) -> list[str]:
-    """What a hint names, and is not there."""
+    """Return everything that a hint names and that does not exist."""
     variables = {project.variable(section, name) for section, names in DEFAULTS.items() for name in names}
     found = [name for name in re.findall(r"INVOKE_\w+\w", text) if name not in variables]
     found += [word for command in commands(project, text) if (word := unknown(tasks, command))]
@@ -82,13 +82,13 @@ def wrong(project: Project, tasks: Collection, text: str) -> list[str]:
 
 
 def commands(project: Project, text: str) -> list[list[str]]:
-    """The words after each command of the project."""
+    """Return the words after each mention of the project's command."""
     parts = re.split(rf"(?<![\w./-]){re.escape(project.command)} ", text)[1:]
     return [re.split(r"[;,`)\n]", part)[0].split() for part in parts]
 
 
 def unknown(tasks: Collection, words: list[str]) -> str:
-    """The first word of a command that is neither a task nor an option of it; what follows is prose."""
+    """Return the first word of a command that is neither a task nor one of its options, or ""; prose may follow a task."""
     known = {**{name: tasks[name] for name in tasks.task_names}, "init": init}
     task = None
     for word in words:
@@ -128,7 +128,7 @@ def test_the_help_of_a_task_names_what_is_there(tmp_path: Path, options: dict[st
 
 
 def test_a_message_has_no_word_that_only_this_repository_has() -> None:
-    modules = [file for file in PACKAGE.rglob("*.py") if file.parent.name != "tasks"]  # whose help is put into other words
+    modules = [file for file in PACKAGE.rglob("*.py") if file.parent.name != "tasks"]  # their help is reworded for each project
     found = {text for file in modules for _, text in texts(file) if OF_OURS.search(text)}
     assert found == {"./inv"}, "the name that the program has here"
 
@@ -142,7 +142,7 @@ def test_what_is_wrong_with_a_table_names_a_page_that_is_there(tmp_path: Path, c
 
 
 def test_only_the_help_of_the_tasks_knows_the_name_of_our_application() -> None:
-    others = "|".join((TOOL.name, *REPOSITORIES))  # which begin with it
+    others = "|".join((TOOL.name, *REPOSITORIES))  # they start with it
     quoted = rf"""["'][^"'\n]*{PROJECT.application.name}"""
     modules = {str(path.relative_to(PACKAGE)): path.read_text() for path in PACKAGE.rglob("*.py")}
     knowing = [name for name, text in modules.items() if re.search(quoted, re.sub(others, "", text))]

@@ -1,4 +1,4 @@
-"""The first step of all: `./inv` installs .venv and runs the tasks in it, wherever the clone is, or says what is in the way."""
+"""The very first step: `./inv` installs .venv and runs the tasks in it, wherever the clone is, or says what prevents it."""
 
 import os
 import select
@@ -10,7 +10,7 @@ import pytest
 
 from tasks import PROJECT
 
-# Stands for each Python: it adds what it is asked for to $LOG, waits in pip for $GATE and kills its
+# Stands in for each Python: it appends each step to $LOG, waits in pip for a line from $GATE, and kills its
 # process group, as Ctrl-C would, after the step $KILL.
 PYTHON = """\
 step=$2
@@ -31,7 +31,7 @@ WAITING = "Another ./inv is creating .venv: waiting for it ...\n"
 
 
 class Clone:
-    """A checkout without .venv, and beside it a bin/ that is the whole PATH."""
+    """A clone without .venv; the bin/ beside it is the whole PATH."""
 
     def __init__(self, home: Path) -> None:
         self.home, self.folder, self.bin, self.log = home, home / "clone", home / "bin", home / "log"
@@ -51,7 +51,7 @@ class Clone:
 
     def program(self, name: str, script: str) -> None:
         path = self.bin / name
-        path.unlink(missing_ok=True)  # else the script would be written through a link
+        path.unlink(missing_ok=True)  # otherwise the script would be written through a link
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
 
@@ -102,7 +102,7 @@ def installed(clone: Clone) -> Clone:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Every file below, to see that nothing was touched."""
+    """Return the content of every file below, to check that nothing was touched."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
@@ -177,7 +177,7 @@ def test_any_character_may_be_in_the_path_and_in_the_arguments(tmp_path: Path) -
     subprocess.run(["sh", "-c", command], check=True, cwd=tmp_path)
     assert (clone.folder / ".venv.kept").is_dir()
     for _ in range(2):
-        ended = clone.inv(clone.folder / "inv", *argv, cwd=tmp_path, PYTHONSAFEPATH="1")  # which would hide kubetasks
+        ended = clone.inv(clone.folder / "inv", *argv, cwd=tmp_path, PYTHONSAFEPATH="1")  # it would hide kubetasks
         assert ended.stdout.split("\0")[:-1] == [str(clone.folder), *argv]
     assert clone.calls.count("pip") == 1
 
@@ -229,7 +229,7 @@ def test_a_failed_installation_is_told_and_tried_again(clone: Clone, step: str, 
 def test_of_two_at_once_one_installs_and_the_other_waits(clone: Clone) -> None:
     gate = clone.home / "gate"
     os.mkfifo(gate)
-    opened = os.open(gate, os.O_RDWR)  # blocks neither side; pip reads from it until a line comes
+    opened = os.open(gate, os.O_RDWR)  # opened for both, so that no side blocks; pip waits for a line
     runs = []
     try:
         for says, waits in ((CREATING, str(gate)), (WAITING, "")):
@@ -258,7 +258,7 @@ def test_without_flock_it_goes_on(clone: Clone, flock: str) -> None:
 
 @pytest.fixture
 def unprivileged() -> list[str]:
-    """What makes root respect the permissions of its own files."""
+    """A command prefix that makes root respect file permissions; empty for other users."""
     if os.geteuid():
         return []
     program = shutil.which("setpriv")

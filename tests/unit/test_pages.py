@@ -1,4 +1,4 @@
-"""What the runner of pages makes of a page, with a real shell but no cluster; and code that pages quote."""
+"""The program that runs pages, with a real shell but no cluster; and the code that pages quote."""
 
 import inspect
 import os
@@ -51,7 +51,7 @@ last
 
 
 def run(tmp_path: Path, text: str, *, update: bool = False) -> str:
-    """Run a page; return what it is afterwards."""
+    """Run a page; return its text afterwards."""
     page = tmp_path / "page.md"
     page.write_text(text)
     with pages.shell(tmp_path, dict(os.environ)) as bash, pages.shell(tmp_path, dict(os.environ)) as beside:
@@ -125,7 +125,7 @@ def test_a_block_that_cannot_be_read_is_refused(block: list[str]) -> None:
 
 
 def test_pages_quote_the_code_as_it_is() -> None:
-    """```python PACKAGE.MODULE:NAME quotes an object of the code, ```yaml FILE and ```dockerfile FILE a whole file."""
+    """```python PACKAGE.MODULE:NAME quotes an object of the code; ```yaml FILE and ```dockerfile FILE quote a whole file."""
     text = "".join(document.read_text() for document in DOCUMENTS)
     quoted = re.findall(r"^```python ([\w.:]+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert quoted

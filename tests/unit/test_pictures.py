@@ -1,4 +1,4 @@
-"""Pictures in docs/: they say what they show, read in light and dark, and need nothing from elsewhere."""
+"""Pictures in docs/: they describe themselves, are legible in light and dark, and load nothing from elsewhere."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -19,7 +19,7 @@ EACH_PICTURE = pytest.mark.parametrize("picture", PICTURES, ids=lambda path: pat
 
 
 def contrast(one: str, other: str) -> float:
-    """The contrast ratio of two colours, as WCAG defines it."""
+    """Return the contrast ratio of two colours, as WCAG defines it."""
     low, high = sorted(map(luminance, (one, other)))
     return (high + 0.05) / (low + 0.05)
 

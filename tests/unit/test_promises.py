@@ -1,5 +1,5 @@
 """Each sentence of the README, and of docs/use.md up to its settings, has tests that show it, marked with its first words, or a
-reason why none does, in tests/README.md.
+reason in tests/README.md why it has none.
 """
 
 import ast
@@ -12,12 +12,12 @@ import pytest
 from tasks import PROJECT
 
 TESTS = Path(__file__).parents[1]
-TESTED = "tested"  # in a row: a part of the sentence is
+TESTED = "tested"  # in a row: tests show part of the sentence
 MEASURED = re.compile(r"measured \(\[[^]]+\]\([^)]+\)\)")  # with a link to the figure
 
 
 def sentences(readme: str) -> list[str]:
-    """The README's sentences, and the rows of its tables, without code, headings and images."""
+    """Return the README's sentences and the rows of its tables, without code, headings and images."""
     found: list[str] = []
     prose = re.sub(r"^```.*?^```", "", readme, flags=re.MULTILINE | re.DOTALL)
     for section in re.split(r"^#+ ", prose, flags=re.MULTILINE):
@@ -31,7 +31,7 @@ def sentences(readme: str) -> list[str]:
 
 
 def faults(promises: list[str], page: str, marked: Collection[str]) -> list[str]:
-    """What is wrong with the words that tests are marked with and with the page's table, each with the sentence or the words."""
+    """Return what is wrong with the marks of tests and with the page's table, each with the sentence or the words."""
     section = page.partition("\n## Promises\n")[2].partition("\n## ")[0]
     introduction, _, table = section.partition("\n|")
     rows = [line.strip("| ").partition(" | ")[::2] for line in table.splitlines()[2:] if line]
@@ -55,7 +55,7 @@ def faults(promises: list[str], page: str, marked: Collection[str]) -> list[str]
 
 
 def marks(folder: Path) -> dict[str, set[str]]:
-    """The tests in a folder, by their ids below tests/, each with the words that it is marked with."""
+    """Return the words that each test in a folder is marked with, by its id below tests/."""
     found: dict[str, set[str]] = {}
     for path in folder.rglob("test_*.py"):
         for test in ast.parse(path.read_text()).body:

@@ -1,4 +1,4 @@
-"""What others may use: changing it here means changing it for them."""
+"""The public interface: a change here is a change for its users."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""Values go down, not the run: a signature or a field below the pipeline says what a function or a class needs."""
+"""Below the pipeline, functions and classes get the values that they need, not the whole run."""
 
 import ast
 import re
@@ -10,14 +10,14 @@ from kubetasks.project import application
 
 PACKAGE = Path(application.__file__).parents[1]
 BELOW = ("engine", "kube", "providers", "setup", "terminal")
-# where a provider or a requirement is chosen
+# these choose a provider or a requirement
 CHOOSE = {"providers/__init__.py"} | {
     f"setup/{name}.py" for name in ("requirements", "inventory", "install", "downloads", "removal")
 }
 
 
 def named(annotation: ast.expr | None) -> set[str]:
-    """The types in an annotation, quoted or not."""
+    """Return the types in an annotation, quoted or not."""
     return set(re.findall(r"\w+", ast.unparse(annotation))) if annotation else set()
 
 
@@ -25,7 +25,7 @@ def named(annotation: ast.expr | None) -> set[str]:
 def test_no_function_or_class_gets_the_run_or_the_report_and_settings_only_choose(file: Path) -> None:
     wanted = set[str]()
     for part in ast.walk(ast.parse(file.read_text())):
-        if isinstance(part, ast.AnnAssign):  # a field among them
+        if isinstance(part, ast.AnnAssign):  # fields included
             wanted |= named(part.annotation)
         if isinstance(part, ast.FunctionDef):
             given = part.args

@@ -1,4 +1,4 @@
-"""The action for other repositories: its steps are run as GitHub runs them, with stand-ins for pip and kubetasks."""
+"""The action for other repositories: its steps run as on GitHub, with stand-ins for pip and kubetasks."""
 
 import os
 import re
@@ -16,7 +16,7 @@ STAND_IN = """\
 #!/bin/sh
 echo "${PWD##*/}: ${0##*/} $* ($#) $INVOKE_KUBETASKS_CLUSTER_KUBERNETES $INVOKE_KUBETASKS_CLUSTER_PROVIDER" >>"$CALLS"
 """
-BASH = ("bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c")  # GitHub's for `shell: bash`
+BASH = ("bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c")  # how GitHub runs `shell: bash`
 HARM = "$(touch harm) ; touch harm"
 KUBERNETES, PROVIDER = "INVOKE_KUBETASKS_CLUSTER_KUBERNETES", "INVOKE_KUBETASKS_CLUSTER_PROVIDER"
 

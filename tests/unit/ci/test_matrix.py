@@ -1,4 +1,4 @@
-"""What `test` plans to run, and what it says afterwards; and that every place names the same versions."""
+"""What `test` plans to run and reports afterwards; and whether every place names the same versions."""
 
 import configparser
 import platform
@@ -90,7 +90,7 @@ def run(jobs: list[Job]) -> list[Result]:
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """The commands, where there is Python 3.11 alone; nothing runs, and type fails."""
+    """The commands on a machine that has only Python 3.11: they are recorded instead of run, and type fails."""
     lines: list[str] = []
 
     def find_python(argv: list[str], **_more: object) -> str:
@@ -110,7 +110,7 @@ def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
 @pytest.fixture
 def complete(monkeypatch: pytest.MonkeyPatch, given: list[str]) -> list[str]:
-    """The same, where there is what the clusters and the page need."""
+    """Like `given`, on a machine that also has what the clusters and the page need."""
     monkeypatch.setattr(inventory, "look", lambda *_: [inventory.Item("node image", True, "node:1")])
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(shell, "run", lambda _argv: "Chromium 1.2 built on Debian")
@@ -191,7 +191,7 @@ def test_a_suite_that_could_not_begin_or_was_killed_has_failed_and_no_file_count
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: str
 ) -> None:
     report = tmp_path / "py311.xml"
-    report.write_text(JUNIT)  # of the last run
+    report.write_text(JUNIT)  # from an earlier run
 
     def end(*_words: object, **_more: object) -> int:
         if written:

@@ -1,4 +1,4 @@
-"""Where an image with a Python comes from, decided without an engine and a registry."""
+"""Where a Python image comes from, decided without an engine or a registry."""
 
 from pathlib import Path
 
@@ -20,12 +20,12 @@ UNBUILT = "No available Debian release has Python 3.12, so that it cannot be bui
 
 
 class Pulling(FakeEngine):
-    """One that reaches a registry."""
+    """An engine that can reach a registry."""
 
 
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was pulled or built, by name."""
+    """The names of the images that were pulled or built."""
     made: list[str] = []
 
     def build(_engine: object, _settings: object, _report: object, _wanted: object, debian: str, package: str) -> str:

@@ -1,4 +1,4 @@
-"""The website of the documentation as its task builds and serves it, without Sphinx."""
+"""The documentation website, as its task builds and serves it, without Sphinx."""
 
 from pathlib import Path
 

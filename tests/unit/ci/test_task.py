@@ -1,4 +1,4 @@
-"""`test` as a CI calls it: its exit code, and the page of its job. Only tox and the engine are stand-ins."""
+"""`test` as CI calls it: its exit code, and the job's summary page. Only tox and the engine are stand-ins."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.tasks.test_command_line import python
 
-# The reports of the run that this test is part of stay, and its clone may be mounted to be read only.
+# Keep the reports of the run that this test is part of; its clone may also be mounted read-only.
 PROGRAM = """\
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Rules that the workflows of GitHub Actions keep, and their own commands, with stand-ins for the programs that they call."""
+"""Rules that the GitHub Actions workflows follow, and their own commands, with stand-ins for the programs that they call."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def needed(name: str, job: str) -> set[str]:
 
 
 def run(folder: Path, script: str, programs: dict[str, str], **variables: str) -> "subprocess.CompletedProcess[str]":
-    """Run the script of a step as GitHub does, in `folder`, with a shell script for each program."""
+    """Run a step's script as GitHub does, in `folder`, with a shell script for each program."""
     (bin_folder := folder / "bin").mkdir()
     for name, text in programs.items():
         (bin_folder / name).write_text(f"#!/bin/sh\n{text}\n")

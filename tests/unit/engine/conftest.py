@@ -1,4 +1,4 @@
-"""An engine that expects exactly these requests and checks that at the end, as a server on a socket that DOCKER_HOST names."""
+"""A fake engine on the socket in DOCKER_HOST, which expects an exact list of requests and checks at the end that it got them."""
 
 import http.server
 import json
@@ -17,14 +17,14 @@ Exchange = tuple[str, int, Any]  # method, path and query; status; answer
 
 
 class Script:
-    """The requests that are expected, each with its answer, and the bodies that came."""
+    """The expected requests with their answers, and the requests and bodies that arrived."""
 
     def __init__(self) -> None:
-        self.version = "1.48"  # of its API
+        self.version = "1.48"  # of the engine's API
         self.expected: list[Exchange] = []
         self.asked: list[str] = []
         self.bodies: list[Any] = []
-        self.ends = False  # in the middle of an answer
+        self.ends = False  # whether the connection ends in the middle of an answer
 
     def answer(self, request: str, body: Any) -> tuple[int, Any]:
         self.asked.append(request)
@@ -38,7 +38,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        wbufsize = -1  # an answer is sent whole: whoever reads its first line alone may close the connection
+        wbufsize = -1  # send each answer whole: a client that reads only its first line may close the connection
 
         def _answer(self) -> None:
             parts = urlsplit(self.path)
@@ -50,9 +50,9 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
             self.send_response(status)
             self.send_header("Api-Version", made.version)
             self.send_header("Builder-Version", "2")
-            self.send_header("X-Docker-Container-Path-Stat", "e30=")  # of a file in a container
+            self.send_header("X-Docker-Container-Path-Stat", "e30=")  # for a file in a container
             self.send_header("Content-Type", "application/octet-stream" if isinstance(answer, bytes) else "application/json")
-            if data and status == 200:  # what comes bit by bit; the SDK takes anything else for an error
+            if data and status == 200:  # chunked, like a stream: the SDK takes any other body for an error
                 self.send_header("Transfer-Encoding", "chunked")
                 data = b"%x\r\n%b\r\n%b" % (len(data), data, b"" if made.ends else b"0\r\n\r\n")
             else:

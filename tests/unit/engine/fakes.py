@@ -1,4 +1,4 @@
-"""An engine that only remembers; the real one runs in tests/core and tests/thorough."""
+"""A fake engine, which only keeps records; tests/core and tests/thorough use a real one."""
 
 import dataclasses
 from collections.abc import Callable
@@ -20,15 +20,15 @@ class Container:
 
 
 def ports(**mapped: str) -> dict[str, Any]:
-    """What an engine says of the ports of a container: `p80="8080"` is its port 80."""
+    """Return how an engine describes a container's mapped ports: `p80="8080"` maps its port 80 to the host's 8080."""
     return {"PortBindings": {f"{name[1:]}/tcp": [{"HostPort": port}] for name, port in mapped.items()}}
 
 
 class FakeEngine:
-    """Stands for kubetasks.engine.client.Engine, with those images.
+    """Stands in for kubetasks.engine.client.Engine, with the given images.
 
-    `on_run` is called with what is run in a node, `on_look` before containers are looked for, and `building` with what is to be
-    called for each line of a build's output.
+    `on_run` is called with each command that is run in a node, `on_look` before each lookup of containers, and `building` with
+    the callback for the lines of a build's output.
     """
 
     def __init__(self, *images: str) -> None:
@@ -36,14 +36,14 @@ class FakeEngine:
         self.nodes: dict[str, Container] = {}
         self.volumes: dict[str, dict[str, str]] = {}
         self.networks: dict[str, dict[str, str]] = {}
-        self.images = {name: name for name in images}  # and the id of each: the name that it was built under
-        self.used: list[str] = []  # by these containers
-        self.created: list[Created] = []  # the clusters in it
+        self.images = {name: name for name in images}  # name: id; a built image's id is its first name
+        self.used: list[str] = []  # the containers that use any image
+        self.created: list[Created] = []  # the clusters in this engine
         self.built: list[str] = []
         self.files: set[str] = set()
-        self.ends = False  # a node ends as soon as it is started
+        self.ends = False  # whether a node exits as soon as it is started
         self.kubelet = True
-        self.buildkit = False  # it tells docker to build with it
+        self.buildkit = False  # whether it asks docker to build with BuildKit
         self.loaded: list[str] = []
         self.pushed: list[str] = []
         self.ran: list[tuple[str, ...]] = []

@@ -1,4 +1,4 @@
-"""Which container engine is used, and what is said if it cannot be."""
+"""Which container engine is used, and the error if it cannot be."""
 
 import hashlib
 import json
@@ -102,7 +102,7 @@ def test_why_one_that_was_named_cannot_be_reached_is_said(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("address", "here"),
     [
-        ("http+docker://localhost", True),  # what the SDK makes of unix:///var/run/docker.sock
+        ("http+docker://localhost", True),  # the SDK's base URL for unix:///var/run/docker.sock
         ("http://127.0.0.1:2375", True),
         ("http+docker://ssh", False),
         ("https://192.0.2.1:2376", False),

@@ -1,4 +1,4 @@
-"""Builds with BuildKit: a program named docker on PATH. The tests on clusters have one with the engine's own BuildKit."""
+"""Builds with BuildKit, with a fake docker program on PATH. The tests on clusters build with the engine's own BuildKit."""
 
 import io
 import sys
@@ -21,13 +21,13 @@ print(sys.argv[1:], os.environ["DOCKER_HOST"], os.environ["DOCKER_BUILDKIT"], sy
 
 
 def engine(image: str | None = "sha256:1") -> Any:
-    """An engine that has that image after the build."""
+    """Return an engine in which the built image has the id `image`, or is missing if None."""
     return SimpleNamespace(variables=VARIABLES, owner=Owner("app-tasks"), image_id=lambda _reference: image)
 
 
 @pytest.fixture
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Make a program named docker of Python lines."""
+    """Return a function that puts a docker program, written in Python, on PATH."""
 
     def make(lines: str) -> None:
         program = tmp_path / "docker"

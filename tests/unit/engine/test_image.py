@@ -1,4 +1,4 @@
-"""The build id: the same for the same source, another for any other."""
+"""The build id, which is the same for the same source and differs for any other; and how an image is built."""
 
 import dataclasses
 import os
@@ -24,7 +24,7 @@ from tests.unit.failing import raising
 
 
 def source(folder: Path, change: Callable[[Path], object] = lambda _folder: None) -> IO[bytes]:
-    """What an image of a small source, changed, is built from."""
+    """Write a small source, apply `change` to it, and return its build context."""
     folder.mkdir()
     (folder / "Dockerfile").write_text("FROM x")
     (folder / "app.py").write_text("1")
@@ -44,7 +44,7 @@ CHANGES: list[Callable[[Path], object]] = [
 
 
 def current(folder: Path, dockerfile: str = "FROM scratch\n", base: str = "base") -> image.Image:
-    """The image of the application, as if that folder were its source."""
+    """Write a Dockerfile, and return the application's image as if `folder` were its source."""
     (folder / "Dockerfile").write_text(dockerfile, encoding="latin-1")
     return image.current(built_from(folder), base)
 
@@ -86,7 +86,7 @@ def test_it_is_packed_as_docker_build_does_and_everybody_may_read_it_whatever_th
     (folder / "link").symlink_to("nowhere")
     (folder / "parent").symlink_to("..")
     (tmp_path / ".state" / "shop").mkdir(parents=True)
-    (tmp_path / ".state" / "shop" / "kubeconfig").write_text("a key")  # of a cluster, and no part of an image
+    (tmp_path / ".state" / "shop" / "kubeconfig").write_text("a key")  # a cluster's, so it must not get into the image
     with tarfile.open(fileobj=current(tmp_path).content) as archive:
         entries = archive.getmembers()
     assert {entry.name: (entry.type, entry.linkname or entry.mode) for entry in entries} == {
@@ -140,7 +140,7 @@ REFUSING = raising(BuildKitNeededError("Building it failed: the --mount option r
 
 @pytest.fixture
 def engine() -> Any:
-    """An engine with the base image."""
+    """An engine that has the base image."""
     return FakeEngine("base")
 
 

@@ -1,4 +1,4 @@
-"""What is said of the machine that an engine runs on. DEBIAN answered so; where the others differ is from Docker's pages."""
+"""What is inferred about an engine's machine. DEBIAN is a recorded answer; the others differ as Docker's documentation says."""
 
 from typing import Any
 
@@ -76,7 +76,7 @@ def test_what_may_go_wrong_is_told_in_a_line_each(info: dict[str, Any], proxies:
     ("line", "own"),
     [
         (f"600 599 8:1 /var/lib/docker/containers/{'a1' * 32}/hostname /etc/hostname rw - ext4 /dev/vda rw", "a1" * 32),
-        (f"600 599 0:49 / /var/lib/docker/containers/{'a1' * 32}/mounts/shm rw - tmpfs shm rw", ""),  # on the engine's machine
+        (f"600 599 0:49 / /var/lib/docker/containers/{'a1' * 32}/mounts/shm rw - tmpfs shm rw", ""),  # the engine's own machine
         ("22 1 259:1 / / rw,relatime - ext4 /dev/vda rw", ""),
     ],
 )

@@ -1,4 +1,4 @@
-"""What the engine is asked, and what is made of its answers."""
+"""The requests to the engine, and what the client makes of its answers."""
 
 import io
 import json
@@ -20,7 +20,7 @@ DIGEST = f"sha256:{'0' * 64}"
 IMAGE = {"Id": "sha256:1", "Os": "linux", "Architecture": "arm64", "Variant": "v8", "RepoDigests": [f"host:5000/app@{DIGEST}"]}
 CONTAINER = {"Id": "c1", "Name": "/one", "State": {"Status": "running"}, "Config": {"Labels": {}}}
 
-Row = tuple[Callable[[Engine], Any], list[Exchange], Any]  # what is called, what is asked, the result
+Row = tuple[Callable[[Engine], Any], list[Exchange], Any]  # the call, the expected requests, the result or error
 
 
 def lines(*events: dict[str, Any]) -> bytes:
@@ -32,13 +32,13 @@ def filtered(**filters: list[str]) -> str:
 
 
 def told(call: Callable[[Callable[[str], None]], Any]) -> Any:
-    """The result of a call, and the lines that it tells meanwhile."""
+    """Return the result of a call, and the lines that it reports meanwhile."""
     heard: list[str] = []
     return call(heard.append), heard
 
 
 def one(engine: Engine) -> Any:
-    """A container whose methods ask this engine."""
+    """Return a container whose methods send requests to this engine."""
     return engine._client.containers.prepare_model(CONTAINER)
 
 
@@ -87,7 +87,7 @@ def stages(*numbers: int) -> Exchange:
 
 
 def listed(**filters: list[str]) -> Exchange:
-    """The engine has one container like that."""
+    """Return the request that lists containers with these filters, answered with one container."""
     return ALL.format(f"{filtered(**filters)}&" if filters else ""), 200, [{"Id": "c1"}]
 
 

@@ -1,4 +1,4 @@
-"""The engine that setup starts: asked at its own socket, stopped the way it was started."""
+"""The engine that setup installs and starts: queried at its own socket, stopped the way it was started."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def test_the_local_engine_is_asked_whatever_the_environment_names_and_denied_acc
 
     def denying(_timeout: int, variables: Mapping[str, str]) -> None:
         asked.append(variables["DOCKER_HOST"])
-        raise DockerException("('Connection aborted.', PermissionError(13, 'Permission denied'))")  # as the SDK says it
+        raise DockerException("('Connection aborted.', PermissionError(13, 'Permission denied'))")  # the SDK's wording
 
     monkeypatch.setattr(client, "connect", CONNECT)
     monkeypatch.setattr(access, "docker_client", denying)
@@ -76,7 +76,7 @@ def test_only_a_process_of_the_engine_is_stopped_and_its_exit_code_is_not_waited
     program.chmod(0o755)
     with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
-        process.stdout.readline()  # only now it has its name
+        process.stdout.readline()  # until then, the process has another name
         receipt.write(tmp_path, Receipt(engine_pid=process.pid))
         assert machine_engine.stop(tmp_path, door())
     assert process.returncode == -signal.SIGTERM

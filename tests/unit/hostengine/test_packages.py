@@ -1,4 +1,4 @@
-"""Debian's packages, with apt's and dpkg's own output: nobody else's package is removed, and none is dropped in silence."""
+"""Installing Debian packages, with apt's and dpkg's own output: new ones are recorded, and none is removed."""
 
 import signal
 from pathlib import Path
@@ -12,7 +12,7 @@ from kubetasks.setup import receipt
 from kubetasks.terminal import interruption, shell
 from tests.unit.setup.recorded import Programs
 
-# Debian 12, shortened to what matters here
+# from Debian 12, shortened
 POLICY = """\
 docker.io:
   Installed: (none)
@@ -39,7 +39,7 @@ Inst podman-docker (4.3.1+ds1-8+deb12u1+b3 Debian:12.15/oldstable [amd64])
 
 
 def listing(*names: str, state: str = "ii ") -> str:
-    """As dpkg-query prints installed packages."""
+    """Return dpkg-query's output for packages in this state."""
     return "".join(f"{state}\t{name}\n" for name in names)
 
 

@@ -1,4 +1,4 @@
-"""`setup --remove` looks first, and removes nothing that is not ours."""
+"""`setup --remove` checks everything first, and removes nothing that setup did not create."""
 
 import os
 import shutil
@@ -27,10 +27,10 @@ STOPPED = "the engine that setup started"
 
 
 class Machine:
-    """A machine with an engine that setup installed: `here` answers at its socket, `data` is where it keeps its data.
+    """A machine with an engine that setup installed: `here` answers at its socket, `data` is its data folder.
 
-    `starts` is what answers once it is started; an error, if it cannot be; None, if none is installed. `elsewhere` is the one
-    that the tasks use if something is `named`.
+    `starts` is the engine that answers once it is started, the error if it cannot be started, or None if none is installed.
+    `elsewhere` is the engine that the tasks use if `named` is set.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -93,13 +93,13 @@ def test_images_engine_folders_and_cache_are_removed(machine: Machine, unit: str
 
 
 def purged_with_its_package(machine: Machine) -> None:
-    """Debian's docker.io empties /var/lib/docker when it is purged, whoever made that folder."""
+    """Record the package but no folder: purging Debian's docker.io empties /var/lib/docker in any case."""
     machine.here = FakeEngine("volume theirs")
     machine.write(packages=["docker.io"], engine_pid=7)
 
 
 def having(*things: str, **more: Any) -> Callable[[Machine], None]:
-    """The engine has those things, and is like that."""
+    """Return a change that gives the engine these objects and attributes."""
     return lambda it: setattr(it, "here", FakeEngine(*things, **more))
 
 
@@ -166,7 +166,7 @@ def test_with_docker_host_set_a_stopped_engine_of_this_machine_is_left_alone(mac
     assert (machine.elsewhere.removed, machine.done) == ([*BUILT, DIGEST], [])
 
 
-# apt is told that somebody asked for all packages but ours: what it removes then, nothing else needs
+# apt's simulated autoremove, with only setup's packages marked as automatically installed: nothing else needs these
 UNNEEDED = "Remv mmdebstrap [1.3.5-7]\nRemv tini [0.19.0-1+b3]\n"
 
 

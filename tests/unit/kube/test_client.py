@@ -1,4 +1,4 @@
-"""What is told if something answers that is no API server, or none that fits the kubeconfig."""
+"""Requests to an API server, and the errors if it is unreachable, refuses them, or is not an API server."""
 
 import json
 import socket
@@ -34,7 +34,7 @@ def connect(folder: Path, url: str, *, own: bool = True, **credentials: object) 
 
 
 def answering(folder: Path, *answers: tuple[int, str], own: bool = True) -> Kube:
-    """A connection whose requests get these answers, one after the other."""
+    """Return a client whose requests get these answers, in order; status 0 is a broken connection."""
     coming = iter(answers)
 
     def call_api(*_request: object, **_more: object) -> SimpleNamespace:
@@ -55,7 +55,7 @@ def answering(folder: Path, *answers: tuple[int, str], own: bool = True) -> Kube
         (302, ""),
         (404, '"not found"'),
         (500, "[]"),
-        (403, '{"reason": "Forbidden"}'),  # the pod's own
+        (403, '{"reason": "Forbidden"}'),  # the pod's own answer, not the API server's
     ],
 )
 def test_what_a_pod_answers_through_the_api_server(tmp_path: Path, status: int, text: str) -> None:
@@ -89,7 +89,7 @@ def test_what_is_no_kubeconfig_is_one_sentence(tmp_path: Path, content: bytes) -
 
 
 def test_who_accepts_and_closes_does_not_answer_and_is_waited_for(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:  # as Docker does for a container in which nothing listens yet
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # like Docker, while nothing listens in the container
         threading.Thread(target=lambda: listener.accept()[0].close(), daemon=True).start()
         with pytest.raises(ClusterError, match="does not answer") as told:
             connect(tmp_path, f"https://127.0.0.1:{listener.getsockname()[1]}").list("Node")
@@ -122,7 +122,7 @@ def test_who_does_not_trust_us_or_is_not_trusted_needs_another_kubeconfig(tmp_pa
 def test_an_api_server_that_has_answered_and_goes_away_is_asked_again(tmp_path: Path) -> None:
     kube = answering(tmp_path, AWAY, OK, AWAY, AWAY, OK, AWAY)
     with pytest.raises(ClusterError, match="does not answer"):
-        kube.request("GET", "/version")  # it may be the wrong address: that is told at once
+        kube.request("GET", "/version")  # no answer yet: the address may be wrong, so fail at once
     assert [kube.request("GET", "/version") for _ in range(2)] == [{}, {}]
     kube.patience = 0
     with pytest.raises(ClusterError):

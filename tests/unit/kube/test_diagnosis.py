@@ -1,4 +1,4 @@
-"""The one screen: what it says of real objects of an API server, with events and logs."""
+"""The diagnosis, which fits on one screen, for objects recorded from a real API server, with events and logs."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How far an object of any kind is, and what is wrong with it."""
+"""The progress of objects of any kind, and what is wrong with them."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ CANARY: Object = {"updateStrategy": {"rollingUpdate": {"partition": 2}}}
 
 
 def item(kind: str, spec: Object | None = None, **status: Any) -> Object:
-    """An object of the second generation; keyword arguments with a capital are conditions."""
+    """Return an object of generation 2; capitalised keyword arguments are conditions, the others are status fields."""
     conditions = [{"type": name, "status": value, "message": "why"} for name, value in status.items() if name[0].isupper()]
     told = {name: value for name, value in status.items() if not name[0].isupper()}
     return {
@@ -94,7 +94,7 @@ def test_one_that_failed_is_told_at_its_newest_pod(live: Object, sentence: str) 
     ("spec", "reason", "code"),
     [
         ({"backoffLimit": 6}, "ErrImageNeverPull", "image-never-pull"),
-        ({"backoffLimit": 6}, "CrashLoopBackOff", ""),  # how often its container may fail is the job's own matter
+        ({"backoffLimit": 6}, "CrashLoopBackOff", ""),  # the job itself limits how often its container may fail
         ({}, "CrashLoopBackOff", "crash-loop"),
     ],
 )

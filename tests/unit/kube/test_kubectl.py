@@ -1,4 +1,4 @@
-"""kubectl's port-forward: what it prints is read, and it ends with its block."""
+"""kubectl port-forward: its output is read continuously, and it ends with its block."""
 
 import os
 import sys

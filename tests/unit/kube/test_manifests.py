@@ -1,4 +1,4 @@
-"""The manifests: plain as they lie there, and what becomes of them for one cluster."""
+"""The manifests: how they are read and checked, and what changes in them for one cluster."""
 
 import copy
 import dataclasses
@@ -39,7 +39,7 @@ def manifest(kind: str) -> Object:
 
 
 def applied(app: Application, exposed: bool = False) -> dict[str, Object]:
-    """What is applied for an image that nodes pull, by kind or, of another name, by KIND/NAME."""
+    """Return the objects to apply for an image that nodes pull, by kind, or by KIND/NAME if they have another name."""
     wanted = Desired([] if exposed else [image.Image(app.source, "abc", "")], exposed=exposed)
     there = Place({} if exposed else {app.name: PULLED}, None)
     parts = desired.parts(app, manifests.of_application(app), wanted, there)
@@ -48,7 +48,7 @@ def applied(app: Application, exposed: bool = False) -> dict[str, Object]:
 
 
 def in_folder(folder: Path, **texts: object) -> Application:
-    """The application with a folder of these manifests: names and what is in them."""
+    """Write these manifests, by name, into a folder, and return the application with that folder."""
     for name, item in texts.items():
         (folder / f"{name}.yaml").write_text(json.dumps(item))
     return dataclasses.replace(PROJECT.application, manifests=folder)
@@ -193,7 +193,7 @@ def test_what_is_empty_is_as_if_it_were_not_there(tmp_path: Path) -> None:
 
 
 def but(kind: str, path: str, *value: object) -> Object:
-    """The manifest of that kind with another value at that path, or without any."""
+    """Return the manifest of that kind with another value at `path`, or without that path."""
     edits = [{"op": "add", "path": path, "value": one} for one in value] or [{"op": "remove", "path": path}]
     return manifests.edited(manifest(kind), edits)
 

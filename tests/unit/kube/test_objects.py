@@ -1,4 +1,4 @@
-"""Ownership: no object without our label is changed or removed. The API is a fake; the same is shown on a real one."""
+"""Ownership: no object without the owner's label is changed or deleted. The API is a fake; other tests use a real one."""
 
 from unittest.mock import Mock
 
@@ -20,7 +20,7 @@ CONFIGURATION = {**client.reference("ConfigMap", NAME), "metadata": {"name": NAM
 
 
 def holding(labels: dict[str, str], **metadata: object) -> LivingKube:
-    """An API with one configuration."""
+    """Return an API with one ConfigMap."""
     kube = LivingKube()
     kube._put("ConfigMap", "default", NAME, {"metadata": {"labels": labels, **metadata}})
     return kube
@@ -66,7 +66,7 @@ def test_a_deployment_that_gets_another_template_keeps_its_replicas_and_nobody_i
 KUBE = LivingKube()
 AWAY = ClusterError("The API server does not answer.", "./inv start")
 UNAVAILABLE, BUSY = ApiError("GET /", 503, "", ""), ApiError("GET /", 429, "", "")
-NO_RULES_YET = ApiError("GET /", 403, "Forbidden", "no rules yet")  # of one that has just started
+NO_RULES_YET = ApiError("GET /", 403, "Forbidden", "no rules yet")  # from an API server that has just started
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ NEWER = {"containers": [{"name": "a", "image": "a:2"}]}
     ("kind", "spec", "status", "wanted", "replaced"),
     [
         ("Job", {"template": CONTAINERS}, {}, {"template": CONTAINERS}, False),
-        ("Job", {"template": CONTAINERS}, {}, {"template": NEWER}, True),  # nothing in it can be changed
+        ("Job", {"template": CONTAINERS}, {}, {"template": NEWER}, True),  # a job's template is immutable
         ("Job", {"template": CONTAINERS}, {"conditions": [{"type": "Failed", "status": "True"}]}, {"template": CONTAINERS}, True),
         ("Pod", CONTAINERS, {"phase": "Succeeded"}, CONTAINERS, False),
-        ("Pod", CONTAINERS, {"phase": "Succeeded"}, NEWER, True),  # its image can be, and it would not run again
+        ("Pod", CONTAINERS, {"phase": "Succeeded"}, NEWER, True),  # its image can be changed, but it would not run again
         ("Pod", CONTAINERS, {"phase": "Failed"}, CONTAINERS, True),
         ("IPAddressPool", {"a": 1}, {"phase": "Failed", "conditions": [{"type": "Stalled", "status": "True"}]}, {"a": 2}, False),
     ],

@@ -1,4 +1,4 @@
-"""What counts as a problem, and for how long it may still heal: real objects of an API server, some of them changed."""
+"""What counts as a problem, and its grace period, for objects recorded from a real API server, some of them changed."""
 
 import copy
 from datetime import UTC, datetime, timedelta
@@ -29,20 +29,20 @@ def wrong(objects: Any, evidence: Evidence = READY) -> Problem:
 
 
 def container(objects: Any) -> Any:
-    """The status of the first pod's container."""
+    """Return the status of the first pod's only container."""
     (status,) = objects["pods"][0]["status"]["containerStatuses"]
     return status
 
 
 def waiting(reason: str, message: str) -> Any:
-    """A pod whose container waits for that reason."""
+    """Return objects with a pod whose container waits for `reason`."""
     objects = recorded("starting")
     container(objects)["state"] = {"waiting": {"reason": reason, "message": message}}
     return objects
 
 
 NO_MAP = 'configmap "gone" not found'
-STARTS = "services have not yet been read at least once, cannot construct envvars"  # a kubelet that has just started
+STARTS = "services have not yet been read at least once, cannot construct envvars"  # from a kubelet that has just started
 UNREACHABLE = (
     'failed to pull and unpack image "localhost:57925/a:b": failed to resolve reference "localhost:57925/a:b": '
     'failed to do request: Head "http://localhost:57925/v2/a/manifests/b": dial tcp [::1]:57925: connect: connection refused'
@@ -181,7 +181,7 @@ def test_a_pod_that_was_evicted_has_been_replaced() -> None:
 
 
 def running_and_not_ready(objects: Any) -> tuple[Any, datetime]:
-    """The first pod, not ready since its container started, and when that was. Its probe may fail 3 times, once a second."""
+    """Make the first pod not ready since its container started; return both. Its probe may fail 3 times, once a second."""
     pod = objects["pods"][0]
     pod["spec"]["containers"][0]["readinessProbe"] = {"periodSeconds": 1, "failureThreshold": 3}
     status = container(objects)

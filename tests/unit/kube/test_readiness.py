@@ -1,4 +1,4 @@
-"""What the readiness of a deployment is, from objects as a real API server sent them."""
+"""The readiness of deployments, pods and nodes, for objects recorded from a real API server."""
 
 import copy
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ def judge(objects: Any, since: datetime | None = None) -> State:
         ("ready", {"availableReplicas": 2}, Pending("2 of 3 pods ready")),
         ("ready", {"observedGeneration": 1}, Pending("waiting for the deployment controller")),  # however ready it looks
         ("starting", {}, Pending("0 of 1 pods ready (ContainerCreating)")),
-        # a broken pod of an older template does not fail what mends it
+        # a broken pod of an older template does not fail the rollout that fixes it
         ("mending", {}, Pending("0 of 1 pods ready (ContainerCreating)")),
     ],
 )

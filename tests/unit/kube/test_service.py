@@ -1,4 +1,4 @@
-"""The address book, from a service as a real API server sent it."""
+"""The addresses and pods of a service that was recorded from a real API server."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which parts are built for which needs, and on which machine."""
+"""Which parts are built for which requirements, and on which machines."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ MINIKUBE = requirements.MINIKUBE, requirements.MINIKUBE_NODE_IMAGE
 
 
 class Parts:
-    """Stand-ins for what takes minutes: they record their names, and leave the files that are looked for."""
+    """Stand-ins for builds that take minutes: they record their names, and create the files that later steps look for."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
         self.built: list[str] = []
@@ -41,7 +41,7 @@ class Parts:
         monkeypatch.setattr(build.Build, "_make_node", lambda _self, recipe: self.built.append(recipe.image.name))
 
     def _make(self, name: str, folder: Path, *files: str) -> None:
-        """As mmdebstrap, refuse a folder that is not empty."""
+        """Create a part's folder with these files. Fail if it exists, as mmdebstrap does if it is not empty."""
         self.built.append(name)
         folder.mkdir()
         for file in files:
@@ -49,7 +49,7 @@ class Parts:
             (folder / file).chmod(0o755)
 
     def build(self, missing: Sequence[Requirement]) -> set[str]:
-        """What building `missing` builds."""
+        """Build `missing`, and return the parts that were built."""
         self.built.clear()
         self.installed.clear()
         here.build(self.settings, door(), Path("/dev/null"), missing, lambda: None)
@@ -101,7 +101,7 @@ def test_if_one_half_fails_no_other_program_is_started_and_apt_is_not_ended(
 
     def prepare() -> Engine:
         assert failed.wait(10)
-        time.sleep(0.1)  # so long apt goes on
+        time.sleep(0.1)  # apt runs for this long
         order.append("apt ended")
         return Engine.__new__(Engine)
 
@@ -136,7 +136,7 @@ def test_programs_are_compiled_on_every_linux_and_images_need_root_and_one_archi
 
 
 def tools(module: Path) -> set[str]:
-    """The programs that a locked module names, so that its sums cover them."""
+    """Return the programs that a go.mod lists as tools, so that its go.sum covers them."""
     return set(module.read_text().partition("\ntool (")[2].partition(")")[0].split())
 
 

@@ -1,4 +1,4 @@
-"""What is built is named by the files that decide its content."""
+"""The names of built images and programs, which depend on the files that decide their content."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def all_names() -> dict[str, str]:
-    """The name of everything that is built."""
+    """Return the names of everything that is built."""
     return {
         "node": names.node(DEFAULT_KUBERNETES),
         "older node": names.node(OLDER),

@@ -1,4 +1,4 @@
-"""What is built if no image registry can be reached, as far as it can be seen without building."""
+"""The parts of what is built if no image registry is reachable, tested without building it."""
 
 import hashlib
 import io
@@ -13,7 +13,7 @@ from kubetasks.project.versions import METALLB
 from nodeimages import archive, compiler, docker_store, kind_node, minikube_node, node
 from nodeimages.names import NODE_SOURCE
 
-IMAGES = {"a:1": ["a"], "b:1": ["b"], "c:1": ["b"]}  # and their entrypoints
+IMAGES = {"a:1": ["a"], "b:1": ["b"], "c:1": ["b"]}  # names and entrypoints
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A cluster in memory: an API whose controllers are done at once, pods that answer, and an engine with images."""
+"""A cluster in memory: an API whose controllers finish at once, pods that answer, and an engine with images."""
 
 import copy
 import dataclasses
@@ -68,11 +68,11 @@ SIDECAR = "      containers:\n        - {name: proxy, image: 'envoy:1'}\n"
 
 
 class LivingKube(Kube):
-    """Objects by kind, namespace and name. Pods of an image in `broken` do not start, for the reason there.
+    """Objects by kind, namespace and name. Pods with an image in `broken` do not start, for the reason given there.
 
-    `asked` has the requests, and `done` what was changed. `answering` says who answers at the addresses: the service's "pods",
-    "nobody", one "for ever", pods of "another build", or nobody after the "first" look. `silent` is the status of the answers
-    that the API server gets, if they are not good. `meanwhile` has what happens just before the next request that begins so.
+    `asked` lists the requests, `done` the changes. `answering` is "pods" (the service's), "another build" (such pods), "nobody",
+    "for ever" (a pod that does not exist, at any address) or "first" (the pods, to early requests only). `silent` is the status
+    of pods' answers to the API server, or 0 for 200. `meanwhile` has what happens before the next request that starts so.
     """
 
     owner = PROJECT.application.owner
@@ -84,9 +84,9 @@ class LivingKube(Kube):
         self._resources: dict[tuple[str, str], Resource] = {}
         self.broken: dict[str, str] = {}
         self.answering = "pods"
-        self.balanced = True  # a service gets a load balancer's address
+        self.balanced = True  # whether a service gets an address from a load balancer
         self.silent = 0
-        self.last_words = "second line"  # of each log
+        self.last_words = "second line"  # the last line of each log
         self.meanwhile: list[tuple[str, Callable[[], object]]] = []
         self.asked: list[tuple[str, str, Any, Any, str]] = []
         self.done: list[str] = []
@@ -99,7 +99,7 @@ class LivingKube(Kube):
             self._put(kind, namespace, name, copy.deepcopy(more))
 
     def unbalance(self) -> None:
-        """Take the load balancer's address away from the service."""
+        """Take the load balancer's address away from services."""
         self.balanced = False
         self._reconcile()
 
@@ -164,7 +164,7 @@ class LivingKube(Kube):
 
     @contextmanager
     def forward(self, argv: Sequence[str], _environment: object) -> Iterator[str]:
-        """A forwarded port at which nobody answers; at the second one, somebody presses Ctrl-C."""
+        """Yield a forwarded port at which nothing answers; if it is forwarded again, raise KeyboardInterrupt as Ctrl-C would."""
         self.done.append(" ".join(argv))
         if argv[-1].startswith("40000:"):
             raise KeyboardInterrupt
@@ -173,7 +173,7 @@ class LivingKube(Kube):
 
     @property
     def served(self) -> list[Object]:
-        """What discovery says: all that is known, each kind in one version."""
+        """The answer to API discovery: all known kinds, each in one version."""
 
         def resource(kind: str) -> Object:
             scope = "Cluster" if kind in CLUSTER_WIDE else "Namespaced"
@@ -231,7 +231,7 @@ class LivingKube(Kube):
             made["spec"] = {**spec, **copy.deepcopy(body.get("spec", {}))}
             for port, given in zip(made["spec"].get("ports", []), spec.get("ports", []), strict=False):
                 if "nodePort" in given:
-                    port.setdefault("nodePort", given["nodePort"])  # one that was given stays
+                    port.setdefault("nodePort", given["nodePort"])  # an assigned one stays
         made["metadata"] = {**metadata, **body.get("metadata", {})}
         if made != before:
             made["metadata"]["generation"] = metadata.get("generation", 0) + 1
@@ -349,7 +349,7 @@ class LivingKube(Kube):
     # traffic
 
     def answers(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """From now on each address of a service is answered by the next of its pods."""
+        """Let the service's pods answer in turn at its addresses, until the test ends."""
         self.turns, self.counts = itertools.count(1), Counter[str]()
 
         def ask(app: Application, url: str, path: str = "/", seconds: float = 0, *, early: bool = False) -> Object | None:  # noqa: ARG001
@@ -359,13 +359,13 @@ class LivingKube(Kube):
             there = [one["metadata"] for one in self.all("Service") if one["metadata"]["name"] == app.name]
             if not there or url not in named or self.answering == "nobody" or (self.answering == "first" and not early):
                 return None
-            counted = path == "/"  # how often a wait asks is a matter of time
+            counted = path == "/"  # how many requests a wait sends depends on timing
             return self.answer(app, app.name, there[0]["namespace"], counted=counted)
 
         monkeypatch.setattr(probe, "ask", ask)
 
     def answer(self, app: Application, service: str, namespace: str, *, counted: bool) -> Object | None:
-        """What the next of the service's pods answers; None if none is ready."""
+        """Return the answer of the service's next ready pod, or None if none is ready."""
         (found,) = self.all("EndpointSlice", labelSelector=f"kubernetes.io/service-name={service}")
         ready = [one["targetRef"]["name"] for one in found["endpoints"] if one["conditions"]["ready"]]
         if not ready:
@@ -383,7 +383,7 @@ FACTS = Cluster(kubeconfig="kubeconfig", context="context", node_ports=False, un
 
 
 class Theirs(Provider):
-    """A cluster of others, which has no lifecycle. Without a phase no engine answers."""
+    """An existing cluster, which has no lifecycle. If its phase is None, no engine answers."""
 
     name = "theirs"
     kubeconfig = "/theirs"
@@ -425,7 +425,7 @@ class Theirs(Provider):
 
 
 class Ours(Theirs):
-    """A cluster of our own, which is deleted with what is in it."""
+    """A cluster created by these tasks, which is deleted with everything in it."""
 
     name = "ours"
     kubeconfig = "/ours"
@@ -436,7 +436,7 @@ class Ours(Theirs):
     def __init__(self, do: Door, kube: LivingKube, phase: Phase | None) -> None:
         super().__init__(do, kube, phase)
         self.facts = dataclasses.replace(FACTS, mapped_port=(NODE_PORT, PORT), load_balancer=True)
-        self.broken: ClusterError | None = None  # why a node has ended
+        self.broken: ClusterError | None = None  # why a node has exited, if one has
         self.check: Callable[[], None] = lambda: None
 
     def ended(self) -> ClusterError | None:
@@ -462,11 +462,11 @@ class Ours(Theirs):
         return was != "missing"
 
 
-Own.register(Ours)  # what isinstance asks
+Own.register(Ours)  # for isinstance checks
 
 
 class Person(Report):
-    """Is asked, and agrees or does not."""
+    """A report whose user agrees to every question if `agreeing`, and to none otherwise."""
 
     agreeing = False
 
@@ -476,7 +476,7 @@ class Person(Report):
 
 
 class LivingRun(Run):
-    """A run whose cluster is the same when it is asked anew."""
+    """A run that always has the same API in memory while its cluster is running."""
 
     living: LivingKube
     kube = property(lambda self: self.cluster and self.living)
@@ -484,7 +484,7 @@ class LivingRun(Run):
 
 @dataclasses.dataclass
 class World:
-    """A run on a cluster in memory, with what it works on. What `patch` changes ends with the test."""
+    """A run on a cluster in memory, with what it works on. Changes made with `patch` end with the test."""
 
     patch: pytest.MonkeyPatch
     run: Run
@@ -506,11 +506,11 @@ def world(
     parts: bool = False,
     **more: Any,
 ) -> World:
-    """The application is that of this project, with its source in that folder, and `more` changed in it.
+    """Return a world with this project's application, with its source in `folder` and the fields in `more` changed.
 
-    `parts`: it has a configuration, a password, a job, a worker and a database besides, and another container in its pods.
-    `claim`: and a volume claim. `service`: the type of its service. `elsewhere`: its Dockerfile is not in its source. `mailer`:
-    there is a second image, and a deployment of its.
+    `parts`: it also has a ConfigMap, a Secret, a job, a worker and a database, and another container in its pods. `claim`: with
+    `parts`, also a PersistentVolumeClaim. `service`: the type of its service. `elsewhere`: its Dockerfile is outside its source.
+    `mailer`: it has a second image, and a deployment that uses it.
     """
     facts, timeout, claim = more.pop("facts", {}), more.pop("timeout", 30), more.pop("claim", False)
     told = {name: more.pop(name, False) for name in ("dry", "echo")}
@@ -538,7 +538,7 @@ def world(
         (more["manifests"] / "parts.yaml").write_text(f"{CLAIM if claim else ''}{PARTS}")
         deployment = more["manifests"] / "deployment.yaml"
         text = deployment.read_text().replace("      containers:\n", SIDECAR)
-        deployment.write_text(text.replace("image: simple-server:v1", "image: theirs"))  # its name says that it is ours
+        deployment.write_text(text.replace("image: simple-server:v1", "image: theirs"))  # the container is found by name
     kube, engine = LivingKube(), FakeEngine()
     others = [("theirs", ""), ("another", ""), ("demo", "minikube")]
     engine.created = [Created(name, provider, PROJECT.application.owner.name, "", "") for name, provider in others]

@@ -1,4 +1,4 @@
-"""The inner loop: what is watched, and what a person reads of each change."""
+"""The development loop: what is watched, and what the user reads about each change."""
 
 import shutil
 import threading
@@ -19,7 +19,7 @@ from tasks import PROJECT
 from tests.unit.failing import raising
 from tests.unit.pipeline.living import World, world
 
-pytestmark = pytest.mark.timeout(60)  # a change that is not seen is waited for
+pytestmark = pytest.mark.timeout(60)  # a test waits for ever for a change that is missed
 SAVED = "source/server/app.py"
 
 
@@ -188,7 +188,7 @@ def test_with_clean_an_interruption_before_it_serves_leaves_a_cluster_of_others_
 
 @pytest.fixture
 def served(there: World, capsys: pytest.CaptureFixture[str]) -> str:
-    """The application serves three pods of this build, and its source has been edited since."""
+    """The build id of the application, which serves with three pods; its source has been edited since."""
     build = app.up(there.run).image.build
     there.edit(SAVED, lambda _: "2\n")
     there.kube.done.clear()
@@ -197,7 +197,7 @@ def served(there: World, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def bring(there: World, served: str, changed: str = SAVED) -> str:
-    """The build that is served after a change of that file; "" if that is not known."""
+    """Roll out a change of that file; return the build id that is then served, or "" if that is unknown."""
     now = dev._roll_out_change(
         there.run, {there.folder / changed}, frozenset([f"{there.run.app.name}:{served}"] if served else []), again=not served
     )

@@ -1,4 +1,4 @@
-"""What is in the file that a diagnosis names, and what is said of a namespace in which others have objects."""
+"""The file with a diagnosis's details, and the diagnosis of a namespace that has other objects too."""
 
 from pathlib import Path
 

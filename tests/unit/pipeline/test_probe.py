@@ -1,4 +1,4 @@
-"""Who answers at an address: a real server on a free port."""
+"""Which pod answers at an address, with a real server on a free port."""
 
 import dataclasses
 import threading
@@ -17,7 +17,7 @@ from tasks import PROJECT
 
 
 class Silent(WSGIRequestHandler):
-    ports: ClassVar[list[int]] = []  # of the clients
+    ports: ClassVar[list[int]] = []  # the clients' ports
 
     def setup(self) -> None:
         super().setup()

@@ -1,4 +1,4 @@
-"""Which images of the nodes stay."""
+"""Which images on the nodes are kept."""
 
 from pathlib import Path
 

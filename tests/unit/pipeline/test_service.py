@@ -1,4 +1,4 @@
-"""How long `expose` waits for which address, and a port that leads to a pod of a service without one."""
+"""How long `expose` waits for which address, and a forwarded port for a service without an address."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ MAPPED, BALANCER = "http://127.0.0.1:8080/", f"http://{BALANCED}:8080/"
 
 @pytest.fixture
 def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """An application with a service to which the load balancer has not given an address yet."""
+    """An application whose service has no address from the load balancer yet."""
     made = world(tmp_path, monkeypatch)
     app.up(made.run)
     made.kube.one("Service")["status"] = {}
@@ -107,7 +107,7 @@ def test_a_forwarded_port_leads_to_one_pod_while_it_gets_requests_and_ends_with_
         once.setattr(probe, "health", lambda *_: next(slow))
         asked.url()
     assert len(opened) == 3, "one slow answer cuts no connection"
-    answering.clear()  # kubectl has ended
+    answering.clear()  # as if kubectl had exited
     asked.url()
     assert opened == [":8080", *["closed", "40000:8080"] * 2]
     del asked

@@ -1,8 +1,8 @@
-"""What tasks print and change, typed one after the other on a cluster in memory: the transcripts in the folder beside this file.
+"""What tasks print and change, run one after the other on a cluster in memory: the transcripts in the folder beside this file.
 
-After a line `$ TASK` comes what is printed: the result, the progress after a `#`, and an error after its exit code. `%` does
-something else. The first line has the options of the world. Build ids and the hashes of replica sets are numbered, and PINNED
-is the pinned base image.
+The output follows a line `$ TASK`: the result, progress after a `#`, and an error after its exit code. `% changed:` lists what
+was changed in the cluster; any other line with `%` is an entry of DONE. The first line has the world's options. Build ids and
+ReplicaSet hashes are numbered, and PINNED is the pinned base image.
 """
 
 import dataclasses
@@ -32,11 +32,11 @@ from tests.unit.engine.fakes import FakeEngine
 from tests.unit.failing import raising
 from tests.unit.pipeline.living import BEGUN, NODE_PORT, World, world
 
-UPDATE = "UPDATE_TRANSCRIPTS"  # if this variable is set, a transcript that differs is written anew, and the test still fails
+UPDATE = "UPDATE_TRANSCRIPTS"  # if it is set, a transcript that differs is rewritten, and the test still fails
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
 AWAY = ClusterError("The API server does not answer.", "look")
 REFUSED = ApiError("GET /api/v1/nodes", 401, "Unauthorized", "who are you?", "log in")
-SINCE = datetime.fromisoformat(BEGUN) + timedelta(days=1)  # when a node came back
+SINCE = datetime.fromisoformat(BEGUN) + timedelta(days=1)  # when the node was started again
 ARGUMENTS = f"ARG BASE={PYTHON_IMAGE}\nFROM ${{BASE}}\narg BUILD_ID\nARG OTHER=1\n"
 TAKEN = {"metadata": {}, "spec": {"ports": [{"nodePort": NODE_PORT}], "selector": {"app": "theirs"}}}
 METALLB = """\
@@ -50,12 +50,12 @@ spec: {group: metallb.io, versions: []}
 
 
 def soon(request: str, *errors: TaskError) -> Callable[[World], None]:
-    """The next requests that begin so fail, one after the other."""
+    """Return a change that makes the next requests that start with `request` fail, one for each error."""
     return lambda it: it.kube.meanwhile.extend((request, raising(error)) for error in errors)
 
 
 def broken(reason: str) -> Callable[[World], None]:
-    """Pods of the current image do not start."""
+    """Return a change after which pods with the current image do not start, for `reason`."""
     return lambda it: it.kube.broken.update({it.run.image.reference: reason})
 
 
@@ -64,7 +64,7 @@ def facts(it: World, **more: Any) -> None:
 
 
 def nobody_agrees(it: World) -> None:
-    """Another person types from now on, who was not asked yet."""
+    """Simulate another user from now on, who has not been asked yet and will not agree."""
     it.run._answered.clear()
     it.run.report.agreeing = False  # type: ignore[attr-defined]
 
@@ -75,7 +75,7 @@ def unprobed(it: World) -> None:
 
 
 def restarted(it: World) -> None:
-    """The node has come back, and its kubelet renews its lease before somebody looks the second time."""
+    """Start the node again; its kubelet renews its lease just before the second time that it is read."""
     facts(it, since={"node": SINCE})
     renewed = {"renewTime": (SINCE + timedelta(seconds=1)).isoformat()}
     lease = it.kube.one("Lease", "node", "kube-node-lease")
@@ -89,7 +89,7 @@ def set_up(it: World) -> None:
 
 
 def equipped(it: World, *lacking: str) -> None:
-    """What is looked for on this machine is there, but for these."""
+    """Let this machine have everything that is looked for, except the items in `lacking`."""
     it.provider.requirements, it.engine.cautions = (requirements.KIND,), lambda: ["There is less than 3 GB."]  # type: ignore[attr-defined]
     items = [inventory.Item(name, name not in lacking, "1.0") for name in ("engine", "kind")]
     for module, name, found in (
@@ -102,13 +102,13 @@ def equipped(it: World, *lacking: str) -> None:
 
 
 def selecting(it: World) -> None:
-    """Somebody has made the service select other pods."""
+    """Make the service select other pods."""
     it.kube.one("Service")["spec"]["selector"] = {"app.kubernetes.io/name": "other"}
     it.kube._reconcile()
 
 
 def beside(it: World) -> None:
-    """Another application crashes in the same namespace."""
+    """Deploy another application to the same namespace; its pods crash."""
     theirs = world(it.folder / "beside", it.patch)
     theirs.run.__dict__["living"] = it.kube
     theirs.engine.images[theirs.run.image.reference] = ""
@@ -120,7 +120,7 @@ def beside(it: World) -> None:
 
 
 def shell_of(it: World, node: str, engine: FakeEngine) -> None:
-    """The shell's docker uses the engine of that node, or this machine's."""
+    """Point the shell's docker at `engine`: the node's, or this machine's if `node` is ""."""
     it.patch.setenv(access.NODE_VARIABLE, node)
     it.run.engine = engine  # type: ignore[assignment]
 
@@ -190,7 +190,7 @@ BESIDE = "Cluster and image: done"
 
 
 class Typed:
-    """Types the tasks of a transcript."""
+    """Runs the tasks of a transcript."""
 
     def __init__(self, there: World, capsys: pytest.CaptureFixture[str]) -> None:
         self._there = there
@@ -198,7 +198,7 @@ class Typed:
         self._names: dict[str, str] = {}
 
     def __call__(self, transcript: list[str]) -> str:
-        """The transcript as it is really printed."""
+        """Run the tasks, and return the transcript with what they really print."""
         made: list[str] = []
         for line in transcript:
             if line.startswith("$ "):
@@ -225,7 +225,7 @@ class Typed:
         if out.startswith("{"):
             out = re.sub(r', "seconds": [0-9.]+', "", json.dumps(json.loads(out)))
         progress = re.sub(r" \(\d+\.\d s\)", "", err).splitlines()
-        if BESIDE in progress:  # of what goes on side by side, either may come first
+        if BESIDE in progress:  # the steps of both run concurrently, so their order varies
             progress[: progress.index(BESIDE)] = sorted(progress[: progress.index(BESIDE)])
         lines = [*out.splitlines(), *(f"# {line}" for line in progress), *error]
         return [" ".join(line.split()) for line in lines]

@@ -1,4 +1,4 @@
-"""`up`: the image is built beside the cluster that is being created."""
+"""`up`: the image is built while the cluster is being created."""
 
 import signal
 import threading
@@ -22,7 +22,7 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def during(there: World, creating: Callable[[], object]) -> threading.Event:
-    """That happens while the cluster is created; return what is set at its end."""
+    """Call `creating` while the cluster is created; return an event that is set when it returns."""
     start, created = there.provider.start, threading.Event()
 
     def started() -> tuple[Cluster, bool]:
@@ -37,7 +37,7 @@ def during(there: World, creating: Callable[[], object]) -> threading.Event:
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """A shell's background job ignores Ctrl-C."""
+    """Install the tasks' SIGINT handler: a background job of a shell would ignore Ctrl-C."""
     before = signal.signal(signal.SIGINT, interruption.on_signal)
     yield
     signal.signal(signal.SIGINT, before)
@@ -100,8 +100,8 @@ def test_two_builds_end_at_once_if_one_fails_or_ctrl_c_comes_though_the_other_sa
         assert waited == []
     finally:
         silent.set()
-        for thread in {*threading.enumerate()} - before:  # nothing of it is printed in another test
-            if thread.is_alive():  # one that is being started cannot be joined yet
+        for thread in {*threading.enumerate()} - before:  # so that it prints nothing during another test
+            if thread.is_alive():  # a thread that is just being started cannot be joined
                 thread.join()
 
 
@@ -116,7 +116,7 @@ def test_a_build_that_fails_is_told_while_the_cluster_is_created(there: World) -
     told = threading.Event()
 
     def say(text: str) -> None:
-        if text.endswith("It cannot be built.\n  ./inv setup"):  # the base image is missing too
+        if text.endswith("It cannot be built.\n  ./inv setup"):  # this hint: the base image is missing too
             told.set()
 
     there.edit("source/Dockerfile", lambda _: f"ARG BASE={PYTHON_IMAGE}\nFROM $BASE\n")

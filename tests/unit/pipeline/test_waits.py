@@ -1,4 +1,4 @@
-"""Objects that are waited for together: what crashes may lack what another is still doing."""
+"""Objects that are waited for together: one that crashes may need another that is not ready yet."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,7 @@ def crashed(restarts: int, reason: str = "CrashLoopBackOff") -> dict[str, Any]:
 
 
 def check(*looks: tuple[dict[str, Any], dict[str, Any]]) -> ReadyCheck:
-    """The check of a worker and a database, which are found in these states, one after the other."""
+    """Return a check of a worker and a database, which are in these states at successive looks."""
     statuses = iter([status for look in looks for status in look])
 
     def rollout_of(item: Object) -> Rollout:

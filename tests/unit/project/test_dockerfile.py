@@ -1,4 +1,4 @@
-"""What a Dockerfile says of its image: shapes that are common in well-known projects, each written anew."""
+"""What a Dockerfile says about its image, in forms that are common in well-known projects, each written from scratch."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Files that people have: whatever is in one, it is read, or refused in one sentence that names it."""
+"""Files written by users: whatever one contains, it is read, or rejected in one sentence that names it."""
 
 import copy
 import dataclasses
@@ -58,7 +58,7 @@ READERS: dict[str, tuple[Callable[[Path], object], str, Any]] = {
 
 
 def places(item: Any) -> Iterator[tuple[Any, Any]]:
-    """Each container within a document, and a key or an index of it."""
+    """Yield each list or dict in a document with each of its indexes or keys."""
     for key, value in item.items() if isinstance(item, dict) else enumerate(item) if isinstance(item, list) else ():
         yield item, key
         yield from places(value)
@@ -66,7 +66,7 @@ def places(item: Any) -> Iterator[tuple[Any, Any]]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder in which each reader finds all that it needs."""
+    """A folder that has everything each reader needs."""
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     for kind, item in K8S.items():
         (tmp_path / f"{kind}.yaml").write_text(yaml.safe_dump(item))

@@ -1,4 +1,4 @@
-"""What `init` reads from Dockerfiles and a compose file, and where it says that each value comes from."""
+"""What `init` reads from Dockerfiles and a compose file, and where it says each value comes from."""
 
 import json
 import re
@@ -25,7 +25,7 @@ PORTS = {
 
 
 def first(where: str, names: Sequence[str], likely: Sequence[str]) -> str:
-    """Choose the only likely one, as `init` does; of several raise what they are."""
+    """Return the only likely name, as `init` does; raise LookupError with the names if there are several."""
     if len(likely) > 1:
         raise LookupError(f"{where} {', '.join(likely)} of {', '.join(names)}")
     return likely[0]
@@ -86,7 +86,7 @@ def test_of_several_services_the_names_are_those_that_kompose_gives(folder: Path
     }
     write(folder, {"services": services}, "api/Dockerfile")
     images: dict[str, object] = {"acme/api": {"context": "api"}, "work-er": {"context": "api", "target": "worker"}}
-    images["acme/web"] = {"args": {"RELEASE": "true", "LEVEL": "3"}}  # the mailer's too
+    images["acme/web"] = {"args": {"RELEASE": "true", "LEVEL": "3"}}  # the mailer uses it too
     made = {"name": "web-front", "args": {"RELEASE": "true", "LEVEL": "3"}, "port": 80, "health": "/alive"}
     assert values(folder) == {**made, "images": images}
     found = inferred.described(folder, first)

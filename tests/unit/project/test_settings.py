@@ -1,4 +1,4 @@
-"""Settings: what makes sense is read, what does not is refused in one sentence before anything is changed."""
+"""Settings: valid values are read, others are rejected in one sentence before anything is changed."""
 
 import copy
 import dataclasses
@@ -18,7 +18,7 @@ DOCUMENTED = Path(__file__).parents[3] / "docs" / "use.md"
 
 
 def read(section: str = "", name: str = "", value: str = "", provider: str = "") -> settings.Settings:
-    """Read the settings with that one, of that provider or of the one that it is for."""
+    """Read the settings with this one set, for `provider` or the provider that the setting is for."""
     provider = provider or settings.OF_ONE_PROVIDER.get((section, name), "kind")
     config = copy.deepcopy(settings.DEFAULTS)
     config["cluster"] |= {"provider": provider, "context": "theirs" if provider == "existing" else ""}
@@ -154,7 +154,7 @@ HOST = dataclasses.replace(PROJECT, prefix="kubetasks", command="inv")
 
 
 def read_file(folder: Path, text: str, project: Project = PROJECT, **environment: str) -> settings.Settings:
-    """Read the settings of a project whose invoke.yaml has that text."""
+    """Read the settings of a project whose invoke.yaml contains `text`."""
     (folder / "invoke.yaml").write_text(text)
     config = Config(project_location=folder)
     config.load_project()

@@ -1,4 +1,4 @@
-"""The table that describes an application, and what of it is refused by name."""
+"""The table that describes an application, and the errors that name what is wrong in it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A message has the words of the project whose task makes it, and of no other."""
+"""A message uses the words of the project whose task creates it, and of no other."""
 
 from types import SimpleNamespace
 from typing import Any

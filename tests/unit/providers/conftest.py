@@ -1,4 +1,4 @@
-"""A world for each provider of our own: the adapter, and an engine and a program that only remember."""
+"""A world for each provider that creates clusters: the adapter, with a fake engine and a fake program."""
 
 from pathlib import Path
 
@@ -21,6 +21,6 @@ def minikube(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 @pytest.fixture(params=["kind", "minikube"])
 def world(request: pytest.FixtureRequest) -> World:
-    """Of each provider in turn."""
+    """The world of each provider in turn."""
     made: World = request.getfixturevalue(request.param)
     return made

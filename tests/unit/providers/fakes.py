@@ -1,4 +1,4 @@
-"""A kind and a minikube that only remember; the real ones run in tests/thorough."""
+"""A fake kind and a fake minikube, which only change a fake engine; the real ones run in tests/thorough."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,12 +26,12 @@ NODE_IMAGE = Artifact("simple-server-node:v1.36.3-0123456789ab", True)
 
 
 def fixed(found: Artifact, name: str = "") -> SimpleNamespace:
-    """A requirement that always finds that."""
+    """Return a requirement that always finds `found`."""
     return SimpleNamespace(name=name, find=lambda *_: found)
 
 
 class FakeProgram:
-    """Stands for shell.run, and so for the program that it runs. It fails at the words in `broken`, and says `output`."""
+    """Stands in for shell.run, and so for the program that it runs. The commands named in `broken` fail with `output`."""
 
     def __init__(self, engine: FakeEngine) -> None:
         self._engine = engine
@@ -63,7 +63,7 @@ class FakeProgram:
 
 
 class FakeKind(FakeProgram):
-    """Does to the engine what kind would."""
+    """Changes the engine as kind would."""
 
     creates, writes, kubeconfig = "create", "export", "server: https://127.0.0.1:6444\nclient-key-data: a2V5\n"
 
@@ -92,7 +92,7 @@ class FakeKind(FakeProgram):
 
 
 class FakeMinikube(FakeProgram):
-    """Does to the engine what minikube would. If it is `broken` at "image", it loads nothing and does not fail."""
+    """Changes the engine as minikube would. If `broken` is "image", it loads nothing, but does not fail."""
 
     creates, writes = "start", "update-context"
     kubeconfig = "users:\n- name: demo\n  user:\n    client-key: /home/me/my clone/.minikube/profiles/demo/client.key\n"
@@ -118,7 +118,7 @@ class FakeMinikube(FakeProgram):
 
 
 class World:
-    """An adapter with what it works on; `make` creates another one, for example for another clone."""
+    """An adapter with what it works on; `make` returns another adapter, for example for another clone."""
 
     def __init__(self, kind: type[Own], program: type[FakeProgram], folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.name = kind.__name__.lower()

@@ -1,4 +1,4 @@
-"""Under --dry each task prints commands that a shell runs, of docker, kind, minikube, kubectl and these tasks alone."""
+"""Under --dry each task prints commands for a shell that call only docker, kind, minikube, kubectl and these tasks."""
 
 import subprocess
 from contextlib import suppress
@@ -21,7 +21,7 @@ from tests.unit.providers.fakes import IMAGE, World
 WITHOUT = ("setup", "doctor", "kubeconfig", "docker-env")  # they print a table, a path, or lines for a shell
 LOOKS = {"service", "status", "logs", "diagnose", "traffic"}
 CHANGES = {"build", "deploy", "scale", "expose", "up", "dev", "rollback", "undeploy", "unexpose", "rmi", "clean"}
-# what a shell has besides: a loop of `traffic`, and the file of an image that is loaded
+# curl and seq are for the loop that `traffic` prints, rm is for the file of an image that was loaded
 SUCCEED = dict.fromkeys(("kind", "minikube", "inv", "curl", "rm", "seq"), "exit 0")
 STUBS = SUCCEED | {
     "kubectl": 'case "$*" in *"-f - "*|*"-f -") while read -r _; do :; done; esac',
@@ -30,11 +30,11 @@ STUBS = SUCCEED | {
 
 
 def printed(run: Run, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
-    """What each task prints on standard output after the variables of a shell."""
+    """Return what each task prints on standard output after the line that exports variables."""
     found = {}
     for name in (one for one in namespace(PROJECT).task_names if one not in WITHOUT):
         capsys.readouterr()
-        with suppress(ClusterError):  # a cluster of others is not ours to stop
+        with suppress(ClusterError):  # the tasks cannot stop an existing cluster
             namespace(PROJECT)[name].body(SimpleNamespace(config={OURS: {"project": PROJECT, "runs": (run,)}}))
         variables, _, found[name] = capsys.readouterr().out.partition("\n")
         assert variables.startswith("export ")
@@ -42,7 +42,7 @@ def printed(run: Run, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
 
 
 def paste(folder: Path, script: str) -> None:
-    """Run the script with nothing but the stubs on PATH, one of which each command must name."""
+    """Run the script with only the stubs on PATH, so that every command must be one of them."""
     folder.mkdir()
     for name, text in STUBS.items():
         (folder / name).write_text(f"#!/bin/sh\n{text}\n")
@@ -53,7 +53,7 @@ def paste(folder: Path, script: str) -> None:
 
 
 def there(world: World) -> tuple[object, ...]:
-    """What the engine has, and what has been run."""
+    """Return what the engine has and what has been run."""
     engine = world.engine
     return {*engine.nodes}, {*engine.images}, {*engine.networks}, {*engine.volumes}, {*engine.ran}, len(world.program.called)
 
@@ -74,7 +74,7 @@ def test_on_a_cluster_of_our_own(
         world.provider.start()
     if state == "stopped":
         world.provider.stop()
-    if state == "incomplete":  # its creation was cut off
+    if state == "incomplete":  # its creation was interrupted
         world.engine.files.clear()
         Path(world.provider.kubeconfig).unlink()
     assert world.provider.phase() == state

@@ -1,6 +1,6 @@
-"""Which of containerd's names on a node are the application's, from a listing as `ctr images ls` printed it.
+"""Which of containerd's image names on a node are the application's, from recorded output of `ctr images ls`.
 
-One line names no digest, and one an image whose name only begins like the application's.
+One line has no digest, and one has an image whose name only starts like the application's.
 """
 
 import json
@@ -39,7 +39,7 @@ def content(digest: str) -> str:
 
 
 class FakeEngine:
-    """Its node lists what LISTING says; `ran` notes the other programs."""
+    """An engine whose node lists the images in LISTING; `ran` records all other commands."""
 
     def __init__(self) -> None:
         self.ran: list[tuple[str, ...]] = []

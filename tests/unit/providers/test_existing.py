@@ -1,4 +1,4 @@
-"""A cluster of others: how an image reaches it, and what of it is known."""
+"""An existing cluster: how an image reaches it, and what is known about it."""
 
 from pathlib import Path
 from typing import Any

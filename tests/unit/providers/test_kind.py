@@ -1,4 +1,4 @@
-"""The adapter for kind: what it is asked for, and on which port. What it has in common with minikube's is in test_own.py."""
+"""The adapter for kind: kind's configuration and commands, and the port. test_own.py has what it shares with minikube's."""
 
 import dataclasses
 import re
@@ -21,7 +21,7 @@ CONFIG = Config(name="demo", image="node:1", port=8085, kubeconfig="/state/demo/
 
 
 def patches(made: Config = CONFIG) -> list[dict[str, Any]]:
-    """Those of kubeadm's configuration, each of which is YAML of its own."""
+    """Return the patches of kubeadm's configuration, each of which is a YAML document of its own."""
     return [yaml.safe_load(patch) for patch in yaml.safe_load(made.text)["kubeadmConfigPatches"]]
 
 

@@ -1,4 +1,4 @@
-"""MetalLB: its address pool, and the key of its speakers. The API is a fake; expose shows the rest on a real one."""
+"""MetalLB: its address pool and its manifests, with a fake API. The tests of `expose` use a real one."""
 
 import copy
 from typing import Any

@@ -1,4 +1,4 @@
-"""The adapter for minikube; what it has in common with kind's is in test_own.py."""
+"""The adapter for minikube; test_own.py has what it shares with kind's."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def test_a_container_that_the_engine_restarted_has_no_kubelet(minikube: World) -
 
 
 def test_minikube_finds_our_kubectl_first(minikube: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It runs the first one on PATH, and another one may write into ~/.kube."""
+    """minikube runs the first kubectl on PATH, and another one might write to ~/.kube."""
     monkeypatch.setattr(requirements, "kubectl", lambda: Artifact("/clone/.venv/bin/kubectl", True))
     monkeypatch.setenv("PATH", "/usr/bin")
     minikube.provider.start()
@@ -39,7 +39,7 @@ def test_a_cluster_that_is_started_again_keeps_what_it_was_created_with() -> Non
 
 
 def test_on_an_ordinary_machine_minikube_decides_all_but_the_versions_and_the_controllers_rate() -> None:
-    """Forced there too: it would end if GitHub's API, of which it asks a release that it does not list, refuses to answer."""
+    """--force here too: without it, minikube fails if GitHub's API does not answer about a release newer than its list."""
     release = pulled_release(KUBERNETES["1.36"].pulled)
     assert release.startswith("v1.36.")
     config = Config(NAME, KICBASE, built=False, kubernetes=release, runtime="containerd", timeout=120)
@@ -91,7 +91,7 @@ def test_a_node_with_docker_has_an_engine_and_what_the_application_is_built_on(
 
 def test_an_image_that_was_not_loaded_is_missed_and_neither_machine_nor_node_keeps_the_file(minikube: World) -> None:
     minikube.provider.start()
-    minikube.program.broken = "image"  # minikube logs a warning, and ends with 0
+    minikube.program.broken = "image"  # minikube logs a warning, and exits with 0
     with pytest.raises(ClusterError, match="did not load"):
         minikube.provider.deliver(IMAGE)
     file = Path(minikube.program.called[-1][-1])

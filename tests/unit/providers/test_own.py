@@ -1,4 +1,4 @@
-"""A cluster of our own, whichever program creates it: what is interrupted, damaged or left over is made good or named."""
+"""A cluster created by these tasks, with either program: what is interrupted, damaged or left over is repaired or named."""
 
 import dataclasses
 from pathlib import Path
@@ -74,7 +74,7 @@ def test_a_creation_that_was_interrupted_is_made_good(world: World, capsys: pyte
     assert world.program.words == [creates, "delete", creates]
     assert "creating it again" in capsys.readouterr().err
 
-    world.engine.nodes.clear()  # killed before there was a container
+    world.engine.nodes.clear()  # as if killed before a container existed
     world.provider.start()
     assert world.program.words[-1] == creates
     assert world.provider.phase() == "running"
@@ -122,7 +122,7 @@ def test_a_deletion_waits_for_what_the_engine_removes_for_one_that_was_killed(wo
     [
         ("kind", "network", NAME, {}),
         ("kind", "container", f"{NAME}-registry", Container(f"{NAME}-registry", {})),
-        ("minikube", "network", NAME, dict(TOOL.labels)),  # of a kind cluster of ours, for example
+        ("minikube", "network", NAME, dict(TOOL.labels)),  # for example, of a kind cluster with the owner's label
         ("minikube", "container", NAME, Container(NAME, {})),
         ("minikube", "volume", NAME, {}),
     ],
@@ -150,7 +150,7 @@ def test_a_cluster_of_others_is_neither_used_nor_deleted(world: World) -> None:
     assert world.program.words == [world.program.creates]
 
 
-BY_HAND = {  # to stop, and to delete
+BY_HAND = {  # the commands that stop and delete it
     "kind": ["docker stop demo-control-plane", "kind delete cluster --name demo --kubeconfig FILE", "docker network rm demo"],
     "minikube": ["minikube stop --profile demo", "minikube delete --profile demo"],
 }

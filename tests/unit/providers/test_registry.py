@@ -1,4 +1,4 @@
-"""The registry of a kind cluster, gone or full in the middle of a delivery."""
+"""The registry of a kind cluster: deliveries through it, also if they fail or if it was restarted or removed."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from tests.unit.providers.fakes import IMAGE, World
 
 @pytest.fixture
 def kind(kind: World) -> World:
-    """Its engine has the registry's image."""
+    """A world of kind whose engine has the registry's image."""
     kind.engine.images[versions.REGISTRY] = "sha256:2"
     return kind
 
@@ -56,7 +56,7 @@ def test_nodes_pull_what_was_pushed_whatever_else_has_its_name_by_now(kind: Worl
 
 
 def test_a_registry_that_was_started_again_or_removed_gets_the_image_again(kind: World) -> None:
-    """It keeps images in memory, and the tasks of one invocation share the provider."""
+    """The registry keeps images in memory, and the tasks of one invocation share the provider."""
     kind.provider.start()
     for _ in range(2):
         kind.provider.deliver(IMAGE)

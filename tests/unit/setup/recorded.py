@@ -11,7 +11,7 @@ from kubetasks.terminal import shell
 
 
 class Programs:
-    """Stands for shell.run. `outputs` maps the beginning of a command line to its outputs, the last of which repeats."""
+    """Stands in for shell.run. `outputs` maps the start of a command line to its outputs, the last of which repeats."""
 
     def __init__(self, patch: pytest.MonkeyPatch, outputs: Mapping[str, str | list[str]]) -> None:
         self.calls: list[str] = []
@@ -19,7 +19,7 @@ class Programs:
         patch.setattr(shell, "run", self._run)
 
     def called(self, begin: str) -> list[str]:
-        """The command lines that begin like that."""
+        """Return the command lines that start with `begin`."""
         return [call for call in self.calls if call.startswith(begin)]
 
     def _run(self, argv: Sequence[str], **_more: Any) -> str:
@@ -33,7 +33,7 @@ BUILT = [f"simple-server-{what}:built" for what in ("node", "kicbase", "base", "
 
 
 class FakeEngine:
-    """Stands for kubetasks.engine.client.Engine."""
+    """Stands in for kubetasks.engine.client.Engine."""
 
     root = Path()  # where it keeps its data
 

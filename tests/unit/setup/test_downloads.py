@@ -34,7 +34,7 @@ def test_a_download_with_another_checksum_is_refused_and_leaves_nothing(tmp_path
 
 
 def half(*_given: object, **_more: object) -> AbstractContextManager[Any]:
-    """An answer of 4 bytes that was to have 100."""
+    """Return an answer that ends after 4 of 100 bytes."""
     return nullcontext(SimpleNamespace(headers={"Content-Length": "100"}, read=io.BytesIO(b"half").read))
 
 

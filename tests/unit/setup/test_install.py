@@ -1,4 +1,4 @@
-"""Where what is missing comes from, decided without installing anything."""
+"""Where missing requirements come from, decided without installing anything."""
 
 import re
 import shutil
@@ -26,7 +26,7 @@ NO_SPACE = EngineError("Pulling kindest/node failed: no space left on device", "
 
 
 class Machine:
-    """It has an engine, and only root could build images. `built` are the names of what the builder was asked for."""
+    """A machine that has an engine, but on which only root could build images. `built` names what would have been built."""
 
     def __init__(self, cache: Path, patch: pytest.MonkeyPatch) -> None:
         self.built: list[str] = []
@@ -38,7 +38,7 @@ class Machine:
         patch.setattr(client, "connect", FakeEngine)
 
     def install(self, images: str, lacking: Sequence[str], *failures: TaskError) -> None:
-        """Install what is lacking; what is pulled or downloaded fails in these ways, and nothing is there afterwards."""
+        """Install what is lacking: pulls and downloads fail with `failures`, and nothing is installed afterwards."""
         self.patch.setattr(downloads, "fetch", lambda *_given: list(failures))
         wanted = [need for need in Kind.requirements if need.name in lacking]
         install.install(configured(images=images, cache=self._cache), door(), wanted)

@@ -1,4 +1,4 @@
-"""What is looked for, for each provider."""
+"""What is looked for on this machine, for each provider."""
 
 import dataclasses
 from pathlib import Path
@@ -21,7 +21,7 @@ MINIKUBE = requirements.MINIKUBE, requirements.MINIKUBE_NODE_IMAGE
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
-    """The settings of a machine that has no engine and no cache."""
+    """The settings on a machine that has no engine and an empty cache."""
     monkeypatch.setattr(client, "release", lambda: None)
     return configured(cache=tmp_path)
 

@@ -1,4 +1,4 @@
-"""What `setup --remove` does where nothing but the package is."""
+"""What `setup --remove` does where only the package is installed."""
 
 from pathlib import Path
 

@@ -18,7 +18,7 @@ from tasks import PROJECT
 COMMAND = [sys.executable, "-m", "simple_server"]
 LIMITED = "import sys; from simple_server.__main__ import main; from simple_server.limits import Limits; sys.exit(main({}))"
 ENVIRONMENT = {"PATH": os.environ["PATH"], "POD_NAME": "pod-1", "NODE_NAME": "node-1", "BUILD_ID": "build-1"}
-SECONDS = 30  # until a test counts as stuck
+SECONDS = 30  # after which a test counts as stuck
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 LAST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
@@ -53,7 +53,7 @@ class Server:
         return number
 
     def refuses(self) -> bool:
-        """Whether nobody listens on its port any more."""
+        """Return whether its port refuses connections."""
         with socket.socket() as client:
             return client.connect_ex(("127.0.0.1", self.port)) == errno.ECONNREFUSED
 
@@ -69,14 +69,14 @@ def received(connection: socket.socket) -> bytes:
 
 
 def refused(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a server that does not start."""
+    """Run a server that is expected not to start."""
     return subprocess.run(
         [*COMMAND, *arguments], cwd=PROJECT.folder, env=ENVIRONMENT | environment, capture_output=True, text=True, timeout=SECONDS
     )
 
 
 def start(*arguments: str, limits: Limits | None = None, **environment: str) -> subprocess.Popen[str]:
-    """Start a server; `limits` replaces its own, so that a test of a timeout need not wait as long as a client."""
+    """Start a server; `limits` replaces its own, so that a test of a timeout need not wait as long as a client would."""
     return subprocess.Popen(
         [*([sys.executable, "-c", LIMITED.format(limits)] if limits else COMMAND), *arguments],
         cwd=PROJECT.folder,

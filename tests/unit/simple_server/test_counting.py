@@ -58,11 +58,11 @@ def test_another_path_or_method_does_not_count(method: str, path: str, status: i
 
 
 class Switching(int):
-    """A number that switches threads in the middle of each addition: a count without a lock goes wrong."""
+    """A number that switches threads in the middle of each addition, so that counting without a lock goes wrong."""
 
     def __add__(self, other: int) -> "Switching":
         os.sched_yield()
-        time.sleep(0)  # releases the interpreter's lock
+        time.sleep(0)  # releases the GIL
         return Switching(int(self) + other)
 
 

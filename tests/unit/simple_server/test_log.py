@@ -44,7 +44,7 @@ def test_a_client_cannot_forge_lines(form: str) -> None:
 
 def test_a_blocked_log_delays_neither_responses_nor_the_end() -> None:
     with running() as server:
-        many = 2000  # their lines are more than a pipe holds
+        many = 2000  # more log lines than a pipe holds
         server.send(GET * (many - 1) + LAST)
         assert server.count() == many + 1
         server.process.terminate()

@@ -72,7 +72,7 @@ def test_a_crash_of_the_worker_ends_it_with_a_failure_code() -> None:
 def test_killed_it_leaves_no_worker_that_answers() -> None:
     with running() as server:
         server.process.kill()
-        server.process.communicate(timeout=SECONDS)  # until the worker too has closed its output
+        server.process.communicate(timeout=SECONDS)  # until the worker has closed its output too
         assert server.refuses()
 
 
@@ -83,7 +83,7 @@ def test_it_ends_cleanly_before_it_serves(number: signal.Signals, delay: list[st
 
     def caught() -> bool:
         (signals,) = re.findall(r"SigCgt:\s(\w+)", Path(f"/proc/{process.pid}/status").read_text())
-        return bool(int(signals, 16) >> (signal.SIGTERM - 1) & 1)  # the last that gets its handler
+        return bool(int(signals, 16) >> (signal.SIGTERM - 1) & 1)  # SIGTERM's handler is installed last
 
     until(caught, SECONDS)
     process.send_signal(number)

@@ -31,7 +31,7 @@ def application(**options: Any) -> Application:
 
 
 def call(app: Application, path: str = "/", method: str = "GET", accept: str = "", **more: Any) -> Answer:
-    """Send a request; `more` goes into its environment."""
+    """Send a request; `more` is added to its WSGI environment."""
     environ: dict[str, Any] = {"PATH_INFO": path, "REQUEST_METHOD": method, "wsgi.input": io.BytesIO()}
     if accept:
         environ["HTTP_ACCEPT"] = accept

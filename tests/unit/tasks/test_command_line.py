@@ -1,4 +1,4 @@
-"""The command line as a person sees it, without an engine or a cluster."""
+"""The command line as the user sees it, without an engine or a cluster."""
 
 import errno
 import os
@@ -30,7 +30,7 @@ OTHERS = ("docker", "filelock", "kubernetes", "rich", "yaml", "tenacity", "reque
 def python(
     *words: str, folder: Path = PROJECT.folder, environment: Mapping[str, str] = {}, to: int = subprocess.PIPE
 ) -> subprocess.CompletedProcess[str]:
-    """Run Python where no engine answers."""
+    """Run Python with a DOCKER_HOST at which no engine answers."""
     own = {"DOCKER_HOST": "unix:///nowhere/docker.sock", "PYTHONPATH": str(PROJECT.folder)}
     argv, variables = [sys.executable, *words], {**os.environ, **own, **environment}
     return subprocess.run(argv, cwd=folder, env=variables, stdout=to, stderr=subprocess.PIPE, text=True, timeout=120)
@@ -144,7 +144,7 @@ def test_the_help_of_every_task_has_an_example_and_says_how_it_is_undone(task: s
 
 def test_the_list_needs_nothing_but_invoke_and_a_task_says_which_packages_are_missing(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        f"import sys\nsys.modules.update(dict.fromkeys({OTHERS}))\n"  # None: as if it could not be found
+        f"import sys\nsys.modules.update(dict.fromkeys({OTHERS}))\n"  # None makes the import fail
     )
     shown = invoke("--list", PYTHONPATH=str(tmp_path))
     assert (shown.returncode, shown.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""What `init` writes, and what it leaves as it is."""
+"""What `init` writes, and what it leaves unchanged."""
 
 import io
 import shlex
@@ -24,7 +24,7 @@ FILES = {"Dockerfile": "FROM scratch\nEXPOSE 80\n"}
 
 @pytest.fixture
 def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Begin:
-    """Type `kubetasks --yes init` in a folder with these files, and a Dockerfile or those that they have; return the folder."""
+    """Run `kubetasks --yes init` in a folder with these files, and a Dockerfile if they need one; return the folder."""
 
     def typed(files: Mapping[str, str], dry: bool = False, application: str = "") -> Path:
         own = {} if any(name.endswith("/Dockerfile") for name in files) and "compose.yaml" not in files else FILES
@@ -141,7 +141,7 @@ done
 
 
 def kompose(folder: Path, monkeypatch: pytest.MonkeyPatch, made: str = "web cache", ends: str = "") -> None:
-    """Put a program on PATH that writes these deployments as kompose does; without `made` take the program off it."""
+    """Put a program on PATH that writes these deployments as kompose does; if `made` is empty, have no kompose on PATH."""
     (folder / "bin").mkdir()
     if made:
         (folder / "bin" / "kompose").write_text(KOMPOSE.format(made=made, ends=ends))

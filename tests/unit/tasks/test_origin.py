@@ -1,4 +1,4 @@
-"""What `init` writes for pip: where this installation came from, as the package's own metadata says."""
+"""What `init` writes for pip: where this installation came from, according to the package's own metadata."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ PUBLIC = "kubetasks @ git+https://git.example/o/r.git@c0ffee"
 
 
 def told(monkeypatch: pytest.MonkeyPatch, document: Any) -> str:
-    """The requirement of an installation that has this direct_url.json."""
+    """Return the requirement for an installation with this direct_url.json, or with none if None."""
     text = document and json.dumps(document)
     monkeypatch.setattr(metadata, "distribution", lambda _: SimpleNamespace(version="1.2", read_text=lambda _: text))
     return origin.requirement()
@@ -42,7 +42,7 @@ def test_it_is_installed_elsewhere_as_it_was_here(monkeypatch: pytest.MonkeyPatc
 
 
 def commit(folder: Path, parent: str = "") -> str:
-    """Write a commit of an empty tree to a repository of git, and return its id."""
+    """Write a commit of an empty tree to a git repository, and return its id."""
     text = "".join(("tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\n", f"parent {parent}\n" * bool(parent)))
     text += "author a <a@b.example> 0 +0000\ncommitter a <a@b.example> 0 +0000\n\nit\n"
     data = f"commit {len(text)}\0{text}".encode()
@@ -70,7 +70,7 @@ def commit(folder: Path, parent: str = "") -> str:
 def test_a_clone_is_named_by_its_commit_if_others_can_have_that(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str, address: str, pushed: bool, known: str
 ) -> None:
-    # written by hand: not every machine that runs this has git, and then nothing is known
+    # written by hand: a machine that runs this may lack git, and then the origin is unknown
     (made := tmp_path / "my clone" / ".git").mkdir(parents=True)
     (clone := made.parent).joinpath("vendored").mkdir()
     (made / "refs").mkdir()

@@ -1,4 +1,4 @@
-"""The first signal interrupts a task, those that follow do not disturb its clean-up, and a late one ends it."""
+"""The first signal interrupts a task, the next ones do not disturb its clean-up, and a late one ends it."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from kubetasks.terminal import interruption, shell
 from tasks import PROJECT
 from tests.support.processes import foreground
 
-# Python handles a signal that comes just before a read only after it: so the program looks whether there is something to read
+# Python handles a signal that arrives just before a blocking read only after the read: so poll until there is input
 LINE = """
 import select, sys
 def line():
@@ -24,13 +24,13 @@ def line():
 
 
 def python(*words: str, **more: Any) -> "subprocess.Popen[str]":
-    """Run Python so that we can talk to it and that signals interrupt it."""
+    """Start Python with pipes; signals interrupt it even if the tests run in the background."""
     pipe = subprocess.PIPE
     return subprocess.Popen([sys.executable, *words], stdin=pipe, stdout=pipe, text=True, preexec_fn=foreground, **more)
 
 
 def interrupted(process: "subprocess.Popen[str]", number: signal.Signals, begins: str = "working\n") -> str:
-    """Send a signal once the process has begun; return the line that it prints then."""
+    """Send a signal once the process has printed `begins`; return the next line that it prints."""
     assert process.stdout
     assert process.stdout.readline() == begins
     process.send_signal(number)
@@ -141,7 +141,7 @@ shell.show([sys.executable, "-c", {CHILD!r}])
 """
 
 
-@pytest.mark.parametrize("number", interruption.SIGNALS)  # to us alone, as a CI runner sends it
+@pytest.mark.parametrize("number", interruption.SIGNALS)  # to the parent alone, as a CI runner sends it
 def test_a_program_that_is_shown_is_told_to_end_and_waited_for(number: signal.Signals) -> None:
     with python("-c", SHOW, stderr=subprocess.DEVNULL) as process:
         assert interrupted(process, number) == "interrupted\n"

@@ -1,4 +1,4 @@
-"""One run at a time changes a cluster, or an application: another one waits and says so, and no file stays."""
+"""One run at a time changes a cluster or an application; another one waits and says so. No lock file is left."""
 
 import dataclasses
 from collections.abc import Callable

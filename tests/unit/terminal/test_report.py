@@ -1,4 +1,4 @@
-"""What a person reads: results on standard output, progress on standard error."""
+"""What the user reads: results on standard output, progress on standard error."""
 
 import io
 import os
@@ -17,7 +17,7 @@ from tests.support.eventually import until
 
 
 def untimed(text: str) -> str:
-    """Without the seconds of the steps, of which a busy machine has some."""
+    """Remove the steps' seconds, which vary."""
     return re.sub(r" \([0-9.]+ s\)", "", text)
 
 
@@ -60,7 +60,7 @@ def test_on_a_terminal_a_command_within_a_step_is_one_line_of_standard_output(pi
         printed, _ = program.communicate(timeout=60)
     os.close(terminal)
     shown = b""
-    with suppress(OSError):  # on Linux, its end is an error
+    with suppress(OSError):  # on Linux, reading at its end is an error
         while piece := os.read(controller, 4096):
             shown += piece
     os.close(controller)

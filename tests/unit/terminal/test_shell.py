@@ -1,4 +1,4 @@
-"""Programs are run from argument lists; what fails says what it said."""
+"""Programs are run from argument lists; an error has the output of the program that failed."""
 
 import signal
 import sys
@@ -76,7 +76,7 @@ def test_a_program_is_ended_at_its_deadline_with_those_that_it_has_started_and_e
     assert ended.value.returncode == -signal.SIGKILL
     assert ended.value.output == "asked\nit had not ended after 3 s"
     assert shell.run(python("print('in time')"), timeout=30) == "in time\n"
-    with pytest.raises(ProgramError, match="it had not ended after"):  # though it has closed what is read
+    with pytest.raises(ProgramError, match="it had not ended after"):  # although it has closed its output
         shell.run(python("import os, signal; os.close(1); os.close(2); signal.pause()"), timeout=1)
     monkeypatch.setattr(shell, "LONGEST_SECONDS", 0.5)
     with pytest.raises(ProgramError, match="it had not ended after"):

@@ -1,4 +1,4 @@
-"""Waiting, with a clock that the test turns."""
+"""Waiting, with a clock that the test controls."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from kubetasks.terminal.wait import Done, Failed, Pending, State, until, until_d
 
 
 class Clock:
-    """Time passes only when somebody waits."""
+    """A clock that advances only when something waits."""
 
     def __init__(self) -> None:
         self.now = 0.0

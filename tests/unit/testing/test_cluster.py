@@ -1,4 +1,4 @@
-"""The cluster and the application of a test, on a cluster in memory; and what of them is noted, kept and removed."""
+"""The cluster and the application of a test, on a cluster in memory; and which parts of them are noted, kept and removed."""
 
 import copy
 import dataclasses
@@ -31,7 +31,7 @@ THEIRS = {"cluster.provider": "existing", "cluster.context": "theirs", "cluster.
 
 @pytest.fixture(params=[False])
 def there(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """Every run of a cluster is on this one in memory, of others if the test says so."""
+    """The cluster in memory that every run uses; an existing one if the test asks for it."""
     made = world(tmp_path, monkeypatch, shared=request.param)
     made.kube._put("Namespace", "", "mine", {"metadata": {"labels": OWNER.labels}})
 
@@ -150,7 +150,7 @@ def test_what_is_created_is_noted_first_and_removed_but_of_others_only_the_names
     mine.delete_namespace("new", wait=False)
 
     there.kube._put("Namespace", "", "new", {"metadata": {"labels": OWNER.labels}})
-    for entry in 2 * noted(ledger):  # it may have gone
+    for entry in 2 * noted(ledger):  # twice: it may already be gone
         cluster.remove(entry, ledger)
     assert (("Namespace", "", "new") in there.kube.objects, there.provider.phase()) == (
         (False, "running") if shared else (True, "missing")

@@ -1,4 +1,4 @@
-"""What a run has noted is removed by itself, or by the next one if it was killed."""
+"""What a run has noted is removed by that run or, if it was killed, by the next one."""
 
 import fcntl
 import subprocess
@@ -96,7 +96,7 @@ def test_a_note_that_was_cut_off_is_left_out_and_only_an_image_that_another_run_
     killed.path.parent.mkdir(parents=True)
     killed.path.write_text('{"image": "shop:1"}\n{"image": "sh')
     assert mine.named_elsewhere("shop:1")
-    (killed.path.parent / "ends.jsonl").symlink_to("gone")  # a run that ends at this moment
+    (killed.path.parent / "ends.jsonl").symlink_to("gone")  # a run that is just ending
     assert not killed.named_elsewhere("shop:1")
     removed: list[ledger.Entry] = []
     ledger.remove_dead(into(removed))
@@ -105,7 +105,7 @@ def test_a_note_that_was_cut_off_is_left_out_and_only_an_image_that_another_run_
 
 def test_two_applications_of_one_name_get_a_cluster_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(Session, "_start", lambda _session, cluster, **_given: dict(cluster.given))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where a run's processes share what they know
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the folder that a run's processes share is in it
     session = Session("t1", {}, keep=False)
     projects = [Project.of("shop", tmp_path, owner=owner) for owner in ("kubetasks-shop", "team-shop", "kubetasks-shop")]
     names = [session.cluster(project).name for project in projects]

@@ -1,4 +1,4 @@
-"""The plugin in runs of pytest of their own, on a machine without an engine."""
+"""The plugin, in separate pytest runs on a machine without an engine."""
 
 import re
 from pathlib import Path
@@ -48,7 +48,7 @@ ASKING = "def test_it(k8s_cluster):\n    pass\n\ndef test_too(k8s_app):\n    pas
 
 
 def run(folder: Path, *words: str, test: str, tasks: str = TASKS, conftest: str = "", **variables: str) -> tuple[int, str]:
-    """Run pytest with the plugin in that project, with its own cache and temporary files; return exit code and output."""
+    """Run pytest with the plugin in a project, with its own cache and temporary files; return exit code and output."""
     for name, text in {"tasks.py": tasks, "test_it.py": test, "conftest.py": conftest}.items():
         if text:
             (folder / name).write_text(text)

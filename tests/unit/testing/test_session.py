@@ -1,4 +1,4 @@
-"""What the processes of a run share is made by one of them, and what came of that is told to each."""
+"""What a run's processes share is created by one of them, and each gets the result or the error."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ SHOP, TOLD = "{'name': 'shop'}\n", "It did not start.\n  kubetasks start\n"
         ("raise ClusterError('It did not start.', 'kubetasks start')", f"ClusterError {TOLD}", f"BrokenError {TOLD}", 1),
         ("1 / 0", "ZeroDivisionError division by zero\n", "\nZeroDivisionError: division by zero\n\n", 1),
         ("raise KeyboardInterrupt", "KeyboardInterrupt \n", "\nKeyboardInterrupt\n\n", 1),
-        ("first and os.kill(os.getpid(), signal.SIGKILL)", "", SHOP, 2),  # nobody was left to say what came of it
+        ("first and os.kill(os.getpid(), signal.SIGKILL)", "", SHOP, 2),  # killed, it could not report an outcome
     ],
 )
 def test_of_two_processes_one_makes_it_and_both_get_it_or_hear_why_not(
@@ -52,7 +52,7 @@ def test_of_two_processes_one_makes_it_and_both_get_it_or_hear_why_not(
     ]
     assert [process.stdout and process.stdout.readline() for process in both] == ["asks\n"] * 2
     os.close(reading)
-    os.close(writing)  # whichever makes it has waited for the other to ask
+    os.close(writing)  # the one that makes it waits for this, so both have asked
     first, second = sorted((process.communicate(timeout=60)[0] for process in both), key=lambda told: told != one)
     assert first == one
     assert second.endswith(other)

@@ -1,4 +1,4 @@
-"""Requests to the application: who answered, and how many got no answer."""
+"""Requests to the application: which pods answered, and how many requests got no answer."""
 
 import itertools
 import threading
@@ -11,7 +11,7 @@ from tasks import PROJECT
 
 @pytest.fixture
 def traffic() -> Traffic:
-    """Two pods answer in turn, and each third request has no answer."""
+    """Two pods answer in turn, and every third request gets no answer."""
     answers = itertools.cycle([{"pod": "a"}, {"pod": "b"}, None])
     return Traffic(PROJECT.application, lambda: lambda: next(answers))
 
